@@ -1,0 +1,1 @@
+"""The nouns: plans, targets, shards, units, outcomes, errors.  Frozen values, standard library only."""

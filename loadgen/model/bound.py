@@ -1,0 +1,89 @@
+"""Bounds that a request is judged by: data, not code.
+
+Both families are one formula.  A request is *good* when its response time is at most
+`good_ns + good_ns_per_byte * bytes`, *tolerable* when it is at most the tolerable bound (good ones
+are tolerable too), *failed* otherwise.  An operation that ended in an error is failed.
+
+* rate (SPECweb99 style): the time that the bytes take at the floor, nothing fixed.
+* time (SPECweb2005 style): fixed times, needing 95 % good and 99 % tolerable.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from loadgen.model.errors import PlanError
+from loadgen.model.units import NS_PER_S, format_duration, parse_duration_ns, parse_rate_bps
+
+
+class BoundKind(enum.Enum):
+    """Which family a bound is of: it decides how a connection is judged."""
+
+    RATE = "rate"
+    TIME = "time"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """When a request conforms.
+
+    `floor_bps` is the rate that a connection must reach (rate bounds only; 0 for time bounds).
+    `good_share` and `tolerable_share` are the shares of a connection's requests that must be good
+    and tolerable (time bounds only).
+    """
+
+    kind: BoundKind
+    floor_bps: int = 0
+    good_ns: int = 0
+    good_ns_per_byte: float = 0.0
+    tolerable_ns: int = 0
+    tolerable_ns_per_byte: float = 0.0
+    good_share: float = 0.0
+    tolerable_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.kind is BoundKind.RATE and self.floor_bps < 1:
+            raise PlanError(f"a rate bound needs a floor of at least 1 bit/s, got {self.floor_bps}")
+        if self.kind is BoundKind.TIME and not 0 < self.good_ns <= self.tolerable_ns:
+            raise PlanError("a time bound needs 0 < good <= tolerable", hint="write it like time:2s/4s")
+        if not (0 <= self.good_share <= 1 and 0 <= self.tolerable_share <= 1):
+            raise PlanError("the shares of a bound lie between 0 and 1")
+
+    @classmethod
+    def rate(cls, floor_bps: int) -> Bound:
+        """SPECweb99's rule: bits over time in operations is at least `floor_bps`."""
+        ns_per_byte = 8 * NS_PER_S / floor_bps if floor_bps > 0 else 0.0
+        return cls(
+            kind=BoundKind.RATE,
+            floor_bps=floor_bps,
+            good_ns_per_byte=ns_per_byte,
+            tolerable_ns_per_byte=ns_per_byte,
+        )
+
+    @classmethod
+    def time(cls, good_ns: int, tolerable_ns: int) -> Bound:
+        """SPECweb2005's rule: 95 % of requests within `good_ns`, 99 % within `tolerable_ns`."""
+        return cls(
+            kind=BoundKind.TIME,
+            good_ns=good_ns,
+            tolerable_ns=tolerable_ns,
+            good_share=0.95,
+            tolerable_share=0.99,
+        )
+
+    @classmethod
+    def parse(cls, text: str) -> Bound:
+        """`rate`, `rate:320k`, `time:2s/4s`."""
+        kind, _, rest = text.partition(":")
+        if kind == "rate":
+            return cls.rate(parse_rate_bps(rest) if rest else 320_000)
+        if kind == "time" and "/" in rest:
+            good, _, tolerable = rest.partition("/")
+            return cls.time(parse_duration_ns(good), parse_duration_ns(tolerable))
+        raise PlanError(f"{text!r} is not a bound", hint="use rate, rate:320k or time:2s/4s")
+
+    def __str__(self) -> str:
+        if self.kind is BoundKind.RATE:
+            return f"rate:{self.floor_bps}"
+        return f"time:{format_duration(self.good_ns)}/{format_duration(self.tolerable_ns)}"

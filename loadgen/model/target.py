@@ -1,0 +1,31 @@
+"""What is driven: one web server, one VM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from loadgen.model.errors import PlanError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A server to drive.  `weight` is its share of the connections, relative to the others'."""
+
+    name: str
+    host: str
+    port: int
+    weight: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.name or not self.host:
+            raise PlanError("a target needs a name and a host")
+        if not 1 <= self.port <= 65535:
+            raise PlanError(f"target {self.name}: port {self.port} is not in 1..65535")
+        if self.weight < 1:
+            raise PlanError(f"target {self.name}: weight must be at least 1, got {self.weight}")
+
+    @property
+    def authority(self) -> str:
+        """Host and port as a Host header spells them (RFC 9110, 7.2)."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"

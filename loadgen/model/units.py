@@ -1,0 +1,60 @@
+"""Durations, sizes and rates as people write them, and as we print them.
+
+Parsing raises :class:`PlanError` with the text that was wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+from loadgen.model.errors import PlanError
+
+NS_PER_US = 1_000
+NS_PER_MS = 1_000_000
+NS_PER_S = 1_000_000_000
+
+_DURATIONS_NS = {
+    "ns": 1,
+    "us": NS_PER_US,
+    "ms": NS_PER_MS,
+    "s": NS_PER_S,
+    "m": 60 * NS_PER_S,
+    "h": 3600 * NS_PER_S,
+}
+_DECIMAL = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+_NUMBER_AND_UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Zµ/]*)")
+
+
+def _split(text: str, what: str, example: str) -> tuple[Decimal, str]:
+    match = _NUMBER_AND_UNIT.fullmatch(text.strip())
+    if match is None:
+        raise PlanError(f"{text!r} is not a {what}", hint=f"write it like {example}")
+    return Decimal(match[1]), match[2].replace("µ", "u")
+
+
+def parse_duration_ns(text: str) -> int:
+    """`20s`, `250ms`, `1.5m`, `1h`, or seconds without a unit, as nanoseconds."""
+    number, unit = _split(text, "duration", "20s, 250ms or 5m")
+    factor = _DURATIONS_NS.get(unit.lower() or "s")
+    if factor is None:
+        raise PlanError(f"{text!r} is not a duration: unknown unit {unit!r}", hint="use ns, us, ms, s, m or h")
+    return int(number * factor)
+
+
+def parse_rate_bps(text: str) -> int:
+    """`400k`, `1.5M`, `400kbit/s` or plain bits per second, as bits per second (decimal multiples)."""
+    number, unit = _split(text, "rate", "400k or 1.5M (bit/s)")
+    unit = unit.lower().removesuffix("/s").removesuffix("ps").removesuffix("bit")
+    factor = _DECIMAL.get(unit)
+    if factor is None:
+        raise PlanError(f"{text!r} is not a rate", hint="write it like 400k or 1.5M (bit/s)")
+    return int(number * factor)
+
+
+def format_duration(duration_ns: int) -> str:
+    """The shortest text that :func:`parse_duration_ns` reads back to the same value."""
+    for unit in ("h", "m", "s", "ms", "us"):
+        if duration_ns and duration_ns % _DURATIONS_NS[unit] == 0:
+            return f"{duration_ns // _DURATIONS_NS[unit]}{unit}"
+    return "0s" if duration_ns == 0 else f"{duration_ns}ns"

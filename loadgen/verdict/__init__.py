@@ -1,0 +1,1 @@
+"""Conforming?  Trustworthy?  How sure?  Pure functions from measurements to findings."""
