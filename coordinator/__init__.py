@@ -1,0 +1,1 @@
+"""Owns a run: command line, run state, fleet, live view, record and report."""

@@ -1,0 +1,1 @@
+"""Load machines behind one seam, whatever connects them."""

@@ -1,0 +1,109 @@
+"""The contract of an engine: what goes down, what comes back.  Every engine passes one suite (tests/contract)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from loadgen.measure.snapshot import Snapshot
+from loadgen.model.bound import Bound, BoundKind
+from loadgen.model.shard import Shard
+from loadgen.model.target import Target
+from loadgen.model.units import NS_PER_MS
+from loadgen.schedule.optape import OpTape
+
+LEASE_NS = 2500 * NS_PER_MS
+"""How long an engine plays without hearing from whoever drives it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """How operations are played and judged.
+
+    `line_bps` 0 means unpaced.  After an error a connection rests for `error_rest_ns`, so that a dead
+    target is not hammered.
+    """
+
+    line_bps: int
+    bound: Bound
+    timeout_ns: int
+    paced_reads: bool = False
+    error_rest_ns: int = 250 * NS_PER_MS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """What one engine process gets, once.
+
+    `shares[t]` is the number of target t's connections; they are numbered target by target.
+    """
+
+    worker: str
+    shard: Shard
+    targets: tuple[Target, ...]
+    shares: tuple[int, ...]
+    tape: OpTape
+    load: Load
+
+    def to_wire(self) -> dict[str, Any]:
+        """Plain data for msgpack."""
+        load = asdict(self.load)
+        load["bound"]["kind"] = self.load.bound.kind.value
+        return {
+            "worker": self.worker,
+            "shard": [self.shard.index, self.shard.of],
+            "targets": [asdict(target) for target in self.targets],
+            "shares": list(self.shares),
+            "tape": self.tape.to_wire(),
+            "load": load,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Assignment:
+        """The inverse of :meth:`to_wire`."""
+        load = dict(wire["load"])
+        load["bound"] = Bound(**{**load["bound"], "kind": BoundKind(load["bound"]["kind"])})
+        return cls(
+            worker=wire["worker"],
+            shard=Shard(*wire["shard"]),
+            targets=tuple(Target(**target) for target in wire["targets"]),
+            shares=tuple(wire["shares"]),
+            tape=OpTape.from_wire(wire["tape"]),
+            load=Load(**load),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """One stretch of traffic, in CLOCK_MONOTONIC ns of the load machine.
+
+    Intervals are counted in whole seconds from `origin_ns`, the same for all segments of a run.
+    """
+
+    index: int
+    origin_ns: int
+    start_ns: int
+    window_start_ns: int
+    window_end_ns: int
+    end_ns: int
+
+
+class Engine(Protocol):
+    """Plays an assignment.  Everything happens on the thread that owns it."""
+
+    def start(self, segment: Segment) -> None:
+        """Play from `segment.start_ns` to `segment.end_ns`; then stop by itself and call the `ended` hook."""
+
+    def renew(self, until_ns: int) -> None:
+        """Extend the lease: traffic stops by itself once the clock passes `until_ns`."""
+
+    def stop(self) -> None:
+        """End the segment now.  Operations under way are recorded as cut.  Idempotent."""
+
+    def drain(self, interval: int) -> Snapshot:
+        """Everything recorded since the last drain, as the snapshot of `interval`."""
+
+
+EndedHook = Callable[[Segment, str], None]
+"""Called once a segment has ended, with why: "complete", "stopped" or "lease expired"."""

@@ -1,0 +1,273 @@
+"""One simultaneous connection: a user slot that plays operations back to back over TCP connections of its own.
+
+Rules: no task, coroutine or new object per operation; every socket error becomes an Outcome; the
+policy (what is due when, what counts) is the player's and the schedule's, only the socket is here.
+
+It uses a bare non-blocking socket with the loop's readiness callbacks instead of a transport: as
+cheap per operation, far cheaper per connect (three operations in eight open one), and errno and the
+moment of sending are ours to see.
+"""
+
+from __future__ import annotations
+
+import enum
+import errno
+import socket
+from typing import TYPE_CHECKING
+
+from loadgen.engine.body import BodyCheck
+from loadgen.engine.http1 import DONE, MORE, ReplyReader
+from loadgen.model.outcome import Outcome
+from loadgen.model.units import NS_PER_S
+from loadgen.schedule.optape import CLOSE_AFTER
+
+if TYPE_CHECKING:
+    from loadgen.engine.player import Player
+
+_LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EADDRINUSE})
+_PACED_READ_BYTES = 4_096
+_PACED_BUFFER_BYTES = 8_192  # small, so that what is not read yet waits in the server's send buffer
+
+
+class Doing(enum.IntEnum):
+    """What a connection is at."""
+
+    RESTING = 0  # waits for its next operation to be due
+    CONNECTING = 1
+    SENDING = 2  # the kernel took part of the request
+    READING = 3
+    PAUSED = 4  # ahead of the line speed (paced reads only)
+    STOPPED = 5
+
+
+def connect_outcome(error: int) -> Outcome:
+    """What a failed connect means, by errno."""
+    if error in _LOCAL:
+        return Outcome.LOCAL_LIMIT
+    return Outcome.REFUSED if error in (errno.ECONNREFUSED, errno.ECONNRESET) else Outcome.UNREACHABLE
+
+
+class Connection:
+    """See the module.  `number` is the global connection number."""
+
+    __slots__ = (
+        "_check",
+        "_connected",
+        "_doing",
+        "_due_ns",
+        "_fd",
+        "_host_line",
+        "_out",
+        "_player",
+        "_progress_ns",
+        "_reader",
+        "_received",
+        "_row",
+        "_sent_ns",
+        "_sock",
+        "_target",
+        "number",
+    )
+
+    def __init__(self, player: Player, number: int, target: int, host_line: bytes) -> None:
+        self.number = number
+        self._player = player
+        self._target = target
+        self._host_line = host_line
+        self._reader = ReplyReader()
+        self._check = BodyCheck()
+        self._sock: socket.socket | None = None
+        self._fd = -1
+        self._doing = Doing.STOPPED
+        self._row = 0
+        self._due_ns = 0
+        self._sent_ns = 0
+        self._progress_ns = 0
+        self._received = 0
+        self._connected = 0
+        self._out: bytes = b""
+
+    def start(self, row: int, due_ns: int) -> None:
+        """Play from `row`, whose operation is due at `due_ns`."""
+        self._row = row
+        self._rest_until(due_ns)
+
+    def wake(self, now_ns: int) -> None:
+        """The agenda's call: the operation is due, or reading may go on."""
+        if self._doing == Doing.RESTING:
+            self._begin(now_ns)
+        elif self._doing == Doing.PAUSED:
+            self._doing = Doing.READING
+            self._player.loop.add_reader(self._fd, self._on_readable)
+
+    def expire(self, now_ns: int, timeout_ns: int) -> None:
+        """Give the operation up if nothing has happened for the time-out."""
+        if self._doing in (Doing.CONNECTING, Doing.SENDING, Doing.READING) and now_ns - self._progress_ns > timeout_ns:
+            self._fail(now_ns, Outcome.UNREACHABLE if self._doing == Doing.CONNECTING else Outcome.TIMED_OUT)
+
+    def stop(self, now_ns: int) -> None:
+        """End: an operation under way is recorded as cut."""
+        if self._doing not in (Doing.RESTING, Doing.STOPPED):
+            self._record(now_ns, Outcome.CUT)
+        self._doing = Doing.STOPPED
+        self._close()
+
+    def _rest_until(self, due_ns: int) -> None:
+        self._due_ns = due_ns
+        self._doing = Doing.RESTING
+        self._player.agenda.push(due_ns, self)
+
+    def _begin(self, now_ns: int) -> None:
+        player, row = self._player, self._row
+        self._sent_ns = self._progress_ns = now_ns
+        self._received = 0
+        self._connected = 0
+        self._out = player.lines[row] + self._host_line + player.rests[row]
+        self._check.begin(player.spec(row), player.literals[row])
+        self._reader.begin(self._check)
+        if self._sock is None and not self._connect(now_ns):
+            return
+        self._send(now_ns)
+
+    def _connect(self, now_ns: int) -> bool:
+        """Open a TCP connection; False when it failed at once."""
+        family, address = self._player.addresses[self._target]
+        try:
+            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        except OSError as error:
+            self._fail(now_ns, connect_outcome(error.errno or 0))
+            return False
+        if self._player.paced_reads:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _PACED_BUFFER_BYTES)
+        failed = sock.connect_ex(address)
+        if failed and failed != errno.EINPROGRESS:
+            sock.close()
+            self._fail(now_ns, connect_outcome(failed))
+            return False
+        self._sock, self._fd = sock, sock.fileno()
+        self._connected = 1
+        self._player.open_sockets += 1
+        self._doing = Doing.CONNECTING
+        self._player.loop.add_reader(self._fd, self._on_readable)
+        return True
+
+    def _send(self, now_ns: int) -> None:
+        """Hand the request to the kernel; on a fresh connection this is also how its failure shows."""
+        sock = self._sock
+        assert sock is not None
+        try:
+            taken = sock.send(self._out)
+        except BlockingIOError:
+            taken = 0
+        except OSError as error:
+            self._fail(now_ns, self._broken(error))
+            return
+        if taken == len(self._out):
+            self._doing = Doing.READING
+            self._out = b""
+            return
+        if taken:
+            self._doing = Doing.SENDING
+            self._out = self._out[taken:]
+        elif self._doing != Doing.CONNECTING:
+            self._doing = Doing.SENDING
+        self._player.loop.add_writer(self._fd, self._on_writable)
+
+    def _on_writable(self) -> None:
+        now_ns = self._player.now_ns()
+        self._progress_ns = now_ns
+        self._player.loop.remove_writer(self._fd)
+        self._send(now_ns)
+
+    def _on_readable(self) -> None:
+        player = self._player
+        now_ns = player.now_ns()
+        sock = self._sock
+        if sock is None:  # closed in the same turn of the loop
+            return
+        buffer = player.buffer
+        try:
+            got = sock.recv_into(buffer, _PACED_READ_BYTES if player.paced_reads else 0)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if self._doing == Doing.RESTING:
+                self._close()
+            else:
+                self._fail(now_ns, self._broken(error))
+            return
+        if self._doing == Doing.RESTING:
+            self._close()  # the server ended an idle connection, or talks out of turn
+            return
+        if not got:
+            ended = self._reader.eof()
+            if ended == DONE:
+                self._finish(now_ns)
+            else:
+                self._fail(now_ns, Outcome(ended))
+            return
+        self._received += got
+        self._progress_ns = now_ns
+        result = self._reader.feed(buffer, got)
+        if result == DONE:
+            self._finish(now_ns)
+        elif result != MORE:
+            outcome = Outcome(result)
+            self._fail(now_ns, self._check.verdict() if outcome is Outcome.BAD_LENGTH else outcome)
+        elif player.paced_reads:
+            self._pause_if_ahead(now_ns)
+
+    def _pause_if_ahead(self, now_ns: int) -> None:
+        crossed_ns = self._sent_ns + self._received * 8 * NS_PER_S // self._player.line_bps
+        if crossed_ns > now_ns:
+            self._player.loop.remove_reader(self._fd)
+            self._doing = Doing.PAUSED
+            self._player.agenda.push(crossed_ns, self)
+
+    def _broken(self, error: OSError) -> Outcome:
+        if self._doing == Doing.CONNECTING:
+            return connect_outcome(error.errno or 0)
+        return Outcome.RESET if self._reader.started else Outcome.NO_REPLY
+
+    def _finish(self, now_ns: int) -> None:
+        """A whole reply is there: judge it, and rest until its bytes have crossed the line."""
+        player, row, reader = self._player, self._row, self._reader
+        if reader.status != player.statuses[row]:
+            outcome = Outcome.BAD_STATUS
+        else:
+            outcome = self._check.verdict()
+            if outcome is Outcome.OK:
+                cookie = player.cookies[row]
+                if cookie and reader.set_cookie() != cookie:
+                    outcome = Outcome.BAD_COOKIE
+        self._record(now_ns, outcome)
+        if not reader.reusable or player.flags[row] & CLOSE_AFTER:
+            self._close()
+        if outcome is Outcome.OK:
+            due_ns = max(now_ns, self._due_ns + self._received * player.ns_per_byte)
+        else:
+            due_ns = max(now_ns, self._due_ns) + player.error_rest_ns
+        self._row = row + 1 if row + 1 < player.rows else 0
+        self._rest_until(int(due_ns))
+
+    def _fail(self, now_ns: int, outcome: Outcome) -> None:
+        """The operation broke: record it, drop the TCP connection, rest, go on with the next."""
+        self._record(now_ns, outcome)
+        self._close()
+        self._row = (self._row + 1) % self._player.rows
+        self._rest_until(max(now_ns, self._due_ns) + self._player.error_rest_ns)
+
+    def _record(self, done_ns: int, outcome: Outcome) -> None:
+        self._player.record(
+            self._due_ns, self._sent_ns, done_ns, self._received, self._row, self.number, outcome, self._connected
+        )
+
+    def _close(self) -> None:
+        if self._sock is None:
+            return
+        loop = self._player.loop
+        loop.remove_reader(self._fd)
+        loop.remove_writer(self._fd)
+        self._sock.close()
+        self._sock = None
+        self._player.open_sockets -= 1

@@ -1,0 +1,247 @@
+"""An HTTP/1.x client's reading side, without I/O: bytes in, one reply at a time out.
+
+Rules: nothing here touches a socket or a clock; nothing is stored of a body (a sink looks at each
+piece as it passes); heads and lines are bounded, so memory is; whatever a server sends ends in DONE
+or in an Outcome, never in an exception.
+
+One :class:`ReplyReader` serves one connection for all its replies.  `begin` arms it for the next
+reply; `feed` returns MORE until the reply is DONE or wrong.  The hot path is a whole reply in one
+piece: one `find`, one `lower`, three header look-ups.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from loadgen.model.outcome import Outcome
+
+MORE = -1
+"""`feed` wants more bytes."""
+DONE = int(Outcome.OK)
+"""The reply is complete."""
+
+MAX_HEAD_BYTES = 16_384
+"""Of a reply's head, and so of any line in it."""
+MAX_CHUNK_LINE_BYTES = 256
+"""Of a chunk-size or trailer line; all trailers together are bounded like a head."""
+
+_HEAD, _FIXED, _UNTIL_CLOSE, _CHUNK_SIZE, _CHUNK_DATA, _CHUNK_END, _TRAILERS, _OVER = range(8)
+_CRLF2 = b"\r\n\r\n"
+_VERSION = b"HTTP/1."
+_HEX = frozenset(b"0123456789abcdefABCDEF")
+
+
+class Sink(Protocol):
+    """Looks at a body as it passes."""
+
+    def look(self, data: bytes | bytearray, start: int, end: int) -> bool:
+        """Body bytes `data[start:end]`; False: hopeless, the reply ends at once as BAD_LENGTH."""
+
+
+class ReplyReader:
+    """Reads replies.  After DONE: `status`, `head` (lower-cased), `body_bytes`, `reusable` are the reply's."""
+
+    __slots__ = ("_kept", "_left", "_sink", "_state", "body_bytes", "head", "raw_head", "reusable", "status")
+
+    def __init__(self) -> None:
+        self._state = _OVER
+        self._kept = b""  # an unfinished head or chunk line
+        self._left = 0  # bytes still to come of a fixed body or chunk
+        self._sink: Sink | None = None
+        self.status = 0
+        self.head = b""
+        self.raw_head = b""
+        self.body_bytes = 0
+        self.reusable = False
+
+    def begin(self, sink: Sink | None) -> None:
+        """Get ready for the next reply, whose body goes past `sink`."""
+        self._state = _HEAD
+        self._kept = b""
+        self._sink = sink
+        self.status = 0
+        self.head = b""
+        self.body_bytes = 0
+        self.reusable = False
+
+    def feed(self, data: bytes | bytearray, end: int) -> int:
+        """Read `data[:end]`.  MORE, DONE, or the value of the Outcome that it failed with.
+
+        Bytes behind the end of the reply are nobody's (we never pipeline): the connection is then not
+        reusable.
+        """
+        position = 0
+        if self._state == _HEAD:
+            if self._kept:
+                data = self._kept + data[:end]
+                end = len(data)
+            position = self._read_head(data, end)
+            if position < 0:
+                return MORE if position == MORE else -position
+        return self._read_body(data, position, end)
+
+    def eof(self) -> int:
+        """The server closed: DONE if that is how the body ends, else the Outcome."""
+        state, self._state = self._state, _OVER
+        self.reusable = False
+        if state == _UNTIL_CLOSE:
+            return DONE
+        if state == _HEAD and not self._kept:
+            return int(Outcome.NO_REPLY)
+        return int(Outcome.CLOSED_EARLY)
+
+    @property
+    def started(self) -> bool:
+        """Whether any byte of the reply was seen."""
+        return self._state != _HEAD or bool(self._kept)
+
+    def set_cookie(self) -> bytes:
+        """The first Set-Cookie value, up to its attributes; empty without one."""
+        at = self.head.find(b"\r\nset-cookie:")
+        if at < 0:
+            return b""
+        line_end = self.raw_head.find(b"\r\n", at + 2)
+        value = self.raw_head[at + 13 : line_end if line_end >= 0 else len(self.raw_head)]
+        return value.split(b";", 1)[0].strip()
+
+    def _fail(self, outcome: Outcome) -> int:
+        self._state = _OVER
+        self.reusable = False
+        return -int(outcome)
+
+    def _read_head(self, data: bytes | bytearray, end: int) -> int:
+        """Where the body starts in `data`; MORE; or minus the Outcome (all of which are above 1)."""
+        at = 0
+        while True:
+            head_end = data.find(_CRLF2, at, end)
+            if head_end < 0:
+                return self._keep_head(bytes(data[at:end]))
+            raw = bytes(data[at : head_end + 2])
+            if not raw.startswith(_VERSION):
+                return self._fail(Outcome.MALFORMED)
+            if len(raw) - 2 > MAX_HEAD_BYTES:
+                return self._fail(Outcome.HEAD_TOO_LARGE)
+            # "HTTP/1.x SSS": RFC 9112, 4.
+            if raw[8:9] != b" " or not raw[9:12].isdigit() or raw[12:13] not in b" \r":
+                return self._fail(Outcome.MALFORMED)
+            status = int(raw[9:12])
+            if status >= 200:
+                break
+            if status < 100 or status == 101:
+                return self._fail(Outcome.MALFORMED)
+            at = head_end + 4  # an interim reply (1xx): the real one follows
+        self._kept = b""
+        self.status = status
+        self.raw_head = raw
+        self.head = lowered = raw.lower()
+        return self._frame(lowered, head_end + 4)
+
+    def _keep_head(self, part: bytes) -> int:
+        """Put an unfinished head by, within bounds."""
+        if not (part.startswith(_VERSION) or _VERSION.startswith(part)):
+            return self._fail(Outcome.MALFORMED)
+        if len(part) > MAX_HEAD_BYTES + 3:  # all but one byte of the empty line may be in `part`
+            return self._fail(Outcome.HEAD_TOO_LARGE)
+        self._kept = part
+        return MORE
+
+    def _frame(self, head: bytes, body_at: int) -> int:
+        """Decide how the body ends (RFC 9112, 6.3)."""
+        connection = _header(head, b"\r\nconnection:")
+        old = head[7:8] == b"0"
+        self.reusable = b"keep-alive" in connection if old else b"close" not in connection
+        encoding = _header(head, b"\r\ntransfer-encoding:")
+        length = _header(head, b"\r\ncontent-length:")
+        if self.status in (204, 304):
+            self._state, self._left = _FIXED, 0
+        elif encoding:
+            # Both framings at once is how requests are smuggled (RFC 9112, 6.1): refuse to guess.
+            if length or encoding != b"chunked":
+                return self._fail(Outcome.MALFORMED)
+            self._state = _CHUNK_SIZE
+        elif length:
+            if not length.isdigit() or len(length) > 18 or head.count(b"\r\ncontent-length:") > 1:
+                return self._fail(Outcome.MALFORMED)
+            self._state, self._left = _FIXED, int(length)
+        else:
+            self._state = _UNTIL_CLOSE
+            self.reusable = False
+        return body_at
+
+    def _read_body(self, data: bytes | bytearray, at: int, end: int) -> int:
+        if self._state == _FIXED:
+            take = min(self._left, end - at)
+            if take and not self._pass(data, at, at + take):
+                return -self._fail(Outcome.BAD_LENGTH)
+            self._left -= take
+            if self._left:
+                return MORE
+            self._state = _OVER
+            if at + take < end:
+                self.reusable = False
+            return DONE
+        if self._state == _UNTIL_CLOSE:
+            if end > at and not self._pass(data, at, end):
+                return -self._fail(Outcome.BAD_LENGTH)
+            return MORE
+        if self._state == _OVER:
+            return int(Outcome.MALFORMED)
+        return self._read_chunks(data, at, end)
+
+    def _pass(self, data: bytes | bytearray, start: int, end: int) -> bool:
+        self.body_bytes += end - start
+        return self._sink is None or self._sink.look(data, start, end)
+
+    def _read_chunks(self, data: bytes | bytearray, at: int, end: int) -> int:
+        if self._kept:
+            data = self._kept + data[at:end]
+            at, end = 0, len(data)
+            self._kept = b""
+        while True:
+            if self._state == _CHUNK_DATA:
+                take = min(self._left, end - at)
+                if take and not self._pass(data, at, at + take):
+                    return -self._fail(Outcome.BAD_LENGTH)
+                at += take
+                self._left -= take
+                if self._left:
+                    return MORE
+                self._state = _CHUNK_END
+            line_end = data.find(b"\r\n", at, end)
+            if line_end < 0:
+                if end - at > MAX_CHUNK_LINE_BYTES + 1:  # a CR may be in it already
+                    return -self._fail(Outcome.MALFORMED)
+                self._kept = bytes(data[at:end])
+                return MORE
+            line = bytes(data[at:line_end])
+            at = line_end + 2
+            if len(line) > MAX_CHUNK_LINE_BYTES:
+                return -self._fail(Outcome.MALFORMED)
+            if self._state == _CHUNK_END:
+                if line:
+                    return -self._fail(Outcome.MALFORMED)
+                self._state = _CHUNK_SIZE
+            elif self._state == _CHUNK_SIZE:
+                size = line.split(b";", 1)[0].strip()
+                if not size or len(size) > 15 or not _HEX.issuperset(size):
+                    return -self._fail(Outcome.MALFORMED)
+                self._left = int(size, 16)
+                self._state = _CHUNK_DATA if self._left else _TRAILERS
+            elif not line:  # the empty line behind the last chunk's trailers
+                self._state = _OVER
+                if at < end:
+                    self.reusable = False
+                return DONE
+            else:
+                self._left += len(line)  # of trailers, here
+                if self._left > MAX_HEAD_BYTES:
+                    return -self._fail(Outcome.HEAD_TOO_LARGE)
+
+
+def _header(head: bytes, name: bytes) -> bytes:
+    """The value of a header in a lower-cased head; empty without it."""
+    at = head.find(name)
+    if at < 0:
+        return b""
+    at += len(name)
+    return head[at : head.find(b"\r\n", at)].strip()

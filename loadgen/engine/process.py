@@ -1,0 +1,141 @@
+"""An engine in a process of its own: frames on stdin and stdout, one player in between.
+
+It ends when its stdin does, so it cannot outlive whoever started it; and a lease stops the traffic
+when that process is there but silent.
+
+down: prepare {assignment} · start {segment} · renew {until_ns} · stop
+up:   hello {pid, version, engine} · prepared · snapshot {...} · ended {segment, why} · failed {message, hint}
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import gc
+import os
+import signal
+import sys
+import time
+from dataclasses import asdict
+from typing import Any
+
+import uvloop
+
+from loadgen import __version__
+from loadgen.engine import frames
+from loadgen.engine.api import LEASE_NS, Assignment, Segment
+from loadgen.engine.player import Player
+from loadgen.engine.vitals import Vitals
+from loadgen.model.errors import LoadgenError
+from loadgen.model.units import NS_PER_S
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+class EngineProcess:
+    """Carries frames to a player and its snapshots back."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.WriteTransport) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._loop = asyncio.get_running_loop()
+        self._player: Player | None = None
+        self._origin_ns = 0
+        self._interval = 0
+        self._ticking: asyncio.TimerHandle | None = None
+
+    async def serve(self) -> None:
+        """Until stdin ends."""
+        self._send({"is": "hello", "pid": os.getpid(), "version": __version__, "engine": "python"})
+        while (message := await frames.receive(self._reader)) is not None:
+            self._obey(message)
+        if self._player is not None:
+            self._player.stop()
+
+    def _obey(self, message: dict[str, Any]) -> None:
+        match message["do"]:
+            case "prepare":
+                self._prepare(message["assignment"])
+            case "start":
+                self._start(Segment(**message["segment"]))
+            case "renew" if self._player is not None:
+                self._player.renew(message["until_ns"])
+            case "stop" if self._player is not None:
+                self._player.stop()
+
+    def _prepare(self, wire: dict[str, Any]) -> None:
+        try:
+            assignment = Assignment.from_wire(wire)
+            self._player = Player(assignment, self._loop, self._ended, now_ns=time.monotonic_ns, vitals=Vitals())
+        except LoadgenError as error:
+            self._send({"is": "failed", "message": error.message, "hint": error.hint})
+            return
+        # The steady state allocates no cycles; a collection in mid-run is a pause that servers get blamed for.
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        self._send({"is": "prepared"})
+
+    def _start(self, segment: Segment) -> None:
+        assert self._player is not None
+        gc.collect()
+        self._origin_ns = segment.origin_ns
+        self._player.renew(time.monotonic_ns() + LEASE_NS)
+        self._player.start(segment)
+        if self._ticking is None:
+            self._interval = max(0, (time.monotonic_ns() - self._origin_ns) // NS_PER_S)
+            self._tick_at_the_end_of_the_interval()
+
+    def _tick_at_the_end_of_the_interval(self) -> None:
+        wait_ns = self._origin_ns + (self._interval + 1) * NS_PER_S - time.monotonic_ns()
+        self._ticking = self._loop.call_later(max(0.0, wait_ns / NS_PER_S), self._tick)
+
+    def _tick(self) -> None:
+        self._report()
+        self._interval += 1
+        self._tick_at_the_end_of_the_interval()
+
+    def _report(self) -> None:
+        assert self._player is not None
+        self._send({"is": "snapshot", "snapshot": self._player.drain(self._interval).to_wire()})
+
+    def _ended(self, segment: Segment, why: str) -> None:
+        self._report()  # what came before the end must be there before its announcement
+        self._send({"is": "ended", "segment": segment.index, "why": why})
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self._writer.write(frames.encode(message))
+
+
+def assignment_message(assignment: Assignment) -> bytes:
+    """The frame that prepares an engine."""
+    return frames.encode({"do": "prepare", "assignment": assignment.to_wire()})
+
+
+def start_message(segment: Segment) -> bytes:
+    """The frame that starts a segment."""
+    return frames.encode({"do": "start", "segment": asdict(segment)})
+
+
+async def _serve() -> None:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
+    writer, _ = await loop.connect_write_pipe(asyncio.Protocol, sys.stdout.buffer)
+    loop.set_exception_handler(_die_of)
+    await EngineProcess(reader, writer).serve()
+
+
+def _die_of(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A callback raised: that is a bug, and going on would record half-truths."""
+    loop.default_exception_handler(context)
+    sys.stderr.flush()
+    os._exit(70)
+
+
+def main() -> int:
+    """Run the engine process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the coordinator's to answer
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    uvloop.run(_serve())
+    return 0

@@ -1,0 +1,114 @@
+"""Runs an engine on the test's own loop against servers of the test, and collects everything it says."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadgen.engine.api import Assignment, Engine, Load, Segment
+from loadgen.engine.player import Player
+from loadgen.engine.vitals import Vitals
+from loadgen.measure.ledger import Ledger, Totals
+from loadgen.measure.snapshot import Cell, Snapshot
+from loadgen.model.bound import Bound
+from loadgen.model.outcome import Outcome
+from loadgen.model.shard import Shard
+from loadgen.model.target import Target
+from loadgen.model.units import NS_PER_MS, NS_PER_S
+from loadgen.schedule.optape import OpTape
+
+MakeEngine = Callable[[Assignment, asyncio.AbstractEventLoop, Callable[[Segment, str], None]], Engine]
+
+
+def python_engine(
+    assignment: Assignment, loop: asyncio.AbstractEventLoop, ended: Callable[[Segment, str], None]
+) -> Engine:
+    return Player(assignment, loop, ended, now_ns=time.monotonic_ns, vitals=Vitals())
+
+
+ENGINES: dict[str, MakeEngine] = {"python": python_engine}
+
+
+@dataclass
+class Played:
+    """What an engine reported."""
+
+    totals: Totals
+    snapshots: list[Snapshot] = field(default_factory=list)
+    why: str = ""
+
+    def cell(self, window: int = 0, target: int = 0) -> Cell:
+        return self.totals.cells[window, target]
+
+    def outcomes(self) -> dict[Outcome, int]:
+        """Over all windows and targets, those that occurred."""
+        total = sum((cell.outcomes for cell in self.totals.cells.values()), np.zeros(len(Outcome), dtype=np.int64))
+        return {outcome: int(total[outcome]) for outcome in Outcome if total[outcome]}
+
+    def tallies(self, window: int = 0) -> NDArray[np.void]:
+        return self.totals.tallies[self.totals.tallies["window"] == window]
+
+
+async def play(
+    make: MakeEngine,
+    tape: OpTape,
+    ports: Sequence[int],
+    *,
+    shares: Sequence[int] | None = None,
+    length_ns: int = 400 * NS_PER_MS,
+    window_ns: tuple[int, int] | None = None,
+    line_bps: int = 0,
+    timeout_ns: int = 2 * NS_PER_S,
+    paced_reads: bool = False,
+    bound: Bound | None = None,
+    shard: Shard | None = None,
+    lease_ns: int = 60 * NS_PER_S,
+    stop_after_ns: int = 0,
+    error_rest_ns: int = 10 * NS_PER_MS,
+) -> Played:
+    """Play one segment of `length_ns`; the window is all of it unless given."""
+    loop = asyncio.get_running_loop()
+    finished: asyncio.Future[str] = loop.create_future()
+    shares = shares or [tape.starts.shape[1] // len(ports)] * len(ports)
+    assignment = Assignment(
+        worker="w",
+        shard=shard or Shard(0, 1),
+        targets=tuple(Target(name=f"t{i}", host="127.0.0.1", port=port) for i, port in enumerate(ports)),
+        shares=tuple(shares),
+        tape=tape,
+        load=Load(
+            line_bps=line_bps,
+            bound=bound or Bound.rate(320_000),
+            timeout_ns=timeout_ns,
+            paced_reads=paced_reads,
+            error_rest_ns=error_rest_ns,
+        ),
+    )
+    engine = make(assignment, loop, lambda segment, why: finished.set_result(why))
+    start = time.monotonic_ns()
+    low, high = window_ns or (0, length_ns)
+    engine.renew(start + lease_ns)
+    engine.start(
+        Segment(
+            index=0,
+            origin_ns=start,
+            start_ns=start,
+            window_start_ns=start + low,
+            window_end_ns=start + high,
+            end_ns=start + length_ns,
+        )
+    )
+    if stop_after_ns:
+        await asyncio.sleep(stop_after_ns / NS_PER_S)
+        engine.stop()
+    why = await asyncio.wait_for(finished, length_ns / NS_PER_S + 5)
+    snapshots = [engine.drain(0), engine.drain(0), engine.drain(1)]
+    ledger = Ledger(["w"], len(tape.kinds), len(tape.groups))
+    for snapshot in snapshots:
+        ledger.receive(snapshot)
+    return Played(ledger.totals(), snapshots, why)
