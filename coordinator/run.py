@@ -109,8 +109,8 @@ class Run:
     interrupted: bool = False
     lost: dict[str, str] = field(default_factory=dict)
     complete: set[int] = field(default_factory=set)
+    playing: set[str] = field(default_factory=set)  # who has not ended the segment yet
     stalled: str = ""  # why a worker stopped by itself (its lease ran out); empty if none did
-    _playing: set[str] = field(default_factory=set)
 
     @property
     def present(self) -> frozenset[str]:
@@ -129,7 +129,7 @@ class Run:
             case Lost(worker, why) if worker in self.workers:
                 self.lost.setdefault(worker, why)
                 return self._after(worker)
-            case Ended(worker, why) if worker in self._playing:
+            case Ended(worker, why) if worker in self.playing:
                 if why not in ("complete", "stopped"):
                     self.stalled = f"{worker}: {why}"
                 return self._after(worker)
@@ -137,7 +137,7 @@ class Run:
                 return self._reset(0)
             case ResetDone() if self.state is State.RESETTING:
                 self.state = State.PLAYING
-                self._playing = set(self.present)
+                self.playing = set(self.present)
                 return [Play(self.iteration)]
             case Audited() if self.state is State.AUDITING:
                 if self.iteration + 1 < self.iterations and not self.stalled:
@@ -159,10 +159,10 @@ class Run:
 
     def _after(self, worker: str) -> list[Effect]:
         """A worker plays no longer, one way or the other."""
-        self._playing.discard(worker)
+        self.playing.discard(worker)
         if not self.present:
             return self._finish()
-        if self._playing or self.state not in (State.PLAYING, State.STOPPING):
+        if self.playing or self.state not in (State.PLAYING, State.STOPPING):
             return []
         if self.state is State.STOPPING:
             return self._finish()

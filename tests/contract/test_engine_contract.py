@@ -246,7 +246,7 @@ def test_times_are_due_sent_done(engine: MakeEngine) -> None:
             return await play(engine, make_tape([Op()], 1), [server.port])
 
     cell = run(scenario).cell()
-    assert cell.service.min_ns >= 50 * NS_PER_MS
+    assert cell.service.min_ns >= 49 * NS_PER_MS  # the loop's timers round to milliseconds
     assert cell.response.min_ns >= cell.service.min_ns
     assert cell.lateness.total >= cell.response.total > 0
 

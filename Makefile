@@ -1,0 +1,56 @@
+# The front door.  Everything a machine needs is installed by these targets into .venv (and, for the
+# tests, Debian packages when this user may install them).
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+SOURCES := loadgen workloads deploy coordinator tests benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast lint format golden bench debian clean
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed ## Create .venv, install, and run the main job: 16 VMs, about 80 s
+	$(BIN)/loadgen spec --vms 16
+
+test: $(VENV)/.test-installed debian ## Create .venv with the test extras, install what tests need, run everything
+	$(MAKE) --no-print-directory lint
+	$(BIN)/pytest -q -n 2 --dist worksteal tests/unit tests/contract tests/golden
+	$(BIN)/pytest -q tests/system
+
+test-fast: $(VENV)/.test-installed ## Unit, contract and golden tests only (under a minute)
+	$(BIN)/pytest -q -n 2 --dist worksteal tests/unit tests/contract tests/golden
+
+lint: $(VENV)/.test-installed ## Formatting, lint, types, import direction
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/.test-installed ## Format the code
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+golden: $(VENV)/.test-installed ## Rewrite the golden files; look at the diff before committing it
+	$(BIN)/pytest -q tests/golden --update-golden
+
+bench: $(VENV)/.test-installed ## Benchmarks: pacing of 500 connections on one engine process
+	$(BIN)/python benchmarks/pacing.py
+
+debian: ## Install nginx, Apache and tmux with apt-get, where this user may
+	@tools/install-debian.sh
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.test-installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable '.[test]'
+	@touch $@ $(VENV)/.installed

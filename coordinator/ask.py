@@ -1,0 +1,57 @@
+"""Asks every server for one page: is it there, Reset, Fetch.  Off the hot path, so with a real HTTP client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import aiohttp
+from yarl import URL
+
+from loadgen.model.target import Target
+
+_TIMEOUT = aiohttp.ClientTimeout(total=10, sock_connect=3)
+_MAX_BODY_BYTES = 256 << 20  # a POST log of 1.8 million records
+_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a target said: its body, or in words why there is none (then `problem` is not empty)."""
+
+    body: bytes
+    problem: str = ""
+
+
+async def ask_all(targets: Sequence[Target], path: str) -> list[Answer]:
+    """GET `path` from each target; never raises for what a server does."""
+    turns = asyncio.Semaphore(_AT_ONCE)
+    async with aiohttp.ClientSession(timeout=_TIMEOUT, auto_decompress=False) as session:
+
+        async def one(target: Target) -> Answer:
+            async with turns:
+                try:
+                    return await _get(session, f"http://{target.authority}{path}")
+                except TimeoutError:
+                    return Answer(b"", "no answer in time")
+                except aiohttp.ClientConnectorError as error:
+                    return Answer(b"", (error.os_error.strerror or str(error.os_error)).lower())
+                except (aiohttp.ClientError, OSError, ValueError) as error:
+                    return Answer(b"", str(error) or type(error).__name__)
+
+        return list(await asyncio.gather(*(one(target) for target in targets)))
+
+
+async def _get(session: aiohttp.ClientSession, url: str) -> Answer:
+    # The path is sent as it is written: its query strings are the benchmark's own, not form data.
+    async with session.get(URL(url, encoded=True), allow_redirects=False) as reply:
+        if reply.status != 200:
+            return Answer(b"", f"it answers {reply.status} {reply.reason}")
+        pieces, size = [], 0
+        async for piece in reply.content.iter_chunked(1 << 16):
+            pieces.append(piece)
+            size += len(piece)
+            if size > _MAX_BODY_BYTES:
+                return Answer(b"", f"it sends more than {_MAX_BODY_BYTES} bytes")
+        return Answer(b"".join(pieces))

@@ -1,0 +1,74 @@
+"""The command line.  stdout carries only results; everything else goes to stderr."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+
+import rich_click as click
+from click.exceptions import Abort, ClickException, Exit
+
+from coordinator.cli.doctor import doctor
+from coordinator.cli.fileset import fileset
+from coordinator.cli.serve import serve
+from coordinator.cli.show import show
+from coordinator.cli.spec import spec
+from loadgen import __version__
+from loadgen.model.errors import ExitCode, LoadgenError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="loadgen")
+def app() -> None:
+    """How many web-serving VMs can this host carry before requests stop conforming?
+
+    Exit codes: 0 conforming, 1 not conforming, 2 usage, 3 INVALID (the generator was the bottleneck),
+    4 DEGRADED (a worker was lost), 130 interrupted.
+    """
+
+
+for command in (spec, show, serve, fileset, doctor):
+    app.add_command(command)
+
+
+@app.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of SHELL: eval "$(loadgen completion bash)"."""
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(app, {}, "loadgen", "_LOADGEN_COMPLETE").source())
+
+
+def _complain(message: str, hint: str = "") -> None:
+    sys.stderr.write(f"loadgen: {message}\n" + (f"hint: {hint}\n" if hint else ""))
+
+
+def main() -> int:
+    """Run the command line; the exit code (loadgen.model.errors.ExitCode)."""
+    try:
+        code = app.main(prog_name="loadgen", standalone_mode=False)
+    except Exit as error:
+        return error.exit_code
+    except ClickException as error:
+        context = getattr(error, "ctx", None)
+        _complain(error.format_message(), f"see {context.command_path} --help" if context else "")
+        return int(ExitCode.USAGE)
+    except (Abort, KeyboardInterrupt):
+        _complain("interrupted")
+        return int(ExitCode.INTERRUPTED)
+    except LoadgenError as error:
+        _complain(error.message, error.hint)
+        return int(error.exit_code)
+    except BrokenPipeError:  # whoever read our output has gone: say nothing more, also not at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except Exception:  # noqa: BLE001 - the last line of defence, and it says so
+        traceback.print_exc()
+        _complain("this is a bug of loadgen, not of your plan; please report it with the lines above")
+        return int(ExitCode.INTERNAL)
+    return int(code) if isinstance(code, int) else 0

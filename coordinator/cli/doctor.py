@@ -1,0 +1,41 @@
+"""`loadgen doctor`: what this machine can carry, and what to change."""
+
+from __future__ import annotations
+
+import rich_click as click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from deploy.doctor import Level, diagnose
+from deploy.facts import gather
+from deploy.servers.catalog import find_all
+
+_MARKS = {Level.OK: ("ok", "green"), Level.WARNING: ("warning", "yellow"), Level.PROBLEM: ("PROBLEM", "bold red")}
+
+
+@click.command()
+@click.option("--vms", type=click.IntRange(1), default=16, show_default=True, help="Web servers to expect.")
+@click.option("--connections", type=click.IntRange(1), default=20, show_default=True, help="Connections per VM.")
+def doctor(vms: int, connections: int) -> int:
+    """Check this machine's limits (files, ports, TCP settings, servers found) and say what to change.
+
+    Exits with 1 when a run with so many connections would not work.
+    """
+    advice = diagnose(gather(find_all()), vms, connections)
+    console = Console()
+    table = Table(box=None, padding=(0, 1), show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for item in advice:
+        mark, style = _MARKS[item.level]
+        text = Text(item.finding)
+        if item.meaning:
+            text.append(f"\n{item.meaning}")
+        if item.command:
+            text.append(f"\n$ {item.command}", "bold")
+        table.add_row(Text(mark, style), item.topic, text)
+    console.print(f"{vms} VMs with {connections} connections each, the load made on this machine too:")
+    console.print(table)
+    return int(any(item.level is Level.PROBLEM for item in advice))

@@ -1,0 +1,40 @@
+"""Option types shared by the commands: text from the command line to values, wrong text to one clear line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import rich_click as click
+
+from loadgen.model.errors import LoadgenError, PlanError
+
+T = TypeVar("T")
+
+
+class Parsed(click.ParamType):
+    """An option whose text a parser of the model reads; what the parser refuses is a usage error."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """`value` parsed, or as it is when it is not text any more."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parse(value)
+        except LoadgenError as error:
+            self.fail(error.message + (f" ({error.hint})" if error.hint else ""), param, ctx)
+
+
+def parse_counts(text: str) -> tuple[int, ...]:
+    """`16` or `1,4,16`: positive and strictly rising."""
+    try:
+        counts = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise PlanError(f"{text!r} is not a number or a list of numbers", hint="write it like 16 or 1,4,16") from None
+    if any(count < 1 for count in counts) or list(counts) != sorted(set(counts)):
+        raise PlanError(f"{text!r}: the numbers must be positive and rising", hint="write it like 16 or 1,4,16")
+    return counts

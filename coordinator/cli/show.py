@@ -1,0 +1,45 @@
+"""`loadgen show`: a record again, as the run printed it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import rich_click as click
+from rich.console import Console
+
+from coordinator.judge import judge_snapshots
+from coordinator.record.document import RecordError
+from coordinator.record.reader import load, recover
+from coordinator.view.chart import print_sweep
+from coordinator.view.report import print_report
+
+
+@click.command()
+@click.argument("record", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print its run.json.")
+def show(record: Path, as_json: bool) -> int:
+    """Print the result of a recorded run again; of one that was cut, what was measured up to then.
+
+    Always exits with 0 when the record can be shown.
+    """
+    found = load(record)
+    if as_json:
+        sys.stdout.write(json.dumps(found.document, indent=2, ensure_ascii=False) + "\n")
+        return 0
+    console = Console()
+    if found.sweep is not None:
+        cut = "" if found.finished else "the sweep did not write its end"
+        print_sweep(console, found.sweep, found.header, record=found.path, cut=cut)
+    elif found.is_sweep:
+        raise RecordError(
+            f"{found.path} is a sweep that was cut before its first point was done",
+            hint="its points' own records are in the directories below it",
+        )
+    elif found.result is not None:
+        print_report(console, found.result, found.header, record=found.path)
+    else:
+        result, cut = recover(found, judge_snapshots)
+        print_report(console, result, found.header, record=found.path, cut=cut)
+    return 0

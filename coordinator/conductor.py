@@ -1,0 +1,212 @@
+"""Carries the run's state machine: its effects out to fleet and servers, what happens back in.
+
+Everything arrives in one queue and is handled in one place, in order.  No policy is here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from coordinator.fleet.api import Fleet, Start, Stop
+from coordinator.run import (
+    Audit,
+    Audited,
+    Effect,
+    Ended,
+    Event,
+    Finish,
+    Lost,
+    Play,
+    ResetDone,
+    ResetServers,
+    Run,
+    State,
+    StopTraffic,
+)
+from coordinator.view.runview import Position
+from loadgen.agent import AgentEvent, EngineLost, SegmentEnded
+from loadgen.engine.api import Segment
+from loadgen.measure.ledger import Ledger
+from loadgen.measure.snapshot import Snapshot
+from loadgen.model.plan import Phases
+from loadgen.model.units import NS_PER_MS, NS_PER_S
+
+_LEAD_NS = 250 * NS_PER_MS  # between the order to start and the start: every engine has it by then
+_GRACE_S = 3.0  # how long after its end a segment's last words may take
+_REFRESH_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What the conductor calls: `reset` and `audit` talk to the servers, `keep` records, `show` draws."""
+
+    reset: Callable[[int], Awaitable[None]]
+    audit: Callable[[int], Awaitable[None]]
+    keep: Callable[[Sequence[Snapshot]], None]
+    show: Callable[[Position], None]
+
+
+@dataclass(slots=True)
+class Timeline:
+    """When the segments were played; CLOCK_MONOTONIC ns of the coordinator."""
+
+    origin_ns: int = 0
+    segments: dict[int, Segment] = field(default_factory=dict)
+    stopped_ns: int = 0  # when the traffic was stopped before its time; 0 if it was not
+
+
+class Conductor:
+    """One run.  `run`, `ledger` and `timeline` hold all that is known once `conduct` has returned."""
+
+    def __init__(self, run: Run, fleet: Fleet, ledger: Ledger, phases: Phases, hooks: Hooks) -> None:
+        self.run = run
+        self.ledger = ledger
+        self.timeline = Timeline()
+        self._fleet = fleet
+        self._phases = phases
+        self._hooks = hooks
+        self._inbox: asyncio.Queue[Event | AgentEvent | None] = asyncio.Queue()  # None: time to draw
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._began_ns = 0
+
+    def post(self, event: Event) -> None:
+        """Something happened outside: the servers are ready, or the user wants to stop."""
+        self._inbox.put_nowait(event)
+
+    async def conduct(self) -> None:
+        """Until the run is finished.  Exceptions of the hooks end it."""
+        self._began_ns = time.monotonic_ns()
+        try:
+            self._spawn(self._pump())
+            self._spawn(self._refresh())
+            while self.run.state is not State.FINISHED:
+                event = await self._inbox.get()
+                for task in [task for task in self._tasks if task.done()]:
+                    self._tasks.discard(task)
+                    task.result()
+                self._take(event)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _take(self, event: Event | AgentEvent | None) -> None:
+        match event:
+            case None:
+                self._hooks.show(self.position())
+            case Snapshot():
+                self.ledger.receive(event)
+                self._hooks.keep([event])
+            case SegmentEnded(worker, segment, why):
+                if segment == self.run.iteration:
+                    self._do(self.run.handle(Ended(worker, why)))
+            case EngineLost(worker, why):
+                self._lose(worker, why)
+            case _:
+                self._do(self.run.handle(event))
+
+    def _lose(self, worker: str, why: str) -> None:
+        if worker not in self.run.lost:
+            self.ledger.lost(worker, self.ledger.reported_through(worker) + 1)
+        self._do(self.run.handle(Lost(worker, why)))
+
+    def _do(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case ResetServers(iteration):
+                    self._spawn(self._then(self._hooks.reset(iteration), ResetDone()))
+                case Play(iteration):
+                    segment = self._plan_segment(iteration)
+                    self.timeline.segments[iteration] = segment
+                    self._spawn(self._fleet.command(Start(segment)))
+                    self._spawn(self._expect_the_end(iteration, segment.end_ns - time.monotonic_ns()))
+                case Audit(iteration):
+                    self._spawn(self._then(self._hooks.audit(iteration), Audited()))
+                case StopTraffic():
+                    self.timeline.stopped_ns = time.monotonic_ns()
+                    self._spawn(self._fleet.command(Stop()))
+                    self._spawn(self._expect_the_end(self.run.iteration, 0))
+                case Finish():
+                    self._hooks.show(self.position())
+
+    def _plan_segment(self, iteration: int) -> Segment:
+        start_ns = time.monotonic_ns() + _LEAD_NS
+        if not self.timeline.origin_ns:
+            self.timeline.origin_ns = start_ns
+        window_start_ns = start_ns + self._phases.lead_ns(iteration)
+        return Segment(
+            index=iteration,
+            origin_ns=self.timeline.origin_ns,
+            start_ns=start_ns,
+            window_start_ns=window_start_ns,
+            window_end_ns=window_start_ns + self._phases.measure_ns,
+            end_ns=start_ns + self._phases.length_ns(iteration),
+        )
+
+    async def _expect_the_end(self, iteration: int, wait_ns: int) -> None:
+        """A worker that does not announce the end of a segment in time is lost: nobody may wait for ever."""
+        await asyncio.sleep(max(0, wait_ns) / NS_PER_S + _GRACE_S)
+        if self.run.state in (State.PLAYING, State.STOPPING) and self.run.iteration == iteration:
+            for worker in sorted(self.run.playing):
+                self._inbox.put_nowait(EngineLost(worker, "it is silent"))
+
+    async def _then(self, work: Awaitable[None], event: Event) -> None:
+        await work
+        self._inbox.put_nowait(event)
+
+    async def _pump(self) -> None:
+        while True:
+            self._inbox.put_nowait(await self._fleet.event())
+
+    async def _refresh(self) -> None:
+        while True:
+            self._inbox.put_nowait(None)
+            await asyncio.sleep(_REFRESH_S)
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        self._tasks.add(asyncio.ensure_future(work))
+
+    def position(self) -> Position:
+        """Where the run is now."""
+        now_ns = time.monotonic_ns()
+        run, phases = self.run, self._phases
+        name, elapsed_ns, length_ns = self._phase(now_ns)
+        total_ns = sum(phases.length_ns(i) for i in range(phases.iterations))
+        return Position(
+            phase=name,
+            iteration=run.iteration if run.state is not State.PREPARING else -1,
+            iterations=run.iterations,
+            phase_elapsed_s=elapsed_ns / NS_PER_S,
+            phase_length_s=length_ns / NS_PER_S,
+            elapsed_s=(now_ns - self._began_ns) / NS_PER_S,
+            total_s=max(total_ns, now_ns - self._began_ns if run.state is State.FINISHED else 0) / NS_PER_S,
+        )
+
+    def _phase(self, now_ns: int) -> tuple[str, int, int]:
+        """Name, elapsed and length of the phase at `now_ns`."""
+        run, phases = self.run, self._phases
+        if run.state is not State.PLAYING:
+            names = {
+                State.PREPARING: "preparing",
+                State.RESETTING: "resetting",
+                State.STOPPING: "stopping",
+                State.AUDITING: "comparing logs",
+                State.FINISHED: "finished",
+            }
+            return names[run.state], 0, 0
+        at_ns = now_ns - self.timeline.segments[run.iteration].start_ns
+        warmup_ns = phases.warmup_ns if run.iteration == 0 else 0
+        parts = (
+            ("ramp-up", phases.ramp_up_ns),
+            ("warm-up", warmup_ns),
+            ("measuring", phases.measure_ns),
+            ("ramp-down", phases.ramp_down_ns),
+        )
+        for name, length_ns in parts:
+            if at_ns < length_ns:
+                return name, max(0, at_ns), length_ns
+            at_ns -= length_ns
+        return "ramp-down", phases.ramp_down_ns, phases.ramp_down_ns

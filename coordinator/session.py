@@ -1,0 +1,168 @@
+"""From a plan to an exit code: terminal, signals, one run or a sweep of runs, result on stdout."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import uvloop
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from coordinator.record.document import Header, finished, sweep_document
+from coordinator.record.environment import collect
+from coordinator.record.sweep import Sweep, SweepPoint
+from coordinator.record.writer import RecordWriter, default_directory
+from coordinator.spec import SpecRun, Surroundings
+from coordinator.view.chart import print_sweep
+from coordinator.view.live import open_view
+from coordinator.view.report import print_report
+from loadgen.model.errors import ExitCode, LoadgenError
+from loadgen.model.plan import SpecPlan
+from loadgen.verdict.result import RunResult, Verdict
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class NothingMeasuredError(LoadgenError):
+    """The user stopped before there was any traffic to judge."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """What the command line asked for.  `sweep` lists numbers of VMs; empty for a single run."""
+
+    plan: SpecPlan
+    sweep: tuple[int, ...]
+    out: Path | None
+    as_json: bool
+    command_line: tuple[str, ...]
+
+
+def cache_directory() -> Path:
+    """Where file sets are kept between runs (XDG base directories)."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "loadgen"
+
+
+def run_session(session: Session) -> int:
+    """Run it; the exit code."""
+    return uvloop.run(_run(session))
+
+
+async def _run(session: Session) -> int:
+    err = Console(stderr=True)
+    directory = session.out or default_directory(datetime.now())
+    with fileset_progress(err) as progress:
+        around = Surroundings(
+            command_line=session.command_line,
+            cache=cache_directory(),
+            say=lambda text: err.print(f"· {text}", markup=False, highlight=False, soft_wrap=True),
+            progress=progress,
+            view=open_view(err),
+        )
+        if session.sweep:
+            return await _sweep(session, directory, around, err)
+        header, result = await _interruptible(SpecRun(session.plan, directory, around))
+    if session.as_json:
+        _print_json(finished(header, result, finished_at=_now()))
+    else:
+        print_report(Console(), result, header, record=directory, cut=_cut(result))
+    return int(result.exit_code)
+
+
+async def _sweep(session: Session, directory: Path, around: Surroundings, err: Console) -> int:
+    """One run after the other, each with a record of its own below the sweep's."""
+    done: list[tuple[Header, SweepPoint]] = []
+    first = dataclasses.replace(session.plan, vms=session.sweep[0])
+    whole = Header(started_at=_now(), plan=first, targets=(), environment=collect(command_line=session.command_line))
+    with RecordWriter(directory, sweep_document(whole, session.sweep, done)) as writer:
+        for count in session.sweep:
+            around.say(f"— {count} VMs ({len(done) + 1} of {len(session.sweep)}) —")
+            plan = dataclasses.replace(session.plan, vms=count)
+            name = f"vms-{count}"
+            header, result = await _interruptible(SpecRun(plan, directory / name, around))
+            done.append((header, SweepPoint(count, result, name)))
+            whole = dataclasses.replace(whole, environment=header.environment)
+            writer.rewrite(sweep_document(whole, session.sweep, done))
+            if result.verdict is Verdict.INTERRUPTED:
+                break
+        document = sweep_document(whole, session.sweep, done, finished_at=_now())
+        writer.rewrite(document)
+        sweep = Sweep(tuple(point for _, point in done))
+        for problem in writer.problems:
+            err.print(f"! {problem}", markup=False, highlight=False, soft_wrap=True)
+    if session.as_json:
+        _print_json(document)
+    else:
+        print_sweep(Console(), sweep, whole, record=directory, cut=_cut(done[-1][1].result))
+    return int(sweep.exit_code)
+
+
+async def _interruptible(run: SpecRun) -> tuple[Header, RunResult]:
+    """The run; the first Ctrl-C (or SIGTERM) stops its traffic, and before there is any, the run itself."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(run.run())
+
+    def stop() -> None:
+        if not run.interrupt():
+            task.cancel()
+
+    for number in _STOP_SIGNALS:
+        loop.add_signal_handler(number, stop)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        raise NothingMeasuredError("interrupted before there was any traffic; nothing was measured") from None
+    finally:
+        for number in _STOP_SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+def _cut(result: RunResult) -> str:
+    return "the user stopped the run before its end" if result.verdict is Verdict.INTERRUPTED else ""
+
+
+def _print_json(document: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@contextlib.contextmanager
+def fileset_progress(err: Console) -> Iterator[Callable[[int, int], None]]:
+    """A bar for the making of a file set, drawn only once there is something to make."""
+    bar = Progress(
+        TextColumn("  making the file set"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+    )
+    task = bar.add_task("file set", total=None)
+
+    def update(done: int, total: int) -> None:
+        if done < total and not bar.live.is_started:
+            bar.start()
+        bar.update(task, completed=done, total=total)
+        if done >= total:
+            bar.stop()
+
+    try:
+        yield update
+    finally:
+        bar.stop()

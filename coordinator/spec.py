@@ -1,0 +1,206 @@
+"""One `loadgen spec` run: servers, tape, fleet, traffic, judgement, record."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from coordinator.ask import ask_all
+from coordinator.audit import Auditor
+from coordinator.conductor import Conductor, Hooks
+from coordinator.fleet.api import Prepare
+from coordinator.fleet.local import LocalFleet
+from coordinator.judge import Evidence, judge
+from coordinator.record.connections import connection_rows
+from coordinator.record.document import Header, finished, unfinished
+from coordinator.record.environment import collect
+from coordinator.record.writer import RecordWriter
+from coordinator.run import Interrupted, Ready, Run
+from coordinator.view.build import build_view
+from coordinator.view.live import View
+from coordinator.view.runview import Position
+from deploy.servers.catalog import choose
+from deploy.vms.local import LocalVms
+from loadgen.engine.api import Assignment, Load
+from loadgen.measure.ledger import Ledger
+from loadgen.model.errors import TargetError
+from loadgen.model.plan import SpecPlan
+from loadgen.model.shard import Shard, share_out
+from loadgen.model.target import Target
+from loadgen.schedule.optape import OpTape
+from loadgen.verdict.result import RunResult
+from workloads.specweb99 import files, fileset, urls
+from workloads.specweb99.compile import compile_tape
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a run needs of the world around it.
+
+    `cache` holds file sets between runs; `say` tells the user what is being prepared; `progress` is told
+    (done, total) while a file set is made; `view` shows the run.
+    """
+
+    command_line: tuple[str, ...]
+    cache: Path
+    say: Callable[[str], None]
+    progress: Callable[[int, int], None]
+    view: View
+
+
+@dataclass(slots=True)
+class SpecRun:
+    """See the module.  `notices` are what the user should know, in words, as they come up."""
+
+    plan: SpecPlan
+    directory: Path
+    around: Surroundings
+    notices: list[str] = field(default_factory=list)
+    _conductor: Conductor | None = None
+
+    def interrupt(self) -> bool:
+        """Stop the traffic and judge what there is; False while there is no traffic to stop."""
+        if self._conductor is None:
+            return False
+        self._conductor.post(Interrupted())
+        return True
+
+    async def run(self) -> tuple[Header, RunResult]:
+        """Play the plan.  What could not be recorded is among the result's notes.
+
+        Raises LoadgenError when the run cannot be begun; from then on everything ends in the result.
+        """
+        header = Header(
+            started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            plan=self.plan,
+            targets=(),
+            environment=collect(command_line=self.around.command_line),
+        )
+        with RecordWriter(self.directory, unfinished(header)) as writer:
+            async with AsyncExitStack() as stack:
+                targets, server = await self._targets(stack)
+                environment = dataclasses.replace(header.environment, server=server)
+                header = dataclasses.replace(header, targets=targets, environment=environment)
+                writer.rewrite(unfinished(header))
+                result, evidence = await self._play(stack, targets, writer)
+            result = dataclasses.replace(result, notes=(*result.notes, *writer.problems))
+            document = finished(header, result, finished_at=datetime.now(UTC).isoformat(timespec="seconds"))
+            writer.finish(document, connection_rows(evidence))
+            return header, result
+
+    async def _targets(self, stack: AsyncExitStack) -> tuple[tuple[Target, ...], dict[str, object]]:
+        """Start the VMs, or find those that are given."""
+        if self.plan.targets:
+            await self._probe(self.plan.targets)
+            return self.plan.targets, {"kind": "given", "version": ""}
+        server = choose(self.plan.server)
+        shared = await self._file_set(self.around.cache / "fileset")
+        docroots = [shared.root] * self.plan.vms
+        if self.plan.fileset_per_vm:
+            self.around.say(f"copying the file set for each of {self.plan.vms} VMs")
+            homes = [self.around.cache / "per-vm" / f"vm{i + 1}" for i in range(self.plan.vms)]
+            for home in homes:
+                await asyncio.to_thread(fileset.copy, shared, home)
+            docroots = homes
+        self.around.say(f"starting {self.plan.vms} VMs: {server.kind.value} {server.version}")
+        vms = await stack.enter_async_context(
+            LocalVms(
+                server,
+                docroots=docroots,
+                connections=self.plan.connections,
+                base_port=self.plan.base_port,
+            )
+        )
+        watching = asyncio.create_task(self._watch(vms))
+        stack.callback(watching.cancel)
+        deployed = vms.deployment
+        return vms.targets, {
+            "kind": deployed.server.value,
+            "version": deployed.version,
+            "driver": deployed.driver,
+            "config": deployed.config,
+        }
+
+    async def _file_set(self, root: Path) -> fileset.FileSet:
+        count = urls.directories(self.plan)
+        self.around.say(f"file set: {count} directories, {count * files.DIRECTORY_BYTES / 1e6:.0f} MB, in {root}")
+        return await asyncio.to_thread(fileset.ensure, root, count, self.around.progress)
+
+    async def _probe(self, targets: Sequence[Target]) -> None:
+        """Given servers must be there and have the file set; some may be missing, not all."""
+        last = urls.directories(self.plan) - 1
+        answers = await ask_all(targets, urls.file_path(last, 0, 0))
+        missing = [
+            f"target {target.name} ({target.authority}): {answer.problem}"
+            for target, answer in zip(targets, answers, strict=True)
+            if answer.problem
+        ]
+        if len(missing) == len(targets):
+            more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+            raise TargetError(
+                missing[0] + more,
+                hint=f"each must serve {last + 1} directories of the file set; see loadgen serve and loadgen fileset",
+            )
+        self.notices += missing
+
+    async def _watch(self, vms: LocalVms) -> None:
+        async for death in vms.deaths():
+            self.notices.append(f"{death.name} died: {death.reason}")
+
+    async def _play(
+        self, stack: AsyncExitStack, targets: tuple[Target, ...], writer: RecordWriter
+    ) -> tuple[RunResult, Evidence]:
+        plan = self.plan
+        self.around.say(f"compiling the operations of {plan.total_connections} connections (seed {plan.seed})")
+        tape = await asyncio.to_thread(compile_tape, plan)
+        fleet = LocalFleet(plan.engines)
+        stack.push_async_callback(fleet.close)
+        await fleet.open()
+        shares = share_out(plan.total_connections, [target.weight for target in targets])
+        await fleet.command(Prepare(assignments(plan, fleet.workers, targets, shares, tape)))
+
+        ledger = Ledger(fleet.workers, len(tape.kinds), len(tape.groups))
+        auditor = Auditor(plan, targets, ledger, tape.groups)
+        run = Run(frozenset(fleet.workers), plan.phases.iterations)
+
+        def show(position: Position) -> None:
+            view.update(build_view(ledger, plan, targets, position, notices=tuple(self.notices)))
+
+        hooks = Hooks(reset=auditor.reset, audit=auditor.audit, keep=writer.append, show=show)
+        conductor = self._conductor = Conductor(run, fleet, ledger, plan.phases, hooks)
+        conductor.post(Ready())
+        with self.around.view as view:
+            await conductor.conduct()
+        evidence = Evidence(
+            plan=plan,
+            targets=targets,
+            ledger=ledger,
+            run=run,
+            timeline=conductor.timeline,
+            log_checks=auditor.checks,
+            notices=(*self.notices, *auditor.problems),
+        )
+        return judge(evidence, tape), evidence
+
+
+def assignments(
+    plan: SpecPlan, workers: Sequence[str], targets: tuple[Target, ...], shares: Sequence[int], tape: OpTape
+) -> list[Assignment]:
+    """What each worker gets."""
+    load = Load(line_bps=plan.line_bps, bound=plan.bound, timeout_ns=plan.timeout_ns, paced_reads=plan.paced_reads)
+    return [
+        Assignment(
+            worker=worker,
+            shard=Shard(index, len(workers)),
+            targets=targets,
+            shares=tuple(shares),
+            tape=tape,
+            load=load,
+        )
+        for index, worker in enumerate(workers)
+    ]

@@ -1,0 +1,138 @@
+"""What every kind of web server does for a VM."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from deploy.proc import children_of
+from deploy.servers.base import WebServer
+from deploy.vms.local import LocalVms
+from loadgen.model.target import Target
+from tests.support.vms import EVERY_SERVER, is_running, make_file_set, running, within
+from workloads.specweb99 import files
+from workloads.specweb99.urls import DYNAMIC_CGI, DYNAMIC_GET, file_path
+
+SMALL = file_path(0, 0, 0)
+
+
+@pytest.fixture(scope="module")
+def docroot(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = make_file_set(tmp_path_factory.mktemp("set"))
+    (root / "secret").write_text("not in the file set")
+    return root
+
+
+@pytest.fixture(scope="module", params=EVERY_SERVER)
+def vms(request: pytest.FixtureRequest, docroot: Path) -> Iterator[LocalVms]:
+    with running(request.param, [docroot]) as running_vms:
+        yield running_vms
+
+
+@pytest.fixture
+def target(vms: LocalVms) -> Target:
+    return vms.targets[0]
+
+
+def connect(target: Target) -> closing[http.client.HTTPConnection]:
+    return closing(http.client.HTTPConnection(target.host, target.port, timeout=10))
+
+
+def open_files() -> set[str]:
+    return {path.name for path in Path("/proc/self/fd").iterdir()}
+
+
+def get(client: http.client.HTTPConnection, path: str) -> tuple[int, bytes]:
+    client.request("GET", path)
+    reply = client.getresponse()
+    return reply.status, reply.read()
+
+
+@pytest.mark.parametrize("class_", range(files.CLASSES))
+def test_it_serves_files_whole(target: Target, class_: int) -> None:
+    with connect(target) as client:
+        client.request("GET", file_path(0, class_, 8))
+        reply = client.getresponse()
+        assert (reply.status, reply.length) == (200, files.file_bytes(class_, 8))
+        assert reply.read() == files.content(0, class_, 8)
+
+
+@pytest.mark.parametrize("path", [DYNAMIC_GET, DYNAMIC_CGI])
+def test_it_serves_pages_of_the_app(target: Target, path: str) -> None:
+    with connect(target) as client:
+        status, page = get(client, f"{path}?{file_path(0, 3, 8)}")
+    assert status == 200
+    assert files.content(0, 3, 8) in page
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/nothing", "/secret", "/file_set/../secret", "/file_set/dir00000/class9_9", "/file_set/dir00001/x"]
+)
+def test_what_is_not_there_is_404(target: Target, path: str) -> None:
+    with connect(target) as client:
+        status, body = get(client, path)
+    assert status == 404
+    assert b"not in the file set" not in body
+
+
+def test_connections_are_kept(target: Target) -> None:
+    with connect(target) as client:
+        client.connect()
+        first = client.sock
+        for path in [SMALL, f"{DYNAMIC_GET}?{SMALL}"] * 60:
+            assert get(client, path)[0] == 200
+            assert client.sock is first
+
+
+def test_a_connection_is_closed_on_request(target: Target) -> None:
+    with closing(socket.create_connection((target.host, target.port), timeout=10)) as client:
+        client.sendall(f"GET {SMALL} HTTP/1.0\r\n\r\n".encode())
+        with client.makefile("rb") as reply:
+            assert reply.read().endswith(files.content(0, 0, 0))
+
+
+def test_it_holds_all_its_connections_at_once(target: Target) -> None:
+    clients = [http.client.HTTPConnection(target.host, target.port, timeout=10) for _ in range(20)]
+    try:
+        for path in (SMALL, f"{DYNAMIC_GET}?{SMALL}"):
+            with ThreadPoolExecutor(len(clients)) as threads:
+                replies = list(threads.map(get, clients, [path] * len(clients)))
+            assert [status for status, _ in replies] == [200] * len(clients)
+    finally:
+        for client in clients:
+            client.close()
+
+
+def test_it_says_what_it_is(vms: LocalVms) -> None:
+    deployment = vms.deployment
+    assert deployment.driver == "local"
+    assert any(character.isdigit() for character in deployment.version)
+    if deployment.config:
+        assert str(vms.targets[0].port) in deployment.config
+
+
+@pytest.mark.parametrize("server", EVERY_SERVER)
+def test_it_starts_where_it_may_write_little_and_leaves_nothing(
+    server: WebServer, docroot: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    others = set(children_of(os.getpid()))
+    before = open_files()
+    with running(server, [docroot]) as vms:
+        target = vms.targets[0]
+        (warden,) = set(children_of(os.getpid())) - others
+        pids = [warden, *children_of(warden)]
+        assert len(pids) == (2 if not vms.deployment.config else 3)
+        assert len(list(tmp_path.glob("loadgen-*/vm01"))) == 1
+    assert within(1, lambda: not any(is_running(pid) for pid in pids))
+    assert list(tmp_path.iterdir()) == []
+    assert open_files() == before
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((target.host, target.port))

@@ -1,0 +1,120 @@
+"""The run's state machine: what happens makes what necessary."""
+
+from __future__ import annotations
+
+import hypothesis.strategies as st
+from hypothesis import given
+
+from coordinator.run import (
+    Audit,
+    Audited,
+    Ended,
+    Event,
+    Finish,
+    Interrupted,
+    Lost,
+    Play,
+    Ready,
+    ResetDone,
+    ResetServers,
+    Run,
+    State,
+    StopTraffic,
+)
+
+TWO = frozenset({"a", "b"})
+
+
+def test_an_undisturbed_run_plays_every_iteration_and_finishes() -> None:
+    run = Run(TWO, iterations=2)
+    assert run.handle(Ready()) == [ResetServers(0)]
+    for iteration, following in ((0, ResetServers(1)), (1, Finish())):
+        assert run.handle(ResetDone()) == [Play(iteration)]
+        assert run.handle(Ended("a", "complete")) == []
+        assert run.handle(Ended("b", "complete")) == [Audit(iteration)]
+        assert run.handle(Audited()) == [following]
+    assert run.state is State.FINISHED
+    assert run.complete == {0, 1}
+
+
+def test_an_interrupt_stops_the_traffic_and_waits_for_the_last_words() -> None:
+    run = Run(TWO, iterations=3)
+    run.handle(Ready())
+    run.handle(ResetDone())
+    assert run.handle(Interrupted()) == [StopTraffic()]
+    assert run.handle(Ended("a", "stopped")) == []
+    assert run.handle(Ended("b", "stopped")) == [Finish()]
+    assert run.interrupted
+    assert run.complete == set()
+
+
+def test_a_second_interrupt_does_not_wait() -> None:
+    run = Run(TWO, iterations=1)
+    run.handle(Ready())
+    run.handle(ResetDone())
+    run.handle(Interrupted())
+    assert run.handle(Interrupted()) == [Finish()]
+
+
+def test_an_interrupt_between_segments_finishes_at_once() -> None:
+    run = Run(TWO, iterations=1)
+    run.handle(Ready())
+    assert run.handle(Interrupted()) == [Finish()]
+
+
+def test_a_lost_worker_does_not_hold_up_the_others() -> None:
+    run = Run(TWO, iterations=2)
+    run.handle(Ready())
+    run.handle(ResetDone())
+    assert run.handle(Lost("a", "killed by signal 9")) == []
+    assert run.handle(Ended("b", "complete")) == [Audit(0)]
+    assert run.handle(Audited()) == [ResetServers(1)]
+    run.handle(ResetDone())
+    assert run.handle(Ended("b", "complete")) == [Audit(1)]
+    assert run.lost == {"a": "killed by signal 9"}
+
+
+def test_the_last_loss_ends_the_run() -> None:
+    run = Run(TWO, iterations=2)
+    run.handle(Ready())
+    run.handle(ResetDone())
+    run.handle(Lost("a", "x"))
+    assert run.handle(Lost("b", "y")) == [Finish()]
+
+
+def test_a_lease_that_ran_out_ends_the_run_after_the_audit() -> None:
+    run = Run(frozenset({"a"}), iterations=3)
+    run.handle(Ready())
+    run.handle(ResetDone())
+    assert run.handle(Ended("a", "lease expired")) == [Audit(0)]
+    assert run.handle(Audited()) == [Finish()]
+    assert run.stalled == "a: lease expired"
+    assert run.complete == set()
+
+
+def test_a_stranger_is_ignored() -> None:
+    run = Run(TWO, iterations=1)
+    run.handle(Ready())
+    run.handle(ResetDone())
+    assert run.handle(Lost("mallory", "?")) == []
+    assert run.handle(Ended("mallory", "complete")) == []
+    assert run.lost == {}
+
+
+events: st.SearchStrategy[Event] = st.one_of(
+    st.sampled_from([Ready(), ResetDone(), Audited(), Interrupted()]),
+    st.builds(Ended, st.sampled_from(["a", "b", "c"]), st.sampled_from(["complete", "stopped", "lease expired"])),
+    st.builds(Lost, st.sampled_from(["a", "b", "c"]), st.just("gone")),
+)
+
+
+@given(st.lists(events, max_size=40))
+def test_any_story_finishes_at_most_once_and_plays_only_in_order(story: list[Event]) -> None:
+    run = Run(TWO, iterations=3)
+    effects = [effect for event in story for effect in run.handle(event)]
+    assert effects.count(Finish()) == (1 if run.state is State.FINISHED else 0)
+    played = [effect.iteration for effect in effects if isinstance(effect, Play)]
+    assert played == list(range(len(played)))
+    assert run.complete <= set(played)
+    if Finish() in effects:
+        assert effects[-1] == Finish()
