@@ -12,7 +12,7 @@ from loadgen.measure.ledger import Ledger
 from loadgen.model.plan import SpecPlan
 from loadgen.model.target import Target
 from loadgen.verdict.result import Check
-from workloads.specweb99 import page, postlog, urls
+from workloads.specweb99 import mix, page, postlog, urls
 
 
 class Auditor:
@@ -22,11 +22,11 @@ class Auditor:
     was not 200, in words.
     """
 
-    def __init__(self, plan: SpecPlan, targets: Sequence[Target], ledger: Ledger, groups: Sequence[str]) -> None:
+    def __init__(self, plan: SpecPlan, targets: Sequence[Target], ledger: Ledger) -> None:
         self._plan = plan
         self._targets = targets
         self._ledger = ledger
-        self._post = groups.index("post")
+        self._post = mix.GROUPS.index("post")
         self._before = self._sent()
         self.checks: dict[int, Check] = {}
         self.problems: list[str] = []
@@ -63,11 +63,15 @@ class Auditor:
         except ValueError as error:
             return [str(error)]
         ok = posts[:, 0]
-        return postlog.check(log, ok=ok.tolist(), attempted=posts.sum(axis=1).tolist()).problems
+        counts = postlog.PostCounts(ok=tuple(ok.tolist()), attempted=tuple(posts.sum(axis=1).tolist()))
+        report = postlog.check(log, counts)
+        more = report.problem_count - len(report.problems)
+        found = [f"record {p.record} {p.text}" if p.record else p.text for p in report.problems]
+        return [*found, f"{more} problems more"] if more else found
 
     def _sent(self) -> NDArray[np.int64]:
         """POSTs so far, of shape (targets, classes, 3): ok, bad and cut."""
-        totals = np.zeros((len(self._targets), 4, 3), dtype=np.int64)
+        totals = np.zeros((len(self._targets), len(mix.KINDS), 3), dtype=np.int64)
         for (_, target), cell in self._ledger.totals().cells.items():
             totals[target] += cell.counts[:, self._post, :]
         return totals

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from coordinator.fleet.api import Fleet, Start, Stop
+from coordinator.judge import Intake
 from coordinator.run import (
     Audit,
     Audited,
@@ -29,7 +30,6 @@ from coordinator.run import (
 from coordinator.view.runview import Position
 from loadgen.agent import AgentEvent, EngineLost, SegmentEnded
 from loadgen.engine.api import Segment
-from loadgen.measure.ledger import Ledger
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.plan import Phases
 from loadgen.model.units import NS_PER_MS, NS_PER_S
@@ -57,13 +57,21 @@ class Timeline:
     segments: dict[int, Segment] = field(default_factory=dict)
     stopped_ns: int = 0  # when the traffic was stopped before its time; 0 if it was not
 
+    def measured_ns(self, now_ns: int) -> dict[int, int]:
+        """How much of each window has been played, by iteration."""
+        end_ns = self.stopped_ns or now_ns
+        return {
+            iteration: max(0, min(end_ns, segment.window_end_ns) - segment.window_start_ns)
+            for iteration, segment in self.segments.items()
+        }
+
 
 class Conductor:
-    """One run.  `run`, `ledger` and `timeline` hold all that is known once `conduct` has returned."""
+    """One run.  `run`, `intake` and `timeline` hold all that is known once `conduct` has returned."""
 
-    def __init__(self, run: Run, fleet: Fleet, ledger: Ledger, phases: Phases, hooks: Hooks) -> None:
+    def __init__(self, run: Run, fleet: Fleet, intake: Intake, phases: Phases, hooks: Hooks) -> None:
         self.run = run
-        self.ledger = ledger
+        self.intake = intake
         self.timeline = Timeline()
         self._fleet = fleet
         self._phases = phases
@@ -98,7 +106,7 @@ class Conductor:
             case None:
                 self._hooks.show(self.position())
             case Snapshot():
-                self.ledger.receive(event)
+                self.intake.receive(event)
                 self._hooks.keep([event])
             case SegmentEnded(worker, segment, why):
                 if segment == self.run.iteration:
@@ -110,7 +118,8 @@ class Conductor:
 
     def _lose(self, worker: str, why: str) -> None:
         if worker not in self.run.lost:
-            self.ledger.lost(worker, self.ledger.reported_through(worker) + 1)
+            ledger = self.intake.ledger
+            ledger.lost(worker, ledger.reported_through(worker) + 1)
         self._do(self.run.handle(Lost(worker, why)))
 
     def _do(self, effects: list[Effect]) -> None:

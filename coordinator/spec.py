@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -15,19 +16,17 @@ from coordinator.audit import Auditor
 from coordinator.conductor import Conductor, Hooks
 from coordinator.fleet.api import Prepare
 from coordinator.fleet.local import LocalFleet
-from coordinator.judge import Evidence, judge
-from coordinator.record.connections import connection_rows
+from coordinator.judge import Evidence, Intake, connection_rows, judge
 from coordinator.record.document import Header, finished, unfinished
 from coordinator.record.environment import collect
 from coordinator.record.writer import RecordWriter
 from coordinator.run import Interrupted, Ready, Run
-from coordinator.view.build import build_view
+from coordinator.view.build import ViewBuilder
 from coordinator.view.live import View
 from coordinator.view.runview import Position
 from deploy.servers.catalog import choose
 from deploy.vms.local import LocalVms
 from loadgen.engine.api import Assignment, Load
-from loadgen.measure.ledger import Ledger
 from loadgen.model.errors import TargetError
 from loadgen.model.plan import SpecPlan
 from loadgen.model.shard import Shard, share_out
@@ -87,7 +86,7 @@ class SpecRun:
                 environment = dataclasses.replace(header.environment, server=server)
                 header = dataclasses.replace(header, targets=targets, environment=environment)
                 writer.rewrite(unfinished(header))
-                result, evidence = await self._play(stack, targets, writer)
+                result, evidence = await self._play(stack, header, writer)
             result = dataclasses.replace(result, notes=(*result.notes, *writer.problems))
             document = finished(header, result, finished_at=datetime.now(UTC).isoformat(timespec="seconds"))
             writer.finish(document, connection_rows(evidence))
@@ -152,10 +151,8 @@ class SpecRun:
         async for death in vms.deaths():
             self.notices.append(f"{death.name} died: {death.reason}")
 
-    async def _play(
-        self, stack: AsyncExitStack, targets: tuple[Target, ...], writer: RecordWriter
-    ) -> tuple[RunResult, Evidence]:
-        plan = self.plan
+    async def _play(self, stack: AsyncExitStack, header: Header, writer: RecordWriter) -> tuple[RunResult, Evidence]:
+        plan, targets = self.plan, header.targets
         self.around.say(f"compiling the operations of {plan.total_connections} connections (seed {plan.seed})")
         tape = await asyncio.to_thread(compile_tape, plan)
         fleet = LocalFleet(plan.engines)
@@ -164,28 +161,45 @@ class SpecRun:
         shares = share_out(plan.total_connections, [target.weight for target in targets])
         await fleet.command(Prepare(assignments(plan, fleet.workers, targets, shares, tape)))
 
-        ledger = Ledger(fleet.workers, len(tape.kinds), len(tape.groups))
-        auditor = Auditor(plan, targets, ledger, tape.groups)
-        run = Run(frozenset(fleet.workers), plan.phases.iterations)
-
-        def show(position: Position) -> None:
-            view.update(build_view(ledger, plan, targets, position, notices=tuple(self.notices)))
-
-        hooks = Hooks(reset=auditor.reset, audit=auditor.audit, keep=writer.append, show=show)
-        conductor = self._conductor = Conductor(run, fleet, ledger, plan.phases, hooks)
-        conductor.post(Ready())
+        intake = Intake.of(fleet.workers)
+        auditor = Auditor(plan, targets, intake.ledger)
+        builder = ViewBuilder(plan, targets, title=self._title(header))
         with self.around.view as view:
+
+            def show(position: Position) -> None:
+                view.update(builder.build(intake.ledger, position, self.notices))
+
+            hooks = Hooks(
+                reset=auditor.reset,
+                audit=auditor.audit,
+                keep=writer.append,
+                show=show,
+            )
+            run = Run(frozenset(fleet.workers), plan.phases.iterations)
+            conductor = self._conductor = Conductor(run, fleet, intake, plan.phases, hooks)
+            conductor.post(Ready())
             await conductor.conduct()
+        notes = [*self.notices, *auditor.problems]
+        if run.stalled:
+            notes.append(f"traffic stopped by itself: {run.stalled}")
         evidence = Evidence(
             plan=plan,
             targets=targets,
-            ledger=ledger,
-            run=run,
-            timeline=conductor.timeline,
+            intake=intake,
+            measured_ns=conductor.timeline.measured_ns(time.monotonic_ns()),
+            complete=frozenset(run.complete),
+            interrupted=run.interrupted,
+            lost=dict(run.lost),
             log_checks=auditor.checks,
-            notices=(*self.notices, *auditor.problems),
+            sysctls=header.environment.sysctls,
+            notes=tuple(notes),
         )
-        return judge(evidence, tape), evidence
+        return judge(evidence), evidence
+
+    def _title(self, header: Header) -> str:
+        plan = self.plan
+        server = header.environment.server.get("kind", "")
+        return f"loadgen spec · {plan.vms} VMs × {plan.connections} connections · {server} · seed {plan.seed}"
 
 
 def assignments(

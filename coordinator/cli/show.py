@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from pathlib import Path
@@ -40,6 +41,6 @@ def show(record: Path, as_json: bool) -> int:
     elif found.result is not None:
         print_report(console, found.result, found.header, record=found.path)
     else:
-        result, cut = recover(found, judge_snapshots)
+        result, cut = recover(found, functools.partial(judge_snapshots, sysctls=found.header.environment.sysctls))
         print_report(console, result, found.header, record=found.path, cut=cut)
     return 0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 
 TALLY_DTYPE = np.dtype(
     [
@@ -11,10 +14,39 @@ TALLY_DTYPE = np.dtype(
         ("ok", "<u4"),
         ("bad", "<u4"),
         ("cut", "<u4"),
+        ("overdue", "<u4"),  # those of the cut ones that were beyond a fixed tolerable time already
         ("good", "<u4"),  # ok and within the good bound
         ("tolerable", "<u4"),  # ok and within the tolerable bound (includes good)
         ("bytes", "<i8"),  # received in ok and cut operations
         ("busy_ns", "<i8"),  # line time of ok and cut operations: max(done - due, 8 * bytes / line speed)
     ]
 )
-"""Bad operations add neither bytes nor time (specweb.md 1.8)."""
+"""Bad operations add neither bytes nor time (as in SPECweb99, whose rates are over good operations)."""
+
+_SUMS = [name for name in TALLY_DTYPE.names or () if name not in ("window", "connection")]
+
+
+def empty_tallies() -> NDArray[np.void]:
+    """No rows."""
+    return np.zeros(0, dtype=TALLY_DTYPE)
+
+
+def tally_keys(tallies: NDArray[np.void]) -> NDArray[np.int64]:
+    """One number per row that orders rows by (window, connection) and tells them apart."""
+    keys: NDArray[np.int64] = (tallies["window"].astype(np.int64) << 32) + tallies["connection"]
+    return keys
+
+
+def merge_tallies(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
+    """One row a (window, connection), the sum of all of its rows, ordered by window and connection."""
+    rows = np.concatenate([empty_tallies(), *parts])
+    if not len(rows):
+        return rows
+    keys = tally_keys(rows)
+    order = np.argsort(keys, kind="stable")
+    keys, rows = keys[order], rows[order]
+    first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    merged = rows[first]
+    for name in _SUMS:
+        merged[name] = np.add.reduceat(rows[name], first)
+    return merged

@@ -1,0 +1,27 @@
+"""connections.npz: what each connection did in each iteration, for whoever wants to look closer.
+
+Two arrays: `connections`, with CONNECTION_DTYPE, and `states`, the names of the values of its `state`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from loadgen.verdict.connection import State
+
+CONNECTION_DTYPE = np.dtype(
+    [
+        ("iteration", "<i4"),
+        ("connection", "<u4"),  # global number
+        ("target", "<u4"),  # index into driven_targets of run.json
+        ("ok", "<u4"),
+        ("bad", "<u4"),
+        ("bytes", "<i8"),  # received in ok and cut operations
+        ("busy_ns", "<i8"),  # line time of ok and cut operations
+        ("kbit_per_s", "<f8"),  # the rate that the connection is judged by
+        ("state", "u1"),  # State
+    ]
+)
+"""One connection in one iteration."""
+
+STATES = tuple(state.name.lower() for state in State)

@@ -1,0 +1,180 @@
+"""What a run ran on: enough to say why two runs differ."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import platform
+import resource
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import loadgen
+
+LIBRARIES = ("aiohttp", "msgpack", "numpy", "rich", "uvloop")
+"""The libraries that the measurement or its output depends on."""
+
+SYSCTLS = (
+    "fs.file-max",
+    "kernel.sched_autogroup_enabled",
+    "net.core.default_qdisc",
+    "net.core.netdev_max_backlog",
+    "net.core.rmem_max",
+    "net.core.somaxconn",
+    "net.core.wmem_max",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.tcp_congestion_control",
+    "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_max_syn_backlog",
+    "net.ipv4.tcp_max_tw_buckets",
+    "net.ipv4.tcp_mem",
+    "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_sack",
+    "net.ipv4.tcp_slow_start_after_idle",
+    "net.ipv4.tcp_syncookies",
+    "net.ipv4.tcp_timestamps",
+    "net.ipv4.tcp_tw_reuse",
+    "net.ipv4.tcp_wmem",
+    "vm.overcommit_memory",
+    "vm.swappiness",
+)
+"""Kernel settings that change what a web server or a load generator on this machine can do."""
+
+_GIT_TIMEOUT_S = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """The machine, the software and the command of a run.
+
+    `cores_usable` is what this process may run on (taskset, cpusets).  `load_average` is that before the run.
+    `open_files_limit` is the soft one; -1 is no limit.
+    `git_commit` is empty when loadgen does not run from a checkout, and ends in "+changes" when the checkout
+    has uncommitted ones.  `server` is what the deployment says of the web server: its kind, version
+    and config, and what else it knows.
+    """
+
+    host: str
+    kernel: str
+    architecture: str
+    distribution: str
+    cpu: str
+    cores: int
+    cores_usable: int
+    memory_bytes: int
+    load_average: tuple[float, float, float]
+    open_files_limit: int
+    sysctls: Mapping[str, str]
+    python: str
+    libraries: Mapping[str, str]
+    loadgen: str
+    git_commit: str
+    command_line: tuple[str, ...]
+    server: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data that :meth:`from_dict` reads back."""
+        data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        for name in ("sysctls", "libraries", "server"):
+            data[name] = dict(data[name])
+        data["load_average"] = list(self.load_average)
+        data["command_line"] = list(self.command_line)
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Environment:
+        """The inverse of :meth:`to_dict`; TypeError or KeyError when it is something else."""
+        one, five, fifteen = data["load_average"]
+        return cls(**{**data, "load_average": (one, five, fifteen), "command_line": tuple(data["command_line"])})
+
+
+def collect(
+    *, command_line: Sequence[str], server: Mapping[str, Any] | None = None, proc: Path = Path("/proc")
+) -> Environment:
+    """Look at this machine.  What cannot be read is empty or zero: a run does not fail over its description."""
+    return Environment(
+        host=platform.node(),
+        kernel=platform.release(),
+        architecture=platform.machine(),
+        distribution=_distribution(),
+        cpu=_field(proc / "cpuinfo", "model name") or platform.processor(),
+        cores=os.cpu_count() or 0,
+        cores_usable=len(os.sched_getaffinity(0)),
+        memory_bytes=_memory_bytes(proc),
+        load_average=os.getloadavg(),
+        open_files_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+        sysctls=_sysctls(proc),
+        python=platform.python_version(),
+        libraries=_libraries(),
+        loadgen=loadgen.__version__,
+        git_commit=git_commit(Path(__file__).resolve().parents[2]),
+        command_line=tuple(command_line),
+        server=dict(server or {}),
+    )
+
+
+def git_commit(tree: Path) -> str:
+    """The commit that `tree` is a checkout of; empty when it is none, or there is no git."""
+    if not (tree / ".git").exists():
+        return ""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            # Looking must not take the lock that somebody's commit may want just now.
+            ["git", "--no-optional-locks", "-C", str(tree), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=_GIT_TIMEOUT_S,
+            check=True,
+        )
+        return done.stdout.strip()
+
+    try:
+        changes = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "HEAD") + ("+changes" if changes else "")
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _distribution() -> str:
+    try:
+        return platform.freedesktop_os_release().get("PRETTY_NAME", "")
+    except OSError:
+        return ""
+
+
+def _libraries() -> dict[str, str]:
+    found = {}
+    for name in LIBRARIES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def _sysctls(proc: Path) -> dict[str, str]:
+    found = {}
+    for name in SYSCTLS:
+        with contextlib.suppress(OSError):  # not in this kernel, or not in this network namespace
+            text = (proc / "sys" / name.replace(".", "/")).read_text(encoding="utf-8", errors="replace")
+            found[name] = " ".join(text.split())
+    return found
+
+
+def _memory_bytes(proc: Path) -> int:
+    number, _, unit = _field(proc / "meminfo", "MemTotal").partition(" ")
+    return int(number) * 1024 if unit == "kB" else 0
+
+
+def _field(path: Path, name: str) -> str:
+    """The value of the first `name : value` line."""
+    with contextlib.suppress(OSError), path.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            key, _, value = line.partition(":")
+            if key.strip() == name:
+                return value.strip()
+    return ""

@@ -1,0 +1,150 @@
+"""Reading a record again: finished, unfinished, or cut by SIGKILL in the middle of a write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgpack
+
+from coordinator.record.document import (
+    KIND_SPEC,
+    KIND_SWEEP,
+    SCHEMA_VERSION,
+    UNFINISHED,
+    Header,
+    RecordError,
+    from_document,
+    header_of,
+    sweep_from_document,
+)
+from coordinator.record.sweep import Sweep
+from coordinator.record.writer import INTERVALS, RUN
+from loadgen.measure.snapshot import Snapshot
+from loadgen.model.errors import PlanError
+from loadgen.model.plan import SpecPlan
+from loadgen.model.target import Target
+from loadgen.verdict.result import RunResult
+
+_MAX_FRAME_BYTES = 1 << 28
+"""A frame of 20,000 connections is about 2 MB; more than this is damage, not data."""
+
+Judge = Callable[[SpecPlan, Sequence[Target], Iterable[Snapshot]], RunResult]
+"""What turns the snapshots of a cut run into a result: the coordinator's own judge."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A record as it stands.
+
+    `result` is None when the run did not finish; `sweep` is None unless it is a sweep with a point done.
+    `document` is run.json as it is, for `--json`.
+    """
+
+    path: Path
+    document: Mapping[str, Any]
+    header: Header
+    result: RunResult | None
+    sweep: Sweep | None
+
+    @property
+    def is_sweep(self) -> bool:
+        """Whether it is a sweep, which has points instead of a result."""
+        return bool(self.document["kind"] == KIND_SWEEP)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run wrote its end."""
+        return bool(self.document["verdict"] != UNFINISHED)
+
+
+class Frames:
+    """The snapshots of a record, in the order in which they came.
+
+    Iterating reads the file from its start.  After that, `torn_bytes` says how many bytes at its end were
+    no whole snapshot: a run killed in the middle of a write leaves some.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.torn_bytes = 0
+
+    def __iter__(self) -> Iterator[Snapshot]:
+        self.torn_bytes = 0
+        try:
+            file = self._path.open("rb")
+        except FileNotFoundError:
+            return  # killed before the first interval
+        except OSError as error:
+            raise RecordError(f"{self._path} cannot be read: {error.strerror}") from error
+        with file:
+            size = self._path.stat().st_size
+            unpacker = msgpack.Unpacker(file, max_buffer_size=_MAX_FRAME_BYTES)
+            good = 0
+            while good < size:
+                try:
+                    snapshot = Snapshot.from_wire(unpacker.unpack())
+                except (msgpack.OutOfData, msgpack.UnpackException, ValueError):
+                    break
+                good = unpacker.tell()
+                yield snapshot
+            self.torn_bytes = size - good
+
+
+def load(path: Path) -> Record:
+    """The record in the directory `path` (or whose run.json it is).  Raises RecordError, in one line."""
+    file = path / RUN if path.is_dir() else path
+    document = _read(file)
+    version = document.get("schema_version")
+    if not isinstance(version, int) or document.get("kind") not in (KIND_SPEC, KIND_SWEEP):
+        raise RecordError(f"{file} is not a record of loadgen spec")
+    if version > SCHEMA_VERSION:
+        raise RecordError(
+            f"{file} was written by a newer loadgen (schema {version}; this one reads up to {SCHEMA_VERSION})",
+            hint="show it with that version",
+        )
+    try:
+        header = header_of(document)
+        sweep = sweep_from_document(document) if document["kind"] == KIND_SWEEP else None
+        finished = document["verdict"] != UNFINISHED and sweep is None
+        return Record(
+            path=file.parent,
+            document=document,
+            header=header,
+            result=from_document(document) if finished else None,
+            sweep=sweep if sweep and sweep.points else None,
+        )
+    except PlanError as error:
+        raise RecordError(f"{file} is damaged: {error.message}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RecordError(f"{file} is damaged: {type(error).__name__}: {error}") from error
+
+
+def frames(path: Path) -> Frames:
+    """The snapshots of the record in the directory `path`; none when it has no intervals."""
+    return Frames(path / INTERVALS)
+
+
+def recover(record: Record, judge: Judge) -> tuple[RunResult, str]:
+    """What can still be said of a run that did not finish, and the sentence that says how it ended."""
+    kept = frames(record.path)
+    result = judge(record.header.plan, record.header.targets, kept)
+    torn = f"; the last {kept.torn_bytes} bytes were not a whole interval and are left out" if kept.torn_bytes else ""
+    return result, f"the run was cut: it did not write its end{torn}"
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecordError(f"there is no record: {file} does not exist") from None
+    except OSError as error:
+        raise RecordError(f"{file} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise RecordError(f"{file} is not a record: {error}") from error
+    if not isinstance(document, dict):
+        raise RecordError(f"{file} is not a record of loadgen spec")
+    return document

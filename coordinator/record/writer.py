@@ -1,0 +1,173 @@
+"""Writing a record, so that it can be read whenever its run ends, and however.
+
+    run.json            whole at every moment: "unfinished" from the start, replaced at the end
+    intervals.msgpack   every snapshot of every worker as it came, one msgpack map after another
+    connections.npz     at the end: what each connection did in each iteration
+
+A sweep's record is a directory with a run.json only, and below it a whole record for each point.
+
+Rules.  A record that cannot be begun is an error before any traffic.  One that cannot be continued (the
+disk is full) never stops the run: it becomes a line in `problems`, and the result is still shown.
+What was handed to the kernel survives SIGKILL, so nothing is buffered here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgpack
+import numpy as np
+from numpy.typing import NDArray
+
+from coordinator.record.connections import STATES
+from coordinator.record.document import RecordError
+from loadgen.measure.snapshot import Snapshot
+
+RUN = "run.json"
+INTERVALS = "intervals.msgpack"
+CONNECTIONS = "connections.npz"
+
+
+def default_directory(started_at: datetime, parent: Path = Path("runs")) -> Path:
+    """`runs/<time>-spec`, with a number behind it when another run began in the same second."""
+    name = f"{started_at:%Y-%m-%dT%H-%M-%S}-spec"
+    path, tries = parent / name, 1
+    while path.exists():
+        tries += 1
+        path = parent / f"{name}-{tries}"
+    return path
+
+
+def point_directory(sweep: Path, vms: int) -> Path:
+    """Where a sweep keeps the record of the point with that many VMs."""
+    return sweep / f"vms-{vms}"
+
+
+class RecordWriter:
+    """Owns one record's directory.  Raises RecordError when it cannot be made, and never afterwards."""
+
+    def __init__(self, directory: Path, document: Mapping[str, Any]) -> None:
+        self.path = directory
+        self._problems: list[str] = []
+        self._intervals: io.FileIO | None = None
+        self._good_bytes = 0
+        self._complete = True
+        try:
+            _make(directory, _dump(document))
+        except OSError as error:
+            raise RecordError(
+                f"the record cannot be written to {directory}: {_say(error)}",
+                hint="give another directory with --out",
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What could not be recorded, in words; empty when all was."""
+        return tuple(self._problems)
+
+    def append(self, snapshots: Iterable[Snapshot]) -> None:
+        """Keep an interval's snapshots.  After the first failure no more are kept: a gap would mislead."""
+        if not self._complete:
+            return
+        data = b"".join(msgpack.packb(snapshot.to_wire()) for snapshot in snapshots)
+        try:
+            if self._intervals is None:
+                self._intervals = (self.path / INTERVALS).open("xb", buffering=0)
+            _write_all(self._intervals, data)
+            self._good_bytes += len(data)
+        except OSError as error:
+            self._complete = False
+            self._problems.append(f"the record ends early: {INTERVALS}: {_say(error)}")
+            if self._intervals is not None:
+                with contextlib.suppress(OSError):  # the reader copes with a torn frame, too
+                    self._intervals.truncate(self._good_bytes)
+
+    def rewrite(self, document: Mapping[str, Any]) -> None:
+        """Put `document` in the place of the last one."""
+        self._try(RUN, _dump(document))
+
+    def finish(self, document: Mapping[str, Any], connections: NDArray[np.void]) -> None:
+        """Write the end of the run: `document`, and `connections` with CONNECTION_DTYPE."""
+        packed = io.BytesIO()
+        np.savez_compressed(packed, connections=connections, states=np.array(STATES))
+        self._try(CONNECTIONS, packed.getvalue())
+        # Last, so that a finished run.json means a finished record.
+        self.rewrite(document)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the files.  What was not finished stays readable as unfinished."""
+        self._complete = False
+        if self._intervals is not None:
+            self._intervals.close()
+            self._intervals = None
+
+    def _try(self, name: str, data: bytes) -> None:
+        try:
+            _replace(self.path / name, data)
+        except OSError as error:
+            self._problems.append(f"the record is incomplete: {name}: {_say(error)}")
+
+
+def _make(directory: Path, run: bytes) -> None:
+    """The directory with its first run.json in it.  An empty directory may be there already."""
+    new = not directory.exists()
+    directory.mkdir(parents=True, exist_ok=True)
+    if any(directory.iterdir()):
+        raise FileExistsError(None, "there is something in it already")
+    try:
+        _replace(directory / RUN, run)
+    except OSError:
+        if new:
+            directory.rmdir()
+        raise
+
+
+def _dump(document: Mapping[str, Any]) -> bytes:
+    return (json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8", "replace")
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """`path` is either as it was or has `data`, whatever happens, a power cut included."""
+    beside = path.with_name(f".{path.name}.new")
+    try:
+        with beside.open("wb", buffering=0) as file:
+            _write_all(file, data)
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _write_all(file: io.FileIO, data: bytes) -> None:
+    """An unbuffered write may stop half-way, at a full disk for one; the next then says why."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+def _say(error: OSError) -> str:
+    return error.strerror or str(error)

@@ -1,0 +1,217 @@
+"""What a machine's settings mean for a load, and what to change: `loadgen doctor`.
+
+The load is SPECweb99-style: a connection (a user) at 400 kbit/s makes 3.28 operations a second, 2.70 to a TCP
+connection, so 1.21 TCP connections a second; each leaves a port in TIME_WAIT for 60 s (a constant of Linux).
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from deploy.facts import Facts
+from loadgen.model.plan import Server
+
+TCP_CONNECTS_PER_S = 1.21
+TIME_WAIT_S = 60
+PORTS_PER_CONNECTION = 1 + TCP_CONNECTS_PER_S * TIME_WAIT_S
+"""Local ports that one paced connection keeps busy: its own, and those that rest."""
+
+_REUSE_S = 1  # with tcp_tw_reuse a port rests only as long
+_ENGINE_FILES = 64
+_MEMORY_PER_VM_BYTES = 12 << 20  # web server and app worker, measured: 5 to 9 MB of their own
+_MEMORY_PER_CONNECTION_BYTES = 32 << 10  # both ends in the kernel (8 KB) and a server's buffers
+_BASE_MEMORY_BYTES = 200 << 20
+_BUSY_LOAD_PER_CPU = 0.5
+_WIDE_PORT_RANGE = "1024 65000"
+
+
+class Level(enum.Enum):
+    """How bad it is: nothing, may falsify or limit a result, will break the run."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """One finding.  `command` changes it (as root where it says sysctl); empty where no command does."""
+
+    level: Level
+    topic: str
+    finding: str
+    meaning: str = ""
+    command: str = ""
+
+
+def diagnose(facts: Facts, vms: int, connections: int) -> list[Advice]:
+    """What to expect of `vms` servers here with so many paced connections each, the load made here, too."""
+    total = vms * connections
+    return [
+        *_files(facts, connections, total),
+        *_ports(facts, connections),
+        *_time_wait(facts, total),
+        *_backlog(facts, connections),
+        *_memory(facts, vms, total),
+        *_cpus(facts),
+        *_software(facts),
+    ]
+
+
+def _files(facts: Facts, connections: int, total: int) -> list[Advice]:
+    # servers raise their soft limit to the hard one, and the engines do: only the hard one bounds
+    needed = max(total + _ENGINE_FILES, 4 * connections + _ENGINE_FILES)
+    finding = f"{facts.nofile_hard} open files a process (soft limit {facts.nofile_soft}, raised as needed)"
+    if needed <= facts.nofile_hard:
+        return [Advice(level=Level.OK, topic="open files", finding=finding)]
+    most = max(0, facts.nofile_hard - _ENGINE_FILES)
+    return [
+        Advice(
+            level=Level.PROBLEM,
+            topic="open files",
+            finding=finding,
+            meaning=f"one engine carries at most {most} connections, not {total}: use more engines, or raise the limit",
+            command=f"ulimit -Hn {needed}",
+        )
+    ]
+
+
+def _ports(facts: Facts, connections: int) -> list[Advice]:
+    sysctls = facts.sysctls
+    if sysctls.ip_local_port_range is None:
+        return [_unknown("local ports", "net.ipv4.ip_local_port_range")]
+    low, high = sysctls.ip_local_port_range
+    ports = high - low + 1
+    most = int(ports / PORTS_PER_CONNECTION)
+    finding = f"{ports} local ports ({low}-{high})"
+    if connections <= most:
+        meaning = f"enough for {most} paced connections to one server"
+        return [Advice(level=Level.OK, topic="local ports", finding=finding, meaning=meaning)]
+    reused = int(ports / (1 + TCP_CONNECTS_PER_S * _REUSE_S))
+    command = f'sysctl -w net.ipv4.ip_local_port_range="{_WIDE_PORT_RANGE}"'
+    if sysctls.tcp_tw_reuse in (1, 2) and connections <= reused:  # 2: for loopback, where these servers are
+        where = "" if sysctls.tcp_tw_reuse == 1 else " over loopback"
+        meaning = f"for more than {most} connections to one server, ports in TIME_WAIT are used again{where}"
+        return [Advice(level=Level.WARNING, topic="local ports", finding=finding, meaning=meaning, command=command)]
+    meaning = f"at most {most} paced connections to one server, not {connections}: later ones cannot connect"
+    if connections <= reused:
+        command = "sysctl -w net.ipv4.tcp_tw_reuse=1"
+    return [Advice(level=Level.PROBLEM, topic="local ports", finding=finding, meaning=meaning, command=command)]
+
+
+def _time_wait(facts: Facts, total: int) -> list[Advice]:
+    buckets = facts.sysctls.tcp_max_tw_buckets
+    if buckets is None:
+        return [_unknown("TIME_WAIT", "net.ipv4.tcp_max_tw_buckets")]
+    needed = int(total * TCP_CONNECTS_PER_S * TIME_WAIT_S) + 1
+    finding = f"{buckets} sockets may be in TIME_WAIT"
+    if needed <= buckets:
+        most = int(buckets / (TCP_CONNECTS_PER_S * TIME_WAIT_S))
+        return [
+            Advice(level=Level.OK, topic="TIME_WAIT", finding=finding, meaning=f"enough for {most} paced connections")
+        ]
+    return [
+        Advice(
+            level=Level.WARNING,
+            topic="TIME_WAIT",
+            finding=finding,
+            meaning=f"{total} paced connections leave {needed} there: the kernel cuts the rest short, against RFC 9293",
+            command=f"sysctl -w net.ipv4.tcp_max_tw_buckets={needed}",
+        )
+    ]
+
+
+def _backlog(facts: Facts, connections: int) -> list[Advice]:
+    advice = []
+    for name, value in (
+        ("net.core.somaxconn", facts.sysctls.somaxconn),
+        ("net.ipv4.tcp_max_syn_backlog", facts.sysctls.tcp_max_syn_backlog),
+    ):
+        topic = name.rpartition(".")[2]
+        if value is None:
+            advice.append(_unknown(topic, name))
+        elif connections <= value:
+            finding = f"{value} connections may wait to be accepted"
+            advice.append(Advice(level=Level.OK, topic=topic, finding=finding))
+        else:
+            advice.append(
+                Advice(
+                    level=Level.WARNING,
+                    topic=topic,
+                    finding=f"{value} connections may wait to be accepted",
+                    meaning=f"a burst of {connections} overflows it, and a lost SYN comes again after 1 s",
+                    command=f"sysctl -w {name}={connections}",
+                )
+            )
+    return advice
+
+
+def _memory(facts: Facts, vms: int, total: int) -> list[Advice]:
+    needed = _BASE_MEMORY_BYTES + vms * _MEMORY_PER_VM_BYTES + total * _MEMORY_PER_CONNECTION_BYTES
+    finding = f"{facts.available_bytes / 1e9:.1f} of {facts.memory_bytes / 1e9:.1f} GB free"
+    if needed <= facts.available_bytes:
+        return [Advice(level=Level.OK, topic="memory", finding=finding)]
+    meaning = f"{vms} VMs with {total} connections want about {needed / 1e9:.1f} GB, the file set not counted"
+    return [Advice(level=Level.PROBLEM, topic="memory", finding=finding, meaning=meaning)]
+
+
+def _cpus(facts: Facts) -> list[Advice]:
+    advice = []
+    finding = f"{facts.usable_cpus} of {facts.cpus} usable, {facts.cpu_model}"
+    if facts.usable_cpus < 2:
+        meaning = "servers and load share one CPU: what is measured is both"
+        advice.append(Advice(level=Level.WARNING, topic="CPUs", finding=finding, meaning=meaning))
+    else:
+        advice.append(Advice(level=Level.OK, topic="CPUs", finding=finding))
+    slow = [name for name in facts.governors if name != "performance"]
+    if slow:
+        advice.append(
+            Advice(
+                level=Level.WARNING,
+                topic="CPU governor",
+                finding=", ".join(facts.governors),
+                meaning="the clock follows the load, so equal runs differ",
+                command="cpupower frequency-set -g performance",
+            )
+        )
+    load = facts.load_average[0]
+    finding = f"{load:.2f} over the last minute"
+    if load > _BUSY_LOAD_PER_CPU * facts.cpus:
+        meaning = "other programs take CPU time that the result will miss"
+        advice.append(Advice(level=Level.WARNING, topic="load average", finding=finding, meaning=meaning))
+    else:
+        advice.append(Advice(level=Level.OK, topic="load average", finding=finding))
+    return advice
+
+
+def _software(facts: Facts) -> list[Advice]:
+    found = ", ".join(version for _, version in facts.servers)
+    advice = []
+    if any(kind is not Server.BUILTIN for kind, _ in facts.servers):
+        advice.append(Advice(level=Level.OK, topic="web servers", finding=found))
+    else:
+        advice.append(
+            Advice(
+                level=Level.WARNING,
+                topic="web servers",
+                finding=found or "none",
+                meaning="only the builtin one can be driven, which is slower than nginx and Apache",
+                command="apt-get install nginx-light",
+            )
+        )
+    missing = [name for name, version in facts.packages if version is None]
+    versions = ", ".join(f"{name} {version}" for name, version in facts.packages if version is not None)
+    finding = f"Python {facts.python}, {versions}"
+    if missing:
+        names = " ".join(missing)
+        meaning = f"{names} missing: loadgen does not run without"
+        command = f"pip install {names}"
+        advice.append(Advice(level=Level.PROBLEM, topic="Python", finding=finding, meaning=meaning, command=command))
+    else:
+        advice.append(Advice(level=Level.OK, topic="Python", finding=finding))
+    return advice
+
+
+def _unknown(topic: str, sysctl: str) -> Advice:
+    return Advice(level=Level.WARNING, topic=topic, finding=f"{sysctl} cannot be read here")

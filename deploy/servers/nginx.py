@@ -1,0 +1,114 @@
+"""nginx: the file set by sendfile, everything else proxied to our app over a unix socket."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deploy.servers.base import (
+    BACKLOG,
+    KEEP_ALIVE_S,
+    UPSTREAM_IDLE_S,
+    Setup,
+    Vm,
+    ask_version,
+    find_binary,
+    proxied_app,
+    quoted,
+)
+from deploy.wire import Launch
+from loadgen.model.plan import Server
+
+# master_process off: one process, which our parent-death signal reaches; a worker of a master would survive it.
+# Without a master nginx does not change its user either.
+# keepalive_requests has no "unlimited": it only has to be larger than any connection gets.
+_CONFIG = """\
+daemon off;
+master_process off;
+pid {pid};
+error_log stderr warn;
+events {{
+  worker_connections {worker_connections};
+}}
+http {{
+  access_log off;
+  default_type text/html;
+  sendfile on;
+  tcp_nopush on;
+  keepalive_timeout {keep_alive_s}s;
+  keepalive_requests 1000000000;
+  client_body_temp_path {temp}/body;
+  proxy_temp_path {temp}/proxy;
+  fastcgi_temp_path {temp}/fastcgi;
+  uwsgi_temp_path {temp}/uwsgi;
+  scgi_temp_path {temp}/scgi;
+  upstream app {{
+    server {socket} max_fails=0;
+    keepalive {connections};
+    keepalive_requests 1000000000;
+    keepalive_timeout {upstream_idle_s}s;
+  }}
+  server {{
+    listen {listen} backlog={backlog};
+    proxy_http_version 1.1;
+    proxy_set_header Host $http_host;
+    proxy_set_header Connection "";
+    proxy_set_header X-Forwarded-For $remote_addr;
+    proxy_max_temp_file_size 0;
+    location / {{
+      return 404;
+    }}
+    location /file_set/ {{
+      root {docroot};
+    }}
+    location /dyn/ {{
+      proxy_pass http://app;
+    }}
+    location /cgi/ {{
+      proxy_pass http://app;
+    }}
+  }}
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Nginx:
+    """One nginx process and one app process a VM."""
+
+    binary: str
+    version: str
+    kind: Server = Server.NGINX
+
+    def files_needed(self, connections: int) -> int:
+        """A client's connection and the one to the app, a file, and as many connections that are closing."""
+        return 4 * connections + 64
+
+    def setup(self, vm: Vm) -> Setup:
+        """One configuration file; temporary files stay in the VM's directory."""
+        config = _CONFIG.format(
+            pid=quoted(vm.workdir / "nginx.pid"),
+            worker_connections=self.files_needed(vm.connections),
+            keep_alive_s=KEEP_ALIVE_S,
+            temp=vm.workdir / "tmp",
+            socket=f"unix:{vm.app_socket}",
+            connections=vm.connections,
+            upstream_idle_s=UPSTREAM_IDLE_S,
+            listen=vm.listen,
+            backlog=BACKLOG,
+            docroot=quoted(vm.docroot),
+        )
+        path = vm.workdir / "nginx.conf"
+        argv = (self.binary, "-p", str(vm.workdir), "-e", "stderr", "-c", str(path))
+        return Setup(
+            launch=Launch(vm=vm.name, directory=str(vm.workdir), app=proxied_app(vm), program=("nginx", *argv)),
+            config=config,
+            directories=("app", "tmp"),
+            files={path.name: config},
+        )
+
+
+def find() -> Nginx | None:
+    """The nginx of this machine, or None."""
+    binary = find_binary("nginx")
+    version = ask_version(binary, r"(nginx/\S+)") if binary else None
+    return Nginx(binary, version) if binary and version else None

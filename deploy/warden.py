@@ -1,0 +1,229 @@
+"""The warden: the one parent of everything a driver starts on this machine (`python -m deploy.warden`).
+
+It imports the app once and forks its workers, starts the web servers, reports those that end, and ends all of
+them when its input ends: the driver closes it to stop, and the kernel closes it when the driver dies, however it
+dies.  If the warden itself is killed, the kernel kills its children.  It is one thread without an event loop,
+since it forks, and since the kernel takes the end of a forking thread for the death of a parent.
+
+What remains possible: when the driver *and* the warden are killed by SIGKILL at once, no process survives (but a
+CGI program that is just running ends by itself), and the run's directory under TMPDIR stays.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import selectors
+import shutil
+import signal
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from deploy.proc import become_subreaper, children_of, fork_child, raise_file_limit
+from deploy.wire import Exited, Hello, Launch, encode_event
+from deploy.worker import run_worker
+
+_CHUNK_BYTES = 65536
+_LOG_LIMIT_BYTES = 1 << 20
+_TAIL_LINES = 10
+_TAIL_LINE_CHARS = 300
+_TERM_S = 1.0
+_KILL_S = 0.5
+_PARENT_CHECK_S = 0.5
+
+
+class _Child:
+    """A process we started and what it has said: the first megabyte in a file, the last lines in memory."""
+
+    def __init__(self, vm: str, process: str, output_fd: int, log: Path) -> None:
+        self.vm = vm
+        self.process = process
+        self.output_fd = output_fd
+        self._log = log
+        self._room_bytes = _LOG_LIMIT_BYTES
+        self._line = b""
+        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
+
+    def drain(self) -> bool:
+        """Take what it has said; False at the end of its output."""
+        while True:
+            try:
+                chunk = os.read(self.output_fd, _CHUNK_BYTES)
+            except BlockingIOError:
+                return True
+            if not chunk:
+                return False
+            self._keep(chunk)
+
+    def tail(self) -> tuple[str, ...]:
+        """Its last lines."""
+        return tuple(self._tail) + ((_readable(self._line),) if self._line else ())
+
+    def _keep(self, chunk: bytes) -> None:
+        kept = chunk[: self._room_bytes]
+        if kept:
+            with self._log.open("ab") as file:
+                file.write(kept)
+            self._room_bytes -= len(kept)
+        *lines, rest = (self._line + chunk).split(b"\n")
+        self._tail.extend(_readable(line) for line in lines if line.strip())
+        self._line = rest[-_CHUNK_BYTES:]
+
+
+class _Warden:
+    def __init__(self, directory: Path, commands_fd: int, events_fd: int) -> None:
+        self._directory = directory
+        self._commands_fd = commands_fd
+        self._events_fd = events_fd
+        self._parent = os.getppid()
+        self._children: dict[int, _Child] = {}
+        self._selector = selectors.DefaultSelector()
+        self._wakeup_fd, wakeup_write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._unread = b""
+        self._unsent = b""
+        self._ending = False
+        signal.set_wakeup_fd(wakeup_write_fd, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._on_end_signal)
+        os.set_blocking(commands_fd, False)
+        os.set_blocking(events_fd, False)
+        self._selector.register(commands_fd, selectors.EVENT_READ)
+        self._selector.register(self._wakeup_fd, selectors.EVENT_READ)
+
+    def run(self) -> None:
+        """Until the commands end."""
+        self._say(encode_event(Hello(directory=str(self._directory))))
+        while not self._ending:
+            self._turn(_PARENT_CHECK_S)
+            if os.getppid() != self._parent:  # it died, but a stranger still holds the other end of our input
+                break
+        self._end_all()
+
+    def _turn(self, timeout_s: float) -> None:
+        for key, _ in self._selector.select(timeout_s):
+            if key.fd == self._wakeup_fd:
+                _discard(self._wakeup_fd)
+                self._reap()
+            elif key.fd == self._commands_fd:
+                self._read_commands()
+            elif key.fd == self._events_fd:
+                self._say(b"")
+            elif isinstance(key.data, _Child) and key.fd == key.data.output_fd and not key.data.drain():
+                self._selector.unregister(key.fd)
+
+    def _on_end_signal(self, *_: object) -> None:
+        self._ending = True
+
+    def _read_commands(self) -> None:
+        chunk = os.read(self._commands_fd, _CHUNK_BYTES)
+        if not chunk:
+            self._ending = True
+            self._selector.unregister(self._commands_fd)
+            return
+        *lines, self._unread = (self._unread + chunk).split(b"\n")
+        for line in lines:
+            self._launch(Launch.decode(line))
+
+    def _launch(self, launch: Launch) -> None:
+        self._start(launch, "app", lambda: run_worker(launch.app))
+        if launch.program:
+            name, *argv = launch.program
+            self._start(launch, name, lambda: os.execv(argv[0], argv))
+
+    def _start(self, launch: Launch, process: str, run: Callable[[], None]) -> None:
+        try:
+            output_fd, child_output_fd = os.pipe2(os.O_CLOEXEC)
+            try:
+                pid = fork_child(child_output_fd, run)
+            finally:
+                os.close(child_output_fd)
+        except OSError as error:  # out of processes or descriptors
+            self._say(encode_event(Exited(vm=launch.vm, process=process, status=1, log=(str(error),))))
+            return
+        os.set_blocking(output_fd, False)
+        child = _Child(launch.vm, process, output_fd, Path(launch.directory) / f"{process}.log")
+        self._children[pid] = child
+        self._selector.register(output_fd, selectors.EVENT_READ, child)
+
+    def _reap(self) -> None:
+        """Bury the dead, adopted ones included, and report those that were not told to end."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            child = self._children.pop(pid, None)
+            if child is not None:
+                self._bury(child, os.waitstatus_to_exitcode(status))
+
+    def _bury(self, child: _Child, status: int) -> None:
+        child.drain()
+        if child.output_fd in self._selector.get_map():
+            self._selector.unregister(child.output_fd)
+        os.close(child.output_fd)
+        if not self._ending:
+            self._say(encode_event(Exited(vm=child.vm, process=child.process, status=status, log=child.tail())))
+
+    def _say(self, line: bytes) -> None:
+        """Send without ever waiting: a driver that does not read must not keep us from noticing its end."""
+        self._unsent += line
+        try:
+            while self._unsent:
+                self._unsent = self._unsent[os.write(self._events_fd, self._unsent) :]
+        except BlockingIOError:
+            if self._events_fd not in self._selector.get_map():
+                self._selector.register(self._events_fd, selectors.EVENT_WRITE)
+            return
+        except BrokenPipeError:
+            self._unsent = b""
+            self._ending = True
+        if self._events_fd in self._selector.get_map():
+            self._selector.unregister(self._events_fd)
+
+    def _end_all(self) -> None:
+        """Ask, wait, kill, bury."""
+        self._ending = True
+        for pid in self._children:
+            os.killpg(pid, signal.SIGTERM)
+        deadline = time.monotonic() + _TERM_S
+        while self._children and (left_s := deadline - time.monotonic()) > 0:
+            self._turn(left_s)
+        deadline += _KILL_S
+        while (pids := children_of(os.getpid())) and time.monotonic() < deadline:
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+            self._turn(0.01)
+
+
+def main() -> None:
+    """Commands on standard input, events on standard output."""
+    become_subreaper()
+    raise_file_limit()
+    gc.freeze()  # what is imported by now is never collected, so its pages stay shared with the workers
+    directory = Path(tempfile.mkdtemp(prefix="loadgen-"))
+    try:
+        _Warden(directory, commands_fd=0, events_fd=1).run()
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _readable(line: bytes) -> str:
+    return line.decode(errors="replace").rstrip()[:_TAIL_LINE_CHARS]
+
+
+def _discard(fd: int) -> None:
+    try:
+        while os.read(fd, _CHUNK_BYTES):
+            pass
+    except BlockingIOError:
+        return
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""An HDR histogram as a value: three significant digits, exact to merge, small to send.
+
+The layout is HdrHistogram's with a unit of 1 ns and 2048 sub-buckets: below 2048 ns every nanosecond has
+its own bucket, above it each doubling has 1024, so a bucket is at most 1/1024 of its values wide.
+Stored sparse: a second's operations of one target touch some dozens of the 33,792 buckets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadgen.measure.wire import MAX_NUMBER, read_bytes, read_int
+
+_HALF_BITS = 10  # 1024 buckets a doubling
+VALUE_BITS = 42  # 2^42 ns are 73 minutes
+TOP_NS = (1 << VALUE_BITS) - 1  # larger values are recorded as this one
+BUCKETS = (VALUE_BITS - _HALF_BITS + 1) << _HALF_BITS
+_FLOAT_EXPONENT = 1022  # of a float64: frexp's exponent is the biased one minus this
+
+
+def bucket_of(values_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The bucket of each value; the values must lie in 0..TOP_NS."""
+    # The exponent of a float64 is the bit length of the integer, exactly, up to 2^53.
+    bit_length = (values_ns.astype(np.float64).view(np.int64) >> 52) - _FLOAT_EXPONENT
+    shift = np.maximum(bit_length - (_HALF_BITS + 1), 0)
+    bucket: NDArray[np.int64] = (shift << _HALF_BITS) + (values_ns >> shift)
+    return bucket
+
+
+def lowest_of(bucket: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The smallest value of each bucket."""
+    shift = np.maximum((bucket >> _HALF_BITS) - 1, 0)
+    value: NDArray[np.int64] = (bucket - (shift << _HALF_BITS)) << shift
+    return value
+
+
+def highest_of(bucket: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The largest value of each bucket."""
+    shift = np.maximum((bucket >> _HALF_BITS) - 1, 0)
+    value: NDArray[np.int64] = ((bucket - (shift << _HALF_BITS) + 1) << shift) - 1
+    return value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Histogram:
+    """How often each value occurred, in nanoseconds.
+
+    `indexes` are the buckets that hold anything, ascending; `counts` go with them and are positive.
+    `max_ns` and `min_ns` are exact; both are 0 when nothing was recorded.
+    """
+
+    indexes: NDArray[np.int32]
+    counts: NDArray[np.int64]
+    max_ns: int
+    min_ns: int
+
+    EMPTY: ClassVar[Histogram]
+
+    @classmethod
+    def of(cls, values_ns: NDArray[np.int64]) -> Histogram:
+        """The histogram of `values_ns`.  Negative ones, a matter of two clocks' rounding, count as 0."""
+        if not len(values_ns):
+            return cls.EMPTY
+        values_ns = np.clip(values_ns, 0, TOP_NS)
+        buckets, counts = np.unique(bucket_of(values_ns), return_counts=True)
+        return cls(
+            buckets.astype(np.int32),
+            counts.astype(np.int64),
+            max_ns=int(values_ns.max()),
+            min_ns=int(values_ns.min()),
+        )
+
+    def merge(self, other: Histogram) -> Histogram:
+        """What both recorded."""
+        return Histogram.merge_all((self, other))
+
+    @classmethod
+    def merge_all(cls, histograms: Iterable[Histogram]) -> Histogram:
+        """What all of them recorded; the empty histogram for none."""
+        parts = [h for h in histograms if len(h.indexes)]
+        if len(parts) < 2:
+            return parts[0] if parts else cls.EMPTY
+        indexes = np.concatenate([h.indexes for h in parts])
+        order = np.argsort(indexes, kind="stable")  # radix or merge sort: the parts are sorted already
+        indexes = indexes[order]
+        first = np.flatnonzero(np.diff(indexes, prepend=-1))
+        return cls(
+            indexes[first],
+            np.add.reduceat(np.concatenate([h.counts for h in parts])[order], first),
+            max_ns=max(h.max_ns for h in parts),
+            min_ns=min(h.min_ns for h in parts),
+        )
+
+    @property
+    def total(self) -> int:
+        """How many values were recorded."""
+        return int(self.counts.sum())
+
+    def percentile_ns(self, q: float) -> int | None:
+        """The value that `q` percent of the values do not exceed (0 < q <= 100), by nearest rank; None without any.
+
+        HDR's answer: the highest value of the bucket where that rank lies, but never above the maximum.
+        At least the true value, and at most 1/1024 above it.
+        """
+        if not len(self.counts):
+            return None
+        cumulated = np.cumsum(self.counts)
+        # Rounded first, so that 99 % of 100 values is rank 99 and not, by a last bit, 100.
+        rank = max(1, int(np.ceil(round(q / 100 * int(cumulated[-1]), 6))))
+        at = int(np.searchsorted(cumulated, rank))
+        if at == len(self.counts) - 1:
+            return self.max_ns
+        return int(highest_of(self.indexes[at : at + 1].astype(np.int64))[0])
+
+    @property
+    def mean_ns(self) -> float | None:
+        """The mean, from the middles of the buckets (within 1/2048); None without any value."""
+        if not len(self.counts):
+            return None
+        buckets = self.indexes.astype(np.int64)
+        middles = (lowest_of(buckets) + highest_of(buckets)) / 2
+        return float(np.average(middles, weights=self.counts))
+
+    def to_wire(self) -> dict[str, Any]:
+        """Plain data for msgpack; counts in the narrowest unsigned type that holds them, little endian."""
+        largest = int(self.counts.max(initial=0))
+        width = next(w for w in (1, 2, 4, 8) if largest < 1 << 8 * w)
+        return {
+            "indexes": self.indexes.astype("<u2").tobytes(),
+            "counts": self.counts.astype(f"<u{width}").tobytes(),
+            "max_ns": self.max_ns,
+            "min_ns": self.min_ns,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Histogram:
+        """The inverse of :meth:`to_wire`; raises ValueError on anything that it could not have written."""
+        max_ns, min_ns = (read_int(wire, name, high=TOP_NS) for name in ("max_ns", "min_ns"))
+        raw_indexes, raw_counts = read_bytes(wire, "indexes"), read_bytes(wire, "counts")
+        size, odd = divmod(len(raw_indexes), 2)
+        if odd:
+            raise ValueError("a histogram's indexes are not whole numbers of 2 bytes")
+        if not size:
+            if raw_counts or max_ns or min_ns:
+                raise ValueError("an empty histogram has counts, a maximum or a minimum")
+            return cls.EMPTY
+        width = len(raw_counts) // size
+        if width not in (1, 2, 4, 8) or len(raw_counts) != width * size:
+            raise ValueError(f"a histogram has {size} indexes, but {len(raw_counts)} bytes of counts")
+        buckets = np.frombuffer(raw_indexes, dtype="<u2").astype(np.int64)
+        counts = np.frombuffer(raw_counts, dtype=f"<u{width}")
+        if (np.diff(buckets) <= 0).any():
+            raise ValueError("a histogram's indexes are not ascending")
+        if not counts.all() or int(counts.max()) > MAX_NUMBER // size:
+            raise ValueError("a histogram's counts are out of range")
+        ends = bucket_of(np.array([min_ns, max_ns]))
+        if min_ns > max_ns or ends[0] != buckets[0] or ends[1] != buckets[-1]:
+            raise ValueError("a histogram's minimum and maximum do not fit its indexes")
+        return cls(buckets.astype(np.int32), counts.astype(np.int64), max_ns=max_ns, min_ns=min_ns)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Histogram):
+            return NotImplemented
+        return (
+            self.max_ns == other.max_ns
+            and self.min_ns == other.min_ns
+            and np.array_equal(self.indexes, other.indexes)
+            and np.array_equal(self.counts, other.counts)
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # arrays are compared by content
+
+
+Histogram.EMPTY = Histogram(np.zeros(0, np.int32), np.zeros(0, np.int64), max_ns=0, min_ns=0)
+EMPTY = Histogram.EMPTY

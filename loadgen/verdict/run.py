@@ -1,0 +1,121 @@
+"""The end of a run: its median iteration, how fair it was, and the verdict with its reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from loadgen.verdict.result import Check, IterationResult, RunResult, TargetResult, Trust, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostWorker:
+    """A worker that stopped reporting, with how many connections it played, at `lost_s` into the run."""
+
+    worker: str
+    connections: int
+    lost_s: float
+
+
+def median_iteration(iterations: Sequence[IterationResult]) -> int:
+    """The index of the median by conforming connections, ties by operations a second; -1 without any.
+
+    As SPECweb99 takes it.  Of an even number, the lower middle.  Iterations that were cut short only count when
+    there is no complete one.
+    """
+    chosen = [i for i, one in enumerate(iterations) if one.complete] or list(range(len(iterations)))
+    chosen.sort(key=lambda i: (iterations[i].conforming, iterations[i].ops_per_s))
+    return chosen[(len(chosen) - 1) // 2] if chosen else -1
+
+
+def fairness(targets: Sequence[TargetResult]) -> dict[str, float] | None:
+    """How evenly the VMs served: by operations a second per requested connection.
+
+    `jain` is (sum x)^2 / (n * sum x^2), 1 when all are equal and 1/n when one has everything;
+    `slowest_over_fastest` speaks for itself.  None with fewer than two VMs, or when none served anything.
+    """
+    rates = [t.ops_per_s / t.requested for t in targets if t.requested]
+    if len(rates) < 2 or not any(rates):
+        return None
+    return {
+        "jain": sum(rates) ** 2 / (len(rates) * sum(rate * rate for rate in rates)),
+        "slowest_over_fastest": min(rates) / max(rates),
+    }
+
+
+def judge_run(
+    iterations: Sequence[IterationResult],
+    trust: Trust,
+    *,
+    requested_connections: int,
+    planned_iterations: int,
+    interrupted: bool = False,
+    lost: Sequence[LostWorker] = (),
+    notes: Sequence[str] = (),
+) -> RunResult:
+    """The verdict: the first of these that applies, and the reasons for all that apply, in this order.
+
+    interrupted; DEGRADED, a worker was lost; INVALID, a check of the generator fails or a window is missing;
+    not conforming, a check of a complete iteration fails; conforming.
+    """
+    complete = [one for one in iterations if one.complete]
+    median = median_iteration(iterations)
+    reasons: list[tuple[Verdict, str]] = []
+    if interrupted:
+        reasons.append((Verdict.INTERRUPTED, _interrupted(len(complete), planned_iterations)))
+    reasons += [(Verdict.DEGRADED, _lost(one, requested_connections)) for one in lost]
+    reasons += [(Verdict.INVALID, f"The generator: {_failed(c)}.") for c in trust.checks if not c.ok]
+    if not interrupted and len(complete) < planned_iterations:
+        missing = f"Only {len(complete)} of {planned_iterations} iterations were measured whole."
+        reasons.append((Verdict.INVALID, missing))
+    reasons += [
+        (Verdict.NOT_CONFORMING, f"Iteration {one.index + 1}: {_failed(check)}.")
+        for one in complete
+        for check in one.checks
+        if not check.ok
+    ]
+    if not reasons or (interrupted and complete and all(verdict is Verdict.INTERRUPTED for verdict, _ in reasons)):
+        reasons.append((Verdict.CONFORMING, _conforming(complete, iterations[median])))
+    return RunResult(
+        verdict=reasons[0][0],
+        reasons=tuple(text for _, text in reasons),
+        requested_connections=requested_connections,
+        conforming_connections=iterations[median].conforming if iterations else 0,
+        median=median,
+        iterations=tuple(iterations),
+        targets=iterations[median].targets if iterations else (),
+        trust=trust,
+        fairness=fairness(iterations[median].targets) if iterations else None,
+        notes=tuple(notes),
+    )
+
+
+def _failed(check: Check) -> str:
+    need = "at most" if check.relation == "<=" else "at least"
+    unit = f" {check.unit}" if check.unit else ""
+    text = f"{check.name} {check.value:.4g}{unit}, where {need} {check.limit:.4g}{unit} is allowed"
+    if check.relation == ">=":
+        text = text.removesuffix("allowed") + "needed"
+    return f"{text} ({check.detail})" if check.detail else text
+
+
+def _interrupted(complete: int, planned: int) -> str:
+    if not complete:
+        return f"The run was interrupted before the first of {planned} iterations was measured whole."
+    return f"The run was interrupted after {complete} of {planned} iterations."
+
+
+def _lost(one: LostWorker, requested: int) -> str:
+    share = 100 * one.connections / requested
+    return (
+        f"Worker {one.worker} was lost {one.lost_s:.0f} s into the run, and with it "
+        f"{one.connections} of {requested} connections ({share:.1f} %)."
+    )
+
+
+def _conforming(complete: Sequence[IterationResult], median: IterationResult) -> str:
+    count = "The iteration" if len(complete) == 1 else f"All {len(complete)} complete iterations"
+    return (
+        f"{count} conformed; in the median {median.conforming} of {median.requested} connections "
+        f"({100 * median.conforming / median.requested:.1f} %)."
+    )
