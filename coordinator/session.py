@@ -73,16 +73,16 @@ async def _run(session: Session) -> int:
             view=open_view(err),
         )
         if session.sweep:
-            return await _sweep(session, directory, around, err)
+            return await _sweep(session, directory, around)
         header, result = await _interruptible(SpecRun(session.plan, directory, around))
     if session.as_json:
         _print_json(finished(header, result, finished_at=_now()))
     else:
-        print_report(Console(), result, header, record=directory, cut=_cut(result))
+        print_report(Console(), result, header, record=directory)
     return int(result.exit_code)
 
 
-async def _sweep(session: Session, directory: Path, around: Surroundings, err: Console) -> int:
+async def _sweep(session: Session, directory: Path, around: Surroundings) -> int:
     """One run after the other, each with a record of its own below the sweep's."""
     done: list[tuple[Header, SweepPoint]] = []
     first = dataclasses.replace(session.plan, vms=session.sweep[0])
@@ -100,13 +100,13 @@ async def _sweep(session: Session, directory: Path, around: Surroundings, err: C
                 break
         document = sweep_document(whole, session.sweep, done, finished_at=_now())
         writer.rewrite(document)
-        sweep = Sweep(tuple(point for _, point in done))
         for problem in writer.problems:
-            err.print(f"! {problem}", markup=False, highlight=False, soft_wrap=True)
+            around.say(problem)
+    sweep = Sweep(tuple(point for _, point in done))
     if session.as_json:
         _print_json(document)
     else:
-        print_sweep(Console(), sweep, whole, record=directory, cut=_cut(done[-1][1].result))
+        print_sweep(Console(), sweep, whole, record=directory)
     return int(sweep.exit_code)
 
 
@@ -128,10 +128,6 @@ async def _interruptible(run: SpecRun) -> tuple[Header, RunResult]:
     finally:
         for number in _STOP_SIGNALS:
             loop.remove_signal_handler(number)
-
-
-def _cut(result: RunResult) -> str:
-    return "the user stopped the run before its end" if result.verdict is Verdict.INTERRUPTED else ""
 
 
 def _print_json(document: dict[str, object]) -> None:

@@ -87,9 +87,12 @@ class SpecRun:
                 header = dataclasses.replace(header, targets=targets, environment=environment)
                 writer.rewrite(unfinished(header))
                 result, evidence = await self._play(stack, header, writer)
-            result = dataclasses.replace(result, notes=(*result.notes, *writer.problems))
+            during = writer.problems
+            result = dataclasses.replace(result, notes=(*result.notes, *during))
             document = finished(header, result, finished_at=datetime.now(UTC).isoformat(timespec="seconds"))
             writer.finish(document, connection_rows(evidence))
+            for problem in writer.problems[len(during) :]:
+                self.around.say(problem)
             return header, result
 
     async def _targets(self, stack: AsyncExitStack) -> tuple[tuple[Target, ...], dict[str, object]]:

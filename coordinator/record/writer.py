@@ -46,11 +46,6 @@ def default_directory(started_at: datetime, parent: Path = Path("runs")) -> Path
     return path
 
 
-def point_directory(sweep: Path, vms: int) -> Path:
-    """Where a sweep keeps the record of the point with that many VMs."""
-    return sweep / f"vms-{vms}"
-
-
 class RecordWriter:
     """Owns one record's directory.  Raises RecordError when it cannot be made, and never afterwards."""
 

@@ -30,7 +30,7 @@ _STYLES = {
     Verdict.DEGRADED: "bold yellow",
     Verdict.INTERRUPTED: "bold yellow",
 }
-_NOTHING_SAID = "The load generator was the bottleneck: nothing is said about the servers."
+_NOTHING_SAID = "The load generator did not do its part: nothing is said about the servers."
 
 
 def print_report(
@@ -65,7 +65,8 @@ def report(
     if result.median >= 0:
         median = result.iterations[result.median]
         parts += [_operations(median), Text(), *_errors(result.targets)]
-        parts += [_checks("Checks of the servers (median iteration)", median.checks), Text()]
+        judged = result.verdict is not Verdict.INVALID
+        parts += [_checks("Checks of the servers (median iteration)", median.checks, judged=judged), Text()]
     if result.trust.checks:
         parts += [_checks("Can the load generator be trusted?", result.trust.checks), Text()]
     if result.fairness and result.verdict is not Verdict.INVALID:
@@ -255,15 +256,17 @@ def _errors(targets: Iterable[TargetResult]) -> list[RenderableType]:
     return [table, Text()]
 
 
-def _checks(title: str, checks: tuple[Check, ...]) -> Table:
+def _checks(title: str, checks: tuple[Check, ...], *, judged: bool = True) -> Table:
+    """What was compared.  Of an invalid run's servers the numbers are shown, but not called good or bad."""
     table = plain_table(title)
     for heading in ("", "", "measured", "limit", ""):
         table.add_column(heading, justify="right" if heading else "left", no_wrap=heading != "")
     for check in checks:
         unit = f" {check.unit}" if check.unit else ""
+        mark = Text(fmt.NOTHING) if not judged else Text("ok") if check.ok else Text("FAIL", "bold red")
         add_row(
             table,
-            Text("ok") if check.ok else Text("FAIL", "bold red"),
+            mark,
             check.name,
             f"{_number(check.value)}{unit}",
             f"{check.relation} {_number(check.limit)}{unit}",
@@ -273,7 +276,7 @@ def _checks(title: str, checks: tuple[Check, ...]) -> Table:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}"
+    return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _verdict(result: RunResult) -> RenderableType:

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from coordinator.record.connections import CONNECTION_DTYPE
+from coordinator.record.document import finished, unfinished
+from coordinator.record.reader import load
+from coordinator.record.sweep import Sweep, SweepPoint
+from coordinator.record.writer import RecordWriter
+from coordinator.view.chart import print_sweep
+from coordinator.view.report import print_report
+from loadgen.verdict.result import RunResult
+from tests.support import results
+
+Golden = Callable[[str, str], None]
+
+CUT = "the run was cut: it did not write its end"
+
+
+def printed(show: Callable[[Console], None], *, encoding: str = "utf-8", width: int = 80) -> str:
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding=encoding)
+    show(Console(file=file, width=width))
+    file.flush()
+    lines = [line.rstrip() for line in raw.getvalue().decode(encoding).splitlines()]
+    assert all(cell_len(line) <= 80 for line in lines)
+    return "".join(f"{line}\n" for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("name", "result", "cut"),
+    [
+        ("report_conforming.txt", results.run_result(shorts=(0, 3, 1)), ""),
+        ("report_not_conforming.txt", results.run_result(shorts=(0, 40, 60)), ""),
+        ("report_invalid.txt", results.invalid_result(), ""),
+        ("report_cut.txt", results.interrupted_result(), CUT),
+        ("report_nothing.txt", results.nothing_measured(), ""),
+        ("report_one_vm.txt", results.run_result(1, shorts=(0,)), ""),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_report(golden: Golden, name: str, result: RunResult, cut: str) -> None:
+    header = results.header(len(result.targets) or 16)
+    text = printed(lambda c: print_report(c, result, header, record=Path("runs/2026-02-03T04-05-06-spec"), cut=cut))
+    golden(name, text)
+
+
+def test_the_report_in_ascii_on_a_wide_terminal(golden: Golden) -> None:
+    text = printed(lambda c: print_report(c, results.invalid_result(), results.header()), encoding="ascii", width=200)
+    golden("report_invalid_ascii.txt", text)
+
+
+INVALID_POINT = SweepPoint(64, results.invalid_result(), "vms-64")
+
+
+@pytest.mark.parametrize(
+    ("name", "sweep", "encoding"),
+    [
+        ("sweep.txt", results.sweep(), "utf-8"),
+        ("sweep_ascii.txt", results.sweep(), "ascii"),
+        ("sweep_invalid_point.txt", Sweep((*results.sweep().points, INVALID_POINT)), "utf-8"),
+        ("sweep_nothing_measured.txt", Sweep((SweepPoint(1, results.nothing_measured()),)), "utf-8"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_sweep(golden: Golden, name: str, sweep: Sweep, encoding: str) -> None:
+    record = Path("runs/2026-02-03T04-05-06-spec")
+    golden(name, printed(lambda c: print_sweep(c, sweep, results.header(), record=record), encoding=encoding))
+
+
+def test_an_invalid_run_has_no_score_and_says_nothing_about_the_servers() -> None:
+    text = printed(lambda c: print_report(c, results.invalid_result(), results.header()))
+    assert "INVALID" in text.split("VMs (median")[0]
+    assert "There is no score" in text
+    assert "requested connections conform" not in text
+    assert "nothing is said about the servers" in text[text.index("Verdict:") :]
+    assert "Fairness" not in text
+    servers, generator = text.split("Checks of the servers")[1].split("Can the load generator")
+    assert "FAIL" not in servers
+    assert "FAIL" in generator
+
+
+def test_names_are_printed_as_they_are() -> None:
+    whole = results.run_result(1, shorts=(0,))
+    named = dataclasses.replace(whole, targets=(dataclasses.replace(whole.targets[0], name="[bold]x[/]"),))
+    assert "[bold]x[/]" in printed(lambda c: print_report(c, named, results.header(1)))
+
+
+@pytest.mark.parametrize("result", [results.run_result(), results.invalid_result(), results.interrupted_result()])
+def test_a_record_prints_what_the_run_printed(tmp_path: Path, result: RunResult) -> None:
+    header = results.header()
+    with RecordWriter(tmp_path / "run", unfinished(header)) as writer:
+        document = finished(header, result, finished_at="2026-02-03T04:06:30+00:00")
+        writer.finish(document, np.zeros(0, CONNECTION_DTYPE))
+    found = load(tmp_path / "run")
+    assert found.result is not None
+    again = found.result
+    at_the_end = printed(lambda c: print_report(c, result, header, record=tmp_path / "run"))
+    assert printed(lambda c: print_report(c, again, found.header, record=found.path)) == at_the_end

@@ -1,0 +1,204 @@
+"""Hand-made results."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+
+from coordinator.record.document import Header
+from coordinator.record.environment import Environment
+from coordinator.record.sweep import Sweep, SweepPoint
+from loadgen.model.plan import Server, SpecPlan
+from loadgen.model.target import Target
+from loadgen.verdict.result import (
+    Check,
+    IterationResult,
+    ResponseTimes,
+    RunResult,
+    TargetResult,
+    Trust,
+    Verdict,
+)
+
+KINDS = {"class 0": (2310, 0), "class 1": (3301, 1), "class 2": (924, 1), "class 3": (66, 0)}
+GROUPS = {"static": (4620, 1), "standard GET": (822, 0), "custom ad GET": (832, 1), "POST": (317, 0), "CGI": (10, 0)}
+
+
+def environment() -> Environment:
+    return Environment(
+        host="bench-1",
+        kernel="6.1.0-18-amd64",
+        architecture="x86_64",
+        distribution="Debian GNU/Linux 12 (bookworm)",
+        cpu="Intel(R) Xeon(R) CPU 3.06GHz",
+        cores=2,
+        cores_usable=2,
+        memory_bytes=4 << 30,
+        load_average=(0.25, 0.5, 0.125),
+        open_files_limit=20000,
+        sysctls={"net.core.somaxconn": "4096"},
+        python="3.11.7",
+        libraries={"uvloop": "0.21.0"},
+        loadgen="0.1.0",
+        git_commit="f00e558",
+        command_line=("loadgen", "spec", "--vms", "16"),
+        server={"kind": "nginx", "version": "1.22.1", "driver": "local", "config": "worker_processes 1;\n"},
+    )
+
+
+def targets(vms: int = 16) -> tuple[Target, ...]:
+    return tuple(Target(name=f"vm{i + 1}", host="127.0.0.1", port=20001 + i) for i in range(vms))
+
+
+def header(vms: int = 16) -> Header:
+    return Header(
+        started_at="2026-02-03T04:05:06+00:00",
+        plan=SpecPlan(vms=vms, connections=20, server=Server.NGINX, seed=7),
+        targets=targets(vms),
+        environment=environment(),
+    )
+
+
+def target_result(index: int, conforming: int = 20) -> TargetResult:
+    return TargetResult(
+        name=f"vm{index + 1}",
+        host="127.0.0.1",
+        port=20001 + index,
+        requested=20,
+        conforming=conforming,
+        requests_ok=1311 + index,
+        requests_conforming=1300 + index,
+        ops_per_s=65.55 + index / 8,
+        kbit_per_s=7840.5 + 3 * index,
+        response_ms=ResponseTimes(p50=4.5, p90=98.25, p99=812.0 + index, max=1650.5),
+        connection_kbit_per_s=(391.5, 396.25, 399.0),
+        errors={} if conforming == 20 else {"CLOSED_EARLY": 2, "BAD_STATUS": 1},
+    )
+
+
+def iteration(index: int, vms: int = 16, short: int = 0) -> IterationResult:
+    """`short` connections do not conform: those of the third VM (or the last) first, then the next ones."""
+    left, rows_by_index = short, {}
+    for i in [*range(min(2, vms - 1), vms), *range(min(2, vms - 1))]:
+        rows_by_index[i] = target_result(i, 20 - min(left, 20))
+        left -= min(left, 20)
+    rows = tuple(rows_by_index[i] for i in range(vms))
+    requested, conforming = 20 * vms, 20 * vms - short
+    return IterationResult(
+        index=index,
+        measured_s=20.0,
+        complete=True,
+        requested=requested,
+        conforming=conforming,
+        ops_per_s=sum(row.ops_per_s for row in rows),
+        kbit_per_s=sum(row.kbit_per_s for row in rows),
+        requests_ok=sum(row.requests_ok for row in rows),
+        requests_conforming=sum(row.requests_conforming for row in rows),
+        errors=dict(sum((Counter(row.errors) for row in rows), Counter[str]())),
+        by_kind=KINDS,
+        by_group=GROUPS,
+        response_ms=ResponseTimes(p50=4.25, p90=96.0, p99=809.0 + index, max=1650.5),
+        service_ms=ResponseTimes(p50=4.125, p90=95.5, p99=808.0, max=1649.0),
+        lateness_ms=ResponseTimes(p50=0.0625, p90=0.25, p99=0.75, max=2.5),
+        checks=(
+            Check(
+                name="conforming connections",
+                value=100 * conforming / requested,
+                limit=95.0,
+                ok=conforming / requested >= 0.95,
+                unit="%",
+                relation=">=",
+                detail=f"{conforming} of {requested} requested connections conformed",
+            ),
+            Check(
+                name="errors", value=0.1, limit=1.0, ok=True, unit="%", detail="1 of 924 failed: class 2; BAD_STATUS 1"
+            ),
+            Check(name="mix", value=3.1, limit=10.5, ok=True, unit="%", detail="furthest from its share: class 3"),
+            Check(name="POST log", value=0, limit=0, ok=True, unit="records", detail="317 sent, 317 logged, in order"),
+        ),
+        targets=rows,
+    )
+
+
+def trust(*, late_ms: float = 0.75) -> Trust:
+    return Trust(
+        checks=(
+            Check(
+                name="send lateness", value=late_ms, limit=100, ok=late_ms <= 100, unit="ms", detail="p99 of engine 1"
+            ),
+            Check(name="CPU", value=31.25, limit=90, ok=True, unit="%", detail="engine 0 was the busiest"),
+            Check(name="ephemeral ports", value=2140, limit=28232, ok=True),
+        )
+    )
+
+
+def run_result(vms: int = 16, *, shorts: tuple[int, ...] = (0, 0, 0)) -> RunResult:
+    """A valid run whose iterations lack `shorts` connections; the middle one of three is the median."""
+    iterations = tuple(iteration(i, vms, short) for i, short in enumerate(shorts))
+    order = sorted(range(len(shorts)), key=lambda i: shorts[i])
+    median = order[len(order) // 2]
+    chosen = iterations[median]
+    conforming = all(item.conforms for item in iterations)
+    return RunResult(
+        verdict=Verdict.CONFORMING if conforming else Verdict.NOT_CONFORMING,
+        reasons=(
+            (f"all three iterations conform: {chosen.conforming} of {chosen.requested} connections",)
+            if conforming
+            else (
+                f"iteration {median + 1}: {chosen.conforming} of {chosen.requested} connections conform, 95 % must",
+                "vm3: 3 operations failed (CLOSED_EARLY 2, BAD_STATUS 1)",
+            )
+        ),
+        requested_connections=chosen.requested,
+        conforming_connections=chosen.conforming,
+        median=median,
+        iterations=iterations,
+        targets=chosen.targets,
+        trust=trust(),
+        fairness={"jain": 0.9998, "slowest_over_fastest": 0.972} if vms > 1 else None,
+        notes=("short windows: not every connection met a class 3 file",),
+    )
+
+
+def invalid_result() -> RunResult:
+    return dataclasses.replace(
+        run_result(shorts=(0, 40, 60)),
+        verdict=Verdict.INVALID,
+        reasons=("The generator: send lateness 612.4 ms, where at most 100 ms is allowed (p99 of engine 1).",),
+        trust=trust(late_ms=612.4),
+    )
+
+
+def interrupted_result() -> RunResult:
+    whole = run_result()
+    cut = dataclasses.replace(whole.iterations[1], complete=False, measured_s=7.0)
+    return dataclasses.replace(
+        whole,
+        verdict=Verdict.INTERRUPTED,
+        reasons=("stopped by the user in iteration 2, after 7 s of 20 s",),
+        iterations=(whole.iterations[0], cut),
+        median=0,
+    )
+
+
+def nothing_measured() -> RunResult:
+    return RunResult(
+        verdict=Verdict.INTERRUPTED,
+        reasons=("stopped by the user before anything was measured",),
+        requested_connections=320,
+        conforming_connections=0,
+        median=-1,
+        iterations=(),
+        targets=(),
+        trust=Trust(checks=()),
+    )
+
+
+def sweep() -> Sweep:
+    return Sweep(
+        (
+            SweepPoint(1, run_result(1), "vms-1"),
+            SweepPoint(4, run_result(4), "vms-4"),
+            SweepPoint(16, run_result(16, shorts=(0, 40, 60)), "vms-16"),
+        )
+    )

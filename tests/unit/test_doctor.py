@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deploy.doctor import Advice, Level, diagnose
+from deploy.facts import Facts, Sysctls
+from loadgen.model.plan import Server
+
+GOOD = Facts(
+    kernel="6.1",
+    cpu_model="EPYC",
+    cpus=4,
+    usable_cpus=4,
+    governors=("performance",),
+    memory_bytes=16 << 30,
+    available_bytes=12 << 30,
+    load_average=(0.1, 0.2, 0.3),
+    nofile_soft=1024,
+    nofile_hard=20_000,
+    sysctls=Sysctls(
+        ip_local_port_range=(32768, 60999),
+        tcp_tw_reuse=2,
+        tcp_max_tw_buckets=131_072,
+        tcp_fin_timeout=60,
+        tcp_max_syn_backlog=2048,
+        somaxconn=4096,
+    ),
+    servers=((Server.NGINX, "nginx/1.22.1"), (Server.BUILTIN, "aiohttp/3")),
+    python="3.11.7",
+    packages=(("uvloop", "0.22"), ("numpy", "2.4")),
+)
+
+
+def about(facts: Facts, topic: str, vms: int = 16, connections: int = 20) -> Advice:
+    return next(advice for advice in diagnose(facts, vms, connections) if advice.topic == topic)
+
+
+def with_sysctls(**changes: object) -> Facts:
+    return replace(GOOD, sysctls=replace(GOOD.sysctls, **changes))  # type: ignore[arg-type]
+
+
+def test_a_good_machine_is_well() -> None:
+    assert {advice.level for advice in diagnose(GOOD, 16, 20)} == {Level.OK}
+
+
+def test_an_engine_lives_with_the_soft_limit_of_files() -> None:
+    assert about(GOOD, "open files", vms=16, connections=60).level is Level.OK
+    advice = about(GOOD, "open files", vms=16, connections=100)
+    assert advice.level is Level.PROBLEM
+    assert "at most 960 connections, not 1600" in advice.meaning
+    assert advice.command == "ulimit -n 1664"
+
+
+def test_a_server_raises_its_limit_to_the_hard_one() -> None:
+    low = replace(GOOD, nofile_soft=1024, nofile_hard=1024)
+    assert about(low, "open files", vms=1, connections=240).level is Level.OK
+    advice = about(low, "open files", vms=1, connections=241)
+    assert advice.level is Level.PROBLEM
+    assert "at most 240 connections, not 241" in advice.meaning
+    assert advice.command == "ulimit -n 1028"
+
+
+def test_the_default_port_range_carries_383_paced_connections_to_a_server() -> None:
+    strict = with_sysctls(tcp_tw_reuse=0)
+    assert about(strict, "local ports", connections=383).level is Level.OK
+    advice = about(strict, "local ports", connections=384)
+    assert advice.level is Level.PROBLEM
+    assert advice.command == "sysctl -w net.ipv4.tcp_tw_reuse=1"
+
+
+def test_ports_that_are_used_again_carry_more() -> None:
+    assert about(GOOD, "local ports", connections=384).level is Level.WARNING
+    advice = about(GOOD, "local ports", connections=20_000)
+    assert advice.level is Level.PROBLEM
+    assert "ip_local_port_range" in advice.command
+
+
+def test_too_few_time_wait_buckets() -> None:
+    advice = about(with_sysctls(tcp_max_tw_buckets=20_000), "TIME_WAIT")
+    assert advice.level is Level.WARNING
+    assert advice.command == "sysctl -w net.ipv4.tcp_max_tw_buckets=23233"
+
+
+def test_a_short_accept_queue() -> None:
+    advice = about(with_sysctls(somaxconn=128), "somaxconn", connections=200)
+    assert advice.level is Level.WARNING
+    assert advice.command == "sysctl -w net.core.somaxconn=200"
+
+
+def test_settings_that_cannot_be_read_are_said() -> None:
+    hidden = with_sysctls(ip_local_port_range=None, tcp_max_tw_buckets=None, somaxconn=None, tcp_max_syn_backlog=None)
+    unknown = [advice for advice in diagnose(hidden, 16, 20) if advice.finding.endswith("cannot be read here")]
+    assert [advice.level for advice in unknown] == [Level.WARNING] * 4
+
+
+def test_too_little_memory() -> None:
+    assert about(replace(GOOD, available_bytes=300 << 20), "memory", vms=64).level is Level.PROBLEM
+
+
+def test_a_slow_governor() -> None:
+    advice = about(replace(GOOD, governors=("performance", "powersave")), "CPU governor")
+    assert advice.level is Level.WARNING
+    assert "performance" in advice.command
+
+
+def test_a_hidden_governor_is_no_topic() -> None:
+    assert all(advice.topic != "CPU governor" for advice in diagnose(replace(GOOD, governors=()), 16, 20))
+
+
+def test_one_cpu_and_a_busy_one() -> None:
+    assert about(replace(GOOD, usable_cpus=1), "CPUs").level is Level.WARNING
+    assert about(replace(GOOD, load_average=(2.1, 0, 0)), "load average").level is Level.WARNING
+
+
+def test_only_the_builtin_server() -> None:
+    advice = about(replace(GOOD, servers=((Server.BUILTIN, "aiohttp/3"),)), "web servers")
+    assert advice.level is Level.WARNING
+    assert "apt-get install" in advice.command
+
+
+def test_a_missing_package() -> None:
+    advice = about(replace(GOOD, packages=(("uvloop", None), ("numpy", "2.4"))), "Python")
+    assert advice.level is Level.PROBLEM
+    assert advice.command == "pip install uvloop"
+
+
+@given(st.integers(1, 1000), st.integers(1, 5000))
+def test_what_is_not_well_says_what_it_means(vms: int, connections: int) -> None:
+    for advice in diagnose(GOOD, vms, connections):
+        assert advice.level is Level.OK or advice.meaning

@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from loadgen.measure.fold import FoldContext, fold
+from loadgen.measure.histogram import Histogram
+from loadgen.measure.snapshot import BAD, CUT, OK, Cell
+from loadgen.measure.tally import merge_tallies
+from loadgen.model.bound import Bound, BoundKind
+from loadgen.model.outcome import OUTCOMES, Outcome
+from loadgen.model.units import NS_PER_MS, NS_PER_S
+from tests.support.evidence import records
+
+START, END = 100 * NS_PER_S, 120 * NS_PER_S
+LINE = 400_000
+CTX = FoldContext(
+    kind=np.array([0, 1, 1, 0], np.uint8),
+    group=np.array([0, 0, 1, 2], np.uint8),
+    kinds=2,
+    groups=3,
+    target_of=np.array([0, 0, 1, 2], np.int32),
+    line_bps=LINE,
+    bound=Bound.rate(320_000),
+)
+TIMED = dataclasses.replace(CTX, bound=Bound.time(2 * NS_PER_S, 4 * NS_PER_S))
+
+
+def op(due_s: float, took_s: float, size: int = 15_000, **more: int) -> dict[str, int]:
+    due = round(due_s * NS_PER_S)
+    return {"due_ns": due, "sent_ns": due + NS_PER_MS, "done_ns": due + round(took_s * NS_PER_S), "bytes": size, **more}
+
+
+def play(*given: dict[str, int], ctx: FoldContext = CTX) -> tuple[dict[tuple[int, int], Cell], NDArray[np.void]]:
+    return fold(records(*given), ctx, window=3, window_start_ns=START, window_end_ns=END)
+
+
+def test_an_operation_is_of_the_window_in_which_it_was_due() -> None:
+    cells, _ = play(op(99.9, 5), op(100, 5), op(119.999999999, 5), op(120, 5))
+    assert cells[3, 0].ok == 2
+    assert cells[-1, 0].ok == 2
+
+
+def test_an_operation_that_takes_the_whole_window_is_of_it() -> None:
+    stalled = op(99, 30, size=1000, outcome=Outcome.CUT)
+    cells, tallies = play(stalled, op(99, 20.9, connection=1), op(99, 21, connection=2))
+    assert (cells[3, 0].cut, cells[3, 1].ok, cells[-1, 0].ok) == (1, 1, 1)
+    assert tallies["window"].tolist() == [-1, 3, 3]
+    assert tallies["busy_ns"].tolist() == [20_900_000_000, 30 * NS_PER_S, 21 * NS_PER_S]
+
+
+def test_whole_is_meant_by_line_time() -> None:
+    """1.1 MB came in a second, but would have crossed the line in 22."""
+    large = op(99, 1, size=1_100_000)
+    assert set(play(large)[0]) == {(3, 0)}
+    assert set(play(large, ctx=dataclasses.replace(CTX, line_bps=0))[0]) == {(-1, 0)}
+
+
+def test_line_time_is_the_longer_of_elapsed_and_paced() -> None:
+    _, tallies = play(op(101, 0.01), op(102, 0.5, connection=1))
+    assert tallies["busy_ns"].tolist() == [300 * NS_PER_MS, 500 * NS_PER_MS]  # 15,000 B at 400 kbit/s are 300 ms
+    _, unpaced = play(op(101, 0.01), ctx=dataclasses.replace(CTX, line_bps=0))
+    assert unpaced["busy_ns"].tolist() == [10 * NS_PER_MS]
+
+
+def test_a_bad_operation_adds_neither_bytes_nor_time_to_its_connection() -> None:
+    cells, tallies = play(op(101, 0.3), op(102, 10, size=700, outcome=Outcome.TIMED_OUT))
+    assert (tallies["ok"][0], tallies["bad"][0], tallies["bytes"][0]) == (1, 1, 15_000)
+    assert tallies["busy_ns"][0] == 300 * NS_PER_MS
+    assert cells[3, 0].bytes == 15_700
+    assert cells[3, 0].errors == {"TIMED_OUT": 1}
+
+
+def test_a_cut_operation_adds_bytes_and_time_but_is_neither_ok_nor_bad() -> None:
+    cells, tallies = play(op(110, 12, size=5_000, row=2, outcome=Outcome.CUT))
+    assert tallies[["ok", "bad", "cut", "good", "bytes", "busy_ns"]].tolist() == [
+        (0, 0, 1, 0, 5_000, 12 * NS_PER_S),
+    ]
+    cell = cells[3, 0]
+    assert (cell.ok, cell.bad, cell.cut, cell.response.total, cell.lateness.total) == (0, 0, 1, 0, 1)
+    assert cell.counts[1, 1].tolist() == [0, 0, 1]
+
+
+def test_the_rate_bound_asks_for_the_time_of_the_bytes_at_the_floor() -> None:
+    cells, tallies = play(op(101, 0.375), op(102, 0.375000001))  # 15,000 B at 320 kbit/s are 375 ms
+    assert (cells[3, 0].good, cells[3, 0].tolerable, cells[3, 0].ok) == (1, 1, 2)
+    assert tallies["good"][0] == 1
+
+
+def test_the_time_bound_tells_good_tolerable_and_failed_apart() -> None:
+    bad = op(105, 1, outcome=Outcome.BAD_STATUS)
+    cells, tallies = play(op(101, 2), op(102, 4), op(103, 4.000000001), bad, ctx=TIMED)
+    assert (cells[3, 0].good, cells[3, 0].tolerable, cells[3, 0].ok) == (1, 2, 3)
+    assert tallies[["good", "tolerable"]].tolist() == [(1, 2)]
+
+
+def test_a_cut_operation_is_overdue_when_it_was_beyond_the_tolerable_time() -> None:
+    cut = int(Outcome.CUT)
+    cells, tallies = play(op(101, 4, outcome=cut), op(102, 4.1, outcome=cut), op(103, 9), ctx=TIMED)
+    assert (cells[3, 0].overdue, tallies["overdue"][0]) == (1, 1)
+    assert play(op(102, 9, outcome=cut))[0][3, 0].overdue == 0  # a bound by size: who knows the size?
+
+
+def test_response_service_and_lateness_are_kept_apart() -> None:
+    never_sent = {**op(104, 0.2, outcome=Outcome.REFUSED), "sent_ns": 0}
+    sent_and_lost = op(105, 0.2, outcome=Outcome.RESET)
+    cell = play(op(101, 0.5), never_sent, sent_and_lost)[0][3, 0]
+    assert (cell.response.max_ns, cell.response.total) == (500 * NS_PER_MS, 1)
+    assert (cell.service.max_ns, cell.service.total) == (499 * NS_PER_MS, 1)
+    assert (cell.lateness.max_ns, cell.lateness.total) == (NS_PER_MS, 2)
+
+
+def test_outside_of_all_windows_everything_is_of_none() -> None:
+    cells, tallies = fold(records(op(101, 1), op(99, 50)), CTX, window=-1, window_start_ns=0, window_end_ns=0)
+    assert set(cells) == {(-1, 0)}
+    assert tallies["window"].tolist() == [-1]
+
+
+def test_no_records_no_cells() -> None:
+    cells, tallies = play()
+    assert (cells, len(tallies)) == ({}, 0)
+
+
+def test_nothing_of_the_result_lives_in_the_engine_s_buffer() -> None:
+    buffer = bytearray(records(op(101, 0.3), op(102, 1, connection=2)).tobytes())
+    view = np.frombuffer(buffer, dtype=records().dtype)
+    cells, tallies = fold(view, CTX, window=3, window_start_ns=START, window_end_ns=END)
+    before = {at: cell.to_wire() for at, cell in cells.items()}, tallies.tobytes()
+    buffer[:] = bytes(len(buffer))
+    assert ({at: cell.to_wire() for at, cell in cells.items()}, tallies.tobytes()) == before
+
+
+# The same rules once more, an operation at a time.
+
+
+def slow_fold(table: NDArray[np.void], ctx: FoldContext) -> tuple[dict[tuple[int, int], Cell], dict[Any, Any]]:
+    found: defaultdict[tuple[int, int], list[Any]] = defaultdict(list)
+    tallies: defaultdict[tuple[int, int], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for r in table:
+        due, sent, done, size = (int(r[name]) for name in ("due_ns", "sent_ns", "done_ns", "bytes"))
+        outcome = Outcome(int(r["outcome"]))
+        state = BAD if outcome.is_error else CUT if outcome is Outcome.CUT else OK
+        response = max(done - due, 0)
+        line = round(8 * NS_PER_S * size / ctx.line_bps) if ctx.line_bps else 0
+        busy = max(response, line)
+        inside = START <= due < END or (due < START and due + busy >= END)
+        window = 3 if inside else -1
+        bound = ctx.bound
+        good = state == OK and response <= bound.good_ns + bound.good_ns_per_byte * size
+        tolerable = state == OK and response <= bound.tolerable_ns + bound.tolerable_ns_per_byte * size
+        overdue = state == CUT and bound.kind is BoundKind.TIME and response > bound.tolerable_ns
+        row, connection = int(r["row"]), int(r["connection"])
+        cell = Cell.empty(ctx.kinds, ctx.groups)
+        cell.outcomes[outcome] += 1
+        cell.counts[ctx.kind[row], ctx.group[row], state] += 1
+        found[window, int(ctx.target_of[connection])].append(
+            dataclasses.replace(
+                cell,
+                good=int(good),
+                tolerable=int(tolerable),
+                overdue=int(overdue),
+                bytes=size,
+                connects=int(r["connected"]),
+                response=Histogram.of(np.array([response] if state == OK else [], np.int64)),
+                service=Histogram.of(np.array([done - sent] if state == OK else [], np.int64)),
+                lateness=Histogram.of(np.array([sent - due] if sent else [], np.int64)),
+            )
+        )
+        tally = tallies[window, connection]
+        for name, value in (("ok", state == OK), ("bad", state == BAD), ("cut", state == CUT)):
+            tally[name] += value
+        for name, value in (("good", good), ("tolerable", tolerable), ("overdue", overdue)):
+            tally[name] += value
+        tally["bytes"] += size * (state != BAD)
+        tally["busy_ns"] += busy * (state != BAD)
+    return {at: Cell.merge_all(parts) for at, parts in found.items()}, tallies
+
+
+any_record = st.builds(
+    lambda due, late, took, sent, **more: {
+        **more,
+        "due_ns": due,
+        "sent_ns": (due + late) * sent,
+        "done_ns": due + late + took,
+    },
+    due=st.one_of(st.integers(START - 25 * NS_PER_S, END + NS_PER_S), st.sampled_from([START, END, START - 1])),
+    late=st.integers(0, 10**8),
+    took=st.integers(-1000, 25 * NS_PER_S),
+    sent=st.integers(0, 1),
+    bytes=st.integers(0, 1_200_000),
+    row=st.integers(0, 3),
+    connection=st.integers(0, 3),
+    outcome=st.integers(0, OUTCOMES - 1),
+    connected=st.integers(0, 1),
+)
+
+
+@pytest.mark.parametrize("ctx", [CTX, TIMED, dataclasses.replace(TIMED, line_bps=0)])
+@given(table=st.lists(any_record, max_size=30).map(lambda given: records(*given)), cut=st.integers(0, 30))
+def test_folding_at_once_in_parts_or_one_by_one_is_the_same(
+    ctx: FoldContext, table: NDArray[np.void], cut: int
+) -> None:
+    cells, tallies = fold(table, ctx, window=3, window_start_ns=START, window_end_ns=END)
+    slow_cells, slow_tallies = slow_fold(table, ctx)
+    assert cells == slow_cells
+    keys = list(zip(tallies["window"].tolist(), tallies["connection"].tolist(), strict=True))
+    assert keys == sorted(slow_tallies)
+    for row, key in zip(tallies, keys, strict=True):
+        assert {name: int(row[name]) for name in slow_tallies[key]} == slow_tallies[key]
+    parts = [fold(p, ctx, window=3, window_start_ns=START, window_end_ns=END) for p in (table[:cut], table[cut:])]
+    assert np.array_equal(merge_tallies([t for _, t in parts]), tallies)
+    for at, cell in cells.items():
+        assert Cell.merge_all([part[at] for part, _ in parts if at in part]) == cell

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.measure.histogram import BUCKETS, EMPTY, TOP_NS, Histogram, bucket_of, highest_of, lowest_of
+from tests.support.evidence import histograms, values_ns
+
+
+def of(*values: int) -> Histogram:
+    return Histogram.of(np.array(values, np.int64))
+
+
+def test_the_buckets_tile_all_values_without_gap_or_overlap() -> None:
+    buckets = np.arange(BUCKETS, dtype=np.int64)
+    low, high = lowest_of(buckets), highest_of(buckets)
+    assert low[0] == 0
+    assert high[-1] == TOP_NS
+    assert (low[1:] == high[:-1] + 1).all()
+    assert (bucket_of(low) == buckets).all()
+    assert (bucket_of(high) == buckets).all()
+    assert ((high - low) * 1024 <= low).all()  # three significant digits
+
+
+@given(a=histograms, b=histograms, c=histograms)
+def test_merging_does_not_care_who_reports_first(a: Histogram, b: Histogram, c: Histogram) -> None:
+    assert a.merge(EMPTY) == a == EMPTY.merge(a)
+    assert a.merge(b) == b.merge(a)
+    assert a.merge(b).merge(c) == a.merge(b.merge(c)) == Histogram.merge_all([c, a, b])
+
+
+@given(a=values_ns, b=values_ns)
+def test_merging_is_recording_everything_in_one(a: list[int], b: list[int]) -> None:
+    assert of(*a, *b) == of(*a).merge(of(*b))
+
+
+@given(values=values_ns, n=st.integers(1, 5))
+def test_recording_n_at_once_is_recording_n_times(values: list[int], n: int) -> None:
+    assert of(*values * n) == Histogram.merge_all([of(*values)] * n)
+    assert of(*values * n).total == n * len(values)
+
+
+@given(values=values_ns.filter(bool), q=st.floats(0.01, 100))
+def test_a_percentile_is_the_true_one_or_up_to_a_thousandth_above(values: list[int], q: float) -> None:
+    rank = max(1, math.ceil(round(q / 100 * len(values), 6)))
+    true = sorted(values)[rank - 1]
+    told = of(*values).percentile_ns(q)
+    assert told is not None
+    assert true <= told <= min(true * 1.001, max(values))
+
+
+@given(values=values_ns.filter(bool))
+def test_the_ends_are_exact(values: list[int]) -> None:
+    histogram = of(*values)
+    assert (histogram.min_ns, histogram.max_ns) == (min(values), max(values))
+    assert histogram.percentile_ns(100) == max(values)
+
+
+@given(values=values_ns.filter(bool))
+def test_the_mean_is_within_half_a_bucket(values: list[int]) -> None:
+    mean = of(*values).mean_ns
+    assert mean == pytest.approx(sum(values) / len(values), rel=1 / 2048)
+
+
+def test_a_percentile_is_by_nearest_rank() -> None:
+    hundred = of(*range(1, 101))
+    assert [hundred.percentile_ns(q) for q in (0.5, 1, 50, 90, 99, 99.1, 100)] == [1, 1, 50, 90, 99, 100, 100]
+
+
+def test_of_nothing_there_is_no_percentile_and_no_mean() -> None:
+    assert (EMPTY.total, EMPTY.percentile_ns(50), EMPTY.mean_ns) == (0, None, None)
+    assert of() == EMPTY
+
+
+def test_what_is_out_of_range_counts_at_the_ends() -> None:
+    assert of(-7, 2**60) == of(0, TOP_NS)
+
+
+@given(histogram=histograms)
+def test_the_wire_brings_back_the_same(histogram: Histogram) -> None:
+    assert Histogram.from_wire(histogram.to_wire()) == histogram
+
+
+def test_the_wire_holds_large_counts() -> None:
+    for count in (255, 256, 65536, 2**32):
+        large = Histogram(np.array([7], np.int32), np.array([count], np.int64), max_ns=7, min_ns=7)
+        assert Histogram.from_wire(large.to_wire()) == large
+
+
+def test_a_second_of_a_target_is_small_on_the_wire() -> None:
+    wire = of(*range(1_000_000, 66_000_000, 1_000_000)).to_wire()
+    assert len(wire["indexes"]) + len(wire["counts"]) == 3 * 65
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("indexes", b"\0"),
+        ("indexes", b"\x05\0\x05\0"),  # not ascending
+        ("indexes", b"\x06\0\x05\0"),
+        ("indexes", b""),
+        ("counts", b"\x01"),
+        ("counts", b"\x01\0"),  # a bucket with nothing in it
+        ("counts", b"\x01" * 6),
+        ("counts", b"\xff" * 16),
+        ("counts", "\x01\x01"),
+        ("min_ns", 6),  # not in the first bucket
+        ("max_ns", 8),  # not in the last one
+        ("max_ns", -1),
+        ("max_ns", 2**70),
+        ("max_ns", 9.0),
+        ("max_ns", None),
+    ],
+)
+def test_the_wire_refuses_what_no_histogram_wrote(field: str, value: object) -> None:
+    wire = of(5, 9).to_wire()
+    assert Histogram.from_wire(wire) == of(5, 9)
+    with pytest.raises(ValueError, match=r"histogram|field"):
+        Histogram.from_wire({**wire, field: value})

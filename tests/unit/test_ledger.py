@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.measure.histogram import Histogram
+from loadgen.measure.ledger import KEPT_INTERVALS, Ledger, Totals
+from loadgen.measure.snapshot import Cell, Health, Snapshot
+from loadgen.model.outcome import Outcome
+from loadgen.model.units import NS_PER_MS
+from tests.support.evidence import GROUPS, KINDS, rows, snapshots
+
+HEALTH = Health(wall_ns=1, cpu_ns=1, runqueue_ns=1, open_fds=1, fd_limit=1, sockets_time_wait=1, active_connections=1)
+WORKERS = ("a", "b")
+
+
+def snap(worker: str, interval: int, ok: int = 1, *, window: int = 0, target: int = 0, connects: int = 0) -> Snapshot:
+    empty = Cell.empty(KINDS, GROUPS)
+    empty.outcomes[Outcome.OK] = ok
+    late = Histogram.of(np.array([interval * NS_PER_MS], np.int64))
+    cell = dataclasses.replace(empty, connects=connects, lateness=late)
+    tallies = rows({"window": window, "connection": target, "ok": ok})
+    return Snapshot(worker, interval, {(window, target): cell}, tallies, HEALTH)
+
+
+def ledger_of(snapshots: Iterable[Snapshot], workers: Iterable[str] = WORKERS) -> Ledger:
+    ledger = Ledger(workers, KINDS, GROUPS)
+    for snapshot in snapshots:
+        ledger.receive(snapshot)
+    return ledger
+
+
+def same(a: Totals, b: Totals) -> bool:
+    return (a.cells, a.played) == (b.cells, b.played) and np.array_equal(a.tallies, b.tallies)
+
+
+def test_only_what_everybody_has_reported_is_complete() -> None:
+    ledger = Ledger(WORKERS, KINDS, GROUPS)
+    seen = []
+    for worker, n in [("a", 0), ("a", 1), ("b", 0), ("b", 0), ("b", 1), ("a", 3), ("b", 2), ("a", 2)]:
+        ledger.receive(snap(worker, n))
+        seen.append(ledger.complete_through())
+    assert seen == [-1, -1, 0, 0, 1, 1, 1, 2]
+    assert (ledger.reported_through("a"), ledger.reported_through("b")) == (3, 2)
+
+
+def test_an_engine_that_starts_late_holds_nobody_up() -> None:
+    ledger = ledger_of([snap("a", 0), snap("a", 1), snap("b", 1)])
+    assert ledger.complete_through() == 1
+
+
+def test_a_resend_replaces() -> None:
+    ledger = ledger_of([snap("a", 0, ok=3), snap("b", 0), snap("a", 0, ok=5)])
+    assert ledger.interval(0).cells[0, 0].ok == 6
+    assert ledger.interval(0).tallies["ok"].tolist() == [6]
+
+
+def test_a_lost_worker_is_not_waited_for() -> None:
+    ledger = ledger_of([snap("a", 0), snap("a", 1), snap("a", 2), snap("b", 0)])
+    assert ledger.complete_through() == 0
+    ledger.lost("b", ledger.reported_through("b") + 1)
+    assert ledger.complete_through() == 2
+    ledger.receive(snap("b", 1, ok=100))  # its last words come too late
+    assert ledger.totals().cells[0, 0].ok == 4
+    ledger.receive(snap("a", 3))
+    ledger.lost("a", 4)
+    assert ledger.complete_through() == 3
+
+
+def test_a_worker_that_never_reported_can_be_lost() -> None:
+    ledger = ledger_of([snap("a", 0)])
+    ledger.lost("b", 0)
+    assert ledger.complete_through() == 0
+
+
+@pytest.mark.parametrize("wrong", [snap("c", 0), dataclasses.replace(snap("a", 0), cells={(0, 0): Cell.empty(9, 9)})])
+def test_what_is_not_of_this_run_is_refused(wrong: Snapshot) -> None:
+    with pytest.raises(ValueError, match="snapshot"):
+        ledger_of([wrong])
+
+
+@given(
+    sent=st.lists(snapshots(), max_size=8, unique_by=lambda s: (s.worker, s.interval)),
+    order=st.randoms(use_true_random=False),
+    first=st.integers(0, 4),
+    last=st.integers(0, 4),
+)
+def test_order_and_resends_do_not_matter(
+    sent: list[Snapshot], order: np.random.Generator, first: int, last: int
+) -> None:
+    shuffled = sent * 2
+    order.shuffle(shuffled)  # type: ignore[arg-type]
+    ledger = ledger_of(shuffled)
+    inside = [s for s in sent if first <= s.interval <= last]
+    assert same(ledger.totals(), Totals.merge_all(Totals.of(s) for s in sent))
+    assert same(ledger.totals(first, last), Totals.merge_all(Totals.of(s) for s in inside))
+
+
+def test_a_long_run_is_added_up_and_loses_nothing() -> None:
+    length = 5 * KEPT_INTERVALS
+    sent = [snap(w, n, ok=n, window=n // 150, target=i) for n in range(length) for i, w in enumerate(WORKERS)]
+    ledger = ledger_of(sent)
+    totals = ledger.totals()
+    assert {at: cell.ok for at, cell in totals.cells.items()} == {
+        (0, 0): sum(range(150)),
+        (0, 1): sum(range(150)),
+        (1, 0): sum(range(150, 300)),
+        (1, 1): sum(range(150, 300)),
+    }
+    assert same(totals, Totals.merge_all(Totals.of(s) for s in sent))
+    assert [n for n, _ in ledger.health("b")] == list(range(length))
+    assert ledger.interval(length - KEPT_INTERVALS).cells[1, 0].ok == length - KEPT_INTERVALS
+
+
+def test_old_intervals_are_let_go_of() -> None:
+    ledger = ledger_of(snap(w, n) for n in range(1000) for w in WORKERS)
+    kept = [n for n in range(1000) if _kept(ledger, n)]
+    assert kept == list(range(kept[0], 1000))
+    assert KEPT_INTERVALS <= len(kept) <= 2 * KEPT_INTERVALS
+    ledger.receive(snap("a", 0, ok=99))  # a resend of what is added up can only be the same
+    assert ledger.totals().cells[0, 0].ok == 2000
+    with pytest.raises(LookupError):
+        ledger.totals(0, 5)
+    with pytest.raises(LookupError):
+        ledger.totals(5, None)
+
+
+def _kept(ledger: Ledger, n: int) -> bool:
+    try:
+        ledger.interval(n)
+    except LookupError:
+        return False
+    return True
+
+
+def test_totals_by_window_and_by_worker() -> None:
+    ledger = ledger_of([snap("a", 0, window=-1), snap("a", 1, 2), snap("a", 2, 3, target=1), snap("b", 2, 4)])
+    totals = ledger.totals()
+    assert {target: cell.ok for target, cell in totals.window(0).items()} == {0: 6, 1: 3}
+    assert totals.window_tallies(0)["ok"].tolist() == [6, 3]
+    assert {by: played.operations for by, played in totals.played.items()} == {(-1, "a"): 1, (0, "a"): 5, (0, "b"): 4}
+    assert totals.played[0, "a"].lateness == Histogram.of(np.array([NS_PER_MS, 2 * NS_PER_MS], np.int64))
+
+
+def test_connects_are_counted_within_a_span_of_the_same_ports() -> None:
+    opened = [("a", 0, 5, 0), ("b", 0, 7, 0), ("a", 1, 1, 1), ("a", 59, 10, 0), ("a", 60, 6, 0), ("a", 200, 21, 0)]
+    ledger = ledger_of(snap(w, n, target=target, connects=connects) for w, n, connects, target in opened)
+    assert ledger.peak_connects(60) == {0: 22, 1: 1}
+    assert ledger.peak_connects(61) == {0: 28, 1: 1}
+    assert ledger.peak_connects(1) == {0: 21, 1: 1}
+    assert ledger.peak_connects(60, ["b"]) == {0: 7}
+    assert ledger_of([]).peak_connects(60) == {}

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+
+import coordinator.record
+from coordinator.record.document import (
+    finished,
+    from_document,
+    header_of,
+    sweep_document,
+    sweep_from_document,
+    unfinished,
+)
+from loadgen.verdict.result import RunResult, Verdict
+from tests.support import results
+
+END = "2026-02-03T04:06:30+00:00"
+
+RESULTS = {
+    "conforming": results.run_result(),
+    "not conforming": results.run_result(shorts=(0, 40, 60)),
+    "one VM, one iteration": results.run_result(1, shorts=(0,)),
+    "invalid": results.invalid_result(),
+    "interrupted": results.interrupted_result(),
+    "nothing measured": results.nothing_measured(),
+}
+
+
+def through_json(document: dict[str, Any]) -> dict[str, Any]:
+    data = json.loads(json.dumps(document, allow_nan=False))
+    assert isinstance(data, dict)
+    return data
+
+
+@pytest.fixture(scope="module")
+def validator() -> jsonschema.Draft202012Validator:
+    schema = json.loads((Path(coordinator.record.__file__).parent / "run.schema.json").read_text("utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def sweep(points: int, *, finished_at: str = "") -> dict[str, Any]:
+    done = [(results.header(point.vms), point) for point in results.sweep().points[:points]]
+    return sweep_document(results.header(1), [1, 4, 16], done, finished_at=finished_at)
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_result_comes_back_from_its_document(name: str) -> None:
+    document = through_json(finished(results.header(), RESULTS[name], finished_at=END))
+    assert from_document(document) == RESULTS[name]
+    assert header_of(document) == results.header()
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_finished_document_fits_the_schema(validator: jsonschema.Draft202012Validator, name: str) -> None:
+    validator.validate(through_json(finished(results.header(), RESULTS[name], finished_at=END)))
+
+
+def test_the_other_documents_fit_the_schema_too(validator: jsonschema.Draft202012Validator) -> None:
+    for document in (unfinished(results.header()), sweep(0), sweep(2), sweep(3, finished_at=END)):
+        validator.validate(through_json(document))
+
+
+@pytest.mark.parametrize("missing", ["verdict", "trust", "targets", "environment", "schema_version", "driven_targets"])
+def test_the_schema_misses_what_is_missing(validator: jsonschema.Draft202012Validator, missing: str) -> None:
+    document = through_json(finished(results.header(), RESULTS["conforming"], finished_at=END))
+    del document[missing]
+    assert not validator.is_valid(document)
+
+
+def test_the_schema_sees_a_field_that_nobody_described(validator: jsonschema.Draft202012Validator) -> None:
+    document = through_json(finished(results.header(), RESULTS["conforming"], finished_at=END))
+    document["targets"][0]["colour"] = "green"
+    assert not validator.is_valid(document)
+
+
+def test_a_program_finds_what_was_promised() -> None:
+    document = finished(results.header(), RESULTS["not conforming"], finished_at=END)
+    assert document["kind"] == "spec"
+    assert (document["verdict"], document["exit_code"]) == ("not conforming", 1)
+    assert (document["requested_connections"], document["conforming_connections"]) == (320, 280)
+    assert [item["conforming"] for item in document["iterations"]] == [320, 280, 260]
+    third = document["targets"][2]
+    assert (third["name"], third["host"], third["port"], third["conforming"]) == ("vm3", "127.0.0.1", 20003, 0)
+    assert (third["errors"], third["errors_by_outcome"]) == (3, {"CLOSED_EARLY": 2, "BAD_STATUS": 1})
+    assert set(third["response_ms"]) == {"p50", "p90", "p99", "max"}
+    assert document["trust"]["valid"] is True
+    assert document["trust"]["checks"][0]["limit"] == 100
+
+
+def test_an_unfinished_document_says_so_and_claims_nothing() -> None:
+    document = unfinished(results.header())
+    assert document["verdict"] == "unfinished"
+    assert document["exit_code"] is None
+    assert document["conforming_connections"] is None
+    assert document["trust"] == {"valid": None, "checks": []}
+    assert len(document["driven_targets"]) == 16
+
+
+def test_a_sweep_comes_back_and_is_as_good_as_its_worst_point() -> None:
+    document = through_json(sweep(3, finished_at=END))
+    assert sweep_from_document(document) == results.sweep()
+    assert (document["verdict"], document["exit_code"]) == ("not conforming", 1)
+    assert [point["conforming_connections"] for point in document["points"]] == [20, 80, 280]
+
+
+def test_a_sweep_with_an_invalid_point_is_invalid() -> None:
+    points = results.sweep().points
+    spoiled = dataclasses.replace(
+        results.sweep(), points=(*points, dataclasses.replace(points[0], result=results.invalid_result()))
+    )
+    assert spoiled.verdict is Verdict.INVALID
+
+
+def test_numbers_that_json_cannot_say_become_null_and_numpy_s_become_plain() -> None:
+    whole = RESULTS["conforming"]
+    odd = dataclasses.replace(whole.trust.checks[0], value=math.inf, limit=np.float64(2.5), ok=np.bool_(True))  # type: ignore[arg-type]
+    result: RunResult = dataclasses.replace(
+        whole,
+        conforming_connections=np.int64(7),  # type: ignore[arg-type]
+        trust=dataclasses.replace(whole.trust, checks=(odd,)),
+    )
+    document = through_json(finished(results.header(), result, finished_at=END))
+    assert document["conforming_connections"] == 7
+    assert document["trust"]["checks"][0]["value"] is None
+    assert document["trust"]["checks"][0]["limit"] == 2.5
+    assert document["trust"]["checks"][0]["ok"] is True
+    assert math.isnan(from_document(document).trust.checks[0].value)

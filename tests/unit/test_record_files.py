@@ -1,0 +1,291 @@
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+import resource
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coordinator.record import reader
+from coordinator.record.connections import CONNECTION_DTYPE
+from coordinator.record.document import RecordError, finished, sweep_document, unfinished
+from coordinator.record.writer import CONNECTIONS, INTERVALS, RUN, RecordWriter, default_directory
+from loadgen.measure.snapshot import Snapshot
+from loadgen.model.plan import SpecPlan
+from loadgen.model.target import Target
+from loadgen.verdict.result import RunResult
+from tests.support import results
+from tests.support.snapshots import snapshot
+
+HEADER = results.header()
+START = unfinished(HEADER)
+END = finished(HEADER, results.run_result(), finished_at="2026-02-03T04:06:30+00:00")
+NO_CONNECTIONS = np.zeros(0, CONNECTION_DTYPE)
+SNAPSHOTS = [snapshot(worker, interval) for interval in range(4) for worker in ("a", "b")]
+
+
+def test_a_record_reads_back(tmp_path: Path) -> None:
+    with RecordWriter(tmp_path / "run", START) as writer:
+        for at in range(0, len(SNAPSHOTS), 2):
+            writer.append(SNAPSHOTS[at : at + 2])
+        writer.finish(END, NO_CONNECTIONS)
+        assert writer.problems == ()
+    record = reader.load(tmp_path / "run")
+    assert record.finished
+    assert record.result == results.run_result()
+    assert record.header == HEADER
+    assert list(reader.frames(record.path)) == SNAPSHOTS
+    assert sorted(p.name for p in record.path.iterdir()) == [CONNECTIONS, INTERVALS, RUN]
+    with np.load(record.path / CONNECTIONS) as file:
+        assert file["connections"].dtype == CONNECTION_DTYPE
+
+
+def test_run_json_may_be_named_itself(tmp_path: Path) -> None:
+    RecordWriter(tmp_path / "run", END).close()
+    assert reader.load(tmp_path / "run" / RUN).path == tmp_path / "run"
+
+
+def test_a_record_is_readable_from_its_first_moment(tmp_path: Path) -> None:
+    with RecordWriter(tmp_path / "run", START):
+        record = reader.load(tmp_path / "run")
+    assert not record.finished
+    assert record.result is None
+    assert list(reader.frames(record.path)) == []
+
+
+def test_an_unfinished_run_is_judged_by_what_it_left(tmp_path: Path) -> None:
+    with RecordWriter(tmp_path / "run", START) as writer:
+        writer.append(SNAPSHOTS)
+    with (tmp_path / "run" / INTERVALS).open("ab") as file:
+        file.write(b"\x85\xa6worker")
+    seen: list[Snapshot] = []
+
+    def judge(plan: SpecPlan, targets: Sequence[Target], snapshots: Iterable[Snapshot]) -> RunResult:
+        assert (plan, tuple(targets)) == (HEADER.plan, HEADER.targets)
+        seen.extend(snapshots)
+        return results.interrupted_result()
+
+    result, how = reader.recover(reader.load(tmp_path / "run"), judge)
+    assert seen == SNAPSHOTS
+    assert result == results.interrupted_result()
+    assert (
+        how == "the run was cut: it did not write its end; the last 8 bytes were not a whole interval and are left out"
+    )
+
+
+def test_a_sweep_s_record(tmp_path: Path) -> None:
+    with RecordWriter(tmp_path, sweep_document(HEADER, [1, 4, 16], [])) as writer:
+        assert reader.load(tmp_path).sweep is None
+        point = results.sweep().points[0]
+        with RecordWriter(tmp_path / point.record, START) as own:
+            own.finish(END, NO_CONNECTIONS)
+        writer.rewrite(sweep_document(HEADER, [1, 4, 16], [(HEADER, point)]))
+    record = reader.load(tmp_path)
+    assert record.is_sweep
+    assert not record.finished
+    assert record.sweep is not None
+    assert record.sweep.points == (point,)
+    assert reader.load(tmp_path / point.record).finished
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_any_cut_of_the_intervals_leaves_the_whole_ones(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    packed = [msgpack.packb(item.to_wire()) for item in SNAPSHOTS[:3]]
+    whole = b"".join(packed)
+    cut = data.draw(st.integers(0, len(whole)))
+    path = tmp_path_factory.mktemp("cut") / INTERVALS
+    path.write_bytes(whole[:cut])
+    frames = reader.Frames(path)
+    ends = [sum(map(len, packed[: n + 1])) for n in range(3)]
+    complete = sum(end <= cut for end in ends)
+    assert list(frames) == SNAPSHOTS[:complete]
+    assert frames.torn_bytes == cut - ([0, *ends][complete])
+
+
+@given(garbage=st.binary(min_size=1, max_size=200))
+@settings(max_examples=200, deadline=None)
+def test_garbage_behind_the_intervals_is_left_out(tmp_path_factory: pytest.TempPathFactory, garbage: bytes) -> None:
+    path = tmp_path_factory.mktemp("garbage") / INTERVALS
+    path.write_bytes(msgpack.packb(SNAPSHOTS[0].to_wire()) + garbage)
+    frames = reader.Frames(path)
+    assert list(frames) == SNAPSHOTS[:1]
+    assert frames.torn_bytes == len(garbage)
+
+
+def test_sigkill_in_the_middle_loses_no_whole_interval(tmp_path: Path) -> None:
+    program = textwrap.dedent("""
+        import sys
+        from pathlib import Path
+        from coordinator.record.document import unfinished
+        from coordinator.record.writer import RecordWriter
+        from tests.support import results
+        from tests.support.snapshots import snapshot
+
+        writer = RecordWriter(Path(sys.argv[1]), unfinished(results.header()))
+        for interval in range(1_000_000):
+            writer.append([snapshot("a", interval), snapshot("b", interval)])
+            print(interval, flush=True)
+    """)
+    run = tmp_path / "run"
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(run)], stdout=subprocess.PIPE, text=True, cwd=root
+    ) as child:
+        assert child.stdout is not None
+        for line in child.stdout:
+            if int(line) >= 20:
+                break
+        child.send_signal(signal.SIGKILL)
+        acknowledged = max([20, *(int(line) for line in child.stdout if line.endswith("\n"))])
+    record = reader.load(run)
+    kept = list(reader.frames(record.path))
+    assert not record.finished
+    assert len(kept) >= 2 * (acknowledged + 1)
+    assert [(item.worker, item.interval) for item in kept] == [(w, i) for i in range(len(kept)) for w in "ab"][
+        : len(kept)
+    ]
+
+
+@pytest.fixture
+def small_files() -> Iterator[int]:
+    """No file may grow over this many bytes: to the writer it is a disk that is full after them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    limit = len(json.dumps(START, indent=2)) + 100
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    yield limit
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_ends_the_record_and_not_the_run(tmp_path: Path, small_files: int) -> None:
+    fitting = small_files // len(msgpack.packb(SNAPSHOTS[0].to_wire()))
+    assert 0 < fitting < len(SNAPSHOTS)
+    with RecordWriter(tmp_path / "run", START) as writer:
+        for item in SNAPSHOTS:
+            writer.append([item])
+        writer.finish(END, NO_CONNECTIONS)
+        assert writer.problems == (
+            "the record ends early: intervals.msgpack: File too large",
+            "the record is incomplete: run.json: File too large",
+        )
+    record = reader.load(tmp_path / "run")
+    assert not record.finished
+    frames = reader.frames(record.path)
+    assert list(frames) == SNAPSHOTS[:fitting]
+    assert frames.torn_bytes == 0
+    assert not [p for p in record.path.iterdir() if p.name.startswith(".")]
+
+
+def test_a_disk_that_is_full_already_is_one_clear_error(tmp_path: Path, small_files: int) -> None:
+    with pytest.raises(RecordError, match=r"the record cannot be written to .*/run: File too large") as caught:
+        RecordWriter(tmp_path / "run", START | {"notes": ["x" * small_files]})
+    assert "--out" in caught.value.hint
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_directory_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("precious")
+    with pytest.raises(RecordError, match="there is something in it already"):
+        RecordWriter(tmp_path, START)
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_an_empty_directory_is_used(tmp_path: Path) -> None:
+    RecordWriter(tmp_path, START).close()
+    assert (tmp_path / RUN).exists()
+
+
+def test_a_file_in_the_way_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RecordError, match="Not a directory"):
+        RecordWriter(tmp_path / "file" / "run", START)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_parent_is_one_clear_error(tmp_path: Path) -> None:
+    tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    with pytest.raises(RecordError, match="Permission denied"):
+        RecordWriter(tmp_path / "run", START)
+
+
+def test_a_file_system_that_takes_no_files_is_one_clear_error() -> None:
+    with pytest.raises(RecordError, match="the record cannot be written to /proc/run"):
+        RecordWriter(Path("/proc/run"), START)
+
+
+def test_default_directories_do_not_collide(tmp_path: Path) -> None:
+    at = datetime.datetime(2026, 2, 3, 4, 5, 6, tzinfo=datetime.UTC)
+    names = []
+    for _ in range(3):
+        path = default_directory(at, tmp_path / "runs")
+        RecordWriter(path, START).close()
+        names.append(path.name)
+    assert names == ["2026-02-03T04-05-06-spec", "2026-02-03T04-05-06-spec-2", "2026-02-03T04-05-06-spec-3"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "is not a record"),
+        ("[1]", "is not a record of loadgen spec"),
+        ('{"name": "package"}', "is not a record of loadgen spec"),
+        ('{"schema_version": 1, "kind": "iperf"}', "is not a record of loadgen spec"),
+        ('{"schema_version": 99, "kind": "spec"}', r"newer loadgen \(schema 99; this one reads up to 1\)"),
+        ('{"schema_version": 1, "kind": "spec"}', "is damaged: KeyError"),
+        ("\x00\xff", "is not a record"),
+    ],
+)
+def test_a_foreign_file_is_one_clear_error(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / RUN).write_bytes(text.encode("latin-1"))
+    with pytest.raises(RecordError, match=says):
+        reader.load(tmp_path)
+
+
+def test_no_record_at_all_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match=r"there is no record: .* does not exist"):
+        reader.load(tmp_path / "nowhere")
+
+
+def _paths(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield (*at, key)
+        yield from _paths(item, (*at, key))
+
+
+ONE = finished(results.header(1), results.run_result(1, shorts=(0,)), finished_at="2026-02-03T04:06:30+00:00")
+PATHS = list(_paths(ONE))
+
+
+@given(
+    path=st.sampled_from(PATHS), put=st.one_of(st.none(), st.integers(), st.text(max_size=3), st.just([]), st.just({}))
+)
+@settings(max_examples=300, deadline=None)
+def test_a_damaged_document_never_raises_anything_else(
+    tmp_path_factory: pytest.TempPathFactory, path: tuple[Any, ...], put: object
+) -> None:
+    document = json.loads(json.dumps(ONE))
+    inner = document
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = put
+    file = tmp_path_factory.mktemp("damaged") / RUN
+    file.write_text(json.dumps(document))
+    with contextlib.suppress(RecordError):
+        assert reader.load(file).document == document

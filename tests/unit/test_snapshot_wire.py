@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import msgpack
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.measure.snapshot import Cell, Health, Snapshot
+from loadgen.model.outcome import Outcome
+from tests.support.evidence import GROUPS, KINDS, cells, rows, snapshots
+
+HEALTH = Health(
+    wall_ns=1, cpu_ns=1, runqueue_ns=-1, open_fds=1, fd_limit=1, sockets_time_wait=1, active_connections=1
+)
+SAMPLE = Snapshot(
+    "engine 0",
+    7,
+    {(0, 0): Cell.empty(KINDS, GROUPS), (-1, 2): Cell.empty(KINDS, GROUPS)},
+    rows({"window": -1, "connection": 4}, {"window": 0, "connection": 2}),
+    HEALTH,
+)
+
+
+@given(a=cells, b=cells, c=cells)
+def test_cells_merge_in_any_order(a: Cell, b: Cell, c: Cell) -> None:
+    empty = Cell.empty(KINDS, GROUPS)
+    assert a.merge(empty) == a == empty.merge(a)
+    assert a.merge(b) == b.merge(a)
+    assert a.merge(b).merge(c) == a.merge(b.merge(c)) == Cell.merge_all([c, b, a])
+
+
+@given(cell=cells)
+def test_every_operation_is_ok_bad_or_cut(cell: Cell) -> None:
+    assert cell.ok + cell.bad + cell.cut == cell.issued
+    assert sum(cell.errors.values()) == cell.bad
+    assert all(Outcome[name].is_error and count for name, count in cell.errors.items())
+
+
+def test_cells_of_other_shapes_do_not_merge() -> None:
+    with pytest.raises(ValueError, match="shape"):
+        Cell.empty(2, 3).merge(Cell.empty(3, 3))
+
+
+@given(snapshot=snapshots())
+def test_the_wire_brings_back_the_same(snapshot: Snapshot) -> None:
+    assert Snapshot.from_wire(msgpack.unpackb(msgpack.packb(snapshot.to_wire()))) == snapshot
+
+
+CELL = SAMPLE.to_wire()["cells"][0]
+TALLY = SAMPLE.to_wire()["tallies"][: len(SAMPLE.to_wire()["tallies"]) // 2]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("worker", ""),
+        ("worker", "x" * 300),
+        ("worker", b"engine"),
+        ("interval", -1),
+        ("interval", True),
+        ("interval", 2**63),
+        ("cells", {}),
+        ("cells", [7]),
+        ("cells", [CELL, CELL]),
+        ("cells", [{**CELL, "window": -2}]),
+        ("cells", [{**CELL, "target": 2**31}]),
+        ("cells", [{**CELL, "outcomes": CELL["outcomes"][:-8]}]),
+        ("cells", [{**CELL, "counts": CELL["counts"] + bytes(8)}]),
+        ("cells", [{**CELL, "counts": b"\xff" * len(CELL["counts"])}]),  # -1
+        ("cells", [{**CELL, "outcomes": b"\x7f" * len(CELL["outcomes"])}]),
+        ("cells", [{**CELL, "kinds": 0, "counts": b""}]),
+        ("cells", [{**CELL, "kinds": 2**40}]),
+        ("cells", [{**CELL, "good": -1}]),
+        ("cells", [{**CELL, "bytes": 1.5}]),
+        ("cells", [{**CELL, "response": None}]),
+        ("tallies", SAMPLE.to_wire()["tallies"][:-1]),
+        ("tallies", TALLY * 2),
+        ("tallies", rows({"connection": 2}, {"connection": 1}).tobytes()),
+        ("tallies", rows({"window": -2}).tobytes()),
+        ("tallies", rows({"bytes": -1}).tobytes()),
+        ("tallies", rows({"busy_ns": 2**62}).tobytes()),
+        ("tallies", None),
+        ("health", []),
+        ("health", {**HEALTH.to_wire(), "cpu_ns": -1}),
+        ("health", {**HEALTH.to_wire(), "runqueue_ns": -2}),
+    ],
+)
+def test_the_wire_refuses_what_no_engine_wrote(field: str, value: object) -> None:
+    wire = SAMPLE.to_wire()
+    assert Snapshot.from_wire(wire) == SAMPLE
+    with pytest.raises(ValueError, match="field|cells|tall|count|mapping"):
+        Snapshot.from_wire({**wire, field: value})
+
+
+@pytest.mark.parametrize("field", SAMPLE.to_wire())
+def test_the_wire_refuses_a_missing_field(field: str) -> None:
+    wire = SAMPLE.to_wire()
+    del wire[field]
+    with pytest.raises(ValueError, match=field):
+        Snapshot.from_wire(wire)
+
+
+garbage = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(-2, 5)
+    | st.floats()
+    | st.text(max_size=4)
+    | st.binary(max_size=40)
+    | st.sampled_from([bytes(8 * n) for n in (1, 15, 18)]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4) | st.integers(), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def paths(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The way to every value inside of `value`."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [at, *(path for key, item in inner for path in paths(item, (*at, key)))]
+
+
+def with_value(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    if not path:
+        return new
+    copy: Any = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = with_value(value[path[0]], path[1:], new)
+    return copy
+
+
+@given(data=st.data(), snapshot=snapshots(), junk=garbage)
+def test_garbage_anywhere_is_a_value_error_or_a_snapshot(data: st.DataObject, snapshot: Snapshot, junk: object) -> None:
+    wire = snapshot.to_wire()
+    spoilt = with_value(wire, data.draw(st.sampled_from(paths(wire))), junk)
+    with contextlib.suppress(ValueError):
+        read = Snapshot.from_wire(spoilt)
+        assert Snapshot.from_wire(read.to_wire()) == read  # what gets through is a snapshot in every respect
+        Cell.merge_all([Cell.empty(KINDS, GROUPS), *(c for c in read.cells.values() if c.counts.shape == (2, 3, 3))])
+        assert all(np.all(c.response.counts > 0) for c in read.cells.values())
+
+
+@given(snapshot=snapshots(), at=st.integers(0), byte=st.integers(0, 255))
+def test_a_flipped_byte_is_a_value_error_or_a_snapshot(snapshot: Snapshot, at: int, byte: int) -> None:
+    wire = snapshot.to_wire()
+    for where in (wire, *wire["cells"], *(cell["response"] for cell in wire["cells"])):
+        for name, value in where.items():
+            if isinstance(value, bytes) and value:
+                i = at % len(value)
+                with contextlib.suppress(ValueError):
+                    read = Snapshot.from_wire({**wire, name: value[:i] + bytes([byte]) + value[i + 1 :]})
+                    assert Snapshot.from_wire(read.to_wire()) == read

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from numpy.typing import NDArray
+
+from loadgen.measure.tally import TALLY_DTYPE, empty_tallies, merge_tallies
+from tests.support.evidence import rows, tallies
+
+
+def test_rows_of_one_window_and_connection_become_one() -> None:
+    a = rows({"window": 1, "connection": 7, "ok": 2, "bytes": 10}, {"window": -1, "connection": 9, "bad": 1})
+    b = rows({"window": 1, "connection": 7, "ok": 3, "busy_ns": 5}, {"window": 1, "connection": 3, "cut": 1})
+    assert np.array_equal(
+        merge_tallies([a, b]),
+        rows(
+            {"window": -1, "connection": 9, "bad": 1},
+            {"window": 1, "connection": 3, "cut": 1},
+            {"window": 1, "connection": 7, "ok": 5, "bytes": 10, "busy_ns": 5},
+        ),
+    )
+
+
+def test_nothing_merges_to_no_rows() -> None:
+    assert merge_tallies([]).dtype == TALLY_DTYPE
+    assert len(merge_tallies([empty_tallies()])) == 0
+
+
+@given(a=tallies, b=tallies, c=tallies)
+def test_order_and_grouping_do_not_matter(a: NDArray[np.void], b: NDArray[np.void], c: NDArray[np.void]) -> None:
+    whole = merge_tallies([a, b, c])
+    assert np.array_equal(whole, merge_tallies([merge_tallies([c, a]), b]))
+    assert np.array_equal(whole, merge_tallies([whole]))
+    keys = list(zip(whole["window"].tolist(), whole["connection"].tolist(), strict=True))
+    assert keys == sorted(set(keys))
+
+
+@given(a=tallies, b=tallies)
+def test_nothing_is_lost(a: NDArray[np.void], b: NDArray[np.void]) -> None:
+    merged = merge_tallies([a, b])
+    for name in ("ok", "bad", "cut", "overdue", "good", "tolerable", "bytes", "busy_ns"):
+        assert merged[name].sum() == a[name].sum() + b[name].sum()

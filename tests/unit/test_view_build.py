@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from coordinator.view.build import ViewBuilder
+from coordinator.view.runview import Position
+from loadgen.measure.ledger import Ledger
+from loadgen.model.plan import SpecPlan
+from loadgen.model.target import Target
+from tests.support.snapshots import GROUPS, KINDS, cell, snapshot, tally
+
+PLAN = SpecPlan(vms=2, connections=3)
+TARGETS = (Target(name="vm1", host="127.0.0.1", port=8001), Target(name="vm2", host="::1", port=8002))
+MEASURE = Position(
+    phase="measure", iteration=0, iterations=3, phase_elapsed_s=4, phase_length_s=20, elapsed_s=9, total_s=70
+)
+
+
+def builder() -> ViewBuilder:
+    return ViewBuilder(PLAN, TARGETS, title="title")
+
+
+def ledger(*workers: str) -> Ledger:
+    return Ledger(workers, KINDS, GROUPS)
+
+
+def test_before_the_first_interval_nothing_is_claimed() -> None:
+    view = builder().build(ledger("a"), dataclasses.replace(MEASURE, iteration=-1), ["hello"])
+    assert (view.interval, view.engines, view.notices) == (-1, (), ("hello",))
+    assert [(row.name, row.address, row.requested) for row in view.targets] == [
+        ("vm1", "127.0.0.1:8001", 3),
+        ("vm2", "[::1]:8002", 3),
+    ]
+    assert {row.conforming for row in (*view.targets, view.totals)} == {None}
+    assert view.totals.p99_ms is None
+
+
+def test_rates_are_of_the_newest_complete_interval() -> None:
+    book, make = ledger("a", "b"), builder()
+    book.receive(snapshot("a", 0, {(0, 0): cell(4, received=250_000)}))
+    book.receive(snapshot("b", 0, {(0, 0): cell(6, received=1_000_000, response_ms=100), (-1, 1): cell(2)}))
+    book.receive(snapshot("a", 1, {(0, 0): cell(999)}))
+    view = make.build(book, MEASURE)
+    first, second = view.targets
+    assert view.interval == 0
+    assert (first.ops_per_s, first.mbit_per_s) == (10.0, 10.0)
+    assert first.p99_ms == pytest.approx(100, rel=0.001)
+    assert (second.ops_per_s, view.totals.ops_per_s) == (2.0, 12.0)
+    assert view.totals.p50_ms == pytest.approx(20, rel=0.001)
+    assert make.build(book, MEASURE) == view
+
+
+def test_conforming_and_errors_add_up_over_the_iteration() -> None:
+    book, make = ledger("a"), builder()
+    book.receive(
+        snapshot("a", 0, {(0, 0): cell(5, 1), (-1, 1): cell(5, 2)}, (tally(0, 0), tally(0, 1, kbit_per_s=200)))
+    )
+    assert [row.conforming for row in make.build(book, MEASURE).targets] == [2, None]
+    book.receive(
+        snapshot(
+            "a",
+            1,
+            {(0, 0): cell(5, 1)},
+            (tally(0, 1, kbit_per_s=500), tally(0, 4, ok=0, bad=1), tally(-1, 5, ok=0, bad=1)),
+        )
+    )
+    view = make.build(book, MEASURE)
+    assert [row.conforming for row in view.targets] == [3, 2]
+    assert [row.errors for row in view.targets] == [2, 2]
+    assert (view.totals.conforming, view.totals.errors) == (5, 4)
+
+
+def test_the_next_iteration_starts_from_nothing() -> None:
+    book, make = ledger("a"), builder()
+    book.receive(snapshot("a", 0, {(0, 0): cell(5, 1)}, (tally(0, 0, kbit_per_s=200),)))
+    assert make.build(book, MEASURE).totals.conforming == 5
+    book.receive(snapshot("a", 1, {(0, 0): cell(5, 1), (1, 1): cell(5, 3)}, (tally(0, 0, kbit_per_s=200), tally(1, 4))))
+    view = make.build(book, dataclasses.replace(MEASURE, iteration=1))
+    assert [row.conforming for row in view.targets] == [None, 3]
+    assert [row.errors for row in view.targets] == [0, 3]
+
+
+def test_a_view_that_was_not_asked_for_long_goes_on() -> None:
+    book, make = ledger("a"), builder()
+    for n in range(500):
+        book.receive(snapshot("a", n))
+    view = make.build(book, MEASURE)
+    assert (view.interval, view.targets[0].ops_per_s) == (499, 5.0)
+
+
+def test_engines_are_shown_as_they_were_in_that_interval() -> None:
+    book = ledger("a", "b", "c")
+    book.receive(snapshot("a", 0, {(0, 0): cell(5, late_ms=3), (-1, 1): cell(1, late_ms=7)}))
+    book.receive(snapshot("b", 0, {}, runqueue_ns=-1))
+    book.lost("c", 0)
+    one, two = builder().build(book, MEASURE).engines
+    assert (one.worker, one.connections, one.cpu_share, one.runqueue_share) == ("a", 20, 0.25, 0.002)
+    assert one.lateness_p99_ms == pytest.approx(7, rel=0.001)
+    assert (two.worker, two.runqueue_share, two.lateness_p99_ms) == ("b", None, None)
