@@ -18,7 +18,7 @@ PORTS_PER_CONNECTION = 1 + TCP_CONNECTS_PER_S * TIME_WAIT_S
 """Local ports that one paced connection keeps busy: its own, and those that rest."""
 
 _REUSE_S = 1  # with tcp_tw_reuse a port rests only as long
-_ENGINE_FILES = 64
+_SPARE_FILES = 64
 _MEMORY_PER_VM_BYTES = 12 << 20  # web server and app worker, measured: 5 to 9 MB of their own
 _MEMORY_PER_CONNECTION_BYTES = 32 << 10  # both ends in the kernel (8 KB) and a server's buffers
 _BASE_MEMORY_BYTES = 200 << 20
@@ -60,21 +60,20 @@ def diagnose(facts: Facts, vms: int, connections: int) -> list[Advice]:
 
 
 def _files(facts: Facts, connections: int, total: int) -> list[Advice]:
-    # servers raise their soft limit to the hard one, and the engines do: only the hard one bounds
-    needed = max(total + _ENGINE_FILES, 4 * connections + _ENGINE_FILES)
-    finding = f"{facts.nofile_hard} open files a process (soft limit {facts.nofile_soft}, raised as needed)"
-    if needed <= facts.nofile_hard:
+    """Servers raise their soft limit to the hard one, so that bounds them; engines live with the soft one."""
+    finding = f"{facts.nofile_soft} open files a process, at most {facts.nofile_hard}"
+    engine_files, server_files = total + _SPARE_FILES, 4 * connections + _SPARE_FILES
+    if engine_files > facts.nofile_soft:
+        most = max(0, facts.nofile_soft - _SPARE_FILES)
+        meaning = f"one engine carries at most {most} connections, not {total}: raise the limit, or use more engines"
+        command = f"ulimit -n {engine_files}"
+    elif server_files > facts.nofile_hard:
+        most = max(0, facts.nofile_hard - _SPARE_FILES) // 4
+        meaning = f"a server carries at most {most} connections, not {connections}: raise the limit, or use more VMs"
+        command = f"ulimit -n {server_files}"
+    else:
         return [Advice(level=Level.OK, topic="open files", finding=finding)]
-    most = max(0, facts.nofile_hard - _ENGINE_FILES)
-    return [
-        Advice(
-            level=Level.PROBLEM,
-            topic="open files",
-            finding=finding,
-            meaning=f"one engine carries at most {most} connections, not {total}: use more engines, or raise the limit",
-            command=f"ulimit -Hn {needed}",
-        )
-    ]
+    return [Advice(level=Level.PROBLEM, topic="open files", finding=finding, meaning=meaning, command=command)]
 
 
 def _ports(facts: Facts, connections: int) -> list[Advice]:

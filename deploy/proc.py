@@ -29,7 +29,7 @@ def fork_child(output_fd: int, run: Callable[[], None]) -> int:
 
     It is the leader of its own process group, is killed when this process dies (unless `run` changes its user:
     the kernel forgets the wish then), has /dev/null as input, `output_fd` as output and error output, no other
-    descriptor of ours, and default signal handlers.  Call it from the main thread: the kernel takes the end of
+    descriptor of ours, and no signal handlers.  Call it from the main thread: the kernel takes the end of
     the forking *thread* for the death of the parent.
     """
     parent = os.getpid()
@@ -39,6 +39,12 @@ def fork_child(output_fd: int, run: Callable[[], None]) -> int:
     with contextlib.suppress(PermissionError, ProcessLookupError):  # it was faster: has its group, or is gone
         os.setpgid(pid, pid)
     return pid
+
+
+def run_program(argv: list[str]) -> NoReturn:
+    """Become another program (`argv[0]` is its path), with the signals that programs expect."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and the wish would be inherited
+    os.execv(argv[0], argv)
 
 
 def children_of(pid: int) -> list[int]:
@@ -74,19 +80,27 @@ def _be_child(parent: int, output_fd: int, run: Callable[[], None]) -> NoReturn:
             os._exit(status)
         os.setpgid(0, 0)
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
         os.dup2(output_fd, 1)
         os.dup2(output_fd, 2)
-        os.closerange(_FIRST_FD, os.sysconf("SC_OPEN_MAX"))
+        _close_others()
         run()
         status = 0
     except BaseException:  # noqa: BLE001 - nothing may return into the parent's code
         os.write(2, traceback.format_exc().encode(errors="replace"))
     finally:
         os._exit(status)
+
+
+def _close_others() -> None:
+    """All but the standard three.  Not `closerange`: limits are often a million or a billion."""
+    for entry in list(Path("/proc/self/fd").iterdir()):
+        if int(entry.name) >= _FIRST_FD:
+            with contextlib.suppress(OSError):  # the one that listed them
+                os.close(int(entry.name))
 
 
 def _prctl(option: int, value: int) -> None:

@@ -2,8 +2,8 @@
 
 It imports the app once and forks its workers, starts the web servers, reports those that end, and ends all of
 them when its input ends: the driver closes it to stop, and the kernel closes it when the driver dies, however it
-dies.  If the warden itself is killed, the kernel kills its children.  It is one thread without an event loop,
-since it forks, and since the kernel takes the end of a forking thread for the death of a parent.
+dies.  If the warden itself is killed, the kernel kills its children.  It has no event loop, since it
+forks, and does so from its main thread only: the kernel takes the end of a forking thread for the death of a parent.
 
 What remains possible: when the driver *and* the warden are killed by SIGKILL at once, no process survives (but a
 CGI program that is just running ends by itself), and the run's directory under TMPDIR stays.
@@ -11,6 +11,7 @@ CGI program that is just running ends by itself), and the run's directory under 
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import selectors
@@ -22,7 +23,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from deploy.proc import become_subreaper, children_of, fork_child, raise_file_limit
+from deploy.proc import become_subreaper, children_of, fork_child, raise_file_limit, run_program
 from deploy.wire import Exited, Hello, Launch, encode_event
 from deploy.worker import run_worker
 
@@ -65,7 +66,7 @@ class _Child:
     def _keep(self, chunk: bytes) -> None:
         kept = chunk[: self._room_bytes]
         if kept:
-            with self._log.open("ab") as file:
+            with contextlib.suppress(OSError), self._log.open("ab") as file:  # a full disk must not end the servers
                 file.write(kept)
             self._room_bytes -= len(kept)
         *lines, rest = (self._line + chunk).split(b"\n")
@@ -132,7 +133,7 @@ class _Warden:
         self._start(launch, "app", lambda: run_worker(launch.app))
         if launch.program:
             name, *argv = launch.program
-            self._start(launch, name, lambda: os.execv(argv[0], argv))
+            self._start(launch, name, lambda: run_program(argv))
 
     def _start(self, launch: Launch, process: str, run: Callable[[], None]) -> None:
         try:

@@ -25,8 +25,8 @@ that the proxy is about to use."""
 BACKLOG = 4096
 """Connections waiting to be accepted; the kernel lowers it to `net.core.somaxconn`."""
 
-_SUN_PATH_BYTES = 107
-"""The longest path of a unix socket: `sun_path` of unix(7), less its ending NUL."""
+_SOCKET_PATH_BYTES = 95
+"""The longest path of a unix socket that Apache takes; the kernel's own limit is 107, `sun_path` of unix(7)."""
 
 _VERSION_TIMEOUT_S = 5.0
 
@@ -56,9 +56,9 @@ class Vm:
     def app_socket(self) -> Path:
         """Where the app listens behind another server; raises PlanError if the path is too long for one."""
         path = self.workdir / "app.sock"
-        if len(os.fsencode(path)) > _SUN_PATH_BYTES:
+        if len(os.fsencode(path)) > _SOCKET_PATH_BYTES:
             raise PlanError(
-                f"the path of a unix socket may have {_SUN_PATH_BYTES} bytes, but {path} has more",
+                f"the path of a unix socket may have {_SOCKET_PATH_BYTES} bytes, but {path} has more",
                 hint="set TMPDIR to a directory with a shorter path",
             )
         return path

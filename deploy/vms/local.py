@@ -164,7 +164,10 @@ class LocalVms:
             )
             for name, port, docroot in zip(vm_names(len(ports)), ports, self._docroots, strict=True)
         ]
-        setups = await asyncio.to_thread(self._set_up, vms)
+        try:
+            setups = await asyncio.to_thread(self._set_up, vms)
+        except OSError as error:
+            raise TargetError(f"{self._directory} cannot be written: {error.strerror}") from error
         self._config = setups[0].config
         self._watchers.append(asyncio.create_task(self._watch_events(self._warden)))
         assert self._warden.stdin is not None
@@ -189,6 +192,8 @@ class LocalVms:
         except TimeoutError:
             line = b""
         if not line:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(self._watchers[0]), 1)  # for its last words to be here
             raise TargetError(f"the servers' supervisor did not start: {self._last_words()}")
         hello = decode_event(line)
         assert isinstance(hello, Hello)

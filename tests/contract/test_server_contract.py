@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import os
 import socket
+import struct
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -15,10 +17,19 @@ import pytest
 from deploy.proc import children_of
 from deploy.servers.base import WebServer
 from deploy.vms.local import LocalVms
+from loadgen.model.plan import SpecPlan
 from loadgen.model.target import Target
 from tests.support.vms import EVERY_SERVER, is_running, make_file_set, running, within
 from workloads.specweb99 import files
-from workloads.specweb99.urls import DYNAMIC_CGI, DYNAMIC_GET, file_path
+from workloads.specweb99.urls import (
+    DYNAMIC_CGI,
+    DYNAMIC_GET,
+    DYNAMIC_POST,
+    FETCH,
+    file_path,
+    post_body,
+    reset_command,
+)
 
 SMALL = file_path(0, 0, 0)
 
@@ -72,6 +83,20 @@ def test_it_serves_pages_of_the_app(target: Target, path: str) -> None:
     assert files.content(0, 3, 8) in page
 
 
+def test_posts_and_cookies_pass_both_ways(target: Target) -> None:
+    body = post_body(0, 1, 2, 77)
+    with connect(target) as client:
+        assert get(client, reset_command(SpecPlan(vms=1)))[0] == 200
+        client.request("POST", DYNAMIC_POST, body, {"Cookie": "my_cookie=user_id=10003&last_ad=5"})
+        reply = client.getresponse()
+        assert reply.status == 200
+        assert reply.getheader("Set-Cookie") == "my_cookie=10003"
+        assert files.content(0, 1, 2) in reply.read()
+        status, log = get(client, FETCH)
+    assert status == 200
+    assert file_path(0, 1, 2).encode() in log
+
+
 @pytest.mark.parametrize(
     "path", ["/", "/nothing", "/secret", "/file_set/../secret", "/file_set/dir00000/class9_9", "/file_set/dir00001/x"]
 )
@@ -110,6 +135,17 @@ def test_it_holds_all_its_connections_at_once(target: Target) -> None:
             client.close()
 
 
+@pytest.mark.parametrize("path", [file_path(0, 3, 8), f"{DYNAMIC_GET}?{file_path(0, 3, 8)}"])
+def test_clients_that_leave_in_the_middle_of_a_reply_do_no_harm(target: Target, path: str) -> None:
+    for _ in range(30):
+        with closing(socket.create_connection((target.host, target.port), timeout=10)) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, not an end
+            client.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            assert client.recv(100)
+    with connect(target) as client:
+        assert get(client, path)[0] == 200
+
+
 def test_it_says_what_it_is(vms: LocalVms) -> None:
     deployment = vms.deployment
     assert deployment.driver == "local"
@@ -119,20 +155,19 @@ def test_it_says_what_it_is(vms: LocalVms) -> None:
 
 
 @pytest.mark.parametrize("server", EVERY_SERVER)
-def test_it_starts_where_it_may_write_little_and_leaves_nothing(
-    server: WebServer, docroot: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+def test_stopped_it_leaves_nothing(server: WebServer, docroot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     others = set(children_of(os.getpid()))
     before = open_files()
-    with running(server, [docroot]) as vms:
-        target = vms.targets[0]
-        (warden,) = set(children_of(os.getpid())) - others
-        pids = [warden, *children_of(warden)]
-        assert len(pids) == (2 if not vms.deployment.config else 3)
-        assert len(list(tmp_path.glob("loadgen-*/vm01"))) == 1
+    with tempfile.TemporaryDirectory(prefix="t") as directory:  # a short path, as unix sockets want
+        monkeypatch.setenv("TMPDIR", directory)
+        with running(server, [docroot]) as vms:
+            target = vms.targets[0]
+            (warden,) = set(children_of(os.getpid())) - others
+            pids = [warden, *children_of(warden)]
+            assert len(pids) == (2 if not vms.deployment.config else 3)
+            assert len(list(Path(directory).glob("loadgen-*/vm01"))) == 1
+        assert list(Path(directory).iterdir()) == []
     assert within(1, lambda: not any(is_running(pid) for pid in pids))
-    assert list(tmp_path.iterdir()) == []
     assert open_files() == before
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((target.host, target.port))

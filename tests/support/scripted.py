@@ -171,6 +171,15 @@ def delayed(seconds: float) -> Behaviour:
     return answer
 
 
+def spec_answer(behaviour: Behaviour) -> Behaviour:
+    """The behaviour for the workload's own requests, whose size is not in their query."""
+
+    async def answer(path: str, size: int, writer: Writer) -> bool:
+        return await behaviour(path, size or 1000, writer)
+
+    return answer
+
+
 class ScriptedServer:
     """One server on 127.0.0.1; counts what it is asked for.  `requests` lists paths in order of arrival."""
 
@@ -214,7 +223,7 @@ class ScriptedServer:
         target = urlsplit(lines[0].split(" ")[1])
         self.requests.append(target.path)
         self.hosts.update(line.removeprefix("Host: ") for line in lines if line.startswith("Host: "))
-        size = int(parse_qs(target.query)["size"][0])
+        size = int(parse_qs(target.query).get("size", ["0"])[0])
         stay = await self._behaviour(target.path, size, writer)
         if not writer.transport.is_closing():
             await writer.drain()

@@ -13,9 +13,7 @@ from loadgen.measure.snapshot import Cell, Health, Snapshot
 from loadgen.model.outcome import Outcome
 from tests.support.evidence import GROUPS, KINDS, cells, rows, snapshots
 
-HEALTH = Health(
-    wall_ns=1, cpu_ns=1, runqueue_ns=-1, open_fds=1, fd_limit=1, sockets_time_wait=1, active_connections=1
-)
+HEALTH = Health(wall_ns=1, cpu_ns=1, runqueue_ns=-1, open_fds=1, fd_limit=1, sockets_time_wait=1, active_connections=1)
 SAMPLE = Snapshot(
     "engine 0",
     7,
@@ -92,7 +90,7 @@ TALLY = SAMPLE.to_wire()["tallies"][: len(SAMPLE.to_wire()["tallies"]) // 2]
 def test_the_wire_refuses_what_no_engine_wrote(field: str, value: object) -> None:
     wire = SAMPLE.to_wire()
     assert Snapshot.from_wire(wire) == SAMPLE
-    with pytest.raises(ValueError, match="field|cells|tall|count|mapping"):
+    with pytest.raises(ValueError, match=r"field|cells|tall|count|mapping"):
         Snapshot.from_wire({**wire, field: value})
 
 

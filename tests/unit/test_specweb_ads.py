@@ -127,7 +127,7 @@ def test_the_data_files_have_their_formats_and_read_back() -> None:
 )
 def test_data_files_that_are_none_are_refused(personality: bytes | None, table: bytes | None) -> None:
     of = tables()
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         ads.parse(
             ads.format_personality(of) if personality is None else personality,
             ads.format_ads(of) if table is None else table,

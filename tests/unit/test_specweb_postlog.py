@@ -72,7 +72,7 @@ def test_a_record_looks_as_published() -> None:
 
 @given(st.binary(max_size=300))
 def test_garbage_is_no_record(raw: bytes) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         PostRecord.parse(b"x" + raw)
 
 

@@ -1,0 +1,70 @@
+"""A TCP relay that lets replies through at a known rate: what is behind it is real, how fast it is is known."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+_OVERSHOOT_S = 0.02
+
+
+class Throttle:
+    """Relays 127.0.0.1:port to 127.0.0.1:upstream; each connection's replies pass evenly at `bps`."""
+
+    def __init__(self, upstream: int, bps: float) -> None:
+        self._upstream = upstream
+        self._bps = bps
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.port = 0
+
+    async def __aenter__(self) -> Throttle:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=512)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._upstream)
+            with contextlib.closing(up_writer):
+                async with asyncio.TaskGroup() as both:
+                    both.create_task(self._requests(reader, up_writer))
+                    both.create_task(self._replies(up_reader, writer))
+        except* (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+
+    async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+        writer.write_eof()
+
+    async def _replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A line of `bps`: a byte leaves when all before it have had their time; idle time earns nothing.
+
+        What the sleeps overshoot is caught up with, or the line would be some per cent slower than it says.
+        """
+        loop = asyncio.get_running_loop()
+        step = max(64, int(self._bps / 8 * 0.02))  # 20 ms worth
+        free_at = loop.time()
+        while data := await reader.read(step):
+            if loop.time() - free_at > _OVERSHOOT_S:
+                free_at = loop.time()
+            free_at += len(data) * 8 / self._bps
+            await asyncio.sleep(max(0.0, free_at - loop.time()))
+            writer.write(data)
+            await writer.drain()
+        writer.write_eof()

@@ -1,0 +1,223 @@
+"""`loadgen spec` against servers whose answer is known, whole: targets file in, verdict and record out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.servers.builtin import find as find_builtin
+from deploy.vms.local import LocalVms
+from tests.support import scripted
+from tests.support.cli import LOADGEN, environment
+from tests.support.scripted import ScriptedServer
+from tests.support.throttle import Throttle
+from workloads.specweb99 import files, fileset
+
+CONNECTIONS = 5
+
+
+@pytest.fixture(scope="session")
+def docroot(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("fileset")
+    fileset.ensure(root, files.directories(CONNECTIONS))
+    return root
+
+
+@asynccontextmanager
+async def web_servers(docroot: Path, count: int) -> AsyncIterator[LocalVms]:
+    async with LocalVms(find_builtin(), docroots=[docroot] * count, connections=CONNECTIONS) as vms:
+        yield vms
+
+
+def write_targets(directory: Path, ports: Sequence[int]) -> Path:
+    file = directory / "targets.toml"
+    file.write_text(
+        "".join(f'[[target]]\nname = "t{i}"\nhost = "127.0.0.1"\nport = {port}\n' for i, port in enumerate(ports))
+    )
+    return file
+
+
+async def spec(directory: Path, ports: Sequence[int], *more: str) -> tuple[int, dict[str, Any], str]:
+    """Exit code, run.json and stderr of a short run."""
+    directory.mkdir(exist_ok=True)
+    arguments = (
+        f"spec --targets {write_targets(directory, ports)} --connections {CONNECTIONS} --iterations 1 "
+        f"--engines 1 --warmup 500ms --ramp-up 500ms --ramp-down 1s --json --out {directory / 'run'}"
+    )
+    process = await asyncio.create_subprocess_exec(
+        LOADGEN,
+        *arguments.split(),
+        *more,
+        env=environment(directory),
+        cwd=directory,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode is not None
+    document = json.loads(out) if out else {}
+    if document:
+        assert document == json.loads((directory / "run" / "run.json").read_text()) | {
+            "finished_at": document["finished_at"]
+        }
+    return process.returncode, document, err.decode()
+
+
+def errors_of(document: dict[str, Any], target: int = 0) -> dict[str, int]:
+    found = document["targets"][target]["errors_by_outcome"]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_79_percent_of_the_cap_convicts_every_connection_and_81_percent_none(docroot: Path, tmp_path: Path) -> None:
+    """Slow lines make what a relay in Python adds to each operation small against the 1 % that is to be told."""
+    line_bps = 100_000
+
+    async def scenario() -> None:
+        async with (
+            web_servers(docroot, 2) as vms,
+            Throttle(vms.targets[0].port, 0.79 * line_bps) as below,
+            Throttle(vms.targets[1].port, 0.81 * line_bps) as above,
+        ):
+            more = ("--line-speed", "100k", "--bound", "rate:80k", "--duration", "15s")
+            slow, fast = await asyncio.gather(
+                spec(tmp_path / "below", [below.port], *more), spec(tmp_path / "above", [above.port], *more)
+            )
+        code, document, _ = slow
+        assert code == 1
+        assert document["verdict"] == "not conforming"
+        assert document["conforming_connections"] == 0
+        code, document, _ = fast
+        assert document["conforming_connections"] == CONNECTIONS, document["reasons"]
+        assert code == 0
+        assert document["trust"]["valid"]
+
+    asyncio.run(scenario())
+
+
+BROKEN = {
+    "BAD_STATUS": scripted.error_500,
+    "CLOSED_EARLY": scripted.truncates,
+    "TIMED_OUT": scripted.stalls,
+    "MALFORMED": scripted.garbage,
+    "HEAD_TOO_LARGE": scripted.endless_headers,
+    "NO_REPLY": scripted.hangs_up,
+    "BAD_CONTENT": scripted.wrong_header_line,
+}
+
+
+def test_each_broken_server_is_named_with_what_it_did_and_a_good_one_beside_them_does_not_suffer(
+    docroot: Path, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        async with AsyncExitStack() as stack:
+            vms = await stack.enter_async_context(web_servers(docroot, 1))
+            broken = [
+                await stack.enter_async_context(ScriptedServer(scripted.spec_answer(behaviour)))
+                for behaviour in BROKEN.values()
+            ]
+            ports = [vms.targets[0].port, *(server.port for server in broken)]
+            code, document, _ = await spec(tmp_path, ports, "--duration", "3s", "--timeout", "500ms")
+        assert code == 1
+        assert document["verdict"] == "not conforming"
+        good, *bad = document["targets"]
+        assert (good["errors"], good["conforming"]) == (0, CONNECTIONS)
+        assert [row["conforming"] for row in bad] == [0] * len(BROKEN)
+        for number, outcome in enumerate(BROKEN, start=1):
+            allowed = {outcome, "BAD_LENGTH"} if outcome == "BAD_CONTENT" else {outcome}
+            assert outcome in errors_of(document, number)
+            assert set(errors_of(document, number)) <= allowed
+        assert any("worst: t" in reason for reason in document["reasons"])
+
+    asyncio.run(scenario())
+
+
+def test_a_server_that_dies_in_mid_run_is_refused_from_then_on(docroot: Path, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with web_servers(docroot, 1) as stays, web_servers(docroot, 1) as dies:
+            ports = [stays.targets[0].port, dies.targets[0].port]
+            running = asyncio.create_task(spec(tmp_path, ports, "--duration", "6s"))
+            await asyncio.sleep(5)
+            await dies.stop()
+            code, document, _ = await running
+        assert code == 1
+        assert document["targets"][0]["conforming"] == CONNECTIONS
+        assert document["targets"][1]["conforming"] < CONNECTIONS
+        assert errors_of(document, 1)["REFUSED"] > 0
+        assert set(errors_of(document, 1)) <= {"REFUSED", "RESET", "NO_REPLY", "CLOSED_EARLY"}
+        assert any("POST log" in reason for reason in document["reasons"])
+
+    asyncio.run(scenario())
+
+
+def test_one_dead_target_is_counted_and_only_dead_ones_are_one_clear_line(docroot: Path, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        with socket.socket() as held:
+            held.bind(("127.0.0.1", 0))  # bound but not listening: nobody else gets the port
+            nobody = held.getsockname()[1]
+            async with web_servers(docroot, 1) as vms:
+                some = await spec(tmp_path / "some", [vms.targets[0].port, nobody], "--duration", "3s")
+            none = await spec(tmp_path / "none", [nobody])
+        code, document, err = some
+        assert code == 1
+        assert set(errors_of(document, 1)) == {"REFUSED"}
+        assert document["targets"][0]["conforming"] == CONNECTIONS
+        assert f"t1 (127.0.0.1:{nobody}): connect" in err
+        code, document, err = none
+        assert code == 1
+        assert document == {}
+        assert err.count("\n") == 2  # what is wrong, and what to do
+        assert "Traceback" not in err
+        assert f"127.0.0.1:{nobody}" in err
+
+    asyncio.run(scenario())
+
+
+def test_a_time_bound_is_judged_by_response_times(docroot: Path, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with web_servers(docroot, 2) as vms:
+            one, other = (target.port for target in vms.targets)
+            strict, lenient = await asyncio.gather(
+                spec(tmp_path / "strict", [one], "--duration", "4s", "--bound", "time:1us/2us"),
+                spec(tmp_path / "lenient", [other], "--duration", "4s", "--bound", "time:1s/2s"),
+            )
+        assert strict[1]["conforming_connections"] == 0
+        assert lenient[0] == 0
+        assert lenient[1]["conforming_connections"] == CONNECTIONS
+
+    asyncio.run(scenario())
+
+
+def test_an_interrupt_stops_at_once_and_judges_what_was_measured(docroot: Path, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with web_servers(docroot, 1) as vms:
+            file = write_targets(tmp_path, [vms.targets[0].port])
+            process = await asyncio.create_subprocess_exec(
+                LOADGEN,
+                *f"spec --targets {file} --connections 5 --warmup 500ms --engines 1 --json --out run".split(),
+                env=environment(tmp_path),
+                cwd=tmp_path,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            await asyncio.sleep(6)
+            process.send_signal(signal.SIGINT)
+            out, err = await asyncio.wait_for(process.communicate(), 10)
+        assert process.returncode == 130, err
+        document = json.loads(out)
+        assert document["verdict"] == "interrupted"
+        assert len(document["iterations"]) == 1
+        assert 1 < document["iterations"][0]["measured_s"] < 10
+        assert not document["iterations"][0]["complete"]
+        assert document["iterations"][0]["requests_ok"] > 10
+        assert "Traceback" not in err.decode()
+
+    asyncio.run(scenario())

@@ -1,0 +1,283 @@
+"""Known answers: connections and iterations of which it is known whether they conform."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from loadgen.measure.fold import FoldContext, fold
+from loadgen.measure.histogram import Histogram
+from loadgen.measure.ledger import Totals
+from loadgen.measure.snapshot import Cell
+from loadgen.model.bound import Bound
+from loadgen.model.outcome import Outcome
+from loadgen.model.units import NS_PER_MS, NS_PER_S
+from loadgen.verdict.connection import State, judge_connections
+from loadgen.verdict.iteration import judge_iteration
+from loadgen.verdict.result import Check, IterationResult
+from tests.support.evidence import asked, records, rows, tallies
+
+FLOOR = Bound.rate(320_000)
+TIMES = Bound.time(2 * NS_PER_S, 4 * NS_PER_S)
+WINDOW_NS = 20 * NS_PER_S
+
+
+def served(connection: int, kbit_per_s: float, *, ok: int = 66, bad: int = 0, cut: int = 0) -> dict[str, int]:
+    """A connection that was busy for 20 s at that rate."""
+    size = round(kbit_per_s * 1000 * 20 / 8)
+    counts = {"connection": connection, "ok": ok, "bad": bad, "cut": cut, "good": ok, "tolerable": ok}
+    return {**counts, "bytes": size, "busy_ns": WINDOW_NS}
+
+
+def states(*given: dict[str, int], connections: int | None = None, bound: Bound = FLOOR) -> list[State]:
+    found = judge_connections(rows(*given), connections or len(given), bound)
+    return [State(s) for s in found["state"].tolist()]
+
+
+def cell(
+    by_class: tuple[int, int, int, int], *, bad: tuple[int, int, int, int] = (0, 0, 0, 0), cut: int = 0, **more: int
+) -> Cell:
+    """Operations by class; what is cut is of class 3."""
+    made = Cell.empty(4, 1)
+    made.counts[:, 0, 0], made.counts[:, 0, 1], made.counts[3, 0, 2] = by_class, bad, cut
+    made.outcomes[Outcome.OK], made.outcomes[Outcome.CUT] = sum(by_class), cut
+    made.outcomes[Outcome.BAD_LENGTH] = sum(bad)
+    times = Histogram.of(np.arange(1, sum(by_class) + 1) * NS_PER_MS)
+    given = {"good": sum(by_class), "tolerable": sum(by_class), "overdue": 0, "bytes": 1000, "connects": 1, **more}
+    return Cell(made.outcomes, made.counts, **given, response=times, service=times, lateness=times)
+
+
+def iteration(
+    cells: dict[int, Cell], found: list[dict[str, int]], *, vms: int = 1, each: int = 20, bound: Bound = FLOOR
+) -> IterationResult:
+    totals = Totals({(0, target): one for target, one in cells.items()}, rows(*found), {})
+    return judge_iteration(0, totals, asked(vms, each, bound), measured_ns=WINDOW_NS)
+
+
+def check(result: IterationResult, name: str) -> Check:
+    return next(c for c in result.checks if c.name == name)
+
+
+MIX = (3500, 5000, 1400, 100)
+FINE = [served(i, 390) for i in range(20)]
+
+
+# Connections.
+
+
+@pytest.mark.parametrize(("share", "state"), [(0.79, State.SLOW), (0.81, State.CONFORMING), (0.80, State.CONFORMING)])
+def test_79_percent_of_the_cap_is_too_slow_and_81_is_not(share: float, state: State) -> None:
+    assert states(served(0, 400 * share)) == [state]
+
+
+@pytest.mark.parametrize(("share", "conforming"), [(0.79, False), (0.81, True)])
+def test_a_server_limited_to_a_share_of_the_cap_from_record_to_verdict(share: float, conforming: bool) -> None:
+    """Operations of all sizes, each as long as its bytes take at that rate, one after the other; the last one cut."""
+    sizes = np.resize(np.array([300, 1_000, 5_000, 15_000, 102_700, 921_900]), 40)
+    took = np.rint(sizes * (8 * NS_PER_S / (400_000 * share))).astype(np.int64)
+    due = np.cumsum(took) - took
+    given = [
+        {"due_ns": int(d), "sent_ns": int(d) + 1, "done_ns": int(d + t), "bytes": int(b)}
+        for d, t, b in zip(due, took, sizes, strict=True)
+        if d < WINDOW_NS
+    ]
+    given[-1] |= {"done_ns": (given[-1]["due_ns"] + given[-1]["done_ns"]) // 2, "outcome": Outcome.CUT}
+    given[-1]["bytes"] //= 2
+    ctx = FoldContext(
+        kind=np.zeros(1, np.uint8),
+        group=np.zeros(1, np.uint8),
+        kinds=4,
+        groups=1,
+        target_of=np.zeros(1, np.int32),
+        line_bps=400_000,
+        bound=FLOOR,
+    )
+    _, rates = fold(records(*given), ctx, window=0, window_start_ns=0, window_end_ns=WINDOW_NS)
+    found = judge_connections(rates, 1, FLOOR)
+    assert found["bits_per_s"][0] == pytest.approx(400_000 * share, rel=0.001)
+    assert (found["state"][0] == State.CONFORMING) == conforming
+
+
+def test_a_connection_that_never_opened_does_not_conform() -> None:
+    assert states(served(1, 390), connections=3) == [State.NO_REQUESTS, State.CONFORMING, State.NO_REQUESTS]
+
+
+def test_a_connection_that_stalls_for_the_whole_window_does_not_conform() -> None:
+    stalled = {"connection": 0, "cut": 1, "bytes": 4_000, "busy_ns": 25 * NS_PER_S}
+    silent = {"connection": 1, "cut": 1, "busy_ns": 25 * NS_PER_S}
+    assert states(stalled, silent) == [State.SLOW, State.SLOW]
+    assert states(stalled, silent, bound=TIMES) == [State.SLOW, State.SLOW]
+
+
+def test_one_long_reply_under_way_at_full_speed_conforms() -> None:
+    assert states({"cut": 1, "bytes": 1_000_000, "busy_ns": WINDOW_NS}) == [State.CONFORMING]
+
+
+def test_one_error_in_a_hundred_is_allowed_and_two_are_not() -> None:
+    assert states(served(0, 390, ok=99, bad=1)) == [State.CONFORMING]
+    assert states(served(0, 390, ok=98, bad=2)) == [State.ERRORS]
+    assert states(served(0, 390, ok=98, bad=1)) == [State.ERRORS]
+    assert states({"bad": 3}) == [State.ERRORS]
+
+
+def test_too_many_errors_are_said_before_slowness() -> None:
+    assert states(served(0, 10, ok=1, bad=1)) == [State.ERRORS]
+
+
+@pytest.mark.parametrize(
+    ("ok", "good", "tolerable", "overdue", "state"),
+    [
+        (100, 95, 99, 0, State.CONFORMING),
+        (100, 94, 99, 0, State.SLOW),
+        (100, 95, 98, 0, State.SLOW),
+        (99, 99, 99, 1, State.CONFORMING),
+        (66, 66, 66, 1, State.SLOW),  # one request hung at the end: 66 of 67 are below 99 %
+        (0, 0, 0, 0, State.SLOW),
+    ],
+)
+def test_a_time_bound_needs_its_shares(ok: int, good: int, tolerable: int, overdue: int, state: State) -> None:
+    given = {"ok": ok, "good": good, "tolerable": tolerable, "overdue": overdue, "cut": overdue + (ok == 0)}
+    assert states(given, bound=TIMES) == [state]
+
+
+def test_a_finding_carries_the_numbers_that_convict() -> None:
+    found = judge_connections(rows(served(2, 250, ok=50, bad=0, cut=1)), 3, FLOOR)
+    assert found[["connection", "bits_per_s", "ok", "cut", "bytes", "busy_ns"]][2].tolist() == (
+        2,
+        250_000.0,
+        50,
+        1,
+        625_000,
+        WINDOW_NS,
+    )
+
+
+@given(table=tallies.map(lambda t: t[t["connection"] < 3]), faster=st.integers(2, 100))
+def test_being_faster_never_makes_a_connection_worse(table: NDArray[np.void], faster: int) -> None:
+    table = table[np.unique(table["connection"], return_index=True)[1]]
+    before = judge_connections(table, 3, FLOOR)["state"]
+    quicker = table.copy()
+    quicker["busy_ns"] //= faster
+    after = judge_connections(quicker, 3, FLOOR)["state"]
+    assert (after[before == State.CONFORMING] == State.CONFORMING).all()
+    assert (after[before == State.ERRORS] == State.ERRORS).all()
+
+
+# Iterations.
+
+
+def test_all_is_well() -> None:
+    result = iteration({0: cell(MIX)}, FINE)
+    assert result.conforms
+    assert (result.requested, result.conforming, result.requests_ok) == (20, 20, 10_000)
+    assert result.ops_per_s == 500
+    assert result.kbit_per_s == pytest.approx(20 * 390)
+    assert result.by_kind["class 3"] == (100, 0)
+    assert result.by_group == {"static": (10_000, 0)}
+    assert result.response_ms.p50 == pytest.approx(5000, rel=0.001)
+    assert result.response_ms.max == 10_000
+    (target,) = result.targets
+    assert target.all_conforming
+    assert target.connection_kbit_per_s == (390, 390, 390)
+
+
+@pytest.mark.parametrize(("slow", "ok"), [(1, True), (2, False)])
+def test_95_percent_of_the_requested_connections_must_conform(slow: int, ok: bool) -> None:
+    result = iteration({0: cell(MIX)}, [served(i, 390 if i >= slow else 250) for i in range(20)])
+    share = check(result, "conforming connections")
+    assert share.ok is result.conforms is ok
+    assert (share.value, share.limit) == (100 * (20 - slow) / 20, 95)
+    assert f"{slow} too slow" in share.detail
+
+
+def test_shares_are_of_what_was_requested_not_of_what_opened() -> None:
+    result = iteration({0: cell(MIX)}, FINE[:10])
+    share = check(result, "conforming connections")
+    assert (share.value, share.ok) == (50, False)
+    assert "10 without any request" in share.detail
+
+
+def test_each_target_is_judged_by_its_own_connections_and_the_worst_is_named() -> None:
+    found = [served(i, 390 if i < 4 or i == 6 else 300) for i in range(8)]
+    result = iteration({0: cell(MIX), 1: cell((1, 2, 3, 4))}, found, vms=2, each=4)
+    assert [(t.name, t.conforming, t.requests_ok) for t in result.targets] == [("vm0", 4, 10_000), ("vm1", 1, 10)]
+    assert "worst: vm1 with 1 of 4" in check(result, "conforming connections").detail
+    assert result.targets[1].connection_kbit_per_s == pytest.approx((300, 322.5, 390))
+
+
+def test_a_target_that_did_nothing_is_in_the_result() -> None:
+    result = iteration({}, [])
+    assert not result.conforms
+    assert (result.conforming, result.targets[0].ops_per_s, result.response_ms.p99) == (0, 0, None)
+    assert not any(c.ok for c in result.checks if c.name.startswith("mix"))
+
+
+@pytest.mark.parametrize(("class_2", "ok"), [(1400, True), (1540, True), (1560, False), (1260, True), (1240, False)])
+def test_a_class_may_be_off_by_a_tenth_of_its_share(class_2: int, ok: bool) -> None:
+    result = iteration({0: cell((3500, 10_000 - 3600 - class_2, class_2, 100))}, FINE)
+    assert check(result, "mix: class 2").ok is ok
+    assert check(result, "mix: class 2").limit == 10.5
+
+
+def test_a_short_window_allows_what_chance_allows() -> None:
+    """1,000 requests hold 10 +- 9.4 of class 3 (three deviations); 100,000 hold 1,000 +- 94: within 10.5 %."""
+    few = check(iteration({0: cell((345, 505, 131, 19))}, FINE), "mix: class 3")
+    assert few.ok
+    assert few.value == pytest.approx(90)
+    assert few.limit == pytest.approx(94.4, abs=0.1)
+    assert "3 standard deviations" in few.detail
+    assert not check(iteration({0: cell((345, 505, 130, 20))}, FINE), "mix: class 3").ok
+    many = check(iteration({0: cell((35_000, 50_000, 13_890, 1110))}, FINE), "mix: class 3")
+    assert (many.ok, many.limit) == (False, 10.5)
+    assert many.value == pytest.approx(11)
+    assert "deviations" not in many.detail
+
+
+def test_requests_that_were_cut_are_part_of_the_mix() -> None:
+    """The end of a segment cuts mostly the longest requests: half of class 3 in a window of 20 s."""
+    assert check(iteration({0: cell((35_000, 50_000, 14_000, 500), cut=500)}, FINE), "mix: class 3").ok
+    assert not check(iteration({0: cell((35_000, 50_000, 14_000, 500))}, FINE), "mix: class 3").ok
+
+
+def test_errors_are_judged_over_all_and_within_each_class() -> None:
+    assert check(iteration({0: cell(MIX, bad=(30, 45, 14, 1))}, FINE), "errors").ok
+    too_many = check(iteration({0: cell(MIX, bad=(36, 51, 15, 1))}, FINE), "errors")
+    assert (too_many.ok, too_many.limit) == (False, 1)
+    assert "BAD_LENGTH 103" in too_many.detail
+    one_class = check(iteration({0: cell(MIX, bad=(0, 0, 0, 2))}, FINE), "errors")
+    assert not one_class.ok
+    assert one_class.value == pytest.approx(100 * 2 / 102)
+    assert "2 of 102 failed: class 3" in one_class.detail
+
+
+def test_a_single_error_in_a_rare_class_is_not_over_one_percent_of_it() -> None:
+    assert check(iteration({0: cell((350, 500, 140, 10), bad=(0, 0, 0, 1))}, FINE), "errors").ok
+    assert not check(iteration({0: cell((350, 500, 140, 10), bad=(0, 0, 0, 2))}, FINE), "errors").ok
+
+
+def test_a_time_bound_is_judged_over_all_requests_too() -> None:
+    fine = iteration({0: cell(MIX, good=9_500, tolerable=9_900)}, FINE, bound=TIMES)
+    assert check(fine, "good requests").ok
+    assert check(fine, "tolerable requests").ok
+    assert fine.requests_conforming == 9_500
+    slow = iteration({0: cell(MIX, good=9_499, tolerable=9_900, cut=1, overdue=1)}, FINE, bound=TIMES)
+    assert not check(slow, "good requests").ok
+    assert not check(slow, "tolerable requests").ok  # 9,900 of 10,001
+    assert not [c for c in iteration({0: cell(MIX)}, FINE).checks if "requests" in c.name]
+
+
+def test_checks_from_outside_count() -> None:
+    totals = Totals({(0, 0): cell(MIX)}, rows(*FINE), {})
+    log = Check(name="POST log", value=1, limit=0, ok=False)
+    result = judge_iteration(0, totals, asked(1, 20), measured_ns=WINDOW_NS, more_checks=[log], complete=False)
+    assert not result.conforms
+    assert not result.complete
+    assert result.checks[-1] == log
+
+
+def test_other_windows_are_not_looked_at() -> None:
+    totals = Totals({(0, 0): cell(MIX), (1, 0): cell((1, 0, 0, 0)), (-1, 0): cell(MIX)}, rows(*FINE), {})
+    assert judge_iteration(1, totals, asked(1, 20), measured_ns=WINDOW_NS).requests_ok == 1

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.measure.ledger import Totals
+from loadgen.model.errors import ExitCode
+from loadgen.model.units import NS_PER_S
+from loadgen.verdict.iteration import judge_iteration
+from loadgen.verdict.result import Check, IterationResult, RunResult, TargetResult, Trust, Verdict
+from loadgen.verdict.run import LostWorker, fairness, judge_run, median_iteration
+from tests.support.evidence import asked, rows
+
+GOOD = Check(name="send lateness", value=2, limit=100, ok=True, unit="ms")
+LATE = Check(name="send lateness", value=431, limit=100, ok=False, unit="ms", detail="engine 1: percentile 99")
+SLOW = Check(name="conforming connections", value=90, limit=95, ok=False, unit="%", relation=">=", detail="18 of 20")
+TRUSTED, DISTRUSTED = Trust(checks=(GOOD,)), Trust(checks=(GOOD, LATE))
+LOST = LostWorker(worker="w2", connections=5, lost_s=12.0)
+
+EMPTY = judge_iteration(0, Totals({}, rows(), {}), asked(2, 10), measured_ns=20 * NS_PER_S)
+
+
+def iteration(
+    index: int, conforming: int = 20, ops: float = 60, *, checks: tuple[Check, ...] = (GOOD,), complete: bool = True
+) -> IterationResult:
+    targets = tuple(dataclasses.replace(t, ops_per_s=ops / 2) for t in EMPTY.targets)
+    return dataclasses.replace(
+        EMPTY, index=index, conforming=conforming, ops_per_s=ops, checks=checks, complete=complete, targets=targets
+    )
+
+
+THREE = (iteration(0), iteration(1), iteration(2))
+FAILED = (iteration(0), iteration(1, 18, checks=(GOOD, SLOW)), iteration(2))
+
+
+def run(
+    iterations: tuple[IterationResult, ...] = THREE,
+    trust: Trust = TRUSTED,
+    *,
+    interrupted: bool = False,
+    lost: tuple[LostWorker, ...] = (),
+) -> RunResult:
+    return judge_run(
+        iterations, trust, requested_connections=20, planned_iterations=3, interrupted=interrupted, lost=lost
+    )
+
+
+def test_the_first_that_applies_is_the_verdict() -> None:
+    every = [
+        (run(FAILED, DISTRUSTED, interrupted=True, lost=(LOST,)), Verdict.INTERRUPTED, ExitCode.INTERRUPTED),
+        (run(FAILED, DISTRUSTED, lost=(LOST,)), Verdict.DEGRADED, ExitCode.DEGRADED),
+        (run(FAILED, DISTRUSTED), Verdict.INVALID, ExitCode.INVALID),
+        (run(FAILED), Verdict.NOT_CONFORMING, ExitCode.NOT_CONFORMING),
+        (run(), Verdict.CONFORMING, ExitCode.CONFORMING),
+    ]
+    assert [(r.verdict, r.exit_code) for r, _, _ in every] == [(verdict, code) for _, verdict, code in every]
+
+
+def test_reasons_are_sentences_with_the_numbers_and_the_weightier_come_first() -> None:
+    assert run(FAILED, DISTRUSTED, interrupted=True, lost=(LOST,)).reasons == (
+        "The run was interrupted after 3 of 3 iterations.",
+        "Worker w2 was lost 12 s into the run, and with it 5 of 20 connections (25.0 %).",
+        "The generator: send lateness 431 ms, where at most 100 ms is allowed (engine 1: percentile 99).",
+        "Iteration 2: conforming connections 90 %, where at least 95 % is needed (18 of 20).",
+    )
+    assert run().reasons == ("All 3 complete iterations conformed; in the median 20 of 20 connections (100.0 %).",)
+
+
+def test_every_iteration_must_conform_not_the_median_only() -> None:
+    result = run(FAILED)
+    assert result.verdict is Verdict.NOT_CONFORMING
+    assert result.iterations[result.median].conforms
+
+
+def test_an_interrupted_run_shows_what_was_measured() -> None:
+    cut = iteration(1, 7, checks=(SLOW,), complete=False)
+    result = run((THREE[0], cut), interrupted=True)
+    assert (result.verdict, result.median, result.conforming_connections) == (Verdict.INTERRUPTED, 0, 20)
+    assert result.iterations == (THREE[0], cut)
+    assert result.reasons == (
+        "The run was interrupted after 1 of 3 iterations.",
+        "The iteration conformed: 20 of 20 connections (100.0 %).",
+    )
+
+
+def test_interrupted_in_the_first_window_the_part_of_it_is_shown_but_not_judged() -> None:
+    result = run((iteration(0, 7, checks=(SLOW,), complete=False),), interrupted=True)
+    assert (result.median, result.conforming_connections, len(result.targets)) == (0, 7, 2)
+    assert result.reasons == ("The run was interrupted before the first of 3 iterations was measured whole.",)
+
+
+def test_interrupted_before_anything_was_measured() -> None:
+    result = run((), Trust(checks=()), interrupted=True)
+    assert (result.verdict, result.median, result.targets, result.fairness) == (Verdict.INTERRUPTED, -1, (), None)
+
+
+@pytest.mark.parametrize("iterations", [(), THREE[:2], (*THREE[:2], iteration(2, complete=False))])
+def test_a_run_that_lacks_a_window_says_nothing_of_the_servers(iterations: tuple[IterationResult, ...]) -> None:
+    result = run(iterations)
+    assert result.verdict is Verdict.INVALID
+    assert result.reasons == (f"Only {min(2, len(iterations))} of 3 iterations were measured whole.",)
+
+
+@pytest.mark.parametrize(
+    ("conforming", "ops", "median"),
+    [
+        ((18, 20, 19), (1, 1, 1), 2),
+        ((20, 20, 20), (30.0, 10.0, 20.0), 2),
+        ((20, 18, 20), (5.0, 9.0, 7.0), 0),
+        ((20, 18), (1, 1), 1),
+        ((7,), (1,), 0),
+        ((), (), -1),
+    ],
+)
+def test_the_median_is_by_conforming_then_by_throughput(
+    conforming: tuple[int, ...], ops: tuple[float, ...], median: int
+) -> None:
+    given = [iteration(i, c, o) for i, (c, o) in enumerate(zip(conforming, ops, strict=True))]
+    assert median_iteration(given) == median
+
+
+def vms(*ops_and_connections: tuple[float, int]) -> list[TargetResult]:
+    return [dataclasses.replace(EMPTY.targets[0], ops_per_s=ops, requested=n) for ops, n in ops_and_connections]
+
+
+def test_fairness_of_known_shares() -> None:
+    assert fairness(vms((30, 10), (30, 10), (30, 10))) == {"jain": pytest.approx(1), "slowest_over_fastest": 1}
+    assert fairness(vms((40, 10), (0, 10), (0, 10), (0, 10))) == {"jain": 0.25, "slowest_over_fastest": 0}
+    assert fairness(vms((60, 20), (30, 10))) == {"jain": 1, "slowest_over_fastest": 1}  # by weight: twice the clients
+    assert fairness(vms((30, 10))) is None
+    assert fairness(vms((0, 10), (0, 10))) is None
+
+
+@given(st.lists(st.tuples(st.floats(0.001, 1e6), st.integers(1, 1000)), min_size=2, max_size=20))
+def test_fairness_has_its_bounds(given: list[tuple[float, int]]) -> None:
+    fair = fairness(vms(*given))
+    assert fair is not None
+    assert 1 / len(given) - 1e-9 <= fair["jain"] <= 1 + 1e-9
+    assert 0 < fair["slowest_over_fastest"] <= 1

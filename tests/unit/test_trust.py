@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from loadgen.measure.histogram import Histogram
+from loadgen.measure.snapshot import Cell, Health
+from loadgen.model.bound import Bound
+from loadgen.model.outcome import Outcome
+from loadgen.model.units import NS_PER_MS, NS_PER_S
+from loadgen.verdict.result import Check, Trust
+from loadgen.verdict.trust import PortEvidence, WorkerEvidence, judge_trust
+from tests.support.evidence import asked
+
+WINDOW_NS = 60 * NS_PER_S
+HEALTHY = Health(
+    wall_ns=NS_PER_S,
+    cpu_ns=NS_PER_S // 10,
+    runqueue_ns=NS_PER_S // 20,
+    open_fds=200,
+    fd_limit=1024,
+    sockets_time_wait=50,
+    active_connections=160,
+)
+
+
+def late(*ms: float, times: int = 1) -> Histogram:
+    return Histogram.of(np.array([round(value * NS_PER_MS) for value in ms] * times, np.int64))
+
+
+def engine(
+    worker: str = "1", *, lateness: Histogram | None = None, connections: int = 160, **health: int
+) -> WorkerEvidence:
+    lateness = lateness or late(1, times=10_000)
+    return WorkerEvidence(
+        worker=worker,
+        connections=connections,
+        judged_ns=WINDOW_NS,
+        operations=lateness.total,
+        lateness=lateness,
+        health=[dataclasses.replace(HEALTHY, **health)] * 3,
+    )
+
+
+def issued(*by_class: int, local_limit: int = 0) -> Cell:
+    cell = Cell.empty(4, 1)
+    cell.counts[:, 0, :] = np.array(by_class)[:, None] // np.array([2, 4, 4])  # ok, bad or cut: all were issued
+    cell.outcomes[Outcome.LOCAL_LIMIT] = local_limit
+    return cell
+
+
+FINE = issued(35_000, 50_000, 14_000, 1_000)
+PORTS = PortEvidence(machine="here", available=28_232, peak_connects={0: 100, 1: 2_000})
+
+
+def judge(
+    *workers: WorkerEvidence, whole: Cell = FINE, ports: PortEvidence = PORTS, bound: Bound | None = None
+) -> Trust:
+    return judge_trust(workers or (engine(),), [ports], whole, asked(2, 160, bound))
+
+
+def failing(trust: Trust) -> list[str]:
+    return [check.name for check in trust.checks if not check.ok]
+
+
+def check(trust: Trust, name: str) -> Check:
+    return next(c for c in trust.checks if c.name == name)
+
+
+def test_an_engine_in_good_health_is_trusted() -> None:
+    trust = judge(engine("1"), engine("2"))
+    assert trust.valid
+    assert failing(trust) == []
+
+
+def test_the_late_engine_is_named_with_its_numbers() -> None:
+    trust = judge(engine("1"), engine("2", lateness=late(*[2.0] * 98, *[150.0] * 2, times=10)))
+    lateness = check(trust, "send lateness")
+    assert failing(trust) == ["send lateness"]
+    assert lateness.value == pytest.approx(150, rel=0.001)
+    assert (lateness.limit, lateness.unit) == (100, "ms")
+    assert "engine 2" in lateness.detail
+
+
+def test_one_engine_in_many_cannot_hide_behind_the_others() -> None:
+    """Over all of them together the 99th percentile would be fine."""
+    many = [engine(str(i), lateness=late(1, times=100_000)) for i in range(9)]
+    assert failing(judge(*many, engine("9", lateness=late(*[1.0] * 90, *[500.0] * 10)))) == ["send lateness"]
+
+
+@pytest.mark.parametrize(("hiccups", "fine"), [(0, True), (3, True), (4, False)])
+def test_a_few_hiccups_in_a_short_run_do_not_convict(hiccups: int, fine: bool) -> None:
+    trust = judge(engine(lateness=late(*[1.0] * (66 - hiccups), *[300.0] * hiccups)))
+    assert check(trust, "send lateness").ok is fine
+
+
+def test_under_a_tight_time_bound_less_lateness_is_allowed() -> None:
+    slightly = engine(lateness=late(*[1.0] * 95, *[30.0] * 5, times=20))
+    assert judge(slightly).valid
+    trust = judge(slightly, bound=Bound.time(200 * NS_PER_MS, 400 * NS_PER_MS))
+    assert failing(trust) == ["send lateness"]
+    assert check(trust, "send lateness").limit == 20
+
+
+def test_lateness_that_eats_the_connections_time_convicts() -> None:
+    """99 ms at each operation pass as a percentile, but the load is then a third lighter than asked."""
+    trust = judge(engine("7", connections=160, lateness=late(99, times=160 * 180)))
+    assert failing(trust) == ["time lost to lateness"]
+    lost = check(trust, "time lost to lateness")
+    assert lost.value == pytest.approx(29.7, rel=0.001)
+    assert "engine 7" in lost.detail
+
+
+def test_a_slow_server_does_not_make_the_generator_late() -> None:
+    """Operations of 10 s each, sent a millisecond after they were due: few of them, in time."""
+    assert judge(engine(lateness=late(1, times=160 * 6))).valid
+
+
+def test_an_engine_that_uses_its_core_up_is_not_trusted() -> None:
+    assert failing(judge(engine(cpu_ns=89 * NS_PER_S // 100, runqueue_ns=0))) == []
+    trust = judge(engine("1"), engine("2", cpu_ns=91 * NS_PER_S // 100, runqueue_ns=0))
+    assert failing(trust) == ["engine CPU", "engine runnable"]
+    assert check(trust, "engine CPU").detail == "engine 2 ran 91.0 % of the time"
+
+
+def test_an_engine_starved_by_busy_loops_is_not_trusted() -> None:
+    """As measured beside two of them on one core: it runs a third of the time and waits for the rest."""
+    trust = judge(engine(cpu_ns=333 * NS_PER_MS, runqueue_ns=666 * NS_PER_MS))
+    assert failing(trust) == ["engine runnable"]
+    assert "99.9 %" in check(trust, "engine runnable").detail
+
+
+@pytest.mark.parametrize(("cpu_ms", "waited_ms"), [(87, 694), (75, 305), (151, 413), (234, 475)])
+def test_waiting_beside_sixteen_busy_servers_is_no_false_alarm(cpu_ms: int, waited_ms: int) -> None:
+    """As measured: two engines and 16 servers on two cores that were 88 % busy and more; sent in time."""
+    trust = judge(engine(cpu_ns=cpu_ms * NS_PER_MS, runqueue_ns=waited_ms * NS_PER_MS))
+    assert trust.valid
+
+
+def test_a_kernel_that_does_not_tell_waiting_times_is_no_reason_for_distrust() -> None:
+    trust = judge(engine(runqueue_ns=-1))
+    assert trust.valid
+    assert check(trust, "engine runnable").detail == "not known"
+
+
+def test_the_mix_issued_is_judged_whatever_became_of_it() -> None:
+    assert judge(whole=issued(35_000, 50_000, 14_000, 1_000)).valid
+    assert failing(judge(whole=issued(35_000, 46_000, 18_000, 1_000))) == ["mix issued: class 2"]
+    assert judge(whole=issued(140, 200, 56, 8)).valid  # double of class 3, by chance
+
+
+def test_an_engine_that_issued_nothing_is_named() -> None:
+    trust = judge(engine("1"), engine("2", lateness=late()))
+    assert failing(trust) == ["operations issued"]
+    assert check(trust, "operations issued").detail == "none by 2"
+    assert "operations issued" in failing(judge_trust([], [], FINE, asked(2, 160)))
+
+
+def test_running_out_of_ports_is_ours_to_answer_for() -> None:
+    assert failing(judge(whole=issued(35_000, 50_000, 14_000, 1_000, local_limit=1))) == ["local limits"]
+    scarce = PortEvidence(machine="there", available=1_999, peak_connects={0: 100, 1: 2_000})
+    ports = check(judge(ports=scarce), "ephemeral ports")
+    assert (ports.ok, ports.value, ports.limit) == (False, 2_000, 1_999)
+    assert "there: connections to vm1" in ports.detail
+
+
+def test_the_machine_closest_to_its_ports_is_named() -> None:
+    roomy = PortEvidence(machine="roomy", available=60_000, peak_connects={0: 3_000})
+    tight = PortEvidence(machine="tight", available=3_000, peak_connects={1: 2_500})
+    idle = PortEvidence(machine="idle", available=10, peak_connects={})
+    trust = judge_trust([engine()], [idle, roomy, tight], FINE, asked(2, 160))
+    assert check(trust, "ephemeral ports").detail.startswith("tight: connections to vm1")
+    assert check(trust, "ephemeral ports").ok
+
+
+def test_nearly_all_files_open_is_not_trusted() -> None:
+    trust = judge(engine("1"), engine("2", open_fds=1000))
+    assert failing(trust) == ["open files"]
+    assert check(trust, "open files").detail == "engine 2: 1000 of 1024 allowed"
