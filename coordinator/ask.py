@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from yarl import URL
 
 from loadgen.model.target import Target
 
-_TIMEOUT = aiohttp.ClientTimeout(total=10, sock_connect=3)
+_TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=3, sock_read=3)
 _MAX_BODY_BYTES = 256 << 20  # a POST log of 1.8 million records
 _AT_ONCE = 64
 
@@ -36,7 +37,8 @@ async def ask_all(targets: Sequence[Target], path: str) -> list[Answer]:
                 except TimeoutError:
                     return Answer(b"", "no answer in time")
                 except aiohttp.ClientConnectorError as error:
-                    return Answer(b"", (error.os_error.strerror or str(error.os_error)).lower())
+                    number = error.os_error.errno
+                    return Answer(b"", os.strerror(number).lower() if number else str(error.os_error))
                 except (aiohttp.ClientError, OSError, ValueError) as error:
                     return Answer(b"", str(error) or type(error).__name__)
 

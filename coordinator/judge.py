@@ -69,7 +69,8 @@ class Evidence:
     @property
     def asked(self) -> Asked:
         """What was asked for."""
-        shares = share_out(self.plan.total_connections, [target.weight for target in self.targets])
+        weights = [target.weight for target in self.targets] or [1] * self.plan.vms  # none were started yet
+        shares = share_out(self.plan.total_connections, weights)
         return Asked(
             targets=self.targets,
             target_of=np.repeat(np.arange(len(shares), dtype=np.int32), shares),

@@ -152,13 +152,17 @@ def fileset_progress(err: Console) -> Iterator[Callable[[int, int], None]]:
     task = bar.add_task("file set", total=None)
 
     def update(done: int, total: int) -> None:
-        if done < total and not bar.live.is_started:
+        if done < total and not bar.live.is_started and err.is_terminal:
             bar.start()
         bar.update(task, completed=done, total=total)
         if done >= total:
+            stop()
+
+    def stop() -> None:
+        if bar.live.is_started:
             bar.stop()
 
     try:
         yield update
     finally:
-        bar.stop()
+        stop()

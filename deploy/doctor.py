@@ -60,11 +60,11 @@ def diagnose(facts: Facts, vms: int, connections: int) -> list[Advice]:
 
 
 def _files(facts: Facts, connections: int, total: int) -> list[Advice]:
-    """Servers raise their soft limit to the hard one, so that bounds them; engines live with the soft one."""
+    """Servers and engines raise their soft limit to the hard one, so that is what bounds them."""
     finding = f"{facts.nofile_soft} open files a process, at most {facts.nofile_hard}"
     engine_files, server_files = total + _SPARE_FILES, 4 * connections + _SPARE_FILES
-    if engine_files > facts.nofile_soft:
-        most = max(0, facts.nofile_soft - _SPARE_FILES)
+    if engine_files > facts.nofile_hard:
+        most = max(0, facts.nofile_hard - _SPARE_FILES)
         meaning = f"one engine carries at most {most} connections, not {total}: raise the limit, or use more engines"
         command = f"ulimit -n {engine_files}"
     elif server_files > facts.nofile_hard:

@@ -13,6 +13,7 @@ import asyncio
 import ctypes
 import gc
 import os
+import resource
 import signal
 import sys
 import time
@@ -137,5 +138,7 @@ def main() -> int:
     """Run the engine process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the coordinator's to answer
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a connection is a descriptor
     uvloop.run(_serve())
     return 0

@@ -40,7 +40,7 @@ class Rules:
       lighter than asked, and the connections slower.  Their slack is 20 %; seen without harm: 1 %.
     * `max_cpu_share`, `max_runnable_share`: of wall time that the engine ran, and that it ran *or waited for a
       core*.  An engine short of CPU is runnable all the time (seen: 0.99-1.00).  Waiting alone proves nothing:
-      it reaches 0.69 beside servers that are themselves short of CPU, while operations are sent on time.
+      beside servers that are short of CPU themselves both together reach 0.78, and operations go out on time.
     * `max_fd_share`: of the limit of open files.
     """
 

@@ -114,8 +114,9 @@ def _lost(one: LostWorker, requested: int) -> str:
 
 
 def _conforming(complete: Sequence[IterationResult], median: IterationResult) -> str:
-    count = "The iteration" if len(complete) == 1 else f"All {len(complete)} complete iterations"
-    return (
-        f"{count} conformed; in the median {median.conforming} of {median.requested} connections "
-        f"({100 * median.conforming / median.requested:.1f} %)."
+    count = (
+        f"{median.conforming} of {median.requested} connections ({100 * median.conforming / median.requested:.1f} %)"
     )
+    if len(complete) == 1:
+        return f"The iteration conformed: {count}."
+    return f"All {len(complete)} complete iterations conformed; in the median {count}."

@@ -390,7 +390,7 @@ def test_a_cgi_script_that_fails_is_told(place: Place, script: str) -> None:
 def test_a_cgi_script_that_hangs_is_killed_with_its_children(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cgi, "TIMEOUT_S", 0.2)
     path = place.workdir / "hang.sh"
-    path.write_text(f"sleep 60 & echo $$ $! > {place.workdir}/pids; wait")
+    path.write_text(f"sleep 1000 & echo $$ $! > {place.workdir}/pids; wait")
 
     async def scenario(client: Client) -> None:
         reply = await client.get(f"{urls.DYNAMIC_CGI}?{FILE}")

@@ -22,6 +22,8 @@ from tests.support.throttle import Throttle
 from workloads.specweb99 import files, fileset
 
 CONNECTIONS = 5
+LENIENT = ("--bound", "rate:100k")
+"""For tests of something else than speed: a few short operations on a busy machine may miss 320 kbit/s."""
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +40,7 @@ async def web_servers(docroot: Path, count: int) -> AsyncIterator[LocalVms]:
 
 
 def write_targets(directory: Path, ports: Sequence[int]) -> Path:
+    directory.mkdir(exist_ok=True)
     file = directory / "targets.toml"
     file.write_text(
         "".join(f'[[target]]\nname = "t{i}"\nhost = "127.0.0.1"\nport = {port}\n' for i, port in enumerate(ports))
@@ -47,9 +50,9 @@ def write_targets(directory: Path, ports: Sequence[int]) -> Path:
 
 async def spec(directory: Path, ports: Sequence[int], *more: str) -> tuple[int, dict[str, Any], str]:
     """Exit code, run.json and stderr of a short run."""
-    directory.mkdir(exist_ok=True)
+    targets = write_targets(directory, ports)
     arguments = (
-        f"spec --targets {write_targets(directory, ports)} --connections {CONNECTIONS} --iterations 1 "
+        f"spec --targets {targets} --connections {CONNECTIONS} --iterations 1 "
         f"--engines 1 --warmup 500ms --ramp-up 500ms --ramp-down 1s --json --out {directory / 'run'}"
     )
     process = await asyncio.create_subprocess_exec(
@@ -125,7 +128,7 @@ def test_each_broken_server_is_named_with_what_it_did_and_a_good_one_beside_them
                 for behaviour in BROKEN.values()
             ]
             ports = [vms.targets[0].port, *(server.port for server in broken)]
-            code, document, _ = await spec(tmp_path, ports, "--duration", "3s", "--timeout", "500ms")
+            code, document, _ = await spec(tmp_path, ports, "--duration", "3s", "--timeout", "500ms", *LENIENT)
         assert code == 1
         assert document["verdict"] == "not conforming"
         good, *bad = document["targets"]
@@ -144,7 +147,7 @@ def test_a_server_that_dies_in_mid_run_is_refused_from_then_on(docroot: Path, tm
     async def scenario() -> None:
         async with web_servers(docroot, 1) as stays, web_servers(docroot, 1) as dies:
             ports = [stays.targets[0].port, dies.targets[0].port]
-            running = asyncio.create_task(spec(tmp_path, ports, "--duration", "6s"))
+            running = asyncio.create_task(spec(tmp_path, ports, "--duration", "6s", *LENIENT))
             await asyncio.sleep(5)
             await dies.stop()
             code, document, _ = await running
@@ -164,13 +167,13 @@ def test_one_dead_target_is_counted_and_only_dead_ones_are_one_clear_line(docroo
             held.bind(("127.0.0.1", 0))  # bound but not listening: nobody else gets the port
             nobody = held.getsockname()[1]
             async with web_servers(docroot, 1) as vms:
-                some = await spec(tmp_path / "some", [vms.targets[0].port, nobody], "--duration", "3s")
+                some = await spec(tmp_path / "some", [vms.targets[0].port, nobody], "--duration", "3s", *LENIENT)
             none = await spec(tmp_path / "none", [nobody])
         code, document, err = some
         assert code == 1
         assert set(errors_of(document, 1)) == {"REFUSED"}
         assert document["targets"][0]["conforming"] == CONNECTIONS
-        assert f"t1 (127.0.0.1:{nobody}): connect" in err
+        assert f"t1 (127.0.0.1:{nobody}): connection refused" in err
         code, document, err = none
         assert code == 1
         assert document == {}

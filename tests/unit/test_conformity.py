@@ -258,6 +258,12 @@ def test_a_single_error_in_a_rare_class_is_not_over_one_percent_of_it() -> None:
     assert not check(iteration({0: cell((350, 500, 140, 10), bad=(0, 0, 0, 2))}, FINE), "errors").ok
 
 
+def test_what_is_over_its_limit_is_told_before_what_is_merely_larger() -> None:
+    errors = check(iteration({0: cell((350, 500, 140, 10), bad=(20, 0, 0, 1))}, FINE), "errors")
+    assert not errors.ok
+    assert "20 of 370 failed: class 0" in errors.detail
+
+
 def test_a_time_bound_is_judged_over_all_requests_too() -> None:
     fine = iteration({0: cell(MIX, good=9_500, tolerable=9_900)}, FINE, bound=TIMES)
     assert check(fine, "good requests").ok

@@ -46,12 +46,12 @@ def test_a_good_machine_is_well() -> None:
     assert {advice.level for advice in diagnose(GOOD, 16, 20)} == {Level.OK}
 
 
-def test_an_engine_lives_with_the_soft_limit_of_files() -> None:
-    assert about(GOOD, "open files", vms=16, connections=60).level is Level.OK
-    advice = about(GOOD, "open files", vms=16, connections=100)
+def test_an_engine_raises_its_limit_to_the_hard_one() -> None:
+    assert about(GOOD, "open files", vms=16, connections=1200).level is Level.OK
+    advice = about(GOOD, "open files", vms=16, connections=1300)
     assert advice.level is Level.PROBLEM
-    assert "at most 960 connections, not 1600" in advice.meaning
-    assert advice.command == "ulimit -n 1664"
+    assert "at most 19936 connections, not 20800" in advice.meaning
+    assert advice.command == "ulimit -n 20864"
 
 
 def test_a_server_raises_its_limit_to_the_hard_one() -> None:

@@ -68,6 +68,8 @@ def test_line_time_is_the_longer_of_elapsed_and_paced() -> None:
     assert tallies["busy_ns"].tolist() == [300 * NS_PER_MS, 500 * NS_PER_MS]  # 15,000 B at 400 kbit/s are 300 ms
     _, unpaced = play(op(101, 0.01), ctx=dataclasses.replace(CTX, line_bps=0))
     assert unpaced["busy_ns"].tolist() == [10 * NS_PER_MS]
+    _, rounded = play(op(101, 1e-6, size=1), ctx=dataclasses.replace(CTX, line_bps=3_000_000))
+    assert rounded["busy_ns"].tolist() == [2667]  # 2,666 and two thirds
 
 
 def test_a_bad_operation_adds_neither_bytes_nor_time_to_its_connection() -> None:
@@ -118,8 +120,8 @@ def test_response_service_and_lateness_are_kept_apart() -> None:
 
 
 def test_outside_of_all_windows_everything_is_of_none() -> None:
-    cells, tallies = fold(records(op(101, 1), op(99, 50)), CTX, window=-1, window_start_ns=0, window_end_ns=0)
-    assert set(cells) == {(-1, 0)}
+    cells, tallies = fold(records(op(101, 1), op(130, 1)), CTX, window=-1, window_start_ns=START, window_end_ns=END)
+    assert {at: cell.ok for at, cell in cells.items()} == {(-1, 0): 2}
     assert tallies["window"].tolist() == [-1]
 
 
@@ -202,7 +204,9 @@ any_record = st.builds(
 )
 
 
-@pytest.mark.parametrize("ctx", [CTX, TIMED, dataclasses.replace(TIMED, line_bps=0)])
+@pytest.mark.parametrize(
+    "ctx", [dataclasses.replace(CTX, line_bps=3_000_000), TIMED, dataclasses.replace(TIMED, line_bps=0)]
+)
 @given(table=st.lists(any_record, max_size=30).map(lambda given: records(*given)), cut=st.integers(0, 30))
 def test_folding_at_once_in_parts_or_one_by_one_is_the_same(
     ctx: FoldContext, table: NDArray[np.void], cut: int

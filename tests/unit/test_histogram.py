@@ -68,7 +68,8 @@ def test_the_mean_is_within_half_a_bucket(values: list[int]) -> None:
 
 def test_a_percentile_is_by_nearest_rank() -> None:
     hundred = of(*range(1, 101))
-    assert [hundred.percentile_ns(q) for q in (0.5, 1, 50, 90, 99, 99.1, 100)] == [1, 1, 50, 90, 99, 100, 100]
+    assert [hundred.percentile_ns(q) for q in (0.5, 1, 50, 99, 99.1, 100)] == [1, 1, 50, 99, 100, 100]
+    assert [hundred.percentile_ns(q) for q in (7, 55, 56)] == [7, 55, 56]  # 7 / 100 * 100 is above 7 in floats
 
 
 def test_of_nothing_there_is_no_percentile_and_no_mean() -> None:
@@ -94,6 +95,12 @@ def test_the_wire_holds_large_counts() -> None:
 def test_a_second_of_a_target_is_small_on_the_wire() -> None:
     wire = of(*range(1_000_000, 66_000_000, 1_000_000)).to_wire()
     assert len(wire["indexes"]) + len(wire["counts"]) == 3 * 65
+
+
+@pytest.mark.parametrize("indexes", [b"\x05\0\x05\0\x09\0", b"\x05\0\x0a\0\x09\0"])
+def test_the_wire_refuses_indexes_that_do_not_ascend(indexes: bytes) -> None:
+    with pytest.raises(ValueError, match="ascending"):
+        Histogram.from_wire({**of(5, 7, 9).to_wire(), "indexes": indexes})
 
 
 @pytest.mark.parametrize(

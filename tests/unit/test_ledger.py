@@ -117,6 +117,15 @@ def test_a_long_run_is_added_up_and_loses_nothing() -> None:
     assert ledger.interval(length - KEPT_INTERVALS).cells[1, 0].ok == length - KEPT_INTERVALS
 
 
+def test_the_newest_intervals_can_always_be_looked_at() -> None:
+    ledger = Ledger(WORKERS, KINDS, GROUPS)
+    for n in range(4 * KEPT_INTERVALS):
+        for worker in WORKERS:
+            ledger.receive(snap(worker, n, ok=n))
+        oldest = max(0, n - KEPT_INTERVALS + 1)
+        assert ledger.interval(oldest).cells[0, 0].ok == 2 * oldest
+
+
 def test_old_intervals_are_let_go_of() -> None:
     ledger = ledger_of(snap(w, n) for n in range(1000) for w in WORKERS)
     kept = [n for n in range(1000) if _kept(ledger, n)]

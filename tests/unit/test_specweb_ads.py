@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -63,6 +65,15 @@ def test_the_table_answers_as_the_search_does_for_any_tables(data: st.DataObject
         assert expected.cookie(1, last_ad) == ads.MISSED_COOKIE
 
 
+def test_a_search_ends_before_the_ad_that_it_began_at() -> None:
+    of = tables()
+    only = dataclasses.replace(of, minmatch=np.where(np.arange(360) == 20, 1, 76))
+    expected = ads.expected(only, NOW_S)
+    assert expected.ad[0, 20] == -1
+    assert expected.cookie(0, 20) == "found_cookie=Ad_id=-1&Ad_weight=0&Expired=1"
+    assert set(np.delete(expected.ad[0], 20).tolist()) == {20}
+
+
 def test_a_random_last_ad_scans_1_to_24_ads_evenly() -> None:
     of = tables()
     looked = [found[3] for user in range(20) for last_ad in range(360) if (found := search(of, user, last_ad))]
@@ -99,6 +110,8 @@ def test_users_and_ads_have_one_bit_for_each_attribute() -> None:
         assert all(value.bit_count() == 1 for value in bits)
     ordinary = of.minmatch == 75
     assert ordinary.sum() == 345
+    reach = sum(of.weights[ordinary] >> shift & 0xF for shift in (16, 12, 8, 4, 0))
+    assert max(reach) < 75  # nobody can ever match
     assert all((int(value) & 0x3FF).bit_count() == 1 for value in of.demographic[ordinary])
 
 

@@ -13,6 +13,7 @@ from loadgen.model.units import NS_PER_S
 from loadgen.schedule.optape import CLOSE_AFTER, KEEP_ALIVE, OpTape
 from tests.support.specweb import wrong_with
 from workloads.specweb99 import ads, files, mix, page, urls
+from workloads.specweb99 import compile as compile_
 from workloads.specweb99.compile import MAX_ROWS, compile_tape
 
 PLAN = SpecPlan(seed=7)
@@ -215,6 +216,20 @@ def test_every_window_has_the_intended_mix(measure_s: int) -> None:
             assert np.abs(relative_mix(started(plan, tape, iteration, slower).sum(axis=0))).max() < 0.10
             by_vm = counts.reshape(16, 20, 4).sum(axis=1)
             assert by_vm.sum(axis=1).min() / by_vm.sum(axis=1).max() > 0.8
+
+
+def test_connections_are_evenly_spaced_when_the_window_opens(tape: OpTape) -> None:
+    ops = tape.ops
+    num = (tape.checks["content_bytes"][ops["check"]][:, None] == files.FILE_BYTES[ops["kind"]]).argmax(axis=1)
+    times = compile_.line_times_ns(ops["group"].astype(np.int64), ops["kind"].astype(np.int64), num, PLAN.line_bps)
+    begins = np.concatenate([[0], np.cumsum(times)])
+    for iteration in range(3):
+        starts = tape.starts[iteration]
+        places = begins[starts["row"]] + PLAN.phases.lead_ns(iteration) - starts["delay_ns"]
+        places = places % begins[-1]
+        assert places[0] in begins  # the first connection opens its window with the first operation of the round
+        gaps = np.diff(places) % begins[-1]
+        assert gaps.tolist() == pytest.approx([PLAN.phases.measure_ns] * 319, abs=1)
 
 
 def test_iterations_play_different_operations(tape: OpTape) -> None:

@@ -46,7 +46,8 @@ def engine(
 
 def issued(*by_class: int, local_limit: int = 0) -> Cell:
     cell = Cell.empty(4, 1)
-    cell.counts[:, 0, :] = np.array(by_class)[:, None] // np.array([2, 4, 4])  # ok, bad or cut: all were issued
+    cell.counts[:3, 0, 0] = by_class[:3]
+    cell.counts[3, 0, 1:] = by_class[3] // 2  # bad or cut: they were issued all the same
     cell.outcomes[Outcome.LOCAL_LIMIT] = local_limit
     return cell
 
@@ -76,7 +77,7 @@ def test_an_engine_in_good_health_is_trusted() -> None:
 
 
 def test_the_late_engine_is_named_with_its_numbers() -> None:
-    trust = judge(engine("1"), engine("2", lateness=late(*[2.0] * 98, *[150.0] * 2, times=10)))
+    trust = judge(engine("1"), engine("2", lateness=late(*[2.0] * 98, *[150.0] * 2, times=10)), engine("3"))
     lateness = check(trust, "send lateness")
     assert failing(trust) == ["send lateness"]
     assert lateness.value == pytest.approx(150, rel=0.001)

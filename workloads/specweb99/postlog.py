@@ -91,7 +91,7 @@ class PostCounts:
 
 @dataclass(frozen=True, slots=True)
 class LogProblem:
-    """Something wrong with a log: `record` is its place in the log, from 1 on; 0 is the log as a whole."""
+    """Something wrong with a log: what is wrong with its `record`-th record, or in whole sentences if that is 0."""
 
     record: int
     text: str
@@ -155,9 +155,9 @@ def _split(log: bytes, problems: list[LogProblem]) -> list[bytes]:
     first, body = log[:HEADER_BYTES], log[HEADER_BYTES:]
     records = [body[at : at + RECORD_BYTES] for at in range(0, len(body), RECORD_BYTES)]
     if not re.fullmatch(rb" *[0-9]+\n", first) or len(first) != HEADER_BYTES:
-        problems.append(LogProblem(0, f"does not begin with the number of its records: {first!r}"))
+        problems.append(LogProblem(0, f"the log does not begin with the number of its records: {first!r}"))
     elif int(first) != len(records):
-        problems.append(LogProblem(0, f"says that it has {int(first)} records, and has {len(records)}"))
+        problems.append(LogProblem(0, f"the log says that it has {int(first)} records, and has {len(records)}"))
     return records
 
 
@@ -165,9 +165,9 @@ def _compare(logged: Sequence[int], posts: PostCounts) -> list[LogProblem]:
     problems = []
     for class_, (found, ok, sent) in enumerate(zip(logged, posts.ok, posts.attempted, strict=True)):
         if found > sent:
-            problems.append(LogProblem(0, f"has {found} POSTs of class {class_}, but only {sent} were sent"))
+            problems.append(LogProblem(0, f"the log has {found} POSTs of class {class_}, but only {sent} were sent"))
         if ok - found > _LACKING_LIMIT * ok:
             problems.append(
-                LogProblem(0, f"has {found} POSTs of class {class_}, but {ok} were answered (it may lack 1 %)")
+                LogProblem(0, f"the log has {found} POSTs of class {class_}, but {ok} were answered (it may lack 1 %)")
             )
     return problems
