@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.record.connections import CONNECTION_DTYPE
+from loadgen.engine.neighbours import OtherUse
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Ledger, Totals
 from loadgen.measure.snapshot import Cell, Snapshot
@@ -21,7 +22,7 @@ from loadgen.verdict.iteration import judge_iteration
 from loadgen.verdict.result import Check, IterationResult, RunResult, Trust
 from loadgen.verdict.rules import Asked
 from loadgen.verdict.run import LostWorker, judge_run
-from loadgen.verdict.trust import PortEvidence, WorkerEvidence, judge_trust
+from loadgen.verdict.trust import NeighbourEvidence, PortEvidence, WorkerEvidence, judge_trust
 from workloads.specweb99.mix import CLASS_SHARES, GROUPS, KINDS
 
 _TIME_WAIT_S = 60  # TCP_TIMEWAIT_LEN of Linux
@@ -52,7 +53,8 @@ class Evidence:
     """What a run is judged by.
 
     `measured_ns` is the length of each window that was begun, by iteration; `complete` holds those that were
-    played to their end.  `sysctls` are the load machine's.
+    played to their end.  `sysctls` are the load machine's; `neighbours` is what others used of the engines'
+    cores, segment by segment (empty where that is not known).
     """
 
     plan: SpecPlan
@@ -64,6 +66,7 @@ class Evidence:
     lost: Mapping[str, str]
     log_checks: Mapping[int, Check]
     sysctls: Mapping[str, str]
+    neighbours: Sequence[OtherUse] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -184,7 +187,10 @@ def _trust(evidence: Evidence, asked: Asked, totals: Totals) -> Trust:
             )
         )
     whole = Cell.merge_all([Cell.empty(len(KINDS), len(GROUPS)), *totals.cells.values()])
-    return judge_trust(workers, _ports(evidence), whole, asked)
+    neighbours = [
+        NeighbourEvidence(machine="this machine", share=one.share, most=one.most) for one in evidence.neighbours
+    ]
+    return judge_trust(workers, _ports(evidence), whole, asked, neighbours=neighbours)
 
 
 def _ports(evidence: Evidence) -> list[PortEvidence]:

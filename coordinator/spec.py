@@ -17,6 +17,7 @@ from coordinator.conductor import Conductor, Hooks
 from coordinator.fleet.api import Prepare
 from coordinator.fleet.local import LocalFleet
 from coordinator.judge import Evidence, Intake, connection_rows, judge
+from coordinator.quiet import QuietWatch
 from coordinator.record.document import Header, finished, unfinished
 from coordinator.record.environment import collect
 from coordinator.record.writer import RecordWriter
@@ -166,18 +167,22 @@ class SpecRun:
 
         intake = Intake.of(fleet.workers)
         auditor = Auditor(plan, targets, intake.ledger)
+        watch = QuietWatch(fleet.pids)
         builder = ViewBuilder(plan, targets, title=self._title(header))
         with self.around.view as view:
 
             def show(position: Position) -> None:
                 view.update(builder.build(intake.ledger, position, self.notices))
 
-            hooks = Hooks(
-                reset=auditor.reset,
-                audit=auditor.audit,
-                keep=writer.append,
-                show=show,
-            )
+            async def reset(iteration: int) -> None:
+                await auditor.reset(iteration)
+                watch.begin()
+
+            async def audit(iteration: int) -> None:
+                watch.end()
+                await auditor.audit(iteration)
+
+            hooks = Hooks(reset=reset, audit=audit, keep=writer.append, show=show)
             run = Run(frozenset(fleet.workers), plan.phases.iterations)
             conductor = self._conductor = Conductor(run, fleet, intake, plan.phases, hooks)
             conductor.post(Ready())
@@ -195,6 +200,8 @@ class SpecRun:
             lost=dict(run.lost),
             log_checks=auditor.checks,
             sysctls=header.environment.sysctls,
+            # Servers that run here without us look like anybody else's processes.
+            neighbours=() if plan.targets else tuple(watch.uses),
             notes=tuple(notes),
         )
         return judge(evidence), evidence

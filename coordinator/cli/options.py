@@ -12,7 +12,7 @@ from loadgen.model.errors import LoadgenError, PlanError
 T = TypeVar("T")
 
 
-class Parsed(click.ParamType):
+class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
     """An option whose text a parser of the model reads; what the parser refuses is a usage error."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:

@@ -7,7 +7,7 @@ import os
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import rich_click as click
 import tomli_w
@@ -18,9 +18,10 @@ from coordinator.session import Session, run_session
 from deploy.inventory import load as load_targets
 from loadgen.model.bound import Bound
 from loadgen.model.errors import PlanError
-from loadgen.model.plan import PROFILES, LastAd, Server, SpecPlan
+from loadgen.model.plan import PROFILES, LastAd, Phases, Server, SpecPlan
 from loadgen.model.units import parse_duration_ns, parse_rate_bps
 
+T = TypeVar("T", Phases, SpecPlan)
 _DURATION = Parsed("duration", parse_duration_ns)
 
 
@@ -151,6 +152,6 @@ def _plan(
     )
 
 
-def _replace(value: Any, **changes: Any) -> Any:
+def _replace(value: T, **changes: Any) -> T:
     """`dataclasses.replace` with the changes that are not None."""
     return dataclasses.replace(value, **{name: new for name, new in changes.items() if new is not None})

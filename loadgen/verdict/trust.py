@@ -49,8 +49,26 @@ class PortEvidence:
     peak_connects: Mapping[int, int]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeighbourEvidence:
+    """What other processes used of the cores that the engines of one load machine may run on.
+
+    `share` is of those cores' time; `most` names the greatest user.
+    """
+
+    machine: str
+    share: float
+    most: str
+
+
 def judge_trust(
-    workers: Sequence[WorkerEvidence], ports: Sequence[PortEvidence], whole: Cell, asked: Asked, rules: Rules = RULES
+    workers: Sequence[WorkerEvidence],
+    ports: Sequence[PortEvidence],
+    whole: Cell,
+    asked: Asked,
+    *,
+    neighbours: Sequence[NeighbourEvidence] = (),
+    rules: Rules = RULES,
 ) -> Trust:
     """Every check of the generator; each `detail` names who was worst, with its numbers.
 
@@ -66,6 +84,8 @@ def judge_trust(
         *check_mix(whole.counts.sum(axis=(1, 2)), asked.kinds, asked.kind_shares, rules, what="mix issued"),
         _check_local_limits(whole),
     ]
+    if neighbours:
+        checks.append(_check_neighbours(neighbours, rules))
     if ports:
         checks.append(_check_ports(ports, asked))
     files = _check_files(workers, rules)
@@ -153,6 +173,18 @@ def _check_cpu(workers: Sequence[WorkerEvidence], rules: Rules) -> list[Check]:
             Check(name=name, value=100 * share, limit=100 * limit, ok=share <= limit, unit="%", detail=detail)
         )
     return checks
+
+
+def _check_neighbours(neighbours: Sequence[NeighbourEvidence], rules: Rules) -> Check:
+    worst = max(neighbours, key=lambda one: one.share)
+    return Check(
+        name="other processes",
+        value=100 * worst.share,
+        limit=100 * rules.max_neighbour_share,
+        ok=worst.share <= rules.max_neighbour_share,
+        unit="%",
+        detail=f"{worst.machine}: of the engines' cores, most by {worst.most}",
+    )
 
 
 def _check_local_limits(whole: Cell) -> Check:

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def run(scenario: Callable[[], Awaitable[T]]) -> T:
     return uvloop.run(bounded())
 
 
-def outcomes_of(engine: MakeEngine, behaviour: Behaviour, op: Op, **options: int) -> tuple[Played, ScriptedServer]:
+def outcomes_of(engine: MakeEngine, behaviour: Behaviour, op: Op, **options: Any) -> tuple[Played, ScriptedServer]:
     async def scenario() -> tuple[Played, ScriptedServer]:
         async with ScriptedServer(behaviour) as server:
             return await play(engine, make_tape([op], 2), [server.port], **options), server

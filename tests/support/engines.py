@@ -51,7 +51,7 @@ class Played:
         return {outcome: int(total[outcome]) for outcome in Outcome if total[outcome]}
 
     def tallies(self, window: int = 0) -> NDArray[np.void]:
-        return self.totals.tallies[self.totals.tallies["window"] == window]
+        return self.totals.window_tallies(window)
 
 
 async def play(

@@ -1,0 +1,106 @@
+"""Who else uses the cores that the engines may run on: other processes of this machine, and its hypervisor.
+
+An engine that shares its cores may still send on time; what it measures is then a race for the core, not the
+servers.  Only lower bounds are taken, so that a quiet machine is never accused: a process that ended in between
+is not counted, one of ours never is.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Set
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+_KTHREADD = 2  # the parent of all kernel threads; these work for whoever sends and receives, so for us
+_STEAL = 8  # the column of /proc/stat, its name being column 0
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process at one moment: its CPU time so far, its parent, and the core it last ran on."""
+
+    name: str
+    parent: int
+    cpu_ns: int
+    core: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """All processes at one moment, and the time that the hypervisor has taken from each core."""
+
+    processes: dict[int, Process]
+    stolen_ns: dict[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class OtherUse:
+    """What others used of `cores` cores: `used_ns` of `wall_ns` on each; `most` names the greatest user."""
+
+    used_ns: int
+    wall_ns: int
+    cores: int
+    most: str
+
+    @property
+    def share(self) -> float:
+        """Of the cores' time."""
+        return self.used_ns / (self.wall_ns * self.cores) if self.wall_ns and self.cores else 0.0
+
+
+def parse_stat(text: str) -> Process:
+    """A /proc/PID/stat (proc(5)); ValueError or IndexError when it is none."""
+    head, _, tail = text.rpartition(")")
+    fields = tail.split()
+    cpu_ns = (int(fields[11]) + int(fields[12])) * _TICK_NS
+    return Process(head.partition("(")[2], int(fields[1]), cpu_ns, int(fields[36]))
+
+
+def take_sample(proc: Path = Path("/proc")) -> Sample:
+    """Look at all processes; some milliseconds."""
+    processes = {}
+    for entry in os.scandir(proc):
+        if entry.name.isdigit():
+            try:
+                processes[int(entry.name)] = parse_stat((proc / entry.name / "stat").read_text(errors="replace"))
+            except (OSError, ValueError, IndexError):
+                continue  # it has ended
+    stolen = {}
+    for line in (proc / "stat").read_text().splitlines():
+        fields = line.split()
+        if fields and fields[0].startswith("cpu") and fields[0] != "cpu" and len(fields) > _STEAL:
+            stolen[int(fields[0][3:])] = int(fields[_STEAL]) * _TICK_NS
+    return Sample(processes, stolen)
+
+
+def others(before: Sample, after: Sample, *, ours: Iterable[int], cores: Set[int], wall_ns: int) -> OtherUse:
+    """What processes that do not descend from `ours`, and the hypervisor, used of `cores` in between."""
+    mine = _descendants(after, ours) | _descendants(before, ours)
+    used_ns, most, most_ns = 0, "nobody", 0
+    for pid, process in after.processes.items():
+        if pid in mine or process.core not in cores or _KTHREADD in (pid, process.parent):
+            continue
+        earlier = before.processes.get(pid)
+        spent_ns = process.cpu_ns - (earlier.cpu_ns if earlier and earlier.name == process.name else 0)
+        used_ns += max(0, spent_ns)
+        if spent_ns > most_ns:
+            most, most_ns = f"{process.name} (pid {pid})", spent_ns
+    stolen_ns = sum(after.stolen_ns.get(core, 0) - before.stolen_ns.get(core, 0) for core in cores)
+    if stolen_ns > most_ns:
+        most = "the hypervisor"
+    return OtherUse(used_ns + max(0, stolen_ns), wall_ns, len(cores), most)
+
+
+def _descendants(sample: Sample, roots: Iterable[int]) -> set[int]:
+    children: dict[int, list[int]] = {}
+    for pid, process in sample.processes.items():
+        children.setdefault(process.parent, []).append(pid)
+    found, todo = set(), list(roots)
+    while todo:
+        pid = todo.pop()
+        if pid not in found:
+            found.add(pid)
+            todo += children.get(pid, [])
+    return found

@@ -1,0 +1,191 @@
+"""What every fleet does with commands, and what it says, whatever connects its workers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+import uvloop
+
+from coordinator.fleet.api import Fleet, Prepare, Start, Stop
+from coordinator.fleet.local import LocalFleet
+from loadgen.agent import Agent, AgentEvent, EngineLost, SegmentEnded
+from loadgen.engine.api import Assignment, Load, Segment
+from loadgen.measure.snapshot import Snapshot
+from loadgen.model.bound import Bound
+from loadgen.model.errors import FleetError
+from loadgen.model.shard import Shard
+from loadgen.model.target import Target
+from loadgen.model.units import NS_PER_S
+from tests.support.fleets import FakeFleet
+from tests.support.scripted import ScriptedServer, good
+from tests.support.tapes import Op, make_tape
+
+FLEETS: dict[str, Callable[[], Fleet]] = {
+    "fake": lambda: FakeFleet(["a", "b"]),
+    "local": lambda: LocalFleet(2),
+}
+
+
+@pytest.fixture(params=sorted(FLEETS))
+def make(request: pytest.FixtureRequest) -> Callable[[], Fleet]:
+    return FLEETS[request.param]
+
+
+def run(scenario: Callable[[], Awaitable[None]]) -> None:
+    async def bounded() -> None:
+        await asyncio.wait_for(scenario(), 60)
+
+    uvloop.run(bounded())
+
+
+def assignments(fleet: Fleet, port: int, host: str = "127.0.0.1") -> list[Assignment]:
+    workers = fleet.workers
+    return [
+        Assignment(
+            worker=worker,
+            shard=Shard(i, len(workers)),
+            targets=(Target(name="t0", host=host, port=port),),
+            shares=(4,),
+            tape=make_tape([Op()], 4),
+            load=Load(line_bps=400_000, bound=Bound.rate(320_000), timeout_ns=NS_PER_S),
+        )
+        for i, worker in enumerate(workers)
+    ]
+
+
+def segment(length_s: float) -> Segment:
+    start_ns = time.monotonic_ns() + NS_PER_S // 10
+    end_ns = start_ns + int(length_s * NS_PER_S)
+    return Segment(
+        index=0,
+        origin_ns=start_ns,
+        start_ns=start_ns,
+        window_start_ns=start_ns,
+        window_end_ns=end_ns,
+        end_ns=end_ns,
+    )
+
+
+@asynccontextmanager
+async def opened(make: Callable[[], Fleet], host: str = "127.0.0.1") -> AsyncIterator[Fleet]:
+    fleet = make()
+    async with ScriptedServer(good) as server:
+        await fleet.open()
+        try:
+            await fleet.command(Prepare(assignments(fleet, server.port, host)))
+            yield fleet
+        finally:
+            await fleet.close()
+            await fleet.close()  # again is fine
+
+
+async def until_all_ended(fleet: Fleet) -> list[AgentEvent]:
+    events: list[AgentEvent] = []
+    while sum(isinstance(event, SegmentEnded | EngineLost) for event in events) < len(fleet.workers):
+        events.append(await fleet.event())
+    return events
+
+
+def test_every_worker_reports_and_then_ends(make: Callable[[], Fleet]) -> None:
+    async def scenario() -> None:
+        async with opened(make) as fleet:
+            await fleet.command(Start(segment(0.5)))
+            events = await until_all_ended(fleet)
+        for worker in fleet.workers:
+            mine = [event for event in events if event.worker == worker]
+            assert isinstance(mine[0], Snapshot)
+            assert mine[-1] == SegmentEnded(worker, 0, "complete")
+            assert sum(isinstance(event, SegmentEnded) for event in mine) == 1
+
+    run(scenario)
+
+
+def test_stop_ends_every_worker(make: Callable[[], Fleet]) -> None:
+    async def scenario() -> None:
+        async with opened(make) as fleet:
+            await fleet.command(Start(segment(60)))
+            await asyncio.sleep(0.3)
+            await fleet.command(Stop())
+            events = await until_all_ended(fleet)
+        ends = [event for event in events if isinstance(event, SegmentEnded)]
+        assert sorted(end.worker for end in ends) == sorted(fleet.workers)
+        assert {end.why for end in ends} == {"stopped"}
+
+    run(scenario)
+
+
+def test_who_cannot_get_ready_says_why(make: Callable[[], Fleet]) -> None:
+    async def scenario() -> None:
+        with pytest.raises(FleetError, match="t0"):
+            async with opened(make, host="nowhere.invalid"):
+                pass
+
+    run(scenario)
+
+
+def test_a_killed_engine_is_named_and_the_other_plays_on() -> None:
+    async def scenario() -> None:
+        async with opened(lambda: LocalFleet(2)) as fleet:
+            assert isinstance(fleet, LocalFleet)
+            await fleet.command(Start(segment(1)))
+            await asyncio.sleep(0.3)
+            os.kill(fleet.pids[0], signal.SIGKILL)
+            events = await until_all_ended(fleet)
+        lost = [event for event in events if isinstance(event, EngineLost)]
+        assert lost == [EngineLost("local/0", "killed by signal 9")]
+        assert SegmentEnded("local/1", 0, "complete") in events
+
+    run(scenario)
+
+
+def test_traffic_stops_when_nobody_renews_the_lease() -> None:
+    """An agent that is there but frozen: the pipes stay open, only the renewals cease."""
+
+    async def scenario() -> None:
+        events: asyncio.Queue[AgentEvent] = asyncio.Queue()
+        agent = Agent(["w"], events.put_nowait)
+        async with ScriptedServer(good) as server:
+            await agent.open()
+            try:
+                await agent.prepare(assignments(FakeFleet(["w"]), server.port))
+                agent.start(segment(30))
+                while not isinstance(event := await events.get(), SegmentEnded):
+                    pass
+            finally:
+                await agent.close()
+        assert event == SegmentEnded("w", 0, "lease expired")
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("engines", [1, 4])
+def test_each_connection_plays_the_same_operations_on_any_number_of_engines(engines: int) -> None:
+    connections, rows = 8, 40
+    tape = make_tape([Op(path=f"/{i // rows}/{i % rows}", size=300) for i in range(connections * rows)], connections)
+    tape.starts["row"] = [connection * rows for connection in range(connections)]
+
+    async def scenario() -> None:
+        fleet = LocalFleet(engines)
+        async with ScriptedServer(good) as server:
+            await fleet.open()
+            try:
+                given = [replace(one, shares=(connections,), tape=tape) for one in assignments(fleet, server.port)]
+                await fleet.command(Prepare(given))
+                await fleet.command(Start(segment(0.2)))
+                await until_all_ended(fleet)
+            finally:
+                await fleet.close()
+        played = [path.split("/")[1:] for path in server.requests]
+        for connection in range(connections):
+            mine = [int(row) for who, row in played if int(who) == connection]
+            assert len(mine) >= 10
+            assert mine == list(range(len(mine)))
+
+    run(scenario)

@@ -1,0 +1,79 @@
+"""A fleet without processes, for tests of what drives one; it passes the same contract as the real ones."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from coordinator.fleet.api import Command, Prepare, Start, Stop
+from loadgen.agent import AgentEvent, EngineLost, SegmentEnded
+from loadgen.engine.api import Assignment
+from loadgen.measure.snapshot import Cell, Health, Snapshot
+from loadgen.measure.tally import empty_tallies
+from loadgen.model.errors import FleetError
+
+
+class FakeFleet:
+    """Plays every segment in no time: one operation of each connection, due in the window."""
+
+    def __init__(self, workers: Sequence[str], *, mute: frozenset[str] = frozenset(), longest_s: int = 10) -> None:
+        self._workers = tuple(workers)
+        self._mute = mute  # workers that never announce an end
+        self._longest_ns = longest_s * 10**9  # a longer segment goes on until it is stopped
+        self._events: asyncio.Queue[AgentEvent] = asyncio.Queue()
+        self._assignments: Sequence[Assignment] = ()
+        self._playing = -1
+        self.closed = False
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        return self._workers
+
+    async def open(self) -> None:
+        return None
+
+    async def command(self, command: Command) -> None:
+        match command:
+            case Prepare(assignments):
+                for assignment in assignments:
+                    for target in assignment.targets:
+                        if target.host.endswith(".invalid"):
+                            raise FleetError(f"{target.name} cannot be resolved")
+                self._assignments = assignments
+            case Start(segment):
+                self._playing = segment.index
+                for worker in self._workers:
+                    self._events.put_nowait(self._snapshot(worker, segment.index))
+                if segment.end_ns - segment.start_ns < self._longest_ns:
+                    self._end("complete")
+            case Stop():
+                self._end("stopped")
+
+    def lose(self, worker: str) -> None:
+        self._events.put_nowait(EngineLost(worker, "it was told to"))
+
+    async def event(self) -> AgentEvent:
+        return await self._events.get()
+
+    async def close(self) -> None:
+        self.closed = True
+
+    def _end(self, why: str) -> None:
+        for worker in self._workers:
+            if worker not in self._mute and self._playing >= 0:
+                self._events.put_nowait(SegmentEnded(worker, self._playing, why))
+        self._playing = -1
+
+    def _snapshot(self, worker: str, window: int) -> Snapshot:
+        health = Health(
+            wall_ns=10**9,
+            cpu_ns=10**8,
+            runqueue_ns=0,
+            open_fds=20,
+            fd_limit=1024,
+            sockets_time_wait=0,
+            active_connections=1,
+        )
+        tape = self._assignments[0].tape if self._assignments else None
+        shape = (len(tape.kinds), len(tape.groups)) if tape else (4, 5)
+        return Snapshot(worker, window, {(window, 0): Cell.empty(*shape)}, empty_tallies(), health)

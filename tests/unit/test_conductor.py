@@ -1,0 +1,91 @@
+"""The conductor carries the state machine's effects out, in order, and what happens back in."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from coordinator.conductor import Conductor, Hooks
+from coordinator.judge import Intake
+from coordinator.run import Ready, Run
+from coordinator.view.runview import Position
+from loadgen.measure.snapshot import Snapshot
+from loadgen.model.plan import Phases
+from loadgen.model.units import NS_PER_S
+from tests.support.fleets import FakeFleet
+
+
+class Diary:
+    """What the hooks were called with."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.snapshots: list[Snapshot] = []
+        self.positions: list[Position] = []
+
+    async def reset(self, iteration: int) -> None:
+        self.calls.append(f"reset {iteration}")
+
+    async def audit(self, iteration: int) -> None:
+        self.calls.append(f"audit {iteration}")
+
+    def hooks(self) -> Hooks:
+        return Hooks(self.reset, self.audit, self.snapshots.extend, self.positions.append)
+
+
+def phases(measure_s: int = 1, iterations: int = 2) -> Phases:
+    return Phases(ramp_up_ns=0, warmup_ns=0, measure_ns=measure_s * NS_PER_S, ramp_down_ns=0, iterations=iterations)
+
+
+def conduct(fleet: FakeFleet, diary: Diary, plan: Phases) -> Conductor:
+    async def scenario() -> Conductor:
+        run = Run(frozenset(fleet.workers), plan.iterations)
+        conductor = Conductor(run, fleet, Intake.of(fleet.workers), plan, diary.hooks())
+        conductor.post(Ready())
+        await asyncio.wait_for(conductor.conduct(), 20)
+        return conductor
+
+    return asyncio.run(scenario())
+
+
+def test_every_iteration_is_reset_played_and_audited() -> None:
+    diary = Diary()
+    conductor = conduct(FakeFleet(["a", "b"]), diary, phases())
+    assert diary.calls == ["reset 0", "audit 0", "reset 1", "audit 1"]
+    assert {(s.worker, s.interval) for s in diary.snapshots} == {("a", 0), ("b", 0), ("a", 1), ("b", 1)}
+    assert conductor.run.complete == {0, 1}
+    assert conductor.intake.judged == {0, 1}
+    assert diary.positions[-1].phase == "finished"
+    first, second = conductor.timeline.segments[0], conductor.timeline.segments[1]
+    assert first.origin_ns == second.origin_ns == first.start_ns
+    assert second.start_ns > first.start_ns
+
+
+def test_an_exception_of_a_hook_ends_the_run() -> None:
+    diary = Diary()
+
+    async def broken(iteration: int) -> None:
+        raise RuntimeError("no")
+
+    fleet = FakeFleet(["a"])
+    diary.audit = broken  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError, match="no"):
+        conduct(fleet, diary, phases())
+
+
+def test_a_worker_that_stays_silent_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("coordinator.conductor._GRACE_S", 0.01)
+    monkeypatch.setattr("coordinator.conductor._LEAD_NS", 0)
+    fleet = FakeFleet(["a", "b"], mute=frozenset({"b"}))
+    conductor = conduct(fleet, Diary(), phases(iterations=1))
+    assert conductor.run.lost == {"b": "it is silent"}
+    assert conductor.run.complete == {0}
+
+
+def test_positions_name_the_phase() -> None:
+    diary = Diary()
+    conduct(FakeFleet(["a"]), diary, phases(iterations=1))
+    assert {position.iteration for position in diary.positions} <= {-1, 0}
+    assert all(position.iterations == 1 for position in diary.positions)
+    assert all(position.total_s >= 1 for position in diary.positions)
