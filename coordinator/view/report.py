@@ -57,21 +57,25 @@ def report(
     parts: list[RenderableType] = [Text("SPECweb99-style run", "bold"), _setup(header), Text()]
     if cut:
         parts += [_banner("CUT", f"{cut[0].upper()}{cut[1:]}.", "bold yellow"), Text()]
-    parts += [_headline(result), Text()]
-    if result.targets:
-        parts += [_targets(result), Text()]
-    if result.iterations:
-        parts += [_iterations(result), Text()]
+    invalid = result.verdict is Verdict.INVALID
+    if invalid:
+        parts += [_headline(result), Text()]
+    # The answer comes last: it is what is still on the screen when the run has ended.
     if result.median >= 0:
         median = result.iterations[result.median]
         parts += [_operations(median), Text(), *_errors(result.targets)]
-        judged = result.verdict is not Verdict.INVALID
-        parts += [_checks("Checks of the servers (median iteration)", median.checks, judged=judged), Text()]
+        parts += [_checks("Checks of the servers (median iteration)", median.checks, judged=not invalid), Text()]
     if result.trust.checks:
         parts += [_checks("Can the load generator be trusted?", result.trust.checks), Text()]
-    if result.fairness and result.verdict is not Verdict.INVALID:
+    if result.iterations:
+        parts += [_iterations(result), Text()]
+    if result.targets:
+        parts += [_targets(result), Text()]
+    if not invalid:
+        parts.append(_headline(result))
+    if result.fairness and not invalid:
         shares = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in result.fairness.items())
-        parts += [Text(f"Fairness between the VMs: {shares}"), Text()]
+        parts.append(Text(f"Fairness between the VMs: {shares}"))
     parts.append(_verdict(result))
     if result.notes:
         parts.append(bullets("note:", result.notes))
@@ -121,8 +125,9 @@ def server_name(header: Header) -> str:
     server = header.environment.server
     if header.plan.targets:
         return "servers given as targets"
-    kind = server.get("kind", header.plan.server.value)
-    return f"{kind} {server.get('version', '')}".strip()
+    kind, version = server.get("kind", header.plan.server.value), server.get("version", "")
+    # nginx and Apache name themselves in their version.
+    return str(version) if version.lower().startswith(kind) else f"{kind} {version}".strip()
 
 
 def _setup(header: Header) -> RenderableType:
@@ -257,7 +262,10 @@ def _errors(targets: Iterable[TargetResult]) -> list[RenderableType]:
 
 
 def _checks(title: str, checks: tuple[Check, ...], *, judged: bool = True) -> Table:
-    """What was compared.  Of an invalid run's servers the numbers are shown, but not called good or bad."""
+    """What was compared; in words where it failed (all words are in run.json).
+
+    Of an invalid run's servers the numbers are shown, but not called good or bad.
+    """
     table = plain_table(title)
     for heading in ("", "", "measured", "limit", ""):
         table.add_column(heading, justify="right" if heading else "left", no_wrap=heading != "")
@@ -270,7 +278,7 @@ def _checks(title: str, checks: tuple[Check, ...], *, judged: bool = True) -> Ta
             check.name,
             f"{_number(check.value)}{unit}",
             f"{check.relation} {_number(check.limit)}{unit}",
-            check.detail,
+            "" if check.ok or not judged else check.detail,
         )
     return table
 
