@@ -18,8 +18,16 @@ from coordinator.cli.spec import spec
 from loadgen import __version__
 from loadgen.model.errors import ExitCode, LoadgenError
 
+_HELP = click.RichHelpConfiguration(
+    # An option and what it takes in one column: at 80 columns there is no room for more beside the help.
+    options_table_column_types=["required", "opt_all_metavar", "help"],
+    append_metavars_help_string="{}",
+    max_width=100,
+)
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.rich_config(help_config=_HELP)
 @click.version_option(__version__, prog_name="loadgen")
 def app() -> None:
     """How many web-serving VMs can this host carry before requests stop conforming?
@@ -36,7 +44,10 @@ for command in (spec, show, serve, fileset, doctor):
 @app.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the completion script of SHELL: eval "$(loadgen completion bash)"."""
+    """Print the completion script of a shell.
+
+    For this session: eval "$(loadgen completion bash)". For all: put that line into ~/.bashrc.
+    """
     from click.shell_completion import get_completion_class
 
     kind = get_completion_class(shell)

@@ -19,59 +19,135 @@ from deploy.inventory import load as load_targets
 from loadgen.model.bound import Bound
 from loadgen.model.errors import PlanError
 from loadgen.model.plan import PROFILES, LastAd, Phases, Server, SpecPlan
-from loadgen.model.units import parse_duration_ns, parse_rate_bps
+from loadgen.model.units import format_duration, parse_duration_ns, parse_rate_bps
 
 T = TypeVar("T", Phases, SpecPlan)
 _DURATION = Parsed("duration", parse_duration_ns)
+_DRIVEN, _LOAD, _TIME = "What is driven", "Load, and when it is served well enough", "Time"
+_PLAN, _RESULT = "Plan", "Result"
+_ITERATIONS = "Measured windows; the median one is the score."
+_RAMP_UP = "Before each iteration, connections start over this time."
+_WARMUP = "Load that is not judged, before the first iteration only."
+_MEASURE = "The measured window of an iteration."
+_RAMP_DOWN = "Load goes on for this long after the window."
+
+
+def _default(name: str) -> str:
+    """A duration's defaults, as help shows them."""
+    durations = (f"{format_duration(getattr(phases, name))} {profile}" for profile, phases in PROFILES.items())
+    return f"[{', '.join(durations)}]"
 
 
 @click.command()
 @click.option(
     "--vms",
     type=Parsed("n[,n...]", parse_counts),
+    metavar="N,N,...",
+    panel=_DRIVEN,
     help="Web servers to start, one per VM, each on its own port. A list runs a sweep: 1,4,16.  [default: 16]",
 )
 @click.option(
     "--targets",
     type=click.Path(path_type=Path, dir_okay=False),
+    panel=_DRIVEN,
     help="Drive servers that run elsewhere: TOML with [[target]] tables (name, host, port, weight).",
 )
-@click.option("--connections", type=int, help="Simultaneous connections per VM.  [default: 20]")
 @click.option(
     "--server",
     type=click.Choice([s.value for s in Server]),
+    panel=_DRIVEN,
     help="Web server of the VMs; auto takes nginx, then apache, then builtin.  [default: auto]",
 )
 @click.option(
-    "--profile",
-    type=click.Choice(sorted(PROFILES)),
-    help="Durations: quick (under 90 s) or full (SPECweb99's own, 1 h 45 min).  [default: quick]",
+    "--base-port",
+    type=int,
+    metavar="PORT",
+    panel=_DRIVEN,
+    help="The first VM's port; the others follow.  [default: any free ports]",
 )
-@click.option("--ramp-up", type=_DURATION, help="Before each iteration, connections start over this time.")
-@click.option("--warmup", type=_DURATION, help="Unjudged time before the first iteration.")
-@click.option("--duration", type=_DURATION, help="The measured part of an iteration.")
-@click.option("--ramp-down", type=_DURATION, help="Load goes on after the measured part for this long.")
-@click.option("--iterations", type=int, help="Measured windows; the median one is the score.  [default: 3]")
+@click.option(
+    "--fileset-per-vm/--shared-fileset",
+    default=None,
+    panel=_DRIVEN,
+    help="Each VM serves a copy of its own of the file set, or all serve the same one.  [default: shared]",
+)
+@click.option(
+    "--connections", type=int, metavar="N", panel=_LOAD, help="Simultaneous connections per VM.  [default: 20]"
+)
 @click.option(
     "--bound",
     type=Parsed("bound", Bound.parse),
+    panel=_LOAD,
     help="When a request conforms: rate, rate:320k, or time:2s/4s (good/tolerable).  [default: rate:320k]",
 )
-@click.option("--line-speed", type=Parsed("rate", parse_rate_bps), help="Of each connection.  [default: 400k]")
-@click.option("--paced-reads/--no-paced-reads", default=None, help="Read replies no faster than the line.")
-@click.option("--timeout", type=_DURATION, help="Of an operation, when no byte arrives.  [default: 10s]")
 @click.option(
-    "--last-ad", type=click.Choice([p.value for p in LastAd]), help="The last_ad cookie.  [default: previous]"
+    "--line-speed",
+    type=Parsed("rate", parse_rate_bps),
+    panel=_LOAD,
+    help="Speed of the line that each connection simulates, in bit/s.  [default: 400k]",
 )
-@click.option("--fileset-per-vm/--shared-fileset", default=None, help="Each VM gets a copy of its own of the file set.")
-@click.option("--base-port", type=int, help="The first VM's port; the others follow.  [default: any free ports]")
-@click.option("--engines", type=int, help="Engine processes.  [default: one per core]")
-@click.option("--seed", type=int, help="Same seed, same operations.  [default: 1]")
-@click.option("--plan", "plan_file", type=click.Path(path_type=Path, dir_okay=False), help="Read the plan from TOML.")
-@click.option("--replay", type=click.Path(path_type=Path), help="Repeat the run of this record, from its plan.")
-@click.option("--print-plan", is_flag=True, help="Print the plan as TOML and do nothing.")
-@click.option("--out", type=click.Path(path_type=Path), help="Directory of the record.  [default: runs/<time>-spec]")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document on stdout.")
+@click.option(
+    "--paced-reads/--no-paced-reads",
+    default=None,
+    panel=_LOAD,
+    help="Read replies no faster than the line, or as fast as they come.  [default: as they come]",
+)
+@click.option(
+    "--timeout",
+    type=_DURATION,
+    panel=_LOAD,
+    help="An operation fails when no byte of its reply arrives for this long.  [default: 10s]",
+)
+@click.option(
+    "--last-ad",
+    type=click.Choice([p.value for p in LastAd]),
+    panel=_LOAD,
+    help="The last_ad in the client's cookie: that of the reply before, or any.  [default: previous]",
+)
+@click.option(
+    "--seed", type=int, metavar="N", panel=_LOAD, help="The same seed gives the same operations.  [default: 1]"
+)
+@click.option(
+    "--engines",
+    type=int,
+    metavar="N",
+    panel=_LOAD,
+    help="Engine processes that make the load.  [default: one per core]",
+)
+@click.option(
+    "--profile",
+    type=click.Choice(list(PROFILES)),
+    panel=_TIME,
+    help="All durations at once: quick (under 90 s) or full (SPECweb99's own, 1 h 50 min).  [default: quick]",
+)
+@click.option("--iterations", type=int, metavar="N", panel=_TIME, help=f"{_ITERATIONS}  [default: 3]")
+@click.option("--ramp-up", type=_DURATION, panel=_TIME, help=f"{_RAMP_UP}  {_default('ramp_up_ns')}")
+@click.option("--warmup", type=_DURATION, panel=_TIME, help=f"{_WARMUP}  {_default('warmup_ns')}")
+@click.option("--duration", type=_DURATION, panel=_TIME, help=f"{_MEASURE}  {_default('measure_ns')}")
+@click.option("--ramp-down", type=_DURATION, panel=_TIME, help=f"{_RAMP_DOWN}  {_default('ramp_down_ns')}")
+@click.option(
+    "--plan",
+    "plan_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    panel=_PLAN,
+    help="Start from the plan in a TOML file; other options change it.",
+)
+@click.option(
+    "--replay",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    panel=_PLAN,
+    help="Start from the plan of a record: repeats that run; other options change it.",
+)
+@click.option("--print-plan", is_flag=True, panel=_PLAN, help="Print the plan as TOML and run nothing.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIRECTORY",
+    panel=_RESULT,
+    help="Where the record goes.  [default: runs/<time>-spec]",
+)
+@click.option("--json", "as_json", is_flag=True, panel=_RESULT, help="Print the result as one JSON document.")
 def spec(
     vms: tuple[int, ...] | None,
     targets: Path | None,

@@ -1,0 +1,73 @@
+"""Frozen dataclasses as plain data (for JSON and TOML), and strictly back.
+
+Reading knows the types of the fields: nothing is converted, nothing unknown is passed over, and what is wrong is
+said in one line that names the place, like `phases.iterations must be a whole number, got '3'`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import typing
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from loadgen.model.errors import PlanError
+
+T = TypeVar("T")
+
+_WORDS: dict[Any, str] = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def to_plain(value: Any) -> Any:
+    """`value` as dicts, lists, texts, numbers and booleans."""
+    if isinstance(value, enum.Enum):
+        return value.value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, tuple):
+        return [to_plain(item) for item in value]
+    return value
+
+
+def from_plain(kind: type[T], data: object, where: str = "") -> T:
+    """The inverse of :func:`to_plain` for a dataclass `kind`; PlanError names the place below `where`."""
+    if not isinstance(data, dict):
+        raise PlanError(f"{where or 'the plan'} must be a table, got {data!r}")
+    types = typing.get_type_hints(kind)
+    for key in data:
+        if key not in types:
+            raise PlanError(f"unknown key {_place(where, key)}", hint=f"it may hold {_any_of(types, 'and')}")
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]  # a dataclass, by contract
+        needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if needed and field.name not in data:
+            raise PlanError(f"{_place(where, field.name)} is missing")
+    return kind(**{key: _value(types[key], item, _place(where, key)) for key, item in data.items()})
+
+
+def _value(kind: Any, data: object, where: str) -> Any:
+    if typing.get_origin(kind) is tuple:
+        if not isinstance(data, list):
+            raise PlanError(f"{where} must be a list, got {data!r}")
+        return tuple(_value(typing.get_args(kind)[0], item, f"{where}[{n}]") for n, item in enumerate(data))
+    if dataclasses.is_dataclass(kind):
+        return from_plain(typing.cast("type[Any]", kind), data, where)
+    if issubclass(kind, enum.Enum):
+        values = {member.value: member for member in kind}
+        if not isinstance(data, str) or data not in values:
+            raise PlanError(f"{where} must be {_any_of(values, 'or')}, got {data!r}")
+        return values[data]
+    if kind is float and type(data) is int:  # 1 is as good as 1.0
+        return float(data)
+    if type(data) is not kind:  # not isinstance: true is no number
+        raise PlanError(f"{where} must be {_WORDS[kind]}, got {data!r}")
+    return data
+
+
+def _place(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
+
+
+def _any_of(names: Iterable[str], joint: str) -> str:
+    *others, last = names
+    return f"{', '.join(others)} {joint} {last}" if others else last

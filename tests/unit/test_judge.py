@@ -1,0 +1,156 @@
+"""From snapshots to a result: what the coordinator makes of its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from coordinator.judge import Evidence, Intake, connection_rows, judge, judge_snapshots
+from loadgen.engine.neighbours import OtherUse
+from loadgen.measure.snapshot import Cell, Snapshot
+from loadgen.model.plan import QUICK, SpecPlan
+from loadgen.model.target import Target
+from loadgen.model.units import NS_PER_S
+from loadgen.verdict.result import Check, Verdict
+from tests.support.snapshots import cell, snapshot, tally
+from workloads.specweb99.mix import CLASS_DECK
+
+PLAN = SpecPlan(vms=2, connections=2, engines=2, phases=replace(QUICK, measure_ns=2 * NS_PER_S, iterations=2))
+TARGETS = tuple(Target(name=f"vm{i}", host="127.0.0.1", port=9000 + i) for i in range(2))
+SYSCTLS = {"net.ipv4.ip_local_port_range": "32768\t60999", "net.ipv4.tcp_tw_reuse": "2"}
+
+
+def in_the_mix(ok: int) -> Cell:
+    """`ok` operations of the static group with the classes as they should be."""
+    made = cell(ok, late_ms=0)
+    made.counts[:] = 0
+    made.counts[:, 0, 0] = [ok * share // sum(CLASS_DECK) for share in CLASS_DECK]
+    return made
+
+
+def snapshots(slow: frozenset[int] = frozenset()) -> list[Snapshot]:
+    """Two windows of two intervals each; engine i plays connections i and i + 2 (one of each VM)."""
+    return [
+        snapshot(
+            f"local/{engine}",
+            interval,
+            {(interval // 2, 0): in_the_mix(100), (interval // 2, 1): in_the_mix(100)},
+            tuple(
+                tally(interval // 2, connection, kbit_per_s=300 if connection in slow else 390)
+                for connection in (engine, engine + 2)
+            ),
+        )
+        for interval in range(4)
+        for engine in range(2)
+    ]
+
+
+def evidence(given: Sequence[Snapshot]) -> Evidence:
+    intake = Intake.of(["local/0", "local/1"])
+    for one in given:
+        intake.receive(one)
+    return Evidence(
+        plan=PLAN,
+        targets=TARGETS,
+        intake=intake,
+        measured_ns={0: 2 * NS_PER_S, 1: 2 * NS_PER_S},
+        complete=frozenset({0, 1}),
+        interrupted=False,
+        lost={},
+        log_checks={i: Check(name="POST log", value=0, limit=0, ok=True) for i in range(2)},
+        sysctls=SYSCTLS,
+    )
+
+
+def test_a_good_run_conforms_in_every_iteration() -> None:
+    result = judge(evidence(snapshots()))
+    assert result.verdict is Verdict.CONFORMING, result.reasons
+    assert (result.conforming_connections, result.requested_connections) == (4, 4)
+    assert [one.conforming for one in result.iterations] == [4, 4]
+    assert [target.requested for target in result.targets] == [2, 2]
+    assert {check.name for check in result.trust.checks} >= {"send lateness", "ephemeral ports", "open files"}
+
+
+def test_a_slow_connection_is_found_at_its_target_and_in_the_rows() -> None:
+    found = evidence(snapshots(slow=frozenset({2, 3})))
+    result = judge(found)
+    assert result.verdict is Verdict.NOT_CONFORMING
+    assert [target.conforming for target in result.targets] == [2, 0]
+    rows = connection_rows(found)
+    assert len(rows) == 8
+    assert rows["state"].tolist() == [0, 0, 1, 1] * 2
+    assert rows["target"].tolist() == [0, 0, 1, 1] * 2
+    assert rows["kbit_per_s"][2] == pytest.approx(300, rel=0.01)
+
+
+def test_a_server_whose_log_is_wrong_does_not_conform() -> None:
+    wrong = {1: Check(name="POST log", value=1, limit=0, ok=False, detail="vm1: record 3 has number 1")}
+    result = judge(replace(evidence(snapshots()), log_checks=wrong))
+    assert result.verdict is Verdict.NOT_CONFORMING
+    assert any("record 3" in reason for reason in result.reasons)
+
+
+def test_strangers_on_the_cores_make_it_invalid() -> None:
+    busy = OtherUse(used_ns=9 * NS_PER_S, wall_ns=10 * NS_PER_S, cores=1, most="hog (pid 7)")
+    quiet = replace(busy, used_ns=NS_PER_S)
+    assert judge(replace(evidence(snapshots()), neighbours=[quiet])).verdict is Verdict.CONFORMING
+    result = judge(replace(evidence(snapshots()), neighbours=[quiet, busy]))
+    assert result.verdict is Verdict.INVALID
+    assert "hog (pid 7)" in result.reasons[0]
+
+
+def test_a_lost_worker_degrades_and_its_share_is_named() -> None:
+    only = [one for one in snapshots() if one.worker == "local/0" or one.interval == 0]
+    result = judge(replace(evidence(only), lost={"local/1": "killed by signal 9"}))
+    assert result.verdict is Verdict.DEGRADED
+    assert "local/1 (killed by signal 9)" in result.reasons[0]
+    assert "2 of 4 connections" in result.reasons[0]
+
+
+def test_an_interrupted_run_shows_what_was_measured() -> None:
+    cut = replace(
+        evidence(snapshots()), interrupted=True, complete=frozenset({0}), measured_ns={0: 2 * NS_PER_S, 1: NS_PER_S}
+    )
+    result = judge(cut)
+    assert result.verdict is Verdict.INTERRUPTED
+    assert [one.complete for one in result.iterations] == [True, False]
+    assert result.median == 0
+
+
+def test_nothing_measured_is_no_crash() -> None:
+    result = judge(replace(evidence([]), measured_ns={}, complete=frozenset(), interrupted=True))
+    assert result.verdict is Verdict.INTERRUPTED
+    assert result.iterations == ()
+
+
+def test_snapshots_alone_give_the_same_numbers() -> None:
+    whole = judge(evidence(snapshots(slow=frozenset({3}))))
+    cut = judge_snapshots(PLAN, TARGETS, snapshots(slow=frozenset({3})), sysctls=SYSCTLS)
+    assert cut.verdict is Verdict.INTERRUPTED
+    assert [one.conforming for one in cut.iterations] == [one.conforming for one in whole.iterations]
+    assert [one.complete for one in cut.iterations] == [True, False]
+    assert cut.iterations[1].measured_s == whole.iterations[1].measured_s == 2
+
+
+def test_snapshots_before_the_first_window_are_no_result() -> None:
+    early = [snapshot("local/0", 0, {(-1, 0): cell(5)}, (tally(-1, 0),))]
+    assert judge_snapshots(PLAN, TARGETS, early, sysctls={}).iterations == ()
+    assert judge_snapshots(PLAN, (), [], sysctls={}).iterations == ()
+
+
+@pytest.mark.parametrize(
+    ("reuse", "host", "ok"), [("0", "127.0.0.1", False), ("2", "127.0.0.1", True), ("2", "192.0.2.1", False)]
+)
+def test_ports_are_counted_for_as_long_as_the_kernel_keeps_them(reuse: str, host: str, ok: bool) -> None:
+    """Five ports, four connects in all: within 60 s they are too many for four, within 1 s not."""
+    found = evidence(snapshots())
+    targets = tuple(replace(target, host=host) for target in TARGETS)
+    sysctls = {"net.ipv4.ip_local_port_range": "1000 1004", "net.ipv4.tcp_tw_reuse": reuse}
+    result = judge(replace(found, targets=targets, sysctls=sysctls))
+    (check,) = [check for check in result.trust.checks if check.name == "ephemeral ports"]
+    assert check.ok is ok
+    assert check.value == (2 if ok else 8)
+    assert np.isclose(check.limit, 5)
