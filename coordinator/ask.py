@@ -37,8 +37,9 @@ async def ask_all(targets: Sequence[Target], path: str) -> list[Answer]:
                 except TimeoutError:
                     return Answer(b"", "no answer in time")
                 except aiohttp.ClientConnectorError as error:
-                    number = error.os_error.errno
-                    return Answer(b"", os.strerror(number).lower() if number else str(error.os_error))
+                    number = error.os_error.errno or 0
+                    why = os.strerror(number) if number > 0 else error.os_error.strerror  # below 0: of the resolver
+                    return Answer(b"", (why or str(error.os_error)).lower())
                 except (aiohttp.ClientError, OSError, ValueError) as error:
                     return Answer(b"", str(error) or type(error).__name__)
 

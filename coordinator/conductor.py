@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from coordinator.fleet.api import Fleet, Start, Stop
+from coordinator.fleet.api import Dismiss, Fleet, Start, Stop
 from coordinator.judge import Intake
 from coordinator.run import (
     Audit,
@@ -36,6 +36,7 @@ from loadgen.model.units import NS_PER_MS, NS_PER_S
 
 _LEAD_NS = 250 * NS_PER_MS  # between the order to start and the start: every engine has it by then
 _GRACE_S = 3.0  # how long after its end a segment's last words may take
+_GRACE_STEPS = 6
 _REFRESH_S = 0.5
 
 
@@ -120,6 +121,7 @@ class Conductor:
         if worker not in self.run.lost:
             ledger = self.intake.ledger
             ledger.lost(worker, ledger.reported_through(worker) + 1)
+            self._spawn(self._fleet.command(Dismiss(worker)))
         self._do(self.run.handle(Lost(worker, why)))
 
     def _do(self, effects: list[Effect]) -> None:
@@ -157,7 +159,9 @@ class Conductor:
 
     async def _expect_the_end(self, iteration: int, wait_ns: int) -> None:
         """A worker that does not announce the end of a segment in time is lost: nobody may wait for ever."""
-        await asyncio.sleep(max(0, wait_ns) / NS_PER_S + _GRACE_S)
+        await asyncio.sleep(max(0, wait_ns) / NS_PER_S)
+        for _ in range(_GRACE_STEPS):  # when it is us who were frozen, that costs one step, and then we hear them
+            await asyncio.sleep(_GRACE_S / _GRACE_STEPS)
         if self.run.state in (State.PLAYING, State.STOPPING) and self.run.iteration == iteration:
             for worker in sorted(self.run.playing):
                 self._inbox.put_nowait(EngineLost(worker, "it is silent"))

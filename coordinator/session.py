@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from coordinator.output import printing, stderr_console
 from coordinator.record.document import Header, finished, sweep_document
 from coordinator.record.environment import collect
 from coordinator.record.sweep import Sweep, SweepPoint
@@ -62,9 +64,9 @@ def run_session(session: Session) -> int:
 
 
 async def _run(session: Session) -> int:
-    err = Console(stderr=True)
+    err = stderr_console()
     directory = session.out or default_directory(datetime.now())
-    with fileset_progress(err) as progress:
+    with _Interrupts() as interrupts, fileset_progress(err) as progress:
         around = Surroundings(
             command_line=session.command_line,
             cache=cache_directory(),
@@ -73,18 +75,23 @@ async def _run(session: Session) -> int:
             view=open_view(err),
         )
         if session.sweep:
-            return await _sweep(session, directory, around)
-        header, result = await _interruptible(SpecRun(session.plan, directory, around))
-    if session.as_json:
-        _print_json(finished(header, result, finished_at=_now()))
-    else:
-        print_report(Console(), result, header, record=directory)
-    return int(result.exit_code)
+            return await _sweep(session, directory, around, interrupts)
+        header, result = await interrupts.during(SpecRun(session.plan, directory, around))
+        with printing():
+            if session.as_json:
+                _print_json(finished(header, result, finished_at=_now()))
+            else:
+                print_report(Console(), result, header, record=directory)
+        return int(result.exit_code)
 
 
-async def _sweep(session: Session, directory: Path, around: Surroundings) -> int:
-    """One run after the other, each with a record of its own below the sweep's."""
+async def _sweep(session: Session, directory: Path, around: Surroundings, interrupts: _Interrupts) -> int:
+    """One run after the other, each with a record of its own below the sweep's.
+
+    Raises what kept a point from being begun, once the points before it are printed.
+    """
     done: list[tuple[Header, SweepPoint]] = []
+    failed: LoadgenError | None = None
     first = dataclasses.replace(session.plan, vms=session.sweep[0])
     whole = Header(started_at=_now(), plan=first, targets=(), environment=collect(command_line=session.command_line))
     with RecordWriter(directory, sweep_document(whole, session.sweep, done)) as writer:
@@ -92,42 +99,76 @@ async def _sweep(session: Session, directory: Path, around: Surroundings) -> int
             around.say(f"— {count} VMs ({len(done) + 1} of {len(session.sweep)}) —")
             plan = dataclasses.replace(session.plan, vms=count)
             name = f"vms-{count}"
-            header, result = await _interruptible(SpecRun(plan, directory / name, around))
+            try:
+                header, result = await interrupts.during(SpecRun(plan, directory / name, around))
+            except LoadgenError as error:
+                if not done:
+                    raise
+                failed = error
+                break
             done.append((header, SweepPoint(count, result, name)))
             whole = dataclasses.replace(whole, environment=header.environment)
             writer.rewrite(sweep_document(whole, session.sweep, done))
             if result.verdict is Verdict.INTERRUPTED:
                 break
-        document = sweep_document(whole, session.sweep, done, finished_at=_now())
+        document = sweep_document(whole, session.sweep, done, finished_at="" if failed else _now())
         writer.rewrite(document)
         for problem in writer.problems:
             around.say(problem)
     sweep = Sweep(tuple(point for _, point in done))
-    if session.as_json:
-        _print_json(document)
-    else:
-        print_sweep(Console(), sweep, whole, record=directory)
+    with printing():
+        if session.as_json:
+            _print_json(document)
+        else:
+            cut = f"{len(done)} of {len(session.sweep)} points were measured" if failed else ""
+            print_sweep(Console(), sweep, whole, record=directory, cut=cut)
+    if failed:
+        raise failed
     return int(sweep.exit_code)
 
 
-async def _interruptible(run: SpecRun) -> tuple[Header, RunResult]:
-    """The run; the first Ctrl-C (or SIGTERM) stops its traffic, and before there is any, the run itself."""
-    loop = asyncio.get_running_loop()
-    task = asyncio.ensure_future(run.run())
+class _Interrupts:
+    """Ctrl-C (or SIGTERM, SIGHUP): the first stops a run's traffic, and before there is any, the run itself.
 
-    def stop() -> None:
-        if not run.interrupt():
-            task.cancel()
+    They are caught for as long as the context lasts, between the points of a sweep too.
+    """
 
-    for number in _STOP_SIGNALS:
-        loop.add_signal_handler(number, stop)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        raise NothingMeasuredError("interrupted before there was any traffic; nothing was measured") from None
-    finally:
-        for number in _STOP_SIGNALS:
-            loop.remove_signal_handler(number)
+    def __init__(self) -> None:
+        self._came = False
+        self._run: SpecRun | None = None
+        self._task: asyncio.Task[tuple[Header, RunResult]] | None = None
+        # What is ignored stays so: nohup means it.
+        self._numbers = [number for number in _STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+
+    def __enter__(self) -> Self:
+        for number in self._numbers:
+            asyncio.get_running_loop().add_signal_handler(number, self._stop)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number in self._numbers:
+            asyncio.get_running_loop().remove_signal_handler(number)
+
+    def _stop(self) -> None:
+        self._came = True
+        if self._run is not None and self._task is not None and not self._run.interrupt():
+            self._task.cancel()
+
+    async def during(self, run: SpecRun) -> tuple[Header, RunResult]:
+        """The run, stopped when a signal comes.  Raises NothingMeasuredError when that was too early."""
+        if self._came:
+            raise _nothing_measured()
+        self._run, self._task = run, asyncio.ensure_future(run.run())
+        try:
+            return await self._task
+        except asyncio.CancelledError:
+            raise _nothing_measured() from None
+        finally:
+            self._run = self._task = None
+
+
+def _nothing_measured() -> NothingMeasuredError:
+    return NothingMeasuredError("interrupted before there was any traffic; nothing was measured")
 
 
 def _print_json(document: dict[str, object]) -> None:

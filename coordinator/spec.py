@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -108,7 +110,7 @@ class SpecRun:
             self.around.say(f"copying the file set for each of {self.plan.vms} VMs")
             homes = [self.around.cache / "per-vm" / f"vm{i + 1}" for i in range(self.plan.vms)]
             for home in homes:
-                await asyncio.to_thread(fileset.copy, shared, home)
+                await _while_wanted(functools.partial(fileset.copy, shared, home), lambda done, total: None)
             docroots = homes
         self.around.say(f"starting {self.plan.vms} VMs: {server.kind.value} {server.version}")
         vms = await stack.enter_async_context(
@@ -132,7 +134,7 @@ class SpecRun:
     async def _file_set(self, root: Path) -> fileset.FileSet:
         count = urls.directories(self.plan)
         self.around.say(f"file set: {count} directories, {count * files.DIRECTORY_BYTES / 1e6:.0f} MB, in {root}")
-        return await asyncio.to_thread(fileset.ensure, root, count, self.around.progress)
+        return await _while_wanted(functools.partial(fileset.ensure, root, count), self.around.progress)
 
     async def _probe(self, targets: Sequence[Target]) -> None:
         """Given servers must be there and have the file set; some may be missing, not all."""
@@ -210,6 +212,23 @@ class SpecRun:
         plan = self.plan
         server = header.environment.server.get("kind", "")
         return f"loadgen spec · {plan.vms} VMs × {plan.connections} connections · {server} · seed {plan.seed}"
+
+
+async def _while_wanted(
+    make: Callable[[fileset.Progress], fileset.FileSet], progress: fileset.Progress
+) -> fileset.FileSet:
+    """Make a file set in a thread.  Cancelled, it stops at the next directory: nobody waits for the others."""
+    unwanted = threading.Event()
+
+    def told(done: int, total: int) -> None:
+        if unwanted.is_set():
+            raise InterruptedError
+        progress(done, total)
+
+    try:
+        return await asyncio.to_thread(make, told)
+    finally:
+        unwanted.set()
 
 
 def assignments(

@@ -18,7 +18,7 @@ from loadgen.engine import frames
 from loadgen.engine.api import Assignment, Segment
 from loadgen.engine.process import assignment_message, start_message
 from loadgen.measure.snapshot import Snapshot
-from loadgen.model.errors import FleetError
+from loadgen.model.errors import FleetError, TargetError
 
 _START_TIMEOUT_S = 20.0
 _PREPARE_TIMEOUT_S = 60.0
@@ -76,16 +76,21 @@ class Agent:
     async def open(self) -> list[int]:
         """Start the processes; their pids.  Raises FleetError when one does not come up."""
         for worker in self._workers:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",  # whatever lies in the user's directory is not ours to import
-                "-m",
-                "loadgen.engine",
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                start_new_session=True,
-            )
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-P",  # whatever lies in the user's directory is not ours to import
+                    "-m",
+                    "loadgen.engine",
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=asyncio.subprocess.PIPE,
+                    start_new_session=True,
+                )
+            except OSError as error:  # no descriptors, processes or memory left
+                raise FleetError(
+                    f"engine {worker} cannot be started: {error.strerror}", hint="fewer engines"
+                ) from error
             engine = _Engine(worker, process)
             self._engines.append(engine)
             self._tasks.append(asyncio.create_task(self._read(engine)))
@@ -111,6 +116,14 @@ class Agent:
         """Stop all traffic now."""
         self._broadcast(frames.encode({"do": "stop"}))
 
+    def dismiss(self, worker: str) -> None:
+        """Kill one engine; nothing more is said of it."""
+        for engine in self._engines:
+            if engine.worker == worker and not engine.lost:
+                engine.lost = True
+                with contextlib.suppress(ProcessLookupError):
+                    engine.process.kill()
+
     async def close(self) -> None:
         """End the processes.  Idempotent."""
         self._closing = True
@@ -131,11 +144,13 @@ class Agent:
             engine.send(frame)
 
     async def _all(self, futures: Sequence[asyncio.Future[Any]], timeout_s: float, what: str) -> None:
-        try:
-            await asyncio.wait_for(asyncio.gather(*futures), timeout_s)
-        except TimeoutError:
-            late = [e.worker for e, future in zip(self._engines, futures, strict=True) if not future.done()]
-            raise FleetError(f"engines did not {what} within {timeout_s:.0f} s: {', '.join(late)}") from None
+        # Not gather: when its time is over it cancels them all, and then nobody knows who was late.
+        done, pending = await asyncio.wait(futures, timeout=timeout_s, return_when=asyncio.FIRST_EXCEPTION)
+        for future in done:
+            future.result()
+        if pending:
+            late = [e.worker for e, future in zip(self._engines, futures, strict=True) if future in pending]
+            raise FleetError(f"engines did not {what} within {timeout_s:g} s: {', '.join(late)}")
 
     async def _read(self, engine: _Engine) -> None:
         assert engine.process.stdout is not None
@@ -148,8 +163,8 @@ class Agent:
             with contextlib.suppress(ProcessLookupError):
                 engine.process.kill()
         code = await engine.process.wait()
-        engine.lost = True
-        if self._closing:
+        dismissed, engine.lost = engine.lost, True
+        if self._closing or dismissed:
             return
         await asyncio.sleep(0.05)  # its last words come on another pipe
         last = f"; its last words: {engine.stderr[-1]}" if engine.stderr else ""
@@ -173,7 +188,8 @@ class Agent:
             case "prepared":
                 engine.prepared.set_result(None)
             case "failed":
-                engine.prepared.set_exception(FleetError(message["message"], hint=message["hint"]))
+                fault = TargetError if message["whose"] == "target" else FleetError
+                engine.prepared.set_exception(fault(message["message"], hint=message["hint"]))
             case "snapshot":
                 self._on_event(Snapshot.from_wire(message["snapshot"]))
             case "ended":

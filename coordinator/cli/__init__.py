@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import signal
 import sys
 import traceback
@@ -15,6 +15,7 @@ from coordinator.cli.fileset import fileset
 from coordinator.cli.serve import serve
 from coordinator.cli.show import show
 from coordinator.cli.spec import spec
+from coordinator.output import abandon_stdout, open_missing_streams, printing
 from loadgen import __version__
 from loadgen.model.errors import ExitCode, LoadgenError
 
@@ -52,15 +53,18 @@ def completion(shell: str) -> None:
 
     kind = get_completion_class(shell)
     assert kind is not None
-    click.echo(kind(app, {}, "loadgen", "_LOADGEN_COMPLETE").source())
+    with printing():
+        click.echo(kind(app, {}, "loadgen", "_LOADGEN_COMPLETE").source())
 
 
 def _complain(message: str, hint: str = "") -> None:
-    sys.stderr.write(f"loadgen: {message}\n" + (f"hint: {hint}\n" if hint else ""))
+    with contextlib.suppress(OSError, AttributeError):  # stderr may be gone, or None
+        sys.stderr.write(f"loadgen: {message}\n" + (f"hint: {hint}\n" if hint else ""))
 
 
 def main() -> int:
     """Run the command line; the exit code (loadgen.model.errors.ExitCode)."""
+    open_missing_streams()
     try:
         code = app.main(prog_name="loadgen", standalone_mode=False)
     except Exit as error:
@@ -75,8 +79,8 @@ def main() -> int:
     except LoadgenError as error:
         _complain(error.message, error.hint)
         return int(error.exit_code)
-    except BrokenPipeError:  # whoever read our output has gone: say nothing more, also not at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (BrokenPipeError, SystemExit):  # whoever read our output has gone (SystemExit: click and rich say it so)
+        abandon_stdout()
         return 128 + signal.SIGPIPE
     except Exception:  # noqa: BLE001 - the last line of defence, and it says so
         traceback.print_exc()

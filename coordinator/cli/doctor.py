@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from coordinator.output import printing
 from deploy.doctor import Level, diagnose
 from deploy.facts import gather
 from deploy.servers.catalog import find_all
@@ -15,8 +16,12 @@ _MARKS = {Level.OK: ("ok", "green"), Level.WARNING: ("warning", "yellow"), Level
 
 
 @click.command()
-@click.option("--vms", type=click.IntRange(1), default=16, show_default=True, help="Web servers to expect.")
-@click.option("--connections", type=click.IntRange(1), default=20, show_default=True, help="Connections per VM.")
+@click.option(
+    "--vms", type=click.IntRange(1), metavar="N", default=16, show_default=True, help="Web servers to expect."
+)
+@click.option(
+    "--connections", type=click.IntRange(1), metavar="N", default=20, show_default=True, help="Connections per VM."
+)
 def doctor(vms: int, connections: int) -> int:
     """Check this machine's limits (files, ports, TCP settings, servers found) and say what to change.
 
@@ -36,6 +41,7 @@ def doctor(vms: int, connections: int) -> int:
         if item.command:
             text.append(f"\n$ {item.command}", "bold")
         table.add_row(Text(mark, style), item.topic, text)
-    console.print(f"{vms} VMs with {connections} connections each, the load made on this machine too:")
-    console.print(table)
+    with printing():
+        console.print(f"{vms} VMs with {connections} connections each, the load made on this machine too:")
+        console.print(table)
     return int(any(item.level is Level.PROBLEM for item in advice))

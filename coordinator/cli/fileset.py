@@ -14,8 +14,16 @@ from workloads.specweb99 import fileset as store
 
 
 @click.command()
-@click.option("--connections", type=click.IntRange(1), default=20, show_default=True, help="Connections of one VM.")
-@click.option("--dir", "root", type=click.Path(path_type=Path), help="Document root.  [default: the user's cache]")
+@click.option(
+    "--connections", type=click.IntRange(1), metavar="N", default=20, show_default=True, help="Connections of one VM."
+)
+@click.option(
+    "--dir",
+    "root",
+    type=click.Path(path_type=Path),
+    metavar="DIRECTORY",
+    help="Document root.  [default: the user's cache]",
+)
 @click.option("--verify", is_flag=True, help="Compare every byte instead of making what is missing.")
 def fileset(connections: int, root: Path | None, verify: bool) -> int:
     """Make the SPECweb99-style file set for so many connections (its size grows with them)."""

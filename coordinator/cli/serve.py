@@ -18,17 +18,31 @@ from workloads.specweb99 import fileset as store
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(0, 65535), required=True, help="Port to listen on; 0 takes any free one.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    required=True,
+    help="Port to listen on; 0 takes any free one.",
+)
+@click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--server",
     type=click.Choice([s.value for s in Server]),
     default=Server.BUILTIN.value,
     show_default=True,
-    help="Which web server.",
+    help="Which web server; auto takes nginx, then apache, then builtin.",
 )
-@click.option("--connections", type=click.IntRange(1), default=20, show_default=True, help="Connections to expect.")
-@click.option("--dir", "root", type=click.Path(path_type=Path), help="Document root.  [default: the user's cache]")
+@click.option(
+    "--connections", type=click.IntRange(1), metavar="N", default=20, show_default=True, help="Connections to expect."
+)
+@click.option(
+    "--dir",
+    "root",
+    type=click.Path(path_type=Path),
+    metavar="DIRECTORY",
+    help="Document root.  [default: the user's cache]",
+)
 def serve(port: int, host: str, server: str, connections: int, root: Path | None) -> int:
     """Run one SPECweb99-style web server in the foreground until Ctrl-C, with its file set made first.
 

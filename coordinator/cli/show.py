@@ -11,8 +11,9 @@ import rich_click as click
 from rich.console import Console
 
 from coordinator.judge import judge_snapshots
+from coordinator.output import printing
 from coordinator.record.document import RecordError
-from coordinator.record.reader import load, recover
+from coordinator.record.reader import Record, load, recover
 from coordinator.view.chart import print_sweep
 from coordinator.view.report import print_report
 
@@ -26,10 +27,15 @@ def show(record: Path, as_json: bool) -> int:
     Always exits with 0 when the record can be shown.
     """
     found = load(record)
-    if as_json:
-        sys.stdout.write(json.dumps(found.document, indent=2, ensure_ascii=False) + "\n")
-        return 0
-    console = Console()
+    with printing():
+        if as_json:
+            sys.stdout.write(json.dumps(found.document, indent=2, ensure_ascii=False) + "\n")
+        else:
+            _show(found, Console())
+    return 0
+
+
+def _show(found: Record, console: Console) -> None:
     if found.sweep is not None:
         cut = "" if found.finished else "the sweep did not write its end"
         print_sweep(console, found.sweep, found.header, record=found.path, cut=cut)
@@ -43,4 +49,3 @@ def show(record: Path, as_json: bool) -> int:
     else:
         result, cut = recover(found, functools.partial(judge_snapshots, sysctls=found.header.environment.sysctls))
         print_report(console, result, found.header, record=found.path, cut=cut)
-    return 0

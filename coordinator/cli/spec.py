@@ -13,6 +13,7 @@ import rich_click as click
 import tomli_w
 
 from coordinator.cli.options import Parsed, parse_counts
+from coordinator.output import printing
 from coordinator.record.reader import load
 from coordinator.session import Session, run_session
 from deploy.inventory import load as load_targets
@@ -25,11 +26,6 @@ T = TypeVar("T", Phases, SpecPlan)
 _DURATION = Parsed("duration", parse_duration_ns)
 _DRIVEN, _LOAD, _TIME = "What is driven", "Load, and when it is served well enough", "Time"
 _PLAN, _RESULT = "Plan", "Result"
-_ITERATIONS = "Measured windows; the median one is the score."
-_RAMP_UP = "Before each iteration, connections start over this time."
-_WARMUP = "Load that is not judged, before the first iteration only."
-_MEASURE = "The measured window of an iteration."
-_RAMP_DOWN = "Load goes on for this long after the window."
 
 
 def _default(name: str) -> str:
@@ -41,7 +37,7 @@ def _default(name: str) -> str:
 @click.command()
 @click.option(
     "--vms",
-    type=Parsed("n[,n...]", parse_counts),
+    type=Parsed("counts", parse_counts),
     metavar="N,N,...",
     panel=_DRIVEN,
     help="Web servers to start, one per VM, each on its own port. A list runs a sweep: 1,4,16.  [default: 16]",
@@ -120,11 +116,34 @@ def _default(name: str) -> str:
     panel=_TIME,
     help="All durations at once: quick (under 90 s) or full (SPECweb99's own, 1 h 50 min).  [default: quick]",
 )
-@click.option("--iterations", type=int, metavar="N", panel=_TIME, help=f"{_ITERATIONS}  [default: 3]")
-@click.option("--ramp-up", type=_DURATION, panel=_TIME, help=f"{_RAMP_UP}  {_default('ramp_up_ns')}")
-@click.option("--warmup", type=_DURATION, panel=_TIME, help=f"{_WARMUP}  {_default('warmup_ns')}")
-@click.option("--duration", type=_DURATION, panel=_TIME, help=f"{_MEASURE}  {_default('measure_ns')}")
-@click.option("--ramp-down", type=_DURATION, panel=_TIME, help=f"{_RAMP_DOWN}  {_default('ramp_down_ns')}")
+@click.option(
+    "--iterations",
+    type=int,
+    metavar="N",
+    panel=_TIME,
+    help="Measured windows; the median one is the score.  [default: 3]",
+)
+@click.option(
+    "--ramp-up",
+    type=_DURATION,
+    panel=_TIME,
+    help=f"Before each iteration, connections start over this time.  {_default('ramp_up_ns')}",
+)
+@click.option(
+    "--warmup",
+    type=_DURATION,
+    panel=_TIME,
+    help=f"Load that is not judged, before the first iteration only.  {_default('warmup_ns')}",
+)
+@click.option(
+    "--duration", type=_DURATION, panel=_TIME, help=f"The measured window of an iteration.  {_default('measure_ns')}"
+)
+@click.option(
+    "--ramp-down",
+    type=_DURATION,
+    panel=_TIME,
+    help=f"Load goes on for this long after the window.  {_default('ramp_down_ns')}",
+)
 @click.option(
     "--plan",
     "plan_file",
@@ -164,36 +183,53 @@ def spec(
     counts the connections that keep at least 320 kbit/s with at most 1 % errors. Results are
     "SPECweb99-style": never a SPEC score.
     """
-    plan = _plan(_base(plan_file, replay), vms, targets, given, fresh=not (plan_file or replay))
-    if print_plan:
-        sys.stdout.write(tomli_w.dumps(plan.to_dict()))
-        return 0
+    if targets and vms:
+        raise PlanError("--vms and --targets are both given", hint="--targets says itself how many servers there are")
+    base, engines_settled = _base(plan_file, replay)
+    plan = _plan(base, vms, targets, given, engines_settled=engines_settled)
     sweep = vms if vms is not None and len(vms) > 1 else ()
+    if print_plan:
+        with printing():
+            if sweep:
+                sys.stdout.write(
+                    f"# The last point of the sweep. To repeat all of it, add --vms {','.join(map(str, sweep))}\n"
+                )
+            sys.stdout.write(tomli_w.dumps(plan.to_dict()))
+        return 0
     return run_session(Session(plan=plan, sweep=sweep, out=out, as_json=as_json, command_line=tuple(sys.argv)))
 
 
-def _base(plan_file: Path | None, replay: Path | None) -> SpecPlan:
-    """The plan that options change."""
+def _base(plan_file: Path | None, replay: Path | None) -> tuple[SpecPlan, bool]:
+    """The plan that options change, and whether it says itself how many engines there are."""
     if plan_file and replay:
         raise PlanError("--plan and --replay are both given", hint="give one of them")
     if replay:
-        return load(replay).header.plan
+        record = load(replay)
+        if record.is_sweep:
+            raise PlanError(f"{replay} is a sweep of several runs", hint=f"replay one of them, like {replay}/vms-N")
+        return record.header.plan, True
     if plan_file:
+        data = _read(plan_file)
         try:
-            return SpecPlan.from_dict(tomllib.loads(plan_file.read_text()))
-        except OSError as error:
-            raise PlanError(f"the plan {plan_file} cannot be read: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise PlanError(f"{plan_file} is not TOML: {error}") from error
-    return SpecPlan()
+            return SpecPlan.from_dict(data), "engines" in data
+        except PlanError as error:
+            raise PlanError(f"{plan_file}: {error.message}", hint=error.hint) from error
+    return SpecPlan(), False
+
+
+def _read(plan_file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(plan_file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PlanError(f"the plan {plan_file} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PlanError(f"{plan_file} is not TOML: {error}") from error
 
 
 def _plan(
-    base: SpecPlan, vms: tuple[int, ...] | None, targets: Path | None, given: dict[str, Any], *, fresh: bool
+    base: SpecPlan, vms: tuple[int, ...] | None, targets: Path | None, given: dict[str, Any], *, engines_settled: bool
 ) -> SpecPlan:
-    """`base` with what was given on the command line."""
-    if targets and vms:
-        raise PlanError("--vms and --targets are both given", hint="--targets says itself how many servers there are")
+    """`base` with what was given on the command line; of a sweep, the last point."""
     phases = base.phases if given["profile"] is None else PROFILES[given["profile"]]
     phases = _replace(
         phases,
@@ -207,8 +243,9 @@ def _plan(
     count = len(found) if found else vms[-1] if vms else base.vms
     connections = base.connections if given["connections"] is None else given["connections"]
     engines = given["engines"]
-    if engines is None and fresh:
-        engines = max(1, min(len(os.sched_getaffinity(0)), count * connections))
+    if engines is None and not engines_settled:
+        fewest = vms[0] if vms else count  # one plan for all points of a sweep
+        engines = max(1, min(len(os.sched_getaffinity(0)), fewest * connections))
     return _replace(
         base,
         vms=count,

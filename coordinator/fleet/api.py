@@ -29,7 +29,14 @@ class Stop:
     """Stop all traffic now."""
 
 
-Command = Prepare | Start | Stop
+@dataclass(frozen=True, slots=True)
+class Dismiss:
+    """End a worker that was given up: should it come to itself again, it must not play."""
+
+    worker: str
+
+
+Command = Prepare | Start | Stop | Dismiss
 
 
 class Fleet(Protocol):
@@ -43,7 +50,10 @@ class Fleet(Protocol):
         """Reach every worker.  Raises FleetError naming the one that isn't there."""
 
     async def command(self, command: Command) -> None:
-        """Carry a command to every worker.  Raises FleetError with the reason when one refuses."""
+        """Carry a command to every worker.
+
+        Raises FleetError with the reason when one refuses, TargetError when it can't find a target.
+        """
 
     async def event(self) -> AgentEvent:
         """The next thing that happened, in order for each worker."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from coordinator.fleet.api import Command, Prepare, Start, Stop
+from coordinator.fleet.api import Command, Dismiss, Prepare, Start, Stop
 from loadgen.agent import Agent, AgentEvent
 from loadgen.engine.api import LEASE_NS
 
@@ -41,6 +41,8 @@ class LocalFleet:
                 self._agent.start(segment)
             case Stop():
                 self._agent.stop()
+            case Dismiss(worker):
+                self._agent.dismiss(worker)
 
     async def event(self) -> AgentEvent:
         """The next event."""

@@ -63,9 +63,9 @@ def sweep_report(
         Text(),
         _Bars("Conforming connections of a VM, mean", tuple(map(_per_vm, sweep.points))),
         Text(),
-        verdict_line(sweep.verdict),
-        bullets("-", sweep.reasons),
     ]
+    # A sweep that was cut has no verdict: that of its finished points is not the answer to what was asked.
+    parts += [bullets("-", sweep.reasons)] if cut else [verdict_line(sweep.verdict), bullets("-", sweep.reasons)]
     parts += where(record)
     return Group(*parts)
 

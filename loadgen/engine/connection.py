@@ -98,6 +98,7 @@ class Connection:
             self._begin(now_ns)
         elif self._doing == Doing.PAUSED:
             self._doing = Doing.READING
+            self._progress_ns = now_ns  # that nothing came meanwhile was our doing
             self._player.loop.add_reader(self._fd, self._on_readable)
 
     def expire(self, now_ns: int, timeout_ns: int) -> None:
@@ -213,8 +214,11 @@ class Connection:
             self._finish(now_ns)
         elif result != MORE:
             outcome = Outcome(result)
-            self._fail(now_ns, self._check.verdict() if outcome is Outcome.BAD_LENGTH else outcome)
-        elif player.paced_reads:
+            if outcome is Outcome.BAD_LENGTH:  # the body is hopeless
+                wanted = self._reader.status == player.statuses[self._row]
+                outcome = self._check.verdict() if wanted else Outcome.BAD_STATUS
+            self._fail(now_ns, outcome)
+        elif player.paced_reads and not self._out:
             self._pause_if_ahead(now_ns)
 
     def _pause_if_ahead(self, now_ns: int) -> None:
@@ -241,7 +245,8 @@ class Connection:
                 if cookie and reader.set_cookie() != cookie:
                     outcome = Outcome.BAD_COOKIE
         self._record(now_ns, outcome)
-        if not reader.reusable or player.flags[row] & CLOSE_AFTER:
+        # With part of the request still here (the reply came early), what is sent next would end that one.
+        if not reader.reusable or self._out or player.flags[row] & CLOSE_AFTER:
             self._close()
         if outcome is Outcome.OK:
             due_ns = max(now_ns, self._due_ns + self._received * player.ns_per_byte)

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from loadgen.model.units import NS_PER_MS, NS_PER_S
 _BUFFER_BYTES = 262_144
 _RECORDS = 65_536
 _PULSE_S = 0.1  # how often the lease and time-outs are looked at
+_TRY_S = 1.0  # how long one of several addresses of a target may take to answer
 _PACK = struct.Struct("<qqqqIIII").pack_into
 assert struct.calcsize("<qqqqIIII") == RECORD_DTYPE.itemsize
 
@@ -86,6 +88,7 @@ class Player:
         self._drained = self._interval_began = vitals.mark()
         self._segment: Segment | None = None
         self._end_timer: asyncio.TimerHandle | None = None
+        self._pulse_timer: asyncio.TimerHandle | None = None
         self._lease_until_ns = 0
         self._swept_ns = 0
 
@@ -203,7 +206,7 @@ class Player:
             self._swept_ns = now_ns
             for connection in self._connections:
                 connection.expire(now_ns, timeout_ns)
-        self.loop.call_later(_PULSE_S, self._pulse)
+        self._pulse_timer = self.loop.call_later(_PULSE_S, self._pulse)
 
     def _end(self, why: str) -> None:
         segment = self._segment
@@ -213,8 +216,9 @@ class Player:
         self.agenda.clear()
         for connection in self._connections:
             connection.stop(now_ns)
-        if self._end_timer is not None:
-            self._end_timer.cancel()
+        for timer in (self._end_timer, self._pulse_timer):
+            if timer is not None:
+                timer.cancel()
         self._fold()
         self._segment = None
         self._ended(segment, why)
@@ -224,7 +228,20 @@ def _resolve(target: Target) -> tuple[int, tuple[str, int] | tuple[str, int, int
     """Address family and socket address."""
     try:
         found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise TargetError(f"target {target.name}: host {target.host!r} cannot be resolved: {error.strerror}") from error
-    family, _, _, _, address = found[0]
+    except (OSError, UnicodeError) as error:  # UnicodeError: no name can be spelled so
+        why = error.strerror if isinstance(error, OSError) else "it is no host name"
+        raise TargetError(f"target {target.name}: host {target.host!r} cannot be resolved: {why}") from error
+    family, _, _, _, address = next(filter(_answers, found), found[0]) if len(found) > 1 else found[0]
     return family, address  # type: ignore[return-value]  # AF_INET and AF_INET6 only
+
+
+def _answers(candidate: tuple[Any, ...]) -> bool:
+    """Whether anybody accepts there: a name may stand for addresses that its server does not listen on."""
+    family, kind, protocol, _, address = candidate
+    try:
+        with socket.socket(family, kind, protocol) as sock:
+            sock.settimeout(_TRY_S)
+            sock.connect(address)
+    except OSError:
+        return False
+    return True

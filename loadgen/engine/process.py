@@ -4,7 +4,7 @@ It ends when its stdin does, so it cannot outlive whoever started it; and a leas
 when that process is there but silent.
 
 down: prepare {assignment} · start {segment} · renew {until_ns} · stop
-up:   hello {pid, version, engine} · prepared · snapshot {...} · ended {segment, why} · failed {message, hint}
+up:   hello {pid, version, engine} · prepared · snapshot {...} · ended {segment, why} · failed {whose, message, hint}
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from loadgen.engine import frames
 from loadgen.engine.api import LEASE_NS, Assignment, Segment
 from loadgen.engine.player import Player
 from loadgen.engine.vitals import Vitals
-from loadgen.model.errors import LoadgenError
+from loadgen.model.errors import LoadgenError, TargetError
 from loadgen.model.units import NS_PER_S
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -69,7 +69,8 @@ class EngineProcess:
             assignment = Assignment.from_wire(wire)
             self._player = Player(assignment, self._loop, self._ended, now_ns=time.monotonic_ns, vitals=Vitals())
         except LoadgenError as error:
-            self._send({"is": "failed", "message": error.message, "hint": error.hint})
+            whose = "target" if isinstance(error, TargetError) else "fleet"
+            self._send({"is": "failed", "whose": whose, "message": error.message, "hint": error.hint})
             return
         # The steady state allocates no cycles; a collection in mid-run is a pause that servers get blamed for.
         gc.collect()

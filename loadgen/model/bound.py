@@ -50,7 +50,8 @@ class Bound:
             raise PlanError("a time bound needs 0 < good <= tolerable", hint="write it like time:2s/4s")
         if not (0 <= self.good_share <= 1 and 0 <= self.tolerable_share <= 1):
             raise PlanError("the shares of a bound lie between 0 and 1")
-        if not all(math.isfinite(slope) and slope >= 0 for slope in (self.good_ns_per_byte, self.tolerable_ns_per_byte)):
+        slopes = (self.good_ns_per_byte, self.tolerable_ns_per_byte)
+        if not all(math.isfinite(slope) and slope >= 0 for slope in slopes):
             raise PlanError("the times per byte of a bound must be finite and not negative")
 
     @classmethod

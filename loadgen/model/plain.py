@@ -65,6 +65,7 @@ def _value(kind: Any, data: object, where: str) -> Any:
 
 
 def _place(where: str, key: str) -> str:
+    key = key if key.isidentifier() else repr(key)  # a key may hold anything, a line break too
     return f"{where}.{key}" if where else key
 
 

@@ -43,10 +43,13 @@ def parse_duration_ns(text: str) -> int:
 
 
 def parse_rate_bps(text: str) -> int:
-    """`400k`, `1.5M`, `400kbit/s` or plain bits per second, as bits per second (decimal multiples)."""
+    """`400k`, `1.5M`, `400kbit/s`, `400kbps` or plain bits per second, as bits per second (decimal multiples)."""
     number, unit = _split(text, "rate", "400k or 1.5M (bit/s)")
-    unit = unit.lower().removesuffix("/s").removesuffix("ps").removesuffix("bit")
-    factor = _DECIMAL.get(unit)
+    for name in ("bit/s", "bps", "bit"):  # as they are spelled: a B would be a byte
+        if unit.endswith(name):
+            unit = unit.removesuffix(name)
+            break
+    factor = _DECIMAL.get(unit.lower())
     if factor is None:
         raise PlanError(f"{text!r} is not a rate", hint="write it like 400k or 1.5M (bit/s)")
     return int(number * factor)

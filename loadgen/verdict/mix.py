@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,13 +11,15 @@ from numpy.typing import NDArray
 from loadgen.verdict.result import Check
 from loadgen.verdict.rules import Rules
 
+_NORMAL_FROM = 100  # so many expected of a class, and of the others, make the normal approximation good
+
 
 def check_mix(
     counts: NDArray[np.int64], names: Sequence[str], shares: Sequence[float], rules: Rules, *, what: str = "mix"
 ) -> list[Check]:
     """One check per class: how far its share of `counts` is from the intended one, relatively.
 
-    The limit is SPECweb99's, or three binomial standard deviations where these are more.
+    The limit is SPECweb99's, or what chance explains (as rarely as three standard deviations) where that is more.
     A class that is not intended at all (share 0) must not occur.
     """
     total = int(counts.sum())
@@ -32,9 +35,39 @@ def _check_class(name: str, count: int, total: int, share: float, rules: Rules) 
     if share == 0 or total == 0:
         off, limit = float(count > 0 or total == 0), rules.mix_tolerance
     else:
-        off = abs(count / total / share - 1)
-        doubt = rules.mix_deviations * float(np.sqrt((1 - share) / (share * total)))
+        expected = share * total
+        off = abs(count / expected - 1)
+        fewest, most = _by_chance(total, share, rules.mix_deviations)
+        doubt = (most / expected - 1) if count > expected else (1 - fewest / expected)
         limit = max(rules.mix_tolerance, doubt)
         if doubt > rules.mix_tolerance:
-            detail += f"; so few tell it within {rules.mix_deviations:g} standard deviations only"
+            detail += f"; by chance alone {fewest} to {most} of so few"
     return Check(name=name, value=100 * off, limit=100 * limit, ok=off <= limit, unit="%", detail=detail)
+
+
+def _by_chance(total: int, share: float, deviations: float) -> tuple[int, int]:
+    """The fewest and the most of `total` draws that happen to be of a class with that share.
+
+    What lies outside on either side is as improbable as so many standard deviations of a normal distribution are.
+    With many draws it is the normal approximation; with few, where that is wrong, the binomial itself.
+    """
+    expected, spread = share * total, math.sqrt(share * (1 - share) * total)
+    if min(expected, total - expected) > _NORMAL_FROM:
+        return math.ceil(expected - deviations * spread), math.floor(expected + deviations * spread)
+    tail = math.erfc(deviations / math.sqrt(2)) / 2
+    fewest, most, below = 0, 0, 0.0  # below: the probability of less than k
+    for k in range(total + 1):
+        here = math.exp(
+            math.lgamma(total + 1)
+            - math.lgamma(k + 1)
+            - math.lgamma(total - k + 1)
+            + k * math.log(share)
+            + ((total - k) * math.log1p(-share) if share < 1 else 0.0)
+        )
+        if below + here <= tail:
+            fewest = k + 1
+        if 1 - below < tail:
+            break
+        most = k
+        below += here
+    return fewest, most

@@ -65,6 +65,7 @@ def test_right_answers_are_ok_in_every_framing(engine: MakeEngine, name: str) ->
 
 WRONG: dict[str, tuple[Behaviour, Outcome]] = {
     "500": (scripted.error_500, Outcome.BAD_STATUS),
+    "500 with a long page": (scripted.long_500, Outcome.BAD_STATUS),
     "wrong validation byte": (scripted.wrong_bytes, Outcome.BAD_CONTENT),
     "wrong header line": (scripted.wrong_header_line, Outcome.BAD_CONTENT),
     "a byte short": (scripted.too_short, Outcome.BAD_LENGTH),

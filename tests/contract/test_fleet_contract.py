@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import time
@@ -13,16 +14,17 @@ from dataclasses import replace
 import pytest
 import uvloop
 
-from coordinator.fleet.api import Fleet, Prepare, Start, Stop
+from coordinator.fleet.api import Dismiss, Fleet, Prepare, Start, Stop
 from coordinator.fleet.local import LocalFleet
 from loadgen.agent import Agent, AgentEvent, EngineLost, SegmentEnded
 from loadgen.engine.api import Assignment, Load, Segment
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.bound import Bound
-from loadgen.model.errors import FleetError
+from loadgen.model.errors import FleetError, TargetError
 from loadgen.model.shard import Shard
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_S
+from tests.support.cli import alive
 from tests.support.fleets import FakeFleet
 from tests.support.scripted import ScriptedServer, good
 from tests.support.tapes import Op, make_tape
@@ -123,9 +125,66 @@ def test_stop_ends_every_worker(make: Callable[[], Fleet]) -> None:
 
 def test_who_cannot_get_ready_says_why(make: Callable[[], Fleet]) -> None:
     async def scenario() -> None:
-        with pytest.raises(FleetError, match="t0"):
+        with pytest.raises(TargetError, match="t0"):
             async with opened(make, host="nowhere.invalid"):
                 pass
+
+    run(scenario)
+
+
+def test_a_dismissed_worker_plays_no_more_and_the_others_do(make: Callable[[], Fleet]) -> None:
+    async def scenario() -> None:
+        async with opened(make) as fleet:
+            gone, *others = fleet.workers
+            await fleet.command(Dismiss(gone))
+            await fleet.command(Start(segment(0.2)))
+            events: list[AgentEvent] = []
+            while not isinstance(event := await fleet.event(), SegmentEnded):
+                events.append(event)
+            assert {one.worker for one in [*events, event]} == set(others)
+
+    run(scenario)
+
+
+def _until_dead(pid: int) -> None:
+    while alive(pid):
+        time.sleep(0.01)
+
+
+def test_a_frozen_engine_that_was_dismissed_does_not_come_back() -> None:
+    async def scenario() -> None:
+        async with opened(lambda: LocalFleet(2)) as fleet:
+            assert isinstance(fleet, LocalFleet)
+            os.kill(fleet.pids[0], signal.SIGSTOP)
+            await fleet.command(Dismiss("local/0"))
+            await asyncio.to_thread(_until_dead, fleet.pids[0])
+
+    run(scenario)
+
+
+def test_an_engine_that_cannot_be_started_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", refuse)
+
+    async def scenario() -> None:
+        with pytest.raises(FleetError, match="engine w0 cannot be started: Too many open files"):
+            await Agent(["w0"], lambda event: None).open()
+
+    run(scenario)
+
+
+def test_engines_that_are_late_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loadgen.agent._START_TIMEOUT_S", 0.01)
+
+    async def scenario() -> None:
+        agent = Agent(["w0", "w1"], lambda event: None)
+        try:
+            with pytest.raises(FleetError, match=r"engines did not start within 0\.01 s: w0, w1"):
+                await agent.open()
+        finally:
+            await agent.close()
 
     run(scenario)
 

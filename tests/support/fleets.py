@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from coordinator.fleet.api import Command, Prepare, Start, Stop
+from coordinator.fleet.api import Command, Dismiss, Prepare, Start, Stop
 from loadgen.agent import AgentEvent, EngineLost, SegmentEnded
 from loadgen.engine.api import Assignment
 from loadgen.measure.snapshot import Cell, Health, Snapshot
 from loadgen.measure.tally import empty_tallies
-from loadgen.model.errors import FleetError
+from loadgen.model.errors import TargetError
 
 
 class FakeFleet:
@@ -23,6 +23,7 @@ class FakeFleet:
         self._events: asyncio.Queue[AgentEvent] = asyncio.Queue()
         self._assignments: Sequence[Assignment] = ()
         self._playing = -1
+        self.dismissed: set[str] = set()
         self.closed = False
 
     @property
@@ -38,16 +39,18 @@ class FakeFleet:
                 for assignment in assignments:
                     for target in assignment.targets:
                         if target.host.endswith(".invalid"):
-                            raise FleetError(f"{target.name} cannot be resolved")
+                            raise TargetError(f"{target.name} cannot be resolved")
                 self._assignments = assignments
             case Start(segment):
                 self._playing = segment.index
-                for worker in self._workers:
+                for worker in self._present():
                     self._events.put_nowait(self._snapshot(worker, segment.index))
                 if segment.end_ns - segment.start_ns < self._longest_ns:
-                    self._end("complete")
+                    self.end("complete")
             case Stop():
-                self._end("stopped")
+                self.end("stopped")
+            case Dismiss(worker):
+                self.dismissed.add(worker)
 
     def lose(self, worker: str) -> None:
         self._events.put_nowait(EngineLost(worker, "it was told to"))
@@ -58,11 +61,14 @@ class FakeFleet:
     async def close(self) -> None:
         self.closed = True
 
-    def _end(self, why: str) -> None:
-        for worker in self._workers:
+    def end(self, why: str) -> None:
+        for worker in self._present():
             if worker not in self._mute and self._playing >= 0:
                 self._events.put_nowait(SegmentEnded(worker, self._playing, why))
         self._playing = -1
+
+    def _present(self) -> list[str]:
+        return [worker for worker in self._workers if worker not in self.dismissed]
 
     def _snapshot(self, worker: str, window: int) -> Snapshot:
         health = Health(

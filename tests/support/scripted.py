@@ -67,6 +67,11 @@ async def error_500(path: str, size: int, writer: Writer) -> bool:
     return True
 
 
+async def long_500(path: str, size: int, writer: Writer) -> bool:
+    writer.write(head(200_000, status="500 Oops") + b"." * 200_000)
+    return True
+
+
 async def wrong_bytes(path: str, size: int, writer: Writer) -> bool:
     body = bytearray(content(path, size))
     body[len(f"{size:9d} {path}\n")] ^= 1  # the first validation byte

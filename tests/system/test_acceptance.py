@@ -58,4 +58,5 @@ def test_a_connection_at_line_speed_makes_3_2_to_3_4_operations_a_second(connect
 
 def _number_of(size: int, class_: int) -> int:
     """Which of a class's nine files has that size."""
-    return -(-size * 10 // (1024 * 10**class_)) - 1
+    base = 1024 * int(10**class_)
+    return -(-size * 10 // base) - 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -80,6 +81,29 @@ def test_a_worker_that_stays_silent_is_lost(monkeypatch: pytest.MonkeyPatch) -> 
     fleet = FakeFleet(["a", "b"], mute=frozenset({"b"}))
     conductor = conduct(fleet, Diary(), phases(iterations=1))
     assert conductor.run.lost == {"b": "it is silent"}
+    assert conductor.run.complete == {0}
+    assert fleet.dismissed == {"b"}  # it may only have been frozen
+
+
+def test_who_was_frozen_does_not_take_the_others_for_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their last words are waiting when it wakes up, long after they were due."""
+    monkeypatch.setattr("coordinator.conductor._GRACE_S", 0.6)
+    monkeypatch.setattr("coordinator.conductor._LEAD_NS", 0)
+    fleet = FakeFleet(["a", "b"], longest_s=1)  # ends no segment by itself
+
+    async def scenario() -> Conductor:
+        run = Run(frozenset(fleet.workers), 1)
+        conductor = Conductor(run, fleet, Intake.of(fleet.workers), phases(iterations=1), Diary().hooks())
+        conductor.post(Ready())
+        conducting = asyncio.create_task(conductor.conduct())
+        await asyncio.sleep(1.1)
+        asyncio.get_running_loop().call_later(0.6, fleet.end, "complete")
+        time.sleep(0.8)  # noqa: ASYNC251 - the whole process stands still, past the end and the grace
+        await asyncio.wait_for(conducting, 20)
+        return conductor
+
+    conductor = asyncio.run(scenario())
+    assert not conductor.run.lost
     assert conductor.run.complete == {0}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -17,7 +19,9 @@ from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.verdict.connection import State, judge_connections
 from loadgen.verdict.iteration import judge_iteration
+from loadgen.verdict.mix import check_mix
 from loadgen.verdict.result import Check, IterationResult
+from loadgen.verdict.rules import RULES
 from tests.support.evidence import asked, records, rows, tallies
 
 FLOOR = Bound.rate(320_000)
@@ -223,17 +227,33 @@ def test_a_class_may_be_off_by_a_tenth_of_its_share(class_2: int, ok: bool) -> N
 
 
 def test_a_short_window_allows_what_chance_allows() -> None:
-    """1,000 requests hold 10 +- 9.4 of class 3 (three deviations); 100,000 hold 1,000 +- 94: within 10.5 %."""
-    few = check(iteration({0: cell((345, 505, 131, 19))}, FINE), "mix: class 3")
+    """Of 1,000 requests 2 to 21 happen to be of class 3; of 100,000, chance stays within 10.5 %."""
+    few = check(iteration({0: cell((345, 505, 129, 21))}, FINE), "mix: class 3")
     assert few.ok
-    assert few.value == pytest.approx(90)
-    assert few.limit == pytest.approx(94.4, abs=0.1)
-    assert "3 standard deviations" in few.detail
-    assert not check(iteration({0: cell((345, 505, 130, 20))}, FINE), "mix: class 3").ok
+    assert few.value == pytest.approx(110)
+    assert few.limit == pytest.approx(110)
+    assert "by chance alone 2 to 21" in few.detail
+    assert not check(iteration({0: cell((345, 505, 128, 22))}, FINE), "mix: class 3").ok
     many = check(iteration({0: cell((35_000, 50_000, 13_890, 1110))}, FINE), "mix: class 3")
     assert (many.ok, many.limit) == (False, 10.5)
     assert many.value == pytest.approx(11)
-    assert "deviations" not in many.detail
+    assert "chance" not in many.detail
+
+
+@given(total=st.integers(1, 120), count=st.integers(0, 120), percent=st.sampled_from([1, 14, 35, 50]))
+def test_chance_is_the_binomial_distribution_s(total: int, count: int, percent: int) -> None:
+    """A count fails exactly when that many or more (or fewer) come up less often than once in 741."""
+    share, count = percent / 100, min(count, total)
+    found, _ = check_mix(np.array([count, total - count]), ["x", "rest"], [share, 1 - share], RULES)
+
+    def probability(counts: range) -> float:
+        return sum(math.comb(total, k) * share**k * (1 - share) ** (total - k) for k in counts)
+
+    once_in_741 = 0.0013498980316
+    beyond = probability(range(count, total + 1)) if count > share * total else probability(range(count + 1))
+    near = abs(count / (share * total) - 1) <= RULES.mix_tolerance
+    if abs(beyond / once_in_741 - 1) > 1e-6:
+        assert found.ok is (near or beyond > once_in_741)
 
 
 def test_requests_that_were_cut_are_part_of_the_mix() -> None:

@@ -1,0 +1,71 @@
+"""What `--help` says, at 100 columns and without colour, whatever terminal the tests run in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from coordinator.cli import app
+from loadgen import __version__
+
+README = Path(__file__).parents[2] / "README.md"
+COMMANDS = sorted(app.commands)
+# Everything that rich looks at to find out where it writes to.
+ELSEWHERE = ("FORCE_COLOR", "NO_COLOR", "LINES", "TERMINAL_WIDTH", "RICH_CLICK_THEME", "GITHUB_ACTIONS", "PY_COLORS")
+
+
+def run(*arguments: str, **environment: str) -> Result:
+    clean: dict[str, str | None] = {**dict.fromkeys(ELSEWHERE), "COLUMNS": "100", "TERM": "dumb", **environment}
+    return CliRunner().invoke(app, arguments, prog_name="loadgen", env=clean)
+
+
+def shown(*arguments: str, **environment: str) -> str:
+    done = run(*arguments, **environment)
+    assert done.exit_code == 0, done.output
+    return "".join(f"{line.rstrip()}\n" for line in done.stdout.splitlines())
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help(golden: Callable[[str, str], None], command: str) -> None:
+    golden(f"help/{command or 'loadgen'}.txt", shown(*([command] if command else []), "--help"))
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_help_fits_the_terminal_and_names_no_option_in_two_pieces(command: str, width: int) -> None:
+    text = shown(*([command] if command else []), "--help", COLUMNS=str(width))
+    assert max(len(line) for line in text.splitlines()) <= min(width, 100)
+    for parameter in (app.commands[command] if command else app).params:
+        for name in (*parameter.opts, *parameter.secondary_opts):
+            assert not name.startswith("--") or name in text
+
+
+def test_the_version() -> None:
+    assert shown("--version") == f"loadgen, version {__version__}\n"
+
+
+def test_every_command_says_what_it_is_for() -> None:
+    for command in [app, *app.commands.values()]:
+        assert command.help, command.name
+        assert command.get_short_help_str(200).endswith((".", "?")), command.name
+
+
+def test_every_option_has_help() -> None:
+    options = [
+        (command.name, option)
+        for command in [app, *app.commands.values()]
+        for option in command.params
+        if isinstance(option, click.Option)
+    ]
+    assert len(options) > 30
+    assert [(name, option.opts[0]) for name, option in options if not option.help] == []
+    assert [(name, option.opts[0]) for name, option in options if "." not in str(option.help)] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_readme_mentions_every_command(command: str) -> None:
+    assert f"loadgen {command}" in README.read_text(encoding="utf-8")

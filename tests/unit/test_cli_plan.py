@@ -1,0 +1,338 @@
+"""From options, plan files and records to the plan that is run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coordinator.cli import app
+from coordinator.record.document import sweep_document, unfinished
+from loadgen.model.bound import Bound
+from loadgen.model.errors import LoadgenError, PlanError
+from loadgen.model.plan import FULL, QUICK, LastAd, Phases, Server, SpecPlan
+from loadgen.model.target import Target
+from loadgen.model.units import NS_PER_MS, NS_PER_S
+from tests.support import results
+
+CORES = len(os.sched_getaffinity(0))
+DEFAULT = SpecPlan(engines=min(CORES, 320))
+
+TARGETS = '[[target]]\nname = "a"\nhost = "192.0.2.1"\nport = 80\n[[target]]\nname = "b"\nhost = "::1"\nport = 81\n'
+TWO = (Target(name="a", host="192.0.2.1", port=80), Target(name="b", host="::1", port=81))
+
+
+def printed(*arguments: str | Path) -> SpecPlan:
+    """The plan that these options make."""
+    done = CliRunner().invoke(app, ["spec", "--print-plan", *map(str, arguments)], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return SpecPlan.from_dict(tomllib.loads(done.stdout))
+
+
+def refused(*arguments: str | Path) -> str:
+    """What is said of these options, in one line."""
+    done = CliRunner().invoke(app, ["spec", "--print-plan", *map(str, arguments)])
+    assert done.stdout == ""
+    if isinstance(done.exception, LoadgenError):
+        message, code = done.exception.message, int(done.exception.exit_code)
+    else:
+        message, code = done.stderr, done.exit_code
+    assert code == 2
+    assert not isinstance(done.exception, LoadgenError) or "\n" not in message
+    return message
+
+
+def at(phases: Phases = QUICK, **changes: Any) -> dict[str, Any]:
+    return {"phases": dataclasses.replace(phases, **changes)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "changes"),
+    [
+        ([], {}),
+        (["--vms", "4"], {"vms": 4}),
+        (["--vms", "1,4,8"], {"vms": 8}),
+        (["--connections", "7"], {"connections": 7}),
+        (["--server", "nginx"], {"server": Server.NGINX}),
+        (["--server", "auto"], {}),
+        (["--profile", "quick"], {}),
+        (["--profile", "full"], {"phases": FULL}),
+        (["--ramp-up", "0"], at(ramp_up_ns=0)),
+        (["--warmup", "250ms"], at(warmup_ns=250 * NS_PER_MS)),
+        (["--duration", "3m"], at(measure_ns=180 * NS_PER_S)),
+        (["--ramp-down", "7"], at(ramp_down_ns=7 * NS_PER_S)),
+        (["--iterations", "1"], at(iterations=1)),
+        (["--profile", "full", "--duration", "60s"], at(FULL, measure_ns=60 * NS_PER_S)),
+        (["--duration", "60s", "--profile", "full"], at(FULL, measure_ns=60 * NS_PER_S)),
+        (["--bound", "rate:100k"], {"bound": Bound.rate(100_000)}),
+        (["--bound", "time:2s/4s"], {"bound": Bound.time(2 * NS_PER_S, 4 * NS_PER_S)}),
+        (["--line-speed", "1.5M"], {"line_bps": 1_500_000}),
+        (["--paced-reads"], {"paced_reads": True}),
+        (["--no-paced-reads"], {}),
+        (["--timeout", "3s"], {"timeout_ns": 3 * NS_PER_S}),
+        (["--last-ad", "random"], {"last_ad": LastAd.RANDOM}),
+        (["--fileset-per-vm"], {"fileset_per_vm": True}),
+        (["--shared-fileset"], {}),
+        (["--base-port", "8000"], {"base_port": 8000}),
+        (["--engines", "3"], {"engines": 3}),
+        (["--seed", "0"], {"seed": 0}),
+        (["--vms", "1", "--connections", "1"], {"vms": 1, "connections": 1, "engines": 1}),
+        (["--vms", "1,2", "--connections", "1"], {"vms": 2, "connections": 1, "engines": 1}),
+    ],
+    ids=" ".join,
+)
+def test_an_option_changes_what_it_says_and_nothing_else(arguments: list[str], changes: dict[str, Any]) -> None:
+    assert printed(*arguments) == dataclasses.replace(DEFAULT, **changes)
+
+
+def test_the_full_profile_has_the_durations_of_specweb99() -> None:
+    phases = printed("--profile", "full").phases
+    assert (phases.warmup_ns, phases.measure_ns) == (1200 * NS_PER_S, 1200 * NS_PER_S)
+    assert (phases.ramp_up_ns, phases.ramp_down_ns) == (300 * NS_PER_S, 300 * NS_PER_S)
+    assert phases.iterations == 3
+
+
+def test_the_quick_profile_is_over_in_90_seconds() -> None:
+    phases = printed().phases
+    assert sum(phases.length_ns(number) for number in range(phases.iterations)) < 80 * NS_PER_S
+
+
+@pytest.fixture
+def targets(tmp_path: Path) -> Path:
+    path = tmp_path / "targets.toml"
+    path.write_text(TARGETS)
+    return path
+
+
+def test_targets_say_how_many_vms_there_are(targets: Path) -> None:
+    plan = printed("--targets", targets)
+    assert (plan.vms, plan.targets) == (2, TWO)
+
+
+def test_vms_and_targets_exclude_each_other(targets: Path) -> None:
+    assert refused("--targets", targets, "--vms", "2") == "--vms and --targets are both given"
+
+
+def test_options_come_before_the_plan_file_and_that_before_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text('vms = 3\nconnections = 9\nserver = "apache"\n')
+    mine = dataclasses.replace(DEFAULT, vms=3, connections=9, server=Server.APACHE, engines=min(CORES, 27))
+    assert printed("--plan", path) == mine
+    assert printed("--plan", path, "--connections", "8") == dataclasses.replace(mine, connections=8)
+    assert printed("--plan", path, "--server", "auto").server is Server.AUTO
+    assert printed("--plan", path, "--vms", "1", "--connections", "1").engines == 1
+
+
+def test_a_plan_file_settles_the_engines_if_it_names_them(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text("engines = 17\n")
+    assert printed("--plan", path).engines == 17
+
+
+def test_a_plan_file_with_targets_needs_no_number_of_vms(tmp_path: Path, targets: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text(TARGETS.replace("[[target]]", "[[targets]]"))
+    assert printed("--plan", path).targets == TWO
+    assert printed("--plan", path).vms == 2
+    other = printed("--plan", path, "--vms", "5")
+    assert (other.vms, other.targets) == (5, ())
+    targets.write_text(TARGETS.replace('"a"', '"c"'))
+    assert [target.name for target in printed("--plan", path, "--targets", targets).targets] == ["c", "b"]
+
+
+def record(directory: Path, plan: SpecPlan, kind: str = "spec") -> Path:
+    """As much of a record as a replay reads."""
+    header = dataclasses.replace(results.header(), plan=plan)
+    directory.mkdir()
+    document = unfinished(header) if kind == "spec" else sweep_document(header, [1, 2], [])
+    (directory / "run.json").write_text(json.dumps(document))
+    return directory
+
+
+def test_a_replay_is_the_plan_of_the_record_and_options_come_before_it(tmp_path: Path) -> None:
+    plan = dataclasses.replace(DEFAULT, vms=2, connections=3, engines=5, seed=77)
+    run = record(tmp_path / "run", plan)
+    assert printed("--replay", run) == plan
+    assert printed("--replay", run, "--seed", "1") == dataclasses.replace(plan, seed=1)
+
+
+def test_a_sweep_is_replayed_by_its_points(tmp_path: Path) -> None:
+    run = record(tmp_path / "run", DEFAULT, kind="sweep")
+    assert "is a sweep of several runs" in refused("--replay", run)
+
+
+def test_a_plan_and_a_replay_exclude_each_other(tmp_path: Path) -> None:
+    run = record(tmp_path / "run", DEFAULT)
+    (tmp_path / "plan.toml").write_text("")
+    assert refused("--replay", run, "--plan", tmp_path / "plan.toml") == "--plan and --replay are both given"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--vms", "0"], "the numbers must be positive and rising"),
+        (["--vms", "4,2"], "the numbers must be positive and rising"),
+        (["--vms", ""], "is not a number or a list of numbers"),
+        (["--connections", "many"], "is not a valid integer"),
+        (["--connections", "-1"], "connections must be at least 1, got -1"),
+        (["--iterations", "0"], "iterations must be at least 1, got 0"),
+        (["--duration", "999ms"], "the measured duration must be at least 1s"),
+        (["--duration", "-1s"], "'-1s' is not a duration"),
+        (["--server", "iis"], "'iis' is not one of"),
+        (["--profile", "slow"], "'slow' is not one of"),
+        (["--line-speed", "0"], "the line speed must be at least 8 bit/s, got 0"),
+        (["--timeout", "0"], "the time-out must be positive"),
+        (["--base-port", "65530"], "ports 65530..65545 are not all in 1..65535"),
+        (["--engines", "0"], "engines must be between 1 and the number of connections, got 0"),
+        (["--engines", "321"], "engines must be between 1 and the number of connections, got 321"),
+    ],
+)
+def test_a_value_that_cannot_be_is_named(arguments: list[str], message: str) -> None:
+    assert message in refused(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("conections = 3", "unknown key conections"),
+        ('connections = "many"', "connections must be a whole number, got 'many'"),
+        ("connections = 2.5", "connections must be a whole number, got 2.5"),
+        ("vms = true", "vms must be a whole number, got True"),
+        ("paced_reads = 1", "paced_reads must be true or false, got 1"),
+        ("phases = 3", "phases must be a table, got 3"),
+        ("[phases]\niterations = 1", "phases.ramp_up_ns is missing"),
+        ("[phases]\nlength = 1", "unknown key phases.length"),
+        ('bound.kind = "x"', "bound.kind must be rate or time, got 'x'"),
+        ("bound.kind = 1", "bound.kind must be rate or time, got 1"),
+        ("bound.floor_bps = 1", "bound.kind is missing"),
+        ('bound = "rate"', "bound must be a table, got 'rate'"),
+        ('bound.kind = "rate"\nbound.floor_bps = 1\nbound.good_share = "all"', "bound.good_share must be a number"),
+        ("server = 1979-05-27", "server must be auto, nginx, apache or builtin, got datetime.date(1979, 5, 27)"),
+        ("targets = 1", "targets must be a list, got 1"),
+        ("targets = [1]", "targets[0] must be a table, got 1"),
+        ('[[targets]]\nname = "a"\nhost = "h"', "targets[0].port is missing"),
+        ('[[targets]]\nname = "a"\nhost = "h"\nport = "80"', "targets[0].port must be a whole number, got '80'"),
+        (TARGETS.replace("[[target]]", "[[targets]]").replace('"b"', '"a"'), "two targets have the same name"),
+        ("vms = 0", "vms must be at least 1, got 0"),
+        ("vms = ", "is not TOML"),
+    ],
+)
+def test_what_is_wrong_in_a_plan_file_is_named_with_the_file(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text(text)
+    said = refused("--plan", path)
+    assert said.startswith(str(path))
+    assert message in said
+
+
+def test_a_plan_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    assert refused("--plan", tmp_path / "none.toml").endswith("none.toml cannot be read: No such file or directory")
+    (tmp_path / "plan.toml").write_bytes(b"\xff")
+    assert "is not TOML" in refused("--plan", tmp_path / "plan.toml")
+
+
+durations = st.integers(0, 10**15)
+phases_values = st.builds(
+    Phases,
+    ramp_up_ns=durations,
+    warmup_ns=durations,
+    measure_ns=st.integers(NS_PER_S, 10**15),
+    ramp_down_ns=durations,
+    iterations=st.integers(1, 100),
+)
+slopes = st.floats(0, 1e12)
+bounds = st.one_of(
+    st.builds(Bound.rate, st.integers(1, 10**12)),
+    st.builds(
+        lambda good, more, a, b, c, d: dataclasses.replace(
+            Bound.time(good, good + more),
+            good_share=a,
+            tolerable_share=b,
+            good_ns_per_byte=c,
+            tolerable_ns_per_byte=d,
+        ),
+        st.integers(1, 10**13),
+        durations,
+        st.floats(0, 1),
+        st.floats(0, 1),
+        slopes,
+        slopes,
+    ),
+)
+names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
+target_values = st.builds(Target, name=names, host=names, port=st.integers(1, 65535), weight=st.integers(1, 10**9))
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> SpecPlan:
+    targets = tuple(draw(st.lists(target_values, max_size=4, unique_by=lambda target: target.name)))
+    vms = len(targets) or draw(st.integers(1, 500))
+    connections = draw(st.integers(1, 1000))
+    return SpecPlan(
+        vms=vms,
+        targets=targets,
+        connections=connections,
+        server=draw(st.sampled_from(Server)),
+        fileset_per_vm=draw(st.booleans()),
+        base_port=draw(st.one_of(st.just(0), st.integers(1, 65536 - vms))),
+        phases=draw(phases_values),
+        bound=draw(bounds),
+        line_bps=draw(st.integers(8, 10**12)),
+        paced_reads=draw(st.booleans()),
+        timeout_ns=draw(st.integers(1, 10**13)),
+        last_ad=draw(st.sampled_from(LastAd)),
+        engines=draw(st.integers(1, vms * connections)),
+        seed=draw(st.integers(-(2**63), 2**63 - 1)),
+    )
+
+
+@given(plans())
+def test_a_plan_comes_back_from_toml_and_from_json(plan: SpecPlan) -> None:
+    assert SpecPlan.from_dict(tomllib.loads(tomli_w.dumps(plan.to_dict()))) == plan
+    assert SpecPlan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
+
+
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5)),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)),
+    max_leaves=6,
+)
+
+
+def read(plain: dict[str, Any]) -> SpecPlan | str:
+    """The plan, or what is said instead."""
+    try:
+        return SpecPlan.from_dict(plain)
+    except PlanError as error:
+        return error.message
+
+
+@given(plan=plans(), data=st.data())
+def test_whatever_a_plan_file_holds_it_is_a_plan_or_one_line(plan: SpecPlan, data: st.DataObject) -> None:
+    """One value anywhere in a right plan is replaced by anything."""
+    plain = plan.to_dict()
+    tables = [plain, plain["phases"], plain["bound"], *plain["targets"]]
+    table = data.draw(st.sampled_from(tables))
+    key = data.draw(st.one_of(st.sampled_from(sorted(table)), st.text(max_size=5)))
+    table[key] = data.draw(JSON)
+    found = read(plain)
+    if isinstance(found, str):
+        assert "\n" not in found
+    else:
+        assert SpecPlan.from_dict(found.to_dict()) == found
+
+
+@pytest.mark.parametrize("kind", ["bash", "zsh", "fish"])
+def test_completion_scripts_are_printed(kind: str) -> None:
+    done = CliRunner().invoke(app, ["completion", kind])
+    assert done.exit_code == 0
+    assert "_LOADGEN_COMPLETE" in done.stdout

@@ -1,0 +1,78 @@
+"""What the documents promise, held against the tree."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from loadgen.model.outcome import Outcome
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_map_in_the_design_lists_every_package_once() -> None:
+    section = (ROOT / "DESIGN.md").read_text(encoding="utf-8").partition("\n## The house\n")[2]
+    block = re.search(r"^```\w*\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+    assert block, "DESIGN.md has no fenced block below '## The house'"
+    rows = [re.split(r"\s{2,}", line.rstrip(), maxsplit=1) for line in block[1].splitlines() if line.strip()]
+    assert [row for row in rows if len(row) != 2] == [], "a line without a word on what it is"
+    packages = sorted(
+        str(found.parent.relative_to(ROOT))
+        for top in ("loadgen", "workloads", "deploy", "coordinator")
+        for found in (ROOT / top).rglob("__init__.py")
+    )
+    assert sorted(path.rstrip("/") for path, _ in rows) == packages
+
+
+@pytest.mark.parametrize("outcome", Outcome, ids=lambda outcome: outcome.name)
+def test_the_readme_mentions_every_outcome(outcome: Outcome) -> None:
+    """By its name, as `run.json` has it, or in the words of the report."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert re.search(rf"\b{outcome.name}\b", text) or f"`{outcome.name.lower().replace('_', ' ')}`" in text
+
+
+def committed() -> list[Path]:
+    """The files of the repository, and those that are about to be."""
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git repository: nothing is committed")
+    listed = subprocess.run(
+        [git, "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
+    )
+    found = [ROOT / name for name in listed.stdout.decode().split("\0") if name]
+    assert len(found) > 100
+    return [path for path in found if path.is_file()]
+
+
+# Put together here, so that this file does not hold what it looks for.
+REGISTRIES = [
+    ".".join(parts)
+    for parts in (
+        ("pypi", "org"),
+        ("files", "pythonhosted", "org"),
+        ("registry", "npmjs", "org"),
+        ("crates", "io"),
+        ("proxy", "golang", "org"),
+        ("deb", "debian", "org"),
+        ("archive", "ubuntu", "com"),
+        ("conda", "anaconda", "org"),
+        ("registry-1", "docker", "io"),
+    )
+]
+HOMES = ["/" + name + "/" for name in ("work", "root")]
+
+
+def test_no_file_names_a_package_registry_or_a_place_of_one_machine() -> None:
+    """Registries are the business of pip and apt; a path of the author's machine is nobody's."""
+    found = []
+    for path in committed():
+        text = path.read_bytes().decode("utf-8", "replace")
+        found += [f"{path.relative_to(ROOT)}: {host}" for host in REGISTRIES if host in text]
+        found += [
+            f"{path.relative_to(ROOT)}: {home}" for home in HOMES if re.search(rf"(?<![\w.}}/]){re.escape(home)}", text)
+        ]
+    assert found == []

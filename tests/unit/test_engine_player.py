@@ -1,0 +1,156 @@
+"""The Python engine where its contract cannot look: timers, addresses, replies that come before their time."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import uvloop
+
+from loadgen.engine.api import Assignment, Load, Segment
+from loadgen.engine.connection import Doing
+from loadgen.engine.player import Player
+from loadgen.engine.vitals import Vitals
+from loadgen.model.bound import Bound
+from loadgen.model.errors import TargetError
+from loadgen.model.outcome import Outcome
+from loadgen.model.shard import Shard
+from loadgen.model.target import Target
+from loadgen.model.units import NS_PER_MS, NS_PER_S
+from loadgen.schedule.optape import Strings
+from tests.support.engines import Played, play, python_engine
+from tests.support.scripted import ScriptedServer, good, head
+from tests.support.tapes import Op, content, make_tape
+
+
+class Timer:
+    """A timer that never fires."""
+
+    def __init__(self) -> None:
+        self.live = True
+
+    def cancel(self) -> None:
+        self.live = False
+
+
+class StillLoop:
+    """An event loop in which no time passes and nothing is ever ready."""
+
+    def __init__(self) -> None:
+        self.timers: list[Timer] = []
+        self.readers: list[int] = []
+
+    def call_later(self, delay_s: float, callback: Callable[..., None], *arguments: object) -> Timer:
+        self.timers.append(Timer())
+        return self.timers[-1]
+
+    def add_reader(self, descriptor: int, callback: Callable[[], None]) -> None:
+        self.readers.append(descriptor)
+
+
+def player(loop: Any, *, host: str = "127.0.0.1", port: int = 9, now_ns: Callable[[], int] = lambda: 0) -> Player:
+    assignment = Assignment(
+        worker="w",
+        shard=Shard(0, 1),
+        targets=(Target(name="t", host=host, port=port),),
+        shares=(1,),
+        tape=make_tape([Op()], 1, segments=2),
+        load=Load(line_bps=400_000, bound=Bound.rate(320_000), timeout_ns=NS_PER_S),
+    )
+    return Player(assignment, loop, lambda segment, why: None, now_ns=now_ns, vitals=Vitals())
+
+
+def segment(index: int) -> Segment:
+    return Segment(
+        index=index,
+        origin_ns=0,
+        start_ns=NS_PER_S,
+        window_start_ns=NS_PER_S,
+        window_end_ns=9 * NS_PER_S,
+        end_ns=9 * NS_PER_S,
+    )
+
+
+def test_no_timer_outlives_its_segment() -> None:
+    loop = StillLoop()
+    engine = player(loop)
+    engine.renew(NS_PER_S)
+    for index in range(2):
+        engine.start(segment(index))
+        assert any(timer.live for timer in loop.timers)
+        engine.stop()
+        assert not any(timer.live for timer in loop.timers)
+
+
+def test_a_pause_of_ours_is_not_held_against_the_server() -> None:
+    engine = player(StillLoop())
+    engine.renew(NS_PER_S)
+    engine.start(segment(0))
+    (connection,) = engine._connections
+    connection._doing = Doing.PAUSED
+    connection.wake(5 * NS_PER_S)
+    connection.expire(5 * NS_PER_S + NS_PER_MS, NS_PER_S)
+    assert connection._doing == Doing.READING
+
+
+def addresses_of(monkeypatch: pytest.MonkeyPatch, *hosts: str) -> None:
+    """Let every name stand for `hosts`, in this order."""
+
+    def getaddrinfo(host: str, port: int, **_: object) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port)) for one in hosts]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+
+def test_of_several_addresses_the_one_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        addresses_of(monkeypatch, "127.0.0.2", "127.0.0.1")
+        assert player(StillLoop(), port=port).addresses == [(socket.AF_INET, ("127.0.0.1", port))]
+
+
+def test_when_no_address_answers_the_first_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # taken, but nobody listens
+        port = silent.getsockname()[1]
+        addresses_of(monkeypatch, "127.0.0.2", "127.0.0.1")
+        assert player(StillLoop(), port=port).addresses == [(socket.AF_INET, ("127.0.0.2", port))]
+
+
+def test_a_host_that_no_name_can_be_is_named() -> None:
+    with pytest.raises(TargetError, match=r"target t: host 'a{70}\.com' cannot be resolved"):
+        player(StillLoop(), host="a" * 70 + ".com")
+
+
+class HastyServer(ScriptedServer):
+    """Answers before it has read anything."""
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        writer.write(head(100) + content("/x", 100))
+        while await reader.read(1 << 16):
+            pass
+        return False
+
+
+def test_a_reply_that_comes_before_its_request_is_sent_ends_the_tcp_connection() -> None:
+    """What is left of the request must not go out behind it, as if it were the next one."""
+    tape = make_tape([Op(path="/x", size=100)], 1)
+    (rest,) = tape.ops["rest"].tolist()
+    strings = [tape.strings[i] for i in range(len(tape.strings))]
+    strings[rest] = b"X-Long: " + b"a" * 8_000_000 + b"\r\n\r\n"
+    tape = dataclasses.replace(tape, strings=Strings.of(strings))
+
+    async def scenario() -> tuple[Played, ScriptedServer]:
+        async with HastyServer(good) as server:
+            return await play(python_engine, tape, [server.port]), server
+
+    played, server = uvloop.run(scenario())
+    outcomes = played.outcomes()
+    assert set(outcomes) <= {Outcome.OK, Outcome.CUT}
+    assert 2 <= outcomes[Outcome.OK] <= server.connections

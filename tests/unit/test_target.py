@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from loadgen.model.errors import PlanError
+from loadgen.model.target import Target
+
+
+@pytest.mark.parametrize(
+    ("host", "authority"),
+    [("192.0.2.1", "192.0.2.1:80"), ("web.example", "web.example:80"), ("2001:db8::1", "[2001:db8::1]:80")],
+)
+def test_the_host_header_of_a_target(host: str, authority: str) -> None:
+    assert Target(name="a", host=host, port=80).authority == authority
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"name": ""}, "a target needs a name and a host"),
+        ({"host": ""}, "a target needs a name and a host"),
+        ({"port": 0}, "target a: port 0 is not in 1..65535"),
+        ({"port": 65536}, "target a: port 65536 is not in 1..65535"),
+        ({"weight": 0}, "target a: weight must be at least 1, got 0"),
+    ],
+)
+def test_what_a_target_cannot_be(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(PlanError) as caught:
+        Target(**{"name": "a", "host": "192.0.2.1", "port": 80, **wrong})
+    assert caught.value.message == message
+
+
+@pytest.mark.parametrize("port", [1, 65535])
+def test_the_first_and_the_last_port_are_ports(port: int) -> None:
+    assert Target(name="a", host="192.0.2.1", port=port).port == port

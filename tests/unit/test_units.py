@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.model.errors import PlanError
+from loadgen.model.units import NS_PER_MS, NS_PER_S, format_duration, parse_duration_ns, parse_rate_bps
+
+
+@given(st.integers(0, 10**18))
+def test_a_duration_comes_back_from_its_text(duration_ns: int) -> None:
+    assert parse_duration_ns(format_duration(duration_ns)) == duration_ns
+
+
+@given(st.integers(0, 10**6), st.sampled_from(["ns", "us", "ms", "s", "m", "h"]))
+def test_the_text_of_a_duration_is_the_shortest(number: int, unit: str) -> None:
+    text = f"{number}{unit}"
+    assert len(format_duration(parse_duration_ns(text))) <= max(len(text), len("0s"))
+
+
+@pytest.mark.parametrize(
+    ("text", "duration_ns"),
+    [
+        ("20s", 20 * NS_PER_S),
+        ("20", 20 * NS_PER_S),
+        ("250ms", 250 * NS_PER_MS),
+        (" 1.5 m ", 90 * NS_PER_S),
+        ("1h", 3600 * NS_PER_S),
+        ("3µs", 3000),
+        ("3us", 3000),
+        ("7ns", 7),
+        ("0.1", 100 * NS_PER_MS),  # not a nanosecond less: no binary fractions
+        ("0", 0),
+    ],
+)
+def test_durations_as_people_write_them(text: str, duration_ns: int) -> None:
+    assert parse_duration_ns(text) == duration_ns
+
+
+@pytest.mark.parametrize(
+    ("duration_ns", "text"),
+    [(0, "0s"), (1, "1ns"), (1_500_000_000, "1500ms"), (90 * NS_PER_S, "90s"), (7200 * NS_PER_S, "2h")],
+)
+def test_durations_as_we_write_them(duration_ns: int, text: str) -> None:
+    assert format_duration(duration_ns) == text
+
+
+@given(st.integers(0, 10**12), st.sampled_from([("", 1), ("k", 10**3), ("M", 10**6), ("G", 10**9)]))
+def test_a_rate_with_any_multiple_and_any_way_to_say_bits_per_second(number: int, multiple: tuple[str, int]) -> None:
+    letter, factor = multiple
+    for unit in ("", "bit/s", "bps", "bit"):
+        assert parse_rate_bps(f"{number}{letter}{unit}") == number * factor
+
+
+def test_a_rate_may_have_a_fraction() -> None:
+    assert parse_rate_bps("1.5M") == 1_500_000
+    assert parse_rate_bps("0.1k") == 100
+
+
+@pytest.mark.parametrize("text", ["", "s", "ten s", "-1s", "1 fortnight", "1e3s", "1s2", "1,5s", "nan", "inf"])
+def test_what_is_no_duration_is_quoted(text: str) -> None:
+    with pytest.raises(PlanError) as caught:
+        parse_duration_ns(text)
+    assert caught.value.message.startswith(f"{text!r} is not a duration")
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["", "k", "fast", "-4k", "4 parsecs", "400kB/s", "400kBps", "4/s", "1e5"])
+def test_what_is_no_rate_is_quoted(text: str) -> None:
+    with pytest.raises(PlanError) as caught:
+        parse_rate_bps(text)
+    assert caught.value.message.startswith(f"{text!r} is not a rate")
+    assert caught.value.hint
