@@ -109,12 +109,19 @@ class SpecPlan:
         names = [t.name for t in self.targets]
         if len(set(names)) != len(names):
             raise PlanError("two targets have the same name")
+        if len({target.authority for target in self.targets}) != len(self.targets):
+            raise PlanError("two targets are the same server", hint="give it one entry, with a greater weight")
         if self.connections < 1:
             raise PlanError(f"connections must be at least 1, got {self.connections}")
         if not 1 <= self.engines <= self.total_connections:
             raise PlanError(f"engines must be between 1 and the number of connections, got {self.engines}")
         if self.line_bps < 8:
             raise PlanError(f"the line speed must be at least 8 bit/s, got {self.line_bps}")
+        if self.bound.floor_bps > self.line_bps:
+            raise PlanError(
+                f"no connection can reach {self.bound.floor_bps} bit/s on a line of {self.line_bps} bit/s",
+                hint="lower the bound with --bound rate:N, or raise --line-speed",
+            )
         if self.timeout_ns < 1:
             raise PlanError("the time-out must be positive")
         if self.base_port and not 1 <= self.base_port <= 65536 - self.vms:

@@ -42,7 +42,7 @@ def _check_class(name: str, count: int, total: int, share: float, rules: Rules) 
         limit = max(rules.mix_tolerance, doubt)
         if doubt > rules.mix_tolerance:
             detail += f"; by chance alone {fewest} to {most} of so few"
-    return Check(name=name, value=100 * off, limit=100 * limit, ok=off <= limit, unit="%", detail=detail)
+    return Check(name=name, value=100 * off, limit=100 * limit, ok=off <= limit, unit="% off", detail=detail)
 
 
 def _by_chance(total: int, share: float, deviations: float) -> tuple[int, int]:

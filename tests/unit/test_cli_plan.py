@@ -222,6 +222,11 @@ def test_a_value_that_cannot_be_is_named(arguments: list[str], message: str) -> 
         ('[[targets]]\nname = "a"\nhost = "h"', "targets[0].port is missing"),
         ('[[targets]]\nname = "a"\nhost = "h"\nport = "80"', "targets[0].port must be a whole number, got '80'"),
         (TARGETS.replace("[[target]]", "[[targets]]").replace('"b"', '"a"'), "two targets have the same name"),
+        ("line_bps = 100_000", "no connection can reach 320000 bit/s on a line of 100000 bit/s"),
+        (
+            '[[targets]]\nname = "a"\nhost = "h"\nport = 1\n[[targets]]\nname = "b"\nhost = "h"\nport = 1',
+            "two targets are the same server",
+        ),
         ("vms = 0", "vms must be at least 1, got 0"),
         ("vms = ", "is not TOML"),
     ],
@@ -274,9 +279,14 @@ target_values = st.builds(Target, name=names, host=names, port=st.integers(1, 65
 
 @st.composite
 def plans(draw: st.DrawFn) -> SpecPlan:
-    targets = tuple(draw(st.lists(target_values, max_size=4, unique_by=lambda target: target.name)))
+    targets = tuple(
+        draw(
+            st.lists(target_values, max_size=4, unique_by=(lambda target: target.name, lambda target: target.authority))
+        )
+    )
     vms = len(targets) or draw(st.integers(1, 500))
     connections = draw(st.integers(1, 1000))
+    bound = draw(bounds)
     return SpecPlan(
         vms=vms,
         targets=targets,
@@ -285,8 +295,8 @@ def plans(draw: st.DrawFn) -> SpecPlan:
         fileset_per_vm=draw(st.booleans()),
         base_port=draw(st.one_of(st.just(0), st.integers(1, 65536 - vms))),
         phases=draw(phases_values),
-        bound=draw(bounds),
-        line_bps=draw(st.integers(8, 10**12)),
+        bound=bound,
+        line_bps=draw(st.integers(max(8, bound.floor_bps), 10**12)),
         paced_reads=draw(st.booleans()),
         timeout_ns=draw(st.integers(1, 10**13)),
         last_ad=draw(st.sampled_from(LastAd)),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from loadgen.model.bound import Bound
 from loadgen.model.plan import FULL, LastAd, Phases, SpecPlan
 from loadgen.model.units import NS_PER_S
 from loadgen.schedule.optape import CLOSE_AFTER, KEEP_ALIVE, OpTape
@@ -259,7 +260,7 @@ def test_connections_start_inside_an_operation_during_ramp_up(tape: OpTape) -> N
         SpecPlan(vms=16, connections=63, phases=FULL),
         SpecPlan(vms=1, connections=1000),
         SpecPlan(vms=3, connections=7, line_bps=10**12),
-        SpecPlan(vms=3, connections=7, line_bps=8),
+        SpecPlan(vms=3, connections=7, line_bps=8, bound=Bound.rate(8)),
     ],
 )  # fmt: skip
 def test_tapes_of_all_sizes_are_bounded_and_whole(plan: SpecPlan) -> None:

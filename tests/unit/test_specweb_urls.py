@@ -89,7 +89,7 @@ def test_commands_out_of_range_are_refused(query: str) -> None:
 
 def test_users_are_the_connections_of_the_largest_vm() -> None:
     assert urls.users(SpecPlan(vms=16, connections=20)) == 20
-    targets = tuple(Target(name=f"t{i}", host="h", port=80, weight=w) for i, w in enumerate((1, 2, 5)))
+    targets = tuple(Target(name=f"t{i}", host="h", port=80 + i, weight=w) for i, w in enumerate((1, 2, 5)))
     plan = SpecPlan(vms=3, targets=targets, connections=8)
     assert urls.users(plan) == 15
     assert urls.directories(plan) == 34
