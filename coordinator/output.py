@@ -40,7 +40,13 @@ def printing() -> Iterator[None]:
 
 def abandon_stdout() -> None:
     """What is still buffered goes nowhere: at exit, Python would try again and complain."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    _abandon(1)
+
+
+def _abandon(descriptor: int) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 def open_missing_streams() -> None:
@@ -73,7 +79,7 @@ class _Courtesy(io.TextIOBase):
             try:
                 self._stream.write(text)
             except OSError:
-                self._gone = True
+                self._give_up()
         return len(text)
 
     def flush(self) -> None:
@@ -81,7 +87,11 @@ class _Courtesy(io.TextIOBase):
             try:
                 self._stream.flush()
             except OSError:
-                self._gone = True
+                self._give_up()
+
+    def _give_up(self) -> None:
+        self._gone = True
+        _abandon(self._stream.fileno())
 
     def fileno(self) -> int:
         return self._stream.fileno()

@@ -9,7 +9,9 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,13 @@ SHORT = ("--iterations", "1", "--ramp-up", "500ms", "--warmup", "1s", "--ramp-do
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache that keeps its file set from test to test."""
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A temporary directory whose path leaves room for that of a unix socket."""
+    with tempfile.TemporaryDirectory(prefix="lg") as path:
+        yield Path(path)
 
 
 def needs(name: str) -> Any:
@@ -103,10 +112,9 @@ def test_a_record_replays_its_plan(cache: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("moment", ["file set:", "starting", "compiling", "ramp-up", "measuring 1/1 2/"])
 @pytest.mark.parametrize("server", [needs("nginx"), "builtin"])
-def test_nothing_survives_a_killed_coordinator(server: str, moment: str, tmp_path: Path) -> None:
+def test_nothing_survives_a_killed_coordinator(server: str, moment: str, tmp_path: Path, short: Path) -> None:
     """At five points: files are made, servers start, operations are compiled, load begins, load is measured."""
-    temporary = tmp_path / "tmp"
-    temporary.mkdir()
+    temporary = short
     process = subprocess.Popen(
         [LOADGEN, "spec", "--vms", "4", "--server", server, "--out", "run", *SHORT],
         cwd=tmp_path,
@@ -117,12 +125,14 @@ def test_nothing_survives_a_killed_coordinator(server: str, moment: str, tmp_pat
         start_new_session=True,
     )
     assert process.stderr is not None
-    while moment not in (line := process.stderr.readline()):
-        assert line, "it ended before that"
-    started = descendants(process.pid)
-    process.kill()
-    process.wait()
-    process.stderr.close()
+    try:
+        while moment not in (line := process.stderr.readline()):
+            assert line, "it ended before that"
+        started = descendants(process.pid)
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
     deadline = time.monotonic() + 3
     while (left := [pid for pid in started if alive(pid)]) or any(temporary.iterdir()):
         assert time.monotonic() < deadline, ([command_of(pid) for pid in left], list(temporary.iterdir()))

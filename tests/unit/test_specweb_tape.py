@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from loadgen.model.bound import Bound
-from loadgen.model.plan import FULL, LastAd, Phases, SpecPlan
+from loadgen.model.plan import FULL, QUICK, LastAd, Phases, SpecPlan
 from loadgen.model.units import NS_PER_S
 from loadgen.schedule.optape import CLOSE_AFTER, KEEP_ALIVE, OpTape
 from tests.support.specweb import wrong_with
@@ -283,3 +283,12 @@ def test_a_folded_tape_keeps_its_mix_and_spreads_the_connections_of_a_vm() -> No
     of_first_vm = np.sort(tape.starts["row"][0][:63].astype(np.int64))
     gaps = np.diff(of_first_vm, append=of_first_vm[0] + len(tape.ops))
     assert gaps.max() < 4 * len(tape.ops) / 63
+
+
+@pytest.mark.parametrize("connections", [1, 5])
+def test_the_shortest_run_has_the_mix_too(connections: int) -> None:
+    phases = dataclasses.replace(QUICK, measure_ns=NS_PER_S, warmup_ns=0, ramp_up_ns=0, iterations=1)
+    tape = compile_tape(SpecPlan(vms=1, connections=connections, phases=phases))
+    shares = np.bincount(tape.ops["kind"], minlength=4) / len(tape.ops)
+    assert np.all(np.abs(shares / tape.kind_shares - 1) < 0.3)
+    assert len(np.unique(tape.starts["row"])) == connections

@@ -33,6 +33,7 @@ MAX_ROWS = 100_000
 """A tape never has more rows; at 3.3 operations a second that is over 8 hours for one connection."""
 
 _DECK = sum(mix.CLASS_DECK)
+_LEAST_ROWS = 4 * _DECK
 _HEAD_BYTES = 230  # of a reply from a common server: only where connections start on the tape depends on it
 _PAGE_BYTES = 340  # what the page of a dynamic operation adds, with its longer head
 _GOLDEN = (math.sqrt(5) - 1) / 2
@@ -102,8 +103,9 @@ def _mean_line_time_ns(line_bps: int) -> float:
 
 
 def _layout(plan: SpecPlan) -> _Layout:
-    passed_ns = plan.total_connections * plan.phases.measure_ns
     mean_ns = _mean_line_time_ns(plan.line_bps)
+    # So few operations that no deck is dealt to its end would not have the mix that is asked for.
+    passed_ns = max(plan.total_connections * plan.phases.measure_ns, int(_LEAST_ROWS * mean_ns))
     folds = math.ceil(passed_ns / mean_ns / MAX_ROWS)
     rounds = plan.phases.iterations
     if passed_ns * rounds / mean_ns > MAX_ROWS:
