@@ -190,6 +190,7 @@ class Agent:
             case "failed":
                 fault = TargetError if message["whose"] == "target" else FleetError
                 engine.prepared.set_exception(fault(message["message"], hint=message["hint"]))
+                engine.prepared.exception()  # the first of several refusals is the one that is told
             case "snapshot":
                 self._on_event(Snapshot.from_wire(message["snapshot"]))
             case "ended":
