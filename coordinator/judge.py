@@ -44,7 +44,7 @@ class Intake:
     def receive(self, snapshot: Snapshot) -> None:
         """File one snapshot."""
         self.ledger.receive(snapshot)
-        if any(window >= 0 for window, _ in snapshot.cells):
+        if (snapshot.tallies["window"] >= 0).any():
             self.judged.add(snapshot.interval)
 
 
@@ -109,13 +109,18 @@ def judge(evidence: Evidence) -> RunResult:
 def judge_snapshots(
     plan: SpecPlan, targets: Sequence[Target], snapshots: Iterable[Snapshot], *, sysctls: Mapping[str, str]
 ) -> RunResult:
-    """The result of a run of which only snapshots are left: it was cut."""
+    """The result of a run of which only snapshots are left: it was cut.
+
+    Raises ValueError when a snapshot cannot be of this plan.
+    """
     intake = Intake.of(f"local/{i}" for i in range(plan.engines))
     seen: dict[int, list[int]] = {}
     for snapshot in snapshots:
         if snapshot.worker in intake.ledger.workers:
+            if snapshot.tallies["connection"].max(initial=0) >= plan.total_connections:
+                raise ValueError(f"a snapshot has more connections than the plan's {plan.total_connections}")
             intake.receive(snapshot)
-            for window, _ in snapshot.cells:
+            for window in set(snapshot.tallies["window"].tolist()):
                 seen.setdefault(window, []).append(snapshot.interval)
     windows = sorted(window for window in seen if window >= 0)
     # Whoever has begun the next window has finished the one before.

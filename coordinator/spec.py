@@ -107,8 +107,10 @@ class SpecRun:
         shared = await self._file_set(self.around.cache / "fileset")
         docroots = [shared.root] * self.plan.vms
         if self.plan.fileset_per_vm:
-            self.around.say(f"copying the file set for each of {self.plan.vms} VMs")
-            homes = [self.around.cache / "per-vm" / f"vm{i + 1}" for i in range(self.plan.vms)]
+            copies = self.around.cache / "per-vm"
+            size_mb = self.plan.vms * shared.total_bytes / 1e6
+            self.around.say(f"a copy of it for each of {self.plan.vms} VMs: {size_mb:.0f} MB, kept in {copies}")
+            homes = [copies / f"vm{i + 1}" for i in range(self.plan.vms)]
             for home in homes:
                 await _while_wanted(functools.partial(fileset.copy, shared, home), lambda done, total: None)
             docroots = homes

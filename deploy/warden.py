@@ -168,6 +168,7 @@ class _Warden:
         if child.output_fd in self._selector.get_map():
             self._selector.unregister(child.output_fd)
         os.close(child.output_fd)
+        child.output_fd = -1  # its number may be ready in this very turn, too, or soon be another child's
         if not self._ending:
             self._say(encode_event(Exited(vm=child.vm, process=child.process, status=status, log=child.tail())))
 

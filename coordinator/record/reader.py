@@ -129,9 +129,15 @@ def frames(path: Path) -> Frames:
 
 
 def recover(record: Record, judge: Judge) -> tuple[RunResult, str]:
-    """What can still be said of a run that did not finish, and the sentence that says how it ended."""
+    """What can still be said of a run that did not finish, and the sentence that says how it ended.
+
+    Raises RecordError when its snapshots are not of its plan.
+    """
     kept = frames(record.path)
-    result = judge(record.header.plan, record.header.targets, kept)
+    try:
+        result = judge(record.header.plan, record.header.targets, kept)
+    except ValueError as error:
+        raise RecordError(f"{record.path / INTERVALS} is not of this run: {error}") from error
     torn = f"; the last {kept.torn_bytes} bytes were not a whole interval and are left out" if kept.torn_bytes else ""
     return result, f"the run was cut: it did not write its end{torn}"
 

@@ -1,1 +1,1 @@
-"""What a person sees.  Everything here maps one immutable value to text; nothing asks for more (DESIGN.md, "Views")."""
+"""What a person sees.  Everything here maps one immutable value to text; nothing asks for more."""

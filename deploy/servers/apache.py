@@ -43,7 +43,7 @@ ServerRoot {workdir}
 ServerName localhost
 DefaultRuntimeDir {workdir}
 PidFile {pid}
-Mutex file:{mutex} default
+Mutex "file:{mutex}" default
 Listen {listen}
 ListenBacklog {backlog}
 ErrorLog /dev/stderr

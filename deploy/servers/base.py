@@ -103,7 +103,7 @@ def proxied_app(vm: Vm) -> AppWorker:
 def quoted(path: Path) -> str:
     """A path for a configuration file; raises PlanError for what nginx or Apache would read as something else."""
     text = str(path)
-    if re.search(r'["\\$%\x00-\x1f]', text):
+    if re.search(r'["\\$%*?\[\]\x00-\x1f]', text):
         raise PlanError(f"{text!r} cannot be used in a web server's configuration", hint="use a plainer path")
     return f'"{text}"'
 

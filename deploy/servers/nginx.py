@@ -36,13 +36,13 @@ http {{
   tcp_nopush on;
   keepalive_timeout {keep_alive_s}s;
   keepalive_requests 1000000000;
-  client_body_temp_path {temp}/body;
-  proxy_temp_path {temp}/proxy;
-  fastcgi_temp_path {temp}/fastcgi;
-  uwsgi_temp_path {temp}/uwsgi;
-  scgi_temp_path {temp}/scgi;
+  client_body_temp_path "{temp}/body";
+  proxy_temp_path "{temp}/proxy";
+  fastcgi_temp_path "{temp}/fastcgi";
+  uwsgi_temp_path "{temp}/uwsgi";
+  scgi_temp_path "{temp}/scgi";
   upstream app {{
-    server {socket} max_fails=0;
+    server "unix:{socket}" max_fails=0;
     keepalive {connections};
     keepalive_requests 1000000000;
     keepalive_timeout {upstream_idle_s}s;
@@ -90,7 +90,7 @@ class Nginx:
             worker_connections=self.files_needed(vm.connections),
             keep_alive_s=KEEP_ALIVE_S,
             temp=vm.workdir / "tmp",
-            socket=f"unix:{vm.app_socket}",
+            socket=vm.app_socket,
             connections=vm.connections,
             upstream_idle_s=UPSTREAM_IDLE_S,
             listen=vm.listen,

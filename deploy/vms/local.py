@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import resource
 import shutil
 import sys
@@ -182,7 +183,7 @@ class LocalVms:
             for directory in setup.directories:
                 (vm.workdir / directory).mkdir()
             for name, text in setup.files.items():
-                (vm.workdir / name).write_text(text)
+                (vm.workdir / name).write_bytes(os.fsencode(text))  # it names paths, which are bytes
         return setups
 
     async def _hello(self, warden: asyncio.subprocess.Process) -> Path:

@@ -43,8 +43,10 @@ def fold(
 ) -> tuple[dict[tuple[int, int], Cell], NDArray[np.void]]:
     """The cells and the tallies (TALLY_DTYPE) of `records` (RECORD_DTYPE), in any order.
 
-    An operation belongs to `window` when it was due in it, or when it took all of it: due before it, its line
-    time not over at its end.  Otherwise it belongs to window -1.  `window` -1 puts all of them there.
+    An operation belongs to `window` when it was due in it; otherwise to window -1.  `window` -1 puts all of them
+    there.  In the tallies, it also belongs to the window when it took all of it: due before it, its line time
+    not over at its end.  A connection is judged by such an operation, but throughput and mix are not: it moved only
+    part of its bytes in the window, and only long ones can take it all.
     Line time is max(done - due, what the bytes take at the line's speed).
     """
     if not len(records):
@@ -54,13 +56,11 @@ def fold(
     busy = response
     if ctx.line_bps:
         busy = np.maximum(response, np.rint(size * (8 * NS_PER_S / ctx.line_bps)).astype(np.int64))
-    inside = ((due >= window_start_ns) & (due < window_end_ns)) | (
-        (due < window_start_ns) & (due + busy >= window_end_ns)
-    )
-    inside &= window >= 0
+    due_inside = (due >= window_start_ns) & (due < window_end_ns) & (window >= 0)
+    covers = (due < window_start_ns) & (due + busy >= window_end_ns) & (window >= 0)
     state = _STATE[records["outcome"]]
     good, tolerable, overdue = _judge(response, size, state, ctx.bound)
-    columns = _Columns(records, ctx, inside, state, response, busy, good, tolerable, overdue)
+    columns = _Columns(records, ctx, due_inside, due_inside | covers, state, response, busy, good, tolerable, overdue)
     return columns.cells(window), columns.tallies(window)
 
 
@@ -81,7 +81,8 @@ def _judge(
 class _Columns:
     records: NDArray[np.void]
     ctx: FoldContext
-    inside: NDArray[np.bool_]
+    due_inside: NDArray[np.bool_]
+    judged: NDArray[np.bool_]
     state: NDArray[np.int64]
     response: NDArray[np.int64]
     busy: NDArray[np.int64]
@@ -93,7 +94,7 @@ class _Columns:
         """A cell for each (window, target) that has operations."""
         records, ctx, state = self.records, self.ctx, self.state
         # Keys are few and small, so counting finds those that occur faster than sorting would.
-        key = ctx.target_of[records["connection"]] * 2 + self.inside
+        key = ctx.target_of[records["connection"]] * 2 + self.due_inside
         keys = np.flatnonzero(np.bincount(key))
         n = len(keys)
         slot_of = np.zeros(keys[-1] + 1, dtype=np.int64)
@@ -132,7 +133,7 @@ class _Columns:
 
     def tallies(self, window: int) -> NDArray[np.void]:
         """A row for each (window, connection), in order."""
-        keys = (self.inside.astype(np.int64) << 32) + self.records["connection"]
+        keys = (self.judged.astype(np.int64) << 32) + self.records["connection"]
         order = np.argsort(keys, kind="stable")
         keys, state = keys[order], self.state[order]
         first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))

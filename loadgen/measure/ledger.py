@@ -45,10 +45,12 @@ class Totals:
     @classmethod
     def of(cls, snapshot: Snapshot) -> Totals:
         """One snapshot's."""
-        windows = {window for window, _ in snapshot.cells}
+        rows = snapshot.tallies
+        operations = rows["ok"].astype(np.int64) + rows["bad"] + rows["cut"]
+        windows = {window for window, _ in snapshot.cells} | set(rows["window"].tolist())
         played = {
             (window, snapshot.worker): Played(
-                sum(cell.issued for (w, _), cell in snapshot.cells.items() if w == window),
+                int(operations[rows["window"] == window].sum()),
                 Histogram.merge_all(cell.lateness for (w, _), cell in snapshot.cells.items() if w == window),
             )
             for window in windows
@@ -105,6 +107,11 @@ class Ledger:
     def workers(self) -> tuple[str, ...]:
         """The workers, lost ones too."""
         return tuple(self._next)
+
+    @property
+    def lost_workers(self) -> frozenset[str]:
+        """Those that are not waited for any more."""
+        return frozenset(self._lost)
 
     def receive(self, snapshot: Snapshot) -> None:
         """File a snapshot; raises ValueError when it is not of this run (worker, or numbers of kinds and groups).

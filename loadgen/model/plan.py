@@ -72,7 +72,7 @@ class Server(enum.Enum):
 
 
 class LastAd(enum.Enum):
-    """How the client chooses `last_ad` in its cookie (specweb.md 2.6: not published, so it is declared)."""
+    """How the client chooses `last_ad` in its cookie (SPECweb99 does not publish it, so it is declared)."""
 
     PREVIOUS = "previous"  # the Ad_id that the reply before carried
     RANDOM = "random"  # uniform over the 360 ads

@@ -90,7 +90,7 @@ def _target_result(target: Target, cell: Cell, found: NDArray[np.void], seconds:
         requests_ok=cell.ok,
         requests_conforming=cell.good,
         ops_per_s=cell.ok / seconds,
-        kbit_per_s=8 * int(found["bytes"].sum()) / 1000 / seconds,
+        kbit_per_s=8 * cell.bytes / 1000 / seconds,
         response_ms=percentiles_ms(cell.response),
         connection_kbit_per_s=(float(kbit_per_s.min()), float(kbit_per_s.mean()), float(kbit_per_s.max()))
         if len(found)

@@ -54,7 +54,7 @@ class ResponseTimes:
 class TargetResult:
     """One VM in one iteration (or, in RunResult.targets, in the median iteration).
 
-    `kbit_per_s` is the VM's total: bits received in ok operations over the window's length.
+    `kbit_per_s` is the VM's total: bits received of operations due in the window, over its length.
     `errors` are by Outcome name, only those that occurred.  `connection_kbit_per_s` are min, mean, max of
     the connections' own rates (bits over time in operations).
     """
@@ -127,8 +127,8 @@ class Trust:
 class RunResult:
     """The end of a run.  `median` indexes `iterations`; it is -1 when none was measured.
 
-    `fairness` compares the VMs of the median iteration: Jain's index over their ops/s and the
-    slowest-over-fastest ratio; None with fewer than two VMs.
+    `fairness` compares the VMs of the median iteration: Jain's index over their ops/s per requested
+    connection and the slowest-over-fastest ratio; None with fewer than two VMs, or when none served anything.
     `reasons` are the sentences behind the verdict, most important first.
     """
 

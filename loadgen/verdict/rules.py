@@ -27,7 +27,7 @@ class Rules:
     * `min_conforming_share`: of the requested connections, in each iteration.
     * `mix_tolerance`: how far, relatively, the share of a class may be off (10 %, coded there as 10.5 %).
     * `mix_deviations`: a window too short to tell the mix that exactly may be off by so many binomial
-      standard deviations.  Ours: SPECweb99's window of 1200 s has no need of it.
+      standard deviations.  Ours: SPECweb99's window of 1200 s has no need of it from 21 connections on.
 
     About the generator, ours.  They were set from measurements on two cores that engines shared with 16 servers
     or with busy loops (DESIGN.md, "Trust"): what harms a verdict and what does not is far apart there.

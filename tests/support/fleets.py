@@ -9,8 +9,8 @@ from coordinator.fleet.api import Command, Dismiss, Prepare, Start, Stop
 from loadgen.agent import AgentEvent, EngineLost, SegmentEnded
 from loadgen.engine.api import Assignment
 from loadgen.measure.snapshot import Cell, Health, Snapshot
-from loadgen.measure.tally import empty_tallies
 from loadgen.model.errors import TargetError
+from tests.support.snapshots import tallies, tally
 
 
 class FakeFleet:
@@ -82,4 +82,4 @@ class FakeFleet:
         )
         tape = self._assignments[0].tape if self._assignments else None
         shape = (len(tape.kinds), len(tape.groups)) if tape else (4, 5)
-        return Snapshot(worker, window, {(window, 0): Cell.empty(*shape)}, empty_tallies(), health)
+        return Snapshot(worker, window, {(window, 0): Cell.empty(*shape)}, tallies(tally(window, 0, ok=0)), health)

@@ -38,6 +38,25 @@ async def main():
 asyncio.run(main())
 """
 
+ALL_DIE_IN_ONE_TURN = """
+import os, signal
+from pathlib import Path
+from deploy.warden import _Warden
+from deploy.wire import AppWorker, Launch
+
+warden = _Warden(Path("."), os.pipe()[0], os.pipe()[1])
+app = AppWorker(docroot="", workdir="", static=True)
+for name in "ab":
+    warden._start(Launch(vm=name, directory=".", app=app), "app", signal.pause)
+for pid in warden._children:
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+select = warden._selector.select
+warden._selector.select = lambda timeout: sorted(select(timeout), key=lambda ready: ready[0].data is not None)
+warden._turn(5)
+print(len(warden._children))
+"""
+
 
 @dataclass(frozen=True)
 class WithProgram:
@@ -174,6 +193,13 @@ def test_the_vm_that_died_is_named() -> None:
         death, served = asyncio.run(scenario(make_file_set(Path(path))))
     assert served.count(False) == 1
     assert death == VmDeath(name=f"vm{served.index(False) + 1:02d}", reason="app was killed by SIGKILL")
+
+
+def test_vms_that_die_together_do_not_end_the_warden(tmp_path: Path) -> None:
+    """It may hear that they are dead before it sees the ends of their output."""
+    argv = [sys.executable, "-c", ALL_DIE_IN_ONE_TURN]
+    done = subprocess.run(argv, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(Path.cwd())}, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"0\n", b"")
 
 
 def test_a_taken_port_is_named_before_anything_starts(docroot: Path) -> None:

@@ -174,7 +174,7 @@ def test_being_faster_never_makes_a_connection_worse(table: NDArray[np.void], fa
 
 
 def test_all_is_well() -> None:
-    result = iteration({0: cell(MIX)}, FINE)
+    result = iteration({0: cell(MIX, bytes=20 * 975_000)}, FINE)
     assert result.conforms
     assert (result.requested, result.conforming, result.requests_ok) == (20, 20, 10_000)
     assert result.ops_per_s == 500

@@ -48,6 +48,14 @@ def committed() -> list[Path]:
     return [path for path in found if path.is_file()]
 
 
+def test_what_the_code_cites_of_the_design_is_there() -> None:
+    design = (ROOT / "DESIGN.md").read_text(encoding="utf-8")
+    code = [path.read_text(encoding="utf-8") for path in committed() if path.suffix in (".py", ".toml")]
+    cited = {name for text in code for name in re.findall(r'DESIGN\.md, "(\w+)"', text)}
+    assert len(cited) >= 3
+    assert [name for name in sorted(cited) if f"\n## {name}\n" not in design] == []
+
+
 # Put together here, so that this file does not hold what it looks for.
 REGISTRIES = [
     ".".join(parts)

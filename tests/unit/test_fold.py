@@ -48,10 +48,12 @@ def test_an_operation_is_of_the_window_in_which_it_was_due() -> None:
     assert cells[-1, 0].ok == 2
 
 
-def test_an_operation_that_takes_the_whole_window_is_of_it() -> None:
+def test_a_connection_is_judged_by_an_operation_that_takes_the_whole_window() -> None:
+    """Throughput and mix are not: they would hold all of its bytes, and more long ones than were asked for."""
     stalled = op(99, 30, size=1000, outcome=Outcome.CUT)
     cells, tallies = play(stalled, op(99, 20.9, connection=1), op(99, 21, connection=2))
-    assert (cells[3, 0].cut, cells[3, 1].ok, cells[-1, 0].ok) == (1, 1, 1)
+    assert (cells[-1, 0].cut, cells[-1, 0].ok, cells[-1, 1].ok) == (1, 1, 1)
+    assert not any(window == 3 for window, _ in cells)
     assert tallies["window"].tolist() == [-1, 3, 3]
     assert tallies["busy_ns"].tolist() == [20_900_000_000, 30 * NS_PER_S, 21 * NS_PER_S]
 
@@ -59,8 +61,8 @@ def test_an_operation_that_takes_the_whole_window_is_of_it() -> None:
 def test_whole_is_meant_by_line_time() -> None:
     """1.1 MB came in a second, but would have crossed the line in 22."""
     large = op(99, 1, size=1_100_000)
-    assert set(play(large)[0]) == {(3, 0)}
-    assert set(play(large, ctx=dataclasses.replace(CTX, line_bps=0))[0]) == {(-1, 0)}
+    assert play(large)[1]["window"].tolist() == [3]
+    assert play(large, ctx=dataclasses.replace(CTX, line_bps=0))[1]["window"].tolist() == [-1]
 
 
 def test_line_time_is_the_longer_of_elapsed_and_paced() -> None:
@@ -152,8 +154,8 @@ def slow_fold(table: NDArray[np.void], ctx: FoldContext) -> tuple[dict[tuple[int
         response = max(done - due, 0)
         line = round(8 * NS_PER_S * size / ctx.line_bps) if ctx.line_bps else 0
         busy = max(response, line)
-        inside = START <= due < END or (due < START and due + busy >= END)
-        window = 3 if inside else -1
+        due_inside = START <= due < END
+        judged = due_inside or (due < START and due + busy >= END)
         bound = ctx.bound
         good = state == OK and response <= bound.good_ns + bound.good_ns_per_byte * size
         tolerable = state == OK and response <= bound.tolerable_ns + bound.tolerable_ns_per_byte * size
@@ -162,7 +164,7 @@ def slow_fold(table: NDArray[np.void], ctx: FoldContext) -> tuple[dict[tuple[int
         cell = Cell.empty(ctx.kinds, ctx.groups)
         cell.outcomes[outcome] += 1
         cell.counts[ctx.kind[row], ctx.group[row], state] += 1
-        found[window, int(ctx.target_of[connection])].append(
+        found[3 if due_inside else -1, int(ctx.target_of[connection])].append(
             dataclasses.replace(
                 cell,
                 good=int(good),
@@ -175,7 +177,7 @@ def slow_fold(table: NDArray[np.void], ctx: FoldContext) -> tuple[dict[tuple[int
                 lateness=Histogram.of(np.array([sent - due] if sent else [], np.int64)),
             )
         )
-        tally = tallies[window, connection]
+        tally = tallies[3 if judged else -1, connection]
         for name, value in (("ok", state == OK), ("bad", state == BAD), ("cut", state == CUT)):
             tally[name] += value
         for name, value in (("good", good), ("tolerable", tolerable), ("overdue", overdue)):

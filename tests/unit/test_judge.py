@@ -102,6 +102,19 @@ def test_strangers_on_the_cores_make_it_invalid() -> None:
     assert "hog (pid 7)" in result.reasons[0]
 
 
+def test_a_server_that_stalls_for_the_whole_window_is_not_the_generator_s_fault() -> None:
+    """Nothing was due in the window: the connections are inside operations that cover it."""
+    row = tally(0, 0, ok=0) | {"cut": 1, "busy_ns": 9 * NS_PER_S}
+    stalled = [
+        snapshot(f"local/{engine}", 2, {(-1, 0): in_the_mix(100)}, (row | {"connection": engine},))
+        for engine in range(2)
+    ]
+    result = judge(replace(evidence(stalled), measured_ns={0: 2 * NS_PER_S}, complete=frozenset({0})))
+    issued = next(check for check in result.trust.checks if check.name == "operations issued")
+    assert issued.ok
+    assert not result.iterations[0].conforms
+
+
 def test_a_lost_worker_degrades_and_its_share_is_named() -> None:
     only = [one for one in snapshots() if one.worker == "local/0" or one.interval == 0]
     result = judge(replace(evidence(only), lost={"local/1": "killed by signal 9"}))
@@ -154,3 +167,9 @@ def test_ports_are_counted_for_as_long_as_the_kernel_keeps_them(reuse: str, host
     assert check.ok is ok
     assert check.value == (2 if ok else 8)
     assert np.isclose(check.limit, 5)
+
+
+def test_snapshots_of_another_run_are_refused() -> None:
+    stranger = snapshot("local/0", 0, {(0, 0): in_the_mix(100)}, (tally(0, PLAN.total_connections),))
+    with pytest.raises(ValueError, match="more connections than the plan's 4"):
+        judge_snapshots(PLAN, TARGETS, [stranger], sysctls=SYSCTLS)

@@ -31,7 +31,7 @@ def test_nginx_listens_serves_and_proxies() -> None:
     config = lines(NGINX)
     assert "listen 127.0.0.1:8087 backlog=4096;" in config
     assert 'root "/data/set";' in config
-    assert "server unix:/t/run/vm07/app.sock max_fails=0;" in config
+    assert 'server "unix:/t/run/vm07/app.sock" max_fails=0;' in config
     assert config.count("proxy_pass http://app;") == 2
     assert "access_log off;" in config
     assert "sendfile on;" in config
@@ -99,7 +99,7 @@ def test_ipv6_addresses_are_in_brackets(server: WebServer) -> None:
 
 
 @pytest.mark.parametrize("server", PROXIES, ids=lambda s: s.kind.value)
-@pytest.mark.parametrize("path", ["/da ta/$x", '/a"b', "/a\\b", "/a\nb", "/%{HOST}"])
+@pytest.mark.parametrize("path", ["/da ta/$x", '/a"b', "/a\\b", "/a\nb", "/%{HOST}", "/a[b]", "/a*"])
 def test_a_path_that_a_server_would_read_otherwise_is_refused(server: WebServer, path: str) -> None:
     with pytest.raises(PlanError, match="cannot be used"):
         server.setup(replace(VM, docroot=Path(path)))
@@ -108,6 +108,9 @@ def test_a_path_that_a_server_would_read_otherwise_is_refused(server: WebServer,
 @pytest.mark.parametrize("server", PROXIES, ids=lambda s: s.kind.value)
 def test_a_path_with_blanks_is_quoted(server: WebServer) -> None:
     assert any('"/my data' in line for line in lines(server, replace(VM, docroot=Path("/my data"))))
+    for line in lines(server, replace(VM, workdir=Path("/my run/vm07"))):
+        if "/my run" in line:
+            assert '"' in line.partition("/my run")[0], line
 
 
 @pytest.mark.parametrize("length", [95, 96])

@@ -77,10 +77,13 @@ def verify(root: Path, directories: int) -> list[str]:
     problems = []
     for directory in range(directories):
         path = root / "file_set" / files.directory_name(directory)
-        if not path.is_dir():
-            problems.append(f"{path}: missing")
+        try:
+            found_there = sorted(path.iterdir())
+        except OSError as error:
+            missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+            problems.append(f"{path}: {'missing' if missing else error.strerror}")
             continue
-        problems += [f"{extra}: does not belong there" for extra in sorted(path.iterdir()) if extra.name not in _SIZES]
+        problems += [f"{extra}: does not belong there" for extra in found_there if extra.name not in _SIZES]
         for class_, num in _FILES:
             file = path / files.file_name(class_, num)
             try:

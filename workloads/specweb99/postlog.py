@@ -83,10 +83,11 @@ class PostCounts:
     """POSTs that the client made, by file class.
 
     `attempted` counts all that may have reached the server, `ok` those that were answered as they should be.
+    `attempted` is None when nobody knows: a client died with what it had sent last.
     """
 
     ok: tuple[int, ...]
-    attempted: tuple[int, ...]
+    attempted: tuple[int, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,7 @@ def _split(log: bytes, problems: list[LogProblem]) -> list[bytes]:
 
 def _compare(logged: Sequence[int], posts: PostCounts) -> list[LogProblem]:
     problems = []
-    for class_, (found, ok, sent) in enumerate(zip(logged, posts.ok, posts.attempted, strict=True)):
+    for class_, (found, ok, sent) in enumerate(zip(logged, posts.ok, posts.attempted or logged, strict=True)):
         if found > sent:
             problems.append(LogProblem(0, f"the log has {found} POSTs of class {class_}, but only {sent} were sent"))
         if ok - found > _LACKING_LIMIT * ok:
