@@ -7,6 +7,7 @@ from pathlib import Path
 import rich_click as click
 from rich.console import Console
 
+from coordinator.cli.options import docroot_option
 from coordinator.session import cache_directory, fileset_progress
 from loadgen.model.errors import LoadgenError
 from workloads.specweb99 import files
@@ -17,13 +18,7 @@ from workloads.specweb99 import fileset as store
 @click.option(
     "--connections", type=click.IntRange(1), metavar="N", default=20, show_default=True, help="Connections of one VM."
 )
-@click.option(
-    "--dir",
-    "root",
-    type=click.Path(path_type=Path),
-    metavar="DIRECTORY",
-    help="Document root.  [default: the user's cache]",
-)
+@docroot_option
 @click.option("--verify", is_flag=True, help="Compare every byte instead of making what is missing.")
 def fileset(connections: int, root: Path | None, verify: bool) -> int:
     """Make the SPECweb99-style file set for so many connections (its size grows with them)."""

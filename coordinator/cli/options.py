@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any
 
 import rich_click as click
 
 from loadgen.model.errors import LoadgenError, PlanError
-
-T = TypeVar("T")
 
 
 class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
@@ -38,3 +37,13 @@ def parse_counts(text: str) -> tuple[int, ...]:
     if any(count < 1 for count in counts) or list(counts) != sorted(set(counts)):
         raise PlanError(f"{text!r}: the numbers must be positive and rising", hint="write it like 16 or 1,4,16")
     return counts
+
+
+docroot_option = click.option(
+    "--dir",
+    "root",
+    type=click.Path(path_type=Path),
+    metavar="DIRECTORY",
+    help="Document root.  [default: the user's cache]",
+)
+"""Where a file set is, for the commands that make or serve one."""

@@ -8,6 +8,7 @@ import rich_click as click
 import uvloop
 from rich.console import Console
 
+from coordinator.cli.options import docroot_option
 from coordinator.session import cache_directory, fileset_progress
 from deploy.serve import serve as serve_until_ended
 from deploy.servers.catalog import choose
@@ -36,13 +37,7 @@ from workloads.specweb99 import fileset as store
 @click.option(
     "--connections", type=click.IntRange(1), metavar="N", default=20, show_default=True, help="Connections to expect."
 )
-@click.option(
-    "--dir",
-    "root",
-    type=click.Path(path_type=Path),
-    metavar="DIRECTORY",
-    help="Document root.  [default: the user's cache]",
-)
+@docroot_option
 def serve(port: int, host: str, server: str, connections: int, root: Path | None) -> int:
     """Run one SPECweb99-style web server in the foreground until Ctrl-C, with its file set made first.
 

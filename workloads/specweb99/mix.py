@@ -31,8 +31,6 @@ FILES = 9
 FILE_POPULARITY = (4, 3, 5, 2, 6, 1, 7, 8, 0)
 """The files of a class, most popular first; popularity is Zipf(1)."""
 
-KEEP_ALIVE_SHARE = 0.7
-"""Share of *requests* (not of connections) that go over persistent TCP connections."""
 KEEP_ALIVE_REQUESTS = (5, 15)
 """Requests on a persistent TCP connection: uniform between these, both included; 10 on average."""
 
