@@ -329,7 +329,11 @@ def test_draining_an_interval_again_repeats_it_and_the_next_is_empty(engine: Mak
         async with ScriptedServer(scripted.good) as server:
             played = await play(engine, make_tape([Op()], 2), [server.port])
             first, again, following = played.snapshots
-            assert sum(played.outcomes().values()) == len(server.requests)
+            outcomes = played.outcomes()
+            # What was cut had been sent; whether the server read it before the end is the kernel's affair.
+            answered = outcomes[Outcome.OK]
+            assert answered <= len(server.requests) <= answered + outcomes.get(Outcome.CUT, 0)
+            assert set(outcomes) <= {Outcome.OK, Outcome.CUT}
             assert again.to_wire()["cells"] == first.to_wire()["cells"]
             assert again.tallies.tobytes() == first.tallies.tobytes()
             assert not following.cells
