@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.record.connections import CONNECTION_DTYPE
-from loadgen.engine.neighbours import OtherUse
+from loadgen.host.neighbours import OtherUse
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Ledger, Totals
 from loadgen.measure.snapshot import Cell, Snapshot

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 
-from loadgen.engine.neighbours import OtherUse, Sample, others, take_sample
+from loadgen.host.neighbours import OtherUse, Sample, others, take_sample
 
 
 class QuietWatch:

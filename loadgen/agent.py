@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from loadgen.engine import frames
 from loadgen.engine.api import Assignment, Segment
 from loadgen.engine.process import assignment_message, start_message
+from loadgen.host import frames
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.errors import FleetError, TargetError
 

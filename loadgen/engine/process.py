@@ -23,10 +23,10 @@ from typing import Any
 import uvloop
 
 from loadgen import __version__
-from loadgen.engine import frames
 from loadgen.engine.api import LEASE_NS, Assignment, Segment
 from loadgen.engine.player import Player
 from loadgen.engine.vitals import Vitals
+from loadgen.host import frames
 from loadgen.model.errors import LoadgenError, TargetError
 from loadgen.model.units import NS_PER_S
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from coordinator.judge import Evidence, Intake, connection_rows, judge, judge_snapshots
-from loadgen.engine.neighbours import OtherUse
+from loadgen.host.neighbours import OtherUse
 from loadgen.measure.snapshot import Cell, Snapshot
 from loadgen.model.plan import QUICK, SpecPlan
 from loadgen.model.target import Target

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.engine.neighbours import Process, Sample, others, parse_stat, take_sample
+from loadgen.host.neighbours import Process, Sample, others, parse_stat, take_sample
 
 SECOND = 1_000_000_000
 

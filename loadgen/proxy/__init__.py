@@ -1,0 +1,1 @@
+"""The TCP forward proxy: splice or copy, half-close, limits, counters."""
