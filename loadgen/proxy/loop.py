@@ -1,0 +1,301 @@
+"""The proxy itself: one thread on epoll that accepts, connects, and lets the pumps move what is there."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import socket
+from collections import deque
+from collections.abc import Callable
+
+from loadgen.model.units import NS_PER_MS, NS_PER_S
+from loadgen.proxy.api import ProxyConfig
+from loadgen.proxy.pump import MUTE, End
+from loadgen.proxy.relay import Action
+from loadgen.proxy.service import Connection, Service, abort_socket
+
+_IN, _OUT = select.EPOLLIN, select.EPOLLOUT
+_TICK_NS = 250 * NS_PER_MS
+_ACCEPTS = 16
+"""So many at a time: those that are open already must not wait for a flood."""
+_EVENTS = 256
+_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class ProxyLoop:
+    """Several services on one epoll.
+
+    `add` before `run`.  `run` returns when `drain` was asked for and has ended.  `on_tick` is called about four times a
+    second.  Only `post` may be called from another thread, and `Service.counters`.
+    """
+
+    def __init__(self, now_ns: Callable[[], int], on_tick: Callable[[], None] = lambda: None) -> None:
+        self._now_ns = now_ns
+        self._on_tick = on_tick
+        self._epoll = select.epoll()
+        self._services: dict[int, Service] = {}
+        self._ends: dict[int, End] = {}
+        self._posted: deque[Callable[[], None]] = deque()
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(self._wake_fd, _IN)
+        self._spare_fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._time_ns = now_ns()
+        self._drain_until_ns = 0
+
+    def add(self, config: ProxyConfig) -> Service:
+        """Listen.  Raises PlanError when that is not possible, TargetError when the upstream's name is unknown."""
+        service = Service(config)
+        self._services[service.sock.fileno()] = service
+        self._epoll.register(service.sock.fileno(), _IN)
+        return service
+
+    def post(self, call: Callable[[], None]) -> None:
+        """Have `call` made on the loop's own thread; from any thread, and from a signal handler."""
+        self._posted.append(call)
+        os.eventfd_write(self._wake_fd, 1)
+
+    def drain(self, within_ns: int) -> None:
+        """Accept nothing more and end when all connections have, or by force after `within_ns`."""
+        for service in self._services.values():
+            if service.sock.fileno() >= 0:
+                self._epoll.unregister(service.sock.fileno())
+                service.sock.close()
+        self._drain_until_ns = self._now_ns() + max(1, within_ns)
+
+    def run(self) -> None:
+        """Until drained."""
+        try:
+            while not self._drain_until_ns or (self._ends and self._now_ns() < self._drain_until_ns):
+                self._turn()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Reset what is open, and let go of everything."""
+        for service in self._services.values():
+            for connection in list(service.open):
+                self._abort(connection)
+            service.sock.close()
+            service.pump.close()
+        self._epoll.close()
+        for fd in (self._wake_fd, self._spare_fd):
+            if fd >= 0:
+                os.close(fd)
+        self._wake_fd = self._spare_fd = -1
+
+    def _turn(self) -> None:
+        find = self._ends.get
+        others = []
+        for fd, events in self._epoll.poll(_TICK_NS / NS_PER_S, _EVENTS):
+            end = find(fd)
+            if end is None:
+                others.append(fd)
+            elif events != _IN:
+                self._event(end, events)
+            else:  # nearly always
+                try:
+                    count = end.move(end)
+                except OSError as error:
+                    self._cannot(end, error)
+                else:
+                    if not count or end.held_bytes:
+                        self._after_read(end, count)
+        for fd in others:  # last: a new socket may get the number of one that has an event above
+            self._other(fd)
+        now_ns = self._now_ns()
+        if now_ns - self._time_ns >= _TICK_NS:
+            self._time_ns = now_ns
+            self._sweep(now_ns)
+            self._on_tick()
+
+    def _event(self, end: End, events: int) -> None:
+        """What is no plain arrival of bytes."""
+        connection = end.connection
+        if connection.connecting:
+            self._connected(connection)
+            return
+        if events & _OUT:
+            self._write(end.peer)
+        if events & _IN:
+            if end.mask & _IN and end.mask != MUTE:  # the write may have changed it
+                self._read(end)
+        elif not events & _OUT:
+            self._hung_up(end)
+
+    def _other(self, fd: int) -> None:
+        if fd == self._wake_fd:
+            os.eventfd_read(fd)
+            while self._posted:
+                self._posted.popleft()()
+        elif fd in self._services and self._services[fd].sock.fileno() == fd:
+            self._accept(self._services[fd])
+
+    def _accept(self, service: Service) -> None:
+        for _ in range(_ACCEPTS):
+            try:
+                client, _address = service.sock.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _OUT_OF_RESOURCES:
+                    self._shed(service)
+                return  # else the client had gone before we came
+            service.accepted += 1
+            if len(service.open) >= service.config.max_connections:
+                service.refused += 1
+                abort_socket(client)
+            else:
+                self._begin(service, client)
+
+    def _shed(self, service: Service) -> None:
+        """Out of descriptors: use the spare one to refuse the client, instead of hearing of it for ever."""
+        if self._spare_fd < 0:
+            return
+        os.close(self._spare_fd)
+        self._spare_fd = -1
+        with contextlib.suppress(OSError):
+            client, _address = service.sock.accept()
+            abort_socket(client)
+            service.accepted += 1
+            service.refused += 1
+        with contextlib.suppress(OSError):
+            self._spare_fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def _begin(self, service: Service, client: socket.socket) -> None:
+        try:
+            upstream, there = service.connect()
+        except OSError:  # no route, no port, no descriptor
+            service.upstream_failed += 1
+            abort_socket(client)
+            return
+        connection = Connection(service, client, upstream, self._time_ns)
+        service.open.add(connection)
+        self._ends[connection.ends[1].fd] = connection.ends[1]
+        if there:
+            self._connected(connection)
+        else:
+            self._listen_for(connection.ends[1], _OUT)
+
+    def _connected(self, connection: Connection) -> None:
+        client, upstream = connection.ends
+        if upstream.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            connection.service.upstream_failed += 1
+            self._abort(connection)
+            return
+        connection.connecting = False
+        connection.since_ns = self._time_ns
+        self._ends[client.fd] = client
+        self._listen_for(upstream, _IN)
+        self._listen_for(client, _IN)
+        self._read(client)  # most clients have spoken by now
+
+    def _read(self, end: End) -> None:
+        try:
+            count = end.move(end)
+        except OSError as error:
+            self._cannot(end, error)
+        else:
+            self._after_read(end, count)
+
+    def _cannot(self, end: End, error: OSError) -> None:
+        if not isinstance(error, BlockingIOError):  # else there was nothing after all
+            end.connection.service.reset += 1
+            self._abort(end.connection)
+
+    def _after_read(self, end: End, count: int) -> None:
+        relay = end.connection.relay
+        if not count:
+            self._act(end, relay.ended(end.which))
+        elif end.held_bytes:
+            relay.held(end.which, end.held_bytes)
+            self._review(end.connection)
+
+    def _write(self, end: End) -> None:
+        """Go on with what is held of `end`."""
+        stash = end.stash
+        if stash is None:
+            return
+        try:
+            stash.write(end)
+        except OSError as error:
+            self._cannot(end, error)
+            return
+        if not end.held_bytes:
+            end.stash = None
+            stash.give_back(empty=True)
+            self._act(end, end.connection.relay.held(end.which, 0))
+
+    def _hung_up(self, end: End) -> None:
+        """Neither readable nor writable for us, and yet reported: broken, or closed while its peer is blocked."""
+        if end.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            end.connection.service.reset += 1
+            self._abort(end.connection)
+        else:
+            self._listen_for(end, MUTE)
+
+    def _act(self, end: End, action: Action) -> None:
+        """Do what the direction from `end` needs."""
+        connection = end.connection
+        if action is Action.CLOSE:
+            self._forget(connection)
+            for each in connection.ends:
+                each.sock.close()
+            return
+        if action is Action.SHUTDOWN:
+            try:
+                end.peer.sock.shutdown(socket.SHUT_WR)
+            except OSError as error:
+                self._cannot(end, error)
+                return
+        self._review(connection)
+
+    def _review(self, connection: Connection) -> None:
+        """Listen for what both sockets are wanted for now."""
+        directions = connection.relay.directions
+        for end in connection.ends:
+            ours, theirs = directions[end.which], directions[1 - end.which]
+            mask = (_IN if ours.wants_read else 0) | (_OUT if theirs.wants_write else 0)
+            if mask or end.mask != MUTE:
+                self._listen_for(end, mask)
+
+    def _listen_for(self, end: End, mask: int) -> None:
+        old, end.mask = end.mask, mask
+        if old == mask:
+            return
+        if old == MUTE:
+            self._epoll.register(end.fd, mask)
+        elif mask == MUTE:
+            self._epoll.unregister(end.fd)
+        else:
+            self._epoll.modify(end.fd, mask)
+
+    def _sweep(self, now_ns: int) -> None:
+        """End what has been silent, or connecting, for too long."""
+        for service in self._services.values():
+            config = service.config
+            for connection in list(service.open):
+                if connection.connecting:
+                    if now_ns - connection.since_ns >= config.connect_timeout_ns:
+                        service.upstream_failed += 1
+                        self._abort(connection)
+                elif config.idle_ns and connection.silent_ns(now_ns) >= config.idle_ns:
+                    service.idle += 1
+                    self._abort(connection)
+
+    def _abort(self, connection: Connection) -> None:
+        """Reset both sides: whoever is still there must not take a part for the whole."""
+        self._forget(connection)
+        for end in connection.ends:
+            abort_socket(end.sock)
+
+    def _forget(self, connection: Connection) -> None:
+        service = connection.service
+        service.open.discard(connection)
+        for end in connection.ends:
+            self._ends.pop(end.fd, None)
+            service.moved_bytes[end.which] += end.read_bytes - end.held_bytes
+            if end.stash is not None:
+                end.stash.give_back(empty=not end.held_bytes)
+                end.stash = None
