@@ -7,10 +7,10 @@ BIN    := $(VENV)/bin
 SOURCES := loadgen workloads deploy coordinator tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint format golden bench debian clean
+.PHONY: help demo test test-fast lint format golden bench bench-network debian clean
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed ## Create .venv, install, and run the main job: 16 VMs, about 80 s
 	$(BIN)/loadgen spec --vms 16
@@ -36,11 +36,15 @@ format: $(VENV)/.test-installed ## Format the code
 golden: $(VENV)/.test-installed ## Rewrite the golden files; look at the diff before committing it
 	$(BIN)/pytest -q tests/golden --update-golden
 
-bench: $(VENV)/.test-installed ## Benchmarks: pacing of 500 connections on one engine process
+bench: $(VENV)/.test-installed ## Benchmark: pacing of 500 connections on one engine process
 	$(BIN)/python benchmarks/pacing.py
 
-debian: ## Install nginx, Apache and tmux with apt-get, where this user may
-	@tools/install-debian.sh
+bench-network: $(VENV)/.test-installed ## Benchmark, as root: probe and proxy beside iperf3, HAProxy, nginx and socat
+	@tools/install-debian.sh peers
+	$(BIN)/python benchmarks/network.py
+
+debian: ## Install what the system tests need with apt-get, where this user may
+	@tools/install-debian.sh tests
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

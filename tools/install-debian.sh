@@ -1,13 +1,23 @@
 #!/bin/sh
-# What the system tests need beyond Python: real web servers and a terminal to look at.
-# Where they can't be installed, the tests that need them are skipped and say so.
-missing=""
-command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing="$missing nginx-light"
-command -v apache2 >/dev/null || [ -x /usr/sbin/apache2 ] || missing="$missing apache2"
-command -v tmux >/dev/null || missing="$missing tmux"
+# What is needed beyond Python, where this user may install it.
+#   install-debian.sh tests: what the system tests need: real web servers, a real iperf3, a terminal to look at
+#   install-debian.sh peers: what benchmarks/network.py compares with
+# What can't be installed is said; the tests that need it are skipped and say so, and CI fails.
+has() { command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ]; }
+case "${1:-}" in
+    tests) wanted="nginx:nginx-light apache2:apache2 tmux:tmux iperf3:iperf3 ip:iproute2 nsenter:util-linux" ;;
+    peers) wanted="iperf3:iperf3 iperf:iperf haproxy:haproxy socat:socat nginx:nginx-light ip:iproute2" ;;
+    *) echo "usage: $0 tests|peers" >&2; exit 2 ;;
+esac
+absent() {
+    for pair in $wanted; do has "${pair%%:*}" || printf ' %s' "${pair#*:}"; done
+    # The stream module is a package of its own, and no program.
+    [ "$1" = tests ] || [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || printf ' libnginx-mod-stream'
+}
+missing=$(absent "$1")
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-    echo "not installed:$missing (the tests that need them will be skipped)" >&2
+    echo "not installed:$missing (what needs them will be left out)" >&2
     [ "${CI:-}" != true ] || exit 1  # there, nothing may be skipped
     exit 0
 fi
@@ -27,9 +37,8 @@ export DEBIAN_FRONTEND=noninteractive
 if ! { apt-get install -y -qq --no-install-recommends $missing ||
     { apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing; }; } >"$log" 2>&1; then
     cat "$log" >&2
-    echo "could not install:$missing (the tests that need them will be skipped)" >&2
 fi
-[ "${CI:-}" != true ] || { [ -x /usr/sbin/nginx ] && [ -x /usr/sbin/apache2 ] && command -v tmux >/dev/null; } || {
-    echo "CI requires nginx, apache2 and tmux" >&2
-    exit 1
-}
+missing=$(absent "$1")
+[ -n "$missing" ] || exit 0
+echo "could not install:$missing (what needs them will be left out)" >&2
+[ "${CI:-}" != true ] || exit 1
