@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dataclasses
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
 
 import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from coordinator.interrupts import Interrupts
 from coordinator.output import printing, stderr_console
 from coordinator.record.document import Header, finished, sweep_document
 from coordinator.record.environment import collect
@@ -28,17 +26,9 @@ from coordinator.spec import SpecRun, Surroundings
 from coordinator.view.chart import print_sweep
 from coordinator.view.live import open_view
 from coordinator.view.report import print_report
-from loadgen.model.errors import ExitCode, LoadgenError
+from loadgen.model.errors import LoadgenError
 from loadgen.model.plan import SpecPlan
-from loadgen.verdict.result import RunResult, Verdict
-
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class NothingMeasuredError(LoadgenError):
-    """The user stopped before there was any traffic to judge."""
-
-    exit_code = ExitCode.INTERRUPTED
+from loadgen.verdict.result import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +56,7 @@ def run_session(session: Session) -> int:
 async def _run(session: Session) -> int:
     err = stderr_console()
     directory = session.out or default_directory(datetime.now())
-    with _Interrupts() as interrupts, fileset_progress(err) as progress:
+    with Interrupts() as interrupts, fileset_progress(err) as progress:
         around = Surroundings(
             command_line=session.command_line,
             cache=cache_directory(),
@@ -85,7 +75,7 @@ async def _run(session: Session) -> int:
         return int(result.exit_code)
 
 
-async def _sweep(session: Session, directory: Path, around: Surroundings, interrupts: _Interrupts) -> int:
+async def _sweep(session: Session, directory: Path, around: Surroundings, interrupts: Interrupts) -> int:
     """One run after the other, each with a record of its own below the sweep's.
 
     Raises what kept a point from being begun, once the points before it are printed.
@@ -125,50 +115,6 @@ async def _sweep(session: Session, directory: Path, around: Surroundings, interr
     if failed:
         raise failed
     return int(sweep.exit_code)
-
-
-class _Interrupts:
-    """Ctrl-C (or SIGTERM, SIGHUP): the first stops a run's traffic, and before there is any, the run itself.
-
-    They are caught for as long as the context lasts, between the points of a sweep too.
-    """
-
-    def __init__(self) -> None:
-        self._came = False
-        self._run: SpecRun | None = None
-        self._task: asyncio.Task[tuple[Header, RunResult]] | None = None
-        # What is ignored stays so: nohup means it.
-        self._numbers = [number for number in _STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-
-    def __enter__(self) -> Self:
-        for number in self._numbers:
-            asyncio.get_running_loop().add_signal_handler(number, self._stop)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number in self._numbers:
-            asyncio.get_running_loop().remove_signal_handler(number)
-
-    def _stop(self) -> None:
-        self._came = True
-        if self._run is not None and self._task is not None and not self._run.interrupt():
-            self._task.cancel()
-
-    async def during(self, run: SpecRun) -> tuple[Header, RunResult]:
-        """The run, stopped when a signal comes.  Raises NothingMeasuredError when that was too early."""
-        if self._came:
-            raise _nothing_measured()
-        self._run, self._task = run, asyncio.ensure_future(run.run())
-        try:
-            return await self._task
-        except asyncio.CancelledError:
-            raise _nothing_measured() from None
-        finally:
-            self._run = self._task = None
-
-
-def _nothing_measured() -> NothingMeasuredError:
-    return NothingMeasuredError("interrupted before there was any traffic; nothing was measured")
 
 
 def _print_json(document: dict[str, object]) -> None:

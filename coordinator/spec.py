@@ -26,7 +26,7 @@ from coordinator.record.writer import RecordWriter
 from coordinator.run import Interrupted, Ready, Run
 from coordinator.view.build import ViewBuilder
 from coordinator.view.live import View
-from coordinator.view.runview import Position
+from coordinator.view.runview import Position, RunView
 from deploy.servers.catalog import choose
 from deploy.vms.local import LocalVms
 from loadgen.engine.api import Assignment, Load
@@ -52,7 +52,7 @@ class Surroundings:
     cache: Path
     say: Callable[[str], None]
     progress: Callable[[int, int], None]
-    view: View
+    view: View[RunView]
 
 
 @dataclass(slots=True)

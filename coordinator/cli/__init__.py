@@ -12,6 +12,10 @@ from click.exceptions import Abort, ClickException, Exit
 
 from coordinator.cli.doctor import doctor
 from coordinator.cli.fileset import fileset
+from coordinator.cli.forward import forward
+from coordinator.cli.iperf import iperf
+from coordinator.cli.lab import lab
+from coordinator.cli.proxy import proxy
 from coordinator.cli.serve import serve
 from coordinator.cli.show import show
 from coordinator.cli.spec import spec
@@ -31,14 +35,17 @@ _HELP = click.RichHelpConfiguration(
 @click.rich_config(help_config=_HELP)
 @click.version_option(__version__, prog_name="loadgen")
 def app() -> None:
-    """How many web-serving VMs can this host carry before requests stop conforming?
+    """How many web-serving VMs does this host carry, how fast is its network, and what does it forward?
 
-    Exit codes: 0 conforming, 1 not conforming, 2 usage, 3 INVALID (the generator was the bottleneck),
-    4 DEGRADED (a worker was lost), 130 interrupted.
+    spec drives web servers until requests stop conforming, iperf measures TCP and UDP between two ends, forward
+    a proxy between two NICs. Each says whether its own measurement may be believed.
+
+    Exit codes: 0 conforming, 1 not conforming, 2 usage, 3 INVALID (the generator was the bottleneck, or something
+    disturbed the measurement), 4 DEGRADED (a worker was lost), 130 interrupted.
     """
 
 
-for command in (spec, show, serve, fileset, doctor):
+for command in (spec, iperf, forward, proxy, show, lab, serve, fileset, doctor):
     app.add_command(command)
 
 

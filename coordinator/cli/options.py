@@ -9,6 +9,9 @@ from typing import Any
 import rich_click as click
 
 from loadgen.model.errors import LoadgenError, PlanError
+from loadgen.model.units import AUTO, parse_size_bytes
+
+_MAX_WINDOW_BYTES = (1 << 31) - 1  # setsockopt takes an int
 
 
 class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
@@ -37,6 +40,24 @@ def parse_counts(text: str) -> tuple[int, ...]:
     if any(count < 1 for count in counts) or list(counts) != sorted(set(counts)):
         raise PlanError(f"{text!r}: the numbers must be positive and rising", hint="write it like 16 or 1,4,16")
     return counts
+
+
+def parse_windows(text: str) -> tuple[int, ...]:
+    """`16K,64K,auto`: each once, in bytes; 0 stands for `auto`, the kernel's own choice."""
+    windows = tuple(parse_window(part.strip()) for part in text.split(","))
+    if len(set(windows)) != len(windows):
+        raise PlanError(f"{text!r}: a window is given twice", hint="write them like 16K,64K,auto")
+    return windows
+
+
+def parse_window(text: str) -> int:
+    """One of :func:`parse_windows`."""
+    if text == AUTO:
+        return 0
+    size_bytes = parse_size_bytes(text)
+    if not 0 < size_bytes <= _MAX_WINDOW_BYTES:
+        raise PlanError(f"{text!r} is no window", hint=f"give 1 byte to just under 2G, or {AUTO}")
+    return size_bytes
 
 
 docroot_option = click.option(

@@ -5,16 +5,20 @@ from __future__ import annotations
 import functools
 import json
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import rich_click as click
 from rich.console import Console
 
 from coordinator.judge import judge_snapshots
 from coordinator.output import printing
-from coordinator.record.document import RecordError
-from coordinator.record.reader import Record, load, recover
+from coordinator.record.document import KIND_FORWARD, KIND_IPERF, RecordError
+from coordinator.record.network_reader import read_forward, read_iperf
+from coordinator.record.reader import Record, find, read_spec, recover
 from coordinator.view.chart import print_sweep
+from coordinator.view.network_report import print_forward, print_iperf
 from coordinator.view.report import print_report
 
 
@@ -26,16 +30,41 @@ def show(record: Path, as_json: bool) -> int:
 
     Always exits with 0 when the record can be shown.
     """
-    found = load(record)
+    file, document = find(record)
+    tell = _TELL.get(document["kind"], _show_spec)(file, document)
     with printing():
         if as_json:
-            sys.stdout.write(json.dumps(found.document, indent=2, ensure_ascii=False) + "\n")
+            sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
         else:
-            _show(found, Console())
+            tell(Console())
     return 0
 
 
-def _show(found: Record, console: Console) -> None:
+Tell = Callable[[Console], None]
+
+
+def _show_iperf(file: Path, document: Mapping[str, Any]) -> Tell:
+    header, result, cut = read_iperf(file, document)
+    return lambda console: print_iperf(console, result, header, record=file.parent, cut=cut)
+
+
+def _show_forward(file: Path, document: Mapping[str, Any]) -> Tell:
+    header, result, cut = read_forward(file, document)
+    return lambda console: print_forward(console, result, header, record=file.parent, cut=cut)
+
+
+def _show_spec(file: Path, document: Mapping[str, Any]) -> Tell:
+    found = read_spec(file, document)
+    return lambda console: _print_spec(found, console)
+
+
+_TELL: Mapping[str, Callable[[Path, Mapping[str, Any]], Tell]] = {
+    KIND_IPERF: _show_iperf,
+    KIND_FORWARD: _show_forward,
+}
+
+
+def _print_spec(found: Record, console: Console) -> None:
     if found.sweep is not None:
         cut = "" if found.finished else "the sweep did not write its end"
         print_sweep(console, found.sweep, found.header, record=found.path, cut=cut)

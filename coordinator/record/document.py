@@ -13,7 +13,7 @@ import math
 import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from coordinator.record.environment import Environment
 from coordinator.record.sweep import Sweep, SweepPoint
@@ -34,12 +34,26 @@ SCHEMA_VERSION = 1
 
 KIND_SPEC = "spec"
 KIND_SWEEP = "spec-sweep"
+KIND_IPERF = "iperf"
+KIND_FORWARD = "forward"
 UNFINISHED = "unfinished"
 """The verdict of a record whose run has not ended, or was killed."""
 
 
 class RecordError(LoadgenError):
     """A record cannot be written, or is not one that we can read."""
+
+
+class Begun(Protocol):
+    """What the headers of all kinds of runs have.  `started_at` is ISO 8601 with a zone."""
+
+    @property
+    def started_at(self) -> str:
+        """When the run began."""
+
+    @property
+    def environment(self) -> Environment:
+        """What it runs on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +71,12 @@ class Header:
 
 def unfinished(header: Header) -> dict[str, Any]:
     """The document of a run that has only begun."""
-    return _document(KIND_SPEC, header, "", _run(header, None))
+    return make_document(KIND_SPEC, header, "", _run(header, None))
 
 
 def finished(header: Header, result: RunResult, *, finished_at: str) -> dict[str, Any]:
     """The document of a run that ended, in whatever way."""
-    return _document(KIND_SPEC, header, finished_at, _run(header, result))
+    return make_document(KIND_SPEC, header, finished_at, _run(header, result))
 
 
 def sweep_document(
@@ -86,7 +100,7 @@ def sweep_document(
             for own, point in points
         ],
     }
-    return _document(KIND_SWEEP, header, finished_at, body)
+    return make_document(KIND_SWEEP, header, finished_at, body)
 
 
 def header_of(document: Mapping[str, Any]) -> Header:
@@ -110,7 +124,7 @@ def from_document(document: Mapping[str, Any]) -> RunResult:
         median=-1 if median is None else median,
         iterations=tuple(_read_iteration(data) for data in document["iterations"]),
         targets=tuple(_read_target(data) for data in document["targets"]),
-        trust=Trust(checks=tuple(_read_check(data) for data in document["trust"]["checks"])),
+        trust=read_trust(document["trust"]),
         fairness=document["fairness"],
         notes=tuple(document["notes"]),
     )
@@ -121,7 +135,8 @@ def sweep_from_document(document: Mapping[str, Any]) -> Sweep:
     return Sweep(tuple(SweepPoint(point["vms"], from_document(point), point["record"]) for point in document["points"]))
 
 
-def _document(kind: str, header: Header, finished_at: str, body: dict[str, Any]) -> dict[str, Any]:
+def make_document(kind: str, header: Begun, finished_at: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """A document of any kind: `body` with what all of them begin and end with.  Unfinished without `finished_at`."""
     document = _plain(
         {
             "schema_version": SCHEMA_VERSION,
@@ -149,10 +164,7 @@ def _run(header: Header, result: RunResult | None) -> dict[str, Any]:
         "iterations": [_iteration(item) for item in result.iterations] if result else [],
         "targets": [_target(item) for item in result.targets] if result else [],
         "fairness": result.fairness if result else None,
-        "trust": {
-            "valid": result.trust.valid if result else None,
-            "checks": [dataclasses.asdict(check) for check in result.trust.checks] if result else [],
-        },
+        "trust": trust_part(result.trust if result else None),
         "plan": header.plan.to_dict(),
         "seed": header.plan.seed,
         "driven_targets": [dataclasses.asdict(target) for target in header.targets],
@@ -210,6 +222,19 @@ def _read_target(data: Mapping[str, Any]) -> TargetResult:
 def _without_error_sum(data: Mapping[str, Any]) -> dict[str, Any]:
     rest = {name: value for name, value in data.items() if name != "errors_by_outcome"}
     return {**rest, "errors": data["errors_by_outcome"]}
+
+
+def trust_part(trust: Trust | None) -> dict[str, Any]:
+    """`trust` of a document; None for a run that is unfinished."""
+    return {
+        "valid": trust.valid if trust else None,
+        "checks": [dataclasses.asdict(check) for check in trust.checks] if trust else [],
+    }
+
+
+def read_trust(data: Mapping[str, Any]) -> Trust:
+    """The inverse of :func:`trust_part` for a finished run."""
+    return Trust(checks=tuple(_read_check(check) for check in data["checks"]))
 
 
 def _read_check(data: Mapping[str, Any]) -> Check:

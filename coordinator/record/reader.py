@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgpack
 
 from coordinator.record.document import (
+    KIND_FORWARD,
+    KIND_IPERF,
     KIND_SPEC,
     KIND_SWEEP,
     SCHEMA_VERSION,
@@ -28,6 +31,10 @@ from loadgen.model.errors import PlanError
 from loadgen.model.plan import SpecPlan
 from loadgen.model.target import Target
 from loadgen.verdict.result import RunResult
+
+T = TypeVar("T")
+
+NETWORK_KINDS = (KIND_IPERF, KIND_FORWARD)
 
 _MAX_FRAME_BYTES = 1 << 28
 """A frame of 20,000 connections is about 2 MB; more than this is damage, not data."""
@@ -61,18 +68,19 @@ class Record:
         return bool(self.document["verdict"] != UNFINISHED)
 
 
-class Frames:
-    """The snapshots of a record, in the order in which they came.
+class Frames(Generic[T]):
+    """What a record's intervals hold, in the order in which it came; `read` makes one of them from plain data.
 
     Iterating reads the file from its start.  After that, `torn_bytes` says how many bytes at its end were
-    no whole snapshot: a run killed in the middle of a write leaves some.
+    nothing whole: a run killed in the middle of a write leaves some.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, read: Callable[[Any], T]) -> None:
         self._path = path
+        self._read = read
         self.torn_bytes = 0
 
-    def __iter__(self) -> Iterator[Snapshot]:
+    def __iter__(self) -> Iterator[T]:
         self.torn_bytes = 0
         try:
             file = self._path.open("rb")
@@ -86,27 +94,59 @@ class Frames:
             good = 0
             while good < size:
                 try:
-                    snapshot = Snapshot.from_wire(unpacker.unpack())
-                except (msgpack.OutOfData, msgpack.UnpackException, ValueError):
+                    item = self._read(unpacker.unpack())
+                except (msgpack.OutOfData, msgpack.UnpackException, ValueError, PlanError):
                     break
                 good = unpacker.tell()
-                yield snapshot
+                yield item
             self.torn_bytes = size - good
 
+    def how_it_ended(self) -> str:
+        """Of a run that did not write its end: the sentence that says so.  Iterate first."""
+        torn = f"; the last {self.torn_bytes} bytes were not a whole interval and are left out"
+        return f"the run was cut: it did not write its end{torn if self.torn_bytes else ''}"
 
-def load(path: Path) -> Record:
-    """The record in the directory `path` (or whose run.json it is).  Raises RecordError, in one line."""
+
+def find(path: Path) -> tuple[Path, dict[str, Any]]:
+    """run.json in the directory `path` (or `path` itself), and the document in it, of whichever kind.
+
+    Raises RecordError, in one line, when it is none that this version can read.
+    """
     file = path / RUN if path.is_dir() else path
     document = _read(file)
     version = document.get("schema_version")
-    if not isinstance(version, int) or document.get("kind") not in (KIND_SPEC, KIND_SWEEP):
-        raise RecordError(f"{file} is not a record of loadgen spec")
+    if not isinstance(version, int) or document.get("kind") not in (KIND_SPEC, KIND_SWEEP, *NETWORK_KINDS):
+        raise RecordError(f"{file} is not a record of loadgen")
     if version > SCHEMA_VERSION:
         raise RecordError(
             f"{file} was written by a newer loadgen (schema {version}; this one reads up to {SCHEMA_VERSION})",
             hint="show it with that version",
         )
+    return file, document
+
+
+@contextlib.contextmanager
+def damage(file: Path) -> Iterator[None]:
+    """Inside, a document is read: what a damaged one raises becomes a RecordError."""
     try:
+        yield
+    except PlanError as error:
+        raise RecordError(f"{file} is damaged: {error.message}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RecordError(f"{file} is damaged: {type(error).__name__}: {error}") from error
+
+
+def load(path: Path) -> Record:
+    """The record of a spec run, or of a sweep of them; path and errors as for :func:`find`."""
+    file, document = find(path)
+    if document["kind"] in NETWORK_KINDS:
+        raise RecordError(f"{file} is a record of loadgen {document['kind']}, not of loadgen spec")
+    return read_spec(file, document)
+
+
+def read_spec(file: Path, document: Mapping[str, Any]) -> Record:
+    """What `document`, the run.json at `file`, says.  Raises RecordError."""
+    with damage(file):
         header = header_of(document)
         sweep = sweep_from_document(document) if document["kind"] == KIND_SWEEP else None
         finished = document["verdict"] != UNFINISHED and sweep is None
@@ -117,15 +157,11 @@ def load(path: Path) -> Record:
             result=from_document(document) if finished else None,
             sweep=sweep if sweep and sweep.points else None,
         )
-    except PlanError as error:
-        raise RecordError(f"{file} is damaged: {error.message}") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RecordError(f"{file} is damaged: {type(error).__name__}: {error}") from error
 
 
-def frames(path: Path) -> Frames:
+def frames(path: Path) -> Frames[Snapshot]:
     """The snapshots of the record in the directory `path`; none when it has no intervals."""
-    return Frames(path / INTERVALS)
+    return Frames(path / INTERVALS, Snapshot.from_wire)
 
 
 def recover(record: Record, judge: Judge) -> tuple[RunResult, str]:
@@ -138,8 +174,7 @@ def recover(record: Record, judge: Judge) -> tuple[RunResult, str]:
         result = judge(record.header.plan, record.header.targets, kept)
     except ValueError as error:
         raise RecordError(f"{record.path / INTERVALS} is not of this run: {error}") from error
-    torn = f"; the last {kept.torn_bytes} bytes were not a whole interval and are left out" if kept.torn_bytes else ""
-    return result, f"the run was cut: it did not write its end{torn}"
+    return result, kept.how_it_ended()
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -152,5 +187,5 @@ def _read(file: Path) -> dict[str, Any]:
     except ValueError as error:
         raise RecordError(f"{file} is not a record: {error}") from error
     if not isinstance(document, dict):
-        raise RecordError(f"{file} is not a record of loadgen spec")
+        raise RecordError(f"{file} is not a record of loadgen")
     return document

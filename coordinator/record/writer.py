@@ -1,8 +1,9 @@
 """Writing a record, so that it can be read whenever its run ends, and however.
 
     run.json            whole at every moment: "unfinished" from the start, replaced at the end
-    intervals.msgpack   every snapshot of every worker as it came, one msgpack map after another
-    connections.npz     at the end: what each connection did in each iteration
+    intervals.msgpack   what was measured as it came, one msgpack map after another: every snapshot of every
+                        worker, or every finished test of a network run
+    connections.npz     of a spec run, at the end: what each connection did in each iteration
 
 A sweep's record is a directory with a run.json only, and below it a whole record for each point.
 
@@ -21,24 +22,30 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.record.connections import STATES
-from coordinator.record.document import RecordError
-from loadgen.measure.snapshot import Snapshot
+from coordinator.record.document import KIND_SPEC, RecordError
 
 RUN = "run.json"
 INTERVALS = "intervals.msgpack"
 CONNECTIONS = "connections.npz"
 
 
-def default_directory(started_at: datetime, parent: Path = Path("runs")) -> Path:
-    """`runs/<time>-spec`, with a number behind it when another run began in the same second."""
-    name = f"{started_at:%Y-%m-%dT%H-%M-%S}-spec"
+class Measured(Protocol):
+    """Something that was measured, and that goes into the intervals."""
+
+    def to_wire(self) -> Mapping[str, Any]:
+        """As plain data that msgpack can say."""
+
+
+def default_directory(started_at: datetime, parent: Path = Path("runs"), *, kind: str = KIND_SPEC) -> Path:
+    """`runs/<time>-<kind>`, with a number behind it when another run began in the same second."""
+    name = f"{started_at:%Y-%m-%dT%H-%M-%S}-{kind}"
     path, tries = parent / name, 1
     while path.exists():
         tries += 1
@@ -76,11 +83,11 @@ class RecordWriter:
         """What could not be recorded, in words; empty when all was."""
         return tuple(self._problems)
 
-    def append(self, snapshots: Iterable[Snapshot]) -> None:
-        """Keep an interval's snapshots.  After the first failure no more are kept: a gap would mislead."""
+    def append(self, items: Iterable[Measured]) -> None:
+        """Keep what was measured.  After the first failure no more is kept: a gap would mislead."""
         if not self._complete:
             return
-        data = b"".join(msgpack.packb(snapshot.to_wire()) for snapshot in snapshots)
+        data = b"".join(msgpack.packb(item.to_wire()) for item in items)
         try:
             if self._intervals is None:
                 self._intervals = (self.path / INTERVALS).open("xb", buffering=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from rich.cells import cell_len, set_cell_size
 
@@ -66,6 +67,13 @@ def bar(share: float, width: int, *, ascii_only: bool) -> str:
     filled = round(share * width)
     full, empty = ("#", ".") if ascii_only else ("█", "░")
     return full * filled + empty * (width - filled)
+
+
+def sparkline(values: Sequence[float], *, ascii_only: bool) -> str:
+    """A cell for each value, as high as it is beside the greatest; what is more than nothing is never empty."""
+    marks = ".:-=+*#%" if ascii_only else "▁▂▃▄▅▆▇█"
+    top = max(values, default=0.0)
+    return "".join(" " if value <= 0 else marks[min(len(marks) - 1, int(value / top * len(marks)))] for value in values)
 
 
 def column(share: float, width: int, *, ascii_only: bool) -> str:

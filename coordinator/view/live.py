@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Generic, Protocol, Self, TypeVar
 
-from rich.console import Console, ConsoleDimensions
+from rich.console import Console, ConsoleDimensions, RenderableType
 from rich.live import Live
 
-from coordinator.view.plain import PlainView
+from coordinator.view.plain import Line, PlainView, news
 from coordinator.view.runview import RunView
 from coordinator.view.screen import Screen
 
+T = TypeVar("T")
+Shown = TypeVar("Shown", contravariant=True)
 
-class View(Protocol):
+
+class View(Protocol[Shown]):
     """Where a run is shown while it goes on.  A context manager: leaving it gives the terminal back."""
 
     def __enter__(self) -> Self:
@@ -24,15 +28,19 @@ class View(Protocol):
     ) -> None:
         """Give the terminal back, whatever happened."""
 
-    def update(self, view: RunView) -> None:
+    def update(self, view: Shown, /) -> None:
         """Show `view`; may be called as often as one likes."""
 
 
-class LiveView:
-    """Redraws in place on a terminal.  Nothing of it stays when it ends: the report takes its place."""
+class LiveView(Generic[T]):
+    """Redraws in place on a terminal.  Nothing of it stays when it ends: the report takes its place.
 
-    def __init__(self, console: Console) -> None:
+    `draw` makes a renderable that fits any terminal.
+    """
+
+    def __init__(self, console: Console, draw: Callable[[T], RenderableType]) -> None:
         self._console = console
+        self._draw = draw
         self._live: Live | None = None
         self._size = console.size
 
@@ -45,13 +53,13 @@ class LiveView:
     ) -> None:
         self._stop()
 
-    def update(self, view: RunView) -> None:
+    def update(self, view: T) -> None:
         """Draw `view` at the terminal's present size."""
         size = self._console.size
         if size != self._size:
             self._begin_anew(size)
         if self._live is not None:
-            self._live.update(Screen(view), refresh=True)
+            self._live.update(self._draw(view), refresh=True)
 
     def _begin_anew(self, size: ConsoleDimensions) -> None:
         # A terminal that got narrower has wrapped the old lines, so nobody knows where they begin now.
@@ -77,6 +85,13 @@ class LiveView:
             self._live = None
 
 
-def open_view(console: Console) -> View:
+def open_view(console: Console) -> View[RunView]:
+    """The view of a spec run."""
+    return choose_view(console, Screen, news)
+
+
+def choose_view(console: Console, draw: Callable[[T], RenderableType], tell: Callable[[T], Iterable[Line]]) -> View[T]:
     """The live view where the terminal can move its cursor, plain lines everywhere else."""
-    return LiveView(console) if console.is_terminal and not console.is_dumb_terminal else PlainView(console)
+    if console.is_terminal and not console.is_dumb_terminal:
+        return LiveView(console, draw)
+    return PlainView(console, tell)

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 from rich.console import Console
 
 from coordinator.view.runview import EngineRow, RunView
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Something to be said once: what has the `key` of a line before is not said again."""
+
+    key: Hashable
+    text: str
 
 
 def line(view: RunView) -> str:
@@ -43,13 +55,23 @@ def _number(value_ms: float | None) -> str:
     return "-" if value_ms is None else f"{value_ms:.1f}"
 
 
-class PlainView:
-    """Prints a line whenever a new interval is complete or another phase begins, and each notice once."""
+def news(view: RunView) -> list[Line]:
+    """A line whenever a new interval is complete or another phase begins, and each notice once."""
+    return [*notice_lines(view.notices), Line((view.interval, view.phase, view.iteration), line(view))]
 
-    def __init__(self, console: Console) -> None:
+
+def notice_lines(notices: Iterable[str]) -> list[Line]:
+    """Each notice, marked."""
+    return [Line(f"! {notice}", f"! {notice}") for notice in notices]
+
+
+class PlainView(Generic[T]):
+    """Prints what `tell` says of each view, and nothing twice."""
+
+    def __init__(self, console: Console, tell: Callable[[T], Iterable[Line]]) -> None:
         self._console = console
-        self._shown: tuple[int, str, int] | None = None
-        self._noticed: set[str] = set()
+        self._tell = tell
+        self._said: set[Hashable] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -59,16 +81,9 @@ class PlainView:
     ) -> None:
         return None
 
-    def update(self, view: RunView) -> None:
+    def update(self, view: T) -> None:
         """Show `view`, if it says something new."""
-        for notice in view.notices:
-            if notice not in self._noticed:
-                self._noticed.add(notice)
-                self._say(f"! {notice}")
-        now = (view.interval, view.phase, view.iteration)
-        if now != self._shown:
-            self._shown = now
-            self._say(line(view))
-
-    def _say(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        for one in self._tell(view):
+            if one.key not in self._said:
+                self._said.add(one.key)
+                self._console.print(one.text, markup=False, highlight=False, soft_wrap=True)

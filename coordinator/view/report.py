@@ -16,7 +16,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from coordinator.record.document import Header
+from coordinator.record.document import Begun, Header
 from coordinator.view import format as fmt
 from loadgen.model.units import format_duration
 from loadgen.verdict.result import Check, IterationResult, RunResult, TargetResult, Verdict
@@ -56,7 +56,7 @@ def report(
     """The report as a rich renderable; arguments as for :func:`print_report`."""
     parts: list[RenderableType] = [Text("SPECweb99-style run", "bold"), _setup(header), Text()]
     if cut:
-        parts += [_banner("CUT", f"{cut[0].upper()}{cut[1:]}.", "bold yellow"), Text()]
+        parts += [banner("CUT", f"{cut[0].upper()}{cut[1:]}.", "bold yellow"), Text()]
     invalid = result.verdict is Verdict.INVALID
     if invalid:
         parts += [_headline(result), Text()]
@@ -64,9 +64,9 @@ def report(
     if result.median >= 0:
         median = result.iterations[result.median]
         parts += [_operations(median), Text(), *_errors(result.targets)]
-        parts += [_checks("Checks of the servers (median iteration)", median.checks, judged=not invalid), Text()]
+        parts += [checks_table("Checks of the servers (median iteration)", median.checks, judged=not invalid), Text()]
     if result.trust.checks:
-        parts += [_checks("Can the load generator be trusted?", result.trust.checks), Text()]
+        parts += [checks_table("Can the load generator be trusted?", result.trust.checks), Text()]
     if result.iterations:
         parts += [_iterations(result), Text()]
     if result.targets:
@@ -88,11 +88,10 @@ def where(record: Path | None) -> list[RenderableType]:
     return [] if record is None else [Text(), Text.assemble("Record: ", (str(record), "bold"))]
 
 
-def verdict_line(verdict: Verdict) -> Text:
-    """The verdict and the exit code that goes with it."""
-    return Text.assemble(
-        "Verdict: ", (verdict.value.upper(), _STYLES[verdict]), f" (exit code {int(verdict.exit_code)})"
-    )
+def verdict_line(verdict: Verdict, word: str = "") -> Text:
+    """The verdict, in another `word` where there is one, and the exit code that goes with it."""
+    shown = word or verdict.value.upper()
+    return Text.assemble("Verdict: ", (shown, _STYLES[verdict]), f" (exit code {int(verdict.exit_code)})")
 
 
 def add_row(table: Table, *cells: str | Text) -> None:
@@ -108,11 +107,16 @@ def bullets(mark: str, sentences: Iterable[str]) -> RenderableType:
     return grid
 
 
-def setup_line(header: Header) -> str:
+def setup_line(header: Begun) -> str:
     """The machine and the software, in one line."""
     environment = header.environment
     cores = f"{environment.cores_usable} of {environment.cores} cores"
     return f"{environment.cpu or environment.architecture}, {cores}, Linux {environment.kernel}"
+
+
+def own_version(header: Begun) -> str:
+    """Which loadgen it was."""
+    return f"{header.environment.loadgen} {header.environment.git_commit[:12]}".strip()
 
 
 def vms(number: int) -> str:
@@ -139,17 +143,18 @@ def _setup(header: Header) -> RenderableType:
     add_row(grid, "phases", f"{phases.iterations} x {format_duration(phases.measure_ns)} measured")
     add_row(grid, "server", server_name(header))
     add_row(grid, "machine", setup_line(header))
-    add_row(grid, "loadgen", f"{header.environment.loadgen} {header.environment.git_commit[:12]}".strip())
+    add_row(grid, "loadgen", own_version(header))
     return grid
 
 
-def _banner(title: str, text: str, style: str) -> Panel:
+def banner(title: str, text: str, style: str) -> Panel:
+    """What must not be overlooked, in a frame."""
     return Panel(Text.assemble((title, style), "  ", text), box=box.HEAVY, border_style=style, expand=True)
 
 
 def _headline(result: RunResult) -> RenderableType:
     if result.verdict is Verdict.INVALID:
-        return _banner("INVALID", f"{_NOTHING_SAID} There is no score. What follows is evidence.", "bold red")
+        return banner("INVALID", f"{_NOTHING_SAID} There is no score. What follows is evidence.", "bold red")
     if result.median < 0:
         return Text("Nothing was measured: there is no score.", "bold")
     whole = sum(row.complete for row in result.iterations)
@@ -261,7 +266,7 @@ def _errors(targets: Iterable[TargetResult]) -> list[RenderableType]:
     return [table, Text()]
 
 
-def _checks(title: str, checks: tuple[Check, ...], *, judged: bool = True) -> Table:
+def checks_table(title: str, checks: tuple[Check, ...], *, judged: bool = True) -> Table:
     """What was compared; in words where it failed (all words are in run.json).
 
     Of an invalid run's servers the numbers are shown, but not called good or bad.

@@ -101,7 +101,7 @@ class Screen:
         lines += [
             Text(f"! {notice}", "yellow") for notice in view.notices[-layout.notice_lines :][: layout.notice_lines]
         ]
-        return [_cut(line, width, ascii_only) for line in lines[: max(1, height - 1)]]
+        return [cut_line(line, width, ascii_only) for line in lines[: max(1, height - 1)]]
 
     def _title(self) -> Text:
         return Text(self.view.title, "bold")
@@ -113,13 +113,7 @@ class Screen:
         if view.phase_length_s:
             where += f" {view.phase_elapsed_s:.0f}/{view.phase_length_s:.0f} s"
         share = view.elapsed_s / view.total_s if view.total_s else 0.0
-        left = f"{int(min(1.0, share) * 100):3d}%  {fmt.clock(view.remaining_s)} left"
-        room = width - len(left) - 3
-        # The words keep their place while they change, so that the bar stands still.
-        words = fmt.pad(where, min(36, room) if width >= 72 else min(cell_len(where), room), ascii_only=ascii_only)
-        length = min(60, room - cell_len(words))
-        drawn = fmt.bar(share, length, ascii_only=ascii_only) if length >= 4 else ""
-        return Text.assemble((words, "cyan"), " ", (drawn, "green"), " ", left)
+        return progress_line(where, share, view.remaining_s, width, ascii_only)
 
     def _table(self, layout: Layout, width: int, ascii_only: bool) -> Iterator[Text]:
         view = self.view
@@ -203,7 +197,18 @@ def _engine_line(name: str, row: EngineRow) -> Text:
     )
 
 
-def _cut(line: Text, width: int, ascii_only: bool) -> Text:
+def progress_line(where: str, share: float, remaining_s: float, width: int, ascii_only: bool) -> Text:
+    """How far a run is: words, a bar where there is room for one, and the time that is left."""
+    left = f"{int(min(1.0, share) * 100):3d}%  {fmt.clock(remaining_s)} left"
+    room = width - len(left) - 3
+    # The words keep their place while they change, so that the bar stands still.
+    words = fmt.pad(where, min(36, room) if width >= 72 else min(cell_len(where), room), ascii_only=ascii_only)
+    length = min(60, room - cell_len(words))
+    drawn = fmt.bar(share, length, ascii_only=ascii_only) if length >= 4 else ""
+    return Text.assemble((words, "cyan"), " ", (drawn, "green"), " ", left)
+
+
+def cut_line(line: Text, width: int, ascii_only: bool) -> Text:
     """The line in at most `width` cells, never wrapped; what is too long is cut, and the cut shows."""
     line.no_wrap = True
     if line.cell_len > width:

@@ -14,6 +14,9 @@ NS_PER_US = 1_000
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
 
+AUTO = "auto"
+"""The window that the kernel chooses, as it is written."""
+
 _DURATIONS_NS = {
     "ns": 1,
     "us": NS_PER_US,
@@ -23,6 +26,7 @@ _DURATIONS_NS = {
     "h": 3600 * NS_PER_S,
 }
 _DECIMAL = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+_BINARY = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _NUMBER_AND_UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Zµ/]*)")
 
 
@@ -53,6 +57,32 @@ def parse_rate_bps(text: str) -> int:
     if factor is None:
         raise PlanError(f"{text!r} is not a rate", hint="write it like 400k or 1.5M (bit/s)")
     return int(number * factor)
+
+
+def parse_size_bytes(text: str) -> int:
+    """`16K`, `1.5M`, `16KB`, `16KiB` or plain bytes, as bytes (binary multiples, as iperf3 means them)."""
+    number, unit = _split(text, "size", "16K, 1M or 65536")
+    for name in ("iB", "B"):  # as they are spelled: a b would be a bit
+        if unit.endswith(name):
+            unit = unit.removesuffix(name)
+            break
+    factor = _BINARY.get(unit.lower())
+    if factor is None:
+        raise PlanError(f"{text!r} is not a size", hint="write it like 16K, 1M or 65536 (bytes)")
+    return int(number * factor)
+
+
+def format_size(size_bytes: int) -> str:
+    """Text that :func:`parse_size_bytes` reads back to the same value, in the greatest unit that divides it."""
+    for unit in ("g", "m", "k"):
+        if size_bytes and size_bytes % _BINARY[unit] == 0:
+            return f"{size_bytes // _BINARY[unit]}{unit.upper()}"
+    return str(size_bytes)
+
+
+def format_window(window_bytes: int) -> str:
+    """A size of a socket's buffers; 0 is `auto`, the kernel's own choice."""
+    return format_size(window_bytes) if window_bytes else AUTO
 
 
 def format_duration(duration_ns: int) -> str:

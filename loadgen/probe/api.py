@@ -52,7 +52,10 @@ class ServedTest:
 
 @dataclass(slots=True)
 class ServerCounters:
-    """Everything that ever came to a server: nothing is dropped without being one of these."""
+    """Everything that ever came to a server: nothing is dropped without being one of these.
+
+    `late` are connections of a test that was over when they came.
+    """
 
     connections: int = 0
     tests_done: int = 0
@@ -60,4 +63,5 @@ class ServerCounters:
     refused_busy: int = 0
     garbage: int = 0
     timed_out: int = 0
+    late: int = 0
     unknown_datagrams: int = 0

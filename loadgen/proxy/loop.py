@@ -11,10 +11,9 @@ from collections import deque
 from collections.abc import Callable
 
 from loadgen.model.units import NS_PER_MS, NS_PER_S
-from loadgen.proxy.api import ProxyConfig
 from loadgen.proxy.pump import MUTE, End
 from loadgen.proxy.relay import Action
-from loadgen.proxy.service import Connection, Service, abort_socket
+from loadgen.proxy.service import Address, Connection, Service, abort_socket
 
 _IN, _OUT = select.EPOLLIN, select.EPOLLOUT
 _TICK_NS = 250 * NS_PER_MS
@@ -27,58 +26,60 @@ _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 class ProxyLoop:
     """Several services on one epoll.
 
-    `add` before `run`.  `run` returns when `drain` was asked for and has ended.  `on_tick` is called about four times a
-    second.  Only `post` may be called from another thread, and `Service.counters`.
+    `run` returns when `drain` was asked for and has ended.  Only `post` may be called from another thread, and
+    `Service.counters`.
     """
 
-    def __init__(self, now_ns: Callable[[], int], on_tick: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, now_ns: Callable[[], int]) -> None:
         self._now_ns = now_ns
-        self._on_tick = on_tick
         self._epoll = select.epoll()
         self._services: dict[int, Service] = {}
         self._ends: dict[int, End] = {}
+        self._paused: list[Service] = []
         self._posted: deque[Callable[[], None]] = deque()
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._wake_fd, _IN)
-        self._spare_fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._spare_fd = -1
+        self._find_spare()
         self._time_ns = now_ns()
         self._drain_until_ns = 0
 
-    def add(self, config: ProxyConfig) -> Service:
-        """Listen.  Raises PlanError when that is not possible, TargetError when the upstream's name is unknown."""
-        service = Service(config)
+    def add(self, service: Service) -> None:
+        """Accept what comes to `service`, which is the loop's to close from now on."""
         self._services[service.sock.fileno()] = service
         self._epoll.register(service.sock.fileno(), _IN)
-        return service
 
     def post(self, call: Callable[[], None]) -> None:
-        """Have `call` made on the loop's own thread; from any thread, and from a signal handler."""
+        """Have `call` made on the loop's own thread; from any thread, and from a signal handler.
+
+        After :meth:`close` it is not made.
+        """
         self._posted.append(call)
-        os.eventfd_write(self._wake_fd, 1)
+        if self._wake_fd >= 0:
+            os.eventfd_write(self._wake_fd, 1)
 
     def drain(self, within_ns: int) -> None:
         """Accept nothing more and end when all connections have, or by force after `within_ns`."""
         for service in self._services.values():
-            if service.sock.fileno() >= 0:
-                self._epoll.unregister(service.sock.fileno())
-                service.sock.close()
+            service.sock.close()  # epoll lets go of it by itself
         self._drain_until_ns = self._now_ns() + max(1, within_ns)
 
-    def run(self) -> None:
-        """Until drained."""
+    def run(self) -> int:
+        """Until drained; how many connections had to be cut then."""
         try:
             while not self._drain_until_ns or (self._ends and self._now_ns() < self._drain_until_ns):
                 self._turn()
+            return sum(len(service.open) for service in self._services.values())
         finally:
             self.close()
 
     def close(self) -> None:
-        """Reset what is open, and let go of everything."""
+        """Reset what is open, and let go of everything.  Idempotent."""
         for service in self._services.values():
             for connection in list(service.open):
                 self._abort(connection)
-            service.sock.close()
-            service.pump.close()
+            service.close()
+        self._services.clear()
         self._epoll.close()
         for fd in (self._wake_fd, self._spare_fd):
             if fd >= 0:
@@ -108,7 +109,6 @@ class ProxyLoop:
         if now_ns - self._time_ns >= _TICK_NS:
             self._time_ns = now_ns
             self._sweep(now_ns)
-            self._on_tick()
 
     def _event(self, end: End, events: int) -> None:
         """What is no plain arrival of bytes."""
@@ -119,7 +119,7 @@ class ProxyLoop:
         if events & _OUT:
             self._write(end.peer)
         if events & _IN:
-            if end.mask & _IN and end.mask != MUTE:  # the write may have changed it
+            if end.mask != MUTE and end.mask & _IN:  # the write may have changed it, or ended all
                 self._read(end)
         elif not events & _OUT:
             self._hung_up(end)
@@ -139,53 +139,78 @@ class ProxyLoop:
             except BlockingIOError:
                 return
             except OSError as error:
-                if error.errno in _OUT_OF_RESOURCES:
-                    self._shed(service)
-                return  # else the client had gone before we came
+                if error.errno in _OUT_OF_RESOURCES and not self._shed(service):
+                    self._epoll.unregister(service.sock.fileno())  # else we would hear of nothing but it
+                    self._paused.append(service)
+                return  # or the client had gone before we came
             service.accepted += 1
             if len(service.open) >= service.config.max_connections:
                 service.refused += 1
                 abort_socket(client)
             else:
-                self._begin(service, client)
+                self._dial(service, client, service.addresses)
 
-    def _shed(self, service: Service) -> None:
-        """Out of descriptors: use the spare one to refuse the client, instead of hearing of it for ever."""
+    def _shed(self, service: Service) -> bool:
+        """Out of descriptors: refuse the client by means of the spare one.  Whether that was possible."""
         if self._spare_fd < 0:
-            return
+            return False
         os.close(self._spare_fd)
         self._spare_fd = -1
-        with contextlib.suppress(OSError):
-            client, _address = service.sock.accept()
-            abort_socket(client)
-            service.accepted += 1
-            service.refused += 1
-        with contextlib.suppress(OSError):
-            self._spare_fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-
-    def _begin(self, service: Service, client: socket.socket) -> None:
         try:
-            upstream, there = service.connect()
-        except OSError:  # no route, no port, no descriptor
-            service.upstream_failed += 1
-            abort_socket(client)
+            client, _address = service.sock.accept()
+        except OSError:
+            return False
+        finally:
+            self._find_spare()
+        service.accepted += 1
+        service.refused += 1
+        abort_socket(client)
+        return True
+
+    def _find_spare(self) -> None:
+        if self._spare_fd < 0:
+            with contextlib.suppress(OSError):
+                self._spare_fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def _dial(self, service: Service, client: socket.socket, addresses: tuple[Address, ...]) -> None:
+        """Connect to the first of `addresses` where that can at least begin; refuse the client when there is none."""
+        for number, address in enumerate(addresses, start=1):
+            try:
+                upstream, there = service.connect(address)
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE):
+                    service.refused += 1
+                    abort_socket(client)
+                    return
+                continue  # no route, no port, nobody there
+            connection = Connection(service, client, upstream, address, addresses[number:], self._now_ns())
+            service.open.add(connection)
+            self._ends[upstream.fileno()] = connection.ends[1]
+            if there:
+                self._connected(connection)
+            else:
+                self._listen_for(connection.ends[1], _OUT)
             return
-        connection = Connection(service, client, upstream, self._time_ns)
-        service.open.add(connection)
-        self._ends[connection.ends[1].fd] = connection.ends[1]
-        if there:
-            self._connected(connection)
-        else:
-            self._listen_for(connection.ends[1], _OUT)
+        service.upstream_failed += 1
+        abort_socket(client)
+
+    def _redial(self, connection: Connection) -> None:
+        """Its upstream's address was no good: the same client again, with the next."""
+        if connection in connection.service.open:  # else it was ended meanwhile
+            client, upstream = connection.ends
+            self._forget(connection)
+            abort_socket(upstream.sock)
+            self._dial(connection.service, client.sock, connection.untried)
 
     def _connected(self, connection: Connection) -> None:
         client, upstream = connection.ends
         if upstream.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            connection.service.upstream_failed += 1
-            self._abort(connection)
+            self._listen_for(upstream, MUTE)
+            self.post(lambda: self._redial(connection))  # later: events of this turn may be of the same number
             return
         connection.connecting = False
-        connection.since_ns = self._time_ns
+        connection.since_ns = self._now_ns()
+        connection.service.prefer(connection.address)
         self._ends[client.fd] = client
         self._listen_for(upstream, _IN)
         self._listen_for(client, _IN)
@@ -232,7 +257,7 @@ class ProxyLoop:
         if end.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             end.connection.service.reset += 1
             self._abort(end.connection)
-        else:
+        elif not end.mask:  # else it is wanted again since this was reported
             self._listen_for(end, MUTE)
 
     def _act(self, end: End, action: Action) -> None:
@@ -272,17 +297,23 @@ class ProxyLoop:
             self._epoll.modify(end.fd, mask)
 
     def _sweep(self, now_ns: int) -> None:
-        """End what has been silent, or connecting, for too long."""
+        """End what has been silent, or connecting, for too long; and try again what was not possible."""
         for service in self._services.values():
             config = service.config
             for connection in list(service.open):
                 if connection.connecting:
                     if now_ns - connection.since_ns >= config.connect_timeout_ns:
-                        service.upstream_failed += 1
-                        self._abort(connection)
+                        self._redial(connection)
                 elif config.idle_ns and connection.silent_ns(now_ns) >= config.idle_ns:
                     service.idle += 1
                     self._abort(connection)
+            if not service.open:
+                service.pump.trim()
+        self._find_spare()
+        for service in self._paused:
+            if service.sock.fileno() >= 0:
+                self._epoll.register(service.sock.fileno(), _IN)
+        self._paused.clear()
 
     def _abort(self, connection: Connection) -> None:
         """Reset both sides: whoever is still there must not take a part for the whole."""
@@ -291,11 +322,10 @@ class ProxyLoop:
             abort_socket(end.sock)
 
     def _forget(self, connection: Connection) -> None:
-        service = connection.service
-        service.open.discard(connection)
+        connection.service.forget(connection)
         for end in connection.ends:
             self._ends.pop(end.fd, None)
-            service.moved_bytes[end.which] += end.read_bytes - end.held_bytes
+            end.mask = MUTE
             if end.stash is not None:
                 end.stash.give_back(empty=not end.held_bytes)
                 end.stash = None

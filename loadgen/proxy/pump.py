@@ -121,8 +121,11 @@ class Pump(Protocol):
         after all, another OSError when either side is broken.
         """
 
+    def trim(self) -> None:
+        """Let go of what it keeps for flows that may be blocked."""
+
     def close(self) -> None:
-        """Let go of what it keeps."""
+        """Let go of all that it keeps."""
 
 
 class _Buffer:
@@ -179,18 +182,22 @@ class CopyPump:
             self._buffer = self._pool.pop() if self._pool else _Buffer(self._size_bytes, self._pool)
         return count
 
+    def trim(self) -> None:
+        """See :class:`Pump`."""
+        self._pool.clear()
+
     def close(self) -> None:
         """See :class:`Pump`."""
         self._pool.clear()
 
 
 class _Pipe:
-    """A pipe, as large as the kernel allows."""
+    """A pipe, as large as the kernel allows.  Raises OSError when there is no descriptor for it."""
 
     __slots__ = ("_pool", "reader", "writer")
 
     def __init__(self, pool: list[_Pipe]) -> None:
-        self.reader, self.writer = os.pipe2(os.O_CLOEXEC)
+        self.reader, self.writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._pool = pool
         with contextlib.suppress(PermissionError):  # beyond the user's share of pipe pages: it stays at 64 KiB
             fcntl.fcntl(self.writer, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
@@ -209,6 +216,14 @@ class _Pipe:
             self._pool.append(self)
         else:
             self.close()
+
+    def pour(self, count: int) -> _Buffer:
+        """The `count` bytes that are in it, in memory."""
+        buffer = _Buffer(count, [])  # of a size that is no use to others
+        filled = 0
+        while filled < count:
+            filled += os.readv(self.reader, [buffer.view[filled:]])
+        return buffer
 
     def close(self) -> None:
         """Close both ends."""
@@ -244,21 +259,26 @@ class SplicePump:
         except BlockingIOError:
             sent = 0
         except OSError:
-            self._pipe = self._another()
-            pipe.close()
+            pipe.pour(count)  # nobody must get what is left of this flow
             raise
         source.read_bytes += count
         if sent != count:
-            source.held_bytes, source.stash = count - sent, pipe
-            self._pipe = self._another()
+            source.held_bytes = count - sent
+            try:
+                self._pipe = self._pool.pop() if self._pool else _Pipe(self._pool)
+                source.stash = pipe
+            except OSError:  # no descriptors left: then the flow waits in memory, and this pipe goes on
+                source.offset, source.stash = 0, pipe.pour(count - sent)
         return count
 
-    def _another(self) -> _Pipe:
-        return self._pool.pop() if self._pool else _Pipe(self._pool)
+    def trim(self) -> None:
+        """See :class:`Pump`."""
+        for pipe in self._pool:
+            pipe.close()
+        self._pool.clear()
+        self._small.trim()
 
     def close(self) -> None:
         """See :class:`Pump`."""
-        for pipe in (self._pipe, *self._pool):
-            pipe.close()
-        self._pool.clear()
-        self._small.close()
+        self.trim()
+        self._pipe.close()

@@ -7,8 +7,11 @@ import errno
 import os
 import socket
 import struct
+import threading
+from typing import Any, NamedTuple
 
 from loadgen.measure.forwarding import ProxyCounters
+from loadgen.model.address import format_address
 from loadgen.model.errors import PlanError, TargetError
 from loadgen.model.probe import Mode
 from loadgen.proxy.api import ProxyConfig
@@ -20,21 +23,39 @@ _ABORT = struct.pack("ii", 1, 0)  # struct linger: a close sends RST
 _BIND_ADDRESS_NO_PORT = 24  # linux/in.h: the port is chosen by connect, so 28,000 for each destination
 
 
+class Address(NamedTuple):
+    """Where to connect to: what socket() and connect() take."""
+
+    family: int
+    sockaddr: tuple[Any, ...]
+
+
 class Connection:
     """A client's connection and the one to the upstream.  End 0 is the client's.
 
-    `since_ns` is when `seen_bytes` was last seen to change, or when connecting began or ended.
+    `since_ns` is when `seen_bytes` was last seen to change, or when connecting began or ended.  When connecting to
+    `address` fails, `untried` are left.
     """
 
-    __slots__ = ("connecting", "ends", "relay", "seen_bytes", "service", "since_ns")
+    __slots__ = ("address", "connecting", "ends", "relay", "seen_bytes", "service", "since_ns", "untried")
 
-    def __init__(self, service: Service, client: socket.socket, upstream: socket.socket, now_ns: int) -> None:
+    def __init__(
+        self,
+        service: Service,
+        client: socket.socket,
+        upstream: socket.socket,
+        address: Address,
+        untried: tuple[Address, ...],
+        now_ns: int,
+    ) -> None:
         move = service.pump.move
         ends = (End(client, 0, move, blocking=True), End(upstream, 1, move, blocking=False))
         ends[0].peer, ends[1].peer = ends[1], ends[0]
         ends[0].connection = ends[1].connection = self
         self.service = service
         self.ends = ends
+        self.address = address
+        self.untried = untried
         self.relay = Relay()
         self.connecting = True
         self.since_ns = now_ns
@@ -49,45 +70,78 @@ class Connection:
 
 
 class Service:
-    """One listening socket, its open connections and its counters."""
+    """One listening socket, its open connections and its counters.
+
+    Raises PlanError when an address of our own cannot be had, TargetError when the upstream's name is unknown.
+    `addresses` are the upstream's; the one that answered last comes first.
+    """
 
     def __init__(self, config: ProxyConfig) -> None:
         self.config = config
-        self.upstream, self.family = _resolve(config.connect_host, config.connect_port)
+        self.source = _source(config.source_host) if config.source_host else None
+        self.addresses = _resolve(config.connect_host, config.connect_port, self.source)
         self.sock = _listen(config)
         self.port: int = self.sock.getsockname()[1]
-        self.pump: Pump = SplicePump() if config.mode is Mode.SPLICE else CopyPump()
+        if (self.sock.family, self.sock.getsockname()) in self.addresses:
+            self.sock.close()
+            raise PlanError("a proxy cannot forward to itself", hint="listen on another port")
+        try:
+            self.pump: Pump = SplicePump() if config.mode is Mode.SPLICE else CopyPump()
+        except OSError as error:
+            self.sock.close()
+            raise PlanError(f"no descriptors for a pipe: {error.strerror}", hint="raise ulimit -n") from error
         self.open: set[Connection] = set()
         self.accepted = self.refused = self.upstream_failed = self.reset = self.idle = 0
-        self.moved_bytes = [0, 0]
+        self._moved_bytes = [0, 0]
+        self._counting = threading.Lock()
+
+    def close(self) -> None:
+        """Accept no more, and let go of what the pump keeps.  No connection may be open.  Once only."""
+        self.sock.close()
+        self.pump.close()
+
+    def granted_bytes(self) -> tuple[int, int]:
+        """What the kernel made of the window, to send and to receive."""
+        send_bytes, receive_bytes = (
+            self.sock.getsockopt(socket.SOL_SOCKET, option) for option in (socket.SO_SNDBUF, socket.SO_RCVBUF)
+        )
+        return send_bytes, receive_bytes
 
     def counters(self) -> ProxyCounters:
         """As they stand; may be asked from another thread."""
-        moved = list(self.moved_bytes)
-        for connection in list(self.open):
-            for which, end in enumerate(connection.ends):
-                moved[which] += end.read_bytes - end.held_bytes
-        return ProxyCounters(
-            accepted=self.accepted,
-            open=len(self.open),
-            refused=self.refused,
-            upstream_failed=self.upstream_failed,
-            reset=self.reset,
-            idle=self.idle,
-            forwarded_bytes=moved[0],
-            returned_bytes=moved[1],
-        )
+        with self._counting:
+            moved = list(self._moved_bytes)
+            for connection in list(self.open):
+                for which, end in enumerate(connection.ends):
+                    moved[which] += end.read_bytes - end.held_bytes
+            return ProxyCounters(
+                accepted=self.accepted,
+                open=len(self.open),
+                refused=self.refused,
+                upstream_failed=self.upstream_failed,
+                reset=self.reset,
+                idle=self.idle,
+                forwarded_bytes=moved[0],
+                returned_bytes=moved[1],
+            )
 
-    def connect(self) -> tuple[socket.socket, bool]:
-        """A socket on its way to the upstream, and whether it is there already.  Raises OSError."""
-        sock = socket.socket(self.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    def forget(self, connection: Connection) -> None:
+        """It is not open any more; what it has moved stays counted."""
+        with self._counting:
+            self.open.discard(connection)
+            for end in connection.ends:
+                self._moved_bytes[end.which] += end.read_bytes - end.held_bytes
+
+    def connect(self, address: Address) -> tuple[socket.socket, bool]:
+        """A socket on its way to `address`, and whether it is there already.  Raises OSError."""
+        sock = socket.socket(address.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             _set_window(sock, self.config.window_bytes)
-            if self.config.source_host:
+            if self.source is not None:
                 sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
-                sock.bind((self.config.source_host, 0))
-            error = sock.connect_ex(self.upstream)
+                sock.bind(self.source.sockaddr)
+            error = sock.connect_ex(address.sockaddr)
             if error not in (0, errno.EINPROGRESS):
                 raise OSError(error, os.strerror(error))
         except BaseException:
@@ -95,8 +149,14 @@ class Service:
             raise
         return sock, error == 0
 
+    def prefer(self, address: Address) -> None:
+        """`address` answers: the next connection tries it first."""
+        if self.addresses[0] != address:
+            self.addresses = (address, *(other for other in self.addresses if other != address))
+
 
 def abort_socket(sock: socket.socket) -> None:
+    """Close it with a reset."""
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
     sock.close()
@@ -108,20 +168,44 @@ def _set_window(sock: socket.socket, window_bytes: int) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window_bytes)
 
 
-def _resolve(host: str, port: int) -> tuple[tuple[str, int], int]:
+def _look_up(host: str, port: int) -> tuple[Address, ...]:
+    """All addresses of `host`, each once, in the resolver's order.  Raises OSError."""
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:
+        raise OSError(errno.EINVAL, "this is no name of a host") from error
+    return tuple(dict.fromkeys(Address(family, sockaddr) for family, _, _, _, sockaddr in found))
+
+
+def _source(host: str) -> Address:
+    """Where connections come from, tried once: else all of them would fail one by one."""
+    try:
+        source = _look_up(host, 0)[0]
+        with socket.socket(source.family, socket.SOCK_STREAM) as sock:
+            sock.bind(source.sockaddr)
+    except OSError as error:
+        raise PlanError(f"cannot connect from {host}: {error.strerror}", hint="an address of this machine") from error
+    return source
+
+
+def _resolve(host: str, port: int, source: Address | None) -> tuple[Address, ...]:
+    """All addresses of the upstream, in the resolver's order; those that `source` can connect to."""
+    try:
+        addresses = _look_up(host, port)
     except OSError as error:
         raise TargetError(f"the upstream {host} is not known: {error.strerror}") from error
-    return (str(address[0]), int(address[1])), family
+    usable = tuple(one for one in addresses if source is None or one.family == source.family)
+    if not usable:
+        raise PlanError(f"the upstream {host} has no address of the source's kind", hint="IPv4 or IPv6 for both")
+    return usable
 
 
 def _listen(config: ProxyConfig) -> socket.socket:
     """What a listener is set to, those that it accepts are too."""
-    where = f"{config.listen_host}:{config.listen_port}"
+    where = format_address(config.listen_host, config.listen_port)
     try:
-        found = socket.getaddrinfo(config.listen_host, config.listen_port, type=socket.SOCK_STREAM)[0]
-        sock = socket.socket(found[0], socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        address = _look_up(config.listen_host, config.listen_port)[0]
+        sock = socket.socket(address.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     except OSError as error:
         raise PlanError(f"cannot listen on {where}: {error.strerror}") from error
     try:
@@ -129,9 +213,9 @@ def _listen(config: ProxyConfig) -> socket.socket:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, RECEIVE_TIMEOUT)
         _set_window(sock, config.window_bytes)
-        sock.bind(found[4])
+        sock.bind(address.sockaddr)
         sock.listen(_BACKLOG)
     except OSError as error:
         sock.close()
-        raise PlanError(f"cannot listen on {where}: {error.strerror}", hint="another port, or --listen A:0") from error
+        raise PlanError(f"cannot listen on {where}: {error.strerror}", hint="give another address or port") from error
     return sock

@@ -64,12 +64,12 @@ def judge_run(
     if interrupted:
         reasons.append((Verdict.INTERRUPTED, _interrupted(len(complete), planned_iterations)))
     reasons += [(Verdict.DEGRADED, _lost(one, requested_connections)) for one in lost]
-    reasons += [(Verdict.INVALID, f"The generator: {_failed(c)}.") for c in trust.checks if not c.ok]
+    reasons += [(Verdict.INVALID, f"The generator: {say_failed(c)}.") for c in trust.checks if not c.ok]
     if not interrupted and len(complete) < planned_iterations:
         missing = f"Only {len(complete)} of {planned_iterations} iterations were measured whole."
         reasons.append((Verdict.INVALID, missing))
     reasons += [
-        (Verdict.NOT_CONFORMING, f"Iteration {one.index + 1}: {_failed(check)}.")
+        (Verdict.NOT_CONFORMING, f"Iteration {one.index + 1}: {say_failed(check)}.")
         for one in complete
         for check in one.checks
         if not check.ok
@@ -90,7 +90,8 @@ def judge_run(
     )
 
 
-def _failed(check: Check) -> str:
+def say_failed(check: Check) -> str:
+    """A check that does not hold, as part of a sentence."""
     need = "at most" if check.relation == "<=" else "at least"
     unit = f" {check.unit}" if check.unit else ""
     text = f"{check.name} {check.value:.4g}{unit}, where {need} {check.limit:.4g}{unit} is allowed"

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleDimensions
 
 from coordinator.view.live import LiveView, open_view
-from coordinator.view.plain import PlainView
+from coordinator.view.plain import PlainView, news
 from coordinator.view.runview import RunView
 from coordinator.view.screen import PAGE_S, Layout, Screen
 from tests.support.views import run_view, starting_view
@@ -106,7 +106,7 @@ def test_the_terminal_gets_its_cursor_back_even_on_ctrl_c() -> None:
     console, out = terminal()
 
     def interrupted() -> None:
-        with LiveView(console) as live:
+        with LiveView(console, Screen) as live:
             live.update(run_view())
             raise KeyboardInterrupt
 
@@ -119,7 +119,7 @@ def test_the_terminal_gets_its_cursor_back_even_on_ctrl_c() -> None:
 
 def test_a_new_size_clears_the_screen_and_uses_the_room() -> None:
     console, out = terminal()
-    with LiveView(console) as live:
+    with LiveView(console, Screen) as live:
         live.update(run_view())
         assert CLEAR not in out.getvalue()
         assert "127.0.0.1" not in out.getvalue()
@@ -133,7 +133,7 @@ def test_a_new_size_clears_the_screen_and_uses_the_room() -> None:
 def test_an_ascii_terminal_gets_ascii() -> None:
     raw = io.BytesIO()
     console = Terminal(file=io.TextIOWrapper(raw, "ascii"), force_terminal=True, _environ={"TERM": "xterm"})
-    with LiveView(console) as live:
+    with LiveView(console, Screen) as live:
         live.update(dataclasses.replace(run_view(), title="x" * 100))
     assert b"####" in raw.getvalue()
     assert b"xx~" in raw.getvalue()
@@ -150,7 +150,7 @@ def test_the_live_view_is_for_terminals_that_can_show_it(force_terminal: bool, t
 
 def test_plain_lines_come_once_an_interval_and_notices_once() -> None:
     out = io.StringIO()
-    with PlainView(Console(file=out, width=80)) as view:
+    with PlainView(Console(file=out, width=80), news) as view:
         view.update(starting_view())
         for interval in (5, 5, 5, 6):
             view.update(dataclasses.replace(run_view(), interval=interval, notices=("[disk] full",)))

@@ -112,7 +112,7 @@ def test_any_cut_of_the_intervals_leaves_the_whole_ones(
     cut = data.draw(st.integers(0, len(whole)))
     path = tmp_path_factory.mktemp("cut") / INTERVALS
     path.write_bytes(whole[:cut])
-    frames = reader.Frames(path)
+    frames = reader.Frames(path, Snapshot.from_wire)
     ends = [sum(map(len, packed[: n + 1])) for n in range(3)]
     complete = sum(end <= cut for end in ends)
     assert list(frames) == SNAPSHOTS[:complete]
@@ -124,7 +124,7 @@ def test_any_cut_of_the_intervals_leaves_the_whole_ones(
 def test_garbage_behind_the_intervals_is_left_out(tmp_path_factory: pytest.TempPathFactory, garbage: bytes) -> None:
     path = tmp_path_factory.mktemp("garbage") / INTERVALS
     path.write_bytes(msgpack.packb(SNAPSHOTS[0].to_wire()) + garbage)
-    frames = reader.Frames(path)
+    frames = reader.Frames(path, Snapshot.from_wire)
     assert list(frames) == SNAPSHOTS[:1]
     assert frames.torn_bytes == len(garbage)
 
@@ -243,9 +243,10 @@ def test_default_directories_do_not_collide(tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("", "is not a record"),
-        ("[1]", "is not a record of loadgen spec"),
-        ('{"name": "package"}', "is not a record of loadgen spec"),
-        ('{"schema_version": 1, "kind": "iperf"}', "is not a record of loadgen spec"),
+        ("[1]", "is not a record of loadgen$"),
+        ('{"name": "package"}', "is not a record of loadgen$"),
+        ('{"schema_version": 1, "kind": "curl"}', "is not a record of loadgen$"),
+        ('{"schema_version": 1, "kind": "iperf"}', "is a record of loadgen iperf, not of loadgen spec"),
         ('{"schema_version": 99, "kind": "spec"}', r"newer loadgen \(schema 99; this one reads up to 1\)"),
         ('{"schema_version": 1, "kind": "spec"}', "is damaged: KeyError"),
         ("\x00\xff", "is not a record"),

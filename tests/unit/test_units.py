@@ -5,7 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.model.errors import PlanError
-from loadgen.model.units import NS_PER_MS, NS_PER_S, format_duration, parse_duration_ns, parse_rate_bps
+from loadgen.model.units import (
+    NS_PER_MS,
+    NS_PER_S,
+    format_duration,
+    format_size,
+    format_window,
+    parse_duration_ns,
+    parse_rate_bps,
+    parse_size_bytes,
+)
 
 
 @given(st.integers(0, 10**18))
@@ -72,3 +81,44 @@ def test_what_is_no_rate_is_quoted(text: str) -> None:
         parse_rate_bps(text)
     assert caught.value.message.startswith(f"{text!r} is not a rate")
     assert caught.value.hint
+
+
+@given(st.integers(0, 1 << 50))
+def test_a_size_comes_back_from_its_text(size_bytes: int) -> None:
+    assert parse_size_bytes(format_size(size_bytes)) == size_bytes
+
+
+@pytest.mark.parametrize(
+    ("text", "size_bytes"),
+    [
+        ("16K", 16384),
+        ("16k", 16384),
+        ("16KB", 16384),
+        ("16KiB", 16384),
+        ("1M", 1 << 20),
+        ("1.5M", 3 << 19),
+        ("2 G", 1 << 31),
+        ("65536", 65536),
+        ("0", 0),
+    ],
+)
+def test_sizes_as_people_write_them(text: str, size_bytes: int) -> None:
+    """Binary multiples, as iperf3 means them."""
+    assert parse_size_bytes(text) == size_bytes
+
+
+@pytest.mark.parametrize(("size_bytes", "text"), [(0, "0"), (1000, "1000"), (16384, "16K"), (3 << 19, "1536K")])
+def test_sizes_as_we_write_them(size_bytes: int, text: str) -> None:
+    assert format_size(size_bytes) == text
+
+
+@pytest.mark.parametrize("text", ["", "K", "big", "-4K", "4 furlongs", "16Kb", "16Kbit", "1e5"])
+def test_what_is_no_size_is_quoted(text: str) -> None:
+    with pytest.raises(PlanError) as caught:
+        parse_size_bytes(text)
+    assert caught.value.message.startswith(f"{text!r} is not a size")
+    assert caught.value.hint
+
+
+def test_a_window_that_nobody_asked_for_has_a_name() -> None:
+    assert [format_window(size) for size in (0, 16384)] == ["auto", "16K"]

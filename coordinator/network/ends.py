@@ -1,0 +1,237 @@
+"""The processes at the ends of a network run, and in its middle: children that are asked one thing at a time.
+
+They end with us: their input ends when we do, and they have a parent-death signal (loadgen.probe.process,
+loadgen.proxy.process).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
+
+from deploy.lab.namespace import HERE, Inside
+from loadgen.host import frames
+from loadgen.measure.forwarding import HostReport
+from loadgen.measure.throughput import ProbeResult, Tick
+from loadgen.model.errors import FleetError, LoadgenError, PlanError, TargetError
+from loadgen.model.plain import from_plain, to_plain
+from loadgen.model.probe import Mode, ProbeTest
+from loadgen.model.units import NS_PER_S
+
+_START_TIMEOUT_S = 20.0
+_ANSWER_TIMEOUT_S = 20.0
+_TEST_GRACE_S = 60.0  # the probe itself gives a silent peer up long before
+_STOP_TIMEOUT_S = 1.0
+_STDERR_LINES = 20
+
+OnTick = Callable[[Tick], None]
+
+
+class StoppedError(Exception):
+    """A test was broken off, as we asked."""
+
+
+class End:
+    """A context manager: inside, the process is there.  Raises FleetError when it does not come up, or goes away."""
+
+    module = ""
+
+    def __init__(self, name: str, *, inside: Inside = HERE, environment: Mapping[str, str] | None = None) -> None:
+        """`name` is for messages.  `environment` is added to ours."""
+        self.name = name
+        self._inside = inside
+        self._environment = {**os.environ, **(environment or {})}
+        self._process: asyncio.subprocess.Process
+        self._listening: asyncio.Task[None]
+        self._said: collections.deque[str] = collections.deque(maxlen=_STDERR_LINES)
+
+    async def __aenter__(self) -> Self:
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._inside.prefix,
+                sys.executable,
+                "-P",  # whatever lies in the user's directory is not ours to import
+                "-m",
+                self.module,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+                pass_fds=self._inside.descriptors,
+                env=self._environment,
+            )
+        except OSError as error:  # no descriptors, processes or memory left
+            raise FleetError(f"the {self.name} cannot be started: {error.strerror}") from error
+        self._listening = asyncio.create_task(self._read_stderr())
+        try:
+            await self._next("hello", _START_TIMEOUT_S)
+        except BaseException:
+            await self._end()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._end()
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the process has ended by itself."""
+        return self._process.returncode is not None
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Tell it something.  To a process that is gone this does nothing: the next answer says that."""
+        assert self._process.stdin is not None
+        if not self.is_lost and not self._process.stdin.is_closing():
+            self._process.stdin.write(frames.encode(message))
+
+    async def _ask(self, message: dict[str, Any], answer: str, timeout_s: float, on_tick: OnTick | None = None) -> Any:
+        """Send `message`; what it says when it `is` an `answer`.
+
+        Raises what it says went wrong: TargetError, PlanError or StoppedError; FleetError when it says nothing.
+        """
+        self.send(message)
+        return await self._next(answer, timeout_s, on_tick)
+
+    async def _next(self, answer: str, timeout_s: float, on_tick: OnTick | None = None) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        try:
+            async with asyncio.timeout(timeout_s):
+                while (message := await frames.receive(self._process.stdout)) is not None:
+                    if message["is"] == answer:
+                        return message
+                    if message["is"] == "failed":
+                        raise _failure(message)
+                    if message["is"] == "tick" and on_tick is not None:
+                        on_tick(from_plain(Tick, message["tick"]))
+        except TimeoutError:
+            raise FleetError(f"the {self.name} said nothing for {timeout_s:g} s") from None
+        except (frames.FrameError, KeyError) as error:
+            raise FleetError(f"the {self.name} sent something unreadable: {error}") from error
+        raise FleetError(f"the {self.name} is gone: {await self.why_lost()}")
+
+    def kill(self) -> None:
+        """End the process, whatever it is doing."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
+    async def wait_lost(self) -> None:
+        """Until the process ends by itself.  Raises FleetError then."""
+        await self._process.wait()
+        raise FleetError(f"the {self.name} is gone: {await self.why_lost()}")
+
+    async def why_lost(self) -> str:
+        """How a process that has ended, or closed its output, came to its end."""
+        try:
+            code = await asyncio.wait_for(self._process.wait(), _STOP_TIMEOUT_S)
+            await asyncio.wait_for(asyncio.shield(self._listening), _STOP_TIMEOUT_S)
+        except TimeoutError:
+            return "it closed its output"
+        last = f"; its last words: {self._said[-1]}" if self._said else ""
+        return (f"killed by signal {-code}" if code < 0 else f"exited with code {code}") + last
+
+    async def _read_stderr(self) -> None:
+        assert self._process.stderr is not None
+        while line := await self._process.stderr.read(4096):
+            self._said.extend(part for part in line.decode(errors="replace").splitlines() if part)
+
+    async def _end(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            await asyncio.wait_for(self._process.wait(), _STOP_TIMEOUT_S)
+        except TimeoutError:
+            self.kill()
+            await self._process.wait()
+        await self._listening
+
+
+class ProbeEnd(End):
+    """One end of a probe: serves tests, or runs them against a server."""
+
+    module = "loadgen.probe.process"
+
+    def __init__(self, name: str, *, inside: Inside = HERE, environment: Mapping[str, str] | None = None) -> None:
+        super().__init__(name, inside=inside, environment=environment)
+        self._asked = 0
+        self._stopped = False
+
+    async def serve(self, host: str, port: int = 0) -> int:
+        """Serve tests from now on; the port.  Raises PlanError when the address cannot be had."""
+        answer = await self._ask({"do": "serve", "host": host, "port": port}, "listening", _ANSWER_TIMEOUT_S)
+        return int(answer["port"])
+
+    async def run(self, test: ProbeTest, host: str, port: int, on_tick: OnTick | None = None) -> ProbeResult:
+        """Play one test.  Raises StoppedError after :meth:`stop`, TargetError when the other end is at fault."""
+        if self._stopped:
+            raise StoppedError
+        request = {"do": "run", "id": self._number(), "test": to_plain(test), "host": host, "port": port}
+        expected_s = (test.omit_ns + test.duration_ns) / NS_PER_S
+        answer = await self._ask(request, "result", expected_s + _TEST_GRACE_S, on_tick)
+        return from_plain(ProbeResult, answer["result"])
+
+    async def report(self, host: str, port: int) -> HostReport:
+        """What a proxy host says of itself.  Raises TargetError."""
+        request = {"do": "ask", "id": self._number(), "host": host, "port": port}
+        answer = await self._ask(request, "report", _ANSWER_TIMEOUT_S)
+        return from_plain(HostReport, answer["report"])
+
+    def stop(self) -> None:
+        """Break off the running test, if there is one, and play no more."""
+        self._stopped = True
+        self.send({"do": "stop"})
+
+    def _number(self) -> int:
+        self._asked += 1
+        return self._asked
+
+
+class ProxyEnd(End):
+    """A proxy host."""
+
+    module = "loadgen.proxy.process"
+
+    async def host(
+        self,
+        *,
+        host: str,
+        port: int = 0,
+        connect_host: str,
+        connect_port: int,
+        modes: Sequence[Mode],
+        windows_bytes: Sequence[int],
+    ) -> tuple[int, HostReport]:
+        """Become one: the port of its reports, and the first of them.  Raises PlanError."""
+        request = {
+            "do": "host",
+            "host": host,
+            "port": port,
+            "connect_host": connect_host,
+            "connect_port": connect_port,
+            "modes": [mode.value for mode in modes],
+            "windows_bytes": list(windows_bytes),
+        }
+        answer = await self._ask(request, "listening", _ANSWER_TIMEOUT_S)
+        return int(answer["port"]), from_plain(HostReport, answer["report"])
+
+
+def _failure(message: dict[str, Any]) -> LoadgenError | StoppedError:
+    text, hint = message["message"], message["hint"]
+    match message["whose"]:
+        case "stopped":
+            return StoppedError(text)
+        case "plan":
+            return PlanError(text, hint=hint)
+        case "target":
+            return TargetError(text, hint=hint)
+        case _:
+            return FleetError(text, hint=hint)

@@ -1,0 +1,133 @@
+"""Builds a lab and takes it down."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+from typing import Self
+
+from deploy.lab import offloads
+from deploy.lab.namespace import Inside, Namespace
+from deploy.lab.topology import INHERITED, NICS, PROXY_HOST, ROUTING, SINK_HOST, Command, Place, commands
+from loadgen.model.errors import FleetError, PlanError
+from loadgen.model.probe import Link
+
+_TOOLS = {"ip": "iproute2", "tc": "iproute2", "nsenter": "util-linux"}
+_COMMAND_TIMEOUT_S = 10.0
+_SETTLE_TIMEOUT_S = 5.0
+_DISCARD_PORT = 9  # nobody listens there in a namespace that we made
+_SYS_NET = Path("/proc/sys/net")
+
+
+def why_not() -> str:
+    """Why this user cannot build a lab here, in words; empty when nothing speaks against it."""
+    missing = sorted(name for name in _TOOLS if not _tool(name))
+    if missing:
+        packages = sorted({_TOOLS[name] for name in missing})
+        return f"{' and '.join(missing)} must be installed ({', '.join(packages)})"
+    try:
+        Namespace().close()
+    except OSError as error:
+        return f"a network namespace cannot be made: {error.strerror} (that takes root)"
+    return ""
+
+
+class Lab:
+    """A context manager: inside, the network is there.
+
+    Raises PlanError when this user cannot have one, FleetError when the kernel does not do it.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._places: dict[Place, Namespace] = {}
+
+    def __enter__(self) -> Self:
+        if reason := why_not():
+            raise PlanError(f"no lab can be built: {reason}", hint="--lab loopback needs nothing, and shows less")
+        try:
+            self._build()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the network; it is gone once nobody runs in it.  Idempotent."""
+        for namespace in self._places.values():
+            namespace.close()
+
+    def inside(self, place: Place) -> Inside:
+        """How to start a program there."""
+        return self._places[place].inside(_tool("nsenter"))
+
+    def _build(self) -> None:
+        try:
+            own = _settings()
+            for place in Place:
+                self._places[place] = Namespace()
+                self._places[place].call(functools.partial(_set, own))
+            self._places[Place.PROXY].call(functools.partial(_set, ROUTING))
+            for command in commands(self._link, {place: one.path for place, one in self._places.items()}):
+                self._places[command.place].call(functools.partial(self._run, command))
+            for place, nics in NICS.items():
+                for nic in nics:
+                    self._places[place].call(functools.partial(offloads.settle, nic))
+            # Each asks for the other's hardware address now, and not when something is measured.
+            self._places[Place.PROXY].call(functools.partial(_reach, SINK_HOST))
+            self._places[Place.SOURCE].call(functools.partial(_reach, PROXY_HOST))
+            self._places[Place.SOURCE].call(functools.partial(_reach, SINK_HOST))
+        except OSError as error:
+            raise FleetError(f"the lab cannot be built: {error.strerror or error}") from error
+
+    def _run(self, command: Command) -> None:
+        name, *arguments = command.argv
+        done = subprocess.run(
+            [_tool(name), *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_COMMAND_TIMEOUT_S,
+            pass_fds=[one.descriptor for one in self._places.values()],
+            check=False,
+        )
+        if done.returncode:
+            said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+            raise FleetError(f"the lab cannot be built: {' '.join(command.argv)}: {said}")
+
+
+def _tool(name: str) -> str:
+    """Its path; empty when it is not installed.  The directories of root's programs need not be in the PATH."""
+    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin") or ""
+
+
+def _settings() -> dict[str, str]:
+    """Ours, as far as this kernel has them."""
+    found = {}
+    for name in INHERITED:
+        with contextlib.suppress(OSError):
+            found[name] = (_SYS_NET / name).read_text()
+    return found
+
+
+def _set(settings: dict[str, str]) -> None:
+    for name, value in settings.items():
+        (_SYS_NET / name).write_text(value)
+
+
+def _reach(host: str) -> None:
+    """Raises OSError when a packet does not get there and back: what comes back is that nobody listens."""
+    with (
+        contextlib.suppress(ConnectionRefusedError),
+        socket.create_connection((host, _DISCARD_PORT), _SETTLE_TIMEOUT_S),
+    ):
+        pass

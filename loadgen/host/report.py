@@ -1,0 +1,121 @@
+"""A proxy host says what it is and what it has counted: one JSON line to whoever connects, and nothing more.
+
+The port takes no commands and reads nothing, so there is nothing on it that could be abused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from loadgen.host.nics import read_nics
+from loadgen.measure.forwarding import HostReport, Service
+from loadgen.model.errors import PlanError, TargetError
+from loadgen.model.plain import from_plain, to_plain
+
+MAX_REPORT_BYTES = 1 << 20
+"""A service or a NIC takes about 200 bytes; anything near this bound is not a report of ours."""
+
+_PATIENCE_S = 5.0
+_MAX_READERS = 64
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_HINT = "is it the report port of a loadgen proxy host (loadgen forward --role proxy)?"
+
+
+def take(version: str, services: Sequence[Service], *, proc: Path = Path("/proc")) -> HostReport:
+    """What this process, its NICs and its `services` have counted by now."""
+    return HostReport(
+        version=version,
+        at_ns=time.monotonic_ns(),
+        cpu_ns=time.process_time_ns(),
+        memory_bytes=_resident_bytes(proc),
+        nics=read_nics(proc),
+        services=tuple(services),
+    )
+
+
+class ReportServer:
+    """A report port that is open.  `host` and `port` are what it got."""
+
+    def __init__(self, server: asyncio.Server) -> None:
+        self._server = server
+        self.host, self.port = server.sockets[0].getsockname()[:2]
+
+    async def close(self) -> None:
+        """Accept no more.  Idempotent."""
+        self._server.close()
+        await self._server.wait_closed()
+
+
+async def serve(host: str, port: int, make: Callable[[], HostReport]) -> ReportServer:
+    """Answer every connection with what `make` returns at that moment.
+
+    A peer that does not take it within seconds is cut, and there are never more than 64 at once.  Raises
+    PlanError when the address cannot be had.
+    """
+    readers = 0
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal readers
+        readers += 1
+        try:
+            if readers <= _MAX_READERS:
+                writer.write(json.dumps(to_plain(make())).encode() + b"\n")
+                await asyncio.wait_for(writer.drain(), _PATIENCE_S)
+        except (OSError, TimeoutError):
+            writer.transport.abort()
+        finally:
+            readers -= 1
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    try:
+        server = await asyncio.start_server(answer, host, port, limit=1)
+    except OSError as error:
+        raise PlanError(
+            f"cannot listen on {host} port {port}: {error.strerror or error}", hint="give another address or port"
+        ) from error
+    return ReportServer(server)
+
+
+async def fetch(host: str, port: int, timeout_s: float = _PATIENCE_S) -> HostReport:
+    """Ask a proxy host.  Raises TargetError when it does not answer, or with something else than a report."""
+    where = f"the proxy host {host} port {port}"
+    try:
+        async with asyncio.timeout(timeout_s):
+            line = await _read_line(host, port)
+    except TimeoutError:
+        raise TargetError(f"{where} did not answer within {timeout_s:g} s", hint=_HINT) from None
+    except OSError as error:
+        raise TargetError(f"{where} cannot be asked: {error.strerror or error}", hint=_HINT) from error
+    try:
+        return from_plain(HostReport, json.loads(line))
+    except (ValueError, RecursionError, PlanError) as error:
+        raise TargetError(f"{where} answers with something that is no report", hint=_HINT) from error
+
+
+async def _read_line(host: str, port: int) -> bytes:
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        line = b""
+        while not line.endswith(b"\n") and len(line) <= MAX_REPORT_BYTES and (chunk := await reader.read(1 << 16)):
+            line += chunk
+        return line
+    finally:
+        writer.transport.abort()  # whatever it still has to say
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
+def _resident_bytes(proc: Path) -> int:
+    """0 where it cannot be read."""
+    try:
+        return int((proc / "self" / "statm").read_text().split()[1]) * _PAGE_BYTES
+    except (OSError, ValueError, IndexError):
+        return 0

@@ -1,0 +1,304 @@
+"""The client of one test: against a loadgen server, or a stock `iperf3 -s`."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from loadgen import __version__
+from loadgen.measure.throughput import NO_LATENCY, UNKNOWN, Granted, ProbeResult, Tick
+from loadgen.model.errors import PlanError
+from loadgen.model.probe import Direction, Kind, ProbeTest, Transport
+from loadgen.model.units import NS_PER_MS, NS_PER_S
+from loadgen.probe.api import OnTick, ProbeError
+from loadgen.probe.connect import Path, connect
+from loadgen.probe.control import Control
+from loadgen.probe.crr import Caller
+from loadgen.probe.iperf3 import COOKIE_BYTES, ProtocolError, State, cookie_of, fault_text, stream_ids
+from loadgen.probe.messages import Parameters, Results
+from loadgen.probe.meter import Meter, share
+from loadgen.probe.outcome import pair_streams
+from loadgen.probe.rr import MEASURED, OVER, PHASE, Asker, latency
+from loadgen.probe.sockets import check_congestion, congestion_of, granted, segment_bytes
+from loadgen.probe.streams import BYTES, LIMIT, Stream
+from loadgen.probe.tcp import TcpReceiver, TcpSender, block_bytes, payload
+from loadgen.probe.udp import DEFAULT_RATE_BPS, LARGEST_DEFAULT_BYTES, UdpReceiver, UdpSender
+
+PATIENCE_NS = 10 * NS_PER_S
+
+_TICK_NS = NS_PER_S
+_LOOK_NS = NS_PER_S // 4  # how soon a broken stream is noticed
+_LOOK_LIMITED_NS = 2 * NS_PER_MS  # how soon the end of a test of so many bytes is
+_RESULTS_BYTES = 1 << 22
+_LAST_WORD_S = 0.2  # a server that ends a test closes the streams first, then says so
+
+
+async def run_test(
+    test: ProbeTest, host: str, port: int, *, on_tick: OnTick, patience_ns: int = PATIENCE_NS
+) -> ProbeResult:
+    """Play `test` against the server at `host`:`port`.
+
+    A stock server counts omitted time in whole seconds, so against one the omitted time is rounded up.  UDP
+    without a rate goes at iperf3's 1 Mbit/s (2^20); ask for more than the path has to flood it.  Raises
+    ProbeError for what is the server's or the network's fault, PlanError for what this machine cannot do.
+    When it is cancelled, the test is ended on both sides.
+    """
+    check_congestion(test.congestion)
+    if not set(test.cores) <= os.sched_getaffinity(0):
+        usable = ",".join(str(core) for core in sorted(os.sched_getaffinity(0)))
+        raise PlanError("the cores asked for are not all there", hint=f"this process may use {usable}")
+    client = _Client(test, on_tick, patience_ns)
+    try:
+        return await client.run(host, port)
+    except ProbeError as error:
+        raise type(error)(f"{host}:{port} {error.message}", hint=error.hint) from error.__cause__
+    finally:
+        await asyncio.shield(asyncio.ensure_future(client.close()))  # whoever is in a hurry must not leave threads
+
+
+class _Client:
+    """One test.  Messages of the errors it raises are sentences about the server without their subject."""
+
+    def __init__(self, test: ProbeTest, on_tick: OnTick, patience_ns: int) -> None:
+        self._test = test
+        self._on_tick = on_tick
+        self._patience_ns = patience_ns
+        self._path: Path
+        self._control: Control | None = None
+        self._watch: asyncio.Task[State] | None = None
+        self._cookie = cookie_of(os.urandom(COOKIE_BYTES))
+        self._streams: list[Stream] = []
+        self._askers: list[Asker] = []
+        self._peer = ""
+        self._ticks: list[Tick] = []
+        self._finished = False
+
+    async def run(self, host: str, port: int) -> ProbeResult:
+        """The whole test."""
+        self._path, sock = await connect(host, port, self._patience_ns)
+        self._control = control = Control(sock, self._patience_ns)
+        await control.send(self._cookie)
+        await self._expect(control, State.PARAM_EXCHANGE)
+        asked = self._parameters(segment_bytes(sock))
+        await control.send(asked.to_wire(f"loadgen {__version__}"))
+        await self._meet(control)
+        if not self._peer:
+            asked = replace(asked, omit_ns=math.ceil(asked.omit_ns / NS_PER_S) * NS_PER_S)
+        await self._open_streams(asked)
+        await self._expect(control, State.TEST_START)
+        await self._expect(control, State.TEST_RUNNING)
+        return await self._measure(control, asked)
+
+    async def close(self) -> None:
+        """Leave nothing behind; tells the server when the test was broken off."""
+        if self._control is not None and not self._finished:
+            self._control.last_words(State.CLIENT_TERMINATE)
+        try:
+            await asyncio.gather(*(stream.close() for stream in self._streams))
+        finally:
+            if self._control is not None:
+                await self._control.close()
+
+    def _parameters(self, mss_bytes: int) -> Parameters:
+        test = self._test
+        udp = test.transport is Transport.UDP
+        rate_bps = test.rate_bps or (DEFAULT_RATE_BPS if udp else 0)
+        if udp:
+            default = min(LARGEST_DEFAULT_BYTES, mss_bytes) if mss_bytes != UNKNOWN else LARGEST_DEFAULT_BYTES
+        else:
+            default = block_bytes(test.parallel, rate_bps)
+        return Parameters(
+            kind=test.kind,
+            transport=test.transport,
+            direction=Direction.SEND if test.kind is not Kind.STREAM else test.direction,
+            parallel=test.parallel,
+            duration_ns=0 if test.limit_bytes else test.duration_ns,
+            omit_ns=test.omit_ns,
+            limit_bytes=test.limit_bytes,
+            block_bytes=test.block_bytes or default,
+            window_bytes=test.window_bytes,
+            rate_bps=rate_bps,
+            congestion=test.congestion,
+            counters_64bit=udp,
+            version=__version__,
+        )
+
+    async def _meet(self, control: Control) -> None:
+        """Learn what the server is, and wait until it takes streams."""
+        state = await self._expect(control, State.LOADGEN, State.CREATE_STREAMS)
+        if state is State.LOADGEN:
+            self._peer = Results.from_wire({"loadgen": await control.block(_RESULTS_BYTES)}).version
+            await self._expect(control, State.CREATE_STREAMS)
+        elif self._test.kind is not Kind.STREAM:
+            raise ProbeError(
+                "is a stock iperf3, which has no request/response test", hint="run `loadgen iperf --server` there"
+            )
+
+    async def _open_streams(self, asked: Parameters) -> None:
+        test, path = self._test, self._path
+        if test.kind is Kind.CRR:
+            self._askers = [Caller(0, path.address, path.family, self._cookie, test.parallel, test.cores)]
+        elif test.kind is Kind.RR:
+            for index in range(test.parallel):
+                sock = await path.tcp(asked, self._cookie, self._patience_ns)
+                self._askers.append(Asker(index, sock, test.cores))
+                self._streams = [*self._askers]
+        else:
+            block = payload(asked.block_bytes)
+            count = test.parallel * (2 if test.direction is Direction.BIDIR else 1)
+            for index, number in enumerate(stream_ids(count)):
+                sends = test.direction is not Direction.RECEIVE and index < test.parallel
+                self._streams.append(await self._stream(asked, number, block, sends=sends))
+        self._streams = [*self._askers] or self._streams
+
+    async def _stream(self, asked: Parameters, number: int, block: memoryview, *, sends: bool) -> Stream:
+        test = self._test
+        timed = bool(test.limit_bytes)
+        if test.transport is Transport.UDP:
+            sock = await self._path.udp(asked, self._patience_ns)
+            wide = asked.counters_64bit
+            if sends:
+                return UdpSender(number, sock, block, rate_bps=asked.rate_bps, counters_64bit=wide, cores=test.cores)
+            return UdpReceiver(number, sock, counters_64bit=wide, timed=timed, cores=test.cores)
+        sock = await self._path.tcp(asked, self._cookie, self._patience_ns)
+        if sends:
+            return TcpSender(number, sock, block, rate_bps=asked.rate_bps, cores=test.cores)
+        eager = not (timed or test.window_bytes)
+        return TcpReceiver(number, sock, eager=eager, timed=timed, cores=test.cores)
+
+    async def _measure(self, control: Control, asked: Parameters) -> ProbeResult:
+        self._watch = control.watch()
+        began_ns = time.monotonic_ns()
+        meter = Meter(self._streams, began_ns, limited=bool(self._test.limit_bytes))
+        if not asked.omit_ns:
+            self._begin_to_count()
+        for stream in self._streams:
+            stream.start()
+        if asked.omit_ns:
+            await self._until(began_ns + asked.omit_ns, meter, began_ns, omitted=True)
+            meter.omit_until(time.monotonic_ns())
+            self._begin_to_count()
+        await self._until(began_ns + asked.omit_ns + self._test.duration_ns, meter, began_ns, omitted=False)
+        meter.end(time.monotonic_ns())
+        for asker in self._askers:
+            asker.cell[PHASE] = OVER
+        for stream in self._streams:
+            stream.stop()  # a receiver goes on until the server stops, or that might be stuck in a write
+        return await self._exchange(control, asked, meter, began_ns)
+
+    def _begin_to_count(self) -> None:
+        for asker in self._askers:
+            asker.cell[PHASE] = MEASURED
+        senders = [stream for stream in self._streams if stream.sends and not self._askers]
+        for stream, limit in zip(senders, share(self._test.limit_bytes, len(senders)), strict=True):
+            stream.cell[LIMIT] = stream.cell[BYTES] + limit
+
+    async def _until(self, end_ns: int, meter: Meter, began_ns: int, *, omitted: bool) -> None:
+        """Tick each second until `end_ns`, or the limit is reached, or something breaks."""
+        limited = bool(self._test.limit_bytes) and not omitted
+        assert self._watch is not None
+        while (now_ns := time.monotonic_ns()) < end_ns and not (limited and self._limit_reached(meter)):
+            tick_ns = began_ns + len(self._ticks) * _TICK_NS + _TICK_NS
+            if now_ns >= tick_ns:
+                self._tick(meter.tick(now_ns, omitted=omitted))
+                continue
+            look_ns = now_ns + (_LOOK_LIMITED_NS if limited else _LOOK_NS)
+            wait_s = (min(end_ns, tick_ns, look_ns) - now_ns) / NS_PER_S
+            await asyncio.wait({self._watch}, timeout=wait_s)
+            await self._check_all_is_well()
+        self._tick(meter.tick(time.monotonic_ns(), omitted=omitted))
+
+    def _limit_reached(self, meter: Meter) -> bool:
+        sent_enough = all(stream.ended for stream in self._streams if stream.sends)
+        _, received = meter.progress()
+        receives = any(not stream.sends for stream in self._streams)
+        return sent_enough and (not receives or received >= self._test.limit_bytes)
+
+    def _tick(self, tick: Tick) -> None:
+        if self._askers:
+            tick = replace(tick, received_bytes=tick.sent_bytes)
+        self._ticks.append(tick)
+        self._on_tick(tick)
+
+    async def _check_all_is_well(self) -> None:
+        assert self._watch is not None
+        broken = next((stream.broken for stream in self._streams if stream.broken), "")
+        if broken and not self._watch.done():
+            await asyncio.wait({self._watch}, timeout=_LAST_WORD_S)
+        if self._watch.done():
+            await self._judge(self._watch.result(), ())
+        if broken:
+            raise ProbeError(f"broke the test off in the middle: {broken}")
+
+    async def _exchange(self, control: Control, asked: Parameters, meter: Meter, began_ns: int) -> ProbeResult:
+        await control.send(State.TEST_END)
+        await self._judge(await control.soon(), (State.EXCHANGE_RESULTS,))
+        congestion = congestion_of(self._streams[0].sock) if self._test.transport is Transport.TCP else ""
+        local_granted = granted(self._streams[0].sock)
+        # The threads' histograms may be read only when they are over.
+        if self._askers:
+            await asyncio.gather(*(asker.close() for asker in self._askers))
+        cpu_share = meter.cpu_ns / meter.wall_ns if meter.wall_ns else 0.0
+        counts = () if self._askers else meter.counts()
+        mine = Results(
+            cpu_share=cpu_share,
+            cpu_user_share=0.0,
+            cpu_system_share=cpu_share,
+            has_retransmits=any(count.retransmits != UNKNOWN for count in counts),
+            congestion=congestion,
+            streams=counts,
+            version=__version__,
+            cpu_ns=meter.cpu_ns,
+            granted_send_bytes=local_granted.send_bytes,
+            granted_receive_bytes=local_granted.receive_bytes,
+        )
+        await control.send(mine.to_wire())
+        theirs = Results.from_wire(await control.block(_RESULTS_BYTES))
+        await self._expect(control, State.DISPLAY_RESULTS)
+        await control.send(State.IPERF_DONE)
+        self._finished = True
+        sending = {stream.id for stream in self._streams if stream.sends}
+        streams = pair_streams(counts, theirs, sending=sending, transport=self._test.transport)
+        wall_ns = meter.wall_ns
+        return ProbeResult(
+            test=self._test,
+            peer=f"loadgen {self._peer}" if self._peer else "",
+            started_at_ns=began_ns,
+            wall_ns=wall_ns,
+            local_cpu_ns=meter.cpu_ns,
+            remote_cpu_ns=theirs.cpu_ns if theirs.cpu_ns != UNKNOWN else round(theirs.cpu_share * wall_ns),
+            local_granted=local_granted,
+            remote_granted=Granted(send_bytes=theirs.granted_send_bytes, receive_bytes=theirs.granted_receive_bytes),
+            congestion=congestion,
+            discarded=any(isinstance(stream, TcpReceiver) for stream in self._streams),
+            streams=streams,
+            ticks=tuple(self._ticks),
+            latency=latency(self._askers, wall_ns) if self._askers else NO_LATENCY,
+        )
+
+    async def _expect(self, control: Control, *wanted: State) -> State:
+        return await self._judge(await control.soon(), wanted)
+
+    async def _judge(self, state: State, wanted: Sequence[State]) -> State:
+        if state in wanted:
+            return state
+        assert self._control is not None
+        match state:
+            case State.ACCESS_DENIED:
+                self._finished = True
+                raise ProbeError(
+                    "is busy with another test",
+                    hint="a stock iperf3 serves one at a time; `loadgen iperf --server` serves many",
+                )
+            case State.SERVER_ERROR:
+                self._finished = True
+                raise ProbeError(f"cannot run the test: {fault_text(*await self._control.error())}")
+            case State.SERVER_TERMINATE:
+                self._finished = True
+                raise ProbeError("was stopped and broke the test off")
+        due = " or ".join(one.name for one in wanted) or "nothing"
+        raise ProtocolError(f"broke the protocol: it sent {state.name} where {due} was due")

@@ -1,0 +1,118 @@
+"""From a name to connections: the control connection of a test, then its streams to the same address."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from dataclasses import dataclass
+from typing import Any
+
+from loadgen.model.units import NS_PER_S
+from loadgen.probe.api import ProbeError
+from loadgen.probe.iperf3 import UDP_CONNECT, UDP_CONNECTS
+from loadgen.probe.messages import Parameters
+from loadgen.probe.sockets import tune
+
+_GREET_AGAIN_S = 1.0  # the datagram that begins a stream may be lost like any other
+_GREETING_BYTES = 64
+_START_HINT = "start `iperf3 -s` or `loadgen iperf --server` there"
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """The address that a test's control connection has reached, and that its streams go to."""
+
+    family: int
+    address: Any  # of AF_INET or AF_INET6, as getaddrinfo gives it
+
+    async def tcp(self, asked: Parameters, cookie: bytes, patience_ns: int) -> socket.socket:
+        """A data connection that has shown the cookie.  Raises ProbeError."""
+        sock = socket.socket(self.family, socket.SOCK_STREAM)
+        try:
+            tune(sock, asked)  # before it connects: the window is part of the handshake
+            await _connect(sock, self.address, patience_ns)
+            await asyncio.get_running_loop().sock_sendall(sock, cookie)
+        except TimeoutError:
+            sock.close()
+            raise ProbeError("does not answer to a data connection") from None
+        except OSError as error:
+            sock.close()
+            raise ProbeError(f"cannot be reached by a data connection: {error.strerror}") from error
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    async def udp(self, asked: Parameters, patience_ns: int) -> socket.socket:
+        """A UDP stream that the server has answered to.  Raises ProbeError."""
+        loop = asyncio.get_running_loop()
+        sock = socket.socket(self.family, socket.SOCK_DGRAM)
+        try:
+            sock.setblocking(False)
+            tune(sock, asked)
+            sock.connect(self.address)
+            async with asyncio.timeout(patience_ns / NS_PER_S):
+                while True:
+                    sock.send(UDP_CONNECT)
+                    try:
+                        answer = await asyncio.wait_for(loop.sock_recv(sock, _GREETING_BYTES), _GREET_AGAIN_S)
+                    except TimeoutError:
+                        continue
+                    if answer in UDP_CONNECTS.values():
+                        return sock
+        except TimeoutError:
+            sock.close()
+            raise ProbeError(
+                "does not answer to UDP", hint="a firewall may let TCP through and drop UDP on the same port"
+            ) from None
+        except OSError as error:
+            sock.close()
+            raise ProbeError(f"cannot be reached over UDP: {error.strerror}") from error
+        except BaseException:
+            sock.close()
+            raise
+
+
+async def connect(host: str, port: int, patience_ns: int) -> tuple[Path, socket.socket]:
+    """A control connection, to the first of the host's addresses that takes it.  Raises ProbeError."""
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError) as error:
+        why = error.strerror if isinstance(error, socket.gaierror) else "no name can be like that"
+        raise ProbeError(f"cannot be found: {why}", hint="is the name right?") from error
+    failure = ProbeError("cannot be found")
+    for family, kind, protocol, _, address in found:
+        sock = socket.socket(family, kind, protocol)
+        try:
+            await _connect(sock, address, patience_ns)
+        except TimeoutError:
+            sock.close()
+            failure = ProbeError("does not answer", hint="is it the right address, and does a firewall let it through?")
+        except OSError as error:
+            sock.close()
+            failure = _refusal(error)
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return Path(family, address), sock
+    raise failure
+
+
+async def _connect(sock: socket.socket, address: Any, patience_ns: int) -> None:
+    sock.setblocking(False)
+    async with asyncio.timeout(patience_ns / NS_PER_S):
+        await asyncio.get_running_loop().sock_connect(sock, address)
+
+
+def _refusal(error: OSError) -> ProbeError:
+    match error.errno:
+        case errno.ECONNREFUSED:
+            return ProbeError("refuses the connection", hint=_START_HINT)
+        case errno.EHOSTUNREACH | errno.ENETUNREACH:
+            return ProbeError(f"cannot be reached: {(error.strerror or '').lower()}")
+        case errno.ETIMEDOUT:
+            return ProbeError("does not answer")
+    return ProbeError(f"cannot be reached: {error.strerror or error}")

@@ -1,0 +1,138 @@
+"""Request/response over new connections (CRR): connect, show the cookie, get one byte, see the server close.
+
+The server closes first, so that the ports of this end, of which there are some 28,000, do not run out waiting
+(TIME_WAIT is where the first FIN came from).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from loadgen.model.units import NS_PER_MS, NS_PER_S
+from loadgen.probe.rr import ANSWER, MEASURED, PHASE, Asker
+from loadgen.probe.sockets import BLOCKED_AT_MOST_NS
+from loadgen.probe.streams import BYTES, STOP
+from loadgen.probe.tcpinfo import TcpInfo
+
+_CALL_TIMEOUT_NS = 2 * NS_PER_S
+_PAUSE_NS = NS_PER_MS  # after a call that failed at once: no port left, or nobody listens
+_EVENTS = 256
+
+
+@dataclass(slots=True)
+class _Call:
+    """One transaction under way."""
+
+    sock: socket.socket
+    phase: int
+    began_ns: int
+    asked: bool = False
+    answered: bool = False
+
+
+class Caller(Asker):
+    """`at_once` calls at any time, all in one thread: with one for each they would wait for the GIL, not the server.
+
+    A connection that fails is counted and forgotten.
+    """
+
+    def __init__(
+        self, number: int, address: Any, family: int, cookie: bytes, at_once: int, cores: Collection[int] = ()
+    ) -> None:
+        super().__init__(number, socket.socket(family, socket.SOCK_STREAM), cores)  # it only stands for the others
+        self._address = address
+        self._family = family
+        self._cookie = cookie
+        self._at_once = at_once
+        self._calls: dict[int, _Call] = {}
+        self._done = 0
+
+    def work(self) -> None:
+        """Until told to stop."""
+        cell, now_ns, calls = self.cell, time.monotonic_ns, self._calls
+        paused_until_ns = swept_ns = now_ns()
+        with select.epoll() as poll:
+            try:
+                while not cell[STOP]:
+                    if (at_ns := now_ns()) - swept_ns > BLOCKED_AT_MOST_NS:
+                        self._sweep(at_ns)
+                        swept_ns = at_ns
+                    while len(calls) < self._at_once and at_ns >= paused_until_ns:
+                        if not self._begin(poll):
+                            paused_until_ns = at_ns + _PAUSE_NS
+                    wait_ns = _PAUSE_NS if len(calls) < self._at_once else BLOCKED_AT_MOST_NS
+                    for descriptor, _ in poll.poll(wait_ns / NS_PER_S, _EVENTS):
+                        self._advance(calls[descriptor], poll)
+            finally:
+                for call in calls.values():
+                    call.sock.close()
+                calls.clear()
+
+    def info(self) -> TcpInfo | None:
+        """None: no connection lives long enough."""
+        return None
+
+    def _begin(self, poll: select.epoll) -> bool:
+        try:
+            sock = socket.socket(self._family, socket.SOCK_STREAM)
+        except OSError:  # no descriptor left
+            self._fail(self.cell[PHASE])
+            return False
+        call = _Call(sock, self.cell[PHASE], time.monotonic_ns())
+        try:
+            sock.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                sock.connect(self._address)
+            poll.register(sock.fileno(), select.EPOLLIN | select.EPOLLOUT | select.EPOLLET)
+        except OSError:  # no port left, or nobody listens
+            sock.close()
+            self._fail(call.phase)
+            return False
+        self._calls[sock.fileno()] = call
+        return True
+
+    def _advance(self, call: _Call, poll: select.epoll) -> None:
+        sock = call.sock
+        try:
+            if not call.asked:
+                sock.send(self._cookie)
+                call.asked = True
+            while True:
+                data = sock.recv(2)
+                if data == ANSWER and not call.answered:
+                    call.answered = True
+                elif data or not call.answered:
+                    self._end(call, ok=False)
+                    return
+                else:
+                    self._end(call, ok=True)
+                    return
+        except BlockingIOError:
+            return
+        except OSError:
+            self._end(call, ok=False)
+
+    def _end(self, call: _Call, *, ok: bool) -> None:
+        took_ns = time.monotonic_ns() - call.began_ns
+        del self._calls[call.sock.fileno()]
+        call.sock.close()
+        if ok:
+            self._done += 1
+            self.cell[BYTES] = self._done
+            self.note(call.phase, took_ns)
+        else:
+            self._fail(call.phase)
+
+    def _fail(self, phase: int) -> None:
+        if phase == self.cell[PHASE] == MEASURED and not self.cell[STOP]:
+            self.failed += 1
+
+    def _sweep(self, now_ns: int) -> None:
+        for call in [call for call in self._calls.values() if now_ns - call.began_ns > _CALL_TIMEOUT_NS]:
+            self._end(call, ok=False)

@@ -1,0 +1,309 @@
+"""What the two ends of an iperf3 test tell each other: parameters at the beginning, results at the end.  Pure.
+
+Keys and units are iperf3's.  Under `loadgen` there is more for an end that knows us: stock ones pass over it.
+Everything that is read is checked; what a peer may not send raises ProtocolError and nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from loadgen.measure.throughput import UNKNOWN
+from loadgen.model.probe import MAX_BLOCK_BYTES, MAX_PARALLEL, Direction, Kind, Transport
+from loadgen.model.units import NS_PER_S
+from loadgen.probe.iperf3 import ProtocolError
+
+MAX_COUNT = (1 << 63) - 1
+_MINUS_ONE = (1 << 64) - 1  # how iperf3 writes a -1
+_MAX_TEXT = 1 << 20
+_MAX_SECONDS = 10 * 86400
+_DEFAULT_TCP_BLOCK = 128 << 10  # iperf3's
+_DEFAULT_UDP_BLOCK = 1460
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    """A test as its client asks for it; numbers that are 0 were not given.
+
+    `version` is a loadgen client's, empty from others; `omit_ns` and `duration_ns` are exact from it and whole
+    seconds from others.  `limit_bytes` is for each direction, all streams together.
+    """
+
+    kind: Kind = Kind.STREAM
+    transport: Transport = Transport.TCP
+    direction: Direction = Direction.SEND
+    parallel: int = 1
+    duration_ns: int = 0
+    omit_ns: int = 0
+    limit_bytes: int = 0
+    limit_blocks: int = 0
+    block_bytes: int = _DEFAULT_TCP_BLOCK
+    window_bytes: int = 0
+    rate_bps: int = 0
+    kernel_rate_bps: int = 0
+    burst_blocks: int = 0
+    mss_bytes: int = 0
+    no_delay: bool = False
+    type_of_service: int = 0
+    congestion: str = ""
+    wants_output: bool = False
+    counters_64bit: bool = False
+    version: str = ""
+
+    def to_wire(self, client_version: str) -> dict[str, Any]:
+        """iperf3's keys; those of 0 are left out where iperf3 does."""
+        wire: dict[str, Any] = {
+            self.transport.value: True,
+            "omit": math.ceil(self.omit_ns / NS_PER_S),
+            "time": math.ceil(self.duration_ns / NS_PER_S),
+            "num": self.limit_bytes,
+            "blockcount": self.limit_blocks,
+            "parallel": self.parallel,
+            "len": self.block_bytes,
+            "pacing_timer": 1000,
+            "client_version": client_version,
+        }
+        more = {
+            "reverse": self.direction is Direction.RECEIVE,
+            "bidirectional": self.direction is Direction.BIDIR,
+            "window": self.window_bytes,
+            "bandwidth": self.rate_bps,
+            "fqrate": self.kernel_rate_bps,
+            "burst": self.burst_blocks,
+            "MSS": self.mss_bytes,
+            "nodelay": self.no_delay,
+            "TOS": self.type_of_service,
+            "congestion": self.congestion,
+            "get_server_output": int(self.wants_output),
+            "udp_counters_64bit": int(self.counters_64bit),
+        }
+        wire |= {key: value for key, value in more.items() if value}
+        if self.version:
+            wire["loadgen"] = {
+                "version": self.version,
+                "kind": self.kind.value,
+                "omit_ns": self.omit_ns,
+                "duration_ns": self.duration_ns,
+            }
+        return wire
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Parameters:
+        """The inverse of :meth:`to_wire`.  Raises ProtocolError."""
+        if wire.get("sctp"):
+            raise ProtocolError("it asks for SCTP")
+        transport = Transport.UDP if _flag(wire, "udp") else Transport.TCP
+        ours = _map(wire, "loadgen")
+        try:
+            kind = Kind(ours.get("kind", Kind.STREAM.value))
+        except (ValueError, TypeError):
+            raise ProtocolError("it asks for a kind of test that we do not have") from None
+        if kind is not Kind.STREAM and transport is Transport.UDP:
+            raise ProtocolError("it asks for request/response over UDP")
+        default = _DEFAULT_UDP_BLOCK if transport is Transport.UDP else _DEFAULT_TCP_BLOCK
+        omit_ns = _whole(wire, "omit", top=_MAX_SECONDS) * NS_PER_S
+        duration_ns = _whole(wire, "time", top=_MAX_SECONDS) * NS_PER_S
+        backwards, both = _flag(wire, "reverse"), _flag(wire, "bidirectional")
+        return cls(
+            kind=kind,
+            transport=transport,
+            direction=Direction.BIDIR if both else Direction.RECEIVE if backwards else Direction.SEND,
+            parallel=_whole(wire, "parallel", low=1, top=MAX_PARALLEL, default=1),
+            duration_ns=_whole(ours, "duration_ns", default=duration_ns, top=_MAX_SECONDS * NS_PER_S),
+            omit_ns=_whole(ours, "omit_ns", default=omit_ns, top=_MAX_SECONDS * NS_PER_S),
+            limit_bytes=_whole(wire, "num"),
+            limit_blocks=_whole(wire, "blockcount"),
+            block_bytes=_whole(wire, "len", top=MAX_BLOCK_BYTES) or default,
+            window_bytes=_whole(wire, "window", top=1 << 30),
+            rate_bps=_whole(wire, "bandwidth"),
+            kernel_rate_bps=_whole(wire, "fqrate"),
+            burst_blocks=_whole(wire, "burst", top=1000),
+            mss_bytes=_whole(wire, "MSS", top=65535),
+            no_delay=_flag(wire, "nodelay"),
+            type_of_service=_whole(wire, "TOS", top=255),
+            congestion=_text(wire, "congestion", top=64),
+            wants_output=_flag(wire, "get_server_output"),
+            counters_64bit=_flag(wire, "udp_counters_64bit"),
+            version=_text(ours, "version", top=64),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamCount:
+    """One stream as one end counted it, without what was omitted; UNKNOWN where it does not say.
+
+    `bytes` are those sent by a sender, received by a receiver.  `packets` and `lost` exclude the omitted part
+    only when the peer says what it was (`omitted_packets`); otherwise `omits_packets` is False and they include it.
+    """
+
+    id: int
+    bytes: int
+    ns: int
+    retransmits: int = UNKNOWN
+    jitter_ns: int = UNKNOWN
+    lost: int = 0
+    packets: int = 0
+    omits_packets: bool = True
+    omitted_lost: int = 0
+    omitted_packets: int = 0
+    out_of_order: int = UNKNOWN
+    rtt_ns: int = UNKNOWN
+    rtt_min_ns: int = UNKNOWN
+    cwnd_max_bytes: int = UNKNOWN
+
+    def to_wire(self) -> dict[str, Any]:
+        """iperf3's keys: packets and errors with what was omitted, which stands beside them."""
+        return {
+            "id": self.id,
+            "bytes": self.bytes,
+            "retransmits": self.retransmits,
+            "jitter": max(0, self.jitter_ns) / NS_PER_S,
+            "errors": self.lost + self.omitted_lost,
+            "omitted_errors": self.omitted_lost,
+            "packets": self.packets + self.omitted_packets,
+            "omitted_packets": self.omitted_packets,
+            "start_time": 0,
+            "end_time": self.ns / NS_PER_S,
+            "loadgen": {
+                "ns": self.ns,
+                "out_of_order": self.out_of_order,
+                "rtt_ns": self.rtt_ns,
+                "rtt_min_ns": self.rtt_min_ns,
+                "cwnd_max_bytes": self.cwnd_max_bytes,
+            },
+        }
+
+    @classmethod
+    def from_wire(cls, wire: object) -> StreamCount:
+        """The inverse of :meth:`to_wire`.  Raises ProtocolError."""
+        if not isinstance(wire, dict):
+            raise ProtocolError("a stream's results are no JSON object")
+        ours = _map(wire, "loadgen")
+        omits = "omitted_packets" in wire
+        omitted_lost = _whole(wire, "omitted_errors", low=UNKNOWN)
+        omitted_packets = _whole(wire, "omitted_packets", low=UNKNOWN)
+        seconds = _real(wire, "end_time") - _real(wire, "start_time")
+        if not 0 <= seconds <= _MAX_SECONDS:
+            raise ProtocolError(f"a stream took {seconds:g} seconds")
+        return cls(
+            id=_whole(wire, "id", low=1, default=0),
+            bytes=_whole(wire, "bytes"),
+            ns=_whole(ours, "ns", default=round(seconds * NS_PER_S)),
+            retransmits=_whole(wire, "retransmits", low=UNKNOWN, default=UNKNOWN),
+            jitter_ns=round(_real(wire, "jitter") * NS_PER_S),
+            lost=max(0, _whole(wire, "errors", low=-MAX_COUNT) - max(0, omitted_lost)),
+            packets=max(0, _whole(wire, "packets", low=-MAX_COUNT) - max(0, omitted_packets)),
+            omits_packets=omits,
+            omitted_lost=max(0, omitted_lost),
+            omitted_packets=max(0, omitted_packets),
+            **{
+                name: _whole(ours, name, low=UNKNOWN, default=UNKNOWN)
+                for name in ("out_of_order", "rtt_ns", "rtt_min_ns", "cwnd_max_bytes")
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """What one end counted in a test.  `cpu_share` is of one core; `output` is text for a person.
+
+    `version`, `cpu_ns` and the buffers granted are a loadgen end's.
+    """
+
+    cpu_share: float
+    cpu_user_share: float
+    cpu_system_share: float
+    has_retransmits: bool
+    congestion: str
+    streams: tuple[StreamCount, ...]
+    output: str = ""
+    version: str = ""
+    cpu_ns: int = UNKNOWN
+    granted_send_bytes: int = UNKNOWN
+    granted_receive_bytes: int = UNKNOWN
+
+    def to_wire(self) -> dict[str, Any]:
+        """iperf3's keys, and ours."""
+        wire: dict[str, Any] = {
+            "cpu_util_total": 100 * self.cpu_share,
+            "cpu_util_user": 100 * self.cpu_user_share,
+            "cpu_util_system": 100 * self.cpu_system_share,
+            "sender_has_retransmits": int(self.has_retransmits),
+            "streams": [stream.to_wire() for stream in self.streams],
+            "loadgen": {
+                "version": self.version,
+                "cpu_ns": self.cpu_ns,
+                "granted_send_bytes": self.granted_send_bytes,
+                "granted_receive_bytes": self.granted_receive_bytes,
+            },
+        }
+        if self.congestion:
+            wire["congestion_used"] = self.congestion
+        if self.output:
+            wire["server_output_text"] = self.output
+        return wire
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Results:
+        """The inverse of :meth:`to_wire`.  Raises ProtocolError."""
+        ours = _map(wire, "loadgen")
+        streams = wire.get("streams", [])
+        if not isinstance(streams, list) or len(streams) > 2 * MAX_PARALLEL:
+            raise ProtocolError("the results' streams are no list, or one too long")
+        counts = tuple(StreamCount.from_wire(stream) for stream in streams)
+        if len({count.id for count in counts}) != len(counts):
+            raise ProtocolError("the results name a stream twice")
+        return cls(
+            cpu_share=_real(wire, "cpu_util_total") / 100,
+            cpu_user_share=_real(wire, "cpu_util_user") / 100,
+            cpu_system_share=_real(wire, "cpu_util_system") / 100,
+            has_retransmits=_whole(wire, "sender_has_retransmits", low=UNKNOWN) > 0,
+            congestion=_text(wire, "congestion_used", top=64),
+            streams=counts,
+            output=_text(wire, "server_output_text", top=_MAX_TEXT),
+            version=_text(ours, "version", top=64),
+            cpu_ns=_whole(ours, "cpu_ns", low=UNKNOWN, default=UNKNOWN),
+            granted_send_bytes=_whole(ours, "granted_send_bytes", low=UNKNOWN, default=UNKNOWN),
+            granted_receive_bytes=_whole(ours, "granted_receive_bytes", low=UNKNOWN, default=UNKNOWN),
+        )
+
+
+def _whole(wire: Mapping[str, Any], key: str, *, low: int = 0, top: int = MAX_COUNT, default: int = 0) -> int:
+    value = wire.get(key, default)
+    if value is True or value is False:  # get_server_output has been both in iperf3's life
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():  # cJSON writes large numbers like 1e+16
+        value = int(value)
+    if value == _MINUS_ONE:
+        value = UNKNOWN
+    if not isinstance(value, int) or not low <= value <= top:
+        raise ProtocolError(f"{key} must be a whole number from {low} to {top}")
+    return value
+
+
+def _real(wire: Mapping[str, Any], key: str) -> float:
+    value = wire.get(key, 0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1e9:
+        raise ProtocolError(f"{key} must be a number from 0 to 1e9")
+    return float(value)
+
+
+def _flag(wire: Mapping[str, Any], key: str) -> bool:
+    return bool(_whole(wire, key, top=1))
+
+
+def _text(wire: Mapping[str, Any], key: str, *, top: int) -> str:
+    value = wire.get(key, "")
+    if not isinstance(value, str) or len(value) > top or "\0" in value:
+        raise ProtocolError(f"{key} must be a text of at most {top} characters")
+    return value
+
+
+def _map(wire: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = wire.get(key, {})
+    if not isinstance(value, dict):
+        raise ProtocolError(f"{key} must be a JSON object")
+    return value

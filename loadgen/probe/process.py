@@ -1,0 +1,152 @@
+"""A probe in a process of its own: frames on stdin and stdout; it serves tests, or runs them.
+
+It ends when its stdin does, and with its parent, so it cannot outlive whoever started it.
+
+down: serve {host, port} · run {id, test, host, port} · ask {id, host, port} · stop
+up:   hello {pid, version} · listening {host, port} · tick {id, tick} · result {id, result} ·
+      report {id, report} · failed {id, whose, message, hint}
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import uvloop
+
+from loadgen import __version__
+from loadgen.host import frames, report
+from loadgen.measure.throughput import Tick
+from loadgen.model.errors import LoadgenError, PlanError
+from loadgen.model.plain import from_plain, to_plain
+from loadgen.model.probe import ProbeTest
+from loadgen.probe.api import ServedTest
+from loadgen.probe.client import run_test
+from loadgen.probe.server import ProbeServer
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_ASK_TIMEOUT_S = 5.0
+
+
+class ProbeProcess:
+    """Carries frames to a server and to the client of one test at a time."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.WriteTransport) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._servers: list[ProbeServer] = []
+        self._test: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(self) -> None:
+        """Until stdin ends."""
+        self._send({"is": "hello", "pid": os.getpid(), "version": __version__})
+        while (message := await frames.receive(self._reader)) is not None:
+            self._obey(message)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for server in self._servers:
+            await server.close()
+
+    def _obey(self, message: dict[str, Any]) -> None:
+        match message["do"]:
+            case "serve":
+                self._spawn(0, lambda: self._serve(message["host"], message["port"]))
+            case "run":
+                if self._test is not None and not self._test.done():
+                    self._fail(message["id"], "plan", "another test is still running", "")
+                    return
+                self._test = self._spawn(message["id"], lambda: self._run(**_without_do(message)))
+            case "ask":
+                self._spawn(message["id"], lambda: self._ask(**_without_do(message)))
+            case "stop" if self._test is not None:
+                self._test.cancel()
+
+    def _spawn(self, number: int, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._guard(number, work))
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._done(number, done))
+        return task
+
+    def _done(self, number: int, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():  # maybe before it had begun, so it could not say so itself
+            self._fail(number, "stopped", "the test was stopped", "")
+        else:
+            task.result()  # a bug ends the process
+
+    async def _guard(self, number: int, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Every request is answered: with what it asks for, or with what went wrong."""
+        try:
+            await work()
+        except LoadgenError as error:
+            whose = "plan" if isinstance(error, PlanError) else "target"
+            self._fail(number, whose, error.message, error.hint)
+
+    async def _serve(self, host: str, port: int) -> None:
+        server = ProbeServer(on_served=_nobody_asked)
+        self._servers.append(server)
+        port = await server.open(host, port)
+        self._send({"is": "listening", "host": host, "port": port})
+
+    async def _run(self, id: int, test: object, host: str, port: int) -> None:
+        def on_tick(tick: Tick) -> None:
+            self._send({"is": "tick", "id": id, "tick": to_plain(tick)})
+
+        result = await run_test(from_plain(ProbeTest, test, "test"), host, port, on_tick=on_tick)
+        self._send({"is": "result", "id": id, "result": to_plain(result)})
+
+    async def _ask(self, id: int, host: str, port: int) -> None:
+        answer = await report.fetch(host, port, _ASK_TIMEOUT_S)
+        self._send({"is": "report", "id": id, "report": to_plain(answer)})
+
+    def _fail(self, number: int, whose: str, message: str, hint: str) -> None:
+        self._send({"is": "failed", "id": number, "whose": whose, "message": message, "hint": hint})
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self._writer.write(frames.encode(message))
+
+
+def _without_do(message: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in message.items() if key != "do"}
+
+
+def _nobody_asked(served: ServedTest) -> None:
+    """The coordinator has each test's result from its client."""
+
+
+async def _serve() -> None:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
+    writer, _ = await loop.connect_write_pipe(asyncio.Protocol, sys.stdout.buffer)
+    loop.set_exception_handler(_die_of)
+    await ProbeProcess(reader, writer).serve()
+
+
+def _die_of(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A callback raised: that is a bug, and going on would record half-truths."""
+    loop.default_exception_handler(context)
+    sys.stderr.flush()
+    os._exit(70)
+
+
+def main() -> int:
+    """Run the probe process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the coordinator's to answer
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a stream is a descriptor
+    uvloop.run(_serve())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

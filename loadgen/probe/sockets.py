@@ -1,0 +1,109 @@
+"""Options of the sockets that a test uses, and what the kernel made of them."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from pathlib import Path
+
+from loadgen.measure.throughput import UNKNOWN, Granted
+from loadgen.model.errors import PlanError
+from loadgen.model.probe import Kind
+from loadgen.model.units import NS_PER_MS, NS_PER_S
+from loadgen.probe.messages import Parameters
+from loadgen.probe.tcpinfo import TCP_INFO_BYTES, TcpInfo, unpack
+
+BLOCKED_AT_MOST_NS = 100 * NS_PER_MS
+"""A thread in a blocking call comes back after this, so that it notices the end of its test."""
+
+_SO_MAX_PACING_RATE = 47  # asm-generic/socket.h
+_AVAILABLE = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
+_LARGEST_RATE = (1 << 63) - 1
+
+
+def tune(sock: socket.socket, asked: Parameters) -> None:
+    """Everything that a test asks of a data socket; before it connects, or right after it was accepted.
+
+    Raises OSError where the kernel refuses.
+    """
+    if asked.window_bytes:  # the kernel doubles it, and caps it at wmem_max and rmem_max
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, asked.window_bytes)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, asked.window_bytes)
+    if asked.type_of_service:
+        if sock.family is socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, asked.type_of_service)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, asked.type_of_service)
+    if asked.kernel_rate_bps:
+        rate = struct.pack("=Q", min(_LARGEST_RATE, asked.kernel_rate_bps // 8))
+        sock.setsockopt(socket.SOL_SOCKET, _SO_MAX_PACING_RATE, rate)
+    if sock.type is socket.SOCK_STREAM:
+        if asked.mss_bytes:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, asked.mss_bytes)
+        if asked.no_delay or asked.kind is not Kind.STREAM:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if asked.congestion:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, asked.congestion.encode())
+
+
+def make_blocking(sock: socket.socket) -> None:
+    """For a thread of its own: calls block, but never longer than :data:`BLOCKED_AT_MOST_NS`.
+
+    These are the kernel's time-outs; Python's own would poll before each call.
+    """
+    sock.setblocking(True)
+    seconds, rest_ns = divmod(BLOCKED_AT_MOST_NS, NS_PER_S)
+    value = struct.pack("@ll", seconds, rest_ns // 1000)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
+
+
+def granted(sock: socket.socket) -> Granted:
+    """The buffers that a socket has now; UNKNOWN when it is gone."""
+    try:
+        return Granted(
+            send_bytes=sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF),
+            receive_bytes=sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF),
+        )
+    except OSError:
+        return Granted()
+
+
+def tcp_info(sock: socket.socket) -> TcpInfo:
+    """What the kernel knows of the connection; everything UNKNOWN when it is gone."""
+    try:
+        return unpack(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES))
+    except OSError:
+        return unpack(b"")
+
+
+def congestion_of(sock: socket.socket) -> str:
+    """The congestion control of a TCP socket; empty when it is gone."""
+    try:
+        return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).partition(b"\0")[0].decode()
+    except OSError:
+        return ""
+
+
+def segment_bytes(sock: socket.socket) -> int:
+    """The MSS of a TCP socket; UNKNOWN when it is gone."""
+    try:
+        return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
+    except OSError:
+        return UNKNOWN
+
+
+def check_congestion(name: str) -> None:
+    """Raises PlanError when this kernel has no such congestion control (or does not let us use it)."""
+    if not name:
+        return
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, name.encode())
+        except (OSError, ValueError) as error:
+            has = ", ".join(_AVAILABLE.read_text().split()) if _AVAILABLE.exists() else ""
+            hint = f"it has {has}" if has else ""
+            if isinstance(error, OSError) and error.errno == errno.EPERM:
+                raise PlanError(f"only root may use the congestion control {name} here", hint=hint) from error
+            raise PlanError(f"this kernel has no congestion control {name}", hint=hint) from error

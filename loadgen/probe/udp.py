@@ -1,0 +1,133 @@
+"""Datagrams over UDP: a paced sender and a receiver that counts loss, disorder and jitter."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import time
+from collections.abc import Collection
+
+from loadgen.model.units import NS_PER_S
+from loadgen.probe.datagrams import MIN_DATAGRAM_BYTES, Arrivals, header_of, stamp
+from loadgen.probe.streams import BYTES, LAST, LIMIT, STOP, Stream
+from loadgen.probe.tcp import Pace
+
+DEFAULT_RATE_BPS = 1 << 20
+"""iperf3's, when its client asks for none."""
+
+LARGEST_DEFAULT_BYTES = 32 << 10  # over loopback the MSS is 64 KB; iperf3 stays at this too
+
+_NAP_NS = NS_PER_S // 20
+_BUFFER_BYTES = 1 << 16  # no datagram is larger
+
+# What the path says of one datagram, not of the stream: nobody listens there (yet), or a queue is full.
+_PASSING = frozenset({errno.ECONNREFUSED, errno.ENOBUFS, errno.EAGAIN})
+
+
+class UdpSender(Stream):
+    """Sends datagrams of the payload's size, paced (`rate_bps` 0: as fast as it goes)."""
+
+    def __init__(
+        self,
+        number: int,
+        sock: socket.socket,
+        payload: memoryview,
+        *,
+        rate_bps: int,
+        burst_blocks: int = 1,
+        counters_64bit: bool = False,
+        cores: Collection[int] = (),
+    ) -> None:
+        super().__init__(number, sock, sends=True, cores=cores)
+        self._datagram = bytearray(payload)
+        self._rate_bps = rate_bps
+        self._burst_blocks = max(1, burst_blocks)
+        self._header = header_of(counters_64bit=counters_64bit)
+
+    def work(self) -> None:
+        """Until told to stop, or until `cell[LIMIT]` bytes are sent (a rest too small for a header is not)."""
+        send, datagram, cell, now_ns = self.sock.send, memoryview(self._datagram), self.cell, time.monotonic_ns
+        pack, size = self._header.pack_into, len(datagram)
+        wrap = 1 << (32 if self._header.size == 12 else 64)
+        pace = Pace(self._rate_bps, now_ns()) if self._rate_bps else None
+        sent = number = burst = 0
+        while not cell[STOP]:
+            if pace is not None and not burst:
+                wait_ns = pace.wait_ns(now_ns())
+                if wait_ns > 0:
+                    time.sleep(min(wait_ns, _NAP_NS) / NS_PER_S)
+                    continue
+                burst = self._burst_blocks
+            rest = cell[LIMIT] - sent
+            if rest < size:
+                if rest < MIN_DATAGRAM_BYTES:
+                    break
+                datagram = datagram[:rest]
+            pack(datagram, 0, *stamp(now_ns()), (number + 1) % wrap)
+            try:
+                done = send(datagram)
+            except OSError as error:
+                if error.errno not in _PASSING:
+                    raise
+                continue
+            number += 1
+            sent += done
+            cell[BYTES] = sent
+            if pace is not None:
+                pace.sent(done)
+                burst -= 1
+        cell[LAST] = now_ns()
+
+    def read(self) -> tuple[int, int, int, int]:
+        """Bytes and datagrams sent so far."""
+        sent = self.cell[BYTES]
+        return sent, -(-sent // len(self._datagram)), 0, 0
+
+
+class UdpReceiver(Stream):
+    """Receives until it is closed."""
+
+    def __init__(
+        self,
+        number: int,
+        sock: socket.socket,
+        *,
+        counters_64bit: bool = False,
+        timed: bool = False,
+        cores: Collection[int] = (),
+    ) -> None:
+        super().__init__(number, sock, sends=False, cores=cores)
+        self._header = header_of(counters_64bit=counters_64bit)
+        self._timed = timed
+        self._arrivals = Arrivals()
+        self._seen = (0, 0, 0, 0)
+
+    def work(self) -> None:
+        """Until told to stop."""
+        receive, unpack, take = self.sock.recv_into, self._header.unpack_from, self._arrivals.take
+        buffer, cell, now_ns, arrivals = bytearray(_BUFFER_BYTES), self.cell, time.monotonic_ns, self._arrivals
+        received = 0
+        while not cell[STOP]:
+            try:
+                got = receive(buffer)
+            except OSError as error:
+                if error.errno not in _PASSING:
+                    raise
+                continue
+            if got < MIN_DATAGRAM_BYTES:  # a repeated greeting
+                continue
+            at_ns = now_ns()
+            seconds, microseconds, number = unpack(buffer)
+            take(seconds, microseconds, number, at_ns)
+            received += got
+            self._seen = (received, arrivals.packets, arrivals.lost, arrivals.out_of_order)
+            if self._timed:
+                cell[LAST] = at_ns
+
+    def read(self) -> tuple[int, int, int, int]:
+        """All four of one moment."""
+        return self._seen
+
+    def jitter_ns(self) -> int:
+        """RFC 3550's, now."""
+        return round(self._arrivals.jitter_ns)

@@ -1,0 +1,67 @@
+"""A proxy host: several proxies on one loop, and a port where anybody may ask what they have counted."""
+
+from __future__ import annotations
+
+import contextlib
+
+from loadgen import __version__
+from loadgen.host import report
+from loadgen.measure.forwarding import HostReport
+from loadgen.measure.forwarding import Service as ServiceReport
+from loadgen.proxy.api import HostConfig
+from loadgen.proxy.loop import ProxyLoop
+from loadgen.proxy.service import Service
+
+
+class ProxyHost:
+    """The proxies of `config`, which listen as soon as it is there.  Lives in another thread than its loop.
+
+    Raises PlanError when an address cannot be had, TargetError when the upstream's name is unknown.
+    """
+
+    def __init__(self, loop: ProxyLoop, config: HostConfig) -> None:
+        self._loop = loop
+        self._config = config
+        self._server: report.ReportServer | None = None
+        self._services: list[Service] = []
+        with contextlib.ExitStack() as undo:
+            for each in config.proxies():
+                self._services.append(Service(each))
+                undo.callback(self._services[-1].close)
+            undo.pop_all()
+
+    async def open(self) -> int:
+        """Forward and answer from now on; the port of the reports.  Raises PlanError; then nothing listens."""
+        try:
+            self._server = await report.serve(self._config.host, self._config.port, self.report)
+        except BaseException:
+            for service in self._services:
+                service.close()
+            raise
+        self._loop.post(self._begin)
+        port: int = self._server.port
+        return port
+
+    def _begin(self) -> None:
+        for service in self._services:
+            self._loop.add(service)
+
+    def report(self) -> HostReport:
+        """As things stand."""
+        return report.take(
+            __version__,
+            [
+                ServiceReport(
+                    mode=service.config.mode,
+                    window_bytes=service.config.window_bytes,
+                    port=service.port,
+                    counters=service.counters(),
+                )
+                for service in self._services
+            ],
+        )
+
+    async def close(self) -> None:
+        """Answer no more.  The services are the loop's to end."""
+        if self._server is not None:
+            await self._server.close()

@@ -1,0 +1,264 @@
+"""What `loadgen forward` measured, by way, window and flows, and whether it may be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from loadgen.measure.forwarding import Passage
+from loadgen.measure.throughput import NO_LATENCY, UNKNOWN
+from loadgen.model.probe import Direction, ForwardPlan, Kind, Link, Mode
+from loadgen.model.units import format_window
+from loadgen.verdict.network_nics import check_nics, must_be_proven, other_traffic, prove, proxied_bytes
+from loadgen.verdict.network_result import ForwardResult, ForwardRow, LatencyRow
+from loadgen.verdict.network_rules import NETWORK_RULES, NetworkRules
+from loadgen.verdict.network_sums import (
+    MBIT,
+    check_neighbours,
+    conclude,
+    cores_of,
+    latency_of,
+    median_of,
+    s_per_gb,
+    total_of,
+)
+from loadgen.verdict.result import Check, Trust
+
+_LIMITED = (Link.GIGE, Link.TEN_GIGE)
+"""Links that limit what goes over them, by a rate that is known."""
+
+_UNLIMITED = (Link.NONE, Link.LOOPBACK)
+"""Links as fast as the machine: the direct path may well be the slower one."""
+
+
+def judge_forward(
+    plan: ForwardPlan,
+    passages: Sequence[Passage],
+    *,
+    others: tuple[float, str],
+    interrupted: bool = False,
+    problems: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    rules: NetworkRules = NETWORK_RULES,
+) -> ForwardResult:
+    """The tables and the verdict; arguments as for :func:`loadgen.verdict.network_iperf.judge_iperf`.
+
+    What is asked by `at_least_bps` is asked of the proxied rows of the sweep over windows: many flows share a
+    NIC's queue by chance, whoever forwards them.
+    """
+    rows = tuple(_rows(plan, passages))
+    latencies = tuple(_latencies(plan, passages))
+    proofs = tuple(prove(passage) for passage in passages if must_be_proven(passage))
+    checks = (
+        *check_neighbours(others, rules),
+        *check_nics(proofs),
+        *_check_link(rows, rules),
+        *_check_direct(rows, rules),
+        *_check_ends(rows, rules),
+    )
+    swept = [row for row in rows if row.flows == 1]
+    proxied = [row for row in swept if row.mode is not Mode.DIRECT] or swept
+    verdict, reasons = conclude(
+        checks,
+        done=len(passages),
+        planned=len(passages) + _missing(plan, passages),
+        at_least_bps=plan.at_least_bps,
+        reached=[(row_name(row), row.mbit_per_s) for row in proxied],
+        problems=problems,
+        interrupted=interrupted,
+    )
+    more = (*_statements(rows, rules), *filter(None, [other_traffic(passages, rules)]))
+    return ForwardResult(
+        verdict=verdict,
+        reasons=reasons,
+        rows=rows,
+        latencies=latencies,
+        proofs=proofs,
+        trust=Trust(checks=checks),
+        asked=plan.at_least_bps > 0,
+        notes=(*notes, *more),
+        measured=tuple(passages),
+    )
+
+
+def row_name(row: ForwardRow) -> str:
+    """Which cell of the tables it is: `gige splice 64K`, `gige splice 64K 16 flows`."""
+    name = f"{row.link.value} {row.mode.value} {format_window(row.window_bytes)}"
+    return name if row.flows == 1 else f"{name} {row.flows} flows"
+
+
+def _cells(plan: ForwardPlan) -> list[tuple[int, int]]:
+    """(window, flows) of the rows, in the plan's order: the sweep, then the flows."""
+    swept = [(window_bytes, 1) for window_bytes in plan.windows_bytes]
+    return list(dict.fromkeys([*swept, *((plan.flows_window_bytes, flows) for flows in plan.flows)]))
+
+
+def _of(passages: Sequence[Passage], link: Link, mode: Mode, kind: Kind) -> list[Passage]:
+    return [one for one in passages if (one.link, one.mode, one.result.test.kind) == (link, mode, kind)]
+
+
+def _missing(plan: ForwardPlan, passages: Sequence[Passage]) -> int:
+    """How many tests are not there, of those that the tables cannot do without."""
+    missing = 0
+    for link in plan.links:
+        for mode in plan.modes:
+            streams = [(one.window_bytes, one.flows) for one in _of(passages, link, mode, Kind.STREAM)]
+            for window_bytes, flows in _cells(plan):
+                wanted = plan.repeats if flows == 1 and window_bytes in plan.windows_bytes else 1
+                missing += max(0, wanted - streams.count((window_bytes, flows)))
+            missing += sum(not _of(passages, link, mode, kind) for kind in (Kind.RR, Kind.CRR))
+    return missing
+
+
+def _rows(plan: ForwardPlan, passages: Sequence[Passage]) -> Iterator[ForwardRow]:
+    for link in plan.links:
+        for window_bytes, flows in _cells(plan):
+            direct: float = UNKNOWN
+            # The direct path first: the others are compared with it.
+            for mode in sorted(plan.modes, key=lambda mode: mode is not Mode.DIRECT):
+                runs = [
+                    one
+                    for one in _of(passages, link, mode, Kind.STREAM)
+                    if (one.window_bytes, one.flows) == (window_bytes, flows)
+                ]
+                if runs:
+                    row = _row(runs, direct)
+                    direct = row.mbit_per_s if mode is Mode.DIRECT else direct
+                    yield row
+
+
+def _row(runs: Sequence[Passage], direct: float) -> ForwardRow:
+    first, results = runs[0], [one.result for one in runs]
+    rates = [sum(one.received_bps(way) for way in (Direction.SEND, Direction.RECEIVE)) / MBIT for one in results]
+    rate = median_of(rates)
+    return ForwardRow(
+        link=first.link,
+        mode=first.mode,
+        window_bytes=first.window_bytes,
+        flows=first.flows,
+        repeats=len(runs),
+        mbit_per_s=rate,
+        min_mbit_per_s=min(rates),
+        max_mbit_per_s=max(rates),
+        runs_mbit_per_s=tuple(rates),
+        proxy_cpu_s_per_gb=median_of(_proxy_cpu(one) for one in runs),
+        source_cores=median_of(cores_of(one.local_cpu_ns, one) for one in results),
+        sink_cores=median_of(cores_of(one.remote_cpu_ns, one) for one in results),
+        share_of_direct=rate / direct if direct > 0 and first.mode is not Mode.DIRECT else UNKNOWN,
+        slowest_over_fastest=median_of(_evenness(one) for one in runs),
+        retransmits=median_of(total_of(s.retransmits for s in one.streams) for one in results),
+    )
+
+
+def _proxy_cpu(passage: Passage) -> float:
+    """Over all that the proxy forwarded while its CPU time was taken: what was omitted, too."""
+    if passage.mode is Mode.DIRECT or not passage.before.version or not passage.after.version:
+        return UNKNOWN
+    return s_per_gb(passage.after.cpu_ns - passage.before.cpu_ns, sum(proxied_bytes(passage)))
+
+
+def _evenness(passage: Passage) -> float:
+    rates = [stream.received_bps for stream in passage.result.streams]
+    return min(rates) / max(rates) if len(rates) > 1 and max(rates) > 0 else UNKNOWN
+
+
+def _latencies(plan: ForwardPlan, passages: Sequence[Passage]) -> Iterator[LatencyRow]:
+    for link in plan.links:
+        direct_ns = UNKNOWN
+        for mode in sorted(plan.modes, key=lambda mode: mode is not Mode.DIRECT):
+            pings, connects = (_of(passages, link, mode, kind) for kind in (Kind.RR, Kind.CRR))
+            if not pings and not connects:
+                continue
+            latency = latency_of([one.result for one in pings])
+            if mode is Mode.DIRECT and latency != NO_LATENCY:
+                direct_ns = latency.p50_ns
+            known = mode is not Mode.DIRECT and direct_ns >= 0 and latency.p50_ns >= 0
+            yield LatencyRow(
+                link=link,
+                mode=mode,
+                latency=latency,
+                added_ns=latency.p50_ns - direct_ns if known else UNKNOWN,
+                connections_per_s=median_of(one.result.latency.per_s for one in connects),
+                failed=sum(one.result.latency.failed for one in (*pings, *connects)),
+            )
+
+
+def _check_link(rows: Sequence[ForwardRow], rules: NetworkRules) -> list[Check]:
+    """The link carries what its name says, at windows that fill it."""
+    checks = []
+    for link, least in rules.least_direct_mbit_per_s.items():
+        full = [row for row in _full(rows, rules) if row.link is link and row.mode is Mode.DIRECT]
+        if full:
+            worst = min(full, key=lambda row: row.mbit_per_s)
+            checks.append(
+                Check(
+                    name=f"{link.value} link",
+                    value=worst.mbit_per_s,
+                    limit=least,
+                    ok=worst.mbit_per_s >= least,
+                    unit="Mbit/s",
+                    relation=">=",
+                    detail=f"{row_name(worst)}: the network itself is not what it says",
+                )
+            )
+    return checks
+
+
+def _check_direct(rows: Sequence[ForwardRow], rules: NetworkRules) -> list[Check]:
+    """No proxy was faster than the link that it was measured on."""
+    full = [row for row in _full(rows, rules) if row.link in _LIMITED and row.share_of_direct >= 0]
+    if not full:
+        return []
+    worst = max(full, key=lambda row: row.share_of_direct)
+    return [
+        Check(
+            name="proxied over direct",
+            value=100 * worst.share_of_direct,
+            limit=100 * rules.max_over_direct,
+            ok=worst.share_of_direct <= rules.max_over_direct,
+            unit="%",
+            detail=f"{row_name(worst)}: more would mean that the direct measurement was disturbed",
+        )
+    ]
+
+
+def _full(rows: Sequence[ForwardRow], rules: NetworkRules) -> list[ForwardRow]:
+    return [row for row in rows if row.flows == 1 and rules.is_full(row.window_bytes)]
+
+
+def _check_ends(rows: Sequence[ForwardRow], rules: NetworkRules) -> list[Check]:
+    """The source and the sink could have shown a faster proxy."""
+    compared = [row for row in rows if row.share_of_direct > 0]
+    if not compared:
+        return []
+    direct = {(row.link, row.window_bytes, row.flows): row for row in rows if row.mode is Mode.DIRECT}
+    bound = [row for row in compared if _bound(row, direct[row.link, row.window_bytes, row.flows], rules)]
+    detail = "the direct path needed no more of the source and the sink than they had"
+    if bound:
+        worst = max(bound, key=lambda row: max(row.source_cores, row.sink_cores))
+        detail = (
+            f"{row_name(worst)}: source {100 * worst.source_cores:.0f} % and sink {100 * worst.sink_cores:.0f} % of a "
+            "core, and no faster without the proxy"
+        )
+    return [Check(name="cells limited by an end", value=len(bound), limit=0, ok=not bound, detail=detail)]
+
+
+def _bound(row: ForwardRow, direct: ForwardRow, rules: NetworkRules) -> bool:
+    ends = ((row.source_cores, direct.source_cores), (row.sink_cores, direct.sink_cores))
+    busy = any(min(here, there) >= rules.busy_core for here, there in ends)
+    return busy and row.share_of_direct < rules.link_share and row.share_of_direct * rules.bound_ends >= 1
+
+
+def _statements(rows: Sequence[ForwardRow], rules: NetworkRules) -> Iterator[str]:
+    """What the comparison with the direct path does and does not say."""
+    seen = dict.fromkeys((row.link, row.mode) for row in rows if row.share_of_direct >= 0 and row.flows == 1)
+    for link, mode in seen:
+        shares = [row.share_of_direct for row in rows if (row.link, row.mode, row.flows) == (link, mode, 1)]
+        low, high = 100 * min(shares), 100 * max(shares)
+        spread = f"{low:.1f} %" if f"{low:.1f}" == f"{high:.1f}" else f"{low:.1f} to {high:.1f} %"
+        text = f"{link.value}, {mode.value}: {spread} of the direct path"
+        if min(shares) < rules.link_share:
+            yield f"{text}."
+        elif link in _UNLIMITED:
+            yield f"{text}: no link limits it here."
+        else:
+            yield f"{text}: the link, not the proxy, is the limit; it can forward at least this much."

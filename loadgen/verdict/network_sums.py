@@ -1,0 +1,115 @@
+"""What both network verdicts do with several runs and several findings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from statistics import median
+
+from loadgen.measure.throughput import NO_LATENCY, UNKNOWN, Latency, ProbeResult
+from loadgen.verdict.network_rules import NetworkRules
+from loadgen.verdict.result import Check, Verdict
+from loadgen.verdict.run import say_failed
+
+MBIT = 1e6
+
+
+def median_of(values: Iterable[float]) -> float:
+    """The middle one; of an even number, the mean of the middle two.  UNKNOWN when one of them is, or without any.
+
+    (The paper's Table 3 gives the median of four runs.)
+    """
+    found = list(values)
+    return float(median(found)) if found and min(found) >= 0 else UNKNOWN
+
+
+def total_of(results: Iterable[int]) -> int:
+    """The sum; UNKNOWN when one is."""
+    found = list(results)
+    return sum(found) if found and min(found) >= 0 else UNKNOWN
+
+
+def s_per_gb(cpu_ns: int, size_bytes: int) -> float:
+    """CPU-seconds for each 10^9 bytes; UNKNOWN without a CPU time or without bytes."""
+    return cpu_ns / size_bytes if cpu_ns >= 0 and size_bytes > 0 else UNKNOWN
+
+
+def cores_of(cpu_ns: int, result: ProbeResult) -> float:
+    """How many cores' worth of CPU an end used; UNKNOWN when it does not say."""
+    return cpu_ns / result.wall_ns if cpu_ns >= 0 and result.wall_ns > 0 else UNKNOWN
+
+
+def latency_of(results: Sequence[ProbeResult]) -> Latency:
+    """The runs of a request/response test as one: medians of the percentiles, the greatest maximum, counts added up."""
+    found = [one.latency for one in results if one.latency != NO_LATENCY]
+    if not found:
+        return NO_LATENCY
+
+    def middle(of: Callable[[Latency], int]) -> int:
+        # A run without any transaction has no percentiles; that it failed is in the counts.
+        return round(median_of(of(one) for one in found if one.transactions))
+
+    return Latency(
+        transactions=sum(one.transactions for one in found),
+        failed=sum(one.failed for one in found),
+        wall_ns=sum(one.wall_ns for one in found),
+        p50_ns=middle(lambda one: one.p50_ns),
+        p90_ns=middle(lambda one: one.p90_ns),
+        p99_ns=middle(lambda one: one.p99_ns),
+        max_ns=max(one.max_ns for one in found),
+    )
+
+
+def check_neighbours(others: tuple[float, str], rules: NetworkRules) -> list[Check]:
+    """What `others` used of our cores, most of it by whom; no check when it is not known."""
+    share, most = others
+    if not most:
+        return []
+    return [
+        Check(
+            name="other processes",
+            value=100 * share,
+            limit=100 * rules.max_neighbour_share,
+            ok=share <= rules.max_neighbour_share,
+            unit="%",
+            detail=f"of the cores that the run may use, most by {most}",
+        )
+    ]
+
+
+def conclude(
+    checks: Sequence[Check],
+    *,
+    done: int,
+    planned: int,
+    at_least_bps: int,
+    reached: Sequence[tuple[str, float]],
+    problems: Sequence[str],
+    interrupted: bool,
+) -> tuple[Verdict, tuple[str, ...]]:
+    """The verdict: the first of these that applies, and the reasons for all that apply, in this order.
+
+    interrupted; INVALID: something failed in mid-run, a check does not hold or a test is missing; not conforming:
+    one of the cells in `reached` (name, Mbit/s) is below `at_least_bps`; conforming.
+    """
+    least = at_least_bps / MBIT
+    reasons: list[tuple[Verdict, str]] = []
+    if interrupted:
+        reasons.append((Verdict.INTERRUPTED, f"The run was interrupted after {done} of {planned} tests."))
+    reasons += [(Verdict.INVALID, problem) for problem in problems]
+    reasons += [(Verdict.INVALID, f"The measurement: {say_failed(check)}.") for check in checks if not check.ok]
+    if not interrupted and done < planned:
+        reasons.append((Verdict.INVALID, f"Only {done} of {planned} tests were measured."))
+    missed = [f"{name} {rate:,.1f}" for name, rate in reached if rate < least]
+    if missed:
+        text = f"{len(missed)} of {len(reached)} cells are below {least:,.6g} Mbit/s: {', '.join(missed)}."
+        reasons.append((Verdict.NOT_CONFORMING, text))
+    elif not reasons:
+        reasons.append((Verdict.CONFORMING, _conforming(least, reached, done)))
+    return reasons[0][0], tuple(text for _, text in reasons)
+
+
+def _conforming(least: float, reached: Sequence[tuple[str, float]], done: int) -> str:
+    if least and reached:
+        name, rate = min(reached, key=lambda one: one[1])
+        return f"All {len(reached)} cells reach {least:,.6g} Mbit/s; the slowest is {name} with {rate:,.1f}."
+    return f"{done} of {done} tests were measured, and nothing speaks against them."

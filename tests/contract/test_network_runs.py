@@ -1,0 +1,133 @@
+"""A network run from plan to judgement, on a child that does as the test says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any, Self
+
+import msgpack
+import pytest
+
+from coordinator.network.around import Surroundings, is_here
+from coordinator.network.ends import ProbeEnd
+from coordinator.network.iperf import IperfRun
+from coordinator.network.progress import Progress
+from loadgen.measure.throughput import Tick
+from loadgen.model.errors import TargetError
+from loadgen.model.plain import to_plain
+from loadgen.model.probe import Direction, IperfPlan
+from loadgen.model.units import NS_PER_S
+from loadgen.verdict.network import IperfResult
+from loadgen.verdict.result import Verdict
+from tests.support.networks import probe_result
+
+ROOT = Path(__file__).parents[2]
+HELLO = [{"is": "hello", "pid": 1, "version": "1"}]
+PLAN = IperfPlan(
+    host="192.0.2.1", windows_bytes=(65536,), directions=(Direction.SEND,), repeats=3, duration_ns=NS_PER_S
+)
+TICK = Tick(start_ns=0, end_ns=NS_PER_S, omitted=False, sent_bytes=125_000_000, received_bytes=0)
+TICKED = {"is": "tick", "id": 1, "tick": to_plain(TICK)}
+NOBODY = {"is": "failed", "id": 1, "whose": "target", "message": "nobody answers", "hint": "start one"}
+
+
+class Seen:
+    """A view that keeps what it was shown, and interrupts the run at the first tick of a step."""
+
+    def __init__(self) -> None:
+        self.all: list[Progress] = []
+        self.left = False
+        self.run: IperfRun | None = None
+        self.interrupt_at = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.left = True
+
+    def update(self, view: Progress, /) -> None:
+        self.all.append(view)
+        if self.run is not None and view.step == self.interrupt_at and view.ticks:
+            assert self.run.interrupt()
+
+
+def stream(mbit_per_s: float) -> dict[str, Any]:
+    result = probe_result(PLAN.test(65536, Direction.SEND), mbit_per_s)
+    return {"is": "result", "id": 1, "result": to_plain(result)}
+
+
+def playing(
+    script: list[Any], directory: Path, monkeypatch: pytest.MonkeyPatch, *, interrupt_at: int = 0
+) -> tuple[IperfResult, Seen]:
+    """What a run makes of a probe that answers with `script`, a step of it for each test."""
+    monkeypatch.setattr(ProbeEnd, "module", "tests.support.fake_end")
+    monkeypatch.setenv("FAKE_END", json.dumps([HELLO, *script]))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    seen = Seen()
+    run = IperfRun(PLAN, directory, Surroundings(("loadgen", "iperf"), lambda text: None, seen))
+    if interrupt_at:
+        seen.run, seen.interrupt_at = run, interrupt_at
+    _, result = asyncio.run(run.run())
+    assert seen.left
+    return result, seen
+
+
+def kept(directory: Path) -> list[Any]:
+    unpacker = msgpack.Unpacker()
+    unpacker.feed((directory / "intervals.msgpack").read_bytes())
+    return list(unpacker)
+
+
+def test_all_tests_are_played_shown_kept_and_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = [[TICKED, stream(rate)] for rate in (800, 1000, 900)]
+    result, seen = playing(script, tmp_path / "run", monkeypatch)
+    assert [row.mbit_per_s for row in result.rows] == [pytest.approx(900)]
+    assert len(kept(tmp_path / "run")) == 3
+    document = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (document["verdict"], document["kind"]) == (result.verdict.value, "iperf")
+    last = seen.all[-1]
+    assert (last.step, last.steps, round(last.total_s, 1)) == (3, 3, 3.6)
+    assert [label for label, _ in last.finished] == ["send 64K 1/3", "send 64K 2/3", "send 64K 3/3"]
+    assert [rate for _, rate in last.finished] == [pytest.approx(rate) for rate in (800, 1000, 900)]
+    assert [one.label for one in seen.all if one.ticks == (TICK,)] == [label for label, _ in last.finished]
+
+
+def test_what_fails_first_is_the_end_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(TargetError, match="nobody answers"):
+        playing([[NOBODY]], tmp_path / "run", monkeypatch)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["verdict"] == "unfinished"
+
+
+@pytest.mark.parametrize(
+    ("step", "why"), [([NOBODY], "send 64K 2/3: nobody answers"), ("die", "the probe is gone: killed by signal 9")]
+)
+def test_what_fails_later_leaves_what_was_measured(
+    step: Any, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result, _ = playing([[stream(900)], step], tmp_path / "run", monkeypatch)
+    assert [row.repeats for row in result.rows] == [1]
+    assert why in " ".join((*result.reasons, *result.notes))
+    assert result.verdict is not Verdict.CONFORMING
+    assert len(kept(tmp_path / "run")) == 1
+
+
+def test_an_interruption_leaves_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped = {**NOBODY, "whose": "stopped"}
+    result, _ = playing([[stream(900)], [TICKED], [stopped]], tmp_path / "run", monkeypatch, interrupt_at=2)
+    assert (result.verdict, [row.repeats for row in result.rows]) == (Verdict.INTERRUPTED, [1])
+    assert int(result.exit_code) == 130
+
+
+def test_before_anything_is_played_there_is_nothing_to_interrupt(tmp_path: Path) -> None:
+    run = IperfRun(PLAN, tmp_path, Surroundings((), lambda text: None, Seen()))
+    assert not run.interrupt()
+
+
+@pytest.mark.parametrize(
+    ("host", "here"), [("127.0.0.1", True), ("::1", True), ("192.0.2.1", False), ("no.such.invalid", False)]
+)
+def test_it_is_known_which_addresses_are_of_this_machine(host: str, here: bool) -> None:
+    assert is_here(host) is here

@@ -1,0 +1,81 @@
+"""What this machine has of networks, and the skip for tests that need to build one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.lab.network import Lab, why_not
+from deploy.lab.topology import NICS, Place
+
+REASON = why_not()
+
+needs_lab = pytest.mark.skipif(bool(REASON) and os.environ.get("CI") != "true", reason=REASON or "a lab can be built")
+
+IPERF3 = shutil.which("iperf3")
+
+needs_iperf3 = pytest.mark.skipif(
+    IPERF3 is None and os.environ.get("CI") != "true", reason="iperf3 is not installed (make debian installs it)"
+)
+
+
+def start(lab: Lab, place: Place, *argv: str) -> subprocess.Popen[str]:
+    """A program in a place of the lab, with its output on a pipe."""
+    inside = lab.inside(place)
+    return subprocess.Popen(
+        [*inside.prefix, *argv],
+        pass_fds=inside.descriptors,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def said(lab: Lab, place: Place, *argv: str) -> str:
+    """What a program in a place of the lab prints."""
+    with start(lab, place, *argv) as process:
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    return out
+
+
+def json_of(lab: Lab, place: Place, *argv: str) -> Any:
+    return json.loads(said(lab, place, *argv))
+
+
+def lab_nics_here() -> set[str]:
+    """NICs that are named like a lab's, in the namespace that the tests run in."""
+    here = {path.name for path in Path("/sys/class/net").iterdir()}
+    return here & {nic for nics in NICS.values() for nic in nics}
+
+
+def named_namespaces() -> set[str]:
+    """Those of `ip netns`."""
+    home = Path("/run/netns")
+    return {path.name for path in home.iterdir()} if home.exists() else set()
+
+
+def namespaces_of(pids: list[int]) -> set[int]:
+    """The network namespaces, by inode, that these processes are in or hold a descriptor of."""
+    found = set()
+    for pid in pids:
+        with contextlib.suppress(OSError):  # it has ended
+            for link in (Path(f"/proc/{pid}/ns/net"), *Path(f"/proc/{pid}/fd").iterdir()):
+                with contextlib.suppress(OSError):  # it was the descriptor that listed them
+                    name = str(link.readlink())
+                    if name.startswith("net:["):
+                        found.add(int(name[len("net:[") : -1]))
+    return found
+
+
+def held_namespaces() -> set[int]:
+    """Of all processes."""
+    return namespaces_of([int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()])

@@ -1,0 +1,142 @@
+"""From the options of `loadgen forward` to its plan, and what does not go together."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from coordinator.cli import app
+from loadgen.model.errors import LoadgenError
+from loadgen.model.probe import ForwardPlan, Link, Mode
+from loadgen.model.units import NS_PER_MS, NS_PER_S
+
+K = 1024
+forward_module: Any = sys.modules["coordinator.cli.forward"]  # the package has its command under that name
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What would have been run: plans and notes of sessions, or what a role was started with."""
+    calls: list[Any] = []
+
+    def session(plan: ForwardPlan, session: Any, *, notes: tuple[str, ...]) -> int:
+        calls.append((plan, notes))
+        return 0
+
+    monkeypatch.setattr(forward_module, "run_forward_session", session)
+    monkeypatch.setattr(forward_module, "why_not", lambda: "")
+    monkeypatch.setattr(forward_module, "be_sink", lambda *given: given)
+    monkeypatch.setattr(forward_module, "be_proxy", lambda *given, **named: (given, named))
+    monkeypatch.setattr(forward_module.uvloop, "run", calls.append)
+    return calls
+
+
+def run(*arguments: str) -> None:
+    done = CliRunner().invoke(app, ["forward", *arguments], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+
+
+def refused(*arguments: str) -> tuple[str, str]:
+    """The message and the hint."""
+    done = CliRunner().invoke(app, ["forward", *arguments])
+    if isinstance(done.exception, LoadgenError):
+        assert int(done.exception.exit_code) == 2
+        assert "\n" not in done.exception.message
+        return done.exception.message, done.exception.hint
+    assert done.exit_code == 2, done.output
+    return done.stderr, ""
+
+
+def test_as_root_the_default_is_a_gigabit_lab(asked: list[Any]) -> None:
+    run()
+    assert asked == [(ForwardPlan(), ())]
+
+
+def test_without_root_it_is_loopback_and_it_says_why(asked: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forward_module, "why_not", lambda: "that takes root")
+    run()
+    ((plan, notes),) = asked
+    assert plan.links == (Link.LOOPBACK,)
+    assert "that takes root" in notes[0]
+
+
+def test_what_is_given_is_in_the_plan(asked: list[Any]) -> None:
+    run(
+        *("--lab", "10g,none", "--windows", "64K,auto", "--modes", "splice,direct", "--flows", "1,4"),
+        *("--duration", "500ms", "--omit", "100ms", "--repeats", "1", "--at-least", "900M"),
+    )
+    assert asked[0][0] == ForwardPlan(
+        links=(Link.TEN_GIGE, Link.NONE),
+        windows_bytes=(64 * K, 0),
+        modes=(Mode.SPLICE, Mode.DIRECT),
+        flows=(1, 4),
+        duration_ns=500 * NS_PER_MS,
+        omit_ns=100 * NS_PER_MS,
+        latency_ns=500 * NS_PER_MS,
+        repeats=1,
+        at_least_bps=900_000_000,
+    )
+
+
+def test_long_tests_do_not_make_the_latency_test_longer(asked: list[Any]) -> None:
+    run("--duration", "1m")
+    assert asked[0][0].latency_ns == 2 * NS_PER_S
+
+
+@pytest.mark.parametrize("role", [(), ("--role", "source")])
+def test_a_source_of_real_machines(role: tuple[str, ...], asked: list[Any]) -> None:
+    run(*role, "--sink", "192.0.2.2:5201", "--proxy", "[2001:db8::1]:5202")
+    assert asked == [(ForwardPlan(links=(Link.REAL,), sink="192.0.2.2:5201", proxy="[2001:db8::1]:5202"), ())]
+
+
+def test_without_a_proxy_only_the_direct_path_is_measured(asked: list[Any]) -> None:
+    run("--sink", "192.0.2.2:5201")
+    assert asked[0][0].modes == (Mode.DIRECT,)
+
+
+def test_a_sink_and_a_proxy_wait_where_they_are_told(asked: list[Any]) -> None:
+    run("--role", "sink", "--listen", "192.0.2.2:5201")
+    assert asked.pop()[:2] == ("192.0.2.2", 5201)
+    run("--role", "proxy", "--listen", "0.0.0.0:0", "--connect", "192.0.2.2:5201", "--windows", "128K")
+    given, named = asked.pop()
+    assert given == ("0.0.0.0", 0)
+    assert (named["connect_host"], named["connect_port"]) == ("192.0.2.2", 5201)
+    assert (named["modes"], named["windows_bytes"]) == ((Mode.SPLICE, Mode.COPY), (128 * K, 64 * K))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--lab fast", "'fast' is none of gige, 10g, none, loopback"),
+        ("--lab gige,gige", "given twice"),
+        ("--lab real", "'real' is none of"),
+        ("--modes proxy", "'proxy' is none of direct, splice, copy"),
+        ("--windows 0", "is no window"),
+        ("--flows 0", "must be positive"),
+        ("--flows 5000", "flows must be 1 to 1024"),
+        ("--duration 1ms", "duration must be at least 100ms"),
+        ("--repeats 0", "repeats must be 1 to 100"),
+        ("--sink 192.0.2.2", "is not HOST:PORT"),
+        ("--proxy 192.0.2.1:1", "need both --proxy and --sink"),
+        ("--lab gige --sink 192.0.2.2:1", "--lab and --proxy or --sink are both given"),
+        ("--sink 192.0.2.2:1 --modes splice", "go through a proxy"),
+        ("--listen 127.0.0.1:1", "--listen means nothing for a run on this machine"),
+        ("--connect 127.0.0.1:1", "--connect means nothing"),
+        ("--role source", "--role source needs --sink"),
+        ("--role source --lab gige --sink 192.0.2.2:1", "--lab means nothing for --role source"),
+        ("--role sink", "--role sink needs --listen"),
+        ("--role sink --listen 127.0.0.1:1 --connect 127.0.0.1:2", "--connect means nothing for --role sink"),
+        ("--role sink --listen 127.0.0.1:1 --json", "--json means nothing for --role sink"),
+        ("--role sink --listen 127.0.0.1:1 --out x", "--out means nothing for --role sink"),
+        ("--role proxy --connect 127.0.0.1:2", "--role proxy needs --listen"),
+        ("--role proxy --listen 127.0.0.1:1", "--role proxy needs --connect"),
+        ("--role proxy --listen 127.0.0.1:1 --connect 127.0.0.1:2 --at-least 1M", "--at-least means nothing"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_one_line(arguments: str, said: str, asked: list[Any]) -> None:
+    message, _ = refused(*arguments.split())
+    assert said in " ".join(message.split()).replace("│ ", "")
+    assert asked == []

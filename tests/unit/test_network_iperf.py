@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+
+from loadgen.measure.throughput import UNKNOWN, Granted, ProbeResult
+from loadgen.model.errors import ExitCode
+from loadgen.model.probe import Direction, IperfPlan, Kind, Transport
+from loadgen.verdict.network import IperfResult, judge_iperf
+from loadgen.verdict.network_result import IperfRow
+from loadgen.verdict.result import Check, Verdict
+from tests.support.networks import IPERF, iperf_results, probe_result
+
+UDP = dataclasses.replace(IPERF, transport=Transport.UDP, windows_bytes=(0,), rate_bps=10_000_000)
+BIDIR = dataclasses.replace(IPERF, directions=(Direction.BIDIR,))
+NOBODY = (0.0, "")
+
+
+def judged(
+    plan: IperfPlan = IPERF,
+    change: Callable[[ProbeResult], ProbeResult] = lambda one: one,
+    others: tuple[float, str] = NOBODY,
+) -> IperfResult:
+    return judge_iperf(plan, iperf_results(plan, change), others=others)
+
+
+def row(result: IperfResult, window_bytes: int, direction: Direction) -> IperfRow:
+    return next(one for one in result.rows if (one.window_bytes, one.direction) == (window_bytes, direction))
+
+
+def check(result: IperfResult, name: str) -> Check:
+    return next(one for one in result.trust.checks if one.name == name)
+
+
+def test_the_rows_are_the_plan_s_cells_with_the_median_of_the_runs_and_their_spread() -> None:
+    result = judged()
+    assert [(one.window_bytes, one.direction) for one in result.rows] == [
+        (window_bytes, direction) for window_bytes in IPERF.windows_bytes for direction in IPERF.directions
+    ]
+    found = row(result, 16 << 10, Direction.SEND)
+    assert found.repeats == 4
+    assert found.runs_mbit_per_s == pytest.approx([524.0, 524.5, 525.0, 525.5])
+    (rate,) = found.rates
+    # Of an even number, the mean of the middle two.
+    assert (rate.mbit_per_s, rate.min_mbit_per_s, rate.max_mbit_per_s) == pytest.approx((524.75, 524.0, 525.5))
+    assert found.local_cpu_s_per_gb == pytest.approx(0.11)
+    assert found.remote_cpu_s_per_gb == pytest.approx(0.125)
+    assert found.cpu_s_per_gb == pytest.approx(0.235)
+    assert (found.retransmits, found.rtt_ns, found.cwnd_bytes) == (3, 210_000, 524_288)
+    assert found.local_granted == Granted(send_bytes=32 << 10, receive_bytes=32 << 10)
+    assert result.peer == "iperf 3.12"
+
+
+def test_the_median_is_of_what_arrived_not_of_what_was_sent() -> None:
+    def half(one: ProbeResult) -> ProbeResult:
+        streams = tuple(dataclasses.replace(s, sent_bytes=2 * s.sent_bytes) for s in one.streams)
+        return dataclasses.replace(one, streams=streams)
+
+    assert row(judged(change=half), 64 << 10, Direction.SEND).mbit_per_s == pytest.approx(942.25)
+
+
+def test_streams_are_added_up() -> None:
+    plan = dataclasses.replace(IPERF, parallel=4)
+    found = row(judged(plan), 64 << 10, Direction.SEND)
+    assert found.mbit_per_s == pytest.approx(942.25)
+    assert (found.retransmits, found.cwnd_bytes, found.rtt_ns) == (12, 4 * 524_288, 210_000)
+
+
+def test_both_directions_at_once_are_two_numbers_in_a_row() -> None:
+    found = row(judged(BIDIR), 64 << 10, Direction.BIDIR)
+    assert [rate.direction for rate in found.rates] == [Direction.SEND, Direction.RECEIVE]
+    assert [rate.mbit_per_s for rate in found.rates] == pytest.approx([942.25, 942.25])
+    assert found.mbit_per_s == pytest.approx(2 * 942.25)
+
+
+def test_what_is_not_known_stays_unknown() -> None:
+    def silent(one: ProbeResult) -> ProbeResult:
+        streams = tuple(
+            dataclasses.replace(s, retransmits=UNKNOWN, rtt_ns=UNKNOWN, cwnd_max_bytes=UNKNOWN) for s in one.streams
+        )
+        return dataclasses.replace(one, remote_cpu_ns=UNKNOWN, streams=streams)
+
+    found = row(judged(change=silent), 64 << 10, Direction.SEND)
+    assert found.local_cpu_s_per_gb > 0
+    unknown = (found.remote_cpu_s_per_gb, found.cpu_s_per_gb, found.retransmits, found.rtt_ns, found.cwnd_bytes)
+    assert set(unknown) == {UNKNOWN}
+
+
+def test_datagrams_have_loss_jitter_and_order() -> None:
+    found = row(judged(UDP), 0, Direction.SEND)
+    assert found.mbit_per_s == pytest.approx(10.0)
+    assert (found.loss_share, found.jitter_ns, found.out_of_order) == (0.02, 18_000, 2)
+
+
+def test_request_response_has_times_and_no_rate() -> None:
+    plan = dataclasses.replace(IPERF, kind=Kind.RR, directions=(Direction.SEND,), windows_bytes=(0,))
+    result = judged(plan)
+    (found,) = result.rows
+    assert (found.rates, found.mbit_per_s) == ((), 0)
+    assert (found.latency.p50_ns, found.latency.max_ns) == (41_500, 40 * 43_000)
+    assert found.latency.transactions == 80_000
+    assert found.latency.per_s == pytest.approx(10_000)
+    assert result.verdict is Verdict.CONFORMING
+
+
+def test_a_run_that_nothing_speaks_against_is_conforming_and_says_that_nothing_was_asked() -> None:
+    result = judged(others=(0.02, "sshd (pid 7)"))
+    assert (result.verdict, result.exit_code, result.asked) == (Verdict.CONFORMING, ExitCode.CONFORMING, False)
+    assert result.trust.valid
+    assert result.reasons == ("40 of 40 tests were measured, and nothing speaks against them.",)
+    assert result.notes == ()
+
+
+@pytest.mark.parametrize(("at_least_bps", "verdict"), [(504_750_000, "CONFORMING"), (504_751_000, "NOT_CONFORMING")])
+def test_every_cell_must_reach_what_is_asked(at_least_bps: int, verdict: str) -> None:
+    result = judged(dataclasses.replace(IPERF, at_least_bps=at_least_bps))
+    assert result.verdict is Verdict[verdict]
+    assert "receive 16K" in result.reasons[0]
+    assert result.asked
+
+
+def test_the_cells_that_missed_are_named() -> None:
+    result = judged(dataclasses.replace(IPERF, at_least_bps=900_000_000))
+    assert result.exit_code == 1
+    assert result.reasons == (
+        "4 of 10 cells are below 900 Mbit/s: receive 16K 504.8, send 16K 524.8, receive 32K 868.8, send 32K 888.8.",
+    )
+
+
+def test_of_both_directions_each_must_reach_it() -> None:
+    plan = dataclasses.replace(BIDIR, at_least_bps=1_000_000_000, windows_bytes=(64 << 10,))
+    assert judged(plan).reasons == (
+        "2 of 2 cells are below 1,000 Mbit/s: bidir 64K send 942.2, bidir 64K receive 942.2.",
+    )
+
+
+def test_other_users_of_the_cores_spoil_a_run() -> None:
+    assert judged(others=(0.40, "make (pid 9)")).verdict is Verdict.CONFORMING
+    result = judged(others=(0.41, "make (pid 9)"))
+    assert (result.verdict, result.exit_code) == (Verdict.INVALID, 3)
+    assert "make (pid 9)" in result.reasons[0]
+
+
+def test_nothing_is_said_of_others_when_nothing_is_known_of_them() -> None:
+    assert [one.name for one in judged().trust.checks] == ["received beyond sent"]
+
+
+def test_a_test_that_is_missing_spoils_a_run() -> None:
+    result = judge_iperf(IPERF, iperf_results()[:-1], others=NOBODY)
+    assert result.verdict is Verdict.INVALID
+    assert result.reasons == ("Only 39 of 40 tests were measured.",)
+
+
+def test_what_failed_in_mid_run_comes_first() -> None:
+    problem = "send 64K 2/4: 192.0.2.1 port 5201 closed the connection"
+    result = judge_iperf(IPERF, iperf_results()[:15], others=NOBODY, problems=(problem,))
+    assert result.verdict is Verdict.INVALID
+    assert result.reasons == (problem, "Only 15 of 40 tests were measured.")
+
+
+@pytest.mark.parametrize("done", [0, 1, 15])
+def test_an_interrupted_run_says_how_far_it_came(done: int) -> None:
+    result = judge_iperf(IPERF, iperf_results()[:done], others=NOBODY, interrupted=True)
+    assert (result.verdict, result.exit_code) == (Verdict.INTERRUPTED, 130)
+    assert result.reasons == (f"The run was interrupted after {done} of 40 tests.",)
+    assert len(result.rows) == min(done, 10)
+
+
+def slower(one: ProbeResult, share: float) -> ProbeResult:
+    streams = tuple(
+        dataclasses.replace(s, sent_bytes=int(s.sent_bytes * share), received_bytes=int(s.received_bytes * share))
+        for s in one.streams
+    )
+    return dataclasses.replace(one, streams=streams)
+
+
+@pytest.mark.parametrize(("share", "ok"), [(0.96, True), (0.94, False)])
+def test_datagrams_that_were_not_sent_as_asked_spoil_a_run(share: float, ok: bool) -> None:
+    result = judged(UDP, lambda one: slower(one, share))
+    assert check(result, "datagrams sent").ok is ok
+    assert (result.verdict is Verdict.CONFORMING) is ok
+
+
+def test_a_tcp_sender_that_the_path_held_back_is_a_result() -> None:
+    result = judged(dataclasses.replace(IPERF, rate_bps=2_000_000_000), lambda one: slower(one, 0.4))
+    assert result.verdict is Verdict.CONFORMING
+    assert result.notes == ("2,000 Mbit/s were asked for, and the path carried less: 800.0 at the least.",)
+
+
+@pytest.mark.parametrize(("omit_ns", "excess_bytes", "ok"), [(0, 1 << 20, True), (0, 40 << 20, False)])
+def test_a_receiver_cannot_have_more_than_was_sent(omit_ns: int, excess_bytes: int, ok: bool) -> None:
+    def more(one: ProbeResult) -> ProbeResult:
+        streams = tuple(dataclasses.replace(s, received_bytes=s.sent_bytes + excess_bytes) for s in one.streams)
+        return dataclasses.replace(one, streams=streams)
+
+    result = judged(dataclasses.replace(IPERF, omit_ns=omit_ns), more)
+    assert check(result, "received beyond sent").ok is ok
+    assert (result.verdict is Verdict.CONFORMING) is ok
+
+
+def test_without_a_warm_up_no_buffers_are_forgiven() -> None:
+    def more(one: ProbeResult) -> ProbeResult:
+        streams = tuple(dataclasses.replace(s, received_bytes=s.sent_bytes + (15 << 20)) for s in one.streams)
+        return dataclasses.replace(one, streams=streams)
+
+    plan = dataclasses.replace(IPERF, windows_bytes=(0,))
+    assert judged(plan, more).trust.valid
+    assert not judged(dataclasses.replace(plan, omit_ns=0), more).trust.valid
+
+
+@pytest.mark.parametrize(("window_bytes", "ok"), [(0, True), (64 << 10, False)])
+def test_after_a_warm_up_what_was_in_the_buffers_is_forgiven(window_bytes: int, ok: bool) -> None:
+    """2 s of 10 Mbit/s are 2.5 MB: of 4 MB that were received beyond, buffers can only hold so much."""
+    plan = dataclasses.replace(IPERF, windows_bytes=(window_bytes,), repeats=1, duration_ns=2_000_000_000)
+    results = [probe_result(plan.test(window_bytes, way), 10.0) for way in plan.directions]
+    spoiled = [
+        dataclasses.replace(
+            one,
+            streams=tuple(dataclasses.replace(s, received_bytes=s.sent_bytes + 4_000_000) for s in one.streams),
+        )
+        for one in results
+    ]
+    assert judge_iperf(plan, spoiled, others=NOBODY).trust.valid is ok
+
+
+def test_a_busy_far_end_is_said() -> None:
+    result = judged(change=lambda one: dataclasses.replace(one, remote_cpu_ns=int(one.wall_ns * 0.97)))
+    assert result.verdict is Verdict.CONFORMING
+    assert result.notes == (
+        "The far end used up to 97 % of a core in 40 of 40 tests, and this end had CPU to spare: "
+        "the far end may be the limit.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("peer", "parallel", "near", "says"),
+    [("iperf 3.12", 4, 0.5, True), ("loadgen 0.1.0", 4, 0.5, False), ("iperf 3.12", 1, 0.97, False)],
+)
+def test_whether_the_far_end_may_be_the_limit(peer: str, parallel: int, near: float, says: bool) -> None:
+    """loadgen has a thread for each stream, iperf3 3.12 one for all; and an end that is as busy is as suspect."""
+
+    def busy(one: ProbeResult) -> ProbeResult:
+        wall = one.wall_ns
+        return dataclasses.replace(one, peer=peer, remote_cpu_ns=int(wall * 0.97), local_cpu_ns=int(wall * near))
+
+    assert bool(judged(dataclasses.replace(IPERF, parallel=parallel), busy).notes) is says
+
+
+def test_failed_transactions_are_said() -> None:
+    plan = dataclasses.replace(IPERF, kind=Kind.RR, directions=(Direction.SEND,), windows_bytes=(0,))
+
+    def failing(one: ProbeResult) -> ProbeResult:
+        return dataclasses.replace(one, latency=dataclasses.replace(one.latency, failed=5))
+
+    assert judged(plan, failing).notes == ("20 of 80,020 transactions failed.",)

@@ -1,0 +1,223 @@
+"""What the streams of a probe count: datagrams, struct tcp_info, shares of a limit, pace, moments that count."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import astuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.measure.throughput import UNKNOWN
+from loadgen.model.units import NS_PER_S
+from loadgen.probe.datagrams import HEADER_32, HEADER_64, Arrivals, header_of, stamp
+from loadgen.probe.meter import Meter, share
+from loadgen.probe.streams import LAST, NO_LIMIT, Stream
+from loadgen.probe.tcp import Pace, block_bytes, payload
+from loadgen.probe.tcpinfo import TcpInfo, unpack
+
+
+def arrivals_of(*numbers: int) -> tuple[int, int, int]:
+    arrivals = Arrivals()
+    for number in numbers:
+        arrivals.take(0, 0, number, 0)
+    return arrivals.packets, arrivals.lost, arrivals.out_of_order
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        ((1, 2, 3), (3, 0, 0)),
+        ((1, 4), (4, 2, 0)),
+        ((3,), (3, 2, 0)),
+        ((1, 3, 2, 4), (4, 0, 1)),  # late, not lost
+        ((1, 4, 2), (4, 1, 1)),
+        ((1, 1), (1, 0, 1)),  # a duplicate looks like one that is late
+        ((2, 1, 5, 4, 3), (5, 0, 3)),
+        ((1, 1 << 60, 2), (2, 0, 0)),  # no stream jumps that far
+    ],
+)
+def test_loss_and_disorder_are_counted_as_iperf3_does(numbers: tuple[int, ...], expected: tuple[int, int, int]) -> None:
+    assert arrivals_of(*numbers) == expected
+
+
+@given(st.permutations(list(range(1, 30))), st.integers(0, 29))
+def test_datagrams_without_duplicates_balance(order: list[int], kept: int) -> None:
+    seen = order[:kept]
+    packets, lost, _ = arrivals_of(*seen)
+    assert packets == max(seen, default=0)
+    assert packets - lost == len(seen)
+
+
+def test_jitter_is_that_of_rfc_3550() -> None:
+    arrivals = Arrivals()
+    for number, (sent_us, received_ns) in enumerate([(0, 1000), (1000, 1_001_000), (2000, 2_017_000)], 1):
+        arrivals.take(0, sent_us, number, received_ns)
+    assert arrivals.jitter_ns == pytest.approx(16_000 / 16)  # one difference of 16 µs, after one of none
+    arrivals.take(0, 3000, 4, 3_001_000)
+    assert arrivals.jitter_ns == pytest.approx(1000 + (16_000 - 1000) / 16)
+
+
+def test_jitter_does_not_mind_another_clock() -> None:
+    arrivals = Arrivals()
+    for number in (1, 2):
+        arrivals.take(4_000_000_000, number * 1000, number, number * 1_000_000)
+    assert arrivals.jitter_ns == 0
+
+
+def test_headers_have_two_widths() -> None:
+    assert header_of(counters_64bit=False) is HEADER_32
+    assert header_of(counters_64bit=True) is HEADER_64
+    # The first data that iperf3 3.12 sent in a recorded test, with its 64-bit numbers.
+    recorded = bytes.fromhex("0000046700004e770000000000000001")
+    assert HEADER_64.pack(*stamp(1127 * NS_PER_S + 20087_000), 1) == recorded
+
+
+def full_tcp_info() -> bytes:
+    data = bytearray(232)
+    for offset, value in {16: 1448, 68: 250, 72: 40, 80: 10, 100: 7, 148: 33}.items():
+        struct.pack_into("=I", data, offset, value)
+    for offset, value in {120: 1000, 128: 2000, 160: 125_000_000, 208: 55}.items():
+        struct.pack_into("=Q", data, offset, value)
+    return bytes(data)
+
+
+def test_tcp_info_is_unpacked_by_the_kernels_order() -> None:
+    assert unpack(full_tcp_info()) == TcpInfo(
+        rtt_ns=250_000,
+        rtt_var_ns=40_000,
+        rtt_min_ns=33_000,
+        cwnd_bytes=14_480,
+        total_retransmits=7,
+        delivery_rate_bps=1_000_000_000,
+        bytes_acked=1000,
+        bytes_received=2000,
+        bytes_retransmitted=55,
+    )
+
+
+def test_an_older_kernel_says_less() -> None:
+    info = unpack(full_tcp_info()[:104])  # Linux 2.6 to 4.0
+    assert (info.rtt_ns, info.cwnd_bytes, info.total_retransmits) == (250_000, 14_480, 7)
+    assert (info.rtt_min_ns, info.delivery_rate_bps, info.bytes_retransmitted) == (UNKNOWN, UNKNOWN, UNKNOWN)
+    assert set(astuple(unpack(b""))) == {UNKNOWN}
+
+
+@given(st.integers(0, 300))
+def test_tcp_info_may_end_anywhere(size: int) -> None:
+    unpack((full_tcp_info() + bytes(100))[:size])
+
+
+def test_no_sample_of_the_least_rtt_is_not_an_rtt() -> None:
+    data = bytearray(full_tcp_info())
+    struct.pack_into("=I", data, 148, 0xFFFFFFFF)
+    assert unpack(bytes(data)).rtt_min_ns == UNKNOWN
+
+
+@given(st.integers(1, 1 << 40), st.integers(1, 200))
+def test_a_limit_is_shared_to_the_last_byte(limit_bytes: int, among: int) -> None:
+    shares = share(limit_bytes, among)
+    assert sum(shares) == limit_bytes
+    assert max(shares) - min(shares) <= 1
+
+
+def test_no_limit_is_no_limit_for_each() -> None:
+    assert share(0, 2) == [NO_LIMIT, NO_LIMIT]
+
+
+def test_a_paced_stream_keeps_its_mean_and_forgets_old_debts() -> None:
+    pace = Pace(8_000_000, 0)  # a byte each µs
+    assert pace.wait_ns(0) == 0
+    pace.sent(1000)
+    assert pace.wait_ns(0) == 1_000_000
+    assert pace.wait_ns(1_500_000) == -500_000  # late by half a block: the next one comes at once
+    pace.sent(1000)
+    assert pace.wait_ns(1_500_000) == 500_000
+    assert pace.wait_ns(60 * NS_PER_S) == -NS_PER_S
+
+
+def test_blocks_are_smaller_for_many_streams_and_for_slow_ones() -> None:
+    assert [block_bytes(parallel, 0) for parallel in (1, 8, 16, 256)] == [1 << 20, 1 << 20, 1 << 18, 1 << 17]
+    assert block_bytes(1, 80_000_000) == 100_000
+    assert block_bytes(1, 1000) == 4096
+    assert [len(payload(size)) for size in (0, 1, 65536, 65537, 1 << 20)] == [0, 1, 65536, 65537, 1 << 20]
+
+
+class FakeStream(Stream):
+    """A stream without a connection, whose counts are told."""
+
+    def __init__(self, number: int, *, sends: bool) -> None:
+        self.id = number
+        self.sends = sends
+        self.cell = [0, 0, NO_LIMIT, 0]
+        self.counts = (0, 0, 0, 0)
+        self.cpu = 0
+        self.path: TcpInfo | None = None
+        self.jitter = UNKNOWN
+
+    def read(self) -> tuple[int, int, int, int]:
+        return self.counts
+
+    def info(self) -> TcpInfo | None:
+        return self.path
+
+    def cpu_ns(self) -> int:
+        return self.cpu
+
+    def jitter_ns(self) -> int:
+        return self.jitter
+
+    def at(self, rtt_us: int, cwnd: int, retransmits: int) -> None:
+        data = bytearray(full_tcp_info())
+        struct.pack_into("=I", data, 68, rtt_us)
+        struct.pack_into("=I", data, 80, cwnd)
+        struct.pack_into("=I", data, 100, retransmits)
+        self.path = unpack(bytes(data))
+
+
+def test_what_is_omitted_counts_for_nothing() -> None:
+    out, back = FakeStream(1, sends=True), FakeStream(3, sends=False)
+    out.at(100, 1, 5)
+    meter = Meter([out, back], 1000, limited=False)
+    out.counts, back.counts, out.cpu = (500, 0, 0, 0), (700, 0, 0, 0), 40
+    out.at(900, 90, 6)
+    tick = meter.tick(1000 + NS_PER_S, omitted=True)
+    assert (tick.start_ns, tick.end_ns, tick.omitted) == (0, NS_PER_S, True)
+    assert (tick.sent_bytes, tick.received_bytes, tick.retransmits) == (500, 700, 1)
+    assert (tick.rtt_ns, tick.cwnd_bytes, tick.packets) == (900_000, 90 * 1448, UNKNOWN)
+    meter.omit_until(1000 + NS_PER_S)
+    out.counts, back.counts, out.cpu = (1500, 0, 0, 0), (1900, 0, 0, 0), 100
+    out.at(300, 30, 9)
+    assert meter.progress() == (1000, 1200)
+    meter.end(1000 + 3 * NS_PER_S)
+    out.counts, out.cpu = (9999, 0, 0, 0), 999  # after the end
+    sent, received = meter.counts()
+    assert (sent.bytes, sent.ns, sent.retransmits) == (1000, 2 * NS_PER_S, 3)
+    assert (sent.rtt_ns, sent.rtt_min_ns, sent.cwnd_max_bytes) == (300_000, 33_000, 30 * 1448)
+    assert (received.bytes, received.ns, received.retransmits) == (1200, 2 * NS_PER_S, UNKNOWN)
+    assert (meter.wall_ns, meter.cpu_ns) == (2 * NS_PER_S, 60)
+
+
+def test_omitted_datagrams_stand_beside_the_others() -> None:
+    back = FakeStream(1, sends=False)
+    back.jitter = 77
+    meter = Meter([back], 0, limited=False)
+    back.counts = (100, 10, 3, 1)
+    meter.omit_until(NS_PER_S)
+    back.counts = (300, 30, 4, 1)
+    tick = meter.tick(2 * NS_PER_S, omitted=False)
+    assert (tick.packets, tick.lost) == (30, 4)
+    meter.end(2 * NS_PER_S)
+    (count,) = meter.counts()
+    assert (count.bytes, count.packets, count.lost, count.out_of_order, count.jitter_ns) == (200, 20, 1, 0, 77)
+    assert (count.omitted_packets, count.omitted_lost) == (10, 3)
+
+
+def test_a_limited_streams_time_ends_with_its_last_byte() -> None:
+    fast, slow = FakeStream(1, sends=True), FakeStream(3, sends=True)
+    meter = Meter([fast, slow], 0, limited=True)
+    fast.cell[LAST], slow.cell[LAST] = 300, 700
+    meter.end(1000)
+    assert [count.ns for count in meter.counts()] == [300, 700]
+    assert meter.wall_ns == 700

@@ -1,0 +1,263 @@
+"""iperf3's protocol as values: what is written can be read, and nothing that is read does harm."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.model.probe import Direction, Kind, Transport
+from loadgen.model.units import NS_PER_S
+from loadgen.probe import iperf3
+from loadgen.probe.iperf3 import ProtocolError, State
+from loadgen.probe.messages import Parameters, Results, StreamCount
+from loadgen.probe.outcome import pair_streams
+
+# As iperf3 3.12 sent them (recorded with a relay between its two ends).
+STOCK_PARAMETERS: dict[str, Any] = {
+    "tcp": True, "omit": 1, "time": 0, "num": 0, "blockcount": 3, "MSS": 1000, "nodelay": True, "parallel": 1,
+    "len": 1000, "fqrate": 10000000, "pacing_timer": 1000, "TOS": 8, "congestion": "reno", "client_version": "3.12",
+}  # fmt: skip
+STOCK_RESULTS: dict[str, Any] = {
+    "cpu_util_total": 0.82, "cpu_util_user": 0, "cpu_util_system": 0.819,
+    "sender_has_retransmits": 18446744073709551615, "congestion_used": "bbr",
+    "streams": [
+        {"id": 1, "bytes": 655360, "retransmits": 18446744073709551615, "jitter": 0, "errors": 0, "packets": 0,
+         "start_time": 0, "end_time": 0.047147},
+        {"id": 3, "bytes": 458699, "retransmits": 18446744073709551615, "jitter": 0, "errors": 0, "packets": 0,
+         "start_time": 0, "end_time": 0.047154},
+    ],
+}  # fmt: skip
+
+
+def test_parameters_of_a_stock_client_are_understood() -> None:
+    assert Parameters.from_wire(STOCK_PARAMETERS) == Parameters(
+        omit_ns=NS_PER_S,
+        limit_blocks=3,
+        block_bytes=1000,
+        kernel_rate_bps=10_000_000,
+        mss_bytes=1000,
+        no_delay=True,
+        type_of_service=8,
+        congestion="reno",
+    )
+
+
+def test_parameters_of_a_stock_udp_client_are_understood() -> None:
+    wire = {"udp": True, "omit": 0, "time": 1, "num": 0, "blockcount": 0, "parallel": 2, "bidirectional": True,
+            "len": 32768, "bandwidth": 1048576, "get_server_output": 1, "udp_counters_64bit": 1}  # fmt: skip
+    asked = Parameters.from_wire(wire)
+    assert (asked.transport, asked.direction, asked.parallel) == (Transport.UDP, Direction.BIDIR, 2)
+    assert (asked.rate_bps, asked.wants_output, asked.counters_64bit) == (1 << 20, True, True)
+    assert (asked.duration_ns, asked.version) == (NS_PER_S, "")
+
+
+def test_results_of_a_stock_server_are_understood() -> None:
+    results = Results.from_wire(STOCK_RESULTS)
+    assert results.cpu_share == pytest.approx(0.0082)
+    assert not results.has_retransmits
+    assert [(count.id, count.bytes, count.ns, count.retransmits) for count in results.streams] == [
+        (1, 655360, 47147000, -1),
+        (3, 458699, 47154000, -1),
+    ]
+    assert not results.streams[0].omits_packets
+
+
+counts = st.integers(0, 1 << 62)
+asked_by_us = st.builds(
+    Parameters,
+    kind=st.just(Kind.STREAM),
+    transport=st.sampled_from(Transport),
+    direction=st.sampled_from(Direction),
+    parallel=st.integers(1, 1024),
+    duration_ns=st.integers(0, 86400 * NS_PER_S),
+    omit_ns=st.integers(0, 86400 * NS_PER_S),
+    limit_bytes=counts,
+    limit_blocks=counts,
+    block_bytes=st.integers(1, 1 << 24),
+    window_bytes=st.integers(0, 1 << 30),
+    rate_bps=counts,
+    kernel_rate_bps=counts,
+    burst_blocks=st.integers(0, 1000),
+    mss_bytes=st.integers(0, 65535),
+    no_delay=st.booleans(),
+    type_of_service=st.integers(0, 255),
+    congestion=st.sampled_from(["", "reno"]),
+    wants_output=st.booleans(),
+    counters_64bit=st.booleans(),
+    version=st.just("1.2"),
+)
+counted = st.builds(
+    StreamCount,
+    id=st.integers(1, 5000),
+    bytes=counts,
+    ns=st.integers(0, 86400 * NS_PER_S),
+    retransmits=st.integers(-1, 1 << 40),
+    jitter_ns=st.integers(0, 1 << 40),
+    lost=st.integers(0, 1 << 40),
+    packets=st.integers(0, 1 << 40),
+    omitted_lost=st.integers(0, 1 << 40),
+    omitted_packets=st.integers(0, 1 << 40),
+    out_of_order=st.integers(-1, 1 << 40),
+    rtt_ns=st.integers(-1, 1 << 40),
+    rtt_min_ns=st.integers(-1, 1 << 40),
+    cwnd_max_bytes=st.integers(-1, 1 << 40),
+)
+
+
+def through_the_wire(value: object) -> dict[str, Any]:
+    data = iperf3.block(value)
+    assert iperf3.block_length(data[:4], 1 << 20) == len(data) - 4
+    return iperf3.parse_block(data[4:])
+
+
+@given(asked_by_us)
+def test_parameters_come_back_as_they_went(asked: Parameters) -> None:
+    assert Parameters.from_wire(through_the_wire(asked.to_wire("loadgen 1.2"))) == asked
+
+
+@given(st.lists(counted, max_size=4, unique_by=lambda count: count.id), st.sampled_from(["", 'a\nb"c']))
+def test_results_come_back_as_they_went(streams: list[StreamCount], output: str) -> None:
+    results = Results(
+        cpu_share=0.5, cpu_user_share=0.25, cpu_system_share=0.25, has_retransmits=True, congestion="bbr",
+        streams=tuple(streams), output=output, version="1", cpu_ns=5, granted_send_bytes=6, granted_receive_bytes=7,
+    )  # fmt: skip
+    assert Results.from_wire(through_the_wire(results.to_wire())) == results
+
+
+KEYS = sorted({*STOCK_PARAMETERS, *STOCK_RESULTS, *STOCK_RESULTS["streams"][0], "udp", "reverse", "bidirectional",
+               "window", "bandwidth", "burst", "loadgen", "kind", "omit_ns", "duration_ns", "version", "sctp",
+               "get_server_output", "server_output_text", "omitted_packets", "rtt_ns", "ns"})  # fmt: skip
+some_json = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(max_size=8)
+    | st.sampled_from(["rr", "crr", "stream", 18446744073709551615, 1e300, -1]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4)
+        | st.dictionaries(st.text(max_size=4), inner, max_size=2)
+    ),
+    max_leaves=12,
+)
+
+
+def swallow(body: bytes) -> None:
+    """Read `body` as everything that it could be; only the one kind of error may come out."""
+    for read in (Parameters.from_wire, Results.from_wire, StreamCount.from_wire):
+        try:
+            read(iperf3.parse_block(body))
+        except ProtocolError:
+            continue
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(body: bytes) -> None:
+    swallow(body)
+
+
+@given(some_json)
+def test_any_json_is_read_or_refused(value: object) -> None:
+    swallow(json.dumps(value).encode())
+
+
+@given(st.sampled_from([STOCK_PARAMETERS, STOCK_RESULTS]), st.sampled_from(KEYS), some_json)
+def test_a_wrong_value_in_right_ones_is_read_or_refused(right: dict[str, Any], key: str, value: object) -> None:
+    swallow(json.dumps({**right, key: value}).encode())
+    if right is STOCK_RESULTS:
+        swallow(json.dumps({**right, "streams": [{**right["streams"][0], key: value}]}).encode())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[" * 100_000, b'{"num":' + b"9" * 5000 + b"}", b"\xff{}", b"[]", b"", b'{"num":NaN}', b'{"time":Infinity}'],
+    ids=["deep", "long number", "no text", "a list", "nothing", "NaN", "infinity"],
+)
+def test_what_is_no_block_is_refused(body: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        iperf3.parse_block(body)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("parallel", 0), ("parallel", 1025), ("num", -1), ("num", 1.5), ("len", 1 << 25), ("congestion", 7),
+     ("sctp", True), ("loadgen", []), ("time", 10**9), ("TOS", 256), ("congestion", "a\0b")],
+)  # fmt: skip
+def test_parameters_that_cannot_be_are_refused(key: str, value: object) -> None:
+    with pytest.raises(ProtocolError):
+        Parameters.from_wire({**STOCK_PARAMETERS, key: value})
+
+
+def test_results_that_name_a_stream_twice_are_refused() -> None:
+    with pytest.raises(ProtocolError, match="twice"):
+        Results.from_wire({"streams": [{"id": 1}, {"id": 1}]})
+
+
+def test_a_block_above_its_limit_is_refused_before_it_is_read() -> None:
+    with pytest.raises(ProtocolError, match="limit"):
+        iperf3.block_length(b"\xff\xff\xff\xff", 1000)
+
+
+def test_stream_ids_are_those_that_iperf3_gives() -> None:
+    assert iperf3.stream_ids(5) == (1, 3, 4, 5, 6)
+
+
+def test_cookies_are_made_and_checked() -> None:
+    cookie = iperf3.cookie_of(bytes(range(40)))
+    assert len(cookie) == 37
+    assert iperf3.check_cookie(cookie) == cookie
+    for wrong in (cookie[:-1], cookie[:-1] + b"x", b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n"[:37]):
+        with pytest.raises(ProtocolError):
+            iperf3.check_cookie(wrong)
+
+
+@given(st.binary(min_size=1, max_size=1))
+def test_states_are_known_or_refused(byte: bytes) -> None:
+    try:
+        state = iperf3.state_of(byte)
+    except ProtocolError:
+        assert int.from_bytes(byte, "big", signed=True) not in set(State)
+    else:
+        assert iperf3.state_byte(state) == byte
+
+
+def test_faults_of_a_server_have_words() -> None:
+    assert iperf3.fault_text(6, 111) == "it does not take so many parallel streams"
+    assert iperf3.fault_text(206, 104) == "it could not read from a stream (Connection reset by peer)"
+    assert iperf3.fault_text(999, 0) == "iperf3's error number 999"
+
+
+def test_results_must_name_each_stream() -> None:
+    mine = [StreamCount(id=1, bytes=5, ns=1), StreamCount(id=3, bytes=5, ns=1)]
+    theirs = Results.from_wire({"streams": [STOCK_RESULTS["streams"][0]]})
+    with pytest.raises(ProtocolError, match="stream 3"):
+        pair_streams(mine, theirs, sending={1, 3}, transport=Transport.TCP)
+
+
+def test_datagrams_that_a_stock_receiver_did_not_omit_are_taken_off() -> None:
+    mine = StreamCount(id=1, bytes=400, ns=NS_PER_S, packets=4, omitted_packets=4)
+    theirs = Results.from_wire({"streams": [{"id": 1, "bytes": 300, "packets": 8, "errors": 1, "end_time": 1}]})
+    (stream,) = pair_streams([mine], theirs, sending={1}, transport=Transport.UDP)
+    assert (stream.packets, stream.lost, stream.received_bytes, stream.retransmits) == (4, 1, 300, -1)
+
+
+def test_a_receiver_that_got_nothing_lost_everything() -> None:
+    mine = StreamCount(id=1, bytes=400, ns=NS_PER_S, packets=4)
+    theirs = Results.from_wire({"streams": [{"id": 1, "bytes": 0, "packets": 0}]})
+    (stream,) = pair_streams([mine], theirs, sending={1}, transport=Transport.UDP)
+    assert (stream.packets, stream.lost) == (4, 4)
+
+
+def test_retransmits_are_the_senders_own() -> None:
+    counts = {"streams": [{"id": 1, "bytes": 9, "retransmits": 7, "end_time": 1}]}
+    mine = [StreamCount(id=1, bytes=8, ns=1, retransmits=2)]
+    theirs = Results.from_wire({**counts, "sender_has_retransmits": 1})
+    silent = Results.from_wire({**counts, "sender_has_retransmits": 18446744073709551615})
+    assert pair_streams(mine, theirs, sending={1}, transport=Transport.TCP)[0].retransmits == 2
+    assert pair_streams(mine, theirs, sending=set(), transport=Transport.TCP)[0].retransmits == 7
+    assert pair_streams(mine, silent, sending=set(), transport=Transport.TCP)[0].retransmits == -1
