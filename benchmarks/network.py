@@ -1,7 +1,7 @@
 """The network side against its peers, in one call, interleaved, medians.
 
 Probes: `loadgen iperf` against iperf3 and iperf2. Proxies: `loadgen proxy` against HAProxy, nginx stream and socat,
-each at its best settings. All over unshaped veth pairs between network namespaces that this program makes, so it needs root.
+each at its best settings. All over unshaped veth pairs between namespaces that this program makes: it needs root.
 A proxy has a core to itself (the last one); source and sink share the others. The ends of a probe have a core each.
 
     python benchmarks/network.py [--quick] [--seconds 2] [--repeats 5] [--flows 1,16,256]
@@ -36,6 +36,9 @@ SINK_PORT = 7000
 FIRST_PORT = 7001
 _CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 _START_S = 10.0
+PROBE_OMIT_S = 1.0
+MARGIN_S = 0.3
+"""A client takes some time to start, which must not be taken for its test."""
 
 Row = dict[str, float]
 Samples = dict[str, dict[str, list[float]]]
@@ -186,38 +189,30 @@ def compare_proxies(bench: Bench, flows: Sequence[int], seconds: float, repeats:
 
 
 def measure_probe(bench: Bench, probe: Probe, port: int, seconds: float, number: int) -> Row:
+    """`seconds` are measured, after a second that is not."""
     known = {
         "host": PROXY_HOST,
         "port": str(port),
         "seconds": f"{seconds:g}",
+        "whole": f"{seconds + PROBE_OMIT_S:g}",
         "record": str(bench.directory / f"record-{port}-{number}"),
     }
     server = bench.start(Place.PROXY, [part.format(**known) for part in probe.server], bench.last_core)
     try:
         bench.wait_for_port(PROXY_HOST, port, server)
-        before = cpu_s(server.pid)
         client = bench.start(Place.SOURCE, [part.format(**known) for part in probe.client], bench.other_cores)
+        # The same yardstick for all: the CPU of the processes, from outside, well inside of the measured time.
+        time.sleep(PROBE_OMIT_S + MARGIN_S)
+        pids = (server.pid, client.pid)
+        before, began = sum(map(cpu_s, pids)), time.monotonic()
+        time.sleep(seconds - 2 * MARGIN_S)
+        cores = (sum(map(cpu_s, pids)) - before) / (time.monotonic() - began)
         assert client.stdout is not None
-        text = client.stdout.read()
-        _, _, usage = os.wait4(client.pid, 0)
-        client.returncode = 0
-        sides_cpu = cpu_s(server.pid) - before + usage.ru_utime + usage.ru_stime
-        return _probe_row(probe, text, sides_cpu)
+        rate = probe.rate_bps(client.stdout.read())
+        client.wait()
+        return {"Gbit/s": rate / 1e9, "CPU-s/GB": cores / (rate / 8) * 1e9}
     finally:
         _end(server)
-
-
-def _probe_row(probe: Probe, text: str, outside_cpu_s: float) -> Row:
-    """Gbit/s as each says of itself; CPU-s/GB as each says of the measured time, or by its processes' whole use."""
-    if probe.is_iperf2:
-        fields = text.splitlines()[-1].split(",")
-        moved, rate = float(fields[7]), float(fields[8])
-        return {"Gbit/s": rate / 1e9, "CPU-s/GB": outside_cpu_s / moved * 1e9}
-    document = json.loads(text)
-    end = document["results"][0]["runs"][0]["end"] if "results" in document else document["end"]
-    rate, cpu = end["sum_received"]["bits_per_second"], end["cpu_utilization_percent"]
-    cores = (cpu["host_total"] + cpu["remote_total"]) / 100
-    return {"Gbit/s": rate / 1e9, "CPU-s/GB": cores / (rate / 8) * 1e9}
 
 
 def compare_probes(bench: Bench, seconds: float, repeats: int) -> Samples:

@@ -159,6 +159,8 @@ def forward(role: str | None, as_json: bool, **given: Any) -> int:
             return 0
         case Role.PROXY:
             plan = _plan(given, (Link.LOOPBACK,))
+            if not proxy_modes(plan):
+                raise PlanError("a proxy has nothing to do with the direct way", hint="--modes splice, copy or both")
             host, port = given["listen"]
             connect_host, connect_port = given["connect"]
             uvloop.run(

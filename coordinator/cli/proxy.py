@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import os
 import resource
 import signal
 import threading
@@ -13,10 +14,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import rich_click as click
-from rich.console import Console
 
 from coordinator.cli.options import Parsed, parse_window
-from coordinator.output import printing, stderr_console
+from coordinator.output import printing
 from coordinator.view.format import count, pad, rate
 from loadgen.measure.forwarding import ProxyCounters
 from loadgen.model.address import format_address, parse_address
@@ -28,7 +28,9 @@ from loadgen.proxy.loop import ProxyLoop
 from loadgen.proxy.service import Service
 
 _LOOPBACK = "127.0.0.1"
+_STDERR = 2
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_ERASE_LINE = "\r\x1b[K"
 _REDRAW_S, _LINE_S = 1.0, 10.0
 _ENDS, _SOCKETS, _LIMITS, _RESULT = "Ends", "Sockets", "Limits", "Result"
 _DURATION = Parsed("duration", parse_duration_ns)
@@ -36,7 +38,7 @@ _DURATION = Parsed("duration", parse_duration_ns)
 
 def parse_listen(text: str) -> tuple[str, int]:
     """Like an address to connect to; without a host (`:8080`) it is the loopback's."""
-    return parse_address(_LOOPBACK + text if text.startswith(":") else text)
+    return parse_address(_LOOPBACK + text if text.rfind(":") == 0 else text)
 
 
 @click.command()
@@ -146,11 +148,11 @@ def proxy(
         connect_timeout_ns=connect_timeout,
         drain_ns=drain,
     )
+    service = Service(config)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a connection is two descriptors, and a pipe two more
-    service = Service(config)
     started_ns = time.monotonic_ns()
-    cut = _Foreground(service, stderr_console()).run()
+    cut = _Foreground(service).run()
     counters, elapsed_ns = service.counters(), time.monotonic_ns() - started_ns
     with printing():
         if as_json:
@@ -161,15 +163,14 @@ def proxy(
 
 
 class _Foreground:
-    """A proxy that runs until a signal, and says on `console` how it goes.
+    """A proxy that runs until a signal, and says on stderr how it goes.
 
     The display has a thread of its own: a terminal that is stopped (Ctrl-S) must not stop the proxy.
     """
 
-    def __init__(self, service: Service, console: Console) -> None:
+    def __init__(self, service: Service) -> None:
         self._service = service
-        self._console = console
-        self._redraws = console.is_terminal and not console.is_dumb_terminal
+        self._redraws = os.isatty(_STDERR) and os.environ.get("TERM", "dumb") != "dumb"
         self._loop = ProxyLoop(time.monotonic_ns)
         self._asked = 0
         self._news = threading.Event()
@@ -229,14 +230,20 @@ class _Foreground:
             shown, at_ns = counters, now_ns
 
     def _say(self, text: str) -> None:
-        self._draw("")
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._write((_ERASE_LINE if self._redraws else "") + text + "\n")
 
     def _draw(self, text: str) -> None:
         """In the terminal's last line, instead of what was there."""
         if self._redraws:
-            self._console.file.write("\r\x1b[K" + pad(text, min(len(text), self._console.width - 1)))
-            self._console.file.flush()
+            with contextlib.suppress(OSError):
+                columns = os.get_terminal_size(_STDERR).columns  # 0 where nobody has set it
+                text = pad(text, min(len(text), columns - 1)) if columns else text
+            self._write(_ERASE_LINE + text)
+
+    def _write(self, text: str) -> None:
+        """Past sys.stderr, whose lock would be held while a terminal is stopped, and at exit be waited for."""
+        with contextlib.suppress(OSError):  # nobody can hear it any more
+            os.write(_STDERR, text.encode(errors="replace"))
 
 
 def opening_line(service: Service) -> str:

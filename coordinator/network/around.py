@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from datetime import UTC, datetime
 
 from coordinator.network.progress import Progress
 from coordinator.view.live import View
+from loadgen.host.addresses import all_addresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ def now() -> str:
 
 
 def is_here(host: str) -> bool:
-    """Whether `host` is an address of this machine, so that whatever serves there uses our cores.
+    """Whether `host` is an address of this machine, of a container on it too: whatever serves there uses our cores.
 
     Resolving may take seconds.  What cannot be resolved is nowhere.
     """
@@ -35,10 +37,7 @@ def is_here(host: str) -> bool:
     except (OSError, UnicodeError):
         return False
     for family, kind, protocol, _, address in found:
-        with socket.socket(family, kind, protocol) as asker:
-            try:
-                asker.bind(address)  # only an address of our own can be had
-            except OSError:
-                continue
+        with contextlib.suppress(OSError), socket.socket(family, kind, protocol) as asker:  # there may be no IPv6
+            asker.bind(address)  # only an address of our own can be had
             return True
-    return False
+    return not all_addresses().isdisjoint(str(address[0]) for *_, address in found)

@@ -31,6 +31,7 @@ class Course:
         self._began_s = time.monotonic()
         self._step = 0
         self._label = ""
+        self._kind = Kind.STREAM
         self._ticks: tuple[Tick, ...] = ()
         self._finished: tuple[tuple[str, float], ...] = ()
         self._running: ProbeEnd | None = None
@@ -69,12 +70,12 @@ class Course:
         self.interrupted = True
         return True
 
-    async def play(self, label: str, probe: ProbeEnd, once: Callable[[OnTick], Awaitable[T]]) -> T | None:
-        """What `once` measures with `probe`; None when the course is over instead.
+    async def play(self, label: str, kind: Kind, probe: ProbeEnd, once: Callable[[OnTick], Awaitable[T]]) -> T | None:
+        """What `once` measures with `probe`, a test of this kind; None when the course is over instead.
 
         Raises LoadgenError when the very first test fails: then there is nothing to judge.
         """
-        self._step, self._label, self._ticks = self._step + 1, label, ()
+        self._step, self._label, self._kind, self._ticks = self._step + 1, label, kind, ()
         self._running = probe
         watch = QuietWatch([probe.pid])
         watch.begin()
@@ -120,6 +121,7 @@ class Course:
                 step=self._step,
                 steps=self._steps,
                 label=self._label,
+                kind=self._kind,
                 elapsed_s=time.monotonic() - self._began_s,
                 total_s=self._total_s,
                 ticks=self._ticks,

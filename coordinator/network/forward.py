@@ -96,7 +96,7 @@ class ForwardRun:
             async def once(on_tick: OnTick, step: ForwardStep = step) -> Passage:
                 return await _pass(link, ways, step, on_tick)
 
-            passage = await course.play(f"{link.value} {step.label}", ways.source, once)
+            passage = await course.play(f"{link.value} {step.label}", step.test.kind, ways.source, once)
             if passage is not None:
                 passages.append(passage)
                 writer.append([Kept(passage)])

@@ -61,7 +61,7 @@ class IperfRun:
             async with ProbeEnd("probe") as probe:
                 for step in steps:
                     once = functools.partial(probe.run, step.test, plan.host, plan.port)
-                    if (result := await course.play(step.label, probe, once)) is not None:
+                    if (result := await course.play(step.label, step.test.kind, probe, once)) is not None:
                         results.append(result)
                         writer.append([Kept(result)])
                         course.finished(result)

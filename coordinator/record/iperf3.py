@@ -46,7 +46,7 @@ def bare_run_document(result: ProbeResult) -> dict[str, Any]:
             "test_start": {
                 "protocol": test.transport.value.upper(),
                 "num_streams": test.parallel,
-                "blksize": test.block_bytes,
+                **_known("blksize", test.block_bytes or UNKNOWN),
                 "omit": test.omit_ns / NS_PER_S,
                 "duration": test.duration_ns / NS_PER_S,
                 "bytes": test.limit_bytes,

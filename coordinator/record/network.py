@@ -144,7 +144,8 @@ def _iperf_row(row: IperfRow, measured: tuple[ProbeResult, ...]) -> dict[str, An
         for one in measured
         if (one.test.window_bytes, one.test.direction) == (row.window_bytes, row.direction)
     ]
-    promised = {"mbit_per_s": row.mbit_per_s, "cpu_s_per_gb": _or_null(row.cpu_s_per_gb), "runs": runs}
+    rate = row.mbit_per_s if row.rates else None  # of a request/response test there is none
+    promised = {"mbit_per_s": rate, "cpu_s_per_gb": _or_null(row.cpu_s_per_gb), "runs": runs}
     return _latency(row, _with_null(to_plain(row))) | promised
 
 
@@ -160,16 +161,17 @@ def _forward_row(row: ForwardRow, measured: tuple[Passage, ...]) -> dict[str, An
 
 
 def _passage(passage: Passage) -> dict[str, Any]:
-    """A test in iperf3's terms, without its streams (there may be hundreds), and what its proxy host counted."""
+    """A test in iperf3's terms, without its streams (there may be hundreds), and what its proxy host counted.
+
+    `proxy` is null without one.
+    """
     before, after = passage.before, passage.after
-    return {
-        **bare_run_document(passage.result),
-        "proxy": {
-            "cpu_s": (after.cpu_ns - before.cpu_ns) / 1e9,
-            "memory_bytes": after.memory_bytes,
-            "nics": list(_nics(before, after)),
-        },
+    counted = {
+        "cpu_s": (after.cpu_ns - before.cpu_ns) / 1e9,
+        "memory_bytes": after.memory_bytes,
+        "nics": list(_nics(before, after)),
     }
+    return {**bare_run_document(passage.result), "proxy": counted if before.version and after.version else None}
 
 
 def _nics(before: HostReport, after: HostReport) -> Iterator[dict[str, Any]]:

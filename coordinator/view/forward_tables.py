@@ -29,6 +29,10 @@ _VETH = (
     "On a veth a window limits only through the delay of scheduling and of the shaper's queue (a round trip of 0.02 "
     "to 2 ms): small windows cost less here than between real NICs."
 )
+_LOOPBACK = (
+    "Over the loopback no byte crosses a NIC, and source, proxy and sink are one machine's memory: this shows what the "
+    "proxy costs, and not what it forwards between networks."
+)
 
 
 def tables(plan: ForwardPlan, result: ForwardResult) -> Iterator[RenderableType]:
@@ -167,3 +171,5 @@ def _answer(link: Link, rows: Sequence[ForwardRow]) -> Iterator[RenderableType]:
     yield Text(f"* the paper's copying proxy: {cell.PAPER_TESTBED}", "dim")
     if link in (Link.GIGE, Link.TEN_GIGE, Link.NONE):
         yield Text(_VETH, "dim")
+    elif link is Link.LOOPBACK:
+        yield Text(_LOOPBACK, "dim")

@@ -15,6 +15,7 @@ from coordinator.view.live import View, choose_view
 from coordinator.view.plain import Line, notice_lines
 from coordinator.view.screen import cut_line, progress_line
 from loadgen.measure.throughput import Tick
+from loadgen.model.probe import Kind
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 
 _MAX_NOTICES = 4
@@ -38,7 +39,9 @@ def network_news(view: Progress) -> Iterator[Line]:
             yield Line(("prepare", view.label), where)
         return
     tick = view.ticks[-1]
-    parts = [where, *(["omitted"] if tick.omitted else []), f"Mbit/s={_mbit_per_s(tick):.1f}"]
+    streams = view.kind is Kind.STREAM
+    pace = f"Mbit/s={_mbit_per_s(tick):.1f}" if streams else f"transactions/s={_per_s(tick):.0f}"
+    parts = [where, *(["omitted"] if tick.omitted else []), pace]
     parts += [f"retransmits={tick.retransmits}"] if tick.retransmits >= 0 else []
     parts += [f"rtt_ms={tick.rtt_ns / NS_PER_MS:.2f}"] if tick.rtt_ns >= 0 else []
     parts += [f"lost={tick.lost}/{tick.packets}"] if tick.lost >= 0 else []
@@ -77,8 +80,10 @@ class NetworkScreen:
         if not self.view.ticks:
             return [Text(), Text()]  # the place is kept, so that nothing jumps
         tick = self.view.ticks[-1]
-        words = [f"{fmt.rate(_mbit_per_s(tick))} Mbit/s"]
-        if tick.sent_bytes and tick.received_bytes:
+        streams = self.view.kind is Kind.STREAM
+        pace = fmt.rate(_mbit_per_s(tick)) if streams else fmt.count(round(_per_s(tick)))
+        words = [f"{pace} {'Mbit/s' if streams else 'transactions/s'}"]
+        if streams and tick.sent_bytes and tick.received_bytes:
             sent, received = (_rate(size, tick) for size in (tick.sent_bytes, tick.received_bytes))
             words.append(f"send {fmt.rate(sent)}, receive {fmt.rate(received)}")
         words += ["warm-up, not counted"] if tick.omitted else []
@@ -115,6 +120,11 @@ def _shown(mbit_per_s: float) -> str:
 
 def _mbit_per_s(tick: Tick) -> float:
     return _rate(tick.sent_bytes + tick.received_bytes, tick)
+
+
+def _per_s(tick: Tick) -> float:
+    """Transactions a second: a byte there and a byte back each."""
+    return _rate(tick.received_bytes, tick) * 1e6 / 8
 
 
 def _rate(size_bytes: int, tick: Tick) -> float:

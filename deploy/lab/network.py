@@ -90,16 +90,20 @@ class Lab:
 
     def _run(self, command: Command) -> None:
         name, *arguments = command.argv
-        done = subprocess.run(
-            [_tool(name), *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_COMMAND_TIMEOUT_S,
-            pass_fds=[one.descriptor for one in self._places.values()],
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [_tool(name), *arguments],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=_COMMAND_TIMEOUT_S,
+                pass_fds=[one.descriptor for one in self._places.values()],
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            took = f"it took more than {_COMMAND_TIMEOUT_S:g} s"
+            raise FleetError(f"the lab cannot be built: {' '.join(command.argv)}: {took}") from None
         if done.returncode:
             said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
             raise FleetError(f"the lab cannot be built: {' '.join(command.argv)}: {said}")

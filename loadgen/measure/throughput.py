@@ -100,8 +100,10 @@ NO_LATENCY = Latency(
 class ProbeResult:
     """One test, whole, as its client has it after both ends exchanged what they counted.
 
-    `peer` is what the other end calls itself, empty if it does not say.  CPU is that of the ends' processes over
-    `wall_ns`, the measured time.  `started_at_ns` is the client's CLOCK_MONOTONIC.  `discarded` says that this
+    `peer` is what the other end calls itself, empty if it does not say.  CPU is that of the ends over `wall_ns`, the
+    measured time: of all threads that worked for this test here, of the whole process of a stock peer; a loadgen
+    server, which may have other tests, leaves out its control thread (except with CRR, where that does the work).
+    `started_at_ns` is the client's CLOCK_MONOTONIC.  `discarded` says that this
     end's receiver dropped the bytes in the kernel (MSG_TRUNC) instead of copying them out.
     """
 

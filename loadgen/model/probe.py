@@ -18,6 +18,7 @@ WINDOWS_BYTES = (16 << 10, 32 << 10, 64 << 10, 128 << 10, 256 << 10)
 
 MAX_PARALLEL = 1024
 MAX_BLOCK_BYTES = 1 << 24
+MIN_UDP_BLOCK_BYTES = 16  # room for the header that each datagram carries
 MAX_UDP_BLOCK_BYTES = 65507  # the largest UDP payload over IPv4
 
 
@@ -78,6 +79,8 @@ class ProbeTest:
         largest = MAX_UDP_BLOCK_BYTES if self.transport is Transport.UDP else MAX_BLOCK_BYTES
         if self.block_bytes > largest:
             raise PlanError(f"a block must be at most {largest} bytes, got {self.block_bytes}")
+        if self.transport is Transport.UDP and 0 < self.block_bytes < MIN_UDP_BLOCK_BYTES:
+            raise PlanError(f"a datagram must be at least {MIN_UDP_BLOCK_BYTES} bytes, got {self.block_bytes}")
         if self.kind is not Kind.STREAM and self.transport is Transport.UDP:
             raise PlanError("request/response is measured over TCP only", hint="leave out --udp")
 

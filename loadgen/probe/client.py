@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from loadgen import __version__
 from loadgen.measure.throughput import NO_LATENCY, UNKNOWN, Granted, ProbeResult, Tick
+from loadgen.model.address import format_address
 from loadgen.model.errors import PlanError
 from loadgen.model.probe import Direction, Kind, ProbeTest, Transport
 from loadgen.model.units import NS_PER_MS, NS_PER_S
@@ -55,7 +56,7 @@ async def run_test(
     try:
         return await client.run(host, port)
     except ProbeError as error:
-        raise type(error)(f"{host}:{port} {error.message}", hint=error.hint) from error.__cause__
+        raise type(error)(f"{format_address(host, port)} {error.message}", hint=error.hint) from error.__cause__
     finally:
         await asyncio.shield(asyncio.ensure_future(client.close()))  # whoever is in a hurry must not leave threads
 
@@ -173,16 +174,23 @@ class _Client:
     async def _measure(self, control: Control, asked: Parameters) -> ProbeResult:
         self._watch = control.watch()
         began_ns = time.monotonic_ns()
-        meter = Meter(self._streams, began_ns, limited=bool(self._test.limit_bytes))
+        limited = bool(self._test.limit_bytes)
+        meter = Meter(self._streams, began_ns, limited=limited, besides=time.thread_time_ns)
         if not asked.omit_ns:
             self._begin_to_count()
-        for stream in self._streams:
-            stream.start()
+        try:
+            for stream in self._streams:
+                stream.start()
+        except OSError as error:
+            raise PlanError(
+                f"this machine cannot run {len(self._streams)} streams: {error.strerror}",
+                hint="ask for fewer parallel ones",
+            ) from error
         if asked.omit_ns:
-            await self._until(began_ns + asked.omit_ns, meter, began_ns, omitted=True)
+            await self._until(began_ns + asked.omit_ns, meter, omitted=True)
             meter.omit_until(time.monotonic_ns())
             self._begin_to_count()
-        await self._until(began_ns + asked.omit_ns + self._test.duration_ns, meter, began_ns, omitted=False)
+        await self._until(began_ns + asked.omit_ns + self._test.duration_ns, meter, omitted=False)
         meter.end(time.monotonic_ns())
         for asker in self._askers:
             asker.cell[PHASE] = OVER
@@ -197,19 +205,21 @@ class _Client:
         for stream, limit in zip(senders, share(self._test.limit_bytes, len(senders)), strict=True):
             stream.cell[LIMIT] = stream.cell[BYTES] + limit
 
-    async def _until(self, end_ns: int, meter: Meter, began_ns: int, *, omitted: bool) -> None:
+    async def _until(self, end_ns: int, meter: Meter, *, omitted: bool) -> None:
         """Tick each second until `end_ns`, or the limit is reached, or something breaks."""
         limited = bool(self._test.limit_bytes) and not omitted
         assert self._watch is not None
+        tick_ns = time.monotonic_ns() + _TICK_NS
         while (now_ns := time.monotonic_ns()) < end_ns and not (limited and self._limit_reached(meter)):
-            tick_ns = began_ns + len(self._ticks) * _TICK_NS + _TICK_NS
             if now_ns >= tick_ns:
                 self._tick(meter.tick(now_ns, omitted=omitted))
+                tick_ns += _TICK_NS * (1 + (now_ns - tick_ns) // _TICK_NS)
                 continue
             look_ns = now_ns + (_LOOK_LIMITED_NS if limited else _LOOK_NS)
             wait_s = (min(end_ns, tick_ns, look_ns) - now_ns) / NS_PER_S
             await asyncio.wait({self._watch}, timeout=wait_s)
             await self._check_all_is_well()
+        await self._check_all_is_well()  # a sender that failed has ended, too
         self._tick(meter.tick(time.monotonic_ns(), omitted=omitted))
 
     def _limit_reached(self, meter: Meter) -> bool:
@@ -242,12 +252,12 @@ class _Client:
         # The threads' histograms may be read only when they are over.
         if self._askers:
             await asyncio.gather(*(asker.close() for asker in self._askers))
-        cpu_share = meter.cpu_ns / meter.wall_ns if meter.wall_ns else 0.0
+        user_share, system_share = meter.cpu_shares
         counts = () if self._askers else meter.counts()
         mine = Results(
-            cpu_share=cpu_share,
-            cpu_user_share=0.0,
-            cpu_system_share=cpu_share,
+            cpu_share=user_share + system_share,
+            cpu_user_share=user_share,
+            cpu_system_share=system_share,
             has_retransmits=any(count.retransmits != UNKNOWN for count in counts),
             congestion=congestion,
             streams=counts,

@@ -28,7 +28,7 @@ class Path:
 
     async def tcp(self, asked: Parameters, cookie: bytes, patience_ns: int) -> socket.socket:
         """A data connection that has shown the cookie.  Raises ProbeError."""
-        sock = socket.socket(self.family, socket.SOCK_STREAM)
+        sock = _socket(self.family, socket.SOCK_STREAM)
         try:
             tune(sock, asked)  # before it connects: the window is part of the handshake
             await _connect(sock, self.address, patience_ns)
@@ -47,7 +47,7 @@ class Path:
     async def udp(self, asked: Parameters, patience_ns: int) -> socket.socket:
         """A UDP stream that the server has answered to.  Raises ProbeError."""
         loop = asyncio.get_running_loop()
-        sock = socket.socket(self.family, socket.SOCK_DGRAM)
+        sock = _socket(self.family, socket.SOCK_DGRAM)
         try:
             sock.setblocking(False)
             tune(sock, asked)
@@ -83,8 +83,12 @@ async def connect(host: str, port: int, patience_ns: int) -> tuple[Path, socket.
         why = error.strerror if isinstance(error, socket.gaierror) else "no name can be like that"
         raise ProbeError(f"cannot be found: {why}", hint="is the name right?") from error
     failure = ProbeError("cannot be found")
-    for family, kind, protocol, _, address in found:
-        sock = socket.socket(family, kind, protocol)
+    for family, kind, _, _, address in found:
+        try:
+            sock = _socket(family, kind)
+        except ProbeError as error:
+            failure = error
+            continue
         try:
             await _connect(sock, address, patience_ns)
         except TimeoutError:
@@ -99,6 +103,13 @@ async def connect(host: str, port: int, patience_ns: int) -> tuple[Path, socket.
         else:
             return Path(family, address), sock
     raise failure
+
+
+def _socket(family: int, kind: int) -> socket.socket:
+    try:
+        return socket.socket(family, kind)
+    except OSError as error:  # this machine has no descriptor left, or no IPv6
+        raise ProbeError(f"cannot be reached from here: {error.strerror}") from error
 
 
 async def _connect(sock: socket.socket, address: Any, patience_ns: int) -> None:

@@ -11,7 +11,6 @@ _NS_PER_US = 1000
 HEADER_32 = struct.Struct(">III")  # seconds, microseconds, number from 1
 HEADER_64 = struct.Struct(">IIQ")
 _MAX_GAP = 1 << 32  # no stream of ours jumps that far: not its datagram
-MIN_DATAGRAM_BYTES = 16  # iperf3's: room for either header
 
 
 def header_of(*, counters_64bit: bool) -> struct.Struct:

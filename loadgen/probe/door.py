@@ -11,12 +11,21 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from loadgen.probe.api import ServerCounters
 from loadgen.probe.iperf3 import UDP_CONNECTS
 
 _LONGEST_GREETING_BYTES = 64
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One test's streams coming in; `seen` are their addresses: a greeting may come twice."""
+
+    queue: asyncio.Queue[tuple[Any, bytes]] = field(default_factory=lambda: asyncio.Queue(1024))
+    seen: set[Any] = field(default_factory=set)
 
 
 class Door:
@@ -26,7 +35,7 @@ class Door:
         self._sock = sock
         self._counters = counters
         self._turns: dict[str, tuple[asyncio.Lock, int]] = {}  # by host, and how many want it
-        self._guests: dict[str, asyncio.Queue[tuple[Any, bytes]]] = {}
+        self._guests: dict[str, _Turn] = {}
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(sock.fileno(), self._ready)
 
@@ -37,7 +46,7 @@ class Door:
         self._turns[host] = (lock, wanted + 1)
         try:
             async with lock:
-                self._guests[host] = asyncio.Queue(1024)
+                self._guests[host] = _Turn()
                 try:
                     yield
                 finally:
@@ -53,7 +62,7 @@ class Door:
         `local` is this end's address of the client's control connection: the stream must come from there.  Raises
         OSError when it cannot be had.
         """
-        guest, greeting = await self._guests[host].get()
+        guest, greeting = await self._guests[host].queue.get()
         sock = socket.socket(self._sock.family, socket.SOCK_DGRAM)
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -84,8 +93,9 @@ class Door:
                 data, guest = sock.recvfrom(_LONGEST_GREETING_BYTES)
             except OSError:  # nothing more, or an ICMP error of somebody
                 return
-            queue = self._guests.get(guest[0])
-            if queue is None or data not in UDP_CONNECTS or queue.full():
+            turn = self._guests.get(guest[0])
+            if turn is None or data not in UDP_CONNECTS or guest in turn.seen or turn.queue.full():
                 self._counters.unknown_datagrams += 1
             else:
-                queue.put_nowait((guest, data))
+                turn.seen.add(guest)
+                turn.queue.put_nowait((guest, data))

@@ -67,21 +67,15 @@ UDP_CONNECTS = {
 }
 """The datagram that begins a UDP stream, and the answer to it."""
 
-_MAX_DEPTH_ERROR = "it is nested too deep"
-
 
 class ServerFault(enum.IntEnum):
     """The numbers that our server sends after SERVER_ERROR; iperf3 prints its own words for them."""
 
     STREAMS = 6
-    BLOCK = 7
-    WINDOW = 8
-    OMIT = 12
     DURATION = 5
     UDP_BLOCK = 20
     PARAMETERS = 114
     STREAM = 204
-    MSS = 123
     CONGESTION = 134
 
 
@@ -177,7 +171,7 @@ def parse_block(body: bytes) -> dict[str, Any]:
     try:
         value = json.loads(body.rstrip(b"\0"), parse_constant=_no_constant)
     except RecursionError:
-        raise ProtocolError(f"it sent a block that is no JSON: {_MAX_DEPTH_ERROR}") from None
+        raise ProtocolError("it sent a block that is no JSON: it is nested too deep") from None
     except ValueError as error:  # UnicodeDecodeError and numbers of thousands of digits too
         raise ProtocolError(f"it sent a block that is no JSON: {error}") from None
     if not isinstance(value, dict):

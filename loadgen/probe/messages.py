@@ -124,10 +124,10 @@ class Parameters:
             mss_bytes=_whole(wire, "MSS", top=65535),
             no_delay=_flag(wire, "nodelay"),
             type_of_service=_whole(wire, "TOS", top=255),
-            congestion=_text(wire, "congestion", top=64),
+            congestion=_name(wire, "congestion"),
             wants_output=_flag(wire, "get_server_output"),
             counters_64bit=_flag(wire, "udp_counters_64bit"),
-            version=_text(ours, "version", top=64),
+            version=_name(ours, "version"),
         )
 
 
@@ -261,10 +261,10 @@ class Results:
             cpu_user_share=_real(wire, "cpu_util_user") / 100,
             cpu_system_share=_real(wire, "cpu_util_system") / 100,
             has_retransmits=_whole(wire, "sender_has_retransmits", low=UNKNOWN) > 0,
-            congestion=_text(wire, "congestion_used", top=64),
+            congestion=_name(wire, "congestion_used"),
             streams=counts,
             output=_text(wire, "server_output_text", top=_MAX_TEXT),
-            version=_text(ours, "version", top=64),
+            version=_name(ours, "version"),
             cpu_ns=_whole(ours, "cpu_ns", low=UNKNOWN, default=UNKNOWN),
             granted_send_bytes=_whole(ours, "granted_send_bytes", low=UNKNOWN, default=UNKNOWN),
             granted_receive_bytes=_whole(ours, "granted_receive_bytes", low=UNKNOWN, default=UNKNOWN),
@@ -299,6 +299,14 @@ def _text(wire: Mapping[str, Any], key: str, *, top: int) -> str:
     value = wire.get(key, "")
     if not isinstance(value, str) or len(value) > top or "\0" in value:
         raise ProtocolError(f"{key} must be a text of at most {top} characters")
+    return value
+
+
+def _name(wire: Mapping[str, Any], key: str) -> str:
+    """A short text that may be shown: no escape sequences, and no half characters, which cannot be encoded."""
+    value = _text(wire, key, top=64)
+    if not value.isprintable():
+        raise ProtocolError(f"{key} must be a printable text")
     return value
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import resource
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from loadgen.measure.throughput import UNKNOWN, Tick
@@ -27,13 +28,46 @@ class Reading:
     cwnd_bytes: int = UNKNOWN
 
 
+@dataclass(slots=True)
+class _Path:
+    """What a sending stream's kernel said of the way, from one look to the next."""
+
+    looks: int = 0
+    rtt_sum_ns: int = 0
+    rtt_min_ns: int = UNKNOWN
+    cwnd_max_bytes: int = UNKNOWN
+
+    def take(self, reading: Reading) -> None:
+        if reading.rtt_ns == UNKNOWN:
+            return
+        self.looks += 1
+        self.rtt_sum_ns += reading.rtt_ns
+        self.cwnd_max_bytes = max(self.cwnd_max_bytes, reading.cwnd_bytes)
+        if reading.rtt_min_ns != UNKNOWN:
+            known = self.rtt_min_ns != UNKNOWN
+            self.rtt_min_ns = min(self.rtt_min_ns, reading.rtt_min_ns) if known else reading.rtt_min_ns
+
+
+def no_cpu_ns() -> int:
+    """Nothing works for a test but its streams."""
+    return 0
+
+
 class Meter:
     """All streams of a test.  Times are given by the caller (CLOCK_MONOTONIC, ns).
 
     `limited` says that the test ends with a number of bytes: then a stream's time ends with its last byte.
+    `besides` is the CPU time so far of what works for the test besides the streams' threads.
     """
 
-    def __init__(self, streams: Sequence[Stream], began_ns: int, *, limited: bool) -> None:
+    def __init__(
+        self,
+        streams: Sequence[Stream],
+        began_ns: int,
+        *,
+        limited: bool,
+        besides: Callable[[], int] = no_cpu_ns,
+    ) -> None:
         self._streams = streams
         self._limited = limited
         self._began_ns = began_ns
@@ -43,14 +77,18 @@ class Meter:
         self._ticked = self._base
         self._ended: list[Reading] = []
         self._is_over = False
-        self._paths: list[list[Reading]] = [[] for _ in streams]
+        self._paths = [_Path() for _ in streams]
         self._base_ns = self._ended_ns = began_ns
+        self._besides = besides
+        self._base_besides_ns = self._ended_besides_ns = besides()
+        self._base_usage = self._ended_usage = _usage()
 
     def omit_until(self, now_ns: int) -> None:
         """What came so far is omitted; a sender's limit begins here."""
         self._omitted = self._base = [_read(stream, now_ns) for stream in self._streams]
-        self._paths = [[] for _ in self._streams]
+        self._paths = [_Path() for _ in self._streams]
         self._base_ns = now_ns
+        self._base_besides_ns, self._base_usage = self._besides(), _usage()
 
     def tick(self, now_ns: int, *, omitted: bool) -> Tick:
         """What happened since the last tick."""
@@ -79,6 +117,7 @@ class Meter:
         """The test is over; what comes now no longer counts."""
         self._ended = self._look(now_ns)
         self._ended_ns = now_ns
+        self._ended_besides_ns, self._ended_usage = self._besides(), _usage()
         self._is_over = True
 
     def progress(self) -> tuple[int, int]:
@@ -100,7 +139,19 @@ class Meter:
     @property
     def cpu_ns(self) -> int:
         """CPU time of all threads in the measured time."""
-        return sum(end.cpu_ns - base.cpu_ns for base, end in zip(self._base, self._ended, strict=True))
+        streams_ns = sum(end.cpu_ns - base.cpu_ns for base, end in zip(self._base, self._ended, strict=True))
+        return streams_ns + self._ended_besides_ns - self._base_besides_ns
+
+    @property
+    def cpu_shares(self) -> tuple[float, float]:
+        """The CPU time in user mode and in the kernel, of one core.
+
+        A thread's clock does not tell them apart: they are divided as those of the process were.
+        """
+        share = self.cpu_ns / self.wall_ns if self.wall_ns else 0.0
+        user_s, system_s = (end - base for base, end in zip(self._base_usage, self._ended_usage, strict=True))
+        user_share = share * (user_s / (user_s + system_s)) if user_s + system_s > 0 else 0.0
+        return user_share, share - user_share  # not below 0, rounded or not: the quotient is at most 1
 
     def counts(self) -> tuple[StreamCount, ...]:
         """Each stream after the end."""
@@ -109,7 +160,6 @@ class Meter:
     def _count(self, index: int) -> StreamCount:
         stream, base, end = self._streams[index], self._base[index], self._ended[index]
         omitted, path = self._omitted[index], self._paths[index]
-        rtts = [one.rtt_ns for one in path if one.rtt_ns != UNKNOWN]
         return StreamCount(
             id=stream.id,
             bytes=end.bytes - base.bytes,
@@ -121,9 +171,9 @@ class Meter:
             omitted_packets=omitted.packets,
             omitted_lost=omitted.lost,
             out_of_order=UNKNOWN if end.jitter_ns == UNKNOWN else end.out_of_order - base.out_of_order,
-            rtt_ns=sum(rtts) // len(rtts) if rtts else UNKNOWN,
-            rtt_min_ns=min((one.rtt_min_ns for one in path if one.rtt_min_ns != UNKNOWN), default=UNKNOWN),
-            cwnd_max_bytes=max((one.cwnd_bytes for one in path), default=UNKNOWN),
+            rtt_ns=path.rtt_sum_ns // path.looks if path.looks else UNKNOWN,
+            rtt_min_ns=path.rtt_min_ns,
+            cwnd_max_bytes=path.cwnd_max_bytes,
         )
 
     def _ns(self, index: int) -> int:
@@ -134,8 +184,7 @@ class Meter:
     def _look(self, now_ns: int) -> list[Reading]:
         readings = [_read(stream, now_ns) for stream in self._streams]
         for path, reading in zip(self._paths, readings, strict=True):
-            if reading.rtt_ns != UNKNOWN:
-                path.append(reading)
+            path.take(reading)
         return readings
 
 
@@ -162,6 +211,11 @@ def _read(stream: Stream, now_ns: int) -> Reading:
         rtt_min_ns=info.rtt_min_ns if info else UNKNOWN,
         cwnd_bytes=info.cwnd_bytes if info else UNKNOWN,
     )
+
+
+def _usage() -> tuple[float, float]:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime, used.ru_stime
 
 
 def _since(before: int, after: int) -> int:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from loadgen.model.address import format_address
 from loadgen.model.errors import PlanError
 from loadgen.model.units import NS_PER_S
 from loadgen.probe.api import ProbeError, ServedTest, ServerCounters, ServerLimits
@@ -63,7 +64,7 @@ class ProbeServer:
         except (OSError, UnicodeError) as error:
             await self.close()
             why = error.strerror if isinstance(error, OSError) else "no name can be like that"
-            raise PlanError(f"cannot listen on {host}:{port}: {why}") from error
+            raise PlanError(f"cannot listen on {format_address(host, port)}: {why}") from error
         self._sweep()
         return port
 

@@ -13,15 +13,14 @@ from typing import Any
 from loadgen import __version__
 from loadgen.measure.throughput import UNKNOWN
 from loadgen.model.errors import PlanError
-from loadgen.model.probe import MAX_UDP_BLOCK_BYTES, Direction, Kind, Transport
+from loadgen.model.probe import MAX_UDP_BLOCK_BYTES, MIN_UDP_BLOCK_BYTES, Direction, Kind, Transport
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.probe.api import ProbeError, ServedTest, ServerLimits
 from loadgen.probe.control import Control, PeerGoneError, PeerSilentError
-from loadgen.probe.datagrams import MIN_DATAGRAM_BYTES
 from loadgen.probe.door import Door
 from loadgen.probe.iperf3 import ERROR, ProtocolError, ServerFault, State, fault_text, stream_ids
 from loadgen.probe.messages import Parameters, Results
-from loadgen.probe.meter import Meter, share
+from loadgen.probe.meter import Meter, no_cpu_ns, share
 from loadgen.probe.rr import ANSWER, Echo
 from loadgen.probe.sockets import check_congestion, congestion_of, granted, tune
 from loadgen.probe.streams import LIMIT, Stream
@@ -36,9 +35,10 @@ _DRAIN_QUIET_NS = 200 * NS_PER_MS  # bytes that are still under way after the en
 class RefusedError(ProbeError):
     """The client asks for what this server does not do."""
 
-    def __init__(self, fault: ServerFault) -> None:
-        super().__init__(f"asked in vain: {fault_text(fault, 0)}")
+    def __init__(self, fault: ServerFault, errno: int = 0) -> None:
+        super().__init__(f"asked in vain: {fault_text(fault, errno)}")
         self.fault = fault
+        self.errno = errno
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,11 @@ class Session:
         self._door = door
         self._limits = limits
         self._asked = Parameters()
+        self._what = "nothing asked"
         self._streams: list[Stream] = []
         self._waiting: list[socket.socket] = []  # data connections that came, in order
         self._wanted = 0
-        self._all_here = asyncio.Event()
+        self._came = asyncio.Event()
         self._watch: asyncio.Task[State] | None = None
         self._meter: Meter | None = None
         self._answers = False  # a CRR test is going on
@@ -73,15 +74,17 @@ class Session:
         try:
             await control.send(State.PARAM_EXCHANGE)
             self._asked = asked = Parameters.from_wire(await control.block(self._limits.parameters_bytes))
+            self._what = _what(asked)
             _check(asked, self._limits)
             if asked.version:
                 await control.send(State.LOADGEN, {"version": __version__})
             self._watch = control.watch()
             await self._open_streams(asked)
             await self._measure(asked)
-        except RefusedError as error:
-            control.last_words(State.SERVER_ERROR, ERROR.pack(error.fault, 0))
-            raise
+        except (RefusedError, OSError) as error:  # OSError: this machine has no descriptor, thread or option for it
+            refusal = error if isinstance(error, RefusedError) else RefusedError(ServerFault.STREAM, error.errno or 0)
+            control.last_words(State.SERVER_ERROR, ERROR.pack(refusal.fault, refusal.errno))
+            raise refusal from error.__cause__
         except ProtocolError:
             control.last_words(State.SERVER_ERROR, ERROR.pack(ServerFault.PARAMETERS, 0))
             raise
@@ -96,8 +99,7 @@ class Session:
         if len(self._waiting) >= self._wanted:
             return False
         self._waiting.append(sock)
-        if len(self._waiting) == self._wanted:
-            self._all_here.set()
+        self._came.set()
         return True
 
     def terminate(self) -> None:
@@ -121,7 +123,7 @@ class Session:
         sending = {stream.id for stream in self._streams if stream.sends}
         return ServedTest(
             client=self._client.host.removeprefix("::ffff:"),
-            what=_what(self._asked),
+            what=self._what,
             ended=ended,
             seconds=meter.wall_ns / NS_PER_S if meter is not None and measured else 0.0,
             sent_bytes=sum(count.bytes for count in counts if count.id in sending),
@@ -136,36 +138,33 @@ class Session:
             await self._control.send(State.CREATE_STREAMS)
             return
         block = payload(0 if asked.direction is Direction.SEND else asked.block_bytes)
-        try:
-            if asked.transport is Transport.UDP:
-                async with self._door.turn_of(self._client.host):
-                    await self._control.send(State.CREATE_STREAMS)
-                    for _ in range(count):
-                        await self._unless_it_speaks(self._let_in())
-            else:
-                self._wanted = count
+        patience_s = self._limits.patience_ns / NS_PER_S  # for each stream: a client opens them one by one
+        if asked.transport is Transport.UDP:
+            async with contextlib.AsyncExitStack() as turn:
+                await self._unless_it_speaks(turn.enter_async_context(self._door.turn_of(self._client.host)), None)
                 await self._control.send(State.CREATE_STREAMS)
-                await self._unless_it_speaks(self._all_here.wait())
-            for index, number in enumerate(stream_ids(count)):
-                sock = self._waiting[index]
-                tune(sock, asked)
-                self._streams.append(self._stream(asked, index, number, sock, block))
-        except OSError as error:
-            raise RefusedError(ServerFault.STREAM) from error
+                for _ in range(count):
+                    await self._unless_it_speaks(self._let_in(), patience_s)
+        else:
+            self._wanted = count
+            await self._control.send(State.CREATE_STREAMS)
+            while len(self._waiting) < count:
+                self._came.clear()
+                await self._unless_it_speaks(self._came.wait(), patience_s)
+        for index, number in enumerate(stream_ids(count)):
+            sock = self._waiting[index]
+            tune(sock, asked)
+            self._streams.append(self._stream(asked, index, number, sock, block))
 
     async def _let_in(self) -> None:
         self._waiting.append(await self._door.stream(self._client.host, self._client.local))
 
-    async def _unless_it_speaks(self, what: Coroutine[Any, Any, Any]) -> None:
+    async def _unless_it_speaks(self, what: Coroutine[Any, Any, Any], patience_s: float | None) -> None:
         """Wait for `what`, in time; a word on the control connection meanwhile can only be the end."""
         assert self._watch is not None
         coming = asyncio.ensure_future(what)
         try:
-            await asyncio.wait(
-                {coming, self._watch},
-                timeout=self._limits.patience_ns / NS_PER_S,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            await asyncio.wait({coming, self._watch}, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
             if coming.done():
                 coming.result()
             elif self._watch.done():
@@ -202,7 +201,9 @@ class Session:
         await control.send(State.TEST_START, State.TEST_RUNNING)
         began_ns = time.monotonic_ns()
         limited = bool(_limit(asked)) and not asked.omit_ns
-        self._meter = meter = Meter(self._streams, began_ns, limited=limited)
+        # Calls are answered by the loop's thread, for which no stream stands.
+        besides = time.thread_time_ns if asked.kind is Kind.CRR else no_cpu_ns
+        self._meter = meter = Meter(self._streams, began_ns, limited=limited, besides=besides)
         for stream in self._streams:
             stream.start()
         if asked.omit_ns and not await self._ended_by(began_ns + asked.omit_ns, meter):
@@ -216,8 +217,7 @@ class Session:
         state = await control.soon()
         if state is not State.TEST_END:
             raise _break_off(state)
-        for stream in senders:
-            stream.stop()
+        await asyncio.gather(*(stream.hang_up() for stream in senders))
         await self._exchange(asked, meter, drain=limited)
 
     async def _ended_by(self, end_ns: int, meter: Meter) -> bool:
@@ -258,12 +258,12 @@ class Session:
         sock = self._streams[0].sock if self._streams else self._control.sock
         buffers = granted(sock)
         counts = () if asked.kind is not Kind.STREAM else meter.counts()
-        cpu_share = meter.cpu_ns / meter.wall_ns if meter.wall_ns else 0.0
+        user_share, system_share = meter.cpu_shares
         tcp = asked.transport is Transport.TCP
         return Results(
-            cpu_share=cpu_share,
-            cpu_user_share=0.0,
-            cpu_system_share=cpu_share,
+            cpu_share=user_share + system_share,
+            cpu_user_share=user_share,
+            cpu_system_share=system_share,
             has_retransmits=any(count.retransmits != UNKNOWN for count in counts),
             congestion=congestion_of(sock) if tcp else "",
             streams=counts,
@@ -286,7 +286,7 @@ def _check(asked: Parameters, limits: ServerLimits) -> None:
         raise RefusedError(ServerFault.STREAMS)
     if asked.omit_ns + asked.duration_ns > limits.longest_ns:
         raise RefusedError(ServerFault.DURATION)
-    datagram = MIN_DATAGRAM_BYTES <= asked.block_bytes <= MAX_UDP_BLOCK_BYTES
+    datagram = MIN_UDP_BLOCK_BYTES <= asked.block_bytes <= MAX_UDP_BLOCK_BYTES
     if asked.transport is Transport.UDP and not datagram:
         raise RefusedError(ServerFault.UDP_BLOCK)
     if asked.transport is Transport.TCP:

@@ -33,8 +33,8 @@ def tune(sock: socket.socket, asked: Parameters) -> None:
     if asked.type_of_service:
         if sock.family is socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, asked.type_of_service)
-        else:
-            sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, asked.type_of_service)
+        # On an IPv6 socket too: its peer may be an IPv4 one.
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, asked.type_of_service)
     if asked.kernel_rate_bps:
         rate = struct.pack("=Q", min(_LARGEST_RATE, asked.kernel_rate_bps // 8))
         sock.setsockopt(socket.SOL_SOCKET, _SO_MAX_PACING_RATE, rate)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 import threading
@@ -48,10 +49,14 @@ class Stream:
         self._cpu_ns = UNKNOWN  # when the thread has ended
 
     def start(self) -> None:
-        """Begin to work."""
+        """Begin to work.  Raises OSError when no thread can be had."""
         make_blocking(self.sock)
-        self._thread = threading.Thread(target=self._main, name=f"stream {self.id}", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._main, name=f"stream {self.id}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise OSError(errno.EAGAIN, "no more threads can be started") from error
+        self._thread = thread
 
     def work(self) -> None:
         """The thread's work, until `cell[STOP]` or the connection's end.  May raise OSError."""
@@ -86,6 +91,13 @@ class Stream:
     def stop(self) -> None:
         """Let the thread end soon; it may finish the call that it is in."""
         self.cell[STOP] = 1
+
+    async def hang_up(self) -> None:
+        """End a sender's thread, then its half of the connection: who reads whole blocks must not wait for the rest."""
+        self.stop()
+        await self._over.wait()
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_WR)
 
     async def close(self) -> None:
         """End the thread and close the socket.  Idempotent."""

@@ -7,8 +7,9 @@ import socket
 import time
 from collections.abc import Collection
 
+from loadgen.model.probe import MIN_UDP_BLOCK_BYTES
 from loadgen.model.units import NS_PER_S
-from loadgen.probe.datagrams import MIN_DATAGRAM_BYTES, Arrivals, header_of, stamp
+from loadgen.probe.datagrams import Arrivals, header_of, stamp
 from loadgen.probe.streams import BYTES, LAST, LIMIT, STOP, Stream
 from loadgen.probe.tcp import Pace
 
@@ -60,7 +61,7 @@ class UdpSender(Stream):
                 burst = self._burst_blocks
             rest = cell[LIMIT] - sent
             if rest < size:
-                if rest < MIN_DATAGRAM_BYTES:
+                if rest < MIN_UDP_BLOCK_BYTES:
                     break
                 datagram = datagram[:rest]
             pack(datagram, 0, *stamp(now_ns()), (number + 1) % wrap)
@@ -114,7 +115,7 @@ class UdpReceiver(Stream):
                 if error.errno not in _PASSING:
                     raise
                 continue
-            if got < MIN_DATAGRAM_BYTES:  # a repeated greeting
+            if got < MIN_UDP_BLOCK_BYTES:  # a repeated greeting
                 continue
             at_ns = now_ns()
             seconds, microseconds, number = unpack(buffer)

@@ -11,15 +11,17 @@ from collections import deque
 from collections.abc import Callable
 
 from loadgen.model.units import NS_PER_MS, NS_PER_S
-from loadgen.proxy.pump import MUTE, End
+from loadgen.proxy.pump import BULK_READS, MUTE, End
 from loadgen.proxy.relay import Action
 from loadgen.proxy.service import Address, Connection, Service, abort_socket
 
 _IN, _OUT = select.EPOLLIN, select.EPOLLOUT
 _TICK_NS = 250 * NS_PER_MS
+_TICK_S = _TICK_NS / NS_PER_S
 _ACCEPTS = 16
 """So many at a time: those that are open already must not wait for a flood."""
 _EVENTS = 256
+_ALONE_TURNS, _ALONE_READS = 64, 8
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -43,6 +45,8 @@ class ProxyLoop:
         self._find_spare()
         self._time_ns = now_ns()
         self._drain_until_ns = 0
+        self._only: Connection | None = None
+        self._turns_alone = 0
 
     def add(self, service: Service) -> None:
         """Accept what comes to `service`, which is the loop's to close from now on."""
@@ -88,10 +92,12 @@ class ProxyLoop:
 
     def _turn(self) -> None:
         find = self._ends.get
-        others = []
-        for fd, events in self._epoll.poll(_TICK_NS / NS_PER_S, _EVENTS):
+        others = None
+        ready = self._epoll.poll(_TICK_S, _EVENTS)
+        for fd, events in ready:
             end = find(fd)
             if end is None:
+                others = others or []
                 others.append(fd)
             elif events != _IN:
                 self._event(end, events)
@@ -103,12 +109,41 @@ class ProxyLoop:
                 else:
                     if not count or end.held_bytes:
                         self._after_read(end, count)
-        for fd in others:  # last: a new socket may get the number of one that has an event above
-            self._other(fd)
+        if others:  # last: a new socket may get the number of one that has an event above
+            for fd in others:
+                self._other(fd)
+        if len(ready) == 1:
+            self._alone(find(fd), events)
+        elif ready:
+            self._turns_alone = 0
         now_ns = self._now_ns()
         if now_ns - self._time_ns >= _TICK_NS:
             self._time_ns = now_ns
             self._sweep(now_ns)
+
+    def _alone(self, end: End | None, events: int) -> None:
+        """When nothing but one bulk flow has spoken for a while, wait for it in its own reads, not in epoll.
+
+        That saves a third of the system calls.  Others wait for a few reads, or, when it stops, for one time-out.
+        """
+        connection = end.connection if end else None
+        if connection is None or connection is not self._only:
+            self._only, self._turns_alone = connection, 0
+            return
+        self._turns_alone += 1
+        if self._turns_alone < _ALONE_TURNS or end is None or events != _IN or end.streak < BULK_READS:
+            return
+        try:
+            for _ in range(_ALONE_READS):
+                if end.held_bytes:
+                    return
+                count = end.move(end)
+                if not count or end.held_bytes:
+                    self._after_read(end, count)
+                    return
+        except OSError as error:
+            self._turns_alone = 0
+            self._cannot(end, error)
 
     def _event(self, end: End, events: int) -> None:
         """What is no plain arrival of bytes."""
@@ -160,12 +195,13 @@ class ProxyLoop:
             client, _address = service.sock.accept()
         except OSError:
             return False
+        else:
+            service.accepted += 1
+            service.refused += 1
+            abort_socket(client)
+            return True
         finally:
             self._find_spare()
-        service.accepted += 1
-        service.refused += 1
-        abort_socket(client)
-        return True
 
     def _find_spare(self) -> None:
         if self._spare_fd < 0:
@@ -187,7 +223,7 @@ class ProxyLoop:
             service.open.add(connection)
             self._ends[upstream.fileno()] = connection.ends[1]
             if there:
-                self._connected(connection)
+                self._open(connection)
             else:
                 self._listen_for(connection.ends[1], _OUT)
             return
@@ -208,13 +244,18 @@ class ProxyLoop:
             self._listen_for(upstream, MUTE)
             self.post(lambda: self._redial(connection))  # later: events of this turn may be of the same number
             return
+        self._open(connection)
+        self._read(client)  # most clients have spoken by now
+
+    def _open(self, connection: Connection) -> None:
+        """Both sockets are there."""
+        client, upstream = connection.ends
         connection.connecting = False
         connection.since_ns = self._now_ns()
         connection.service.prefer(connection.address)
         self._ends[client.fd] = client
         self._listen_for(upstream, _IN)
         self._listen_for(client, _IN)
-        self._read(client)  # most clients have spoken by now
 
     def _read(self, end: End) -> None:
         try:

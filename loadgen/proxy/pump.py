@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import mmap
 import os
 import socket
 import struct
@@ -129,12 +130,12 @@ class Pump(Protocol):
 
 
 class _Buffer:
-    """A buffer of user memory."""
+    """A buffer of user memory, mapped by itself: then it is the kernel's again when nobody needs it any more."""
 
     __slots__ = ("_pool", "data", "view")
 
     def __init__(self, size_bytes: int, pool: list[_Buffer]) -> None:
-        self.data = bytearray(size_bytes)
+        self.data = mmap.mmap(-1, size_bytes)
         self.view = memoryview(self.data)
         self._pool = pool
 
@@ -178,8 +179,8 @@ class CopyPump:
             sent = 0
         source.read_bytes += count
         if sent != count:
-            source.offset, source.held_bytes, source.stash = sent, count - sent, buffer
             self._buffer = self._pool.pop() if self._pool else _Buffer(self._size_bytes, self._pool)
+            source.offset, source.held_bytes, source.stash = sent, count - sent, buffer
         return count
 
     def trim(self) -> None:

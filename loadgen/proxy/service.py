@@ -147,7 +147,7 @@ class Service:
         except BaseException:
             sock.close()
             raise
-        return sock, error == 0
+        return sock, error == 0 or _is_there(sock)
 
     def prefer(self, address: Address) -> None:
         """`address` answers: the next connection tries it first."""
@@ -160,6 +160,15 @@ def abort_socket(sock: socket.socket) -> None:
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
     sock.close()
+
+
+def _is_there(sock: socket.socket) -> bool:
+    """On one machine, a connection is made before connect returns, which says that it is in progress all the same."""
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
 
 
 def _set_window(sock: socket.socket, window_bytes: int) -> None:

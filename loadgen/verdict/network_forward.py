@@ -8,12 +8,20 @@ from loadgen.measure.forwarding import Passage
 from loadgen.measure.throughput import NO_LATENCY, UNKNOWN
 from loadgen.model.probe import Direction, ForwardPlan, Kind, Link, Mode
 from loadgen.model.units import format_window
-from loadgen.verdict.network_nics import check_nics, must_be_proven, other_traffic, prove, proxied_bytes
+from loadgen.verdict.network_nics import (
+    check_nics,
+    direct_elsewhere,
+    must_be_proven,
+    other_traffic,
+    prove,
+    proxied_bytes,
+)
 from loadgen.verdict.network_result import ForwardResult, ForwardRow, LatencyRow
 from loadgen.verdict.network_rules import NETWORK_RULES, NetworkRules
 from loadgen.verdict.network_sums import (
     MBIT,
     check_neighbours,
+    check_traffic,
     conclude,
     cores_of,
     latency_of,
@@ -50,12 +58,13 @@ def judge_forward(
     proofs = tuple(prove(passage) for passage in passages if must_be_proven(passage))
     checks = (
         *check_neighbours(others, rules),
+        *check_traffic([one.result for one in passages]),
         *check_nics(proofs),
         *_check_link(rows, rules),
         *_check_direct(rows, rules),
         *_check_ends(rows, rules),
     )
-    swept = [row for row in rows if row.flows == 1]
+    swept = [row for row in rows if row.flows == 1 and row.window_bytes in plan.windows_bytes]
     proxied = [row for row in swept if row.mode is not Mode.DIRECT] or swept
     verdict, reasons = conclude(
         checks,
@@ -66,7 +75,8 @@ def judge_forward(
         problems=problems,
         interrupted=interrupted,
     )
-    more = (*_statements(rows, rules), *filter(None, [other_traffic(passages, rules)]))
+    found = (direct_elsewhere(passages), other_traffic(passages, rules))
+    more = (*_statements(rows, rules), *_failures(latencies), *filter(None, found))
     return ForwardResult(
         verdict=verdict,
         reasons=reasons,
@@ -180,6 +190,12 @@ def _latencies(plan: ForwardPlan, passages: Sequence[Passage]) -> Iterator[Laten
                 connections_per_s=median_of(one.result.latency.per_s for one in connects),
                 failed=sum(one.result.latency.failed for one in (*pings, *connects)),
             )
+
+
+def _failures(latencies: Sequence[LatencyRow]) -> Iterator[str]:
+    for row in latencies:
+        if row.failed:
+            yield f"{row.link.value}, {row.mode.value}: {row.failed:,} transactions failed."
 
 
 def _check_link(rows: Sequence[ForwardRow], rules: NetworkRules) -> list[Check]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loadgen.measure.forwarding import HostReport, NicCounters, Passage
-from loadgen.model.probe import Direction, Kind, Link
+from loadgen.model.probe import Direction, Kind, Link, Mode
 from loadgen.model.units import format_window
 from loadgen.verdict.network_result import NicProof
 from loadgen.verdict.network_rules import NetworkRules
@@ -28,9 +28,12 @@ def proxied_bytes(passage: Passage) -> tuple[int, int]:
 
 
 def must_be_proven(passage: Passage) -> bool:
-    """Whether there are NICs to cross: in a lab always, between real machines where there is a proxy's host to ask."""
+    """Whether there are NICs to cross: in a lab always, between real machines on the way through a proxy.
+
+    The direct path between real machines may well be another route (:func:`direct_elsewhere`).
+    """
     if passage.link is Link.REAL:
-        return bool(passage.before.version and passage.after.version)
+        return passage.mode is not Mode.DIRECT and bool(passage.before.version and passage.after.version)
     return passage.link is not Link.LOOPBACK
 
 
@@ -76,6 +79,14 @@ def check_nics(proofs: Sequence[NicProof]) -> list[Check]:
             detail=_bypassed(bad[0]) if bad else "every test went in at one NIC and out at another",
         )
     ]
+
+
+def direct_elsewhere(passages: Sequence[Passage]) -> str:
+    """A sentence when the direct path between real machines is not the one over the proxy's host; empty when it is."""
+    direct = [one for one in passages if one.link is Link.REAL and one.mode is Mode.DIRECT and one.after.version]
+    if all(prove(one).ok for one in direct):
+        return ""
+    return "The direct path does not cross both NICs of the proxy's host: the proxy is compared with another route."
 
 
 def other_traffic(passages: Sequence[Passage], rules: NetworkRules) -> str:

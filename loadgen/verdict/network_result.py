@@ -35,7 +35,7 @@ class IperfRow:
     `rates` has an entry for each direction that bytes went (two with BIDIR), none in a request/response test.
     All that is not a spread is the median over the `repeats`, streams of a run added up (`rtt_ns`: their mean;
     `latency`: each percentile by itself).  `runs_mbit_per_s` are the runs' own rates in their order, both
-    directions together.
+    directions together; () in a request/response test.
     """
 
     window_bytes: int

@@ -15,7 +15,7 @@ class NetworkRules:
     * `max_neighbour_share`: of the cores' time, used by processes that have no part in the run; as for a web run
       (:class:`loadgen.verdict.rules.Rules`).
     * `min_sent_share`: of the rate asked of datagrams.  Below, the generator was the limit, and the loss that it
-      reports is that of another load.
+      reports is that of another load.  `late_datagrams` of each stream are forgiven.
     * `max_count_skew`, `block_bytes`, `skew_bytes`: a receiver may count a little more than the sender: what a write
       has handed over before it returns is not counted there yet (a block for each stream; ours are of 1 MiB).
       Where a warm-up was omitted, the ends do not begin to count at the same byte, either, and what is between
@@ -36,6 +36,7 @@ class NetworkRules:
 
     max_neighbour_share: float = 0.40
     min_sent_share: float = 0.95
+    late_datagrams: int = 3
     max_count_skew: float = 0.01
     block_bytes: int = 1 << 20
     skew_bytes: int = 10 << 20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 from pathlib import Path
 from typing import Any, Self
@@ -131,3 +132,11 @@ def test_before_anything_is_played_there_is_nothing_to_interrupt(tmp_path: Path)
 )
 def test_it_is_known_which_addresses_are_of_this_machine(host: str, here: bool) -> None:
     assert is_here(host) is here
+
+
+def test_a_kind_of_address_that_this_kernel_has_not_is_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+
+    monkeypatch.setattr("coordinator.network.around.socket.socket", refuse)
+    assert not is_here("192.0.2.1")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import socket
 import struct
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -17,9 +19,11 @@ from loadgen.measure.throughput import UNKNOWN, ProbeResult
 from loadgen.model.errors import PlanError
 from loadgen.model.probe import Direction, Kind, ProbeTest, Transport
 from loadgen.model.units import NS_PER_MS, NS_PER_S
-from loadgen.probe import door
+from loadgen.probe import client
 from loadgen.probe.api import ProbeError
 from loadgen.probe.iperf3 import UDP_ACCEPT, UDP_CONNECT, State
+from loadgen.probe.messages import Parameters
+from loadgen.probe.sockets import tune
 from tests.support.probes import (
     COOKIE,
     HOST,
@@ -130,6 +134,7 @@ def test_request_response_is_timed(kind: Kind) -> None:
     assert 0 < latency.p50_ns <= latency.p90_ns <= latency.p99_ns <= latency.max_ns < NS_PER_S
     assert latency.wall_ns == pytest.approx(SHORT_NS, rel=0.5)
     assert result.streams == ()
+    assert result.remote_cpu_ns > 0
     assert served.tests[0].what.startswith(kind.value.upper())
 
 
@@ -174,6 +179,23 @@ def test_ipv6_and_ipv4_share_a_server() -> None:
             return [test.client for test in await served.until_served(4)]
 
     assert run(scenario) == ["::1", "::1", HOST, HOST]
+
+
+def test_an_ipv6_address_is_written_like_one() -> None:
+    with pytest.raises(ProbeError, match=r"^\[::1\]:1 refuses"):
+        run(lambda: probe(short(), 1, host="::1"))
+
+
+def test_a_type_of_service_goes_out_over_ipv4_from_a_socket_for_both() -> None:
+    with socket.socket(socket.AF_INET6) as sock:
+        tune(sock, Parameters(type_of_service=32))
+        assert sock.getsockopt(socket.IPPROTO_IP, socket.IP_TOS) == 32
+
+
+def test_ticks_come_each_second_after_whatever_was_omitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_TICK_NS", 80 * NS_PER_MS)  # which is a second here
+    result, _ = played(short(omit_ns=40 * NS_PER_MS, rate_bps=8_000_000))
+    assert [tick.omitted for tick in result.ticks] == [True, False, False]
 
 
 def test_nothing_is_left_of_good_tests() -> None:
@@ -255,6 +277,56 @@ def test_an_address_that_cannot_be_had_is_the_users_to_mend() -> None:
                 await served.server.open(HOST, served.port)
 
     run(scenario)
+
+
+class NoIpv6(socket.socket):
+    """Of a machine that has none, whatever a name server says."""
+
+    def __init__(self, family: int = -1, *others: Any, **more: Any) -> None:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+        super().__init__(family, *others, **more)
+
+
+def test_a_user_is_told_what_this_machine_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "socket", NoIpv6)
+    with pytest.raises(ProbeError, match="cannot be reached from here: Address family not supported"):
+        run(lambda: probe(short(), 5201, host="::1"))
+
+
+def no_thread(self: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_a_user_is_told_that_no_thread_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+
+    async def scenario() -> None:
+        async with scripted_server(server_in_running) as port:
+            with pytest.raises(PlanError, match="cannot run 2 streams: no more threads"):
+                await probe(short(parallel=2), port)
+
+    run(scenario)
+
+
+def test_a_server_without_threads_refuses_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> list[str]:
+        async with serving() as served:
+            with monkeypatch.context() as without:
+                without.setattr(threading.Thread, "start", no_thread)
+                peer = await Peer.connect(served.port)
+                data = await in_running(peer, served.port)
+                await refused(peer)
+                await until(lambda: len(served.tests) == 1)
+            for one in (data, peer):
+                await one.close()
+            await probe(short(limit_bytes=1000), served.port)
+            return [test.ended for test in await served.until_served(2)]
+
+    assert run(scenario) == [
+        "it asked in vain: it could not accept a stream (Resource temporarily unavailable)",
+        "done",
+    ]
 
 
 # What a client may do at each step of the protocol, against our server: (script, counter, how the test ended).
@@ -465,6 +537,14 @@ BAD_CLIENTS: dict[Callable[[Peer, int], Awaitable[None]], tuple[str, str]] = {
 }
 
 
+BEFORE_PARAMETERS = {
+    never_sends_parameters,
+    leaves_before_its_parameters,
+    announces_4_gigabytes,
+    sends_garbage_parameters,
+}
+
+
 @pytest.mark.parametrize("script", BAD_CLIENTS, ids=lambda script: script.__name__)
 def test_a_bad_client_costs_only_itself(script: Callable[[Peer, int], Awaitable[None]]) -> None:
     counter, ended = BAD_CLIENTS[script]
@@ -480,6 +560,7 @@ def test_a_bad_client_costs_only_itself(script: Callable[[Peer, int], Awaitable[
             if ended:
                 await until(lambda: len(served.tests) == 1)
                 assert ended in served.tests[0].ended
+                assert (served.tests[0].what == "nothing asked") == (script in BEFORE_PARAMETERS)
                 assert counters.tests_broken == 1
             assert counters.tests_done == 0
             with contextlib.suppress(TimeoutError):
@@ -513,6 +594,27 @@ def test_bytes_that_are_late_for_the_end_still_count_for_a_limit() -> None:
     assert run(scenario)["streams"][0]["bytes"] == 5000
 
 
+def test_a_stock_client_gets_more_than_its_limit_because_it_may_not_have_counted_all() -> None:
+    async def scenario() -> bytes:
+        async with serving() as served:
+            peer = await Peer.connect(served.port)
+            await in_parameters(peer)
+            peer.send({**RIGHT, "time": 0, "num": 5000, "reverse": True})
+            assert await peer.state() == State.CREATE_STREAMS
+            data = await Peer.connect(served.port)
+            data.send(COOKIE)
+            received = await data.reader.readexactly(50_000)
+            assert [await peer.state(), await peer.state()] == [State.TEST_START, State.TEST_RUNNING]
+            peer.send(State.TEST_END)
+            await data.ended()  # it may read whole blocks, and wait for the rest of one
+            assert await peer.state() == State.EXCHANGE_RESULTS
+            for one in (data, peer):
+                await one.close()
+            return received
+
+    assert len(run(scenario)) == 50_000
+
+
 def test_a_udp_stream_that_comes_while_another_is_let_in_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """Between bind and connect the new socket takes what is for the door."""
     visits: list[socket.socket] = []
@@ -524,7 +626,7 @@ def test_a_udp_stream_that_comes_while_another_is_let_in_is_not_lost(monkeypatch
                 visitor.sendto(UDP_CONNECT, self.getsockname())
             super().connect(address)
 
-    monkeypatch.setattr(door.socket, "socket", Visited)
+    monkeypatch.setattr(socket, "socket", Visited)
 
     async def scenario() -> None:
         async with serving(patience_ns=NS_PER_S) as served:
@@ -543,6 +645,59 @@ def test_a_udp_stream_that_comes_while_another_is_let_in_is_not_lost(monkeypatch
                     sock.settimeout(1)
                     assert sock.recv(10) == UDP_ACCEPT
             await peer.close()
+
+    run(scenario)
+
+
+def test_a_greeting_that_comes_twice_is_one_stream() -> None:
+    async def scenario() -> int:
+        async with serving() as served:
+            peer = await Peer.connect(served.port)
+            await in_parameters(peer)
+            peer.send({**RIGHT, "tcp": False, "udp": True, "parallel": 2})
+            assert await peer.state() == State.CREATE_STREAMS
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as first:
+                for _ in range(2):
+                    first.sendto(UDP_CONNECT, (HOST, served.port))
+                await until(lambda: served.server.counters.unknown_datagrams == 1)
+            await peer.close()
+            return len(served.tests)
+
+    assert run(scenario) == 0  # it still waited for the second
+
+
+def test_a_client_that_waits_for_its_turn_may_leave() -> None:
+    async def scenario() -> list[str]:
+        async with serving() as served:
+            peers = [await Peer.connect(served.port) for _ in range(2)]
+            for peer, cookie in zip(peers, (COOKIE, COOKIE.replace(b"a", b"b")), strict=True):
+                peer.send(cookie)
+                assert await peer.state() == State.PARAM_EXCHANGE
+                peer.send({**RIGHT, "tcp": False, "udp": True})
+            assert await peers[0].state() == State.CREATE_STREAMS
+            await peers[1].close()
+            ended = [test.ended for test in await served.until_served(1)]
+            await peers[0].close()
+            return ended
+
+    assert run(scenario) == ["it closed its control connection"]
+
+
+def test_streams_may_take_their_time_one_after_the_other() -> None:
+    async def scenario() -> None:
+        async with serving(patience_ns=QUICK_NS) as served:
+            peer = await Peer.connect(served.port)
+            await in_parameters(peer)
+            peer.send({**RIGHT, "parallel": 3})
+            assert await peer.state() == State.CREATE_STREAMS
+            streams = []
+            for _ in range(3):
+                await asyncio.sleep(0.05)
+                streams.append(await Peer.connect(served.port))
+                streams[-1].send(COOKIE)
+            assert [await peer.state(), await peer.state()] == [State.TEST_START, State.TEST_RUNNING]
+            for one in (*streams, peer):
+                await one.close()
 
     run(scenario)
 
@@ -732,6 +887,35 @@ def test_a_bad_server_is_told_in_one_line(script: Callable[[Peer], Awaitable[Non
     assert message.startswith(f"{HOST}:{port} ")
     assert BAD_SERVERS[script] in message
     assert "\n" not in message
+
+
+def test_a_stream_that_broke_has_not_reached_its_limit() -> None:
+    reset = asyncio.Event()
+
+    async def resets(peer: Peer) -> None:
+        await hears_the_cookie(peer)
+        sock = peer.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        peer.writer.transport.abort()
+        await asyncio.sleep(0.02)
+        reset.set()
+
+    async def goes_on(peer: Peer) -> None:
+        await hears_the_parameters(peer)
+        peer.send(State.CREATE_STREAMS)
+        await reset.wait()
+        peer.send(State.TEST_START, State.TEST_RUNNING)
+        assert await peer.state() == State.TEST_END
+        peer.send(State.EXCHANGE_RESULTS)
+        await peer.block()
+        peer.send({"streams": [{"id": 1, "bytes": 0}]}, State.DISPLAY_RESULTS)
+
+    async def scenario() -> None:
+        async with scripted_server(goes_on, resets) as port:
+            with pytest.raises(ProbeError, match="broke the test off in the middle"):
+                await probe(short(limit_bytes=1000), port)
+
+    run(scenario)
 
 
 def test_calls_that_get_no_answer_are_counted_and_not_timed() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import itertools
 import os
 import resource
@@ -25,8 +24,10 @@ from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.proxy.pump import COPY_BYTES, PIPE_BYTES
 from tests.support.proxies import (
     PATIENCE_S,
+    Clock,
     Proxy,
     descriptors,
+    free_ports,
     is_reset,
     is_silent,
     is_stream,
@@ -36,11 +37,12 @@ from tests.support.proxies import (
     read_all,
     read_exactly,
     refuses,
+    refusing_upstream,
     reset,
+    resets,
     send_until_blocked,
     silent_upstream,
     stream,
-    unused_port,
 )
 from tests.support.vms import within
 
@@ -54,11 +56,9 @@ WINDOW_BYTES = 128 << 10
 
 @pytest.fixture(autouse=True)
 def _no_descriptor_is_left() -> Iterator[None]:
-    gc.collect()
     before = descriptors()
     yield
-    gc.collect()
-    assert descriptors() == before
+    assert within(1, lambda: descriptors() <= before)
 
 
 @pytest.fixture
@@ -209,15 +209,41 @@ def test_a_reset_of_a_blocked_flow_is_counted_once(mode: Mode, who: str, upstrea
 @MODES
 def test_what_a_broken_flow_left_behind_is_nobody_elses(mode: Mode, upstream: socket.socket) -> None:
     with proxying(port_of(upstream), mode, window_bytes=64 << 10) as proxy:
-        for _ in range(3):
+        for _ in range(2):
             with joined(proxy, upstream) as (client, server):
                 send_until_blocked(client, limit_bytes=4 << 20)
                 reset(server)
                 assert is_reset(client)
         with joined(proxy, upstream) as (client, server):
+            send(client, 100_000)
+            assert len(read_exactly(server, 100_000)) == 100_000
+            with proxy.frozen():  # read from the one before the other is known to be gone
+                send(client, 100_000)
+                reset(server)
+            assert is_reset(client)
+        with joined(proxy, upstream) as (client, server):
             sending = in_thread(send, client, BULK, 7)
             assert is_stream(7, read_exactly(server, BULK))
             sending.join()
+
+
+@MODES
+def test_who_reads_a_little_and_sends_a_lot_does_not_stop_the_others(mode: Mode, upstream: socket.socket) -> None:
+    with (
+        proxying(port_of(upstream), mode, window_bytes=WINDOW_BYTES) as proxy,
+        joined(proxy, upstream, receive_bytes=4096) as (client, server),
+    ):
+        sent = send_until_blocked(server)
+        sending = in_thread(send, client, BULK)
+        assert is_stream(0, read_exactly(server, BULK))
+        sending.join()
+        received = read_exactly(client, 150_000)  # less than is held, but enough for more to be written
+        with joined(proxy, upstream) as (other, heard):
+            other.sendall(b"me too")
+            assert read_exactly(heard, 6) == b"me too"
+        received += read_exactly(client, sent - len(received))
+        assert len(received) == sent
+        assert is_stream(0, received)
 
 
 @MODES
@@ -265,6 +291,8 @@ def hold_back(proxy: Proxy, server: socket.socket) -> int:
     sent = 0
     while not end.held_bytes:
         sent += server.send(stream(sent, 4096))
+        while end.read_bytes < sent:
+            time.sleep(0.0001)
     assert within(PATIENCE_S, lambda: end.mask == 0)
     return sent
 
@@ -282,24 +310,24 @@ def count_turns(proxy: Proxy) -> Iterator[int]:
 
 
 def test_an_upstream_that_refuses_resets_the_client() -> None:
-    with proxying(unused_port()) as proxy:
+    with refusing_upstream() as port, proxying(port) as proxy:
         for _ in range(3):
             assert refuses(proxy)
         assert settled(proxy, open=0) == ProxyCounters(accepted=3, upstream_failed=3)
 
 
 def test_an_upstream_that_never_answers_is_given_up() -> None:
-    with silent_upstream() as port, proxying(port, connect_timeout_ns=100 * NS_PER_MS) as proxy:
+    clock = Clock()
+    with silent_upstream() as port, proxying(port, connect_timeout_ns=NS_PER_S, now_ns=clock) as proxy:
+        clock.advance(proxy, 200 * NS_PER_MS)
         with proxy.client() as client:
             client.sendall(b"anybody there?")
+            settled(proxy, open=1)
+            clock.advance(proxy, 900 * NS_PER_MS)  # the time begins with connecting, whenever the loop looked last
+            assert is_silent(client)
+            clock.advance(proxy, 300 * NS_PER_MS)
             assert is_reset(client)
         assert settled(proxy, open=0) == ProxyCounters(accepted=1, upstream_failed=1)
-
-
-def test_the_time_to_connect_begins_with_connecting() -> None:
-    with silent_upstream() as port, proxying(port, connect_timeout_ns=NS_PER_S) as proxy, proxy.client() as client:
-        assert is_silent(client, 0.8)
-        assert is_reset(client)
 
 
 def test_an_unroutable_upstream_is_refused() -> None:
@@ -332,7 +360,7 @@ def test_of_several_addresses_the_one_that_answers_is_taken(
 
 def test_when_no_address_answers_it_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", _found("127.0.0.8", "127.0.0.9"))
-    with proxying(unused_port(), connect_host="many.test") as proxy:
+    with refusing_upstream() as port, proxying(port, connect_host="many.test") as proxy:
         assert refuses(proxy)
         assert settled(proxy, open=0) == ProxyCounters(accepted=1, upstream_failed=1)
 
@@ -351,20 +379,25 @@ def test_one_connection_too_many_is_reset(upstream: socket.socket) -> None:
 
 
 def test_who_says_nothing_for_too_long_is_reset(upstream: socket.socket) -> None:
-    with (
-        proxying(port_of(upstream), idle_ns=600 * NS_PER_MS) as proxy,
-        joined(proxy, upstream) as (client, server),
-        joined(proxy, upstream) as (busy, other),
-    ):
-        for _ in range(15):
-            busy.sendall(b".")
-            assert read_exactly(other, 1) == b"."
-            assert is_silent(busy, 0.1)
-        assert is_reset(client)
-        assert is_reset(server)
-        assert proxy.counters.open == 1
-        assert proxy.counters.idle == 1
-        assert proxy.counters.reset == 0
+    clock = Clock()
+    with proxying(port_of(upstream), idle_ns=NS_PER_S, now_ns=clock) as proxy:
+        clock.advance(proxy, 200 * NS_PER_MS)
+        with joined(proxy, upstream) as (client, server), joined(proxy, upstream) as (busy, other):
+            settled(proxy, open=2)
+            for _ in range(3):
+                clock.advance(proxy, 300 * NS_PER_MS)
+                other.sendall(b".")
+                assert read_exactly(busy, 1) == b"."
+            assert is_silent(client)
+            clock.advance(proxy, 300 * NS_PER_MS)
+            assert is_reset(client)
+            assert is_reset(server)
+            assert settled(proxy, open=1) == ProxyCounters(accepted=2, open=1, idle=1, returned_bytes=3)
+            clock.advance(proxy, 900 * NS_PER_MS)
+            assert is_silent(busy)
+            clock.advance(proxy, 300 * NS_PER_MS)
+            assert is_reset(busy)
+            settled(proxy, open=0, idle=2, reset=0)
 
 
 def test_connections_come_from_the_address_that_was_asked_for(upstream: socket.socket) -> None:
@@ -380,7 +413,7 @@ def test_connections_come_from_the_address_that_was_asked_for(upstream: socket.s
 @pytest.mark.skipif(not os.path.exists("/proc/net/if_inet6"), reason="this kernel has no IPv6")  # noqa: PTH110
 @MODES
 def test_version_six_of_ip(mode: Mode) -> None:
-    six = {"listen_host": "::1", "connect_host": "::1", "source_host": "::1"}
+    six: dict[str, Any] = {"listen_host": "::1", "connect_host": "::1", "source_host": "::1"}
     with (
         listening("::1") as upstream,
         proxying(port_of(upstream), mode, **six) as proxy,
@@ -467,24 +500,19 @@ def test_a_thousand_connects_at_once_and_nobody_speaks(upstream: socket.socket) 
 
 @MODES
 def test_without_descriptors_it_refuses_and_recovers(mode: Mode, upstream: socket.socket) -> None:
-    """The limit is lowered to what is open: from then on there is not one descriptor for anything new."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with (
         proxying(port_of(upstream), mode, window_bytes=WINDOW_BYTES) as proxy,
         joined(proxy, upstream, receive_bytes=4096) as (client, server),
         contextlib.ExitStack() as stack,
     ):
-        others = [stack.enter_context(socket.socket()) for _ in range(3)]
-        top = max(other.fileno() for other in others)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (top + 1, hard))
-        try:
-            with contextlib.suppress(OSError):
-                while True:
-                    stack.enter_context(open(os.devnull))  # noqa: PTH123
-            for other in others:
-                other.settimeout(PATIENCE_S)
-                assert refuses(proxy, other)
-            assert proxy.counters.refused == 3
+        others = [stack.enter_context(socket.socket()) for _ in range(4)]
+        with no_descriptors() as taken:
+            for other in others[:3]:
+                assert resets(proxy, other)
+            os.close(taken.pop())  # enough for a client, but not for its upstream too
+            assert resets(proxy, others[3])
+            settled(proxy, accepted=5, refused=4, upstream_failed=0)
+            taken.append(os.open(os.devnull, os.O_RDONLY))
             # A flow that is blocked cannot have a pipe of its own now.
             sent = send_until_blocked(server, limit_bytes=4 << 20)
             assert any(end.held_bytes for end in proxy.connection().ends)
@@ -492,12 +520,45 @@ def test_without_descriptors_it_refuses_and_recovers(mode: Mode, upstream: socke
             received = read_exactly(client, sent + BULK)
             sending.join()
             assert is_stream(0, received)
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         with joined(proxy, upstream) as (client, server):
             client.sendall(b"room again")
             assert read_exactly(server, 10) == b"room again"
-        settled(proxy, refused=3, upstream_failed=0)
+        settled(proxy, open=1, refused=4, upstream_failed=0)
+
+
+def test_without_even_a_spare_descriptor_it_waits(upstream: socket.socket) -> None:
+    with proxying(port_of(upstream)) as proxy, socket.socket() as client, contextlib.ExitStack() as stack:
+        client.settimeout(PATIENCE_S)
+        with no_descriptors() as taken:
+            with proxy.frozen():
+                os.close(proxy.loop._spare_fd)
+                proxy.loop._spare_fd = -1
+                taken.append(os.open(os.devnull, os.O_RDONLY))  # another thread was faster
+            turns = count_turns(proxy)
+            client.connect(proxy.service.sock.getsockname())
+            time.sleep(0.3)
+            assert next(turns) < 10
+        server = stack.enter_context(upstream.accept()[0])
+        client.sendall(b"at last")
+        assert read_exactly(server, 7) == b"at last"
+        assert proxy.loop._spare_fd >= 0
+
+
+@contextlib.contextmanager
+def no_descriptors() -> Iterator[list[int]]:
+    """Inside, this process has as many as it may: with those that are yielded."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = [os.open(os.devnull, os.O_RDONLY)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 1, hard))  # noqa: PTH208
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        yield taken
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for each in taken:
+            os.close(each)
 
 
 @MODES
@@ -519,7 +580,7 @@ STEP = st.tuples(
 
 
 @pytest.mark.parametrize("mode", [Mode.SPLICE, Mode.COPY], ids=lambda mode: mode.value)
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEP, max_size=12), first=st.sampled_from((0, 1)), rest=st.integers(0, 2_000_000))
 def test_whatever_the_order_every_byte_arrives_once(
     mode: Mode, steps: list[tuple[str, int, int]], first: int, rest: int, proxies: dict[Mode, tuple[Proxy, Any]]
@@ -597,12 +658,12 @@ def test_a_source_of_another_kind_is_a_plain_error() -> None:
 
 
 def test_a_proxy_to_itself_is_a_plain_error() -> None:
-    port = unused_port()
+    port = free_ports(1)
     with pytest.raises(PlanError, match="cannot forward to itself"), proxying(port, listen_port=port):
         pass
 
 
-@pytest.mark.parametrize("host", ["nowhere.invalid", "..", "a" * 70])
+@pytest.mark.parametrize("host", ["::g", "..", "a" * 70])
 def test_an_upstream_without_an_address_is_the_targets_fault(host: str) -> None:
     with pytest.raises(TargetError, match="is not known"), proxying(9, connect_host=host):
         pass

@@ -203,6 +203,7 @@ def progress(finished: int = 6, *, steps: int = 40, notices: tuple[str, ...] = (
         step=finished + 1,
         steps=steps,
         label=names[finished],
+        kind=Kind.STREAM,
         elapsed_s=11.2 * finished + 5,
         total_s=448.0,
         ticks=tuple(

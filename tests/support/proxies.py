@@ -9,7 +9,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,24 @@ def is_stream(offset: int, data: bytes | bytearray) -> bool:
         memoryview(data)[at : at + len(_NOISE)] == stream(offset + at, len(data) - at)
         for at in range(0, len(data), len(_NOISE))
     )
+
+
+class Clock:
+    """Time stands still but for :meth:`advance`."""
+
+    def __init__(self) -> None:
+        self.time_ns = 0
+
+    def __call__(self) -> int:
+        return self.time_ns
+
+    def advance(self, proxy: Proxy, duration_ns: int) -> None:
+        """And let the proxy's loop notice."""
+        self.time_ns += duration_ns
+        for _ in range(2):  # when it takes the second up, it has done with the round of the first
+            noticed = threading.Event()
+            proxy.loop.post(noticed.set)
+            assert noticed.wait(PATIENCE_S)
 
 
 class Proxy:
@@ -92,11 +110,13 @@ class Proxy:
 
 
 @contextlib.contextmanager
-def proxying(connect_port: int, mode: Mode = Mode.SPLICE, **changes: Any) -> Iterator[Proxy]:
+def proxying(
+    connect_port: int, mode: Mode = Mode.SPLICE, *, now_ns: Callable[[], int] = time.monotonic_ns, **changes: Any
+) -> Iterator[Proxy]:
     """Inside, a proxy forwards to a port of the loopback; afterwards it has ended."""
     config = {"listen_host": "127.0.0.1", "listen_port": 0, "connect_host": "127.0.0.1", **changes}
     service = Service(ProxyConfig(connect_port=connect_port, mode=mode, **config))
-    loop = ProxyLoop(time.monotonic_ns)
+    loop = ProxyLoop(now_ns)
     loop.add(service)
     proxy = Proxy(service, loop)
     proxy.start()
@@ -130,13 +150,24 @@ def silent_upstream() -> Iterator[int]:
         yield sock.getsockname()[1]
 
 
-def unused_port() -> int:
-    """A port that refuses.  Below those that the kernel gives out by itself, so that nobody gets it meanwhile."""
-    for port in range(20_000, 30_000):
-        with socket.socket() as sock, contextlib.suppress(OSError):
-            sock.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("all ports are taken")
+@contextlib.contextmanager
+def refusing_upstream() -> Iterator[int]:
+    """A port where nobody listens, and that nobody else gets meanwhile."""
+    with socket.socket() as sock:
+        sock.bind(("0.0.0.0", 0))
+        yield sock.getsockname()[1]
+
+
+def free_ports(count: int) -> int:
+    """The first of so many in a row that are free now."""
+    while True:
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError, OverflowError):
+            first = 0
+            for number in range(count):
+                sock = stack.enter_context(socket.socket())
+                sock.bind(("127.0.0.1", first + number if first else 0))
+                first = first or sock.getsockname()[1]
+            return first
 
 
 def connect(family: int, address: Any, *, receive_bytes: int = 0, send_bytes: int = 0) -> socket.socket:
@@ -181,15 +212,20 @@ def is_reset(sock: socket.socket) -> bool:
     return False
 
 
-def refuses(proxy: Proxy, sock: socket.socket | None = None) -> bool:
-    """Whether it resets who connects: `sock`, or a new one."""
-    with sock or socket.socket() as client:
-        client.settimeout(PATIENCE_S)
-        try:
-            client.connect(proxy.service.sock.getsockname())
-        except ConnectionResetError:
-            return True
-        return is_reset(client)
+def refuses(proxy: Proxy) -> bool:
+    """Whether it resets who connects."""
+    with socket.socket() as client:
+        return resets(proxy, client)
+
+
+def resets(proxy: Proxy, client: socket.socket) -> bool:
+    """Whether it resets `client`, which is not connected yet."""
+    client.settimeout(PATIENCE_S)
+    try:
+        client.connect(proxy.service.sock.getsockname())
+    except ConnectionResetError:
+        return True
+    return is_reset(client)
 
 
 def is_silent(sock: socket.socket, seconds: float = 0.05) -> bool:
@@ -214,7 +250,7 @@ def send_until_blocked(sock: socket.socket, offset: int = 0, limit_bytes: int = 
     """Send the stream until nothing more is taken for a while; the new offset."""
     sock.setblocking(False)
     try:
-        while offset < limit_bytes and select.select([], [sock], [], 0.2)[1]:
+        while offset < limit_bytes and select.select([], [sock], [], 0.1)[1]:
             with contextlib.suppress(BlockingIOError):
                 offset += sock.send(stream(offset, limit_bytes - offset))
     finally:

@@ -282,7 +282,12 @@ async def child() -> AsyncIterator[Child]:
     finally:
         assert process.stdin is not None
         process.stdin.close()
-        assert await asyncio.wait_for(process.wait(), 5) == 0
+        try:
+            assert await asyncio.wait_for(process.wait(), 5) == 0
+        finally:
+            if process.returncode is None:  # a failure must not hang the other tests
+                process.kill()
+                await process.wait()
 
 
 def test_the_process_serves_and_runs_tests() -> None:

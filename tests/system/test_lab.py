@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.network.around import is_here
 from deploy.lab.network import Lab
 from deploy.lab.topology import NICS, SINK_HOST, Place
-from loadgen.model.errors import PlanError
+from loadgen.model.errors import FleetError, PlanError
 from loadgen.model.probe import Link
 from tests.support.lab import (
     held_namespaces,
@@ -132,3 +133,23 @@ def test_who_may_not_build_one_is_told_so(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr("deploy.lab.network._tool", lambda name: "")
     with pytest.raises(PlanError, match="ip and nsenter and tc must be installed"), Lab(Link.GIGE):
         pass
+
+
+@needs_lab
+def test_a_command_that_hangs_is_the_fleet_s_fault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    hangs = tmp_path / "ip"
+    hangs.write_text("#!/bin/sh\nexec sleep 30\n")
+    hangs.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr("deploy.lab.network._COMMAND_TIMEOUT_S", 0.1)
+    with pytest.raises(FleetError, match=r"the lab cannot be built: ip link add .* more than 0.1 s"), Lab(Link.NONE):
+        pass
+
+
+@needs_lab
+def test_what_serves_in_another_namespace_of_this_machine_is_here() -> None:
+    with Lab(Link.NONE) as lab, start(lab, Place.SINK, "sleep", "30") as server:
+        try:
+            assert within(5, lambda: is_here(SINK_HOST))
+        finally:
+            server.kill()

@@ -133,6 +133,7 @@ def test_a_sink_and_a_proxy_wait_where_they_are_told(asked: list[Any]) -> None:
         ("--role sink --listen 127.0.0.1:1 --out x", "--out means nothing for --role sink"),
         ("--role proxy --connect 127.0.0.1:2", "--role proxy needs --listen"),
         ("--role proxy --listen 127.0.0.1:1", "--role proxy needs --connect"),
+        ("--role proxy --listen 127.0.0.1:1 --connect 127.0.0.1:2 --modes direct", "nothing to do with the direct way"),
         ("--role proxy --listen 127.0.0.1:1 --connect 127.0.0.1:2 --at-least 1M", "--at-least means nothing"),
     ],
 )

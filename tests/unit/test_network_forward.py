@@ -80,6 +80,7 @@ def test_a_quiet_lab_is_valid_and_says_that_the_link_was_the_limit() -> None:
     assert (result.verdict, result.exit_code, result.asked) == (Verdict.CONFORMING, 0, False)
     assert result.reasons == ("54 of 54 tests were measured, and nothing speaks against them.",)
     assert [one.name for one in result.trust.checks] == [
+        "tests without traffic",
         "tests past a NIC",
         "gige link",
         "proxied over direct",
@@ -232,6 +233,17 @@ def test_between_machines_a_proxy_s_host_is_held_to_it_and_a_lone_sink_is_not() 
     assert judged(alone, change=BYPASSES["nobody counted"]).verdict is Verdict.CONFORMING
 
 
+def test_between_machines_the_direct_path_may_be_another_route() -> None:
+    def elsewhere(one: Passage) -> Passage:
+        return dataclasses.replace(one, after=one.before) if one.mode is Mode.DIRECT else one
+
+    result = judged(on(Link.REAL), change=elsewhere)
+    assert result.exit_code == 0
+    assert any("compared with another route" in note for note in result.notes)
+    assert not any("another route" in note for note in judged(on(Link.REAL)).notes)
+    assert judged(change=elsewhere).exit_code == 3  # in a lab there is none
+
+
 def test_other_traffic_on_a_nic_is_a_note() -> None:
     def noisy(one: Passage) -> Passage:
         if one.result.test.kind is not Kind.STREAM or one.window_bytes != SMALL:
@@ -319,3 +331,27 @@ def test_a_report_of_another_host_proves_nothing() -> None:
         return dataclasses.replace(report, nics=tuple(dataclasses.replace(n, name=f"x{n.name}") for n in report.nics))
 
     assert judged(change=lambda one: dataclasses.replace(one, after=renamed(one.after))).verdict is Verdict.INVALID
+
+
+def test_what_is_asked_is_asked_of_the_plan_s_windows_only() -> None:
+    """The window of the flows is measured with one flow, too, where the sweep is without it."""
+    plan = dataclasses.replace(FORWARD, windows_bytes=(1 << 20,), flows=(1,), at_least_bps=900_000_000)
+    alone = dataclasses.replace(plan, windows_bytes=(FULL,), repeats=1)
+    slow = [one for one in forward_passages(alone, proxied(940.0, 800.0)) if one.result.test.kind is Kind.STREAM]
+    passages = [*forward_passages(plan, proxied(940.0, 940.0)), *slow]
+    assert judge_forward(plan, passages, others=NOBODY).exit_code == 0
+
+
+def test_a_proxy_that_fails_transactions_is_told_of() -> None:
+    def failing(one: Passage) -> Passage:
+        latency = dataclasses.replace(one.result.latency, failed=3 * (one.mode is Mode.COPY))
+        return dataclasses.replace(one, result=dataclasses.replace(one.result, latency=latency))
+
+    assert "gige, copy: 6 transactions failed." in judged(change=failing).notes
+    assert not any("failed" in note for note in judged().notes)
+
+
+def test_a_proxy_that_forwards_nothing_was_not_measured() -> None:
+    result = judged(rate=proxied(940.0, 0.0))
+    assert not check(result, "tests without traffic").ok
+    assert result.exit_code == 3

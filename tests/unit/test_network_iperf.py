@@ -144,7 +144,7 @@ def test_other_users_of_the_cores_spoil_a_run() -> None:
 
 
 def test_nothing_is_said_of_others_when_nothing_is_known_of_them() -> None:
-    assert [one.name for one in judged().trust.checks] == ["received beyond sent"]
+    assert [one.name for one in judged().trust.checks] == ["tests without traffic", "received beyond sent"]
 
 
 def test_a_test_that_is_missing_spoils_a_run() -> None:
@@ -181,6 +181,15 @@ def test_datagrams_that_were_not_sent_as_asked_spoil_a_run(share: float, ok: boo
     result = judged(UDP, lambda one: slower(one, share))
     assert check(result, "datagrams sent").ok is ok
     assert (result.verdict is Verdict.CONFORMING) is ok
+
+
+@pytest.mark.parametrize(("packets", "ok"), [(25, True), (2500, False)])
+def test_three_late_datagrams_spoil_no_short_run(packets: int, ok: bool) -> None:
+    def few(one: ProbeResult) -> ProbeResult:
+        streams = tuple(dataclasses.replace(stream, packets=packets) for stream in slower(one, 0.89).streams)
+        return dataclasses.replace(one, streams=streams)
+
+    assert check(judged(UDP, few), "datagrams sent").ok is ok
 
 
 def test_a_tcp_sender_that_the_path_held_back_is_a_result() -> None:
@@ -255,3 +264,23 @@ def test_failed_transactions_are_said() -> None:
         return dataclasses.replace(one, latency=dataclasses.replace(one.latency, failed=5))
 
     assert judged(plan, failing).notes == ("20 of 80,020 transactions failed.",)
+
+
+@pytest.mark.parametrize(
+    ("plan", "silent"),
+    [
+        (IPERF, 40),
+        (BIDIR, 20),
+        (dataclasses.replace(IPERF, kind=Kind.RR, directions=(Direction.SEND,), windows_bytes=(0,)), 4),
+    ],
+)
+def test_where_nothing_arrives_nothing_was_measured(plan: IperfPlan, silent: int) -> None:
+    def mute(one: ProbeResult) -> ProbeResult:
+        streams = tuple(dataclasses.replace(each, received_bytes=0) for each in one.streams)
+        return dataclasses.replace(one, streams=streams, latency=dataclasses.replace(one.latency, transactions=0))
+
+    result = judged(plan, mute)
+    assert check(result, "tests without traffic").value == silent
+    assert result.verdict is Verdict.INVALID
+    assert check(judged(plan), "tests without traffic").ok
+    assert judged(UDP, mute).verdict is Verdict.CONFORMING  # all datagrams may be lost: that is a result

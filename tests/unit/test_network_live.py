@@ -15,6 +15,7 @@ from coordinator.view.live import LiveView
 from coordinator.view.network_live import NetworkScreen, open_network_view
 from coordinator.view.plain import PlainView
 from loadgen.measure.throughput import UNKNOWN, Tick
+from loadgen.model.probe import Kind
 from tests.support.networks import progress
 
 texts = st.text(st.characters(exclude_categories=["C", "Z", "M"]), max_size=90)
@@ -38,6 +39,7 @@ moments = st.builds(
     step=st.integers(0, 400),
     steps=st.integers(1, 400),
     label=texts,
+    kind=st.sampled_from(Kind),
     elapsed_s=st.floats(0, 1e5),
     total_s=st.floats(0, 1e5),
     ticks=st.lists(ticks, max_size=20).map(tuple),
@@ -131,3 +133,19 @@ def test_plain_lines_say_what_datagrams_lost() -> None:
     with open_network_view(Console(file=out)) as view:
         view.update(dataclasses.replace(now, ticks=(tick,)))
     assert out.getvalue().splitlines()[-1].endswith("omitted Mbit/s=941.5 lost=3/85")
+
+
+def test_request_response_has_transactions_and_no_rate() -> None:
+    out = io.StringIO()
+    now = progress(1)
+    tick = dataclasses.replace(
+        now.ticks[-1], start_ns=10**9, end_ns=2 * 10**9, omitted=False, sent_bytes=13_700, received_bytes=13_700
+    )
+    view = dataclasses.replace(now, kind=Kind.RR, ticks=(tick,), finished=())
+    with open_network_view(Console(file=out, width=200)) as shown:
+        shown.update(view)
+    assert "transactions/s=13700" in out.getvalue()
+    running = lines(view)[3]
+    assert running.startswith(" 13,700 transactions/s")
+    assert "bit" not in out.getvalue() + running
+    assert "send" not in running

@@ -32,8 +32,9 @@ from coordinator.record.network import (
 from coordinator.record.network_reader import read_forward, read_iperf
 from coordinator.record.reader import find, load
 from coordinator.record.writer import INTERVALS, RUN, RecordWriter, default_directory
+from loadgen.measure.forwarding import NO_REPORT
 from loadgen.measure.throughput import UNKNOWN, Granted
-from loadgen.model.probe import Direction, IperfPlan, Kind, Link, Transport
+from loadgen.model.probe import Direction, IperfPlan, Kind, Link, Mode, Transport
 from loadgen.verdict.network import judge_forward, judge_iperf
 from loadgen.verdict.result import Verdict
 from tests.support.networks import (
@@ -170,6 +171,20 @@ def test_what_is_not_known_is_null() -> None:
     assert forward_document()["latencies"][0]["added_ns"] is None
 
 
+def test_without_a_proxy_s_host_nothing_is_claimed_of_it(validator: jsonschema.Draft202012Validator) -> None:
+    plan = dataclasses.replace(FORWARD, links=(Link.REAL,), modes=(Mode.DIRECT,), sink="192.0.2.2:5201")
+    alone = [dataclasses.replace(one, before=NO_REPORT, after=NO_REPORT) for one in forward_passages(plan)]
+    result = judge_forward(plan, alone, others=OTHERS)
+    document = through_json(forward_finished(forward_header(plan), result, finished_at=END))
+    validator.validate(document)
+    assert [run["proxy"] for run in document["results"][0]["runs"]] == [None] * plan.repeats
+
+
+def test_request_response_has_no_rate_in_the_document() -> None:
+    (row,) = iperf_document(PLANS["rr"])["results"]
+    assert (row["mbit_per_s"], row["rates"], row["runs_mbit_per_s"]) == (None, [], [])
+
+
 def test_an_unfinished_document_says_so_and_claims_nothing() -> None:
     for document in (iperf_unfinished(iperf_header()), forward_unfinished(forward_header())):
         assert (document["verdict"], document["exit_code"], document["results"]) == ("unfinished", None, [])
@@ -234,6 +249,9 @@ def test_what_is_not_known_is_left_out() -> None:
     run = run_document(result)
     assert set(run["end"]["cpu_utilization_percent"]) == {"host_total"}
     assert "sndbuf_actual" not in run["start"]
+    assert "blksize" not in run["start"]["test_start"]  # the transport's own choice
+    known = run_document(probe_result(dataclasses.replace(SMALL, block_bytes=1400).test(0, Direction.SEND), 10.0))
+    assert known["start"]["test_start"]["blksize"] == 1400
 
 
 # On the disk.

@@ -10,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.measure.throughput import UNKNOWN
+from loadgen.model.errors import PlanError
+from loadgen.model.probe import ProbeTest, Transport
 from loadgen.model.units import NS_PER_S
+from loadgen.probe import meter as meter_module
 from loadgen.probe.datagrams import HEADER_32, HEADER_64, Arrivals, header_of, stamp
 from loadgen.probe.meter import Meter, share
 from loadgen.probe.streams import LAST, NO_LIMIT, Stream
@@ -197,6 +200,48 @@ def test_what_is_omitted_counts_for_nothing() -> None:
     assert (sent.rtt_ns, sent.rtt_min_ns, sent.cwnd_max_bytes) == (300_000, 33_000, 30 * 1448)
     assert (received.bytes, received.ns, received.retransmits) == (1200, 2 * NS_PER_S, UNKNOWN)
     assert (meter.wall_ns, meter.cpu_ns) == (2 * NS_PER_S, 60)
+
+
+def test_the_path_is_looked_at_again_and_again() -> None:
+    out = FakeStream(1, sends=True)
+    meter = Meter([out], 0, limited=False)
+    for second, (rtt_us, cwnd) in enumerate([(100, 5), (200, 9), (600, 7)], 1):
+        out.at(rtt_us, cwnd, 0)
+        meter.tick(second * NS_PER_S, omitted=False)
+    out.path = unpack(b"")  # its kernel says no more
+    meter.end(4 * NS_PER_S)
+    (count,) = meter.counts()
+    assert (count.rtt_ns, count.rtt_min_ns, count.cwnd_max_bytes) == (300_000, 33_000, 9 * 1448)
+
+
+def test_cpu_time_is_of_all_that_worked_for_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    out, besides = FakeStream(1, sends=True), iter([5, 20, 50])
+    used = iter([(0.0, 0.0), (1.0, 1.0), (2.0, 4.0)])
+    monkeypatch.setattr(meter_module, "_usage", lambda: next(used))
+    meter = Meter([out], 0, limited=False, besides=lambda: next(besides))
+    out.cpu = 100
+    meter.omit_until(1000)
+    out.cpu = 470
+    meter.end(2000)
+    assert meter.cpu_ns == 370 + 30
+    assert list(meter.cpu_shares) == pytest.approx([0.1, 0.3])
+
+
+@given(st.integers(1, 10**10), st.integers(1, 10**10), st.floats(1e-6, 1e4), st.sampled_from([0.0, 1e-6, 3.3]))
+def test_no_share_of_cpu_time_is_negative(cpu_ns: int, wall_ns: int, user_s: float, system_s: float) -> None:
+    out, used = FakeStream(1, sends=True), iter([(0.0, 0.0), (user_s, system_s)])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(meter_module, "_usage", lambda: next(used))
+        meter = Meter([out], 0, limited=False)
+        out.cpu = cpu_ns
+        meter.end(wall_ns)
+    assert min(meter.cpu_shares) >= 0
+
+
+def test_a_datagram_has_room_for_its_header() -> None:
+    with pytest.raises(PlanError, match="at least 16"):
+        ProbeTest(transport=Transport.UDP, block_bytes=15)
+    ProbeTest(transport=Transport.UDP, block_bytes=16)
 
 
 def test_omitted_datagrams_stand_beside_the_others() -> None:

@@ -186,11 +186,18 @@ def test_what_is_no_block_is_refused(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [("parallel", 0), ("parallel", 1025), ("num", -1), ("num", 1.5), ("len", 1 << 25), ("congestion", 7),
-     ("sctp", True), ("loadgen", []), ("time", 10**9), ("TOS", 256), ("congestion", "a\0b")],
+     ("sctp", True), ("loadgen", []), ("time", 10**9), ("TOS", 256), ("congestion", "a\0b"),
+     ("loadgen", {"version": "\x1b[2J"}), ("loadgen", {"version": "\ud800"})],
 )  # fmt: skip
 def test_parameters_that_cannot_be_are_refused(key: str, value: object) -> None:
     with pytest.raises(ProtocolError):
         Parameters.from_wire({**STOCK_PARAMETERS, key: value})
+
+
+@pytest.mark.parametrize("version", ["\x1b[2J", "\ud800", "1\n2"])
+def test_what_a_peer_calls_itself_can_be_shown(version: str) -> None:
+    with pytest.raises(ProtocolError, match="printable"):
+        Results.from_wire({"loadgen": {"version": version}})
 
 
 def test_results_that_name_a_stream_twice_are_refused() -> None:

@@ -1,0 +1,42 @@
+"""The addresses of this machine: of all network namespaces that its processes are in, containers' too."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+from pathlib import Path
+
+_LOCAL = "/32 host LOCAL"  # the kind of entry behind an address in the kernel's table of routes (net/ipv4/fib_trie.c)
+
+
+def all_addresses(proc: Path = Path("/proc")) -> set[str]:
+    """As text; without those of namespaces that this user may not look into."""
+    found, seen = set[str](), set[Path]()
+    for entry in os.scandir(proc):
+        if not entry.name.isdecimal():
+            continue
+        home = proc / entry.name
+        with contextlib.suppress(OSError):  # it has ended, or is somebody else's
+            if (namespace := (home / "ns" / "net").readlink()) not in seen:
+                found |= parse_fib_trie((home / "net" / "fib_trie").read_text())
+                seen.add(namespace)
+                found |= parse_if_inet6((home / "net" / "if_inet6").read_text())  # not there without IPv6
+    return found
+
+
+def parse_fib_trie(text: str) -> set[str]:
+    """The local addresses in a /proc/PID/net/fib_trie."""
+    found, last = set(), ""
+    for line in text.splitlines():
+        words = line.strip()
+        if words.startswith("|-- "):
+            last = words.removeprefix("|-- ")
+        elif words.startswith(_LOCAL):
+            found.add(last)
+    return found
+
+
+def parse_if_inet6(text: str) -> set[str]:
+    """Those in a /proc/PID/net/if_inet6: 32 hexadecimal digits begin each line."""
+    return {str(ipaddress.IPv6Address(int(line.split()[0], 16))) for line in text.splitlines() if line.strip()}

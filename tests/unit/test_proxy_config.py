@@ -1,0 +1,137 @@
+"""What a proxy may be told, what its command makes of words, and what it says."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+
+from coordinator.cli import main
+from coordinator.cli.proxy import parse_listen, progress_line
+from loadgen.measure.forwarding import ProxyCounters
+from loadgen.model.errors import PlanError
+from loadgen.model.plain import from_plain, to_plain
+from loadgen.model.probe import Mode
+from loadgen.model.units import NS_PER_S
+from loadgen.proxy.api import HostConfig, ProxyConfig
+
+
+def config(**changes: Any) -> ProxyConfig:
+    ends = {"listen_host": "127.0.0.1", "listen_port": 0, "connect_host": "127.0.0.1", "connect_port": 80}
+    return ProxyConfig(**{**ends, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"mode": Mode.DIRECT}, "splices or copies"),
+        ({"max_connections": 0}, "at least 1"),
+        ({"listen_port": 65536}, "65536 is no port"),
+        ({"listen_port": -1}, "-1 is no port"),
+        ({"connect_port": 0}, "0 is no port"),
+        ({"connect_timeout_ns": 0}, "longer than nothing"),
+        ({"idle_ns": -1}, "must not be negative"),
+        ({"drain_ns": -1}, "must not be negative"),
+        ({"window_bytes": -1}, "must not be negative"),
+    ],
+)
+def test_what_cannot_be_is_refused(changes: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(PlanError, match=complaint):
+        config(**changes)
+
+
+def host(**changes: Any) -> HostConfig:
+    return HostConfig(
+        **{
+            "host": "127.0.0.1",
+            "port": 0,
+            "connect_host": "sink",
+            "connect_port": 5201,
+            "modes": (Mode.SPLICE, Mode.COPY),
+            "windows_bytes": (16384, 0),
+            **changes,
+        }
+    )
+
+
+def test_a_host_has_a_proxy_for_each_mode_and_window() -> None:
+    proxies = host(port=7000).proxies()
+    assert [(one.mode, one.window_bytes, one.listen_port) for one in proxies] == [
+        (Mode.SPLICE, 16384, 7001),
+        (Mode.SPLICE, 0, 7002),
+        (Mode.COPY, 16384, 7003),
+        (Mode.COPY, 0, 7004),
+    ]
+    assert {(one.connect_host, one.connect_port) for one in proxies} == {("sink", 5201)}
+    assert {one.listen_port for one in host().proxies()} == {0}
+
+
+def test_a_hosts_ports_end_where_ports_do() -> None:
+    with pytest.raises(PlanError, match="65536 is no port"):
+        host(port=65534).proxies()
+
+
+def test_a_host_goes_over_a_pipe() -> None:
+    assert from_plain(HostConfig, to_plain(host())) == host()
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        (":8080", ("127.0.0.1", 8080)),
+        ("192.0.2.1:80", ("192.0.2.1", 80)),
+        ("[::1]:80", ("::1", 80)),
+        ("0.0.0.0:0", ("0.0.0.0", 0)),
+    ],
+)
+def test_nothing_but_the_loopback_is_opened_unasked(text: str, address: tuple[str, int]) -> None:
+    assert parse_listen(text) == address
+
+
+def test_progress_shows_rates_and_only_the_troubles_that_there_were() -> None:
+    before = ProxyCounters(accepted=1, forwarded_bytes=1_000_000_000)
+    now = ProxyCounters(accepted=1204, open=3, forwarded_bytes=1_250_000_000, returned_bytes=125_000)
+    assert progress_line(now, before, 2 * NS_PER_S) == (
+        "proxy: 3 open, 1,204 accepted; Mbit/s 1,000.0 forward, 0.5 back; 1.25 GB"
+    )
+    troubled = ProxyCounters(accepted=9, refused=1, upstream_failed=2, reset=3, idle=4)
+    assert progress_line(troubled, troubled, NS_PER_S) == (
+        "proxy: 0 open, 9 accepted; Mbit/s 0.0 forward, 0.0 back; 0.00 GB;"
+        " refused 1; upstream failed 2; reset 3; idle 4"
+    )
+
+
+ENDS = ["--listen", ":0", "--connect", "127.0.0.1:9"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--listen", ":0"], "Missing option '--connect'."),
+        (["--connect", "127.0.0.1:9"], "Missing option '--listen'."),
+        (["--listen", "8080", "--connect", "127.0.0.1:9"], "'8080' is not HOST:PORT"),
+        (["--listen", ":0", "--connect", ":9"], "':9' is not HOST:PORT"),
+        (["--listen", ":0", "--connect", "127.0.0.1:0"], "0 is no port to connect to"),
+        (["--listen", "::1:80", "--connect", "127.0.0.1:9"], "'::1:80' is not HOST:PORT"),
+        ([*ENDS, "--mode", "direct"], "'direct' is not one of 'splice', 'copy'"),
+        ([*ENDS, "--window", "5G"], "'5G' is no window"),
+        ([*ENDS, "--window", "wide"], "'wide' is not a size"),
+        ([*ENDS, "--max-connections", "0"], "0 is not in the range"),
+        ([*ENDS, "--idle", "soon"], "'soon' is not a duration"),
+        ([*ENDS, "--connect-timeout", "0"], "longer than nothing"),
+        ([*ENDS, "--source", "192.0.2.1"], "cannot connect from 192.0.2.1"),
+        ([*ENDS, "--source", "::1"], "no address of the source's kind"),
+    ],
+)
+def test_a_mistake_is_one_line_and_a_hint(
+    arguments: list[str], complaint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["loadgen", "proxy", *arguments])
+    assert main() == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    first, *others = err.splitlines()
+    assert first.startswith("loadgen: ")
+    assert complaint in first
+    assert [line.partition(":")[0] for line in others] in ([], ["hint"])
