@@ -103,8 +103,8 @@ class ProbeResult:
     `peer` is what the other end calls itself, empty if it does not say.  CPU is that of the ends over `wall_ns`, the
     measured time: of all threads that worked for this test here, of the whole process of a stock peer; a loadgen
     server, which may have other tests, leaves out its control thread (except with CRR, where that does the work).
-    `started_at_ns` is the client's CLOCK_MONOTONIC.  `discarded` says that this
-    end's receiver dropped the bytes in the kernel (MSG_TRUNC) instead of copying them out.
+    `started_at_ns` is the client's CLOCK_MONOTONIC.  `discarded` says that this end's receiver dropped the bytes in
+    the kernel (MSG_TRUNC) instead of copying them out.
     """
 
     test: ProbeTest

@@ -370,3 +370,4 @@ class ProxyLoop:
             if end.stash is not None:
                 end.stash.give_back(empty=not end.held_bytes)
                 end.stash = None
+            del end.peer, end.connection  # no cycle, so nothing for a collection to find

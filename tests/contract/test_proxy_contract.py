@@ -291,7 +291,9 @@ def hold_back(proxy: Proxy, server: socket.socket) -> int:
     sent = 0
     while not end.held_bytes:
         sent += server.send(stream(sent, 4096))
-        while end.read_bytes < sent:
+        deadline = time.monotonic() + PATIENCE_S
+        while end.read_bytes < sent and not end.held_bytes:
+            assert time.monotonic() < deadline
             time.sleep(0.0001)
     assert within(PATIENCE_S, lambda: end.mask == 0)
     return sent
@@ -566,10 +568,13 @@ def test_what_blocked_flows_needed_is_given_back(mode: Mode, upstream: socket.so
     with proxying(port_of(upstream), mode, window_bytes=WINDOW_BYTES) as proxy:
         before = descriptors()
         with contextlib.ExitStack() as stack:
-            pairs = [stack.enter_context(joined(proxy, upstream, receive_bytes=4096)) for _ in range(8)]
-            for _, server in pairs:
-                assert send_until_blocked(server, limit_bytes=1 << 20) > 0
-            assert descriptors() > before
+            pairs = [stack.enter_context(joined(proxy, upstream)) for _ in range(4)]
+            sent = [send_until_blocked(server) for _, server in pairs]
+            held = [sum(end.held_bytes for end in one.ends) for one in list(proxy.service.open)]
+            assert all(held)
+            for (client, server), sent_bytes in zip(pairs, sent, strict=True):
+                server.close()
+                assert len(read_all(client)) == sent_bytes
         settled(proxy, open=0)
         assert within(PATIENCE_S, lambda: descriptors() == before)
 

@@ -506,4 +506,4 @@ def test_it_does_not_outlive_whoever_started_it() -> None:
         assert _connects_to(port)
         parent.kill()
     assert within(PATIENCE_S, lambda: not is_running(pid))
-    assert not _connects_to(port)
+    assert within(PATIENCE_S, lambda: not _connects_to(port))  # its other thread may be a little later
