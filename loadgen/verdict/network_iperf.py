@@ -133,7 +133,7 @@ def _check_sent(plan: IperfPlan, results: Sequence[ProbeResult], rules: NetworkR
     """Datagrams must go out at the rate asked for.  A TCP sender may be held back by the path: that is a result."""
     if plan.transport is not Transport.UDP or not plan.rate_bps:
         return []
-    shares = [(_sent_bps(s) * _hiccup(s, rules) / plan.rate_bps, one) for one in results for s in one.streams]
+    shares = [(_sent_share(s, plan, rules), one) for one in results for s in one.streams]
     if not shares:
         return []
     worst, result = min(shares, key=lambda pair: pair[0])
@@ -155,9 +155,11 @@ def _sent_bps(stream: StreamResult) -> float:
     return stream.sent_bytes * 8 * NS_PER_S / stream.sent_ns if stream.sent_ns > 0 else 0.0
 
 
-def _hiccup(stream: StreamResult, rules: NetworkRules) -> float:
-    """In a short test at a low rate, a few datagrams that were late at its end are several per cent of it."""
-    return 1 + rules.late_datagrams / stream.packets if stream.packets > 0 else 1.0
+def _sent_share(stream: StreamResult, plan: IperfPlan, rules: NetworkRules) -> float:
+    """Of the rate asked for.  In a short test at a low one, few datagrams that were late at its end are some per cent."""
+    share = _sent_bps(stream) / plan.rate_bps
+    forgiven = rules.late_datagrams / stream.packets if stream.packets > 0 else 0.0
+    return max(share, min(1.0, share * (1 + forgiven)))
 
 
 def _check_counts(results: Sequence[ProbeResult], rules: NetworkRules) -> list[Check]:
