@@ -156,7 +156,7 @@ def _sent_bps(stream: StreamResult) -> float:
 
 
 def _sent_share(stream: StreamResult, plan: IperfPlan, rules: NetworkRules) -> float:
-    """Of the rate asked for.  In a short test at a low one, few datagrams that were late at its end are some per cent."""
+    """Of the rate asked for.  In a short test at a low rate, a few datagrams late at its end are some per cent."""
     share = _sent_bps(stream) / plan.rate_bps
     forgiven = rules.late_datagrams / stream.packets if stream.packets > 0 else 0.0
     return max(share, min(1.0, share * (1 + forgiven)))
