@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := loadgen workloads deploy coordinator tests benchmarks
+# System tests that may run beside each other: nothing in them is judged by the time that it takes.
+UNHURRIED := $(addprefix tests/system/test_,proxy.py iperf3_peers.py iperf_cli.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast lint format golden bench bench-network debian clean
@@ -18,7 +20,8 @@ demo: $(VENV)/.installed ## Create .venv, install, and run the main job: 16 VMs,
 test: $(VENV)/.test-installed debian ## Create .venv with the test extras, install what tests need, run everything
 	$(MAKE) --no-print-directory lint
 	$(BIN)/pytest -q -n 2 --dist worksteal tests/unit tests/contract tests/golden
-	$(BIN)/pytest -q tests/system
+	$(BIN)/pytest -q -n 2 --dist loadfile $(UNHURRIED)
+	$(BIN)/pytest -q tests/system $(UNHURRIED:%=--ignore=%)
 
 test-fast: $(VENV)/.test-installed ## Unit, contract and golden tests only (under a minute)
 	$(BIN)/pytest -q -n 2 --dist worksteal tests/unit tests/contract tests/golden
