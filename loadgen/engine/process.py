@@ -10,12 +10,8 @@ up:   hello {pid, version, engine} · prepared · snapshot {...} · ended {segme
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import gc
 import os
-import resource
-import signal
-import sys
 import time
 from dataclasses import asdict
 from typing import Any
@@ -26,11 +22,9 @@ from loadgen import __version__
 from loadgen.engine.api import LEASE_NS, Assignment, Segment
 from loadgen.engine.player import Player
 from loadgen.engine.vitals import Vitals
-from loadgen.host import frames
+from loadgen.host import child, frames
 from loadgen.model.errors import LoadgenError, TargetError
 from loadgen.model.units import NS_PER_S
-
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class EngineProcess:
@@ -120,26 +114,11 @@ def start_message(segment: Segment) -> bytes:
 
 
 async def _serve() -> None:
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
-    writer, _ = await loop.connect_write_pipe(asyncio.Protocol, sys.stdout.buffer)
-    loop.set_exception_handler(_die_of)
-    await EngineProcess(reader, writer).serve()
-
-
-def _die_of(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """A callback raised: that is a bug, and going on would record half-truths."""
-    loop.default_exception_handler(context)
-    sys.stderr.flush()
-    os._exit(70)
+    await EngineProcess(*await child.pipes()).serve()
 
 
 def main() -> int:
     """Run the engine process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the coordinator's to answer
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a connection is a descriptor
+    child.begin()
     uvloop.run(_serve())
     return 0

@@ -10,10 +10,7 @@ up:   hello {pid, version} · listening {host, port} · tick {id, tick} · resul
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
-import resource
-import signal
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -21,7 +18,7 @@ from typing import Any
 import uvloop
 
 from loadgen import __version__
-from loadgen.host import frames, report
+from loadgen.host import child, frames, report
 from loadgen.measure.throughput import Tick
 from loadgen.model.errors import LoadgenError, PlanError
 from loadgen.model.plain import from_plain, to_plain
@@ -30,7 +27,6 @@ from loadgen.probe.api import ServedTest
 from loadgen.probe.client import run_test
 from loadgen.probe.server import ProbeServer
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _ASK_TIMEOUT_S = 5.0
 
 
@@ -123,27 +119,12 @@ def _nobody_asked(served: ServedTest) -> None:
 
 
 async def _serve() -> None:
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
-    writer, _ = await loop.connect_write_pipe(asyncio.Protocol, sys.stdout.buffer)
-    loop.set_exception_handler(_die_of)
-    await ProbeProcess(reader, writer).serve()
-
-
-def _die_of(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """A callback raised: that is a bug, and going on would record half-truths."""
-    loop.default_exception_handler(context)
-    sys.stderr.flush()
-    os._exit(70)
+    await ProbeProcess(*await child.pipes()).serve()
 
 
 def main() -> int:
     """Run the probe process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the coordinator's to answer
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a stream is a descriptor
+    child.begin()
     uvloop.run(_serve())
     return 0
 

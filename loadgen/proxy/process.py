@@ -9,10 +9,7 @@ up:   hello {pid, version} · listening {host, port, report} · failed {whose, m
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
-import resource
-import signal
 import sys
 import threading
 import time
@@ -20,14 +17,12 @@ import traceback
 from typing import Any
 
 from loadgen import __version__
-from loadgen.host import frames
+from loadgen.host import child, frames
 from loadgen.model.errors import ExitCode, LoadgenError, PlanError
 from loadgen.model.plain import from_plain, to_plain
 from loadgen.proxy.api import HostConfig
 from loadgen.proxy.host import ProxyHost
 from loadgen.proxy.loop import ProxyLoop
-
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class ProxyProcess:
@@ -66,23 +61,7 @@ class ProxyProcess:
 
 
 async def _serve(proxies: ProxyLoop) -> None:
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
-    writer, _ = await loop.connect_write_pipe(asyncio.Protocol, sys.stdout.buffer)
-    loop.set_exception_handler(_die_of)
-    await ProxyProcess(proxies, reader, writer).serve()
-
-
-def _die_of(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """A callback raised: that is a bug, and going on would leave a proxy that nobody can ask."""
-    loop.default_exception_handler(context)
-    _die()
-
-
-def _die() -> None:
-    sys.stderr.flush()
-    os._exit(ExitCode.INTERNAL)
+    await ProxyProcess(proxies, *await child.pipes()).serve()
 
 
 def _control(proxies: ProxyLoop) -> None:
@@ -91,16 +70,14 @@ def _control(proxies: ProxyLoop) -> None:
         asyncio.run(_serve(proxies))
     except BaseException:  # noqa: BLE001 - a bug; and a thread alone would end unseen
         traceback.print_exc()
-        _die()
+        sys.stderr.flush()
+        os._exit(ExitCode.INTERNAL)
     proxies.post(lambda: proxies.drain(0))
 
 
 def main() -> int:
     """Run the proxy process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the coordinator's to answer
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a connection is two descriptors, and a pipe two more
+    child.begin()
     proxies = ProxyLoop(time.monotonic_ns)
     threading.Thread(target=_control, args=(proxies,), daemon=True).start()
     proxies.run()
