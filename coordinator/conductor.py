@@ -28,16 +28,17 @@ from coordinator.run import (
     StopTraffic,
 )
 from coordinator.view.runview import Position
-from loadgen.agent import AgentEvent, EngineLost, SegmentEnded
 from loadgen.engine.api import Segment
+from loadgen.measure.events import AgentEvent, CoresShared, EngineLost, SegmentBegan, SegmentEnded
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.plan import Phases
-from loadgen.model.units import NS_PER_MS, NS_PER_S
+from loadgen.model.units import NS_PER_S
 
-_LEAD_NS = 250 * NS_PER_MS  # between the order to start and the start: every engine has it by then
 _GRACE_S = 3.0  # how long after its end a segment's last words may take
+_STOP_GRACE_S = 1.0  # the same when it was stopped: who says nothing then is left to its lease
 _GRACE_STEPS = 6
 _REFRESH_S = 0.5
+_WAKING_NS = 5_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +57,31 @@ class Timeline:
 
     origin_ns: int = 0
     segments: dict[int, Segment] = field(default_factory=dict)
+    began_ns: dict[int, dict[str, int]] = field(default_factory=dict)  # by iteration, when each worker began
     stopped_ns: int = 0  # when the traffic was stopped before its time; 0 if it was not
 
     def measured_ns(self, now_ns: int) -> dict[int, int]:
-        """How much of each window has been played, by iteration."""
+        """How much of each window has been played by all, by iteration."""
         end_ns = self.stopped_ns or now_ns
         return {
-            iteration: max(0, min(end_ns, segment.window_end_ns) - segment.window_start_ns)
+            iteration: max(0, min(end_ns, segment.window_end_ns) - self._all_began_ns(iteration, segment))
             for iteration, segment in self.segments.items()
         }
 
+    def _all_began_ns(self, iteration: int, segment: Segment) -> int:
+        """When the window began for all: who is late to its start (not just in waking up) makes it shorter."""
+        latest_ns = max(self.began_ns.get(iteration, {}).values(), default=0)
+        return max(segment.window_start_ns, latest_ns - _WAKING_NS)
+
 
 class Conductor:
-    """One run.  `run`, `intake` and `timeline` hold all that is known once `conduct` has returned."""
+    """One run.  `run`, `intake`, `timeline` and `shared` hold all that is known once `conduct` has returned."""
 
     def __init__(self, run: Run, fleet: Fleet, intake: Intake, phases: Phases, hooks: Hooks) -> None:
         self.run = run
         self.intake = intake
         self.timeline = Timeline()
+        self.shared: list[CoresShared] = []
         self._fleet = fleet
         self._phases = phases
         self._hooks = hooks
@@ -97,6 +105,9 @@ class Conductor:
                     self._tasks.discard(task)
                     task.result()
                 self._take(event)
+            await self._fleet.settle()
+            while not self._inbox.empty():
+                self._take(self._inbox.get_nowait())
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -109,6 +120,10 @@ class Conductor:
             case Snapshot():
                 self.intake.receive(event)
                 self._hooks.keep([event])
+            case SegmentBegan(worker, segment, at_ns):
+                self.timeline.began_ns.setdefault(segment, {})[worker] = at_ns
+            case CoresShared():
+                self.shared.append(event)
             case SegmentEnded(worker, segment, why):
                 if segment == self.run.iteration:
                     self._do(self.run.handle(Ended(worker, why)))
@@ -133,18 +148,18 @@ class Conductor:
                     segment = self._plan_segment(iteration)
                     self.timeline.segments[iteration] = segment
                     self._spawn(self._fleet.command(Start(segment)))
-                    self._spawn(self._expect_the_end(iteration, segment.end_ns - time.monotonic_ns()))
+                    self._spawn(self._expect_the_end(iteration, segment.end_ns - time.monotonic_ns(), _GRACE_S))
                 case Audit(iteration):
                     self._spawn(self._then(self._hooks.audit(iteration), Audited()))
                 case StopTraffic():
                     self.timeline.stopped_ns = time.monotonic_ns()
                     self._spawn(self._fleet.command(Stop()))
-                    self._spawn(self._expect_the_end(self.run.iteration, 0))
+                    self._spawn(self._expect_the_end(self.run.iteration, 0, _STOP_GRACE_S))
                 case Finish():
                     self._hooks.show(self.position())
 
     def _plan_segment(self, iteration: int) -> Segment:
-        start_ns = time.monotonic_ns() + _LEAD_NS
+        start_ns = time.monotonic_ns() + self._fleet.lead_ns
         if not self.timeline.origin_ns:
             self.timeline.origin_ns = start_ns
         window_start_ns = start_ns + self._phases.lead_ns(iteration)
@@ -157,11 +172,11 @@ class Conductor:
             end_ns=start_ns + self._phases.length_ns(iteration),
         )
 
-    async def _expect_the_end(self, iteration: int, wait_ns: int) -> None:
+    async def _expect_the_end(self, iteration: int, wait_ns: int, grace_s: float) -> None:
         """A worker that does not announce the end of a segment in time is lost: nobody may wait for ever."""
         await asyncio.sleep(max(0, wait_ns) / NS_PER_S)
         for _ in range(_GRACE_STEPS):  # when it is us who were frozen, that costs one step, and then we hear them
-            await asyncio.sleep(_GRACE_S / _GRACE_STEPS)
+            await asyncio.sleep(grace_s / _GRACE_STEPS)
         if self.run.state in (State.PLAYING, State.STOPPING) and self.run.iteration == iteration:
             for worker in sorted(self.run.playing):
                 self._inbox.put_nowait(EngineLost(worker, "it is silent"))

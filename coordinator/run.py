@@ -3,14 +3,16 @@
 Rules: every change of state is in this class; nothing here awaits, logs or reads a clock.
 
 Each iteration goes RESETTING -> PLAYING -> AUDITING.  An interrupt stops the traffic and waits for the
-engines' last words, a second one does not wait.  A lost worker doesn't hold up the others
-(policy `degrade`); with the last one the run is over.
+engines' last words, a second one does not wait.  A lost worker doesn't hold up the others, unless the
+policy is to abort; with the last one the run is over.
 """
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+
+from loadgen.model.plan import OnLoss
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ class Run:
 
     workers: frozenset[str]
     iterations: int
+    on_loss: OnLoss = OnLoss.DEGRADE
     state: State = State.PREPARING
     iteration: int = 0
     interrupted: bool = False
@@ -128,7 +131,7 @@ class Run:
                 return self._interrupt()
             case Lost(worker, why) if worker in self.workers:
                 self.lost.setdefault(worker, why)
-                return self._after(worker)
+                return self._after(worker) if self.on_loss is OnLoss.DEGRADE else self._abort(worker)
             case Ended(worker, why) if worker in self.playing:
                 if why not in ("complete", "stopped"):
                     self.stalled = f"{worker}: {why}"
@@ -156,6 +159,14 @@ class Run:
             self.state = State.STOPPING
             return [StopTraffic()]
         return self._finish()
+
+    def _abort(self, worker: str) -> list[Effect]:
+        """A worker is gone, and the others shall not go on without it."""
+        self.playing.discard(worker)
+        if self.state is State.PLAYING and self.playing:
+            self.state = State.STOPPING
+            return [StopTraffic()]
+        return [] if self.state is State.STOPPING and self.playing else self._finish()
 
     def _after(self, worker: str) -> list[Effect]:
         """A worker plays no longer, one way or the other."""

@@ -16,10 +16,12 @@ import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from coordinator.fleet.choice import FleetChoice
 from coordinator.interrupts import Interrupts
 from coordinator.output import printing, stderr_console
 from coordinator.record.document import Header, finished, sweep_document
 from coordinator.record.environment import collect
+from coordinator.record.fleet import FleetRecord
 from coordinator.record.sweep import Sweep, SweepPoint
 from coordinator.record.writer import RecordWriter, default_directory
 from coordinator.spec import SpecRun, Surroundings
@@ -36,6 +38,7 @@ class Session:
     """What the command line asked for.  `sweep` lists numbers of VMs; empty for a single run."""
 
     plan: SpecPlan
+    fleet: FleetChoice
     sweep: tuple[int, ...]
     out: Path | None
     as_json: bool
@@ -66,7 +69,7 @@ async def _run(session: Session) -> int:
         )
         if session.sweep:
             return await _sweep(session, directory, around, interrupts)
-        header, result = await interrupts.during(SpecRun(session.plan, directory, around))
+        header, result = await interrupts.during(SpecRun(session.plan, session.fleet, directory, around))
         with printing():
             if session.as_json:
                 _print_json(finished(header, result, finished_at=_now()))
@@ -82,15 +85,22 @@ async def _sweep(session: Session, directory: Path, around: Surroundings, interr
     """
     done: list[tuple[Header, SweepPoint]] = []
     failed: LoadgenError | None = None
-    first = dataclasses.replace(session.plan, vms=session.sweep[0])
-    whole = Header(started_at=_now(), plan=first, targets=(), environment=collect(command_line=session.command_line))
+    least = session.sweep[0]
+    first = dataclasses.replace(session.plan, vms=least, targets=session.plan.targets[:least])
+    whole = Header(
+        started_at=_now(),
+        plan=first,
+        targets=(),
+        environment=collect(command_line=session.command_line),
+        fleet=FleetRecord(way=session.fleet.way.value, run_id="", hosts=session.fleet.host_tables()),
+    )
     with RecordWriter(directory, sweep_document(whole, session.sweep, done)) as writer:
         for count in session.sweep:
             around.say(f"— {count} VMs ({len(done) + 1} of {len(session.sweep)}) —")
-            plan = dataclasses.replace(session.plan, vms=count)
+            plan = dataclasses.replace(session.plan, vms=count, targets=session.plan.targets[:count])
             name = f"vms-{count}"
             try:
-                header, result = await interrupts.during(SpecRun(plan, directory / name, around))
+                header, result = await interrupts.during(SpecRun(plan, session.fleet, directory / name, around))
             except LoadgenError as error:
                 if not done:
                     raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import functools
+import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,12 +17,13 @@ from pathlib import Path
 from coordinator.ask import ask_all
 from coordinator.audit import Auditor
 from coordinator.conductor import Conductor, Hooks
-from coordinator.fleet.api import Prepare
-from coordinator.fleet.local import LocalFleet
-from coordinator.judge import Evidence, Intake, connection_rows, judge
-from coordinator.quiet import QuietWatch
+from coordinator.fleet.admission import admit, say_missing
+from coordinator.fleet.api import Fleet, Prepare
+from coordinator.fleet.choice import FleetChoice, make_fleet
+from coordinator.judge import Evidence, Intake, connection_rows, judge, start_skews_ns
 from coordinator.record.document import Header, finished, unfinished
 from coordinator.record.environment import collect
+from coordinator.record.fleet import FleetRecord
 from coordinator.record.writer import RecordWriter
 from coordinator.run import Interrupted, Ready, Run
 from coordinator.view.build import ViewBuilder
@@ -30,11 +32,12 @@ from coordinator.view.runview import Position, RunView
 from deploy.servers.catalog import choose
 from deploy.vms.local import LocalVms
 from loadgen.engine.api import Assignment, Load
-from loadgen.model.errors import TargetError
-from loadgen.model.plan import SpecPlan
-from loadgen.model.shard import Shard, share_out
+from loadgen.model.errors import FleetError, TargetError
+from loadgen.model.plan import OnLoss, SpecPlan
+from loadgen.model.shard import share_out
 from loadgen.model.target import Target
 from loadgen.schedule.optape import OpTape
+from loadgen.schedule.placement import Placement
 from loadgen.verdict.result import RunResult
 from workloads.specweb99 import files, fileset, urls
 from workloads.specweb99.compile import compile_tape
@@ -60,6 +63,7 @@ class SpecRun:
     """See the module.  `notices` are what the user should know, in words, as they come up."""
 
     plan: SpecPlan
+    choice: FleetChoice
     directory: Path
     around: Surroundings
     notices: list[str] = field(default_factory=list)
@@ -82,19 +86,27 @@ class SpecRun:
             plan=self.plan,
             targets=(),
             environment=collect(command_line=self.around.command_line),
+            fleet=FleetRecord(way=self.choice.way.value, run_id=secrets.token_hex(8), hosts=self.choice.host_tables()),
         )
         with RecordWriter(self.directory, unfinished(header)) as writer:
+            fleet = make_fleet(
+                self.choice, self.plan, run_id=header.fleet.run_id, say=self.around.say, on_log=writer.log
+            )
             async with AsyncExitStack() as stack:
                 targets, server = await self._targets(stack)
                 environment = dataclasses.replace(header.environment, server=server)
                 header = dataclasses.replace(header, targets=targets, environment=environment)
+                stack.push_async_callback(fleet.close)
+                await fleet.open()
+                header = dataclasses.replace(header, fleet=self._place(header, fleet))
                 writer.rewrite(unfinished(header))
-                result, evidence = await self._play(stack, header, writer)
-            during = writer.problems
+                result, header, evidence = await self._play(header, fleet, writer)
+            during = (*fleet.problems, *writer.problems)
+            unwritten = len(writer.problems)
             result = dataclasses.replace(result, notes=(*result.notes, *during))
             document = finished(header, result, finished_at=datetime.now(UTC).isoformat(timespec="seconds"))
             writer.finish(document, connection_rows(evidence))
-            for problem in writer.problems[len(during) :]:
+            for problem in writer.problems[unwritten:]:
                 self.around.say(problem)
             return header, result
 
@@ -121,6 +133,7 @@ class SpecRun:
                 docroots=docroots,
                 connections=self.plan.connections,
                 base_port=self.plan.base_port,
+                host=self.plan.vm_address,
             )
         )
         watching = asyncio.create_task(self._watch(vms))
@@ -159,56 +172,65 @@ class SpecRun:
         async for death in vms.deaths():
             self.notices.append(f"{death.name} died: {death.reason}")
 
-    async def _play(self, stack: AsyncExitStack, header: Header, writer: RecordWriter) -> tuple[RunResult, Evidence]:
-        plan, targets = self.plan, header.targets
+    def _place(self, header: Header, fleet: Fleet) -> FleetRecord:
+        """Which worker plays what; machines that can't carry their share are left out, or the run is not begun."""
+        shares = share_out(self.plan.total_connections, [target.weight for target in header.targets])
+        placement, refused = admit(fleet.machines, shares, self.plan.seed)
+        missing = {**fleet.missing, **refused}
+        if missing and self.plan.on_loss is OnLoss.ABORT:
+            raise FleetError(
+                f"not all load machines can be used: {say_missing(missing)}", hint="or go on without: --on-loss degrade"
+            )
+        self.notices += [f"load machine {name} is left out: {why}" for name, why in missing.items()]
+        return dataclasses.replace(
+            header.fleet,
+            machines=tuple(one for one in fleet.machines if one.name not in refused),
+            missing=missing,
+            clocks=fleet.clocks(),
+            placement=placement,
+        )
+
+    async def _play(self, header: Header, fleet: Fleet, writer: RecordWriter) -> tuple[RunResult, Header, Evidence]:
+        plan, targets, placement = self.plan, header.targets, header.fleet.placement
         self.around.say(f"compiling the operations of {plan.total_connections} connections (seed {plan.seed})")
         tape = await asyncio.to_thread(compile_tape, plan)
-        fleet = LocalFleet(plan.engines)
-        stack.push_async_callback(fleet.close)
-        await fleet.open()
-        shares = share_out(plan.total_connections, [target.weight for target in targets])
-        await fleet.command(Prepare(assignments(plan, fleet.workers, targets, shares, tape)))
+        await fleet.command(Prepare(assignments(plan, placement, targets, tape)))
 
-        intake = Intake.of(fleet.workers)
+        intake = Intake.of(placement.workers)
         auditor = Auditor(plan, targets, intake.ledger)
-        watch = QuietWatch(fleet.pids)
         builder = ViewBuilder(plan, targets, title=self._title(header))
         with self.around.view as view:
 
             def show(position: Position) -> None:
-                view.update(builder.build(intake.ledger, position, self.notices))
+                view.update(builder.build(intake.ledger, position, self.notices, fleet.status()))
 
-            async def reset(iteration: int) -> None:
-                await auditor.reset(iteration)
-                watch.begin()
-
-            async def audit(iteration: int) -> None:
-                watch.end()
-                await auditor.audit(iteration)
-
-            hooks = Hooks(reset=reset, audit=audit, keep=writer.append, show=show)
-            run = Run(frozenset(fleet.workers), plan.phases.iterations)
+            hooks = Hooks(reset=auditor.reset, audit=auditor.audit, keep=writer.append, show=show)
+            run = Run(frozenset(placement.workers), plan.phases.iterations, plan.on_loss)
             conductor = self._conductor = Conductor(run, fleet, intake, plan.phases, hooks)
             conductor.post(Ready())
             await conductor.conduct()
         notes = [*self.notices, *auditor.problems]
         if run.stalled:
             notes.append(f"traffic stopped by itself: {run.stalled}")
+        began_ns = conductor.timeline.began_ns
+        clocks = {**header.fleet.clocks, **fleet.clocks()}
+        used = dataclasses.replace(header.fleet, clocks=clocks, start_skew_ns=start_skews_ns(began_ns))
+        header = dataclasses.replace(header, fleet=used)
         evidence = Evidence(
             plan=plan,
             targets=targets,
+            fleet=used,
             intake=intake,
             measured_ns=conductor.timeline.measured_ns(time.monotonic_ns()),
             complete=frozenset(run.complete),
             interrupted=run.interrupted,
             lost=dict(run.lost),
             log_checks=auditor.checks,
-            sysctls=header.environment.sysctls,
-            # Servers that run here without us look like anybody else's processes.
-            neighbours=() if plan.targets else tuple(watch.uses),
+            began_ns=began_ns,
+            shared=tuple(conductor.shared),
             notes=tuple(notes),
         )
-        return judge(evidence), evidence
+        return judge(evidence), header, evidence
 
     def _title(self, header: Header) -> str:
         plan = self.plan
@@ -233,19 +255,11 @@ async def _while_wanted(
         unwanted.set()
 
 
-def assignments(
-    plan: SpecPlan, workers: Sequence[str], targets: tuple[Target, ...], shares: Sequence[int], tape: OpTape
-) -> list[Assignment]:
+def assignments(plan: SpecPlan, placement: Placement, targets: tuple[Target, ...], tape: OpTape) -> list[Assignment]:
     """What each worker gets."""
     load = Load(line_bps=plan.line_bps, bound=plan.bound, timeout_ns=plan.timeout_ns, paced_reads=plan.paced_reads)
+    shares = tuple(share_out(plan.total_connections, [target.weight for target in targets]))
     return [
-        Assignment(
-            worker=worker,
-            shard=Shard(index, len(workers)),
-            targets=targets,
-            shares=tuple(shares),
-            tape=tape,
-            load=load,
-        )
-        for index, worker in enumerate(workers)
+        Assignment(worker=worker, shard=placement.shard(worker), targets=targets, shares=shares, tape=tape, load=load)
+        for worker in placement.workers
     ]

@@ -1,7 +1,7 @@
 """Drives the engine processes of one machine; knows nothing of the network above it.
 
 Commands go in by methods, what happens comes out by one callback, in order.  An engine process that
-ends before it was told to is reported by name with the last lines of its stderr.
+ends before it was told to is reported by name with the last lines of its stderr; so is one that is frozen.
 """
 
 from __future__ import annotations
@@ -10,40 +10,27 @@ import asyncio
 import collections
 import contextlib
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from loadgen.engine.api import Assignment, Segment
 from loadgen.engine.process import assignment_message, start_message
 from loadgen.host import frames
+from loadgen.host.neighbours import QuietWatch, is_runnable
+from loadgen.measure.events import AgentEvent, CoresShared, EngineLost, SegmentBegan, SegmentEnded
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.errors import FleetError, TargetError
+from loadgen.model.units import NS_PER_S
 
 _START_TIMEOUT_S = 20.0
 _PREPARE_TIMEOUT_S = 60.0
+_ARM_TIMEOUT_S = 5.0
 _STOP_TIMEOUT_S = 1.0
 _STDERR_LINES = 20
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentEnded:
-    """An engine has played a segment to its end, or was stopped.  All its snapshots came before."""
-
-    worker: str
-    segment: int
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class EngineLost:
-    """An engine process is gone."""
-
-    worker: str
-    why: str
-
-
-AgentEvent = Snapshot | SegmentEnded | EngineLost
+_WATCH_S = 0.2
+SILENCE_S = 2.2
+"""An engine says something each second, also when it is idle."""
 
 
 class _Engine:
@@ -55,6 +42,10 @@ class _Engine:
         self.lost = False
         self.hello: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self.prepared: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.armed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.heard_ns = 0  # when it last said something; 0 until it plays its first segment
+        self.playing = False
+        self.given_up = ""  # why we ended it, if we did
         self.stderr: collections.deque[str] = collections.deque(maxlen=_STDERR_LINES)
 
     def send(self, frame: bytes) -> None:
@@ -64,13 +55,33 @@ class _Engine:
 
 
 class Agent:
-    """Engine processes `workers`, started, prepared, started and stopped together."""
+    """Engine processes `workers` of `machine`, started, prepared, started and stopped together.
 
-    def __init__(self, workers: Sequence[str], on_event: Callable[[AgentEvent], None]) -> None:
+    `ours` gives the processes that have a part in the run, with their descendants: what others use of the
+    engines' cores is evidence against the measurement.  `mark` is shown in the engines' command lines, so that
+    others can tell whose they are; `on_log` gets what the engines say on stderr, line by line.
+    """
+
+    def __init__(
+        self,
+        workers: Sequence[str],
+        on_event: Callable[[AgentEvent], None],
+        *,
+        machine: str,
+        ours: Callable[[], Iterable[int]],
+        mark: str = "",
+        on_log: Callable[[str], None] = lambda line: None,
+    ) -> None:
         self._workers = tuple(workers)
         self._on_event = on_event
+        self._machine = machine
+        self._quiet = QuietWatch(ours)
+        self._mark = mark
+        self._on_log = on_log
+        self._measuring: asyncio.Task[None] | None = None
         self._engines: list[_Engine] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._watching: asyncio.Task[None] | None = None
         self._closing = False
 
     async def open(self) -> list[int]:
@@ -82,6 +93,7 @@ class Agent:
                     "-P",  # whatever lies in the user's directory is not ours to import
                     "-m",
                     "loadgen.engine",
+                    self._mark,
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
                     stderr=asyncio.subprocess.PIPE,
@@ -96,17 +108,56 @@ class Agent:
             self._tasks.append(asyncio.create_task(self._read(engine)))
             self._tasks.append(asyncio.create_task(self._read_stderr(engine)))
         await self._all([engine.hello for engine in self._engines], _START_TIMEOUT_S, "start")
+        self._watching = asyncio.create_task(self._watch())
         return [engine.process.pid for engine in self._engines]
 
-    async def prepare(self, assignments: Sequence[Assignment]) -> None:
-        """Give each engine its assignment.  Raises FleetError with the reason when one refuses."""
-        for engine, assignment in zip(self._engines, assignments, strict=True):
-            engine.send(assignment_message(assignment))
-        await self._all([engine.prepared for engine in self._engines], _PREPARE_TIMEOUT_S, "get ready")
+    @property
+    def present(self) -> int:
+        """How many engines are not lost."""
+        return sum(not engine.lost for engine in self._engines)
 
-    def start(self, segment: Segment) -> None:
-        """Play a segment on all engines."""
+    @property
+    def playing(self) -> bool:
+        """Whether any engine is in a segment."""
+        return any(engine.playing for engine in self._engines)
+
+    async def prepare(self, assignments: Sequence[Assignment]) -> None:
+        """Give engines their assignments; those without one are ended.
+
+        Raises FleetError with the reason when one refuses, TargetError when it can't find a target.
+        """
+        given: Mapping[str, Assignment] = {one.worker: one for one in assignments}
+        for engine in self._engines:
+            if engine.worker in given:
+                engine.send(assignment_message(given[engine.worker]))
+            else:
+                self.dismiss(engine.worker)
+        chosen = [engine for engine in self._engines if engine.worker in given]
+        await self._all([engine.prepared for engine in chosen], _PREPARE_TIMEOUT_S, "get ready")
+
+    async def start(self, segment: Segment) -> list[str]:
+        """Play a segment on all engines; done when all are armed: who is.
+
+        One that is not within 5 s is ended, and lost.
+        """
+        engines = [engine for engine in self._engines if not engine.lost]
+        for engine in engines:
+            engine.armed = asyncio.get_running_loop().create_future()
+            engine.heard_ns = time.monotonic_ns()
+            engine.playing = True
+        await self._begin_measuring([engine.process.pid for engine in engines])
         self._broadcast(start_message(segment))
+        if engines:
+            await asyncio.wait([engine.armed for engine in engines], timeout=_ARM_TIMEOUT_S)
+        for engine in engines:
+            if not engine.armed.done():
+                self._give_up(engine, f"it was not armed within {_ARM_TIMEOUT_S:g} s")
+        return [engine.worker for engine in engines if not (engine.lost or engine.given_up)]
+
+    async def settle(self) -> None:
+        """Wait for what is still measured of the segment that has ended."""
+        if self._measuring is not None:
+            await self._measuring
 
     def renew(self, until_ns: int) -> None:
         """Extend the lease of all engines."""
@@ -121,6 +172,7 @@ class Agent:
         for engine in self._engines:
             if engine.worker == worker and not engine.lost:
                 engine.lost = True
+                self._no_longer_playing(engine)
                 with contextlib.suppress(ProcessLookupError):
                     engine.process.kill()
 
@@ -130,14 +182,20 @@ class Agent:
         for engine in self._engines:
             assert engine.process.stdin is not None
             engine.process.stdin.close()
-        for engine in self._engines:
-            try:
-                await asyncio.wait_for(engine.process.wait(), _STOP_TIMEOUT_S)
-            except TimeoutError:
-                with contextlib.suppress(ProcessLookupError):
-                    engine.process.kill()
-                await engine.process.wait()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(self._end(engine) for engine in self._engines))
+        own = [task for task in (self._watching, self._measuring) if task is not None]
+        for task in own:
+            task.cancel()
+        await asyncio.gather(*self._tasks, *own, return_exceptions=True)
+
+    @staticmethod
+    async def _end(engine: _Engine) -> None:
+        try:
+            await asyncio.wait_for(engine.process.wait(), _STOP_TIMEOUT_S)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                engine.process.kill()
+            await engine.process.wait()
 
     def _broadcast(self, frame: bytes) -> None:
         for engine in self._engines:
@@ -149,7 +207,7 @@ class Agent:
         for future in done:
             future.result()
         if pending:
-            late = [e.worker for e, future in zip(self._engines, futures, strict=True) if future in pending]
+            late = [e.worker for e in self._engines if {e.hello, e.prepared} & pending]
             raise FleetError(f"engines did not {what} within {timeout_s:g} s: {', '.join(late)}")
 
     async def _read(self, engine: _Engine) -> None:
@@ -166,6 +224,7 @@ class Agent:
         dismissed, engine.lost = engine.lost, True
         if self._closing or dismissed:
             return
+        why = why or engine.given_up
         await asyncio.sleep(0.05)  # its last words come on another pipe
         last = f"; its last words: {engine.stderr[-1]}" if engine.stderr else ""
         why = why or (f"killed by signal {-code}" if code < 0 else f"exited with code {code}") + last
@@ -174,14 +233,21 @@ class Agent:
             if not future.done():
                 future.set_exception(lost)
                 future.exception()  # it may be that nobody waits for it
+        if not engine.armed.done():
+            engine.armed.set_result(None)  # nobody waits for it any more
         self._on_event(EngineLost(engine.worker, why))
+        self._no_longer_playing(engine)
 
     async def _read_stderr(self, engine: _Engine) -> None:
         assert engine.process.stderr is not None
         while line := await engine.process.stderr.read(4096):
-            engine.stderr.extend(part for part in line.decode(errors="replace").splitlines() if part)
+            parts = [part for part in line.decode(errors="replace").splitlines() if part]
+            engine.stderr.extend(parts)
+            for part in parts:
+                self._on_log(f"{engine.worker}: {part}")
 
     def _handle(self, engine: _Engine, message: dict[str, Any]) -> None:
+        engine.heard_ns = time.monotonic_ns()
         match message["is"]:
             case "hello":
                 engine.hello.set_result(message)
@@ -191,7 +257,55 @@ class Agent:
                 fault = TargetError if message["whose"] == "target" else FleetError
                 engine.prepared.set_exception(fault(message["message"], hint=message["hint"]))
                 engine.prepared.exception()  # the first of several refusals is the one that is told
+            case "armed":
+                if not engine.armed.done():
+                    engine.armed.set_result(None)
+            case "began":
+                self._on_event(SegmentBegan(engine.worker, message["segment"], message["at_ns"]))
             case "snapshot":
                 self._on_event(Snapshot.from_wire(message["snapshot"]))
             case "ended":
                 self._on_event(SegmentEnded(engine.worker, message["segment"], message["why"]))
+                self._no_longer_playing(engine)
+
+    async def _watch(self) -> None:
+        """An engine that says nothing is ended: it would hold up the others, and nobody counts what it plays."""
+        looked_ns = time.monotonic_ns()
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            now_ns = time.monotonic_ns()
+            if now_ns - looked_ns > NS_PER_S:  # it is us who were frozen: hear them first
+                for engine in self._engines:
+                    engine.heard_ns = engine.heard_ns and now_ns
+            looked_ns = now_ns
+            for engine in self._engines:
+                silent_ns = now_ns - engine.heard_ns
+                # One that waits for a core is not frozen: that shows as lateness, and convicts the run.
+                if (
+                    engine.heard_ns
+                    and not engine.lost
+                    and silent_ns > SILENCE_S * NS_PER_S
+                    and not is_runnable(engine.process.pid)
+                ):
+                    self._give_up(engine, f"silent for {silent_ns / NS_PER_S:.1f} s")
+
+    def _give_up(self, engine: _Engine, why: str) -> None:
+        if not engine.given_up:
+            engine.given_up = why
+            with contextlib.suppress(ProcessLookupError):
+                engine.process.kill()
+
+    def _no_longer_playing(self, engine: _Engine) -> None:
+        was, engine.playing = engine.playing, False
+        if was and not self.playing and not self._closing:
+            self._measuring = asyncio.create_task(self._end_measuring())
+
+    async def _begin_measuring(self, pids: Sequence[int]) -> None:
+        if self._measuring is not None:
+            await self._measuring
+        await asyncio.to_thread(self._quiet.begin, pids)
+
+    async def _end_measuring(self) -> None:
+        use = await asyncio.to_thread(self._quiet.end)
+        if use is not None:
+            self._on_event(CoresShared(self._machine, use.share, use.most))

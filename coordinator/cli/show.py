@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import sys
 from collections.abc import Callable, Mapping
@@ -76,5 +75,5 @@ def _print_spec(found: Record, console: Console) -> None:
     elif found.result is not None:
         print_report(console, found.result, found.header, record=found.path)
     else:
-        result, cut = recover(found, functools.partial(judge_snapshots, sysctls=found.header.environment.sysctls))
+        result, cut = recover(found, judge_snapshots)
         print_report(console, result, found.header, record=found.path, cut=cut)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import os
 import sys
 import tomllib
@@ -12,14 +13,17 @@ from typing import Any, TypeVar
 import rich_click as click
 import tomli_w
 
+from coordinator.cli.fleet_options import fleet_options, take_choice
 from coordinator.cli.options import Parsed, parse_counts
+from coordinator.fleet.choice import FleetChoice, WayKind
 from coordinator.output import printing
 from coordinator.record.reader import load
 from coordinator.session import Session, run_session
 from deploy.inventory import load as load_targets
 from loadgen.model.bound import Bound
 from loadgen.model.errors import PlanError
-from loadgen.model.plan import PROFILES, LastAd, Phases, Server, SpecPlan
+from loadgen.model.plan import PROFILES, LastAd, OnLoss, Phases, Server, SpecPlan
+from loadgen.model.target import Target
 from loadgen.model.units import format_duration, parse_duration_ns, parse_rate_bps
 
 T = TypeVar("T", Phases, SpecPlan)
@@ -46,13 +50,20 @@ def _default(name: str) -> str:
     "--targets",
     type=click.Path(path_type=Path, dir_okay=False),
     panel=_DRIVEN,
-    help="Drive servers that run elsewhere: TOML with [[target]] tables (name, host, port, weight).",
+    help="Drive servers that run elsewhere: TOML with [[target]] tables (name, host, port, weight). With --vms, "
+    "the first N of them.",
 )
 @click.option(
     "--server",
     type=click.Choice([s.value for s in Server]),
     panel=_DRIVEN,
     help="Web server of the VMs; auto takes nginx, then apache, then builtin.  [default: auto]",
+)
+@click.option(
+    "--vm-address",
+    metavar="ADDRESS",
+    panel=_DRIVEN,
+    help="Where the VMs listen; load machines must reach it.  [default: 127.0.0.1]",
 )
 @click.option(
     "--base-port",
@@ -108,8 +119,9 @@ def _default(name: str) -> str:
     type=int,
     metavar="N",
     panel=_LOAD,
-    help="Engine processes that make the load.  [default: one per core]",
+    help="Engine processes that make the load, on each machine.  [default: one per core]",
 )
+@fleet_options
 @click.option(
     "--profile",
     type=click.Choice(list(PROFILES)),
@@ -183,11 +195,11 @@ def spec(
     counts the connections that keep at least 320 kbit/s with at most 1 % errors. Results are
     "SPECweb99-style": never a SPEC score.
     """
-    if targets and vms:
-        raise PlanError("--vms and --targets are both given", hint="--targets says itself how many servers there are")
+    choice = take_choice(given, given["engines"])
     base, engines_settled = _base(plan_file, replay)
     plan = _plan(base, vms, targets, given, engines_settled=engines_settled)
     sweep = vms if vms is not None and len(vms) > 1 else ()
+    _check_fleet(choice, plan, sweep)
     if print_plan:
         with printing():
             if sweep:
@@ -196,7 +208,21 @@ def spec(
                 )
             sys.stdout.write(tomli_w.dumps(plan.to_dict()))
         return 0
-    return run_session(Session(plan=plan, sweep=sweep, out=out, as_json=as_json, command_line=tuple(sys.argv)))
+    return run_session(
+        Session(plan=plan, fleet=choice, sweep=sweep, out=out, as_json=as_json, command_line=tuple(sys.argv))
+    )
+
+
+def _check_fleet(choice: FleetChoice, plan: SpecPlan, sweep: tuple[int, ...]) -> None:
+    if choice.way is WayKind.LOCAL:
+        return
+    if not plan.targets and ipaddress.ip_address(plan.vm_address).is_loopback:
+        raise PlanError(
+            f"the VMs listen at {plan.vm_address}, where load machines cannot reach them",
+            hint="give an address of this machine with --vm-address, or servers elsewhere with --targets",
+        )
+    if choice.way is WayKind.JOIN and sweep:
+        raise PlanError("workers that join serve one run, and a sweep is several", hint="use --hosts or --scheduler")
 
 
 def _base(plan_file: Path | None, replay: Path | None) -> tuple[SpecPlan, bool]:
@@ -239,8 +265,8 @@ def _plan(
         ramp_down_ns=given["ramp_down"],
         iterations=given["iterations"],
     )
-    found = load_targets(targets) if targets else None
-    count = len(found) if found else vms[-1] if vms else base.vms
+    found = _first(load_targets(targets), vms, targets) if targets else None
+    count = vms[-1] if vms else len(found) if found else base.vms
     connections = base.connections if given["connections"] is None else given["connections"]
     engines = given["engines"]
     if engines is None and not engines_settled:
@@ -253,6 +279,7 @@ def _plan(
         connections=connections,
         server=Server(given["server"]) if given["server"] else None,
         fileset_per_vm=given["fileset_per_vm"],
+        vm_address=given["vm_address"],
         base_port=given["base_port"],
         phases=phases,
         bound=given["bound"],
@@ -261,8 +288,16 @@ def _plan(
         timeout_ns=given["timeout"],
         last_ad=LastAd(given["last_ad"]) if given["last_ad"] else None,
         engines=engines,
+        on_loss=OnLoss(given["on_loss"]) if given["on_loss"] else None,
         seed=given["seed"],
     )
+
+
+def _first(found: tuple[Target, ...], vms: tuple[int, ...] | None, file: Path) -> tuple[Target, ...]:
+    """As many targets as are asked for."""
+    if vms and vms[-1] > len(found):
+        raise PlanError(f"{vms[-1]} VMs are asked for, and {file} has {len(found)} targets")
+    return found[: vms[-1]] if vms else found
 
 
 def _replace(value: T, **changes: Any) -> T:

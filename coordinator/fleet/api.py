@@ -2,24 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from loadgen.agent import AgentEvent
 from loadgen.engine.api import Assignment, Segment
+from loadgen.measure.events import AgentEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """A machine's CLOCK_MONOTONIC less the coordinator's: `offset_ns`, right within ± `error_ns`."""
+
+    offset_ns: int = 0
+    error_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """A load machine, as it described itself when it joined.
+
+    `workers` are its engine processes.  `open_files` is what each of them may open.  `sysctls` are those that
+    bound a load (coordinator.record.environment.SYSCTLS).  `spool` is the directory that keeps what was measured
+    until the coordinator has it; empty without one.  `address` is where commands reach it; empty for the local one.
+    """
+
+    name: str
+    workers: tuple[str, ...]
+    cores: int
+    open_files: int
+    address: str = ""
+    memory_bytes: int = 0
+    kernel: str = ""
+    python: str = ""
+    loadgen: str = ""
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    spool: str = ""
+    spool_free_bytes: int = 0
+
+
+class MachineState(enum.Enum):
+    """How a machine is."""
+
+    READY = "ready"
+    ARMED = "armed"
+    PLAYING = "playing"
+    SILENT = "silent"  # it has missed its turn to report, and is not given up yet
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineStatus:
+    """A machine at one moment, for the live view.
+
+    `engines` are those that are not lost.  `cpu_share` is of all its cores, None while that is not known;
+    `seen_ago_s` is how long ago it last reported.  `why` says what is wrong; empty when nothing is.
+    """
+
+    name: str
+    state: MachineState
+    engines: int
+    clock: Clock
+    cpu_share: float | None
+    seen_ago_s: float
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepare:
-    """Give every worker its assignment; done when all are ready."""
+    """Give workers their assignments; done when all of these are ready.  Workers without one are ended."""
 
     assignments: Sequence[Assignment]
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Play a segment."""
+    """Play a segment, whose times are of the coordinator's clock; done when all are armed.
+
+    A worker that is not armed in good time is ended, and reported as lost.
+    """
 
     segment: Segment
 
@@ -40,14 +102,35 @@ Command = Prepare | Start | Stop | Dismiss
 
 
 class Fleet(Protocol):
-    """Workers, by name, on one or more machines.  While it is open it keeps their lease alive."""
+    """Workers, by name, on one or more machines.  While it is open it keeps their lease alive.
+
+    All times in its events are of the coordinator's clock.
+    """
 
     @property
-    def workers(self) -> tuple[str, ...]:
-        """Their names, in the order in which assignments are given out."""
+    def machines(self) -> tuple[Machine, ...]:
+        """Those that are usable, once it is open.  Their workers are named MACHINE/NUMBER."""
+
+    @property
+    def missing(self) -> Mapping[str, str]:
+        """Machines that were asked for and can't be used: why not, by name."""
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """What could not be fetched or ended, in sentences; complete once it is closed."""
+
+    @property
+    def lead_ns(self) -> int:
+        """How long before a segment its Start must be given, so that every worker has it in time."""
+
+    def status(self) -> tuple[MachineStatus, ...]:
+        """How the machines are now, in the order of `machines`."""
+
+    def clocks(self) -> Mapping[str, Clock]:
+        """The newest measurement of each machine's clock, by the machine's name."""
 
     async def open(self) -> None:
-        """Reach every worker.  Raises FleetError naming the one that isn't there."""
+        """Reach every machine.  Raises FleetError when none can be used, or as the fleet's policy wants it."""
 
     async def command(self, command: Command) -> None:
         """Carry a command to every worker.
@@ -58,5 +141,13 @@ class Fleet(Protocol):
     async def event(self) -> AgentEvent:
         """The next thing that happened, in order for each worker."""
 
+    async def settle(self) -> None:
+        """Wait, not for long, until all that was reported so far is among the events."""
+
     async def close(self) -> None:
         """End all that `open` began.  Idempotent."""
+
+
+def workers_of(machines: Sequence[Machine]) -> tuple[str, ...]:
+    """All workers, in the order in which assignments are given out."""
+    return tuple(worker for machine in machines for worker in machine.workers)

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import platform
+import resource
 import time
+from collections.abc import Mapping, Sequence
 
-from coordinator.fleet.api import Command, Dismiss, Prepare, Start, Stop
-from loadgen.agent import Agent, AgentEvent
+import loadgen
+from coordinator.fleet.api import Clock, Command, Dismiss, Machine, MachineState, MachineStatus, Prepare, Start, Stop
+from coordinator.record.environment import read_sysctls
+from loadgen.agent import Agent
 from loadgen.engine.api import LEASE_NS
+from loadgen.measure.events import AgentEvent
+from loadgen.model.units import NS_PER_MS
 
+LOCAL = "local"
 _RENEW_S = 0.5
 
 
@@ -16,16 +25,51 @@ class LocalFleet:
     """`engines` engine processes on this machine."""
 
     def __init__(self, engines: int) -> None:
-        self._workers = tuple(f"local/{i}" for i in range(engines))
         self._events: asyncio.Queue[AgentEvent] = asyncio.Queue()
-        self._agent = Agent(self._workers, self._events.put_nowait)
+        workers = tuple(f"{LOCAL}/{i}" for i in range(engines))
+        self._agent = Agent(workers, self._events.put_nowait, machine=LOCAL, ours=lambda: [os.getpid()])
+        self._machine = Machine(
+            name=LOCAL,
+            workers=workers,
+            cores=len(os.sched_getaffinity(0)),
+            open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[1],  # engines raise theirs to it
+            kernel=platform.release(),
+            python=platform.python_version(),
+            loadgen=loadgen.__version__,
+            sysctls=read_sysctls(),
+        )
         self._renewing: asyncio.Task[None] | None = None
         self.pids: tuple[int, ...] = ()
 
     @property
-    def workers(self) -> tuple[str, ...]:
-        """Names of the engine processes."""
-        return self._workers
+    def machines(self) -> tuple[Machine, ...]:
+        """This one."""
+        return (self._machine,)
+
+    @property
+    def missing(self) -> Mapping[str, str]:
+        """Nothing."""
+        return {}
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """None: what engines said came through pipes."""
+        return ()
+
+    @property
+    def lead_ns(self) -> int:
+        """Every engine has an order by then."""
+        return 250 * NS_PER_MS
+
+    def status(self) -> tuple[MachineStatus, ...]:
+        """This one's; its engines have rows of their own."""
+        state = MachineState.PLAYING if self._agent.playing else MachineState.READY
+        engines = self._agent.present
+        return (MachineStatus(name=LOCAL, state=state, engines=engines, clock=Clock(), cpu_share=None, seen_ago_s=0.0),)
+
+    def clocks(self) -> Mapping[str, Clock]:
+        """Of one machine there is one clock."""
+        return {LOCAL: Clock()}
 
     async def open(self) -> None:
         """Start the engine processes."""
@@ -38,7 +82,7 @@ class LocalFleet:
             case Prepare(assignments):
                 await self._agent.prepare(assignments)
             case Start(segment):
-                self._agent.start(segment)
+                await self._agent.start(segment)
             case Stop():
                 self._agent.stop()
             case Dismiss(worker):
@@ -47,6 +91,11 @@ class LocalFleet:
     async def event(self) -> AgentEvent:
         """The next event."""
         return await self._events.get()
+
+    async def settle(self) -> None:
+        """Wait for the agent's own measurement of the segment that has ended."""
+        await self._agent.settle()
+        await asyncio.sleep(0)  # whoever waits for events has them now
 
     async def close(self) -> None:
         """End the engine processes."""

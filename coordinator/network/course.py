@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from coordinator.network.ends import OnTick, ProbeEnd, StoppedError
 from coordinator.network.progress import OnProgress, Progress
-from coordinator.quiet import QuietWatch
+from loadgen.host.neighbours import OtherUse, QuietWatch
 from loadgen.measure.throughput import UNKNOWN, ProbeResult, Tick
 from loadgen.model.errors import LoadgenError
 from loadgen.model.probe import Direction, Kind
@@ -35,7 +36,7 @@ class Course:
         self._ticks: tuple[Tick, ...] = ()
         self._finished: tuple[tuple[str, float], ...] = ()
         self._running: ProbeEnd | None = None
-        self._watches: list[QuietWatch] = []
+        self._uses: list[OtherUse] = []
         self.notices: tuple[str, ...] = ()
         self.interrupted = False
         self.problems: tuple[str, ...] = ()
@@ -48,7 +49,7 @@ class Course:
     @property
     def others(self) -> tuple[float, str]:
         """What processes of others used of our cores while tests were running: the share, and the greatest user."""
-        uses = [use for watch in self._watches for use in watch.uses]
+        uses = self._uses
         available_ns = sum(use.wall_ns * use.cores for use in uses)
         if not available_ns:
             return 0.0, ""
@@ -77,8 +78,8 @@ class Course:
         """
         self._step, self._label, self._kind, self._ticks = self._step + 1, label, kind, ()
         self._running = probe
-        watch = QuietWatch([probe.pid])
-        watch.begin()
+        watch = QuietWatch(lambda: [os.getpid()])
+        watch.begin([probe.pid])
         try:
             self._tell()
             measured = await once(self._on_tick)
@@ -93,8 +94,9 @@ class Course:
             return None
         finally:
             self._running = None
-        watch.end()
-        self._watches.append(watch)
+        use = watch.end()
+        if use is not None:
+            self._uses.append(use)
         return measured
 
     def fail(self, problem: str) -> None:

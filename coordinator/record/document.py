@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from coordinator.record.environment import Environment
+from coordinator.record.fleet import FleetRecord
 from coordinator.record.sweep import Sweep, SweepPoint
 from loadgen.model.errors import LoadgenError
 from loadgen.model.plan import SpecPlan
@@ -61,12 +62,14 @@ class Header:
     """What is known of a run before it begins.
 
     `targets` are those that are driven, with the ports that they got.  `started_at` is ISO 8601 with a zone.
+    `fleet` has no machines until they are reached.
     """
 
     started_at: str
     plan: SpecPlan
     targets: tuple[Target, ...]
     environment: Environment
+    fleet: FleetRecord
 
 
 def unfinished(header: Header) -> dict[str, Any]:
@@ -95,6 +98,7 @@ def sweep_document(
         "vms": list(vms),
         "plan": header.plan.to_dict(),
         "seed": header.plan.seed,
+        "fleet": header.fleet.to_dict(),
         "points": [
             {"vms": point.vms, "record": point.record, "started_at": own.started_at, **_run(own, point.result)}
             for own, point in points
@@ -110,6 +114,7 @@ def header_of(document: Mapping[str, Any]) -> Header:
         plan=SpecPlan.from_dict(document["plan"]),
         targets=tuple(Target(**target) for target in document.get("driven_targets", ())),
         environment=Environment.from_dict(document["environment"]),
+        fleet=FleetRecord.from_dict(document["fleet"]),
     )
 
 
@@ -168,6 +173,7 @@ def _run(header: Header, result: RunResult | None) -> dict[str, Any]:
         "plan": header.plan.to_dict(),
         "seed": header.plan.seed,
         "driven_targets": [dataclasses.asdict(target) for target in header.targets],
+        "fleet": header.fleet.to_dict(),
     }
 
 

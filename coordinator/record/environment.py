@@ -108,7 +108,7 @@ def collect(
         memory_bytes=_memory_bytes(proc),
         load_average=os.getloadavg(),
         open_files_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
-        sysctls=_sysctls(proc),
+        sysctls=read_sysctls(proc),
         python=platform.python_version(),
         libraries=_libraries(),
         loadgen=loadgen.__version__,
@@ -156,7 +156,8 @@ def _libraries() -> dict[str, str]:
     return found
 
 
-def _sysctls(proc: Path) -> dict[str, str]:
+def read_sysctls(proc: Path = Path("/proc")) -> dict[str, str]:
+    """Those of SYSCTLS that this kernel shows."""
     found = {}
     for name in SYSCTLS:
         with contextlib.suppress(OSError):  # not in this kernel, or not in this network namespace

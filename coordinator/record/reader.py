@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -28,8 +28,6 @@ from coordinator.record.sweep import Sweep
 from coordinator.record.writer import INTERVALS, RUN
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.errors import PlanError
-from loadgen.model.plan import SpecPlan
-from loadgen.model.target import Target
 from loadgen.verdict.result import RunResult
 
 T = TypeVar("T")
@@ -39,7 +37,7 @@ NETWORK_KINDS = (KIND_IPERF, KIND_FORWARD)
 _MAX_FRAME_BYTES = 1 << 28
 """A frame of 20,000 connections is about 2 MB; more than this is damage, not data."""
 
-Judge = Callable[[SpecPlan, Sequence[Target], Iterable[Snapshot]], RunResult]
+Judge = Callable[[Header, Iterable[Snapshot]], RunResult]
 """What turns the snapshots of a cut run into a result: the coordinator's own judge."""
 
 
@@ -171,7 +169,7 @@ def recover(record: Record, judge: Judge) -> tuple[RunResult, str]:
     """
     kept = frames(record.path)
     try:
-        result = judge(record.header.plan, record.header.targets, kept)
+        result = judge(record.header, kept)
     except ValueError as error:
         raise RecordError(f"{record.path / INTERVALS} is not of this run: {error}") from error
     return result, kept.how_it_ended()

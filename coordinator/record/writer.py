@@ -4,6 +4,7 @@
     intervals.msgpack   what was measured as it came, one msgpack map after another: every snapshot of every
                         worker, or every finished test of a network run
     connections.npz     of a spec run, at the end: what each connection did in each iteration
+    agents.log          of a run on several load machines: what their agents had to say
 
 A sweep's record is a directory with a run.json only, and below it a whole record for each point.
 
@@ -34,6 +35,10 @@ from coordinator.record.document import KIND_SPEC, RecordError
 RUN = "run.json"
 INTERVALS = "intervals.msgpack"
 CONNECTIONS = "connections.npz"
+AGENTS_LOG = "agents.log"
+
+_MAX_LOG_BYTES = 4 << 20
+"""Of all agents together: a machine that complains without end must not fill the disk."""
 
 
 class Measured(Protocol):
@@ -62,6 +67,7 @@ class RecordWriter:
         self._intervals: io.FileIO | None = None
         self._good_bytes = 0
         self._complete = True
+        self._logged_bytes = 0
         try:
             _make(directory, _dump(document))
         except OSError as error:
@@ -99,6 +105,14 @@ class RecordWriter:
             if self._intervals is not None:
                 with contextlib.suppress(OSError):  # the reader copes with a torn frame, too
                     self._intervals.truncate(self._good_bytes)
+
+    def log(self, machine: str, line: str) -> None:
+        """Keep a line that a machine's agent logged.  When there is no more room for them, they are dropped."""
+        data = f"{machine}: {line}\n".encode(errors="replace")
+        self._logged_bytes += len(data)
+        if self._logged_bytes <= _MAX_LOG_BYTES:
+            with contextlib.suppress(OSError), (self.path / AGENTS_LOG).open("ab") as file:
+                file.write(data)
 
     def rewrite(self, document: Mapping[str, Any]) -> None:
         """Put `document` in the place of the last one."""

@@ -14,7 +14,9 @@ from dataclasses import asdict
 
 import numpy as np
 
-from coordinator.view.runview import EngineRow, Position, RunView, TargetRow
+from coordinator.fleet.api import MachineState, MachineStatus
+from coordinator.fleet.local import LOCAL
+from coordinator.view.runview import EngineRow, MachineRow, Position, RunView, TargetRow
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Ledger, Totals
 from loadgen.measure.snapshot import Cell
@@ -44,7 +46,13 @@ class ViewBuilder:
         self._tallies = empty_tallies()
         self._errors: defaultdict[int, int] = defaultdict(int)
 
-    def build(self, ledger: Ledger, position: Position, notices: Sequence[str] = ()) -> RunView:
+    def build(
+        self,
+        ledger: Ledger,
+        position: Position,
+        notices: Sequence[str] = (),
+        machines: Sequence[MachineStatus] = (),
+    ) -> RunView:
         """The run as it stands at `position`."""
         newest = ledger.complete_through()
         if position.iteration != self._iteration:
@@ -60,6 +68,7 @@ class ViewBuilder:
             targets=rows,
             totals=_all(rows, interval),
             engines=_engines(ledger, newest, interval),
+            machines=tuple(_machine(one, interval) for one in machines if one.name != LOCAL),
             notices=tuple(notices),
         )
 
@@ -158,6 +167,22 @@ def _engines(ledger: Ledger, newest: int, interval: Totals) -> tuple[EngineRow, 
             )
         )
     return tuple(rows)
+
+
+def _machine(status: MachineStatus, interval: Totals) -> MachineRow:
+    own = f"{status.name}/"
+    late = Histogram.merge_all(played.lateness for (_, by), played in interval.played.items() if by.startswith(own))
+    return MachineRow(
+        name=status.name,
+        state=status.state.value,
+        engines=status.engines,
+        cpu_share=status.cpu_share,
+        lateness_p99_ms=_percentile_ms(late, 99),
+        offset_ms=status.clock.offset_ns / NS_PER_MS,
+        offset_error_ms=status.clock.error_ns / NS_PER_MS,
+        seen_ago_s=status.seen_ago_s,
+        failing=bool(status.why) or status.state in (MachineState.SILENT, MachineState.LOST),
+    )
 
 
 def _percentile_ms(histogram: Histogram, q: float) -> float | None:

@@ -9,7 +9,7 @@ from typing import Generic, Self, TypeVar
 
 from rich.console import Console
 
-from coordinator.view.runview import EngineRow, RunView
+from coordinator.view.runview import EngineRow, MachineRow, RunView
 
 T = TypeVar("T")
 
@@ -39,6 +39,7 @@ def line(view: RunView) -> str:
         f"p99_ms={_number(total.p99_ms)}",
         f"errors={total.errors}",
         *_engines(view.engines),
+        *_machines(view.machines),
     ]
     return " ".join(parts)
 
@@ -49,6 +50,12 @@ def _engines(engines: tuple[EngineRow, ...]) -> list[str]:
         return []
     late = [row.lateness_p99_ms for row in engines if row.lateness_p99_ms is not None]
     return [f"late_p99_ms={_number(max(late, default=None))}", f"cpu={max(row.cpu_share for row in engines):.0%}"]
+
+
+def _machines(machines: tuple[MachineRow, ...]) -> list[str]:
+    if not machines:
+        return []
+    return [f"machines={sum(not row.failing for row in machines)}/{len(machines)}"]
 
 
 def _number(value_ms: float | None) -> str:

@@ -10,15 +10,19 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from coordinator.fleet.api import Clock
 from coordinator.record.document import Begun, Header
+from coordinator.record.fleet import FleetRecord
 from coordinator.view import format as fmt
-from loadgen.model.units import format_duration
+from coordinator.view.machines import say_offset
+from loadgen.model.units import NS_PER_MS, format_duration
 from loadgen.verdict.result import Check, IterationResult, RunResult, TargetResult, Verdict
 
 WIDTH = 80
@@ -65,6 +69,8 @@ def report(
         median = result.iterations[result.median]
         parts += [_operations(median), Text(), *_errors(result.targets)]
         parts += [checks_table("Checks of the servers (median iteration)", median.checks, judged=not invalid), Text()]
+    if len(header.fleet.machines) > 1:
+        parts += [machines_table(header.fleet), Text()]
     if result.trust.checks:
         parts += [checks_table("Can the load generator be trusted?", result.trust.checks), Text()]
     if result.iterations:
@@ -137,7 +143,8 @@ def server_name(header: Header) -> str:
 def _setup(header: Header) -> RenderableType:
     plan, phases = header.plan, header.plan.phases
     grid = Table.grid(padding=(0, 2))
-    load = f"{vms(plan.vms)} x {plan.connections} connections, {plan.engines} engine{'s' * (plan.engines > 1)}"
+    engines = len(header.fleet.placement.workers) or plan.engines
+    load = f"{vms(plan.vms)} x {plan.connections} connections, {engines} engine{'s' * (engines > 1)}"
     add_row(grid, "started", header.started_at)
     add_row(grid, "load", f"{load}, bound {plan.bound}, seed {plan.seed}")
     add_row(grid, "phases", f"{phases.iterations} x {format_duration(phases.measure_ns)} measured")
@@ -145,6 +152,28 @@ def _setup(header: Header) -> RenderableType:
     add_row(grid, "machine", setup_line(header))
     add_row(grid, "loadgen", own_version(header))
     return grid
+
+
+def machines_table(fleet: FleetRecord) -> Table:
+    """The load machines that played, and how well their clocks are known."""
+    table = plain_table("Load machines")
+    table.add_column("machine", no_wrap=True, max_width=24)
+    for title in ("cores", "engines", "connections", "clock offset", "± ms"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for machine in fleet.machines:
+        clock = fleet.clocks.get(machine.name, Clock())
+        playing = [worker for worker in machine.workers if worker in fleet.placement.workers]
+        numbers = [fleet.placement.workers.index(worker) for worker in playing]
+        add_row(
+            table,
+            machine.name,
+            fmt.count(machine.cores),
+            fmt.count(len(playing)),
+            fmt.count(int(np.isin(fleet.placement.worker_of, numbers).sum())),
+            say_offset(clock.offset_ns / NS_PER_MS),
+            f"{clock.error_ns / NS_PER_MS:.3f}",
+        )
+    return table
 
 
 def banner(title: str, text: str, style: str) -> Panel:

@@ -61,8 +61,29 @@ class EngineRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MachineRow:
+    """One load machine of several.
+
+    `cpu_share` is of all its cores; `lateness_p99_ms` that of its engines in the newest complete interval.
+    """
+
+    name: str
+    state: str
+    engines: int
+    cpu_share: float | None
+    lateness_p99_ms: float | None
+    offset_ms: float
+    offset_error_ms: float
+    seen_ago_s: float
+    failing: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunView:
-    """A run at one moment.  `interval` is the newest complete one that the rows show; -1: none yet."""
+    """A run at one moment.  `interval` is the newest complete one that the rows show; -1: none yet.
+
+    `machines` has rows only when there are several: the only one is its engines.
+    """
 
     title: str
     interval: int
@@ -76,6 +97,7 @@ class RunView:
     targets: tuple[TargetRow, ...]
     totals: TargetRow
     engines: tuple[EngineRow, ...]
+    machines: tuple[MachineRow, ...] = ()
     notices: tuple[str, ...] = ()
 
     @property

@@ -17,6 +17,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from coordinator.view import format as fmt
+from coordinator.view.machines import machine_lines
 from coordinator.view.runview import EngineRow, RunView, TargetRow
 
 PAGE_S = 4
@@ -51,7 +52,10 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What fits: `rows` VMs on each of `pages`, and how many lines for the rest."""
+    """What fits: `rows` VMs on each of `pages`, and how many lines for the rest.
+
+    The lines of engines are those of machines, where there are several.
+    """
 
     rows: int
     pages: int
@@ -62,7 +66,7 @@ class Layout:
     @classmethod
     def fit(cls, view: RunView, height: int) -> Layout:
         """The layout for a terminal of `height` lines; the last one is left free for the cursor."""
-        targets, engines = len(view.targets), len(view.engines)
+        targets, engines = len(view.targets), len(view.machines or view.engines)
         notices = min(len(view.notices), 2)
         # Title, progress, column heads, totals.
         free = height - 1 - 4 - min(engines, 1) - notices
@@ -97,7 +101,12 @@ class Screen:
         lines += self._table(layout, width, ascii_only)
         if layout.pages != 1:
             lines.append(self._paging(layout))
-        lines += [*blank, *_engine_lines(view.engines, layout.engine_lines)]
+        below = (
+            machine_lines(view.machines, layout.engine_lines, ascii_only=ascii_only)
+            if view.machines
+            else _engine_lines(view.engines, layout.engine_lines)
+        )
+        lines += [*blank, *below]
         lines += [
             Text(f"! {notice}", "yellow") for notice in view.notices[-layout.notice_lines :][: layout.notice_lines]
         ]

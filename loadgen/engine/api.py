@@ -52,7 +52,7 @@ class Assignment:
         load["bound"]["kind"] = self.load.bound.kind.value
         return {
             "worker": self.worker,
-            "shard": [self.shard.index, self.shard.of],
+            "shard": self.shard.to_wire(),
             "targets": [asdict(target) for target in self.targets],
             "shares": list(self.shares),
             "tape": self.tape.to_wire(),
@@ -66,7 +66,7 @@ class Assignment:
         load["bound"] = Bound(**{**load["bound"], "kind": BoundKind(load["bound"]["kind"])})
         return cls(
             worker=wire["worker"],
-            shard=Shard(*wire["shard"]),
+            shard=Shard.from_wire(wire["shard"]),
             targets=tuple(Target(**target) for target in wire["targets"]),
             shares=tuple(wire["shares"]),
             tape=OpTape.from_wire(wire["tape"]),

@@ -65,10 +65,10 @@ class Player:
         self.addresses = [_resolve(target) for target in assignment.targets]
         self._decode(assignment)
         target_of = np.repeat(np.arange(len(assignment.shares), dtype=np.int32), assignment.shares)
-        numbers = assignment.shard.connections(len(target_of))
         host_lines = [f"Host: {target.authority}\r\n".encode() for target in assignment.targets]
         self._connections = [
-            Connection(self, number, int(target_of[number]), host_lines[target_of[number]]) for number in numbers
+            Connection(self, number, int(target_of[number]), host_lines[target_of[number]])
+            for number in assignment.shard.connections
         ]
         self._context = FoldContext(
             kind=np.ascontiguousarray(tape.ops["kind"]),

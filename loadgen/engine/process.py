@@ -4,7 +4,8 @@ It ends when its stdin does, so it cannot outlive whoever started it; and a leas
 when that process is there but silent.
 
 down: prepare {assignment} · start {segment} · renew {until_ns} · stop
-up:   hello {pid, version, engine} · prepared · snapshot {...} · ended {segment, why} · failed {whose, message, hint}
+up:   hello {pid, version, engine} · prepared · failed {whose, message, hint}
+      armed {segment} · began {segment, at_ns} · snapshot {...} · ended {segment, why}
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class EngineProcess:
         self._origin_ns = 0
         self._interval = 0
         self._ticking: asyncio.TimerHandle | None = None
+        self._beginning: asyncio.TimerHandle | None = None
 
     async def serve(self) -> None:
         """Until stdin ends."""
@@ -78,9 +80,15 @@ class EngineProcess:
         self._origin_ns = segment.origin_ns
         self._player.renew(time.monotonic_ns() + LEASE_NS)
         self._player.start(segment)
+        wait_ns = segment.start_ns - time.monotonic_ns()
+        self._beginning = self._loop.call_later(max(0.0, wait_ns / NS_PER_S), self._began, segment)
+        self._send({"is": "armed", "segment": segment.index})
         if self._ticking is None:
             self._interval = max(0, (time.monotonic_ns() - self._origin_ns) // NS_PER_S)
             self._tick_at_the_end_of_the_interval()
+
+    def _began(self, segment: Segment) -> None:
+        self._send({"is": "began", "segment": segment.index, "at_ns": time.monotonic_ns()})
 
     def _tick_at_the_end_of_the_interval(self) -> None:
         wait_ns = self._origin_ns + (self._interval + 1) * NS_PER_S - time.monotonic_ns()
@@ -96,6 +104,8 @@ class EngineProcess:
         self._send({"is": "snapshot", "snapshot": self._player.drain(self._interval).to_wire()})
 
     def _ended(self, segment: Segment, why: str) -> None:
+        if self._beginning is not None:
+            self._beginning.cancel()
         self._report()  # what came before the end must be there before its announcement
         self._send({"is": "ended", "segment": segment.index, "why": why})
 

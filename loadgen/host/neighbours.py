@@ -8,7 +8,8 @@ is not counted, one of ours never is.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Set
+import time
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,3 +105,39 @@ def _descendants(sample: Sample, roots: Iterable[int]) -> set[int]:
             found.add(pid)
             todo += children.get(pid, [])
     return found
+
+
+def is_runnable(pid: int, proc: Path = Path("/proc")) -> bool:
+    """Whether a process runs or waits for a core: then it is not frozen, however long it says nothing."""
+    try:
+        return (proc / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()[0] == "R"
+    except (OSError, IndexError):
+        return False
+
+
+class QuietWatch:
+    """Watches, segment by segment, what processes that are not `ours` (nor descend from them) use of some cores."""
+
+    def __init__(self, ours: Callable[[], Iterable[int]]) -> None:
+        self._ours = ours
+        self._pids: tuple[int, ...] = ()
+        self._begun: tuple[int, Sample] | None = None
+
+    def begin(self, pids: Sequence[int]) -> None:
+        """A segment is about to start, on the cores that processes `pids` may use."""
+        self._pids = tuple(pids)
+        self._begun = (time.monotonic_ns(), take_sample())
+
+    def end(self) -> OtherUse | None:
+        """It has ended: what others used; None when none had begun."""
+        if self._begun is None:
+            return None
+        (began_ns, before), self._begun = self._begun, None
+        cores: set[int] = set()
+        for pid in self._pids:
+            try:
+                cores |= os.sched_getaffinity(pid)
+            except ProcessLookupError:
+                continue  # a lost engine has no cores
+        wall_ns = time.monotonic_ns() - began_ns
+        return others(before, take_sample(), ours=self._ours(), cores=cores, wall_ns=wall_ns)

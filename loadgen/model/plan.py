@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import ipaddress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,11 +79,19 @@ class LastAd(enum.Enum):
     RANDOM = "random"  # uniform over the 360 ads
 
 
+class OnLoss(enum.Enum):
+    """What becomes of a run that loses a load machine, or an engine of one."""
+
+    DEGRADE = "degrade"  # it goes on without, and its verdict says so
+    ABORT = "abort"  # it stops
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpecPlan:
     """A `loadgen spec` run.
 
-    Either `vms` servers are started here, or `targets` are driven where they run.
+    Either `vms` servers are started here and listen at `vm_address`, or `targets` are driven where they run.
+    `engines` is the number of engine processes on this machine; a fleet counts its own.
     `connections` is per VM; with weights, it is the mean per VM.
     """
 
@@ -91,6 +100,7 @@ class SpecPlan:
     connections: int = 20
     server: Server = Server.AUTO
     fileset_per_vm: bool = False
+    vm_address: str = "127.0.0.1"
     base_port: int = 0  # 0: any free ports
     phases: Phases = QUICK
     bound: Bound = field(default_factory=lambda: Bound.rate(320_000))
@@ -99,6 +109,7 @@ class SpecPlan:
     timeout_ns: int = 10 * NS_PER_S
     last_ad: LastAd = LastAd.PREVIOUS
     engines: int = 1
+    on_loss: OnLoss = OnLoss.DEGRADE
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -122,6 +133,12 @@ class SpecPlan:
                 f"no connection can reach {self.bound.floor_bps} bit/s on a line of {self.line_bps} bit/s",
                 hint="lower the bound with --bound rate:N, or raise --line-speed",
             )
+        try:
+            ipaddress.ip_address(self.vm_address)
+        except ValueError:
+            raise PlanError(
+                f"{self.vm_address!r} is not an IP address", hint="the VMs' address is one of this machine"
+            ) from None
         if self.timeout_ns < 1:
             raise PlanError("the time-out must be positive")
         if self.base_port and not 1 <= self.base_port <= 65536 - self.vms:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import array
 import itertools
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,15 +17,28 @@ def share_out(total: int, weights: Sequence[int]) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """The connections of one engine process: `index, index + of, ...` of the global numbering."""
+    """The connections of one engine process, by their numbers in the run, ascending."""
 
-    index: int
-    of: int
+    connections: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if not 0 <= self.index < self.of:
-            raise ValueError(f"shard {self.index} of {self.of}")
+        if any(one >= next_ for one, next_ in itertools.pairwise((-1, *self.connections))):
+            raise ValueError("a shard's connections are not ascending numbers from 0")
 
-    def connections(self, total: int) -> range:
-        """The global numbers of the connections that this shard plays, out of `total`."""
-        return range(self.index, total, self.of)
+    def to_wire(self) -> bytes:
+        """Four bytes a number, little-endian."""
+        numbers = array.array("I", self.connections)
+        if sys.byteorder == "big":
+            numbers.byteswap()
+        return numbers.tobytes()
+
+    @classmethod
+    def from_wire(cls, wire: bytes) -> Shard:
+        """The inverse of :meth:`to_wire`; raises ValueError on anything else."""
+        numbers = array.array("I")
+        if not isinstance(wire, bytes) or len(wire) % numbers.itemsize:
+            raise ValueError("a shard is not whole numbers")
+        numbers.frombytes(wire)
+        if sys.byteorder == "big":
+            numbers.byteswap()
+        return cls(tuple(numbers))

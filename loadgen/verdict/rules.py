@@ -45,6 +45,8 @@ class Rules:
       in the run, or taken by the hypervisor.  An engine beside a busy loop may still send on time (seen: p99
       4-6 ms beside four of them), but then it measures a race for the core.  A quiet machine shows 0-3 %.
     * `max_fd_share`: of the limit of open files.
+    * `max_start_skew_ns`: between the first and the last engine to begin, on any machine: half a percent of the
+      shortest window that holds the longest operation.  Seen between machines: 0.2-3 ms.
     """
 
     max_error_share: float = 0.01
@@ -60,6 +62,7 @@ class Rules:
     max_runnable_share: float = 0.90
     max_neighbour_share: float = 0.40
     max_fd_share: float = 0.90
+    max_start_skew_ns: int = 100 * NS_PER_MS
 
 
 RULES = Rules()

@@ -10,11 +10,15 @@ from loadgen.verdict.result import Check, IterationResult, RunResult, TargetResu
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LostWorker:
-    """A worker that stopped reporting, with how many connections it played, at `lost_s` into the run."""
+    """A worker, or all of a machine, that stopped reporting `lost_s` into the run.
+
+    `connections` is how many it played, and `where` says which targets' they were.
+    """
 
     worker: str
     connections: int
     lost_s: float
+    where: str = ""
 
 
 def median_iteration(iterations: Sequence[IterationResult]) -> int:
@@ -110,7 +114,7 @@ def _lost(one: LostWorker, requested: int) -> str:
     share = 100 * one.connections / requested
     return (
         f"Worker {one.worker} was lost {one.lost_s:.0f} s into the run, and with it "
-        f"{one.connections} of {requested} connections ({share:.1f} %)."
+        f"{one.connections} of {requested} connections ({share:.1f} %)" + (f": {one.where}." if one.where else ".")
     )
 
 

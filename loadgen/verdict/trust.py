@@ -61,6 +61,19 @@ class NeighbourEvidence:
     most: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartEvidence:
+    """How far apart the workers of several machines began a segment.
+
+    `skew_ns` lies between `first` and `last`, right within ± `error_ns` (the errors of both clocks).
+    """
+
+    skew_ns: int
+    error_ns: int
+    first: str
+    last: str
+
+
 def judge_trust(
     workers: Sequence[WorkerEvidence],
     ports: Sequence[PortEvidence],
@@ -68,6 +81,7 @@ def judge_trust(
     asked: Asked,
     *,
     neighbours: Sequence[NeighbourEvidence] = (),
+    starts: Sequence[StartEvidence] = (),
     rules: Rules = RULES,
 ) -> Trust:
     """Every check of the generator; each `detail` names who was worst, with its numbers.
@@ -88,6 +102,8 @@ def judge_trust(
         checks.append(_check_neighbours(neighbours, rules))
     if ports:
         checks.append(_check_ports(ports, asked))
+    if starts:
+        checks.append(_check_starts(starts, rules))
     files = _check_files(workers, rules)
     return Trust(checks=(*checks, *files))
 
@@ -210,6 +226,18 @@ def _check_ports(ports: Sequence[PortEvidence], asked: Asked) -> Check:
         detail = f"{machine.machine}: connections to {name} while closed ones kept their ports"
     return Check(
         name="ephemeral ports", value=used, limit=machine.available, ok=used <= machine.available, detail=detail
+    )
+
+
+def _check_starts(starts: Sequence[StartEvidence], rules: Rules) -> Check:
+    worst = max(starts, key=lambda one: one.skew_ns)
+    return Check(
+        name="start skew",
+        value=worst.skew_ns / NS_PER_MS,
+        limit=rules.max_start_skew_ns / NS_PER_MS,
+        ok=worst.skew_ns <= rules.max_start_skew_ns,
+        unit="ms",
+        detail=f"{worst.first} to {worst.last}, ± {worst.error_ns / NS_PER_MS:.2f} ms by their clocks",
     )
 
 

@@ -14,10 +14,11 @@ from dataclasses import replace
 import pytest
 import uvloop
 
-from coordinator.fleet.api import Dismiss, Fleet, Prepare, Start, Stop
+from coordinator.fleet.api import Dismiss, Fleet, Prepare, Start, Stop, workers_of
 from coordinator.fleet.local import LocalFleet
-from loadgen.agent import Agent, AgentEvent, EngineLost, SegmentEnded
+from loadgen.agent import Agent
 from loadgen.engine.api import Assignment, Load, Segment
+from loadgen.measure.events import AgentEvent, CoresShared, EngineLost, SegmentBegan, SegmentEnded
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.bound import Bound
 from loadgen.model.errors import FleetError, TargetError
@@ -48,11 +49,11 @@ def run(scenario: Callable[[], Awaitable[None]]) -> None:
 
 
 def assignments(fleet: Fleet, port: int, host: str = "127.0.0.1") -> list[Assignment]:
-    workers = fleet.workers
+    workers = workers_of(fleet.machines)
     return [
         Assignment(
             worker=worker,
-            shard=Shard(i, len(workers)),
+            shard=Shard(tuple(range(i, 4, len(workers)))),
             targets=(Target(name="t0", host=host, port=port),),
             shares=(4,),
             tape=make_tape([Op()], 4),
@@ -88,11 +89,19 @@ async def opened(make: Callable[[], Fleet], host: str = "127.0.0.1") -> AsyncIte
             await fleet.close()  # again is fine
 
 
+def by(event: AgentEvent) -> str:
+    return event.machine if isinstance(event, CoresShared) else event.worker
+
+
+def agent_of(*workers: str) -> Agent:
+    return Agent(workers, lambda event: None, machine="here", ours=lambda: [os.getpid()])
+
+
 async def until_all_ended(fleet: Fleet) -> list[AgentEvent]:
     events: list[AgentEvent] = []
-    while sum(isinstance(event, SegmentEnded | EngineLost) for event in events) < len(fleet.workers):
+    while sum(isinstance(event, SegmentEnded | EngineLost) for event in events) < len(workers_of(fleet.machines)):
         events.append(await fleet.event())
-    return events
+    return [event for event in events if not isinstance(event, CoresShared)]
 
 
 def test_every_worker_reports_and_then_ends(make: Callable[[], Fleet]) -> None:
@@ -100,9 +109,10 @@ def test_every_worker_reports_and_then_ends(make: Callable[[], Fleet]) -> None:
         async with opened(make) as fleet:
             await fleet.command(Start(segment(0.5)))
             events = await until_all_ended(fleet)
-        for worker in fleet.workers:
-            mine = [event for event in events if event.worker == worker]
-            assert isinstance(mine[0], Snapshot)
+        for worker in workers_of(fleet.machines):
+            mine = [event for event in events if by(event) == worker]
+            assert isinstance(mine[0], SegmentBegan)
+            assert isinstance(mine[1], Snapshot)
             assert mine[-1] == SegmentEnded(worker, 0, "complete")
             assert sum(isinstance(event, SegmentEnded) for event in mine) == 1
 
@@ -117,7 +127,7 @@ def test_stop_ends_every_worker(make: Callable[[], Fleet]) -> None:
             await fleet.command(Stop())
             events = await until_all_ended(fleet)
         ends = [event for event in events if isinstance(event, SegmentEnded)]
-        assert sorted(end.worker for end in ends) == sorted(fleet.workers)
+        assert sorted(end.worker for end in ends) == sorted(workers_of(fleet.machines))
         assert {end.why for end in ends} == {"stopped"}
 
     run(scenario)
@@ -135,13 +145,13 @@ def test_who_cannot_get_ready_says_why(make: Callable[[], Fleet]) -> None:
 def test_a_dismissed_worker_plays_no_more_and_the_others_do(make: Callable[[], Fleet]) -> None:
     async def scenario() -> None:
         async with opened(make) as fleet:
-            gone, *others = fleet.workers
+            gone, *others = workers_of(fleet.machines)
             await fleet.command(Dismiss(gone))
             await fleet.command(Start(segment(0.2)))
             events: list[AgentEvent] = []
             while not isinstance(event := await fleet.event(), SegmentEnded):
                 events.append(event)
-            assert {one.worker for one in [*events, event]} == set(others)
+            assert {by(one) for one in [*events, event]} == set(others)
 
     run(scenario)
 
@@ -170,7 +180,7 @@ def test_an_engine_that_cannot_be_started_is_named(monkeypatch: pytest.MonkeyPat
 
     async def scenario() -> None:
         with pytest.raises(FleetError, match="engine w0 cannot be started: Too many open files"):
-            await Agent(["w0"], lambda event: None).open()
+            await agent_of("w0").open()
 
     run(scenario)
 
@@ -179,7 +189,7 @@ def test_engines_that_are_late_are_named(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("loadgen.agent._START_TIMEOUT_S", 0.01)
 
     async def scenario() -> None:
-        agent = Agent(["w0", "w1"], lambda event: None)
+        agent = agent_of("w0", "w1")
         try:
             with pytest.raises(FleetError, match=r"engines did not start within 0\.01 s: w0, w1"):
                 await agent.open()
@@ -209,12 +219,12 @@ def test_traffic_stops_when_nobody_renews_the_lease() -> None:
 
     async def scenario() -> None:
         events: asyncio.Queue[AgentEvent] = asyncio.Queue()
-        agent = Agent(["w"], events.put_nowait)
+        agent = Agent(["w"], events.put_nowait, machine="here", ours=lambda: [os.getpid()])
         async with ScriptedServer(good) as server:
             await agent.open()
             try:
                 await agent.prepare(assignments(FakeFleet(["w"]), server.port))
-                agent.start(segment(30))
+                await agent.start(segment(30))
                 while not isinstance(event := await events.get(), SegmentEnded):
                     pass
             finally:
@@ -235,7 +245,10 @@ def test_each_connection_plays_the_same_operations_on_any_number_of_engines(engi
         async with ScriptedServer(good) as server:
             await fleet.open()
             try:
-                given = [replace(one, shares=(connections,), tape=tape) for one in assignments(fleet, server.port)]
+                given = [
+                    replace(one, shard=Shard(tuple(range(i, connections, engines))), shares=(connections,), tape=tape)
+                    for i, one in enumerate(assignments(fleet, server.port))
+                ]
                 await fleet.command(Prepare(given))
                 await fleet.command(Start(segment(0.2)))
                 await until_all_ended(fleet)
@@ -246,5 +259,41 @@ def test_each_connection_plays_the_same_operations_on_any_number_of_engines(engi
             mine = [int(row) for who, row in played if int(who) == connection]
             assert len(mine) >= 10
             assert mine == list(range(len(mine)))
+
+    run(scenario)
+
+
+def test_a_frozen_engine_is_named_long_before_its_segment_ends() -> None:
+    async def scenario() -> None:
+        async with opened(lambda: LocalFleet(2)) as fleet:
+            assert isinstance(fleet, LocalFleet)
+            await fleet.command(Start(segment(30)))
+            await asyncio.sleep(0.3)
+            os.kill(fleet.pids[0], signal.SIGSTOP)
+            frozen_ns = time.monotonic_ns()
+            while not isinstance(event := await fleet.event(), EngineLost):
+                pass
+            assert time.monotonic_ns() - frozen_ns < 3 * NS_PER_S  # the bound of the contract
+            assert event.worker == "local/0"
+            assert event.why.startswith("silent for 2.")
+
+    run(scenario)
+
+
+def test_workers_without_an_assignment_are_ended(make: Callable[[], Fleet]) -> None:
+    async def scenario() -> None:
+        fleet = make()
+        async with ScriptedServer(good) as server:
+            await fleet.open()
+            try:
+                first, *_ = assignments(fleet, server.port)
+                await fleet.command(Prepare([first]))
+                await fleet.command(Start(segment(0.2)))
+                events: list[AgentEvent] = []
+                while not isinstance(event := await fleet.event(), SegmentEnded):
+                    events.append(event)
+            finally:
+                await fleet.close()
+        assert {by(one) for one in [*events, event]} == {first.worker}
 
     run(scenario)

@@ -77,7 +77,7 @@ async def play(
     shares = shares or [tape.starts.shape[1] // len(ports)] * len(ports)
     assignment = Assignment(
         worker="w",
-        shard=shard or Shard(0, 1),
+        shard=shard or Shard(tuple(range(sum(shares)))),
         targets=tuple(Target(name=f"t{i}", host="127.0.0.1", port=port) for i, port in enumerate(ports)),
         shares=tuple(shares),
         tape=tape,

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from coordinator.fleet.api import Command, Dismiss, Prepare, Start, Stop
-from loadgen.agent import AgentEvent, EngineLost, SegmentEnded
+from coordinator.fleet.api import (
+    Clock,
+    Command,
+    Dismiss,
+    Machine,
+    MachineState,
+    MachineStatus,
+    Prepare,
+    Start,
+    Stop,
+)
 from loadgen.engine.api import Assignment
+from loadgen.measure.events import AgentEvent, EngineLost, SegmentBegan, SegmentEnded
 from loadgen.measure.snapshot import Cell, Health, Snapshot
 from loadgen.model.errors import TargetError
 from tests.support.snapshots import tallies, tally
@@ -30,6 +40,36 @@ class FakeFleet:
     def workers(self) -> tuple[str, ...]:
         return self._workers
 
+    @property
+    def machines(self) -> tuple[Machine, ...]:
+        return (Machine(name="fake", workers=self._workers, cores=len(self._workers), open_files=1024),)
+
+    @property
+    def missing(self) -> Mapping[str, str]:
+        return {}
+
+    @property
+    def problems(self) -> Sequence[str]:
+        return ()
+
+    @property
+    def lead_ns(self) -> int:
+        return 0
+
+    def status(self) -> tuple[MachineStatus, ...]:
+        engines = len(self._present())
+        return (
+            MachineStatus(
+                name="fake", state=MachineState.READY, engines=engines, clock=Clock(), cpu_share=0.5, seen_ago_s=0.0
+            ),
+        )
+
+    def clocks(self) -> Mapping[str, Clock]:
+        return {"fake": Clock()}
+
+    async def settle(self) -> None:
+        await asyncio.sleep(0)
+
     async def open(self) -> None:
         return None
 
@@ -41,9 +81,11 @@ class FakeFleet:
                         if target.host.endswith(".invalid"):
                             raise TargetError(f"{target.name} cannot be resolved")
                 self._assignments = assignments
+                self.dismissed |= set(self._workers) - {one.worker for one in assignments}
             case Start(segment):
                 self._playing = segment.index
                 for worker in self._present():
+                    self._events.put_nowait(SegmentBegan(worker, segment.index, segment.start_ns))
                     self._events.put_nowait(self._snapshot(worker, segment.index))
                 if segment.end_ns - segment.start_ns < self._longest_ns:
                     self.end("complete")

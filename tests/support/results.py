@@ -5,11 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 
+import numpy as np
+
+from coordinator.fleet.api import Clock, Machine
 from coordinator.record.document import Header
 from coordinator.record.environment import Environment
+from coordinator.record.fleet import FleetRecord
 from coordinator.record.sweep import Sweep, SweepPoint
 from loadgen.model.plan import Server, SpecPlan
 from loadgen.model.target import Target
+from loadgen.schedule.placement import Placement
 from loadgen.verdict.result import (
     Check,
     IterationResult,
@@ -56,6 +61,19 @@ def header(vms: int = 16) -> Header:
         plan=SpecPlan(vms=vms, connections=20, server=Server.NGINX, seed=7),
         targets=targets(vms),
         environment=environment(),
+        fleet=local_fleet(20 * vms),
+    )
+
+
+def local_fleet(connections: int, engines: int = 1) -> FleetRecord:
+    """This machine, its engines taking turns."""
+    workers = tuple(f"local/{i}" for i in range(engines))
+    return FleetRecord(
+        way="local",
+        run_id="0123456789abcdef",
+        machines=(Machine(name="local", workers=workers, cores=4, open_files=1024),),
+        clocks={"local": Clock()},
+        placement=Placement(workers, np.arange(connections, dtype=np.int32) % np.int32(engines)),
     )
 
 

@@ -118,8 +118,31 @@ def test_targets_say_how_many_vms_there_are(targets: Path) -> None:
     assert (plan.vms, plan.targets) == (2, TWO)
 
 
-def test_vms_and_targets_exclude_each_other(targets: Path) -> None:
-    assert refused("--targets", targets, "--vms", "2") == "--vms and --targets are both given"
+def test_vms_are_the_first_of_the_targets(targets: Path) -> None:
+    assert [one.name for one in printed("--targets", targets, "--vms", "1").targets] == ["a"]
+    assert "3 VMs are asked for, and" in refused("--targets", targets, "--vms", "3")
+
+
+def test_load_machines_must_be_able_to_reach_the_servers() -> None:
+    assert "the VMs listen at 127.0.0.1, where load machines cannot reach them" in refused("--hosts", "a,b")
+    assert printed("--hosts", "a,b", "--vm-address", "192.0.2.7").vm_address == "192.0.2.7"
+    assert "'here' is not an IP address" in refused("--vm-address", "here")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--hosts a --scheduler tcp://b:1", "--hosts and --scheduler are given together"),
+        ("--listen 127.0.0.1:0", "--listen needs --certs"),
+        ("--certs x", "--certs is given without --listen"),
+        ("--workers 2", "--workers is given without --listen or --scheduler"),
+        ("--coordinator 192.0.2.1", "--coordinator is given without --hosts"),
+        ("--listen 127.0.0.1:0 --certs x --vms 1,2 --vm-address 192.0.2.1", "workers that join serve one run"),
+        ("--on-loss cry", "'cry' is not one of"),
+    ],
+)
+def test_load_machines_that_make_no_sense_are_refused(arguments: str, message: str) -> None:
+    assert message in refused(*arguments.split())
 
 
 def test_options_come_before_the_plan_file_and_that_before_defaults(tmp_path: Path) -> None:

@@ -77,7 +77,6 @@ def test_an_exception_of_a_hook_ends_the_run() -> None:
 
 def test_a_worker_that_stays_silent_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("coordinator.conductor._GRACE_S", 0.01)
-    monkeypatch.setattr("coordinator.conductor._LEAD_NS", 0)
     fleet = FakeFleet(["a", "b"], mute=frozenset({"b"}))
     conductor = conduct(fleet, Diary(), phases(iterations=1))
     assert conductor.run.lost == {"b": "it is silent"}
@@ -88,7 +87,6 @@ def test_a_worker_that_stays_silent_is_lost(monkeypatch: pytest.MonkeyPatch) -> 
 def test_who_was_frozen_does_not_take_the_others_for_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """Their last words are waiting when it wakes up, long after they were due."""
     monkeypatch.setattr("coordinator.conductor._GRACE_S", 0.6)
-    monkeypatch.setattr("coordinator.conductor._LEAD_NS", 0)
     fleet = FakeFleet(["a", "b"], longest_s=1)  # ends no segment by itself
 
     async def scenario() -> Conductor:

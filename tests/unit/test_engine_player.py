@@ -55,7 +55,7 @@ class StillLoop:
 def player(loop: Any, *, host: str = "127.0.0.1", port: int = 9, now_ns: Callable[[], int] = lambda: 0) -> Player:
     assignment = Assignment(
         worker="w",
-        shard=Shard(0, 1),
+        shard=Shard((0,)),
         targets=(Target(name="t", host=host, port=port),),
         shares=(1,),
         tape=make_tape([Op()], 1, segments=2),

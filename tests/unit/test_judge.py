@@ -8,19 +8,28 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from coordinator.fleet.api import Clock, Machine
 from coordinator.judge import Evidence, Intake, connection_rows, judge, judge_snapshots
-from loadgen.host.neighbours import OtherUse
+from coordinator.record.document import Header
+from loadgen.measure.events import CoresShared
 from loadgen.measure.snapshot import Cell, Snapshot
 from loadgen.model.plan import QUICK, SpecPlan
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_S
+from loadgen.schedule.placement import Placement
 from loadgen.verdict.result import Check, Verdict
+from tests.support.results import header as some_header
+from tests.support.results import local_fleet
 from tests.support.snapshots import cell, snapshot, tally
 from workloads.specweb99.mix import CLASS_DECK
 
 PLAN = SpecPlan(vms=2, connections=2, engines=2, phases=replace(QUICK, measure_ns=2 * NS_PER_S, iterations=2))
 TARGETS = tuple(Target(name=f"vm{i}", host="127.0.0.1", port=9000 + i) for i in range(2))
+_FLEET = local_fleet(4, engines=2)
 SYSCTLS = {"net.ipv4.ip_local_port_range": "32768\t60999", "net.ipv4.tcp_tw_reuse": "2"}
+
+
+FLEET = replace(_FLEET, machines=(replace(_FLEET.machines[0], sysctls=SYSCTLS),))
 
 
 def in_the_mix(ok: int) -> Cell:
@@ -55,14 +64,18 @@ def evidence(given: Sequence[Snapshot]) -> Evidence:
     return Evidence(
         plan=PLAN,
         targets=TARGETS,
+        fleet=FLEET,
         intake=intake,
         measured_ns={0: 2 * NS_PER_S, 1: 2 * NS_PER_S},
         complete=frozenset({0, 1}),
         interrupted=False,
         lost={},
         log_checks={i: Check(name="POST log", value=0, limit=0, ok=True) for i in range(2)},
-        sysctls=SYSCTLS,
     )
+
+
+def header() -> Header:
+    return replace(some_header(), plan=PLAN, targets=TARGETS, fleet=FLEET)
 
 
 def test_a_good_run_conforms_in_every_iteration() -> None:
@@ -94,10 +107,10 @@ def test_a_server_whose_log_is_wrong_does_not_conform() -> None:
 
 
 def test_strangers_on_the_cores_make_it_invalid() -> None:
-    busy = OtherUse(used_ns=9 * NS_PER_S, wall_ns=10 * NS_PER_S, cores=1, most="hog (pid 7)")
-    quiet = replace(busy, used_ns=NS_PER_S)
-    assert judge(replace(evidence(snapshots()), neighbours=[quiet])).verdict is Verdict.CONFORMING
-    result = judge(replace(evidence(snapshots()), neighbours=[quiet, busy]))
+    busy = CoresShared("local", 0.9, "hog (pid 7)")
+    quiet = replace(busy, share=0.1)
+    assert judge(replace(evidence(snapshots()), shared=[quiet])).verdict is Verdict.CONFORMING
+    result = judge(replace(evidence(snapshots()), shared=[quiet, busy]))
     assert result.verdict is Verdict.INVALID
     assert "hog (pid 7)" in result.reasons[0]
 
@@ -141,7 +154,7 @@ def test_nothing_measured_is_no_crash() -> None:
 
 def test_snapshots_alone_give_the_same_numbers() -> None:
     whole = judge(evidence(snapshots(slow=frozenset({3}))))
-    cut = judge_snapshots(PLAN, TARGETS, snapshots(slow=frozenset({3})), sysctls=SYSCTLS)
+    cut = judge_snapshots(header(), snapshots(slow=frozenset({3})))
     assert cut.verdict is Verdict.INTERRUPTED
     assert [one.conforming for one in cut.iterations] == [one.conforming for one in whole.iterations]
     assert [one.complete for one in cut.iterations] == [True, False]
@@ -150,8 +163,8 @@ def test_snapshots_alone_give_the_same_numbers() -> None:
 
 def test_snapshots_before_the_first_window_are_no_result() -> None:
     early = [snapshot("local/0", 0, {(-1, 0): cell(5)}, (tally(-1, 0),))]
-    assert judge_snapshots(PLAN, TARGETS, early, sysctls={}).iterations == ()
-    assert judge_snapshots(PLAN, (), [], sysctls={}).iterations == ()
+    assert judge_snapshots(header(), early).iterations == ()
+    assert judge_snapshots(replace(header(), targets=()), []).iterations == ()
 
 
 @pytest.mark.parametrize(
@@ -162,7 +175,8 @@ def test_ports_are_counted_for_as_long_as_the_kernel_keeps_them(reuse: str, host
     found = evidence(snapshots())
     targets = tuple(replace(target, host=host) for target in TARGETS)
     sysctls = {"net.ipv4.ip_local_port_range": "1000 1004", "net.ipv4.tcp_tw_reuse": reuse}
-    result = judge(replace(found, targets=targets, sysctls=sysctls))
+    machine = replace(FLEET.machines[0], sysctls=sysctls)
+    result = judge(replace(found, targets=targets, fleet=replace(FLEET, machines=(machine,))))
     (check,) = [check for check in result.trust.checks if check.name == "ephemeral ports"]
     assert check.ok is ok
     assert check.value == (2 if ok else 8)
@@ -172,4 +186,34 @@ def test_ports_are_counted_for_as_long_as_the_kernel_keeps_them(reuse: str, host
 def test_snapshots_of_another_run_are_refused() -> None:
     stranger = snapshot("local/0", 0, {(0, 0): in_the_mix(100)}, (tally(0, PLAN.total_connections),))
     with pytest.raises(ValueError, match="more connections than the plan's 4"):
-        judge_snapshots(PLAN, TARGETS, [stranger], sysctls=SYSCTLS)
+        judge_snapshots(header(), [stranger])
+
+
+def test_workers_of_a_lost_machine_are_told_together_with_what_they_played() -> None:
+    two = [Machine(name=name, workers=(f"{name}/0", f"{name}/1"), cores=2, open_files=99) for name in ("a", "b")]
+    workers = ("a/0", "b/0", "a/1", "b/1")
+    fleet = replace(FLEET, machines=tuple(two), placement=Placement(workers, np.arange(4, dtype=np.int32)))
+    intake = Intake.of(workers)
+    for one in snapshots():
+        intake.receive(replace(one, worker="a/0"))
+    lost = {"b/0": "silent for 2.2 s", "b/1": "silent for 2.2 s", "a/1": "killed by signal 9"}
+    result = judge(replace(evidence([]), fleet=fleet, intake=intake, lost=lost))
+    assert result.verdict is Verdict.DEGRADED
+    assert result.reasons[0] == (
+        "Worker b (silent for 2.2 s) was lost 0 s into the run, and with it 2 of 4 connections (50.0 %): "
+        "1 of each of vm0, vm1."
+    )
+    assert "Worker a/1 (killed by signal 9)" in result.reasons[1]
+    assert result.reasons[1].endswith("1 of 4 connections (25.0 %): 1 of vm1.")
+
+
+def test_machines_that_began_far_apart_make_it_invalid() -> None:
+    two = tuple(Machine(name=name, workers=(f"{name}/0",), cores=2, open_files=99) for name in ("a", "local"))
+    clocks = {"a": Clock(offset_ns=5, error_ns=300_000), "local": Clock(error_ns=100_000)}
+    fleet = replace(FLEET, machines=(*two, *FLEET.machines), clocks=clocks)
+    for skew_ns, ok in ((3_000_000, True), (300_000_000, False)):
+        began_ns = {0: {"local/0": 7, "a/0": 7 + skew_ns}}
+        result = judge(replace(evidence(snapshots()), fleet=fleet, began_ns=began_ns))
+        (check,) = [one for one in result.trust.checks if one.name == "start skew"]
+        assert (check.ok, check.value) == (ok, skew_ns / 1e6)
+        assert check.detail == "local/0 to a/0, ± 0.40 ms by their clocks"

@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,9 @@ from hypothesis import strategies as st
 
 from coordinator.record import reader
 from coordinator.record.connections import CONNECTION_DTYPE
-from coordinator.record.document import RecordError, finished, sweep_document, unfinished
+from coordinator.record.document import Header, RecordError, finished, sweep_document, unfinished
 from coordinator.record.writer import CONNECTIONS, INTERVALS, RUN, RecordWriter, default_directory
 from loadgen.measure.snapshot import Snapshot
-from loadgen.model.plan import SpecPlan
-from loadgen.model.target import Target
 from loadgen.verdict.result import RunResult
 from tests.support import results
 from tests.support.snapshots import snapshot
@@ -74,8 +72,8 @@ def test_an_unfinished_run_is_judged_by_what_it_left(tmp_path: Path) -> None:
         file.write(b"\x85\xa6worker")
     seen: list[Snapshot] = []
 
-    def judge(plan: SpecPlan, targets: Sequence[Target], snapshots: Iterable[Snapshot]) -> RunResult:
-        assert (plan, tuple(targets)) == (HEADER.plan, HEADER.targets)
+    def judge(header: Header, snapshots: Iterable[Snapshot]) -> RunResult:
+        assert header == HEADER
         seen.extend(snapshots)
         return results.interrupted_result()
 

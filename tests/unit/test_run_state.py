@@ -21,6 +21,7 @@ from coordinator.run import (
     State,
     StopTraffic,
 )
+from loadgen.model.plan import OnLoss
 
 TWO = frozenset({"a", "b"})
 
@@ -118,3 +119,20 @@ def test_any_story_finishes_at_most_once_and_plays_only_in_order(story: list[Eve
     assert run.complete <= set(played)
     if Finish() in effects:
         assert effects[-1] == Finish()
+
+
+def test_who_wants_all_or_nothing_stops_when_one_is_lost() -> None:
+    run = Run(TWO, iterations=2, on_loss=OnLoss.ABORT)
+    run.handle(Ready())
+    run.handle(ResetDone())
+    assert run.handle(Lost("a", "gone")) == [StopTraffic()]
+    assert run.handle(Ended("b", "stopped")) == [Finish()]
+    assert run.lost == {"a": "gone"}
+    assert run.complete == set()
+    assert not run.interrupted
+
+
+def test_one_that_is_lost_while_nothing_is_played_ends_such_a_run_at_once() -> None:
+    run = Run(TWO, iterations=2, on_loss=OnLoss.ABORT)
+    run.handle(Ready())
+    assert run.handle(Lost("a", "gone")) == [Finish()]

@@ -27,14 +27,13 @@ def test_twice_the_weight_is_twice_the_connections() -> None:
     assert share_out(60, [1, 2, 3]) == [10, 20, 30]
 
 
-@given(st.integers(0, 3000), st.integers(1, 64))
-def test_every_connection_is_played_by_exactly_one_shard(total: int, of: int) -> None:
-    shards = [Shard(index, of).connections(total) for index in range(of)]
-    assert sorted(number for shard in shards for number in shard) == list(range(total))
-    assert max(map(len, shards)) - min(map(len, shards)) <= 1
+@given(st.sets(st.integers(0, 2**32 - 1)))
+def test_a_shard_crosses_the_wire(numbers: set[int]) -> None:
+    shard = Shard(tuple(sorted(numbers)))
+    assert Shard.from_wire(shard.to_wire()) == shard
 
 
-@pytest.mark.parametrize(("index", "of"), [(-1, 2), (2, 2), (0, 0)])
-def test_a_shard_is_one_of_some(index: int, of: int) -> None:
-    with pytest.raises(ValueError, match=f"shard {index} of {of}"):
-        Shard(index, of)
+@pytest.mark.parametrize("wire", [b"abc", b"\1\0\0\0" * 2, "text", 7])
+def test_what_is_no_shard_is_refused(wire: object) -> None:
+    with pytest.raises(ValueError, match="shard"):
+        Shard.from_wire(wire)  # type: ignore[arg-type]

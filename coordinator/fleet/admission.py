@@ -1,0 +1,72 @@
+"""Which of the machines can carry their share of the load, and which connections each worker plays.  Pure."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from coordinator.fleet.api import Machine
+from loadgen.model.errors import FleetError
+from loadgen.schedule.placement import Placement, place
+
+_RESERVED_FILES = 32
+"""What an engine has open besides its connections: pipes, event loop, libraries."""
+
+_WEIGHT = 1000  # weights are whole; so many steps of a core
+
+
+def admit(machines: Sequence[Machine], shares: Sequence[int], seed: int) -> tuple[Placement, dict[str, str]]:
+    """The placement over all machines that can carry their share, and why each of the others can't.
+
+    `shares[t]` is the number of target t's connections.  What a refused machine would have carried goes to the
+    others.  Raises FleetError when none is left.
+    """
+    refused: dict[str, str] = {}
+    while True:
+        left = [machine for machine in machines if machine.name not in refused]
+        if not left:
+            raise FleetError("no load machine can carry its share: " + say_missing(refused))
+        placement = _place(left, shares, seed)
+        found = {machine.name: why for machine in left if (why := _refusal(machine, placement, shares))}
+        if not found:
+            return placement, refused
+        refused |= found
+
+
+def say_missing(missing: Mapping[str, str]) -> str:
+    """Machines and what is wrong with them, in one sentence."""
+    return "; ".join(f"{name}: {why}" for name, why in missing.items())
+
+
+def _place(machines: Sequence[Machine], shares: Sequence[int], seed: int) -> Placement:
+    weighted = list(itertools.islice(_workers(machines), sum(shares)))
+    worker_of = place(shares, [weight for _, weight in weighted], seed)
+    return Placement(tuple(worker for worker, _ in weighted), worker_of)
+
+
+def _workers(machines: Sequence[Machine]) -> Iterator[tuple[str, int]]:
+    """All workers with their weights, a round of one of each machine at a time: few connections meet them all."""
+    rounds = itertools.zip_longest(*(machine.workers for machine in machines))
+    for number, worker in ((number, worker) for one in rounds for number, worker in enumerate(one)):
+        if worker is not None:
+            machine = machines[number]
+            yield worker, max(1, _WEIGHT * machine.cores // len(machine.workers))
+
+
+def _refusal(machine: Machine, placement: Placement, shares: Sequence[int]) -> str:
+    """Why a machine can't carry its share; empty when it can."""
+    target_of = np.repeat(np.arange(len(shares), dtype=np.int32), shares)
+    mine = [worker for worker in machine.workers if worker in placement.workers]
+    counts = [placement.connections(worker, target_of, len(shares)) for worker in mine]
+    if not counts:
+        return ""
+    files = max(int(one.sum()) for one in counts) + _RESERVED_FILES
+    if files > machine.open_files:
+        return f"an engine needs {files} open files and may have {machine.open_files} (ulimit -n)"
+    ports = int(np.sum(counts, axis=0).max())
+    words = machine.sysctls.get("net.ipv4.ip_local_port_range", "").split()
+    if len(words) == 2 and ports > (available := int(words[1]) - int(words[0]) + 1):
+        return f"{ports} connections to one server need as many ports, and it has {available} (ip_local_port_range)"
+    return ""

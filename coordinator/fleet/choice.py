@@ -1,0 +1,79 @@
+"""Which load machines the user wants, and the fleet that reaches them."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from coordinator.fleet.api import Fleet
+from coordinator.fleet.local import LocalFleet
+from deploy.hosts.inventory import Host
+from loadgen.model.errors import PlanError
+from loadgen.model.plan import SpecPlan
+
+
+class WayKind(enum.Enum):
+    """How load machines are reached."""
+
+    LOCAL = "local"
+    SSH = "ssh"
+    SCHEDULER = "scheduler"
+    JOIN = "join"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetChoice:
+    """At most one of `hosts`, `scheduler` and `listen`; with none of them it is this machine.
+
+    `engines` on each machine, 0: one for each core.  `workers` are how many join at `listen`, with certificates
+    from the directory `certs`; or how many a scheduler must have.  `coordinator` is the address at which agents
+    reach this machine; empty: as SSH does.
+    """
+
+    hosts: tuple[Host, ...] = ()
+    scheduler: str = ""
+    listen: tuple[str, int] | None = None
+    workers: int = 1
+    certs: Path | None = None
+    coordinator: str = ""
+    engines: int = 0
+
+    @property
+    def way(self) -> WayKind:
+        """The one that was chosen."""
+        if self.hosts:
+            return WayKind.SSH
+        if self.scheduler:
+            return WayKind.SCHEDULER
+        return WayKind.JOIN if self.listen else WayKind.LOCAL
+
+    def host_tables(self) -> Sequence[Mapping[str, Any]]:
+        """The hosts as plain data, for the record."""
+        return [dataclasses.asdict(host) for host in self.hosts]
+
+
+def make_fleet(
+    choice: FleetChoice,
+    plan: SpecPlan,
+    *,
+    run_id: str,
+    say: Callable[[str], None],
+    on_log: Callable[[str, str], None],
+) -> Fleet:
+    """The fleet, closed yet.  `on_log` gets (machine, line) of what its agents log.
+
+    Raises PlanError when it needs packages that are not installed.
+    """
+    if choice.way is WayKind.LOCAL:
+        return LocalFleet(plan.engines)
+    try:
+        from coordinator.fleet.dask.build import build
+    except ImportError as error:
+        raise PlanError(
+            f"load machines need more packages ({error.name} is not installed)", hint="pip install 'loadgen[fleet]'"
+        ) from error
+    return build(choice, plan, run_id=run_id, say=say, on_log=on_log)

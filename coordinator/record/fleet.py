@@ -1,0 +1,82 @@
+"""The load machines of a run, for its record: who they were, their clocks, who played what, how to reach them again."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from coordinator.fleet.api import Clock, Machine
+from loadgen.schedule.placement import Placement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetRecord:
+    """A fleet as a run used it.
+
+    `way` is local, ssh, scheduler or join; `run_id` is what its agents call the run.  `machines` are those that
+    played, `missing` those that were asked for and could not.  `clocks` are the newest measurements, by name.
+    `placement` has no workers until it is made.  `hosts` is what is needed to reach machines by SSH again, as plain
+    data (deploy.hosts.inventory.Host).  `start_skew_ns` is by iteration, between the first and the last worker to
+    begin; `segments` of one worker have none.
+    """
+
+    way: str
+    run_id: str
+    machines: tuple[Machine, ...] = ()
+    missing: Mapping[str, str] = field(default_factory=dict)
+    clocks: Mapping[str, Clock] = field(default_factory=dict)
+    placement: Placement = field(default_factory=lambda: Placement((), np.zeros(0, np.int32)))
+    hosts: Sequence[Mapping[str, Any]] = ()
+    start_skew_ns: Mapping[int, int] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data that :meth:`from_dict` reads back."""
+        return {
+            "way": self.way,
+            "run_id": self.run_id,
+            "machines": [{**_fields(one), **_fields(self.clocks.get(one.name, Clock()))} for one in self.machines],
+            "missing": dict(self.missing),
+            "hosts": [dict(host) for host in self.hosts],
+            "start_skew_ns": {str(iteration): skew for iteration, skew in self.start_skew_ns.items()},
+            "placement": {
+                "workers": list(self.placement.workers),
+                "worker_of_connection": self.placement.worker_of.tolist(),
+            },
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> FleetRecord:
+        """The inverse of :meth:`to_dict`; KeyError, TypeError or ValueError on anything else."""
+        machines, clocks = [], {}
+        for part in data["machines"]:
+            own = {f.name: part[f.name] for f in dataclasses.fields(Machine)}
+            machines.append(Machine(**{**own, "workers": tuple(own["workers"])}))
+            clocks[part["name"]] = Clock(offset_ns=part["offset_ns"], error_ns=part["error_ns"])
+        placed = data["placement"]
+        try:
+            worker_of = np.array(placed["worker_of_connection"], np.int32)
+        except OverflowError as error:
+            raise ValueError(str(error)) from error
+        if worker_of.ndim != 1:
+            raise ValueError("the placement is no list")
+        if len(worker_of) and not 0 <= worker_of.min() <= worker_of.max() < len(placed["workers"]):
+            raise ValueError("the placement names a worker that is not there")
+        return cls(
+            way=data["way"],
+            run_id=data["run_id"],
+            machines=tuple(machines),
+            missing=dict(data["missing"]),
+            clocks=clocks,
+            placement=Placement(tuple(placed["workers"]), worker_of),
+            hosts=tuple(data["hosts"]),
+            start_skew_ns={int(iteration): skew for iteration, skew in data["start_skew_ns"].items()},
+        )
+
+
+def _fields(value: Machine | Clock) -> dict[str, Any]:
+    data = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    return {name: list(item) if isinstance(item, tuple) else item for name, item in data.items()}

@@ -1,0 +1,92 @@
+"""What a load machine reports, in order for each of its workers: values that cross pipes, networks and spools."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from loadgen.measure.snapshot import MAX_WINDOWS, Snapshot
+from loadgen.measure.wire import read_field, read_int, read_text
+
+_MAX_CLOCK_NS = (1 << 63) - 1
+_MAX_WHY = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentBegan:
+    """An engine has begun to play a segment, at `at_ns` (CLOCK_MONOTONIC of its machine)."""
+
+    worker: str
+    segment: int
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentEnded:
+    """An engine has played a segment to its end, or was stopped.  All its snapshots came before."""
+
+    worker: str
+    segment: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLost:
+    """An engine process is gone."""
+
+    worker: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CoresShared:
+    """What other processes used of the engines' cores of a machine in a segment: `share` of their time.
+
+    `most` names the greatest user.
+    """
+
+    machine: str
+    share: float
+    most: str
+
+
+AgentEvent = Snapshot | SegmentBegan | SegmentEnded | EngineLost | CoresShared
+
+
+def event_to_wire(event: AgentEvent) -> dict[str, Any]:
+    """Plain data for msgpack."""
+    match event:
+        case Snapshot():
+            return {"is": "snapshot", "snapshot": event.to_wire()}
+        case SegmentBegan(worker, segment, at_ns):
+            return {"is": "began", "worker": worker, "segment": segment, "at_ns": at_ns}
+        case SegmentEnded(worker, segment, why):
+            return {"is": "ended", "worker": worker, "segment": segment, "why": why}
+        case EngineLost(worker, why):
+            return {"is": "lost", "worker": worker, "why": why[:_MAX_WHY]}
+        case CoresShared(machine, share, most):
+            return {"is": "shared", "machine": machine, "share": share, "most": most}
+
+
+def event_from_wire(wire: Mapping[str, Any]) -> AgentEvent:
+    """The inverse of :func:`event_to_wire`; raises ValueError, and nothing else, on anything malformed."""
+    match read_text(wire, "is"):
+        case "snapshot":
+            return Snapshot.from_wire(read_field(wire, "snapshot"))
+        case "began":
+            at_ns = read_int(wire, "at_ns", high=_MAX_CLOCK_NS)
+            return SegmentBegan(read_text(wire, "worker"), read_int(wire, "segment", high=MAX_WINDOWS), at_ns)
+        case "ended":
+            segment = read_int(wire, "segment", high=MAX_WINDOWS)
+            return SegmentEnded(read_text(wire, "worker"), segment, read_text(wire, "why"))
+        case "lost":
+            return EngineLost(read_text(wire, "worker"), read_text(wire, "why", max_length=_MAX_WHY))
+        case "shared":
+            share = read_field(wire, "share")
+            if not isinstance(share, float) or not math.isfinite(share) or share < 0:
+                raise ValueError("field 'share' is not a share")
+            return CoresShared(read_text(wire, "machine"), share, read_text(wire, "most"))
+        case other:
+            raise ValueError(f"nobody knows an event {other!r}")

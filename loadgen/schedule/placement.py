@@ -1,0 +1,68 @@
+"""Which worker plays which connection: exact shares by weight, and every worker's part of every target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadgen.model.shard import Shard, share_out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Placement:
+    """Who plays what: `worker_of` is the index into `workers` by global connection number, int32."""
+
+    workers: tuple[str, ...]
+    worker_of: NDArray[np.int32]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Placement):
+            return NotImplemented
+        return self.workers == other.workers and np.array_equal(self.worker_of, other.worker_of)
+
+    __hash__ = None  # type: ignore[assignment]  # arrays are compared by content
+
+    def shard(self, worker: str) -> Shard:
+        """The connections of a worker."""
+        return Shard(tuple(np.flatnonzero(self.worker_of == self.workers.index(worker)).tolist()))
+
+    def connections(self, worker: str, target_of: NDArray[np.int32], targets: int) -> NDArray[np.int64]:
+        """How many connections of each of `targets` targets a worker plays; `target_of` is by connection."""
+        mine = target_of[self.worker_of == self.workers.index(worker)]
+        return np.bincount(mine, minlength=targets).astype(np.int64)
+
+
+def place(shares: Sequence[int], weights: Sequence[int], seed: int) -> NDArray[np.int32]:
+    """The index of the worker of each connection, int32 by global number.
+
+    `shares[t]` is the number of target t's connections (numbered target by target), `weights` are the workers'.
+    Each worker gets exactly its share of all (cumulative rounding), and of every target its part within two; which
+    of a target's connections those are is permuted by `seed`.
+    """
+    total = sum(shares)
+    counts = np.array(share_out(total, weights), np.int64)
+    random = np.random.Generator(np.random.PCG64(seed))
+    order = random.permutation(len(weights))
+    spread = order[_sequence(counts[order])].astype(np.int32)
+    ends = np.cumsum(shares)
+    blocks = [spread[end - share : end] for end, share in zip(ends, shares, strict=True)]
+    return np.concatenate([random.permutation(block) for block in blocks])
+
+
+def _sequence(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Each index so often as `counts` says, spread so that any beginning has each one's part of it within one.
+
+    That is the quota method of apportionment (Balinski and Young, 1975): of those that would not exceed their part
+    by a whole one, the next is who has least for its part.
+    """
+    total = int(counts.sum())
+    given = np.zeros_like(counts)
+    sequence = np.empty(total, np.int64)
+    for at in range(total):
+        below = given * total < (at + 1) * counts
+        sequence[at] = chosen = int(np.argmax(np.where(below, counts / (given + 1), -1.0)))
+        given[chosen] += 1
+    return sequence

@@ -1,0 +1,55 @@
+"""Who carries what: machines that can't carry their share are refused, with the reason, before the start."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from coordinator.fleet.admission import admit
+from coordinator.fleet.api import Machine
+from loadgen.model.errors import FleetError
+
+
+def machine(name: str, *, cores: int = 2, engines: int = 2, open_files: int = 1024, ports: str = "") -> Machine:
+    return Machine(
+        name=name,
+        workers=tuple(f"{name}/{i}" for i in range(engines)),
+        cores=cores,
+        open_files=open_files,
+        sysctls={"net.ipv4.ip_local_port_range": ports} if ports else {},
+    )
+
+
+def counts(machines: list[Machine], shares: list[int]) -> dict[str, int]:
+    placement, refused = admit(machines, shares, seed=1)
+    assert refused == {}
+    return {worker: len(placement.shard(worker).connections) for worker in placement.workers}
+
+
+def test_cores_weigh_and_engines_share_them() -> None:
+    found = counts([machine("a", cores=1, engines=1), machine("b", cores=2, engines=2), machine("c", cores=3)], [60])
+    assert found == {"a/0": 10, "b/0": 10, "b/1": 10, "c/0": 15, "c/1": 15}
+
+
+def test_few_connections_go_to_all_machines_first() -> None:
+    assert counts([machine("a", engines=4), machine("b", engines=4)], [3]) == {"a/0": 1, "b/0": 1, "a/1": 1}
+
+
+@pytest.mark.parametrize(
+    ("poor", "why"),
+    [
+        (machine("c", open_files=64), "an engine needs 72 open files and may have 64"),
+        (machine("c", ports="1000 1038"), "40 connections to one server need as many ports, and it has 39"),
+    ],
+    ids=["files", "ports"],
+)
+def test_who_cannot_carry_its_share_is_refused_and_the_others_carry_it(poor: Machine, why: str) -> None:
+    placement, refused = admit([machine("a"), machine("b"), poor], [120, 120], seed=1)
+    assert list(refused) == ["c"]
+    assert why in refused["c"]
+    assert np.bincount(placement.worker_of).tolist() == [60, 60, 60, 60]
+
+
+def test_when_nobody_can_there_is_no_run() -> None:
+    with pytest.raises(FleetError, match="no load machine can carry its share: a: an engine needs"):
+        admit([machine("a", open_files=10)], [100], seed=1)

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import contextlib
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.measure.events import (
+    AgentEvent,
+    CoresShared,
+    EngineLost,
+    SegmentBegan,
+    SegmentEnded,
+    event_from_wire,
+    event_to_wire,
+)
+from tests.support.evidence import snapshots
+
+WORDS = st.text(min_size=1, max_size=20)
+EVENTS = st.one_of(
+    snapshots(),
+    st.builds(SegmentBegan, WORDS, st.integers(0, 99), st.integers(0, 2**63 - 1)),
+    st.builds(SegmentEnded, WORDS, st.integers(0, 99), WORDS),
+    st.builds(EngineLost, WORDS, WORDS),
+    st.builds(CoresShared, WORDS, st.floats(0, 9), WORDS),
+)
+
+
+@given(EVENTS)
+def test_every_event_crosses_the_wire(event: AgentEvent) -> None:
+    assert event_from_wire(event_to_wire(event)) == event
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.binary(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(EVENTS.map(event_to_wire), st.data())
+def test_whatever_is_wrong_with_one_is_a_value_error(wire: dict[str, Any], data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(sorted(wire)))
+    with contextlib.suppress(ValueError):
+        event_from_wire({**wire, name: data.draw(JUNK)})
+
+
+@given(JUNK)
+def test_junk_is_a_value_error(junk: Any) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - any of them, but no other kind
+        event_from_wire(junk)
+
+
+@pytest.mark.parametrize("share", [math.nan, math.inf, -0.1, "1", None])
+def test_a_share_is_a_number(share: object) -> None:
+    with pytest.raises(ValueError, match="share"):
+        event_from_wire({"is": "shared", "machine": "a", "share": share, "most": "x"})
