@@ -36,6 +36,7 @@ from loadgen.model.errors import FleetError, TargetError
 from loadgen.model.plan import OnLoss, SpecPlan
 from loadgen.model.shard import share_out
 from loadgen.model.target import Target
+from loadgen.model.units import NS_PER_S
 from loadgen.schedule.optape import OpTape
 from loadgen.schedule.placement import Placement
 from loadgen.verdict.result import RunResult
@@ -175,7 +176,9 @@ class SpecRun:
     def _place(self, header: Header, fleet: Fleet) -> FleetRecord:
         """Which worker plays what; machines that can't carry their share are left out, or the run is not begun."""
         shares = share_out(self.plan.total_connections, [target.weight for target in header.targets])
-        placement, refused = admit(fleet.machines, shares, self.plan.seed)
+        phases = self.plan.phases
+        seconds = sum(phases.length_ns(i) for i in range(phases.iterations)) / NS_PER_S
+        placement, refused = admit(fleet.machines, shares, self.plan.seed, seconds)
         missing = {**fleet.missing, **refused}
         if missing and self.plan.on_loss is OnLoss.ABORT:
             raise FleetError(

@@ -247,7 +247,7 @@ class Agent:
                 self._on_log(f"{engine.worker}: {part}")
 
     def _handle(self, engine: _Engine, message: dict[str, Any]) -> None:
-        engine.heard_ns = time.monotonic_ns()
+        engine.heard_ns = engine.heard_ns and time.monotonic_ns()
         match message["is"]:
             case "hello":
                 engine.hello.set_result(message)

@@ -1,11 +1,12 @@
 #!/bin/sh
 # What is needed beyond Python, where this user may install it.
-#   install-debian.sh tests: what the system tests need: real web servers, a real iperf3, a terminal to look at
+#   install-debian.sh tests: what the system tests need: real web servers, a real iperf3, a terminal to look at,
+#       and what reads the files in deploy/operator
 #   install-debian.sh peers: what benchmarks/network.py compares with
 # What can't be installed is said; the tests that need it are skipped and say so, and CI fails.
 has() { command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ]; }
 case "${1:-}" in
-    tests) wanted="nginx:nginx-light apache2:apache2 tmux:tmux iperf3:iperf3 ip:iproute2 nsenter:util-linux" ;;
+    tests) wanted="nginx:nginx-light apache2:apache2 tmux:tmux iperf3:iperf3 ip:iproute2 nsenter:util-linux shellcheck:shellcheck systemd-analyze:systemd" ;;
     peers) wanted="iperf3:iperf3 iperf:iperf haproxy:haproxy socat:socat nginx:nginx-light ip:iproute2" ;;
     *) echo "usage: $0 tests|peers" >&2; exit 2 ;;
 esac

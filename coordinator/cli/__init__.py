@@ -10,8 +10,10 @@ import traceback
 import rich_click as click
 from click.exceptions import Abort, ClickException, Exit
 
+from coordinator.cli.collect import collect_command
 from coordinator.cli.doctor import doctor
 from coordinator.cli.fileset import fileset
+from coordinator.cli.fleet import fleet
 from coordinator.cli.forward import forward
 from coordinator.cli.iperf import iperf
 from coordinator.cli.lab import lab
@@ -19,6 +21,7 @@ from coordinator.cli.proxy import proxy
 from coordinator.cli.serve import serve
 from coordinator.cli.show import show
 from coordinator.cli.spec import spec
+from coordinator.cli.worker import worker
 from coordinator.output import abandon_stdout, open_missing_streams, printing
 from loadgen import __version__
 from loadgen.model.errors import ExitCode, LoadgenError
@@ -45,7 +48,7 @@ def app() -> None:
     """
 
 
-for command in (spec, iperf, forward, proxy, show, lab, serve, fileset, doctor):
+for command in (spec, iperf, forward, proxy, show, collect_command, fleet, worker, lab, serve, fileset, doctor):
     app.add_command(command)
 
 

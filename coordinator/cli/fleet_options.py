@@ -35,15 +35,17 @@ coordinator_option = click.option(
     help="Address at which the machines of --hosts reach this one.  [default: as SSH does]",
 )
 
+scheduler_option = click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    panel=_PANEL,
+    help="Make the load from the workers of a Dask cluster of yours; its security is as Dask's settings say.",
+)
+
 _OPTIONS = (
     hosts_option,
     coordinator_option,
-    click.option(
-        "--scheduler",
-        metavar="ADDRESS",
-        panel=_PANEL,
-        help="Make the load from the workers of a Dask cluster of yours; its security is as Dask's settings say.",
-    ),
+    scheduler_option,
     click.option(
         "--listen",
         type=Parsed("address", parse_address),

@@ -214,9 +214,7 @@ def spec(
 
 
 def _check_fleet(choice: FleetChoice, plan: SpecPlan, sweep: tuple[int, ...]) -> None:
-    if choice.way is WayKind.LOCAL:
-        return
-    if not plan.targets and ipaddress.ip_address(plan.vm_address).is_loopback:
+    if not choice.is_here and not plan.targets and ipaddress.ip_address(plan.vm_address).is_loopback:
         raise PlanError(
             f"the VMs listen at {plan.vm_address}, where load machines cannot reach them",
             hint="give an address of this machine with --vm-address, or servers elsewhere with --targets",

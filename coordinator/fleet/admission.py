@@ -17,11 +17,17 @@ _RESERVED_FILES = 32
 _WEIGHT = 1000  # weights are whole; so many steps of a core
 
 
-def admit(machines: Sequence[Machine], shares: Sequence[int], seed: int) -> tuple[Placement, dict[str, str]]:
+_TARGET_BYTES, _CONNECTION_BYTES = 2_000, 100
+"""What an engine reports each second, at most: of each target it drives (1.3 KB seen) and of each connection (48)."""
+
+
+def admit(
+    machines: Sequence[Machine], shares: Sequence[int], seed: int, seconds: float
+) -> tuple[Placement, dict[str, str]]:
     """The placement over all machines that can carry their share, and why each of the others can't.
 
-    `shares[t]` is the number of target t's connections.  What a refused machine would have carried goes to the
-    others.  Raises FleetError when none is left.
+    `shares[t]` is the number of target t's connections, `seconds` the length of the run.  What a refused machine
+    would have carried goes to the others.  Raises FleetError when none is left.
     """
     refused: dict[str, str] = {}
     while True:
@@ -29,7 +35,7 @@ def admit(machines: Sequence[Machine], shares: Sequence[int], seed: int) -> tupl
         if not left:
             raise FleetError("no load machine can carry its share: " + say_missing(refused))
         placement = _place(left, shares, seed)
-        found = {machine.name: why for machine in left if (why := _refusal(machine, placement, shares))}
+        found = {machine.name: why for machine in left if (why := _refusal(machine, placement, shares, seconds))}
         if not found:
             return placement, refused
         refused |= found
@@ -55,7 +61,7 @@ def _workers(machines: Sequence[Machine]) -> Iterator[tuple[str, int]]:
             yield worker, max(1, _WEIGHT * machine.cores // len(machine.workers))
 
 
-def _refusal(machine: Machine, placement: Placement, shares: Sequence[int]) -> str:
+def _refusal(machine: Machine, placement: Placement, shares: Sequence[int], seconds: float) -> str:
     """Why a machine can't carry its share; empty when it can."""
     target_of = np.repeat(np.arange(len(shares), dtype=np.int32), shares)
     mine = [worker for worker in machine.workers if worker in placement.workers]
@@ -69,4 +75,8 @@ def _refusal(machine: Machine, placement: Placement, shares: Sequence[int]) -> s
     words = machine.sysctls.get("net.ipv4.ip_local_port_range", "").split()
     if len(words) == 2 and ports > (available := int(words[1]) - int(words[0]) + 1):
         return f"{ports} connections to one server need as many ports, and it has {available} (ip_local_port_range)"
+    needed = int(seconds * (len(mine) * len(shares) * _TARGET_BYTES + int(np.sum(counts)) * _CONNECTION_BYTES))
+    if machine.spool and needed > machine.spool_free_bytes:
+        free_mb = machine.spool_free_bytes / 1e6
+        return f"its spool needs {needed / 1e6:.1f} MB, and {machine.spool} has {free_mb:.1f} MB free"
     return ""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from coordinator.fleet.api import Fleet
+from coordinator.fleet.extra import require_fleet
 from coordinator.fleet.local import LocalFleet
 from deploy.hosts.inventory import Host
-from loadgen.model.errors import PlanError
 from loadgen.model.plan import SpecPlan
 
 
@@ -51,9 +53,24 @@ class FleetChoice:
             return WayKind.SCHEDULER
         return WayKind.JOIN if self.listen else WayKind.LOCAL
 
+    @property
+    def is_here(self) -> bool:
+        """Whether every load machine is surely this one: its scheduler or meeting point is on loopback."""
+        if self.way is WayKind.LOCAL:
+            return True
+        host = urlsplit(self.scheduler).hostname if self.scheduler else self.listen[0] if self.listen else ""
+        return host == "localhost" or _is_loopback(host or "")
+
     def host_tables(self) -> Sequence[Mapping[str, Any]]:
         """The hosts as plain data, for the record."""
         return [dataclasses.asdict(host) for host in self.hosts]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def make_fleet(
@@ -70,10 +87,7 @@ def make_fleet(
     """
     if choice.way is WayKind.LOCAL:
         return LocalFleet(plan.engines)
-    try:
-        from coordinator.fleet.dask.build import build
-    except ImportError as error:
-        raise PlanError(
-            f"load machines need more packages ({error.name} is not installed)", hint="pip install 'loadgen[fleet]'"
-        ) from error
-    return build(choice, plan, run_id=run_id, say=say, on_log=on_log)
+    require_fleet("a load machine elsewhere")
+    from coordinator.fleet.dask.build import build
+
+    return build(choice, plan.on_loss, run_id=run_id, say=say, on_log=on_log)

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Protocol
 
 import msgpack
 
 MAX_FRAME_BYTES = 1 << 30
 """A tape of 100,000 operations is about 20 MB; anything near this bound is not a frame of ours."""
+
+
+class Reader(Protocol):
+    """Where frames come from: a stream of asyncio, or one like it."""
+
+    async def readexactly(self, n: int, /) -> bytes:
+        """So many bytes.  Raises asyncio.IncompleteReadError at the end."""
 
 
 class FrameError(Exception):
@@ -21,11 +28,11 @@ def encode(message: dict[str, Any]) -> bytes:
     return len(body).to_bytes(4, "big") + bytes(body)
 
 
-async def receive(reader: asyncio.StreamReader) -> dict[str, Any] | None:
+async def receive(reader: Reader, max_bytes: int = MAX_FRAME_BYTES) -> dict[str, Any] | None:
     """The next message; None at the end of the stream.  Raises FrameError on anything else."""
     try:
         size = int.from_bytes(await reader.readexactly(4), "big")
-        if size > MAX_FRAME_BYTES:
+        if size > max_bytes:
             raise FrameError(f"a frame of {size} bytes is announced")
         body = await reader.readexactly(size)
     except (asyncio.IncompleteReadError, ConnectionResetError):

@@ -32,6 +32,11 @@ def bucket_of(values_ns: NDArray[np.int64]) -> NDArray[np.int64]:
     return bucket
 
 
+def _bucket_of_one(value_ns: int) -> int:
+    shift = max(value_ns.bit_length() - (_HALF_BITS + 1), 0)
+    return (shift << _HALF_BITS) + (value_ns >> shift)
+
+
 def lowest_of(bucket: NDArray[np.int64]) -> NDArray[np.int64]:
     """The smallest value of each bucket."""
     shift = np.maximum((bucket >> _HALF_BITS) - 1, 0)
@@ -154,12 +159,11 @@ class Histogram:
             raise ValueError(f"a histogram has {size} indexes, but {len(raw_counts)} bytes of counts")
         buckets = np.frombuffer(raw_indexes, dtype="<u2").astype(np.int64)
         counts = np.frombuffer(raw_counts, dtype=f"<u{width}")
-        if (np.diff(buckets) <= 0).any():
+        if (buckets[1:] <= buckets[:-1]).any():
             raise ValueError("a histogram's indexes are not ascending")
         if not counts.all() or int(counts.max()) > MAX_NUMBER // size:
             raise ValueError("a histogram's counts are out of range")
-        ends = bucket_of(np.array([min_ns, max_ns]))
-        if min_ns > max_ns or ends[0] != buckets[0] or ends[1] != buckets[-1]:
+        if min_ns > max_ns or _bucket_of_one(min_ns) != buckets[0] or _bucket_of_one(max_ns) != buckets[-1]:
             raise ValueError("a histogram's minimum and maximum do not fit its indexes")
         return cls(buckets.astype(np.int32), counts.astype(np.int64), max_ns=max_ns, min_ns=min_ns)
 

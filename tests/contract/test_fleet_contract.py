@@ -7,14 +7,17 @@ import errno
 import os
 import signal
 import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import uvloop
 
 from coordinator.fleet.api import Dismiss, Fleet, Prepare, Start, Stop, workers_of
+from coordinator.fleet.dask.fleet import DaskFleet
 from coordinator.fleet.local import LocalFleet
 from loadgen.agent import Agent
 from loadgen.engine.api import Assignment, Load, Segment
@@ -22,22 +25,26 @@ from loadgen.measure.events import AgentEvent, CoresShared, EngineLost, SegmentB
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.bound import Bound
 from loadgen.model.errors import FleetError, TargetError
+from loadgen.model.plan import OnLoss
 from loadgen.model.shard import Shard
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_S
+from tests.support.agents import InProcessWay
 from tests.support.cli import alive
 from tests.support.fleets import FakeFleet
 from tests.support.scripted import ScriptedServer, good
 from tests.support.tapes import Op, make_tape
 
 FLEETS: dict[str, Callable[[], Fleet]] = {
+    "dask": lambda: DaskFleet(InProcessWay(["a", "b"]), run_id=uuid.uuid4().hex, engines=1, on_loss=OnLoss.DEGRADE),
     "fake": lambda: FakeFleet(["a", "b"]),
     "local": lambda: LocalFleet(2),
 }
 
 
 @pytest.fixture(params=sorted(FLEETS))
-def make(request: pytest.FixtureRequest) -> Callable[[], Fleet]:
+def make(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Fleet]:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))  # where agents keep their spools
     return FLEETS[request.param]
 
 
@@ -63,8 +70,8 @@ def assignments(fleet: Fleet, port: int, host: str = "127.0.0.1") -> list[Assign
     ]
 
 
-def segment(length_s: float) -> Segment:
-    start_ns = time.monotonic_ns() + NS_PER_S // 10
+def segment(length_s: float, lead_ns: int = NS_PER_S // 10) -> Segment:
+    start_ns = time.monotonic_ns() + lead_ns
     end_ns = start_ns + int(length_s * NS_PER_S)
     return Segment(
         index=0,
@@ -97,6 +104,10 @@ def agent_of(*workers: str) -> Agent:
     return Agent(workers, lambda event: None, machine="here", ours=lambda: [os.getpid()])
 
 
+def soon(fleet: Fleet, length_s: float) -> Start:
+    return Start(segment(length_s, fleet.lead_ns // 2))  # half of its lead will do: nobody is far
+
+
 async def until_all_ended(fleet: Fleet) -> list[AgentEvent]:
     events: list[AgentEvent] = []
     while sum(isinstance(event, SegmentEnded | EngineLost) for event in events) < len(workers_of(fleet.machines)):
@@ -107,7 +118,7 @@ async def until_all_ended(fleet: Fleet) -> list[AgentEvent]:
 def test_every_worker_reports_and_then_ends(make: Callable[[], Fleet]) -> None:
     async def scenario() -> None:
         async with opened(make) as fleet:
-            await fleet.command(Start(segment(0.5)))
+            await fleet.command(soon(fleet, 0.5))
             events = await until_all_ended(fleet)
         for worker in workers_of(fleet.machines):
             mine = [event for event in events if by(event) == worker]
@@ -122,7 +133,7 @@ def test_every_worker_reports_and_then_ends(make: Callable[[], Fleet]) -> None:
 def test_stop_ends_every_worker(make: Callable[[], Fleet]) -> None:
     async def scenario() -> None:
         async with opened(make) as fleet:
-            await fleet.command(Start(segment(60)))
+            await fleet.command(soon(fleet, 60))
             await asyncio.sleep(0.3)
             await fleet.command(Stop())
             events = await until_all_ended(fleet)
@@ -147,7 +158,7 @@ def test_a_dismissed_worker_plays_no_more_and_the_others_do(make: Callable[[], F
         async with opened(make) as fleet:
             gone, *others = workers_of(fleet.machines)
             await fleet.command(Dismiss(gone))
-            await fleet.command(Start(segment(0.2)))
+            await fleet.command(soon(fleet, 0.2))
             events: list[AgentEvent] = []
             while not isinstance(event := await fleet.event(), SegmentEnded):
                 events.append(event)
@@ -288,7 +299,7 @@ def test_workers_without_an_assignment_are_ended(make: Callable[[], Fleet]) -> N
             try:
                 first, *_ = assignments(fleet, server.port)
                 await fleet.command(Prepare([first]))
-                await fleet.command(Start(segment(0.2)))
+                await fleet.command(soon(fleet, 0.2))
                 events: list[AgentEvent] = []
                 while not isinstance(event := await fleet.event(), SegmentEnded):
                     events.append(event)

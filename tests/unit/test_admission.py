@@ -10,18 +10,22 @@ from coordinator.fleet.api import Machine
 from loadgen.model.errors import FleetError
 
 
-def machine(name: str, *, cores: int = 2, engines: int = 2, open_files: int = 1024, ports: str = "") -> Machine:
+def machine(
+    name: str, *, cores: int = 2, engines: int = 2, open_files: int = 1024, ports: str = "", free_bytes: int = 10**9
+) -> Machine:
     return Machine(
         name=name,
         workers=tuple(f"{name}/{i}" for i in range(engines)),
         cores=cores,
         open_files=open_files,
+        spool="/spool",
+        spool_free_bytes=free_bytes,
         sysctls={"net.ipv4.ip_local_port_range": ports} if ports else {},
     )
 
 
 def counts(machines: list[Machine], shares: list[int]) -> dict[str, int]:
-    placement, refused = admit(machines, shares, seed=1)
+    placement, refused = admit(machines, shares, seed=1, seconds=70)
     assert refused == {}
     return {worker: len(placement.shard(worker).connections) for worker in placement.workers}
 
@@ -39,12 +43,13 @@ def test_few_connections_go_to_all_machines_first() -> None:
     ("poor", "why"),
     [
         (machine("c", open_files=64), "an engine needs 72 open files and may have 64"),
+        (machine("c", free_bytes=1_000_000), "its spool needs 1.1 MB, and /spool has 1.0 MB free"),
         (machine("c", ports="1000 1038"), "40 connections to one server need as many ports, and it has 39"),
     ],
-    ids=["files", "ports"],
+    ids=["files", "space", "ports"],
 )
 def test_who_cannot_carry_its_share_is_refused_and_the_others_carry_it(poor: Machine, why: str) -> None:
-    placement, refused = admit([machine("a"), machine("b"), poor], [120, 120], seed=1)
+    placement, refused = admit([machine("a"), machine("b"), poor], [120, 120], seed=1, seconds=70)
     assert list(refused) == ["c"]
     assert why in refused["c"]
     assert np.bincount(placement.worker_of).tolist() == [60, 60, 60, 60]
@@ -52,4 +57,4 @@ def test_who_cannot_carry_its_share_is_refused_and_the_others_carry_it(poor: Mac
 
 def test_when_nobody_can_there_is_no_run() -> None:
     with pytest.raises(FleetError, match="no load machine can carry its share: a: an engine needs"):
-        admit([machine("a", open_files=10)], [100], seed=1)
+        admit([machine("a", open_files=10)], [100], seed=1, seconds=70)

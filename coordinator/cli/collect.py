@@ -1,0 +1,40 @@
+"""`loadgen collect`: the rest of a run whose coordinator vanished."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+import uvloop
+
+from coordinator.collect import Source, SpoolFile, collect, sources_of
+from coordinator.fleet.extra import require_fleet
+from coordinator.output import printing
+from coordinator.record.reader import load
+from loadgen.model.errors import PlanError
+
+
+@click.command(name="collect")
+@click.argument("run", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("spools", nargs=-1, type=click.Path(path_type=Path, dir_okay=False), metavar="[SPOOL]...")
+def collect_command(run: Path, spools: tuple[Path, ...]) -> int:
+    """Fetch what the load machines of RUN still have of it, and put it into the record.
+
+    When a coordinator is killed or cut off, its machines keep what they measured. The machines of --hosts are asked
+    by SSH, and forget it once it is here. Of others, copy their spools and name them. Then: loadgen show RUN.
+    """
+    record = load(run)
+    if record.is_sweep:
+        raise PlanError(f"{run} is a sweep of several runs", hint=f"collect one of them, like {run}/vms-N")
+    sources: list[Source]
+    if spools:
+        sources = [SpoolFile(path.name.removesuffix(".spool"), path) for path in spools]
+    else:
+        sources = sources_of(record.header.fleet)
+        require_fleet("loadgen collect")
+    found = uvloop.run(collect(record.path, sources))
+    with printing():
+        for one in found:
+            plural = "" if one.intervals == 1 else "s"
+            click.echo(f"{one.name}: {one.problem or f'{one.intervals} interval{plural} that the record did not have'}")
+    return 1 if any(one.problem for one in found) else 0

@@ -1,0 +1,106 @@
+"""`loadgen worker`: this machine as a load machine of a coordinator elsewhere."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import rich_click as click
+import uvloop
+
+from coordinator.cli.options import Parsed
+from coordinator.fleet import remote
+from coordinator.fleet.extra import require_fleet
+from loadgen.model.address import format_address, parse_address
+from loadgen.model.errors import PlanError
+from loadgen.model.units import NS_PER_S, format_duration, parse_duration_ns
+
+_MAX_NAME_CHARS = 64
+
+
+def _parse_name(text: str) -> str:
+    if not 0 < len(text) <= _MAX_NAME_CHARS or not text.isprintable() or any(sign in text for sign in " /"):
+        raise PlanError(f"{text!r} is no name for a machine: up to 64 signs, without blanks and /")
+    return text
+
+
+@click.command()
+@click.option(
+    "--join",
+    "coordinator",
+    type=Parsed("address", parse_address),
+    metavar="HOST:PORT",
+    help="The coordinator, as it prints it.",
+)
+@click.option(
+    "--cert",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="This worker's certificate of the run, from loadgen fleet certificates. Each worker has one of its own.",
+)
+@click.option(
+    "--name", type=Parsed("name", _parse_name), metavar="NAME", help="What the run calls it.  [default: its host name]"
+)
+@click.option(
+    "--cores",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Engine processes here.  [default: as the coordinator wants it, or one for each core]",
+)
+@click.option(
+    "--bind",
+    metavar="ADDRESS",
+    default="",
+    help="Address to listen on for the coordinator.  [default: the one by which it is reached]",
+)
+@click.option(
+    "--spool",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIRECTORY",
+    help="Where what is measured is kept until the coordinator has it.  [default: ~/.local/state/loadgen/spool]",
+)
+@click.option(
+    "--patience",
+    type=Parsed("duration", parse_duration_ns),
+    metavar="DURATION",
+    default="10m",
+    show_default=True,
+    help="How long to wait for a coordinator that is not there yet.",
+)
+@click.option("--stdin", "mark", hidden=True, help="Be told what to do on standard input, as over SSH.")
+def worker(
+    coordinator: tuple[str, int] | None,
+    cert: Path | None,
+    name: str | None,
+    cores: int | None,
+    bind: str,
+    spool: Path | None,
+    patience: int,
+    mark: str | None,
+) -> int:
+    """Be a load machine of a coordinator elsewhere, until its run is over or Ctrl-C.
+
+    With --hosts, loadgen starts this itself over SSH. By hand: make certificates on the coordinator's machine, give
+    each worker one of them, and start the coordinator with --listen. Whoever holds such a certificate can run
+    programs on the machines of that run.
+    """
+    if mark is not None:
+        uvloop.run(remote.obey())
+        return 0
+    if coordinator is None or cert is None:
+        raise PlanError("--join and --cert are needed", hint="loadgen worker --join HOST:PORT --cert FILE")
+    require_fleet("loadgen worker")
+    from coordinator.fleet.certificates import load
+
+    task = remote.Serve(
+        name=name or _parse_name(socket.gethostname()),
+        scheduler=f"tls://{format_address(*coordinator)}",
+        credentials=load(cert).to_pem(),
+        bind=bind,
+        spool=str(spool.absolute()) if spool else "",
+    )
+    waits = f"waits up to {format_duration(patience)} for" if patience else "joins"
+    click.echo(f"{task.name} {waits} the coordinator at {format_address(*coordinator)}  (Ctrl-C ends it)", err=True)
+    stopped = uvloop.run(remote.join(task, source=str(cert), patience_s=patience / NS_PER_S, cores=cores or 0))
+    click.echo(f"{task.name} ends: {'it was asked to' if stopped else 'the coordinator is gone'}", err=True)
+    return 0

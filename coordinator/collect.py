@@ -1,0 +1,142 @@
+"""Fetches what the machines of a run still have of it, after a coordinator that vanished, into the run's record."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from coordinator.fleet.remote import Collect, bootstrap
+from coordinator.fleet.stream import MAX_CHUNK_BYTES, Chunk, Stream
+from coordinator.record.collected import add_collected
+from coordinator.record.fleet import FleetRecord
+from deploy.hosts.inventory import Host
+from loadgen.measure.events import AgentEvent
+from loadgen.measure.wire import read_bytes, read_int, read_text
+from loadgen.model.errors import FleetError, LoadgenError, PlanError
+from loadgen.model.plain import from_plain
+
+
+class Source(Protocol):
+    """Where the spool of one machine is."""
+
+    @property
+    def name(self) -> str:
+        """The machine's."""
+
+    async def fetch(self, keep: Callable[[bytes], int]) -> int:
+        """What `keep` says of the whole spool; it is deleted only after that.  Raises LoadgenError."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolFile:
+    """A spool that somebody has copied to here; it stays."""
+
+    name: str
+    path: Path
+
+    async def fetch(self, keep: Callable[[bytes], int]) -> int:
+        """See :class:`Source`."""
+        try:
+            data = await asyncio.to_thread(self.path.read_bytes)
+        except OSError as error:
+            raise PlanError(f"the spool {self.path} cannot be read: {error.strerror}") from error
+        return keep(data)
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolOnHost:
+    """A spool on a host that is reached by SSH."""
+
+    host: Host
+    run_id: str
+
+    @property
+    def name(self) -> str:
+        """The machine's."""
+        return self.host.name
+
+    async def fetch(self, keep: Callable[[bytes], int]) -> int:
+        """See :class:`Source`."""
+        from deploy.hosts.ssh import Ssh
+
+        link = await Ssh().connect(self.host)
+        try:
+            task = Collect(run_id=self.run_id, name=self.host.name, spool=self.host.spool, delete=True)
+            remote = await link.start(self.run_id, bootstrap(task))
+            try:
+                pieces = []
+                while (message := await remote.receive()) is not None and message.get("is") == "spool":
+                    pieces.append(read_bytes(message, "data"))
+                if message is None:
+                    raise FleetError(await remote.why_ended())
+                data = b"".join(pieces)
+                digest = hashlib.sha256(data).hexdigest()
+                if (read_int(message, "bytes"), read_text(message, "sha256")) != (len(data), digest):
+                    raise FleetError("what came is not what it has: the hashes differ")
+                kept = keep(data)
+                remote.tell({"do": "received", "sha256": digest})
+                remote.end_input()
+                await remote.wait_ended()
+                return kept
+            except ValueError as error:
+                raise FleetError(f"it sent something unreadable: {error}") from error
+            finally:
+                await remote.close()
+        finally:
+            await link.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """What came of one machine: so many intervals that the record did not have, or why nothing did."""
+
+    name: str
+    intervals: int
+    problem: str
+
+
+def sources_of(fleet: FleetRecord) -> list[Source]:
+    """The spools of a run whose machines are reached by SSH.  Raises PlanError when they are not."""
+    if fleet.way == "local":
+        raise PlanError("this run had no load machines but the coordinator's own: there is nothing to collect")
+    if not fleet.hosts:
+        raise PlanError(
+            f"this run's machines were not reached by SSH ({fleet.way})",
+            hint="copy RUN_ID/*.spool from the spool directories of its machines, and name the files: "
+            f"loadgen collect RUN FILE...; its id is {fleet.run_id}",
+        )
+    spools = {machine.name: machine.spool for machine in fleet.machines}
+    hosts = [from_plain(Host, {**host, "spool": spools.get(host["name"], host["spool"])}) for host in fleet.hosts]
+    found: list[Source] = [SpoolOnHost(host, fleet.run_id) for host in hosts if host.name in spools or not spools]
+    return found
+
+
+async def collect(record: Path, sources: Sequence[Source]) -> list[Collected]:
+    """Fetch from all at once, and put what is new into the record."""
+
+    def keep(data: bytes) -> int:
+        return add_collected(record, events_of(data))
+
+    async def one(source: Source) -> Collected:
+        try:
+            return Collected(name=source.name, intervals=await source.fetch(keep), problem="")
+        except LoadgenError as error:
+            return Collected(name=source.name, intervals=0, problem=error.message)
+
+    return list(await asyncio.gather(*(one(source) for source in sources)))
+
+
+def events_of(spool: bytes) -> list[AgentEvent]:
+    """What a spool holds; of one that was cut in the middle of a frame, the whole ones.  Raises FleetError."""
+    stream, events = Stream(), list[AgentEvent]()
+    try:
+        for offset in range(0, len(spool), MAX_CHUNK_BYTES):
+            data = spool[offset : offset + MAX_CHUNK_BYTES]
+            events += stream.take(Chunk(offset=offset, data=data, sha256=hashlib.sha256(data).hexdigest()))
+    except ValueError as error:
+        raise FleetError(f"it is no spool of ours: {error}") from error
+    return events

@@ -1,0 +1,155 @@
+"""What a coordinator asks of an agent: each is run on its worker by `Client.run`.
+
+Arguments and answers are plain data.  A refusal is an answer, too: {"failed": {"whose", "message", "hint"}}.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, ParamSpec
+
+from distributed import Worker
+
+from coordinator.fleet import spool as spools
+from coordinator.fleet.bandwidth import measure_bandwidth
+from coordinator.fleet.dask.plugin import AgentPlugin, agent_for, agents_of
+from coordinator.fleet.duty import Duty
+from coordinator.fleet.heart import piece
+from loadgen.engine.api import Segment
+from loadgen.model.errors import FleetError, LoadgenError, PlanError, TargetError
+
+Answer = dict[str, Any]
+_P = ParamSpec("_P")
+
+_MAX_PART_BYTES = 4 << 20
+
+
+def _answering(call: Callable[_P, Awaitable[Answer]]) -> Callable[_P, Awaitable[Answer]]:
+    @functools.wraps(call)
+    async def answer(*args: _P.args, **kwargs: _P.kwargs) -> Answer:
+        try:
+            return await call(*args, **kwargs)
+        except LoadgenError as error:
+            whose = "target" if isinstance(error, TargetError) else "plan" if isinstance(error, PlanError) else "fleet"
+            return {"failed": {"whose": whose, "message": error.message, "hint": error.hint}}
+
+    return answer
+
+
+@_answering
+async def hello(
+    run_id: str, name: str, engines: int, versions: dict[str, str], spool: str, *, dask_worker: Worker
+) -> Answer:
+    """Become machine `name` of the run: engines NAME/0 … start (`engines` 0: one for each core), and the heartbeat.
+
+    `versions` are the coordinator's (coordinator.fleet.facts); `spool` "" is the machine's own choice of a directory.
+    """
+    return await agent_for(dask_worker, run_id).hello(run_id, name, engines, versions, spool)
+
+
+async def clock(*, dask_worker: Worker) -> Answer:
+    """This machine's CLOCK_MONOTONIC."""
+    return {"at_ns": time.monotonic_ns()}
+
+
+@_answering
+async def take_plan(run_id: str, blob: bytes, *, dask_worker: Worker) -> Answer:
+    """Keep what all workers have in common: msgpack of an Assignment's wire form without worker and shard."""
+    return {"digest": await _duty(dask_worker, run_id).take_plan(blob)}
+
+
+@_answering
+async def prepare(
+    run_id: str, digest: str, shards: dict[str, bytes], needed_spool_bytes: int, *, dask_worker: Worker
+) -> Answer:
+    """Give the engines their shards of the plan with that digest; those without one are ended."""
+    await _duty(dask_worker, run_id).prepare(digest, shards, needed_spool_bytes)
+    return {}
+
+
+@_answering
+async def start(run_id: str, segment: dict[str, int], *, dask_worker: Worker) -> Answer:
+    """Play a segment; its times are of this machine's clock.  Who is armed."""
+    duty = _duty(dask_worker, run_id)
+    try:
+        wanted = Segment(**segment)
+    except TypeError as error:
+        raise FleetError(f"{duty.machine} cannot read the segment: {error}") from error
+    return {"armed": await duty.start(wanted)}
+
+
+async def renew(run_id: str, until_ns: int, acknowledged_bytes: int, *, dask_worker: Worker) -> Answer:
+    """Extend the lease to a moment of this machine's clock; all of the spool before those bytes has arrived."""
+    duty = _find(dask_worker, run_id)
+    return {
+        "at_ns": time.monotonic_ns(),
+        "known": duty is not None and duty.renew(until_ns, acknowledged_bytes),
+    }
+
+
+async def stop(run_id: str, *, dask_worker: Worker) -> Answer:
+    """Stop all traffic now."""
+    if (duty := _find(dask_worker, run_id)) is not None:
+        duty.stop()
+    return {}
+
+
+async def dismiss(run_id: str, workers: list[str], *, dask_worker: Worker) -> Answer:
+    """End these engines, or all when none is named."""
+    if (duty := _find(dask_worker, run_id)) is not None:
+        duty.dismiss(workers)
+    return {}
+
+
+@_answering
+async def read_spool(run_id: str, name: str, offset: int, max_bytes: int, spool: str, *, dask_worker: Worker) -> Answer:
+    """A part of a spool on this machine, also of a run that is over, and how long that spool is."""
+    size = max(0, min(max_bytes, _MAX_PART_BYTES))
+    duty = _find(dask_worker, run_id)
+    try:
+        if duty is not None and duty.machine == name and not duty.is_over:
+            data, total = duty.spool.read(offset, size), duty.spool.length
+        else:
+            agent = next(iter(agents_of(dask_worker)), AgentPlugin())
+            path = spools.spool_path(agent.spool_directory(spool), run_id, name)
+            data, total = await asyncio.to_thread(spools.read_part, path, offset, size)
+    except FileNotFoundError:
+        raise FleetError(f"there is no spool of {name} in run {run_id} here") from None
+    except (OSError, ValueError) as error:
+        raise FleetError(f"the spool of {name} in run {run_id} cannot be read: {error}") from error
+    return {**piece(offset, data), "total_bytes": total}
+
+
+@_answering
+async def bandwidth(host: str, port: int, *, dask_worker: Worker) -> Answer:
+    """What this machine's line to an address carries, in bits a second (coordinator.fleet.bandwidth)."""
+    return dict(await measure_bandwidth(host, port))
+
+
+@_answering
+async def finish(run_id: str, *, dask_worker: Worker) -> Answer:
+    """Stop; nothing more is written: the spool's length and hash."""
+    size, sha256 = await _duty(dask_worker, run_id).finish()
+    return {"bytes": size, "sha256": sha256}
+
+
+async def leave(run_id: str, delete_spool: bool, *, dask_worker: Worker) -> Answer:
+    """The run is over here: engines and heartbeat end, the spool goes or stays."""
+    for agent in agents_of(dask_worker):
+        if agent.serves(run_id) is not None:
+            await agent.leave(delete_spool=delete_spool)
+    return {}
+
+
+def _find(worker: Worker, run_id: str) -> Duty | None:
+    return next((duty for agent in agents_of(worker) if (duty := agent.serves(run_id)) is not None), None)
+
+
+def _duty(worker: Worker, run_id: str) -> Duty:
+    duty = _find(worker, run_id)
+    if duty is None or duty.is_over:
+        raise FleetError(f"this machine does not serve run {run_id} (any more)")
+    return duty

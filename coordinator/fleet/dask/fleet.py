@@ -1,0 +1,352 @@
+"""A fleet of machines, each an agent in a Dask worker; how these came to be there is the business of a way.
+
+Of Dask it uses `Client.run`, topics and the news of who left; no tasks, futures or actors: Dask would start a lost
+engine again elsewhere, and load must not be played twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import time
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgpack
+
+from coordinator.fleet import facts
+from coordinator.fleet.admission import say_missing
+from coordinator.fleet.api import (
+    Clock,
+    Command,
+    Dismiss,
+    Machine,
+    MachineState,
+    MachineStatus,
+    Prepare,
+    Start,
+    Stop,
+)
+from coordinator.fleet.dask.machine import RemoteMachine
+from coordinator.fleet.messages import Heartbeat
+from coordinator.fleet.silence import Silence
+from coordinator.fleet.ways import PATIENCE_S, Joined, Way
+from loadgen.engine.api import Assignment, Segment
+from loadgen.measure.events import AgentEvent
+from loadgen.model.errors import FleetError, LoadgenError
+from loadgen.model.plan import OnLoss
+from loadgen.model.units import NS_PER_S
+
+_SILENCE_NS = 2_200_000_000
+_OVERDUE_NS = 1_500_000_000
+_LOOK_S = 0.1
+_RENEW_S = 0.5
+_RENEW_MANY_S = 1.0
+_MANY = 100
+_ARM_NS = 300_000_000
+_STOP_TIMEOUT_S = 1.0
+_SETTLE_S = 2.0
+_CLOSE_S = 5.0
+_LOSE_S = 5.0
+_AT_ONCE = 16  # machines whose clocks are measured, or that take the plan
+_PULLS_AT_ONCE = 8
+
+
+class DaskFleet:
+    """The machines of `way` for one run, with `engines` processes each (0: one a core) unless the way says otherwise.
+
+    `on_loss` also says what to do about machines that can't be used when it opens.  `on_log` gets what the machines
+    log, as (machine, line).  `problems` is what did not go well by the end, in words.
+    """
+
+    def __init__(
+        self,
+        way: Way,
+        *,
+        run_id: str,
+        engines: int,
+        on_loss: OnLoss,
+        on_log: Callable[[str, str], None] = lambda machine, line: None,
+    ) -> None:
+        self._way = way
+        self._run_id = run_id
+        self._engines = engines
+        self._on_loss = on_loss
+        self._on_log = on_log
+        self._events: asyncio.Queue[AgentEvent] = asyncio.Queue()
+        self._machines: dict[str, RemoteMachine] = {}  # by address, in the order in which they were asked for
+        self._refused: dict[str, str] = {}
+        self._silence = Silence(_SILENCE_NS, time.monotonic_ns())
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+        self.problems: list[str] = []
+        self.strange = 0
+        """Messages that nobody of the fleet sent."""
+
+    @property
+    def machines(self) -> tuple[Machine, ...]:
+        """Those that are usable, lost or not."""
+        return tuple(machine.described for machine in self._machines.values())
+
+    @property
+    def missing(self) -> Mapping[str, str]:
+        """Machines that did not come, or refused."""
+        return {**self._way.missing, **self._refused}
+
+    @property
+    def lead_ns(self) -> int:
+        """Every machine has the order by then, and its answer is here."""
+        worst_ns = max((machine.clock.round_trip_ns for machine in self._present()), default=0)
+        return max(NS_PER_S, 4 * worst_ns + NS_PER_S // 2)
+
+    def status(self) -> tuple[MachineStatus, ...]:
+        """How the machines are."""
+        now_ns = time.monotonic_ns()
+        return tuple(self._status(machine, now_ns) for machine in self._machines.values())
+
+    def clocks(self) -> Mapping[str, Clock]:
+        """The newest measurement of each machine's clock."""
+        now_ns = time.monotonic_ns()
+        return {machine.name: machine.clock.at(now_ns) for machine in self._machines.values()}
+
+    async def open(self) -> None:
+        """Reach every machine, start its engines and measure its clock."""
+        joined = await self._way.open()
+        client = self._way.client
+        client.subscribe_topic("all", self._on_news)
+        client.subscribe_topic(f"loadgen-{self._run_id}", self._on_heartbeat)
+        pulling, measuring = asyncio.Semaphore(_PULLS_AT_ONCE), asyncio.Semaphore(_AT_ONCE)
+        for one in joined:
+            self._machines[one.address] = RemoteMachine(
+                one,
+                client,
+                self._run_id,
+                on_event=self._events.put_nowait,
+                on_lost=self._lost,
+                on_log=self._on_log,
+                pulling=pulling,
+            )
+        interval_s = _RENEW_S if len(joined) <= _MANY else _RENEW_MANY_S
+        welcomes = [
+            self._welcome(one, measuring, interval_s, delay_s=interval_s * number / len(joined))
+            for number, one in enumerate(joined)
+        ]
+        self._spawn(self._watch())
+        await asyncio.gather(*welcomes)
+        self._check_present()
+
+    async def command(self, command: Command) -> None:
+        """Carry a command to every machine that is present."""
+        match command:
+            case Prepare(assignments):
+                await self._prepare(assignments)
+            case Start(segment):
+                await self._start(segment)
+            case Stop():
+                await asyncio.gather(*(machine.stop(_STOP_TIMEOUT_S) for machine in self._present()))
+            case Dismiss(worker):
+                for machine in self._present():
+                    if worker in machine.described.workers:
+                        self._spawn(machine.dismiss(worker))
+
+    async def event(self) -> AgentEvent:
+        """The next event."""
+        return await self._events.get()
+
+    async def bandwidth(self, machine: str, host: str, port: int) -> tuple[float, float]:
+        """Bits a second that a machine sends to an address, and that it receives.  Raises LoadgenError."""
+        for one in self._present():
+            if one.name == machine:
+                return await one.bandwidth(host, port)
+        raise FleetError("it is lost")
+
+    async def settle(self) -> None:
+        """Until all that present machines have measured by now is among the events, or 2 s."""
+
+        async def fetch(machine: RemoteMachine) -> None:
+            try:
+                await machine.fetch()
+            except ValueError as error:
+                machine.lose(f"it sent something unreadable: {error}")
+            except LoadgenError:
+                pass  # what is missing is told at the end
+
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SETTLE_S):
+                await asyncio.gather(*(fetch(machine) for machine in self._present()))
+
+    async def close(self) -> None:
+        """Fetch what has not come yet, say what could not be fetched, and end all that `open` began."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            await asyncio.gather(*(self._part(machine) for machine in self._machines.values()))
+        finally:
+            for machine in self._machines.values():
+                machine.rest()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._way.close()
+
+    # Beginning and end
+
+    async def _welcome(self, joined: Joined, measuring: asyncio.Semaphore, interval_s: float, delay_s: float) -> None:
+        machine = self._machines[joined.address]
+        try:
+            await machine.hello(joined.engines or self._engines, facts.versions(), PATIENCE_S)
+            async with measuring:
+                await machine.measure_clock()
+        except LoadgenError as error:
+            self._refused[joined.name] = error.message
+        else:
+            self._silence.expect(machine.address, time.monotonic_ns())
+            machine.keep(interval_s, delay_s)
+
+    def _check_present(self) -> None:
+        """Who could not be reached, or was lost since, is missing from the beginning; nothing else is said of it."""
+        self._refused.update({machine.name: machine.why_lost for machine in self._machines.values() if machine.lost})
+        for machine in [machine for machine in self._machines.values() if machine.name in self._refused]:
+            machine.rest()
+            self._silence.forget(machine.address)
+            del self._machines[machine.address]
+        while not self._events.empty():
+            self._events.get_nowait()
+        if not self.missing:
+            return
+        if not self._machines:
+            raise FleetError(f"no load machine can be used: {say_missing(self.missing)}")
+        if self._on_loss is OnLoss.ABORT:
+            raise FleetError(
+                f"a load machine can't be used: {say_missing(self.missing)}",
+                hint="--on-loss degrade goes on without it",
+            )
+
+    async def _part(self, machine: RemoteMachine) -> None:
+        """Take leave of a machine; what was not fetched stays there."""
+        why = machine.why_lost and f"it was lost: {machine.why_lost}"
+        if not why:
+            try:
+                async with asyncio.timeout(_CLOSE_S):
+                    await machine.finish()
+            except TimeoutError:
+                why = f"they did not arrive within {_CLOSE_S:g} s"
+            except LoadgenError as error:
+                why = error.message
+        await machine.leave(delete_spool=not why)
+        if why and machine.played:
+            missing = machine.stream.missing_bytes
+            what = f"{missing} bytes of its results are missing" if missing else "some of its results may be missing"
+            self.problems.append(f"{machine.name}: {what} ({why}); loadgen collect {self._run_id} fetches them")
+
+    # Commands
+
+    async def _prepare(self, assignments: Sequence[Assignment]) -> None:
+        wire = assignments[0].to_wire()
+        shared = {name: value for name, value in wire.items() if name not in ("worker", "shard")}
+        blob = await asyncio.to_thread(msgpack.packb, shared)
+        digest = hashlib.sha256(blob).hexdigest()
+        shards = {one.worker: one.shard.to_wire() for one in assignments}
+        turns = asyncio.Semaphore(_AT_ONCE)
+
+        async def prepare(machine: RemoteMachine) -> None:
+            mine = {worker: shards[worker] for worker in machine.described.workers if worker in shards}
+            try:
+                if not mine:
+                    await machine.spare()
+                    return
+                async with turns:
+                    await machine.take_plan(blob, digest)
+                await machine.prepare(digest, mine, 0)
+            except LoadgenError as error:
+                if not machine.lost:
+                    raise type(error)(f"{machine.name}: {error.message}", hint=error.hint) from error
+
+        await _all(prepare(machine) for machine in self._present())
+        if not self._present():
+            raise FleetError("every load machine was lost before the start")
+
+    async def _start(self, segment: Segment) -> None:
+        wait_s = (segment.start_ns - _ARM_NS - time.monotonic_ns()) / NS_PER_S
+        await asyncio.gather(*(machine.start(segment, wait_s) for machine in self._present() if machine.engines))
+
+    # What happens
+
+    async def _on_heartbeat(self, event: tuple[float, Any]) -> None:
+        """Dask hands over what a worker sent, with the address of that worker in it, one after the other."""
+        message = event[1]
+        sender = message.get("worker") if isinstance(message, dict) else None
+        machine = self._machines.get(sender) if isinstance(sender, str) else None
+        if machine is None:
+            self.strange += 1
+        elif machine.lost:
+            machine.hear_again()
+        else:
+            self._silence.heard(machine.address, time.monotonic_ns())
+            try:
+                heartbeat = Heartbeat.from_wire(message)
+                if heartbeat.machine != machine.name:
+                    raise ValueError(f"it calls itself {heartbeat.machine!r}")
+                machine.hear(heartbeat)
+            except ValueError as error:
+                machine.lose(f"it sent something unreadable: {error}")
+            await asyncio.sleep(0)  # they come all at once, and a renewal must not wait for the last of them
+
+    def _on_news(self, event: tuple[float, Any]) -> None:
+        """Dask says who came and who left."""
+        news = event[1]
+        if isinstance(news, dict) and news.get("action") == "remove-worker":
+            machine = self._machines.get(news.get("worker", ""))
+            if machine is not None and not self._closed:
+                machine.lose("its connection ended")
+
+    def _lost(self, machine: RemoteMachine) -> None:
+        self._silence.forget(machine.address)
+        self._spawn(self._give_up(machine.name))
+
+    async def _give_up(self, name: str) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LOSE_S):
+                await self._way.lose(name)
+
+    async def _watch(self) -> None:
+        while True:
+            now_ns = time.monotonic_ns()
+            for address in self._silence.tick(now_ns):
+                silent_s = self._silence.ago_ns(address, now_ns) / NS_PER_S
+                self._machines[address].lose(f"silent for {silent_s:.1f} s")
+            await asyncio.sleep(_LOOK_S)
+
+    def _present(self) -> list[RemoteMachine]:
+        return [machine for machine in self._machines.values() if not machine.lost]
+
+    def _status(self, machine: RemoteMachine, now_ns: int) -> MachineStatus:
+        ago_ns = self._silence.ago_ns(machine.address, now_ns)
+        overdue = not machine.lost and ago_ns > _OVERDUE_NS
+        return MachineStatus(
+            name=machine.name,
+            state=MachineState.SILENT if overdue else machine.state,
+            engines=machine.engines,
+            clock=machine.clock.at(now_ns),
+            cpu_share=machine.cpu_share,
+            seen_ago_s=ago_ns / NS_PER_S,
+            why=machine.why_lost or machine.problem,
+        )
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _all(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Do all at once; the first error ends the others."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,140 @@
+"""The meeting point of a fleet: a Dask scheduler inside of the coordinator, and the client that commands go by."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+from collections.abc import Collection, Sequence
+from types import MappingProxyType
+from typing import Any, Self
+
+from distributed import Client, Scheduler
+from distributed.diagnostics.plugin import SchedulerPlugin
+
+from coordinator.fleet.certificates import Credentials
+from coordinator.fleet.dask.logs import QuietLogs
+from coordinator.fleet.dask.security import security
+from coordinator.fleet.dask.settings import configure
+from loadgen.model.errors import PlanError
+
+_CLOSE_TIMEOUT_S = 3.0
+
+
+class _Register(SchedulerPlugin):
+    """Who is there: addresses by name, in the order of coming."""
+
+    def __init__(self) -> None:
+        self.present: dict[str, str] = {}
+        self.changed = asyncio.Event()
+
+    def add_worker(self, scheduler: Scheduler, worker: str) -> None:
+        self.present[str(scheduler.workers[worker].name)] = worker
+        self.changed.set()
+
+    def remove_worker(self, scheduler: Scheduler, worker: str, *, stimulus_id: str, **_: Any) -> None:
+        self.present = {name: address for name, address in self.present.items() if address != worker}
+        self.changed.set()
+
+
+class Hub:
+    """Listens at each of `addresses` (TLS with `credentials`; plain TCP without), for as long as it is entered.
+
+    `port` 0: any free one at each address.
+    """
+
+    def __init__(self, addresses: Sequence[str], port: int, credentials: Credentials | None) -> None:
+        self._addresses = tuple(addresses)
+        self._port = port
+        self._credentials = credentials
+        self._protocol = "tls" if credentials is not None else "tcp"
+        self._register = _Register()
+        self._scheduler: Scheduler | None = None
+        self._client: Client | None = None
+        self._stack = contextlib.AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        configure()
+        _raise_open_files()
+        async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(QuietLogs())
+            ends = len(self._addresses)
+            where: dict[str, Any] = {  # one list each; its annotations know of one listener only
+                "host": [*self._addresses, None],
+                "protocol": [*[self._protocol] * ends, "inproc"],
+                "port": [*[self._port] * ends, None],
+            }
+            scheduler = Scheduler(
+                **where,
+                security=security(self._credentials),
+                dashboard_address="127.0.0.1:0",
+                dashboard=False,
+                plugins=[self._register],
+            )
+            stack.push_async_callback(_bounded, scheduler.close)
+            try:
+                await scheduler
+            except OSError as error:
+                ends_at = ", ".join(f"{address}:{self._port}" for address in self._addresses)
+                raise PlanError(
+                    f"cannot listen at {ends_at}: {error.strerror or error}", hint="is it an address of this machine?"
+                ) from error
+            inside = scheduler.listeners[-1].contact_address
+            client = Client(inside, asynchronous=True, security=security(self._credentials), set_as_default=False)  # type: ignore[no-untyped-call]
+            stack.push_async_callback(_bounded, client.close)
+            await client
+            self._scheduler, self._client = scheduler, client
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    @property
+    def client(self) -> Client:
+        """Reaches the workers."""
+        assert self._client is not None, "the hub is not entered"
+        return self._client
+
+    @property
+    def present(self) -> MappingProxyType[str, str]:
+        """The address of each worker that is there, by its name, in the order of coming."""
+        return MappingProxyType(self._register.present)
+
+    def contact(self, address: str) -> str:
+        """Where workers reach it that come by one of its addresses: "tls://A:P"."""
+        assert self._scheduler is not None, "the hub is not entered"
+        at = self._addresses.index(address)
+        return str(self._scheduler.listeners[at].contact_address)
+
+    async def joined(self, names: Collection[str], timeout_s: float) -> dict[str, str]:
+        """The addresses of these workers, once they are there; without those that did not come in time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while not set(names) <= self.present.keys():
+                    await self._change()
+        return {name: self.present[name] for name in names if name in self.present}
+
+    async def more_than(self, count: int, timeout_s: float) -> dict[str, str]:
+        """All workers (addresses by name) once they are more than `count`, or the time is over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while len(self.present) <= count:
+                    await self._change()
+        return dict(self.present)
+
+    async def _change(self) -> None:
+        self._register.changed.clear()
+        await self._register.changed.wait()
+
+
+async def _bounded(close: Any) -> None:
+    """A peer that is frozen does not hold up the end."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+            await close()
+
+
+def _raise_open_files() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

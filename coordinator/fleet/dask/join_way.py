@@ -1,0 +1,95 @@
+"""The way by hand: workers that somebody starts, with certificates that were made before, join the coordinator."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from distributed import Client
+
+from coordinator.fleet.certificates import load
+from coordinator.fleet.dask.hub import Hub
+from coordinator.fleet.ways import Joined
+from loadgen.model.address import format_address
+from loadgen.model.errors import PlanError
+
+_PATIENCE_S = 600.0
+_LOOK_S = 1.0
+
+
+class JoinWay:
+    """The first `workers` that join at `host` and `port`, with certificates from the directory `certificates`.
+
+    `say` gets what is going on, for whoever starts them.
+    """
+
+    def __init__(self, host: str, port: int, certificates: Path, workers: int, say: Callable[[str], None]) -> None:
+        self._host = host
+        self._port = port
+        self._certificates = certificates
+        self._workers = workers
+        self._say = say
+        self._missing: dict[str, str] = {}
+        self._hub: Hub | None = None
+
+    @property
+    def client(self) -> Client:
+        """Reaches the agents."""
+        assert self._hub is not None, "the way is not open"
+        return self._hub.client
+
+    @property
+    def missing(self) -> Mapping[str, str]:
+        """Those that did not come; nobody knows their names."""
+        return self._missing
+
+    async def open(self) -> tuple[Joined, ...]:
+        """Listen, and wait until all are there, or ten minutes.  Raises PlanError when we can't listen."""
+        host = await _resolved(self._host, self._port)
+        hub = Hub((host,), self._port, load(self._certificates / "coordinator.pem"))
+        self._hub = await hub.__aenter__()
+        port = int(hub.contact(host).rpartition(":")[2])
+        shown = socket.gethostname() if ipaddress.ip_address(host).is_unspecified else self._host
+        start = f"loadgen worker --join {format_address(shown, port)} --cert {self._certificates}/worker-N.pem"
+        self._say(f"waiting for {self._workers} workers; on each, with a certificate of its own: {start}")
+        present = await self._wait(hub)
+        for number in range(len(present), self._workers):
+            self._missing[f"worker {number + 1} of {self._workers}"] = f"it did not come within {_PATIENCE_S:g} s"
+        return tuple(Joined(name=name, address=address) for name, address in present.items())
+
+    async def lose(self, name: str) -> None:
+        """We did not start it, and can't end it; its lease does."""
+
+    async def close(self) -> None:
+        """The workers see that we are gone, and end."""
+        hub, self._hub = self._hub, None
+        if hub is not None:
+            await hub.__aexit__(None, None, None)
+
+    async def _wait(self, hub: Hub) -> dict[str, str]:
+        """The workers of the run, in the order of their names, so that it is the same in each run."""
+        give_up = time.monotonic() + _PATIENCE_S
+        seen: set[str] = set()
+        while (left_s := give_up - time.monotonic()) > 0:
+            for name in hub.present.keys() - seen:
+                self._say(f"{name} has joined ({len(hub.present)} of {self._workers})")
+            seen = set(hub.present)
+            if len(seen) >= self._workers:
+                break
+            # Not for longer: one may leave while another comes.
+            await hub.more_than(len(seen), min(left_s, _LOOK_S))
+        first = list(hub.present.items())[: self._workers]
+        return dict(sorted(first))
+
+
+async def _resolved(host: str, port: int) -> str:
+    """One address, which the names of this machine may stand for.  Raises PlanError."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise PlanError(f"{host!r} is no address of this machine: {error.strerror}") from error
+    return str(found[0][4][0])

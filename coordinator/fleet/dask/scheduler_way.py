@@ -1,0 +1,160 @@
+"""The way of the user's own Dask cluster: every worker of it becomes an agent, whoever started it and wherever."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import re
+import ssl
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from distributed import Client
+from distributed.comm import get_address_host, parse_address
+
+from coordinator.fleet.dask.asking import say
+from coordinator.fleet.dask.logs import QuietLogs
+from coordinator.fleet.dask.plugin import AgentPlugin
+from coordinator.fleet.dask.settings import configure
+from coordinator.fleet.ways import PATIENCE_S, Joined
+from loadgen.model.errors import FleetError, LoadgenError, PlanError
+
+_CONNECT_S = 5.0
+_REGISTER_S = 10.0
+_CLOSE_S = 3.0
+_LOOK_S = 0.1
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
+
+
+class SchedulerWay:
+    """The cluster of the scheduler at `address` ("tcp://HOST:PORT" or "tls://…"), with Dask's own configuration of TLS.
+
+    It waits for `count` workers, and takes all that are there by then.  `say` gets what the user should know.
+    """
+
+    def __init__(self, address: str, *, run_id: str, count: int, say: Callable[[str], None]) -> None:
+        self._address = address if "://" in address else f"tcp://{address}"
+        self._plugin = AgentPlugin(run_id)
+        self._count = count
+        self._say = say
+        self._missing: dict[str, str] = {}
+        self._client: Client | None = None
+        self._stack = contextlib.AsyncExitStack()
+
+    @property
+    def client(self) -> Client:
+        """Reaches the workers."""
+        assert self._client is not None, "the way is not open"
+        return self._client
+
+    @property
+    def missing(self) -> Mapping[str, str]:
+        """Workers beyond those that came in time."""
+        return self._missing
+
+    async def open(self) -> tuple[Joined, ...]:
+        """Connect, wait for the workers, and bring the agent to each."""
+        configure()
+        self._stack.enter_context(QuietLogs())
+        client = self._client = await self._connect()
+        self._stack.push_async_callback(_bounded, client.close)
+        workers = await self._workers(client)
+        self._stack.push_async_callback(_bounded, self._unregister)
+        with contextlib.suppress(Exception):  # whoever has no agent then says so itself, by name
+            async with asyncio.timeout(_REGISTER_S):
+                await client.register_plugin(self._plugin)  # type: ignore[no-untyped-call]
+        self._warn()
+        return tuple(_joined(address, worker) for address, worker in workers.items())
+
+    async def lose(self, name: str) -> None:
+        """Its process is the user's; what engines it has end by their lease."""
+
+    async def close(self) -> None:
+        """Take the agents away; the cluster stays as it was."""
+        await self._stack.aclose()
+
+    async def _connect(self) -> Client:
+        try:
+            client = Client(  # type: ignore[no-untyped-call]
+                self._address, asynchronous=True, timeout=_CONNECT_S, set_as_default=False
+            )
+        except (OSError, ssl.SSLError) as error:  # a certificate that can't be read
+            raise self._wrong_tls(error) from error
+        except (ValueError, TypeError) as error:
+            raise PlanError(f"{self._address} is not an address of a Dask scheduler: {say(error)}") from error
+        try:
+            with warnings.catch_warnings():  # versions are compared by us, with each worker
+                warnings.simplefilter("ignore")
+                await client
+        except BaseException as error:
+            with contextlib.suppress(Exception):
+                await _bounded(client.close)
+            raise self._refusal(error) from error
+        return client
+
+    def _refusal(self, error: BaseException) -> BaseException:
+        """What a failure to connect means to the user."""
+        if isinstance(error, ssl.SSLError | RuntimeError | TypeError) or "CERTIFICATE" in str(error):
+            return self._wrong_tls(error)  # the latter two are Dask's answer to an address that needs a certificate
+        if isinstance(error, OSError):
+            return FleetError(
+                f"no Dask scheduler answers at {self._address} within {_CONNECT_S:g} s",
+                hint="is it up, and does it want TLS (tls://…, with the certificates in Dask's configuration)?",
+            )
+        if isinstance(error, ValueError | ImportError):
+            return PlanError(f"{self._address} is not an address of a Dask scheduler: {say(error)}")
+        return error
+
+    def _wrong_tls(self, error: BaseException) -> LoadgenError:
+        return FleetError(
+            f"no encrypted connection to the Dask scheduler at {self._address}: {say(error)}",
+            hint="the certificates are those of Dask's own configuration, distributed.comm.tls",
+        )
+
+    async def _workers(self, client: Client) -> dict[str, Any]:
+        """All workers, by address, once they are enough, or the time is over."""
+        wanted = max(1, self._count)
+        workers: dict[str, Any] = {}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                while len(workers) < wanted:
+                    workers = dict((await client.scheduler.identity(n_workers=-1))["workers"])
+                    await asyncio.sleep(_LOOK_S)
+        if not workers:
+            raise FleetError(f"the Dask scheduler at {self._address} has no workers within {PATIENCE_S:g} s")
+        for number in range(len(workers), wanted):
+            self._missing[f"worker {number + 1} of {wanted}"] = f"it did not come within {PATIENCE_S:g} s"
+        return workers
+
+    def _warn(self) -> None:
+        protocol, _ = parse_address(self._address)
+        if protocol == "tls" or _is_loopback(get_address_host(self._address)):
+            return
+        self._say(f"the connection to the Dask scheduler at {self._address} is not encrypted")
+
+    async def _unregister(self) -> None:
+        with contextlib.suppress(Exception):  # some workers never had it, or are gone
+            await self.client.unregister_worker_plugin(self._plugin.name)  # type: ignore[no-untyped-call]
+
+
+def _joined(address: str, worker: Mapping[str, Any]) -> Joined:
+    name = str(worker["name"])
+    if not _WORD.fullmatch(name):
+        name = parse_address(address)[1]
+    return Joined(name=name, address=address, engines=int(worker["nthreads"]))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def _bounded(close: Callable[[], Any]) -> None:
+    """A scheduler that is frozen does not hold up the end."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_CLOSE_S):
+            await close()

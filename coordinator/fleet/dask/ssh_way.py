@@ -1,0 +1,174 @@
+"""The way over SSH: loadgen starts its agents itself, with a certificate that only they have, and ends them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+
+from distributed import Client
+
+from coordinator.fleet.certificates import Authority
+from coordinator.fleet.dask.hub import Hub
+from coordinator.fleet.remote import Serve, bootstrap
+from coordinator.fleet.ways import PATIENCE_S, Joined
+from deploy.hosts.inventory import Host
+from deploy.hosts.ssh import Link, Remote, Ssh
+from loadgen.model.errors import FleetError
+
+_END_S = 2.0
+"""An agent that was told to end has this long for its engines' last words."""
+
+_KILL_S = 3.0
+
+
+class _Agent:
+    """A host, and what runs on it."""
+
+    def __init__(self, host: Host, link: Link) -> None:
+        self.host = host
+        self.link = link
+        self.remote: Remote | None = None
+        self.has_ended: asyncio.Task[None] | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """As far as the connection says; a lost one says nothing."""
+        return self.remote is not None and (
+            self.has_ended is None or not self.has_ended.done() or not self.link.is_open
+        )
+
+
+class SshWay:
+    """Agents on `hosts`, for one run.
+
+    The coordinator listens at the addresses of this machine by which the hosts are reached, or at
+    `coordinator_address`; each agent at the address by which it is reached, unless its host says another.
+    """
+
+    def __init__(self, hosts: Sequence[Host], *, run_id: str, coordinator_address: str = "") -> None:
+        self._hosts = tuple(hosts)
+        self._run_id = run_id
+        self._coordinator_address = coordinator_address
+        self._authority = Authority()
+        self._ssh = Ssh()
+        self._agents: dict[str, _Agent] = {}
+        self._missing: dict[str, str] = {}
+        self._hub: Hub | None = None
+
+    @property
+    def client(self) -> Client:
+        """Reaches the agents."""
+        assert self._hub is not None, "the way is not open"
+        return self._hub.client
+
+    @property
+    def missing(self) -> Mapping[str, str]:
+        """Hosts whose agent did not come up: why not, by name."""
+        return {host.name: self._missing[host.name] for host in self._hosts if host.name in self._missing}
+
+    async def open(self) -> tuple[Joined, ...]:
+        """Connect to all hosts, and start an agent on each.  Raises PlanError when we can't listen for them."""
+        try:
+            await asyncio.gather(*(self._connect(host) for host in self._hosts))
+            here = [self._coordinator_address or agent.link.local_address for agent in self._agents.values()]
+            hub = Hub(tuple(dict.fromkeys(here)), 0, self._authority.issue("coordinator"))
+            self._hub = await hub.__aenter__()
+            joined = await asyncio.gather(*(self._start(agent, hub) for agent in self._agents.values()))
+        except BaseException:
+            await self.close()
+            raise
+        return tuple(one for one in joined if one is not None)
+
+    async def lose(self, name: str) -> None:
+        """Kill what runs on a host, frozen or not: through its connection, or a new one.  Never raises."""
+        if agent := self._agents.get(name):
+            await self._kill(agent)
+
+    async def close(self) -> None:
+        """Tell all agents to end, kill those that do not, and hang up."""
+        agents, self._agents = list(self._agents.values()), {}
+        await asyncio.gather(*(self._end(agent) for agent in agents))
+        hub, self._hub = self._hub, None
+        if hub is not None:
+            await hub.__aexit__(None, None, None)
+
+    async def _connect(self, host: Host) -> None:
+        try:
+            link = await self._ssh.connect(host)
+        except FleetError as error:
+            self._missing[host.name] = error.message
+            return
+        self._agents[host.name] = _Agent(host, link)
+        if not (link.local_address or self._coordinator_address):
+            self._missing[host.name] = (
+                "it is reached through another machine: say with --coordinator at which address of this one it "
+                "reaches us"
+            )
+            await self._end(self._agents.pop(host.name))
+
+    async def _start(self, agent: _Agent, hub: Hub) -> Joined | None:
+        host = agent.host
+        here = self._coordinator_address or agent.link.local_address
+        task = Serve(
+            name=host.name,
+            scheduler=hub.contact(here),
+            credentials=self._authority.issue(host.name).to_pem(),
+            bind=host.bind or agent.link.address,
+            spool=host.spool,
+        )
+        try:
+            agent.remote = await agent.link.start(f"{self._run_id}/{host.name}", bootstrap(task))
+            agent.has_ended = asyncio.create_task(agent.remote.wait_ended())
+            if address := await self._joined(agent.remote, agent.has_ended, hub, host.name):
+                return Joined(name=host.name, address=address, engines=host.cores)
+            why = (
+                f"its agent did not join within {PATIENCE_S:g} s: can it reach this machine at {here}, and be "
+                f"reached at {task.bind or 'its own address'}?"
+            )
+        except FleetError as error:
+            why = error.message
+        self._missing[host.name] = why
+        await self._end(self._agents.pop(host.name))
+        return None
+
+    async def _joined(self, remote: Remote, has_ended: asyncio.Task[None], hub: Hub, name: str) -> str:
+        """The address of an agent that has joined; "" when it did not in time.  Raises FleetError when it ends."""
+        joining = asyncio.create_task(hub.joined([name], PATIENCE_S))
+        try:
+            await asyncio.wait({joining, has_ended}, return_when=asyncio.FIRST_COMPLETED)
+            if not joining.done():
+                raise FleetError(await remote.why_ended())
+            return joining.result().get(name, "")
+        finally:
+            joining.cancel()
+            await asyncio.gather(joining, return_exceptions=True)
+
+    async def _end(self, agent: _Agent) -> None:
+        """Whatever it was: afterwards nothing of ours runs there, and nobody is connected.  Bounded in time."""
+        try:
+            if agent.remote is not None and agent.has_ended is not None:
+                agent.remote.end_input()
+                await asyncio.wait({agent.has_ended}, timeout=_END_S)
+            await self._kill(agent)
+        finally:
+            if agent.has_ended is not None:
+                agent.has_ended.cancel()
+                await asyncio.gather(agent.has_ended, return_exceptions=True)
+            if agent.remote is not None:
+                await agent.remote.close()
+            await agent.link.close()
+
+    async def _kill(self, agent: _Agent) -> None:
+        remote = agent.remote
+        if remote is None or not agent.is_running:
+            return
+        with contextlib.suppress(TimeoutError, FleetError):
+            async with asyncio.timeout(_KILL_S):
+                if agent.link.is_open and await agent.link.kill(remote.pid, remote.mark):
+                    return
+                link = await self._ssh.connect(agent.host)
+                try:
+                    await link.kill(remote.pid, remote.mark)
+                finally:
+                    await link.close()

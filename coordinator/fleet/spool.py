@@ -1,0 +1,175 @@
+"""What a machine has measured, in a file of its own until the coordinator has it: DIRECTORY/RUN/MACHINE.spool.
+
+The file only grows, frame by frame (loadgen.host.frames).  It is the truth: what goes over the network is a copy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from loadgen.model.errors import FleetError
+from loadgen.model.units import NS_PER_S
+
+MEMORY_BYTES = 16 << 20
+"""How much is kept in memory when the file can't be written any more."""
+
+KEPT_NS = 7 * 24 * 3600 * NS_PER_S
+"""How long a spool that nobody fetches is kept."""
+
+_SUFFIX = ".spool"
+_MAX_NAME = 200
+_ELSEWHERE = "give it another directory for its spool"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftBehind:
+    """A spool that is still there: `machine` wrote `size_bytes` of it in the run, the last of them at `written_ns`.
+
+    `written_ns` is time since the epoch, by the file system's clock.
+    """
+
+    run_id: str
+    machine: str
+    path: Path
+    size_bytes: int
+    written_ns: int
+
+
+class Spool:
+    """A new spool at `path`, to append to.  Raises FleetError when the file can't be made.
+
+    When it can't be written any more, `problem` says so, and what comes then is kept in memory: for whoever reads
+    it, the file and the memory are one row of bytes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = path.open("x+b", buffering=0)  # what was written outlives the process, however it ends
+        except OSError as error:
+            if isinstance(error, FileExistsError) and path.exists():
+                raise FleetError(f"there is a spool of this run already: {path}") from None
+            raise FleetError(f"the spool {path} cannot be made: {error.strerror}", hint=_ELSEWHERE) from error
+        self.path = path
+        self.problem = ""
+        self._in_file = 0
+        self._memory = bytearray()
+        self._memory_offset = 0  # where the memory begins
+        self._lost = 0
+        self._hash = hashlib.sha256()
+
+    @property
+    def length(self) -> int:
+        """Bytes of all that was appended."""
+        return self._memory_offset + len(self._memory) if self.problem else self._in_file
+
+    @property
+    def sha256(self) -> str:
+        """Of all that was appended, in hexadecimal digits."""
+        return self._hash.hexdigest()
+
+    def append(self, frame: bytes) -> None:
+        """Add a frame.  Never raises: a disk that is full costs the file, not the run."""
+        if self.problem and len(self._memory) + len(frame) > MEMORY_BYTES:
+            self._lost += 1  # also counted: the reader must know that something is missing
+            self.problem = f"{self.problem.partition(';')[0]}; {self._lost} reports are lost"
+            return
+        self._hash.update(frame)
+        rest = frame if self.problem else self._write(frame)
+        self._memory += rest
+
+    def _write(self, frame: bytes) -> bytes:
+        """What could not be written of it."""
+        while frame:
+            try:
+                written = os.write(self._file.fileno(), frame)
+            except OSError as error:
+                self.problem = f"its spool could not be written any more: {error.strerror}"
+                self._memory_offset = self._in_file
+                return frame
+            self._in_file += written
+            frame = frame[written:]
+        return b""
+
+    def acknowledge(self, offset: int) -> None:
+        """The coordinator has all before `offset`: what memory holds of it may go."""
+        gone = min(offset - self._memory_offset, len(self._memory))
+        if self.problem and gone > 0:
+            del self._memory[:gone]
+            self._memory_offset += gone
+
+    def read(self, offset: int, max_bytes: int) -> bytes:
+        """At most so many bytes from there; fewer at the end.  Raises OSError."""
+        if offset < self._in_file:
+            return os.pread(self._file.fileno(), min(max_bytes, self._in_file - offset), offset)
+        start = offset - self._memory_offset
+        return bytes(self._memory[start : start + max_bytes]) if start >= 0 else b""
+
+    def close(self, *, delete: bool = False) -> None:
+        """Nothing more is written.  A spool without content is not kept.  Idempotent."""
+        if not self._file.closed:
+            self._file.close()
+            if delete or not self._in_file:
+                remove(self.path)
+
+
+def default_directory(environment: Mapping[str, str]) -> Path:
+    """Where spools are when nobody says otherwise: below $XDG_STATE_HOME, else ~/.local/state."""
+    state = environment.get("XDG_STATE_HOME", "")
+    base = Path(state) if state.startswith("/") else Path(environment.get("HOME") or "/") / ".local" / "state"
+    return base / "loadgen" / "spool"
+
+
+def spool_path(directory: Path, run_id: str, machine: str) -> Path:
+    """The file of a machine in a run, whatever its name is made of.  Raises FleetError for a name that can't be one."""
+    parts = [quote(name, safe="") for name in (run_id, machine)]
+    if any(not 0 < len(part) <= _MAX_NAME or not part.strip(".") for part in parts):
+        raise FleetError(f"a spool cannot be named {run_id!r}, {machine!r}")
+    return directory / parts[0] / f"{parts[1]}{_SUFFIX}"
+
+
+def free_bytes(directory: Path) -> int:
+    """What this user may still write to its file system.  Raises OSError."""
+    room = os.statvfs(directory)
+    return room.f_bavail * room.f_frsize
+
+
+def read_part(path: Path, offset: int, max_bytes: int) -> tuple[bytes, int]:
+    """At most so many bytes of a spool that is left behind, and how many it has.  Raises OSError."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(max_bytes), os.fstat(file.fileno()).st_size
+
+
+def left_behind(directory: Path) -> Iterator[LeftBehind]:
+    """All spools in the directory, also that of a run that is going on, by run and machine."""
+    for path in sorted(directory.glob(f"*/*{_SUFFIX}")):
+        with contextlib.suppress(OSError):  # somebody else removes it just now
+            found = path.stat()
+            yield LeftBehind(
+                run_id=unquote(path.parent.name),
+                machine=unquote(path.name.removesuffix(_SUFFIX)),
+                path=path,
+                size_bytes=found.st_size,
+                written_ns=found.st_mtime_ns,
+            )
+
+
+def remove(path: Path) -> None:
+    """Delete a spool, and the directory of its run once it is empty."""
+    with contextlib.suppress(OSError):
+        path.unlink()
+        path.parent.rmdir()
+
+
+def prune(directory: Path, now_ns: int) -> None:
+    """Delete the spools that nobody has fetched for a week; `now_ns` is time since the epoch."""
+    for spool in left_behind(directory):
+        if now_ns - spool.written_ns > KEPT_NS:
+            remove(spool.path)

@@ -1,0 +1,37 @@
+"""What a machine still had of a run, put into the run's record."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgpack
+
+from coordinator.record.document import RecordError
+from coordinator.record.reader import frames
+from coordinator.record.writer import INTERVALS
+from loadgen.measure.events import AgentEvent
+from loadgen.measure.snapshot import Snapshot
+
+
+def add_collected(path: Path, events: Iterable[AgentEvent]) -> int:
+    """Append the snapshots among `events` that the record in `path` does not hold; how many these were.
+
+    A torn end, of a coordinator that was killed while it wrote, is cut off first.  When this returns all is on
+    disk.  Raises RecordError when it can't be written.
+    """
+    kept = frames(path)
+    known = {(snapshot.worker, snapshot.interval) for snapshot in kept}
+    new = [event for event in events if isinstance(event, Snapshot) and (event.worker, event.interval) not in known]
+    file_path = path / INTERVALS
+    try:
+        with file_path.open("ab") as file:
+            file.truncate(file.tell() - kept.torn_bytes)
+            for snapshot in new:
+                file.write(msgpack.packb(snapshot.to_wire()))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise RecordError(f"{file_path} cannot be written: {error.strerror}") from error
+    return len(new)

@@ -1,0 +1,57 @@
+"""What `loadgen fleet check` prints: a row for each machine, and a sentence for each that has something wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from coordinator.fleet.check import Checked
+from coordinator.view import format as fmt
+from coordinator.view.report import add_row, bullets, plain_table
+from loadgen.model.units import NS_PER_MS
+
+
+def fleet_table(rows: Sequence[Checked]) -> RenderableType:
+    """At most 80 columns."""
+    measured = any(row.send_bps is not None for row in rows)
+    table = plain_table("")
+    table.add_column("", width=4)
+    table.add_column("machine", no_wrap=True, max_width=16)
+    titles = ["loadgen", "cores", "files", "ports", "free MB", "clock ± ms"]
+    for title in (*titles, *(("Mbit/s to", "from") if measured else ())):
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in rows:
+        cells = _cells(row) if row.usable else [fmt.NOTHING] * len(titles)
+        if measured:
+            cells += [_mbit(row.send_bps), _mbit(row.receive_bps)]
+        add_row(table, _mark(row), row.name, *cells)
+    parts: list[RenderableType] = [table]
+    problems = [f"{row.name}: {row.problem}" for row in rows if row.problem]
+    if problems:
+        parts += [Text(), bullets("-", problems)]
+    usable = sum(row.usable for row in rows)
+    engines = sum(len(row.machine.workers) for row in rows if row.machine)
+    parts += [Text(), Text(f"{usable} of {len(rows)} machines can be used, with {engines} engines")]
+    return Group(*parts)
+
+
+def _mark(row: Checked) -> Text:
+    if not row.usable:
+        return Text("FAIL", "bold red")
+    return Text("warn", "yellow") if row.problem else Text("ok", "green")
+
+
+def _cells(row: Checked) -> list[str]:
+    assert row.machine is not None
+    machine = row.machine
+    words = machine.sysctls.get("net.ipv4.ip_local_port_range", "").split()
+    ports = fmt.count(int(words[1]) - int(words[0]) + 1) if len(words) == 2 else fmt.NOTHING
+    free = fmt.count(machine.spool_free_bytes // 10**6) if machine.spool else fmt.NOTHING
+    error = f"{row.clock.error_ns / NS_PER_MS:.2f}"
+    return [machine.loadgen, fmt.count(machine.cores), fmt.count(machine.open_files), ports, free, error]
+
+
+def _mbit(rate_bps: float | None) -> str:
+    return fmt.NOTHING if rate_bps is None else fmt.rate(rate_bps / 1e6)

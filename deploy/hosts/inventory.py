@@ -1,0 +1,140 @@
+"""`--hosts`: load machines to be reached over SSH, listed in the option itself or in a TOML file.
+
+>>> parse_list("c07, alice@c08:2222")[1]
+Host(name='c08', address='c08', user='alice', port=2222, cores=0, bind='', command='', spool='')
+>>> text = '''
+... [[host]]
+... name = "c07"
+... cores = 8           # optional, as all that follows: engine processes there; otherwise one for each core
+... address = "192.0.2.7"    # to connect to
+... user = "alice"
+... port = 2222
+... bind = "192.0.2.7"       # where its agent listens; otherwise where we reached it
+... command = "/opt/loadgen/bin/loadgen"
+... spool = "/var/tmp/spool"
+... '''
+>>> parse(text, "hosts.toml")[0].address
+'192.0.2.7'
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadgen.model.address import format_address
+from loadgen.model.errors import PlanError
+from loadgen.model.plain import from_plain
+
+_NAME = re.compile(r"[A-Za-z0-9:_][A-Za-z0-9:._%-]{0,63}")
+_WORD = re.compile(r"[A-Za-z0-9:_][A-Za-z0-9:._%-]*")
+_ONE = re.compile(r"(?:(?P<user>[^@\s]+)@)?(?P<host>\[[^\[\]\s]+\]|[^@:\[\]\s]+)(?::(?P<port>[0-9]{1,5}))?")
+_LIST_HINT = "write them like c07,alice@c08,c09:2222,[2001:db8::7]:2222, or give a TOML file"
+_SHAPE = 'each host is a [[host]] table with name = "…" and perhaps address, user, port, cores, bind, command and spool'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """A machine to be reached over SSH.  What is empty or 0 is left to the user's ssh_config, or to the machine.
+
+    `name` is what the run calls it; `address` is what to connect to, the name unless given (and so a `Host` of
+    the ssh_config).  `cores` are the engine processes there.  `bind` is the address at which its agent listens.
+    `command` is the path of loadgen there, `spool` the directory that keeps what it measured.
+
+    Raises PlanError.
+    """
+
+    name: str
+    address: str = ""
+    user: str = ""
+    port: int = 0
+    cores: int = 0
+    bind: str = ""
+    command: str = ""
+    spool: str = ""
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise PlanError(f"{self.name!r} is no name for a host: up to 64 letters, digits and any of . - _ : %")
+        if not self.address:
+            object.__setattr__(self, "address", self.name)
+        for what in ("address", "bind"):
+            value = getattr(self, what)
+            if value and not _WORD.fullmatch(value):
+                raise PlanError(f"host {self.name}: {what} {value!r} is no address")
+        if not 0 <= self.port <= 65535:
+            raise PlanError(f"host {self.name}: port {self.port} is not in 1..65535")
+        if self.cores < 0:
+            raise PlanError(f"host {self.name}: cores must be at least 1, got {self.cores}")
+        for what in ("user", "command", "spool"):
+            if any(ord(sign) < 32 for sign in getattr(self, what)):
+                raise PlanError(f"host {self.name}: {what} {getattr(self, what)!r} holds a control character")
+
+    @property
+    def login(self) -> str:
+        """As it is said in messages: user@address:port, as far as these are given."""
+        place = format_address(self.address, self.port) if self.port else self.address
+        return f"{self.user}@{place}" if self.user else place
+
+
+def hosts(text: str) -> tuple[Host, ...]:
+    """What `--hosts` says: the path of a TOML file, or a list.  Raises PlanError."""
+    return load(Path(text)) if "/" in text or text.endswith(".toml") else parse_list(text)
+
+
+def load(path: Path) -> tuple[Host, ...]:
+    """The hosts in a file; raises PlanError when there is no such file, or what is in it is wrong."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise PlanError(f"{path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise PlanError(f"{path}: not UTF-8, so not TOML") from error
+    return parse(text, str(path))
+
+
+def parse_list(text: str) -> tuple[Host, ...]:
+    """`a,user@b:2222,[::1]`: each is named as its address.  Raises PlanError."""
+    found = []
+    for part in (part.strip() for part in text.split(",")):
+        if not (one := _ONE.fullmatch(part)):
+            raise PlanError(f"{part!r} is no host" if part else f"{text!r}: a host is missing", hint=_LIST_HINT)
+        name, port = one["host"].strip("[]"), one["port"]
+        if port == "0":
+            raise PlanError(f"host {name}: port 0 is not in 1..65535", hint=_LIST_HINT)
+        found.append(Host(name=name, user=one["user"] or "", port=int(port or 0)))
+    return _each_once(found, "--hosts")
+
+
+def parse(text: str, source: str) -> tuple[Host, ...]:
+    """The hosts in a text, at least one; raises PlanError that names `source` and what is wrong."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise PlanError(f"{source}: not TOML: {error}", hint=_SHAPE) from error
+    tables = document.pop("host", [])
+    if document:
+        raise PlanError(f"{source}: unknown key {next(iter(document))!r}", hint=_SHAPE)
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise PlanError(f"{source}: host is not an array of tables", hint=_SHAPE)
+    if not tables:
+        raise PlanError(f"{source}: it has no hosts", hint=_SHAPE)
+    found = []
+    for number, table in enumerate(tables, 1):
+        try:
+            found.append(from_plain(Host, table))
+        except PlanError as error:
+            raise PlanError(f"{source}: host {number}: {error.message}", hint=error.hint) from error
+    return _each_once(found, source)
+
+
+def _each_once(found: Sequence[Host], source: str) -> tuple[Host, ...]:
+    seen: set[str] = set()
+    for host in found:
+        if host.name in seen:
+            raise PlanError(f"{source}: two hosts have the name {host.name!r}")
+        seen.add(host.name)
+    return tuple(found)

@@ -1,0 +1,61 @@
+"""Agents in the test's own process, over TCP on loopback without encryption; their engines are real processes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from distributed import Client
+
+from coordinator.fleet.dask.hub import Hub
+from coordinator.fleet.dask.join import be_agent
+from coordinator.fleet.dask.security import security
+from coordinator.fleet.ways import Joined
+
+LOOPBACK = "127.0.0.1"
+
+
+class InProcessWay:
+    """A way of `names`; `given_up` are those that the fleet lost."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = tuple(names)
+        self.hub = Hub([LOOPBACK], 0, None)
+        self.given_up: list[str] = []
+        self._until = {name: asyncio.Event() for name in names}
+        self._agents: list[asyncio.Task[None]] = []
+        self._opened = False
+
+    @property
+    def client(self) -> Client:
+        return self.hub.client
+
+    @property
+    def missing(self) -> Mapping[str, str]:
+        return {}
+
+    async def open(self) -> tuple[Joined, ...]:
+        await self.hub.__aenter__()
+        self._opened = True
+        contact = self.hub.contact(LOOPBACK)
+        self._agents = [
+            asyncio.create_task(be_agent(contact, name=name, bind=LOOPBACK, security=security(None), until=until))
+            for name, until in self._until.items()
+        ]
+        joined = await self.hub.joined(self._names, 10)
+        return tuple(Joined(name=name, address=address) for name, address in joined.items())
+
+    def end(self, name: str) -> None:
+        """The agent goes away, as if it were told to."""
+        self._until[name].set()
+
+    async def lose(self, name: str) -> None:
+        self.given_up.append(name)
+
+    async def close(self) -> None:
+        for until in self._until.values():
+            until.set()
+        await asyncio.gather(*self._agents)
+        if self._opened:
+            await self.hub.__aexit__()
+            self._opened = False

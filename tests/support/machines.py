@@ -1,0 +1,415 @@
+"""Load machines to reach over SSH, each a network namespace of its own, and web servers in another.
+
+      hub ────────┬──── m1 ────┐        198.18.0.0/24: hub .1, m1 .11, m2 .12, ...
+    (loadgen)     ├──── m2 ────┤        198.19.0.0/24: hub .2, m1 .11, m2 .12, ..., the servers .1
+                  └──── m3 ────┤
+      hub ─────────────────────┴──── middle (servers)
+
+`loadgen` is started in the hub.  Both networks are bridges in the middle, so a machine can be cut off from the
+coordinator (nothing arrives, nothing is refused) while it still reaches the servers.  Nothing has a name and nothing is
+in the namespace that the tests themselves are in: it is gone when its last process ends, and these have
+parent-death signals.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, TypeVar
+
+import asyncssh
+import pytest
+import tomli_w
+
+from deploy.lab.namespace import Namespace
+from deploy.lab.network import why_not
+from loadgen.model.plan import Server
+from tests.support.cli import LOADGEN, Done, environment
+
+T = TypeVar("T")
+
+HUB, SERVERS = "198.18.0.1", "198.19.0.1"
+"""The coordinator's address for the machines, and that of the web servers."""
+
+UNKNOWN, CHANGED, REFUSING, SILENT = "unknown", "changed", "refusing", "silent"
+"""Hosts that cannot be used: the first machine by other addresses, where its host key is not known, or was another
+one, or it takes nobody's key; and an address where packets are swallowed."""
+
+_BAD = {UNKNOWN: "198.18.0.51", CHANGED: "198.18.0.52", REFUSING: "198.18.0.53", SILENT: "198.18.0.99"}
+_TOOLS = {
+    "ip": "iproute2",
+    "nsenter": "util-linux",
+    "unshare": "util-linux",
+    "setpriv": "util-linux",
+    "prlimit": "util-linux",
+    "sshd": "openssh-server",
+}
+_ADMIN_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+_FIRST_PORT = 2201
+
+
+def _tool(name: str) -> str:
+    return shutil.which(name, path=_ADMIN_PATH) or name
+
+
+def _why_not() -> str:
+    if missing := sorted(name for name in _TOOLS if not shutil.which(name, path=_ADMIN_PATH)):
+        packages = sorted({_TOOLS[name] for name in missing})
+        return f"{' and '.join(missing)} must be installed ({', '.join(packages)}; make debian does it)"
+    if reason := why_not():
+        return reason
+    with contextlib.suppress(OSError):  # without PAM, sshd lets nobody in whose account is locked
+        for line in Path("/etc/shadow").read_text().splitlines():
+            if line.startswith("root:!"):
+                return "the account root is locked"
+    return ""
+
+
+REASON = _why_not()
+
+needs_machines = pytest.mark.skipif(
+    bool(REASON) and os.environ.get("CI") != "true", reason=REASON or "machines can be made"
+)
+
+_SERVING = """
+import asyncio, sys
+from pathlib import Path
+import tomli_w
+from deploy.servers.catalog import choose
+from deploy.vms.local import LocalVms
+from loadgen.model.plan import Server
+async def serve(kind, address, count, connections, docroot):
+    vms = LocalVms(choose(Server(kind)), docroots=[Path(docroot)] * int(count), connections=int(connections), host=address)
+    async with vms:
+        shown = [{"name": one.name, "host": one.host, "port": one.port} for one in vms.targets]
+        print(tomli_w.dumps({"target": shown}) + "# all", flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+asyncio.run(serve(*sys.argv[1:]))
+"""  # noqa: E501 - a program
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a machine has less of than others: descriptors of a process; bytes of disk for what it keeps.  0: enough."""
+
+    open_files: int = 0
+    disk_bytes: int = 0
+
+
+class Machines:
+    """A context manager: inside, `count` machines m1, m2, ... can be reached from the hub.
+
+    `directory` holds all of their files, as tmp_path does.
+    """
+
+    def __init__(self, directory: Path, count: int = 3, limits: Mapping[str, Limits] | None = None) -> None:
+        self._directory = directory / "machines"
+        self.names = tuple(f"m{number}" for number in range(1, count + 1))
+        self.home = self._directory / "hub"
+        self._limits = dict(limits or {})
+        self._places: dict[str, Namespace] = {}
+        self._children: list[subprocess.Popen[str]] = []
+        self._daemons: set[int] = set()
+
+    def __enter__(self) -> Self:
+        try:
+            self._build()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End whatever runs there.  Idempotent."""
+        for child in self._children:
+            if child.stdin is not None:
+                child.stdin.close()  # the servers' supervisor ends them, and removes their files
+        for child in self._children:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(timeout=3 if child.stdin is not None else 0)
+        deadline = time.monotonic() + 5
+        while self._places and (left := [pid for place in self._places for pid in self._pids(place)]):
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            for child in self._children:
+                child.poll()  # bury it
+            assert time.monotonic() < deadline, f"they do not end: {left}"
+            time.sleep(0.01)
+        for child in self._children:
+            child.wait(timeout=5)
+            for pipe in (child.stdout, child.stderr):
+                if pipe is not None:
+                    pipe.close()
+        self._children.clear()
+        for namespace in self._places.values():
+            namespace.close()
+        self._places.clear()
+
+    def address(self, name: str) -> str:
+        """Of a machine, for the coordinator."""
+        return _BAD.get(name) or f"198.18.0.{11 + self.names.index(name)}"
+
+    def load_address(self, name: str) -> str:
+        """Of a machine, for the servers."""
+        return f"198.19.0.{11 + self.names.index(name)}"
+
+    def port(self, name: str) -> int:
+        """Of a machine's sshd."""
+        return _FIRST_PORT + (self.names.index(name) if name in self.names else 0)
+
+    def state(self, name: str) -> Path:
+        """Where a machine keeps what it measured (XDG_STATE_HOME); one with less disk is looked into as itself."""
+        return self._directory / name / "state"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For a `loadgen` in the hub: its user knows the machines m1, m2, ... and the bad ones by name."""
+        env = environment(self._directory / "cache")
+        for name in [key for key in env if key.startswith(("XDG_S", "SSH_", "DASK_"))]:
+            del env[name]
+        return {**env, "HOME": str(self.home), "USER": "root", "LOGNAME": "root"}
+
+    def start(self, *arguments: str | Path, cwd: Path) -> subprocess.Popen[str]:
+        """`loadgen` in the hub, in a session of its own, with pipes.  It ends with the test."""
+        child = subprocess.Popen(
+            [*self._inside("hub"), LOADGEN, *map(str, arguments)],
+            pass_fds=[self._places["hub"].descriptor],
+            cwd=cwd,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self._children.append(child)
+        return child
+
+    def loadgen(self, *arguments: str | Path, cwd: Path, timeout_s: float = 90) -> Done:
+        """`loadgen` in the hub, to its end."""
+        child = self.start(*arguments, cwd=cwd)
+        out, err = child.communicate(timeout=timeout_s)
+        return Done(child.returncode, out, err)
+
+    def call(self, work: Callable[[], T], place: str = "hub") -> T:
+        """What `work` returns or raises, in a thread that is in the hub, a machine or the `middle`."""
+        return self._places[place].call(work)
+
+    def serve(
+        self, docroot: Path, *, count: int = 16, connections: int = 20, server: Server = Server.AUTO
+    ) -> subprocess.Popen[str]:
+        """Start web servers in the middle; :meth:`targets` waits for them.  They end with the machines."""
+        arguments = [server.value, SERVERS, str(count), str(connections), str(docroot)]
+        child = subprocess.Popen(
+            [*self._inside("middle"), sys.executable, "-P", "-c", _SERVING, *arguments],
+            pass_fds=[self._places["middle"].descriptor],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=None,
+            text=True,
+            start_new_session=True,
+        )
+        self._children.append(child)
+        return child
+
+    def targets(self, serving: subprocess.Popen[str]) -> Path:
+        """The servers as `--targets` takes them, once all of them answer."""
+        assert serving.stdout is not None
+        text = ""
+        while not text.endswith("# all\n"):
+            line = serving.stdout.readline()
+            assert line, "the servers did not start"
+            text += line
+        path = self._directory / "targets.toml"
+        path.write_text(text)
+        return path
+
+    def hosts(self, *names: str, **more: str | int) -> Path:
+        """A file for `--hosts`: these machines (all by default), each with these keys more."""
+        path = self._directory / f"{'-'.join(names) or 'all'}.toml"
+        path.write_text(tomli_w.dumps({"host": [{"name": name, **more} for name in names or self.names]}))
+        return path
+
+    def cut(self, name: str) -> None:
+        """Take down the link between a machine and the coordinator; no side is told."""
+        self._ip("middle", f"link set c-{name} down")
+
+    def mend(self, name: str) -> None:
+        """Have it up again."""
+        self._ip("middle", f"link set c-{name} up")
+
+    def processes(self, name: str) -> dict[int, str]:
+        """The command lines of what runs on a machine, its sshd left aside, by pid."""
+        return {
+            pid: command
+            for pid in self._pids(name)
+            if not (command := _command(pid)).startswith("sshd:") and pid not in self._daemons and command
+        }
+
+    def _pids(self, place: str) -> list[int]:
+        wanted = Path(self._places[place].path).readlink()
+        found = []
+        for entry in os.scandir("/proc"):
+            if entry.name.isdecimal():
+                with contextlib.suppress(OSError):  # it has ended
+                    if Path(f"/proc/{entry.name}/ns/net").readlink() == wanted:
+                        found.append(int(entry.name))
+        return found
+
+    def _build(self) -> None:
+        # As the tests' own file descriptors, they are gone however these end.
+        self._places.update({name: Namespace() for name in ("middle", "hub", *self.names)})
+        self.home.mkdir(parents=True)
+        keys = {name: asyncssh.generate_private_key("ssh-ed25519") for name in ("hub", "stranger", *self.names)}
+        self._wire()
+        for name in self.names:
+            self._start_sshd(name, keys[name], keys["hub"])
+        self._settle(keys)
+        self.call(self._until_up)
+
+    def _wire(self) -> None:
+        everyone = ("hub", *self.names)
+        middle = ["link set lo up"]
+        for bridge in ("control", "load"):
+            middle += [f"link add {bridge} type bridge stp_state 0", f"link set {bridge} up"]
+        middle.append(f"address add {SERVERS}/24 dev load")
+        for name in everyone:
+            for letter, bridge in (("c", "control"), ("l", "load")):
+                peer = f"peer name {bridge} netns {self._places[name].path}"
+                middle += [f"link add {letter}-{name} type veth {peer}", f"link set {letter}-{name} master {bridge} up"]
+        self._ip("middle", *middle)
+        for name in everyone:
+            addresses = (HUB, "198.19.0.2") if name == "hub" else (self.address(name), self.load_address(name))
+            lines = ["link set lo up"]
+            for nic, address in zip(("control", "load"), addresses, strict=True):
+                lines += [f"address add {address}/24 dev {nic}", f"link set {nic} up"]
+            if name == "hub":
+                lines.append(f"neighbour add {_BAD[SILENT]} lladdr 02:00:00:00:00:63 dev control nud permanent")
+            if name == self.names[0]:
+                lines += [f"address add {_BAD[bad]}/24 dev control" for bad in (UNKNOWN, CHANGED, REFUSING)]
+            self._ip(name, *lines)
+
+    def _ip(self, place: str, *lines: str) -> None:
+        run = functools.partial(
+            subprocess.run,
+            [_tool("ip"), "-batch", "-"],
+            input="\n".join(lines),
+            capture_output=True,
+            text=True,
+            timeout=10,
+            pass_fds=[one.descriptor for one in self._places.values()],
+            check=False,
+        )
+        done = self.call(run, place)
+        assert done.returncode == 0, f"ip in {place}: {done.stderr}"
+
+    def _inside(self, place: str) -> tuple[str, ...]:
+        dying = (_tool("setpriv"), "--pdeathsig", "KILL", "--")
+        return (*dying, *self._places[place].inside(_tool("nsenter")).prefix)
+
+    def _start_sshd(self, name: str, key: asyncssh.SSHKey, hub: asyncssh.SSHKey) -> None:
+        own = self._directory / name
+        (own / "home").mkdir(parents=True)
+        (own / "state").mkdir()
+        _write(own / "key", key.export_private_key(), mode=0o600)
+        _write(own / "authorized", hub.export_public_key())
+        _write(
+            own / "sshd_config",
+            f"""
+            Port {self.port(name)}
+            ListenAddress 0.0.0.0
+            HostKey {own}/key
+            PidFile none
+            UsePAM no
+            StrictModes no
+            LogLevel ERROR
+            UseDNS no
+            PrintMotd no
+            PrintLastLog no
+            PermitRootLogin prohibit-password
+            PasswordAuthentication no
+            KbdInteractiveAuthentication no
+            MaxStartups 100
+            SetEnv HOME={own}/home XDG_STATE_HOME={own}/state
+            AuthorizedKeysFile {own}/authorized
+            Match LocalAddress {_BAD[REFUSING]}
+                AuthorizedKeysFile none
+            """.encode(),
+        )
+        limits = self._limits.get(name, Limits())
+        # In a mount namespace of its own: sshd wants a /run/sshd, and a disk may be small.
+        steps = ["mount -t tmpfs none /run", "mkdir -m 755 /run/sshd"]
+        if limits.disk_bytes:
+            steps.append(f"mount -t tmpfs -o size={limits.disk_bytes} none '{own}/state'")
+        limited = f"{_tool('prlimit')} --nofile={limits.open_files}:{limits.open_files} " if limits.open_files else ""
+        steps.append(f"exec {limited}{_tool('sshd')} -D -e -f '{own}/sshd_config'")
+        with (own / "sshd.log").open("wb") as log:
+            child = subprocess.Popen(
+                [*self._inside(name), _tool("unshare"), "--mount", "sh", "-c", " && ".join(steps)],
+                pass_fds=[self._places[name].descriptor],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
+        self._children.append(child)
+        self._daemons.add(child.pid)
+
+    def _settle(self, keys: Mapping[str, asyncssh.SSHKey]) -> None:
+        """The coordinator's user: key, known hosts, and names for the machines."""
+        ssh = self.home / ".ssh"
+        ssh.mkdir(mode=0o700)
+        _write(ssh / "id_ed25519", keys["hub"].export_private_key(), mode=0o600)
+        known = {name: keys[name] for name in self.names}
+        known |= {CHANGED: keys["stranger"], REFUSING: keys["m1"], SILENT: keys["m1"]}
+        lines = [
+            f"[{self.address(name)}]:{self.port(name)} {key.export_public_key().decode().strip()}"
+            for name, key in known.items()
+        ]
+        _write(ssh / "known_hosts", "\n".join(lines).encode())
+        config = [
+            f"Host {name}\n    HostName {self.address(name)}\n    Port {self.port(name)}\n    User root\n"
+            for name in (*self.names, *_BAD)
+        ]
+        _write(ssh / "config", "".join(config).encode())
+
+    def _until_up(self) -> None:
+        deadline = time.monotonic() + 10
+        for name in self.names:
+            while True:
+                with contextlib.suppress(OSError), socket.create_connection((self.address(name), self.port(name)), 1):
+                    break
+                log = (self._directory / name / "sshd.log").read_text()
+                assert time.monotonic() < deadline, f"no sshd on {name}: {log}"
+                time.sleep(0.01)
+
+
+def _write(path: Path, content: bytes, mode: int = 0o644) -> None:
+    path.write_bytes(content)
+    path.chmod(mode)
+
+
+def _command(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    return ""
+
+
+def commands(processes: Mapping[int, str], word: str) -> Sequence[int]:
+    """The pids of those whose command line has `word` in it."""
+    return [pid for pid, command in processes.items() if word in command]

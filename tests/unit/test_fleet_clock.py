@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coordinator.fleet.api import Clock
+from coordinator.fleet.clock import DRIFT_PPM, ClockTrack
+from loadgen.model.units import NS_PER_MS, NS_PER_S
+
+delays_ns = st.integers(0, 500 * NS_PER_MS)
+START_NS = 10**15
+
+
+def asked(track: ClockTrack, sent_ns: int, there_ns: int, back_ns: int, offset_ns: int) -> int:
+    """A round trip to a clock that is ahead by `offset_ns`; when its answer is here."""
+    received_ns = sent_ns + there_ns + back_ns
+    track.sample(sent_ns=sent_ns, theirs_ns=sent_ns + there_ns + offset_ns, received_ns=received_ns)
+    return received_ns
+
+
+@given(
+    offset_ns=st.integers(-(10**15), 10**18),
+    trips=st.lists(st.tuples(delays_ns, delays_ns, delays_ns), min_size=1, max_size=30),
+    drift=st.floats(-1, 1),
+    wait_ns=st.integers(0, 120 * NS_PER_S),
+)
+def test_the_error_bound_is_true_for_any_delays_and_any_drift_that_is_allowed(
+    offset_ns: int, trips: list[tuple[int, int, int]], drift: float, wait_ns: int
+) -> None:
+    track = ClockTrack()
+    now_ns = START_NS
+
+    def ahead_ns(at_ns: int) -> int:
+        return offset_ns + int((at_ns - START_NS) * drift * DRIFT_PPM / 1_000_000)
+
+    for pause_ns, there_ns, back_ns in trips:
+        sent_ns = now_ns + pause_ns
+        now_ns = asked(track, sent_ns, there_ns, back_ns, ahead_ns(sent_ns + there_ns))
+        clock = track.at(now_ns)
+        assert abs(clock.offset_ns - ahead_ns(now_ns)) <= clock.error_ns + 2  # this test rounds, too
+    later = track.at(now_ns + wait_ns)
+    assert abs(later.offset_ns - ahead_ns(now_ns + wait_ns)) <= later.error_ns + 2
+
+
+def test_the_shortest_round_trip_counts() -> None:
+    track = ClockTrack()
+    now_ns = asked(track, START_NS, 5 * NS_PER_MS, NS_PER_MS, 700)
+    now_ns = asked(track, now_ns, 10_000, 10_000, 700)
+    now_ns = asked(track, now_ns, NS_PER_MS, 5 * NS_PER_MS, 700)
+    clock = track.at(now_ns)
+    assert clock.offset_ns == 700
+    assert clock.error_ns < 11_000
+    assert track.round_trip_ns == 6 * NS_PER_MS  # in the middle of three
+
+
+def test_an_old_measurement_gives_way_to_a_poorer_new_one() -> None:
+    track = ClockTrack()
+    now_ns = asked(track, START_NS, 10_000, 10_000, 0)
+    drifted_ns = 60 * DRIFT_PPM * 1000 // 2
+    now_ns = asked(track, now_ns + 60 * NS_PER_S, NS_PER_MS // 2, NS_PER_MS // 2, drifted_ns)
+    assert track.at(now_ns).offset_ns == drifted_ns
+
+
+def test_a_clock_that_jumped_is_believed_at_once() -> None:
+    track = ClockTrack()
+    now_ns = asked(track, START_NS, 10_000, 10_000, 0)
+    now_ns = asked(track, now_ns, NS_PER_MS, NS_PER_MS, 5 * NS_PER_S)
+    assert track.at(now_ns).offset_ns == 5 * NS_PER_S
+
+
+def test_nothing_is_known_before_the_first_round_trip() -> None:
+    assert ClockTrack().at(START_NS) == Clock()
+    assert ClockTrack().round_trip_ns == 0

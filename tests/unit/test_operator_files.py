@@ -1,0 +1,254 @@
+"""What an operator is given: Kubernetes manifests and the Dockerfile, and what is promised of them."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from loadgen import __version__
+from tests.support.commands import accept
+
+ROOT = Path(__file__).parents[2]
+OPERATOR = ROOT / "deploy" / "operator"
+FILES = sorted((OPERATOR / "kubernetes").glob("*.yaml"))
+OBJECTS = {
+    f"{document['kind']}/{document['metadata']['name']}": document
+    for path in FILES
+    for document in yaml.safe_load_all(path.read_text(encoding="utf-8"))
+}
+WORKERS, COORDINATOR = OBJECTS["Job/loadgen-workers"], OBJECTS["Job/loadgen-coordinator"]
+JOBS = pytest.mark.parametrize("job", [WORKERS, COORDINATOR], ids=["workers", "coordinator"])
+# The oldest that the manifests say is needed, and the newest whose schema there is.
+RELEASES = ["1.29", kubernetes_validate.latest_version()]
+
+
+def pod(job: Mapping[str, Any]) -> dict[str, Any]:
+    found = job["spec"]["template"]["spec"]
+    assert isinstance(found, dict)
+    return found
+
+
+def container(job: Mapping[str, Any]) -> dict[str, Any]:
+    [found] = pod(job)["containers"]
+    assert isinstance(found, dict)
+    return found
+
+
+def arguments(job: Mapping[str, Any]) -> dict[str, str]:
+    """The options of its command, each with its value."""
+    return dict(word.split("=", 1) for word in container(job)["args"][1:])
+
+
+def expanded(words: Sequence[str], variables: Mapping[str, str]) -> list[str]:
+    return [re.sub(r"\$\(([A-Z_]+)\)", lambda found: variables[found[1]], word) for word in words]
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("name", OBJECTS)
+def test_kubernetes_knows_every_field(name: str, release: str) -> None:
+    kubernetes_validate.validate(OBJECTS[name], release, strict=True)
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize(
+    "change",
+    [{"completion": 4}, {"completions": "four"}, {"template": {"spec": {"containers": [{"image": "loadgen"}]}}}],
+    ids=["unknown", "mistyped", "nameless"],
+)
+def test_kubernetes_would_complain(change: Mapping[str, Any], release: str) -> None:
+    wrong = copy.deepcopy(WORKERS)
+    wrong["spec"] |= change
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, release, strict=True)
+
+
+def test_as_many_workers_start_as_the_coordinator_waits_for() -> None:
+    spec = WORKERS["spec"]
+    assert spec["completionMode"] == "Indexed"
+    assert spec["completions"] == spec["parallelism"] == int(arguments(COORDINATOR)["--workers"])
+
+
+def test_a_lost_worker_is_not_replaced_and_a_run_not_repeated() -> None:
+    """backoffLimit would end all workers with the first one that fails."""
+    assert pod(WORKERS)["restartPolicy"] == pod(COORDINATOR)["restartPolicy"] == "Never"
+    assert WORKERS["spec"]["backoffLimitPerIndex"] == COORDINATOR["spec"]["backoffLimit"] == 0
+    assert "backoffLimit" not in WORKERS["spec"]
+
+
+@JOBS
+def test_nothing_of_a_job_stays_for_ever(job: Mapping[str, Any]) -> None:
+    assert job["spec"]["activeDeadlineSeconds"] <= 24 * 3600, "its certificate is not valid for longer"
+    assert job["spec"]["ttlSecondsAfterFinished"] > 0
+
+
+def test_no_node_has_two_workers() -> None:
+    [rule] = pod(WORKERS)["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert rule["topologyKey"] == "kubernetes.io/hostname"
+    assert rule["labelSelector"]["matchLabels"] == WORKERS["spec"]["template"]["metadata"]["labels"]
+    assert rule["labelSelector"]["matchLabels"] != COORDINATOR["spec"]["template"]["metadata"]["labels"]
+
+
+def test_workers_join_the_coordinator_by_the_name_of_a_headless_service() -> None:
+    service = OBJECTS["Service/loadgen-coordinator"]
+    assert service["spec"]["clusterIP"] == "None"
+    assert service["spec"]["selector"] == COORDINATOR["spec"]["template"]["metadata"]["labels"]
+    [port] = service["spec"]["ports"]
+    assert arguments(WORKERS)["--join"] == f"{service['metadata']['name']}:{port['port']}"
+    assert arguments(COORDINATOR)["--listen"] == f"$(POD_IP):{port['port']}"
+    assert [port["port"]] == [known["containerPort"] for known in container(COORDINATOR)["ports"]]
+
+
+def test_each_worker_sees_its_own_certificate_only() -> None:
+    mount = next(mount for mount in container(WORKERS)["volumeMounts"] if mount["name"] == "certificates")
+    assert mount["mountPath"] == arguments(WORKERS)["--cert"]
+    assert mount["subPathExpr"] == "worker-$(INDEX).pem"
+    index = next(variable for variable in container(WORKERS)["env"] if variable["name"] == "INDEX")
+    path = index["valueFrom"]["fieldRef"]["fieldPath"]
+    assert path == "metadata.annotations['batch.kubernetes.io/job-completion-index']"
+
+
+def test_the_coordinator_finds_what_is_mounted() -> None:
+    mounted = {mount["mountPath"]: mount for mount in container(COORDINATOR)["volumeMounts"]}
+    given = arguments(COORDINATOR)
+    assert mounted[given["--certs"]]["readOnly"]
+    assert str(Path(given["--targets"]).parent) in mounted
+    assert "readOnly" not in mounted[str(Path(given["--out"]).parent)]
+
+
+@pytest.mark.parametrize("text", [ROOT / "docs" / "kubernetes.md", OPERATOR / "kubernetes"], ids=lambda path: path.stem)
+def test_the_commands_make_what_the_manifests_name(text: Path) -> None:
+    """Each Secret and ConfigMap, with a file for each worker."""
+    files = [text] if text.is_file() else FILES
+    said = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    said = re.sub(r" \\\n[# ]*", " ", said)
+    made = dict(re.findall(r"kubectl create (?:secret generic|configmap) (\S+) (.*)", said))
+    volumes = [volume for job in (WORKERS, COORDINATOR) for volume in pod(job)["volumes"]]
+    named = {volume["secret"]["secretName"] for volume in volumes if "secret" in volume}
+    named |= {volume["configMap"]["name"] for volume in volumes if "configMap" in volume}
+    assert named == set(made)
+    count = WORKERS["spec"]["completions"]
+    assert re.findall(r"worker-(\d+)\.pem", made["loadgen-workers"]) == [str(number) for number in range(count)]
+    assert re.findall(r"[\w-]+\.pem", made["loadgen-coordinator"]) == ["coordinator.pem"]
+    assert f"loadgen fleet certificates certificates --workers {count}" in said
+
+
+@JOBS
+def test_what_is_mounted_is_there(job: Mapping[str, Any]) -> None:
+    assert sorted(mount["name"] for mount in container(job)["volumeMounts"]) == sorted(
+        volume["name"] for volume in pod(job)["volumes"]
+    )
+    claimed = [volume["persistentVolumeClaim"] for volume in pod(job)["volumes"] if "persistentVolumeClaim" in volume]
+    assert [claim for claim in claimed if f"PersistentVolumeClaim/{claim['claimName']}" not in OBJECTS] == []
+
+
+def test_what_a_worker_measured_survives_a_read_only_image() -> None:
+    volumes = {volume["name"]: volume for volume in pod(WORKERS)["volumes"]}
+    writable = {
+        mount["mountPath"] for mount in container(WORKERS)["volumeMounts"] if "emptyDir" in volumes[mount["name"]]
+    }
+    assert {arguments(WORKERS)["--spool"], "/tmp"} <= writable
+
+
+@JOBS
+def test_a_pod_may_do_as_little_as_the_restricted_standard_asks_for(job: Mapping[str, Any]) -> None:
+    """Kubernetes' Pod Security Standards, "restricted"; and beyond it no token, and an image that stays as it is."""
+    around, own = pod(job)["securityContext"], container(job)["securityContext"]
+    assert around["runAsNonRoot"] is True
+    assert around["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert own == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    kinds = {kind for volume in pod(job)["volumes"] for kind in volume if kind != "name"}
+    assert kinds <= {"configMap", "emptyDir", "persistentVolumeClaim", "secret"}
+    assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers"} & set(pod(job))
+    assert pod(job)["automountServiceAccountToken"] is False
+
+
+@JOBS
+def test_a_pod_is_given_what_it_asks_for_and_not_more(job: Mapping[str, Any]) -> None:
+    resources = container(job)["resources"]
+    assert set(resources["requests"]) == set(resources["limits"])
+    assert {"cpu", "memory"} <= set(resources["limits"])
+
+
+def test_a_worker_has_whole_cores_of_its_own() -> None:
+    """The static CPU policy gives them to pods that ask for whole ones, and limit all to what they ask for."""
+    resources = container(WORKERS)["resources"]
+    assert resources["requests"] == resources["limits"]
+    assert int(resources["limits"]["cpu"]) > int(arguments(WORKERS)["--cores"])
+
+
+@JOBS
+def test_loadgen_takes_the_arguments_of_a_pod(job: Mapping[str, Any]) -> None:
+    known = {variable["name"] for variable in container(job)["env"]}
+    values = {"INDEX": "0", "POD_IP": "192.0.2.1", "POD_NAME": "loadgen-coordinator-x7k2p"}
+    words = expanded(container(job)["args"], {name: values[name] for name in known})
+    assert accept(words) == words[0]
+
+
+# The image
+
+
+def instructions() -> list[tuple[str, str]]:
+    text = re.sub(r"^#.*\n", "", (OPERATOR / "docker" / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    lines = [line.strip() for line in re.sub(r"\\\n\s*", "", text).splitlines() if line.strip()]
+    return [(word, rest) for word, _, rest in (line.partition(" ") for line in lines)]
+
+
+def all_of(word: str) -> list[str]:
+    return [rest for found, rest in instructions() if found == word]
+
+
+def test_the_image_is_of_one_python_that_the_project_supports() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    [base] = {found.partition(" AS ")[0] for found in all_of("FROM")}
+    version = re.fullmatch(r"python:(3\.\d+)-slim", base)
+    assert version, "no tag that moves on by itself, no registry"
+    assert f"Programming Language :: Python :: {version[1]}" in project["classifiers"]
+
+
+def test_the_image_holds_the_packages_and_nothing_else_of_the_directory() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    copied = [rest.split()[:-1] for rest in all_of("COPY") if not rest.startswith("--from=")]
+    sources = [source for sources in copied for source in sources]
+    assert [source for source in sources if not (ROOT / source).exists()] == []
+    packages = {found.rstrip("*") for found in project["tool"]["setuptools"]["packages"]["find"]["include"]}
+    needed = {"pyproject.toml", project["project"]["readme"], *project["project"]["license-files"]}
+    assert set(sources) == packages | needed
+    assert all_of("ADD") == []
+    assert "fleet" in project["project"]["optional-dependencies"]
+    assert any("pip install --no-cache-dir '.[fleet]'" in rest for rest in all_of("RUN"))
+
+
+def test_the_image_runs_as_the_user_that_kubernetes_asks_for() -> None:
+    user, group = all_of("USER")[-1].split(":")
+    assert int(user) > 0
+    for job in (WORKERS, COORDINATOR):
+        context = pod(job)["securityContext"]
+        assert (context["runAsUser"], context["runAsGroup"]) == (int(user), int(group))
+        assert context["fsGroup"] == int(group), "otherwise it could not read its certificate"
+
+
+def test_the_image_is_the_command() -> None:
+    """As a list: a shell in between would keep signals to itself."""
+    [entry] = all_of("ENTRYPOINT")
+    assert json.loads(entry) == ["/opt/loadgen/bin/loadgen"]
+    assert accept(json.loads(all_of("CMD")[-1])) == "worker"
+
+
+def test_the_image_is_named_alike_and_by_its_version_everywhere() -> None:
+    texts = [*FILES, OPERATOR / "docker" / "Dockerfile", *(ROOT / "docs").glob("*.md")]
+    named = [found for path in texts for found in re.findall(r"\bloadgen:[\w.]+", path.read_text(encoding="utf-8"))]
+    assert len(named) >= 4
+    assert set(named) == {f"loadgen:{__version__}"}
