@@ -13,7 +13,7 @@ import asyncio
 import dataclasses
 import functools
 import json
-import resource
+import logging
 import sys
 import time
 from collections import defaultdict
@@ -197,7 +197,7 @@ class TimedWorker(Worker):
         super().__init__(*args, **rest)
 
     def log_event(self, topic: str | Iterable[str], msg: Any) -> None:
-        if msg["chunk"] is not None:
+        if msg.get("chunk") is not None:
             now_ns = time.monotonic_ns()
             pending = self._notes.pending[self._machine]
             for worker, interval in pending:
@@ -286,8 +286,7 @@ def _make_worker(scene: Scene, name: str, notes: Notes) -> TimedWorker:
 
 async def _serve(scene: Scene, notes: Notes) -> None:
     configure()
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     turns = asyncio.Semaphore(_AT_ONCE)
 
     async def join(name: str) -> TimedWorker:

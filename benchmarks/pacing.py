@@ -21,19 +21,20 @@ import numpy as np
 import uvloop
 
 from coordinator.ask import ask_all
-from coordinator.fleet.api import Prepare, Start
+from coordinator.fleet.api import Prepare, Start, workers_of
 from coordinator.fleet.local import LocalFleet
 from coordinator.judge import Intake
 from coordinator.spec import assignments
 from deploy.servers.catalog import choose
 from deploy.vms.local import LocalVms
-from loadgen.agent import EngineLost, SegmentEnded
 from loadgen.engine.api import Segment
+from loadgen.measure.events import EngineLost, SegmentEnded
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.plan import Phases, Server, SpecPlan
 from loadgen.model.shard import share_out
 from loadgen.model.units import NS_PER_MS, NS_PER_S, parse_duration_ns
+from loadgen.schedule.placement import Placement, place
 from loadgen.verdict.connection import judge_connections
 from workloads.specweb99 import fileset, urls
 from workloads.specweb99.compile import compile_tape
@@ -45,6 +46,7 @@ async def measure(plan: SpecPlan, docroot: Path, engine_core: int, other_cores: 
     """One run; the figures."""
     os.sched_setaffinity(0, other_cores)  # servers inherit it
     fleet = LocalFleet(1)
+    workers = workers_of(fleet.machines)
     async with LocalVms(choose(plan.server), docroots=[docroot] * VMS, connections=plan.connections) as vms:
         await ask_all(vms.targets, urls.reset_command(plan))
         try:
@@ -52,7 +54,8 @@ async def measure(plan: SpecPlan, docroot: Path, engine_core: int, other_cores: 
             os.sched_setaffinity(fleet.pids[0], {engine_core})
             tape = compile_tape(plan)
             shares = share_out(plan.total_connections, [1] * VMS)
-            await fleet.command(Prepare(assignments(plan, fleet.workers, vms.targets, shares, tape)))
+            placement = Placement(workers, place(shares, [1], plan.seed))
+            await fleet.command(Prepare(assignments(plan, placement, vms.targets, tape)))
             start_ns = time.monotonic_ns() + NS_PER_S // 4
             window_ns = start_ns + plan.phases.lead_ns(0)
             segment = Segment(
@@ -64,7 +67,7 @@ async def measure(plan: SpecPlan, docroot: Path, engine_core: int, other_cores: 
                 end_ns=start_ns + plan.phases.length_ns(0),
             )
             await fleet.command(Start(segment))
-            intake = Intake.of(fleet.workers)
+            intake = Intake.of(workers)
             while not isinstance(event := await fleet.event(), SegmentEnded):
                 if isinstance(event, EngineLost):
                     sys.exit(f"the engine is gone: {event.why}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -110,9 +111,10 @@ def sources_of(fleet: FleetRecord) -> list[Source]:
             f"loadgen collect RUN FILE...; its id is {fleet.run_id}",
         )
     spools = {machine.name: machine.spool for machine in fleet.machines}
-    hosts = [from_plain(Host, {**host, "spool": spools.get(host["name"], host["spool"])}) for host in fleet.hosts]
-    found: list[Source] = [SpoolOnHost(host, fleet.run_id) for host in hosts if host.name in spools or not spools]
-    return found
+    hosts = [from_plain(Host, dict(host), "the record's host") for host in fleet.hosts]
+    if spools:  # a coordinator that vanished while it was reaching them knows of none
+        hosts = [dataclasses.replace(host, spool=spools[host.name]) for host in hosts if host.name in spools]
+    return [SpoolOnHost(host, fleet.run_id) for host in hosts]
 
 
 async def collect(record: Path, sources: Sequence[Source]) -> list[Collected]:

@@ -9,21 +9,24 @@ from rich.text import Text
 
 from coordinator.fleet.check import Checked
 from coordinator.view import format as fmt
+from coordinator.view.machines import say_offset
 from coordinator.view.report import add_row, bullets, plain_table
 from loadgen.model.units import NS_PER_MS
+
+_TITLES = ("ver", "cores", "files", "ports", "GB", "clock ms", "±")
 
 
 def fleet_table(rows: Sequence[Checked]) -> RenderableType:
     """At most 80 columns."""
     measured = any(row.send_bps is not None for row in rows)
     table = plain_table("")
-    table.add_column("", width=4)
-    table.add_column("machine", no_wrap=True, max_width=16)
-    titles = ["loadgen", "cores", "files", "ports", "free MB", "clock ± ms"]
-    for title in (*titles, *(("Mbit/s to", "from") if measured else ())):
+    table.add_column("", min_width=4)
+    table.add_column("machine", no_wrap=True, max_width=14 if measured else 20)
+    titles = [*_TITLES, *(("Mb/s", "back") if measured else ())]
+    for title in titles:
         table.add_column(title, justify="right", no_wrap=True)
     for row in rows:
-        cells = _cells(row) if row.usable else [fmt.NOTHING] * len(titles)
+        cells = _cells(row) if row.usable else [fmt.NOTHING] * len(_TITLES)
         if measured:
             cells += [_mbit(row.send_bps), _mbit(row.receive_bps)]
         add_row(table, _mark(row), row.name, *cells)
@@ -47,11 +50,23 @@ def _cells(row: Checked) -> list[str]:
     assert row.machine is not None
     machine = row.machine
     words = machine.sysctls.get("net.ipv4.ip_local_port_range", "").split()
-    ports = fmt.count(int(words[1]) - int(words[0]) + 1) if len(words) == 2 else fmt.NOTHING
-    free = fmt.count(machine.spool_free_bytes // 10**6) if machine.spool else fmt.NOTHING
-    error = f"{row.clock.error_ns / NS_PER_MS:.2f}"
-    return [machine.loadgen, fmt.count(machine.cores), fmt.count(machine.open_files), ports, free, error]
+    return [
+        machine.loadgen,
+        fmt.count(machine.cores),
+        _short(machine.open_files),
+        _short(int(words[1]) - int(words[0]) + 1) if len(words) == 2 else fmt.NOTHING,
+        f"{machine.spool_free_bytes / 1e9:,.1f}" if machine.spool else fmt.NOTHING,
+        say_offset(row.clock.offset_ns / NS_PER_MS),
+        f"{row.clock.error_ns / NS_PER_MS:.2f}",
+    ]
+
+
+def _short(number: int) -> str:
+    for unit, size in (("M", 10**6), ("k", 10**3)):
+        if number >= 10 * size:
+            return f"{number // size}{unit}"
+    return str(number)
 
 
 def _mbit(rate_bps: float | None) -> str:
-    return fmt.NOTHING if rate_bps is None else fmt.rate(rate_bps / 1e6)
+    return fmt.NOTHING if rate_bps is None else f"{rate_bps / 1e6:.0f}"

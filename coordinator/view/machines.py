@@ -9,7 +9,8 @@ from rich.text import Text
 from coordinator.view import format as fmt
 from coordinator.view.runview import MachineRow
 
-_NAME_MAX = 16
+_NAME = 12
+_STATE = 7
 _MS_PER_S = 1000
 
 
@@ -21,33 +22,31 @@ def machine_lines(machines: Sequence[MachineRow], lines: int, *, ascii_only: boo
 
 
 def machine_line(row: MachineRow, *, ascii_only: bool) -> Text:
-    """One machine, in at most 80 columns."""
+    """One machine, in 80 columns or less."""
     cpu = "-" if row.cpu_share is None else f"{row.cpu_share:.0%}"
     sign = "+-" if ascii_only else "±"
+    clock = f"clock {say_offset(row.offset_ms)}{sign}{row.offset_error_ms:.2f} ms"
     parts = [
-        f"{'!' if row.failing else ' '}{fmt.pad(row.name, _NAME_MAX, ascii_only=ascii_only).rstrip()}",
-        row.state,
-        f"{row.engines} eng",
-        f"CPU {cpu}",
-        f"late p99 {fmt.millis(row.lateness_p99_ms)} ms",
-        f"clock {say_offset(row.offset_ms)} {sign}{row.offset_error_ms:.2f} ms",
-        f"seen {row.seen_ago_s:.1f} s",
+        f"{'!' if row.failing else ' '}{fmt.pad(row.name, _NAME, ascii_only=ascii_only)}",
+        f"{row.state:<{_STATE}} {row.engines:>2} eng CPU {cpu:>4} late {fmt.millis(row.lateness_p99_ms):>4}",
+        clock,
+        f"seen {row.seen_ago_s:.1f}s",
     ]
-    return Text("  ".join(parts), "yellow" if row.failing else "dim")
+    return Text(" ".join(parts), "yellow" if row.failing else "dim")
 
 
 def say_offset(offset_ms: float) -> str:
-    """A difference of clocks; those that were set at different boots differ by days."""
+    """A difference of clocks in ms; those of machines that booted on different days differ by days."""
     if abs(offset_ms) < _MS_PER_S:
         return f"{offset_ms:+.2f}"
-    return f"{offset_ms / _MS_PER_S:+.0f} s"
+    return f"{offset_ms / _MS_PER_S:+.0f}s"
 
 
 def _summary(machines: Sequence[MachineRow]) -> Text:
     failing = [row for row in machines if row.failing]
     late = [row.lateness_p99_ms for row in machines if row.lateness_p99_ms is not None]
-    text = f" {len(machines) - len(failing)} of {len(machines)} machines well"
+    text = f"{len(machines) - len(failing)} of {len(machines)} machines well"
     text += f"  {sum(row.engines for row in machines)} engines  late p99 {fmt.millis(max(late, default=None))} ms"
-    if failing:
-        text += "  ! " + ", ".join(f"{row.name} {row.state}" for row in failing)
-    return Text(text, "yellow" if failing else "dim")
+    if failing:  # first, or it may be cut off
+        text = f"{', '.join(f'{row.name} {row.state}' for row in failing)}  {text}"
+    return Text(f"{'!' if failing else ' '}{text}", "yellow" if failing else "dim")

@@ -108,7 +108,7 @@ class Link:
         ours = f"tr '\\0' ' ' </proc/{pid}/cmdline | grep -qF -- {shlex.quote(mark)}"
         with contextlib.suppress(TimeoutError, asyncssh.Error, OSError):
             async with asyncio.timeout(_KILL_TIMEOUT_S):
-                await self._connection.run(_shell(f"{ours} && kill -KILL -- -{pid}"), check=False)
+                await self._connection.run(_shell(f"{ours} && kill -s KILL -- -{pid}"), check=False)
                 return True
         return False
 

@@ -16,6 +16,7 @@ from coordinator.record.reader import load
 from coordinator.record.sweep import Sweep, SweepPoint
 from coordinator.record.writer import RecordWriter
 from coordinator.view.chart import print_sweep
+from coordinator.view.fleet_table import fleet_table
 from coordinator.view.report import print_report
 from loadgen.verdict.result import RunResult
 from tests.support import results
@@ -74,6 +75,16 @@ INVALID_POINT = SweepPoint(64, results.invalid_result(), "vms-64")
 def test_the_sweep(golden: Golden, name: str, sweep: Sweep, encoding: str) -> None:
     record = Path("runs/2026-02-03T04-05-06-spec")
     golden(name, printed(lambda c: print_sweep(c, sweep, results.header(), record=record), encoding=encoding))
+
+
+def test_the_report_of_several_machines(golden: Golden) -> None:
+    header = dataclasses.replace(results.header(4), fleet=results.three_machines(80))
+    text = printed(lambda c: print_report(c, results.run_result(4, shorts=(0,)), header))
+    golden("report_three_machines.txt", text)
+
+
+def test_the_table_of_a_check(golden: Golden) -> None:
+    golden("fleet_check.txt", printed(lambda c: c.print(fleet_table(results.checked()))))
 
 
 def test_an_invalid_run_has_no_score_and_says_nothing_about_the_servers() -> None:

@@ -8,7 +8,7 @@ import pytest
 from coordinator.view import plain
 from coordinator.view.runview import RunView
 from coordinator.view.screen import Screen
-from tests.support.views import run_view, starting_view
+from tests.support.views import fleet_view, run_view, starting_view
 
 Golden = Callable[[str, str], None]
 
@@ -37,6 +37,9 @@ def drawn(view: RunView, width: int, height: int, *, ascii_only: bool = False) -
         ("live_64vms_80x24_page2.txt", run_view(64, failing=(2, 40, 41), elapsed_s=20.0), 80, 24, False),
         ("live_16vms_120x40.txt", dataclasses.replace(run_view(16), notices=NOTICES), 120, 40, False),
         ("live_16vms_50x12.txt", run_view(16, failing=(1,)), 50, 12, False),
+        ("live_3machines_80x24.txt", fleet_view(vms=8, lost=(1,)), 80, 24, False),
+        ("live_3machines_80x24_ascii.txt", fleet_view(vms=16), 80, 24, True),
+        ("live_12machines_80x24.txt", fleet_view(12, lost=(3, 7)), 80, 24, False),
         ("live_starting.txt", starting_view(), 80, 24, False),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -46,5 +49,11 @@ def test_the_live_screen(golden: Golden, name: str, view: RunView, width: int, h
 
 
 def test_the_plain_lines(golden: Golden) -> None:
-    views = [starting_view(), run_view(16), run_view(16, failing=(2, 9)), run_view(16, engines=4)]
+    views = [
+        starting_view(),
+        run_view(16),
+        run_view(16, failing=(2, 9)),
+        run_view(16, engines=4),
+        fleet_view(lost=(2,)),
+    ]
     golden("plain_lines.txt", "".join(f"{plain.line(view)}\n" for view in views))

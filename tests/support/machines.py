@@ -109,14 +109,22 @@ class Limits:
 class Machines:
     """A context manager: inside, `count` machines m1, m2, ... can be reached from the hub.
 
-    `directory` holds all of their files, as tmp_path does.
+    `directory` holds all of their files, as tmp_path does.  `clocks` are the seconds by which the CLOCK_MONOTONIC of
+    some is ahead of ours, whole ones.
     """
 
-    def __init__(self, directory: Path, count: int = 3, limits: Mapping[str, Limits] | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        count: int = 3,
+        limits: Mapping[str, Limits] | None = None,
+        clocks: Mapping[str, int] | None = None,
+    ) -> None:
         self._directory = directory / "machines"
         self.names = tuple(f"m{number}" for number in range(1, count + 1))
         self.home = self._directory / "hub"
         self._limits = dict(limits or {})
+        self._clocks = dict(clocks or {})
         self._places: dict[str, Namespace] = {}
         self._children: list[subprocess.Popen[str]] = []
         self._daemons: set[int] = set()
@@ -183,13 +191,18 @@ class Machines:
             del env[name]
         return {**env, "HOME": str(self.home), "USER": "root", "LOGNAME": "root"}
 
-    def start(self, *arguments: str | Path, cwd: Path) -> subprocess.Popen[str]:
-        """`loadgen` in the hub, in a session of its own, with pipes.  It ends with the test."""
+    def start(self, *arguments: str | Path, cwd: Path, place: str = "hub") -> subprocess.Popen[str]:
+        """`loadgen` in the hub or on a machine, in a session of its own, with pipes.  It ends with the test."""
+        return self.start_program(LOADGEN, *arguments, cwd=cwd, place=place)
+
+    def start_program(self, *argv: str | Path, cwd: Path, place: str) -> subprocess.Popen[str]:
+        """The same for any program, in any place."""
+        own = {} if place not in self.names else {"HOME": str(self.state(place).parent / "home")}
         child = subprocess.Popen(
-            [*self._inside("hub"), LOADGEN, *map(str, arguments)],
-            pass_fds=[self._places["hub"].descriptor],
+            [*self._inside(place), *map(str, argv)],
+            pass_fds=[self._places[place].descriptor],
             cwd=cwd,
-            env=self.environment,
+            env={**self.environment, **own},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -359,7 +372,7 @@ class Machines:
         steps.append(f"exec {limited}{_tool('sshd')} -D -e -f '{own}/sshd_config'")
         with (own / "sshd.log").open("wb") as log:
             child = subprocess.Popen(
-                [*self._inside(name), _tool("unshare"), "--mount", "sh", "-c", " && ".join(steps)],
+                [*self._inside(name), *self._apart(name), "sh", "-c", " && ".join(steps)],
                 pass_fds=[self._places[name].descriptor],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -369,6 +382,11 @@ class Machines:
             )
         self._children.append(child)
         self._daemons.add(child.pid)
+
+    def _apart(self, name: str) -> tuple[str, ...]:
+        ahead_s = self._clocks.get(name, 0)
+        clock = ("--time", "--monotonic", str(ahead_s)) if ahead_s else ()
+        return (_tool("unshare"), "--mount", *clock)
 
     def _settle(self, keys: Mapping[str, asyncssh.SSHKey]) -> None:
         """The coordinator's user: key, known hosts, and names for the machines."""

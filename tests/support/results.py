@@ -7,7 +7,8 @@ from collections import Counter
 
 import numpy as np
 
-from coordinator.fleet.api import Clock, Machine
+from coordinator.fleet.api import Clock, Machine, workers_of
+from coordinator.fleet.check import Checked
 from coordinator.record.document import Header
 from coordinator.record.environment import Environment
 from coordinator.record.fleet import FleetRecord
@@ -75,6 +76,52 @@ def local_fleet(connections: int, engines: int = 1) -> FleetRecord:
         clocks={"local": Clock()},
         placement=Placement(workers, np.arange(connections, dtype=np.int32) % np.int32(engines)),
     )
+
+
+def three_machines(connections: int) -> FleetRecord:
+    """Reached by SSH, with clocks that were set at different boots."""
+    machines = [
+        Machine(
+            name=name,
+            workers=tuple(f"{name}/{i}" for i in range(cores)),
+            cores=cores,
+            open_files=1_048_576,
+            loadgen="0.1.0",
+            sysctls={"net.ipv4.ip_local_port_range": "32768 60999"},
+            spool="/home/alice/.local/state/loadgen/spool",
+            spool_free_bytes=83_945_000_000,
+        )
+        for name, cores in (("c07", 2), ("c08", 4), ("a-rather-long-name-of-a-machine", 2))
+    ]
+    workers = workers_of(machines)
+    return FleetRecord(
+        way="ssh",
+        run_id="0123456789abcdef",
+        machines=tuple(machines),
+        missing={"c09": "it does not answer at 192.0.2.9:22 within 10 s"},
+        clocks={
+            one.name: Clock(offset_ns=offset_ns, error_ns=83_000 + 10_000 * offset_ns % 97)
+            for one, offset_ns in zip(machines, (-120_000, 8_123_456_789_012, 0), strict=True)
+        },
+        placement=Placement(workers, np.arange(connections, dtype=np.int32) % np.int32(len(workers))),
+        start_skew_ns={0: 412_000},
+    )
+
+
+def checked() -> list[Checked]:
+    """Two that can be used, one of them with a warning, and one that can't."""
+    fleet = three_machines(80)
+    first, second, _ = fleet.machines
+    return [
+        Checked(name=first.name, machine=first, clock=fleet.clocks["c07"], send_bps=941e6, receive_bps=938.2e6),
+        Checked(
+            name=second.name,
+            machine=second,
+            clock=Clock(error_ns=2_300_000),
+            problem="its clock is known to ±2.3 ms only: is the line to it busy?",
+        ),
+        Checked(name="c09", problem=fleet.missing["c09"]),
+    ]
 
 
 def target_result(index: int, conforming: int = 20) -> TargetResult:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from coordinator.view.runview import EngineRow, RunView, TargetRow
+from coordinator.view.runview import EngineRow, MachineRow, RunView, TargetRow
 
 
 def target_row(index: int, *, failing: bool = False) -> TargetRow:
@@ -57,6 +57,25 @@ def run_view(vms: int = 16, *, engines: int = 2, failing: tuple[int, ...] = (), 
             for i in range(engines)
         ),
     )
+
+
+def fleet_view(machines: int = 3, *, lost: tuple[int, ...] = (), vms: int = 16) -> RunView:
+    """Load from several machines."""
+    rows = tuple(
+        MachineRow(
+            name=f"load-machine-{i + 1}",
+            state="lost" if i in lost else "playing",
+            engines=0 if i in lost else 8,
+            cpu_share=None if i in lost else 0.31 + i / 50,
+            lateness_p99_ms=None if i in lost else 0.42 + i / 10,
+            offset_ms=[-0.125, 8_123_456.0, 12.5][i % 3],
+            offset_error_ms=0.07 + i / 100,
+            seen_ago_s=12.5 if i in lost else 0.4,
+            failing=i in lost,
+        )
+        for i in range(machines)
+    )
+    return dataclasses.replace(run_view(vms, engines=8 * machines), machines=rows)
 
 
 def starting_view() -> RunView:

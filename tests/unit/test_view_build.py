@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from coordinator.fleet.api import Clock, MachineState, MachineStatus
 from coordinator.view.build import ViewBuilder
 from coordinator.view.runview import Position
 from loadgen.measure.ledger import Ledger
@@ -99,3 +100,22 @@ def test_engines_are_shown_as_they_were_in_that_interval() -> None:
     assert (one.worker, one.connections, one.cpu_share, one.runqueue_share) == ("a", 20, 0.25, 0.002)
     assert one.lateness_p99_ms == pytest.approx(7, rel=0.001)
     assert (two.worker, two.runqueue_share, two.lateness_p99_ms) == ("b", None, None)
+
+
+def test_machines_have_rows_with_their_engines_lateness_unless_it_is_this_one() -> None:
+    book = ledger("a/0", "a/1", "ab/0")
+    book.receive(snapshot("a/0", 0, {(0, 0): cell(5, late_ms=3)}))
+    book.receive(snapshot("a/1", 0, {(0, 0): cell(5, late_ms=7)}))
+    book.receive(snapshot("ab/0", 0, {(0, 0): cell(5, late_ms=90)}))
+    clock = Clock(offset_ns=-1_500_000, error_ns=250_000)
+    playing = MachineStatus(
+        name="a", state=MachineState.PLAYING, engines=2, clock=clock, cpu_share=0.5, seen_ago_s=0.25
+    )
+    lost = dataclasses.replace(playing, name="ab", state=MachineState.LOST, engines=0, why="silent for 2.2 s")
+    here = dataclasses.replace(playing, name="local")
+    one, two = builder().build(book, MEASURE, (), [playing, lost, here]).machines
+    assert (one.name, one.state, one.engines, one.failing) == ("a", "playing", 2, False)
+    assert (one.offset_ms, one.offset_error_ms) == (-1.5, 0.25)
+    assert one.lateness_p99_ms == pytest.approx(7, rel=0.001)
+    assert (two.state, two.failing) == ("lost", True)
+    assert two.lateness_p99_ms == pytest.approx(90, rel=0.001)

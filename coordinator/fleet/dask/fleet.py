@@ -41,6 +41,7 @@ from loadgen.model.units import NS_PER_S
 _SILENCE_NS = 2_200_000_000
 _OVERDUE_NS = 1_500_000_000
 _LOOK_S = 0.1
+_SLICE_NS = 5_000_000
 _RENEW_S = 0.5
 _RENEW_MANY_S = 1.0
 _MANY = 100
@@ -75,6 +76,7 @@ class DaskFleet:
         self._on_loss = on_loss
         self._on_log = on_log
         self._events: asyncio.Queue[AgentEvent] = asyncio.Queue()
+        self._inbox: asyncio.Queue[tuple[RemoteMachine, Any]] = asyncio.Queue()  # None: it has left
         self._machines: dict[str, RemoteMachine] = {}  # by address, in the order in which they were asked for
         self._refused: dict[str, str] = {}
         self._silence = Silence(_SILENCE_NS, time.monotonic_ns())
@@ -133,6 +135,7 @@ class DaskFleet:
             for number, one in enumerate(joined)
         ]
         self._spawn(self._watch())
+        self._spawn(self._read_inbox())
         await asyncio.gather(*welcomes)
         self._check_present()
 
@@ -274,8 +277,8 @@ class DaskFleet:
 
     # What happens
 
-    async def _on_heartbeat(self, event: tuple[float, Any]) -> None:
-        """Dask hands over what a worker sent, with the address of that worker in it, one after the other."""
+    def _on_heartbeat(self, event: tuple[float, Any]) -> None:
+        """Dask hands over what a worker sent, with the address of that worker in it."""
         message = event[1]
         sender = message.get("worker") if isinstance(message, dict) else None
         machine = self._machines.get(sender) if isinstance(sender, str) else None
@@ -285,14 +288,7 @@ class DaskFleet:
             machine.hear_again()
         else:
             self._silence.heard(machine.address, time.monotonic_ns())
-            try:
-                heartbeat = Heartbeat.from_wire(message)
-                if heartbeat.machine != machine.name:
-                    raise ValueError(f"it calls itself {heartbeat.machine!r}")
-                machine.hear(heartbeat)
-            except ValueError as error:
-                machine.lose(f"it sent something unreadable: {error}")
-            await asyncio.sleep(0)  # they come all at once, and a renewal must not wait for the last of them
+            self._inbox.put_nowait((machine, message))
 
     def _on_news(self, event: tuple[float, Any]) -> None:
         """Dask says who came and who left."""
@@ -300,7 +296,30 @@ class DaskFleet:
         if isinstance(news, dict) and news.get("action") == "remove-worker":
             machine = self._machines.get(news.get("worker", ""))
             if machine is not None and not self._closed:
-                machine.lose("its connection ended")
+                self._inbox.put_nowait((machine, None))  # after what it had sent before
+
+    async def _read_inbox(self) -> None:
+        """Heartbeats come all at once; a renewal must not wait until the last of them is read."""
+        began_ns = time.monotonic_ns()
+        while True:
+            self._read(*await self._inbox.get())
+            if time.monotonic_ns() - began_ns > _SLICE_NS:
+                await asyncio.sleep(0)
+                began_ns = time.monotonic_ns()
+
+    def _read(self, machine: RemoteMachine, message: Any) -> None:
+        if machine.lost:
+            return
+        if message is None:
+            machine.lose("its connection ended")
+            return
+        try:
+            heartbeat = Heartbeat.from_wire(message)
+            if heartbeat.machine != machine.name:
+                raise ValueError(f"it calls itself {heartbeat.machine!r}")
+            machine.hear(heartbeat)
+        except ValueError as error:
+            machine.lose(f"it sent something unreadable: {error}")
 
     def _lost(self, machine: RemoteMachine) -> None:
         self._silence.forget(machine.address)

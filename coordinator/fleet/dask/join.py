@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import resource
@@ -56,7 +57,7 @@ async def be_agent(
         plugin = AgentPlugin(spool=spool, cores=cores)
         worker = _make_worker(scheduler_address, name, bind or reaching.result(), security, plugin)
         try:
-            registering = asyncio.create_task(_register(worker, name, scheduler_address))
+            registering = asyncio.create_task(_register(worker, name, scheduler_address, bind))
             if await _was_first(registering, stopping):
                 await _was_first(asyncio.create_task(plugin.wait_leaving()), stopping)
         finally:
@@ -133,11 +134,13 @@ def _make_worker(address: str, name: str, host: str, security: Security, plugin:
         raise FleetError(f"{name} cannot make its working directory: {error.strerror or error}") from error
 
 
-async def _register(worker: Worker, name: str, address: str) -> None:
+async def _register(worker: Worker, name: str, address: str, bind: str) -> None:
     try:
         await worker
     except (TimeoutError, RuntimeError, OSError) as error:  # Dask wraps what it was in a RuntimeError
         why = error.__cause__ or error
+        if isinstance(why, OSError) and why.errno == errno.EADDRNOTAVAIL:
+            raise FleetError(f"{name} cannot listen at {bind}: that is no address of this machine") from error
         raise FleetError(f"{name} cannot join the coordinator at {address}: {why}") from error
 
 

@@ -199,6 +199,8 @@ class RemoteMachine:
             self._log(line)
         if heartbeat.log_dropped:
             self._log(f"({heartbeat.log_dropped} lines were dropped)")
+        if self._described is None:
+            return  # its answer to hello is under way; what it has to tell is fetched then
         self.stream.announce(heartbeat.spool_bytes)
         chunk = heartbeat.chunk
         if chunk is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import dask
 import distributed  # noqa: F401  # its import brings the defaults, which must be there before they are overruled
 
@@ -18,7 +20,9 @@ _SETTINGS: dict[str, object] = {
     "distributed.admin.pdb-on-err": False,
     "distributed.admin.system-monitor.gil.enabled": False,
     "distributed.admin.system-monitor.disk": False,
+    "distributed.admin.system-monitor.interval": "5s",
     "distributed.admin.system-monitor.log-length": 60,
+    "distributed.admin.tick.interval": "1s",  # of 20 ms costs an idle agent a percent of a core
     "distributed.comm.compression": False,
     "distributed.comm.default-scheme": "tcp",
     "distributed.comm.retry.count": 0,
@@ -37,6 +41,7 @@ _SETTINGS: dict[str, object] = {
     "distributed.scheduler.active-memory-manager.start": False,
     "distributed.scheduler.contact-address": None,
     "distributed.scheduler.idle-timeout": None,
+    "distributed.scheduler.reuse-broadcast-comm": True,  # otherwise every command makes a connection, and shakes hands
     "distributed.scheduler.work-stealing": False,
     "distributed.scheduler.worker-ttl": "5 minutes",  # cannot go below 5 s; silence is ours to notice
     "distributed.worker.lifetime.duration": None,
@@ -51,3 +56,5 @@ _SETTINGS: dict[str, object] = {
 def configure() -> None:
     """Set every key that we depend on, for this process.  Not those of TLS: we pass these, or they are the user's."""
     dask.config.set(_SETTINGS)
+    # Without a default route it cannot guess our address, and says so.  We never let it guess.
+    warnings.filterwarnings("ignore", "Couldn't detect a suitable IP address", RuntimeWarning)

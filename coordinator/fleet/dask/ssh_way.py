@@ -70,7 +70,8 @@ class SshWay:
     async def open(self) -> tuple[Joined, ...]:
         """Connect to all hosts, and start an agent on each.  Raises PlanError when we can't listen for them."""
         try:
-            await asyncio.gather(*(self._connect(host) for host in self._hosts))
+            found = await asyncio.gather(*(self._connect(host) for host in self._hosts))
+            self._agents = {agent.host.name: agent for agent in found if agent is not None}
             here = [self._coordinator_address or agent.link.local_address for agent in self._agents.values()]
             hub = Hub(tuple(dict.fromkeys(here)), 0, self._authority.issue("coordinator"))
             self._hub = await hub.__aenter__()
@@ -93,19 +94,19 @@ class SshWay:
         if hub is not None:
             await hub.__aexit__(None, None, None)
 
-    async def _connect(self, host: Host) -> None:
+    async def _connect(self, host: Host) -> _Agent | None:
         try:
             link = await self._ssh.connect(host)
         except FleetError as error:
             self._missing[host.name] = error.message
-            return
-        self._agents[host.name] = _Agent(host, link)
-        if not (link.local_address or self._coordinator_address):
-            self._missing[host.name] = (
-                "it is reached through another machine: say with --coordinator at which address of this one it "
-                "reaches us"
-            )
-            await self._end(self._agents.pop(host.name))
+            return None
+        if link.local_address or self._coordinator_address:
+            return _Agent(host, link)
+        self._missing[host.name] = (
+            "it is reached through another machine: say with --coordinator at which address of this one it reaches us"
+        )
+        await link.close()
+        return None
 
     async def _start(self, agent: _Agent, hub: Hub) -> Joined | None:
         host = agent.host

@@ -1,0 +1,386 @@
+"""One measurement for benchmarks/fleet.py: a coordinator with so many simulated machines.
+
+What a run does while it plays is done here as the conductor does it: every event is filed and recorded, and a view is
+built twice a second (and not drawn).
+
+in:   a JSON object (see `Question`) as the only argument
+out:  the figures as a JSON object
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import math
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import uvloop
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # when run as a script
+
+from distributed import Client
+
+from benchmarks.fleet_profile import Sampler
+from coordinator.fleet.admission import admit
+from coordinator.fleet.api import Prepare, Start, Stop
+from coordinator.fleet.certificates import Authority
+from coordinator.fleet.dask.fleet import DaskFleet
+from coordinator.fleet.dask.hub import Hub
+from coordinator.fleet.ways import Joined
+from coordinator.judge import Intake
+from coordinator.record.writer import RecordWriter
+from coordinator.spec import assignments
+from coordinator.view.build import ViewBuilder
+from coordinator.view.runview import Position
+from loadgen.engine.api import Segment
+from loadgen.host import child
+from loadgen.measure.events import EngineLost, SegmentBegan, SegmentEnded
+from loadgen.measure.snapshot import Snapshot
+from loadgen.model.plan import OnLoss, SpecPlan
+from loadgen.model.target import Target
+from loadgen.model.units import NS_PER_MS, NS_PER_S
+from workloads.specweb99.compile import compile_tape
+
+_HOST = "127.0.0.1"
+_REFRESH_S = 0.5
+_SETTLE_S = 2.0
+_SHORT_S = 1.2
+_LAST_WORDS_S = 3.0
+_JOIN_S = 300.0
+_STOPS_AT_S = (0.12, 0.35, 0.7)
+"""When in a second it is stopped: amid the heartbeats, behind them, and in the quiet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """`agents` machines with `engines` each, that play `connections` with each of `targets`, for `seconds`.
+
+    `profile` samples where the coordinator's time goes, which takes some itself.
+    """
+
+    agents: int
+    seconds: float
+    tls: bool
+    profile: bool
+    engines: int
+    targets: int
+    connections: int
+    per_process: int
+    core: int
+    agents_cores: list[int]
+
+
+class SimulatedWay:
+    """Machines in processes of their own, several tens in each."""
+
+    def __init__(self, question: Question, directory: Path) -> None:
+        self._question = question
+        self._directory = directory
+        self._authority = Authority() if question.tls else None
+        self._hub = Hub([_HOST], 0, self._authority.issue("coordinator") if self._authority else None)
+        self._stack = contextlib.AsyncExitStack()
+        self._processes: list[subprocess.Popen[str]] = []
+        self.joined_s = 0.0
+
+    @property
+    def client(self) -> Client:
+        return self._hub.client
+
+    @property
+    def missing(self) -> Mapping[str, str]:
+        return {}
+
+    async def open(self) -> tuple[Joined, ...]:
+        began_s = time.monotonic()
+        await self._stack.enter_async_context(self._hub)
+        names = [f"m{number:03}" for number in range(self._question.agents)]
+        for first in range(0, len(names), self._question.per_process):
+            self._begin(names[first : first + self._question.per_process])
+        await asyncio.gather(*(asyncio.to_thread(_line, process) for process in self._processes))
+        joined = await self._hub.joined(names, _JOIN_S)
+        self.joined_s = time.monotonic() - began_s
+        return tuple(Joined(name=name, address=joined[name]) for name in names)
+
+    async def notes(self) -> list[dict[str, Any]]:
+        """What all processes noted."""
+        for process in self._processes:
+            _write(process, "report")
+        lines = await asyncio.gather(*(asyncio.to_thread(_line, process) for process in self._processes))
+        return [json.loads(line) for line in lines]
+
+    async def lose(self, name: str) -> None:
+        pass
+
+    async def close(self) -> None:
+        for process in self._processes:
+            assert process.stdin is not None
+            process.stdin.close()
+        await asyncio.gather(*(asyncio.to_thread(process.wait, 60) for process in self._processes))
+        for process in self._processes:
+            assert process.stdout is not None
+            process.stdout.close()
+        await self._stack.aclose()
+
+    def _begin(self, names: list[str]) -> None:
+        credentials = {name: dataclasses.asdict(self._authority.issue(name)) for name in names if self._authority}
+        scene = {
+            "scheduler": self._hub.contact(_HOST),
+            "names": names,
+            "credentials": credentials,
+            "spool": str(self._directory),
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-P", str(Path(__file__).parent / "fleet_agents.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: os.sched_setaffinity(0, self._question.agents_cores),
+        )
+        self._processes.append(process)
+        _write(process, json.dumps(scene))
+
+
+def _write(process: subprocess.Popen[str], line: str) -> None:
+    pipe: IO[str] | None = process.stdin
+    assert pipe is not None
+    print(line, file=pipe, flush=True)
+
+
+def _line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    if not (line := process.stdout.readline()):
+        raise SystemExit("a process of simulated machines has ended")
+    return line
+
+
+@dataclass(slots=True)
+class Ends:
+    """What came out of the fleet: when each snapshot did (by worker and interval), and each worker's last words."""
+
+    came_ns: dict[tuple[str, int], int] = field(default_factory=dict)
+    began_ns: dict[int, list[int]] = field(default_factory=dict)
+    ended: dict[int, set[str]] = field(default_factory=dict)
+    lost: dict[str, str] = field(default_factory=dict)
+
+
+class Measurement:
+    """One run over an open fleet."""
+
+    def __init__(self, question: Question, fleet: DaskFleet, way: SimulatedWay, directory: Path) -> None:
+        self._question = question
+        self._fleet = fleet
+        self._way = way
+        self._plan = SpecPlan(vms=question.targets, connections=question.connections * question.agents)
+        self._targets = tuple(Target(name=f"vm{i}", host=_HOST, port=9000 + i) for i in range(question.targets))
+        self._writer = RecordWriter(directory, {})
+        self._ends = Ends()
+        self._views = 0
+        self._intake = Intake.of(())
+        self._iteration = -1
+        self._origin_ns = 0
+
+    async def run(self) -> dict[str, Any]:
+        """The figures."""
+        question = self._question
+        figures: dict[str, Any] = {}
+        began_s = time.monotonic()
+        shares = [self._plan.connections] * question.targets
+        placement, refused = admit(self._fleet.machines, shares, self._plan.seed, 60.0)
+        assert not refused, refused
+        figures["admit_s"] = time.monotonic() - began_s
+        tape = compile_tape(SpecPlan(vms=question.targets, connections=question.connections))
+        given = assignments(self._plan, placement, self._targets, tape)
+        began_s = time.monotonic()
+        await self._fleet.command(Prepare(given))
+        figures["prepare_s"] = time.monotonic() - began_s
+        self._intake = Intake.of(placement.workers)
+        tasks = [asyncio.create_task(self._consume()), asyncio.create_task(self._show())]
+        try:
+            figures |= await self._play(tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._writer.close()
+        return figures
+
+    async def _play(self, tasks: list[asyncio.Task[None]]) -> dict[str, Any]:
+        began_s = time.monotonic()
+        await self._start(0)
+        started_s = time.monotonic() - began_s
+        await asyncio.sleep((self._origin_ns - time.monotonic_ns()) / NS_PER_S + _SETTLE_S)
+        steady = await self._steady()
+        stops_ms = []
+        for number, at_s in enumerate(_STOPS_AT_S):
+            if number:
+                await self._start(number)
+                await asyncio.sleep(_SHORT_S + self._fleet.lead_ns / NS_PER_S)
+            stops_ms.append(await self._stop(number, at_s))
+        for task in tasks:
+            if task.done():
+                task.result()
+        notes = await self._way.notes()
+        return {
+            "start_s": started_s,
+            **steady,
+            **self._latencies(notes),
+            "stop_ms": [round(max(self._arrivals_ms(notes, number, at_ns), default=math.inf), 1) for number, at_ns in enumerate(stops_ms)],
+            "start_skew_ms": max((max(one) - min(one)) / NS_PER_MS for one in self._ends.began_ns.values()),
+            **self._clocks(),
+            "losses": len(self._ends.lost),
+            "why_lost": dict(list(self._ends.lost.items())[:3]),
+            "views": self._views,
+        }
+
+    async def _start(self, number: int) -> None:
+        start_ns = time.monotonic_ns() + self._fleet.lead_ns
+        self._origin_ns = self._origin_ns or start_ns
+        end_ns = start_ns + 3600 * NS_PER_S
+        segment = Segment(
+            index=number,
+            origin_ns=self._origin_ns,
+            start_ns=start_ns,
+            window_start_ns=start_ns,
+            window_end_ns=end_ns,
+            end_ns=end_ns,
+        )
+        self._iteration = number
+        await self._fleet.command(Start(segment))
+
+    async def _steady(self) -> dict[str, Any]:
+        sampler = Sampler() if self._question.profile else None
+        cpu_s, wall_s = time.process_time(), time.monotonic()
+        with sampler or contextlib.nullcontext():
+            await asyncio.sleep(self._question.seconds)
+        cpu_s, wall_s = time.process_time() - cpu_s, time.monotonic() - wall_s
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        found: dict[str, Any] = {"cpu_share": cpu_s / wall_s, "rss_mb": pages * os.sysconf("SC_PAGE_SIZE") / 1e6}
+        if sampler is not None:
+            found["profile"] = sampler.shares()
+        return found
+
+    async def _stop(self, number: int, at_s: float) -> int:
+        """Stop at that part of a second; when it was commanded.  Returns once all have said that they ended."""
+        since_s = (time.monotonic_ns() - self._origin_ns) / NS_PER_S % 1
+        await asyncio.sleep((at_s - since_s) % 1)
+        at_ns = time.monotonic_ns()
+        await self._fleet.command(Stop())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_S):
+                while len(self._ends.ended.get(number, ())) < self._question.agents * self._question.engines:
+                    await asyncio.sleep(0.01)
+        return at_ns
+
+    async def _consume(self) -> None:
+        while True:
+            event = await self._fleet.event()
+            now_ns = time.monotonic_ns()
+            match event:
+                case Snapshot():
+                    self._ends.came_ns.setdefault((event.worker, event.interval), now_ns)
+                    self._intake.receive(event)
+                    self._writer.append([event])
+                case SegmentBegan(_, segment, at_ns):
+                    self._ends.began_ns.setdefault(segment, []).append(at_ns)
+                case SegmentEnded(worker, segment, _):
+                    self._ends.ended.setdefault(segment, set()).add(worker)
+                case EngineLost(worker, why):
+                    self._ends.lost[worker] = why
+                    self._intake.ledger.lost(worker, self._intake.ledger.reported_through(worker) + 1)
+
+    async def _show(self) -> None:
+        builder = ViewBuilder(self._plan, self._targets, title="benchmark")
+        while True:
+            elapsed_s = max(0.0, (time.monotonic_ns() - self._origin_ns) / NS_PER_S) if self._origin_ns else 0.0
+            position = Position(
+                phase="measuring",
+                iteration=self._iteration,
+                iterations=len(_STOPS_AT_S),
+                phase_elapsed_s=elapsed_s,
+                phase_length_s=3600.0,
+                elapsed_s=elapsed_s,
+                total_s=3600.0,
+            )
+            builder.build(self._intake.ledger, position, [], self._fleet.status())
+            self._views += 1
+            await asyncio.sleep(_REFRESH_S)
+
+    def _latencies(self, notes: list[dict[str, Any]]) -> dict[str, Any]:
+        took_ms = [
+            (self._ends.came_ns[worker, int(interval)] - sent_ns) / NS_PER_MS
+            for note in notes
+            for worker, by_interval in note["sent"].items()
+            for interval, sent_ns in by_interval.items()
+            if (worker, int(interval)) in self._ends.came_ns
+        ]
+        told = sum(len(by_interval) for note in notes for by_interval in note["sent"].values())
+        snapshot_bytes = sum(note["bytes"] for note in notes) / max(1, told) * self._question.engines
+        p50, p99 = np.percentile(took_ms, [50, 99]) if took_ms else (math.nan, math.nan)
+        return {
+            "snapshot_p50_ms": float(p50),
+            "snapshot_p99_ms": float(p99),
+            "snapshots": len(took_ms),
+            "snapshots_missing": told - len(took_ms),
+            "machine_kb_per_s": snapshot_bytes / 1e3,
+        }
+
+    @staticmethod
+    def _arrivals_ms(notes: list[dict[str, Any]], number: int, at_ns: int) -> list[float]:
+        """How long after the command stop number `number` was at each machine; infinity where it never was."""
+        return [
+            (stops[number] - at_ns) / NS_PER_MS if number < len(stops) else math.inf
+            for note in notes
+            for stops in note["stopped"].values()
+        ]
+
+    def _clocks(self) -> dict[str, float]:
+        """All clocks are one here: what is not 0 is wrong, and must be within the error that is told."""
+        clocks = self._fleet.clocks().values()
+        return {
+            "clock_offset_ms": max(abs(clock.offset_ns) for clock in clocks) / NS_PER_MS,
+            "clock_error_ms": max(clock.error_ns for clock in clocks) / NS_PER_MS,
+            "clocks_true": all(abs(clock.offset_ns) <= clock.error_ns for clock in clocks),
+        }
+
+
+async def _measure(question: Question) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="loadgen-bench-") as scratch:
+        directory = Path(scratch)
+        way = SimulatedWay(question, directory / "spool")
+        fleet = DaskFleet(way, run_id=secrets.token_hex(8), engines=question.engines, on_loss=OnLoss.DEGRADE)
+        began_s = time.monotonic()
+        try:
+            await fleet.open()
+            opened_s = time.monotonic() - began_s
+            figures = await Measurement(question, fleet, way, directory / "record").run()
+        finally:
+            began_s = time.monotonic()
+            await fleet.close()
+        return {
+            "agents": question.agents,
+            "join_s": way.joined_s,
+            "hello_s": opened_s - way.joined_s,
+            **figures,
+            "missing": len(fleet.missing),
+            "problems": list(fleet.problems)[:3],
+            "close_s": time.monotonic() - began_s,
+        }
+
+
+if __name__ == "__main__":
+    child.begin()
+    asked = Question(**json.loads(sys.argv[1]))
+    os.sched_setaffinity(0, {asked.core})
+    print(json.dumps(uvloop.run(_measure(asked))))

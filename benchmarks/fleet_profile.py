@@ -1,0 +1,67 @@
+"""Where a process's CPU time goes: a sample each few milliseconds of it, told apart by whose code is on the stack."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from types import FrameType
+from typing import Self
+
+INTERVAL_S = 0.002
+
+_PARTS = (
+    # (what, a part of a file's path, a function's name or ""); the first line that fits any frame says whose time it is
+    ("view", "coordinator/view/", ""),
+    ("ledger", "loadgen/measure/ledger.py", ""),
+    ("record", "coordinator/record/writer.py", ""),
+    ("decoding snapshots", "loadgen/measure/events.py", ""),
+    ("heartbeats: ours", "coordinator/fleet/stream.py", ""),
+    ("heartbeats: ours", "coordinator/fleet/dask/fleet.py", "_on_heartbeat"),
+    ("commands: ours", "coordinator/fleet/dask/machine.py", ""),
+    ("commands: Dask", "distributed/scheduler.py", "send_message"),
+    ("commands: Dask", "distributed/scheduler.py", "broadcast"),
+    ("commands: Dask", "distributed/client.py", "_run"),
+    ("workers' own heartbeats", "distributed/scheduler.py", "heartbeat_worker"),
+    ("heartbeats: Dask", "distributed/client.py", "_handle_report"),
+    ("heartbeats: Dask", "distributed/core.py", "handle_stream"),
+    ("heartbeats: Dask", "distributed/batched.py", ""),
+    ("connections", "distributed/core.py", "_handle_comm"),
+    ("Dask's housekeeping", "distributed/system_monitor.py", ""),
+    ("Dask's housekeeping", "distributed/", ""),
+    ("TLS and TCP", "tornado/iostream.py", ""),
+    ("TLS and TCP", "ssl.py", ""),
+    ("event loop", "", ""),
+)
+
+
+class Sampler:
+    """Samples while it is entered."""
+
+    def __init__(self) -> None:
+        self.samples: Counter[str] = Counter()
+        self.leaves: Counter[str] = Counter()
+
+    def __enter__(self) -> Self:
+        signal.signal(signal.SIGPROF, self._take)
+        signal.setitimer(signal.ITIMER_PROF, INTERVAL_S, INTERVAL_S)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, signal.SIG_IGN)
+
+    def shares(self) -> dict[str, float]:
+        """The share of the time in each part, the greatest first."""
+        total = max(1, self.samples.total())
+        return {what: count / total for what, count in self.samples.most_common()}
+
+    def _take(self, _signal: int, frame: FrameType | None) -> None:
+        best = len(_PARTS) - 1
+        while frame is not None:
+            path, name = frame.f_code.co_filename, frame.f_code.co_name
+            for rank, (_, part, function) in enumerate(_PARTS[:best]):
+                if part in path and function in ("", name):
+                    best = rank
+                    break
+            frame = frame.f_back
+        self.samples[_PARTS[best][0]] += 1

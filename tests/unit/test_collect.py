@@ -1,0 +1,86 @@
+"""What machines still have of a run, put into its record."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from coordinator.collect import SpoolFile, SpoolOnHost, collect, events_of, sources_of
+from coordinator.record.document import unfinished
+from coordinator.record.reader import frames
+from coordinator.record.writer import INTERVALS, RecordWriter
+from loadgen.host.frames import encode
+from loadgen.measure.events import EngineLost, event_to_wire
+from loadgen.measure.snapshot import Snapshot
+from loadgen.model.errors import PlanError
+from tests.support import results
+from tests.support.snapshots import snapshot
+
+SNAPSHOTS = [snapshot("c07/0", interval) for interval in range(5)]
+
+
+def spool(*events: Snapshot | EngineLost) -> bytes:
+    return b"".join(encode(event_to_wire(event)) for event in events)
+
+
+def record(directory: Path, kept: int, torn: bytes = b"") -> Path:
+    with RecordWriter(directory, unfinished(results.header())) as writer:
+        writer.append(SNAPSHOTS[:kept])
+    with (directory / INTERVALS).open("ab") as file:
+        file.write(torn)
+    return directory
+
+
+def fetch(run: Path, data: bytes, tmp_path: Path) -> tuple[int, str]:
+    (tmp_path / "c07.spool").write_bytes(data)
+    (found,) = asyncio.run(collect(run, [SpoolFile("c07", tmp_path / "c07.spool")]))
+    return found.intervals, found.problem
+
+
+@pytest.mark.parametrize("torn", [b"", b"\x85\xa6worker"])
+def test_what_the_record_does_not_have_is_added_once(tmp_path: Path, torn: bytes) -> None:
+    run = record(tmp_path / "run", 2, torn)
+    data = spool(*SNAPSHOTS, EngineLost("c07/0", "killed by signal 9"))
+    assert fetch(run, data, tmp_path) == (3, "")
+    assert list(frames(run)) == SNAPSHOTS
+    assert fetch(run, data, tmp_path) == (0, "")
+    assert list(frames(run)) == SNAPSHOTS
+
+
+def test_a_spool_that_was_cut_gives_what_is_whole(tmp_path: Path) -> None:
+    run = record(tmp_path / "run", 0)
+    assert fetch(run, spool(*SNAPSHOTS)[:-7], tmp_path) == (4, "")
+
+
+def test_what_is_no_spool_is_said_and_changes_nothing(tmp_path: Path) -> None:
+    run = record(tmp_path / "run", 2)
+    added, problem = fetch(run, b"\0\0\0\3abc", tmp_path)
+    assert (added, problem.partition(":")[0]) == (0, "it is no spool of ours")
+    assert list(frames(run)) == SNAPSHOTS[:2]
+    (found,) = asyncio.run(collect(run, [SpoolFile("c08", tmp_path / "nothing")]))
+    assert "cannot be read: No such file" in found.problem
+
+
+def test_a_spool_of_many_chunks_is_read_whole() -> None:
+    many = [snapshot("c07/0", interval) for interval in range(6000)]
+    data = spool(*many)
+    assert len(data) > 4 << 20
+    assert len(events_of(data)) == 6000
+
+
+def test_hosts_are_asked_where_they_kept_it() -> None:
+    fleet = replace(results.three_machines(80), hosts=({"name": "c07", "user": "alice"}, {"name": "c09"}))
+    (source,) = sources_of(fleet)  # the other one never was of this run
+    assert isinstance(source, SpoolOnHost)
+    assert source.host.user == "alice"
+    assert source.host.spool == "/home/alice/.local/state/loadgen/spool"
+    assert source.run_id == fleet.run_id
+
+
+@pytest.mark.parametrize(("way", "message"), [("local", "nothing to collect"), ("join", "not reached by SSH")])
+def test_where_nobody_can_be_asked_that_is_said(way: str, message: str) -> None:
+    with pytest.raises(PlanError, match=message):
+        sources_of(replace(results.three_machines(80), way=way))
