@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -17,18 +18,48 @@ LEASE_NS = 2500 * NS_PER_MS
 """How long an engine plays without hearing from whoever drives it."""
 
 
+class Timestamps(enum.Enum):
+    """What an engine takes as the moment at which a reply was there."""
+
+    AUTO = "auto"  # the best that it has
+    KERNEL = "kernel"  # the kernel's receive time-stamp: our own queueing is not charged to the server
+    LOOP = "loop"  # when the event loop woke up, once for all that were readable then
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrivals:
+    """An open loop: operations are due whatever became of those before (loadgen.schedule.arrivals).
+
+    Operation k of all engines is due at `offset(k)` after the segment's start, and this engine plays those with
+    k mod `parts` == `part`.  It goes to a free connection of its target; without one it waits, keeps its due time,
+    and is recorded as SHED when more than `max_backlog` wait.
+    """
+
+    rate_per_s: float
+    poisson: bool
+    seed: int
+    part: int
+    parts: int
+    max_backlog: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
     """How operations are played and judged.
 
-    `line_bps` 0 means unpaced.  After an error a connection rests for `error_rest_ns`, so that a dead
-    target is not hammered.
+    `line_bps` 0 means unpaced: a closed loop without think time, or with `arrivals` an open loop.  After an error
+    a connection rests for `error_rest_ns`, so that a dead target is not hammered (in an open loop, too: what is due
+    goes to the others).  `sources` are addresses of this machine to connect from, in turn; () leaves it to the kernel.
     """
 
     line_bps: int
     bound: Bound
     timeout_ns: int
     paced_reads: bool = False
+    arrivals: Arrivals | None = None
+    timestamps: Timestamps = Timestamps.AUTO
+    sources: tuple[str, ...] = ()
+    tls_verify: bool = True
     error_rest_ns: int = 250 * NS_PER_MS
 
 
@@ -50,6 +81,8 @@ class Assignment:
         """Plain data for msgpack."""
         load = asdict(self.load)
         load["bound"]["kind"] = self.load.bound.kind.value
+        load["timestamps"] = self.load.timestamps.value
+        load["sources"] = list(self.load.sources)
         return {
             "worker": self.worker,
             "shard": self.shard.to_wire(),
@@ -64,6 +97,9 @@ class Assignment:
         """The inverse of :meth:`to_wire`."""
         load = dict(wire["load"])
         load["bound"] = Bound(**{**load["bound"], "kind": BoundKind(load["bound"]["kind"])})
+        load["timestamps"] = Timestamps(load["timestamps"])
+        load["sources"] = tuple(load["sources"])
+        load["arrivals"] = Arrivals(**load["arrivals"]) if load["arrivals"] else None
         return cls(
             worker=wire["worker"],
             shard=Shard.from_wire(wire["shard"]),

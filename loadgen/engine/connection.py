@@ -252,14 +252,14 @@ class Connection:
             due_ns = max(now_ns, self._due_ns + self._received * player.ns_per_byte)
         else:
             due_ns = max(now_ns, self._due_ns) + player.error_rest_ns
-        self._row = row + 1 if row + 1 < player.rows else 0
+        self._row = player.next_rows[row]
         self._rest_until(int(due_ns))
 
     def _fail(self, now_ns: int, outcome: Outcome) -> None:
         """The operation broke: record it, drop the TCP connection, rest, go on with the next."""
         self._record(now_ns, outcome)
         self._close()
-        self._row = (self._row + 1) % self._player.rows
+        self._row = self._player.next_rows[self._row]
         self._rest_until(max(now_ns, self._due_ns) + self._player.error_rest_ns)
 
     def _record(self, done_ns: int, outcome: Outcome) -> None:

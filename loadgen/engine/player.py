@@ -97,7 +97,7 @@ class Player:
         tape = assignment.tape
         strings = [tape.strings[i] for i in range(len(tape.strings))]
         ops = tape.ops
-        self.rows = len(ops)
+        self.next_rows: list[int] = ops["next"].tolist()
         self.lines = [strings[i] for i in ops["line"].tolist()]
         self.rests = [strings[i] for i in ops["rest"].tolist()]
         self.literals = [strings[i] for i in ops["literal"].tolist()]

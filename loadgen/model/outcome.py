@@ -26,6 +26,8 @@ class Outcome(enum.IntEnum):
     BAD_LENGTH = 12  # the body is complete by its own framing, but not of the expected length
     BAD_CONTENT = 13  # header line, validation bytes, advertisement or page frame are wrong
     BAD_COOKIE = 14  # Set-Cookie is missing or not the expected one
+    SHED = 15  # an open loop's operation that was never sent: too many were waiting for a connection
+    BAD_TLS = 16  # the TLS handshake failed, or the certificate is not to be trusted
 
     @property
     def is_error(self) -> bool:

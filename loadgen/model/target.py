@@ -9,12 +9,13 @@ from loadgen.model.errors import PlanError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A server to drive.  `weight` is its share of the connections, relative to the others'."""
+    """A server to drive.  `weight` is its share of the connections, relative to the others'; `tls`: by HTTPS."""
 
     name: str
     host: str
     port: int
     weight: int = 1
+    tls: bool = False
 
     def __post_init__(self) -> None:
         if not self.name or not self.host:

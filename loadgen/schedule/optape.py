@@ -1,8 +1,8 @@
 """A workload compiled to data: everything an engine needs to play and check it, as numpy arrays.
 
 An engine knows no workload.  It plays rows of `ops`, one row an operation, and checks each reply
-against what the row expects.  The tape is circular: connection *c* starts at its own row and plays
-on, so the size of a tape does not grow with the number of connections.
+against what the row expects.  Each row names the one after it, so a tape is one ring or several: connection *c*
+starts at its own row and plays on, and the size of a tape does not grow with the number of connections.
 
 Text lives in one :class:`Strings` table and is referred to by index; index 0 is the empty string and
 means "none".
@@ -27,7 +27,9 @@ OP_DTYPE = np.dtype(
         ("check", "<u4"),  # row of `checks`
         ("cookie", "<u4"),  # the Set-Cookie value that the reply must carry; 0: not looked at
         ("literal", "<u4"),  # the text that must stand at the check's `literal_at` offsets; 0: not looked at
-        ("status", "<u2"),  # the expected status code
+        ("next", "<u4"),  # the row that a connection plays after this one
+        ("target", "<u4"),  # where an open loop sends it: index of a target; in a closed loop each has its own
+        ("status", "<u2"),  # the expected status code; 0: any of 200 to 399
         ("kind", "u1"),  # what the mix is judged by (SPECweb99: file class)
         ("group", "u1"),  # what operation it is (SPECweb99: static, standard GET, CAD, POST, CGI)
         ("flags", "u1"),  # KEEP_ALIVE | CLOSE_AFTER

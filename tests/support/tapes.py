@@ -62,6 +62,8 @@ def make_tape(ops: Sequence[Op], connections: int, *, segments: int = 1, spread_
             i,
             strings.add(op.cookie),
             strings.add(op.literal),
+            (i + 1) % len(ops),
+            0,
             op.status,
             op.kind,
             op.group,

@@ -167,6 +167,7 @@ def _chain(user: NDArray[np.int64], first: int, is_cad: NDArray[np.bool_], answe
 def _rows(draws: _Draws, answers: ads.Expected) -> tuple[NDArray[np.void], NDArray[np.void], StringsBuilder]:
     strings = StringsBuilder()
     ops = np.zeros(len(draws.group), dtype=OP_DTYPE)
+    ops["next"] = np.roll(np.arange(len(ops)), -1)
     ops["status"] = 200
     ops["kind"] = draws.class_
     ops["group"] = draws.group

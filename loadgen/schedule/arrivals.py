@@ -1,0 +1,31 @@
+"""When the operations of an open loop are due: a function of the seed alone, whoever plays them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadgen.model.units import NS_PER_S
+
+
+def offsets_ns(
+    *, rate_per_s: float, poisson: bool, seed: int, part: int, parts: int, length_ns: int
+) -> NDArray[np.int64]:
+    """When operations `part`, `part` + `parts`, … are due after the start, ascending, int64, all below `length_ns`.
+
+    Constant: operation k at k / rate.  Poisson: gaps are exponential with mean 1 / rate, drawn by `seed` for all
+    parts alike, so that together they are one process.
+    """
+    expected = rate_per_s * length_ns / NS_PER_S
+    if not poisson:
+        k = np.arange(part, int(expected) + 1, parts)
+        due = np.floor(k * (NS_PER_S / rate_per_s)).astype(np.int64)
+        return due[due < length_ns]
+    random = np.random.Generator(np.random.PCG64(seed))
+    due = np.zeros(0)
+    while not len(due) or due[-1] < length_ns:
+        # So many more than expected come up short once in a lifetime, and then it goes on.
+        gaps = random.exponential(NS_PER_S / rate_per_s, int(expected + 10 * expected**0.5 + 10))
+        due = np.concatenate([due, (due[-1] if len(due) else 0.0) + np.cumsum(gaps)])
+    whole = due[part::parts].astype(np.int64)
+    return whole[whole < length_ns]
