@@ -5,11 +5,13 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := loadgen workloads deploy coordinator tests benchmarks
+# What the compiled engine is built of: a change there means to install again.
+COMPILED := $(filter-out %/_core.c,$(wildcard loadgen/engine/compiled/*.[ch])) loadgen/engine/compiled/_core.pyx
 # System tests that may run beside each other: nothing in them is judged by the time that it takes.
 UNHURRIED := $(addprefix tests/system/test_,proxy.py iperf3_peers.py iperf_cli.py local_vms.py serve.py specweb_fileset_kill.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint format golden bench bench-network debian clean
+.PHONY: help demo test test-fast lint format golden bench bench-network sanitize debian clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,12 +21,12 @@ demo: $(VENV)/.installed ## Create .venv, install, and run the main job: 16 VMs,
 
 test: $(VENV)/.test-installed debian ## Create .venv with the test extras, install what tests need, run everything
 	$(MAKE) --no-print-directory lint
-	$(BIN)/pytest -q -n 2 --dist worksteal tests/unit tests/contract tests/golden
+	$(BIN)/pytest -q -n 2 --dist worksteal tests/unit tests/contract tests/golden tests/fuzz
 	$(BIN)/pytest -q -n 2 --dist loadfile $(UNHURRIED)
 	$(BIN)/pytest -q tests/system $(UNHURRIED:%=--ignore=%)
 
-test-fast: $(VENV)/.test-installed ## Unit, contract and golden tests only (under a minute)
-	$(BIN)/pytest -q -n 2 --dist worksteal tests/unit tests/contract tests/golden
+test-fast: $(VENV)/.test-installed ## Unit, contract, golden and fuzz tests only (under a minute)
+	$(BIN)/pytest -q -n 2 --dist worksteal tests/unit tests/contract tests/golden tests/fuzz
 
 lint: $(VENV)/.test-installed ## Formatting, lint, types, import direction
 	$(BIN)/ruff format --check $(SOURCES)
@@ -46,18 +48,23 @@ bench-network: $(VENV)/.test-installed ## Benchmark, as root: probe and proxy be
 	@tools/install-debian.sh peers
 	$(BIN)/python benchmarks/network.py
 
+sanitize: $(VENV)/.test-installed ## The engine's own tests on a compiled engine built with sanitizers (gcc, two minutes)
+	@tools/sanitize.sh
+
 debian: ## Install what the system tests need with apt-get, where this user may
 	@tools/install-debian.sh tests
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache loadgen/engine/compiled/_core.c loadgen/engine/compiled/*.so
 
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml setup.py $(COMPILED)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --editable .
+	@$(BIN)/python -c "from loadgen.engine.choice import describe; print('loadgen plays with', describe())"
 	@touch $@
 
-$(VENV)/.test-installed: pyproject.toml
+$(VENV)/.test-installed: pyproject.toml setup.py $(COMPILED)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --editable '.[test]'
+	@$(BIN)/python -c "from loadgen.engine.choice import describe; print('loadgen plays with', describe())"
 	@touch $@ $(VENV)/.installed

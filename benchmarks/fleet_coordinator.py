@@ -33,13 +33,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # when run as a script
 from distributed import Client
 
 from benchmarks.fleet_profile import Sampler
+from coordinator.evidence import Intake
 from coordinator.fleet.admission import admit
 from coordinator.fleet.api import Prepare, Start, Stop
 from coordinator.fleet.certificates import Authority
 from coordinator.fleet.dask.fleet import DaskFleet
 from coordinator.fleet.dask.hub import Hub
 from coordinator.fleet.ways import Joined
-from coordinator.judge import Intake
 from coordinator.record.writer import RecordWriter
 from coordinator.spec import assignments
 from coordinator.view.build import ViewBuilder
@@ -52,6 +52,7 @@ from loadgen.model.plan import OnLoss, SpecPlan
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from workloads.specweb99.compile import compile_tape
+from workloads.specweb99.mix import GROUPS, KINDS
 
 _HOST = "127.0.0.1"
 _REFRESH_S = 0.5
@@ -187,7 +188,7 @@ class Measurement:
         self._writer = RecordWriter(directory, {})
         self._ends = Ends()
         self._views = 0
-        self._intake = Intake.of(())
+        self._intake = Intake.of((), len(KINDS), len(GROUPS))
         self._iteration = -1
         self._origin_ns = 0
 
@@ -205,7 +206,7 @@ class Measurement:
         began_s = time.monotonic()
         await self._fleet.command(Prepare(given))
         figures["prepare_s"] = time.monotonic() - began_s
-        self._intake = Intake.of(placement.workers)
+        self._intake = Intake.of(placement.workers, len(KINDS), len(GROUPS))
         tasks = [asyncio.create_task(self._consume()), asyncio.create_task(self._show())]
         try:
             figures |= await self._play(tasks)
@@ -236,7 +237,10 @@ class Measurement:
             "start_s": started_s,
             **steady,
             **self._latencies(notes),
-            "stop_ms": [round(max(self._arrivals_ms(notes, number, at_ns), default=math.inf), 1) for number, at_ns in enumerate(stops_ms)],
+            "stop_ms": [
+                round(max(self._arrivals_ms(notes, number, at_ns), default=math.inf), 1)
+                for number, at_ns in enumerate(stops_ms)
+            ],
             "start_skew_ms": max((max(one) - min(one)) / NS_PER_MS for one in self._ends.began_ns.values()),
             **self._clocks(),
             "losses": len(self._ends.lost),

@@ -21,9 +21,9 @@ import numpy as np
 import uvloop
 
 from coordinator.ask import ask_all
+from coordinator.evidence import Intake
 from coordinator.fleet.api import Prepare, Start, workers_of
 from coordinator.fleet.local import LocalFleet
-from coordinator.judge import Intake
 from coordinator.spec import assignments
 from deploy.servers.catalog import choose
 from deploy.vms.local import LocalVms
@@ -38,6 +38,7 @@ from loadgen.schedule.placement import Placement, place
 from loadgen.verdict.connection import judge_connections
 from workloads.specweb99 import fileset, urls
 from workloads.specweb99.compile import compile_tape
+from workloads.specweb99.mix import GROUPS, KINDS
 
 VMS = 4
 
@@ -67,7 +68,7 @@ async def measure(plan: SpecPlan, docroot: Path, engine_core: int, other_cores: 
                 end_ns=start_ns + plan.phases.length_ns(0),
             )
             await fleet.command(Start(segment))
-            intake = Intake.of(workers)
+            intake = Intake.of(workers, len(KINDS), len(GROUPS))
             while not isinstance(event := await fleet.event(), SegmentEnded):
                 if isinstance(event, EngineLost):
                     sys.exit(f"the engine is gone: {event.why}")

@@ -10,8 +10,8 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+from coordinator.evidence import Intake
 from coordinator.fleet.api import Dismiss, Fleet, Start, Stop
-from coordinator.judge import Intake
 from coordinator.run import (
     Audit,
     Audited,

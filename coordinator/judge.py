@@ -1,4 +1,4 @@
-"""From everything that came in during a run to its result: collects the evidence, asks loadgen.verdict."""
+"""From everything that came in during a spec run to its result: collects the evidence, asks loadgen.verdict."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.fleet.api import Machine
-from coordinator.fleet.local import LOCAL
+from coordinator.evidence import (
+    Intake,
+    lost_workers,
+    neighbour_evidence,
+    port_evidence,
+    start_evidence,
+    worker_evidence,
+)
 from coordinator.record.connections import CONNECTION_DTYPE
 from coordinator.record.document import Header
 from coordinator.record.fleet import FleetRecord
 from loadgen.measure.events import CoresShared
-from loadgen.measure.histogram import Histogram
-from loadgen.measure.ledger import Ledger, Totals
+from loadgen.measure.ledger import Totals
 from loadgen.measure.snapshot import Cell, Snapshot
 from loadgen.model.plan import SpecPlan
 from loadgen.model.shard import share_out
@@ -25,38 +30,9 @@ from loadgen.verdict.connection import judge_connections
 from loadgen.verdict.iteration import judge_iteration
 from loadgen.verdict.result import Check, IterationResult, RunResult, Trust
 from loadgen.verdict.rules import Asked
-from loadgen.verdict.run import LostWorker, judge_run
-from loadgen.verdict.trust import (
-    NeighbourEvidence,
-    PortEvidence,
-    StartEvidence,
-    WorkerEvidence,
-    judge_trust,
-)
+from loadgen.verdict.run import judge_run
+from loadgen.verdict.trust import judge_trust
 from workloads.specweb99.mix import CLASS_SHARES, GROUPS, KINDS
-
-_TIME_WAIT_S = 60  # TCP_TIMEWAIT_LEN of Linux
-_REUSE_S = 1  # tcp_tw_reuse lets a port go after a second
-_NAMED = 6  # so many targets are named before the rest is counted
-
-
-@dataclass(slots=True)
-class Intake:
-    """All snapshots of a run, and which intervals hold judged operations."""
-
-    ledger: Ledger
-    judged: set[int] = field(default_factory=set)
-
-    @classmethod
-    def of(cls, workers: Iterable[str]) -> Intake:
-        """An empty one."""
-        return cls(Ledger(workers, len(KINDS), len(GROUPS)))
-
-    def receive(self, snapshot: Snapshot) -> None:
-        """File one snapshot."""
-        self.ledger.receive(snapshot)
-        if (snapshot.tallies["window"] >= 0).any():
-            self.judged.add(snapshot.interval)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +56,11 @@ class Evidence:
     began_ns: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
     shared: Sequence[CoresShared] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def strangers_serve(self) -> bool:
+        """Whether the servers are not ours."""
+        return bool(self.plan.targets)
 
     @property
     def asked(self) -> Asked:
@@ -106,7 +87,7 @@ def judge(evidence: Evidence) -> RunResult:
         requested_connections=asked.connections,
         planned_iterations=evidence.plan.phases.iterations,
         interrupted=evidence.interrupted,
-        lost=_lost(evidence, asked),
+        lost=lost_workers(evidence),
         notes=evidence.notes,
     )
 
@@ -117,7 +98,7 @@ def judge_snapshots(header: Header, snapshots: Iterable[Snapshot]) -> RunResult:
     Raises ValueError when a snapshot cannot be of this plan.
     """
     plan = header.plan
-    intake = Intake.of(header.fleet.placement.workers)
+    intake = Intake.of(header.fleet.placement.workers, len(KINDS), len(GROUPS))
     seen: dict[int, list[int]] = {}
     for snapshot in snapshots:
         if snapshot.worker in intake.ledger.workers:
@@ -181,136 +162,12 @@ def _iterations(evidence: Evidence, asked: Asked, totals: Totals) -> list[Iterat
 
 
 def _trust(evidence: Evidence, asked: Asked, totals: Totals) -> Trust:
-    ledger = evidence.intake.ledger
-    workers = []
-    for worker in ledger.workers:
-        played = [p for (window, who), p in totals.played.items() if who == worker and window >= 0]
-        workers.append(
-            WorkerEvidence(
-                worker=worker,
-                connections=_connections(evidence, worker),
-                judged_ns=sum(evidence.measured_ns.values()),
-                operations=sum(p.operations for p in played),
-                lateness=Histogram.merge_all(p.lateness for p in played),
-                health=[health for n, health in ledger.health(worker) if n in evidence.intake.judged],
-            )
-        )
     whole = Cell.merge_all([Cell.empty(len(KINDS), len(GROUPS)), *totals.cells.values()])
     return judge_trust(
-        workers,
-        _ports(evidence),
+        worker_evidence(evidence, totals),
+        port_evidence(evidence),
         whole,
         asked,
-        neighbours=_neighbours(evidence),
-        starts=[_start(evidence, began_ns) for began_ns in evidence.began_ns.values()]
-        if len(_machines(evidence)) > 1
-        else [],
+        neighbours=neighbour_evidence(evidence),
+        starts=start_evidence(evidence),
     )
-
-
-def start_skews_ns(began_ns: Mapping[int, Mapping[str, int]]) -> dict[int, int]:
-    """By iteration: how long after the first worker the last one began."""
-    return {at: max(one.values()) - min(one.values()) for at, one in began_ns.items() if one}
-
-
-def _start(evidence: Evidence, began_ns: Mapping[str, int]) -> StartEvidence:
-    first, last = min(began_ns, key=began_ns.__getitem__), max(began_ns, key=began_ns.__getitem__)
-    clocks = {
-        worker: evidence.fleet.clocks.get(machine.name) for machine in _machines(evidence) for worker in machine.workers
-    }
-    errors = [clock.error_ns for clock in (clocks.get(first), clocks.get(last)) if clock is not None]
-    return StartEvidence(skew_ns=began_ns[last] - began_ns[first], error_ns=sum(errors), first=first, last=last)
-
-
-def _neighbours(evidence: Evidence) -> list[NeighbourEvidence]:
-    # Servers that run here without us look like anybody else's processes.
-    return [
-        NeighbourEvidence(machine=_say_machine(one.machine), share=one.share, most=one.most)
-        for one in evidence.shared
-        if not (evidence.plan.targets and one.machine == LOCAL)
-    ]
-
-
-def _machines(evidence: Evidence) -> Sequence[Machine]:
-    return evidence.fleet.machines
-
-
-def _say_machine(name: str) -> str:
-    return "this machine" if name == LOCAL else name
-
-
-def _ports(evidence: Evidence) -> list[PortEvidence]:
-    """The ephemeral ports of each machine, where its kernel says how many there are."""
-    found = []
-    loopback = all(target.host in ("localhost", "::1") or target.host.startswith("127.") for target in evidence.targets)
-    for machine in _machines(evidence):
-        words = machine.sysctls.get("net.ipv4.ip_local_port_range", "").split()
-        if len(words) != 2:
-            continue
-        reuse = machine.sysctls.get("net.ipv4.tcp_tw_reuse", "0")
-        span_s = _REUSE_S if reuse == "1" or (reuse == "2" and loopback) else _TIME_WAIT_S
-        workers = set(machine.workers) & set(evidence.intake.ledger.workers)
-        found.append(
-            PortEvidence(
-                machine=_say_machine(machine.name),
-                available=int(words[1]) - int(words[0]) + 1,
-                peak_connects=evidence.intake.ledger.peak_connects(span_s, workers),
-            )
-        )
-    return found
-
-
-def _lost(evidence: Evidence, asked: Asked) -> list[LostWorker]:
-    """The lost ones; all workers of a machine that went for the same reason are one."""
-    groups: dict[tuple[str, str], list[str]] = {}
-    for worker, why in evidence.lost.items():
-        machine = next((one for one in _machines(evidence) if worker in one.workers), None)
-        whole = machine is not None and all(evidence.lost.get(one) == why for one in _playing(evidence, machine))
-        name = machine.name if machine is not None and whole and len(evidence.fleet.machines) > 1 else worker
-        groups.setdefault((name, why), []).append(worker)
-    ledger = evidence.intake.ledger
-    found = []
-    for (name, why), workers in groups.items():
-        counts = np.sum([_per_target(evidence, asked, worker) for worker in workers], axis=0)
-        found.append(
-            LostWorker(
-                worker=f"{name} ({why})",
-                connections=int(counts.sum()),
-                lost_s=min(ledger.reported_through(worker) for worker in workers) + 1,
-                where=_say_shares(counts.tolist(), [target.name for target in asked.targets]),
-            )
-        )
-    return found
-
-
-def _playing(evidence: Evidence, machine: Machine) -> list[str]:
-    return [worker for worker in machine.workers if worker in evidence.fleet.placement.workers]
-
-
-def _say_shares(counts: Sequence[int], names: Sequence[str]) -> str:
-    """`3 of each of vm01 to vm16`, or `2 of vm01, 1 of vm02`: targets with the same loss are told together."""
-    by_count: dict[int, list[str]] = {}
-    for name, count in zip(names, counts, strict=True):
-        by_count.setdefault(count, []).append(name)
-    parts = []
-    for count, named in sorted(by_count.items(), reverse=True):
-        if count:
-            some = (
-                ", ".join(named)
-                if len(named) <= _NAMED
-                else f"{', '.join(named[:_NAMED])} and {len(named) - _NAMED} more"
-            )
-            parts.append(f"{count} of {'each of ' * (len(named) > 1)}{some}")
-    return "; ".join(parts)
-
-
-def _per_target(evidence: Evidence, asked: Asked, worker: str) -> NDArray[np.int64]:
-    placement = evidence.fleet.placement
-    if worker not in placement.workers:
-        return np.zeros(len(asked.targets), np.int64)
-    return placement.connections(worker, asked.target_of, len(asked.targets))
-
-
-def _connections(evidence: Evidence, worker: str) -> int:
-    placement = evidence.fleet.placement
-    return int((placement.worker_of == placement.workers.index(worker)).sum())

@@ -17,10 +17,11 @@ from pathlib import Path
 from coordinator.ask import ask_all
 from coordinator.audit import Auditor
 from coordinator.conductor import Conductor, Hooks
-from coordinator.fleet.admission import admit, say_missing
+from coordinator.evidence import Intake
 from coordinator.fleet.api import Fleet, Prepare
 from coordinator.fleet.choice import FleetChoice, make_fleet
-from coordinator.judge import Evidence, Intake, connection_rows, judge, start_skews_ns
+from coordinator.frame import after_the_run, place_on, stall_notes
+from coordinator.judge import Evidence, connection_rows, judge
 from coordinator.record.document import Header, finished, unfinished
 from coordinator.record.environment import collect
 from coordinator.record.fleet import FleetRecord
@@ -32,16 +33,16 @@ from coordinator.view.runview import Position, RunView
 from deploy.servers.catalog import choose
 from deploy.vms.local import LocalVms
 from loadgen.engine.api import Assignment, Load
-from loadgen.model.errors import FleetError, TargetError
-from loadgen.model.plan import OnLoss, SpecPlan
+from loadgen.model.errors import TargetError
+from loadgen.model.plan import SpecPlan
 from loadgen.model.shard import share_out
 from loadgen.model.target import Target
-from loadgen.model.units import NS_PER_S
 from loadgen.schedule.optape import OpTape
 from loadgen.schedule.placement import Placement
 from loadgen.verdict.result import RunResult
 from workloads.specweb99 import files, fileset, urls
 from workloads.specweb99.compile import compile_tape
+from workloads.specweb99.mix import GROUPS, KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,12 @@ class SpecRun:
         )
         with RecordWriter(self.directory, unfinished(header)) as writer:
             fleet = make_fleet(
-                self.choice, self.plan, run_id=header.fleet.run_id, say=self.around.say, on_log=writer.log
+                self.choice,
+                self.plan.engines,
+                self.plan.on_loss,
+                run_id=header.fleet.run_id,
+                say=self.around.say,
+                on_log=writer.log,
             )
             async with AsyncExitStack() as stack:
                 targets, server = await self._targets(stack)
@@ -175,23 +181,13 @@ class SpecRun:
 
     def _place(self, header: Header, fleet: Fleet) -> FleetRecord:
         """Which worker plays what; machines that can't carry their share are left out, or the run is not begun."""
-        shares = share_out(self.plan.total_connections, [target.weight for target in header.targets])
-        phases = self.plan.phases
-        seconds = sum(phases.length_ns(i) for i in range(phases.iterations)) / NS_PER_S
-        placement, refused = admit(fleet.machines, shares, self.plan.seed, seconds)
-        missing = {**fleet.missing, **refused}
-        if missing and self.plan.on_loss is OnLoss.ABORT:
-            raise FleetError(
-                f"not all load machines can be used: {say_missing(missing)}", hint="or go on without: --on-loss degrade"
-            )
-        self.notices += [f"load machine {name} is left out: {why}" for name, why in missing.items()]
-        return dataclasses.replace(
-            header.fleet,
-            machines=tuple(one for one in fleet.machines if one.name not in refused),
-            missing=missing,
-            clocks=fleet.clocks(),
-            placement=placement,
+        plan = self.plan
+        shares = share_out(plan.total_connections, [target.weight for target in header.targets])
+        placed, notices = place_on(
+            fleet, header.fleet, shares, phases=plan.phases, seed=plan.seed, on_loss=plan.on_loss
         )
+        self.notices += notices
+        return placed
 
     async def _play(self, header: Header, fleet: Fleet, writer: RecordWriter) -> tuple[RunResult, Header, Evidence]:
         plan, targets, placement = self.plan, header.targets, header.fleet.placement
@@ -199,7 +195,7 @@ class SpecRun:
         tape = await asyncio.to_thread(compile_tape, plan)
         await fleet.command(Prepare(assignments(plan, placement, targets, tape)))
 
-        intake = Intake.of(placement.workers)
+        intake = Intake.of(placement.workers, len(KINDS), len(GROUPS))
         auditor = Auditor(plan, targets, intake.ledger)
         builder = ViewBuilder(plan, targets, title=self._title(header))
         with self.around.view as view:
@@ -212,12 +208,8 @@ class SpecRun:
             conductor = self._conductor = Conductor(run, fleet, intake, plan.phases, hooks)
             conductor.post(Ready())
             await conductor.conduct()
-        notes = [*self.notices, *auditor.problems]
-        if run.stalled:
-            notes.append(f"traffic stopped by itself: {run.stalled}")
-        began_ns = conductor.timeline.began_ns
-        clocks = {**header.fleet.clocks, **fleet.clocks()}
-        used = dataclasses.replace(header.fleet, clocks=clocks, start_skew_ns=start_skews_ns(began_ns))
+        notes = [*self.notices, *auditor.problems, *stall_notes(conductor)]
+        used = after_the_run(fleet, header.fleet, conductor)
         header = dataclasses.replace(header, fleet=used)
         evidence = Evidence(
             plan=plan,
@@ -229,7 +221,7 @@ class SpecRun:
             interrupted=run.interrupted,
             lost=dict(run.lost),
             log_checks=auditor.checks,
-            began_ns=began_ns,
+            began_ns=conductor.timeline.began_ns,
             shared=tuple(conductor.shared),
             notes=tuple(notes),
         )

@@ -59,6 +59,19 @@ def diagnose(facts: Facts, vms: int, connections: int) -> list[Advice]:
     ]
 
 
+def engine(why_not_compiled: str) -> Advice:
+    """Which engine plays here; `why_not_compiled` is "" where it is the compiled one."""
+    if not why_not_compiled:
+        return Advice(level=Level.OK, topic="engine", finding="the compiled engine")
+    return Advice(
+        level=Level.WARNING,
+        topic="engine",
+        finding=f"the Python engine (not the compiled one: {why_not_compiled})",
+        meaning="it costs more CPU for a request, and can't take the kernel's time-stamps: install a C compiler and "
+        "Python's headers, then loadgen again",
+    )
+
+
 def _files(facts: Facts, connections: int, total: int) -> list[Advice]:
     """Servers and engines raise their soft limit to the hard one, so that is what bounds them."""
     finding = f"{facts.nofile_soft} open files a process, at most {facts.nofile_hard}"

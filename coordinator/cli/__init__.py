@@ -15,6 +15,7 @@ from coordinator.cli.doctor import doctor
 from coordinator.cli.fileset import fileset
 from coordinator.cli.fleet import fleet
 from coordinator.cli.forward import forward
+from coordinator.cli.http import http
 from coordinator.cli.iperf import iperf
 from coordinator.cli.lab import lab
 from coordinator.cli.proxy import proxy
@@ -48,7 +49,7 @@ def app() -> None:
     """
 
 
-for command in (spec, iperf, forward, proxy, show, collect_command, fleet, worker, lab, serve, fileset, doctor):
+for command in (spec, http, iperf, forward, proxy, show, collect_command, fleet, worker, lab, serve, fileset, doctor):
     app.add_command(command)
 
 

@@ -10,8 +10,7 @@ import uvloop
 from coordinator.collect import Source, SpoolFile, collect, sources_of
 from coordinator.fleet.extra import require_fleet
 from coordinator.output import printing
-from coordinator.record.reader import load
-from loadgen.model.errors import PlanError
+from coordinator.record.reader import load_fleet
 
 
 @click.command(name="collect")
@@ -23,16 +22,14 @@ def collect_command(run: Path, spools: tuple[Path, ...]) -> int:
     When a coordinator is killed or cut off, its machines keep what they measured. The machines of --hosts are asked
     by SSH, and forget it once it is here. Of others, copy their spools and name them. Then: loadgen show RUN.
     """
-    record = load(run)
-    if record.is_sweep:
-        raise PlanError(f"{run} is a sweep of several runs", hint=f"collect one of them, like {run}/vms-N")
+    directory, fleet = load_fleet(run)
     sources: list[Source]
     if spools:
         sources = [SpoolFile(path.name.removesuffix(".spool"), path) for path in spools]
     else:
-        sources = sources_of(record.header.fleet)
+        sources = sources_of(fleet)
         require_fleet("loadgen collect")
-    found = uvloop.run(collect(record.path, sources))
+    found = uvloop.run(collect(directory, sources))
     with printing():
         for one in found:
             plural = "" if one.intervals == 1 else "s"

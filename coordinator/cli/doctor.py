@@ -8,9 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from coordinator.output import printing
-from deploy.doctor import Level, diagnose
+from deploy.doctor import Level, diagnose, engine
 from deploy.facts import gather
 from deploy.servers.catalog import find_all
+from loadgen.engine.choice import why_not_compiled
 
 _MARKS = {Level.OK: ("ok", "green"), Level.WARNING: ("warning", "yellow"), Level.PROBLEM: ("PROBLEM", "bold red")}
 
@@ -27,7 +28,7 @@ def doctor(vms: int, connections: int) -> int:
 
     Exits with 1 when a run with so many connections would not work.
     """
-    advice = diagnose(gather(find_all()), vms, connections)
+    advice = [*diagnose(gather(find_all()), vms, connections), engine(why_not_compiled())]
     console = Console()
     table = Table(box=None, padding=(0, 1), show_header=False)
     table.add_column(no_wrap=True)

@@ -11,12 +11,14 @@ from typing import Any
 import rich_click as click
 from rich.console import Console
 
+from coordinator.http.judge import judge_http_snapshots
 from coordinator.judge import judge_snapshots
 from coordinator.output import printing
-from coordinator.record.document import KIND_FORWARD, KIND_IPERF, RecordError
+from coordinator.record.document import KIND_FORWARD, KIND_HTTP, KIND_IPERF, RecordError
 from coordinator.record.network_reader import read_forward, read_iperf
-from coordinator.record.reader import Record, find, read_spec, recover
+from coordinator.record.reader import Record, find, read_http, read_spec, recover
 from coordinator.view.chart import print_sweep
+from coordinator.view.http_report import print_http
 from coordinator.view.network_report import print_forward, print_iperf
 from coordinator.view.report import print_report
 
@@ -52,6 +54,11 @@ def _show_forward(file: Path, document: Mapping[str, Any]) -> Tell:
     return lambda console: print_forward(console, result, header, record=file.parent, cut=cut)
 
 
+def _show_http(file: Path, document: Mapping[str, Any]) -> Tell:
+    header, result, cut = read_http(file, document, judge_http_snapshots)
+    return lambda console: print_http(console, result, header, record=file.parent, cut=cut)
+
+
 def _show_spec(file: Path, document: Mapping[str, Any]) -> Tell:
     found = read_spec(file, document)
     return lambda console: _print_spec(found, console)
@@ -60,6 +67,7 @@ def _show_spec(file: Path, document: Mapping[str, Any]) -> Tell:
 _TELL: Mapping[str, Callable[[Path, Mapping[str, Any]], Tell]] = {
     KIND_IPERF: _show_iperf,
     KIND_FORWARD: _show_forward,
+    KIND_HTTP: _show_http,
 }
 
 

@@ -15,7 +15,7 @@ from coordinator.fleet.api import Fleet
 from coordinator.fleet.extra import require_fleet
 from coordinator.fleet.local import LocalFleet
 from deploy.hosts.inventory import Host
-from loadgen.model.plan import SpecPlan
+from loadgen.model.plan import OnLoss
 
 
 class WayKind(enum.Enum):
@@ -75,19 +75,22 @@ def _is_loopback(host: str) -> bool:
 
 def make_fleet(
     choice: FleetChoice,
-    plan: SpecPlan,
+    engines: int,
+    on_loss: OnLoss,
     *,
     run_id: str,
     say: Callable[[str], None],
     on_log: Callable[[str, str], None],
 ) -> Fleet:
-    """The fleet, closed yet.  `on_log` gets (machine, line) of what its agents log.
+    """The fleet, closed yet; on this machine it has `engines`, others count their own.
+
+    `on_log` gets (machine, line) of what its agents log.
 
     Raises PlanError when it needs packages that are not installed.
     """
     if choice.way is WayKind.LOCAL:
-        return LocalFleet(plan.engines)
+        return LocalFleet(engines)
     require_fleet("a load machine elsewhere")
     from coordinator.fleet.dask.build import build
 
-    return build(choice, plan.on_loss, run_id=run_id, say=say, on_log=on_log)
+    return build(choice, on_loss, run_id=run_id, say=say, on_log=on_log)

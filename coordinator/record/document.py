@@ -37,6 +37,7 @@ KIND_SPEC = "spec"
 KIND_SWEEP = "spec-sweep"
 KIND_IPERF = "iperf"
 KIND_FORWARD = "forward"
+KIND_HTTP = "http"
 UNFINISHED = "unfinished"
 """The verdict of a record whose run has not ended, or was killed."""
 
@@ -209,7 +210,7 @@ def _read_iteration(data: Mapping[str, Any]) -> IterationResult:
         for name in ("by_kind", "by_group")
     }
     lists = {
-        "checks": tuple(_read_check(check) for check in data["checks"]),
+        "checks": tuple(read_check(check) for check in data["checks"]),
         "targets": tuple(_read_target(target) for target in data["targets"]),
     }
     given = {name: value for name, value in data.items() if name != "conforms"}
@@ -240,10 +241,11 @@ def trust_part(trust: Trust | None) -> dict[str, Any]:
 
 def read_trust(data: Mapping[str, Any]) -> Trust:
     """The inverse of :func:`trust_part` for a finished run."""
-    return Trust(checks=tuple(_read_check(check) for check in data["checks"]))
+    return Trust(checks=tuple(read_check(check) for check in data["checks"]))
 
 
-def _read_check(data: Mapping[str, Any]) -> Check:
+def read_check(data: Mapping[str, Any]) -> Check:
+    """A check from its fields."""
     numbers_ = {name: math.nan if data[name] is None else data[name] for name in ("value", "limit")}
     return Check(**{**data, **numbers_})
 

@@ -13,6 +13,7 @@ import msgpack
 
 from coordinator.record.document import (
     KIND_FORWARD,
+    KIND_HTTP,
     KIND_IPERF,
     KIND_SPEC,
     KIND_SWEEP,
@@ -24,21 +25,27 @@ from coordinator.record.document import (
     header_of,
     sweep_from_document,
 )
+from coordinator.record.fleet import FleetRecord
+from coordinator.record.http import HttpHeader, http_from_document, http_header_of
 from coordinator.record.sweep import Sweep
 from coordinator.record.writer import INTERVALS, RUN
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.errors import PlanError
+from loadgen.verdict.http_result import HttpResult
 from loadgen.verdict.result import RunResult
 
 T = TypeVar("T")
 
-NETWORK_KINDS = (KIND_IPERF, KIND_FORWARD)
+OTHER_KINDS = (KIND_IPERF, KIND_FORWARD, KIND_HTTP)
 
 _MAX_FRAME_BYTES = 1 << 28
 """A frame of 20,000 connections is about 2 MB; more than this is damage, not data."""
 
 Judge = Callable[[Header, Iterable[Snapshot]], RunResult]
 """What turns the snapshots of a cut run into a result: the coordinator's own judge."""
+
+JudgeHttp = Callable[[HttpHeader, Iterable[Snapshot]], HttpResult]
+"""The same of a `loadgen http` run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +120,7 @@ def find(path: Path) -> tuple[Path, dict[str, Any]]:
     file = path / RUN if path.is_dir() else path
     document = _read(file)
     version = document.get("schema_version")
-    if not isinstance(version, int) or document.get("kind") not in (KIND_SPEC, KIND_SWEEP, *NETWORK_KINDS):
+    if not isinstance(version, int) or document.get("kind") not in (KIND_SPEC, KIND_SWEEP, *OTHER_KINDS):
         raise RecordError(f"{file} is not a record of loadgen")
     if version > SCHEMA_VERSION:
         raise RecordError(
@@ -137,9 +144,21 @@ def damage(file: Path) -> Iterator[None]:
 def load(path: Path) -> Record:
     """The record of a spec run, or of a sweep of them; path and errors as for :func:`find`."""
     file, document = find(path)
-    if document["kind"] in NETWORK_KINDS:
+    if document["kind"] in OTHER_KINDS:
         raise RecordError(f"{file} is a record of loadgen {document['kind']}, not of loadgen spec")
     return read_spec(file, document)
+
+
+def load_fleet(path: Path) -> tuple[Path, FleetRecord]:
+    """The directory of a record of a run on load machines, and these; path and errors as for :func:`find`."""
+    file, document = find(path)
+    if document["kind"] == KIND_HTTP:
+        with damage(file):
+            return file.parent, http_header_of(document).fleet
+    record = load(path)
+    if record.is_sweep:
+        raise PlanError(f"{path} is a sweep of several runs", hint=f"collect one of them, like {path}/vms-N")
+    return record.path, record.header.fleet
 
 
 def read_spec(file: Path, document: Mapping[str, Any]) -> Record:
@@ -187,3 +206,20 @@ def _read(file: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise RecordError(f"{file} is not a record of loadgen")
     return document
+
+
+def read_http(file: Path, document: Mapping[str, Any], judge: JudgeHttp) -> tuple[HttpHeader, HttpResult, str]:
+    """What `document`, the run.json at `file`, says; of a `loadgen http` run that was cut, what its snapshots say.
+
+    The sentence says how a run ended that did not write its end; it is empty otherwise.  Raises RecordError.
+    """
+    with damage(file):
+        header = http_header_of(document)
+        if document["verdict"] != UNFINISHED:
+            return header, http_from_document(document), ""
+    kept = frames(file.parent)
+    try:
+        result = judge(header, kept)
+    except ValueError as error:
+        raise RecordError(f"{file.parent / INTERVALS} is not of this run: {error}") from error
+    return header, result, kept.how_it_ended()

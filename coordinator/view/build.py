@@ -67,8 +67,8 @@ class ViewBuilder:
             interval=newest,
             targets=rows,
             totals=_all(rows, interval),
-            engines=_engines(ledger, newest, interval),
-            machines=tuple(_machine(one, interval) for one in machines if one.name != LOCAL),
+            engines=engine_rows(ledger, newest, interval),
+            machines=tuple(machine_row(one, interval) for one in machines if one.name != LOCAL),
             notices=tuple(notices),
         )
 
@@ -148,7 +148,7 @@ def _all(rows: Sequence[TargetRow], interval: Totals) -> TargetRow:
     )
 
 
-def _engines(ledger: Ledger, newest: int, interval: Totals) -> tuple[EngineRow, ...]:
+def engine_rows(ledger: Ledger, newest: int, interval: Totals) -> tuple[EngineRow, ...]:
     """The engines that reported the interval: a lost one has no row."""
     rows = []
     for worker in ledger.workers:
@@ -169,7 +169,8 @@ def _engines(ledger: Ledger, newest: int, interval: Totals) -> tuple[EngineRow, 
     return tuple(rows)
 
 
-def _machine(status: MachineStatus, interval: Totals) -> MachineRow:
+def machine_row(status: MachineStatus, interval: Totals) -> MachineRow:
+    """One of several load machines, with its engines' worst lateness of the interval."""
     own = f"{status.name}/"
     late = Histogram.merge_all(played.lateness for (_, by), played in interval.played.items() if by.startswith(own))
     return MachineRow(

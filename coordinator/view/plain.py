@@ -36,29 +36,31 @@ def line(view: RunView) -> str:
         f"conforming={conforming}/{total.requested}",
         f"ops/s={total.ops_per_s:.1f}",
         f"Mbit/s={total.mbit_per_s:.1f}",
-        f"p99_ms={_number(total.p99_ms)}",
+        f"p99_ms={say_number(total.p99_ms)}",
         f"errors={total.errors}",
-        *_engines(view.engines),
-        *_machines(view.machines),
+        *engine_words(view.engines),
+        *machine_words(view.machines),
     ]
     return " ".join(parts)
 
 
-def _engines(engines: tuple[EngineRow, ...]) -> list[str]:
+def engine_words(engines: tuple[EngineRow, ...]) -> list[str]:
     """The worst engine's numbers: one bad engine is enough to spoil a run."""
     if not engines:
         return []
     late = [row.lateness_p99_ms for row in engines if row.lateness_p99_ms is not None]
-    return [f"late_p99_ms={_number(max(late, default=None))}", f"cpu={max(row.cpu_share for row in engines):.0%}"]
+    return [f"late_p99_ms={say_number(max(late, default=None))}", f"cpu={max(row.cpu_share for row in engines):.0%}"]
 
 
-def _machines(machines: tuple[MachineRow, ...]) -> list[str]:
+def machine_words(machines: tuple[MachineRow, ...]) -> list[str]:
+    """How many of several machines are well."""
     if not machines:
         return []
     return [f"machines={sum(not row.failing for row in machines)}/{len(machines)}"]
 
 
-def _number(value_ms: float | None) -> str:
+def say_number(value_ms: float | None) -> str:
+    """Milliseconds, or a dash."""
     return "-" if value_ms is None else f"{value_ms:.1f}"
 
 

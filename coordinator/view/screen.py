@@ -104,7 +104,7 @@ class Screen:
         below = (
             machine_lines(view.machines, layout.engine_lines, ascii_only=ascii_only)
             if view.machines
-            else _engine_lines(view.engines, layout.engine_lines)
+            else engine_lines(view.engines, layout.engine_lines)
         )
         lines += [*blank, *below]
         lines += [
@@ -180,7 +180,8 @@ def _choose(width: int, rows: Sequence[TargetRow]) -> tuple[list[_Column], int]:
     return columns, max(1, name)
 
 
-def _engine_lines(engines: Sequence[EngineRow], lines: int) -> list[Text]:
+def engine_lines(engines: Sequence[EngineRow], lines: int) -> list[Text]:
+    """A line for each engine where there is room, otherwise the worst numbers in one."""
     if not lines:
         return []
     if lines == len(engines):

@@ -18,6 +18,14 @@ LEASE_NS = 2500 * NS_PER_MS
 """How long an engine plays without hearing from whoever drives it."""
 
 
+class EngineKind(enum.Enum):
+    """Which engine is wanted, or was taken (never AUTO)."""
+
+    AUTO = "auto"  # the compiled one where it can play what is asked
+    PYTHON = "python"
+    COMPILED = "compiled"
+
+
 class Timestamps(enum.Enum):
     """What an engine takes as the moment at which a reply was there."""
 
@@ -57,6 +65,7 @@ class Load:
     timeout_ns: int
     paced_reads: bool = False
     arrivals: Arrivals | None = None
+    engine: EngineKind = EngineKind.AUTO
     timestamps: Timestamps = Timestamps.AUTO
     sources: tuple[str, ...] = ()
     tls_verify: bool = True
@@ -81,6 +90,7 @@ class Assignment:
         """Plain data for msgpack."""
         load = asdict(self.load)
         load["bound"]["kind"] = self.load.bound.kind.value
+        load["engine"] = self.load.engine.value
         load["timestamps"] = self.load.timestamps.value
         load["sources"] = list(self.load.sources)
         return {
@@ -97,6 +107,7 @@ class Assignment:
         """The inverse of :meth:`to_wire`."""
         load = dict(wire["load"])
         load["bound"] = Bound(**{**load["bound"], "kind": BoundKind(load["bound"]["kind"])})
+        load["engine"] = EngineKind(load["engine"])
         load["timestamps"] = Timestamps(load["timestamps"])
         load["sources"] = tuple(load["sources"])
         load["arrivals"] = Arrivals(**load["arrivals"]) if load["arrivals"] else None

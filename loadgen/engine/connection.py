@@ -24,6 +24,7 @@ from loadgen.schedule.optape import CLOSE_AFTER
 if TYPE_CHECKING:
     from loadgen.engine.player import Player
 
+_IP_BIND_ADDRESS_NO_PORT = 24  # ip(7): bind the address now, and let connect choose the port
 _LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EADDRINUSE})
 _PACED_READ_BYTES = 4_096
 _PACED_BUFFER_BYTES = 8_192  # small, so that what is not read yet waits in the server's send buffer
@@ -65,15 +66,17 @@ class Connection:
         "_row",
         "_sent_ns",
         "_sock",
-        "_target",
+        "_source",
         "number",
+        "target",
     )
 
     def __init__(self, player: Player, number: int, target: int, host_line: bytes) -> None:
         self.number = number
         self._player = player
-        self._target = target
+        self.target = target
         self._host_line = host_line
+        self._source = player.source_of(number, target)
         self._reader = ReplyReader()
         self._check = BodyCheck()
         self._sock: socket.socket | None = None
@@ -92,10 +95,24 @@ class Connection:
         self._row = row
         self._rest_until(due_ns)
 
+    def offer(self) -> None:
+        """Be free for whatever is due (open loop)."""
+        self._doing = Doing.RESTING
+
+    def play(self, row: int, due_ns: int, now_ns: int) -> None:
+        """Play the operation of `row` now (open loop); only a connection that is free may be asked."""
+        self._row = row
+        self._due_ns = due_ns
+        self._begin(now_ns)
+
     def wake(self, now_ns: int) -> None:
-        """The agenda's call: the operation is due, or reading may go on."""
+        """The agenda's call: the operation is due, the rest after an error is over, or reading may go on."""
         if self._doing == Doing.RESTING:
-            self._begin(now_ns)
+            arrivals = self._player.arrivals
+            if arrivals is None:
+                self._begin(now_ns)
+            else:
+                arrivals.free(self, self.target, now_ns)
         elif self._doing == Doing.PAUSED:
             self._doing = Doing.READING
             self._progress_ns = now_ns  # that nothing came meanwhile was our doing
@@ -132,7 +149,7 @@ class Connection:
 
     def _connect(self, now_ns: int) -> bool:
         """Open a TCP connection; False when it failed at once."""
-        family, address = self._player.addresses[self._target]
+        family, address = self._player.addresses[self.target]
         try:
             sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         except OSError as error:
@@ -140,7 +157,7 @@ class Connection:
             return False
         if self._player.paced_reads:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _PACED_BUFFER_BYTES)
-        failed = sock.connect_ex(address)
+        failed = (self._source is not None and _bind(sock, self._source)) or sock.connect_ex(address)
         if failed and failed != errno.EINPROGRESS:
             sock.close()
             self._fail(now_ns, connect_outcome(failed))
@@ -192,21 +209,33 @@ class Connection:
         except BlockingIOError:
             return
         except OSError as error:
-            if self._doing == Doing.RESTING:
-                self._close()
-            else:
-                self._fail(now_ns, self._broken(error))
+            self._torn(now_ns, error)
             return
         if self._doing == Doing.RESTING:
             self._close()  # the server ended an idle connection, or talks out of turn
-            return
-        if not got:
-            ended = self._reader.eof()
-            if ended == DONE:
-                self._finish(now_ns)
-            else:
-                self._fail(now_ns, Outcome(ended))
-            return
+        elif got:
+            self._take(buffer, got, now_ns)
+        else:
+            self._ended(now_ns)
+
+    def _torn(self, now_ns: int, error: OSError) -> None:
+        """Reading raised an error."""
+        if self._doing == Doing.RESTING:
+            self._close()
+        else:
+            self._fail(now_ns, self._broken(error))
+
+    def _ended(self, now_ns: int) -> None:
+        """The server closed."""
+        ended = self._reader.eof()
+        if ended == DONE:
+            self._finish(now_ns)
+        else:
+            self._fail(now_ns, Outcome(ended))
+
+    def _take(self, buffer: bytearray, got: int, now_ns: int) -> None:
+        """`buffer[:got]` of a reply is there."""
+        player = self._player
         self._received += got
         self._progress_ns = now_ns
         result = self._reader.feed(buffer, got)
@@ -215,8 +244,9 @@ class Connection:
         elif result != MORE:
             outcome = Outcome(result)
             if outcome is Outcome.BAD_LENGTH:  # the body is hopeless
-                wanted = self._reader.status == player.statuses[self._row]
-                outcome = self._check.verdict() if wanted else Outcome.BAD_STATUS
+                wanted = player.statuses[self._row]
+                right = self._reader.status == wanted or (not wanted and 200 <= self._reader.status < 400)
+                outcome = self._check.verdict() if right else Outcome.BAD_STATUS
             self._fail(now_ns, outcome)
         elif player.paced_reads and not self._out:
             self._pause_if_ahead(now_ns)
@@ -236,7 +266,7 @@ class Connection:
     def _finish(self, now_ns: int) -> None:
         """A whole reply is there: judge it, and rest until its bytes have crossed the line."""
         player, row, reader = self._player, self._row, self._reader
-        if reader.status != player.statuses[row]:
+        if reader.status != player.statuses[row] and (player.statuses[row] or not 200 <= reader.status < 400):
             outcome = Outcome.BAD_STATUS
         else:
             outcome = self._check.verdict()
@@ -248,17 +278,27 @@ class Connection:
         # With part of the request still here (the reply came early), what is sent next would end that one.
         if not reader.reusable or self._out or player.flags[row] & CLOSE_AFTER:
             self._close()
-        if outcome is Outcome.OK:
-            due_ns = max(now_ns, self._due_ns + self._received * player.ns_per_byte)
+        if outcome is not Outcome.OK:
+            self._rest_after_error(now_ns)
+        elif player.arrivals is not None:
+            self._doing = Doing.RESTING
+            player.arrivals.free(self, self.target, now_ns)
         else:
-            due_ns = max(now_ns, self._due_ns) + player.error_rest_ns
-        self._row = player.next_rows[row]
-        self._rest_until(int(due_ns))
+            self._row = player.next_rows[row]
+            due_ns = int(self._due_ns + self._received * player.ns_per_byte)
+            if due_ns > now_ns:
+                self._rest_until(due_ns)
+            else:
+                self._due_ns = now_ns
+                self._begin(now_ns)
 
     def _fail(self, now_ns: int, outcome: Outcome) -> None:
         """The operation broke: record it, drop the TCP connection, rest, go on with the next."""
         self._record(now_ns, outcome)
         self._close()
+        self._rest_after_error(now_ns)
+
+    def _rest_after_error(self, now_ns: int) -> None:
         self._row = self._player.next_rows[self._row]
         self._rest_until(max(now_ns, self._due_ns) + self._player.error_rest_ns)
 
@@ -276,3 +316,13 @@ class Connection:
         self._sock.close()
         self._sock = None
         self._player.open_sockets -= 1
+
+
+def _bind(sock: socket.socket, source: str) -> int:
+    """Send from the address `source`; the errno that it failed with, or 0."""
+    try:
+        sock.setsockopt(socket.SOL_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+        sock.bind((source, 0))
+    except OSError as error:
+        return error.errno or errno.EADDRNOTAVAIL
+    return 0

@@ -3,42 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import struct
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from loadgen.engine.accounts import Accounts
 from loadgen.engine.agenda import Agenda
 from loadgen.engine.api import Assignment, EndedHook, Segment
 from loadgen.engine.body import BodySpec
 from loadgen.engine.connection import Connection
+from loadgen.engine.openloop import OpenLoop
+from loadgen.engine.resolve import resolve
+from loadgen.engine.sources import sources_by_family
+from loadgen.engine.tls import TlsConnection, client_context
 from loadgen.engine.vitals import Vitals
-from loadgen.measure.fold import FoldContext, fold
 from loadgen.measure.record import RECORD_DTYPE
-from loadgen.measure.snapshot import Cell, Snapshot
-from loadgen.measure.tally import merge_tallies
-from loadgen.model.errors import TargetError
-from loadgen.model.target import Target
+from loadgen.measure.snapshot import Snapshot
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 
 _BUFFER_BYTES = 262_144
+_PLAIN_BUFFER_BYTES = _BUFFER_BYTES + 32_768  # what one read decrypts to, with a TLS record begun in the one before
 _RECORDS = 65_536
 _PULSE_S = 0.1  # how often the lease and time-outs are looked at
-_TRY_S = 1.0  # how long one of several addresses of a target may take to answer
 _PACK = struct.Struct("<qqqqIIII").pack_into
 assert struct.calcsize("<qqqqIIII") == RECORD_DTYPE.itemsize
-
-_Part = tuple[dict[tuple[int, int], Cell], NDArray[np.void]]
 
 
 class Player:
     """See :class:`loadgen.engine.api.Engine`.
 
     `now_ns` is the monotonic clock, `vitals` reads what the process itself costs.  Raises TargetError
-    when a target's host cannot be resolved.
+    when a target's host cannot be resolved, FleetError when a source address is none of this machine.
     """
 
     def __init__(
@@ -57,35 +53,29 @@ class Player:
         self.open_sockets = 0
         self._assignment = assignment
         self._ended = ended
-        load, tape = assignment.load, assignment.tape
+        load = assignment.load
         self.line_bps = load.line_bps
         self.ns_per_byte = 8 * NS_PER_S / load.line_bps if load.line_bps else 0.0
         self.paced_reads = load.paced_reads and load.line_bps > 0
         self.error_rest_ns = load.error_rest_ns
-        self.addresses = [_resolve(target) for target in assignment.targets]
+        self.addresses = [resolve(target) for target in assignment.targets]
+        self._sources = sources_by_family(load.sources)
         self._decode(assignment)
-        target_of = np.repeat(np.arange(len(assignment.shares), dtype=np.int32), assignment.shares)
+        self._accounts = Accounts(assignment, vitals)
+        target_of = self._accounts.target_of
         host_lines = [f"Host: {target.authority}\r\n".encode() for target in assignment.targets]
+        if any(target.tls for target in assignment.targets):
+            self.tls = client_context(verify=load.tls_verify)
+            self.plain_buffer = bytearray(_PLAIN_BUFFER_BYTES)
         self._connections = [
-            Connection(self, number, int(target_of[number]), host_lines[target_of[number]])
+            self._connection(number, int(target_of[number]), host_lines[target_of[number]])
             for number in assignment.shard.connections
         ]
-        self._context = FoldContext(
-            kind=np.ascontiguousarray(tape.ops["kind"]),
-            group=np.ascontiguousarray(tape.ops["group"]),
-            kinds=len(tape.kinds),
-            groups=len(tape.groups),
-            target_of=target_of,
-            line_bps=load.line_bps,
-            bound=load.bound,
-        )
+        self.arrivals: OpenLoop | None = None
+        if load.arrivals is not None:
+            self.arrivals = OpenLoop(self, load.arrivals, assignment.tape.ops["target"].tolist(), assignment.shares)
         self._records = bytearray(_RECORDS * RECORD_DTYPE.itemsize)
         self._record_at = 0
-        self._fresh: list[_Part] = []  # folded, and in no snapshot yet
-        self._reported: list[_Part] = []  # already in a snapshot of the current interval
-        self._interval = -1
-        self._vitals = vitals
-        self._drained = self._interval_began = vitals.mark()
         self._segment: Segment | None = None
         self._end_timer: asyncio.TimerHandle | None = None
         self._pulse_timer: asyncio.TimerHandle | None = None
@@ -109,6 +99,17 @@ class Player:
         self._strings = tape.strings
         self._checks = tape.checks
 
+    def _connection(self, number: int, target: int, host_line: bytes) -> Connection:
+        found = self._assignment.targets[target]
+        if found.tls:
+            return TlsConnection(self, number, target, host_line, found.host)
+        return Connection(self, number, target, host_line)
+
+    def source_of(self, number: int, target: int) -> str | None:
+        """The address that connection `number` to `target` is made from; None leaves it to the kernel."""
+        usable = self._sources.get(self.addresses[target][0], [])
+        return usable[number % len(usable)] if usable else None
+
     def spec(self, row: int) -> BodySpec:
         """What the body of the reply to `row` must look like (decoded when it is first needed)."""
         index = self._check_of[row]
@@ -122,10 +123,13 @@ class Player:
         if self._segment is not None:
             raise RuntimeError("a segment is still being played")
         self._segment = segment
-        starts = self._assignment.tape.starts[segment.index]
-        rows, delays = starts["row"].tolist(), starts["delay_ns"].tolist()
-        for connection in self._connections:
-            connection.start(rows[connection.number], segment.start_ns + delays[connection.number])
+        if self.arrivals is not None:
+            self.arrivals.start(segment, self._connections)
+        else:
+            starts = self._assignment.tape.starts[segment.index]
+            rows, delays = starts["row"].tolist(), starts["delay_ns"].tolist()
+            for connection in self._connections:
+                connection.start(rows[connection.number], segment.start_ns + delays[connection.number])
         wait_ns = segment.end_ns - self.now_ns()
         self._end_timer = self.loop.call_later(max(0.0, wait_ns / NS_PER_S), self._end, "complete")
         self._pulse()
@@ -141,20 +145,7 @@ class Player:
     def drain(self, interval: int) -> Snapshot:
         """All that was recorded since the interval before; draining it again returns the whole of it again."""
         self._fold()
-        if interval != self._interval:
-            self._interval = interval
-            self._reported = []
-            self._interval_began = self._drained
-        self._reported += self._fresh
-        self._fresh = []
-        self._drained = self._vitals.mark()
-        health = self._vitals.health(self._interval_began, self._drained, self.open_sockets, self._active())
-        cells: dict[tuple[int, int], Cell] = {}
-        for part, _ in self._reported:
-            for key, cell in part.items():
-                cells[key] = cells[key].merge(cell) if key in cells else cell
-        tallies = merge_tallies([tallies for _, tallies in self._reported])
-        return Snapshot(self._assignment.worker, interval, cells, tallies, health)
+        return self._accounts.drain(interval, self.open_sockets, self._active())
 
     def _active(self) -> int:
         return len(self._connections) if self._segment is not None else 0
@@ -183,14 +174,7 @@ class Player:
         if segment is None or self._record_at == 0:
             return
         records = np.frombuffer(self._records, dtype=RECORD_DTYPE, count=self._record_at // RECORD_DTYPE.itemsize)
-        part = fold(
-            records,
-            self._context,
-            window=segment.index,
-            window_start_ns=segment.window_start_ns,
-            window_end_ns=segment.window_end_ns,
-        )
-        self._fresh.append(part)
+        self._accounts.fold(records, segment)
         self._record_at = 0
 
     def _pulse(self) -> None:
@@ -214,6 +198,8 @@ class Player:
             return
         now_ns = self.now_ns()
         self.agenda.clear()
+        if self.arrivals is not None:
+            self.arrivals.stop(now_ns)
         for connection in self._connections:
             connection.stop(now_ns)
         for timer in (self._end_timer, self._pulse_timer):
@@ -222,26 +208,3 @@ class Player:
         self._fold()
         self._segment = None
         self._ended(segment, why)
-
-
-def _resolve(target: Target) -> tuple[int, tuple[str, int] | tuple[str, int, int, int]]:
-    """Address family and socket address."""
-    try:
-        found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:  # UnicodeError: no name can be spelled so
-        why = error.strerror if isinstance(error, OSError) else "it is no host name"
-        raise TargetError(f"target {target.name}: host {target.host!r} cannot be resolved: {why}") from error
-    family, _, _, _, address = next(filter(_answers, found), found[0]) if len(found) > 1 else found[0]
-    return family, address  # type: ignore[return-value]  # AF_INET and AF_INET6 only
-
-
-def _answers(candidate: tuple[Any, ...]) -> bool:
-    """Whether anybody accepts there: a name may stand for addresses that its server does not listen on."""
-    family, kind, protocol, _, address = candidate
-    try:
-        with socket.socket(family, kind, protocol) as sock:
-            sock.settimeout(_TRY_S)
-            sock.connect(address)
-    except OSError:
-        return False
-    return True

@@ -4,7 +4,7 @@ It ends when its stdin does, so it cannot outlive whoever started it; and a leas
 when that process is there but silent.
 
 down: prepare {assignment} · start {segment} · renew {until_ns} · stop
-up:   hello {pid, version, engine} · prepared · failed {whose, message, hint}
+up:   hello {pid, version, engines} · prepared {engine, timestamps, why} · failed {whose, message, hint}
       armed {segment} · began {segment, at_ns} · snapshot {...} · ended {segment, why}
 """
 
@@ -20,8 +20,8 @@ from typing import Any
 import uvloop
 
 from loadgen import __version__
-from loadgen.engine.api import LEASE_NS, Assignment, Segment
-from loadgen.engine.player import Player
+from loadgen.engine.api import LEASE_NS, Assignment, Engine, Segment
+from loadgen.engine.choice import available, choose, make_player
 from loadgen.engine.vitals import Vitals
 from loadgen.host import child, frames
 from loadgen.model.errors import LoadgenError, TargetError
@@ -35,7 +35,7 @@ class EngineProcess:
         self._reader = reader
         self._writer = writer
         self._loop = asyncio.get_running_loop()
-        self._player: Player | None = None
+        self._player: Engine | None = None
         self._origin_ns = 0
         self._interval = 0
         self._ticking: asyncio.TimerHandle | None = None
@@ -43,7 +43,8 @@ class EngineProcess:
 
     async def serve(self) -> None:
         """Until stdin ends."""
-        self._send({"is": "hello", "pid": os.getpid(), "version": __version__, "engine": "python"})
+        engines = [kind.value for kind in available()]
+        self._send({"is": "hello", "pid": os.getpid(), "version": __version__, "engines": engines})
         while (message := await frames.receive(self._reader)) is not None:
             self._obey(message)
         if self._player is not None:
@@ -63,7 +64,8 @@ class EngineProcess:
     def _prepare(self, wire: dict[str, Any]) -> None:
         try:
             assignment = Assignment.from_wire(wire)
-            self._player = Player(assignment, self._loop, self._ended, now_ns=time.monotonic_ns, vitals=Vitals())
+            choice = choose(assignment)
+            self._player = make_player(choice, assignment, self._loop, self._ended, Vitals())
         except LoadgenError as error:
             whose = "target" if isinstance(error, TargetError) else "fleet"
             self._send({"is": "failed", "whose": whose, "message": error.message, "hint": error.hint})
@@ -72,7 +74,14 @@ class EngineProcess:
         gc.collect()
         gc.freeze()
         gc.disable()
-        self._send({"is": "prepared"})
+        self._send(
+            {
+                "is": "prepared",
+                "engine": choice.kind.value,
+                "timestamps": choice.timestamps.value,
+                "why": choice.why,
+            }
+        )
 
     def _start(self, segment: Segment) -> None:
         assert self._player is not None

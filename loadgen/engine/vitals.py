@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import resource
 import time
@@ -39,7 +40,8 @@ class Vitals:
         return Health(
             wall_ns=after.at_ns - before.at_ns,
             cpu_ns=after.cpu_ns - before.cpu_ns,
-            runqueue_ns=after.runqueue_ns - before.runqueue_ns if known else -1,
+            # A thread that has ended takes its part of the total along.
+            runqueue_ns=max(0, after.runqueue_ns - before.runqueue_ns) if known else -1,
             open_fds=_BASE_FDS + open_sockets,
             fd_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
             sockets_time_wait=self._time_wait(),
@@ -47,11 +49,12 @@ class Vitals:
         )
 
     def _runqueue_ns(self) -> int:
-        """Time spent runnable but not running (proc(5), schedstat: the second field); -1 where unknown."""
-        try:
-            return int((self._proc / "self/schedstat").read_text().split()[1])
-        except (OSError, ValueError, IndexError):
-            return -1
+        """Time that our threads were runnable, not running (proc(5), schedstat: the second field); -1 where unknown."""
+        waited_ns = []
+        for stat in (self._proc / "self/task").glob("*/schedstat"):
+            with contextlib.suppress(OSError, ValueError, IndexError):  # a thread may end meanwhile
+                waited_ns.append(int(stat.read_text().split()[1]))
+        return sum(waited_ns) if waited_ns else -1
 
     def _time_wait(self) -> int:
         """Sockets of this network namespace in TIME_WAIT; 0 where unknown."""

@@ -59,6 +59,15 @@ def parse_rate_bps(text: str) -> int:
     return int(number * factor)
 
 
+def parse_per_s(text: str) -> float:
+    """`5000/s`, `5k/s` or `5000`, as so many a second."""
+    number, unit = _split(text, "rate", "5000/s or 5k/s")
+    factor = _DECIMAL.get(unit.lower().removesuffix("/s"))
+    if factor is None or not number:
+        raise PlanError(f"{text!r} is not a rate", hint="write it like 5000/s or 5k/s")
+    return float(number * factor)
+
+
 def parse_size_bytes(text: str) -> int:
     """`16K`, `1.5M`, `16KB`, `16KiB` or plain bytes, as bytes (binary multiples, as iperf3 means them)."""
     number, unit = _split(text, "size", "16K, 1M or 65536")

@@ -19,13 +19,13 @@ def offsets_ns(
     expected = rate_per_s * length_ns / NS_PER_S
     if not poisson:
         k = np.arange(part, int(expected) + 1, parts)
-        due = np.floor(k * (NS_PER_S / rate_per_s)).astype(np.int64)
-        return due[due < length_ns]
+        evenly: NDArray[np.int64] = np.floor(k * (NS_PER_S / rate_per_s)).astype(np.int64)
+        return evenly[evenly < length_ns]
     random = np.random.Generator(np.random.PCG64(seed))
     due = np.zeros(0)
     while not len(due) or due[-1] < length_ns:
         # So many more than expected come up short once in a lifetime, and then it goes on.
         gaps = random.exponential(NS_PER_S / rate_per_s, int(expected + 10 * expected**0.5 + 10))
         due = np.concatenate([due, (due[-1] if len(due) else 0.0) + np.cumsum(gaps)])
-    whole = due[part::parts].astype(np.int64)
+    whole: NDArray[np.int64] = due[part::parts].astype(np.int64)
     return whole[whole < length_ns]

@@ -28,7 +28,7 @@ class Check:
     """One named comparison of a measured value with a limit.
 
     `unit` is what both are in.  `detail` says in words what was compared, and names who was over.
-    `relation` is "<=" or ">=": ok means value relation limit.
+    `relation` is "<=", "<", ">=" or ">": ok means value relation limit.
     """
 
     name: str

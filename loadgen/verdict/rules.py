@@ -44,6 +44,9 @@ class Rules:
     * `max_neighbour_share`: of the time of the cores that engines may run on, used by processes that have no part
       in the run, or taken by the hypervisor.  An engine beside a busy loop may still send on time (seen: p99
       4-6 ms beside four of them), but then it measures a race for the core.  A quiet machine shows 0-3 %.
+    * `max_open_lateness_ns`: of an open loop's operations that found a connection free: sent - due.  A quiet
+      machine shows 1 ms, the step of the Python engine's timer.
+    * `max_little_gap`: how far rate x mean response may be from the connections of a closed loop, relatively.
     * `max_fd_share`: of the limit of open files.
     * `max_start_skew_ns`: between the first and the last engine to begin, on any machine: half a percent of the
       shortest window that holds the longest operation.  Seen between machines: 0.2-3 ms.
@@ -61,6 +64,8 @@ class Rules:
     max_cpu_share: float = 0.90
     max_runnable_share: float = 0.90
     max_neighbour_share: float = 0.40
+    max_open_lateness_ns: int = 20 * NS_PER_MS
+    max_little_gap: float = 0.05
     max_fd_share: float = 0.90
     max_start_skew_ns: int = 100 * NS_PER_MS
 

@@ -7,6 +7,13 @@ from dataclasses import dataclass
 
 from loadgen.verdict.result import Check, IterationResult, RunResult, TargetResult, Trust, Verdict
 
+_NEEDS = {
+    "<=": ("at most", "allowed"),
+    "<": ("less than", "allowed"),
+    ">=": ("at least", "needed"),
+    ">": ("more than", "needed"),
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LostWorker:
@@ -67,7 +74,7 @@ def judge_run(
     reasons: list[tuple[Verdict, str]] = []
     if interrupted:
         reasons.append((Verdict.INTERRUPTED, _interrupted(len(complete), planned_iterations)))
-    reasons += [(Verdict.DEGRADED, _lost(one, requested_connections)) for one in lost]
+    reasons += [(Verdict.DEGRADED, say_lost(one, requested_connections)) for one in lost]
     reasons += [(Verdict.INVALID, f"The generator: {say_failed(c)}.") for c in trust.checks if not c.ok]
     if not interrupted and len(complete) < planned_iterations:
         missing = f"Only {len(complete)} of {planned_iterations} iterations were measured whole."
@@ -96,11 +103,9 @@ def judge_run(
 
 def say_failed(check: Check) -> str:
     """A check that does not hold, as part of a sentence."""
-    need = "at most" if check.relation == "<=" else "at least"
+    need, verb = _NEEDS[check.relation]
     unit = f" {check.unit}" if check.unit else ""
-    text = f"{check.name} {check.value:.4g}{unit}, where {need} {check.limit:.4g}{unit} is allowed"
-    if check.relation == ">=":
-        text = text.removesuffix("allowed") + "needed"
+    text = f"{check.name} {check.value:.4g}{unit}, where {need} {check.limit:.4g}{unit} is {verb}"
     return f"{text} ({check.detail})" if check.detail else text
 
 
@@ -110,7 +115,8 @@ def _interrupted(complete: int, planned: int) -> str:
     return f"The run was interrupted after {complete} of {planned} iterations."
 
 
-def _lost(one: LostWorker, requested: int) -> str:
+def say_lost(one: LostWorker, requested: int) -> str:
+    """Who was lost, and what with it."""
     share = 100 * one.connections / requested
     return (
         f"Worker {one.worker} was lost {one.lost_s:.0f} s into the run, and with it "

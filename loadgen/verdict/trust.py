@@ -18,6 +18,9 @@ from loadgen.verdict.mix import check_mix
 from loadgen.verdict.result import Check, Trust
 from loadgen.verdict.rules import RULES, Asked, Rules
 
+ENGINE_CPU, ENGINE_RUNNABLE = "engine CPU", "engine runnable"
+"""The names of the checks that say that an engine had no more to give."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerEvidence:
@@ -91,24 +94,25 @@ def judge_trust(
     holds more of the long ones.
     """
     checks = [
-        _check_issued(workers),
+        check_issued(workers),
         _check_lateness(workers, asked.bound, rules),
         _check_late_share(workers, rules),
-        *_check_cpu(workers, rules),
+        *check_cpu(workers, rules),
         *check_mix(whole.counts.sum(axis=(1, 2)), asked.kinds, asked.kind_shares, rules, what="mix issued"),
-        _check_local_limits(whole),
+        check_local_limits(whole),
     ]
     if neighbours:
-        checks.append(_check_neighbours(neighbours, rules))
+        checks.append(check_neighbours(neighbours, rules))
     if ports:
-        checks.append(_check_ports(ports, asked))
+        checks.append(check_ports(ports, asked))
     if starts:
-        checks.append(_check_starts(starts, rules))
-    files = _check_files(workers, rules)
+        checks.append(check_starts(starts, rules))
+    files = check_files(workers, rules)
     return Trust(checks=(*checks, *files))
 
 
-def _check_issued(workers: Sequence[WorkerEvidence]) -> Check:
+def check_issued(workers: Sequence[WorkerEvidence]) -> Check:
+    """Every worker must have issued something."""
     idle = [w.worker for w in workers if not w.operations]
     least = min((w.operations for w in workers), default=0)
     return Check(
@@ -162,7 +166,8 @@ def _check_late_share(workers: Sequence[WorkerEvidence], rules: Rules) -> Check:
     )
 
 
-def _check_cpu(workers: Sequence[WorkerEvidence], rules: Rules) -> list[Check]:
+def check_cpu(workers: Sequence[WorkerEvidence], rules: Rules) -> list[Check]:
+    """How much of a core the busiest engine used, and how much it used or waited for."""
     cpu = {}
     runnable = {}
     for one in workers:
@@ -175,8 +180,8 @@ def _check_cpu(workers: Sequence[WorkerEvidence], rules: Rules) -> list[Check]:
             runnable[one.worker] = sum(h.cpu_ns + h.runqueue_ns for h in told) / told_ns
     checks = []
     for name, shares, limit, meaning in (
-        ("engine CPU", cpu, rules.max_cpu_share, "ran"),
-        ("engine runnable", runnable, rules.max_runnable_share, "ran or waited for a core"),
+        (ENGINE_CPU, cpu, rules.max_cpu_share, "ran"),
+        (ENGINE_RUNNABLE, runnable, rules.max_runnable_share, "ran or waited for a core"),
     ):
         worker, share = _worst(shares)
         if worker:
@@ -191,7 +196,8 @@ def _check_cpu(workers: Sequence[WorkerEvidence], rules: Rules) -> list[Check]:
     return checks
 
 
-def _check_neighbours(neighbours: Sequence[NeighbourEvidence], rules: Rules) -> Check:
+def check_neighbours(neighbours: Sequence[NeighbourEvidence], rules: Rules) -> Check:
+    """What others used of the cores that engines may run on, where it was most."""
     worst = max(neighbours, key=lambda one: one.share)
     return Check(
         name="other processes",
@@ -203,7 +209,8 @@ def _check_neighbours(neighbours: Sequence[NeighbourEvidence], rules: Rules) -> 
     )
 
 
-def _check_local_limits(whole: Cell) -> Check:
+def check_local_limits(whole: Cell) -> Check:
+    """Connects that failed for want of something here."""
     failed = int(whole.outcomes[Outcome.LOCAL_LIMIT])
     return Check(
         name="local limits",
@@ -214,7 +221,8 @@ def _check_local_limits(whole: Cell) -> Check:
     )
 
 
-def _check_ports(ports: Sequence[PortEvidence], asked: Asked) -> Check:
+def check_ports(ports: Sequence[PortEvidence], asked: Asked) -> Check:
+    """Whether closed connections, whose ports are still taken, and open ones had ports enough."""
     machine, target, used = ports[0], -1, 0
     for one in ports:
         for number, connects in one.peak_connects.items():
@@ -229,7 +237,8 @@ def _check_ports(ports: Sequence[PortEvidence], asked: Asked) -> Check:
     )
 
 
-def _check_starts(starts: Sequence[StartEvidence], rules: Rules) -> Check:
+def check_starts(starts: Sequence[StartEvidence], rules: Rules) -> Check:
+    """How far apart the engines of several machines began, where it was most."""
     worst = max(starts, key=lambda one: one.skew_ns)
     return Check(
         name="start skew",
@@ -241,7 +250,8 @@ def _check_starts(starts: Sequence[StartEvidence], rules: Rules) -> Check:
     )
 
 
-def _check_files(workers: Sequence[WorkerEvidence], rules: Rules) -> list[Check]:
+def check_files(workers: Sequence[WorkerEvidence], rules: Rules) -> list[Check]:
+    """How near an engine came to its limit of open files; nothing where that is not known."""
     counted = [(h.open_fds / h.fd_limit, w.worker, h) for w in workers for h in w.health if h.fd_limit]
     if not counted:
         return []

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import dataclasses
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
-from loadgen.engine.api import Assignment, Engine, Load, Segment
+from loadgen.engine.api import Arrivals, Assignment, Engine, EngineKind, Load, Segment
+from loadgen.engine.choice import choose, make_player, why_not_compiled
 from loadgen.engine.player import Player
 from loadgen.engine.vitals import Vitals
+from loadgen.measure.fold import fold
 from loadgen.measure.ledger import Ledger, Totals
 from loadgen.measure.snapshot import Cell, Snapshot
 from loadgen.model.bound import Bound
@@ -31,7 +38,21 @@ def python_engine(
     return Player(assignment, loop, ended, now_ns=time.monotonic_ns, vitals=Vitals())
 
 
+def compiled_engine(
+    assignment: Assignment, loop: asyncio.AbstractEventLoop, ended: Callable[[Segment, str], None]
+) -> Engine:
+    load = dataclasses.replace(assignment.load, engine=EngineKind.COMPILED)
+    assignment = dataclasses.replace(assignment, load=load)
+    return make_player(choose(assignment), assignment, loop, ended, Vitals())
+
+
+_REQUIRED = os.environ.get("CI") == "true"
 ENGINES: dict[str, MakeEngine] = {"python": python_engine}
+if _REQUIRED or not why_not_compiled():
+    ENGINES["compiled"] = compiled_engine
+
+needs_compiled = pytest.mark.skipif("compiled" not in ENGINES, reason=f"the compiled engine: {why_not_compiled()}")
+"""By hand it may be missing (a test with this mark says so); in CI it must be there."""
 
 
 @dataclass
@@ -70,6 +91,10 @@ async def play(
     lease_ns: int = 60 * NS_PER_S,
     stop_after_ns: int = 0,
     error_rest_ns: int = 10 * NS_PER_MS,
+    arrivals: Arrivals | None = None,
+    sources: tuple[str, ...] = (),
+    tls_verify: bool = True,
+    targets: Sequence[Target] | None = None,
 ) -> Played:
     """Play one segment of `length_ns`; the window is all of it unless given."""
     loop = asyncio.get_running_loop()
@@ -78,7 +103,7 @@ async def play(
     assignment = Assignment(
         worker="w",
         shard=shard or Shard(tuple(range(sum(shares)))),
-        targets=tuple(Target(name=f"t{i}", host="127.0.0.1", port=port) for i, port in enumerate(ports)),
+        targets=tuple(targets or [Target(name=f"t{i}", host="127.0.0.1", port=port) for i, port in enumerate(ports)]),
         shares=tuple(shares),
         tape=tape,
         load=Load(
@@ -87,6 +112,9 @@ async def play(
             timeout_ns=timeout_ns,
             paced_reads=paced_reads,
             error_rest_ns=error_rest_ns,
+            arrivals=arrivals,
+            sources=sources,
+            tls_verify=tls_verify,
         ),
     )
     engine = make(assignment, loop, lambda segment, why: finished.set_result(why))
@@ -112,3 +140,17 @@ async def play(
     for snapshot in snapshots:
         ledger.receive(snapshot)
     return Played(ledger.totals(), snapshots, why)
+
+
+@contextlib.contextmanager
+def records_kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[NDArray[np.void]]]:
+    """The records that engines write down meanwhile, as they are folded."""
+    kept: list[NDArray[np.void]] = []
+
+    def keeping(records: NDArray[np.void], *arguments: Any, **named: Any) -> Any:
+        kept.append(records.copy())
+        return fold(records, *arguments, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("loadgen.engine.accounts.fold", keeping)
+        yield kept

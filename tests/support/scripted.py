@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -186,10 +187,15 @@ def spec_answer(behaviour: Behaviour) -> Behaviour:
 
 
 class ScriptedServer:
-    """One server on 127.0.0.1; counts what it is asked for.  `requests` lists paths in order of arrival."""
+    """One server on 127.0.0.1; counts what it is asked for.  `requests` lists paths in order of arrival.
 
-    def __init__(self, behaviour: Behaviour) -> None:
+    `peers` are the addresses that connected; with `tls` it speaks HTTPS.
+    """
+
+    def __init__(self, behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> None:
         self._behaviour = behaviour
+        self._ssl = tls
+        self.peers: set[str] = set()
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.connections = 0
@@ -198,7 +204,7 @@ class ScriptedServer:
         self.port = 0
 
     async def __aenter__(self) -> ScriptedServer:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=1024)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=1024, ssl=self._ssl)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -214,8 +220,11 @@ class ScriptedServer:
         assert task is not None
         self._tasks.add(task)
         self.connections += 1
+        self.peers.add(writer.get_extra_info("peername")[0])
         try:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            with contextlib.suppress(
+                ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError, ssl.SSLError
+            ):
                 while await self._answer(reader, writer):
                     pass
         finally:

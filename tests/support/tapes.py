@@ -36,6 +36,7 @@ class Op:
     close: bool = False
     kind: int = 0
     group: int = 0
+    target: int = 0
 
 
 def content(path: str, size: int, literal: bytes = b"", literal_at: int = -1) -> bytes:
@@ -63,7 +64,7 @@ def make_tape(ops: Sequence[Op], connections: int, *, segments: int = 1, spread_
             strings.add(op.cookie),
             strings.add(op.literal),
             (i + 1) % len(ops),
-            0,
+            op.target,
             op.status,
             op.kind,
             op.group,

@@ -8,13 +8,14 @@ import time
 import pytest
 
 from coordinator.conductor import Conductor, Hooks
-from coordinator.judge import Intake
+from coordinator.evidence import Intake
 from coordinator.run import Ready, Run
 from coordinator.view.runview import Position
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.plan import Phases
 from loadgen.model.units import NS_PER_S
 from tests.support.fleets import FakeFleet
+from workloads.specweb99.mix import GROUPS, KINDS
 
 
 class Diary:
@@ -42,7 +43,7 @@ def phases(measure_s: int = 1, iterations: int = 2) -> Phases:
 def conduct(fleet: FakeFleet, diary: Diary, plan: Phases) -> Conductor:
     async def scenario() -> Conductor:
         run = Run(frozenset(fleet.workers), plan.iterations)
-        conductor = Conductor(run, fleet, Intake.of(fleet.workers), plan, diary.hooks())
+        conductor = Conductor(run, fleet, Intake.of(fleet.workers, len(KINDS), len(GROUPS)), plan, diary.hooks())
         conductor.post(Ready())
         await asyncio.wait_for(conductor.conduct(), 20)
         return conductor
@@ -91,7 +92,9 @@ def test_who_was_frozen_does_not_take_the_others_for_silent(monkeypatch: pytest.
 
     async def scenario() -> Conductor:
         run = Run(frozenset(fleet.workers), 1)
-        conductor = Conductor(run, fleet, Intake.of(fleet.workers), phases(iterations=1), Diary().hooks())
+        conductor = Conductor(
+            run, fleet, Intake.of(fleet.workers, len(KINDS), len(GROUPS)), phases(iterations=1), Diary().hooks()
+        )
         conductor.post(Ready())
         conducting = asyncio.create_task(conductor.conduct())
         await asyncio.sleep(1.1)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.doctor import Advice, Level, diagnose
+from deploy.doctor import Advice, Level, diagnose, engine
 from deploy.facts import Facts, Sysctls
 from loadgen.model.plan import Server
 
@@ -131,3 +131,11 @@ def test_a_missing_package() -> None:
 def test_what_is_not_well_says_what_it_means(vms: int, connections: int) -> None:
     for advice in diagnose(GOOD, vms, connections):
         assert advice.level is Level.OK or advice.meaning
+
+
+def test_it_says_which_engine_plays_and_why() -> None:
+    assert engine("") == Advice(level=Level.OK, topic="engine", finding="the compiled engine")
+    slow = engine("it was not built: there was no C compiler")
+    assert slow.level is Level.WARNING
+    assert "no C compiler" in slow.finding
+    assert "install" in slow.meaning

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import dataclasses
 import socket
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-import uvloop
 
 from loadgen.engine.api import Assignment, Load, Segment
 from loadgen.engine.connection import Doing
@@ -17,14 +14,10 @@ from loadgen.engine.player import Player
 from loadgen.engine.vitals import Vitals
 from loadgen.model.bound import Bound
 from loadgen.model.errors import TargetError
-from loadgen.model.outcome import Outcome
 from loadgen.model.shard import Shard
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS, NS_PER_S
-from loadgen.schedule.optape import Strings
-from tests.support.engines import Played, play, python_engine
-from tests.support.scripted import ScriptedServer, good, head
-from tests.support.tapes import Op, content, make_tape
+from tests.support.tapes import Op, make_tape
 
 
 class Timer:
@@ -126,31 +119,3 @@ def test_when_no_address_answers_the_first_is_taken(monkeypatch: pytest.MonkeyPa
 def test_a_host_that_no_name_can_be_is_named() -> None:
     with pytest.raises(TargetError, match=r"target t: host 'a{70}\.com' cannot be resolved"):
         player(StillLoop(), host="a" * 70 + ".com")
-
-
-class HastyServer(ScriptedServer):
-    """Answers before it has read anything."""
-
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        writer.write(head(100) + content("/x", 100))
-        while await reader.read(1 << 16):
-            pass
-        return False
-
-
-def test_a_reply_that_comes_before_its_request_is_sent_ends_the_tcp_connection() -> None:
-    """What is left of the request must not go out behind it, as if it were the next one."""
-    tape = make_tape([Op(path="/x", size=100)], 1)
-    (rest,) = tape.ops["rest"].tolist()
-    strings = [tape.strings[i] for i in range(len(tape.strings))]
-    strings[rest] = b"X-Long: " + b"a" * 8_000_000 + b"\r\n\r\n"
-    tape = dataclasses.replace(tape, strings=Strings.of(strings))
-
-    async def scenario() -> tuple[Played, ScriptedServer]:
-        async with HastyServer(good) as server:
-            return await play(python_engine, tape, [server.port]), server
-
-    played, server = uvloop.run(scenario())
-    outcomes = played.outcomes()
-    assert set(outcomes) <= {Outcome.OK, Outcome.CUT}
-    assert 2 <= outcomes[Outcome.OK] <= server.connections

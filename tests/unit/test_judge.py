@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from coordinator.evidence import Intake
 from coordinator.fleet.api import Clock, Machine
-from coordinator.judge import Evidence, Intake, connection_rows, judge, judge_snapshots
+from coordinator.judge import Evidence, connection_rows, judge, judge_snapshots
 from coordinator.record.document import Header
 from loadgen.measure.events import CoresShared
 from loadgen.measure.snapshot import Cell, Snapshot
@@ -21,7 +22,7 @@ from loadgen.verdict.result import Check, Verdict
 from tests.support.results import header as some_header
 from tests.support.results import local_fleet
 from tests.support.snapshots import cell, snapshot, tally
-from workloads.specweb99.mix import CLASS_DECK
+from workloads.specweb99.mix import CLASS_DECK, GROUPS, KINDS
 
 PLAN = SpecPlan(vms=2, connections=2, engines=2, phases=replace(QUICK, measure_ns=2 * NS_PER_S, iterations=2))
 TARGETS = tuple(Target(name=f"vm{i}", host="127.0.0.1", port=9000 + i) for i in range(2))
@@ -58,7 +59,7 @@ def snapshots(slow: frozenset[int] = frozenset()) -> list[Snapshot]:
 
 
 def evidence(given: Sequence[Snapshot]) -> Evidence:
-    intake = Intake.of(["local/0", "local/1"])
+    intake = Intake.of(["local/0", "local/1"], len(KINDS), len(GROUPS))
     for one in given:
         intake.receive(one)
     return Evidence(
@@ -193,7 +194,7 @@ def test_workers_of_a_lost_machine_are_told_together_with_what_they_played() -> 
     two = [Machine(name=name, workers=(f"{name}/0", f"{name}/1"), cores=2, open_files=99) for name in ("a", "b")]
     workers = ("a/0", "b/0", "a/1", "b/1")
     fleet = replace(FLEET, machines=tuple(two), placement=Placement(workers, np.arange(4, dtype=np.int32)))
-    intake = Intake.of(workers)
+    intake = Intake.of(workers, len(KINDS), len(GROUPS))
     for one in snapshots():
         intake.receive(replace(one, worker="a/0"))
     lost = {"b/0": "silent for 2.2 s", "b/1": "silent for 2.2 s", "a/1": "killed by signal 9"}

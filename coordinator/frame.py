@@ -1,0 +1,51 @@
+"""The frame of every run that plays tapes: who plays what before it, what the fleet was like after it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from coordinator.conductor import Conductor
+from coordinator.evidence import start_skews_ns
+from coordinator.fleet.admission import admit, say_missing
+from coordinator.fleet.api import Fleet
+from coordinator.record.fleet import FleetRecord
+from loadgen.model.errors import FleetError
+from loadgen.model.plan import OnLoss, Phases
+from loadgen.model.units import NS_PER_S
+
+
+def place_on(
+    fleet: Fleet, record: FleetRecord, shares: Sequence[int], *, phases: Phases, seed: int, on_loss: OnLoss
+) -> tuple[FleetRecord, list[str]]:
+    """Which worker of an open fleet plays what, and in words who is left out.
+
+    Machines that can't carry their share are left out, or raise FleetError when the run is not to go on without.
+    """
+    seconds = sum(phases.length_ns(i) for i in range(phases.iterations)) / NS_PER_S
+    placement, refused = admit(fleet.machines, shares, seed, seconds)
+    missing = {**fleet.missing, **refused}
+    if missing and on_loss is OnLoss.ABORT:
+        raise FleetError(
+            f"not all load machines can be used: {say_missing(missing)}", hint="or go on without: --on-loss degrade"
+        )
+    placed = dataclasses.replace(
+        record,
+        machines=tuple(one for one in fleet.machines if one.name not in refused),
+        missing=missing,
+        clocks=fleet.clocks(),
+        placement=placement,
+    )
+    return placed, [f"load machine {name} is left out: {why}" for name, why in missing.items()]
+
+
+def after_the_run(fleet: Fleet, record: FleetRecord, conductor: Conductor) -> FleetRecord:
+    """The fleet's record with what the run showed of it."""
+    clocks = {**record.clocks, **fleet.clocks()}
+    return dataclasses.replace(record, clocks=clocks, start_skew_ns=start_skews_ns(conductor.timeline.began_ns))
+
+
+def stall_notes(conductor: Conductor) -> list[str]:
+    """What is to be said of engines that stopped by themselves."""
+    stalled = conductor.run.stalled
+    return [f"traffic stopped by itself: {stalled}"] if stalled else []

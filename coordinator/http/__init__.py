@@ -1,0 +1,1 @@
+"""`loadgen http`: any requests, in a closed or an open loop."""

@@ -1,0 +1,390 @@
+/* One simultaneous connection: loadgen/engine/connection.py in C, rule by rule.
+
+   Registered once, edge-triggered, for everything: no epoll_ctl for an operation.  So what is there must be read
+   until the kernel has no more, which a short read says. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "engine.h"
+
+enum {
+    PACED_READ_BYTES = 4096,
+    PACED_BUFFER_BYTES = 8192,
+    SKIP_BYTES = 32768, /* from here on it is cheaper to have the kernel drop what nobody looks at */
+    READS = 16, /* of one connection, before the others get their turn */
+    FAR_NS = 1000000000 /* a stamp farther off than this was made by another clock setting */
+};
+
+static const uint32_t READABLE = EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+static const uint32_t ENDED = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+
+static enum outcome connect_outcome(int error)
+{
+    switch (error) {
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+    case EADDRNOTAVAIL:
+    case EADDRINUSE:
+        return OUTCOME_LOCAL_LIMIT;
+    case ECONNREFUSED:
+    case ECONNRESET:
+        return OUTCOME_REFUSED;
+    default:
+        return OUTCOME_UNREACHABLE;
+    }
+}
+
+static enum outcome broken(const struct connection *c, int error)
+{
+    if (c->doing == CONNECTING)
+        return connect_outcome(error);
+    return reply_started(&c->reply) ? OUTCOME_RESET : OUTCOME_NO_REPLY;
+}
+
+static void set_urgent(struct engine *engine, struct connection *c, bool urgent)
+{
+    engine->urgent += (uint32_t)urgent - (uint32_t)c->urgent;
+    c->urgent = urgent;
+}
+
+static void drop(struct engine *engine, struct connection *c)
+{
+    if (c->fd < 0)
+        return;
+    close(c->fd);
+    c->fd = -1;
+    atomic_fetch_sub_explicit(&engine->open_sockets, 1, memory_order_relaxed);
+}
+
+static void record(struct engine *engine, const struct connection *c, int64_t done_ns, enum outcome outcome)
+{
+    engine_record(engine, &(struct record){.due_ns = c->due_ns,
+                                           .sent_ns = c->sent_ns,
+                                           .done_ns = done_ns,
+                                           .bytes = c->received,
+                                           .row = c->row,
+                                           .connection = c->number,
+                                           .outcome = outcome,
+                                           .connected = c->connected});
+}
+
+void connection_rest(struct engine *engine, struct connection *c, int64_t until_ns)
+{
+    c->doing = RESTING;
+    agenda_push(&engine->agenda, until_ns, (uint32_t)(c - engine->connections));
+}
+
+/* The operation is over: the next one is due at `due_ns`. */
+static void advance(struct engine *engine, struct connection *c, int64_t due_ns, bool failed)
+{
+    set_urgent(engine, c, false);
+    if (engine->load.open) {
+        if (failed)
+            connection_rest(engine, c, due_ns);
+        else
+            engine_free(engine, c);
+        return;
+    }
+    c->row = engine->tape.ops[c->row].next;
+    c->due_ns = due_ns;
+    if (!failed && (!engine->load.line_bps || due_ns <= engine->woke_ns))
+        connection_begin(engine, c);
+    else
+        connection_rest(engine, c, due_ns); /* also what failed in `begin`: it must not call itself for ever */
+}
+
+static void fail(struct engine *engine, struct connection *c, int64_t at_ns, enum outcome outcome)
+{
+    record(engine, c, at_ns, outcome);
+    drop(engine, c);
+    advance(engine, c, (at_ns > c->due_ns ? at_ns : c->due_ns) + engine->load.error_rest_ns, true);
+}
+
+static bool right_status(const struct engine *engine, const struct connection *c)
+{
+    uint16_t wanted = engine->tape.ops[c->row].status, status = c->reply.status;
+    return wanted ? status == wanted : status >= 200 && status < 400;
+}
+
+/* A whole reply is there: judge it, and rest until its bytes have crossed the line. */
+static void finish(struct engine *engine, struct connection *c, int64_t done_ns, bool ended)
+{
+    enum outcome outcome = OUTCOME_BAD_STATUS;
+    if (right_status(engine, c)) {
+        outcome = body_verdict(&c->reply.body);
+        if (outcome == OUTCOME_OK && !c->reply.cookie_right)
+            outcome = OUTCOME_BAD_COOKIE;
+    }
+    record(engine, c, done_ns, outcome);
+    /* With part of the request still here (the reply came early), what is sent next would end that one. */
+    if (ended || !c->reply.reusable || c->unsent || engine->tape.ops[c->row].flags & FLAG_CLOSE_AFTER)
+        drop(engine, c);
+    int64_t due_ns;
+    if (outcome == OUTCOME_OK) {
+        due_ns = (int64_t)((double)c->due_ns + (double)c->received * engine->load.ns_per_byte);
+        due_ns = done_ns > due_ns ? done_ns : due_ns;
+    } else {
+        due_ns = (done_ns > c->due_ns ? done_ns : c->due_ns) + engine->load.error_rest_ns;
+    }
+    advance(engine, c, due_ns, outcome != OUTCOME_OK);
+}
+
+static int bind_source(const struct source *source, int fd)
+{
+    int on = 1; /* the port is chosen at connect, when the other end is known: many more are to be had then */
+    setsockopt(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    return bind(fd, (const struct sockaddr *)&source->address, source->address_bytes);
+}
+
+/* 0 when a TCP connection is on its way, else the errno. */
+static int open_socket(struct engine *engine, struct connection *c)
+{
+    const struct target *target = &engine->targets[c->target];
+    int family = target->address.ss_family, on = 1, bytes = PACED_BUFFER_BYTES;
+    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return errno;
+    if (engine->load.paced_reads)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+    if (engine->load.kernel_stamps)
+        setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c};
+    if ((c->source != NOBODY && bind_source(&engine->sources[c->source], fd)) ||
+        (connect(fd, (const struct sockaddr *)&target->address, target->address_bytes) && errno != EINPROGRESS) ||
+        epoll_ctl(engine->epoll, EPOLL_CTL_ADD, fd, &event)) {
+        int error = errno;
+        close(fd);
+        return error;
+    }
+    c->fd = fd;
+    return 0;
+}
+
+/* What the kernel has not yet of the request: one send of what fits the buffer, otherwise the pieces as they are. */
+static ssize_t send_rest(struct engine *engine, const struct connection *c, size_t *left)
+{
+    const struct op *op = &engine->tape.ops[c->row];
+    struct text pieces[3] = {tape_text(&engine->tape, op->line), engine->targets[c->target].host_line,
+                             tape_text(&engine->tape, op->rest)};
+    size_t bytes = pieces[0].bytes + pieces[1].bytes + pieces[2].bytes;
+    *left = bytes - c->out_at;
+    if (bytes <= REQUEST_BYTES) {
+        char *at = engine->request;
+        for (int i = 0; i < 3; i++)
+            at = mempcpy(at, pieces[i].at, pieces[i].bytes);
+        return send(c->fd, engine->request + c->out_at, *left, MSG_NOSIGNAL);
+    }
+    struct iovec parts[3];
+    size_t skip = c->out_at, count = 0;
+    for (int i = 0; i < 3; i++) {
+        size_t gone = skip < pieces[i].bytes ? skip : pieces[i].bytes;
+        skip -= gone;
+        if (gone < pieces[i].bytes)
+            parts[count++] = (struct iovec){(void *)(pieces[i].at + gone), pieces[i].bytes - gone};
+    }
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
+    return sendmsg(c->fd, &message, MSG_NOSIGNAL);
+}
+
+/* Hand the request to the kernel; on a fresh connection this is also how its failure shows. */
+static void send_request(struct engine *engine, struct connection *c, int64_t at_ns)
+{
+    size_t left;
+    ssize_t taken = send_rest(engine, c, &left);
+    if (taken < 0) {
+        if (errno != EAGAIN) {
+            fail(engine, c, at_ns, broken(c, errno));
+            return;
+        }
+        taken = 0;
+    }
+    c->unsent = (size_t)taken < left;
+    if (!c->unsent) {
+        c->doing = READING;
+        set_urgent(engine, c, c->received > 0);
+        return;
+    }
+    c->out_at += (size_t)taken;
+    if (taken || c->doing != CONNECTING)
+        c->doing = SENDING;
+    set_urgent(engine, c, true);
+}
+
+void connection_begin(struct engine *engine, struct connection *c)
+{
+    int64_t at_ns = now_ns();
+    engine->begun++;
+    c->sent_ns = c->progress_ns = at_ns;
+    c->received = 0;
+    c->out_at = 0;
+    c->connected = false;
+    c->unsent = true;
+    reply_begin(&c->reply, &engine->tape, &engine->tape.ops[c->row]);
+    if (c->fd < 0) {
+        int error = open_socket(engine, c);
+        if (error) {
+            fail(engine, c, at_ns, connect_outcome(error));
+            return;
+        }
+        atomic_fetch_add_explicit(&engine->open_sockets, 1, memory_order_relaxed);
+        c->connected = true;
+        c->doing = CONNECTING;
+    }
+    send_request(engine, c, at_ns);
+}
+
+/* Receives into the shared buffer, or with `drop` nowhere.  *stamp_ns is the kernel's time-stamp of the last of it, in
+   our clock; 0 without one. */
+static ssize_t receive(struct engine *engine, const struct connection *c, size_t bytes, bool drop, int64_t *stamp_ns)
+{
+    char *at = engine->buffer + REPLY_ROOM_BYTES;
+    int flags = drop ? MSG_TRUNC : 0;
+    if (!engine->load.kernel_stamps)
+        return recv(c->fd, at, bytes, flags);
+    union {
+        char bytes[CMSG_SPACE(sizeof(struct timespec))];
+        struct cmsghdr header;
+    } control;
+    struct iovec part = {at, bytes};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    ssize_t got = recvmsg(c->fd, &message, flags);
+    *stamp_ns = 0;
+    if (got > 0 && message.msg_controllen >= CMSG_LEN(sizeof(struct timespec)) &&
+        control.header.cmsg_level == SOL_SOCKET && control.header.cmsg_type == SO_TIMESTAMPNS) {
+        struct timespec stamp;
+        memcpy(&stamp, CMSG_DATA(&control.header), sizeof stamp);
+        *stamp_ns = to_ns(stamp) - engine->ahead.by_ns;
+    }
+    return got;
+}
+
+/* When what was just read was there. */
+static int64_t arrived_ns(const struct engine *engine, const struct connection *c, int64_t stamp_ns)
+{
+    int64_t woke_ns = engine->woke_ns;
+    if (stamp_ns >= c->sent_ns && stamp_ns - woke_ns < FAR_NS && woke_ns - stamp_ns < FAR_NS)
+        return stamp_ns;
+    return woke_ns > c->sent_ns ? woke_ns : c->sent_ns;
+}
+
+/* Whether it must wait until what has come has crossed the line. */
+static bool pause_if_ahead(struct engine *engine, struct connection *c)
+{
+    int64_t crossed_ns = c->sent_ns + (int64_t)((double)c->received * engine->load.ns_per_byte);
+    if (crossed_ns <= now_ns())
+        return false;
+    c->doing = PAUSED;
+    agenda_push(&engine->agenda, crossed_ns, (uint32_t)(c - engine->connections));
+    return true;
+}
+
+static void wrong(struct engine *engine, struct connection *c, int64_t at_ns, int result)
+{
+    enum outcome outcome = (enum outcome)result;
+    if (outcome == OUTCOME_BAD_LENGTH) /* the body is hopeless */
+        outcome = right_status(engine, c) ? body_verdict(&c->reply.body) : OUTCOME_BAD_STATUS;
+    fail(engine, c, at_ns, outcome);
+}
+
+/* Read until the kernel has no more, the reply is over, or it is others' turn. */
+static void read_reply(struct engine *engine, struct connection *c, bool ended)
+{
+    for (int reads = 0; reads < READS; reads++) {
+        int64_t stamp_ns = 0, ahead = reply_unchecked_ahead(&c->reply);
+        bool skip = ahead > SKIP_BYTES && !engine->load.paced_reads;
+        size_t wanted = engine->load.paced_reads ? PACED_READ_BYTES : BUFFER_BYTES;
+        if (skip && ahead < BUFFER_BYTES) /* never more than the buffer holds: not every kernel leaves it alone */
+            wanted = (size_t)ahead;
+        ssize_t got = receive(engine, c, wanted, skip, &stamp_ns);
+        if (got < 0) {
+            if (errno != EAGAIN)
+                fail(engine, c, arrived_ns(engine, c, 0), broken(c, errno));
+            return;
+        }
+        int64_t at_ns = arrived_ns(engine, c, stamp_ns);
+        if (got == 0) {
+            int result = reply_eof(&c->reply);
+            if (result == REPLY_DONE)
+                finish(engine, c, at_ns, true);
+            else
+                fail(engine, c, at_ns, (enum outcome)result);
+            return;
+        }
+        c->received += got;
+        c->progress_ns = engine->woke_ns;
+        int result = skip ? reply_skip(&c->reply, got)
+                          : reply_feed(&c->reply, engine->buffer + REPLY_ROOM_BYTES, (size_t)got);
+        if (result == REPLY_DONE) {
+            finish(engine, c, at_ns, ended);
+            return;
+        }
+        if (result != REPLY_MORE) {
+            wrong(engine, c, at_ns, result);
+            return;
+        }
+        set_urgent(engine, c, true);
+        if (engine->load.paced_reads && !c->unsent) {
+            if (pause_if_ahead(engine, c))
+                return;
+        } else if ((size_t)got < wanted && !ended) {
+            return;
+        }
+    }
+    /* Edge-triggered, it would not be told again: registering anew asks for what is there already. */
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c};
+    epoll_ctl(engine->epoll, EPOLL_CTL_MOD, c->fd, &event);
+}
+
+void connection_event(struct engine *engine, struct connection *c, uint32_t events)
+{
+    if (c->fd < 0 || c->doing == PAUSED) /* when it is woken, it reads anyway */
+        return;
+    if (c->doing == RESTING || c->doing == FREE) {
+        /* The server ended an idle connection, or talks out of turn. */
+        if (events & READABLE && (recv(c->fd, engine->buffer, 1, MSG_PEEK) >= 0 || errno != EAGAIN))
+            drop(engine, c);
+        return;
+    }
+    int64_t sent_ns = c->sent_ns;
+    if (events & READABLE)
+        read_reply(engine, c, events & ENDED);
+    if (events & EPOLLOUT && c->unsent && c->sent_ns == sent_ns && (c->doing == CONNECTING || c->doing == SENDING)) {
+        c->progress_ns = engine->woke_ns;
+        send_request(engine, c, engine->woke_ns);
+    }
+}
+
+void connection_wake(struct engine *engine, struct connection *c)
+{
+    if (c->doing == PAUSED) {
+        c->doing = READING;
+        c->progress_ns = engine->woke_ns; /* that nothing came meanwhile was our doing */
+        read_reply(engine, c, false);
+    } else if (engine->load.open) {
+        engine_free(engine, c);
+    } else {
+        connection_begin(engine, c);
+    }
+}
+
+void connection_expire(struct engine *engine, struct connection *c, int64_t at_ns)
+{
+    if (c->doing >= CONNECTING && c->doing <= READING && at_ns - c->progress_ns > engine->load.timeout_ns)
+        fail(engine, c, at_ns, c->doing == CONNECTING ? OUTCOME_UNREACHABLE : OUTCOME_TIMED_OUT);
+}
+
+void connection_stop(struct engine *engine, struct connection *c, int64_t at_ns)
+{
+    if (c->doing >= CONNECTING)
+        record(engine, c, at_ns, OUTCOME_CUT);
+    c->doing = STOPPED;
+    set_urgent(engine, c, false);
+    drop(engine, c);
+}

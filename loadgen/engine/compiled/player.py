@@ -1,0 +1,242 @@
+"""The compiled engine's Python side: sets it up, starts its thread for each segment, and counts what it writes down.
+
+The thread plays without the interpreter's lock.  It and the event loop share a ring of records, a lease, a flag to
+stop, and two event descriptors to wake each other; nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import select
+import socket
+import struct
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadgen.engine.accounts import Accounts
+from loadgen.engine.api import Assignment, EndedHook, Segment
+from loadgen.engine.compiled._core import Core
+from loadgen.engine.resolve import Address, resolve
+from loadgen.engine.sources import sources_by_family
+from loadgen.engine.vitals import Vitals
+from loadgen.measure.record import RECORD_DTYPE
+from loadgen.measure.snapshot import Snapshot
+from loadgen.model.units import NS_PER_S
+from loadgen.schedule.arrivals import offsets_ns
+from loadgen.schedule.optape import OpTape
+
+if TYPE_CHECKING:
+    from loadgen.engine.compiled._core import Arrays
+
+_NOBODY = 0xFFFFFFFF  # engine.h
+_WHY = ("complete", "stopped", "lease expired")  # engine.h, enum why
+_BODY_BYTES = 1 << 62  # a body is never longer, so that no sum of lengths overflows
+_STOP_S = 10.0  # far more than it takes to close all sockets
+
+
+class CompiledPlayer:
+    """See :class:`loadgen.engine.api.Engine`.
+
+    `kernel_stamps`: whether replies are stamped by the kernel.  Raises TargetError when a target's host cannot be
+    resolved, FleetError when a source address is none of this machine.
+    """
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        loop: asyncio.AbstractEventLoop,
+        ended: EndedHook,
+        *,
+        vitals: Vitals,
+        kernel_stamps: bool,
+    ) -> None:
+        self._assignment = assignment
+        self._loop = loop
+        self._ended = ended
+        self._accounts = Accounts(assignment, vitals)
+        self._numbers = np.array(assignment.shard.connections, dtype=np.uint32)
+        self._core = self._make_core(assignment, kernel_stamps)
+        self._segment: Segment | None = None
+        self._thread: threading.Thread | None = None
+        self._why = 0
+        self._lease_until_ns = 0
+
+    def _make_core(self, assignment: Assignment, kernel_stamps: bool) -> Core:
+        load = assignment.load
+        addresses = [resolve(target) for target in assignment.targets]
+        target_of = self._accounts.target_of[self._numbers].astype(np.uint32)
+        sources, source_of = _sources(load.sources, [family for family, _ in addresses], self._numbers, target_of)
+        stand_ins = _stand_ins(assignment.shares, self._numbers, target_of)
+        targets = [
+            (_packed(address), f"Host: {target.authority}\r\n".encode(), stand_in)
+            for target, address, stand_in in zip(assignment.targets, addresses, stand_ins, strict=True)
+        ]
+        return Core(
+            arrays_of(assignment.tape, len(targets)),
+            targets,
+            sources,
+            self._numbers,
+            target_of,
+            source_of,
+            8 * NS_PER_S / load.line_bps if load.line_bps else 0.0,
+            line_bps=load.line_bps,
+            timeout_ns=load.timeout_ns,
+            error_rest_ns=load.error_rest_ns,
+            paced_reads=load.paced_reads and load.line_bps > 0,
+            kernel_stamps=kernel_stamps,
+            open=load.arrivals is not None,
+            max_backlog=load.arrivals.max_backlog if load.arrivals is not None else 0,
+        )
+
+    def start(self, segment: Segment) -> None:
+        """Begin a segment; the one before must have ended."""
+        if self._segment is not None:
+            raise RuntimeError("a segment is still being played")
+        self._segment = segment
+        starts = self._assignment.tape.starts[segment.index][self._numbers]
+        rows = np.ascontiguousarray(starts["row"])
+        if rows.size and rows.max() >= len(self._assignment.tape.ops):
+            raise ValueError("a connection starts behind the end of the tape")
+        due_ns = np.ascontiguousarray(starts["delay_ns"]) + segment.start_ns
+        self._core.arm(segment.start_ns, segment.end_ns)
+        self._thread = threading.Thread(
+            target=self._play, args=(rows, due_ns, *self._arrivals(segment)), name="loadgen-player", daemon=True
+        )
+        self._loop.add_reader(self._core.fileno(), self._heed)
+        self._thread.start()
+
+    def renew(self, until_ns: int) -> None:
+        """Extend the lease."""
+        self._lease_until_ns = max(self._lease_until_ns, until_ns)
+        self._core.renew(self._lease_until_ns)
+
+    def stop(self) -> None:
+        """End the segment now."""
+        if self._segment is None:
+            return
+        self._core.stop()
+        # What it writes down at its end may be more than the ring holds.
+        while not self._core.over and select.select([self._core.fileno()], [], [], _STOP_S)[0]:
+            self._heed()
+        self._heed()
+
+    def drain(self, interval: int) -> Snapshot:
+        """All that was recorded since the interval before; draining it again returns the whole of it again."""
+        self._fold()
+        active = len(self._numbers) if self._segment is not None else 0
+        return self._accounts.drain(interval, self._core.open_sockets, active)
+
+    def _arrivals(self, segment: Segment) -> tuple[NDArray[np.int64], int, int]:
+        """An open loop's due times, the number of the first operation, and how many lie between two."""
+        arrivals = self._assignment.load.arrivals
+        if arrivals is None:
+            return np.zeros(0, np.int64), 0, 1
+        due = offsets_ns(
+            rate_per_s=arrivals.rate_per_s,
+            poisson=arrivals.poisson,
+            seed=arrivals.seed,
+            part=arrivals.part,
+            parts=arrivals.parts,
+            length_ns=segment.end_ns - segment.start_ns,
+        )
+        return np.ascontiguousarray(due), arrivals.part, arrivals.parts
+
+    def _play(
+        self,
+        rows: NDArray[np.uint32],
+        due_ns: NDArray[np.int64],
+        offsets: NDArray[np.int64],
+        first: int,
+        step: int,
+    ) -> None:
+        """The thread."""
+        self._why = self._core.play(rows, due_ns, offsets, first, step)
+
+    def _heed(self) -> None:
+        """The playing thread has something for us: many records, or its end."""
+        segment, over = self._segment, self._core.over
+        if segment is None:
+            return
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._core.fileno())
+        self._fold()
+        if over:
+            self._end(segment)
+
+    def _fold(self) -> None:
+        """Turn what was recorded into counts.  Records only ever exist inside a segment."""
+        if self._segment is None:
+            return
+        while memory := self._core.records():  # twice when the ring wraps around
+            records = np.frombuffer(memory, dtype=RECORD_DTYPE)
+            self._accounts.fold(records, self._segment)
+            self._core.take(len(records))
+
+    def _end(self, segment: Segment) -> None:
+        assert self._thread is not None
+        self._loop.remove_reader(self._core.fileno())
+        self._thread.join()
+        self._thread = self._segment = None
+        self._ended(segment, _WHY[self._why])
+
+
+def arrays_of(tape: OpTape, targets: int) -> Arrays:
+    """The tape as the C code takes it: contiguous, and every index in it within its table.
+
+    Raises ValueError for any that is not: C would read beyond.
+    """
+    ops, checks = np.ascontiguousarray(tape.ops), np.ascontiguousarray(tape.checks)
+    data, offsets = tape.strings.data, np.ascontiguousarray(tape.strings.offsets, dtype=np.int64)
+    strings = len(offsets) - 1
+    bounds = [(ops[name], strings) for name in ("line", "rest", "cookie", "literal")]
+    bounds += [(checks[name], strings) for name in ("anchor", "prefix", "period", "suffix")]
+    bounds += [(ops["check"], len(checks)), (ops["next"], len(ops)), (ops["target"], targets)]
+    bounds += [(np.maximum(checks[name], 0), _BODY_BYTES) for name in ("content_bytes", "literal_at")]
+    if not len(ops) or any(column.size and column.max() >= bound for column, bound in bounds):
+        raise ValueError("an index of the tape is out of its table")
+    if offsets[0] < 0 or np.any(np.diff(offsets) < 0) or offsets[-1] > len(data):
+        raise ValueError("the tape's strings are out of their text")
+    return ops, checks, data, offsets
+
+
+def _sources(
+    sources: tuple[str, ...], families: list[int], numbers: NDArray[np.uint32], target_of: NDArray[np.uint32]
+) -> tuple[list[bytes], NDArray[np.uint32]]:
+    """Socket addresses to connect from, and which of them each connection takes: in turn, by its number."""
+    found = sources_by_family(sources)
+    packed: list[bytes] = []
+    source_of = np.full(len(numbers), _NOBODY, dtype=np.uint32)
+    family_of = np.array(families)[target_of]
+    for family, texts in found.items():
+        mine = family_of == family
+        source_of[mine] = len(packed) + numbers[mine] % len(texts)
+        packed += [_packed((family, (text, 0))) for text in texts]
+    return packed, source_of
+
+
+def _stand_ins(shares: tuple[int, ...], numbers: NDArray[np.uint32], target_of: NDArray[np.uint32]) -> list[int]:
+    """A connection of each target, by which operations that none ever took are recorded: ours where there is one."""
+    first = np.concatenate([[0], np.cumsum(shares)[:-1]]).astype(np.int64)
+    for target in np.unique(target_of):
+        first[target] = numbers[np.argmax(target_of == target)]
+    return [int(number) for number in first]
+
+
+def _packed(address: Address) -> bytes:
+    """A struct sockaddr_in or sockaddr_in6."""
+    family, rest = address
+    host, port = rest[0].split("%")[0], rest[1]
+    flow, scope = rest[2:] if len(rest) == 4 else (0, 0)
+    if family == socket.AF_INET:
+        return struct.pack("=H", family) + struct.pack("!H", port) + socket.inet_pton(family, host) + bytes(8)
+    return (
+        struct.pack("=H", family)
+        + struct.pack("!HI", port, flow)
+        + socket.inet_pton(family, host)
+        + struct.pack("=I", scope)
+    )

@@ -1,0 +1,75 @@
+/* The OpTape's arrays as C sees them: numpy's memory as it is, never copied (loadgen/schedule/optape.py). */
+#ifndef LOADGEN_TAPE_H
+#define LOADGEN_TAPE_H
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* loadgen/model/outcome.py; player.py compares these with it when it is imported. */
+enum outcome {
+    OUTCOME_OK = 0,
+    OUTCOME_CUT = 1,
+    OUTCOME_REFUSED = 2,
+    OUTCOME_UNREACHABLE = 3,
+    OUTCOME_LOCAL_LIMIT = 4,
+    OUTCOME_NO_REPLY = 5,
+    OUTCOME_RESET = 6,
+    OUTCOME_CLOSED_EARLY = 7,
+    OUTCOME_TIMED_OUT = 8,
+    OUTCOME_MALFORMED = 9,
+    OUTCOME_HEAD_TOO_LARGE = 10,
+    OUTCOME_BAD_STATUS = 11,
+    OUTCOME_BAD_LENGTH = 12,
+    OUTCOME_BAD_CONTENT = 13,
+    OUTCOME_BAD_COOKIE = 14,
+    OUTCOME_SHED = 15
+};
+
+enum { FLAG_CLOSE_AFTER = 2, LITERALS = 2 };
+
+/* OP_DTYPE: packed, as numpy lays it out. */
+struct __attribute__((packed)) op {
+    uint32_t line, rest, check, cookie, literal, next, target;
+    uint16_t status;
+    uint8_t kind, group, flags;
+};
+
+/* CHECK_DTYPE */
+struct __attribute__((packed)) check {
+    uint32_t anchor;
+    int64_t content_bytes;
+    uint32_t prefix, period, stride_bytes, suffix;
+    int64_t literal_at[LITERALS];
+};
+
+/* RECORD_DTYPE */
+struct record {
+    int64_t due_ns, sent_ns, done_ns, bytes;
+    uint32_t row, connection, outcome, connected;
+};
+
+static_assert(sizeof(struct op) == 33, "OP_DTYPE");
+static_assert(sizeof(struct check) == 44, "CHECK_DTYPE");
+static_assert(sizeof(struct record) == 48, "RECORD_DTYPE");
+
+struct text {
+    const char *at;
+    size_t bytes;
+};
+
+struct tape {
+    const struct op *ops;
+    const struct check *checks;
+    const char *data;       /* of Strings */
+    const int64_t *offsets; /* string i is data[offsets[i]..offsets[i + 1]] */
+    uint32_t rows;
+};
+
+static inline struct text tape_text(const struct tape *tape, uint32_t index)
+{
+    int64_t at = tape->offsets[index];
+    return (struct text){tape->data + at, (size_t)(tape->offsets[index + 1] - at)};
+}
+
+#endif

@@ -1,0 +1,164 @@
+"""A connection by TLS: the same slot with a cipher between it and its socket.
+
+OpenSSL works on memory here, so that the socket, its errors and the moments of sending stay ours to see.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+from loadgen.engine.connection import Connection, Doing
+from loadgen.model.outcome import Outcome
+
+if TYPE_CHECKING:
+    from loadgen.engine.player import Player
+
+
+def client_context(*, verify: bool) -> ssl.SSLContext:
+    """How we speak TLS: as OpenSSL's defaults say (SSL_CERT_FILE and SSL_CERT_DIR too), and only HTTP/1.1."""
+    context = ssl.create_default_context()
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+class TlsConnection(Connection):
+    """A :class:`Connection` to `host` by TLS.  The handshake is part of the operation that opens the connection.
+
+    What breaks before the handshake is over, or inside the cipher, is BAD_TLS.
+    """
+
+    __slots__ = ("_host", "_incoming", "_outgoing", "_peer_ended", "_plain", "_sealed", "_tls")
+
+    def __init__(self, player: Player, number: int, target: int, host_line: bytes, host: str) -> None:
+        super().__init__(player, number, target, host_line)
+        self._host = host
+        self._incoming = self._outgoing = ssl.MemoryBIO()
+        self._tls: ssl.SSLObject | None = None
+        self._plain = b""  # the request, until the handshake is over
+        self._sealed = False  # whether `_out` is enciphered
+        self._peer_ended = False  # the server said that no more comes
+
+    def _begin(self, now_ns: int) -> None:
+        self._sealed = False
+        super()._begin(now_ns)
+
+    def _connect(self, now_ns: int) -> bool:
+        if not super()._connect(now_ns):
+            return False
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = self._player.tls.wrap_bio(self._incoming, self._outgoing, server_hostname=self._host)
+        self._plain, self._out = self._out, b""
+        self._peer_ended = False
+        return True
+
+    def _send(self, now_ns: int) -> None:
+        if not self._sealed:
+            self._sealed = True
+            if self._plain:
+                self._shake(now_ns)
+                return
+            self._seal(self._out)
+        super()._send(now_ns)
+
+    def _seal(self, request: bytes) -> None:
+        assert self._tls is not None
+        self._tls.write(request)
+        self._out = self._outgoing.read()
+
+    def _shake(self, now_ns: int) -> None:
+        """Go on with the handshake; once it is over, the request follows."""
+        assert self._tls is not None
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self._out += self._outgoing.read()
+        except ssl.SSLError:
+            self._fail(now_ns, Outcome.BAD_TLS)
+            return
+        else:
+            handshake = self._out + self._outgoing.read()
+            self._seal(self._plain)
+            self._plain = b""
+            self._out = handshake + self._out
+        if self._out:
+            super()._send(now_ns)
+
+    def _on_readable(self) -> None:
+        player, sock = self._player, self._sock
+        now_ns = player.now_ns()
+        if sock is None:  # closed in the same turn of the loop
+            return
+        try:
+            got = sock.recv_into(player.buffer)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._torn(now_ns, error)
+            return
+        if not got:
+            if self._doing == Doing.RESTING:
+                self._close()
+            elif self._plain:
+                self._fail(now_ns, Outcome.BAD_TLS)
+            else:
+                self._ended(now_ns)
+            return
+        self._progress_ns = now_ns
+        with memoryview(player.buffer) as received:
+            self._incoming.write(received[:got])
+        if self._plain:
+            self._shake(now_ns)
+        if self._plain or self._tls is None:
+            return
+        try:
+            size = self._decipher()
+        except ssl.SSLError:
+            if self._doing == Doing.RESTING:
+                self._close()
+            else:
+                self._fail(now_ns, Outcome.BAD_TLS)
+            return
+        if self._doing == Doing.RESTING:  # tickets for later sessions come whenever they like
+            if size or self._peer_ended:
+                self._close()
+            return
+        tls = self._tls
+        if size:
+            self._take(player.plain_buffer, size, now_ns)
+        if self._peer_ended and self._tls is tls:  # what is over with the connection has closed it
+            self._ended(now_ns)
+
+    def _finish(self, now_ns: int) -> None:
+        if self._peer_ended:
+            self._reader.reusable = False
+        super()._finish(now_ns)
+
+    def _decipher(self) -> int:
+        """Put all that can be read into the player's plain buffer: its size."""
+        tls, size = self._tls, 0
+        assert tls is not None
+        with memoryview(self._player.plain_buffer) as plain:
+            while size < len(plain):
+                try:
+                    got: int = tls.read(len(plain) - size, plain[size:])  # type: ignore[assignment]
+                except ssl.SSLWantReadError:
+                    break
+                if not got:
+                    self._peer_ended = True
+                    break
+                size += got
+        return size
+
+    def _broken(self, error: OSError) -> Outcome:
+        if self._plain and self._doing != Doing.CONNECTING:
+            return Outcome.BAD_TLS
+        return super()._broken(error)
+
+    def _close(self) -> None:
+        super()._close()
+        self._tls = None
+        self._plain = b""

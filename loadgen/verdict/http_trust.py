@@ -1,0 +1,115 @@
+"""May the numbers of a `loadgen http` run be believed?  Checks that only it needs; the others are those of trust."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loadgen.measure.histogram import Histogram
+from loadgen.measure.snapshot import Cell
+from loadgen.model.units import NS_PER_MS, NS_PER_S
+from loadgen.verdict.result import Check, Trust
+from loadgen.verdict.rules import RULES, Asked, Rules
+from loadgen.verdict.trust import (
+    NeighbourEvidence,
+    PortEvidence,
+    StartEvidence,
+    WorkerEvidence,
+    check_cpu,
+    check_files,
+    check_issued,
+    check_local_limits,
+    check_neighbours,
+    check_ports,
+    check_starts,
+)
+
+_BUSY = 0.25  # above it, half of all operations or more may have waited for the server
+
+
+def judge_http_trust(
+    workers: Sequence[WorkerEvidence],
+    ports: Sequence[PortEvidence],
+    whole: Cell,
+    window: Cell,
+    asked: Asked,
+    *,
+    measured_ns: int,
+    open_loop: bool,
+    neighbours: Sequence[NeighbourEvidence] = (),
+    starts: Sequence[StartEvidence] = (),
+    rules: Rules = RULES,
+) -> Trust:
+    """Every check of the generator.  `window` is what was due in the measured window, `whole` in the whole run.
+
+    In a closed loop an operation is due when the one before it is over, so there is nothing to be late for: what
+    the client adds shows as CPU, and as a gap in Little's law.
+    """
+    checks = [check_issued(workers), *check_cpu(workers, rules)]
+    checks += check_open_lateness(window, asked.connections, measured_ns, rules) if open_loop else []
+    checks += [] if open_loop else check_little(window, asked.connections, measured_ns, rules)
+    checks.append(check_local_limits(whole))
+    if neighbours:
+        checks.append(check_neighbours(neighbours, rules))
+    if ports:
+        checks.append(check_ports(ports, asked))
+    if starts:
+        checks.append(check_starts(starts, rules))
+    return Trust(checks=(*checks, *check_files(workers, rules)))
+
+
+def check_open_lateness(window: Cell, connections: int, measured_ns: int, rules: Rules) -> list[Check]:
+    """Lateness of operations that cannot have waited for a connection; nothing when all of them may have.
+
+    The connections were busy for a share of their time, and no more than that share of the time can all of them
+    have been.  What came due then, and as much again while the backlog was played off, waited for the server.
+    The others waited for us.
+    """
+    sent = window.lateness.total
+    if not sent or not measured_ns:
+        return []
+    busy = _time_ns(window.service) / (connections * measured_ns)
+    if busy > _BUSY:
+        return []
+    hiccup = 100 * (1 - (rules.late_operations - 1) / sent)  # so few are the machine's, and nobody's fault
+    q = min(99.0, 100 * (1 - 2 * busy), max(hiccup, 0.0))
+    value_ns = window.lateness.percentile_ns(q) or 0
+    return [
+        Check(
+            name="send lateness",
+            value=value_ns / NS_PER_MS,
+            limit=rules.max_open_lateness_ns / NS_PER_MS,
+            ok=value_ns <= rules.max_open_lateness_ns,
+            unit="ms",
+            detail=f"percentile {q:.4g} of {sent} operations; connections were busy {100 * busy:.2g} % of the time",
+        )
+    ]
+
+
+def check_little(window: Cell, connections: int, measured_ns: int, rules: Rules) -> list[Check]:
+    """Little's law: a closed loop without think time has connections = rate x mean response.
+
+    What was cut at the end, and what was under way when the window opened, is missing: on average half a
+    response time of each connection at both ends.  Errors have a rest behind them, so with any it is not asked.
+    """
+    mean_ns = window.response.mean_ns
+    if window.bad or mean_ns is None or not measured_ns:
+        return []
+    found = _time_ns(window.response) / measured_ns
+    gap = abs(1 - found / connections)
+    limit = rules.max_little_gap + mean_ns / measured_ns
+    rate = window.ok * NS_PER_S / measured_ns
+    return [
+        Check(
+            name="Little's law",
+            value=100 * gap,
+            limit=100 * limit,
+            ok=gap <= limit,
+            unit="%",
+            detail=f"{rate:.4g}/s x {mean_ns / NS_PER_MS:.4g} ms are {found:.4g} of {connections} connections",
+        )
+    ]
+
+
+def _time_ns(histogram: Histogram) -> float:
+    """All values together."""
+    return (histogram.mean_ns or 0.0) * histogram.total

@@ -1,0 +1,223 @@
+"""What every engine does with large requests, large bodies, many records, and the other internet protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import socket
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import numpy as np
+import pytest
+import uvloop
+
+from loadgen.engine.api import Arrivals
+from loadgen.model.outcome import Outcome
+from loadgen.model.target import Target
+from loadgen.model.units import NS_PER_MS
+from loadgen.schedule.optape import OpTape, Strings
+from tests.support import scripted
+from tests.support.engines import ENGINES, MakeEngine, Played, play, records_kept
+from tests.support.scripted import ScriptedServer
+from tests.support.tapes import Op, content, make_tape
+
+T = TypeVar("T")
+
+
+@pytest.fixture(params=sorted(ENGINES))
+def engine(request: pytest.FixtureRequest) -> MakeEngine:
+    return ENGINES[request.param]
+
+
+def run(scenario: Callable[[], Awaitable[T]]) -> T:
+    async def bounded() -> T:
+        return await asyncio.wait_for(scenario(), 60)
+
+    return uvloop.run(bounded())
+
+
+def with_rest(tape: OpTape, rest: bytes) -> OpTape:
+    """The same, with another end of its requests."""
+    (index,) = set(tape.ops["rest"].tolist())
+    strings = [tape.strings[i] for i in range(len(tape.strings))]
+    strings[index] = rest
+    return dataclasses.replace(tape, strings=Strings.of(strings))
+
+
+class RawServer:
+    """Answers every `request_bytes` that come, whatever they are, with `reply`; `hasty`: also before any has come."""
+
+    def __init__(self, reply: bytes, *, request_bytes: int, hasty: bool = False) -> None:
+        self._reply = reply
+        self._request_bytes = request_bytes
+        self._hasty = hasty
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.received: list[bytes] = []
+        self.connections = 0
+
+    async def __aenter__(self) -> RawServer:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 20)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self.connections += 1
+        try:
+            if self._hasty:
+                writer.write(self._reply)
+            while True:
+                request = bytearray()
+                while len(request) < self._request_bytes:
+                    piece = await reader.read(self._request_bytes - len(request))
+                    if not piece:
+                        return
+                    request += piece
+                self.received.append(bytes(request))
+                writer.write(self._reply)
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+
+
+@pytest.mark.parametrize("size", [17_000, 16_000_000])
+def test_a_long_request_arrives_whole(engine: MakeEngine, size: int) -> None:
+    """Also one that the kernel takes in parts, and one that is put together before."""
+    line = b"GET /x?size=100 HTTP/1.1\r\n"
+    rest = b"\r\n" + bytes(range(256)) * (size // 256)
+    tape = with_rest(make_tape([Op(size=100)], 1), rest)
+
+    async def scenario() -> tuple[Played, list[bytes], bytes]:
+        host = b"Host: 127.0.0.1:"
+        wanted = len(line) + len(host) + 5 + 2 + len(rest)  # ports that the kernel gives have five digits
+        async with RawServer(scripted.head(100) + content("/x", 100), request_bytes=wanted) as server:
+            played = await play(engine, tape, [server.port], length_ns=300 * NS_PER_MS)
+            return played, server.received, line + host + b"%d\r\n" % server.port + rest
+
+    played, received, expected = run(scenario)
+    assert received[0] == expected
+    assert set(received) == {expected}
+    outcomes = played.outcomes()
+    assert outcomes[Outcome.OK] >= 1
+    assert set(outcomes) <= {Outcome.OK, Outcome.CUT}
+
+
+def test_a_reply_that_comes_before_its_request_is_sent_ends_the_tcp_connection(engine: MakeEngine) -> None:
+    """What is left of the request must not go out behind it, as if it were the next one."""
+    tape = with_rest(make_tape([Op(size=100)], 1), b"X-Long: " + b"a" * 8_000_000 + b"\r\n\r\n")
+    reply = scripted.head(100) + content("/x", 100)
+
+    async def scenario() -> tuple[Played, int]:
+        async with RawServer(reply, request_bytes=1 << 30, hasty=True) as server:
+            return await play(engine, tape, [server.port], length_ns=200 * NS_PER_MS), server.connections
+
+    played, connections = run(scenario)
+    outcomes = played.outcomes()
+    assert set(outcomes) <= {Outcome.OK, Outcome.CUT}
+    assert 2 <= outcomes[Outcome.OK] <= connections
+
+
+@pytest.mark.parametrize("checked", [False, True])
+@pytest.mark.parametrize("surplus", [b"", b"!"])
+def test_every_byte_of_a_large_body_is_counted(engine: MakeEngine, checked: bool, surplus: bytes) -> None:
+    """Also of those that nobody looks at, which the kernel may drop; and what is behind it is seen."""
+    size = 700_000
+    tape = make_tape([Op(size=size)], 1)
+    checks = tape.checks.copy()
+    if checked:
+        checks["period"] = checks["prefix"] = 0  # only its length
+    else:
+        checks["content_bytes"] = -1
+    tape = dataclasses.replace(tape, checks=checks)
+    reply = scripted.head(size) + content("/x", size) + surplus
+
+    async def large(path: str, size: int, writer: asyncio.StreamWriter) -> bool:
+        writer.write(reply)
+        return True
+
+    async def scenario() -> tuple[Played, int]:
+        async with ScriptedServer(large) as server:
+            return await play(engine, tape, [server.port], length_ns=150 * NS_PER_MS), server.connections
+
+    played, connections = run(scenario)
+    outcomes = played.outcomes()
+    ok = outcomes[Outcome.OK]
+    assert ok >= 3
+    assert set(outcomes) <= {Outcome.OK, Outcome.CUT}
+    least = ok * (len(reply) - len(surplus))
+    assert least <= played.cell().bytes <= least + ok * len(surplus) + outcomes.get(Outcome.CUT, 0) * len(reply)
+    assert connections >= ok if surplus else connections == 1
+
+
+def test_more_operations_than_any_buffer_holds_are_all_recorded(
+    engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rate, length_ns = 1_000_000, 150 * NS_PER_MS
+    flood = Arrivals(rate_per_s=rate, poisson=False, seed=1, part=0, parts=1, max_backlog=100_000)
+
+    async def scenario() -> Played:
+        async with ScriptedServer(scripted.silent) as server:
+            return await play(engine, make_tape([Op()], 2), [server.port], arrivals=flood, length_ns=length_ns)
+
+    with records_kept(monkeypatch) as kept:
+        outcomes = run(scenario).outcomes()
+    due = np.unique(np.concatenate(kept)["due_ns"])
+    assert len(due) == sum(outcomes.values()) == 150_000
+    assert due[-1] - due[0] == 149_999_000
+    assert outcomes[Outcome.CUT] >= 100_002  # two are under way; more where it came late to the last ones
+    assert outcomes[Outcome.SHED] > 0
+
+
+def ipv6_works() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not ipv6_works(), reason="this machine has no IPv6 on loopback")
+@pytest.mark.parametrize("sources", [(), ("127.0.0.1", "::1")])
+def test_ipv6_works(engine: MakeEngine, sources: tuple[str, ...]) -> None:
+    async def scenario() -> tuple[Played, list[str]]:
+        asked: list[str] = []
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                while True:
+                    asked.append((await reader.readuntil(b"\r\n\r\n")).decode())
+                    writer.write(scripted.head(100) + content("/x", 100))
+            except (asyncio.IncompleteReadError, ConnectionError):
+                writer.close()
+
+        async with await asyncio.start_server(serve, "::1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            targets = [Target(name="six", host="::1", port=port)]
+            played = await play(
+                engine,
+                make_tape([Op(size=100)], 2),
+                [port],
+                targets=targets,
+                sources=sources,
+                length_ns=100 * NS_PER_MS,
+            )
+            assert f"\r\nHost: [::1]:{port}\r\n" in asked[0]
+            return played, asked
+
+    played, asked = run(scenario)
+    outcomes = played.outcomes()
+    assert set(outcomes) <= {Outcome.OK, Outcome.CUT}
+    assert 2 <= outcomes[Outcome.OK] <= len(asked)
+    assert np.all(played.tallies()["ok"] > 0)

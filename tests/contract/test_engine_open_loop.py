@@ -1,0 +1,268 @@
+"""An open loop, whoever plays it: every operation that is due has exactly one record, and is charged its wait."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+import pytest
+import uvloop
+
+from loadgen.engine.api import Arrivals
+from loadgen.measure.histogram import Histogram, lowest_of
+from loadgen.model.errors import FleetError
+from loadgen.model.outcome import Outcome
+from loadgen.model.units import NS_PER_MS, NS_PER_S
+from loadgen.schedule.arrivals import offsets_ns
+from tests.support import scripted
+from tests.support.engines import ENGINES, MakeEngine, Played, play
+from tests.support.scripted import ScriptedServer
+from tests.support.tapes import Op, content, make_tape
+
+T = TypeVar("T")
+
+
+@pytest.fixture(params=sorted(ENGINES))
+def engine(request: pytest.FixtureRequest) -> MakeEngine:
+    return ENGINES[request.param]
+
+
+def run(scenario: Callable[[], Awaitable[T]]) -> T:
+    async def bounded() -> T:
+        return await asyncio.wait_for(scenario(), 60)
+
+    return uvloop.run(bounded())
+
+
+def arrivals(rate_per_s: float, **options: int | bool) -> Arrivals:
+    return Arrivals(
+        **{  # type: ignore[arg-type]
+            "rate_per_s": rate_per_s,
+            "poisson": False,
+            "seed": 1,
+            "part": 0,
+            "parts": 1,
+            "max_backlog": 1000,
+            **options,
+        }
+    )
+
+
+def due_in(given: Arrivals, length_ns: int) -> int:
+    return len(
+        offsets_ns(
+            rate_per_s=given.rate_per_s,
+            poisson=given.poisson,
+            seed=given.seed,
+            part=given.part,
+            parts=given.parts,
+            length_ns=length_ns,
+        )
+    )
+
+
+def at_least(histogram: Histogram, value_ns: int) -> int:
+    """How many values are at least that, give or take a bucket."""
+    return int(histogram.counts[lowest_of(histogram.indexes.astype(np.int64)) >= value_ns].sum())
+
+
+@pytest.mark.parametrize("poisson", [False, True])
+def test_each_operation_that_is_due_is_recorded_once(engine: MakeEngine, poisson: bool) -> None:
+    asked = arrivals(1000, poisson=poisson)
+
+    async def scenario() -> tuple[Played, ScriptedServer]:
+        async with ScriptedServer(scripted.good) as server:
+            return await play(
+                engine, make_tape([Op()], 8), [server.port], arrivals=asked, length_ns=200 * NS_PER_MS
+            ), server
+
+    played, server = run(scenario)
+    outcomes = played.outcomes()
+    assert sum(outcomes.values()) == due_in(asked, 200 * NS_PER_MS)
+    assert set(outcomes) <= {Outcome.OK, Outcome.CUT}
+    assert outcomes[Outcome.OK] <= len(server.requests) <= sum(outcomes.values())
+    assert server.connections <= 8
+    assert played.why == "complete"
+
+
+def test_parts_of_a_rate_add_up_and_each_plays_its_own_rows(engine: MakeEngine) -> None:
+    tape = make_tape([Op(path="/a"), Op(path="/b"), Op(path="/c")], 4)
+
+    async def scenario() -> tuple[list[Played], ScriptedServer]:
+        async with ScriptedServer(scripted.good) as server:
+            parts = [arrivals(300, part=part, parts=3) for part in range(3)]
+            return [
+                await play(engine, tape, [server.port], arrivals=one, length_ns=NS_PER_S // 10) for one in parts
+            ], server
+
+    parts, server = run(scenario)
+    counts = [sum(part.outcomes().values()) for part in parts]
+    assert counts == [10, 10, 10]
+    # Part p plays operations p, p + 3, …: with three rows, one row each.
+    assert [len(set(server.requests[low : low + 8])) for low in (0, 11, 21)] == [1, 1, 1]
+
+
+def test_what_finds_no_connection_waits_and_what_is_too_much_is_shed(engine: MakeEngine) -> None:
+    asked = arrivals(100, max_backlog=3)
+
+    async def scenario() -> Played:
+        async with ScriptedServer(scripted.silent) as server:
+            return await play(engine, make_tape([Op()], 2), [server.port], arrivals=asked, length_ns=NS_PER_S // 5)
+
+    played = run(scenario)
+    assert played.outcomes() == {Outcome.CUT: 2 + 3, Outcome.SHED: 20 - 5}
+    assert played.cell().lateness.total == 2  # only what was sent can have been late
+
+
+def test_a_dead_target_holds_up_nobody_else(engine: MakeEngine) -> None:
+    tape = make_tape([Op(path="/a", target=0), Op(path="/b", target=1)], 4)
+
+    async def scenario() -> Played:
+        async with ScriptedServer(scripted.good) as good, ScriptedServer(scripted.silent) as dead:
+            ports = [good.port, dead.port]
+            return await play(engine, tape, ports, shares=[2, 2], arrivals=arrivals(200), length_ns=NS_PER_S // 5)
+
+    played = run(scenario)
+    assert played.cell(target=0).issued == played.cell(target=1).issued == 20
+    assert played.cell(target=0).ok >= 17
+    assert played.cell(target=1).cut == 20
+
+
+def test_stopped_early_only_what_was_due_by_then_is_recorded(engine: MakeEngine) -> None:
+    async def scenario() -> Played:
+        async with ScriptedServer(scripted.good) as server:
+            tape = make_tape([Op()], 2)
+            return await play(
+                engine,
+                tape,
+                [server.port],
+                arrivals=arrivals(100),
+                length_ns=5 * NS_PER_S,
+                stop_after_ns=NS_PER_S // 10,
+            )
+
+    played = run(scenario)
+    assert played.why == "stopped"
+    assert 9 <= sum(played.outcomes().values()) <= 60
+
+
+@dataclass
+class StallingServer:
+    """Answers at once, but stands still for `stall_s` when it has read its `at`-th request; says when."""
+
+    at: int
+    stall_s: float
+    port: int = 0
+    began_ns: int = 0
+    ended_ns: int = 0
+    served: int = 0
+    _end: threading.Event = field(default_factory=threading.Event)
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[StallingServer]:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.port = listener.getsockname()[1]
+            thread = threading.Thread(target=self._serve, args=(listener,))
+            thread.start()
+            try:
+                yield self
+            finally:
+                self._end.set()
+                thread.join()
+
+    def _serve(self, listener: socket.socket) -> None:
+        body = content("/x", 1000)
+        reply = scripted.head(len(body)) + body
+        with selectors.DefaultSelector() as selector, contextlib.ExitStack() as sockets:
+            selector.register(listener, selectors.EVENT_READ)
+            while not self._end.is_set():
+                for key, _ in selector.select(0.05):
+                    if key.fileobj is listener:
+                        sock = sockets.enter_context(listener.accept()[0])
+                        selector.register(sock, selectors.EVENT_READ)
+                        continue
+                    sock = key.fileobj  # type: ignore[assignment]
+                    try:
+                        request = sock.recv(65536)
+                    except ConnectionError:
+                        request = b""
+                    if not request:
+                        selector.unregister(sock)
+                        continue
+                    self.served += 1
+                    if self.served == self.at:
+                        self.began_ns = time.monotonic_ns()
+                        time.sleep(self.stall_s)
+                        self.ended_ns = time.monotonic_ns()
+                    with contextlib.suppress(ConnectionError):
+                        sock.sendall(reply)
+
+
+def test_every_operation_due_in_a_stall_is_charged_its_wait() -> None:
+    rate, length_ns = 20, 1500 * NS_PER_MS
+    gap_ns = NS_PER_S // rate
+    servers = [StallingServer(at=5, stall_s=1.0) for _ in ENGINES]  # the one that is due after 4 gaps
+
+    async def scenario() -> list[Played]:
+        tape = make_tape([Op()], 3)
+        playing = [
+            play(ENGINES[name], tape, [server.port], arrivals=arrivals(rate), length_ns=length_ns)
+            for name, server in zip(ENGINES, servers, strict=True)
+        ]
+        return await asyncio.gather(*playing)  # together, to take the second once
+
+    with contextlib.ExitStack() as running:
+        for server in servers:
+            running.enter_context(server.running())
+        found = run(scenario)
+    for played in found:
+        response = played.cell().response
+        assert set(played.outcomes()) <= {Outcome.OK, Outcome.CUT}
+        # The stall ends 20 gaps after it began.  What was due n gaps into it waited for the other 20 - n, also what
+        # found all three connections taken: only three were under way.
+        for waited in (4, 10, 19):
+            limit_ns = waited * gap_ns - gap_ns // 2
+            assert at_least(response, limit_ns) == 20 - waited + 1
+        assert at_least(played.cell().service, 18 * gap_ns) <= 3
+        assert played.cell().lateness.max_ns >= 16 * gap_ns
+
+
+def test_sources_are_taken_in_turn(engine: MakeEngine) -> None:
+    async def scenario() -> ScriptedServer:
+        async with ScriptedServer(scripted.good) as server:
+            sources = ("127.0.0.2", "::1", "127.0.0.3")  # that of another family is for other targets
+            await play(engine, make_tape([Op()], 4), [server.port], sources=sources, length_ns=NS_PER_S // 10)
+            return server
+
+    assert run(scenario).peers == {"127.0.0.2", "127.0.0.3"}
+
+
+@pytest.mark.parametrize(("source", "word"), [("198.51.100.7", "no address of this machine"), ("tea", "not an IP")])
+def test_a_source_that_is_not_ours_is_refused(engine: MakeEngine, source: str, word: str) -> None:
+    async def scenario() -> None:
+        await play(engine, make_tape([Op()], 1), [9], sources=(source,))
+
+    with pytest.raises(FleetError, match=word):
+        run(scenario)
+
+
+def test_any_success_will_do_where_no_status_is_asked(engine: MakeEngine) -> None:
+    async def scenario() -> list[Played]:
+        tape = make_tape([Op(status=0, size=5)], 1)
+        found = []
+        for behaviour in (scripted.good, scripted.error_500):
+            async with ScriptedServer(behaviour) as server:
+                found.append(await play(engine, tape, [server.port], length_ns=NS_PER_S // 10))
+        return found
+
+    good, bad = run(scenario)
+    assert set(good.outcomes()) <= {Outcome.OK, Outcome.CUT}
+    assert set(bad.outcomes()) <= {Outcome.BAD_STATUS, Outcome.CUT}

@@ -1,0 +1,63 @@
+"""The compiled reply reader under the address and undefined-behaviour sanitizers, for a bounded time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from loadgen.schedule.optape import OpTape
+from tests.support.readers import PythonReading, Read
+from tests.support.streams import make_stream, stream_tape
+
+SOURCES = Path(__file__).parents[2] / "loadgen" / "engine" / "compiled"
+STREAMS, SEED, SECONDS = 500, 7, 2.0
+FLAGS = ["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined"]
+
+
+def tape_bytes(tape: OpTape) -> bytes:
+    strings = tape.strings
+    sizes = struct.pack("=4I", len(tape.ops), len(tape.checks), len(strings), len(strings.data))
+    return sizes + tape.ops.tobytes() + tape.checks.tobytes() + strings.offsets.tobytes() + strings.data
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The driver, built with sanitizers."""
+    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
+    target = tmp_path_factory.mktemp("sanitized") / "reader"
+    why = "no C compiler"
+    if compiler:
+        files = [Path(__file__).with_name("reader_driver.c"), SOURCES / "reply.c", SOURCES / "body.c"]
+        built = subprocess.run(
+            [compiler, *FLAGS, "-fno-sanitize-recover=all", f"-I{SOURCES}", "-o", target, *files],
+            capture_output=True,
+            text=True,
+        )
+        if built.returncode == 0:
+            return target
+        why = built.stderr
+        assert "sanitize" in why or "asan" in why, why  # anything else is wrong with our code
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"the sanitizers are required in CI: {why}")
+    pytest.skip(f"no sanitizers here: {why}")
+
+
+def test_the_compiled_reader_keeps_to_its_memory_and_says_what_the_python_one_says(driver: Path) -> None:
+    tape = stream_tape(STREAMS)
+    streams = [make_stream(row, SEED) for row in range(STREAMS)]
+    given = tape_bytes(tape) + struct.pack("=I", STREAMS)
+    given += b"".join(struct.pack("=2I", row, len(stream)) + stream for row, stream in enumerate(streams))
+    # Where the test runs under ptrace, looking for leaks fails; all else is looked at.
+    ran = subprocess.run([driver, str(SECONDS)], input=given, capture_output=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr.decode()
+    reading = PythonReading(tape)
+    for row, (stream, line) in enumerate(zip(streams, ran.stdout.decode().splitlines(), strict=True)):
+        result, fed, status, body_bytes, reusable, started, cookie, verdict = map(int, line.split())
+        found = Read(result, fed, status, body_bytes, bool(reusable), bool(started), bool(cookie), verdict)
+        assert found == reading.read(row, [stream]), (row, stream)
+    assert int(ran.stderr.split()[0]) > 1_000

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from coordinator.http.run import title
+from coordinator.view.http_live import HttpScreen, http_news
+from coordinator.view.http_report import print_http
+from coordinator.view.http_view import HttpView, HttpViewBuilder
+from coordinator.view.runview import Position
+from loadgen.measure.ledger import Ledger
+from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.outcome import Outcome
+from loadgen.verdict.http_result import HttpResult
+from tests.support.https import OPEN, PLAN, header, result, snapshots
+
+Golden = Callable[[str, str], None]
+
+RECORD = Path("runs/2026-02-03T04-05-06-http")
+MISSED = dataclasses.replace(OPEN, poisson=True, slos=("p99<2ms", "errors<1%", "rate>30/s"))
+ONE = HttpPlan(requests=(HttpRequest(url="http://[2001:db8::7]:8080/"),), connections=4, duration_ns=2_000_000_000)
+TROUBLE = {3: Outcome.TIMED_OUT, 9: Outcome.BAD_STATUS, 10: Outcome.SHED, 11: Outcome.SHED}
+
+
+def printed(found: HttpResult, plan: HttpPlan, *, cut: str = "", encoding: str = "utf-8") -> str:
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding=encoding)
+    print_http(Console(file=file, width=80), found, header(plan), record=RECORD, cut=cut)
+    file.flush()
+    lines = [line.rstrip() for line in raw.getvalue().decode(encoding).splitlines()]
+    assert all(cell_len(line) <= 80 for line in lines)
+    return "".join(f"{line}\n" for line in lines)
+
+
+RUNS: dict[str, tuple[HttpPlan, Callable[[], HttpResult]]] = {
+    "report_valid.txt": (PLAN, result),
+    "report_one_target.txt": (ONE, lambda: result(ONE)),
+    "report_conforming.txt": (OPEN, lambda: result(OPEN, given=snapshots(OPEN, service_ms=5))),
+    "report_not_conforming.txt": (
+        MISSED,
+        lambda: result(MISSED, given=snapshots(MISSED, service_ms=5, outcomes=TROUBLE), notes=("a note",)),
+    ),
+    "report_invalid.txt": (PLAN, lambda: result(given=snapshots(cpu=0.96))),
+    "report_nothing.txt": (PLAN, lambda: result(given=[], measured_ns={}, complete=False, interrupted=True)),
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_report(golden: Golden, name: str) -> None:
+    plan, make = RUNS[name]
+    golden(f"http/{name}", printed(make(), plan))
+
+
+def test_the_report_of_a_run_that_was_cut_in_ascii(golden: Golden) -> None:
+    found = result(complete=False, interrupted=True)
+    cut = "the run was cut: it did not write its end"
+    golden("http/report_cut_ascii.txt", printed(found, PLAN, cut=cut, encoding="ascii"))
+
+
+MANY = HttpPlan(
+    requests=tuple(HttpRequest(url=f"http://192.0.2.{n}/") for n in range(1, 31)), connections=30, duration_ns=2 * 10**9
+)
+
+
+def view(plan: HttpPlan, *, notices: tuple[str, ...] = (), outcomes: dict[int, Outcome] | None = None) -> HttpView:
+    ledger = Ledger(["local/0"], len(plan.requests), 1)
+    for snapshot in snapshots(plan, service_ms=5, outcomes=outcomes)[:1]:
+        ledger.receive(snapshot)
+    position = Position(
+        phase="measuring",
+        iteration=0,
+        iterations=1,
+        phase_elapsed_s=1.0,
+        phase_length_s=2.0,
+        elapsed_s=1.0,
+        total_s=2.0,
+    )
+    return HttpViewBuilder(plan, title=title(plan)).build(ledger, position, notices)
+
+
+def drawn(shown: HttpView, width: int, height: int, *, ascii_only: bool = False) -> str:
+    lines = [line.plain for line in HttpScreen(shown).lines(width, height, ascii_only=ascii_only)]
+    assert len(lines) < height
+    assert all(cell_len(line) <= width for line in lines)
+    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def test_the_live_screen(golden: Golden) -> None:
+    golden("http/live_80x24.txt", drawn(view(PLAN), 80, 24))
+
+
+def test_the_live_screen_of_one_target_in_ascii(golden: Golden) -> None:
+    golden("http/live_80x24_one_ascii.txt", drawn(view(ONE), 80, 24, ascii_only=True))
+
+
+def test_the_live_screen_with_trouble(golden: Golden) -> None:
+    golden("http/live_80x24_trouble.txt", drawn(view(MISSED, notices=("a: refused",), outcomes=TROUBLE), 80, 24))
+
+
+def test_a_small_terminal_shows_those_with_errors_first(golden: Golden) -> None:
+    text = drawn(view(MANY, outcomes={25: Outcome.RESET}), 50, 12)
+    assert "192.0.2.26" in text
+    golden("http/live_50x12_many.txt", text)
+
+
+def test_the_plain_lines(golden: Golden) -> None:
+    text = "".join(f"{line.text}\n" for line in http_news(view(MISSED, notices=("a: refused",), outcomes=TROUBLE)))
+    golden("http/plain_lines.txt", text)

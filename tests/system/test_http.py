@@ -1,0 +1,255 @@
+"""`loadgen http` against a real nginx: HTTP, HTTPS, IPv6; its counts are nginx's own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hdrh.histogram import HdrHistogram
+from hdrh.log import HistogramLogReader
+
+from loadgen.measure.histogram import TOP_NS
+from tests.support.cli import loadgen, start
+from tests.support.tls_files import TlsFiles, make_tls_files
+from tests.support.vms import within
+
+NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+pytestmark = [
+    pytest.mark.needs_nginx,
+    pytest.mark.skipif(NGINX is None and os.environ.get("CI") != "true", reason="nginx is not installed"),
+]
+
+_CONFIG = """
+daemon off; master_process off; worker_processes 1; pid {home}/nginx.pid; error_log {home}/error.log;
+events {{ worker_connections 512; }}
+http {{
+    log_format counted '$remote_addr $scheme $request_method $uri $status $http_x_test';
+    access_log {home}/access.log counted;
+    keepalive_requests 1000000;
+    client_body_temp_path {home}/body; proxy_temp_path {home}/proxy; fastcgi_temp_path {home}/fastcgi;
+    uwsgi_temp_path {home}/uwsgi; scgi_temp_path {home}/scgi;
+    ssl_certificate {tls.certificate}; ssl_certificate_key {tls.key};
+    server {{
+        listen 127.0.0.1:{plain}; listen [::1]:{plain}; listen 127.0.0.1:{secure} ssl;
+        location / {{ return 200 "{body}"; }}
+        location /made {{ return 201 "made"; }}
+        location /gone {{ return 404 "gone"; }}
+    }}
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Nginx:
+    """A running nginx, and what it logs."""
+
+    home: Path
+    plain: int
+    secure: int
+    tls: TlsFiles
+
+    def lines(self) -> list[str]:
+        return (self.home / "access.log").read_text().splitlines()
+
+    def forget(self) -> None:
+        os.truncate(self.home / "access.log", 0)
+
+    def logged(self, count: int) -> bool:
+        """Whether it logs that many requests in the end, and no more: it may be a moment behind."""
+        return within(3, lambda: len(self.lines()) >= count) and len(self.lines()) == count
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [sock.getsockname()[1] for sock in sockets]
+
+
+@pytest.fixture(scope="module")
+def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
+    assert NGINX is not None
+    home = tmp_path_factory.mktemp("nginx")
+    tls = make_tls_files(home)
+    plain, secure = _free_ports(2)
+    config = home / "nginx.conf"
+    config.write_text(_CONFIG.format(home=home, tls=tls, plain=plain, secure=secure, body="x" * 1000))
+    process = subprocess.Popen([NGINX, "-c", config, "-p", home], stderr=subprocess.DEVNULL)
+    try:
+        assert within(10, lambda: _answers(plain))
+        yield Nginx(home, plain, secure, tls)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+
+
+def _answers(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+def test_a_closed_loop_counts_what_nginx_counts(nginx: Nginx, tmp_path: Path) -> None:
+    nginx.forget()
+    files = ("--hdr", "a.hgrm", "--hdr", "a.hlog")
+    done = loadgen(
+        *("http", f"http://127.0.0.1:{nginx.plain}/", f"http://[::1]:{nginx.plain}/six", "-c", "6", "-d", "1s"),
+        *("--warmup", "500ms", "-H", "X-Test: yes", "--json", "--out", "run", *files),
+        cache=tmp_path,
+        cwd=tmp_path,
+    )
+    assert done.code in (0, 3), done.err  # on a busy machine the client may be the limit, and says so
+    found = done.document
+    assert nginx.logged(found["sent"])
+    seen = Counter(line.split()[0] for line in nginx.lines())
+    assert set(seen) == {"127.0.0.1", "::1"}
+    assert {line.split()[-1] for line in nginx.lines()} == {"yes"}
+    assert [row["errors"] for row in found["targets"]] == [0, 0]
+    assert found["total"]["ok"] == sum(row["ok"] for row in found["targets"]) > 100
+    assert f"Total count    = {found['total']['ok']:12d}" in (tmp_path / "a.hgrm").read_text()
+    whole = HdrHistogram(1, TOP_NS, 3)
+    reader = HistogramLogReader(str(tmp_path / "a.hlog"), whole)
+    while (part := reader.get_next_interval_histogram()) is not None:
+        whole.add(part)
+    reader.close()
+    assert whole.get_total_count() == found["total"]["ok"]
+    p99_ms = whole.get_value_at_percentile(99) / 1e6
+    assert p99_ms == pytest.approx(found["total"]["response_ms"]["p99"], rel=0.01)
+
+
+def test_an_open_loop_by_tls_sends_exactly_what_is_due(nginx: Nginx, tmp_path: Path) -> None:
+    nginx.forget()
+    (tmp_path / "shop.toml").write_text(
+        f"""
+        [[request]]
+        url = "https://127.0.0.1:{nginx.secure}/"
+        weight = 3
+        [[request]]
+        method = "POST"
+        url = "https://127.0.0.1:{nginx.secure}/made"
+        headers = {{ X-Test = "made" }}
+        body = "{{}}"
+        status = 201
+        """
+    )
+    trusting = {**os.environ, "SSL_CERT_FILE": str(nginx.tls.authority)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "environ", trusting)
+        done = loadgen(
+            *("http", "--requests", "shop.toml", "--rate", "400/s", "-c", "16", "-d", "1s", "--json", "--out", "run"),
+            *("--engines", "2", "--slo", "rate>=395/s", "--slo", "errors<0.1%", "--slo", "shed<0.1%"),
+            cache=tmp_path,
+            cwd=tmp_path,
+        )
+    found = done.document
+    total = found["total"]
+    assert total["ok"] + total["errors"] + total["cut"] == 400
+    assert total["errors"] == 0
+    assert nginx.logged(found["sent"])
+    by_uri = Counter(line.split()[3] for line in nginx.lines())
+    assert by_uri["/"] == pytest.approx(3 * by_uri["/made"], abs=4)
+    assert {line.split()[1] for line in nginx.lines()} == {"https"}
+    assert [check["name"] for check in found["slos"]] == ["rate", "errors", "shed"]
+
+
+def test_a_certificate_is_verified_unless_told_otherwise(nginx: Nginx, tmp_path: Path) -> None:
+    url = f"https://127.0.0.1:{nginx.secure}/"
+    refused = loadgen("http", url, "-d", "1s", cache=tmp_path, cwd=tmp_path)
+    assert refused.code == 1
+    assert "certificate" in refused.err
+    assert "--insecure" in refused.err
+    assert "Traceback" not in refused.err
+    taken = loadgen("http", url, "-d", "1s", "--rate", "50", "-c", "2", "--insecure", cache=tmp_path, cwd=tmp_path)
+    assert taken.code in (0, 3)
+    assert " 50 " in taken.out
+
+
+def test_an_objective_that_is_missed_is_exit_code_one(nginx: Nginx, tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{nginx.plain}"
+    done = loadgen(
+        *(
+            "http",
+            f"{url}/",
+            f"{url}/gone",
+            "--rate",
+            "100/s",
+            "-d",
+            "1s",
+            "--warmup",
+            "500ms",
+            "--slo",
+            "errors<1%",
+            "--out",
+            "run",
+        ),
+        cache=tmp_path,
+        cwd=tmp_path,
+    )
+    assert done.code == 1, done.out
+    assert "bad status" in done.out
+    assert "FAIL  errors" in done.out
+    again = loadgen("show", "run", cache=tmp_path, cwd=tmp_path)
+    assert again.code == 0
+    assert again.out.splitlines()[-8:] == done.out.splitlines()[-8:]
+
+
+def test_sources_and_a_target_that_is_missing(nginx: Nginx, tmp_path: Path) -> None:
+    nginx.forget()
+    (dead,) = _free_ports(1)
+    done = loadgen(
+        *("http", f"http://127.0.0.1:{nginx.plain}/", f"http://127.0.0.1:{dead}/", "-c", "8", "-d", "1s"),
+        *("--source", "127.0.0.2,127.0.0.3", "--json", "--out", "run"),
+        cache=tmp_path,
+        cwd=tmp_path,
+    )
+    found = done.document
+    assert {line.split()[0] for line in nginx.lines()} == {"127.0.0.2", "127.0.0.3"}
+    assert set(found["targets"][1]["errors_by_outcome"]) == {"REFUSED"}
+    assert any("connection refused" in note for note in found["notes"])
+    nobody = loadgen("http", f"http://127.0.0.1:{dead}/", cache=tmp_path, cwd=tmp_path)
+    assert (nobody.code, len(nobody.err.splitlines())) == (1, 1)
+
+
+def test_a_run_that_is_killed_leaves_a_record_and_nothing_else(nginx: Nginx, tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{nginx.plain}/"
+    process = start("http", url, "-d", "60s", "-c", "4", "--rate", "100", "--out", "run", cache=tmp_path, cwd=tmp_path)
+    assert within(20, lambda: (tmp_path / "run/intervals.msgpack").exists())
+    process.kill()
+    process.communicate(timeout=10)
+    assert json.loads((tmp_path / "run/run.json").read_text())["verdict"] == "unfinished"
+    shown = loadgen("show", "run", cache=tmp_path, cwd=tmp_path)
+    assert shown.code == 0
+    assert "CUT" in shown.out
+    assert "40.0" in shown.out or "requests/s of 100 asked" in shown.out
+    time.sleep(0.2)
+    before = len(nginx.lines())
+    assert within(4, lambda: _quiet(nginx))
+    assert before <= len(nginx.lines())
+
+
+def _quiet(nginx: Nginx) -> bool:
+    count = len(nginx.lines())
+    time.sleep(0.3)
+    return len(nginx.lines()) == count
+
+
+def test_an_interrupt_ends_it_with_what_was_measured(nginx: Nginx, tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{nginx.plain}/"
+    process = start("http", url, "-d", "60s", "-c", "4", "--rate", "100", "--out", "run", cache=tmp_path, cwd=tmp_path)
+    assert within(20, lambda: (tmp_path / "run/intervals.msgpack").exists())
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "INTERRUPTED" in out
+    assert "Traceback" not in err

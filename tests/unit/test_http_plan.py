@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+import numpy as np
+import pytest
+import tomli_w
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.model.errors import PlanError
+from loadgen.model.http_plan import HttpPlan, HttpRequest, Url
+from loadgen.schedule.optape import CLOSE_AFTER, KEEP_ALIVE
+from workloads.http.compile import MAX_KINDS, compile_http
+from workloads.http.requests import parse_requests
+
+
+def plan_of(*urls: str, **options: Any) -> HttpPlan:
+    return HttpPlan(requests=tuple(HttpRequest(url=url) for url in urls), **options)
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("http://a", Url(tls=False, host="a", port=80, path="/")),
+        ("https://a.b/c?d=e#f", Url(tls=True, host="a.b", port=443, path="/c?d=e")),
+        ("http://[::1]:8080/%41 b".replace(" ", "%20"), Url(tls=False, host="::1", port=8080, path="/%41%20b")),
+        ("http://a?x=1", Url(tls=False, host="a", port=80, path="/?x=1")),
+        ("http://a/ä", Url(tls=False, host="a", port=80, path="/%C3%A4")),
+    ],
+)
+def test_urls_are_taken_apart(text: str, url: Url) -> None:
+    assert Url.parse(text) == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "a", "localhost:80/", "ftp://a/", "http://", "http://a:0/", "http://a:99999/", "http://a b/", "http://u:p@a/",
+     "http://ä/", "http://[::1/", "http://a/\r\nX: y"],
+)  # fmt: skip
+def test_what_is_no_url_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(PlanError) as caught:
+        Url.parse(text)
+    assert "\n" not in caught.value.message
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_a_url_or_a_plan_error(text: str) -> None:
+    try:
+        url = Url.parse(text)
+    except PlanError:
+        return
+    assert url.path.isascii()
+    assert not any(char <= " " for char in url.path)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"method": "G ET"},
+        {"method": "HEAD"},
+        {"headers": ("no colon",)},
+        {"headers": ("Host: other",)},
+        {"headers": ("Content-Length: 5",)},
+        {"headers": ("X: a\r\nY: b",)},
+        {"status": 101},
+        {"weight": 0},
+    ],
+)
+def test_a_request_that_cannot_be_played_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(PlanError):
+        HttpRequest(url="http://a/", **wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"connections": 1},  # there are two targets
+        {"engines": 3, "connections": 2},
+        {"engines": 2, "connections": 3, "rate_per_s": 10.0},  # one target has a single connection for two engines
+        {"rate_per_s": -1.0},
+        {"rate_per_s": float("inf")},
+        {"poisson": True},
+        {"duration_ns": 1},
+        {"timeout_ns": 0},
+        {"sources": ("tea",)},
+        {"engine": "steam"},
+        {"timestamps": "sundial"},
+    ],
+)
+def test_a_plan_that_cannot_be_run_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(PlanError):
+        plan_of("http://a/", "http://b/", **wrong)
+
+
+def test_a_plan_reads_back_from_toml() -> None:
+    plan = plan_of("http://a/", "https://a/", connections=10, rate_per_s=5.5, poisson=True, slos=("p99<5ms",))
+    assert HttpPlan.from_dict(tomllib.loads(tomli_w.dumps(plan.to_dict()))) == plan
+
+
+def test_urls_of_one_server_are_one_target_with_their_weights() -> None:
+    requests = (
+        HttpRequest(url="http://a/1"),
+        HttpRequest(url="http://b:81/", weight=2),
+        HttpRequest(url="http://a:80/2", weight=3),
+        HttpRequest(url="https://a:80/"),
+    )
+    plan = HttpPlan(requests=requests, connections=70)
+    assert [(one.name, one.weight, one.tls) for one in plan.targets] == [
+        ("a:80", 4, False),
+        ("b:81", 2, False),
+        ("https://a:80", 1, True),
+    ]
+    assert plan.shares == [40, 20, 10]
+
+
+def test_the_tape_deals_requests_by_weight_evenly_spread() -> None:
+    requests = (HttpRequest(url="http://a/1", weight=6), HttpRequest(url="http://a/2", weight=2))
+    tape = compile_http(HttpPlan(requests=requests, connections=4))
+    assert tape.ops["kind"].tolist() in ([0, 0, 1, 0], [0, 1, 0, 0])
+    assert tape.kind_shares == (0.75, 0.25)
+    assert sorted(tape.starts["row"][0].tolist()) == [0, 1, 2, 3]
+
+
+def test_each_target_has_a_ring_of_its_own() -> None:
+    tape = compile_http(plan_of("http://a/1", "http://b/1", "http://a/2", connections=6))
+    for row in range(len(tape.ops)):
+        seen, at = [], row
+        for _ in range(len(tape.ops)):
+            seen.append(at)
+            at = int(tape.ops["next"][at])
+        assert {int(tape.ops["target"][one]) for one in seen} == {int(tape.ops["target"][row])}
+        assert set(seen) == set(np.flatnonzero(tape.ops["target"] == tape.ops["target"][row]).tolist())
+    assert [int(tape.ops["target"][row]) for row in tape.starts["row"][0]] == [0, 0, 0, 0, 1, 1]
+
+
+def text_of(request: HttpRequest) -> tuple[bytes, bytes, int]:
+    tape = compile_http(HttpPlan(requests=(request,)))
+    op = tape.ops[0]
+    return tape.strings[op["line"]], tape.strings[op["rest"]], int(op["flags"])
+
+
+def test_a_request_is_what_goes_over_the_wire() -> None:
+    line, rest, flags = text_of(HttpRequest(url="http://a/b?c", headers=("Accept: text/html", "X-A:  b ")))
+    assert line == b"GET /b?c HTTP/1.1\r\n"
+    assert rest == b"User-Agent: loadgen\r\nAccept: text/html\r\nX-A: b\r\n\r\n"
+    assert flags == KEEP_ALIVE
+    _, rest, flags = text_of(HttpRequest(url="http://a/", method="POST", body="tée", headers=("Connection: close",)))
+    assert rest.endswith(b"Connection: close\r\nContent-Length: 4\r\n\r\nt\xc3\xa9e")
+    assert flags == CLOSE_AFTER
+    assert b"Content-Length: 0\r\n" in text_of(HttpRequest(url="http://a/", method="PUT"))[1]
+
+
+def test_of_many_requests_only_all_are_counted() -> None:
+    many = compile_http(plan_of(*(f"http://a/{n}" for n in range(MAX_KINDS + 1))))
+    assert many.kinds == ("all requests",)
+    assert set(many.ops["kind"].tolist()) == {0}
+    few = compile_http(plan_of(*(f"http://a/{n}" for n in range(MAX_KINDS))))
+    assert len(few.kinds) == MAX_KINDS
+
+
+def test_a_file_of_requests_is_read() -> None:
+    found = parse_requests(
+        """
+        [[request]]
+        url = "http://a/"
+        [[request]]
+        method = "POST"
+        url = "http://a/b"
+        headers = { Accept = "*/*", X-Id = "1" }
+        body = "x"
+        status = 201
+        weight = 3
+        """
+    )
+    assert found == (
+        HttpRequest(url="http://a/"),
+        HttpRequest(
+            method="POST", url="http://a/b", headers=("Accept: */*", "X-Id: 1"), body="x", status=201, weight=3
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("", "no request"),
+        ("x", "not TOML"),
+        ("a = 1", "unknown key 'a'"),
+        ("request = 1", "no request"),
+        ("[[request]]", "request 1: url is missing"),
+        ("[[request]]\nurl='http://a/'\n[[request]]\nurl='b'", "request 2: 'b' is not a URL"),
+        ("[[request]]\nurl='http://a/'\nweight='1'", "request 1: weight must be a whole number"),
+        ("[[request]]\nurl='http://a/'\nheaders=1", "request 1: headers must be a list"),
+    ],
+)
+def test_a_wrong_file_says_where(text: str, word: str) -> None:
+    with pytest.raises(PlanError) as caught:
+        parse_requests(text)
+    assert word in caught.value.message

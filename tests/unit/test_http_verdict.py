@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from loadgen.measure.snapshot import Snapshot
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.outcome import Outcome
+from loadgen.verdict.http_result import HttpResult
+from loadgen.verdict.result import Check, Verdict
+from tests.support.https import OPEN, PLAN, result, snapshots
+
+
+def check(found: HttpResult, name: str) -> Check:
+    return next(one for one in found.trust.checks if one.name == name)
+
+
+def of(plan: HttpPlan, given: Sequence[Snapshot]) -> HttpResult:
+    return result(plan, given=given)
+
+
+def test_a_run_without_an_objective_holds_when_its_generator_does() -> None:
+    found = result()
+    assert found.verdict is Verdict.CONFORMING
+    assert found.total.ok == found.sent == 4 * 40
+    assert found.total.per_s == 80
+    assert [(row.name, row.connections, row.ok) for row in found.targets] == [
+        ("192.0.2.1:8080", 3, 120),
+        ("https://shop.example:443", 1, 40),
+    ]
+    assert [(row.name, row.ok) for row in found.requests] == [
+        ("GET http://192.0.2.1:8080/index.html", 120),
+        ("POST https://shop.example/cart", 40),
+    ]
+
+
+def test_an_objective_that_is_missed_is_told_with_its_numbers() -> None:
+    plan = dataclasses.replace(PLAN, slos=("p99<10ms", "rate>1/s"))
+    found = of(plan, snapshots(plan))
+    assert found.verdict is Verdict.NOT_CONFORMING
+    assert int(found.exit_code) == 1
+    assert [one.ok for one in found.slos] == [False, True]
+    assert "p99 50" in found.reasons[0]
+    assert "less than 10 ms" in found.reasons[0]
+
+
+def test_a_client_without_cpu_to_spare_was_the_limit() -> None:
+    plan = dataclasses.replace(PLAN, slos=("rate>1/s",))
+    found = of(plan, snapshots(plan, cpu=0.97))
+    assert found.verdict is Verdict.INVALID
+    assert int(found.exit_code) == 3
+    assert "The client was the limit: the servers do at least 80 requests/s, maybe more." in found.reasons
+
+
+def test_littles_law_sees_connections_that_were_idle() -> None:
+    good = snapshots(PLAN)
+    assert check(of(PLAN, good), "Little's law").ok
+    half = [one for one in good if one.interval == 0]
+    bad = check(of(PLAN, half), "Little's law")
+    assert not bad.ok
+    assert bad.value > 40
+
+
+def test_of_an_open_loop_lateness_counts_only_where_connections_were_free() -> None:
+    fine = of(OPEN, snapshots(OPEN, service_ms=5, late_ms=1))
+    assert check(fine, "send lateness").ok
+    ours = of(OPEN, snapshots(OPEN, service_ms=5, late_ms=40))
+    assert not check(ours, "send lateness").ok
+    assert ours.verdict is Verdict.INVALID
+    # Four connections that are busy half of the time: who is late may have waited for the server.
+    theirs = of(OPEN, snapshots(OPEN, service_ms=60, late_ms=40))
+    assert all(one.name != "send lateness" for one in theirs.trust.checks)
+    assert theirs.verdict is Verdict.NOT_CONFORMING
+
+
+def test_a_stall_of_the_server_does_not_convict_the_generator() -> None:
+    fine = snapshots(OPEN, service_ms=1)
+    late = snapshots(OPEN, service_ms=1, late_ms=900)
+    found = of(OPEN, [fine[0], late[1]])
+    assert not check(found, "send lateness").ok  # half of all were late, and connections were free: that is us
+    plan = dataclasses.replace(OPEN, slos=("max<100ms",))
+    stalled = of(plan, [fine[0], snapshots(OPEN, service_ms=900)[1]])
+    assert stalled.verdict is Verdict.NOT_CONFORMING
+
+
+def test_when_nothing_is_answered_well_the_run_does_not_conform() -> None:
+    plan = dataclasses.replace(OPEN, slos=())
+    failed = dict.fromkeys(range(1000), Outcome.REFUSED)
+    found = of(plan, snapshots(plan, service_ms=5, outcomes=failed))
+    assert found.verdict is Verdict.NOT_CONFORMING
+    assert "most ended as refused" in found.reasons[-1]
+
+
+def test_what_was_shed_is_counted_and_was_not_sent() -> None:
+    plan = dataclasses.replace(OPEN, slos=("shed<1%",))
+    found = of(plan, snapshots(plan, service_ms=5, outcomes={3: Outcome.SHED, 7: Outcome.SHED}))
+    assert found.total.errors == {"SHED": 2}
+    assert found.sent == 78
+    assert found.slos[0].value == 2.5
+    assert found.verdict is Verdict.NOT_CONFORMING
+
+
+def test_a_lost_worker_degrades_and_an_interrupt_comes_first() -> None:
+    lost = result(lost={"local/0": "it is silent"})
+    assert lost.verdict is Verdict.DEGRADED
+    both = result(lost={"local/0": "it is silent"}, interrupted=True, complete=False)
+    assert both.verdict is Verdict.INTERRUPTED
+    assert len(both.reasons) == 2
