@@ -6,6 +6,7 @@ Everything arrives in one queue and is handled in one place, in order.  No polic
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +39,7 @@ _GRACE_S = 3.0  # how long after its end a segment's last words may take
 _STOP_GRACE_S = 1.0  # the same when it was stopped: who says nothing then is left to its lease
 _GRACE_STEPS = 6
 _REFRESH_S = 0.5
+_GATHER_S = 0.05  # all engines of a machine are lost at once, and that is drawn once
 _WAKING_NS = 5_000_000
 
 
@@ -87,6 +89,7 @@ class Conductor:
         self._hooks = hooks
         self._inbox: asyncio.Queue[Event | AgentEvent | None] = asyncio.Queue()  # None: time to draw
         self._tasks: set[asyncio.Task[None]] = set()
+        self._bad_news = asyncio.Event()
         self._began_ns = 0
 
     def post(self, event: Event) -> None:
@@ -137,6 +140,7 @@ class Conductor:
             ledger = self.intake.ledger
             ledger.lost(worker, ledger.reported_through(worker) + 1)
             self._spawn(self._fleet.command(Dismiss(worker)))
+            self._bad_news.set()
         self._do(self.run.handle(Lost(worker, why)))
 
     def _do(self, effects: list[Effect]) -> None:
@@ -192,7 +196,11 @@ class Conductor:
     async def _refresh(self) -> None:
         while True:
             self._inbox.put_nowait(None)
-            await asyncio.sleep(_REFRESH_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_REFRESH_S):
+                    await self._bad_news.wait()
+                    await asyncio.sleep(_GATHER_S)
+            self._bad_news.clear()
 
     def _spawn(self, work: Awaitable[None]) -> None:
         self._tasks.add(asyncio.ensure_future(work))

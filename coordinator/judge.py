@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.fleet.api import Machine
+from coordinator.fleet.api import Machine, say_machine_lost
 from coordinator.fleet.local import LOCAL
 from coordinator.record.connections import CONNECTION_DTYPE
 from coordinator.record.document import Header
@@ -261,30 +261,26 @@ def _ports(evidence: Evidence) -> list[PortEvidence]:
 
 
 def _lost(evidence: Evidence, asked: Asked) -> list[LostWorker]:
-    """The lost ones; all workers of a machine that went for the same reason are one."""
-    groups: dict[tuple[str, str], list[str]] = {}
+    """The lost ones; all workers of a machine that was lost are one."""
+    groups: dict[str, list[str]] = {}
     for worker, why in evidence.lost.items():
-        machine = next((one for one in _machines(evidence) if worker in one.workers), None)
-        whole = machine is not None and all(evidence.lost.get(one) == why for one in _playing(evidence, machine))
-        name = machine.name if machine is not None and whole and len(evidence.fleet.machines) > 1 else worker
-        groups.setdefault((name, why), []).append(worker)
+        machine = next((one.name for one in _machines(evidence) if worker in one.workers), "")
+        of_machine = why.removeprefix(say_machine_lost(machine, ""))
+        who = f"Worker {worker} ({why})" if of_machine == why else f"Machine {machine} ({of_machine})"
+        groups.setdefault(who, []).append(worker)
     ledger = evidence.intake.ledger
     found = []
-    for (name, why), workers in groups.items():
+    for who, workers in groups.items():
         counts = np.sum([_per_target(evidence, asked, worker) for worker in workers], axis=0)
         found.append(
             LostWorker(
-                worker=f"{name} ({why})",
+                who=who,
                 connections=int(counts.sum()),
                 lost_s=min(ledger.reported_through(worker) for worker in workers) + 1,
                 where=_say_shares(counts.tolist(), [target.name for target in asked.targets]),
             )
         )
     return found
-
-
-def _playing(evidence: Evidence, machine: Machine) -> list[str]:
-    return [worker for worker in machine.workers if worker in evidence.fleet.placement.workers]
 
 
 def _say_shares(counts: Sequence[int], names: Sequence[str]) -> str:

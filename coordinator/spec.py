@@ -8,7 +8,7 @@ import functools
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from coordinator.ask import ask_all
 from coordinator.audit import Auditor
 from coordinator.conductor import Conductor, Hooks
 from coordinator.fleet.admission import admit, say_missing
-from coordinator.fleet.api import Fleet, Prepare
+from coordinator.fleet.api import Fleet, MachineState, MachineStatus, Prepare
 from coordinator.fleet.choice import FleetChoice, make_fleet
 from coordinator.judge import Evidence, Intake, connection_rows, judge, start_skews_ns
 from coordinator.record.document import Header, finished, unfinished
@@ -98,6 +98,9 @@ class SpecRun:
                 environment = dataclasses.replace(header.environment, server=server)
                 header = dataclasses.replace(header, targets=targets, environment=environment)
                 stack.push_async_callback(fleet.close)
+                if self.choice.hosts:
+                    count = len(self.choice.hosts)
+                    self.around.say(f"starting agents by SSH on {count} host{'s' * (count > 1)}")
                 await fleet.open()
                 header = dataclasses.replace(header, fleet=self._place(header, fleet))
                 writer.rewrite(unfinished(header))
@@ -205,7 +208,9 @@ class SpecRun:
         with self.around.view as view:
 
             def show(position: Position) -> None:
-                view.update(builder.build(intake.ledger, position, self.notices, fleet.status()))
+                machines = fleet.status()
+                notices = [*self.notices, *say_lost(machines, run.lost)]
+                view.update(builder.build(intake.ledger, position, notices, machines))
 
             hooks = Hooks(reset=auditor.reset, audit=auditor.audit, keep=writer.append, show=show)
             run = Run(frozenset(placement.workers), plan.phases.iterations, plan.on_loss)
@@ -256,6 +261,15 @@ async def _while_wanted(
         return await asyncio.to_thread(make, told)
     finally:
         unwanted.set()
+
+
+def say_lost(machines: Sequence[MachineStatus], lost: Mapping[str, str]) -> list[str]:
+    """What is wrong with machines, and which engines of the others are lost, as a sentence each."""
+    gone = {one.name for one in machines if one.state is MachineState.LOST}
+    return [
+        *(f"machine {one.name}{' is lost' * (one.name in gone)}: {one.why}" for one in machines if one.why),
+        *(f"engine {name} is lost: {why}" for name, why in lost.items() if name.rpartition("/")[0] not in gone),
+    ]
 
 
 def assignments(plan: SpecPlan, placement: Placement, targets: tuple[Target, ...], tape: OpTape) -> list[Assignment]:

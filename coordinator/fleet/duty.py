@@ -108,7 +108,7 @@ class Duty:
         TargetError when an engine can't find a target.
         """
         if digest != self._digest:
-            raise FleetError(f"{self.machine} has another plan than the coordinator", hint="a bug of ours; tell us")
+            raise FleetError("it has another plan than the coordinator", hint="a bug of ours; tell us")
         await asyncio.to_thread(self._check_room, needed_spool_bytes)
         try:
             common = await asyncio.to_thread(_read_plan, self._blob)
@@ -117,9 +117,9 @@ class Duty:
                 for worker, shard in shards.items()
             ]
         except (ValueError, KeyError, TypeError, msgpack.exceptions.UnpackException) as error:
-            raise FleetError(f"{self.machine} cannot read the plan: {error}") from error
+            raise FleetError(f"it cannot read the plan: {error}") from error
         if unknown := shards.keys() - set(self.workers):
-            raise FleetError(f"{self.machine} has no engine {', '.join(sorted(unknown))}")
+            raise FleetError(f"it has no engine {', '.join(sorted(unknown))}")
         self._blob = b""  # 30 MB; the engines have it now
         await self._agent.prepare(given)
 
@@ -128,10 +128,10 @@ class Duty:
         try:
             free = spools.free_bytes(directory)
         except OSError as error:
-            raise FleetError(f"{self.machine} cannot look at its spool: {error.strerror}") from error
+            raise FleetError(f"it cannot look at its spool: {error.strerror}") from error
         if free < needed_bytes:
             raise FleetError(
-                f"{self.machine} has {free / 1e6:.0f} MB free for its spool in {directory.parent}, "
+                f"it has {free / 1e6:.0f} MB free for its spool in {directory.parent}, "
                 f"{needed_bytes / 1e6:.0f} MB are needed",
                 hint="make room there, or give it another directory for its spool",
             )

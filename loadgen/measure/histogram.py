@@ -157,11 +157,12 @@ class Histogram:
         width = len(raw_counts) // size
         if width not in (1, 2, 4, 8) or len(raw_counts) != width * size:
             raise ValueError(f"a histogram has {size} indexes, but {len(raw_counts)} bytes of counts")
-        buckets = np.frombuffer(raw_indexes, dtype="<u2").astype(np.int64)
+        buckets = np.frombuffer(raw_indexes, dtype="<u2")
         counts = np.frombuffer(raw_counts, dtype=f"<u{width}")
         if (buckets[1:] <= buckets[:-1]).any():
             raise ValueError("a histogram's indexes are not ascending")
-        if not counts.all() or int(counts.max()) > MAX_NUMBER // size:
+        # Narrower counts than 8 bytes cannot be too large: 65,536 of them stay below MAX_NUMBER.
+        if not counts.all() or (width == 8 and int(counts.max()) > MAX_NUMBER // size):
             raise ValueError("a histogram's counts are out of range")
         if min_ns > max_ns or _bucket_of_one(min_ns) != buckets[0] or _bucket_of_one(max_ns) != buckets[-1]:
             raise ValueError("a histogram's minimum and maximum do not fit its indexes")

@@ -12,10 +12,11 @@ from loadgen.verdict.result import Check, IterationResult, RunResult, TargetResu
 class LostWorker:
     """A worker, or all of a machine, that stopped reporting `lost_s` into the run.
 
-    `connections` is how many it played, and `where` says which targets' they were.
+    `who` is what it is called at the beginning of a sentence.  `connections` is how many it played, and `where` says
+    which targets' they were.
     """
 
-    worker: str
+    who: str
     connections: int
     lost_s: float
     where: str = ""
@@ -113,7 +114,7 @@ def _interrupted(complete: int, planned: int) -> str:
 def _lost(one: LostWorker, requested: int) -> str:
     share = 100 * one.connections / requested
     return (
-        f"Worker {one.worker} was lost {one.lost_s:.0f} s into the run, and with it "
+        f"{one.who} was lost {one.lost_s:.0f} s into the run, and with it "
         f"{one.connections} of {requested} connections ({share:.1f} %)" + (f": {one.where}." if one.where else ".")
     )
 

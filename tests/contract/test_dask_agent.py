@@ -209,7 +209,7 @@ async def unfetched(coordinator: Coordinator) -> Chunk:
 def test_what_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
         async with joined(tmp_path) as (hub, coordinator, _, _):
-            assert "m has loadgen" in refusal(await coordinator.hello(loadgen="0.0.1"))
+            assert "it has loadgen" in refusal(await coordinator.hello(loadgen="0.0.1"))
             assert "no spool of m in run" in refusal(
                 await coordinator.ask(calls.read_spool, RUN, "m", 0, 100, str(tmp_path))
             )
@@ -218,7 +218,7 @@ def test_what_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             assert "cannot be made" in refusal(answer)
             with monkeypatch.context() as full:
                 full.setattr(spools, "free_bytes", lambda directory: 1000)
-                assert refusal(await coordinator.hello()) == f"m has only 1000 bytes free for its spool in {tmp_path}"
+                assert refusal(await coordinator.hello()) == f"it has only 1000 bytes free for its spool in {tmp_path}"
             assert engines_of() == []
 
             assert "workers" in await coordinator.hello()

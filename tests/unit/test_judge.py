@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from coordinator.fleet.api import Clock, Machine
+from coordinator.fleet.api import Clock, Machine, say_machine_lost
 from coordinator.judge import Evidence, Intake, connection_rows, judge, judge_snapshots
 from coordinator.record.document import Header
 from loadgen.measure.events import CoresShared
@@ -196,11 +196,12 @@ def test_workers_of_a_lost_machine_are_told_together_with_what_they_played() -> 
     intake = Intake.of(workers)
     for one in snapshots():
         intake.receive(replace(one, worker="a/0"))
-    lost = {"b/0": "silent for 2.2 s", "b/1": "silent for 2.2 s", "a/1": "killed by signal 9"}
+    silent = say_machine_lost("b", "silent for 2.2 s")
+    lost = {"b/0": silent, "b/1": silent, "a/1": "killed by signal 9"}
     result = judge(replace(evidence([]), fleet=fleet, intake=intake, lost=lost))
     assert result.verdict is Verdict.DEGRADED
     assert result.reasons[0] == (
-        "Worker b (silent for 2.2 s) was lost 0 s into the run, and with it 2 of 4 connections (50.0 %): "
+        "Machine b (silent for 2.2 s) was lost 0 s into the run, and with it 2 of 4 connections (50.0 %): "
         "1 of each of vm0, vm1."
     )
     assert "Worker a/1 (killed by signal 9)" in result.reasons[1]
