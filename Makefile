@@ -9,7 +9,7 @@ SOURCES := loadgen workloads deploy coordinator tests benchmarks
 UNHURRIED := $(addprefix tests/system/test_,proxy.py iperf3_peers.py iperf_cli.py local_vms.py serve.py specweb_fileset_kill.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint format golden bench bench-network debian clean
+.PHONY: help demo test test-fast lint format golden bench bench-network bench-fleet debian clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ bench: $(VENV)/.test-installed ## Benchmark: pacing of 500 connections on one en
 bench-network: $(VENV)/.test-installed ## Benchmark, as root: probe and proxy beside iperf3, HAProxy, nginx and socat
 	@tools/install-debian.sh peers
 	$(BIN)/python benchmarks/network.py
+
+bench-fleet: $(VENV)/.test-installed ## Benchmark: what 50 to 500 load machines cost their coordinator, about 4 minutes
+	$(BIN)/python benchmarks/fleet.py --profile
 
 debian: ## Install what the system tests need with apt-get, where this user may
 	@tools/install-debian.sh tests

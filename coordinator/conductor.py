@@ -120,9 +120,10 @@ class Conductor:
         match event:
             case None:
                 self._hooks.show(self.position())
+            case Snapshot() | SegmentBegan() | SegmentEnded() | EngineLost() if event.worker not in self.run.workers:
+                pass  # it has no part in the run: fewer connections than engines, or its machine was left out
             case Snapshot():
-                self.intake.receive(event)
-                self._hooks.keep([event])
+                self._file(event)
             case SegmentBegan(worker, segment, at_ns):
                 self.timeline.began_ns.setdefault(segment, {})[worker] = at_ns
             case CoresShared():
@@ -134,6 +135,14 @@ class Conductor:
                 self._lose(worker, why)
             case _:
                 self._do(self.run.handle(event))
+
+    def _file(self, snapshot: Snapshot) -> None:
+        try:
+            self.intake.receive(snapshot)
+        except ValueError as error:  # what a sick machine says costs that machine, not the run
+            self._lose(snapshot.worker, f"it sent something unreadable: {error}")
+        else:
+            self._hooks.keep([snapshot])
 
     def _lose(self, worker: str, why: str) -> None:
         if worker not in self.run.lost:

@@ -13,10 +13,11 @@ from coordinator.fleet.local import LOCAL
 from coordinator.record.connections import CONNECTION_DTYPE
 from coordinator.record.document import Header
 from coordinator.record.fleet import FleetRecord
+from loadgen.measure.cells import Cell
 from loadgen.measure.events import CoresShared
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Ledger, Totals
-from loadgen.measure.snapshot import Cell, Snapshot
+from loadgen.measure.snapshot import Snapshot
 from loadgen.model.plan import SpecPlan
 from loadgen.model.shard import share_out
 from loadgen.model.target import Target
@@ -42,18 +43,24 @@ _NAMED = 6  # so many targets are named before the rest is counted
 
 @dataclass(slots=True)
 class Intake:
-    """All snapshots of a run, and which intervals hold judged operations."""
+    """All snapshots of a run of so many connections and targets, and which intervals hold judged operations."""
 
     ledger: Ledger
+    connections: int
+    targets: int
     judged: set[int] = field(default_factory=set)
 
     @classmethod
-    def of(cls, workers: Iterable[str]) -> Intake:
+    def of(cls, workers: Iterable[str], *, connections: int, targets: int) -> Intake:
         """An empty one."""
-        return cls(Ledger(workers, len(KINDS), len(GROUPS)))
+        return cls(Ledger(workers, len(KINDS), len(GROUPS)), connections, targets)
 
     def receive(self, snapshot: Snapshot) -> None:
-        """File one snapshot."""
+        """File one snapshot.  Raises ValueError when it cannot be of this run."""
+        if snapshot.tallies["connection"].max(initial=0) >= self.connections:
+            raise ValueError(f"a snapshot has more connections than the run's {self.connections}")
+        if max((target for _, target in snapshot.cells), default=0) >= self.targets:
+            raise ValueError(f"a snapshot has more targets than the run's {self.targets}")
         self.ledger.receive(snapshot)
         if (snapshot.tallies["window"] >= 0).any():
             self.judged.add(snapshot.interval)
@@ -117,12 +124,10 @@ def judge_snapshots(header: Header, snapshots: Iterable[Snapshot]) -> RunResult:
     Raises ValueError when a snapshot cannot be of this plan.
     """
     plan = header.plan
-    intake = Intake.of(header.fleet.placement.workers)
+    intake = Intake.of(header.fleet.placement.workers, connections=plan.total_connections, targets=len(header.targets))
     seen: dict[int, list[int]] = {}
     for snapshot in snapshots:
         if snapshot.worker in intake.ledger.workers:
-            if snapshot.tallies["connection"].max(initial=0) >= plan.total_connections:
-                raise ValueError(f"a snapshot has more connections than the plan's {plan.total_connections}")
             intake.receive(snapshot)
             for window in set(snapshot.tallies["window"].tolist()):
                 seen.setdefault(window, []).append(snapshot.interval)
@@ -218,8 +223,14 @@ def _start(evidence: Evidence, began_ns: Mapping[str, int]) -> StartEvidence:
     clocks = {
         worker: evidence.fleet.clocks.get(machine.name) for machine in _machines(evidence) for worker in machine.workers
     }
-    errors = [clock.error_ns for clock in (clocks.get(first), clocks.get(last)) if clock is not None]
+    # One clock does not differ from itself.
+    both = (clocks.get(first), clocks.get(last)) if _machine_of(first) != _machine_of(last) else ()
+    errors = [clock.error_ns for clock in both if clock is not None]
     return StartEvidence(skew_ns=began_ns[last] - began_ns[first], error_ns=sum(errors), first=first, last=last)
+
+
+def _machine_of(worker: str) -> str:
+    return worker.rpartition("/")[0]
 
 
 def _neighbours(evidence: Evidence) -> list[NeighbourEvidence]:

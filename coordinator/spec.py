@@ -202,7 +202,7 @@ class SpecRun:
         tape = await asyncio.to_thread(compile_tape, plan)
         await fleet.command(Prepare(assignments(plan, placement, targets, tape)))
 
-        intake = Intake.of(placement.workers)
+        intake = Intake.of(placement.workers, connections=plan.total_connections, targets=len(targets))
         auditor = Auditor(plan, targets, intake.ledger)
         builder = ViewBuilder(plan, targets, title=self._title(header))
         with self.around.view as view:

@@ -11,6 +11,7 @@ from coordinator.collect import Source, SpoolFile, collect, sources_of
 from coordinator.fleet.extra import require_fleet
 from coordinator.output import printing
 from coordinator.record.reader import load
+from coordinator.record.writer import INTERVALS
 from loadgen.model.errors import PlanError
 
 
@@ -32,9 +33,11 @@ def collect_command(run: Path, spools: tuple[Path, ...]) -> int:
     else:
         sources = sources_of(record.header.fleet)
         require_fleet("loadgen collect")
-    found = uvloop.run(collect(record.path, sources))
+    found = uvloop.run(collect(record.path, record.header.fleet.placement.workers, sources))
     with printing():
         for one in found:
             plural = "" if one.intervals == 1 else "s"
             click.echo(f"{one.name}: {one.problem or f'{one.intervals} interval{plural} that the record did not have'}")
+    if record.finished and any(one.intervals for one in found):
+        click.echo(f"the run had ended, so its result stays as it is; what came is in {INTERVALS}", err=True)
     return 1 if any(one.problem for one in found) else 0

@@ -10,7 +10,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -49,7 +49,7 @@ class Credentials:
 
     ca_pem: str
     cert_pem: str
-    key_pem: str
+    key_pem: str = field(repr=False)
 
     def to_pem(self) -> str:
         """All three in one text, a secret."""

@@ -16,9 +16,10 @@ from loadgen.engine.api import Assignment, EndedHook, Segment
 from loadgen.engine.body import BodySpec
 from loadgen.engine.connection import Connection
 from loadgen.engine.vitals import Vitals
+from loadgen.measure.cells import Cell
 from loadgen.measure.fold import FoldContext, fold
 from loadgen.measure.record import RECORD_DTYPE
-from loadgen.measure.snapshot import Cell, Snapshot
+from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.tally import merge_tallies
 from loadgen.model.errors import TargetError
 from loadgen.model.target import Target

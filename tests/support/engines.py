@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from loadgen.engine.api import Assignment, Engine, Load, Segment
 from loadgen.engine.player import Player
 from loadgen.engine.vitals import Vitals
+from loadgen.measure.cells import Cell
 from loadgen.measure.ledger import Ledger, Totals
-from loadgen.measure.snapshot import Cell, Snapshot
+from loadgen.measure.snapshot import Snapshot
 from loadgen.model.bound import Bound
 from loadgen.model.outcome import Outcome
 from loadgen.model.shard import Shard

@@ -48,6 +48,7 @@ _RENEW_S = 0.5
 _RENEW_MANY_S = 1.0
 _MANY = 100
 _ARM_NS = 300_000_000
+_ORDER_NS = 2_000_000  # one order after another, each takes half a millisecond of ours when nothing else is to do
 _STOP_TIMEOUT_S = 1.0
 _SETTLE_S = 2.0
 _CLOSE_S = 5.0
@@ -103,7 +104,7 @@ class DaskFleet:
     def lead_ns(self) -> int:
         """Every machine has the order by then, and its answer is here."""
         worst_ns = max((machine.clock.round_trip_ns for machine in self._present()), default=0)
-        return max(NS_PER_S, 4 * worst_ns + NS_PER_S // 2)
+        return max(NS_PER_S, 4 * worst_ns + NS_PER_S // 2) + _ORDER_NS * len(self._machines)
 
     def status(self) -> tuple[MachineStatus, ...]:
         """How the machines are."""
@@ -267,7 +268,7 @@ class DaskFleet:
                     return
                 async with turns:
                     await machine.take_plan(blob, digest)
-                await machine.prepare(digest, mine, 0)
+                await machine.prepare(digest, mine)
             except LoadgenError as error:
                 if not machine.lost:
                     raise type(error)(f"{machine.name}: {error.message}", hint=error.hint) from error

@@ -141,12 +141,10 @@ class RemoteMachine:
         if got != digest:
             raise FleetError(f"the plan arrived spoilt: its digest is {got[:12]}…, not {digest[:12]}…")
 
-    async def prepare(self, digest: str, shards: Mapping[str, bytes], needed_spool_bytes: int) -> None:
+    async def prepare(self, digest: str, shards: Mapping[str, bytes]) -> None:
         """Prepare the workers that have a shard; the others are ended.  Raises LoadgenError when it refuses."""
         self._present.intersection_update(shards)
-        await self._ask(
-            calls.prepare, self._run_id, digest, dict(shards), needed_spool_bytes, timeout_s=_PREPARE_TIMEOUT_S
-        )
+        await self._ask(calls.prepare, self._run_id, digest, dict(shards), timeout_s=_PREPARE_TIMEOUT_S)
 
     async def spare(self) -> None:
         """It has no part in the run: end its engines.  Raises LoadgenError when it does not answer."""

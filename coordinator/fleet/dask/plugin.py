@@ -122,10 +122,8 @@ class AgentPlugin(WorkerPlugin):
             self._duty = duty
         finally:
             self._greeting = ""
-        described = await asyncio.to_thread(facts.describe)
         return {
-            **described,
-            "cores": self._cores or described["cores"],  # by these the load is shared out
+            **await asyncio.to_thread(facts.describe),
             "workers": workers,
             "spool": str(directory),
             "spool_free_bytes": spools.free_bytes(directory),
