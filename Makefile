@@ -6,7 +6,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := loadgen workloads deploy coordinator tests benchmarks
 # System tests that may run beside each other: nothing in them is judged by the time that it takes.
-UNHURRIED := $(addprefix tests/system/test_,proxy.py iperf3_peers.py iperf_cli.py local_vms.py serve.py specweb_fileset_kill.py)
+UNHURRIED := $(addprefix tests/system/test_,proxy.py iperf3_peers.py iperf_cli.py local_vms.py serve.py specweb_fileset_kill.py \
+	fleet_run.py fleet_faults.py fleet_ends.py fleet_peers.py ssh_hosts.py operator_tools.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast lint format golden bench bench-network bench-fleet debian clean

@@ -62,7 +62,7 @@ _OPTIONS = (
     ),
     click.option(
         "--certs",
-        type=click.Path(exists=True, path_type=Path, file_okay=False),
+        type=click.Path(path_type=Path, file_okay=False),
         metavar="DIRECTORY",
         panel=_PANEL,
         help="Certificates for --listen, of loadgen fleet certificates.",

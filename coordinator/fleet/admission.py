@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from coordinator.fleet.api import Machine
+from coordinator.fleet.local import LOCAL
 from loadgen.model.errors import FleetError
 from loadgen.schedule.placement import Placement, place
 
@@ -69,6 +70,8 @@ def _refusal(machine: Machine, placement: Placement, shares: Sequence[int], seco
     counts = [placement.connections(worker, target_of, len(shares)) for worker in mine]
     if not counts:
         return ""
+    if len(mine) > machine.cores and machine.name != LOCAL:  # on this machine, the trust checks tell what it did
+        return f"it has {machine.cores} cores, and {len(mine)} engines shall play there"
     files = max(int(one.sum()) for one in counts) + _RESERVED_FILES
     if files > machine.open_files:
         return f"an engine needs {files} open files and may have {machine.open_files} (ulimit -n)"

@@ -207,6 +207,18 @@ async def unfetched(coordinator: Coordinator) -> Chunk:
     return Chunk.from_wire(answer)
 
 
+def test_a_name_is_of_one_worker(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with joined(tmp_path) as (hub, _, _, _):
+            with pytest.raises(FleetError, match="m is the name of a worker that has joined already"):
+                await be_agent(
+                    hub.contact("127.0.0.1"), name="m", bind="", security=security(None), until=asyncio.Event()
+                )
+            assert list(hub.present) == ["m"]
+
+    run(scenario)
+
+
 def test_what_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
         async with joined(tmp_path) as (hub, coordinator, _, _):

@@ -145,7 +145,7 @@ async def until(seconds: float, happened: Callable[[], bool]) -> bool:
         (Host(name="m1", command="/bin/echo"), "what it says can't be read (a frame of 2003792491 bytes is announced): "
          "does a start-up file of the shell there print something?"),
         # It is there, and answers; what it was told was no task.
-        (Host(name="m1"), "it exited with code 2: loadgen: serve.name is missing"),
+        (Host(name="m1"), "it exited with code 2: serve.name is missing"),
     ],
     ids=["unknown", "changed", "key", "user", "port", "name", "absent", "fails", "talks", "garbage"],
 )  # fmt: skip

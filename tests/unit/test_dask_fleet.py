@@ -24,6 +24,7 @@ from loadgen.model.shard import Shard
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from tests.support.dask_doubles import FakeAgent, Scene
+from tests.support.snapshots import snapshot
 from tests.support.tapes import Op, make_tape
 
 
@@ -112,6 +113,29 @@ def test_a_lease_is_renewed_from_the_moment_of_sending_and_says_what_has_arrived
             assert before_ns - 50 * NS_PER_MS < sent_ns < time.monotonic_ns() + 50 * NS_PER_MS
             assert acknowledged == len(a.spool)
             assert stuck.count("renew") == 1  # they do not pile up, and nobody else waits for it
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        (SegmentBegan("a/0", 0, 0), "it began to play at a time that cannot be"),
+        (snapshot("a/0", 2**31 - 1), "it reports of interval 2147483647, which is yet to come"),
+    ],
+    ids=["began", "interval"],
+)
+def test_who_speaks_of_times_that_cannot_be_is_lost(event: AgentEvent, said: str) -> None:
+    a = FakeAgent("a", engines=1)
+
+    async def scenario() -> None:
+        async with Scene(a).opened() as scene:
+            await scene.fleet.command(Start(segment(scene.fleet.lead_ns)))
+            a.happened(event)
+            scene.beat(a)
+            (lost,) = await scene.events(1)
+            assert isinstance(lost, EngineLost)
+            assert said in lost.why
 
     run(scenario)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import os
 import ssl
 import tempfile
 from pathlib import Path
@@ -18,9 +17,9 @@ from loadgen.model.errors import PlanError
 
 def open_keys() -> int:
     links = []
-    for name in os.listdir("/proc/self/fd"):
+    for one in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):  # that of the listing itself
-            links.append(str(Path(f"/proc/self/fd/{name}").readlink()))
+            links.append(str(one.readlink()))
     return sum("loadgen-certificate" in link for link in links)
 
 

@@ -25,6 +25,7 @@ from coordinator.fleet.stream import MAX_CHUNK_BYTES, Chunk, Stream
 from coordinator.fleet.ways import Joined
 from loadgen.engine.api import LEASE_NS, Segment
 from loadgen.measure.events import AgentEvent, CoresShared, EngineLost, SegmentBegan
+from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.wire import read_field, read_int, read_list, read_text
 from loadgen.model.errors import FleetError, LoadgenError
 from loadgen.model.units import NS_PER_S
@@ -33,6 +34,8 @@ _CLOCK_SAMPLES = 17
 _CLOCK_PATIENCE_S = 0.5  # a slow line is measured by fewer
 _CLOCK_TIMEOUT_S = 5.0
 _RENEW_TIMEOUT_S = 2.0
+_AHEAD_NS = 5 * NS_PER_S  # what it says of a later time than that is wrong
+_BEHIND_NS = 600 * NS_PER_S  # news may be so old, when it is us who were frozen
 _BANDWIDTH_TIMEOUT_S = 30.0
 _PULL_TIMEOUT_S = 10.0
 _PULL_TRIES = 3
@@ -69,6 +72,7 @@ class RemoteMachine:
         self.cpu_share: float | None = None
         self.problem = ""
         self.why_lost = ""
+        self._origin_ns = 0  # of the segments, once one was ordered
         self.played = False
         self._client = client
         self._run_id = run_id
@@ -147,13 +151,15 @@ class RemoteMachine:
         await self._ask(calls.prepare, self._run_id, digest, dict(shards), timeout_s=_PREPARE_TIMEOUT_S)
 
     async def spare(self) -> None:
-        """It has no part in the run: end its engines.  Raises LoadgenError when it does not answer."""
+        """It has no part in the run: end its engines.  When it does not answer they stay idle, and end with it."""
         self._present.clear()
-        await self._ask(calls.dismiss, self._run_id, [], timeout_s=_DISMISS_TIMEOUT_S)
+        with contextlib.suppress(LoadgenError):
+            await self._ask(calls.dismiss, self._run_id, [], timeout_s=_DISMISS_TIMEOUT_S)
 
     async def start(self, segment: Segment, timeout_s: float) -> None:
         """Have it play a segment of our clock.  Who has not answered in time that all are armed is lost."""
         self.played = True
+        self._origin_ns = segment.origin_ns
         offset_ns = self.clock.at(time.monotonic_ns()).offset_ns
         theirs = {name: value + offset_ns for name, value in dataclasses.asdict(segment).items() if name != "index"}
         try:
@@ -345,11 +351,16 @@ class RemoteMachine:
             whose, known = event.worker, event.worker in self._workers
         if not known:
             raise ValueError(f"it speaks for {whose!r}")
+        now_ns = time.monotonic_ns()
         if isinstance(event, EngineLost):
             self._present.discard(event.worker)
+        elif isinstance(event, Snapshot):
+            if self._origin_ns + event.interval * NS_PER_S > now_ns + _AHEAD_NS:
+                raise ValueError(f"it reports of interval {event.interval}, which is yet to come")
         elif isinstance(event, SegmentBegan):
-            offset_ns = self.clock.at(time.monotonic_ns()).offset_ns
-            event = dataclasses.replace(event, at_ns=event.at_ns - offset_ns)
+            event = dataclasses.replace(event, at_ns=event.at_ns - self.clock.at(now_ns).offset_ns)
+            if not now_ns - _BEHIND_NS < event.at_ns < now_ns + _AHEAD_NS:
+                raise ValueError("it began to play at a time that cannot be")
         self._on_event(event)
 
     async def _dismiss_all(self) -> None:
