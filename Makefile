@@ -8,10 +8,11 @@ SOURCES := loadgen workloads deploy coordinator tests benchmarks
 # What the compiled engine is built of: a change there means to install again.
 COMPILED := $(filter-out %/_core.c,$(wildcard loadgen/engine/compiled/*.[ch])) loadgen/engine/compiled/_core.pyx
 # System tests that may run beside each other: nothing in them is judged by the time that it takes.
-UNHURRIED := $(addprefix tests/system/test_,proxy.py iperf3_peers.py iperf_cli.py local_vms.py serve.py specweb_fileset_kill.py)
+UNHURRIED := $(addprefix tests/system/test_,proxy.py iperf3_peers.py iperf_cli.py local_vms.py serve.py specweb_fileset_kill.py \
+	fleet_run.py fleet_faults.py fleet_ends.py fleet_peers.py ssh_hosts.py operator_tools.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint format golden bench bench-network sanitize debian clean
+.PHONY: help demo test test-fast lint format golden bench bench-network bench-fleet sanitize debian clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +48,9 @@ bench: $(VENV)/.test-installed ## Benchmark: pacing of 500 connections on one en
 bench-network: $(VENV)/.test-installed ## Benchmark, as root: probe and proxy beside iperf3, HAProxy, nginx and socat
 	@tools/install-debian.sh peers
 	$(BIN)/python benchmarks/network.py
+
+bench-fleet: $(VENV)/.test-installed ## Benchmark: what 50 to 500 load machines cost their coordinator, about 4 minutes
+	$(BIN)/python benchmarks/fleet.py --profile
 
 sanitize: $(VENV)/.test-installed ## The engine's own tests on a compiled engine built with sanitizers (gcc, two minutes)
 	@tools/sanitize.sh

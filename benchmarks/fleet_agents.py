@@ -35,9 +35,10 @@ from coordinator.fleet.dask.settings import configure
 from loadgen.agent import Agent
 from loadgen.engine.api import Assignment, Segment
 from loadgen.host import child
+from loadgen.measure.cells import Cell
 from loadgen.measure.events import AgentEvent, SegmentBegan, SegmentEnded
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.snapshot import Cell, Health, Snapshot
+from loadgen.measure.snapshot import Health, Snapshot
 from loadgen.measure.tally import TALLY_DTYPE, empty_tallies
 from loadgen.model.outcome import OUTCOMES, Outcome
 from loadgen.model.units import NS_PER_MS, NS_PER_S
@@ -140,7 +141,7 @@ class SimulatedAgent(Agent):
 
     def stop(self) -> None:
         self._notes.stopped[self._machine].append(time.monotonic_ns())
-        self._end("stopped")
+        self._finish("stopped")
 
     def dismiss(self, worker: str) -> None:
         self._present = [one for one in self._present if one != worker]
@@ -158,9 +159,9 @@ class SimulatedAgent(Agent):
 
     def _complete(self, segment: Segment) -> None:
         if segment is self._segment:
-            self._end("complete")
+            self._finish("complete")
 
-    def _end(self, why: str) -> None:
+    def _finish(self, why: str) -> None:
         segment = self._segment
         if segment is not None:
             self._report()
@@ -289,11 +290,13 @@ async def _serve(scene: Scene, notes: Notes) -> None:
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     turns = asyncio.Semaphore(_AT_ONCE)
 
-    async def join(name: str) -> TimedWorker:
-        async with turns:
-            return await _make_worker(scene, name, notes)
+    workers = [_make_worker(scene, name, notes) for name in scene.names]
 
-    workers = await asyncio.gather(*map(join, scene.names))
+    async def join(worker: TimedWorker) -> None:
+        async with turns:
+            await worker
+
+    await asyncio.gather(*map(join, workers))
     print("ready", flush=True)
     while (await asyncio.to_thread(sys.stdin.readline)).strip() == "report":
         print(json.dumps({"sent": notes.sent, "stopped": notes.stopped, "bytes": notes.bytes_sent}), flush=True)

@@ -20,7 +20,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -48,6 +49,7 @@ from loadgen.engine.api import Segment
 from loadgen.host import child
 from loadgen.measure.events import EngineLost, SegmentBegan, SegmentEnded
 from loadgen.measure.snapshot import Snapshot
+from loadgen.model.errors import LoadgenError
 from loadgen.model.plan import OnLoss, SpecPlan
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS, NS_PER_S
@@ -60,13 +62,14 @@ _SETTLE_S = 2.0
 _SHORT_S = 1.2
 _LAST_WORDS_S = 3.0
 _JOIN_S = 300.0
+_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # hundreds of machines' spools are not on one disk
 _STOPS_AT_S = (0.12, 0.35, 0.7)
 """When in a second it is stopped: amid the heartbeats, behind them, and in the quiet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """`agents` machines with `engines` each, that play `connections` with each of `targets`, for `seconds`.
+    """`agents` machines with `engines` each, that play `connections` with each of `targets` for `seconds`, and `stops`.
 
     `profile` samples where the coordinator's time goes, which takes some itself.
     """
@@ -81,6 +84,7 @@ class Question:
     per_process: int
     core: int
     agents_cores: list[int]
+    stops: int
 
 
 class SimulatedWay:
@@ -113,6 +117,13 @@ class SimulatedWay:
         joined = await self._hub.joined(names, _JOIN_S)
         self.joined_s = time.monotonic() - began_s
         return tuple(Joined(name=name, address=joined[name]) for name in names)
+
+    def cpu_s(self) -> float:
+        """CPU time of all processes of simulated machines."""
+        fields = [
+            Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split() for process in self._processes
+        ]
+        return sum(int(one[11]) + int(one[12]) for one in fields) / os.sysconf("SC_CLK_TCK")
 
     async def notes(self) -> list[dict[str, Any]]:
         """What all processes noted."""
@@ -174,6 +185,7 @@ class Ends:
     began_ns: dict[int, list[int]] = field(default_factory=dict)
     ended: dict[int, set[str]] = field(default_factory=dict)
     lost: dict[str, str] = field(default_factory=dict)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Measurement:
@@ -188,7 +200,7 @@ class Measurement:
         self._writer = RecordWriter(directory, {})
         self._ends = Ends()
         self._views = 0
-        self._intake = Intake.of((), len(KINDS), len(GROUPS))
+        self._intake = self._intake_of(())
         self._iteration = -1
         self._origin_ns = 0
 
@@ -206,7 +218,7 @@ class Measurement:
         began_s = time.monotonic()
         await self._fleet.command(Prepare(given))
         figures["prepare_s"] = time.monotonic() - began_s
-        self._intake = Intake.of(placement.workers, len(KINDS), len(GROUPS))
+        self._intake = self._intake_of(placement.workers)
         tasks = [asyncio.create_task(self._consume()), asyncio.create_task(self._show())]
         try:
             figures |= await self._play(tasks)
@@ -217,18 +229,27 @@ class Measurement:
             self._writer.close()
         return figures
 
+    def _intake_of(self, workers: Sequence[str]) -> Intake:
+        return Intake.of(
+            workers,
+            len(KINDS),
+            len(GROUPS),
+            connections=self._plan.total_connections,
+            targets=len(self._targets),
+        )
+
     async def _play(self, tasks: list[asyncio.Task[None]]) -> dict[str, Any]:
         began_s = time.monotonic()
         await self._start(0)
         started_s = time.monotonic() - began_s
         await asyncio.sleep((self._origin_ns - time.monotonic_ns()) / NS_PER_S + _SETTLE_S)
         steady = await self._steady()
-        stops_ms = []
-        for number, at_s in enumerate(_STOPS_AT_S):
+        stopped_ns = []
+        for number, at_s in enumerate(_STOPS_AT_S[: self._question.stops]):
             if number:
                 await self._start(number)
                 await asyncio.sleep(_SHORT_S + self._fleet.lead_ns / NS_PER_S)
-            stops_ms.append(await self._stop(number, at_s))
+            stopped_ns.append(await self._stop(number, at_s))
         for task in tasks:
             if task.done():
                 task.result()
@@ -238,8 +259,8 @@ class Measurement:
             **steady,
             **self._latencies(notes),
             "stop_ms": [
-                round(max(self._arrivals_ms(notes, number, at_ns), default=math.inf), 1)
-                for number, at_ns in enumerate(stops_ms)
+                max(self._arrivals_ms(notes, number, at_ns), default=math.inf)
+                for number, at_ns in enumerate(stopped_ns)
             ],
             "start_skew_ms": max((max(one) - min(one)) / NS_PER_MS for one in self._ends.began_ns.values()),
             **self._clocks(),
@@ -265,12 +286,15 @@ class Measurement:
 
     async def _steady(self) -> dict[str, Any]:
         sampler = Sampler() if self._question.profile else None
-        cpu_s, wall_s = time.process_time(), time.monotonic()
+        cpu_s, agents_s, wall_s = time.process_time(), self._way.cpu_s(), time.monotonic()
         with sampler or contextlib.nullcontext():
             await asyncio.sleep(self._question.seconds)
-        cpu_s, wall_s = time.process_time() - cpu_s, time.monotonic() - wall_s
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        found: dict[str, Any] = {"cpu_share": cpu_s / wall_s, "rss_mb": pages * os.sysconf("SC_PAGE_SIZE") / 1e6}
+        cpu_s, agents_s, wall_s = time.process_time() - cpu_s, self._way.cpu_s() - agents_s, time.monotonic() - wall_s
+        found: dict[str, Any] = {
+            "cpu_share": cpu_s / wall_s,
+            "agents_cpu_share": agents_s / wall_s,
+            "rss_mb": _rss_bytes() / 1e6,
+        }
         if sampler is not None:
             found["profile"] = sampler.shares()
         return found
@@ -284,7 +308,8 @@ class Measurement:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_WORDS_S):
                 while len(self._ends.ended.get(number, ())) < self._question.agents * self._question.engines:
-                    await asyncio.sleep(0.01)
+                    self._ends.news.clear()
+                    await self._ends.news.wait()
         return at_ns
 
     async def _consume(self) -> None:
@@ -300,6 +325,7 @@ class Measurement:
                     self._ends.began_ns.setdefault(segment, []).append(at_ns)
                 case SegmentEnded(worker, segment, _):
                     self._ends.ended.setdefault(segment, set()).add(worker)
+                    self._ends.news.set()
                 case EngineLost(worker, why):
                     self._ends.lost[worker] = why
                     self._intake.ledger.lost(worker, self._intake.ledger.reported_through(worker) + 1)
@@ -359,8 +385,12 @@ class Measurement:
         }
 
 
+def _rss_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 async def _measure(question: Question) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="loadgen-bench-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="loadgen-bench-", dir=_MEMORY) as scratch:
         directory = Path(scratch)
         way = SimulatedWay(question, directory / "spool")
         fleet = DaskFleet(way, run_id=secrets.token_hex(8), engines=question.engines, on_loss=OnLoss.DEGRADE)
@@ -369,6 +399,9 @@ async def _measure(question: Question) -> dict[str, Any]:
             await fleet.open()
             opened_s = time.monotonic() - began_s
             figures = await Measurement(question, fleet, way, directory / "record").run()
+        except LoadgenError as error:
+            whys = Counter([*(one.why for one in fleet.status() if one.why), *fleet.missing.values()])
+            raise SystemExit(f"{error.message}: {whys.most_common(5)}") from error
         finally:
             began_s = time.monotonic()
             await fleet.close()

@@ -68,7 +68,7 @@ async def measure(plan: SpecPlan, docroot: Path, engine_core: int, other_cores: 
                 end_ns=start_ns + plan.phases.length_ns(0),
             )
             await fleet.command(Start(segment))
-            intake = Intake.of(workers, len(KINDS), len(GROUPS))
+            intake = Intake.of(workers, len(KINDS), len(GROUPS), connections=plan.total_connections, targets=VMS)
             while not isinstance(event := await fleet.event(), SegmentEnded):
                 if isinstance(event, EngineLost):
                     sys.exit(f"the engine is gone: {event.why}")

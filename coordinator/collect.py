@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
+import contextlib
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from coordinator.fleet.remote import Collect, bootstrap
 from coordinator.fleet.stream import MAX_CHUNK_BYTES, Chunk, Stream
@@ -16,9 +16,17 @@ from coordinator.record.collected import add_collected
 from coordinator.record.fleet import FleetRecord
 from deploy.hosts.inventory import Host
 from loadgen.measure.events import AgentEvent
+from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.wire import read_bytes, read_int, read_text
 from loadgen.model.errors import FleetError, LoadgenError, PlanError
 from loadgen.model.plain import from_plain
+
+if TYPE_CHECKING:
+    from deploy.hosts.ssh import Remote
+
+
+_SILENCE_S = 30.0  # a part of a spool is 4 MB
+_END_S = 5.0
 
 
 class Source(Protocol):
@@ -70,7 +78,7 @@ class SpoolOnHost:
             remote = await link.start(self.run_id, bootstrap(task))
             try:
                 pieces = []
-                while (message := await remote.receive()) is not None and message.get("is") == "spool":
+                while (message := await _next(remote)) is not None and message.get("is") == "spool":
                     pieces.append(read_bytes(message, "data"))
                 if message is None:
                     raise FleetError(await remote.why_ended())
@@ -81,14 +89,23 @@ class SpoolOnHost:
                 kept = keep(data)
                 remote.tell({"do": "received", "sha256": digest})
                 remote.end_input()
-                await remote.wait_ended()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_END_S):
+                        await remote.wait_ended()
                 return kept
+            except TimeoutError:
+                raise FleetError(f"it sent nothing for {_SILENCE_S:g} s") from None
             except ValueError as error:
                 raise FleetError(f"it sent something unreadable: {error}") from error
             finally:
                 await remote.close()
         finally:
             await link.close()
+
+
+async def _next(remote: Remote) -> dict[str, Any] | None:
+    async with asyncio.timeout(_SILENCE_S):
+        return await remote.receive()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,17 +128,25 @@ def sources_of(fleet: FleetRecord) -> list[Source]:
             f"loadgen collect RUN FILE...; its id is {fleet.run_id}",
         )
     spools = {machine.name: machine.spool for machine in fleet.machines}
-    hosts = [from_plain(Host, dict(host), "the record's host") for host in fleet.hosts]
-    if spools:  # a coordinator that vanished while it was reaching them knows of none
-        hosts = [dataclasses.replace(host, spool=spools[host.name]) for host in hosts if host.name in spools]
-    return [SpoolOnHost(host, fleet.run_id) for host in hosts]
+    found: list[Source] = []
+    for data in fleet.hosts:
+        host = from_plain(Host, data, "the record's host")
+        if host.name in spools:
+            host = from_plain(Host, {**data, "spool": spools[host.name]}, "the record's host")
+        elif spools:  # a coordinator that vanished while it was reaching them knows of none
+            continue
+        found.append(SpoolOnHost(host, fleet.run_id))
+    return found
 
 
-async def collect(record: Path, sources: Sequence[Source]) -> list[Collected]:
-    """Fetch from all at once, and put what is new into the record."""
+async def collect(record: Path, workers: Collection[str], sources: Sequence[Source]) -> list[Collected]:
+    """Fetch from all at once, and put what is new of these workers into the record."""
 
     def keep(data: bytes) -> int:
-        return add_collected(record, events_of(data))
+        new = [event for event in events_of(data) if isinstance(event, Snapshot)]
+        if strangers := {snapshot.worker for snapshot in new} - set(workers):
+            raise FleetError(f"it is not of this run, in which {min(strangers)} had no part")
+        return add_collected(record, new)
 
     async def one(source: Source) -> Collected:
         try:

@@ -6,6 +6,7 @@ Everything arrives in one queue and is handled in one place, in order.  No polic
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +39,7 @@ _GRACE_S = 3.0  # how long after its end a segment's last words may take
 _STOP_GRACE_S = 1.0  # the same when it was stopped: who says nothing then is left to its lease
 _GRACE_STEPS = 6
 _REFRESH_S = 0.5
+_GATHER_S = 0.05  # all engines of a machine are lost at once, and that is drawn once
 _WAKING_NS = 5_000_000
 
 
@@ -87,6 +89,7 @@ class Conductor:
         self._hooks = hooks
         self._inbox: asyncio.Queue[Event | AgentEvent | None] = asyncio.Queue()  # None: time to draw
         self._tasks: set[asyncio.Task[None]] = set()
+        self._bad_news = asyncio.Event()
         self._began_ns = 0
 
     def post(self, event: Event) -> None:
@@ -117,9 +120,10 @@ class Conductor:
         match event:
             case None:
                 self._hooks.show(self.position())
+            case Snapshot() | SegmentBegan() | SegmentEnded() | EngineLost() if event.worker not in self.run.workers:
+                pass  # it has no part in the run: fewer connections than engines, or its machine was left out
             case Snapshot():
-                self.intake.receive(event)
-                self._hooks.keep([event])
+                self._file(event)
             case SegmentBegan(worker, segment, at_ns):
                 self.timeline.began_ns.setdefault(segment, {})[worker] = at_ns
             case CoresShared():
@@ -132,11 +136,20 @@ class Conductor:
             case _:
                 self._do(self.run.handle(event))
 
+    def _file(self, snapshot: Snapshot) -> None:
+        try:
+            self.intake.receive(snapshot)
+        except ValueError as error:  # what a sick machine says costs that machine, not the run
+            self._lose(snapshot.worker, f"it sent something unreadable: {error}")
+        else:
+            self._hooks.keep([snapshot])
+
     def _lose(self, worker: str, why: str) -> None:
         if worker not in self.run.lost:
             ledger = self.intake.ledger
             ledger.lost(worker, ledger.reported_through(worker) + 1)
             self._spawn(self._fleet.command(Dismiss(worker)))
+            self._bad_news.set()
         self._do(self.run.handle(Lost(worker, why)))
 
     def _do(self, effects: list[Effect]) -> None:
@@ -192,7 +205,11 @@ class Conductor:
     async def _refresh(self) -> None:
         while True:
             self._inbox.put_nowait(None)
-            await asyncio.sleep(_REFRESH_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_REFRESH_S):
+                    await self._bad_news.wait()
+                    await asyncio.sleep(_GATHER_S)
+            self._bad_news.clear()
 
     def _spawn(self, work: Awaitable[None]) -> None:
         self._tasks.add(asyncio.ensure_future(work))

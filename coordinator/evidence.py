@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.fleet.api import Machine
+from coordinator.fleet.api import Machine, say_machine_lost
 from coordinator.fleet.local import LOCAL
 from coordinator.record.fleet import FleetRecord
 from loadgen.measure.events import CoresShared
@@ -28,18 +28,24 @@ _NAMED = 6  # so many targets are named before the rest is counted
 
 @dataclass(slots=True)
 class Intake:
-    """All snapshots of a run, and which intervals hold judged operations."""
+    """All snapshots of a run of so many connections and targets, and which intervals hold judged operations."""
 
     ledger: Ledger
+    connections: int
+    targets: int
     judged: set[int] = field(default_factory=set)
 
     @classmethod
-    def of(cls, workers: Iterable[str], kinds: int, groups: int) -> Intake:
+    def of(cls, workers: Iterable[str], kinds: int, groups: int, *, connections: int, targets: int) -> Intake:
         """An empty one, for a tape of so many kinds and groups."""
-        return cls(Ledger(workers, kinds, groups))
+        return cls(Ledger(workers, kinds, groups), connections, targets)
 
     def receive(self, snapshot: Snapshot) -> None:
-        """File one snapshot."""
+        """File one snapshot.  Raises ValueError when it cannot be of this run."""
+        if snapshot.tallies["connection"].max(initial=0) >= self.connections:
+            raise ValueError(f"a snapshot has more connections than the run's {self.connections}")
+        if max((target for _, target in snapshot.cells), default=0) >= self.targets:
+            raise ValueError(f"a snapshot has more targets than the run's {self.targets}")
         self.ledger.receive(snapshot)
         if (snapshot.tallies["window"] >= 0).any():
             self.judged.add(snapshot.interval)
@@ -124,8 +130,14 @@ def _start(evidence: Gathered, began_ns: Mapping[str, int]) -> StartEvidence:
     clocks = {
         worker: evidence.fleet.clocks.get(machine.name) for machine in _machines(evidence) for worker in machine.workers
     }
-    errors = [clock.error_ns for clock in (clocks.get(first), clocks.get(last)) if clock is not None]
+    # One clock does not differ from itself.
+    both = (clocks.get(first), clocks.get(last)) if _machine_of(first) != _machine_of(last) else ()
+    errors = [clock.error_ns for clock in both if clock is not None]
     return StartEvidence(skew_ns=began_ns[last] - began_ns[first], error_ns=sum(errors), first=first, last=last)
+
+
+def _machine_of(worker: str) -> str:
+    return worker.rpartition("/")[0]
 
 
 def neighbour_evidence(evidence: Gathered) -> list[NeighbourEvidence]:
@@ -167,31 +179,27 @@ def port_evidence(evidence: Gathered) -> list[PortEvidence]:
 
 
 def lost_workers(evidence: Gathered) -> list[LostWorker]:
-    """The lost ones; all workers of a machine that went for the same reason are one."""
+    """The lost ones; all workers of a machine that was lost are one."""
     asked = evidence.asked
-    groups: dict[tuple[str, str], list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for worker, why in evidence.lost.items():
-        machine = next((one for one in _machines(evidence) if worker in one.workers), None)
-        whole = machine is not None and all(evidence.lost.get(one) == why for one in _playing(evidence, machine))
-        name = machine.name if machine is not None and whole and len(evidence.fleet.machines) > 1 else worker
-        groups.setdefault((name, why), []).append(worker)
+        machine = next((one.name for one in _machines(evidence) if worker in one.workers), "")
+        of_machine = why.removeprefix(say_machine_lost(machine, ""))
+        who = f"Worker {worker} ({why})" if of_machine == why else f"Machine {machine} ({of_machine})"
+        groups.setdefault(who, []).append(worker)
     ledger = evidence.intake.ledger
     found = []
-    for (name, why), workers in groups.items():
+    for who, workers in groups.items():
         counts = np.sum([_per_target(evidence, asked, worker) for worker in workers], axis=0)
         found.append(
             LostWorker(
-                worker=f"{name} ({why})",
+                who=who,
                 connections=int(counts.sum()),
                 lost_s=min(ledger.reported_through(worker) for worker in workers) + 1,
                 where=_say_shares(counts.tolist(), [target.name for target in asked.targets]),
             )
         )
     return found
-
-
-def _playing(evidence: Gathered, machine: Machine) -> list[str]:
-    return [worker for worker in machine.workers if worker in evidence.fleet.placement.workers]
 
 
 def _say_shares(counts: Sequence[int], names: Sequence[str]) -> str:

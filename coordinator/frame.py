@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from coordinator.conductor import Conductor
 from coordinator.evidence import start_skews_ns
 from coordinator.fleet.admission import admit, say_missing
-from coordinator.fleet.api import Fleet
+from coordinator.fleet.api import Fleet, MachineState, MachineStatus
+from coordinator.fleet.choice import FleetChoice
 from coordinator.record.fleet import FleetRecord
 from loadgen.model.errors import FleetError
 from loadgen.model.plan import OnLoss, Phases
 from loadgen.model.units import NS_PER_S
+
+
+async def open_fleet(fleet: Fleet, choice: FleetChoice, say: Callable[[str], None]) -> None:
+    """Open it, and say before what may take a while.  Raises LoadgenError when it can't be opened."""
+    if choice.hosts:
+        count = len(choice.hosts)
+        say(f"starting agents by SSH on {count} host{'s' * (count > 1)}")
+    await fleet.open()
 
 
 def place_on(
@@ -37,6 +46,15 @@ def place_on(
         placement=placement,
     )
     return placed, [f"load machine {name} is left out: {why}" for name, why in missing.items()]
+
+
+def say_lost(machines: Sequence[MachineStatus], lost: Mapping[str, str]) -> list[str]:
+    """What is wrong with machines, and which engines of the others are lost, as a sentence each."""
+    gone = {one.name for one in machines if one.state is MachineState.LOST}
+    return [
+        *(f"machine {one.name}{' is lost' * (one.name in gone)}: {one.why}" for one in machines if one.why),
+        *(f"engine {name} is lost: {why}" for name, why in lost.items() if name.rpartition("/")[0] not in gone),
+    ]
 
 
 def after_the_run(fleet: Fleet, record: FleetRecord, conductor: Conductor) -> FleetRecord:

@@ -20,7 +20,7 @@ from coordinator.conductor import Conductor, Hooks
 from coordinator.evidence import Intake
 from coordinator.fleet.api import Fleet, Prepare
 from coordinator.fleet.choice import FleetChoice, make_fleet
-from coordinator.frame import after_the_run, place_on, stall_notes
+from coordinator.frame import after_the_run, open_fleet, place_on, say_lost, stall_notes
 from coordinator.judge import Evidence, connection_rows, judge
 from coordinator.record.document import Header, finished, unfinished
 from coordinator.record.environment import collect
@@ -104,7 +104,7 @@ class SpecRun:
                 environment = dataclasses.replace(header.environment, server=server)
                 header = dataclasses.replace(header, targets=targets, environment=environment)
                 stack.push_async_callback(fleet.close)
-                await fleet.open()
+                await open_fleet(fleet, self.choice, self.around.say)
                 header = dataclasses.replace(header, fleet=self._place(header, fleet))
                 writer.rewrite(unfinished(header))
                 result, header, evidence = await self._play(header, fleet, writer)
@@ -195,13 +195,17 @@ class SpecRun:
         tape = await asyncio.to_thread(compile_tape, plan)
         await fleet.command(Prepare(assignments(plan, placement, targets, tape)))
 
-        intake = Intake.of(placement.workers, len(KINDS), len(GROUPS))
+        intake = Intake.of(
+            placement.workers, len(KINDS), len(GROUPS), connections=plan.total_connections, targets=len(targets)
+        )
         auditor = Auditor(plan, targets, intake.ledger)
         builder = ViewBuilder(plan, targets, title=self._title(header))
         with self.around.view as view:
 
             def show(position: Position) -> None:
-                view.update(builder.build(intake.ledger, position, self.notices, fleet.status()))
+                machines = fleet.status()
+                notices = [*self.notices, *say_lost(machines, run.lost)]
+                view.update(builder.build(intake.ledger, position, notices, machines))
 
             hooks = Hooks(reset=auditor.reset, audit=auditor.audit, keep=writer.append, show=show)
             run = Run(frozenset(placement.workers), plan.phases.iterations, plan.on_loss)

@@ -20,6 +20,7 @@ from loadgen.host import frames
 from loadgen.host.neighbours import QuietWatch, is_runnable
 from loadgen.measure.events import AgentEvent, CoresShared, EngineLost, SegmentBegan, SegmentEnded
 from loadgen.measure.snapshot import Snapshot
+from loadgen.measure.wire import printable
 from loadgen.model.errors import FleetError, TargetError
 from loadgen.model.units import NS_PER_S
 
@@ -222,6 +223,8 @@ class Agent:
                 engine.process.kill()
         code = await engine.process.wait()
         dismissed, engine.lost = engine.lost, True
+        if not engine.armed.done():
+            engine.armed.set_result(None)  # nobody waits for it any more
         if self._closing or dismissed:
             return
         why = why or engine.given_up
@@ -233,8 +236,6 @@ class Agent:
             if not future.done():
                 future.set_exception(lost)
                 future.exception()  # it may be that nobody waits for it
-        if not engine.armed.done():
-            engine.armed.set_result(None)  # nobody waits for it any more
         self._on_event(EngineLost(engine.worker, why))
         self._no_longer_playing(engine)
 
@@ -242,7 +243,7 @@ class Agent:
         assert engine.process.stderr is not None
         while line := await engine.process.stderr.read(4096):
             parts = [part for part in line.decode(errors="replace").splitlines() if part]
-            engine.stderr.extend(parts)
+            engine.stderr.extend(map(printable, parts))
             for part in parts:
                 self._on_log(f"{engine.worker}: {part}")
 

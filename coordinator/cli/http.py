@@ -12,6 +12,8 @@ import tomli_w
 
 from coordinator.cli.fleet_options import fleet_options, take_choice
 from coordinator.cli.options import Parsed
+from coordinator.fleet.choice import WayKind
+from coordinator.fleet.extra import require_fleet
 from coordinator.http.hdr import check_files
 from coordinator.http.session import HttpSession, run_http_session
 from coordinator.output import printing
@@ -145,6 +147,8 @@ def http(
         with printing():
             sys.stdout.write(tomli_w.dumps(plan.to_dict()))
         return 0
+    if choice.way is not WayKind.LOCAL:
+        require_fleet("a load machine elsewhere")
     return run_http_session(
         HttpSession(plan=plan, fleet=choice, out=out, hdr=hdr, as_json=as_json, command_line=tuple(sys.argv))
     )

@@ -16,6 +16,7 @@ import tomli_w
 from coordinator.cli.fleet_options import fleet_options, take_choice
 from coordinator.cli.options import Parsed, parse_counts
 from coordinator.fleet.choice import FleetChoice, WayKind
+from coordinator.fleet.extra import require_fleet
 from coordinator.output import printing
 from coordinator.record.reader import load
 from coordinator.session import Session, run_session
@@ -208,6 +209,8 @@ def spec(
                 )
             sys.stdout.write(tomli_w.dumps(plan.to_dict()))
         return 0
+    if choice.way is not WayKind.LOCAL:
+        require_fleet("a load machine elsewhere")
     return run_session(
         Session(plan=plan, fleet=choice, sweep=sweep, out=out, as_json=as_json, command_line=tuple(sys.argv))
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from coordinator.fleet.api import Machine
+from coordinator.fleet.local import LOCAL
 from loadgen.model.errors import FleetError
 from loadgen.schedule.placement import Placement, place
 
@@ -15,7 +16,6 @@ _RESERVED_FILES = 32
 """What an engine has open besides its connections: pipes, event loop, libraries."""
 
 _WEIGHT = 1000  # weights are whole; so many steps of a core
-
 
 _TARGET_BYTES, _CONNECTION_BYTES = 2_000, 100
 """What an engine reports each second, at most: of each target it drives (1.3 KB seen) and of each connection (48)."""
@@ -49,7 +49,8 @@ def say_missing(missing: Mapping[str, str]) -> str:
 def _place(machines: Sequence[Machine], shares: Sequence[int], seed: int) -> Placement:
     weighted = list(itertools.islice(_workers(machines), sum(shares)))
     worker_of = place(shares, [weight for _, weight in weighted], seed)
-    return Placement(tuple(worker for worker, _ in weighted), worker_of)
+    used = np.unique(worker_of)  # an engine with a small weight may get none, and then it has no part in the run
+    return Placement(tuple(weighted[at][0] for at in used.tolist()), np.searchsorted(used, worker_of).astype(np.int32))
 
 
 def _workers(machines: Sequence[Machine]) -> Iterator[tuple[str, int]]:
@@ -58,7 +59,8 @@ def _workers(machines: Sequence[Machine]) -> Iterator[tuple[str, int]]:
     for number, worker in ((number, worker) for one in rounds for number, worker in enumerate(one)):
         if worker is not None:
             machine = machines[number]
-            yield worker, max(1, _WEIGHT * machine.cores // len(machine.workers))
+            # An engine uses one core at most, and less when there are more engines than cores.
+            yield worker, max(1, _WEIGHT * min(machine.cores, len(machine.workers)) // len(machine.workers))
 
 
 def _refusal(machine: Machine, placement: Placement, shares: Sequence[int], seconds: float) -> str:
@@ -68,6 +70,8 @@ def _refusal(machine: Machine, placement: Placement, shares: Sequence[int], seco
     counts = [placement.connections(worker, target_of, len(shares)) for worker in mine]
     if not counts:
         return ""
+    if len(mine) > machine.cores and machine.name != LOCAL:  # on this machine, the trust checks tell what it did
+        return f"it has {machine.cores} cores, and {len(mine)} engines shall play there"
     files = max(int(one.sum()) for one in counts) + _RESERVED_FILES
     if files > machine.open_files:
         return f"an engine needs {files} open files and may have {machine.open_files} (ulimit -n)"

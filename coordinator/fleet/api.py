@@ -148,6 +148,11 @@ class Fleet(Protocol):
         """End all that `open` began.  Idempotent."""
 
 
+def say_machine_lost(name: str, why: str) -> str:
+    """Why the engines of a machine are lost when that is lost as a whole: what an EngineLost says then."""
+    return f"machine {name} is lost: {why}"
+
+
 def workers_of(machines: Sequence[Machine]) -> tuple[str, ...]:
     """All workers, in the order in which assignments are given out."""
     return tuple(worker for machine in machines for worker in machine.workers)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from loadgen.model.errors import PlanError
@@ -31,6 +34,7 @@ _DAMAGED = (
     TypeError,  # a key with a password
     InvalidSignature,
     UnsupportedAlgorithm,
+    CryptographyDeprecationWarning,
     x509.InvalidVersion,
     x509.ExtensionNotFound,
     x509.DuplicateExtension,
@@ -45,7 +49,7 @@ class Credentials:
 
     ca_pem: str
     cert_pem: str
-    key_pem: str
+    key_pem: str = field(repr=False)
 
     def to_pem(self) -> str:
         """All three in one text, a secret."""
@@ -123,7 +127,7 @@ def parse(text: str, source: str, now: datetime | None = None) -> Credentials:
             hint=_RENEW,
         )
     try:
-        own, authority = sorted(map(_read, certificates), key=lambda one: one.signs)
+        own, authority = sorted(_read_all(certificates), key=lambda one: one.signs)
         secret = serialization.load_pem_private_key(keys[0].encode(), None)
         own.certificate.verify_directly_issued_by(authority.certificate)
         together = authority.signs and secret.public_key() == own.certificate.public_key()
@@ -159,6 +163,12 @@ class _Read:
     certificate: x509.Certificate
     pem: str
     signs: bool
+
+
+def _read_all(pems: Iterable[str]) -> list[_Read]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", CryptographyDeprecationWarning)  # about what no certificate of ours has
+        return [_read(pem) for pem in pems]
 
 
 def _read(pem: str) -> _Read:

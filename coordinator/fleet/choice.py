@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from coordinator.fleet.api import Fleet
-from coordinator.fleet.extra import require_fleet
 from coordinator.fleet.local import LocalFleet
 from deploy.hosts.inventory import Host
 from loadgen.model.plan import OnLoss
@@ -58,12 +57,20 @@ class FleetChoice:
         """Whether every load machine is surely this one: its scheduler or meeting point is on loopback."""
         if self.way is WayKind.LOCAL:
             return True
-        host = urlsplit(self.scheduler).hostname if self.scheduler else self.listen[0] if self.listen else ""
-        return host == "localhost" or _is_loopback(host or "")
+        host = _host_of(self.scheduler) if self.scheduler else self.listen[0] if self.listen else ""
+        return host == "localhost" or _is_loopback(host)
 
     def host_tables(self) -> Sequence[Mapping[str, Any]]:
         """The hosts as plain data, for the record."""
         return [dataclasses.asdict(host) for host in self.hosts]
+
+
+def _host_of(scheduler: str) -> str:
+    """Of an address like tcp://HOST:PORT, or without its beginning; "" of what is none."""
+    try:
+        return urlsplit(scheduler if "://" in scheduler else f"//{scheduler}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _is_loopback(host: str) -> bool:
@@ -85,12 +92,10 @@ def make_fleet(
     """The fleet, closed yet; on this machine it has `engines`, others count their own.
 
     `on_log` gets (machine, line) of what its agents log.
-
-    Raises PlanError when it needs packages that are not installed.
+    Every way but the local one needs the extra's packages (coordinator.fleet.extra).
     """
     if choice.way is WayKind.LOCAL:
         return LocalFleet(engines)
-    require_fleet("a load machine elsewhere")
     from coordinator.fleet.dask.build import build
 
     return build(choice, on_loss, run_id=run_id, say=say, on_log=on_log)

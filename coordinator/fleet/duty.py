@@ -16,7 +16,6 @@ from typing import Any
 
 import msgpack
 
-from coordinator.fleet import spool as spools
 from coordinator.fleet.api import MachineState
 from coordinator.fleet.facts import CpuMeter, processes_with
 from coordinator.fleet.heart import Heart, next_beat_ns
@@ -101,15 +100,14 @@ class Duty:
         self._blob = blob
         return self._digest
 
-    async def prepare(self, digest: str, shards: Mapping[str, bytes], needed_spool_bytes: int) -> None:
+    async def prepare(self, digest: str, shards: Mapping[str, bytes]) -> None:
         """Give the engines their part of the plan; those that have no shard are ended.
 
-        Raises FleetError when the plan here is another one, the spool has no room, or an engine refuses;
-        TargetError when an engine can't find a target.
+        Raises FleetError when the plan here is another one, or an engine refuses; TargetError when an engine can't
+        find a target.
         """
         if digest != self._digest:
-            raise FleetError(f"{self.machine} has another plan than the coordinator", hint="a bug of ours; tell us")
-        await asyncio.to_thread(self._check_room, needed_spool_bytes)
+            raise FleetError("it has another plan than the coordinator", hint="a bug of ours; tell us")
         try:
             common = await asyncio.to_thread(_read_plan, self._blob)
             given = [
@@ -117,27 +115,20 @@ class Duty:
                 for worker, shard in shards.items()
             ]
         except (ValueError, KeyError, TypeError, msgpack.exceptions.UnpackException) as error:
-            raise FleetError(f"{self.machine} cannot read the plan: {error}") from error
+            raise FleetError(f"it cannot read the plan: {error}") from error
         if unknown := shards.keys() - set(self.workers):
-            raise FleetError(f"{self.machine} has no engine {', '.join(sorted(unknown))}")
+            raise FleetError(f"it has no engine {', '.join(sorted(unknown))}")
         self._blob = b""  # 30 MB; the engines have it now
         await self._agent.prepare(given)
 
-    def _check_room(self, needed_bytes: int) -> None:
-        directory = self.spool.path.parent
-        try:
-            free = spools.free_bytes(directory)
-        except OSError as error:
-            raise FleetError(f"{self.machine} cannot look at its spool: {error.strerror}") from error
-        if free < needed_bytes:
-            raise FleetError(
-                f"{self.machine} has {free / 1e6:.0f} MB free for its spool in {directory.parent}, "
-                f"{needed_bytes / 1e6:.0f} MB are needed",
-                hint="make room there, or give it another directory for its spool",
-            )
-
     async def start(self, segment: Segment) -> list[str]:
-        """Play a segment, in this machine's clock, on all engines: those that are armed."""
+        """Play a segment, in this machine's clock, on all engines: those that are armed.
+
+        Raises FleetError when its time has come already: the order was stuck in the network, and whoever gave it
+        has given up this machine since.
+        """
+        if time.monotonic_ns() >= segment.start_ns:
+            raise FleetError("the order to start came too late")
         self._began = False
         self._origin_ns = segment.origin_ns
         armed = await self._agent.start(segment)
@@ -162,6 +153,10 @@ class Duty:
         """Stop all traffic now."""
         self._agent.stop()
 
+    async def settle(self) -> None:
+        """Wait, some milliseconds, until what was measured beside a segment that has ended is in the spool."""
+        await self._agent.settle()
+
     def dismiss(self, workers: Iterable[str]) -> None:
         """End these engines, or all when none is named; nothing more is said of them."""
         for worker in list(workers) or self.workers:
@@ -170,6 +165,7 @@ class Duty:
     async def finish(self) -> tuple[int, str]:
         """Stop, take in what is under way, and write nothing more: the spool's length and its sha256."""
         await self._take_last_words()
+        await self.settle()
         self._finished = True
         return self.spool.length, self.spool.sha256
 

@@ -27,8 +27,8 @@ def versions() -> dict[str, str]:
     return {"loadgen": loadgen.__version__, "python": platform.python_version(), "distributed": engine}
 
 
-def compare_versions(machine: str, own: Mapping[str, str], asked: Mapping[str, str]) -> None:
-    """Raises FleetError, naming both, when a version of `machine` is not that of the coordinator.
+def compare_versions(own: Mapping[str, str], asked: Mapping[str, str]) -> None:
+    """Raises FleetError, naming both, when a version of a machine (`own`) is not that of the coordinator (`asked`).
 
     Of Python only the first two numbers count.
     """
@@ -37,7 +37,7 @@ def compare_versions(machine: str, own: Mapping[str, str], asked: Mapping[str, s
         if _series(name, mine) != _series(name, theirs):
             said = name.replace("python", "Python")
             raise FleetError(
-                f"{machine} has {said} {mine}, the coordinator has {theirs}",
+                f"it has {said} {mine}, the coordinator has {theirs}",
                 hint="install the same version on both",
             )
 

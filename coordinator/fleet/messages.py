@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from coordinator.fleet.api import Machine, MachineState
 from coordinator.fleet.stream import Chunk
-from loadgen.measure.wire import MAX_NUMBER, read_field, read_int, read_list, read_text
+from loadgen.measure.wire import MAX_NUMBER, printable, read_field, read_int, read_list, read_text
 from loadgen.model.errors import FleetError, LoadgenError, PlanError, TargetError
 
 MAX_CLOCK_NS = 1 << 62
@@ -119,8 +119,7 @@ def clean(text: object) -> str:
     """A text from afar as one line that a terminal can show, cut to 4096 characters."""
     if not isinstance(text, str):
         raise ValueError(f"{type(text).__name__} where a text belongs")
-    text = text[:_MAX_TEXT]
-    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+    return printable(text[:_MAX_TEXT])
 
 
 def _share(value: object) -> float | None:

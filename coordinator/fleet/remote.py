@@ -15,7 +15,7 @@ import signal
 import stat
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -44,7 +44,7 @@ class Serve:
 
     name: str
     scheduler: str
-    credentials: str = ""
+    credentials: str = field(default="", repr=False)
     bind: str = ""
     spool: str = ""
 
@@ -145,6 +145,8 @@ async def _collect(task: Collect, reader: frames.Reader) -> None:
     path = spools.spool_path(_directory(task.spool), task.run_id, task.name)
     try:
         with path.open("rb") as file:
+            if spools.is_written(file):
+                raise FleetError(f"its agent still serves run {task.run_id}; it ends soon after its coordinator")
             digest = await asyncio.to_thread(_send, file)
     except FileNotFoundError:
         raise FleetError(f"there is no spool of {task.name} in run {task.run_id} here ({path})") from None

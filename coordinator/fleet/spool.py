@@ -6,11 +6,13 @@ The file only grows, frame by frame (loadgen.host.frames).  It is the truth: wha
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import quote, unquote
 
 from loadgen.model.errors import FleetError
@@ -52,6 +54,8 @@ class Spool:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = path.open("x+b", buffering=0)  # what was written outlives the process, however it ends
+            with contextlib.suppress(OSError):  # some file systems know no locks
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if isinstance(error, FileExistsError) and path.exists():
                 raise FleetError(f"there is a spool of this run already: {path}") from None
@@ -145,6 +149,17 @@ def read_part(path: Path, offset: int, max_bytes: int) -> tuple[bytes, int]:
     with path.open("rb") as file:
         file.seek(offset)
         return file.read(max_bytes), os.fstat(file.fileno()).st_size
+
+
+def is_written(file: BinaryIO) -> bool:
+    """Whether somebody still writes that spool, so that it must not be taken away."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def left_behind(directory: Path) -> Iterator[LeftBehind]:

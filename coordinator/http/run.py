@@ -15,7 +15,7 @@ from pathlib import Path
 from coordinator.conductor import Conductor, Hooks
 from coordinator.fleet.api import Fleet, Prepare
 from coordinator.fleet.choice import FleetChoice, make_fleet
-from coordinator.frame import after_the_run, place_on, stall_notes
+from coordinator.frame import after_the_run, open_fleet, place_on, say_lost, stall_notes
 from coordinator.http.hdr import write_files
 from coordinator.http.judge import ANY_TIME, HttpEvidence, intake_for, judge
 from coordinator.http.reach import reach
@@ -88,7 +88,7 @@ class HttpRun:
             async with AsyncExitStack() as stack:
                 self.notices += await reach(plan.targets, verify=plan.tls_verify)
                 stack.push_async_callback(fleet.close)
-                await fleet.open()
+                await open_fleet(fleet, self.choice, around.say)
                 placed, notices = place_on(
                     fleet, header.fleet, plan.shares, phases=plan.phases, seed=plan.seed, on_loss=plan.on_loss
                 )
@@ -113,7 +113,9 @@ class HttpRun:
         with self.around.view as view:
 
             def show(position: Position) -> None:
-                view.update(builder.build(intake.ledger, position, self.notices, fleet.status()))
+                machines = fleet.status()
+                notices = [*self.notices, *say_lost(machines, run.lost)]
+                view.update(builder.build(intake.ledger, position, notices, machines))
 
             hooks = Hooks(reset=_nothing, audit=_nothing, keep=writer.append, show=show)
             run = Run(frozenset(placement.workers), 1, plan.on_loss)

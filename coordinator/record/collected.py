@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,19 +12,27 @@ import msgpack
 from coordinator.record.document import RecordError
 from coordinator.record.reader import frames
 from coordinator.record.writer import INTERVALS
-from loadgen.measure.events import AgentEvent
 from loadgen.measure.snapshot import Snapshot
 
 
-def add_collected(path: Path, events: Iterable[AgentEvent]) -> int:
-    """Append the snapshots among `events` that the record in `path` does not hold; how many these were.
+def add_collected(path: Path, snapshots: Iterable[Snapshot]) -> int:
+    """Append the snapshots that the record in `path` does not hold; how many these were.
 
     A torn end, of a coordinator that was killed while it wrote, is cut off first.  When this returns all is on
-    disk.  Raises RecordError when it can't be written.
+    disk.  Raises RecordError when it can't be written, or holds something else of the same intervals.
     """
     kept = frames(path)
-    known = {(snapshot.worker, snapshot.interval) for snapshot in kept}
-    new = [event for event in events if isinstance(event, Snapshot) and (event.worker, event.interval) not in known]
+    known = {(snapshot.worker, snapshot.interval): _digest(snapshot) for snapshot in kept}
+    new = []
+    for snapshot in snapshots:
+        digest = known.get((snapshot.worker, snapshot.interval))
+        if digest is None:
+            new.append(snapshot)
+        elif digest != _digest(snapshot):
+            raise RecordError(
+                f"it is not of this run, whose record has something else of {snapshot.worker} "
+                f"in interval {snapshot.interval}"
+            )
     file_path = path / INTERVALS
     try:
         with file_path.open("ab") as file:
@@ -35,3 +44,7 @@ def add_collected(path: Path, events: Iterable[AgentEvent]) -> int:
     except OSError as error:
         raise RecordError(f"{file_path} cannot be written: {error.strerror}") from error
     return len(new)
+
+
+def _digest(snapshot: Snapshot) -> bytes:
+    return hashlib.sha256(msgpack.packb(snapshot.to_wire())).digest()

@@ -72,7 +72,7 @@ class FleetRecord:
             missing=dict(data["missing"]),
             clocks=clocks,
             placement=Placement(tuple(placed["workers"]), worker_of),
-            hosts=tuple(data["hosts"]),
+            hosts=tuple(dict(host) for host in data["hosts"]),
             start_skew_ns={int(iteration): skew for iteration, skew in data["start_skew_ns"].items()},
         )
 

@@ -149,16 +149,16 @@ def load(path: Path) -> Record:
     return read_spec(file, document)
 
 
-def load_fleet(path: Path) -> tuple[Path, FleetRecord]:
-    """The directory of a record of a run on load machines, and these; path and errors as for :func:`find`."""
+def load_fleet(path: Path) -> tuple[Path, FleetRecord, bool]:
+    """The directory of a record of a run on load machines, these, and whether it wrote its end; else as `find`."""
     file, document = find(path)
     if document["kind"] == KIND_HTTP:
         with damage(file):
-            return file.parent, http_header_of(document).fleet
+            return file.parent, http_header_of(document).fleet, document["verdict"] != UNFINISHED
     record = load(path)
     if record.is_sweep:
         raise PlanError(f"{path} is a sweep of several runs", hint=f"collect one of them, like {path}/vms-N")
-    return record.path, record.header.fleet
+    return record.path, record.header.fleet, record.finished
 
 
 def read_spec(file: Path, document: Mapping[str, Any]) -> Record:

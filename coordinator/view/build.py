@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -17,9 +17,10 @@ import numpy as np
 from coordinator.fleet.api import MachineState, MachineStatus
 from coordinator.fleet.local import LOCAL
 from coordinator.view.runview import EngineRow, MachineRow, Position, RunView, TargetRow
+from loadgen.measure.cells import Cell
 from loadgen.measure.histogram import Histogram
+from loadgen.measure.histograms import Histograms
 from loadgen.measure.ledger import Ledger, Totals
-from loadgen.measure.snapshot import Cell
 from loadgen.measure.tally import empty_tallies, merge_tallies
 from loadgen.model.plan import SpecPlan
 from loadgen.model.shard import share_out
@@ -45,6 +46,10 @@ class ViewBuilder:
         self._iteration = -1
         self._tallies = empty_tallies()
         self._errors: defaultdict[int, int] = defaultdict(int)
+        self._stale = True  # what follows is of the newest interval, and there is a newer one, or another iteration
+        self._rows: tuple[TargetRow, ...] = ()
+        self._engines: tuple[EngineRow, ...] = ()
+        self._late_ms: Mapping[str, float | None] = {}  # by worker and by machine
 
     def build(
         self,
@@ -59,22 +64,28 @@ class ViewBuilder:
             self._iteration = position.iteration
             self._tallies = empty_tallies()
             self._errors.clear()
+            self._stale = True
         interval = self._catch_up(ledger, newest)
-        rows = self._rows(interval)
+        if self._stale:
+            self._stale = False
+            self._rows = self._target_rows(interval)
+            self._late_ms = lateness_p99_ms(interval)
+            self._engines = engine_rows(ledger, newest, self._late_ms)
         return RunView(
             **asdict(position),
             title=self._title,
             interval=newest,
-            targets=rows,
-            totals=_all(rows, interval),
-            engines=engine_rows(ledger, newest, interval),
-            machines=tuple(machine_row(one, interval) for one in machines if one.name != LOCAL),
+            targets=self._rows,
+            totals=_all(self._rows, interval),
+            engines=self._engines,
+            machines=tuple(machine_row(one, self._late_ms) for one in machines if one.name != LOCAL),
             notices=tuple(notices),
         )
 
     def _catch_up(self, ledger: Ledger, newest: int) -> Totals:
         """Add up the intervals that came since the last time; returns the newest one."""
         for n in range(self._seen + 1, newest + 1):
+            self._stale = True
             with contextlib.suppress(LookupError):  # not asked for so long that the ledger has let go of it
                 self._newest = ledger.interval(n)
                 self._add(self._newest)
@@ -87,7 +98,7 @@ class ViewBuilder:
             if window in (self._iteration, -1):
                 self._errors[target] += cell.bad
 
-    def _rows(self, interval: Totals) -> tuple[TargetRow, ...]:
+    def _target_rows(self, interval: Totals) -> tuple[TargetRow, ...]:
         by_target: defaultdict[int, list[Cell]] = defaultdict(list)
         for (_, target), cell in interval.cells.items():
             by_target[target].append(cell)
@@ -148,14 +159,23 @@ def _all(rows: Sequence[TargetRow], interval: Totals) -> TargetRow:
     )
 
 
-def engine_rows(ledger: Ledger, newest: int, interval: Totals) -> tuple[EngineRow, ...]:
+def lateness_p99_ms(interval: Totals) -> dict[str, float | None]:
+    """By worker and by machine, all windows together."""
+    parts: defaultdict[str, list[Histogram]] = defaultdict(list)
+    for (_, worker), played in interval.played.items():
+        parts[worker].append(played.lateness)
+        parts[worker.rpartition("/")[0]].append(played.lateness)
+    late_ns = Histograms.of(Histogram.merge_all(some) for some in parts.values()).percentiles_ns(99)
+    return {name: None if ns is None else ns / NS_PER_MS for name, ns in zip(parts, late_ns, strict=True)}
+
+
+def engine_rows(ledger: Ledger, newest: int, late_ms: Mapping[str, float | None]) -> tuple[EngineRow, ...]:
     """The engines that reported the interval: a lost one has no row."""
     rows = []
     for worker in ledger.workers:
-        health = dict(ledger.health(worker)).get(newest)
+        health = ledger.health_at(worker, newest)
         if health is None:
             continue
-        late = Histogram.merge_all(played.lateness for (_, by), played in interval.played.items() if by == worker)
         wall_ns = max(1, health.wall_ns)
         rows.append(
             EngineRow(
@@ -163,22 +183,20 @@ def engine_rows(ledger: Ledger, newest: int, interval: Totals) -> tuple[EngineRo
                 connections=health.active_connections,
                 cpu_share=health.cpu_ns / wall_ns,
                 runqueue_share=None if health.runqueue_ns < 0 else health.runqueue_ns / wall_ns,
-                lateness_p99_ms=_percentile_ms(late, 99),
+                lateness_p99_ms=late_ms.get(worker),
             )
         )
     return tuple(rows)
 
 
-def machine_row(status: MachineStatus, interval: Totals) -> MachineRow:
-    """One of several load machines, with its engines' worst lateness of the interval."""
-    own = f"{status.name}/"
-    late = Histogram.merge_all(played.lateness for (_, by), played in interval.played.items() if by.startswith(own))
+def machine_row(status: MachineStatus, late_ms: Mapping[str, float | None]) -> MachineRow:
+    """One of several load machines, with its engines' lateness of the interval."""
     return MachineRow(
         name=status.name,
         state=status.state.value,
         engines=status.engines,
         cpu_share=status.cpu_share,
-        lateness_p99_ms=_percentile_ms(late, 99),
+        lateness_p99_ms=late_ms.get(status.name),
         offset_ms=status.clock.offset_ns / NS_PER_MS,
         offset_error_ms=status.clock.error_ns / NS_PER_MS,
         seen_ago_s=status.seen_ago_s,

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from coordinator.fleet.api import MachineStatus
 from coordinator.fleet.local import LOCAL
-from coordinator.view.build import INTERVAL_S, engine_rows, machine_row
+from coordinator.view.build import INTERVAL_S, engine_rows, lateness_p99_ms, machine_row
 from coordinator.view.runview import EngineRow, MachineRow, Position
+from loadgen.measure.cells import Cell
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Ledger, Totals
-from loadgen.measure.snapshot import Cell
 from loadgen.measure.tally import empty_tallies
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.outcome import Outcome
@@ -60,6 +60,8 @@ class HttpViewBuilder:
         self._newest = Totals({}, empty_tallies(), {})
         self._bad: defaultdict[int, int] = defaultdict(int)
         self._shed: defaultdict[int, int] = defaultdict(int)
+        self._engines: tuple[EngineRow, ...] = ()  # of the newest interval, as is what follows
+        self._late_ms: Mapping[str, float | None] = {}  # by worker and by machine
 
     def build(
         self,
@@ -74,6 +76,9 @@ class HttpViewBuilder:
             with contextlib.suppress(LookupError):  # not asked for so long that the ledger has let go of it
                 self._newest = ledger.interval(n)
                 self._count(self._newest)
+        if newest > self._seen:
+            self._late_ms = lateness_p99_ms(self._newest)
+            self._engines = engine_rows(ledger, newest, self._late_ms)
         self._seen = newest
         cells: defaultdict[int, list[Cell]] = defaultdict(list)
         for (_, target), cell in self._newest.cells.items():
@@ -90,8 +95,8 @@ class HttpViewBuilder:
             interval=newest,
             targets=rows,
             total=_row(f"all {len(rows)}", sum(self._shares), everything, bad, shed),
-            engines=engine_rows(ledger, newest, self._newest),
-            machines=tuple(machine_row(one, self._newest) for one in machines if one.name != LOCAL),
+            engines=self._engines,
+            machines=tuple(machine_row(one, self._late_ms) for one in machines if one.name != LOCAL),
             notices=tuple(notices),
         )
 

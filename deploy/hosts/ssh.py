@@ -184,7 +184,8 @@ class Remote:
         code = self._process.returncode
         if code is None:
             return "the SSH connection to it was lost"
-        said = f": {self._last_words[-1]}" if self._last_words else ""
+        words = [line for line in self._last_words if not line.startswith("hint: ")]  # for whoever calls it by hand
+        said = f": {words[-1].removeprefix('loadgen: ')}" if words else ""
         if code in (_NOT_FOUND, _NOT_EXECUTABLE):
             return f"loadgen is not installed there, or not where it was said to be{said}"
         return (f"it was killed by signal {-code}" if code < 0 else f"it exited with code {code}") + said

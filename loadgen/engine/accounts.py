@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from loadgen.engine.api import Assignment, Segment
 from loadgen.engine.vitals import Vitals
+from loadgen.measure.cells import Cell
 from loadgen.measure.fold import FoldContext, fold
-from loadgen.measure.snapshot import Cell, Snapshot
+from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.tally import merge_tallies
 
 _Part = tuple[dict[tuple[int, int], Cell], NDArray[np.void]]

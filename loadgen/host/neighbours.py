@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
+from loadgen.measure.wire import printable
+
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _KTHREADD = 2  # the parent of all kernel threads; these work for whoever sends and receives, so for us
 _STEAL = 8  # the column of /proc/stat, its name being column 0
@@ -56,7 +58,7 @@ def parse_stat(text: str) -> Process:
     head, _, tail = text.rpartition(")")
     fields = tail.split()
     cpu_ns = (int(fields[11]) + int(fields[12])) * _TICK_NS
-    return Process(head.partition("(")[2], int(fields[1]), cpu_ns, int(fields[36]))
+    return Process(printable(head.partition("(")[2]), int(fields[1]), cpu_ns, int(fields[36]))
 
 
 def take_sample(proc: Path = Path("/proc")) -> Sample:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from loadgen.measure.snapshot import MAX_WINDOWS, Snapshot
-from loadgen.measure.wire import read_field, read_int, read_text
+from loadgen.measure.cells import MAX_WINDOWS
+from loadgen.measure.snapshot import Snapshot
+from loadgen.measure.wire import printable, read_field, read_int, read_text
 
 _MAX_CLOCK_NS = (1 << 63) - 1
 _MAX_WHY = 4096
@@ -71,7 +72,10 @@ def event_to_wire(event: AgentEvent) -> dict[str, Any]:
 
 
 def event_from_wire(wire: Mapping[str, Any]) -> AgentEvent:
-    """The inverse of :func:`event_to_wire`; raises ValueError, and nothing else, on anything malformed."""
+    """The inverse of :func:`event_to_wire`; raises ValueError, and nothing else, on anything malformed.
+
+    Reasons and names of processes are shown to the user, and so made printable.
+    """
     match read_text(wire, "is"):
         case "snapshot":
             return Snapshot.from_wire(read_field(wire, "snapshot"))
@@ -80,13 +84,13 @@ def event_from_wire(wire: Mapping[str, Any]) -> AgentEvent:
             return SegmentBegan(read_text(wire, "worker"), read_int(wire, "segment", high=MAX_WINDOWS), at_ns)
         case "ended":
             segment = read_int(wire, "segment", high=MAX_WINDOWS)
-            return SegmentEnded(read_text(wire, "worker"), segment, read_text(wire, "why"))
+            return SegmentEnded(read_text(wire, "worker"), segment, printable(read_text(wire, "why")))
         case "lost":
-            return EngineLost(read_text(wire, "worker"), read_text(wire, "why", max_length=_MAX_WHY))
+            return EngineLost(read_text(wire, "worker"), printable(read_text(wire, "why", max_length=_MAX_WHY)))
         case "shared":
             share = read_field(wire, "share")
             if not isinstance(share, float) or not math.isfinite(share) or share < 0:
                 raise ValueError("field 'share' is not a share")
-            return CoresShared(read_text(wire, "machine"), share, read_text(wire, "most"))
+            return CoresShared(read_text(wire, "machine"), share, printable(read_text(wire, "most")))
         case other:
             raise ValueError(f"nobody knows an event {other!r}")

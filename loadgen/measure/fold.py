@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from loadgen.measure.cells import BAD, CUT, OK, Cell
 from loadgen.measure.histogram import BUCKETS, EMPTY, TOP_NS, VALUE_BITS, Histogram, bucket_of
-from loadgen.measure.snapshot import BAD, CUT, OK, Cell
 from loadgen.measure.tally import TALLY_DTYPE, empty_tallies
 from loadgen.model.bound import Bound, BoundKind
 from loadgen.model.outcome import OUTCOMES, Outcome

@@ -7,14 +7,12 @@ Stored sparse: a second's operations of one target touch some dozens of the 33,7
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-
-from loadgen.measure.wire import MAX_NUMBER, read_bytes, read_int
 
 _HALF_BITS = 10  # 1024 buckets a doubling
 VALUE_BITS = 42  # 2^42 ns are 73 minutes
@@ -30,11 +28,6 @@ def bucket_of(values_ns: NDArray[np.int64]) -> NDArray[np.int64]:
     shift = np.maximum(bit_length - (_HALF_BITS + 1), 0)
     bucket: NDArray[np.int64] = (shift << _HALF_BITS) + (values_ns >> shift)
     return bucket
-
-
-def _bucket_of_one(value_ns: int) -> int:
-    shift = max(value_ns.bit_length() - (_HALF_BITS + 1), 0)
-    return (shift << _HALF_BITS) + (value_ns >> shift)
 
 
 def lowest_of(bucket: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -130,42 +123,6 @@ class Histogram:
         buckets = self.indexes.astype(np.int64)
         middles = (lowest_of(buckets) + highest_of(buckets)) / 2
         return float(np.average(middles, weights=self.counts))
-
-    def to_wire(self) -> dict[str, Any]:
-        """Plain data for msgpack; counts in the narrowest unsigned type that holds them, little endian."""
-        largest = int(self.counts.max(initial=0))
-        width = next(w for w in (1, 2, 4, 8) if largest < 1 << 8 * w)
-        return {
-            "indexes": self.indexes.astype("<u2").tobytes(),
-            "counts": self.counts.astype(f"<u{width}").tobytes(),
-            "max_ns": self.max_ns,
-            "min_ns": self.min_ns,
-        }
-
-    @classmethod
-    def from_wire(cls, wire: Mapping[str, Any]) -> Histogram:
-        """The inverse of :meth:`to_wire`; raises ValueError on anything that it could not have written."""
-        max_ns, min_ns = (read_int(wire, name, high=TOP_NS) for name in ("max_ns", "min_ns"))
-        raw_indexes, raw_counts = read_bytes(wire, "indexes"), read_bytes(wire, "counts")
-        size, odd = divmod(len(raw_indexes), 2)
-        if odd:
-            raise ValueError("a histogram's indexes are not whole numbers of 2 bytes")
-        if not size:
-            if raw_counts or max_ns or min_ns:
-                raise ValueError("an empty histogram has counts, a maximum or a minimum")
-            return cls.EMPTY
-        width = len(raw_counts) // size
-        if width not in (1, 2, 4, 8) or len(raw_counts) != width * size:
-            raise ValueError(f"a histogram has {size} indexes, but {len(raw_counts)} bytes of counts")
-        buckets = np.frombuffer(raw_indexes, dtype="<u2").astype(np.int64)
-        counts = np.frombuffer(raw_counts, dtype=f"<u{width}")
-        if (buckets[1:] <= buckets[:-1]).any():
-            raise ValueError("a histogram's indexes are not ascending")
-        if not counts.all() or int(counts.max()) > MAX_NUMBER // size:
-            raise ValueError("a histogram's counts are out of range")
-        if min_ns > max_ns or _bucket_of_one(min_ns) != buckets[0] or _bucket_of_one(max_ns) != buckets[-1]:
-            raise ValueError("a histogram's minimum and maximum do not fit its indexes")
-        return cls(buckets.astype(np.int32), counts.astype(np.int64), max_ns=max_ns, min_ns=min_ns)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Histogram):

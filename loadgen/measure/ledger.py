@@ -1,8 +1,9 @@
 """All snapshots of a run, filed by (worker, interval): what is complete, and what it adds up to.
 
-Memory is bounded however long a run is.  The newest intervals are kept as they came; older ones that every
-worker has reported are added up per window and dropped.  What stays of them, per worker and interval, is
-the engine's health and the connects per target: a few hundred bytes.
+Memory is bounded however long a run is, and nothing is added up twice: with hundreds of workers that would hold up
+whoever asks.  Snapshots are kept as they came until every worker has gone on to later intervals; then each interval
+is kept as one sum, and those that are too old as one sum of all.  What stays per worker and interval is the engine's
+health and the connects per target: a few hundred bytes.
 """
 
 from __future__ import annotations
@@ -14,12 +15,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from loadgen.measure.cells import Cell, CellTable
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.snapshot import Cell, Health, Snapshot
-from loadgen.measure.tally import empty_tallies, merge_tallies
+from loadgen.measure.snapshot import Health, Snapshot
+from loadgen.measure.tally import empty_tallies, join_tallies, merge_tallies
 
-KEPT_INTERVALS = 60
+KEPT_INTERVALS = 10
 """How many complete intervals can still be looked at one by one."""
+
+_FINAL = 2
+"""An engine that ends a segment inside an interval reports it then and at its end: so many later it is final."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,35 +48,39 @@ class Totals:
     played: Mapping[tuple[int, str], Played]
 
     @classmethod
-    def of(cls, snapshot: Snapshot) -> Totals:
-        """One snapshot's."""
-        rows = snapshot.tallies
-        operations = rows["ok"].astype(np.int64) + rows["bad"] + rows["cut"]
-        windows = {window for window, _ in snapshot.cells} | set(rows["window"].tolist())
+    def of(cls, *snapshots: Snapshot) -> Totals:
+        """The sum of snapshots of different workers, or intervals."""
+        tables = [CellTable.of(snapshot.cells) for snapshot in snapshots]
+        joined = CellTable.join(tables)
+        tallies = [snapshot.tallies for snapshot in snapshots]
+        rows = join_tallies(tallies)
+        workers = sorted({snapshot.worker for snapshot in snapshots})
+        number = {worker: at for at, worker in enumerate(workers)}
+        who = np.array([number[snapshot.worker] for snapshot in snapshots], np.int64)
+        # A key is a window and a worker; what occurs in the cells or in the tallies was played.
+        of_cells = (joined.windows + 1) * len(workers) + np.repeat(who, [len(table) for table in tables])
+        of_rows = (rows["window"].astype(np.int64) + 1) * len(workers) + np.repeat(who, [len(one) for one in tallies])
+        keys = np.unique(np.concatenate([of_cells, of_rows]))
+        operations = np.zeros(len(keys), np.int64)
+        np.add.at(operations, np.searchsorted(keys, of_rows), rows["ok"].astype(np.int64) + rows["bad"] + rows["cut"])
+        lateness = joined.lateness().add_up(np.searchsorted(keys, of_cells), len(keys))
         played = {
-            (window, snapshot.worker): Played(
-                int(operations[rows["window"] == window].sum()),
-                Histogram.merge_all(cell.lateness for (w, _), cell in snapshot.cells.items() if w == window),
-            )
-            for window in windows
+            (key // len(workers) - 1, workers[key % len(workers)]): Played(count, lateness[at])
+            for at, (key, count) in enumerate(zip(keys.tolist(), operations.tolist(), strict=True))
         }
-        return cls(snapshot.cells, snapshot.tallies, played)
+        return cls(joined.add_up(), merge_tallies([rows]), played)
 
     @classmethod
     def merge_all(cls, parts: Iterable[Totals]) -> Totals:
         """The sum of any number of totals."""
-        cells: defaultdict[tuple[int, int], list[Cell]] = defaultdict(list)
+        parts = list(parts)
         played: defaultdict[tuple[int, str], list[Played]] = defaultdict(list)
-        tallies = []
         for part in parts:
-            tallies.append(part.tallies)
-            for at, cell in part.cells.items():
-                cells[at].append(cell)
             for by, one in part.played.items():
                 played[by].append(one)
         return cls(
-            {at: Cell.merge_all(cells[at]) for at in sorted(cells)},
-            merge_tallies(tallies),
+            CellTable.merge_all(CellTable.of(part.cells) for part in parts),
+            merge_tallies([part.tallies for part in parts]),
             {
                 by: Played(sum(p.operations for p in played[by]), Histogram.merge_all(p.lateness for p in played[by]))
                 for by in sorted(played)
@@ -84,8 +93,7 @@ class Totals:
 
     def window_tallies(self, window: int) -> NDArray[np.void]:
         """The tallies of one window."""
-        rows: NDArray[np.void] = self.tallies[self.tallies["window"] == window]
-        return rows
+        return np.take(self.tallies, np.flatnonzero(self.tallies["window"] == window))
 
 
 class Ledger:
@@ -93,13 +101,16 @@ class Ledger:
 
     def __init__(self, workers: Iterable[str], kinds: int, groups: int) -> None:
         self._shape = (kinds, groups)
-        self._open: dict[int, dict[str, Snapshot]] = {}  # intervals that are not added up yet
+        self._open: dict[int, dict[str, Snapshot]] = {}  # intervals that may still change
+        self._sums: dict[int, Totals] = {}  # of single intervals from _folded on; of open ones as far as they are known
         self._base = Totals({}, empty_tallies(), {})  # the intervals before _folded
         self._folded = 0
+        self._final = 0  # the first interval that may still change
         self._next = dict.fromkeys(workers, 0)  # the first interval that a worker has yet to report
         self._lost: dict[str, int] = {}
         self._last = -1  # the last interval that anybody has reported
         self._complete = -1
+        self._behind = set(self._next)  # those that hold up the next interval
         self._health: dict[str, dict[int, Health]] = {worker: {} for worker in self._next}
         self._connects: dict[str, dict[int, NDArray[np.int64]]] = {worker: {} for worker in self._next}
 
@@ -116,30 +127,39 @@ class Ledger:
     def receive(self, snapshot: Snapshot) -> None:
         """File a snapshot; raises ValueError when it is not of this run (worker, or numbers of kinds and groups).
 
-        Ignored are a resend of what is added up already (it can only be the same), and what a lost worker
+        Ignored are a resend of what is final (it can only be the same), and what a lost worker
         still says of the time since it was lost.
         """
         worker, interval = snapshot.worker, snapshot.interval
         if worker not in self._next:
             raise ValueError(f"a snapshot is of worker {worker!r}, which has no part in this run")
-        if any(cell.counts.shape[:2] != self._shape for cell in snapshot.cells.values()):
+        table = CellTable.of(snapshot.cells)
+        if len(table) and table.counts.shape[1:3] != self._shape:
             raise ValueError(f"a snapshot of worker {worker!r} counts other kinds or groups than the run has")
+        final = interval < self._final
+        if final and interval in self._health[worker]:
+            return
         if interval < self._folded or interval >= self._lost.get(worker, interval + 1):
             return
         if not self._health[worker]:
             self._next[worker] = interval  # an engine that starts late has nothing to say of the time before
-        self._open.setdefault(interval, {})[worker] = snapshot
+        if final:
+            known = [self._sums[interval]] if interval in self._sums else []
+            self._sums[interval] = Totals.merge_all([*known, Totals.of(snapshot)])
+        else:
+            self._open.setdefault(interval, {})[worker] = snapshot
+            self._sums.pop(interval, None)
         self._health[worker][interval] = snapshot.health
-        self._connects[worker][interval] = _connects(snapshot)
+        self._connects[worker][interval] = table.connects()
         self._last = max(self._last, interval)
         while self._next[worker] in self._health[worker]:
             self._next[worker] += 1
-        self._advance()
+        self._advance(worker)
 
     def lost(self, worker: str, from_interval: int) -> None:
         """Stop waiting for a worker's intervals from `from_interval` on (see :meth:`reported_through`)."""
         self._lost[worker] = from_interval
-        self._advance()
+        self._advance(worker)
 
     def reported_through(self, worker: str) -> int:
         """The last interval that a worker has reported with all since its first one; -1 for none."""
@@ -168,14 +188,21 @@ class Ledger:
             if first > 0 or last < self._folded - 1:
                 raise LookupError(f"intervals before {self._folded} are kept as one sum only")
             parts.append(self._base)
-        parts += [
-            Totals.of(snapshot) for n in sorted(self._open) if first <= n <= last for snapshot in self._open[n].values()
-        ]
-        return Totals.merge_all(parts)
+        parts += [self._sum(n) for n in sorted(self._open.keys() | self._sums.keys()) if first <= n <= last]
+        return parts[0] if len(parts) == 1 else Totals.merge_all(parts)
+
+    def _sum(self, n: int) -> Totals:
+        if n not in self._sums:
+            self._sums[n] = Totals.of(*self._open[n].values())
+        return self._sums[n]
 
     def health(self, worker: str) -> list[tuple[int, Health]]:
         """A worker's health, by interval, ascending."""
         return sorted(self._health[worker].items(), key=lambda item: item[0])
+
+    def health_at(self, worker: str, n: int) -> Health | None:
+        """A worker's health in an interval; None when it has not reported it."""
+        return self._health[worker].get(n)
 
     def peak_connects(self, span: int, workers: Iterable[str] | None = None) -> dict[int, int]:
         """The most connections opened to each target within any `span` consecutive intervals.
@@ -197,20 +224,28 @@ class Ledger:
         before = np.searchsorted(intervals, intervals - span, side="right")
         return dict(enumerate((cumulated[1:] - cumulated[before]).max(axis=0).tolist()))
 
-    def _advance(self) -> None:
+    def _holds_up(self, worker: str) -> bool:
+        n = self._next[worker]
+        return n <= self._complete + 1 and n < self._lost.get(worker, n + 1)
+
+    def _advance(self, worker: str) -> None:
+        """See what is complete, now that `worker` has gone on; only its last one makes the next interval so."""
+        if not self._holds_up(worker):
+            self._behind.discard(worker)
+        if self._behind:
+            return
         waiting = [n for worker, n in self._next.items() if n < self._lost.get(worker, n + 1)]
         self._complete = max(self._complete, min(waiting) - 1 if waiting else self._last)
+        self._behind = {worker for worker in self._next if self._holds_up(worker)}
+        while self._final <= self._complete - _FINAL:
+            if self._final in self._open:
+                self._sum(self._final)
+                del self._open[self._final]
+            self._final += 1
         # In batches, so that the sums are merged once in KEPT_INTERVALS seconds and not each second.
-        if self._complete - self._folded >= 2 * KEPT_INTERVALS:
+        if self._final - self._folded >= 2 * KEPT_INTERVALS:
             end = self._complete + 1 - KEPT_INTERVALS
             self._base = self.totals(None, end - 1)
-            for n in [n for n in self._open if n < end]:
-                del self._open[n]
+            for n in [n for n in self._sums if n < end]:
+                del self._sums[n]
             self._folded = end
-
-
-def _connects(snapshot: Snapshot) -> NDArray[np.int64]:
-    by_target = np.zeros(max((target for _, target in snapshot.cells), default=-1) + 1, np.int64)
-    for (_, target), cell in snapshot.cells.items():
-        by_target[target] += cell.connects
-    return by_target

@@ -2,144 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loadgen.measure.histogram import EMPTY, Histogram
+from loadgen.measure.cells import MAX_WINDOWS, Cell, CellTable
 from loadgen.measure.tally import TALLY_DTYPE, tally_keys
-from loadgen.measure.wire import MAX_NUMBER, read_bytes, read_field, read_int, read_list, read_text
-from loadgen.model.outcome import OUTCOMES, Outcome
-
-OK, BAD, CUT = range(3)
-"""The last axis of `Cell.counts`."""
+from loadgen.measure.wire import MAX_NUMBER, read_bytes, read_field, read_int, read_text
 
 MAX_INTERVAL = 1 << 31  # 68 years of seconds
-MAX_TARGETS = 1 << 16
-MAX_WINDOWS = 1 << 16
-
-_ERRORS = np.array([outcome.is_error for outcome in Outcome])
-_COUNTERS = ("good", "tolerable", "overdue", "bytes", "connects")
-_TIMES = ("response", "service", "lateness")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Cell:
-    """The operations of one window against one target that ended in the interval.
-
-    Arrays are int64: `outcomes` by Outcome; `counts` of shape (kinds, groups, 3): ok, bad and cut
-    operations by the tape's kind and group.  `bytes` is all that was received, errors included.
-    `overdue` are cut operations that had passed a fixed tolerable time already.
-    The histograms hold ok operations only, in nanoseconds; `lateness` holds all that were sent.
-    """
-
-    outcomes: NDArray[np.int64]
-    counts: NDArray[np.int64]
-    good: int
-    tolerable: int
-    overdue: int
-    bytes: int
-    connects: int
-    response: Histogram
-    service: Histogram
-    lateness: Histogram
-
-    @classmethod
-    def empty(cls, kinds: int, groups: int) -> Cell:
-        """The cell of no operation: merging it changes nothing."""
-        return cls(
-            np.zeros(OUTCOMES, np.int64), np.zeros((kinds, groups, 3), np.int64), 0, 0, 0, 0, 0, EMPTY, EMPTY, EMPTY
-        )
-
-    def merge(self, other: Cell) -> Cell:
-        """The operations of both; raises ValueError when their kinds or groups differ in number."""
-        return Cell.merge_all((self, other))
-
-    @classmethod
-    def merge_all(cls, cells: Iterable[Cell]) -> Cell:
-        """The operations of all of at least one cell."""
-        parts = list(cells)
-        if len(parts) == 1:
-            return parts[0]
-        return cls(
-            outcomes=np.sum([c.outcomes for c in parts], axis=0),
-            counts=np.sum([c.counts for c in parts], axis=0),
-            good=sum(c.good for c in parts),
-            tolerable=sum(c.tolerable for c in parts),
-            overdue=sum(c.overdue for c in parts),
-            bytes=sum(c.bytes for c in parts),
-            connects=sum(c.connects for c in parts),
-            response=Histogram.merge_all(c.response for c in parts),
-            service=Histogram.merge_all(c.service for c in parts),
-            lateness=Histogram.merge_all(c.lateness for c in parts),
-        )
-
-    @property
-    def ok(self) -> int:
-        """Operations that ended well."""
-        return int(self.outcomes[Outcome.OK])
-
-    @property
-    def bad(self) -> int:
-        """Operations that ended in an error."""
-        return int(self.outcomes[_ERRORS].sum())
-
-    @property
-    def cut(self) -> int:
-        """Operations that were under way when the segment ended."""
-        return int(self.outcomes[Outcome.CUT])
-
-    @property
-    def issued(self) -> int:
-        """All operations."""
-        return int(self.outcomes.sum())
-
-    @property
-    def errors(self) -> dict[str, int]:
-        """Errors by the name of their outcome, those that occurred."""
-        return {o.name: int(self.outcomes[o]) for o in Outcome if o.is_error and self.outcomes[o]}
-
-    def to_wire(self) -> dict[str, Any]:
-        """Plain data for msgpack."""
-        return {
-            "outcomes": self.outcomes.astype("<i8").tobytes(),
-            "counts": self.counts.astype("<i8").tobytes(),
-            "kinds": self.counts.shape[0],
-            "groups": self.counts.shape[1],
-            **{name: getattr(self, name) for name in _COUNTERS},
-            **{name: getattr(self, name).to_wire() for name in _TIMES},
-        }
-
-    @classmethod
-    def from_wire(cls, wire: Mapping[str, Any]) -> Cell:
-        """The inverse of :meth:`to_wire`; raises ValueError on anything malformed."""
-        kinds, groups = (read_int(wire, name, low=1, high=255) for name in ("kinds", "groups"))
-        return cls(
-            outcomes=_read_counts(wire, "outcomes", OUTCOMES),
-            counts=_read_counts(wire, "counts", kinds * groups * 3).reshape(kinds, groups, 3),
-            good=read_int(wire, "good"),
-            tolerable=read_int(wire, "tolerable"),
-            overdue=read_int(wire, "overdue"),
-            bytes=read_int(wire, "bytes"),
-            connects=read_int(wire, "connects"),
-            response=Histogram.from_wire(read_field(wire, "response")),
-            service=Histogram.from_wire(read_field(wire, "service")),
-            lateness=Histogram.from_wire(read_field(wire, "lateness")),
-        )
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Cell):
-            return NotImplemented
-        return (
-            np.array_equal(self.outcomes, other.outcomes)
-            and np.array_equal(self.counts, other.counts)
-            and all(getattr(self, name) == getattr(other, name) for name in (*_COUNTERS, *_TIMES))
-        )
-
-    __hash__ = None  # type: ignore[assignment]  # arrays are compared by content
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,12 +34,15 @@ class Health:
 
     def to_wire(self) -> dict[str, int]:
         """Plain data for msgpack."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in _HEALTH}
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Health:
         """The inverse of :meth:`to_wire`; raises ValueError on anything malformed."""
-        return cls(**{f.name: read_int(wire, f.name, low=-1 if f.name == "runqueue_ns" else 0) for f in fields(cls)})
+        return cls(**{name: read_int(wire, name, low=-1 if name == "runqueue_ns" else 0) for name in _HEALTH})
+
+
+_HEALTH = tuple(field.name for field in fields(Health))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -188,9 +65,7 @@ class Snapshot:
         return {
             "worker": self.worker,
             "interval": self.interval,
-            "cells": [
-                {"window": window, "target": target, **cell.to_wire()} for (window, target), cell in self.cells.items()
-            ],
+            "cells": CellTable.of(self.cells).to_wire(),
             "tallies": self.tallies.tobytes(),
             "health": self.health.to_wire(),
         }
@@ -198,17 +73,10 @@ class Snapshot:
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Snapshot:
         """The inverse of :meth:`to_wire`; raises ValueError, and nothing else, on anything malformed."""
-        cells: dict[tuple[int, int], Cell] = {}
-        for part in read_list(wire, "cells"):
-            window = read_int(part, "window", low=-1, high=MAX_WINDOWS)
-            key = window, read_int(part, "target", high=MAX_TARGETS - 1)
-            if key in cells:
-                raise ValueError(f"two cells are of window {key[0]} and target {key[1]}")
-            cells[key] = Cell.from_wire(part)
         return cls(
             worker=read_text(wire, "worker"),
             interval=read_int(wire, "interval", high=MAX_INTERVAL),
-            cells=cells,
+            cells=CellTable.from_wire(read_field(wire, "cells")),
             tallies=_read_tallies(wire),
             health=Health.from_wire(read_field(wire, "health")),
         )
@@ -225,13 +93,6 @@ class Snapshot:
     __hash__ = None  # type: ignore[assignment]  # arrays are compared by content
 
 
-def _read_counts(wire: object, name: str, size: int) -> NDArray[np.int64]:
-    counts = np.frombuffer(read_bytes(wire, name, length=8 * size), dtype="<i8").astype(np.int64)
-    if counts.min(initial=0) < 0 or counts.max(initial=0) > MAX_NUMBER:
-        raise ValueError(f"a count in {name!r} is out of range")
-    return counts
-
-
 def _read_tallies(wire: object) -> NDArray[np.void]:
     data = read_bytes(wire, "tallies")
     if len(data) % TALLY_DTYPE.itemsize:
@@ -243,6 +104,7 @@ def _read_tallies(wire: object) -> NDArray[np.void]:
     for name in ("bytes", "busy_ns"):
         if tallies[name].min(initial=0) < 0 or tallies[name].max(initial=0) > MAX_NUMBER:
             raise ValueError(f"a tally's {name} is out of range")
-    if (np.diff(tally_keys(tallies)) <= 0).any():
+    keys = tally_keys(tallies)
+    if (keys[1:] <= keys[:-1]).any():
         raise ValueError("the tallies are not in order, or two are of the same connection")
     return tallies

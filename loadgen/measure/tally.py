@@ -23,6 +23,8 @@ TALLY_DTYPE = np.dtype(
 )
 """Bad operations add neither bytes nor time (as in SPECweb99, whose rates are over good operations)."""
 
+_RAW = np.dtype(f"V{TALLY_DTYPE.itemsize}")  # numpy moves rows of unknown content ten times faster than fields
+
 _SUMS = [name for name in TALLY_DTYPE.names or () if name not in ("window", "connection")]
 
 
@@ -37,16 +39,23 @@ def tally_keys(tallies: NDArray[np.void]) -> NDArray[np.int64]:
     return keys
 
 
+def join_tallies(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
+    """All rows of all parts, in their order."""
+    return np.concatenate([part.view(_RAW) for part in (empty_tallies(), *parts)]).view(TALLY_DTYPE)
+
+
 def merge_tallies(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
     """One row a (window, connection), the sum of all of its rows, ordered by window and connection."""
-    rows = np.concatenate([empty_tallies(), *parts])
+    rows = join_tallies(parts)
     if not len(rows):
         return rows
     keys = tally_keys(rows)
     order = np.argsort(keys, kind="stable")
-    keys, rows = keys[order], rows[order]
+    keys, rows = keys[order], np.take(rows, order)
     first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
-    merged = rows[first]
+    if len(first) == len(rows):  # as in one interval of all workers
+        return rows
+    merged = np.take(rows, first)
     for name in _SUMS:
         merged[name] = np.add.reduceat(rows[name], first)
     return merged

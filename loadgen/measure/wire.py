@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 MAX_NUMBER = (1 << 53) - 1
 """No counter, size or time of ours comes near it, and sums of many stay inside 64 bits."""
+
+_WIDTHS = {1: "|u1", 2: "<u2", 4: "<u4", 8: "<u8"}
+_TYPES = frozenset(_WIDTHS.values())
 
 
 def read_field(wire: object, name: str) -> Any:
     """The value of a field of a mapping."""
-    if not isinstance(wire, Mapping):
+    if type(wire) is not dict and not isinstance(wire, Mapping):  # a snapshot has hundreds of fields: dict is quick
         raise ValueError(f"expected a mapping with {name!r}, got {type(wire).__name__}")
     try:
         return wire[name]
@@ -51,3 +57,35 @@ def read_list(wire: object, name: str) -> list[Any]:
     if not isinstance(value, list | tuple):
         raise ValueError(f"field {name!r} is not a list")
     return list(value)
+
+
+def pack(numbers: NDArray[Any]) -> bytes:
+    """Whole numbers from 0 on, in the narrowest unsigned type that holds them, little endian.
+
+    Unsigned ones stay of their type: they are what :func:`unpack` gave.
+    """
+    if numbers.dtype.str in _TYPES:
+        return numbers.tobytes()
+    largest = int(numbers.max(initial=0))
+    width = next(width for width in _WIDTHS if largest < 1 << 8 * width)
+    return numbers.astype(_WIDTHS[width]).tobytes()
+
+
+def unpack(wire: object, name: str, size: int) -> NDArray[Any]:
+    """The inverse of :func:`pack` for `size` numbers; their type is the narrow one.
+
+    Raises ValueError also for a number beyond MAX_NUMBER.
+    """
+    data = read_bytes(wire, name)
+    width = len(data) // size if size else 1
+    if width not in _WIDTHS or len(data) != width * size:
+        raise ValueError(f"field {name!r} has {len(data)} bytes for {size} numbers")
+    numbers = np.frombuffer(data, _WIDTHS[width])
+    if width == 8 and int(numbers.max(initial=0)) > MAX_NUMBER:
+        raise ValueError(f"a number in field {name!r} is out of range")
+    return numbers
+
+
+def printable(text: str) -> str:
+    """A text from afar as one line that does nothing to a terminal but stand there."""
+    return text if text.isprintable() else "".join(sign if sign.isprintable() else " " for sign in text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from loadgen.measure.snapshot import BAD, OK, Cell
+from loadgen.measure.cells import BAD, OK, Cell
 from loadgen.model.units import NS_PER_S
 from loadgen.verdict.http_result import HttpResult, HttpRow, RequestRow, Times
 from loadgen.verdict.result import Check, Trust, Verdict

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from loadgen.measure.cells import Cell
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.snapshot import Cell
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.verdict.result import Check, Trust
 from loadgen.verdict.rules import RULES, Asked, Rules

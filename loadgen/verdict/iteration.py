@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from loadgen.measure.cells import BAD, CUT, OK, Cell
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Totals
-from loadgen.measure.snapshot import BAD, CUT, OK, Cell
 from loadgen.model.bound import BoundKind
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS, NS_PER_S

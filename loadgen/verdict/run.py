@@ -19,10 +19,11 @@ _NEEDS = {
 class LostWorker:
     """A worker, or all of a machine, that stopped reporting `lost_s` into the run.
 
-    `connections` is how many it played, and `where` says which targets' they were.
+    `who` is what it is called at the beginning of a sentence.  `connections` is how many it played, and `where` says
+    which targets' they were.
     """
 
-    worker: str
+    who: str
     connections: int
     lost_s: float
     where: str = ""
@@ -119,7 +120,7 @@ def say_lost(one: LostWorker, requested: int) -> str:
     """Who was lost, and what with it."""
     share = 100 * one.connections / requested
     return (
-        f"Worker {one.worker} was lost {one.lost_s:.0f} s into the run, and with it "
+        f"{one.who} was lost {one.lost_s:.0f} s into the run, and with it "
         f"{one.connections} of {requested} connections ({share:.1f} %)" + (f": {one.where}." if one.where else ".")
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from loadgen.measure.snapshot import Cell
+from loadgen.measure.cells import Cell
 from loadgen.model.errors import PlanError
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_MS, parse_duration_ns

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from loadgen.measure.cells import Cell
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.snapshot import Cell, Health
+from loadgen.measure.snapshot import Health
 from loadgen.model.bound import Bound, BoundKind
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_MS

@@ -31,7 +31,7 @@ from coordinator.fleet.messages import Heartbeat
 from coordinator.fleet.stream import Chunk, Stream
 from loadgen import agent as agents
 from loadgen.engine.api import LEASE_NS, Assignment, Load
-from loadgen.measure.events import AgentEvent, SegmentBegan, SegmentEnded
+from loadgen.measure.events import AgentEvent, CoresShared, SegmentBegan, SegmentEnded
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.bound import Bound
 from loadgen.model.errors import FleetError
@@ -91,7 +91,7 @@ class Coordinator:
         return await self.ask(calls.renew, self.run_id, time.monotonic_ns() + LEASE_NS, self.stream.received)
 
     async def play(self, port: int, workers: list[str], length_s: float) -> None:
-        """Prepare, and start a segment in 0.1 s."""
+        """Prepare, and start a segment in 0.2 s."""
         common = Assignment(
             worker="",
             shard=Shard(()),
@@ -104,8 +104,8 @@ class Coordinator:
         digest = hashlib.sha256(blob).hexdigest()
         assert await self.ask(calls.take_plan, self.run_id, blob) == {"digest": digest}
         shards = {worker: Shard(tuple(range(i, 4, len(workers)))).to_wire() for i, worker in enumerate(workers)}
-        assert await self.ask(calls.prepare, self.run_id, digest, shards, 1000) == {}
-        start_ns = time.monotonic_ns() + NS_PER_S // 10
+        assert await self.ask(calls.prepare, self.run_id, digest, shards) == {}
+        start_ns = time.monotonic_ns() + NS_PER_S // 5
         end_ns = start_ns + int(length_s * NS_PER_S)
         segment = {
             "index": 0,
@@ -178,7 +178,8 @@ def test_a_run_from_hello_to_leave(tmp_path: Path) -> None:
             await coordinator.until(SegmentBegan, 2)
             assert (await coordinator.renew())["known"] is True
             await coordinator.until(SegmentEnded, 2)
-            coordinator.stream.take(await unfetched(coordinator))
+            coordinator.events += coordinator.stream.take(await unfetched(coordinator))
+            assert any(isinstance(event, CoresShared) for event in coordinator.events), "nobody has to wait for it"
             assert [event.why for event in coordinator.events if isinstance(event, SegmentEnded)] == ["complete"] * 2
             assert any(isinstance(event, Snapshot) for event in coordinator.events)
             assert {"armed", "playing"} & {beat.state.value for beat in coordinator.beats}
@@ -206,10 +207,22 @@ async def unfetched(coordinator: Coordinator) -> Chunk:
     return Chunk.from_wire(answer)
 
 
+def test_a_name_is_of_one_worker(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with joined(tmp_path) as (hub, _, _, _):
+            with pytest.raises(FleetError, match="m is the name of a worker that has joined already"):
+                await be_agent(
+                    hub.contact("127.0.0.1"), name="m", bind="", security=security(None), until=asyncio.Event()
+                )
+            assert list(hub.present) == ["m"]
+
+    run(scenario)
+
+
 def test_what_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
         async with joined(tmp_path) as (hub, coordinator, _, _):
-            assert "m has loadgen" in refusal(await coordinator.hello(loadgen="0.0.1"))
+            assert "it has loadgen" in refusal(await coordinator.hello(loadgen="0.0.1"))
             assert "no spool of m in run" in refusal(
                 await coordinator.ask(calls.read_spool, RUN, "m", 0, 100, str(tmp_path))
             )
@@ -218,19 +231,22 @@ def test_what_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             assert "cannot be made" in refusal(answer)
             with monkeypatch.context() as full:
                 full.setattr(spools, "free_bytes", lambda directory: 1000)
-                assert refusal(await coordinator.hello()) == f"m has only 1000 bytes free for its spool in {tmp_path}"
+                assert refusal(await coordinator.hello()) == f"it has only 1000 bytes free for its spool in {tmp_path}"
             assert engines_of() == []
 
             assert "workers" in await coordinator.hello()
             other = Coordinator(hub.client, coordinator._address, "another-run")
             assert refusal(await other.hello()) == f"it is busy with run {RUN}"
             assert (await other.renew())["known"] is False
-            assert "another plan" in refusal(await coordinator.ask(calls.prepare, RUN, "digest", {}, 0))
+            assert "another plan" in refusal(await coordinator.ask(calls.prepare, RUN, "digest", {}))
             blob = b"no plan at all"
             digest = (await coordinator.ask(calls.take_plan, RUN, blob))["digest"]
-            assert "MB are needed" in refusal(await coordinator.ask(calls.prepare, RUN, digest, {}, 1 << 60))
-            assert "cannot read the plan" in refusal(await coordinator.ask(calls.prepare, RUN, digest, {}, 0))
+            assert "cannot read the plan" in refusal(await coordinator.ask(calls.prepare, RUN, digest, {}))
             assert "cannot read the segment" in refusal(await coordinator.ask(calls.start, RUN, {"index": 0}))
+            late = dict.fromkeys(
+                ("index", "origin_ns", "start_ns", "window_start_ns", "window_end_ns", "end_ns"), time.monotonic_ns()
+            )
+            assert "came too late" in refusal(await coordinator.ask(calls.start, RUN, late))
             for run_id in (RUN, "unknown"):
                 assert await coordinator.ask(calls.stop, run_id) == {}
                 assert await coordinator.ask(calls.dismiss, run_id, []) == {}
@@ -300,7 +316,7 @@ def test_an_agent_in_a_cluster_of_the_user(tmp_path: Path, monkeypatch: pytest.M
             plugin = AgentPlugin(RUN, spool=str(tmp_path), cores=1)
             await hub.client.register_plugin(plugin)
             await hub.client.register_plugin(AgentPlugin("another-run"))
-            assert (await coordinator.hello(engines=5))["cores"] == 1
+            assert (await coordinator.hello(engines=5))["workers"] == ["m/0"]
             await asyncio.sleep(0.4)
             assert len(engines_of()) == 1, "one that has nothing to say before its first segment is not frozen"
             await hub.client.unregister_worker_plugin(plugin.name)  # type: ignore[no-untyped-call]

@@ -17,7 +17,8 @@ def accept(argv: Sequence[str]) -> str:
     Raises click.UsageError when the command line does not take it: a command, an option or a value that is unknown.
     """
     command: click.Command = app
-    context = click.Context(app, info_name="loadgen")
+    names = app.context_settings["help_option_names"]  # a command keeps the help option that it saw first
+    context = click.Context(app, info_name="loadgen", help_option_names=names)
     rest, path = list(argv), []
     while isinstance(command, click.Group):
         name, found, rest = command.resolve_command(context, rest)

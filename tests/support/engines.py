@@ -19,9 +19,10 @@ from loadgen.engine.api import Arrivals, Assignment, Engine, EngineKind, Load, S
 from loadgen.engine.choice import choose, make_player, why_not_compiled
 from loadgen.engine.player import Player
 from loadgen.engine.vitals import Vitals
+from loadgen.measure.cells import Cell
 from loadgen.measure.fold import fold
 from loadgen.measure.ledger import Ledger, Totals
-from loadgen.measure.snapshot import Cell, Snapshot
+from loadgen.measure.snapshot import Snapshot
 from loadgen.model.bound import Bound
 from loadgen.model.outcome import Outcome
 from loadgen.model.shard import Shard

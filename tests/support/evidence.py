@@ -8,9 +8,10 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from loadgen.measure.cells import Cell
 from loadgen.measure.histogram import TOP_NS, Histogram
 from loadgen.measure.record import RECORD_DTYPE
-from loadgen.measure.snapshot import Cell, Health, Snapshot
+from loadgen.measure.snapshot import Health, Snapshot
 from loadgen.measure.tally import TALLY_DTYPE, merge_tallies
 from loadgen.model.bound import Bound
 from loadgen.model.outcome import OUTCOMES
@@ -46,6 +47,7 @@ cells = st.builds(
     service=histograms,
     lateness=histograms,
 )
+cell_maps = st.dictionaries(st.tuples(st.integers(-1, 1), st.integers(0, 2)), cells, max_size=2)
 healths = st.builds(
     Health,
     wall_ns=counters,
@@ -88,7 +90,7 @@ def snapshots(workers: Sequence[str] = ("a", "b"), intervals: int = 5) -> st.Sea
         Snapshot,
         worker=st.sampled_from(workers),
         interval=st.integers(0, intervals - 1),
-        cells=st.dictionaries(st.tuples(st.integers(-1, 1), st.integers(0, 2)), cells, max_size=2),
+        cells=cell_maps,
         tallies=tallies.map(lambda table: merge_tallies([table])),
         health=healths,
     )

@@ -17,8 +17,9 @@ from coordinator.fleet.api import (
     Stop,
 )
 from loadgen.engine.api import Assignment
+from loadgen.measure.cells import Cell
 from loadgen.measure.events import AgentEvent, EngineLost, SegmentBegan, SegmentEnded
-from loadgen.measure.snapshot import Cell, Health, Snapshot
+from loadgen.measure.snapshot import Health, Snapshot
 from loadgen.model.errors import TargetError
 from tests.support.snapshots import tallies, tally
 
@@ -86,7 +87,7 @@ class FakeFleet:
                 self._playing = segment.index
                 for worker in self._present():
                     self._events.put_nowait(SegmentBegan(worker, segment.index, segment.start_ns))
-                    self._events.put_nowait(self._snapshot(worker, segment.index))
+                    self._events.put_nowait(self.snapshot(worker, segment.index))
                 if segment.end_ns - segment.start_ns < self._longest_ns:
                     self.end("complete")
             case Stop():
@@ -95,7 +96,10 @@ class FakeFleet:
                 self.dismissed.add(worker)
 
     def lose(self, worker: str) -> None:
-        self._events.put_nowait(EngineLost(worker, "it was told to"))
+        self.say(EngineLost(worker, "it was told to"))
+
+    def say(self, event: AgentEvent) -> None:
+        self._events.put_nowait(event)
 
     async def event(self) -> AgentEvent:
         return await self._events.get()
@@ -112,7 +116,7 @@ class FakeFleet:
     def _present(self) -> list[str]:
         return [worker for worker in self._workers if worker not in self.dismissed]
 
-    def _snapshot(self, worker: str, window: int) -> Snapshot:
+    def snapshot(self, worker: str, window: int) -> Snapshot:
         health = Health(
             wall_ns=10**9,
             cpu_ns=10**8,

@@ -195,15 +195,17 @@ class Machines:
         """`loadgen` in the hub or on a machine, in a session of its own, with pipes.  It ends with the test."""
         return self.start_program(LOADGEN, *arguments, cwd=cwd, place=place)
 
-    def start_program(self, *argv: str | Path, cwd: Path, place: str) -> subprocess.Popen[str]:
-        """The same for any program, in any place."""
+    def start_program(
+        self, *argv: str | Path, cwd: Path, place: str, stdin: int = subprocess.DEVNULL
+    ) -> subprocess.Popen[str]:
+        """The same for any program, in any place.  Its input ends before it does."""
         own = {} if place not in self.names else {"HOME": str(self.state(place).parent / "home")}
         child = subprocess.Popen(
             [*self._inside(place), *map(str, argv)],
             pass_fds=[self._places[place].descriptor],
             cwd=cwd,
             env={**self.environment, **own},
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

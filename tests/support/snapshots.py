@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from loadgen.measure.cells import Cell
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.snapshot import Cell, Health, Snapshot
+from loadgen.measure.snapshot import Health, Snapshot
 from loadgen.measure.tally import TALLY_DTYPE
 from loadgen.model.outcome import OUTCOMES, Outcome
 from loadgen.model.units import NS_PER_MS, NS_PER_S

@@ -26,7 +26,6 @@ from deploy.hosts import ssh
 from deploy.hosts.inventory import Host
 from deploy.hosts.ssh import Ssh
 from deploy.proc import parent_in_stat
-from loadgen import __version__
 from loadgen.host import frames
 from loadgen.model.errors import FleetError
 from tests.support.cli import LOADGEN
@@ -68,7 +67,6 @@ def asked() -> tuple[Callable[..., str], Callable[..., int]]:
 
 NAME_OF, OPEN_FILES = asked()
 RUN = "20260101-120000-ssh"
-SPOOL = {"run_id": RUN, "name": "m1"}
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +145,7 @@ async def until(seconds: float, happened: Callable[[], bool]) -> bool:
         (Host(name="m1", command="/bin/echo"), "what it says can't be read (a frame of 2003792491 bytes is announced): "
          "does a start-up file of the shell there print something?"),
         # It is there, and answers; what it was told was no task.
-        (Host(name="m1"), "it exited with code 2: loadgen: serve.name is missing"),
+        (Host(name="m1"), "it exited with code 2: serve.name is missing"),
     ],
     ids=["unknown", "changed", "key", "user", "port", "name", "absent", "fails", "talks", "garbage"],
 )  # fmt: skip
@@ -193,7 +191,7 @@ def test_agents_join_and_close_leaves_nothing(machines: Machines) -> None:
             assert [limits[one.address] == 64 for one in joined[1:]] == [False, True]
             began = time.monotonic()
             await way.close()
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 2  # they ended by themselves
             await way.close()
 
     in_hub(machines, work)
@@ -440,11 +438,3 @@ with Machines(Path({str(tmp_path)!r})) as machines:
         assert made <= held_namespaces()
         holder.kill()
     assert within(5, lambda: not held_namespaces() & made)
-
-
-def test_the_version_is_in_the_hello() -> None:
-    with subprocess.Popen(
-        [LOADGEN, "worker", "--stdin", "x"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as worker:
-        out, _ = worker.communicate(frames.encode(bootstrap(Collect(**SPOOL))), timeout=20)
-    assert out == frames.encode({"is": "hello", "pid": worker.pid, "version": __version__})

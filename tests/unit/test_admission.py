@@ -31,12 +31,22 @@ def counts(machines: list[Machine], shares: list[int]) -> dict[str, int]:
 
 
 def test_cores_weigh_and_engines_share_them() -> None:
-    found = counts([machine("a", cores=1, engines=1), machine("b", cores=2, engines=2), machine("c", cores=3)], [60])
-    assert found == {"a/0": 10, "b/0": 10, "b/1": 10, "c/0": 15, "c/1": 15}
+    found = counts([machine("a", cores=1, engines=1), machine("b", cores=2), machine("local", cores=1)], [60])
+    assert found == {"a/0": 15, "b/0": 15, "b/1": 15, "local/0": 7, "local/1": 8}
+    # An engine is one process: cores that no engine uses carry nothing.
+    assert counts([machine("a", cores=64), machine("b", cores=2)], [60]) == dict.fromkeys(
+        ["a/0", "b/0", "a/1", "b/1"], 15
+    )
 
 
 def test_few_connections_go_to_all_machines_first() -> None:
     assert counts([machine("a", engines=4), machine("b", engines=4)], [3]) == {"a/0": 1, "b/0": 1, "a/1": 1}
+
+
+def test_an_engine_without_connections_has_no_part_in_the_run() -> None:
+    """It would be blamed for having sent nothing."""
+    found = counts([machine("a"), machine("local", cores=1, engines=5)], [5])
+    assert found == {"a/0": 1, "local/0": 1, "a/1": 2, "local/2": 1}
 
 
 @pytest.mark.parametrize(
@@ -44,9 +54,10 @@ def test_few_connections_go_to_all_machines_first() -> None:
     [
         (machine("c", open_files=64), "an engine needs 72 open files and may have 64"),
         (machine("c", free_bytes=1_000_000), "its spool needs 1.1 MB, and /spool has 1.0 MB free"),
+        (machine("c", cores=1), "it has 1 cores, and 2 engines shall play there"),
         (machine("c", ports="1000 1038"), "40 connections to one server need as many ports, and it has 39"),
     ],
-    ids=["files", "space", "ports"],
+    ids=["files", "space", "cores", "ports"],
 )
 def test_who_cannot_carry_its_share_is_refused_and_the_others_carry_it(poor: Machine, why: str) -> None:
     placement, refused = admit([machine("a"), machine("b"), poor], [120, 120], seed=1, seconds=70)

@@ -36,7 +36,7 @@ def record(directory: Path, kept: int, torn: bytes = b"") -> Path:
 
 def fetch(run: Path, data: bytes, tmp_path: Path) -> tuple[int, str]:
     (tmp_path / "c07.spool").write_bytes(data)
-    (found,) = asyncio.run(collect(run, [SpoolFile("c07", tmp_path / "c07.spool")]))
+    (found,) = asyncio.run(collect(run, ["c07/0"], [SpoolFile("c07", tmp_path / "c07.spool")]))
     return found.intervals, found.problem
 
 
@@ -50,6 +50,22 @@ def test_what_the_record_does_not_have_is_added_once(tmp_path: Path, torn: bytes
     assert list(frames(run)) == SNAPSHOTS
 
 
+@pytest.mark.parametrize(
+    ("worker", "cpu_ns", "why"),
+    [("c09/0", 0, "c09/0 had no part"), ("c07/0", 7, "has something else of c07/0 in interval 1")],
+    ids=["worker", "numbers"],
+)
+def test_a_spool_of_another_run_changes_nothing(tmp_path: Path, worker: str, cpu_ns: int, why: str) -> None:
+    run = record(tmp_path / "run", 2)
+    health = replace(SNAPSHOTS[1].health, cpu_ns=cpu_ns)
+    other = [replace(one, worker=worker, health=health) for one in SNAPSHOTS[1:]]
+    added, problem = fetch(run, spool(*other), tmp_path)
+    assert added == 0
+    assert problem.startswith("it is not of this run")
+    assert why in problem
+    assert list(frames(run)) == SNAPSHOTS[:2]
+
+
 def test_a_spool_that_was_cut_gives_what_is_whole(tmp_path: Path) -> None:
     run = record(tmp_path / "run", 0)
     assert fetch(run, spool(*SNAPSHOTS)[:-7], tmp_path) == (4, "")
@@ -60,15 +76,15 @@ def test_what_is_no_spool_is_said_and_changes_nothing(tmp_path: Path) -> None:
     added, problem = fetch(run, b"\0\0\0\3abc", tmp_path)
     assert (added, problem.partition(":")[0]) == (0, "it is no spool of ours")
     assert list(frames(run)) == SNAPSHOTS[:2]
-    (found,) = asyncio.run(collect(run, [SpoolFile("c08", tmp_path / "nothing")]))
+    (found,) = asyncio.run(collect(run, ["c07/0"], [SpoolFile("c08", tmp_path / "nothing")]))
     assert "cannot be read: No such file" in found.problem
 
 
 def test_a_spool_of_many_chunks_is_read_whole() -> None:
-    many = [snapshot("c07/0", interval) for interval in range(6000)]
+    many = [snapshot("c07/0", interval) for interval in range(9000)]
     data = spool(*many)
     assert len(data) > 4 << 20
-    assert len(events_of(data)) == 6000
+    assert len(events_of(data)) == 9000
 
 
 def test_hosts_are_asked_where_they_kept_it() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -11,10 +12,12 @@ from coordinator.conductor import Conductor, Hooks
 from coordinator.evidence import Intake
 from coordinator.run import Ready, Run
 from coordinator.view.runview import Position
+from loadgen.measure.cells import Cell
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.plan import Phases
 from loadgen.model.units import NS_PER_S
 from tests.support.fleets import FakeFleet
+from tests.support.snapshots import tallies, tally
 from workloads.specweb99.mix import GROUPS, KINDS
 
 
@@ -40,10 +43,14 @@ def phases(measure_s: int = 1, iterations: int = 2) -> Phases:
     return Phases(ramp_up_ns=0, warmup_ns=0, measure_ns=measure_s * NS_PER_S, ramp_down_ns=0, iterations=iterations)
 
 
+def intake_of(fleet: FakeFleet) -> Intake:
+    return Intake.of(fleet.workers, len(KINDS), len(GROUPS), connections=1, targets=1)
+
+
 def conduct(fleet: FakeFleet, diary: Diary, plan: Phases) -> Conductor:
     async def scenario() -> Conductor:
         run = Run(frozenset(fleet.workers), plan.iterations)
-        conductor = Conductor(run, fleet, Intake.of(fleet.workers, len(KINDS), len(GROUPS)), plan, diary.hooks())
+        conductor = Conductor(run, fleet, intake_of(fleet), plan, diary.hooks())
         conductor.post(Ready())
         await asyncio.wait_for(conductor.conduct(), 20)
         return conductor
@@ -85,6 +92,37 @@ def test_a_worker_that_stays_silent_is_lost(monkeypatch: pytest.MonkeyPatch) -> 
     assert fleet.dismissed == {"b"}  # it may only have been frozen
 
 
+def test_who_has_no_part_in_the_run_costs_nothing() -> None:
+    """With fewer connections than engines some are left over; a machine that was left out may be lost as well."""
+    fleet = FakeFleet(["a", "left-over"])
+    fleet.dismissed.add("left-over")
+    fleet.lose("left-over")
+
+    async def scenario() -> Conductor:
+        intake = Intake.of(["a"], len(KINDS), len(GROUPS), connections=1, targets=1)
+        conductor = Conductor(Run(frozenset({"a"}), 1), fleet, intake, phases(iterations=1), Diary().hooks())
+        conductor.post(Ready())
+        await asyncio.wait_for(conductor.conduct(), 20)
+        return conductor
+
+    conductor = asyncio.run(scenario())
+    assert not conductor.run.lost
+    assert conductor.run.complete == {0}
+
+
+@pytest.mark.parametrize("sick", [{"connection": 1}, {"target": 1}, {"kinds": 3}], ids=str)
+def test_who_measures_what_nobody_asked_for_is_lost(sick: dict[str, int]) -> None:
+    fleet, diary = FakeFleet(["a", "b"]), Diary()
+    cells = {(0, sick.get("target", 0)): Cell.empty(sick.get("kinds", 4), 5)}
+    good = fleet.snapshot("b", 0)
+    fleet.say(replace(good, cells=cells, tallies=tallies(tally(0, sick.get("connection", 0), ok=0))))
+    conductor = conduct(fleet, diary, phases(iterations=1))
+    assert list(conductor.run.lost) == ["b"]
+    assert conductor.run.lost["b"].startswith("it sent something unreadable: a snapshot")
+    assert fleet.dismissed == {"b"}
+    assert {snapshot.worker for snapshot in diary.snapshots} == {"a"}
+
+
 def test_who_was_frozen_does_not_take_the_others_for_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """Their last words are waiting when it wakes up, long after they were due."""
     monkeypatch.setattr("coordinator.conductor._GRACE_S", 0.6)
@@ -92,9 +130,7 @@ def test_who_was_frozen_does_not_take_the_others_for_silent(monkeypatch: pytest.
 
     async def scenario() -> Conductor:
         run = Run(frozenset(fleet.workers), 1)
-        conductor = Conductor(
-            run, fleet, Intake.of(fleet.workers, len(KINDS), len(GROUPS)), phases(iterations=1), Diary().hooks()
-        )
+        conductor = Conductor(run, fleet, intake_of(fleet), phases(iterations=1), Diary().hooks())
         conductor.post(Ready())
         conducting = asyncio.create_task(conductor.conduct())
         await asyncio.sleep(1.1)

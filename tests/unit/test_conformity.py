@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from loadgen.measure.cells import Cell
 from loadgen.measure.fold import FoldContext, fold
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Totals
-from loadgen.measure.snapshot import Cell
 from loadgen.model.bound import Bound
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_MS, NS_PER_S

@@ -17,21 +17,28 @@ from loadgen.measure.events import (
     event_from_wire,
     event_to_wire,
 )
+from loadgen.measure.wire import printable
 from tests.support.evidence import snapshots
 
 WORDS = st.text(min_size=1, max_size=20)
+SAID = WORDS.map(printable)
 EVENTS = st.one_of(
     snapshots(),
     st.builds(SegmentBegan, WORDS, st.integers(0, 99), st.integers(0, 2**63 - 1)),
-    st.builds(SegmentEnded, WORDS, st.integers(0, 99), WORDS),
-    st.builds(EngineLost, WORDS, WORDS),
-    st.builds(CoresShared, WORDS, st.floats(0, 9), WORDS),
+    st.builds(SegmentEnded, WORDS, st.integers(0, 99), SAID),
+    st.builds(EngineLost, WORDS, SAID),
+    st.builds(CoresShared, WORDS, st.floats(0, 9), SAID),
 )
 
 
 @given(EVENTS)
 def test_every_event_crosses_the_wire(event: AgentEvent) -> None:
     assert event_from_wire(event_to_wire(event)) == event
+
+
+def test_what_is_said_does_nothing_to_a_terminal() -> None:
+    lost = EngineLost("m/0", "its last words: \x1b[2J\nall well")
+    assert event_from_wire(event_to_wire(lost)) == EngineLost("m/0", "its last words:  [2J all well")
 
 
 JUNK = st.recursive(

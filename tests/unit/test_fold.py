@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from loadgen.measure.cells import BAD, CUT, OK, Cell, CellTable
 from loadgen.measure.fold import FoldContext, fold
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.snapshot import BAD, CUT, OK, Cell
 from loadgen.measure.tally import merge_tallies
 from loadgen.model.bound import Bound, BoundKind
 from loadgen.model.outcome import OUTCOMES, Outcome
@@ -136,9 +136,9 @@ def test_nothing_of_the_result_lives_in_the_engine_s_buffer() -> None:
     buffer = bytearray(records(op(101, 0.3), op(102, 1, connection=2)).tobytes())
     view = np.frombuffer(buffer, dtype=records().dtype)
     cells, tallies = fold(view, CTX, window=3, window_start_ns=START, window_end_ns=END)
-    before = {at: cell.to_wire() for at, cell in cells.items()}, tallies.tobytes()
+    before = CellTable.of(cells).to_wire(), tallies.tobytes()
     buffer[:] = bytes(len(buffer))
-    assert ({at: cell.to_wire() for at, cell in cells.items()}, tallies.tobytes()) == before
+    assert (CellTable.of(cells).to_wire(), tallies.tobytes()) == before
 
 
 # The same rules once more, an operation at a time.

@@ -118,23 +118,23 @@ VERSIONS = {"loadgen": "1.2", "python": "3.11.7", "distributed": "2026.8.0"}
 
 
 def test_equal_versions_are_fine() -> None:
-    compare_versions("m", VERSIONS, {**VERSIONS, "python": "3.11.2"})
+    compare_versions(VERSIONS, {**VERSIONS, "python": "3.11.2"})
 
 
 @pytest.mark.parametrize(
     ("asked", "text"),
     [
-        ({"loadgen": "1.3"}, "m has loadgen 1.2, the coordinator has 1.3"),
-        ({"python": "3.1.1"}, "m has Python 3.11.7, the coordinator has 3.1.1"),
-        ({"distributed": "2026.9"}, "m has distributed 2026.8.0, the coordinator has 2026.9"),
+        ({"loadgen": "1.3"}, "it has loadgen 1.2, the coordinator has 1.3"),
+        ({"python": "3.1.1"}, "it has Python 3.11.7, the coordinator has 3.1.1"),
+        ({"distributed": "2026.9"}, "it has distributed 2026.8.0, the coordinator has 2026.9"),
     ],
 )
 def test_another_version_is_refused(asked: dict[str, str], text: str) -> None:
     with pytest.raises(FleetError) as caught:
-        compare_versions("m", VERSIONS, {**VERSIONS, **asked})
+        compare_versions(VERSIONS, {**VERSIONS, **asked})
     assert caught.value.message == text
     with pytest.raises(FleetError, match="the coordinator has none"):
-        compare_versions("m", VERSIONS, {})
+        compare_versions(VERSIONS, {})
 
 
 def test_how_busy_a_machine_is(tmp_path: Path) -> None:

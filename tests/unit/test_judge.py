@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from coordinator.evidence import Intake
-from coordinator.fleet.api import Clock, Machine
+from coordinator.fleet.api import Clock, Machine, say_machine_lost
 from coordinator.judge import Evidence, connection_rows, judge, judge_snapshots
 from coordinator.record.document import Header
+from loadgen.measure.cells import Cell
 from loadgen.measure.events import CoresShared
-from loadgen.measure.snapshot import Cell, Snapshot
+from loadgen.measure.snapshot import Snapshot
 from loadgen.model.plan import QUICK, SpecPlan
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_S
@@ -58,8 +59,12 @@ def snapshots(slow: frozenset[int] = frozenset()) -> list[Snapshot]:
     ]
 
 
+def intake_of(workers: Sequence[str]) -> Intake:
+    return Intake.of(workers, len(KINDS), len(GROUPS), connections=PLAN.total_connections, targets=len(TARGETS))
+
+
 def evidence(given: Sequence[Snapshot]) -> Evidence:
-    intake = Intake.of(["local/0", "local/1"], len(KINDS), len(GROUPS))
+    intake = intake_of(["local/0", "local/1"])
     for one in given:
         intake.receive(one)
     return Evidence(
@@ -186,7 +191,10 @@ def test_ports_are_counted_for_as_long_as_the_kernel_keeps_them(reuse: str, host
 
 def test_snapshots_of_another_run_are_refused() -> None:
     stranger = snapshot("local/0", 0, {(0, 0): in_the_mix(100)}, (tally(0, PLAN.total_connections),))
-    with pytest.raises(ValueError, match="more connections than the plan's 4"):
+    with pytest.raises(ValueError, match="more connections than the run's 4"):
+        judge_snapshots(header(), [stranger])
+    stranger = snapshot("local/0", 0, {(0, len(TARGETS)): in_the_mix(100)}, (tally(0, 0),))
+    with pytest.raises(ValueError, match="more targets than the run's 2"):
         judge_snapshots(header(), [stranger])
 
 
@@ -194,14 +202,15 @@ def test_workers_of_a_lost_machine_are_told_together_with_what_they_played() -> 
     two = [Machine(name=name, workers=(f"{name}/0", f"{name}/1"), cores=2, open_files=99) for name in ("a", "b")]
     workers = ("a/0", "b/0", "a/1", "b/1")
     fleet = replace(FLEET, machines=tuple(two), placement=Placement(workers, np.arange(4, dtype=np.int32)))
-    intake = Intake.of(workers, len(KINDS), len(GROUPS))
+    intake = intake_of(workers)
     for one in snapshots():
         intake.receive(replace(one, worker="a/0"))
-    lost = {"b/0": "silent for 2.2 s", "b/1": "silent for 2.2 s", "a/1": "killed by signal 9"}
+    silent = say_machine_lost("b", "silent for 2.2 s")
+    lost = {"b/0": silent, "b/1": silent, "a/1": "killed by signal 9"}
     result = judge(replace(evidence([]), fleet=fleet, intake=intake, lost=lost))
     assert result.verdict is Verdict.DEGRADED
     assert result.reasons[0] == (
-        "Worker b (silent for 2.2 s) was lost 0 s into the run, and with it 2 of 4 connections (50.0 %): "
+        "Machine b (silent for 2.2 s) was lost 0 s into the run, and with it 2 of 4 connections (50.0 %): "
         "1 of each of vm0, vm1."
     )
     assert "Worker a/1 (killed by signal 9)" in result.reasons[1]
@@ -218,3 +227,7 @@ def test_machines_that_began_far_apart_make_it_invalid() -> None:
         (check,) = [one for one in result.trust.checks if one.name == "start skew"]
         assert (check.ok, check.value) == (ok, skew_ns / 1e6)
         assert check.detail == "local/0 to a/0, ± 0.40 ms by their clocks"
+    began_ns = {0: {"a/0": 7, "a/1": 8}}
+    result = judge(replace(evidence(snapshots()), fleet=fleet, began_ns=began_ns))
+    (check,) = [one for one in result.trust.checks if one.name == "start skew"]
+    assert check.detail == "a/0 to a/1, ± 0.00 ms by their clocks"  # of one machine

@@ -18,7 +18,7 @@ GOOD = Check(name="send lateness", value=2, limit=100, ok=True, unit="ms")
 LATE = Check(name="send lateness", value=431, limit=100, ok=False, unit="ms", detail="engine 1: percentile 99")
 SLOW = Check(name="conforming connections", value=90, limit=95, ok=False, unit="%", relation=">=", detail="18 of 20")
 TRUSTED, DISTRUSTED = Trust(checks=(GOOD,)), Trust(checks=(GOOD, LATE))
-LOST = LostWorker(worker="w2", connections=5, lost_s=12.0)
+LOST = LostWorker(who="Worker w2", connections=5, lost_s=12.0)
 
 EMPTY = judge_iteration(0, Totals({}, rows(), {}), asked(2, 10), measured_ns=20 * NS_PER_S)
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from loadgen.measure.cells import Cell
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import KEPT_INTERVALS, Ledger, Totals
-from loadgen.measure.snapshot import Cell, Health, Snapshot
+from loadgen.measure.snapshot import Health, Snapshot
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_MS
 from tests.support.evidence import GROUPS, KINDS, rows, snapshots
@@ -102,15 +103,16 @@ def test_order_and_resends_do_not_matter(sent: list[Snapshot], order: random.Ran
 
 
 def test_a_long_run_is_added_up_and_loses_nothing() -> None:
-    length = 5 * KEPT_INTERVALS
-    sent = [snap(w, n, ok=n, window=n // 150, target=i) for n in range(length) for i, w in enumerate(WORKERS)]
+    half = 3 * KEPT_INTERVALS
+    length = 2 * half
+    sent = [snap(w, n, ok=n, window=n // half, target=i) for n in range(length) for i, w in enumerate(WORKERS)]
     ledger = ledger_of(sent)
     totals = ledger.totals()
     assert {at: cell.ok for at, cell in totals.cells.items()} == {
-        (0, 0): sum(range(150)),
-        (0, 1): sum(range(150)),
-        (1, 0): sum(range(150, 300)),
-        (1, 1): sum(range(150, 300)),
+        (0, 0): sum(range(half)),
+        (0, 1): sum(range(half)),
+        (1, 0): sum(range(half, length)),
+        (1, 1): sum(range(half, length)),
     }
     assert same(totals, Totals.merge_all(Totals.of(s) for s in sent))
     assert [n for n, _ in ledger.health("b")] == list(range(length))

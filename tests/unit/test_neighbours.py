@@ -53,6 +53,7 @@ def test_a_quiet_machine_shows_nothing() -> None:
 
 def test_names_with_spaces_and_parentheses_are_read() -> None:
     fields = " ".join(["S", "7", *["0"] * 9, "3", "4", *["0"] * 23, "1", *["0"] * 13])
+    assert parse_stat(f"42 (a\x1b[2J) {fields}\n").name == "a [2J"  # it is shown to the user
     process = parse_stat(f"42 (a (b) c) {fields}\n")
     assert (process.name, process.parent, process.core) == ("a (b) c", 7, 1)
     assert process.cpu_ns == 7 * SECOND // os.sysconf("SC_CLK_TCK")

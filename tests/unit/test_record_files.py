@@ -172,10 +172,11 @@ def small_files() -> Iterator[int]:
 
 
 def test_a_full_disk_ends_the_record_and_not_the_run(tmp_path: Path, small_files: int) -> None:
-    fitting = small_files // len(msgpack.packb(SNAPSHOTS[0].to_wire()))
-    assert 0 < fitting < len(SNAPSHOTS)
+    many = SNAPSHOTS * 4
+    fitting = small_files // len(msgpack.packb(many[0].to_wire()))
+    assert 0 < fitting < len(many)
     with RecordWriter(tmp_path / "run", START) as writer:
-        for item in SNAPSHOTS:
+        for item in many:
             writer.append([item])
         writer.finish(END, NO_CONNECTIONS)
         assert writer.problems == (
@@ -185,7 +186,7 @@ def test_a_full_disk_ends_the_record_and_not_the_run(tmp_path: Path, small_files
     record = reader.load(tmp_path / "run")
     assert not record.finished
     frames = reader.frames(record.path)
-    assert list(frames) == SNAPSHOTS[:fitting]
+    assert list(frames) == many[:fitting]
     assert frames.torn_bytes == 0
     assert not [p for p in record.path.iterdir() if p.name.startswith(".")]
 

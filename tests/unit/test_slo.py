@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from loadgen.measure.cells import Cell
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.snapshot import Cell
 from loadgen.model.errors import PlanError
 from loadgen.model.outcome import OUTCOMES, Outcome
 from loadgen.model.units import NS_PER_MS

@@ -13,7 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.fleet import spool as spools
-from coordinator.fleet.spool import KEPT_NS, MEMORY_BYTES, Spool, default_directory, left_behind, prune, spool_path
+from coordinator.fleet.spool import (
+    KEPT_NS,
+    MEMORY_BYTES,
+    Spool,
+    default_directory,
+    is_written,
+    left_behind,
+    prune,
+    spool_path,
+)
 from loadgen.model.errors import FleetError
 
 
@@ -48,6 +57,16 @@ def drained(spool: Spool, *, at_once: int, acknowledge: bool = False, offset: in
         if acknowledge:
             spool.acknowledge(offset + len(found))
     return found
+
+
+def test_one_that_is_still_written_is_known(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "r" / "m.spool")
+    spool.append(b"abc")
+    with spool.path.open("rb") as file:
+        assert is_written(file)
+    spool.close()
+    with spool.path.open("rb") as file:
+        assert not is_written(file)
 
 
 def test_what_was_appended_is_in_the_file_at_once(tmp_path: Path) -> None:

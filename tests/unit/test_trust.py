@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from loadgen.measure.cells import Cell
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.snapshot import Cell, Health
+from loadgen.measure.snapshot import Health
 from loadgen.model.bound import Bound
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_MS, NS_PER_S

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from distributed import Client
@@ -16,11 +17,27 @@ class UnansweredError(FleetError):
     """The machine was not reached, or the call failed there in a way that is not a refusal."""
 
 
+class UnreadableError(FleetError):
+    """The machine sent something that is not what was asked for."""
+
+    def __init__(self, why: ValueError) -> None:
+        super().__init__(f"it sent something unreadable: {why}")
+
+
+@contextlib.contextmanager
+def reading() -> Iterator[None]:
+    """A ValueError inside is an UnreadableError outside."""
+    try:
+        yield
+    except ValueError as error:
+        raise UnreadableError(error) from error
+
+
 async def ask(client: Client, address: str, call: Callable[..., Any], *arguments: object, timeout_s: float) -> Any:
     """The answer of `call(*arguments)` on the Dask worker at `address`: plain data that is not checked yet.
 
-    Raises UnansweredError when there is none in time, the LoadgenError that it is when it is a refusal, and
-    ValueError when it is not an answer at all.
+    Raises UnansweredError when there is none in time, UnreadableError when it is not an answer at all, and the
+    LoadgenError that it is when it is a refusal.
     """
     try:
         async with asyncio.timeout(timeout_s):
@@ -32,10 +49,20 @@ async def ask(client: Client, address: str, call: Callable[..., Any], *arguments
     answer = answers.get(address)
     if isinstance(answer, BaseException):
         raise UnansweredError(say(answer)) from answer
-    refusal = read_refusal(answer)
+    with reading():
+        refusal = read_refusal(answer)
     if refusal is not None:
         raise refusal
     return answer
+
+
+async def tell(
+    client: Client, addresses: Sequence[str], call: Callable[..., Any], *arguments: object, timeout_s: float
+) -> None:
+    """Call all of these at once, and wait for them no longer than that; who does not hear it is not told of."""
+    with contextlib.suppress(Exception):  # TimeoutError above all; and as in `ask`
+        async with asyncio.timeout(timeout_s):
+            await client.run(call, *arguments, workers=list(addresses), on_error="return")
 
 
 def say(error: BaseException) -> str:

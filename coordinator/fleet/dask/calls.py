@@ -62,11 +62,9 @@ async def take_plan(run_id: str, blob: bytes, *, dask_worker: Worker) -> Answer:
 
 
 @_answering
-async def prepare(
-    run_id: str, digest: str, shards: dict[str, bytes], needed_spool_bytes: int, *, dask_worker: Worker
-) -> Answer:
+async def prepare(run_id: str, digest: str, shards: dict[str, bytes], *, dask_worker: Worker) -> Answer:
     """Give the engines their shards of the plan with that digest; those without one are ended."""
-    await _duty(dask_worker, run_id).prepare(digest, shards, needed_spool_bytes)
+    await _duty(dask_worker, run_id).prepare(digest, shards)
     return {}
 
 
@@ -77,7 +75,7 @@ async def start(run_id: str, segment: dict[str, int], *, dask_worker: Worker) ->
     try:
         wanted = Segment(**segment)
     except TypeError as error:
-        raise FleetError(f"{duty.machine} cannot read the segment: {error}") from error
+        raise FleetError(f"it cannot read the segment: {error}") from error
     return {"armed": await duty.start(wanted)}
 
 
@@ -111,6 +109,7 @@ async def read_spool(run_id: str, name: str, offset: int, max_bytes: int, spool:
     duty = _find(dask_worker, run_id)
     try:
         if duty is not None and duty.machine == name and not duty.is_over:
+            await duty.settle()
             data, total = duty.spool.read(offset, size), duty.spool.length
         else:
             agent = next(iter(agents_of(dask_worker)), AgentPlugin())
@@ -151,5 +150,5 @@ def _find(worker: Worker, run_id: str) -> Duty | None:
 def _duty(worker: Worker, run_id: str) -> Duty:
     duty = _find(worker, run_id)
     if duty is None or duty.is_over:
-        raise FleetError(f"this machine does not serve run {run_id} (any more)")
+        raise FleetError(f"it does not serve run {run_id} (any more)")
     return duty

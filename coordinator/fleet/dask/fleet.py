@@ -28,12 +28,14 @@ from coordinator.fleet.api import (
     Start,
     Stop,
 )
+from coordinator.fleet.dask import calls
+from coordinator.fleet.dask.asking import UnreadableError, reading, tell
 from coordinator.fleet.dask.machine import RemoteMachine
 from coordinator.fleet.messages import Heartbeat
 from coordinator.fleet.silence import Silence
 from coordinator.fleet.ways import PATIENCE_S, Joined, Way
 from loadgen.engine.api import Assignment, Segment
-from loadgen.measure.events import AgentEvent
+from loadgen.measure.events import AgentEvent, EngineLost
 from loadgen.model.errors import FleetError, LoadgenError
 from loadgen.model.plan import OnLoss
 from loadgen.model.units import NS_PER_S
@@ -46,12 +48,14 @@ _RENEW_S = 0.5
 _RENEW_MANY_S = 1.0
 _MANY = 100
 _ARM_NS = 300_000_000
+_ORDER_NS = 2_000_000  # one order after another, each takes half a millisecond of ours when nothing else is to do
 _STOP_TIMEOUT_S = 1.0
 _SETTLE_S = 2.0
 _CLOSE_S = 5.0
 _LOSE_S = 5.0
 _AT_ONCE = 16  # machines whose clocks are measured, or that take the plan
 _PULLS_AT_ONCE = 8
+_PARTINGS_AT_ONCE = 64
 
 
 class DaskFleet:
@@ -100,7 +104,7 @@ class DaskFleet:
     def lead_ns(self) -> int:
         """Every machine has the order by then, and its answer is here."""
         worst_ns = max((machine.clock.round_trip_ns for machine in self._present()), default=0)
-        return max(NS_PER_S, 4 * worst_ns + NS_PER_S // 2)
+        return max(NS_PER_S, 4 * worst_ns + NS_PER_S // 2) + _ORDER_NS * len(self._machines)
 
     def status(self) -> tuple[MachineStatus, ...]:
         """How the machines are."""
@@ -147,7 +151,9 @@ class DaskFleet:
             case Start(segment):
                 await self._start(segment)
             case Stop():
-                await asyncio.gather(*(machine.stop(_STOP_TIMEOUT_S) for machine in self._present()))
+                # Who does not answer is left to the lease.
+                addresses = [machine.address for machine in self._present()]
+                await tell(self._way.client, addresses, calls.stop, self._run_id, timeout_s=_STOP_TIMEOUT_S)
             case Dismiss(worker):
                 for machine in self._present():
                     if worker in machine.described.workers:
@@ -166,18 +172,9 @@ class DaskFleet:
 
     async def settle(self) -> None:
         """Until all that present machines have measured by now is among the events, or 2 s."""
-
-        async def fetch(machine: RemoteMachine) -> None:
-            try:
-                await machine.fetch()
-            except ValueError as error:
-                machine.lose(f"it sent something unreadable: {error}")
-            except LoadgenError:
-                pass  # what is missing is told at the end
-
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SETTLE_S):
-                await asyncio.gather(*(fetch(machine) for machine in self._present()))
+                await asyncio.gather(*(machine.fetch_or_lose() for machine in self._present()))
 
     async def close(self) -> None:
         """Fetch what has not come yet, say what could not be fetched, and end all that `open` began."""
@@ -185,7 +182,8 @@ class DaskFleet:
             return
         self._closed = True
         try:
-            await asyncio.gather(*(self._part(machine) for machine in self._machines.values()))
+            turns = asyncio.Semaphore(_PARTINGS_AT_ONCE)
+            await asyncio.gather(*(self._part(machine, turns) for machine in self._machines.values()))
         finally:
             for machine in self._machines.values():
                 machine.rest()
@@ -215,8 +213,10 @@ class DaskFleet:
             machine.rest()
             self._silence.forget(machine.address)
             del self._machines[machine.address]
-        while not self._events.empty():
-            self._events.get_nowait()
+        usable = {worker for machine in self.machines for worker in machine.workers}
+        for event in [self._events.get_nowait() for _ in range(self._events.qsize())]:
+            if isinstance(event, EngineLost) and event.worker in usable:
+                self._events.put_nowait(event)
         if not self.missing:
             return
         if not self._machines:
@@ -227,8 +227,12 @@ class DaskFleet:
                 hint="--on-loss degrade goes on without it",
             )
 
-    async def _part(self, machine: RemoteMachine) -> None:
+    async def _part(self, machine: RemoteMachine, turns: asyncio.Semaphore) -> None:
         """Take leave of a machine; what was not fetched stays there."""
+        async with turns:
+            await self._part_now(machine)
+
+    async def _part_now(self, machine: RemoteMachine) -> None:
         why = machine.why_lost and f"it was lost: {machine.why_lost}"
         if not why:
             try:
@@ -239,10 +243,12 @@ class DaskFleet:
             except LoadgenError as error:
                 why = error.message
         await machine.leave(delete_spool=not why)
+        if machine.problem:
+            self.problems.append(f"{machine.name}: {machine.problem}")
         if why and machine.played:
             missing = machine.stream.missing_bytes
             what = f"{missing} bytes of its results are missing" if missing else "some of its results may be missing"
-            self.problems.append(f"{machine.name}: {what} ({why}); loadgen collect {self._run_id} fetches them")
+            self.problems.append(f"{machine.name}: {what} ({why}); loadgen collect fetches them")
 
     # Commands
 
@@ -262,7 +268,7 @@ class DaskFleet:
                     return
                 async with turns:
                     await machine.take_plan(blob, digest)
-                await machine.prepare(digest, mine, 0)
+                await machine.prepare(digest, mine)
             except LoadgenError as error:
                 if not machine.lost:
                     raise type(error)(f"{machine.name}: {error.message}", hint=error.hint) from error
@@ -314,12 +320,13 @@ class DaskFleet:
             machine.lose("its connection ended")
             return
         try:
-            heartbeat = Heartbeat.from_wire(message)
-            if heartbeat.machine != machine.name:
-                raise ValueError(f"it calls itself {heartbeat.machine!r}")
+            with reading():
+                heartbeat = Heartbeat.from_wire(message)
+                if heartbeat.machine != machine.name:
+                    raise ValueError(f"it calls itself {heartbeat.machine!r}")
             machine.hear(heartbeat)
-        except ValueError as error:
-            machine.lose(f"it sent something unreadable: {error}")
+        except UnreadableError as error:
+            machine.lose(error.message)
 
     def _lost(self, machine: RemoteMachine) -> None:
         self._silence.forget(machine.address)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import resource
+import socket
 from collections.abc import Collection, Sequence
 from types import MappingProxyType
 from typing import Any, Self
@@ -56,13 +57,15 @@ class Hub:
     async def __aenter__(self) -> Self:
         configure()
         _raise_open_files()
+        for address in self._addresses:
+            _check(address, self._port)
         async with contextlib.AsyncExitStack() as stack:
             stack.enter_context(QuietLogs())
-            ends = len(self._addresses)
+            hosts = [f"[{address}]" if ":" in address else address for address in self._addresses]
             where: dict[str, Any] = {  # one list each; its annotations know of one listener only
-                "host": [*self._addresses, None],
-                "protocol": [*[self._protocol] * ends, "inproc"],
-                "port": [*[self._port] * ends, None],
+                "host": [*hosts, None],
+                "protocol": [*[self._protocol] * len(hosts), "inproc"],
+                "port": [*[self._port] * len(hosts), None],
             }
             scheduler = Scheduler(
                 **where,
@@ -72,13 +75,7 @@ class Hub:
                 plugins=[self._register],
             )
             stack.push_async_callback(_bounded, scheduler.close)
-            try:
-                await scheduler
-            except OSError as error:
-                ends_at = ", ".join(f"{address}:{self._port}" for address in self._addresses)
-                raise PlanError(
-                    f"cannot listen at {ends_at}: {error.strerror or error}", hint="is it an address of this machine?"
-                ) from error
+            await scheduler
             inside = scheduler.listeners[-1].contact_address
             client = Client(inside, asynchronous=True, security=security(self._credentials), set_as_default=False)  # type: ignore[no-untyped-call]
             stack.push_async_callback(_bounded, client.close)
@@ -133,6 +130,20 @@ async def _bounded(close: Any) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_CLOSE_TIMEOUT_S):
             await close()
+
+
+def _check(address: str, port: int) -> None:
+    """Dask would say it with a traceback, and leave a socket behind."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address, port))
+    except OSError as error:
+        raise PlanError(
+            f"cannot listen at {address}, port {port}: {error.strerror or error}",
+            hint="it must be an address of this machine, and the port must be free",
+        ) from error
 
 
 def _raise_open_files() -> None:

@@ -141,6 +141,8 @@ async def _register(worker: Worker, name: str, address: str, bind: str) -> None:
         why = error.__cause__ or error
         if isinstance(why, OSError) and why.errno == errno.EADDRNOTAVAIL:
             raise FleetError(f"{name} cannot listen at {bind}: that is no address of this machine") from error
+        if "name taken" in str(why):  # Dask's scheduler says so
+            raise FleetError(f"{name} is the name of a worker that has joined already", hint="--name") from error
         raise FleetError(f"{name} cannot join the coordinator at {address}: {why}") from error
 
 

@@ -16,15 +16,16 @@ from typing import Any
 
 from distributed import Client
 
-from coordinator.fleet.api import Machine, MachineState
+from coordinator.fleet.api import Machine, MachineState, say_machine_lost
 from coordinator.fleet.clock import ClockTrack
 from coordinator.fleet.dask import calls
-from coordinator.fleet.dask.asking import UnansweredError, ask
+from coordinator.fleet.dask.asking import UnansweredError, UnreadableError, ask, reading
 from coordinator.fleet.messages import Heartbeat, read_clock, read_known, read_machine
 from coordinator.fleet.stream import MAX_CHUNK_BYTES, Chunk, Stream
 from coordinator.fleet.ways import Joined
 from loadgen.engine.api import LEASE_NS, Segment
 from loadgen.measure.events import AgentEvent, CoresShared, EngineLost, SegmentBegan
+from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.wire import read_field, read_int, read_list, read_text
 from loadgen.model.errors import FleetError, LoadgenError
 from loadgen.model.units import NS_PER_S
@@ -33,6 +34,8 @@ _CLOCK_SAMPLES = 17
 _CLOCK_PATIENCE_S = 0.5  # a slow line is measured by fewer
 _CLOCK_TIMEOUT_S = 5.0
 _RENEW_TIMEOUT_S = 2.0
+_AHEAD_NS = 5 * NS_PER_S  # what it says of a later time than that is wrong
+_BEHIND_NS = 600 * NS_PER_S  # news may be so old, when it is us who were frozen
 _BANDWIDTH_TIMEOUT_S = 30.0
 _PULL_TIMEOUT_S = 10.0
 _PULL_TRIES = 3
@@ -69,6 +72,7 @@ class RemoteMachine:
         self.cpu_share: float | None = None
         self.problem = ""
         self.why_lost = ""
+        self._origin_ns = 0  # of the segments, once one was ordered
         self.played = False
         self._client = client
         self._run_id = run_id
@@ -113,10 +117,8 @@ class RemoteMachine:
         Raises LoadgenError when it refuses or does not answer.
         """
         answer = await self._ask(calls.hello, self._run_id, self.name, engines, dict(versions), "", timeout_s=timeout_s)
-        try:
+        with reading():
             self._described = read_machine(answer, self.name, self.address)
-        except ValueError as error:
-            raise FleetError(_unreadable(error)) from error
         self._present = set(self._described.workers)
 
     async def measure_clock(self) -> None:
@@ -125,10 +127,7 @@ class RemoteMachine:
         for _ in range(_CLOCK_SAMPLES):
             sent_ns = time.monotonic_ns()
             answer = await self._ask(calls.clock, timeout_s=_CLOCK_TIMEOUT_S)
-            try:
-                self._sample(sent_ns, answer)
-            except ValueError as error:
-                raise FleetError(_unreadable(error)) from error
+            self._sample(sent_ns, answer)
             if time.monotonic_ns() - began_ns > _CLOCK_PATIENCE_S * NS_PER_S:
                 break
 
@@ -141,59 +140,51 @@ class RemoteMachine:
     async def take_plan(self, blob: bytes, digest: str) -> None:
         """Hand over what all workers share.  Raises LoadgenError when it does not arrive as it is."""
         answer = await self._ask(calls.take_plan, self._run_id, blob, timeout_s=_PLAN_TIMEOUT_S)
-        try:
+        with reading():
             got = read_text(answer, "digest")
-        except ValueError as error:
-            raise FleetError(_unreadable(error)) from error
         if got != digest:
             raise FleetError(f"the plan arrived spoilt: its digest is {got[:12]}…, not {digest[:12]}…")
 
-    async def prepare(self, digest: str, shards: Mapping[str, bytes], needed_spool_bytes: int) -> None:
+    async def prepare(self, digest: str, shards: Mapping[str, bytes]) -> None:
         """Prepare the workers that have a shard; the others are ended.  Raises LoadgenError when it refuses."""
         self._present.intersection_update(shards)
-        await self._ask(
-            calls.prepare, self._run_id, digest, dict(shards), needed_spool_bytes, timeout_s=_PREPARE_TIMEOUT_S
-        )
+        await self._ask(calls.prepare, self._run_id, digest, dict(shards), timeout_s=_PREPARE_TIMEOUT_S)
 
     async def spare(self) -> None:
-        """It has no part in the run: end its engines.  Raises LoadgenError when it does not answer."""
+        """It has no part in the run: end its engines.  When it does not answer they stay idle, and end with it."""
         self._present.clear()
-        await self._ask(calls.dismiss, self._run_id, [], timeout_s=_DISMISS_TIMEOUT_S)
+        with contextlib.suppress(LoadgenError):
+            await self._ask(calls.dismiss, self._run_id, [], timeout_s=_DISMISS_TIMEOUT_S)
 
     async def start(self, segment: Segment, timeout_s: float) -> None:
         """Have it play a segment of our clock.  Who has not answered in time that all are armed is lost."""
         self.played = True
+        self._origin_ns = segment.origin_ns
         offset_ns = self.clock.at(time.monotonic_ns()).offset_ns
         theirs = {name: value + offset_ns for name, value in dataclasses.asdict(segment).items() if name != "index"}
         try:
             answer = await self._ask(
                 calls.start, self._run_id, {"index": segment.index, **theirs}, timeout_s=max(0.0, timeout_s)
             )
-            read_list(answer, "armed")
+            with reading():
+                read_list(answer, "armed")
             self.state = MachineState.ARMED
         except UnansweredError as error:
             self.lose(f"it was not armed in time: {error.message}")
         except LoadgenError as error:
             self.lose(error.message)
-        except ValueError as error:
-            self.lose(_unreadable(error))
-
-    async def stop(self, timeout_s: float) -> None:
-        """Have it stop all traffic.  Who does not answer is left to the lease."""
-        with contextlib.suppress(LoadgenError, ValueError):
-            await self._ask(calls.stop, self._run_id, timeout_s=timeout_s)
 
     async def dismiss(self, worker: str) -> None:
         """Have it end one worker that was given up."""
         self._present.discard(worker)
         if not self.lost:  # all of a lost machine's are dismissed anyway
-            with contextlib.suppress(LoadgenError, ValueError):
+            with contextlib.suppress(LoadgenError):
                 await self._ask(calls.dismiss, self._run_id, [worker], timeout_s=_DISMISS_TIMEOUT_S)
 
     # What it says
 
     def hear(self, heartbeat: Heartbeat) -> None:
-        """A heartbeat came.  Raises ValueError when its results are not readable."""
+        """A heartbeat came.  Raises UnreadableError when its results can't be read."""
         self.state, self.cpu_share, self.problem = heartbeat.state, heartbeat.cpu_share, heartbeat.problem
         for line in heartbeat.log:
             self._log(line)
@@ -207,7 +198,7 @@ class RemoteMachine:
             self._take(chunk)
         whole = chunk is not None and self.stream.received >= chunk.offset + len(chunk.data)
         if self.stream.missing_bytes and not whole and (self._pull is None or self._pull.done()):
-            self._pull = asyncio.create_task(self._fetch_or_lose())
+            self._pull = asyncio.create_task(self.fetch_or_lose())
 
     def hear_again(self) -> None:
         """It is lost, but speaks: whatever engines it still has must end."""
@@ -225,7 +216,7 @@ class RemoteMachine:
             if task is not None and task is not asyncio.current_task():
                 task.cancel()
         for worker in [worker for worker in self._workers if worker in self._present]:
-            self._on_event(EngineLost(worker, f"machine {self.name} is lost: {why}"))
+            self._on_event(EngineLost(worker, say_machine_lost(self.name, why)))
         self._present.clear()
         self.hear_again()
         self._on_lost(self)
@@ -235,7 +226,7 @@ class RemoteMachine:
     async def fetch(self) -> None:
         """Fetch what its spool holds by now.
 
-        Raises LoadgenError when it does not answer, ValueError when what it sends can't be read.
+        Raises UnreadableError when what comes can't be read, another LoadgenError when nothing comes.
         """
         tries = 0
         while tries < _PULL_TRIES:
@@ -250,23 +241,32 @@ class RemoteMachine:
                     self.described.spool,
                     timeout_s=_PULL_TIMEOUT_S,
                 )
-            self.stream.announce(read_int(answer, "total_bytes"))
-            self._take(Chunk.from_wire(answer))
+            with reading():
+                self.stream.announce(read_int(answer, "total_bytes"))
+                chunk = Chunk.from_wire(answer)
+            self._take(chunk)
             if not self.stream.missing_bytes:
                 return
             tries = 0 if self.stream.received > wanted else tries + 1
-        raise ValueError(f"byte {wanted} of its results does not arrive intact")
+        raise UnreadableError(ValueError(f"byte {wanted} of its results does not arrive intact"))
+
+    async def fetch_or_lose(self) -> None:
+        """Fetch what its spool holds by now; who sends nonsense is lost, and who does not answer is asked again."""
+        try:
+            await self.fetch()
+        except UnreadableError as error:
+            self.lose(error.message)
+        except LoadgenError:
+            pass
 
     async def finish(self) -> None:
         """Fetch all that it has, to the last byte.  Raises LoadgenError when that is not what came."""
-        try:
-            answer = await self._ask(calls.finish, self._run_id, timeout_s=_PULL_TIMEOUT_S)
+        answer = await self._ask(calls.finish, self._run_id, timeout_s=_PULL_TIMEOUT_S)
+        with reading():
             total_bytes, sha256 = read_int(answer, "bytes"), read_text(answer, "sha256")
-            self.stream.announce(total_bytes)
-            if self.stream.missing_bytes:
-                await self.fetch()
-        except ValueError as error:
-            raise FleetError(_unreadable(error)) from error
+        self.stream.announce(total_bytes)
+        if self.stream.missing_bytes:
+            await self.fetch()
         if (self.stream.received, self.stream.sha256) != (total_bytes, sha256):
             raise FleetError("what came is not what it has: the hashes differ")
 
@@ -283,7 +283,7 @@ class RemoteMachine:
         self.rest()
         if self.lost and not self._dismissed:
             return
-        with contextlib.suppress(LoadgenError, ValueError):
+        with contextlib.suppress(LoadgenError):
             await ask(self._client, self.address, calls.leave, self._run_id, delete_spool, timeout_s=_LEAVE_TIMEOUT_S)
 
     def rest(self) -> None:
@@ -322,25 +322,27 @@ class RemoteMachine:
                     timeout_s=_RENEW_TIMEOUT_S,
                 )
                 self._sample(sent_ns, answer)
-                if not read_known(answer):
+                with reading():
+                    known = read_known(answer)
+                if not known:
                     self.lose("it has ended its engines: it had not heard from here for too long")
             except UnansweredError:
                 pass  # its silence will tell
             except LoadgenError as error:
                 self.lose(error.message)
-            except ValueError as error:
-                self.lose(_unreadable(error))
             await asyncio.sleep(interval_s - (time.monotonic_ns() - sent_ns) / NS_PER_S)
 
     def _sample(self, sent_ns: int, answer: object) -> None:
         received_ns = time.monotonic_ns()
-        self.clock.sample(sent_ns=sent_ns, theirs_ns=read_clock(answer), received_ns=received_ns)
+        with reading():
+            self.clock.sample(sent_ns=sent_ns, theirs_ns=read_clock(answer), received_ns=received_ns)
 
     def _take(self, chunk: Chunk) -> None:
-        for event in self.stream.take(chunk):
-            if self.lost:
-                return
-            self._deliver(event)
+        with reading():
+            for event in self.stream.take(chunk):
+                if self.lost:
+                    return
+                self._deliver(event)
 
     def _deliver(self, event: AgentEvent) -> None:
         if isinstance(event, CoresShared):
@@ -349,23 +351,20 @@ class RemoteMachine:
             whose, known = event.worker, event.worker in self._workers
         if not known:
             raise ValueError(f"it speaks for {whose!r}")
+        now_ns = time.monotonic_ns()
         if isinstance(event, EngineLost):
             self._present.discard(event.worker)
+        elif isinstance(event, Snapshot):
+            if self._origin_ns + event.interval * NS_PER_S > now_ns + _AHEAD_NS:
+                raise ValueError(f"it reports of interval {event.interval}, which is yet to come")
         elif isinstance(event, SegmentBegan):
-            offset_ns = self.clock.at(time.monotonic_ns()).offset_ns
-            event = dataclasses.replace(event, at_ns=event.at_ns - offset_ns)
+            event = dataclasses.replace(event, at_ns=event.at_ns - self.clock.at(now_ns).offset_ns)
+            if not now_ns - _BEHIND_NS < event.at_ns < now_ns + _AHEAD_NS:
+                raise ValueError("it began to play at a time that cannot be")
         self._on_event(event)
 
-    async def _fetch_or_lose(self) -> None:
-        try:
-            await self.fetch()
-        except ValueError as error:
-            self.lose(_unreadable(error))
-        except LoadgenError:
-            pass  # the next heartbeat tries again
-
     async def _dismiss_all(self) -> None:
-        with contextlib.suppress(LoadgenError, ValueError):
+        with contextlib.suppress(LoadgenError):
             await ask(self._client, self.address, calls.dismiss, self._run_id, [], timeout_s=_DISMISS_TIMEOUT_S)
             self._dismissed = True
 
@@ -374,7 +373,3 @@ class RemoteMachine:
             return
         self._log_bytes += len(line.encode()) + 1
         self._on_log(self.name, line if self._log_bytes <= _LOG_BYTES else "(more was said, and is not kept)")
-
-
-def _unreadable(error: ValueError) -> str:
-    return f"it sent something unreadable: {error}"

@@ -33,8 +33,8 @@ class AgentPlugin(WorkerPlugin):
 
     One that joined us serves any.  In a cluster of the user's, each coordinator registers one for its own `run_id`,
     so that it can remove it without harm to another's.  `spool` is the directory for spools; "" is the usual one.
-    `cores` are the engines that there shall be, whatever the coordinator wants; 0: as it wants.  `make_agent` makes what
-    drives them: benchmarks play many machines in one process.
+    `cores` are the engines that there shall be, whatever the coordinator wants; 0: as it wants.  `make_agent` makes
+    what drives them: benchmarks play many machines in one process.
     """
 
     idempotent = True
@@ -94,7 +94,7 @@ class AgentPlugin(WorkerPlugin):
 
         What the machine says of itself.  Raises FleetError when it can't serve, with the reason.
         """
-        facts.compare_versions(name, facts.versions(), versions)
+        facts.compare_versions(facts.versions(), versions)
         self._greeting = run_id
         try:
             if self._duty is not None:
@@ -115,17 +115,15 @@ class AgentPlugin(WorkerPlugin):
             try:
                 await duty.open()
                 if self._leaving.is_set():
-                    raise FleetError(f"{name} is about to end")
+                    raise FleetError("it is about to end")
             except BaseException:
                 await duty.end(delete_spool=True)
                 raise
             self._duty = duty
         finally:
             self._greeting = ""
-        described = await asyncio.to_thread(facts.describe)
         return {
-            **described,
-            "cores": self._cores or described["cores"],  # by these the load is shared out
+            **await asyncio.to_thread(facts.describe),
             "workers": workers,
             "spool": str(directory),
             "spool_free_bytes": spools.free_bytes(directory),
@@ -162,11 +160,11 @@ def _make_spool(directory: Path, run_id: str, name: str) -> spools.Spool:
         free = spools.free_bytes(directory)
     except OSError as error:
         made.close(delete=True)
-        raise FleetError(f"{name} cannot look at its spool in {directory}: {error.strerror}") from error
+        raise FleetError(f"it cannot look at its spool in {directory}: {error.strerror}") from error
     if free < _MIN_FREE_BYTES:
         made.close(delete=True)
         raise FleetError(
-            f"{name} has only {free} bytes free for its spool in {directory}",
+            f"it has only {free} bytes free for its spool in {directory}",
             hint="make room there, or give it another directory for its spool",
         )
     spools.prune(directory, time.time_ns())

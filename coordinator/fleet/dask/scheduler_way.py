@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from distributed import Client
-from distributed.comm import get_address_host, parse_address
+from distributed.comm.addressing import get_address_host, parse_address
 
 from coordinator.fleet.dask.asking import say
 from coordinator.fleet.dask.logs import QuietLogs
@@ -64,7 +64,7 @@ class SchedulerWay:
         self._stack.push_async_callback(_bounded, self._unregister)
         with contextlib.suppress(Exception):  # whoever has no agent then says so itself, by name
             async with asyncio.timeout(_REGISTER_S):
-                await client.register_plugin(self._plugin)  # type: ignore[no-untyped-call]
+                await client.register_plugin(self._plugin)
         self._warn()
         return tuple(_joined(address, worker) for address, worker in workers.items())
 
@@ -115,6 +115,7 @@ class SchedulerWay:
 
     async def _workers(self, client: Client) -> dict[str, Any]:
         """All workers, by address, once they are enough, or the time is over."""
+        assert client.scheduler is not None  # it is connected
         wanted = max(1, self._count)
         workers: dict[str, Any] = {}
         with contextlib.suppress(TimeoutError):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import ssl
-from typing import TYPE_CHECKING
+import weakref
+from typing import TYPE_CHECKING, Any
 
 from distributed import Security
 
@@ -15,22 +17,39 @@ if TYPE_CHECKING:
 _ROLES = ("client", "scheduler", "worker")
 
 
+class _InMemory(Security):
+    """With a file of its own in memory, which nobody else can open and which goes with it.
+
+    OpenSSL reads keys from files only, and Dask would write one to the disk for as long as that takes.
+    """
+
+    def __init__(self, text: str, **options: Any) -> None:
+        descriptor = os.memfd_create("loadgen-certificate")
+        weakref.finalize(self, os.close, descriptor)
+        with open(descriptor, "w", encoding="ascii", closefd=False) as file:
+            file.write(text)
+        path = f"/proc/self/fd/{descriptor}"
+        super().__init__(  # type: ignore[no-untyped-call]
+            **options, **{f"tls_{role}_{what}": path for role in _ROLES for what in ("cert", "key")}
+        )
+
+
 def security(credentials: Credentials | None) -> Security:
     """Both ends show a certificate of the same authority, or do not talk; None is for tests, without encryption.
 
-    Nothing is left to Dask's configuration.  Raises PlanError when the credentials can't be used.
+    Nothing is left to Dask's configuration, and nothing is written to a disk.  Raises PlanError when the credentials
+    can't be used.
     """
-    ca, certificate, key = None, None, None
-    if credentials is not None:
-        ca, certificate, key = credentials.ca_pem, credentials.cert_pem, credentials.key_pem
-    made = Security(  # type: ignore[no-untyped-call]
-        require_encryption=credentials is not None,
-        tls_ca_file=ca,
+    if credentials is None:
+        none = {f"tls_{role}_{what}": None for role in _ROLES for what in ("cert", "key")}
+        return Security(require_encryption=False, tls_ca_file=None, **none)  # type: ignore[no-untyped-call]
+    made = _InMemory(
+        credentials.key_pem + credentials.cert_pem,
+        require_encryption=True,
+        tls_ca_file=credentials.ca_pem,
         tls_ciphers=None,
         tls_min_version=ssl.TLSVersion.TLSv1_2,
         tls_max_version=None,
-        **{f"tls_{role}_cert": certificate for role in _ROLES},
-        **{f"tls_{role}_key": key for role in _ROLES},
     )
     try:
         made.get_listen_args("scheduler")  # type: ignore[no-untyped-call]

@@ -1,0 +1,292 @@
+"""What was counted of operations, by window and target; as single cells, and as a table of many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadgen.measure.histogram import EMPTY, Histogram
+from loadgen.measure.histograms import Histograms
+from loadgen.measure.wire import pack, read_field, read_int, unpack
+from loadgen.model.outcome import OUTCOMES, Outcome
+
+OK, BAD, CUT = range(3)
+"""The last axis of `Cell.counts`."""
+
+MAX_TARGETS = 1 << 16
+MAX_WINDOWS = 1 << 16
+
+_MAX_CELLS = 1 << 20
+
+_ERRORS = np.array([outcome.is_error for outcome in Outcome])
+_COUNTERS = ("good", "tolerable", "overdue", "bytes", "connects")
+_TIMES = ("response", "service", "lateness")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cell:
+    """The operations of one window against one target that ended in the interval.
+
+    Arrays are int64: `outcomes` by Outcome; `counts` of shape (kinds, groups, 3): ok, bad and cut
+    operations by the tape's kind and group.  `bytes` is all that was received, errors included.
+    `overdue` are cut operations that had passed a fixed tolerable time already.
+    The histograms hold ok operations only, in nanoseconds; `lateness` holds all that were sent.
+    """
+
+    outcomes: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    good: int
+    tolerable: int
+    overdue: int
+    bytes: int
+    connects: int
+    response: Histogram
+    service: Histogram
+    lateness: Histogram
+
+    @classmethod
+    def empty(cls, kinds: int, groups: int) -> Cell:
+        """The cell of no operation: merging it changes nothing."""
+        return cls(
+            np.zeros(OUTCOMES, np.int64), np.zeros((kinds, groups, 3), np.int64), 0, 0, 0, 0, 0, EMPTY, EMPTY, EMPTY
+        )
+
+    def merge(self, other: Cell) -> Cell:
+        """The operations of both; raises ValueError when their kinds or groups differ in number."""
+        return Cell.merge_all((self, other))
+
+    @classmethod
+    def merge_all(cls, cells: Iterable[Cell]) -> Cell:
+        """The operations of all of at least one cell."""
+        parts = list(cells)
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            outcomes=np.sum([c.outcomes for c in parts], axis=0),
+            counts=np.sum([c.counts for c in parts], axis=0),
+            good=sum(c.good for c in parts),
+            tolerable=sum(c.tolerable for c in parts),
+            overdue=sum(c.overdue for c in parts),
+            bytes=sum(c.bytes for c in parts),
+            connects=sum(c.connects for c in parts),
+            response=Histogram.merge_all(c.response for c in parts),
+            service=Histogram.merge_all(c.service for c in parts),
+            lateness=Histogram.merge_all(c.lateness for c in parts),
+        )
+
+    @property
+    def ok(self) -> int:
+        """Operations that ended well."""
+        return int(self.outcomes[Outcome.OK])
+
+    @property
+    def bad(self) -> int:
+        """Operations that ended in an error."""
+        return int(self.outcomes[_ERRORS].sum())
+
+    @property
+    def cut(self) -> int:
+        """Operations that were under way when the segment ended."""
+        return int(self.outcomes[Outcome.CUT])
+
+    @property
+    def issued(self) -> int:
+        """All operations."""
+        return int(self.outcomes.sum())
+
+    @property
+    def errors(self) -> dict[str, int]:
+        """Errors by the name of their outcome, those that occurred."""
+        return {o.name: int(self.outcomes[o]) for o in Outcome if o.is_error and self.outcomes[o]}
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Cell):
+            return NotImplemented
+        return (
+            np.array_equal(self.outcomes, other.outcomes)
+            and np.array_equal(self.counts, other.counts)
+            and all(getattr(self, name) == getattr(other, name) for name in (*_COUNTERS, *_TIMES))
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # arrays are compared by content
+
+
+Key = tuple[int, int]
+"""A window and a target's index."""
+
+
+class CellTable(Mapping[Key, Cell]):
+    """Cells by (window, target index), as columns of whole numbers; a cell is made when it is asked for.
+
+    With n cells: `windows` and `targets` (n), int64; `outcomes` (n, OUTCOMES); `counts` (n, kinds, groups, 3);
+    `sums` (n, 5) of good, tolerable, overdue, bytes, connects; `times` of 3 n rows: response, service and lateness of
+    the first cell, then of the second, and so on.
+    """
+
+    __slots__ = ("_at", "counts", "outcomes", "sums", "targets", "times", "windows")
+
+    def __init__(
+        self,
+        windows: NDArray[np.int64],
+        targets: NDArray[np.int64],
+        outcomes: NDArray[Any],
+        counts: NDArray[Any],
+        sums: NDArray[Any],
+        times: Histograms,
+    ) -> None:
+        self.windows = windows
+        self.targets = targets
+        self.outcomes = outcomes
+        self.counts = counts
+        self.sums = sums
+        self.times = times
+        self._at: dict[Key, int] = {}
+
+    @classmethod
+    def of(cls, cells: Mapping[Key, Cell]) -> CellTable:
+        """These cells; ValueError when they are not alike in their numbers of kinds and groups."""
+        if isinstance(cells, CellTable):
+            return cells
+        if not cells:
+            return _NONE
+        keys = np.array(list(cells), np.int64)
+        values = list(cells.values())
+        return cls(
+            keys[:, 0],
+            keys[:, 1],
+            np.array([cell.outcomes for cell in values]),
+            np.array([cell.counts for cell in values]),
+            np.array([[getattr(cell, name) for name in _COUNTERS] for cell in values], np.int64),
+            Histograms.of(getattr(cell, name) for cell in values for name in _TIMES),
+        )
+
+    @classmethod
+    def join(cls, tables: Iterable[CellTable]) -> CellTable:
+        """All rows of all tables, to be added up; ValueError when their shapes differ."""
+        parts = [table for table in tables if len(table)]
+        if len(parts) < 2:
+            return parts[0] if parts else _NONE
+        return cls(
+            np.concatenate([table.windows for table in parts]),
+            np.concatenate([table.targets for table in parts]),
+            np.concatenate([table.outcomes for table in parts]),
+            np.concatenate([table.counts for table in parts]),
+            np.concatenate([table.sums for table in parts]),
+            Histograms.join([table.times for table in parts]),
+        )
+
+    def add_up(self) -> CellTable:
+        """One cell for each window and target, the sum of all of its rows, in their order."""
+        if not len(self):
+            return self
+        keys = self._keys()
+        order = np.argsort(keys, kind="stable")
+        first = np.flatnonzero(np.diff(keys[order], prepend=-1))
+        found = keys[order][first]
+        group = np.searchsorted(found, keys)
+
+        def total(column: NDArray[Any]) -> NDArray[np.int64]:
+            return np.add.reduceat(column[order], first, axis=0, dtype=np.int64)
+
+        return CellTable(
+            found // MAX_TARGETS - 1,
+            found % MAX_TARGETS,
+            total(self.outcomes),
+            total(self.counts),
+            total(self.sums),
+            self.times.add_up(_each(group), len(_TIMES) * len(found)),
+        )
+
+    @classmethod
+    def merge_all(cls, tables: Iterable[CellTable]) -> CellTable:
+        """The sum of any number of tables, ordered by window and target; ValueError when their shapes differ."""
+        return cls.join(tables).add_up()
+
+    def lateness(self) -> Histograms:
+        """Of each cell."""
+        return self.times.every(_TIMES.index("lateness"), len(_TIMES))
+
+    def connects(self) -> NDArray[np.int64]:
+        """Connections that were opened, by target index."""
+        return np.bincount(self.targets, self.sums[:, _COUNTERS.index("connects")]).astype(np.int64)
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(zip(self.windows.tolist(), self.targets.tolist(), strict=True))
+
+    def __getitem__(self, key: Key) -> Cell:
+        if not self._at:
+            self._at = {one: row for row, one in enumerate(self)}
+        row = self._at[key]
+        good, tolerable, overdue, received, connects = self.sums[row].tolist()
+        response, service, lateness = (self.times[len(_TIMES) * row + at] for at in range(len(_TIMES)))
+        return Cell(
+            outcomes=self.outcomes[row].astype(np.int64),
+            counts=self.counts[row].astype(np.int64),
+            good=good,
+            tolerable=tolerable,
+            overdue=overdue,
+            bytes=received,
+            connects=connects,
+            response=response,
+            service=service,
+            lateness=lateness,
+        )
+
+    def to_wire(self) -> dict[str, Any]:
+        """Plain data for msgpack."""
+        return {
+            "size": len(self),
+            "kinds": self.counts.shape[1],
+            "groups": self.counts.shape[2],
+            "windows": pack(self.windows + 1),
+            "targets": pack(self.targets),
+            "outcomes": pack(self.outcomes),
+            "counts": pack(self.counts),
+            "sums": pack(self.sums),
+            "times": self.times.to_wire(),
+        }
+
+    @classmethod
+    def from_wire(cls, wire: object) -> CellTable:
+        """The inverse of :meth:`to_wire`; raises ValueError on anything malformed."""
+        size = read_int(wire, "size", high=_MAX_CELLS)
+        kinds, groups = (read_int(wire, name, low=1, high=255) for name in ("kinds", "groups"))
+        table = cls(
+            unpack(wire, "windows", size).astype(np.int64) - 1,
+            unpack(wire, "targets", size).astype(np.int64),
+            unpack(wire, "outcomes", size * OUTCOMES).reshape(size, OUTCOMES),
+            unpack(wire, "counts", size * kinds * groups * 3).reshape(size, kinds, groups, 3),
+            unpack(wire, "sums", size * len(_COUNTERS)).reshape(size, len(_COUNTERS)),
+            Histograms.from_wire(read_field(wire, "times"), len(_TIMES) * size),
+        )
+        if table.windows.max(initial=0) > MAX_WINDOWS or table.targets.max(initial=0) >= MAX_TARGETS:
+            raise ValueError("the cells' windows or targets are out of range")
+        keys = np.sort(table._keys())
+        if (keys[1:] == keys[:-1]).any():
+            raise ValueError("two cells are of the same window and target")
+        return table
+
+    def _keys(self) -> NDArray[np.int64]:
+        return (self.windows + 1) * MAX_TARGETS + self.targets
+
+
+_NONE = CellTable(
+    np.zeros(0, np.int64),
+    np.zeros(0, np.int64),
+    np.zeros((0, OUTCOMES), np.int64),
+    np.zeros((0, 1, 1, 3), np.int64),
+    np.zeros((0, len(_COUNTERS)), np.int64),
+    Histograms.of(()),
+)
+
+
+def _each(group: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A group for each histogram of a cell, from the groups of cells."""
+    return (len(_TIMES) * group[:, np.newaxis] + np.arange(len(_TIMES))).ravel()

@@ -1,0 +1,165 @@
+"""Many histograms as columns: a fleet's snapshots hold thousands a second, and an object each would cost a core."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadgen.measure.histogram import BUCKETS, EMPTY, TOP_NS, Histogram, bucket_of, highest_of
+from loadgen.measure.wire import MAX_NUMBER, pack, unpack
+
+_DENSE = 4
+"""Counting into all buckets is faster than sorting, as long as there are not many times more of them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Histograms:
+    """Histograms in rows: row i has the entries `starts[i]` to `starts[i + 1]` of `indexes` and `counts`.
+
+    `starts` has one number more than there are rows.  The columns are those of Histogram, of any integer type.
+    """
+
+    starts: NDArray[np.int64]
+    indexes: NDArray[Any]
+    counts: NDArray[Any]
+    max_ns: NDArray[Any]
+    min_ns: NDArray[Any]
+
+    @classmethod
+    def of(cls, rows: Iterable[Histogram]) -> Histograms:
+        """These, one a row."""
+        parts = list(rows)
+        sizes = np.array([len(one.indexes) for one in parts], np.int64)
+        return cls(
+            _starts(sizes),
+            np.concatenate([np.zeros(0, np.int32), *(one.indexes for one in parts)]),
+            np.concatenate([np.zeros(0, np.int64), *(one.counts for one in parts)]),
+            np.array([one.max_ns for one in parts], np.int64),
+            np.array([one.min_ns for one in parts], np.int64),
+        )
+
+    @classmethod
+    def join(cls, parts: Sequence[Histograms]) -> Histograms:
+        """The rows of at least one, in order."""
+        return cls(
+            _starts(np.concatenate([one.sizes for one in parts])),
+            np.concatenate([one.indexes for one in parts]),
+            np.concatenate([one.counts for one in parts]),
+            np.concatenate([one.max_ns for one in parts]),
+            np.concatenate([one.min_ns for one in parts]),
+        )
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """How many entries each row has."""
+        return self.starts[1:] - self.starts[:-1]
+
+    def __len__(self) -> int:
+        return len(self.max_ns)
+
+    def __getitem__(self, row: int) -> Histogram:
+        start, end = self.starts[row], self.starts[row + 1]
+        if start == end:
+            return EMPTY
+        return Histogram(
+            self.indexes[start:end].astype(np.int32),
+            self.counts[start:end].astype(np.int64),
+            max_ns=int(self.max_ns[row]),
+            min_ns=int(self.min_ns[row]),
+        )
+
+    def __iter__(self) -> Iterator[Histogram]:
+        return (self[row] for row in range(len(self)))
+
+    def every(self, first: int, step: int) -> Histograms:
+        """The rows first, first + step, first + 2 step, and so on."""
+        sizes = self.sizes
+        chosen = np.arange(len(self)) % step == first
+        entries = np.repeat(chosen, sizes)
+        return Histograms(
+            _starts(sizes[chosen]),
+            self.indexes[entries],
+            self.counts[entries],
+            self.max_ns[chosen],
+            self.min_ns[chosen],
+        )
+
+    def add_up(self, group: NDArray[np.int64], groups: int) -> Histograms:
+        """`groups` rows: row g is what all rows recorded whose `group` is g."""
+        sizes = self.sizes
+        keys = np.repeat(group * BUCKETS, sizes) + self.indexes
+        if groups * BUCKETS <= _DENSE * len(keys):
+            # The weights are float64: exact, for no sum of counts comes near 2^53.
+            sums = np.bincount(keys, self.counts, minlength=groups * BUCKETS)
+            keys = np.flatnonzero(sums)
+            counts = sums[keys].astype(np.int64)
+        else:
+            order = np.argsort(keys, kind="stable")
+            keys = keys[order]
+            first = np.flatnonzero(np.diff(keys, prepend=-1))
+            counts = np.add.reduceat(self.counts[order], first, dtype=np.int64) if len(first) else keys
+            keys = keys[first]
+        owner, indexes = np.divmod(keys, BUCKETS)
+        low, high = np.full(groups, TOP_NS), np.zeros(groups, np.int64)
+        some = sizes > 0
+        np.minimum.at(low, group[some], self.min_ns[some].astype(np.int64))
+        np.maximum.at(high, group[some], self.max_ns[some].astype(np.int64))
+        starts = np.searchsorted(owner, np.arange(groups + 1))
+        return Histograms(starts, indexes, counts, high, np.where(np.diff(starts) > 0, low, 0))
+
+    def percentiles_ns(self, q: float) -> list[int | None]:
+        """Of each row, as `Histogram.percentile_ns`."""
+        if not len(self.indexes):
+            return [None] * len(self)
+        cumulated = np.concatenate([[0], np.cumsum(self.counts, dtype=np.int64)])
+        before, through = cumulated[self.starts[:-1]], cumulated[self.starts[1:]]
+        ranks = np.maximum(1, np.ceil(np.round(q / 100 * (through - before), 6)).astype(np.int64))
+        at = np.minimum(np.searchsorted(cumulated, before + ranks) - 1, len(self.indexes) - 1)
+        values = np.where(at == self.starts[1:] - 1, self.max_ns, highest_of(self.indexes[at].astype(np.int64)))
+        return [value if size else None for value, size in zip(values.tolist(), self.sizes.tolist(), strict=True)]
+
+    def to_wire(self) -> dict[str, Any]:
+        """Plain data for msgpack."""
+        return {
+            "sizes": pack(self.sizes),
+            "indexes": pack(self.indexes),
+            "counts": pack(self.counts),
+            "max_ns": pack(self.max_ns),
+            "min_ns": pack(self.min_ns),
+        }
+
+    @classmethod
+    def from_wire(cls, wire: object, rows: int) -> Histograms:
+        """The inverse of :meth:`to_wire`, of so many rows; raises ValueError on anything that it can't have written."""
+        starts = _starts(unpack(wire, "sizes", rows))
+        size = int(starts[-1])
+        indexes, counts = unpack(wire, "indexes", size), unpack(wire, "counts", size)
+        max_ns, min_ns = (unpack(wire, name, rows).astype(np.int64) for name in ("max_ns", "min_ns"))
+        ascending = indexes[1:] > indexes[:-1]
+        between = starts[1:-1]
+        ascending[between[(between > 0) & (between < size)] - 1] = True
+        if not ascending.all():
+            raise ValueError("a histogram's indexes are not ascending")
+        if not counts.all() or (size and int(counts.max()) > MAX_NUMBER // size):
+            raise ValueError("a histogram's counts are out of range")
+        if (min_ns > max_ns).any() or max_ns.max(initial=0) > TOP_NS:
+            raise ValueError("a histogram's minimum and maximum are out of range")
+        some = starts[1:] > starts[:-1]
+        first, last = starts[:-1][some], starts[1:][some] - 1
+        if (
+            max_ns[~some].any()
+            or (bucket_of(min_ns[some]) != indexes[first]).any()
+            or (bucket_of(max_ns[some]) != indexes[last]).any()
+        ):
+            raise ValueError("a histogram's minimum and maximum do not fit its indexes")
+        return cls(starts, indexes, counts, max_ns, min_ns)
+
+
+def _starts(sizes: NDArray[Any]) -> NDArray[np.int64]:
+    starts = np.zeros(len(sizes) + 1, np.int64)
+    np.cumsum(sizes, out=starts[1:])
+    return starts

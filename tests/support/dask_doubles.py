@@ -1,0 +1,203 @@
+"""A Dask client and the agents behind it, without Dask: a fleet is answered at once, or as a test wants it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any
+
+from coordinator.fleet.dask.fleet import DaskFleet
+from coordinator.fleet.ways import Joined
+from loadgen.host import frames
+from loadgen.measure.events import AgentEvent, event_to_wire
+from loadgen.model.plan import OnLoss
+
+RUN = "run1"
+
+
+class FakeAgent:
+    """Answers as an agent does.
+
+    `answers` overrules by the name of the call, a RuntimeError being what the client itself raises; what is in `mute`
+    is never answered; `greeted` is called when hello has come, and it is answered `patience_s` later.
+    """
+
+    def __init__(self, name: str, *, engines: int = 2, ahead_ns: int = 0) -> None:
+        self.name = name
+        self.address = f"tcp://{name}"
+        self.workers = [f"{name}/{i}" for i in range(engines)]
+        self.ahead_ns = ahead_ns
+        self.spool = b""
+        self.sent = 0
+        self.seq = 0
+        self.asked: list[tuple[str, tuple[Any, ...]]] = []
+        self.answers: dict[str, Any] = {}
+        self.mute: set[str] = set()
+        self.greeted: Callable[[], object] = lambda: None
+        self.patience_s = 0.001
+
+    def now_ns(self) -> int:
+        return time.monotonic_ns() + self.ahead_ns
+
+    def count(self, call: str) -> int:
+        return sum(name == call for name, _ in self.asked)
+
+    async def answer(self, call: str, arguments: tuple[Any, ...]) -> Any:
+        self.asked.append((call, arguments))
+        if call in self.mute:
+            await asyncio.Event().wait()
+        if call in self.answers:
+            return self.answers[call]
+        match call:
+            case "hello":
+                self.greeted()
+                await asyncio.sleep(self.patience_s)
+                return {
+                    "workers": self.workers,
+                    "cores": 2,
+                    "open_files": 1024,
+                    "memory_bytes": 1,
+                    "kernel": "6.1",
+                    "python": "3.11.7",
+                    "loadgen": "0.1.0",
+                    "sysctls": {},
+                    "spool": "/spool",
+                    "spool_free_bytes": 1,
+                }
+            case "clock":
+                return {"at_ns": self.now_ns()}
+            case "renew":
+                return {"at_ns": self.now_ns(), "known": True}
+            case "take_plan":
+                return {"digest": hashlib.sha256(arguments[1]).hexdigest()}
+            case "start":
+                return {"armed": self.workers}
+            case "read_spool":
+                offset, size = arguments[2:4]
+                return {**self.piece(offset, size), "total_bytes": len(self.spool)}
+            case "finish":
+                return {"bytes": len(self.spool), "sha256": hashlib.sha256(self.spool).hexdigest()}
+            case _:
+                return {}
+
+    def happened(self, *events: AgentEvent) -> None:
+        self.spool += b"".join(frames.encode(event_to_wire(event)) for event in events)
+
+    def piece(self, offset: int, size: int = 1 << 20) -> dict[str, Any]:
+        data = self.spool[offset : offset + size]
+        return {"offset": offset, "data": data, "sha256": hashlib.sha256(data).hexdigest()}
+
+    def heartbeat(self, **other: Any) -> dict[str, Any]:
+        """The next one, with what is new in the spool; `other` overrules fields."""
+        chunk = self.piece(self.sent) if self.sent < len(self.spool) else None
+        self.sent = len(self.spool)
+        self.seq += 1
+        return {
+            "machine": self.name,
+            "seq": self.seq,
+            "at_ns": self.now_ns(),
+            "state": "ready",
+            "engines": len(self.workers),
+            "cpu_share": 0.25,
+            "spool_bytes": len(self.spool),
+            "chunk": chunk,
+            "log": [],
+            "log_dropped": 0,
+            "problem": "",
+            "worker": self.address,  # the scheduler's addition
+            **other,
+        }
+
+
+class FakeClient:
+    """The part of `distributed.Client` that a fleet uses."""
+
+    def __init__(self, agents: Sequence[FakeAgent]) -> None:
+        self._agents = {agent.address: agent for agent in agents}
+        self._topics: dict[str, Callable[[tuple[float, Any]], None]] = {}
+
+    def subscribe_topic(self, topic: str, handler: Callable[[tuple[float, Any]], None]) -> None:
+        self._topics[topic] = handler
+
+    async def run(
+        self, call: Callable[..., Any], *arguments: Any, workers: Sequence[str], on_error: str
+    ) -> dict[str, Any]:
+        assert on_error == "return"
+        await asyncio.sleep(0)
+        asked = [self._agents[address].answer(call.__name__, arguments) for address in workers]
+        answers = dict(zip(workers, await asyncio.gather(*asked), strict=True))
+        for answer in answers.values():
+            if isinstance(answer, RuntimeError):
+                raise answer
+        return answers
+
+    def beat(self, message: Any) -> None:
+        self._topics[f"loadgen-{RUN}"]((0.0, message))
+
+    def news(self, message: Any) -> None:
+        self._topics["all"]((0.0, message))
+
+    def part(self, agent: FakeAgent) -> None:
+        self.news({"action": "remove-worker", "worker": agent.address})
+
+
+class FakeWay:
+    """Agents that are there; `given_up` are those that the fleet lost."""
+
+    def __init__(self, agents: Sequence[FakeAgent], missing: Mapping[str, str]) -> None:
+        self.client = FakeClient(agents)
+        self.missing = missing
+        self.given_up: list[str] = []
+        self.closed = 0
+        self._agents = agents
+
+    async def open(self) -> tuple[Joined, ...]:
+        return tuple(Joined(name=agent.name, address=agent.address) for agent in self._agents)
+
+    async def lose(self, name: str) -> None:
+        self.given_up.append(name)
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+class Scene:
+    """A fleet of agents, and what came out of it."""
+
+    def __init__(
+        self, *agents: FakeAgent, on_loss: OnLoss = OnLoss.DEGRADE, missing: Mapping[str, str] | None = None
+    ) -> None:
+        self.agents = agents
+        self.way = FakeWay(agents, missing or {})
+        self.log: list[tuple[str, str]] = []
+        self.fleet = DaskFleet(
+            self.way,
+            run_id=RUN,
+            engines=2,
+            on_loss=on_loss,
+            on_log=lambda machine, line: self.log.append((machine, line)),
+        )
+
+    @contextlib.asynccontextmanager
+    async def opened(self) -> AsyncIterator[Scene]:
+        try:
+            await self.fleet.open()
+            yield self
+        finally:
+            await self.fleet.close()
+
+    def beat(self, agent: FakeAgent, **other: Any) -> None:
+        self.way.client.beat(agent.heartbeat(**other))
+
+    async def events(self, count: int) -> list[AgentEvent]:
+        """The next ones; fails when they do not come, or more do."""
+        async with asyncio.timeout(5):
+            got = [await self.fleet.event() for _ in range(count)]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.01):
+                got.append(await self.fleet.event())
+        assert len(got) == count
+        return got

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.measure.histogram import EMPTY, Histogram
+from loadgen.measure.histograms import Histograms
+from tests.support.evidence import histograms
+
+
+def of(*values: int) -> Histogram:
+    return Histogram.of(np.array(values, np.int64))
+
+
+@given(rows=st.lists(histograms, max_size=6))
+def test_the_rows_are_what_was_put_in(rows: list[Histogram]) -> None:
+    table = Histograms.of(rows)
+    assert list(table) == rows
+    assert list(Histograms.join([table, table])) == rows * 2
+    assert list(table.every(1, 3)) == rows[1::3]
+
+
+@given(rows=st.lists(st.tuples(histograms, st.integers(0, 3)), max_size=8))
+def test_groups_add_up_like_single_histograms(rows: list[tuple[Histogram, int]]) -> None:
+    found = Histograms.of(one for one, _ in rows).add_up(np.array([group for _, group in rows], np.int64), 4)
+    assert list(found) == [Histogram.merge_all(one for one, of_group in rows if of_group == g) for g in range(4)]
+
+
+def test_a_great_many_entries_add_up_the_same_way() -> None:
+    parts = [Histogram.of(np.arange(at, 10**9, 30_011)) for at in range(12)]
+    found = Histograms.of(parts).add_up(np.zeros(12, np.int64), 1)
+    assert found[0] == Histogram.merge_all(parts)
+
+
+@given(rows=st.lists(histograms, max_size=6), q=st.floats(0.01, 100))
+def test_percentiles_are_those_of_each(rows: list[Histogram], q: float) -> None:
+    assert Histograms.of(rows).percentiles_ns(q) == [one.percentile_ns(q) for one in rows]
+
+
+@given(rows=st.lists(histograms, max_size=6))
+def test_the_wire_brings_back_the_same(rows: list[Histogram]) -> None:
+    assert list(Histograms.from_wire(Histograms.of(rows).to_wire(), len(rows))) == rows
+
+
+def test_the_wire_holds_large_counts() -> None:
+    for count in (255, 256, 65536, 2**32):
+        large = Histogram(np.array([7], np.int32), np.array([count], np.int64), max_ns=7, min_ns=7)
+        assert Histograms.from_wire(Histograms.of([large]).to_wire(), 1)[0] == large
+
+
+def test_a_second_of_a_target_is_small_on_the_wire() -> None:
+    wire = Histograms.of([of(*range(1_000_000, 66_000_000, 1_000_000))]).to_wire()
+    assert len(wire["indexes"]) + len(wire["counts"]) == 3 * 65
+
+
+ROWS = [of(5, 9), EMPTY, of(6)]
+WIRE = Histograms.of(ROWS).to_wire()
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"sizes": b"\2\1\0"},  # an empty one has an entry, and an extreme that is not in it
+        {"sizes": b"\2\0"},
+        {"sizes": b"\2\0\2"},
+        {"indexes": WIRE["indexes"][:-1]},
+        {"indexes": b"\5\5\6"},  # not ascending
+        {"indexes": b"\x0a\5\6"},
+        {"indexes": b""},
+        {"counts": b"\1\1"},
+        {"counts": b"\1\0\1"},  # a bucket with nothing in it
+        {"counts": b"\xff" * 24},
+        {"counts": "\1\1\1"},
+        {"min_ns": b"\6\0\6"},  # not in the first bucket
+        {"max_ns": b"\x08\0\6"},  # not in the last one
+        {"max_ns": b"\x09\1\6"},  # an empty one has none
+        {"max_ns": np.array([9, 0, 2**50], "<u8").tobytes()},
+        {"min_ns": b"\5\0\7", "max_ns": b"\x09\0\6"},
+        {"max_ns": None},
+    ],
+)
+def test_the_wire_refuses_what_no_histograms_wrote(spoilt: dict[str, Any]) -> None:
+    assert list(Histograms.from_wire(WIRE, 3)) == ROWS
+    with pytest.raises(ValueError, match=r"histogram|field"):
+        Histograms.from_wire({**WIRE, **spoilt}, 3)
