@@ -209,7 +209,9 @@ class Measurement:
         figures: dict[str, Any] = {}
         began_s = time.monotonic()
         shares = [self._plan.connections] * question.targets
-        placement, refused = admit(self._fleet.machines, shares, self._plan.seed, 60.0)
+        # Each stands for a machine with cores of its own for its engines.
+        machines = [dataclasses.replace(one, cores=question.engines) for one in self._fleet.machines]
+        placement, refused = admit(machines, shares, self._plan.seed, 60.0)
         assert not refused, refused
         figures["admit_s"] = time.monotonic() - began_s
         tape = compile_tape(SpecPlan(vms=question.targets, connections=question.connections))
@@ -394,7 +396,7 @@ async def _measure(question: Question) -> dict[str, Any]:
             figures = await Measurement(question, fleet, way, directory / "record").run()
         except LoadgenError as error:
             whys = Counter([*(one.why for one in fleet.status() if one.why), *fleet.missing.values()])
-            raise SystemExit(f"{error.message}: {whys.most_common(5)}") from error
+            raise SystemExit(f"{error.message[:300]}: {whys.most_common(5)}") from error
         finally:
             began_s = time.monotonic()
             await fleet.close()
