@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import gc
 import json
 import math
 import os
@@ -211,14 +212,16 @@ class Measurement:
         shares = [self._plan.connections] * question.targets
         # Each stands for a machine with cores of its own for its engines.
         machines = [dataclasses.replace(one, cores=question.engines) for one in self._fleet.machines]
-        placement, refused = admit(machines, shares, self._plan.seed, 60.0)
+        placement, refused = await asyncio.to_thread(admit, machines, shares, self._plan.seed, 60.0)
         assert not refused, refused
         figures["admit_s"] = time.monotonic() - began_s
-        tape = compile_tape(SpecPlan(vms=question.targets, connections=question.connections))
-        given = assignments(self._plan, placement, self._targets, tape)
+        tape = await asyncio.to_thread(compile_tape, SpecPlan(vms=question.targets, connections=question.connections))
+        given = await asyncio.to_thread(assignments, self._plan, placement, self._targets, tape)
         began_s = time.monotonic()
         await self._fleet.command(Prepare(given))
         figures["prepare_s"] = time.monotonic() - began_s
+        gc.collect()
+        gc.freeze()
         self._intake = Intake.of(placement.workers, connections=self._plan.total_connections, targets=question.targets)
         tasks = [asyncio.create_task(self._consume()), asyncio.create_task(self._show())]
         try:
