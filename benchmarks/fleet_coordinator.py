@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import gc
 import json
 import math
 import os
@@ -210,14 +211,18 @@ class Measurement:
         figures: dict[str, Any] = {}
         began_s = time.monotonic()
         shares = [self._plan.connections] * question.targets
-        placement, refused = admit(self._fleet.machines, shares, self._plan.seed, 60.0)
+        # Each stands for a machine with cores of its own for its engines.
+        machines = [dataclasses.replace(one, cores=question.engines) for one in self._fleet.machines]
+        placement, refused = await asyncio.to_thread(admit, machines, shares, self._plan.seed, 60.0)
         assert not refused, refused
         figures["admit_s"] = time.monotonic() - began_s
-        tape = compile_tape(SpecPlan(vms=question.targets, connections=question.connections))
-        given = assignments(self._plan, placement, self._targets, tape)
+        tape = await asyncio.to_thread(compile_tape, SpecPlan(vms=question.targets, connections=question.connections))
+        given = await asyncio.to_thread(assignments, self._plan, placement, self._targets, tape)
         began_s = time.monotonic()
         await self._fleet.command(Prepare(given))
         figures["prepare_s"] = time.monotonic() - began_s
+        gc.collect()
+        gc.freeze()
         self._intake = self._intake_of(placement.workers)
         tasks = [asyncio.create_task(self._consume()), asyncio.create_task(self._show())]
         try:
@@ -401,7 +406,7 @@ async def _measure(question: Question) -> dict[str, Any]:
             figures = await Measurement(question, fleet, way, directory / "record").run()
         except LoadgenError as error:
             whys = Counter([*(one.why for one in fleet.status() if one.why), *fleet.missing.values()])
-            raise SystemExit(f"{error.message}: {whys.most_common(5)}") from error
+            raise SystemExit(f"{error.message[:300]}: {whys.most_common(5)}") from error
         finally:
             began_s = time.monotonic()
             await fleet.close()

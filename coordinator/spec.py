@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import functools
+import gc
 import secrets
 import threading
 import time
@@ -105,7 +106,7 @@ class SpecRun:
                 header = dataclasses.replace(header, targets=targets, environment=environment)
                 stack.push_async_callback(fleet.close)
                 await open_fleet(fleet, self.choice, self.around.say)
-                header = dataclasses.replace(header, fleet=self._place(header, fleet))
+                header = dataclasses.replace(header, fleet=await asyncio.to_thread(self._place, header, fleet))
                 writer.rewrite(unfinished(header))
                 result, header, evidence = await self._play(header, fleet, writer)
             during = (*fleet.problems, *writer.problems)
@@ -193,7 +194,10 @@ class SpecRun:
         plan, targets, placement = self.plan, header.targets, header.fleet.placement
         self.around.say(f"compiling the operations of {plan.total_connections} connections (seed {plan.seed})")
         tape = await asyncio.to_thread(compile_tape, plan)
-        await fleet.command(Prepare(assignments(plan, placement, targets, tape)))
+        # In threads, for leases must be renewed meanwhile: with hundreds of machines this takes seconds.
+        await fleet.command(Prepare(await asyncio.to_thread(assignments, plan, placement, targets, tape)))
+        gc.collect()
+        gc.freeze()  # a collection that walks all of the program holds up the run for 30 ms
 
         intake = Intake.of(
             placement.workers, len(KINDS), len(GROUPS), connections=plan.total_connections, targets=len(targets)

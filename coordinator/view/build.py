@@ -48,8 +48,9 @@ class ViewBuilder:
         self._errors: defaultdict[int, int] = defaultdict(int)
         self._stale = True  # what follows is of the newest interval, and there is a newer one, or another iteration
         self._rows: tuple[TargetRow, ...] = ()
+        self._total = _all((), self._newest)
         self._engines: tuple[EngineRow, ...] = ()
-        self._late_ms: Mapping[str, float | None] = {}  # by worker and by machine
+        self._late_ms: Mapping[str, float] = {}  # by worker and by machine
 
     def build(
         self,
@@ -69,6 +70,7 @@ class ViewBuilder:
         if self._stale:
             self._stale = False
             self._rows = self._target_rows(interval)
+            self._total = _all(self._rows, interval)
             self._late_ms = lateness_p99_ms(interval)
             self._engines = engine_rows(ledger, newest, self._late_ms)
         return RunView(
@@ -76,7 +78,7 @@ class ViewBuilder:
             title=self._title,
             interval=newest,
             targets=self._rows,
-            totals=_all(self._rows, interval),
+            totals=self._total,
             engines=self._engines,
             machines=tuple(machine_row(one, self._late_ms) for one in machines if one.name != LOCAL),
             notices=tuple(notices),
@@ -159,17 +161,22 @@ def _all(rows: Sequence[TargetRow], interval: Totals) -> TargetRow:
     )
 
 
-def lateness_p99_ms(interval: Totals) -> dict[str, float | None]:
-    """By worker and by machine, all windows together."""
+def lateness_p99_ms(interval: Totals) -> dict[str, float]:
+    """By worker, all windows together; and by machine, of its worst worker."""
     parts: defaultdict[str, list[Histogram]] = defaultdict(list)
     for (_, worker), played in interval.played.items():
         parts[worker].append(played.lateness)
-        parts[worker.rpartition("/")[0]].append(played.lateness)
     late_ns = Histograms.of(Histogram.merge_all(some) for some in parts.values()).percentiles_ns(99)
-    return {name: None if ns is None else ns / NS_PER_MS for name, ns in zip(parts, late_ns, strict=True)}
+    found: dict[str, float] = {}
+    for worker, ns in zip(parts, late_ns, strict=True):
+        if ns is not None:
+            machine = worker.rpartition("/")[0]
+            found[worker] = ns / NS_PER_MS
+            found[machine] = max(found.get(machine, 0.0), found[worker])
+    return found
 
 
-def engine_rows(ledger: Ledger, newest: int, late_ms: Mapping[str, float | None]) -> tuple[EngineRow, ...]:
+def engine_rows(ledger: Ledger, newest: int, late_ms: Mapping[str, float]) -> tuple[EngineRow, ...]:
     """The engines that reported the interval: a lost one has no row."""
     rows = []
     for worker in ledger.workers:
@@ -189,7 +196,7 @@ def engine_rows(ledger: Ledger, newest: int, late_ms: Mapping[str, float | None]
     return tuple(rows)
 
 
-def machine_row(status: MachineStatus, late_ms: Mapping[str, float | None]) -> MachineRow:
+def machine_row(status: MachineStatus, late_ms: Mapping[str, float]) -> MachineRow:
     """One of several load machines, with its engines' lateness of the interval."""
     return MachineRow(
         name=status.name,

@@ -61,7 +61,7 @@ class HttpViewBuilder:
         self._bad: defaultdict[int, int] = defaultdict(int)
         self._shed: defaultdict[int, int] = defaultdict(int)
         self._engines: tuple[EngineRow, ...] = ()  # of the newest interval, as is what follows
-        self._late_ms: Mapping[str, float | None] = {}  # by worker and by machine
+        self._late_ms: Mapping[str, float] = {}  # by worker and by machine
 
     def build(
         self,

@@ -64,7 +64,7 @@ class EngineRow:
 class MachineRow:
     """One load machine of several.
 
-    `cpu_share` is of all its cores; `lateness_p99_ms` that of its engines in the newest complete interval.
+    `cpu_share` is of all its cores; `lateness_p99_ms` that of its worst engine in the newest complete interval.
     """
 
     name: str

@@ -91,11 +91,13 @@ class Histograms:
     def add_up(self, group: NDArray[np.int64], groups: int) -> Histograms:
         """`groups` rows: row g is what all rows recorded whose `group` is g."""
         sizes = self.sizes
-        keys = np.repeat(group * BUCKETS, sizes) + self.indexes
-        if groups * BUCKETS <= _DENSE * len(keys):
+        lowest = int(self.indexes.min(initial=BUCKETS))
+        span = max(0, int(self.indexes.max(initial=0)) - lowest) + 1
+        keys = np.repeat(group * span - lowest, sizes) + self.indexes
+        if groups * span <= _DENSE * len(keys):
             # The weights are float64: exact, for no sum of counts comes near 2^53.
-            sums = np.bincount(keys, self.counts, minlength=groups * BUCKETS)
-            keys = np.flatnonzero(sums)
+            sums = np.bincount(keys, self.counts, minlength=groups * span)
+            keys = np.flatnonzero(sums != 0)
             counts = sums[keys].astype(np.int64)
         else:
             order = np.argsort(keys, kind="stable")
@@ -103,7 +105,8 @@ class Histograms:
             first = np.flatnonzero(np.diff(keys, prepend=-1))
             counts = np.add.reduceat(self.counts[order], first, dtype=np.int64) if len(first) else keys
             keys = keys[first]
-        owner, indexes = np.divmod(keys, BUCKETS)
+        owner, indexes = np.divmod(keys, span)
+        indexes += lowest
         low, high = np.full(groups, TOP_NS), np.zeros(groups, np.int64)
         some = sizes > 0
         np.minimum.at(low, group[some], self.min_ns[some].astype(np.int64))

@@ -69,7 +69,7 @@ class FakeAgent:
                 }
             case "clock":
                 return {"at_ns": self.now_ns()}
-            case "renew":
+            case "renew" | "renew_group":
                 return {"at_ns": self.now_ns(), "known": True}
             case "take_plan":
                 return {"digest": hashlib.sha256(arguments[1]).hexdigest()}

@@ -117,6 +117,61 @@ def test_a_lease_is_renewed_from_the_moment_of_sending_and_says_what_has_arrived
     run(scenario)
 
 
+def test_a_great_many_machines_are_renewed_in_groups_and_nobody_waits_for_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fleets, "_MANY", 3)
+    monkeypatch.setattr(fleets, "_RENEW_MANY_S", 0.02)
+    a, b, stuck, gone = agents = [FakeAgent(name, ahead_ns=5 * NS_PER_S) for name in ("a", "b", "stuck", "gone")]
+
+    async def scenario() -> None:
+        async with Scene(*agents).opened() as scene:
+            a.happened(ended("a/0"))
+            scene.beat(a)
+            await until(lambda: a.count("renew_group") >= 5)
+            *_, (_, (_, told)) = [one for one in a.asked if one[0] == "renew_group"]
+            until_ns, acknowledged = told["a"]
+            assert 0 <= time.monotonic_ns() - (until_ns - a.ahead_ns - LEASE_NS) < NS_PER_S
+            assert acknowledged == len(a.spool)
+            await until(lambda: min(one.count("renew") for one in agents) >= 2)  # on its own, in turn
+            assert b.count("renew_group") > b.count("renew")
+
+            stuck.mute.add("renew_group")
+            before = a.count("renew_group")
+            await until(lambda: a.count("renew_group") >= before + 8)
+            stuck.mute.clear()
+            gone.answers["renew_group"] = {"at_ns": 1, "known": False}
+            await scene.events(1 + 2)
+            assert {one.name: one.why for one in scene.fleet.status() if one.why} == {
+                "gone": "it has ended its engines: it had not heard from here for too long"
+            }
+
+    run(scenario)
+
+
+def test_who_is_late_with_its_heartbeat_is_renewed_on_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleets, "_MANY", 1)
+    monkeypatch.setattr(fleets, "_RENEW_MANY_S", 0.02)
+    monkeypatch.setattr(fleets, "_OVERDUE_NS", 100 * NS_PER_MS)
+    a, late = FakeAgent("a"), FakeAgent("b")
+
+    async def scenario() -> None:
+        async with Scene(a, late).opened() as scene:
+            await until(lambda: late.count("renew_group") >= 1)
+            late.mute.add("renew_group")
+            for _ in range(20):
+                scene.beat(a)
+                await asyncio.sleep(0.01)
+            in_groups, alone = late.count("renew_group"), late.count("renew")
+            for _ in range(10):
+                scene.beat(a)
+                await asyncio.sleep(0.01)
+            assert late.count("renew_group") == in_groups
+            assert late.count("renew") > alone
+
+    run(scenario)
+
+
 @pytest.mark.parametrize(
     ("event", "said"),
     [

@@ -46,7 +46,29 @@ async def ask(client: Client, address: str, call: Callable[..., Any], *arguments
         raise UnansweredError(f"it did not answer within {timeout_s:g} s") from None
     except Exception as error:  # reading an answer may raise anything: Dask unpickles it
         raise UnansweredError(say(error)) from error
-    answer = answers.get(address)
+    return _checked(answers.get(address))
+
+
+async def ask_group(
+    client: Client, addresses: Sequence[str], call: Callable[..., Any], *arguments: object, timeout_s: float
+) -> dict[str, Any]:
+    """The same of several at once, which costs a third: by address the answer, or the LoadgenError that `ask` raises.
+
+    All wait for the last one; when that does not answer in time, nobody has an answer.
+    """
+    answers: dict[str, Any] = {}
+    with contextlib.suppress(Exception):  # TimeoutError above all; and as in `ask`
+        async with asyncio.timeout(timeout_s):
+            answers = await client.run(call, *arguments, workers=list(addresses), on_error="return")
+    for address, answer in answers.items():
+        try:
+            answers[address] = _checked(answer)
+        except LoadgenError as error:
+            answers[address] = error
+    return answers
+
+
+def _checked(answer: Any) -> Any:
     if isinstance(answer, BaseException):
         raise UnansweredError(say(answer)) from answer
     with reading():

@@ -88,6 +88,13 @@ async def renew(run_id: str, until_ns: int, acknowledged_bytes: int, *, dask_wor
     }
 
 
+async def renew_group(run_id: str, leases: dict[str, tuple[int, int]], *, dask_worker: Worker) -> Answer:
+    """The same for several machines at once: `leases` has both numbers of each, by its name."""
+    duty = _find(dask_worker, run_id)
+    mine = leases.get(duty.machine) if duty is not None else None
+    return {"at_ns": time.monotonic_ns(), "known": duty is not None and mine is not None and duty.renew(*mine)}
+
+
 async def stop(run_id: str, *, dask_worker: Worker) -> Answer:
     """Stop all traffic now."""
     if (duty := _find(dask_worker, run_id)) is not None:

@@ -30,6 +30,7 @@ from coordinator.fleet.api import (
 )
 from coordinator.fleet.dask import calls
 from coordinator.fleet.dask.asking import UnreadableError, reading, tell
+from coordinator.fleet.dask.leases import GROUP, keep_group
 from coordinator.fleet.dask.machine import RemoteMachine
 from coordinator.fleet.messages import Heartbeat
 from coordinator.fleet.silence import Silence
@@ -142,6 +143,8 @@ class DaskFleet:
         self._spawn(self._read_inbox())
         await asyncio.gather(*welcomes)
         self._check_present()
+        if len(self._machines) > _MANY:
+            self._keep_groups()
 
     async def command(self, command: Command) -> None:
         """Carry a command to every machine that is present."""
@@ -205,6 +208,24 @@ class DaskFleet:
         else:
             self._silence.expect(machine.address, time.monotonic_ns())
             machine.keep(interval_s, delay_s)
+
+    def _keep_groups(self) -> None:
+        machines = list(self._machines.values())
+        for machine in machines:
+            machine.keep_no_longer()
+        for first in range(0, len(machines), GROUP):
+            group = machines[first : first + GROUP]
+            self._spawn(
+                keep_group(
+                    self._way.client,
+                    self._run_id,
+                    group,
+                    _RENEW_MANY_S,
+                    _RENEW_MANY_S * first / len(machines),
+                    is_late=lambda one: self._silence.ago_ns(one.address, time.monotonic_ns()) > _OVERDUE_NS,
+                    spawn=self._spawn,
+                )
+            )
 
     def _check_present(self) -> None:
         """Who could not be reached, or was lost since, is missing from the beginning; nothing else is said of it."""

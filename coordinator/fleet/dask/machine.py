@@ -33,7 +33,7 @@ from loadgen.model.units import NS_PER_S
 _CLOCK_SAMPLES = 17
 _CLOCK_PATIENCE_S = 0.5  # a slow line is measured by fewer
 _CLOCK_TIMEOUT_S = 5.0
-_RENEW_TIMEOUT_S = 2.0
+RENEW_TIMEOUT_S = 2.0
 _AHEAD_NS = 5 * NS_PER_S  # what it says of a later time than that is wrong
 _BEHIND_NS = 600 * NS_PER_S  # news may be so old, when it is us who were frozen
 _BANDWIDTH_TIMEOUT_S = 30.0
@@ -131,9 +131,53 @@ class RemoteMachine:
             if time.monotonic_ns() - began_ns > _CLOCK_PATIENCE_S * NS_PER_S:
                 break
 
+    # Lease
+
     def keep(self, interval_s: float, delay_s: float) -> None:
         """From now on renew its lease each `interval_s`, the first time after `delay_s`."""
-        self._keeping = asyncio.create_task(self._renew(interval_s, delay_s))
+
+        async def keep() -> None:
+            await asyncio.sleep(delay_s)
+            while not self.lost:
+                sent_ns = time.monotonic_ns()
+                await self._renew()
+                await asyncio.sleep(interval_s - (time.monotonic_ns() - sent_ns) / NS_PER_S)
+
+        self._keeping = asyncio.create_task(keep())
+
+    def keep_no_longer(self) -> None:
+        """From now on others renew it."""
+        if self._keeping is not None:
+            self._keeping.cancel()
+
+    def renew_once(self) -> None:
+        """Renew its lease, and measure its clock, unless that is under way."""
+        if self._keeping is None or self._keeping.done():
+            self._keeping = asyncio.create_task(self._renew())
+
+    def lease(self, now_ns: int) -> tuple[int, int]:
+        """What a renewal that is sent now says: until when, in its clock, and how much of its spool is here."""
+        # From the moment of sending: a renewal that is stuck in the network must not extend anything.
+        return now_ns + self.clock.at(now_ns).offset_ns + LEASE_NS, self.stream.received
+
+    def renewed(self, answer: object) -> None:
+        """What it answered to a renewal."""
+        with reading():
+            known = read_known(answer)
+        if not known:
+            self.lose("it has ended its engines: it had not heard from here for too long")
+
+    async def _renew(self) -> None:
+        sent_ns = time.monotonic_ns()
+        lease = self.lease(sent_ns)
+        try:
+            answer = await ask(self._client, self.address, calls.renew, self._run_id, *lease, timeout_s=RENEW_TIMEOUT_S)
+            self._sample(sent_ns, answer)
+            self.renewed(answer)
+        except UnansweredError:
+            pass  # its silence will tell
+        except LoadgenError as error:
+            self.lose(error.message)
 
     # Commands
 
@@ -304,33 +348,6 @@ class RemoteMachine:
             return asked.result()
         finally:
             asked.cancel()
-
-    async def _renew(self, interval_s: float, delay_s: float) -> None:
-        await asyncio.sleep(delay_s)
-        while not self.lost:
-            sent_ns = time.monotonic_ns()
-            # From the moment of sending: a renewal that is stuck in the network must not extend anything.
-            until_ns = sent_ns + self.clock.at(sent_ns).offset_ns + LEASE_NS
-            try:
-                answer = await ask(
-                    self._client,
-                    self.address,
-                    calls.renew,
-                    self._run_id,
-                    until_ns,
-                    self.stream.received,
-                    timeout_s=_RENEW_TIMEOUT_S,
-                )
-                self._sample(sent_ns, answer)
-                with reading():
-                    known = read_known(answer)
-                if not known:
-                    self.lose("it has ended its engines: it had not heard from here for too long")
-            except UnansweredError:
-                pass  # its silence will tell
-            except LoadgenError as error:
-                self.lose(error.message)
-            await asyncio.sleep(interval_s - (time.monotonic_ns() - sent_ns) / NS_PER_S)
 
     def _sample(self, sent_ns: int, answer: object) -> None:
         received_ns = time.monotonic_ns()
