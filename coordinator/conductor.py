@@ -30,7 +30,7 @@ from coordinator.run import (
 )
 from coordinator.view.runview import Position
 from loadgen.engine.api import Segment
-from loadgen.measure.events import AgentEvent, CoresShared, EngineLost, SegmentBegan, SegmentEnded
+from loadgen.measure.events import AgentEvent, CoresShared, EngineLost, EngineReady, SegmentBegan, SegmentEnded
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.plan import Phases
 from loadgen.model.units import NS_PER_S
@@ -77,12 +77,13 @@ class Timeline:
 
 
 class Conductor:
-    """One run.  `run`, `intake`, `timeline` and `shared` hold all that is known once `conduct` has returned."""
+    """One run.  Once `conduct` has returned, what has no underscore holds all that is known of it."""
 
     def __init__(self, run: Run, fleet: Fleet, intake: Intake, phases: Phases, hooks: Hooks) -> None:
         self.run = run
         self.intake = intake
         self.timeline = Timeline()
+        self.engines: dict[str, EngineReady] = {}
         self.shared: list[CoresShared] = []
         self._fleet = fleet
         self._phases = phases
@@ -120,8 +121,12 @@ class Conductor:
         match event:
             case None:
                 self._hooks.show(self.position())
-            case Snapshot() | SegmentBegan() | SegmentEnded() | EngineLost() if event.worker not in self.run.workers:
+            case Snapshot() | EngineReady() | SegmentBegan() | SegmentEnded() | EngineLost() if (
+                event.worker not in self.run.workers
+            ):
                 pass  # it has no part in the run: fewer connections than engines, or its machine was left out
+            case EngineReady():
+                self.engines[event.worker] = event
             case Snapshot():
                 self._file(event)
             case SegmentBegan(worker, segment, at_ns):

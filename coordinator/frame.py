@@ -60,7 +60,12 @@ def say_lost(machines: Sequence[MachineStatus], lost: Mapping[str, str]) -> list
 def after_the_run(fleet: Fleet, record: FleetRecord, conductor: Conductor) -> FleetRecord:
     """The fleet's record with what the run showed of it."""
     clocks = {**record.clocks, **fleet.clocks()}
-    return dataclasses.replace(record, clocks=clocks, start_skew_ns=start_skews_ns(conductor.timeline.began_ns))
+    return dataclasses.replace(
+        record,
+        clocks=clocks,
+        engines=tuple(conductor.engines[one] for one in record.placement.workers if one in conductor.engines),
+        start_skew_ns=start_skews_ns(conductor.timeline.began_ns),
+    )
 
 
 def stall_notes(conductor: Conductor) -> list[str]:

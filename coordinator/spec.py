@@ -29,6 +29,7 @@ from coordinator.record.fleet import FleetRecord
 from coordinator.record.writer import RecordWriter
 from coordinator.run import Interrupted, Ready, Run
 from coordinator.view.build import ViewBuilder
+from coordinator.view.engines import engine_title
 from coordinator.view.live import View
 from coordinator.view.runview import Position, RunView
 from deploy.servers.catalog import choose
@@ -209,7 +210,8 @@ class SpecRun:
             def show(position: Position) -> None:
                 machines = fleet.status()
                 notices = [*self.notices, *say_lost(machines, run.lost)]
-                view.update(builder.build(intake.ledger, position, notices, machines))
+                engine = engine_title(conductor.engines.values())
+                view.update(builder.build(intake.ledger, position, notices, machines, engine))
 
             hooks = Hooks(reset=auditor.reset, audit=auditor.audit, keep=writer.append, show=show)
             run = Run(frozenset(placement.workers), plan.phases.iterations, plan.on_loss)

@@ -18,7 +18,7 @@ from loadgen.engine.api import Assignment, Segment
 from loadgen.engine.process import assignment_message, start_message
 from loadgen.host import frames
 from loadgen.host.neighbours import QuietWatch, is_runnable
-from loadgen.measure.events import AgentEvent, CoresShared, EngineLost, SegmentBegan, SegmentEnded
+from loadgen.measure.events import AgentEvent, CoresShared, EngineLost, EngineReady, SegmentBegan, SegmentEnded
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.wire import printable
 from loadgen.model.errors import FleetError, TargetError
@@ -253,6 +253,8 @@ class Agent:
             case "hello":
                 engine.hello.set_result(message)
             case "prepared":
+                said = [message[name] for name in ("engine", "timestamps", "why")]
+                self._on_event(EngineReady(engine.worker, *said))
                 engine.prepared.set_result(None)
             case "failed":
                 fault = TargetError if message["whose"] == "target" else FleetError

@@ -24,6 +24,7 @@ from coordinator.record.fleet import FleetRecord
 from coordinator.record.http import HttpHeader, http_finished, http_unfinished
 from coordinator.record.writer import RecordWriter
 from coordinator.run import Interrupted, Ready, Run
+from coordinator.view.engines import engine_title
 from coordinator.view.http_view import HttpView, HttpViewBuilder
 from coordinator.view.live import View
 from coordinator.view.runview import Position
@@ -115,7 +116,8 @@ class HttpRun:
             def show(position: Position) -> None:
                 machines = fleet.status()
                 notices = [*self.notices, *say_lost(machines, run.lost)]
-                view.update(builder.build(intake.ledger, position, notices, machines))
+                engine = engine_title(conductor.engines.values())
+                view.update(builder.build(intake.ledger, position, notices, machines, engine))
 
             hooks = Hooks(reset=_nothing, audit=_nothing, keep=writer.append, show=show)
             run = Run(frozenset(placement.workers), 1, plan.on_loss)

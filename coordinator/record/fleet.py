@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from coordinator.fleet.api import Clock, Machine
+from loadgen.measure.events import EngineReady
+from loadgen.model.plain import from_plain
 from loadgen.schedule.placement import Placement
 
 
@@ -20,8 +22,8 @@ class FleetRecord:
     `way` is local, ssh, scheduler or join; `run_id` is what its agents call the run.  `machines` are those that
     played, `missing` those that were asked for and could not.  `clocks` are the newest measurements, by name.
     `placement` has no workers until it is made.  `hosts` is what is needed to reach machines by SSH again, as plain
-    data (deploy.hosts.inventory.Host).  `start_skew_ns` is by iteration, between the first and the last worker to
-    begin; `segments` of one worker have none.
+    data (deploy.hosts.inventory.Host).  `engines` says which engine each worker had, in a run that wrote its end.
+    `start_skew_ns` is by iteration, between the first and the last worker to begin; `segments` of one worker have none.
     """
 
     way: str
@@ -31,6 +33,7 @@ class FleetRecord:
     clocks: Mapping[str, Clock] = field(default_factory=dict)
     placement: Placement = field(default_factory=lambda: Placement((), np.zeros(0, np.int32)))
     hosts: Sequence[Mapping[str, Any]] = ()
+    engines: Sequence[EngineReady] = ()
     start_skew_ns: Mapping[int, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -41,6 +44,7 @@ class FleetRecord:
             "machines": [{**_fields(one), **_fields(self.clocks.get(one.name, Clock()))} for one in self.machines],
             "missing": dict(self.missing),
             "hosts": [dict(host) for host in self.hosts],
+            "engines": [dataclasses.asdict(one) for one in self.engines],
             "start_skew_ns": {str(iteration): skew for iteration, skew in self.start_skew_ns.items()},
             "placement": {
                 "workers": list(self.placement.workers),
@@ -73,6 +77,9 @@ class FleetRecord:
             clocks=clocks,
             placement=Placement(tuple(placed["workers"]), worker_of),
             hosts=tuple(dict(host) for host in data["hosts"]),
+            engines=tuple(
+                from_plain(EngineReady, one, "an engine") for one in data.get("engines", ())
+            ),  # old records have none
             start_skew_ns={int(iteration): skew for iteration, skew in data["start_skew_ns"].items()},
         )
 

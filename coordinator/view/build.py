@@ -58,8 +58,9 @@ class ViewBuilder:
         position: Position,
         notices: Sequence[str] = (),
         machines: Sequence[MachineStatus] = (),
+        engine: str = "",
     ) -> RunView:
-        """The run as it stands at `position`."""
+        """The run as it stands at `position`; `engine` says which plays, when that is known."""
         newest = ledger.complete_through()
         if position.iteration != self._iteration:
             self._iteration = position.iteration
@@ -75,7 +76,7 @@ class ViewBuilder:
             self._engines = engine_rows(ledger, newest, self._late_ms)
         return RunView(
             **asdict(position),
-            title=self._title,
+            title=f"{self._title} · {engine}" if engine else self._title,
             interval=newest,
             targets=self._rows,
             totals=self._total,

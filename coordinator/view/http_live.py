@@ -84,9 +84,10 @@ class HttpScreen:
         share = at.elapsed_s / at.total_s if at.total_s else 0.0
         remaining_s = max(0.0, at.total_s - at.elapsed_s)
         notices = [Text(f"! {notice}", "yellow") for notice in view.notices[-_MAX_NOTICES:]]
-        below = (
-            machine_lines(view.machines, 1, ascii_only=ascii_only) if view.machines else engine_lines(view.engines, 1)
-        )
+        if view.machines:
+            below = machine_lines(view.machines, 1, ascii_only=ascii_only)
+        else:
+            below = engine_lines(view.engines, min(1, len(view.engines)))  # none before the first interval
         lines = [Text(view.title, "bold"), progress_line(where, share, remaining_s, width, ascii_only)]
         free = height - 1 - len(lines) - len(notices) - len(below)
         blank = [Text()] if free > len(view.targets) + 4 else []

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from coordinator.record.http import HttpHeader
 from coordinator.view import format as fmt
+from coordinator.view.engines import engine_lines
 from coordinator.view.report import (
     WIDTH,
     add_row,
@@ -89,6 +90,8 @@ def _setup(header: HttpHeader) -> Table:
     add_row(grid, "started", header.started_at)
     add_row(grid, "asked", _asked(plan))
     add_row(grid, "load", f"{_load(plan)}, {engines} engine{'s' * (engines != 1)}, seed {plan.seed}")
+    for line in engine_lines(header.fleet.engines):
+        add_row(grid, "engine", line)
     warm = f" after {format_duration(plan.warmup_ns)} of warm-up" if plan.warmup_ns else ""
     add_row(grid, "measured", f"{format_duration(plan.duration_ns)}{warm}")
     add_row(grid, "machine", setup_line(header))

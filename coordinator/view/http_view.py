@@ -69,8 +69,9 @@ class HttpViewBuilder:
         position: Position,
         notices: Sequence[str] = (),
         machines: Sequence[MachineStatus] = (),
+        engine: str = "",
     ) -> HttpView:
-        """The run as it stands at `position`."""
+        """The run as it stands at `position`; `engine` says which plays, when that is known."""
         newest = ledger.complete_through()
         for n in range(self._seen + 1, newest + 1):
             with contextlib.suppress(LookupError):  # not asked for so long that the ledger has let go of it
@@ -90,7 +91,7 @@ class HttpViewBuilder:
         everything = [cell for some in cells.values() for cell in some]
         bad, shed = sum(self._bad.values()), sum(self._shed.values())
         return HttpView(
-            title=self._title,
+            title=f"{self._title} · {engine}" if engine else self._title,
             position=position,
             interval=newest,
             targets=rows,

@@ -21,6 +21,7 @@ from coordinator.fleet.api import Clock
 from coordinator.record.document import Begun, Header
 from coordinator.record.fleet import FleetRecord
 from coordinator.view import format as fmt
+from coordinator.view.engines import engine_lines
 from coordinator.view.machines import say_offset
 from loadgen.model.units import NS_PER_MS, format_duration
 from loadgen.verdict.result import Check, IterationResult, RunResult, TargetResult, Verdict
@@ -147,6 +148,8 @@ def _setup(header: Header) -> RenderableType:
     load = f"{vms(plan.vms)} x {plan.connections} connections, {engines} engine{'s' * (engines > 1)}"
     add_row(grid, "started", header.started_at)
     add_row(grid, "load", f"{load}, bound {plan.bound}, seed {plan.seed}")
+    for line in engine_lines(header.fleet.engines):
+        add_row(grid, "engine", line)
     add_row(grid, "phases", f"{phases.iterations} x {format_duration(phases.measure_ns)} measured")
     add_row(grid, "server", server_name(header))
     add_row(grid, "machine", setup_line(header))

@@ -16,6 +16,19 @@ _MAX_WHY = 4096
 
 
 @dataclass(frozen=True, slots=True)
+class EngineReady:
+    """An engine process has its assignment, and which `engine` plays it there: python or compiled.
+
+    Replies are stamped by `timestamps`: kernel or loop.  `why` says why it is not the compiled one, if it is not.
+    """
+
+    worker: str
+    engine: str
+    timestamps: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class SegmentBegan:
     """An engine has begun to play a segment, at `at_ns` (CLOCK_MONOTONIC of its machine)."""
 
@@ -53,7 +66,7 @@ class CoresShared:
     most: str
 
 
-AgentEvent = Snapshot | SegmentBegan | SegmentEnded | EngineLost | CoresShared
+AgentEvent = Snapshot | EngineReady | SegmentBegan | SegmentEnded | EngineLost | CoresShared
 
 
 def event_to_wire(event: AgentEvent) -> dict[str, Any]:
@@ -61,6 +74,9 @@ def event_to_wire(event: AgentEvent) -> dict[str, Any]:
     match event:
         case Snapshot():
             return {"is": "snapshot", "snapshot": event.to_wire()}
+        case EngineReady(worker, engine, timestamps, why):
+            reason = {"why": why[:_MAX_WHY]} if why else {}
+            return {"is": "ready", "worker": worker, "engine": engine, "timestamps": timestamps, **reason}
         case SegmentBegan(worker, segment, at_ns):
             return {"is": "began", "worker": worker, "segment": segment, "at_ns": at_ns}
         case SegmentEnded(worker, segment, why):
@@ -79,6 +95,13 @@ def event_from_wire(wire: Mapping[str, Any]) -> AgentEvent:
     match read_text(wire, "is"):
         case "snapshot":
             return Snapshot.from_wire(read_field(wire, "snapshot"))
+        case "ready":
+            return EngineReady(
+                read_text(wire, "worker"),
+                printable(read_text(wire, "engine")),
+                printable(read_text(wire, "timestamps")),
+                printable(read_text(wire, "why", max_length=_MAX_WHY)) if "why" in wire else "",
+            )
         case "began":
             at_ns = read_int(wire, "at_ns", high=_MAX_CLOCK_NS)
             return SegmentBegan(read_text(wire, "worker"), read_int(wire, "segment", high=MAX_WINDOWS), at_ns)

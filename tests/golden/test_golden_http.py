@@ -99,6 +99,11 @@ def test_the_live_screen_of_one_target_in_ascii(golden: Golden) -> None:
     golden("http/live_80x24_one_ascii.txt", drawn(view(ONE), 80, 24, ascii_only=True))
 
 
+def test_the_live_screen_before_the_first_interval() -> None:
+    begun = dataclasses.replace(view(PLAN), interval=-1, engines=())
+    assert "local/0" not in drawn(begun, 80, 24)
+
+
 def test_the_live_screen_with_trouble(golden: Golden) -> None:
     golden("http/live_80x24_trouble.txt", drawn(view(MISSED, notices=("a: refused",), outcomes=TROUBLE), 80, 24))
 

@@ -18,7 +18,7 @@ from coordinator.fleet.api import (
 )
 from loadgen.engine.api import Assignment
 from loadgen.measure.cells import Cell
-from loadgen.measure.events import AgentEvent, EngineLost, SegmentBegan, SegmentEnded
+from loadgen.measure.events import AgentEvent, EngineLost, EngineReady, SegmentBegan, SegmentEnded
 from loadgen.measure.snapshot import Health, Snapshot
 from loadgen.model.errors import TargetError
 from tests.support.snapshots import tallies, tally
@@ -81,6 +81,7 @@ class FakeFleet:
                     for target in assignment.targets:
                         if target.host.endswith(".invalid"):
                             raise TargetError(f"{target.name} cannot be resolved")
+                    self.say(EngineReady(assignment.worker, "python", "loop", "it is a fake"))
                 self._assignments = assignments
                 self.dismissed |= set(self._workers) - {one.worker for one in assignments}
             case Start(segment):

@@ -13,6 +13,7 @@ from coordinator.record.document import Header
 from coordinator.record.environment import Environment
 from coordinator.record.fleet import FleetRecord
 from coordinator.record.sweep import Sweep, SweepPoint
+from loadgen.measure.events import EngineReady
 from loadgen.model.plan import Server, SpecPlan
 from loadgen.model.target import Target
 from loadgen.schedule.placement import Placement
@@ -75,6 +76,7 @@ def local_fleet(connections: int, engines: int = 1) -> FleetRecord:
         machines=(Machine(name="local", workers=workers, cores=4, open_files=1024),),
         clocks={"local": Clock()},
         placement=Placement(workers, np.arange(connections, dtype=np.int32) % np.int32(engines)),
+        engines=tuple(EngineReady(worker, "compiled", "kernel", "") for worker in workers),
     )
 
 
@@ -104,6 +106,10 @@ def three_machines(connections: int) -> FleetRecord:
             for one, offset_ns in zip(machines, (-120_000, 8_123_456_789_012, 0), strict=True)
         },
         placement=Placement(workers, np.arange(connections, dtype=np.int32) % np.int32(len(workers))),
+        engines=(
+            *(EngineReady(worker, "compiled", "kernel", "") for worker in workers[:-2]),
+            *(EngineReady(worker, "python", "loop", "it was not built") for worker in workers[-2:]),
+        ),
         start_skew_ns={0: 412_000},
     )
 

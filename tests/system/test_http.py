@@ -19,6 +19,7 @@ import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
+from loadgen.engine.choice import available
 from loadgen.measure.histogram import TOP_NS
 from tests.support.cli import loadgen, start
 from tests.support.tls_files import TlsFiles, make_tls_files
@@ -115,6 +116,7 @@ def test_a_closed_loop_counts_what_nginx_counts(nginx: Nginx, tmp_path: Path) ->
     seen = Counter(line.split()[0] for line in nginx.lines())
     assert set(seen) == {"127.0.0.1", "::1"}
     assert {line.split()[-1] for line in nginx.lines()} == {"yes"}
+    assert {one["engine"] for one in found["fleet"]["engines"]} == {available()[0].value}
     assert [row["errors"] for row in found["targets"]] == [0, 0]
     assert found["total"]["ok"] == sum(row["ok"] for row in found["targets"]) > 100
     assert f"Total count    = {found['total']['ok']:12d}" in (tmp_path / "a.hgrm").read_text()
@@ -160,6 +162,8 @@ def test_an_open_loop_by_tls_sends_exactly_what_is_due(nginx: Nginx, tmp_path: P
     by_uri = Counter(line.split()[3] for line in nginx.lines())
     assert by_uri["/"] == pytest.approx(3 * by_uri["/made"], abs=4)
     assert {line.split()[1] for line in nginx.lines()} == {"https"}
+    engines = [(one["worker"], one["engine"], one["timestamps"], one["why"]) for one in found["fleet"]["engines"]]
+    assert engines == [(f"local/{n}", "python", "loop", "TLS is the Python engine's") for n in range(2)]
     assert [check["name"] for check in found["slos"]] == ["rate", "errors", "shed"]
 
 

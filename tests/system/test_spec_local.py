@@ -19,6 +19,7 @@ import jsonschema
 import pytest
 
 import coordinator.record
+from loadgen.engine.choice import available
 from tests.support.cli import LOADGEN, alive, command_of, descendants, environment, loadgen, start
 
 SHORT = ("--iterations", "1", "--ramp-up", "500ms", "--warmup", "1s", "--ramp-down", "1s", "--bound", "rate:100k")
@@ -76,6 +77,7 @@ def test_every_operation_on_every_kind_of_server(server: str, cache: Path, tmp_p
     shown = loadgen("show", "run", cache=cache, cwd=tmp_path)
     assert shown.code == 0
     assert "160 of 160 requested connections conform" in shown.out
+    assert f"engine   {available()[0].value}, replies stamped" in shown.out
 
 
 def test_a_sweep_ends_with_its_table_and_a_record_of_each_point(cache: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from coordinator.evidence import Intake
 from coordinator.run import Ready, Run
 from coordinator.view.runview import Position
 from loadgen.measure.cells import Cell
+from loadgen.measure.events import EngineReady
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.plan import Phases
 from loadgen.model.units import NS_PER_S
@@ -97,6 +98,9 @@ def test_who_has_no_part_in_the_run_costs_nothing() -> None:
     fleet = FakeFleet(["a", "left-over"])
     fleet.dismissed.add("left-over")
     fleet.lose("left-over")
+    ready = EngineReady("a", "compiled", "kernel", "")
+    fleet.say(ready)
+    fleet.say(replace(ready, worker="left-over"))
 
     async def scenario() -> Conductor:
         intake = Intake.of(["a"], len(KINDS), len(GROUPS), connections=1, targets=1)
@@ -106,6 +110,7 @@ def test_who_has_no_part_in_the_run_costs_nothing() -> None:
         return conductor
 
     conductor = asyncio.run(scenario())
+    assert conductor.engines == {"a": ready}
     assert not conductor.run.lost
     assert conductor.run.complete == {0}
 

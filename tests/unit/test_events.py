@@ -12,6 +12,7 @@ from loadgen.measure.events import (
     AgentEvent,
     CoresShared,
     EngineLost,
+    EngineReady,
     SegmentBegan,
     SegmentEnded,
     event_from_wire,
@@ -24,6 +25,7 @@ WORDS = st.text(min_size=1, max_size=20)
 SAID = WORDS.map(printable)
 EVENTS = st.one_of(
     snapshots(),
+    st.builds(EngineReady, WORDS, SAID, SAID, st.just("") | SAID),
     st.builds(SegmentBegan, WORDS, st.integers(0, 99), st.integers(0, 2**63 - 1)),
     st.builds(SegmentEnded, WORDS, st.integers(0, 99), SAID),
     st.builds(EngineLost, WORDS, SAID),

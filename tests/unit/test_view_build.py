@@ -51,6 +51,7 @@ def test_rates_are_of_the_newest_complete_interval() -> None:
     assert (second.ops_per_s, view.totals.ops_per_s) == (2.0, 12.0)
     assert view.totals.p50_ms == pytest.approx(20, rel=0.001)
     assert make.build(book, MEASURE) == view
+    assert make.build(book, MEASURE, engine="python engine").title == "title · python engine"
 
 
 def test_conforming_and_errors_add_up_over_the_iteration() -> None:
