@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coordinator.fleet.api import MachineState, MachineStatus
 from coordinator.fleet.local import LOCAL
@@ -21,7 +22,7 @@ from loadgen.measure.cells import Cell
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.histograms import Histograms
 from loadgen.measure.ledger import Ledger, Totals
-from loadgen.measure.tally import empty_tallies, merge_tallies
+from loadgen.measure.tally import TALLY_DTYPE, add_tallies, empty_tallies
 from loadgen.model.plan import SpecPlan
 from loadgen.model.shard import share_out
 from loadgen.model.target import Target
@@ -44,7 +45,7 @@ class ViewBuilder:
         self._seen = -1
         self._newest = Totals({}, empty_tallies(), {})
         self._iteration = -1
-        self._tallies = empty_tallies()
+        self._tallies = self._no_tallies()
         self._errors: defaultdict[int, int] = defaultdict(int)
         self._stale = True  # what follows is of the newest interval, and there is a newer one, or another iteration
         self._rows: tuple[TargetRow, ...] = ()
@@ -64,7 +65,7 @@ class ViewBuilder:
         newest = ledger.complete_through()
         if position.iteration != self._iteration:
             self._iteration = position.iteration
-            self._tallies = empty_tallies()
+            self._tallies = self._no_tallies()
             self._errors.clear()
             self._stale = True
         interval = self._catch_up(ledger, newest)
@@ -95,8 +96,14 @@ class ViewBuilder:
         self._seen = newest
         return self._newest
 
+    def _no_tallies(self) -> NDArray[np.void]:
+        """A row for each connection, by its number."""
+        tallies = np.zeros(len(self._target_of), TALLY_DTYPE)
+        tallies["connection"] = np.arange(len(tallies))
+        return tallies
+
     def _add(self, interval: Totals) -> None:
-        self._tallies = merge_tallies([self._tallies, interval.window_tallies(self._iteration)])
+        add_tallies(self._tallies, interval.window_tallies(self._iteration))
         for (window, target), cell in interval.cells.items():
             if window in (self._iteration, -1):
                 self._errors[target] += cell.bad

@@ -147,17 +147,19 @@ class Histograms:
         ascending[between[(between > 0) & (between < size)] - 1] = True
         if not ascending.all():
             raise ValueError("a histogram's indexes are not ascending")
-        if not counts.all() or (size and int(counts.max()) > MAX_NUMBER // size):
+        # Narrow counts cannot be too large.
+        if not counts.all() or (counts.itemsize == 8 and size and int(counts.max()) > MAX_NUMBER // size):
             raise ValueError("a histogram's counts are out of range")
-        if (min_ns > max_ns).any() or max_ns.max(initial=0) > TOP_NS:
-            raise ValueError("a histogram's minimum and maximum are out of range")
         some = starts[1:] > starts[:-1]
-        first, last = starts[:-1][some], starts[1:][some] - 1
+        extremes = np.concatenate([min_ns[some], max_ns[some]])
         if (
-            max_ns[~some].any()
-            or (bucket_of(min_ns[some]) != indexes[first]).any()
-            or (bucket_of(max_ns[some]) != indexes[last]).any()
+            (min_ns > max_ns).any()
+            or extremes.max(initial=0) > TOP_NS
+            or (len(extremes) < 2 * rows and max_ns[~some].any())
         ):
+            raise ValueError("a histogram's minimum and maximum are out of range")
+        ends = np.concatenate([starts[:-1][some], starts[1:][some] - 1])
+        if (bucket_of(extremes) != indexes[ends]).any():
             raise ValueError("a histogram's minimum and maximum do not fit its indexes")
         return cls(starts, indexes, counts, max_ns, min_ns)
 

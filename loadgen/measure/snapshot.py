@@ -98,11 +98,11 @@ def _read_tallies(wire: object) -> NDArray[np.void]:
     if len(data) % TALLY_DTYPE.itemsize:
         raise ValueError(f"the tallies are not whole rows of {TALLY_DTYPE.itemsize} bytes")
     tallies = np.frombuffer(data, dtype=TALLY_DTYPE)
-    windows = tallies["window"]
-    if windows.min(initial=0) < -1 or windows.max(initial=0) > MAX_WINDOWS:
+    # As unsigned numbers, negative ones are large.
+    if (tallies["window"] + np.int32(1)).view(np.uint32).max(initial=0) > MAX_WINDOWS + 1:
         raise ValueError("a tally's window is out of range")
     for name in ("bytes", "busy_ns"):
-        if tallies[name].min(initial=0) < 0 or tallies[name].max(initial=0) > MAX_NUMBER:
+        if tallies[name].view(np.uint64).max(initial=0) > MAX_NUMBER:
             raise ValueError(f"a tally's {name} is out of range")
     keys = tally_keys(tallies)
     if (keys[1:] <= keys[:-1]).any():

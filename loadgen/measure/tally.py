@@ -59,3 +59,10 @@ def merge_tallies(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
     for name in _SUMS:
         merged[name] = np.add.reduceat(rows[name], first)
     return merged
+
+
+def add_tallies(by_connection: NDArray[np.void], rows: NDArray[np.void]) -> None:
+    """Add rows of one window, at most one a connection, to a table that has a row for each connection by number."""
+    at = rows["connection"]
+    for name in _SUMS:
+        by_connection[name][at] += rows[name]
