@@ -24,11 +24,11 @@ from typing import Any
 
 import numpy as np
 import uvloop
-from distributed import Worker
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # when run as a script
 
 from coordinator.fleet.certificates import Credentials
+from coordinator.fleet.dask.join import AgentWorker
 from coordinator.fleet.dask.plugin import AgentPlugin
 from coordinator.fleet.dask.security import security
 from coordinator.fleet.dask.settings import configure
@@ -189,7 +189,7 @@ class SimulatedAgent(Agent):
             self._on_event(dataclasses.replace(made, worker=worker, interval=self._interval))
 
 
-class TimedWorker(Worker):
+class TimedWorker(AgentWorker):
     """Notes when heartbeats leave."""
 
     def __init__(self, *args: Any, notes: Notes, machine: str, **rest: Any) -> None:

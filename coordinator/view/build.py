@@ -20,8 +20,7 @@ from coordinator.fleet.local import LOCAL
 from coordinator.view.runview import EngineRow, MachineRow, Position, RunView, TargetRow
 from loadgen.measure.cells import Cell
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.histograms import Histograms
-from loadgen.measure.ledger import Ledger, Totals
+from loadgen.measure.ledger import Ledger, PlayedTable, Totals
 from loadgen.measure.tally import TALLY_DTYPE, add_tallies, empty_tallies
 from loadgen.model.plan import SpecPlan
 from loadgen.model.shard import share_out
@@ -171,12 +170,16 @@ def _all(rows: Sequence[TargetRow], interval: Totals) -> TargetRow:
 
 def lateness_p99_ms(interval: Totals) -> dict[str, float]:
     """By worker, all windows together; and by machine, of its worst worker."""
-    parts: defaultdict[str, list[Histogram]] = defaultdict(list)
-    for (_, worker), played in interval.played.items():
-        parts[worker].append(played.lateness)
-    late_ns = Histograms.of(Histogram.merge_all(some) for some in parts.values()).percentiles_ns(99)
+    played = PlayedTable.of(interval.played)
+    workers = {worker: at for at, worker in enumerate(sorted({worker for _, worker in played}))}
+    late = played.lateness
+    if len(workers) < len(played):
+        late = late.add_up(np.array([workers[worker] for _, worker in played]), len(workers))
+    else:
+        workers = {worker: at for at, (_, worker) in enumerate(played)}
+    late_ns = late.percentiles_ns(99)
     found: dict[str, float] = {}
-    for worker, ns in zip(parts, late_ns, strict=True):
+    for worker, ns in zip(workers, late_ns, strict=True):
         if ns is not None:
             machine = worker.rpartition("/")[0]
             found[worker] = ns / NS_PER_MS

@@ -122,29 +122,34 @@ Key = tuple[int, int]
 class CellTable(Mapping[Key, Cell]):
     """Cells by (window, target index), as columns of whole numbers; a cell is made when it is asked for.
 
-    With n cells: `windows` and `targets` (n), int64; `outcomes` (n, OUTCOMES); `counts` (n, kinds, groups, 3);
-    `sums` (n, 5) of good, tolerable, overdue, bytes, connects; `times` of 3 n rows: response, service and lateness of
-    the first cell, then of the second, and so on.
+    With n cells: `slots` (n), the windows + 1, and `targets` (n); `outcomes` (n, OUTCOMES);
+    `counts` (n, kinds, groups, 3); `sums` (n, 5) of good, tolerable, overdue, bytes, connects; `times` of 3 n rows:
+    response, service and lateness of the first cell, then of the second, and so on.
     """
 
-    __slots__ = ("_at", "counts", "outcomes", "sums", "targets", "times", "windows")
+    __slots__ = ("_at", "counts", "outcomes", "slots", "sums", "targets", "times")
 
     def __init__(
         self,
-        windows: NDArray[np.int64],
-        targets: NDArray[np.int64],
+        slots: NDArray[Any],
+        targets: NDArray[Any],
         outcomes: NDArray[Any],
         counts: NDArray[Any],
         sums: NDArray[Any],
         times: Histograms,
     ) -> None:
-        self.windows = windows
+        self.slots = slots
         self.targets = targets
         self.outcomes = outcomes
         self.counts = counts
         self.sums = sums
         self.times = times
         self._at: dict[Key, int] = {}
+
+    @property
+    def windows(self) -> NDArray[np.int64]:
+        """The window of each cell."""
+        return self.slots.astype(np.int64) - 1
 
     @classmethod
     def of(cls, cells: Mapping[Key, Cell]) -> CellTable:
@@ -156,7 +161,7 @@ class CellTable(Mapping[Key, Cell]):
         keys = np.array(list(cells), np.int64)
         values = list(cells.values())
         return cls(
-            keys[:, 0],
+            keys[:, 0] + 1,
             keys[:, 1],
             np.array([cell.outcomes for cell in values]),
             np.array([cell.counts for cell in values]),
@@ -171,7 +176,7 @@ class CellTable(Mapping[Key, Cell]):
         if len(parts) < 2:
             return parts[0] if parts else _NONE
         return cls(
-            np.concatenate([table.windows for table in parts]),
+            np.concatenate([table.slots for table in parts]),
             np.concatenate([table.targets for table in parts]),
             np.concatenate([table.outcomes for table in parts]),
             np.concatenate([table.counts for table in parts]),
@@ -193,7 +198,7 @@ class CellTable(Mapping[Key, Cell]):
             return np.add.reduceat(column[order], first, axis=0, dtype=np.int64)
 
         return CellTable(
-            found // MAX_TARGETS - 1,
+            found // MAX_TARGETS,
             found % MAX_TARGETS,
             total(self.outcomes),
             total(self.counts),
@@ -215,10 +220,10 @@ class CellTable(Mapping[Key, Cell]):
         return np.bincount(self.targets, self.sums[:, _COUNTERS.index("connects")]).astype(np.int64)
 
     def __len__(self) -> int:
-        return len(self.windows)
+        return len(self.slots)
 
     def __iter__(self) -> Iterator[Key]:
-        return iter(zip(self.windows.tolist(), self.targets.tolist(), strict=True))
+        return iter(zip((slot - 1 for slot in self.slots.tolist()), self.targets.tolist(), strict=True))
 
     def __getitem__(self, key: Key) -> Cell:
         if not self._at:
@@ -245,7 +250,7 @@ class CellTable(Mapping[Key, Cell]):
             "size": len(self),
             "kinds": self.counts.shape[1],
             "groups": self.counts.shape[2],
-            "windows": pack(self.windows + 1),
+            "slots": pack(self.slots),
             "targets": pack(self.targets),
             "outcomes": pack(self.outcomes),
             "counts": pack(self.counts),
@@ -259,22 +264,24 @@ class CellTable(Mapping[Key, Cell]):
         size = read_int(wire, "size", high=_MAX_CELLS)
         kinds, groups = (read_int(wire, name, low=1, high=255) for name in ("kinds", "groups"))
         table = cls(
-            unpack(wire, "windows", size).astype(np.int64) - 1,
-            unpack(wire, "targets", size).astype(np.int64),
+            unpack(wire, "slots", size),
+            unpack(wire, "targets", size),
             unpack(wire, "outcomes", size * OUTCOMES).reshape(size, OUTCOMES),
             unpack(wire, "counts", size * kinds * groups * 3).reshape(size, kinds, groups, 3),
             unpack(wire, "sums", size * len(_COUNTERS)).reshape(size, len(_COUNTERS)),
             Histograms.from_wire(read_field(wire, "times"), len(_TIMES) * size),
         )
-        if table.windows.max(initial=0) > MAX_WINDOWS or table.targets.max(initial=0) >= MAX_TARGETS:
+        if table.slots.max(initial=0) > MAX_WINDOWS + 1 or table.targets.max(initial=0) >= MAX_TARGETS:
             raise ValueError("the cells' windows or targets are out of range")
-        keys = np.sort(table._keys())
+        keys = table._keys()
+        keys.sort()
         if (keys[1:] == keys[:-1]).any():
             raise ValueError("two cells are of the same window and target")
         return table
 
     def _keys(self) -> NDArray[np.int64]:
-        return (self.windows + 1) * MAX_TARGETS + self.targets
+        keys: NDArray[np.int64] = self.slots.astype(np.int64) * MAX_TARGETS + self.targets
+        return keys
 
 
 _NONE = CellTable(

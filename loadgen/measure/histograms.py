@@ -141,7 +141,7 @@ class Histograms:
         starts = _starts(unpack(wire, "sizes", rows))
         size = int(starts[-1])
         indexes, counts = unpack(wire, "indexes", size), unpack(wire, "counts", size)
-        max_ns, min_ns = (unpack(wire, name, rows).astype(np.int64) for name in ("max_ns", "min_ns"))
+        max_ns, min_ns = unpack(wire, "max_ns", rows), unpack(wire, "min_ns", rows)
         ascending = indexes[1:] > indexes[:-1]
         between = starts[1:-1]
         ascending[between[(between > 0) & (between < size)] - 1] = True
@@ -151,7 +151,7 @@ class Histograms:
         if not counts.all() or (counts.itemsize == 8 and size and int(counts.max()) > MAX_NUMBER // size):
             raise ValueError("a histogram's counts are out of range")
         some = starts[1:] > starts[:-1]
-        extremes = np.concatenate([min_ns[some], max_ns[some]])
+        extremes = np.concatenate([min_ns[some], max_ns[some]], dtype=np.int64, casting="unsafe")
         if (
             (min_ns > max_ns).any()
             or extremes.max(initial=0) > TOP_NS
@@ -166,5 +166,5 @@ class Histograms:
 
 def _starts(sizes: NDArray[Any]) -> NDArray[np.int64]:
     starts = np.zeros(len(sizes) + 1, np.int64)
-    np.cumsum(sizes, out=starts[1:])
+    sizes.cumsum(out=starts[1:])
     return starts

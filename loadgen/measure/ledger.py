@@ -9,7 +9,7 @@ health and the connects per target: a few hundred bytes.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from loadgen.measure.cells import Cell, CellTable
 from loadgen.measure.histogram import Histogram
+from loadgen.measure.histograms import Histograms
 from loadgen.measure.snapshot import Health, Snapshot
 from loadgen.measure.tally import empty_tallies, join_tallies, merge_tallies
 
@@ -33,6 +34,51 @@ class Played:
 
     operations: int
     lateness: Histogram
+
+
+class PlayedTable(Mapping[tuple[int, str], Played]):
+    """What workers issued, by (window, worker), as columns; a value is made when it is asked for.
+
+    `operations` and `lateness` have a row for each of the keys, in their order.
+    """
+
+    __slots__ = ("_at", "_keys", "lateness", "operations")
+
+    def __init__(self, keys: Sequence[tuple[int, str]], operations: NDArray[np.int64], lateness: Histograms) -> None:
+        self._keys = tuple(keys)
+        self._at: dict[tuple[int, str], int] = {}
+        self.operations = operations
+        self.lateness = lateness
+
+    @classmethod
+    def of(cls, played: Mapping[tuple[int, str], Played]) -> PlayedTable:
+        """The same as a table."""
+        if isinstance(played, PlayedTable):
+            return played
+        operations = np.array([one.operations for one in played.values()], np.int64)
+        return cls(tuple(played), operations, Histograms.of(one.lateness for one in played.values()))
+
+    @classmethod
+    def merge_all(cls, tables: Sequence[PlayedTable]) -> PlayedTable:
+        """The sum of at least one, its keys ascending."""
+        keys = sorted({key for table in tables for key in table})
+        number = {key: at for at, key in enumerate(keys)}
+        group = np.array([number[key] for table in tables for key in table], np.int64)
+        operations = np.zeros(len(keys), np.int64)
+        np.add.at(operations, group, np.concatenate([table.operations for table in tables]))
+        return cls(keys, operations, Histograms.join([table.lateness for table in tables]).add_up(group, len(keys)))
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        return iter(self._keys)
+
+    def __getitem__(self, key: tuple[int, str]) -> Played:
+        if not self._at:
+            self._at = {one: row for row, one in enumerate(self._keys)}
+        row = self._at[key]
+        return Played(int(self.operations[row]), self.lateness[row])
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,27 +110,18 @@ class Totals:
         operations = np.zeros(len(keys), np.int64)
         np.add.at(operations, np.searchsorted(keys, of_rows), rows["ok"].astype(np.int64) + rows["bad"] + rows["cut"])
         lateness = joined.lateness().add_up(np.searchsorted(keys, of_cells), len(keys))
-        played = {
-            (key // len(workers) - 1, workers[key % len(workers)]): Played(count, lateness[at])
-            for at, (key, count) in enumerate(zip(keys.tolist(), operations.tolist(), strict=True))
-        }
+        by = [(key // len(workers) - 1, workers[key % len(workers)]) for key in keys.tolist()]
+        played = PlayedTable(by, operations, lateness)
         return cls(joined.add_up(), merge_tallies([rows]), played)
 
     @classmethod
     def merge_all(cls, parts: Iterable[Totals]) -> Totals:
         """The sum of any number of totals."""
         parts = list(parts)
-        played: defaultdict[tuple[int, str], list[Played]] = defaultdict(list)
-        for part in parts:
-            for by, one in part.played.items():
-                played[by].append(one)
         return cls(
             CellTable.merge_all(CellTable.of(part.cells) for part in parts),
             merge_tallies([part.tallies for part in parts]),
-            {
-                by: Played(sum(p.operations for p in played[by]), Histogram.merge_all(p.lateness for p in played[by]))
-                for by in sorted(played)
-            },
+            PlayedTable.merge_all([PlayedTable.of(part.played) for part in parts]) if parts else {},
         )
 
     def window(self, window: int) -> dict[int, Cell]:

@@ -88,8 +88,8 @@ TALLY = SAMPLE.to_wire()["tallies"][: len(SAMPLE.to_wire()["tallies"]) // 2]
         ("cells", {**CELLS, "size": 3}),
         ("cells", {**CELLS, "size": -1}),
         ("cells", {**CELLS, "size": 2**40}),
-        ("cells", {**CELLS, "windows": b"\1\1", "targets": b"\2\2"}),  # twice the same
-        ("cells", {**CELLS, "windows": np.array([1, 2**16 + 2], "<u4").tobytes()}),
+        ("cells", {**CELLS, "slots": b"\1\1", "targets": b"\2\2"}),  # twice the same
+        ("cells", {**CELLS, "slots": np.array([1, 2**16 + 2], "<u4").tobytes()}),
         ("cells", {**CELLS, "targets": np.array([1, 2**16], "<u4").tobytes()}),
         ("cells", {**CELLS, "outcomes": CELLS["outcomes"][:-1]}),
         ("cells", {**CELLS, "counts": CELLS["counts"] + b"\0"}),

@@ -25,7 +25,24 @@ _TRY_S = 5.0
 _AGAIN_S = 0.5
 _REGISTER_S = 10.0
 _CLOSE_S = 2.0
+_HEARTBEAT_S = 10.0
 _MEMORY_DIRECTORY = "/dev/shm"
+
+
+class AgentWorker(Worker):
+    """A worker that its coordinator knows alive by our heartbeats.  Dask's own, each a call to the scheduler, are rare.
+
+    A scheduler asks for one each 0.5 to 2 s, and gives up who sends none for 5 minutes (settings).
+    """
+
+    _sent_s = 0.0
+
+    async def heartbeat(self) -> None:
+        """Called as often as the scheduler asks for it."""
+        now_s = time.monotonic()
+        if now_s - self._sent_s >= _HEARTBEAT_S:
+            self._sent_s = now_s
+            await super().heartbeat()
 
 
 async def be_agent(
@@ -117,7 +134,7 @@ async def _reach(address: str, security: Security, patience_s: float) -> str:
 
 def _make_worker(address: str, name: str, host: str, security: Security, plugin: AgentPlugin) -> Worker:
     try:
-        return Worker(
+        return AgentWorker(
             address,
             name=name,
             host=f"[{host}]" if ":" in host else host,
