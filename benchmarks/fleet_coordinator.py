@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import gc
 import json
 import math
 import os
@@ -35,6 +34,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # when run as a script
 from distributed import Client
 
 from benchmarks.fleet_profile import Sampler
+from coordinator.collector import settle_collector
 from coordinator.evidence import Intake
 from coordinator.fleet.admission import admit
 from coordinator.fleet.api import Prepare, Start, Stop
@@ -48,7 +48,7 @@ from coordinator.view.build import ViewBuilder
 from coordinator.view.runview import Position
 from loadgen.engine.api import Segment
 from loadgen.host import child
-from loadgen.measure.events import EngineLost, SegmentBegan, SegmentEnded
+from loadgen.measure.events import AgentEvent, EngineLost, SegmentBegan, SegmentEnded
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.errors import LoadgenError
 from loadgen.model.plan import OnLoss, SpecPlan
@@ -200,6 +200,7 @@ class Measurement:
         self._targets = tuple(Target(name=f"vm{i}", host=_HOST, port=9000 + i) for i in range(question.targets))
         self._writer = RecordWriter(directory, {})
         self._ends = Ends()
+        self._inbox: asyncio.Queue[AgentEvent] = asyncio.Queue()
         self._views = 0
         self._intake = self._intake_of(())
         self._iteration = -1
@@ -221,10 +222,9 @@ class Measurement:
         began_s = time.monotonic()
         await self._fleet.command(Prepare(given))
         figures["prepare_s"] = time.monotonic() - began_s
-        gc.collect()
-        gc.freeze()
+        settle_collector()
         self._intake = self._intake_of(placement.workers)
-        tasks = [asyncio.create_task(self._consume()), asyncio.create_task(self._show())]
+        tasks = [asyncio.create_task(work) for work in (self._pump(), self._consume(), self._show())]
         try:
             figures |= await self._play(tasks)
         finally:
@@ -317,23 +317,33 @@ class Measurement:
                     await self._ends.news.wait()
         return at_ns
 
+    async def _pump(self) -> None:
+        while True:
+            self._inbox.put_nowait(await self._fleet.event())
+
     async def _consume(self) -> None:
         while True:
-            event = await self._fleet.event()
+            events = [await self._inbox.get()]
+            while not self._inbox.empty():
+                events.append(self._inbox.get_nowait())
             now_ns = time.monotonic_ns()
-            match event:
-                case Snapshot():
-                    self._ends.came_ns.setdefault((event.worker, event.interval), now_ns)
-                    self._intake.receive(event)
-                    self._writer.append([event])
-                case SegmentBegan(_, segment, at_ns):
-                    self._ends.began_ns.setdefault(segment, []).append(at_ns)
-                case SegmentEnded(worker, segment, _):
-                    self._ends.ended.setdefault(segment, set()).add(worker)
-                    self._ends.news.set()
-                case EngineLost(worker, why):
-                    self._ends.lost[worker] = why
-                    self._intake.ledger.lost(worker, self._intake.ledger.reported_through(worker) + 1)
+            for event in events:
+                self._note(event, now_ns)
+            self._writer.append([event for event in events if isinstance(event, Snapshot)])
+
+    def _note(self, event: AgentEvent, now_ns: int) -> None:
+        match event:
+            case Snapshot():
+                self._ends.came_ns.setdefault((event.worker, event.interval), now_ns)
+                self._intake.receive(event)
+            case SegmentBegan(_, segment, at_ns):
+                self._ends.began_ns.setdefault(segment, []).append(at_ns)
+            case SegmentEnded(worker, segment, _):
+                self._ends.ended.setdefault(segment, set()).add(worker)
+                self._ends.news.set()
+            case EngineLost(worker, why):
+                self._ends.lost[worker] = why
+                self._intake.ledger.lost(worker, self._intake.ledger.reported_through(worker) + 1)
 
     async def _show(self) -> None:
         builder = ViewBuilder(self._plan, self._targets, title="benchmark")

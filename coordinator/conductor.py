@@ -41,6 +41,7 @@ _GRACE_STEPS = 6
 _REFRESH_S = 0.5
 _GATHER_S = 0.05  # all engines of a machine are lost at once, and that is drawn once
 _WAKING_NS = 5_000_000
+_AT_ONCE = 64  # snapshots that are recorded with one write
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,7 @@ class Conductor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._bad_news = asyncio.Event()
         self._began_ns = 0
+        self._fresh: list[Snapshot] = []  # filed, and about to be recorded
 
     def post(self, event: Event) -> None:
         """Something happened outside: the servers are ready, or the user wants to stop."""
@@ -109,10 +111,14 @@ class Conductor:
                     self._tasks.discard(task)
                     task.result()
                 self._take(event)
+                if self._inbox.empty():
+                    self._keep()
+            self._keep()
             await self._fleet.settle()
             while not self._inbox.empty():
                 self._take(self._inbox.get_nowait())
         finally:
+            self._keep()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -147,7 +153,15 @@ class Conductor:
         except ValueError as error:  # what a sick machine says costs that machine, not the run
             self._lose(snapshot.worker, f"it sent something unreadable: {error}")
         else:
-            self._hooks.keep([snapshot])
+            self._fresh.append(snapshot)
+            if len(self._fresh) >= _AT_ONCE:
+                self._keep()
+
+    def _keep(self) -> None:
+        """Record what has come together: a write for each would cost as much as filing it."""
+        if self._fresh:
+            self._hooks.keep(self._fresh)
+            self._fresh = []
 
     def _lose(self, worker: str, why: str) -> None:
         if worker not in self.run.lost:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from coordinator.fleet.api import Machine, say_machine_lost
 from coordinator.fleet.local import LOCAL
 from coordinator.record.fleet import FleetRecord
+from loadgen.measure.cells import CellTable
 from loadgen.measure.events import CoresShared
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Ledger, Totals
@@ -44,7 +45,7 @@ class Intake:
         """File one snapshot.  Raises ValueError when it cannot be of this run."""
         if snapshot.tallies["connection"].max(initial=0) >= self.connections:
             raise ValueError(f"a snapshot has more connections than the run's {self.connections}")
-        if max((target for _, target in snapshot.cells), default=0) >= self.targets:
+        if CellTable.of(snapshot.cells).targets.max(initial=0) >= self.targets:
             raise ValueError(f"a snapshot has more targets than the run's {self.targets}")
         self.ledger.receive(snapshot)
         if (snapshot.tallies["window"] >= 0).any():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import functools
-import gc
 import secrets
 import threading
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from coordinator.ask import ask_all
 from coordinator.audit import Auditor
+from coordinator.collector import settle_collector
 from coordinator.conductor import Conductor, Hooks
 from coordinator.evidence import Intake
 from coordinator.fleet.api import Fleet, Prepare
@@ -197,8 +197,7 @@ class SpecRun:
         tape = await asyncio.to_thread(compile_tape, plan)
         # In threads, for leases must be renewed meanwhile: with hundreds of machines this takes seconds.
         await fleet.command(Prepare(await asyncio.to_thread(assignments, plan, placement, targets, tape)))
-        gc.collect()
-        gc.freeze()  # a collection that walks all of the program holds up the run for 30 ms
+        settle_collector()
 
         intake = Intake.of(
             placement.workers, len(KINDS), len(GROUPS), connections=plan.total_connections, targets=len(targets)

@@ -24,7 +24,7 @@ from coordinator.fleet.spool import Spool
 from loadgen.agent import Agent
 from loadgen.engine.api import LEASE_NS, Assignment, Segment
 from loadgen.host import frames
-from loadgen.measure.events import AgentEvent, SegmentBegan, event_to_wire
+from loadgen.measure.events import AgentEvent, SegmentBegan, event_to_wire, snapshots_to_wire
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.errors import FleetError
 from loadgen.model.shard import Shard
@@ -34,6 +34,7 @@ ABANDONED_NS = 10 * NS_PER_S
 """A machine that heard no renewal for so long is free for others."""
 
 _LAST_WORDS_S = 0.8  # engines that are not frozen need milliseconds; with these it must still be over within 2 s
+_HOLD_S = 0.05  # what engines report at nearly the same time is written, sent and read as one
 _GATHER_S = 0.01  # what happens to one engine happens to all at nearly the same time: one message
 
 Heartbeat = dict[str, Any]
@@ -70,6 +71,7 @@ class Duty:
         self._cpu_share: float | None = None
         self._origin_ns = time.monotonic_ns()
         self._heard_ns = self._origin_ns
+        self._held: list[Snapshot] = []  # of engines that have reported, until the others have
         self._happened = asyncio.Event()
         self._urgent = asyncio.Event()  # something of what happened can't wait for the next heartbeat
         self._beating: asyncio.Task[None] | None = None
@@ -166,6 +168,7 @@ class Duty:
         """Stop, take in what is under way, and write nothing more: the spool's length and its sha256."""
         await self._take_last_words()
         await self.settle()
+        self._write_held()
         self._finished = True
         return self.spool.length, self.spool.sha256
 
@@ -181,7 +184,7 @@ class Duty:
         if self._beating is not None:
             self._beating.cancel()
         await self._agent.close()
-        self.spool.close(delete=delete_spool)
+        self._let_go(delete_spool=delete_spool)
 
     async def _take_last_words(self) -> None:
         self._agent.stop()
@@ -199,11 +202,24 @@ class Duty:
         self._happened.set()
         if self._finished:
             return
+        if isinstance(event, Snapshot):
+            self._held.append(event)
+            if len(self._held) >= self._agent.present:
+                self._write_held()
+            elif len(self._held) == 1:
+                asyncio.get_running_loop().call_later(_HOLD_S, self._write_held)
+            return
+        self._write_held()
         self.spool.append(frames.encode(event_to_wire(event)))
         if isinstance(event, SegmentBegan):
             self._began = True
-        if not isinstance(event, Snapshot):
-            self._urgent.set()
+        self._urgent.set()
+
+    def _write_held(self) -> None:
+        """Write the snapshots that are held back; they came before whatever comes next."""
+        held, self._held = self._held, []
+        if held and not self._finished:
+            self.spool.append(frames.encode(snapshots_to_wire(held)))
 
     async def _beat(self) -> None:
         """Until nobody has renewed the lease for 10 s; then the engines are ended, and the spool is kept."""
@@ -220,10 +236,16 @@ class Duty:
                 continue
         self._ended = True
         await self._agent.close()
-        self.spool.close()
+        self._let_go(delete_spool=False)
+
+    def _let_go(self, *, delete_spool: bool) -> None:
+        self._write_held()
+        self._finished = True
+        self.spool.close(delete=delete_spool)
 
     def _report(self) -> bool:
         """Send a heartbeat; whether it carries a piece of the spool."""
+        self._write_held()
         if not self._agent.playing:
             state = MachineState.READY
         else:

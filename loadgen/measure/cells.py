@@ -21,6 +21,7 @@ MAX_TARGETS = 1 << 16
 MAX_WINDOWS = 1 << 16
 
 _MAX_CELLS = 1 << 20
+_KEY_BITS = 34  # of a window and a target in one number
 
 _ERRORS = np.array([outcome.is_error for outcome in Outcome])
 _COUNTERS = ("good", "tolerable", "overdue", "bytes", "connects")
@@ -211,6 +212,17 @@ class CellTable(Mapping[Key, Cell]):
         """The sum of any number of tables, ordered by window and target; ValueError when their shapes differ."""
         return cls.join(tables).add_up()
 
+    def part(self, first: int, end: int) -> CellTable:
+        """The cells first, first + 1, up to the one before `end`."""
+        return CellTable(
+            self.slots[first:end],
+            self.targets[first:end],
+            self.outcomes[first:end],
+            self.counts[first:end],
+            self.sums[first:end],
+            self.times.part(len(_TIMES) * first, len(_TIMES) * end),
+        )
+
     def lateness(self) -> Histograms:
         """Of each cell."""
         return self.times.every(_TIMES.index("lateness"), len(_TIMES))
@@ -259,8 +271,11 @@ class CellTable(Mapping[Key, Cell]):
         }
 
     @classmethod
-    def from_wire(cls, wire: object) -> CellTable:
-        """The inverse of :meth:`to_wire`; raises ValueError on anything malformed."""
+    def from_wire(cls, wire: object, parts: NDArray[np.int64] | None = None) -> CellTable:
+        """The inverse of :meth:`to_wire`; raises ValueError on anything malformed.
+
+        It may hold the cells of several one after another, `parts` says how many of each.
+        """
         size = read_int(wire, "size", high=_MAX_CELLS)
         kinds, groups = (read_int(wire, name, low=1, high=255) for name in ("kinds", "groups"))
         table = cls(
@@ -274,6 +289,10 @@ class CellTable(Mapping[Key, Cell]):
         if table.slots.max(initial=0) > MAX_WINDOWS + 1 or table.targets.max(initial=0) >= MAX_TARGETS:
             raise ValueError("the cells' windows or targets are out of range")
         keys = table._keys()
+        if parts is not None:
+            if parts.sum() != size:
+                raise ValueError("the cells are not as many as their parts")
+            keys += np.repeat(np.arange(len(parts)) << _KEY_BITS, parts)
         keys.sort()
         if (keys[1:] == keys[:-1]).any():
             raise ValueError("two cells are of the same window and target")

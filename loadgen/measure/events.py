@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from loadgen.measure.cells import MAX_WINDOWS
 from loadgen.measure.snapshot import Snapshot
+from loadgen.measure.together import together_from_wire, together_to_wire
 from loadgen.measure.wire import printable, read_field, read_int, read_text
 
 _MAX_CLOCK_NS = (1 << 63) - 1
@@ -85,6 +86,18 @@ def event_to_wire(event: AgentEvent) -> dict[str, Any]:
             return {"is": "lost", "worker": worker, "why": why[:_MAX_WHY]}
         case CoresShared(machine, share, most):
             return {"is": "shared", "machine": machine, "share": share, "most": most}
+
+
+def snapshots_to_wire(snapshots: Sequence[Snapshot]) -> dict[str, Any]:
+    """Plain data for msgpack, of several that came one after another."""
+    return {"is": "snapshots", "snapshots": together_to_wire(snapshots)}
+
+
+def events_from_wire(wire: Mapping[str, Any]) -> Sequence[AgentEvent]:
+    """The inverse of :func:`event_to_wire` and :func:`snapshots_to_wire`; raises ValueError as the first does."""
+    if read_text(wire, "is") == "snapshots":
+        return together_from_wire(read_field(wire, "snapshots"))
+    return (event_from_wire(wire),)
 
 
 def event_from_wire(wire: Mapping[str, Any]) -> AgentEvent:

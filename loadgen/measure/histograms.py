@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loadgen.measure.histogram import BUCKETS, EMPTY, TOP_NS, Histogram, bucket_of, highest_of
-from loadgen.measure.wire import MAX_NUMBER, pack, unpack
+from loadgen.measure.histogram import EMPTY, TOP_NS, Histogram, bucket_of, highest_of
+from loadgen.measure.wire import MAX_NUMBER, ascend, pack, starts_of, unpack
 
 _DENSE = 4
 """Counting into all buckets is faster than sorting, as long as there are not many times more of them."""
@@ -35,7 +35,7 @@ class Histograms:
         parts = list(rows)
         sizes = np.array([len(one.indexes) for one in parts], np.int64)
         return cls(
-            _starts(sizes),
+            starts_of(sizes),
             np.concatenate([np.zeros(0, np.int32), *(one.indexes for one in parts)]),
             np.concatenate([np.zeros(0, np.int64), *(one.counts for one in parts)]),
             np.array([one.max_ns for one in parts], np.int64),
@@ -46,7 +46,7 @@ class Histograms:
     def join(cls, parts: Sequence[Histograms]) -> Histograms:
         """The rows of at least one, in order."""
         return cls(
-            _starts(np.concatenate([one.sizes for one in parts])),
+            starts_of(np.concatenate([one.sizes for one in parts])),
             np.concatenate([one.indexes for one in parts]),
             np.concatenate([one.counts for one in parts]),
             np.concatenate([one.max_ns for one in parts]),
@@ -75,13 +75,25 @@ class Histograms:
     def __iter__(self) -> Iterator[Histogram]:
         return (self[row] for row in range(len(self)))
 
+    def part(self, first: int, end: int) -> Histograms:
+        """The rows first, first + 1, up to the one before `end`."""
+        starts = self.starts[first : end + 1]
+        begin, stop = starts[0], starts[-1]
+        return Histograms(
+            starts - begin,
+            self.indexes[begin:stop],
+            self.counts[begin:stop],
+            self.max_ns[first:end],
+            self.min_ns[first:end],
+        )
+
     def every(self, first: int, step: int) -> Histograms:
         """The rows first, first + step, first + 2 step, and so on."""
         sizes = self.sizes
         chosen = np.arange(len(self)) % step == first
         entries = np.repeat(chosen, sizes)
         return Histograms(
-            _starts(sizes[chosen]),
+            starts_of(sizes[chosen]),
             self.indexes[entries],
             self.counts[entries],
             self.max_ns[chosen],
@@ -91,8 +103,9 @@ class Histograms:
     def add_up(self, group: NDArray[np.int64], groups: int) -> Histograms:
         """`groups` rows: row g is what all rows recorded whose `group` is g."""
         sizes = self.sizes
-        lowest = int(self.indexes.min(initial=BUCKETS))
-        span = max(0, int(self.indexes.max(initial=0)) - lowest) + 1
+        # Not min(initial=...): a number that is not of their narrow type is an error.
+        lowest, highest = (int(self.indexes.min()), int(self.indexes.max())) if len(self.indexes) else (0, 0)
+        span = highest - lowest + 1
         keys = np.repeat(group * span - lowest, sizes) + self.indexes
         if groups * span <= _DENSE * len(keys):
             # The weights are float64: exact, for no sum of counts comes near 2^53.
@@ -138,14 +151,11 @@ class Histograms:
     @classmethod
     def from_wire(cls, wire: object, rows: int) -> Histograms:
         """The inverse of :meth:`to_wire`, of so many rows; raises ValueError on anything that it can't have written."""
-        starts = _starts(unpack(wire, "sizes", rows))
+        starts = starts_of(unpack(wire, "sizes", rows))
         size = int(starts[-1])
         indexes, counts = unpack(wire, "indexes", size), unpack(wire, "counts", size)
         max_ns, min_ns = unpack(wire, "max_ns", rows), unpack(wire, "min_ns", rows)
-        ascending = indexes[1:] > indexes[:-1]
-        between = starts[1:-1]
-        ascending[between[(between > 0) & (between < size)] - 1] = True
-        if not ascending.all():
+        if not ascend(indexes, starts):
             raise ValueError("a histogram's indexes are not ascending")
         # Narrow counts cannot be too large.
         if not counts.all() or (counts.itemsize == 8 and size and int(counts.max()) > MAX_NUMBER // size):
@@ -162,9 +172,3 @@ class Histograms:
         if (bucket_of(extremes) != indexes[ends]).any():
             raise ValueError("a histogram's minimum and maximum do not fit its indexes")
         return cls(starts, indexes, counts, max_ns, min_ns)
-
-
-def _starts(sizes: NDArray[Any]) -> NDArray[np.int64]:
-    starts = np.zeros(len(sizes) + 1, np.int64)
-    sizes.cumsum(out=starts[1:])
-    return starts

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from loadgen.measure.cells import MAX_WINDOWS, Cell, CellTable
 from loadgen.measure.tally import TALLY_DTYPE, tally_keys
-from loadgen.measure.wire import MAX_NUMBER, read_bytes, read_field, read_int, read_text
+from loadgen.measure.wire import MAX_NUMBER, ascend, read_bytes, read_field, read_int, read_text, starts_of
 
 MAX_INTERVAL = 1 << 31  # 68 years of seconds
 
@@ -77,7 +77,7 @@ class Snapshot:
             worker=read_text(wire, "worker"),
             interval=read_int(wire, "interval", high=MAX_INTERVAL),
             cells=CellTable.from_wire(read_field(wire, "cells")),
-            tallies=_read_tallies(wire),
+            tallies=read_tallies(wire),
             health=Health.from_wire(read_field(wire, "health")),
         )
 
@@ -93,7 +93,11 @@ class Snapshot:
     __hash__ = None  # type: ignore[assignment]  # arrays are compared by content
 
 
-def _read_tallies(wire: object) -> NDArray[np.void]:
+def read_tallies(wire: object, parts: NDArray[np.int64] | None = None) -> NDArray[np.void]:
+    """The field `tallies`, rows of TALLY_DTYPE; raises ValueError on anything that no engine wrote.
+
+    It may hold the rows of several one after another, `parts` says how many of each.
+    """
     data = read_bytes(wire, "tallies")
     if len(data) % TALLY_DTYPE.itemsize:
         raise ValueError(f"the tallies are not whole rows of {TALLY_DTYPE.itemsize} bytes")
@@ -104,7 +108,9 @@ def _read_tallies(wire: object) -> NDArray[np.void]:
     for name in ("bytes", "busy_ns"):
         if tallies[name].view(np.uint64).max(initial=0) > MAX_NUMBER:
             raise ValueError(f"a tally's {name} is out of range")
-    keys = tally_keys(tallies)
-    if (keys[1:] <= keys[:-1]).any():
+    parts = np.array([len(tallies)]) if parts is None else parts
+    if parts.sum() != len(tallies):
+        raise ValueError("the tallies are not as many as their parts")
+    if not ascend(tally_keys(tallies), starts_of(parts)):
         raise ValueError("the tallies are not in order, or two are of the same connection")
     return tallies

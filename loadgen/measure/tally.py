@@ -62,7 +62,12 @@ def merge_tallies(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
 
 
 def add_tallies(by_connection: NDArray[np.void], rows: NDArray[np.void]) -> None:
-    """Add rows of one window, at most one a connection, to a table that has a row for each connection by number."""
-    at = rows["connection"]
+    """Add rows of one window, at most one a connection and ascending, to a table with a row for each connection."""
+    at = rows_of(rows, len(by_connection))
     for name in _SUMS:
         by_connection[name][at] += rows[name]
+
+
+def rows_of(rows: NDArray[np.void], connections: int) -> NDArray[np.uint32] | slice:
+    """Where these rows, at most one a connection and ascending, are in a table of so many connections."""
+    return slice(None) if len(rows) == connections else rows["connection"]

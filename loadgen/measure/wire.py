@@ -86,6 +86,21 @@ def unpack(wire: object, name: str, size: int) -> NDArray[Any]:
     return numbers
 
 
+def starts_of(sizes: NDArray[Any]) -> NDArray[np.int64]:
+    """Where each of consecutive parts begins, and the end of the last one: one number more than there are parts."""
+    starts = np.zeros(len(sizes) + 1, np.int64)
+    sizes.cumsum(out=starts[1:])
+    return starts
+
+
+def ascend(numbers: NDArray[Any], starts: NDArray[np.int64]) -> bool:
+    """Whether each number is greater than the one before it; a part that begins at one of `starts` begins anew."""
+    ascending = numbers[1:] > numbers[:-1]
+    between = starts[1:-1]
+    ascending[between[(between > 0) & (between < len(numbers))] - 1] = True
+    return bool(ascending.all())
+
+
 def printable(text: str) -> str:
     """A text from afar as one line that does nothing to a terminal but stand there."""
     return text if text.isprintable() else "".join(sign if sign.isprintable() else " " for sign in text)

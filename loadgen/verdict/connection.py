@@ -7,6 +7,7 @@ import enum
 import numpy as np
 from numpy.typing import NDArray
 
+from loadgen.measure.tally import rows_of
 from loadgen.model.bound import Bound, BoundKind
 from loadgen.model.units import NS_PER_S
 from loadgen.verdict.rules import RULES, Rules
@@ -46,8 +47,8 @@ def judge_connections(
 ) -> NDArray[np.void]:
     """A row (FINDING_DTYPE) for each of the `connections` requested, by number.
 
-    `tallies` are one window's (TALLY_DTYPE).  Those who have none did nothing and do not conform: a connection
-    that never opened must not improve a result.
+    `tallies` are one window's (TALLY_DTYPE), at most one a connection, ascending.  Those who have none did nothing and
+    do not conform: a connection that never opened must not improve a result.
 
     * Rate bounds: bits over time in operations are at least the floor.  An operation that was cut counts with
       the bytes and time that it had, so a stalled connection cannot hide by never finishing.
@@ -56,7 +57,7 @@ def judge_connections(
     """
     found = np.zeros(connections, dtype=FINDING_DTYPE)
     found["connection"] = np.arange(connections)
-    at = tallies["connection"]
+    at = rows_of(tallies, connections)
     for name in _COPIED:
         found[name][at] = tallies[name]
     ok, bad = found["ok"].astype(np.int64), found["bad"].astype(np.int64)

@@ -1,0 +1,116 @@
+"""What a machine's engines report at nearly the same time is written as one, in order, and never held back for long."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgpack
+
+from coordinator.fleet.duty import Duty
+from coordinator.fleet.logtail import LogTail
+from coordinator.fleet.spool import Spool
+from loadgen.measure.events import AgentEvent, SegmentEnded, events_from_wire
+from tests.support.snapshots import snapshot
+
+ENDED = SegmentEnded("a/0", 0, "complete")
+
+
+class Idle:
+    """Drives two engines that are not there."""
+
+    present, playing = 2, False
+
+    def __init__(self, workers: object, took: Callable[[AgentEvent], None], **_: Any) -> None:
+        self.happens = took
+
+    def stop(self) -> None:
+        pass
+
+    async def settle(self) -> None:
+        pass
+
+
+def frames_of(path: Path) -> list[list[AgentEvent]]:
+    """By frame, the events in it."""
+    data, found = path.read_bytes(), []
+    while data:
+        size = int.from_bytes(data[:4], "big")
+        found.append(list(events_from_wire(msgpack.unpackb(data[4 : 4 + size]))))
+        data = data[4 + size :]
+    return found
+
+
+Scenario = Callable[[Callable[[AgentEvent], None], Duty], Awaitable[None]]
+
+
+def on_duty(tmp_path: Path, scenario: Scenario) -> list[list[AgentEvent]]:
+    """The frames of its spool after the scenario, which is given what engines call when something happens."""
+
+    async def play() -> None:
+        made: list[Idle] = []
+
+        def make(*args: Any, **rest: Any) -> Any:
+            made.append(Idle(*args, **rest))
+            return made[-1]
+
+        spool = Spool(tmp_path / "a.spool")
+        duty = Duty(
+            "run", "a", ["a/0", "a/1"], spool=spool, send=print, log=LogTail(), chunk_bytes=1 << 20, make_agent=make
+        )
+        try:
+            await scenario(made[0].happens, duty)
+        finally:
+            spool.close()
+
+    asyncio.run(play())
+    return frames_of(tmp_path / "a.spool")
+
+
+def test_what_all_engines_report_is_one_frame_as_soon_as_it_is_whole(tmp_path: Path) -> None:
+    both: list[AgentEvent] = [snapshot("a/0", 0), snapshot("a/1", 0)]
+
+    async def reported(happens: Callable[[AgentEvent], None], duty: Duty) -> None:
+        for one in both:
+            assert not duty.spool.length
+            happens(one)
+
+    assert on_duty(tmp_path, reported) == [both]
+
+
+def test_what_one_engine_reported_comes_before_what_happens_next(tmp_path: Path) -> None:
+    one = snapshot("a/0", 0)
+
+    async def ended(happens: Callable[[AgentEvent], None], duty: Duty) -> None:
+        happens(one)
+        happens(ENDED)
+
+    assert on_duty(tmp_path, ended) == [[one], [ENDED]]
+
+
+def test_nobody_waits_long_for_an_engine_that_is_late(tmp_path: Path) -> None:
+    early, late = snapshot("a/0", 0), snapshot("a/1", 0)
+
+    async def written(happens: Callable[[AgentEvent], None], duty: Duty) -> None:
+        happens(early)
+        async with asyncio.timeout(10):
+            while not duty.spool.length:  # noqa: ASYNC110  # a spool tells nobody when it grows
+                await asyncio.sleep(0.001)
+        happens(late)
+        await duty.finish()
+
+    assert on_duty(tmp_path, written) == [[early], [late]]
+
+
+def test_the_end_writes_what_is_held(tmp_path: Path) -> None:
+    one = snapshot("a/0", 0)
+
+    async def finished(happens: Callable[[AgentEvent], None], duty: Duty) -> None:
+        happens(one)
+        length, _ = await duty.finish()
+        assert length == duty.spool.length > 0
+        happens(ENDED)  # nothing more is written
+
+    assert on_duty(tmp_path, finished) == [[one]]

@@ -1,0 +1,118 @@
+"""Snapshots that were joined come apart as they were, and what nobody wrote is a ValueError."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import msgpack
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.measure.cells import CellTable
+from loadgen.measure.events import events_from_wire, snapshots_to_wire
+from loadgen.measure.snapshot import Snapshot
+from loadgen.measure.together import together_from_wire, together_to_wire
+from tests.support.evidence import snapshots
+from tests.support.snapshots import cell, snapshot, tally
+
+some = st.lists(snapshots(), min_size=1, max_size=3)
+TWO = [
+    snapshot("a/0", 3, {(0, 0): cell(5), (-1, 1): cell(2)}, (tally(-1, 4), tally(0, 2))),
+    snapshot("a/1", 4, {(0, 0): cell(3)}, (tally(0, 1),)),
+]
+WIRE = together_to_wire(TWO)
+
+
+@given(given=some)
+def test_they_come_apart_as_they_were(given: list[Snapshot]) -> None:
+    wire = msgpack.unpackb(msgpack.packb(snapshots_to_wire(given)))
+    assert list(events_from_wire(wire)) == given
+
+
+@given(given=some)
+def test_a_part_is_a_snapshot_in_every_respect(given: list[Snapshot]) -> None:
+    read = together_from_wire(together_to_wire(given))
+    assert [Snapshot.from_wire(one.to_wire()) for one in read] == given
+    assert together_from_wire(together_to_wire(read)) == given
+    tables = [CellTable.of(one.cells) for one in read]
+    assert CellTable.merge_all(tables) == CellTable.merge_all(CellTable.of(one.cells) for one in given)
+
+
+def test_those_that_count_other_kinds_are_not_joined() -> None:
+    other = snapshot("a/1", 0, {(0, 0): type(cell(1)).empty(2, 2)})
+    with pytest.raises(ValueError, match="dimension"):
+        together_to_wire([TWO[0], other])
+
+
+def packed(*numbers: int) -> bytes:
+    return np.array(numbers, np.uint8).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("workers", []),
+        ("workers", ["a/0"]),
+        ("workers", ["a/0", ""]),
+        ("workers", ["a/0", 7]),
+        ("workers", ["a/0", "x" * 257]),
+        ("workers", ["a/0"] * 5000),
+        ("intervals", packed(3)),
+        ("intervals", np.array([3, 2**31 + 1], "<u4").tobytes()),
+        ("cell_parts", packed(1, 1)),
+        ("cell_parts", packed(2, 2)),
+        ("cell_parts", np.array([2**52, 1], "<u8").tobytes()),
+        ("cell_parts", packed(3, 0)),  # then two cells of one worker are of the same window and target
+        ("tally_parts", packed(1, 1)),
+        ("tally_parts", packed(3, 0)),  # then the rows of one worker are not in order
+        ("tallies", WIRE["tallies"][:-1]),
+        ("health", WIRE["health"][:1]),
+        ("health", [WIRE["health"][0], None]),
+        ("cells", None),
+    ],
+)
+def test_what_no_machine_wrote_is_refused(field: str, value: object) -> None:
+    assert together_from_wire(WIRE) == TWO
+    with pytest.raises(ValueError, match=r"field|cells|tall|mapping"):
+        together_from_wire({**WIRE, field: value})
+
+
+def paths(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [at, *(path for key, item in inner for path in paths(item, (*at, key)))]
+
+
+def changed(value: Any, path: Sequence[Any], new: Any) -> Any:
+    if not path:
+        return new
+    copy: Any = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = changed(value[path[0]], path[1:], new)
+    return copy
+
+
+@given(
+    given=some,
+    data=st.data(),
+    at=st.integers(0),
+    byte=st.integers(0, 255),
+    junk=st.none() | st.integers(-2, 2**64) | st.binary(max_size=40),
+)
+def test_what_is_spoilt_is_a_value_error_or_snapshots(
+    given: list[Snapshot], data: st.DataObject, at: int, byte: int, junk: object
+) -> None:
+    wire = together_to_wire(given)
+    path = data.draw(st.sampled_from(paths(wire)))
+    value = functools.reduce(operator.getitem, path, wire)
+    spoilt = [junk]
+    if isinstance(value, bytes) and value:
+        spoilt.append(value[: at % len(value)] + bytes([byte]) + value[at % len(value) + 1 :])
+    for one in spoilt:
+        with contextlib.suppress(ValueError):
+            read = together_from_wire(changed(wire, path, one))
+            assert [Snapshot.from_wire(part.to_wire()) for part in read] == read
