@@ -74,7 +74,7 @@ class BodyCheck:
             fixed.append((spec.content_bytes, spec.suffix))
         self._fixed = fixed
 
-    def look(self, data: bytes | bytearray, start: int, end: int) -> bool:
+    def look(self, data: bytes, start: int, end: int) -> bool:
         """One piece of the body; False once it is far longer than it should be, or its anchor is missing."""
         spec = self._spec
         assert spec is not None
@@ -84,7 +84,7 @@ class BodyCheck:
             piece = self._waiting + data[start:end]
             found = piece.find(spec.anchor, 0, _ANCHOR_WITHIN_BYTES)
             if found < 0:
-                self._waiting = bytes(piece[:_ANCHOR_WITHIN_BYTES])
+                self._waiting = piece[:_ANCHOR_WITHIN_BYTES]
                 return len(piece) < _ANCHOR_WITHIN_BYTES
             data, start, end = piece, found + len(spec.anchor), len(piece)
             self._at = 0
@@ -107,7 +107,7 @@ class BodyCheck:
             return Outcome.BAD_LENGTH
         return Outcome.OK if self._right else Outcome.BAD_CONTENT
 
-    def _matches(self, spec: BodySpec, data: bytes | bytearray, start: int, at: int, after: int) -> bool:
+    def _matches(self, spec: BodySpec, data: bytes, start: int, at: int, after: int) -> bool:
         """Whether `data[start:]`, which is content[at:after], has the right bytes where it should."""
         shift = start - at  # data index = content offset + shift
         for offset, text in self._fixed:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _IP_BIND_ADDRESS_NO_PORT = 24  # ip(7): bind the address now, and let connect choose the port
 _LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EADDRINUSE})
-_PACED_READ_BYTES = 4_096
 _PACED_BUFFER_BYTES = 8_192  # small, so that what is not read yet waits in the server's send buffer
 
 
@@ -41,6 +40,10 @@ class Doing(enum.IntEnum):
     STOPPED = 5
 
 
+_RESTING, _CONNECTING, _SENDING, _READING, _PAUSED, _STOPPED = Doing  # looking up a member costs more than a name
+_OK = Outcome.OK
+
+
 def connect_outcome(error: int) -> Outcome:
     """What a failed connect means, by errno."""
     if error in _LOCAL:
@@ -53,6 +56,7 @@ class Connection:
 
     __slots__ = (
         "_check",
+        "_checked",
         "_connected",
         "_doing",
         "_due_ns",
@@ -63,6 +67,8 @@ class Connection:
         "_progress_ns",
         "_reader",
         "_received",
+        "_request",
+        "_request_row",
         "_row",
         "_sent_ns",
         "_sock",
@@ -77,18 +83,21 @@ class Connection:
         self.target = target
         self._host_line = host_line
         self._source = player.source_of(number, target)
-        self._reader = ReplyReader()
+        self._reader = ReplyReader(player.known_heads)
         self._check = BodyCheck()
+        self._checked = False  # whether the body of this reply is looked at
         self._sock: socket.socket | None = None
         self._fd = -1
-        self._doing = Doing.STOPPED
+        self._doing = _STOPPED
         self._row = 0
         self._due_ns = 0
         self._sent_ns = 0
         self._progress_ns = 0
         self._received = 0
         self._connected = 0
-        self._out: bytes = b""
+        self._request = b""  # of `_request_row`
+        self._request_row = -1
+        self._out = b""  # what the kernel has not yet of the request
 
     def start(self, row: int, due_ns: int) -> None:
         """Play from `row`, whose operation is due at `due_ns`."""
@@ -97,7 +106,7 @@ class Connection:
 
     def offer(self) -> None:
         """Be free for whatever is due (open loop)."""
-        self._doing = Doing.RESTING
+        self._doing = _RESTING
 
     def play(self, row: int, due_ns: int, now_ns: int) -> None:
         """Play the operation of `row` now (open loop); only a connection that is free may be asked."""
@@ -107,32 +116,32 @@ class Connection:
 
     def wake(self, now_ns: int) -> None:
         """The agenda's call: the operation is due, the rest after an error is over, or reading may go on."""
-        if self._doing == Doing.RESTING:
+        if self._doing is _RESTING:
             arrivals = self._player.arrivals
             if arrivals is None:
                 self._begin(now_ns)
             else:
                 arrivals.free(self, self.target, now_ns)
-        elif self._doing == Doing.PAUSED:
-            self._doing = Doing.READING
+        elif self._doing is _PAUSED:
+            self._doing = _READING
             self._progress_ns = now_ns  # that nothing came meanwhile was our doing
             self._player.loop.add_reader(self._fd, self._on_readable)
 
     def expire(self, now_ns: int, timeout_ns: int) -> None:
         """Give the operation up if nothing has happened for the time-out."""
-        if self._doing in (Doing.CONNECTING, Doing.SENDING, Doing.READING) and now_ns - self._progress_ns > timeout_ns:
-            self._fail(now_ns, Outcome.UNREACHABLE if self._doing == Doing.CONNECTING else Outcome.TIMED_OUT)
+        if self._doing in (_CONNECTING, _SENDING, _READING) and now_ns - self._progress_ns > timeout_ns:
+            self._fail(now_ns, Outcome.UNREACHABLE if self._doing is _CONNECTING else Outcome.TIMED_OUT)
 
     def stop(self, now_ns: int) -> None:
         """End: an operation under way is recorded as cut."""
-        if self._doing not in (Doing.RESTING, Doing.STOPPED):
+        if self._doing not in (_RESTING, _STOPPED):
             self._record(now_ns, Outcome.CUT)
-        self._doing = Doing.STOPPED
+        self._doing = _STOPPED
         self._close()
 
     def _rest_until(self, due_ns: int) -> None:
         self._due_ns = due_ns
-        self._doing = Doing.RESTING
+        self._doing = _RESTING
         self._player.agenda.push(due_ns, self)
 
     def _begin(self, now_ns: int) -> None:
@@ -140,9 +149,14 @@ class Connection:
         self._sent_ns = self._progress_ns = now_ns
         self._received = 0
         self._connected = 0
-        self._out = player.lines[row] + self._host_line + player.rests[row]
-        self._check.begin(player.spec(row), player.literals[row])
-        self._reader.begin(self._check)
+        if row != self._request_row:
+            self._request_row = row
+            self._request = player.lines[row] + self._host_line + player.rests[row]
+        self._out = self._request
+        self._checked = checked = player.checked[row]
+        if checked:
+            self._check.begin(player.spec(row), player.literals[row])
+        self._reader.begin(self._check if checked else None)
         if self._sock is None and not self._connect(now_ns):
             return
         self._send(now_ns)
@@ -165,7 +179,7 @@ class Connection:
         self._sock, self._fd = sock, sock.fileno()
         self._connected = 1
         self._player.open_sockets += 1
-        self._doing = Doing.CONNECTING
+        self._doing = _CONNECTING
         self._player.loop.add_reader(self._fd, self._on_readable)
         return True
 
@@ -181,14 +195,14 @@ class Connection:
             self._fail(now_ns, self._broken(error))
             return
         if taken == len(self._out):
-            self._doing = Doing.READING
+            self._doing = _READING
             self._out = b""
             return
         if taken:
-            self._doing = Doing.SENDING
+            self._doing = _SENDING
             self._out = self._out[taken:]
-        elif self._doing != Doing.CONNECTING:
-            self._doing = Doing.SENDING
+        elif self._doing is not _CONNECTING:
+            self._doing = _SENDING
         self._player.loop.add_writer(self._fd, self._on_writable)
 
     def _on_writable(self) -> None:
@@ -198,29 +212,29 @@ class Connection:
         self._send(now_ns)
 
     def _on_readable(self) -> None:
-        player = self._player
-        now_ns = player.now_ns()
-        sock = self._sock
+        sock, player = self._sock, self._player
         if sock is None:  # closed in the same turn of the loop
             return
-        buffer = player.buffer
         try:
-            got = sock.recv_into(buffer, _PACED_READ_BYTES if player.paced_reads else 0)
+            data = sock.recv(player.read_bytes)
         except BlockingIOError:
             return
         except OSError as error:
-            self._torn(now_ns, error)
+            self._torn(player.now_ns(), error)
             return
-        if self._doing == Doing.RESTING:
+        now_ns = player.turn_ns or player.begin_turn()
+        if now_ns < self._sent_ns:  # sent, and answered, in the same turn
+            now_ns = player.now_ns()
+        if self._doing is _RESTING:
             self._close()  # the server ended an idle connection, or talks out of turn
-        elif got:
-            self._take(buffer, got, now_ns)
+        elif data:
+            self._take(data, now_ns)
         else:
             self._ended(now_ns)
 
     def _torn(self, now_ns: int, error: OSError) -> None:
         """Reading raised an error."""
-        if self._doing == Doing.RESTING:
+        if self._doing is _RESTING:
             self._close()
         else:
             self._fail(now_ns, self._broken(error))
@@ -233,12 +247,12 @@ class Connection:
         else:
             self._fail(now_ns, Outcome(ended))
 
-    def _take(self, buffer: bytearray, got: int, now_ns: int) -> None:
-        """`buffer[:got]` of a reply is there."""
+    def _take(self, data: bytes, now_ns: int) -> None:
+        """`data` of a reply is there."""
         player = self._player
-        self._received += got
+        self._received += len(data)
         self._progress_ns = now_ns
-        result = self._reader.feed(buffer, got)
+        result = self._reader.feed(data, len(data))
         if result == DONE:
             self._finish(now_ns)
         elif result != MORE:
@@ -255,11 +269,11 @@ class Connection:
         crossed_ns = self._sent_ns + self._received * 8 * NS_PER_S // self._player.line_bps
         if crossed_ns > now_ns:
             self._player.loop.remove_reader(self._fd)
-            self._doing = Doing.PAUSED
+            self._doing = _PAUSED
             self._player.agenda.push(crossed_ns, self)
 
     def _broken(self, error: OSError) -> Outcome:
-        if self._doing == Doing.CONNECTING:
+        if self._doing is _CONNECTING:
             return connect_outcome(error.errno or 0)
         return Outcome.RESET if self._reader.started else Outcome.NO_REPLY
 
@@ -269,8 +283,8 @@ class Connection:
         if reader.status != player.statuses[row] and (player.statuses[row] or not 200 <= reader.status < 400):
             outcome = Outcome.BAD_STATUS
         else:
-            outcome = self._check.verdict()
-            if outcome is Outcome.OK:
+            outcome = self._check.verdict() if self._checked else _OK
+            if outcome is _OK:
                 cookie = player.cookies[row]
                 if cookie and reader.set_cookie() != cookie:
                     outcome = Outcome.BAD_COOKIE
@@ -278,19 +292,20 @@ class Connection:
         # With part of the request still here (the reply came early), what is sent next would end that one.
         if not reader.reusable or self._out or player.flags[row] & CLOSE_AFTER:
             self._close()
-        if outcome is not Outcome.OK:
+        if outcome is not _OK:
             self._rest_after_error(now_ns)
-        elif player.arrivals is not None:
-            self._doing = Doing.RESTING
-            player.arrivals.free(self, self.target, now_ns)
+            return
+        if player.arrivals is not None:
+            self._doing = _RESTING
+            player.arrivals.free(self, self.target, player.now_ns())
+            return
+        self._row = player.next_rows[row]
+        due_ns = int(self._due_ns + self._received * player.ns_per_byte)
+        if due_ns > now_ns:
+            self._rest_until(due_ns)
         else:
-            self._row = player.next_rows[row]
-            due_ns = int(self._due_ns + self._received * player.ns_per_byte)
-            if due_ns > now_ns:
-                self._rest_until(due_ns)
-            else:
-                self._due_ns = now_ns
-                self._begin(now_ns)
+            self._due_ns = now_ns
+            self._begin(player.now_ns())  # others may have had their turn since this reply was there
 
     def _fail(self, now_ns: int, outcome: Outcome) -> None:
         """The operation broke: record it, drop the TCP connection, rest, go on with the next."""

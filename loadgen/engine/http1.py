@@ -6,7 +6,7 @@ or in an Outcome, never in an exception.
 
 One :class:`ReplyReader` serves one connection for all its replies.  `begin` arms it for the next
 reply; `feed` returns MORE until the reply is DONE or wrong.  The hot path is a whole reply in one
-piece: one `find`, one `lower`, three header look-ups.
+piece whose head has come before, byte for byte: one `find` and one look-up.
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ DONE = int(Outcome.OK)
 
 MAX_HEAD_BYTES = 16_384
 """Of a reply's head, and so of any line in it."""
+MAX_HEADS = 1_024
+"""So many heads are remembered before all are forgotten: servers repeat theirs until their clocks go on."""
+MAX_KNOWN_BYTES = 2_048
+"""Longer heads are not remembered."""
 MAX_CHUNK_LINE_BYTES = 256
 """Of a chunk-size or trailer line; all trailers together are bounded like a head."""
 
@@ -30,20 +34,27 @@ _CRLF2 = b"\r\n\r\n"
 _VERSION = b"HTTP/1."
 _HEX = frozenset(b"0123456789abcdefABCDEF")
 
+Head = tuple[int, bytes, bytes, int, int, bool]
+"""What a head says: status, lower-cased, as it came, how the body ends, its length, whether the connection stays."""
+
 
 class Sink(Protocol):
     """Looks at a body as it passes."""
 
-    def look(self, data: bytes | bytearray, start: int, end: int) -> bool:
+    def look(self, data: bytes, start: int, end: int) -> bool:
         """Body bytes `data[start:end]`; False: hopeless, the reply ends at once as BAD_LENGTH."""
 
 
 class ReplyReader:
-    """Reads replies.  After DONE: `status`, `head` (lower-cased), `body_bytes`, `reusable` are the reply's."""
+    """Reads replies.  After DONE: `status`, `head` (lower-cased), `body_bytes`, `reusable` are the reply's.
 
-    __slots__ = ("_kept", "_left", "_sink", "_state", "body_bytes", "head", "raw_head", "reusable", "status")
+    `known` are the heads that have come before, by what they are; many readers may share it.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_kept", "_known", "_left", "_sink", "_state", "body_bytes", "head", "raw_head", "reusable", "status")
+
+    def __init__(self, known: dict[bytes, Head]) -> None:
+        self._known = known
         self._state = _OVER
         self._kept = b""  # an unfinished head or chunk line
         self._left = 0  # bytes still to come of a fixed body or chunk
@@ -64,7 +75,7 @@ class ReplyReader:
         self.body_bytes = 0
         self.reusable = False
 
-    def feed(self, data: bytes | bytearray, end: int) -> int:
+    def feed(self, data: bytes, end: int) -> int:
         """Read `data[:end]`.  MORE, DONE, or the value of the Outcome that it failed with.
 
         Bytes behind the end of the reply are nobody's (we never pipeline): the connection is then not
@@ -75,9 +86,18 @@ class ReplyReader:
             if self._kept:
                 data = self._kept + data[:end]
                 end = len(data)
-            position = self._read_head(data, end)
-            if position < 0:
-                return MORE if position == MORE else -position
+            position = data.find(_CRLF2, 0, end) + 4
+            known = self._known.get(data[: position - 2]) if position > 4 else None
+            if known is not None:
+                self.status, self.head, self.raw_head, self._state, self._left, self.reusable = known
+                self._kept = b""
+            else:
+                position = self._read_head(data, end)
+                if position < 0:
+                    return MORE if position == MORE else -position
+        if self._state == _FIXED and self._left == end - position:
+            self._state = _OVER
+            return DONE if position == end or self._pass(data, position, end) else -self._fail(Outcome.BAD_LENGTH)
         return self._read_body(data, position, end)
 
     def eof(self) -> int:
@@ -109,14 +129,14 @@ class ReplyReader:
         self.reusable = False
         return -int(outcome)
 
-    def _read_head(self, data: bytes | bytearray, end: int) -> int:
+    def _read_head(self, data: bytes, end: int) -> int:
         """Where the body starts in `data`; MORE; or minus the Outcome (all of which are above 1)."""
         at = 0
         while True:
             head_end = data.find(_CRLF2, at, end)
             if head_end < 0:
-                return self._keep_head(bytes(data[at:end]))
-            raw = bytes(data[at : head_end + 2])
+                return self._keep_head(data[at:end])
+            raw = data[at : head_end + 2]
             if not raw.startswith(_VERSION):
                 return self._fail(Outcome.MALFORMED)
             if len(raw) - 2 > MAX_HEAD_BYTES:
@@ -134,7 +154,12 @@ class ReplyReader:
         self.status = status
         self.raw_head = raw
         self.head = lowered = raw.lower()
-        return self._frame(lowered, head_end + 4)
+        body_at = self._frame(lowered, head_end + 4)
+        if body_at >= 0 and at == 0 and len(raw) <= MAX_KNOWN_BYTES:
+            if len(self._known) >= MAX_HEADS:
+                self._known.clear()
+            self._known[raw] = status, lowered, raw, self._state, self._left, self.reusable
+        return body_at
 
     def _keep_head(self, part: bytes) -> int:
         """Put an unfinished head by, within bounds."""
@@ -168,7 +193,7 @@ class ReplyReader:
             self.reusable = False
         return body_at
 
-    def _read_body(self, data: bytes | bytearray, at: int, end: int) -> int:
+    def _read_body(self, data: bytes, at: int, end: int) -> int:
         if self._state == _FIXED:
             take = min(self._left, end - at)
             if take and not self._pass(data, at, at + take):
@@ -188,11 +213,11 @@ class ReplyReader:
             return int(Outcome.MALFORMED)
         return self._read_chunks(data, at, end)
 
-    def _pass(self, data: bytes | bytearray, start: int, end: int) -> bool:
+    def _pass(self, data: bytes, start: int, end: int) -> bool:
         self.body_bytes += end - start
         return self._sink is None or self._sink.look(data, start, end)
 
-    def _read_chunks(self, data: bytes | bytearray, at: int, end: int) -> int:
+    def _read_chunks(self, data: bytes, at: int, end: int) -> int:
         if self._kept:
             data = self._kept + data[at:end]
             at, end = 0, len(data)
@@ -211,9 +236,9 @@ class ReplyReader:
             if line_end < 0:
                 if end - at > MAX_CHUNK_LINE_BYTES + 1:  # a CR may be in it already
                     return -self._fail(Outcome.MALFORMED)
-                self._kept = bytes(data[at:end])
+                self._kept = data[at:end]
                 return MORE
-            line = bytes(data[at:line_end])
+            line = data[at:line_end]
             at = line_end + 2
             if len(line) > MAX_CHUNK_LINE_BYTES:
                 return -self._fail(Outcome.MALFORMED)

@@ -13,6 +13,7 @@ from loadgen.engine.agenda import Agenda
 from loadgen.engine.api import Assignment, EndedHook, Segment
 from loadgen.engine.body import BodySpec
 from loadgen.engine.connection import Connection
+from loadgen.engine.http1 import Head
 from loadgen.engine.openloop import OpenLoop
 from loadgen.engine.resolve import resolve
 from loadgen.engine.sources import sources_by_family
@@ -22,8 +23,8 @@ from loadgen.measure.record import RECORD_DTYPE
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 
-_BUFFER_BYTES = 262_144
-_PLAIN_BUFFER_BYTES = _BUFFER_BYTES + 32_768  # what one read decrypts to, with a TLS record begun in the one before
+_READ_BYTES = 65_536  # more at once would be memory that the kernel has to find for each read
+_PACED_READ_BYTES = 4_096
 _RECORDS = 65_536
 _PULSE_S = 0.1  # how often the lease and time-outs are looked at
 _PACK = struct.Struct("<qqqqIIII").pack_into
@@ -49,7 +50,8 @@ class Player:
         self.loop = loop
         self.now_ns = now_ns
         self.agenda = Agenda(loop, now_ns)
-        self.buffer = bytearray(_BUFFER_BYTES)
+        self.known_heads: dict[bytes, Head] = {}
+        self.turn_ns = 0  # when this turn of the loop began to look at what is readable; 0 before that
         self.open_sockets = 0
         self._assignment = assignment
         self._ended = ended
@@ -57,6 +59,7 @@ class Player:
         self.line_bps = load.line_bps
         self.ns_per_byte = 8 * NS_PER_S / load.line_bps if load.line_bps else 0.0
         self.paced_reads = load.paced_reads and load.line_bps > 0
+        self.read_bytes = _PACED_READ_BYTES if self.paced_reads else _READ_BYTES
         self.error_rest_ns = load.error_rest_ns
         self.addresses = [resolve(target) for target in assignment.targets]
         self._sources = sources_by_family(load.sources)
@@ -66,7 +69,6 @@ class Player:
         host_lines = [f"Host: {target.authority}\r\n".encode() for target in assignment.targets]
         if any(target.tls for target in assignment.targets):
             self.tls = client_context(verify=load.tls_verify)
-            self.plain_buffer = bytearray(_PLAIN_BUFFER_BYTES)
         self._connections = [
             self._connection(number, int(target_of[number]), host_lines[target_of[number]])
             for number in assignment.shard.connections
@@ -98,6 +100,7 @@ class Player:
         self._specs: list[BodySpec | None] = [None] * len(tape.checks)
         self._strings = tape.strings
         self._checks = tape.checks
+        self.checked: list[bool] = (tape.checks["content_bytes"][ops["check"]] >= 0).tolist()
 
     def _connection(self, number: int, target: int, host_line: bytes) -> Connection:
         found = self._assignment.targets[target]
@@ -117,6 +120,15 @@ class Player:
         if spec is None:
             spec = self._specs[index] = BodySpec.decode(self._checks[index], self._strings)
         return spec
+
+    def begin_turn(self) -> int:
+        """The time, for all that is readable in this turn of the loop: when each has its turn is not their doing."""
+        self.turn_ns = now_ns = self.now_ns()
+        self.loop.call_soon(self._end_turn)
+        return now_ns
+
+    def _end_turn(self) -> None:
+        self.turn_ns = 0
 
     def start(self, segment: Segment) -> None:
         """Begin a segment; the one before must have ended."""

@@ -14,6 +14,8 @@ from loadgen.model.outcome import Outcome
 if TYPE_CHECKING:
     from loadgen.engine.player import Player
 
+_RECORD_BYTES = 16_384  # the most that one holds (RFC 8446, 5.1)
+
 
 def client_context(*, verify: bool) -> ssl.SSLContext:
     """How we speak TLS: as OpenSSL's defaults say (SSL_CERT_FILE and SSL_CERT_DIR too), and only HTTP/1.1."""
@@ -89,18 +91,18 @@ class TlsConnection(Connection):
 
     def _on_readable(self) -> None:
         player, sock = self._player, self._sock
-        now_ns = player.now_ns()
         if sock is None:  # closed in the same turn of the loop
             return
         try:
-            got = sock.recv_into(player.buffer)
+            data = sock.recv(player.read_bytes)
         except BlockingIOError:
             return
         except OSError as error:
-            self._torn(now_ns, error)
+            self._torn(player.now_ns(), error)
             return
-        if not got:
-            if self._doing == Doing.RESTING:
+        now_ns = player.now_ns()
+        if not data:
+            if self._doing is Doing.RESTING:
                 self._close()
             elif self._plain:
                 self._fail(now_ns, Outcome.BAD_TLS)
@@ -108,27 +110,26 @@ class TlsConnection(Connection):
                 self._ended(now_ns)
             return
         self._progress_ns = now_ns
-        with memoryview(player.buffer) as received:
-            self._incoming.write(received[:got])
+        self._incoming.write(data)
         if self._plain:
             self._shake(now_ns)
         if self._plain or self._tls is None:
             return
         try:
-            size = self._decipher()
+            plain = self._decipher()
         except ssl.SSLError:
-            if self._doing == Doing.RESTING:
+            if self._doing is Doing.RESTING:
                 self._close()
             else:
                 self._fail(now_ns, Outcome.BAD_TLS)
             return
-        if self._doing == Doing.RESTING:  # tickets for later sessions come whenever they like
-            if size or self._peer_ended:
+        if self._doing is Doing.RESTING:  # tickets for later sessions come whenever they like
+            if plain or self._peer_ended:
                 self._close()
             return
         tls = self._tls
-        if size:
-            self._take(player.plain_buffer, size, now_ns)
+        if plain:
+            self._take(plain, now_ns)
         if self._peer_ended and self._tls is tls:  # what is over with the connection has closed it
             self._ended(now_ns)
 
@@ -137,24 +138,23 @@ class TlsConnection(Connection):
             self._reader.reusable = False
         super()._finish(now_ns)
 
-    def _decipher(self) -> int:
-        """Put all that can be read into the player's plain buffer: its size."""
-        tls, size = self._tls, 0
+    def _decipher(self) -> bytes:
+        """All that can be read."""
+        tls, pieces = self._tls, []
         assert tls is not None
-        with memoryview(self._player.plain_buffer) as plain:
-            while size < len(plain):
-                try:
-                    got: int = tls.read(len(plain) - size, plain[size:])  # type: ignore[assignment]
-                except ssl.SSLWantReadError:
-                    break
-                if not got:
-                    self._peer_ended = True
-                    break
-                size += got
-        return size
+        while True:
+            try:
+                piece = tls.read(_RECORD_BYTES)
+            except ssl.SSLWantReadError:
+                break
+            if not piece:
+                self._peer_ended = True
+                break
+            pieces.append(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _broken(self, error: OSError) -> Outcome:
-        if self._plain and self._doing != Doing.CONNECTING:
+        if self._plain and self._doing is not Doing.CONNECTING:
             return Outcome.BAD_TLS
         return super()._broken(error)
 

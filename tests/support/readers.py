@@ -40,7 +40,7 @@ class PythonReading:
         self._literals = [tape.strings[i] for i in tape.ops["literal"].tolist()]
         self._cookies = [tape.strings[i] for i in tape.ops["cookie"].tolist()]
         self._checks = tape.ops["check"].tolist()
-        self._reader, self._check = ReplyReader(), BodyCheck()
+        self._reader, self._check = ReplyReader({}), BodyCheck()
 
     def read(self, row: int, pieces: Iterable[bytes], *, close: bool = True) -> Read:
         reader, check = self._reader, self._check

@@ -47,7 +47,7 @@ def verdict(body: bytes, cuts: list[int] | None = None, *, framed: bool = True) 
     check.begin(spec(framed=framed), LITERAL)
     edges = [0, *sorted({cut % (len(body) + 1) for cut in cuts or []}), len(body)]
     for low, high in itertools.pairwise(edges):
-        if not check.look(bytearray(b"??" + body[low:high] + b"??"), 2, 2 + high - low):
+        if not check.look(b"??" + body[low:high] + b"??", 2, 2 + high - low):
             break
     return check.verdict()
 

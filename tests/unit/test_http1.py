@@ -9,7 +9,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from loadgen.engine.http1 import DONE, MAX_HEAD_BYTES, MORE, ReplyReader
+from loadgen.engine.http1 import DONE, MAX_HEAD_BYTES, MAX_HEADS, MAX_KNOWN_BYTES, MORE, Head, ReplyReader
 from loadgen.model.outcome import Outcome
 
 
@@ -37,15 +37,22 @@ class Read:
 
 
 def read(stream: bytes, cuts: list[int] | None = None, *, close: bool = True) -> Read:
-    """Feed `stream` in pieces; then close, if it wants more."""
-    reader, sink = ReplyReader(), Collects()
+    """Feed `stream` in pieces; then close, if it wants more.  That its head has come before changes nothing."""
+    known: dict[bytes, Head] = {}
+    first = _read(stream, cuts, close, known)
+    assert _read(stream, cuts, close, known) == first
+    return first
+
+
+def _read(stream: bytes, cuts: list[int] | None, close: bool, known: dict[bytes, Head]) -> Read:
+    reader, sink = ReplyReader(known), Collects()
     reader.begin(sink)
     edges = [0, *sorted({cut % (len(stream) + 1) for cut in cuts or []}), len(stream)]
     result = MORE
     for low, high in itertools.pairwise(edges):
         if low == high:
             continue
-        piece = bytearray(stream[low:high] + b"\xff" * 8)  # a shared buffer holds more than was received
+        piece = stream[low:high] + b"\xff" * 8  # what is behind the end is not to be looked at
         result = reader.feed(piece, high - low)
         if result != MORE:
             break
@@ -125,13 +132,13 @@ def test_endless_trailers_are_bounded() -> None:
 
 
 def test_a_hopeless_body_ends_the_reply() -> None:
-    reader = ReplyReader()
+    reader = ReplyReader({})
     reader.begin(Collects(most=10))
     assert reader.feed(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 11, 30) == Outcome.BAD_LENGTH
 
 
 def test_what_is_kept_of_a_head_is_bounded() -> None:
-    reader = ReplyReader()
+    reader = ReplyReader({})
     reader.begin(None)
     assert reader.feed(b"HTTP/1.1 200 OK\r\n", 17) == MORE
     fed, result = 17, MORE
@@ -140,6 +147,21 @@ def test_what_is_kept_of_a_head_is_bounded() -> None:
         fed += 8
         assert fed < 2 * MAX_HEAD_BYTES
     assert Outcome(result) is Outcome.HEAD_TOO_LARGE
+
+
+def test_the_heads_that_are_remembered_are_bounded() -> None:
+    known: dict[bytes, Head] = {}
+    reader = ReplyReader(known)
+    for number in range(3 * MAX_HEADS):
+        reader.begin(None)
+        head = f"HTTP/1.1 200 OK\r\nX-Number: {number}\r\nContent-Length: 0\r\n\r\n".encode()
+        assert reader.feed(head, len(head)) == DONE
+        assert 0 < len(known) <= MAX_HEADS
+    for size, kept in ((MAX_KNOWN_BYTES // 2, True), (MAX_KNOWN_BYTES, False)):
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX: " + b"x" * size + b"\r\n"
+        reader.begin(None)
+        assert reader.feed(head + b"\r\n", len(head) + 2) == DONE
+        assert (head in known) == kept
 
 
 framings = st.sampled_from([b"Content-Length: 12\r\n", b"Transfer-Encoding: chunked\r\n", b""])
