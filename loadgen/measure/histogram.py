@@ -124,6 +124,13 @@ class Histogram:
         middles = (lowest_of(buckets) + highest_of(buckets)) / 2
         return float(np.average(middles, weights=self.counts))
 
+    def sum_ns(self, at_least_ns: int = 0) -> float:
+        """All values in buckets that begin at `at_least_ns` or above, added up (within 1/2048)."""
+        buckets = self.indexes.astype(np.int64)
+        lowest = lowest_of(buckets)
+        counted = lowest >= at_least_ns
+        return float(((lowest + highest_of(buckets)) / 2 * self.counts)[counted].sum())
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Histogram):
             return NotImplemented

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loadgen.measure.cells import Cell
-from loadgen.measure.histogram import Histogram
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.verdict.result import Check, Trust
 from loadgen.verdict.rules import RULES, Asked, Rules
@@ -41,12 +40,12 @@ def judge_http_trust(
 ) -> Trust:
     """Every check of the generator.  `window` is what was due in the measured window, `whole` in the whole run.
 
-    In a closed loop an operation is due when the one before it is over, so there is nothing to be late for: what
-    the client adds shows as CPU, and as a gap in Little's law.
+    In a closed loop an operation is due when the one before it is over, and what a busy client adds to each shows as
+    CPU; that it stood still altogether shows as lateness, which is long then.
     """
     checks = [check_issued(workers), *check_cpu(workers, rules)]
     checks += check_open_lateness(window, asked.connections, measured_ns, rules) if open_loop else []
-    checks += [] if open_loop else check_little(window, asked.connections, measured_ns, rules)
+    checks += [] if open_loop else check_closed_loop(window, asked.connections, measured_ns, rules)
     checks.append(check_local_limits(whole))
     if neighbours:
         checks.append(check_neighbours(neighbours, rules))
@@ -67,7 +66,7 @@ def check_open_lateness(window: Cell, connections: int, measured_ns: int, rules:
     sent = window.lateness.total
     if not sent or not measured_ns:
         return []
-    busy = _time_ns(window.service) / (connections * measured_ns)
+    busy = window.service.sum_ns() / (connections * measured_ns)
     if busy > _BUSY:
         return []
     hiccup = 100 * (1 - (rules.late_operations - 1) / sent)  # so few are the machine's, and nobody's fault
@@ -85,18 +84,43 @@ def check_open_lateness(window: Cell, connections: int, measured_ns: int, rules:
     ]
 
 
+def check_closed_loop(window: Cell, connections: int, measured_ns: int, rules: Rules) -> list[Check]:
+    """Whether the client stood still, and Little's law."""
+    if not measured_ns:
+        return []
+    return [
+        _check_still(window, connections, measured_ns, rules),
+        *check_little(window, connections, measured_ns, rules),
+    ]
+
+
+def _check_still(window: Cell, connections: int, measured_ns: int, rules: Rules) -> Check:
+    """Connections' time between one operation and the next, where that was so long that the client cannot have run."""
+    still_ns = rules.max_open_lateness_ns
+    share = window.lateness.sum_ns(still_ns) / (connections * measured_ns)
+    return Check(
+        name="time lost to lateness",
+        value=100 * share,
+        limit=100 * rules.max_still_share,
+        ok=share <= rules.max_still_share,
+        unit="%",
+        detail=f"of the connections' time, in waits of over {still_ns / NS_PER_MS:g} ms for the client",
+    )
+
+
 def check_little(window: Cell, connections: int, measured_ns: int, rules: Rules) -> list[Check]:
     """Little's law: a closed loop without think time has connections = rate x mean response.
 
-    What was cut at the end, and what was under way when the window opened, is missing: on average half a
-    response time of each connection at both ends.  Errors have a rest behind them, so with any it is not asked.
+    What was cut at the end, and what was under way when the window opened, is missing: on average half a response
+    time of each connection at both ends, and up to the longest one when a server stands still for all of them at
+    once.  Errors have a rest behind them, so with any it is not asked.
     """
     mean_ns = window.response.mean_ns
-    if window.bad or mean_ns is None or not measured_ns:
+    if window.bad or mean_ns is None:
         return []
-    found = _time_ns(window.response) / measured_ns
+    found = window.response.sum_ns() / measured_ns
     gap = abs(1 - found / connections)
-    limit = rules.max_little_gap + mean_ns / measured_ns
+    limit = rules.max_little_gap + window.response.max_ns / measured_ns
     rate = window.ok * NS_PER_S / measured_ns
     return [
         Check(
@@ -108,8 +132,3 @@ def check_little(window: Cell, connections: int, measured_ns: int, rules: Rules)
             detail=f"{rate:.4g}/s x {mean_ns / NS_PER_MS:.4g} ms are {found:.4g} of {connections} connections",
         )
     ]
-
-
-def _time_ns(histogram: Histogram) -> float:
-    """All values together."""
-    return (histogram.mean_ns or 0.0) * histogram.total

@@ -79,3 +79,12 @@ def test_of_nothing_there_is_no_percentile_and_no_mean() -> None:
 
 def test_what_is_out_of_range_counts_at_the_ends() -> None:
     assert of(-7, 2**60) == of(0, TOP_NS)
+
+
+@given(st.lists(st.integers(0, 2**40), max_size=30), st.integers(0, 2**40))
+def test_sums_are_of_all_values_and_of_those_that_are_large_enough(values: list[int], least: int) -> None:
+    histogram = Histogram.of(np.array(values, np.int64))
+    assert histogram.sum_ns() == pytest.approx(sum(values), rel=1 / 2048, abs=len(values))
+    part = histogram.sum_ns(least)
+    assert sum(v for v in values if v * (1 - 1 / 1024) >= least) * (1 - 1 / 1024) - len(values) <= part
+    assert part <= sum(v for v in values if v >= least) * (1 + 1 / 1024) + len(values)

@@ -3,11 +3,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+import numpy as np
+
+from loadgen.measure.cells import Cell
+from loadgen.measure.histogram import Histogram
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.outcome import Outcome
+from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.verdict.http_result import HttpResult
+from loadgen.verdict.http_trust import check_little
 from loadgen.verdict.result import Check, Verdict
+from loadgen.verdict.rules import RULES
 from tests.support.https import OPEN, PLAN, result, snapshots
 
 
@@ -59,6 +66,24 @@ def test_littles_law_sees_connections_that_were_idle() -> None:
     bad = check(of(PLAN, half), "Little's law")
     assert not bad.ok
     assert bad.value > 40
+
+
+def test_a_server_that_stands_still_is_no_gap_in_littles_law() -> None:
+    window = dataclasses.replace(Cell.empty(1, 1), response=Histogram.of(np.full(4 * 95, 10 * NS_PER_MS)))
+    stalled = dataclasses.replace(window, response=window.response.merge(Histogram.of(np.full(4, 500 * NS_PER_MS))))
+    (even,) = check_little(window, 4, NS_PER_S, RULES)
+    assert even.ok
+    (gap,) = check_little(stalled, 4, NS_PER_S, RULES)
+    assert gap.value > 40
+    assert gap.ok  # each connection may have been inside of such a request when the window opened or ended
+
+
+def test_a_client_that_stood_still_in_a_closed_loop_is_no_judge() -> None:
+    fine = snapshots(PLAN, late_ms=1)
+    assert check(of(PLAN, fine), "time lost to lateness").ok
+    found = of(PLAN, [fine[0], snapshots(PLAN, late_ms=30)[1]])
+    assert not check(found, "time lost to lateness").ok
+    assert found.verdict is Verdict.INVALID
 
 
 def test_of_an_open_loop_lateness_counts_only_where_connections_were_free() -> None:
