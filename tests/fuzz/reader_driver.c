@@ -1,8 +1,8 @@
 /* Runs the compiled reply reader outside of Python, for a build with sanitizers.
 
    stdin: a tape and streams (tests/fuzz/test_reader_sanitized.py writes them).  stdout: a line a stream with all that
-   the reader says of it.  Then, for argv[1] seconds, the streams are changed at random and cut at random, and the
-   sanitizers watch.  Every piece is in a block of its own size, so that a byte too far is found. */
+   the reader says of it.  Then each stream once, and any of them for the rest of argv[1] seconds of CPU, is changed at
+   random and cut at random, and the sanitizers watch.  Every piece is in a block of its own size, so that a byte too far is found. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,8 +130,8 @@ int main(int count, char **arguments)
     uint32_t room = 65536;
     struct stream changed = {.at = malloc(room)};
     unsigned long tried = 0;
-    for (clock_t end = clock() + (clock_t)(seconds * CLOCKS_PER_SEC); clock() < end; tried++) {
-        const struct stream *from = &stream[roll(streams)];
+    for (clock_t end = clock() + (clock_t)(seconds * CLOCKS_PER_SEC); tried < streams || clock() < end; tried++) {
+        const struct stream *from = &stream[tried < streams ? tried : roll(streams)];
         changed.row = roll(8) ? from->row : roll(rows);
         changed.bytes = from->bytes < room ? from->bytes : room;
         memcpy(changed.at, from->at, changed.bytes);

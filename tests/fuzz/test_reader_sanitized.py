@@ -60,4 +60,4 @@ def test_the_compiled_reader_keeps_to_its_memory_and_says_what_the_python_one_sa
         result, fed, status, body_bytes, reusable, started, cookie, verdict = map(int, line.split())
         found = Read(result, fed, status, body_bytes, bool(reusable), bool(started), bool(cookie), verdict)
         assert found == reading.read(row, [stream]), (row, stream)
-    assert int(ran.stderr.split()[0]) > 1_000
+    assert int(ran.stderr.split()[0]) >= STREAMS  # each was changed at least once, however slow the machine is

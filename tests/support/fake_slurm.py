@@ -40,7 +40,8 @@ _SRUN: dict[str, str | None] = {
     "kill-on-bad-exit": r"[01]",
 }
 _JOB = "4711"
-_PATIENCE_S = 5
+_PATIENCE_S = 60
+"""Whatever goes wrong, nothing stays for longer.  Nobody may be that slow: who ends by it has not done its part."""
 
 
 def _refuse(program: str, why: str) -> NoReturn:
@@ -117,17 +118,17 @@ def _srun(words: list[str]) -> int:
         _refuse("srun", "more nodes requested than the job has")
     if int(chosen["ntasks"]) != nodes * int(chosen["ntasks-per-node"]):
         _refuse("srun", "as many tasks do not fit")
-    tasks = []
-    for number in range(int(chosen["ntasks"])):
-        where = f"node{first + 1 + number // int(chosen['ntasks-per-node'])}"
-        place = {"SLURM_PROCID": str(number), "SLURMD_NODENAME": where}
-        tasks.append(subprocess.Popen(command, env={**os.environ, **place}))
+    tasks: list[subprocess.Popen[bytes]] = []
 
     def end(*_: object) -> None:
         for task in tasks:
             task.terminate()
 
     signal.signal(signal.SIGTERM, end)
+    for number in range(int(chosen["ntasks"])):
+        where = f"node{first + 1 + number // int(chosen['ntasks-per-node'])}"
+        place = {"SLURM_PROCID": str(number), "SLURMD_NODENAME": where}
+        tasks.append(subprocess.Popen(command, env={**os.environ, **place}))
     return max(task.wait() for task in tasks)
 
 

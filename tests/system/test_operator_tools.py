@@ -155,7 +155,7 @@ def submitted(cluster: Mapping[str, str], *words: str | Path) -> subprocess.Pope
 def ended(cluster: Mapping[str, str], process: subprocess.Popen[str]) -> Job:
     calls = Path(cluster["FAKE_CALLS"])
     with process:
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate(timeout=90)
     output = calls.parent / "loadgen-4711.out"
     return Job(
         code=process.returncode,
@@ -203,7 +203,7 @@ def test_a_run_that_never_began_leaves_no_worker_waiting(cluster: Mapping[str, s
 def test_before_its_time_is_up_the_run_is_stopped_and_judged(cluster: Mapping[str, str]) -> None:
     process = submitted({**cluster, "FAKE_RUN": "wait"}, "--nodes=2", SBATCH, "t.toml")
     calls = Path(cluster["FAKE_CALLS"])
-    assert within(10, lambda: len(list(calls.glob("*.json"))) == 3)
+    assert within(30, lambda: len(list(calls.glob("*.json"))) == 3)
     process.terminate()  # the fake hands it on as --signal=B:TERM does
     job = ended(cluster, process)
     assert (job.code, job.call("spec")["stopped"]) == (4, True)

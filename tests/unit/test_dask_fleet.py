@@ -176,9 +176,10 @@ def test_who_is_late_with_its_heartbeat_is_renewed_on_its_own(monkeypatch: pytes
     ("event", "said"),
     [
         (SegmentBegan("a/0", 0, 0), "it began to play at a time that cannot be"),
+        (SegmentBegan("a/0", 0, 2**62), "it began to play at a time that cannot be"),
         (snapshot("a/0", 2**31 - 1), "it reports of interval 2147483647, which is yet to come"),
     ],
-    ids=["began", "interval"],
+    ids=["began", "begins", "interval"],
 )
 def test_who_speaks_of_times_that_cannot_be_is_lost(event: AgentEvent, said: str) -> None:
     a = FakeAgent("a", engines=1)
@@ -191,6 +192,20 @@ def test_who_speaks_of_times_that_cannot_be_is_lost(event: AgentEvent, said: str
             (lost,) = await scene.events(1)
             assert isinstance(lost, EngineLost)
             assert said in lost.why
+
+    run(scenario)
+
+
+def test_who_plays_without_an_order_is_lost() -> None:
+    a = FakeAgent("a", engines=1)
+
+    async def scenario() -> None:
+        async with Scene(a).opened() as scene:
+            a.happened(SegmentBegan("a/0", 0, a.now_ns()))
+            scene.beat(a)
+            (lost,) = await scene.events(1)
+            assert isinstance(lost, EngineLost)
+            assert "it began to play at a time that cannot be" in lost.why
 
     run(scenario)
 

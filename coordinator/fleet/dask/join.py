@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import math
 import os
 import resource
 import tempfile
@@ -35,7 +36,7 @@ class AgentWorker(Worker):
     A scheduler asks for one each 0.5 to 2 s, and gives up who sends none for 5 minutes (settings).
     """
 
-    _sent_s = 0.0
+    _sent_s = -math.inf
 
     async def heartbeat(self) -> None:
         """Called as often as the scheduler asks for it."""
@@ -60,7 +61,8 @@ async def be_agent(
 
     It listens at address `bind`; "" is the one by which it reaches the coordinator, which may come up to
     `patience_s` later.  `spool` and `cores` are as AgentPlugin takes them.  When this returns, traffic has ended;
-    between the end of either side and that are at most 2 s, whatever hangs.
+    between that and the end of either side are at most 2 s, whatever hangs.  Only a coordinator that goes while this
+    agent joins it is missed for up to 10 s.
     Raises FleetError when the coordinator is not reached, or does not want this agent.
     """
     configure()

@@ -35,7 +35,6 @@ _CLOCK_PATIENCE_S = 0.5  # a slow line is measured by fewer
 _CLOCK_TIMEOUT_S = 5.0
 RENEW_TIMEOUT_S = 2.0
 _AHEAD_NS = 5 * NS_PER_S  # what it says of a later time than that is wrong
-_BEHIND_NS = 600 * NS_PER_S  # news may be so old, when it is us who were frozen
 _BANDWIDTH_TIMEOUT_S = 30.0
 _PULL_TIMEOUT_S = 10.0
 _PULL_TRIES = 3
@@ -73,7 +72,7 @@ class RemoteMachine:
         self.problem = ""
         self.why_lost = ""
         self._origin_ns = 0  # of the segments, once one was ordered
-        self.played = False
+        self._ordered_ns: int | None = None  # when the first was
         self._client = client
         self._run_id = run_id
         self._on_event = on_event
@@ -103,6 +102,11 @@ class RemoteMachine:
     def lost(self) -> bool:
         """Whether it was given up."""
         return bool(self.why_lost)
+
+    @property
+    def played(self) -> bool:
+        """Whether it was ordered to play."""
+        return self._ordered_ns is not None
 
     @property
     def engines(self) -> int:
@@ -202,9 +206,11 @@ class RemoteMachine:
 
     async def start(self, segment: Segment, timeout_s: float) -> None:
         """Have it play a segment of our clock.  Who has not answered in time that all are armed is lost."""
-        self.played = True
+        now_ns = time.monotonic_ns()
+        if self._ordered_ns is None:
+            self._ordered_ns = now_ns
         self._origin_ns = segment.origin_ns
-        offset_ns = self.clock.at(time.monotonic_ns()).offset_ns
+        offset_ns = self.clock.at(now_ns).offset_ns
         theirs = {name: value + offset_ns for name, value in dataclasses.asdict(segment).items() if name != "index"}
         try:
             answer = await self._ask(
@@ -376,7 +382,7 @@ class RemoteMachine:
                 raise ValueError(f"it reports of interval {event.interval}, which is yet to come")
         elif isinstance(event, SegmentBegan):
             event = dataclasses.replace(event, at_ns=event.at_ns - self.clock.at(now_ns).offset_ns)
-            if not now_ns - _BEHIND_NS < event.at_ns < now_ns + _AHEAD_NS:
+            if self._ordered_ns is None or not self._ordered_ns < event.at_ns < now_ns + _AHEAD_NS:
                 raise ValueError("it began to play at a time that cannot be")
         self._on_event(event)
 

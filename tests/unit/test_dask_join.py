@@ -1,0 +1,32 @@
+"""The Dask worker that an agent is."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+from distributed import Worker
+
+from coordinator.fleet.dask import join
+
+
+def test_dasks_own_heartbeat_is_sent_each_ten_seconds_also_by_a_machine_that_has_just_booted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = SimpleNamespace(uptime_s=0.0)
+    clock.monotonic = lambda: clock.uptime_s
+    sent: list[float] = []
+
+    async def send(worker: Worker) -> None:
+        sent.append(clock.uptime_s)
+
+    async def beat() -> None:
+        worker = join.AgentWorker.__new__(join.AgentWorker)  # for this it needs no scheduler
+        for clock.uptime_s in (1.5, 2.0, 11.4, 11.5, 12.0):
+            await worker.heartbeat()
+
+    monkeypatch.setattr(Worker, "heartbeat", send)
+    monkeypatch.setattr(join, "time", clock)
+    asyncio.run(beat())
+    assert sent == [1.5, 11.5]
