@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from coordinator.evidence import Intake
@@ -46,8 +46,12 @@ _AT_ONCE = 64  # snapshots that are recorded with one write
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """What the conductor calls: `reset` and `audit` talk to the servers, `keep` records, `show` draws."""
+    """What the conductor calls: `reset` and `audit` talk to the servers, `keep` records, `show` draws.
 
+    `ready` is told once, when each worker has said which engine plays there, or is lost; by name.
+    """
+
+    ready: Callable[[Mapping[str, EngineReady]], None]
     reset: Callable[[int], Awaitable[None]]
     audit: Callable[[int], Awaitable[None]]
     keep: Callable[[Sequence[Snapshot]], None]
@@ -86,6 +90,7 @@ class Conductor:
         self.timeline = Timeline()
         self.engines: dict[str, EngineReady] = {}
         self.shared: list[CoresShared] = []
+        self._all_ready = False
         self._fleet = fleet
         self._phases = phases
         self._hooks = hooks
@@ -133,6 +138,7 @@ class Conductor:
                 pass  # it has no part in the run: fewer connections than engines, or its machine was left out
             case EngineReady():
                 self.engines[event.worker] = event
+                self._note_ready()
             case Snapshot():
                 self._file(event)
             case SegmentBegan(worker, segment, at_ns):
@@ -170,6 +176,12 @@ class Conductor:
             self._spawn(self._fleet.command(Dismiss(worker)))
             self._bad_news.set()
         self._do(self.run.handle(Lost(worker, why)))
+        self._note_ready()
+
+    def _note_ready(self) -> None:
+        if not self._all_ready and self.run.workers <= self.engines.keys() | self.run.lost.keys():
+            self._all_ready = True
+            self._hooks.ready(self.engines)
 
     def _do(self, effects: list[Effect]) -> None:
         for effect in effects:

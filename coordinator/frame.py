@@ -11,6 +11,7 @@ from coordinator.fleet.admission import admit, say_missing
 from coordinator.fleet.api import Fleet, MachineState, MachineStatus
 from coordinator.fleet.choice import FleetChoice
 from coordinator.record.fleet import FleetRecord
+from loadgen.measure.events import EngineReady
 from loadgen.model.errors import FleetError
 from loadgen.model.plan import OnLoss, Phases
 from loadgen.model.units import NS_PER_S
@@ -57,13 +58,18 @@ def say_lost(machines: Sequence[MachineStatus], lost: Mapping[str, str]) -> list
     ]
 
 
+def with_engines(record: FleetRecord, engines: Mapping[str, EngineReady]) -> FleetRecord:
+    """The fleet's record with the engine of each worker, by name."""
+    known = tuple(engines[worker] for worker in record.placement.workers if worker in engines)
+    return dataclasses.replace(record, engines=known)
+
+
 def after_the_run(fleet: Fleet, record: FleetRecord, conductor: Conductor) -> FleetRecord:
     """The fleet's record with what the run showed of it."""
     clocks = {**record.clocks, **fleet.clocks()}
     return dataclasses.replace(
-        record,
+        with_engines(record, conductor.engines),
         clocks=clocks,
-        engines=tuple(conductor.engines[one] for one in record.placement.workers if one in conductor.engines),
         start_skew_ns=start_skews_ns(conductor.timeline.began_ns),
     )
 

@@ -8,7 +8,7 @@ import functools
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ from coordinator.conductor import Conductor, Hooks
 from coordinator.evidence import Intake
 from coordinator.fleet.api import Fleet, Prepare
 from coordinator.fleet.choice import FleetChoice, make_fleet
-from coordinator.frame import after_the_run, open_fleet, place_on, say_lost, stall_notes
+from coordinator.frame import after_the_run, open_fleet, place_on, say_lost, stall_notes, with_engines
 from coordinator.judge import Evidence, connection_rows, judge
 from coordinator.record.document import Header, finished, unfinished
 from coordinator.record.environment import collect
@@ -35,6 +35,7 @@ from coordinator.view.runview import Position, RunView
 from deploy.servers.catalog import choose
 from deploy.vms.local import LocalVms
 from loadgen.engine.api import Assignment, Load
+from loadgen.measure.events import EngineReady
 from loadgen.model.errors import TargetError
 from loadgen.model.plan import SpecPlan
 from loadgen.model.shard import share_out
@@ -212,7 +213,11 @@ class SpecRun:
                 engine = engine_title(conductor.engines.values())
                 view.update(builder.build(intake.ledger, position, notices, machines, engine))
 
-            hooks = Hooks(reset=auditor.reset, audit=auditor.audit, keep=writer.append, show=show)
+            def ready(engines: Mapping[str, EngineReady]) -> None:
+                known = dataclasses.replace(header, fleet=with_engines(header.fleet, engines))
+                writer.rewrite(unfinished(known))
+
+            hooks = Hooks(ready=ready, reset=auditor.reset, audit=auditor.audit, keep=writer.append, show=show)
             run = Run(frozenset(placement.workers), plan.phases.iterations, plan.on_loss)
             conductor = self._conductor = Conductor(run, fleet, intake, plan.phases, hooks)
             conductor.post(Ready())

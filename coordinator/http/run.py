@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from pathlib import Path
 from coordinator.conductor import Conductor, Hooks
 from coordinator.fleet.api import Fleet, Prepare
 from coordinator.fleet.choice import FleetChoice, make_fleet
-from coordinator.frame import after_the_run, open_fleet, place_on, say_lost, stall_notes
+from coordinator.frame import after_the_run, open_fleet, place_on, say_lost, stall_notes, with_engines
 from coordinator.http.hdr import write_files
 from coordinator.http.judge import ANY_TIME, HttpEvidence, intake_for, judge
 from coordinator.http.reach import reach
@@ -29,6 +29,7 @@ from coordinator.view.http_view import HttpView, HttpViewBuilder
 from coordinator.view.live import View
 from coordinator.view.runview import Position
 from loadgen.engine.api import Arrivals, Assignment, EngineKind, Load, Timestamps
+from loadgen.measure.events import EngineReady
 from loadgen.model.errors import FleetError
 from loadgen.model.http_plan import HttpPlan
 from loadgen.schedule.optape import OpTape
@@ -90,11 +91,7 @@ class HttpRun:
                 self.notices += await reach(plan.targets, verify=plan.tls_verify)
                 stack.push_async_callback(fleet.close)
                 await open_fleet(fleet, self.choice, around.say)
-                placed, notices = place_on(
-                    fleet, header.fleet, plan.shares, phases=plan.phases, seed=plan.seed, on_loss=plan.on_loss
-                )
-                self.notices += notices
-                header = dataclasses.replace(header, fleet=placed)
+                header = dataclasses.replace(header, fleet=await asyncio.to_thread(self._place, header, fleet))
                 writer.rewrite(http_unfinished(header))
                 header, result = await self._play(header, fleet, writer)
             unwritten = write_files(around.hdr, self.directory, started_at=header.started_at) if around.hdr else []
@@ -105,10 +102,20 @@ class HttpRun:
                 around.say(problem)
             return header, result
 
+    def _place(self, header: HttpHeader, fleet: Fleet) -> FleetRecord:
+        """Which worker plays what; machines that can't carry their share are left out, or the run is not begun."""
+        plan = self.plan
+        placed, notices = place_on(
+            fleet, header.fleet, plan.shares, phases=plan.phases, seed=plan.seed, on_loss=plan.on_loss
+        )
+        self.notices += notices
+        return placed
+
     async def _play(self, header: HttpHeader, fleet: Fleet, writer: RecordWriter) -> tuple[HttpHeader, HttpResult]:
         plan, placement = self.plan, header.fleet.placement
         tape = await asyncio.to_thread(compile_http, plan)
-        await fleet.command(Prepare(http_assignments(plan, placement, tape)))
+        # In threads, for leases must be renewed meanwhile: with hundreds of machines this takes seconds.
+        await fleet.command(Prepare(await asyncio.to_thread(http_assignments, plan, placement, tape)))
         intake = intake_for(plan, placement.workers)
         builder = HttpViewBuilder(plan, title=title(plan))
         with self.around.view as view:
@@ -119,7 +126,11 @@ class HttpRun:
                 engine = engine_title(conductor.engines.values())
                 view.update(builder.build(intake.ledger, position, notices, machines, engine))
 
-            hooks = Hooks(reset=_nothing, audit=_nothing, keep=writer.append, show=show)
+            def ready(engines: Mapping[str, EngineReady]) -> None:
+                known = dataclasses.replace(header, fleet=with_engines(header.fleet, engines))
+                writer.rewrite(http_unfinished(known))
+
+            hooks = Hooks(ready=ready, reset=_nothing, audit=_nothing, keep=writer.append, show=show)
             run = Run(frozenset(placement.workers), 1, plan.on_loss)
             conductor = self._conductor = Conductor(run, fleet, intake, plan.phases, hooks)
             conductor.post(Ready())

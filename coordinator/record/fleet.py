@@ -22,7 +22,7 @@ class FleetRecord:
     `way` is local, ssh, scheduler or join; `run_id` is what its agents call the run.  `machines` are those that
     played, `missing` those that were asked for and could not.  `clocks` are the newest measurements, by name.
     `placement` has no workers until it is made.  `hosts` is what is needed to reach machines by SSH again, as plain
-    data (deploy.hosts.inventory.Host).  `engines` says which engine each worker had, in a run that wrote its end.
+    data (deploy.hosts.inventory.Host).  `engines` says which engine each worker had, once all have said it.
     `start_skew_ns` is by iteration, between the first and the last worker to begin; `segments` of one worker have none.
     """
 

@@ -231,7 +231,9 @@ def test_a_run_that_is_killed_leaves_a_record_and_nothing_else(nginx: Nginx, tmp
     assert within(20, lambda: (tmp_path / "run/intervals.msgpack").exists())
     process.kill()
     process.communicate(timeout=10)
-    assert json.loads((tmp_path / "run/run.json").read_text())["verdict"] == "unfinished"
+    document = json.loads((tmp_path / "run/run.json").read_text())
+    assert document["verdict"] == "unfinished"
+    assert {one["engine"] for one in document["fleet"]["engines"]} == {available()[0].value}
     shown = loadgen("show", "run", cache=tmp_path, cwd=tmp_path)
     assert shown.code == 0
     assert "CUT" in shown.out

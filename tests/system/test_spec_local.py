@@ -142,6 +142,9 @@ def test_nothing_survives_a_killed_coordinator(server: str, moment: str, tmp_pat
     shown = loadgen("show", "run", cache=tmp_path / "cache", cwd=tmp_path)
     assert shown.code == 0, shown.err
     assert "run was cut" in shown.out
+    if moment.startswith("measuring"):
+        playing = json.loads((tmp_path / "run/run.json").read_text())["fleet"]["engines"]
+        assert {one["engine"] for one in playing} == {available()[0].value}
     assert ("of 80 requested connections" in shown.out) == moment.startswith("measuring")
 
 

@@ -29,6 +29,7 @@ class Diary:
         self.calls: list[str] = []
         self.snapshots: list[Snapshot] = []
         self.positions: list[Position] = []
+        self.ready: list[dict[str, EngineReady]] = []
 
     async def reset(self, iteration: int) -> None:
         self.calls.append(f"reset {iteration}")
@@ -37,7 +38,13 @@ class Diary:
         self.calls.append(f"audit {iteration}")
 
     def hooks(self) -> Hooks:
-        return Hooks(self.reset, self.audit, self.snapshots.extend, self.positions.append)
+        return Hooks(
+            lambda engines: self.ready.append(dict(engines)),
+            self.reset,
+            self.audit,
+            self.snapshots.extend,
+            self.positions.append,
+        )
 
 
 def phases(measure_s: int = 1, iterations: int = 2) -> Phases:
@@ -113,6 +120,23 @@ def test_who_has_no_part_in_the_run_costs_nothing() -> None:
     assert conductor.engines == {"a": ready}
     assert not conductor.run.lost
     assert conductor.run.complete == {0}
+
+
+def test_which_engines_play_is_told_once_when_all_have_said_it_or_are_lost() -> None:
+    fleet, diary = FakeFleet(["a", "b", "c"]), Diary()
+    by_name = {name: EngineReady(name, "compiled", "kernel", "") for name in ("a", "b", "c")}
+    fleet.say(by_name["c"])
+    fleet.lose("b")
+    conductor = conduct(fleet, diary, phases(iterations=1))
+    assert conductor.run.complete == {0}
+    assert diary.ready == []  # nobody knows which engine a has
+    fleet, diary = FakeFleet(["a", "b", "c"]), Diary()
+    fleet.say(by_name["c"])
+    fleet.lose("b")
+    fleet.say(by_name["a"])
+    fleet.lose("a")
+    conduct(fleet, diary, phases(iterations=1))
+    assert diary.ready == [{"a": by_name["a"], "c": by_name["c"]}]
 
 
 @pytest.mark.parametrize("sick", [{"connection": 1}, {"target": 1}, {"kinds": 3}], ids=str)

@@ -1,0 +1,93 @@
+"""A `loadgen http` run over a fleet that is played."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pytest
+
+from coordinator.fleet.choice import FleetChoice
+from coordinator.http import run as runs
+from coordinator.http.run import HttpRun, Surroundings
+from coordinator.record.http import HttpHeader
+from coordinator.view.http_view import HttpView
+from loadgen.verdict.http_result import HttpResult
+from tests.support.fleets import FakeFleet
+from tests.support.https import PLAN
+
+WORKERS = ["fake/0", "fake/1"]
+
+
+class Seeing:
+    """A view that calls `see` with all that it is to show."""
+
+    def __init__(self, see: Callable[[HttpView], None] = lambda view: None) -> None:
+        self.update = see
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+
+@pytest.fixture
+def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[HttpHeader, HttpResult]]:
+    """Runs a plan, with its record in `tmp_path/run`."""
+
+    async def all_there(*_: object, **__: object) -> list[str]:
+        return []
+
+    monkeypatch.setattr(runs, "make_fleet", lambda *_, **__: FakeFleet(WORKERS))
+    monkeypatch.setattr(runs, "reach", all_there)
+
+    def run(
+        view: Seeing, before: Callable[[asyncio.AbstractEventLoop], None] = lambda loop: None
+    ) -> tuple[HttpHeader, HttpResult]:
+        async def scenario() -> tuple[HttpHeader, HttpResult]:
+            surroundings = Surroundings(command_line=("loadgen",), say=lambda text: None, view=view)
+            before(asyncio.get_running_loop())
+            return await HttpRun(PLAN, FleetChoice(), tmp_path / "run", surroundings).run()
+
+        return asyncio.run(asyncio.wait_for(scenario(), 60))
+
+    return run
+
+
+def test_the_record_names_the_engines_before_the_run_has_ended(
+    play: Callable[..., tuple[HttpHeader, HttpResult]], tmp_path: Path
+) -> None:
+    written: list[dict[str, Any]] = []
+    header, _ = play(Seeing(lambda view: written.append(json.loads((tmp_path / "run/run.json").read_text()))))
+    assert {document["verdict"] for document in written} == {"unfinished"}
+    assert [one["worker"] for one in written[-1]["fleet"]["engines"]] == WORKERS
+    assert [one.worker for one in header.fleet.engines] == WORKERS
+
+
+@pytest.mark.parametrize("work", ["place_on", "compile_http", "http_assignments"])
+def test_the_loop_goes_on_while_hundreds_of_machines_get_their_parts(
+    play: Callable[..., tuple[HttpHeader, HttpResult]], monkeypatch: pytest.MonkeyPatch, work: str
+) -> None:
+    """Leases are renewed by it."""
+    done = getattr(runs, work)
+    waited: list[bool] = []
+
+    def hold_up(loop: asyncio.AbstractEventLoop) -> None:
+        def waits_for_the_loop(*arguments: Any, **named: Any) -> Any:
+            turn = threading.Event()
+            loop.call_soon_threadsafe(turn.set)
+            waited.append(turn.wait(10))
+            return done(*arguments, **named)
+
+        monkeypatch.setattr(runs, work, waits_for_the_loop)
+
+    play(Seeing(), hold_up)
+    assert waited == [True]
