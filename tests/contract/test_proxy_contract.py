@@ -58,7 +58,7 @@ WINDOW_BYTES = 128 << 10
 def _no_descriptor_is_left() -> Iterator[None]:
     before = descriptors()
     yield
-    assert within(1, lambda: descriptors() <= before)
+    assert within(PATIENCE_S, lambda: descriptors() <= before)
 
 
 @pytest.fixture

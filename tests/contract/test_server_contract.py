@@ -167,7 +167,7 @@ def test_stopped_it_leaves_nothing(server: WebServer, docroot: Path, monkeypatch
             assert len(pids) == (2 if not vms.deployment.config else 3)
             assert len(list(Path(directory).glob("loadgen-*/vm01"))) == 1
         assert list(Path(directory).iterdir()) == []
-    assert within(1, lambda: not any(is_running(pid) for pid in pids))
+    assert within(10, lambda: not any(is_running(pid) for pid in pids))
     assert open_files() == before
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((target.host, target.port))

@@ -20,7 +20,8 @@ from loadgen.proxy.loop import ProxyLoop
 from loadgen.proxy.service import Connection, Service
 from tests.support.vms import within
 
-PATIENCE_S = 5.0
+PATIENCE_S = 20.0
+"""For what comes at once unless the machine is busy; no promise of anybody."""
 _NOISE = os.urandom(1_000_003)  # of prime length, so that no chunk size falls on the same place again and again
 _TWICE = memoryview(_NOISE + _NOISE)
 

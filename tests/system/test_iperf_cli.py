@@ -38,7 +38,7 @@ class Serving:
     def end(self) -> int:
         """Ctrl-C; the exit code."""
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(10)
+        return self.process.wait(30)
 
 
 @contextlib.contextmanager
@@ -172,7 +172,7 @@ def test_ctrl_c_ends_the_run_and_judges_what_there_is(server: Serving, tmp_path:
             break
     below = descendants(run.pid)
     run.send_signal(signal.SIGINT)
-    out, _ = run.communicate(timeout=20)
+    out, _ = run.communicate(timeout=60)
     assert run.returncode == 130
     assert "Verdict: INTERRUPTED (exit code 130)" in out
     assert re.search(r"The run was interrupted after [12] of 50 tests\.", out)
@@ -189,7 +189,7 @@ def test_a_run_that_was_killed_can_be_shown(server: Serving, tmp_path: Path) -> 
         if line.startswith("done 2/50"):
             break
     run.kill()
-    run.communicate(timeout=20)
+    run.communicate(timeout=60)
     shown = loadgen("show", "run", cache=tmp_path, cwd=tmp_path)
     assert shown.code == 0
     assert "CUT  The run was cut" in shown.out
@@ -209,7 +209,7 @@ def test_in_a_terminal_a_person_sees_it_go_on_and_then_the_report(server: Servin
         # One is over and another runs; between them, the screen shows one that is over and is still the newest.
         wanted = [r"test [23]/3  send auto [23]/3 .* \d+%  0:0\d left", r"^ send auto 1/3  [\d,.]+( |$)"]
         pane.until(lambda screen: all(re.search(one, "\n".join(screen), re.MULTILINE) for one in wanted))
-        assert pane.exit_code(20) == 0
+        assert pane.exit_code() == 0
         report = pane.history()
         assert "Verdict: VALID (exit code 0)" in report
         assert "left" not in report.split("TCP throughput by window")[-1]  # the live view has gone

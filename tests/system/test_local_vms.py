@@ -148,7 +148,7 @@ def test_nothing_survives_the_coordinator(
         pids = descendants(coordinator.pid)
         assert len(pids) >= 4
         coordinator.send_signal(number)
-    assert within(3, lambda: not any(is_running(pid) for pid in pids) and not any(tmpdir_of_runs.iterdir()))
+    assert within(10, lambda: not any(is_running(pid) for pid in pids) and not any(tmpdir_of_runs.iterdir()))
 
 
 @pytest.mark.parametrize("server", EVERY_SERVER)
@@ -158,8 +158,8 @@ def test_nothing_survives_the_warden(server: WebServer, docroot: Path, tmpdir_of
             pid = warden_pid()
             pids = children_of(pid)
             os.kill(pid, signal.SIGKILL)
-            found = await asyncio.wait_for(deaths(vms, 3), 5)
-            assert within(3, lambda: not any(is_running(pid) for pid in pids))
+            found = await asyncio.wait_for(deaths(vms, 3), 20)
+            assert within(10, lambda: not any(is_running(pid) for pid in pids))
             return found
 
     assert {death.name for death in asyncio.run(scenario())} == {"vm01", "vm02", "vm03"}
@@ -179,7 +179,7 @@ def test_a_coordinator_and_a_warden_killed_together_leave_no_process(
         os.kill(warden, signal.SIGSTOP)  # so that it cannot be the one who cleans up
         coordinator.kill()
         os.kill(warden, signal.SIGKILL)
-    assert within(3, lambda: not any(is_running(pid) for pid in pids))
+    assert within(10, lambda: not any(is_running(pid) for pid in pids))
 
 
 def test_the_vm_that_died_is_named() -> None:
@@ -287,7 +287,7 @@ pathlib.Path({str(flag)!r}).touch()
 time.sleep(60)
 """
     with running(WithProgram(code), [docroot]):
-        assert within(5, flag.exists)
+        assert within(20, flag.exists)
         (log,) = tmpdir_of_runs.glob("loadgen-*/vm01/program.log")
         assert 100 < log.stat().st_size <= 1 << 20
 
@@ -315,7 +315,7 @@ if os.fork() == 0:
 time.sleep(60)
 """
     with running(WithProgram(code), [docroot]):
-        assert within(5, lambda: note.exists() and note.read_text() != "")
+        assert within(20, lambda: note.exists() and note.read_text() != "")
         pid = int(note.read_text())
         assert is_running(pid)
     assert not is_running(pid)
@@ -331,7 +331,7 @@ def test_a_supervisor_that_does_not_start_is_quoted(docroot: Path, monkeypatch: 
 def test_a_start_that_is_cancelled_leaves_nothing(docroot: Path, tmpdir_of_runs: Path) -> None:
     async def scenario() -> None:
         task = asyncio.create_task(start(WithProgram("import time; time.sleep(60)", in_front=True), [docroot] * 2))
-        assert await asyncio.to_thread(within, 10, lambda: any(tmpdir_of_runs.glob("loadgen-*/vm02")))
+        assert await asyncio.to_thread(within, 20, lambda: any(tmpdir_of_runs.glob("loadgen-*/vm02")))
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -21,6 +21,7 @@ import pytest
 import coordinator.record
 from loadgen.engine.choice import available
 from tests.support.cli import LOADGEN, alive, command_of, descendants, environment, loadgen, start
+from tests.support.disturbed import ending, headline
 
 SHORT = ("--iterations", "1", "--ramp-up", "500ms", "--warmup", "1s", "--ramp-down", "1s", "--bound", "rate:100k")
 
@@ -58,7 +59,7 @@ def test_every_operation_on_every_kind_of_server(server: str, cache: Path, tmp_p
         cwd=tmp_path,
     )
     document = done.document
-    assert done.code == 0, (document["reasons"], done.err)
+    assert (done.code, document["verdict"]) == ending(document, 0, "conforming"), (document["reasons"], done.err)
     assert document["environment"]["server"]["kind"] == server
     (iteration,) = document["iterations"]
     assert {name: counts["bad"] for name, counts in iteration["by_group"].items()} == dict.fromkeys(
@@ -73,10 +74,10 @@ def test_every_operation_on_every_kind_of_server(server: str, cache: Path, tmp_p
     assert document["requested_connections"] == document["conforming_connections"] == 160
     schema = json.loads((Path(coordinator.record.__file__).parent / "run.schema.json").read_text())
     jsonschema.validate(document, schema)
-    assert run_json(tmp_path / "run")["verdict"] == "conforming"
+    assert run_json(tmp_path / "run")["verdict"] == document["verdict"]
     shown = loadgen("show", "run", cache=cache, cwd=tmp_path)
     assert shown.code == 0
-    assert "160 of 160 requested connections conform" in shown.out
+    assert headline(document, "160 of 160 requested connections conform") in shown.out
     assert f"engine   {available()[0].value}, replies stamped" in shown.out
 
 
@@ -86,12 +87,13 @@ def test_a_sweep_ends_with_its_table_and_a_record_of_each_point(cache: Path, tmp
         cache=cache,
         cwd=tmp_path,
     )
-    assert done.code == 0, done.out
-    assert "sweep over the number of VMs" in done.out
     document = run_json(tmp_path / "run")
+    codes = [ending(point, 0, "conforming")[0] for point in document["points"]]
+    assert done.code == max(codes), done.out
+    assert "sweep over the number of VMs" in done.out
     assert [point["vms"] for point in document["points"]] == [1, 2]
     assert [point["conforming_connections"] for point in document["points"]] == [20, 40]
-    assert run_json(tmp_path / "run" / "vms-2")["verdict"] == "conforming"
+    assert run_json(tmp_path / "run" / "vms-2")["verdict"] == document["points"][1]["verdict"]
     shown = loadgen("show", "run", cache=cache, cwd=tmp_path)
     assert shown.out == done.out
 
@@ -103,7 +105,7 @@ def test_a_record_replays_its_plan(cache: Path, tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     done = loadgen("spec", "--replay", "one", "--out", "two", cache=cache, cwd=tmp_path)
-    assert done.code in (0, 1), done.err
+    assert done.code in (0, 1, 3), done.err  # 3: others used this machine's cores
     assert run_json(tmp_path / "two")["plan"] == run_json(tmp_path / "one")["plan"]
     printed = loadgen("spec", "--replay", "one", "--print-plan", cache=cache, cwd=tmp_path)
     (tmp_path / "plan.toml").write_text(printed.out)
@@ -213,8 +215,8 @@ def test_a_disk_that_fills_up_in_mid_run_costs_the_record_not_the_result(cache: 
         preexec_fn=limit,
         check=False,
     )
-    assert done.returncode in (0, 1), done.stderr
-    assert "80 of 80 requested connections conform" in done.stdout
+    assert done.returncode in (0, 1, 3), done.stderr  # 3: others used this machine's cores
+    assert ("INVALID" if done.returncode == 3 else "80 of 80 requested connections conform") in done.stdout
     assert "the record ends early" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
 

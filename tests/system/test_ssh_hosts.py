@@ -19,6 +19,7 @@ import pytest
 import uvloop
 
 from coordinator.fleet.certificates import Authority
+from coordinator.fleet.dask import ssh_way
 from coordinator.fleet.dask.ssh_way import SshWay
 from coordinator.fleet.remote import Collect, bootstrap
 from coordinator.fleet.spool import spool_path
@@ -67,6 +68,8 @@ def asked() -> tuple[Callable[..., str], Callable[..., int]]:
 
 NAME_OF, OPEN_FILES = asked()
 RUN = "20260101-120000-ssh"
+BOUND_S = 10
+"""For what is bounded by a few seconds, on a machine that has other things to do, too."""
 
 
 @pytest.fixture(scope="module")
@@ -170,10 +173,18 @@ def test_a_host_that_does_not_answer_costs_the_others_no_more_than_the_time_limi
     way, took_s, joined = in_hub(machines, work)
     assert way.missing == {SILENT: "it does not answer at 198.18.0.99:2201 within 2 s"}
     assert joined == ["m1"]
-    assert 2 <= took_s < 8
+    assert 2 <= took_s < ssh.CONNECT_TIMEOUT_S + BOUND_S
 
 
-def test_agents_join_and_close_leaves_nothing(machines: Machines) -> None:
+def test_agents_join_and_close_leaves_nothing(machines: Machines, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed: list[int] = []
+
+    async def kill(link: ssh.Link, pid: int, mark: str) -> bool:
+        killed.append(pid)
+        return True
+
+    monkeypatch.setattr(ssh.Link, "kill", kill)
+    monkeypatch.setattr(ssh_way, "_END_S", 30)  # on a busy machine they may take more than their two seconds
     hosts = [Host(name="m1", cores=3), Host(name="m2"), Host(name=REFUSING), Host(name="m3")]
 
     async def work() -> None:
@@ -189,10 +200,9 @@ def test_agents_join_and_close_leaves_nothing(machines: Machines) -> None:
             assert sorted(names.values()) == ["m1", "m2", "m3"]
             limits = await way.client.run(OPEN_FILES, workers=[one.address for one in joined[1:]])
             assert [limits[one.address] == 64 for one in joined[1:]] == [False, True]
-            began = time.monotonic()
             await way.close()
-            assert time.monotonic() - began < 2  # they ended by themselves
             await way.close()
+        assert not killed  # they ended by themselves
 
     in_hub(machines, work)
     for name in machines.names:
@@ -214,11 +224,11 @@ def test_an_agent_that_is_killed_is_gone_and_one_that_is_frozen_is_killed(machin
             await way.lose("nobody")
             began = time.monotonic()
             await way.lose("m2")
-            assert time.monotonic() - began < 3
-            assert await until(1, lambda: not is_running(agents["m2"]))
+            assert time.monotonic() - began < BOUND_S
+            assert await until(BOUND_S, lambda: not is_running(agents["m2"]))
             began = time.monotonic()
-        assert time.monotonic() - began < 6  # m3 is frozen: it has its two seconds, and is killed
-        assert await until(1, lambda: not is_running(agents["m3"]))
+        assert time.monotonic() - began < BOUND_S  # m3 is frozen: it has its two seconds, and is killed
+        assert await until(BOUND_S, lambda: not is_running(agents["m3"]))
 
     in_hub(machines, work)
 
@@ -234,7 +244,7 @@ def test_a_host_whose_connection_is_lost_is_reached_by_another_one(machines: Mac
             os.kill(_parent(agent), signal.SIGKILL)
             assert is_running(agent)
             await way.lose("m1")
-            assert await until(1, lambda: not is_running(agent))
+            assert await until(BOUND_S, lambda: not is_running(agent))
 
     in_hub(machines, work)
 
@@ -250,7 +260,7 @@ def test_a_process_that_has_the_pid_of_an_agent_is_left_alone(machines: Machines
             assert await link.kill(bystander.pid, f"{RUN}/m1")
             assert is_running(bystander.pid)
             assert await link.kill(bystander.pid, "import time")
-            assert await until(1, lambda: not is_running(bystander.pid))
+            assert await until(BOUND_S, lambda: not is_running(bystander.pid))
         finally:
             await link.close()
 
@@ -440,4 +450,4 @@ with Machines(Path({str(tmp_path)!r})) as machines:
         assert len(made) == 5
         assert made <= held_namespaces()
         holder.kill()
-    assert within(5, lambda: not held_namespaces() & made)
+    assert within(20, lambda: not held_namespaces() & made)
