@@ -105,7 +105,7 @@ class Coordinator:
         assert await self.ask(calls.take_plan, self.run_id, blob) == {"digest": digest}
         shards = {worker: Shard(tuple(range(i, 4, len(workers)))).to_wire() for i, worker in enumerate(workers)}
         assert await self.ask(calls.prepare, self.run_id, digest, shards) == {}
-        start_ns = time.monotonic_ns() + NS_PER_S // 5
+        start_ns = time.monotonic_ns() + NS_PER_S // 2
         end_ns = start_ns + int(length_s * NS_PER_S)
         segment = {
             "index": 0,
@@ -118,7 +118,7 @@ class Coordinator:
         assert await self.ask(calls.start, self.run_id, segment) == {"armed": workers}
 
     async def until(self, kind: type[AgentEvent], count: int = 1) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while sum(isinstance(event, kind) for event in self.events) < count:
                 self._news.clear()
                 await self._news.wait()

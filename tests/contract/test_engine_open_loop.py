@@ -230,7 +230,8 @@ def test_every_operation_due_in_a_stall_is_charged_its_wait() -> None:
         # found all three connections taken: only three were under way.
         for waited in (4, 10, 19):
             limit_ns = waited * gap_ns - gap_ns // 2
-            assert at_least(response, limit_ns) == 20 - waited + 1
+            # A busy machine has others wait, too; whoever leaves out the stall's has none of them.
+            assert 0 <= at_least(response, limit_ns) - (20 - waited + 1) <= 4
         assert at_least(played.cell().service, 18 * gap_ns) <= 3
         assert played.cell().lateness.max_ns >= 16 * gap_ns
 

@@ -105,7 +105,7 @@ def agent_of(*workers: str) -> Agent:
 
 
 def soon(fleet: Fleet, length_s: float) -> Start:
-    return Start(segment(length_s, fleet.lead_ns // 2))  # half of its lead will do: nobody is far
+    return Start(segment(length_s, fleet.lead_ns))
 
 
 async def until_all_ended(fleet: Fleet) -> list[AgentEvent]:

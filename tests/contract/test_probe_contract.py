@@ -152,14 +152,14 @@ def test_many_clients_are_served_at_once_each_with_its_own_result() -> None:
             assert stream.sent_bytes == stream.received_bytes == test.limit_bytes
     for result in results[len(tests) :]:
         for stream in result.streams:
-            assert stream.lost == 0
-            assert stream.packets * 100 == stream.received_bytes > 0
+            # A busy machine loses some.
+            assert (stream.packets - stream.lost) * 100 == stream.received_bytes > 0
 
 
 def test_a_busy_server_says_so() -> None:
     async def scenario() -> int:
         async with serving(tests=1) as served:
-            first = asyncio.create_task(probe(short(), served.port))
+            first = asyncio.create_task(probe(short(duration_ns=NS_PER_S), served.port))
             await until(lambda: served.server.counters.connections > 0)
             with pytest.raises(ProbeError, match=r"127.0.0.1:\d+ is busy with another test") as caught:
                 await probe(short(), served.port)
@@ -216,13 +216,17 @@ def test_nothing_is_left_of_good_tests() -> None:
     assert after == before
 
 
-@pytest.mark.parametrize("test", [short(parallel=2), short(transport=Transport.UDP), short(kind=Kind.CRR)], ids=str)
-def test_a_cancelled_test_ends_at_both_ends(test: ProbeTest) -> None:
+@pytest.mark.parametrize(
+    "options", [{"parallel": 2}, {"transport": Transport.UDP}, {"kind": Kind.CRR}], ids=["tcp", "udp", "crr"]
+)
+def test_a_cancelled_test_ends_at_both_ends(options: dict[str, Any]) -> None:
+    test = short(duration_ns=30 * NS_PER_S, **options)
+
     async def scenario() -> tuple[str, tuple[int, int], tuple[int, int]]:
         async with serving() as served:
             before = footprint()
             task = asyncio.create_task(probe(test, served.port))
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.3)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
@@ -237,8 +241,8 @@ def test_a_cancelled_test_ends_at_both_ends(test: ProbeTest) -> None:
 def test_a_server_that_is_stopped_says_so_to_its_clients() -> None:
     async def scenario() -> tuple[str, str]:
         async with serving() as served:
-            task = asyncio.create_task(probe(short(duration_ns=5 * NS_PER_S), served.port))
-            await asyncio.sleep(0.05)
+            task = asyncio.create_task(probe(short(duration_ns=30 * NS_PER_S), served.port))
+            await asyncio.sleep(0.3)
             await served.server.close()
             with pytest.raises(ProbeError) as caught:
                 await task
@@ -685,14 +689,14 @@ def test_a_client_that_waits_for_its_turn_may_leave() -> None:
 
 def test_streams_may_take_their_time_one_after_the_other() -> None:
     async def scenario() -> None:
-        async with serving(patience_ns=QUICK_NS) as served:
+        async with serving(patience_ns=NS_PER_S) as served:
             peer = await Peer.connect(served.port)
             await in_parameters(peer)
             peer.send({**RIGHT, "parallel": 3})
             assert await peer.state() == State.CREATE_STREAMS
             streams = []
             for _ in range(3):
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.4)
                 streams.append(await Peer.connect(served.port))
                 streams[-1].send(COOKIE)
             assert [await peer.state(), await peer.state()] == [State.TEST_START, State.TEST_RUNNING]

@@ -68,3 +68,31 @@ class Throttle:
             writer.write(data)
             await writer.drain()
         writer.write_eof()
+
+
+class Lag:
+    """A context in which it is measured how late what should happen now does happen here: `mean_s`."""
+
+    def __init__(self) -> None:
+        self._late_s: list[float] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Lag:
+        self._task = asyncio.create_task(self._measure())
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    @property
+    def mean_s(self) -> float:
+        return sum(self._late_s) / len(self._late_s)
+
+    async def _measure(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            wanted = loop.time() + 0.02
+            await asyncio.sleep(0.02)
+            self._late_s.append(loop.time() - wanted)

@@ -79,7 +79,7 @@ class Runs:
         """The same, once it measures."""
         run, ports = self[name]
         run.until("measuring 1/1")
-        assert within(GONE_S, lambda: time.monotonic_ns() - self.servers.last_ns(ports) < NS_PER_S // 2)
+        assert within(30, lambda: time.monotonic_ns() - self.servers.last_ns(ports) < NS_PER_S // 2)
         return run, ports
 
     def off_after_s(self, ports: list[int], at_ns: int) -> float:
@@ -150,7 +150,7 @@ def test_a_frozen_coordinator_loses_its_traffic_and_blames_no_machine(runs: Runs
     os.kill(run.process.pid, signal.SIGSTOP)
     assert runs.off_after_s(ports, at_ns) < GONE_S
     os.kill(run.process.pid, signal.SIGCONT)
-    done = run.wait(20)
+    done = run.wait(60)
     document = run.document
     assert (done.code, document["verdict"]) == (3, "INVALID"), document["reasons"]
     assert any("lease expired" in note for note in document["notes"])
@@ -161,7 +161,7 @@ def test_ctrl_c_stops_all_machines(runs: Runs) -> None:
     run, ports = runs.measuring("interrupted")
     at_ns = time.monotonic_ns()
     os.kill(run.process.pid, signal.SIGINT)
-    done = run.wait(10)
+    done = run.wait(30)
     assert (done.code, run.document["verdict"]) == (130, "interrupted"), done.err
     assert "Verdict: INTERRUPTED" in done.out
     assert run.nothing_left(), run.left()
@@ -176,7 +176,7 @@ def test_a_second_ctrl_c_does_not_wait(runs: Runs) -> None:
     os.kill(run.process.pid, signal.SIGINT)
     time.sleep(0.05)
     os.kill(run.process.pid, signal.SIGINT)
-    done = run.wait(10)
+    done = run.wait(30)
     assert done.code == 130, done.err
     assert run.nothing_left(), run.left()
     assert runs.off_after_s(ports, at_ns) < GONE_S
@@ -186,7 +186,7 @@ def test_with_abort_a_loss_ends_it_all(runs: Runs) -> None:
     run, ports = runs.measuring("aborted")
     at_ns = time.monotonic_ns()
     os.kill(run.agent("m3"), signal.SIGKILL)
-    done = run.wait(15)
+    done = run.wait(60)
     assert (done.code, run.document["verdict"]) == (4, "DEGRADED"), done.err
     assert run.nothing_left(), run.left()
     assert (runs.servers.last_ns(ports) - at_ns) / NS_PER_S < GONE_S
