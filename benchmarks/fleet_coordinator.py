@@ -54,6 +54,7 @@ from loadgen.model.errors import LoadgenError
 from loadgen.model.plan import OnLoss, SpecPlan
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS, NS_PER_S
+from loadgen.verdict.ports import Demand
 from workloads.specweb99.compile import compile_tape
 from workloads.specweb99.mix import GROUPS, KINDS
 
@@ -211,10 +212,12 @@ class Measurement:
         question = self._question
         figures: dict[str, Any] = {}
         began_s = time.monotonic()
-        shares = [self._plan.connections] * question.targets
+        demand = Demand(
+            hosts=tuple(target.host for target in self._targets), shares=(self._plan.connections,) * question.targets
+        )
         # Each stands for a machine with cores of its own for its engines.
         machines = [dataclasses.replace(one, cores=question.engines) for one in self._fleet.machines]
-        placement, refused = await asyncio.to_thread(admit, machines, shares, self._plan.seed, 60.0)
+        placement, refused = await asyncio.to_thread(admit, machines, demand, self._plan.seed, 60.0)
         assert not refused, refused
         figures["admit_s"] = time.monotonic() - began_s
         tape = await asyncio.to_thread(compile_tape, SpecPlan(vms=question.targets, connections=question.connections))

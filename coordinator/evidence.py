@@ -18,12 +18,11 @@ from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Ledger, Totals
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.target import Target
+from loadgen.verdict.ports import LocalPorts, is_loopback, usable_sources
 from loadgen.verdict.rules import Asked
 from loadgen.verdict.run import LostWorker
 from loadgen.verdict.trust import NeighbourEvidence, PortEvidence, StartEvidence, WorkerEvidence
 
-_TIME_WAIT_S = 60  # TCP_TIMEWAIT_LEN of Linux
-_REUSE_S = 1  # tcp_tw_reuse lets a port go after a second
 _NAMED = 6  # so many targets are named before the rest is counted
 
 
@@ -61,6 +60,10 @@ class Gathered(Protocol):
     @property
     def targets(self) -> Sequence[Target]:
         """The servers."""
+
+    @property
+    def sources(self) -> Sequence[str]:
+        """Addresses of the load machines that connections come from; () for the kernel's own choice."""
 
     @property
     def fleet(self) -> FleetRecord:
@@ -161,19 +164,19 @@ def _say_machine(name: str) -> str:
 def port_evidence(evidence: Gathered) -> list[PortEvidence]:
     """The ephemeral ports of each machine, where its kernel says how many there are."""
     found = []
-    loopback = all(target.host in ("localhost", "::1") or target.host.startswith("127.") for target in evidence.targets)
+    loopback = all(is_loopback(target.host) for target in evidence.targets)
+    # An address of another family than a server's brings it nothing: the server with the fewest counts.
+    sources = min((usable_sources(evidence.sources, target.host) for target in evidence.targets), default=1)
     for machine in _machines(evidence):
-        words = machine.sysctls.get("net.ipv4.ip_local_port_range", "").split()
-        if len(words) != 2:
+        ports = LocalPorts.of(machine.sysctls, on_loopback=loopback)
+        if ports is None:
             continue
-        reuse = machine.sysctls.get("net.ipv4.tcp_tw_reuse", "0")
-        span_s = _REUSE_S if reuse == "1" or (reuse == "2" and loopback) else _TIME_WAIT_S
         workers = set(machine.workers) & set(evidence.intake.ledger.workers)
         found.append(
             PortEvidence(
                 machine=_say_machine(machine.name),
-                available=int(words[1]) - int(words[0]) + 1,
-                peak_connects=evidence.intake.ledger.peak_connects(span_s, workers),
+                available=ports.each * sources,
+                peak_connects=evidence.intake.ledger.peak_connects(ports.rest_s, workers),
             )
         )
     return found

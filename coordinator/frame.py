@@ -15,6 +15,7 @@ from loadgen.measure.events import EngineReady
 from loadgen.model.errors import FleetError
 from loadgen.model.plan import OnLoss, Phases
 from loadgen.model.units import NS_PER_S
+from loadgen.verdict.ports import Demand
 
 
 async def open_fleet(fleet: Fleet, choice: FleetChoice, say: Callable[[str], None]) -> None:
@@ -26,14 +27,14 @@ async def open_fleet(fleet: Fleet, choice: FleetChoice, say: Callable[[str], Non
 
 
 def place_on(
-    fleet: Fleet, record: FleetRecord, shares: Sequence[int], *, phases: Phases, seed: int, on_loss: OnLoss
+    fleet: Fleet, record: FleetRecord, demand: Demand, *, phases: Phases, seed: int, on_loss: OnLoss
 ) -> tuple[FleetRecord, list[str]]:
     """Which worker of an open fleet plays what, and in words who is left out.
 
     Machines that can't carry their share are left out, or raise FleetError when the run is not to go on without.
     """
     seconds = sum(phases.length_ns(i) for i in range(phases.iterations)) / NS_PER_S
-    placement, refused = admit(fleet.machines, shares, seed, seconds)
+    placement, refused = admit(fleet.machines, demand, seed, seconds)
     missing = {**fleet.missing, **refused}
     if missing and on_loss is OnLoss.ABORT:
         raise FleetError(

@@ -59,6 +59,11 @@ class Evidence:
     notes: tuple[str, ...] = ()
 
     @property
+    def sources(self) -> Sequence[str]:
+        """Those of the plan."""
+        return self.plan.sources
+
+    @property
     def strangers_serve(self) -> bool:
         """Whether the servers are not ours."""
         return bool(self.plan.targets)

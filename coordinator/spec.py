@@ -20,8 +20,9 @@ from coordinator.collector import settle_collector
 from coordinator.conductor import Conductor, Hooks
 from coordinator.evidence import Intake
 from coordinator.fleet.api import Fleet, Prepare
-from coordinator.fleet.choice import FleetChoice, make_fleet
+from coordinator.fleet.choice import FleetChoice, WayKind, make_fleet
 from coordinator.frame import after_the_run, open_fleet, place_on, say_lost, stall_notes, with_engines
+from coordinator.here import settle_here
 from coordinator.judge import Evidence, connection_rows, judge
 from coordinator.record.document import Header, finished, unfinished
 from coordinator.record.environment import collect
@@ -34,7 +35,7 @@ from coordinator.view.live import View
 from coordinator.view.runview import Position, RunView
 from deploy.servers.catalog import choose
 from deploy.vms.local import LocalVms
-from loadgen.engine.api import Assignment, Load
+from loadgen.engine.api import Assignment, EngineKind, Load, Timestamps
 from loadgen.measure.events import EngineReady
 from loadgen.model.errors import TargetError
 from loadgen.model.plan import SpecPlan
@@ -42,10 +43,13 @@ from loadgen.model.shard import share_out
 from loadgen.model.target import Target
 from loadgen.schedule.optape import OpTape
 from loadgen.schedule.placement import Placement
+from loadgen.verdict.ports import Demand
 from loadgen.verdict.result import RunResult
 from workloads.specweb99 import files, fileset, urls
 from workloads.specweb99.compile import compile_tape
-from workloads.specweb99.mix import GROUPS, KINDS
+from workloads.specweb99.mix import CONNECTS_PER_S, GROUPS, KINDS
+
+_LINE_BPS = 400_000  # for which CONNECTS_PER_S holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,10 @@ class SpecRun:
 
         Raises LoadgenError when the run cannot be begun; from then on everything ends in the result.
         """
+        if self.choice.way is WayKind.LOCAL:
+            found, notices = settle_here(_demand(self.plan), _load(self.plan), self.plan.engines, tls=False)
+            self.plan = dataclasses.replace(self.plan, sources=found.sources)
+            self.notices += notices
         header = Header(
             started_at=datetime.now(UTC).isoformat(timespec="seconds"),
             plan=self.plan,
@@ -185,9 +193,8 @@ class SpecRun:
     def _place(self, header: Header, fleet: Fleet) -> FleetRecord:
         """Which worker plays what; machines that can't carry their share are left out, or the run is not begun."""
         plan = self.plan
-        shares = share_out(plan.total_connections, [target.weight for target in header.targets])
         placed, notices = place_on(
-            fleet, header.fleet, shares, phases=plan.phases, seed=plan.seed, on_loss=plan.on_loss
+            fleet, header.fleet, _demand(plan, header.targets), phases=plan.phases, seed=plan.seed, on_loss=plan.on_loss
         )
         self.notices += notices
         return placed
@@ -266,9 +273,32 @@ async def _while_wanted(
 
 def assignments(plan: SpecPlan, placement: Placement, targets: tuple[Target, ...], tape: OpTape) -> list[Assignment]:
     """What each worker gets."""
-    load = Load(line_bps=plan.line_bps, bound=plan.bound, timeout_ns=plan.timeout_ns, paced_reads=plan.paced_reads)
+    load = _load(plan)
     shares = tuple(share_out(plan.total_connections, [target.weight for target in targets]))
     return [
         Assignment(worker=worker, shard=placement.shard(worker), targets=targets, shares=shares, tape=tape, load=load)
         for worker in placement.workers
     ]
+
+
+def _load(plan: SpecPlan) -> Load:
+    return Load(
+        line_bps=plan.line_bps,
+        bound=plan.bound,
+        timeout_ns=plan.timeout_ns,
+        paced_reads=plan.paced_reads,
+        engine=EngineKind(plan.engine),
+        timestamps=Timestamps(plan.timestamps),
+        sources=plan.sources,
+    )
+
+
+def _demand(plan: SpecPlan, targets: Sequence[Target] = ()) -> Demand:
+    """What the plan asks of load machines; `targets` once they are there."""
+    targets = targets or plan.targets
+    return Demand(
+        hosts=tuple(target.host for target in targets) or (plan.vm_address,) * plan.vms,
+        shares=tuple(share_out(plan.total_connections, [target.weight for target in targets] or [1] * plan.vms)),
+        connects_per_s=CONNECTS_PER_S * plan.line_bps / _LINE_BPS,
+        sources=plan.sources,
+    )

@@ -1,7 +1,7 @@
 """What a machine's settings mean for a load, and what to change: `loadgen doctor`.
 
 The load is SPECweb99-style: a connection (a user) at 400 kbit/s makes 3.28 operations a second, 2.70 to a TCP
-connection, so 1.21 TCP connections a second; each leaves a port in TIME_WAIT for 60 s (a constant of Linux).
+connection, so 1.21 TCP connections a second; each leaves a port in TIME_WAIT for 60 s (loadgen.verdict.ports).
 """
 
 from __future__ import annotations
@@ -9,15 +9,11 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from deploy.facts import Facts
+from deploy.facts import Facts, Sysctls
 from loadgen.model.plan import Server
+from loadgen.verdict.ports import BUCKETS, RANGE, RESERVED, REUSE, TIME_WAIT_S, LocalPorts
+from workloads.specweb99.mix import CONNECTS_PER_S
 
-TCP_CONNECTS_PER_S = 1.21
-TIME_WAIT_S = 60
-PORTS_PER_CONNECTION = 1 + TCP_CONNECTS_PER_S * TIME_WAIT_S
-"""Local ports that one paced connection keeps busy: its own, and those that rest."""
-
-_REUSE_S = 1  # with tcp_tw_reuse a port rests only as long
 _SPARE_FILES = 64
 _MEMORY_PER_VM_BYTES = 12 << 20  # web server and app worker, measured: 5 to 9 MB of their own
 _MEMORY_PER_CONNECTION_BYTES = 32 << 10  # both ends in the kernel (8 KB) and a server's buffers
@@ -75,10 +71,11 @@ def engine(why_not_compiled: str) -> Advice:
 def _files(facts: Facts, connections: int, total: int) -> list[Advice]:
     """Servers and engines raise their soft limit to the hard one, so that is what bounds them."""
     finding = f"{facts.nofile_soft} open files a process, at most {facts.nofile_hard}"
-    engine_files, server_files = total + _SPARE_FILES, 4 * connections + _SPARE_FILES
+    engines = min(facts.usable_cpus, total)  # as loadgen spec has them
+    engine_files, server_files = -(-total // engines) + _SPARE_FILES, 4 * connections + _SPARE_FILES
     if engine_files > facts.nofile_hard:
-        most = max(0, facts.nofile_hard - _SPARE_FILES)
-        meaning = f"one engine carries at most {most} connections, not {total}: raise the limit, or use more engines"
+        most = engines * max(0, facts.nofile_hard - _SPARE_FILES)
+        meaning = f"{engines} engines carry at most {most} connections, not {total}: raise the limit, or use more"
         command = f"ulimit -n {engine_files}"
     elif server_files > facts.nofile_hard:
         most = max(0, facts.nofile_hard - _SPARE_FILES) // 4
@@ -94,32 +91,42 @@ def _ports(facts: Facts, connections: int) -> list[Advice]:
     if sysctls.ip_local_port_range is None:
         return [_unknown("local ports", "net.ipv4.ip_local_port_range")]
     low, high = sysctls.ip_local_port_range
-    ports = high - low + 1
-    most = int(ports / PORTS_PER_CONNECTION)
-    finding = f"{ports} local ports ({low}-{high})"
-    if connections <= most:
+    ports = _local_ports(sysctls, low, high)
+    finding = f"{ports.each} local ports ({low}-{high}), in TIME_WAIT for {ports.rest_s} s"
+    sources = ports.sources_needed(connections, CONNECTS_PER_S)
+    if sources == 1:
+        most = int(ports.each / (1 + CONNECTS_PER_S * ports.rest_s))
         meaning = f"enough for {most} paced connections to one server"
         return [Advice(level=Level.OK, topic="local ports", finding=finding, meaning=meaning)]
-    reused = int(ports / (1 + TCP_CONNECTS_PER_S * _REUSE_S))
+    needed = ports.needed(connections, CONNECTS_PER_S)
+    meaning = (
+        f"{connections} paced connections to one server need up to {needed}, those of {sources} addresses: over "
+        "loopback loadgen spec takes so many by itself, otherwise give them with --source"
+    )
     command = f'sysctl -w net.ipv4.ip_local_port_range="{_WIDE_PORT_RANGE}"'
-    if sysctls.tcp_tw_reuse in (1, 2) and connections <= reused:  # 2: for loopback, where these servers are
-        where = "" if sysctls.tcp_tw_reuse == 1 else " over loopback"
-        meaning = f"for more than {most} connections to one server, ports in TIME_WAIT are used again{where}"
-        return [Advice(level=Level.WARNING, topic="local ports", finding=finding, meaning=meaning, command=command)]
-    meaning = f"at most {most} paced connections to one server, not {connections}: later ones cannot connect"
-    if connections <= reused:
-        command = "sysctl -w net.ipv4.tcp_tw_reuse=1"
-    return [Advice(level=Level.PROBLEM, topic="local ports", finding=finding, meaning=meaning, command=command)]
+    return [Advice(level=Level.WARNING, topic="local ports", finding=finding, meaning=meaning, command=command)]
+
+
+def _local_ports(sysctls: Sysctls, low: int, high: int) -> LocalPorts:
+    known = {
+        RANGE: f"{low} {high}",
+        RESERVED: sysctls.ip_local_reserved_ports,
+        REUSE: str(sysctls.tcp_tw_reuse),
+        BUCKETS: str(sysctls.tcp_max_tw_buckets),
+    }
+    ports = LocalPorts.of(known, on_loopback=True)
+    assert ports is not None  # the range is known
+    return ports
 
 
 def _time_wait(facts: Facts, total: int) -> list[Advice]:
     buckets = facts.sysctls.tcp_max_tw_buckets
     if buckets is None:
         return [_unknown("TIME_WAIT", "net.ipv4.tcp_max_tw_buckets")]
-    needed = int(total * TCP_CONNECTS_PER_S * TIME_WAIT_S) + 1
+    needed = int(total * CONNECTS_PER_S * TIME_WAIT_S) + 1
     finding = f"{buckets} sockets may be in TIME_WAIT"
     if needed <= buckets:
-        most = int(buckets / (TCP_CONNECTS_PER_S * TIME_WAIT_S))
+        most = int(buckets / (CONNECTS_PER_S * TIME_WAIT_S))
         return [
             Advice(level=Level.OK, topic="TIME_WAIT", finding=finding, meaning=f"enough for {most} paced connections")
         ]

@@ -19,9 +19,11 @@ _PACKAGES = ("uvloop", "aiohttp", "numpy")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sysctls:
-    """Settings of the kernel that bound a load; None where this kernel does not show one."""
+    """Settings of the kernel that bound a load; None (or "") where this kernel does not show one."""
 
     ip_local_port_range: tuple[int, int] | None
+    ip_local_reserved_ports: str
+    """A list like 8080,9000-9100."""
     tcp_tw_reuse: int | None
     tcp_max_tw_buckets: int | None
     tcp_fin_timeout: int | None
@@ -73,6 +75,7 @@ def gather(servers: Sequence[WebServer]) -> Facts:
         nofile_hard=hard,
         sysctls=Sysctls(
             ip_local_port_range=parse_range(_read("/proc/sys/net/ipv4/ip_local_port_range")),
+            ip_local_reserved_ports=_read("/proc/sys/net/ipv4/ip_local_reserved_ports").strip(),
             tcp_tw_reuse=parse_number(_read("/proc/sys/net/ipv4/tcp_tw_reuse")),
             tcp_max_tw_buckets=parse_number(_read("/proc/sys/net/ipv4/tcp_max_tw_buckets")),
             tcp_fin_timeout=parse_number(_read("/proc/sys/net/ipv4/tcp_fin_timeout")),

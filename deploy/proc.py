@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import resource
 import signal
 import traceback
 from collections.abc import Callable
@@ -63,13 +62,6 @@ def parent_in_stat(stat: str) -> int | None:
     """
     fields = stat.rpartition(")")[2].split()
     return int(fields[1]) if len(fields) > 1 else None
-
-
-def raise_file_limit() -> int:
-    """Raise the soft limit of open files to the hard one; the new limit."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard
 
 
 def _be_child(parent: int, output_fd: int, run: Callable[[], None]) -> NoReturn:

@@ -23,9 +23,10 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from deploy.proc import become_subreaper, children_of, fork_child, raise_file_limit, run_program
+from deploy.proc import become_subreaper, children_of, fork_child, run_program
 from deploy.wire import Exited, Hello, Launch, encode_event
 from deploy.worker import run_worker
+from loadgen.host.limits import raise_open_files
 
 _CHUNK_BYTES = 65536
 _LOG_LIMIT_BYTES = 1 << 20
@@ -206,7 +207,7 @@ class _Warden:
 def main() -> None:
     """Commands on standard input, events on standard output."""
     become_subreaper()
-    raise_file_limit()
+    raise_open_files()
     gc.freeze()  # what is imported by now is never collected, so its pages stay shared with the workers
     directory = Path(tempfile.mkdtemp(prefix="loadgen-"))
     try:

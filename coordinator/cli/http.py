@@ -10,6 +10,7 @@ from typing import Any
 import rich_click as click
 import tomli_w
 
+from coordinator.cli.engine_options import engine_options, sending, source_option
 from coordinator.cli.fleet_options import fleet_options, take_choice
 from coordinator.cli.options import Parsed
 from coordinator.fleet.choice import WayKind
@@ -71,12 +72,7 @@ def _slo(text: str) -> str:
 @click.option(
     "--timeout", type=_DURATION, panel=_LOAD, help="A request fails when no byte comes for this long.  [default: 10s]"
 )
-@click.option(
-    "--source",
-    metavar="ADDRESS,...",
-    panel=_LOAD,
-    help="Connect from these addresses of the load machine, in turn.  [default: as the kernel chooses]",
-)
+@source_option(_LOAD)
 @click.option("--seed", type=int, metavar="N", panel=_LOAD, help="Of what is random.  [default: 1]")
 @click.option(
     "--engines",
@@ -85,15 +81,7 @@ def _slo(text: str) -> str:
     panel=_ENGINE,
     help="Engine processes, on each machine.  [default: one per core but one]",
 )
-@click.option(
-    "--engine", type=click.Choice(["auto", "python", "compiled"]), panel=_ENGINE, help="Which one.  [default: auto]"
-)
-@click.option(
-    "--timestamps",
-    type=click.Choice(["auto", "kernel", "loop"]),
-    panel=_ENGINE,
-    help="When a reply was there: by the kernel's stamp, or when the engine woke up.  [default: auto]",
-)
+@engine_options(_ENGINE)
 @fleet_options
 @click.option(
     "--slo",
@@ -182,9 +170,7 @@ def _plan(requests: tuple[HttpRequest, ...], given: dict[str, Any]) -> HttpPlan:
         "rate_per_s": given["rate"],
         "max_backlog": given["max_backlog"],
         "timeout_ns": given["timeout"],
-        "sources": tuple(given["source"].split(",")) if given["source"] else None,
-        "engine": given["engine"],
-        "timestamps": given["timestamps"],
+        **sending(given),
         "on_loss": OnLoss(given["on_loss"]) if given["on_loss"] else None,
         "seed": given["seed"],
     }

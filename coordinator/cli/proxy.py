@@ -6,7 +6,6 @@ import contextlib
 import gc
 import json
 import os
-import resource
 import signal
 import threading
 import time
@@ -18,6 +17,7 @@ import rich_click as click
 from coordinator.cli.options import Parsed, parse_window
 from coordinator.output import printing
 from coordinator.view.format import count, pad, rate
+from loadgen.host.limits import raise_open_files
 from loadgen.measure.forwarding import ProxyCounters
 from loadgen.model.address import format_address, parse_address
 from loadgen.model.plain import to_plain
@@ -149,8 +149,7 @@ def proxy(
         drain_ns=drain,
     )
     service = Service(config)
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a connection is two descriptors, and a pipe two more
+    raise_open_files()
     started_ns = time.monotonic_ns()
     cut = _Foreground(service).run()
     counters, elapsed_ns = service.counters(), time.monotonic_ns() - started_ns

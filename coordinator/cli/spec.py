@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import rich_click as click
 import tomli_w
 
+from coordinator.cli.engine_options import engine_options, sending, source_option
 from coordinator.cli.fleet_options import fleet_options, take_choice
 from coordinator.cli.options import Parsed, parse_counts
 from coordinator.fleet.choice import FleetChoice, WayKind
@@ -30,7 +31,7 @@ from loadgen.model.units import format_duration, parse_duration_ns, parse_rate_b
 T = TypeVar("T", Phases, SpecPlan)
 _DURATION = Parsed("duration", parse_duration_ns)
 _DRIVEN, _LOAD, _TIME = "What is driven", "Load, and when it is served well enough", "Time"
-_PLAN, _RESULT = "Plan", "Result"
+_ENGINE, _PLAN, _RESULT = "Engines", "Plan", "Result"
 
 
 def _default(name: str) -> str:
@@ -115,13 +116,15 @@ def _default(name: str) -> str:
 @click.option(
     "--seed", type=int, metavar="N", panel=_LOAD, help="The same seed gives the same operations.  [default: 1]"
 )
+@source_option(_LOAD)
 @click.option(
     "--engines",
     type=int,
     metavar="N",
-    panel=_LOAD,
+    panel=_ENGINE,
     help="Engine processes that make the load, on each machine.  [default: one per core]",
 )
+@engine_options(_ENGINE)
 @fleet_options
 @click.option(
     "--profile",
@@ -291,6 +294,7 @@ def _plan(
         engines=engines,
         on_loss=OnLoss(given["on_loss"]) if given["on_loss"] else None,
         seed=given["seed"],
+        **sending(given),
     )
 
 

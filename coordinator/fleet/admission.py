@@ -11,8 +11,9 @@ from coordinator.fleet.api import Machine
 from coordinator.fleet.local import LOCAL
 from loadgen.model.errors import FleetError
 from loadgen.schedule.placement import Placement, place
+from loadgen.verdict.ports import Demand, LocalPorts, usable_sources
 
-_RESERVED_FILES = 32
+RESERVED_FILES = 32
 """What an engine has open besides its connections: pipes, event loop, libraries."""
 
 _WEIGHT = 1000  # weights are whole; so many steps of a core
@@ -21,21 +22,19 @@ _TARGET_BYTES, _CONNECTION_BYTES = 2_000, 100
 """What an engine reports each second, at most: of each target it drives (1.3 KB seen) and of each connection (48)."""
 
 
-def admit(
-    machines: Sequence[Machine], shares: Sequence[int], seed: int, seconds: float
-) -> tuple[Placement, dict[str, str]]:
+def admit(machines: Sequence[Machine], demand: Demand, seed: int, seconds: float) -> tuple[Placement, dict[str, str]]:
     """The placement over all machines that can carry their share, and why each of the others can't.
 
-    `shares[t]` is the number of target t's connections, `seconds` the length of the run.  What a refused machine
-    would have carried goes to the others.  Raises FleetError when none is left.
+    `seconds` is the length of the run.  What a refused machine would have carried goes to the others.  Raises
+    FleetError when none is left.
     """
     refused: dict[str, str] = {}
     while True:
         left = [machine for machine in machines if machine.name not in refused]
         if not left:
             raise FleetError("no load machine can carry its share: " + say_missing(refused))
-        placement = _place(left, shares, seed)
-        found = {machine.name: why for machine in left if (why := _refusal(machine, placement, shares, seconds))}
+        placement = _place(left, demand.shares, seed)
+        found = {machine.name: why for machine in left if (why := _refusal(machine, placement, demand, seconds))}
         if not found:
             return placement, refused
         refused |= found
@@ -63,8 +62,9 @@ def _workers(machines: Sequence[Machine]) -> Iterator[tuple[str, int]]:
             yield worker, max(1, _WEIGHT * min(machine.cores, len(machine.workers)) // len(machine.workers))
 
 
-def _refusal(machine: Machine, placement: Placement, shares: Sequence[int], seconds: float) -> str:
+def _refusal(machine: Machine, placement: Placement, demand: Demand, seconds: float) -> str:
     """Why a machine can't carry its share; empty when it can."""
+    shares = demand.shares
     target_of = np.repeat(np.arange(len(shares), dtype=np.int32), shares)
     mine = [worker for worker in machine.workers if worker in placement.workers]
     counts = [placement.connections(worker, target_of, len(shares)) for worker in mine]
@@ -72,13 +72,13 @@ def _refusal(machine: Machine, placement: Placement, shares: Sequence[int], seco
         return ""
     if len(mine) > machine.cores and machine.name != LOCAL:  # on this machine, the trust checks tell what it did
         return f"it has {machine.cores} cores, and {len(mine)} engines shall play there"
-    files = max(int(one.sum()) for one in counts) + _RESERVED_FILES
+    files = max(int(one.sum()) for one in counts) + RESERVED_FILES
     if files > machine.open_files:
         return f"an engine needs {files} open files and may have {machine.open_files} (ulimit -n)"
-    ports = int(np.sum(counts, axis=0).max())
-    words = machine.sysctls.get("net.ipv4.ip_local_port_range", "").split()
-    if len(words) == 2 and ports > (available := int(words[1]) - int(words[0]) + 1):
-        return f"{ports} connections to one server need as many ports, and it has {available} (ip_local_port_range)"
+    ports = LocalPorts.of(machine.sysctls, on_loopback=demand.on_loopback)
+    for host, count in zip(demand.hosts, np.sum(counts, axis=0).tolist(), strict=True):
+        if ports and count > (available := ports.each * usable_sources(demand.sources, host)):
+            return f"{count} connections to one server need as many ports, and it has {available} (ip_local_port_range)"
     needed = int(seconds * (len(mine) * len(shares) * _TARGET_BYTES + int(np.sum(counts)) * _CONNECTION_BYTES))
     if machine.spool and needed > machine.spool_free_bytes:
         free_mb = machine.spool_free_bytes / 1e6

@@ -61,6 +61,11 @@ class HttpEvidence:
         return True
 
     @property
+    def sources(self) -> Sequence[str]:
+        """Those of the plan."""
+        return self.plan.sources
+
+    @property
     def targets(self) -> Sequence[Target]:
         """The servers that the plan names."""
         return self.plan.targets

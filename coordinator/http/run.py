@@ -14,8 +14,9 @@ from pathlib import Path
 
 from coordinator.conductor import Conductor, Hooks
 from coordinator.fleet.api import Fleet, Prepare
-from coordinator.fleet.choice import FleetChoice, make_fleet
+from coordinator.fleet.choice import FleetChoice, WayKind, make_fleet
 from coordinator.frame import after_the_run, open_fleet, place_on, say_lost, stall_notes, with_engines
+from coordinator.here import settle_here
 from coordinator.http.hdr import write_files
 from coordinator.http.judge import ANY_TIME, HttpEvidence, intake_for, judge
 from coordinator.http.reach import reach
@@ -35,6 +36,7 @@ from loadgen.model.http_plan import HttpPlan
 from loadgen.schedule.optape import OpTape
 from loadgen.schedule.placement import Placement
 from loadgen.verdict.http_result import HttpResult
+from loadgen.verdict.ports import Demand
 from workloads.http.compile import compile_http
 
 
@@ -71,6 +73,11 @@ class HttpRun:
 
         Raises LoadgenError when the run cannot be begun; from then on everything ends in the result.
         """
+        if self.choice.way is WayKind.LOCAL:
+            tls = any(target.tls for target in self.plan.targets)
+            found, notices = settle_here(_demand(self.plan), _load(self.plan, 0, 1), self.plan.engines, tls=tls)
+            self.plan = dataclasses.replace(self.plan, sources=found.sources)
+            self.notices += notices
         plan, around = self.plan, self.around
         header = HttpHeader(
             started_at=_now(),
@@ -106,7 +113,7 @@ class HttpRun:
         """Which worker plays what; machines that can't carry their share are left out, or the run is not begun."""
         plan = self.plan
         placed, notices = place_on(
-            fleet, header.fleet, plan.shares, phases=plan.phases, seed=plan.seed, on_loss=plan.on_loss
+            fleet, header.fleet, _demand(plan), phases=plan.phases, seed=plan.seed, on_loss=plan.on_loss
         )
         self.notices += notices
         return placed
@@ -179,6 +186,11 @@ def _each_with_all_targets(plan: HttpPlan, placement: Placement) -> tuple[str, .
                     hint="give more connections (-c) or fewer engines",
                 )
     return placement.workers
+
+
+def _demand(plan: HttpPlan) -> Demand:
+    """What the plan asks of load machines; how often servers close connections is theirs to know."""
+    return Demand(hosts=tuple(target.host for target in plan.targets), shares=tuple(plan.shares), sources=plan.sources)
 
 
 def _load(plan: HttpPlan, part: int, parts: int) -> Load:

@@ -28,6 +28,7 @@ SYSCTLS = (
     "net.core.somaxconn",
     "net.core.wmem_max",
     "net.ipv4.ip_local_port_range",
+    "net.ipv4.ip_local_reserved_ports",
     "net.ipv4.tcp_congestion_control",
     "net.ipv4.tcp_fin_timeout",
     "net.ipv4.tcp_max_syn_backlog",

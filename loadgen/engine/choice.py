@@ -54,8 +54,12 @@ def describe() -> str:
 
 def choose(assignment: Assignment) -> Choice:
     """Which engine plays `assignment`.  Raises FleetError when what its load insists on cannot be had."""
-    load, wanted = assignment.load, assignment.load.engine
-    tls = any(target.tls for target in assignment.targets)
+    return choose_for(assignment.load, tls=any(target.tls for target in assignment.targets))
+
+
+def choose_for(load: Load, *, tls: bool) -> Choice:
+    """Which engine plays `load`; `tls`: to any server by TLS.  Raises FleetError as :func:`choose` does."""
+    wanted = load.engine
     why = "TLS is the Python engine's" if tls else why_not_compiled()
     if wanted is EngineKind.COMPILED and why:
         hint = (

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
-import resource
 import signal
 import sys
 from typing import Any
 
+from loadgen.host.limits import raise_open_files
 from loadgen.model.errors import ExitCode
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -19,8 +19,7 @@ def begin() -> None:
     """Die with the parent, leave Ctrl-C to it, and take all descriptors that this user may have."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the coordinator's to answer
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a connection is a descriptor, or several
+    raise_open_files()
 
 
 async def pipes() -> tuple[asyncio.StreamReader, asyncio.WriteTransport]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import re
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from urllib.parse import quote, urlsplit
 from loadgen.model.errors import PlanError
 from loadgen.model.plain import from_plain, to_plain
 from loadgen.model.plan import OnLoss, Phases
+from loadgen.model.sending import check_sending
 from loadgen.model.shard import share_out
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_S
@@ -133,22 +133,9 @@ class HttpPlan:
             raise PlanError("the backlog must not be negative")
         if self.timeout_ns < 1:
             raise PlanError("the time-out must be positive")
-        for name, value, values in (
-            ("engine", self.engine, ("auto", "python", "compiled")),
-            ("timestamps", self.timestamps, ("auto", "kernel", "loop")),
-        ):
-            if value not in values:
-                raise PlanError(f"{name} must be one of {', '.join(values)}, got {value!r}")
-        self._check_sources()
+        check_sending(self.engine, self.timestamps, self.sources)
         self._check_connections()
         _ = self.phases  # its own checks
-
-    def _check_sources(self) -> None:
-        for source in self.sources:
-            try:
-                ipaddress.ip_address(source)
-            except ValueError:
-                raise PlanError(f"the source {source!r} is not an IP address") from None
 
     def _check_connections(self) -> None:
         if not 1 <= self.engines <= self.connections:

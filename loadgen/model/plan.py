@@ -10,6 +10,7 @@ from typing import Any
 from loadgen.model.bound import Bound
 from loadgen.model.errors import PlanError
 from loadgen.model.plain import from_plain, to_plain
+from loadgen.model.sending import check_sending
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_S
 
@@ -92,7 +93,8 @@ class SpecPlan:
 
     Either `vms` servers are started here and listen at `vm_address`, or `targets` are driven where they run.
     `engines` is the number of engine processes on this machine; a fleet counts its own.
-    `connections` is per VM; with weights, it is the mean per VM.
+    `connections` is per VM; with weights, it is the mean per VM.  `sources` are addresses to connect from; `engine`
+    and `timestamps` are as the engines know them.
     """
 
     vms: int = 16
@@ -108,6 +110,9 @@ class SpecPlan:
     paced_reads: bool = False
     timeout_ns: int = 10 * NS_PER_S
     last_ad: LastAd = LastAd.PREVIOUS
+    sources: tuple[str, ...] = ()
+    engine: str = "auto"
+    timestamps: str = "auto"
     engines: int = 1
     on_loss: OnLoss = OnLoss.DEGRADE
     seed: int = 1
@@ -141,6 +146,7 @@ class SpecPlan:
             ) from None
         if self.timeout_ns < 1:
             raise PlanError("the time-out must be positive")
+        check_sending(self.engine, self.timestamps, self.sources, paced_reads=self.paced_reads)
         if self.base_port and not 1 <= self.base_port <= 65536 - self.vms:
             raise PlanError(f"ports {self.base_port}..{self.base_port + self.vms - 1} are not all in 1..65535")
 

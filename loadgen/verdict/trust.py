@@ -43,9 +43,9 @@ class WorkerEvidence:
 class PortEvidence:
     """Ephemeral ports of one load machine.
 
-    `available` is the size of its range; `peak_connects` by target index are the most connections opened to it
-    within the time that a closed one keeps its port (`Ledger.peak_connects`): 60 s of TIME_WAIT, or 1 s where
-    the kernel may reuse them (tcp_tw_reuse).
+    `available` is the size of its range, for each address to connect from; `peak_connects` by target index are the
+    most connections opened to it within the time that a closed one keeps its port (`Ledger.peak_connects`): 60 s of
+    TIME_WAIT, or 1 s where the kernel may reuse them (tcp_tw_reuse).
     """
 
     machine: str

@@ -8,6 +8,7 @@ import pytest
 from coordinator.fleet.admission import admit
 from coordinator.fleet.api import Machine
 from loadgen.model.errors import FleetError
+from loadgen.verdict.ports import Demand
 
 
 def machine(
@@ -24,8 +25,12 @@ def machine(
     )
 
 
+def demand(*shares: int, sources: tuple[str, ...] = ()) -> Demand:
+    return Demand(hosts=("192.0.2.1",) * len(shares), shares=shares, sources=sources)
+
+
 def counts(machines: list[Machine], shares: list[int]) -> dict[str, int]:
-    placement, refused = admit(machines, shares, seed=1, seconds=70)
+    placement, refused = admit(machines, demand(*shares), seed=1, seconds=70)
     assert refused == {}
     return {worker: len(placement.shard(worker).connections) for worker in placement.workers}
 
@@ -60,7 +65,7 @@ def test_an_engine_without_connections_has_no_part_in_the_run() -> None:
     ids=["files", "space", "cores", "ports"],
 )
 def test_who_cannot_carry_its_share_is_refused_and_the_others_carry_it(poor: Machine, why: str) -> None:
-    placement, refused = admit([machine("a"), machine("b"), poor], [120, 120], seed=1, seconds=70)
+    placement, refused = admit([machine("a"), machine("b"), poor], demand(120, 120), seed=1, seconds=70)
     assert list(refused) == ["c"]
     assert why in refused["c"]
     assert np.bincount(placement.worker_of).tolist() == [60, 60, 60, 60]
@@ -68,4 +73,11 @@ def test_who_cannot_carry_its_share_is_refused_and_the_others_carry_it(poor: Mac
 
 def test_when_nobody_can_there_is_no_run() -> None:
     with pytest.raises(FleetError, match="no load machine can carry its share: a: an engine needs"):
-        admit([machine("a", open_files=10)], [100], seed=1, seconds=70)
+        admit([machine("a", open_files=10)], demand(100), seed=1, seconds=70)
+
+
+def test_every_source_address_has_ports_of_its_own() -> None:
+    few = machine("a", ports="1000 1038")
+    assert admit([few], demand(78, sources=("192.0.2.8", "192.0.2.9")), seed=1, seconds=70)[1] == {}
+    with pytest.raises(FleetError, match="79 connections to one server need as many ports, and it has 78"):
+        admit([few], demand(79, sources=("192.0.2.8", "192.0.2.9", "::1")), seed=1, seconds=70)

@@ -22,6 +22,7 @@ GOOD = Facts(
     nofile_hard=20_000,
     sysctls=Sysctls(
         ip_local_port_range=(32768, 60999),
+        ip_local_reserved_ports="",
         tcp_tw_reuse=2,
         tcp_max_tw_buckets=131_072,
         tcp_fin_timeout=60,
@@ -47,10 +48,12 @@ def test_a_good_machine_is_well() -> None:
 
 
 def test_an_engine_raises_its_limit_to_the_hard_one() -> None:
-    assert about(GOOD, "open files", vms=16, connections=1200).level is Level.OK
-    advice = about(GOOD, "open files", vms=16, connections=1300)
+    alone = replace(GOOD, usable_cpus=1)
+    assert about(alone, "open files", vms=16, connections=1200).level is Level.OK
+    assert about(replace(GOOD, usable_cpus=2), "open files", vms=16, connections=1300).level is Level.OK
+    advice = about(alone, "open files", vms=16, connections=1300)
     assert advice.level is Level.PROBLEM
-    assert "at most 19936 connections, not 20800" in advice.meaning
+    assert "1 engines carry at most 19936 connections, not 20800" in advice.meaning
     assert advice.command == "ulimit -n 20864"
 
 
@@ -67,14 +70,17 @@ def test_the_default_port_range_carries_383_paced_connections_to_a_server() -> N
     strict = with_sysctls(tcp_tw_reuse=0)
     assert about(strict, "local ports", connections=383).level is Level.OK
     advice = about(strict, "local ports", connections=384)
-    assert advice.level is Level.PROBLEM
-    assert advice.command == "sysctl -w net.ipv4.tcp_tw_reuse=1"
+    assert advice.level is Level.WARNING
+    assert "384 paced connections to one server need up to 28263, those of 2 addresses" in advice.meaning
+    reserved = with_sysctls(tcp_tw_reuse=0, ip_local_reserved_ports="40000-40099")
+    assert about(reserved, "local ports", connections=383).level is Level.WARNING
 
 
 def test_ports_that_are_used_again_carry_more() -> None:
-    assert about(GOOD, "local ports", connections=384).level is Level.WARNING
+    assert about(GOOD, "local ports", connections=12_000).level is Level.OK
     advice = about(GOOD, "local ports", connections=20_000)
-    assert advice.level is Level.PROBLEM
+    assert advice.level is Level.WARNING
+    assert "those of 2 addresses" in advice.meaning
     assert "ip_local_port_range" in advice.command
 
 

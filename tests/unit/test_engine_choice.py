@@ -6,11 +6,12 @@ import sys
 
 import pytest
 
+from coordinator.here import check_engine
 from loadgen.engine import choice
 from loadgen.engine.api import Assignment, EngineKind, Load, Timestamps
 from loadgen.engine.choice import available, choose, describe
 from loadgen.model.bound import Bound
-from loadgen.model.errors import FleetError
+from loadgen.model.errors import FleetError, PlanError
 from loadgen.model.shard import Shard
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_S
@@ -114,3 +115,11 @@ def test_the_wish_crosses_the_wire(engine: EngineKind) -> None:
     wire = assignment(engine).to_wire()
     assert wire["load"]["engine"] == engine.value
     assert Assignment.from_wire(wire).load.engine is engine
+
+
+@pytest.mark.usefixtures("no_compiler")
+def test_on_this_machine_it_is_refused_before_anything_is_started() -> None:
+    check_engine(assignment().load, tls=False)
+    with pytest.raises(PlanError, match="no C compiler") as refused:
+        check_engine(assignment(EngineKind.COMPILED).load, tls=False)
+    assert refused.value.exit_code == 2

@@ -43,6 +43,9 @@ connections, 2.70 requests per TCP connection.
 """
 SESSION_LENGTHS = (1, *_LENGTHS)
 
+CONNECTS_PER_S = 1.21
+"""TCP connections that a connection (a user) on a line of 400 kbit/s opens a second: for 3.28 operations."""
+
 _STRATA = 10  # a hand of files: small enough that each VM of a short run gets its fair share of large ones
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import resource
 import socket
 from collections.abc import Collection, Sequence
 from types import MappingProxyType
@@ -17,6 +16,7 @@ from coordinator.fleet.certificates import Credentials
 from coordinator.fleet.dask.logs import QuietLogs
 from coordinator.fleet.dask.security import security
 from coordinator.fleet.dask.settings import configure
+from loadgen.host.limits import raise_open_files
 from loadgen.model.errors import PlanError
 
 _CLOSE_TIMEOUT_S = 3.0
@@ -56,7 +56,7 @@ class Hub:
 
     async def __aenter__(self) -> Self:
         configure()
-        _raise_open_files()
+        raise_open_files()
         for address in self._addresses:
             _check(address, self._port)
         async with contextlib.AsyncExitStack() as stack:
@@ -144,8 +144,3 @@ def _check(address: str, port: int) -> None:
             f"cannot listen at {address}, port {port}: {error.strerror or error}",
             hint="it must be an address of this machine, and the port must be free",
         ) from error
-
-
-def _raise_open_files() -> None:
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -8,7 +8,6 @@ import errno
 import logging
 import math
 import os
-import resource
 import tempfile
 import time
 from typing import Any
@@ -20,6 +19,7 @@ from distributed.comm.core import connect
 from coordinator.fleet.dask.plugin import AgentPlugin
 from coordinator.fleet.dask.settings import configure
 from coordinator.fleet.ways import PATIENCE_S
+from loadgen.host.limits import raise_open_files
 from loadgen.model.errors import FleetError
 
 _TRY_S = 5.0
@@ -67,7 +67,7 @@ async def be_agent(
     """
     configure()
     _take_over_logs()
-    _raise_open_files()
+    raise_open_files()
     stopping = asyncio.create_task(until.wait())
     try:
         reaching = asyncio.create_task(_reach(scheduler_address, security, patience_s))
@@ -176,8 +176,3 @@ def _take_over_logs() -> None:
         logger = logging.getLogger(name)
         logger.handlers = [one for one in logger.handlers if type(one) is not logging.StreamHandler]
     logging.getLogger("distributed").setLevel(logging.WARNING)
-
-
-def _raise_open_files() -> None:
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
