@@ -164,6 +164,7 @@ class Connection:
     def _connect(self, now_ns: int) -> bool:
         """Open a TCP connection; False when it failed at once."""
         family, address = self._player.addresses[self.target]
+        self._doing = _CONNECTING
         try:
             sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         except OSError as error:
@@ -179,7 +180,6 @@ class Connection:
         self._sock, self._fd = sock, sock.fileno()
         self._connected = 1
         self._player.open_sockets += 1
-        self._doing = _CONNECTING
         self._player.loop.add_reader(self._fd, self._on_readable)
         return True
 
@@ -318,6 +318,8 @@ class Connection:
         self._rest_until(max(now_ns, self._due_ns) + self._player.error_rest_ns)
 
     def _record(self, done_ns: int, outcome: Outcome) -> None:
+        if self._doing is _CONNECTING and not self._received:
+            self._sent_ns = 0  # no request goes out before there is a connection
         self._player.record(
             self._due_ns, self._sent_ns, done_ns, self._received, self._row, self.number, outcome, self._connected
         )

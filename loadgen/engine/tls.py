@@ -138,6 +138,11 @@ class TlsConnection(Connection):
             self._reader.reusable = False
         super()._finish(now_ns)
 
+    def _record(self, done_ns: int, outcome: Outcome) -> None:
+        if self._plain:
+            self._sent_ns = 0  # nor before the handshake is over
+        super()._record(done_ns, outcome)
+
     def _decipher(self) -> bytes:
         """All that can be read."""
         tls, pieces = self._tls, []

@@ -7,7 +7,7 @@ import numpy as np
 RECORD_DTYPE = np.dtype(
     [
         ("due_ns", "<i8"),  # when the operation was to start; CLOCK_MONOTONIC of the load machine
-        ("sent_ns", "<i8"),  # when it was begun: its connect, or its request handed to the kernel; 0: it never was
+        ("sent_ns", "<i8"),  # when its connect was begun, or its request handed to the kernel; 0: no request went out
         ("done_ns", "<i8"),  # when the last byte of the reply was there, or the failure was known
         ("bytes", "<i8"),  # received: head and body
         ("row", "<u4"),  # of the tape

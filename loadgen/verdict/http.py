@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from loadgen.measure.cells import BAD, OK, Cell
+from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_S
 from loadgen.verdict.http_result import HttpResult, HttpRow, RequestRow, Times
 from loadgen.verdict.result import Check, Trust, Verdict
@@ -12,6 +13,9 @@ from loadgen.verdict.rules import Asked
 from loadgen.verdict.run import LostWorker, say_failed, say_lost
 from loadgen.verdict.slo import Slo
 from loadgen.verdict.trust import ENGINE_CPU, ENGINE_RUNNABLE
+
+_UNSENT = (Outcome.SHED, Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.LOCAL_LIMIT, Outcome.BAD_TLS)
+"""Errors of requests that never went out, but did not wait for a connection at the end."""
 
 
 def judge_http(
@@ -126,7 +130,8 @@ def _conforming(total: HttpRow, slos: int) -> str:
 
 def _notes(window: Cell, open_loop: bool) -> list[str]:
     """What readers of the percentiles must know."""
-    never_sent = window.issued - window.lateness.total - window.errors.get("SHED", 0)
-    if not open_loop or not never_sent:
+    failed = sum(window.errors.get(outcome.name, 0) for outcome in _UNSENT)
+    never_sent = window.issued - window.lateness.total - failed
+    if not open_loop or never_sent <= 0:
         return []
     return [f"{never_sent:,} requests still waited for a connection at the end: their wait is in no percentile"]

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ http {{
         location / {{ return 200 "{body}"; }}
         location /made {{ return 201 "made"; }}
         location /gone {{ return 404 "gone"; }}
+        location /status {{ stub_status; access_log off; }}
     }}
 }}
 """
@@ -66,6 +68,12 @@ class Nginx:
 
     def forget(self) -> None:
         os.truncate(self.home / "access.log", 0)
+
+    def counted(self) -> int:
+        """The requests that it has served as it says itself, this question among them."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.plain}/status", timeout=5) as reply:
+            text: str = reply.read().decode()
+        return int(text.splitlines()[2].split()[2])
 
     def logged(self, count: int) -> bool:
         """Whether it logs that many requests in the end, and no more: it may be a moment behind."""
@@ -128,6 +136,26 @@ def test_a_closed_loop_counts_what_nginx_counts(nginx: Nginx, tmp_path: Path) ->
     assert whole.get_total_count() == found["total"]["ok"]
     p99_ms = whole.get_value_at_percentile(99) / 1e6
     assert p99_ms == pytest.approx(found["total"]["response_ms"]["p99"], rel=0.01)
+
+
+@pytest.mark.parametrize("where", ["http://127.0.0.1:{plain}", "https://127.0.0.1:{secure}", "http://[::1]:{plain}"])
+@pytest.mark.parametrize("close", [False, True], ids=["keep-alive", "close"])
+def test_what_was_sent_is_what_nginx_counts(nginx: Nginx, tmp_path: Path, where: str, *, close: bool) -> None:
+    """Exactly, though connections open, shake hands and wait for replies when the run ends."""
+    nginx.forget()
+    before = nginx.counted()
+    url = where.format(plain=nginx.plain, secure=nginx.secure)
+    extra = ("-H", "Connection: close") if close else ()
+    done = loadgen(
+        *("http", f"{url}/", "-c", "32", "-d", "1s", "--insecure", "--json", "--out", "run", *extra),
+        cache=tmp_path,
+        cwd=tmp_path,
+    )
+    assert done.code in (0, 3), done.err
+    found = done.document
+    assert nginx.logged(found["sent"])
+    assert nginx.counted() - before - 1 == found["sent"] > 100
+    assert found["total"]["errors"] == 0
 
 
 def test_an_open_loop_by_tls_sends_exactly_what_is_due(nginx: Nginx, tmp_path: Path) -> None:
@@ -218,6 +246,7 @@ def test_sources_and_a_target_that_is_missing(nginx: Nginx, tmp_path: Path) -> N
         cwd=tmp_path,
     )
     found = done.document
+    assert nginx.logged(found["sent"])  # and nothing of what was refused
     assert {line.split()[0] for line in nginx.lines()} == {"127.0.0.2", "127.0.0.3"}
     assert set(found["targets"][1]["errors_by_outcome"]) == {"REFUSED"}
     assert any("connection refused" in note for note in found["notes"])

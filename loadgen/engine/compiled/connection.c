@@ -64,8 +64,9 @@ static void drop(struct engine *engine, struct connection *c)
 
 static void record(struct engine *engine, const struct connection *c, int64_t done_ns, enum outcome outcome)
 {
+    bool unsent = c->doing == CONNECTING && !c->received; /* no request goes out before there is a connection */
     engine_record(engine, &(struct record){.due_ns = c->due_ns,
-                                           .sent_ns = c->sent_ns,
+                                           .sent_ns = unsent ? 0 : c->sent_ns,
                                            .done_ns = done_ns,
                                            .bytes = c->received,
                                            .row = c->row,
@@ -227,6 +228,7 @@ void connection_begin(struct engine *engine, struct connection *c)
     c->unsent = true;
     reply_begin(&c->reply, &engine->tape, &engine->tape.ops[c->row]);
     if (c->fd < 0) {
+        c->doing = CONNECTING;
         int error = open_socket(engine, c);
         if (error) {
             fail(engine, c, at_ns, connect_outcome(error));
@@ -234,7 +236,6 @@ void connection_begin(struct engine *engine, struct connection *c)
         }
         atomic_fetch_add_explicit(&engine->open_sockets, 1, memory_order_relaxed);
         c->connected = true;
-        c->doing = CONNECTING;
     }
     send_request(engine, c, at_ns);
 }
