@@ -14,9 +14,8 @@ from coordinator.record.environment import read_sysctls
 from loadgen.engine.api import Load
 from loadgen.engine.choice import choose_for
 from loadgen.model.errors import FleetError, PlanError
-from loadgen.verdict.ports import Demand, LocalPorts, is_loopback, usable_sources
+from loadgen.verdict.ports import MOST_SOURCES, Demand, LocalPorts, is_loopback, usable_sources
 
-_MOST_SOURCES = 250
 _WIDE_RANGE = 'sysctl -w net.ipv4.ip_local_port_range="1024 65000"'
 
 
@@ -57,7 +56,7 @@ def settle_sources(demand: Demand, sysctls: Mapping[str, str]) -> tuple[Demand, 
         return demand, []
     if not demand.sources and all(_is_ipv4_loopback(host) for host in demand.hosts):
         count = max(ports.sources_needed(share, demand.connects_per_s) for share in demand.shares)
-        if 1 < count <= _MOST_SOURCES:
+        if 1 < count <= MOST_SOURCES:
             sources = tuple(f"127.0.0.{number}" for number in range(1, count + 1))
             note = f"connecting from {sources[0]} to {sources[-1]}: one address has {ports.each:,} ports to a server"
             return dataclasses.replace(demand, sources=sources), [note]
@@ -75,13 +74,14 @@ def settle_sources(demand: Demand, sysctls: Mapping[str, str]) -> tuple[Demand, 
 def _warned(demand: Demand, ports: LocalPorts) -> list[str]:
     """What may become of closed connections, where most are closed."""
     host, share = max(zip(demand.hosts, demand.shares, strict=True), key=lambda one: one[1])
-    needed = ports.needed(share, demand.connects_per_s)
-    available = ports.each * usable_sources(demand.sources, host)
-    if needed <= available:
+    sources = usable_sources(demand.sources, host)
+    needed = ports.needed(share, demand.connects_per_s, sources)
+    if needed <= ports.each:
         return []
+    enough = ports.sources_needed(share, demand.connects_per_s)
     return [
-        f"ports may run out: up to {needed:,} at {host}, with those in TIME_WAIT for {ports.rest_s} s, and there are "
-        f"{available:,}; {ports.sources_needed(share, demand.connects_per_s)} addresses (--source) have enough"
+        f"ports may run out: up to {needed:,} of an address at {host}, with those in TIME_WAIT for {ports.rest_s} s, "
+        f"and there are {ports.each:,}; {enough} addresses (--source) have enough"
     ]
 
 

@@ -6,6 +6,7 @@ connection, so 1.21 TCP connections a second; each leaves a port in TIME_WAIT fo
 
 from __future__ import annotations
 
+import bisect
 import enum
 from dataclasses import dataclass
 
@@ -95,7 +96,7 @@ def _ports(facts: Facts, connections: int) -> list[Advice]:
     finding = f"{ports.each} local ports ({low}-{high}), in TIME_WAIT for {ports.rest_s} s"
     sources = ports.sources_needed(connections, CONNECTS_PER_S)
     if sources == 1:
-        most = int(ports.each / (1 + CONNECTS_PER_S * ports.rest_s))
+        most = bisect.bisect_right(range(ports.each), ports.each, key=lambda n: ports.needed(n, CONNECTS_PER_S)) - 1
         meaning = f"enough for {most} paced connections to one server"
         return [Advice(level=Level.OK, topic="local ports", finding=finding, meaning=meaning)]
     needed = ports.needed(connections, CONNECTS_PER_S)

@@ -8,12 +8,14 @@ So what rests is reckoned with, but only what is open at once makes a load impos
 
 from __future__ import annotations
 
+import bisect
 import ipaddress
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 TIME_WAIT_S = 60  # TCP_TIMEWAIT_LEN of Linux
+MOST_SOURCES = 250  # 127.0.0.1 and on
 _REUSE_S = 1  # tcp_tw_reuse lets a port go after a second
 RANGE, RESERVED = "net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports"
 REUSE, BUCKETS = "net.ipv4.tcp_tw_reuse", "net.ipv4.tcp_max_tw_buckets"
@@ -62,13 +64,22 @@ class LocalPorts:
             max_resting=int(buckets) if buckets.isdecimal() else 2**31,
         )
 
-    def needed(self, connections: int, connects_per_s: float) -> int:
-        """Ports at one server when every connection is closed by us: those that are open, and those that rest."""
-        return connections + min(self.max_resting, math.ceil(connections * connects_per_s * self.rest_s))
+    def needed(self, connections: int, connects_per_s: float, sources: int = 1) -> int:
+        """Ports of each of so many addresses at one server: for what is open, and for what rests if we close it all.
+
+        Connects come at random, so what rests is reckoned with four standard deviations more than its mean.
+        """
+        resting = min(self.max_resting, connections * connects_per_s * self.rest_s) / sources
+        return math.ceil(connections / sources + resting + 4 * math.sqrt(resting))
 
     def sources_needed(self, connections: int, connects_per_s: float) -> int:
-        """How many addresses to connect from have so many ports."""
-        return -(-self.needed(connections, connects_per_s) // self.each)
+        """How many addresses to connect from have ports enough; MOST_SOURCES + 1 when more are needed than that."""
+        enough = bisect.bisect_left(
+            range(1, MOST_SOURCES + 1),
+            True,
+            key=lambda count: self.needed(connections, connects_per_s, count) <= self.each,
+        )
+        return enough + 1
 
 
 def usable_sources(sources: Sequence[str], host: str) -> int:

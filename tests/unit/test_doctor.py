@@ -66,14 +66,14 @@ def test_a_server_raises_its_limit_to_the_hard_one() -> None:
     assert advice.command == "ulimit -n 1028"
 
 
-def test_the_default_port_range_carries_383_paced_connections_to_a_server() -> None:
+def test_the_default_port_range_carries_374_paced_connections_to_a_server() -> None:
     strict = with_sysctls(tcp_tw_reuse=0)
-    assert about(strict, "local ports", connections=383).level is Level.OK
-    advice = about(strict, "local ports", connections=384)
+    assert about(strict, "local ports", connections=374).meaning == "enough for 374 paced connections to one server"
+    advice = about(strict, "local ports", connections=375)
     assert advice.level is Level.WARNING
-    assert "384 paced connections to one server need up to 28263, those of 2 addresses" in advice.meaning
+    assert "375 paced connections to one server need up to 28260, those of 2 addresses" in advice.meaning
     reserved = with_sysctls(tcp_tw_reuse=0, ip_local_reserved_ports="40000-40099")
-    assert about(reserved, "local ports", connections=383).level is Level.WARNING
+    assert about(reserved, "local ports", connections=374).level is Level.WARNING
 
 
 def test_ports_that_are_used_again_carry_more() -> None:

@@ -1,0 +1,69 @@
+"""More connections than local ports: in a network of the test's own, whose kernel gives 30 to an address."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from loadgen.engine.choice import available
+from tests.support.cli import LOADGEN, Done, environment
+from tests.support.lab import needs_lab
+
+pytestmark = needs_lab
+
+SCARCE = 'ip link set lo up && echo "40000 40029" > /proc/sys/net/ipv4/ip_local_port_range && exec "$@"'
+SHORT = ("--iterations", "1", "--ramp-up", "0", "--warmup", "0", "--duration", "1s", "--ramp-down", "0")
+
+
+def scarce(*arguments: str, cache: Path) -> Done:
+    """`loadgen spec` of one builtin server, in a network of its own."""
+    done = subprocess.run(
+        [
+            "unshare",
+            "--net",
+            "sh",
+            "-c",
+            SCARCE,
+            "sh",
+            LOADGEN,
+            "spec",
+            "--vms",
+            "1",
+            "--server",
+            "builtin",
+            *arguments,
+        ],
+        cwd=cache,
+        env=environment(cache),
+        capture_output=True,
+        text=True,
+        timeout=90,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("engine", [one.value for one in available()])
+def test_over_loopback_more_addresses_are_taken(tmp_path: Path, engine: str) -> None:
+    done = scarce("--connections", "70", *SHORT, "--engine", engine, "--json", "--out", "run", cache=tmp_path)
+    found = done.document
+    assert found["plan"]["sources"] == [f"127.0.0.{number}" for number in range(1, 10)]  # 70 and what rests
+    assert {one["engine"] for one in found["fleet"]["engines"]} == {engine}
+    assert any("connecting from 127.0.0.1 to 127.0.0.9" in note for note in found["notes"])
+    checks = {check["name"]: check for check in found["trust"]["checks"]}
+    assert checks["local limits"]["value"] == 0
+    assert checks["ephemeral ports"]["limit"] == 270
+    (target,) = found["iterations"][0]["targets"]
+    assert target["errors"] == 0
+
+
+def test_what_cannot_work_is_refused_before_anything_is_started(tmp_path: Path) -> None:
+    done = scarce("--connections", "70", "--source", "127.0.0.1,127.0.0.2", "--out", "run", cache=tmp_path)
+    assert done.code == 2
+    message, hint = done.err.splitlines()
+    assert "70 connections to 127.0.0.1 need as many local ports, and there are 60" in message
+    assert "connect from 3 addresses of this machine (--source" in hint
+    assert not (tmp_path / "run").exists()
