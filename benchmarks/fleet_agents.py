@@ -53,6 +53,7 @@ _HEALTH = Health(
     wall_ns=NS_PER_S,
     cpu_ns=150 * NS_PER_MS,
     runqueue_ns=2 * NS_PER_MS,
+    still_ns=0,
     open_fds=200,
     fd_limit=4096,
     sockets_time_wait=0,

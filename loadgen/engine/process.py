@@ -38,6 +38,8 @@ class EngineProcess:
         self._player: Engine | None = None
         self._origin_ns = 0
         self._interval = 0
+        self._vitals = Vitals()
+        self._vitals.watch(self._loop)
         self._ticking: asyncio.TimerHandle | None = None
         self._beginning: asyncio.TimerHandle | None = None
 
@@ -65,7 +67,7 @@ class EngineProcess:
         try:
             assignment = Assignment.from_wire(wire)
             choice = choose(assignment)
-            self._player = make_player(choice, assignment, self._loop, self._ended, Vitals())
+            self._player = make_player(choice, assignment, self._loop, self._ended, self._vitals)
         except LoadgenError as error:
             whose = "target" if isinstance(error, TargetError) else "fleet"
             self._send({"is": "failed", "whose": whose, "message": error.message, "hint": error.hint})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 import resource
@@ -10,7 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadgen.measure.snapshot import Health
+from loadgen.model.units import NS_PER_MS, NS_PER_S
 
+STILL_NS = 20 * NS_PER_MS
+"""A shorter delay of a timer is the scheduler's everyday business."""
+
+_LOOK_NS = 50 * NS_PER_MS
 _BASE_FDS = 16  # the process's own: pipes, the loop's epoll and event descriptors
 _TIME_WAIT = re.compile(r"^TCP: .*\btw (\d+)", re.MULTILINE)
 
@@ -22,6 +28,7 @@ class Mark:
     at_ns: int
     cpu_ns: int
     runqueue_ns: int
+    still_ns: int
 
 
 class Vitals:
@@ -29,10 +36,24 @@ class Vitals:
 
     def __init__(self, proc: Path = Path("/proc")) -> None:
         self._proc = proc
+        self._still_ns = 0
+        self._looked = (0, 0)  # wall and CPU
+
+    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """From now on, notice when the process stands still."""
+        self._looked = time.monotonic_ns(), time.process_time_ns()
+        loop.call_later(_LOOK_NS / NS_PER_S, self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        at_ns, cpu_ns = self._looked
+        now_ns, now_cpu_ns = time.monotonic_ns(), time.process_time_ns()
+        self._still_ns += still_ns(now_ns - at_ns - _LOOK_NS, now_cpu_ns - cpu_ns)
+        self._looked = now_ns, now_cpu_ns
+        loop.call_later(_LOOK_NS / NS_PER_S, self._look, loop)
 
     def mark(self) -> Mark:
         """The totals now."""
-        return Mark(time.monotonic_ns(), time.process_time_ns(), self._runqueue_ns())
+        return Mark(time.monotonic_ns(), time.process_time_ns(), self._runqueue_ns(), self._still_ns)
 
     def health(self, before: Mark, after: Mark, open_sockets: int, active_connections: int) -> Health:
         """What happened between two marks."""
@@ -42,6 +63,7 @@ class Vitals:
             cpu_ns=after.cpu_ns - before.cpu_ns,
             # A thread that has ended takes its part of the total along.
             runqueue_ns=max(0, after.runqueue_ns - before.runqueue_ns) if known else -1,
+            still_ns=after.still_ns - before.still_ns,
             open_fds=_BASE_FDS + open_sockets,
             fd_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
             sockets_time_wait=self._time_wait(),
@@ -63,3 +85,12 @@ class Vitals:
         except OSError:
             return 0
         return int(found[1]) if found else 0
+
+
+def still_ns(late_ns: int, cpu_ns: int) -> int:
+    """How long a process stood still whose timer came so much too late, and that used so much CPU meanwhile.
+
+    What it worked then, it did not stand still.
+    """
+    idle_ns = late_ns - cpu_ns
+    return idle_ns if idle_ns >= STILL_NS else 0

@@ -21,12 +21,14 @@ class Health:
     """What the engine process itself did in the interval: the evidence on whether it may be trusted.
 
     `runqueue_ns` is the time that the process was runnable but waited for a core (/proc/self/schedstat);
-    -1 where the kernel does not say.
+    -1 where the kernel does not say.  `still_ns` is the time that it did nothing though a timer of its own was due
+    (in stretches of at least loadgen.engine.vitals.STILL_NS): it was stopped, or its machine was, or it had no core.
     """
 
     wall_ns: int
     cpu_ns: int
     runqueue_ns: int
+    still_ns: int
     open_fds: int
     fd_limit: int
     sockets_time_wait: int

@@ -45,7 +45,7 @@ def judge_http_trust(
     """
     checks = [check_issued(workers), *check_cpu(workers, rules)]
     checks += check_open_lateness(window, asked.connections, measured_ns, rules) if open_loop else []
-    checks += [] if open_loop else check_closed_loop(window, asked.connections, measured_ns, rules)
+    checks += [] if open_loop else check_closed_loop(workers, window, asked.connections, measured_ns, rules)
     checks.append(check_local_limits(whole))
     if neighbours:
         checks.append(check_neighbours(neighbours, rules))
@@ -84,17 +84,38 @@ def check_open_lateness(window: Cell, connections: int, measured_ns: int, rules:
     ]
 
 
-def check_closed_loop(window: Cell, connections: int, measured_ns: int, rules: Rules) -> list[Check]:
+def check_closed_loop(
+    workers: Sequence[WorkerEvidence], window: Cell, connections: int, measured_ns: int, rules: Rules
+) -> list[Check]:
     """Whether the client stood still, and Little's law."""
     if not measured_ns:
         return []
     return [
-        _check_still(window, connections, measured_ns, rules),
+        _check_still(workers, rules),
+        _check_waits(window, connections, measured_ns, rules),
         *check_little(window, connections, measured_ns, rules),
     ]
 
 
-def _check_still(window: Cell, connections: int, measured_ns: int, rules: Rules) -> Check:
+def _check_still(workers: Sequence[WorkerEvidence], rules: Rules) -> Check:
+    """An engine that is stopped, or whose machine is: what came meanwhile looks like a server that is slow."""
+    shares = {
+        one.worker: sum(health.still_ns for health in one.health) / max(1, sum(health.wall_ns for health in one.health))
+        for one in workers
+    }
+    worst = max(shares, key=shares.__getitem__, default="")
+    share = shares.get(worst, 0.0)
+    return Check(
+        name="engine stood still",
+        value=100 * share,
+        limit=100 * rules.max_still_share,
+        ok=share <= rules.max_still_share,
+        unit="%",
+        detail=f"engine {worst}: of the time, while a timer of its own was due" if worst else "no engine",
+    )
+
+
+def _check_waits(window: Cell, connections: int, measured_ns: int, rules: Rules) -> Check:
     """Connections' time between one operation and the next, where that was so long that the client cannot have run."""
     still_ns = rules.max_open_lateness_ns
     share = window.lateness.sum_ns(still_ns) / (connections * measured_ns)

@@ -48,7 +48,8 @@ class Rules:
       machine shows 1 ms, the step of the Python engine's timer.
     * `max_little_gap`: how far rate x mean response may be from the connections of a closed loop, relatively.
     * `max_still_share`: of a closed loop's connection time, spent in waits for the client that are longer than
-      `max_open_lateness_ns`.  A busy client is late by less, and shows as CPU.
+      `max_open_lateness_ns`; and of an engine's time, that it stood still (Health.still_ns).  A busy client is late by
+      less, and shows as CPU.
     * `max_fd_share`: of the limit of open files.
     * `max_start_skew_ns`: between the first and the last engine to begin, on any machine: half a percent of the
       shortest window that holds the longest operation.  Seen between machines: 0.2-3 ms.

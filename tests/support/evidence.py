@@ -53,6 +53,7 @@ healths = st.builds(
     wall_ns=counters,
     cpu_ns=counters,
     runqueue_ns=st.integers(-1, 2**40),
+    still_ns=counters,
     open_fds=counters,
     fd_limit=counters,
     sockets_time_wait=counters,

@@ -122,6 +122,7 @@ class FakeFleet:
             wall_ns=10**9,
             cpu_ns=10**8,
             runqueue_ns=0,
+            still_ns=0,
             open_fds=20,
             fd_limit=1024,
             sockets_time_wait=0,

@@ -83,6 +83,7 @@ def snapshots(
         wall_ns=NS_PER_S,
         cpu_ns=int(cpu * NS_PER_S),
         runqueue_ns=0,
+        still_ns=0,
         open_fds=20,
         fd_limit=1024,
         sockets_time_wait=0,

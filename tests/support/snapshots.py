@@ -74,6 +74,7 @@ def snapshot(
             wall_ns=NS_PER_S,
             cpu_ns=NS_PER_S // 4,
             runqueue_ns=runqueue_ns,
+            still_ns=0,
             open_fds=50,
             fd_limit=1024,
             sockets_time_wait=3,

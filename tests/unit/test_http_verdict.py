@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 
 from loadgen.measure.cells import Cell
 from loadgen.measure.histogram import Histogram
@@ -83,6 +84,17 @@ def test_a_client_that_stood_still_in_a_closed_loop_is_no_judge() -> None:
     assert check(of(PLAN, fine), "time lost to lateness").ok
     found = of(PLAN, [fine[0], snapshots(PLAN, late_ms=30)[1]])
     assert not check(found, "time lost to lateness").ok
+    assert found.verdict is Verdict.INVALID
+
+
+def test_an_engine_that_stood_still_is_no_judge_of_a_closed_loop() -> None:
+    def stopped(one: Snapshot, still_ns: int) -> Snapshot:
+        return dataclasses.replace(one, health=dataclasses.replace(one.health, still_ns=still_ns))
+
+    harmless = of(PLAN, [stopped(one, 40 * NS_PER_MS) for one in snapshots(PLAN)])
+    assert check(harmless, "engine stood still").ok
+    found = of(PLAN, [stopped(one, 60 * NS_PER_MS) for one in snapshots(PLAN)])
+    assert check(found, "engine stood still").value == pytest.approx(6)
     assert found.verdict is Verdict.INVALID
 
 

@@ -17,7 +17,9 @@ from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_MS
 from tests.support.evidence import GROUPS, KINDS, rows, snapshots
 
-HEALTH = Health(wall_ns=1, cpu_ns=1, runqueue_ns=1, open_fds=1, fd_limit=1, sockets_time_wait=1, active_connections=1)
+HEALTH = Health(
+    wall_ns=1, cpu_ns=1, runqueue_ns=1, still_ns=1, open_fds=1, fd_limit=1, sockets_time_wait=1, active_connections=1
+)
 WORKERS = ("a", "b")
 
 

@@ -16,7 +16,9 @@ from loadgen.measure.snapshot import Health, Snapshot
 from loadgen.model.outcome import Outcome
 from tests.support.evidence import GROUPS, KINDS, cell_maps, cells, rows, snapshots
 
-HEALTH = Health(wall_ns=1, cpu_ns=1, runqueue_ns=-1, open_fds=1, fd_limit=1, sockets_time_wait=1, active_connections=1)
+HEALTH = Health(
+    wall_ns=1, cpu_ns=1, runqueue_ns=-1, still_ns=1, open_fds=1, fd_limit=1, sockets_time_wait=1, active_connections=1
+)
 SAMPLE = Snapshot(
     "engine 0",
     7,

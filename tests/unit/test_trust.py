@@ -20,6 +20,7 @@ HEALTHY = Health(
     wall_ns=NS_PER_S,
     cpu_ns=NS_PER_S // 10,
     runqueue_ns=NS_PER_S // 20,
+    still_ns=0,
     open_fds=200,
     fd_limit=1024,
     sockets_time_wait=50,
