@@ -58,12 +58,13 @@ class Vitals:
     def health(self, before: Mark, after: Mark, open_sockets: int, active_connections: int) -> Health:
         """What happened between two marks."""
         known = before.runqueue_ns >= 0 and after.runqueue_ns >= 0
+        # A thread that has ended takes its part of the total along.
+        runqueue_ns = max(0, after.runqueue_ns - before.runqueue_ns) if known else -1
         return Health(
             wall_ns=after.at_ns - before.at_ns,
             cpu_ns=after.cpu_ns - before.cpu_ns,
-            # A thread that has ended takes its part of the total along.
-            runqueue_ns=max(0, after.runqueue_ns - before.runqueue_ns) if known else -1,
-            still_ns=after.still_ns - before.still_ns,
+            runqueue_ns=runqueue_ns,
+            still_ns=max(0, after.still_ns - before.still_ns - max(0, runqueue_ns)),
             open_fds=_BASE_FDS + open_sockets,
             fd_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
             sockets_time_wait=self._time_wait(),

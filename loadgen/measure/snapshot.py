@@ -22,7 +22,7 @@ class Health:
 
     `runqueue_ns` is the time that the process was runnable but waited for a core (/proc/self/schedstat);
     -1 where the kernel does not say.  `still_ns` is the time that it did nothing though a timer of its own was due
-    (in stretches of at least loadgen.engine.vitals.STILL_NS): it was stopped, or its machine was, or it had no core.
+    (in stretches of at least loadgen.engine.vitals.STILL_NS) and it had a core: it was stopped, or its machine was.
     """
 
     wall_ns: int

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from loadgen.engine.vitals import STILL_NS, still_ns
+from loadgen.engine.vitals import STILL_NS, Mark, Vitals, still_ns
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,10 @@ def test_what_a_process_did_not_work_while_its_timer_was_due_it_stood_still(
     late_ns: int, cpu_ns: int, still: int
 ) -> None:
     assert still_ns(late_ns, cpu_ns) == still
+
+
+@pytest.mark.parametrize(("waited_ns", "still"), [(0, 300), (100, 200), (900, 0)])
+def test_who_waits_for_a_core_does_not_stand_still(waited_ns: int, still: int) -> None:
+    before, after = Mark(0, 0, 50, 10), Mark(1000, 100, 50 + waited_ns, 310)
+    assert Vitals().health(before, after, 0, 0).still_ns == still
+    assert Vitals().health(before, Mark(1000, 100, -1, 310), 0, 0).still_ns == 300  # the kernel does not say
