@@ -9,7 +9,7 @@ SOURCES := loadgen workloads deploy coordinator tests benchmarks
 COMPILED := $(filter-out %/_core.c,$(wildcard loadgen/engine/compiled/*.[ch])) loadgen/engine/compiled/_core.pyx
 # System tests that may run beside each other: nothing in them is judged by the time that it takes.
 UNHURRIED := $(addprefix tests/system/test_,proxy.py iperf3_peers.py iperf_cli.py local_vms.py serve.py specweb_fileset_kill.py \
-	fleet_run.py fleet_faults.py fleet_ends.py fleet_peers.py ssh_hosts.py operator_tools.py)
+	fleet_run.py fleet_faults.py fleet_ends.py fleet_peers.py ssh_hosts.py operator_tools.py spec_edges.py terminal.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast lint format golden bench bench-network bench-fleet sanitize debian clean
@@ -26,7 +26,7 @@ test: $(VENV)/.test-installed debian ## Create .venv with the test extras, insta
 	$(BIN)/pytest -q -n 2 --dist loadfile $(UNHURRIED)
 	$(BIN)/pytest -q tests/system $(UNHURRIED:%=--ignore=%)
 
-test-fast: $(VENV)/.test-installed ## Unit, contract, golden and fuzz tests only (under a minute)
+test-fast: $(VENV)/.test-installed ## Unit, contract, golden and fuzz tests only (a minute or two)
 	$(BIN)/pytest -q -n 2 --dist worksteal tests/unit tests/contract tests/golden tests/fuzz
 
 lint: $(VENV)/.test-installed ## Formatting, lint, types, import direction
