@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvloop
@@ -31,6 +32,12 @@ EVERY_SERVER = [
     )
     for kind, server in INSTALLED.items()
 ]
+
+
+def needs(name: str) -> Any:
+    """A parameter that is the name of a kind of server, left out where that is not installed."""
+    missing = INSTALLED[Server(name)] is None
+    return pytest.param(name, marks=pytest.mark.skipif(missing, reason=f"{name} is not installed"))
 
 
 def make_file_set(root: Path) -> Path:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import os
 import resource
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +17,9 @@ import pytest
 
 import coordinator.record
 from loadgen.engine.choice import available
-from tests.support.cli import LOADGEN, alive, command_of, descendants, environment, loadgen, start
+from tests.support.cli import LOADGEN, command_of, descendants, environment, loadgen, start
 from tests.support.disturbed import ending, headline
+from tests.support.vms import needs
 
 SHORT = ("--iterations", "1", "--ramp-up", "500ms", "--warmup", "1s", "--ramp-down", "1s", "--bound", "rate:100k")
 
@@ -30,19 +28,6 @@ SHORT = ("--iterations", "1", "--ramp-up", "500ms", "--warmup", "1s", "--ramp-do
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache that keeps its file set from test to test."""
     return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture
-def short() -> Iterator[Path]:
-    """A temporary directory whose path leaves room for that of a unix socket."""
-    with tempfile.TemporaryDirectory(prefix="lg") as path:
-        yield Path(path)
-
-
-def needs(name: str) -> Any:
-    binary = {"nginx": "nginx", "apache": "apache2"}.get(name)
-    missing = binary is not None and shutil.which(binary, path=f"{os.environ['PATH']}:/usr/sbin") is None
-    return pytest.param(name, marks=pytest.mark.skipif(missing, reason=f"{binary} is not installed"))
 
 
 def run_json(directory: Path) -> dict[str, Any]:
@@ -112,42 +97,6 @@ def test_a_record_replays_its_plan(cache: Path, tmp_path: Path) -> None:
     again = loadgen("spec", "--plan", "plan.toml", "--print-plan", cache=cache, cwd=tmp_path)
     assert again.out == printed.out
     assert "seed = 7" in again.out
-
-
-@pytest.mark.parametrize("moment", ["file set:", "starting", "compiling", "ramp-up", "measuring 1/1 2/"])
-@pytest.mark.parametrize("server", [needs("nginx"), "builtin"])
-def test_nothing_survives_a_killed_coordinator(server: str, moment: str, tmp_path: Path, short: Path) -> None:
-    """At five points: files are made, servers start, operations are compiled, load begins, load is measured."""
-    temporary = short
-    process = subprocess.Popen(
-        [LOADGEN, "spec", "--vms", "4", "--server", server, "--out", "run", *SHORT],
-        cwd=tmp_path,
-        env={**environment(tmp_path / "cache"), "TMPDIR": str(temporary)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stderr is not None
-    try:
-        while moment not in (line := process.stderr.readline()):
-            assert line, "it ended before that"
-        started = descendants(process.pid)
-    finally:
-        process.kill()
-        process.wait()
-        process.stderr.close()
-    deadline = time.monotonic() + 3
-    while (left := [pid for pid in started if alive(pid)]) or any(temporary.iterdir()):
-        assert time.monotonic() < deadline, ([command_of(pid) for pid in left], list(temporary.iterdir()))
-        time.sleep(0.05)
-    shown = loadgen("show", "run", cache=tmp_path / "cache", cwd=tmp_path)
-    assert shown.code == 0, shown.err
-    assert "run was cut" in shown.out
-    if moment.startswith("measuring"):
-        playing = json.loads((tmp_path / "run/run.json").read_text())["fleet"]["engines"]
-        assert {one["engine"] for one in playing} == {available()[0].value}
-    assert ("of 80 requested connections" in shown.out) == moment.startswith("measuring")
 
 
 @pytest.mark.parametrize(
