@@ -30,6 +30,13 @@ def test_groups_add_up_like_single_histograms(rows: list[tuple[Histogram, int]])
     assert list(found) == [Histogram.merge_all(one for one, of_group in rows if of_group == g) for g in range(4)]
 
 
+@given(rows=st.lists(histograms, max_size=6))
+def test_what_came_over_the_wire_adds_up_too(rows: list[Histogram]) -> None:
+    """Its columns are as narrow as their numbers allow: of nothing at all, a byte wide."""
+    found = Histograms.from_wire(Histograms.of(rows).to_wire(), len(rows)).add_up(np.zeros(len(rows), np.int64), 1)
+    assert found[0] == Histogram.merge_all(rows)
+
+
 def test_a_great_many_entries_add_up_the_same_way() -> None:
     parts = [Histogram.of(np.arange(at, 10**9, 30_011)) for at in range(12)]
     found = Histograms.of(parts).add_up(np.zeros(12, np.int64), 1)
