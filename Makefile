@@ -13,7 +13,7 @@ UNHURRIED := $(addprefix tests/system/test_,proxy.py iperf3_peers.py iperf_cli.p
 	terminal.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint format golden bench bench-network bench-fleet sanitize debian clean
+.PHONY: help demo test test-fast lint format golden bench bench-http bench-network bench-fleet sanitize debian clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,10 @@ bench: $(VENV)/.test-installed ## Benchmark: pacing of 500 connections on one en
 bench-network: $(VENV)/.test-installed ## Benchmark, as root: probe and proxy beside iperf3, HAProxy, nginx and socat
 	@tools/install-debian.sh peers
 	$(BIN)/python benchmarks/network.py
+
+bench-http: $(VENV)/.test-installed ## Benchmark: does loadgen http see the rate that wrk sees, when nginx is the limit
+	@tools/install-debian.sh peers
+	$(BIN)/python benchmarks/http_peers.py
 
 bench-fleet: $(VENV)/.test-installed ## Benchmark: what 50 to 500 load machines cost their coordinator, about 4 minutes
 	$(BIN)/python benchmarks/fleet.py --profile

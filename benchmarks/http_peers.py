@@ -32,7 +32,8 @@ BODY_BYTES = 20_000
 LIMIT = 0.05
 BUSY = 0.95
 _TICK_S = 0.05
-_MARGIN_S = 0.4
+_MARGIN_S = 0.1
+_IDLE_S = 0.3
 _HEADER = "Accept-Encoding: gzip"
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
 
@@ -81,10 +82,6 @@ class Meter:
             ran_ns, waited_ns, _ = map(int, self._file.read_text().split())
             self._seen.append((time.monotonic(), ran_ns, waited_ns))
 
-    def cpu_s(self) -> float:
-        """What it has used so far."""
-        return int(self._file.read_text().split()[0]) / 1e9
-
     def busiest(self, seconds: float) -> tuple[float, float]:
         """Of the busiest stretch of so many seconds: the shares that it ran, and that it ran or waited for a core."""
         self._over.set()
@@ -103,18 +100,17 @@ class Meter:
         return best
 
 
-def wrk(url: str, connections: int, seconds: float, core: int) -> tuple[float, int]:
-    """Requests a second, and all of them."""
+def wrk(url: str, connections: int, seconds: float, core: int) -> float:
+    """Requests a second."""
     done = _pinned(core, "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "10s", "-H", _HEADER, url)
     found = re.search(r"Requests/sec:\s*([\d.]+)", done)
-    count = re.search(r"(\d+) requests in", done)
-    if found is None or count is None or "Non-2xx" in done or "Socket errors" in done:
+    if found is None or "Non-2xx" in done or "Socket errors" in done:
         raise SystemExit(f"wrk did not do well:\n{done}")
-    return float(found[1]), int(count[1])
+    return float(found[1])
 
 
-def loadgen(url: str, connections: int, seconds: float, core: int) -> tuple[float, int]:
-    """Requests a second, and all of them."""
+def loadgen(url: str, connections: int, seconds: float, core: int) -> float:
+    """Requests a second."""
     own = (sys.executable, "-c", "from coordinator.cli import main; raise SystemExit(main())")
     with tempfile.TemporaryDirectory(prefix="loadgen-bench-") as scratch:
         done = _pinned(
@@ -122,11 +118,10 @@ def loadgen(url: str, connections: int, seconds: float, core: int) -> tuple[floa
             *(*own, "http", url, "-c", str(connections), "-d", f"{seconds:g}s", "-H", _HEADER, "--insecure"),
             *("--engines", "1", "--json", "--out", f"{scratch}/run"),
         )
-    document = json.loads(done)
-    total = document["total"]
+    total = json.loads(done)["total"]
     if total["errors"]:
         raise SystemExit(f"loadgen http saw errors: {total}")
-    return float(total["per_s"]), int(document["sent"])
+    return float(total["per_s"])
 
 
 def _pinned(core: int, *argv: str) -> str:
@@ -191,14 +186,21 @@ def compare(pid: int, url: str, connections: int, seconds: float, repeats: int, 
     for _ in range(repeats):
         for name, client in (("wrk", wrk), ("loadgen", loadgen)):
             meter = Meter(pid)
-            before_s = meter.cpu_s()
             try:
-                per_s, count = client(url, connections, seconds, core)
-                used_s = meter.cpu_s() - before_s
+                per_s = client(url, connections, seconds, core)
             finally:
                 ran, wanted = meter.busiest(seconds - _MARGIN_S)
-            samples[name].append(Sample(per_s, count / used_s, ran, wanted))
+            samples[name].append(Sample(per_s, per_s / ran, ran, wanted))
+            _rest(pid)
     return samples
+
+
+def _rest(pid: int) -> None:
+    """Wait until nginx is done with what the last client left behind, which is not the next one's."""
+    used = ""
+    while used != (now := Path(f"/proc/{pid}/schedstat").read_text()):
+        used = now
+        time.sleep(_IDLE_S)
 
 
 def row(name: str, samples: dict[str, list[Sample]]) -> tuple[str, bool]:
