@@ -2,12 +2,12 @@
 # What is needed beyond Python, where this user may install it.
 #   install-debian.sh tests: what the system tests need: real web servers, a real iperf3, a terminal to look at,
 #       and what reads the files in deploy/operator
-#   install-debian.sh peers: what benchmarks/network.py compares with
+#   install-debian.sh peers: what benchmarks/network.py and http_peers.py compare with
 # What can't be installed is said; the tests that need it are skipped and say so, and CI fails.
 has() { command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ]; }
 case "${1:-}" in
     tests) wanted="nginx:nginx-light apache2:apache2 tmux:tmux iperf3:iperf3 ip:iproute2 nsenter:util-linux sshd:openssh-server ssh:openssh-client shellcheck:shellcheck systemd-analyze:systemd" ;;
-    peers) wanted="iperf3:iperf3 iperf:iperf haproxy:haproxy socat:socat nginx:nginx-light ip:iproute2" ;;
+    peers) wanted="iperf3:iperf3 iperf:iperf haproxy:haproxy socat:socat nginx:nginx-light ip:iproute2 wrk:wrk openssl:openssl" ;;
     *) echo "usage: $0 tests|peers" >&2; exit 2 ;;
 esac
 absent() {

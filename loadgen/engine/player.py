@@ -80,8 +80,9 @@ class Player:
         self._record_at = 0
         self._segment: Segment | None = None
         self._end_timer: asyncio.TimerHandle | None = None
-        self._pulse_timer: asyncio.TimerHandle | None = None
+        self._pulse_timer: asyncio.Handle | None = None
         self._lease_until_ns = 0
+        self._lease_doubted = False
         self._swept_ns = 0
 
     def _decode(self, assignment: Assignment) -> None:
@@ -195,8 +196,14 @@ class Player:
             return
         now_ns = self.now_ns()
         if now_ns > self._lease_until_ns:
-            self._end("lease expired")
+            if self._lease_doubted:
+                self._end("lease expired")
+                return
+            # A long turn of the loop (of very many connections) may have brought a renewal that is not heard yet.
+            self._lease_doubted = True
+            self._pulse_timer = self.loop.call_soon(self._pulse)
             return
+        self._lease_doubted = False
         timeout_ns = self._assignment.load.timeout_ns
         if now_ns - self._swept_ns > min(timeout_ns // 8, 500 * NS_PER_MS):
             self._swept_ns = now_ns

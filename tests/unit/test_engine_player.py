@@ -36,6 +36,11 @@ class StillLoop:
     def __init__(self) -> None:
         self.timers: list[Timer] = []
         self.readers: list[int] = []
+        self.soon: list[Callable[[], None]] = []
+
+    def call_soon(self, callback: Callable[[], None]) -> Timer:
+        self.soon.append(callback)
+        return Timer()
 
     def call_later(self, delay_s: float, callback: Callable[..., None], *arguments: object) -> Timer:
         self.timers.append(Timer())
@@ -45,7 +50,14 @@ class StillLoop:
         self.readers.append(descriptor)
 
 
-def player(loop: Any, *, host: str = "127.0.0.1", port: int = 9, now_ns: Callable[[], int] = lambda: 0) -> Player:
+def player(
+    loop: Any,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 9,
+    now_ns: Callable[[], int] = lambda: 0,
+    ended: Callable[[Segment, str], None] = lambda segment, why: None,
+) -> Player:
     assignment = Assignment(
         worker="w",
         shard=Shard((0,)),
@@ -54,7 +66,7 @@ def player(loop: Any, *, host: str = "127.0.0.1", port: int = 9, now_ns: Callabl
         tape=make_tape([Op()], 1, segments=2),
         load=Load(line_bps=400_000, bound=Bound.rate(320_000), timeout_ns=NS_PER_S),
     )
-    return Player(assignment, loop, lambda segment, why: None, now_ns=now_ns, vitals=Vitals())
+    return Player(assignment, loop, ended, now_ns=now_ns, vitals=Vitals())
 
 
 def segment(index: int) -> Segment:
@@ -77,6 +89,24 @@ def test_no_timer_outlives_its_segment() -> None:
         assert any(timer.live for timer in loop.timers)
         engine.stop()
         assert not any(timer.live for timer in loop.timers)
+
+
+def test_a_renewal_that_came_in_a_long_turn_of_the_loop_is_heard_before_the_lease_is_over() -> None:
+    loop, clock_ns, why = StillLoop(), [0], list[str]()
+    engine = player(loop, now_ns=lambda: clock_ns[0], ended=lambda _, reason: why.append(reason))
+    engine.renew(NS_PER_S)
+    engine.start(segment(0))
+    clock_ns[0] = 2 * NS_PER_S  # timers come first, then what was read
+    engine._pulse()
+    engine.renew(3 * NS_PER_S)
+    loop.soon.pop()()
+    assert not why
+    clock_ns[0] = 4 * NS_PER_S
+    engine._pulse()
+    assert not why
+    loop.soon.pop()()
+    assert why == ["lease expired"]
+    assert not loop.soon
 
 
 def test_a_pause_of_ours_is_not_held_against_the_server() -> None:
