@@ -86,4 +86,4 @@ def _warned(demand: Demand, ports: LocalPorts) -> list[str]:
 
 
 def _is_ipv4_loopback(host: str) -> bool:
-    return is_loopback(host) and ":" not in host
+    return is_loopback(host) and host[0].isdigit() and ":" not in host  # a name may stand for ::1

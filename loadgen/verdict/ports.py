@@ -2,8 +2,8 @@
 
 Connections from one address to one server (address and port) each need a port of their own.  A closed one keeps it in
 TIME_WAIT on the side that closed first.  Servers that are asked to close and we, who have the whole reply, close at
-about the same time: of 8,000 paced connections to 16 servers on two busy cores six in ten of those sockets were ours.
-So what rests is reckoned with, but only what is open at once makes a load impossible.
+about the same time: beside 8,000 to 20,000 paced connections to 16 servers on two busy cores, 47 to 73 % of those
+sockets were ours.  So what rests is reckoned with, but only what is open at once makes a load impossible.
 """
 
 from __future__ import annotations
