@@ -13,7 +13,7 @@ UNHURRIED := $(addprefix tests/system/test_,proxy.py iperf3_peers.py iperf_cli.p
 	terminal.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint format golden bench bench-http bench-network bench-fleet sanitize debian clean
+.PHONY: help demo test test-fast lint format golden bench bench-engine bench-fleet bench-http bench-network bench-trust sanitize debian clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,10 @@ golden: $(VENV)/.test-installed ## Rewrite the golden files; look at the diff be
 bench: $(VENV)/.test-installed ## Benchmark: pacing of 500 connections on one engine process
 	$(BIN)/python benchmarks/pacing.py
 
+bench-engine: $(VENV)/.test-installed ## Benchmark: what a request costs both engines, beside wrk, ab, httperf, h2load and hey
+	@tools/install-debian.sh engine-peers
+	$(BIN)/python benchmarks/engine.py
+
 bench-network: $(VENV)/.test-installed ## Benchmark, as root: probe and proxy beside iperf3, HAProxy, nginx and socat
 	@tools/install-debian.sh peers
 	$(BIN)/python benchmarks/network.py
@@ -56,6 +60,9 @@ bench-http: $(VENV)/.test-installed ## Benchmark: does loadgen http see the rate
 
 bench-fleet: $(VENV)/.test-installed ## Benchmark: what 50 to 500 load machines cost their coordinator, about 4 minutes
 	$(BIN)/python benchmarks/fleet.py --profile
+
+bench-trust: $(VENV)/.test-installed ## Benchmark: false alarms and misses of the self-check, about 12 minutes
+	$(BIN)/python benchmarks/trust.py
 
 sanitize: $(VENV)/.test-installed ## The engine's own tests on a compiled engine built with sanitizers (gcc, two minutes)
 	@tools/sanitize.sh

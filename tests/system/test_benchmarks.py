@@ -3,11 +3,36 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-FLEET = Path(__file__).parents[2] / "benchmarks" / "fleet.py"
+import pytest
+
+from benchmarks.engine_responder import build, percentile_ms, serving
+from tests.support.engines import ENGINES
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+FLEET = BENCHMARKS / "fleet.py"
+ENGINE = BENCHMARKS / "engine.py"
+
+needs_wrk = pytest.mark.skipif(
+    (shutil.which("wrk") is None or shutil.which("cc") is None) and os.environ.get("CI") != "true",
+    reason="wrk or a C compiler is not installed (tools/install-debian.sh tests)",
+)
+two_cores = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="client and server need a core each")
+
+
+@pytest.fixture(scope="module")
+def responder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The engine benchmark's server."""
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler")
+    return build(tmp_path_factory.mktemp("responder"))
 
 
 def test_the_fleet_s_benchmark_measures_all_that_it_tells(tmp_path: Path) -> None:
@@ -27,3 +52,65 @@ def test_the_fleet_s_benchmark_measures_all_that_it_tells(tmp_path: Path) -> Non
         assert three[name] > 0
     assert "coordinator CPU" in done.stdout
     assert "none lost: " in done.stdout.splitlines()[-1]
+
+
+@needs_wrk
+@two_cores
+def test_the_engine_s_benchmark_measures_all_that_it_tells(tmp_path: Path) -> None:
+    found = tmp_path / "found.json"
+    arguments = ["--quick", "--only", "closed", "--seconds", "0.2", "--rounds", "1", "--json", str(found)]
+    done = subprocess.run(
+        [sys.executable, str(ENGINE), *arguments], capture_output=True, text=True, timeout=90, check=False
+    )
+    assert done.returncode in (0, 1), done.stderr
+    document = json.loads(found.read_text())
+    row, ratios = document["closed"]["1024"], document["cpu_per_request_vs_wrk"]
+    assert {"wrk", *ENGINES} <= set(row)
+    assert set(ratios) == set(row) - {"wrk"}
+    for name, one in row.items():
+        assert one["cpu_us"] == pytest.approx(1e6 * one["client_share"] / one["requests_per_s"], rel=0.001)
+        assert one["requests_per_s"] > 0
+        assert name in done.stdout
+    for engine in ENGINES:
+        assert ratios[engine] == pytest.approx(row[engine]["cpu_us"] / row["wrk"]["cpu_us"])
+    assert done.returncode == (0 if all(target["reached"] for target in document["targets"]) else 1)
+
+
+def test_its_server_answers_by_size_however_a_request_is_cut(responder: Path) -> None:
+    with serving(responder, min(os.sched_getaffinity(0)), ports=2) as served:
+        for port in served.ports:
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+                for size, cuts in ((100, 1), (1_024, 3), (700_000, 2)):
+                    request = f"GET /{size} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+                    first = len(request) - cuts
+                    for piece in (request[:first], request[first:]):
+                        client.sendall(piece)
+                        time.sleep(0.02)
+                    with client.makefile("rb", buffering=0) as reply:
+                        head = b""
+                        while not head.endswith(b"\r\n\r\n"):
+                            head += reply.read(1) or pytest.fail("it closed the connection")
+                        body = b""
+                        while len(body) < size:
+                            body += reply.read(size - len(body)) or pytest.fail("it closed the connection")
+                    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+                    assert f"Content-Length: {size}\r\n".encode() in head
+        assert served.requests == 6
+
+
+def test_its_server_waits_as_long_as_it_says_and_records_it(responder: Path) -> None:
+    with (
+        serving(responder, min(os.sched_getaffinity(0)), delay_us=20_000) as served,
+        socket.create_connection(("127.0.0.1", served.ports[0]), timeout=5) as client,
+    ):
+        began = time.monotonic()
+        for _ in range(3):
+            client.sendall(b"GET /10 HTTP/1.1\r\n\r\n")
+            assert client.recv(4_096).endswith(b"\r\n\r\n..........")
+        while served.requests < 3:  # it counts a reply after it was sent
+            time.sleep(0.01)
+        took_ms = (time.monotonic() - began) * 1e3
+        truth = served.truth()
+    assert truth.sum() == 3
+    assert percentile_ms(truth, 1) >= 20
+    assert percentile_ms(truth, 100) <= took_ms

@@ -1,0 +1,298 @@
+"""What a request costs the client: both engines beside wrk, ab, httperf, h2load and hey, in one call.
+
+The client has a core to itself, and a responder in C that costs less than any client has another one, so that the
+client is what saturates.  Our engines play as in a user's run: the engine process below its agent, with a tape, all of
+its accounting, and its snapshots each second.
+
+ closed   64 keep-alive connections, HTTP/1.1, one thread; clients interleaved, medians.  CPU is user and system time
+          of the client's process, by the kernel's CPU clock of it; requests are those that the responder answered.
+          Both are read at the ends of a window well inside of the run, so start and end of a client do not count.  A
+          window in which the client did not saturate its core, or others used it, is discarded and repeated.
+ paced    the largest number of paced connections with every one within 1 % of 400 kbit/s and p99 lateness below 5 ms.
+ memory   of the engine process for each connection that is open and idle: private pages with many less with few.
+ latency  reported less true, at half of the client's own greatest rate, of a responder that takes 5 ms and records
+          itself what each request took.  wrk and ab know no rate: they get as many connections as make that rate.
+
+    python benchmarks/engine.py [--quick] [--only closed|paced|memory|latency] [--seconds 2] [--rounds 5] [--json FILE]
+
+Exit code 1 when a target is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # when run as a script
+
+from benchmarks import engine_ours as ours
+from benchmarks import engine_peers as peers
+from benchmarks import engine_report as report
+from benchmarks.engine_meter import Window
+from benchmarks.engine_peers import LatencyError
+from benchmarks.engine_responder import Responder, build, percentile_ms, serving
+from loadgen.engine.api import EngineKind
+from loadgen.engine.choice import available
+
+KB = 1024
+CONNECTIONS = 64
+DELAY_US = 5_000
+SERVER_PORTS = 8  # with the ephemeral ports of one address, enough for any number of connections that fits here
+PACED_STEP = 1_000
+PACED_SECONDS = 8.0
+FEW, MANY = 800, 8_000
+SPARE_FILES = 100
+QUICK_RETRIES_S = 3.0  # a round
+TRIES = 5
+
+
+@dataclass(slots=True)
+class Bench:
+    """Where things run, and for how long.  After `retry_until` nothing is repeated because it was disturbed."""
+
+    program: Path
+    client_core: int
+    responder_core: int
+    seconds: float
+    rounds: int
+    retry_until: float = float("inf")
+    engines: tuple[EngineKind, ...] = field(default_factory=available)
+
+    def serving(self, **how: int) -> Any:
+        """A responder that runs meanwhile."""
+        return serving(self.program, self.responder_core, **how)
+
+    def may_retry(self, tried: int) -> bool:
+        return tried < TRIES and time.monotonic() < self.retry_until
+
+
+Client = Callable[[Responder, int], Window]
+
+
+def clients(bench: Bench, chosen: Sequence[peers.Peer]) -> dict[str, Client]:
+    """Everybody who plays a closed loop, by name; the peers first."""
+
+    def theirs(peer: peers.Peer) -> Client:
+        return lambda to, size: peers.closed_loop(peer, to, size, CONNECTIONS, bench.client_core, bench.seconds)
+
+    def mine(engine: EngineKind) -> Client:
+        def window(to: Responder, size: int) -> Window:
+            load = ours.fixed_size(engine, to, size, CONNECTIONS, seconds=bench.seconds, settle_s=peers.SETTLE_S)
+            return ours.play(load, to, bench.client_core).seen.window
+
+        return window
+
+    return {peer.name: theirs(peer) for peer in chosen} | {kind.value: mine(kind) for kind in bench.engines}
+
+
+def closed(bench: Bench, sizes: Sequence[int], chosen: Sequence[peers.Peer]) -> dict[int, dict[str, Any]]:
+    """By size and client: the medians, and what they are of."""
+    everybody = clients(bench, chosen)
+    samples: dict[int, dict[str, list[Window]]] = {size: {name: [] for name in everybody} for size in sizes}
+    discarded: dict[int, dict[str, list[str]]] = {size: {name: [] for name in everybody} for size in sizes}
+    with bench.serving() as responder:
+        for number in range(bench.rounds):
+            for size in sizes:
+                say(f"closed loop, {size} B, round {number + 1} of {bench.rounds}")
+                for name, client in everybody.items():
+                    tried = 1
+                    while (window := client(responder, size)).fault and bench.may_retry(tried):
+                        discarded[size][name].append(window.fault)
+                        tried += 1
+                    samples[size][name].append(window)
+    return {
+        size: {name: summary(windows, discarded[size][name]) for name, windows in row.items()}
+        for size, row in samples.items()
+    }
+
+
+def summary(windows: Sequence[Window], discarded: Sequence[str]) -> dict[str, Any]:
+    """Medians of the windows in which nothing was wrong; of all of them, and it is said, where there is none."""
+    good = [window for window in windows if not window.fault]
+    used = good or windows
+    return {
+        "cpu_us": median(window.cpu_us for window in used),
+        "requests_per_s": median(window.requests_per_s for window in used),
+        "client_share": median(window.client_share for window in used),
+        "responder_share": median(window.responder_share for window in used),
+        "cpu_us_min": min(window.cpu_us for window in used),
+        "cpu_us_max": max(window.cpu_us for window in used),
+        "windows": len(used),
+        "discarded": [*discarded, *(window.fault for window in windows if window.fault and good)],
+        "fault": "" if good else windows[-1].fault,
+        "samples": [asdict(window) for window in windows],
+    }
+
+
+def paced(bench: Bench) -> dict[str, Any]:
+    """By engine: the largest number of connections that holds, in steps of PACED_STEP, and all trials."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1] - SPARE_FILES
+    found: dict[str, Any] = {}
+    with bench.serving(ports=SERVER_PORTS) as responder:
+        for engine in bench.engines:
+            trials: list[ours.Pace] = []
+
+            def holds(connections: int, engine: EngineKind = engine, trials: list[ours.Pace] = trials) -> bool:
+                for tried in range(1, TRIES + 1):
+                    load = ours.paced(engine, responder, connections, seconds=PACED_SECONDS)
+                    pace = ours.pace_of(ours.play(load, responder, bench.client_core), PACED_SECONDS)
+                    trials.append(pace)
+                    say(f"paced, {engine.value}: {report.pace_line(pace)}")
+                    if pace.holds or not (pace.disturbed and bench.may_retry(tried)):
+                        break
+                return pace.holds
+
+            largest = search(holds, most // PACED_STEP) * PACED_STEP
+            found[engine.value] = {
+                "largest": largest,
+                "limit": most,
+                "disturbed": any(trial.disturbed and not trial.holds for trial in trials),
+                "best": next((asdict(t) for t in trials if t.holds and t.connections == largest), None),
+                "trials": [asdict(trial) | {"holds": trial.holds} for trial in trials],
+            }
+    return found
+
+
+def search(holds: Callable[[int], bool], most: int) -> int:
+    """The largest step up to `most` that holds, if all below the first that does not hold do; 0 without any."""
+    low, high = 0, most + 1
+    while high - low > 1:
+        step = (low + high) // 2
+        low, high = (step, high) if holds(step * PACED_STEP) else (low, step)
+    return low
+
+
+def memory(bench: Bench, engines: Sequence[EngineKind]) -> dict[str, Any]:
+    """By engine: bytes of its process for each idle connection."""
+    found = {}
+    with bench.serving(ports=SERVER_PORTS) as responder:
+        for engine in engines:
+            say(f"memory, {engine.value}")
+            used = {}
+            for connections in (FEW, MANY):
+                played = ours.play(ours.idle(engine, responder, connections), responder, bench.client_core)
+                if played.seen.open_files < connections or played.seen.window.requests:
+                    raise SystemExit(f"{connections} connections were not all open and idle")
+                used[connections] = played.seen.own_bytes
+            found[engine.value] = {
+                "bytes_per_connection": (used[MANY] - used[FEW]) / (MANY - FEW),
+                "process_bytes": {str(connections): own for connections, own in used.items()},
+            }
+    return found
+
+
+def latency(bench: Bench, rounds: int, max_per_s: dict[str, float], chosen: Sequence[peers.Peer]) -> dict[str, Any]:
+    """By client: the medians of the errors of what it reports."""
+    samples: dict[str, list[LatencyError]] = {}
+    half = {name: rate / 2 for name, rate in max_per_s.items()}
+    with (
+        bench.serving(delay_us=DELAY_US) as responder,
+        tempfile.TemporaryDirectory(prefix="loadgen-bench-") as directory,
+    ):
+        for number in range(rounds):
+            say(f"latency, round {number + 1} of {rounds}")
+            for peer in chosen:
+                # What it takes beyond the delay, about a quarter of a millisecond, has its connections busy, too.
+                busy = max(1, round(half[peer.name] * (DELAY_US / 1e6 + 0.00025)))
+                found = peers.latency_error(
+                    peer, responder, KB, busy, bench.client_core, max(1, round(bench.seconds)), Path(directory)
+                )
+                samples.setdefault(peer.name, []).append(found)
+            for engine in bench.engines:
+                found = our_latency_error(bench, responder, engine, half[engine.value])
+                samples.setdefault(engine.value, []).append(found)
+    return {
+        name: {key: median(getattr(one, key) for one in errors) for key in asdict(errors[0])}
+        | {"samples": [asdict(one) for one in errors]}
+        for name, errors in samples.items()
+    }
+
+
+def our_latency_error(bench: Bench, responder: Responder, engine: EngineKind, rate_per_s: float) -> LatencyError:
+    connections = max(1, round(2 * rate_per_s * DELAY_US / 1e6))  # one is free whenever an operation is due
+    load = ours.fixed_size(
+        engine, responder, KB, connections, seconds=bench.seconds, settle_s=peers.SETTLE_S, rate_per_s=rate_per_s
+    )
+    played = ours.play(load, responder, bench.client_core)
+    true = [percentile_ms(played.seen.truth, q) for q in (50, 99)]
+    told = ours.service_ms(played)
+    return LatencyError(
+        requests_per_s=played.seen.window.requests_per_s,
+        others=played.seen.window.others,
+        true_p50_ms=true[0],
+        true_p99_ms=true[1],
+        p50_ms=told[0] - true[0],
+        p99_ms=told[1] - true[1],
+    )
+
+
+def say(text: str) -> None:
+    print(f"· {text}", file=sys.stderr)
+
+
+def main() -> int:
+    """Exit code 0 when every target that was looked at is reached."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parts = ("closed", "paced", "memory", "latency")
+    parser.add_argument(
+        "--quick", action="store_true", help="1 KB, three rounds, the rest shorter or left out: under 50 s"
+    )
+    parser.add_argument("--only", choices=parts)
+    parser.add_argument("--seconds", type=float, help="of a window; 2, with --quick 0.5")
+    parser.add_argument("--rounds", type=int, help="5, with --quick 3")
+    parser.add_argument("--json", type=Path, help="write all figures to this file, too")
+    given = parser.parse_args()
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        sys.exit("this needs two cores: one for the client, one for the server")
+    os.sched_setaffinity(0, set(cores[:-1]))  # the client's is its own
+    chosen = peers.present()
+    wanted = {given.only} if given.only else set(parts) - ({"paced"} if given.quick else set())
+    document: dict[str, Any] = {
+        "machine": {"kernel": platform.release(), "cores": len(cores), "load": os.getloadavg()},
+        "quick": given.quick,
+    }
+    with tempfile.TemporaryDirectory(prefix="loadgen-bench-") as directory:
+        bench = Bench(
+            program=build(Path(directory)),
+            client_core=cores[-1],
+            responder_core=cores[0],
+            seconds=given.seconds or (0.5 if given.quick else 2.0),
+            rounds=given.rounds or (3 if given.quick else 5),
+        )
+        if given.quick:
+            bench.retry_until = time.monotonic() + QUICK_RETRIES_S * bench.rounds
+        document |= {"seconds": bench.seconds, "rounds": bench.rounds}
+        if wanted & {"closed", "latency"}:
+            sizes = (KB,) if given.quick or "closed" not in wanted else (100, KB, 15 * KB)
+            table = closed(bench, sizes, chosen)
+            document["closed"] = {str(size): row for size, row in table.items()}
+            document["cpu_per_request_vs_wrk"] = report.ratios(table[KB])
+        if "paced" in wanted:
+            document["paced"] = paced(bench)
+        if "memory" in wanted:
+            document["memory"] = memory(bench, bench.engines[:1] if given.quick else bench.engines)
+        if "latency" in wanted:
+            most = {name: 1e6 / row["cpu_us"] for name, row in table[KB].items()}
+            judged = [peer for peer in chosen if peer.name in ("wrk", "ab")]
+            document["latency"] = latency(bench, 1 if given.quick else bench.rounds, most, judged)
+    document["targets"] = [asdict(target) for target in report.targets(document)]
+    report.show(document)
+    if given.json:
+        given.json.write_text(json.dumps(document, indent=2) + "\n")
+    return 0 if all(target["reached"] for target in document["targets"]) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,296 @@
+"""Our engines in the engine benchmark: the real engine process below the real agent, as in a user's run."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import uvloop
+from numpy.typing import NDArray
+
+from benchmarks.engine_meter import MOST_BY_OTHERS, Meter, Window, between, open_files, own_bytes
+from benchmarks.engine_responder import Responder
+from coordinator.evidence import Intake
+from coordinator.fleet.api import Prepare, Start, workers_of
+from coordinator.fleet.local import LocalFleet
+from coordinator.http.run import http_assignments
+from coordinator.spec import assignments
+from loadgen.engine.api import Assignment, EngineKind, Segment
+from loadgen.measure.cells import Cell
+from loadgen.measure.events import EngineLost, SegmentEnded
+from loadgen.measure.snapshot import Snapshot
+from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.plan import Phases, SpecPlan
+from loadgen.model.target import Target
+from loadgen.model.units import NS_PER_MS, NS_PER_S
+from loadgen.schedule.optape import CHECK_DTYPE, KEEP_ALIVE, OP_DTYPE, START_DTYPE, OpTape, StringsBuilder
+from loadgen.schedule.placement import Placement, place
+from loadgen.verdict.connection import judge_connections
+from workloads.http.compile import compile_http
+from workloads.specweb99.compile import compile_tape
+
+LINE_BPS = 400_000
+LATE_MS = 5.0
+OFF_SHARE = 0.01
+_ENDS_S = 0.1  # from the end of the window to that of the segment
+_SOON_NS = 250 * NS_PER_MS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What one engine process is to play: its assignment by its worker's name, and how its time goes.
+
+    The window opens `lead_s` after the start and is `window_s` long.
+    """
+
+    assign: Callable[[str], Assignment]
+    lead_s: float
+    window_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """From outside, of the window: what it cost, and the responder's truth; of the process, at the window's end."""
+
+    window: Window
+    truth: NDArray[np.int64]
+    own_bytes: int
+    open_files: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Played:
+    """What became of it: from outside, and as the engine told it."""
+
+    seen: Seen
+    intake: Intake
+
+    def cell(self) -> Cell:
+        """All that was due in the window."""
+        return Cell.merge_all(self.intake.ledger.totals().window(0).values())
+
+
+def play(load: Load, responder: Responder, core: int) -> Played:
+    """Play it on an engine process on `core`."""
+    return uvloop.run(_play(load, responder, core))
+
+
+async def _play(load: Load, responder: Responder, core: int) -> Played:
+    fleet = LocalFleet(1)
+    (worker,) = workers_of(fleet.machines)
+    assignment = load.assign(worker)
+    tape = assignment.tape
+    connections, targets = len(assignment.shard.connections), len(assignment.targets)
+    intake = Intake.of([worker], len(tape.kinds), len(tape.groups), connections=connections, targets=targets)
+    try:
+        await fleet.open()
+        (pid,) = fleet.pids
+        os.sched_setaffinity(pid, {core})
+        await fleet.command(Prepare([assignment]))
+        start_ns = time.monotonic_ns() + _SOON_NS
+        window_ns = start_ns + int(load.lead_s * NS_PER_S)
+        end_ns = window_ns + int(load.window_s * NS_PER_S)
+        segment = Segment(
+            index=0,
+            origin_ns=start_ns,
+            start_ns=start_ns,
+            window_start_ns=window_ns,
+            window_end_ns=end_ns,
+            end_ns=end_ns + int(_ENDS_S * NS_PER_S),
+        )
+        await fleet.command(Start(segment))
+        watching = asyncio.create_task(_watch(pid, core, responder, window_ns, end_ns))
+        while not isinstance(event := await fleet.event(), SegmentEnded):
+            match event:
+                case EngineLost(_, why):
+                    raise SystemExit(f"the engine is gone: {why}")
+                case Snapshot():
+                    intake.receive(event)
+        seen = await watching
+    finally:
+        await fleet.close()
+    return Played(seen=seen, intake=intake)
+
+
+async def _watch(pid: int, core: int, responder: Responder, begin_ns: int, end_ns: int) -> Seen:
+    meter = Meter(pid, core, responder)
+    await asyncio.sleep((begin_ns - time.monotonic_ns()) / NS_PER_S)
+    before, true_before = meter.mark(), responder.truth()
+    await asyncio.sleep((end_ns - time.monotonic_ns()) / NS_PER_S)
+    return Seen(
+        window=between(before, meter.mark()),
+        truth=responder.truth() - true_before,
+        own_bytes=own_bytes(pid),
+        open_files=open_files(pid),
+    )
+
+
+def fixed_size(
+    engine: EngineKind,
+    responder: Responder,
+    size_bytes: int,
+    connections: int,
+    *,
+    seconds: float,
+    settle_s: float,
+    rate_per_s: float = 0.0,
+) -> Load:
+    """What `loadgen http URL` plays: a closed loop, or an open one at a rate."""
+    plan = HttpPlan(
+        requests=(HttpRequest(url=responder.url(size_bytes)),),
+        connections=connections,
+        engine=engine.value,
+        rate_per_s=rate_per_s,
+    )
+
+    def assign(worker: str) -> Assignment:
+        placement = Placement((worker,), place(plan.shares, [1], plan.seed))
+        (found,) = http_assignments(plan, placement, compile_http(plan))
+        return found
+
+    return Load(assign=assign, lead_s=settle_s, window_s=seconds)
+
+
+def paced(engine: EngineKind, responder: Responder, connections: int, *, seconds: float) -> Load:
+    """SPECweb99's files, as often, at the line's speed, with its connections spread over their operations.
+
+    All over connections that stay open: a TCP connection of its own, which 30 % of its operations have, costs the
+    kernel several times what the rest of an operation costs, and hides what the engine costs.
+    """
+    targets = _targets(responder)
+    plan = SpecPlan(
+        vms=len(targets),
+        targets=targets,
+        connections=connections // len(targets),
+        line_bps=LINE_BPS,
+        phases=Phases(
+            ramp_up_ns=2 * NS_PER_S,
+            warmup_ns=2 * NS_PER_S,
+            measure_ns=int(seconds * NS_PER_S),
+            ramp_down_ns=0,
+            iterations=1,
+        ),
+    )
+
+    def assign(worker: str) -> Assignment:
+        tape = _only_sizes(compile_tape(plan))
+        placement = Placement((worker,), np.zeros(plan.total_connections, np.int32))
+        (found,) = assignments(plan, placement, targets, tape)
+        return _by(engine, found)
+
+    return Load(assign=assign, lead_s=plan.phases.lead_ns(0) / NS_PER_S, window_s=seconds)
+
+
+def idle(engine: EngineKind, responder: Responder, connections: int) -> Load:
+    """Each connection is opened, plays one operation, and rests behind it for longer than the segment lasts."""
+    targets = _targets(responder)
+    plan = SpecPlan(vms=len(targets), targets=targets, connections=connections // len(targets), line_bps=LINE_BPS)
+    total = plan.total_connections
+    strings = StringsBuilder()
+    ops = np.zeros(1, OP_DTYPE)
+    ops["line"], ops["rest"] = strings.add(b"GET /1024 HTTP/1.1\r\n"), strings.add(b"\r\n")
+    ops["status"], ops["flags"] = 200, KEEP_ALIVE
+    checks = np.zeros(1, CHECK_DTYPE)
+    checks["content_bytes"], checks["literal_at"] = 1024, -1
+    starts = np.zeros((1, total), START_DTYPE)
+    starts["delay_ns"] = np.arange(total) * NS_PER_S // total
+    tape = OpTape(ops, checks, strings.build(), starts, ("only",), ("get",), (1.0,))
+
+    def assign(worker: str) -> Assignment:
+        placement = Placement((worker,), np.zeros(total, np.int32))
+        (found,) = assignments(plan, placement, targets, tape)
+        found = _by(engine, found)
+        slow = dataclasses.replace(found.load, line_bps=500)  # 1,024 bytes take over 16 s
+        return dataclasses.replace(found, load=slow)
+
+    return Load(assign=assign, lead_s=2.0, window_s=0.5)
+
+
+def _targets(responder: Responder) -> tuple[Target, ...]:
+    return tuple(Target(name=f"t{i}", host="127.0.0.1", port=port) for i, port in enumerate(responder.ports))
+
+
+def _by(engine: EngineKind, assignment: Assignment) -> Assignment:
+    return dataclasses.replace(assignment, load=dataclasses.replace(assignment.load, engine=engine))
+
+
+def _only_sizes(tape: OpTape) -> OpTape:
+    """The same operations of the responder's: it has every size, and no other content."""
+    strings = StringsBuilder()
+    ops = tape.ops.copy()
+    sizes, check_of = np.unique(tape.checks["content_bytes"][tape.ops["check"]], return_inverse=True)
+    lines = np.array([strings.add(f"GET /{size} HTTP/1.1\r\n".encode()) for size in sizes.tolist()], np.uint32)
+    ops["line"] = lines[check_of]
+    ops["rest"] = strings.add(b"User-Agent: loadgen\r\nAccept: */*\r\n\r\n")
+    ops["check"] = check_of
+    ops["cookie"] = ops["literal"] = 0
+    ops["flags"] = KEEP_ALIVE
+    checks = np.zeros(len(sizes), CHECK_DTYPE)
+    checks["content_bytes"] = sizes
+    checks["literal_at"] = -1
+    return dataclasses.replace(tape, ops=ops, checks=checks, strings=strings.build())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How so many paced connections did.  Rates are of the line's."""
+
+    connections: int
+    operations_per_s: float
+    mean_bytes: float
+    errors: int
+    rate_min: float
+    rate_max: float
+    connections_off: int
+    lateness_p50_ms: float
+    lateness_p99_ms: float
+    client_share: float
+    responder_share: float
+    others: float
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether others used much of the client's core."""
+        return self.others > MOST_BY_OTHERS
+
+    @property
+    def holds(self) -> bool:
+        """Every connection at the line's speed, and operations sent on time."""
+        return not self.connections_off and not self.errors and self.lateness_p99_ms < LATE_MS
+
+
+def pace_of(played: Played, seconds: float) -> Pace:
+    """The figures of a paced segment."""
+    cell, connections = played.cell(), played.intake.connections
+    totals = played.intake.ledger.totals()
+    bound = SpecPlan().bound
+    rates = judge_connections(totals.window_tallies(0), connections, bound)["bits_per_s"] / LINE_BPS
+    return Pace(
+        connections=connections,
+        operations_per_s=cell.ok / seconds,
+        mean_bytes=cell.bytes / max(1, cell.ok),
+        errors=cell.bad,
+        rate_min=float(rates.min()),
+        rate_max=float(rates.max()),
+        connections_off=int(np.sum(np.abs(rates - 1) > OFF_SHARE)),
+        lateness_p50_ms=_ms(cell.lateness.percentile_ns(50)),
+        lateness_p99_ms=_ms(cell.lateness.percentile_ns(99)),
+        client_share=played.seen.window.client_share,
+        responder_share=played.seen.window.responder_share,
+        others=played.seen.window.others,
+    )
+
+
+def service_ms(played: Played) -> tuple[float, float]:
+    """Reported service times, p50 and p99."""
+    service = played.cell().service
+    return _ms(service.percentile_ns(50)), _ms(service.percentile_ns(99))
+
+
+def _ms(value_ns: int | None) -> float:
+    return (value_ns or 0) / NS_PER_MS

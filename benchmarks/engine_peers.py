@@ -1,0 +1,162 @@
+"""The peers of the engine benchmark: how each plays HTTP/1.1 over keep-alive connections on one thread."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.engine_meter import Meter, Window, between
+from benchmarks.engine_responder import Responder, percentile_ms
+
+SETTLE_S = 0.4
+"""A client has opened its connections by then."""
+
+_FAR = 30  # seconds: a client is ended once it was measured
+_LAST_S = 0.2  # before its end a client that has to be asked for its own report is looked at for the last time
+_CALLS = 1_000_000  # for those that count requests and not seconds
+_MS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """`argv` has {host}, {port}, {path}, {url}, {connections}, {seconds}, {calls} and {file} to fill in.
+
+    {seconds} and {calls} are how long it goes on; `package` is Debian's.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    package: str
+
+
+# ab speaks HTTP/1.0 with keep-alive, as it always does.  It sets memory aside for each request that it may make.
+PEERS = (
+    Peer("wrk", ("wrk", "-t1", "-c{connections}", "-d{seconds}s", "--latency", "{url}"), "wrk"),
+    Peer(
+        "ab",
+        ("ab", "-q", "-k", "-t{seconds}", "-n10000000", "-c{connections}", "-e", "{file}", "{url}"),
+        "apache2-utils",
+    ),
+    Peer(
+        "httperf",
+        ("httperf", "--hog", "--server={host}", "--port={port}", "--uri={path}", "--num-conns={connections}",
+         "--num-calls={calls}", "--rate=10000", "--timeout=5"),
+        "httperf",
+    ),
+    Peer("h2load", ("h2load", "--h1", "-t1", "-c{connections}", "-D{seconds}", "{url}"), "nghttp2-client"),
+    Peer("hey", ("hey", "-cpus", "1", "-c", "{connections}", "-z", "{seconds}s", "{url}"), "hey"),
+)  # fmt: skip
+
+
+def present() -> list[Peer]:
+    """Those that this machine has; says which it lacks."""
+    found = [peer for peer in PEERS if shutil.which(peer.argv[0])]
+    for peer in PEERS:
+        if peer not in found:
+            print(f"left out: {peer.name} (Debian's package: {peer.package})", file=sys.stderr)
+    return found
+
+
+def closed_loop(
+    peer: Peer, responder: Responder, size_bytes: int, connections: int, core: int, seconds: float
+) -> Window:
+    """A window of a closed loop, well inside of what the client plays."""
+    url = responder.url(size_bytes)
+    with _running(peer, url, connections, core, seconds=_FAR, file=Path("/dev/null")) as process:
+        time.sleep(SETTLE_S)
+        meter = Meter(process.pid, core, responder)
+        before = meter.mark()
+        time.sleep(seconds)
+        window = between(before, meter.mark())
+        if process.poll() is not None:
+            raise SystemExit(f"{peer.name} ended too early (exit code {process.returncode})")
+        return window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyError:
+    """Reported percentiles minus true ones, in ms, at `requests_per_s`; `others` used so much of the client's core."""
+
+    requests_per_s: float
+    others: float
+    true_p50_ms: float
+    true_p99_ms: float
+    p50_ms: float
+    p99_ms: float
+
+
+def latency_error(
+    peer: Peer, responder: Responder, size_bytes: int, connections: int, core: int, seconds: int, directory: Path
+) -> LatencyError:
+    """What wrk or ab reports of a whole run, less the truth of the same requests."""
+    file = directory / f"{peer.name}.csv"
+    before = responder.truth()
+    with _running(peer, responder.url(size_bytes), connections, core, seconds=seconds, file=file) as process:
+        meter = Meter(process.pid, core, responder)
+        began = meter.mark()
+        time.sleep(seconds - _LAST_S)
+        window = between(began, meter.mark())
+        report, _ = process.communicate(timeout=seconds + 20)
+    truth = responder.truth() - before
+    told = _ab_percentiles(file.read_text()) if peer.name == "ab" else _wrk_percentiles(report)
+    true = [percentile_ms(truth, q) for q in (50, 99)]
+    return LatencyError(
+        requests_per_s=window.requests_per_s,
+        others=window.others,
+        true_p50_ms=true[0],
+        true_p99_ms=true[1],
+        p50_ms=told[0] - true[0],
+        p99_ms=told[1] - true[1],
+    )
+
+
+def _wrk_percentiles(report: str) -> tuple[float, float]:
+    found = {int(q): float(value) * _MS[unit] for q, value, unit in re.findall(r"(\d+)%\s+([\d.]+)(us|ms|s)\n", report)}
+    return found[50], found[99]
+
+
+def _ab_percentiles(table: str) -> tuple[float, float]:
+    rows = [line.split(",") for line in table.splitlines()[1:]]
+    found = {int(q): float(ms) for q, ms in rows}
+    return found[50], found[99]
+
+
+@contextlib.contextmanager
+def _running(
+    peer: Peer, url: str, connections: int, core: int, *, seconds: int, file: Path
+) -> Iterator[subprocess.Popen[str]]:
+    host, _, rest = url.removeprefix("http://").partition(":")
+    port, _, path = rest.partition("/")
+    known = {
+        "url": url,
+        "host": host,
+        "port": port,
+        "path": f"/{path}",
+        "connections": connections,
+        "seconds": seconds,
+        "calls": _CALLS,
+        "file": file,
+    }
+    process = subprocess.Popen(
+        [part.format(**known) for part in peer.argv],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()

@@ -1,0 +1,139 @@
+"""What the engine benchmark prints of its figures, and which targets they reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.engine_meter import MOST_BY_OTHERS
+from benchmarks.engine_ours import LATE_MS, Pace
+
+BASE = "wrk"
+KEY_BYTES = 1024
+
+# At most so many times wrk's CPU for a request, by size and engine.
+CPU_TARGETS = (
+    (100, "python", 1.2),
+    (100, "compiled", 0.85),
+    (1024, "python", 1.2),
+    (1024, "compiled", 0.85),
+    (15 * 1024, "compiled", 0.8),
+)
+_DISTURBED = "others used the client's core"
+PACED_TARGETS = (("compiled", 15_000), ("python", 8_000))
+MEMORY_TARGETS = (("compiled", 2_048),)
+LATENCY_TARGETS = (("compiled", "p50", 0.05), ("compiled", "p99", 0.2), ("python", "p50", 0.3))
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A bound, what was found, whether it is reached, and why that is not to be relied on (else "")."""
+
+    what: str
+    found: float
+    reached: bool
+    doubt: str = ""
+
+
+def ratios(row: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """Medians of CPU for a request over wrk's, by client."""
+    if BASE not in row:
+        return {}
+    return {name: one["cpu_us"] / row[BASE]["cpu_us"] for name, one in row.items() if name != BASE}
+
+
+def targets(document: Mapping[str, Any]) -> Iterator[Target]:
+    """Those that the benchmark has looked at."""
+    for size, engine, most in CPU_TARGETS:
+        row = document.get("closed", {}).get(str(size), {})
+        found = ratios(row).get(engine)
+        if found is not None:
+            doubt = row[engine]["fault"] or row[BASE]["fault"]
+            yield Target(f"{engine} at {size} B: at most {most:g} x wrk's CPU", found, found <= most, doubt)
+    for engine, least in PACED_TARGETS:
+        if engine in document.get("paced", {}):
+            found = document["paced"][engine]["largest"]
+            doubt = _DISTURBED if document["paced"][engine]["disturbed"] and found < least else ""
+            yield Target(f"{engine}: at least {least:,} paced connections on a core", found, found >= least, doubt)
+    for engine, most_bytes in MEMORY_TARGETS:
+        if engine in document.get("memory", {}):
+            found = document["memory"][engine]["bytes_per_connection"]
+            yield Target(f"{engine}: at most {most_bytes:,} B for an idle connection", found, found <= most_bytes)
+    for engine, percentile, most_ms in LATENCY_TARGETS:
+        if engine in document.get("latency", {}):
+            found = document["latency"][engine][f"{percentile}_ms"]
+            doubt = _DISTURBED if document["latency"][engine]["others"] > MOST_BY_OTHERS else ""
+            what = f"{engine}: latency's {percentile} within {most_ms:g} ms of the truth"
+            yield Target(what, found, abs(found) <= most_ms, doubt)
+
+
+def pace_line(pace: Pace) -> str:
+    """One trial."""
+    return (
+        f"{pace.connections:,} connections {'hold' if pace.holds else 'do not hold'}: "
+        f"{pace.operations_per_s:,.0f}/s, lateness p50 {pace.lateness_p50_ms:.2f} p99 {pace.lateness_p99_ms:.2f} ms, "
+        f"{pace.connections_off} off by over 1 % (least {pace.rate_min:.4f}), {pace.errors} errors; "
+        f"CPU {pace.client_share:.0%}, responder {pace.responder_share:.0%}, others {pace.others:.0%}"
+    )
+
+
+def show(document: Mapping[str, Any]) -> None:
+    """Everything, on stdout."""
+    machine = document["machine"]
+    print(
+        f"Linux {machine['kernel']}, {machine['cores']} cores, loopback; the client on one core, the server on another"
+    )
+    for size, row in document.get("closed", {}).items():
+        _show_closed(int(size), row, document["rounds"], document["seconds"])
+    if "paced" in document:
+        print(f"\nPaced at 400 kbit/s: the most connections with p99 lateness < {LATE_MS:g} ms and all within 1 %")
+        for engine, found in document["paced"].items():
+            best = found["best"]
+            how = (
+                f"{best['operations_per_s']:,.0f} operations/s of {best['mean_bytes'] / 1e3:.1f} KB, "
+                f"CPU {best['client_share']:.0%}, lateness p50 {best['lateness_p50_ms']:.2f} "
+                f"p99 {best['lateness_p99_ms']:.2f} ms"
+                if best
+                else "none held"
+            )
+            capped = "; more descriptors are not to be had" if found["largest"] + 1_000 > found["limit"] else ""
+            print(f"  {engine:9} {found['largest']:7,}  ({how}{capped})")
+    if "memory" in document:
+        print("\nMemory of the engine's process for each idle connection")
+        for engine, found in document["memory"].items():
+            print(f"  {engine:9} {found['bytes_per_connection']:7,.0f} B")
+    if "latency" in document:
+        print("\nLatency: reported less true, ms, at half of each one's own greatest rate; the server takes 5 ms")
+        print(f"  {'':9} {'req/s':>8} {'p50':>8} {'p99':>8}   true p50, p99")
+        for name, found in document["latency"].items():
+            print(
+                f"  {name:9} {found['requests_per_s']:8,.0f} {found['p50_ms']:+8.3f} {found['p99_ms']:+8.3f}"
+                f"   {found['true_p50_ms']:.3f}, {found['true_p99_ms']:.3f}"
+            )
+    print()
+    for target in document["targets"]:
+        doubt = f", but {target['doubt']}" if target["doubt"] else ""
+        print(f"{target['what']} ({target['found']:,.5g}): {'yes' if target['reached'] else 'NO'}{doubt}")
+
+
+def _show_closed(size: int, row: Mapping[str, Any], rounds: int, seconds: float) -> None:
+    print(f"\nClosed loop, {size} B, 64 connections; medians of {rounds} interleaved windows of {seconds:g} s")
+    print(f"  {'':9} {'CPU µs/req':>10} {'least to most':>15} {'x wrk':>6} {'req/s':>9} {'client':>7} {'server':>7}")
+    by_wrk = {BASE: 1.0} | ratios(row)
+    for name, found in row.items():
+        ratio = f"{by_wrk[name]:6.2f}" if BASE in row else f"{'-':>6}"
+        spread = f"{found['cpu_us_min']:.2f} to {found['cpu_us_max']:.2f}"
+        print(
+            f"  {name:9} {found['cpu_us']:10.2f} {spread:>15} {ratio} {found['requests_per_s']:9,.0f} "
+            f"{found['client_share']:7.0%} {found['responder_share']:7.0%}{_remarks(found)}"
+        )
+
+
+def _remarks(found: Mapping[str, Any]) -> str:
+    """What was left out, or should have been."""
+    if found["fault"]:
+        return f"  ! no window was good: {found['fault']}"
+    if found["discarded"]:
+        return f"  ({len(found['discarded'])} discarded: {', '.join(sorted(set(found['discarded'])))})"
+    return ""
