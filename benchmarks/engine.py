@@ -21,6 +21,7 @@ Exit code 1 when a target is missed.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -30,6 +31,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -39,7 +41,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # when run as a script
 from benchmarks import engine_ours as ours
 from benchmarks import engine_peers as peers
 from benchmarks import engine_report as report
-from benchmarks.engine_meter import Window
+from benchmarks.engine_meter import Window, wait_for_quiet
 from benchmarks.engine_peers import LatencyError
 from benchmarks.engine_responder import Responder, build, percentile_ms, serving
 from loadgen.engine.api import EngineKind
@@ -53,28 +55,45 @@ PACED_STEP = 1_000
 PACED_SECONDS = 8.0
 FEW, MANY = 800, 8_000
 SPARE_FILES = 100
-QUICK_RETRIES_S = 3.0  # a round
-TRIES = 5
+PATIENCE_S, QUICK_PATIENCE_S = 40.0, 3.0  # a round, with everything that makes the machine fit for measuring
+TRIES = 4
 
 
 @dataclass(slots=True)
 class Bench:
-    """Where things run, and for how long.  After `retry_until` nothing is repeated because it was disturbed."""
+    """Where things run, and for how long.
+
+    Until `patient_until` it is waited for a quiet machine, and what was disturbed is repeated.
+    """
 
     program: Path
     client_core: int
     responder_core: int
     seconds: float
     rounds: int
-    retry_until: float = float("inf")
+    patient_until: float
     engines: tuple[EngineKind, ...] = field(default_factory=available)
 
     def serving(self, **how: int) -> Any:
         """A responder that runs meanwhile."""
         return serving(self.program, self.responder_core, **how)
 
+    def wait_for_quiet(self) -> None:
+        """As long as it pays."""
+        wait_for_quiet((self.client_core, self.responder_core), self.patient_until)
+
+    def undisturbed(self, measure: Callable[[], Window], discarded: list[str]) -> Window:
+        """The first window in which nothing was wrong, or the last that was tried; why others were `discarded`."""
+        for tried in itertools.count(1):
+            self.wait_for_quiet()
+            window = measure()
+            if not window.fault or not self.may_retry(tried):
+                break
+            discarded.append(window.fault)
+        return window
+
     def may_retry(self, tried: int) -> bool:
-        return tried < TRIES and time.monotonic() < self.retry_until
+        return tried < TRIES and time.monotonic() < self.patient_until
 
 
 Client = Callable[[Responder, int], Window]
@@ -106,10 +125,7 @@ def closed(bench: Bench, sizes: Sequence[int], chosen: Sequence[peers.Peer]) -> 
             for size in sizes:
                 say(f"closed loop, {size} B, round {number + 1} of {bench.rounds}")
                 for name, client in everybody.items():
-                    tried = 1
-                    while (window := client(responder, size)).fault and bench.may_retry(tried):
-                        discarded[size][name].append(window.fault)
-                        tried += 1
+                    window = bench.undisturbed(partial(client, responder, size), discarded[size][name])
                     samples[size][name].append(window)
     return {
         size: {name: summary(windows, discarded[size][name]) for name, windows in row.items()}
@@ -145,6 +161,7 @@ def paced(bench: Bench) -> dict[str, Any]:
 
             def holds(connections: int, engine: EngineKind = engine, trials: list[ours.Pace] = trials) -> bool:
                 for tried in range(1, TRIES + 1):
+                    bench.wait_for_quiet()
                     load = ours.paced(engine, responder, connections, seconds=PACED_SECONDS)
                     pace = ours.pace_of(ours.play(load, responder, bench.client_core), PACED_SECONDS)
                     trials.append(pace)
@@ -203,6 +220,7 @@ def latency(bench: Bench, rounds: int, max_per_s: dict[str, float], chosen: Sequ
         for number in range(rounds):
             say(f"latency, round {number + 1} of {rounds}")
             for peer in chosen:
+                bench.wait_for_quiet()
                 # What it takes beyond the delay, about a quarter of a millisecond, has its connections busy, too.
                 busy = max(1, round(half[peer.name] * (DELAY_US / 1e6 + 0.00025)))
                 found = peers.latency_error(
@@ -210,6 +228,7 @@ def latency(bench: Bench, rounds: int, max_per_s: dict[str, float], chosen: Sequ
                 )
                 samples.setdefault(peer.name, []).append(found)
             for engine in bench.engines:
+                bench.wait_for_quiet()
                 found = our_latency_error(bench, responder, engine, half[engine.value])
                 samples.setdefault(engine.value, []).append(found)
     return {
@@ -263,16 +282,16 @@ def main() -> int:
         "machine": {"kernel": platform.release(), "cores": len(cores), "load": os.getloadavg()},
         "quick": given.quick,
     }
+    rounds = given.rounds or (3 if given.quick else 5)
     with tempfile.TemporaryDirectory(prefix="loadgen-bench-") as directory:
         bench = Bench(
             program=build(Path(directory)),
             client_core=cores[-1],
             responder_core=cores[0],
             seconds=given.seconds or (0.5 if given.quick else 2.0),
-            rounds=given.rounds or (3 if given.quick else 5),
+            rounds=rounds,
+            patient_until=time.monotonic() + rounds * (QUICK_PATIENCE_S if given.quick else PATIENCE_S),
         )
-        if given.quick:
-            bench.retry_until = time.monotonic() + QUICK_RETRIES_S * bench.rounds
         document |= {"seconds": bench.seconds, "rounds": bench.rounds}
         if wanted & {"closed", "latency"}:
             sizes = (KB,) if given.quick or "closed" not in wanted else (100, KB, 15 * KB)

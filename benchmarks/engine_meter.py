@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from benchmarks.engine_responder import Responder
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _IDLE = (3, 4)  # /proc/stat: idle, iowait
+_LOOK_S = 0.3
 _LEAST_CLIENT_SHARE = 0.95
 MOST_BY_OTHERS = 0.08
 """Of the client's core.  The kernel's own threads and rounding to ticks are 1 to 3 % of it."""
@@ -101,6 +103,16 @@ def own_bytes(pid: int) -> int:
     """Memory that nobody but this process has (Private_Clean and Private_Dirty of proc(5), smaps_rollup)."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Private_"))
+
+
+def wait_for_quiet(cores: Iterable[int], until: float) -> None:
+    """Until nobody uses much of `cores`, or time.monotonic() is `until`."""
+    watched = set(cores)
+    while time.monotonic() < until:
+        before = {core: _core_busy_s(core) for core in watched}
+        time.sleep(_LOOK_S)
+        if all(_core_busy_s(core) - busy_s <= MOST_BY_OTHERS * _LOOK_S for core, busy_s in before.items()):
+            return
 
 
 def open_files(pid: int) -> int:
