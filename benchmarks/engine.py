@@ -123,10 +123,11 @@ def closed(bench: Bench, sizes: Sequence[int], chosen: Sequence[peers.Peer]) -> 
     with bench.serving() as responder:
         for number in range(bench.rounds):
             for size in sizes:
-                say(f"closed loop, {size} B, round {number + 1} of {bench.rounds}")
                 for name, client in everybody.items():
                     window = bench.undisturbed(partial(client, responder, size), discarded[size][name])
                     samples[size][name].append(window)
+                found = ", ".join(f"{name} {windows[-1].cpu_us:.1f}" for name, windows in samples[size].items())
+                say(f"closed loop, {size} B, round {number + 1} of {bench.rounds}, CPU µs a request: {found}")
     return {
         size: {name: summary(windows, discarded[size][name]) for name, windows in row.items()}
         for size, row in samples.items()
