@@ -42,7 +42,7 @@ class Window:
     @property
     def cpu_us(self) -> float:
         """User and system time of the client's process for each request."""
-        return self.client_share * self.seconds * 1e6 / self.requests if self.requests else float("inf")
+        return self.client_share * self.seconds * 1e6 / max(1, self.requests)
 
     @property
     def requests_per_s(self) -> float:
@@ -51,6 +51,8 @@ class Window:
     @property
     def fault(self) -> str:
         """Why it says nothing about the client; "" when it does."""
+        if not self.requests:
+            return "nothing was answered"
         if self.others > MOST_BY_OTHERS:
             return "others used the client's core"
         if self.client_share < _LEAST_CLIENT_SHARE:

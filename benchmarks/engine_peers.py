@@ -17,8 +17,9 @@ from benchmarks.engine_meter import Meter, Window, between
 from benchmarks.engine_responder import Responder, percentile_ms
 
 SETTLE_S = 0.4
-"""A client has opened its connections by then."""
+"""A client that has begun has opened its connections by then."""
 
+_BEGIN_S = 10.0
 _FAR = 30  # seconds: a client is ended once it was measured
 _LAST_S = 0.2  # before its end a client that has to be asked for its own report is looked at for the last time
 _CALLS = 1_000_000  # for those that count requests and not seconds
@@ -69,8 +70,11 @@ def closed_loop(
     peer: Peer, responder: Responder, size_bytes: int, connections: int, core: int, seconds: float
 ) -> Window:
     """A window of a closed loop, well inside of what the client plays."""
-    url = responder.url(size_bytes)
+    url, answered = responder.url(size_bytes), responder.requests
     with _running(peer, url, connections, core, seconds=_FAR, file=Path("/dev/null")) as process:
+        deadline = time.monotonic() + _BEGIN_S
+        while responder.requests == answered and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
         time.sleep(SETTLE_S)
         meter = Meter(process.pid, core, responder)
         before = meter.mark()
