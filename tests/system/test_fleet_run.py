@@ -22,9 +22,10 @@ from tests.support.vms import within
 
 pytestmark = needs_machines
 
-TRIES = 2
-MAX_SKEW_NS = 100 * NS_PER_MS
-"""What the verdict allows (loadgen.verdict.rules)."""
+TRIES = 3
+MAX_SKEW_NS = 5 * NS_PER_MS
+DISTURBED_SKEW_NS = 100 * NS_PER_MS
+"""What the verdict allows (loadgen.verdict.rules), where others used the cores."""
 HAS_TIME_NAMESPACES = Path("/proc/self/ns/time").exists()
 AHEAD_S = random.randrange(1000, 10_000_000) if HAS_TIME_NAMESPACES else 0
 """By how much the clock of the second machine is ahead."""
@@ -89,17 +90,19 @@ def test_every_vm_is_driven_by_every_machine(over_ssh: tuple[FleetRun, int, str]
 
 @needs_time_namespaces
 def test_clock_offsets_are_right_within_their_bounds(over_ssh: tuple[FleetRun, int, str]) -> None:
-    machines = {one["name"]: one for one in over_ssh[0].document["fleet"]["machines"]}
+    document = over_ssh[0].document
+    machines = {one["name"]: one for one in document["fleet"]["machines"]}
     for name, true_ns in (("m1", 0), ("m2", AHEAD_S * NS_PER_S), ("m3", 0)):
         one = machines[name]
-        assert 0 < one["error_ns"] < MAX_SKEW_NS
+        assert 0 < one["error_ns"] < (DISTURBED_SKEW_NS if disturbed(document) else MAX_SKEW_NS)
         assert abs(one["offset_ns"] - true_ns) <= one["error_ns"]
 
 
 def test_all_start_together(over_ssh: tuple[FleetRun, int, str]) -> None:
     document = over_ssh[0].document
     assert list(document["fleet"]["start_skew_ns"]) == ["0"]
-    assert 0 < document["fleet"]["start_skew_ns"]["0"] < MAX_SKEW_NS
+    limit_ns = DISTURBED_SKEW_NS if disturbed(document) else MAX_SKEW_NS
+    assert 0 < document["fleet"]["start_skew_ns"]["0"] < limit_ns
     assert any(check["name"] == "start skew" for check in document["trust"]["checks"])
 
 
