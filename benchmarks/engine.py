@@ -49,13 +49,13 @@ from loadgen.engine.choice import available
 
 KB = 1024
 CONNECTIONS = 64
-DELAY_US = 5_000
+DELAY_US = round(report.DELAY_MS * 1e3)
 SERVER_PORTS = 8  # with the ephemeral ports of one address, enough for any number of connections that fits here
 PACED_STEP = 1_000
 PACED_SECONDS = 8.0
 FEW, MANY = 800, 8_000
 SPARE_FILES = 100
-PATIENCE_S, QUICK_PATIENCE_S = 40.0, 3.0  # a round, with everything that makes the machine fit for measuring
+PATIENCE_S, QUICK_PATIENCE_S = 40.0, 2.0  # a round, with everything that makes the machine fit for measuring
 TRIES = 4
 
 

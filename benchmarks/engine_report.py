@@ -10,7 +10,8 @@ from benchmarks.engine_meter import MOST_BY_OTHERS
 from benchmarks.engine_ours import LATE_MS, Pace
 
 BASE = "wrk"
-KEY_BYTES = 1024
+DELAY_MS = 5.0
+"""How long the responder of the latency part takes."""
 
 # At most so many times wrk's CPU for a request, by size and engine.
 CPU_TARGETS = (
@@ -63,9 +64,16 @@ def targets(document: Mapping[str, Any]) -> Iterator[Target]:
     for engine, percentile, most_ms in LATENCY_TARGETS:
         if engine in document.get("latency", {}):
             found = document["latency"][engine][f"{percentile}_ms"]
-            doubt = _DISTURBED if document["latency"][engine]["others"] > MOST_BY_OTHERS else ""
+            doubt = _latency_doubt(document["latency"][engine])
             what = f"{engine}: latency's {percentile} within {most_ms:g} ms of the truth"
             yield Target(what, found, abs(found) <= most_ms, doubt)
+
+
+def _latency_doubt(found: Mapping[str, Any]) -> str:
+    if found["others"] > MOST_BY_OTHERS:
+        return _DISTURBED
+    # A server that waits for its core between a send and the look at its clock takes its own wait for the truth.
+    return "the server did not keep its time" if found["true_p99_ms"] > 1.2 * DELAY_MS else ""
 
 
 def pace_line(pace: Pace) -> str:
@@ -104,7 +112,9 @@ def show(document: Mapping[str, Any]) -> None:
         for engine, found in document["memory"].items():
             print(f"  {engine:9} {found['bytes_per_connection']:7,.0f} B")
     if "latency" in document:
-        print("\nLatency: reported less true, ms, at half of each one's own greatest rate; the server takes 5 ms")
+        print(
+            f"\nLatency: reported less true, ms, at half of each one's greatest rate; the server takes {DELAY_MS:g} ms"
+        )
         print(f"  {'':9} {'req/s':>8} {'p50':>8} {'p99':>8}   true p50, p99")
         for name, found in document["latency"].items():
             print(
