@@ -34,7 +34,7 @@ from coordinator.view.engines import engine_title
 from coordinator.view.live import View
 from coordinator.view.runview import Position, RunView
 from deploy.servers.catalog import choose
-from deploy.vms.local import LocalVms
+from deploy.vms.local import LocalVms, check_file_limit
 from loadgen.engine.api import Assignment, EngineKind, Load, Timestamps
 from loadgen.measure.events import EngineReady
 from loadgen.model.errors import TargetError
@@ -134,6 +134,7 @@ class SpecRun:
             await self._probe(self.plan.targets)
             return self.plan.targets, {"kind": "given", "version": ""}
         server = choose(self.plan.server)
+        check_file_limit(server, self.plan.connections)  # before a file set is made, of as many gigabytes
         shared = await self._file_set(self.around.cache / "fileset")
         docroots = [shared.root] * self.plan.vms
         if self.plan.fileset_per_vm:

@@ -103,7 +103,7 @@ class LocalVms:
 
     async def __aenter__(self) -> LocalVms:
         """Start all; raises PlanError (what was asked for) or TargetError (what became of it)."""
-        _check_file_limit(self._server, self._connections)
+        check_file_limit(self._server, self._connections)
         try:
             with Reservation(self._host, len(self._docroots), self._base_port) as reservation:
                 await self._start(reservation.address, reservation.ports)
@@ -234,8 +234,11 @@ class LocalVms:
         return self._stderr[-1] if self._stderr else "it said nothing"
 
 
-def _check_file_limit(server: WebServer, connections: int) -> None:
-    """Before anything starts, since a server that runs out of descriptors only stops answering."""
+def check_file_limit(server: WebServer, connections: int) -> None:
+    """Before anything starts, since a server that runs out of descriptors only stops answering.
+
+    Raises PlanError when one may not open as many as so many connections need.
+    """
     needed = server.files_needed(connections)
     hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if needed > hard_limit:

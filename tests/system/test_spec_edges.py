@@ -189,3 +189,19 @@ def test_a_host_without_an_address_is_told_in_words(cache: Path, tmp_path: Path)
     assert done.code == 1
     assert "target one (nowhere.invalid:80): " in done.err
     assert "unknown error" not in done.err.lower()
+
+
+def test_servers_that_may_not_open_enough_files_are_refused_before_a_file_set_is_made(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["prlimit", "--nofile=400:400", LOADGEN, *SMALL, "--connections", "400", "--engines", "4"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "open files in a server, but the hard limit is 400" in done.stderr
+    assert not (tmp_path / "loadgen").exists()
