@@ -25,6 +25,11 @@ TALLY_DTYPE = np.dtype(
 
 _RAW = np.dtype(f"V{TALLY_DTYPE.itemsize}")  # numpy moves rows of unknown content ten times faster than fields
 
+_SPARSE = 4
+"""So many times more places than rows, and sorting is faster than marking."""
+
+_NO_KEY = -(1 << 40)  # below that of any row
+
 _SUMS = [name for name in TALLY_DTYPE.names or () if name not in ("window", "connection")]
 
 
@@ -46,19 +51,34 @@ def join_tallies(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
 
 def merge_tallies(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
     """One row a (window, connection), the sum of all of its rows, ordered by window and connection."""
-    rows = join_tallies(parts)
-    if not len(rows):
-        return rows
+    tables = [part for part in parts if len(part)]
+    if len(tables) > 1 and _ordered(tables[0]) and all(_same_keys(tables[0], other) for other in tables[1:]):
+        # As with intervals in which all connections did something: nothing to look for.
+        total = tables[0].copy()
+        for other in tables[1:]:
+            for name in _SUMS:
+                total[name] += other[name]
+        return total
+    rows = join_tallies(tables)
     keys = tally_keys(rows)
     order = np.argsort(keys, kind="stable")
     keys, rows = keys[order], np.take(rows, order)
-    first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    first = np.flatnonzero(np.diff(keys, prepend=_NO_KEY))
     if len(first) == len(rows):  # as in one interval of all workers
         return rows
     merged = np.take(rows, first)
     for name in _SUMS:
         merged[name] = np.add.reduceat(rows[name], first)
     return merged
+
+
+def _ordered(rows: NDArray[np.void]) -> bool:
+    keys = tally_keys(rows)
+    return bool((keys[1:] > keys[:-1]).all())
+
+
+def _same_keys(one: NDArray[np.void], other: NDArray[np.void]) -> bool:
+    return len(one) == len(other) and all(np.array_equal(one[name], other[name]) for name in ("window", "connection"))
 
 
 def add_tallies(by_connection: NDArray[np.void], rows: NDArray[np.void]) -> None:

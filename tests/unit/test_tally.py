@@ -40,3 +40,14 @@ def test_nothing_is_lost(a: NDArray[np.void], b: NDArray[np.void]) -> None:
     merged = merge_tallies([a, b])
     for name in ("ok", "bad", "cut", "overdue", "good", "tolerable", "bytes", "busy_ns"):
         assert merged[name].sum() == a[name].sum() + b[name].sum()
+
+
+@given(a=tallies)
+def test_tables_with_the_same_rows_add_up_as_any_do(a: NDArray[np.void]) -> None:
+    once = merge_tallies([a])
+    thrice = merge_tallies([once, once, once])
+    unlike = rows({"window": 3, "connection": 8, "ok": 1})  # not in any of them: what has others' rows is sorted
+    assert np.array_equal(thrice, merge_tallies([once, once, once, unlike])[: len(once)])
+    assert np.array_equal(thrice, merge_tallies([a, a, a]))
+    for name in ("ok", "bytes", "busy_ns"):
+        assert np.array_equal(thrice[name], 3 * once[name])
