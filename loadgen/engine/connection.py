@@ -3,20 +3,22 @@
 Rules: no task, coroutine or new object per operation; every socket error becomes an Outcome; the
 policy (what is due when, what counts) is the player's and the schedule's, only the socket is here.
 
-It uses a bare non-blocking socket with the loop's readiness callbacks instead of a transport: as
-cheap per operation, far cheaper per connect (three operations in eight open one), and errno and the
-moment of sending are ours to see.
+It uses a bare non-blocking socket (see readiness.py) instead of a transport: cheaper per operation, far
+cheaper per connect (three operations in eight open one), and errno and the moment of sending are ours
+to see.
 """
 
 from __future__ import annotations
 
 import enum
 import errno
+import select
 import socket
 from typing import TYPE_CHECKING
 
 from loadgen.engine.body import BodyCheck
 from loadgen.engine.http1 import DONE, MORE, ReplyReader
+from loadgen.engine.records import PACK, ROW_BYTES
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_S
 from loadgen.schedule.optape import CLOSE_AFTER
@@ -112,20 +114,20 @@ class Connection:
         """Play the operation of `row` now (open loop); only a connection that is free may be asked."""
         self._row = row
         self._due_ns = due_ns
-        self._begin(now_ns)
+        self.begin(now_ns)
 
     def wake(self, now_ns: int) -> None:
         """The agenda's call: the operation is due, the rest after an error is over, or reading may go on."""
         if self._doing is _RESTING:
             arrivals = self._player.arrivals
             if arrivals is None:
-                self._begin(now_ns)
+                self.begin(now_ns)
             else:
                 arrivals.free(self, self.target, now_ns)
         elif self._doing is _PAUSED:
             self._doing = _READING
             self._progress_ns = now_ns  # that nothing came meanwhile was our doing
-            self._player.loop.add_reader(self._fd, self._on_readable)
+            self._player.readiness.watch(self._fd, self)
 
     def expire(self, now_ns: int, timeout_ns: int) -> None:
         """Give the operation up if nothing has happened for the time-out."""
@@ -144,7 +146,8 @@ class Connection:
         self._doing = _RESTING
         self._player.agenda.push(due_ns, self)
 
-    def _begin(self, now_ns: int) -> None:
+    def begin(self, now_ns: int) -> None:
+        """The operation is due, and begins."""
         player, row = self._player, self._row
         self._sent_ns = self._progress_ns = now_ns
         self._received = 0
@@ -180,7 +183,7 @@ class Connection:
         self._sock, self._fd = sock, sock.fileno()
         self._connected = 1
         self._player.open_sockets += 1
-        self._player.loop.add_reader(self._fd, self._on_readable)
+        self._player.readiness.watch(self._fd, self)
         return True
 
     def _send(self, now_ns: int) -> None:
@@ -203,15 +206,23 @@ class Connection:
             self._out = self._out[taken:]
         elif self._doing is not _CONNECTING:
             self._doing = _SENDING
-        self._player.loop.add_writer(self._fd, self._on_writable)
+        self._player.readiness.want_writable(self._fd, True)
 
     def _on_writable(self) -> None:
         now_ns = self._player.now_ns()
         self._progress_ns = now_ns
-        self._player.loop.remove_writer(self._fd)
+        self._player.readiness.want_writable(self._fd, False)
         self._send(now_ns)
 
-    def _on_readable(self) -> None:
+    def ready(self, events: int) -> None:
+        """More than readable, or something else: writable, ended, broken."""
+        if events & select.EPOLLOUT:
+            self._on_writable()
+        if events & ~select.EPOLLOUT:
+            self.readable()
+
+    def readable(self) -> None:
+        """There is something to read."""
         sock, player = self._sock, self._player
         if sock is None:  # closed in the same turn of the loop
             return
@@ -222,7 +233,7 @@ class Connection:
         except OSError as error:
             self._torn(player.now_ns(), error)
             return
-        now_ns = player.turn_ns or player.begin_turn()
+        now_ns = player.readiness.turn_ns  # when each has its turn is not its server's doing
         if now_ns < self._sent_ns:  # sent, and answered, in the same turn
             now_ns = player.now_ns()
         if self._doing is _RESTING:
@@ -268,7 +279,7 @@ class Connection:
     def _pause_if_ahead(self, now_ns: int) -> None:
         crossed_ns = self._sent_ns + self._received * 8 * NS_PER_S // self._player.line_bps
         if crossed_ns > now_ns:
-            self._player.loop.remove_reader(self._fd)
+            self._player.readiness.unwatch(self._fd)
             self._doing = _PAUSED
             self._player.agenda.push(crossed_ns, self)
 
@@ -300,12 +311,13 @@ class Connection:
             player.arrivals.free(self, self.target, player.now_ns())
             return
         self._row = player.next_rows[row]
-        due_ns = int(self._due_ns + self._received * player.ns_per_byte)
+        due_ns = int(self._due_ns + self._received * player.ns_per_byte) if player.ns_per_byte else now_ns
         if due_ns > now_ns:
             self._rest_until(due_ns)
         else:
             self._due_ns = now_ns
-            self._begin(player.now_ns())  # others may have had their turn since this reply was there
+            self._doing = _RESTING
+            player.readiness.then(self)
 
     def _fail(self, now_ns: int, outcome: Outcome) -> None:
         """The operation broke: record it, drop the TCP connection, rest, go on with the next."""
@@ -320,16 +332,28 @@ class Connection:
     def _record(self, done_ns: int, outcome: Outcome) -> None:
         if self._doing is _CONNECTING and not self._received:
             self._sent_ns = 0  # no request goes out before there is a connection
-        self._player.record(
-            self._due_ns, self._sent_ns, done_ns, self._received, self._row, self.number, outcome, self._connected
+        records = self._player.records
+        at = records.at
+        PACK(
+            records.buffer,
+            at,
+            self._due_ns,
+            self._sent_ns,
+            done_ns,
+            self._received,
+            self._row,
+            self.number,
+            outcome,
+            self._connected,
         )
+        records.at = at = at + ROW_BYTES
+        if at == records.end:
+            records.fold()
 
     def _close(self) -> None:
         if self._sock is None:
             return
-        loop = self._player.loop
-        loop.remove_reader(self._fd)
-        loop.remove_writer(self._fd)
+        self._player.readiness.forget(self._fd)
         self._sock.close()
         self._sock = None
         self._player.open_sockets -= 1

@@ -122,4 +122,4 @@ class OpenLoop:
 
     def _never_sent(self, due_ns: int, row: int, done_ns: int, outcome: Outcome) -> None:
         number = self._stand_in[self._target_of_row[row]]
-        self._player.record(due_ns, 0, done_ns, 0, row, number, outcome, 0)
+        self._player.records.put(due_ns, 0, done_ns, 0, row, number, outcome, 0)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import struct
 from collections.abc import Callable
-
-import numpy as np
 
 from loadgen.engine.accounts import Accounts
 from loadgen.engine.agenda import Agenda
@@ -15,20 +12,18 @@ from loadgen.engine.body import BodySpec
 from loadgen.engine.connection import Connection
 from loadgen.engine.http1 import Head
 from loadgen.engine.openloop import OpenLoop
+from loadgen.engine.readiness import Readiness
+from loadgen.engine.records import Records
 from loadgen.engine.resolve import resolve
 from loadgen.engine.sources import sources_by_family
 from loadgen.engine.tls import TlsConnection, client_context
 from loadgen.engine.vitals import Vitals
-from loadgen.measure.record import RECORD_DTYPE
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 
 _READ_BYTES = 65_536  # more at once would be memory that the kernel has to find for each read
 _PACED_READ_BYTES = 4_096
-_RECORDS = 65_536
 _PULSE_S = 0.1  # how often the lease and time-outs are looked at
-_PACK = struct.Struct("<qqqqIIII").pack_into
-assert struct.calcsize("<qqqqIIII") == RECORD_DTYPE.itemsize
 
 
 class Player:
@@ -51,7 +46,7 @@ class Player:
         self.now_ns = now_ns
         self.agenda = Agenda(loop, now_ns)
         self.known_heads: dict[bytes, Head] = {}
-        self.turn_ns = 0  # when this turn of the loop began to look at what is readable; 0 before that
+        self.readiness: Readiness  # of the segment that is played
         self.open_sockets = 0
         self._assignment = assignment
         self._ended = ended
@@ -76,8 +71,7 @@ class Player:
         self.arrivals: OpenLoop | None = None
         if load.arrivals is not None:
             self.arrivals = OpenLoop(self, load.arrivals, assignment.tape.ops["target"].tolist(), assignment.shares)
-        self._records = bytearray(_RECORDS * RECORD_DTYPE.itemsize)
-        self._record_at = 0
+        self.records = Records(self._fold)
         self._segment: Segment | None = None
         self._end_timer: asyncio.TimerHandle | None = None
         self._pulse_timer: asyncio.Handle | None = None
@@ -122,20 +116,12 @@ class Player:
             spec = self._specs[index] = BodySpec.decode(self._checks[index], self._strings)
         return spec
 
-    def begin_turn(self) -> int:
-        """The time, for all that is readable in this turn of the loop: when each has its turn is not their doing."""
-        self.turn_ns = now_ns = self.now_ns()
-        self.loop.call_soon(self._end_turn)
-        return now_ns
-
-    def _end_turn(self) -> None:
-        self.turn_ns = 0
-
     def start(self, segment: Segment) -> None:
         """Begin a segment; the one before must have ended."""
         if self._segment is not None:
             raise RuntimeError("a segment is still being played")
         self._segment = segment
+        self.readiness = Readiness(self.loop, self.now_ns)
         if self.arrivals is not None:
             self.arrivals.start(segment, self._connections)
         else:
@@ -163,32 +149,11 @@ class Player:
     def _active(self) -> int:
         return len(self._connections) if self._segment is not None else 0
 
-    def record(
-        self,
-        due_ns: int,
-        sent_ns: int,
-        done_ns: int,
-        received_bytes: int,
-        row: int,
-        connection: int,
-        outcome: int,
-        connected: int,
-    ) -> None:
-        """Write one finished operation down."""
-        at = self._record_at
-        _PACK(self._records, at, due_ns, sent_ns, done_ns, received_bytes, row, connection, outcome, connected)
-        self._record_at = at = at + RECORD_DTYPE.itemsize
-        if at == len(self._records):
-            self._fold()
-
     def _fold(self) -> None:
         """Turn what was recorded into counts.  Records only ever exist inside a segment."""
         segment = self._segment
-        if segment is None or self._record_at == 0:
-            return
-        records = np.frombuffer(self._records, dtype=RECORD_DTYPE, count=self._record_at // RECORD_DTYPE.itemsize)
-        self._accounts.fold(records, segment)
-        self._record_at = 0
+        if segment is not None and self.records.at:
+            self._accounts.fold(self.records.take(), segment)
 
     def _pulse(self) -> None:
         segment = self._segment
@@ -221,6 +186,7 @@ class Player:
             self.arrivals.stop(now_ns)
         for connection in self._connections:
             connection.stop(now_ns)
+        self.readiness.close()
         for timer in (self._end_timer, self._pulse_timer):
             if timer is not None:
                 timer.cancel()

@@ -44,9 +44,10 @@ class TlsConnection(Connection):
         self._sealed = False  # whether `_out` is enciphered
         self._peer_ended = False  # the server said that no more comes
 
-    def _begin(self, now_ns: int) -> None:
+    def begin(self, now_ns: int) -> None:
+        """The operation is due, and begins."""
         self._sealed = False
-        super()._begin(now_ns)
+        super().begin(now_ns)
 
     def _connect(self, now_ns: int) -> bool:
         if not super()._connect(now_ns):
@@ -89,7 +90,8 @@ class TlsConnection(Connection):
         if self._out:
             super()._send(now_ns)
 
-    def _on_readable(self) -> None:
+    def readable(self) -> None:
+        """There is something to read, and maybe to decipher."""
         player, sock = self._player, self._sock
         if sock is None:  # closed in the same turn of the loop
             return

@@ -49,6 +49,9 @@ class StillLoop:
     def add_reader(self, descriptor: int, callback: Callable[[], None]) -> None:
         self.readers.append(descriptor)
 
+    def remove_reader(self, descriptor: int) -> None:
+        self.readers.remove(descriptor)
+
 
 def player(
     loop: Any,
@@ -87,8 +90,10 @@ def test_no_timer_outlives_its_segment() -> None:
     for index in range(2):
         engine.start(segment(index))
         assert any(timer.live for timer in loop.timers)
+        assert loop.readers
         engine.stop()
         assert not any(timer.live for timer in loop.timers)
+        assert not loop.readers
 
 
 def test_a_renewal_that_came_in_a_long_turn_of_the_loop_is_heard_before_the_lease_is_over() -> None:
@@ -109,12 +114,13 @@ def test_a_renewal_that_came_in_a_long_turn_of_the_loop_is_heard_before_the_leas
     assert not loop.soon
 
 
-def test_a_pause_of_ours_is_not_held_against_the_server() -> None:
+def test_a_pause_of_ours_is_not_held_against_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = player(StillLoop())
     engine.renew(NS_PER_S)
     engine.start(segment(0))
     (connection,) = engine._connections
     connection._doing = Doing.PAUSED
+    monkeypatch.setattr(engine.readiness, "watch", lambda descriptor, owner: None)  # it has no socket
     connection.wake(5 * NS_PER_S)
     connection.expire(5 * NS_PER_S + NS_PER_MS, NS_PER_S)
     assert connection._doing == Doing.READING

@@ -95,7 +95,7 @@ static void advance(struct engine *engine, struct connection *c, int64_t due_ns,
     c->row = engine->tape.ops[c->row].next;
     c->due_ns = due_ns;
     if (!failed && (!engine->load.line_bps || due_ns <= engine->woke_ns))
-        connection_begin(engine, c);
+        engine_begin_soon(engine, c);
     else
         connection_rest(engine, c, due_ns); /* also what failed in `begin`: it must not call itself for ever */
 }

@@ -50,7 +50,7 @@ struct connection {
     struct reply reply;
     int64_t due_ns, sent_ns, progress_ns, received;
     size_t out_at; /* how much of the request the kernel has */
-    uint32_t number, target, row, next_free, source;
+    uint32_t number, target, row, next_free, source; /* next_free: the one behind it where it waits */
     int fd;
     uint8_t doing;
     bool connected; /* for this operation */
@@ -99,6 +99,7 @@ struct engine {
     struct ahead ahead;
     uint64_t begun;
     uint32_t urgent;
+    uint32_t soon_first, soon_last; /* connections whose next operation begins when all that is there has been read */
     /* What both threads see. */
     atomic_int_fast64_t lease_ns;
     atomic_bool stop, over;
@@ -116,6 +117,7 @@ void connection_rest(struct engine *engine, struct connection *c, int64_t until_
 /* engine.c: called by connections */
 void engine_record(struct engine *engine, const struct record *record);
 void engine_free(struct engine *engine, struct connection *c);
+void engine_begin_soon(struct engine *engine, struct connection *c);
 
 /* engine.c: called from outside.  0, or an errno. */
 int engine_open(struct engine *engine);
