@@ -123,10 +123,12 @@ class Conductor:
             while not self._inbox.empty():
                 self._take(self._inbox.get_nowait())
         finally:
-            self._keep()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            try:
+                self._keep()
+            finally:
+                for task in self._tasks:
+                    task.cancel()
+                await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _take(self, event: Event | AgentEvent | None) -> None:
         match event:
@@ -165,9 +167,9 @@ class Conductor:
 
     def _keep(self) -> None:
         """Record what has come together: a write for each would cost as much as filing it."""
-        if self._fresh:
-            self._hooks.keep(self._fresh)
-            self._fresh = []
+        fresh, self._fresh = self._fresh, []
+        if fresh:
+            self._hooks.keep(fresh)
 
     def _lose(self, worker: str, why: str) -> None:
         if worker not in self.run.lost:

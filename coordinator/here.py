@@ -79,9 +79,10 @@ def _warned(demand: Demand, ports: LocalPorts) -> list[str]:
     if needed <= ports.each:
         return []
     enough = ports.sources_needed(share, demand.connects_per_s)
+    said = f"{enough} addresses (--source) have enough" if enough <= MOST_SOURCES else f"{MOST_SOURCES} are not enough"
     return [
         f"ports may run out: up to {needed:,} of an address at {host}, with those in TIME_WAIT for {ports.rest_s} s, "
-        f"and there are {ports.each:,}; {enough} addresses (--source) have enough"
+        f"and there are {ports.each:,}; {said}"
     ]
 
 

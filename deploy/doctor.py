@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from deploy.facts import Facts, Sysctls
 from loadgen.model.plan import Server
-from loadgen.verdict.ports import BUCKETS, RANGE, RESERVED, REUSE, TIME_WAIT_S, LocalPorts
+from loadgen.verdict.ports import BUCKETS, MOST_SOURCES, RANGE, RESERVED, REUSE, TIME_WAIT_S, LocalPorts
 from workloads.specweb99.mix import CONNECTS_PER_S
 
 _SPARE_FILES = 64
@@ -100,10 +100,14 @@ def _ports(facts: Facts, connections: int) -> list[Advice]:
         meaning = f"enough for {most} paced connections to one server"
         return [Advice(level=Level.OK, topic="local ports", finding=finding, meaning=meaning)]
     needed = ports.needed(connections, CONNECTS_PER_S)
-    meaning = (
-        f"{connections} paced connections to one server need up to {needed}, those of {sources} addresses: over "
-        "loopback loadgen spec takes so many by itself, otherwise give them with --source"
-    )
+    meaning = f"{connections} paced connections to one server need up to {needed}, "
+    if sources > MOST_SOURCES:
+        meaning += f"more than {MOST_SOURCES} addresses have"
+    else:
+        meaning += (
+            f"those of {sources} addresses: over loopback loadgen spec takes so many by itself, otherwise give them "
+            "with --source"
+        )
     command = f'sysctl -w net.ipv4.ip_local_port_range="{_WIDE_PORT_RANGE}"'
     return [Advice(level=Level.WARNING, topic="local ports", finding=finding, meaning=meaning, command=command)]
 

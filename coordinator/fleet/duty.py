@@ -35,6 +35,7 @@ ABANDONED_NS = 10 * NS_PER_S
 
 _LAST_WORDS_S = 0.8  # engines that are not frozen need milliseconds; with these it must still be over within 2 s
 _HOLD_S = 0.05  # what engines report at nearly the same time is written, sent and read as one
+_HOLD_ROWS = 100_000  # of tallies, 5 MB: a frame has a limit
 _GATHER_S = 0.01  # what happens to one engine happens to all at nearly the same time: one message
 
 Heartbeat = dict[str, Any]
@@ -204,7 +205,7 @@ class Duty:
             return
         if isinstance(event, Snapshot):
             self._held.append(event)
-            if len(self._held) >= self._agent.present:
+            if len(self._held) >= self._agent.present or sum(len(one.tallies) for one in self._held) > _HOLD_ROWS:
                 self._write_held()
             elif len(self._held) == 1:
                 asyncio.get_running_loop().call_later(_HOLD_S, self._write_held)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from coordinator.collector import settle_collector
 from coordinator.conductor import Conductor, Hooks
 from coordinator.fleet.api import Fleet, Prepare
 from coordinator.fleet.choice import FleetChoice, WayKind, make_fleet
@@ -123,6 +124,7 @@ class HttpRun:
         tape = await asyncio.to_thread(compile_http, plan)
         # In threads, for leases must be renewed meanwhile: with hundreds of machines this takes seconds.
         await fleet.command(Prepare(await asyncio.to_thread(http_assignments, plan, placement, tape)))
+        settle_collector()
         intake = intake_for(plan, placement.workers)
         builder = HttpViewBuilder(plan, title=title(plan))
         with self.around.view as view:

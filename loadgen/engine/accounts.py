@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from loadgen.engine.api import Assignment, Segment
 from loadgen.engine.vitals import Vitals
-from loadgen.measure.cells import Cell
+from loadgen.measure.cells import CellTable
 from loadgen.measure.fold import FoldContext, fold
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.tally import merge_tallies
 
-_Part = tuple[dict[tuple[int, int], Cell], NDArray[np.void]]
+_Part = tuple[CellTable, NDArray[np.void]]
 
 
 class Accounts:
@@ -39,14 +39,14 @@ class Accounts:
 
     def fold(self, records: NDArray[np.void], segment: Segment) -> None:
         """Turn records (RECORD_DTYPE) of a segment into counts; the array may be used again afterwards."""
-        part = fold(
+        cells, tallies = fold(
             records,
             self._context,
             window=segment.index,
             window_start_ns=segment.window_start_ns,
             window_end_ns=segment.window_end_ns,
         )
-        self._fresh.append(part)
+        self._fresh.append((CellTable.of(cells), tallies))
 
     def drain(self, interval: int, open_sockets: int, active_connections: int) -> Snapshot:
         """All that was folded since the interval before; draining it again returns the whole of it again."""
@@ -58,9 +58,6 @@ class Accounts:
         self._fresh = []
         self._drained = self._vitals.mark()
         health = self._vitals.health(self._interval_began, self._drained, open_sockets, active_connections)
-        cells: dict[tuple[int, int], Cell] = {}
-        for part, _ in self._reported:
-            for key, cell in part.items():
-                cells[key] = cells[key].merge(cell) if key in cells else cell
+        cells = CellTable.merge_all([cells for cells, _ in self._reported])
         tallies = merge_tallies([tallies for _, tallies in self._reported])
         return Snapshot(self._worker, interval, cells, tallies, health)

@@ -23,6 +23,7 @@ from loadgen.model.units import NS_PER_MS, NS_PER_S
 
 _READ_BYTES = 65_536  # more at once would be memory that the kernel has to find for each read
 _PACED_READ_BYTES = 4_096
+_DOUBT_S = 0.05
 _PULSE_S = 0.1  # how often the lease and time-outs are looked at
 
 
@@ -121,6 +122,7 @@ class Player:
         if self._segment is not None:
             raise RuntimeError("a segment is still being played")
         self._segment = segment
+        self._lease_doubted = False
         self.readiness = Readiness(self.loop, self.now_ns)
         if self.arrivals is not None:
             self.arrivals.start(segment, self._connections)
@@ -164,9 +166,10 @@ class Player:
             if self._lease_doubted:
                 self._end("lease expired")
                 return
-            # A long turn of the loop (of very many connections) may have brought a renewal that is not heard yet.
+            # In a long turn of the loop (of very many connections) a renewal may have come that is not heard yet: it
+            # takes several turns more, to be polled, read, and taken by whoever waits for it.
             self._lease_doubted = True
-            self._pulse_timer = self.loop.call_soon(self._pulse)
+            self._pulse_timer = self.loop.call_later(_DOUBT_S, self._pulse)
             return
         self._lease_doubted = False
         timeout_ns = self._assignment.load.timeout_ns

@@ -72,8 +72,9 @@ class Readiness:
 
     def _tell(self) -> None:
         owners = self._owners
-        self.turn_ns = self._now_ns()
-        for descriptor, events in self._epoll.poll(0, _AT_ONCE):
+        found = self._epoll.poll(0, _AT_ONCE)
+        self.turn_ns = self._now_ns()  # not before: nothing may be stamped earlier than it was there
+        for descriptor, events in found:
             owner = owners.get(descriptor)
             if owner is None:  # closed in this same turn
                 continue

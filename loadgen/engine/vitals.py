@@ -91,7 +91,7 @@ class Vitals:
 def still_ns(late_ns: int, cpu_ns: int) -> int:
     """How long a process stood still whose timer came so much too late, and that used so much CPU meanwhile.
 
-    What it worked then, it did not stand still.
+    What it worked longer than until the timer was due, it did not stand still.
     """
-    idle_ns = late_ns - cpu_ns
+    idle_ns = late_ns - max(0, cpu_ns - _LOOK_NS)
     return idle_ns if idle_ns >= STILL_NS else 0

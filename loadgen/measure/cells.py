@@ -290,7 +290,8 @@ class CellTable(Mapping[Key, Cell]):
             raise ValueError("the cells' windows or targets are out of range")
         keys = table._keys()
         if parts is not None:
-            if parts.sum() != size:
+            # Each by itself first: a sum of numbers that large comes round to anything.
+            if parts.max(initial=0) > size or parts.sum() != size:
                 raise ValueError("the cells are not as many as their parts")
             keys += np.repeat(np.arange(len(parts)) << _KEY_BITS, parts)
         keys.sort()

@@ -131,7 +131,8 @@ def _conforming(total: HttpRow, slos: int) -> str:
 def _notes(window: Cell, open_loop: bool) -> list[str]:
     """What readers of the percentiles must know."""
     failed = sum(window.errors.get(outcome.name, 0) for outcome in _UNSENT)
-    never_sent = window.issued - window.lateness.total - failed
+    # At most those that were cut: a handshake that timed out was not sent, either.
+    never_sent = min(window.cut, window.issued - window.lateness.total - failed)
     if not open_loop or never_sent <= 0:
         return []
     return [f"{never_sent:,} requests still waited for a connection at the end: their wait is in no percentile"]

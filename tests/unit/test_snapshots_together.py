@@ -69,7 +69,9 @@ def packed(*numbers: int) -> bytes:
         ("cell_parts", packed(2, 2)),
         ("cell_parts", np.array([2**52, 1], "<u8").tobytes()),
         ("cell_parts", packed(3, 0)),  # then two cells of one worker are of the same window and target
+        ("cell_parts", np.array([2**53 - 1] * 2, "<u8").tobytes()),
         ("tally_parts", packed(1, 1)),
+        ("tally_parts", np.array([2**53 - 1] * 2, "<u8").tobytes()),
         ("tally_parts", packed(3, 0)),  # then the rows of one worker are not in order
         ("tallies", WIRE["tallies"][:-1]),
         ("health", WIRE["health"][:1]),
@@ -81,6 +83,18 @@ def test_what_no_machine_wrote_is_refused(field: str, value: object) -> None:
     assert together_from_wire(WIRE) == TWO
     with pytest.raises(ValueError, match=r"field|cells|tall|mapping"):
         together_from_wire({**WIRE, field: value})
+
+
+@pytest.mark.parametrize("field", ["cell_parts", "tally_parts"])
+def test_parts_whose_sum_comes_round_are_refused(field: str) -> None:
+    """In 64 bits 2,048 such numbers and the right one more make any number; numpy would write past its memory."""
+    many = [snapshot("a/0", 0, {}, ())] * 2_048 + [TWO[0]]
+    wire = together_to_wire(many)
+    size = 2 if field == "cell_parts" else len(TWO[0].tallies)
+    parts = np.array([2**53 - 1] * 2_048 + [2_048 + size], "<u8")
+    assert parts.astype(np.int64).sum() == size
+    with pytest.raises(ValueError, match="as many as their parts"):
+        together_from_wire({**wire, field: parts.tobytes()})
 
 
 def paths(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

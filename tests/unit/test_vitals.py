@@ -11,8 +11,9 @@ from loadgen.engine.vitals import STILL_NS, Mark, Vitals, still_ns
         (0, 0, 0),
         (STILL_NS - 1, 0, 0),
         (STILL_NS, 0, STILL_NS),
-        (10 * STILL_NS, STILL_NS, 9 * STILL_NS),
-        (10 * STILL_NS, 10 * STILL_NS, 0),  # it was at work
+        (10 * STILL_NS, 50_000_000, 10 * STILL_NS),  # at work until the timer was due, and then stopped
+        (10 * STILL_NS, 50_000_000 + STILL_NS, 9 * STILL_NS),
+        (10 * STILL_NS, 50_000_000 + 10 * STILL_NS, 0),  # it was at work
         (-5, 0, 0),
     ],
 )

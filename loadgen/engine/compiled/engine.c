@@ -20,6 +20,7 @@ enum {
     MEASURE_NS = 50000000,     /* over which the rate is measured that says what load is */
     BUSY_PER_S = 4000,         /* operations begun: from here on timers tick */
     TIMER_SLACK_NS = 1000,
+    FOLD_RECORDS = 4096,       /* so many are counted at once: more would take the core away for too long */
     FULL_NS = 50000,           /* how often a full ring is looked at again */
     WAITING_AT_FIRST = 256
 };
@@ -37,7 +38,7 @@ void engine_record(struct engine *engine, const struct record *record)
 {
     struct ring *ring = &engine->ring;
     uint64_t used = ring_used(ring);
-    if (used >= RING_RECORDS / 2 && !atomic_exchange_explicit(&ring->asked, true, memory_order_relaxed))
+    if (used >= FOLD_RECORDS && !atomic_exchange_explicit(&ring->asked, true, memory_order_relaxed))
         tell(engine->told);
     while (used == RING_RECORDS) { /* whoever counts is behind: all that is lost is time, and the lateness shows it */
         nanosleep(&(struct timespec){.tv_nsec = FULL_NS}, NULL);

@@ -13,7 +13,7 @@ enum { RING_RECORDS = 1 << 16 };
 struct ring {
     struct record *records;
     atomic_uint_fast64_t written, read;
-    atomic_bool asked; /* the reader has been told that half of it is full */
+    atomic_bool asked; /* the reader has been told that there is something to count */
 };
 
 static inline uint64_t ring_used(struct ring *ring)
