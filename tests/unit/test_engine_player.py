@@ -141,17 +141,18 @@ def test_a_renewal_that_came_in_a_long_turn_of_the_loop_is_heard_before_the_leas
                 end_ns=begin_ns + 90 * NS_PER_S,
             )
         )
-        busy.send(b"w")
-        await asyncio.sleep(0.05)
-        there.send(b"r")
-        await asyncio.sleep(0.1)
-        assert not why
-        engine.stop()
-        hearing.cancel()
-        writer.close()
-        loop.remove_reader(made_busy)
-        for one in (there, busy, made_busy):
-            one.close()
+        try:
+            busy.send(b"w")
+            await asyncio.sleep(0.05)
+            there.send(b"r")
+            await asyncio.sleep(0.1)
+        finally:
+            engine.stop()
+            hearing.cancel()
+            writer.close()
+            loop.remove_reader(made_busy)
+            for one in (there, busy, made_busy):
+                one.close()
 
     uvloop.run(scenario())
     assert why == ["stopped"]
