@@ -43,9 +43,9 @@ def judge_http_trust(
     In a closed loop an operation is due when the one before it is over, and what a busy client adds to each shows as
     CPU; that it stood still altogether shows as lateness, which is long then.
     """
-    checks = [check_issued(workers), *check_cpu(workers, rules)]
+    checks = [check_issued(workers), *check_cpu(workers, rules), _check_still(workers, rules)]
     checks += check_open_lateness(window, asked.connections, measured_ns, rules) if open_loop else []
-    checks += [] if open_loop else check_closed_loop(workers, window, asked.connections, measured_ns, rules)
+    checks += [] if open_loop else check_closed_loop(window, asked.connections, measured_ns, rules)
     checks.append(check_local_limits(whole))
     if neighbours:
         checks.append(check_neighbours(neighbours, rules))
@@ -84,14 +84,11 @@ def check_open_lateness(window: Cell, connections: int, measured_ns: int, rules:
     ]
 
 
-def check_closed_loop(
-    workers: Sequence[WorkerEvidence], window: Cell, connections: int, measured_ns: int, rules: Rules
-) -> list[Check]:
-    """Whether the client stood still, and Little's law."""
+def check_closed_loop(window: Cell, connections: int, measured_ns: int, rules: Rules) -> list[Check]:
+    """How long connections waited for the client, and Little's law."""
     if not measured_ns:
         return []
     return [
-        _check_still(workers, rules),
         _check_waits(window, connections, measured_ns, rules),
         *check_little(window, connections, measured_ns, rules),
     ]

@@ -87,13 +87,15 @@ def test_a_client_that_stood_still_in_a_closed_loop_is_no_judge() -> None:
     assert found.verdict is Verdict.INVALID
 
 
-def test_an_engine_that_stood_still_is_no_judge_of_a_closed_loop() -> None:
+@pytest.mark.parametrize("plan", [PLAN, OPEN], ids=["closed", "open"])
+def test_an_engine_that_stood_still_is_no_judge(plan: HttpPlan) -> None:
     def stopped(one: Snapshot, still_ns: int) -> Snapshot:
         return dataclasses.replace(one, health=dataclasses.replace(one.health, still_ns=still_ns))
 
-    harmless = of(PLAN, [stopped(one, 40 * NS_PER_MS) for one in snapshots(PLAN)])
+    fine = snapshots(plan, service_ms=5) if plan is OPEN else snapshots(plan)
+    harmless = of(plan, [stopped(one, 40 * NS_PER_MS) for one in fine])
     assert check(harmless, "engine stood still").ok
-    found = of(PLAN, [stopped(one, 60 * NS_PER_MS) for one in snapshots(PLAN)])
+    found = of(plan, [stopped(one, 60 * NS_PER_MS) for one in fine])
     assert check(found, "engine stood still").value == pytest.approx(6)
     assert found.verdict is Verdict.INVALID
 
