@@ -20,6 +20,7 @@ from loadgen.verdict.trust import (
     check_neighbours,
     check_ports,
     check_starts,
+    check_still,
 )
 
 _BUSY = 0.25  # above it, half of all operations or more may have waited for the server
@@ -40,10 +41,10 @@ def judge_http_trust(
 ) -> Trust:
     """Every check of the generator.  `window` is what was due in the measured window, `whole` in the whole run.
 
-    In a closed loop an operation is due when the one before it is over, and what a busy client adds to each shows as
-    CPU; that it stood still altogether shows as lateness, which is long then.
+    In a closed loop an operation is due when the one before it is over: what a busy client adds to each shows as CPU,
+    and only long waits for it count as lateness.
     """
-    checks = [check_issued(workers), *check_cpu(workers, rules), _check_still(workers, rules)]
+    checks = [check_issued(workers), *check_cpu(workers, rules), check_still(workers, rules)]
     checks += check_open_lateness(window, asked.connections, measured_ns, rules) if open_loop else []
     checks += [] if open_loop else check_closed_loop(window, asked.connections, measured_ns, rules)
     checks.append(check_local_limits(whole))
@@ -92,24 +93,6 @@ def check_closed_loop(window: Cell, connections: int, measured_ns: int, rules: R
         _check_waits(window, connections, measured_ns, rules),
         *check_little(window, connections, measured_ns, rules),
     ]
-
-
-def _check_still(workers: Sequence[WorkerEvidence], rules: Rules) -> Check:
-    """An engine that is stopped, or whose machine is: what came meanwhile looks like a server that is slow."""
-    shares = {
-        one.worker: sum(health.still_ns for health in one.health) / max(1, sum(health.wall_ns for health in one.health))
-        for one in workers
-    }
-    worst = max(shares, key=shares.__getitem__, default="")
-    share = shares.get(worst, 0.0)
-    return Check(
-        name="engine stood still",
-        value=100 * share,
-        limit=100 * rules.max_still_share,
-        ok=share <= rules.max_still_share,
-        unit="%",
-        detail=f"engine {worst}: of the time, while a timer of its own was due" if worst else "no engine",
-    )
 
 
 def _check_waits(window: Cell, connections: int, measured_ns: int, rules: Rules) -> Check:

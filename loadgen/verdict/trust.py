@@ -152,9 +152,7 @@ def _check_lateness(workers: Sequence[WorkerEvidence], bound: Bound, rules: Rule
 
 def _check_late_share(workers: Sequence[WorkerEvidence], rules: Rules) -> Check:
     shares = {
-        w.worker: (w.lateness.mean_ns or 0.0) * w.lateness.total / (w.connections * w.judged_ns)
-        for w in workers
-        if w.connections and w.judged_ns
+        w.worker: w.lateness.sum_ns() / (w.connections * w.judged_ns) for w in workers if w.connections and w.judged_ns
     }
     worker, share = _worst(shares)
     return Check(
@@ -164,6 +162,21 @@ def _check_late_share(workers: Sequence[WorkerEvidence], rules: Rules) -> Check:
         ok=share <= rules.max_late_share,
         unit="%",
         detail=f"engine {worker}: of its connections' time, between due and sent" if worker else "nothing was sent",
+    )
+
+
+def check_still(workers: Sequence[WorkerEvidence], rules: Rules) -> Check:
+    """An engine that is stopped, or whose machine is: what came meanwhile looks like a server that is slow."""
+    worker, share = _worst(
+        {w.worker: sum(h.still_ns for h in w.health) / max(1, sum(h.wall_ns for h in w.health)) for w in workers}
+    )
+    return Check(
+        name="engine stood still",
+        value=100 * share,
+        limit=100 * rules.max_still_share,
+        ok=share <= rules.max_still_share,
+        unit="%",
+        detail=f"engine {worker}: of the time, while a timer of its own was due" if worker else "no engine",
     )
 
 
