@@ -110,6 +110,18 @@ static struct waiting take_from_backlog(struct engine *engine, struct target *ta
     return found;
 }
 
+/* To the end of a line of connections. */
+static void line_up(struct engine *engine, struct connection *c, uint32_t *first, uint32_t *last)
+{
+    uint32_t slot = (uint32_t)(c - engine->connections);
+    c->next = NOBODY;
+    if (*first == NOBODY)
+        *first = slot;
+    else
+        engine->connections[*last].next = slot;
+    *last = slot;
+}
+
 void engine_free(struct engine *engine, struct connection *c)
 {
     struct target *target = &engine->targets[c->target];
@@ -118,14 +130,8 @@ void engine_free(struct engine *engine, struct connection *c)
         play_on(engine, c, next.row, next.due_ns);
         return;
     }
-    uint32_t slot = (uint32_t)(c - engine->connections);
     c->doing = FREE;
-    c->next_free = NOBODY;
-    if (target->free_first == NOBODY)
-        target->free_first = slot;
-    else
-        engine->connections[target->free_last].next_free = slot;
-    target->free_last = slot;
+    line_up(engine, c, &target->free_first, &target->free_last);
 }
 
 static int64_t next_arrival_ns(const struct engine *engine)
@@ -149,7 +155,7 @@ static void arrive(struct engine *engine)
     engine->arrived++;
     if (target->free_first != NOBODY) {
         struct connection *c = &engine->connections[target->free_first];
-        target->free_first = c->next_free;
+        target->free_first = c->next;
         play_on(engine, c, row, due_ns);
     } else if (!put_in_backlog(engine, target, row, due_ns)) {
         never_sent(engine, due_ns, row, due_ns, OUTCOME_SHED);
@@ -162,21 +168,15 @@ static void arrive(struct engine *engine)
    that it does itself.  So what is there is read first. */
 void engine_begin_soon(struct engine *engine, struct connection *c)
 {
-    uint32_t slot = (uint32_t)(c - engine->connections);
     c->doing = RESTING;
-    c->next_free = NOBODY;
-    if (engine->soon_first == NOBODY)
-        engine->soon_first = slot;
-    else
-        engine->connections[engine->soon_last].next_free = slot;
-    engine->soon_last = slot;
+    line_up(engine, c, &engine->soon_first, &engine->soon_last);
 }
 
 static void begin_those(struct engine *engine)
 {
     while (engine->soon_first != NOBODY) {
         struct connection *c = &engine->connections[engine->soon_first];
-        engine->soon_first = c->next_free;
+        engine->soon_first = c->next;
         connection_begin(engine, c);
     }
 }

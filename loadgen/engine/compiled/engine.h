@@ -50,7 +50,8 @@ struct connection {
     struct reply reply;
     int64_t due_ns, sent_ns, progress_ns, received;
     size_t out_at; /* how much of the request the kernel has */
-    uint32_t number, target, row, next_free, source; /* next_free: the one behind it where it waits */
+    uint32_t number, target, row, source;
+    uint32_t next; /* the slot behind it in the line where it stands, if it does */
     int fd;
     uint8_t doing;
     bool connected; /* for this operation */
