@@ -99,12 +99,10 @@ def _check_waits(window: Cell, connections: int, measured_ns: int, rules: Rules)
     """Connections' time between one operation and the next, where that was so long that the client cannot have run."""
     still_ns = rules.max_open_lateness_ns
     share = window.lateness.sum_ns(still_ns) / (connections * measured_ns)
-    return Check(
-        name="time lost to lateness",
-        value=100 * share,
-        limit=100 * rules.max_still_share,
-        ok=share <= rules.max_still_share,
-        unit="%",
+    return Check.at_most(
+        "time lost to lateness",
+        share,
+        rules.max_still_share,
         detail=f"of the connections' time, in waits of over {still_ns / NS_PER_MS:g} ms for the client",
     )
 
@@ -124,12 +122,10 @@ def check_little(window: Cell, connections: int, measured_ns: int, rules: Rules)
     limit = rules.max_little_gap + window.response.max_ns / measured_ns
     rate = window.ok * NS_PER_S / measured_ns
     return [
-        Check(
-            name="Little's law",
-            value=100 * gap,
-            limit=100 * limit,
-            ok=gap <= limit,
-            unit="%",
+        Check.at_most(
+            "Little's law",
+            gap,
+            limit,
             detail=f"{rate:.4g}/s x {mean_ns / NS_PER_MS:.4g} ms are {found:.4g} of {connections} connections",
         )
     ]

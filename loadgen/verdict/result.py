@@ -39,6 +39,11 @@ class Check:
     relation: str = "<="
     detail: str = ""
 
+    @classmethod
+    def at_most(cls, name: str, share: float, limit: float, *, detail: str) -> Check:
+        """Of a share (of 1) that must not be above `limit`: told in percent."""
+        return cls(name=name, value=100 * share, limit=100 * limit, ok=share <= limit, unit="%", detail=detail)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseTimes:

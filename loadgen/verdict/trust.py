@@ -155,12 +155,10 @@ def _check_late_share(workers: Sequence[WorkerEvidence], rules: Rules) -> Check:
         w.worker: w.lateness.sum_ns() / (w.connections * w.judged_ns) for w in workers if w.connections and w.judged_ns
     }
     worker, share = _worst(shares)
-    return Check(
-        name="time lost to lateness",
-        value=100 * share,
-        limit=100 * rules.max_late_share,
-        ok=share <= rules.max_late_share,
-        unit="%",
+    return Check.at_most(
+        "time lost to lateness",
+        share,
+        rules.max_late_share,
         detail=f"engine {worker}: of its connections' time, between due and sent" if worker else "nothing was sent",
     )
 
@@ -170,12 +168,10 @@ def check_still(workers: Sequence[WorkerEvidence], rules: Rules) -> Check:
     worker, share = _worst(
         {w.worker: sum(h.still_ns for h in w.health) / max(1, sum(h.wall_ns for h in w.health)) for w in workers}
     )
-    return Check(
-        name="engine stood still",
-        value=100 * share,
-        limit=100 * rules.max_still_share,
-        ok=share <= rules.max_still_share,
-        unit="%",
+    return Check.at_most(
+        "engine stood still",
+        share,
+        rules.max_still_share,
         detail=f"engine {worker}: of the time, while a timer of its own was due" if worker else "no engine",
     )
 
@@ -204,21 +200,17 @@ def check_cpu(workers: Sequence[WorkerEvidence], rules: Rules) -> list[Check]:
                 detail += f" (ran {100 * cpu[worker]:.1f} %)"
         else:
             detail = "not known"
-        checks.append(
-            Check(name=name, value=100 * share, limit=100 * limit, ok=share <= limit, unit="%", detail=detail)
-        )
+        checks.append(Check.at_most(name, share, limit, detail=detail))
     return checks
 
 
 def check_neighbours(neighbours: Sequence[NeighbourEvidence], rules: Rules) -> Check:
     """What others used of the cores that engines may run on, where it was most."""
     worst = max(neighbours, key=lambda one: one.share)
-    return Check(
-        name="other processes",
-        value=100 * worst.share,
-        limit=100 * rules.max_neighbour_share,
-        ok=worst.share <= rules.max_neighbour_share,
-        unit="%",
+    return Check.at_most(
+        "other processes",
+        worst.share,
+        rules.max_neighbour_share,
         detail=f"{worst.machine}: of the engines' cores, most by {worst.most}",
     )
 
@@ -271,12 +263,10 @@ def check_files(workers: Sequence[WorkerEvidence], rules: Rules) -> list[Check]:
         return []
     share, worker, health = max(counted, key=lambda item: item[:2])
     return [
-        Check(
-            name="open files",
-            value=100 * share,
-            limit=100 * rules.max_fd_share,
-            ok=share <= rules.max_fd_share,
-            unit="%",
+        Check.at_most(
+            "open files",
+            share,
+            rules.max_fd_share,
             detail=f"engine {worker}: {health.open_fds} of {health.fd_limit} allowed",
         )
     ]
