@@ -31,8 +31,6 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # when run as a script
 
-from distributed import Client
-
 from benchmarks.fleet_profile import Sampler
 from coordinator.collector import settle_collector
 from coordinator.evidence import Intake
@@ -41,7 +39,7 @@ from coordinator.fleet.api import Prepare, Start, Stop
 from coordinator.fleet.certificates import Authority
 from coordinator.fleet.dask.fleet import DaskFleet
 from coordinator.fleet.dask.hub import Hub
-from coordinator.fleet.ways import Joined
+from coordinator.fleet.ways import Joined, Line
 from coordinator.record.writer import RecordWriter
 from coordinator.spec import assignments
 from coordinator.view.build import ViewBuilder
@@ -49,7 +47,7 @@ from coordinator.view.runview import Position
 from loadgen.engine.api import Segment
 from loadgen.host import child
 from loadgen.measure.events import AgentEvent, EngineLost, SegmentBegan, SegmentEnded
-from loadgen.measure.snapshot import Snapshot
+from loadgen.measure.together import Snapshots
 from loadgen.model.errors import LoadgenError
 from loadgen.model.plan import OnLoss, SpecPlan
 from loadgen.model.target import Target
@@ -102,8 +100,8 @@ class SimulatedWay:
         self.joined_s = 0.0
 
     @property
-    def client(self) -> Client:
-        return self._hub.client
+    def line(self) -> Line:
+        return self._hub
 
     @property
     def missing(self) -> Mapping[str, str]:
@@ -332,13 +330,14 @@ class Measurement:
             now_ns = time.monotonic_ns()
             for event in events:
                 self._note(event, now_ns)
-            self._writer.append([event for event in events if isinstance(event, Snapshot)])
+            self._writer.append([event for event in events if isinstance(event, Snapshots)])
 
     def _note(self, event: AgentEvent, now_ns: int) -> None:
         match event:
-            case Snapshot():
-                self._ends.came_ns.setdefault((event.worker, event.interval), now_ns)
-                self._intake.receive(event)
+            case Snapshots():
+                for worker, interval in zip(event.workers, event.intervals, strict=True):
+                    self._ends.came_ns.setdefault((worker, interval), now_ns)
+                self._intake.receive_all(event)
             case SegmentBegan(_, segment, at_ns):
                 self._ends.began_ns.setdefault(segment, []).append(at_ns)
             case SegmentEnded(worker, segment, _):

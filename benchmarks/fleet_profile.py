@@ -39,7 +39,6 @@ class Sampler:
 
     def __init__(self) -> None:
         self.samples: Counter[str] = Counter()
-        self.leaves: Counter[str] = Counter()
 
     def __enter__(self) -> Self:
         signal.signal(signal.SIGPROF, self._take)

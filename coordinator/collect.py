@@ -15,7 +15,7 @@ from coordinator.fleet.stream import MAX_CHUNK_BYTES, Chunk, Stream
 from coordinator.record.collected import add_collected
 from coordinator.record.fleet import FleetRecord
 from deploy.hosts.inventory import Host
-from loadgen.measure.events import AgentEvent
+from loadgen.measure.events import OneEvent, apart
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.wire import read_bytes, read_int, read_text
 from loadgen.model.errors import FleetError, LoadgenError, PlanError
@@ -157,13 +157,14 @@ async def collect(record: Path, workers: Collection[str], sources: Sequence[Sour
     return list(await asyncio.gather(*(one(source) for source in sources)))
 
 
-def events_of(spool: bytes) -> list[AgentEvent]:
-    """What a spool holds; of one that was cut in the middle of a frame, the whole ones.  Raises FleetError."""
-    stream, events = Stream(), list[AgentEvent]()
+def events_of(spool: bytes) -> list[OneEvent]:
+    """What a spool holds, one by one; of one that was cut inside a frame, the whole ones.  Raises FleetError."""
+    stream, events = Stream(), list[OneEvent]()
     try:
         for offset in range(0, len(spool), MAX_CHUNK_BYTES):
             data = spool[offset : offset + MAX_CHUNK_BYTES]
-            events += stream.take(Chunk(offset=offset, data=data, sha256=hashlib.sha256(data).hexdigest()))
+            chunk = Chunk(offset=offset, data=data, sha256=hashlib.sha256(data).hexdigest())
+            events += apart(stream.take(chunk))
     except ValueError as error:
         raise FleetError(f"it is no spool of ours: {error}") from error
     return events

@@ -32,6 +32,7 @@ from coordinator.view.runview import Position
 from loadgen.engine.api import Segment
 from loadgen.measure.events import AgentEvent, CoresShared, EngineLost, EngineReady, SegmentBegan, SegmentEnded
 from loadgen.measure.snapshot import Snapshot
+from loadgen.measure.together import Snapshots
 from loadgen.model.plan import Phases
 from loadgen.model.units import NS_PER_S
 
@@ -54,7 +55,7 @@ class Hooks:
     ready: Callable[[Mapping[str, EngineReady]], None]
     reset: Callable[[int], Awaitable[None]]
     audit: Callable[[int], Awaitable[None]]
-    keep: Callable[[Sequence[Snapshot]], None]
+    keep: Callable[[Sequence[Snapshot | Snapshots]], None]
     show: Callable[[Position], None]
 
 
@@ -98,7 +99,7 @@ class Conductor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._bad_news = asyncio.Event()
         self._began_ns = 0
-        self._fresh: list[Snapshot] = []  # filed, and about to be recorded
+        self._fresh: list[Snapshot | Snapshots] = []  # filed, and about to be recorded
 
     def post(self, event: Event) -> None:
         """Something happened outside: the servers are ready, or the user wants to stop."""
@@ -143,6 +144,9 @@ class Conductor:
                 self._note_ready()
             case Snapshot():
                 self._file(event)
+            case Snapshots():
+                if (ours := event.of_workers(self.run.workers)) is not None:
+                    self._file_all(ours)
             case SegmentBegan(worker, segment, at_ns):
                 self.timeline.began_ns.setdefault(segment, {})[worker] = at_ns
             case CoresShared():
@@ -161,9 +165,21 @@ class Conductor:
         except ValueError as error:  # what a sick machine says costs that machine, not the run
             self._lose(snapshot.worker, f"it sent something unreadable: {error}")
         else:
-            self._fresh.append(snapshot)
-            if len(self._fresh) >= _AT_ONCE:
-                self._keep()
+            self._record(snapshot)
+
+    def _file_all(self, together: Snapshots) -> None:
+        try:
+            self.intake.receive_all(together)
+        except ValueError:  # that costs the worker whose fault it is, and no other
+            for snapshot in together.split():
+                self._file(snapshot)
+        else:
+            self._record(together)
+
+    def _record(self, filed: Snapshot | Snapshots) -> None:
+        self._fresh.append(filed)
+        if len(self._fresh) >= _AT_ONCE:
+            self._keep()
 
     def _keep(self) -> None:
         """Record what has come together: a write for each would cost as much as filing it."""

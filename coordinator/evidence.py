@@ -17,6 +17,7 @@ from loadgen.measure.events import CoresShared
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Ledger, Totals
 from loadgen.measure.snapshot import Snapshot
+from loadgen.measure.together import Snapshots
 from loadgen.model.target import Target
 from loadgen.verdict.ports import LocalPorts, is_loopback, usable_sources
 from loadgen.verdict.rules import Asked
@@ -42,13 +43,24 @@ class Intake:
 
     def receive(self, snapshot: Snapshot) -> None:
         """File one snapshot.  Raises ValueError when it cannot be of this run."""
-        if snapshot.tallies["connection"].max(initial=0) >= self.connections:
-            raise ValueError(f"a snapshot has more connections than the run's {self.connections}")
-        if CellTable.of(snapshot.cells).targets.max(initial=0) >= self.targets:
-            raise ValueError(f"a snapshot has more targets than the run's {self.targets}")
+        self._check(snapshot.tallies, CellTable.of(snapshot.cells))
         self.ledger.receive(snapshot)
         if (snapshot.tallies["window"] >= 0).any():
             self.judged.add(snapshot.interval)
+
+    def receive_all(self, together: Snapshots) -> None:
+        """File several at once.  Raises ValueError when one of them cannot be of this run; then none is filed."""
+        self._check(together.tallies, together.cells)
+        self.ledger.receive_all(together)
+        judged = together.tallies["window"] >= 0
+        if judged.any():
+            self.judged.update(np.repeat(together.intervals, together.tally_parts)[judged].tolist())
+
+    def _check(self, tallies: NDArray[np.void], cells: CellTable) -> None:
+        if tallies["connection"].max(initial=0) >= self.connections:
+            raise ValueError(f"a snapshot has more connections than the run's {self.connections}")
+        if cells.targets.max(initial=0) >= self.targets:
+            raise ValueError(f"a snapshot has more targets than the run's {self.targets}")
 
 
 class Gathered(Protocol):

@@ -24,8 +24,9 @@ from coordinator.fleet.spool import Spool
 from loadgen.agent import Agent
 from loadgen.engine.api import LEASE_NS, Assignment, Segment
 from loadgen.host import frames
-from loadgen.measure.events import AgentEvent, SegmentBegan, event_to_wire, snapshots_to_wire
+from loadgen.measure.events import AgentEvent, SegmentBegan, event_to_wire
 from loadgen.measure.snapshot import Snapshot
+from loadgen.measure.together import Snapshots
 from loadgen.model.errors import FleetError
 from loadgen.model.shard import Shard
 from loadgen.model.units import NS_PER_S
@@ -220,7 +221,7 @@ class Duty:
         """Write the snapshots that are held back; they came before whatever comes next."""
         held, self._held = self._held, []
         if held and not self._finished:
-            self.spool.append(frames.encode(snapshots_to_wire(held)))
+            self.spool.append(frames.encode(event_to_wire(Snapshots.of(held))))
 
     async def _beat(self) -> None:
         """Until nobody has renewed the lease for 10 s; then the engines are ended, and the spool is kept."""

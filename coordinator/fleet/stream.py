@@ -13,7 +13,7 @@ from typing import Any
 
 import msgpack
 
-from loadgen.measure.events import AgentEvent, events_from_wire
+from loadgen.measure.events import AgentEvent, event_from_wire
 from loadgen.measure.wire import read_bytes, read_int, read_text
 
 MAX_CHUNK_BYTES = 4 << 20
@@ -94,7 +94,7 @@ class Stream:
                 if len(self._rest) - begin < size:
                     break
                 at = begin + size
-                yield from events_from_wire(_unpacked(bytes(self._rest[begin:at])))
+                yield event_from_wire(_unpacked(bytes(self._rest[begin:at])))
         finally:
             del self._rest[:at]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,12 +22,29 @@ class Joined:
     engines: int = 0
 
 
+class Line(Protocol):
+    """How words go between a fleet and its agents."""
+
+    @property
+    def client(self) -> Any:
+        """The `distributed.Client` (asynchronous) that carries calls, each with its answer."""
+
+    def listen(self, topic: str, hear: Callable[[Any], None]) -> None:
+        """From now on `hear` gets what is logged under a topic, with the address of the worker in it."""
+
+    def post(self, messages: Mapping[str, dict[str, Any]]) -> bool:
+        """Send each agent, by its address, a message that nobody answers; False when only calls can be carried.
+
+        Its `op` is one of coordinator.fleet.dask.plugin.  Who is gone does not get it.
+        """
+
+
 class Way(Protocol):
     """Brings agents up, each a Dask worker, and ends what it began."""
 
     @property
-    def client(self) -> Any:
-        """The `distributed.Client` (asynchronous) that reaches them, once it is open."""
+    def line(self) -> Line:
+        """What reaches them, once it is open."""
 
     @property
     def missing(self) -> Mapping[str, str]:

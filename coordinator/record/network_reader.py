@@ -35,7 +35,7 @@ def read_iperf(file: Path, document: Mapping[str, Any]) -> tuple[NetworkHeader[I
         header = iperf_header_of(document)
         if document["verdict"] != UNFINISHED:
             return header, iperf_from_document(document), ""
-    kept = Frames(file.parent / INTERVALS, lambda plain: from_plain(ProbeResult, plain))
+    kept = Frames(file.parent / INTERVALS, lambda plain: (from_plain(ProbeResult, plain),))
     result = judge_iperf(header.plan, list(kept), others=_NOT_KNOWN, interrupted=True)
     return header, result, kept.how_it_ended()
 
@@ -46,6 +46,6 @@ def read_forward(file: Path, document: Mapping[str, Any]) -> tuple[NetworkHeader
         header = forward_header_of(document)
         if document["verdict"] != UNFINISHED:
             return header, forward_from_document(document), ""
-    kept = Frames(file.parent / INTERVALS, lambda plain: from_plain(Passage, plain))
+    kept = Frames(file.parent / INTERVALS, lambda plain: (from_plain(Passage, plain),))
     result = judge_forward(header.plan, list(kept), others=_NOT_KNOWN, interrupted=True)
     return header, result, kept.how_it_ended()

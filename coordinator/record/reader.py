@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -30,6 +30,7 @@ from coordinator.record.http import HttpHeader, http_from_document, http_header_
 from coordinator.record.sweep import Sweep
 from coordinator.record.writer import INTERVALS, RUN
 from loadgen.measure.snapshot import Snapshot
+from loadgen.measure.together import snapshots_of
 from loadgen.model.errors import PlanError
 from loadgen.verdict.http_result import HttpResult
 from loadgen.verdict.result import RunResult
@@ -74,13 +75,13 @@ class Record:
 
 
 class Frames(Generic[T]):
-    """What a record's intervals hold, in the order in which it came; `read` makes one of them from plain data.
+    """What a record's intervals hold, in the order in which it came; `read` makes some of them from plain data.
 
     Iterating reads the file from its start.  After that, `torn_bytes` says how many bytes at its end were
     nothing whole: a run killed in the middle of a write leaves some.
     """
 
-    def __init__(self, path: Path, read: Callable[[Any], T]) -> None:
+    def __init__(self, path: Path, read: Callable[[Any], Sequence[T]]) -> None:
         self._path = path
         self._read = read
         self.torn_bytes = 0
@@ -99,11 +100,11 @@ class Frames(Generic[T]):
             good = 0
             while good < size:
                 try:
-                    item = self._read(unpacker.unpack())
+                    items = self._read(unpacker.unpack())
                 except (msgpack.OutOfData, msgpack.UnpackException, ValueError, PlanError):
                     break
                 good = unpacker.tell()
-                yield item
+                yield from items
             self.torn_bytes = size - good
 
     def how_it_ended(self) -> str:
@@ -178,7 +179,7 @@ def read_spec(file: Path, document: Mapping[str, Any]) -> Record:
 
 def frames(path: Path) -> Frames[Snapshot]:
     """The snapshots of the record in the directory `path`; none when it has no intervals."""
-    return Frames(path / INTERVALS, Snapshot.from_wire)
+    return Frames(path / INTERVALS, snapshots_of)
 
 
 def recover(record: Record, judge: Judge) -> tuple[RunResult, str]:

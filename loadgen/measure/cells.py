@@ -227,9 +227,9 @@ class CellTable(Mapping[Key, Cell]):
         """Of each cell."""
         return self.times.every(_TIMES.index("lateness"), len(_TIMES))
 
-    def connects(self) -> NDArray[np.int64]:
-        """Connections that were opened, by target index."""
-        return np.bincount(self.targets, self.sums[:, _COUNTERS.index("connects")]).astype(np.int64)
+    def connects(self) -> NDArray[Any]:
+        """Connections that were opened, of each cell."""
+        return self.sums[:, _COUNTERS.index("connects")]
 
     def __len__(self) -> int:
         return len(self.slots)

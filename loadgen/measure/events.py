@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from loadgen.measure.cells import MAX_WINDOWS
 from loadgen.measure.snapshot import Snapshot
-from loadgen.measure.together import together_from_wire, together_to_wire
+from loadgen.measure.together import Snapshots
 from loadgen.measure.wire import printable, read_field, read_int, read_text
 
 _MAX_CLOCK_NS = (1 << 63) - 1
@@ -67,7 +67,20 @@ class CoresShared:
     most: str
 
 
-AgentEvent = Snapshot | EngineReady | SegmentBegan | SegmentEnded | EngineLost | CoresShared
+OneEvent = Snapshot | EngineReady | SegmentBegan | SegmentEnded | EngineLost | CoresShared
+
+"""Of one worker or machine."""
+
+AgentEvent = OneEvent | Snapshots
+
+
+def apart(events: Iterable[AgentEvent]) -> Iterator[OneEvent]:
+    """The same, one by one."""
+    for event in events:
+        if isinstance(event, Snapshots):
+            yield from event.split()
+        else:
+            yield event
 
 
 def event_to_wire(event: AgentEvent) -> dict[str, Any]:
@@ -75,6 +88,8 @@ def event_to_wire(event: AgentEvent) -> dict[str, Any]:
     match event:
         case Snapshot():
             return {"is": "snapshot", "snapshot": event.to_wire()}
+        case Snapshots():
+            return {"is": "snapshots", "snapshots": event.to_wire()}
         case EngineReady(worker, engine, timestamps, why):
             reason = {"why": why[:_MAX_WHY]} if why else {}
             return {"is": "ready", "worker": worker, "engine": engine, "timestamps": timestamps, **reason}
@@ -88,18 +103,6 @@ def event_to_wire(event: AgentEvent) -> dict[str, Any]:
             return {"is": "shared", "machine": machine, "share": share, "most": most}
 
 
-def snapshots_to_wire(snapshots: Sequence[Snapshot]) -> dict[str, Any]:
-    """Plain data for msgpack, of several that came one after another."""
-    return {"is": "snapshots", "snapshots": together_to_wire(snapshots)}
-
-
-def events_from_wire(wire: Mapping[str, Any]) -> Sequence[AgentEvent]:
-    """The inverse of :func:`event_to_wire` and :func:`snapshots_to_wire`; raises ValueError as the first does."""
-    if read_text(wire, "is") == "snapshots":
-        return together_from_wire(read_field(wire, "snapshots"))
-    return (event_from_wire(wire),)
-
-
 def event_from_wire(wire: Mapping[str, Any]) -> AgentEvent:
     """The inverse of :func:`event_to_wire`; raises ValueError, and nothing else, on anything malformed.
 
@@ -108,6 +111,8 @@ def event_from_wire(wire: Mapping[str, Any]) -> AgentEvent:
     match read_text(wire, "is"):
         case "snapshot":
             return Snapshot.from_wire(read_field(wire, "snapshot"))
+        case "snapshots":
+            return Snapshots.from_wire(read_field(wire, "snapshots"))
         case "ready":
             return EngineReady(
                 read_text(wire, "worker"),

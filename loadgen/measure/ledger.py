@@ -20,6 +20,7 @@ from loadgen.measure.histogram import Histogram
 from loadgen.measure.histograms import Histograms
 from loadgen.measure.snapshot import Health, Snapshot
 from loadgen.measure.tally import empty_tallies, join_tallies, merge_tallies
+from loadgen.measure.together import Snapshots
 
 KEPT_INTERVALS = 10
 """How many complete intervals can still be looked at one by one."""
@@ -94,18 +95,21 @@ class Totals:
     played: Mapping[tuple[int, str], Played]
 
     @classmethod
-    def of(cls, *snapshots: Snapshot) -> Totals:
-        """The sum of snapshots of different workers, or intervals."""
-        tables = [CellTable.of(snapshot.cells) for snapshot in snapshots]
-        joined = CellTable.join(tables)
-        tallies = [snapshot.tallies for snapshot in snapshots]
-        rows = join_tallies(tallies)
-        workers = sorted({snapshot.worker for snapshot in snapshots})
+    def of(cls, *snapshots: Snapshot | Snapshots) -> Totals:
+        """The sum of at least one snapshot of different workers, or intervals."""
+        single = [one for one in snapshots if isinstance(one, Snapshot)]
+        parts = [*([Snapshots.of(single)] if single else []), *(one for one in snapshots if isinstance(one, Snapshots))]
+        joined = CellTable.join([part.cells for part in parts])
+        rows = join_tallies([part.tallies for part in parts])
+        names = [worker for part in parts for worker in part.workers]
+        workers = sorted(set(names))
         number = {worker: at for at, worker in enumerate(workers)}
-        who = np.array([number[snapshot.worker] for snapshot in snapshots], np.int64)
+        who = np.array([number[name] for name in names], np.int64)
         # A key is a window and a worker; what occurs in the cells or in the tallies was played.
-        of_cells = (joined.windows + 1) * len(workers) + np.repeat(who, [len(table) for table in tables])
-        of_rows = (rows["window"].astype(np.int64) + 1) * len(workers) + np.repeat(who, [len(one) for one in tallies])
+        of_cells = (joined.windows + 1) * len(workers)
+        of_cells += np.repeat(who, np.concatenate([part.cell_parts for part in parts]))
+        of_rows = (rows["window"].astype(np.int64) + 1) * len(workers)
+        of_rows += np.repeat(who, np.concatenate([part.tally_parts for part in parts]))
         keys = np.unique(np.concatenate([of_cells, of_rows]))
         operations = np.zeros(len(keys), np.int64)
         np.add.at(operations, np.searchsorted(keys, of_rows), rows["ok"].astype(np.int64) + rows["bad"] + rows["cut"])
@@ -133,12 +137,35 @@ class Totals:
         return np.take(self.tallies, np.flatnonzero(self.tallies["window"] == window))
 
 
+class _Interval:
+    """What has been reported of an interval that may still change: a worker's newest snapshot."""
+
+    def __init__(self) -> None:
+        self._single: dict[str, Snapshot] = {}
+        self._together: list[Snapshots] = []  # of workers that are not among those
+
+    def put(self, snapshot: Snapshot) -> None:
+        """Keep it in the place of the worker's last one."""
+        for together in [one for one in self._together if snapshot.worker in one.workers]:
+            self._together.remove(together)
+            self._single |= {one.worker: one for one in together.split()}
+        self._single[snapshot.worker] = snapshot
+
+    def put_new(self, together: Snapshots) -> None:
+        """Keep those of workers that have reported nothing of it yet, each one snapshot."""
+        self._together.append(together)
+
+    def total(self) -> Totals:
+        """The sum of all."""
+        return Totals.of(*self._single.values(), *self._together)
+
+
 class Ledger:
     """Snapshots of a known set of workers.  A resend replaces, it never adds."""
 
     def __init__(self, workers: Iterable[str], kinds: int, groups: int) -> None:
         self._shape = (kinds, groups)
-        self._open: dict[int, dict[str, Snapshot]] = {}  # intervals that may still change
+        self._open: dict[int, _Interval] = {}  # intervals that may still change
         self._sums: dict[int, Totals] = {}  # of single intervals from _folded on; of open ones as far as they are known
         self._base = Totals({}, empty_tallies(), {})  # the intervals before _folded
         self._folded = 0
@@ -168,26 +195,53 @@ class Ledger:
         still says of the time since it was lost.
         """
         worker, interval = snapshot.worker, snapshot.interval
-        if worker not in self._next:
-            raise ValueError(f"a snapshot is of worker {worker!r}, which has no part in this run")
         table = CellTable.of(snapshot.cells)
-        if len(table) and table.counts.shape[1:3] != self._shape:
-            raise ValueError(f"a snapshot of worker {worker!r} counts other kinds or groups than the run has")
+        self._check([worker], table)
         final = interval < self._final
         if final and interval in self._health[worker]:
             return
         if interval < self._folded or interval >= self._lost.get(worker, interval + 1):
             return
-        if not self._health[worker]:
-            self._next[worker] = interval  # an engine that starts late has nothing to say of the time before
         if final:
             known = [self._sums[interval]] if interval in self._sums else []
             self._sums[interval] = Totals.merge_all([*known, Totals.of(snapshot)])
         else:
-            self._open.setdefault(interval, {})[worker] = snapshot
+            self._open.setdefault(interval, _Interval()).put(snapshot)
             self._sums.pop(interval, None)
-        self._health[worker][interval] = snapshot.health
-        self._connects[worker][interval] = table.connects()
+        self._note(worker, interval, snapshot.health, Snapshots.of([snapshot]).connects()[0])
+
+    def receive_all(self, together: Snapshots) -> None:
+        """File several; errors are as of `receive`, and then none of them is filed."""
+        self._check(together.workers, together.cells)
+        interval = together.intervals[0]
+        is_plain = (
+            interval >= self._final
+            and set(together.intervals) == {interval}
+            and len(set(together.workers)) == len(together.workers)
+            and not any(interval in self._health[worker] or worker in self._lost for worker in together.workers)
+        )
+        if not is_plain:
+            for snapshot in together.split():
+                self.receive(snapshot)
+            return
+        self._open.setdefault(interval, _Interval()).put_new(together)
+        self._sums.pop(interval, None)
+        for worker, health, connects in zip(together.workers, together.health, together.connects(), strict=True):
+            self._note(worker, interval, health, connects)
+
+    def _check(self, workers: Sequence[str], table: CellTable) -> None:
+        for worker in workers:
+            if worker not in self._next:
+                raise ValueError(f"a snapshot is of worker {worker!r}, which has no part in this run")
+        if len(table) and table.counts.shape[1:3] != self._shape:
+            raise ValueError(f"a snapshot of worker {workers[0]!r} counts other kinds or groups than the run has")
+
+    def _note(self, worker: str, interval: int, health: Health, connects: NDArray[np.int64]) -> None:
+        """A snapshot was filed: what is kept of it for the whole run, and how far the worker has come."""
+        if not self._health[worker]:
+            self._next[worker] = interval  # an engine that starts late has nothing to say of the time before
+        self._health[worker][interval] = health
+        self._connects[worker][interval] = connects
         self._last = max(self._last, interval)
         while self._next[worker] in self._health[worker]:
             self._next[worker] += 1
@@ -230,7 +284,7 @@ class Ledger:
 
     def _sum(self, n: int) -> Totals:
         if n not in self._sums:
-            self._sums[n] = Totals.of(*self._open[n].values())
+            self._sums[n] = self._open[n].total()
         return self._sums[n]
 
     def health(self, worker: str) -> list[tuple[int, Health]]:

@@ -1,15 +1,17 @@
-"""Snapshots of several workers as one value on the wire: read and checked in one go, for what it costs to read one.
+"""Snapshots of several workers as one value: read, checked, filed and recorded in one go, for what it costs for one.
 
-Nothing is added up: what comes back are the same snapshots.  A load machine's engines report an interval at nearly
-the same time, and with hundreds of machines reading each engine's report by itself is what costs the coordinator most.
+Nothing is added up: it comes apart into the same snapshots.  A load machine's engines report an interval at nearly
+the same time, and with hundreds of machines handling each engine's report by itself is what costs the coordinator most.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from loadgen.measure.cells import CellTable
 from loadgen.measure.snapshot import MAX_INTERVAL, Health, Snapshot, read_tallies
@@ -20,42 +22,104 @@ _MAX_PARTS = 1 << 12
 _MAX_NAME = 256
 
 
-def together_to_wire(snapshots: Sequence[Snapshot]) -> dict[str, Any]:
-    """Plain data for msgpack, of at least one; ValueError when they count different kinds or groups."""
-    tables = [CellTable.of(snapshot.cells) for snapshot in snapshots]
-    return {
-        "workers": [snapshot.worker for snapshot in snapshots],
-        "intervals": pack(np.array([snapshot.interval for snapshot in snapshots], np.int64)),
-        "cell_parts": pack(np.array([len(table) for table in tables], np.int64)),
-        "cells": CellTable.join(tables).to_wire(),
-        "tally_parts": pack(np.array([len(snapshot.tallies) for snapshot in snapshots], np.int64)),
-        "tallies": join_tallies([snapshot.tallies for snapshot in snapshots]).tobytes(),
-        "health": [snapshot.health.to_wire() for snapshot in snapshots],
-    }
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshots:
+    """At least one snapshot.
 
+    Cells and rows of tallies stand one snapshot's after another's: `cell_parts` and `tally_parts` (int64) say how many
+    each has.
+    """
 
-def together_from_wire(wire: object) -> list[Snapshot]:
-    """The inverse of :func:`together_to_wire`; raises ValueError, and nothing else, on anything malformed."""
-    workers, healths = read_list(wire, "workers"), read_list(wire, "health")
-    size = len(workers)
-    if not 0 < size <= _MAX_PARTS or len(healths) != size:
-        raise ValueError("field 'workers' or 'health' has not one for each snapshot")
-    if not all(isinstance(worker, str) and 0 < len(worker) <= _MAX_NAME for worker in workers):
-        raise ValueError(f"field 'workers' has one that is not a string of 1..{_MAX_NAME} characters")
-    intervals = unpack(wire, "intervals", size)
-    if int(intervals.max()) > MAX_INTERVAL:
-        raise ValueError("field 'intervals' has one that is out of range")
-    cell_parts, tally_parts = (unpack(wire, name, size).astype(np.int64) for name in ("cell_parts", "tally_parts"))
-    table = CellTable.from_wire(read_field(wire, "cells"), cell_parts)
-    tallies = read_tallies(wire, tally_parts)
-    cells, rows = starts_of(cell_parts).tolist(), starts_of(tally_parts).tolist()
-    return [
-        Snapshot(
-            worker=worker,
-            interval=interval,
-            cells=table.part(cells[at], cells[at + 1]),
-            tallies=tallies[rows[at] : rows[at + 1]],
-            health=Health.from_wire(healths[at]),
+    workers: tuple[str, ...]
+    intervals: tuple[int, ...]
+    cells: CellTable
+    cell_parts: NDArray[np.int64]
+    tallies: NDArray[np.void]
+    tally_parts: NDArray[np.int64]
+    health: tuple[Health, ...]
+
+    @classmethod
+    def of(cls, snapshots: Iterable[Snapshot]) -> Snapshots:
+        """These; ValueError when they count different kinds or groups."""
+        parts = tuple(snapshots)
+        tables = [CellTable.of(one.cells) for one in parts]
+        return cls(
+            workers=tuple(one.worker for one in parts),
+            intervals=tuple(one.interval for one in parts),
+            cells=CellTable.join(tables),
+            cell_parts=np.array([len(table) for table in tables], np.int64),
+            tallies=join_tallies([one.tallies for one in parts]),
+            tally_parts=np.array([len(one.tallies) for one in parts], np.int64),
+            health=tuple(one.health for one in parts),
         )
-        for at, (worker, interval) in enumerate(zip(workers, intervals.tolist(), strict=True))
-    ]
+
+    def split(self) -> list[Snapshot]:
+        """One by one, in their order."""
+        cells, rows = starts_of(self.cell_parts).tolist(), starts_of(self.tally_parts).tolist()
+        return [
+            Snapshot(
+                worker=worker,
+                interval=self.intervals[at],
+                cells=self.cells.part(cells[at], cells[at + 1]),
+                tallies=self.tallies[rows[at] : rows[at + 1]],
+                health=self.health[at],
+            )
+            for at, worker in enumerate(self.workers)
+        ]
+
+    def of_workers(self, workers: Iterable[str]) -> Snapshots | None:
+        """Those of these workers; None when there are none."""
+        wanted = set(workers)
+        if wanted.issuperset(self.workers):
+            return self
+        some = [one for one in self.split() if one.worker in wanted]
+        return Snapshots.of(some) if some else None
+
+    def connects(self) -> NDArray[np.int64]:
+        """Connections that were opened: a row for each snapshot, a column for each target's index."""
+        targets = int(self.cells.targets.max(initial=0)) + 1
+        owner = np.repeat(np.arange(len(self.workers)) * targets, self.cell_parts)
+        flat = np.bincount(owner + self.cells.targets, self.cells.connects(), minlength=len(self.workers) * targets)
+        return flat.astype(np.int64).reshape(-1, targets)
+
+    def to_wire(self) -> dict[str, Any]:
+        """Plain data for msgpack."""
+        return {
+            "workers": self.workers,
+            "intervals": pack(np.array(self.intervals, np.int64)),
+            "cell_parts": pack(self.cell_parts),
+            "cells": self.cells.to_wire(),
+            "tally_parts": pack(self.tally_parts),
+            "tallies": self.tallies.tobytes(),
+            "health": [health.to_wire() for health in self.health],
+        }
+
+    @classmethod
+    def from_wire(cls, wire: object) -> Snapshots:
+        """The inverse of :meth:`to_wire`; raises ValueError, and nothing else, on anything malformed."""
+        workers, healths = read_list(wire, "workers"), read_list(wire, "health")
+        size = len(workers)
+        if not 0 < size <= _MAX_PARTS or len(healths) != size:
+            raise ValueError("field 'workers' or 'health' has not one for each snapshot")
+        if not all(isinstance(worker, str) and 0 < len(worker) <= _MAX_NAME for worker in workers):
+            raise ValueError(f"field 'workers' has one that is not a string of 1..{_MAX_NAME} characters")
+        intervals = unpack(wire, "intervals", size).tolist()
+        if max(intervals) > MAX_INTERVAL:
+            raise ValueError("field 'intervals' has one that is out of range")
+        cell_parts, tally_parts = (unpack(wire, name, size).astype(np.int64) for name in ("cell_parts", "tally_parts"))
+        return cls(
+            workers=tuple(workers),
+            intervals=tuple(intervals),
+            cells=CellTable.from_wire(read_field(wire, "cells"), cell_parts),
+            cell_parts=cell_parts,
+            tallies=read_tallies(wire, tally_parts),
+            tally_parts=tally_parts,
+            health=tuple(map(Health.from_wire, healths)),
+        )
+
+
+def snapshots_of(wire: object) -> Sequence[Snapshot]:
+    """What a map says that is one snapshot, or several; raises ValueError, and nothing else, on anything malformed."""
+    if isinstance(wire, dict) and "workers" in wire:
+        return Snapshots.from_wire(wire).split()
+    return (Snapshot.from_wire(wire),)  # type: ignore[arg-type]  # it reads anything

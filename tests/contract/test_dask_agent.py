@@ -25,14 +25,14 @@ from coordinator.fleet.certificates import Authority, Credentials
 from coordinator.fleet.dask import calls
 from coordinator.fleet.dask.hub import Hub
 from coordinator.fleet.dask.join import be_agent
-from coordinator.fleet.dask.plugin import AgentPlugin
+from coordinator.fleet.dask.plugin import RENEW, STOP, AgentPlugin
 from coordinator.fleet.dask.security import security
 from coordinator.fleet.messages import Heartbeat
 from coordinator.fleet.stream import Chunk, Stream
 from loadgen import agent as agents
 from loadgen.engine.api import LEASE_NS, Assignment, Load
 from loadgen.measure.events import AgentEvent, CoresShared, SegmentBegan, SegmentEnded
-from loadgen.measure.snapshot import Snapshot
+from loadgen.measure.together import Snapshots
 from loadgen.model.bound import Bound
 from loadgen.model.errors import FleetError
 from loadgen.model.shard import Shard
@@ -63,7 +63,7 @@ class Coordinator:
 
     def __init__(self, client: Any, address: str, run_id: str = RUN) -> None:
         self._client = client
-        self._address = address
+        self.address = address
         self.run_id = run_id
         self.beats: list[Heartbeat] = []
         self.stream = Stream()
@@ -79,8 +79,8 @@ class Coordinator:
         self._news.set()
 
     async def ask(self, call: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
-        answers = await self._client.run(call, *arguments, workers=[self._address])
-        found = answers[self._address]
+        answers = await self._client.run(call, *arguments, workers=[self.address])
+        found = answers[self.address]
         assert isinstance(found, dict)
         return found
 
@@ -181,7 +181,7 @@ def test_a_run_from_hello_to_leave(tmp_path: Path) -> None:
             coordinator.events += coordinator.stream.take(await unfetched(coordinator))
             assert any(isinstance(event, CoresShared) for event in coordinator.events), "nobody has to wait for it"
             assert [event.why for event in coordinator.events if isinstance(event, SegmentEnded)] == ["complete"] * 2
-            assert any(isinstance(event, Snapshot) for event in coordinator.events)
+            assert any(isinstance(event, Snapshots) for event in coordinator.events)
             assert {"armed", "playing"} & {beat.state.value for beat in coordinator.beats}
             apart = [late.at_ns - early.at_ns for early, late in itertools.pairwise(coordinator.beats)]
             assert sum(gap < NS_PER_S // 2 for gap in apart) >= 2, "what happens does not wait for the next second"
@@ -197,6 +197,29 @@ def test_a_run_from_hello_to_leave(tmp_path: Path) -> None:
             assert left_in(tmp_path) == []
             assert (await coordinator.renew())["known"] is False
             assert "does not serve run" in refusal(await coordinator.ask(calls.finish, RUN))
+
+    run(scenario)
+
+
+def test_what_is_posted_renews_and_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lease that ends is "the coordinator is gone", a stop is not."""
+    monkeypatch.setattr("coordinator.fleet.duty.ABANDONED_NS", NS_PER_S)
+
+    async def scenario() -> None:
+        async with ScriptedServer(good) as server, joined(tmp_path) as (hub, coordinator, _, _):
+            address = coordinator.address
+            assert "workers" in await coordinator.hello(engines=1)
+            await coordinator.play(server.port, ["m/0"], 60)
+            for _ in range(12):  # longer than it would wait for renewals
+                lease = time.monotonic_ns() + LEASE_NS, coordinator.stream.received
+                assert hub.post({address: {"op": RENEW, "run_id": RUN, "lease": lease}})
+                await asyncio.sleep(0.15)
+            assert not any(isinstance(event, SegmentEnded) for event in coordinator.events)
+            hub.post({address: {"op": STOP, "run_id": "another"}, "tcp://127.0.0.1:1": {"op": STOP, "run_id": RUN}})
+            assert (await coordinator.renew())["known"] is True
+            hub.post({address: {"op": STOP, "run_id": RUN}})
+            await coordinator.until(SegmentEnded)
+            assert [event.why for event in coordinator.events if isinstance(event, SegmentEnded)] == ["stopped"]
 
     run(scenario)
 
@@ -235,7 +258,7 @@ def test_what_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             assert engines_of() == []
 
             assert "workers" in await coordinator.hello()
-            other = Coordinator(hub.client, coordinator._address, "another-run")
+            other = Coordinator(hub.client, coordinator.address, "another-run")
             assert refusal(await other.hello()) == f"it is busy with run {RUN}"
             assert (await other.renew())["known"] is False
             assert "another plan" in refusal(await coordinator.ask(calls.prepare, RUN, "digest", {}))

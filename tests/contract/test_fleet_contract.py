@@ -23,6 +23,7 @@ from loadgen.agent import Agent
 from loadgen.engine.api import Assignment, Load, Segment
 from loadgen.measure.events import AgentEvent, CoresShared, EngineLost, EngineReady, SegmentBegan, SegmentEnded
 from loadgen.measure.snapshot import Snapshot
+from loadgen.measure.together import Snapshots
 from loadgen.model.bound import Bound
 from loadgen.model.errors import FleetError, TargetError
 from loadgen.model.plan import OnLoss
@@ -97,6 +98,9 @@ async def opened(make: Callable[[], Fleet], host: str = "127.0.0.1") -> AsyncIte
 
 
 def by(event: AgentEvent) -> str:
+    if isinstance(event, Snapshots):
+        (worker,) = event.workers  # of a machine with one engine
+        return worker
     return event.machine if isinstance(event, CoresShared) else event.worker
 
 
@@ -124,7 +128,7 @@ def test_every_worker_reports_and_then_ends(make: Callable[[], Fleet]) -> None:
             mine = [event for event in events if by(event) == worker]
             assert isinstance(mine[0], EngineReady)
             assert isinstance(mine[1], SegmentBegan)
-            assert isinstance(mine[2], Snapshot)
+            assert isinstance(mine[2], Snapshot | Snapshots)
             assert mine[-1] == SegmentEnded(worker, 0, "complete")
             assert sum(isinstance(event, SegmentEnded) for event in mine) == 1
 

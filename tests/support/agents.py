@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from distributed import Client
-
 from coordinator.fleet.dask.hub import Hub
 from coordinator.fleet.dask.join import be_agent
 from coordinator.fleet.dask.security import security
-from coordinator.fleet.ways import Joined
+from coordinator.fleet.ways import Joined, Line
 
 LOOPBACK = "127.0.0.1"
 
@@ -27,8 +25,8 @@ class InProcessWay:
         self._opened = False
 
     @property
-    def client(self) -> Client:
-        return self.hub.client
+    def line(self) -> Line:
+        return self.hub
 
     @property
     def missing(self) -> Mapping[str, str]:

@@ -117,10 +117,6 @@ class FakeClient:
 
     def __init__(self, agents: Sequence[FakeAgent]) -> None:
         self._agents = {agent.address: agent for agent in agents}
-        self._topics: dict[str, Callable[[tuple[float, Any]], None]] = {}
-
-    def subscribe_topic(self, topic: str, handler: Callable[[tuple[float, Any]], None]) -> None:
-        self._topics[topic] = handler
 
     async def run(
         self, call: Callable[..., Any], *arguments: Any, workers: Sequence[str], on_error: str
@@ -134,11 +130,31 @@ class FakeClient:
                 raise answer
         return answers
 
+
+class FakeLine:
+    """Carries what agents say; when it `posts`, also messages that nobody answers (they are `asked` by their `op`)."""
+
+    def __init__(self, agents: Sequence[FakeAgent], *, posts: bool) -> None:
+        self.client = FakeClient(agents)
+        self.posts = posts
+        self._agents = {agent.address: agent for agent in agents}
+        self._topics: dict[str, Callable[[Any], None]] = {}
+
+    def listen(self, topic: str, hear: Callable[[Any], None]) -> None:
+        self._topics[topic] = hear
+
+    def post(self, messages: Mapping[str, dict[str, Any]]) -> bool:
+        if self.posts:
+            for address, message in messages.items():
+                rest = dict(message)
+                self._agents[address].asked.append((rest.pop("op"), tuple(rest.values())))
+        return self.posts
+
     def beat(self, message: Any) -> None:
-        self._topics[f"loadgen-{RUN}"]((0.0, message))
+        self._topics[f"loadgen-{RUN}"](message)
 
     def news(self, message: Any) -> None:
-        self._topics["all"]((0.0, message))
+        self._topics["all"](message)
 
     def part(self, agent: FakeAgent) -> None:
         self.news({"action": "remove-worker", "worker": agent.address})
@@ -147,8 +163,8 @@ class FakeClient:
 class FakeWay:
     """Agents that are there; `given_up` are those that the fleet lost."""
 
-    def __init__(self, agents: Sequence[FakeAgent], missing: Mapping[str, str]) -> None:
-        self.client = FakeClient(agents)
+    def __init__(self, agents: Sequence[FakeAgent], missing: Mapping[str, str], *, posts: bool) -> None:
+        self.line = FakeLine(agents, posts=posts)
         self.missing = missing
         self.given_up: list[str] = []
         self.closed = 0
@@ -168,10 +184,14 @@ class Scene:
     """A fleet of agents, and what came out of it."""
 
     def __init__(
-        self, *agents: FakeAgent, on_loss: OnLoss = OnLoss.DEGRADE, missing: Mapping[str, str] | None = None
+        self,
+        *agents: FakeAgent,
+        on_loss: OnLoss = OnLoss.DEGRADE,
+        missing: Mapping[str, str] | None = None,
+        posts: bool = False,
     ) -> None:
         self.agents = agents
-        self.way = FakeWay(agents, missing or {})
+        self.way = FakeWay(agents, missing or {}, posts=posts)
         self.log: list[tuple[str, str]] = []
         self.fleet = DaskFleet(
             self.way,
@@ -190,7 +210,7 @@ class Scene:
             await self.fleet.close()
 
     def beat(self, agent: FakeAgent, **other: Any) -> None:
-        self.way.client.beat(agent.heartbeat(**other))
+        self.way.line.beat(agent.heartbeat(**other))
 
     async def events(self, count: int) -> list[AgentEvent]:
         """The next ones; fails when they do not come, or more do."""

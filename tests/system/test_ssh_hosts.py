@@ -196,9 +196,9 @@ def test_agents_join_and_close_leaves_nothing(machines: Machines, monkeypatch: p
                 assert one.address.startswith(f"tls://{machines.address(one.name)}:")
                 (agent,) = commands(machines.processes(one.name), f"worker --stdin {RUN}/{one.name}")
                 assert os.getpgid(agent) == agent
-            names = await way.client.run(NAME_OF)
+            names = await way.line.client.run(NAME_OF)
             assert sorted(names.values()) == ["m1", "m2", "m3"]
-            limits = await way.client.run(OPEN_FILES, workers=[one.address for one in joined[1:]])
+            limits = await way.line.client.run(OPEN_FILES, workers=[one.address for one in joined[1:]])
             assert [limits[one.address] == 64 for one in joined[1:]] == [False, True]
             await way.close()
             await way.close()
@@ -407,7 +407,7 @@ def test_a_worker_joins_by_hand_and_ends_with_the_coordinator(machines: Machines
         way = JoinWay(HUB, 0, tmp_path / "certs", 2, said.append)
         try:
             joined = await way.open()
-            assert sorted((await way.client.run(NAME_OF)).values()) == ["a", "b"]
+            assert sorted((await way.line.client.run(NAME_OF)).values()) == ["a", "b"]
             return [one.name for one in joined]
         finally:
             await way.close()

@@ -13,8 +13,9 @@ from coordinator.evidence import Intake
 from coordinator.run import Ready, Run
 from coordinator.view.runview import Position
 from loadgen.measure.cells import Cell
-from loadgen.measure.events import EngineReady
+from loadgen.measure.events import EngineReady, apart
 from loadgen.measure.snapshot import Snapshot
+from loadgen.measure.together import Snapshots
 from loadgen.model.plan import Phases
 from loadgen.model.units import NS_PER_S
 from tests.support.fleets import FakeFleet
@@ -42,7 +43,7 @@ class Diary:
             lambda engines: self.ready.append(dict(engines)),
             self.reset,
             self.audit,
-            self.snapshots.extend,
+            lambda filed: self.snapshots.extend(one for one in apart(filed) if isinstance(one, Snapshot)),
             self.positions.append,
         )
 
@@ -150,6 +151,26 @@ def test_who_measures_what_nobody_asked_for_is_lost(sick: dict[str, int]) -> Non
     assert conductor.run.lost["b"].startswith("it sent something unreadable: a snapshot")
     assert fleet.dismissed == {"b"}
     assert {snapshot.worker for snapshot in diary.snapshots} == {"a"}
+
+
+def test_who_is_sick_among_those_that_report_together_costs_only_itself() -> None:
+    fleet, diary = FakeFleet(["a", "b", "left-over"]), Diary()
+    fleet.dismissed.add("left-over")
+    sick = replace(fleet.snapshot("b", 0), tallies=tallies(tally(0, 1, ok=0)))
+    fleet.say(Snapshots.of([fleet.snapshot("a", 7), sick, fleet.snapshot("left-over", 7)]))
+
+    async def scenario() -> Conductor:
+        intake = Intake.of(["a", "b"], len(KINDS), len(GROUPS), connections=1, targets=1)
+        conductor = Conductor(Run(frozenset({"a", "b"}), 1), fleet, intake, phases(iterations=1), diary.hooks())
+        conductor.post(Ready())
+        await asyncio.wait_for(conductor.conduct(), 20)
+        return conductor
+
+    conductor = asyncio.run(scenario())
+    assert list(conductor.run.lost) == ["b"]
+    assert conductor.run.lost["b"].startswith("it sent something unreadable: a snapshot")
+    assert {(one.worker, one.interval) for one in diary.snapshots} == {("a", 7), ("a", 0)}
+    assert conductor.intake.ledger.health_at("a", 7) is not None
 
 
 def test_who_was_frozen_does_not_take_the_others_for_silent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from coordinator.fleet.api import Dismiss, MachineState, Prepare, Start, Stop
 from coordinator.fleet.dask import fleet as fleets
 from coordinator.fleet.dask import machine as machines
+from coordinator.fleet.dask.plugin import RENEW, STOP
 from loadgen.engine.api import LEASE_NS, Assignment, Load, Segment
 from loadgen.measure.events import AgentEvent, CoresShared, EngineLost, SegmentBegan, SegmentEnded
 from loadgen.model.bound import Bound
@@ -23,7 +24,7 @@ from loadgen.model.plan import OnLoss
 from loadgen.model.shard import Shard
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS, NS_PER_S
-from tests.support.dask_doubles import FakeAgent, Scene
+from tests.support.dask_doubles import RUN, FakeAgent, Scene
 from tests.support.snapshots import snapshot
 from tests.support.tapes import Op, make_tape
 
@@ -149,6 +150,29 @@ def test_a_great_many_machines_are_renewed_in_groups_and_nobody_waits_for_anothe
     run(scenario)
 
 
+def test_what_can_be_posted_waits_for_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleets, "_MANY", 1)
+    monkeypatch.setattr(fleets, "_RENEW_MANY_S", 0.02)
+    a, b = FakeAgent("a", ahead_ns=5 * NS_PER_S), FakeAgent("b")
+
+    async def scenario() -> None:
+        async with Scene(a, b, posts=True).opened() as scene:
+            a.happened(ended("a/0"))
+            scene.beat(a)
+            await until(lambda: min(one.count(RENEW) for one in (a, b)) >= 3)
+            assert min(one.count("renew") for one in (a, b)) >= 1  # in turn, for its clock
+            assert a.count("renew_group") == b.count("renew_group") == 0
+            *_, (_, (run_id, (until_ns, acknowledged))) = [one for one in a.asked if one[0] == RENEW]
+            assert run_id == RUN
+            assert -50 * NS_PER_MS < time.monotonic_ns() - (until_ns - a.ahead_ns - LEASE_NS) < NS_PER_S
+            assert acknowledged == len(a.spool)
+            await scene.fleet.command(Stop())
+            assert [one.asked[-1] for one in (a, b)] == [(STOP, (RUN,))] * 2
+            assert a.count("stop") == 0
+
+    run(scenario)
+
+
 def test_who_is_late_with_its_heartbeat_is_renewed_on_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleets, "_MANY", 1)
     monkeypatch.setattr(fleets, "_RENEW_MANY_S", 0.02)
@@ -269,7 +293,7 @@ def test_pieces_that_did_not_arrive_are_fetched_and_every_event_comes_once() -> 
             a.happened(ended("a/0", 3))
             beat = a.heartbeat()
             beat["chunk"]["sha256"] = "0" * 64
-            scene.way.client.beat(beat)
+            scene.way.line.beat(beat)
             assert await scene.events(1) == [ended("a/0", 3)]
             scene.beat(a, chunk=a.piece(0))  # all of it again
             scene.beat(a, problem="its spool could not be written any more")
@@ -309,7 +333,7 @@ def test_what_happens_while_others_say_hello_is_told_but_not_of_who_is_missing()
         scene = Scene(a, b, c)
 
         def report() -> None:
-            scene.way.client.part(b)
+            scene.way.line.part(b)
             a.happened(EngineLost("a/1", "killed by signal 9"))
             scene.beat(a)
 
@@ -333,10 +357,10 @@ def test_a_lost_machine_is_reported_once_and_given_up_and_no_event_of_it_comes_a
             await scene.fleet.command(Start(segment(NS_PER_S)))
             b.happened(EngineLost("b/0", "killed by signal 9"), ended("b/1"))
             scene.beat(b)
-            scene.way.client.part(b)
+            scene.way.line.part(b)
             b.happened(ended("b/1", 9))
             scene.beat(b)
-            scene.way.client.part(b)
+            scene.way.line.part(b)
             why = "machine b is lost: its connection ended"
             assert await scene.events(3) == [
                 EngineLost("b/0", "killed by signal 9"),
@@ -372,7 +396,7 @@ def test_a_machine_that_was_heard_again_is_dismissed_once(monkeypatch: pytest.Mo
 
     async def scenario() -> None:
         async with Scene(a, b).opened() as scene:
-            scene.way.client.part(b)
+            scene.way.line.part(b)
             await scene.events(2)
             await asyncio.sleep(0.03)
             assert b.count("dismiss") == 1  # it is not reached
@@ -462,11 +486,11 @@ def test_no_message_of_a_machine_harms_the_coordinator_or_another_machine(messag
     async def scenario() -> None:
         async with Scene(a, b).opened() as scene:
             for message in messages:
-                scene.way.client.news(message)
+                scene.way.line.news(message)
                 if isinstance(message, dict):  # some field of a heartbeat, or more
                     scene.beat(b, **message)
                 else:
-                    scene.way.client.beat(message)
+                    scene.way.line.beat(message)
             a.happened(ended("a/0"))
             scene.beat(a)
             async with asyncio.timeout(5):

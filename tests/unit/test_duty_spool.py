@@ -12,7 +12,7 @@ import msgpack
 from coordinator.fleet.duty import Duty
 from coordinator.fleet.logtail import LogTail
 from coordinator.fleet.spool import Spool
-from loadgen.measure.events import AgentEvent, SegmentEnded, events_from_wire
+from loadgen.measure.events import AgentEvent, OneEvent, SegmentEnded, apart, event_from_wire
 from tests.support.snapshots import snapshot
 
 ENDED = SegmentEnded("a/0", 0, "complete")
@@ -33,12 +33,12 @@ class Idle:
         pass
 
 
-def frames_of(path: Path) -> list[list[AgentEvent]]:
+def frames_of(path: Path) -> list[list[OneEvent]]:
     """By frame, the events in it."""
     data, found = path.read_bytes(), []
     while data:
         size = int.from_bytes(data[:4], "big")
-        found.append(list(events_from_wire(msgpack.unpackb(data[4 : 4 + size]))))
+        found.append(list(apart([event_from_wire(msgpack.unpackb(data[4 : 4 + size]))])))
         data = data[4 + size :]
     return found
 
@@ -46,7 +46,7 @@ def frames_of(path: Path) -> list[list[AgentEvent]]:
 Scenario = Callable[[Callable[[AgentEvent], None], Duty], Awaitable[None]]
 
 
-def on_duty(tmp_path: Path, scenario: Scenario) -> list[list[AgentEvent]]:
+def on_duty(tmp_path: Path, scenario: Scenario) -> list[list[OneEvent]]:
     """The frames of its spool after the scenario, which is given what engines call when something happens."""
 
     async def play() -> None:
@@ -70,7 +70,7 @@ def on_duty(tmp_path: Path, scenario: Scenario) -> list[list[AgentEvent]]:
 
 
 def test_what_all_engines_report_is_one_frame_as_soon_as_it_is_whole(tmp_path: Path) -> None:
-    both: list[AgentEvent] = [snapshot("a/0", 0), snapshot("a/1", 0)]
+    both: list[OneEvent] = [snapshot("a/0", 0), snapshot("a/1", 0)]
 
     async def reported(happens: Callable[[AgentEvent], None], duty: Duty) -> None:
         for one in both:

@@ -13,6 +13,7 @@ from loadgen.measure.cells import Cell
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import KEPT_INTERVALS, Ledger, Totals
 from loadgen.measure.snapshot import Health, Snapshot
+from loadgen.measure.together import Snapshots
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_MS
 from tests.support.evidence import GROUPS, KINDS, rows, snapshots
@@ -102,6 +103,47 @@ def test_order_and_resends_do_not_matter(sent: list[Snapshot], order: random.Ran
     inside = [s for s in sent if first <= s.interval <= last]
     assert same(ledger.totals(), Totals.merge_all(Totals.of(s) for s in sent))
     assert same(ledger.totals(first, last), Totals.merge_all(Totals.of(s) for s in inside))
+
+
+@settings(max_examples=60)
+@given(
+    groups=st.lists(st.lists(snapshots(), min_size=1, max_size=4), max_size=4),
+    lost=st.none() | st.tuples(st.sampled_from(WORKERS), st.integers(0, 4)),
+)
+def test_those_that_come_together_are_filed_as_if_each_came_alone(
+    groups: list[list[Snapshot]], lost: tuple[str, int] | None
+) -> None:
+    alone, together = Ledger(WORKERS, KINDS, GROUPS), Ledger(WORKERS, KINDS, GROUPS)
+    for number, group in enumerate(groups):
+        if number == 1 and lost is not None:
+            for ledger in (alone, together):
+                ledger.lost(*lost)
+        for snapshot in group:
+            alone.receive(snapshot)
+        together.receive_all(Snapshots.of(group))
+        assert together.complete_through() == alone.complete_through()
+        assert same(together.totals(), alone.totals())
+    for worker in WORKERS:
+        assert together.reported_through(worker) == alone.reported_through(worker)
+        assert together.health(worker) == alone.health(worker)
+    assert together.peak_connects(2) == alone.peak_connects(2)
+
+
+def test_who_reports_together_and_then_alone_has_said_it_again() -> None:
+    ledger = Ledger(WORKERS, KINDS, GROUPS)
+    ledger.receive_all(Snapshots.of([snap("a", 0, ok=3, connects=1), snap("b", 0, target=1, connects=2)]))
+    assert ledger.interval(0).cells[0, 0].ok == 3
+    ledger.receive(snap("a", 0, ok=5, connects=4))
+    assert {at: cell.ok for at, cell in ledger.interval(0).cells.items()} == {(0, 0): 5, (0, 1): 1}
+    assert ledger.peak_connects(1) == {0: 4, 1: 2}
+
+
+def test_of_those_that_come_together_none_is_filed_when_one_is_not_of_this_run() -> None:
+    ledger = Ledger(WORKERS, KINDS, GROUPS)
+    with pytest.raises(ValueError, match="'c'"):
+        ledger.receive_all(Snapshots.of([snap("a", 0), snap("c", 0)]))
+    assert not ledger.totals().cells
+    assert ledger.reported_through("a") == -1
 
 
 def test_a_long_run_is_added_up_and_loses_nothing() -> None:

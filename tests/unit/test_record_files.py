@@ -25,6 +25,7 @@ from coordinator.record.connections import CONNECTION_DTYPE
 from coordinator.record.document import Header, RecordError, finished, sweep_document, unfinished
 from coordinator.record.writer import CONNECTIONS, INTERVALS, RUN, RecordWriter, default_directory
 from loadgen.measure.snapshot import Snapshot
+from loadgen.measure.together import snapshots_of
 from loadgen.verdict.result import RunResult
 from tests.support import results
 from tests.support.snapshots import snapshot
@@ -110,7 +111,7 @@ def test_any_cut_of_the_intervals_leaves_the_whole_ones(
     cut = data.draw(st.integers(0, len(whole)))
     path = tmp_path_factory.mktemp("cut") / INTERVALS
     path.write_bytes(whole[:cut])
-    frames = reader.Frames(path, Snapshot.from_wire)
+    frames = reader.Frames(path, snapshots_of)
     ends = [sum(map(len, packed[: n + 1])) for n in range(3)]
     complete = sum(end <= cut for end in ends)
     assert list(frames) == SNAPSHOTS[:complete]
@@ -122,7 +123,7 @@ def test_any_cut_of_the_intervals_leaves_the_whole_ones(
 def test_garbage_behind_the_intervals_is_left_out(tmp_path_factory: pytest.TempPathFactory, garbage: bytes) -> None:
     path = tmp_path_factory.mktemp("garbage") / INTERVALS
     path.write_bytes(msgpack.packb(SNAPSHOTS[0].to_wire()) + garbage)
-    frames = reader.Frames(path, Snapshot.from_wire)
+    frames = reader.Frames(path, snapshots_of)
     assert list(frames) == SNAPSHOTS[:1]
     assert frames.torn_bytes == len(garbage)
 

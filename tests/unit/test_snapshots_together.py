@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.measure.cells import CellTable
-from loadgen.measure.events import events_from_wire, snapshots_to_wire
+from loadgen.measure.events import apart, event_from_wire, event_to_wire
 from loadgen.measure.snapshot import Snapshot
-from loadgen.measure.together import together_from_wire, together_to_wire
+from loadgen.measure.together import Snapshots, snapshots_of
 from tests.support.evidence import snapshots
 from tests.support.snapshots import cell, snapshot, tally
 
@@ -26,20 +26,26 @@ TWO = [
     snapshot("a/0", 3, {(0, 0): cell(5), (-1, 1): cell(2)}, (tally(-1, 4), tally(0, 2))),
     snapshot("a/1", 4, {(0, 0): cell(3)}, (tally(0, 1),)),
 ]
-WIRE = together_to_wire(TWO)
+WIRE = Snapshots.of(TWO).to_wire()
+
+
+def read_all(wire: object) -> list[Snapshot]:
+    return Snapshots.from_wire(wire).split()
 
 
 @given(given=some)
 def test_they_come_apart_as_they_were(given: list[Snapshot]) -> None:
-    wire = msgpack.unpackb(msgpack.packb(snapshots_to_wire(given)))
-    assert list(events_from_wire(wire)) == given
+    wire = msgpack.unpackb(msgpack.packb(event_to_wire(Snapshots.of(given))))
+    assert list(apart([event_from_wire(wire)])) == given
 
 
 @given(given=some)
 def test_a_part_is_a_snapshot_in_every_respect(given: list[Snapshot]) -> None:
-    read = together_from_wire(together_to_wire(given))
+    read = read_all(Snapshots.of(given).to_wire())
     assert [Snapshot.from_wire(one.to_wire()) for one in read] == given
-    assert together_from_wire(together_to_wire(read)) == given
+    assert read_all(Snapshots.of(read).to_wire()) == given
+    assert list(snapshots_of(Snapshots.of(read).to_wire())) == given
+    assert list(snapshots_of(given[0].to_wire())) == given[:1]
     tables = [CellTable.of(one.cells) for one in read]
     assert CellTable.merge_all(tables) == CellTable.merge_all(CellTable.of(one.cells) for one in given)
 
@@ -47,7 +53,7 @@ def test_a_part_is_a_snapshot_in_every_respect(given: list[Snapshot]) -> None:
 def test_those_that_count_other_kinds_are_not_joined() -> None:
     other = snapshot("a/1", 0, {(0, 0): type(cell(1)).empty(2, 2)})
     with pytest.raises(ValueError, match="dimension"):
-        together_to_wire([TWO[0], other])
+        Snapshots.of([TWO[0], other])
 
 
 def packed(*numbers: int) -> bytes:
@@ -80,21 +86,21 @@ def packed(*numbers: int) -> bytes:
     ],
 )
 def test_what_no_machine_wrote_is_refused(field: str, value: object) -> None:
-    assert together_from_wire(WIRE) == TWO
+    assert read_all(WIRE) == TWO
     with pytest.raises(ValueError, match=r"field|cells|tall|mapping"):
-        together_from_wire({**WIRE, field: value})
+        read_all({**WIRE, field: value})
 
 
 @pytest.mark.parametrize("field", ["cell_parts", "tally_parts"])
 def test_parts_whose_sum_comes_round_are_refused(field: str) -> None:
     """In 64 bits 2,048 such numbers and the right one more make any number; numpy would write past its memory."""
     many = [snapshot("a/0", 0, {}, ())] * 2_048 + [TWO[0]]
-    wire = together_to_wire(many)
+    wire = Snapshots.of(many).to_wire()
     size = 2 if field == "cell_parts" else len(TWO[0].tallies)
     parts = np.array([2**53 - 1] * 2_048 + [2_048 + size], "<u8")
     assert parts.astype(np.int64).sum() == size
     with pytest.raises(ValueError, match="as many as their parts"):
-        together_from_wire({**wire, field: parts.tobytes()})
+        read_all({**wire, field: parts.tobytes()})
 
 
 def paths(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -120,7 +126,7 @@ def changed(value: Any, path: Sequence[Any], new: Any) -> Any:
 def test_what_is_spoilt_is_a_value_error_or_snapshots(
     given: list[Snapshot], data: st.DataObject, at: int, byte: int, junk: object
 ) -> None:
-    wire = together_to_wire(given)
+    wire = Snapshots.of(given).to_wire()
     path = data.draw(st.sampled_from(paths(wire)))
     value = functools.reduce(operator.getitem, path, wire)
     spoilt = [junk]
@@ -128,5 +134,5 @@ def test_what_is_spoilt_is_a_value_error_or_snapshots(
         spoilt.append(value[: at % len(value)] + bytes([byte]) + value[at % len(value) + 1 :])
     for one in spoilt:
         with contextlib.suppress(ValueError):
-            read = together_from_wire(changed(wire, path, one))
+            read = read_all(changed(wire, path, one))
             assert [Snapshot.from_wire(part.to_wire()) for part in read] == read

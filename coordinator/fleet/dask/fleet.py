@@ -32,6 +32,7 @@ from coordinator.fleet.dask import calls
 from coordinator.fleet.dask.asking import UnreadableError, reading, tell
 from coordinator.fleet.dask.leases import GROUP, keep_group
 from coordinator.fleet.dask.machine import RemoteMachine
+from coordinator.fleet.dask.plugin import STOP
 from coordinator.fleet.messages import Heartbeat
 from coordinator.fleet.silence import Silence
 from coordinator.fleet.ways import PATIENCE_S, Joined, Way
@@ -120,14 +121,14 @@ class DaskFleet:
     async def open(self) -> None:
         """Reach every machine, start its engines and measure its clock."""
         joined = await self._way.open()
-        client = self._way.client
-        client.subscribe_topic("all", self._on_news)
-        client.subscribe_topic(f"loadgen-{self._run_id}", self._on_heartbeat)
+        line = self._way.line
+        line.listen("all", self._on_news)
+        line.listen(f"loadgen-{self._run_id}", self._on_heartbeat)
         pulling, measuring = asyncio.Semaphore(_PULLS_AT_ONCE), asyncio.Semaphore(_AT_ONCE)
         for one in joined:
             self._machines[one.address] = RemoteMachine(
                 one,
-                client,
+                line.client,
                 self._run_id,
                 on_event=self._events.put_nowait,
                 on_lost=self._lost,
@@ -154,9 +155,11 @@ class DaskFleet:
             case Start(segment):
                 await self._start(segment)
             case Stop():
-                # Who does not answer is left to the lease.
+                # Who does not hear it is left to the lease.
                 addresses = [machine.address for machine in self._present()]
-                await tell(self._way.client, addresses, calls.stop, self._run_id, timeout_s=_STOP_TIMEOUT_S)
+                line = self._way.line
+                if not line.post({address: {"op": STOP, "run_id": self._run_id} for address in addresses}):
+                    await tell(line.client, addresses, calls.stop, self._run_id, timeout_s=_STOP_TIMEOUT_S)
             case Dismiss(worker):
                 for machine in self._present():
                     if worker in machine.described.workers:
@@ -217,7 +220,7 @@ class DaskFleet:
             group = machines[first : first + GROUP]
             self._spawn(
                 keep_group(
-                    self._way.client,
+                    self._way.line,
                     self._run_id,
                     group,
                     _RENEW_MANY_S,
@@ -304,9 +307,8 @@ class DaskFleet:
 
     # What happens
 
-    def _on_heartbeat(self, event: tuple[float, Any]) -> None:
+    def _on_heartbeat(self, message: Any) -> None:
         """Dask hands over what a worker sent, with the address of that worker in it."""
-        message = event[1]
         sender = message.get("worker") if isinstance(message, dict) else None
         machine = self._machines.get(sender) if isinstance(sender, str) else None
         if machine is None:
@@ -317,9 +319,8 @@ class DaskFleet:
             self._silence.heard(machine.address, time.monotonic_ns())
             self._inbox.put_nowait((machine, message))
 
-    def _on_news(self, event: tuple[float, Any]) -> None:
+    def _on_news(self, news: Any) -> None:
         """Dask says who came and who left."""
-        news = event[1]
         if isinstance(news, dict) and news.get("action") == "remove-worker":
             machine = self._machines.get(news.get("worker", ""))
             if machine is not None and not self._closed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -23,11 +23,12 @@ _CLOSE_TIMEOUT_S = 3.0
 
 
 class _Register(SchedulerPlugin):
-    """Who is there: addresses by name, in the order of coming."""
+    """Who is there: addresses by name, in the order of coming; and who hears what they say, by topic."""
 
     def __init__(self) -> None:
         self.present: dict[str, str] = {}
         self.changed = asyncio.Event()
+        self.hearers: dict[str, Callable[[Any], None]] = {}
 
     def add_worker(self, scheduler: Scheduler, worker: str) -> None:
         self.present[str(scheduler.workers[worker].name)] = worker
@@ -36,6 +37,10 @@ class _Register(SchedulerPlugin):
     def remove_worker(self, scheduler: Scheduler, worker: str, *, stimulus_id: str, **_: Any) -> None:
         self.present = {name: address for name, address in self.present.items() if address != worker}
         self.changed.set()
+
+    def log_event(self, topic: str, msg: Any) -> None:
+        if hear := self.hearers.get(topic):
+            hear(msg)
 
 
 class Hub:
@@ -92,6 +97,16 @@ class Hub:
         """Reaches the workers."""
         assert self._client is not None, "the hub is not entered"
         return self._client
+
+    def listen(self, topic: str, hear: Callable[[Any], None]) -> None:
+        """As a Line does; the scheduler being here, nothing is sent to anybody for that."""
+        self._register.hearers[topic] = hear
+
+    def post(self, messages: Mapping[str, dict[str, Any]]) -> bool:
+        """As a Line does, by the connections over which the scheduler itself talks to its workers."""
+        assert self._scheduler is not None, "the hub is not entered"
+        self._scheduler.send_all({}, {address: [message] for address, message in messages.items()})
+        return True
 
     @property
     def present(self) -> MappingProxyType[str, str]:

@@ -9,11 +9,9 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from distributed import Client
-
 from coordinator.fleet.certificates import load
 from coordinator.fleet.dask.hub import Hub
-from coordinator.fleet.ways import Joined
+from coordinator.fleet.ways import Joined, Line
 from loadgen.model.address import format_address
 from loadgen.model.errors import PlanError
 
@@ -37,10 +35,10 @@ class JoinWay:
         self._hub: Hub | None = None
 
     @property
-    def client(self) -> Client:
+    def line(self) -> Line:
         """Reaches the agents."""
         assert self._hub is not None, "the way is not open"
-        return self._hub.client
+        return self._hub
 
     @property
     def missing(self) -> Mapping[str, str]:

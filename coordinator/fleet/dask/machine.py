@@ -26,6 +26,7 @@ from coordinator.fleet.ways import Joined
 from loadgen.engine.api import LEASE_NS, Segment
 from loadgen.measure.events import AgentEvent, CoresShared, EngineLost, SegmentBegan
 from loadgen.measure.snapshot import Snapshot
+from loadgen.measure.together import Snapshots
 from loadgen.measure.wire import read_field, read_int, read_list, read_text
 from loadgen.model.errors import FleetError, LoadgenError
 from loadgen.model.units import NS_PER_S
@@ -369,17 +370,18 @@ class RemoteMachine:
 
     def _deliver(self, event: AgentEvent) -> None:
         if isinstance(event, CoresShared):
-            whose, known = event.machine, event.machine == self.name
+            strangers = {event.machine} - {self.name}
         else:
-            whose, known = event.worker, event.worker in self._workers
-        if not known:
-            raise ValueError(f"it speaks for {whose!r}")
+            strangers = set(event.workers if isinstance(event, Snapshots) else [event.worker]) - set(self._workers)
+        if strangers:
+            raise ValueError(f"it speaks for {min(strangers)!r}")
         now_ns = time.monotonic_ns()
         if isinstance(event, EngineLost):
             self._present.discard(event.worker)
-        elif isinstance(event, Snapshot):
-            if self._origin_ns + event.interval * NS_PER_S > now_ns + _AHEAD_NS:
-                raise ValueError(f"it reports of interval {event.interval}, which is yet to come")
+        elif isinstance(event, Snapshot | Snapshots):
+            interval = event.interval if isinstance(event, Snapshot) else max(event.intervals)
+            if self._origin_ns + interval * NS_PER_S > now_ns + _AHEAD_NS:
+                raise ValueError(f"it reports of interval {interval}, which is yet to come")
         elif isinstance(event, SegmentBegan):
             event = dataclasses.replace(event, at_ns=event.at_ns - self.clock.at(now_ns).offset_ns)
             if self._ordered_ns is None or not self._ordered_ns < event.at_ns < now_ns + _AHEAD_NS:

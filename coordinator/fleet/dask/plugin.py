@@ -21,6 +21,13 @@ from coordinator.fleet.logtail import LogTail
 from loadgen.agent import Agent
 from loadgen.model.errors import FleetError
 
+RENEW, STOP = "loadgen-renew", "loadgen-stop"
+"""Messages of the scheduler that nobody answers, `renew` and `stop` of coordinator.fleet.dask.calls otherwise.
+
+Both have the field `run_id`, the first also `lease`: until when, in this machine's clock, and how many bytes of the
+spool have arrived.
+"""
+
 _NAME = "loadgen-agent"
 _LOGGERS = ("asyncio", "distributed", "tornado")
 _MIN_FREE_BYTES = 1 << 20
@@ -57,6 +64,9 @@ class AgentPlugin(WorkerPlugin):
         for name in _LOGGERS:
             logging.getLogger(name).addHandler(self._log)
         logging.getLogger("distributed.worker").addFilter(_is_no_renewal)
+        if self.name == _NAME:  # in a cluster of the user's there may be several of us, and nobody to send such
+            worker.stream_handlers[RENEW] = self._on_renew
+            worker.stream_handlers[STOP] = self._on_stop
 
     async def teardown(self, worker: Worker) -> None:
         """The worker ends, or lost its scheduler: traffic stops at once, engines end within 2 s, the spool stays."""
@@ -129,6 +139,14 @@ class AgentPlugin(WorkerPlugin):
             "spool_free_bytes": spools.free_bytes(directory),
             "at_ns": time.monotonic_ns(),
         }
+
+    def _on_renew(self, run_id: str, lease: tuple[int, int]) -> None:
+        if (duty := self.serves(run_id)) is not None:
+            duty.renew(*lease)
+
+    def _on_stop(self, run_id: str) -> None:
+        if (duty := self.serves(run_id)) is not None:
+            duty.stop()
 
     async def leave(self, *, delete_spool: bool) -> None:
         """The run is over for this machine: it is idle again."""

@@ -18,7 +18,7 @@ from coordinator.fleet.dask.asking import say
 from coordinator.fleet.dask.logs import QuietLogs
 from coordinator.fleet.dask.plugin import AgentPlugin
 from coordinator.fleet.dask.settings import configure
-from coordinator.fleet.ways import PATIENCE_S, Joined
+from coordinator.fleet.ways import PATIENCE_S, Joined, Line
 from loadgen.model.errors import FleetError, LoadgenError, PlanError
 
 _CONNECT_S = 5.0
@@ -26,6 +26,19 @@ _REGISTER_S = 10.0
 _CLOSE_S = 3.0
 _LOOK_S = 0.1
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
+
+
+class _ClientLine:
+    """A Line through a scheduler elsewhere: all that `client` can do is to call, and to subscribe."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    def listen(self, topic: str, hear: Callable[[Any], None]) -> None:
+        self.client.subscribe_topic(topic, lambda event: hear(event[1]))  # type: ignore[no-untyped-call]
+
+    def post(self, messages: Mapping[str, dict[str, Any]]) -> bool:
+        return False
 
 
 class SchedulerWay:
@@ -40,14 +53,14 @@ class SchedulerWay:
         self._count = count
         self._say = say
         self._missing: dict[str, str] = {}
-        self._client: Client | None = None
+        self._line: _ClientLine | None = None
         self._stack = contextlib.AsyncExitStack()
 
     @property
-    def client(self) -> Client:
+    def line(self) -> Line:
         """Reaches the workers."""
-        assert self._client is not None, "the way is not open"
-        return self._client
+        assert self._line is not None, "the way is not open"
+        return self._line
 
     @property
     def missing(self) -> Mapping[str, str]:
@@ -58,7 +71,8 @@ class SchedulerWay:
         """Connect, wait for the workers, and bring the agent to each."""
         configure()
         self._stack.enter_context(QuietLogs())
-        client = self._client = await self._connect()
+        client = await self._connect()
+        self._line = _ClientLine(client)
         self._stack.push_async_callback(_bounded, client.close)
         workers = await self._workers(client)
         self._stack.push_async_callback(_bounded, self._unregister)
@@ -137,7 +151,7 @@ class SchedulerWay:
 
     async def _unregister(self) -> None:
         with contextlib.suppress(Exception):  # some workers never had it, or are gone
-            await self.client.unregister_worker_plugin(self._plugin.name)  # type: ignore[no-untyped-call]
+            await self.line.client.unregister_worker_plugin(self._plugin.name)
 
 
 def _joined(address: str, worker: Mapping[str, Any]) -> Joined:

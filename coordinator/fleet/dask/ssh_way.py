@@ -6,12 +6,10 @@ import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 
-from distributed import Client
-
 from coordinator.fleet.certificates import Authority
 from coordinator.fleet.dask.hub import Hub
 from coordinator.fleet.remote import Serve, bootstrap
-from coordinator.fleet.ways import PATIENCE_S, Joined
+from coordinator.fleet.ways import PATIENCE_S, Joined, Line
 from deploy.hosts.inventory import Host
 from deploy.hosts.ssh import Link, Remote, Ssh
 from loadgen.model.errors import FleetError
@@ -57,10 +55,10 @@ class SshWay:
         self._hub: Hub | None = None
 
     @property
-    def client(self) -> Client:
+    def line(self) -> Line:
         """Reaches the agents."""
         assert self._hub is not None, "the way is not open"
-        return self._hub.client
+        return self._hub
 
     @property
     def missing(self) -> Mapping[str, str]:
