@@ -15,7 +15,7 @@ from coordinator.fleet.stream import MAX_CHUNK_BYTES, Chunk, Stream
 from coordinator.record.collected import add_collected
 from coordinator.record.fleet import FleetRecord
 from deploy.hosts.inventory import Host
-from loadgen.measure.events import OneEvent, apart
+from loadgen.measure.events import OneEvent, apart, event_from_wire
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.wire import read_bytes, read_int, read_text
 from loadgen.model.errors import FleetError, LoadgenError, PlanError
@@ -164,7 +164,7 @@ def events_of(spool: bytes) -> list[OneEvent]:
         for offset in range(0, len(spool), MAX_CHUNK_BYTES):
             data = spool[offset : offset + MAX_CHUNK_BYTES]
             chunk = Chunk(offset=offset, data=data, sha256=hashlib.sha256(data).hexdigest())
-            events += apart(stream.take(chunk))
+            events += apart(map(event_from_wire, stream.take(chunk)))
     except ValueError as error:
         raise FleetError(f"it is no spool of ours: {error}") from error
     return events

@@ -1,4 +1,4 @@
-"""What a machine has measured, as it arrives: pieces of its spool in, events out, each byte once.  Pure.
+"""What a machine has measured, as it arrives: pieces of its spool in, frames out, each byte once.  Pure.
 
 A spool is a file that only grows, of frames (a length of four bytes, then msgpack).  Pieces may be lost, come twice,
 overlap or be spoilt on the way; what comes next is known by its offset alone.
@@ -13,7 +13,6 @@ from typing import Any
 
 import msgpack
 
-from loadgen.measure.events import AgentEvent, event_from_wire
 from loadgen.measure.wire import read_bytes, read_int, read_text
 
 MAX_CHUNK_BYTES = 4 << 20
@@ -67,11 +66,11 @@ class Stream:
         """The spool is at least this long."""
         self.announced = max(self.announced, total_bytes)
 
-    def take(self, chunk: Chunk) -> Iterator[AgentEvent]:
-        """The events that are whole now.  A chunk that is spoilt or comes too early changes nothing.
+    def take(self, chunk: Chunk) -> Iterator[Any]:
+        """The frames that are whole now, unpacked, each an event as plain data if it is what it should be.
 
-        Raises ValueError, and nothing else, when what was received are not frames of events; what came before is
-        yielded.
+        A chunk that is spoilt or comes too early changes nothing.  Raises ValueError, and nothing else, when what was
+        received are no frames; what came before is yielded.
         """
         known = self.received - chunk.offset
         if known < 0 or not chunk.intact:
@@ -83,7 +82,7 @@ class Stream:
         self._rest += new
         yield from self._frames()
 
-    def _frames(self) -> Iterator[AgentEvent]:
+    def _frames(self) -> Iterator[Any]:
         at = 0
         try:
             while len(self._rest) - at >= _HEAD_BYTES:
@@ -94,7 +93,7 @@ class Stream:
                 if len(self._rest) - begin < size:
                     break
                 at = begin + size
-                yield event_from_wire(_unpacked(bytes(self._rest[begin:at])))
+                yield _unpacked(bytes(self._rest[begin:at]))
         finally:
             del self._rest[:at]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 
 from loadgen.measure.histogram import EMPTY, Histogram
 from loadgen.measure.histograms import Histograms
-from loadgen.measure.wire import pack, read_field, read_int, unpack
+from loadgen.measure.wire import pack, read_field, read_int, unpack_all
 from loadgen.model.outcome import OUTCOMES, Outcome
 
 OK, BAD, CUT = range(3)
@@ -271,29 +273,40 @@ class CellTable(Mapping[Key, Cell]):
         }
 
     @classmethod
-    def from_wire(cls, wire: object, parts: NDArray[np.int64] | None = None) -> CellTable:
-        """The inverse of :meth:`to_wire`; raises ValueError on anything malformed.
+    def from_wires(cls, wires: Sequence[object], parts: Sequence[Sequence[int]]) -> CellTable:
+        """The inverse of :meth:`to_wire` for several, one's cells after another's.
 
-        It may hold the cells of several one after another, `parts` says how many of each.
+        Each may itself hold the cells of several; its `parts` say how many of each.  Raises ValueError when one is
+        malformed, or they are not alike in their numbers of kinds and groups.
         """
-        size = read_int(wire, "size", high=_MAX_CELLS)
-        kinds, groups = (read_int(wire, name, low=1, high=255) for name in ("kinds", "groups"))
+        sizes = [read_int(wire, "size", high=_MAX_CELLS) for wire in wires]
+        if any(sum(mine) != size for mine, size in zip(parts, sizes, strict=True)):
+            raise ValueError("the cells are not as many as their parts")
+        shapes = {
+            tuple(read_int(wire, name, low=1, high=255) for name in ("kinds", "groups"))
+            for wire, size in zip(wires, sizes, strict=True)
+            if size or len(wires) == 1
+        }
+        if len(shapes) > 1:
+            raise ValueError("the cells count different kinds or groups")
+        kinds, groups = shapes.pop() if shapes else (1, 1)
+
+        def column(name: str, *shape: int) -> NDArray[Any]:
+            width = math.prod(shape)
+            return unpack_all(wires, name, [size * width for size in sizes]).reshape(-1, *shape)
+
         table = cls(
-            unpack(wire, "slots", size),
-            unpack(wire, "targets", size),
-            unpack(wire, "outcomes", size * OUTCOMES).reshape(size, OUTCOMES),
-            unpack(wire, "counts", size * kinds * groups * 3).reshape(size, kinds, groups, 3),
-            unpack(wire, "sums", size * len(_COUNTERS)).reshape(size, len(_COUNTERS)),
-            Histograms.from_wire(read_field(wire, "times"), len(_TIMES) * size),
+            column("slots"),
+            column("targets"),
+            column("outcomes", OUTCOMES),
+            column("counts", kinds, groups, 3),
+            column("sums", len(_COUNTERS)),
+            Histograms.from_wires([read_field(wire, "times") for wire in wires], [len(_TIMES) * n for n in sizes]),
         )
         if table.slots.max(initial=0) > MAX_WINDOWS + 1 or table.targets.max(initial=0) >= MAX_TARGETS:
             raise ValueError("the cells' windows or targets are out of range")
-        keys = table._keys()
-        if parts is not None:
-            # Each by itself first: a sum of numbers that large comes round to anything.
-            if parts.max(initial=0) > size or parts.sum() != size:
-                raise ValueError("the cells are not as many as their parts")
-            keys += np.repeat(np.arange(len(parts)) << _KEY_BITS, parts)
+        each = list(itertools.chain.from_iterable(parts))
+        keys = table._keys() + np.repeat(np.arange(len(each)) << _KEY_BITS, each)
         keys.sort()
         if (keys[1:] == keys[:-1]).any():
             raise ValueError("two cells are of the same window and target")

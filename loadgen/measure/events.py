@@ -103,6 +103,11 @@ def event_to_wire(event: AgentEvent) -> dict[str, Any]:
             return {"is": "shared", "machine": machine, "share": share, "most": most}
 
 
+def snapshots_in(wire: object) -> object | None:
+    """The wire form of Snapshots in an event's; None when it is another event."""
+    return wire.get("snapshots") if isinstance(wire, Mapping) and wire.get("is") == "snapshots" else None
+
+
 def event_from_wire(wire: Mapping[str, Any]) -> AgentEvent:
     """The inverse of :func:`event_to_wire`; raises ValueError, and nothing else, on anything malformed.
 
@@ -112,7 +117,7 @@ def event_from_wire(wire: Mapping[str, Any]) -> AgentEvent:
         case "snapshot":
             return Snapshot.from_wire(read_field(wire, "snapshot"))
         case "snapshots":
-            return Snapshots.from_wire(read_field(wire, "snapshots"))
+            return Snapshots.from_wires([read_field(wire, "snapshots")])
         case "ready":
             return EngineReady(
                 read_text(wire, "worker"),

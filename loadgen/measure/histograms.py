@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadgen.measure.histogram import EMPTY, TOP_NS, Histogram, bucket_of, highest_of
-from loadgen.measure.wire import MAX_NUMBER, ascend, pack, starts_of, unpack
+from loadgen.measure.wire import MAX_NUMBER, ascend, pack, read_bytes, starts_of, unpack, unpack_all
 
 _DENSE = 4
 """Counting into all buckets is faster than sorting, as long as there are not many times more of them."""
@@ -149,12 +149,21 @@ class Histograms:
         }
 
     @classmethod
-    def from_wire(cls, wire: object, rows: int) -> Histograms:
-        """The inverse of :meth:`to_wire`, of so many rows; raises ValueError on anything that it can't have written."""
-        starts = starts_of(unpack(wire, "sizes", rows))
-        size = int(starts[-1])
-        indexes, counts = unpack(wire, "indexes", size), unpack(wire, "counts", size)
-        max_ns, min_ns = unpack(wire, "max_ns", rows), unpack(wire, "min_ns", rows)
+    def from_wires(cls, wires: Sequence[object], rows: Sequence[int]) -> Histograms:
+        """The inverse of :meth:`to_wire` for several, one's rows after another's; `rows` says how many each has.
+
+        Raises ValueError when one is what it can't have written.
+        """
+        sizes = [unpack(wire, "sizes", number) for wire, number in zip(wires, rows, strict=True)]
+        for wire, one in zip(wires, sizes, strict=True):
+            # Each by itself first: a sum of numbers that large comes round to anything.
+            if one.max(initial=0) > len(read_bytes(wire, "indexes")):
+                raise ValueError("a histogram has more entries than there are")
+        totals = [int(one.sum()) for one in sizes]
+        starts = starts_of(np.concatenate(sizes))
+        indexes, counts = unpack_all(wires, "indexes", totals), unpack_all(wires, "counts", totals)
+        max_ns, min_ns = unpack_all(wires, "max_ns", rows), unpack_all(wires, "min_ns", rows)
+        size = len(indexes)
         if not ascend(indexes, starts):
             raise ValueError("a histogram's indexes are not ascending")
         # Narrow counts cannot be too large.
@@ -165,7 +174,7 @@ class Histograms:
         if (
             (min_ns > max_ns).any()
             or extremes.max(initial=0) > TOP_NS
-            or (len(extremes) < 2 * rows and max_ns[~some].any())
+            or (len(extremes) < 2 * len(max_ns) and max_ns[~some].any())
         ):
             raise ValueError("a histogram's minimum and maximum are out of range")
         ends = np.concatenate([starts[:-1][some], starts[1:][some] - 1])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -78,8 +79,8 @@ class Snapshot:
         return cls(
             worker=read_text(wire, "worker"),
             interval=read_int(wire, "interval", high=MAX_INTERVAL),
-            cells=CellTable.from_wire(read_field(wire, "cells")),
-            tallies=read_tallies(wire),
+            cells=_cells(read_field(wire, "cells")),
+            tallies=read_tallies([wire]),
             health=Health.from_wire(read_field(wire, "health")),
         )
 
@@ -95,25 +96,29 @@ class Snapshot:
     __hash__ = None  # type: ignore[assignment]  # arrays are compared by content
 
 
-def read_tallies(wire: object, parts: NDArray[np.int64] | None = None) -> NDArray[np.void]:
-    """The field `tallies`, rows of TALLY_DTYPE; raises ValueError on anything that no engine wrote.
+def _cells(wire: object) -> CellTable:
+    return CellTable.from_wires([wire], [[read_int(wire, "size")]])
 
-    It may hold the rows of several one after another, `parts` says how many of each.
+
+def read_tallies(wires: Sequence[object], parts: Sequence[Sequence[int]] | None = None) -> NDArray[np.void]:
+    """The fields `tallies`, rows of TALLY_DTYPE, one's after another's; ValueError on anything that no engine wrote.
+
+    Each may itself hold the rows of several; its `parts` say how many of each.
     """
-    data = read_bytes(wire, "tallies")
-    if len(data) % TALLY_DTYPE.itemsize:
+    data = [read_bytes(wire, "tallies") for wire in wires]
+    if any(len(one) % TALLY_DTYPE.itemsize for one in data):
         raise ValueError(f"the tallies are not whole rows of {TALLY_DTYPE.itemsize} bytes")
-    tallies = np.frombuffer(data, dtype=TALLY_DTYPE)
+    rows = [len(one) // TALLY_DTYPE.itemsize for one in data]
+    parts = [[number] for number in rows] if parts is None else parts
+    if any(sum(mine) != number for mine, number in zip(parts, rows, strict=True)):
+        raise ValueError("the tallies are not as many as their parts")
+    tallies = np.frombuffer(b"".join(data), dtype=TALLY_DTYPE)
     # As unsigned numbers, negative ones are large.
     if (tallies["window"] + np.int32(1)).view(np.uint32).max(initial=0) > MAX_WINDOWS + 1:
         raise ValueError("a tally's window is out of range")
     for name in ("bytes", "busy_ns"):
         if tallies[name].view(np.uint64).max(initial=0) > MAX_NUMBER:
             raise ValueError(f"a tally's {name} is out of range")
-    parts = np.array([len(tallies)]) if parts is None else parts
-    # Each by itself first: a sum of numbers that large comes round to anything.
-    if parts.max(initial=0) > len(tallies) or parts.sum() != len(tallies):
-        raise ValueError("the tallies are not as many as their parts")
-    if not ascend(tally_keys(tallies), starts_of(parts)):
+    if not ascend(tally_keys(tallies), starts_of(np.array(list(itertools.chain.from_iterable(parts)), np.int64))):
         raise ValueError("the tallies are not in order, or two are of the same connection")
     return tallies

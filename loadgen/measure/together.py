@@ -6,6 +6,7 @@ the same time, and with hundreds of machines handling each engine's report by it
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,8 @@ from loadgen.measure.cells import CellTable
 from loadgen.measure.snapshot import MAX_INTERVAL, Health, Snapshot, read_tallies
 from loadgen.measure.tally import join_tallies
 from loadgen.measure.wire import pack, read_field, read_list, starts_of, unpack
+
+_chain = itertools.chain.from_iterable
 
 _MAX_PARTS = 1 << 12
 _MAX_NAME = 256
@@ -95,31 +98,51 @@ class Snapshots:
         }
 
     @classmethod
-    def from_wire(cls, wire: object) -> Snapshots:
-        """The inverse of :meth:`to_wire`; raises ValueError, and nothing else, on anything malformed."""
-        workers, healths = read_list(wire, "workers"), read_list(wire, "health")
-        size = len(workers)
-        if not 0 < size <= _MAX_PARTS or len(healths) != size:
-            raise ValueError("field 'workers' or 'health' has not one for each snapshot")
-        if not all(isinstance(worker, str) and 0 < len(worker) <= _MAX_NAME for worker in workers):
-            raise ValueError(f"field 'workers' has one that is not a string of 1..{_MAX_NAME} characters")
-        intervals = unpack(wire, "intervals", size).tolist()
-        if max(intervals) > MAX_INTERVAL:
-            raise ValueError("field 'intervals' has one that is out of range")
-        cell_parts, tally_parts = (unpack(wire, name, size).astype(np.int64) for name in ("cell_parts", "tally_parts"))
-        return cls(
-            workers=tuple(workers),
-            intervals=tuple(intervals),
-            cells=CellTable.from_wire(read_field(wire, "cells"), cell_parts),
-            cell_parts=cell_parts,
-            tallies=read_tallies(wire, tally_parts),
-            tally_parts=tally_parts,
-            health=tuple(map(Health.from_wire, healths)),
+    def from_wires(cls, wires: Sequence[object]) -> Snapshots:
+        """The inverse of :meth:`to_wire` for at least one, all in one.
+
+        Raises ValueError, and nothing else, when one is malformed, or they count different kinds or groups.
+        """
+        workers = [read_workers(wire) for wire in wires]
+        sizes = [len(mine) for mine in workers]
+        healths = [read_list(wire, "health") for wire in wires]
+        if any(len(mine) != size for mine, size in zip(healths, sizes, strict=True)):
+            raise ValueError("field 'health' has not one for each snapshot")
+        cell_parts, tally_parts = (
+            [unpack(wire, name, size).tolist() for wire, size in zip(wires, sizes, strict=True)]
+            for name in ("cell_parts", "tally_parts")
         )
+        return cls(
+            workers=tuple(_chain(workers)),
+            intervals=tuple(_chain(map(read_intervals, wires))),
+            cells=CellTable.from_wires([read_field(wire, "cells") for wire in wires], cell_parts),
+            cell_parts=np.array(list(_chain(cell_parts)), np.int64),
+            tallies=read_tallies(wires, tally_parts),
+            tally_parts=np.array(list(_chain(tally_parts)), np.int64),
+            health=tuple(map(Health.from_wire, _chain(healths))),
+        )
+
+
+def read_workers(wire: object) -> list[str]:
+    """Whose snapshots a wire form has; raises ValueError when that are no names."""
+    workers = read_list(wire, "workers")
+    if not 0 < len(workers) <= _MAX_PARTS:
+        raise ValueError(f"field 'workers' has not 1..{_MAX_PARTS} names")
+    if not all(isinstance(worker, str) and 0 < len(worker) <= _MAX_NAME for worker in workers):
+        raise ValueError(f"field 'workers' has one that is not a string of 1..{_MAX_NAME} characters")
+    return workers
+
+
+def read_intervals(wire: object) -> list[int]:
+    """Of which intervals its snapshots are; raises ValueError when that are none."""
+    intervals: list[int] = unpack(wire, "intervals", len(read_list(wire, "workers"))).tolist()
+    if max(intervals, default=0) > MAX_INTERVAL:
+        raise ValueError("field 'intervals' has one that is out of range")
+    return intervals
 
 
 def snapshots_of(wire: object) -> Sequence[Snapshot]:
     """What a map says that is one snapshot, or several; raises ValueError, and nothing else, on anything malformed."""
     if isinstance(wire, dict) and "workers" in wire:
-        return Snapshots.from_wire(wire).split()
+        return Snapshots.from_wires([wire]).split()
     return (Snapshot.from_wire(wire),)  # type: ignore[arg-type]  # it reads anything

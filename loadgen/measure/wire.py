@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,12 @@ def unpack(wire: object, name: str, size: int) -> NDArray[Any]:
     if width == 8 and int(numbers.max(initial=0)) > MAX_NUMBER:
         raise ValueError(f"a number in field {name!r} is out of range")
     return numbers
+
+
+def unpack_all(wires: Sequence[object], name: str, sizes: Sequence[int]) -> NDArray[Any]:
+    """What :func:`unpack` gives of each, which has so many numbers, one's after another's."""
+    parts = [unpack(wire, name, size) for wire, size in zip(wires, sizes, strict=True)]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def starts_of(sizes: NDArray[Any]) -> NDArray[np.int64]:

@@ -31,7 +31,7 @@ from coordinator.fleet.messages import Heartbeat
 from coordinator.fleet.stream import Chunk, Stream
 from loadgen import agent as agents
 from loadgen.engine.api import LEASE_NS, Assignment, Load
-from loadgen.measure.events import AgentEvent, CoresShared, SegmentBegan, SegmentEnded
+from loadgen.measure.events import AgentEvent, CoresShared, SegmentBegan, SegmentEnded, event_from_wire
 from loadgen.measure.together import Snapshots
 from loadgen.model.bound import Bound
 from loadgen.model.errors import FleetError
@@ -75,7 +75,7 @@ class Coordinator:
         beat = Heartbeat.from_wire(event[1])
         self.beats.append(beat)
         if beat.chunk is not None:
-            self.events += self.stream.take(beat.chunk)
+            self.events += map(event_from_wire, self.stream.take(beat.chunk))
         self._news.set()
 
     async def ask(self, call: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
@@ -148,7 +148,8 @@ async def joined(
 def spooled(spool: Path, run_id: str = RUN) -> list[AgentEvent]:
     """What is in the spool that is left behind."""
     data = (spool / run_id / "m.spool").read_bytes()
-    return list(Stream().take(Chunk(offset=0, data=data, sha256=hashlib.sha256(data).hexdigest())))
+    whole = Chunk(offset=0, data=data, sha256=hashlib.sha256(data).hexdigest())
+    return list(map(event_from_wire, Stream().take(whole)))
 
 
 def left_in(spool: Path) -> list[Path]:
@@ -178,7 +179,7 @@ def test_a_run_from_hello_to_leave(tmp_path: Path) -> None:
             await coordinator.until(SegmentBegan, 2)
             assert (await coordinator.renew())["known"] is True
             await coordinator.until(SegmentEnded, 2)
-            coordinator.events += coordinator.stream.take(await unfetched(coordinator))
+            coordinator.events += map(event_from_wire, coordinator.stream.take(await unfetched(coordinator)))
             assert any(isinstance(event, CoresShared) for event in coordinator.events), "nobody has to wait for it"
             assert [event.why for event in coordinator.events if isinstance(event, SegmentEnded)] == ["complete"] * 2
             assert any(isinstance(event, Snapshots) for event in coordinator.events)
@@ -188,7 +189,7 @@ def test_a_run_from_hello_to_leave(tmp_path: Path) -> None:
             assert [beat.seq for beat in coordinator.beats] == list(range(1, len(coordinator.beats) + 1))
 
             end = await coordinator.ask(calls.finish, RUN)
-            coordinator.events += coordinator.stream.take(await unfetched(coordinator))
+            coordinator.events += map(event_from_wire, coordinator.stream.take(await unfetched(coordinator)))
             assert end == {"bytes": coordinator.stream.received, "sha256": coordinator.stream.sha256}
             path = tmp_path / RUN / "m.spool"
             assert hashlib.sha256(path.read_bytes()).hexdigest() == end["sha256"]

@@ -21,9 +21,17 @@ from coordinator.fleet.dask.fleet import DaskFleet
 from coordinator.fleet.local import LocalFleet
 from loadgen.agent import Agent
 from loadgen.engine.api import Assignment, Load, Segment
-from loadgen.measure.events import AgentEvent, CoresShared, EngineLost, EngineReady, SegmentBegan, SegmentEnded
+from loadgen.measure.events import (
+    AgentEvent,
+    CoresShared,
+    EngineLost,
+    EngineReady,
+    OneEvent,
+    SegmentBegan,
+    SegmentEnded,
+    apart,
+)
 from loadgen.measure.snapshot import Snapshot
-from loadgen.measure.together import Snapshots
 from loadgen.model.bound import Bound
 from loadgen.model.errors import FleetError, TargetError
 from loadgen.model.plan import OnLoss
@@ -97,10 +105,7 @@ async def opened(make: Callable[[], Fleet], host: str = "127.0.0.1") -> AsyncIte
             await fleet.close()  # again is fine
 
 
-def by(event: AgentEvent) -> str:
-    if isinstance(event, Snapshots):
-        (worker,) = event.workers  # of a machine with one engine
-        return worker
+def by(event: OneEvent) -> str:
     return event.machine if isinstance(event, CoresShared) else event.worker
 
 
@@ -112,11 +117,11 @@ def soon(fleet: Fleet, length_s: float) -> Start:
     return Start(segment(length_s, fleet.lead_ns))
 
 
-async def until_all_ended(fleet: Fleet) -> list[AgentEvent]:
+async def until_all_ended(fleet: Fleet) -> list[OneEvent]:
     events: list[AgentEvent] = []
     while sum(isinstance(event, SegmentEnded | EngineLost) for event in events) < len(workers_of(fleet.machines)):
         events.append(await fleet.event())
-    return [event for event in events if not isinstance(event, CoresShared)]
+    return [event for event in apart(events) if not isinstance(event, CoresShared)]
 
 
 def test_every_worker_reports_and_then_ends(make: Callable[[], Fleet]) -> None:
@@ -128,7 +133,7 @@ def test_every_worker_reports_and_then_ends(make: Callable[[], Fleet]) -> None:
             mine = [event for event in events if by(event) == worker]
             assert isinstance(mine[0], EngineReady)
             assert isinstance(mine[1], SegmentBegan)
-            assert isinstance(mine[2], Snapshot | Snapshots)
+            assert isinstance(mine[2], Snapshot)
             assert mine[-1] == SegmentEnded(worker, 0, "complete")
             assert sum(isinstance(event, SegmentEnded) for event in mine) == 1
 
@@ -167,7 +172,7 @@ def test_a_dismissed_worker_plays_no_more_and_the_others_do(make: Callable[[], F
             events: list[AgentEvent] = []
             while not isinstance(event := await fleet.event(), SegmentEnded):
                 events.append(event)
-            assert {by(one) for one in [*events, event] if not isinstance(one, EngineReady)} == set(others)
+            assert {by(one) for one in apart([*events, event]) if not isinstance(one, EngineReady)} == set(others)
 
     run(scenario)
 
@@ -310,6 +315,6 @@ def test_workers_without_an_assignment_are_ended(make: Callable[[], Fleet]) -> N
                     events.append(event)
             finally:
                 await fleet.close()
-        assert {by(one) for one in [*events, event]} == {first.worker}
+        assert {by(one) for one in apart([*events, event])} == {first.worker}
 
     run(scenario)

@@ -17,7 +17,16 @@ from coordinator.fleet.dask import fleet as fleets
 from coordinator.fleet.dask import machine as machines
 from coordinator.fleet.dask.plugin import RENEW, STOP
 from loadgen.engine.api import LEASE_NS, Assignment, Load, Segment
-from loadgen.measure.events import AgentEvent, CoresShared, EngineLost, SegmentBegan, SegmentEnded
+from loadgen.host import frames
+from loadgen.measure.events import (
+    AgentEvent,
+    CoresShared,
+    EngineLost,
+    SegmentBegan,
+    SegmentEnded,
+    event_to_wire,
+)
+from loadgen.measure.together import Snapshots
 from loadgen.model.bound import Bound
 from loadgen.model.errors import FleetError, TargetError
 from loadgen.model.plan import OnLoss
@@ -169,6 +178,66 @@ def test_what_can_be_posted_waits_for_no_answer(monkeypatch: pytest.MonkeyPatch)
             await scene.fleet.command(Stop())
             assert [one.asked[-1] for one in (a, b)] == [(STOP, (RUN,))] * 2
             assert a.count("stop") == 0
+
+    run(scenario)
+
+
+def test_what_machines_report_at_the_same_time_is_read_as_one_and_nonsense_costs_only_who_said_it() -> None:
+    a, b, c, sick = agents = [FakeAgent(name) for name in ("a", "b", "c", "sick")]
+
+    async def scenario() -> None:
+        async with Scene(*agents).opened() as scene:
+            for agent in (a, b, c):
+                agent.happened(Snapshots.of([snapshot(f"{agent.name}/{engine}", 0) for engine in range(2)]))
+            c.happened(ended("c/0"))
+            for agent in (a, b, c):
+                scene.beat(agent)
+            first, last = await scene.events(2)
+            assert isinstance(first, Snapshots)
+            assert first.workers == ("a/0", "a/1", "b/0", "b/1", "c/0", "c/1")
+            assert last == ended("c/0")
+
+            for agent in (a, sick, b):
+                wire = event_to_wire(Snapshots.of([snapshot(f"{agent.name}/{engine}", 1) for engine in range(2)]))
+                if agent is sick:
+                    wire["snapshots"]["tallies"] = b"?"
+                agent.spool += frames.encode(wire)
+                scene.beat(agent)
+            found = await scene.events(4)
+            assert [one.workers for one in found if isinstance(one, Snapshots)] == [("a/0", "a/1"), ("b/0", "b/1")]
+            assert {one.worker for one in found if isinstance(one, EngineLost)} == {"sick/0", "sick/1"}
+            (why,) = [one.why for one in scene.fleet.status() if one.why]
+            assert "tallies" in why
+
+    run(scenario)
+
+
+def test_who_reports_for_another_in_what_is_read_together_is_lost() -> None:
+    a, thief = FakeAgent("a"), FakeAgent("thief")
+
+    async def scenario() -> None:
+        async with Scene(a, thief).opened() as scene:
+            for agent in (a, thief):
+                agent.happened(Snapshots.of([snapshot("a/0", 0)]))
+                scene.beat(agent)
+            found = await scene.events(3)
+            assert [one.workers for one in found if isinstance(one, Snapshots)] == [("a/0",)]
+            assert {one.worker for one in found if isinstance(one, EngineLost)} == {"thief/0", "thief/1"}
+
+    run(scenario)
+
+
+def test_what_came_before_a_machine_left_is_read() -> None:
+    a = FakeAgent("a")
+
+    async def scenario() -> None:
+        async with Scene(a, FakeAgent("b")).opened() as scene:
+            a.happened(Snapshots.of([snapshot("a/0", 0)]))
+            scene.beat(a)
+            scene.way.line.part(a)
+            first, *lost = await scene.events(3)
+            assert isinstance(first, Snapshots)
+            assert all(isinstance(one, EngineLost) for one in lost)
 
     run(scenario)
 

@@ -21,6 +21,7 @@ from loadgen.measure.events import (
     EngineLost,
     SegmentBegan,
     SegmentEnded,
+    event_from_wire,
     event_to_wire,
 )
 from loadgen.model.errors import FleetError, PlanError, TargetError
@@ -67,13 +68,13 @@ def test_any_pieces_and_then_pulls_give_every_byte_once(
     stream = Stream()
     got: list[AgentEvent] = []
     for offset, size, spoil in deliveries:
-        got += stream.take(piece(stream.received if offset is None else offset, size, spoil))
+        got += map(event_from_wire, stream.take(piece(stream.received if offset is None else offset, size, spoil)))
         assert got == list(EVENTS[: len(got)])
         assert stream.sha256 == hashlib.sha256(SPOOL[: stream.received]).hexdigest()
     stream.announce(len(SPOOL))
     assert stream.missing_bytes == len(SPOOL) - stream.received
     while stream.missing_bytes:
-        got += stream.take(piece(stream.received, pull))
+        got += map(event_from_wire, stream.take(piece(stream.received, pull)))
     assert got == list(EVENTS)
     assert stream.sha256 == hashlib.sha256(SPOOL).hexdigest()
 
@@ -91,7 +92,7 @@ def test_any_pieces_and_then_pulls_give_every_byte_once(
 )
 def test_frames_that_are_none_are_refused_after_what_came_before(body: bytes, said: str) -> None:
     data = SPOOL + body
-    events = Stream().take(Chunk(offset=0, data=data, sha256=hashlib.sha256(data).hexdigest()))
+    events = map(event_from_wire, Stream().take(Chunk(offset=0, data=data, sha256=hashlib.sha256(data).hexdigest())))
     assert [next(events) for _ in EVENTS] == list(EVENTS)
     with pytest.raises(ValueError, match=said):
         next(events)
@@ -101,7 +102,8 @@ def test_frames_that_are_none_are_refused_after_what_came_before(body: bytes, sa
 def test_garbage_with_a_right_hash_is_a_value_error_or_events(data: bytes, at: int, cut: int) -> None:
     spoilt = SPOOL[:at] + data + SPOOL[at + cut :]
     with contextlib.suppress(ValueError):
-        list(Stream().take(Chunk(offset=0, data=spoilt, sha256=hashlib.sha256(spoilt).hexdigest())))
+        whole = Chunk(offset=0, data=spoilt, sha256=hashlib.sha256(spoilt).hexdigest())
+        list(map(event_from_wire, Stream().take(whole)))
 
 
 HEARTBEAT: dict[str, Any] = {
@@ -137,7 +139,7 @@ HELLO: dict[str, Any] = {
 def test_a_heartbeat_is_read() -> None:
     heartbeat = Heartbeat.from_wire({**HEARTBEAT, "log": ["\x1b[2J\x07hello"], "cpu_share": None})
     assert heartbeat.chunk is not None
-    assert list(Stream().take(heartbeat.chunk)) == list(EVENTS)
+    assert list(map(event_from_wire, Stream().take(heartbeat.chunk))) == list(EVENTS)
     assert heartbeat.log == (" [2J hello",)  # no machine writes on the user's terminal
     assert Heartbeat.from_wire({**HEARTBEAT, "chunk": None}).chunk is None
 

@@ -33,7 +33,7 @@ def test_groups_add_up_like_single_histograms(rows: list[tuple[Histogram, int]])
 @given(rows=st.lists(histograms, max_size=6))
 def test_what_came_over_the_wire_adds_up_too(rows: list[Histogram]) -> None:
     """Its columns are as narrow as their numbers allow: of nothing at all, a byte wide."""
-    found = Histograms.from_wire(Histograms.of(rows).to_wire(), len(rows)).add_up(np.zeros(len(rows), np.int64), 1)
+    found = Histograms.from_wires([Histograms.of(rows).to_wire()], [len(rows)]).add_up(np.zeros(len(rows), np.int64), 1)
     assert found[0] == Histogram.merge_all(rows)
 
 
@@ -50,13 +50,13 @@ def test_percentiles_are_those_of_each(rows: list[Histogram], q: float) -> None:
 
 @given(rows=st.lists(histograms, max_size=6))
 def test_the_wire_brings_back_the_same(rows: list[Histogram]) -> None:
-    assert list(Histograms.from_wire(Histograms.of(rows).to_wire(), len(rows))) == rows
+    assert list(Histograms.from_wires([Histograms.of(rows).to_wire()], [len(rows)])) == rows
 
 
 def test_the_wire_holds_large_counts() -> None:
     for count in (255, 256, 65536, 2**32):
         large = Histogram(np.array([7], np.int32), np.array([count], np.int64), max_ns=7, min_ns=7)
-        assert Histograms.from_wire(Histograms.of([large]).to_wire(), 1)[0] == large
+        assert Histograms.from_wires([Histograms.of([large]).to_wire()], [1])[0] == large
 
 
 def test_a_second_of_a_target_is_small_on_the_wire() -> None:
@@ -91,6 +91,6 @@ WIRE = Histograms.of(ROWS).to_wire()
     ],
 )
 def test_the_wire_refuses_what_no_histograms_wrote(spoilt: dict[str, Any]) -> None:
-    assert list(Histograms.from_wire(WIRE, 3)) == ROWS
+    assert list(Histograms.from_wires([WIRE], [3])) == ROWS
     with pytest.raises(ValueError, match=r"histogram|field"):
-        Histograms.from_wire({**WIRE, **spoilt}, 3)
+        Histograms.from_wires([{**WIRE, **spoilt}], [3])

@@ -30,7 +30,7 @@ WIRE = Snapshots.of(TWO).to_wire()
 
 
 def read_all(wire: object) -> list[Snapshot]:
-    return Snapshots.from_wire(wire).split()
+    return Snapshots.from_wires([wire]).split()
 
 
 @given(given=some)
@@ -50,10 +50,37 @@ def test_a_part_is_a_snapshot_in_every_respect(given: list[Snapshot]) -> None:
     assert CellTable.merge_all(tables) == CellTable.merge_all(CellTable.of(one.cells) for one in given)
 
 
+@given(given=st.lists(some, min_size=1, max_size=3))
+def test_several_wire_forms_are_read_as_one(given: list[list[Snapshot]]) -> None:
+    wires = [msgpack.unpackb(msgpack.packb(Snapshots.of(one).to_wire())) for one in given]
+    assert Snapshots.from_wires(wires).split() == [one for group in given for one in group]
+
+
 def test_those_that_count_other_kinds_are_not_joined() -> None:
     other = snapshot("a/1", 0, {(0, 0): type(cell(1)).empty(2, 2)})
     with pytest.raises(ValueError, match="dimension"):
         Snapshots.of([TWO[0], other])
+    with pytest.raises(ValueError, match="different kinds"):
+        Snapshots.from_wires([WIRE, Snapshots.of([other]).to_wire()])
+
+
+@pytest.mark.parametrize("field", ["cell_parts", "tally_parts"])
+def test_what_one_has_too_many_of_is_not_given_to_the_next(field: str) -> None:
+    one, other = WIRE, Snapshots.of(TWO).to_wire()
+    with pytest.raises(ValueError, match="as many as their parts"):
+        Snapshots.from_wires([{**one, field: packed(2, 0)}, {**other, field: packed(3, 1)}])
+
+
+def test_histograms_of_a_size_that_comes_round_are_refused() -> None:
+    """3 x 2,048 rows: in 64 bits, 2,048 such sizes and the right ones more make any number."""
+    wire = Snapshots.of([snapshot("a/0", 0, {(0, at): cell(1) for at in range(2_048)})]).to_wire()
+    sizes = np.ones(3 * 2_048, "<u8")
+    sizes[:2_048] = 2**53 - 1
+    sizes[-1] += 2 * 2_048
+    assert sizes.astype(np.int64).sum() == 3 * 2_048
+    times = {**wire["cells"]["times"], "sizes": sizes.tobytes()}
+    with pytest.raises(ValueError, match="more entries than there are"):
+        Snapshots.from_wires([{**wire, "cells": {**wire["cells"], "times": times}}])
 
 
 def packed(*numbers: int) -> bytes:

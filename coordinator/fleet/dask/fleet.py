@@ -33,6 +33,7 @@ from coordinator.fleet.dask.asking import UnreadableError, reading, tell
 from coordinator.fleet.dask.leases import GROUP, keep_group
 from coordinator.fleet.dask.machine import RemoteMachine
 from coordinator.fleet.dask.plugin import STOP
+from coordinator.fleet.dask.unread import Unread
 from coordinator.fleet.messages import Heartbeat
 from coordinator.fleet.silence import Silence
 from coordinator.fleet.ways import PATIENCE_S, Joined, Way
@@ -45,6 +46,7 @@ from loadgen.model.units import NS_PER_S
 _SILENCE_NS = 2_200_000_000
 _OVERDUE_NS = 1_500_000_000
 _LOOK_S = 0.1
+_GATHER_S = 0.005  # what comes at nearly the same time is read together
 _SLICE_NS = 5_000_000
 _RENEW_S = 0.5
 _RENEW_MANY_S = 1.0
@@ -83,6 +85,7 @@ class DaskFleet:
         self._on_log = on_log
         self._events: asyncio.Queue[AgentEvent] = asyncio.Queue()
         self._inbox: asyncio.Queue[tuple[RemoteMachine, Any]] = asyncio.Queue()  # None: it has left
+        self._unread = Unread(self._events.put_nowait)
         self._machines: dict[str, RemoteMachine] = {}  # by address, in the order in which they were asked for
         self._refused: dict[str, str] = {}
         self._silence = Silence(_SILENCE_NS, time.monotonic_ns())
@@ -134,6 +137,7 @@ class DaskFleet:
                 on_lost=self._lost,
                 on_log=self._on_log,
                 pulling=pulling,
+                unread=self._unread,
             )
         interval_s = _RENEW_S if len(joined) <= _MANY else _RENEW_MANY_S
         welcomes = [
@@ -181,6 +185,7 @@ class DaskFleet:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SETTLE_S):
                 await asyncio.gather(*(machine.fetch_or_lose() for machine in self._present()))
+        self._unread.read()
 
     async def close(self) -> None:
         """Fetch what has not come yet, say what could not be fetched, and end all that `open` began."""
@@ -328,12 +333,17 @@ class DaskFleet:
 
     async def _read_inbox(self) -> None:
         """Heartbeats come all at once; a renewal must not wait until the last of them is read."""
-        began_ns = time.monotonic_ns()
         while True:
-            self._read(*await self._inbox.get())
-            if time.monotonic_ns() - began_ns > _SLICE_NS:
-                await asyncio.sleep(0)
-                began_ns = time.monotonic_ns()
+            heard = [await self._inbox.get()]
+            await asyncio.sleep(_GATHER_S)
+            began_ns = time.monotonic_ns()
+            while heard:
+                self._read(*heard.pop())
+                if time.monotonic_ns() - began_ns > _SLICE_NS:
+                    break
+                if not self._inbox.empty():
+                    heard.append(self._inbox.get_nowait())
+            self._unread.read()
 
     def _read(self, machine: RemoteMachine, message: Any) -> None:
         if machine.lost:

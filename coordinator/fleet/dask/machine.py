@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from distributed import Client
@@ -20,11 +20,19 @@ from coordinator.fleet.api import Machine, MachineState, say_machine_lost
 from coordinator.fleet.clock import ClockTrack
 from coordinator.fleet.dask import calls
 from coordinator.fleet.dask.asking import UnansweredError, UnreadableError, ask, reading
+from coordinator.fleet.dask.unread import Unread
 from coordinator.fleet.messages import Heartbeat, read_clock, read_known, read_machine
 from coordinator.fleet.stream import MAX_CHUNK_BYTES, Chunk, Stream
 from coordinator.fleet.ways import Joined
 from loadgen.engine.api import LEASE_NS, Segment
-from loadgen.measure.events import AgentEvent, CoresShared, EngineLost, SegmentBegan
+from loadgen.measure.events import (
+    AgentEvent,
+    CoresShared,
+    EngineLost,
+    SegmentBegan,
+    event_from_wire,
+    snapshots_in,
+)
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.together import Snapshots
 from loadgen.measure.wire import read_field, read_int, read_list, read_text
@@ -49,8 +57,8 @@ _LOG_BYTES = 1 << 20
 class RemoteMachine:
     """The machine of `joined`, for one run.
 
-    `on_event` gets its events, with times of our clock; `on_lost` is called once, when it is lost; `pulling` bounds
-    how many machines' spools are fetched at once.
+    `on_event` gets its events, with times of our clock, but for the snapshots of its heartbeats, which `unread` gets;
+    `on_lost` is called once, when it is lost; `pulling` bounds how many machines' spools are fetched at once.
     """
 
     def __init__(
@@ -63,6 +71,7 @@ class RemoteMachine:
         on_lost: Callable[[RemoteMachine], None],
         on_log: Callable[[str, str], None],
         pulling: asyncio.Semaphore,
+        unread: Unread,
     ) -> None:
         self.name = joined.name
         self.address = joined.address
@@ -80,6 +89,7 @@ class RemoteMachine:
         self._on_lost = on_lost
         self._on_log = on_log
         self._pulling = pulling
+        self._unread = unread
         self._described: Machine | None = None
         self._present: set[str] = set()  # workers that take part and are not lost
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -246,7 +256,7 @@ class RemoteMachine:
         self.stream.announce(heartbeat.spool_bytes)
         chunk = heartbeat.chunk
         if chunk is not None:
-            self._take(chunk)
+            self._take(chunk, self._unread)
         whole = chunk is not None and self.stream.received >= chunk.offset + len(chunk.data)
         if self.stream.missing_bytes and not whole and (self._pull is None or self._pull.done()):
             self._pull = asyncio.create_task(self.fetch_or_lose())
@@ -260,6 +270,7 @@ class RemoteMachine:
         """Give it up.  Idempotent."""
         if self.lost:
             return
+        self._unread.read()  # it came before
         self.why_lost = why
         self.state = MachineState.LOST
         self._gone.set_result(None)
@@ -361,32 +372,43 @@ class RemoteMachine:
         with reading():
             self.clock.sample(sent_ns=sent_ns, theirs_ns=read_clock(answer), received_ns=received_ns)
 
-    def _take(self, chunk: Chunk) -> None:
+    def _take(self, chunk: Chunk, unread: Unread | None = None) -> None:
+        """What is new in a chunk; its snapshots may wait in `unread`.  Raises UnreadableError."""
         with reading():
-            for event in self.stream.take(chunk):
+            for frame in self.stream.take(chunk):
+                snapshots = snapshots_in(frame) if unread is not None else None
+                if unread is not None and snapshots is not None:
+                    unread.add(self, snapshots)
+                    continue
+                self._unread.read()  # it came before
                 if self.lost:
                     return
-                self._deliver(event)
+                self._deliver(event_from_wire(frame))
 
     def _deliver(self, event: AgentEvent) -> None:
-        if isinstance(event, CoresShared):
-            strangers = {event.machine} - {self.name}
+        if isinstance(event, Snapshots):
+            self.check_snapshots(event.workers, event.intervals)
+        elif isinstance(event, Snapshot):
+            self.check_snapshots([event.worker], [event.interval])
+        elif isinstance(event, CoresShared):
+            _check_speaker([event.machine], [self.name])
         else:
-            strangers = set(event.workers if isinstance(event, Snapshots) else [event.worker]) - set(self._workers)
-        if strangers:
-            raise ValueError(f"it speaks for {min(strangers)!r}")
+            _check_speaker([event.worker], self._workers)
         now_ns = time.monotonic_ns()
         if isinstance(event, EngineLost):
             self._present.discard(event.worker)
-        elif isinstance(event, Snapshot | Snapshots):
-            interval = event.interval if isinstance(event, Snapshot) else max(event.intervals)
-            if self._origin_ns + interval * NS_PER_S > now_ns + _AHEAD_NS:
-                raise ValueError(f"it reports of interval {interval}, which is yet to come")
         elif isinstance(event, SegmentBegan):
             event = dataclasses.replace(event, at_ns=event.at_ns - self.clock.at(now_ns).offset_ns)
             if self._ordered_ns is None or not self._ordered_ns < event.at_ns < now_ns + _AHEAD_NS:
                 raise ValueError("it began to play at a time that cannot be")
         self._on_event(event)
+
+    def check_snapshots(self, workers: Sequence[str], intervals: Sequence[int]) -> None:
+        """Raises ValueError when it can't have measured that: snapshots of `workers`, each of its interval."""
+        _check_speaker(workers, self._workers)
+        newest = max(intervals)
+        if self._origin_ns + newest * NS_PER_S > time.monotonic_ns() + _AHEAD_NS:
+            raise ValueError(f"it reports of interval {newest}, which is yet to come")
 
     async def _dismiss_all(self) -> None:
         with contextlib.suppress(LoadgenError):
@@ -398,3 +420,8 @@ class RemoteMachine:
             return
         self._log_bytes += len(line.encode()) + 1
         self._on_log(self.name, line if self._log_bytes <= _LOG_BYTES else "(more was said, and is not kept)")
+
+
+def _check_speaker(speaks_for: Sequence[str], own: Sequence[str]) -> None:
+    if strangers := set(speaks_for).difference(own):
+        raise ValueError(f"it speaks for {min(strangers)!r}")
