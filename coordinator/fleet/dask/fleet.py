@@ -50,6 +50,7 @@ _GATHER_S = 0.005  # what comes at nearly the same time is read together
 _SLICE_NS = 5_000_000
 _RENEW_S = 0.5
 _RENEW_MANY_S = 1.0
+_RENEW_OPENING_S = 3.0  # of a great many, while nothing can play: until each has said hello they are renewed one by one
 _MANY = 100
 _ARM_NS = 300_000_000
 _ORDER_NS = 2_000_000  # one order after another, each takes half a millisecond of ours when nothing else is to do
@@ -139,7 +140,7 @@ class DaskFleet:
                 pulling=pulling,
                 unread=self._unread,
             )
-        interval_s = _RENEW_S if len(joined) <= _MANY else _RENEW_MANY_S
+        interval_s = _RENEW_S if len(joined) <= _MANY else _RENEW_OPENING_S
         welcomes = [
             self._welcome(one, measuring, interval_s, delay_s=interval_s * number / len(joined))
             for number, one in enumerate(joined)
@@ -209,13 +210,14 @@ class DaskFleet:
         machine = self._machines[joined.address]
         try:
             await machine.hello(joined.engines or self._engines, facts.versions(), PATIENCE_S)
+            await machine.measure_clock(1)
+            machine.keep(interval_s, delay_s)  # among hundreds it may have to wait for its turn longer than it would
             async with measuring:
                 await machine.measure_clock()
         except LoadgenError as error:
             self._refused[joined.name] = error.message
         else:
             self._silence.expect(machine.address, time.monotonic_ns())
-            machine.keep(interval_s, delay_s)
 
     def _keep_groups(self) -> None:
         machines = list(self._machines.values())

@@ -136,10 +136,10 @@ class RemoteMachine:
             self._described = read_machine(answer, self.name, self.address)
         self._present = set(self._described.workers)
 
-    async def measure_clock(self) -> None:
-        """17 round trips, or as many as half a second allows.  Raises LoadgenError when it does not answer."""
+    async def measure_clock(self, samples: int = _CLOCK_SAMPLES) -> None:
+        """So many round trips, or those that half a second allows.  Raises LoadgenError when it does not answer."""
         began_ns = time.monotonic_ns()
-        for _ in range(_CLOCK_SAMPLES):
+        for _ in range(samples):
             sent_ns = time.monotonic_ns()
             answer = await self._ask(calls.clock, timeout_s=_CLOCK_TIMEOUT_S)
             self._sample(sent_ns, answer)
