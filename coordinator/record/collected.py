@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ import msgpack
 from coordinator.record.document import RecordError
 from coordinator.record.reader import frames
 from coordinator.record.writer import INTERVALS
+from loadgen.measure.cells import CellTable
 from loadgen.measure.snapshot import Snapshot
 
 
@@ -47,4 +49,6 @@ def add_collected(path: Path, snapshots: Iterable[Snapshot]) -> int:
 
 
 def _digest(snapshot: Snapshot) -> bytes:
+    # Those that came together have columns as wide as the largest number of all.
+    snapshot = dataclasses.replace(snapshot, cells=CellTable.of(snapshot.cells).widened())
     return hashlib.sha256(msgpack.packb(snapshot.to_wire())).digest()

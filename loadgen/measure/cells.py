@@ -214,6 +214,17 @@ class CellTable(Mapping[Key, Cell]):
         """The sum of any number of tables, ordered by window and target; ValueError when their shapes differ."""
         return cls.join(tables).add_up()
 
+    def widened(self) -> CellTable:
+        """The same, in columns of int64: its wire form then depends on nothing but the cells."""
+        return CellTable(
+            self.slots.astype(np.int64),
+            self.targets.astype(np.int64),
+            self.outcomes.astype(np.int64),
+            self.counts.astype(np.int64),
+            self.sums.astype(np.int64),
+            self.times.widened(),
+        )
+
     def part(self, first: int, end: int) -> CellTable:
         """The cells first, first + 1, up to the one before `end`."""
         return CellTable(

@@ -75,6 +75,16 @@ class Histograms:
     def __iter__(self) -> Iterator[Histogram]:
         return (self[row] for row in range(len(self)))
 
+    def widened(self) -> Histograms:
+        """The same, in columns of int64."""
+        return Histograms(
+            self.starts,
+            self.indexes.astype(np.int64),
+            self.counts.astype(np.int64),
+            self.max_ns.astype(np.int64),
+            self.min_ns.astype(np.int64),
+        )
+
     def part(self, first: int, end: int) -> Histograms:
         """The rows first, first + 1, up to the one before `end`."""
         starts = self.starts[first : end + 1]

@@ -13,16 +13,16 @@ from coordinator.record.document import unfinished
 from coordinator.record.reader import frames
 from coordinator.record.writer import INTERVALS, RecordWriter
 from loadgen.host.frames import encode
-from loadgen.measure.events import EngineLost, event_to_wire
-from loadgen.measure.snapshot import Snapshot
+from loadgen.measure.events import AgentEvent, EngineLost, event_from_wire, event_to_wire
+from loadgen.measure.together import Snapshots
 from loadgen.model.errors import PlanError
 from tests.support import results
-from tests.support.snapshots import snapshot
+from tests.support.snapshots import cell, snapshot, tally
 
 SNAPSHOTS = [snapshot("c07/0", interval) for interval in range(5)]
 
 
-def spool(*events: Snapshot | EngineLost) -> bytes:
+def spool(*events: AgentEvent) -> bytes:
     return b"".join(encode(event_to_wire(event)) for event in events)
 
 
@@ -64,6 +64,16 @@ def test_a_spool_of_another_run_changes_nothing(tmp_path: Path, worker: str, cpu
     assert problem.startswith("it is not of this run")
     assert why in problem
     assert list(frames(run)) == SNAPSHOTS[:2]
+
+
+def test_what_was_recorded_together_with_larger_numbers_is_the_same(tmp_path: Path) -> None:
+    mine = snapshot("c07/0", 0, {(0, 0): cell(1, response_ms=1)}, (tally(0, 0),))
+    other = snapshot("c08/0", 0, {(60_000, 300): cell(70_000, response_ms=20_000)}, (tally(0, 1),))
+    wires = [Snapshots.of([one]).to_wire() for one in (mine, other)]
+    with RecordWriter(tmp_path / "run", unfinished(results.header())) as writer:
+        writer.append([Snapshots.from_wires(wires)])
+    data = spool(event_from_wire(event_to_wire(Snapshots.of([mine]))))
+    assert fetch(tmp_path / "run", data, tmp_path) == (0, "")
 
 
 def test_a_spool_that_was_cut_gives_what_is_whole(tmp_path: Path) -> None:
