@@ -216,6 +216,8 @@ class CellTable(Mapping[Key, Cell]):
 
     def widened(self) -> CellTable:
         """The same, in columns of int64: its wire form then depends on nothing but the cells."""
+        if not len(self):
+            return _NONE
         return CellTable(
             self.slots.astype(np.int64),
             self.targets.astype(np.int64),

@@ -13,6 +13,7 @@ from coordinator.record.document import unfinished
 from coordinator.record.reader import frames
 from coordinator.record.writer import INTERVALS, RecordWriter
 from loadgen.host.frames import encode
+from loadgen.measure.cells import Cell
 from loadgen.measure.events import AgentEvent, EngineLost, event_from_wire, event_to_wire
 from loadgen.measure.together import Snapshots
 from loadgen.model.errors import PlanError
@@ -66,8 +67,11 @@ def test_a_spool_of_another_run_changes_nothing(tmp_path: Path, worker: str, cpu
     assert list(frames(run)) == SNAPSHOTS[:2]
 
 
-def test_what_was_recorded_together_with_larger_numbers_is_the_same(tmp_path: Path) -> None:
-    mine = snapshot("c07/0", 0, {(0, 0): cell(1, response_ms=1)}, (tally(0, 0),))
+@pytest.mark.parametrize("cells", [{(0, 0): cell(1, response_ms=1)}, {}], ids=["cells", "none"])
+def test_what_was_recorded_together_with_larger_numbers_is_the_same(
+    tmp_path: Path, cells: dict[tuple[int, int], Cell]
+) -> None:
+    mine = snapshot("c07/0", 0, cells, (tally(0, 0),))
     other = snapshot("c08/0", 0, {(60_000, 300): cell(70_000, response_ms=20_000)}, (tally(0, 1),))
     wires = [Snapshots.of([one]).to_wire() for one in (mine, other)]
     with RecordWriter(tmp_path / "run", unfinished(results.header())) as writer:
