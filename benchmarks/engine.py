@@ -4,7 +4,8 @@ The client has a core to itself, and a responder in C that costs less than any c
 client is what saturates.  Our engines play as in a user's run: the engine process below its agent, with a tape, all of
 its accounting, and its snapshots each second.
 
- closed   64 keep-alive connections, HTTP/1.1, one thread; clients interleaved, medians.  CPU is user and system time
+ closed   64 keep-alive connections, HTTP/1.1, one thread; clients interleaved, medians; the ratio to wrk is the median
+          of the ratios of the rounds.  CPU is user and system time
           of the client's process, by the kernel's CPU clock of it; requests are those that the responder answered.
           Both are read at the ends of a window well inside of the run, so start and end of a client do not count.  A
           window in which the client did not saturate its core, or others used it, is discarded and repeated.
@@ -148,7 +149,7 @@ def summary(windows: Sequence[Window], discarded: Sequence[str]) -> dict[str, An
         "windows": len(used),
         "discarded": [*discarded, *(window.fault for window in windows if window.fault and good)],
         "fault": "" if good else windows[-1].fault,
-        "samples": [asdict(window) for window in windows],
+        "samples": [asdict(window) | {"cpu_us": window.cpu_us, "fault": window.fault} for window in windows],
     }
 
 
