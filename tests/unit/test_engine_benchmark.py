@@ -56,10 +56,13 @@ def test_it_is_said_when_no_window_was_good() -> None:
 
 
 def test_targets_are_bounds_on_what_was_looked_at() -> None:
-    def row(cpu_us: float, fault: str = "") -> dict[str, object]:
-        return {"cpu_us": cpu_us, "fault": fault}
+    def row(*rounds: float, fault: str = "") -> dict[str, object]:
+        return {"fault": fault, "samples": [{"cpu_us": cpu_us, "fault": fault} for cpu_us in rounds]}
 
-    closed = {"1024": {"wrk": row(10), "compiled": row(8.4), "python": row(12.1, "why")}}
+    # The second round was twice as slow for everybody, and the third for one of them.
+    closed = {
+        "1024": {"wrk": row(10, 20, 10), "compiled": row(8.4, 16.8, 20), "python": row(12.1, 24, 30, fault="why")}
+    }
     assert ratios(closed["1024"]) == {"compiled": pytest.approx(0.84), "python": pytest.approx(1.21)}
     assert [(target.what, target.reached, target.doubt) for target in targets({"closed": closed})] == [
         ("python at 1024 B: at most 1.2 x wrk's CPU", False, "why"),
