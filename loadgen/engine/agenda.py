@@ -13,6 +13,9 @@ from typing import Protocol
 
 from loadgen.model.units import NS_PER_MS
 
+LOOK_EVERY = 16
+"""So many operations are begun one after another, in .2 ms, before a look at which replies are there."""
+
 _NEVER = 1 << 63
 
 
@@ -26,11 +29,12 @@ class Sleeper(Protocol):
 
 
 class Agenda:
-    """A timer queue.  `now_ns` is the clock that all times are of."""
+    """A timer queue.  `now_ns` is the clock that all times are of; `look` is called now and then among many wakes."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, now_ns: Callable[[], int]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, now_ns: Callable[[], int], look: Callable[[], None]) -> None:
         self._loop = loop
         self._now_ns = now_ns
+        self._look = look
         self._heap: list[tuple[int, int, Sleeper]] = []
         self._armed_ns = _NEVER
         self._timer: asyncio.TimerHandle | None = None
@@ -60,10 +64,13 @@ class Agenda:
         self._timer = None
         self._armed_ns = -1  # what is pushed meanwhile must not arm: that is done once, below
         heap, now_ns = self._heap, self._now_ns
-        now = now_ns()
+        now, woken = now_ns(), 0
         while heap and heap[0][0] <= now:
             sleeper = heapq.heappop(heap)[2]
             sleeper.wake(now)
+            woken += 1
+            if not woken % LOOK_EVERY:
+                self._look()
             now = now_ns()
         self._armed_ns = _NEVER
         if heap:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from loadgen.engine.agenda import LOOK_EVERY
 from loadgen.engine.api import Arrivals, Segment
 from loadgen.model.outcome import Outcome
 from loadgen.schedule.arrivals import offsets_ns
@@ -76,7 +77,7 @@ class OpenLoop:
 
     def wake(self, now_ns: int) -> None:
         """The agenda's call: operations are due."""
-        clock = self._player.now_ns
+        clock, due = self._player.now_ns, 0
         while self._due_ns <= now_ns:
             row = self._operation % len(self._target_of_row)
             target = self._target_of_row[row]
@@ -87,6 +88,9 @@ class OpenLoop:
             else:
                 self._never_sent(self._due_ns, row, self._due_ns, Outcome.SHED)
             self._advance()
+            due += 1
+            if not due % LOOK_EVERY:
+                self._player.readiness.look()
             now_ns = clock()
         if self._due_ns < _NEVER:
             self._player.agenda.push(self._due_ns, self)

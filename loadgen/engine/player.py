@@ -45,7 +45,7 @@ class Player:
     ) -> None:
         self.loop = loop
         self.now_ns = now_ns
-        self.agenda = Agenda(loop, now_ns)
+        self.agenda = Agenda(loop, now_ns, self._look)
         self.known_heads: dict[bytes, Head] = {}
         self.readiness: Readiness  # of the segment that is played
         self.open_sockets = 0
@@ -134,6 +134,9 @@ class Player:
         wait_ns = segment.end_ns - self.now_ns()
         self._end_timer = self.loop.call_later(max(0.0, wait_ns / NS_PER_S), self._end, "complete")
         self._pulse()
+
+    def _look(self) -> None:
+        self.readiness.look()
 
     def renew(self, until_ns: int) -> None:
         """Extend the lease."""

@@ -29,7 +29,10 @@ class Owner(Protocol):
 
 
 class Readiness:
-    """Tells owners what is ready, until it is closed.  `turn_ns` is when it began to tell."""
+    """Tells owners what is ready, until it is closed.
+
+    `turn_ns` is when it was found that what is told now is ready.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, now_ns: Callable[[], int]) -> None:
         self.turn_ns = 0
@@ -37,6 +40,7 @@ class Readiness:
         self._now_ns = now_ns
         self._owners: dict[int, Owner] = {}
         self._after: list[Owner] = []
+        self._seen: dict[int, int] = {}  # when it was found, of what is ready and has not been told
         self._epoll = select.epoll()
         loop.add_reader(self._epoll.fileno(), self._tell)
 
@@ -56,6 +60,7 @@ class Readiness:
     def forget(self, descriptor: int) -> None:
         """It is about to be closed, which takes it out of the epoll."""
         del self._owners[descriptor]
+        self._seen.pop(descriptor, None)
 
     def then(self, owner: Owner) -> None:
         """Have `owner` begin once all that is ready now has been told.
@@ -65,19 +70,31 @@ class Readiness:
         """
         self._after.append(owner)
 
+    def look(self) -> None:
+        """Note when what is ready was found; it is told in its turn.
+
+        For whoever keeps the loop busy with many things at once: nobody else's reply shall wait for them.
+        """
+        if found := self._epoll.poll(0, _AT_ONCE):
+            now_ns, seen = self._now_ns(), self._seen
+            for descriptor, _ in found:
+                seen.setdefault(descriptor, now_ns)
+
     def close(self) -> None:
         """Tell nothing any more."""
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
 
     def _tell(self) -> None:
-        owners = self._owners
+        owners, seen = self._owners, self._seen
         found = self._epoll.poll(0, _AT_ONCE)
-        self.turn_ns = self._now_ns()  # not before: nothing may be stamped earlier than it was there
+        now_ns = self.turn_ns = self._now_ns()  # not before: nothing may be stamped earlier than it was there
         for descriptor, events in found:
             owner = owners.get(descriptor)
             if owner is None:  # closed in this same turn
                 continue
+            if seen:
+                self.turn_ns = seen.pop(descriptor, now_ns)
             if events == _READABLE:
                 owner.readable()
             else:

@@ -1,0 +1,100 @@
+"""When what is ready was found to be so."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import pytest
+
+from loadgen.engine.readiness import Readiness
+
+
+class Loop:
+    """Keeps what is to be called when something is ready."""
+
+    tell: Callable[[], None]
+
+    def add_reader(self, descriptor: int, tell: Callable[[], None]) -> None:
+        self.tell = tell
+
+    def remove_reader(self, descriptor: int) -> None:
+        pass
+
+
+class Owner:
+    """Notes when it was told."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self.told: list[int] = []
+
+    def readable(self) -> None:
+        self.told.append(self._scene.readiness.turn_ns)
+
+    def ready(self, events: int) -> None:
+        raise AssertionError(events)
+
+    def begin(self, now_ns: int) -> None:
+        raise AssertionError(now_ns)
+
+
+class Scene:
+    """Two sockets that are watched, and their other ends."""
+
+    def __init__(self) -> None:
+        self.now_ns = 0
+        self.loop = Loop()
+        self.readiness = Readiness(cast(Any, self.loop), lambda: self.now_ns)
+        pairs = [socket.socketpair() for _ in range(2)]
+        self.near, self.far = zip(*pairs, strict=True)
+        self.owners = [Owner(self) for _ in pairs]
+        for sock, owner in zip(self.near, self.owners, strict=True):
+            self.readiness.watch(sock.fileno(), owner)
+
+    def close(self) -> None:
+        self.readiness.close()
+        for sock in (*self.near, *self.far):
+            sock.close()
+
+
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    made = Scene()
+    yield made
+    made.close()
+
+
+def test_what_was_seen_to_be_ready_is_stamped_with_that_time_when_its_turn_comes(scene: Scene) -> None:
+    early, late = scene.owners
+    scene.far[0].send(b"x")
+    scene.now_ns = 10
+    scene.readiness.look()
+    scene.far[1].send(b"x")
+    scene.now_ns = 20
+    scene.readiness.look()
+    assert early.told == late.told == []
+    scene.now_ns = 30
+    scene.loop.tell()
+    assert (early.told, late.told) == ([10], [20])
+    for sock in scene.near:
+        sock.recv(1)
+    scene.far[0].send(b"x")
+    scene.now_ns = 40
+    scene.loop.tell()
+    assert (early.told, late.told) == ([10, 40], [20])  # once
+
+
+def test_a_socket_that_was_closed_leaves_its_stamp_to_no_other(scene: Scene) -> None:
+    early, late = scene.owners
+    scene.far[0].send(b"x")
+    scene.now_ns = 10
+    scene.readiness.look()
+    descriptor = scene.near[0].fileno()
+    scene.readiness.forget(descriptor)
+    scene.readiness.unwatch(descriptor)
+    scene.now_ns = 20
+    scene.readiness.watch(descriptor, late)
+    scene.loop.tell()
+    assert (early.told, late.told) == ([], [20])
