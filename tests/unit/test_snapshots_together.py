@@ -50,6 +50,15 @@ def test_a_part_is_a_snapshot_in_every_respect(given: list[Snapshot]) -> None:
     assert CellTable.merge_all(tables) == CellTable.merge_all(CellTable.of(one.cells) for one in given)
 
 
+@given(given=some)
+def test_connects_are_told_by_snapshot_and_target(given: list[Snapshot]) -> None:
+    for one, row in zip(given, Snapshots.of(given).connects().tolist(), strict=True):
+        found = dict.fromkeys(range(len(row)), 0)
+        for (_, target), cell in one.cells.items():
+            found[target] += cell.connects
+        assert dict(enumerate(row)) == found
+
+
 @given(given=st.lists(some, min_size=1, max_size=3))
 def test_several_wire_forms_are_read_as_one(given: list[list[Snapshot]]) -> None:
     wires = [msgpack.unpackb(msgpack.packb(Snapshots.of(one).to_wire())) for one in given]
