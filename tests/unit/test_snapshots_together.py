@@ -54,8 +54,8 @@ def test_a_part_is_a_snapshot_in_every_respect(given: list[Snapshot]) -> None:
 def test_connects_are_told_by_snapshot_and_target(given: list[Snapshot]) -> None:
     for one, row in zip(given, Snapshots.of(given).connects().tolist(), strict=True):
         found = dict.fromkeys(range(len(row)), 0)
-        for (_, target), cell in one.cells.items():
-            found[target] += cell.connects
+        for (_, target), counted in one.cells.items():
+            found[target] += counted.connects
         assert dict(enumerate(row)) == found
 
 
