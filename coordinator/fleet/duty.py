@@ -24,7 +24,7 @@ from coordinator.fleet.spool import Spool
 from loadgen.agent import Agent
 from loadgen.engine.api import LEASE_NS, Assignment, Segment
 from loadgen.host import frames
-from loadgen.measure.events import AgentEvent, SegmentBegan, event_to_wire
+from loadgen.measure.events import AgentEvent, SegmentBegan, SegmentEnded, event_to_wire
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.together import Snapshots
 from loadgen.model.errors import FleetError
@@ -79,6 +79,7 @@ class Duty:
         self._beating: asyncio.Task[None] | None = None
         self._blob = b""
         self._digest = ""
+        self._stopped = -1  # the last segment that was
         self._began = False  # the segment that the engines are armed for, if they are
         self._finished = False  # nothing more is written
         self._ended = False
@@ -129,10 +130,14 @@ class Duty:
         """Play a segment, in this machine's clock, on all engines: those that are armed.
 
         Raises FleetError when its time has come already: the order was stuck in the network, and whoever gave it
-        has given up this machine since.
+        has given up this machine since.  A segment that was stopped before the order to start it came ends at once.
         """
         if time.monotonic_ns() >= segment.start_ns:
             raise FleetError("the order to start came too late")
+        if segment.index <= self._stopped:
+            for worker in self.workers:
+                self._took(SegmentEnded(worker, segment.index, "stopped"))
+            return []
         self._began = False
         self._origin_ns = segment.origin_ns
         armed = await self._agent.start(segment)
@@ -153,8 +158,9 @@ class Duty:
         self.spool.acknowledge(acknowledged_bytes)
         return True
 
-    def stop(self) -> None:
-        """Stop all traffic now."""
+    def stop(self, segment: int) -> None:
+        """Stop all traffic now, that of segments up to this one; what was posted may overtake an order to start."""
+        self._stopped = max(self._stopped, segment)
         self._agent.stop()
 
     async def settle(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgpack
@@ -17,24 +17,27 @@ from loadgen.measure.cells import CellTable
 from loadgen.measure.snapshot import Snapshot
 
 
-def add_collected(path: Path, snapshots: Iterable[Snapshot]) -> int:
+def add_collected(path: Path, snapshots: Sequence[Snapshot]) -> int:
     """Append the snapshots that the record in `path` does not hold; how many these were.
 
     A torn end, of a coordinator that was killed while it wrote, is cut off first.  When this returns all is on
     disk.  Raises RecordError when it can't be written, or holds something else of the same intervals.
     """
     kept = frames(path)
-    known = {(snapshot.worker, snapshot.interval): _digest(snapshot) for snapshot in kept}
-    new = []
+    known: dict[tuple[str, int], bytes] = {}  # the last that it has: an interval may be reported again, with more in it
+    for snapshot in kept:
+        known[snapshot.worker, snapshot.interval] = _digest(snapshot)
+    new: list[Snapshot] = []
+    confirmed: set[tuple[str, int]] = set()
     for snapshot in snapshots:
-        digest = known.get((snapshot.worker, snapshot.interval))
-        if digest is None:
+        key = snapshot.worker, snapshot.interval
+        if known.get(key) == _digest(snapshot):
+            confirmed.add(key)
+        elif key not in known or key in confirmed:
             new.append(snapshot)
-        elif digest != _digest(snapshot):
-            raise RecordError(
-                f"it is not of this run, whose record has something else of {snapshot.worker} "
-                f"in interval {snapshot.interval}"
-            )
+    found = {(snapshot.worker, snapshot.interval) for snapshot in snapshots}
+    for worker, interval in sorted((known.keys() & found) - confirmed):
+        raise RecordError(f"it is not of this run, whose record has something else of {worker} in interval {interval}")
     file_path = path / INTERVALS
     try:
         with file_path.open("ab") as file:

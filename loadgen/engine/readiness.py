@@ -77,8 +77,9 @@ class Readiness:
         """
         if found := self._epoll.poll(0, _AT_ONCE):
             now_ns, seen = self._now_ns(), self._seen
-            for descriptor, _ in found:
-                seen.setdefault(descriptor, now_ns)
+            for descriptor, events in found:
+                if events & ~select.EPOLLOUT:  # that a request can go on is no reply
+                    seen.setdefault(descriptor, now_ns)
 
     def close(self) -> None:
         """Tell nothing any more."""
@@ -93,8 +94,7 @@ class Readiness:
             owner = owners.get(descriptor)
             if owner is None:  # closed in this same turn
                 continue
-            if seen:
-                self.turn_ns = seen.pop(descriptor, now_ns)
+            self.turn_ns = seen.pop(descriptor, now_ns) if seen else now_ns
             if events == _READABLE:
                 owner.readable()
             else:

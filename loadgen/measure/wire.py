@@ -72,7 +72,9 @@ def pack(numbers: NDArray[Any]) -> bytes:
 
 
 def unpack(wire: object, name: str, size: int) -> NDArray[Any]:
-    """The inverse of :func:`pack` for `size` numbers; their type is the narrow one.
+    """The inverse of :func:`pack` for `size` numbers; their type is the narrow one, but int64 instead of uint64.
+
+    numpy makes a float of uint64 and int64 together, and then refuses to count by it.
 
     Raises ValueError also for a number beyond MAX_NUMBER.
     """
@@ -81,9 +83,11 @@ def unpack(wire: object, name: str, size: int) -> NDArray[Any]:
     if width not in _WIDTHS or len(data) != width * size:
         raise ValueError(f"field {name!r} has {len(data)} bytes for {size} numbers")
     numbers = np.frombuffer(data, _WIDTHS[width])
-    if width == 8 and int(numbers.max(initial=0)) > MAX_NUMBER:
+    if width < 8:
+        return numbers
+    if int(numbers.max(initial=0)) > MAX_NUMBER:
         raise ValueError(f"a number in field {name!r} is out of range")
-    return numbers
+    return numbers.view("<i8")
 
 
 def unpack_all(wires: Sequence[object], name: str, sizes: Sequence[int]) -> NDArray[Any]:

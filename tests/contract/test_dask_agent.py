@@ -216,9 +216,10 @@ def test_what_is_posted_renews_and_stops(tmp_path: Path, monkeypatch: pytest.Mon
                 assert hub.post({address: {"op": RENEW, "run_id": RUN, "lease": lease}})
                 await asyncio.sleep(0.15)
             assert not any(isinstance(event, SegmentEnded) for event in coordinator.events)
-            hub.post({address: {"op": STOP, "run_id": "another"}, "tcp://127.0.0.1:1": {"op": STOP, "run_id": RUN}})
+            stop = {"op": STOP, "run_id": RUN, "segment": 0}
+            hub.post({address: {**stop, "run_id": "another"}, "tcp://127.0.0.1:1": stop})
             assert (await coordinator.renew())["known"] is True
-            hub.post({address: {"op": STOP, "run_id": RUN}})
+            hub.post({address: stop})
             await coordinator.until(SegmentEnded)
             assert [event.why for event in coordinator.events if isinstance(event, SegmentEnded)] == ["stopped"]
 
@@ -272,7 +273,7 @@ def test_what_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             )
             assert "came too late" in refusal(await coordinator.ask(calls.start, RUN, late))
             for run_id in (RUN, "unknown"):
-                assert await coordinator.ask(calls.stop, run_id) == {}
+                assert await coordinator.ask(calls.stop, run_id, 0) == {}
                 assert await coordinator.ask(calls.dismiss, run_id, []) == {}
             async with asyncio.timeout(5):  # they were killed, and nobody waits for that
                 while engines_of():  # noqa: ASYNC110

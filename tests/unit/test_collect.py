@@ -18,7 +18,7 @@ from loadgen.measure.events import AgentEvent, EngineLost, event_from_wire, even
 from loadgen.measure.together import Snapshots
 from loadgen.model.errors import PlanError
 from tests.support import results
-from tests.support.snapshots import cell, snapshot, tally
+from tests.support.snapshots import cell, snapshot, tallies, tally
 
 SNAPSHOTS = [snapshot("c07/0", interval) for interval in range(5)]
 
@@ -78,6 +78,17 @@ def test_what_was_recorded_together_with_larger_numbers_is_the_same(
         writer.append([Snapshots.from_wires(wires)])
     data = spool(event_from_wire(event_to_wire(Snapshots.of([mine]))))
     assert fetch(tmp_path / "run", data, tmp_path) == (0, "")
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_an_interval_that_was_reported_twice_is_added_in_its_order(tmp_path: Path, kept: int) -> None:
+    """A segment that ends inside of an interval reports it, and the interval's end reports it again."""
+    both = [replace(SNAPSHOTS[0], tallies=tallies(tally(0, 0, ok=ok))) for ok in (1, 2)]
+    with RecordWriter(tmp_path / "run", unfinished(results.header())) as writer:
+        writer.append(both[:kept])
+    assert fetch(tmp_path / "run", spool(*both), tmp_path) == (2 - kept, "")
+    assert fetch(tmp_path / "run", spool(*both), tmp_path) == (0, "")
+    assert list(frames(tmp_path / "run")) == both
 
 
 def test_a_spool_that_was_cut_gives_what_is_whole(tmp_path: Path) -> None:

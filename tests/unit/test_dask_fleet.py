@@ -24,8 +24,10 @@ from loadgen.measure.events import (
     EngineLost,
     SegmentBegan,
     SegmentEnded,
+    apart,
     event_to_wire,
 )
+from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.together import Snapshots
 from loadgen.model.bound import Bound
 from loadgen.model.errors import FleetError, TargetError
@@ -34,7 +36,7 @@ from loadgen.model.shard import Shard
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from tests.support.dask_doubles import RUN, FakeAgent, Scene
-from tests.support.snapshots import snapshot
+from tests.support.snapshots import cell, snapshot
 from tests.support.tapes import Op, make_tape
 
 
@@ -176,7 +178,7 @@ def test_what_can_be_posted_waits_for_no_answer(monkeypatch: pytest.MonkeyPatch)
             assert -50 * NS_PER_MS < time.monotonic_ns() - (until_ns - a.ahead_ns - LEASE_NS) < NS_PER_S
             assert acknowledged == len(a.spool)
             await scene.fleet.command(Stop())
-            assert [one.asked[-1] for one in (a, b)] == [(STOP, (RUN,))] * 2
+            assert [one.asked[-1] for one in (a, b)] == [(STOP, (RUN, -1))] * 2
             assert a.count("stop") == 0
 
     run(scenario)
@@ -223,6 +225,39 @@ def test_who_reports_for_another_in_what_is_read_together_is_lost() -> None:
             found = await scene.events(3)
             assert [one.workers for one in found if isinstance(one, Snapshots)] == [("a/0",)]
             assert {one.worker for one in found if isinstance(one, EngineLost)} == {"thief/0", "thief/1"}
+
+    run(scenario)
+
+
+def test_what_a_machine_sent_before_nonsense_counts() -> None:
+    a = FakeAgent("a")
+
+    async def scenario() -> None:
+        async with Scene(a, FakeAgent("b")).opened() as scene:
+            a.happened(Snapshots.of([snapshot("a/0", 0)]), Snapshots.of([snapshot("b/0", 0)]))
+            scene.beat(a)
+            first, *lost = await scene.events(3)
+            assert isinstance(first, Snapshots)
+            assert first.workers == ("a/0",)
+            assert all(isinstance(one, EngineLost) for one in lost)
+
+    run(scenario)
+
+
+def test_each_machines_reports_stay_in_their_order() -> None:
+    a, b = FakeAgent("a"), FakeAgent("b")
+
+    async def scenario() -> None:
+        async with Scene(a, b).opened() as scene:
+            b.happened(Snapshots.of([snapshot("b/0", 4)]))
+            a.happened(
+                Snapshots.of([snapshot("a/0", 5), snapshot("a/1", 4, {})]),
+                Snapshots.of([snapshot("a/1", 4, {(0, 0): cell(1)})]),
+            )
+            scene.beat(b)
+            scene.beat(a)
+            found = [one for one in apart(await scene.events(3)) if isinstance(one, Snapshot) and one.worker == "a/1"]
+            assert [len(one.cells) for one in found] == [0, 1]
 
     run(scenario)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import msgpack
 from coordinator.fleet.duty import Duty
 from coordinator.fleet.logtail import LogTail
 from coordinator.fleet.spool import Spool
+from loadgen.engine.api import Segment
 from loadgen.measure.events import AgentEvent, OneEvent, SegmentEnded, apart, event_from_wire
+from loadgen.model.units import NS_PER_S
 from tests.support.snapshots import snapshot
 
 ENDED = SegmentEnded("a/0", 0, "complete")
@@ -102,6 +105,19 @@ def test_nobody_waits_long_for_an_engine_that_is_late(tmp_path: Path) -> None:
         await duty.finish()
 
     assert on_duty(tmp_path, written) == [[early], [late]]
+
+
+def test_a_segment_that_was_stopped_before_its_order_came_ends_at_once(tmp_path: Path) -> None:
+    soon_ns = time.monotonic_ns() + 3600 * NS_PER_S
+    late = Segment(
+        index=2, origin_ns=soon_ns, start_ns=soon_ns, window_start_ns=soon_ns, window_end_ns=soon_ns, end_ns=soon_ns
+    )
+
+    async def overtaken(_: Callable[[AgentEvent], None], duty: Duty) -> None:
+        duty.stop(2)
+        assert await duty.start(late) == []  # Idle could not start one
+
+    assert on_duty(tmp_path, overtaken) == [[SegmentEnded(worker, 2, "stopped")] for worker in ("a/0", "a/1")]
 
 
 def test_the_end_writes_what_is_held(tmp_path: Path) -> None:

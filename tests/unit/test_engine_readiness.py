@@ -86,6 +86,17 @@ def test_what_was_seen_to_be_ready_is_stamped_with_that_time_when_its_turn_comes
     assert (early.told, late.told) == ([10, 40], [20])  # once
 
 
+def test_what_was_not_seen_before_has_the_stamp_of_its_turn(scene: Scene) -> None:
+    early, late = scene.owners
+    scene.far[0].send(b"x")
+    scene.now_ns = 10
+    scene.readiness.look()
+    scene.far[1].send(b"x")
+    scene.now_ns = 20
+    scene.loop.tell()
+    assert (early.told, late.told) == ([10], [20])
+
+
 def test_a_socket_that_was_closed_leaves_its_stamp_to_no_other(scene: Scene) -> None:
     early, late = scene.owners
     scene.far[0].send(b"x")

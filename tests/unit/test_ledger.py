@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import KEPT_INTERVALS, Ledger, Totals
 from loadgen.measure.snapshot import Health, Snapshot
 from loadgen.measure.together import Snapshots
-from loadgen.model.outcome import Outcome
+from loadgen.measure.wire import unpack
+from loadgen.model.outcome import OUTCOMES, Outcome
 from loadgen.model.units import NS_PER_MS
 from tests.support.evidence import GROUPS, KINDS, rows, snapshots
 
@@ -144,6 +146,38 @@ def test_of_those_that_come_together_none_is_filed_when_one_is_not_of_this_run()
         ledger.receive_all(Snapshots.of([snap("a", 0), snap("c", 0)]))
     assert not ledger.totals().cells
     assert ledger.reported_through("a") == -1
+
+
+def widened(wire: dict[str, Any]) -> dict[str, Any]:
+    """The same, with every column in eight bytes a number, as nobody of ours writes it and anybody may."""
+    size, kinds, groups = (wire["cells"][name] for name in ("size", "kinds", "groups"))
+    sizes = {"slots": size, "targets": size, "outcomes": size * OUTCOMES, "counts": size * kinds * groups * 3}
+    sizes |= {"sums": size * 5, "sizes": 3 * size, "max_ns": 3 * size, "min_ns": 3 * size}
+    sizes |= dict.fromkeys(("intervals", "cell_parts", "tally_parts"), len(wire["workers"]))
+    sizes |= dict.fromkeys(("indexes", "counts_of_times"), int(unpack(wire["cells"]["times"], "sizes", 3 * size).sum()))
+
+    def wide(part: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+        return {**part, **{at: unpack(part, at, sizes[name]).astype("<u8").tobytes() for at, name in names.items()}}
+
+    times = wide(
+        wire["cells"]["times"],
+        {"sizes": "sizes", "indexes": "indexes", "counts": "counts_of_times", "max_ns": "max_ns", "min_ns": "min_ns"},
+    )
+    columns = {name: name for name in ("slots", "targets", "outcomes", "counts", "sums")}
+    cells = {**wide(wire["cells"], columns), "times": times}
+    return {**wide(wire, {name: name for name in ("intervals", "cell_parts", "tally_parts")}), "cells": cells}
+
+
+@settings(max_examples=40)
+@given(some=st.lists(snapshots(), min_size=1, max_size=3, unique_by=lambda s: s.worker))
+def test_columns_of_any_width_are_added_up(some: list[Snapshot]) -> None:
+    narrow, wide = Ledger(WORKERS, KINDS, GROUPS), Ledger(WORKERS, KINDS, GROUPS)
+    wire = Snapshots.of(some).to_wire()
+    for ledger, given_wire in ((narrow, wire), (wide, widened(wire))):
+        ledger.receive_all(Snapshots.from_wires([given_wire]))
+        ledger.receive(snap("a", 7, ok=2))
+    assert same(wide.totals(), narrow.totals())
+    assert wide.peak_connects(2) == narrow.peak_connects(2)
 
 
 def test_a_long_run_is_added_up_and_loses_nothing() -> None:

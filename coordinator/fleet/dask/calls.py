@@ -95,10 +95,10 @@ async def renew_group(run_id: str, leases: dict[str, tuple[int, int]], *, dask_w
     return {"at_ns": time.monotonic_ns(), "known": duty is not None and mine is not None and duty.renew(*mine)}
 
 
-async def stop(run_id: str, *, dask_worker: Worker) -> Answer:
-    """Stop all traffic now."""
+async def stop(run_id: str, segment: int, *, dask_worker: Worker) -> Answer:
+    """Stop all traffic now, that of segments up to this one."""
     if (duty := _find(dask_worker, run_id)) is not None:
-        duty.stop()
+        duty.stop(segment)
     return {}
 
 

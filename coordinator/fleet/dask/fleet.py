@@ -92,6 +92,7 @@ class DaskFleet:
         self._silence = Silence(_SILENCE_NS, time.monotonic_ns())
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._ordered = -1  # the last segment
         self.problems: list[str] = []
         self.strange = 0
         """Messages that nobody of the fleet sent."""
@@ -163,8 +164,11 @@ class DaskFleet:
                 # Who does not hear it is left to the lease.
                 addresses = [machine.address for machine in self._present()]
                 line = self._way.line
-                if not line.post({address: {"op": STOP, "run_id": self._run_id} for address in addresses}):
-                    await tell(line.client, addresses, calls.stop, self._run_id, timeout_s=_STOP_TIMEOUT_S)
+                stop = {"op": STOP, "run_id": self._run_id, "segment": self._ordered}
+                if not line.post({address: dict(stop) for address in addresses}):
+                    await tell(
+                        line.client, addresses, calls.stop, self._run_id, self._ordered, timeout_s=_STOP_TIMEOUT_S
+                    )
             case Dismiss(worker):
                 for machine in self._present():
                     if worker in machine.described.workers:
@@ -309,6 +313,7 @@ class DaskFleet:
             raise FleetError("every load machine was lost before the start")
 
     async def _start(self, segment: Segment) -> None:
+        self._ordered = segment.index
         wait_s = (segment.start_ns - _ARM_NS - time.monotonic_ns()) / NS_PER_S
         await asyncio.gather(*(machine.start(segment, wait_s) for machine in self._present() if machine.engines))
 

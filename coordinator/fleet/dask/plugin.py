@@ -24,8 +24,8 @@ from loadgen.model.errors import FleetError
 RENEW, STOP = "loadgen-renew", "loadgen-stop"
 """Messages of the scheduler that nobody answers, `renew` and `stop` of coordinator.fleet.dask.calls otherwise.
 
-Both have the field `run_id`, the first also `lease`: until when, in this machine's clock, and how many bytes of the
-spool have arrived.
+Both have the field `run_id`.  The first also has `lease`: until when, in this machine's clock, and how many bytes of
+the spool have arrived; the second `segment`, the last that is stopped.
 """
 
 _NAME = "loadgen-agent"
@@ -144,9 +144,9 @@ class AgentPlugin(WorkerPlugin):
         if (duty := self.serves(run_id)) is not None:
             duty.renew(*lease)
 
-    def _on_stop(self, run_id: str) -> None:
+    def _on_stop(self, run_id: str, segment: int) -> None:
         if (duty := self.serves(run_id)) is not None:
-            duty.stop()
+            duty.stop(segment)
 
     async def leave(self, *, delete_spool: bool) -> None:
         """The run is over for this machine: it is idle again."""

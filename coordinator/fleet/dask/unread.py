@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from coordinator.fleet.dask.asking import UnreadableError, reading
@@ -11,6 +10,7 @@ from loadgen.measure.events import AgentEvent
 from loadgen.measure.together import Snapshots, read_intervals, read_workers
 
 _AT_ONCE = 64
+_BYTES = 16 << 20  # of tallies: a record's reader takes no more than 256 MB at once
 
 
 class Speaker(Protocol):
@@ -33,27 +33,42 @@ class Unread:
     def __init__(self, on_event: Callable[[AgentEvent], None]) -> None:
         self._on_event = on_event
         self._waiting: list[tuple[Speaker, Any]] = []
+        self._bytes = 0
 
     def add(self, machine: Speaker, wire: object) -> None:
         """Keep what a machine sent, the wire form of Snapshots; nobody knows yet whether it is that."""
         self._waiting.append((machine, wire))
-        if len(self._waiting) >= _AT_ONCE:
+        tallies = wire.get("tallies") if isinstance(wire, Mapping) else None
+        self._bytes += len(tallies) if isinstance(tallies, bytes) else 0
+        if len(self._waiting) >= _AT_ONCE or self._bytes > _BYTES:
             self.read()
 
     def read(self) -> None:
-        """Read all that is there.  Who sent nonsense is lost, and nobody else."""
-        waiting, self._waiting = self._waiting, []
-        by_interval: defaultdict[int, list[tuple[Speaker, Any]]] = defaultdict(list)
+        """Read all that is there, each machine's in its order.  Who sent nonsense is lost, and nobody else."""
+        waiting, self._waiting, self._bytes = self._waiting, [], 0
+        by_interval: dict[int, list[tuple[Speaker, Any]]] = {}
+        queued: set[Speaker] = set()
+
+        def read_those() -> None:
+            for some in by_interval.values():
+                self._read_together(some)
+            by_interval.clear()
+            queued.clear()
+
         for machine, wire in waiting:
+            if machine in queued:
+                read_those()
             try:
                 with reading():
                     intervals = read_intervals(wire)
                     machine.check_snapshots(read_workers(wire), intervals)
-                    by_interval[intervals[0]].append((machine, wire))
             except UnreadableError as error:
+                read_those()  # what it sent before
                 machine.lose(error.message)
-        for some in by_interval.values():
-            self._read_together(some)
+            else:
+                by_interval.setdefault(intervals[0], []).append((machine, wire))
+                queued.add(machine)
+        read_those()
 
     def _read_together(self, some: Sequence[tuple[Speaker, Any]]) -> None:
         present = [(machine, wire) for machine, wire in some if not machine.lost]
