@@ -56,14 +56,13 @@ class Unread:
             queued.clear()
 
         for machine, wire in waiting:
-            if machine in queued:
+            if machine in queued:  # what it sent before comes before this
                 read_those()
             try:
                 with reading():
                     intervals = read_intervals(wire)
                     machine.check_snapshots(read_workers(wire), intervals)
             except UnreadableError as error:
-                read_those()  # what it sent before
                 machine.lose(error.message)
             else:
                 by_interval.setdefault(intervals[0], []).append((machine, wire))
