@@ -36,7 +36,7 @@ from loadgen.model.shard import Shard
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from tests.support.dask_doubles import RUN, FakeAgent, Scene
-from tests.support.snapshots import cell, snapshot
+from tests.support.snapshots import cell, snapshot, tally
 from tests.support.tapes import Op, make_tape
 
 
@@ -225,6 +225,21 @@ def test_who_reports_for_another_in_what_is_read_together_is_lost() -> None:
             found = await scene.events(3)
             assert [one.workers for one in found if isinstance(one, Snapshots)] == [("a/0",)]
             assert {one.worker for one in found if isinstance(one, EngineLost)} == {"thief/0", "thief/1"}
+
+    run(scenario)
+
+
+def test_what_is_read_together_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("coordinator.fleet.dask.unread._BYTES", 1)
+    a, b = FakeAgent("a"), FakeAgent("b")
+
+    async def scenario() -> None:
+        async with Scene(a, b).opened() as scene:
+            for agent in (a, b):
+                agent.happened(Snapshots.of([snapshot(f"{agent.name}/0", 0, {}, (tally(0, 0),))]))
+                scene.beat(agent)
+            found = await scene.events(2)
+            assert [one.workers for one in found if isinstance(one, Snapshots)] == [("a/0",), ("b/0",)]
 
     run(scenario)
 

@@ -53,6 +53,13 @@ class Scene:
         for sock, owner in zip(self.near, self.owners, strict=True):
             self.readiness.watch(sock.fileno(), owner)
 
+    def look_between(self, early_ns: int) -> None:
+        """The first has something to read and is seen at that time, and then the second has, too."""
+        self.far[0].send(b"x")
+        self.now_ns = early_ns
+        self.readiness.look()
+        self.far[1].send(b"x")
+
     def close(self) -> None:
         self.readiness.close()
         for sock in (*self.near, *self.far):
@@ -68,10 +75,7 @@ def scene() -> Iterator[Scene]:
 
 def test_what_was_seen_to_be_ready_is_stamped_with_that_time_when_its_turn_comes(scene: Scene) -> None:
     early, late = scene.owners
-    scene.far[0].send(b"x")
-    scene.now_ns = 10
-    scene.readiness.look()
-    scene.far[1].send(b"x")
+    scene.look_between(early_ns=10)
     scene.now_ns = 20
     scene.readiness.look()
     assert early.told == late.told == []
@@ -88,10 +92,7 @@ def test_what_was_seen_to_be_ready_is_stamped_with_that_time_when_its_turn_comes
 
 def test_what_was_not_seen_before_has_the_stamp_of_its_turn(scene: Scene) -> None:
     early, late = scene.owners
-    scene.far[0].send(b"x")
-    scene.now_ns = 10
-    scene.readiness.look()
-    scene.far[1].send(b"x")
+    scene.look_between(early_ns=10)
     scene.now_ns = 20
     scene.loop.tell()
     assert (early.told, late.told) == ([10], [20])
