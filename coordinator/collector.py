@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 
-_YOUNG = 50_000
-"""So many new objects before it looks at them.  With hundreds of machines, 700 come every few milliseconds."""
+_YOUNG = 10_000
+"""So many new objects before it looks at them, for 20 ms.  With hundreds of machines, 700 come in milliseconds."""
 
 
 def settle_collector() -> None:

@@ -110,10 +110,10 @@ class Totals:
         of_cells += np.repeat(who, np.concatenate([part.cell_parts for part in parts]))
         of_rows = (rows["window"].astype(np.int64) + 1) * len(workers)
         of_rows += np.repeat(who, np.concatenate([part.tally_parts for part in parts]))
-        keys = np.unique(np.concatenate([of_cells, of_rows]))
+        keys, numbers = _numbered(np.concatenate([of_cells, of_rows]))
         operations = np.zeros(len(keys), np.int64)
-        np.add.at(operations, np.searchsorted(keys, of_rows), rows["ok"].astype(np.int64) + rows["bad"] + rows["cut"])
-        lateness = joined.lateness().add_up(np.searchsorted(keys, of_cells), len(keys))
+        np.add.at(operations, numbers[len(of_cells) :], rows["ok"].astype(np.int64) + rows["bad"] + rows["cut"])
+        lateness = joined.lateness().add_up(numbers[: len(of_cells)], len(keys))
         by = [(key // len(workers) - 1, workers[key % len(workers)]) for key in keys.tolist()]
         played = PlayedTable(by, operations, lateness)
         return cls(joined.add_up(), merge_tallies([rows]), played)
@@ -135,6 +135,13 @@ class Totals:
     def window_tallies(self, window: int) -> NDArray[np.void]:
         """The tallies of one window."""
         return np.take(self.tallies, np.flatnonzero(self.tallies["window"] == window))
+
+
+def _numbered(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The different ones, ascending, and which of these each is; quick where many in a row are the same."""
+    begins = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))[: len(keys)]
+    found, numbers = np.unique(keys[begins], return_inverse=True)
+    return found, np.repeat(numbers, np.diff(begins, append=len(keys)))
 
 
 class _Interval:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.measure.histogram import EMPTY, Histogram
+from loadgen.measure.histogram import EMPTY, Histogram, highest_of
 from loadgen.measure.histograms import Histograms
 from tests.support.evidence import histograms
 
@@ -41,6 +41,21 @@ def test_a_great_many_entries_add_up_the_same_way() -> None:
     parts = [Histogram.of(np.arange(at, 10**9, 30_011)) for at in range(12)]
     found = Histograms.of(parts).add_up(np.zeros(12, np.int64), 1)
     assert found[0] == Histogram.merge_all(parts)
+
+
+@pytest.mark.parametrize("count", [1, 1 << 20, (1 << 52) - 1])
+def test_few_entries_far_apart_add_up_whatever_their_counts(count: int) -> None:
+    """Keys and counts are sorted in one number of 32 or 64 bits, or each by itself when they do not fit."""
+
+    def row(*indexes: int) -> Histogram:
+        values = highest_of(np.array(indexes, np.int64)).tolist()
+        counts = np.arange(len(indexes), dtype=np.int64) + count
+        return Histogram(np.array(indexes, np.int32), counts, max_ns=values[-1], min_ns=values[0])
+
+    rows, group = [row(3, 9000, 17000), row(5), row(3, 17000), row(1, 17000)], np.array([1, 0, 1, 0])
+    found = Histograms.of(rows).add_up(group, 2)
+    assert list(found) == [rows[1].merge(rows[3]), rows[0].merge(rows[2])]
+    assert found[1].counts.tolist() == [2 * count, count + 1, 2 * count + 3]
 
 
 @given(rows=st.lists(histograms, max_size=6), q=st.floats(0.01, 100))

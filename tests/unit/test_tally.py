@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import random
+
 import numpy as np
 from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from loadgen.measure.tally import TALLY_DTYPE, empty_tallies, merge_tallies
@@ -33,6 +36,19 @@ def test_order_and_grouping_do_not_matter(a: NDArray[np.void], b: NDArray[np.voi
     assert np.array_equal(whole, merge_tallies([whole]))
     keys = list(zip(whole["window"].tolist(), whole["connection"].tolist(), strict=True))
     assert keys == sorted(set(keys))
+
+
+@given(
+    keys=st.sets(st.tuples(st.integers(-1, 2), st.integers(0, 30)), min_size=1), order=st.randoms(use_true_random=False)
+)
+def test_rows_that_are_all_different_are_put_in_order(keys: set[tuple[int, int]], order: random.Random) -> None:
+    """Few or many of all that there could be: places are marked, or keys are sorted."""
+    shuffled = list(keys)
+    order.shuffle(shuffled)
+    mixed = rows(*({"window": w, "connection": c, "ok": 100 * w + c + 100} for w, c in shuffled))
+    merged = merge_tallies([mixed[: len(mixed) // 2], mixed[len(mixed) // 2 :]])
+    assert list(zip(merged["window"].tolist(), merged["connection"].tolist(), strict=True)) == sorted(keys)
+    assert merged["ok"].tolist() == [100 * w + c + 100 for w, c in sorted(keys)]
 
 
 @given(a=tallies, b=tallies)
