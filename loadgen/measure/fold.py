@@ -1,6 +1,6 @@
 """From an engine's records to cells and tallies: once a second, in the engine's own process.
 
-So it is written for cost: a few sorts of the whole array, and no Python work per operation.
+So it is written for cost: it counts rather than sorts, and does no Python work per operation.
 """
 
 from __future__ import annotations
@@ -13,12 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadgen.measure.cells import BAD, CUT, OK, Cell
-from loadgen.measure.histogram import BUCKETS, EMPTY, TOP_NS, VALUE_BITS, Histogram, bucket_of
+from loadgen.measure.histogram import EMPTY, TOP_NS, Histogram, bucket_of
 from loadgen.measure.record import RECORD_DTYPE
 from loadgen.measure.tally import TALLY_DTYPE, empty_tallies
 from loadgen.model.bound import Bound, BoundKind
 from loadgen.model.outcome import OUTCOMES, Outcome
 from loadgen.model.units import NS_PER_S
+
+_STATES = 3
+
+_DENSE = 16
+"""Counting into all places is faster than sorting, as long as there are not many times more of them."""
 
 _STATE = np.array([BAD if o.is_error else CUT if o is Outcome.CUT else OK for o in Outcome])
 
@@ -97,24 +102,18 @@ class _Columns:
     def cells(self, window: int) -> dict[tuple[int, int], Cell]:
         """A cell for each (window, target) that has operations."""
         records, ctx, state = self.records, self.ctx, self.state
-        # Keys are few and small, so counting finds those that occur faster than sorting would.
-        key = ctx.target_of[records["connection"]] * 2 + self.due_inside
-        keys = np.flatnonzero(np.bincount(key))
+        keys, slot = _numbered(ctx.target_of[records["connection"]] * 2 + self.due_inside)
         n = len(keys)
-        slot_of = np.zeros(keys[-1] + 1, dtype=np.int64)
-        slot_of[keys] = np.arange(n)
-        slot = slot_of[key]
         row = records["row"]
-        place = ((slot * ctx.kinds + ctx.kind[row]) * ctx.groups + ctx.group[row]) * 3 + state
-        counts = np.bincount(place, minlength=n * ctx.kinds * ctx.groups * 3).reshape(n, ctx.kinds, ctx.groups, 3)
+        place = ((slot * ctx.kinds + ctx.kind[row]) * ctx.groups + ctx.group[row]) * _STATES + state
+        counts = np.bincount(place, minlength=n * ctx.kinds * ctx.groups * _STATES)
+        counts = counts.reshape(n, ctx.kinds, ctx.groups, _STATES)
         outcomes = np.bincount(slot * OUTCOMES + records["outcome"], minlength=n * OUTCOMES).reshape(n, OUTCOMES)
 
-        def total(column: NDArray[Any]) -> list[int]:
-            # The weights are float64: exact, for a second's bytes are far below 2^53.
-            return np.bincount(slot, column, minlength=n).astype(np.int64).tolist()  # type: ignore[no-any-return]
-
-        good, tolerable, overdue = total(self.good), total(self.tolerable), total(self.overdue)
-        received, connects = total(records["bytes"]), total(records["connected"])
+        good, tolerable, overdue, received, connects = (
+            _total(slot, column, n).tolist()
+            for column in (self.good, self.tolerable, self.overdue, records["bytes"], records["connected"])
+        )
         ok, sent = state == OK, records["sent_ns"] > 0
         response = _histograms(slot[ok], self.response[ok], n)
         service = _histograms(slot[ok], (records["done_ns"] - records["sent_ns"])[ok], n)
@@ -137,49 +136,63 @@ class _Columns:
 
     def tallies(self, window: int) -> NDArray[np.void]:
         """A row for each (window, connection), in order."""
-        keys = (self.judged.astype(np.int64) << 32) + self.records["connection"]
-        order = np.argsort(keys, kind="stable")
-        keys, state = keys[order], self.state[order]
-        first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+        connection, state = self.records["connection"], self.state
+        width = int(connection.max()) + 1
+        keys, slot = _numbered(self.judged * width + connection)
+        n = len(keys)
         counted = state != BAD
-        columns = {
-            "ok": state == OK,
-            "bad": ~counted,
-            "cut": state == CUT,
-            "overdue": self.overdue[order],
-            "good": self.good[order],
-            "tolerable": self.tolerable[order],
-            "bytes": self.records["bytes"][order] * counted,
-            "busy_ns": self.busy[order] * counted,
-        }
-        rows = np.zeros(len(first), dtype=TALLY_DTYPE)
-        rows["window"] = np.where(keys[first] >> 32, window, -1)
-        rows["connection"] = keys[first] & 0xFFFFFFFF
-        for name, column in columns.items():
-            rows[name] = np.add.reduceat(column, first, dtype=np.int64)
+        states = np.bincount(slot * _STATES + state, minlength=n * _STATES).reshape(n, _STATES)
+        rows = np.zeros(n, dtype=TALLY_DTYPE)
+        rows["window"] = np.where(keys >= width, window, -1)
+        rows["connection"] = keys % width
+        for name, at in (("ok", OK), ("bad", BAD), ("cut", CUT)):
+            rows[name] = states[:, at]
+        for name, column in (("overdue", self.overdue), ("good", self.good), ("tolerable", self.tolerable)):
+            rows[name] = _total(slot, column, n)
+        rows["bytes"] = _total(slot, self.records["bytes"] * counted, n)
+        rows["busy_ns"] = _total(slot, self.busy * counted, n)
         return rows
 
 
+def _numbered(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The different ones, ascending, and which of these each is."""
+    if int(keys.max()) > _DENSE * len(keys):
+        found, number = np.unique(keys, return_inverse=True)
+        return found, number
+    found = np.flatnonzero(np.bincount(keys))
+    number = np.zeros(found[-1] + 1, dtype=np.int64)
+    number[found] = np.arange(len(found))
+    return found, number[keys]
+
+
+def _total(slot: NDArray[np.int64], column: NDArray[Any], slots: int) -> NDArray[np.int64]:
+    """The sum of the column in each slot."""
+    # The weights are float64: exact, for what a second brings of bytes or of a connection's time is far below 2^53.
+    return np.bincount(slot, column, minlength=slots).astype(np.int64)
+
+
 def _histograms(slot: NDArray[np.int64], values_ns: NDArray[np.int64], slots: int) -> list[Histogram]:
-    """One histogram a slot, as `Histogram.of` would make it, all with one sort."""
-    result = [EMPTY] * slots
+    """One histogram a slot, as `Histogram.of` would make it."""
     if not len(slot):
-        return result
-    # Sorted by slot, then by value: a slot's ends are its extremes, and its buckets ascend.
-    keys = np.sort((slot << VALUE_BITS) + np.clip(values_ns, 0, TOP_NS))
-    values_ns = keys & TOP_NS
-    buckets = (keys >> VALUE_BITS) * BUCKETS + bucket_of(values_ns)
-    first = np.flatnonzero(np.concatenate([[True], buckets[1:] != buckets[:-1]]))
-    counts = np.diff(first, append=len(keys))
-    owner, index = np.divmod(buckets[first], BUCKETS)
-    index = index.astype(np.int32)
-    bounds = np.arange(slots + 1)
-    ends = np.searchsorted(owner, bounds).tolist()
-    edges = np.searchsorted(keys, bounds << VALUE_BITS)
-    low = values_ns[np.minimum(edges[:-1], len(keys) - 1)].tolist()
-    high = values_ns[edges[1:] - 1].tolist()
-    for at in range(slots):
-        start, end = ends[at], ends[at + 1]
-        if start < end:
-            result[at] = Histogram(index[start:end], counts[start:end], max_ns=high[at], min_ns=low[at])
-    return result
+        return [EMPTY] * slots
+    values_ns = np.clip(values_ns, 0, TOP_NS)
+    index = bucket_of(values_ns)
+    lowest = int(index.min())
+    span = int(index.max()) - lowest + 1
+    place = slot * span + (index - lowest)
+    if slots * span <= _DENSE * len(slot):
+        counts = np.bincount(place, minlength=slots * span)
+        place = np.flatnonzero(counts)
+        counts = counts[place]
+    else:
+        place, counts = np.unique(place, return_counts=True)
+    low, high = np.full(slots, TOP_NS), np.zeros(slots, np.int64)
+    np.minimum.at(low, slot, values_ns)
+    np.maximum.at(high, slot, values_ns)
+    owner, offset = np.divmod(place, span)
+    indexes = (offset + lowest).astype(np.int32)
+    ends = np.searchsorted(owner, np.arange(slots + 1)).tolist()
+    return [
+        Histogram(indexes[start:end], counts[start:end], max_ns=most, min_ns=least) if start < end else EMPTY
+        for start, end, most, least in zip(ends, ends[1:], high.tolist(), low.tolist(), strict=False)
+    ]

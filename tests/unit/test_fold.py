@@ -224,3 +224,24 @@ def test_folding_at_once_in_parts_or_one_by_one_is_the_same(
     assert np.array_equal(merge_tallies([t for _, t in parts]), tallies)
     for at, cell in cells.items():
         assert Cell.merge_all([part[at] for part, _ in parts if at in part]) == cell
+
+
+@pytest.mark.parametrize("first", [0, 900_000])
+def test_many_records_alike_of_any_connections_are_folded_as_one_by_one(first: int) -> None:
+    """What is close together is counted, what is far apart is sorted."""
+    random = np.random.default_rng(first)
+    target_of = np.zeros(first + 4, np.int32)
+    target_of[first:] = CTX.target_of
+    ctx = dataclasses.replace(CTX, target_of=target_of)
+    table = records(*({"row": 1, "bytes": 100, "connection": first} for _ in range(800)))
+    table["due_ns"] = random.integers(START - NS_PER_S, END, 800)
+    table["sent_ns"] = table["due_ns"] + random.integers(0, 3_000, 800)
+    table["done_ns"] = table["sent_ns"] + random.integers(1_000_000, 1_400_000, 800)
+    table["connection"] += random.integers(0, 4, 800).astype(np.uint32)
+    cells, tallies = fold(table, ctx, window=3, window_start_ns=START, window_end_ns=END)
+    slow_cells, slow_tallies = slow_fold(table, ctx)
+    assert cells == slow_cells
+    assert [(int(row["window"]), int(row["connection"])) for row in tallies] == sorted(slow_tallies)
+    for row in tallies:
+        expected = slow_tallies[int(row["window"]), int(row["connection"])]
+        assert {name: int(row[name]) for name in expected} == expected
