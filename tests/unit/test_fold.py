@@ -238,6 +238,8 @@ def test_many_records_alike_of_any_connections_are_folded_as_one_by_one(first: i
     table["sent_ns"] = table["due_ns"] + random.integers(0, 3_000, 800)
     table["done_ns"] = table["sent_ns"] + random.integers(1_000_000, 1_400_000, 800)
     table["connection"] += random.integers(0, 4, 800).astype(np.uint32)
+    table["bytes"] = random.integers(1, 1_000, 800)
+    table["outcome"] = random.integers(0, OUTCOMES, 800)
     cells, tallies = fold(table, ctx, window=3, window_start_ns=START, window_end_ns=END)
     slow_cells, slow_tallies = slow_fold(table, ctx)
     assert cells == slow_cells
