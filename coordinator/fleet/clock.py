@@ -33,8 +33,22 @@ class ClockTrack:
 
     def sample(self, *, sent_ns: int, theirs_ns: int, received_ns: int) -> None:
         """It was asked at `sent_ns`, answered at `theirs_ns` of its own clock, and was heard at `received_ns`."""
+        self._round_trips.append(received_ns - sent_ns)
+        self._take(sent_ns, theirs_ns, received_ns)
+
+    def overhear(self, *, sent_ns: int, heard_ns: int, said_ns: int, received_ns: int) -> None:
+        """What was sent at `sent_ns` it heard at `heard_ns`; what it said at `said_ns` was heard at `received_ns`.
+
+        The times between are of its own clock.  As if it had answered at once, but for the drift of its clock until it
+        spoke.  What cannot be, as after our own clock stood still, says nothing.
+        """
+        held_ns = said_ns - heard_ns
+        received_ns -= held_ns - held_ns * DRIFT_PPM // 1_000_000
+        if sent_ns <= received_ns and held_ns >= 0:
+            self._take(sent_ns, heard_ns, received_ns)
+
+    def _take(self, sent_ns: int, theirs_ns: int, received_ns: int) -> None:
         round_trip_ns = received_ns - sent_ns
-        self._round_trips.append(round_trip_ns)
         offset_ns = theirs_ns - (sent_ns + received_ns) // 2
         error_ns = (round_trip_ns + 1) // 2 + 1  # both divisions round
         if self._at_ns is not None:

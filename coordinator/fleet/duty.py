@@ -158,6 +158,10 @@ class Duty:
         self.spool.acknowledge(acknowledged_bytes)
         return True
 
+    def hear(self, sent_ns: int) -> None:
+        """What the coordinator sent at `sent_ns` of its clock comes just now."""
+        self._heart.hear(sent_ns, time.monotonic_ns())
+
     def stop(self, segment: int) -> None:
         """Stop all traffic now, that of segments up to this one; what was posted may overtake an order to start."""
         self._stopped = max(self._stopped, segment)

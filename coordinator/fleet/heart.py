@@ -31,6 +31,11 @@ class Heart:
         self._seq = 0
         self._sent = 0
         self._acknowledged = 0
+        self._heard: tuple[int, int] | None = None
+
+    def hear(self, sent_ns: int, heard_ns: int) -> None:
+        """The next heartbeat says: what the coordinator sent at `sent_ns` of its clock came at `heard_ns` of ours."""
+        self._heard = sent_ns, heard_ns
 
     def acknowledge(self, offset: int) -> None:
         """The coordinator has all before `offset`."""
@@ -65,11 +70,13 @@ class Heart:
                 chunk = piece(self._sent, data)
                 self._sent += len(data)
         self._seq += 1
+        heard, self._heard = self._heard, None
         lines, dropped = log
         return {
             "machine": self._machine,
             "seq": self._seq,
             "at_ns": at_ns,
+            "heard": heard,
             "state": state.value,
             "engines": engines,
             "cpu_share": cpu_share,

@@ -26,13 +26,16 @@ _FAULTS: Mapping[str, type[LoadgenError]] = {"fleet": FleetError, "target": Targ
 class Heartbeat:
     """What a machine says each second, and at once when something happened.
 
-    `at_ns` is of its own clock.  `spool_bytes` is the length of its spool, of which `chunk` is a new piece.
+    `at_ns` is of its own clock.  `heard` is when the last renewal was sent, in the coordinator's clock, and when it
+    came, in its own; None when none came since the heartbeat before.  `spool_bytes` is the length of its spool, of
+    which `chunk` is a new piece.
     `problem` says what is wrong with it; empty when nothing is.
     """
 
     machine: str
     seq: int
     at_ns: int
+    heard: tuple[int, int] | None
     state: MachineState
     engines: int
     cpu_share: float | None
@@ -54,6 +57,7 @@ class Heartbeat:
             machine=read_text(wire, "machine"),
             seq=read_int(wire, "seq"),
             at_ns=read_int(wire, "at_ns", high=MAX_CLOCK_NS),
+            heard=_heard(wire),
             state=_REPORTED[state],
             engines=read_int(wire, "engines", high=_MAX_ENGINES),
             cpu_share=_share(read_field(wire, "cpu_share")),
@@ -120,6 +124,16 @@ def clean(text: object) -> str:
     if not isinstance(text, str):
         raise ValueError(f"{type(text).__name__} where a text belongs")
     return printable(text[:_MAX_TEXT])
+
+
+def _heard(wire: object) -> tuple[int, int] | None:
+    if read_field(wire, "heard") is None:
+        return None
+    match read_list(wire, "heard"):
+        case [int(sent_ns), int(heard_ns)] if min(sent_ns, heard_ns) >= 0 and max(sent_ns, heard_ns) <= MAX_CLOCK_NS:
+            return sent_ns, heard_ns
+        case _:
+            raise ValueError("field 'heard' is not two times")
 
 
 def _share(value: object) -> float | None:

@@ -211,11 +211,16 @@ def test_what_is_posted_renews_and_stops(tmp_path: Path, monkeypatch: pytest.Mon
             address = coordinator.address
             assert "workers" in await coordinator.hello(engines=1)
             await coordinator.play(server.port, ["m/0"], 60)
+            sent: list[int] = []
             for _ in range(12):  # longer than it would wait for renewals
-                lease = time.monotonic_ns() + LEASE_NS, coordinator.stream.received
-                assert hub.post({address: {"op": RENEW, "run_id": RUN, "lease": lease}})
+                sent.append(time.monotonic_ns())
+                lease = sent[-1] + LEASE_NS, coordinator.stream.received
+                assert hub.post({address: {"op": RENEW, "run_id": RUN, "sent_ns": sent[-1], "lease": lease}})
                 await asyncio.sleep(0.15)
             assert not any(isinstance(event, SegmentEnded) for event in coordinator.events)
+            told = [(beat.heard, beat.at_ns) for beat in coordinator.beats if beat.heard is not None]
+            assert told
+            assert all(sent_ns in sent and sent_ns < heard_ns <= at_ns for (sent_ns, heard_ns), at_ns in told)
             stop = {"op": STOP, "run_id": RUN, "segment": 0}
             hub.post({address: {**stop, "run_id": "another"}, "tcp://127.0.0.1:1": stop})
             assert (await coordinator.renew())["known"] is True

@@ -33,6 +33,7 @@ class FakeAgent:
         self.spool = b""
         self.sent = 0
         self.seq = 0
+        self.heard: tuple[int, int] | None = None
         self.asked: list[tuple[str, tuple[Any, ...]]] = []
         self.answers: dict[str, Any] = {}
         self.mute: set[str] = set()
@@ -99,6 +100,7 @@ class FakeAgent:
             "machine": self.name,
             "seq": self.seq,
             "at_ns": self.now_ns(),
+            "heard": self.heard,
             "state": "ready",
             "engines": len(self.workers),
             "cpu_share": 0.25,

@@ -42,6 +42,37 @@ def test_the_error_bound_is_true_for_any_delays_and_any_drift_that_is_allowed(
     assert abs(later.offset_ns - ahead_ns(now_ns + wait_ns)) <= later.error_ns + 2
 
 
+@given(
+    offset_ns=st.integers(-(10**12), 10**18),
+    there_ns=delays_ns,
+    held_ns=st.integers(0, 3 * NS_PER_S),
+    back_ns=delays_ns,
+    drift=st.floats(-1, 1),
+)
+def test_the_error_bound_is_true_when_it_answers_later(
+    offset_ns: int, there_ns: int, held_ns: int, back_ns: int, drift: float
+) -> None:
+    """`held_ns` is of its own clock, which drifts."""
+    track = ClockTrack()
+    heard_ns = START_NS + there_ns
+    said_ns = heard_ns + int(held_ns / (1 + drift * DRIFT_PPM / 1_000_000))
+    theirs_ns = heard_ns + offset_ns
+    track.overhear(sent_ns=START_NS, heard_ns=theirs_ns, said_ns=theirs_ns + held_ns, received_ns=said_ns + back_ns)
+    clock, ahead_ns = track.at(said_ns + back_ns), theirs_ns + held_ns - said_ns
+    assert abs(clock.offset_ns - ahead_ns) <= clock.error_ns + 2
+    assert clock.error_ns <= (there_ns + back_ns) // 2 + 2 * NS_PER_MS
+    assert track.round_trip_ns == 0  # how long it waits for its heartbeat says nothing of the network
+
+
+def test_what_cannot_have_been_heard_says_nothing() -> None:
+    track = ClockTrack()
+    asked(track, START_NS, 10_000, 10_000, 700)
+    known = track.at(START_NS)
+    track.overhear(sent_ns=START_NS, heard_ns=START_NS, said_ns=START_NS + NS_PER_S, received_ns=START_NS + 1)
+    track.overhear(sent_ns=START_NS, heard_ns=START_NS + 1, said_ns=START_NS, received_ns=START_NS + 1)
+    assert track.at(START_NS) == known
+
+
 def test_the_shortest_round_trip_counts() -> None:
     track = ClockTrack()
     now_ns = asked(track, START_NS, 5 * NS_PER_MS, NS_PER_MS, 700)

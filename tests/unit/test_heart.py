@@ -47,6 +47,13 @@ def test_a_heartbeat_is_what_the_coordinator_reads() -> None:
     assert Heartbeat.from_wire(beat(heart, 10)).chunk is None
 
 
+def test_each_renewal_is_told_of_once() -> None:
+    heart = Heart("m")
+    heart.hear(1, 2)
+    heart.hear(3, 4)
+    assert [Heartbeat.from_wire(beat(heart)).heard for _ in range(2)] == [(3, 4), None]
+
+
 def test_chunks_end_when_too_much_is_under_way() -> None:
     heart = Heart("m")
     sent = 0

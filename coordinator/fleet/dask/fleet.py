@@ -85,7 +85,7 @@ class DaskFleet:
         self._on_loss = on_loss
         self._on_log = on_log
         self._events: asyncio.Queue[AgentEvent] = asyncio.Queue()
-        self._inbox: asyncio.Queue[tuple[RemoteMachine, Any]] = asyncio.Queue()  # None: it has left
+        self._inbox: asyncio.Queue[tuple[RemoteMachine, Any, int]] = asyncio.Queue()  # when it came; None: it has left
         self._unread = Unread(self._events.put_nowait)
         self._machines: dict[str, RemoteMachine] = {}  # by address, in the order in which they were asked for
         self._refused: dict[str, str] = {}
@@ -328,15 +328,16 @@ class DaskFleet:
         elif machine.lost:
             machine.hear_again()
         else:
-            self._silence.heard(machine.address, time.monotonic_ns())
-            self._inbox.put_nowait((machine, message))
+            now_ns = time.monotonic_ns()
+            self._silence.heard(machine.address, now_ns)
+            self._inbox.put_nowait((machine, message, now_ns))
 
     def _on_news(self, news: Any) -> None:
         """Dask says who came and who left."""
         if isinstance(news, dict) and news.get("action") == "remove-worker":
             machine = self._machines.get(news.get("worker", ""))
             if machine is not None and not self._closed:
-                self._inbox.put_nowait((machine, None))  # after what it had sent before
+                self._inbox.put_nowait((machine, None, time.monotonic_ns()))  # after what it had sent before
 
     async def _read_inbox(self) -> None:
         """Heartbeats come all at once; a renewal must not wait until the last of them is read."""
@@ -352,7 +353,7 @@ class DaskFleet:
                     heard.append(self._inbox.get_nowait())
             self._unread.read()
 
-    def _read(self, machine: RemoteMachine, message: Any) -> None:
+    def _read(self, machine: RemoteMachine, message: Any, received_ns: int) -> None:
         if machine.lost:
             return
         if message is None:
@@ -363,7 +364,7 @@ class DaskFleet:
                 heartbeat = Heartbeat.from_wire(message)
                 if heartbeat.machine != machine.name:
                     raise ValueError(f"it calls itself {heartbeat.machine!r}")
-            machine.hear(heartbeat)
+            machine.hear(heartbeat, received_ns)
         except UnreadableError as error:
             machine.lose(error.message)
 

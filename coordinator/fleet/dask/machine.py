@@ -244,8 +244,12 @@ class RemoteMachine:
 
     # What it says
 
-    def hear(self, heartbeat: Heartbeat) -> None:
-        """A heartbeat came.  Raises UnreadableError when its results can't be read."""
+    def hear(self, heartbeat: Heartbeat, received_ns: int) -> None:
+        """A heartbeat came at `received_ns`.  Raises UnreadableError when its results can't be read."""
+        if heartbeat.heard is not None:
+            sent_ns, heard_ns = heartbeat.heard
+            said_ns = heartbeat.at_ns
+            self.clock.overhear(sent_ns=sent_ns, heard_ns=heard_ns, said_ns=said_ns, received_ns=received_ns)
         self.state, self.cpu_share, self.problem = heartbeat.state, heartbeat.cpu_share, heartbeat.problem
         for line in heartbeat.log:
             self._log(line)

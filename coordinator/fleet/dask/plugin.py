@@ -24,8 +24,9 @@ from loadgen.model.errors import FleetError
 RENEW, STOP = "loadgen-renew", "loadgen-stop"
 """Messages of the scheduler that nobody answers, `renew` and `stop` of coordinator.fleet.dask.calls otherwise.
 
-Both have the field `run_id`.  The first also has `lease`: until when, in this machine's clock, and how many bytes of
-the spool have arrived; the second `segment`, the last that is stopped.
+Both have the field `run_id`.  The first also has `sent_ns`, when it was sent in the coordinator's clock, and `lease`:
+until when, in this machine's clock, and how many bytes of the spool have arrived; the second `segment`, the last that
+is stopped.
 """
 
 _NAME = "loadgen-agent"
@@ -140,8 +141,9 @@ class AgentPlugin(WorkerPlugin):
             "at_ns": time.monotonic_ns(),
         }
 
-    def _on_renew(self, run_id: str, lease: tuple[int, int]) -> None:
+    def _on_renew(self, run_id: str, sent_ns: int, lease: tuple[int, int]) -> None:
         if (duty := self.serves(run_id)) is not None:
+            duty.hear(sent_ns)
             duty.renew(*lease)
 
     def _on_stop(self, run_id: str, segment: int) -> None:
