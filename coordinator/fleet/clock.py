@@ -39,13 +39,13 @@ class ClockTrack:
     def overhear(self, *, sent_ns: int, heard_ns: int, said_ns: int, received_ns: int) -> None:
         """What was sent at `sent_ns` it heard at `heard_ns`; what it said at `said_ns` was heard at `received_ns`.
 
-        The times between are of its own clock.  As if it had answered at once, but for the drift of its clock until it
-        spoke.  What cannot be, as after our own clock stood still, says nothing.
+        The times between are of its own clock.  As if it had answered at once, so much earlier: the sample ages from
+        `sent_ns` on, and what its clock drifted until it spoke is in that.  What cannot be, as after our own clock
+        stood still, says nothing.
         """
         held_ns = said_ns - heard_ns
-        received_ns -= held_ns - held_ns * DRIFT_PPM // 1_000_000
-        if sent_ns <= received_ns and held_ns >= 0:
-            self._take(sent_ns, heard_ns, received_ns)
+        if held_ns >= 0 and sent_ns <= received_ns - held_ns:
+            self._take(sent_ns, heard_ns, received_ns - held_ns)
 
     def _take(self, sent_ns: int, theirs_ns: int, received_ns: int) -> None:
         round_trip_ns = received_ns - sent_ns

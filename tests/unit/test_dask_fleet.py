@@ -183,6 +183,7 @@ def test_what_can_be_posted_waits_for_no_answer(monkeypatch: pytest.MonkeyPatch)
             await asyncio.sleep(0.01)
             scene.beat(a)
             await until(lambda: abs(scene.fleet.clocks()["a"].offset_ns - a.ahead_ns) < 50 * NS_PER_MS)
+            assert a.count("renew") <= 1
             await scene.fleet.command(Stop())
             assert [one.asked[-1] for one in (a, b)] == [(STOP, (RUN, -1))] * 2
             assert a.count("stop") == 0

@@ -44,9 +44,9 @@ def test_the_error_bound_is_true_for_any_delays_and_any_drift_that_is_allowed(
 
 @given(
     offset_ns=st.integers(-(10**12), 10**18),
-    there_ns=delays_ns,
+    there_ns=st.integers(0, NS_PER_MS),
     held_ns=st.integers(0, 3 * NS_PER_S),
-    back_ns=delays_ns,
+    back_ns=st.integers(0, NS_PER_MS),
     drift=st.floats(-1, 1),
 )
 def test_the_error_bound_is_true_when_it_answers_later(
