@@ -119,11 +119,13 @@ class FakeClient:
 
     def __init__(self, agents: Sequence[FakeAgent]) -> None:
         self._agents = {agent.address: agent for agent in agents}
+        self.asked_nobody = 0
 
     async def run(
         self, call: Callable[..., Any], *arguments: Any, workers: Sequence[str], on_error: str
     ) -> dict[str, Any]:
         assert on_error == "return"
+        self.asked_nobody += not workers
         await asyncio.sleep(0)
         asked = [self._agents[address].answer(call.__name__, arguments) for address in workers]
         answers = dict(zip(workers, await asyncio.gather(*asked), strict=True))

@@ -161,6 +161,20 @@ def test_a_great_many_machines_are_renewed_in_groups_and_nobody_waits_for_anothe
     run(scenario)
 
 
+def test_who_is_alone_in_its_group_is_renewed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleets, "_MANY", 1)
+    monkeypatch.setattr(fleets, "GROUP", 1)
+    monkeypatch.setattr(fleets, "_RENEW_MANY_S", 0.02)
+    agents = [FakeAgent("a"), FakeAgent("b")]
+
+    async def scenario() -> None:
+        async with Scene(*agents).opened() as scene:
+            await until(lambda: min(one.count("renew") for one in agents) >= 3)
+            assert scene.way.line.client.asked_nobody == 0
+
+    run(scenario)
+
+
 def test_what_can_be_posted_waits_for_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleets, "_MANY", 1)
     monkeypatch.setattr(fleets, "_RENEW_MANY_S", 0.02)

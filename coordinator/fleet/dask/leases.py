@@ -48,9 +48,9 @@ async def keep_group(
         began_ns = time.monotonic_ns()
         together = [machine for machine in present if not is_late(machine)]
         if together and not _post(line, run_id, together):
-            together.remove(turn := together[number % len(together)])
-            turn.renew_once()
-            spawn(_renew_together(line, run_id, together))
+            together.pop(number % len(together)).renew_once()
+            if together:
+                spawn(_renew_together(line, run_id, together))
         for machine in present:
             if is_late(machine):
                 machine.renew_once()
