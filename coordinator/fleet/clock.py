@@ -39,13 +39,14 @@ class ClockTrack:
     def overhear(self, *, sent_ns: int, heard_ns: int, said_ns: int, received_ns: int) -> None:
         """What was sent at `sent_ns` it heard at `heard_ns`; what it said at `said_ns` was heard at `received_ns`.
 
-        The times between are of its own clock.  As if it had answered at once, so much earlier: the sample ages from
-        `sent_ns` on, and what its clock drifted until it spoke is in that.  What cannot be, as after our own clock
-        stood still, says nothing.
+        The times between are of its own clock.  As if it had answered at once, so much earlier; but for the drift of
+        its clock until it spoke, by which a quick answer would have come before it was asked.  What cannot be, as after
+        our own clock stood still, says nothing.
         """
         held_ns = said_ns - heard_ns
-        if held_ns >= 0 and sent_ns <= received_ns - held_ns:
-            self._take(sent_ns, heard_ns, received_ns - held_ns)
+        answered_ns = received_ns - held_ns + _drift_ns(held_ns)
+        if held_ns >= 0 and sent_ns <= answered_ns:
+            self._take(sent_ns, heard_ns, answered_ns)
 
     def _take(self, sent_ns: int, theirs_ns: int, received_ns: int) -> None:
         round_trip_ns = received_ns - sent_ns
@@ -64,4 +65,8 @@ class ClockTrack:
 
     def _aged_ns(self, now_ns: int) -> int:
         age_ns = now_ns - self._at_ns if self._at_ns is not None else 0
-        return self._error_ns + age_ns * DRIFT_PPM // 1_000_000
+        return self._error_ns + _drift_ns(age_ns)
+
+
+def _drift_ns(time_ns: int) -> int:
+    return -(-time_ns * DRIFT_PPM // 1_000_000)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from hypothesis import given
+import math
+
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from coordinator.fleet.api import Clock
@@ -49,16 +51,18 @@ def test_the_error_bound_is_true_for_any_delays_and_any_drift_that_is_allowed(
     back_ns=st.integers(0, NS_PER_MS),
     drift=st.floats(-1, 1),
 )
+@example(offset_ns=5, there_ns=0, held_ns=3 * NS_PER_S, back_ns=0, drift=1.0)  # within its drift
 def test_the_error_bound_is_true_when_it_answers_later(
     offset_ns: int, there_ns: int, held_ns: int, back_ns: int, drift: float
 ) -> None:
     """`held_ns` is of its own clock, which drifts."""
     track = ClockTrack()
     heard_ns = START_NS + there_ns
-    said_ns = heard_ns + int(held_ns / (1 + drift * DRIFT_PPM / 1_000_000))
+    said_ns = heard_ns + math.ceil(held_ns / (1 + drift * DRIFT_PPM / 1_000_000))
     theirs_ns = heard_ns + offset_ns
     track.overhear(sent_ns=START_NS, heard_ns=theirs_ns, said_ns=theirs_ns + held_ns, received_ns=said_ns + back_ns)
     clock, ahead_ns = track.at(said_ns + back_ns), theirs_ns + held_ns - said_ns
+    assert clock.error_ns > 0  # it was not refused
     assert abs(clock.offset_ns - ahead_ns) <= clock.error_ns + 2
     assert clock.error_ns <= (there_ns + back_ns) // 2 + 2 * NS_PER_MS
     assert track.round_trip_ns == 0  # how long it waits for its heartbeat says nothing of the network
