@@ -41,8 +41,10 @@ class ClockTrack:
 
         The times between are of its own clock.  As if it had answered at once, so much earlier; but for the drift of
         its clock until it spoke, by which a quick answer would have come before it was asked.  What cannot be, as after
-        our own clock stood still, says nothing.
+        our own clock stood still, says nothing; nor does what is older than the best sample, by another way.
         """
+        if self._at_ns is not None and sent_ns < self._at_ns:
+            return
         held_ns = said_ns - heard_ns
         answered_ns = received_ns - held_ns + _drift_ns(held_ns)
         if held_ns >= 0 and sent_ns <= answered_ns:

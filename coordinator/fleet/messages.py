@@ -26,9 +26,9 @@ _FAULTS: Mapping[str, type[LoadgenError]] = {"fleet": FleetError, "target": Targ
 class Heartbeat:
     """What a machine says each second, and at once when something happened.
 
-    `at_ns` is of its own clock.  `heard` is when the last renewal was sent, in the coordinator's clock, and when it
-    came, in its own; None when none came since the heartbeat before.  `spool_bytes` is the length of its spool, of
-    which `chunk` is a new piece.
+    `at_ns` is of its own clock.  `heard` is when the last renewal that was posted was sent, in the coordinator's clock,
+    and when it came, in its own; None when none came since the heartbeat before.  `spool_bytes` is the length of its
+    spool, of which `chunk` is a new piece.
     `problem` says what is wrong with it; empty when nothing is.
     """
 
@@ -130,7 +130,7 @@ def _heard(wire: object) -> tuple[int, int] | None:
     if read_field(wire, "heard") is None:
         return None
     match read_list(wire, "heard"):
-        case [int(sent_ns), int(heard_ns)] if min(sent_ns, heard_ns) >= 0 and max(sent_ns, heard_ns) <= MAX_CLOCK_NS:
+        case [sent_ns, heard_ns] if all(type(one) is int and 0 <= one <= MAX_CLOCK_NS for one in (sent_ns, heard_ns)):
             return sent_ns, heard_ns
         case _:
             raise ValueError("field 'heard' is not two times")

@@ -74,6 +74,8 @@ def test_what_cannot_have_been_heard_says_nothing() -> None:
     known = track.at(START_NS)
     track.overhear(sent_ns=START_NS, heard_ns=START_NS, said_ns=START_NS + NS_PER_S, received_ns=START_NS + 1)
     track.overhear(sent_ns=START_NS, heard_ns=START_NS + 1, said_ns=START_NS, received_ns=START_NS + 1)
+    jumped_ns = START_NS - NS_PER_S  # what was heard before the sample, and comes by another way after it
+    track.overhear(sent_ns=jumped_ns, heard_ns=jumped_ns, said_ns=jumped_ns + 1, received_ns=jumped_ns + 1000)
     assert track.at(START_NS) == known
 
 

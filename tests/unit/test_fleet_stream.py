@@ -162,6 +162,7 @@ def test_lines_beyond_a_thousand_are_counted() -> None:
         ("heard", [5, -1]),
         ("heard", [2**63, 5]),
         ("heard", [1, 2.5]),
+        ("heard", [True, 1]),
         ("state", "lost"),  # that is for the coordinator to say
         ("state", "asleep"),
         ("engines", True),

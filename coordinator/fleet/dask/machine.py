@@ -7,6 +7,7 @@ heard again it is only told to end its engines.
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import dataclasses
 import math
@@ -41,6 +42,7 @@ from loadgen.model.units import NS_PER_S
 
 _CLOCK_SAMPLES = 17
 _CLOCK_PATIENCE_S = 0.5  # a slow line is measured by fewer
+_POSTED = 8  # a heartbeat tells of one of the latest
 _CLOCK_TIMEOUT_S = 5.0
 RENEW_TIMEOUT_S = 2.0
 _AHEAD_NS = 5 * NS_PER_S  # what it says of a later time than that is wrong
@@ -98,6 +100,7 @@ class RemoteMachine:
         self._dismissed = False  # whether it has heard that it is lost
         self._keeping: asyncio.Task[None] | None = None
         self._log_bytes = 0
+        self._posted_ns: collections.deque[int] = collections.deque(maxlen=_POSTED)  # when renewals were
 
     @property
     def described(self) -> Machine:
@@ -175,6 +178,11 @@ class RemoteMachine:
         # From the moment of sending: a renewal that is stuck in the network must not extend anything.
         return now_ns + self.clock.at(now_ns).offset_ns + LEASE_NS, self.stream.received
 
+    def renewal(self, now_ns: int) -> dict[str, Any]:
+        """What is posted now to renew its lease; its next heartbeat says when that came."""
+        self._posted_ns.append(now_ns)
+        return {"sent_ns": now_ns, "lease": self.lease(now_ns)}
+
     def renewed(self, answer: object) -> None:
         """What it answered to a renewal."""
         with reading():
@@ -246,8 +254,8 @@ class RemoteMachine:
 
     def hear(self, heartbeat: Heartbeat, received_ns: int) -> None:
         """A heartbeat came at `received_ns`.  Raises UnreadableError when its results can't be read."""
-        if heartbeat.heard is not None:
-            sent_ns, heard_ns = heartbeat.heard
+        sent_ns, heard_ns = heartbeat.heard or (-1, -1)
+        if sent_ns in self._posted_ns:
             said_ns = heartbeat.at_ns
             self.clock.overhear(sent_ns=sent_ns, heard_ns=heard_ns, said_ns=said_ns, received_ns=received_ns)
         self.state, self.cpu_share, self.problem = heartbeat.state, heartbeat.cpu_share, heartbeat.problem
