@@ -20,7 +20,7 @@ from loadgen.model.bound import Bound, BoundKind
 from loadgen.model.outcome import OUTCOMES, Outcome
 from loadgen.model.units import NS_PER_S
 
-_STATES = 3
+_STATES = len((OK, BAD, CUT))
 
 _DENSE = 16
 """Counting into all places is faster than sorting, as long as there are not many times more of them."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from loadgen.measure.histogram import EMPTY, TOP_NS, Histogram, bucket_of, highest_of
 from loadgen.measure.wire import MAX_NUMBER, ascend, pack, read_bytes, starts_of, unpack, unpack_all
 
-_WORD_BITS = 63
+_WORD_BITS = 63  # of a number of 64 bits that is not negative
 _HALF_WORD_BITS = 31
 _DENSE = 4
 """Counting into all buckets is faster than sorting, as long as there are not many times more of them."""
