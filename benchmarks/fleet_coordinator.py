@@ -32,7 +32,6 @@ import uvloop
 sys.path.insert(0, str(Path(__file__).parents[1]))  # when run as a script
 
 from benchmarks.fleet_profile import Sampler
-from coordinator.collector import settle_collector
 from coordinator.evidence import Intake
 from coordinator.fleet.admission import admit
 from coordinator.fleet.api import Prepare, Start, Stop
@@ -40,6 +39,7 @@ from coordinator.fleet.certificates import Authority
 from coordinator.fleet.dask.fleet import DaskFleet
 from coordinator.fleet.dask.hub import Hub
 from coordinator.fleet.ways import Joined, Line
+from coordinator.memory import settle_memory
 from coordinator.record.writer import RecordWriter
 from coordinator.spec import assignments
 from coordinator.view.build import ViewBuilder
@@ -223,7 +223,7 @@ class Measurement:
         began_s = time.monotonic()
         await self._fleet.command(Prepare(given))
         figures["prepare_s"] = time.monotonic() - began_s
-        settle_collector()
+        settle_memory()
         self._intake = self._intake_of(placement.workers)
         tasks = [asyncio.create_task(work) for work in (self._pump(), self._consume(), self._show())]
         try:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from coordinator.fleet.remote import Collect, bootstrap
-from coordinator.fleet.stream import MAX_CHUNK_BYTES, Chunk, Stream
+from coordinator.fleet.stream import MAX_CHUNK_BYTES, Chunk, Stream, hash_of
 from coordinator.record.collected import add_collected
 from coordinator.record.fleet import FleetRecord
 from deploy.hosts.inventory import Host
@@ -163,7 +163,7 @@ def events_of(spool: bytes) -> list[OneEvent]:
     try:
         for offset in range(0, len(spool), MAX_CHUNK_BYTES):
             data = spool[offset : offset + MAX_CHUNK_BYTES]
-            chunk = Chunk(offset=offset, data=data, sha256=hashlib.sha256(data).hexdigest())
+            chunk = Chunk(offset=offset, data=data, sha256=hash_of(offset, data))
             events += apart(map(event_from_wire, stream.take(chunk)))
     except ValueError as error:
         raise FleetError(f"it is no spool of ours: {error}") from error

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from coordinator.ask import ask_all
 from coordinator.audit import Auditor
-from coordinator.collector import settle_collector
 from coordinator.conductor import Conductor, Hooks
 from coordinator.evidence import Intake
 from coordinator.fleet.api import Fleet, Prepare
@@ -24,6 +23,7 @@ from coordinator.fleet.choice import FleetChoice, WayKind, make_fleet
 from coordinator.frame import after_the_run, open_fleet, place_on, say_lost, stall_notes, with_engines
 from coordinator.here import settle_here
 from coordinator.judge import Evidence, connection_rows, judge
+from coordinator.memory import settle_memory
 from coordinator.record.document import Header, finished, unfinished
 from coordinator.record.environment import collect
 from coordinator.record.fleet import FleetRecord
@@ -206,7 +206,7 @@ class SpecRun:
         tape = await asyncio.to_thread(compile_tape, plan)
         # In threads, for leases must be renewed meanwhile: with hundreds of machines this takes seconds.
         await fleet.command(Prepare(await asyncio.to_thread(assignments, plan, placement, targets, tape)))
-        settle_collector()
+        settle_memory()
 
         intake = Intake.of(
             placement.workers, len(KINDS), len(GROUPS), connections=plan.total_connections, targets=len(targets)

@@ -176,13 +176,13 @@ class Duty:
         for worker in list(workers) or self.workers:
             self._agent.dismiss(worker)
 
-    async def finish(self) -> tuple[int, str]:
-        """Stop, take in what is under way, and write nothing more: the spool's length and its sha256."""
+    async def finish(self) -> int:
+        """Stop, take in what is under way, and write nothing more: the spool's length."""
         await self._take_last_words()
         await self.settle()
         self._write_held()
         self._finished = True
-        return self.spool.length, self.spool.sha256
+        return self.spool.length
 
     async def end(self, *, delete_spool: bool = False) -> None:
         """Stop the traffic at once, keep the engines' last words, end the engines and the heartbeat.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from coordinator.fleet.api import MachineState
+from coordinator.fleet.stream import hash_of
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 
 CHUNK_BYTES = 1 << 20
@@ -90,7 +90,7 @@ class Heart:
 
 def piece(offset: int, data: bytes) -> dict[str, Any]:
     """A piece of a spool as plain data, with its hash."""
-    return {"offset": offset, "data": data, "sha256": hashlib.sha256(data).hexdigest()}
+    return {"offset": offset, "data": data, "sha256": hash_of(offset, data)}
 
 
 def next_beat_ns(now_ns: int, origin_ns: int) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -66,17 +65,11 @@ class Spool:
         self._memory = bytearray()
         self._memory_offset = 0  # where the memory begins
         self._lost = 0
-        self._hash = hashlib.sha256()
 
     @property
     def length(self) -> int:
         """Bytes of all that was appended."""
         return self._memory_offset + len(self._memory) if self.problem else self._in_file
-
-    @property
-    def sha256(self) -> str:
-        """Of all that was appended, in hexadecimal digits."""
-        return self._hash.hexdigest()
 
     def append(self, frame: bytes) -> None:
         """Add a frame.  Never raises: a disk that is full costs the file, not the run."""
@@ -84,7 +77,6 @@ class Spool:
             self._lost += 1  # also counted: the reader must know that something is missing
             self.problem = f"{self.problem.partition(';')[0]}; {self._lost} reports are lost"
             return
-        self._hash.update(frame)
         rest = frame if self.problem else self._write(frame)
         self._memory += rest
 

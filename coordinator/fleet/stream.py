@@ -23,7 +23,7 @@ _HEAD_BYTES = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """A piece of a spool, as it came: `sha256` is what its sender computed, in hexadecimal digits."""
+    """A piece of a spool, as it came: `sha256` is what its sender computed (see :func:`hash_of`)."""
 
     offset: int
     data: bytes
@@ -32,7 +32,7 @@ class Chunk:
     @property
     def intact(self) -> bool:
         """Whether the data is what was sent."""
-        return hashlib.sha256(self.data).hexdigest() == self.sha256
+        return hash_of(self.offset, self.data) == self.sha256
 
     @classmethod
     def from_wire(cls, wire: object) -> Chunk:
@@ -43,19 +43,23 @@ class Chunk:
         return cls(offset=read_int(wire, "offset"), data=data, sha256=read_text(wire, "sha256", max_length=64))
 
 
+def hash_of(offset: int, data: bytes) -> str:
+    """SHA-256 of where a piece belongs and of what it is, in hexadecimal digits: so all that is received is checked.
+
+    `offset` in 8 bytes, big endian, then `data`.
+    """
+    digest = hashlib.sha256(offset.to_bytes(8, "big"))
+    digest.update(data)
+    return digest.hexdigest()
+
+
 class Stream:
     """The copy of one machine's spool: `received` bytes of `announced`."""
 
     def __init__(self) -> None:
         self.received = 0
         self.announced = 0
-        self._hash = hashlib.sha256()
         self._rest = bytearray()  # the beginning of a frame that is not whole yet
-
-    @property
-    def sha256(self) -> str:
-        """Of all that was received, in hexadecimal digits."""
-        return self._hash.hexdigest()
 
     @property
     def missing_bytes(self) -> int:
@@ -76,29 +80,34 @@ class Stream:
         if known < 0 or not chunk.intact:
             return
         new = memoryview(chunk.data)[known:]
-        self._hash.update(new)
         self.received += len(new)
         self.announce(self.received)
-        self._rest += new
-        yield from self._frames()
+        yield from self._frames(new)
 
-    def _frames(self) -> Iterator[Any]:
+    def _frames(self, new: memoryview) -> Iterator[Any]:
+        data: memoryview | bytearray = new  # nearly always whole frames, which nobody has to copy
+        if self._rest:
+            self._rest += new
+            data = self._rest
         at = 0
         try:
-            while len(self._rest) - at >= _HEAD_BYTES:
+            while len(data) - at >= _HEAD_BYTES:
                 begin = at + _HEAD_BYTES
-                size = int.from_bytes(self._rest[at:begin], "big")
+                size = int.from_bytes(data[at:begin], "big")
                 if size > _MAX_FRAME_BYTES:
                     raise ValueError(f"a frame of {size} bytes is announced")
-                if len(self._rest) - begin < size:
+                if len(data) - begin < size:
                     break
                 at = begin + size
-                yield _unpacked(bytes(self._rest[begin:at]))
+                yield _unpacked(data[begin:at])
         finally:
-            del self._rest[:at]
+            if data is self._rest:
+                del self._rest[:at]
+            else:
+                self._rest += data[at:]
 
 
-def _unpacked(body: bytes) -> Any:
+def _unpacked(body: memoryview | bytearray) -> Any:
     try:
         return msgpack.unpackb(body)
     except (ValueError, TypeError, OverflowError, msgpack.exceptions.UnpackException) as error:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from coordinator.collector import settle_collector
 from coordinator.conductor import Conductor, Hooks
 from coordinator.fleet.api import Fleet, Prepare
 from coordinator.fleet.choice import FleetChoice, WayKind, make_fleet
@@ -21,6 +20,7 @@ from coordinator.here import settle_here
 from coordinator.http.hdr import write_files
 from coordinator.http.judge import ANY_TIME, HttpEvidence, intake_for, judge
 from coordinator.http.reach import reach
+from coordinator.memory import settle_memory
 from coordinator.record.environment import collect
 from coordinator.record.fleet import FleetRecord
 from coordinator.record.http import HttpHeader, http_finished, http_unfinished
@@ -124,7 +124,7 @@ class HttpRun:
         tape = await asyncio.to_thread(compile_http, plan)
         # In threads, for leases must be renewed meanwhile: with hundreds of machines this takes seconds.
         await fleet.command(Prepare(await asyncio.to_thread(http_assignments, plan, placement, tape)))
-        settle_collector()
+        settle_memory()
         intake = intake_for(plan, placement.workers)
         builder = HttpViewBuilder(plan, title=title(plan))
         with self.around.view as view:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from coordinator.fleet.dask.fleet import DaskFleet
+from coordinator.fleet.stream import hash_of
 from coordinator.fleet.ways import Joined
 from loadgen.host import frames
 from loadgen.measure.events import AgentEvent, event_to_wire
@@ -80,7 +81,7 @@ class FakeAgent:
                 offset, size = arguments[2:4]
                 return {**self.piece(offset, size), "total_bytes": len(self.spool)}
             case "finish":
-                return {"bytes": len(self.spool), "sha256": hashlib.sha256(self.spool).hexdigest()}
+                return {"bytes": len(self.spool)}
             case _:
                 return {}
 
@@ -89,7 +90,7 @@ class FakeAgent:
 
     def piece(self, offset: int, size: int = 1 << 20) -> dict[str, Any]:
         data = self.spool[offset : offset + size]
-        return {"offset": offset, "data": data, "sha256": hashlib.sha256(data).hexdigest()}
+        return {"offset": offset, "data": data, "sha256": hash_of(offset, bytes(data))}
 
     def heartbeat(self, **other: Any) -> dict[str, Any]:
         """The next one, with what is new in the spool; `other` overrules fields."""

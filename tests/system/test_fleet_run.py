@@ -146,6 +146,8 @@ def same_load(over_ssh: object, world: World, tmp_path_factory: pytest.TempPathF
         load = ("--targets", file, "--connections", "1", "--duration", "3s", "--seed", "7")
         runs[way] = FleetRun(machines, directory / way, *load, *SHORT, *more)
 
+    start("local")  # alone: beside it three fleets begin, and it would fall behind
+    runs["local"].wait()
     certificates = directory / "certs"
     machines.loadgen("fleet", "certificates", certificates, "--workers", "3", cwd=directory)
     cluster = Cluster(machines, directory)
@@ -161,7 +163,6 @@ def same_load(over_ssh: object, world: World, tmp_path_factory: pytest.TempPathF
         for number, name in enumerate(machines.names)
     ]
     start("scheduler", "--scheduler", cluster.address, "--workers", "3")
-    start("local")
     start("ssh", "--hosts", "m1,m2,m3")
     for run in runs.values():
         run.wait()
@@ -185,7 +186,9 @@ def test_each_connection_plays_the_operations_of_the_local_run(way: str, same_lo
         assert ours[:count] == theirs[:count]
         assert abs(len(ours) - len(theirs)) <= 10  # what was due just at the end; small files take milliseconds
     counts = [sum(map(len, one)) for one in (here, local)]
-    assert abs(counts[0] - counts[1]) <= 0.05 * counts[1]
+    # A machine of three that did not play, or a share played twice, is a third and more; on a busy machine all paced
+    # connections are some tenths of a second late, of 3 s, and conform down to four fifths of their rate.
+    assert abs(counts[0] - counts[1]) <= counts[1] / 5
 
 
 @pytest.mark.parametrize("way", ["scheduler", "join"])

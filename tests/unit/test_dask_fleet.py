@@ -711,8 +711,8 @@ def test_who_has_no_part_in_the_run_is_not_sent_the_plan() -> None:
 @pytest.mark.parametrize(
     ("finish", "said"),
     [
-        ({"bytes": 10**6, "sha256": "0" * 64}, "bytes of its results are missing"),
-        ({"bytes": 0, "sha256": "0" * 64}, "the hashes differ"),
+        ({"bytes": 10**6}, "byte 47 of its results does not arrive intact"),
+        ({"bytes": 0}, "it has 0 bytes of results, and 47 came"),
         ({}, "it sent something unreadable"),
         (OSError("gone"), "cannot be reached: gone"),
     ],
@@ -724,6 +724,9 @@ def test_what_is_not_fetched_at_the_end_stays_there_and_is_told(finish: Any, sai
     async def scenario() -> None:
         async with Scene(a).opened() as scene:
             await scene.fleet.command(Start(segment(NS_PER_S)))
+            a.happened(ended("a/0", 1))
+            scene.beat(a)
+            assert await scene.events(1) == [ended("a/0", 1)]
         assert ("leave", ("run1", False)) in a.asked
         (problem,) = scene.fleet.problems
         assert said in problem

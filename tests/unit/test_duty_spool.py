@@ -125,7 +125,7 @@ def test_the_end_writes_what_is_held(tmp_path: Path) -> None:
 
     async def finished(happens: Callable[[AgentEvent], None], duty: Duty) -> None:
         happens(one)
-        length, _ = await duty.finish()
+        length = await duty.finish()
         assert length == duty.spool.length > 0
         happens(ENDED)  # nothing more is written
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import itertools
 from typing import Any
 
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 
 from coordinator.fleet import messages
 from coordinator.fleet.messages import Heartbeat, read_clock, read_known, read_machine, read_refusal
-from coordinator.fleet.stream import MAX_CHUNK_BYTES, Chunk, Stream
+from coordinator.fleet.stream import MAX_CHUNK_BYTES, Chunk, Stream, hash_of
 from loadgen.host import frames
 from loadgen.measure.events import (
     AgentEvent,
@@ -41,7 +40,7 @@ SPOOL = b"".join(frames.encode(event_to_wire(event)) for event in EVENTS)
 def piece(offset: int, size: int, spoil: int = -1) -> Chunk:
     """A piece of the spool; with `spoil`, a bit of that byte is wrong."""
     data = bytearray(SPOOL[offset : offset + size])
-    digest = hashlib.sha256(data).hexdigest()
+    digest = hash_of(offset, bytes(data))
     if data and spoil >= 0:
         data[spoil % len(data)] ^= 1
     return Chunk(offset=offset, data=bytes(data), sha256=digest)
@@ -70,13 +69,19 @@ def test_any_pieces_and_then_pulls_give_every_byte_once(
     for offset, size, spoil in deliveries:
         got += map(event_from_wire, stream.take(piece(stream.received if offset is None else offset, size, spoil)))
         assert got == list(EVENTS[: len(got)])
-        assert stream.sha256 == hashlib.sha256(SPOOL[: stream.received]).hexdigest()
     stream.announce(len(SPOOL))
     assert stream.missing_bytes == len(SPOOL) - stream.received
     while stream.missing_bytes:
         got += map(event_from_wire, stream.take(piece(stream.received, pull)))
     assert got == list(EVENTS)
-    assert stream.sha256 == hashlib.sha256(SPOOL).hexdigest()
+    assert (stream.received, stream.announced) == (len(SPOOL), len(SPOOL))
+
+
+def test_a_piece_of_another_place_is_refused() -> None:
+    stream = Stream()
+    displaced = Chunk(offset=0, data=SPOOL[10:20], sha256=hash_of(10, SPOOL[10:20]))
+    assert list(stream.take(displaced)) == []
+    assert stream.received == 0
 
 
 @pytest.mark.parametrize(
@@ -92,7 +97,7 @@ def test_any_pieces_and_then_pulls_give_every_byte_once(
 )
 def test_frames_that_are_none_are_refused_after_what_came_before(body: bytes, said: str) -> None:
     data = SPOOL + body
-    events = map(event_from_wire, Stream().take(Chunk(offset=0, data=data, sha256=hashlib.sha256(data).hexdigest())))
+    events = map(event_from_wire, Stream().take(Chunk(offset=0, data=data, sha256=hash_of(0, data))))
     assert [next(events) for _ in EVENTS] == list(EVENTS)
     with pytest.raises(ValueError, match=said):
         next(events)
@@ -102,7 +107,7 @@ def test_frames_that_are_none_are_refused_after_what_came_before(body: bytes, sa
 def test_garbage_with_a_right_hash_is_a_value_error_or_events(data: bytes, at: int, cut: int) -> None:
     spoilt = SPOOL[:at] + data + SPOOL[at + cut :]
     with contextlib.suppress(ValueError):
-        whole = Chunk(offset=0, data=spoilt, sha256=hashlib.sha256(spoilt).hexdigest())
+        whole = Chunk(offset=0, data=spoilt, sha256=hash_of(0, spoilt))
         list(map(event_from_wire, Stream().take(whole)))
 
 
@@ -115,7 +120,7 @@ HEARTBEAT: dict[str, Any] = {
     "engines": 2,
     "cpu_share": 0.5,
     "spool_bytes": len(SPOOL),
-    "chunk": {"offset": 0, "data": SPOOL, "sha256": hashlib.sha256(SPOOL).hexdigest()},
+    "chunk": {"offset": 0, "data": SPOOL, "sha256": hash_of(0, SPOOL)},
     "log": ["engine 0: hello"],
     "log_dropped": 0,
     "problem": "",

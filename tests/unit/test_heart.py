@@ -38,7 +38,8 @@ def test_a_heartbeat_is_what_the_coordinator_reads() -> None:
     heart = Heart("m")
     beat(heart, 0)
     wire = beat(heart, 10)
-    assert wire["chunk"] == {"offset": 0, "data": SPOOL[:10], "sha256": hashlib.sha256(SPOOL[:10]).hexdigest()}
+    digest = hashlib.sha256(bytes(8) + SPOOL[:10]).hexdigest()
+    assert wire["chunk"] == {"offset": 0, "data": SPOOL[:10], "sha256": digest}
     read = Heartbeat.from_wire(wire)
     assert (read.machine, read.seq, read.at_ns, read.state, read.engines) == ("m", 2, 5, MachineState.PLAYING, 3)
     assert (read.cpu_share, read.spool_bytes, read.log, read.log_dropped) == (0.25, 10, ("a line",), 2)

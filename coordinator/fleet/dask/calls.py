@@ -137,9 +137,8 @@ async def bandwidth(host: str, port: int, *, dask_worker: Worker) -> Answer:
 
 @_answering
 async def finish(run_id: str, *, dask_worker: Worker) -> Answer:
-    """Stop; nothing more is written: the spool's length and hash."""
-    size, sha256 = await _duty(dask_worker, run_id).finish()
-    return {"bytes": size, "sha256": sha256}
+    """Stop; nothing more is written: the spool's length."""
+    return {"bytes": await _duty(dask_worker, run_id).finish()}
 
 
 async def leave(run_id: str, delete_spool: bool, *, dask_worker: Worker) -> Answer:
