@@ -17,7 +17,7 @@ import logging
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,16 +84,6 @@ class Notes:
     bytes_sent: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ReadyMade(Snapshot):
-    """A snapshot whose wire form was made in advance, but for whose it is: engines do that on cores of their own."""
-
-    wire: Mapping[str, Any]
-
-    def to_wire(self) -> dict[str, Any]:
-        return {**self.wire, "worker": self.worker, "interval": self.interval}
-
-
 class SimulatedAgent(Agent):
     """Engines that are not there."""
 
@@ -104,7 +94,7 @@ class SimulatedAgent(Agent):
         self._present = list(workers)
         self._segment: Segment | None = None
         self._given: dict[str, Assignment] = {}
-        self._made: dict[tuple[str, int], ReadyMade] = {}
+        self._made: dict[tuple[str, int], Snapshot] = {}
         self._interval = 0
         self._timers: list[asyncio.TimerHandle] = []
         self._ticking: asyncio.TimerHandle | None = None
@@ -209,7 +199,7 @@ class TimedWorker(AgentWorker):
         super().log_event(topic, msg)  # type: ignore[arg-type]
 
 
-def _snapshot(assignment: Assignment, window: int) -> ReadyMade:
+def _snapshot(assignment: Assignment, window: int) -> Snapshot:
     """What an engine would report of a second with these connections."""
     targets = np.repeat(np.arange(len(assignment.shares)), assignment.shares)
     connections = np.array(assignment.shard.connections)
@@ -219,18 +209,18 @@ def _snapshot(assignment: Assignment, window: int) -> ReadyMade:
     tallies["ok"] = tallies["good"] = tallies["tolerable"] = round(OPERATIONS_PER_S)
     tallies["bytes"], tallies["busy_ns"] = 50_000, NS_PER_S
     made = Snapshot(
-        worker="",
+        worker="any",
         interval=0,
         cells={(window, at): _cells(int(count))[at % _VARIANTS] for at, count in enumerate(share) if count},
         tallies=tallies,
         health=dataclasses.replace(_HEALTH, active_connections=len(connections)),
     )
-    return _ready(made)
+    return _as_read(made)
 
 
-def _ready(made: Snapshot) -> ReadyMade:
-    fields = {one.name: getattr(made, one.name) for one in dataclasses.fields(Snapshot)}
-    return ReadyMade(**fields, wire=made.to_wire())
+def _as_read(made: Snapshot) -> Snapshot:
+    """As an agent has it that has read it from its engine's pipe: in narrow columns."""
+    return Snapshot.from_wire(made.to_wire())
 
 
 @functools.cache
@@ -264,7 +254,7 @@ def _cell(operations: int, random: np.random.Generator) -> Cell:
     )
 
 
-_NOTHING = _ready(Snapshot(worker="", interval=0, cells={}, tallies=empty_tallies(), health=_HEALTH))
+_NOTHING = _as_read(Snapshot(worker="any", interval=0, cells={}, tallies=empty_tallies(), health=_HEALTH))
 
 
 def _make_worker(scene: Scene, name: str, notes: Notes) -> TimedWorker:
