@@ -54,7 +54,8 @@ class Intake:
         self.ledger.receive_all(together)
         judged = together.tallies["window"] >= 0
         if judged.any():
-            self.judged.update(np.repeat(together.intervals, together.tally_parts)[judged].tolist())
+            found = np.repeat(together.intervals, together.tally_parts)[judged]
+            self.judged.update(found[np.flatnonzero(np.diff(found, prepend=-1))].tolist())
 
     def _check(self, tallies: NDArray[np.void], cells: CellTable) -> None:
         if tallies["connection"].max(initial=0) >= self.connections:

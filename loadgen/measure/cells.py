@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from loadgen.measure.histogram import EMPTY, Histogram
 from loadgen.measure.histograms import Histograms
-from loadgen.measure.wire import pack, read_field, read_int, unpack_all
+from loadgen.measure.wire import pack, read_field, read_int, sums_of, unpack_all
 from loadgen.model.outcome import OUTCOMES, Outcome
 
 OK, BAD, CUT = range(3)
@@ -286,14 +285,14 @@ class CellTable(Mapping[Key, Cell]):
         }
 
     @classmethod
-    def from_wires(cls, wires: Sequence[object], parts: Sequence[Sequence[int]]) -> CellTable:
+    def from_wires(cls, wires: Sequence[object], parts: NDArray[Any], members: Sequence[int]) -> CellTable:
         """The inverse of :meth:`to_wire` for several, one's cells after another's.
 
-        Each may itself hold the cells of several; its `parts` say how many of each.  Raises ValueError when one is
-        malformed, or they are not alike in their numbers of kinds and groups.
+        Each may itself hold the cells of several, its `members`; `parts` says how many each member has.  Raises
+        ValueError when one is malformed, or they are not alike in their numbers of kinds and groups.
         """
         sizes = [read_int(wire, "size", high=_MAX_CELLS) for wire in wires]
-        if any(sum(mine) != size for mine, size in zip(parts, sizes, strict=True)):
+        if parts.max(initial=0) > _MAX_CELLS or sums_of(parts, members).tolist() != sizes:
             raise ValueError("the cells are not as many as their parts")
         shapes = {
             tuple(read_int(wire, name, low=1, high=255) for name in ("kinds", "groups"))
@@ -318,8 +317,7 @@ class CellTable(Mapping[Key, Cell]):
         )
         if table.slots.max(initial=0) > MAX_WINDOWS + 1 or table.targets.max(initial=0) >= MAX_TARGETS:
             raise ValueError("the cells' windows or targets are out of range")
-        each = list(itertools.chain.from_iterable(parts))
-        keys = table._keys() + np.repeat(np.arange(len(each)) << _KEY_BITS, each)
+        keys = table._keys() + np.repeat(np.arange(len(parts)) << _KEY_BITS, parts)
         keys.sort()
         if (keys[1:] == keys[:-1]).any():
             raise ValueError("two cells are of the same window and target")

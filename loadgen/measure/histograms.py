@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadgen.measure.histogram import EMPTY, TOP_NS, Histogram, bucket_of, highest_of
-from loadgen.measure.wire import MAX_NUMBER, ascend, pack, read_bytes, starts_of, unpack, unpack_all
+from loadgen.measure.wire import MAX_NUMBER, ascend, pack, read_bytes, starts_of, sums_of, unpack_all
 
 _WORD_BITS = 63  # of a number of 64 bits that is not negative
 _HALF_WORD_BITS = 31
@@ -162,13 +162,12 @@ class Histograms:
 
         Raises ValueError when one is what it can't have written.
         """
-        sizes = [unpack(wire, "sizes", number) for wire, number in zip(wires, rows, strict=True)]
-        for wire, one in zip(wires, sizes, strict=True):
-            # Each by itself first: a sum of numbers that large comes round to anything.
-            if one.max(initial=0) > len(read_bytes(wire, "indexes")):
-                raise ValueError("a histogram has more entries than there are")
-        totals = [int(one.sum()) for one in sizes]
-        starts = starts_of(np.concatenate(sizes))
+        sizes = unpack_all(wires, "sizes", rows)
+        # Each by itself first: a sum of numbers that large comes round to anything.
+        if sizes.max(initial=0) > sum(len(read_bytes(wire, "indexes")) for wire in wires):
+            raise ValueError("a histogram has more entries than there are")
+        totals = sums_of(sizes, rows).tolist()
+        starts = starts_of(sizes)
         indexes, counts = unpack_all(wires, "indexes", totals), unpack_all(wires, "counts", totals)
         max_ns, min_ns = unpack_all(wires, "max_ns", rows), unpack_all(wires, "min_ns", rows)
         size = len(indexes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -11,8 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadgen.measure.cells import MAX_WINDOWS, Cell, CellTable
-from loadgen.measure.tally import TALLY_DTYPE, tally_keys
-from loadgen.measure.wire import MAX_NUMBER, ascend, read_bytes, read_field, read_int, read_text, starts_of
+from loadgen.measure.tally import pack_tallies, tally_keys, unpack_tallies
+from loadgen.measure.wire import (
+    MAX_NUMBER,
+    ascend,
+    pack,
+    read_bytes,
+    read_field,
+    read_int,
+    read_text,
+    starts_of,
+    sums_of,
+    unpack_all,
+)
 
 MAX_INTERVAL = 1 << 31  # 68 years of seconds
 
@@ -39,13 +49,28 @@ class Health:
         """Plain data for msgpack."""
         return {name: getattr(self, name) for name in _HEALTH}
 
+    @staticmethod
+    def pack_all(rows: Sequence[Health]) -> bytes:
+        """Several in eight numbers each, in the order of the fields, of which -1 becomes 0, and 0 becomes 1."""
+        return pack(np.array([[getattr(one, name) + 1 for name in _HEALTH] for one in rows], np.int64))
+
+    @classmethod
+    def unpack_all(cls, wires: Sequence[object], sizes: Sequence[int]) -> tuple[Health, ...]:
+        """The fields `health` that :meth:`pack_all` made of so many, one's after another's; raises ValueError."""
+        numbers = unpack_all(wires, "health", [len(_HEALTH) * size for size in sizes]).astype(np.int64) - 1
+        table = numbers.reshape(-1, len(_HEALTH))
+        if (table.min(axis=0, initial=0) < _LOWEST).any():
+            raise ValueError("a number in field 'health' is negative")
+        return tuple(cls(**dict(zip(_HEALTH, row, strict=True))) for row in table.tolist())
+
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Health:
         """The inverse of :meth:`to_wire`; raises ValueError on anything malformed."""
-        return cls(**{name: read_int(wire, name, low=-1 if name == "runqueue_ns" else 0) for name in _HEALTH})
+        return cls(**{name: read_int(wire, name, low=low) for name, low in zip(_HEALTH, _LOWEST, strict=True)})
 
 
 _HEALTH = tuple(field.name for field in fields(Health))
+_LOWEST = [-1 if name == "runqueue_ns" else 0 for name in _HEALTH]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +94,8 @@ class Snapshot:
             "worker": self.worker,
             "interval": self.interval,
             "cells": CellTable.of(self.cells).to_wire(),
-            "tallies": self.tallies.tobytes(),
+            "rows": len(self.tallies),
+            "tallies": pack_tallies(self.tallies),
             "health": self.health.to_wire(),
         }
 
@@ -80,7 +106,7 @@ class Snapshot:
             worker=read_text(wire, "worker"),
             interval=read_int(wire, "interval", high=MAX_INTERVAL),
             cells=_cells(read_field(wire, "cells")),
-            tallies=read_tallies([wire]),
+            tallies=read_tallies([wire], np.array([read_int(wire, "rows")]), [1]),
             health=Health.from_wire(read_field(wire, "health")),
         )
 
@@ -97,28 +123,24 @@ class Snapshot:
 
 
 def _cells(wire: object) -> CellTable:
-    return CellTable.from_wires([wire], [[read_int(wire, "size")]])
+    return CellTable.from_wires([wire], np.array([read_int(wire, "size")]), [1])
 
 
-def read_tallies(wires: Sequence[object], parts: Sequence[Sequence[int]] | None = None) -> NDArray[np.void]:
-    """The fields `tallies`, rows of TALLY_DTYPE, one's after another's; ValueError on anything that no engine wrote.
+def read_tallies(wires: Sequence[object], parts: NDArray[Any], members: Sequence[int]) -> NDArray[np.void]:
+    """The fields `tallies`, one's rows after another's; ValueError on anything that no engine wrote.
 
-    Each may itself hold the rows of several; its `parts` say how many of each.
+    Each may itself hold the rows of several, its `members`; `parts` says how many each member has.
     """
     data = [read_bytes(wire, "tallies") for wire in wires]
-    if any(len(one) % TALLY_DTYPE.itemsize for one in data):
-        raise ValueError(f"the tallies are not whole rows of {TALLY_DTYPE.itemsize} bytes")
-    rows = [len(one) // TALLY_DTYPE.itemsize for one in data]
-    parts = [[number] for number in rows] if parts is None else parts
-    if any(sum(mine) != number for mine, number in zip(parts, rows, strict=True)):
+    if parts.max(initial=0) > sum(map(len, data)):  # a sum of numbers that large comes round to anything
         raise ValueError("the tallies are not as many as their parts")
-    tallies = np.frombuffer(b"".join(data), dtype=TALLY_DTYPE)
+    tallies = unpack_tallies(data, sums_of(parts, members).tolist())
     # As unsigned numbers, negative ones are large.
     if (tallies["window"] + np.int32(1)).view(np.uint32).max(initial=0) > MAX_WINDOWS + 1:
         raise ValueError("a tally's window is out of range")
     for name in ("bytes", "busy_ns"):
         if tallies[name].view(np.uint64).max(initial=0) > MAX_NUMBER:
             raise ValueError(f"a tally's {name} is out of range")
-    if not ascend(tally_keys(tallies), starts_of(np.array(list(itertools.chain.from_iterable(parts)), np.int64))):
+    if not ascend(tally_keys(tallies), starts_of(parts)):
         raise ValueError("the tallies are not in order, or two are of the same connection")
     return tallies

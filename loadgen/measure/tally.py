@@ -23,6 +23,21 @@ TALLY_DTYPE = np.dtype(
 )
 """Bad operations add neither bytes nor time (as in SPECweb99, whose rates are over good operations)."""
 
+_NARROW_DTYPE = np.dtype(
+    [
+        ("window", "<i2"),
+        ("connection", "<u4"),
+        ("counts", "u1", (6,)),  # ok to tolerable
+        ("bytes", "<u4"),
+        ("busy_low_ns", "<u4"),
+        ("busy_high", "<u2"),  # times 2^32 ns
+    ]
+)
+"""What a second of a paced connection fits in: less than half of the bytes."""
+
+_COUNTS = slice(2, 8)  # of a row's words of four bytes
+_BUSY_LOW, _BUSY_HIGH = 10, 11
+
 _RAW = np.dtype(f"V{TALLY_DTYPE.itemsize}")  # numpy moves rows of unknown content ten times faster than fields
 
 _SPARSE = 4
@@ -47,6 +62,60 @@ def tally_keys(tallies: NDArray[np.void]) -> NDArray[np.int64]:
 def join_tallies(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
     """All rows of all parts, in their order."""
     return np.concatenate([part.view(_RAW) for part in (empty_tallies(), *parts)]).view(TALLY_DTYPE)
+
+
+def pack_tallies(rows: NDArray[np.void]) -> bytes:
+    """These rows, little endian: of _NARROW_DTYPE when all of them fit, else of TALLY_DTYPE."""
+    rows = np.ascontiguousarray(rows)
+    if not _are_narrow(rows):
+        return rows.tobytes()
+    words, narrow = _words(rows), np.empty(len(rows), _NARROW_DTYPE)
+    for name in ("window", "connection", "bytes"):
+        narrow[name] = rows[name]
+    narrow["counts"] = words[:, _COUNTS]
+    narrow["busy_low_ns"], narrow["busy_high"] = words[:, _BUSY_LOW], words[:, _BUSY_HIGH]
+    return narrow.tobytes()
+
+
+def unpack_tallies(packed: Sequence[bytes], rows: Sequence[int]) -> NDArray[np.void]:
+    """The inverse of :func:`pack_tallies` for several of so many rows, one's after another's.
+
+    Raises ValueError when one has another length than these.  Any bits make rows: what they say is not looked at.
+    """
+    lengths = [(len(one), number) for one, number in zip(packed, rows, strict=True)]
+    for dtype in (_NARROW_DTYPE, TALLY_DTYPE):
+        if all(length == dtype.itemsize * number for length, number in lengths):
+            read = np.frombuffer(b"".join(packed), dtype)
+            return _widened(read) if dtype is _NARROW_DTYPE else read
+    if len(packed) == 1:
+        raise ValueError(f"the tallies are not {rows[0]} rows")
+    return join_tallies([unpack_tallies([one], [number]) for one, number in zip(packed, rows, strict=True)])
+
+
+def _are_narrow(rows: NDArray[np.void]) -> bool:
+    words = _words(rows)
+    return not len(rows) or bool(
+        rows["window"].max() < 1 << 15
+        and words[:, _COUNTS].max() < 1 << 8
+        and rows["bytes"].min() >= 0
+        and rows["bytes"].max() < 1 << 32
+        and words[:, _BUSY_HIGH].max() < 1 << 16
+    )
+
+
+def _widened(narrow: NDArray[np.void]) -> NDArray[np.void]:
+    rows = np.empty(len(narrow), TALLY_DTYPE)
+    words = _words(rows)
+    for name in ("window", "connection", "bytes"):
+        rows[name] = narrow[name]
+    words[:, _COUNTS] = narrow["counts"]
+    words[:, _BUSY_LOW], words[:, _BUSY_HIGH] = narrow["busy_low_ns"], narrow["busy_high"]
+    return rows
+
+
+def _words(rows: NDArray[np.void]) -> NDArray[np.uint32]:
+    """The same memory as words of four bytes, a line for each row."""
+    return rows.view("<u4").reshape(-1, TALLY_DTYPE.itemsize // 4)
 
 
 def merge_tallies(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:

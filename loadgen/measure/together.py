@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from loadgen.measure.cells import CellTable
 from loadgen.measure.snapshot import MAX_INTERVAL, Health, Snapshot, read_tallies
-from loadgen.measure.tally import join_tallies
-from loadgen.measure.wire import pack, read_field, read_list, starts_of, unpack
+from loadgen.measure.tally import join_tallies, pack_tallies
+from loadgen.measure.wire import pack, read_field, read_list, starts_of, unpack, unpack_all
 
 _chain = itertools.chain.from_iterable
 
@@ -93,8 +93,8 @@ class Snapshots:
             "cell_parts": pack(self.cell_parts),
             "cells": self.cells.to_wire(),
             "tally_parts": pack(self.tally_parts),
-            "tallies": self.tallies.tobytes(),
-            "health": [health.to_wire() for health in self.health],
+            "tallies": pack_tallies(self.tallies),
+            "health": Health.pack_all(self.health),
         }
 
     @classmethod
@@ -105,21 +105,17 @@ class Snapshots:
         """
         workers = [read_workers(wire) for wire in wires]
         sizes = [len(mine) for mine in workers]
-        healths = [read_list(wire, "health") for wire in wires]
-        if any(len(mine) != size for mine, size in zip(healths, sizes, strict=True)):
-            raise ValueError("field 'health' has not one for each snapshot")
         cell_parts, tally_parts = (
-            [unpack(wire, name, size).tolist() for wire, size in zip(wires, sizes, strict=True)]
-            for name in ("cell_parts", "tally_parts")
+            unpack_all(wires, name, sizes).astype(np.int64) for name in ("cell_parts", "tally_parts")
         )
         return cls(
             workers=tuple(_chain(workers)),
             intervals=tuple(_chain(map(read_intervals, wires))),
-            cells=CellTable.from_wires([read_field(wire, "cells") for wire in wires], cell_parts),
-            cell_parts=np.array(list(_chain(cell_parts)), np.int64),
-            tallies=read_tallies(wires, tally_parts),
-            tally_parts=np.array(list(_chain(tally_parts)), np.int64),
-            health=tuple(map(Health.from_wire, _chain(healths))),
+            cells=CellTable.from_wires([read_field(wire, "cells") for wire in wires], cell_parts, sizes),
+            cell_parts=cell_parts,
+            tallies=read_tallies(wires, tally_parts, sizes),
+            tally_parts=tally_parts,
+            health=Health.unpack_all(wires, sizes),
         )
 
 

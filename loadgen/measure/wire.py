@@ -82,6 +82,21 @@ def unpack(wire: object, name: str, size: int) -> NDArray[Any]:
     width = len(data) // size if size else 1
     if width not in _WIDTHS or len(data) != width * size:
         raise ValueError(f"field {name!r} has {len(data)} bytes for {size} numbers")
+    return _numbers(data, width, name)
+
+
+def unpack_all(wires: Sequence[object], name: str, sizes: Sequence[int]) -> NDArray[Any]:
+    """What :func:`unpack` gives of each, which has so many numbers, one's after another's."""
+    parts = [read_bytes(wire, name) for wire in wires]
+    data = b"".join(parts)
+    total = sum(sizes)
+    width = len(data) // total if total else 1
+    if width in _WIDTHS and all(len(one) == width * size for one, size in zip(parts, sizes, strict=True)):
+        return _numbers(data, width, name)  # as nearly always: one look at all of them
+    return np.concatenate([unpack(wire, name, size) for wire, size in zip(wires, sizes, strict=True)])
+
+
+def _numbers(data: bytes, width: int, name: str) -> NDArray[Any]:
     numbers = np.frombuffer(data, _WIDTHS[width])
     if width < 8:
         return numbers
@@ -90,17 +105,18 @@ def unpack(wire: object, name: str, size: int) -> NDArray[Any]:
     return numbers.view("<i8")
 
 
-def unpack_all(wires: Sequence[object], name: str, sizes: Sequence[int]) -> NDArray[Any]:
-    """What :func:`unpack` gives of each, which has so many numbers, one's after another's."""
-    parts = [unpack(wire, name, size) for wire, size in zip(wires, sizes, strict=True)]
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
 def starts_of(sizes: NDArray[Any]) -> NDArray[np.int64]:
     """Where each of consecutive parts begins, and the end of the last one: one number more than there are parts."""
     starts = np.zeros(len(sizes) + 1, np.int64)
     sizes.cumsum(out=starts[1:])
     return starts
+
+
+def sums_of(numbers: NDArray[Any], sizes: Sequence[int]) -> NDArray[np.int64]:
+    """The sum of each of consecutive parts, which have so many numbers."""
+    bounds = starts_of(np.array(sizes, np.int64))
+    sums: NDArray[np.int64] = np.diff(starts_of(numbers)[bounds])
+    return sums
 
 
 def ascend(numbers: NDArray[Any], starts: NDArray[np.int64]) -> bool:

@@ -73,10 +73,12 @@ def test_those_that_count_other_kinds_are_not_joined() -> None:
         Snapshots.from_wires([WIRE, Snapshots.of([other]).to_wire()])
 
 
-@pytest.mark.parametrize("field", ["cell_parts", "tally_parts"])
-def test_what_one_has_too_many_of_is_not_given_to_the_next(field: str) -> None:
+@pytest.mark.parametrize(
+    ("field", "said"), [("cell_parts", "as many as their parts"), ("tally_parts", "the tallies are not 2 rows")]
+)
+def test_what_one_has_too_many_of_is_not_given_to_the_next(field: str, said: str) -> None:
     one, other = WIRE, Snapshots.of(TWO).to_wire()
-    with pytest.raises(ValueError, match="as many as their parts"):
+    with pytest.raises(ValueError, match=said):
         Snapshots.from_wires([{**one, field: packed(2, 0)}, {**other, field: packed(3, 1)}])
 
 
@@ -117,7 +119,9 @@ def packed(*numbers: int) -> bytes:
         ("tally_parts", packed(3, 0)),  # then the rows of one worker are not in order
         ("tallies", WIRE["tallies"][:-1]),
         ("health", WIRE["health"][:1]),
-        ("health", [WIRE["health"][0], None]),
+        ("health", [WIRE["health"], None]),
+        ("health", bytes(16)),  # -1 everywhere, which only one field may be
+        ("health", None),
         ("cells", None),
     ],
 )

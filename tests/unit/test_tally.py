@@ -3,11 +3,12 @@ from __future__ import annotations
 import random
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from loadgen.measure.tally import TALLY_DTYPE, empty_tallies, merge_tallies
+from loadgen.measure.tally import TALLY_DTYPE, empty_tallies, merge_tallies, pack_tallies, unpack_tallies
 from tests.support.evidence import rows, tallies
 
 
@@ -67,3 +68,43 @@ def test_tables_with_the_same_rows_add_up_as_any_do(a: NDArray[np.void]) -> None
     assert np.array_equal(thrice, merge_tallies([a, a, a]))
     for name in ("ok", "bytes", "busy_ns"):
         assert np.array_equal(thrice[name], 3 * once[name])
+
+
+NARROW_BYTES = 22  # of a row, instead of 48
+LARGEST = {
+    "window": 2**15 - 1,
+    "connection": 2**32 - 1,
+    **dict.fromkeys(["ok", "bad", "cut", "overdue", "good", "tolerable"], 2**8 - 1),
+    "bytes": 2**32 - 1,
+    "busy_ns": 2**48 - 1,
+}
+
+
+def test_rows_are_packed_in_half_of_the_bytes_while_all_of_them_fit() -> None:
+    full = rows({**LARGEST, "connection": 1}, LARGEST, {"window": -1, "connection": 2})
+    packed = pack_tallies(full)
+    assert len(packed) == NARROW_BYTES * len(full)
+    assert np.array_equal(unpack_tallies([packed], [len(full)]), full)
+    assert pack_tallies(empty_tallies()) == b""
+
+
+@pytest.mark.parametrize("name", [name for name in LARGEST if name != "connection"])
+def test_one_number_that_does_not_fit_is_not_cut(name: str) -> None:
+    over = rows(LARGEST, {**LARGEST, name: LARGEST[name] + 1})
+    packed = pack_tallies(over)
+    assert len(packed) == TALLY_DTYPE.itemsize * len(over)
+    assert np.array_equal(unpack_tallies([packed], [len(over)]), over)
+
+
+@given(parts=st.lists(tallies, min_size=1, max_size=4))
+def test_packed_parts_of_either_width_are_read_one_after_another(parts: list[NDArray[np.void]]) -> None:
+    read = unpack_tallies([pack_tallies(part) for part in parts], [len(part) for part in parts])
+    assert np.array_equal(read, np.concatenate(parts))
+    one_by_one = [pack_tallies(part[::-1][::-1]) for part in parts]
+    assert one_by_one == [pack_tallies(part) for part in parts]
+
+
+@pytest.mark.parametrize("packed", [b"x" * 23, b"x" * 48 * 3, b"", b"x" * 44 + b"x" * 48])
+def test_bytes_that_are_not_so_many_rows_are_refused(packed: bytes) -> None:
+    with pytest.raises(ValueError, match="the tallies are not 2 rows"):
+        unpack_tallies([pack_tallies(rows(LARGEST)), packed], [1, 2])
