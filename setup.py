@@ -1,4 +1,4 @@
-"""Builds the compiled engine where there is a C compiler; all else is in pyproject.toml."""
+"""Builds what is compiled, where there is a C compiler; all else is in pyproject.toml."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ HERE = "loadgen/engine/compiled"
 SOURCES = ["_core.pyx", "reply.c", "body.c", "connection.c", "engine.c"]
 
 
+MEANINGS = {
+    "loadgen.engine.compiled._core": "the compiled engine was not built; the Python engine serves",
+    "loadgen.measure._sums": "sums of histograms were not compiled; numpy makes them",
+}
+
+
 class OptionalBuild(build_ext):
     """Without a C compiler the package is installed all the same, and one line says so."""
 
@@ -21,7 +27,7 @@ class OptionalBuild(build_ext):
             super().build_extension(ext)
         except (BaseError, CompileError, OSError) as error:
             why = next(iter(str(error).splitlines()), type(error).__name__)
-            print(f"loadgen: the compiled engine was not built ({why}); the Python engine serves")  # noqa: T201
+            print(f"loadgen: {MEANINGS[ext.name]} ({why})")  # noqa: T201
 
 
 setup(
@@ -32,7 +38,8 @@ setup(
             depends=sorted(str(path) for path in Path(HERE).glob("*.h")),
             extra_compile_args=["-std=gnu11", "-O2"],
             optional=True,
-        )
+        ),
+        Extension("loadgen.measure._sums", ["loadgen/measure/_sums.pyx"], extra_compile_args=["-O2"], optional=True),
     ],
     cmdclass={"build_ext": OptionalBuild},
 )

@@ -237,9 +237,11 @@ class CellTable(Mapping[Key, Cell]):
             self.times.part(len(_TIMES) * first, len(_TIMES) * end),
         )
 
-    def lateness(self) -> Histograms:
-        """Of each cell."""
-        return self.times.every(_TIMES.index("lateness"), len(_TIMES))
+    def add_up_lateness(self, group: NDArray[np.int64], groups: int) -> Histograms:
+        """`groups` rows: row g is the lateness of all cells whose `group` is g."""
+        of_times = np.full(len(self.times), -1)
+        of_times[_TIMES.index("lateness") :: len(_TIMES)] = group
+        return self.times.add_up(of_times, groups)
 
     def connects(self) -> NDArray[Any]:
         """Connections that were opened, of each cell."""

@@ -9,13 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loadgen.measure.histogram import EMPTY, TOP_NS, Histogram, bucket_of, highest_of
+from loadgen.measure.histogram import BUCKETS, EMPTY, TOP_NS, Histogram, bucket_of, highest_of
 from loadgen.measure.wire import MAX_NUMBER, ascend, pack, read_bytes, starts_of, sums_of, unpack_all
 
-_WORD_BITS = 63  # of a number of 64 bits that is not negative
-_HALF_WORD_BITS = 31
-_DENSE = 4
-"""Counting into all buckets is faster than sorting, as long as there are not many times more of them."""
+try:
+    from loadgen.measure import _sums
+except ImportError:  # there was no C compiler
+    _sums = None  # type: ignore[assignment]
+
+IS_COMPILED = _sums is not None
+
+_BUCKETS_IN, _COUNTS_IN = frozenset({"<u2", "<i4"}), frozenset({"|u1", "<u2"})
+"""What the compiled sums take as it is; all else becomes int64."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,40 +104,15 @@ class Histograms:
             self.min_ns[first:end],
         )
 
-    def every(self, first: int, step: int) -> Histograms:
-        """The rows first, first + step, first + 2 step, and so on."""
-        sizes = self.sizes
-        chosen = np.arange(len(self)) % step == first
-        entries = np.repeat(chosen, sizes)
-        return Histograms(
-            starts_of(sizes[chosen]),
-            self.indexes[entries],
-            self.counts[entries],
-            self.max_ns[chosen],
-            self.min_ns[chosen],
-        )
-
     def add_up(self, group: NDArray[np.int64], groups: int) -> Histograms:
-        """`groups` rows: row g is what all rows recorded whose `group` is g."""
-        sizes = self.sizes
-        # Not min(initial=...): a number that is not of their narrow type is an error.
-        lowest, highest = (int(self.indexes.min()), int(self.indexes.max())) if len(self.indexes) else (0, 0)
-        span = highest - lowest + 1
-        keys = np.repeat(group * span - lowest, sizes) + self.indexes
-        if groups * span <= _DENSE * len(keys) or not len(keys):
-            # The weights are float64: exact, for no sum of counts comes near 2^53.
-            sums = np.bincount(keys, self.counts, minlength=groups * span)
-            keys = np.flatnonzero(sums != 0)
-            counts = sums[keys].astype(np.int64)
-        else:
-            keys, counts = _sums(keys, self.counts)
-        owner, indexes = np.divmod(keys, span)
-        indexes += lowest
+        """`groups` rows: row g is what all rows recorded whose `group` is g; a row of a negative one counts nowhere."""
+        order = np.argsort(group, kind="stable")
+        ends = np.searchsorted(group[order], np.arange(groups + 1))
+        starts, indexes, counts = _add_up(self, order, ends)
         low, high = np.full(groups, TOP_NS), np.zeros(groups, np.int64)
-        some = sizes > 0
+        some = (self.sizes > 0) & (group >= 0)
         np.minimum.at(low, group[some], self.min_ns[some].astype(np.int64))
         np.maximum.at(high, group[some], self.max_ns[some].astype(np.int64))
-        starts = np.searchsorted(owner, np.arange(groups + 1))
         return Histograms(starts, indexes, counts, high, np.where(np.diff(starts) > 0, low, 0))
 
     def percentiles_ns(self, q: float) -> list[int | None]:
@@ -190,17 +170,40 @@ class Histograms:
         return cls(starts, indexes, counts, max_ns, min_ns)
 
 
-def _sums(keys: NDArray[np.int64], counts: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The different keys, ascending, and the sum of the counts of each; at least one, and none is negative."""
-    bits = int(counts.max()).bit_length()
-    needed = int(keys.max()).bit_length() + bits
-    if needed <= _WORD_BITS:
-        # One number for both: sorting numbers is several times faster than finding their order.
-        both = (keys << bits) | counts
-        both = np.sort(both.astype(np.int32) if needed <= _HALF_WORD_BITS else both)
-        keys, counts = both >> bits, both & ((1 << bits) - 1)
-    else:
-        order = np.argsort(keys, kind="stable")
-        keys, counts = keys[order], counts[order]
-    ends = np.append(np.flatnonzero(keys[1:] != keys[:-1]), len(keys) - 1)
-    return keys[ends].astype(np.int64), np.diff(np.cumsum(counts, dtype=np.int64)[ends], prepend=0)
+_Entries = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+
+
+def add_up_with_numpy(rows: Histograms, order: NDArray[np.int64], ends: NDArray[np.int64]) -> _Entries:
+    """The starts, indexes and counts of sums: of the rows order[ends[g]] up to the one before order[ends[g + 1]]."""
+    chosen = order[ends[0] : ends[-1]]
+    sizes, groups = rows.sizes[chosen], len(ends) - 1
+    within = np.arange(sizes.sum()) - np.repeat(starts_of(sizes)[:-1], sizes)
+    entries = np.repeat(rows.starts[chosen], sizes) + within
+    keys = np.repeat(np.repeat(np.arange(groups), np.diff(ends)) * BUCKETS, sizes) + rows.indexes[entries]
+    by_key = np.argsort(keys, kind="stable")
+    keys, counts = keys[by_key], rows.counts[entries][by_key].astype(np.int64)
+    first = np.flatnonzero(np.diff(keys, prepend=-1))
+    owner, indexes = np.divmod(keys[first], BUCKETS)
+    sums = np.add.reduceat(counts, first) if len(first) else counts
+    return np.searchsorted(owner, np.arange(groups + 1)), indexes, sums
+
+
+def add_up_compiled(rows: Histograms, order: NDArray[np.int64], ends: NDArray[np.int64]) -> _Entries:
+    """The same in a fifth of the time."""
+    if not len(rows.indexes):
+        return np.zeros(len(ends), np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64)
+    lowest = int(rows.indexes.min())
+    span = int(rows.indexes.max()) - lowest + 1
+    room = min(len(rows.indexes), span * (len(ends) - 1))
+    starts, indexes, counts = np.empty(len(ends), np.int64), np.empty(room, np.int64), np.empty(room, np.int64)
+    columns = _column(rows.indexes, _BUCKETS_IN), _column(rows.counts, _COUNTS_IN)
+    found = _sums.add_up(order, ends, rows.starts, *columns, lowest, span, starts, indexes, counts)
+    return starts, indexes[:found], counts[:found]
+
+
+def _column(numbers: NDArray[Any], types: frozenset[str]) -> NDArray[Any]:
+    """As the compiled sums take it."""
+    return np.ascontiguousarray(numbers if numbers.dtype.str in types else numbers.astype(np.int64))
+
+
+_add_up = add_up_compiled if IS_COMPILED else add_up_with_numpy

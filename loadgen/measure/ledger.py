@@ -113,7 +113,7 @@ class Totals:
         keys, numbers = _numbered(np.concatenate([of_cells, of_rows]))
         operations = np.zeros(len(keys), np.int64)
         np.add.at(operations, numbers[len(of_cells) :], rows["ok"].astype(np.int64) + rows["bad"] + rows["cut"])
-        lateness = joined.lateness().add_up(numbers[: len(of_cells)], len(keys))
+        lateness = joined.add_up_lateness(numbers[: len(of_cells)], len(keys))
         by = [(key // len(workers) - 1, workers[key % len(workers)]) for key in keys.tolist()]
         played = PlayedTable(by, operations, lateness)
         return cls(joined.add_up(), merge_tallies([rows]), played)

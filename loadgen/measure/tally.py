@@ -128,7 +128,7 @@ def merge_tallies(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
             for name in _SUMS:
                 total[name] += other[name]
         return total
-    rows = join_tallies(tables)
+    rows = tables[0] if len(tables) == 1 else join_tallies(tables)
     if (order := _order_of_different(rows)) is not None:  # as in one interval of all workers
         return np.take(rows.view(_RAW), order).view(TALLY_DTYPE)
     keys = tally_keys(rows)

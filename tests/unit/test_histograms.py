@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadgen.measure import histograms as module
 from loadgen.measure.histogram import EMPTY, Histogram, highest_of
 from loadgen.measure.histograms import Histograms
 from tests.support.evidence import histograms
@@ -21,31 +23,54 @@ def test_the_rows_are_what_was_put_in(rows: list[Histogram]) -> None:
     table = Histograms.of(rows)
     assert list(table) == rows
     assert list(Histograms.join([table, table])) == rows * 2
-    assert list(table.every(1, 3)) == rows[1::3]
 
 
-@given(rows=st.lists(st.tuples(histograms, st.integers(0, 3)), max_size=8))
-def test_groups_add_up_like_single_histograms(rows: list[tuple[Histogram, int]]) -> None:
-    found = Histograms.of(one for one, _ in rows).add_up(np.array([group for _, group in rows], np.int64), 4)
+both_ways = pytest.mark.parametrize("way", ["compiled", "numpy"])
+
+
+def use(way: str, patch: pytest.MonkeyPatch) -> None:
+    """Sums are made this way; what is compiled is there wherever there is a C compiler, as in CI."""
+    if way == "compiled" and not module.IS_COMPILED and "CI" not in os.environ:
+        pytest.skip("there was no C compiler")
+    patch.setattr(module, "_add_up", {"compiled": module.add_up_compiled, "numpy": module.add_up_with_numpy}[way])
+
+
+@both_ways
+@given(rows=st.lists(st.tuples(histograms, st.integers(-1, 3)), max_size=8))
+def test_groups_add_up_like_single_histograms(way: str, rows: list[tuple[Histogram, int]]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        use(way, patch)
+        found = Histograms.of(one for one, _ in rows).add_up(np.array([group for _, group in rows], np.int64), 4)
     assert list(found) == [Histogram.merge_all(one for one, of_group in rows if of_group == g) for g in range(4)]
 
 
+@both_ways
 @given(rows=st.lists(histograms, max_size=6))
-def test_what_came_over_the_wire_adds_up_too(rows: list[Histogram]) -> None:
+def test_what_came_over_the_wire_adds_up_too(way: str, rows: list[Histogram]) -> None:
     """Its columns are as narrow as their numbers allow: of nothing at all, a byte wide."""
-    found = Histograms.from_wires([Histograms.of(rows).to_wire()], [len(rows)]).add_up(np.zeros(len(rows), np.int64), 1)
+    read = Histograms.from_wires([Histograms.of(rows).to_wire()], [len(rows)])
+    with pytest.MonkeyPatch.context() as patch:
+        use(way, patch)
+        found = read.add_up(np.zeros(len(rows), np.int64), 1)
     assert found[0] == Histogram.merge_all(rows)
 
 
-def test_a_great_many_entries_add_up_the_same_way() -> None:
+@both_ways
+def test_a_great_many_entries_add_up_the_same_way(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(way, monkeypatch)
     parts = [Histogram.of(np.arange(at, 10**9, 30_011)) for at in range(12)]
     found = Histograms.of(parts).add_up(np.zeros(12, np.int64), 1)
     assert found[0] == Histogram.merge_all(parts)
 
 
-@pytest.mark.parametrize("count", [1, 1 << 20, (1 << 52) - 1])
-def test_few_entries_far_apart_add_up_whatever_their_counts(count: int) -> None:
-    """Keys and counts are sorted in one number of 32 or 64 bits, or each by itself when they do not fit."""
+@both_ways
+@pytest.mark.parametrize("count", [1, 255, 256, 65_535, 65_536, 1 << 20, 1 << 49])
+@pytest.mark.parametrize("narrow", [False, True])
+def test_few_entries_far_apart_add_up_whatever_their_counts(
+    way: str, count: int, narrow: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In columns of every width that the wire has, and in those of Histogram."""
+    use(way, monkeypatch)
 
     def row(*indexes: int) -> Histogram:
         values = highest_of(np.array(indexes, np.int64)).tolist()
@@ -53,7 +78,8 @@ def test_few_entries_far_apart_add_up_whatever_their_counts(count: int) -> None:
         return Histogram(np.array(indexes, np.int32), counts, max_ns=values[-1], min_ns=values[0])
 
     rows, group = [row(3, 9000, 17000), row(5), row(3, 17000), row(1, 17000)], np.array([1, 0, 1, 0])
-    found = Histograms.of(rows).add_up(group, 2)
+    table = Histograms.of(rows)
+    found = (Histograms.from_wires([table.to_wire()], [4]) if narrow else table).add_up(group, 2)
     assert list(found) == [rows[1].merge(rows[3]), rows[0].merge(rows[2])]
     assert found[1].counts.tolist() == [2 * count, count + 1, 2 * count + 3]
 
