@@ -18,6 +18,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ from coordinator.fleet.dask.settings import configure
 from loadgen.agent import Agent
 from loadgen.engine.api import Assignment, Segment
 from loadgen.host import child
-from loadgen.measure.cells import Cell
+from loadgen.measure.cells import Cell, CellTable
 from loadgen.measure.events import AgentEvent, SegmentBegan, SegmentEnded
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.snapshot import Health, Snapshot
@@ -200,7 +201,7 @@ class TimedWorker(AgentWorker):
 
 
 def _snapshot(assignment: Assignment, window: int) -> Snapshot:
-    """What an engine would report of a second with these connections."""
+    """What an engine would report of a second with these connections, as an agent has it that has read it."""
     targets = np.repeat(np.arange(len(assignment.shares)), assignment.shares)
     connections = np.array(assignment.shard.connections)
     share = np.bincount(targets[connections], minlength=len(assignment.shares))
@@ -208,19 +209,24 @@ def _snapshot(assignment: Assignment, window: int) -> Snapshot:
     tallies["window"], tallies["connection"] = window, connections
     tallies["ok"] = tallies["good"] = tallies["tolerable"] = round(OPERATIONS_PER_S)
     tallies["bytes"], tallies["busy_ns"] = 50_000, NS_PER_S
-    made = Snapshot(
+    return Snapshot(
         worker="any",
         interval=0,
-        cells={(window, at): _cells(int(count))[at % _VARIANTS] for at, count in enumerate(share) if count},
+        cells=_table(tuple(share.tolist()), window),
         tallies=tallies,
         health=dataclasses.replace(_HEALTH, active_connections=len(connections)),
     )
-    return _as_read(made)
 
 
-def _as_read(made: Snapshot) -> Snapshot:
-    """As an agent has it that has read it from its engine's pipe: in narrow columns."""
-    return Snapshot.from_wire(made.to_wire())
+@functools.cache
+def _table(share: tuple[int, ...], window: int) -> CellTable:
+    """What so many connections do with each target in a second.
+
+    The same for every engine with such a share: made anew for hundreds at the first report, it would hold up for
+    seconds the one core that they have.
+    """
+    made = CellTable.of({(window, at): _cells(count)[at % _VARIANTS] for at, count in enumerate(share) if count})
+    return CellTable.from_wires([made.to_wire()], np.array([len(made)]), [1])  # in narrow columns, as it comes
 
 
 @functools.cache
@@ -254,7 +260,7 @@ def _cell(operations: int, random: np.random.Generator) -> Cell:
     )
 
 
-_NOTHING = _as_read(Snapshot(worker="any", interval=0, cells={}, tallies=empty_tallies(), health=_HEALTH))
+_NOTHING = Snapshot(worker="any", interval=0, cells={}, tallies=empty_tallies(), health=_HEALTH)
 
 
 def _make_worker(scene: Scene, name: str, notes: Notes) -> TimedWorker:
@@ -280,7 +286,8 @@ async def _serve(scene: Scene, notes: Notes) -> None:
     configure()
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     turns = asyncio.Semaphore(_AT_ONCE)
-
+    # One waits for input.  On machines of their own, threads that read the plan keep nobody's heartbeat waiting.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
     workers = [_make_worker(scene, name, notes) for name in scene.names]
 
     async def join(worker: TimedWorker) -> None:
