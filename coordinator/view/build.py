@@ -26,7 +26,7 @@ from loadgen.model.plan import SpecPlan
 from loadgen.model.shard import share_out
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS
-from loadgen.verdict.connection import State, judge_connections
+from loadgen.verdict.connection import State, states_of
 
 INTERVAL_S = 1
 """An interval of the ledger (Snapshot.interval counts seconds)."""
@@ -125,9 +125,9 @@ class ViewBuilder:
         A connection in the middle of its first long request is nothing to worry about: only the verdict, at the
         end, counts it as one that did nothing.
         """
-        found = judge_connections(self._tallies, len(self._target_of), self._plan.bound)
-        counts = np.zeros((len(self._targets), len(State)), np.int64)
-        np.add.at(counts, (self._target_of, found["state"]), 1)
+        states = states_of(self._tallies, self._plan.bound)
+        places = np.bincount(self._target_of * len(State) + states, minlength=len(self._targets) * len(State))
+        counts = places.reshape(-1, len(State))
         silent = counts[:, State.NO_REQUESTS]
         kept = silent + counts[:, State.CONFORMING]
         return [

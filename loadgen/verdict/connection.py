@@ -60,16 +60,27 @@ def judge_connections(
     at = rows_of(tallies, connections)
     for name in _COPIED:
         found[name][at] = tallies[name]
-    ok, bad = found["ok"].astype(np.int64), found["bad"].astype(np.int64)
-    found["bits_per_s"] = found["bytes"] * (8.0 * NS_PER_S) / np.maximum(found["busy_ns"], 1)
-    if bound.kind is BoundKind.RATE:
-        fast = found["bits_per_s"] >= bound.floor_bps
-    else:
-        requests = ok + bad + found["overdue"]
-        fast = (ok > 0) & (found["good"] >= bound.good_share * requests)
-        fast &= found["tolerable"] >= bound.tolerable_share * requests
-    # Later lines overrule earlier ones.
-    found["state"] = np.where(fast, State.CONFORMING, State.SLOW)
-    found["state"][bad > rules.max_error_share * (ok + bad)] = State.ERRORS
-    found["state"][(ok + bad + found["cut"]) == 0] = State.NO_REQUESTS
+    found["bits_per_s"] = _bits_per_s(found)
+    found["state"] = states_of(found, bound, rules)
     return found
+
+
+def states_of(tallies: NDArray[np.void], bound: Bound, rules: Rules = RULES) -> NDArray[np.uint8]:
+    """The State of each row, as `judge_connections` has it; `tallies` has the numbers of TALLY_DTYPE."""
+    ok, bad = tallies["ok"].astype(np.int64), tallies["bad"].astype(np.int64)
+    if bound.kind is BoundKind.RATE:
+        fast = _bits_per_s(tallies) >= bound.floor_bps
+    else:
+        requests = ok + bad + tallies["overdue"]
+        fast = (ok > 0) & (tallies["good"] >= bound.good_share * requests)
+        fast &= tallies["tolerable"] >= bound.tolerable_share * requests
+    # Later lines overrule earlier ones.
+    states = np.where(fast, np.uint8(State.CONFORMING), np.uint8(State.SLOW))
+    states[bad > rules.max_error_share * (ok + bad)] = State.ERRORS
+    states[(ok + bad + tallies["cut"]) == 0] = State.NO_REQUESTS
+    return states
+
+
+def _bits_per_s(tallies: NDArray[np.void]) -> NDArray[np.float64]:
+    rates: NDArray[np.float64] = tallies["bytes"] * (8.0 * NS_PER_S) / np.maximum(tallies["busy_ns"], 1)
+    return rates
