@@ -8,12 +8,12 @@ import itertools
 import os
 import signal
 import time
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import msgpack
 import pytest
 import uvloop
 from distributed import Worker
@@ -100,7 +100,7 @@ class Coordinator:
             tape=make_tape([Op()], 4),
             load=Load(line_bps=400_000, bound=Bound.rate(320_000), timeout_ns=NS_PER_S),
         ).to_wire()
-        blob = msgpack.packb({name: value for name, value in common.items() if name not in ("worker", "shard")})
+        blob = duties.pack_plan({name: value for name, value in common.items() if name not in ("worker", "shard")})
         digest = hashlib.sha256(blob).hexdigest()
         assert await self.ask(calls.take_plan, self.run_id, blob) == {"digest": digest}
         shards = {worker: Shard(tuple(range(i, 4, len(workers)))).to_wire() for i, worker in enumerate(workers)}
@@ -268,9 +268,9 @@ def test_what_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             assert refusal(await other.hello()) == f"it is busy with run {RUN}"
             assert (await other.renew())["known"] is False
             assert "another plan" in refusal(await coordinator.ask(calls.prepare, RUN, "digest", {}))
-            blob = b"no plan at all"
-            digest = (await coordinator.ask(calls.take_plan, RUN, blob))["digest"]
-            assert "cannot read the plan" in refusal(await coordinator.ask(calls.prepare, RUN, digest, {}))
+            for blob in (b"no plan at all", duties.pack_plan({"no": "plan"}), zlib.compress(b"\xc1")):
+                digest = (await coordinator.ask(calls.take_plan, RUN, blob))["digest"]
+                assert "cannot read the plan" in refusal(await coordinator.ask(calls.prepare, RUN, digest, {}))
             assert "cannot read the segment" in refusal(await coordinator.ask(calls.start, RUN, {"index": 0}))
             late = dict.fromkeys(
                 ("index", "origin_ns", "start_ns", "window_start_ns", "window_end_ns", "end_ns"), time.monotonic_ns()

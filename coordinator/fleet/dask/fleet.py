@@ -13,8 +13,6 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
-import msgpack
-
 from coordinator.fleet import facts
 from coordinator.fleet.admission import say_missing
 from coordinator.fleet.api import (
@@ -34,6 +32,7 @@ from coordinator.fleet.dask.leases import GROUP, keep_group
 from coordinator.fleet.dask.machine import RemoteMachine
 from coordinator.fleet.dask.plugin import STOP
 from coordinator.fleet.dask.unread import Unread
+from coordinator.fleet.duty import pack_plan
 from coordinator.fleet.messages import Heartbeat
 from coordinator.fleet.silence import Silence
 from coordinator.fleet.ways import PATIENCE_S, Joined, Way
@@ -290,7 +289,7 @@ class DaskFleet:
     async def _prepare(self, assignments: Sequence[Assignment]) -> None:
         wire = assignments[0].to_wire()
         shared = {name: value for name, value in wire.items() if name not in ("worker", "shard")}
-        blob = await asyncio.to_thread(msgpack.packb, shared)
+        blob = await asyncio.to_thread(pack_plan, shared)
         digest = hashlib.sha256(blob).hexdigest()
         shards = {one.worker: one.shard.to_wire() for one in assignments}
         turns = asyncio.Semaphore(_AT_ONCE)
