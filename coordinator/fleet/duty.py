@@ -124,7 +124,7 @@ class Duty:
             raise FleetError(f"it cannot read the plan: {error}") from error
         if unknown := shards.keys() - set(self.workers):
             raise FleetError(f"it has no engine {', '.join(sorted(unknown))}")
-        self._blob = b""  # 30 MB; the engines have it now
+        self._blob = b""  # megabytes; the engines have it now
         await self._agent.prepare(given)
 
     async def start(self, segment: Segment) -> list[str]:

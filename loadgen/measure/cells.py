@@ -297,8 +297,8 @@ class CellTable(Mapping[Key, Cell]):
         if parts.max(initial=0) > _MAX_CELLS or sums_of(parts, members).tolist() != sizes:
             raise ValueError("the cells are not as many as their parts")
         shapes = {
-            tuple(read_int(wire, name, low=1, high=255) for name in ("kinds", "groups"))
-            for wire, size in zip(wires, sizes, strict=True)
+            shape
+            for shape, size in zip([_shape(wire) for wire in wires], sizes, strict=True)
             if size or len(wires) == 1
         }
         if len(shapes) > 1:
@@ -338,6 +338,11 @@ _NONE = CellTable(
     np.zeros((0, len(_COUNTERS)), np.int64),
     Histograms.of(()),
 )
+
+
+def _shape(wire: object) -> tuple[int, int]:
+    """The numbers of kinds and of groups."""
+    return read_int(wire, "kinds", low=1, high=255), read_int(wire, "groups", low=1, high=255)
 
 
 def _each(group: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -143,7 +143,7 @@ class Histograms:
         Raises ValueError when one is what it can't have written.
         """
         sizes = unpack_all(wires, "sizes", rows)
-        # Each by itself first: a sum of numbers that large comes round to anything.
+        # Each number first, roughly: a sum of numbers that large comes round to anything.
         if sizes.max(initial=0) > sum(len(read_bytes(wire, "indexes")) for wire in wires):
             raise ValueError("a histogram has more entries than there are")
         totals = sums_of(sizes, rows).tolist()

@@ -51,7 +51,7 @@ class Health:
 
     @staticmethod
     def pack_all(rows: Sequence[Health]) -> bytes:
-        """Several in eight numbers each, in the order of the fields, of which -1 becomes 0, and 0 becomes 1."""
+        """Several in eight numbers each, in the order of the fields, each one more than it is: one may be -1."""
         return pack(np.array([[getattr(one, name) + 1 for name in _HEALTH] for one in rows], np.int64))
 
     @classmethod
@@ -66,7 +66,10 @@ class Health:
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Health:
         """The inverse of :meth:`to_wire`; raises ValueError on anything malformed."""
-        return cls(**{name: read_int(wire, name, low=low) for name, low in zip(_HEALTH, _LOWEST, strict=True)})
+        # One less than the largest: `pack_all` makes each one more.
+        return cls(
+            **{n: read_int(wire, n, low=low, high=MAX_NUMBER - 1) for n, low in zip(_HEALTH, _LOWEST, strict=True)}
+        )
 
 
 _HEALTH = tuple(field.name for field in fields(Health))

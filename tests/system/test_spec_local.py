@@ -152,10 +152,10 @@ def test_a_disk_that_fills_up_in_mid_run_costs_the_record_not_the_result(cache: 
 
     def limit() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
 
     done = subprocess.run(
-        [LOADGEN, "spec", "--vms", "4", "--server", "builtin", "--duration", "3s", "--out", "run", *SHORT],
+        [LOADGEN, "spec", "--vms", "4", "--server", "builtin", "--duration", "5s", "--out", "run", *SHORT],
         cwd=tmp_path,
         env=environment(cache),
         capture_output=True,

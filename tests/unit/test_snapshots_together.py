@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import operator
 from collections.abc import Sequence
@@ -16,8 +17,9 @@ from hypothesis import strategies as st
 
 from loadgen.measure.cells import CellTable
 from loadgen.measure.events import apart, event_from_wire, event_to_wire
-from loadgen.measure.snapshot import Snapshot
+from loadgen.measure.snapshot import Health, Snapshot
 from loadgen.measure.together import Snapshots, snapshots_of
+from loadgen.measure.wire import MAX_NUMBER
 from tests.support.evidence import snapshots
 from tests.support.snapshots import cell, snapshot, tally
 
@@ -80,6 +82,23 @@ def test_what_one_has_too_many_of_is_not_given_to_the_next(field: str, said: str
     one, other = WIRE, Snapshots.of(TWO).to_wire()
     with pytest.raises(ValueError, match=said):
         Snapshots.from_wires([{**one, field: packed(2, 0)}, {**other, field: packed(3, 1)}])
+
+
+@pytest.mark.parametrize("numbers", [{"kinds": 0}, {"groups": "x"}, {"kinds": 256}])
+def test_one_without_cells_must_make_sense_beside_others_too(numbers: dict[str, object]) -> None:
+    quiet = Snapshots.of([snapshot("a/1", 0, {})]).to_wire()
+    assert Snapshots.from_wires([WIRE, quiet]).workers == ("a/0", "a/1", "a/1")
+    with pytest.raises(ValueError, match="field"):
+        Snapshots.from_wires([WIRE, {**quiet, "cells": {**quiet["cells"], **numbers}}])
+
+
+@pytest.mark.parametrize("value", [0, 1, 2**32 - 1, 2**32, MAX_NUMBER - 1])
+def test_health_of_any_size_is_told_together_as_it_is_told_alone(value: int) -> None:
+    alone = {**TWO[0].health.to_wire(), "open_fds": value, "runqueue_ns": value - 1}
+    health = Health.from_wire(alone)
+    assert read_all(Snapshots.of([dataclasses.replace(TWO[0], health=health)]).to_wire())[0].health == health
+    with pytest.raises(ValueError, match="open_fds"):
+        Health.from_wire({**alone, "open_fds": MAX_NUMBER})
 
 
 def test_histograms_of_a_size_that_comes_round_are_refused() -> None:
