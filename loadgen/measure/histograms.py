@@ -189,7 +189,7 @@ def add_up_with_numpy(rows: Histograms, order: NDArray[np.int64], ends: NDArray[
 
 
 def add_up_compiled(rows: Histograms, order: NDArray[np.int64], ends: NDArray[np.int64]) -> _Entries:
-    """The same in a fifth of the time."""
+    """The same, with one look at each entry and nothing sorted."""
     if not len(rows.indexes):
         return np.zeros(len(ends), np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64)
     lowest = int(rows.indexes.min())
