@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := loadgen workloads deploy coordinator tests benchmarks
 # What is compiled: a change there means to install again.
-COMPILED := $(filter-out %/_core.c,$(wildcard loadgen/engine/compiled/*.[ch])) loadgen/engine/compiled/_core.pyx loadgen/measure/_sums.pyx
+COMPILED := $(filter-out %/_core.c,$(wildcard loadgen/engine/compiled/*.[ch])) loadgen/engine/compiled/_core.pyx $(wildcard loadgen/measure/*.pyx)
 # System tests that may run beside each other: nothing in them is judged by the time that it takes.
 UNHURRIED := $(addprefix tests/system/test_,proxy.py iperf3_peers.py iperf_cli.py local_vms.py serve.py specweb_fileset_kill.py \
 	fleet_run.py fleet_faults.py fleet_ends.py fleet_peers.py ssh_hosts.py operator_tools.py spec_edges.py spec_killed.py \
@@ -71,7 +71,7 @@ debian: ## Install what the system tests need with apt-get, where this user may
 	@tools/install-debian.sh tests
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache loadgen/engine/compiled/_core.c loadgen/engine/compiled/*.so loadgen/measure/_sums.c loadgen/measure/*.so
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache loadgen/engine/compiled/_core.c loadgen/engine/compiled/*.so loadgen/measure/_fold.c loadgen/measure/_sums.c loadgen/measure/*.so
 
 $(VENV)/.installed: pyproject.toml setup.py $(COMPILED)
 	$(PYTHON) -m venv $(VENV)

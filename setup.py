@@ -14,6 +14,7 @@ SOURCES = ["_core.pyx", "reply.c", "body.c", "connection.c", "engine.c"]
 
 MEANINGS = {
     "loadgen.engine.compiled._core": "the compiled engine was not built; the Python engine serves",
+    "loadgen.measure._fold": "counting was not compiled; numpy does it",
     "loadgen.measure._sums": "sums of histograms were not compiled; numpy makes them",
 }
 
@@ -37,6 +38,13 @@ setup(
             [f"{HERE}/{name}" for name in SOURCES],
             depends=sorted(str(path) for path in Path(HERE).glob("*.h")),
             extra_compile_args=["-std=gnu11", "-O2"],
+            optional=True,
+        ),
+        # Bounds are to the bit what numpy computes: no multiplication and addition in one step.
+        Extension(
+            "loadgen.measure._fold",
+            ["loadgen/measure/_fold.pyx"],
+            extra_compile_args=["-O2", "-ffp-contract=off"],
             optional=True,
         ),
         Extension("loadgen.measure._sums", ["loadgen/measure/_sums.pyx"], extra_compile_args=["-O2"], optional=True),

@@ -46,7 +46,7 @@ class Accounts:
             window_start_ns=segment.window_start_ns,
             window_end_ns=segment.window_end_ns,
         )
-        self._fresh.append((CellTable.of(cells), tallies))
+        self._fresh.append((cells, tallies))
 
     def drain(self, interval: int, open_sockets: int, active_connections: int) -> Snapshot:
         """All that was folded since the interval before; draining it again returns the whole of it again."""

@@ -12,20 +12,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loadgen.measure.cells import BAD, CUT, OK, Cell
+from loadgen.measure.cells import BAD, CUT, OK, Cell, CellTable
 from loadgen.measure.histogram import EMPTY, TOP_NS, Histogram, bucket_of
+from loadgen.measure.histograms import Histograms
 from loadgen.measure.record import RECORD_DTYPE
 from loadgen.measure.tally import TALLY_DTYPE, empty_tallies
 from loadgen.model.bound import Bound, BoundKind
 from loadgen.model.outcome import OUTCOMES, Outcome
 from loadgen.model.units import NS_PER_S
 
+try:
+    from loadgen.measure import _fold
+except ImportError:  # there was no C compiler
+    _fold = None  # type: ignore[assignment]
+
+IS_COMPILED = _fold is not None
+
 _STATES = len((OK, BAD, CUT))
+_SUMS, _TIMES = 5, 3  # the columns of CellTable.sums, and a cell's rows of CellTable.times
 
 _DENSE = 16
 """Counting into all places is faster than sorting, as long as there are not many times more of them."""
 
-_STATE = np.array([BAD if o.is_error else CUT if o is Outcome.CUT else OK for o in Outcome])
+_STATE = np.array([BAD if o.is_error else CUT if o is Outcome.CUT else OK for o in Outcome], np.uint8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +54,9 @@ class FoldContext:
     bound: Bound
 
 
-def fold(
+def fold_with_numpy(
     records: NDArray[np.void], ctx: FoldContext, *, window: int, window_start_ns: int, window_end_ns: int
-) -> tuple[dict[tuple[int, int], Cell], NDArray[np.void]]:
+) -> tuple[CellTable, NDArray[np.void]]:
     """The cells and the tallies (TALLY_DTYPE) of `records` (RECORD_DTYPE), in any order.
 
     An operation belongs to `window` when it was due in it; otherwise to window -1.  `window` -1 puts all of them
@@ -55,9 +64,10 @@ def fold(
     not over at its end.  A connection is judged by such an operation, but throughput and mix are not: it moved only
     part of its bytes in the window, and only long ones can take it all.
     Line time is max(done - due, what the bytes take at the line's speed).
+    Raises IndexError for a record whose row, connection or outcome there is not.
     """
     if not len(records):
-        return {}, empty_tallies()
+        return CellTable.of({}), empty_tallies()
     # Each column by itself, in a row: what follows reads them several times, and a record is most of a cache line.
     taken = {name: np.ascontiguousarray(records[name]) for name in RECORD_DTYPE.names or ()}
     due, done, size = taken["due_ns"], taken["done_ns"], taken["bytes"]
@@ -67,10 +77,59 @@ def fold(
         busy = np.maximum(response, np.rint(size * (8 * NS_PER_S / ctx.line_bps)).astype(np.int64))
     due_inside = (due >= window_start_ns) & (due < window_end_ns) & (window >= 0)
     covers = (due < window_start_ns) & (due + busy >= window_end_ns) & (window >= 0)
-    state = _STATE[taken["outcome"]]
+    state = _STATE[taken["outcome"]].astype(np.int64)
     good, tolerable, overdue = _judge(response, size, state, ctx.bound)
     columns = _Columns(taken, ctx, due_inside, due_inside | covers, state, response, busy, good, tolerable, overdue)
-    return columns.cells(window), columns.tallies(window)
+    return CellTable.of(columns.cells(window)), columns.tallies(window)
+
+
+def fold_compiled(
+    records: NDArray[np.void], ctx: FoldContext, *, window: int, window_start_ns: int, window_end_ns: int
+) -> tuple[CellTable, NDArray[np.void]]:
+    """The same, for a sixth of the cost: one look at each record."""
+    if not len(records):
+        return CellTable.of({}), empty_tallies()
+    bound, size = ctx.bound, len(records)
+    rules = _fold.Rules(
+        ctx.kind,
+        ctx.group,
+        _STATE,
+        ctx.target_of,
+        (window_start_ns, window_end_ns) if window >= 0 else None,
+        (bound.good_ns, bound.good_ns_per_byte),
+        (bound.tolerable_ns, bound.tolerable_ns_per_byte),
+        kinds=ctx.kinds,
+        groups=ctx.groups,
+        line_ns_per_byte=8 * NS_PER_S / ctx.line_bps if ctx.line_bps else 0.0,
+        has_fixed_bound=_tells_overdue(bound),
+    )
+    cell_places, tally_places = np.empty(size, np.int64), np.empty(size, np.int64)
+    rules.places(records, cell_places, tally_places)
+    cell_keys, cells = _numbered(cell_places)
+    tally_keys, rows = _numbered(tally_places)
+    n = len(cell_keys)
+    outcomes, sums = np.zeros((n, OUTCOMES), np.int64), np.zeros((n, _SUMS), np.int64)
+    counts = np.zeros((n, ctx.kinds, ctx.groups, _STATES), np.int64)
+    tallies = np.zeros(len(tally_keys), TALLY_DTYPE)
+    judged, tallies["connection"] = np.divmod(tally_keys, len(ctx.target_of))
+    tallies["window"] = np.where(judged, window, -1)
+    rules.count(records, cells, outcomes, counts, sums, rows, tallies)
+    starts = np.zeros(_TIMES * n + 1, np.int64)
+    buckets, entries = np.empty(_TIMES * size, np.int32), np.empty(_TIMES * size, np.int64)
+    max_ns, min_ns = np.empty(_TIMES * n, np.int64), np.empty(_TIMES * n, np.int64)
+    found = rules.times(records, cells, starts, buckets, entries, max_ns, min_ns)
+    # What is kept of the interval is no longer than what is in it.
+    times = Histograms(starts, buckets[:found].copy(), entries[:found].copy(), max_ns, min_ns)
+    slots = np.where(cell_keys & 1, window + 1, 0)
+    return CellTable(slots, cell_keys >> 1, outcomes, counts, sums, times), tallies
+
+
+fold = fold_compiled if IS_COMPILED else fold_with_numpy
+
+
+def _tells_overdue(bound: Bound) -> bool:
+    """Whether a cut operation can be too late: a bound that grows with the size, which isn't known, can't say."""
+    return bound.kind is BoundKind.TIME and not bound.tolerable_ns_per_byte
 
 
 def _judge(
@@ -80,8 +139,7 @@ def _judge(
     ok = state == OK
     good = ok & (response <= bound.good_ns + bound.good_ns_per_byte * size)
     tolerable = ok & (response <= bound.tolerable_ns + bound.tolerable_ns_per_byte * size)
-    # A bound that grows with the size says nothing of a cut operation: its whole size isn't known here.
-    if bound.kind is BoundKind.TIME and not bound.tolerable_ns_per_byte:
+    if _tells_overdue(bound):
         return good, tolerable, (state == CUT) & (response > bound.tolerable_ns)
     return good, tolerable, np.zeros_like(ok)
 

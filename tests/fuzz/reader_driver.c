@@ -81,11 +81,13 @@ static void change(struct stream *stream, uint32_t room)
     }
 }
 
+static struct heads heads; /* of all streams: what one said is known to those that follow */
+
 static void read_in_pieces(struct reply *reply, const struct tape *tape, const struct stream *stream)
 {
     uint32_t most = 1 + roll(roll(2) ? 8 : 4000);
     int result = REPLY_MORE;
-    reply_begin(reply, tape, &tape->ops[stream->row]);
+    reply_begin(reply, &heads, tape, &tape->ops[stream->row]);
     for (uint32_t at = 0; at < stream->bytes && result == REPLY_MORE;) {
         uint32_t piece = 1 + roll(most), left = stream->bytes - at;
         piece = piece < left ? piece : left;
@@ -119,7 +121,7 @@ int main(int count, char **arguments)
         stream[i].row = take_number();
         stream[i].bytes = take_number();
         stream[i].at = take(stream[i].bytes);
-        reply_begin(&reply, &tape, &ops[stream[i].row]);
+        reply_begin(&reply, &heads, &tape, &ops[stream[i].row]);
         int result = feed(&reply, stream[i].at, stream[i].bytes);
         bool started = reply_started(&reply);
         if (result == REPLY_MORE)

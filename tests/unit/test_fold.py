@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from loadgen.measure import fold as module
 from loadgen.measure.cells import BAD, CUT, OK, Cell, CellTable
-from loadgen.measure.fold import FoldContext, fold
+from loadgen.measure.fold import FoldContext
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.tally import merge_tallies
 from loadgen.model.bound import Bound, BoundKind
@@ -33,13 +36,31 @@ CTX = FoldContext(
 TIMED = dataclasses.replace(CTX, bound=Bound.time(2 * NS_PER_S, 4 * NS_PER_S))
 
 
+@pytest.fixture(autouse=True, scope="module", params=["compiled", "numpy"])
+def way(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Records are counted this way; what is compiled is there wherever there is a C compiler, as in CI."""
+    if request.param == "compiled" and not module.IS_COMPILED and "CI" not in os.environ:
+        pytest.skip("there was no C compiler")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            module, "fold", {"compiled": module.fold_compiled, "numpy": module.fold_with_numpy}[request.param]
+        )
+        yield
+
+
+def fold(
+    table: NDArray[np.void], ctx: FoldContext, window: int = 3
+) -> tuple[Mapping[tuple[int, int], Cell], NDArray[np.void]]:
+    return module.fold(table, ctx, window=window, window_start_ns=START, window_end_ns=END)
+
+
 def op(due_s: float, took_s: float, size: int = 15_000, **more: int) -> dict[str, int]:
     due = round(due_s * NS_PER_S)
     return {"due_ns": due, "sent_ns": due + NS_PER_MS, "done_ns": due + round(took_s * NS_PER_S), "bytes": size, **more}
 
 
-def play(*given: dict[str, int], ctx: FoldContext = CTX) -> tuple[dict[tuple[int, int], Cell], NDArray[np.void]]:
-    return fold(records(*given), ctx, window=3, window_start_ns=START, window_end_ns=END)
+def play(*given: dict[str, int], ctx: FoldContext = CTX) -> tuple[Mapping[tuple[int, int], Cell], NDArray[np.void]]:
+    return fold(records(*given), ctx)
 
 
 def test_an_operation_is_of_the_window_in_which_it_was_due() -> None:
@@ -122,7 +143,7 @@ def test_response_service_and_lateness_are_kept_apart() -> None:
 
 
 def test_outside_of_all_windows_everything_is_of_none() -> None:
-    cells, tallies = fold(records(op(101, 1), op(130, 1)), CTX, window=-1, window_start_ns=START, window_end_ns=END)
+    cells, tallies = fold(records(op(101, 1), op(130, 1)), CTX, window=-1)
     assert {at: cell.ok for at, cell in cells.items()} == {(-1, 0): 2}
     assert tallies["window"].tolist() == [-1]
 
@@ -135,7 +156,7 @@ def test_no_records_no_cells() -> None:
 def test_nothing_of_the_result_lives_in_the_engine_s_buffer() -> None:
     buffer = bytearray(records(op(101, 0.3), op(102, 1, connection=2)).tobytes())
     view = np.frombuffer(buffer, dtype=records().dtype)
-    cells, tallies = fold(view, CTX, window=3, window_start_ns=START, window_end_ns=END)
+    cells, tallies = fold(view, CTX)
     before = CellTable.of(cells).to_wire(), tallies.tobytes()
     buffer[:] = bytes(len(buffer))
     assert (CellTable.of(cells).to_wire(), tallies.tobytes()) == before
@@ -213,17 +234,23 @@ any_record = st.builds(
 def test_folding_at_once_in_parts_or_one_by_one_is_the_same(
     ctx: FoldContext, table: NDArray[np.void], cut: int
 ) -> None:
-    cells, tallies = fold(table, ctx, window=3, window_start_ns=START, window_end_ns=END)
+    cells, tallies = fold(table, ctx)
     slow_cells, slow_tallies = slow_fold(table, ctx)
     assert cells == slow_cells
     keys = list(zip(tallies["window"].tolist(), tallies["connection"].tolist(), strict=True))
     assert keys == sorted(slow_tallies)
     for row, key in zip(tallies, keys, strict=True):
         assert {name: int(row[name]) for name in slow_tallies[key]} == slow_tallies[key]
-    parts = [fold(p, ctx, window=3, window_start_ns=START, window_end_ns=END) for p in (table[:cut], table[cut:])]
+    parts = [fold(p, ctx) for p in (table[:cut], table[cut:])]
     assert np.array_equal(merge_tallies([t for _, t in parts]), tallies)
     for at, cell in cells.items():
         assert Cell.merge_all([part[at] for part, _ in parts if at in part]) == cell
+
+
+@pytest.mark.parametrize("wrong", [{"row": 4}, {"connection": 4}, {"outcome": OUTCOMES}])
+def test_a_record_of_what_there_is_not_is_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(IndexError):
+        play(op(101, 1), op(102, 1, **wrong))
 
 
 @pytest.mark.parametrize("first", [0, 900_000])
@@ -240,7 +267,7 @@ def test_many_records_alike_of_any_connections_are_folded_as_one_by_one(first: i
     table["connection"] += random.integers(0, 4, 800).astype(np.uint32)
     table["bytes"] = random.integers(1, 1_000, 800)
     table["outcome"] = random.integers(0, OUTCOMES, 800)
-    cells, tallies = fold(table, ctx, window=3, window_start_ns=START, window_end_ns=END)
+    cells, tallies = fold(table, ctx)
     slow_cells, slow_tallies = slow_fold(table, ctx)
     assert cells == slow_cells
     assert [(int(row["window"]), int(row["connection"])) for row in tallies] == sorted(slow_tallies)

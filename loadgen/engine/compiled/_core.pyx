@@ -40,7 +40,9 @@ cdef extern from "reply.h":
         uint16_t status
         bint reusable
         bint cookie_right
-    void reply_begin(reply *, const tape *, const op *)
+    cdef struct heads:
+        pass
+    void reply_begin(reply *, heads *, const tape *, const op *)
     int reply_feed(reply *, char *, size_t)
     int reply_eof(reply *)
     bint reply_started(const reply *)
@@ -104,6 +106,7 @@ cdef extern from "engine.h":
         target *targets
         connection *connections
         source *sources
+        heads *heads
         uint32_t target_count
         uint32_t connection_count
         agenda agenda
@@ -184,6 +187,7 @@ cdef class Core:
         e.sources = <source *>allocate(len(sources), sizeof(source))
         e.connections = <connection *>allocate(count, sizeof(connection))
         e.connection_count = count
+        e.heads = <heads *>allocate(1, sizeof(heads))
         e.agenda.entries = <entry *>allocate(count, sizeof(entry))
         e.ring.records = <record *>allocate(RING_RECORDS, sizeof(record))
         e.buffer = <char *>allocate(REPLY_ROOM_BYTES + BUFFER_BYTES, 1)
@@ -213,6 +217,7 @@ cdef class Core:
         free(e.targets)
         free(e.sources)
         free(e.connections)
+        free(e.heads)
         free(e.agenda.entries)
         free(e.ring.records)
         free(e.buffer)
@@ -277,6 +282,7 @@ cdef class Reader:
     """The reply reader and body check in C, for tests that compare them with loadgen.engine.http1 and body."""
 
     cdef reply _reply
+    cdef heads *_heads
     cdef _Tape _tape
     cdef char *_buffer
     cdef size_t _size
@@ -284,18 +290,20 @@ cdef class Reader:
     def __cinit__(self, arrays, size_t size):
         """`size` bytes at most in one piece."""
         self._tape = _Tape(*arrays)
+        self._heads = <heads *>allocate(1, sizeof(heads))
         self._buffer = <char *>allocate(REPLY_ROOM_BYTES + size, 1)
         self._size = size
 
     def __dealloc__(self):
         reply_free(&self._reply)
+        free(self._heads)
         free(self._buffer)
 
     def begin(self, uint32_t row):
         """Get ready for the reply to `row`."""
         if row >= self._tape.tape.rows:
             raise ValueError("no such row")
-        reply_begin(&self._reply, &self._tape.tape, <const op *>(<const char *>self._tape.tape.ops + row * 33))
+        reply_begin(&self._reply, self._heads, &self._tape.tape, <const op *>(<const char *>self._tape.tape.ops + row * 33))
 
     def feed(self, const unsigned char *data, size_t size):
         """As ReplyReader.feed, with the piece alone."""

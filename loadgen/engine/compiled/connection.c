@@ -226,7 +226,7 @@ void connection_begin(struct engine *engine, struct connection *c)
     c->out_at = 0;
     c->connected = false;
     c->unsent = true;
-    reply_begin(&c->reply, &engine->tape, &engine->tape.ops[c->row]);
+    reply_begin(&c->reply, engine->heads, &engine->tape, &engine->tape.ops[c->row]);
     if (c->fd < 0) {
         c->doing = CONNECTING;
         int error = open_socket(engine, c);

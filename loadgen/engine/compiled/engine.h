@@ -86,6 +86,7 @@ struct engine {
     struct target *targets;
     struct connection *connections;
     struct source *sources;
+    struct heads *heads;
     uint32_t target_count, connection_count;
     struct agenda agenda;
     struct ring ring;

@@ -39,8 +39,9 @@ static int fail(struct reply *reply, enum outcome outcome)
     return (int)outcome;
 }
 
-void reply_begin(struct reply *reply, const struct tape *tape, const struct op *op)
+void reply_begin(struct reply *reply, struct heads *heads, const struct tape *tape, const struct op *op)
 {
+    reply->known = &heads->of[op->check % HEADS];
     body_begin(&reply->body, tape, op);
     if (reply->kept.at != NULL)
         stash_empty(&reply->kept);
@@ -173,10 +174,41 @@ static int keep_head(struct reply *reply, const char *part, size_t bytes)
     return stash_put(&reply->kept, part, bytes) ? REPLY_MORE : fail(reply, OUTCOME_LOCAL_LIMIT);
 }
 
+/* Whether the head at *data is the known one, which then need not be read; *data is moved behind it. */
+static bool recall(struct reply *reply, char **data, const char *end)
+{
+    const struct head *known = reply->known;
+    if (!known->bytes || reply->cookie.bytes || end - *data < known->bytes ||
+        memcmp(*data, known->at, known->bytes) != 0)
+        return false;
+    reply->status = known->status;
+    reply->state = known->state;
+    reply->left = known->left;
+    reply->reusable = known->reusable;
+    *data += known->bytes;
+    return true;
+}
+
+/* Keep what the head at `at`, of so many bytes with its empty line, said. */
+static void remember(const struct reply *reply, const char *at, size_t bytes)
+{
+    struct head *known = reply->known;
+    if (reply->cookie.bytes || bytes > KNOWN_HEAD_BYTES)
+        return;
+    memcpy(known->at, at, bytes);
+    known->bytes = (uint16_t)bytes;
+    known->status = reply->status;
+    known->state = reply->state;
+    known->left = reply->left;
+    known->reusable = reply->reusable;
+}
+
 /* Reads heads up to the end of the real one, and moves *data to what is behind it.  0, REPLY_MORE or an outcome. */
 static int read_head(struct reply *reply, char **data, const char *end)
 {
     char *at = *data;
+    if (recall(reply, data, end))
+        return 0;
     while (true) {
         char *head_end = memmem(at, (size_t)(end - at), "\r\n\r\n", 4);
         if (head_end == NULL)
@@ -196,7 +228,10 @@ static int read_head(struct reply *reply, char **data, const char *end)
             reply->status = (uint16_t)status;
             reply->kept.bytes = 0;
             *data = head_end + 4;
-            return frame(reply, at, head_end);
+            int wrong = frame(reply, at, head_end);
+            if (!wrong)
+                remember(reply, at, bytes + 4);
+            return wrong;
         }
         if (status < 100 || status == 101)
             return fail(reply, OUTCOME_MALFORMED);

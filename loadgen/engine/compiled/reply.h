@@ -11,13 +11,31 @@ enum {
     MAX_CHUNK_LINE_BYTES = 256, /* http1.py, MAX_CHUNK_LINE_BYTES */
     /* What must be writable in front of the bytes that are fed: what was put by of a head or chunk line, and of a
        body before its anchor, goes there, so that a piece and what came before it are in one. */
-    REPLY_ROOM_BYTES = 32768
+    REPLY_ROOM_BYTES = 32768,
+    HEADS = 64,
+    KNOWN_HEAD_BYTES = 496
+};
+
+/* What a head said: servers repeat theirs byte for byte until their clock goes on. */
+struct head {
+    int64_t left;
+    uint16_t bytes; /* 0: none */
+    uint16_t status;
+    uint8_t state;
+    bool reusable;
+    char at[KNOWN_HEAD_BYTES];
+};
+
+/* The last head of a reply with this check, or one that shares its place. */
+struct heads {
+    struct head of[HEADS];
 };
 
 struct reply {
     struct body body;
     struct stash kept; /* an unfinished head or chunk line */
     struct text cookie; /* that the head should set */
+    struct head *known;
     int64_t left;       /* bytes still to come of a fixed body or chunk; of trailers: bytes seen */
     int64_t body_bytes;
     uint16_t status;
@@ -26,7 +44,8 @@ struct reply {
     bool cookie_right;
 };
 
-void reply_begin(struct reply *reply, const struct tape *tape, const struct op *op);
+/* `heads` are all zero at first, may be shared, and must outlast the reply. */
+void reply_begin(struct reply *reply, struct heads *heads, const struct tape *tape, const struct op *op);
 
 /* Reads data[..bytes]: REPLY_MORE, REPLY_DONE or the outcome that it failed with. */
 int reply_feed(struct reply *reply, char *data, size_t bytes);

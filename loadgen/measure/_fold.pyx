@@ -1,0 +1,291 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""Counting records with one look at each; see loadgen.measure.fold, which does the same with numpy.
+
+`Rules.places` is asked first, and refuses records that refer to what there is not; whoever calls sees to it that each
+of the arrays which are written to has room.
+"""
+
+from libc.math cimport rint
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdlib cimport calloc, free, malloc, qsort
+
+cdef packed struct record:
+    int64_t due_ns
+    int64_t sent_ns
+    int64_t done_ns
+    int64_t bytes
+    uint32_t row
+    uint32_t connection
+    uint32_t outcome
+    uint32_t connected
+
+cdef packed struct tally:
+    int32_t window
+    uint32_t connection
+    uint32_t ok
+    uint32_t bad
+    uint32_t cut
+    uint32_t overdue
+    uint32_t good
+    uint32_t tolerable
+    int64_t bytes
+    int64_t busy_ns
+
+cdef enum:
+    OK, BAD, CUT, STATES  # loadgen.measure.cells
+    GOOD = 0, TOLERABLE, OVERDUE, BYTES, CONNECTS, SUMS  # the columns of CellTable.sums
+    RESPONSE = 0, SERVICE, LATENESS, TIMES  # the rows of CellTable.times
+    HALF_BITS = 10  # loadgen.measure.histogram
+    DENSE = 16  # counting into all places is faster than sorting, as long as there are not many times more of them
+
+cdef int64_t TOP_NS = (<int64_t>1 << 42) - 1
+
+
+cdef class Rules:
+    """What is the same for all records of a segment."""
+
+    cdef const uint8_t[::1] kind, group, state
+    cdef const int32_t[::1] target_of
+    cdef int kinds, groups
+    cdef bint has_window, has_fixed_bound
+    cdef int64_t window_start_ns, window_end_ns, good_ns, tolerable_ns
+    cdef double line_ns_per_byte, good_ns_per_byte, tolerable_ns_per_byte
+
+    def __init__(
+        self,
+        const uint8_t[::1] kind,
+        const uint8_t[::1] group,
+        const uint8_t[::1] state,
+        const int32_t[::1] target_of,
+        window_ns,
+        good,
+        tolerable,
+        *,
+        int kinds,
+        int groups,
+        double line_ns_per_byte,
+        bint has_fixed_bound,
+    ):
+        """`window_ns`: where it starts and ends, or None.  Bounds are pairs: so long, and so much longer for each byte.
+
+        `state` is what an outcome is: ok, bad or cut.
+        """
+        self.kind, self.group, self.state, self.target_of = kind, group, state, target_of
+        self.kinds, self.groups = kinds, groups
+        self.has_window = window_ns is not None
+        if self.has_window:
+            self.window_start_ns, self.window_end_ns = window_ns
+        self.good_ns, self.good_ns_per_byte = good
+        self.tolerable_ns, self.tolerable_ns_per_byte = tolerable
+        self.line_ns_per_byte = line_ns_per_byte
+        self.has_fixed_bound = has_fixed_bound
+
+    def places(self, const record[::1] records, int64_t[::1] cells, int64_t[::1] tallies):
+        """Which cell each record belongs to (2 * target + whether it was due in the window), and which tally.
+
+        The latter is the connection, and when it counts for the window as well so many more as there are
+        connections.  Raises IndexError for a record that refers to what there is not.
+        """
+        cdef Py_ssize_t at
+        cdef const record *one
+        cdef bint inside
+        cdef int64_t connections = self.target_of.shape[0]
+        for at in range(records.shape[0]):
+            one = &records[at]
+            if (
+                one.connection >= connections
+                or one.row >= <size_t>self.kind.shape[0]
+                or one.outcome >= <size_t>self.state.shape[0]
+                or self.kind[one.row] >= self.kinds
+                or self.group[one.row] >= self.groups
+            ):
+                raise IndexError("a record refers to what there is not")
+            inside = self.has_window and self.window_start_ns <= one.due_ns < self.window_end_ns
+            cells[at] = 2 * <int64_t>self.target_of[one.connection] + inside
+            if not inside and self.has_window and one.due_ns < self.window_start_ns:
+                inside = one.due_ns + busy_ns(self, one) >= self.window_end_ns
+            tallies[at] = inside * connections + one.connection
+
+    def count(
+        self,
+        const record[::1] records,
+        const int64_t[::1] cells,
+        int64_t[:, ::1] outcomes,
+        int64_t[:, :, :, ::1] counts,
+        int64_t[:, ::1] sums,
+        const int64_t[::1] rows,
+        tally[::1] tallies,
+    ):
+        """Add each record to the cell and to the tally with these numbers."""
+        cdef Py_ssize_t at
+        cdef const record *one
+        cdef tally *mine
+        cdef int64_t response, cell
+        cdef double size
+        cdef bint good, tolerable, overdue
+        cdef int state
+        for at in range(records.shape[0]):
+            one = &records[at]
+            mine = &tallies[rows[at]]
+            cell = cells[at]
+            state = self.state[one.outcome]
+            response, size = response_ns(one), <double>one.bytes
+            good = state == OK and response <= self.good_ns + self.good_ns_per_byte * size
+            tolerable = state == OK and response <= self.tolerable_ns + self.tolerable_ns_per_byte * size
+            overdue = state == CUT and self.has_fixed_bound and response > self.tolerable_ns
+            outcomes[cell, one.outcome] += 1
+            counts[cell, self.kind[one.row], self.group[one.row], state] += 1
+            sums[cell, GOOD] += good
+            sums[cell, TOLERABLE] += tolerable
+            sums[cell, OVERDUE] += overdue
+            sums[cell, BYTES] += one.bytes
+            sums[cell, CONNECTS] += one.connected
+            mine.ok += state == OK
+            mine.bad += state == BAD
+            mine.cut += state == CUT
+            mine.good += good
+            mine.tolerable += tolerable
+            mine.overdue += overdue
+            if state != BAD:
+                mine.bytes += one.bytes
+                mine.busy_ns += busy_ns(self, one)
+
+    def times(
+        self,
+        const record[::1] records,
+        const int64_t[::1] cells,
+        int64_t[::1] starts,
+        int32_t[::1] indexes,
+        int64_t[::1] counts,
+        int64_t[::1] max_ns,
+        int64_t[::1] min_ns,
+    ):
+        """Write response, service and lateness of each cell's records as three rows of histograms.
+
+        How many entries these have, each of which needs room; `starts` are zeros.  Raises MemoryError.
+        """
+        cdef Py_ssize_t size = records.shape[0], known, at, row, which, found = 0
+        cdef int64_t begin, end = 0
+        cdef uint16_t *buckets = <uint16_t *>malloc(max(1, size) * sizeof(uint16_t))
+        cdef int64_t *order = <int64_t *>malloc(max(1, size) * sizeof(int64_t))
+        try:
+            if buckets == NULL or order == NULL:
+                raise MemoryError
+            sort_by_cell(cells, starts, order)
+            for row in range(0, max_ns.shape[0], TIMES):
+                begin, end = end, starts[row]
+                for which in range(TIMES):
+                    starts[row + which] = found
+                    known = self.fill(
+                        records, order + begin, end - begin, which, buckets, &max_ns[row + which], &min_ns[row + which]
+                    )
+                    found = entries(buckets, known, indexes, counts, found)
+            starts[max_ns.shape[0]] = found
+        finally:
+            free(order)
+            free(buckets)
+        return found
+
+    cdef Py_ssize_t fill(
+        self,
+        const record[::1] records,
+        const int64_t *order,
+        Py_ssize_t records_of_cell,
+        Py_ssize_t which,
+        uint16_t *buckets,
+        int64_t *max_ns,
+        int64_t *min_ns,
+    ) noexcept:
+        """The buckets of one time of these records, and its extremes; of how many it is known."""
+        cdef Py_ssize_t at, size = 0
+        cdef const record *one
+        cdef int64_t value
+        cdef int64_t low = TOP_NS, high = 0
+        for at in range(records_of_cell):
+            one = &records[order[at]]
+            if which == LATENESS:
+                if one.sent_ns <= 0:
+                    continue
+                value = one.sent_ns - one.due_ns
+            else:
+                if self.state[one.outcome] != OK:
+                    continue
+                value = one.done_ns - (one.due_ns if which == RESPONSE else one.sent_ns)
+            value = min(max(value, 0), TOP_NS)
+            low, high = min(low, value), max(high, value)
+            buckets[size] = bucket_of(value)
+            size += 1
+        max_ns[0], min_ns[0] = high, (low if size else 0)
+        return size
+
+
+cdef inline int64_t response_ns(const record *one) noexcept nogil:
+    return max(one.done_ns - one.due_ns, 0)
+
+
+cdef inline int64_t busy_ns(Rules rules, const record *one) noexcept:
+    return max(response_ns(one), <int64_t>rint(<double>one.bytes * rules.line_ns_per_byte))
+
+
+cdef extern from *:
+    int __builtin_clzll(unsigned long long) nogil
+
+
+cdef inline uint16_t bucket_of(int64_t value) noexcept nogil:
+    """As loadgen.measure.histogram.bucket_of; below 2^16, for there are 33,792 buckets."""
+    cdef int shift = max(64 - __builtin_clzll(<unsigned long long>value | 1) - (HALF_BITS + 1), 0)
+    return <uint16_t>((shift << HALF_BITS) + (value >> shift))
+
+
+cdef void sort_by_cell(const int64_t[::1] cells, int64_t[::1] starts, int64_t *order) noexcept:
+    """The records, cell by cell; starts[TIMES * c], which was 0, is where those of cell c end."""
+    cdef Py_ssize_t at
+    cdef int64_t *place
+    cdef int64_t before = 0
+    for at in range(cells.shape[0]):
+        starts[TIMES * cells[at]] += 1
+    for at in range(0, starts.shape[0] - 1, TIMES):
+        before += starts[at]
+        starts[at] = before - starts[at]
+    for at in range(cells.shape[0]):
+        place = &starts[TIMES * cells[at]]
+        order[place[0]] = at
+        place[0] += 1
+
+
+cdef int ascending(const void *one, const void *other) noexcept nogil:
+    return <int>(<const uint16_t *>one)[0] - <int>(<const uint16_t *>other)[0]
+
+
+cdef Py_ssize_t entries(
+    uint16_t *buckets, Py_ssize_t size, int32_t[::1] indexes, int64_t[::1] counts, Py_ssize_t found
+) except -1:
+    """Write the different ones ascending, and how often each occurs, behind the `found` entries that are there."""
+    cdef Py_ssize_t at
+    cdef uint32_t low = 0xFFFF, high = 0, span
+    cdef uint32_t *sums
+    if not size:
+        return found
+    for at in range(size):
+        low, high = min(low, buckets[at]), max(high, buckets[at])
+    span = high - low + 1
+    if span > DENSE * size:
+        qsort(buckets, size, sizeof(uint16_t), ascending)
+        for at in range(size):
+            if at and buckets[at] == buckets[at - 1]:
+                counts[found - 1] += 1
+            else:
+                indexes[found], counts[found] = buckets[at], 1
+                found += 1
+        return found
+    sums = <uint32_t *>calloc(span, sizeof(uint32_t))
+    if sums == NULL:
+        raise MemoryError
+    for at in range(size):
+        sums[buckets[at] - low] += 1
+    for at in range(span):
+        if sums[at]:
+            indexes[found], counts[found] = low + at, sums[at]
+            found += 1
+    free(sums)
+    return found
