@@ -59,22 +59,26 @@ class Connection:
     __slots__ = (
         "_check",
         "_checked",
+        "_closes",
         "_connected",
+        "_cookie",
         "_doing",
         "_due_ns",
         "_fd",
         "_host_line",
+        "_next_row",
         "_out",
         "_player",
+        "_prepared_row",
         "_progress_ns",
         "_reader",
         "_received",
         "_request",
-        "_request_row",
         "_row",
         "_sent_ns",
         "_sock",
         "_source",
+        "_status",
         "number",
         "target",
     )
@@ -87,7 +91,6 @@ class Connection:
         self._source = player.source_of(number, target)
         self._reader = ReplyReader(player.known_heads)
         self._check = BodyCheck()
-        self._checked = False  # whether the body of this reply is looked at
         self._sock: socket.socket | None = None
         self._fd = -1
         self._doing = _STOPPED
@@ -97,8 +100,13 @@ class Connection:
         self._progress_ns = 0
         self._received = 0
         self._connected = 0
-        self._request = b""  # of `_request_row`
-        self._request_row = -1
+        self._prepared_row = -1  # of which are the six that follow
+        self._request = b""
+        self._checked = False  # whether the body of the reply is looked at
+        self._status = 0
+        self._cookie = b""
+        self._closes = False
+        self._next_row = 0
         self._out = b""  # what the kernel has not yet of the request
 
     def start(self, row: int, due_ns: int) -> None:
@@ -152,17 +160,28 @@ class Connection:
         self._sent_ns = self._progress_ns = now_ns
         self._received = 0
         self._connected = 0
-        if row != self._request_row:
-            self._request_row = row
-            self._request = player.lines[row] + self._host_line + player.rests[row]
+        if row != self._prepared_row:
+            self._prepare(row)
         self._out = self._request
-        self._checked = checked = player.checked[row]
-        if checked:
+        if self._checked:
             self._check.begin(player.spec(row), player.literals[row])
-        self._reader.begin(self._check if checked else None)
+            self._reader.begin(self._check)
+        else:
+            self._reader.begin(None)
         if self._sock is None and not self._connect(now_ns):
             return
         self._send(now_ns)
+
+    def _prepare(self, row: int) -> None:
+        """Look up what the operation of `row` is: one that plays the same again need not."""
+        player = self._player
+        self._prepared_row = row
+        self._request = player.lines[row] + self._host_line + player.rests[row]
+        self._checked = player.checked[row]
+        self._status = player.statuses[row]
+        self._cookie = player.cookies[row]
+        self._closes = bool(player.flags[row] & CLOSE_AFTER)
+        self._next_row = player.next_rows[row]
 
     def _connect(self, now_ns: int) -> bool:
         """Open a TCP connection; False when it failed at once."""
@@ -260,20 +279,17 @@ class Connection:
 
     def _take(self, data: bytes, now_ns: int) -> None:
         """`data` of a reply is there."""
-        player = self._player
         self._received += len(data)
         self._progress_ns = now_ns
-        result = self._reader.feed(data, len(data))
+        result = self._reader.feed(data)
         if result == DONE:
             self._finish(now_ns)
         elif result != MORE:
             outcome = Outcome(result)
             if outcome is Outcome.BAD_LENGTH:  # the body is hopeless
-                wanted = player.statuses[self._row]
-                right = self._reader.status == wanted or (not wanted and 200 <= self._reader.status < 400)
-                outcome = self._check.verdict() if right else Outcome.BAD_STATUS
+                outcome = self._check.verdict() if self._right_status(self._reader.status) else Outcome.BAD_STATUS
             self._fail(now_ns, outcome)
-        elif player.paced_reads and not self._out:
+        elif self._player.paced_reads and not self._out:
             self._pause_if_ahead(now_ns)
 
     def _pause_if_ahead(self, now_ns: int) -> None:
@@ -290,18 +306,16 @@ class Connection:
 
     def _finish(self, now_ns: int) -> None:
         """A whole reply is there: judge it, and rest until its bytes have crossed the line."""
-        player, row, reader = self._player, self._row, self._reader
-        if reader.status != player.statuses[row] and (player.statuses[row] or not 200 <= reader.status < 400):
+        player, reader = self._player, self._reader
+        if not self._right_status(reader.status):
             outcome = Outcome.BAD_STATUS
         else:
             outcome = self._check.verdict() if self._checked else _OK
-            if outcome is _OK:
-                cookie = player.cookies[row]
-                if cookie and reader.set_cookie() != cookie:
-                    outcome = Outcome.BAD_COOKIE
+            if outcome is _OK and self._cookie and reader.set_cookie() != self._cookie:
+                outcome = Outcome.BAD_COOKIE
         self._record(now_ns, outcome)
         # With part of the request still here (the reply came early), what is sent next would end that one.
-        if not reader.reusable or self._out or player.flags[row] & CLOSE_AFTER:
+        if not reader.reusable or self._out or self._closes:
             self._close()
         if outcome is not _OK:
             self._rest_after_error(now_ns)
@@ -310,7 +324,7 @@ class Connection:
             self._doing = _RESTING
             player.arrivals.free(self, self.target, player.now_ns())
             return
-        self._row = player.next_rows[row]
+        self._row = self._next_row
         due_ns = int(self._due_ns + self._received * player.ns_per_byte) if player.ns_per_byte else now_ns
         if due_ns > now_ns:
             self._rest_until(due_ns)
@@ -318,6 +332,9 @@ class Connection:
             self._due_ns = now_ns
             self._doing = _RESTING
             player.readiness.then(self)
+
+    def _right_status(self, status: int) -> bool:
+        return status == self._status if self._status else 200 <= status < 400
 
     def _fail(self, now_ns: int, outcome: Outcome) -> None:
         """The operation broke: record it, drop the TCP connection, rest, go on with the next."""

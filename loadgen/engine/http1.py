@@ -6,7 +6,7 @@ or in an Outcome, never in an exception.
 
 One :class:`ReplyReader` serves one connection for all its replies.  `begin` arms it for the next
 reply; `feed` returns MORE until the reply is DONE or wrong.  The hot path is a whole reply in one
-piece whose head has come before, byte for byte: one `find` and one look-up.
+piece whose head has come before, byte for byte: one comparison, or one `find` and one look-up.
 """
 
 from __future__ import annotations
@@ -34,8 +34,12 @@ _CRLF2 = b"\r\n\r\n"
 _VERSION = b"HTTP/1."
 _HEX = frozenset(b"0123456789abcdefABCDEF")
 
-Head = tuple[int, bytes, bytes, int, int, bool]
-"""What a head says: status, lower-cased, as it came, how the body ends, its length, whether the connection stays."""
+Head = tuple[bytes, int, bytes, bytes, int, int, bool]
+"""What a head says: itself with the empty line, status, lower-cased, as it came without the empty line, how the body
+ends, its length, whether the connection stays."""
+
+_NO_HEAD: Head = (b"\0", 0, b"", b"", _OVER, 0, False)
+"""What begins like this is malformed, and over."""
 
 
 class Sink(Protocol):
@@ -51,10 +55,23 @@ class ReplyReader:
     `known` are the heads that have come before, by what they are; many readers may share it.
     """
 
-    __slots__ = ("_kept", "_known", "_left", "_sink", "_state", "body_bytes", "head", "raw_head", "reusable", "status")
+    __slots__ = (
+        "_kept",
+        "_known",
+        "_last",
+        "_left",
+        "_sink",
+        "_state",
+        "body_bytes",
+        "head",
+        "raw_head",
+        "reusable",
+        "status",
+    )
 
     def __init__(self, known: dict[bytes, Head]) -> None:
         self._known = known
+        self._last = _NO_HEAD  # of those
         self._state = _OVER
         self._kept = b""  # an unfinished head or chunk line
         self._left = 0  # bytes still to come of a fixed body or chunk
@@ -75,24 +92,23 @@ class ReplyReader:
         self.body_bytes = 0
         self.reusable = False
 
-    def feed(self, data: bytes, end: int) -> int:
-        """Read `data[:end]`.  MORE, DONE, or the value of the Outcome that it failed with.
+    def feed(self, data: bytes) -> int:
+        """Read `data`.  MORE, DONE, or the value of the Outcome that it failed with.
 
         Bytes behind the end of the reply are nobody's (we never pipeline): the connection is then not
         reusable.
         """
-        position = 0
+        position, end = 0, len(data)
         if self._state == _HEAD:
             if self._kept:
-                data = self._kept + data[:end]
+                data, self._kept = self._kept + data, b""
                 end = len(data)
-            position = data.find(_CRLF2, 0, end) + 4
-            known = self._known.get(data[: position - 2]) if position > 4 else None
-            if known is not None:
-                self.status, self.head, self.raw_head, self._state, self._left, self.reusable = known
-                self._kept = b""
+            last = self._last
+            position = len(last[0])
+            if data[:position] == last[0]:
+                _, self.status, self.head, self.raw_head, self._state, self._left, self.reusable = last
             else:
-                position = self._read_head(data, end)
+                position = self._recall_head(data, end)
                 if position < 0:
                     return MORE if position == MORE else -position
         if self._state == _FIXED and self._left == end - position:
@@ -129,8 +145,18 @@ class ReplyReader:
         self.reusable = False
         return -int(outcome)
 
-    def _read_head(self, data: bytes, end: int) -> int:
+    def _recall_head(self, data: bytes, end: int) -> int:
         """Where the body starts in `data`; MORE; or minus the Outcome (all of which are above 1)."""
+        position = data.find(_CRLF2) + 4
+        known = self._known.get(data[:position])
+        if known is None:
+            return self._read_head(data, end)
+        self._last = known
+        _, self.status, self.head, self.raw_head, self._state, self._left, self.reusable = known
+        return position
+
+    def _read_head(self, data: bytes, end: int) -> int:
+        """As `_recall_head`, of one that has not come before."""
         at = 0
         while True:
             head_end = data.find(_CRLF2, at, end)
@@ -158,7 +184,8 @@ class ReplyReader:
         if body_at >= 0 and at == 0 and len(raw) <= MAX_KNOWN_BYTES:
             if len(self._known) >= MAX_HEADS:
                 self._known.clear()
-            self._known[raw] = status, lowered, raw, self._state, self._left, self.reusable
+            whole = data[:body_at]
+            self._known[whole] = whole, status, lowered, raw, self._state, self._left, self.reusable
         return body_at
 
     def _keep_head(self, part: bytes) -> int:

@@ -100,6 +100,7 @@ class Readiness:
             else:
                 owner.ready(events)
         if self._after:
-            after, self._after = self._after, []
+            after, clock = self._after.copy(), self._now_ns
+            self._after.clear()
             for owner in after:
-                owner.begin(self._now_ns())
+                owner.begin(clock())

@@ -48,7 +48,7 @@ class PythonReading:
         reader.begin(check)
         result, fed = MORE, 0
         for piece in pieces:
-            result = reader.feed(piece, len(piece))
+            result = reader.feed(piece)
             fed += len(piece)
             if result != MORE:
                 break
