@@ -4,11 +4,11 @@ The client has a core to itself, and a responder in C that costs less than any c
 client is what saturates.  Our engines play as in a user's run: the engine process below its agent, with a tape, all of
 its accounting, and its snapshots each second.
 
- closed   64 keep-alive connections, HTTP/1.1, one thread; clients interleaved, medians; the ratio to wrk is the median
-          of the ratios of the rounds.  CPU is user and system time
-          of the client's process, by the kernel's CPU clock of it; requests are those that the responder answered.
-          Both are read at the ends of a window well inside of the run, so start and end of a client do not count.  A
-          window in which the client did not saturate its core, or others used it, is discarded and repeated.
+ closed   64 keep-alive connections, HTTP/1.1, one thread.  Each client plays in turns with wrk, 40 ms each
+          (engine_turns.py says why); the ratio to wrk is the median of the ratios of the turns.  CPU is user and
+          system time of the client's process, by the kernel's CPU clock of it; requests are those that the responder
+          answered.  Both are read within a turn, so start and end of a client do not count.  Turns in which a client
+          did not saturate its core are discarded; if others used the core, all of it is repeated.
  paced    the largest number of paced connections with every one within 1 % of 400 kbit/s and p99 lateness below 5 ms.
  memory   of the engine process for each connection that is open and idle: private pages with many less with few.
  latency  reported less true, at half of the client's own greatest rate, of a responder that takes 5 ms and records
@@ -22,11 +22,13 @@ Exit code 1 when a target is missed.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import itertools
 import json
 import os
 import platform
 import resource
+import signal
 import sys
 import tempfile
 import time
@@ -45,6 +47,7 @@ from benchmarks import engine_report as report
 from benchmarks.engine_meter import Window, wait_for_quiet
 from benchmarks.engine_peers import LatencyError
 from benchmarks.engine_responder import Responder, build, percentile_ms, serving
+from benchmarks.engine_turns import Turns, ratio, summary, take_turns
 from loadgen.engine.api import EngineKind
 from loadgen.engine.choice import available
 
@@ -83,74 +86,64 @@ class Bench:
         """As long as it pays."""
         wait_for_quiet((self.client_core, self.responder_core), self.patient_until)
 
-    def undisturbed(self, measure: Callable[[], Window], discarded: list[str]) -> Window:
-        """The first window in which nothing was wrong, or the last that was tried; why others were `discarded`."""
+    @property
+    def duel_s(self) -> float:
+        """How long two clients play in turns."""
+        return self.seconds * self.rounds
+
+    def undisturbed(self, measure: Callable[[], Turns]) -> tuple[Turns, list[str]]:
+        """The first in which nothing was wrong, or the last that was tried; and why others were discarded."""
+        discarded: list[str] = []
         for tried in itertools.count(1):
             self.wait_for_quiet()
-            window = measure()
-            if not window.fault or not self.may_retry(tried):
+            turns = measure()
+            if not turns.fault or not self.may_retry(tried):
                 break
-            discarded.append(window.fault)
-        return window
+            discarded.append(turns.fault)
+        return turns, discarded
 
     def may_retry(self, tried: int) -> bool:
         return tried < TRIES and time.monotonic() < self.patient_until
 
 
-Client = Callable[[Responder, int], Window]
-
-
-def clients(bench: Bench, chosen: Sequence[peers.Peer]) -> dict[str, Client]:
-    """Everybody who plays a closed loop, by name; the peers first."""
-
-    def theirs(peer: peers.Peer) -> Client:
-        return lambda to, size: peers.closed_loop(peer, to, size, CONNECTIONS, bench.client_core, bench.seconds)
-
-    def mine(engine: EngineKind) -> Client:
-        def window(to: Responder, size: int) -> Window:
-            load = ours.fixed_size(engine, to, size, CONNECTIONS, seconds=bench.seconds, settle_s=peers.SETTLE_S)
-            return ours.play(load, to, bench.client_core).seen.window
-
-        return window
-
-    return {peer.name: theirs(peer) for peer in chosen} | {kind.value: mine(kind) for kind in bench.engines}
-
-
 def closed(bench: Bench, sizes: Sequence[int], chosen: Sequence[peers.Peer]) -> dict[int, dict[str, Any]]:
-    """By size and client: the medians, and what they are of."""
-    everybody = clients(bench, chosen)
-    samples: dict[int, dict[str, list[Window]]] = {size: {name: [] for name in everybody} for size in sizes}
-    discarded: dict[int, dict[str, list[str]]] = {size: {name: [] for name in everybody} for size in sizes}
+    """By size and client: the medians, and what they are of.  Everybody plays in turns with the first of `chosen`."""
+    base, *rivals = chosen
+    names = [peer.name for peer in rivals] + [engine.value for engine in bench.engines]
+    found: dict[int, dict[str, Any]] = {}
     with bench.serving() as responder:
-        for number in range(bench.rounds):
-            for size in sizes:
-                for name, client in everybody.items():
-                    window = bench.undisturbed(partial(client, responder, size), discarded[size][name])
-                    samples[size][name].append(window)
-                found = ", ".join(f"{name} {windows[-1].cpu_us:.1f}" for name, windows in samples[size].items())
-                say(f"closed loop, {size} B, round {number + 1} of {bench.rounds}, CPU µs a request: {found}")
-    return {
-        size: {name: summary(windows, discarded[size][name]) for name, windows in row.items()}
-        for size, row in samples.items()
-    }
+        for size in sizes:
+            row: dict[str, Any] = {base.name: {}}
+            of_base: list[Window] = []
+            for name in names:
+                turns, retried = bench.undisturbed(partial(duel, bench, responder, size, base, name))
+                of_base += [first for first, _ in turns.windows]
+                row[name] = summary([second for _, second in turns.windows], turns.fault, retried) | ratio(turns)
+                say(f"closed loop, {size} B, {name} in turns with {base.name}: {row[name]['x_wrk']:.3f} of its CPU")
+            row[base.name] = summary(of_base)
+            found[size] = row
+    return found
 
 
-def summary(windows: Sequence[Window], discarded: Sequence[str]) -> dict[str, Any]:
-    """Medians of the windows in which nothing was wrong; of all of them, and it is said, where there is none."""
-    good = [window for window in windows if not window.fault]
-    used = good or windows
-    return {
-        "cpu_us": median(window.cpu_us for window in used),
-        "requests_per_s": median(window.requests_per_s for window in used),
-        "client_share": median(window.client_share for window in used),
-        "responder_share": median(window.responder_share for window in used),
-        "cpu_us_min": min(window.cpu_us for window in used),
-        "cpu_us_max": max(window.cpu_us for window in used),
-        "windows": len(used),
-        "discarded": [*discarded, *(window.fault for window in windows if window.fault and good)],
-        "fault": "" if good else windows[-1].fault,
-        "samples": [asdict(window) | {"cpu_us": window.cpu_us, "fault": window.fault} for window in windows],
-    }
+def duel(bench: Bench, responder: Responder, size: int, base: peers.Peer, name: str) -> Turns:
+    """A client of this name and the base, in turns."""
+    core = bench.client_core
+    with peers.playing(base, responder, size, CONNECTIONS, core) as base_pid:
+        os.kill(base_pid, signal.SIGSTOP)
+
+        async def watch(pid: int, begin_ns: int, end_ns: int) -> Turns:
+            await asyncio.sleep((begin_ns - time.monotonic_ns()) / 1e9)
+            return await take_turns((base_pid, pid), responder, core, end_ns)
+
+        for peer in peers.PEERS:
+            if peer.name == name:
+                with peers.playing(peer, responder, size, CONNECTIONS, core) as pid:
+                    begin_ns = time.monotonic_ns()
+                    return asyncio.run(watch(pid, begin_ns, begin_ns + int(bench.duel_s * 1e9)))
+        load = ours.fixed_size(
+            EngineKind(name), responder, size, CONNECTIONS, seconds=bench.duel_s, settle_s=peers.SETTLE_S
+        )
+        return ours.play_watched(load, core, watch)
 
 
 def paced(bench: Bench) -> dict[str, Any]:
@@ -270,8 +263,8 @@ def main() -> int:
         "--quick", action="store_true", help="1 KB, three rounds, the rest shorter or left out: under 50 s"
     )
     parser.add_argument("--only", choices=parts)
-    parser.add_argument("--seconds", type=float, help="of a window; 2, with --quick 0.5")
-    parser.add_argument("--rounds", type=int, help="5, with --quick 3")
+    parser.add_argument("--seconds", type=float, help="of a round: 2, with --quick 0.8")
+    parser.add_argument("--rounds", type=int, help="of latency; two clients take turns for as long: 5, with --quick 3")
     parser.add_argument("--json", type=Path, help="write all figures to this file, too")
     given = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
@@ -279,6 +272,8 @@ def main() -> int:
         sys.exit("this needs two cores: one for the client, one for the server")
     os.sched_setaffinity(0, set(cores[:-1]))  # the client's is its own
     chosen = peers.present()
+    if not chosen or chosen[0].name != report.BASE:
+        sys.exit(f"this measures against {report.BASE}, which is not installed")
     wanted = {given.only} if given.only else set(parts) - ({"paced"} if given.quick else set())
     document: dict[str, Any] = {
         "machine": {"kernel": platform.release(), "cores": len(cores), "load": os.getloadavg()},
@@ -290,7 +285,7 @@ def main() -> int:
             program=build(Path(directory)),
             client_core=cores[-1],
             responder_core=cores[0],
-            seconds=given.seconds or (0.5 if given.quick else 2.0),
+            seconds=given.seconds or (0.8 if given.quick else 2.0),
             rounds=rounds,
             patient_until=time.monotonic() + rounds * (QUICK_PATIENCE_S if given.quick else PATIENCE_S),
         )

@@ -6,8 +6,10 @@ import asyncio
 import dataclasses
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import uvloop
@@ -75,12 +77,23 @@ class Played:
         return Cell.merge_all(self.intake.ledger.totals().window(0).values())
 
 
+T = TypeVar("T")
+Watch = Callable[[int, int, int], Coroutine[Any, Any, T]]
+"""Looks at the engine process with this pid; when the window begins and when it ends, by time.monotonic_ns()."""
+
+
 def play(load: Load, responder: Responder, core: int) -> Played:
     """Play it on an engine process on `core`."""
-    return uvloop.run(_play(load, responder, core))
+    seen, intake = uvloop.run(_play(load, core, partial(_watch, core, responder)))
+    return Played(seen=seen, intake=intake)
 
 
-async def _play(load: Load, responder: Responder, core: int) -> Played:
+def play_watched(load: Load, core: int, watch: Watch[T]) -> T:
+    """Play it on an engine process on `core`; what `watch` says of it."""
+    return uvloop.run(_play(load, core, watch))[0]
+
+
+async def _play(load: Load, core: int, watch: Watch[T]) -> tuple[T, Intake]:
     fleet = LocalFleet(1)
     (worker,) = workers_of(fleet.machines)
     assignment = load.assign(worker)
@@ -104,7 +117,7 @@ async def _play(load: Load, responder: Responder, core: int) -> Played:
             end_ns=end_ns + int(_ENDS_S * NS_PER_S),
         )
         await fleet.command(Start(segment))
-        watching = asyncio.create_task(_watch(pid, core, responder, window_ns, end_ns))
+        watching = asyncio.create_task(watch(pid, window_ns, end_ns))
         while not isinstance(event := await fleet.event(), SegmentEnded):
             match event:
                 case EngineLost(_, why):
@@ -114,10 +127,10 @@ async def _play(load: Load, responder: Responder, core: int) -> Played:
         seen = await watching
     finally:
         await fleet.close()
-    return Played(seen=seen, intake=intake)
+    return seen, intake
 
 
-async def _watch(pid: int, core: int, responder: Responder, begin_ns: int, end_ns: int) -> Seen:
+async def _watch(core: int, responder: Responder, pid: int, begin_ns: int, end_ns: int) -> Seen:
     meter = Meter(pid, core, responder)
     await asyncio.sleep((begin_ns - time.monotonic_ns()) / NS_PER_S)
     before, true_before = meter.mark(), responder.truth()

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.engine_meter import Meter, Window, between
+from benchmarks.engine_meter import Meter, between
 from benchmarks.engine_responder import Responder, percentile_ms
 
 SETTLE_S = 0.4
@@ -66,23 +66,18 @@ def present() -> list[Peer]:
     return found
 
 
-def closed_loop(
-    peer: Peer, responder: Responder, size_bytes: int, connections: int, core: int, seconds: float
-) -> Window:
-    """A window of a closed loop, well inside of what the client plays."""
+@contextlib.contextmanager
+def playing(peer: Peer, responder: Responder, size_bytes: int, connections: int, core: int) -> Iterator[int]:
+    """It plays a closed loop meanwhile, all of its connections open; its pid."""
     url, answered = responder.url(size_bytes), responder.requests
     with _running(peer, url, connections, core, seconds=_FAR, file=Path("/dev/null")) as process:
         deadline = time.monotonic() + _BEGIN_S
         while responder.requests == answered and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
         time.sleep(SETTLE_S)
-        meter = Meter(process.pid, core, responder)
-        before = meter.mark()
-        time.sleep(seconds)
-        window = between(before, meter.mark())
+        yield process.pid
         if process.poll() is not None:
             raise SystemExit(f"{peer.name} ended too early (exit code {process.returncode})")
-        return window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 from benchmarks.engine_meter import MOST_BY_OTHERS
@@ -39,19 +38,8 @@ class Target:
 
 
 def ratios(row: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """CPU for a request over wrk's in the same round, by client: the median of the rounds.
-
-    A virtual machine's speed differs by half from one minute to the next; in one round it is nearly the same for all.
-    """
-    if BASE not in row:
-        return {}
-    base = row[BASE]["samples"]
-    found = {}
-    for name, one in row.items():
-        pairs = list(zip(one["samples"], base, strict=True))
-        good = [pair for pair in pairs if not any(window["fault"] for window in pair)]
-        found[name] = median(mine["cpu_us"] / wrks["cpu_us"] for mine, wrks in good or pairs)
-    return {name: ratio for name, ratio in found.items() if name != BASE}
+    """CPU for a request over wrk's, by client."""
+    return {name: one["x_wrk"] for name, one in row.items() if "x_wrk" in one}
 
 
 def targets(document: Mapping[str, Any]) -> Iterator[Target]:
@@ -103,7 +91,7 @@ def show(document: Mapping[str, Any]) -> None:
         f"Linux {machine['kernel']}, {machine['cores']} cores, loopback; the client on one core, the server on another"
     )
     for size, row in document.get("closed", {}).items():
-        _show_closed(int(size), row, document["rounds"], document["seconds"])
+        _show_closed(int(size), row, document["rounds"] * document["seconds"])
     if "paced" in document:
         print(f"\nPaced at 400 kbit/s: the most connections with p99 lateness < {LATE_MS:g} ms and all within 1 %")
         for engine, found in document["paced"].items():
@@ -137,23 +125,24 @@ def show(document: Mapping[str, Any]) -> None:
         print(f"{target['what']} ({target['found']:,.5g}): {'yes' if target['reached'] else 'NO'}{doubt}")
 
 
-def _show_closed(size: int, row: Mapping[str, Any], rounds: int, seconds: float) -> None:
-    print(f"\nClosed loop, {size} B, 64 connections; medians of {rounds} interleaved windows of {seconds:g} s")
-    print(f"  {'':9} {'CPU µs/req':>10} {'least to most':>15} {'x wrk':>6} {'req/s':>9} {'client':>7} {'server':>7}")
-    by_wrk = {BASE: 1.0} | ratios(row)
+def _show_closed(size: int, row: Mapping[str, Any], seconds: float) -> None:
+    print(f"\nClosed loop, {size} B, 64 connections; each in turns with {BASE} for {seconds:g} s, medians")
+    print(
+        f"  {'':9} {'CPU µs/req':>10} {'x wrk':>6} {'half of the turns':>18} {'req/s':>9} {'client':>7} {'server':>7}"
+    )
     for name, found in row.items():
-        ratio = f"{by_wrk[name]:6.2f}" if BASE in row else f"{'-':>6}"
-        spread = f"{found['cpu_us_min']:.2f} to {found['cpu_us_max']:.2f}"
+        between = f"{found['x_wrk_low']:.2f} to {found['x_wrk_high']:.2f}" if "x_wrk" in found else "-"
         print(
-            f"  {name:9} {found['cpu_us']:10.2f} {spread:>15} {ratio} {found['requests_per_s']:9,.0f} "
-            f"{found['client_share']:7.0%} {found['responder_share']:7.0%}{_remarks(found)}"
+            f"  {name:9} {found['cpu_us']:10.2f} {found.get('x_wrk', 1):6.2f} {between:>18} "
+            f"{found['requests_per_s']:9,.0f} {found['client_share']:7.0%} {found['responder_share']:7.0%}"
+            f"{_remarks(found)}"
         )
 
 
 def _remarks(found: Mapping[str, Any]) -> str:
     """What was left out, or should have been."""
     if found["fault"]:
-        return f"  ! no window was good: {found['fault']}"
+        return f"  ! of no worth: {found['fault']}"
     if found["discarded"]:
         return f"  ({len(found['discarded'])} discarded: {', '.join(sorted(set(found['discarded'])))})"
     return ""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from benchmarks.engine import PACED_STEP, search, summary
+from benchmarks.engine import PACED_STEP, search
 from benchmarks.engine_meter import Mark, Window, between
 from benchmarks.engine_report import ratios, targets
 from benchmarks.engine_responder import percentile_ms
+from benchmarks.engine_turns import Turns, ratio, summary
 
 
 @pytest.mark.parametrize("most", [1, 7, 19])
@@ -37,33 +40,42 @@ def test_cpu_of_a_request_is_the_client_s_time_over_the_requests() -> None:
     assert window.fault == ""
 
 
-def _window(cpu_us: float, *, client: float = 1.0, others: float = 0.0) -> Window:
+def _window(cpu_us: float, *, client: float = 1.0) -> Window:
     requests = round(client * 1e6 / cpu_us)
-    return Window(requests=requests, seconds=1.0, client_share=client, responder_share=0.5, others=others)
+    return Window(requests=requests, seconds=1.0, client_share=client, responder_share=0.5, others=0.0)
 
 
-def test_windows_in_which_something_was_wrong_do_not_count() -> None:
-    good, idle, disturbed = _window(10), _window(30, client=0.5), _window(40, client=0.5, others=0.5)
-    found = summary([good, idle, disturbed], ["others used the client's core"])
+def test_turns_in_which_a_client_was_not_the_limit_do_not_count() -> None:
+    idle = _window(40, client=0.5)
+    found = summary([_window(10)] * 5 + [idle], retried=["others used the client's core"])
     assert found["cpu_us"] == pytest.approx(10)
-    assert (found["windows"], len(found["discarded"]), found["fault"]) == (1, 3, "")
+    assert (found["turns"], len(found["discarded"]), found["fault"]) == (5, 2, "")
+    pairs = tuple((_window(10), _window(cpu_us)) for cpu_us in (8, 9, 9, 9, 30))
+    turns = Turns((*pairs, (_window(10), idle)), others=0.0)
+    assert turns.good == list(pairs)
+    assert ratio(turns)["x_wrk"] == pytest.approx(0.9, rel=1e-3)
 
 
-def test_it_is_said_when_no_window_was_good() -> None:
-    found = summary([_window(30, client=0.5), _window(40, others=0.5)], [])
-    assert found["windows"] == 2
-    assert found["fault"] == "others used the client's core"
+def test_it_is_said_when_no_turn_was_good() -> None:
+    idle = _window(30, client=0.5)
+    found = summary([idle, idle])
+    assert (found["turns"], found["fault"]) == (2, "the client was not the limit")
+    assert summary([_window(10)] * 5, "others used the client's core")["fault"] == "others used the client's core"
+    assert Turns(((idle, idle),) * 2, others=0.2).fault == "others used the client's core"
+
+
+def test_a_core_that_is_slow_for_a_while_is_slow_for_both() -> None:
+    """The machine is twice as slow in two thirds of the turns: the ratio is none the worse for it."""
+    turns = Turns(tuple((_window(10 * slow), _window(8.4 * slow)) for slow in (1, 2, 2) * 4), others=0.0)
+    assert ratio(turns) == {key: pytest.approx(0.84, rel=1e-3) for key in ("x_wrk", "x_wrk_low", "x_wrk_high")}
 
 
 def test_targets_are_bounds_on_what_was_looked_at() -> None:
-    def row(*rounds: float, fault: str = "") -> dict[str, object]:
-        return {"fault": fault, "samples": [{"cpu_us": cpu_us, "fault": fault} for cpu_us in rounds]}
-
-    # The second round was twice as slow for everybody, and the third for one of them.
-    closed = {
-        "1024": {"wrk": row(10, 20, 10), "compiled": row(8.4, 16.8, 20), "python": row(12.1, 24, 30, fault="why")}
+    wrk = {"fault": ""}
+    closed: dict[str, dict[str, Any]] = {
+        "1024": {"wrk": wrk, "compiled": {"fault": "", "x_wrk": 0.84}, "python": {"fault": "why", "x_wrk": 1.21}}
     }
-    assert ratios(closed["1024"]) == {"compiled": pytest.approx(0.84), "python": pytest.approx(1.21)}
+    assert ratios(closed["1024"]) == {"compiled": 0.84, "python": 1.21}
     assert [(target.what, target.reached, target.doubt) for target in targets({"closed": closed})] == [
         ("python at 1024 B: at most 1.2 x wrk's CPU", False, "why"),
         ("compiled at 1024 B: at most 0.85 x wrk's CPU", True, ""),

@@ -1,0 +1,122 @@
+"""Two clients that play in turns on one core: while one plays, the other is stopped (SIGSTOP), 12 times a second.
+
+A virtual machine's core may be half as fast from one second to the next, by what its neighbours do, and no figure of
+its own shows it.  Within a tenth of a second it is the same for both, and so the ratio of their costs is right.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import median, quantiles
+from typing import Any
+
+from benchmarks.engine_meter import MOST_BY_OTHERS, Mark, Meter, Window, between
+from benchmarks.engine_responder import Responder
+
+TURN_S = 0.04
+_STOP_S = 0.002  # until it is stopped, and what it asked for is answered
+_LEAST_TURNS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """What two clients did, turn by turn; `others` is what others used of their core meanwhile.
+
+    A window's own `others` is 0 here: the kernel counts a core's time too coarsely for one turn.
+    """
+
+    windows: tuple[tuple[Window, Window], ...]
+    others: float
+
+    @property
+    def fault(self) -> str:
+        """Why they say nothing; "" when they do."""
+        return "others used the client's core" if self.others > MOST_BY_OTHERS else ""
+
+    @property
+    def good(self) -> list[tuple[Window, Window]]:
+        """Those in which both were the limit; all, where that are too few."""
+        good = [pair for pair in self.windows if not any(window.fault for window in pair)]
+        return good if len(good) >= _LEAST_TURNS else list(self.windows)
+
+
+async def take_turns(pids: tuple[int, int], responder: Responder, core: int, until_ns: int) -> Turns:
+    """Have the processes, which play or are stopped, play in turns until time.monotonic_ns() is `until_ns`.
+
+    Then both play.
+    """
+    meters = [Meter(pid, core, responder) for pid in pids]
+    windows: list[tuple[Window, Window]] = []
+    began = [meter.mark() for meter in meters]
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        await asyncio.sleep(_STOP_S)
+        while time.monotonic_ns() < until_ns:
+            first = await _turn(pids[0], meters[0])
+            windows.append((first, await _turn(pids[1], meters[1])))
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    return Turns(tuple(windows), _others(began, [meter.mark() for meter in meters]))
+
+
+async def _turn(pid: int, meter: Meter) -> Window:
+    """From one time when it was stopped, and all of its requests answered, to the next.
+
+    Then its CPU clock is right: while a process runs, others see it as of the last tick of its core.
+    """
+    before = meter.mark()
+    began_ns = time.monotonic_ns()
+    os.kill(pid, signal.SIGCONT)
+    await asyncio.sleep(TURN_S)
+    os.kill(pid, signal.SIGSTOP)
+    played_s = (time.monotonic_ns() - began_ns) / 1e9
+    await asyncio.sleep(_STOP_S)
+    window = between(before, meter.mark())
+    scale = window.seconds / played_s
+    return replace(
+        window,
+        seconds=played_s,
+        client_share=window.client_share * scale,
+        responder_share=window.responder_share * scale,
+        others=0.0,
+    )
+
+
+def _others(before: Sequence[Mark], after: Sequence[Mark]) -> float:
+    """Of the core: all that was used of it less what the two used."""
+    wall_s = (after[0].at_ns - before[0].at_ns) / 1e9
+    mine_s = sum(b.client_ns - a.client_ns for a, b in zip(before, after, strict=True)) / 1e9
+    return max(0.0, (after[0].core_busy_s - before[0].core_busy_s - mine_s) / wall_s)
+
+
+def summary(windows: Sequence[Window], fault: str = "", retried: Sequence[str] = ()) -> dict[str, Any]:
+    """Medians of what a client did in its turns; those in which it was not the limit are left out."""
+    good = [window for window in windows if not window.fault]
+    used = good if len(good) >= _LEAST_TURNS else list(windows)
+    left_out = [window.fault for window in windows if window.fault] if used is good else []
+    return {
+        "cpu_us": median(window.cpu_us for window in used),
+        "requests_per_s": median(window.requests_per_s for window in used),
+        "client_share": median(window.client_share for window in used),
+        "responder_share": median(window.responder_share for window in used),
+        "cpu_us_min": min(window.cpu_us for window in used),
+        "cpu_us_max": max(window.cpu_us for window in used),
+        "turns": len(used),
+        "discarded": [*retried, *left_out],
+        "fault": fault or ("" if used is good else "the client was not the limit"),
+        "samples": [round(window.cpu_us, 3) for window in used],
+    }
+
+
+def ratio(turns: Turns) -> dict[str, float]:
+    """CPU for a request of the second over that of the first: the median of the turns' ratios, and their quartiles."""
+    ratios = [second.cpu_us / first.cpu_us for first, second in turns.good]
+    low, middle, high = quantiles(ratios, n=4)
+    return {"x_wrk": middle, "x_wrk_low": low, "x_wrk_high": high}
