@@ -233,14 +233,14 @@ class Connection:
         self._player.readiness.want_writable(self._fd, False)
         self._send(now_ns)
 
-    def ready(self, events: int) -> None:
+    def ready(self, events: int, found_ns: int) -> None:
         """More than readable, or something else: writable, ended, broken."""
         if events & select.EPOLLOUT:
             self._on_writable()
         if events & ~select.EPOLLOUT:
-            self.readable()
+            self.readable(found_ns)
 
-    def readable(self) -> None:
+    def readable(self, found_ns: int) -> None:
         """There is something to read."""
         sock, player = self._sock, self._player
         if sock is None:  # closed in the same turn of the loop
@@ -252,9 +252,8 @@ class Connection:
         except OSError as error:
             self._torn(player.now_ns(), error)
             return
-        now_ns = player.readiness.turn_ns  # when each has its turn is not its server's doing
-        if now_ns < self._sent_ns:  # sent, and answered, in the same turn
-            now_ns = player.now_ns()
+        # When each has its turn is not its server's doing; but what was sent, and answered, in this one came later.
+        now_ns = found_ns if found_ns >= self._sent_ns else player.now_ns()
         if self._doing is _RESTING:
             self._close()  # the server ended an idle connection, or talks out of turn
         elif data:
@@ -287,7 +286,9 @@ class Connection:
         elif result != MORE:
             outcome = Outcome(result)
             if outcome is Outcome.BAD_LENGTH:  # the body is hopeless
-                outcome = self._check.verdict() if self._right_status(self._reader.status) else Outcome.BAD_STATUS
+                status = self._reader.status
+                right = status == self._status or (not self._status and 200 <= status < 400)
+                outcome = self._check.verdict() if right else Outcome.BAD_STATUS
             self._fail(now_ns, outcome)
         elif self._player.paced_reads and not self._out:
             self._pause_if_ahead(now_ns)
@@ -307,7 +308,8 @@ class Connection:
     def _finish(self, now_ns: int) -> None:
         """A whole reply is there: judge it, and rest until its bytes have crossed the line."""
         player, reader = self._player, self._reader
-        if not self._right_status(reader.status):
+        status = reader.status
+        if status != self._status and (self._status or not 200 <= status < 400):
             outcome = Outcome.BAD_STATUS
         else:
             outcome = self._check.verdict() if self._checked else _OK
@@ -332,9 +334,6 @@ class Connection:
             self._due_ns = now_ns
             self._doing = _RESTING
             player.readiness.then(self)
-
-    def _right_status(self, status: int) -> bool:
-        return status == self._status if self._status else 200 <= status < 400
 
     def _fail(self, now_ns: int, outcome: Outcome) -> None:
         """The operation broke: record it, drop the TCP connection, rest, go on with the next."""

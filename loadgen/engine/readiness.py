@@ -18,24 +18,20 @@ _AT_ONCE = 512
 class Owner(Protocol):
     """Who owns a socket."""
 
-    def readable(self) -> None:
-        """There is something to read."""
+    def readable(self, found_ns: int) -> None:
+        """There is something to read; when that was found."""
 
-    def ready(self, events: int) -> None:
-        """These bits of epoll(7) are set: anything but EPOLLIN alone."""
+    def ready(self, events: int, found_ns: int) -> None:
+        """These bits of epoll(7) are set, anything but EPOLLIN alone; when that was found."""
 
     def begin(self, now_ns: int) -> None:
         """What it asked for with `then`."""
 
 
 class Readiness:
-    """Tells owners what is ready, until it is closed.
-
-    `turn_ns` is when it was found that what is told now is ready.
-    """
+    """Tells owners what is ready, until it is closed."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, now_ns: Callable[[], int]) -> None:
-        self.turn_ns = 0
         self._loop = loop
         self._now_ns = now_ns
         self._owners: dict[int, Owner] = {}
@@ -89,16 +85,16 @@ class Readiness:
     def _tell(self) -> None:
         owners, seen = self._owners, self._seen
         found = self._epoll.poll(0, _AT_ONCE)
-        now_ns = self.turn_ns = self._now_ns()  # not before: nothing may be stamped earlier than it was there
+        now_ns = self._now_ns()  # not before: nothing may be stamped earlier than it was there
         for descriptor, events in found:
             owner = owners.get(descriptor)
             if owner is None:  # closed in this same turn
                 continue
-            self.turn_ns = seen.pop(descriptor, now_ns) if seen else now_ns
+            found_ns = seen.pop(descriptor, now_ns) if seen else now_ns
             if events == _READABLE:
-                owner.readable()
+                owner.readable(found_ns)
             else:
-                owner.ready(events)
+                owner.ready(events, found_ns)
         if self._after:
             after, clock = self._after.copy(), self._now_ns
             self._after.clear()

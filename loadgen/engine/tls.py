@@ -90,7 +90,7 @@ class TlsConnection(Connection):
         if self._out:
             super()._send(now_ns)
 
-    def readable(self) -> None:
+    def readable(self, found_ns: int) -> None:
         """There is something to read, and maybe to decipher."""
         player, sock = self._player, self._sock
         if sock is None:  # closed in the same turn of the loop

@@ -24,16 +24,15 @@ class Loop:
 
 
 class Owner:
-    """Notes when it was told."""
+    """Notes when it was found that there was something to read."""
 
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
+    def __init__(self) -> None:
         self.told: list[int] = []
 
-    def readable(self) -> None:
-        self.told.append(self._scene.readiness.turn_ns)
+    def readable(self, found_ns: int) -> None:
+        self.told.append(found_ns)
 
-    def ready(self, events: int) -> None:
+    def ready(self, events: int, found_ns: int) -> None:
         raise AssertionError(events)
 
     def begin(self, now_ns: int) -> None:
@@ -49,7 +48,7 @@ class Scene:
         self.readiness = Readiness(cast(Any, self.loop), lambda: self.now_ns)
         pairs = [socket.socketpair() for _ in range(2)]
         self.near, self.far = zip(*pairs, strict=True)
-        self.owners = [Owner(self) for _ in pairs]
+        self.owners = [Owner() for _ in pairs]
         for sock, owner in zip(self.near, self.owners, strict=True):
             self.readiness.watch(sock.fileno(), owner)
 
