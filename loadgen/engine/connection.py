@@ -74,11 +74,11 @@ class Connection:
         "_reader",
         "_received",
         "_request",
+        "_right",
         "_row",
         "_sent_ns",
         "_sock",
         "_source",
-        "_status",
         "number",
         "target",
     )
@@ -103,7 +103,7 @@ class Connection:
         self._prepared_row = -1  # of which are the six that follow
         self._request = b""
         self._checked = False  # whether the body of the reply is looked at
-        self._status = 0
+        self._right: frozenset[int] = frozenset()  # statuses
         self._cookie = b""
         self._closes = False
         self._next_row = 0
@@ -178,7 +178,7 @@ class Connection:
         self._prepared_row = row
         self._request = player.lines[row] + self._host_line + player.rests[row]
         self._checked = player.checked[row]
-        self._status = player.statuses[row]
+        self._right = player.right_statuses[row]
         self._cookie = player.cookies[row]
         self._closes = bool(player.flags[row] & CLOSE_AFTER)
         self._next_row = player.next_rows[row]
@@ -286,9 +286,7 @@ class Connection:
         elif result != MORE:
             outcome = Outcome(result)
             if outcome is Outcome.BAD_LENGTH:  # the body is hopeless
-                status = self._reader.status
-                right = status == self._status or (not self._status and 200 <= status < 400)
-                outcome = self._check.verdict() if right else Outcome.BAD_STATUS
+                outcome = self._check.verdict() if self._reader.status in self._right else Outcome.BAD_STATUS
             self._fail(now_ns, outcome)
         elif self._player.paced_reads and not self._out:
             self._pause_if_ahead(now_ns)
@@ -308,8 +306,7 @@ class Connection:
     def _finish(self, now_ns: int) -> None:
         """A whole reply is there: judge it, and rest until its bytes have crossed the line."""
         player, reader = self._player, self._reader
-        status = reader.status
-        if status != self._status and (self._status or not 200 <= status < 400):
+        if reader.status not in self._right:
             outcome = Outcome.BAD_STATUS
         else:
             outcome = self._check.verdict() if self._checked else _OK

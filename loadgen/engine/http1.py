@@ -87,10 +87,7 @@ class ReplyReader:
         self._state = _HEAD
         self._kept = b""
         self._sink = sink
-        self.status = 0
-        self.head = b""
         self.body_bytes = 0
-        self.reusable = False
 
     def feed(self, data: bytes) -> int:
         """Read `data`.  MORE, DONE, or the value of the Outcome that it failed with.
@@ -111,15 +108,20 @@ class ReplyReader:
                 position = self._recall_head(data, end)
                 if position < 0:
                     return MORE if position == MORE else -position
-        if self._state == _FIXED and self._left == end - position:
-            self._state = _OVER
-            return DONE if position == end or self._pass(data, position, end) else -self._fail(Outcome.BAD_LENGTH)
-        return self._read_body(data, position, end)
+        if self._state != _FIXED or self._left != end - position:
+            return self._read_body(data, position, end)
+        self._state = _OVER
+        self.body_bytes += end - position
+        if self._sink is None or position == end or self._sink.look(data, position, end):
+            return DONE
+        return -self._fail(Outcome.BAD_LENGTH)
 
     def eof(self) -> int:
         """The server closed: DONE if that is how the body ends, else the Outcome."""
         state, self._state = self._state, _OVER
         self.reusable = False
+        if state == _HEAD:
+            self._forget_head()
         if state == _UNTIL_CLOSE:
             return DONE
         if state == _HEAD and not self._kept:
@@ -145,8 +147,13 @@ class ReplyReader:
         self.reusable = False
         return -int(outcome)
 
+    def _forget_head(self) -> None:
+        self.status = 0
+        self.head = b""
+
     def _recall_head(self, data: bytes, end: int) -> int:
         """Where the body starts in `data`; MORE; or minus the Outcome (all of which are above 1)."""
+        self._forget_head()
         position = data.find(_CRLF2) + 4
         known = self._known.get(data[:position])
         if known is None:

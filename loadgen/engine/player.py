@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import numpy as np
+
 from loadgen.engine.accounts import Accounts
 from loadgen.engine.agenda import Agenda
 from loadgen.engine.api import Assignment, EndedHook, Segment
@@ -21,6 +23,7 @@ from loadgen.engine.vitals import Vitals
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 
+_RIGHT = frozenset(range(200, 400))  # statuses, where none is asked for
 _READ_BYTES = 65_536  # more at once would be memory that the kernel has to find for each read
 _PACED_READ_BYTES = 4_096
 _DOUBT_S = 0.05
@@ -90,7 +93,8 @@ class Player:
         self.rests = [strings[i] for i in ops["rest"].tolist()]
         self.literals = [strings[i] for i in ops["literal"].tolist()]
         self.cookies = [strings[i] for i in ops["cookie"].tolist()]
-        self.statuses: list[int] = ops["status"].tolist()
+        right = {status: frozenset([status]) for status in np.unique(ops["status"]).tolist()} | {0: _RIGHT}
+        self.right_statuses = [right[status] for status in ops["status"].tolist()]
         self.flags: list[int] = ops["flags"].tolist()
         self._check_of: list[int] = ops["check"].tolist()
         self._specs: list[BodySpec | None] = [None] * len(tape.checks)

@@ -36,6 +36,12 @@ class Readiness:
         self._now_ns = now_ns
         self._owners: dict[int, Owner] = {}
         self._after: list[Owner] = []
+        self.then: Callable[[Owner], None] = self._after.append
+        """Have `owner` begin once all that is ready now has been told.
+
+        Requests that go out one after another find a server awake; each one that has to wake it costs the client more
+        than all that it does itself.
+        """
         self._seen: dict[int, int] = {}  # when it was found, of what is ready and has not been told
         self._epoll = select.epoll()
         loop.add_reader(self._epoll.fileno(), self._tell)
@@ -57,14 +63,6 @@ class Readiness:
         """It is about to be closed, which takes it out of the epoll."""
         del self._owners[descriptor]
         self._seen.pop(descriptor, None)
-
-    def then(self, owner: Owner) -> None:
-        """Have `owner` begin once all that is ready now has been told.
-
-        Requests that go out one after another find a server awake; each one that has to wake it costs the client more
-        than all that it does itself.
-        """
-        self._after.append(owner)
 
     def look(self) -> None:
         """Note when what is ready was found; it is told in its turn.
