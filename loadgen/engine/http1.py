@@ -133,6 +133,15 @@ class ReplyReader:
         """Whether any byte of the reply was seen."""
         return self._state != _HEAD or bool(self._kept)
 
+    def whole_head(self, size: int) -> bytes | None:
+        """The head of a reply that is over, of `size` bytes, when any that begins like it and is as long ends there.
+
+        None also when the head had not come before, or does not leave the connection open.
+        """
+        whole, _, _, raw, state, left, reusable = self._last
+        is_last = raw is self.raw_head and state == _FIXED and len(whole) + left == size
+        return whole if is_last and reusable and self.reusable else None
+
     def set_cookie(self) -> bytes:
         """The first Set-Cookie value, up to its attributes; empty without one."""
         at = self.head.find(b"\r\nset-cookie:")

@@ -96,6 +96,8 @@ class Player:
         right = {status: frozenset([status]) for status in np.unique(ops["status"]).tolist()} | {0: _RIGHT}
         self.right_statuses = [right[status] for status in ops["status"].tolist()]
         self.flags: list[int] = ops["flags"].tolist()
+        # A reply with this head and of this length is right, and leaves its connection open, whatever its body.
+        self.repeats: list[tuple[bytes, int]] = [(b"", -1)] * len(ops)
         self._check_of: list[int] = ops["check"].tolist()
         self._specs: list[BodySpec | None] = [None] * len(tape.checks)
         self._strings = tape.strings

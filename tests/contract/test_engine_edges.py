@@ -164,6 +164,37 @@ def test_every_byte_of_a_large_body_is_counted(engine: MakeEngine, checked: bool
     assert connections >= ok if surplus else connections == 1
 
 
+def test_a_reply_as_long_as_the_last_one_is_read_all_the_same(engine: MakeEngine) -> None:
+    """What said the same before need not be read again; what says something else must be."""
+    tape = make_tape([Op(size=100)], 1)
+    checks = tape.checks.copy()
+    checks["content_bytes"] = -1  # nobody looks at bodies
+    tape = dataclasses.replace(tape, checks=checks)
+    same = scripted.head(100) + b"." * 100
+    failed = scripted.head(100, status="500 OK") + b"." * 100
+    surplus = scripted.head(99) + b"." * 101
+    assert len(same) == len(failed) == len(surplus)
+    pieces = [[same], [same], [same], [failed], [same], [same[:60], same[60:]], [same], [surplus], [same], [same]]
+    left = iter(pieces)
+
+    async def in_turn(path: str, size: int, writer: asyncio.StreamWriter) -> bool:
+        for number, piece in enumerate(next(left, [])):
+            if number:
+                await asyncio.sleep(0.05)
+            writer.write(piece)
+        return True
+
+    async def scenario() -> tuple[Played, int]:
+        async with ScriptedServer(in_turn) as server:
+            played = await play(engine, tape, [server.port], length_ns=NS_PER_S, error_rest_ns=NS_PER_MS)
+            return played, server.connections
+
+    played, connections = run(scenario)
+    assert played.outcomes() == {Outcome.OK: len(pieces) - 1, Outcome.BAD_STATUS: 1, Outcome.CUT: 1}
+    assert played.cell().bytes == len(pieces) * len(same)
+    assert connections == 2  # nobody knows what is behind the end of a reply
+
+
 def test_more_operations_than_any_buffer_holds_are_all_recorded(
     engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
