@@ -20,7 +20,7 @@ SETTLE_S = 0.4
 """A client that has begun has opened its connections by then."""
 
 _BEGIN_S = 10.0
-_FAR = 30  # seconds: a client is ended once it was measured
+_FAR_S = 20  # a client plays so much longer than it is looked at, and is ended then
 _LAST_S = 0.2  # before its end a client that has to be asked for its own report is looked at for the last time
 _CALLS = 1_000_000  # for those that count requests and not seconds
 _MS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
@@ -67,10 +67,12 @@ def present() -> list[Peer]:
 
 
 @contextlib.contextmanager
-def playing(peer: Peer, responder: Responder, size_bytes: int, connections: int, core: int) -> Iterator[int]:
-    """It plays a closed loop meanwhile, all of its connections open; its pid."""
+def playing(
+    peer: Peer, responder: Responder, size_bytes: int, connections: int, core: int, seconds: float
+) -> Iterator[int]:
+    """It plays a closed loop meanwhile, for so long at least, all of its connections open; its pid."""
     url, answered = responder.url(size_bytes), responder.requests
-    with _running(peer, url, connections, core, seconds=_FAR, file=Path("/dev/null")) as process:
+    with _running(peer, url, connections, core, seconds=round(seconds) + _FAR_S, file=Path("/dev/null")) as process:
         deadline = time.monotonic() + _BEGIN_S
         while responder.requests == answered and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -145,7 +147,8 @@ def _running(
         "file": file,
     }
     process = subprocess.Popen(
-        [part.format(**known) for part in peer.argv],
+        # It may be stopped when this process is killed: then nobody else would end it.
+        ["setpriv", "--pdeathsig", "KILL", *(part.format(**known) for part in peer.argv)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -7,6 +7,7 @@ its own shows it.  Within a tenth of a second it is the same for both, and so th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -21,6 +22,8 @@ from benchmarks.engine_responder import Responder
 TURN_S = 0.04
 _STOP_S = 0.002  # until it is stopped, and what it asked for is answered
 _LEAST_TURNS = 5
+_TURNS_A_BLOCK = 12  # about a second: what a client does once a second, like a snapshot, is in each block
+_NO_LIMIT = "the client was not the limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +39,18 @@ class Turns:
     @property
     def fault(self) -> str:
         """Why they say nothing; "" when they do."""
-        return "others used the client's core" if self.others > MOST_BY_OTHERS else ""
+        if self.others > MOST_BY_OTHERS:
+            return "others used the client's core"
+        return "" if len(self._good()) >= _LEAST_TURNS else _NO_LIMIT
 
     @property
     def good(self) -> list[tuple[Window, Window]]:
         """Those in which both were the limit; all, where that are too few."""
-        good = [pair for pair in self.windows if not any(window.fault for window in pair)]
+        good = self._good()
         return good if len(good) >= _LEAST_TURNS else list(self.windows)
+
+    def _good(self) -> list[tuple[Window, Window]]:
+        return [pair for pair in self.windows if not any(window.fault for window in pair)]
 
 
 async def take_turns(pids: tuple[int, int], responder: Responder, core: int, until_ns: int) -> Turns:
@@ -57,12 +65,13 @@ async def take_turns(pids: tuple[int, int], responder: Responder, core: int, unt
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
         await asyncio.sleep(_STOP_S)
-        while time.monotonic_ns() < until_ns:
+        while time.monotonic_ns() + 2e9 * (TURN_S + _STOP_S) < until_ns:
             first = await _turn(pids[0], meters[0])
             windows.append((first, await _turn(pids[1], meters[1])))
     finally:
         for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
     return Turns(tuple(windows), _others(began, [meter.mark() for meter in meters]))
 
 
@@ -110,13 +119,31 @@ def summary(windows: Sequence[Window], fault: str = "", retried: Sequence[str] =
         "cpu_us_max": max(window.cpu_us for window in used),
         "turns": len(used),
         "discarded": [*retried, *left_out],
-        "fault": fault or ("" if used is good else "the client was not the limit"),
-        "samples": [round(window.cpu_us, 3) for window in used],
+        "fault": fault or ("" if used is good else _NO_LIMIT),
     }
 
 
-def ratio(turns: Turns) -> dict[str, float]:
-    """CPU for a request of the second over that of the first: the median of the turns' ratios, and their quartiles."""
-    ratios = [second.cpu_us / first.cpu_us for first, second in turns.good]
-    low, middle, high = quantiles(ratios, n=4)
-    return {"x_wrk": middle, "x_wrk_low": low, "x_wrk_high": high}
+def ratio(turns: Turns) -> dict[str, Any]:
+    """CPU for a request of the second over that of the first: the median of the ratios of blocks of turns.
+
+    A block's is that of all that was used for all requests in it.  Besides, the quartiles of the single turns' ratios,
+    and both costs in each turn, µs.
+    """
+    pairs = turns.good
+    if len(pairs) < _LEAST_TURNS:
+        raise SystemExit("the clients took too few turns: give them more --seconds")
+    blocks = [pairs[at : at + _TURNS_A_BLOCK] for at in range(0, len(pairs), _TURNS_A_BLOCK)]
+    whole = [block for block in blocks if len(block) == _TURNS_A_BLOCK] or blocks
+    low, _, high = quantiles([second.cpu_us / first.cpu_us for first, second in pairs], n=4)
+    return {
+        "x_wrk": median(
+            _of_all(second) / _of_all(first) for first, second in (zip(*one, strict=True) for one in whole)
+        ),
+        "x_wrk_low": low,
+        "x_wrk_high": high,
+        "turns_cpu_us": [[round(window.cpu_us, 3) for window in pair] for pair in pairs],
+    }
+
+
+def _of_all(windows: Sequence[Window]) -> float:
+    return sum(window.cpu_us * window.requests for window in windows) / sum(window.requests for window in windows)

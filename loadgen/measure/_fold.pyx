@@ -68,8 +68,10 @@ cdef class Rules:
     ):
         """`window_ns`: where it starts and ends, or None.  Bounds are pairs: so long, and so much longer for each byte.
 
-        `state` is what an outcome is: ok, bad or cut.
+        `state` is what an outcome is: ok, bad or cut.  Raises ValueError unless each row has a kind and a group.
         """
+        if kind.shape[0] != group.shape[0]:
+            raise ValueError("each row has a kind and a group")
         self.kind, self.group, self.state, self.target_of = kind, group, state, target_of
         self.kinds, self.groups = kinds, groups
         self.has_window = window_ns is not None

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from loadgen.model.errors import PlanError
 from loadgen.model.units import NS_PER_S, format_duration, parse_duration_ns, parse_rate_bps
 
+_MOST_NS = 100 * 365 * 86_400 * NS_PER_S  # what is added to a time stays within 64 bits
+
 
 class BoundKind(enum.Enum):
     """Which family a bound is of: it decides how a connection is judged."""
@@ -48,6 +50,8 @@ class Bound:
             raise PlanError(f"a rate bound needs a floor of at least 1 bit/s, got {self.floor_bps}")
         if self.kind is BoundKind.TIME and not 0 < self.good_ns <= self.tolerable_ns:
             raise PlanError("a time bound needs 0 < good <= tolerable", hint="write it like time:2s/4s")
+        if max(self.good_ns, self.tolerable_ns) > _MOST_NS:
+            raise PlanError("the times of a bound must be below a hundred years")
         if not (0 <= self.good_share <= 1 and 0 <= self.tolerable_share <= 1):
             raise PlanError("the shares of a bound lie between 0 and 1")
         slopes = (self.good_ns_per_byte, self.tolerable_ns_per_byte)

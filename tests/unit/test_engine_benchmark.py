@@ -50,10 +50,10 @@ def test_turns_in_which_a_client_was_not_the_limit_do_not_count() -> None:
     found = summary([_window(10)] * 5 + [idle], retried=["others used the client's core"])
     assert found["cpu_us"] == pytest.approx(10)
     assert (found["turns"], len(found["discarded"]), found["fault"]) == (5, 2, "")
-    pairs = tuple((_window(10), _window(cpu_us)) for cpu_us in (8, 9, 9, 9, 30))
+    pairs = tuple((_window(10), _window(cpu_us)) for cpu_us in (8, 9, 9, 9, 9))
     turns = Turns((*pairs, (_window(10), idle)), others=0.0)
     assert turns.good == list(pairs)
-    assert ratio(turns)["x_wrk"] == pytest.approx(0.9, rel=1e-3)
+    assert ratio(turns)["x_wrk"] == pytest.approx(5 / (1 / 8 + 4 / 9) / 10, rel=1e-3)
 
 
 def test_it_is_said_when_no_turn_was_good() -> None:
@@ -62,12 +62,23 @@ def test_it_is_said_when_no_turn_was_good() -> None:
     assert (found["turns"], found["fault"]) == (2, "the client was not the limit")
     assert summary([_window(10)] * 5, "others used the client's core")["fault"] == "others used the client's core"
     assert Turns(((idle, idle),) * 2, others=0.2).fault == "others used the client's core"
+    assert Turns(((idle, _window(10)),) * 9, others=0.0).fault == "the client was not the limit"
 
 
 def test_a_core_that_is_slow_for_a_while_is_slow_for_both() -> None:
     """The machine is twice as slow in two thirds of the turns: the ratio is none the worse for it."""
     turns = Turns(tuple((_window(10 * slow), _window(8.4 * slow)) for slow in (1, 2, 2) * 4), others=0.0)
-    assert ratio(turns) == {key: pytest.approx(0.84, rel=1e-3) for key in ("x_wrk", "x_wrk_low", "x_wrk_high")}
+    found = ratio(turns)
+    assert [found[key] for key in ("x_wrk", "x_wrk_low", "x_wrk_high")] == [pytest.approx(0.84, rel=1e-3)] * 3
+
+
+def test_what_a_client_does_once_a_second_is_in_the_ratio() -> None:
+    """In one turn of twelve it costs ten times as much: the median of the turns would not show it."""
+    turns = Turns(tuple((_window(10), _window(80 if at % 12 == 5 else 8)) for at in range(30)), others=0.0)
+    found = ratio(turns)
+    assert found["x_wrk_high"] == pytest.approx(0.8, rel=1e-3)
+    assert found["x_wrk"] == pytest.approx(12 / (11 / 0.8 + 1 / 8), rel=1e-3)  # as many more requests in the others
+    assert len(found["turns_cpu_us"]) == 30
 
 
 def test_targets_are_bounds_on_what_was_looked_at() -> None:
