@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.engine_meter import Meter, between
+from benchmarks.engine_meter import MOST_BY_OTHERS, Meter, between
 from benchmarks.engine_responder import Responder, percentile_ms
 
 SETTLE_S = 0.4
 """A client that has begun has opened its connections by then."""
 
+_HALF_RATE_MOST = 0.95  # of its core: at half of its rate no client is full, unless its core became slower
 _BEGIN_S = 10.0
 _FAR_S = 20  # a client plays so much longer than it is looked at, and is ended then
 _LAST_S = 0.2  # before its end a client that has to be asked for its own report is looked at for the last time
@@ -84,14 +85,27 @@ def playing(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatencyError:
-    """Reported percentiles minus true ones, in ms, at `requests_per_s`; `others` used so much of the client's core."""
+    """Reported percentiles minus true ones, in ms, at `requests_per_s`.
+
+    `client_share` and `others` are what the client and others used of the client's core.
+    """
 
     requests_per_s: float
+    client_share: float
     others: float
     true_p50_ms: float
     true_p99_ms: float
     p50_ms: float
     p99_ms: float
+
+    def doubt(self, delay_ms: float) -> str:
+        """Why it says little of the client; "" when it does."""
+        if self.others > MOST_BY_OTHERS:
+            return "others used the client's core"
+        if self.client_share > _HALF_RATE_MOST:
+            return "the core was slower than when the client's greatest rate was measured"
+        # A server that waits for its core between a send and the look at its clock takes its own wait for the truth.
+        return "the server did not keep its time" if self.true_p99_ms > 1.2 * delay_ms else ""
 
 
 def latency_error(
@@ -111,6 +125,7 @@ def latency_error(
     true = [percentile_ms(truth, q) for q in (50, 99)]
     return LatencyError(
         requests_per_s=window.requests_per_s,
+        client_share=window.client_share,
         others=window.others,
         true_p50_ms=true[0],
         true_p99_ms=true[1],

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.engine_meter import MOST_BY_OTHERS
 from benchmarks.engine_ours import LATE_MS, Pace
 
 BASE = "wrk"
@@ -62,16 +61,9 @@ def targets(document: Mapping[str, Any]) -> Iterator[Target]:
     for engine, percentile, most_ms in LATENCY_TARGETS:
         if engine in document.get("latency", {}):
             found = document["latency"][engine][f"{percentile}_ms"]
-            doubt = _latency_doubt(document["latency"][engine])
+            doubt = document["latency"][engine]["doubt"]
             what = f"{engine}: latency's {percentile} within {most_ms:g} ms of the truth"
             yield Target(what, found, abs(found) <= most_ms, doubt)
-
-
-def _latency_doubt(found: Mapping[str, Any]) -> str:
-    if found["others"] > MOST_BY_OTHERS:
-        return _DISTURBED
-    # A server that waits for its core between a send and the look at its clock takes its own wait for the truth.
-    return "the server did not keep its time" if found["true_p99_ms"] > 1.2 * DELAY_MS else ""
 
 
 def pace_line(pace: Pace) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.engine import PACED_STEP, search
+from benchmarks.engine import PACED_STEP, latency_summary, search
 from benchmarks.engine_meter import Mark, Window, between
+from benchmarks.engine_peers import LatencyError
 from benchmarks.engine_report import ratios, targets
 from benchmarks.engine_responder import percentile_ms
 from benchmarks.engine_turns import Turns, ratio, summary
@@ -91,12 +92,31 @@ def test_targets_are_bounds_on_what_was_looked_at() -> None:
         ("python at 1024 B: at most 1.2 x wrk's CPU", False, "why"),
         ("compiled at 1024 B: at most 0.85 x wrk's CPU", True, ""),
     ]
-    late = {"compiled": {"p50_ms": -0.06, "p99_ms": 0.1, "others": 0.0, "true_p99_ms": 5.1}}
-    assert [(target.reached, target.doubt) for target in targets({"latency": late})] == [(False, ""), (True, "")]
-    late["compiled"]["true_p99_ms"] = 7.0
-    assert all("keep its time" in target.doubt for target in targets({"latency": late}))
+    late = {"compiled": {"p50_ms": -0.06, "p99_ms": 0.1, "doubt": "why"}}
+    assert [(target.reached, target.doubt) for target in targets({"latency": late})] == [(False, "why"), (True, "why")]
     paced = {"python": {"largest": 8_000, "disturbed": True}}
     assert [(target.reached, target.doubt) for target in targets({"paced": paced})] == [(True, "")]
+
+
+def test_latency_in_doubt_does_not_count() -> None:
+    def error(p50_ms: float, *, client: float = 0.5, others: float = 0.0, true_p99_ms: float = 5.1) -> LatencyError:
+        return LatencyError(
+            requests_per_s=1e4,
+            client_share=client,
+            others=others,
+            true_p50_ms=5.0,
+            true_p99_ms=true_p99_ms,
+            p50_ms=p50_ms,
+            p99_ms=0.1,
+        )
+
+    full, disturbed, late = error(2.0, client=1.0), error(3.0, others=0.2), error(4.0, true_p99_ms=7.0)
+    found = latency_summary([full, error(0.1), disturbed, late])
+    assert (found["p50_ms"], found["doubt"], len(found["samples"])) == (0.1, "", 4)
+    assert "slower" in latency_summary([full])["doubt"]
+    assert "others" in latency_summary([disturbed])["doubt"]
+    found = latency_summary([disturbed, late])
+    assert (found["p50_ms"], found["doubt"]) == (3.5, "the server did not keep its time")
 
 
 def test_percentiles_of_the_truth_are_by_nearest_rank() -> None:
