@@ -58,7 +58,7 @@ def test_the_fleet_s_benchmark_measures_all_that_it_tells(tmp_path: Path) -> Non
 @two_cores
 def test_the_engine_s_benchmark_measures_all_that_it_tells(tmp_path: Path) -> None:
     found = tmp_path / "found.json"
-    arguments = ["--quick", "--only", "closed", "--seconds", "0.2", "--rounds", "1", "--json", str(found)]
+    arguments = ["--quick", "--only", "closed", "--seconds", "1", "--rounds", "1", "--json", str(found)]
     done = subprocess.run(
         [sys.executable, str(ENGINE), *arguments], capture_output=True, text=True, timeout=90, check=False
     )
@@ -68,11 +68,13 @@ def test_the_engine_s_benchmark_measures_all_that_it_tells(tmp_path: Path) -> No
     assert {"wrk", *ENGINES} <= set(row)
     assert set(ratios) == set(row) - {"wrk"}
     for name, one in row.items():
-        assert one["cpu_us"] == pytest.approx(1e6 * one["client_share"] / one["requests_per_s"], rel=0.001)
         assert one["requests_per_s"] > 0
+        assert one["cpu_us_min"] <= one["cpu_us"] <= one["cpu_us_max"]
         assert name in done.stdout
     for engine in ENGINES:
-        assert ratios[engine] == pytest.approx(row[engine]["cpu_us"] / row["wrk"]["cpu_us"])
+        of_turns = [mine / wrks for wrks, mine in row[engine]["turns_cpu_us"]]
+        assert len(of_turns) >= 5
+        assert min(of_turns) <= ratios[engine] <= max(of_turns)
     assert done.returncode == (0 if all(target["reached"] for target in document["targets"]) else 1)
 
 
