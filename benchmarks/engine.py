@@ -11,8 +11,9 @@ its accounting, and its snapshots each second.
           did not saturate its core are discarded; if others used the core, all of it is repeated.
  paced    the largest number of paced connections with every one within 1 % of 400 kbit/s and p99 lateness below 5 ms.
  memory   of the engine process for each connection that is open and idle: private pages with many less with few.
- latency  reported less true, at half of the client's own greatest rate, of a responder that takes 5 ms and records
-          itself what each request took.  wrk and ab know no rate: they get as many connections as make that rate.
+ latency  reported less true, at half of the client's own greatest rate, which is that of a closed loop just before, of
+          a responder that takes 5 ms and records itself what each request took.  wrk and ab know no rate: they get as
+          many connections as make that rate.
 
     python benchmarks/engine.py [--quick] [--only closed|paced|memory|latency] [--seconds 2] [--rounds 5] [--json FILE]
 
@@ -44,7 +45,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # when run as a script
 from benchmarks import engine_ours as ours
 from benchmarks import engine_peers as peers
 from benchmarks import engine_report as report
-from benchmarks.engine_meter import Window, wait_for_quiet
+from benchmarks.engine_meter import Meter, Window, between, wait_for_quiet
 from benchmarks.engine_peers import LatencyError
 from benchmarks.engine_responder import Responder, build, percentile_ms, serving
 from benchmarks.engine_turns import Turns, ratio, summary, take_turns
@@ -60,6 +61,7 @@ PACED_SECONDS = 8.0
 FEW, MANY = 800, 8_000
 SPARE_FILES = 100
 PATIENCE_S, QUICK_PATIENCE_S = 60.0, 12.0  # a round, with everything that makes the machine fit for measuring
+GREATEST_S = 0.4  # over which a client's greatest rate is measured
 TRIES = 4
 
 
@@ -213,28 +215,22 @@ def memory(bench: Bench, engines: Sequence[EngineKind]) -> dict[str, Any]:
     return found
 
 
-def latency(bench: Bench, rounds: int, max_per_s: dict[str, float], chosen: Sequence[peers.Peer]) -> dict[str, Any]:
+def latency(bench: Bench, rounds: int, chosen: Sequence[peers.Peer]) -> dict[str, Any]:
     """By client: the medians of the errors of what it reports."""
     samples: dict[str, list[LatencyError]] = {}
-    half = {name: rate / 2 for name, rate in max_per_s.items()}
     with (
-        bench.serving(delay_us=DELAY_US) as responder,
+        bench.serving() as quick,
+        bench.serving(delay_us=DELAY_US) as slow,
         tempfile.TemporaryDirectory(prefix="loadgen-bench-") as directory,
     ):
         for number in range(rounds):
             say(f"latency, round {number + 1} of {rounds}")
             for peer in chosen:
-                # What it takes beyond the delay, about a quarter of a millisecond, has its connections busy, too.
-                busy = max(1, round(half[peer.name] * (DELAY_US / 1e6 + 0.00025)))
-                seconds = max(1, round(bench.seconds))
-                core, table = bench.client_core, Path(directory)
-                samples.setdefault(peer.name, []).append(
-                    bench.sure(partial(peers.latency_error, peer, responder, KB, busy, core, seconds, table))
-                )
+                theirs = partial(their_latency_error, bench, quick, slow, peer, Path(directory))
+                samples.setdefault(peer.name, []).append(bench.sure(theirs))
             for engine in bench.engines:
-                samples.setdefault(engine.value, []).append(
-                    bench.sure(partial(our_latency_error, bench, responder, engine, half[engine.value]))
-                )
+                ours_now = partial(our_latency_error, bench, quick, slow, engine)
+                samples.setdefault(engine.value, []).append(bench.sure(ours_now))
     return {name: latency_summary(errors) for name, errors in samples.items()}
 
 
@@ -247,7 +243,25 @@ def latency_summary(errors: Sequence[LatencyError]) -> dict[str, Any]:
     }
 
 
-def our_latency_error(bench: Bench, responder: Responder, engine: EngineKind, rate_per_s: float) -> LatencyError:
+def their_latency_error(
+    bench: Bench, quick: Responder, slow: Responder, peer: peers.Peer, directory: Path
+) -> LatencyError:
+    """At half of its greatest rate, which is measured just before: the core's speed changes."""
+    core = bench.client_core
+    with peers.playing(peer, quick, KB, CONNECTIONS, core, GREATEST_S) as pid:
+        meter = Meter(pid, core, quick)
+        before = meter.mark()
+        time.sleep(GREATEST_S)
+        half_per_s = between(before, meter.mark()).requests_per_s / 2
+    # What it takes beyond the delay, about a quarter of a millisecond, has its connections busy, too.
+    busy = max(1, round(half_per_s * (DELAY_US / 1e6 + 0.00025)))
+    return peers.latency_error(peer, slow, KB, busy, core, max(1, round(bench.seconds)), directory)
+
+
+def our_latency_error(bench: Bench, quick: Responder, responder: Responder, engine: EngineKind) -> LatencyError:
+    """As theirs."""
+    load = ours.fixed_size(engine, quick, KB, CONNECTIONS, seconds=GREATEST_S, settle_s=peers.SETTLE_S)
+    rate_per_s = ours.play(load, quick, bench.client_core).seen.window.requests_per_s / 2
     connections = max(1, round(2 * rate_per_s * DELAY_US / 1e6))  # one is free whenever an operation is due
     load = ours.fixed_size(
         engine, responder, KB, connections, seconds=bench.seconds, settle_s=peers.SETTLE_S, rate_per_s=rate_per_s
@@ -305,8 +319,8 @@ def main() -> int:
             patient_until=time.monotonic() + rounds * (QUICK_PATIENCE_S if given.quick else PATIENCE_S),
         )
         document |= {"seconds": bench.seconds, "rounds": bench.rounds}
-        if wanted & {"closed", "latency"}:
-            sizes = (KB,) if given.quick or "closed" not in wanted else (100, KB, 15 * KB)
+        if "closed" in wanted:
+            sizes = (KB,) if given.quick else (100, KB, 15 * KB)
             table = closed(bench, sizes, chosen)
             document["closed"] = {str(size): row for size, row in table.items()}
             document["cpu_per_request_vs_wrk"] = report.ratios(table[KB])
@@ -315,9 +329,8 @@ def main() -> int:
         if "memory" in wanted:
             document["memory"] = memory(bench, bench.engines[:1] if given.quick else bench.engines)
         if "latency" in wanted:
-            most = {name: 1e6 / row["cpu_us"] for name, row in table[KB].items()}
             judged = [peer for peer in chosen if peer.name in ("wrk", "ab")]
-            document["latency"] = latency(bench, 1 if given.quick else bench.rounds, most, judged)
+            document["latency"] = latency(bench, 1 if given.quick else bench.rounds, judged)
     document["targets"] = [asdict(target) for target in report.targets(document)]
     report.show(document)
     if given.json:
