@@ -5,7 +5,7 @@ first one.  Both have the same connections and one thread.  nginx's own time pro
 or, on a machine that is not quiet, waited for its core.  There, others take of that core now more, now less, so
 requests are compared by the second that nginx ran; on a quiet machine that is the rate.
 
-    python benchmarks/http_peers.py [--connections 64] [--seconds 3] [--repeats 5] [--json FILE]
+    python benchmarks/http_peers.py [--connections 64] [--seconds 2] [--repeats 9] [--json FILE]
 """
 
 from __future__ import annotations
@@ -226,8 +226,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0 when every ratio is within 5 % and nginx was the limit."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--json", type=Path, help="write all samples to this file, too")
     given = parser.parse_args(arguments)
     cores = sorted(os.sched_getaffinity(0))
