@@ -5,10 +5,10 @@ client is what saturates.  Our engines play as in a user's run: the engine proce
 its accounting, and its snapshots each second.
 
  closed   64 keep-alive connections, HTTP/1.1, one thread.  Each client plays in turns with wrk, 40 ms each
-          (engine_turns.py says why); the ratio to wrk is the median of the ratios of the turns.  CPU is user and
-          system time of the client's process, by the kernel's CPU clock of it; requests are those that the responder
-          answered.  Both are read within a turn, so start and end of a client do not count.  Turns in which a client
-          did not saturate its core are discarded; if others used the core, all of it is repeated.
+          (engine_turns.py says why); the ratio to wrk is the median of the ratios of blocks of twelve turns.  CPU is
+          user and system time of the client's process, by the kernel's CPU clock of it; requests are those that the
+          responder answered.  Both are read between turns, so start and end of a client do not count.  Turns in which
+          a client did not saturate its core are discarded; if others used the core, all of it is repeated.
  paced    the largest number of paced connections with every one within 1 % of 400 kbit/s and p99 lateness below 5 ms.
  memory   of the engine process for each connection that is open and idle: private pages with many less with few.
  latency  reported less true, at half of the client's own greatest rate, which is that of a closed loop just before, of
@@ -38,7 +38,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # when run as a script
 
@@ -63,6 +63,8 @@ SPARE_FILES = 100
 PATIENCE_S, QUICK_PATIENCE_S = 60.0, 12.0  # a round, with everything that makes the machine fit for measuring
 GREATEST_S = 0.4  # over which a client's greatest rate is measured
 TRIES = 4
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -93,25 +95,17 @@ class Bench:
         """How long two clients play in turns."""
         return self.seconds * self.rounds
 
-    def undisturbed(self, measure: Callable[[], Turns]) -> tuple[Turns, list[str]]:
+    def undisturbed(self, measure: Callable[[], T], fault_of: Callable[[T], str]) -> tuple[T, list[str]]:
         """The first in which nothing was wrong, or the last that was tried; and why others were discarded."""
         discarded: list[str] = []
         for tried in itertools.count(1):
             self.wait_for_quiet()
-            turns = measure()
-            if not turns.fault or not self.may_retry(tried):
-                break
-            discarded.append(turns.fault)
-        return turns, discarded
-
-    def sure(self, measure: Callable[[], LatencyError]) -> LatencyError:
-        """The first that is not in doubt, or the last that was tried."""
-        for tried in itertools.count(1):
-            self.wait_for_quiet()
             found = measure()
-            if not found.doubt(report.DELAY_MS) or not self.may_retry(tried):
+            fault = fault_of(found)
+            if not fault or not self.may_retry(tried):
                 break
-        return found
+            discarded.append(fault)
+        return found, discarded
 
     def may_retry(self, tried: int) -> bool:
         return tried < TRIES and time.monotonic() < self.patient_until
@@ -119,15 +113,16 @@ class Bench:
 
 def closed(bench: Bench, sizes: Sequence[int], chosen: Sequence[peers.Peer]) -> dict[int, dict[str, Any]]:
     """By size and client: the medians, and what they are of.  Everybody plays in turns with the first of `chosen`."""
-    base, *rivals = chosen
-    names = [peer.name for peer in rivals] + [engine.value for engine in bench.engines]
+    base, *others = chosen
+    rivals = {peer.name: peer for peer in others} | {engine.value: engine for engine in bench.engines}
     found: dict[int, dict[str, Any]] = {}
     with bench.serving() as responder:
         for size in sizes:
             row: dict[str, Any] = {base.name: {}}
             of_base: list[Window] = []
-            for name in names:
-                turns, retried = bench.undisturbed(partial(duel, bench, responder, size, base, name))
+            for name, rival in rivals.items():
+                play = partial(duel, bench, responder, size, base, rival)
+                turns, retried = bench.undisturbed(play, lambda turns: turns.fault)
                 of_base += [first for first, _ in turns.windows]
                 row[name] = summary([second for _, second in turns.windows], turns.fault, retried) | ratio(turns)
                 say(f"closed loop, {size} B, {name} in turns with {base.name}: {row[name]['x_wrk']:.3f} of its CPU")
@@ -136,8 +131,8 @@ def closed(bench: Bench, sizes: Sequence[int], chosen: Sequence[peers.Peer]) -> 
     return found
 
 
-def duel(bench: Bench, responder: Responder, size: int, base: peers.Peer, name: str) -> Turns:
-    """A client of this name and the base, in turns."""
+def duel(bench: Bench, responder: Responder, size: int, base: peers.Peer, rival: peers.Peer | EngineKind) -> Turns:
+    """The base and a rival, in turns."""
     core = bench.client_core
     with peers.playing(base, responder, size, CONNECTIONS, core, bench.duel_s) as base_pid:
         os.kill(base_pid, signal.SIGSTOP)
@@ -146,14 +141,11 @@ def duel(bench: Bench, responder: Responder, size: int, base: peers.Peer, name: 
             await asyncio.sleep((begin_ns - time.monotonic_ns()) / 1e9)
             return await take_turns((base_pid, pid), responder, core, end_ns)
 
-        for peer in peers.PEERS:
-            if peer.name == name:
-                with peers.playing(peer, responder, size, CONNECTIONS, core, bench.duel_s) as pid:
-                    begin_ns = time.monotonic_ns()
-                    return asyncio.run(watch(pid, begin_ns, begin_ns + int(bench.duel_s * 1e9)))
-        load = ours.fixed_size(
-            EngineKind(name), responder, size, CONNECTIONS, seconds=bench.duel_s, settle_s=peers.SETTLE_S
-        )
+        if isinstance(rival, peers.Peer):
+            with peers.playing(rival, responder, size, CONNECTIONS, core, bench.duel_s) as pid:
+                begin_ns = time.monotonic_ns()
+                return asyncio.run(watch(pid, begin_ns, begin_ns + int(bench.duel_s * 1e9)))
+        load = ours.fixed_size(rival, responder, size, CONNECTIONS, seconds=bench.duel_s, settle_s=peers.SETTLE_S)
         return ours.play_watched(load, core, watch)
 
 
@@ -227,18 +219,22 @@ def latency(bench: Bench, rounds: int, chosen: Sequence[peers.Peer]) -> dict[str
             say(f"latency, round {number + 1} of {rounds}")
             for peer in chosen:
                 theirs = partial(their_latency_error, bench, quick, slow, peer, Path(directory))
-                samples.setdefault(peer.name, []).append(bench.sure(theirs))
+                samples.setdefault(peer.name, []).append(bench.undisturbed(theirs, doubt)[0])
             for engine in bench.engines:
                 ours_now = partial(our_latency_error, bench, quick, slow, engine)
-                samples.setdefault(engine.value, []).append(bench.sure(ours_now))
+                samples.setdefault(engine.value, []).append(bench.undisturbed(ours_now, doubt)[0])
     return {name: latency_summary(errors) for name, errors in samples.items()}
+
+
+def doubt(error: LatencyError) -> str:
+    return error.doubt(report.DELAY_MS)
 
 
 def latency_summary(errors: Sequence[LatencyError]) -> dict[str, Any]:
     """Medians of those that are not in doubt; of all, and why, where there is none."""
-    sure = [one for one in errors if not one.doubt(report.DELAY_MS)]
+    sure = [one for one in errors if not doubt(one)]
     return {key: median(getattr(one, key) for one in sure or errors) for key in asdict(errors[0])} | {
-        "doubt": "" if sure else errors[-1].doubt(report.DELAY_MS),
+        "doubt": "" if sure else doubt(errors[-1]),
         "samples": [asdict(one) for one in errors],
     }
 
