@@ -145,6 +145,25 @@ def test_a_decision_has_its_parts(page: Path) -> None:
     assert re.findall(r"^## (.*)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences"]
 
 
+def paths_of_the_recipes() -> list[str]:
+    """The files that the table of recipes names, except those that a contributor writes."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \[.*$", text, re.MULTILINE)
+    return sorted({path for row in rows for path in re.findall(r"`([\w/]+\.py)`", row) if "NAME" not in path})
+
+
+@pytest.mark.parametrize("path", paths_of_the_recipes())
+def test_what_a_recipe_names_is_there(path: str) -> None:
+    text = (ROOT / path).read_text(encoding="utf-8")
+    assert "/toy_" not in path or len(text.splitlines()) <= 40
+
+
+def test_each_recipe_names_its_files() -> None:
+    paths = paths_of_the_recipes()
+    assert sum("/toy_" in path for path in paths) == 6
+    assert sum("catalog.py" in path or "commands.py" in path for path in paths) >= 5
+
+
 @pytest.mark.parametrize("name", LONGEST)
 def test_the_front_pages_stay_short(name: str) -> None:
     assert len((ROOT / name).read_text(encoding="utf-8").splitlines()) <= LONGEST[name]
