@@ -35,6 +35,18 @@ def test_every_outcome_is_explained(outcome: Outcome) -> None:
     assert re.search(rf"^\| {outcome.name} \| \S", text, re.MULTILINE)
 
 
+def names_of_checks() -> set[str]:
+    code = [path.read_text(encoding="utf-8") for path in (ROOT / "loadgen" / "verdict").rglob("*.py")]
+    return {name for text in code for name in re.findall(r'\bCheck(?:\.\w+)?\(\s*(?:name=)?"([^"]+)"', text)}
+
+
+def test_every_check_is_explained() -> None:
+    text = (ROOT / "docs" / "reading-results.md").read_text(encoding="utf-8")
+    names = names_of_checks()
+    assert len(names) > 12
+    assert [name for name in sorted(names) if name not in text] == []
+
+
 def committed() -> list[Path]:
     """The files of the repository, and those that are about to be."""
     git = shutil.which("git")
