@@ -70,6 +70,15 @@ def test_loadgen_knows_the_commands_in_running_text(page: Path) -> None:
             pytest.fail(f"loadgen {' '.join(words)}: {error.format_message()}")
 
 
+@EACH_DOCUMENT
+def test_make_has_the_targets_that_a_page_names(page: Path) -> None:
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    commands = [line for block in blocks(page, "sh") for line in block.splitlines()]
+    commands += re.findall(r"`([^`]+)`", prose(page))
+    named = {found[1] for command in commands if (found := re.match(r"make ([\w-]+)", command))}
+    assert sorted(named - targets) == []
+
+
 @EACH_PAGE
 def test_a_page_shows_commands(page: Path) -> None:
     assert page.stem == "reading-results" or any(list(lines_of(block)) for block in blocks(page, "sh"))
