@@ -1,12 +1,10 @@
-"""The frame of every run that plays tapes: who plays what before it, what the fleet was like after it."""
+"""The load machines of a run of tapes: opened, given their shares, and described for the record."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
-from coordinator.conductor import Conductor
-from coordinator.evidence import start_skews_ns
 from coordinator.fleet.admission import admit, say_missing
 from coordinator.fleet.api import Fleet, MachineState, MachineStatus
 from coordinator.fleet.choice import FleetChoice
@@ -19,7 +17,7 @@ from loadgen.verdict.ports import Demand
 
 
 async def open_fleet(fleet: Fleet, choice: FleetChoice, say: Callable[[str], None]) -> None:
-    """Open it, and say before what may take a while.  Raises LoadgenError when it can't be opened."""
+    """Open the fleet, after telling the user what may take a while.  Raises LoadgenError when it cannot be opened."""
     if choice.hosts:
         count = len(choice.hosts)
         say(f"starting agents by SSH on {count} host{'s' * (count > 1)}")
@@ -29,16 +27,18 @@ async def open_fleet(fleet: Fleet, choice: FleetChoice, say: Callable[[str], Non
 def place_on(
     fleet: Fleet, record: FleetRecord, demand: Demand, *, phases: Phases, seed: int, on_loss: OnLoss
 ) -> tuple[FleetRecord, list[str]]:
-    """Which worker of an open fleet plays what, and in words who is left out.
+    """Which worker of an open fleet plays which connections, and a sentence for each machine that is left out.
 
-    Machines that can't carry their share are left out, or raise FleetError when the run is not to go on without.
+    A machine that cannot carry its share is left out.  Raises FleetError when a machine is missing and `on_loss` is
+    ABORT, or when no machine is left.
     """
     seconds = sum(phases.length_ns(i) for i in range(phases.iterations)) / NS_PER_S
     placement, refused = admit(fleet.machines, demand, seed, seconds)
     missing = {**fleet.missing, **refused}
     if missing and on_loss is OnLoss.ABORT:
         raise FleetError(
-            f"not all load machines can be used: {say_missing(missing)}", hint="or go on without: --on-loss degrade"
+            f"not all load machines can be used: {say_missing(missing)}",
+            hint="allow the run to go on without them: --on-loss degrade",
         )
     placed = dataclasses.replace(
         record,
@@ -51,7 +51,7 @@ def place_on(
 
 
 def say_lost(machines: Sequence[MachineStatus], lost: Mapping[str, str]) -> list[str]:
-    """What is wrong with machines, and which engines of the others are lost, as a sentence each."""
+    """A sentence for each machine that has a problem, and for each lost engine of the other machines."""
     gone = {one.name for one in machines if one.state is MachineState.LOST}
     return [
         *(f"machine {one.name}{' is lost' * (one.name in gone)}: {one.why}" for one in machines if one.why),
@@ -60,22 +60,6 @@ def say_lost(machines: Sequence[MachineStatus], lost: Mapping[str, str]) -> list
 
 
 def with_engines(record: FleetRecord, engines: Mapping[str, EngineReady]) -> FleetRecord:
-    """The fleet's record with the engine of each worker, by name."""
+    """The fleet's record with the engine that each worker runs; `engines` is by worker."""
     known = tuple(engines[worker] for worker in record.placement.workers if worker in engines)
     return dataclasses.replace(record, engines=known)
-
-
-def after_the_run(fleet: Fleet, record: FleetRecord, conductor: Conductor) -> FleetRecord:
-    """The fleet's record with what the run showed of it."""
-    clocks = {**record.clocks, **fleet.clocks()}
-    return dataclasses.replace(
-        with_engines(record, conductor.engines),
-        clocks=clocks,
-        start_skew_ns=start_skews_ns(conductor.timeline.began_ns),
-    )
-
-
-def stall_notes(conductor: Conductor) -> list[str]:
-    """What is to be said of engines that stopped by themselves."""
-    stalled = conductor.run.stalled
-    return [f"traffic stopped by itself: {stalled}"] if stalled else []

@@ -100,7 +100,7 @@ class State(enum.Enum):
 
 
 @dataclass(slots=True)
-class Run:
+class RunState:
     """See the module.  `lost` says why each lost worker is gone; `complete` holds the iterations that every
     remaining worker played to their end."""
 

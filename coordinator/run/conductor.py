@@ -9,11 +9,12 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from coordinator.evidence import Intake
 from coordinator.fleet.api import Dismiss, Fleet, Start, Stop
-from coordinator.run import (
+from coordinator.output.terminal.runview import Position
+from coordinator.run.intake import Intake
+from coordinator.run.state import (
     Audit,
     Audited,
     Effect,
@@ -24,12 +25,11 @@ from coordinator.run import (
     Play,
     ResetDone,
     ResetServers,
-    Run,
+    RunState,
     State,
     StopTraffic,
 )
-from coordinator.view.runview import Position
-from loadgen.engine.api import Segment
+from coordinator.run.timeline import Timeline
 from loadgen.measure.events import AgentEvent, CoresShared, EngineLost, EngineReady, SegmentBegan, SegmentEnded
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.together import Snapshots
@@ -41,7 +41,6 @@ _STOP_GRACE_S = 1.0  # the same when it was stopped: who says nothing then is le
 _GRACE_STEPS = 6
 _REFRESH_S = 0.5
 _GATHER_S = 0.05  # all engines of a machine are lost at once, and that is drawn once
-_WAKING_NS = 5_000_000
 _AT_ONCE = 64  # snapshots that are recorded with one write
 
 
@@ -59,41 +58,17 @@ class Hooks:
     show: Callable[[Position], None]
 
 
-@dataclass(slots=True)
-class Timeline:
-    """When the segments were played; CLOCK_MONOTONIC ns of the coordinator."""
-
-    origin_ns: int = 0
-    segments: dict[int, Segment] = field(default_factory=dict)
-    began_ns: dict[int, dict[str, int]] = field(default_factory=dict)  # by iteration, when each worker began
-    stopped_ns: int = 0  # when the traffic was stopped before its time; 0 if it was not
-
-    def measured_ns(self, now_ns: int) -> dict[int, int]:
-        """How much of each window has been played by all, by iteration."""
-        end_ns = self.stopped_ns or now_ns
-        return {
-            iteration: max(0, min(end_ns, segment.window_end_ns) - self._all_began_ns(iteration, segment))
-            for iteration, segment in self.segments.items()
-        }
-
-    def _all_began_ns(self, iteration: int, segment: Segment) -> int:
-        """When the window began for all: who is late to its start (not just in waking up) makes it shorter."""
-        latest_ns = max(self.began_ns.get(iteration, {}).values(), default=0)
-        return max(segment.window_start_ns, latest_ns - _WAKING_NS)
-
-
 class Conductor:
     """One run.  Once `conduct` has returned, what has no underscore holds all that is known of it."""
 
-    def __init__(self, run: Run, fleet: Fleet, intake: Intake, phases: Phases, hooks: Hooks) -> None:
+    def __init__(self, run: RunState, fleet: Fleet, intake: Intake, phases: Phases, hooks: Hooks) -> None:
         self.run = run
         self.intake = intake
-        self.timeline = Timeline()
+        self.timeline = Timeline(phases)
         self.engines: dict[str, EngineReady] = {}
         self.shared: list[CoresShared] = []
         self._all_ready = False
         self._fleet = fleet
-        self._phases = phases
         self._hooks = hooks
         self._inbox: asyncio.Queue[Event | AgentEvent | None] = asyncio.Queue()  # None: time to draw
         self._tasks: set[asyncio.Task[None]] = set()
@@ -207,8 +182,7 @@ class Conductor:
                 case ResetServers(iteration):
                     self._spawn(self._then(self._hooks.reset(iteration), ResetDone()))
                 case Play(iteration):
-                    segment = self._plan_segment(iteration)
-                    self.timeline.segments[iteration] = segment
+                    segment = self.timeline.plan_segment(iteration, time.monotonic_ns() + self._fleet.lead_ns)
                     self._spawn(self._fleet.command(Start(segment)))
                     self._spawn(self._expect_the_end(iteration, segment.end_ns - time.monotonic_ns(), _GRACE_S))
                 case Audit(iteration):
@@ -219,20 +193,6 @@ class Conductor:
                     self._spawn(self._expect_the_end(self.run.iteration, 0, _STOP_GRACE_S))
                 case Finish():
                     self._hooks.show(self.position())
-
-    def _plan_segment(self, iteration: int) -> Segment:
-        start_ns = time.monotonic_ns() + self._fleet.lead_ns
-        if not self.timeline.origin_ns:
-            self.timeline.origin_ns = start_ns
-        window_start_ns = start_ns + self._phases.lead_ns(iteration)
-        return Segment(
-            index=iteration,
-            origin_ns=self.timeline.origin_ns,
-            start_ns=start_ns,
-            window_start_ns=window_start_ns,
-            window_end_ns=window_start_ns + self._phases.measure_ns,
-            end_ns=start_ns + self._phases.length_ns(iteration),
-        )
 
     async def _expect_the_end(self, iteration: int, wait_ns: int, grace_s: float) -> None:
         """A worker that does not announce the end of a segment in time is lost: nobody may wait for ever."""
@@ -266,41 +226,15 @@ class Conductor:
     def position(self) -> Position:
         """Where the run is now."""
         now_ns = time.monotonic_ns()
-        run, phases = self.run, self._phases
-        name, elapsed_ns, length_ns = self._phase(now_ns)
-        total_ns = sum(phases.length_ns(i) for i in range(phases.iterations))
+        run, timeline = self.run, self.timeline
+        name, elapsed_ns, length_ns = timeline.phase(run.state, run.iteration, now_ns)
+        run_ns = now_ns - self._began_ns
         return Position(
             phase=name,
             iteration=run.iteration if run.state is not State.PREPARING else -1,
             iterations=run.iterations,
             phase_elapsed_s=elapsed_ns / NS_PER_S,
             phase_length_s=length_ns / NS_PER_S,
-            elapsed_s=(now_ns - self._began_ns) / NS_PER_S,
-            total_s=max(total_ns, now_ns - self._began_ns if run.state is State.FINISHED else 0) / NS_PER_S,
+            elapsed_s=run_ns / NS_PER_S,
+            total_s=max(timeline.total_ns, run_ns if run.state is State.FINISHED else 0) / NS_PER_S,
         )
-
-    def _phase(self, now_ns: int) -> tuple[str, int, int]:
-        """Name, elapsed and length of the phase at `now_ns`."""
-        run, phases = self.run, self._phases
-        if run.state is not State.PLAYING:
-            names = {
-                State.PREPARING: "preparing",
-                State.RESETTING: "resetting",
-                State.STOPPING: "stopping",
-                State.AUDITING: "comparing logs",
-                State.FINISHED: "finished",
-            }
-            return names[run.state], 0, 0
-        at_ns = now_ns - self.timeline.segments[run.iteration].start_ns
-        warmup_ns = phases.warmup_ns if run.iteration == 0 else 0
-        parts = (
-            ("ramp-up", phases.ramp_up_ns),
-            ("warm-up", warmup_ns),
-            ("measuring", phases.measure_ns),
-            ("ramp-down", phases.ramp_down_ns),
-        )
-        for name, length_ns in parts:
-            if at_ns < length_ns:
-                return name, max(0, at_ns), length_ns
-            at_ns -= length_ns
-        return "ramp-down", phases.ramp_down_ns, phases.ramp_down_ns
