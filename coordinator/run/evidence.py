@@ -12,15 +12,24 @@ from coordinator.fleet.api import say_machine_lost
 from coordinator.fleet.local import LOCAL
 from coordinator.record.fleet import FleetRecord
 from coordinator.run.intake import Intake
+from loadgen.measure.cells import Cell
 from loadgen.measure.events import CoresShared
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Totals
 from loadgen.model.machine import Machine
+from loadgen.verdict.evidence import (
+    Loop,
+    NeighbourEvidence,
+    PortEvidence,
+    StartEvidence,
+    TrustEvidence,
+    WorkerEvidence,
+)
 from loadgen.verdict.ports import LocalPorts, is_loopback, usable_sources
 from loadgen.verdict.result import Check
 from loadgen.verdict.rules import Asked
 from loadgen.verdict.run import LostWorker
-from loadgen.verdict.trust import NeighbourEvidence, PortEvidence, StartEvidence, WorkerEvidence
+
 
 _NAMED = 6  # at most so many targets are named; the others are counted
 
@@ -59,7 +68,24 @@ class TapeEvidence:
     strangers_serve: bool
 
 
-def worker_evidence(run: TapeEvidence, totals: Totals) -> list[WorkerEvidence]:
+def trust_evidence(run: TapeEvidence, totals: Totals, loop: Loop) -> TrustEvidence:
+    """What the trust checks take; `totals` are the sums of everything that the engines reported."""
+    nothing = Cell.empty(len(run.asked.kinds), len(run.asked.groups))
+    windows = [cell for window in run.measured.measured_ns for cell in totals.window(window).values()]
+    return TrustEvidence(
+        loop=loop,
+        asked=run.asked,
+        workers=_worker_evidence(run, totals),
+        whole=Cell.merge_all([nothing, *totals.cells.values()]),
+        window=Cell.merge_all([nothing, *windows]),
+        measured_ns=sum(run.measured.measured_ns.values()),
+        ports=_port_evidence(run),
+        neighbours=_neighbour_evidence(run),
+        starts=_start_evidence(run),
+    )
+
+
+def _worker_evidence(run: TapeEvidence, totals: Totals) -> list[WorkerEvidence]:
     """What each worker says of itself in the judged windows."""
     ledger = run.measured.intake.ledger
     workers = []
@@ -78,7 +104,7 @@ def worker_evidence(run: TapeEvidence, totals: Totals) -> list[WorkerEvidence]:
     return workers
 
 
-def start_evidence(run: TapeEvidence) -> list[StartEvidence]:
+def _start_evidence(run: TapeEvidence) -> list[StartEvidence]:
     """How far apart the workers began each segment; nothing of a single machine."""
     if len(_machines(run)) < 2:
         return []
@@ -105,7 +131,7 @@ def _machine_of(worker: str) -> str:
     return worker.rpartition("/")[0]
 
 
-def neighbour_evidence(run: TapeEvidence) -> list[NeighbourEvidence]:
+def _neighbour_evidence(run: TapeEvidence) -> list[NeighbourEvidence]:
     """What others used of the engines' cores; nothing where those may be the servers."""
     return [
         NeighbourEvidence(machine=_say_machine(one.machine), share=one.share, most=one.most)
@@ -122,7 +148,7 @@ def _say_machine(name: str) -> str:
     return "this machine" if name == LOCAL else name
 
 
-def port_evidence(run: TapeEvidence) -> list[PortEvidence]:
+def _port_evidence(run: TapeEvidence) -> list[PortEvidence]:
     """The ephemeral ports of each machine, where its kernel says how many there are."""
     found = []
     loopback = all(is_loopback(target.host) for target in run.asked.targets)

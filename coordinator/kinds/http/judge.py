@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from coordinator.run.api import Played
-from coordinator.run.evidence import (
-    TapeEvidence,
-    TapeMeasured,
-    lost_workers,
-    neighbour_evidence,
-    port_evidence,
-    start_evidence,
-    worker_evidence,
-)
-from loadgen.measure.cells import Cell
+from coordinator.run.evidence import TapeEvidence, TapeMeasured, lost_workers, trust_evidence
 from loadgen.model.http_plan import HttpPlan
+from loadgen.verdict.evidence import Loop
 from loadgen.verdict.http import judge_http
 from loadgen.verdict.http_result import HttpResult
-from loadgen.verdict.http_trust import judge_http_trust
 from loadgen.verdict.result import Trust
 from loadgen.verdict.slo import Slo
+from loadgen.verdict.trust import judge_trust
 
 
 def judge(played: Played[HttpPlan, TapeMeasured], evidence: TapeEvidence) -> HttpResult:
@@ -27,20 +19,8 @@ def judge(played: Played[HttpPlan, TapeMeasured], evidence: TapeEvidence) -> Htt
     totals = measured.intake.ledger.totals()
     measured_ns = measured.measured_ns.get(0, 0)
     open_loop = plan.rate_per_s > 0
-    nothing = Cell.empty(len(asked.kinds), len(asked.groups))
-    trust = Trust(checks=())
-    if measured_ns > 0:
-        trust = judge_http_trust(
-            worker_evidence(evidence, totals),
-            port_evidence(evidence),
-            Cell.merge_all([nothing, *totals.cells.values()]),
-            Cell.merge_all([nothing, *totals.window(0).values()]),
-            asked,
-            measured_ns=measured_ns,
-            open_loop=open_loop,
-            neighbours=neighbour_evidence(evidence),
-            starts=start_evidence(evidence),
-        )
+    loop = Loop.OPEN if open_loop else Loop.CLOSED
+    trust = judge_trust(trust_evidence(evidence, totals, loop)) if measured_ns > 0 else Trust(checks=())
     return judge_http(
         totals.cells,
         asked,

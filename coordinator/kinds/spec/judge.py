@@ -7,19 +7,11 @@ from numpy.typing import NDArray
 
 from coordinator.record.connections import CONNECTION_DTYPE
 from coordinator.run.api import Played
-from coordinator.run.evidence import (
-    TapeEvidence,
-    TapeMeasured,
-    lost_workers,
-    neighbour_evidence,
-    port_evidence,
-    start_evidence,
-    worker_evidence,
-)
-from loadgen.measure.cells import Cell
+from coordinator.run.evidence import TapeEvidence, TapeMeasured, lost_workers, trust_evidence
 from loadgen.measure.ledger import Totals
 from loadgen.model.plan import SpecPlan
 from loadgen.verdict.connection import judge_connections
+from loadgen.verdict.evidence import Loop
 from loadgen.verdict.iteration import judge_iteration
 from loadgen.verdict.result import IterationResult, RunResult, Trust
 from loadgen.verdict.rules import Asked
@@ -33,7 +25,7 @@ def judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence) -> Run
     iterations = _iterations(played.measured, asked, totals)
     return judge_run(
         iterations,
-        _trust(evidence, totals) if iterations else Trust(checks=()),
+        judge_trust(trust_evidence(evidence, totals, Loop.PACED)) if iterations else Trust(checks=()),
         requested_connections=asked.connections,
         planned_iterations=played.header.plan.phases.iterations,
         interrupted=played.interrupted,
@@ -71,16 +63,3 @@ def _iterations(measured: TapeMeasured, asked: Asked, totals: Totals) -> list[It
         for window, measured_ns in sorted(measured.measured_ns.items())
         if measured_ns > 0
     ]
-
-
-def _trust(evidence: TapeEvidence, totals: Totals) -> Trust:
-    asked = evidence.asked
-    whole = Cell.merge_all([Cell.empty(len(asked.kinds), len(asked.groups)), *totals.cells.values()])
-    return judge_trust(
-        worker_evidence(evidence, totals),
-        port_evidence(evidence),
-        whole,
-        asked,
-        neighbours=neighbour_evidence(evidence),
-        starts=start_evidence(evidence),
-    )
