@@ -19,10 +19,10 @@ from loadgen.measure.ledger import Ledger, Totals
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.together import Snapshots
 from loadgen.model.target import Target
+from loadgen.verdict.evidence import NeighbourEvidence, PortEvidence, StartEvidence, WorkerEvidence
 from loadgen.verdict.ports import LocalPorts, is_loopback, usable_sources
 from loadgen.verdict.rules import Asked
 from loadgen.verdict.run import LostWorker
-from loadgen.verdict.trust import NeighbourEvidence, PortEvidence, StartEvidence, WorkerEvidence
 
 _NAMED = 6  # so many targets are named before the rest is counted
 

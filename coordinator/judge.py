@@ -28,6 +28,7 @@ from loadgen.model.shard import share_out
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_S
 from loadgen.verdict.connection import judge_connections
+from loadgen.verdict.evidence import Loop, TrustEvidence
 from loadgen.verdict.iteration import judge_iteration
 from loadgen.verdict.result import Check, IterationResult, RunResult, Trust
 from loadgen.verdict.rules import Asked
@@ -172,12 +173,18 @@ def _iterations(evidence: Evidence, asked: Asked, totals: Totals) -> list[Iterat
 
 
 def _trust(evidence: Evidence, asked: Asked, totals: Totals) -> Trust:
-    whole = Cell.merge_all([Cell.empty(len(KINDS), len(GROUPS)), *totals.cells.values()])
+    nothing = Cell.empty(len(KINDS), len(GROUPS))
+    measured = [cell for (window, _), cell in totals.cells.items() if window >= 0]
     return judge_trust(
-        worker_evidence(evidence, totals),
-        port_evidence(evidence),
-        whole,
-        asked,
-        neighbours=neighbour_evidence(evidence),
-        starts=start_evidence(evidence),
+        TrustEvidence(
+            loop=Loop.PACED,
+            asked=asked,
+            workers=worker_evidence(evidence, totals),
+            whole=Cell.merge_all([nothing, *totals.cells.values()]),
+            window=Cell.merge_all([nothing, *measured]),
+            measured_ns=sum(evidence.measured_ns.values()),
+            ports=port_evidence(evidence),
+            neighbours=neighbour_evidence(evidence),
+            starts=start_evidence(evidence),
+        )
     )

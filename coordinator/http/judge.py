@@ -25,12 +25,13 @@ from loadgen.model.bound import Bound
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_S
+from loadgen.verdict.evidence import Loop, TrustEvidence
 from loadgen.verdict.http import judge_http
 from loadgen.verdict.http_result import HttpResult
-from loadgen.verdict.http_trust import judge_http_trust
 from loadgen.verdict.result import Trust
 from loadgen.verdict.rules import Asked
 from loadgen.verdict.slo import Slo
+from loadgen.verdict.trust import judge_trust
 from workloads.http.compile import GROUPS, kinds
 
 ANY_TIME = Bound.rate(1)
@@ -99,16 +100,18 @@ def judge(evidence: HttpEvidence) -> HttpResult:
     nothing = Cell.empty(len(asked.kinds), len(asked.groups))
     trust = Trust(checks=())
     if measured_ns > 0:
-        trust = judge_http_trust(
-            worker_evidence(evidence, totals),
-            port_evidence(evidence),
-            Cell.merge_all([nothing, *totals.cells.values()]),
-            Cell.merge_all([nothing, *totals.window(0).values()]),
-            asked,
-            measured_ns=measured_ns,
-            open_loop=open_loop,
-            neighbours=neighbour_evidence(evidence),
-            starts=start_evidence(evidence),
+        trust = judge_trust(
+            TrustEvidence(
+                loop=Loop.OPEN if open_loop else Loop.CLOSED,
+                asked=asked,
+                workers=worker_evidence(evidence, totals),
+                whole=Cell.merge_all([nothing, *totals.cells.values()]),
+                window=Cell.merge_all([nothing, *totals.window(0).values()]),
+                measured_ns=measured_ns,
+                ports=port_evidence(evidence),
+                neighbours=neighbour_evidence(evidence),
+                starts=start_evidence(evidence),
+            )
         )
     return judge_http(
         totals.cells,
