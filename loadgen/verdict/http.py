@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from loadgen.measure.cells import BAD, OK, Cell
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_S
+from loadgen.verdict.checks.tape.engine_cpu import ENGINE_CPU, ENGINE_RUNNABLE
 from loadgen.verdict.http_result import HttpResult, HttpRow, RequestRow, Times
 from loadgen.verdict.result import Check, Trust, Verdict
 from loadgen.verdict.rules import Asked
 from loadgen.verdict.run import LostWorker, say_failed, say_lost
 from loadgen.verdict.slo import Slo
-from loadgen.verdict.trust import ENGINE_CPU, ENGINE_RUNNABLE
 
 _UNSENT = (Outcome.SHED, Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.LOCAL_LIMIT, Outcome.BAD_TLS)
 """Errors of requests that never went out, but did not wait for a connection at the end."""

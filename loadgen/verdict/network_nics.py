@@ -13,10 +13,8 @@ from collections.abc import Sequence
 
 from loadgen.measure.forwarding import HostReport, NicCounters, Passage
 from loadgen.model.probe import Direction, Kind, Link, Mode
-from loadgen.model.units import format_window
 from loadgen.verdict.network_result import NicProof
 from loadgen.verdict.network_rules import NetworkRules
-from loadgen.verdict.result import Check
 
 _NO_NIC = NicCounters(name="", rx_bytes=0, tx_bytes=0, rx_packets=0, tx_packets=0)
 
@@ -63,22 +61,6 @@ def prove(passage: Passage) -> NicProof:
         tx_bytes=left.tx_bytes,
         ok=bool(pairs) and _crossed(needs, here, there),
     )
-
-
-def check_nics(proofs: Sequence[NicProof]) -> list[Check]:
-    """That every passage was proven; none without any proof."""
-    if not proofs:
-        return []
-    bad = [proof for proof in proofs if not proof.ok]
-    return [
-        Check(
-            name="tests past a NIC",
-            value=len(bad),
-            limit=0,
-            ok=not bad,
-            detail=_bypassed(bad[0]) if bad else "every test went in at one NIC and out at another",
-        )
-    ]
 
 
 def direct_elsewhere(passages: Sequence[Passage]) -> str:
@@ -162,14 +144,3 @@ def _crossed(needs: dict[Direction, tuple[int, int]], here: NicCounters, there: 
         and there.rx_bytes >= returned_in
         and here.tx_bytes >= returned
     )
-
-
-def _bypassed(proof: NicProof) -> str:
-    name = f"{proof.link.value} {proof.mode.value} {format_window(proof.window_bytes)}"
-    counted = [
-        f"{what} {nic} {size:,}"
-        for what, nic, size in (("in at", proof.rx_nic, proof.rx_bytes), ("out at", proof.tx_nic, proof.tx_bytes))
-        if nic
-    ]
-    seen = ", ".join(counted) or "there is no NIC"
-    return f"{name}: {proof.payload_bytes:,} bytes arrived, but the NICs counted only: {seen}; the route bypasses a NIC"

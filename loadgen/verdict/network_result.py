@@ -12,6 +12,7 @@ from loadgen.measure.forwarding import Passage
 from loadgen.measure.throughput import NO_LATENCY, UNKNOWN, Granted, Latency, ProbeResult
 from loadgen.model.errors import ExitCode
 from loadgen.model.probe import Direction, Link, Mode
+from loadgen.model.units import format_window
 from loadgen.verdict.result import Trust, Verdict
 
 NOT_GRANTED = Granted()
@@ -91,6 +92,12 @@ class ForwardRow:
     share_of_direct: float = UNKNOWN
     slowest_over_fastest: float = UNKNOWN
     retransmits: float = UNKNOWN
+
+    @property
+    def name(self) -> str:
+        """The row's cell as messages name it: `gige splice 64K`, `gige splice 64K 16 flows`."""
+        name = f"{self.link.value} {self.mode.value} {format_window(self.window_bytes)}"
+        return name if self.flows == 1 else f"{name} {self.flows} flows"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 
 from loadgen.measure.throughput import NO_LATENCY, UNKNOWN, Latency, ProbeResult
-from loadgen.model.probe import Direction, Kind, Transport
-from loadgen.model.units import format_window
+from loadgen.model.probe import Direction
+from loadgen.verdict.network_result import ForwardRow
 from loadgen.verdict.network_rules import NetworkRules
 from loadgen.verdict.result import Check, Verdict
 from loadgen.verdict.run import say_failed
@@ -61,45 +61,14 @@ def latency_of(results: Sequence[ProbeResult]) -> Latency:
     )
 
 
-def check_neighbours(others: tuple[float, str], rules: NetworkRules) -> list[Check]:
-    """What `others` used of our cores, most of it by whom; no check when it is not known."""
-    share, most = others
-    if not most:
-        return []
-    return [
-        Check(
-            name="other processes",
-            value=100 * share,
-            limit=100 * rules.max_neighbour_share,
-            ok=share <= rules.max_neighbour_share,
-            unit="%",
-            detail=f"of the cores that the run may use, most by {most}",
-        )
-    ]
+def ways_of(direction: Direction) -> tuple[Direction, ...]:
+    """The directions in which payload goes: both for BIDIR, else `direction` itself."""
+    return (Direction.SEND, Direction.RECEIVE) if direction is Direction.BIDIR else (direction,)
 
 
-def check_traffic(results: Sequence[ProbeResult]) -> list[Check]:
-    """That something arrived in every test, each way; no check without tests.  Datagrams may all be lost."""
-    certain = [one for one in results if one.test.transport is Transport.TCP]
-    if not certain:
-        return []
-    silent = [what for one in certain for what in _silent(one)]
-    detail = f"first {silent[0]}" if silent else ""
-    return [Check(name="tests without traffic", value=len(silent), limit=0, ok=not silent, detail=detail)]
-
-
-def _silent(result: ProbeResult) -> Iterator[str]:
-    """Where nothing arrived."""
-    test, window = result.test, format_window(result.test.window_bytes)
-    if test.kind is not Kind.STREAM:
-        if not result.latency.transactions:
-            yield f"{test.kind.value} {window}"
-    else:
-        arrived = {one.direction for one in result.streams if one.received_bytes}
-        wanted = {Direction.SEND, Direction.RECEIVE} if test.direction is Direction.BIDIR else {test.direction}
-        # With a limit, one way may have used it up before the other began.
-        if not arrived or (wanted - arrived and not test.limit_bytes):
-            yield f"{test.direction.value} {window}"
+def at_full_windows(rows: Sequence[ForwardRow], rules: NetworkRules) -> list[ForwardRow]:
+    """The rows with one flow and a window that lets the link be the limit."""
+    return [row for row in rows if row.flows == 1 and rules.is_full(row.window_bytes)]
 
 
 def conclude(

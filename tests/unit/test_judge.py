@@ -226,8 +226,8 @@ def test_machines_that_began_far_apart_make_it_invalid() -> None:
         result = judge(replace(evidence(snapshots()), fleet=fleet, began_ns=began_ns))
         (check,) = [one for one in result.trust.checks if one.name == "start skew"]
         assert (check.ok, check.value) == (ok, skew_ns / 1e6)
-        assert check.detail == "local/0 to a/0, ± 0.40 ms by their clocks"
+        assert check.detail == "local/0 to a/0; clock error ± 0.40 ms"
     began_ns = {0: {"a/0": 7, "a/1": 8}}
     result = judge(replace(evidence(snapshots()), fleet=fleet, began_ns=began_ns))
     (check,) = [one for one in result.trust.checks if one.name == "start skew"]
-    assert check.detail == "a/0 to a/1, ± 0.00 ms by their clocks"  # of one machine
+    assert check.detail == "a/0 to a/1; clock error ± 0.00 ms"  # of one machine
