@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.fleet.api import Machine, say_machine_lost
+from coordinator.fleet.api import say_machine_lost
 from coordinator.fleet.local import LOCAL
 from coordinator.record.fleet import FleetRecord
 from loadgen.measure.cells import CellTable
@@ -18,6 +18,7 @@ from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Ledger, Totals
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.together import Snapshots
+from loadgen.model.machine import Machine
 from loadgen.model.target import Target
 from loadgen.verdict.ports import LocalPorts, is_loopback, usable_sources
 from loadgen.verdict.rules import Asked

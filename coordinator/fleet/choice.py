@@ -92,7 +92,7 @@ def make_fleet(
     """The fleet, closed yet; on this machine it has `engines`, others count their own.
 
     `on_log` gets (machine, line) of what its agents log.
-    Every way but the local one needs the extra's packages (coordinator.fleet.extra).
+    Every way but the local one needs the extra's packages (loadgen.agent.extra).
     """
     if choice.way is WayKind.LOCAL:
         return LocalFleet(engines)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from coordinator.network.ends import OnTick, ProbeEnd, StoppedError
+from coordinator.ends import OnTick, ProbeEnd, StoppedError
 from coordinator.network.progress import OnProgress, Progress
 from loadgen.host.neighbours import OtherUse, QuietWatch
 from loadgen.measure.throughput import UNKNOWN, ProbeResult, Tick

@@ -6,9 +6,9 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
+from coordinator.ends import OnTick
 from coordinator.network.around import Surroundings, is_here, now
 from coordinator.network.course import Course
-from coordinator.network.ends import OnTick
 from coordinator.network.ways import Ways, open_ways
 from coordinator.record.environment import collect
 from coordinator.record.network import Kept, NetworkHeader, forward_finished, forward_unfinished

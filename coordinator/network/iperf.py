@@ -7,9 +7,9 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
+from coordinator.ends import ProbeEnd
 from coordinator.network.around import Surroundings, is_here, now
 from coordinator.network.course import Course
-from coordinator.network.ends import ProbeEnd
 from coordinator.record.environment import collect
 from coordinator.record.network import Kept, NetworkHeader, iperf_finished, iperf_unfinished
 from coordinator.record.writer import RecordWriter
