@@ -7,11 +7,11 @@ from pathlib import Path
 import rich_click as click
 import uvloop
 
-from coordinator.collect import Source, SpoolFile, collect, sources_of
-from coordinator.fleet.extra import require_fleet
+from coordinator.fleet.collect import Source, SpoolFile, collect, sources_of
 from coordinator.output import printing
 from coordinator.record.reader import load_fleet
 from coordinator.record.writer import INTERVALS
+from loadgen.agent.extra import require_fleet
 
 
 @click.command(name="collect")

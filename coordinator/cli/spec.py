@@ -17,11 +17,11 @@ from coordinator.cli.engine_options import engine_options, sending, source_optio
 from coordinator.cli.fleet_options import fleet_options, take_choice
 from coordinator.cli.options import Parsed, parse_counts
 from coordinator.fleet.choice import FleetChoice, WayKind
-from coordinator.fleet.extra import require_fleet
 from coordinator.output import printing
 from coordinator.record.reader import load
 from coordinator.session import Session, run_session
 from deploy.inventory import load as load_targets
+from loadgen.agent.extra import require_fleet
 from loadgen.model.bound import Bound
 from loadgen.model.errors import PlanError
 from loadgen.model.plan import PROFILES, LastAd, OnLoss, Phases, Server, SpecPlan

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from coordinator.fleet.api import Clock, Machine
 from loadgen.measure.events import EngineReady
+from loadgen.model.machine import Clock, Machine
 from loadgen.model.plain import from_plain
 from loadgen.schedule.placement import Placement
 

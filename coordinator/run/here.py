@@ -10,9 +10,9 @@ import resource
 from collections.abc import Mapping
 
 from coordinator.fleet.admission import RESERVED_FILES
-from coordinator.record.environment import read_sysctls
 from loadgen.engine.api import Load
 from loadgen.engine.choice import choose_for
+from loadgen.host.sysctls import read_sysctls
 from loadgen.model.errors import FleetError, PlanError
 from loadgen.verdict.ports import MOST_SOURCES, Demand, LocalPorts, is_loopback, usable_sources
 

@@ -6,11 +6,12 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 from coordinator.fleet.admission import admit, say_missing
-from coordinator.fleet.api import Fleet, MachineState, MachineStatus
+from coordinator.fleet.api import Fleet, MachineStatus
 from coordinator.fleet.choice import FleetChoice
 from coordinator.record.fleet import FleetRecord
 from loadgen.measure.events import EngineReady
 from loadgen.model.errors import FleetError
+from loadgen.model.machine import MachineState
 from loadgen.model.plan import OnLoss, Phases
 from loadgen.model.units import NS_PER_S
 from loadgen.verdict.ports import Demand

@@ -15,13 +15,14 @@ from dataclasses import asdict
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.fleet.api import MachineState, MachineStatus
+from coordinator.fleet.api import MachineStatus
 from coordinator.fleet.local import LOCAL
 from coordinator.view.runview import EngineRow, MachineRow, Position, RunView, TargetRow
 from loadgen.measure.cells import Cell
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Ledger, PlayedTable, Totals
 from loadgen.measure.tally import TALLY_DTYPE, add_tallies, empty_tallies
+from loadgen.model.machine import MachineState
 from loadgen.model.plan import SpecPlan
 from loadgen.model.shard import share_out
 from loadgen.model.target import Target

@@ -17,12 +17,12 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from coordinator.fleet.api import Clock
 from coordinator.record.document import Begun, Header
 from coordinator.record.fleet import FleetRecord
 from coordinator.view import format as fmt
 from coordinator.view.engines import engine_lines
 from coordinator.view.machines import say_offset
+from loadgen.model.machine import Clock
 from loadgen.model.units import NS_PER_MS, format_duration
 from loadgen.verdict.result import Check, IterationResult, RunResult, TargetResult, Verdict
 

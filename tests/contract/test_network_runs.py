@@ -11,8 +11,8 @@ from typing import Any, Self
 import msgpack
 import pytest
 
+from coordinator.ends import ProbeEnd
 from coordinator.network.around import Surroundings, is_here
-from coordinator.network.ends import ProbeEnd
 from coordinator.network.iperf import IperfRun
 from coordinator.network.progress import Progress
 from loadgen.measure.throughput import Tick

@@ -7,13 +7,14 @@ from collections import Counter
 
 import numpy as np
 
-from coordinator.fleet.api import Clock, Machine, workers_of
+from coordinator.fleet.api import workers_of
 from coordinator.fleet.check import Checked
 from coordinator.record.document import Header
 from coordinator.record.environment import Environment
 from coordinator.record.fleet import FleetRecord
 from coordinator.record.sweep import Sweep, SweepPoint
 from loadgen.measure.events import EngineReady
+from loadgen.model.machine import Clock, Machine
 from loadgen.model.plan import Server, SpecPlan
 from loadgen.model.target import Target
 from loadgen.schedule.placement import Placement

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.network.ends import ProxyEnd
+from coordinator.ends import ProxyEnd
 from loadgen.host.report import fetch
 from loadgen.measure.forwarding import HostReport
 from loadgen.model.errors import PlanError, TargetError
@@ -484,7 +484,7 @@ def test_a_host_that_cannot_be_is_refused_and_nothing_listens() -> None:
 
 PARENT = """
 import asyncio, sys
-from coordinator.network.ends import ProxyEnd
+from coordinator.ends import ProxyEnd
 from loadgen.model.probe import Mode
 
 async def main():

@@ -21,12 +21,12 @@ import uvloop
 from coordinator.fleet.certificates import Authority
 from coordinator.fleet.dask import ssh_way
 from coordinator.fleet.dask.ssh_way import SshWay
-from coordinator.fleet.remote import Collect, bootstrap
-from coordinator.fleet.spool import spool_path
 from deploy.hosts import ssh
 from deploy.hosts.inventory import Host
 from deploy.hosts.ssh import Ssh
 from deploy.proc import parent_in_stat
+from loadgen.agent.bootstrap import Collect, bootstrap
+from loadgen.agent.spool import spool_path
 from loadgen.host import frames
 from loadgen.model.errors import FleetError
 from tests.support.cli import LOADGEN

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from coordinator.fleet.api import Dismiss, MachineState, Prepare, Start, Stop
+from coordinator.fleet.api import Dismiss, Prepare, Start, Stop
 from coordinator.fleet.dask import fleet as fleets
 from coordinator.fleet.dask import machine as machines
-from coordinator.fleet.dask.plugin import RENEW, STOP
+from loadgen.agent.dask.plugin import RENEW, STOP
 from loadgen.engine.api import LEASE_NS, Assignment, Load, Segment
 from loadgen.host import frames
 from loadgen.measure.events import (
@@ -31,6 +31,7 @@ from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.together import Snapshots
 from loadgen.model.bound import Bound
 from loadgen.model.errors import FleetError, TargetError
+from loadgen.model.machine import MachineState
 from loadgen.model.plan import OnLoss
 from loadgen.model.shard import Shard
 from loadgen.model.target import Target

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from coordinator.evidence import Intake
-from coordinator.fleet.api import Clock, Machine, say_machine_lost
+from coordinator.fleet.api import say_machine_lost
 from coordinator.judge import Evidence, connection_rows, judge, judge_snapshots
 from coordinator.record.document import Header
 from loadgen.measure.cells import Cell
 from loadgen.measure.events import CoresShared
 from loadgen.measure.snapshot import Snapshot
+from loadgen.model.machine import Clock, Machine
 from loadgen.model.plan import QUICK, SpecPlan
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_S

@@ -9,7 +9,7 @@ from typing import Any
 
 from distributed import Client
 
-from coordinator.fleet.messages import clean, read_refusal
+from loadgen.agent.messages import clean, read_refusal
 from loadgen.model.errors import FleetError, LoadgenError
 
 

@@ -13,32 +13,24 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
-from coordinator.fleet import facts
 from coordinator.fleet.admission import say_missing
-from coordinator.fleet.api import (
-    Clock,
-    Command,
-    Dismiss,
-    Machine,
-    MachineState,
-    MachineStatus,
-    Prepare,
-    Start,
-    Stop,
-)
-from coordinator.fleet.dask import calls
+from coordinator.fleet.api import Command, Dismiss, MachineStatus, Prepare, Start, Stop
 from coordinator.fleet.dask.asking import UnreadableError, reading, tell
 from coordinator.fleet.dask.leases import GROUP, keep_group
 from coordinator.fleet.dask.machine import RemoteMachine
-from coordinator.fleet.dask.plugin import STOP
 from coordinator.fleet.dask.unread import Unread
-from coordinator.fleet.duty import pack_plan
-from coordinator.fleet.messages import Heartbeat
 from coordinator.fleet.silence import Silence
-from coordinator.fleet.ways import PATIENCE_S, Joined, Way
+from coordinator.fleet.ways import Joined, Way
+from loadgen.agent import facts
+from loadgen.agent.bootstrap import PATIENCE_S
+from loadgen.agent.dask import calls
+from loadgen.agent.dask.plugin import STOP
+from loadgen.agent.duty import pack_plan
+from loadgen.agent.messages import Heartbeat
 from loadgen.engine.api import Assignment, Segment
 from loadgen.measure.events import AgentEvent, EngineLost
 from loadgen.model.errors import FleetError, LoadgenError
+from loadgen.model.machine import Clock, Machine, MachineState
 from loadgen.model.plan import OnLoss
 from loadgen.model.units import NS_PER_S
 

@@ -15,11 +15,11 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from coordinator.fleet.dask import calls
 from coordinator.fleet.dask.asking import UnansweredError, ask_group
 from coordinator.fleet.dask.machine import RENEW_TIMEOUT_S, RemoteMachine
-from coordinator.fleet.dask.plugin import RENEW
 from coordinator.fleet.ways import Line
+from loadgen.agent.dask import calls
+from loadgen.agent.dask.plugin import RENEW
 from loadgen.model.errors import LoadgenError
 from loadgen.model.units import NS_PER_S
 

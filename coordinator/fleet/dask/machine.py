@@ -17,14 +17,16 @@ from typing import Any
 
 from distributed import Client
 
-from coordinator.fleet.api import Machine, MachineState, say_machine_lost
+from coordinator.fleet.api import say_machine_lost
+from coordinator.fleet.bandwidth import bandwidth
 from coordinator.fleet.clock import ClockTrack
-from coordinator.fleet.dask import calls
 from coordinator.fleet.dask.asking import UnansweredError, UnreadableError, ask, reading
 from coordinator.fleet.dask.unread import Unread
-from coordinator.fleet.messages import Heartbeat, read_clock, read_known, read_machine
-from coordinator.fleet.stream import MAX_CHUNK_BYTES, Chunk, Stream
+from coordinator.fleet.stream import Stream
 from coordinator.fleet.ways import Joined
+from loadgen.agent.chunk import MAX_CHUNK_BYTES, Chunk
+from loadgen.agent.dask import calls
+from loadgen.agent.messages import Heartbeat, read_clock, read_known, read_machine
 from loadgen.engine.api import LEASE_NS, Segment
 from loadgen.measure.events import (
     AgentEvent,
@@ -38,6 +40,7 @@ from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.together import Snapshots
 from loadgen.measure.wire import read_field, read_int, read_list, read_text
 from loadgen.model.errors import FleetError, LoadgenError
+from loadgen.model.machine import Machine, MachineState
 from loadgen.model.units import NS_PER_S
 
 _CLOCK_SAMPLES = 17
@@ -346,7 +349,7 @@ class RemoteMachine:
 
     async def bandwidth(self, host: str, port: int) -> tuple[float, float]:
         """Bits a second to an address and from there, as it measures them.  Raises LoadgenError."""
-        answer = await self._ask(calls.bandwidth, host, port, timeout_s=_BANDWIDTH_TIMEOUT_S)
+        answer = await self._ask(bandwidth, host, port, timeout_s=_BANDWIDTH_TIMEOUT_S)
         rates = [read_field(answer, name) for name in ("send_bps", "receive_bps")]
         if not all(isinstance(rate, float) and math.isfinite(rate) for rate in rates):
             raise FleetError("it sent something unreadable for its bandwidth")

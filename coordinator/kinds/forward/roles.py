@@ -7,7 +7,7 @@ import contextlib
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from coordinator.network.ends import End, ProbeEnd, ProxyEnd
+from coordinator.ends import End, ProbeEnd, ProxyEnd
 from loadgen.host.report import fetch
 from loadgen.measure.forwarding import HostReport, ProxyCounters
 from loadgen.model.address import format_address

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
-from coordinator.network.ends import End, ProbeEnd, ProxyEnd
+from coordinator.ends import End, ProbeEnd, ProxyEnd
 from deploy.lab.namespace import HERE, Inside
 from deploy.lab.network import Lab
 from deploy.lab.sweep import mark

@@ -12,7 +12,7 @@ from distributed import Security
 from loadgen.model.errors import PlanError
 
 if TYPE_CHECKING:
-    from coordinator.fleet.certificates import Credentials
+    from loadgen.agent.credentials import Credentials
 
 _ROLES = ("client", "scheduler", "worker")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import loadgen
-from coordinator.record.environment import read_sysctls
+from loadgen.host.sysctls import read_sysctls
 from loadgen.model.errors import FleetError
 
 _UNLIMITED = 1 << 30

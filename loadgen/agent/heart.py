@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from coordinator.fleet.api import MachineState
-from coordinator.fleet.stream import hash_of
+from loadgen.agent.chunk import chunk_to_wire
+from loadgen.model.machine import MachineState
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 
 CHUNK_BYTES = 1 << 20
@@ -67,7 +67,7 @@ class Heart:
         if self.has_more(spool_bytes):
             data = read(self._sent, min(self._chunk_bytes, spool_bytes - self._sent))
             if data:
-                chunk = piece(self._sent, data)
+                chunk = chunk_to_wire(self._sent, data)
                 self._sent += len(data)
         self._seq += 1
         heard, self._heard = self._heard, None
@@ -86,11 +86,6 @@ class Heart:
             "log_dropped": dropped,
             "problem": problem,
         }
-
-
-def piece(offset: int, data: bytes) -> dict[str, Any]:
-    """A piece of a spool as plain data, with its hash."""
-    return {"offset": offset, "data": data, "sha256": hash_of(offset, data)}
 
 
 def next_beat_ns(now_ns: int, origin_ns: int) -> int:

@@ -6,46 +6,26 @@ Arguments and answers are plain data.  A refusal is an answer, too: {"failed": {
 from __future__ import annotations
 
 import asyncio
-import functools
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any, ParamSpec
 
 from distributed import Worker
 
-from coordinator.fleet import spool as spools
-from coordinator.fleet.bandwidth import measure_bandwidth
-from coordinator.fleet.dask.plugin import AgentPlugin, agent_for, agents_of
-from coordinator.fleet.duty import Duty
-from coordinator.fleet.heart import piece
+from loadgen.agent import spool as spools
+from loadgen.agent.answers import Answer, answering
+from loadgen.agent.chunk import MAX_CHUNK_BYTES, chunk_to_wire
+from loadgen.agent.dask.plugin import AgentPlugin, agent_for, agents_of
+from loadgen.agent.duty import Duty
 from loadgen.engine.api import Segment
-from loadgen.model.errors import FleetError, LoadgenError, PlanError, TargetError
-
-Answer = dict[str, Any]
-_P = ParamSpec("_P")
-
-_MAX_PART_BYTES = 4 << 20
+from loadgen.model.errors import FleetError
 
 
-def _answering(call: Callable[_P, Awaitable[Answer]]) -> Callable[_P, Awaitable[Answer]]:
-    @functools.wraps(call)
-    async def answer(*args: _P.args, **kwargs: _P.kwargs) -> Answer:
-        try:
-            return await call(*args, **kwargs)
-        except LoadgenError as error:
-            whose = "target" if isinstance(error, TargetError) else "plan" if isinstance(error, PlanError) else "fleet"
-            return {"failed": {"whose": whose, "message": error.message, "hint": error.hint}}
-
-    return answer
-
-
-@_answering
+@answering
 async def hello(
     run_id: str, name: str, engines: int, versions: dict[str, str], spool: str, *, dask_worker: Worker
 ) -> Answer:
     """Become machine `name` of the run: engines NAME/0 … start (`engines` 0: one for each core), and the heartbeat.
 
-    `versions` are the coordinator's (coordinator.fleet.facts); `spool` "" is the machine's own choice of a directory.
+    `versions` are the coordinator's (loadgen.agent.facts); `spool` "" is the machine's own choice of a directory.
     """
     return await agent_for(dask_worker, run_id).hello(run_id, name, engines, versions, spool)
 
@@ -55,20 +35,20 @@ async def clock(*, dask_worker: Worker) -> Answer:
     return {"at_ns": time.monotonic_ns()}
 
 
-@_answering
+@answering
 async def take_plan(run_id: str, blob: bytes, *, dask_worker: Worker) -> Answer:
     """Keep what all workers have in common: msgpack of an Assignment's wire form without worker and shard."""
     return {"digest": await _duty(dask_worker, run_id).take_plan(blob)}
 
 
-@_answering
+@answering
 async def prepare(run_id: str, digest: str, shards: dict[str, bytes], *, dask_worker: Worker) -> Answer:
     """Give the engines their shards of the plan with that digest; those without one are ended."""
     await _duty(dask_worker, run_id).prepare(digest, shards)
     return {}
 
 
-@_answering
+@answering
 async def start(run_id: str, segment: dict[str, int], *, dask_worker: Worker) -> Answer:
     """Play a segment; its times are of this machine's clock.  Who is armed."""
     duty = _duty(dask_worker, run_id)
@@ -109,10 +89,10 @@ async def dismiss(run_id: str, workers: list[str], *, dask_worker: Worker) -> An
     return {}
 
 
-@_answering
+@answering
 async def read_spool(run_id: str, name: str, offset: int, max_bytes: int, spool: str, *, dask_worker: Worker) -> Answer:
     """A part of a spool on this machine, also of a run that is over, and how long that spool is."""
-    size = max(0, min(max_bytes, _MAX_PART_BYTES))
+    size = max(0, min(max_bytes, MAX_CHUNK_BYTES))
     duty = _find(dask_worker, run_id)
     try:
         if duty is not None and duty.machine == name and not duty.is_over:
@@ -126,16 +106,10 @@ async def read_spool(run_id: str, name: str, offset: int, max_bytes: int, spool:
         raise FleetError(f"there is no spool of {name} in run {run_id} here") from None
     except (OSError, ValueError) as error:
         raise FleetError(f"the spool of {name} in run {run_id} cannot be read: {error}") from error
-    return {**piece(offset, data), "total_bytes": total}
+    return {**chunk_to_wire(offset, data), "total_bytes": total}
 
 
-@_answering
-async def bandwidth(host: str, port: int, *, dask_worker: Worker) -> Answer:
-    """What this machine's line to an address carries, in bits a second (coordinator.fleet.bandwidth)."""
-    return dict(await measure_bandwidth(host, port))
-
-
-@_answering
+@answering
 async def finish(run_id: str, *, dask_worker: Worker) -> Answer:
     """Stop; nothing more is written: the spool's length."""
     return {"bytes": await _duty(dask_worker, run_id).finish()}

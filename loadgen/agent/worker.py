@@ -15,16 +15,15 @@ import signal
 import stat
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from coordinator.fleet import spool as spools
-from coordinator.fleet.extra import require_fleet
 from loadgen import __version__
+from loadgen.agent import spool as spools
+from loadgen.agent.bootstrap import PATIENCE_S, Collect, Serve, read_bootstrap
+from loadgen.agent.extra import require_fleet
 from loadgen.host import frames
 from loadgen.model.errors import FleetError, PlanError
-from loadgen.model.plain import from_plain, to_plain
 
 PART_BYTES = 4 << 20
 """How much of a spool one frame holds."""
@@ -32,50 +31,6 @@ PART_BYTES = 4 << 20
 _BOOTSTRAP_TIMEOUT_S = 30.0
 _BOOTSTRAP_MAX_BYTES = 1 << 20
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Serve:
-    """Be machine `name` of the coordinator whose scheduler is at an address like tls://192.0.2.1:4711.
-
-    `credentials` are a certificate's PEM text; without, nothing is encrypted.  `bind` is the address to listen at, ""
-    the one by which the coordinator is reached.  `spool` is the directory for spools, "" the usual one.
-    """
-
-    name: str
-    scheduler: str
-    credentials: str = field(default="", repr=False)
-    bind: str = ""
-    spool: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Collect:
-    """Say what the spool of machine `name` in a run holds; with `delete`, delete it once that was received."""
-
-    run_id: str
-    name: str
-    spool: str = ""
-    delete: bool = False
-
-
-def bootstrap(task: Serve | Collect) -> dict[str, Any]:
-    """What tells a worker to do it."""
-    return {"do": "serve" if isinstance(task, Serve) else "collect", **to_plain(task)}
-
-
-def read_bootstrap(message: dict[str, Any] | None) -> Serve | Collect:
-    """The inverse of :func:`bootstrap`.  Raises PlanError."""
-    if message is None:
-        raise PlanError("this worker was told nothing: its input ended")
-    told = dict(message)
-    match told.pop("do", None):
-        case "serve":
-            return from_plain(Serve, told, "serve")
-        case "collect":
-            return from_plain(Collect, told, "collect")
-        case other:
-            raise PlanError(f"this worker cannot do {other!r:.40}")
 
 
 async def obey() -> None:
@@ -123,10 +78,9 @@ async def serve(
     task: Serve, until: asyncio.Event, *, source: str, patience_s: float | None = None, cores: int = 0
 ) -> None:
     """Be an agent until `until` is set or the coordinator is gone.  Raises PlanError, FleetError."""
-    from coordinator.fleet.certificates import parse
-    from coordinator.fleet.dask.join import be_agent
-    from coordinator.fleet.dask.security import security
-    from coordinator.fleet.ways import PATIENCE_S
+    from loadgen.agent.credentials import parse
+    from loadgen.agent.dask.join import be_agent
+    from loadgen.agent.dask.security import security
 
     credentials = parse(task.credentials, source) if task.credentials else None
     await be_agent(

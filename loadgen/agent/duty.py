@@ -17,18 +17,18 @@ from typing import Any
 
 import msgpack
 
-from coordinator.fleet.api import MachineState
-from coordinator.fleet.facts import CpuMeter, processes_with
-from coordinator.fleet.heart import Heart, next_beat_ns
-from coordinator.fleet.logtail import LogTail
-from coordinator.fleet.spool import Spool
-from loadgen.agent import Agent
+from loadgen.agent.engines import Agent
+from loadgen.agent.facts import CpuMeter, processes_with
+from loadgen.agent.heart import Heart, next_beat_ns
+from loadgen.agent.logtail import LogTail
+from loadgen.agent.spool import Spool
 from loadgen.engine.api import LEASE_NS, Assignment, Segment
 from loadgen.host import frames
 from loadgen.measure.events import AgentEvent, SegmentBegan, SegmentEnded, event_to_wire
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.together import Snapshots
 from loadgen.model.errors import FleetError
+from loadgen.model.machine import MachineState
 from loadgen.model.shard import Shard
 from loadgen.model.units import NS_PER_S
 

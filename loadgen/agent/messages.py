@@ -9,10 +9,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from coordinator.fleet.api import Machine, MachineState
-from coordinator.fleet.stream import Chunk
+from loadgen.agent.chunk import Chunk
 from loadgen.measure.wire import MAX_NUMBER, printable, read_field, read_int, read_list, read_text
 from loadgen.model.errors import FleetError, LoadgenError, PlanError, TargetError
+from loadgen.model.machine import Machine, MachineState
 
 MAX_CLOCK_NS = 1 << 62
 _MAX_ENGINES = 4096

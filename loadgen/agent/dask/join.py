@@ -16,9 +16,9 @@ from distributed import Security, Worker
 from distributed.comm.addressing import get_address_host
 from distributed.comm.core import connect
 
-from coordinator.fleet.dask.plugin import AgentPlugin
-from coordinator.fleet.dask.settings import configure
-from coordinator.fleet.ways import PATIENCE_S
+from loadgen.agent.bootstrap import PATIENCE_S
+from loadgen.agent.dask.plugin import AgentPlugin
+from loadgen.agent.dask.settings import configure
 from loadgen.host.limits import raise_open_files
 from loadgen.model.errors import FleetError
 
@@ -171,7 +171,7 @@ def _scratch() -> str:
 
 
 def _take_over_logs() -> None:
-    """Dask's warnings go to the coordinator (coordinator.fleet.logtail) and not to whatever our stderr is."""
+    """Dask's warnings go to the coordinator (loadgen.agent.logtail) and not to whatever our stderr is."""
     for name in ("distributed", *(n for n in logging.root.manager.loggerDict if n.startswith("distributed."))):
         logger = logging.getLogger(name)
         logger.handlers = [one for one in logger.handlers if type(one) is not logging.StreamHandler]

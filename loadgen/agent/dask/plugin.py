@@ -13,16 +13,16 @@ from typing import Any
 import dask
 from distributed import Worker, WorkerPlugin
 
-from coordinator.fleet import facts
-from coordinator.fleet import spool as spools
-from coordinator.fleet.duty import Duty
-from coordinator.fleet.heart import CHUNK_BYTES
-from coordinator.fleet.logtail import LogTail
-from loadgen.agent import Agent
+from loadgen.agent import facts
+from loadgen.agent import spool as spools
+from loadgen.agent.duty import Duty
+from loadgen.agent.engines import Agent
+from loadgen.agent.heart import CHUNK_BYTES
+from loadgen.agent.logtail import LogTail
 from loadgen.model.errors import FleetError
 
 RENEW, STOP = "loadgen-renew", "loadgen-stop"
-"""Messages of the scheduler that nobody answers, `renew` and `stop` of coordinator.fleet.dask.calls otherwise.
+"""Messages of the scheduler that nobody answers, `renew` and `stop` of loadgen.agent.dask.calls otherwise.
 
 Both have the field `run_id`.  The first also has `sent_ns`, when it was sent in the coordinator's clock, and `lease`:
 until when, in this machine's clock, and how many bytes of the spool have arrived; the second `segment`, the last that

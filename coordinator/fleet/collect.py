@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from coordinator.fleet.remote import Collect, bootstrap
-from coordinator.fleet.stream import MAX_CHUNK_BYTES, Chunk, Stream, hash_of
+from coordinator.fleet.stream import Stream
 from coordinator.record.collected import add_collected
 from coordinator.record.fleet import FleetRecord
 from deploy.hosts.inventory import Host
+from loadgen.agent.bootstrap import Collect, bootstrap
+from loadgen.agent.chunk import MAX_CHUNK_BYTES, Chunk, hash_of
 from loadgen.measure.events import OneEvent, apart, event_from_wire
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.wire import read_bytes, read_int, read_text
