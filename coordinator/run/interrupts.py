@@ -1,10 +1,11 @@
-"""Ctrl-C, and whatever else asks a run to stop."""
+"""Ctrl-C (SIGINT), SIGTERM and SIGHUP: they stop a run, or end a role in the foreground."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any, Protocol, Self, TypeVar
 
 from loadgen.model.errors import ExitCode, LoadgenError
@@ -16,33 +17,32 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class NothingMeasuredError(LoadgenError):
-    """The user stopped before there was any traffic to judge."""
+    """The user stopped the command before there was any traffic to judge."""
 
     exit_code = ExitCode.INTERRUPTED
 
 
 class Interruptible(Protocol[Result]):
-    """A run."""
+    """A run that can be interrupted."""
 
     def run(self) -> Coroutine[Any, Any, Result]:
-        """From its beginning to its end."""
+        """Play from the beginning to the end; the result."""
 
     def interrupt(self) -> bool:
         """Stop the traffic and judge what there is; False while there is no traffic to stop."""
 
 
 class Interrupts:
-    """Ctrl-C (or SIGTERM, SIGHUP): the first stops a run's traffic, and before there is any, the run itself.
+    """A context manager that handles the signals: each one stops the traffic of the run that goes on.
 
-    They are caught for as long as the context lasts, between the points of a sweep too.
+    While there is no traffic, a signal cancels the run.  A signal between two runs keeps the next one from starting.
     """
 
     def __init__(self) -> None:
         self._came = False
         self._run: Interruptible[Any] | None = None
         self._task: asyncio.Task[Any] | None = None
-        # What is ignored stays so: nohup means it.
-        self._numbers = [number for number in _STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        self._numbers = _heeded()
 
     def __enter__(self) -> Self:
         for number in self._numbers:
@@ -59,7 +59,7 @@ class Interrupts:
             self._task.cancel()
 
     async def during(self, run: Interruptible[T]) -> T:
-        """The run, stopped when a signal comes.  Raises NothingMeasuredError when that was too early."""
+        """Play a run.  Raises NothingMeasuredError when a signal comes before there is any traffic."""
         if self._came:
             raise _nothing_measured()
         task = asyncio.ensure_future(run.run())
@@ -70,6 +70,24 @@ class Interrupts:
             raise _nothing_measured() from None
         finally:
             self._run = self._task = None
+
+
+@contextlib.asynccontextmanager
+async def until_signalled() -> AsyncIterator[asyncio.Event]:
+    """Inside, SIGINT, SIGTERM and SIGHUP set the event instead of ending the process."""
+    loop, signalled, numbers = asyncio.get_running_loop(), asyncio.Event(), _heeded()
+    for number in numbers:
+        loop.add_signal_handler(number, signalled.set)
+    try:
+        yield signalled
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+def _heeded() -> list[signal.Signals]:
+    """The signals that stop a run.  A signal that is ignored stays ignored, because nohup relies on that."""
+    return [number for number in _STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def _nothing_measured() -> NothingMeasuredError:

@@ -138,5 +138,5 @@ def test_a_kind_of_address_that_this_kernel_has_not_is_nowhere(monkeypatch: pyte
     def refuse(*_: object) -> None:
         raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
 
-    monkeypatch.setattr("coordinator.network.around.socket.socket", refuse)
+    monkeypatch.setattr("loadgen.host.addresses.socket.socket", refuse)
     assert not is_here("192.0.2.1")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.network.around import is_here
+from loadgen.host.addresses import is_here
 from deploy.lab.network import Lab
 from deploy.lab.topology import NICS, SINK_HOST, Place
 from loadgen.model.errors import FleetError, PlanError

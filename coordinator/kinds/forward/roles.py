@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 from coordinator.ends import End, ProbeEnd, ProxyEnd
+from coordinator.run.interrupts import until_signalled
 from loadgen.host.report import fetch
 from loadgen.measure.forwarding import HostReport, ProxyCounters
 from loadgen.model.address import format_address
 from loadgen.model.errors import TargetError
 from loadgen.model.probe import Mode
 from loadgen.model.units import format_window
-
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Say = Callable[[str], None]
 
@@ -85,20 +82,6 @@ async def _say_totals(host: str, port: int, said: ProxyCounters, say: Say) -> Pr
             f" forwarded_MB={counters.forwarded_bytes / 1e6:.1f} returned_MB={counters.returned_bytes / 1e6:.1f}"
         )
     return counters
-
-
-@contextlib.asynccontextmanager
-async def until_signalled() -> AsyncIterator[asyncio.Event]:
-    """Inside, signals set the event instead of ending us."""
-    loop, signalled = asyncio.get_running_loop(), asyncio.Event()
-    numbers = [number for number in _STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    for number in numbers:
-        loop.add_signal_handler(number, signalled.set)
-    try:
-        yield signalled
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
 
 
 async def _wait(signalled: asyncio.Event, end: End, timeout_s: float | None = None) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 from collections.abc import Callable
 
-from coordinator.network.roles import until_signalled
+from coordinator.run.interrupts import until_signalled
 from loadgen.model.address import format_address
 from loadgen.probe.api import ServedTest, ServerCounters
 from loadgen.probe.server import ProbeServer
