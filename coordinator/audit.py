@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.ask import Answer, ask_all
+from deploy.ask import Answer, ask_all
 from loadgen.measure.ledger import Ledger
 from loadgen.model.plan import SpecPlan
 from loadgen.model.target import Target

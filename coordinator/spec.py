@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from coordinator.ask import ask_all
 from coordinator.audit import Auditor
 from coordinator.conductor import Conductor, Hooks
 from coordinator.evidence import Intake
@@ -33,11 +32,10 @@ from coordinator.view.build import ViewBuilder
 from coordinator.view.engines import engine_title
 from coordinator.view.live import View
 from coordinator.view.runview import Position, RunView
-from deploy.servers.catalog import choose
-from deploy.vms.local import LocalVms, check_file_limit
+from deploy.vms.api import Deployment, VmRequest
+from deploy.vms.catalog import choose
 from loadgen.engine.api import Assignment, EngineKind, Load, Timestamps
 from loadgen.measure.events import EngineReady
-from loadgen.model.errors import TargetError
 from loadgen.model.plan import SpecPlan
 from loadgen.model.shard import share_out
 from loadgen.model.target import Target
@@ -45,9 +43,10 @@ from loadgen.schedule.optape import OpTape
 from loadgen.schedule.placement import Placement
 from loadgen.verdict.ports import Demand
 from loadgen.verdict.result import RunResult
-from workloads.specweb99 import files, fileset, urls
+from workloads.api import Progress
 from workloads.specweb99.compile import compile_tape
 from workloads.specweb99.mix import CONNECTS_PER_S, GROUPS, KINDS
+from workloads.specweb99.workload import Specweb99
 
 _LINE_BPS = 400_000  # for which CONNECTS_PER_S holds
 
@@ -130,64 +129,45 @@ class SpecRun:
 
     async def _targets(self, stack: AsyncExitStack) -> tuple[tuple[Target, ...], dict[str, object]]:
         """Start the VMs, or find those that are given."""
-        if self.plan.targets:
-            await self._probe(self.plan.targets)
-            return self.plan.targets, {"kind": "given", "version": ""}
-        server = choose(self.plan.server)
-        check_file_limit(server, self.plan.connections)  # before a file set is made, of as many gigabytes
-        shared = await self._file_set(self.around.cache / "fileset")
-        docroots = [shared.root] * self.plan.vms
-        if self.plan.fileset_per_vm:
-            copies = self.around.cache / "per-vm"
-            size_mb = self.plan.vms * shared.total_bytes / 1e6
-            self.around.say(f"a copy of it for each of {self.plan.vms} VMs: {size_mb:.0f} MB, kept in {copies}")
-            homes = [copies / f"vm{i + 1}" for i in range(self.plan.vms)]
-            for home in homes:
-                await _while_wanted(functools.partial(fileset.copy, shared, home), lambda done, total: None)
-            docroots = homes
-        self.around.say(f"starting {self.plan.vms} VMs: {server.kind.value} {server.version}")
-        vms = await stack.enter_async_context(
-            LocalVms(
-                server,
-                docroots=docroots,
-                connections=self.plan.connections,
-                base_port=self.plan.base_port,
-                host=self.plan.vm_address,
+        plan, needed = self.plan, Specweb99().files(self.plan)
+        shared, copies = self.around.cache / "fileset", self.around.cache / "per-vm"
+        homes = [copies / f"vm{i + 1}" if plan.fileset_per_vm else shared for i in range(plan.vms)]
+        driver = choose("inventory" if plan.targets else "local")
+        deployment = driver.prepare(
+            VmRequest(
+                count=plan.vms,
+                server=plan.server,
+                address=plan.vm_address,
+                base_port=plan.base_port,
+                connections=plan.connections,
+                docroots=tuple(homes) if driver.starts_servers else (),
+                app=needed.app,
+                proof_path=needed.proof_path,
+                app_path=needed.app_path,
+                content=f"{needed.extent} of the file set",
+                targets=plan.targets,
             )
         )
-        watching = asyncio.create_task(self._watch(vms))
+        if driver.starts_servers:
+            self.around.say(f"file set: {needed.extent}, {needed.size_bytes / 1e6:.0f} MB, in {shared}")
+            await _while_wanted(functools.partial(needed.prepare, shared), self.around.progress)
+            if plan.fileset_per_vm:
+                size_mb = plan.vms * needed.size_bytes / 1e6
+                self.around.say(f"a copy of it for each of {plan.vms} VMs: {size_mb:.0f} MB, kept in {copies}")
+                for home in homes:
+                    await _while_wanted(functools.partial(needed.copy, shared, home), lambda done, total: None)
+            self.around.say(f"starting {plan.vms} VMs: {deployment.facts.server} {deployment.facts.version}")
+        await stack.enter_async_context(deployment)
+        self.notices += deployment.notices
+        watching = asyncio.create_task(self._watch(deployment))
         stack.callback(watching.cancel)
-        deployed = vms.deployment
-        return vms.targets, {
-            "kind": deployed.server.value,
-            "version": deployed.version,
-            "driver": deployed.driver,
-            "config": deployed.config,
-        }
+        facts = deployment.facts
+        record: dict[str, object] = {"kind": facts.server, "version": facts.version}
+        if driver.starts_servers:
+            record |= {"driver": facts.driver, "config": facts.config}
+        return deployment.targets, record
 
-    async def _file_set(self, root: Path) -> fileset.FileSet:
-        count = urls.directories(self.plan)
-        self.around.say(f"file set: {count} directories, {count * files.DIRECTORY_BYTES / 1e6:.0f} MB, in {root}")
-        return await _while_wanted(functools.partial(fileset.ensure, root, count), self.around.progress)
-
-    async def _probe(self, targets: Sequence[Target]) -> None:
-        """Given servers must be there and have the file set; some may be missing, not all."""
-        last = urls.directories(self.plan) - 1
-        answers = await ask_all(targets, urls.file_path(last, 0, 0))
-        missing = [
-            f"target {target.name} ({target.authority}): {answer.problem}"
-            for target, answer in zip(targets, answers, strict=True)
-            if answer.problem
-        ]
-        if len(missing) == len(targets):
-            more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-            raise TargetError(
-                missing[0] + more,
-                hint=f"each must serve {last + 1} directories of the file set; see loadgen serve and loadgen fileset",
-            )
-        self.notices += missing
-
-    async def _watch(self, vms: LocalVms) -> None:
+    async def _watch(self, vms: Deployment) -> None:
         async for death in vms.deaths():
             self.notices.append(f"{death.name} died: {death.reason}")
 
@@ -255,9 +235,7 @@ class SpecRun:
         return f"loadgen spec · {plan.vms} VMs × {plan.connections} connections · {server} · seed {plan.seed}"
 
 
-async def _while_wanted(
-    make: Callable[[fileset.Progress], fileset.FileSet], progress: fileset.Progress
-) -> fileset.FileSet:
+async def _while_wanted(make: Callable[[Progress], object], progress: Progress) -> None:
     """Make a file set in a thread.  Cancelled, it stops at the next directory: nobody waits for the others."""
     unwanted = threading.Event()
 
@@ -267,7 +245,7 @@ async def _while_wanted(
         progress(done, total)
 
     try:
-        return await asyncio.to_thread(make, told)
+        await asyncio.to_thread(make, told)
     finally:
         unwanted.set()
 

@@ -19,7 +19,6 @@ from coordinator.frame import after_the_run, open_fleet, place_on, say_lost, sta
 from coordinator.here import settle_here
 from coordinator.http.hdr import write_files
 from coordinator.http.judge import ANY_TIME, HttpEvidence, intake_for, judge
-from coordinator.http.reach import reach
 from coordinator.memory import settle_memory
 from coordinator.record.environment import collect
 from coordinator.record.fleet import FleetRecord
@@ -30,6 +29,7 @@ from coordinator.view.engines import engine_title
 from coordinator.view.http_view import HttpView, HttpViewBuilder
 from coordinator.view.live import View
 from coordinator.view.runview import Position
+from deploy.vms.reach import reach
 from loadgen.engine.api import Arrivals, Assignment, EngineKind, Load, Timestamps
 from loadgen.measure.events import EngineReady
 from loadgen.model.errors import FleetError

@@ -1,4 +1,4 @@
-"""Are the servers there?  Asked before a run, by connecting, with TLS where it will be used: nothing is requested."""
+"""Checks before a run that servers accept connections, with TLS where a target uses it.  No request is sent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ _AT_ONCE = 64
 
 
 async def reach(targets: Sequence[Target], *, verify: bool) -> list[str]:
-    """What is wrong with targets, in words.  Raises TargetError when something is wrong with all of them."""
+    """The problems of targets, one line for each that cannot be used.
+
+    `verify` says whether certificates are checked.  Raises TargetError when no target can be used.
+    """
     turns = asyncio.Semaphore(_AT_ONCE)
     context = client_context(verify=verify)
 
@@ -29,13 +32,15 @@ async def reach(targets: Sequence[Target], *, verify: bool) -> list[str]:
     if len(missing) == len(targets):
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         distrusted = any("certificate" in why for why in problems)
-        hint = "go on without checking it: --insecure; or name its authority: SSL_CERT_FILE=…" if distrusted else ""
+        hint = (
+            "skip the check with --insecure, or name the file of its authority: SSL_CERT_FILE=…" if distrusted else ""
+        )
         raise TargetError(missing[0] + more, hint=hint)
     return missing
 
 
 async def _problem(target: Target, context: ssl.SSLContext) -> str:
-    """Why the target cannot be used; empty when it can."""
+    """Why the target cannot be used; "" when it can."""
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             secured = {"ssl": context, "server_hostname": target.host} if target.tls else {}
@@ -45,7 +50,7 @@ async def _problem(target: Target, context: ssl.SSLContext) -> str:
     except ssl.SSLCertVerificationError as error:
         return f"its certificate cannot be trusted: {error.verify_message}"
     except ssl.SSLError as error:
-        return f"it does not speak TLS as we do: {error.reason or error}"
+        return f"the TLS handshake failed: {error.reason or error}"
     except OSError as error:
         return (error.strerror or str(error)).lower()
     writer.close()
