@@ -85,17 +85,22 @@ _SERVING = """
 import asyncio, sys
 from pathlib import Path
 import tomli_w
-from deploy.servers.catalog import choose
-from deploy.vms.local import LocalVms
+from deploy.vms.api import VmRequest
+from deploy.vms.catalog import choose
 from loadgen.model.plan import Server
+from workloads.specweb99.workload import FileSetNeeded
 async def serve(kind, address, count, connections, docroot):
-    vms = LocalVms(choose(Server(kind)), docroots=[Path(docroot)] * int(count), connections=int(connections), host=address)
-    async with vms:
+    files = FileSetNeeded(1)
+    request = VmRequest(
+        count=int(count), server=Server(kind), address=address, connections=int(connections),
+        docroots=(Path(docroot),) * int(count), app=files.app, proof_path=files.proof_path, app_path=files.app_path,
+    )
+    async with choose("local").prepare(request) as vms:
         shown = [{"name": one.name, "host": one.host, "port": one.port} for one in vms.targets]
         print(tomli_w.dumps({"target": shown}) + "# all", flush=True)
         await asyncio.to_thread(sys.stdin.read)
 asyncio.run(serve(*sys.argv[1:]))
-"""  # noqa: E501 - a program
+"""
 
 
 @dataclass(frozen=True, kw_only=True)

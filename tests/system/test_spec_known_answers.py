@@ -19,6 +19,7 @@ from tests.support import scripted
 from tests.support.cli import LOADGEN, environment
 from tests.support.scripted import ScriptedServer
 from tests.support.throttle import Lag, Throttle
+from tests.support.vms import vm_request
 from workloads.specweb99 import files, fileset
 
 CONNECTIONS = 5
@@ -37,7 +38,7 @@ def docroot(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @asynccontextmanager
 async def web_servers(docroot: Path, count: int) -> AsyncIterator[LocalVms]:
-    async with LocalVms(find_builtin(), docroots=[docroot] * count, connections=CONNECTIONS) as vms:
+    async with LocalVms(find_builtin(), vm_request([docroot] * count, connections=CONNECTIONS)) as vms:
         yield vms
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pytest
 
 from coordinator import audit
-from coordinator.ask import Answer
 from coordinator.audit import Auditor
+from deploy.ask import Answer
 from loadgen.measure.ledger import Ledger
 from loadgen.model.plan import SpecPlan
 from loadgen.model.target import Target

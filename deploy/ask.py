@@ -1,4 +1,4 @@
-"""Asks every server for one page: is it there, Reset, Fetch.  Off the hot path, so with a real HTTP client."""
+"""Requests one path from every server, off the hot path: to check that it is there, to send commands, to fetch logs."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ _AT_ONCE = 64
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a target said: its body, or in words why there is none (then `problem` is not empty)."""
+    """The body of a server's reply; or `problem`, a phrase that says why there is none, and an empty body."""
 
     body: bytes
     problem: str = ""
 
 
 async def ask_all(targets: Sequence[Target], path: str) -> list[Answer]:
-    """GET `path` from each target; never raises for what a server does."""
+    """The replies of all targets to GET `path`, in the order of `targets`.
+
+    Any status but 200 is a problem.  Raises nothing, whatever a server does.
+    """
     turns = asyncio.Semaphore(_AT_ONCE)
     async with aiohttp.ClientSession(timeout=_TIMEOUT, auto_decompress=False) as session:
 
@@ -38,7 +41,7 @@ async def ask_all(targets: Sequence[Target], path: str) -> list[Answer]:
                     return Answer(b"", "no answer in time")
                 except aiohttp.ClientConnectorError as error:
                     number = error.os_error.errno or 0
-                    why = os.strerror(number) if number > 0 else error.os_error.strerror  # below 0: of the resolver
+                    why = os.strerror(number) if number > 0 else error.os_error.strerror  # resolver errors are below 0
                     return Answer(b"", (why or str(error.os_error)).lower())
                 except (aiohttp.ClientError, OSError, ValueError) as error:
                     return Answer(b"", str(error) or type(error).__name__)
@@ -47,7 +50,7 @@ async def ask_all(targets: Sequence[Target], path: str) -> list[Answer]:
 
 
 async def _get(session: aiohttp.ClientSession, url: str) -> Answer:
-    # The path is sent as it is written: its query strings are the benchmark's own, not form data.
+    # encoded=True sends the path as it is written: a workload's query strings need not be form data.
     async with session.get(URL(url, encoded=True), allow_redirects=False) as reply:
         if reply.status != 200:
             return Answer(b"", f"it answers {reply.status} {reply.reason}")
@@ -56,5 +59,5 @@ async def _get(session: aiohttp.ClientSession, url: str) -> Answer:
             pieces.append(piece)
             size += len(piece)
             if size > _MAX_BODY_BYTES:
-                return Answer(b"", f"it sends more than {_MAX_BODY_BYTES} bytes")
+                return Answer(b"", f"its reply is longer than {_MAX_BODY_BYTES} bytes")
         return Answer(b"".join(pieces))
