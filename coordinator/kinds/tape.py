@@ -28,6 +28,7 @@ from loadgen.model.units import NS_PER_S
 from loadgen.verdict.ports import Demand
 from loadgen.verdict.rules import Asked
 from workloads.api import Workload
+from workloads.catalog import choose
 
 P = TypeVar("P", bound=TapePlan)
 R = TypeVar("R")
@@ -38,9 +39,9 @@ class TapeKind(abc.ABC, Generic[P, R]):
 
     name: str
 
-    @abc.abstractmethod
     def workload(self, plan: P) -> Workload[P]:
-        """The workload that compiles the plan."""
+        """The workload of the same name."""
+        return choose(self.name)
 
     @abc.abstractmethod
     def planned_targets(self, plan: P) -> Sequence[Target]:

@@ -47,7 +47,7 @@ RUNS: dict[str, tuple[HttpPlan, Callable[[], HttpResult]]] = {
         lambda: result(MISSED, given=snapshots(MISSED, service_ms=5, outcomes=TROUBLE), notes=("a note",)),
     ),
     "report_invalid.txt": (PLAN, lambda: result(given=snapshots(cpu=0.96))),
-    "report_nothing.txt": (PLAN, lambda: result(given=[], measured_ns={}, complete=False, interrupted=True)),
+    "report_nothing.txt": (PLAN, lambda: result(given=[], measured_ns={}, complete=frozenset(), interrupted=True)),
 }
 
 
@@ -58,7 +58,7 @@ def test_the_report(golden: Golden, name: str) -> None:
 
 
 def test_the_report_of_a_run_that_was_cut_in_ascii(golden: Golden) -> None:
-    found = result(complete=False, interrupted=True)
+    found = result(complete=frozenset(), interrupted=True)
     cut = "the run was cut: it did not write its end"
     golden("http/report_cut_ascii.txt", printed(found, PLAN, cut=cut, encoding="ascii"))
 

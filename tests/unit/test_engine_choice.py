@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from coordinator.here import check_engine
+from coordinator.run.here import check_engine
 from loadgen.engine import choice
 from loadgen.engine.api import Assignment, EngineKind, Load, Timestamps
 from loadgen.engine.choice import available, choose, describe

@@ -152,6 +152,6 @@ def test_what_was_shed_is_counted_and_was_not_sent() -> None:
 def test_a_lost_worker_degrades_and_an_interrupt_comes_first() -> None:
     lost = result(lost={"local/0": "it is silent"})
     assert lost.verdict is Verdict.DEGRADED
-    both = result(lost={"local/0": "it is silent"}, interrupted=True, complete=False)
+    both = result(lost={"local/0": "it is silent"}, interrupted=True, complete=frozenset())
     assert both.verdict is Verdict.INTERRUPTED
     assert len(both.reasons) == 2

@@ -24,8 +24,6 @@ from loadgen.model.http_plan import HttpPlan
 from loadgen.model.sending import EngineKind
 from loadgen.model.target import Target
 from loadgen.verdict.http_result import HttpResult
-from workloads.api import Workload
-from workloads.catalog import load_workload
 
 ANY_TIME = Bound.rate(1)
 """The engines' bound: objectives are judged by what was measured in the end, not request by request."""
@@ -35,10 +33,6 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
     """Requests that the user wrote, to servers that run already, in a closed or an open loop."""
 
     name = "http"
-
-    def workload(self, plan: HttpPlan) -> Workload[HttpPlan]:
-        """The plan's requests."""
-        return load_workload("http")
 
     def planned_targets(self, plan: HttpPlan) -> Sequence[Target]:
         """The servers of the URLs."""

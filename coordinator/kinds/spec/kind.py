@@ -26,18 +26,12 @@ from loadgen.model.sending import EngineKind
 from loadgen.model.shard import share_out
 from loadgen.model.target import Target
 from loadgen.verdict.result import RunResult
-from workloads.api import Workload
-from workloads.catalog import load_workload
 
 
 class SpecKind(TapeKind[SpecPlan, RunResult]):
     """One web server per VM, paced connections, a bound for each connection, and a log that is compared."""
 
     name = "spec"
-
-    def workload(self, plan: SpecPlan) -> Workload[SpecPlan]:
-        """SPECweb99-style operations."""
-        return load_workload("specweb99")
 
     def planned_targets(self, plan: SpecPlan) -> Sequence[Target]:
         """The servers of --targets."""
