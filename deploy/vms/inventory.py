@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from types import TracebackType
+from contextlib import AsyncExitStack
 
 from deploy.ask import ask_all
-from deploy.vms.api import VmDeath, VmFacts, VmRequest
+from deploy.vms.api import VmFacts, VmRequest
+from deploy.vms.base import BaseDeployment
 from deploy.vms.reach import reach
 from loadgen.model.errors import PlanError, TargetError
 from loadgen.model.target import Target
@@ -24,53 +24,23 @@ class Inventory:
         return GivenServers(request)
 
 
-class GivenServers:
-    """Servers that others run.  When it is entered, they are checked once; some may be missing, but not all."""
+class GivenServers(BaseDeployment):
+    """Servers that others run.  They are checked once, at the start; some may be missing, but not all.
+
+    Nothing is known of their software, and their deaths cannot be seen.
+    """
 
     def __init__(self, request: VmRequest) -> None:
-        self._request = request
-        self._notices: tuple[str, ...] = ()
-        self._entered = False
+        super().__init__(request, VmFacts(driver="inventory", server="given", version="", config=""))
 
-    async def __aenter__(self) -> GivenServers:
-        """Check each server; raises TargetError when none can be used."""
-        request = self._request
+    async def start(self, ends: AsyncExitStack) -> tuple[Target, ...]:
+        """Check each server; returns all targets, and sets a notice for each that cannot be used."""
+        request = self.request
         if request.proof_path:
-            self._notices = await _probe(request)
+            self.notices = await _probe(request)
         else:
-            self._notices = tuple(await reach(request.targets, verify=request.tls_verify))
-        self._entered = True
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Nothing was started, so nothing is ended."""
-
-    @property
-    def targets(self) -> tuple[Target, ...]:
-        """The targets of the request, those that do not answer included."""
-        return self._request.targets if self._entered else ()
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """One line for each server that cannot be used."""
-        return self._notices
-
-    @property
-    def facts(self) -> VmFacts:
-        """Nothing is known of the servers' software."""
-        return VmFacts(driver="inventory", server="given", version="", config="")
-
-    async def deaths(self) -> AsyncIterator[VmDeath]:
-        """Ends at once: the processes of these servers cannot be watched."""
-        none: tuple[VmDeath, ...] = ()
-        for death in none:
-            yield death
-
-    def counters(self) -> Mapping[str, Mapping[str, int]]:
-        """None: their hosts are not observed."""
-        return {}
+            self.notices = tuple(await reach(request.targets, verify=request.tls_verify))
+        return request.targets
 
 
 async def _probe(request: VmRequest) -> tuple[str, ...]:

@@ -12,13 +12,15 @@ import resource
 import shutil
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 
 from deploy.servers.base import Setup, Vm, WebServer
 from deploy.servers.catalog import choose
-from deploy.vms.api import VmDeath, VmFacts, VmRequest
+from deploy.vms.api import VmFacts, VmRequest
+from deploy.vms.base import BaseDeployment
 from deploy.vms.ports import Reservation
 from deploy.vms.probe import wait_until_ready
 from deploy.wire import Exited, Hello, decode_event
@@ -48,79 +50,36 @@ class Local:
         return LocalVms(server, request)
 
 
-class LocalVms:
-    """The VMs of one request; a :class:`deploy.vms.api.Deployment`.
+class LocalVms(BaseDeployment):
+    """The VMs of one request, one for each of its document roots.
 
     >>> async with LocalVms(choose(Server.AUTO), request) as vms:
     ...     drive(vms.targets)
     """
 
     def __init__(self, server: WebServer, request: VmRequest) -> None:
-        """VMs that run `server`, one for each document root of the request."""
+        super().__init__(request, VmFacts(driver="local", server=server.kind.value, version=server.version, config=""))
         self._server = server
-        self._request = request
-        self._targets: tuple[Target, ...] = ()
-        self._config = ""
         self._warden: asyncio.subprocess.Process | None = None
         self._directory: Path | None = None
         self._watchers: list[asyncio.Task[None]] = []
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
-        self._deaths: asyncio.Queue[VmDeath | None] = asyncio.Queue()
         self._stopping = False
 
-    @property
-    def targets(self) -> tuple[Target, ...]:
-        """The VMs to drive, in the order of their document roots; () before they are up."""
-        return self._targets
+    async def start(self, ends: AsyncExitStack) -> tuple[Target, ...]:
+        """Start all VMs; `facts.config` is known afterwards."""
+        request = self.request
+        ends.push_async_callback(self._stop)
+        with Reservation(request.address, request.count, request.base_port) as reservation:
+            return await self._start(reservation.address, reservation.ports)
 
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """None: either every VM answers, or entering raises an error."""
-        return ()
-
-    @property
-    def facts(self) -> VmFacts:
-        """The web server, and the configuration of the first VM once it is up."""
-        kind, version = self._server.kind.value, self._server.version
-        return VmFacts(driver="local", server=kind, version=version, config=self._config)
-
-    async def __aenter__(self) -> LocalVms:
-        """Start all VMs and wait until each of them serves.
-
-        Raises PlanError when the request cannot be met, TargetError when a VM does not start; nothing remains then.
-        """
-        request = self._request
-        try:
-            with Reservation(request.address, request.count, request.base_port) as reservation:
-                await self._start(reservation.address, reservation.ports)
-        except BaseException:
-            await self.stop()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
-
-    async def deaths(self) -> AsyncIterator[VmDeath]:
-        """Each death when it happens, until :meth:`stop`.  For one reader."""
-        while (death := await self._deaths.get()) is not None:
-            yield death
-
-    def counters(self) -> Mapping[str, Mapping[str, int]]:
-        """None: nothing separates the processes of a VM from others of this machine."""
-        return {}
-
-    async def stop(self) -> None:
-        """End all processes and remove their directory.  Further calls do nothing."""
+    async def _stop(self) -> None:
+        """End all processes and remove their directory."""
         self._stopping = True
-        warden, self._warden = self._warden, None
-        if warden is not None:
-            await self._end(warden)
+        if self._warden is not None:
+            await self._end(self._warden)
         if self._directory is not None:  # the warden has removed it, unless it was killed
             await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
-        self._deaths.put_nowait(None)
 
     async def _end(self, warden: asyncio.subprocess.Process) -> None:
         assert warden.stdin is not None
@@ -134,10 +93,10 @@ class LocalVms:
         with contextlib.suppress(OSError):
             await warden.stdin.wait_closed()
 
-    async def _start(self, address: str, ports: Sequence[int]) -> None:
+    async def _start(self, address: str, ports: Sequence[int]) -> tuple[Target, ...]:
         self._warden = await asyncio.create_subprocess_exec(
             *_WARDEN,
-            self._request.app,
+            self.request.app,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -150,22 +109,23 @@ class LocalVms:
                 name=name,
                 host=address,
                 port=port,
-                connections=self._request.connections,
+                connections=self.request.connections,
                 docroot=docroot.absolute(),
                 workdir=self._directory / name,
             )
-            for name, port, docroot in zip(vm_names(len(ports)), ports, self._request.docroots, strict=True)
+            for name, port, docroot in zip(vm_names(len(ports)), ports, self.request.docroots, strict=True)
         ]
         try:
             setups = await asyncio.to_thread(self._set_up, vms)
         except OSError as error:
             raise TargetError(f"{self._directory} cannot be written: {error.strerror}") from error
-        self._config = setups[0].config
+        self.facts = replace(self.facts, config=setups[0].config)
         self._watchers.append(asyncio.create_task(self._watch_events(self._warden)))
         assert self._warden.stdin is not None
         self._warden.stdin.writelines([setup.launch.encode() for setup in setups])
-        await self._all_ready(vms)
-        self._targets = tuple(Target(name=vm.name, host=vm.host, port=vm.port) for vm in vms)
+        targets = tuple(Target(name=vm.name, host=vm.host, port=vm.port) for vm in vms)
+        await self._all_ready(targets, self._directory)
+        return targets
 
     def _set_up(self, vms: Sequence[Vm]) -> list[Setup]:
         setups = [self._server.setup(vm) for vm in vms]
@@ -187,15 +147,18 @@ class LocalVms:
         if not line:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(self._watchers[0]), 1)  # until its last error message is read
-            raise TargetError(f"the supervisor of the web servers did not start: {self._last_words()}")
+            raise TargetError(f"the servers' supervisor did not start: {self._last_words()}")
         hello = decode_event(line)
         assert isinstance(hello, Hello)
         return Path(hello.directory)
 
-    async def _all_ready(self, vms: Sequence[Vm]) -> None:
+    async def _all_ready(self, targets: Sequence[Target], directory: Path) -> None:
         """Wait until all VMs answer.  A process that ends first explains more than a missing answer, so it is told."""
-        paths = [path for path in (self._request.proof_path, self._request.app_path) if path]
-        ready = asyncio.create_task(wait_until_ready(vms, paths, _READY_S + _READY_PER_VM_S * len(vms)))
+        paths = [path for path in (self.request.proof_path, self.request.app_path) if path]
+        timeout_s = _READY_S + _READY_PER_VM_S * len(targets)
+        ready = asyncio.create_task(
+            wait_until_ready(targets, paths, timeout_s, lambda name: _last_log_lines(directory / name))
+        )
         death = asyncio.create_task(self._deaths.get())
         try:
             await asyncio.wait((ready, death), return_when=asyncio.FIRST_COMPLETED)
@@ -212,11 +175,10 @@ class LocalVms:
         while line := await warden.stdout.readline():
             event = decode_event(line)
             if isinstance(event, Exited):
-                self._deaths.put_nowait(VmDeath(name=event.vm, reason=event.reason))
+                self.died(event.vm, event.reason)
         if not self._stopping:
-            for name in vm_names(self._request.count):
-                reason = f"its supervisor ended: {self._last_words()}"
-                self._deaths.put_nowait(VmDeath(name=name, reason=reason))
+            for name in vm_names(self.request.count):
+                self.died(name, f"its supervisor ended: {self._last_words()}")
 
     async def _watch_stderr(self, warden: asyncio.subprocess.Process) -> None:
         assert warden.stderr is not None
@@ -245,6 +207,15 @@ def check_file_limit(server: WebServer, connections: int) -> None:
             f"{connections} connections need {needed} open files in a server, but the hard limit is {hard_limit}",
             hint="use fewer connections per VM, or raise the limit (as root: ulimit -Hn)",
         )
+
+
+def _last_log_lines(workdir: Path) -> str:
+    """The last line of each log of a VM's processes."""
+    ends = []
+    for log in sorted(workdir.glob("*.log")):
+        lines = log.read_text(errors="replace").splitlines()
+        ends += [f"{log.stem}: {line}" for line in lines[-1:]]
+    return "; ".join(ends)
 
 
 def _hint(reason: str) -> str:

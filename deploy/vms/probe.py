@@ -5,24 +5,43 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from deploy.servers.base import Vm
 from loadgen.model.errors import TargetError
+from loadgen.model.target import Target
 
 _AGAIN_S = 0.01
 _REPLY_S = 5.0
 _AT_ONCE = 32
 
 
-async def wait_until_ready(vms: Sequence[Vm], paths: Sequence[str], timeout_s: float) -> None:
-    """Wait until every VM answers each of `paths` with status 200.
+async def wait_until_ready(
+    targets: Sequence[Target], paths: Sequence[str], timeout_s: float, explain: Callable[[str], str] = lambda name: ""
+) -> None:
+    """Wait until every target answers each of `paths` with status 200.
 
-    Raises TargetError, which names one VM and the path that it does not serve, after `timeout_s`.
+    After `timeout_s`, raises TargetError, which names one target and the path that it does not serve; `explain` gives
+    its hint by the name of the target.
     """
     deadline_s = time.monotonic() + timeout_s
     turns = asyncio.Semaphore(_AT_ONCE)
-    tasks = [asyncio.create_task(_wait_for(vm, paths, turns, deadline_s)) for vm in vms]
+
+    async def wait(target: Target, path: str) -> None:
+        while True:
+            async with turns:
+                said = await _ask(target.host, target.port, path)
+            if " 200 " in f"{said} ":
+                return
+            if time.monotonic() > deadline_s:
+                where = f"{target.name} ({target.authority})"
+                raise TargetError(f"{where} does not serve {path}: {said}", hint=explain(target.name))
+            await asyncio.sleep(_AGAIN_S)
+
+    async def wait_for_all(target: Target) -> None:
+        for path in paths:
+            await wait(target, path)
+
+    tasks = [asyncio.create_task(wait_for_all(target)) for target in targets]
     try:
         await asyncio.gather(*tasks)
     finally:
@@ -31,7 +50,7 @@ async def wait_until_ready(vms: Sequence[Vm], paths: Sequence[str], timeout_s: f
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def ask(host: str, port: int, path: str) -> str:
+async def _ask(host: str, port: int, path: str) -> str:
     """The status line of the reply to GET `path`, or a description of what went wrong."""
     try:
         async with asyncio.timeout(_REPLY_S):
@@ -49,24 +68,3 @@ async def ask(host: str, port: int, path: str) -> str:
     except (OSError, ValueError) as error:  # ValueError: the first line is too long
         return str(error)
     return line.decode("latin-1").strip() or "an empty reply"
-
-
-async def _wait_for(vm: Vm, paths: Sequence[str], turns: asyncio.Semaphore, deadline_s: float) -> None:
-    for path in paths:
-        while True:
-            async with turns:
-                said = await ask(vm.host, vm.port, path)
-            if " 200 " in f"{said} ":
-                break
-            if time.monotonic() > deadline_s:
-                raise TargetError(f"{vm.name} ({vm.listen}) does not serve {path}: {said}", hint=_log_hint(vm))
-            await asyncio.sleep(_AGAIN_S)
-
-
-def _log_hint(vm: Vm) -> str:
-    """The last line of each log of the VM's processes."""
-    ends = []
-    for log in sorted(vm.workdir.glob("*.log")):
-        lines = log.read_text(errors="replace").splitlines()
-        ends += [f"{log.stem}: {line}" for line in lines[-1:]]
-    return "; ".join(ends)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import ssl
 from collections.abc import Sequence
 
@@ -52,7 +53,9 @@ async def _problem(target: Target, context: ssl.SSLContext) -> str:
     except ssl.SSLError as error:
         return f"the TLS handshake failed: {error.reason or error}"
     except OSError as error:
-        return (error.strerror or str(error)).lower()
+        number = error.errno or 0
+        why = os.strerror(number) if number > 0 else error.strerror  # resolver errors are below 0
+        return (why or str(error)).lower()
     writer.close()
     with contextlib.suppress(OSError, ssl.SSLError):
         await writer.wait_closed()

@@ -76,7 +76,7 @@ def running(server: WebServer, docroots: Sequence[Path], base_port: int = 0) -> 
         try:
             yield vms
         finally:
-            runner.run(vms.stop())
+            runner.run(vms.close())
 
 
 def descendants(pid: int) -> list[int]:

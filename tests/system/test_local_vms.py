@@ -232,8 +232,8 @@ def test_two_runs_at_once_do_not_take_each_others_ports(docroot: Path) -> None:
             await asyncio.gather(first.__aenter__(), second.__aenter__())
             return {target.port for vms in (first, second) for target in vms.targets}
         finally:
-            await first.stop()
-            await second.stop()
+            await first.close()
+            await second.close()
 
     assert len(asyncio.run(scenario())) == 8
 

@@ -155,7 +155,7 @@ def test_a_server_that_dies_in_mid_run_is_refused_from_then_on(docroot: Path, tm
             ports = [stays.targets[0].port, dies.targets[0].port]
             running = asyncio.create_task(spec(tmp_path, ports, "--duration", "6s", *LENIENT))
             await asyncio.sleep(5)
-            await dies.stop()
+            await dies.close()
             code, document, _ = await running
         assert code == 1
         assert document["targets"][0]["conforming"] == CONNECTIONS
