@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from coordinator.evidence import Intake
 from coordinator.fleet.api import Dismiss, Fleet, Start, Stop
+from coordinator.output.terminal.runview import Position
 from coordinator.run import (
     Audit,
     Audited,
@@ -28,7 +29,6 @@ from coordinator.run import (
     State,
     StopTraffic,
 )
-from coordinator.view.runview import Position
 from loadgen.engine.api import Segment
 from loadgen.measure.events import AgentEvent, CoresShared, EngineLost, EngineReady, SegmentBegan, SegmentEnded
 from loadgen.measure.snapshot import Snapshot

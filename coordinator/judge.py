@@ -17,8 +17,8 @@ from coordinator.evidence import (
     worker_evidence,
 )
 from coordinator.record.connections import CONNECTION_DTYPE
-from coordinator.record.document import Header
 from coordinator.record.fleet import FleetRecord
+from coordinator.record.header import Header
 from loadgen.measure.cells import Cell
 from loadgen.measure.events import CoresShared
 from loadgen.measure.ledger import Totals
@@ -98,14 +98,14 @@ def judge(evidence: Evidence) -> RunResult:
     )
 
 
-def judge_snapshots(header: Header, snapshots: Iterable[Snapshot]) -> RunResult:
+def judge_snapshots(header: Header[SpecPlan], snapshots: Iterable[Snapshot]) -> RunResult:
     """The result of a run of which only snapshots are left: it was cut.
 
     Raises ValueError when a snapshot cannot be of this plan.
     """
     plan = header.plan
     intake = Intake.of(
-        header.fleet.placement.workers,
+        header.own_fleet.placement.workers,
         len(KINDS),
         len(GROUPS),
         connections=plan.total_connections,
@@ -129,7 +129,7 @@ def judge_snapshots(header: Header, snapshots: Iterable[Snapshot]) -> RunResult:
         Evidence(
             plan=plan,
             targets=header.targets,
-            fleet=header.fleet,
+            fleet=header.own_fleet,
             intake=intake,
             measured_ns=measured_ns,
             complete=frozenset(windows[:-1]),

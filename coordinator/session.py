@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,16 +16,17 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from coordinator.fleet.choice import FleetChoice
 from coordinator.interrupts import Interrupts
-from coordinator.output import printing, stderr_console
-from coordinator.record.document import Header, finished, sweep_document
+from coordinator.output.catalog import print_result
+from coordinator.output.judged import Judged
+from coordinator.output.streams import stderr_console
+from coordinator.output.terminal.live import open_view
+from coordinator.record.document import finished, unfinished
 from coordinator.record.environment import collect
 from coordinator.record.fleet import FleetRecord
-from coordinator.record.sweep import Sweep, SweepPoint
+from coordinator.record.header import KIND_SWEEP, Header
+from coordinator.record.sweep_result import Sweep, SweepPoint
 from coordinator.record.writer import RecordWriter, default_directory
 from coordinator.spec import SpecRun, Surroundings
-from coordinator.view.chart import print_sweep
-from coordinator.view.live import open_view
-from coordinator.view.report import print_report
 from loadgen.model.errors import LoadgenError
 from loadgen.model.plan import SpecPlan
 from loadgen.verdict.result import Verdict
@@ -69,13 +68,9 @@ async def _run(session: Session) -> int:
         )
         if session.sweep:
             return await _sweep(session, directory, around, interrupts)
-        header, result = await interrupts.during(SpecRun(session.plan, session.fleet, directory, around))
-        with printing():
-            if session.as_json:
-                _print_json(finished(header, result, finished_at=_now()))
-            else:
-                print_report(Console(), result, header, record=directory)
-        return int(result.exit_code)
+        judged = await interrupts.during(SpecRun(session.plan, session.fleet, directory, around))
+        print_result(judged, "json" if session.as_json else "text")
+        return int(judged.result.exit_code)
 
 
 async def _sweep(session: Session, directory: Path, around: Surroundings, interrupts: Interrupts) -> int:
@@ -83,52 +78,47 @@ async def _sweep(session: Session, directory: Path, around: Surroundings, interr
 
     Raises what kept a point from being begun, once the points before it are printed.
     """
-    done: list[tuple[Header, SweepPoint]] = []
+    sweep = Sweep(vms=session.sweep)
     failed: LoadgenError | None = None
     least = session.sweep[0]
     first = dataclasses.replace(session.plan, vms=least, targets=session.plan.targets[:least])
     whole = Header(
+        kind=KIND_SWEEP,
         started_at=_now(),
         plan=first,
-        targets=(),
         environment=collect(command_line=session.command_line),
         fleet=FleetRecord(way=session.fleet.way.value, run_id="", hosts=session.fleet.host_tables()),
     )
-    with RecordWriter(directory, sweep_document(whole, session.sweep, done)) as writer:
+    with RecordWriter(directory, unfinished(whole, sweep)) as writer:
         for count in session.sweep:
-            around.say(f"— {count} VMs ({len(done) + 1} of {len(session.sweep)}) —")
+            around.say(f"— {count} VMs ({len(sweep.points) + 1} of {len(session.sweep)}) —")
             plan = dataclasses.replace(session.plan, vms=count, targets=session.plan.targets[:count])
             name = f"vms-{count}"
             try:
-                header, result = await interrupts.during(SpecRun(plan, session.fleet, directory / name, around))
+                judged = await interrupts.during(SpecRun(plan, session.fleet, directory / name, around))
             except LoadgenError as error:
-                if not done:
+                if not sweep.points:
                     raise
                 failed = error
                 break
-            done.append((header, SweepPoint(count, result, name)))
-            whole = dataclasses.replace(whole, environment=header.environment)
-            writer.rewrite(sweep_document(whole, session.sweep, done))
-            if result.verdict is Verdict.INTERRUPTED:
+            point = SweepPoint(count, judged.header, judged.result, name)
+            sweep = dataclasses.replace(sweep, points=(*sweep.points, point))
+            whole = dataclasses.replace(whole, environment=judged.header.environment)
+            writer.rewrite(unfinished(whole, sweep))
+            if judged.result.verdict is Verdict.INTERRUPTED:
                 break
-        document = sweep_document(whole, session.sweep, done, finished_at="" if failed else _now())
+        document = unfinished(whole, sweep) if failed else finished(whole, sweep, finished_at=_now())
         writer.rewrite(document)
         for problem in writer.problems:
             around.say(problem)
-    sweep = Sweep(tuple(point for _, point in done))
-    with printing():
-        if session.as_json:
-            _print_json(document)
-        else:
-            cut = f"{len(done)} of {len(session.sweep)} points were measured" if failed else ""
-            print_sweep(Console(), sweep, whole, record=directory, cut=cut)
+    cut = f"{len(sweep.points)} of {len(session.sweep)} points were measured" if failed else ""
+    print_result(
+        Judged(path=directory, document=document, header=whole, result=sweep, cut=cut),
+        "json" if session.as_json else "text",
+    )
     if failed:
         raise failed
     return int(sweep.exit_code)
-
-
-def _print_json(document: dict[str, object]) -> None:
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
 def _now() -> str:

@@ -24,15 +24,17 @@ from coordinator.frame import after_the_run, open_fleet, place_on, say_lost, sta
 from coordinator.here import settle_here
 from coordinator.judge import Evidence, connection_rows, judge
 from coordinator.memory import settle_memory
-from coordinator.record.document import Header, finished, unfinished
+from coordinator.output.judged import Judged
+from coordinator.output.terminal.build import ViewBuilder
+from coordinator.output.terminal.engines import engine_title
+from coordinator.output.terminal.live import View
+from coordinator.output.terminal.runview import Position, RunView
+from coordinator.record.document import finished, unfinished
 from coordinator.record.environment import collect
 from coordinator.record.fleet import FleetRecord
+from coordinator.record.header import KIND_SPEC, Header
 from coordinator.record.writer import RecordWriter
 from coordinator.run import Interrupted, Ready, Run
-from coordinator.view.build import ViewBuilder
-from coordinator.view.engines import engine_title
-from coordinator.view.live import View
-from coordinator.view.runview import Position, RunView
 from deploy.servers.catalog import choose
 from deploy.vms.local import LocalVms, check_file_limit
 from loadgen.engine.api import Assignment, EngineKind, Load, Timestamps
@@ -85,7 +87,7 @@ class SpecRun:
         self._conductor.post(Interrupted())
         return True
 
-    async def run(self) -> tuple[Header, RunResult]:
+    async def run(self) -> Judged[SpecPlan, RunResult]:
         """Play the plan.  What could not be recorded is among the result's notes.
 
         Raises LoadgenError when the run cannot be begun; from then on everything ends in the result.
@@ -95,6 +97,7 @@ class SpecRun:
             self.plan = dataclasses.replace(self.plan, sources=found.sources)
             self.notices += notices
         header = Header(
+            kind=KIND_SPEC,
             started_at=datetime.now(UTC).isoformat(timespec="seconds"),
             plan=self.plan,
             targets=(),
@@ -106,7 +109,7 @@ class SpecRun:
                 self.choice,
                 self.plan.engines,
                 self.plan.on_loss,
-                run_id=header.fleet.run_id,
+                run_id=header.own_fleet.run_id,
                 say=self.around.say,
                 on_log=writer.log,
             )
@@ -126,7 +129,7 @@ class SpecRun:
             writer.finish(document, connection_rows(evidence))
             for problem in writer.problems[unwritten:]:
                 self.around.say(problem)
-            return header, result
+            return Judged(path=self.directory, document=document, header=header, result=result)
 
     async def _targets(self, stack: AsyncExitStack) -> tuple[tuple[Target, ...], dict[str, object]]:
         """Start the VMs, or find those that are given."""
@@ -191,17 +194,24 @@ class SpecRun:
         async for death in vms.deaths():
             self.notices.append(f"{death.name} died: {death.reason}")
 
-    def _place(self, header: Header, fleet: Fleet) -> FleetRecord:
+    def _place(self, header: Header[SpecPlan], fleet: Fleet) -> FleetRecord:
         """Which worker plays what; machines that can't carry their share are left out, or the run is not begun."""
         plan = self.plan
         placed, notices = place_on(
-            fleet, header.fleet, _demand(plan, header.targets), phases=plan.phases, seed=plan.seed, on_loss=plan.on_loss
+            fleet,
+            header.own_fleet,
+            _demand(plan, header.targets),
+            phases=plan.phases,
+            seed=plan.seed,
+            on_loss=plan.on_loss,
         )
         self.notices += notices
         return placed
 
-    async def _play(self, header: Header, fleet: Fleet, writer: RecordWriter) -> tuple[RunResult, Header, Evidence]:
-        plan, targets, placement = self.plan, header.targets, header.fleet.placement
+    async def _play(
+        self, header: Header[SpecPlan], fleet: Fleet, writer: RecordWriter
+    ) -> tuple[RunResult, Header[SpecPlan], Evidence]:
+        plan, targets, placement = self.plan, header.targets, header.own_fleet.placement
         self.around.say(f"compiling the operations of {plan.total_connections} connections (seed {plan.seed})")
         tape = await asyncio.to_thread(compile_tape, plan)
         # In threads, for leases must be renewed meanwhile: with hundreds of machines this takes seconds.
@@ -222,7 +232,7 @@ class SpecRun:
                 view.update(builder.build(intake.ledger, position, notices, machines, engine))
 
             def ready(engines: Mapping[str, EngineReady]) -> None:
-                known = dataclasses.replace(header, fleet=with_engines(header.fleet, engines))
+                known = dataclasses.replace(header, fleet=with_engines(header.own_fleet, engines))
                 writer.rewrite(unfinished(known))
 
             hooks = Hooks(ready=ready, reset=auditor.reset, audit=auditor.audit, keep=writer.append, show=show)
@@ -231,7 +241,7 @@ class SpecRun:
             conductor.post(Ready())
             await conductor.conduct()
         notes = [*self.notices, *auditor.problems, *stall_notes(conductor)]
-        used = after_the_run(fleet, header.fleet, conductor)
+        used = after_the_run(fleet, header.own_fleet, conductor)
         header = dataclasses.replace(header, fleet=used)
         evidence = Evidence(
             plan=plan,
@@ -249,7 +259,7 @@ class SpecRun:
         )
         return judge(evidence), header, evidence
 
-    def _title(self, header: Header) -> str:
+    def _title(self, header: Header[SpecPlan]) -> str:
         plan = self.plan
         server = header.environment.server.get("kind", "")
         return f"loadgen spec · {plan.vms} VMs × {plan.connections} connections · {server} · seed {plan.seed}"

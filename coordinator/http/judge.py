@@ -17,7 +17,7 @@ from coordinator.evidence import (
     worker_evidence,
 )
 from coordinator.record.fleet import FleetRecord
-from coordinator.record.http import HttpHeader
+from coordinator.record.header import Header
 from loadgen.measure.cells import Cell
 from loadgen.measure.events import CoresShared
 from loadgen.measure.snapshot import Snapshot
@@ -124,13 +124,13 @@ def judge(evidence: HttpEvidence) -> HttpResult:
     )
 
 
-def judge_http_snapshots(header: HttpHeader, snapshots: Iterable[Snapshot]) -> HttpResult:
+def judge_http_snapshots(header: Header[HttpPlan], snapshots: Iterable[Snapshot]) -> HttpResult:
     """The result of a run of which only snapshots are left: it was cut.
 
     Raises ValueError when a snapshot cannot be of this plan.
     """
     plan = header.plan
-    intake = intake_for(plan, header.fleet.placement.workers)
+    intake = intake_for(plan, header.own_fleet.placement.workers)
     seen: list[int] = []
     for snapshot in snapshots:
         if snapshot.worker in intake.ledger.workers:
@@ -141,7 +141,7 @@ def judge_http_snapshots(header: HttpHeader, snapshots: Iterable[Snapshot]) -> H
     return judge(
         HttpEvidence(
             plan=plan,
-            fleet=header.fleet,
+            fleet=header.own_fleet,
             intake=intake,
             measured_ns={0: measured_ns},
             complete=False,

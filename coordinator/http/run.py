@@ -17,19 +17,21 @@ from coordinator.fleet.api import Fleet, Prepare
 from coordinator.fleet.choice import FleetChoice, WayKind, make_fleet
 from coordinator.frame import after_the_run, open_fleet, place_on, say_lost, stall_notes, with_engines
 from coordinator.here import settle_here
-from coordinator.http.hdr import write_files
 from coordinator.http.judge import ANY_TIME, HttpEvidence, intake_for, judge
 from coordinator.http.reach import reach
 from coordinator.memory import settle_memory
+from coordinator.output.hdr import write_files
+from coordinator.output.judged import Judged
+from coordinator.output.terminal.engines import engine_title
+from coordinator.output.terminal.http_view import HttpView, HttpViewBuilder
+from coordinator.output.terminal.live import View
+from coordinator.output.terminal.runview import Position
+from coordinator.record.document import finished, unfinished
 from coordinator.record.environment import collect
 from coordinator.record.fleet import FleetRecord
-from coordinator.record.http import HttpHeader, http_finished, http_unfinished
+from coordinator.record.header import KIND_HTTP, Header
 from coordinator.record.writer import RecordWriter
 from coordinator.run import Interrupted, Ready, Run
-from coordinator.view.engines import engine_title
-from coordinator.view.http_view import HttpView, HttpViewBuilder
-from coordinator.view.live import View
-from coordinator.view.runview import Position
 from loadgen.engine.api import Arrivals, Assignment, EngineKind, Load, Timestamps
 from loadgen.measure.events import EngineReady
 from loadgen.model.errors import FleetError
@@ -69,7 +71,7 @@ class HttpRun:
         self._conductor.post(Interrupted())
         return True
 
-    async def run(self) -> tuple[HttpHeader, HttpResult]:
+    async def run(self) -> Judged[HttpPlan, HttpResult]:
         """Play the plan.  What could not be recorded is among the result's notes.
 
         Raises LoadgenError when the run cannot be begun; from then on everything ends in the result.
@@ -80,18 +82,20 @@ class HttpRun:
             self.plan = dataclasses.replace(self.plan, sources=found.sources)
             self.notices += notices
         plan, around = self.plan, self.around
-        header = HttpHeader(
+        header = Header(
+            kind=KIND_HTTP,
             started_at=_now(),
             plan=plan,
+            targets=plan.targets,
             environment=collect(command_line=around.command_line),
             fleet=FleetRecord(way=self.choice.way.value, run_id=secrets.token_hex(8), hosts=self.choice.host_tables()),
         )
-        with RecordWriter(self.directory, http_unfinished(header)) as writer:
+        with RecordWriter(self.directory, unfinished(header)) as writer:
             fleet = make_fleet(
                 self.choice,
                 plan.engines,
                 plan.on_loss,
-                run_id=header.fleet.run_id,
+                run_id=header.own_fleet.run_id,
                 say=around.say,
                 on_log=writer.log,
             )
@@ -100,27 +104,31 @@ class HttpRun:
                 stack.push_async_callback(fleet.close)
                 await open_fleet(fleet, self.choice, around.say)
                 header = dataclasses.replace(header, fleet=await asyncio.to_thread(self._place, header, fleet))
-                writer.rewrite(http_unfinished(header))
+                writer.rewrite(unfinished(header))
                 header, result = await self._play(header, fleet, writer)
-            unwritten = write_files(around.hdr, self.directory, started_at=header.started_at) if around.hdr else []
+            played = Judged(path=self.directory, document=unfinished(header), header=header, result=result)
+            unwritten = write_files(around.hdr, played) if around.hdr else []
             result = dataclasses.replace(result, notes=(*result.notes, *fleet.problems, *writer.problems, *unwritten))
             told = len(writer.problems)
-            writer.rewrite(http_finished(header, result, finished_at=_now()))
+            document = finished(header, result, finished_at=_now())
+            writer.rewrite(document)
             for problem in writer.problems[told:]:
                 around.say(problem)
-            return header, result
+            return dataclasses.replace(played, document=document, result=result)
 
-    def _place(self, header: HttpHeader, fleet: Fleet) -> FleetRecord:
+    def _place(self, header: Header[HttpPlan], fleet: Fleet) -> FleetRecord:
         """Which worker plays what; machines that can't carry their share are left out, or the run is not begun."""
         plan = self.plan
         placed, notices = place_on(
-            fleet, header.fleet, _demand(plan), phases=plan.phases, seed=plan.seed, on_loss=plan.on_loss
+            fleet, header.own_fleet, _demand(plan), phases=plan.phases, seed=plan.seed, on_loss=plan.on_loss
         )
         self.notices += notices
         return placed
 
-    async def _play(self, header: HttpHeader, fleet: Fleet, writer: RecordWriter) -> tuple[HttpHeader, HttpResult]:
-        plan, placement = self.plan, header.fleet.placement
+    async def _play(
+        self, header: Header[HttpPlan], fleet: Fleet, writer: RecordWriter
+    ) -> tuple[Header[HttpPlan], HttpResult]:
+        plan, placement = self.plan, header.own_fleet.placement
         tape = await asyncio.to_thread(compile_http, plan)
         # In threads, for leases must be renewed meanwhile: with hundreds of machines this takes seconds.
         await fleet.command(Prepare(await asyncio.to_thread(http_assignments, plan, placement, tape)))
@@ -136,15 +144,15 @@ class HttpRun:
                 view.update(builder.build(intake.ledger, position, notices, machines, engine))
 
             def ready(engines: Mapping[str, EngineReady]) -> None:
-                known = dataclasses.replace(header, fleet=with_engines(header.fleet, engines))
-                writer.rewrite(http_unfinished(known))
+                known = dataclasses.replace(header, fleet=with_engines(header.own_fleet, engines))
+                writer.rewrite(unfinished(known))
 
             hooks = Hooks(ready=ready, reset=_nothing, audit=_nothing, keep=writer.append, show=show)
             run = Run(frozenset(placement.workers), 1, plan.on_loss)
             conductor = self._conductor = Conductor(run, fleet, intake, plan.phases, hooks)
             conductor.post(Ready())
             await conductor.conduct()
-        used = after_the_run(fleet, header.fleet, conductor)
+        used = after_the_run(fleet, header.own_fleet, conductor)
         evidence = HttpEvidence(
             plan=plan,
             fleet=used,

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import uvloop
-from rich.console import Console
 
 from coordinator.fleet.choice import FleetChoice
 from coordinator.http.run import HttpRun, Surroundings
 from coordinator.interrupts import Interrupts
-from coordinator.output import printing, stderr_console
-from coordinator.record.document import KIND_HTTP
-from coordinator.record.http import http_finished
+from coordinator.output.catalog import print_result
+from coordinator.output.streams import stderr_console
+from coordinator.output.terminal.http_live import open_http_view
+from coordinator.record.header import KIND_HTTP
 from coordinator.record.writer import default_directory
-from coordinator.view.http_live import open_http_view
-from coordinator.view.http_report import print_http
 from loadgen.model.http_plan import HttpPlan
 
 
@@ -50,12 +46,6 @@ async def _run(session: HttpSession) -> int:
         hdr=session.hdr,
     )
     with Interrupts() as interrupts:
-        header, result = await interrupts.during(HttpRun(session.plan, session.fleet, directory, around))
-        with printing():
-            if session.as_json:
-                finished_at = datetime.now(UTC).isoformat(timespec="seconds")
-                document = http_finished(header, result, finished_at=finished_at)
-                sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-            else:
-                print_http(Console(), result, header, record=directory)
-        return int(result.exit_code)
+        judged = await interrupts.during(HttpRun(session.plan, session.fleet, directory, around))
+        print_result(judged, "json" if session.as_json else "text")
+        return int(judged.result.exit_code)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from coordinator.network.progress import Progress
-from coordinator.view.live import View
+from coordinator.output.terminal.live import View
+from coordinator.output.terminal.progress import Progress
 from loadgen.host.addresses import all_addresses
 
 

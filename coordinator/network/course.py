@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from coordinator.network.ends import OnTick, ProbeEnd, StoppedError
-from coordinator.network.progress import OnProgress, Progress
+from coordinator.output.terminal.progress import OnProgress, Progress
 from loadgen.host.neighbours import OtherUse, QuietWatch
 from loadgen.measure.throughput import UNKNOWN, ProbeResult, Tick
 from loadgen.model.errors import LoadgenError

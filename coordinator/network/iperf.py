@@ -10,8 +10,11 @@ from pathlib import Path
 from coordinator.network.around import Surroundings, is_here, now
 from coordinator.network.course import Course
 from coordinator.network.ends import ProbeEnd
+from coordinator.output.judged import Judged
+from coordinator.record.document import finished, unfinished
 from coordinator.record.environment import collect
-from coordinator.record.network import Kept, NetworkHeader, iperf_finished, iperf_unfinished
+from coordinator.record.header import KIND_IPERF, Header
+from coordinator.record.network import Kept
 from coordinator.record.writer import RecordWriter
 from loadgen.measure.throughput import ProbeResult
 from loadgen.model.probe import IperfPlan
@@ -32,20 +35,21 @@ class IperfRun:
         """Stop the traffic and judge what there is; False while there is no traffic to stop."""
         return self._course is not None and self._course.interrupt()
 
-    async def run(self) -> tuple[NetworkHeader[IperfPlan], IperfResult]:
+    async def run(self) -> Judged[IperfPlan, IperfResult]:
         """Play the plan.  What could not be recorded is among the result's notes.
 
         Raises LoadgenError when the first test cannot be played; from then on everything ends in the result.
         """
         environment = collect(command_line=self.around.command_line)
-        header = NetworkHeader(started_at=now(), plan=self.plan, environment=environment)
-        with RecordWriter(self.directory, iperf_unfinished(header)) as writer:
+        header = Header(kind=KIND_IPERF, started_at=now(), plan=self.plan, environment=environment)
+        with RecordWriter(self.directory, unfinished(header)) as writer:
             result = await self._play(writer)
             during = len(writer.problems)
-            writer.rewrite(iperf_finished(header, result, finished_at=now()))
+            document = finished(header, result, finished_at=now())
+            writer.rewrite(document)
             for problem in writer.problems[during:]:
                 self.around.say(problem)
-            return header, result
+            return Judged(path=self.directory, document=document, header=header, result=result)
 
     async def _play(self, writer: RecordWriter) -> IperfResult:
         plan, results = self.plan, list[ProbeResult]()

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import uvloop
-from rich.console import Console
 
 from coordinator.interrupts import Interrupts
-from coordinator.network.around import Surroundings, now
+from coordinator.network.around import Surroundings
 from coordinator.network.forward import ForwardRun
 from coordinator.network.iperf import IperfRun
-from coordinator.output import printing, stderr_console
-from coordinator.record.document import KIND_FORWARD, KIND_IPERF
-from coordinator.record.network import forward_finished, iperf_finished
+from coordinator.output.catalog import print_result
+from coordinator.output.streams import stderr_console
+from coordinator.output.terminal.network_live import open_network_view
+from coordinator.record.header import KIND_FORWARD, KIND_IPERF
 from coordinator.record.writer import default_directory
-from coordinator.view.network_live import open_network_view
-from coordinator.view.network_report import print_forward, print_iperf
 from loadgen.model.probe import ForwardPlan, IperfPlan
 
 
@@ -48,25 +42,17 @@ def run_forward_session(plan: ForwardPlan, session: NetworkSession, *, notes: tu
 async def _iperf(plan: IperfPlan, session: NetworkSession) -> int:
     directory = session.out or default_directory(datetime.now(), kind=KIND_IPERF)
     with Interrupts() as interrupts:
-        header, result = await interrupts.during(IperfRun(plan, directory, _around(session)))
-        with printing():
-            if session.as_json:
-                _print_json(iperf_finished(header, result, finished_at=now()))
-            else:
-                print_iperf(Console(), result, header, record=directory)
-        return int(result.exit_code)
+        judged = await interrupts.during(IperfRun(plan, directory, _around(session)))
+        print_result(judged, "json" if session.as_json else "text")
+        return int(judged.result.exit_code)
 
 
 async def _forward(plan: ForwardPlan, session: NetworkSession, notes: tuple[str, ...]) -> int:
     directory = session.out or default_directory(datetime.now(), kind=KIND_FORWARD)
     with Interrupts() as interrupts:
-        header, result = await interrupts.during(ForwardRun(plan, directory, _around(session), notes))
-        with printing():
-            if session.as_json:
-                _print_json(forward_finished(header, result, finished_at=now()))
-            else:
-                print_forward(Console(), result, header, record=directory)
-        return int(result.exit_code)
+        judged = await interrupts.during(ForwardRun(plan, directory, _around(session), notes))
+        print_result(judged, "json" if session.as_json else "text")
+        return int(judged.result.exit_code)
 
 
 def _around(session: NetworkSession) -> Surroundings:
@@ -76,7 +62,3 @@ def _around(session: NetworkSession) -> Surroundings:
         say=lambda text: err.print(f"· {text}", markup=False, highlight=False, soft_wrap=True),
         view=open_network_view(err),
     )
-
-
-def _print_json(document: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from coordinator.http.judge import HttpEvidence, intake_for, judge
-from coordinator.record.http import HttpHeader
+from coordinator.record.header import KIND_HTTP, Header
 from loadgen.measure.fold import FoldContext, fold
 from loadgen.measure.record import RECORD_DTYPE
 from loadgen.measure.snapshot import Health, Snapshot
@@ -33,10 +33,12 @@ PLAN = HttpPlan(
 OPEN = dataclasses.replace(PLAN, rate_per_s=40.0, slos=("p99<50ms", "errors<1%"))
 
 
-def header(plan: HttpPlan = PLAN) -> HttpHeader:
-    return HttpHeader(
+def header(plan: HttpPlan = PLAN) -> Header[HttpPlan]:
+    return Header(
+        kind=KIND_HTTP,
         started_at="2026-02-03T04:05:06+00:00",
         plan=plan,
+        targets=plan.targets,
         environment=environment(),
         fleet=local_fleet(plan.connections),
     )
@@ -104,7 +106,7 @@ def result(plan: HttpPlan = PLAN, *, given: Sequence[Snapshot] | None = None, **
         intake.receive(snapshot)
     evidence = HttpEvidence(
         plan=plan,
-        fleet=header(plan).fleet,
+        fleet=header(plan).own_fleet,
         intake=intake,
         measured_ns={0: plan.duration_ns},
         complete=True,

@@ -10,8 +10,8 @@ import pytest
 
 from coordinator.conductor import Conductor, Hooks
 from coordinator.evidence import Intake
+from coordinator.output.terminal.runview import Position
 from coordinator.run import Ready, Run
-from coordinator.view.runview import Position
 from loadgen.measure.cells import Cell
 from loadgen.measure.events import EngineReady, apart
 from loadgen.measure.snapshot import Snapshot

@@ -11,7 +11,7 @@ import pytest
 from coordinator.evidence import Intake
 from coordinator.fleet.api import Clock, Machine, say_machine_lost
 from coordinator.judge import Evidence, connection_rows, judge, judge_snapshots
-from coordinator.record.document import Header
+from coordinator.record.header import Header
 from loadgen.measure.cells import Cell
 from loadgen.measure.events import CoresShared
 from loadgen.measure.snapshot import Snapshot
@@ -80,7 +80,7 @@ def evidence(given: Sequence[Snapshot]) -> Evidence:
     )
 
 
-def header() -> Header:
+def header() -> Header[SpecPlan]:
     return replace(some_header(), plan=PLAN, targets=TARGETS, fleet=FLEET)
 
 
