@@ -75,5 +75,5 @@ class Header(Generic[P]):
     def own_fleet(self) -> FleetRecord:
         """The fleet of a run on load machines.  Raises ValueError for a run that has none by its kind."""
         if self.fleet is None:
-            raise ValueError(f"a {self.kind} run has no fleet")
+            raise ValueError(f"a run of kind {self.kind} has no fleet")
         return self.fleet
