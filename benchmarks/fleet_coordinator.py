@@ -40,10 +40,10 @@ from coordinator.fleet.dask.fleet import DaskFleet
 from coordinator.fleet.dask.hub import Hub
 from coordinator.fleet.ways import Joined, Line
 from coordinator.memory import settle_memory
+from coordinator.output.terminal.build import ViewBuilder
+from coordinator.output.terminal.runview import Position
 from coordinator.record.writer import RecordWriter
 from coordinator.spec import assignments
-from coordinator.view.build import ViewBuilder
-from coordinator.view.runview import Position
 from loadgen.engine.api import Segment
 from loadgen.host import child
 from loadgen.measure.events import AgentEvent, EngineLost, SegmentBegan, SegmentEnded

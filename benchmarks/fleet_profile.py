@@ -11,7 +11,7 @@ INTERVAL_S = 0.002
 
 _PARTS = (
     # (what, a part of a file's path, a function's name or ""); the first line that fits any frame says whose time it is
-    ("view", "coordinator/view/", ""),
+    ("view", "coordinator/output/terminal/", ""),
     ("filing", "loadgen/measure/ledger.py", ""),
     ("record", "coordinator/record/writer.py", ""),
     ("decoding snapshots", "loadgen/measure/together.py", "from_wires"),

@@ -23,7 +23,7 @@ from coordinator.cli.serve import serve
 from coordinator.cli.show import show
 from coordinator.cli.spec import spec
 from coordinator.cli.worker import worker
-from coordinator.output import abandon_stdout, open_missing_streams, printing
+from coordinator.output.streams import abandon_stdout, open_missing_streams, printing
 from loadgen import __version__
 from loadgen.model.errors import ExitCode, LoadgenError
 

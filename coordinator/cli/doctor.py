@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from coordinator.output import printing
+from coordinator.output.streams import printing
 from deploy.doctor import Level, diagnose, engine
 from deploy.facts import gather
 from deploy.servers.catalog import find_all

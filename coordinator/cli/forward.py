@@ -14,7 +14,7 @@ import uvloop
 from coordinator.cli.options import Parsed, parse_counts, parse_windows
 from coordinator.network.roles import be_proxy, be_sink
 from coordinator.network.session import NetworkSession, run_forward_session
-from coordinator.output import stderr_console
+from coordinator.output.streams import stderr_console
 from deploy.lab.network import why_not
 from loadgen.model.address import format_address, parse_address
 from loadgen.model.errors import PlanError

@@ -14,10 +14,9 @@ from coordinator.cli.engine_options import engine_options, sending, source_optio
 from coordinator.cli.fleet_options import fleet_options, take_choice
 from coordinator.cli.options import Parsed
 from coordinator.fleet.choice import WayKind
-from coordinator.http.hdr import check_files
-from coordinator.http.session import HttpSession, run_http_session
-from coordinator.output import printing
 from loadgen.agent.extra import require_fleet
+from coordinator.output.hdr import check_files
+from coordinator.output.streams import printing
 from loadgen.model.errors import PlanError
 from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.plan import OnLoss

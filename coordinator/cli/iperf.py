@@ -13,7 +13,7 @@ import uvloop
 from coordinator.cli.options import Parsed, parse_windows
 from coordinator.network.served import serve_tests
 from coordinator.network.session import NetworkSession, run_iperf_session
-from coordinator.output import printing, stderr_console
+from coordinator.output.streams import printing, stderr_console
 from loadgen.model.errors import PlanError
 from loadgen.model.probe import IPERF_PORT, WINDOWS_BYTES, Direction, IperfPlan, Kind, Transport
 from loadgen.model.units import (

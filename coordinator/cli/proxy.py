@@ -15,8 +15,8 @@ from typing import Any
 import rich_click as click
 
 from coordinator.cli.options import Parsed, parse_window
-from coordinator.output import printing
-from coordinator.view.format import count, pad, rate
+from coordinator.output.streams import printing
+from coordinator.output.terminal.format import count, pad, rate
 from loadgen.host.limits import raise_open_files
 from loadgen.measure.forwarding import ProxyCounters
 from loadgen.model.address import format_address, parse_address

@@ -17,7 +17,8 @@ from coordinator.cli.engine_options import engine_options, sending, source_optio
 from coordinator.cli.fleet_options import fleet_options, take_choice
 from coordinator.cli.options import Parsed, parse_counts
 from coordinator.fleet.choice import FleetChoice, WayKind
-from coordinator.output import printing
+from coordinator.output.streams import printing
+from coordinator.record.header import KIND_SPEC, KIND_SWEEP
 from coordinator.record.reader import load
 from coordinator.session import Session, run_session
 from deploy.inventory import load as load_targets
@@ -234,7 +235,7 @@ def _base(plan_file: Path | None, replay: Path | None) -> tuple[SpecPlan, bool]:
     if plan_file and replay:
         raise PlanError("--plan and --replay are both given", hint="give one of them")
     if replay:
-        record = load(replay)
+        record = load(replay, KIND_SPEC, KIND_SWEEP)
         if record.is_sweep:
             raise PlanError(f"{replay} is a sweep of several runs", hint=f"replay one of them, like {replay}/vms-N")
         return record.header.plan, True

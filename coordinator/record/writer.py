@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.record.connections import STATES
-from coordinator.record.document import KIND_SPEC, RecordError
+from coordinator.record.header import KIND_SPEC, RecordError
 
 RUN = "run.json"
 INTERVALS = "intervals.msgpack"

@@ -14,7 +14,7 @@ import pytest
 from coordinator.ends import ProbeEnd
 from coordinator.network.around import Surroundings, is_here
 from coordinator.network.iperf import IperfRun
-from coordinator.network.progress import Progress
+from coordinator.output.terminal.progress import Progress
 from loadgen.measure.throughput import Tick
 from loadgen.model.errors import TargetError
 from loadgen.model.plain import to_plain
@@ -71,9 +71,9 @@ def playing(
     run = IperfRun(PLAN, directory, Surroundings(("loadgen", "iperf"), lambda text: None, seen))
     if interrupt_at:
         seen.run, seen.interrupt_at = run, interrupt_at
-    _, result = asyncio.run(run.run())
+    judged = asyncio.run(run.run())
     assert seen.left
-    return result, seen
+    return judged.result, seen
 
 
 def kept(directory: Path) -> list[Any]:

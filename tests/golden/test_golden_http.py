@@ -10,15 +10,16 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from coordinator.http.run import title
-from coordinator.view.http_live import HttpScreen, http_news
-from coordinator.view.http_report import print_http
-from coordinator.view.http_view import HttpView, HttpViewBuilder
-from coordinator.view.runview import Position
+from coordinator.output.terminal.http_live import HttpScreen, http_news
+from coordinator.output.terminal.http_report import print_http
+from coordinator.output.terminal.http_view import HttpView, HttpViewBuilder
+from coordinator.output.terminal.runview import Position
 from loadgen.measure.ledger import Ledger
 from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.outcome import Outcome
 from loadgen.verdict.http_result import HttpResult
 from tests.support.https import OPEN, PLAN, header, result, snapshots
+from tests.support.judged import judged
 
 Golden = Callable[[str, str], None]
 
@@ -31,7 +32,7 @@ TROUBLE = {3: Outcome.TIMED_OUT, 9: Outcome.BAD_STATUS, 10: Outcome.SHED, 11: Ou
 def printed(found: HttpResult, plan: HttpPlan, *, cut: str = "", encoding: str = "utf-8") -> str:
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding=encoding)
-    print_http(Console(file=file, width=80), found, header(plan), record=RECORD, cut=cut)
+    print_http(Console(file=file, width=80), judged(header(plan), found, path=RECORD, cut=cut))
     file.flush()
     lines = [line.rstrip() for line in raw.getvalue().decode(encoding).splitlines()]
     assert all(cell_len(line) <= 80 for line in lines)

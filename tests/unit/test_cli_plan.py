@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.cli import app
-from coordinator.record.document import sweep_document, unfinished
+from coordinator.record.document import unfinished
+from coordinator.record.header import KIND_SWEEP
 from loadgen.model.bound import Bound
 from loadgen.model.errors import LoadgenError, PlanError
 from loadgen.model.plan import FULL, QUICK, LastAd, Phases, Server, SpecPlan
@@ -180,7 +181,7 @@ def record(directory: Path, plan: SpecPlan, kind: str = "spec") -> Path:
     """As much of a record as a replay reads."""
     header = dataclasses.replace(results.header(), plan=plan)
     directory.mkdir()
-    document = unfinished(header) if kind == "spec" else sweep_document(header, [1, 2], [])
+    document = unfinished(header if kind == "spec" else dataclasses.replace(header, kind=KIND_SWEEP))
     (directory / "run.json").write_text(json.dumps(document))
     return directory
 

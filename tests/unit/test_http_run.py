@@ -15,8 +15,9 @@ import pytest
 from coordinator.fleet.choice import FleetChoice
 from coordinator.http import run as runs
 from coordinator.http.run import HttpRun, Surroundings
-from coordinator.record.http import HttpHeader
-from coordinator.view.http_view import HttpView
+from coordinator.output.judged import Judged
+from coordinator.output.terminal.http_view import HttpView
+from loadgen.model.http_plan import HttpPlan
 from loadgen.verdict.http_result import HttpResult
 from tests.support.fleets import FakeFleet
 from tests.support.https import PLAN
@@ -40,7 +41,7 @@ class Seeing:
 
 
 @pytest.fixture
-def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[HttpHeader, HttpResult]]:
+def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Judged[HttpPlan, HttpResult]]:
     """Runs a plan, with its record in `tmp_path/run`."""
 
     async def all_there(*_: object, **__: object) -> list[str]:
@@ -51,8 +52,8 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple
 
     def run(
         view: Seeing, before: Callable[[asyncio.AbstractEventLoop], None] = lambda loop: None
-    ) -> tuple[HttpHeader, HttpResult]:
-        async def scenario() -> tuple[HttpHeader, HttpResult]:
+    ) -> Judged[HttpPlan, HttpResult]:
+        async def scenario() -> Judged[HttpPlan, HttpResult]:
             surroundings = Surroundings(command_line=("loadgen",), say=lambda text: None, view=view)
             before(asyncio.get_running_loop())
             return await HttpRun(PLAN, FleetChoice(), tmp_path / "run", surroundings).run()
@@ -63,18 +64,18 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple
 
 
 def test_the_record_names_the_engines_before_the_run_has_ended(
-    play: Callable[..., tuple[HttpHeader, HttpResult]], tmp_path: Path
+    play: Callable[..., Judged[HttpPlan, HttpResult]], tmp_path: Path
 ) -> None:
     written: list[dict[str, Any]] = []
-    header, _ = play(Seeing(lambda view: written.append(json.loads((tmp_path / "run/run.json").read_text()))))
+    judged = play(Seeing(lambda view: written.append(json.loads((tmp_path / "run/run.json").read_text()))))
     assert {document["verdict"] for document in written} == {"unfinished"}
     assert [one["worker"] for one in written[-1]["fleet"]["engines"]] == WORKERS
-    assert [one.worker for one in header.fleet.engines] == WORKERS
+    assert [one.worker for one in judged.header.own_fleet.engines] == WORKERS
 
 
 @pytest.mark.parametrize("work", ["place_on", "compile_http", "http_assignments"])
 def test_the_loop_goes_on_while_hundreds_of_machines_get_their_parts(
-    play: Callable[..., tuple[HttpHeader, HttpResult]], monkeypatch: pytest.MonkeyPatch, work: str
+    play: Callable[..., Judged[HttpPlan, HttpResult]], monkeypatch: pytest.MonkeyPatch, work: str
 ) -> None:
     """Leases are renewed by it."""
     done = getattr(runs, work)

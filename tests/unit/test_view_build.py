@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 from coordinator.fleet.api import MachineStatus
-from coordinator.view.build import ViewBuilder
-from coordinator.view.runview import Position
+from coordinator.output.terminal.build import ViewBuilder
+from coordinator.output.terminal.runview import Position
 from loadgen.measure.ledger import Ledger
 from loadgen.model.machine import Clock, MachineState
 from loadgen.model.plan import SpecPlan

@@ -9,9 +9,9 @@ from typing import Generic, Protocol, Self, TypeVar
 from rich.console import Console, ConsoleDimensions, RenderableType
 from rich.live import Live
 
-from coordinator.view.plain import Line, PlainView, news
-from coordinator.view.runview import RunView
-from coordinator.view.screen import Screen
+from coordinator.output.terminal.plain import Line, PlainView, news
+from coordinator.output.terminal.runview import RunView
+from coordinator.output.terminal.screen import Screen
 
 T = TypeVar("T")
 Shown = TypeVar("Shown", contravariant=True)

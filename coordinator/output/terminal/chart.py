@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.text import Text
 
-from coordinator.record.document import Header
-from coordinator.record.sweep import Sweep, SweepPoint
-from coordinator.view import format as fmt
-from coordinator.view.report import (
+from coordinator.output.judged import Judged
+from coordinator.output.terminal import format as fmt
+from coordinator.output.terminal.report import (
     WIDTH,
     add_row,
     bullets,
@@ -23,30 +21,19 @@ from coordinator.view.report import (
     vms,
     where,
 )
+from coordinator.record.sweep_result import Sweep, SweepPoint
+from loadgen.model.plan import SpecPlan
 from loadgen.verdict.result import TargetResult, Verdict
 
 
-def print_sweep(
-    console: Console,
-    sweep: Sweep,
-    header: Header,
-    *,
-    record: Path | None = None,
-    cut: str = "",
-) -> None:
-    """Print the sweep.  `record` is where the record is; `cut` says how a sweep ended that did not write its end."""
-    shown = sweep_report(sweep, header, record=record, cut=cut)
-    console.print(shown, width=min(WIDTH, console.width))
+def print_sweep(console: Console, judged: Judged[SpecPlan, Sweep]) -> None:
+    """Print the table and the bars of a sweep."""
+    console.print(sweep_report(judged), width=min(WIDTH, console.width))
 
 
-def sweep_report(
-    sweep: Sweep,
-    header: Header,
-    *,
-    record: Path | None = None,
-    cut: str = "",
-) -> RenderableType:
-    """The table and the bars as a rich renderable; arguments as for :func:`print_sweep`."""
+def sweep_report(judged: Judged[SpecPlan, Sweep]) -> RenderableType:
+    """The table and the bars of a sweep as a rich renderable."""
+    sweep, header, cut = judged.result, judged.header, judged.cut
     plan = header.plan
     parts: list[RenderableType] = [
         Text("SPECweb99-style sweep over the number of VMs", "bold"),
@@ -66,7 +53,7 @@ def sweep_report(
     ]
     # A sweep that was cut has no verdict: that of its finished points is not the answer to what was asked.
     parts += [bullets("-", sweep.reasons)] if cut else [verdict_line(sweep.verdict), bullets("-", sweep.reasons)]
-    parts += where(record)
+    parts += where(judged.path)
     return Group(*parts)
 
 

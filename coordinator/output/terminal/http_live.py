@@ -9,12 +9,12 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from coordinator.view import format as fmt
-from coordinator.view.http_view import HttpTargetRow, HttpView
-from coordinator.view.live import View, choose_view
-from coordinator.view.machines import machine_lines
-from coordinator.view.plain import Line, engine_words, machine_words, notice_lines, say_number
-from coordinator.view.screen import cut_line, engine_lines, progress_line
+from coordinator.output.terminal import format as fmt
+from coordinator.output.terminal.http_view import HttpTargetRow, HttpView
+from coordinator.output.terminal.live import View, choose_view
+from coordinator.output.terminal.machines import machine_lines
+from coordinator.output.terminal.plain import Line, engine_words, machine_words, notice_lines, say_number
+from coordinator.output.terminal.screen import cut_line, engine_lines, progress_line
 
 _GAP = "  "
 _MAX_NOTICES = 2

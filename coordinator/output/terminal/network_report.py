@@ -7,26 +7,26 @@ run that holds is called VALID: there was nothing to conform to.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from coordinator.record.document import Begun
-from coordinator.record.network import NetworkHeader
-from coordinator.view import forward_tables, iperf_tables
-from coordinator.view.report import (
+from coordinator.output.judged import Judged
+from coordinator.output.terminal import forward_tables, iperf_tables
+from coordinator.output.terminal.report import (
     WIDTH,
     add_row,
     banner,
     bullets,
     checks_table,
+    cut_banner,
     own_version,
     setup_line,
     verdict_line,
     where,
 )
+from coordinator.record.header import Plan
 from loadgen.model.probe import ForwardPlan, IperfPlan, Kind, Link, Transport
 from loadgen.model.units import format_duration, format_size
 from loadgen.verdict.network_result import ForwardResult, IperfResult
@@ -35,39 +35,25 @@ from loadgen.verdict.result import Verdict
 _DISTURBED = "The measurement does not hold: what follows is evidence, and no result."
 
 
-def print_iperf(
-    console: Console,
-    result: IperfResult,
-    header: NetworkHeader[IperfPlan],
-    *,
-    record: Path | None = None,
-    cut: str = "",
-) -> None:
-    """Print the report.  `record` is where the record is; `cut` says how a run ended that did not write its end."""
-    plan = header.plan
+def print_iperf(console: Console, judged: Judged[IperfPlan, IperfResult]) -> None:
+    """Print the report of a `loadgen iperf` run."""
+    plan, result = judged.header.plan, judged.result
     setup = [
         ("peer", f"{plan.host} port {plan.port}{f', {result.peer}' if result.peer else ''}"),
         ("tests", _iperf_tests(plan)),
     ]
     tables = iperf_tables.tables(plan, result.rows)
-    _print(console, _parts(_iperf_title(plan), setup, tables, result, header, record, cut))
+    _print(console, _parts(_iperf_title(plan), setup, tables, judged))
 
 
-def print_forward(
-    console: Console,
-    result: ForwardResult,
-    header: NetworkHeader[ForwardPlan],
-    *,
-    record: Path | None = None,
-    cut: str = "",
-) -> None:
-    """As :func:`print_iperf`."""
-    plan = header.plan
+def print_forward(console: Console, judged: Judged[ForwardPlan, ForwardResult]) -> None:
+    """Print the report of a `loadgen forward` run."""
+    plan, result = judged.header.plan, judged.result
     setup = [("links", ", ".join(link.value for link in plan.links)), ("tests", _forward_tests(plan))]
     if Link.REAL in plan.links:
         setup.append(("roles", f"proxy {plan.proxy or '-'}, sink {plan.sink}"))
     tables = forward_tables.tables(plan, result)
-    _print(console, _parts("TCP forwarding rate", setup, tables, result, header, record, cut))
+    _print(console, _parts("TCP forwarding rate", setup, tables, judged))
 
 
 def _print(console: Console, parts: Iterable[RenderableType]) -> None:
@@ -78,18 +64,15 @@ def _parts(
     title: str,
     setup: Iterable[tuple[str, str]],
     tables: Iterable[RenderableType],
-    result: IperfResult | ForwardResult,
-    header: Begun,
-    record: Path | None,
-    cut: str,
+    judged: Judged[Plan, IperfResult | ForwardResult],
 ) -> list[RenderableType]:
+    result, header = judged.result, judged.header
     grid = Table.grid(padding=(0, 2))
     about = [("machine", setup_line(header)), ("loadgen", own_version(header))]
     for name, text in (("started", header.started_at), *setup, *about):
         add_row(grid, name, text)
     parts: list[RenderableType] = [Text(title, "bold"), grid, Text()]
-    if cut:
-        parts += [banner("CUT", f"{cut[0].upper()}{cut[1:]}.", "bold yellow"), Text()]
+    parts += cut_banner(judged.cut)
     if result.verdict is Verdict.INVALID:
         parts += [banner("INVALID", _DISTURBED, "bold red"), Text()]
     if result.trust.checks:
@@ -102,7 +85,7 @@ def _parts(
     parts += [verdict_line(result.verdict, "VALID" if valid else ""), bullets("-", result.reasons)]
     if result.notes:
         parts.append(bullets("note:", result.notes))
-    return parts + where(record)
+    return parts + where(judged.path)
 
 
 def _iperf_title(plan: IperfPlan) -> str:

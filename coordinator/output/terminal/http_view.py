@@ -7,10 +7,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from coordinator.fleet.api import MachineStatus
-from coordinator.fleet.local import LOCAL
-from coordinator.view.build import INTERVAL_S, engine_rows, lateness_p99_ms, machine_row
-from coordinator.view.runview import EngineRow, MachineRow, Position
+from coordinator.output.terminal.build import INTERVAL_S, engine_rows, lateness_p99_ms
+from coordinator.output.terminal.machines import Status, machine_rows
+from coordinator.output.terminal.runview import EngineRow, MachineRow, Position
 from loadgen.measure.cells import Cell
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Ledger, Totals
@@ -68,7 +67,7 @@ class HttpViewBuilder:
         ledger: Ledger,
         position: Position,
         notices: Sequence[str] = (),
-        machines: Sequence[MachineStatus] = (),
+        machines: Sequence[Status] = (),
         engine: str = "",
     ) -> HttpView:
         """The run as it stands at `position`; `engine` says which plays, when that is known."""
@@ -97,7 +96,7 @@ class HttpViewBuilder:
             targets=rows,
             total=_row(f"all {len(rows)}", sum(self._shares), everything, bad, shed),
             engines=self._engines,
-            machines=tuple(machine_row(one, self._late_ms) for one in machines if one.name != LOCAL),
+            machines=machine_rows(machines, self._late_ms),
             notices=tuple(notices),
         )
 

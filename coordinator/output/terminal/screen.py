@@ -16,9 +16,9 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from coordinator.view import format as fmt
-from coordinator.view.machines import machine_lines
-from coordinator.view.runview import EngineRow, RunView, TargetRow
+from coordinator.output.terminal import format as fmt
+from coordinator.output.terminal.machines import machine_lines
+from coordinator.output.terminal.runview import EngineRow, RunView, TargetRow
 
 PAGE_S = 4
 """How long a page of VMs stays: long enough to read sixteen rows."""

@@ -7,21 +7,21 @@ are shown, for they were measured; what they are not is told first and last.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from coordinator.record.http import HttpHeader
-from coordinator.view import format as fmt
-from coordinator.view.engines import engine_lines
-from coordinator.view.report import (
+from coordinator.output.judged import Judged
+from coordinator.output.terminal import format as fmt
+from coordinator.output.terminal.engines import engine_lines
+from coordinator.output.terminal.report import (
     WIDTH,
     add_row,
     banner,
     bullets,
     checks_table,
+    cut_banner,
     machines_table,
     own_version,
     plain_table,
@@ -29,6 +29,7 @@ from coordinator.view.report import (
     verdict_line,
     where,
 )
+from coordinator.record.header import Header
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.units import format_duration
 from loadgen.verdict.http_result import HttpResult, HttpRow, Times
@@ -37,27 +38,24 @@ from loadgen.verdict.result import Verdict
 _NOT_THEIRS = "These numbers are the load generator's, or disturbed: the servers may do better."
 
 
-def print_http(
-    console: Console, result: HttpResult, header: HttpHeader, *, record: Path | None = None, cut: str = ""
-) -> None:
-    """Print the report.  `record` is where the record is; `cut` says how a run ended that did not write its end."""
-    console.print(Group(*_parts(result, header, record, cut)), width=min(WIDTH, console.width))
+def print_http(console: Console, judged: Judged[HttpPlan, HttpResult]) -> None:
+    """Print the report of a `loadgen http` run."""
+    console.print(Group(*_parts(judged)), width=min(WIDTH, console.width))
 
 
-def _parts(result: HttpResult, header: HttpHeader, record: Path | None, cut: str) -> Iterator[RenderableType]:
+def _parts(judged: Judged[HttpPlan, HttpResult]) -> Iterator[RenderableType]:
+    result, header = judged.result, judged.header
     plan = header.plan
     invalid = result.verdict is Verdict.INVALID
     yield Text("HTTP load", "bold")
     yield _setup(header)
     yield Text()
-    if cut:
-        yield banner("CUT", f"{cut[0].upper()}{cut[1:]}.", "bold yellow")
-        yield Text()
+    yield from cut_banner(judged.cut)
     if invalid:
         yield banner("INVALID", _NOT_THEIRS, "bold red")
         yield Text()
-    if len(header.fleet.machines) > 1:
-        yield machines_table(header.fleet)
+    if len(header.own_fleet.machines) > 1:
+        yield machines_table(header.own_fleet)
         yield Text()
     if result.trust.checks:
         yield checks_table("Can the load generator be trusted?", result.trust.checks)
@@ -80,17 +78,17 @@ def _parts(result: HttpResult, header: HttpHeader, record: Path | None, cut: str
     yield bullets("-", result.reasons)
     if result.notes:
         yield bullets("note:", result.notes)
-    yield from where(record)
+    yield from where(judged.path)
 
 
-def _setup(header: HttpHeader) -> Table:
+def _setup(header: Header[HttpPlan]) -> Table:
     plan = header.plan
     grid = Table.grid(padding=(0, 2))
-    engines = len(header.fleet.placement.workers) or plan.engines
+    engines = len(header.own_fleet.placement.workers) or plan.engines
     add_row(grid, "started", header.started_at)
     add_row(grid, "asked", _asked(plan))
     add_row(grid, "load", f"{_load(plan)}, {engines} engine{'s' * (engines != 1)}, seed {plan.seed}")
-    for line in engine_lines(header.fleet.engines):
+    for line in engine_lines(header.own_fleet.engines):
         add_row(grid, "engine", line)
     warm = f" after {format_duration(plan.warmup_ns)} of warm-up" if plan.warmup_ns else ""
     add_row(grid, "measured", f"{format_duration(plan.duration_ns)}{warm}")

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.fleet.api import MachineStatus
-from coordinator.fleet.local import LOCAL
-from coordinator.view.runview import EngineRow, MachineRow, Position, RunView, TargetRow
+from coordinator.output.terminal.machines import Status, machine_rows
+from coordinator.output.terminal.runview import EngineRow, Position, RunView, TargetRow
 from loadgen.measure.cells import Cell
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Ledger, PlayedTable, Totals
@@ -58,7 +58,7 @@ class ViewBuilder:
         ledger: Ledger,
         position: Position,
         notices: Sequence[str] = (),
-        machines: Sequence[MachineStatus] = (),
+        machines: Sequence[Status] = (),
         engine: str = "",
     ) -> RunView:
         """The run as it stands at `position`; `engine` says which plays, when that is known."""
@@ -82,7 +82,7 @@ class ViewBuilder:
             targets=self._rows,
             totals=self._total,
             engines=self._engines,
-            machines=tuple(machine_row(one, self._late_ms) for one in machines if one.name != LOCAL),
+            machines=machine_rows(machines, self._late_ms),
             notices=tuple(notices),
         )
 
@@ -206,21 +206,6 @@ def engine_rows(ledger: Ledger, newest: int, late_ms: Mapping[str, float]) -> tu
             )
         )
     return tuple(rows)
-
-
-def machine_row(status: MachineStatus, late_ms: Mapping[str, float]) -> MachineRow:
-    """One of several load machines, with its engines' lateness of the interval."""
-    return MachineRow(
-        name=status.name,
-        state=status.state.value,
-        engines=status.engines,
-        cpu_share=status.cpu_share,
-        lateness_p99_ms=late_ms.get(status.name),
-        offset_ms=status.clock.offset_ns / NS_PER_MS,
-        offset_error_ms=status.clock.error_ns / NS_PER_MS,
-        seen_ago_s=status.seen_ago_s,
-        failing=bool(status.why) or status.state in (MachineState.SILENT, MachineState.LOST),
-    )
 
 
 def _percentile_ms(histogram: Histogram, q: float) -> float | None:

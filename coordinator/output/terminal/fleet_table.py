@@ -2,21 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from coordinator.fleet.check import Checked
-from coordinator.view import format as fmt
-from coordinator.view.machines import say_offset
-from coordinator.view.report import add_row, bullets, plain_table
+from coordinator.output.terminal import format as fmt
+from coordinator.output.terminal.machines import say_offset
+from coordinator.output.terminal.report import add_row, bullets, plain_table
 from loadgen.model.units import NS_PER_MS
 
 _TITLES = ("ver", "cores", "files", "ports", "GB", "clock ms", "±")
 
 
-def fleet_table(rows: Sequence[Checked]) -> RenderableType:
+class _Clock(Protocol):
+    @property
+    def offset_ns(self) -> int: ...
+
+    @property
+    def error_ns(self) -> int: ...
+
+
+class _Machine(Protocol):
+    @property
+    def loadgen(self) -> str: ...
+
+    @property
+    def workers(self) -> Sequence[str]: ...
+
+    @property
+    def cores(self) -> int: ...
+
+    @property
+    def open_files(self) -> int: ...
+
+    @property
+    def sysctls(self) -> Mapping[str, str]: ...
+
+    @property
+    def spool(self) -> str: ...
+
+    @property
+    def spool_free_bytes(self) -> int: ...
+
+
+class Row(Protocol):
+    """One machine that was checked."""
+
+    @property
+    def name(self) -> str:
+        """The name of the machine."""
+
+    @property
+    def machine(self) -> _Machine | None:
+        """What the machine says of itself; None when it cannot be reached."""
+
+    @property
+    def clock(self) -> _Clock:
+        """The difference of the machine's clock to the coordinator's."""
+
+    @property
+    def send_bps(self) -> float | None:
+        """The rate from the coordinator to the machine; None when it was not measured."""
+
+    @property
+    def receive_bps(self) -> float | None:
+        """The rate from the machine to the coordinator; None when it was not measured."""
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with the machine; empty when nothing is."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether the machine can take part in a run."""
+
+
+def fleet_table(rows: Sequence[Row]) -> RenderableType:
     """At most 80 columns."""
     measured = any(row.send_bps is not None for row in rows)
     table = plain_table("")
@@ -40,13 +103,13 @@ def fleet_table(rows: Sequence[Checked]) -> RenderableType:
     return Group(*parts)
 
 
-def _mark(row: Checked) -> Text:
+def _mark(row: Row) -> Text:
     if not row.usable:
         return Text("FAIL", "bold red")
     return Text("warn", "yellow") if row.problem else Text("ok", "green")
 
 
-def _cells(row: Checked) -> list[str]:
+def _cells(row: Row) -> list[str]:
     assert row.machine is not None
     machine = row.machine
     words = machine.sysctls.get("net.ipv4.ip_local_port_range", "").split()

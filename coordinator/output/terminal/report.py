@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich import box
@@ -17,12 +18,14 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from coordinator.record.document import Begun, Header
 from coordinator.record.fleet import FleetRecord
-from coordinator.view import format as fmt
-from coordinator.view.engines import engine_lines
-from coordinator.view.machines import say_offset
 from loadgen.model.machine import Clock
+from coordinator.output.judged import Judged
+from coordinator.output.terminal import format as fmt
+from coordinator.output.terminal.engines import engine_lines
+from coordinator.output.terminal.machines import say_offset
+from coordinator.record.header import Header
+from loadgen.model.plan import SpecPlan
 from loadgen.model.units import NS_PER_MS, format_duration
 from loadgen.verdict.result import Check, IterationResult, RunResult, TargetResult, Verdict
 
@@ -38,30 +41,16 @@ _STYLES = {
 _NOTHING_SAID = "The load generator did not do its part: nothing is said about the servers."
 
 
-def print_report(
-    console: Console,
-    result: RunResult,
-    header: Header,
-    *,
-    record: Path | None = None,
-    cut: str = "",
-) -> None:
-    """Print the report.  `record` is where the record is; `cut` says how a run ended that did not write its end."""
-    shown = report(result, header, record=record, cut=cut)
-    console.print(shown, width=min(WIDTH, console.width))
+def print_report(console: Console, judged: Judged[SpecPlan, RunResult]) -> None:
+    """Print the report of a spec run."""
+    console.print(report(judged), width=min(WIDTH, console.width))
 
 
-def report(
-    result: RunResult,
-    header: Header,
-    *,
-    record: Path | None = None,
-    cut: str = "",
-) -> RenderableType:
-    """The report as a rich renderable; arguments as for :func:`print_report`."""
+def report(judged: Judged[SpecPlan, RunResult]) -> RenderableType:
+    """The report of a spec run as a rich renderable."""
+    result, header = judged.result, judged.header
     parts: list[RenderableType] = [Text("SPECweb99-style run", "bold"), _setup(header), Text()]
-    if cut:
-        parts += [banner("CUT", f"{cut[0].upper()}{cut[1:]}.", "bold yellow"), Text()]
+    parts += cut_banner(judged.cut)
     invalid = result.verdict is Verdict.INVALID
     if invalid:
         parts += [_headline(result), Text()]
@@ -70,8 +59,8 @@ def report(
         median = result.iterations[result.median]
         parts += [_operations(median), Text(), *_errors(result.targets)]
         parts += [checks_table("Checks of the servers (median iteration)", median.checks, judged=not invalid), Text()]
-    if len(header.fleet.machines) > 1:
-        parts += [machines_table(header.fleet), Text()]
+    if len(header.own_fleet.machines) > 1:
+        parts += [machines_table(header.own_fleet), Text()]
     if result.trust.checks:
         parts += [checks_table("Can the load generator be trusted?", result.trust.checks), Text()]
     if result.iterations:
@@ -86,13 +75,18 @@ def report(
     parts.append(_verdict(result))
     if result.notes:
         parts.append(bullets("note:", result.notes))
-    parts += where(record)
+    parts += where(judged.path)
     return Group(*parts)
 
 
-def where(record: Path | None) -> list[RenderableType]:
-    """Where the record is; nothing when there is none."""
-    return [] if record is None else [Text(), Text.assemble("Record: ", (str(record), "bold"))]
+def where(path: Path) -> list[RenderableType]:
+    """The line that says in which directory the record is, with an empty line above it."""
+    return [Text(), Text.assemble("Record: ", (str(path), "bold"))]
+
+
+def cut_banner(cut: str) -> list[RenderableType]:
+    """The banner of a run that did not write its end, from the sentence that says so; nothing without a sentence."""
+    return [banner("CUT", f"{cut[0].upper()}{cut[1:]}.", "bold yellow"), Text()] if cut else []
 
 
 def verdict_line(verdict: Verdict, word: str = "") -> Text:
@@ -114,14 +108,14 @@ def bullets(mark: str, sentences: Iterable[str]) -> RenderableType:
     return grid
 
 
-def setup_line(header: Begun) -> str:
+def setup_line(header: Header[Any]) -> str:
     """The machine and the software, in one line."""
     environment = header.environment
     cores = f"{environment.cores_usable} of {environment.cores} cores"
     return f"{environment.cpu or environment.architecture}, {cores}, Linux {environment.kernel}"
 
 
-def own_version(header: Begun) -> str:
+def own_version(header: Header[Any]) -> str:
     """Which loadgen it was."""
     return f"{header.environment.loadgen} {header.environment.git_commit[:12]}".strip()
 
@@ -131,7 +125,7 @@ def vms(number: int) -> str:
     return f"{fmt.count(number)} VM{'s' * (number != 1)}"
 
 
-def server_name(header: Header) -> str:
+def server_name(header: Header[SpecPlan]) -> str:
     """The web server as the deployment names it, or as the plan asks for it."""
     server = header.environment.server
     if header.plan.targets:
@@ -141,14 +135,14 @@ def server_name(header: Header) -> str:
     return str(version) if version.lower().startswith(kind) else f"{kind} {version}".strip()
 
 
-def _setup(header: Header) -> RenderableType:
+def _setup(header: Header[SpecPlan]) -> RenderableType:
     plan, phases = header.plan, header.plan.phases
     grid = Table.grid(padding=(0, 2))
-    engines = len(header.fleet.placement.workers) or plan.engines
+    engines = len(header.own_fleet.placement.workers) or plan.engines
     load = f"{vms(plan.vms)} x {plan.connections} connections, {engines} engine{'s' * (engines > 1)}"
     add_row(grid, "started", header.started_at)
     add_row(grid, "load", f"{load}, bound {plan.bound}, seed {plan.seed}")
-    for line in engine_lines(header.fleet.engines):
+    for line in engine_lines(header.own_fleet.engines):
         add_row(grid, "engine", line)
     add_row(grid, "phases", f"{phases.iterations} x {format_duration(phases.measure_ns)} measured")
     add_row(grid, "server", server_name(header))
@@ -164,7 +158,7 @@ def machines_table(fleet: FleetRecord) -> Table:
     for title in ("cores", "engines", "connections", "clock offset", "± ms"):
         table.add_column(title, justify="right", no_wrap=True)
     for machine in fleet.machines:
-        clock = fleet.clocks.get(machine.name, Clock())
+        clock = fleet.clocks.get(machine.name)
         playing = [worker for worker in machine.workers if worker in fleet.placement.workers]
         numbers = [fleet.placement.workers.index(worker) for worker in playing]
         add_row(
@@ -173,8 +167,8 @@ def machines_table(fleet: FleetRecord) -> Table:
             fmt.count(machine.cores),
             fmt.count(len(playing)),
             fmt.count(int(np.isin(fleet.placement.worker_of, numbers).sum())),
-            say_offset(clock.offset_ns / NS_PER_MS),
-            f"{clock.error_ns / NS_PER_MS:.3f}",
+            say_offset(clock.offset_ns / NS_PER_MS if clock else 0.0),
+            f"{clock.error_ns / NS_PER_MS if clock else 0.0:.3f}",
         )
     return table
 

@@ -1,4 +1,4 @@
-"""The live view of a network run: on a terminal by the rules of :mod:`coordinator.view.screen`, elsewhere as lines."""
+"""The live view of a network run: a screen on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from coordinator.network.progress import Progress
-from coordinator.view import format as fmt
-from coordinator.view.live import View, choose_view
-from coordinator.view.plain import Line, notice_lines
-from coordinator.view.screen import cut_line, progress_line
+from coordinator.output.terminal import format as fmt
+from coordinator.output.terminal.live import View, choose_view
+from coordinator.output.terminal.plain import Line, notice_lines
+from coordinator.output.terminal.progress import Progress
+from coordinator.output.terminal.screen import cut_line, progress_line
 from loadgen.measure.throughput import Tick
 from loadgen.model.probe import Kind
 from loadgen.model.units import NS_PER_MS, NS_PER_S

@@ -8,7 +8,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from coordinator.view import format as fmt
+from coordinator.output.terminal import format as fmt
 from loadgen.model.units import NS_PER_MS, NS_PER_US
 from loadgen.verdict.network_result import ForwardRow, IperfRow
 

@@ -9,7 +9,7 @@ from typing import Generic, Self, TypeVar
 
 from rich.console import Console
 
-from coordinator.view.runview import EngineRow, MachineRow, RunView
+from coordinator.output.terminal.runview import EngineRow, MachineRow, RunView
 
 T = TypeVar("T")
 
