@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 import uvloop
 
-from coordinator.evidence import Intake
 from coordinator.fleet.api import Prepare, Start, workers_of
 from coordinator.fleet.local import LocalFleet
-from coordinator.spec import assignments
+from coordinator.kinds.spec.kind import SpecKind
+from coordinator.run.intake import Intake
+from coordinator.run.tapes import assignments
 from deploy.ask import ask_all
 from deploy.vms.api import VmRequest
 from deploy.vms.catalog import choose
@@ -67,7 +68,9 @@ async def measure(plan: SpecPlan, docroot: Path, engine_core: int, other_cores: 
             tape = compile_tape(plan)
             shares = share_out(plan.total_connections, [1] * VMS)
             placement = Placement(workers, place(shares, [1], plan.seed))
-            await fleet.command(Prepare(assignments(plan, placement, vms.targets, tape)))
+            kind = SpecKind()
+            asked = kind.asked(plan, vms.targets)
+            await fleet.command(Prepare(assignments(kind, plan, asked, placement, tape)))
             start_ns = time.monotonic_ns() + NS_PER_S // 4
             window_ns = start_ns + plan.phases.lead_ns(0)
             segment = Segment(

@@ -8,7 +8,8 @@ import rich_click as click
 from rich.console import Console
 
 from coordinator.cli.options import docroot_option
-from coordinator.session import cache_directory, fileset_progress
+from coordinator.experiment.progress import fileset_progress
+from coordinator.experiment.session import cache_directory
 from loadgen.model.errors import LoadgenError
 from loadgen.model.plan import SpecPlan
 from workloads.catalog import choose

@@ -12,9 +12,11 @@ import rich_click as click
 import uvloop
 
 from coordinator.cli.options import Parsed, parse_counts, parse_windows
-from coordinator.network.roles import be_proxy, be_sink
-from coordinator.network.session import NetworkSession, run_forward_session
+from coordinator.experiment.once import Once
+from coordinator.experiment.session import Session, run_session
+from coordinator.kinds.forward.roles import be_proxy, be_sink
 from coordinator.output.streams import stderr_console
+from coordinator.record.header import KIND_FORWARD
 from deploy.lab.network import why_not
 from loadgen.model.address import format_address, parse_address
 from loadgen.model.errors import PlanError
@@ -176,8 +178,16 @@ def forward(role: str | None, as_json: bool, **given: Any) -> int:
             )
             return 0
     links, notes = _links(given)
-    session = NetworkSession(out=given["out"], as_json=as_json, command_line=tuple(sys.argv))
-    return run_forward_session(_plan(given, links), session, notes=notes)
+    return run_session(
+        Session(
+            experiment=Once(KIND_FORWARD, _plan(given, links)),
+            fleet=None,
+            out=given["out"],
+            form="json" if as_json else "text",
+            notes=notes,
+            command_line=tuple(sys.argv),
+        )
+    )
 
 
 def _check(role: Role | None, as_json: bool, given: dict[str, Any]) -> None:

@@ -13,10 +13,13 @@ import tomli_w
 from coordinator.cli.engine_options import engine_options, sending, source_option
 from coordinator.cli.fleet_options import fleet_options, take_choice
 from coordinator.cli.options import Parsed
+from coordinator.experiment.once import Once
+from coordinator.experiment.session import Session, run_session
 from coordinator.fleet.choice import WayKind
-from loadgen.agent.extra import require_fleet
 from coordinator.output.hdr import check_files
 from coordinator.output.streams import printing
+from coordinator.record.header import KIND_HTTP
+from loadgen.agent.extra import require_fleet
 from loadgen.model.errors import PlanError
 from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.plan import OnLoss
@@ -136,8 +139,15 @@ def http(
         return 0
     if choice.way is not WayKind.LOCAL:
         require_fleet("a load machine elsewhere")
-    return run_http_session(
-        HttpSession(plan=plan, fleet=choice, out=out, hdr=hdr, as_json=as_json, command_line=tuple(sys.argv))
+    return run_session(
+        Session(
+            experiment=Once(KIND_HTTP, plan),
+            fleet=choice,
+            out=out,
+            hdr=hdr,
+            form="json" if as_json else "text",
+            command_line=tuple(sys.argv),
+        )
     )
 
 

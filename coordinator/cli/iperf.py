@@ -11,9 +11,11 @@ import rich_click as click
 import uvloop
 
 from coordinator.cli.options import Parsed, parse_windows
-from coordinator.network.served import serve_tests
-from coordinator.network.session import NetworkSession, run_iperf_session
+from coordinator.experiment.once import Once
+from coordinator.experiment.session import Session, run_session
+from coordinator.kinds.iperf.served import serve_tests
 from coordinator.output.streams import printing, stderr_console
+from coordinator.record.header import KIND_IPERF
 from loadgen.model.errors import PlanError
 from loadgen.model.probe import IPERF_PORT, WINDOWS_BYTES, Direction, IperfPlan, Kind, Transport
 from loadgen.model.units import (
@@ -146,8 +148,15 @@ def iperf(host: str | None, server: bool, listen: str | None, port: int, as_json
         raise PlanError("--host is where a server listens", hint="add --server, or give HOST without --host")
     if host is None:
         raise PlanError("whom to measure with?", hint="give HOST, or --server to be the other end")
-    session = NetworkSession(out=given["out"], as_json=as_json, command_line=tuple(sys.argv))
-    return run_iperf_session(_plan(host, port, given), session)
+    return run_session(
+        Session(
+            experiment=Once(KIND_IPERF, _plan(host, port, given)),
+            fleet=None,
+            out=given["out"],
+            form="json" if as_json else "text",
+            command_line=tuple(sys.argv),
+        )
+    )
 
 
 def _check_server(host: str | None, given: dict[str, Any], as_json: bool) -> None:

@@ -9,7 +9,8 @@ import uvloop
 from rich.console import Console
 
 from coordinator.cli.options import docroot_option
-from coordinator.session import cache_directory, fileset_progress
+from coordinator.experiment.progress import fileset_progress
+from coordinator.experiment.session import cache_directory
 from deploy.serve import serve as serve_until_ended
 from deploy.vms.api import VmRequest
 from deploy.vms.catalog import choose as choose_driver

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import rich_click as click
 
-from coordinator.http.judge import judge_http_snapshots
-from coordinator.judge import judge_snapshots
-from coordinator.network.judge import judge_forward_tests, judge_iperf_tests
+from coordinator.kinds.catalog import judges
 from coordinator.output.catalog import FORMATS, print_result
 from coordinator.output.judged import read_judged
-from coordinator.record.header import KIND_FORWARD, KIND_HTTP, KIND_IPERF, KIND_SPEC
-from coordinator.record.reader import Judge
-
-JUDGES: Mapping[str, Judge] = {
-    KIND_SPEC: judge_snapshots,
-    KIND_HTTP: judge_http_snapshots,
-    KIND_IPERF: judge_iperf_tests,
-    KIND_FORWARD: judge_forward_tests,
-}
-"""What judges a run that was cut, by the kind of the run."""
 
 
 @click.command()
@@ -42,5 +29,5 @@ def show(record: Path, form: str, as_json: bool) -> int:
     The result of a run that was cut covers what was measured until then. The exit code is 0 when the record can be
     shown, and 2 when it cannot.
     """
-    print_result(read_judged(record, JUDGES), "json" if as_json else form)
+    print_result(read_judged(record, judges()), "json" if as_json else form)
     return 0

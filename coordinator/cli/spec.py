@@ -16,11 +16,13 @@ import tomli_w
 from coordinator.cli.engine_options import engine_options, sending, source_option
 from coordinator.cli.fleet_options import fleet_options, take_choice
 from coordinator.cli.options import Parsed, parse_counts
+from coordinator.experiment.once import Once
+from coordinator.experiment.session import Session, run_session
+from coordinator.experiment.sweep import VmSweep
 from coordinator.fleet.choice import FleetChoice, WayKind
 from coordinator.output.streams import printing
 from coordinator.record.header import KIND_SPEC, KIND_SWEEP
 from coordinator.record.reader import load
-from coordinator.session import Session, run_session
 from deploy.inventory import load as load_targets
 from loadgen.agent.extra import require_fleet
 from loadgen.model.bound import Bound
@@ -216,7 +218,13 @@ def spec(
     if choice.way is not WayKind.LOCAL:
         require_fleet("a load machine elsewhere")
     return run_session(
-        Session(plan=plan, fleet=choice, sweep=sweep, out=out, as_json=as_json, command_line=tuple(sys.argv))
+        Session(
+            experiment=VmSweep(plan, sweep) if sweep else Once(KIND_SPEC, plan),
+            fleet=choice,
+            out=out,
+            form="json" if as_json else "text",
+            command_line=tuple(sys.argv),
+        )
     )
 
 

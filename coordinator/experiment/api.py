@@ -37,7 +37,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far an experiment is: `runs` in all, None while that depends on results, and the planned time that is left."""
+    """How far an experiment is.
+
+    `runs` is the number of all its runs, None while that depends on results; `left_ns` the planned time that is left.
+    """
 
     runs: int | None
     left_ns: int

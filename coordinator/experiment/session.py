@@ -13,7 +13,7 @@ import uvloop
 from rich.console import Console
 
 from coordinator.experiment.api import Done, Experiment, Next
-from coordinator.experiment.executor import Outcome, execute
+from coordinator.experiment.executor import execute
 from coordinator.experiment.notebook import Notebook
 from coordinator.experiment.progress import fileset_progress
 from coordinator.experiment.resume import set_aside

@@ -6,7 +6,8 @@ import importlib
 from collections.abc import Iterable
 from typing import Any
 
-from coordinator.record.document import RecordError
+from coordinator.record.header import Header, RecordError
+from coordinator.record.reader import Judge
 from coordinator.run.api import Kind
 
 _KINDS = {

@@ -21,7 +21,7 @@ from loadgen.measure.forwarding import Passage
 from loadgen.measure.throughput import ProbeResult
 
 P = TypeVar("P", bound=Plan)
-T = TypeVar("T", ProbeResult, Passage)
+T = TypeVar("T", bound=ProbeResult | Passage)
 R = TypeVar("R")
 
 

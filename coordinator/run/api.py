@@ -21,7 +21,7 @@ from coordinator.record.writer import RecordWriter
 
 P = TypeVar("P", bound=Plan)
 M = TypeVar("M")
-R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 M_co = TypeVar("M_co", covariant=True)
 
 
@@ -96,7 +96,7 @@ class Player(Protocol[P, M_co]):
         """Whether :meth:`interrupt` stopped the run."""
 
 
-class Kind(Protocol[P, M, R]):
+class Kind(Protocol[P, M, R_co]):
     """A kind of run: `spec`, `http`, `iperf`, `forward`.  Everything that is not here is the same for all kinds."""
 
     @property
@@ -112,7 +112,7 @@ class Kind(Protocol[P, M, R]):
     def player(self, plan: P, fleet: FleetChoice | None, around: Around) -> Player[P, M]:
         """A player for one run of a settled plan."""
 
-    def judge(self, played: Played[P, M]) -> R:
+    def judge(self, played: Played[P, M]) -> R_co:
         """The result of a run.  Pure."""
 
     def rows(self, played: Played[P, M]) -> NDArray[np.void] | None:

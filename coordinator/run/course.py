@@ -16,7 +16,7 @@ from loadgen.model.errors import LoadgenError
 from loadgen.model.probe import Direction, Kind
 from loadgen.model.units import NS_PER_S
 
-T = TypeVar("T", ProbeResult, Passage)
+T = TypeVar("T", bound=ProbeResult | Passage)
 
 
 class Course(Generic[T]):

@@ -30,7 +30,6 @@ from loadgen.verdict.result import Check
 from loadgen.verdict.rules import Asked
 from loadgen.verdict.run import LostWorker
 
-
 _NAMED = 6  # at most so many targets are named; the others are counted
 
 
@@ -118,9 +117,7 @@ def start_skews_ns(began_ns: Mapping[int, Mapping[str, int]]) -> dict[int, int]:
 
 def _start(run: TapeEvidence, began_ns: Mapping[str, int]) -> StartEvidence:
     first, last = min(began_ns, key=began_ns.__getitem__), max(began_ns, key=began_ns.__getitem__)
-    clocks = {
-        worker: run.fleet.clocks.get(machine.name) for machine in _machines(run) for worker in machine.workers
-    }
+    clocks = {worker: run.fleet.clocks.get(machine.name) for machine in _machines(run) for worker in machine.workers}
     # One clock does not differ from itself.
     both = (clocks.get(first), clocks.get(last)) if _machine_of(first) != _machine_of(last) else ()
     errors = [clock.error_ns for clock in both if clock is not None]

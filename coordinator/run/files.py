@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -28,12 +29,13 @@ async def prepare_files(files: ServerFiles, around: Around, count: int, *, own: 
     """
     shared = around.cache / "fileset"
     around.say(f"file set: {files.extent}, {files.size_bytes / 1e6:.0f} MB, in {shared}")
-    await _while_wanted(lambda progress: files.prepare(shared, progress), around.progress)
+    await _while_wanted(functools.partial(files.prepare, shared), around.progress)
     if own:
+        copies = around.cache / "per-vm"
         size_mb = count * files.size_bytes / 1e6
-        around.say(f"a copy of the file set for each of {count} VMs: {size_mb:.0f} MB, kept in {around.cache / 'per-vm'}")
+        around.say(f"a copy of the file set for each of {count} VMs: {size_mb:.0f} MB, in {copies}")
         for root in document_roots(around.cache, count, own=True):
-            await _while_wanted(lambda progress, root=root: files.copy(shared, root, progress), lambda done, total: None)  # type: ignore[misc]
+            await _while_wanted(functools.partial(files.copy, shared, root), _unseen)
 
 
 async def _while_wanted(make: Callable[[Progress], T], progress: Progress) -> T:
@@ -49,3 +51,7 @@ async def _while_wanted(make: Callable[[Progress], T], progress: Progress) -> T:
         return await asyncio.to_thread(make, told)
     finally:
         unwanted.set()
+
+
+def _unseen(done: int, total: int) -> None:
+    """Copies are quick beside the making of the first file set, and need no progress bar."""

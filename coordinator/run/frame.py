@@ -35,7 +35,9 @@ def now() -> str:
 
 def begin_header(kind: str, plan: P, fleet: FleetChoice | None, command_line: tuple[str, ...]) -> Header[P]:
     """What is known of a run before anything is started; `fleet` is None for runs without load machines."""
-    machines = fleet and FleetRecord(way=fleet.way.value, run_id=secrets.token_hex(8), hosts=fleet.host_tables())
+    machines = None
+    if fleet is not None:
+        machines = FleetRecord(way=fleet.way.value, run_id=secrets.token_hex(8), hosts=fleet.host_tables())
     return Header(
         kind=kind,
         started_at=now(),
@@ -103,12 +105,17 @@ class Run(Generic[P, M, R]):
             stage.notices += [*self.notes, *notices]
             self._player = self.kind.player(plan, self.fleet, self.around)
             played = await conduct(self._player, stage)
-            unwritten = write_files(self.hdr, self.directory, started_at=header.started_at) if self.hdr else []
-            played = dataclasses.replace(played, notes=(*played.notes, *writer.problems, *unwritten))
-            result = self.kind.judge(played)
+            played = dataclasses.replace(played, notes=(*played.notes, *writer.problems))
             told = len(writer.problems)
-            document = finished(played.header, result, finished_at=now())
-            writer.finish(document, self.kind.rows(played))
+            judged = self._judged(played)
+            if self.hdr and (unwritten := write_files(self.hdr, judged)):
+                judged = self._judged(dataclasses.replace(played, notes=(*played.notes, *unwritten)))
+            writer.finish(judged.document, self.kind.rows(played))
             for problem in writer.problems[told:]:
                 self.around.say(problem)
+            return judged
+
+    def _judged(self, played: Played[P, M]) -> Judged[P, R]:
+        result = self.kind.judge(played)
+        document = finished(played.header, result, finished_at=now())
         return Judged(path=self.directory, document=document, header=played.header, result=result)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from coordinator.record.network import Kept
 from coordinator.record.header import Plan
+from coordinator.record.network import Kept
 from coordinator.run.api import Stage
 from coordinator.run.course import Course
 from loadgen.measure.forwarding import Passage
@@ -16,7 +16,7 @@ from loadgen.measure.throughput import ProbeResult
 
 P = TypeVar("P", bound=Plan)
 P_contra = TypeVar("P_contra", contravariant=True)
-T = TypeVar("T", ProbeResult, Passage)
+T = TypeVar("T", bound=ProbeResult | Passage)
 
 NOT_KNOWN = (0.0, "")
 """What other processes used of the cores, where nobody measured that, or a server that runs here would be counted."""

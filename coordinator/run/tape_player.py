@@ -98,5 +98,3 @@ class TapePlayer(Generic[P]):
 async def _watch(deployment: Deployment, notices: list[str]) -> None:
     async for death in deployment.deaths():
         notices.append(f"{death.name} died: {death.reason}")
-
-

@@ -53,6 +53,7 @@ class TapePlan(Plan, Protocol):
 
 
 P = TypeVar("P", bound=TapePlan)
+P_contra = TypeVar("P_contra", bound=TapePlan, contravariant=True)
 
 
 class Builder(Protocol):
@@ -69,31 +70,31 @@ class Builder(Protocol):
         """The run at `position`; `engine` says which engine plays, "" while that is not known."""
 
 
-class Tapes(Protocol[P]):
+class Tapes(Protocol[P_contra]):
     """What a kind of run of tapes supplies."""
 
-    def workload(self, plan: P) -> Workload[P]:
+    def workload(self, plan: P_contra) -> Workload[P_contra]:
         """The workload that compiles the plan."""
 
-    def demand(self, plan: P, targets: Sequence[Target] = ()) -> Demand:
+    def demand(self, plan: P_contra, targets: Sequence[Target] = ()) -> Demand:
         """What the plan asks of load machines; `targets` once they are known."""
 
-    def load(self, plan: P, part: int, parts: int) -> Load:
+    def load(self, plan: P_contra, part: int, parts: int) -> Load:
         """How the engine number `part` of `parts` plays."""
 
-    def asked(self, plan: P, targets: Sequence[Target]) -> Asked:
+    def asked(self, plan: P_contra, targets: Sequence[Target]) -> Asked:
         """What the judge compares with."""
 
-    def deployment(self, plan: P, cache: Path) -> Deployment:
+    def deployment(self, plan: P_contra, cache: Path) -> Deployment:
         """The servers, not started.  Raises PlanError when this machine cannot run them."""
 
-    async def before_servers(self, plan: P, around: Around, facts: VmFacts) -> None:
+    async def before_servers(self, plan: P_contra, around: Around, facts: VmFacts) -> None:
         """Prepare what the servers need, and say what is started."""
 
     def server_facts(self, facts: VmFacts) -> Mapping[str, str]:
         """What the record says of the servers."""
 
-    def builder(self, plan: P, targets: Sequence[Target], server: str) -> Builder:
+    def builder(self, plan: P_contra, targets: Sequence[Target], server: str) -> Builder:
         """What makes the live view's values."""
 
 

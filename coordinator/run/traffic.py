@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
 
 from coordinator.fleet.api import Fleet, Prepare
-from coordinator.output.terminal.runview import Position
 from coordinator.output.terminal.engines import engine_title
+from coordinator.output.terminal.runview import Position
 from coordinator.record.fleet import FleetRecord
 from coordinator.run.api import Stage
 from coordinator.run.audit import Auditor

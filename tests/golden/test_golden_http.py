@@ -9,7 +9,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from coordinator.http.run import title
+from coordinator.kinds.http.kind import title
 from coordinator.output.terminal.http_live import HttpScreen, http_news
 from coordinator.output.terminal.http_report import print_http
 from coordinator.output.terminal.http_view import HttpView, HttpViewBuilder

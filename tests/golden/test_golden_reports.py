@@ -10,7 +10,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from coordinator.cli.show import JUDGES
+from coordinator.kinds.catalog import judges
 from coordinator.output.judged import read_judged
 from coordinator.output.terminal.chart import print_sweep
 from coordinator.output.terminal.fleet_table import fleet_table
@@ -119,6 +119,6 @@ def test_a_record_prints_what_the_run_printed(tmp_path: Path, result: RunResult)
     with RecordWriter(tmp_path / "run", unfinished(header)) as writer:
         writer.finish(finished(header, result, finished_at=END), np.zeros(0, CONNECTION_DTYPE))
     run = judged(header, result, path=tmp_path / "run")
-    again = read_judged(tmp_path / "run", JUDGES)
+    again = read_judged(tmp_path / "run", judges())
     assert again == run
     assert printed(lambda c: print_report(c, again)) == printed(lambda c: print_report(c, run))

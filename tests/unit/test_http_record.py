@@ -12,7 +12,7 @@ from hdrh.log import HistogramLogReader
 
 import coordinator.record
 from coordinator.cli import app
-from coordinator.cli.show import JUDGES
+from coordinator.kinds.catalog import judges
 from coordinator.output.hdr import check_files, write_files
 from coordinator.output.judged import read_judged
 from coordinator.record.document import finished, header_of, result_of, unfinished
@@ -78,7 +78,7 @@ def test_a_record_that_was_cut_is_judged_by_its_snapshots(tmp_path: Path) -> Non
     directory = record(tmp_path / "r", finish=False)
     with (directory / INTERVALS).open("ab") as file:
         file.write(b"\x87torn")
-    read = read_judged(directory, JUDGES)
+    read = read_judged(directory, judges())
     found, cut = read.result, read.cut
     assert found.verdict is Verdict.INTERRUPTED
     assert found.total.ok == 160
@@ -92,13 +92,13 @@ def test_snapshots_of_another_run_are_refused(tmp_path: Path) -> None:
         tallies["connection"] += 100
         writer.append([type(one)(one.worker, one.interval, one.cells, tallies, one.health) for one in snapshots()[:1]])
     with pytest.raises(RecordError, match="more connections than"):
-        read_judged(directory, JUDGES)
+        read_judged(directory, judges())
 
 
 def test_response_times_are_written_for_the_tools(tmp_path: Path) -> None:
     directory = record(tmp_path / "r", finish=True)
     files = [tmp_path / "a.hgrm", tmp_path / "a.hlog"]
-    assert write_files(files, read_judged(directory, JUDGES)) == []
+    assert write_files(files, read_judged(directory, judges())) == []
     assert "Total count    =          160" in files[0].read_text()
     whole, intervals = HdrHistogram(1, TOP_NS, 3), 0
     reader = HistogramLogReader(str(files[1]), whole)
@@ -108,7 +108,7 @@ def test_response_times_are_written_for_the_tools(tmp_path: Path) -> None:
     reader.close()
     assert (intervals, whole.get_total_count()) == (2, 160)
     assert whole.get_value_at_percentile(50) == pytest.approx(50e6, rel=1e-3)
-    assert write_files([tmp_path / "no" / "a.hgrm"], read_judged(directory, JUDGES))
+    assert write_files([tmp_path / "no" / "a.hgrm"], read_judged(directory, judges()))
 
 
 def test_other_endings_are_refused_before_the_run(tmp_path: Path) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from coordinator.network.session import NetworkSession
 
 from coordinator.cli import app
 from coordinator.cli.options import parse_windows
-from coordinator.network.served import counters_line
-from coordinator.network.served import test_line as line_of
-from coordinator.network.session import NetworkSession
+from coordinator.kinds.iperf.served import counters_line
+from coordinator.kinds.iperf.served import test_line as line_of
 from loadgen.model.errors import LoadgenError, PlanError
 from loadgen.model.probe import Direction, IperfPlan, Kind, Transport
 from loadgen.model.units import NS_PER_S

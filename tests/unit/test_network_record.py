@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import coordinator.record
 from coordinator.cli import app
-from coordinator.cli.show import JUDGES
+from coordinator.kinds.catalog import judges
 from coordinator.output.judged import read_judged
 from coordinator.record.document import finished, header_of, result_of, unfinished
 from coordinator.record.header import KIND_SPEC, RecordError
@@ -256,7 +256,7 @@ def test_a_finished_record_is_shown_again(tmp_path: Path) -> None:
             writer.append([Kept(one)])
         writer.rewrite(finished(header, result, finished_at=END))
         assert writer.problems == ()
-    again = read_judged(tmp_path / "run", JUDGES)
+    again = read_judged(tmp_path / "run", judges())
     assert (again.header, again.result, again.cut) == (header, result, "")
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [INTERVALS, RUN]
 
@@ -268,7 +268,7 @@ def test_an_unfinished_iperf_run_is_judged_by_what_it_left(tmp_path: Path, torn:
         writer.append(Kept(one) for one in measured)
     with (tmp_path / "run" / INTERVALS).open("ab") as file:
         file.write(torn)
-    found = read_judged(tmp_path / "run", JUDGES)
+    found = read_judged(tmp_path / "run", judges())
     result, how = found.result, found.cut
     assert found.header == iperf_header(SMALL)
     assert result.measured == tuple(measured)
@@ -281,7 +281,7 @@ def test_an_unfinished_forward_run_is_judged_by_what_it_left(tmp_path: Path) -> 
     measured = forward_passages()[:5]
     with RecordWriter(tmp_path / "run", unfinished(forward_header())) as writer:
         writer.append(Kept(one) for one in measured)
-    found = read_judged(tmp_path / "run", JUDGES)
+    found = read_judged(tmp_path / "run", judges())
     result, how = found.result, found.cut
     assert result.measured == tuple(measured)
     assert [row.repeats for row in result.rows] == [2, 2, 1]
@@ -348,4 +348,4 @@ def test_a_damaged_document_never_raises_anything_else(
     file.write_text(json.dumps(document))
     with contextlib.suppress(RecordError):
         if load(file).header.kind == kind:
-            read_judged(file, JUDGES)
+            read_judged(file, judges())

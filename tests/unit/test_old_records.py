@@ -16,7 +16,7 @@ from hdrh.log import HistogramLogReader
 
 import coordinator.record
 from coordinator.cli import app
-from coordinator.cli.show import JUDGES
+from coordinator.kinds.catalog import judges
 from coordinator.output.judged import read_judged
 from coordinator.record.document import finished, header_of, result_of, unfinished
 from coordinator.record.header import UNFINISHED
@@ -91,7 +91,7 @@ def test_the_response_times(records: Path, name: str, tmp_path: Path) -> None:
     while (part := reader.get_next_interval_histogram()) is not None:
         whole.add(part)
     reader.close()
-    result = read_judged(records / name, JUDGES).result
+    result = read_judged(records / name, judges()).result
     if name == "sweep":
         expected = sum(iteration.requests_ok for point in result.points for iteration in point.result.iterations)
     elif name.startswith("http"):
@@ -114,7 +114,7 @@ def test_the_rows_of_targets(records: Path, name: str) -> None:
     rows = list(csv.DictReader(io.StringIO(show(records / name, "csv"))))
     judged = [row for row in rows if row["iteration"]]
     ok, received = (sum(int(row[column]) for row in judged) for column in ("ok_operations", "received_bytes"))
-    result = read_judged(records / name, JUDGES).result
+    result = read_judged(records / name, judges()).result
     runs = [point.result for point in result.points] if name == "sweep" else [result]
     if name.startswith("http"):
         assert ok == result.total.ok
@@ -129,7 +129,7 @@ def test_the_rows_of_targets(records: Path, name: str) -> None:
 def test_the_rows_of_tests(records: Path, name: str) -> None:
     rows = list(csv.DictReader(io.StringIO(show(records / name, "csv"))))
     tests = [row for row in rows if row["row"] == "test"]
-    measured = read_judged(records / name, JUDGES)
+    measured = read_judged(records / name, judges())
     assert [row["test"] for row in tests] == [str(n) for n in range(1, len(tests) + 1)]
     assert len(tests) >= sum(row.repeats for row in measured.result.rows)
     for test in tests:

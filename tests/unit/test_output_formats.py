@@ -10,7 +10,8 @@ from typing import get_type_hints
 import pytest
 import rich_click as click
 
-from coordinator.cli.show import JUDGES, show
+from coordinator.cli.show import show
+from coordinator.kinds.catalog import judges
 from coordinator.output.catalog import FORMATS, print_result, write
 from coordinator.output.csv_rows import TARGET_COLUMNS
 from coordinator.output.csv_tests import TEST_COLUMNS
@@ -37,7 +38,7 @@ def test_every_entry_of_the_catalog_names_a_format(name: str) -> None:
 
 def test_every_kind_has_a_report_and_a_judge() -> None:
     assert set(REPORTS) == set(KINDS)
-    assert set(JUDGES) == set(KINDS) - {KIND_SWEEP}  # its points are judged each by itself
+    assert set(judges()) == set(KINDS) - {KIND_SWEEP}  # its points are judged each by itself
 
 
 def test_a_format_of_ten_lines_is_one_file_and_one_entry(
@@ -61,7 +62,7 @@ def test_the_csv_of_a_run_adds_up_what_its_engines_reported(tmp_path: Path) -> N
         writer.append(snapshots)
         writer.append(snapshots[:1])  # what is reported again counts once
     stream = io.StringIO()
-    write(read_judged(tmp_path / "run", JUDGES), "csv", stream)
+    write(read_judged(tmp_path / "run", judges()), "csv", stream)
     rows = list(csv.DictReader(io.StringIO(stream.getvalue())))
     assert [(row["interval_start_s"], row["target"]) for row in rows] == [
         (second, target.name) for second in "01" for target in https.PLAN.targets
@@ -80,12 +81,12 @@ def test_the_columns_are_described_in_the_docs() -> None:
 def test_a_sweep_without_a_point_is_one_clear_error(tmp_path: Path) -> None:
     RecordWriter(tmp_path / "run", unfinished(results.sweep_header(), results.sweep(0))).close()
     with pytest.raises(RecordError, match="cut before its first point was done"):
-        read_judged(tmp_path / "run", JUDGES)
+        read_judged(tmp_path / "run", judges())
 
 
 def test_a_sweep_that_was_cut_shows_its_points(tmp_path: Path) -> None:
     RecordWriter(tmp_path / "run", unfinished(results.sweep_header(), results.sweep(2))).close()
-    found = read_judged(tmp_path / "run", JUDGES)
+    found = read_judged(tmp_path / "run", judges())
     assert found.result == results.sweep(2)
     assert found.cut == "the sweep did not write its end"
 

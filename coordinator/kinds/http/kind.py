@@ -18,10 +18,9 @@ from coordinator.run.evidence import TapeMeasured
 from coordinator.run.tapes import Builder
 from deploy.vms import catalog
 from deploy.vms.api import Deployment, VmRequest
-from loadgen.engine.api import Arrivals, Load, Timestamps
+from loadgen.engine.api import Arrivals, EngineKind, Load, Timestamps
 from loadgen.model.bound import Bound
 from loadgen.model.http_plan import HttpPlan
-from loadgen.model.sending import EngineKind
 from loadgen.model.target import Target
 from loadgen.verdict.http_result import HttpResult
 

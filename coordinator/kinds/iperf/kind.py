@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 
-
 from coordinator.ends import ProbeEnd
 from coordinator.kinds.network import NetworkKind
 from coordinator.run.api import Played

@@ -19,10 +19,9 @@ from coordinator.run.evidence import TapeMeasured
 from coordinator.run.files import document_roots, prepare_files
 from coordinator.run.tapes import Builder
 from deploy.vms import catalog
-from deploy.vms.api import Deployment, VmFacts, VmRequest
-from loadgen.engine.api import Load, Timestamps
+from deploy.vms.api import Deployment, VmDriver, VmFacts, VmRequest
+from loadgen.engine.api import EngineKind, Load, Timestamps
 from loadgen.model.plan import SpecPlan
-from loadgen.model.sending import EngineKind
 from loadgen.model.shard import share_out
 from loadgen.model.target import Target
 from loadgen.verdict.result import RunResult
@@ -107,5 +106,5 @@ class SpecKind(TapeKind[SpecPlan, RunResult]):
         return connection_rows(played.measured, self.asked(played.header.plan, played.header.targets))
 
 
-def _driver(plan: SpecPlan) -> catalog.VmDriver:
+def _driver(plan: SpecPlan) -> VmDriver:
     return catalog.choose("inventory" if plan.targets else "local")

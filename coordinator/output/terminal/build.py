@@ -15,14 +15,12 @@ from dataclasses import asdict
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.fleet.api import MachineStatus
 from coordinator.output.terminal.machines import Status, machine_rows
 from coordinator.output.terminal.runview import EngineRow, Position, RunView, TargetRow
 from loadgen.measure.cells import Cell
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Ledger, PlayedTable, Totals
 from loadgen.measure.tally import TALLY_DTYPE, add_tallies, empty_tallies
-from loadgen.model.machine import MachineState
 from loadgen.model.plan import SpecPlan
 from loadgen.model.shard import share_out
 from loadgen.model.target import Target

@@ -18,12 +18,11 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from coordinator.record.fleet import FleetRecord
-from loadgen.model.machine import Clock
 from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.engines import engine_lines
 from coordinator.output.terminal.machines import say_offset
+from coordinator.record.fleet import FleetRecord
 from coordinator.record.header import Header
 from loadgen.model.plan import SpecPlan
 from loadgen.model.units import NS_PER_MS, format_duration
