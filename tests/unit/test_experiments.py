@@ -80,7 +80,7 @@ def test_a_sweep_plays_each_number_of_vms_once_and_says_where_it_is() -> None:
     assert isinstance(sweep, Sweep)
     assert [point.vms for point in sweep.points] == [1, 4, 16]
     assert sweep.verdict is Verdict.NOT_CONFORMING  # the worst one
-    assert played.said[0] == "— 1 VMs (1 of 3), about 216s left —"
+    assert played.said[0] == "— 1 VMs (1 of 3), about 214s left —"
     assert played.said[2] == "— 16 VMs (3 of 3), about 72s left —"
 
 
