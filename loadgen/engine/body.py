@@ -13,8 +13,8 @@ import numpy as np
 from loadgen.model.outcome import Outcome
 from loadgen.schedule.optape import Strings
 
-_ANCHOR_WITHIN_BYTES = 8_192  # a page's frame before its content is a few hundred bytes
-_OVERRUN_BYTES = 65_536  # how far past its expected end a body is read before the connection is given up
+ANCHOR_WITHIN_BYTES = 8_192  # a page's frame before its content is a few hundred bytes
+OVERRUN_BYTES = 65_536  # how far past its expected end a body is read before the connection is given up
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +82,10 @@ class BodyCheck:
             return True
         if self._at < 0:
             piece = self._waiting + data[start:end]
-            found = piece.find(spec.anchor, 0, _ANCHOR_WITHIN_BYTES)
+            found = piece.find(spec.anchor, 0, ANCHOR_WITHIN_BYTES)
             if found < 0:
-                self._waiting = piece[:_ANCHOR_WITHIN_BYTES]
-                return len(piece) < _ANCHOR_WITHIN_BYTES
+                self._waiting = piece[:ANCHOR_WITHIN_BYTES]
+                return len(piece) < ANCHOR_WITHIN_BYTES
             data, start, end = piece, found + len(spec.anchor), len(piece)
             self._at = 0
         at = self._at  # offset of data[start]
@@ -93,7 +93,7 @@ class BodyCheck:
         self._at = after
         if self._right:
             self._right = self._matches(spec, data, start, at, after)
-        return after <= spec.content_bytes + len(spec.suffix) + _OVERRUN_BYTES
+        return after <= spec.content_bytes + len(spec.suffix) + OVERRUN_BYTES
 
     def verdict(self) -> Outcome:
         """OK, BAD_LENGTH or BAD_CONTENT, once the body has ended."""
