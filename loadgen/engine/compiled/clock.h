@@ -32,8 +32,8 @@ struct ahead {
 
 enum { AHEAD_FOR_NS = 1000000, AHEAD_TRIES = 4, AHEAD_BOUND_NS = 10000 };
 
-/* Measure again.  Called each millisecond, so that a step or slew of the clock has no effect for longer.  The thread may
-   be interrupted between two readings, so the best of a few tries is taken. */
+/* Measure again.  Called each millisecond, so that a step or slew of the clock has no longer effect.  The thread may be
+   interrupted between two readings, so the best of a few tries is taken. */
 static inline void ahead_measure(struct ahead *ahead)
 {
     int64_t bound_ns = INT64_MAX;

@@ -245,15 +245,15 @@ static void wrong(struct engine *engine, struct connection *c, int64_t at_ns, in
     fail(engine, c, at_ns, outcome);
 }
 
-/* Read until the kernel has no more bytes, the reply is complete, or other connections must have their turn.  `ended`: the
-   server has closed its side. */
+/* Read until the kernel has no more bytes, the reply is complete, or other connections must have their turn.
+   `ended`: the server has closed its side. */
 static void read_reply(struct engine *engine, struct connection *c, bool ended)
 {
     for (int reads = 0; reads < READS; reads++) {
         int64_t stamp_ns = 0, ahead = reply_unchecked_ahead(&c->reply);
         bool skip = ahead > SKIP_BYTES && !engine->load.paced_reads;
         size_t wanted = engine->load.paced_reads ? PACED_READ_BYTES : BUFFER_BYTES;
-        if (skip && ahead < BUFFER_BYTES) /* at most what the buffer holds: not every kernel leaves the buffer untouched */
+        if (skip && ahead < BUFFER_BYTES) /* at most what the buffer holds: some kernels write into it nevertheless */
             wanted = (size_t)ahead;
         ssize_t got = receive(engine, c, wanted, skip, &stamp_ns);
         if (got < 0) {

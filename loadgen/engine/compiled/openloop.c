@@ -7,9 +7,11 @@ enum { WAITING_AT_FIRST = 256 };
 static void record_unsent(struct engine *engine, int64_t due_ns, uint32_t row, int64_t done_ns, enum outcome outcome)
 {
     uint32_t connection = engine->targets[engine->tape.ops[row].target].unsent_connection;
-    engine_record(
-        engine,
-        &(struct record){.due_ns = due_ns, .done_ns = done_ns, .row = row, .connection = connection, .outcome = outcome});
+    engine_record(engine, &(struct record){.due_ns = due_ns,
+                                           .done_ns = done_ns,
+                                           .row = row,
+                                           .connection = connection,
+                                           .outcome = outcome});
 }
 
 static void play(struct engine *engine, struct connection *c, uint32_t row, int64_t due_ns)

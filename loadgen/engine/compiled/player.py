@@ -201,9 +201,9 @@ def arrays_of(tape: OpTape, targets: int) -> Arrays:
     bounds += [(ops["check"], len(checks)), (ops["next"], len(ops)), (ops["target"], targets)]
     bounds += [(np.maximum(checks[name], 0), _BODY_BYTES) for name in ("content_bytes", "literal_at")]
     if not len(ops) or any(column.size and column.max() >= bound for column, bound in bounds):
-        raise ValueError("an index of the tape is out of its table")
+        raise ValueError("an index in the tape is out of range of its table")
     if offsets[0] < 0 or np.any(np.diff(offsets) < 0) or offsets[-1] > len(data):
-        raise ValueError("the tape's strings are out of their text")
+        raise ValueError("the offsets of the tape's strings are out of range of their text")
     return ops, checks, data, offsets
 
 
