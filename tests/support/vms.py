@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,15 +68,19 @@ def make_file_set(root: Path) -> Path:
 
 
 @contextmanager
-def running(server: WebServer, docroots: Sequence[Path], base_port: int = 0) -> Iterator[LocalVms]:
+def entered(deployment: LocalVms) -> Iterator[LocalVms]:
     """VMs that run inside; the caller may block, since it does not share their event loop."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        vms = LocalVms(server, vm_request(docroots, base_port=base_port))
-        runner.run(vms.__aenter__())
+        runner.run(deployment.__aenter__())
         try:
-            yield vms
+            yield deployment
         finally:
-            runner.run(vms.close())
+            runner.run(deployment.close())
+
+
+def running(server: WebServer, docroots: Sequence[Path], base_port: int = 0) -> AbstractContextManager[LocalVms]:
+    """VMs of a small file set that run inside."""
+    return entered(LocalVms(server, vm_request(docroots, base_port=base_port)))
 
 
 def descendants(pid: int) -> list[int]:
