@@ -65,9 +65,7 @@ class TargetPart(Struct, kw_only=True):
     ops_per_s: float | None
     kbit_per_s: Annotated[
         float | None,
-        Meta(
-            description="Received by operations due in the measured window, over its length, all connections together."
-        ),
+        Meta(description="Received by operations due in the measured window, over its length, all connections."),
     ]
     response_ms: TimesMs
     connection_kbit_per_s: ConnectionRates
@@ -107,9 +105,7 @@ class RunPart(Struct, kw_only=True):
     exit_code: ExitCode
     reasons: Annotated[list[str], Meta(description="The sentences behind the verdict, most important first.")]
     notes: list[str]
-    requested_connections: Annotated[
-        int, Meta(ge=1, description="Simultaneous connections asked for, all VMs together.")
-    ]
+    requested_connections: Annotated[int, Meta(ge=1, description="Simultaneous connections asked for, of all VMs.")]
     conforming_connections: Annotated[
         Count | None, Meta(description="Conforming connections in the median iteration; null when unfinished.")
     ]
@@ -119,8 +115,8 @@ class RunPart(Struct, kw_only=True):
     fairness: Annotated[
         dict[str, float | None] | None,
         Meta(
-            description="How evenly the VMs of the median iteration were served, by operations per second and requested "
-            "connection; null with fewer than two VMs, or when none served anything."
+            description="How evenly the VMs of the median iteration were served, by operations per second and "
+            "requested connection; null with fewer than two VMs, or when none served anything."
         ),
     ]
     trust: Trust
