@@ -56,7 +56,7 @@ class Record:
 
         Raises RecordError when the document has none.
         """
-        with _damage(self.path / RUN):
+        with _damage(self.path / RUN, self.document):
             return result_of(self.document)
 
 
@@ -77,7 +77,7 @@ def load(path: Path, *kinds: str) -> Record:
         )
     if kinds and kind not in kinds:
         raise RecordError(f"{file} is a record of loadgen {kind}, not of loadgen {kinds[0]}")
-    with _damage(file):
+    with _damage(file, document):
         record = Record(path=file.parent, document=document, header=header_of(document))
         _ = record.finished
         return record
@@ -107,14 +107,17 @@ def recover(record: Record, judge: Judge) -> tuple[Any, str]:
 
 
 @contextlib.contextmanager
-def _damage(file: Path) -> Iterator[None]:
-    """Inside, a document is read: what a damaged one raises becomes a RecordError."""
+def _damage(file: Path, document: Mapping[str, Any]) -> Iterator[None]:
+    """Inside, a document is read: what a damaged one raises becomes a RecordError that names the place."""
     try:
         yield
     except PlanError as error:
         raise RecordError(f"{file} is damaged: {error.message}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RecordError(f"{file} is damaged: {type(error).__name__}: {error}") from error
+        from coordinator.record.schema.generate import why_damaged  # loading it takes time, and is rarely needed
+
+        why = why_damaged(document) or f"{type(error).__name__}: {error}"
+        raise RecordError(f"{file} is damaged: {why}") from error
 
 
 def _read(file: Path) -> dict[str, Any]:

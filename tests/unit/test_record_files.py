@@ -249,7 +249,7 @@ def test_default_directories_do_not_collide(tmp_path: Path) -> None:
         ('{"schema_version": 1, "kind": "curl"}', "is not a record of loadgen$"),
         ('{"schema_version": 1, "kind": "iperf"}', "is a record of loadgen iperf, not of loadgen spec"),
         ('{"schema_version": 99, "kind": "spec"}', r"newer loadgen \(schema 99; this version reads up to 1\)"),
-        ('{"schema_version": 1, "kind": "spec"}', "is damaged: KeyError"),
+        ('{"schema_version": 1, "kind": "spec"}', r"is damaged: Object missing required field `started_at`$"),
         ("\x00\xff", "is not a record"),
     ],
 )
