@@ -8,8 +8,8 @@ SOURCES := loadgen workloads deploy coordinator tests benchmarks
 # What is compiled: a change there means to install again.
 COMPILED := $(filter-out %/_core.c,$(wildcard loadgen/engine/compiled/*.[ch])) loadgen/engine/compiled/_core.pyx $(wildcard loadgen/measure/*.pyx)
 # System tests that may run beside each other: nothing in them is judged by the time that it takes.
-UNHURRIED := $(addprefix tests/system/test_,proxy.py iperf3_peers.py iperf_cli.py local_vms.py package.py serve.py specweb_fileset_kill.py \
-	fleet_run.py fleet_faults.py fleet_ends.py fleet_peers.py ssh_hosts.py operator_tools.py spec_edges.py spec_killed.py \
+UNHURRIED := $(addprefix tests/system/test_,proxy.py proxy_flows.py proxy_host.py iperf3_peers.py iperf_cli.py local_vms.py package.py serve.py specweb_fileset_kill.py \
+	fleet_run.py fleet_faults.py fleet_ends.py fleet_peers.py ssh_hosts.py ssh_worker.py operator_tools.py spec_edges.py spec_killed.py \
 	terminal.py)
 
 .DEFAULT_GOAL := help
