@@ -1,4 +1,4 @@
-"""What an operator is given: Kubernetes manifests and the Dockerfile, and what is promised of them."""
+"""The files for operators: the Kubernetes manifests and the Dockerfile keep what the documents promise."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OBJECTS = {
 }
 WORKERS, COORDINATOR = OBJECTS["Job/loadgen-workers"], OBJECTS["Job/loadgen-coordinator"]
 JOBS = pytest.mark.parametrize("job", [WORKERS, COORDINATOR], ids=["workers", "coordinator"])
-# The oldest that the manifests say is needed, and the newest whose schema there is.
+# The oldest release that the manifests need, and the newest release with a schema.
 RELEASES = ["1.29", kubernetes_validate.latest_version()]
 
 
@@ -45,7 +45,7 @@ def container(job: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def arguments(job: Mapping[str, Any]) -> dict[str, str]:
-    """The options of its command, each with its value."""
+    """The options of a container's command, each with its value."""
     return dict(word.split("=", 1) for word in container(job)["args"][1:])
 
 
@@ -79,7 +79,7 @@ def test_as_many_workers_start_as_the_coordinator_waits_for() -> None:
 
 
 def test_a_lost_worker_is_not_replaced_and_a_run_not_repeated() -> None:
-    """backoffLimit would end all workers with the first one that fails."""
+    """With backoffLimit, the first worker that fails would end all others."""
     assert pod(WORKERS)["restartPolicy"] == pod(COORDINATOR)["restartPolicy"] == "Never"
     assert WORKERS["spec"]["backoffLimitPerIndex"] == COORDINATOR["spec"]["backoffLimit"] == 0
     assert "backoffLimit" not in WORKERS["spec"]
@@ -127,7 +127,7 @@ def test_the_coordinator_finds_what_is_mounted() -> None:
 
 @pytest.mark.parametrize("text", [ROOT / "docs" / "kubernetes.md", OPERATOR / "kubernetes"], ids=lambda path: path.stem)
 def test_the_commands_make_what_the_manifests_name(text: Path) -> None:
-    """Each Secret and ConfigMap, with a file for each worker."""
+    """The documents say how to make each Secret and ConfigMap, with a file for each worker."""
     files = [text] if text.is_file() else FILES
     said = "\n".join(path.read_text(encoding="utf-8") for path in files)
     said = re.sub(r" \\\n[# ]*", " ", said)
@@ -161,7 +161,7 @@ def test_what_a_worker_measured_survives_a_read_only_image() -> None:
 
 @JOBS
 def test_a_pod_may_do_as_little_as_the_restricted_standard_asks_for(job: Mapping[str, Any]) -> None:
-    """Kubernetes' Pod Security Standards, "restricted"; and beyond it no token, and an image that stays as it is."""
+    """As the "restricted" Pod Security Standard asks, and also without a token and with a read-only image."""
     around, own = pod(job)["securityContext"], container(job)["securityContext"]
     assert around["runAsNonRoot"] is True
     assert around["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -184,7 +184,7 @@ def test_a_pod_is_given_what_it_asks_for_and_not_more(job: Mapping[str, Any]) ->
 
 
 def test_a_worker_has_whole_cores_of_its_own() -> None:
-    """The static CPU policy gives them to pods that ask for whole ones, and limit all to what they ask for."""
+    """The static CPU policy reserves cores for pods that request whole ones, with requests equal to limits."""
     resources = container(WORKERS)["resources"]
     assert resources["requests"] == resources["limits"]
     assert int(resources["limits"]["cpu"]) > int(arguments(WORKERS)["--cores"])
@@ -263,7 +263,7 @@ def test_the_image_runs_as_the_user_that_kubernetes_asks_for() -> None:
 
 
 def test_the_image_is_the_command() -> None:
-    """As a list: a shell in between would keep signals to itself."""
+    """As a list: with a shell in between, signals would not reach loadgen."""
     [entry] = all_of("ENTRYPOINT")
     assert json.loads(entry) == ["/opt/loadgen/bin/loadgen"]
     assert accept(json.loads(all_of("CMD")[-1])) == "worker"
