@@ -12,4 +12,4 @@ _LIBRARIES = ("distributed", "asyncssh", "cryptography")
 def require_fleet(what: str) -> None:
     """Raise PlanError unless they are installed; `what` wants them."""
     if any(find_spec(name) is None for name in _LIBRARIES):
-        raise PlanError(f"{what} needs pip install 'loadgen[fleet]'")
+        raise PlanError(f"{what} needs pip install 'loadgen-verdict[fleet]'")
