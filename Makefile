@@ -48,6 +48,10 @@ format: $(VENV)/.test-installed ## Format the code
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
+.PHONY: picture
+picture: $(VENV)/.installed ## Draw the picture of the live view in the README, from a run of 80 s
+	$(BIN)/python tools/live_picture.py docs/live.svg
+
 golden: $(VENV)/.test-installed ## Rewrite the golden files; read the diff before committing it
 	$(BIN)/pytest -q tests/golden --update-golden
 

@@ -19,7 +19,7 @@ _PARTS = (
     ("heartbeats: ours", "coordinator/fleet/stream.py", ""),
     ("heartbeats: ours", "coordinator/fleet/dask/fleet.py", "_on_heartbeat"),
     ("heartbeats: ours", "coordinator/fleet/dask/fleet.py", "_read"),
-    ("filing", "coordinator/evidence.py", ""),
+    ("filing", "coordinator/run/intake.py", ""),
     ("leases: ours", "coordinator/fleet/dask/machine.py", ""),
     ("leases: ours", "coordinator/fleet/dask/leases.py", ""),
     ("leases: Dask", "distributed/batched.py", ""),
