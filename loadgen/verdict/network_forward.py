@@ -1,4 +1,4 @@
-"""What `loadgen forward` measured, by way, window and flows, and whether it may be believed."""
+"""The verdict of `loadgen forward`: rates by path, window and flows, latencies, and trust in them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from loadgen.verdict.network_sums import (
 )
 
 _UNLIMITED = (Link.NONE, Link.LOOPBACK)
-"""Links as fast as the machine: the direct path may well be the slower one."""
+"""Links without a rate limit of their own: the direct path can be slower than the proxied one."""
 
 
 def judge_forward(
@@ -44,8 +44,8 @@ def judge_forward(
 ) -> ForwardResult:
     """The tables and the verdict; arguments as for :func:`loadgen.verdict.network_iperf.judge_iperf`.
 
-    What is asked by `at_least_bps` is asked of the proxied rows of the sweep over windows: many flows share a
-    NIC's queue by chance, whoever forwards them.
+    `at_least_bps` of the plan applies to the proxied rows of the sweep over windows.  It does not apply to rows with
+    several flows: chance decides how flows share a NIC's queues, with or without a proxy.
     """
     rows = tuple(_rows(plan, passages))
     latencies = tuple(_latencies(plan, passages))
@@ -80,7 +80,7 @@ def judge_forward(
 
 
 def _cells(plan: ForwardPlan) -> list[tuple[int, int]]:
-    """(window, flows) of the rows, in the plan's order: the sweep, then the flows."""
+    """(window_bytes, flows) of the rows in the plan's order: the sweep over windows, then the one over flows."""
     swept = [(window_bytes, 1) for window_bytes in plan.windows_bytes]
     return list(dict.fromkeys([*swept, *((plan.flows_window_bytes, flows) for flows in plan.flows)]))
 
@@ -90,7 +90,7 @@ def _of(passages: Sequence[Passage], link: Link, mode: Mode, kind: Kind) -> list
 
 
 def _missing(plan: ForwardPlan, passages: Sequence[Passage]) -> int:
-    """How many tests are not there, of those that the tables cannot do without."""
+    """How many tests the tables need that were not measured."""
     missing = 0
     for link in plan.links:
         for mode in plan.modes:
@@ -106,7 +106,7 @@ def _rows(plan: ForwardPlan, passages: Sequence[Passage]) -> Iterator[ForwardRow
     for link in plan.links:
         for window_bytes, flows in _cells(plan):
             direct: float = UNKNOWN
-            # The direct path first: the others are compared with it.
+            # The direct path comes first: the others are compared with it.
             for mode in sorted(plan.modes, key=lambda mode: mode is not Mode.DIRECT):
                 runs = [
                     one
@@ -143,7 +143,7 @@ def _row(runs: Sequence[Passage], direct: float) -> ForwardRow:
 
 
 def _proxy_cpu(passage: Passage) -> float:
-    """Over all that the proxy forwarded while its CPU time was taken: what was omitted, too."""
+    """CPU-seconds per 10^9 bytes, over all bytes forwarded between both readings of the CPU time, also omitted ones."""
     if passage.mode is Mode.DIRECT or not passage.before.version or not passage.after.version:
         return UNKNOWN
     return s_per_gb(passage.after.cpu_ns - passage.before.cpu_ns, sum(proxied_bytes(passage)))
@@ -182,7 +182,7 @@ def _failures(latencies: Sequence[LatencyRow]) -> Iterator[str]:
 
 
 def _statements(rows: Sequence[ForwardRow], rules: NetworkRules) -> Iterator[str]:
-    """What the comparison with the direct path does and does not say."""
+    """How to read the comparison with the direct path, one sentence per link and mode."""
     seen = dict.fromkeys((row.link, row.mode) for row in rows if row.share_of_direct >= 0 and row.flows == 1)
     for link, mode in seen:
         shares = [row.share_of_direct for row in rows if (row.link, row.mode, row.flows) == (link, mode, 1)]
@@ -192,6 +192,6 @@ def _statements(rows: Sequence[ForwardRow], rules: NetworkRules) -> Iterator[str
         if min(shares) < rules.link_share:
             yield f"{text}."
         elif link in _UNLIMITED:
-            yield f"{text}: no link limits it here."
+            yield f"{text}; no link limits the rate here."
         else:
-            yield f"{text}: the link, not the proxy, is the limit; it can forward at least this much."
+            yield f"{text}; the link is the limit, so the proxy can forward at least this much."

@@ -1,4 +1,4 @@
-"""What `loadgen iperf` measured, by window and direction, and whether it may be believed."""
+"""The verdict of `loadgen iperf`: rates by window and direction, and trust in them."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ def judge_iperf(
 ) -> IperfResult:
     """The table and the verdict.
 
-    `others` is the share of our cores' time that processes without a part in the run used, and the name of the
-    greatest of them; (0.0, "") when that is not known.  `problems` are sentences of what failed in mid-run.
+    `others`: the share (0..1) of this machine's cores that processes without a part in the run used, and the process
+    that used the most; (0.0, "") when that is not known.  `problems`: sentences about failures during the run; any of
+    them makes the run INVALID.  `notes`: sentences to repeat in the result.
     """
     rows = tuple(
         _row(window_bytes, direction, runs)
@@ -67,7 +68,7 @@ def judge_iperf(
 
 
 def cell_name(row: IperfRow, rate: Rate) -> str:
-    """Which number of the table it is: `receive 64K`, `bidir 64K send`."""
+    """The cell of the table as messages name it: `receive 64K`, `bidir 64K send`."""
     window = format_window(row.window_bytes)
     if row.direction is Direction.BIDIR:
         return f"{row.direction.value} {window} {rate.direction.value}"
@@ -128,12 +129,12 @@ def _notes(
         slow = [rate for row in rows for rate in row.rates if rate.mbit_per_s < rules.min_sent_share * asked]
         if slow:
             reached = min(rate.mbit_per_s for rate in slow)
-            yield f"{asked:,.6g} Mbit/s were asked for, and the path carried less: {reached:,.1f} at the least."
+            yield f"{asked:,.6g} Mbit/s were requested; the slowest cell reached only {reached:,.1f} Mbit/s."
     busy = [one for one in results if _far_end_is_busy(one, rules)]
     if busy:
         most = max(cores_of(one.remote_cpu_ns, one) for one in busy)
         yield (
-            f"The far end used up to {100 * most:.0f} % of a core in {len(busy)} of {len(results)} tests, and this "
+            f"The far end used up to {100 * most:.0f} % of a core in {len(busy)} of {len(results)} tests while this "
             "end had CPU to spare: the far end may be the limit."
         )
     failed = sum(row.latency.failed for row in rows)
@@ -142,10 +143,10 @@ def _notes(
 
 
 def _far_end_is_busy(result: ProbeResult, rules: NetworkRules) -> bool:
-    """Whether the other end was at its limit while ours was not.
+    """Whether the far end was at its CPU limit while this end was not.
 
-    A thread for each stream is at its limit with a core each.  A stock iperf3 has one for all before 3.16, and says
-    nothing of itself.
+    The limit is one core per thread.  Our far end has one thread per stream; iperf3 before 3.16 has a single thread and
+    does not report its number of threads, so one is assumed.
     """
     if result.test.kind is not Kind.STREAM:
         return False
