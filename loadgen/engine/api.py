@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.bound import Bound, BoundKind
+from loadgen.model.sending import EngineKind as EngineKind  # a plan names them, too
+from loadgen.model.sending import Timestamps as Timestamps
 from loadgen.model.shard import Shard
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS
@@ -16,22 +17,6 @@ from loadgen.schedule.optape import OpTape
 
 LEASE_NS = 2500 * NS_PER_MS
 """How long an engine plays without hearing from whoever drives it."""
-
-
-class EngineKind(enum.Enum):
-    """Which engine is wanted, or was taken (never AUTO)."""
-
-    AUTO = "auto"  # the compiled one where it can play what is asked
-    PYTHON = "python"
-    COMPILED = "compiled"
-
-
-class Timestamps(enum.Enum):
-    """What an engine takes as the moment at which a reply was there."""
-
-    AUTO = "auto"  # the best that it has
-    KERNEL = "kernel"  # the kernel's receive time-stamp: our own queueing is not charged to the server
-    LOOP = "loop"  # when the event loop woke up, once for all that were readable then
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
