@@ -23,8 +23,12 @@ _HELP = click.RichHelpConfiguration(
 )
 
 
-@click.group(cls=LazyGroup, entries=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
-@click.rich_config(help_config=_HELP)
+@click.group(
+    cls=LazyGroup,
+    entries=COMMANDS,
+    # The help configuration is not set by click.rich_config, which imports rich at once.
+    context_settings={"help_option_names": ["-h", "--help"], "rich_help_config": _HELP},
+)
 @click.version_option(__version__, prog_name="loadgen")
 def app() -> None:
     """Measure how many web-serving VMs a host carries, how fast its network is, and what it forwards.

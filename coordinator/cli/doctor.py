@@ -3,17 +3,6 @@
 from __future__ import annotations
 
 import rich_click as click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from coordinator.output import printing
-from deploy.doctor import Level, diagnose, engine
-from deploy.facts import gather
-from deploy.servers.catalog import find_all
-from loadgen.engine.choice import why_not_compiled
-
-_MARKS = {Level.OK: ("ok", "green"), Level.WARNING: ("warning", "yellow"), Level.PROBLEM: ("PROBLEM", "bold red")}
 
 
 @click.command()
@@ -28,6 +17,17 @@ def doctor(vms: int, connections: int) -> int:
 
     Exits with 1 when a run with so many connections would not work.
     """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from coordinator.output import printing
+    from deploy.doctor import Level, diagnose, engine
+    from deploy.facts import gather
+    from deploy.servers.catalog import find_all
+    from loadgen.engine.choice import why_not_compiled
+
+    marks = {Level.OK: ("ok", "green"), Level.WARNING: ("warning", "yellow"), Level.PROBLEM: ("PROBLEM", "bold red")}
     advice = [*diagnose(gather(find_all()), vms, connections), engine(why_not_compiled())]
     console = Console()
     table = Table(box=None, padding=(0, 1), show_header=False)
@@ -35,7 +35,7 @@ def doctor(vms: int, connections: int) -> int:
     table.add_column(no_wrap=True)
     table.add_column()
     for item in advice:
-        mark, style = _MARKS[item.level]
+        mark, style = marks[item.level]
         text = Text(item.finding)
         if item.meaning:
             text.append(f"\n{item.meaning}")

@@ -5,13 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import rich_click as click
-from rich.console import Console
 
 from coordinator.cli.options import docroot_option
-from coordinator.session import cache_directory, fileset_progress
 from loadgen.model.errors import LoadgenError
-from workloads.specweb99 import files
-from workloads.specweb99 import fileset as store
 
 
 @click.command()
@@ -22,6 +18,12 @@ from workloads.specweb99 import fileset as store
 @click.option("--verify", is_flag=True, help="Compare every byte instead of making what is missing.")
 def fileset(connections: int, root: Path | None, verify: bool) -> int:
     """Make the SPECweb99-style file set for so many connections (its size grows with them)."""
+    from rich.console import Console
+
+    from coordinator.session import cache_directory, fileset_progress
+    from workloads.specweb99 import files
+    from workloads.specweb99 import fileset as store
+
     root = root or cache_directory() / "fileset"
     count = files.directories(connections)
     if verify:

@@ -5,17 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import rich_click as click
-import uvloop
-from rich.console import Console
 
 from coordinator.cli.options import docroot_option
-from coordinator.session import cache_directory, fileset_progress
-from deploy.serve import serve as serve_until_ended
-from deploy.servers.catalog import choose
 from loadgen.model.plan import Server
 from loadgen.model.target import Target
-from workloads.specweb99 import files
-from workloads.specweb99 import fileset as store
 
 
 @click.command()
@@ -43,6 +36,15 @@ def serve(port: int, host: str, server: str, connections: int, root: Path | None
 
     The server knows no passwords. Other addresses than loopback open it to whoever can reach them.
     """
+    import uvloop
+    from rich.console import Console
+
+    from coordinator.session import cache_directory, fileset_progress
+    from deploy.serve import serve as serve_until_ended
+    from deploy.servers.catalog import choose
+    from workloads.specweb99 import files
+    from workloads.specweb99 import fileset as store
+
     chosen = choose(Server(server))
     root = root or cache_directory() / "fileset"
     with fileset_progress(Console(stderr=True)) as progress:
