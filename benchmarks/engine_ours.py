@@ -158,7 +158,7 @@ def fixed_size(
     plan = HttpPlan(
         requests=(HttpRequest(url=responder.url(size_bytes)),),
         connections=connections,
-        engine=engine.value,
+        engine=engine,
         rate_per_s=rate_per_s,
     )
 

@@ -7,11 +7,12 @@ import io
 import os
 import sys
 from collections.abc import Iterator
-from typing import TextIO, cast
-
-from rich.console import Console
+from typing import TYPE_CHECKING, TextIO, cast
 
 from loadgen.model.errors import LoadgenError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 class OutputError(LoadgenError):
@@ -60,6 +61,8 @@ def open_missing_streams() -> None:
 
 def stderr_console() -> Console:
     """A console on stderr that falls silent when nobody can hear it any more, instead of ending the run."""
+    from rich.console import Console  # heavy, and not every command prints with it
+
     return Console(file=cast(TextIO, _Courtesy(sys.stderr)) if sys.stderr else None, stderr=True)
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from coordinator.fleet.choice import FleetChoice
+from coordinator.fleet.choice import FleetChoice, WayKind
 from coordinator.output.hdr import write_files
 from coordinator.output.judged import Judged
 from coordinator.record.document import finished, unfinished
@@ -37,7 +37,12 @@ def begin_header(kind: str, plan: P, fleet: FleetChoice | None, command_line: tu
     """What is known of a run before anything is started; `fleet` is None for runs without load machines."""
     machines = None
     if fleet is not None:
-        machines = FleetRecord(way=fleet.way.value, run_id=secrets.token_hex(8), hosts=fleet.host_tables())
+        machines = FleetRecord(
+            way=fleet.way.value,
+            run_id=secrets.token_hex(8),
+            hosts=fleet.host_tables(),
+            choice={} if fleet.way is WayKind.LOCAL else fleet.to_dict(),
+        )
     return Header(
         kind=kind,
         started_at=now(),

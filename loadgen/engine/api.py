@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.bound import Bound, BoundKind
+from loadgen.model.sending import EngineKind as EngineKind  # a plan names them, too
+from loadgen.model.sending import Timestamps as Timestamps
 from loadgen.model.shard import Shard
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS
@@ -16,22 +17,6 @@ from loadgen.schedule.optape import OpTape
 
 LEASE_NS = 2500 * NS_PER_MS
 """How long an engine plays after it last heard from the agent."""
-
-
-class EngineKind(enum.Enum):
-    """Which engine is requested, or was chosen (then never AUTO)."""
-
-    AUTO = "auto"  # the compiled engine if it can play the load
-    PYTHON = "python"
-    COMPILED = "compiled"
-
-
-class Timestamps(enum.Enum):
-    """The time-stamp that an engine takes as the arrival of a reply."""
-
-    AUTO = "auto"  # the most accurate that the engine has
-    KERNEL = "kernel"  # the kernel's receive time-stamp: the engine's own queueing is not charged to the server
-    LOOP = "loop"  # the time when the event loop woke up, for all sockets that were readable then
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -141,10 +141,10 @@ def test_the_command_line_makes_a_plan() -> None:
         (["a"], "not a URL"),
         (["http://a/", "--slo", "p99"], "not an objective"),
         (["http://a/", "--rate", "x"], "not a rate"),
-        (["http://a/", "--requests", "f.toml"], "beside URLs"),
+        (["http://a/", "--requests", "f.toml"], "cannot be combined with URLs"),
         (["--requests", "no.toml"], "no.toml cannot be read"),
         (["http://a/", "--poisson"], "needs a rate"),
-        (["http://a/", "-c", "0"], "engines must be"),
+        (["http://a/", "-c", "0"], "connections must be at least 1"),
         (["http://a/", "--hdr", "x.txt"], "neither"),
     ],
 )

@@ -14,7 +14,9 @@ from workloads.specweb99.compile import compile_tape
 
 
 def test_engine_time_stamps_and_sources_reach_every_engine() -> None:
-    plan = SpecPlan(vms=1, connections=2, engines=2, engine="python", timestamps="loop", sources=("127.0.0.2",))
+    plan = SpecPlan(
+        vms=1, connections=2, engines=2, engine=EngineKind.PYTHON, timestamps=Timestamps.LOOP, sources=("127.0.0.2",)
+    )
     placement = Placement(("local/0", "local/1"), np.array([0, 1], dtype=np.int32))
     target = Target(name="vm01", host="127.0.0.1", port=80)
     kind = SpecKind()
