@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from benchmarks.engine_meter import MOST_BY_OTHERS, Meter, Window, between, open_files, own_bytes
 from benchmarks.engine_responder import Responder
-from coordinator.evidence import Intake
 from coordinator.fleet.api import Prepare, Start, workers_of
 from coordinator.fleet.local import LocalFleet
-from coordinator.http.run import http_assignments
-from coordinator.spec import assignments
+from coordinator.kinds.http.kind import HttpKind
+from coordinator.kinds.spec.kind import SpecKind
+from coordinator.run.intake import Intake
+from coordinator.run.tapes import assignments
 from loadgen.engine.api import Assignment, EngineKind, Segment
 from loadgen.measure.cells import Cell
 from loadgen.measure.events import EngineLost, SegmentEnded
@@ -157,13 +158,14 @@ def fixed_size(
     plan = HttpPlan(
         requests=(HttpRequest(url=responder.url(size_bytes)),),
         connections=connections,
-        engine=engine.value,
+        engine=engine,
         rate_per_s=rate_per_s,
     )
 
     def assign(worker: str) -> Assignment:
         placement = Placement((worker,), place(plan.shares, [1], plan.seed))
-        (found,) = http_assignments(plan, placement, compile_http(plan))
+        kind = HttpKind()
+        (found,) = assignments(kind, plan, kind.asked(plan, plan.targets), placement, compile_http(plan))
         return found
 
     return Load(assign=assign, lead_s=settle_s, window_s=seconds)
@@ -193,7 +195,8 @@ def paced(engine: EngineKind, responder: Responder, connections: int, *, seconds
     def assign(worker: str) -> Assignment:
         tape = _only_sizes(compile_tape(plan))
         placement = Placement((worker,), np.zeros(plan.total_connections, np.int32))
-        (found,) = assignments(plan, placement, targets, tape)
+        kind = SpecKind()
+        (found,) = assignments(kind, plan, kind.asked(plan, targets), placement, tape)
         return _by(engine, found)
 
     return Load(assign=assign, lead_s=plan.phases.lead_ns(0) / NS_PER_S, window_s=seconds)
@@ -216,7 +219,8 @@ def idle(engine: EngineKind, responder: Responder, connections: int) -> Load:
 
     def assign(worker: str) -> Assignment:
         placement = Placement((worker,), np.zeros(total, np.int32))
-        (found,) = assignments(plan, placement, targets, tape)
+        kind = SpecKind()
+        (found,) = assignments(kind, plan, kind.asked(plan, targets), placement, tape)
         found = _by(engine, found)
         slow = dataclasses.replace(found.load, line_bps=500)  # 1,024 bytes take over 16 s
         return dataclasses.replace(found, load=slow)

@@ -20,13 +20,14 @@ from typing import Any
 import numpy as np
 import uvloop
 
-from coordinator.ask import ask_all
-from coordinator.evidence import Intake
 from coordinator.fleet.api import Prepare, Start, workers_of
 from coordinator.fleet.local import LocalFleet
-from coordinator.spec import assignments
-from deploy.servers.catalog import choose
-from deploy.vms.local import LocalVms
+from coordinator.kinds.spec.kind import SpecKind
+from coordinator.run.intake import Intake
+from coordinator.run.tapes import assignments
+from deploy.ask import ask_all
+from deploy.vms.api import VmRequest
+from deploy.vms.catalog import choose
 from loadgen.engine.api import Segment
 from loadgen.measure.events import EngineLost, SegmentEnded
 from loadgen.measure.histogram import Histogram
@@ -39,6 +40,7 @@ from loadgen.verdict.connection import judge_connections
 from workloads.specweb99 import fileset, urls
 from workloads.specweb99.compile import compile_tape
 from workloads.specweb99.mix import GROUPS, KINDS
+from workloads.specweb99.workload import Specweb99
 
 VMS = 4
 
@@ -48,7 +50,17 @@ async def measure(plan: SpecPlan, docroot: Path, engine_core: int, other_cores: 
     os.sched_setaffinity(0, other_cores)  # servers inherit it
     fleet = LocalFleet(1)
     workers = workers_of(fleet.machines)
-    async with LocalVms(choose(plan.server), docroots=[docroot] * VMS, connections=plan.connections) as vms:
+    needed = Specweb99().files(plan)
+    request = VmRequest(
+        count=VMS,
+        server=plan.server,
+        connections=plan.connections,
+        docroots=(docroot,) * VMS,
+        app=needed.app,
+        proof_path=needed.proof_path,
+        app_path=needed.app_path,
+    )
+    async with choose("local").prepare(request) as vms:
         await ask_all(vms.targets, urls.reset_command(plan))
         try:
             await fleet.open()
@@ -56,7 +68,9 @@ async def measure(plan: SpecPlan, docroot: Path, engine_core: int, other_cores: 
             tape = compile_tape(plan)
             shares = share_out(plan.total_connections, [1] * VMS)
             placement = Placement(workers, place(shares, [1], plan.seed))
-            await fleet.command(Prepare(assignments(plan, placement, vms.targets, tape)))
+            kind = SpecKind()
+            asked = kind.asked(plan, vms.targets)
+            await fleet.command(Prepare(assignments(kind, plan, asked, placement, tape)))
             start_ns = time.monotonic_ns() + NS_PER_S // 4
             window_ns = start_ns + plan.phases.lead_ns(0)
             segment = Segment(
@@ -76,7 +90,7 @@ async def measure(plan: SpecPlan, docroot: Path, engine_core: int, other_cores: 
                     intake.receive(event)
         finally:
             await fleet.close()
-        return {"server": f"{vms.deployment.server.value} {vms.deployment.version}", **figures(plan, intake)}
+        return {"server": f"{vms.facts.server} {vms.facts.version}", **figures(plan, intake)}
 
 
 def figures(plan: SpecPlan, intake: Intake) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""What a machine's settings mean for a load, and what to change: `loadgen doctor`.
+"""What the settings of a machine mean for a load, and what to change: `loadgen doctor`.
 
-The load is SPECweb99-style: a connection (a user) at 400 kbit/s makes 3.28 operations a second, 2.70 to a TCP
-connection, so 1.21 TCP connections a second; each leaves a port in TIME_WAIT for 60 s (loadgen.verdict.ports).
+The load consists of paced connections (users), each of which opens several TCP connections per second; each of these
+leaves a port in TIME_WAIT for 60 s (:mod:`loadgen.verdict.ports`).
 """
 
 from __future__ import annotations
@@ -13,18 +13,17 @@ from dataclasses import dataclass
 from deploy.facts import Facts, Sysctls
 from loadgen.model.plan import Server
 from loadgen.verdict.ports import BUCKETS, MOST_SOURCES, RANGE, RESERVED, REUSE, TIME_WAIT_S, LocalPorts
-from workloads.specweb99.mix import CONNECTS_PER_S
 
 _SPARE_FILES = 64
-_MEMORY_PER_VM_BYTES = 12 << 20  # web server and app worker, measured: 5 to 9 MB of their own
-_MEMORY_PER_CONNECTION_BYTES = 32 << 10  # both ends in the kernel (8 KB) and a server's buffers
+_MEMORY_PER_VM_BYTES = 12 << 20  # private memory of a web server and an application worker; measured: 5 to 9 MB
+_MEMORY_PER_CONNECTION_BYTES = 32 << 10  # both ends in the kernel (8 KB) and the buffers of a server
 _BASE_MEMORY_BYTES = 200 << 20
 _BUSY_LOAD_PER_CPU = 0.5
 _WIDE_PORT_RANGE = "1024 65000"
 
 
 class Level(enum.Enum):
-    """How bad it is: nothing, may falsify or limit a result, will break the run."""
+    """How serious a finding is: harmless, may limit or falsify a result, will make the run fail."""
 
     OK = "ok"
     WARNING = "warning"
@@ -33,7 +32,11 @@ class Level(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advice:
-    """One finding.  `command` changes it (as root where it says sysctl); empty where no command does."""
+    """One finding about the machine.
+
+    `meaning` says what follows from it, "" where nothing does.  `command` changes the setting (sysctl needs root), ""
+    where no command can.
+    """
 
     level: Level
     topic: str
@@ -42,13 +45,16 @@ class Advice:
     command: str = ""
 
 
-def diagnose(facts: Facts, vms: int, connections: int) -> list[Advice]:
-    """What to expect of `vms` servers here with so many paced connections each, the load made here, too."""
+def diagnose(facts: Facts, vms: int, connections: int, connects_per_s: float) -> list[Advice]:
+    """Findings for a run with `vms` servers and `connections` paced connections to each, all on this machine.
+
+    `connects_per_s` is the number of TCP connections that each connection opens per second.
+    """
     total = vms * connections
     return [
         *_files(facts, connections, total),
-        *_ports(facts, connections),
-        *_time_wait(facts, total),
+        *_ports(facts, connections, connects_per_s),
+        *_time_wait(facts, total, connects_per_s),
         *_backlog(facts, connections),
         *_memory(facts, vms, total),
         *_cpus(facts),
@@ -57,56 +63,58 @@ def diagnose(facts: Facts, vms: int, connections: int) -> list[Advice]:
 
 
 def engine(why_not_compiled: str) -> Advice:
-    """Which engine plays here; `why_not_compiled` is "" where it is the compiled one."""
+    """Which engine runs on this machine; `why_not_compiled` is "" where the compiled engine does."""
     if not why_not_compiled:
         return Advice(level=Level.OK, topic="engine", finding="the compiled engine")
     return Advice(
         level=Level.WARNING,
         topic="engine",
         finding=f"the Python engine (not the compiled one: {why_not_compiled})",
-        meaning="it costs more CPU for a request, and can't take the kernel's time-stamps: install a C compiler and "
-        "Python's headers, then loadgen again",
+        meaning="it needs more CPU time per request and cannot use the kernel's timestamps; install a C compiler and "
+        "the headers of Python, then install loadgen again",
     )
 
 
 def _files(facts: Facts, connections: int, total: int) -> list[Advice]:
-    """Servers and engines raise their soft limit to the hard one, so that is what bounds them."""
-    finding = f"{facts.nofile_soft} open files a process, at most {facts.nofile_hard}"
-    engines = min(facts.usable_cpus, total)  # as loadgen spec has them
+    """Only the hard limit counts: servers and engines raise their soft limit to it."""
+    finding = f"{facts.nofile_soft} open files per process, at most {facts.nofile_hard}"
+    engines = min(facts.usable_cpus, total)  # the default of loadgen spec
     engine_files, server_files = -(-total // engines) + _SPARE_FILES, 4 * connections + _SPARE_FILES
     if engine_files > facts.nofile_hard:
         most = engines * max(0, facts.nofile_hard - _SPARE_FILES)
-        meaning = f"{engines} engines carry at most {most} connections, not {total}: raise the limit, or use more"
+        meaning = (
+            f"{engines} engines carry at most {most} connections, not {total}; raise the limit, or use more engines"
+        )
         command = f"ulimit -n {engine_files}"
     elif server_files > facts.nofile_hard:
         most = max(0, facts.nofile_hard - _SPARE_FILES) // 4
-        meaning = f"a server carries at most {most} connections, not {connections}: raise the limit, or use more VMs"
+        meaning = f"a server carries at most {most} connections, not {connections}; raise the limit, or use more VMs"
         command = f"ulimit -n {server_files}"
     else:
         return [Advice(level=Level.OK, topic="open files", finding=finding)]
     return [Advice(level=Level.PROBLEM, topic="open files", finding=finding, meaning=meaning, command=command)]
 
 
-def _ports(facts: Facts, connections: int) -> list[Advice]:
+def _ports(facts: Facts, connections: int, connects_per_s: float) -> list[Advice]:
     sysctls = facts.sysctls
     if sysctls.ip_local_port_range is None:
         return [_unknown("local ports", "net.ipv4.ip_local_port_range")]
     low, high = sysctls.ip_local_port_range
     ports = _local_ports(sysctls, low, high)
     finding = f"{ports.each} local ports ({low}-{high}), in TIME_WAIT for {ports.rest_s} s"
-    sources = ports.sources_needed(connections, CONNECTS_PER_S)
+    sources = ports.sources_needed(connections, connects_per_s)
     if sources == 1:
-        most = bisect.bisect_right(range(ports.each), ports.each, key=lambda n: ports.needed(n, CONNECTS_PER_S)) - 1
+        most = bisect.bisect_right(range(ports.each), ports.each, key=lambda n: ports.needed(n, connects_per_s)) - 1
         meaning = f"enough for {most} paced connections to one server"
         return [Advice(level=Level.OK, topic="local ports", finding=finding, meaning=meaning)]
-    needed = ports.needed(connections, CONNECTS_PER_S)
-    meaning = f"{connections} paced connections to one server need up to {needed}, "
+    needed = ports.needed(connections, connects_per_s)
+    meaning = f"{connections} paced connections to one server need up to {needed} ports; "
     if sources > MOST_SOURCES:
-        meaning += f"more than {MOST_SOURCES} addresses have"
+        meaning += f"{MOST_SOURCES} source addresses do not have so many"
     else:
         meaning += (
-            f"those of {sources} addresses: over loopback loadgen spec takes so many by itself, otherwise give them "
-            "with --source"
+            f"{sources} source addresses have so many: loadgen spec uses them by itself over loopback; otherwise list "
+            "them with --source"
         )
     command = f'sysctl -w net.ipv4.ip_local_port_range="{_WIDE_PORT_RANGE}"'
     return [Advice(level=Level.WARNING, topic="local ports", finding=finding, meaning=meaning, command=command)]
@@ -124,14 +132,14 @@ def _local_ports(sysctls: Sysctls, low: int, high: int) -> LocalPorts:
     return ports
 
 
-def _time_wait(facts: Facts, total: int) -> list[Advice]:
+def _time_wait(facts: Facts, total: int, connects_per_s: float) -> list[Advice]:
     buckets = facts.sysctls.tcp_max_tw_buckets
     if buckets is None:
         return [_unknown("TIME_WAIT", "net.ipv4.tcp_max_tw_buckets")]
-    needed = int(total * CONNECTS_PER_S * TIME_WAIT_S) + 1
-    finding = f"{buckets} sockets may be in TIME_WAIT"
+    needed = int(total * connects_per_s * TIME_WAIT_S) + 1
+    finding = f"at most {buckets} sockets in TIME_WAIT"
     if needed <= buckets:
-        most = int(buckets / (CONNECTS_PER_S * TIME_WAIT_S))
+        most = int(buckets / (connects_per_s * TIME_WAIT_S))
         return [
             Advice(level=Level.OK, topic="TIME_WAIT", finding=finding, meaning=f"enough for {most} paced connections")
         ]
@@ -140,7 +148,7 @@ def _time_wait(facts: Facts, total: int) -> list[Advice]:
             level=Level.WARNING,
             topic="TIME_WAIT",
             finding=finding,
-            meaning=f"{total} paced connections leave {needed} there: the kernel cuts the rest short, against RFC 9293",
+            meaning=f"{total} paced connections leave {needed}; the kernel ends the others early, against RFC 9293",
             command=f"sysctl -w net.ipv4.tcp_max_tw_buckets={needed}",
         )
     ]
@@ -156,15 +164,15 @@ def _backlog(facts: Facts, connections: int) -> list[Advice]:
         if value is None:
             advice.append(_unknown(topic, name))
         elif connections <= value:
-            finding = f"{value} connections may wait to be accepted"
+            finding = f"at most {value} connections wait to be accepted"
             advice.append(Advice(level=Level.OK, topic=topic, finding=finding))
         else:
             advice.append(
                 Advice(
                     level=Level.WARNING,
                     topic=topic,
-                    finding=f"{value} connections may wait to be accepted",
-                    meaning=f"a burst of {connections} overflows it, and a lost SYN comes again after 1 s",
+                    finding=f"at most {value} connections wait to be accepted",
+                    meaning=f"a burst of {connections} overflows the queue, and a lost SYN is repeated after 1 s",
                     command=f"sysctl -w {name}={connections}",
                 )
             )
@@ -176,7 +184,7 @@ def _memory(facts: Facts, vms: int, total: int) -> list[Advice]:
     finding = f"{facts.available_bytes / 1e9:.1f} of {facts.memory_bytes / 1e9:.1f} GB free"
     if needed <= facts.available_bytes:
         return [Advice(level=Level.OK, topic="memory", finding=finding)]
-    meaning = f"{vms} VMs with {total} connections want about {needed / 1e9:.1f} GB, the file set not counted"
+    meaning = f"{vms} VMs with {total} connections need about {needed / 1e9:.1f} GB, and the file set comes on top"
     return [Advice(level=Level.PROBLEM, topic="memory", finding=finding, meaning=meaning)]
 
 
@@ -184,7 +192,7 @@ def _cpus(facts: Facts) -> list[Advice]:
     advice = []
     finding = f"{facts.usable_cpus} of {facts.cpus} usable, {facts.cpu_model}"
     if facts.usable_cpus < 2:
-        meaning = "servers and load share one CPU: what is measured is both"
+        meaning = "servers and load share one CPU, so the result depends on both"
         advice.append(Advice(level=Level.WARNING, topic="CPUs", finding=finding, meaning=meaning))
     else:
         advice.append(Advice(level=Level.OK, topic="CPUs", finding=finding))
@@ -195,14 +203,14 @@ def _cpus(facts: Facts) -> list[Advice]:
                 level=Level.WARNING,
                 topic="CPU governor",
                 finding=", ".join(facts.governors),
-                meaning="the clock follows the load, so equal runs differ",
+                meaning="the CPU frequency follows the load, so equal runs give different results",
                 command="cpupower frequency-set -g performance",
             )
         )
     load = facts.load_average[0]
     finding = f"{load:.2f} over the last minute"
     if load > _BUSY_LOAD_PER_CPU * facts.cpus:
-        meaning = "other programs take CPU time that the result will miss"
+        meaning = "other programs use CPU time that the run needs"
         advice.append(Advice(level=Level.WARNING, topic="load average", finding=finding, meaning=meaning))
     else:
         advice.append(Advice(level=Level.OK, topic="load average", finding=finding))
@@ -220,7 +228,7 @@ def _software(facts: Facts) -> list[Advice]:
                 level=Level.WARNING,
                 topic="web servers",
                 finding=found or "none",
-                meaning="only the builtin one can be driven, which is slower than nginx and Apache",
+                meaning="only the builtin server can be started; nginx and Apache are faster",
                 command="apt-get install nginx-light",
             )
         )
@@ -229,7 +237,7 @@ def _software(facts: Facts) -> list[Advice]:
     finding = f"Python {facts.python}, {versions}"
     if missing:
         names = " ".join(missing)
-        meaning = f"{names} missing: loadgen does not run without"
+        meaning = f"{names} missing; loadgen needs them"
         command = f"pip install {names}"
         advice.append(Advice(level=Level.PROBLEM, topic="Python", finding=finding, meaning=meaning, command=command))
     else:

@@ -1,4 +1,4 @@
-"""Processes as Linux sees them: what dies with whom.  Linux only, as the whole of `deploy` is."""
+"""Processes of Linux: forking children that end with their parent, and finding children."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def become_subreaper() -> None:
-    """From now on orphans below this process become its children instead of init's."""
+    """Make this process the parent of all orphans below it, instead of init."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def fork_child(output_fd: int, run: Callable[[], None]) -> int:
-    """Fork a process that calls `run` and exits, 0 or (after an exception, which it prints) 1; its pid.
+    """Fork a process that calls `run`; returns its pid.
 
-    It is the leader of its own process group, is killed when this process dies (unless `run` changes its user:
-    the kernel forgets the wish then), has /dev/null as input, `output_fd` as output and error output, no other
-    descriptor of ours, and no signal handlers.  Call it from the main thread: the kernel takes the end of
-    the forking *thread* for the death of the parent.
+    The child exits with status 0 after `run`, or prints the exception of `run` and exits with status 1.  It leads a
+    process group of its own.  The kernel kills it when this process dies, unless `run` changes its user.  Its input is
+    /dev/null, its output and error output are `output_fd`; it inherits no other descriptor and no signal handler.
+    Call this from the main thread: the kernel takes the end of the forking *thread* for the death of the parent.
     """
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
         _be_child(parent, output_fd, run)
-    with contextlib.suppress(PermissionError, ProcessLookupError):  # it was faster: has its group, or is gone
+    with contextlib.suppress(PermissionError, ProcessLookupError):  # the child has its group already, or has ended
         os.setpgid(pid, pid)
     return pid
 
 
 def run_program(argv: list[str]) -> NoReturn:
-    """Become another program (`argv[0]` is its path), with the signals that programs expect."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and the wish would be inherited
+    """Replace this process by the program at the path `argv[0]`, with the default action of SIGPIPE."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and the program would inherit that
     os.execv(argv[0], argv)
 
 
 def children_of(pid: int) -> list[int]:
-    """Pids of the live or unreaped children of a process."""
+    """The pids of the children of a process: those that run, and those that have ended but are not collected."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal() and parent_in_stat(_read(entry / "stat")) == pid:
@@ -56,9 +56,9 @@ def children_of(pid: int) -> list[int]:
 
 
 def parent_in_stat(stat: str) -> int | None:
-    """The parent's pid in the text of /proc/PID/stat; None if the text is not one.
+    """The parent's pid in the text of /proc/PID/stat; None if the text has another format.
 
-    The command's name, in parentheses, may itself have blanks and parentheses.
+    The command's name stands in parentheses, and may itself contain blanks and parentheses.
     """
     fields = stat.rpartition(")")[2].split()
     return int(fields[1]) if len(fields) > 1 else None
@@ -68,7 +68,7 @@ def _be_child(parent: int, output_fd: int, run: Callable[[], None]) -> NoReturn:
     status = 1
     try:
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before the kernel knew our wish
+        if os.getppid() != parent:  # the parent died before the call above
             os._exit(status)
         os.setpgid(0, 0)
         signal.set_wakeup_fd(-1)
@@ -81,17 +81,17 @@ def _be_child(parent: int, output_fd: int, run: Callable[[], None]) -> NoReturn:
         _close_others()
         run()
         status = 0
-    except BaseException:  # noqa: BLE001 - nothing may return into the parent's code
+    except BaseException:  # noqa: BLE001 - the child must never return into the parent's code
         os.write(2, traceback.format_exc().encode(errors="replace"))
     finally:
         os._exit(status)
 
 
 def _close_others() -> None:
-    """All but the standard three.  Not `closerange`: limits are often a million or a billion."""
+    """Close all descriptors but the standard three.  `closerange` is too slow: limits are often a million or more."""
     for entry in list(Path("/proc/self/fd").iterdir()):
         if int(entry.name) >= _FIRST_FD:
-            with contextlib.suppress(OSError):  # the one that listed them
+            with contextlib.suppress(OSError):  # the descriptor that listed the directory is closed already
                 os.close(int(entry.name))
 
 
@@ -103,5 +103,5 @@ def _prctl(option: int, value: int) -> None:
 def _read(path: Path) -> str:
     try:
         return path.read_text(errors="replace")
-    except OSError:  # it ended meanwhile
+    except OSError:  # the process has ended
         return ""

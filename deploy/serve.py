@@ -5,36 +5,26 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
-from pathlib import Path
 
-from deploy.servers.base import WebServer
-from deploy.vms.local import LocalVms
+from deploy.vms.api import Deployment
 from loadgen.model.errors import TargetError
 from loadgen.model.target import Target
 
 _END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-async def serve(
-    server: WebServer,
-    *,
-    docroot: Path,
-    port: int,
-    connections: int,
-    ready: Callable[[Target], None],
-    host: str = "127.0.0.1",
-) -> None:
-    """Serve `docroot` until Ctrl-C, SIGTERM or SIGHUP; `ready` is called once it answers.
+async def serve(deployment: Deployment, ready: Callable[[Target], None]) -> None:
+    """Serve until Ctrl-C, SIGTERM or SIGHUP; `ready` is called once the server answers.
 
-    `port` 0 takes any free one.  Other hosts than loopback open the server, which knows no passwords, to
-    whoever can reach them.  Raises PlanError or TargetError when it cannot start, TargetError when it dies.
+    `deployment` has one VM and is not entered yet.  Raises PlanError or TargetError when the server cannot start, and
+    TargetError when it ends by itself.
     """
     loop = asyncio.get_running_loop()
     asked_to_end = asyncio.Event()
     for number in _END_SIGNALS:
         loop.add_signal_handler(number, asked_to_end.set)
     try:
-        async with LocalVms(server, docroots=[docroot], connections=connections, base_port=port, host=host) as vms:
+        async with deployment as vms:
             ready(vms.targets[0])
             await _until_end(vms, asked_to_end)
     finally:
@@ -42,7 +32,7 @@ async def serve(
             loop.remove_signal_handler(number)
 
 
-async def _until_end(vms: LocalVms, asked_to_end: asyncio.Event) -> None:
+async def _until_end(vms: Deployment, asked_to_end: asyncio.Event) -> None:
     death = asyncio.create_task(_first_death(vms))
     asked = asyncio.create_task(asked_to_end.wait())
     try:
@@ -55,7 +45,7 @@ async def _until_end(vms: LocalVms, asked_to_end: asyncio.Event) -> None:
         await asyncio.gather(death, asked, return_exceptions=True)
 
 
-async def _first_death(vms: LocalVms) -> str:
+async def _first_death(vms: Deployment) -> str:
     async for death in vms.deaths():
         return death.reason
     return "it was stopped"

@@ -1,12 +1,13 @@
-"""The warden: the one parent of everything a driver starts on this machine (`python -m deploy.warden`).
+"""The warden: the parent of all processes that a driver starts on this machine (`python -m deploy.warden APP`).
 
-It imports the app once and forks its workers, starts the web servers, reports those that end, and ends all of
-them when its input ends: the driver closes it to stop, and the kernel closes it when the driver dies, however it
-dies.  If the warden itself is killed, the kernel kills its children.  It has no event loop, since it
-forks, and does so from its main thread only: the kernel takes the end of a forking thread for the death of a parent.
+The warden imports the application APP (`module:function`) once, forks a worker per VM from itself, starts the web
+servers and reports processes that end.  It ends all of them when its standard input ends: the driver closes it to
+stop, and the kernel closes it when the driver dies in whatever way.  If the warden itself is killed, the kernel kills
+its children.  The warden has no event loop, because it forks, and it forks from its main thread only: the kernel takes
+the end of a forking thread for the death of the parent.
 
-What remains possible: when the driver *and* the warden are killed by SIGKILL at once, no process survives (but a
-CGI program that is just running ends by itself), and the run's directory under TMPDIR stays.
+One case leaves something behind: when the driver *and* the warden are killed by SIGKILL at the same time, no process
+survives (a CGI program that is running ends by itself), but the run's directory under TMPDIR remains.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import pkgutil
 import selectors
 import shutil
 import signal
+import sys
 import tempfile
 import time
 from collections import deque
@@ -25,7 +28,7 @@ from pathlib import Path
 
 from deploy.proc import become_subreaper, children_of, fork_child, run_program
 from deploy.wire import Exited, Hello, Launch, encode_event
-from deploy.worker import run_worker
+from deploy.worker import MakeApp, run_worker
 from loadgen.host.limits import raise_open_files
 
 _CHUNK_BYTES = 65536
@@ -38,7 +41,7 @@ _PARENT_CHECK_S = 0.5
 
 
 class _Child:
-    """A process we started and what it has said: the first megabyte in a file, the last lines in memory."""
+    """A child process and its output: the first megabyte goes to a file, the last lines stay in memory."""
 
     def __init__(self, vm: str, process: str, output_fd: int, log: Path) -> None:
         self.vm = vm
@@ -50,7 +53,7 @@ class _Child:
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
 
     def drain(self) -> bool:
-        """Take what it has said; False at the end of its output."""
+        """Read the output that is there; False at the end of the output."""
         while True:
             try:
                 chunk = os.read(self.output_fd, _CHUNK_BYTES)
@@ -61,7 +64,7 @@ class _Child:
             self._keep(chunk)
 
     def tail(self) -> tuple[str, ...]:
-        """Its last lines."""
+        """The last lines of its output, oldest first."""
         return tuple(self._tail) + ((_readable(self._line),) if self._line else ())
 
     def _keep(self, chunk: bytes) -> None:
@@ -76,8 +79,9 @@ class _Child:
 
 
 class _Warden:
-    def __init__(self, directory: Path, commands_fd: int, events_fd: int) -> None:
+    def __init__(self, directory: Path, make_app: MakeApp, commands_fd: int, events_fd: int) -> None:
         self._directory = directory
+        self._make_app = make_app
         self._commands_fd = commands_fd
         self._events_fd = events_fd
         self._parent = os.getppid()
@@ -97,11 +101,11 @@ class _Warden:
         self._selector.register(self._wakeup_fd, selectors.EVENT_READ)
 
     def run(self) -> None:
-        """Until the commands end."""
+        """Handle commands and children until the commands end, then end all children."""
         self._say(encode_event(Hello(directory=str(self._directory))))
         while not self._ending:
             self._turn(_PARENT_CHECK_S)
-            if os.getppid() != self._parent:  # it died, but a stranger still holds the other end of our input
+            if os.getppid() != self._parent:  # the driver died, but another process holds the other end of our input
                 break
         self._end_all()
 
@@ -131,7 +135,7 @@ class _Warden:
             self._launch(Launch.decode(line))
 
     def _launch(self, launch: Launch) -> None:
-        self._start(launch, "app", lambda: run_worker(launch.app))
+        self._start(launch, "app", lambda: run_worker(launch.app, self._make_app))
         if launch.program:
             name, *argv = launch.program
             self._start(launch, name, lambda: run_program(argv))
@@ -152,7 +156,7 @@ class _Warden:
         self._selector.register(output_fd, selectors.EVENT_READ, child)
 
     def _reap(self) -> None:
-        """Bury the dead, adopted ones included, and report those that were not told to end."""
+        """Collect every child that has ended, adopted ones included; report those that were not asked to end."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -169,12 +173,12 @@ class _Warden:
         if child.output_fd in self._selector.get_map():
             self._selector.unregister(child.output_fd)
         os.close(child.output_fd)
-        child.output_fd = -1  # its number may be ready in this very turn, too, or soon be another child's
+        child.output_fd = -1  # the same number may still be ready in this turn, or soon belong to another child
         if not self._ending:
             self._say(encode_event(Exited(vm=child.vm, process=child.process, status=status, log=child.tail())))
 
     def _say(self, line: bytes) -> None:
-        """Send without ever waiting: a driver that does not read must not keep us from noticing its end."""
+        """Send without blocking: a driver that does not read must not keep the warden from noticing its end."""
         self._unsent += line
         try:
             while self._unsent:
@@ -190,7 +194,7 @@ class _Warden:
             self._selector.unregister(self._events_fd)
 
     def _end_all(self) -> None:
-        """Ask, wait, kill, bury."""
+        """End all children: SIGTERM, a second to obey, then SIGKILL for every process that is left."""
         self._ending = True
         for pid in self._children:
             os.killpg(pid, signal.SIGTERM)
@@ -205,13 +209,14 @@ class _Warden:
 
 
 def main() -> None:
-    """Commands on standard input, events on standard output."""
+    """Run a warden.  The application is its argument; commands come on standard input, events go to standard output."""
+    make_app: MakeApp = pkgutil.resolve_name(sys.argv[1])
     become_subreaper()
     raise_open_files()
-    gc.freeze()  # what is imported by now is never collected, so its pages stay shared with the workers
+    gc.freeze()  # modules imported so far are never collected, so their pages stay shared with the workers
     directory = Path(tempfile.mkdtemp(prefix="loadgen-"))
     try:
-        _Warden(directory, commands_fd=0, events_fd=1).run()
+        _Warden(directory, make_app, commands_fd=0, events_fd=1).run()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

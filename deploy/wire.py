@@ -1,7 +1,7 @@
-"""What a driver and its warden say to each other: one JSON object a line, both ends of one version.
+"""The messages between a driver and its warden: one JSON object per line; both ends have the same version.
 
-Down go :class:`Launch` commands, and the end of the stream, which means "stop everything".
-Up come one :class:`Hello` and an :class:`Exited` for every process that ends by itself.
+The driver sends :class:`Launch` commands; the end of its stream means "stop everything".
+The warden sends one :class:`Hello`, and one :class:`Exited` for every process that ends by itself.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ _SAID_LINES = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppWorker:
-    """The process of ours that serves a VM: on `unix_socket` if given, else on `host` and `port`."""
+    """The application process of a VM; it listens on `unix_socket` if that is set, else on `host` and `port`."""
 
     docroot: str
     workdir: str
     static: bool
-    """Whether it serves the file set, too; otherwise the web server in front of it does."""
+    """Whether it serves the files, too; otherwise the web server in front of it does."""
     unix_socket: str = ""
     host: str = ""
     port: int = 0
@@ -28,16 +28,19 @@ class AppWorker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """Start one VM: the app, and the program in front of it, if any.  Logs go to `directory`, which exists."""
+    """The command to start one VM: its application, and the web server in front of it, if any.
+
+    The logs of both go to `directory`, which exists.
+    """
 
     vm: str
     directory: str
     app: AppWorker
     program: tuple[str, ...] = ()
-    """Name of the program and its argument list, the name again first as `argv[0]` (a path)."""
+    """The name of the web server, then its argument list, which begins with the path of the program; or ()."""
 
     def encode(self) -> bytes:
-        """As one line."""
+        """The command as one line of JSON."""
         return _line(asdict(self))
 
     @classmethod
@@ -54,14 +57,14 @@ class Launch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hello:
-    """The warden is ready; the run's files go under `directory`, which it removes at the end."""
+    """The warden is ready.  The run's files go into `directory`, which the warden removes at the end."""
 
     directory: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exited:
-    """A process ended by itself.  `status` is negative for a signal; `log` holds its last lines."""
+    """A process ended by itself.  `status` is minus the signal's number after a signal; `log` has its last lines."""
 
     vm: str
     process: str
@@ -70,16 +73,16 @@ class Exited:
 
     @property
     def reason(self) -> str:
-        """How it ended, and the last things it said, as one line.
+        """How the process ended and its last messages, as one line.
 
-        Servers say what is wrong first and that they give up last; a traceback's indented lines say nothing here.
+        Repeated lines and the indented lines of a traceback are left out: the reason stands in one of the others.
         """
         said = [line for line in dict.fromkeys(self.log) if not line.startswith((" ", "Traceback"))]
         return f"{self.process} {_ending(self.status)}" + (f": {'; '.join(said[-_SAID_LINES:])}" if said else "")
 
 
 def encode_event(event: Hello | Exited) -> bytes:
-    """As one line."""
+    """The event as one line of JSON."""
     return _line(asdict(event))
 
 

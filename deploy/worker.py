@@ -1,12 +1,13 @@
-"""The life of an app worker: what a process forked from the warden does.
+"""An application worker: a process that the warden forks to serve the dynamic operations of one VM.
 
-Kept apart from the warden, which must not touch an event loop before it forks.
+This code is apart from the warden's, which must not create an event loop before it forks.
 """
 
 from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import uvloop
@@ -14,22 +15,24 @@ from aiohttp import web
 
 from deploy.servers.base import BACKLOG, KEEP_ALIVE_S
 from deploy.wire import AppWorker
-from workloads.specweb99.app import AppConfig, create_app
+
+MakeApp = Callable[[Path, Path, bool], web.Application]
+"""Makes an application from a document root, a directory that it may write to, and whether it serves the files, too."""
 
 _SHUTDOWN_S = 0.2
-"""How long requests under way may take when it is told to end."""
+"""How long a request in progress may take after SIGTERM."""
 
 
-def run_worker(worker: AppWorker) -> None:
-    """Serve until SIGTERM."""
+def run_worker(worker: AppWorker, make_app: MakeApp) -> None:
+    """Serve the application as `worker` says until SIGTERM."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(worker))
+        runner.run(_serve(worker, make_app))
 
 
-async def _serve(worker: AppWorker) -> None:
+async def _serve(worker: AppWorker, make_app: MakeApp) -> None:
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
-    app = create_app(AppConfig(docroot=Path(worker.docroot), workdir=Path(worker.workdir), static=worker.static))
+    app = make_app(Path(worker.docroot), Path(worker.workdir), worker.static)
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=_SHUTDOWN_S)
     await runner.setup()
     try:

@@ -22,10 +22,10 @@ from rich.terminal_theme import MONOKAI
 from coordinator.evidence import Intake
 from coordinator.record.document import Header
 from coordinator.record.reader import frames, load
-from coordinator.view.build import ViewBuilder
-from coordinator.view.engines import engine_title
-from coordinator.view.runview import Position, RunView
-from coordinator.view.screen import Screen
+from coordinator.output.terminal.build import ViewBuilder
+from coordinator.output.terminal.engines import engine_title
+from coordinator.output.terminal.runview import Position, RunView
+from coordinator.output.terminal.screen import Screen
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.units import NS_PER_S
 from workloads.specweb99.mix import GROUPS, KINDS

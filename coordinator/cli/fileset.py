@@ -1,17 +1,13 @@
-"""`loadgen fileset`: make, check or place a file set."""
+"""`loadgen fileset`: make or check the files that servers of `loadgen spec` must have."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import rich_click as click
-from rich.console import Console
 
 from coordinator.cli.options import docroot_option
-from coordinator.session import cache_directory, fileset_progress
 from loadgen.model.errors import LoadgenError
-from workloads.specweb99 import files
-from workloads.specweb99 import fileset as store
 
 
 @click.command()
@@ -19,19 +15,27 @@ from workloads.specweb99 import fileset as store
     "--connections", type=click.IntRange(1), metavar="N", default=20, show_default=True, help="Connections of one VM."
 )
 @docroot_option
-@click.option("--verify", is_flag=True, help="Compare every byte instead of making what is missing.")
+@click.option("--verify", is_flag=True, help="Compare every byte of the files; make nothing.")
 def fileset(connections: int, root: Path | None, verify: bool) -> int:
-    """Make the SPECweb99-style file set for so many connections (its size grows with them)."""
+    """Make the SPECweb99-style file set that one VM needs for its connections (more connections, more files)."""
+    from rich.console import Console
+
+    from coordinator.experiment.progress import fileset_progress
+    from coordinator.experiment.session import cache_directory
+    from loadgen.model.plan import SpecPlan
+    from workloads.catalog import choose
+
     root = root or cache_directory() / "fileset"
-    count = files.directories(connections)
+    files = choose("spec").files(SpecPlan(vms=1, connections=connections))
+    assert files is not None  # servers of loadgen spec always need files
     if verify:
-        problems = store.verify(root, count)
+        problems = files.verify(root)
         if problems:
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-            raise LoadgenError(f"{problems[0]}{more}", hint="loadgen fileset makes what is wrong anew")
-        click.echo(f"{root}: {count} directories, every byte is right")
+            raise LoadgenError(f"{problems[0]}{more}", hint="loadgen fileset without --verify repairs the file set")
+        click.echo(f"{root}: {files.extent}, every byte is correct")
         return 0
     with fileset_progress(Console(stderr=True)) as progress:
-        made = store.ensure(root, count, progress)
-    click.echo(f"{root}: {made.directories} directories, {made.total_bytes} bytes, {made.made} made now")
+        made = files.prepare(root, progress)
+    click.echo(f"{root}: {files.extent}, {files.size_bytes} bytes, {made} made now")
     return 0

@@ -1,24 +1,25 @@
-"""`loadgen lab`: the networks that `loadgen forward` builds on this machine."""
+"""`loadgen lab`: manage the networks that `loadgen forward` builds on this machine."""
 
 from __future__ import annotations
 
 import rich_click as click
 
-from coordinator.output import printing
+from coordinator.output.streams import printing
 from deploy.lab.sweep import end_leftovers
 
 
 @click.group()
 def lab() -> None:
-    """Look after the networks that `loadgen forward` builds on this machine."""
+    """Manage the networks that `loadgen forward` builds on this machine."""
 
 
 @lab.command()
 def clean() -> None:
-    """End what a killed run has left behind, and nothing of anybody else's.
+    """End the processes that a killed run has left behind.
 
-    A lab has no names and vanishes with its processes, and these end with their coordinator. Should one still be
-    there, it is found by a mark that says whose it is; those of runs that go on are left alone.
+    The network of a lab exists only as long as its processes, which normally end with their coordinator. A process
+    that remains is found by a mark in its environment, which names its run. Processes of runs that still go on, and
+    all other processes, are left alone.
     """
     ended = end_leftovers()
     with printing():

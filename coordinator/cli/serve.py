@@ -1,21 +1,14 @@
-"""`loadgen serve`: one server with a file set in the foreground, to be driven from elsewhere."""
+"""`loadgen serve`: one web server with its file set in the foreground, as a target for other machines."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import rich_click as click
-import uvloop
-from rich.console import Console
 
 from coordinator.cli.options import docroot_option
-from coordinator.session import cache_directory, fileset_progress
-from deploy.serve import serve as serve_until_ended
-from deploy.servers.catalog import choose
 from loadgen.model.plan import Server
 from loadgen.model.target import Target
-from workloads.specweb99 import files
-from workloads.specweb99 import fileset as store
 
 
 @click.command()
@@ -24,7 +17,7 @@ from workloads.specweb99 import fileset as store
     type=click.IntRange(0, 65535),
     metavar="PORT",
     required=True,
-    help="Port to listen on; 0 takes any free one.",
+    help="Port to listen on; 0 takes any free port.",
 )
 @click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
@@ -32,26 +25,57 @@ from workloads.specweb99 import fileset as store
     type=click.Choice([s.value for s in Server]),
     default=Server.BUILTIN.value,
     show_default=True,
-    help="Which web server; auto takes nginx, then apache, then builtin.",
+    help="Web server to run; auto takes the first that is installed: nginx, apache, builtin.",
 )
 @click.option(
-    "--connections", type=click.IntRange(1), metavar="N", default=20, show_default=True, help="Connections to expect."
+    "--connections",
+    type=click.IntRange(1),
+    metavar="N",
+    default=20,
+    show_default=True,
+    help="Number of connections to prepare for.",
 )
 @docroot_option
 def serve(port: int, host: str, server: str, connections: int, root: Path | None) -> int:
-    """Run one SPECweb99-style web server in the foreground until Ctrl-C, with its file set made first.
+    """Make the file set, then run one SPECweb99-style web server in the foreground until Ctrl-C.
 
-    The server knows no passwords. Other addresses than loopback open it to whoever can reach them.
+    The server has no access control: on an address other than loopback, everyone who reaches the port can use it.
     """
-    chosen = choose(Server(server))
+    import uvloop
+    from rich.console import Console
+
+    from coordinator.experiment.progress import fileset_progress
+    from coordinator.experiment.session import cache_directory
+    from deploy.serve import serve as serve_until_ended
+    from deploy.vms.api import VmRequest
+    from deploy.vms.catalog import choose as choose_driver
+    from loadgen.model.plan import SpecPlan
+    from workloads.catalog import choose as choose_workload
+
     root = root or cache_directory() / "fileset"
+    files = choose_workload("spec").files(SpecPlan(vms=1, connections=connections))
+    assert files is not None  # servers of loadgen spec always need files
+    deployment = choose_driver("local").prepare(
+        VmRequest(
+            count=1,
+            server=Server(server),
+            address=host,
+            base_port=port,
+            connections=connections,
+            docroots=(root,),
+            app=files.app,
+            proof_path=files.proof_path,
+            app_path=files.app_path,
+        )
+    )
     with fileset_progress(Console(stderr=True)) as progress:
-        store.ensure(root, files.directories(connections), progress)
+        files.prepare(root, progress)
 
     def ready(target: Target) -> None:
+        facts = deployment.facts
         click.echo(
-            f"{chosen.kind.value} {chosen.version} serves on http://{target.authority}/  (Ctrl-C ends it)", err=True
+            f"{facts.server} {facts.version} serves on http://{target.authority}/  (Ctrl-C ends the server)", err=True
         )
 
-    uvloop.run(serve_until_ended(chosen, docroot=root, port=port, connections=connections, ready=ready, host=host))
+    uvloop.run(serve_until_ended(deployment, ready))
     return 0

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from coordinator.fleet.api import Machine
 from coordinator.fleet.local import LOCAL
 from loadgen.model.errors import FleetError
+from loadgen.model.machine import Machine
 from loadgen.schedule.placement import Placement, place
 from loadgen.verdict.ports import Demand, LocalPorts, usable_sources
 

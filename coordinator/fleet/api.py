@@ -2,54 +2,13 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from loadgen.engine.api import Assignment, Segment
 from loadgen.measure.events import AgentEvent
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clock:
-    """A machine's CLOCK_MONOTONIC less the coordinator's: `offset_ns`, right within ± `error_ns`."""
-
-    offset_ns: int = 0
-    error_ns: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
-    """A load machine, as it described itself when it joined.
-
-    `workers` are its engine processes.  `open_files` is what each of them may open.  `sysctls` are those that
-    bound a load (coordinator.record.environment.SYSCTLS).  `spool` is the directory that keeps what was measured
-    until the coordinator has it; empty without one.  `address` is where commands reach it; empty for the local one.
-    """
-
-    name: str
-    workers: tuple[str, ...]
-    cores: int
-    open_files: int
-    address: str = ""
-    memory_bytes: int = 0
-    kernel: str = ""
-    python: str = ""
-    loadgen: str = ""
-    sysctls: Mapping[str, str] = field(default_factory=dict)
-    spool: str = ""
-    spool_free_bytes: int = 0
-
-
-class MachineState(enum.Enum):
-    """How a machine is."""
-
-    READY = "ready"
-    ARMED = "armed"
-    PLAYING = "playing"
-    SILENT = "silent"  # it has missed its turn to report, and is not given up yet
-    LOST = "lost"
+from loadgen.model.machine import Clock, Machine, MachineState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

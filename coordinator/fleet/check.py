@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from coordinator.fleet.api import Clock, Fleet, Machine
+from coordinator.fleet.api import Fleet
 from loadgen.model.errors import FleetError, LoadgenError
+from loadgen.model.machine import Clock, Machine
 
 MAX_CLOCK_ERROR_NS = 1_000_000
 """A clock that is known no better than this is worth a word."""

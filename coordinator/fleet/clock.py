@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import collections
 
-from coordinator.fleet.api import Clock
+from loadgen.model.machine import Clock
 
 DRIFT_PPM = 50
 """By how much two clocks that nobody disciplines may differ; those that NTP does are far better."""

@@ -10,11 +10,12 @@ import time
 from collections.abc import Mapping, Sequence
 
 import loadgen
-from coordinator.fleet.api import Clock, Command, Dismiss, Machine, MachineState, MachineStatus, Prepare, Start, Stop
-from coordinator.record.environment import read_sysctls
-from loadgen.agent import Agent
+from coordinator.fleet.api import Command, Dismiss, MachineStatus, Prepare, Start, Stop
+from loadgen.agent.engines import Agent
 from loadgen.engine.api import LEASE_NS
+from loadgen.host.sysctls import read_sysctls
 from loadgen.measure.events import AgentEvent
+from loadgen.model.machine import Clock, Machine, MachineState
 from loadgen.model.units import NS_PER_MS
 
 LOCAL = "local"

@@ -6,9 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-PATIENCE_S = 20.0
-"""How long a machine may take from the first word to its hello."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
@@ -35,7 +32,7 @@ class Line(Protocol):
     def post(self, messages: Mapping[str, dict[str, Any]]) -> bool:
         """Send each agent, by its address, a message that nobody answers; False when only calls can be carried.
 
-        Its `op` is one of coordinator.fleet.dask.plugin.  Who is gone does not get it.
+        Its `op` is one of loadgen.agent.dask.plugin.  Who is gone does not get it.
         """
 
 

@@ -1,4 +1,4 @@
-"""VM drivers: each starts its VMs, answers their targets, reports deaths by name and leaves nothing behind.
+"""VM drivers: each starts or finds VMs, gives their targets, reports deaths by name and leaves nothing behind.
 
-`local`: plain processes on this machine, one TCP port a VM.
+:mod:`deploy.vms.api` is the seam, :mod:`deploy.vms.catalog` finds a driver by name.
 """

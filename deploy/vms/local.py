@@ -1,6 +1,6 @@
-"""The driver `local`: plain processes on this machine, one TCP port a VM, no isolation.
+"""The driver `local`: plain processes on this machine, one TCP port per VM, no isolation.
 
-Everything is started by a warden (:mod:`deploy.warden`), which ends it all when we end, SIGKILL included.
+All processes are children of a warden (:mod:`deploy.warden`), which ends them when this process ends, even by SIGKILL.
 """
 
 from __future__ import annotations
@@ -12,125 +12,74 @@ import resource
 import shutil
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 
 from deploy.servers.base import Setup, Vm, WebServer
+from deploy.servers.catalog import choose
+from deploy.vms.api import VmFacts, VmRequest
+from deploy.vms.base import BaseDeployment
 from deploy.vms.ports import Reservation
 from deploy.vms.probe import wait_until_ready
 from deploy.wire import Exited, Hello, decode_event
 from loadgen.model.errors import PlanError, TargetError
-from loadgen.model.plan import Server
 from loadgen.model.target import Target
 
-_WARDEN = (sys.executable, "-P", "-m", "deploy.warden")  # -P: a directory `deploy` of the user's is not ours
-_HELLO_S = 30.0  # it imports the app; seconds on a loaded machine
+_WARDEN = (sys.executable, "-P", "-m", "deploy.warden")  # -P: do not import a directory `deploy` of the user
+_HELLO_S = 30.0  # the warden imports the application first; seconds on a loaded machine
 _READY_S = 15.0
 _READY_PER_VM_S = 0.1
 _STOP_S = 3.0
 _STDERR_LINES = 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VmDeath:
-    """A process of a VM ended by itself: the VM no longer serves all it should."""
+class Local:
+    """A :class:`deploy.vms.api.VmDriver` that starts web servers as processes of this machine."""
 
-    name: str
-    reason: str
+    starts_servers = True
 
+    def prepare(self, request: VmRequest) -> LocalVms:
+        """VMs that run the requested web server.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deployment:
-    """What was deployed, for the record.  `config` is the first VM's; the others differ in names and port."""
-
-    driver: str
-    server: Server
-    version: str
-    config: str
+        Raises PlanError when the server is not installed, or may not open enough files.
+        """
+        server = choose(request.server)
+        check_file_limit(server, request.connections)
+        return LocalVms(server, request)
 
 
-def vm_names(count: int) -> tuple[str, ...]:
-    """vm01, vm02 and on; of one width."""
-    width = max(2, len(str(count)))
-    return tuple(f"vm{number:0{width}d}" for number in range(1, count + 1))
+class LocalVms(BaseDeployment):
+    """The VMs of one request, one for each of its document roots.
 
-
-class LocalVms:
-    """VMs as an async context manager: inside, every one of them answers.
-
-    >>> async with LocalVms(choose(Server.AUTO), docroots=[root] * 16, connections=20) as vms:
+    >>> async with LocalVms(choose(Server.AUTO), request) as vms:
     ...     drive(vms.targets)
     """
 
-    def __init__(
-        self,
-        server: WebServer,
-        *,
-        docroots: Sequence[Path],
-        connections: int,
-        base_port: int = 0,
-        host: str = "127.0.0.1",
-    ) -> None:
-        """One VM for each of `docroots` (which may all be the same), for so many connections each.
-
-        `base_port` and the ports after it are used, or any free ones for 0.
-        """
+    def __init__(self, server: WebServer, request: VmRequest) -> None:
+        super().__init__(request, VmFacts(driver="local", server=server.kind.value, version=server.version, config=""))
         self._server = server
-        self._docroots = tuple(docroots)
-        self._connections = connections
-        self._base_port = base_port
-        self._host = host
-        self._targets: tuple[Target, ...] = ()
-        self._config = ""
         self._warden: asyncio.subprocess.Process | None = None
         self._directory: Path | None = None
         self._watchers: list[asyncio.Task[None]] = []
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
-        self._deaths: asyncio.Queue[VmDeath | None] = asyncio.Queue()
         self._stopping = False
 
-    @property
-    def targets(self) -> tuple[Target, ...]:
-        """The VMs to drive, in the order of their document roots."""
-        return self._targets
+    async def start(self, ends: AsyncExitStack) -> tuple[Target, ...]:
+        """Start all VMs; `facts.config` is known afterwards."""
+        request = self.request
+        ends.push_async_callback(self._stop)
+        with Reservation(request.address, request.count, request.base_port) as reservation:
+            return await self._start(reservation.address, reservation.ports)
 
-    @property
-    def deployment(self) -> Deployment:
-        """What is deployed."""
-        return Deployment(driver="local", server=self._server.kind, version=self._server.version, config=self._config)
-
-    async def __aenter__(self) -> LocalVms:
-        """Start all; raises PlanError (what was asked for) or TargetError (what became of it)."""
-        check_file_limit(self._server, self._connections)
-        try:
-            with Reservation(self._host, len(self._docroots), self._base_port) as reservation:
-                await self._start(reservation.address, reservation.ports)
-        except BaseException:
-            await self.stop()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
-
-    async def deaths(self) -> AsyncIterator[VmDeath]:
-        """Each death as it happens, until :meth:`stop`.  For one reader."""
-        while (death := await self._deaths.get()) is not None:
-            yield death
-
-    async def stop(self) -> None:
-        """End all processes and remove their directory.  Again and again is fine."""
+    async def _stop(self) -> None:
+        """End all processes and remove their directory."""
         self._stopping = True
-        warden, self._warden = self._warden, None
-        if warden is not None:
-            await self._end(warden)
-        if self._directory is not None:  # still there only if the warden was killed
+        if self._warden is not None:
+            await self._end(self._warden)
+        if self._directory is not None:  # the warden has removed it, unless it was killed
             await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
-        self._deaths.put_nowait(None)
 
     async def _end(self, warden: asyncio.subprocess.Process) -> None:
         assert warden.stdin is not None
@@ -144,13 +93,14 @@ class LocalVms:
         with contextlib.suppress(OSError):
             await warden.stdin.wait_closed()
 
-    async def _start(self, address: str, ports: Sequence[int]) -> None:
+    async def _start(self, address: str, ports: Sequence[int]) -> tuple[Target, ...]:
         self._warden = await asyncio.create_subprocess_exec(
             *_WARDEN,
+            self.request.app,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C in a terminal is for us alone: we stop the traffic first
+            start_new_session=True,  # Ctrl-C in a terminal must not reach the servers before the traffic is stopped
         )
         self._watchers = [asyncio.create_task(self._watch_stderr(self._warden))]
         self._directory = await self._hello(self._warden)
@@ -159,22 +109,23 @@ class LocalVms:
                 name=name,
                 host=address,
                 port=port,
-                connections=self._connections,
+                connections=self.request.connections,
                 docroot=docroot.absolute(),
                 workdir=self._directory / name,
             )
-            for name, port, docroot in zip(vm_names(len(ports)), ports, self._docroots, strict=True)
+            for name, port, docroot in zip(vm_names(len(ports)), ports, self.request.docroots, strict=True)
         ]
         try:
             setups = await asyncio.to_thread(self._set_up, vms)
         except OSError as error:
             raise TargetError(f"{self._directory} cannot be written: {error.strerror}") from error
-        self._config = setups[0].config
+        self.facts = replace(self.facts, config=setups[0].config)
         self._watchers.append(asyncio.create_task(self._watch_events(self._warden)))
         assert self._warden.stdin is not None
         self._warden.stdin.writelines([setup.launch.encode() for setup in setups])
-        await self._all_ready(vms)
-        self._targets = tuple(Target(name=vm.name, host=vm.host, port=vm.port) for vm in vms)
+        targets = tuple(Target(name=vm.name, host=vm.host, port=vm.port) for vm in vms)
+        await self._all_ready(targets, self._directory)
+        return targets
 
     def _set_up(self, vms: Sequence[Vm]) -> list[Setup]:
         setups = [self._server.setup(vm) for vm in vms]
@@ -183,10 +134,11 @@ class LocalVms:
             for directory in setup.directories:
                 (vm.workdir / directory).mkdir()
             for name, text in setup.files.items():
-                (vm.workdir / name).write_bytes(os.fsencode(text))  # it names paths, which are bytes
+                (vm.workdir / name).write_bytes(os.fsencode(text))  # configurations contain paths, which are bytes
         return setups
 
     async def _hello(self, warden: asyncio.subprocess.Process) -> Path:
+        """The directory of this run, once the warden is ready."""
         assert warden.stdout is not None
         try:
             line = await asyncio.wait_for(warden.stdout.readline(), _HELLO_S)
@@ -194,15 +146,19 @@ class LocalVms:
             line = b""
         if not line:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(self._watchers[0]), 1)  # for its last words to be here
+                await asyncio.wait_for(asyncio.shield(self._watchers[0]), 1)  # until its last error message is read
             raise TargetError(f"the servers' supervisor did not start: {self._last_words()}")
         hello = decode_event(line)
         assert isinstance(hello, Hello)
         return Path(hello.directory)
 
-    async def _all_ready(self, vms: Sequence[Vm]) -> None:
-        """Until all answer; a process that ends first is the better explanation, so it wins."""
-        ready = asyncio.create_task(wait_until_ready(vms, _READY_S + _READY_PER_VM_S * len(vms)))
+    async def _all_ready(self, targets: Sequence[Target], directory: Path) -> None:
+        """Wait until all VMs answer.  A process that ends first explains more than a missing answer, so it is told."""
+        paths = [path for path in (self.request.proof_path, self.request.app_path) if path]
+        timeout_s = _READY_S + _READY_PER_VM_S * len(targets)
+        ready = asyncio.create_task(
+            wait_until_ready(targets, paths, timeout_s, lambda name: _last_log_lines(directory / name))
+        )
         death = asyncio.create_task(self._deaths.get())
         try:
             await asyncio.wait((ready, death), return_when=asyncio.FIRST_COMPLETED)
@@ -219,11 +175,10 @@ class LocalVms:
         while line := await warden.stdout.readline():
             event = decode_event(line)
             if isinstance(event, Exited):
-                self._deaths.put_nowait(VmDeath(name=event.vm, reason=event.reason))
+                self.died(event.vm, event.reason)
         if not self._stopping:
-            for name in vm_names(len(self._docroots)):
-                reason = f"its supervisor ended: {self._last_words()}"
-                self._deaths.put_nowait(VmDeath(name=name, reason=reason))
+            for name in vm_names(self.request.count):
+                self.died(name, f"its supervisor ended: {self._last_words()}")
 
     async def _watch_stderr(self, warden: asyncio.subprocess.Process) -> None:
         assert warden.stderr is not None
@@ -231,24 +186,38 @@ class LocalVms:
             self._stderr.append(line.decode(errors="replace").rstrip())
 
     def _last_words(self) -> str:
-        return self._stderr[-1] if self._stderr else "it said nothing"
+        return self._stderr[-1] if self._stderr else "it printed no message"
+
+
+def vm_names(count: int) -> tuple[str, ...]:
+    """vm01, vm02 and so on, all of one length."""
+    width = max(2, len(str(count)))
+    return tuple(f"vm{number:0{width}d}" for number in range(1, count + 1))
 
 
 def check_file_limit(server: WebServer, connections: int) -> None:
-    """Before anything starts, since a server that runs out of descriptors only stops answering.
+    """Check the limit of open files now, because a server that runs out of them only stops answering.
 
-    Raises PlanError when one may not open as many as so many connections need.
+    Raises PlanError when `connections` need more files in one process of `server` than the hard limit permits.
     """
     needed = server.files_needed(connections)
     hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if needed > hard_limit:
         raise PlanError(
             f"{connections} connections need {needed} open files in a server, but the hard limit is {hard_limit}",
-            hint="fewer connections per VM, or a higher limit (as root: ulimit -Hn)",
+            hint="use fewer connections per VM, or raise the limit (as root: ulimit -Hn)",
         )
 
 
+def _last_log_lines(workdir: Path) -> str:
+    """The last line of each log of a VM's processes."""
+    ends = []
+    for log in sorted(workdir.glob("*.log")):
+        lines = log.read_text(errors="replace").splitlines()
+        ends += [f"{log.stem}: {line}" for line in lines[-1:]]
+    return "; ".join(ends)
+
+
 def _hint(reason: str) -> str:
-    return (
-        "another program took the port: choose other ports, or 0 for any" if "ddress already in use" in reason else ""
-    )
+    taken = "ddress already in use" in reason
+    return "another program took the port; choose other ports, or 0 for any free ones" if taken else ""

@@ -1,4 +1,4 @@
-"""TCP ports for servers that are about to start, so that two runs at once do not take each other's."""
+"""TCP ports for servers that are about to start, so that two runs at once do not take each other's ports."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from loadgen.model.errors import PlanError, TargetError
 
 
 class Reservation:
-    """Ports held by bound sockets that do not listen, until it is closed.
+    """Ports that bound sockets hold until :meth:`close`; the sockets do not listen.
 
-    A server that sets SO_REUSEADDR, as all do, can bind and listen on a held port; nothing else is given it: not
-    another `bind` to port 0, nor an outgoing connection as its local port.
+    A server that sets SO_REUSEADDR, as all of ours do, can bind a held port and listen on it.  The kernel gives it to
+    nothing else: neither to a `bind` to port 0 nor to an outgoing connection as its local port.
     """
 
     def __init__(self, host: str, count: int, base_port: int) -> None:
-        """`base_port` and the `count - 1` after it, or any free ones for 0.
+        """Hold `base_port` and the `count - 1` ports after it, or any free ports when `base_port` is 0.
 
-        Raises PlanError for a port that is taken or not allowed, TargetError when the machine has no more.
+        Raises PlanError for a port that is taken or not permitted, TargetError when the machine has no more.
         """
         self._family, self.address = _resolve(host)
         """`host` as an address."""
@@ -42,11 +42,11 @@ class Reservation:
 
     @property
     def ports(self) -> tuple[int, ...]:
-        """The ports, in order."""
+        """The numbers of the held ports, in order."""
         return tuple(held.getsockname()[1] for held in self._sockets)
 
     def close(self) -> None:
-        """Let go of the ports: the servers listen by now, or never will."""
+        """Release the ports: the servers listen by now, or never will."""
         while self._sockets:
             self._sockets.pop().close()
 
@@ -73,9 +73,12 @@ def _explained(error: OSError, host: str, port: int) -> PlanError | TargetError:
     if error.errno == errno.EADDRINUSE and port:
         return PlanError(f"{where} is taken", hint="choose other ports, or 0 for any that are free")
     if error.errno in (errno.EACCES, errno.EPERM):
-        return PlanError(f"{where} may not be used by this user", hint="choose ports from 1024 on")
+        return PlanError(f"this user may not listen on {where}", hint="choose ports from 1024 upwards")
     if error.errno == errno.EADDRNOTAVAIL:
         return PlanError(f"{host} is not an address of this machine")
     if error.errno == errno.EMFILE:
-        return TargetError("too few file descriptors for so many ports", hint="ulimit -n $(ulimit -Hn)")
-    return TargetError(f"{where} cannot be had: {os.strerror(error.errno or 0)}")
+        return TargetError(
+            "too many open files: the ports of the VMs cannot be reserved",
+            hint="raise the limit: ulimit -n $(ulimit -Hn)",
+        )
+    return TargetError(f"{where} cannot be reserved: {os.strerror(error.errno or 0)}")

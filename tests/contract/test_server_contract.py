@@ -1,4 +1,4 @@
-"""What every kind of web server does for a VM."""
+"""The contract of web servers: what every kind does for a VM."""
 
 from __future__ import annotations
 
@@ -147,11 +147,11 @@ def test_clients_that_leave_in_the_middle_of_a_reply_do_no_harm(target: Target, 
 
 
 def test_it_says_what_it_is(vms: LocalVms) -> None:
-    deployment = vms.deployment
-    assert deployment.driver == "local"
-    assert any(character.isdigit() for character in deployment.version)
-    if deployment.config:
-        assert str(vms.targets[0].port) in deployment.config
+    facts = vms.facts
+    assert facts.driver == "local"
+    assert any(character.isdigit() for character in facts.version)
+    if facts.config:
+        assert str(vms.targets[0].port) in facts.config
 
 
 @pytest.mark.parametrize("server", EVERY_SERVER)
@@ -164,7 +164,7 @@ def test_stopped_it_leaves_nothing(server: WebServer, docroot: Path, monkeypatch
             target = vms.targets[0]
             (warden,) = set(children_of(os.getpid())) - others
             pids = [warden, *children_of(warden)]
-            assert len(pids) == (2 if not vms.deployment.config else 3)
+            assert len(pids) == (2 if not vms.facts.config else 3)
             assert len(list(Path(directory).glob("loadgen-*/vm01"))) == 1
         assert list(Path(directory).iterdir()) == []
     assert within(10, lambda: not any(is_running(pid) for pid in pids))

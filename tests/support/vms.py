@@ -1,11 +1,11 @@
-"""Servers to test with: a tiny file set, and what /proc says of the processes."""
+"""Servers to test with: a small file set, requests for VMs that serve it, and the processes of a deployment."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ import uvloop
 from deploy.proc import children_of
 from deploy.servers.base import WebServer
 from deploy.servers.catalog import KINDS
+from deploy.vms.api import VmRequest
 from deploy.vms.local import LocalVms
 from loadgen.model.plan import Server
 from workloads.specweb99 import files
+from workloads.specweb99.workload import FileSetNeeded
 
 INSTALLED = {kind: find() for kind, find in KINDS.items()}
 
@@ -35,13 +37,28 @@ EVERY_SERVER = [
 
 
 def needs(name: str) -> Any:
-    """A parameter that is the name of a kind of server, left out where that is not installed."""
+    """A parameter that is the name of a kind of server; skipped where that kind is not installed."""
     missing = INSTALLED[Server(name)] is None
     return pytest.param(name, marks=pytest.mark.skipif(missing, reason=f"{name} is not installed"))
 
 
+def vm_request(docroots: Sequence[Path], *, connections: int = 20, base_port: int = 0, **changes: Any) -> VmRequest:
+    """A request for one VM per document root; each must have the first directory of the file set."""
+    needed = FileSetNeeded(directories=1)
+    return VmRequest(
+        count=len(docroots),
+        docroots=tuple(docroots),
+        connections=connections,
+        base_port=base_port,
+        app=needed.app,
+        proof_path=needed.proof_path,
+        app_path=needed.app_path,
+        **changes,
+    )
+
+
 def make_file_set(root: Path) -> Path:
-    """One directory of the file set: enough for a server to be found serving."""
+    """Write the first directory of the file set: as much as :func:`vm_request` demands."""
     for class_ in range(files.CLASSES):
         for num in range(files.FILES_PER_DIRECTORY // files.CLASSES):
             path = root / files.name(0, class_, num)
@@ -51,25 +68,29 @@ def make_file_set(root: Path) -> Path:
 
 
 @contextmanager
-def running(server: WebServer, docroots: Sequence[Path], base_port: int = 0) -> Iterator[LocalVms]:
-    """VMs that run while the caller blocks as it likes."""
+def entered(deployment: LocalVms) -> Iterator[LocalVms]:
+    """VMs that run inside; the caller may block, since it does not share their event loop."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        vms = LocalVms(server, docroots=docroots, connections=20, base_port=base_port)
-        runner.run(vms.__aenter__())
+        runner.run(deployment.__aenter__())
         try:
-            yield vms
+            yield deployment
         finally:
-            runner.run(vms.stop())
+            runner.run(deployment.close())
+
+
+def running(server: WebServer, docroots: Sequence[Path], base_port: int = 0) -> AbstractContextManager[LocalVms]:
+    """VMs of a small file set that run inside."""
+    return entered(LocalVms(server, vm_request(docroots, base_port=base_port)))
 
 
 def descendants(pid: int) -> list[int]:
-    """Pids of all processes below this one."""
+    """The pids of all processes below a process."""
     children = children_of(pid)
     return children + [below for child in children for below in descendants(child)]
 
 
 def is_running(pid: int) -> bool:
-    """Whether the process is there and not merely waiting to be buried."""
+    """Whether the process runs; one that has ended but is not collected yet does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -77,7 +98,7 @@ def is_running(pid: int) -> bool:
 
 
 def within(seconds: float, happened: Callable[[], bool]) -> bool:
-    """Whether it happens in time."""
+    """Whether `happened` returns True within that time."""
     deadline = time.monotonic() + seconds
     while not happened():
         if time.monotonic() > deadline:

@@ -18,20 +18,21 @@ import pytest
 from deploy.proc import children_of
 from deploy.servers import builtin
 from deploy.servers.base import Setup, Vm, WebServer
-from deploy.vms.local import LocalVms, VmDeath
+from deploy.vms.api import VmDeath
+from deploy.vms.local import Local, LocalVms
 from loadgen.model.errors import PlanError, TargetError
 from loadgen.model.plan import Server
-from tests.support.vms import EVERY_SERVER, descendants, is_running, make_file_set, running, within
+from tests.support.vms import EVERY_SERVER, descendants, is_running, make_file_set, running, vm_request, within
 
 COORDINATOR = """
 import asyncio, sys
 from pathlib import Path
-from deploy.servers.catalog import choose
-from deploy.vms.local import LocalVms
+from deploy.vms.catalog import choose
 from loadgen.model.plan import Server
+from tests.support.vms import vm_request
 
 async def main():
-    async with LocalVms(choose(Server(sys.argv[1])), docroots=[Path(sys.argv[2])] * 3, connections=20) as vms:
+    async with choose("local").prepare(vm_request([Path(sys.argv[2])] * 3, server=Server(sys.argv[1]))):
         print("ready", flush=True)
         await asyncio.sleep(60)
 
@@ -44,7 +45,7 @@ from pathlib import Path
 from deploy.warden import _Warden
 from deploy.wire import AppWorker, Launch
 
-warden = _Warden(Path("."), os.pipe()[0], os.pipe()[1])
+warden = _Warden(Path("."), print, os.pipe()[0], os.pipe()[1])
 app = AppWorker(docroot="", workdir="", static=True)
 for name in "ab":
     warden._start(Launch(vm=name, directory=".", app=app), "app", signal.pause)
@@ -114,7 +115,7 @@ async def deaths(vms: LocalVms, count: int) -> list[VmDeath]:
 
 
 async def start(server: WebServer, docroots: list[Path], base_port: int = 0) -> None:
-    async with LocalVms(server, docroots=docroots, connections=20, base_port=base_port):
+    async with LocalVms(server, vm_request(docroots, base_port=base_port)):
         pass
 
 
@@ -154,7 +155,7 @@ def test_nothing_survives_the_coordinator(
 @pytest.mark.parametrize("server", EVERY_SERVER)
 def test_nothing_survives_the_warden(server: WebServer, docroot: Path, tmpdir_of_runs: Path) -> None:
     async def scenario() -> list[VmDeath]:
-        async with LocalVms(server, docroots=[docroot] * 3, connections=20) as vms:
+        async with LocalVms(server, vm_request([docroot] * 3)) as vms:
             pid = warden_pid()
             pids = children_of(pid)
             os.kill(pid, signal.SIGKILL)
@@ -184,7 +185,7 @@ def test_a_coordinator_and_a_warden_killed_together_leave_no_process(
 
 def test_the_vm_that_died_is_named() -> None:
     async def scenario(docroot: Path) -> tuple[VmDeath, list[bool]]:
-        async with LocalVms(builtin.find(), docroots=[docroot] * 3, connections=20) as vms:
+        async with LocalVms(builtin.find(), vm_request([docroot] * 3)) as vms:
             os.kill(children_of(warden_pid())[1], signal.SIGKILL)
             (death,) = await asyncio.wait_for(deaths(vms, 1), 5)
             return death, [is_served(vms, index) for index in range(3)]
@@ -212,7 +213,7 @@ def test_a_taken_port_is_named_before_anything_starts(docroot: Path) -> None:
 
 def test_a_host_that_is_not_ours_is_named(docroot: Path) -> None:
     async def scenario() -> None:
-        async with LocalVms(builtin.find(), docroots=[docroot], connections=20, host="192.0.2.1"):
+        async with LocalVms(builtin.find(), vm_request([docroot], address="192.0.2.1")):
             pass
 
     with pytest.raises(PlanError, match=r"192\.0\.2\.1 is not an address of this machine"):
@@ -220,23 +221,19 @@ def test_a_host_that_is_not_ours_is_named(docroot: Path) -> None:
 
 
 def test_more_connections_than_files_are_refused(docroot: Path) -> None:
-    async def scenario() -> None:
-        async with LocalVms(builtin.find(), docroots=[docroot], connections=10**9):
-            pass
-
     with pytest.raises(PlanError, match="open files"):
-        asyncio.run(scenario())
+        Local().prepare(vm_request([docroot], connections=10**9, server=Server.BUILTIN))
 
 
 def test_two_runs_at_once_do_not_take_each_others_ports(docroot: Path) -> None:
     async def scenario() -> set[int]:
-        first, second = (LocalVms(builtin.find(), docroots=[docroot] * 4, connections=20) for _ in range(2))
+        first, second = (LocalVms(builtin.find(), vm_request([docroot] * 4)) for _ in range(2))
         try:
             await asyncio.gather(first.__aenter__(), second.__aenter__())
             return {target.port for vms in (first, second) for target in vms.targets}
         finally:
-            await first.stop()
-            await second.stop()
+            await first.close()
+            await second.close()
 
     assert len(asyncio.run(scenario())) == 8
 

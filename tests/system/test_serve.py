@@ -1,4 +1,4 @@
-"""One server in the foreground: as `loadgen serve` runs it."""
+"""One server in the foreground, as `loadgen serve` runs it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ SERVE = """
 import asyncio, sys
 from pathlib import Path
 from deploy.serve import serve
-from deploy.servers.catalog import choose
+from deploy.vms.catalog import choose
 from loadgen.model.errors import LoadgenError
 from loadgen.model.plan import Server
+from tests.support.vms import vm_request
 
 def ready(target):
     print(target.authority, flush=True)
 
 try:
-    asyncio.run(serve(choose(Server(sys.argv[1])), docroot=Path(sys.argv[2]), port=0, connections=20, ready=ready))
+    asyncio.run(serve(choose("local").prepare(vm_request([Path(sys.argv[2])], server=Server(sys.argv[1]))), ready))
 except LoadgenError as error:
     sys.exit(error.message)
 """

@@ -19,6 +19,7 @@ from tests.support import scripted
 from tests.support.cli import LOADGEN, environment
 from tests.support.scripted import ScriptedServer
 from tests.support.throttle import Lag, Throttle
+from tests.support.vms import vm_request
 from workloads.specweb99 import files, fileset
 
 CONNECTIONS = 5
@@ -37,7 +38,7 @@ def docroot(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @asynccontextmanager
 async def web_servers(docroot: Path, count: int) -> AsyncIterator[LocalVms]:
-    async with LocalVms(find_builtin(), docroots=[docroot] * count, connections=CONNECTIONS) as vms:
+    async with LocalVms(find_builtin(), vm_request([docroot] * count, connections=CONNECTIONS)) as vms:
         yield vms
 
 
@@ -154,7 +155,7 @@ def test_a_server_that_dies_in_mid_run_is_refused_from_then_on(docroot: Path, tm
             ports = [stays.targets[0].port, dies.targets[0].port]
             running = asyncio.create_task(spec(tmp_path, ports, "--duration", "6s", *LENIENT))
             await asyncio.sleep(5)
-            await dies.stop()
+            await dies.close()
             code, document, _ = await running
         assert code == 1
         assert document["targets"][0]["conforming"] == CONNECTIONS

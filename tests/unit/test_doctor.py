@@ -9,6 +9,8 @@ from deploy.doctor import Advice, Level, diagnose, engine
 from deploy.facts import Facts, Sysctls
 from loadgen.model.plan import Server
 
+CONNECTS_PER_S = 1.21  # of a connection of `loadgen spec`
+
 GOOD = Facts(
     kernel="6.1",
     cpu_model="EPYC",
@@ -36,7 +38,11 @@ GOOD = Facts(
 
 
 def about(facts: Facts, topic: str, vms: int = 16, connections: int = 20) -> Advice:
-    return next(advice for advice in diagnose(facts, vms, connections) if advice.topic == topic)
+    return next(advice for advice in advise(facts, vms, connections) if advice.topic == topic)
+
+
+def advise(facts: Facts, vms: int, connections: int) -> list[Advice]:
+    return diagnose(facts, vms, connections, CONNECTS_PER_S)
 
 
 def with_sysctls(**changes: object) -> Facts:
@@ -44,7 +50,7 @@ def with_sysctls(**changes: object) -> Facts:
 
 
 def test_a_good_machine_is_well() -> None:
-    assert {advice.level for advice in diagnose(GOOD, 16, 20)} == {Level.OK}
+    assert {advice.level for advice in advise(GOOD, 16, 20)} == {Level.OK}
 
 
 def test_an_engine_raises_its_limit_to_the_hard_one() -> None:
@@ -71,7 +77,9 @@ def test_the_default_port_range_carries_374_paced_connections_to_a_server() -> N
     assert about(strict, "local ports", connections=374).meaning == "enough for 374 paced connections to one server"
     advice = about(strict, "local ports", connections=375)
     assert advice.level is Level.WARNING
-    assert "375 paced connections to one server need up to 28260, those of 2 addresses" in advice.meaning
+    assert (
+        "375 paced connections to one server need up to 28260 ports; 2 source addresses have so many" in advice.meaning
+    )
     reserved = with_sysctls(tcp_tw_reuse=0, ip_local_reserved_ports="40000-40099")
     assert about(reserved, "local ports", connections=374).level is Level.WARNING
 
@@ -80,7 +88,7 @@ def test_ports_that_are_used_again_carry_more() -> None:
     assert about(GOOD, "local ports", connections=12_000).level is Level.OK
     advice = about(GOOD, "local ports", connections=20_000)
     assert advice.level is Level.WARNING
-    assert "those of 2 addresses" in advice.meaning
+    assert "2 source addresses have so many" in advice.meaning
     assert "ip_local_port_range" in advice.command
 
 
@@ -98,7 +106,7 @@ def test_a_short_accept_queue() -> None:
 
 def test_settings_that_cannot_be_read_are_said() -> None:
     hidden = with_sysctls(ip_local_port_range=None, tcp_max_tw_buckets=None, somaxconn=None, tcp_max_syn_backlog=None)
-    unknown = [advice for advice in diagnose(hidden, 16, 20) if advice.finding.endswith("cannot be read here")]
+    unknown = [advice for advice in advise(hidden, 16, 20) if advice.finding.endswith("cannot be read here")]
     assert [advice.level for advice in unknown] == [Level.WARNING] * 4
 
 
@@ -113,7 +121,7 @@ def test_a_slow_governor() -> None:
 
 
 def test_a_hidden_governor_is_no_topic() -> None:
-    assert all(advice.topic != "CPU governor" for advice in diagnose(replace(GOOD, governors=()), 16, 20))
+    assert all(advice.topic != "CPU governor" for advice in advise(replace(GOOD, governors=()), 16, 20))
 
 
 def test_one_cpu_and_a_busy_one() -> None:
@@ -135,7 +143,7 @@ def test_a_missing_package() -> None:
 
 @given(st.integers(1, 1000), st.integers(1, 5000))
 def test_what_is_not_well_says_what_it_means(vms: int, connections: int) -> None:
-    for advice in diagnose(GOOD, vms, connections):
+    for advice in advise(GOOD, vms, connections):
         assert advice.level is Level.OK or advice.meaning
 
 

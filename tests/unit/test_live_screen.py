@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console, ConsoleDimensions
 
-from coordinator.view.live import LiveView, open_view
-from coordinator.view.plain import PlainView, news
-from coordinator.view.runview import RunView
-from coordinator.view.screen import PAGE_S, Layout, Screen
+from coordinator.output.terminal.live import LiveView, open_view
+from coordinator.output.terminal.plain import PlainView, news
+from coordinator.output.terminal.runview import RunView
+from coordinator.output.terminal.screen import PAGE_S, Layout, Screen
 from tests.support.views import run_view, starting_view
 
 HIDE, SHOW, CLEAR = "\x1b[?25l", "\x1b[?25h", "\x1b[2J"

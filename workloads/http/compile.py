@@ -18,6 +18,7 @@ from loadgen.schedule.optape import (
     OpTape,
     StringsBuilder,
 )
+from workloads.api import Counting
 
 MAX_KINDS = 32
 """So many different requests are counted one by one; of more, only all of them together."""
@@ -37,14 +38,13 @@ def compile_http(plan: HttpPlan) -> OpTape:
     order = _interleave([request.weight for request in plan.requests])
     by_request = np.zeros(len(plan.requests), OP_DTYPE)
     target_of = _target_of(plan)
-    counted = len(plan.requests) <= MAX_KINDS
     for number, request in enumerate(plan.requests):
         row = by_request[number]
         row["line"] = strings.add(f"{request.method} {Url.parse(request.url).path} HTTP/1.1\r\n".encode("ascii"))
         row["rest"] = strings.add(_rest(request))
         row["target"] = target_of[number]
         row["status"] = request.status
-        row["kind"] = number if counted else 0
+        row["kind"] = number if len(plan.requests) <= MAX_KINDS else 0
         row["flags"] = CLOSE_AFTER if _closes(request) else KEEP_ALIVE
     ops = by_request[order]
     rings = [np.flatnonzero(ops["target"] == target) for target in range(len(plan.targets))]
@@ -52,16 +52,24 @@ def compile_http(plan: HttpPlan) -> OpTape:
         ops["next"][ring] = np.roll(ring, -1)
     checks = np.zeros(1, CHECK_DTYPE)
     checks["content_bytes"] = checks["literal_at"] = -1
-    weights = np.array([request.weight for request in plan.requests])
+    categories = counting(plan)
     return OpTape(
         ops=ops,
         checks=checks,
         strings=strings.build(),
         starts=_starts(rings, plan.shares),
-        kinds=kinds(plan),
-        groups=GROUPS,
-        kind_shares=tuple((weights / weights.sum()).tolist()) if counted else (1.0,),
+        kinds=categories.kinds,
+        groups=categories.groups,
+        kind_shares=categories.kind_shares,
     )
+
+
+def counting(plan: HttpPlan) -> Counting:
+    """The categories of the plan's operations: its requests, where they are few, with their weights as shares."""
+    weights = np.array([request.weight for request in plan.requests])
+    names = kinds(plan)
+    shares = tuple((weights / weights.sum()).tolist()) if len(names) == len(weights) else (1.0,)
+    return Counting(kinds=names, groups=GROUPS, kind_shares=shares)
 
 
 def kinds(plan: HttpPlan) -> tuple[str, ...]:

@@ -42,6 +42,11 @@ class AppConfig:
     static: bool = True
 
 
+def vm_app(docroot: Path, workdir: Path, static: bool) -> web.Application:
+    """The application of a VM, as :attr:`workloads.api.ServerFiles.app` describes."""
+    return create_app(AppConfig(docroot=docroot, workdir=workdir, static=static))
+
+
 def create_app(config: AppConfig) -> web.Application:
     """The application.  It starts nothing and opens nothing before its first request."""
     server = _Server(config)

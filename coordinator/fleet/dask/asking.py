@@ -9,7 +9,7 @@ from typing import Any
 
 from distributed import Client
 
-from coordinator.fleet.messages import clean, read_refusal
+from loadgen.agent.messages import clean, read_refusal
 from loadgen.model.errors import FleetError, LoadgenError
 
 
@@ -47,6 +47,34 @@ async def ask(client: Client, address: str, call: Callable[..., Any], *arguments
     except Exception as error:  # reading an answer may raise anything: Dask unpickles it
         raise UnansweredError(say(error)) from error
     return _checked(answers.get(address))
+
+
+class Asker:
+    """Asks the Dask worker at `address`, until it is cut off."""
+
+    def __init__(self, client: Client, address: str) -> None:
+        self._client = client
+        self._address = address
+        self._cut: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def __call__(self, call: Callable[..., Any], *arguments: object, timeout_s: float) -> Any:
+        """Do as :func:`ask`; but raise UnansweredError as soon as the worker is cut off."""
+        asked = asyncio.ensure_future(ask(self._client, self._address, call, *arguments, timeout_s=timeout_s))
+        try:
+            await asyncio.wait((asked, self._cut), return_when=asyncio.FIRST_COMPLETED)
+            if not asked.done():
+                raise UnansweredError(self._cut.result())
+            return asked.result()
+        finally:
+            asked.cancel()
+
+    async def anyway(self, call: Callable[..., Any], *arguments: object, timeout_s: float) -> Any:
+        """Do as :func:`ask`, also after the worker was cut off."""
+        return await ask(self._client, self._address, call, *arguments, timeout_s=timeout_s)
+
+    def cut(self, why: str) -> None:
+        """From now on nobody waits for an answer, for this reason."""
+        self._cut.set_result(why)
 
 
 async def ask_group(

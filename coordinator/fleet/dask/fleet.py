@@ -8,42 +8,35 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
-from coordinator.fleet import facts
 from coordinator.fleet.admission import say_missing
-from coordinator.fleet.api import (
-    Clock,
-    Command,
-    Dismiss,
-    Machine,
-    MachineState,
-    MachineStatus,
-    Prepare,
-    Start,
-    Stop,
-)
-from coordinator.fleet.dask import calls
+from coordinator.fleet.api import Command, Dismiss, MachineStatus, Prepare, Start, Stop
 from coordinator.fleet.dask.asking import UnreadableError, reading, tell
+from coordinator.fleet.dask.lease import Rhythm
 from coordinator.fleet.dask.leases import GROUP, keep_group
 from coordinator.fleet.dask.machine import RemoteMachine
-from coordinator.fleet.dask.plugin import STOP
 from coordinator.fleet.dask.unread import Unread
-from coordinator.fleet.duty import pack_plan
-from coordinator.fleet.messages import Heartbeat
-from coordinator.fleet.silence import Silence
-from coordinator.fleet.ways import PATIENCE_S, Joined, Way
+from coordinator.fleet.events import Spoke, Ticked, WorkerGivenUp
+from coordinator.fleet.member import OVERDUE_NS, SILENCE_NS, Member
+from coordinator.fleet.ways import Joined, Way
+from loadgen.agent import facts
+from loadgen.agent.bootstrap import PATIENCE_S
+from loadgen.agent.dask import calls
+from loadgen.agent.dask.plugin import STOP
+from loadgen.agent.duty import pack_plan
+from loadgen.agent.messages import Heartbeat
 from loadgen.engine.api import Assignment, Segment
 from loadgen.measure.events import AgentEvent, EngineLost
 from loadgen.model.errors import FleetError, LoadgenError
+from loadgen.model.machine import Clock, Machine
 from loadgen.model.plan import OnLoss
 from loadgen.model.units import NS_PER_S
 
-_SILENCE_NS = 2_200_000_000
-_OVERDUE_NS = 1_500_000_000
 _LOOK_S = 0.1
 _GATHER_S = 0.005  # what comes at nearly the same time is read together
 _SLICE_NS = 5_000_000
@@ -87,8 +80,7 @@ class DaskFleet:
         self._inbox: asyncio.Queue[tuple[RemoteMachine, Any, int]] = asyncio.Queue()  # when it came; None: it has left
         self._unread = Unread(self._events.put_nowait)
         self._machines: dict[str, RemoteMachine] = {}  # by address, in the order in which they were asked for
-        self._refused: dict[str, str] = {}
-        self._silence = Silence(_SILENCE_NS, time.monotonic_ns())
+        self._left_out: dict[str, str] = {}  # why, by name
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
         self._ordered = -1  # the last segment
@@ -104,7 +96,7 @@ class DaskFleet:
     @property
     def missing(self) -> Mapping[str, str]:
         """Machines that did not come, or refused."""
-        return {**self._way.missing, **self._refused}
+        return {**self._way.missing, **self._left_out}
 
     @property
     def lead_ns(self) -> int:
@@ -134,8 +126,9 @@ class DaskFleet:
                 one,
                 line.client,
                 self._run_id,
+                member=Member(one.name, silence_ns=SILENCE_NS, overdue_ns=OVERDUE_NS),
                 on_event=self._events.put_nowait,
-                on_lost=self._lost,
+                end_process=functools.partial(self._end_process, one.name),
                 on_log=self._on_log,
                 pulling=pulling,
                 unread=self._unread,
@@ -170,8 +163,7 @@ class DaskFleet:
                     )
             case Dismiss(worker):
                 for machine in self._present():
-                    if worker in machine.described.workers:
-                        self._spawn(machine.dismiss(worker))
+                    machine.feed(WorkerGivenUp(worker))
 
     async def event(self) -> AgentEvent:
         """The next event."""
@@ -210,22 +202,18 @@ class DaskFleet:
     # Beginning and end
 
     async def _welcome(self, joined: Joined, measuring: asyncio.Semaphore, interval_s: float, delay_s: float) -> None:
-        machine = self._machines[joined.address]
-        try:
-            await machine.hello(joined.engines or self._engines, facts.versions(), PATIENCE_S)
-            await machine.measure_clock(1)
-            machine.keep(interval_s, delay_s)  # among hundreds it may have to wait for its turn longer than it would
-            async with measuring:
-                await machine.measure_clock()
-        except LoadgenError as error:
-            self._refused[joined.name] = error.message
-        else:
-            self._silence.expect(machine.address, time.monotonic_ns())
+        await self._machines[joined.address].welcome(
+            joined.engines or self._engines,
+            facts.versions(),
+            PATIENCE_S,
+            measuring=measuring,
+            rhythm=Rhythm(interval_s=interval_s, delay_s=delay_s),
+        )
 
     def _keep_groups(self) -> None:
         machines = list(self._machines.values())
         for machine in machines:
-            machine.keep_no_longer()
+            machine.lease.stop()
         for first in range(0, len(machines), GROUP):
             group = machines[first : first + GROUP]
             self._spawn(
@@ -235,17 +223,16 @@ class DaskFleet:
                     group,
                     _RENEW_MANY_S,
                     _RENEW_MANY_S * first / len(machines),
-                    is_late=lambda one: self._silence.ago_ns(one.address, time.monotonic_ns()) > _OVERDUE_NS,
+                    is_late=lambda one: one.member.is_overdue(time.monotonic_ns()),
                     spawn=self._spawn,
                 )
             )
 
     def _check_present(self) -> None:
         """Who could not be reached, or was lost since, is missing from the beginning; nothing else is said of it."""
-        self._refused.update({machine.name: machine.why_lost for machine in self._machines.values() if machine.lost})
-        for machine in [machine for machine in self._machines.values() if machine.name in self._refused]:
-            machine.rest()
-            self._silence.forget(machine.address)
+        for machine in [machine for machine in self._machines.values() if machine.lost]:
+            self._left_out[machine.name] = machine.member.why
+            machine.leave_out()
             del self._machines[machine.address]
         usable = {worker for machine in self.machines for worker in machine.workers}
         for event in [self._events.get_nowait() for _ in range(self._events.qsize())]:
@@ -262,25 +249,14 @@ class DaskFleet:
             )
 
     async def _part(self, machine: RemoteMachine, turns: asyncio.Semaphore) -> None:
-        """Take leave of a machine; what was not fetched stays there."""
+        """Take leave of a machine.  Results that were not fetched stay there."""
         async with turns:
-            await self._part_now(machine)
-
-    async def _part_now(self, machine: RemoteMachine) -> None:
-        why = machine.why_lost and f"it was lost: {machine.why_lost}"
-        if not why:
-            try:
-                async with asyncio.timeout(_CLOSE_S):
-                    await machine.finish()
-            except TimeoutError:
-                why = f"they did not arrive within {_CLOSE_S:g} s"
-            except LoadgenError as error:
-                why = error.message
-        await machine.leave(delete_spool=not why)
+            await machine.part()
         if machine.problem:
             self.problems.append(f"{machine.name}: {machine.problem}")
-        if why and machine.played:
-            missing = machine.stream.missing_bytes
+        why = machine.member.unfetched
+        if why and machine.member.ordered_ns is not None:
+            missing = machine.missing_bytes
             what = f"{missing} bytes of its results are missing" if missing else "some of its results may be missing"
             self.problems.append(f"{machine.name}: {what} ({why}); loadgen collect fetches them")
 
@@ -297,12 +273,7 @@ class DaskFleet:
         async def prepare(machine: RemoteMachine) -> None:
             mine = {worker: shards[worker] for worker in machine.described.workers if worker in shards}
             try:
-                if not mine:
-                    await machine.spare()
-                    return
-                async with turns:
-                    await machine.take_plan(blob, digest)
-                await machine.prepare(digest, mine)
+                await machine.prepare(blob, digest, mine, turns)
             except LoadgenError as error:
                 if not machine.lost:
                     raise type(error)(f"{machine.name}: {error.message}", hint=error.hint) from error
@@ -314,7 +285,7 @@ class DaskFleet:
     async def _start(self, segment: Segment) -> None:
         self._ordered = segment.index
         wait_s = (segment.start_ns - _ARM_NS - time.monotonic_ns()) / NS_PER_S
-        await asyncio.gather(*(machine.start(segment, wait_s) for machine in self._present() if machine.engines))
+        await asyncio.gather(*(machine.start(segment, wait_s) for machine in self._present()))
 
     # What happens
 
@@ -324,11 +295,10 @@ class DaskFleet:
         machine = self._machines.get(sender) if isinstance(sender, str) else None
         if machine is None:
             self.strange += 1
-        elif machine.lost:
-            machine.hear_again()
-        else:
-            now_ns = time.monotonic_ns()
-            self._silence.heard(machine.address, now_ns)
+            return
+        now_ns = time.monotonic_ns()
+        machine.feed(Spoke(now_ns))
+        if not machine.lost:
             self._inbox.put_nowait((machine, message, now_ns))
 
     def _on_news(self, news: Any) -> None:
@@ -356,7 +326,7 @@ class DaskFleet:
         if machine.lost:
             return
         if message is None:
-            machine.lose("its connection ended")
+            machine.left()
             return
         try:
             with reading():
@@ -367,37 +337,34 @@ class DaskFleet:
         except UnreadableError as error:
             machine.lose(error.message)
 
-    def _lost(self, machine: RemoteMachine) -> None:
-        self._silence.forget(machine.address)
-        self._spawn(self._give_up(machine.name))
+    def _end_process(self, name: str) -> None:
+        async def end() -> None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOSE_S):
+                    await self._way.lose(name)
 
-    async def _give_up(self, name: str) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LOSE_S):
-                await self._way.lose(name)
+        self._spawn(end())
 
     async def _watch(self) -> None:
         while True:
-            now_ns = time.monotonic_ns()
-            for address in self._silence.tick(now_ns):
-                silent_s = self._silence.ago_ns(address, now_ns) / NS_PER_S
-                self._machines[address].lose(f"silent for {silent_s:.1f} s")
+            ticked = Ticked(time.monotonic_ns())
+            for machine in list(self._machines.values()):
+                machine.feed(ticked)
             await asyncio.sleep(_LOOK_S)
 
     def _present(self) -> list[RemoteMachine]:
         return [machine for machine in self._machines.values() if not machine.lost]
 
     def _status(self, machine: RemoteMachine, now_ns: int) -> MachineStatus:
-        ago_ns = self._silence.ago_ns(machine.address, now_ns)
-        overdue = not machine.lost and ago_ns > _OVERDUE_NS
+        member = machine.member
         return MachineStatus(
             name=machine.name,
-            state=MachineState.SILENT if overdue else machine.state,
-            engines=machine.engines,
+            state=member.shown(now_ns),
+            engines=len(member.present),
             clock=machine.clock.at(now_ns),
             cpu_share=machine.cpu_share,
-            seen_ago_s=ago_ns / NS_PER_S,
-            why=machine.why_lost or machine.problem,
+            seen_ago_s=member.silent_ns(now_ns) / NS_PER_S,
+            why=member.why or machine.problem,
         )
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -12,10 +12,10 @@ from typing import Any, Self
 from distributed import Client, Scheduler
 from distributed.diagnostics.plugin import SchedulerPlugin
 
-from coordinator.fleet.certificates import Credentials
 from coordinator.fleet.dask.logs import QuietLogs
-from coordinator.fleet.dask.security import security
-from coordinator.fleet.dask.settings import configure
+from loadgen.agent.credentials import Credentials
+from loadgen.agent.dask.security import security
+from loadgen.agent.dask.settings import configure
 from loadgen.host.limits import raise_open_files
 from loadgen.model.errors import PlanError
 

@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from coordinator.fleet.certificates import load
 from coordinator.fleet.dask.hub import Hub
 from coordinator.fleet.ways import Joined, Line
+from loadgen.agent.credentials import load
 from loadgen.model.address import format_address
 from loadgen.model.errors import PlanError
 

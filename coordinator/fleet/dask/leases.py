@@ -15,11 +15,12 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from coordinator.fleet.dask import calls
 from coordinator.fleet.dask.asking import UnansweredError, ask_group
-from coordinator.fleet.dask.machine import RENEW_TIMEOUT_S, RemoteMachine
-from coordinator.fleet.dask.plugin import RENEW
+from coordinator.fleet.dask.lease import RENEW_TIMEOUT_S
+from coordinator.fleet.dask.machine import RemoteMachine
 from coordinator.fleet.ways import Line
+from loadgen.agent.dask import calls
+from loadgen.agent.dask.plugin import RENEW
 from loadgen.model.errors import LoadgenError
 from loadgen.model.units import NS_PER_S
 
@@ -52,7 +53,7 @@ async def keep_group(
         together = [machine for machine in present if machine is not turn and not is_late(machine)]
         for machine in present:
             if machine not in together:
-                machine.renew_once()
+                machine.lease.renew_once()
         if together and not _post(line, run_id, together):
             spawn(_renew_together(line, run_id, together))
         number += 1
@@ -61,12 +62,12 @@ async def keep_group(
 
 def _post(line: Line, run_id: str, machines: Sequence[RemoteMachine]) -> bool:
     now_ns = time.monotonic_ns()
-    return line.post({one.address: {"op": RENEW, "run_id": run_id, **one.renewal(now_ns)} for one in machines})
+    return line.post({one.address: {"op": RENEW, "run_id": run_id, **one.lease.to_post(now_ns)} for one in machines})
 
 
 async def _renew_together(line: Line, run_id: str, machines: Sequence[RemoteMachine]) -> None:
     now_ns = time.monotonic_ns()
-    leases = {machine.name: machine.lease(now_ns) for machine in machines}
+    leases = {machine.name: machine.lease.terms(now_ns) for machine in machines}
     addresses = [machine.address for machine in machines]
     answers = await ask_group(line.client, addresses, calls.renew_group, run_id, leases, timeout_s=RENEW_TIMEOUT_S)
     for machine in machines:
@@ -74,7 +75,7 @@ async def _renew_together(line: Line, run_id: str, machines: Sequence[RemoteMach
         try:
             if isinstance(answer, LoadgenError):
                 raise answer
-            machine.renewed(answer)
+            machine.lease.answered(answer)
         except UnansweredError:
             pass  # its silence will tell
         except LoadgenError as error:

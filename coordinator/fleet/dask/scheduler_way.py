@@ -16,9 +16,10 @@ from distributed.comm.addressing import get_address_host, parse_address
 
 from coordinator.fleet.dask.asking import say
 from coordinator.fleet.dask.logs import QuietLogs
-from coordinator.fleet.dask.plugin import AgentPlugin
-from coordinator.fleet.dask.settings import configure
-from coordinator.fleet.ways import PATIENCE_S, Joined, Line
+from coordinator.fleet.ways import Joined, Line
+from loadgen.agent.bootstrap import PATIENCE_S
+from loadgen.agent.dask.plugin import AgentPlugin
+from loadgen.agent.dask.settings import configure
 from loadgen.model.errors import FleetError, LoadgenError, PlanError
 
 _CONNECT_S = 5.0

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 
 from coordinator.fleet.certificates import Authority
 from coordinator.fleet.dask.hub import Hub
-from coordinator.fleet.remote import Serve, bootstrap
-from coordinator.fleet.ways import PATIENCE_S, Joined, Line
+from coordinator.fleet.ways import Joined, Line
 from deploy.hosts.inventory import Host
 from deploy.hosts.ssh import Link, Remote, Ssh
+from loadgen.agent.bootstrap import PATIENCE_S, Serve, bootstrap
 from loadgen.model.errors import FleetError
 
 _END_S = 2.0

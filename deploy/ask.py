@@ -1,0 +1,63 @@
+"""Requests one path from every server, off the hot path: to check that it is there, to send commands, to fetch logs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import aiohttp
+from yarl import URL
+
+from loadgen.model.target import Target
+
+_TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=3, sock_read=3)
+_MAX_BODY_BYTES = 256 << 20  # a POST log of 1.8 million records
+_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The body of a server's reply; or `problem`, a phrase that says why there is none, and an empty body."""
+
+    body: bytes
+    problem: str = ""
+
+
+async def ask_all(targets: Sequence[Target], path: str) -> list[Answer]:
+    """The replies of all targets to GET `path`, in the order of `targets`.
+
+    Any status but 200 is a problem.  Raises nothing, whatever a server does.
+    """
+    turns = asyncio.Semaphore(_AT_ONCE)
+    async with aiohttp.ClientSession(timeout=_TIMEOUT, auto_decompress=False) as session:
+
+        async def one(target: Target) -> Answer:
+            async with turns:
+                try:
+                    return await _get(session, f"http://{target.authority}{path}")
+                except TimeoutError:
+                    return Answer(b"", "no answer in time")
+                except aiohttp.ClientConnectorError as error:
+                    number = error.os_error.errno or 0
+                    why = os.strerror(number) if number > 0 else error.os_error.strerror  # resolver errors are below 0
+                    return Answer(b"", (why or str(error.os_error)).lower())
+                except (aiohttp.ClientError, OSError, ValueError) as error:
+                    return Answer(b"", str(error) or type(error).__name__)
+
+        return list(await asyncio.gather(*(one(target) for target in targets)))
+
+
+async def _get(session: aiohttp.ClientSession, url: str) -> Answer:
+    # encoded=True sends the path as it is written: a workload's query strings need not be form data.
+    async with session.get(URL(url, encoded=True), allow_redirects=False) as reply:
+        if reply.status != 200:
+            return Answer(b"", f"it answers {reply.status} {reply.reason}")
+        pieces, size = [], 0
+        async for piece in reply.content.iter_chunked(1 << 16):
+            pieces.append(piece)
+            size += len(piece)
+            if size > _MAX_BODY_BYTES:
+                return Answer(b"", f"its reply is longer than {_MAX_BODY_BYTES} bytes")
+        return Answer(b"".join(pieces))

@@ -1,0 +1,119 @@
+"""The seam between VM drivers and the rest: a request, and a deployment that is started and ended as a context manager.
+
+>>> deployment = choose("local").prepare(request)  # checks the request; starts nothing
+>>> async with deployment:  # all VMs answer inside, nothing is left behind it
+...     drive(deployment.targets)
+
+:mod:`deploy.vms.catalog` finds drivers by name; `tests/contract/test_vm_contract.py` states what each of them does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+from loadgen.model.plan import Server
+from loadgen.model.target import Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VmRequest:
+    """What a run asks of a driver.
+
+    A driver that starts servers reads `count`, `server`, `address` (where VMs listen), `base_port` (the first VM's
+    port, the others follow; 0: any free ports), `connections` (per VM) and `docroots` (one per VM; they may be equal).
+    They need not exist before the deployment is entered.  A driver of servers that run already reads `targets`, and
+    `tls_verify` for those that speak TLS.
+
+    `app` is the application for dynamic operations, as `module:function` (see :class:`workloads.api.ServerFiles`).
+    `proof_path` and `app_path` must be answered with status 200 by a server that has the files, and by one that runs
+    the application; where `proof_path` is empty, a server has to accept connections only.  `content` says in words
+    what each server must have: `35 directories of the file set`.
+    """
+
+    count: int
+    server: Server = Server.AUTO
+    address: str = "127.0.0.1"
+    base_port: int = 0
+    connections: int = 20
+    docroots: tuple[Path, ...] = ()
+    app: str = ""
+    proof_path: str = ""
+    app_path: str = ""
+    content: str = ""
+    targets: tuple[Target, ...] = ()
+    tls_verify: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VmDeath:
+    """A VM that no longer serves all that it should, because one of its processes ended by itself."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VmFacts:
+    """What was deployed, for the record.
+
+    `server` is the kind of web server, or `given` for servers that the driver did not start (then `version` is
+    empty).  `config` is the first VM's configuration, "" where it has none or is not up yet; the configurations of
+    the others differ in names and port only.
+    """
+
+    driver: str
+    server: str
+    version: str
+    config: str
+
+
+class Deployment(Protocol):
+    """VMs as an async context manager.  Entered, every target answers; left, no process and no file remains."""
+
+    async def __aenter__(self) -> Deployment:
+        """Start the VMs, or find those that run.
+
+        Raises PlanError when the request cannot be met, and TargetError when a VM does not start or answer; nothing
+        remains then.
+        """
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End what was started."""
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """The servers to drive, in the order of the request; () before the deployment is entered."""
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user should know, as sentences: for example, given servers that do not answer."""
+
+    @property
+    def facts(self) -> VmFacts:
+        """What is deployed; `driver`, `server` and `version` are known before the deployment is entered."""
+
+    def deaths(self) -> AsyncIterator[VmDeath]:
+        """Each death when it happens, until the deployment is left.  For one reader."""
+
+    def counters(self) -> Mapping[str, Mapping[str, int]]:
+        """By VM name: totals since its start that the host counts (units in their names); {} where it counts none."""
+
+
+class VmDriver(Protocol):
+    """A way to run VMs."""
+
+    @property
+    def starts_servers(self) -> bool:
+        """Whether the driver starts servers, which need document roots; False when they run already."""
+
+    def prepare(self, request: VmRequest) -> Deployment:
+        """Check the request before any file is made for it; starts nothing.
+
+        Raises PlanError when this machine cannot meet the request.
+        """

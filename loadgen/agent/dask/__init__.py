@@ -1,0 +1,1 @@
+"""The parts of a load machine that use Dask."""
