@@ -19,16 +19,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
-from coordinator.evidence import Intake
-from coordinator.record.document import Header
-from coordinator.record.reader import frames, load
-from coordinator.output.terminal.build import ViewBuilder
+from coordinator.kinds.spec.kind import SpecKind
 from coordinator.output.terminal.engines import engine_title
 from coordinator.output.terminal.runview import Position, RunView
 from coordinator.output.terminal.screen import Screen
+from coordinator.record.header import KIND_SPEC, Header
+from coordinator.record.reader import load
+from coordinator.run.tapes import empty_intake
 from loadgen.measure.snapshot import Snapshot
+from loadgen.model.plan import SpecPlan
 from loadgen.model.units import NS_PER_S
-from workloads.specweb99.mix import GROUPS, KINDS
 
 WIDTH, HEIGHT = 80, 26
 """Columns and lines of the terminal in the picture: one line for each of 16 VMs, and the engines below them."""
@@ -37,7 +37,7 @@ SHARE = 0.6
 """How much of the last iteration has passed in the picture."""
 
 
-def view_of(header: Header, snapshots: list[Snapshot], share: float = SHARE) -> RunView:
+def view_of(header: Header[SpecPlan], snapshots: list[Snapshot], share: float = SHARE) -> RunView:
     """The run as the live view showed it when `share` of its last measured window had passed.
 
     Raises ValueError when the run has no measured window.
@@ -51,16 +51,9 @@ def view_of(header: Header, snapshots: list[Snapshot], share: float = SHARE) -> 
     last = max(interval for interval, window in window_of.items() if window == iteration)
     shown = first + round(share * (last - first))
 
-    intake = Intake.of(
-        header.fleet.placement.workers,
-        len(KINDS),
-        len(GROUPS),
-        connections=plan.total_connections,
-        targets=len(header.targets),
-    )
-    server = header.environment.server.get("kind", "")
-    title = f"loadgen spec · {plan.vms} VMs × {plan.connections} connections · {server} · seed {plan.seed}"
-    builder = ViewBuilder(plan, header.targets, title=title)
+    kind, fleet = SpecKind(), header.own_fleet
+    intake = empty_intake(kind.asked(plan, header.targets), fleet.placement)
+    builder = kind.builder(plan, header.targets, str(header.environment.server.get("kind", "")))
     phases = plan.phases
     before_s = (sum(map(phases.length_ns, range(iteration))) + phases.lead_ns(iteration)) / NS_PER_S
     view: RunView | None = None
@@ -79,7 +72,7 @@ def view_of(header: Header, snapshots: list[Snapshot], share: float = SHARE) -> 
             elapsed_s=before_s + elapsed_s,
             total_s=sum(map(phases.length_ns, range(phases.iterations))) / NS_PER_S,
         )
-        view = builder.build(intake.ledger, position, engine=engine_title(header.fleet.engines))
+        view = builder.build(intake.ledger, position, (), (), engine_title(fleet.engines))
     assert view is not None
     return view
 
@@ -116,8 +109,8 @@ def main() -> None:
     parser.add_argument("--run", type=Path, help="the record of a loadgen spec run (default: play one)")
     asked = parser.parse_args()
     with a_run(asked.run) as path:
-        record = load(path)
-        asked.svg.write_text(draw(view_of(record.header, list(frames(record.path)))), encoding="utf-8")
+        record = load(path, KIND_SPEC)
+        asked.svg.write_text(draw(view_of(record.header, list(record.measured))), encoding="utf-8")
 
 
 if __name__ == "__main__":

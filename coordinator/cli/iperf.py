@@ -10,8 +10,8 @@ from typing import Any
 import rich_click as click
 
 from coordinator.cli.options import DURATION, RATE, SIZE, WINDOWS, Parsed, result_options
-from coordinator.cli.playing import play
 from coordinator.cli.plan_options import Start, plan_options, show_plan, start_from
+from coordinator.cli.playing import play
 from loadgen.model.errors import PlanError
 from loadgen.model.probe import (
     IPERF_PORT,

@@ -14,7 +14,7 @@ from tools.live_picture import draw, view_of
 
 ROOT = Path(__file__).parents[2]
 HEADER = results.header(2)
-WORKER = HEADER.fleet.placement.workers[0]
+WORKER = HEADER.own_fleet.placement.workers[0]
 
 
 def played(interval: int, window: int, operations: int) -> Snapshot:
