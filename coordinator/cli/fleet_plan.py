@@ -59,6 +59,9 @@ def choice_from_table(table: object) -> FleetChoice:
             raise PlanError(f"unknown key fleet.{key}", hint=f"the keys are {', '.join(_KEYS)}")
         if not _fits(_KEYS[key], value):
             raise PlanError(f"fleet.{key} must be {_KEYS[key]}, got {value!r}")
+    ways = [f"fleet.{way}" for way in ("hosts", "scheduler", "listen") if table.get(way)]
+    if len(ways) > 1:
+        raise PlanError(f"{' and '.join(ways)} are both given", hint="give one of them")
     values = dict(table)
     if "hosts" in values:
         hosts = enumerate(values["hosts"])
@@ -89,7 +92,9 @@ def choice_from_record(fleet: object) -> FleetChoice:
         raise PlanError("the record does not say where its Dask scheduler was", hint="add --scheduler ADDRESS")
     if way == WayKind.LOCAL.value:
         return FleetChoice()
-    return choice_from_table({"hosts": fleet.get("hosts")})
+    if not fleet.get("hosts"):
+        raise PlanError("fleet.hosts must name the machines that were reached by SSH")
+    return choice_from_table({"hosts": fleet["hosts"]})
 
 
 def _host_table(host: Mapping[str, Any]) -> dict[str, Any]:
