@@ -36,8 +36,12 @@ def options(command: click.Command = app) -> Iterator[str]:
     """All options of it and of its commands."""
     for parameter in command.params:
         yield from (*parameter.opts, *parameter.secondary_opts)
-    for below in command.commands.values() if isinstance(command, click.Group) else ():
-        yield from options(below)
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from options(below)
 
 
 def lines_of(shell: str) -> Iterator[list[str]]:
