@@ -184,7 +184,7 @@ def iperf(
     if listen is not None:
         raise PlanError("--host is given without --server", hint="add --server, or give HOST without --host")
     start = start_from("iperf", given["plan_file"], given["replay"], fleet=False)
-    if host is None and not start.sets("host"):
+    if host is None and not start.name:
         raise PlanError("HOST is missing", hint="give the server's address, or --server to serve tests")
     plan = _plan(start, host, port, given)
     return show_plan(plan) if print_plan else _run(plan, out, as_json=as_json)
