@@ -18,7 +18,7 @@ ErrorCounts = dict[str, Positive]
 Verdict = Annotated[
     Literal["conforming", "not conforming", "INVALID", "DEGRADED", "interrupted", "unfinished"],
     Meta(
-        description="INVALID: the load generator was the bottleneck, so nothing is said about the servers. "
+        description="INVALID: the load generator was the bottleneck, so the run says nothing about the servers. "
         "unfinished: the run has not ended, or it was killed."
     ),
 ]
