@@ -75,10 +75,12 @@ def options(command: click.Command = app) -> Iterator[str]:
 def lines_of(shell: str) -> Iterator[list[str]]:
     """Calls of loadgen in shell text, their continuations joined: lines that begin with it, or that run its image."""
     for line in re.sub(r"\\\n\s*", " ", shell).splitlines():
+        if not re.match(r"\s*(loadgen|docker run)\b", line):
+            continue  # other text need not be shell
         words = shlex.split(line, comments=True)
-        if words[:1] == ["loadgen"]:
+        if words[0] == "loadgen":
             yield words[1:]
-        elif words[:2] == ["docker", "run"]:
+        else:
             image = next(at for at, word in enumerate(words) if word.startswith("loadgen:"))
             yield words[image + 1 :]
 
