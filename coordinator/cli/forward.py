@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,8 +11,8 @@ from typing import Any, TypeVar
 import rich_click as click
 
 from coordinator.cli.options import DURATION, RATE, WINDOWS, Parsed, parse_counts, result_options
-from coordinator.cli.playing import play
 from coordinator.cli.plan_options import Start, plan_options, show_plan, start_from
+from coordinator.cli.playing import play
 from loadgen.model.address import format_address, parse_address
 from loadgen.model.errors import PlanError
 from loadgen.model.probe import MAX_PARALLEL, MAX_REPEATS, ForwardPlan, Link, Mode

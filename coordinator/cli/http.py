@@ -12,14 +12,14 @@ import rich_click as click
 from coordinator.cli.engine_options import engine_options, sending, source_option
 from coordinator.cli.fleet_options import check_installed, fleet_options, take_choice
 from coordinator.cli.options import DURATION, FILE, Parsed, result_options
-from coordinator.cli.playing import play
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
+from coordinator.cli.playing import play
 from loadgen.model.errors import PlanError
 from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.units import parse_per_s
 
 if TYPE_CHECKING:
-    from coordinator.fleet.choice import FleetChoice
+    pass
 
 _ASKED, _LOAD, _JUDGED, _RESULT = "Requests", "Load", "Objectives", "Result"
 

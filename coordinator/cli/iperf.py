@@ -10,8 +10,8 @@ from typing import Any
 import rich_click as click
 
 from coordinator.cli.options import DURATION, RATE, SIZE, WINDOWS, Parsed, result_options
-from coordinator.cli.playing import play
 from coordinator.cli.plan_options import Start, plan_options, show_plan, start_from
+from coordinator.cli.playing import play
 from loadgen.model.errors import PlanError
 from loadgen.model.probe import (
     IPERF_PORT,
@@ -184,7 +184,7 @@ def iperf(
     if listen is not None:
         raise PlanError("--host is given without --server", hint="add --server, or give HOST without --host")
     start = start_from("iperf", given["plan_file"], given["replay"], fleet=False)
-    if host is None and not start.sets("host"):
+    if host is None and not start.name:
         raise PlanError("HOST is missing", hint="give the server's address, or --server to serve tests")
     plan = _plan(start, host, port, given)
     return show_plan(plan) if print_plan else _run(plan, out, as_json=as_json)

@@ -141,10 +141,11 @@ def _toml(file: Path) -> dict[str, Any]:
 
 def _recorded(kind: str, run: Path, *, fleet: bool) -> Start:
     from coordinator.record.header import KIND_SWEEP
-    from coordinator.record.reader import RUN, find
+    from coordinator.record.reader import load
+    from coordinator.record.writer import RUN
 
-    file, document = find(run)
-    found = document["kind"]
+    record = load(run)
+    file, document, found = record.path / RUN, record.document, record.header.kind
     if found == KIND_SWEEP and kind == "spec":
         raise PlanError(f"{run} is a sweep of several runs", hint=f"replay one of them, like {run}/vms-N")
     if found != kind:

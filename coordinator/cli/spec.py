@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +12,8 @@ import rich_click as click
 from coordinator.cli.engine_options import engine_options, sending, source_option
 from coordinator.cli.fleet_options import check_installed, fleet_options, take_choice
 from coordinator.cli.options import DURATION, FILE, RATE, Parsed, parse_counts, result_options
-from coordinator.cli.playing import play
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
+from coordinator.cli.playing import play
 from loadgen.model.bound import Bound
 from loadgen.model.errors import PlanError
 from loadgen.model.plan import PROFILES, LastAd, OnLoss, Server, SpecPlan

@@ -24,13 +24,13 @@ _MAX_NAME_CHARS = 64  # of a common name (X.520)
 
 
 class Authority:
-    """Issues certificates that trust each other, and nobody else's."""
+    """Issues certificates that trust each other, and no others."""
 
     def __init__(self, now: datetime | None = None) -> None:
-        """`now` is when the certificates begin to be good: a time with its zone.  The present, by default."""
+        """`now` is the time from which the certificates are valid, with its time zone; the present by default."""
         self._now = now or datetime.now(UTC)
         self._key = ec.generate_private_key(ec.SECP256R1())
-        # Two authorities must not have one name: whoever refuses the other's would call that a bad signature.
+        # Authorities need different names; otherwise a certificate of another run is refused as a bad signature.
         self._name = _named(f"loadgen run {x509.random_serial_number():x}"[:_MAX_NAME_CHARS])
         self._certificate = (
             self._begun(self._name, self._key.public_key())
@@ -40,7 +40,7 @@ class Authority:
         )
 
     def issue(self, name: str) -> Credentials:
-        """A certificate of its own for `name`, good as a client's and as a server's."""
+        """Issue a certificate for `name`, which is valid for clients and for servers."""
         key = ec.generate_private_key(ec.SECP256R1())
         both = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
         certificate = (
@@ -78,7 +78,7 @@ def _pem(certificate: x509.Certificate) -> str:
 
 
 def _usage(*, signs: bool) -> x509.KeyUsage:
-    """Of an authority, which `signs` certificates, or of one that takes part in TLS."""
+    """Return the key usage of an authority, which `signs` certificates, or of a participant in TLS."""
     return x509.KeyUsage(
         digital_signature=not signs,
         content_commitment=False,

@@ -19,27 +19,27 @@ _HEAD_BYTES = 4
 
 
 class Stream:
-    """The copy of one machine's spool: `received` bytes of `announced`."""
+    """The copy of one machine's spool: `received` of the `announced` bytes."""
 
     def __init__(self) -> None:
         self.received = 0
         self.announced = 0
-        self._rest = bytearray()  # the beginning of a frame that is not whole yet
+        self._rest = bytearray()  # the beginning of an incomplete frame
 
     @property
     def missing_bytes(self) -> int:
-        """What is known to be there and has not come."""
+        """Bytes that were announced and not received."""
         return self.announced - self.received
 
     def announce(self, total_bytes: int) -> None:
-        """The spool is at least this long."""
+        """Note that the spool has at least this length."""
         self.announced = max(self.announced, total_bytes)
 
     def take(self, chunk: Chunk) -> Iterator[Any]:
-        """The frames that are whole now, unpacked, each an event as plain data if it is what it should be.
+        """Yield the frames that are complete now, unpacked: each should be an event as plain data.
 
-        A chunk that is spoilt or comes too early changes nothing.  Raises ValueError, and nothing else, when what was
-        received are no frames; what came before is yielded.
+        A chunk that is damaged, or begins after what was received, changes nothing.  Raises ValueError, and nothing
+        else, if the data does not consist of frames; the frames before that are yielded.
         """
         known = self.received - chunk.offset
         if known < 0 or not chunk.intact:
@@ -50,7 +50,7 @@ class Stream:
         yield from self._frames(new)
 
     def _frames(self, new: memoryview) -> Iterator[Any]:
-        data: memoryview | bytearray = new  # nearly always whole frames, which nobody has to copy
+        data: memoryview | bytearray = new  # nearly always complete frames, which need not be copied
         if self._rest:
             self._rest += new
             data = self._rest

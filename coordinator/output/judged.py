@@ -48,7 +48,7 @@ def _result_of(record: Record, judges: Mapping[str, Judge]) -> tuple[Any, str]:
                 f"{record.path} is a sweep that was cut before its first point was done",
                 hint="the records of its points are in the directories below it",
             )
-        return sweep, "" if record.finished else "the sweep did not write its end"
+        return sweep, "" if record.finished else "the sweep was cut off before it wrote its result"
     if record.document["verdict"] != UNFINISHED:
         return record.result(), ""
     return recover(record, judges[record.header.kind])

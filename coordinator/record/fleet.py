@@ -1,4 +1,4 @@
-"""The load machines of a run, for its record: who they were, their clocks, who played what, how to reach them again."""
+"""The load machines of a run, for its record: their names and clocks, who played what, how to reach them again."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from loadgen.schedule.placement import Placement
 class FleetRecord:
     """A fleet as a run used it.
 
-    `way` is local, ssh, scheduler or join; `run_id` is what its agents call the run.  `machines` are those that
-    played, `missing` those that were asked for and could not.  `clocks` are the newest measurements, by name.
-    `placement` has no workers until it is made.  `hosts` is what is needed to reach machines by SSH again, as plain
+    `way` is local, ssh, scheduler or join; `run_id` is the agents' name for the run.  `machines` are those that
+    played; `missing` says by name why a machine that was asked for did not.  `clocks` are the newest measurements, by
+    name.  `placement` has no workers until it is made.  `hosts` says how to reach the machines by SSH again, as plain
     data (deploy.hosts.inventory.Host).  `choice` is what the user chose, as plain data without secrets
-    (coordinator.fleet.choice.FleetChoice); empty for this machine.  `engines` says which engine each worker had, once all have said it.
-    `start_skew_ns` is by iteration, between the first and the last worker to begin; `segments` of one worker have none.
+    (coordinator.fleet.choice.FleetChoice); empty for this machine.  `engines` says which engine each worker ran, once
+    all workers have said it.  `start_skew_ns` is by iteration, from the first worker's start to the last one's.
     """
 
     way: str

@@ -55,8 +55,8 @@ class Frames(Generic[T]):
 
     def how_it_ended(self) -> str:
         """The sentence that says how a run ended that did not write its end.  Iterate first."""
-        torn = f"; the last {self.torn_bytes} bytes were not a whole interval and are left out"
-        return f"the run was cut: it did not write its end{torn if self.torn_bytes else ''}"
+        torn = f"; the last {self.torn_bytes} bytes are an incomplete interval and are left out"
+        return f"the run was cut off before it wrote its result{torn if self.torn_bytes else ''}"
 
 
 def frames(path: Path) -> Frames[Snapshot]:

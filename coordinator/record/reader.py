@@ -68,7 +68,7 @@ def load(path: Path, *kinds: str) -> Record:
     file = path / RUN if path.is_dir() else path
     document = _read(file)
     version, kind = document.get("schema_version"), document.get("kind")
-    if not isinstance(version, int) or kind not in KINDS:
+    if not isinstance(version, int) or not isinstance(kind, str) or kind not in KINDS:
         raise RecordError(f"{file} is not a record of loadgen")
     if version > SCHEMA_VERSION:
         raise RecordError(

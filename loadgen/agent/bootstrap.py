@@ -14,10 +14,11 @@ PATIENCE_S = 20.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serve:
-    """Be machine `name` of the coordinator whose scheduler is at an address like tls://192.0.2.1:4711.
+    """The task to be machine `name` of the coordinator whose scheduler is at an address like tls://192.0.2.1:4711.
 
-    `credentials` are a certificate's PEM text; without, nothing is encrypted.  `bind` is the address to listen at, ""
-    the one by which the coordinator is reached.  `spool` is the directory for spools, "" the usual one.
+    `credentials` is the PEM text of a certificate; without it, nothing is encrypted.  `bind` is the address to listen
+    at; "" means the one from which the coordinator is reached.  `spool` is the directory for spools; "" means the usual
+    one.
     """
 
     name: str
@@ -29,7 +30,7 @@ class Serve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collect:
-    """Say what the spool of machine `name` in a run holds; with `delete`, delete it once that was received."""
+    """The task to send the spool of machine `name` in a run; with `delete`, it is deleted once it was received."""
 
     run_id: str
     name: str
@@ -38,12 +39,12 @@ class Collect:
 
 
 def bootstrap(task: Serve | Collect) -> dict[str, Any]:
-    """What tells a worker to do it."""
+    """Return the message that gives a worker this task."""
     return {"do": "serve" if isinstance(task, Serve) else "collect", **to_plain(task)}
 
 
 def read_bootstrap(message: dict[str, Any] | None) -> Serve | Collect:
-    """The inverse of :func:`bootstrap`.  Raises PlanError."""
+    """Read what :func:`bootstrap` returned.  Raises PlanError if it is missing or malformed."""
     if message is None:
         raise PlanError("this worker was told nothing: its input ended")
     told = dict(message)

@@ -34,20 +34,20 @@ _RENEW = "make new certificates: loadgen fleet certificates DIRECTORY --workers 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """What one who takes part shows and trusts, as PEM texts: the run's authority, its own certificate and key."""
+    """What a participant of a run shows and trusts, as PEM texts: the authority, its own certificate and its key."""
 
     ca_pem: str
     cert_pem: str
     key_pem: str = field(repr=False)
 
     def to_pem(self) -> str:
-        """All three in one text, a secret."""
+        """Return all three in one text, which is a secret."""
         return self.key_pem + self.cert_pem + self.ca_pem
 
     def write(self, path: Path) -> None:
-        """As one file that only we may read.  Raises PlanError."""
+        """Write all three to one file that only this user may read.  Raises PlanError."""
         try:
-            path.unlink(missing_ok=True)  # one that is there may be open to others
+            path.unlink(missing_ok=True)  # an existing file may be readable for others
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w", encoding="ascii") as file:
                 file.write(self.to_pem())
@@ -56,9 +56,9 @@ class Credentials:
 
 
 def parse(text: str, source: str, now: datetime | None = None) -> Credentials:
-    """What :meth:`Credentials.to_pem` wrote, in any order; `source` is for messages.
+    """Read what :meth:`Credentials.to_pem` returned, in any order; `source` is named in messages.
 
-    Raises PlanError when it is something else, does not belong together, or is not good at `now`.
+    Raises PlanError if it is something else, if the parts do not belong together, or if it is not valid at `now`.
     """
     blocks = [(found.group(1), found.group(0)) for found in _BLOCK.finditer(text.replace("\r\n", "\n"))]
     keys = [block for kind, block in blocks if kind.endswith("PRIVATE KEY")]
@@ -92,7 +92,7 @@ def parse(text: str, source: str, now: datetime | None = None) -> Credentials:
 
 
 def load(path: Path) -> Credentials:
-    """The credentials in a file.  Raises PlanError when they can't be used, in one line."""
+    """Read the credentials in a file.  Raises PlanError in one line if they cannot be used."""
     try:
         return parse(path.read_text(encoding="ascii"), str(path))
     except OSError as error:
@@ -110,7 +110,7 @@ class _Read:
 
 def _read_all(pems: Iterable[str]) -> list[_Read]:
     with warnings.catch_warnings():
-        warnings.simplefilter("error", CryptographyDeprecationWarning)  # about what no certificate of ours has
+        warnings.simplefilter("error", CryptographyDeprecationWarning)  # our certificates cause no such warning
         return [_read(pem) for pem in pems]
 
 

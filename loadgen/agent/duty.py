@@ -1,6 +1,6 @@
-"""What a load machine does for one run: it drives its engines, keeps what they measured, and reports by heartbeats.
+"""The work of a load machine for one run: it drives its engines, spools what they measure, and sends heartbeats.
 
-It knows nothing of the network: commands are calls, heartbeats go out by one callback.
+It knows nothing of the network: commands are methods, heartbeats leave by one callback.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ from loadgen.model.shard import Shard
 from loadgen.model.units import NS_PER_S
 
 ABANDONED_NS = 10 * NS_PER_S
-"""A machine that heard no renewal for so long is free for others."""
+"""A machine whose lease was not renewed for so long ends its engines, and is free for other runs."""
 
-_LAST_WORDS_S = 0.8  # engines that are not frozen need milliseconds; with these it must still be over within 2 s
-_HOLD_S = 0.05  # what engines report at nearly the same time is written, sent and read as one
-_HOLD_ROWS = 100_000  # of tallies, 5 MB: a frame has a limit
-_GATHER_S = 0.01  # what happens to one engine happens to all at nearly the same time: one message
+_LAST_WORDS_S = 0.8  # engines need milliseconds unless they are frozen; ending must take less than 2 s in all
+_HOLD_S = 0.05  # snapshots that come within this time are written, sent and read as one
+_HOLD_ROWS = 100_000  # of tallies: 5 MB, because frames are limited
+_GATHER_S = 0.01  # what happens to all engines at nearly the same time goes into one message
 
 Heartbeat = dict[str, Any]
 
 
 class Duty:
-    """A machine's part in run `run_id`, under the name of `machine`, with engine processes `workers`.
+    """The part of machine `machine` in run `run_id`, with engine processes `workers`.
 
-    `send` gets the heartbeats.  It may raise OSError: then nobody hears this one.  `make_agent` makes what drives the
-    engines, with the arguments of an Agent.
+    `send` receives the heartbeats.  It may raise OSError; that heartbeat is lost then.  `make_agent` takes the
+    arguments of Agent, and returns an Agent or a double of it.
     """
 
     def __init__(
@@ -74,19 +74,19 @@ class Duty:
         self._cpu_share: float | None = None
         self._origin_ns = time.monotonic_ns()
         self._heard_ns = self._origin_ns
-        self._held: list[Snapshot] = []  # of engines that have reported, until the others have
+        self._held: list[Snapshot] = []  # held until all engines have reported
         self._happened = asyncio.Event()
-        self._urgent = asyncio.Event()  # something of what happened can't wait for the next heartbeat
+        self._urgent = asyncio.Event()  # the next heartbeat is sent at once
         self._beating: asyncio.Task[None] | None = None
         self._blob = b""
         self._digest = ""
-        self._stopped = -1  # the last segment that was
-        self._began = False  # the segment that the engines are armed for, if they are
-        self._finished = False  # nothing more is written
+        self._stopped = -1  # the index of the last stopped segment
+        self._began = False  # whether the segment has begun for which the engines are armed
+        self._finished = False  # nothing more is written to the spool
         self._ended = False
 
     async def open(self) -> None:
-        """Start the engines and the heartbeat.  Raises FleetError when an engine does not come up."""
+        """Start the engines and the heartbeats.  Raises FleetError if an engine does not come up."""
         await self._agent.open()
         self._heard_ns = time.monotonic_ns()
         self._cpu.read()
@@ -94,23 +94,23 @@ class Duty:
 
     @property
     def is_over(self) -> bool:
-        """Whether nobody needs this machine any more: it was ended, or nobody has renewed its lease for 10 s."""
+        """Whether this machine is free: the run ended here, or its lease was not renewed for 10 s."""
         return self._ended or self._is_abandoned()
 
     def _is_abandoned(self) -> bool:
         return time.monotonic_ns() - self._heard_ns > ABANDONED_NS
 
     async def take_plan(self, blob: bytes) -> str:
-        """Keep what all workers have in common; its digest."""
+        """Keep the part of the plan that all workers share.  Returns its SHA-256."""
         self._digest = await asyncio.to_thread(lambda: hashlib.sha256(blob).hexdigest())
         self._blob = blob
         return self._digest
 
     async def prepare(self, digest: str, shards: Mapping[str, bytes]) -> None:
-        """Give the engines their part of the plan; those that have no shard are ended.
+        """Give the engines their shards of the plan with that digest; engines without a shard are ended.
 
-        Raises FleetError when the plan here is another one, or an engine refuses; TargetError when an engine can't
-        find a target.
+        Raises FleetError if this machine has another plan or an engine refuses, TargetError if an engine cannot
+        resolve a target.
         """
         if digest != self._digest:
             raise FleetError("it has another plan than the coordinator", hint="a bug of ours; tell us")
@@ -124,14 +124,14 @@ class Duty:
             raise FleetError(f"it cannot read the plan: {error}") from error
         if unknown := shards.keys() - set(self.workers):
             raise FleetError(f"it has no engine {', '.join(sorted(unknown))}")
-        self._blob = b""  # megabytes; the engines have it now
+        self._blob = b""  # free some megabytes; the engines have it now
         await self._agent.prepare(given)
 
     async def start(self, segment: Segment) -> list[str]:
-        """Play a segment, in this machine's clock, on all engines: those that are armed.
+        """Play a segment, which has times of this machine's clock, on all engines.  Returns the workers that are armed.
 
-        Raises FleetError when its time has come already: the order was stuck in the network, and whoever gave it
-        has given up this machine since.  A segment that was stopped before the order to start it came ends at once.
+        Raises FleetError if the segment should have begun already: the order was delayed, and the coordinator has
+        given up this machine meanwhile.  A segment that was stopped before this order arrived ends at once.
         """
         if time.monotonic_ns() >= segment.start_ns:
             raise FleetError("the order to start came too late")
@@ -142,43 +142,43 @@ class Duty:
         self._began = False
         self._origin_ns = segment.origin_ns
         armed = await self._agent.start(segment)
-        self._urgent.set()  # the view shows who is armed
+        self._urgent.set()  # the live view shows which engines are armed
         return armed
 
     def renew(self, until_ns: int, acknowledged_bytes: int) -> bool:
-        """Extend the lease to `until_ns` in this machine's clock; whether the machine still serves the run.
+        """Extend the lease to `until_ns` of this machine's clock.  Returns whether the machine still serves the run.
 
-        The coordinator has all of the spool before `acknowledged_bytes`.
+        The coordinator has received all of the spool before `acknowledged_bytes`.
         """
         if self.is_over:
             return False
         now_ns = time.monotonic_ns()
         self._heard_ns = now_ns
-        self._agent.renew(min(until_ns, now_ns + LEASE_NS))  # a clock offset that is wrong must not make it longer
+        self._agent.renew(min(until_ns, now_ns + LEASE_NS))  # a wrong clock offset must not make the lease longer
         self._heart.acknowledge(acknowledged_bytes)
         self.spool.acknowledge(acknowledged_bytes)
         return True
 
     def hear(self, sent_ns: int) -> None:
-        """What the coordinator sent at `sent_ns` of its clock comes just now."""
+        """Note that a message arrives now that the coordinator sent at `sent_ns` of its clock."""
         self._heart.hear(sent_ns, time.monotonic_ns())
 
     def stop(self, segment: int) -> None:
-        """Stop all traffic now, that of segments up to this one; what was posted may overtake an order to start."""
+        """Stop the traffic of segments up to this one.  A posted stop may overtake the order to start such a segment."""
         self._stopped = max(self._stopped, segment)
         self._agent.stop()
 
     async def settle(self) -> None:
-        """Wait, some milliseconds, until what was measured beside a segment that has ended is in the spool."""
+        """Wait some milliseconds, until the use of the cores in the segment that ended is in the spool."""
         await self._agent.settle()
 
     def dismiss(self, workers: Iterable[str]) -> None:
-        """End these engines, or all when none is named; nothing more is said of them."""
+        """End these engines, or all if none is named.  Nothing more is reported of them."""
         for worker in list(workers) or self.workers:
             self._agent.dismiss(worker)
 
     async def finish(self) -> int:
-        """Stop, take in what is under way, and write nothing more: the spool's length."""
+        """Stop, write the last reports, and then nothing more.  Returns the length of the spool."""
         await self._take_last_words()
         await self.settle()
         self._write_held()
@@ -186,7 +186,7 @@ class Duty:
         return self.spool.length
 
     async def end(self, *, delete_spool: bool = False) -> None:
-        """Stop the traffic at once, keep the engines' last words, end the engines and the heartbeat.
+        """Stop the traffic at once, write the last reports of the engines, end the engines and the heartbeats.
 
         Within 2 s, and idempotent.
         """
@@ -208,7 +208,7 @@ class Duty:
                     await self._happened.wait()
 
     def _ours(self) -> list[int]:
-        """Agents of the same run may be on the same machine, and their engines use the same cores."""
+        """Return this process and all others of the run: several of its agents may share this machine and its cores."""
         return [os.getpid(), *processes_with(self.run_id)]
 
     def _took(self, event: AgentEvent) -> None:
@@ -229,13 +229,13 @@ class Duty:
         self._urgent.set()
 
     def _write_held(self) -> None:
-        """Write the snapshots that are held back; they came before whatever comes next."""
+        """Write the snapshots that are held back, before anything that came later."""
         held, self._held = self._held, []
         if held and not self._finished:
             self.spool.append(frames.encode(event_to_wire(Snapshots.of(held))))
 
     async def _beat(self) -> None:
-        """Until nobody has renewed the lease for 10 s; then the engines are ended, and the spool is kept."""
+        """Send heartbeats until the lease was not renewed for 10 s; then end the engines, and keep the spool."""
         while not self._is_abandoned():
             now_ns = time.monotonic_ns()
             try:
@@ -257,7 +257,7 @@ class Duty:
         self.spool.close(delete=delete_spool)
 
     def _report(self) -> bool:
-        """Send a heartbeat; whether it carries a piece of the spool."""
+        """Send a heartbeat.  Returns whether it carries a chunk of the spool."""
         self._write_held()
         if not self._agent.playing:
             state = MachineState.READY
@@ -273,19 +273,19 @@ class Duty:
             log=self._log.take(),
             problem=self.spool.problem,
         )
-        with contextlib.suppress(OSError):  # nobody hears it; the coordinator notices the silence
+        with contextlib.suppress(OSError):  # the coordinator notices the silence
             self._send(beat)
         return beat["chunk"] is not None
 
 
 def pack_plan(shared: Mapping[str, Any]) -> bytes:
-    """What all assignments have in common, as `take_plan` wants it.
+    """Pack the part of the assignments that all workers share, for :meth:`Duty.take_plan`.
 
-    It is compressed, for it goes to each machine of hundreds: 3 MB of tape become 0.8, in 40 ms, once.
+    It is compressed because it is sent to hundreds of machines: 3 MB of tape become 0.8 MB in 40 ms, once.
     """
     return zlib.compress(msgpack.packb(shared), 1)
 
 
 def _read_plan(blob: bytes) -> Assignment:
-    """The assignment that all have in common, of nobody."""
+    """Return the shared assignment, without a worker and its shard."""
     return Assignment.from_wire({**msgpack.unpackb(zlib.decompress(blob)), "worker": "", "shard": b""})

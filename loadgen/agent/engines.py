@@ -1,7 +1,7 @@
-"""Drives the engine processes of one machine; knows nothing of the network above it.
+"""Drives the engine processes of one machine.  It knows nothing of the network.
 
-Commands go in by methods, what happens comes out by one callback, in order.  An engine process that
-ends before it was told to is reported by name with the last lines of its stderr; so is one that is frozen.
+Commands are methods; events come out by one callback, in order.  An engine process that ends by itself is reported by
+name, with the last line of its stderr; so is one that is frozen.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _STOP_TIMEOUT_S = 1.0
 _STDERR_LINES = 20
 _WATCH_S = 0.2
 SILENCE_S = 2.2
-"""An engine says something each second, also when it is idle."""
+"""An engine that says nothing for longer is ended.  Engines report each second, even when they are idle."""
 
 
 class _Engine:
-    """One engine subprocess."""
+    """One engine process, and what is known of it."""
 
     def __init__(self, worker: str, process: asyncio.subprocess.Process) -> None:
         self.worker = worker
@@ -44,9 +44,9 @@ class _Engine:
         self.hello: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self.prepared: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.armed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.heard_ns = 0  # when it last said something; 0 until it plays its first segment
+        self.heard_ns = 0  # when it last reported; 0 until it plays its first segment
         self.playing = False
-        self.given_up = ""  # why we ended it, if we did
+        self.given_up = ""  # why we killed it; empty if we did not
         self.stderr: collections.deque[str] = collections.deque(maxlen=_STDERR_LINES)
 
     def send(self, frame: bytes) -> None:
@@ -58,9 +58,9 @@ class _Engine:
 class Agent:
     """Engine processes `workers` of `machine`, started, prepared, started and stopped together.
 
-    `ours` gives the processes that have a part in the run, with their descendants: what others use of the
-    engines' cores is evidence against the measurement.  `mark` is shown in the engines' command lines, so that
-    others can tell whose they are; `on_log` gets what the engines say on stderr, line by line.
+    `ours` returns the processes that belong to the run, with their descendants: CPU time that other processes use on
+    the engines' cores is evidence against the measurement.  `mark` appears in the command lines of the engines, so that
+    others can see to which run they belong.  `on_log` receives the lines that engines write to stderr.
     """
 
     def __init__(
@@ -86,12 +86,12 @@ class Agent:
         self._closing = False
 
     async def open(self) -> list[int]:
-        """Start the processes; their pids.  Raises FleetError when one does not come up."""
+        """Start the processes.  Returns their pids.  Raises FleetError if one does not come up."""
         for worker in self._workers:
             try:
                 process = await asyncio.create_subprocess_exec(
                     sys.executable,
-                    "-P",  # whatever lies in the user's directory is not ours to import
+                    "-P",  # never import from the directory in which the user happens to be
                     "-m",
                     "loadgen.engine",
                     self._mark,
@@ -100,7 +100,7 @@ class Agent:
                     stderr=asyncio.subprocess.PIPE,
                     start_new_session=True,
                 )
-            except OSError as error:  # no descriptors, processes or memory left
+            except OSError as error:  # out of descriptors, processes or memory
                 raise FleetError(
                     f"engine {worker} cannot be started: {error.strerror}", hint="fewer engines"
                 ) from error
@@ -114,7 +114,7 @@ class Agent:
 
     @property
     def present(self) -> int:
-        """How many engines are not lost."""
+        """How many engines run and were not given up."""
         return sum(not engine.lost for engine in self._engines)
 
     @property
@@ -123,9 +123,9 @@ class Agent:
         return any(engine.playing for engine in self._engines)
 
     async def prepare(self, assignments: Sequence[Assignment]) -> None:
-        """Give engines their assignments; those without one are ended.
+        """Give engines their assignments; engines without one are ended.
 
-        Raises FleetError with the reason when one refuses, TargetError when it can't find a target.
+        Raises FleetError with the reason if an engine refuses, TargetError if it cannot resolve a target.
         """
         given: Mapping[str, Assignment] = {one.worker: one for one in assignments}
         for engine in self._engines:
@@ -137,9 +137,9 @@ class Agent:
         await self._all([engine.prepared for engine in chosen], _PREPARE_TIMEOUT_S, "get ready")
 
     async def start(self, segment: Segment) -> list[str]:
-        """Play a segment on all engines; done when all are armed: who is.
+        """Play a segment on all engines.  Returns the workers that are armed, once all have answered.
 
-        One that is not within 5 s is ended, and lost.
+        An engine that is not armed within 5 s is ended, and lost.
         """
         engines = [engine for engine in self._engines if not engine.lost]
         for engine in engines:
@@ -156,20 +156,20 @@ class Agent:
         return [engine.worker for engine in engines if not (engine.lost or engine.given_up)]
 
     async def settle(self) -> None:
-        """Wait for what is still measured of the segment that has ended."""
+        """Wait until the use of the cores was measured for the segment that ended."""
         if self._measuring is not None:
             await self._measuring
 
     def renew(self, until_ns: int) -> None:
-        """Extend the lease of all engines."""
+        """Extend the lease of all engines to a moment of this machine's CLOCK_MONOTONIC."""
         self._broadcast(frames.encode({"do": "renew", "until_ns": until_ns}))
 
     def stop(self) -> None:
-        """Stop all traffic now."""
+        """Stop the traffic of all engines now."""
         self._broadcast(frames.encode({"do": "stop"}))
 
     def dismiss(self, worker: str) -> None:
-        """Kill one engine; nothing more is said of it."""
+        """Kill one engine, and report nothing more of it."""
         for engine in self._engines:
             if engine.worker == worker and not engine.lost:
                 engine.lost = True
@@ -178,7 +178,7 @@ class Agent:
                     engine.process.kill()
 
     async def close(self) -> None:
-        """End the processes.  Idempotent."""
+        """End the processes, and kill those that do not end within 1 s.  Idempotent."""
         self._closing = True
         for engine in self._engines:
             assert engine.process.stdin is not None
@@ -203,7 +203,7 @@ class Agent:
             engine.send(frame)
 
     async def _all(self, futures: Sequence[asyncio.Future[Any]], timeout_s: float, what: str) -> None:
-        # Not gather: when its time is over it cancels them all, and then nobody knows who was late.
+        # Not gather: on a timeout it cancels all futures, so that nobody could say which engines were late.
         done, pending = await asyncio.wait(futures, timeout=timeout_s, return_when=asyncio.FIRST_EXCEPTION)
         for future in done:
             future.result()
@@ -224,18 +224,18 @@ class Agent:
         code = await engine.process.wait()
         dismissed, engine.lost = engine.lost, True
         if not engine.armed.done():
-            engine.armed.set_result(None)  # nobody waits for it any more
+            engine.armed.set_result(None)  # so that nobody waits for it any longer
         if self._closing or dismissed:
             return
         why = why or engine.given_up
-        await asyncio.sleep(0.05)  # its last words come on another pipe
+        await asyncio.sleep(0.05)  # its last lines come through another pipe
         last = f"; its last words: {engine.stderr[-1]}" if engine.stderr else ""
         why = why or (f"killed by signal {-code}" if code < 0 else f"exited with code {code}") + last
         lost = FleetError(f"engine {engine.worker} is gone: {why}")
         for future in (engine.hello, engine.prepared):
             if not future.done():
                 future.set_exception(lost)
-                future.exception()  # it may be that nobody waits for it
+                future.exception()  # mark as seen, since perhaps nobody waits for it
         self._on_event(EngineLost(engine.worker, why))
         self._no_longer_playing(engine)
 
@@ -259,7 +259,7 @@ class Agent:
             case "failed":
                 fault = TargetError if message["whose"] == "target" else FleetError
                 engine.prepared.set_exception(fault(message["message"], hint=message["hint"]))
-                engine.prepared.exception()  # the first of several refusals is the one that is told
+                engine.prepared.exception()  # mark as seen: only the first of several refusals is raised
             case "armed":
                 if not engine.armed.done():
                     engine.armed.set_result(None)
@@ -272,18 +272,18 @@ class Agent:
                 self._no_longer_playing(engine)
 
     async def _watch(self) -> None:
-        """An engine that says nothing is ended: it would hold up the others, and nobody counts what it plays."""
+        """End engines that are silent: they would delay the others, and nobody would count their operations."""
         looked_ns = time.monotonic_ns()
         while True:
             await asyncio.sleep(_WATCH_S)
             now_ns = time.monotonic_ns()
-            if now_ns - looked_ns > NS_PER_S:  # it is us who were frozen: hear them first
+            if now_ns - looked_ns > NS_PER_S:  # this process was frozen: read their reports first
                 for engine in self._engines:
                     engine.heard_ns = engine.heard_ns and now_ns
             looked_ns = now_ns
             for engine in self._engines:
                 silent_ns = now_ns - engine.heard_ns
-                # One that waits for a core is not frozen: that shows as lateness, and convicts the run.
+                # An engine that waits for a core is not frozen: that shows as lateness, which makes the run INVALID.
                 if (
                     engine.heard_ns
                     and not engine.lost

@@ -1,4 +1,4 @@
-"""The libraries of the extra `fleet`: without them, one machine is enough for everything but other machines."""
+"""The libraries of the extra `fleet`, which are needed for load machines other than this one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ _LIBRARIES = ("distributed", "asyncssh", "cryptography")
 
 
 def require_fleet(what: str) -> None:
-    """Raise PlanError unless they are installed; `what` wants them."""
+    """Raise PlanError unless the libraries of the extra are installed; `what` names the feature that needs them."""
     if any(find_spec(name) is None for name in _LIBRARIES):
         raise PlanError(f"{what} needs pip install 'loadgen-verdict[fleet]'")

@@ -1,4 +1,4 @@
-"""What a machine says of itself when it joins: what it can carry, and what must be the same everywhere."""
+"""The facts that a machine reports when it joins: its capacity, and the versions that must match."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _UNLIMITED = 1 << 30
 
 
 def versions() -> dict[str, str]:
-    """What coordinator and agents must have alike: messages are only understood between equals."""
+    """Return the versions that coordinator and agents must have in common to understand each other."""
     try:
         engine = version("distributed")
     except PackageNotFoundError:
@@ -61,28 +61,28 @@ def describe() -> dict[str, Any]:
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on."""
+    """Return the number of cores that this process may run on."""
     return len(os.sched_getaffinity(0))
 
 
 def processes_with(mark: str, proc: Path = Path("/proc")) -> Iterable[int]:
-    """All processes that carry `mark` in their command line."""
+    """Yield the pids of all processes with the argument `mark` in their command line."""
     for entry in os.scandir(proc):
         if entry.name.isdigit():
-            with contextlib.suppress(OSError):  # it has ended
+            with contextlib.suppress(OSError):  # the process has ended
                 if mark.encode() in (proc / entry.name / "cmdline").read_bytes().split(b"\0"):
                     yield int(entry.name)
 
 
 class CpuMeter:
-    """How busy the machine is."""
+    """Measures how busy the machine is."""
 
     def __init__(self, proc: Path = Path("/proc")) -> None:
         self._stat = proc / "stat"
         self._before: tuple[int, int] | None = None
 
     def read(self) -> float | None:
-        """The share of all cores' time that was used since the last reading; None when that is not known."""
+        """Return the share of all cores' time that was used since the last call; None if it is unknown."""
         before, self._before = self._before, None
         with contextlib.suppress(OSError, ValueError, IndexError):
             self._before = busy_and_all(self._stat.read_text())
@@ -92,7 +92,10 @@ class CpuMeter:
 
 
 def busy_and_all(stat: str) -> tuple[int, int]:
-    """Ticks of all cores that were used, and all ticks, in a /proc/stat.  ValueError or IndexError when it is none."""
-    fields = [int(field) for field in stat.partition("\n")[0].split()[1:9]]  # guests are counted in user time, too
+    """Return (used ticks, all ticks) of all cores from the text of /proc/stat.
+
+    Raises ValueError or IndexError if the text is malformed.
+    """
+    fields = [int(field) for field in stat.partition("\n")[0].split()[1:9]]  # user time includes guest time
     idle = fields[3] + fields[4]
     return sum(fields) - idle, sum(fields)

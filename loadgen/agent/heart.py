@@ -1,4 +1,4 @@
-"""What a machine's heartbeat holds, and when it beats.  Pure."""
+"""The content of a machine's heartbeats, and when they are due.  Pure."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from loadgen.model.machine import MachineState
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 
 CHUNK_BYTES = 1 << 20
-"""The most that one heartbeat carries of the spool."""
+"""The largest part of the spool that one heartbeat carries."""
 
 UNACKNOWLEDGED_BYTES = 8 << 20
-"""With more than that on its way, heartbeats carry nothing: Dask would keep it all in memory."""
+"""While more than this is unacknowledged, heartbeats carry no data: Dask would keep all of it in memory."""
 
 _AFTER_NS = 100 * NS_PER_MS
-"""Engines report at the end of an interval; the heartbeat comes when these reports are there."""
+"""How long after the end of an interval the heartbeat is due, so that the reports of the engines are in it."""
 
 
 class Heart:
-    """The heartbeats of `machine`: consecutive pieces of its spool, of at most `chunk_bytes`, each sent once.
+    """The heartbeats of `machine`.  They carry consecutive chunks of its spool, of at most `chunk_bytes`, each once.
 
-    A piece that does not arrive is fetched by the coordinator (calls.read_spool).
+    The coordinator fetches a chunk that does not arrive (calls.read_spool).
     """
 
     def __init__(self, machine: str, chunk_bytes: int = CHUNK_BYTES) -> None:
@@ -34,16 +34,16 @@ class Heart:
         self._heard: tuple[int, int] | None = None
 
     def hear(self, sent_ns: int, heard_ns: int) -> None:
-        """The next heartbeat says: what the coordinator sent at `sent_ns` of its clock came at `heard_ns` of ours."""
+        """Note for the next heartbeat when a posted renewal was sent (the coordinator's clock) and heard (ours)."""
         self._heard = sent_ns, heard_ns
 
     def acknowledge(self, offset: int) -> None:
-        """The coordinator has all before `offset`."""
+        """Note that the coordinator has received everything before `offset`."""
         self._acknowledged = max(self._acknowledged, offset)
-        self._sent = max(self._sent, offset)  # it fetched that itself
+        self._sent = max(self._sent, offset)  # the coordinator fetched some of it itself
 
     def has_more(self, spool_bytes: int) -> bool:
-        """Whether there is something that may be sent, of a spool of that length."""
+        """Whether something may be sent now of a spool of that length."""
         return self._sent < spool_bytes and self._sent - self._acknowledged <= UNACKNOWLEDGED_BYTES
 
     def beat(
@@ -58,10 +58,10 @@ class Heart:
         log: tuple[Sequence[str], int],
         problem: str,
     ) -> dict[str, Any]:
-        """The next heartbeat, plain data.
+        """Return the next heartbeat as plain data; loadgen.agent.messages.Heartbeat reads it.
 
-        `read(offset, size)` gives bytes of the spool, of which there are `spool_bytes`; `log` are lines, and how
-        many more there were.
+        `read(offset, size)` returns bytes of the spool, which has `spool_bytes`.  `log` holds log lines, and how many
+        more were dropped.
         """
         chunk = None
         if self.has_more(spool_bytes):
@@ -89,6 +89,6 @@ class Heart:
 
 
 def next_beat_ns(now_ns: int, origin_ns: int) -> int:
-    """When the next regular heartbeat is due: shortly after the end of a second from `origin_ns`."""
+    """Return when the next regular heartbeat is due: 100 ms after the end of a second counted from `origin_ns`."""
     first_ns = origin_ns + _AFTER_NS
     return first_ns + ((now_ns - first_ns) // NS_PER_S + 1) * NS_PER_S

@@ -1,4 +1,4 @@
-"""What an agent has to say besides its measurements: the last warnings, for the coordinator to show."""
+"""Log lines of an agent on their way to the coordinator, which keeps them with the run."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ _MAX_LINE = 500  # characters
 
 
 class LogTail(logging.Handler):
-    """Keeps lines until they are taken; of more than 200 it keeps the first and counts the others.
+    """Keeps lines until they are taken: the first 200, and the number of the others.
 
-    As a handler it takes warnings and worse.  Any thread may add lines.
+    It is also a logging handler for warnings and errors.  Any thread may add lines.
     """
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class LogTail(logging.Handler):
         self._dropped = 0
 
     def add(self, line: str) -> None:
-        """Keep a line; long ones are cut."""
+        """Keep a line; only its first 500 characters are kept."""
         self.acquire()
         try:
             if len(self._lines) < _MAX_LINES:
@@ -31,7 +31,7 @@ class LogTail(logging.Handler):
             self.release()
 
     def take(self) -> tuple[list[str], int]:
-        """The lines since the last time, and how many more there were."""
+        """Return the lines since the last call, and how many more were dropped."""
         self.acquire()
         try:
             lines, dropped = self._lines, self._dropped
@@ -41,7 +41,7 @@ class LogTail(logging.Handler):
         return lines, dropped
 
     def emit(self, record: logging.LogRecord) -> None:
-        """A warning of some library: its text, and the last line of its traceback."""
+        """Keep a warning of a library: its text, and the last line of its traceback."""
         text = f"{record.name}: {record.getMessage()}"
         if record.exc_info and record.exc_info[1] is not None:
             text += f" ({type(record.exc_info[1]).__name__}: {record.exc_info[1]})"

@@ -1,6 +1,6 @@
-"""What machines say to the coordinator, read strictly: a machine may be sick.  Pure.
+"""Messages from machines to the coordinator, which are read strictly because a machine may be broken.  Pure.
 
-Every reader raises ValueError, and nothing else, on what does not fit.
+Every function raises ValueError, and nothing else, if a message is malformed.
 """
 
 from __future__ import annotations
@@ -24,12 +24,11 @@ _FAULTS: Mapping[str, type[LoadgenError]] = {"fleet": FleetError, "target": Targ
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
-    """What a machine says each second, and at once when something happened.
+    """The report that a machine sends each second, and at once when something happens.
 
-    `at_ns` is of its own clock.  `heard` is when the last renewal that was posted was sent, in the coordinator's clock,
-    and when it came, in its own; None when none came since the heartbeat before.  `spool_bytes` is the length of its
-    spool, of which `chunk` is a new piece.
-    `problem` says what is wrong with it; empty when nothing is.
+    `at_ns` is of the machine's clock.  `heard` is when the last posted renewal was sent (the coordinator's clock) and
+    when it arrived (the machine's clock); None if none arrived since the previous heartbeat.  `spool_bytes` is the
+    length of its spool; `chunk` is a new part of it, or None.  `problem` says what is wrong; empty if nothing is.
     """
 
     machine: str
@@ -47,7 +46,7 @@ class Heartbeat:
 
     @classmethod
     def from_wire(cls, wire: object) -> Heartbeat:
-        """The heartbeat in plain data."""
+        """Read a heartbeat from plain data."""
         state = read_text(wire, "state")
         if state not in _REPORTED:
             raise ValueError("field 'state' is not a state")
@@ -70,7 +69,7 @@ class Heartbeat:
 
 
 def read_machine(answer: object, name: str, address: str) -> Machine:
-    """The machine that an agent described in its hello."""
+    """Read the description of a machine in its answer to hello."""
     workers = tuple(clean(worker) for worker in read_list(answer, "workers"))
     if not 0 < len(workers) <= _MAX_ENGINES or workers != tuple(f"{name}/{i}" for i in range(len(workers))):
         raise ValueError("field 'workers' does not name its engines")
@@ -94,12 +93,12 @@ def read_machine(answer: object, name: str, address: str) -> Machine:
 
 
 def read_clock(answer: object) -> int:
-    """The machine's clock (ns) in the answer to `clock` or `renew`."""
+    """Read the machine's clock (ns) in the answer to `clock` or `renew`."""
     return read_int(answer, "at_ns", high=MAX_CLOCK_NS)
 
 
 def read_known(answer: object) -> bool:
-    """Whether the machine serves the run that it was asked about."""
+    """Read from the answer to `renew` whether the machine still serves the run."""
     known = read_field(answer, "known")
     if not isinstance(known, bool):
         raise ValueError("field 'known' is neither true nor false")
@@ -107,7 +106,7 @@ def read_known(answer: object) -> bool:
 
 
 def read_refusal(answer: object) -> LoadgenError | None:
-    """The error in an answer, by whose fault it is; None when it is none."""
+    """Read the refusal in an answer as an error, whose type says whose fault it is; None if it is no refusal."""
     if not isinstance(answer, Mapping):
         raise ValueError(f"it answers {type(answer).__name__} instead of a mapping")
     if "failed" not in answer:
@@ -120,7 +119,7 @@ def read_refusal(answer: object) -> LoadgenError | None:
 
 
 def clean(text: object) -> str:
-    """A text from afar as one line that a terminal can show, cut to 4096 characters."""
+    """Return a received text as one line that is safe to print, cut to 4096 characters."""
     if not isinstance(text, str):
         raise ValueError(f"{type(text).__name__} where a text belongs")
     return printable(text[:_MAX_TEXT])

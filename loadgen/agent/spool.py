@@ -1,6 +1,6 @@
-"""What a machine has measured, in a file of its own until the coordinator has it: DIRECTORY/RUN/MACHINE.spool.
+"""The spool of a machine: a file DIRECTORY/RUN/MACHINE.spool with its measurements, until the coordinator has them.
 
-The file only grows, frame by frame (loadgen.host.frames).  It is the truth: what goes over the network is a copy.
+The file only grows, frame by frame (loadgen.host.frames).  It is the original; what is sent over the network is a copy.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from loadgen.model.errors import FleetError
 from loadgen.model.units import NS_PER_S
 
 MEMORY_BYTES = 16 << 20
-"""How much is kept in memory when the file can't be written any more."""
+"""How much is kept in memory once the file cannot be written any more."""
 
 KEPT_NS = 7 * 24 * 3600 * NS_PER_S
-"""How long a spool that nobody fetches is kept."""
+"""How long a spool is kept that was not fetched, in ns."""
 
 _SUFFIX = ".spool"
 _MAX_NAME = 200
@@ -30,9 +30,9 @@ _ELSEWHERE = "give it another directory for its spool"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftBehind:
-    """A spool that is still there: `machine` wrote `size_bytes` of it in the run, the last of them at `written_ns`.
+    """A spool that was not fetched: `machine` wrote `size_bytes` in the run, the last of them at `written_ns`.
 
-    `written_ns` is time since the epoch, by the file system's clock.
+    `written_ns` is the time since the epoch, by the file system's clock.
     """
 
     run_id: str
@@ -43,17 +43,17 @@ class LeftBehind:
 
 
 class Spool:
-    """A new spool at `path`, to append to.  Raises FleetError when the file can't be made.
+    """A new spool at `path`, to append to.  Raises FleetError if the file cannot be created.
 
-    When it can't be written any more, `problem` says so, and what comes then is kept in memory: for whoever reads
-    it, the file and the memory are one row of bytes.
+    Once it cannot be written any more, `problem` says so, and further data is kept in memory.  Readers see the file and
+    the memory as one sequence of bytes.
     """
 
     def __init__(self, path: Path) -> None:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = path.open("x+b", buffering=0)  # what was written outlives the process, however it ends
-            with contextlib.suppress(OSError):  # some file systems know no locks
+            self._file = path.open("x+b", buffering=0)  # unbuffered, so that data survives the end of the process
+            with contextlib.suppress(OSError):  # some file systems have no locks
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if isinstance(error, FileExistsError) and path.exists():
@@ -63,25 +63,25 @@ class Spool:
         self.problem = ""
         self._in_file = 0
         self._memory = bytearray()
-        self._memory_offset = 0  # where the memory begins
+        self._memory_offset = 0  # the position in the spool at which the memory begins
         self._lost = 0
 
     @property
     def length(self) -> int:
-        """Bytes of all that was appended."""
+        """The length of everything that was appended, in bytes."""
         return self._memory_offset + len(self._memory) if self.problem else self._in_file
 
     def append(self, frame: bytes) -> None:
-        """Add a frame.  Never raises: a disk that is full costs the file, not the run."""
+        """Add a frame.  Never raises: a full disk costs the file, but not the run."""
         if self.problem and len(self._memory) + len(frame) > MEMORY_BYTES:
-            self._lost += 1  # also counted: the reader must know that something is missing
+            self._lost += 1  # counted, so that the reader knows that something is missing
             self.problem = f"{self.problem.partition(';')[0]}; {self._lost} reports are lost"
             return
         rest = frame if self.problem else self._write(frame)
         self._memory += rest
 
     def _write(self, frame: bytes) -> bytes:
-        """What could not be written of it."""
+        """Write a frame to the file.  Returns the part that could not be written."""
         while frame:
             try:
                 written = os.write(self._file.fileno(), frame)
@@ -94,21 +94,21 @@ class Spool:
         return b""
 
     def acknowledge(self, offset: int) -> None:
-        """The coordinator has all before `offset`: what memory holds of it may go."""
+        """Drop from memory what the coordinator has received: everything before `offset`."""
         gone = min(offset - self._memory_offset, len(self._memory))
         if self.problem and gone > 0:
             del self._memory[:gone]
             self._memory_offset += gone
 
     def read(self, offset: int, max_bytes: int) -> bytes:
-        """At most so many bytes from there; fewer at the end.  Raises OSError."""
+        """Return up to `max_bytes` bytes from `offset`; fewer at the end.  Raises OSError."""
         if offset < self._in_file:
             return os.pread(self._file.fileno(), min(max_bytes, self._in_file - offset), offset)
         start = offset - self._memory_offset
         return bytes(self._memory[start : start + max_bytes]) if start >= 0 else b""
 
     def close(self, *, delete: bool = False) -> None:
-        """Nothing more is written.  A spool without content is not kept.  Idempotent."""
+        """Close the file, and delete it if `delete` is set or it is empty.  Idempotent."""
         if not self._file.closed:
             self._file.close()
             if delete or not self._in_file:
@@ -116,14 +116,14 @@ class Spool:
 
 
 def default_directory(environment: Mapping[str, str]) -> Path:
-    """Where spools are when nobody says otherwise: below $XDG_STATE_HOME, else ~/.local/state."""
+    """Return the usual directory for spools: below $XDG_STATE_HOME, or else below ~/.local/state."""
     state = environment.get("XDG_STATE_HOME", "")
     base = Path(state) if state.startswith("/") else Path(environment.get("HOME") or "/") / ".local" / "state"
     return base / "loadgen" / "spool"
 
 
 def spool_path(directory: Path, run_id: str, machine: str) -> Path:
-    """The file of a machine in a run, whatever its name is made of.  Raises FleetError for a name that can't be one."""
+    """Return the path of a machine's spool.  Names are quoted.  Raises FleetError if a name is empty or too long."""
     parts = [quote(name, safe="") for name in (run_id, machine)]
     if any(not 0 < len(part) <= _MAX_NAME or not part.strip(".") for part in parts):
         raise FleetError(f"a spool cannot be named {run_id!r}, {machine!r}")
@@ -131,20 +131,20 @@ def spool_path(directory: Path, run_id: str, machine: str) -> Path:
 
 
 def free_bytes(directory: Path) -> int:
-    """What this user may still write to its file system.  Raises OSError."""
+    """Return how many bytes this user may still write to that file system.  Raises OSError."""
     room = os.statvfs(directory)
     return room.f_bavail * room.f_frsize
 
 
 def read_part(path: Path, offset: int, max_bytes: int) -> tuple[bytes, int]:
-    """At most so many bytes of a spool that is left behind, and how many it has.  Raises OSError."""
+    """Return up to `max_bytes` bytes of a spool file, and its size.  Raises OSError."""
     with path.open("rb") as file:
         file.seek(offset)
         return file.read(max_bytes), os.fstat(file.fileno()).st_size
 
 
 def is_written(file: BinaryIO) -> bool:
-    """Whether somebody still writes that spool, so that it must not be taken away."""
+    """Whether an agent still writes that spool, so that it must not be deleted."""
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -155,9 +155,9 @@ def is_written(file: BinaryIO) -> bool:
 
 
 def left_behind(directory: Path) -> Iterator[LeftBehind]:
-    """All spools in the directory, also that of a run that is going on, by run and machine."""
+    """Yield all spools in the directory, sorted by run and machine; also those of runs that are not over."""
     for path in sorted(directory.glob(f"*/*{_SUFFIX}")):
-        with contextlib.suppress(OSError):  # somebody else removes it just now
+        with contextlib.suppress(OSError):  # it was removed meanwhile
             found = path.stat()
             yield LeftBehind(
                 run_id=unquote(path.parent.name),
@@ -169,14 +169,14 @@ def left_behind(directory: Path) -> Iterator[LeftBehind]:
 
 
 def remove(path: Path) -> None:
-    """Delete a spool, and the directory of its run once it is empty."""
+    """Delete a spool, and the directory of its run if that is empty.  Never raises OSError."""
     with contextlib.suppress(OSError):
         path.unlink()
         path.parent.rmdir()
 
 
 def prune(directory: Path, now_ns: int) -> None:
-    """Delete the spools that nobody has fetched for a week; `now_ns` is time since the epoch."""
+    """Delete the spools that were not fetched for a week; `now_ns` is the time since the epoch."""
     for spool in left_behind(directory):
         if now_ns - spool.written_ns > KEPT_NS:
             remove(spool.path)

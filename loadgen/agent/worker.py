@@ -1,8 +1,10 @@
-"""`loadgen worker`: this process as a load machine's agent, told what to do on its standard input or by hand.
+"""The process `loadgen worker`: an agent of a load machine, started by hand or told its task on standard input.
 
-in:   serve {...} · collect {...}, one of them, and then nothing, until the end of the input: it shall end
-      after collect with `delete`: received {sha256}
-out:  hello {pid, version} · spool {data} ... end {bytes, sha256}
+Messages on standard input and output (frames of loadgen.host.frames):
+
+in:   serve {...} or collect {...}.  The end of the input ends the process.
+      After collect with `delete`: received {sha256}
+out:  hello {pid, version}, then for collect: spool {data} ... end {bytes, sha256}
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from loadgen.host import frames
 from loadgen.model.errors import FleetError, PlanError
 
 PART_BYTES = 4 << 20
-"""How much of a spool one frame holds."""
+"""The largest part of a spool in one frame."""
 
 _BOOTSTRAP_TIMEOUT_S = 30.0
 _BOOTSTRAP_MAX_BYTES = 1 << 20
@@ -34,9 +36,9 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 async def obey() -> None:
-    """Do what standard input says, until it ends.  Raises PlanError, FleetError."""
+    """Do the task that standard input gives, until the input ends.  Raises PlanError, FleetError."""
     if os.getpgrp() != os.getpid():
-        os.setsid()  # whoever wants to end us kills our process group
+        os.setsid()  # so that killing our process group ends everything
     reader = await _standard_input()
     try:
         async with asyncio.timeout(_BOOTSTRAP_TIMEOUT_S):
@@ -62,10 +64,10 @@ async def obey() -> None:
 
 
 async def join(task: Serve, *, source: str, patience_s: float, cores: int) -> bool:
-    """Be an agent until the coordinator is gone; whether a signal ended it instead.
+    """Be an agent until the coordinator is gone.  Returns True if a signal ended it instead.
 
-    `source` is where the certificate is from, for messages.  It waits for the coordinator for `patience_s`.  0
-    `cores`: all that it may use, or as many as the coordinator says.
+    `source` is the file of the certificate, for messages.  `patience_s` is how long to wait for the coordinator.
+    `cores` is the number of engine processes; 0 means as many as the coordinator wants, or one for each core.
     Raises PlanError, FleetError.
     """
     until = asyncio.Event()
@@ -119,7 +121,7 @@ def _directory(spool: str) -> Path:
 
 
 def _send(file: BinaryIO) -> str:
-    """All of it, in frames; its hash."""
+    """Send a whole spool in frames.  Returns its SHA-256."""
     digest, size = hashlib.sha256(), 0
     while data := file.read(PART_BYTES):
         digest.update(data)
@@ -147,7 +149,7 @@ async def _standard_input() -> asyncio.StreamReader:
 
 
 async def _watch(reader: asyncio.StreamReader, until: asyncio.Event) -> None:
-    """Whoever told us what to do is gone when our input ends."""
+    """Set `until` when the input ends: whoever started us is gone then."""
     with contextlib.suppress(OSError):
         while await reader.read(4096):
             pass
@@ -156,7 +158,7 @@ async def _watch(reader: asyncio.StreamReader, until: asyncio.Event) -> None:
 
 @contextlib.contextmanager
 def _signals(until: asyncio.Event) -> Iterator[None]:
-    """Whatever asks a process to end sets `until`: there is traffic to stop, and words to be kept."""
+    """Inside, a signal to end sets `until`, so that traffic is stopped and the last reports are kept."""
     loop = asyncio.get_running_loop()
     for number in _STOP_SIGNALS:
         loop.add_signal_handler(number, until.set)

@@ -10,6 +10,7 @@ import tempfile
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,10 @@ def play(name: str, docroots: list[Path], scenario: Callable[[Deployment], Await
             await scenario(vms)
 
     asyncio.run(main())
+
+
+async def enter(vms: Deployment) -> None:
+    await vms.__aenter__()
 
 
 def status(target: Target, path: str) -> int:
@@ -166,6 +171,17 @@ def test_a_third_vm_that_does_not_serve_ends_the_others(
 
     asyncio.run(main())
     assert left_in(tmpdir_of_runs) == before
+
+
+@pytest.mark.parametrize("name", STARTING)
+def test_a_vm_that_lacks_only_the_proof_does_not_serve(
+    name: str, docroot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.vms.local._READY_S", 1.0)
+    monkeypatch.setattr("tests.support.toy_driver.READY_S", 1.0)
+    request = replace(vm_request([docroot], server=Server.BUILTIN), proof_path="/file_set/dir00001/class0_0")
+    with pytest.raises(TargetError, match="does not serve /file_set/dir00001/class0_0"):
+        asyncio.run(enter(driver(name).prepare(request)))
 
 
 @pytest.mark.parametrize("name", STARTING)

@@ -29,7 +29,7 @@ Golden = Callable[[str, str], None]
 
 RECORD = Path("runs/2026-02-03T04-05-06-iperf")
 OTHERS = (0.02, "sshd (pid 7)")
-CUT = "the run was cut: it did not write its end"
+CUT = "the run was cut off before it wrote its result"
 ALL_LINKS = dataclasses.replace(FORWARD, links=(Link.GIGE, Link.TEN_GIGE, Link.NONE), flows=(1, 16, 256))
 """As wide as it gets."""
 

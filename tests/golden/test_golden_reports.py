@@ -25,7 +25,7 @@ from tests.support.judged import END, judged
 
 Golden = Callable[[str, str], None]
 
-CUT = "the run was cut: it did not write its end"
+CUT = "the run was cut off before it wrote its result"
 
 
 def printed(show: Callable[[Console], None], *, encoding: str = "utf-8", width: int = 80) -> str:
@@ -100,7 +100,7 @@ def test_an_invalid_run_has_no_score_and_says_nothing_about_the_servers() -> Non
     assert "INVALID" in text.split("VMs (median")[0]
     assert "There is no score" in text
     assert "requested connections conform" not in text
-    assert "nothing is said about the servers" in text[text.index("Verdict:") :]
+    assert "the run says nothing about the servers" in text[text.index("Verdict:") :]
     assert "Fairness" not in text
     servers, generator = text.split("Checks of the servers")[1].split("Can the load generator")
     assert "FAIL" not in servers

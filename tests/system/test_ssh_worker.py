@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from coordinator.fleet.certificates import Authority
-from loadgen.agent.bootstrap import Collect, bootstrap
-from loadgen.agent.spool import spool_path
 from deploy.hosts.inventory import Host
 from deploy.hosts.ssh import Ssh
+from loadgen.agent.bootstrap import Collect, bootstrap
+from loadgen.agent.spool import spool_path
 from loadgen.host import frames
 from loadgen.model.errors import FleetError
 from tests.support.cli import LOADGEN

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from coordinator.cli import app
+from coordinator.experiment.session import Session
 from loadgen.model.errors import LoadgenError
 from loadgen.model.probe import ForwardPlan, Link, Mode
 from loadgen.model.units import NS_PER_MS, NS_PER_S
@@ -20,14 +21,14 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What would have been run: plans and notes of sessions, or what a role was started with."""
     calls: list[Any] = []
 
-    def session(plan: ForwardPlan, session: Any, *, notes: tuple[str, ...]) -> int:
-        calls.append((plan, notes))
+    def run_session(session: Session) -> int:
+        calls.append((session.experiment.shown, session.notes))
         return 0
 
-    monkeypatch.setattr("coordinator.network.session.run_forward_session", session)
+    monkeypatch.setattr("coordinator.experiment.session.run_session", run_session)
     monkeypatch.setattr("deploy.lab.network.why_not", lambda: "")
-    monkeypatch.setattr("coordinator.network.roles.be_sink", lambda *given: given)
-    monkeypatch.setattr("coordinator.network.roles.be_proxy", lambda *given, **named: (given, named))
+    monkeypatch.setattr("coordinator.kinds.forward.roles.be_sink", lambda *given: given)
+    monkeypatch.setattr("coordinator.kinds.forward.roles.be_proxy", lambda *given, **named: (given, named))
     monkeypatch.setattr("uvloop.run", calls.append)
     return calls
 

@@ -117,6 +117,19 @@ def test_vms_are_the_first_of_the_targets(targets: Path) -> None:
     assert "--vms asks for 3 VMs, but" in refused("--targets", targets, "--vms", "3")
 
 
+def test_a_vm_driver_takes_targets_or_starts_servers(tmp_path: Path, targets: Path) -> None:
+    assert printed("--vm-driver", "local") == DEFAULT
+    assert printed("--vm-driver", "inventory", "--targets", targets) == printed("--targets", targets)
+    assert refused("--vm-driver", "inventory") == "--vm-driver inventory needs --targets"
+    assert refused("--vm-driver", "local", "--targets", targets).startswith("--targets cannot be combined with")
+    assert "'qemu' is not one of 'local', 'inventory'" in refused("--vm-driver", "qemu")
+    path = tmp_path / "plan.toml"
+    path.write_text(TARGETS.replace("[[target]]", "[[targets]]"))
+    assert printed("--plan", path, "--vm-driver", "inventory").targets == TWO
+    local = printed("--plan", path, "--vm-driver", "local")
+    assert (local.vms, local.targets) == (2, ())
+
+
 def test_load_machines_must_be_able_to_reach_the_servers() -> None:
     assert "the VMs listen at 127.0.0.1, where load machines cannot reach them" in refused("--hosts", "a,b")
     assert printed("--hosts", "a,b", "--vm-address", "192.0.2.7").vm_address == "192.0.2.7"

@@ -82,7 +82,7 @@ def test_a_record_that_was_cut_is_judged_by_its_snapshots(tmp_path: Path) -> Non
     found, cut = read.result, read.cut
     assert found.verdict is Verdict.INTERRUPTED
     assert found.total.ok == 160
-    assert "5 bytes were not a whole interval" in cut
+    assert "5 bytes are an incomplete interval" in cut
 
 
 def test_snapshots_of_another_run_are_refused(tmp_path: Path) -> None:

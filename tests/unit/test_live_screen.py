@@ -69,7 +69,7 @@ def test_what_is_wrong_is_named_on_every_page() -> None:
     view = run_view(64, failing=(50,))
     for page in range(4):
         text = "\n".join(plain_lines(dataclasses.replace(view, elapsed_s=float(page * PAGE_S)), 80, 24))
-        assert "! 1 with something wrong: vm51" in text
+        assert "! 1 VM with problems: vm51" in text
 
 
 def test_trouble_is_marked_without_colour() -> None:

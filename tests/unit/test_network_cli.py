@@ -6,10 +6,10 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
-from coordinator.network.session import NetworkSession
 
 from coordinator.cli import app
 from coordinator.cli.options import parse_windows
+from coordinator.experiment.session import Session
 from coordinator.kinds.iperf.served import counters_line
 from coordinator.kinds.iperf.served import test_line as line_of
 from loadgen.model.errors import LoadgenError, PlanError
@@ -22,15 +22,15 @@ DEFAULT = IperfPlan(host=HOST)
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[IperfPlan, NetworkSession]]:
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[IperfPlan, Session]]:
     """The runs that were asked for, in the place of running them."""
-    found: list[tuple[IperfPlan, NetworkSession]] = []
+    found: list[tuple[IperfPlan, Session]] = []
 
-    def run(plan: IperfPlan, session: NetworkSession) -> int:
-        found.append((plan, session))
+    def run(session: Session) -> int:
+        found.append((session.experiment.shown, session))
         return 0
 
-    monkeypatch.setattr("coordinator.network.session.run_iperf_session", run)
+    monkeypatch.setattr("coordinator.experiment.session.run_session", run)
     return found
 
 
@@ -82,17 +82,15 @@ def invoke(*arguments: str) -> int:
     ],
     ids=lambda value: " ".join(value) or "nothing" if isinstance(value, list) else "",
 )
-def test_what_is_given_is_asked(
-    asked: list[tuple[IperfPlan, NetworkSession]], arguments: list[str], plan: IperfPlan
-) -> None:
+def test_what_is_given_is_asked(asked: list[tuple[IperfPlan, Session]], arguments: list[str], plan: IperfPlan) -> None:
     assert invoke(HOST, *arguments) == 0
     assert [found for found, _ in asked] == [plan]
 
 
-def test_the_session_knows_where_the_result_goes(asked: list[tuple[IperfPlan, NetworkSession]]) -> None:
+def test_the_session_knows_where_the_result_goes(asked: list[tuple[IperfPlan, Session]]) -> None:
     invoke(HOST, "--out", "there", "-J")
     session = asked[0][1]
-    assert (session.out, session.as_json) == (Path("there"), True)
+    assert (session.out, session.form) == (Path("there"), "json")
 
 
 @pytest.mark.parametrize(

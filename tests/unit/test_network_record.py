@@ -273,8 +273,8 @@ def test_an_unfinished_iperf_run_is_judged_by_what_it_left(tmp_path: Path, torn:
     assert found.header == iperf_header(SMALL)
     assert result.measured == tuple(measured)
     assert result.verdict is Verdict.INTERRUPTED
-    assert how.startswith("the run was cut: it did not write its end")
-    assert ("the last 6 bytes were not a whole interval" in how) is bool(torn)
+    assert how.startswith("the run was cut off before it wrote its result")
+    assert ("the last 6 bytes are an incomplete interval" in how) is bool(torn)
 
 
 def test_an_unfinished_forward_run_is_judged_by_what_it_left(tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ def test_an_unfinished_forward_run_is_judged_by_what_it_left(tmp_path: Path) -> 
     result, how = found.result, found.cut
     assert result.measured == tuple(measured)
     assert [row.repeats for row in result.rows] == [2, 2, 1]
-    assert how == "the run was cut: it did not write its end"
+    assert how == "the run was cut off before it wrote its result"
 
 
 def test_a_run_that_was_killed_before_its_first_test_can_be_shown(tmp_path: Path) -> None:

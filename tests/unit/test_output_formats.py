@@ -88,7 +88,7 @@ def test_a_sweep_that_was_cut_shows_its_points(tmp_path: Path) -> None:
     RecordWriter(tmp_path / "run", unfinished(results.sweep_header(), results.sweep(2))).close()
     found = read_judged(tmp_path / "run", judges())
     assert found.result == results.sweep(2)
-    assert found.cut == "the sweep did not write its end"
+    assert found.cut == "the sweep was cut off before it wrote its result"
 
 
 def test_a_run_without_load_machines_has_no_fleet() -> None:

@@ -83,8 +83,8 @@ def test_an_unfinished_run_is_judged_by_what_it_left(tmp_path: Path) -> None:
     result, how = reader.recover(reader.load(tmp_path / "run"), judge)
     assert seen == SNAPSHOTS
     assert result == results.interrupted_result()
-    assert (
-        how == "the run was cut: it did not write its end; the last 8 bytes were not a whole interval and are left out"
+    assert how == (
+        "the run was cut off before it wrote its result; the last 8 bytes are an incomplete interval and are left out"
     )
 
 

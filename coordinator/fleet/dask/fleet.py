@@ -1,7 +1,7 @@
-"""A fleet of machines, each an agent in a Dask worker; how these came to be there is the business of a way.
+"""A fleet of machines, each of which is an agent in a Dask worker.  A Way starts and ends the agents.
 
-Of Dask it uses `Client.run`, topics and the news of who left; no tasks, futures or actors: Dask would start a lost
-engine again elsewhere, and load must not be played twice.
+It uses `Client.run`, topics, and the news of who left.  It uses no tasks, futures or actors: Dask would restart a lost
+engine elsewhere, and load must not be played twice.
 """
 
 from __future__ import annotations
@@ -38,28 +38,27 @@ from loadgen.model.plan import OnLoss
 from loadgen.model.units import NS_PER_S
 
 _LOOK_S = 0.1
-_GATHER_S = 0.005  # what comes at nearly the same time is read together
+_GATHER_S = 0.005  # heartbeats that arrive within this time are read together
 _SLICE_NS = 5_000_000
 _RENEW_S = 0.5
 _RENEW_MANY_S = 1.25  # half a lease
-_RENEW_OPENING_S = 3.0  # of a great many, while nothing can play: until each has said hello they are renewed one by one
+_RENEW_OPENING_S = 3.0  # for many machines while they open; each is renewed by itself then, and nothing plays yet
 _MANY = 100
 _ARM_NS = 300_000_000
-_ORDER_NS = 2_000_000  # one order after another, each takes half a millisecond of ours when nothing else is to do
+_ORDER_NS = 2_000_000  # per machine: orders are sent one by one, in .5 ms each if this process is idle
 _STOP_TIMEOUT_S = 1.0
 _SETTLE_S = 2.0
-_CLOSE_S = 5.0
 _LOSE_S = 5.0
-_AT_ONCE = 16  # machines whose clocks are measured, or that take the plan
+_AT_ONCE = 16  # machines whose clocks are measured, or that are sent the plan
 _PULLS_AT_ONCE = 8
 _PARTINGS_AT_ONCE = 64
 
 
 class DaskFleet:
-    """The machines of `way` for one run, with `engines` processes each (0: one a core) unless the way says otherwise.
+    """The machines of `way` for one run, with `engines` processes each (0: one per core) unless the way says otherwise.
 
-    `on_loss` also says what to do about machines that can't be used when it opens.  `on_log` gets what the machines
-    log, as (machine, line).  `problems` is what did not go well by the end, in words.
+    `on_loss` also says what to do about machines that cannot be used when the fleet opens.  `on_log` receives the log
+    lines of the machines as (machine, line).
     """
 
     def __init__(
@@ -77,45 +76,47 @@ class DaskFleet:
         self._on_loss = on_loss
         self._on_log = on_log
         self._events: asyncio.Queue[AgentEvent] = asyncio.Queue()
-        self._inbox: asyncio.Queue[tuple[RemoteMachine, Any, int]] = asyncio.Queue()  # when it came; None: it has left
+        self._inbox: asyncio.Queue[tuple[RemoteMachine, Any, int]] = (
+            asyncio.Queue()
+        )  # a heartbeat, or None if the machine left, and when that arrived
         self._unread = Unread(self._events.put_nowait)
-        self._machines: dict[str, RemoteMachine] = {}  # by address, in the order in which they were asked for
-        self._left_out: dict[str, str] = {}  # why, by name
+        self._machines: dict[str, RemoteMachine] = {}  # by address, in the order of the request
+        self._left_out: dict[str, str] = {}  # reasons, by name
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
-        self._ordered = -1  # the last segment
+        self._ordered = -1  # the index of the last segment
         self.problems: list[str] = []
         self.strange = 0
-        """Messages that nobody of the fleet sent."""
+        """How many messages came from no machine of this fleet."""
 
     @property
     def machines(self) -> tuple[Machine, ...]:
-        """Those that are usable, lost or not."""
+        """The machines that the run began with, whether they are lost by now or not."""
         return tuple(machine.described for machine in self._machines.values())
 
     @property
     def missing(self) -> Mapping[str, str]:
-        """Machines that did not come, or refused."""
+        """Machines that did not join, or refused to serve: the reason, by name."""
         return {**self._way.missing, **self._left_out}
 
     @property
     def lead_ns(self) -> int:
-        """Every machine has the order by then, and its answer is here."""
+        """See Fleet: enough for the order to reach every machine, and for its answer to come back."""
         worst_ns = max((machine.clock.round_trip_ns for machine in self._present()), default=0)
         return max(NS_PER_S, 4 * worst_ns + NS_PER_S // 2) + _ORDER_NS * len(self._machines)
 
     def status(self) -> tuple[MachineStatus, ...]:
-        """How the machines are."""
+        """Return the state of each machine."""
         now_ns = time.monotonic_ns()
         return tuple(self._status(machine, now_ns) for machine in self._machines.values())
 
     def clocks(self) -> Mapping[str, Clock]:
-        """The newest measurement of each machine's clock."""
+        """Return the latest measurement of each machine's clock, by name."""
         now_ns = time.monotonic_ns()
         return {machine.name: machine.clock.at(now_ns) for machine in self._machines.values()}
 
     async def open(self) -> None:
-        """Reach every machine, start its engines and measure its clock."""
+        """Reach every machine, start its engines and measure its clock.  Raises FleetError, PlanError."""
         joined = await self._way.open()
         line = self._way.line
         line.listen("all", self._on_news)
@@ -141,19 +142,19 @@ class DaskFleet:
         self._spawn(self._watch())
         self._spawn(self._read_inbox())
         await asyncio.gather(*welcomes)
-        self._check_present()
+        self._leave_out_lost()
         if len(self._machines) > _MANY:
             self._keep_groups()
 
     async def command(self, command: Command) -> None:
-        """Carry a command to every machine that is present."""
+        """Send a command to every machine that is not lost."""
         match command:
             case Prepare(assignments):
                 await self._prepare(assignments)
             case Start(segment):
                 await self._start(segment)
             case Stop():
-                # Who does not hear it is left to the lease.
+                # On a machine that does not hear it, the engines stop when their lease ends.
                 addresses = [machine.address for machine in self._present()]
                 line = self._way.line
                 stop = {"op": STOP, "run_id": self._run_id, "segment": self._ordered}
@@ -166,25 +167,25 @@ class DaskFleet:
                     machine.feed(WorkerGivenUp(worker))
 
     async def event(self) -> AgentEvent:
-        """The next event."""
+        """Return the next event, in order for each worker."""
         return await self._events.get()
 
     async def bandwidth(self, machine: str, host: str, port: int) -> tuple[float, float]:
-        """Bits a second that a machine sends to an address, and that it receives.  Raises LoadgenError."""
+        """Return the bit/s that a machine sends to an address and receives from it.  Raises LoadgenError."""
         for one in self._present():
             if one.name == machine:
                 return await one.bandwidth(host, port)
         raise FleetError("it is lost")
 
     async def settle(self) -> None:
-        """Until all that present machines have measured by now is among the events, or 2 s."""
+        """Wait until everything that was measured by now is among the events, but no longer than 2 s."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SETTLE_S):
                 await asyncio.gather(*(machine.fetch_or_lose() for machine in self._present()))
         self._unread.read()
 
     async def close(self) -> None:
-        """Fetch what has not come yet, say what could not be fetched, and end all that `open` began."""
+        """Fetch the missing results, note what could not be fetched, and end everything that `open` began."""
         if self._closed:
             return
         self._closed = True
@@ -228,8 +229,8 @@ class DaskFleet:
                 )
             )
 
-    def _check_present(self) -> None:
-        """Who could not be reached, or was lost since, is missing from the beginning; nothing else is said of it."""
+    def _leave_out_lost(self) -> None:
+        """Begin without the machines that refused or were lost while the fleet opened, and drop their events."""
         for machine in [machine for machine in self._machines.values() if machine.lost]:
             self._left_out[machine.name] = machine.member.why
             machine.leave_out()
@@ -290,7 +291,7 @@ class DaskFleet:
     # What happens
 
     def _on_heartbeat(self, message: Any) -> None:
-        """Dask hands over what a worker sent, with the address of that worker in it."""
+        """Take what a worker sent; Dask adds the address of the worker."""
         sender = message.get("worker") if isinstance(message, dict) else None
         machine = self._machines.get(sender) if isinstance(sender, str) else None
         if machine is None:
@@ -302,14 +303,14 @@ class DaskFleet:
             self._inbox.put_nowait((machine, message, now_ns))
 
     def _on_news(self, news: Any) -> None:
-        """Dask says who came and who left."""
+        """Take Dask's news of workers that join or leave."""
         if isinstance(news, dict) and news.get("action") == "remove-worker":
             machine = self._machines.get(news.get("worker", ""))
             if machine is not None and not self._closed:
-                self._inbox.put_nowait((machine, None, time.monotonic_ns()))  # after what it had sent before
+                self._inbox.put_nowait((machine, None, time.monotonic_ns()))  # read after what it sent before
 
     async def _read_inbox(self) -> None:
-        """Heartbeats come all at once; a renewal must not wait until the last of them is read."""
+        """Read heartbeats in slices of 5 ms: they come all at once, and renewals must not wait for the last of them."""
         while True:
             heard = [await self._inbox.get()]
             await asyncio.sleep(_GATHER_S)
@@ -374,7 +375,7 @@ class DaskFleet:
 
 
 async def _all(works: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Do all at once; the first error ends the others."""
+    """Run all of these at once.  The first error ends the others, and is raised."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         await asyncio.gather(*tasks)

@@ -1,11 +1,11 @@
-"""The leases of a great many machines, renewed in groups: that costs a third of a command to each.
+"""Renews the leases of many machines in groups, at a third of the cost of one call to each machine.
 
-Where the way can post a renewal, nobody answers it, which costs a third again: heartbeats say who is there.
+Where renewals can be posted, they need no answer, which costs a third of that again; heartbeats show who is there.
 
-Nothing on one machine holds up another.  A group's renewals are sent at the same time, and nobody waits for the round
-before; only what they answer waits for the last of them.  Who is late with its heartbeat is renewed on its own, and so
-is one of the group in turn, which measures its clock.  What is posted measures clocks, too, by the heartbeat that says
-when it came, but with all the waiting that both have behind them: so the turn comes less often, but it does.
+No machine delays another.  The renewals of a group are sent at the same time, without waiting for the previous round;
+only the answers of a group wait for its last one.  A machine whose heartbeat is overdue is renewed by a call of its
+own.  So is one machine of the group in turn, to measure its clock.  Posted renewals measure clocks, too, by the
+heartbeat that says when they arrived; but such a round trip contains waiting times on both sides, so the calls remain.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from loadgen.model.units import NS_PER_S
 
 GROUP = 32
 
-_TURN = 4  # in so many rounds a clock is asked for; a question costs ten renewals
+_TURN = 4  # one clock is measured in so many rounds; a call costs as much as ten posted renewals
 
 _SILENT = UnansweredError("it did not answer in time")
 
@@ -41,9 +41,9 @@ async def keep_group(
     is_late: Callable[[RemoteMachine], bool],
     spawn: Callable[[Coroutine[Any, Any, None]], None],
 ) -> None:
-    """Renew these each `interval_s`, the first time after `delay_s`, until all of them are lost.
+    """Renew the leases of `machines` each `interval_s`, the first time after `delay_s`, until all are lost.
 
-    `spawn` runs something beside this.
+    `is_late` says whether a machine's heartbeat is overdue.  `spawn` starts a task.
     """
     await asyncio.sleep(delay_s)
     number = 0
@@ -77,6 +77,6 @@ async def _renew_together(line: Line, run_id: str, machines: Sequence[RemoteMach
                 raise answer
             machine.lease.answered(answer)
         except UnansweredError:
-            pass  # its silence will tell
+            pass  # a machine that stays silent is given up for that
         except LoadgenError as error:
             machine.lose(error.message)

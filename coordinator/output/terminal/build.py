@@ -1,8 +1,8 @@
-"""From the ledger to the one value that is shown.  No I/O and no clock: time comes with the position.
+"""Makes the live view of a spec run from the ledger.  No I/O and no clock: the time comes with the position.
 
-Rates and percentiles are of the newest *complete* interval, so that a late worker does not look like a slow
-server.  What is counted over an iteration is added up here, an interval at a time: asking the ledger for
-the sum of everything once a second would cost the machine that is measuring.
+Rates and percentiles are those of the newest *complete* interval: with an incomplete one, a late worker would look
+like a slow server.  Counts over an iteration are added up here, one interval at a time, because summing the whole
+ledger once a second would take CPU from the engines on this machine.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from loadgen.model.units import NS_PER_MS
 from loadgen.verdict.connection import State, states_of
 
 INTERVAL_S = 1
-"""An interval of the ledger (Snapshot.interval counts seconds)."""
+"""The length of an interval of the ledger (Snapshot.interval counts seconds)."""
 
 
 class ViewBuilder:
-    """Makes one RunView after another of the same run."""
+    """Makes the RunViews of one run, one after the other."""
 
     def __init__(self, plan: SpecPlan, targets: Sequence[Target], *, title: str) -> None:
         self._plan = plan
@@ -45,7 +45,8 @@ class ViewBuilder:
         self._iteration = -1
         self._tallies = self._no_tallies()
         self._errors: defaultdict[int, int] = defaultdict(int)
-        self._stale = True  # what follows is of the newest interval, and there is a newer one, or another iteration
+        # Whether the values below are out of date: a newer interval is complete, or another iteration has begun.
+        self._stale = True
         self._rows: tuple[TargetRow, ...] = ()
         self._total = _all((), self._newest)
         self._engines: tuple[EngineRow, ...] = ()
@@ -59,7 +60,7 @@ class ViewBuilder:
         machines: Sequence[Status] = (),
         engine: str = "",
     ) -> RunView:
-        """The run as it stands at `position`; `engine` says which plays, when that is known."""
+        """The view of the run at `position`; `engine` says which engine plays, and is empty while that is not known."""
         newest = ledger.complete_through()
         if position.iteration != self._iteration:
             self._iteration = position.iteration
@@ -85,17 +86,17 @@ class ViewBuilder:
         )
 
     def _catch_up(self, ledger: Ledger, newest: int) -> Totals:
-        """Add up the intervals that came since the last time; returns the newest one."""
+        """Add up the intervals that were completed since the last call; returns the newest interval."""
         for n in range(self._seen + 1, newest + 1):
             self._stale = True
-            with contextlib.suppress(LookupError):  # not asked for so long that the ledger has let go of it
+            with contextlib.suppress(LookupError):  # too old: the ledger no longer holds it
                 self._newest = ledger.interval(n)
                 self._add(self._newest)
         self._seen = newest
         return self._newest
 
     def _no_tallies(self) -> NDArray[np.void]:
-        """A row for each connection, by its number."""
+        """Empty tallies: one row for each connection, in the order of their numbers."""
         tallies = np.zeros(len(self._target_of), TALLY_DTYPE)
         tallies["connection"] = np.arange(len(tallies))
         return tallies
@@ -119,10 +120,10 @@ class ViewBuilder:
         )
 
     def _conforming(self) -> list[int | None]:
-        """By target: connections with nothing against them yet; None when none of them has done anything.
+        """By target: the connections that conform so far; None while no connection of the target has done anything.
 
-        A connection in the middle of its first long request is nothing to worry about: only the verdict, at the
-        end, counts it as one that did nothing.
+        A connection without a finished request counts as conforming here, for it may be in the middle of a long
+        request.  Only the verdict, at the end, counts it as one that did nothing.
         """
         states = states_of(self._tallies, self._plan.bound)
         places = np.bincount(self._target_of * len(State) + states, minlength=len(self._targets) * len(State))
@@ -157,7 +158,7 @@ def _all(rows: Sequence[TargetRow], interval: Totals) -> TargetRow:
         name=f"all {len(rows)}",
         address="",
         requested=sum(row.requested for row in rows),
-        # A VM that nothing is known of has nothing against it, either.
+        # All connections of a VM of which nothing is known yet count as conforming.
         conforming=sum(row.requested if row.conforming is None else row.conforming for row in rows) if known else None,
         ops_per_s=sum(row.ops_per_s for row in rows),
         mbit_per_s=sum(row.mbit_per_s for row in rows),
@@ -168,7 +169,7 @@ def _all(rows: Sequence[TargetRow], interval: Totals) -> TargetRow:
 
 
 def lateness_p99_ms(interval: Totals) -> dict[str, float]:
-    """By worker, all windows together; and by machine, of its worst worker."""
+    """The 99th percentile of lateness in an interval: by worker, and by machine for its worst worker."""
     played = PlayedTable.of(interval.played)
     workers = {worker: at for at, worker in enumerate(sorted({worker for _, worker in played}))}
     late = played.lateness
@@ -187,7 +188,7 @@ def lateness_p99_ms(interval: Totals) -> dict[str, float]:
 
 
 def engine_rows(ledger: Ledger, newest: int, late_ms: Mapping[str, float]) -> tuple[EngineRow, ...]:
-    """The engines that reported the interval: a lost one has no row."""
+    """One row for each engine that reported the interval; a lost engine has none."""
     rows = []
     for worker in ledger.workers:
         health = ledger.health_at(worker, newest)

@@ -1,4 +1,4 @@
-"""The end of a sweep over numbers of VMs: one table, and bars of conforming connections."""
+"""The report of a sweep over numbers of VMs: a table of its points, and bars of conforming connections."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def sweep_report(judged: Judged[SpecPlan, Sweep]) -> RenderableType:
         _Bars("Conforming connections of a VM, mean", tuple(map(_per_vm, sweep.points))),
         Text(),
     ]
-    # A sweep that was cut has no verdict: that of its finished points is not the answer to what was asked.
+    # A sweep that was cut has no verdict: its finished points do not answer the whole question.
     parts += [bullets("-", sweep.reasons)] if cut else [verdict_line(sweep.verdict), bullets("-", sweep.reasons)]
     parts += where(judged.path)
     return Group(*parts)
@@ -86,7 +86,7 @@ def _cells(point: SweepPoint) -> Iterator[str]:
 
 
 def _counts(point: SweepPoint) -> bool:
-    """Whether the point says anything about the servers."""
+    """Whether the point has a valid measurement of the servers."""
     return bool(point.result.targets) and point.result.verdict is not Verdict.INVALID
 
 
@@ -100,7 +100,7 @@ def _mean(targets: Sequence[TargetResult]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Bar:
-    """`full` of `whole`; `words` stands behind the bar.  Without a value, nothing is drawn."""
+    """A bar that shows `full` out of `whole`, with `words` behind it.  Nothing is drawn when `whole` is 0."""
 
     label: str
     full: float
@@ -135,7 +135,7 @@ def _label(point: SweepPoint) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Bars:
-    """Horizontal bars on one scale: full cells conform, shaded ones were asked for and do not."""
+    """Horizontal bars on one scale: full cells are conforming connections, shaded cells the other requested ones."""
 
     title: str
     bars: tuple[_Bar, ...]

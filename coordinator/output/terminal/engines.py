@@ -1,4 +1,4 @@
-"""Which engines play or played a run, in words: they do the same, and their costs and time-stamps differ."""
+"""Which engines play or played a run, in words: their costs and their time stamps differ."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _STAMPED = {"kernel": "by the kernel", "loop": "by the event loop"}
 
 
 def engine_title(engines: Iterable[EngineReady]) -> str:
-    """For the end of a title: `compiled engine`, or `compiled and python engines`; empty while none is known."""
+    """The end of a title: `compiled engine`, or `compiled and python engines`; empty while no engine is known."""
     kinds = sorted({one.engine for one in engines})
     return f"{' and '.join(kinds)} engine{'s' * (len(kinds) > 1)}" if kinds else ""
 
 
 def engine_lines(engines: Iterable[EngineReady]) -> Iterator[str]:
-    """For the report, one line for those that are alike; how many they are, where others are different."""
+    """Lines for the report: one for all engines that are alike, with their number when there are several lines."""
     alike = Counter((one.engine, one.timestamps, one.why) for one in engines)
     for (engine, timestamps, why), number in alike.most_common():
         count = f"{number} x " if len(alike) > 1 else ""

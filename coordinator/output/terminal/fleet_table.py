@@ -1,4 +1,4 @@
-"""What `loadgen fleet check` prints: a row for each machine, and a sentence for each that has something wrong."""
+"""The output of `loadgen fleet check`: one row per machine, and one sentence per machine with a problem."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Row(Protocol):
 
 
 def fleet_table(rows: Sequence[Row]) -> RenderableType:
-    """At most 80 columns."""
+    """The table and the sentences, at most 80 columns wide."""
     measured = any(row.send_bps is not None for row in rows)
     table = plain_table("")
     table.add_column("", min_width=4)

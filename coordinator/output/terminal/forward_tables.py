@@ -1,4 +1,4 @@
-"""The tables of `loadgen forward`.  The one that answers comes last."""
+"""The tables of `loadgen forward`.  The table with the answer comes last."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from loadgen.model.units import format_window
 from loadgen.verdict.network_result import ForwardResult, ForwardRow, LatencyRow, NicProof
 
 PAPER: Mapping[int, tuple[str, str]] = {64 << 10: ("941", "-"), 128 << 10: ("-", "417")}
-"""By window: forwarded Mbit/s of stock Linux and of XenoLinux, from the paper."""
+"""By window in bytes: Mbit/s that stock Linux and XenoLinux forward, from the paper."""
 
 _LINKS = {
     Link.GIGE: "Gigabit Ethernet (lab)",
@@ -26,17 +26,17 @@ _LINKS = {
     Link.REAL: "between the machines",
 }
 _VETH = (
-    "On a veth a window limits only through the delay of scheduling and of the shaper's queue (a round trip of 0.02 "
-    "to 2 ms): small windows cost less here than between real NICs."
+    "On a veth the round trip is only the delay of scheduling and of the shaper's queue (0.02 to 2 ms), so small "
+    "windows cost less here than between real NICs."
 )
 _LOOPBACK = (
-    "Over the loopback no byte crosses a NIC, and source, proxy and sink are one machine's memory: this shows what the "
-    "proxy costs, and not what it forwards between networks."
+    "Over the loopback no byte crosses a NIC, and source, proxy and sink share the memory of one machine: this shows "
+    "the cost of the proxy, not the rate at which it forwards between networks."
 )
 
 
 def tables(plan: ForwardPlan, result: ForwardResult) -> Iterator[RenderableType]:
-    """All of them, with an empty line behind each."""
+    """All tables of a result, each followed by an empty line."""
     if result.proofs:
         yield from (_nics(result.proofs), Text())
     for link in plan.links:
@@ -53,7 +53,7 @@ def tables(plan: ForwardPlan, result: ForwardResult) -> Iterator[RenderableType]
 
 
 def _table(*columns: str, left: int = 1) -> Table:
-    """The first `left` columns hold words."""
+    """An empty table; the first `left` columns hold words, the others numbers."""
     table = plain_table("")
     for number, heading in enumerate(columns):
         table.add_column(heading, justify="left" if number < left else "right", no_wrap=True)
@@ -61,7 +61,7 @@ def _table(*columns: str, left: int = 1) -> Table:
 
 
 def _nics(proofs: Sequence[NicProof]) -> RenderableType:
-    """What the NICs counted, all tests of a mode together: more than the payload by headers and warm-up."""
+    """What the NICs counted in all tests of a mode: headers and warm-up make it more than the payload."""
     table = _table(
         *("link", "mode", "tests", "payload MB", "in at", "MB", "out at", "MB", "proven"),
         left=2,
@@ -85,7 +85,7 @@ def _nics(proofs: Sequence[NicProof]) -> RenderableType:
 
 
 def _carrier(counted: Iterable[tuple[str, int]]) -> str:
-    """The NIC that carried most: ping-pong is as much in as out, so its NICs may stand the other way round."""
+    """The NIC that carried most.  Ping-pong sends as much as it receives, so its two NICs may be swapped."""
     sums: Counter[str] = Counter()
     for nic, size_bytes in counted:
         sums[nic] += size_bytes

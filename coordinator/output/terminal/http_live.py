@@ -1,4 +1,4 @@
-"""The live view of a `loadgen http` run: on a terminal by the rules of :mod:`.screen`, elsewhere as lines."""
+"""The live view of a `loadgen http` run: a screen by the rules of :mod:`.screen` on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NAME_MAX = 32
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """`keep` orders what goes first when the terminal is narrow: the highest goes first."""
+    """A column of the table.  On a narrow terminal the column with the highest `keep` is left out first."""
 
     title: str
     width: int
@@ -44,12 +44,12 @@ _COLUMNS = (
 
 
 def open_http_view(console: Console) -> View[HttpView]:
-    """The live view where the terminal can move its cursor, plain lines everywhere else."""
+    """The live screen where the terminal can move its cursor, plain lines everywhere else."""
     return choose_view(console, HttpScreen, http_news)
 
 
 def http_news(view: HttpView) -> Iterator[Line]:
-    """A line whenever a new interval is complete or another phase begins, and each notice once."""
+    """One line for each complete interval and for each phase, and each notice once."""
     yield from notice_lines(view.notices)
     at, total = view.position, view.total
     parts = [
@@ -68,7 +68,7 @@ def http_news(view: HttpView) -> Iterator[Line]:
 
 @dataclass(frozen=True, slots=True)
 class HttpScreen:
-    """A rich renderable: it measures the terminal each time that it is drawn."""
+    """The live screen as a rich renderable, which measures the terminal each time it is drawn."""
 
     view: HttpView
 
@@ -78,7 +78,7 @@ class HttpScreen:
         )
 
     def lines(self, width: int, height: int, *, ascii_only: bool) -> list[Text]:
-        """At most `height - 1` lines of at most `width` cells."""
+        """The screen: at most `height - 1` lines of at most `width` cells."""
         view, at = self.view, self.view.position
         where = at.phase + (f" {at.phase_elapsed_s:.0f}/{at.phase_length_s:.0f} s" if at.phase_length_s else "")
         share = at.elapsed_s / at.total_s if at.total_s else 0.0
@@ -87,7 +87,9 @@ class HttpScreen:
         if view.machines:
             below = machine_lines(view.machines, 1, ascii_only=ascii_only)
         else:
-            below = engine_lines(view.engines, min(1, len(view.engines)))  # none before the first interval
+            below = engine_lines(
+                view.engines, min(1, len(view.engines))
+            )  # there is no engine before the first interval
         lines = [Text(view.title, "bold"), progress_line(where, share, remaining_s, width, ascii_only)]
         free = height - 1 - len(lines) - len(notices) - len(below)
         blank = [Text()] if free > len(view.targets) + 4 else []
@@ -95,7 +97,7 @@ class HttpScreen:
         return [cut_line(line, width, ascii_only) for line in lines[: max(1, height - 1)]]
 
     def _table(self, width: int, height: int, ascii_only: bool) -> Iterator[Text]:
-        """Heads, as many targets as there is room for (those with errors first, then as given), and the sum."""
+        """The headings, the targets that fit (first those with errors, then in the given order), and the sum."""
         view = self.view
         columns = [column for column in _COLUMNS if column.title != "shed" or view.total.shed]
         name = min(_NAME_MAX, max(cell_len(row.name) for row in (*view.targets, view.total)) + 1)

@@ -1,7 +1,7 @@
 """The final report of `loadgen http`: text for stdout, from the values that the record holds, at most 80 columns.
 
-Without an objective a run that holds is called VALID: there was nothing to conform to.  The numbers of an INVALID run
-are shown, for they were measured; what they are not is told first and last.
+A valid run without objectives is called VALID, because there was nothing to conform to.  The report of an INVALID run
+shows the measured numbers, and says first and last that the servers may do better.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from loadgen.model.units import format_duration
 from loadgen.verdict.http_result import HttpResult, HttpRow, Times
 from loadgen.verdict.result import Verdict
 
-_NOT_THEIRS = "These numbers are the load generator's, or disturbed: the servers may do better."
+_NOT_THEIRS = "The load generator failed its checks: the servers may do better than these numbers."
 
 
 def print_http(console: Console, judged: Judged[HttpPlan, HttpResult]) -> None:
@@ -86,7 +86,7 @@ def _setup(header: Header[HttpPlan]) -> Table:
     grid = Table.grid(padding=(0, 2))
     engines = len(header.own_fleet.placement.workers) or plan.engines
     add_row(grid, "started", header.started_at)
-    add_row(grid, "asked", _asked(plan))
+    add_row(grid, "requests", _requested(plan))
     add_row(grid, "load", f"{_load(plan)}, {engines} engine{'s' * (engines != 1)}, seed {plan.seed}")
     for line in engine_lines(header.own_fleet.engines):
         add_row(grid, "engine", line)
@@ -97,7 +97,7 @@ def _setup(header: Header[HttpPlan]) -> Table:
     return grid
 
 
-def _asked(plan: HttpPlan) -> str:
+def _requested(plan: HttpPlan) -> str:
     if len(plan.requests) == 1:
         return plan.requests[0].name
     targets = len(plan.targets)
@@ -115,7 +115,7 @@ def _headline(result: HttpResult, plan: HttpPlan) -> Text:
     total = result.total
     if not result.measured_s:
         return Text("Nothing was measured.", "bold")
-    asked = f" of {plan.rate_per_s:,g} asked" if plan.rate_per_s else ""
+    asked = f" of {plan.rate_per_s:,g} requested" if plan.rate_per_s else ""
     p50, p99 = (fmt.millis(value) for value in (total.response_ms.p50, total.response_ms.p99))
     return Text(
         f"{fmt.rate(total.per_s)} requests/s{asked}, {fmt.rate(total.mbit_per_s)} Mbit/s; "
@@ -177,7 +177,7 @@ def _requests(result: HttpResult) -> Table:
 
 
 def _errors(targets: Iterable[HttpRow]) -> list[RenderableType]:
-    """Which errors there were, and whose; nothing when there were none."""
+    """The errors that occurred, with the targets where they occurred; nothing without any error."""
     found: dict[str, list[tuple[str, int]]] = {}
     for row in targets:
         for name, number in row.errors.items():

@@ -1,4 +1,4 @@
-"""What the live view of a `loadgen http` run shows, and how it is made from the ledger.  No I/O and no clock."""
+"""The value that the live view of a `loadgen http` run shows, made from the ledger.  No I/O and no clock."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from loadgen.model.units import NS_PER_MS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpTargetRow:
-    """One target, or all of them: rates and times of the newest complete interval; errors and shed ones of the run."""
+    """One target, or all: rates and times of the newest complete interval; errors and shed requests of the run."""
 
     name: str
     connections: int
@@ -36,7 +36,7 @@ class HttpTargetRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpView:
-    """A run at one moment.  `interval` is the newest complete one, -1: none yet."""
+    """A `loadgen http` run at one moment.  `interval` is the newest complete interval, or -1 when there is none."""
 
     title: str
     position: Position
@@ -49,7 +49,7 @@ class HttpView:
 
 
 class HttpViewBuilder:
-    """Makes one HttpView after another of the same run."""
+    """Makes the HttpViews of one run, one after the other."""
 
     def __init__(self, plan: HttpPlan, *, title: str) -> None:
         self._title = title
@@ -59,7 +59,7 @@ class HttpViewBuilder:
         self._newest = Totals({}, empty_tallies(), {})
         self._bad: defaultdict[int, int] = defaultdict(int)
         self._shed: defaultdict[int, int] = defaultdict(int)
-        self._engines: tuple[EngineRow, ...] = ()  # of the newest interval, as is what follows
+        self._engines: tuple[EngineRow, ...] = ()  # of the newest interval, as the next value
         self._late_ms: Mapping[str, float] = {}  # by worker and by machine
 
     def build(
@@ -70,10 +70,10 @@ class HttpViewBuilder:
         machines: Sequence[Status] = (),
         engine: str = "",
     ) -> HttpView:
-        """The run as it stands at `position`; `engine` says which plays, when that is known."""
+        """The view of the run at `position`; `engine` says which engine plays, and is empty while that is not known."""
         newest = ledger.complete_through()
         for n in range(self._seen + 1, newest + 1):
-            with contextlib.suppress(LookupError):  # not asked for so long that the ledger has let go of it
+            with contextlib.suppress(LookupError):  # too old: the ledger no longer holds it
                 self._newest = ledger.interval(n)
                 self._count(self._newest)
         if newest > self._seen:

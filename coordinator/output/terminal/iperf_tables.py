@@ -1,4 +1,4 @@
-"""The tables of `loadgen iperf`.  The one that answers comes last."""
+"""The tables of `loadgen iperf`.  The table with the answer comes last."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ PAPER_TABLE_3: Mapping[int, tuple[str, str]] = {
     128 << 10: ("941/941", "888/915"),
     256 << 10: ("941/941", "902/929"),
 }
-"""By window: receive/send in Mbit/s of Linux and of Xen 2.0.7, from the paper's Table 3."""
+"""By window in bytes: receive/send rates in Mbit/s of Linux and of Xen 2.0.7, from the paper's Table 3."""
 
 
 def tables(plan: IperfPlan, rows: Sequence[IperfRow]) -> Iterator[RenderableType]:
-    """All of them, with an empty line behind each; none without rows."""
+    """All tables of a result, each followed by an empty line; nothing when there are no rows."""
     if not rows:
         return
     if plan.kind is not Kind.STREAM:
@@ -70,7 +70,7 @@ def _effort(plan: IperfPlan, rows: Sequence[IperfRow]) -> RenderableType:
 
 
 def _granted(rows: Sequence[IperfRow]) -> RenderableType:
-    """One line for a window, when its directions were all granted the same."""
+    """One row for all directions of a window that were granted the same buffers."""
     table = plain_table("")
     _columns(table, "direction", "send here", "receive here", "send there", "receive there")
     grants: dict[tuple[int, tuple[int, ...]], list[str]] = {}
@@ -81,11 +81,11 @@ def _granted(rows: Sequence[IperfRow]) -> RenderableType:
         grants.setdefault((row.window_bytes, tuple(sizes)), []).append(row.direction.value)
     for (window_bytes, found), directions in grants.items():
         add_row(table, format_window(window_bytes), ", ".join(directions), *map(cell.kib, found))
-    return cell.titled("Windows: asked of the kernel, and granted", table)
+    return cell.titled("Windows: requested from the kernel, and granted", table)
 
 
 def _table_3(rows: Sequence[IperfRow]) -> Iterator[RenderableType]:
-    """The paper's Table 3 for this machine."""
+    """The paper's Table 3, measured on this machine."""
     directions = list(dict.fromkeys(row.direction for row in rows))
     windows = list(dict.fromkeys(row.window_bytes for row in rows))
     table = plain_table("")
@@ -100,7 +100,7 @@ def _table_3(rows: Sequence[IperfRow]) -> Iterator[RenderableType]:
 
 
 def _cells(rates: Sequence[Rate]) -> Sequence[str]:
-    """Of a cell with one direction; of one that was never measured, dashes."""
+    """The rate and the spread of a cell with one direction; dashes when the cell was not measured."""
     if not rates:
         return ("-", "-")
     return cell.mbit(rates[0].mbit_per_s), cell.spread(rates[0].min_mbit_per_s, rates[0].max_mbit_per_s)

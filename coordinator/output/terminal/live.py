@@ -18,22 +18,22 @@ Shown = TypeVar("Shown", contravariant=True)
 
 
 class View(Protocol[Shown]):
-    """Where a run is shown while it goes on.  A context manager: leaving it gives the terminal back."""
+    """Shows a run while it goes on.  It is a context manager: leaving it restores the terminal."""
 
     def __enter__(self) -> Self:
-        """Take the terminal."""
+        """Take over the terminal."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give the terminal back, whatever happened."""
+        """Restore the terminal, also after an error."""
 
     def update(self, view: Shown, /) -> None:
-        """Show `view`; may be called as often as one likes."""
+        """Show `view`; it may be called any number of times."""
 
 
 class LiveView(Generic[T]):
-    """Redraws in place on a terminal.  Nothing of it stays when it ends: the report takes its place.
+    """Redraws in place on a terminal, and clears the view when it ends: the report follows.
 
     `draw` makes a renderable that fits any terminal.
     """
@@ -62,14 +62,14 @@ class LiveView(Generic[T]):
             self._live.update(self._draw(view), refresh=True)
 
     def _begin_anew(self, size: ConsoleDimensions) -> None:
-        # A terminal that got narrower has wrapped the old lines, so nobody knows where they begin now.
+        # A terminal that became narrower has wrapped the old lines: where they begin now is not known.
         self._stop()
         self._console.clear()
         self._size = size
         self._start()
 
     def _start(self) -> None:
-        # stdout is left alone: it carries the result, and may be a pipe.
+        # stdout is not redirected: it carries the result, and may be a pipe.
         self._live = Live(
             console=self._console,
             auto_refresh=False,
@@ -86,12 +86,15 @@ class LiveView(Generic[T]):
 
 
 def open_view(console: Console) -> View[RunView]:
-    """The view of a spec run."""
+    """The view of a spec run that fits the console."""
     return choose_view(console, Screen, news)
 
 
 def choose_view(console: Console, draw: Callable[[T], RenderableType], tell: Callable[[T], Iterable[Line]]) -> View[T]:
-    """The live view where the terminal can move its cursor, plain lines everywhere else."""
+    """The live screen where the terminal can move its cursor, plain lines everywhere else.
+
+    `draw` makes the screen, `tell` the lines.
+    """
     if console.is_terminal and not console.is_dumb_terminal:
         return LiveView(console, draw)
     return PlainView(console, tell)

@@ -1,4 +1,4 @@
-"""Load machines as lines of the live screen: engines, CPU, lateness, clock, when last seen, and what is wrong."""
+"""Load machines as lines of the live screen: engines, CPU, lateness, clock, and the time since the last report."""
 
 from __future__ import annotations
 
@@ -85,14 +85,14 @@ def _row(status: Status, late_ms: Mapping[str, float]) -> MachineRow:
 
 
 def machine_lines(machines: Sequence[MachineRow], lines: int, *, ascii_only: bool) -> list[Text]:
-    """A line for each machine, or one for all of them that names what is wrong; none for no lines."""
+    """One line per machine when `lines` is their number; else one line for all, or none when `lines` is 0."""
     if lines == len(machines):
         return [machine_line(row, ascii_only=ascii_only) for row in machines]
     return [_summary(machines)] if lines else []
 
 
 def machine_line(row: MachineRow, *, ascii_only: bool) -> Text:
-    """One machine, in 80 columns or less."""
+    """The line of one machine, at most 80 columns wide."""
     cpu = "-" if row.cpu_share is None else f"{row.cpu_share:.0%}"
     sign = "+-" if ascii_only else "±"
     clock = f"clock {say_offset(row.offset_ms)}{sign}{row.offset_error_ms:.2f} ms"
@@ -106,7 +106,7 @@ def machine_line(row: MachineRow, *, ascii_only: bool) -> Text:
 
 
 def say_offset(offset_ms: float) -> str:
-    """A difference of clocks in ms; those of machines that booted on different days differ by days."""
+    """A difference of clocks in ms, or in s from one second on: after different boots it may be days."""
     if abs(offset_ms) < _MS_PER_S:
         return f"{offset_ms:+.2f}"
     return f"{offset_ms / _MS_PER_S:+.0f}s"
@@ -115,8 +115,8 @@ def say_offset(offset_ms: float) -> str:
 def _summary(machines: Sequence[MachineRow]) -> Text:
     failing = [row for row in machines if row.failing]
     late = [row.lateness_p99_ms for row in machines if row.lateness_p99_ms is not None]
-    text = f"{len(machines) - len(failing)} of {len(machines)} machines well"
+    text = f"{len(machines) - len(failing)} of {len(machines)} machines are well"
     text += f"  {sum(row.engines for row in machines)} engines  late p99 {fmt.millis(max(late, default=None))} ms"
-    if failing:  # first, or it may be cut off
+    if failing:  # first, because the end of the line may be cut off
         text = f"{', '.join(f'{row.name} {row.state}' for row in failing)}  {text}"
     return Text(f"{'!' if failing else ' '}{text}", "yellow" if failing else "dim")

@@ -23,12 +23,12 @@ _GAP = "   "
 
 
 def open_network_view(console: Console) -> View[Progress]:
-    """The live view where the terminal can move its cursor, plain lines everywhere else."""
+    """The live screen where the terminal can move its cursor, plain lines everywhere else."""
     return choose_view(console, NetworkScreen, network_news)
 
 
 def network_news(view: Progress) -> Iterator[Line]:
-    """Each notice, each test that has ended, and each tick of the one that runs; every one once."""
+    """One line for each notice, each finished test, and each tick of the running test."""
     yield from notice_lines(view.notices)
     for number, (label, mbit_per_s) in enumerate(view.finished, start=1):
         rate = "" if mbit_per_s < 0 else f" Mbit/s={mbit_per_s:.1f}"
@@ -50,7 +50,7 @@ def network_news(view: Progress) -> Iterator[Line]:
 
 @dataclass(frozen=True, slots=True)
 class NetworkScreen:
-    """A rich renderable: it measures the terminal each time that it is drawn."""
+    """The live screen as a rich renderable, which measures the terminal each time it is drawn."""
 
     view: Progress
 
@@ -60,7 +60,7 @@ class NetworkScreen:
         )
 
     def lines(self, width: int, height: int, *, ascii_only: bool) -> list[Text]:
-        """At most `height - 1` lines of at most `width` cells."""
+        """The screen: at most `height - 1` lines of at most `width` cells."""
         view = self.view
         notices = [Text(f"! {notice}", "yellow") for notice in view.notices[-_MAX_NOTICES:]]
         if height < 12:
@@ -76,9 +76,9 @@ class NetworkScreen:
         return [cut_line(line, width, ascii_only) for line in lines[: max(1, height - 1)]]
 
     def _now(self, width: int, ascii_only: bool) -> list[Text]:
-        """The running test: its newest tick in numbers, and its ticks as a line."""
+        """The running test: its newest tick in numbers, and all ticks as a sparkline."""
         if not self.view.ticks:
-            return [Text(), Text()]  # the place is kept, so that nothing jumps
+            return [Text(), Text()]  # empty lines, so that the lines below do not move
         tick = self.view.ticks[-1]
         streams = self.view.kind is Kind.STREAM
         pace = fmt.rate(_mbit_per_s(tick)) if streams else fmt.count(round(_per_s(tick)))
@@ -99,7 +99,7 @@ class NetworkScreen:
 
 
 def _finished(finished: Sequence[tuple[str, float]], width: int, free: int) -> list[Text]:
-    """The newest of the tests that are over, in columns from top to bottom, in at most `free` lines."""
+    """The newest finished tests, in columns from top to bottom, in at most `free` lines."""
     if not finished or free < 2:
         return []
     names = max(cell_len(label) for label, _ in finished)
@@ -123,7 +123,7 @@ def _mbit_per_s(tick: Tick) -> float:
 
 
 def _per_s(tick: Tick) -> float:
-    """Transactions a second: a byte there and a byte back each."""
+    """Transactions per second; each is one byte there and one byte back."""
     return _rate(tick.received_bytes, tick) * 1e6 / 8
 
 

@@ -1,7 +1,7 @@
-"""The final reports of `loadgen iperf` and `loadgen forward`: text for stdout, from the values that the record holds.
+"""The final reports of `loadgen iperf` and `loadgen forward`: text for stdout, at most 80 columns wide.
 
-So `show` prints of a record what the run printed when it ended.  At most 80 columns.  Where no rate was asked for, a
-run that holds is called VALID: there was nothing to conform to.
+They are made from the values that the record holds, so that `show` prints what the run printed when it ended.  A valid
+run without a requested rate is called VALID, because there was nothing to conform to.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from loadgen.model.units import format_duration, format_size
 from loadgen.verdict.network_result import ForwardResult, IperfResult
 from loadgen.verdict.result import Verdict
 
-_DISTURBED = "The measurement does not hold: what follows is evidence, and no result."
+_DISTURBED = "The measurement is not valid: what follows is evidence, not a result."
 
 
 def print_iperf(console: Console, judged: Judged[IperfPlan, IperfResult]) -> None:
@@ -77,7 +77,7 @@ def _parts(
         parts += [banner("INVALID", _DISTURBED, "bold red"), Text()]
     if result.trust.checks:
         parts += [checks_table("Can the measurement be trusted?", result.trust.checks), Text()]
-    # The answer comes last: it is what is still on the screen when the run has ended.
+    # The answer comes last, so that it is still on the screen when the run has ended.
     parts += tables
     if not result.rows:
         parts += [Text("Nothing was measured.", "bold"), Text()]
@@ -98,7 +98,7 @@ def _iperf_tests(plan: IperfPlan) -> str:
     ends = f"{format_size(plan.limit_bytes)} each" if plan.limit_bytes else format_duration(plan.duration_ns)
     parts = [f"{plan.repeats} x {ends}"]
     parts += [f"{plan.parallel} streams"] if plan.parallel > 1 else []
-    parts += [f"{format_duration(plan.omit_ns)} before it omitted"] if plan.omit_ns else []
+    parts += [f"{format_duration(plan.omit_ns)} of warm-up omitted"] if plan.omit_ns else []
     parts += [f"{plan.rate_bps / 1e6:,.6g} Mbit/s a stream"] if plan.rate_bps else []
     parts += [f"blocks of {format_size(plan.block_bytes)}"] if plan.block_bytes else []
     parts += [f"congestion control {plan.congestion}"] if plan.congestion else []
@@ -107,5 +107,5 @@ def _iperf_tests(plan: IperfPlan) -> str:
 
 
 def _forward_tests(plan: ForwardPlan) -> str:
-    omitted = f", {format_duration(plan.omit_ns)} before it omitted" if plan.omit_ns else ""
+    omitted = f", {format_duration(plan.omit_ns)} of warm-up omitted" if plan.omit_ns else ""
     return f"{plan.repeats} x {format_duration(plan.duration_ns)}{omitted}; flows {', '.join(map(str, plan.flows))}"

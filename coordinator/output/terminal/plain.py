@@ -1,4 +1,4 @@
-"""The live view without a terminal: one line an interval, for logs and pipes."""
+"""The live view without a terminal: one line per interval, for logs and pipes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Something to be said once: what has the `key` of a line before is not said again."""
+    """A line that is printed once: a later line with the same `key` is not printed."""
 
     key: Hashable
     text: str
 
 
 def line(view: RunView) -> str:
-    """One line: words first, then `name=value` pairs that a script can cut out."""
+    """The line of a spec run: words first, then `name=value` pairs for scripts."""
     where = f"{view.elapsed_s:.0f}/{view.total_s:.0f}s {view.phase}"
     if view.iteration >= 0:
         where += f" {view.iteration + 1}/{view.iterations}"
@@ -45,7 +45,7 @@ def line(view: RunView) -> str:
 
 
 def engine_words(engines: tuple[EngineRow, ...]) -> list[str]:
-    """The worst engine's numbers: one bad engine is enough to spoil a run."""
+    """The numbers of the worst engine, because one bad engine is enough to spoil a run."""
     if not engines:
         return []
     late = [row.lateness_p99_ms for row in engines if row.lateness_p99_ms is not None]
@@ -53,29 +53,29 @@ def engine_words(engines: tuple[EngineRow, ...]) -> list[str]:
 
 
 def machine_words(machines: tuple[MachineRow, ...]) -> list[str]:
-    """How many of several machines are well."""
+    """How many of several machines have no problem; nothing when the run has one machine."""
     if not machines:
         return []
     return [f"machines={sum(not row.failing for row in machines)}/{len(machines)}"]
 
 
 def say_number(value_ms: float | None) -> str:
-    """Milliseconds, or a dash."""
+    """Milliseconds with one decimal; a dash for None."""
     return "-" if value_ms is None else f"{value_ms:.1f}"
 
 
 def news(view: RunView) -> list[Line]:
-    """A line whenever a new interval is complete or another phase begins, and each notice once."""
+    """One line for each complete interval and for each phase, and each notice once."""
     return [*notice_lines(view.notices), Line((view.interval, view.phase, view.iteration), line(view))]
 
 
 def notice_lines(notices: Iterable[str]) -> list[Line]:
-    """Each notice, marked."""
+    """One line for each notice, marked by `!`."""
     return [Line(f"! {notice}", f"! {notice}") for notice in notices]
 
 
 class PlainView(Generic[T]):
-    """Prints what `tell` says of each view, and nothing twice."""
+    """Prints the lines that `tell` makes of each view, each key once."""
 
     def __init__(self, console: Console, tell: Callable[[T], Iterable[Line]]) -> None:
         self._console = console
@@ -91,7 +91,7 @@ class PlainView(Generic[T]):
         return None
 
     def update(self, view: T) -> None:
-        """Show `view`, if it says something new."""
+        """Print the lines of `view` that are new."""
         for one in self._tell(view):
             if one.key not in self._said:
                 self._said.add(one.key)

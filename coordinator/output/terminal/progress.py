@@ -1,4 +1,4 @@
-"""Where a network run is, as plain values for the view."""
+"""The progress of a network run, as plain values for the view."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from loadgen.model.probe import Kind
 class Progress:
     """One moment of a run of `steps` tests.
 
-    `step` counts from 1 and is that of the running test; 0 while the run is only being prepared.  `label` says
-    which test that is (`receive 64K`, `gige splice 64K 16 flows`), and `kind` what goes over it.  `elapsed_s` is of
-    the whole run, and `total_s` what it will take, as far as its plan says.  `ticks` are those of the running test,
-    the newest last; the bytes of a request/response test are its transactions.
-    `finished` has a (label, Mbit/s) for each test that is over, in their order; -1 where a test has no rate
-    (request/response).  `notices` are what the user should know, in words.
+    `step` is the number of the running test, counted from 1; it is 0 while the run is being prepared.  `label` names
+    the running test (`receive 64K`, `gige splice 64K 16 flows`), and `kind` is its kind.  `elapsed_s` and `total_s`
+    are the time since the start of the run and its length by the plan.  `ticks` are those of the running test, the
+    newest last; the bytes of a request/response test are its transactions.  `finished` has a (label, Mbit/s) for each
+    finished test, in their order; the rate of a request/response test is -1.  `notices` are sentences for the user.
     """
 
     title: str
@@ -34,4 +33,4 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
-"""Told about every tick, and when a test begins or ends."""
+"""Called for every tick, and when a test begins or ends."""

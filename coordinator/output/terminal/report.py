@@ -1,7 +1,7 @@
-"""The final report: text for stdout, from the values that the record holds, and nothing else.
+"""The final report of a spec run: text for stdout, at most 80 columns wide, and parts that other reports share.
 
-So `show` prints of a record what the run printed when it ended.  At most 80 columns; on an INVALID run
-there is no score, and the first and the last thing said is that nothing is said about the servers.
+It is made from the values that the record holds, so that `show` prints what the run printed when it ended.  An INVALID
+run has no score; its report says first and last that it says nothing about the servers.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _STYLES = {
     Verdict.DEGRADED: "bold yellow",
     Verdict.INTERRUPTED: "bold yellow",
 }
-_NOTHING_SAID = "The load generator did not do its part: nothing is said about the servers."
+_NOTHING_SAID = "The load generator failed its checks: the run says nothing about the servers."
 
 
 def print_report(console: Console, judged: Judged[SpecPlan, RunResult]) -> None:
@@ -53,7 +53,7 @@ def report(judged: Judged[SpecPlan, RunResult]) -> RenderableType:
     invalid = result.verdict is Verdict.INVALID
     if invalid:
         parts += [_headline(result), Text()]
-    # The answer comes last: it is what is still on the screen when the run has ended.
+    # The answer comes last, so that it is still on the screen when the run has ended.
     if result.median >= 0:
         median = result.iterations[result.median]
         parts += [_operations(median), Text(), *_errors(result.targets)]
@@ -89,18 +89,18 @@ def cut_banner(cut: str) -> list[RenderableType]:
 
 
 def verdict_line(verdict: Verdict, word: str = "") -> Text:
-    """The verdict, in another `word` where there is one, and the exit code that goes with it."""
+    """The verdict with its exit code; `word`, when it is not empty, replaces the name of the verdict."""
     shown = word or verdict.value.upper()
     return Text.assemble("Verdict: ", (shown, _STYLES[verdict]), f" (exit code {int(verdict.exit_code)})")
 
 
 def add_row(table: Table, *cells: str | Text) -> None:
-    """Add a row of literal text: rich would take a name like `[b]` for markup."""
+    """Add a row of literal text: rich would read a name like `[b]` as markup."""
     table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
 
 
 def bullets(mark: str, sentences: Iterable[str]) -> RenderableType:
-    """Sentences one below the other, wrapped beside their mark."""
+    """Sentences one below the other, each with `mark` before it and wrapped beside the mark."""
     grid = Table.grid(padding=(0, 1))
     for sentence in sentences:
         add_row(grid, f" {mark}", sentence)
@@ -115,7 +115,7 @@ def setup_line(header: Header[Any]) -> str:
 
 
 def own_version(header: Header[Any]) -> str:
-    """Which loadgen it was."""
+    """The version of loadgen, and the commit when it ran from a checkout."""
     return f"{header.environment.loadgen} {header.environment.git_commit[:12]}".strip()
 
 
@@ -125,7 +125,7 @@ def vms(number: int) -> str:
 
 
 def server_name(header: Header[SpecPlan]) -> str:
-    """The web server as the deployment names it, or as the plan asks for it."""
+    """The web server by the name that the deployment gives it, or by the plan's."""
     server = header.environment.server
     if header.plan.targets:
         return "servers given as targets"
@@ -151,7 +151,7 @@ def _setup(header: Header[SpecPlan]) -> RenderableType:
 
 
 def machines_table(fleet: FleetRecord) -> Table:
-    """The load machines that played, and how well their clocks are known."""
+    """The load machines that played, with the offsets of their clocks and the errors of these."""
     table = plain_table("Load machines")
     table.add_column("machine", no_wrap=True, max_width=24)
     for title in ("cores", "engines", "connections", "clock offset", "± ms"):
@@ -173,7 +173,7 @@ def machines_table(fleet: FleetRecord) -> Table:
 
 
 def banner(title: str, text: str, style: str) -> Panel:
-    """What must not be overlooked, in a frame."""
+    """A sentence in a frame, for what must not be overlooked."""
     return Panel(Text.assemble((title, style), "  ", text), box=box.HEAVY, border_style=style, expand=True)
 
 
@@ -186,12 +186,12 @@ def _headline(result: RunResult) -> RenderableType:
     of = f"median of {whole} iterations" if whole > 1 else "one iteration" if whole else "one iteration, cut"
     score = f"{result.conforming_connections} of {result.requested_connections} requested connections conform ({of})"
     if result.verdict is Verdict.INTERRUPTED:
-        score = f"Stopped early, so this is no score: {score}"
+        score = f"Stopped early, so this is not a score: {score}"
     return Text(score, _STYLES[result.verdict])
 
 
 def plain_table(title: str) -> Table:
-    """A table of ours: a heading, a line under it, no frame; `title` may be empty."""
+    """An empty table with a heading, a line under it, and no frame; `title` may be empty."""
     return Table(
         title=title,
         title_justify="left",
@@ -273,7 +273,7 @@ def _operations(row: IterationResult) -> Table:
 
 
 def _errors(targets: Iterable[TargetResult]) -> list[RenderableType]:
-    """Which errors there were, and whose; nothing when there were none."""
+    """The errors that occurred, with the VMs where they occurred; nothing without any error."""
     counts: Counter[str] = Counter()
     where: defaultdict[str, list[str]] = defaultdict(list)
     for row in targets:
@@ -292,9 +292,9 @@ def _errors(targets: Iterable[TargetResult]) -> list[RenderableType]:
 
 
 def checks_table(title: str, checks: tuple[Check, ...], *, judged: bool = True) -> Table:
-    """What was compared; in words where it failed (all words are in run.json).
+    """The table of checks, with the detail of each check that failed (run.json has all details).
 
-    Of an invalid run's servers the numbers are shown, but not called good or bad.
+    With `judged` False, as for the servers of an invalid run, the numbers are shown but not called good or bad.
     """
     table = plain_table(title)
     for heading in ("", "", "measured", "limit", ""):

@@ -1,4 +1,4 @@
-"""The one value that every live view shows."""
+"""The values that the live views show."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """Where a run is.  `phase` is a word for people; `iteration` counts from 0, -1 before the first one.
+    """The progress of a run.
 
-    `phase_length_s` is 0 when nobody knows how long the phase takes (servers starting, logs being compared).
+    `phase` is a word for people; `iteration` counts from 0 and is -1 before the first one.  `phase_length_s` is 0 when
+    the length of the phase is not known (while servers start, or logs are compared).
     """
 
     phase: str
@@ -23,10 +24,10 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetRow:
-    """One VM, or all of them.
+    """One VM, or the sum of all.
 
-    Rates and percentiles are of the newest complete interval.  `conforming` and `errors` are those of the
-    iteration so far; `conforming` is None when no connection of this VM can be judged yet.
+    Rates and percentiles are those of the newest complete interval; `conforming` and `errors` those of the iteration so
+    far.  `conforming` is None when no connection of the VM can be judged yet.
     """
 
     name: str
@@ -41,7 +42,7 @@ class TargetRow:
 
     @property
     def failing(self) -> bool:
-        """Whether something is wrong with it so far."""
+        """Whether it has errors or connections that do not conform."""
         return self.errors > 0 or (self.conforming is not None and self.conforming < self.requested)
 
 
@@ -49,8 +50,8 @@ class TargetRow:
 class EngineRow:
     """One engine process in the newest complete interval.
 
-    `cpu_share` is the share of one core that it used.  `runqueue_share` is the share of the time that it
-    wanted a core and had none; None where the kernel does not say.
+    `cpu_share` is the share of one core that the process used.  `runqueue_share` is the share of the time during which
+    it waited for a core; None where the kernel does not report it.
     """
 
     worker: str
@@ -64,7 +65,8 @@ class EngineRow:
 class MachineRow:
     """One load machine of several.
 
-    `cpu_share` is of all its cores; `lateness_p99_ms` that of its worst engine in the newest complete interval.
+    `cpu_share` is the share of all its cores; `lateness_p99_ms` is the lateness of its worst engine in the newest
+    complete interval.
     """
 
     name: str
@@ -80,9 +82,10 @@ class MachineRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunView:
-    """A run at one moment.  `interval` is the newest complete one that the rows show; -1: none yet.
+    """A spec run at one moment.
 
-    `machines` has rows only when there are several: the only one is its engines.
+    `interval` is the newest complete interval, which the rows show; it is -1 when there is none yet.  `machines` has
+    rows only for load machines other than this one; a run on this machine shows its engines.
     """
 
     title: str
@@ -102,10 +105,10 @@ class RunView:
 
     @property
     def remaining_s(self) -> float:
-        """Time left by the plan."""
+        """The remaining time by the plan."""
         return max(0.0, self.total_s - self.elapsed_s)
 
     @property
     def failing(self) -> tuple[TargetRow, ...]:
-        """The VMs with something wrong so far, in order."""
+        """The VMs with problems so far, in their order."""
         return tuple(row for row in self.targets if row.failing)

@@ -1,10 +1,10 @@
-"""The live screen, as a function of one RunView and the size of the terminal.
+"""The live screen of a spec run, as a function of one RunView and the size of the terminal.
 
-Rules: every line fits the width, all lines fit the height less one (so that the terminal never scrolls),
-and nothing is said by colour alone: a VM with something wrong carries a `!`.
+Rules: every line fits the width; all lines fit the height less one, so that the terminal never scrolls; colour is never
+the only sign: a VM with problems is marked by `!`.
 
-When there are more VMs than lines, the rows are paged by the clock of the run, and one line names the
-VMs with something wrong, whichever page is shown.
+When there are more VMs than lines, the rows are paged by the clock of the run, and one line names the VMs with problems
+on whichever page they are.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from coordinator.output.terminal.machines import machine_lines
 from coordinator.output.terminal.runview import EngineRow, RunView, TargetRow
 
 PAGE_S = 4
-"""How long a page of VMs stays: long enough to read sixteen rows."""
+"""The time for which a page of VMs is shown: long enough to read sixteen rows."""
 
 _GAP = "  "
 _NAME_MIN, _NAME_MAX = 6, 24
@@ -30,7 +30,7 @@ _MAX_NOTICES = 4
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """`keep` orders what goes first when the terminal is narrow: the highest goes first."""
+    """A column of the table.  On a narrow terminal the column with the highest `keep` is left out first."""
 
     title: str
     width: int
@@ -52,9 +52,9 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What fits: `rows` VMs on each of `pages`, and how many lines for the rest.
+    """What fits on the screen: `rows` VMs on each of `pages`, and the number of lines of each other part.
 
-    The lines of engines are those of machines, where there are several.
+    `engine_lines` are the lines of machines in a run on several machines.
     """
 
     rows: int
@@ -84,7 +84,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """A rich renderable: it measures the terminal each time that it is drawn."""
+    """The live screen as a rich renderable, which measures the terminal each time it is drawn."""
 
     view: RunView
 
@@ -94,7 +94,7 @@ class Screen:
         )
 
     def lines(self, width: int, height: int, *, ascii_only: bool) -> list[Text]:
-        """At most `height - 1` lines of at most `width` cells."""
+        """The screen: at most `height - 1` lines of at most `width` cells."""
         view, layout = self.view, Layout.fit(self.view, height)
         blank = [Text()] if layout.airy else []
         lines = [self._title(), self._progress(width, ascii_only), *blank]
@@ -153,19 +153,20 @@ class Screen:
     def _paging(self, layout: Layout) -> Text:
         view, targets = self.view, len(self.view.targets)
         if layout.rows == 0:
-            shown = f"{targets} VMs, no room for their rows"
+            shown = f"{targets} VMs, too many for this terminal"
         else:
             first = self._page_number(layout) * layout.rows
             shown = f"VMs {first + 1}-{min(first + layout.rows, targets)} of {targets}"
         line = Text(f" {shown}", "dim")
         if view.failing:
             names = ", ".join(row.name for row in view.failing)
-            line.append(f"   ! {len(view.failing)} with something wrong: {names}", "yellow not dim")
+            problems = f"{len(view.failing)} VM{'s' * (len(view.failing) != 1)} with problems"
+            line.append(f"   ! {problems}: {names}", "yellow not dim")
         return line
 
 
 def _choose(width: int, rows: Sequence[TargetRow]) -> tuple[list[_Column], int]:
-    """The columns that fit, and the width of the name with its mark."""
+    """The columns that fit, and the width of the name including its mark."""
     longest = max(cell_len(row.name) for row in rows) + 1
     wanted = min(_NAME_MAX, max(_NAME_MIN, longest))
     columns = list(_COLUMNS)
@@ -173,7 +174,7 @@ def _choose(width: int, rows: Sequence[TargetRow]) -> tuple[list[_Column], int]:
     def room(name: int) -> int:
         return width - name - sum(c.width + len(_GAP) for c in columns)
 
-    # The address is a luxury: it goes before a name is cut.  Any other column is worth more than a whole name.
+    # The address is left out before a name is cut.  Every other column is worth more than a whole name.
     while columns and room(wanted if columns[0] is _COLUMNS[0] else min(wanted, 14)) < 0:
         columns.remove(max(columns, key=lambda c: c.keep))
     name = min(wanted, wanted + room(wanted)) if columns else min(wanted, width)
@@ -181,7 +182,7 @@ def _choose(width: int, rows: Sequence[TargetRow]) -> tuple[list[_Column], int]:
 
 
 def engine_lines(engines: Sequence[EngineRow], lines: int) -> list[Text]:
-    """A line for each engine where there is room, otherwise the worst numbers in one."""
+    """One line per engine where there is room, otherwise one line with the worst numbers of all."""
     if not lines:
         return []
     if lines == len(engines):
@@ -199,7 +200,7 @@ def engine_lines(engines: Sequence[EngineRow], lines: int) -> list[Text]:
 
 
 def _engine_line(name: str, row: EngineRow) -> Text:
-    waits = "" if row.runqueue_share is None else f"  no core {fmt.percent(row.runqueue_share)}%"
+    waits = "" if row.runqueue_share is None else f"  run queue {fmt.percent(row.runqueue_share)}%"
     return Text(
         f" {name}  {fmt.count(row.connections)} active  CPU {row.cpu_share:.0%}{waits}"
         f"  late p99 {fmt.millis(row.lateness_p99_ms)} ms",
@@ -208,10 +209,10 @@ def _engine_line(name: str, row: EngineRow) -> Text:
 
 
 def progress_line(where: str, share: float, remaining_s: float, width: int, ascii_only: bool) -> Text:
-    """How far a run is: words, a bar where there is room for one, and the time that is left."""
+    """The progress of a run: words, a bar where there is room for one, and the remaining time."""
     left = f"{int(min(1.0, share) * 100):3d}%  {fmt.clock(remaining_s)} left"
     room = width - len(left) - 3
-    # The words keep their place while they change, so that the bar stands still.
+    # The words are padded, so that the bar does not move when they change.
     words = fmt.pad(where, min(36, room) if width >= 72 else min(cell_len(where), room), ascii_only=ascii_only)
     length = min(60, room - cell_len(words))
     drawn = fmt.bar(share, length, ascii_only=ascii_only) if length >= 4 else ""
@@ -219,7 +220,7 @@ def progress_line(where: str, share: float, remaining_s: float, width: int, asci
 
 
 def cut_line(line: Text, width: int, ascii_only: bool) -> Text:
-    """The line in at most `width` cells, never wrapped; what is too long is cut, and the cut shows."""
+    """The line in at most `width` cells, never wrapped; a line that is too long is cut and ends with a mark."""
     line.no_wrap = True
     if line.cell_len > width:
         line.truncate(max(0, width - 1))

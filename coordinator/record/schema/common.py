@@ -18,7 +18,7 @@ ErrorCounts = dict[str, Positive]
 Verdict = Annotated[
     Literal["conforming", "not conforming", "INVALID", "DEGRADED", "interrupted", "unfinished"],
     Meta(
-        description="INVALID: the load generator was the bottleneck, so nothing is said about the servers. "
+        description="INVALID: the load generator was the bottleneck, so the run says nothing about the servers. "
         "unfinished: the run has not ended, or it was killed."
     ),
 ]
@@ -119,6 +119,9 @@ class Fleet(Struct, kw_only=True):
     machines: list[LoadMachine]
     missing: Annotated[Texts, Meta(description="Machines that were asked for and did not play, and why.")]
     hosts: Annotated[list[dict[str, Any]], Meta(description="How to reach the machines by SSH again.")]
+    choice: Annotated[
+        dict[str, Any] | UnsetType, Meta(description="What the user chose; empty for this machine. No secrets.")
+    ] = UNSET
     engines: Annotated[
         list[EngineReady] | UnsetType, Meta(description="The engine of each worker; empty while it is not known.")
     ] = UNSET

@@ -1,1 +1,1 @@
-"""The parts of a load machine that use Dask."""
+"""The parts of an agent that use Dask `distributed` (extra: loadgen[fleet])."""

@@ -1,6 +1,6 @@
-"""What a coordinator asks of an agent: each is run on its worker by `Client.run`.
+"""The calls that an agent answers.  The coordinator runs each of them on the agent's worker by `Client.run`.
 
-Arguments and answers are plain data.  A refusal is an answer, too: {"failed": {"whose", "message", "hint"}}.
+Arguments and answers are plain data.  A refusal is an answer, too (loadgen.agent.answers).
 """
 
 from __future__ import annotations
@@ -23,34 +23,35 @@ from loadgen.model.errors import FleetError
 async def hello(
     run_id: str, name: str, engines: int, versions: dict[str, str], spool: str, *, dask_worker: Worker
 ) -> Answer:
-    """Become machine `name` of the run: engines NAME/0 … start (`engines` 0: one for each core), and the heartbeat.
+    """Become machine `name` of the run: start the engines NAME/0, NAME/1, … and the heartbeats.
 
-    `versions` are the coordinator's (loadgen.agent.facts); `spool` "" is the machine's own choice of a directory.
+    `engines` 0 means one engine for each core.  `versions` are those of the coordinator (loadgen.agent.facts).  `spool`
+    is a directory; "" leaves it to the machine.  Returns the machine's description.
     """
     return await agent_for(dask_worker, run_id).hello(run_id, name, engines, versions, spool)
 
 
 async def clock(*, dask_worker: Worker) -> Answer:
-    """This machine's CLOCK_MONOTONIC."""
+    """Return this machine's CLOCK_MONOTONIC in ns."""
     return {"at_ns": time.monotonic_ns()}
 
 
 @answering
 async def take_plan(run_id: str, blob: bytes, *, dask_worker: Worker) -> Answer:
-    """Keep what all workers have in common: msgpack of an Assignment's wire form without worker and shard."""
+    """Keep the part of the plan that all workers share (loadgen.agent.duty.pack_plan).  Returns its digest."""
     return {"digest": await _duty(dask_worker, run_id).take_plan(blob)}
 
 
 @answering
 async def prepare(run_id: str, digest: str, shards: dict[str, bytes], *, dask_worker: Worker) -> Answer:
-    """Give the engines their shards of the plan with that digest; those without one are ended."""
+    """Give the engines their shards of the plan with that digest; engines without a shard are ended."""
     await _duty(dask_worker, run_id).prepare(digest, shards)
     return {}
 
 
 @answering
 async def start(run_id: str, segment: dict[str, int], *, dask_worker: Worker) -> Answer:
-    """Play a segment; its times are of this machine's clock.  Who is armed."""
+    """Play a segment, whose times are of this machine's clock.  Returns the workers that are armed."""
     duty = _duty(dask_worker, run_id)
     try:
         wanted = Segment(**segment)
@@ -60,7 +61,7 @@ async def start(run_id: str, segment: dict[str, int], *, dask_worker: Worker) ->
 
 
 async def renew(run_id: str, until_ns: int, acknowledged_bytes: int, *, dask_worker: Worker) -> Answer:
-    """Extend the lease to a moment of this machine's clock; all of the spool before those bytes has arrived."""
+    """Extend the lease to a moment of this machine's clock, and acknowledge the first bytes of the spool."""
     duty = _find(dask_worker, run_id)
     return {
         "at_ns": time.monotonic_ns(),
@@ -69,21 +70,21 @@ async def renew(run_id: str, until_ns: int, acknowledged_bytes: int, *, dask_wor
 
 
 async def renew_group(run_id: str, leases: dict[str, tuple[int, int]], *, dask_worker: Worker) -> Answer:
-    """The same for several machines at once: `leases` has both numbers of each, by its name."""
+    """Do as `renew`, for several machines at once: `leases` has both numbers of each machine, by its name."""
     duty = _find(dask_worker, run_id)
     mine = leases.get(duty.machine) if duty is not None else None
     return {"at_ns": time.monotonic_ns(), "known": duty is not None and mine is not None and duty.renew(*mine)}
 
 
 async def stop(run_id: str, segment: int, *, dask_worker: Worker) -> Answer:
-    """Stop all traffic now, that of segments up to this one."""
+    """Stop the traffic of segments up to this one."""
     if (duty := _find(dask_worker, run_id)) is not None:
         duty.stop(segment)
     return {}
 
 
 async def dismiss(run_id: str, workers: list[str], *, dask_worker: Worker) -> Answer:
-    """End these engines, or all when none is named."""
+    """End these engines, or all if none is named."""
     if (duty := _find(dask_worker, run_id)) is not None:
         duty.dismiss(workers)
     return {}
@@ -91,7 +92,7 @@ async def dismiss(run_id: str, workers: list[str], *, dask_worker: Worker) -> An
 
 @answering
 async def read_spool(run_id: str, name: str, offset: int, max_bytes: int, spool: str, *, dask_worker: Worker) -> Answer:
-    """A part of a spool on this machine, also of a run that is over, and how long that spool is."""
+    """Return a part of a spool on this machine, and the length of that spool.  The run may be over."""
     size = max(0, min(max_bytes, MAX_CHUNK_BYTES))
     duty = _find(dask_worker, run_id)
     try:
@@ -111,12 +112,12 @@ async def read_spool(run_id: str, name: str, offset: int, max_bytes: int, spool:
 
 @answering
 async def finish(run_id: str, *, dask_worker: Worker) -> Answer:
-    """Stop; nothing more is written: the spool's length."""
+    """Stop, and write nothing more.  Returns the length of the spool."""
     return {"bytes": await _duty(dask_worker, run_id).finish()}
 
 
 async def leave(run_id: str, delete_spool: bool, *, dask_worker: Worker) -> Answer:
-    """The run is over here: engines and heartbeat end, the spool goes or stays."""
+    """End the engines and heartbeats of a run that is over; delete its spool, or keep it."""
     for agent in agents_of(dask_worker):
         if agent.serves(run_id) is not None:
             await agent.leave(delete_spool=delete_spool)

@@ -1,4 +1,4 @@
-"""How a process becomes an agent: a Dask worker of the coordinator's scheduler, until one of them ends."""
+"""Makes this process an agent: a Dask worker of the coordinator's scheduler, until one of them ends."""
 
 from __future__ import annotations
 
@@ -31,15 +31,16 @@ _MEMORY_DIRECTORY = "/dev/shm"
 
 
 class AgentWorker(Worker):
-    """A worker that its coordinator knows alive by our heartbeats.  Dask's own, each a call to the scheduler, are rare.
+    """A Dask worker that sends Dask's own heartbeats rarely, because each is a call to the scheduler.
 
-    A scheduler asks for one each 0.5 to 2 s, and gives up who sends none for 5 minutes (settings).
+    The coordinator watches our heartbeats instead.  A scheduler wants one of Dask's each 0.5 to 2 s, and gives up a
+    worker that sends none for 5 minutes (settings).
     """
 
     _sent_s = -math.inf
 
     async def heartbeat(self) -> None:
-        """Called as often as the scheduler asks for it."""
+        """Send Dask's heartbeat, at most once in 10 s, however often the scheduler asks for it."""
         now_s = time.monotonic()
         if now_s - self._sent_s >= _HEARTBEAT_S:
             self._sent_s = now_s
@@ -57,13 +58,13 @@ async def be_agent(
     cores: int = 0,
     patience_s: float = PATIENCE_S,
 ) -> None:
-    """Be machine `name` of the coordinator whose scheduler is there, until that is gone or `until` is set.
+    """Be machine `name` of the coordinator with that scheduler, until the scheduler is gone or `until` is set.
 
-    It listens at address `bind`; "" is the one by which it reaches the coordinator, which may come up to
-    `patience_s` later.  `spool` and `cores` are as AgentPlugin takes them.  When this returns, traffic has ended;
-    between that and the end of either side are at most 2 s, whatever hangs.  Only a coordinator that goes while this
-    agent joins it is missed for up to 10 s.
-    Raises FleetError when the coordinator is not reached, or does not want this agent.
+    It listens at address `bind`; "" means the address from which it reaches the coordinator.  It waits for the
+    coordinator for up to `patience_s`.  `spool` and `cores` are as for AgentPlugin.  When this returns, traffic has
+    ended, at most 2 s after `until` was set or the coordinator ended, whatever hangs.  Only a coordinator that ends
+    while this agent is joining is noticed up to 10 s later.
+    Raises FleetError if the coordinator cannot be reached, or refuses this agent.
     """
     configure()
     _take_over_logs()
@@ -88,7 +89,7 @@ async def be_agent(
 
 
 async def _was_first(doing: asyncio.Task[Any], stopping: asyncio.Task[bool]) -> bool:
-    """Whether something is done before it is time to stop; otherwise it is broken off.  Raises what it raises."""
+    """Return whether `doing` ends before `stopping`; otherwise cancel it.  Raises what `doing` raises."""
     try:
         await asyncio.wait({doing, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if doing.done():
@@ -101,9 +102,9 @@ async def _was_first(doing: asyncio.Task[Any], stopping: asyncio.Task[bool]) -> 
 
 
 async def _reach(address: str, security: Security, patience_s: float) -> str:
-    """Our own address towards the coordinator, once that answers, and has a certificate of the same run.
+    """Wait until the coordinator answers with a certificate of the same run.  Returns our own address towards it.
 
-    Dask itself would try for ever, and say nothing.
+    Dask itself would try for ever without a message.
     """
     arguments = security.get_connection_args("worker")  # type: ignore[no-untyped-call]
     give_up = time.monotonic() + patience_s
@@ -126,7 +127,7 @@ async def _reach(address: str, security: Security, patience_s: float) -> str:
             await asyncio.sleep(_AGAIN_S)
         except ValueError as error:
             raise FleetError(f"{address} is not the address of a coordinator: {error}") from error
-        except TypeError as error:  # Dask's word for it
+        except TypeError as error:  # Dask raises this if encryption is required
             raise FleetError(f"the coordinator at {address} wants a certificate") from error
         else:
             own = str(get_address_host(comm.local_address))
@@ -156,22 +157,22 @@ def _make_worker(address: str, name: str, host: str, security: Security, plugin:
 async def _register(worker: Worker, name: str, address: str, bind: str) -> None:
     try:
         await worker
-    except (TimeoutError, RuntimeError, OSError) as error:  # Dask wraps what it was in a RuntimeError
+    except (TimeoutError, RuntimeError, OSError) as error:  # Dask wraps the cause in a RuntimeError
         why = error.__cause__ or error
         if isinstance(why, OSError) and why.errno == errno.EADDRNOTAVAIL:
             raise FleetError(f"{name} cannot listen at {bind}: that is no address of this machine") from error
-        if "name taken" in str(why):  # Dask's scheduler says so
+        if "name taken" in str(why):  # the words of Dask's scheduler
             raise FleetError(f"{name} is the name of a worker that has joined already", hint="--name") from error
         raise FleetError(f"{name} cannot join the coordinator at {address}: {why}") from error
 
 
 def _scratch() -> str:
-    """Dask wants a directory, and we put nothing into it: in memory, so that a load machine's disk stays untouched."""
+    """Return the working directory for Dask, which stays empty: in memory, so that the disk is not touched."""
     return _MEMORY_DIRECTORY if os.access(_MEMORY_DIRECTORY, os.W_OK) else tempfile.gettempdir()
 
 
 def _take_over_logs() -> None:
-    """Dask's warnings go to the coordinator (loadgen.agent.logtail) and not to whatever our stderr is."""
+    """Keep Dask's warnings off stderr; they go to the coordinator (loadgen.agent.logtail)."""
     for name in ("distributed", *(n for n in logging.root.manager.loggerDict if n.startswith("distributed."))):
         logger = logging.getLogger(name)
         logger.handlers = [one for one in logger.handlers if type(one) is not logging.StreamHandler]

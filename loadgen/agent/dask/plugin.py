@@ -1,4 +1,4 @@
-"""The agent on a load machine: a plugin of its Dask worker.  It runs beside Dask's own work, never as a task."""
+"""The agent on a load machine, as a plugin of its Dask worker.  It never runs as a Dask task."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from loadgen.agent.logtail import LogTail
 from loadgen.model.errors import FleetError
 
 RENEW, STOP = "loadgen-renew", "loadgen-stop"
-"""Messages of the scheduler that nobody answers, `renew` and `stop` of loadgen.agent.dask.calls otherwise.
+"""Messages of the scheduler without an answer: they do what `renew` and `stop` of loadgen.agent.dask.calls do.
 
-Both have the field `run_id`.  The first also has `sent_ns`, when it was sent in the coordinator's clock, and `lease`:
-until when, in this machine's clock, and how many bytes of the spool have arrived; the second `segment`, the last that
-is stopped.
+Both have the field `run_id`.  A renewal also has `sent_ns` (when it was sent, in the coordinator's clock) and `lease`
+(the end of the lease in this machine's clock, and how many bytes of the spool were received).  A stop also has
+`segment`, the last segment that it stops.
 """
 
 _NAME = "loadgen-agent"
 _LOGGERS = ("asyncio", "distributed", "tornado")
 _MIN_FREE_BYTES = 1 << 20
 _KEPT_BYTES = 64 << 20
-"""What the scheduler may keep in memory of our heartbeats."""
+"""How much of our heartbeats the scheduler may keep in memory."""
 
 
 class AgentPlugin(WorkerPlugin):
-    """Serves one run at a time.
+    """The agent of one Dask worker.  It serves one run at a time.
 
-    One that joined us serves any.  In a cluster of the user's, each coordinator registers one for its own `run_id`,
-    so that it can remove it without harm to another's.  `spool` is the directory for spools; "" is the usual one.
-    `cores` are the engines that there shall be, whatever the coordinator wants; 0: as it wants.  `make_agent` makes
-    what drives them: benchmarks play many machines in one process.
+    An agent that joined our own scheduler serves any run.  In a cluster of the user, each coordinator registers a
+    plugin for its own `run_id`, so that it can remove it without harm to others.  `spool` is the directory for spools;
+    "" means the usual one.  `cores` is the number of engines, whatever the coordinator wants; 0 means as the coordinator wants.
+    `make_agent` makes an Agent, or a double of it for benchmarks that simulate many machines in one process.
     """
 
     idempotent = True
@@ -56,21 +56,21 @@ class AgentPlugin(WorkerPlugin):
         self._make_agent = make_agent
 
     def setup(self, worker: Worker) -> None:
-        """The worker is there; nothing is started before a coordinator says hello."""
+        """Begin to listen.  No engine is started before a coordinator says hello."""
         self._worker = worker
         self._log = LogTail()
         self._leaving = asyncio.Event()
         self._duty: Duty | None = None
-        self._greeting = ""  # the run that has just said hello
+        self._greeting = ""  # the run whose hello is being handled
         for name in _LOGGERS:
             logging.getLogger(name).addHandler(self._log)
         logging.getLogger("distributed.worker").addFilter(_is_no_renewal)
-        if self.name == _NAME:  # in a cluster of the user's there may be several of us, and nobody to send such
+        if self.name == _NAME:  # in a cluster of the user there may be several plugins, and nobody posts messages
             worker.stream_handlers[RENEW] = self._on_renew
             worker.stream_handlers[STOP] = self._on_stop
 
     async def teardown(self, worker: Worker) -> None:
-        """The worker ends, or lost its scheduler: traffic stops at once, engines end within 2 s, the spool stays."""
+        """End with the worker: traffic stops at once, the engines end within 2 s, and the spool is kept."""
         self._leaving.set()
         if self._duty is not None:
             await self._duty.end()
@@ -79,22 +79,22 @@ class AgentPlugin(WorkerPlugin):
         logging.getLogger("distributed.worker").removeFilter(_is_no_renewal)
 
     async def wait_leaving(self) -> None:
-        """Until the worker begins to end."""
+        """Wait until the worker begins to end."""
         await self._leaving.wait()
 
     @property
     def busy_with(self) -> str:
-        """The run that is served; empty when none is."""
+        """The run that is served; empty if there is none."""
         if self._duty is not None and not self._duty.is_over:
             return self._duty.run_id
         return self._greeting
 
     def serves(self, run_id: str) -> Duty | None:
-        """What this machine does for a run; None when it does nothing."""
+        """Return the duty for a run; None if this machine does not serve that run."""
         return self._duty if self._duty is not None and self._duty.run_id == run_id else None
 
     def spool_directory(self, asked: str) -> Path:
-        """The directory that was asked for; "" is the machine's own choice."""
+        """Return the directory for spools that was asked for, or the machine's own choice for ""."""
         chosen = asked or self._spool
         return Path(chosen).expanduser() if chosen else spools.default_directory(os.environ)
 
@@ -103,13 +103,13 @@ class AgentPlugin(WorkerPlugin):
     ) -> dict[str, Any]:
         """Become machine `name` of a run, with so many engines (0: one for each core).
 
-        What the machine says of itself.  Raises FleetError when it can't serve, with the reason.
+        Returns the description of the machine.  Raises FleetError with the reason if it cannot serve.
         """
         facts.compare_versions(facts.versions(), versions)
         self._greeting = run_id
         try:
             if self._duty is not None:
-                await self._duty.end()  # of a coordinator that is gone
+                await self._duty.end()  # the coordinator of that run is gone
             directory = self.spool_directory(spool)
             made = await asyncio.to_thread(_make_spool, directory, run_id, name)
             workers = [f"{name}/{i}" for i in range(self._cores or engines or facts.usable_cores())]
@@ -151,19 +151,19 @@ class AgentPlugin(WorkerPlugin):
             duty.stop(segment)
 
     async def leave(self, *, delete_spool: bool) -> None:
-        """The run is over for this machine: it is idle again."""
+        """End the run on this machine, which is idle afterwards."""
         if self._duty is not None:
             await self._duty.end(delete_spool=delete_spool)
             self._duty = None
 
 
 def agents_of(worker: Worker) -> list[AgentPlugin]:
-    """All that are on a worker; more than one when several coordinators use the user's cluster."""
+    """Return all agents on a worker.  There are several if several coordinators use the user's cluster."""
     return [plugin for plugin in worker.plugins.values() if isinstance(plugin, AgentPlugin)]
 
 
 def agent_for(worker: Worker, run_id: str) -> AgentPlugin:
-    """The one that may serve a new run.  Raises FleetError when the machine is busy, or there is none."""
+    """Return the agent for a new run.  Raises FleetError if the machine is busy or has no agent."""
     agents = agents_of(worker)
     for agent in agents:
         if agent.busy_with:
@@ -192,10 +192,10 @@ def _make_spool(directory: Path, run_id: str, name: str) -> spools.Spool:
 
 
 def _chunk_bytes() -> int:
-    """In the user's cluster Dask's settings are the user's, and its scheduler may keep a thousand of our messages."""
+    """Return the size of chunks.  A scheduler of the user may keep a thousand of our heartbeats in memory."""
     return min(CHUNK_BYTES, _KEPT_BYTES // max(1, int(dask.config.get("distributed.admin.low-level-log-length"))))
 
 
 def _is_no_renewal(record: logging.LogRecord) -> bool:
-    """Dask writes a line for each call, and renewals are calls: two a second would bury the user's own lines."""
+    """Filter out the line that Dask logs for each renewal: two per second would bury the user's own lines."""
     return record.args != ("renew",)

@@ -1,4 +1,4 @@
-"""TLS between coordinator and agents, by the run's own authority."""
+"""TLS between coordinator and agents, with certificates of the run's own authority."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _ROLES = ("client", "scheduler", "worker")
 
 
 class _InMemory(Security):
-    """With a file of its own in memory, which nobody else can open and which goes with it.
+    """Keeps its certificate and key in a file in memory that nobody else can open, and that ends with this object.
 
-    OpenSSL reads keys from files only, and Dask would write one to the disk for as long as that takes.
+    OpenSSL reads keys from files only, and Dask would write the key to the disk for a moment.
     """
 
     def __init__(self, text: str, **options: Any) -> None:
@@ -35,10 +35,10 @@ class _InMemory(Security):
 
 
 def security(credentials: Credentials | None) -> Security:
-    """Both ends show a certificate of the same authority, or do not talk; None is for tests, without encryption.
+    """Return Dask's TLS settings: both ends must show a certificate of the same authority.
 
-    Nothing is left to Dask's configuration, and nothing is written to a disk.  Raises PlanError when the credentials
-    can't be used.
+    None means no encryption, for tests.  Dask's own configuration is ignored, and nothing is written to a disk.  Raises
+    PlanError if the credentials cannot be used.
     """
     if credentials is None:
         none = {f"tls_{role}_{what}": None for role in _ROLES for what in ("cert", "key")}

@@ -1,17 +1,17 @@
-"""What we want of Dask, whatever the user's ~/.config/dask and DASK_* say."""
+"""The settings of Dask for our processes, whatever the user's ~/.config/dask and DASK_* variables say."""
 
 from __future__ import annotations
 
 import warnings
 
 import dask
-import distributed  # noqa: F401  # its import brings the defaults, which must be there before they are overruled
+import distributed  # noqa: F401  # this sets the defaults, which are overridden below
 
 EVENTS_KEPT = 10
-"""How many payloads of `log_event` each end keeps in memory."""
+"""How many messages of `log_event` each end keeps in memory."""
 
 _SETTINGS: dict[str, object] = {
-    # No HTTP server can be had, so it is one on loopback without pages.
+    # The HTTP server cannot be switched off, so it listens on loopback and has no pages.
     "distributed.http.routes": [],
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
@@ -22,7 +22,7 @@ _SETTINGS: dict[str, object] = {
     "distributed.admin.system-monitor.disk": False,
     "distributed.admin.system-monitor.interval": "5s",
     "distributed.admin.system-monitor.log-length": 60,
-    "distributed.admin.tick.interval": "1s",  # of 20 ms costs an idle agent a percent of a core
+    "distributed.admin.tick.interval": "1s",  # the default of 20 ms costs an idle agent 1 % of a core
     "distributed.comm.compression": False,
     "distributed.comm.default-scheme": "tcp",
     "distributed.comm.retry.count": 0,
@@ -31,30 +31,30 @@ _SETTINGS: dict[str, object] = {
     "distributed.comm.timeouts.tcp": "12s",
     "distributed.diagnostics.cudf": False,
     "distributed.diagnostics.nvml": False,
-    # Nothing of the user's runs in our processes.
+    # No code of the user runs in our processes.
     "distributed.client.preload": [],
     "distributed.scheduler.preload": [],
     "distributed.worker.preload": [],
     "distributed.scheduler.blocked-handlers": [],
     "distributed.worker.blocked-handlers": [],
-    # No tasks: so nothing is stolen, moved, profiled, or ended for want of them.
+    # There are no tasks, so nothing is stolen, moved or profiled, and nothing ends because it is idle.
     "distributed.scheduler.active-memory-manager.start": False,
     "distributed.scheduler.contact-address": None,
     "distributed.scheduler.idle-timeout": None,
-    "distributed.scheduler.reuse-broadcast-comm": True,  # otherwise every command makes a connection, and shakes hands
+    "distributed.scheduler.reuse-broadcast-comm": True,  # otherwise each command makes a TLS handshake
     "distributed.scheduler.work-stealing": False,
-    "distributed.scheduler.worker-ttl": "5 minutes",  # cannot go below 5 s; silence is ours to notice
+    "distributed.scheduler.worker-ttl": "5 minutes",  # 5 s is the minimum; we detect silence ourselves
     "distributed.worker.lifetime.duration": None,
     "distributed.worker.lifetime.restart": False,
     "distributed.worker.profile.enabled": False,
     "distributed.worker.resources": {},
-    "distributed.worker.use-file-locking": True,  # what a killed worker leaves behind is removed by the next
+    "distributed.worker.use-file-locking": True,  # removes what a killed worker left behind
     "temporary-directory": None,
 }
 
 
 def configure() -> None:
-    """Set every key that we depend on, for this process.  Not those of TLS: we pass these, or they are the user's."""
+    """Set every key that we depend on, in this process.  TLS is not among them: see `security`."""
     dask.config.set(_SETTINGS)
-    # Without a default route it cannot guess our address, and says so.  We never let it guess.
+    # Dask warns that it cannot guess our address if there is no default route.  We never let it guess.
     warnings.filterwarnings("ignore", "Couldn't detect a suitable IP address", RuntimeWarning)
