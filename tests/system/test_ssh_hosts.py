@@ -309,7 +309,7 @@ def test_agents_listen_where_the_host_says_and_reach_us_where_we_say(machines: M
         async with opened(way) as (one,):
             assert one.address.startswith(f"tls://{machines.load_address('m1')}:")
             assert list(way.missing) == ["m2"]
-            assert "m2 cannot listen at 198.18.0.77: that is no address of this machine" in way.missing["m2"]
+            assert "m2 cannot listen at 198.18.0.77, which is not an address of this machine" in way.missing["m2"]
 
     in_hub(machines, work)
 
@@ -383,7 +383,7 @@ def test_what_a_machine_kept_is_fetched_and_deleted_once_it_was(machines: Machin
     [
         (b"GET / HTTP/1.1\r\n\r\n", "what this worker was told cannot be read: a frame of 1195725856 bytes"),
         (frames.encode({"do": "serve", "name": "a", "scheduler": "tcp://127.0.0.1:1", "credentials": "x"}),
-         "its certificate is not a certificate of ours"),
+         "its certificate is not a certificate of loadgen"),
     ],
     ids=["http", "certificate"],
 )  # fmt: skip

@@ -358,7 +358,7 @@ class RemoteMachine:
         if self._log_bytes > _LOG_BYTES:
             return
         self._log_bytes += len(line.encode()) + 1
-        self._on_log(self.name, line if self._log_bytes <= _LOG_BYTES else "(more was said, and is not kept)")
+        self._on_log(self.name, line if self._log_bytes <= _LOG_BYTES else "(further lines were dropped)")
 
 
 def _cancel(*tasks: asyncio.Task[None] | None) -> None:
