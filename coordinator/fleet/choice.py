@@ -21,7 +21,7 @@ from loadgen.model.plan import OnLoss
 
 
 class WayKind(enum.Enum):
-    """How load machines are reached."""
+    """The ways in which load machines can be reached."""
 
     LOCAL = "local"
     SSH = "ssh"
@@ -48,7 +48,7 @@ class FleetChoice:
 
     @property
     def way(self) -> WayKind:
-        """How these machines are reached."""
+        """The way in which these machines are reached."""
         if self.hosts:
             return WayKind.SSH
         if self.scheduler:

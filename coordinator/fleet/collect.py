@@ -52,7 +52,7 @@ class SpoolFile:
     path: Path
 
     async def fetch(self, keep: Callable[[bytes], int]) -> int:
-        """See :class:`Source`."""
+        """Pass the whole spool to `keep`; see :class:`Source`."""
         try:
             data = await asyncio.to_thread(self.path.read_bytes)
         except OSError as error:
@@ -73,7 +73,7 @@ class SpoolOnHost:
         return self.host.name
 
     async def fetch(self, keep: Callable[[bytes], int]) -> int:
-        """See :class:`Source`."""
+        """Pass the whole spool to `keep`; see :class:`Source`."""
         from deploy.hosts.ssh import Ssh
 
         link = await Ssh().connect(self.host)

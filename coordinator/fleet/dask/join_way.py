@@ -36,7 +36,7 @@ class JoinWay:
 
     @property
     def line(self) -> Line:
-        """See Way."""
+        """The line to the agents, once this way is open; see Way."""
         assert self._hub is not None, "the way is not open"
         return self._hub
 

@@ -59,7 +59,7 @@ class SchedulerWay:
 
     @property
     def line(self) -> Line:
-        """See Way."""
+        """The line to the agents, once this way is open; see Way."""
         assert self._line is not None, "the way is not open"
         return self._line
 

@@ -1,0 +1,62 @@
+"""Machines over real SSH, as tests of the coordinator's user see them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeVar
+
+import pytest
+import uvloop
+
+from tests.support.machines import (
+    Machines,
+)
+from tests.support.vms import within
+
+T = TypeVar("T")
+
+
+def asked() -> tuple[Callable[..., str], Callable[..., int]]:
+    """Functions to run on agents: their names and how many files they may open.
+
+    Made in here, so that they travel with their code: there, nobody can import this module.
+    """
+
+    def name_of(dask_worker: Any) -> str:
+        return str(dask_worker.name)
+
+    def open_files() -> int:
+        import resource
+
+        return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+    return name_of, open_files
+
+
+NAME_OF, OPEN_FILES = asked()
+RUN = "20260101-120000-ssh"
+
+
+@contextlib.contextmanager
+def as_user(machines: Machines, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Inside, this process has the environment of the coordinator's user; machines are empty before and after."""
+    for name in os.environ.keys() - machines.environment.keys():
+        monkeypatch.delenv(name)
+    for name, value in machines.environment.items():
+        if not name.startswith("PYTEST"):
+            monkeypatch.setenv(name, value)
+    yield
+    assert within(3, lambda: not any(machines.processes(name) for name in machines.names)), [
+        machines.processes(name) for name in machines.names
+    ]
+
+
+def in_hub(machines: Machines, work: Callable[[], Awaitable[T]]) -> T:
+    """The result of a coroutine function that runs in the hub's network."""
+
+    async def whole() -> T:
+        return await work()
+
+    return machines.call(lambda: uvloop.run(whole()))
