@@ -126,7 +126,7 @@ def checked() -> list[Checked]:
             name=second.name,
             machine=second,
             clock=Clock(error_ns=2_300_000),
-            problem="its clock is known to ±2.3 ms only: is the line to it busy?",
+            problem="its clock is known to ±2.3 ms only; the link to it may be busy",
         ),
         Checked(name="c09", problem=fleet.missing["c09"]),
     ]
