@@ -99,7 +99,10 @@ def test_session_tickets_do_not_close_idle_connections(trusted: TlsFiles) -> Non
     ],
 )
 def test_each_wrong_answer_has_the_same_outcome_as_without_tls(trusted: TlsFiles, name: str, expected: Outcome) -> None:
-    played, _ = by_tls(trusted, getattr(scripted, name), Op(size=900))
+    for length_ns in (NS_PER_S // 8, NS_PER_S, 8 * NS_PER_S):  # a busy machine needs longer
+        played, _ = by_tls(trusted, getattr(scripted, name), Op(size=900), length_ns=length_ns)
+        if played.outcomes().get(expected, 0) >= 2:
+            break
     assert played.outcomes()[expected] >= 2
     assert set(played.outcomes()) <= {expected, Outcome.CUT}
 
