@@ -124,7 +124,7 @@ def test_verify_names_every_fault(root: Path) -> None:
     problems = "\n".join(fileset.verify(root, 3))
     assert "class3_8: wrong from byte 500000 on" in problems
     assert "class0_1: No such file" in problems
-    assert "stray: does not belong there" in problems
+    assert "stray: not part of the file set" in problems
     assert "class0_2: 5 bytes, expected 307" in problems
     assert "dir00002: missing" in problems
     assert problems.count("\n") == 4

@@ -100,11 +100,11 @@ def test_each_fault_is_named() -> None:
     classes = [0, 1, 2, 3, 1]
     good = records(classes)
     swapped = [good[0], good[2], good[1], *good[3:]]
-    assert "has number 2 behind number 3" in problem(swapped, classes)
+    assert "has number 2 after number 3" in problem(swapped, classes)
     twice = [*good[:2], replace(good[2], number=2), *good[3:]]
-    assert "has number 2 behind number 2" in problem(twice, classes)
+    assert "has number 2 after number 2" in problem(twice, classes)
     torn = [replace(good[0], pid_again=78), *good[1:]]
-    assert "begun by process 77 and ended by 78" in problem(torn, classes)
+    assert "begun by process 77 and ended by process 78" in problem(torn, classes)
     elsewhere = [replace(good[0], name="/etc/passwd"), *good[1:]]
     assert "'/etc/passwd'" in problem(elsewhere, classes)
     other = [replace(good[0], num=8), *good[1:]]
