@@ -1,4 +1,4 @@
-"""Builds what is compiled, where there is a C compiler; all else is in pyproject.toml."""
+"""Builds the compiled extensions where there is a C compiler.  Everything else is in pyproject.toml."""
 
 from __future__ import annotations
 
@@ -9,21 +9,32 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CompileError
 
 HERE = "loadgen/engine/compiled"
-SOURCES = ["_core.pyx", "reply.c", "body.c", "connection.c", "engine.c"]
-
+SOURCES = [
+    "_core.pyx",
+    "layout.c",
+    "lifecycle.c",
+    "engine.c",
+    "openloop.c",
+    "connection.c",
+    "dialing.c",
+    "reader.c",
+    "reply.c",
+    "framing.c",
+    "body.c",
+]
 
 MEANINGS = {
-    "loadgen.engine.compiled._core": "the compiled engine was not built; the Python engine serves",
-    "loadgen.measure._fold": "counting was not compiled; numpy does it",
-    "loadgen.measure._sums": "sums of histograms were not compiled; numpy makes them",
+    "loadgen.engine.compiled._core": "the compiled engine was not built; the Python engine is used",
+    "loadgen.measure._fold": "counting was not compiled; numpy is used",
+    "loadgen.measure._sums": "sums of histograms were not compiled; numpy is used",
 }
 
 
 class OptionalBuild(build_ext):
-    """Without a C compiler the package is installed all the same, and one line says so."""
+    """Installs the package without its extensions when they cannot be built, and reports that in one line."""
 
     def build_extension(self, ext: Extension) -> None:
-        """Build, or say that the Python engine serves."""
+        """Build `ext`; if that fails, print what is used instead."""
         try:
             super().build_extension(ext)
         except (BaseError, CompileError, OSError) as error:
@@ -40,7 +51,7 @@ setup(
             extra_compile_args=["-std=gnu11", "-O2"],
             optional=True,
         ),
-        # Bounds are to the bit what numpy computes: no multiplication and addition in one step.
+        # No fused multiply-add: results must equal numpy's to the bit.
         Extension(
             "loadgen.measure._fold",
             ["loadgen/measure/_fold.pyx"],

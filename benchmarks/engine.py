@@ -1,19 +1,22 @@
-"""What a request costs the client: both engines beside wrk, ab, httperf, h2load and hey, in one call.
+"""Measures the client's cost of a request: both engines beside wrk, ab, httperf, h2load and hey.
 
-The client has a core to itself, and a responder in C that costs less than any client has another one, so that the
-client is what saturates.  Our engines play as in a user's run: the engine process below its agent, with a tape, all of
-its accounting, and its snapshots each second.
+The client has a core of its own.  A responder in C, which costs less than any client, has another one, so that the
+client is the bottleneck.  The engines of loadgen play as in a user's run: an engine process below its agent, with a
+tape, all accounting, and a snapshot each second.
 
- closed   64 keep-alive connections, HTTP/1.1, one thread.  Each client plays in turns with wrk, 40 ms each
-          (engine_turns.py says why); the ratio to wrk is the median of the ratios of blocks of twelve turns.  CPU is
-          user and system time of the client's process, by the kernel's CPU clock of it; requests are those that the
-          responder answered.  Both are read between turns, so start and end of a client do not count.  Turns in which
-          a client did not saturate its core are discarded; if others used the core, all of it is repeated.
- paced    the largest number of paced connections with every one within 1 % of 400 kbit/s and p99 lateness below 5 ms.
- memory   of the engine process for each connection that is open and idle: private pages with many less with few.
- latency  reported less true, at half of the client's own greatest rate, which is that of a closed loop just before, of
-          a responder that takes 5 ms and records itself what each request took.  wrk and ab know no rate: they get as
-          many connections as make that rate.
+ closed   64 keep-alive connections, HTTP/1.1, one thread.  Each client alternates with wrk in turns of 40 ms
+          (engine_turns.py explains why); the ratio to wrk is the median of the ratios of blocks of twelve turns.  CPU
+          is user and system time of the client's process, read from the kernel's CPU clock of the process; requests
+          are counted by the responder.  Both are read between turns, so a client's start and end do not count.  Turns
+          in which a client did not saturate its core are discarded; if other processes used the core, the measurement
+          is repeated.
+ paced    The largest number of paced connections such that each is within 1 % of 400 kbit/s and the p99 lateness is
+          below 5 ms.
+ memory   Memory of the engine process per open idle connection: the difference of private pages between many and few
+          connections.
+ latency  Reported minus true latency, at half of the client's maximum rate, which is measured in a closed loop just
+          before.  The responder takes 5 ms and records the true latency itself.  wrk and ab have no option for a rate;
+          they get the number of connections that results in that rate.
 
     python benchmarks/engine.py [--quick] [--only closed|paced|memory|latency] [--seconds 2] [--rounds 5] [--json FILE]
 
@@ -55,13 +58,13 @@ from loadgen.engine.choice import available
 KB = 1024
 CONNECTIONS = 64
 DELAY_US = round(report.DELAY_MS * 1e3)
-SERVER_PORTS = 8  # with the ephemeral ports of one address, enough for any number of connections that fits here
+SERVER_PORTS = 8  # with the ephemeral ports of one address, enough for as many connections as this machine can open
 PACED_STEP = 1_000
 PACED_SECONDS = 8.0
 FEW, MANY = 800, 8_000
 SPARE_FILES = 100
-PATIENCE_S, QUICK_PATIENCE_S = 60.0, 12.0  # a round, with everything that makes the machine fit for measuring
-GREATEST_S = 0.4  # over which a client's greatest rate is measured
+PATIENCE_S, QUICK_PATIENCE_S = 60.0, 12.0  # per round, including waits for a quiet machine and repetitions
+GREATEST_S = 0.4  # the time over which a client's maximum rate is measured
 TRIES = 4
 
 T = TypeVar("T")
@@ -69,9 +72,9 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Bench:
-    """Where things run, and for how long.
+    """Where and for how long the benchmark runs.
 
-    Until `patient_until` it is waited for a quiet machine, and what was disturbed is repeated.
+    Until `patient_until` (time.monotonic()) it waits for a quiet machine and repeats disturbed measurements.
     """
 
     program: Path
@@ -83,20 +86,20 @@ class Bench:
     engines: tuple[EngineKind, ...] = field(default_factory=available)
 
     def serving(self, **how: int) -> Any:
-        """A responder that runs meanwhile."""
+        """A context manager: a responder that runs inside the context."""
         return serving(self.program, self.responder_core, **how)
 
     def wait_for_quiet(self) -> None:
-        """As long as it pays."""
+        """Wait until both cores are quiet, at most until `patient_until`."""
         wait_for_quiet((self.client_core, self.responder_core), self.patient_until)
 
     @property
     def duel_s(self) -> float:
-        """How long two clients play in turns."""
+        """How long two clients alternate."""
         return self.seconds * self.rounds
 
     def undisturbed(self, measure: Callable[[], T], fault_of: Callable[[T], str]) -> tuple[T, list[str]]:
-        """The first in which nothing was wrong, or the last that was tried; and why others were discarded."""
+        """The first measurement without a fault, or the last one; and the faults of the discarded ones."""
         discarded: list[str] = []
         for tried in itertools.count(1):
             self.wait_for_quiet()
@@ -112,7 +115,7 @@ class Bench:
 
 
 def closed(bench: Bench, sizes: Sequence[int], chosen: Sequence[peers.Peer]) -> dict[int, dict[str, Any]]:
-    """By size and client: the medians, and what they are of.  Everybody plays in turns with the first of `chosen`."""
+    """By reply size and client: medians and their samples.  Every client alternates with the first of `chosen`."""
     base, *others = chosen
     rivals = {peer.name: peer for peer in others} | {engine.value: engine for engine in bench.engines}
     found: dict[int, dict[str, Any]] = {}
@@ -132,7 +135,7 @@ def closed(bench: Bench, sizes: Sequence[int], chosen: Sequence[peers.Peer]) -> 
 
 
 def duel(bench: Bench, responder: Responder, size: int, base: peers.Peer, rival: peers.Peer | EngineKind) -> Turns:
-    """The base and a rival, in turns."""
+    """`base` and `rival` alternate; returns the turns of both."""
     core = bench.client_core
     with peers.playing(base, responder, size, CONNECTIONS, core, bench.duel_s) as base_pid:
         os.kill(base_pid, signal.SIGSTOP)
@@ -150,7 +153,7 @@ def duel(bench: Bench, responder: Responder, size: int, base: peers.Peer, rival:
 
 
 def paced(bench: Bench) -> dict[str, Any]:
-    """By engine: the largest number of connections that holds, in steps of PACED_STEP, and all trials."""
+    """By engine: the largest number of connections that keeps pace, in steps of PACED_STEP, and all trials."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1] - SPARE_FILES
     found: dict[str, Any] = {}
     with bench.serving(ports=SERVER_PORTS) as responder:
@@ -180,7 +183,7 @@ def paced(bench: Bench) -> dict[str, Any]:
 
 
 def search(holds: Callable[[int], bool], most: int) -> int:
-    """The largest step up to `most` that holds, if all below the first that does not hold do; 0 without any."""
+    """The largest step up to `most` that holds, if it holds for all smaller ones; 0 if none does."""
     low, high = 0, most + 1
     while high - low > 1:
         step = (low + high) // 2
@@ -189,7 +192,7 @@ def search(holds: Callable[[int], bool], most: int) -> int:
 
 
 def memory(bench: Bench, engines: Sequence[EngineKind]) -> dict[str, Any]:
-    """By engine: bytes of its process for each idle connection."""
+    """By engine: the memory of its process per idle connection, in bytes."""
     found = {}
     with bench.serving(ports=SERVER_PORTS) as responder:
         for engine in engines:
@@ -198,7 +201,7 @@ def memory(bench: Bench, engines: Sequence[EngineKind]) -> dict[str, Any]:
             for connections in (FEW, MANY):
                 played = ours.play(ours.idle(engine, responder, connections), responder, bench.client_core)
                 if played.seen.open_files < connections or played.seen.window.requests:
-                    raise SystemExit(f"{connections} connections were not all open and idle")
+                    raise SystemExit(f"not all of the {connections} connections were open and idle")
                 used[connections] = played.seen.own_bytes
             found[engine.value] = {
                 "bytes_per_connection": (used[MANY] - used[FEW]) / (MANY - FEW),
@@ -208,7 +211,7 @@ def memory(bench: Bench, engines: Sequence[EngineKind]) -> dict[str, Any]:
 
 
 def latency(bench: Bench, rounds: int, chosen: Sequence[peers.Peer]) -> dict[str, Any]:
-    """By client: the medians of the errors of what it reports."""
+    """By client: the median errors of its reported latency."""
     samples: dict[str, list[LatencyError]] = {}
     with (
         bench.serving() as quick,
@@ -231,7 +234,7 @@ def doubt(error: LatencyError) -> str:
 
 
 def latency_summary(errors: Sequence[LatencyError]) -> dict[str, Any]:
-    """Medians of those that are not in doubt; of all, and why, where there is none."""
+    """Medians of the samples without doubt; if there are none, of all samples, with the reason for the doubt."""
     sure = [one for one in errors if not doubt(one)]
     return {key: median(getattr(one, key) for one in sure or errors) for key in asdict(errors[0])} | {
         "doubt": "" if sure else doubt(errors[-1]),
@@ -242,23 +245,27 @@ def latency_summary(errors: Sequence[LatencyError]) -> dict[str, Any]:
 def their_latency_error(
     bench: Bench, quick: Responder, slow: Responder, peer: peers.Peer, directory: Path
 ) -> LatencyError:
-    """At half of its greatest rate, which is measured just before: the core's speed changes."""
+    """A peer's latency error at half of its maximum rate.
+
+    The maximum is measured just before, because the core's speed changes.
+    """
     core = bench.client_core
     with peers.playing(peer, quick, KB, CONNECTIONS, core, GREATEST_S) as pid:
         meter = Meter(pid, core, quick)
         before = meter.mark()
         time.sleep(GREATEST_S)
         half_per_s = between(before, meter.mark()).requests_per_s / 2
-    # What it takes beyond the delay, about a quarter of a millisecond, has its connections busy, too.
+    # A request occupies its connection for about 0.25 ms longer than the responder's delay.
     busy = max(1, round(half_per_s * (DELAY_US / 1e6 + 0.00025)))
     return peers.latency_error(peer, slow, KB, busy, core, max(1, round(bench.seconds)), directory)
 
 
 def our_latency_error(bench: Bench, quick: Responder, responder: Responder, engine: EngineKind) -> LatencyError:
-    """As theirs."""
+    """An engine's latency error, measured like a peer's."""
     load = ours.fixed_size(engine, quick, KB, CONNECTIONS, seconds=GREATEST_S, settle_s=peers.SETTLE_S)
     rate_per_s = ours.play(load, quick, bench.client_core).seen.window.requests_per_s / 2
-    connections = max(1, round(2 * rate_per_s * DELAY_US / 1e6))  # one is free whenever an operation is due
+    # Twice as many as are busy on average, so that one is free when an operation is due.
+    connections = max(1, round(2 * rate_per_s * DELAY_US / 1e6))
     load = ours.fixed_size(
         engine, responder, KB, connections, seconds=bench.seconds, settle_s=peers.SETTLE_S, rate_per_s=rate_per_s
     )
@@ -281,25 +288,29 @@ def say(text: str) -> None:
 
 
 def main() -> int:
-    """Exit code 0 when every target that was looked at is reached."""
+    """Run the benchmark.  Exit code 0 if every measured target is reached."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parts = ("closed", "paced", "memory", "latency")
     parser.add_argument(
-        "--quick", action="store_true", help="1 KB, three rounds, the rest shorter or left out: under 50 s"
+        "--quick", action="store_true", help="Run in under 50 s: 1 KB replies only, three rounds, no paced part."
     )
-    parser.add_argument("--only", choices=parts)
-    parser.add_argument("--seconds", type=float, help="of a round: 2, with --quick 0.8")
-    parser.add_argument("--rounds", type=int, help="of latency; two clients take turns for as long: 5, with --quick 3")
-    parser.add_argument("--json", type=Path, help="write all figures to this file, too")
+    parser.add_argument("--only", choices=parts, help="Part to run.")
+    parser.add_argument("--seconds", type=float, help="Length of a round (default: 2, with --quick 0.8).")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        help="Rounds; two clients alternate for this many times --seconds (default: 5, --quick 3).",
+    )
+    parser.add_argument("--json", type=Path, help="File to write all figures to.")
     given = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
-        sys.exit("this needs two cores: one for the client, one for the server")
-    os.sched_setaffinity(0, set(cores[:-1]))  # the client's is its own
+        sys.exit("this benchmark needs two cores: one for the client, one for the server")
+    os.sched_setaffinity(0, set(cores[:-1]))  # keep the benchmark itself off the client's core
     chosen = peers.present()
     wanted = {given.only} if given.only else set(parts) - ({"paced"} if given.quick else set())
     if wanted & {"closed", "latency"} and (not chosen or chosen[0].name != report.BASE):
-        sys.exit(f"this measures against {report.BASE}, which is not installed")
+        sys.exit(f"{report.BASE} is not installed; this benchmark compares all clients with it")
     document: dict[str, Any] = {
         "machine": {"kernel": platform.release(), "cores": len(cores), "load": os.getloadavg()},
         "quick": given.quick,

@@ -1,4 +1,4 @@
-"""What a window of a benchmark cost: CPU of client and server from outside, the same yardstick for every client."""
+"""Measures a window of a benchmark from outside, equally for every client: CPU of client and server, requests."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _IDLE = (3, 4)  # /proc/stat: idle, iowait
 _LOOK_S = 0.3
 _LEAST_CLIENT_SHARE = 0.95
 MOST_BY_OTHERS = 0.08
-"""Of the client's core.  The kernel's own threads and rounding to ticks are 1 to 3 % of it."""
+"""The limit for other processes' share of the client's core.  Kernel threads and rounding account for 1 to 3 %."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Running totals at one moment.  `core_busy_s` is the client's core's, whoever used it."""
+    """Running totals at one moment.  `core_busy_s` is the busy time of the client's core, by any process."""
 
     at_ns: int
     client_ns: int
@@ -31,7 +31,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """What happened between two marks.  Shares are of one core; `others` is what others used of the client's."""
+    """The difference of two marks.  Shares are of one core; `others` is other processes' share of the client's core."""
 
     requests: int
     seconds: float
@@ -41,7 +41,7 @@ class Window:
 
     @property
     def cpu_us(self) -> float:
-        """User and system time of the client's process for each request."""
+        """User and system time of the client's process per request, in µs."""
         return self.client_share * self.seconds * 1e6 / max(1, self.requests)
 
     @property
@@ -50,7 +50,7 @@ class Window:
 
     @property
     def fault(self) -> str:
-        """Why it says nothing about the client; "" when it does."""
+        """Why the window is not usable for the client; "" if it is."""
         if not self.requests:
             return "nothing was answered"
         if self.others > MOST_BY_OTHERS:
@@ -61,7 +61,7 @@ class Window:
 
 
 class Meter:
-    """Reads the totals of a client process on `core` and of the responder."""
+    """Reads the running totals of a client process on `core`, and of the responder."""
 
     def __init__(self, client_pid: int, core: int, responder: Responder) -> None:
         self._client_pid = client_pid
@@ -69,7 +69,7 @@ class Meter:
         self._responder = responder
 
     def mark(self) -> Mark:
-        """The totals now."""
+        """The running totals now."""
         return Mark(
             time.monotonic_ns(),
             process_cpu_ns(self._client_pid),
@@ -80,7 +80,7 @@ class Meter:
 
 
 def between(before: Mark, after: Mark) -> Window:
-    """What happened from one to the other."""
+    """The window from `before` to `after`."""
     wall_ns = after.at_ns - before.at_ns
     client = (after.client_ns - before.client_ns) / wall_ns
     return Window(
@@ -93,22 +93,22 @@ def between(before: Mark, after: Mark) -> Window:
 
 
 def process_cpu_ns(pid: int) -> int:
-    """User and system time of all threads of a process so far, also of those that have ended.
+    """User and system time of all threads of a process so far, including threads that have ended.
 
-    By the kernel's CPU clock of that process (clock_getcpuclockid(3)): to the nanosecond, where /proc/PID/stat counts
-    in steps of 10 ms.
+    Read from the kernel's CPU clock of the process (clock_getcpuclockid(3)), which has a resolution of 1 ns;
+    /proc/PID/stat counts in steps of 10 ms.
     """
     return time.clock_gettime_ns(~pid << 3 | 2)
 
 
 def own_bytes(pid: int) -> int:
-    """Memory that nobody but this process has (Private_Clean and Private_Dirty of proc(5), smaps_rollup)."""
+    """Memory of this process alone, in bytes (Private_Clean and Private_Dirty of proc(5), smaps_rollup)."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Private_"))
 
 
 def wait_for_quiet(cores: Iterable[int], until: float) -> None:
-    """Until nobody uses much of `cores`, or time.monotonic() is `until`."""
+    """Wait until `cores` are almost idle, at most until time.monotonic() is `until`."""
     watched = set(cores)
     while time.monotonic() < until:
         before = {core: _core_busy_s(core) for core in watched}
@@ -118,7 +118,7 @@ def wait_for_quiet(cores: Iterable[int], until: float) -> None:
 
 
 def open_files(pid: int) -> int:
-    """Descriptors of a process."""
+    """The number of open descriptors of a process."""
     return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
 
 
@@ -126,6 +126,6 @@ def _core_busy_s(core: int) -> float:
     for line in Path("/proc/stat").read_text().splitlines():
         name, *fields = line.split()
         if name == f"cpu{core}":
-            ticks = [int(field) for field in fields[:8]]  # what guests use is in "user" already
+            ticks = [int(field) for field in fields[:8]]  # the later fields are guest time, which is included in "user"
             return (sum(ticks) - sum(ticks[at] for at in _IDLE)) / _TICKS_PER_S
     raise SystemExit(f"there is no core {core} in /proc/stat")

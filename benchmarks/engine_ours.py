@@ -1,4 +1,4 @@
-"""Our engines in the engine benchmark: the real engine process below the real agent, as in a user's run."""
+"""The engines of loadgen in the engine benchmark: an engine process below its agent, as in a user's run."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from benchmarks.engine_meter import MOST_BY_OTHERS, Meter, Window, between, open_files, own_bytes
 from benchmarks.engine_responder import Responder
-from coordinator.evidence import Intake
 from coordinator.fleet.api import Prepare, Start, workers_of
 from coordinator.fleet.local import LocalFleet
-from coordinator.http.run import http_assignments
-from coordinator.spec import assignments
+from coordinator.kinds.http.kind import HttpKind
+from coordinator.kinds.spec.kind import SpecKind
+from coordinator.run.intake import Intake
+from coordinator.run.tapes import assignments
 from loadgen.engine.api import Assignment, EngineKind, Segment
 from loadgen.measure.cells import Cell
 from loadgen.measure.events import EngineLost, SegmentEnded
@@ -39,13 +40,13 @@ from workloads.specweb99.compile import compile_tape
 LINE_BPS = 400_000
 LATE_MS = 5.0
 OFF_SHARE = 0.01
-_ENDS_S = 0.1  # from the end of the window to that of the segment
+_ENDS_S = 0.1  # from the end of the window to the end of the segment
 _SOON_NS = 250 * NS_PER_MS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What one engine process is to play: its assignment by its worker's name, and how its time goes.
+    """What one engine process plays: a function from the worker's name to its assignment, and the times.
 
     The window opens `lead_s` after the start and is `window_s` long.
     """
@@ -57,7 +58,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """From outside, of the window: what it cost, and the responder's truth; of the process, at the window's end."""
+    """What was measured from outside: cost and true latencies in the window, memory and descriptors at its end."""
 
     window: Window
     truth: NDArray[np.int64]
@@ -67,29 +68,29 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Played:
-    """What became of it: from outside, and as the engine told it."""
+    """The result of a load: measured from outside, and as the engine reported it."""
 
     seen: Seen
     intake: Intake
 
     def cell(self) -> Cell:
-        """All that was due in the window."""
+        """The counts of all operations that were due in the window."""
         return Cell.merge_all(self.intake.ledger.totals().window(0).values())
 
 
 T = TypeVar("T")
 Watch = Callable[[int, int, int], Coroutine[Any, Any, T]]
-"""Looks at the engine process with this pid; when the window begins and when it ends, by time.monotonic_ns()."""
+"""Observes an engine process: called with its pid, and begin and end of the window in time.monotonic_ns()."""
 
 
 def play(load: Load, responder: Responder, core: int) -> Played:
-    """Play it on an engine process on `core`."""
+    """Play `load` on an engine process on `core`, and measure it with the responder's counters."""
     seen, intake = uvloop.run(_play(load, core, partial(_watch, core, responder)))
     return Played(seen=seen, intake=intake)
 
 
 def play_watched(load: Load, core: int, watch: Watch[T]) -> T:
-    """Play it on an engine process on `core`; what `watch` says of it."""
+    """Play `load` on an engine process on `core`; returns the result of `watch`."""
     return uvloop.run(_play(load, core, watch))[0]
 
 
@@ -121,7 +122,7 @@ async def _play(load: Load, core: int, watch: Watch[T]) -> tuple[T, Intake]:
         while not isinstance(event := await fleet.event(), SegmentEnded):
             match event:
                 case EngineLost(_, why):
-                    raise SystemExit(f"the engine is gone: {why}")
+                    raise SystemExit(f"the engine process ended: {why}")
                 case Snapshot():
                     intake.receive(event)
         seen = await watching
@@ -153,27 +154,28 @@ def fixed_size(
     settle_s: float,
     rate_per_s: float = 0.0,
 ) -> Load:
-    """What `loadgen http URL` plays: a closed loop, or an open one at a rate."""
+    """The load of `loadgen http URL`: a closed loop, or with `rate_per_s` an open loop."""
     plan = HttpPlan(
         requests=(HttpRequest(url=responder.url(size_bytes)),),
         connections=connections,
-        engine=engine.value,
+        engine=engine,
         rate_per_s=rate_per_s,
     )
 
     def assign(worker: str) -> Assignment:
         placement = Placement((worker,), place(plan.shares, [1], plan.seed))
-        (found,) = http_assignments(plan, placement, compile_http(plan))
+        kind = HttpKind()
+        (found,) = assignments(kind, plan, kind.asked(plan, plan.targets), placement, compile_http(plan))
         return found
 
     return Load(assign=assign, lead_s=settle_s, window_s=seconds)
 
 
 def paced(engine: EngineKind, responder: Responder, connections: int, *, seconds: float) -> Load:
-    """SPECweb99's files, as often, at the line's speed, with its connections spread over their operations.
+    """SPECweb99's file sizes in its mix, at line speed, with connections spread evenly over their operations.
 
-    All over connections that stay open: a TCP connection of its own, which 30 % of its operations have, costs the
-    kernel several times what the rest of an operation costs, and hides what the engine costs.
+    All TCP connections stay open.  In SPECweb99 30 % of the operations open one, which costs the kernel several times
+    as much as the rest of an operation, and would hide the cost of the engine.
     """
     targets = _targets(responder)
     plan = SpecPlan(
@@ -193,14 +195,15 @@ def paced(engine: EngineKind, responder: Responder, connections: int, *, seconds
     def assign(worker: str) -> Assignment:
         tape = _only_sizes(compile_tape(plan))
         placement = Placement((worker,), np.zeros(plan.total_connections, np.int32))
-        (found,) = assignments(plan, placement, targets, tape)
+        kind = SpecKind()
+        (found,) = assignments(kind, plan, kind.asked(plan, targets), placement, tape)
         return _by(engine, found)
 
     return Load(assign=assign, lead_s=plan.phases.lead_ns(0) / NS_PER_S, window_s=seconds)
 
 
 def idle(engine: EngineKind, responder: Responder, connections: int) -> Load:
-    """Each connection is opened, plays one operation, and rests behind it for longer than the segment lasts."""
+    """Each connection opens, plays one operation, and then rests until the end of the segment."""
     targets = _targets(responder)
     plan = SpecPlan(vms=len(targets), targets=targets, connections=connections // len(targets), line_bps=LINE_BPS)
     total = plan.total_connections
@@ -216,7 +219,8 @@ def idle(engine: EngineKind, responder: Responder, connections: int) -> Load:
 
     def assign(worker: str) -> Assignment:
         placement = Placement((worker,), np.zeros(total, np.int32))
-        (found,) = assignments(plan, placement, targets, tape)
+        kind = SpecKind()
+        (found,) = assignments(kind, plan, kind.asked(plan, targets), placement, tape)
         found = _by(engine, found)
         slow = dataclasses.replace(found.load, line_bps=500)  # 1,024 bytes take over 16 s
         return dataclasses.replace(found, load=slow)
@@ -233,7 +237,7 @@ def _by(engine: EngineKind, assignment: Assignment) -> Assignment:
 
 
 def _only_sizes(tape: OpTape) -> OpTape:
-    """The same operations of the responder's: it has every size, and no other content."""
+    """The same operations as requests to the responder, which serves every size but only one content."""
     strings = StringsBuilder()
     ops = tape.ops.copy()
     sizes, check_of = np.unique(tape.checks["content_bytes"][tape.ops["check"]], return_inverse=True)
@@ -251,7 +255,7 @@ def _only_sizes(tape: OpTape) -> OpTape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How so many paced connections did.  Rates are of the line's."""
+    """The result of a trial with paced connections.  Rates are relative to the line speed."""
 
     connections: int
     operations_per_s: float
@@ -268,12 +272,12 @@ class Pace:
 
     @property
     def disturbed(self) -> bool:
-        """Whether others used much of the client's core."""
+        """Whether other processes used much of the client's core."""
         return self.others > MOST_BY_OTHERS
 
     @property
     def holds(self) -> bool:
-        """Every connection at the line's speed, and operations sent on time."""
+        """Whether every connection kept the line speed and operations were sent on time."""
         return not self.connections_off and not self.errors and self.lateness_p99_ms < LATE_MS
 
 
@@ -300,7 +304,7 @@ def pace_of(played: Played, seconds: float) -> Pace:
 
 
 def service_ms(played: Played) -> tuple[float, float]:
-    """Reported service times, p50 and p99."""
+    """The reported service times (p50, p99) in ms."""
     service = played.cell().service
     return _ms(service.percentile_ns(50)), _ms(service.percentile_ns(99))
 

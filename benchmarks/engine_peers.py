@@ -1,4 +1,4 @@
-"""The peers of the engine benchmark: how each plays HTTP/1.1 over keep-alive connections on one thread."""
+"""The peers of the engine benchmark: how to run each on one thread over HTTP/1.1 keep-alive connections."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from benchmarks.engine_meter import MOST_BY_OTHERS, Meter, between
 from benchmarks.engine_responder import Responder, percentile_ms
 
 SETTLE_S = 0.4
-"""A client that has begun has opened its connections by then."""
+"""How long after its first request a client has opened all of its connections."""
 
-_HALF_RATE_MOST = 0.95  # of its core: at half of its rate no client is full, unless its core became slower
+_HALF_RATE_MOST = 0.95  # share of the core: only on a core that became slower a client uses more at half of its rate
 _BEGIN_S = 10.0
-_FAR_S = 20  # a client plays so much longer than it is looked at, and is ended then
-_LAST_S = 0.2  # before its end a client that has to be asked for its own report is looked at for the last time
-_CALLS = 1_000_000  # for those that count requests and not seconds
+_FAR_S = 20  # a client is started for so much longer than it is measured, and then killed
+_LAST_S = 0.2  # a client whose own report is needed is measured until so long before its end
+_CALLS = 1_000_000  # requests per connection, for a client that cannot be limited by time
 _MS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """`argv` has {host}, {port}, {path}, {url}, {connections}, {seconds}, {calls} and {file} to fill in.
+    """`argv` has the placeholders {host}, {port}, {path}, {url}, {connections}, {seconds}, {calls} and {file}.
 
-    {seconds} and {calls} are how long it goes on; `package` is Debian's.
+    {seconds} and {calls} limit the run; `package` is the Debian package.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Peer:
     package: str
 
 
-# ab speaks HTTP/1.0 with keep-alive, as it always does.  It sets memory aside for each request that it may make.
+# ab always uses HTTP/1.0 with keep-alive.  It allocates memory in advance for each request of -n.
 PEERS = (
     Peer("wrk", ("wrk", "-t1", "-c{connections}", "-d{seconds}s", "--latency", "{url}"), "wrk"),
     Peer(
@@ -59,11 +59,11 @@ PEERS = (
 
 
 def present() -> list[Peer]:
-    """Those that this machine has; says which it lacks."""
+    """The peers that are installed; prints the missing ones to stderr."""
     found = [peer for peer in PEERS if shutil.which(peer.argv[0])]
     for peer in PEERS:
         if peer not in found:
-            print(f"left out: {peer.name} (Debian's package: {peer.package})", file=sys.stderr)
+            print(f"not installed, left out: {peer.name} (Debian package: {peer.package})", file=sys.stderr)
     return found
 
 
@@ -71,7 +71,7 @@ def present() -> list[Peer]:
 def playing(
     peer: Peer, responder: Responder, size_bytes: int, connections: int, core: int, seconds: float
 ) -> Iterator[int]:
-    """It plays a closed loop meanwhile, for so long at least, all of its connections open; its pid."""
+    """Run `peer` in a closed loop for at least `seconds`; yields its pid when all of its connections are open."""
     url, answered = responder.url(size_bytes), responder.requests
     with _running(peer, url, connections, core, seconds=round(seconds) + _FAR_S, file=Path("/dev/null")) as process:
         deadline = time.monotonic() + _BEGIN_S
@@ -80,14 +80,14 @@ def playing(
         time.sleep(SETTLE_S)
         yield process.pid
         if process.poll() is not None:
-            raise SystemExit(f"{peer.name} ended too early (exit code {process.returncode})")
+            raise SystemExit(f"{peer.name} ended before its measurement did (exit code {process.returncode})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatencyError:
     """Reported percentiles minus true ones, in ms, at `requests_per_s`.
 
-    `client_share` and `others` are what the client and others used of the client's core.
+    `client_share` and `others` are the shares of the client's core that the client and other processes used.
     """
 
     requests_per_s: float
@@ -99,19 +99,19 @@ class LatencyError:
     p99_ms: float
 
     def doubt(self, delay_ms: float) -> str:
-        """Why it says little of the client; "" when it does."""
+        """Why the figures may not describe the client; "" if they do."""
         if self.others > MOST_BY_OTHERS:
             return "others used the client's core"
         if self.client_share > _HALF_RATE_MOST:
             return "the core was slower than when the client's greatest rate was measured"
-        # A server that waits for its core between a send and the look at its clock takes its own wait for the truth.
+        # A server that is preempted between a send and reading its clock records a true latency that is too long.
         return "the server did not keep its time" if self.true_p99_ms > 1.2 * delay_ms else ""
 
 
 def latency_error(
     peer: Peer, responder: Responder, size_bytes: int, connections: int, core: int, seconds: int, directory: Path
 ) -> LatencyError:
-    """What wrk or ab reports of a whole run, less the truth of the same requests."""
+    """The latency that wrk or ab reports for a whole run, minus the true latency of the same requests."""
     file = directory / f"{peer.name}.csv"
     before = responder.truth()
     with _running(peer, responder.url(size_bytes), connections, core, seconds=seconds, file=file) as process:
@@ -162,7 +162,7 @@ def _running(
         "file": file,
     }
     process = subprocess.Popen(
-        # It may be stopped when this process is killed: then nobody else would end it.
+        # The peer may be stopped (SIGSTOP) when this process is killed, and would then never end.
         ["setpriv", "--pdeathsig", "KILL", *(part.format(**known) for part in peer.argv)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

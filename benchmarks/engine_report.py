@@ -1,4 +1,4 @@
-"""What the engine benchmark prints of its figures, and which targets they reach."""
+"""Prints the figures of the engine benchmark, and the targets that they reach."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from benchmarks.engine_ours import LATE_MS, Pace
 
 BASE = "wrk"
 DELAY_MS = 5.0
-"""How long the responder of the latency part takes."""
+"""The responder's delay in the latency part."""
 
-# At most so many times wrk's CPU for a request, by size and engine.
+# (reply size in bytes, engine, upper bound for its CPU per request relative to wrk's)
 CPU_TARGETS = (
     (100, "python", 1.2),
     (100, "compiled", 0.85),
@@ -28,7 +28,7 @@ LATENCY_TARGETS = (("compiled", "p50", 0.05), ("compiled", "p99", 0.2), ("python
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A bound, what was found, whether it is reached, and why that is not to be relied on (else "")."""
+    """A target, the measured figure, whether it is reached, and why the figure is doubtful ("" if it is not)."""
 
     what: str
     found: float
@@ -37,12 +37,12 @@ class Target:
 
 
 def ratios(row: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """CPU for a request over wrk's, by client."""
+    """By client: CPU per request relative to wrk's."""
     return {name: one["x_wrk"] for name, one in row.items() if "x_wrk" in one}
 
 
 def targets(document: Mapping[str, Any]) -> Iterator[Target]:
-    """Those that the benchmark has looked at."""
+    """The targets that `document` has figures for."""
     for size, engine, most in CPU_TARGETS:
         row = document.get("closed", {}).get(str(size), {})
         found = ratios(row).get(engine)
@@ -67,9 +67,9 @@ def targets(document: Mapping[str, Any]) -> Iterator[Target]:
 
 
 def pace_line(pace: Pace) -> str:
-    """One trial."""
+    """One trial as a line of text."""
     return (
-        f"{pace.connections:,} connections {'hold' if pace.holds else 'do not hold'}: "
+        f"{pace.connections:,} connections {'keep' if pace.holds else 'do not keep'} pace: "
         f"{pace.operations_per_s:,.0f}/s, lateness p50 {pace.lateness_p50_ms:.2f} p99 {pace.lateness_p99_ms:.2f} ms, "
         f"{pace.connections_off} off by over 1 % (least {pace.rate_min:.4f}), {pace.errors} errors; "
         f"CPU {pace.client_share:.0%}, responder {pace.responder_share:.0%}, others {pace.others:.0%}"
@@ -77,15 +77,13 @@ def pace_line(pace: Pace) -> str:
 
 
 def show(document: Mapping[str, Any]) -> None:
-    """Everything, on stdout."""
+    """Print all figures and targets to stdout."""
     machine = document["machine"]
-    print(
-        f"Linux {machine['kernel']}, {machine['cores']} cores, loopback; the client on one core, the server on another"
-    )
+    print(f"Linux {machine['kernel']}, {machine['cores']} cores, loopback; client and server on one core each")
     for size, row in document.get("closed", {}).items():
         _show_closed(int(size), row, document["rounds"] * document["seconds"])
     if "paced" in document:
-        print(f"\nPaced at 400 kbit/s: the most connections with p99 lateness < {LATE_MS:g} ms and all within 1 %")
+        print(f"\nPaced at 400 kbit/s: most connections with p99 lateness < {LATE_MS:g} ms and all within 1 %")
         for engine, found in document["paced"].items():
             best = found["best"]
             how = (
@@ -93,18 +91,16 @@ def show(document: Mapping[str, Any]) -> None:
                 f"CPU {best['client_share']:.0%}, lateness p50 {best['lateness_p50_ms']:.2f} "
                 f"p99 {best['lateness_p99_ms']:.2f} ms"
                 if best
-                else "none held"
+                else "no number of connections kept pace"
             )
-            capped = "; more descriptors are not to be had" if found["largest"] + 1_000 > found["limit"] else ""
+            capped = "; limited by file descriptors" if found["largest"] + 1_000 > found["limit"] else ""
             print(f"  {engine:9} {found['largest']:7,}  ({how}{capped})")
     if "memory" in document:
-        print("\nMemory of the engine's process for each idle connection")
+        print("\nMemory of the engine process per idle connection")
         for engine, found in document["memory"].items():
             print(f"  {engine:9} {found['bytes_per_connection']:7,.0f} B")
     if "latency" in document:
-        print(
-            f"\nLatency: reported less true, ms, at half of each one's greatest rate; the server takes {DELAY_MS:g} ms"
-        )
+        print(f"\nLatency: reported minus true, ms, at half of each client's maximum; the server takes {DELAY_MS:g} ms")
         print(f"  {'':9} {'req/s':>8} {'p50':>8} {'p99':>8}   true p50, p99")
         for name, found in document["latency"].items():
             print(
@@ -118,7 +114,7 @@ def show(document: Mapping[str, Any]) -> None:
 
 
 def _show_closed(size: int, row: Mapping[str, Any], seconds: float) -> None:
-    print(f"\nClosed loop, {size} B, 64 connections; each in turns with {BASE} for {seconds:g} s, medians")
+    print(f"\nClosed loop, {size} B, 64 connections; each client alternates with {BASE} for {seconds:g} s; medians")
     print(
         f"  {'':9} {'CPU µs/req':>10} {'x wrk':>6} {'half of the turns':>18} {'req/s':>9} {'client':>7} {'server':>7}"
     )
@@ -132,9 +128,9 @@ def _show_closed(size: int, row: Mapping[str, Any], seconds: float) -> None:
 
 
 def _remarks(found: Mapping[str, Any]) -> str:
-    """What was left out, or should have been."""
+    """What was discarded, and why the figures are not usable."""
     if found["fault"]:
-        return f"  ! of no worth: {found['fault']}"
+        return f"  ! not usable: {found['fault']}"
     if found["discarded"]:
         return f"  ({len(found['discarded'])} discarded: {', '.join(sorted(set(found['discarded'])))})"
     return ""

@@ -2,14 +2,14 @@
 
        engine_responder STATS DELAY_US PORTS
 
-   Listens on PORTS ports of 127.0.0.1 that the kernel chooses, and prints them on one line.  GET /N is answered with a
-   body of N bytes.  It looks at no more of a request than that number and the end of the head, takes one request at a
-   time from a connection, and never closes one by itself.
+   Listens on PORTS ports of 127.0.0.1 that the kernel chooses, and prints them on one line.  Answers GET /N with a body
+   of N bytes.  Of a request it reads only that number and the end of the head.  It expects one request at a time on a
+   connection, and never closes a connection by itself.
 
-   With DELAY_US it answers each request so long after the kernel received it, and counts the truth: the time from the
-   kernel's receive time-stamp of a request to the end of the send of its reply.
+   With DELAY_US it answers each request that long after the kernel received it, and counts the true latency: from the
+   kernel's receive time-stamp of the request to the end of the send of the reply.
 
-   STATS is a file that is mapped: what has been served so far, for others to read while it runs (struct stats). */
+   STATS is a file that it maps and keeps its counters in (struct stats), so that other processes can read them. */
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -30,7 +30,7 @@
 #include <unistd.h>
 
 #define MOST_BYTES 1000000 /* the largest file of SPECweb99 has 921,600 */
-#define TRUTH_BUCKETS 200000 /* of a microsecond; the last one holds all that took longer */
+#define TRUTH_BUCKETS 200000 /* 1 µs each; the last bucket also counts all longer times */
 #define EVENTS 512
 #define BACKLOG 4096
 #define NS_PER_S 1000000000LL
@@ -47,14 +47,14 @@ struct reply {
 };
 
 struct connection {
-    const struct reply *reply; /* what is asked for; NULL between requests */
+    const struct reply *reply; /* the requested reply; NULL between requests */
     size_t sent;
     uint32_t tail;       /* the last four bytes of the request so far */
-    uint32_t generation; /* which of the connections that had this descriptor */
+    uint32_t generation; /* counts the connections that had this descriptor */
     int64_t received_ns;
 };
 
-/* A request whose reply has to wait. */
+/* A request whose reply is delayed. */
 struct later {
     int64_t due_ns;
     int fd;
@@ -63,7 +63,7 @@ struct later {
 
 static struct reply *replies[MOST_BYTES + 1];
 static struct connection *connections;
-static struct later *queue; /* a ring: the delay is constant, so they are due in the order of their arrival */
+static struct later *queue; /* a ring: the delay is constant, so replies are due in the order of arrival */
 static uint32_t queue_mask, queue_first, queue_end;
 static struct stats *stats;
 static int64_t delay_ns;
@@ -124,7 +124,7 @@ static void drop(int fd)
     close(fd);
 }
 
-/* As much of the reply as the socket takes; an edge says when it takes more. */
+/* Send as much of the reply as the socket accepts; an edge-triggered event tells when it accepts more. */
 static void answer(int fd)
 {
     struct connection *c = &connections[fd];
@@ -169,7 +169,7 @@ static void hear(int fd)
         return;
     }
     if (c->reply == NULL) {
-        c->reply = count > 5 ? reply_of(buffer + 5, buffer + count) : NULL; /* behind "GET /" */
+        c->reply = count > 5 ? reply_of(buffer + 5, buffer + count) : NULL; /* after "GET /" */
         if (c->reply == NULL) {
             drop(fd);
             return;
@@ -206,7 +206,7 @@ static int listen_somewhere(int epoll, unsigned *port)
     socklen_t length = sizeof address;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-    /* Accepted sockets inherit it, so that no request is there before it was asked for. */
+    /* Accepted sockets inherit the option, so that even the first request is stamped. */
     if (fd < 0 || (delay_ns && setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &(int){1}, sizeof(int))) ||
         bind(fd, (struct sockaddr *)&address, length) || listen(fd, BACKLOG) ||
         getsockname(fd, (struct sockaddr *)&address, &length) || epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event))
@@ -215,7 +215,7 @@ static int listen_somewhere(int epoll, unsigned *port)
     return fd;
 }
 
-/* Answer what is due; how long it is until the next one is, -1 when none waits. */
+/* Send all replies that are due; returns the time until the next one is due, -1 if none waits. */
 static int64_t answer_due(void)
 {
     while (queue_first != queue_end) {
@@ -238,7 +238,7 @@ static void prepare(const char *file)
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
-    for (queue_mask = 1; queue_mask < files.rlim_max; queue_mask *= 2) /* one for each connection fits */
+    for (queue_mask = 1; queue_mask < files.rlim_max; queue_mask *= 2) /* room for one request per connection */
         ;
     connections = calloc(files.rlim_max, sizeof *connections);
     queue = calloc(queue_mask--, sizeof *queue);
@@ -259,7 +259,7 @@ int main(int argc, char **argv)
     int epoll = epoll_create1(EPOLL_CLOEXEC), ports = atoi(argv[3]), last_listener = -1;
     for (int i = 0; i < ports; i++) {
         unsigned port;
-        last_listener = listen_somewhere(epoll, &port); /* descriptors ascend: all up to this one listen */
+        last_listener = listen_somewhere(epoll, &port); /* descriptors ascend: all up to this one are listeners */
         printf("%s%u", i ? " " : "", port);
     }
     puts("");

@@ -1,7 +1,8 @@
-"""Two clients that play in turns on one core: while one plays, the other is stopped (SIGSTOP), 12 times a second.
+"""Two clients that alternate on one core: while one plays, the other is stopped (SIGSTOP), 12 times a second.
 
-A virtual machine's core may be half as fast from one second to the next, by what its neighbours do, and no figure of
-its own shows it.  Within a tenth of a second it is the same for both, and so the ratio of their costs is right.
+The speed of a virtual machine's core may halve from one second to the next because of its neighbours, and no counter
+of the machine shows it.  Within a tenth of a second the speed is the same for both clients, so the ratio of their
+costs is right.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ from benchmarks.engine_meter import MOST_BY_OTHERS, Mark, Meter, Window, between
 from benchmarks.engine_responder import Responder
 
 TURN_S = 0.04
-_STOP_S = 0.002  # until it is stopped, and what it asked for is answered
+_STOP_S = 0.002  # until the client is stopped and all of its requests are answered
 _LEAST_TURNS = 5
-_TURNS_A_BLOCK = 12  # about a second: what a client does once a second, like a snapshot, is in each block
+_TURNS_A_BLOCK = 12  # about a second, so that each block contains what a client does once a second
 _NO_LIMIT = "the client was not the limit"
 
 
 @dataclass(frozen=True, slots=True)
 class Turns:
-    """What two clients did, turn by turn; `others` is what others used of their core meanwhile.
+    """The windows of two clients, turn by turn; `others` is the share of their core that other processes used.
 
-    A window's own `others` is 0 here: the kernel counts a core's time too coarsely for one turn.
+    The `others` of each window is 0, because the kernel counts the time of a core too coarsely for one turn.
     """
 
     windows: tuple[tuple[Window, Window], ...]
@@ -38,14 +39,14 @@ class Turns:
 
     @property
     def fault(self) -> str:
-        """Why they say nothing; "" when they do."""
+        """Why the turns are not usable; "" if they are."""
         if self.others > MOST_BY_OTHERS:
             return "others used the client's core"
         return "" if len(self._good()) >= _LEAST_TURNS else _NO_LIMIT
 
     @property
     def good(self) -> list[tuple[Window, Window]]:
-        """Those in which both were the limit; all, where that are too few."""
+        """The turns in which both clients saturated the core; all turns if these are too few."""
         good = self._good()
         return good if len(good) >= _LEAST_TURNS else list(self.windows)
 
@@ -54,9 +55,9 @@ class Turns:
 
 
 async def take_turns(pids: tuple[int, int], responder: Responder, core: int, until_ns: int) -> Turns:
-    """Have the processes, which play or are stopped, play in turns until time.monotonic_ns() is `until_ns`.
+    """Let the two processes alternate until time.monotonic_ns() is `until_ns`; then let both run.
 
-    Then both play.
+    The processes may be running or stopped before.
     """
     meters = [Meter(pid, core, responder) for pid in pids]
     windows: list[tuple[Window, Window]] = []
@@ -76,9 +77,10 @@ async def take_turns(pids: tuple[int, int], responder: Responder, core: int, unt
 
 
 async def _turn(pid: int, meter: Meter) -> Window:
-    """From one time when it was stopped, and all of its requests answered, to the next.
+    """One turn of a stopped process, measured from stop to stop, each time with all of its requests answered.
 
-    Then its CPU clock is right: while a process runs, others see it as of the last tick of its core.
+    The CPU clock of a process is exact only while it is stopped: of a running process, others see the value at the
+    last tick of its core.
     """
     before = meter.mark()
     began_ns = time.monotonic_ns()
@@ -99,14 +101,14 @@ async def _turn(pid: int, meter: Meter) -> Window:
 
 
 def _others(before: Sequence[Mark], after: Sequence[Mark]) -> float:
-    """Of the core: all that was used of it less what the two used."""
+    """The share of the core that processes other than the two clients used."""
     wall_s = (after[0].at_ns - before[0].at_ns) / 1e9
     mine_s = sum(b.client_ns - a.client_ns for a, b in zip(before, after, strict=True)) / 1e9
     return max(0.0, (after[0].core_busy_s - before[0].core_busy_s - mine_s) / wall_s)
 
 
 def summary(windows: Sequence[Window], fault: str = "", retried: Sequence[str] = ()) -> dict[str, Any]:
-    """Medians of what a client did in its turns; those in which it was not the limit are left out."""
+    """Medians over a client's turns, without those in which it did not saturate the core."""
     good = [window for window in windows if not window.fault]
     used = good if len(good) >= _LEAST_TURNS else list(windows)
     left_out = [window.fault for window in windows if window.fault] if used is good else []
@@ -124,14 +126,14 @@ def summary(windows: Sequence[Window], fault: str = "", retried: Sequence[str] =
 
 
 def ratio(turns: Turns) -> dict[str, Any]:
-    """CPU for a request of the second over that of the first: the median of the ratios of blocks of turns.
+    """CPU per request of the second client over the first: the median of the ratios of blocks of turns.
 
-    A block's is that of all that was used for all requests in it.  Besides, the quartiles of the single turns' ratios,
-    and both costs in each turn, µs.
+    The ratio of a block is that of total CPU over total requests in it.  Also returned: the quartiles of the ratios of
+    single turns, and both costs in each turn, in µs.
     """
     pairs = turns.good
     if len(pairs) < _LEAST_TURNS:
-        raise SystemExit("the clients took too few turns: give them more --seconds")
+        raise SystemExit("too few turns to compare the clients: use more --seconds")
     blocks = [pairs[at : at + _TURNS_A_BLOCK] for at in range(0, len(pairs), _TURNS_A_BLOCK)]
     whole = [block for block in blocks if len(block) == _TURNS_A_BLOCK] or blocks
     low, _, high = quantiles([second.cpu_us / first.cpu_us for first, second in pairs], n=4)

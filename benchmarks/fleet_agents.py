@@ -28,12 +28,12 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # when run as a script
 
-from coordinator.fleet.certificates import Credentials
-from coordinator.fleet.dask.join import AgentWorker
-from coordinator.fleet.dask.plugin import AgentPlugin
-from coordinator.fleet.dask.security import security
-from coordinator.fleet.dask.settings import configure
-from loadgen.agent import Agent
+from loadgen.agent.credentials import Credentials
+from loadgen.agent.dask.join import AgentWorker
+from loadgen.agent.dask.plugin import AgentPlugin
+from loadgen.agent.dask.security import security
+from loadgen.agent.dask.settings import configure
+from loadgen.agent.engines import Agent
 from loadgen.engine.api import Assignment, Segment
 from loadgen.host import child
 from loadgen.measure.cells import Cell, CellTable

@@ -32,18 +32,19 @@ import uvloop
 sys.path.insert(0, str(Path(__file__).parents[1]))  # when run as a script
 
 from benchmarks.fleet_profile import Sampler
-from coordinator.evidence import Intake
 from coordinator.fleet.admission import admit
 from coordinator.fleet.api import Prepare, Start, Stop
 from coordinator.fleet.certificates import Authority
 from coordinator.fleet.dask.fleet import DaskFleet
 from coordinator.fleet.dask.hub import Hub
 from coordinator.fleet.ways import Joined, Line
-from coordinator.memory import settle_memory
+from coordinator.kinds.spec.kind import SpecKind
+from coordinator.output.terminal.build import ViewBuilder
+from coordinator.output.terminal.runview import Position
 from coordinator.record.writer import RecordWriter
-from coordinator.spec import assignments
-from coordinator.view.build import ViewBuilder
-from coordinator.view.runview import Position
+from coordinator.run.intake import Intake
+from coordinator.run.memory import settle_memory
+from coordinator.run.tapes import assignments
 from loadgen.engine.api import Segment
 from loadgen.host import child
 from loadgen.measure.events import AgentEvent, EngineLost, SegmentBegan, SegmentEnded
@@ -219,7 +220,9 @@ class Measurement:
         assert not refused, refused
         figures["admit_s"] = time.monotonic() - began_s
         tape = await asyncio.to_thread(compile_tape, SpecPlan(vms=question.targets, connections=question.connections))
-        given = await asyncio.to_thread(assignments, self._plan, placement, self._targets, tape)
+        kind = SpecKind()
+        asked = kind.asked(self._plan, self._targets)
+        given = await asyncio.to_thread(assignments, kind, self._plan, asked, placement, tape)
         began_s = time.monotonic()
         await self._fleet.command(Prepare(given))
         figures["prepare_s"] = time.monotonic() - began_s

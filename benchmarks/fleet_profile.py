@@ -11,7 +11,7 @@ INTERVAL_S = 0.002
 
 _PARTS = (
     # (what, a part of a file's path, a function's name or ""); the first line that fits any frame says whose time it is
-    ("view", "coordinator/view/", ""),
+    ("view", "coordinator/output/terminal/", ""),
     ("filing", "loadgen/measure/ledger.py", ""),
     ("record", "coordinator/record/writer.py", ""),
     ("decoding snapshots", "loadgen/measure/together.py", "from_wires"),
@@ -19,7 +19,7 @@ _PARTS = (
     ("heartbeats: ours", "coordinator/fleet/stream.py", ""),
     ("heartbeats: ours", "coordinator/fleet/dask/fleet.py", "_on_heartbeat"),
     ("heartbeats: ours", "coordinator/fleet/dask/fleet.py", "_read"),
-    ("filing", "coordinator/evidence.py", ""),
+    ("filing", "coordinator/run/intake.py", ""),
     ("leases: ours", "coordinator/fleet/dask/machine.py", ""),
     ("leases: ours", "coordinator/fleet/dask/leases.py", ""),
     ("leases: Dask", "distributed/batched.py", ""),

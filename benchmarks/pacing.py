@@ -1,7 +1,7 @@
-"""How well one engine process keeps time: N paced connections against a fast web server, on an otherwise quiet machine.
+"""Measures how well one engine process keeps time: N paced connections to a fast web server, on a quiet machine.
 
-The engine is pinned to one core, servers and coordinator to the others. Printed are every connection's rate (it must
-be within 1 % of the line speed), the lateness of sends, and the engine's share of its core.
+The engine is pinned to one core, servers and coordinator to the others.  Prints the rates of connections (each must
+be within 1 % of the line speed), the lateness of requests, and the engine's share of its core.
 
     python benchmarks/pacing.py [--connections 500] [--duration 20s] [--server auto] [--json FILE]
 """
@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 import uvloop
 
-from coordinator.evidence import Intake
 from coordinator.fleet.api import Prepare, Start, workers_of
 from coordinator.fleet.local import LocalFleet
-from coordinator.spec import assignments
+from coordinator.kinds.spec.kind import SpecKind
+from coordinator.run.intake import Intake
+from coordinator.run.tapes import assignments
 from deploy.ask import ask_all
 from deploy.vms.api import VmRequest
 from deploy.vms.catalog import choose
@@ -45,7 +46,7 @@ VMS = 4
 
 
 async def measure(plan: SpecPlan, docroot: Path, engine_core: int, other_cores: set[int]) -> dict[str, Any]:
-    """One run; the figures."""
+    """Run `plan` once, and return the figures."""
     os.sched_setaffinity(0, other_cores)  # servers inherit it
     fleet = LocalFleet(1)
     workers = workers_of(fleet.machines)
@@ -67,7 +68,9 @@ async def measure(plan: SpecPlan, docroot: Path, engine_core: int, other_cores: 
             tape = compile_tape(plan)
             shares = share_out(plan.total_connections, [1] * VMS)
             placement = Placement(workers, place(shares, [1], plan.seed))
-            await fleet.command(Prepare(assignments(plan, placement, vms.targets, tape)))
+            kind = SpecKind()
+            asked = kind.asked(plan, vms.targets)
+            await fleet.command(Prepare(assignments(kind, plan, asked, placement, tape)))
             start_ns = time.monotonic_ns() + NS_PER_S // 4
             window_ns = start_ns + plan.phases.lead_ns(0)
             segment = Segment(
@@ -82,7 +85,7 @@ async def measure(plan: SpecPlan, docroot: Path, engine_core: int, other_cores: 
             intake = Intake.of(workers, len(KINDS), len(GROUPS), connections=plan.total_connections, targets=VMS)
             while not isinstance(event := await fleet.event(), SegmentEnded):
                 if isinstance(event, EngineLost):
-                    sys.exit(f"the engine is gone: {event.why}")
+                    sys.exit(f"the engine process ended: {event.why}")
                 if isinstance(event, Snapshot):
                     intake.receive(event)
         finally:
@@ -91,7 +94,7 @@ async def measure(plan: SpecPlan, docroot: Path, engine_core: int, other_cores: 
 
 
 def figures(plan: SpecPlan, intake: Intake) -> dict[str, Any]:
-    """What is printed."""
+    """The figures to print, by name."""
     totals = intake.ledger.totals()
     found = judge_connections(totals.window_tallies(0), plan.total_connections, plan.bound)
     rates = found["bits_per_s"] / plan.line_bps
@@ -114,16 +117,16 @@ def figures(plan: SpecPlan, intake: Intake) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Exit code 0 when every connection was within 1 % and the p99 lateness under 5 ms."""
+    """Run the benchmark.  Exit code 0 if every connection was within 1 % and the p99 lateness below 5 ms."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--connections", type=int, default=500)
-    parser.add_argument("--duration", default="20s")
-    parser.add_argument("--server", choices=[s.value for s in Server], default="auto")
-    parser.add_argument("--json", type=Path, help="write the figures to this file, too")
+    parser.add_argument("--connections", type=int, default=500, help="Connections in total (default: 500).")
+    parser.add_argument("--duration", default="20s", help="Length of the measured window (default: 20s).")
+    parser.add_argument("--server", choices=[s.value for s in Server], default="auto", help="Web server to use.")
+    parser.add_argument("--json", type=Path, help="File to write the figures to.")
     options = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
-        sys.exit("this needs two cores: one for the engine, one for the servers")
+        sys.exit("this benchmark needs two cores: one for the engine, one for the servers")
     phases = Phases(
         ramp_up_ns=2 * NS_PER_S,
         warmup_ns=5 * NS_PER_S,

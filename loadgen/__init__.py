@@ -1,8 +1,4 @@
 """What runs on a load machine, and the vocabulary that every part of the project shares."""
 
-from importlib.metadata import PackageNotFoundError, version
-
-try:
-    __version__ = version("loadgen")
-except PackageNotFoundError:  # pragma: no cover - a source tree that was never installed
-    __version__ = "0+unknown"
+__version__ = "0.1.0"
+"""pyproject.toml takes the version from here: asking the installed package takes longer than `--version`."""

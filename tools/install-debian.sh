@@ -1,10 +1,10 @@
 #!/bin/sh
-# What is needed beyond Python, where this user may install it.
-#   install-debian.sh tests: what the system tests need: real web servers, a real iperf3, a terminal to look at, wrk,
-#       and what reads the files in deploy/operator
-#   install-debian.sh peers: what benchmarks/network.py and http_peers.py compare with
-#   install-debian.sh engine-peers: what benchmarks/engine.py compares with
-# What can't be installed is said; the tests that need it are skipped and say so, and CI fails.
+# Installs Debian packages, if this user may do so.
+#   install-debian.sh tests: for the system tests: web servers, iperf3, a terminal multiplexer, wrk, and the tools that
+#       check the files in deploy/operator
+#   install-debian.sh peers: for the comparisons in benchmarks/network.py and http_peers.py
+#   install-debian.sh engine-peers: for the comparisons in benchmarks/engine.py
+# Packages that cannot be installed are listed on stderr.  The tests that need them are skipped; in CI, this script fails.
 has() { command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ]; }
 case "${1:-}" in
     tests) wanted="nginx:nginx-light apache2:apache2 tmux:tmux iperf3:iperf3 ip:iproute2 nsenter:util-linux sshd:openssh-server ssh:openssh-client shellcheck:shellcheck systemd-analyze:systemd wrk:wrk" ;;
@@ -14,21 +14,21 @@ case "${1:-}" in
 esac
 absent() {
     for pair in $wanted; do has "${pair%%:*}" || printf ' %s' "${pair#*:}"; done
-    # The stream module is a package of its own, and no program.
+    # The stream module of nginx has its own package, and no program.
     [ "$1" != peers ] || [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || printf ' libnginx-mod-stream'
 }
 missing=$(absent "$1")
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-    echo "not installed:$missing (what needs them will be left out)" >&2
-    [ "${CI:-}" != true ] || exit 1  # there, nothing may be skipped
+    echo "not installed:$missing (tests and comparisons that need them are skipped)" >&2
+    [ "${CI:-}" != true ] || exit 1  # in CI, nothing may be skipped
     exit 0
 fi
-# Debian starts a service it installs; a policy of 101 keeps ports and processes as they were.
+# Debian starts each service that it installs; a policy that exits with 101 forbids that.
 policy=/usr/sbin/policy-rc.d
 made=""
 log=$(mktemp)
-trap 'rm -f "$log"; [ -z "$made" ] || rm -f "$policy"' EXIT  # a policy left behind would keep every later service down
+trap 'rm -f "$log"; [ -z "$made" ] || rm -f "$policy"' EXIT  # with the policy left behind, no later service would start
 trap 'exit 130' HUP INT TERM
 if [ ! -e "$policy" ]; then
     made=1
@@ -43,5 +43,5 @@ if ! { apt-get install -y -qq --no-install-recommends $missing ||
 fi
 missing=$(absent "$1")
 [ -n "$missing" ] || exit 0
-echo "could not install:$missing (what needs them will be left out)" >&2
+echo "could not install:$missing (tests and comparisons that need them are skipped)" >&2
 [ "${CI:-}" != true ] || exit 1

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds what is compiled with the address and undefined-behaviour sanitizers, apart from what is in use, and runs its
-# own suites on it: `make sanitize`.  Two minutes; needs gcc with libasan.
+# Builds the compiled parts with the address and undefined-behaviour sanitizers in a copy of the source, and runs their
+# tests on that build: `make sanitize`.  Takes two minutes; needs gcc with libasan.
 set -eu
 cd "$(dirname "$0")/.."
 python=$PWD/.venv/bin/python
@@ -13,7 +13,8 @@ rm -f loadgen/engine/compiled/*.so loadgen/measure/*.so
 CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all" \
     LDFLAGS="-fsanitize=address,undefined" "$python" setup.py -q build_ext --inplace
 ls loadgen/engine/compiled/*.so loadgen/measure/*.so >/dev/null
-# Python's own allocator would hide a byte too far; what Python never frees is not our leak.
+# Python's allocator would hide accesses out of bounds.  Python does not free all memory at its end, so leaks are not
+# looked for.
 LD_PRELOAD=$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc CI=true \
     "$python" -m pytest -q -p no:cacheprovider --capture=sys -k "not python and not stall" \
     tests/contract/test_engine_contract.py tests/contract/test_engine_differential.py \

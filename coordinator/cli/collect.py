@@ -7,11 +7,11 @@ from pathlib import Path
 import rich_click as click
 import uvloop
 
-from coordinator.collect import Source, SpoolFile, collect, sources_of
-from coordinator.fleet.extra import require_fleet
-from coordinator.output import printing
+from coordinator.fleet.collect import Source, SpoolFile, collect, sources_of
+from coordinator.output.streams import printing
 from coordinator.record.reader import load_fleet
 from coordinator.record.writer import INTERVALS
+from loadgen.agent.extra import require_fleet
 
 
 @click.command(name="collect")
@@ -23,18 +23,19 @@ def collect_command(run: Path, spools: tuple[Path, ...]) -> int:
     When a coordinator is killed or cut off, its machines keep what they measured. The machines of --hosts are asked
     by SSH, and forget it once it is here. Of others, copy their spools and name them. Then: loadgen show RUN.
     """
-    directory, fleet, finished = load_fleet(run)
+    record = load_fleet(run)
+    fleet = record.header.own_fleet
     sources: list[Source]
     if spools:
         sources = [SpoolFile(path.name.removesuffix(".spool"), path) for path in spools]
     else:
         sources = sources_of(fleet)
         require_fleet("loadgen collect")
-    found = uvloop.run(collect(directory, fleet.placement.workers, sources))
+    found = uvloop.run(collect(record.path, fleet.placement.workers, sources))
     with printing():
         for one in found:
             plural = "" if one.intervals == 1 else "s"
             click.echo(f"{one.name}: {one.problem or f'{one.intervals} interval{plural} that the record did not have'}")
-    if finished and any(one.intervals for one in found):
+    if record.finished and any(one.intervals for one in found):
         click.echo(f"the run had ended, so its result stays as it is; what came is in {INTERVALS}", err=True)
     return 1 if any(one.problem for one in found) else 0

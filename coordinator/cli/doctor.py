@@ -3,19 +3,6 @@
 from __future__ import annotations
 
 import rich_click as click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from coordinator.output import printing
-from deploy.doctor import Level, diagnose, engine
-from deploy.facts import gather
-from deploy.servers.catalog import find_all
-from loadgen.engine.choice import why_not_compiled
-from loadgen.model.plan import SpecPlan
-from workloads.catalog import choose
-
-_MARKS = {Level.OK: ("ok", "green"), Level.WARNING: ("warning", "yellow"), Level.PROBLEM: ("PROBLEM", "bold red")}
 
 
 @click.command()
@@ -30,6 +17,19 @@ def doctor(vms: int, connections: int) -> int:
 
     Exits with 1 when a run with this number of VMs and connections would fail.
     """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from coordinator.output.streams import printing
+    from deploy.doctor import Level, diagnose, engine
+    from deploy.facts import gather
+    from deploy.servers.catalog import find_all
+    from loadgen.engine.choice import why_not_compiled
+    from loadgen.model.plan import SpecPlan
+    from workloads.catalog import choose
+
+    marks = {Level.OK: ("ok", "green"), Level.WARNING: ("warning", "yellow"), Level.PROBLEM: ("PROBLEM", "bold red")}
     connects_per_s = choose("spec").connects_per_s(SpecPlan())
     advice = [*diagnose(gather(find_all()), vms, connections, connects_per_s), engine(why_not_compiled())]
     console = Console()
@@ -38,7 +38,7 @@ def doctor(vms: int, connections: int) -> int:
     table.add_column(no_wrap=True)
     table.add_column()
     for item in advice:
-        mark, style = _MARKS[item.level]
+        mark, style = marks[item.level]
         text = Text(item.finding)
         if item.meaning:
             text.append(f"\n{item.meaning}")

@@ -1,4 +1,4 @@
-"""Options that say how engines send: the same for every command that plays some."""
+"""Options about the engines: the same for every command that makes load with engine processes."""
 
 from __future__ import annotations
 
@@ -7,42 +7,61 @@ from typing import Any, TypeVar
 
 import rich_click as click
 
-from loadgen.model.sending import ENGINES, TIMESTAMPS
+from loadgen.model.sending import EngineKind, Timestamps
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_PANEL = "Engines"
+
 
 def source_option(panel: str) -> Callable[[F], F]:
-    """--source."""
+    """--source, in the help panel `panel`."""
     return click.option(
         "--source",
         metavar="ADDRESS,...",
         panel=panel,
-        help="Connect from these addresses of the load machine, in turn.  [default: as the kernel chooses]",
+        help="Addresses of the load machine to connect from, in turn.  [default: the kernel's choice]",
     )
 
 
-def engine_options(panel: str) -> Callable[[F], F]:
-    """--engine and --timestamps."""
+def engine_options(default: str) -> Callable[[F], F]:
+    """--engines, --engine and --timestamps; `default` says how many engines there are by default."""
+    options = (
+        click.option(
+            "--engines",
+            type=int,
+            metavar="N",
+            panel=_PANEL,
+            help="Engine processes that make the load, on each machine: 1 to the number of connections.  "
+            f"[default: {default}]",
+        ),
+        click.option(
+            "--engine",
+            type=click.Choice([kind.value for kind in EngineKind]),
+            panel=_PANEL,
+            help="Engine to use; auto takes the compiled engine where it can play the run.  [default: auto]",
+        ),
+        click.option(
+            "--timestamps",
+            type=click.Choice([kind.value for kind in Timestamps]),
+            panel=_PANEL,
+            help="Arrival time of a reply: the kernel's time stamp (kernel), or when the engine woke up (loop); auto "
+            "takes the most accurate that the engine has.  [default: auto]",
+        ),
+    )
 
     def add(command: F) -> F:
-        stamped = click.option(
-            "--timestamps",
-            type=click.Choice(list(TIMESTAMPS)),
-            panel=panel,
-            help="When a reply was there: by the kernel's stamp, or when the engine woke up.  [default: auto]",
-        )(command)
-        return click.option(
-            "--engine", type=click.Choice(list(ENGINES)), panel=panel, help="Which one.  [default: auto]"
-        )(stamped)
+        for option in reversed(options):
+            command = option(command)
+        return command
 
     return add
 
 
 def sending(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What was given of these options, as a plan names it; None for what was not."""
+    """The fields of a plan that these options set, by name; None where an option is not given."""
     return {
         "sources": tuple(given["source"].split(",")) if given["source"] else None,
-        "engine": given["engine"],
-        "timestamps": given["timestamps"],
+        "engine": EngineKind(given["engine"]) if given["engine"] else None,
+        "timestamps": Timestamps(given["timestamps"]) if given["timestamps"] else None,
     }

@@ -5,13 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import rich_click as click
-from rich.console import Console
 
 from coordinator.cli.options import docroot_option
-from coordinator.session import cache_directory, fileset_progress
 from loadgen.model.errors import LoadgenError
-from loadgen.model.plan import SpecPlan
-from workloads.catalog import choose
 
 
 @click.command()
@@ -22,6 +18,13 @@ from workloads.catalog import choose
 @click.option("--verify", is_flag=True, help="Compare every byte of the files; make nothing.")
 def fileset(connections: int, root: Path | None, verify: bool) -> int:
     """Make the SPECweb99-style file set that one VM needs for its connections (more connections, more files)."""
+    from rich.console import Console
+
+    from coordinator.experiment.progress import fileset_progress
+    from coordinator.experiment.session import cache_directory
+    from loadgen.model.plan import SpecPlan
+    from workloads.catalog import choose
+
     root = root or cache_directory() / "fileset"
     files = choose("spec").files(SpecPlan(vms=1, connections=connections))
     assert files is not None  # servers of loadgen spec always need files

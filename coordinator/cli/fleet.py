@@ -13,11 +13,11 @@ from coordinator.cli.fleet_options import coordinator_option, hosts_option, sche
 from coordinator.cli.options import Parsed
 from coordinator.fleet.check import Checked, check_fleet
 from coordinator.fleet.choice import FleetChoice
-from coordinator.fleet.extra import require_fleet
-from coordinator.output import printing, stderr_console
-from coordinator.view.fleet_table import fleet_table
-from coordinator.view.report import WIDTH
+from coordinator.output.streams import printing, stderr_console
+from coordinator.output.terminal.fleet_table import fleet_table
+from coordinator.output.terminal.report import WIDTH
 from deploy.hosts.inventory import Host
+from loadgen.agent.extra import require_fleet
 from loadgen.model.address import parse_address
 from loadgen.model.errors import PlanError
 from loadgen.model.plan import OnLoss

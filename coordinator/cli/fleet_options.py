@@ -1,45 +1,48 @@
-"""Options that say which machines make the load: the same for every command that plays some."""
+"""Options about the machines that make the load: the same for every command that makes some."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import rich_click as click
 
-from coordinator.cli.options import Parsed
-from coordinator.fleet.choice import FleetChoice
+from coordinator.cli.options import DIRECTORY, Parsed
+from coordinator.cli.plan_options import Start, override
 from deploy.hosts.inventory import hosts as parse_hosts
 from loadgen.model.address import parse_address
 from loadgen.model.errors import PlanError
 from loadgen.model.plan import OnLoss
 
+if TYPE_CHECKING:
+    from coordinator.fleet.choice import FleetChoice
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _PANEL = "Load machines"
-_NAMES = ("hosts", "scheduler", "listen", "workers", "certs", "coordinator")
+_WAYS = ("hosts", "scheduler", "listen")
+_NAMES = (*_WAYS, "workers", "certs", "coordinator")
 
 hosts_option = click.option(
     "--hosts",
     type=Parsed("hosts", parse_hosts),
     metavar="HOST,...|FILE",
     panel=_PANEL,
-    help="Make the load from these machines, by SSH: a,user@b:2222,c or TOML with [[host]] tables.  "
+    help="Make the load from these machines, by SSH: a,user@b:2222,c, or a TOML file with [[host]] tables.  "
     "[default: from this machine]",
 )
 coordinator_option = click.option(
     "--coordinator",
     metavar="ADDRESS",
     panel=_PANEL,
-    help="Address at which the machines of --hosts reach this one.  [default: as SSH does]",
+    help="Address at which the machines of --hosts reach this machine.  [default: the address that SSH uses]",
 )
 
 scheduler_option = click.option(
     "--scheduler",
     metavar="ADDRESS",
     panel=_PANEL,
-    help="Make the load from the workers of a Dask cluster of yours; its security is as Dask's settings say.",
+    help="Make the load from the workers of an existing Dask cluster. Dask's own settings secure it.",
 )
 
 _OPTIONS = (
@@ -51,51 +54,70 @@ _OPTIONS = (
         type=Parsed("address", parse_address),
         metavar="ADDRESS:PORT",
         panel=_PANEL,
-        help="Make the load from workers that join here (loadgen worker --join).",
+        help="Make the load from workers that join at this address (loadgen worker --join).",
     ),
     click.option(
         "--workers",
         type=click.IntRange(min=1),
         metavar="N",
         panel=_PANEL,
-        help="How many workers to wait for, with --listen or --scheduler.  [default: 1]",
+        help="Number of workers to wait for, with --listen or --scheduler; at least 1.  [default: 1]",
     ),
     click.option(
         "--certs",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=DIRECTORY,
         metavar="DIRECTORY",
         panel=_PANEL,
-        help="Certificates for --listen, of loadgen fleet certificates.",
+        help="Certificates for --listen, made by loadgen fleet certificates.",
     ),
     click.option(
         "--on-loss",
         type=click.Choice([policy.value for policy in OnLoss]),
         panel=_PANEL,
-        help="When a machine is lost, or missing from the start: go on without it, or stop.  [default: degrade]",
+        help="What to do when a machine is lost, or missing from the start: continue without it (degrade), or stop "
+        "(abort).  [default: degrade]",
     ),
 )
 
 
 def fleet_options(command: F) -> F:
-    """Add them all."""
+    """Add all options about load machines."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
-def take_choice(given: dict[str, Any], engines: int | None) -> FleetChoice:
-    """The choice among what was given, whose options are taken out of it.  Raises PlanError when it makes no sense."""
+def take_choice(given: dict[str, Any], engines: int | None, start: Start) -> FleetChoice:
+    """The load machines that the options choose; without a choice, those of the plan or the record.
+
+    Takes the options out of `given`.  `engines` is the number on each machine; None: as the plan says, else one for
+    each core.  Raises PlanError for options that do not go together, and for machines that cannot be restored.
+    """
+    from coordinator.fleet.choice import FleetChoice
+
     own = {name: given.pop(name) for name in _NAMES}
-    ways = [f"--{name}" for name in ("hosts", "scheduler", "listen") if own[name]]
+    ways = [f"--{name}" for name in _WAYS if own[name]]
     if len(ways) > 1:
-        raise PlanError(f"{' and '.join(ways)} are given together", hint="load comes from one of them")
-    if own["certs"] and not own["listen"]:
-        raise PlanError("--certs is given without --listen", hint="only workers that join by hand need it")
-    if own["listen"] and not own["certs"]:
-        raise PlanError("--listen needs --certs", hint="loadgen fleet certificates DIRECTORY --workers N makes them")
-    if own["workers"] and not (own["listen"] or own["scheduler"]):
+        raise PlanError(f"{' and '.join(ways)} are given together", hint="give one of them")
+    base = FleetChoice() if ways else start.choice() or FleetChoice()
+    choice = override(base, engines=engines, **own)
+    if choice.certs and not choice.listen:
+        raise PlanError("--certs is given without --listen", hint="only workers that join by hand need certificates")
+    if choice.listen and not choice.certs:
+        raise PlanError(
+            "--listen needs --certs", hint="make them with loadgen fleet certificates DIRECTORY --workers N"
+        )
+    if own["workers"] and not (choice.listen or choice.scheduler):
         raise PlanError("--workers is given without --listen or --scheduler")
-    if own["coordinator"] and not own["hosts"]:
+    if own["coordinator"] and not choice.hosts:
         raise PlanError("--coordinator is given without --hosts")
-    chosen = {name: value for name, value in own.items() if value is not None}
-    return FleetChoice(engines=engines or 0, **chosen)
+    return choice
+
+
+def check_installed(choice: FleetChoice) -> None:
+    """Raises PlanError when other machines are chosen, and the packages that reach them are missing."""
+    from coordinator.fleet.choice import WayKind
+    from loadgen.agent.extra import require_fleet
+
+    if choice.way is not WayKind.LOCAL:
+        require_fleet("making load from other machines")

@@ -2,63 +2,63 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import rich_click as click
-import uvloop
 
-from coordinator.cli.options import Parsed, parse_counts, parse_windows
-from coordinator.network.roles import be_proxy, be_sink
-from coordinator.network.session import NetworkSession, run_forward_session
-from coordinator.output import stderr_console
-from deploy.lab.network import why_not
+from coordinator.cli.options import DURATION, RATE, WINDOWS, Parsed, parse_counts, result_options
+from coordinator.cli.plan_options import Start, plan_options, show_plan, start_from
+from coordinator.cli.playing import play
 from loadgen.model.address import format_address, parse_address
 from loadgen.model.errors import PlanError
-from loadgen.model.probe import ForwardPlan, Link, Mode
-from loadgen.model.units import format_duration, format_size, parse_duration_ns, parse_rate_bps
-from workloads.forward import proxy_modes, proxy_windows_bytes
+from loadgen.model.probe import MAX_PARALLEL, MAX_REPEATS, ForwardPlan, Link, Mode
+from loadgen.model.units import format_duration, format_size
 
 E = TypeVar("E", bound=enum.Enum)
 
-_PLAN = ForwardPlan()
+_DEFAULT = ForwardPlan()
 _LABS = (Link.GIGE, Link.TEN_GIGE, Link.NONE, Link.LOOPBACK)
 _NETWORK, _LOAD, _RESULT = "Network", "Load", "Result"
 _ADDRESS = Parsed("address", parse_address)
-_DURATION = Parsed("duration", parse_duration_ns)
 
 
 class Role(enum.Enum):
-    """What this end of a test by hand does."""
+    """What this machine does in a test on real machines."""
 
     SOURCE = "source"
     PROXY = "proxy"
     SINK = "sink"
 
 
+_RUNS = ("windows", "modes", "flows", "duration", "omit", "repeats", "at_least", "out", "json")
+_PLANS = ("plan", "replay", "print_plan")
 _TAKES = {
-    None: ("lab", "proxy", "sink", "windows", "modes", "flows", "duration", "omit", "repeats", "at_least", "out"),
-    Role.SOURCE: ("proxy", "sink", "windows", "modes", "flows", "duration", "omit", "repeats", "at_least", "out"),
+    None: ("lab", "proxy", "sink", *_RUNS, *_PLANS),
+    Role.SOURCE: ("proxy", "sink", *_RUNS, *_PLANS),
     Role.PROXY: ("listen", "connect", "windows", "modes"),
     Role.SINK: ("listen",),
 }
-"""The options that mean something in each role, `--json` apart."""
+"""The options that each role takes; without a role, all of the test runs on this machine."""
+
+_NEEDS: dict[Role | None, tuple[str, ...]] = {Role.PROXY: ("listen", "connect"), Role.SINK: ("listen",)}
+"""The options that a role cannot do without."""
 
 
 def _choices(allowed: tuple[E, ...]) -> Callable[[str], tuple[E, ...]]:
-    """A parser of lists of these."""
+    """A parser of comma-separated lists of these members, each at most once."""
     known = {one.value: one for one in allowed}
 
     def parse(text: str) -> tuple[E, ...]:
         names = [part.strip() for part in text.split(",")]
         wrong = next((name for name in names if name not in known), None)
         if wrong is not None:
-            raise PlanError(f"{wrong!r} is none of {', '.join(known)}", hint="more than one are separated by commas")
+            raise PlanError(f"{wrong!r} is none of {', '.join(known)}", hint="separate several by commas")
         if len(set(names)) != len(names):
-            raise PlanError(f"{text!r}: one is given twice")
+            raise PlanError(f"{text!r}: a name is given twice")
         return tuple(known[name] for name in names)
 
     return parse
@@ -70,170 +70,214 @@ def _choices(allowed: tuple[E, ...]) -> Callable[[str], tuple[E, ...]]:
     type=Parsed("links", _choices(_LABS)),
     metavar="LINK,...",
     panel=_NETWORK,
-    help="Networks to build on this machine: gige, 10g, none (unshaped); or loopback, which is no network.  "
+    help="Networks to build on this machine: gige, 10g, none (unshaped); or loopback, which uses no NIC.  "
     "[default: gige as root, else loopback]",
 )
 @click.option(
     "--role",
     type=click.Choice([role.value for role in Role]),
     panel=_NETWORK,
-    help="On real machines, what this one is. Start the sink first, then the proxy, then the source.",
+    help="On real machines, the role of this machine. Start the sink first, then the proxy, then the source.",
 )
 @click.option(
     "--listen",
     type=_ADDRESS,
     metavar="ADDRESS:PORT",
     panel=_NETWORK,
-    help="Where a sink, or a proxy's host, is reached. The proxy's services take ports of their own.",
+    help="Address at which a sink or a proxy host is reached. The services of the proxy take ports of their own.",
 )
-@click.option("--connect", type=_ADDRESS, metavar="HOST:PORT", panel=_NETWORK, help="The sink of a proxy.")
 @click.option(
-    "--proxy", type=_ADDRESS, metavar="HOST:PORT", panel=_NETWORK, help="Where a source finds the proxy's host."
+    "--connect", type=_ADDRESS, metavar="HOST:PORT", panel=_NETWORK, help="Address of the sink, for --role proxy."
 )
-@click.option("--sink", type=_ADDRESS, metavar="HOST:PORT", panel=_NETWORK, help="Where a source finds the sink.")
+@click.option(
+    "--proxy", type=_ADDRESS, metavar="HOST:PORT", panel=_NETWORK, help="Address of the proxy host, for the source."
+)
+@click.option("--sink", type=_ADDRESS, metavar="HOST:PORT", panel=_NETWORK, help="Address of the sink, for the source.")
 @click.option(
     "--windows",
-    type=Parsed("windows", parse_windows),
+    type=WINDOWS,
     metavar="SIZE,...",
     panel=_LOAD,
-    help="Socket buffers to ask for, everywhere; auto leaves them to the kernel.  "
-    f"[default: {','.join(format_size(one) for one in _PLAN.windows_bytes)}]",
+    help="Socket buffer sizes to request at every end, 1 byte to 2G - 1; auto leaves the size to the kernel.  "
+    f"[default: {','.join(format_size(one) for one in _DEFAULT.windows_bytes)}]",
 )
 @click.option(
     "--modes",
     type=Parsed("modes", _choices(tuple(Mode))),
     metavar="MODE,...",
     panel=_LOAD,
-    help="Ways to the sink: direct (past the proxy), splice, copy.  [default: all]",
+    help="Ways to the sink: direct (without the proxy), splice, copy.  [default: all]",
 )
 @click.option(
     "--flows",
     type=Parsed("counts", parse_counts),
     metavar="N,...",
     panel=_LOAD,
-    help=f"Parallel connections to try, at {format_size(_PLAN.flows_window_bytes)}.  "
-    f"[default: {','.join(map(str, _PLAN.flows))}]",
+    help=f"Numbers of parallel connections to try, 1 to {MAX_PARALLEL}, with a window of "
+    f"{format_size(_DEFAULT.flows_window_bytes)}.  [default: {','.join(map(str, _DEFAULT.flows))}]",
 )
 @click.option(
-    "--duration", type=_DURATION, panel=_LOAD, help=f"Of each test.  [default: {format_duration(_PLAN.duration_ns)}]"
+    "--duration",
+    type=DURATION,
+    panel=_LOAD,
+    help=f"Length of each test, at least 100ms.  [default: {format_duration(_DEFAULT.duration_ns)}]",
 )
 @click.option(
     "--omit",
-    type=_DURATION,
+    type=DURATION,
     panel=_LOAD,
-    help=f"Before each test, and not counted.  [default: {format_duration(_PLAN.omit_ns)}]",
+    help=f"Time at the start of each test that is not counted.  [default: {format_duration(_DEFAULT.omit_ns)}]",
 )
 @click.option(
     "--repeats",
     type=int,
     metavar="N",
     panel=_LOAD,
-    help=f"Tests of each window; the median counts.  [default: {_PLAN.repeats}]",
+    help=f"Runs per table cell, 1 to {MAX_REPEATS}; the median is reported.  [default: {_DEFAULT.repeats}]",
 )
+@plan_options
 @click.option(
     "--at-least",
-    type=Parsed("rate", parse_rate_bps),
+    type=RATE,
     panel=_RESULT,
-    help="The rate that splice and copy must reach with one flow at every window; below it the exit code is 1.",
+    help="Rate that splice and copy must reach with one flow and every window, in bit/s; otherwise the exit code is 1.",
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    metavar="DIRECTORY",
-    panel=_RESULT,
-    help="Where the record goes.  [default: runs/<time>-forward]",
-)
-@click.option("--json", "as_json", is_flag=True, panel=_RESULT, help="Print the result as one JSON document.")
-def forward(role: str | None, as_json: bool, **given: Any) -> int:
-    """How much does a proxy forward from one NIC to another?
+@result_options("forward")
+def forward(
+    role: str | None,
+    plan_file: Path | None,
+    replay: Path | None,
+    print_plan: bool,
+    out: Path | None,
+    as_json: bool,
+    **given: Any,
+) -> int:
+    """Measure how fast a proxy forwards from one NIC to another.
 
-    Measures the direct path from a source to a sink, then the way through the proxy, spliced and copied, and proves
-    by counters that the bytes crossed both NICs. As root it builds the network itself, on this machine.
+    Measures the direct path from a source to a sink, then the path through the proxy, with splice and with copies, and
+    proves by counters that the bytes crossed both NICs. As root, it builds the network on this machine.
     """
     own = Role(role) if role else None
-    _check(own, as_json, given)
+    _check(own, {**given, "plan": plan_file, "replay": replay, "print_plan": print_plan, "out": out, "json": as_json})
     match own:
         case Role.SINK:
-            host, port = given["listen"]
-            uvloop.run(be_sink(host, port, _say))
-            return 0
+            return _be_sink(*given["listen"])
         case Role.PROXY:
-            plan = _plan(given, (Link.LOOPBACK,))
-            if not proxy_modes(plan):
-                raise PlanError("a proxy has nothing to do with the direct way", hint="--modes splice, copy or both")
-            host, port = given["listen"]
-            connect_host, connect_port = given["connect"]
-            uvloop.run(
-                be_proxy(
-                    host,
-                    port,
-                    connect_host=connect_host,
-                    connect_port=connect_port,
-                    modes=proxy_modes(plan),
-                    windows_bytes=proxy_windows_bytes(plan),
-                    say=_say,
-                )
-            )
-            return 0
-    links, notes = _links(given)
-    session = NetworkSession(out=given["out"], as_json=as_json, command_line=tuple(sys.argv))
-    return run_forward_session(_plan(given, links), session, notes=notes)
+            return _be_proxy(given)
+    start = start_from("forward", plan_file, replay, fleet=False)
+    if own is Role.SOURCE and not (given["sink"] or start.data.get("sink")):
+        raise PlanError("--role source needs --sink", hint="give the address of loadgen forward --role sink")
+    links, note = _links(start, given)
+    plan = _plan(start, given, links)
+    if print_plan:
+        return show_plan(plan, comment=note)
+    return _run(plan, out, as_json=as_json, note=note)
 
 
-def _check(role: Role | None, as_json: bool, given: dict[str, Any]) -> None:
-    """Raises PlanError for options that do not go together."""
+def _run(plan: ForwardPlan, out: Path | None, *, as_json: bool, note: str) -> int:
+    from coordinator.experiment.once import Once
+
+    return play(Once("forward", plan), out=out, as_json=as_json, note=note)
+
+
+def _be_sink(host: str, port: int) -> int:
+    """Be the sink until Ctrl-C; the exit code."""
+    import uvloop
+
+    from coordinator.kinds.forward.roles import be_sink
+
+    uvloop.run(be_sink(host, port, _say))
+    return 0
+
+
+def _be_proxy(given: dict[str, Any]) -> int:
+    """Be the proxy host until Ctrl-C; the exit code.  Raises PlanError."""
+    import uvloop
+
+    from coordinator.kinds.forward.roles import be_proxy
+    from workloads.forward import proxy_modes, proxy_windows_bytes
+
+    plan = _plan(Start(), given, (Link.LOOPBACK,))
+    if not proxy_modes(plan):
+        raise PlanError("--modes direct has no work for a proxy", hint="give --modes splice, copy or both")
+    (host, port), (connect_host, connect_port) = given["listen"], given["connect"]
+    uvloop.run(
+        be_proxy(
+            host,
+            port,
+            connect_host=connect_host,
+            connect_port=connect_port,
+            modes=proxy_modes(plan),
+            windows_bytes=proxy_windows_bytes(plan),
+            say=_say,
+        )
+    )
+    return 0
+
+
+def _check(role: Role | None, given: dict[str, Any]) -> None:
+    """Raises PlanError for options that the role does not take, and for options that it lacks."""
     what = f"--role {role.value}" if role else "a run on this machine"
     for name, value in given.items():
-        if value is not None and name not in _TAKES[role]:
-            hint = "see loadgen forward --help" if role else "--listen and --connect go with --role proxy or sink"
-            raise PlanError(f"--{name.replace('_', '-')} means nothing for {what}", hint=hint)
-    if role in (Role.PROXY, Role.SINK):
-        if as_json:
-            raise PlanError(f"--json means nothing for {what}", hint="the result is the source's to print")
-        needed = ("listen", "connect") if role is Role.PROXY else ("listen",)
-        for name in needed:
-            if given[name] is None:
-                raise PlanError(f"{what} needs --{name}", hint=f"for example --{name} 192.0.2.1:5201")
-        return
-    if role is Role.SOURCE and not given["sink"]:
-        raise PlanError(f"{what} needs --sink", hint="that of loadgen forward --role sink, elsewhere")
+        if value not in (None, False) and name not in _TAKES[role]:
+            hint = "see loadgen forward --help" if role else "--listen and --connect belong to --role proxy and sink"
+            raise PlanError(f"--{name.replace('_', '-')} cannot be combined with {what}", hint=hint)
+    for name in _NEEDS.get(role, ()):
+        if given[name] is None:
+            raise PlanError(f"{what} needs --{name}", hint=f"for example --{name} 192.0.2.1:5201")
     if given["lab"] and (given["proxy"] or given["sink"]):
-        raise PlanError("--lab and --proxy or --sink are both given", hint="a lab has a proxy and a sink of its own")
+        raise PlanError("--lab cannot be combined with --proxy or --sink", hint="a lab has its own proxy and sink")
 
 
-def _links(given: dict[str, Any]) -> tuple[tuple[Link, ...], tuple[str, ...]]:
-    """What to measure on, and what to say about the choice."""
+def _links(start: Start, given: dict[str, Any]) -> tuple[tuple[Link, ...] | None, str]:
+    """The links to measure (None: as the plan says), and a note about the choice."""
     if given["sink"] or given["proxy"]:
-        return (Link.REAL,), ()
-    if given["lab"]:
-        return given["lab"], ()
+        return (Link.REAL,), ""
+    if given["lab"] or start.sets("links"):
+        return given["lab"], ""
+    if start.data.get("sink"):
+        return (Link.REAL,), ""
+    from deploy.lab.network import why_not
+
     if reason := why_not():
-        return (Link.LOOPBACK,), (f"no lab was built, so this is loopback: {reason}",)
-    return (Link.GIGE,), ()
+        return (Link.LOOPBACK,), f"no lab was built, so this is loopback: {reason}"
+    return (Link.GIGE,), ""
 
 
-def _plan(given: dict[str, Any], links: tuple[Link, ...]) -> ForwardPlan:
-    """The defaults with what was given."""
-    names = {
-        "windows_bytes": "windows",
-        "modes": "modes",
-        "flows": "flows",
-        "duration_ns": "duration",
-        "omit_ns": "omit",
-        "repeats": "repeats",
-        "at_least_bps": "at_least",
-    }
-    changes = {field: given[name] for field, name in names.items() if given[name] is not None}
-    if given["duration"] is not None:
-        changes["latency_ns"] = min(_PLAN.latency_ns, given["duration"])
-    if links == (Link.REAL,) and not given["proxy"]:
-        changes.setdefault("modes", (Mode.DIRECT,))
-        if changes["modes"] != (Mode.DIRECT,):
-            raise PlanError("splice and copy go through a proxy", hint="give --proxy, or --modes direct")
-    for name in ("proxy", "sink"):
-        changes[name] = format_address(*given[name]) if given[name] else ""
-    return ForwardPlan(links=links, **changes)
+def _plan(start: Start, given: dict[str, Any], links: tuple[Link, ...] | None) -> ForwardPlan:
+    """The plan that the options make from `start`.  Raises PlanError."""
+    ends = {name: format_address(*given[name]) if given[name] else None for name in ("proxy", "sink")}
+    if given["lab"]:
+        ends = dict.fromkeys(ends, "")
+    modes = given["modes"]
+    is_direct = _is_real(links, start) and not (ends["proxy"] or start.data.get("proxy"))
+    if is_direct and modes is None and not start.sets("modes"):
+        modes = (Mode.DIRECT,)
+    plan = start.read(
+        ForwardPlan.from_dict,
+        links=links,
+        modes=modes,
+        windows_bytes=given["windows"],
+        flows=given["flows"],
+        duration_ns=given["duration"],
+        omit_ns=given["omit"],
+        repeats=given["repeats"],
+        at_least_bps=given["at_least"],
+        **ends,
+    )
+    if is_direct and plan.modes != (Mode.DIRECT,):
+        raise PlanError("splice and copy go through a proxy", hint="give --proxy, or --modes direct")
+    if given["duration"] is None:
+        return plan
+    return dataclasses.replace(plan, latency_ns=min(plan.latency_ns, plan.duration_ns))
+
+
+def _is_real(links: tuple[Link, ...] | None, start: Start) -> bool:
+    """Whether the run is on real machines; `links` of None are those of the plan."""
+    return links == (Link.REAL,) if links else start.data.get("links") == [Link.REAL.value]
 
 
 def _say(text: str) -> None:
+    from coordinator.output.streams import stderr_console
+
     stderr_console().print(text, markup=False, highlight=False, soft_wrap=True)

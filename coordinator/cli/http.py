@@ -1,35 +1,32 @@
-"""`loadgen http`: the general generator, for any URLs."""
+"""`loadgen http`: the general load generator, for any URLs."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
-import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
-import tomli_w
 
 from coordinator.cli.engine_options import engine_options, sending, source_option
-from coordinator.cli.fleet_options import fleet_options, take_choice
-from coordinator.cli.options import Parsed
-from coordinator.fleet.choice import WayKind
-from coordinator.fleet.extra import require_fleet
-from coordinator.http.hdr import check_files
-from coordinator.http.session import HttpSession, run_http_session
-from coordinator.output import printing
+from coordinator.cli.fleet_options import check_installed, fleet_options, take_choice
+from coordinator.cli.options import DURATION, FILE, Parsed, result_options
+from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
+from coordinator.cli.playing import play
 from loadgen.model.errors import PlanError
 from loadgen.model.http_plan import HttpPlan, HttpRequest
-from loadgen.model.plan import OnLoss
-from loadgen.model.units import parse_duration_ns, parse_per_s
-from loadgen.verdict.slo import Slo
-from workloads.http.requests import parse_requests
+from loadgen.model.units import parse_per_s
 
-_DURATION = Parsed("duration", parse_duration_ns)
-_ASKED, _LOAD, _ENGINE, _JUDGED, _RESULT = "What is asked", "Load", "Engines", "What is good enough", "Result"
+if TYPE_CHECKING:
+    pass
+
+_ASKED, _LOAD, _JUDGED, _RESULT = "Requests", "Load", "Objectives", "Result"
 
 
 def _slo(text: str) -> str:
+    from loadgen.verdict.slo import Slo
+
     Slo.parse(text)
     return text.strip()
 
@@ -39,49 +36,72 @@ def _slo(text: str) -> str:
 @click.option(
     "--requests",
     "requests_file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     metavar="FILE",
     panel=_ASKED,
-    help="Instead of URLs: TOML with [[request]] tables (url, method, headers, body, status, weight).",
+    help="Requests to send instead of URLs: a TOML file with [[request]] tables (url, method, headers, body, status, "
+    "weight).",
 )
-@click.option("--method", metavar="METHOD", panel=_ASKED, help="Of the URLs given.  [default: GET]")
-@click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", panel=_ASKED, help="A header more.")
-@click.option("--body", metavar="TEXT", panel=_ASKED, help="The body of each request.")
-@click.option("--insecure", is_flag=True, panel=_ASKED, help="Take any certificate.  [default: verify]")
+@click.option("--method", metavar="METHOD", panel=_ASKED, help="Method of the requests.  [default: GET]")
 @click.option(
-    "-c", "--connections", type=int, metavar="N", panel=_LOAD, help="Connections, all together.  [default: 64]"
+    "-H",
+    "--header",
+    "headers",
+    multiple=True,
+    metavar="'NAME: VALUE'",
+    panel=_ASKED,
+    help="Header to add to the requests. Can be given several times.",
 )
-@click.option("-d", "--duration", type=_DURATION, panel=_LOAD, help="The measured window.  [default: 10s]")
-@click.option("--warmup", type=_DURATION, panel=_LOAD, help="Load before it that is not judged.  [default: 0s]")
+@click.option("--body", metavar="TEXT", panel=_ASKED, help="Body of the requests.")
+@click.option(
+    "--insecure/--verify",
+    default=None,
+    panel=_ASKED,
+    help="Accept any certificate, or verify certificates.  [default: verify]",
+)
+@click.option(
+    "-c",
+    "--connections",
+    type=int,
+    metavar="N",
+    panel=_LOAD,
+    help="Simultaneous connections, to all targets together; at least one per target.  [default: 64]",
+)
+@click.option("-d", "--duration", type=DURATION, panel=_LOAD, help="Measured window, at least 1s.  [default: 10s]")
+@click.option(
+    "--warmup", type=DURATION, panel=_LOAD, help="Load before the measured window that is not judged.  [default: 0s]"
+)
 @click.option(
     "--rate",
     type=Parsed("rate", parse_per_s),
     metavar="N/s",
     panel=_LOAD,
-    help="Requests are due at this rate, whatever became of those before (open loop), and their times count from "
-    "when they were due.  [default: each connection as fast as it can]",
+    help="Rate at which requests are due, whether or not earlier ones were answered (open loop), up to 10000000/s. "
+    "Response times count from when a request was due.  [default: each connection as fast as it can]",
 )
-@click.option("--poisson", is_flag=True, panel=_LOAD, help="Due at random at that rate, not evenly.")
+@click.option(
+    "--poisson/--evenly",
+    default=None,
+    panel=_LOAD,
+    help="Make requests due at random times (a Poisson process), or at even intervals.  [default: evenly]",
+)
 @click.option(
     "--max-backlog",
     type=int,
     metavar="N",
     panel=_LOAD,
-    help="So many requests may wait for a connection, of each engine and target; more are shed.  [default: 100000]",
+    help="Requests that may wait for a connection, per engine and target, at least 0; further requests are shed.  "
+    "[default: 100000]",
 )
 @click.option(
-    "--timeout", type=_DURATION, panel=_LOAD, help="A request fails when no byte comes for this long.  [default: 10s]"
+    "--timeout",
+    type=DURATION,
+    panel=_LOAD,
+    help="Time without a byte of the reply after which a request fails; more than 0s.  [default: 10s]",
 )
 @source_option(_LOAD)
-@click.option("--seed", type=int, metavar="N", panel=_LOAD, help="Of what is random.  [default: 1]")
-@click.option(
-    "--engines",
-    type=int,
-    metavar="N",
-    panel=_ENGINE,
-    help="Engine processes, on each machine.  [default: one per core but one]",
-)
-@engine_options(_ENGINE)
+@click.option("--seed", type=int, metavar="N", panel=_LOAD, help="Seed of the random choices.  [default: 1]")
+@engine_options("one per core but one")
 @fleet_options
 @click.option(
     "--slo",
@@ -90,68 +110,93 @@ def _slo(text: str) -> str:
     multiple=True,
     metavar="OBJECTIVE",
     panel=_JUDGED,
-    help="Like p99<50ms, p99.9<=1s, mean<5ms, max<2s, errors<0.1%, shed<1%, rate>4500/s. When one is missed, the exit "
-    "code is 1.",
+    help="Objective like p99<50ms, p99.9<=1s, mean<5ms, max<2s, errors<0.1%, shed<1%, rate>4500/s; when it is missed, "
+    "the exit code is 1. Can be given several times.",
 )
-@click.option("--print-plan", is_flag=True, panel=_RESULT, help="Print the plan as TOML and run nothing.")
+@plan_options
 @click.option(
     "--hdr",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     multiple=True,
     metavar="FILE",
     panel=_RESULT,
-    help="Response times for HdrHistogram's tools: FILE.hgrm (percentiles) or FILE.hlog (second by second).",
+    help="File of response times for the tools of HdrHistogram: NAME.hgrm (percentiles) or NAME.hlog (second by "
+    "second). Can be given several times.",
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    metavar="DIRECTORY",
-    panel=_RESULT,
-    help="Where the record goes.  [default: runs/<time>-http]",
-)
-@click.option("--json", "as_json", is_flag=True, panel=_RESULT, help="Print the result as one JSON document.")
+@result_options("http")
 def http(
     urls: tuple[str, ...],
-    requests_file: Path | None,
-    method: str | None,
-    headers: tuple[str, ...],
-    body: str | None,
+    plan_file: Path | None,
+    replay: Path | None,
     print_plan: bool,
     hdr: tuple[Path, ...],
     out: Path | None,
     as_json: bool,
     **given: Any,
 ) -> int:
-    """How fast do servers answer: load any URLs, in a closed or an open loop.
+    """Measure how fast servers answer: load on any URLs, in a closed or an open loop.
 
-    Of several requests each goes out as often as its weight says, and each target has its own row in the result. When
-    the generator was the limit, the result says so (INVALID, exit code 3): then the servers do more than is shown.
+    With several requests, each is sent as often as its weight says, and each target has its own row in the result.
+    When the load generator was the bottleneck, the result is INVALID (exit code 3): the servers can do more than it
+    shows.
     """
-    choice = take_choice(given, given["engines"])
-    requests = _requests(urls, requests_file, method, headers, body)
-    plan = _plan(requests, given)
+    from coordinator.experiment.once import Once
+    from coordinator.output.hdr import check_files
+
+    start = start_from("http", plan_file, replay, fleet=True)
+    choice = take_choice(given, given["engines"], start)
+    plan = _plan(start, urls, given)
     check_files(hdr)
     if print_plan:
-        with printing():
-            sys.stdout.write(tomli_w.dumps(plan.to_dict()))
-        return 0
-    if choice.way is not WayKind.LOCAL:
-        require_fleet("a load machine elsewhere")
-    return run_http_session(
-        HttpSession(plan=plan, fleet=choice, out=out, hdr=hdr, as_json=as_json, command_line=tuple(sys.argv))
+        return show_plan(plan, choice)
+    check_installed(choice)
+    return play(Once("http", plan), fleet=choice, out=out, as_json=as_json, hdr=hdr)
+
+
+def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPlan:
+    """The plan that the options make from `start`.  Raises PlanError."""
+    requests = _given_requests(urls, given)
+    plan = start.read(
+        HttpPlan.from_dict,
+        requests=() if requests is None and not start.sets("requests") else requests,
+        connections=given["connections"],
+        duration_ns=given["duration"],
+        warmup_ns=given["warmup"],
+        rate_per_s=given["rate"],
+        poisson=given["poisson"],
+        max_backlog=given["max_backlog"],
+        timeout_ns=given["timeout"],
+        tls_verify=None if given["insecure"] is None else not given["insecure"],
+        slos=given["slos"] or None,
+        engines=given["engines"],
+        on_loss=given["on_loss"],
+        seed=given["seed"],
+        **sending(given),
+    )
+    settled = given["engines"] is not None or start.sets("engines")
+    return dataclasses.replace(
+        plan,
+        requests=tuple(_changed(request, given) for request in plan.requests),
+        engines=plan.engines if settled else _engines(plan),
     )
 
 
-def _requests(
-    urls: tuple[str, ...], file: Path | None, method: str | None, headers: tuple[str, ...], body: str | None
-) -> tuple[HttpRequest, ...]:
-    """Those of the file, or one for each URL."""
-    if file is None:
-        return tuple(
-            HttpRequest(url=url, method=(method or "GET").upper(), headers=headers, body=body or "") for url in urls
+def _given_requests(urls: tuple[str, ...], given: dict[str, Any]) -> tuple[HttpRequest, ...] | None:
+    """The requests of the file, or one for each URL; None when neither is given.  Raises PlanError."""
+    if given["requests_file"] is None:
+        return tuple(HttpRequest(url=url) for url in urls) or None
+    if urls or given["method"] or given["headers"] or given["body"]:
+        raise PlanError(
+            "--requests cannot be combined with URLs, --method, --header or --body",
+            hint="write the whole of each request into the file",
         )
-    if urls or method or headers or body:
-        raise PlanError("--requests is given beside URLs or parts of a request", hint="write all of it into the file")
+    return _read_requests(given["requests_file"])
+
+
+def _read_requests(file: Path) -> tuple[HttpRequest, ...]:
+    """The requests of a TOML file.  Raises PlanError that names the file."""
+    from workloads.http.requests import parse_requests
+
     try:
         return parse_requests(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -162,32 +207,17 @@ def _requests(
         raise PlanError(f"{file}: {error.message}", hint=error.hint) from error
 
 
-def _plan(requests: tuple[HttpRequest, ...], given: dict[str, Any]) -> HttpPlan:
-    connections = 64 if given["connections"] is None else given["connections"]
-    chosen = {
-        "duration_ns": given["duration"],
-        "warmup_ns": given["warmup"],
-        "rate_per_s": given["rate"],
-        "max_backlog": given["max_backlog"],
-        "timeout_ns": given["timeout"],
-        **sending(given),
-        "on_loss": OnLoss(given["on_loss"]) if given["on_loss"] else None,
-        "seed": given["seed"],
-    }
-    return HttpPlan(
-        requests=requests,
-        connections=connections,
-        poisson=given["poisson"],
-        tls_verify=not given["insecure"],
-        slos=given["slos"],
-        engines=given["engines"] or _engines(requests, connections, bool(given["rate"])),
-        **{name: value for name, value in chosen.items() if value is not None},
+def _changed(request: HttpRequest, given: dict[str, Any]) -> HttpRequest:
+    """The request with the method, headers and body that the options give."""
+    return override(
+        request,
+        method=given["method"].upper() if given["method"] else None,
+        headers=given["headers"] or None,
+        body=given["body"],
     )
 
 
-def _engines(requests: tuple[HttpRequest, ...], connections: int, open_loop: bool) -> int:
-    """One for each core but the coordinator's; in an open loop each needs a connection to every target."""
-    if not requests or connections < 1:
-        return 1
-    fewest = min(HttpPlan(requests=requests, connections=connections).shares) if open_loop else connections
+def _engines(plan: HttpPlan) -> int:
+    """One for each core but the coordinator's; in an open loop, each engine needs a connection to every target."""
+    fewest = min(plan.shares) if plan.rate_per_s else plan.connections
     return max(1, min(len(os.sched_getaffinity(0)) - 1, fewest))

@@ -1,4 +1,4 @@
-"""`loadgen iperf`: the throughput probe, and its server."""
+"""`loadgen iperf`: the throughput test, and its server."""
 
 from __future__ import annotations
 
@@ -8,47 +8,47 @@ from pathlib import Path
 from typing import Any
 
 import rich_click as click
-import uvloop
 
-from coordinator.cli.options import Parsed, parse_windows
-from coordinator.network.served import serve_tests
-from coordinator.network.session import NetworkSession, run_iperf_session
-from coordinator.output import printing, stderr_console
+from coordinator.cli.options import DURATION, RATE, SIZE, WINDOWS, Parsed, result_options
+from coordinator.cli.plan_options import Start, plan_options, show_plan, start_from
+from coordinator.cli.playing import play
 from loadgen.model.errors import PlanError
-from loadgen.model.probe import IPERF_PORT, WINDOWS_BYTES, Direction, IperfPlan, Kind, Transport
-from loadgen.model.units import (
-    format_duration,
-    format_size,
-    parse_duration_ns,
-    parse_rate_bps,
-    parse_size_bytes,
+from loadgen.model.probe import (
+    IPERF_PORT,
+    MAX_BLOCK_BYTES,
+    MAX_PARALLEL,
+    MAX_REPEATS,
+    MAX_UDP_BLOCK_BYTES,
+    MIN_UDP_BLOCK_BYTES,
+    WINDOWS_BYTES,
+    Direction,
+    IperfPlan,
+    Kind,
+    Transport,
 )
+from loadgen.model.units import format_duration, format_size
 
 _UDP_BPS = 1_000_000
-"""iperf3's default for datagrams."""
+"""iperf3's default rate of a UDP stream."""
 
 _ENDS, _LOAD, _TIME, _RESULT = "Ends", "Load", "Time", "Result"
-_DURATION, _SIZE, _RATE = (
-    Parsed("duration", parse_duration_ns),
-    Parsed("size", parse_size_bytes),
-    Parsed("rate", parse_rate_bps),
-)
+_DEFAULT = IperfPlan(host="")
+_OPTION_NAMES = {"limit": "bytes", "plan_file": "plan"}  # where they differ from the parameter's
 
 
 def parse_cores(text: str) -> tuple[int, ...]:
-    """`0` or `0,2`: cores that this process may use."""
+    """The cores of a text like `0` or `0,2`.  Raises PlanError unless this process may use all of them."""
     try:
         cores = tuple(int(part) for part in text.split(","))
     except ValueError:
         raise PlanError(f"{text!r} is not a list of cores", hint="write it like 0 or 0,2") from None
     usable = os.sched_getaffinity(0)
     if not usable.issuperset(cores):
-        raise PlanError(f"{text!r}: not all of these can be used", hint=f"there are {_list(sorted(usable))}")
+        raise PlanError(
+            f"{text!r}: not all of these cores can be used",
+            hint=f"the usable cores are {', '.join(map(str, sorted(usable)))}",
+        )
     return cores
-
-
-def _list(numbers: list[int]) -> str:
-    return ", ".join(map(str, numbers))
 
 
 @click.command()
@@ -58,151 +58,224 @@ def _list(numbers: list[int]) -> str:
     "-s",
     is_flag=True,
     panel=_ENDS,
-    help="Serve tests in the foreground until Ctrl-C: those of loadgen iperf and of stock iperf3 -c, many at once.",
+    help="Serve tests in the foreground until Ctrl-C: tests of loadgen iperf and of stock iperf3 -c, many at once.",
 )
 @click.option(
     "--host",
     "listen",
     metavar="ADDRESS",
     panel=_ENDS,
-    help="Address that the server listens on; 0.0.0.0 or :: for all.  [default: 127.0.0.1]",
+    help="Address at which the server listens; 0.0.0.0 or :: means every address.  [default: 127.0.0.1]",
 )
 @click.option(
     "--port",
     "-p",
     type=click.IntRange(0, 65535),
     metavar="PORT",
-    default=IPERF_PORT,
-    show_default=True,
     panel=_ENDS,
-    help="Port of the server; a server takes any free one for 0.",
+    help=f"Port of the server, 1 to 65535; with --server, 0 takes any free port.  [default: {IPERF_PORT}]",
 )
 @click.option(
     "--windows",
     "-w",
-    type=Parsed("windows", parse_windows),
+    type=WINDOWS,
     metavar="SIZE,...",
     panel=_LOAD,
-    help="Socket buffers to ask for at both ends; auto leaves them to the kernel.  "
+    help="Socket buffer sizes to request at both ends, 1 byte to 2G - 1; auto leaves the size to the kernel.  "
     f"[default: {','.join(map(format_size, WINDOWS_BYTES))}; auto with --udp or --rr]",
 )
-@click.option("--receive", "-R", is_flag=True, panel=_LOAD, help="The server sends.  [default: receive, then send]")
-@click.option("--send", is_flag=True, panel=_LOAD, help="This end sends.")
-@click.option("--bidir", is_flag=True, panel=_LOAD, help="Both send at once.")
-@click.option("--parallel", "-P", type=int, metavar="N", panel=_LOAD, help="Streams at once.  [default: 1]")
-@click.option("--rate", "-b", type=_RATE, panel=_LOAD, help="Of each stream, in bit/s.  [default: none; 1M with --udp]")
 @click.option(
-    "--block", "-l", type=_SIZE, panel=_LOAD, help="Size of a write, or of a datagram.  [default: what suits]"
+    "--receive",
+    "-R",
+    is_flag=True,
+    panel=_LOAD,
+    help="Measure with the server sending.  [default: receive, then send]",
 )
-@click.option("--congestion", "-C", metavar="NAME", panel=_LOAD, help="Congestion control.  [default: the kernel's]")
+@click.option("--send", is_flag=True, panel=_LOAD, help="Measure with this end sending.")
+@click.option("--bidir", is_flag=True, panel=_LOAD, help="Measure with both ends sending at once.")
+@click.option(
+    "--parallel",
+    "-P",
+    type=int,
+    metavar="N",
+    panel=_LOAD,
+    help=f"Streams at the same time, 1 to {MAX_PARALLEL}.  [default: {_DEFAULT.parallel}]",
+)
+@click.option(
+    "--rate",
+    "-b",
+    type=RATE,
+    panel=_LOAD,
+    help="Rate limit of each stream, in bit/s.  [default: no limit; 1M with --udp]",
+)
+@click.option(
+    "--block",
+    "-l",
+    type=SIZE,
+    panel=_LOAD,
+    help=f"Size of a write, up to {format_size(MAX_BLOCK_BYTES)}; with --udp, size of a datagram, "
+    f"{MIN_UDP_BLOCK_BYTES} to {MAX_UDP_BLOCK_BYTES}.  [default: as suits the transport]",
+)
+@click.option(
+    "--congestion", "-C", metavar="NAME", panel=_LOAD, help="Congestion control algorithm.  [default: the kernel's]"
+)
 @click.option(
     "--affinity",
     "-A",
     type=Parsed("cores", parse_cores),
     metavar="CORE,...",
     panel=_LOAD,
-    help="Cores that this end's streams run on.  [default: any]",
+    help="Cores on which the streams of this end run.  [default: any]",
 )
-@click.option("--udp", "-u", is_flag=True, panel=_LOAD, help="Datagrams: rate, loss, jitter, reordering.")
-@click.option("--rr", is_flag=True, panel=_LOAD, help="Request/response latency: one byte there, one byte back.")
+@click.option("--udp", "-u", is_flag=True, panel=_LOAD, help="Send datagrams; report rate, loss, jitter, reordering.")
+@click.option(
+    "--rr", is_flag=True, panel=_LOAD, help="Measure request/response latency: one byte each way per transaction."
+)
 @click.option(
     "--duration",
     "-t",
-    type=_DURATION,
+    type=DURATION,
     panel=_TIME,
-    help=f"Of each test.  [default: {format_duration(IperfPlan(host='').duration_ns)}]",
+    help=f"Length of each test, at least 100ms.  [default: {format_duration(_DEFAULT.duration_ns)}]",
 )
-@click.option("--omit", "-O", type=_DURATION, panel=_TIME, help="Before each test, and not counted.  [default: 0s]")
-@click.option("--bytes", "-n", "limit", type=_SIZE, panel=_TIME, help="A test ends after so much.  [default: none]")
+@click.option(
+    "--omit",
+    "-O",
+    type=DURATION,
+    panel=_TIME,
+    help="Time at the start of each test that is not counted.  [default: 0s]",
+)
+@click.option(
+    "--bytes", "-n", "limit", type=SIZE, panel=_TIME, help="Amount of data that ends a test early.  [default: no limit]"
+)
 @click.option(
     "--repeats",
     type=int,
     metavar="N",
     panel=_TIME,
-    help=f"Tests of each cell of the table; the median counts.  [default: {IperfPlan(host='').repeats}]",
+    help=f"Runs per table cell, 1 to {MAX_REPEATS}; the median is reported.  [default: {_DEFAULT.repeats}]",
 )
+@plan_options
 @click.option(
-    "--at-least", type=_RATE, panel=_RESULT, help="The rate that every cell must reach; below it the exit code is 1."
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    metavar="DIRECTORY",
+    "--at-least",
+    type=RATE,
     panel=_RESULT,
-    help="Where the record goes.  [default: runs/<time>-iperf]",
+    help="Rate that every table cell must reach, in bit/s; otherwise the exit code is 1.",
 )
-@click.option("--json", "-J", "as_json", is_flag=True, panel=_RESULT, help="Print the result as one JSON document.")
-def iperf(host: str | None, server: bool, listen: str | None, port: int, as_json: bool, **given: Any) -> int:
-    """How fast does TCP receive and send, by window?
+@result_options("iperf", "-J")
+def iperf(
+    host: str | None,
+    server: bool,
+    listen: str | None,
+    port: int | None,
+    print_plan: bool,
+    out: Path | None,
+    as_json: bool,
+    **given: Any,
+) -> int:
+    """Measure how fast TCP or UDP receives and sends, by window.
 
-    Drives a server of loadgen or a stock iperf3 -s, each window in both directions, and ends with one table: the
-    median of the repeats in Mbit/s. The letters mean what they mean for iperf3.
+    Drives a server (loadgen iperf --server, or stock iperf3 -s) with each window in both directions. Prints one table:
+    the median of the repeats in Mbit/s. The short options mean what they mean for iperf3.
     """
     if server:
-        _check_server(host, given, as_json)
-        uvloop.run(serve_tests(listen or "127.0.0.1", port, say=_say, tell=_tell))
-        return 0
+        _check_server(host, {**given, "print_plan": print_plan, "out": out, "json": as_json})
+        return _serve(listen or "127.0.0.1", IPERF_PORT if port is None else port)
     if listen is not None:
-        raise PlanError("--host is where a server listens", hint="add --server, or give HOST without --host")
-    if host is None:
-        raise PlanError("whom to measure with?", hint="give HOST, or --server to be the other end")
-    session = NetworkSession(out=given["out"], as_json=as_json, command_line=tuple(sys.argv))
-    return run_iperf_session(_plan(host, port, given), session)
+        raise PlanError("--host is given without --server", hint="add --server, or give HOST without --host")
+    start = start_from("iperf", given["plan_file"], given["replay"], fleet=False)
+    if host is None and not start.name:
+        raise PlanError("HOST is missing", hint="give the server's address, or --server to serve tests")
+    plan = _plan(start, host, port, given)
+    return show_plan(plan) if print_plan else _run(plan, out, as_json=as_json)
 
 
-def _check_server(host: str | None, given: dict[str, Any], as_json: bool) -> None:
-    """Raises PlanError for what only a client can be told."""
+def _run(plan: IperfPlan, out: Path | None, *, as_json: bool) -> int:
+    from coordinator.experiment.once import Once
+
+    return play(Once("iperf", plan), out=out, as_json=as_json)
+
+
+def _serve(host: str, port: int) -> int:
+    """Serve tests until Ctrl-C; the exit code."""
+    import uvloop
+
+    from coordinator.kinds.iperf.served import serve_tests
+
+    uvloop.run(serve_tests(host, port, say=_say, tell=_tell))
+    return 0
+
+
+def _check_server(host: str | None, given: dict[str, Any]) -> None:
+    """Raises PlanError for options that only a client takes."""
     if host is not None:
-        raise PlanError(f"a server drives nobody, so what is {host!r}?", hint="--host is the address to listen on")
-    told = next((name for name, value in given.items() if value not in (None, False)), "json" if as_json else "")
-    if told:
-        name = {"limit": "bytes"}.get(told, told).replace("_", "-")
-        raise PlanError(f"--{name} means nothing for --server", hint="the client says what is measured")
+        raise PlanError("HOST cannot be combined with --server", hint="give the address to listen at with --host")
+    name = next((name for name, value in given.items() if value not in (None, False)), None)
+    if name is not None:
+        raise PlanError(f"{_option(name)} cannot be combined with --server", hint="the client says what is measured")
 
 
-def _plan(host: str, port: int, given: dict[str, Any]) -> IperfPlan:
-    """The defaults with what was given.  Raises PlanError."""
-    if given["rr"]:
+def _plan(start: Start, host: str | None, port: int | None, given: dict[str, Any]) -> IperfPlan:
+    """The plan that the options make from `start`.  Raises PlanError."""
+    rr = given["rr"] or start.data.get("kind") == Kind.RR.value
+    udp = given["udp"] or start.data.get("transport") == Transport.UDP.value
+    if rr:
         _check_rr(given)
-    names = {
-        "windows_bytes": "windows",
-        "parallel": "parallel",
-        "duration_ns": "duration",
-        "omit_ns": "omit",
-        "repeats": "repeats",
-        "limit_bytes": "limit",
-        "block_bytes": "block",
-        "rate_bps": "rate",
-        "congestion": "congestion",
-        "cores": "affinity",
-        "at_least_bps": "at_least",
-    }
-    changes = {field: given[name] for field, name in names.items() if given[name] is not None}
     ways = tuple(way for way in (Direction.RECEIVE, Direction.SEND, Direction.BIDIR) if given[way.value])
-    if ways:
-        changes["directions"] = ways
-    if given["rr"]:
-        changes |= {"kind": Kind.RR, "directions": (Direction.SEND,)}
-    if given["udp"]:
-        changes["transport"] = Transport.UDP
-        if changes.setdefault("rate_bps", _UDP_BPS) == 0:
-            raise PlanError("datagrams need a rate", hint="for as fast as possible, ask for more than the path carries")
-    if given["udp"] or given["rr"]:
-        changes.setdefault("windows_bytes", (0,))
-    return IperfPlan(host=host, port=port, **changes)
+    if given["rr"] or (rr and not start.sets("directions")):
+        ways = (Direction.SEND,)
+    windows_bytes, rate_bps = given["windows"], given["rate"]
+    if windows_bytes is None and (udp or rr) and not start.sets("windows_bytes"):
+        windows_bytes = (0,)
+    unlimited = not start.data.get("rate_bps") if given["udp"] else udp and not start.sets("rate_bps")
+    if rate_bps is None and unlimited:
+        rate_bps = _UDP_BPS
+    plan = start.read(
+        IperfPlan.from_dict,
+        host=host,
+        port=port,
+        windows_bytes=windows_bytes,
+        directions=ways or None,
+        kind=Kind.RR if given["rr"] else None,
+        transport=Transport.UDP if given["udp"] else None,
+        parallel=given["parallel"],
+        duration_ns=given["duration"],
+        omit_ns=given["omit"],
+        repeats=given["repeats"],
+        limit_bytes=given["limit"],
+        block_bytes=given["block"],
+        rate_bps=rate_bps,
+        congestion=given["congestion"],
+        cores=given["affinity"],
+        at_least_bps=given["at_least"],
+    )
+    if plan.transport is Transport.UDP and plan.rate_bps == 0:
+        raise PlanError("UDP needs a rate", hint="for the highest rate, give more than the path carries")
+    return plan
 
 
 def _check_rr(given: dict[str, Any]) -> None:
+    """Raises PlanError for options that have no meaning for request/response."""
     for name in ("udp", "send", "receive", "bidir", "limit", "block", "rate", "at_least"):
         if given[name] not in (None, False):
-            shown = {"limit": "bytes"}.get(name, name).replace("_", "-")
-            raise PlanError(f"--{shown} means nothing for --rr", hint="a request and its response are a byte each")
+            raise PlanError(
+                f"{_option(name)} cannot be combined with --rr", hint="a request and its response are one byte each"
+            )
+
+
+def _option(name: str) -> str:
+    """The option of a parameter, like `--at-least`."""
+    return f"--{_OPTION_NAMES.get(name, name).replace('_', '-')}"
 
 
 def _say(text: str) -> None:
+    from coordinator.output.streams import stderr_console
+
     stderr_console().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _tell(text: str) -> None:
+    from coordinator.output.streams import printing
+
     with printing():
         sys.stdout.write(f"{text}\n")

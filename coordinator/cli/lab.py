@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import rich_click as click
 
-from coordinator.output import printing
+from coordinator.output.streams import printing
 from deploy.lab.sweep import end_leftovers
 
 

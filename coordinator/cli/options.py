@@ -1,28 +1,30 @@
-"""Option types shared by the commands: text from the command line to values, wrong text to one clear line."""
+"""Option types shared by the commands: text of the command line becomes a value, wrong text becomes one clear line."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import rich_click as click
 
 from loadgen.model.errors import LoadgenError, PlanError
-from loadgen.model.units import AUTO, parse_size_bytes
+from loadgen.model.units import AUTO, parse_duration_ns, parse_rate_bps, parse_size_bytes
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _MAX_WINDOW_BYTES = (1 << 31) - 1  # setsockopt takes an int
 
 
 class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
-    """An option whose text a parser of the model reads; what the parser refuses is a usage error."""
+    """An option whose text is read by a parser of the model; text that the parser refuses is a usage error."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
         self.name = name
         self._parse = parse
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """`value` parsed, or as it is when it is not text any more."""
+        """`value` parsed, or unchanged when it is not text."""
         if not isinstance(value, str):
             return value
         try:
@@ -32,18 +34,21 @@ class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic in newer rel
 
 
 def parse_counts(text: str) -> tuple[int, ...]:
-    """`16` or `1,4,16`: positive and strictly rising."""
+    """The numbers of a text like `16` or `1,4,16`: positive and ascending.  Raises PlanError."""
     try:
         counts = tuple(int(part) for part in text.split(","))
     except ValueError:
         raise PlanError(f"{text!r} is not a number or a list of numbers", hint="write it like 16 or 1,4,16") from None
     if any(count < 1 for count in counts) or list(counts) != sorted(set(counts)):
-        raise PlanError(f"{text!r}: the numbers must be positive and rising", hint="write it like 16 or 1,4,16")
+        raise PlanError(f"{text!r}: the numbers must be positive and ascending", hint="write it like 16 or 1,4,16")
     return counts
 
 
 def parse_windows(text: str) -> tuple[int, ...]:
-    """`16K,64K,auto`: each once, in bytes; 0 stands for `auto`, the kernel's own choice."""
+    """The windows of a text like `16K,64K,auto`, in bytes; 0 stands for `auto`, the kernel's choice.
+
+    Raises PlanError for a window that is not allowed, or is given twice.
+    """
     windows = tuple(parse_window(part.strip()) for part in text.split(","))
     if len(set(windows)) != len(windows):
         raise PlanError(f"{text!r}: a window is given twice", hint="write them like 16K,64K,auto")
@@ -51,13 +56,39 @@ def parse_windows(text: str) -> tuple[int, ...]:
 
 
 def parse_window(text: str) -> int:
-    """One of :func:`parse_windows`."""
+    """One window like `64K` or `auto`, in bytes, as :func:`parse_windows` reads it.  Raises PlanError."""
     if text == AUTO:
         return 0
     size_bytes = parse_size_bytes(text)
     if not 0 < size_bytes <= _MAX_WINDOW_BYTES:
-        raise PlanError(f"{text!r} is no window", hint=f"give 1 byte to just under 2G, or {AUTO}")
+        raise PlanError(f"{text!r} is not a window", hint=f"give 1 byte to 2G - 1, or {AUTO}")
     return size_bytes
+
+
+DURATION = Parsed("duration", parse_duration_ns)
+RATE = Parsed("rate", parse_rate_bps)
+SIZE = Parsed("size", parse_size_bytes)
+WINDOWS = Parsed("windows", parse_windows)
+FILE = click.Path(path_type=Path, dir_okay=False)
+DIRECTORY = click.Path(path_type=Path, file_okay=False)
+
+
+def result_options(kind: str, *short: str) -> Callable[[F], F]:
+    """--out and --json (`short`: its short name) of a command that makes a record of this kind."""
+
+    def add(command: F) -> F:
+        as_json = click.option(
+            "--json", *short, "as_json", is_flag=True, panel="Result", help="Print the result as one JSON document."
+        )(command)
+        return click.option(
+            "--out",
+            type=click.Path(path_type=Path),
+            metavar="DIRECTORY",
+            panel="Result",
+            help=f"Directory of the record.  [default: runs/<time>-{kind}]",
+        )(as_json)
+
+    return add
 
 
 docroot_option = click.option(
@@ -67,4 +98,4 @@ docroot_option = click.option(
     metavar="DIRECTORY",
     help="Document root.  [default: the user's cache]",
 )
-"""Where a file set is, for the commands that make or serve one."""
+"""The directory of a file set, for the commands that make or serve one."""

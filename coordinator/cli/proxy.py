@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import json
-import os
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from coordinator.cli.options import Parsed, parse_window
-from coordinator.output import printing
-from coordinator.view.format import count, pad, rate
-from loadgen.host.limits import raise_open_files
-from loadgen.measure.forwarding import ProxyCounters
-from loadgen.model.address import format_address, parse_address
-from loadgen.model.plain import to_plain
+from coordinator.cli.options import DURATION, Parsed, parse_window
+from loadgen.model.address import parse_address
 from loadgen.model.probe import Mode
-from loadgen.model.units import NS_PER_S, format_duration, format_size, format_window, parse_duration_ns
-from loadgen.proxy.api import ProxyConfig
-from loadgen.proxy.loop import ProxyLoop
-from loadgen.proxy.service import Service
+
+if TYPE_CHECKING:
+    from loadgen.proxy.api import ProxyConfig
 
 _LOOPBACK = "127.0.0.1"
-_STDERR = 2
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_ERASE_LINE = "\r\x1b[K"
-_REDRAW_S, _LINE_S = 1.0, 10.0
 _ENDS, _SOCKETS, _LIMITS, _RESULT = "Ends", "Sockets", "Limits", "Result"
-_DURATION = Parsed("duration", parse_duration_ns)
 
 
 def parse_listen(text: str) -> tuple[str, int]:
-    """Like an address to connect to; without a host (`:8080`) it is the loopback's."""
+    """Host and port of a text like `192.0.2.1:8080`; without a host (`:8080`), the loopback address."""
     return parse_address(_LOOPBACK + text if text.rfind(":") == 0 else text)
 
 
@@ -48,7 +31,7 @@ def parse_listen(text: str) -> tuple[str, int]:
     metavar="ADDRESS:PORT",
     required=True,
     panel=_ENDS,
-    help="Where clients connect; :PORT is the loopback's, and port 0 any free one.",
+    help="Address at which clients connect; :PORT means the loopback address, and port 0 any free port.",
 )
 @click.option(
     "--connect",
@@ -56,14 +39,14 @@ def parse_listen(text: str) -> tuple[str, int]:
     metavar="HOST:PORT",
     required=True,
     panel=_ENDS,
-    help="The upstream, where everything is forwarded to. Of several addresses the next is tried when one fails.",
+    help="Upstream to which everything is forwarded. When one of its addresses fails, the next is tried.",
 )
 @click.option(
     "--source",
     metavar="ADDRESS",
     default="",
     panel=_ENDS,
-    help="Own address that connections to the upstream come from.  [default: the kernel's choice]",
+    help="Address of this machine from which the upstream is connected to.  [default: the kernel's choice]",
 )
 @click.option(
     "--mode",
@@ -71,7 +54,7 @@ def parse_listen(text: str) -> tuple[str, int]:
     default=Mode.SPLICE.value,
     show_default=True,
     panel=_SOCKETS,
-    help="splice moves pages through a pipe without copying them; copy reads and writes.",
+    help="How bytes are forwarded: splice moves pages through a pipe without copying them; copy reads and writes.",
 )
 @click.option(
     "--window",
@@ -80,7 +63,7 @@ def parse_listen(text: str) -> tuple[str, int]:
     default="auto",
     show_default=True,
     panel=_SOCKETS,
-    help="Socket buffers to ask for, on both sides; auto leaves them to the kernel.",
+    help="Socket buffer size to request on both sides, 1 byte to 2G - 1; auto leaves the size to the kernel.",
 )
 @click.option(
     "--max-connections",
@@ -89,33 +72,33 @@ def parse_listen(text: str) -> tuple[str, int]:
     default=4096,
     show_default=True,
     panel=_LIMITS,
-    help="Open connections at most; one more is reset.",
+    help="Maximum number of open connections, at least 1; further connections are reset.",
 )
 @click.option(
     "--idle",
-    type=_DURATION,
+    type=DURATION,
     metavar="DURATION",
     default="0s",
     panel=_LIMITS,
-    help="Reset a connection that had no byte in either direction for so long.  [default: never]",
+    help="Time without a byte in either direction after which a connection is reset; 0s means never.  [default: never]",
 )
 @click.option(
     "--connect-timeout",
-    type=_DURATION,
+    type=DURATION,
     metavar="DURATION",
     default="5s",
     show_default=True,
     panel=_LIMITS,
-    help="How long the upstream has to answer.",
+    help="Time within which the upstream must answer.",
 )
 @click.option(
     "--drain",
-    type=_DURATION,
+    type=DURATION,
     metavar="DURATION",
     default="10s",
     show_default=True,
     panel=_LIMITS,
-    help="How long open connections have to end after Ctrl-C or SIGTERM; a second one cuts them.",
+    help="Time that open connections have to end after Ctrl-C or SIGTERM; a second signal cuts them.",
 )
 @click.option("--json", "as_json", is_flag=True, panel=_RESULT, help="Print the final counters as one JSON document.")
 def proxy(
@@ -130,11 +113,13 @@ def proxy(
     drain: int,
     as_json: bool,
 ) -> int:
-    """Forward TCP connections until Ctrl-C, with live counters.
+    """Forward TCP connections until Ctrl-C, and show live counters.
 
-    Half-closes and back-pressure go through, and so do resets. Other addresses than loopback open it to whoever can
-    reach them.
+    Half-closed connections, back-pressure and resets are passed on. A proxy that listens at another address than the
+    loopback address is open to everybody who can reach that address.
     """
+    from loadgen.proxy.api import ProxyConfig
+
     config = ProxyConfig(
         listen_host=listen[0],
         listen_port=listen[1],
@@ -148,152 +133,24 @@ def proxy(
         connect_timeout_ns=connect_timeout,
         drain_ns=drain,
     )
+    return _run(config, as_json=as_json)
+
+
+def _run(config: ProxyConfig, *, as_json: bool) -> int:
+    """Forward until a signal, then print the counters; the exit code."""
+    from coordinator.cli.foreground import Foreground, document, totals
+    from coordinator.output.streams import printing
+    from loadgen.host.limits import raise_open_files
+    from loadgen.proxy.service import Service
+
     service = Service(config)
     raise_open_files()
     started_ns = time.monotonic_ns()
-    cut = _Foreground(service).run()
+    cut = Foreground(service).run()
     counters, elapsed_ns = service.counters(), time.monotonic_ns() - started_ns
     with printing():
         if as_json:
-            click.echo(json.dumps(_document(service, counters, cut, elapsed_ns), indent=2))
+            click.echo(json.dumps(document(service, counters, cut, elapsed_ns), indent=2))
         else:
-            click.echo("".join(f"{name:<16}{value:>20,}\n" for name, value in _totals(counters, cut).items()), nl=False)
+            click.echo("".join(f"{name:<16}{value:>20,}\n" for name, value in totals(counters, cut).items()), nl=False)
     return 0
-
-
-class _Foreground:
-    """A proxy that runs until a signal, and says on stderr how it goes.
-
-    The display has a thread of its own: a terminal that is stopped (Ctrl-S) must not stop the proxy.
-    """
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self._redraws = os.isatty(_STDERR) and os.environ.get("TERM", "dumb") != "dumb"
-        self._loop = ProxyLoop(time.monotonic_ns)
-        self._asked = 0
-        self._news = threading.Event()
-        self._over = False
-
-    def run(self) -> int:
-        """Until drained; how many connections had to be cut."""
-        self._loop.add(self._service)
-        display = threading.Thread(target=self._display, daemon=True)
-        with self._signals():
-            self._say(opening_line(self._service))
-            display.start()
-            gc.collect()
-            gc.freeze()  # what is there now stays: a collection need not look at it again and again
-            cut = self._loop.run()
-        self._over = True
-        self._news.set()
-        display.join(_REDRAW_S)
-        return cut
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        # What is ignored stays so: nohup means it.
-        numbers = [number for number in _STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-        before = {number: signal.signal(number, lambda *_: self._loop.post(self._stop)) for number in numbers}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _stop(self) -> None:
-        """On the loop's thread: the first time what is open may end, the second it is cut."""
-        self._loop.drain(0 if self._asked else self._service.config.drain_ns)
-        self._asked += 1
-        self._news.set()
-
-    def _display(self) -> None:
-        shown, asked, at_ns = self._service.counters(), 0, time.monotonic_ns()
-        while True:
-            self._news.wait(_REDRAW_S if self._redraws else _LINE_S)
-            if self._over:
-                self._draw("")
-                return
-            self._news.clear()
-            counters, now_ns = self._service.counters(), time.monotonic_ns()
-            if self._asked != asked:
-                asked = self._asked
-                if asked == 1 and counters.open:
-                    drain = format_duration(self._service.config.drain_ns)
-                    self._say(f"proxy: {counters.open} open connections have {drain} to end; once more cuts them")
-            text = progress_line(counters, shown, now_ns - at_ns)
-            if self._redraws:
-                self._draw(text)
-            elif counters != shown:
-                self._say(text)
-            shown, at_ns = counters, now_ns
-
-    def _say(self, text: str) -> None:
-        self._write((_ERASE_LINE if self._redraws else "") + text + "\n")
-
-    def _draw(self, text: str) -> None:
-        """In the terminal's last line, instead of what was there."""
-        if self._redraws:
-            with contextlib.suppress(OSError):
-                columns = os.get_terminal_size(_STDERR).columns  # 0 where nobody has set it
-                text = pad(text, min(len(text), columns - 1)) if columns else text
-            self._write(_ERASE_LINE + text)
-
-    def _write(self, text: str) -> None:
-        """Past sys.stderr, whose lock would be held while a terminal is stopped, and at exit be waited for."""
-        with contextlib.suppress(OSError):  # nobody can hear it any more
-            os.write(_STDERR, text.encode(errors="replace"))
-
-
-def opening_line(service: Service) -> str:
-    """Where it listens and how it forwards."""
-    config = service.config
-    listen = format_address(config.listen_host, service.port)
-    connect = format_address(config.connect_host, config.connect_port)
-    source = f" from {config.source_host}" if config.source_host else ""
-    granted = ""
-    if config.window_bytes:
-        send_bytes, receive_bytes = service.granted_bytes()
-        granted = f" (granted: {format_size(send_bytes)} to send, {format_size(receive_bytes)} to receive)"
-    window = f"window {format_window(config.window_bytes)}{granted}"
-    return f"proxy: {listen} forwards to {connect}{source} by {config.mode.value}, {window}  (Ctrl-C ends it)"
-
-
-def progress_line(now: ProxyCounters, before: ProxyCounters, interval_ns: int) -> str:
-    """What is open, how fast it goes since `before`, and what went wrong so far."""
-    forward, back = (
-        rate((getattr(now, name) - getattr(before, name)) * 8e-6 * NS_PER_S / interval_ns)
-        for name in ("forwarded_bytes", "returned_bytes")
-    )
-    wrong = {
-        "refused": now.refused,
-        "upstream failed": now.upstream_failed,
-        "reset": now.reset,
-        "idle": now.idle,
-    }
-    parts = [
-        f"proxy: {count(now.open)} open, {count(now.accepted)} accepted",
-        f"Mbit/s {forward} forward, {back} back",
-        f"{(now.forwarded_bytes + now.returned_bytes) / 1e9:,.2f} GB",
-        *(f"{name} {count(number)}" for name, number in wrong.items() if number),
-    ]
-    return "; ".join(parts)
-
-
-def _totals(counters: ProxyCounters, cut: int) -> dict[str, int]:
-    """All counters but what is open: nothing is.  `cut` did not end while it drained."""
-    totals: dict[str, Any] = to_plain(counters)
-    del totals["open"]
-    return {**totals, "cut": cut}
-
-
-def _document(service: Service, counters: ProxyCounters, cut: int, elapsed_ns: int) -> dict[str, Any]:
-    config = service.config
-    return {
-        "listen": format_address(config.listen_host, service.port),
-        "connect": format_address(config.connect_host, config.connect_port),
-        "mode": config.mode.value,
-        "window_bytes": config.window_bytes,
-        "elapsed_s": round(elapsed_ns / NS_PER_S, 3),
-        "counters": _totals(counters, cut),
-    }

@@ -5,17 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import rich_click as click
-import uvloop
-from rich.console import Console
 
 from coordinator.cli.options import docroot_option
-from coordinator.session import cache_directory, fileset_progress
-from deploy.serve import serve as serve_until_ended
-from deploy.vms.api import VmRequest
-from deploy.vms.catalog import choose as choose_driver
-from loadgen.model.plan import Server, SpecPlan
+from loadgen.model.plan import Server
 from loadgen.model.target import Target
-from workloads.catalog import choose as choose_workload
 
 
 @click.command()
@@ -48,6 +41,17 @@ def serve(port: int, host: str, server: str, connections: int, root: Path | None
 
     The server has no access control: on an address other than loopback, everyone who reaches the port can use it.
     """
+    import uvloop
+    from rich.console import Console
+
+    from coordinator.experiment.progress import fileset_progress
+    from coordinator.experiment.session import cache_directory
+    from deploy.serve import serve as serve_until_ended
+    from deploy.vms.api import VmRequest
+    from deploy.vms.catalog import choose as choose_driver
+    from loadgen.model.plan import SpecPlan
+    from workloads.catalog import choose as choose_workload
+
     root = root or cache_directory() / "fileset"
     files = choose_workload("spec").files(SpecPlan(vms=1, connections=connections))
     assert files is not None  # servers of loadgen spec always need files

@@ -9,8 +9,9 @@ import rich_click as click
 import uvloop
 
 from coordinator.cli.options import Parsed
-from coordinator.fleet import remote
-from coordinator.fleet.extra import require_fleet
+from loadgen.agent import worker as agent
+from loadgen.agent.bootstrap import Serve
+from loadgen.agent.extra import require_fleet
 from loadgen.model.address import format_address, parse_address
 from loadgen.model.errors import PlanError
 from loadgen.model.units import NS_PER_S, format_duration, parse_duration_ns
@@ -85,14 +86,14 @@ def worker(
     programs on the machines of that run.
     """
     if mark is not None:
-        uvloop.run(remote.obey())
+        uvloop.run(agent.obey())
         return 0
     if coordinator is None or cert is None:
         raise PlanError("--join and --cert are needed", hint="loadgen worker --join HOST:PORT --cert FILE")
     require_fleet("loadgen worker")
-    from coordinator.fleet.certificates import load
+    from loadgen.agent.credentials import load
 
-    task = remote.Serve(
+    task = Serve(
         name=name or _parse_name(socket.gethostname()),
         scheduler=f"tls://{format_address(*coordinator)}",
         credentials=load(cert).to_pem(),
@@ -101,6 +102,6 @@ def worker(
     )
     waits = f"waits up to {format_duration(patience)} for" if patience else "joins"
     click.echo(f"{task.name} {waits} the coordinator at {format_address(*coordinator)}  (Ctrl-C ends it)", err=True)
-    stopped = uvloop.run(remote.join(task, source=str(cert), patience_s=patience / NS_PER_S, cores=cores or 0))
+    stopped = uvloop.run(agent.join(task, source=str(cert), patience_s=patience / NS_PER_S, cores=cores or 0))
     click.echo(f"{task.name} ends: {'it was asked to' if stopped else 'the coordinator is gone'}", err=True)
     return 0

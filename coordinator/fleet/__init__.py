@@ -1,1 +1,1 @@
-"""Load machines behind one seam, whatever connects them."""
+"""The load machines of a run behind one interface, however they are reached."""

@@ -1,4 +1,4 @@
-"""Which of the machines can carry their share of the load, and which connections each worker plays.  Pure."""
+"""Decides which machines can carry their share of the load, and which connections each worker plays.  Pure."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from coordinator.fleet.api import Machine
 from coordinator.fleet.local import LOCAL
 from loadgen.model.errors import FleetError
+from loadgen.model.machine import Machine
 from loadgen.schedule.placement import Placement, place
 from loadgen.verdict.ports import Demand, LocalPorts, usable_sources
 
 RESERVED_FILES = 32
-"""What an engine has open besides its connections: pipes, event loop, libraries."""
+"""Files that an engine has open besides its connections: pipes, event loop, libraries."""
 
-_WEIGHT = 1000  # weights are whole; so many steps of a core
+_WEIGHT = 1000  # weights are whole numbers; this is the weight of one core
 
 _TARGET_BYTES, _CONNECTION_BYTES = 2_000, 100
-"""What an engine reports each second, at most: of each target it drives (1.3 KB seen) and of each connection (48)."""
+"""Upper bounds of what an engine reports each second: per target (1.3 KB was measured) and per connection (48 B)."""
 
 
 def admit(machines: Sequence[Machine], demand: Demand, seed: int, seconds: float) -> tuple[Placement, dict[str, str]]:
-    """The placement over all machines that can carry their share, and why each of the others can't.
+    """Return the placement over all machines that can carry their share, and why each of the others cannot.
 
-    `seconds` is the length of the run.  What a refused machine would have carried goes to the others.  Raises
-    FleetError when none is left.
+    `seconds` is the length of the run.  The share of a refused machine goes to the others.  Raises FleetError if no
+    machine is left.
     """
     refused: dict[str, str] = {}
     while True:
@@ -41,19 +41,19 @@ def admit(machines: Sequence[Machine], demand: Demand, seed: int, seconds: float
 
 
 def say_missing(missing: Mapping[str, str]) -> str:
-    """Machines and what is wrong with them, in one sentence."""
+    """Return machines and what is wrong with them, in one line."""
     return "; ".join(f"{name}: {why}" for name, why in missing.items())
 
 
 def _place(machines: Sequence[Machine], shares: Sequence[int], seed: int) -> Placement:
     weighted = list(itertools.islice(_workers(machines), sum(shares)))
     worker_of = place(shares, [weight for _, weight in weighted], seed)
-    used = np.unique(worker_of)  # an engine with a small weight may get none, and then it has no part in the run
+    used = np.unique(worker_of)  # an engine with a small weight may get no connection; it takes no part in the run then
     return Placement(tuple(weighted[at][0] for at in used.tolist()), np.searchsorted(used, worker_of).astype(np.int32))
 
 
 def _workers(machines: Sequence[Machine]) -> Iterator[tuple[str, int]]:
-    """All workers with their weights, a round of one of each machine at a time: few connections meet them all."""
+    """Yield all workers with their weights, one of each machine per round, so that few connections use all machines."""
     rounds = itertools.zip_longest(*(machine.workers for machine in machines))
     for number, worker in ((number, worker) for one in rounds for number, worker in enumerate(one)):
         if worker is not None:
@@ -63,14 +63,14 @@ def _workers(machines: Sequence[Machine]) -> Iterator[tuple[str, int]]:
 
 
 def _refusal(machine: Machine, placement: Placement, demand: Demand, seconds: float) -> str:
-    """Why a machine can't carry its share; empty when it can."""
+    """Return why a machine cannot carry its share; empty if it can."""
     shares = demand.shares
     target_of = np.repeat(np.arange(len(shares), dtype=np.int32), shares)
     mine = [worker for worker in machine.workers if worker in placement.workers]
     counts = [placement.connections(worker, target_of, len(shares)) for worker in mine]
     if not counts:
         return ""
-    if len(mine) > machine.cores and machine.name != LOCAL:  # on this machine, the trust checks tell what it did
+    if len(mine) > machine.cores and machine.name != LOCAL:  # on this machine, the trust checks show the effect
         return f"it has {machine.cores} cores, and {len(mine)} engines shall play there"
     files = max(int(one.sum()) for one in counts) + RESERVED_FILES
     if files > machine.open_files:

@@ -1,63 +1,22 @@
-"""The seam between a run and its load machines.  Every fleet passes one suite (tests/contract)."""
+"""The interface between a run and its load machines.  Each implementation passes the same tests (tests/contract)."""
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from loadgen.engine.api import Assignment, Segment
 from loadgen.measure.events import AgentEvent
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clock:
-    """A machine's CLOCK_MONOTONIC less the coordinator's: `offset_ns`, right within ± `error_ns`."""
-
-    offset_ns: int = 0
-    error_ns: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
-    """A load machine, as it described itself when it joined.
-
-    `workers` are its engine processes.  `open_files` is what each of them may open.  `sysctls` are those that
-    bound a load (coordinator.record.environment.SYSCTLS).  `spool` is the directory that keeps what was measured
-    until the coordinator has it; empty without one.  `address` is where commands reach it; empty for the local one.
-    """
-
-    name: str
-    workers: tuple[str, ...]
-    cores: int
-    open_files: int
-    address: str = ""
-    memory_bytes: int = 0
-    kernel: str = ""
-    python: str = ""
-    loadgen: str = ""
-    sysctls: Mapping[str, str] = field(default_factory=dict)
-    spool: str = ""
-    spool_free_bytes: int = 0
-
-
-class MachineState(enum.Enum):
-    """How a machine is."""
-
-    READY = "ready"
-    ARMED = "armed"
-    PLAYING = "playing"
-    SILENT = "silent"  # it has missed its turn to report, and is not given up yet
-    LOST = "lost"
+from loadgen.model.machine import Clock, Machine, MachineState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineStatus:
-    """A machine at one moment, for the live view.
+    """The state of a machine at one moment, for the live view.
 
-    `engines` are those that are not lost.  `cpu_share` is of all its cores, None while that is not known;
-    `seen_ago_s` is how long ago it last reported.  `why` says what is wrong; empty when nothing is.
+    `engines` counts its engines that take part and are not lost.  `cpu_share` is the used share of all its cores, or
+    None while unknown.  `seen_ago_s` is the time since its last report.  `why` says what is wrong; empty if nothing is.
     """
 
     name: str
@@ -71,16 +30,16 @@ class MachineStatus:
 
 @dataclass(frozen=True, slots=True)
 class Prepare:
-    """Give workers their assignments; done when all of these are ready.  Workers without one are ended."""
+    """Give workers their assignments; done when all of them are prepared.  Workers without an assignment are ended."""
 
     assignments: Sequence[Assignment]
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Play a segment, whose times are of the coordinator's clock; done when all are armed.
+    """Play a segment, whose times are of the coordinator's clock; done when all workers are armed.
 
-    A worker that is not armed in good time is ended, and reported as lost.
+    A worker that is not armed in time is ended, and reported as lost.
     """
 
     segment: Segment
@@ -93,7 +52,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Dismiss:
-    """End a worker that was given up: should it come to itself again, it must not play."""
+    """End a worker that was given up, so that it does not play if it recovers."""
 
     worker: str
 
@@ -102,57 +61,57 @@ Command = Prepare | Start | Stop | Dismiss
 
 
 class Fleet(Protocol):
-    """Workers, by name, on one or more machines.  While it is open it keeps their lease alive.
+    """Workers on one or more machines.  While the fleet is open, it renews their lease.
 
     All times in its events are of the coordinator's clock.
     """
 
     @property
     def machines(self) -> tuple[Machine, ...]:
-        """Those that are usable, once it is open.  Their workers are named MACHINE/NUMBER."""
+        """The usable machines, once the fleet is open.  Their workers are named MACHINE/NUMBER."""
 
     @property
     def missing(self) -> Mapping[str, str]:
-        """Machines that were asked for and can't be used: why not, by name."""
+        """Machines that were asked for and cannot be used: the reason, by name."""
 
     @property
     def problems(self) -> Sequence[str]:
-        """What could not be fetched or ended, in sentences; complete once it is closed."""
+        """Sentences about what could not be fetched or ended; complete once the fleet is closed."""
 
     @property
     def lead_ns(self) -> int:
-        """How long before a segment its Start must be given, so that every worker has it in time."""
+        """How long before a segment begins Start must be commanded, so that every worker has it in time."""
 
     def status(self) -> tuple[MachineStatus, ...]:
-        """How the machines are now, in the order of `machines`."""
+        """Return the present state of each machine, in the order of `machines`."""
 
     def clocks(self) -> Mapping[str, Clock]:
-        """The newest measurement of each machine's clock, by the machine's name."""
+        """Return the latest measurement of each machine's clock, by the machine's name."""
 
     async def open(self) -> None:
-        """Reach every machine.  Raises FleetError when none can be used, or as the fleet's policy wants it."""
+        """Reach every machine.  Raises FleetError if none can be used, or if one cannot and the policy is to abort."""
 
     async def command(self, command: Command) -> None:
-        """Carry a command to every worker.
+        """Send a command to every worker.
 
-        Raises FleetError with the reason when one refuses, TargetError when it can't find a target.
+        Raises FleetError with the reason if a worker refuses, TargetError if it cannot resolve a target.
         """
 
     async def event(self) -> AgentEvent:
-        """The next thing that happened, in order for each worker."""
+        """Return the next event.  The events of each worker come in their order."""
 
     async def settle(self) -> None:
-        """Wait, not for long, until all that was reported so far is among the events."""
+        """Wait a short time, until everything that was reported so far is among the events."""
 
     async def close(self) -> None:
-        """End all that `open` began.  Idempotent."""
+        """End everything that `open` began.  Idempotent."""
 
 
 def say_machine_lost(name: str, why: str) -> str:
-    """Why the engines of a machine are lost when that is lost as a whole: what an EngineLost says then."""
+    """Return the reason that an EngineLost gives if the whole machine is lost."""
     return f"machine {name} is lost: {why}"
 
 
 def workers_of(machines: Sequence[Machine]) -> tuple[str, ...]:
-    """All workers, in the order in which assignments are given out."""
+    """Return all workers, in the order in which assignments are given out."""
     return tuple(worker for machine in machines for worker in machine.workers)

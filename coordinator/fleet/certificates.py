@@ -1,79 +1,36 @@
-"""A certificate authority for one run, and what it gives to each who takes part.
+"""The certificate authority of one run.  It issues one certificate to each participant.
 
-Its key is never written anywhere: nobody can issue more when it is gone.  Whoever holds a certificate may run code
-on those who trust the same authority (Dask speaks pickle), so all of them end after a day.
+The authority's private key is never written anywhere, so nobody can issue more certificates once it is gone.  Whoever
+holds a certificate may run code on those who trust the same authority (Dask's messages are pickles), so all
+certificates expire after a day.
 """
 
 from __future__ import annotations
 
-import os
-import re
-import warnings
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from loadgen.model.errors import PlanError
+from loadgen.agent.credentials import Credentials
 
 LIFETIME = timedelta(hours=24)
-"""How long certificates are good for."""
+"""How long certificates are valid."""
 
-_EARLIER = timedelta(hours=1)  # the clock of another machine may be behind ours
+_EARLIER = timedelta(hours=1)  # another machine's clock may be behind ours
 _MAX_NAME_CHARS = 64  # of a common name (X.520)
-_BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----\n.*?\n-----END \1-----\n?", re.DOTALL)
-_DAMAGED = (
-    ValueError,
-    TypeError,  # a key with a password
-    InvalidSignature,
-    UnsupportedAlgorithm,
-    CryptographyDeprecationWarning,
-    x509.InvalidVersion,
-    x509.ExtensionNotFound,
-    x509.DuplicateExtension,
-    x509.UnsupportedGeneralNameType,
-)
-_RENEW = "make new ones: loadgen fleet certificates DIRECTORY --workers N"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
-    """What one who takes part shows and trusts, as PEM texts: the run's authority, its own certificate and key."""
-
-    ca_pem: str
-    cert_pem: str
-    key_pem: str = field(repr=False)
-
-    def to_pem(self) -> str:
-        """All three in one text, a secret."""
-        return self.key_pem + self.cert_pem + self.ca_pem
-
-    def write(self, path: Path) -> None:
-        """As one file that only we may read.  Raises PlanError."""
-        try:
-            path.unlink(missing_ok=True)  # one that is there may be open to others
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                file.write(self.to_pem())
-        except OSError as error:
-            raise PlanError(f"the certificate {path} cannot be written: {error.strerror}") from error
 
 
 class Authority:
-    """Issues certificates that trust each other, and nobody else's."""
+    """Issues certificates that trust each other, and no others."""
 
     def __init__(self, now: datetime | None = None) -> None:
-        """`now` is when the certificates begin to be good: a time with its zone.  The present, by default."""
+        """`now` is the time from which the certificates are valid, with its time zone; the present by default."""
         self._now = now or datetime.now(UTC)
         self._key = ec.generate_private_key(ec.SECP256R1())
-        # Two authorities must not have one name: whoever refuses the other's would call that a bad signature.
+        # Authorities need different names; otherwise a certificate of another run is refused as a bad signature.
         self._name = _named(f"loadgen run {x509.random_serial_number():x}"[:_MAX_NAME_CHARS])
         self._certificate = (
             self._begun(self._name, self._key.public_key())
@@ -83,7 +40,7 @@ class Authority:
         )
 
     def issue(self, name: str) -> Credentials:
-        """A certificate of its own for `name`, good as a client's and as a server's."""
+        """Issue a certificate for `name`, which is valid for clients and for servers."""
         key = ec.generate_private_key(ec.SECP256R1())
         both = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
         certificate = (
@@ -112,70 +69,6 @@ class Authority:
         )
 
 
-def parse(text: str, source: str, now: datetime | None = None) -> Credentials:
-    """What :meth:`Credentials.to_pem` wrote, in any order; `source` is for messages.
-
-    Raises PlanError when it is something else, does not belong together, or is not good at `now`.
-    """
-    blocks = [(found.group(1), found.group(0)) for found in _BLOCK.finditer(text.replace("\r\n", "\n"))]
-    keys = [block for kind, block in blocks if kind.endswith("PRIVATE KEY")]
-    certificates = [block for kind, block in blocks if kind == "CERTIFICATE"]
-    if len(keys) != 1 or len(certificates) != 2:
-        raise PlanError(
-            f"{source} is not a certificate of ours: it has {len(keys)} private keys and {len(certificates)} "
-            "certificates, not 1 and 2",
-            hint=_RENEW,
-        )
-    try:
-        own, authority = sorted(_read_all(certificates), key=lambda one: one.signs)
-        secret = serialization.load_pem_private_key(keys[0].encode(), None)
-        own.certificate.verify_directly_issued_by(authority.certificate)
-        together = authority.signs and secret.public_key() == own.certificate.public_key()
-        begins, ends = own.certificate.not_valid_before_utc, own.certificate.not_valid_after_utc
-    except _DAMAGED as error:
-        why = "it is not of its own authority" if isinstance(error, InvalidSignature) else str(error)
-        raise PlanError(f"{source} is not a certificate of ours: {' '.join(why.split())}", hint=_RENEW) from error
-    if not together:
-        raise PlanError(f"{source} is not a certificate of ours: its parts do not belong together", hint=_RENEW)
-    now = now or datetime.now(UTC)
-    if now > ends:
-        raise PlanError(f"the certificate {source} expired on {ends:%Y-%m-%d at %H:%M} UTC", hint=_RENEW)
-    if now < begins:
-        raise PlanError(
-            f"the certificate {source} is good from {begins:%Y-%m-%d at %H:%M} UTC on, and here it is {now:%H:%M}",
-            hint="set the clock of this machine",
-        )
-    return Credentials(ca_pem=authority.pem, cert_pem=own.pem, key_pem=keys[0])
-
-
-def load(path: Path) -> Credentials:
-    """The credentials in a file.  Raises PlanError when they can't be used, in one line."""
-    try:
-        return parse(path.read_text(encoding="ascii"), str(path))
-    except OSError as error:
-        raise PlanError(f"the certificate {path} cannot be read: {error.strerror}", hint=_RENEW) from error
-    except UnicodeDecodeError as error:
-        raise PlanError(f"{path} is not a certificate of ours: it is not text", hint=_RENEW) from error
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    certificate: x509.Certificate
-    pem: str
-    signs: bool
-
-
-def _read_all(pems: Iterable[str]) -> list[_Read]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", CryptographyDeprecationWarning)  # about what no certificate of ours has
-        return [_read(pem) for pem in pems]
-
-
-def _read(pem: str) -> _Read:
-    certificate = x509.load_pem_x509_certificate(pem.encode())
-    return _Read(certificate, pem, certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
-
-
 def _named(name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
@@ -185,7 +78,7 @@ def _pem(certificate: x509.Certificate) -> str:
 
 
 def _usage(*, signs: bool) -> x509.KeyUsage:
-    """Of an authority, which `signs` certificates, or of one that takes part in TLS."""
+    """Return the key usage of an authority, which `signs` certificates, or of a participant in TLS."""
     return x509.KeyUsage(
         digital_signature=not signs,
         content_commitment=False,

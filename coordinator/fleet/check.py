@@ -1,32 +1,34 @@
-"""Is a fleet ready?  Reaches each machine, and says of each what it is, or why it can't be used."""
+"""Checks a fleet before a run: reaches each machine, and describes it or says why it cannot be used."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from coordinator.fleet.api import Clock, Fleet, Machine
+from coordinator.fleet.api import Fleet
 from loadgen.model.errors import FleetError, LoadgenError
+from loadgen.model.machine import Clock, Machine
 
 MAX_CLOCK_ERROR_NS = 1_000_000
-"""A clock that is known no better than this is worth a word."""
+"""A clock that is known less exactly than this gets a warning."""
 
 MIN_OPEN_FILES = 1024
 MIN_SPOOL_BYTES = 64 << 20
 
 
 class Measuring(Fleet, Protocol):
-    """A fleet whose machines can measure their lines."""
+    """A fleet whose machines can measure their bandwidth."""
 
     async def bandwidth(self, machine: str, host: str, port: int) -> tuple[float, float]:
-        """Bits a second that a machine sends to an address, and that it receives.  Raises LoadgenError."""
+        """Return the bit/s that a machine sends to an address and receives from it.  Raises LoadgenError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """One machine.  Without `machine` it can't be used, and `problem` says why; else a problem is a warning.
+    """The result of checking one machine.
 
-    `send_bps` and `receive_bps` are None when they were not measured.
+    If `machine` is None it cannot be used, and `problem` says why; otherwise `problem` is a warning, or empty.
+    `send_bps` and `receive_bps` are None if they were not measured.
     """
 
     name: str
@@ -43,9 +45,9 @@ class Checked:
 
 
 async def check_fleet(fleet: Measuring, bandwidth_to: tuple[str, int] | None) -> list[Checked]:
-    """Every machine that was asked for, usable ones first.  The fleet is open afterwards, if any is usable.
+    """Check every machine that was asked for; usable ones come first.  The fleet is open afterwards if any is usable.
 
-    Bandwidth is measured on one machine after the other: they may share a line.
+    Bandwidth is measured on one machine after the other, because they may share a link.
     """
     try:
         await fleet.open()
@@ -76,7 +78,7 @@ async def check_fleet(fleet: Measuring, bandwidth_to: tuple[str, int] | None) ->
 
 
 def _warning(machine: Machine, clock: Clock) -> str:
-    """What may spoil a run on a usable machine; empty when nothing does."""
+    """Return what may spoil a run on a usable machine; empty if nothing does."""
     if clock.error_ns > MAX_CLOCK_ERROR_NS:
         return f"its clock is known to ±{clock.error_ns / 1e6:.1f} ms only: is the line to it busy?"
     if machine.open_files < MIN_OPEN_FILES:

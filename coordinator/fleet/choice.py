@@ -14,6 +14,9 @@ from urllib.parse import urlsplit
 from coordinator.fleet.api import Fleet
 from coordinator.fleet.local import LocalFleet
 from deploy.hosts.inventory import Host
+from loadgen.model.address import format_address, parse_address
+from loadgen.model.errors import PlanError
+from loadgen.model.plain import from_plain, to_plain
 from loadgen.model.plan import OnLoss
 
 
@@ -28,11 +31,11 @@ class WayKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetChoice:
-    """At most one of `hosts`, `scheduler` and `listen`; with none of them it is this machine.
+    """The load machines of a run: at most one of `hosts`, `scheduler` and `listen`; without them, this machine.
 
-    `engines` on each machine, 0: one for each core.  `workers` are how many join at `listen`, with certificates
-    from the directory `certs`; or how many a scheduler must have.  `coordinator` is the address at which agents
-    reach this machine; empty: as SSH does.
+    `engines` is the number of engine processes on each machine; 0 means one for each core.  `workers` is the number of
+    workers that join at `listen`, with certificates from the directory `certs`, or that the scheduler must have.
+    `coordinator` is the address at which the agents reach this machine; if it is empty, the address that SSH uses.
     """
 
     hosts: tuple[Host, ...] = ()
@@ -45,7 +48,7 @@ class FleetChoice:
 
     @property
     def way(self) -> WayKind:
-        """The one that was chosen."""
+        """How these machines are reached."""
         if self.hosts:
             return WayKind.SSH
         if self.scheduler:
@@ -54,19 +57,91 @@ class FleetChoice:
 
     @property
     def is_here(self) -> bool:
-        """Whether every load machine is surely this one: its scheduler or meeting point is on loopback."""
+        """Whether every load machine is certainly this one: its scheduler or meeting point is on loopback."""
         if self.way is WayKind.LOCAL:
             return True
         host = _host_of(self.scheduler) if self.scheduler else self.listen[0] if self.listen else ""
         return host == "localhost" or _is_loopback(host)
 
     def host_tables(self) -> Sequence[Mapping[str, Any]]:
-        """The hosts as plain data, for the record."""
+        """Return the hosts as plain data, for the record."""
         return [dataclasses.asdict(host) for host in self.hosts]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what differs from the default, as plain data for TOML or JSON.  It contains no secrets.
+
+        `listen` is a text like "192.0.2.1:4711", `certs` the path of the directory as it was given.
+        """
+        data = {
+            "hosts": [_host_to_dict(host) for host in self.hosts],
+            "scheduler": self.scheduler,
+            "listen": format_address(*self.listen) if self.listen else "",
+            "workers": self.workers if self.workers != 1 else 0,
+            "certs": str(self.certs) if self.certs is not None else "",
+            "coordinator": self.coordinator,
+            "engines": self.engines,
+        }
+        return {name: value for name, value in data.items() if value}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> FleetChoice:
+        """Read what :meth:`to_dict` returned.  Raises PlanError in one line that names what is wrong."""
+        plain = from_plain(_Plain, dict(data), "fleet")
+        ways = [name for name in ("hosts", "scheduler", "listen") if getattr(plain, name)]
+        if len(ways) > 1:
+            raise PlanError(f"fleet.{ways[0]} and fleet.{ways[1]} cannot be combined", hint="keep one of them")
+        if bool(plain.listen) != bool(plain.certs):
+            raise PlanError("fleet.listen and fleet.certs must be given together, or neither of them")
+        if plain.workers != 1 and not (plain.listen or plain.scheduler):
+            raise PlanError("fleet.workers needs fleet.listen or fleet.scheduler")
+        if plain.coordinator and not plain.hosts:
+            raise PlanError("fleet.coordinator needs fleet.hosts")
+        for name, least in (("workers", 1), ("engines", 0)):
+            if getattr(plain, name) < least:
+                raise PlanError(f"fleet.{name} must be at least {least}, got {getattr(plain, name)}")
+        names = [host.name for host in plain.hosts]
+        if doubled := next((name for name in names if names.count(name) > 1), ""):
+            raise PlanError(f"fleet.hosts: two hosts have the name {doubled!r}")
+        return cls(
+            hosts=plain.hosts,
+            scheduler=plain.scheduler,
+            listen=_address(plain.listen) if plain.listen else None,
+            workers=plain.workers,
+            certs=Path(plain.certs) if plain.certs else None,
+            coordinator=plain.coordinator,
+            engines=plain.engines,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plain:
+    """The fields of a FleetChoice as plain data."""
+
+    hosts: tuple[Host, ...] = ()
+    scheduler: str = ""
+    listen: str = ""
+    workers: int = 1
+    certs: str = ""
+    coordinator: str = ""
+    engines: int = 0
+
+
+def _host_to_dict(host: Host) -> dict[str, Any]:
+    given = {name: value for name, value in to_plain(host).items() if value}
+    if host.address == host.name:
+        del given["address"]
+    return given
+
+
+def _address(text: str) -> tuple[str, int]:
+    try:
+        return parse_address(text)
+    except PlanError as error:
+        raise PlanError(f"fleet.listen: {error.message}", hint=error.hint) from error
 
 
 def _host_of(scheduler: str) -> str:
-    """Of an address like tcp://HOST:PORT, or without its beginning; "" of what is none."""
+    """Return the host of an address like tcp://HOST:PORT or HOST:PORT; "" if it is not an address."""
     try:
         return urlsplit(scheduler if "://" in scheduler else f"//{scheduler}").hostname or ""
     except ValueError:
@@ -92,7 +167,7 @@ def make_fleet(
     """The fleet, closed yet; on this machine it has `engines`, others count their own.
 
     `on_log` gets (machine, line) of what its agents log.
-    Every way but the local one needs the extra's packages (coordinator.fleet.extra).
+    Every way but the local one needs the extra's packages (loadgen.agent.extra).
     """
     if choice.way is WayKind.LOCAL:
         return LocalFleet(engines)

@@ -1,18 +1,18 @@
-"""How far a machine's clock is from ours, from round trips.  Pure: every time is passed in.
+"""Measures the offset of a machine's clock from ours by round trips.  Pure: every time is passed in.
 
-A machine that answers at t, asked at s and heard at r (both of our clock), is ahead by t − (s + r)/2, and that is
-wrong by at most half of the round trip.  Two clocks drift apart, so what was measured ages: a poor new sample is
-better than a good old one as soon as the old one's error, grown by the drift, exceeds it.
+If a machine is asked at s and heard at r (both of our clock), and answers at t of its own clock, it is ahead by
+t − (s + r)/2 with an error of at most half the round trip.  Clocks drift apart, so a measurement ages: a poor new
+sample replaces a good old one as soon as the error of the old one, grown by the drift, is larger.
 """
 
 from __future__ import annotations
 
 import collections
 
-from coordinator.fleet.api import Clock
+from loadgen.model.machine import Clock
 
 DRIFT_PPM = 50
-"""By how much two clocks that nobody disciplines may differ; those that NTP does are far better."""
+"""The largest drift between two clocks without NTP, in parts per million.  With NTP it is far smaller."""
 
 _LATEST = 17
 
@@ -23,25 +23,27 @@ class ClockTrack:
     def __init__(self) -> None:
         self._offset_ns = 0
         self._error_ns = 0
-        self._at_ns: int | None = None  # from when on the best sample ages; None before the first
+        self._at_ns: int | None = None  # when the best sample was taken; None before the first
         self._round_trips: collections.deque[int] = collections.deque(maxlen=_LATEST)
 
     @property
     def round_trip_ns(self) -> int:
-        """The median of the latest 17 round trips; 0 before the first."""
+        """The median of the latest 17 round trips, in ns; 0 before the first."""
         return sorted(self._round_trips)[len(self._round_trips) // 2] if self._round_trips else 0
 
     def sample(self, *, sent_ns: int, theirs_ns: int, received_ns: int) -> None:
-        """It was asked at `sent_ns`, answered at `theirs_ns` of its own clock, and was heard at `received_ns`."""
+        """Take a round trip: asked at `sent_ns`, answered at `theirs_ns` of its clock, received at `received_ns`."""
         self._round_trips.append(received_ns - sent_ns)
         self._take(sent_ns, theirs_ns, received_ns)
 
     def overhear(self, *, sent_ns: int, heard_ns: int, said_ns: int, received_ns: int) -> None:
-        """What was sent at `sent_ns` it heard at `heard_ns`; what it said at `said_ns` was heard at `received_ns`.
+        """Take two messages: one sent at `sent_ns` and heard at `heard_ns`, one said at `said_ns` and received at
+        `received_ns`.
 
-        The times between are of its own clock.  As if it had answered at once, so much earlier; but for the drift of
-        its clock until it spoke, by which a quick answer would have come before it was asked.  What cannot be, as after
-        our own clock stood still, says nothing; nor does what is older than the best sample, by another way.
+        `heard_ns` and `said_ns` are of the machine's clock.  This counts as a round trip without the time in between,
+        corrected for the drift during that time; without the correction, an answer could seem to come before its
+        question.  Impossible times, as after a freeze of this process, are ignored; so are messages that were sent
+        before the best sample was taken.
         """
         if self._at_ns is not None and sent_ns < self._at_ns:
             return
@@ -62,7 +64,7 @@ class ClockTrack:
         self._offset_ns, self._error_ns, self._at_ns = offset_ns, error_ns, sent_ns
 
     def at(self, now_ns: int) -> Clock:
-        """What is known now, with the error that it has by now."""
+        """Return the best sample, with the error that it has at `now_ns`."""
         return Clock(offset_ns=self._offset_ns, error_ns=self._aged_ns(now_ns))
 
     def _aged_ns(self, now_ns: int) -> int:

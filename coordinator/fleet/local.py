@@ -1,4 +1,4 @@
-"""The fleet of one machine: the agent in this process, the engines its children.  No port is opened."""
+"""The fleet of one machine: the agent is part of this process, the engines are its children.  No port is opened."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import time
 from collections.abc import Mapping, Sequence
 
 import loadgen
-from coordinator.fleet.api import Clock, Command, Dismiss, Machine, MachineState, MachineStatus, Prepare, Start, Stop
-from coordinator.record.environment import read_sysctls
-from loadgen.agent import Agent
+from coordinator.fleet.api import Command, Dismiss, MachineStatus, Prepare, Start, Stop
+from loadgen.agent.engines import Agent
 from loadgen.engine.api import LEASE_NS
+from loadgen.host.sysctls import read_sysctls
 from loadgen.measure.events import AgentEvent
+from loadgen.model.machine import Clock, Machine, MachineState
 from loadgen.model.units import NS_PER_MS
 
 LOCAL = "local"
@@ -43,41 +44,41 @@ class LocalFleet:
 
     @property
     def machines(self) -> tuple[Machine, ...]:
-        """This one."""
+        """This machine only."""
         return (self._machine,)
 
     @property
     def missing(self) -> Mapping[str, str]:
-        """Nothing."""
+        """Empty: this machine is always there."""
         return {}
 
     @property
     def problems(self) -> Sequence[str]:
-        """None: what engines said came through pipes."""
+        """Empty: engines report through pipes, so nothing can be missing."""
         return ()
 
     @property
     def lead_ns(self) -> int:
-        """Every engine has an order by then."""
+        """See Fleet: an order needs 250 ms at most to reach every engine."""
         return 250 * NS_PER_MS
 
     def status(self) -> tuple[MachineStatus, ...]:
-        """This one's; its engines have rows of their own."""
+        """Return the state of this machine."""
         state = MachineState.PLAYING if self._agent.playing else MachineState.READY
         engines = self._agent.present
         return (MachineStatus(name=LOCAL, state=state, engines=engines, clock=Clock(), cpu_share=None, seen_ago_s=0.0),)
 
     def clocks(self) -> Mapping[str, Clock]:
-        """Of one machine there is one clock."""
+        """Return a difference of zero: coordinator and engines use the same clock."""
         return {LOCAL: Clock()}
 
     async def open(self) -> None:
-        """Start the engine processes."""
+        """Start the engine processes.  Raises FleetError if one does not come up."""
         self.pids = tuple(await self._agent.open())
         self._renewing = asyncio.create_task(self._renew())
 
     async def command(self, command: Command) -> None:
-        """Carry a command to the agent."""
+        """Carry out a command; see Fleet for the errors raised."""
         match command:
             case Prepare(assignments):
                 await self._agent.prepare(assignments)
@@ -89,16 +90,16 @@ class LocalFleet:
                 self._agent.dismiss(worker)
 
     async def event(self) -> AgentEvent:
-        """The next event."""
+        """Return the next event, in order for each worker."""
         return await self._events.get()
 
     async def settle(self) -> None:
-        """Wait for the agent's own measurement of the segment that has ended."""
+        """Wait until the agent has measured how the cores were used in the segment that ended."""
         await self._agent.settle()
-        await asyncio.sleep(0)  # whoever waits for events has them now
+        await asyncio.sleep(0)  # so that whoever waits for events receives them
 
     async def close(self) -> None:
-        """End the engine processes."""
+        """End the engine processes, and renew their lease no longer."""
         if self._renewing is not None:
             self._renewing.cancel()
         await self._agent.close()

@@ -1,80 +1,45 @@
-"""What a machine has measured, as it arrives: pieces of its spool in, frames out, each byte once.  Pure.
+"""The coordinator's copy of a spool: chunks go in, frames come out, and each byte counts once.  Pure.
 
-A spool is a file that only grows, of frames (a length of four bytes, then msgpack).  Pieces may be lost, come twice,
-overlap or be spoilt on the way; what comes next is known by its offset alone.
+A spool is a file that only grows.  It consists of frames (a length of four bytes, then msgpack).  Chunks may be lost,
+repeated, overlapping or damaged on the way; the offset alone says what is new.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import msgpack
 
-from loadgen.measure.wire import read_bytes, read_int, read_text
+from loadgen.agent.chunk import Chunk
 
-MAX_CHUNK_BYTES = 4 << 20
 _MAX_FRAME_BYTES = 64 << 20
 """A snapshot of 100,000 connections is about 6 MB."""
 _HEAD_BYTES = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chunk:
-    """A piece of a spool, as it came: `sha256` is what its sender computed (see :func:`hash_of`)."""
-
-    offset: int
-    data: bytes
-    sha256: str
-
-    @property
-    def intact(self) -> bool:
-        """Whether the data is what was sent."""
-        return hash_of(self.offset, self.data) == self.sha256
-
-    @classmethod
-    def from_wire(cls, wire: object) -> Chunk:
-        """The chunk in plain data; raises ValueError on anything malformed."""
-        data = read_bytes(wire, "data")
-        if len(data) > MAX_CHUNK_BYTES:
-            raise ValueError(f"a chunk has {len(data)} bytes")
-        return cls(offset=read_int(wire, "offset"), data=data, sha256=read_text(wire, "sha256", max_length=64))
-
-
-def hash_of(offset: int, data: bytes) -> str:
-    """SHA-256 of where a piece belongs and of what it is, in hexadecimal digits: so all that is received is checked.
-
-    `offset` in 8 bytes, big endian, then `data`.
-    """
-    digest = hashlib.sha256(offset.to_bytes(8, "big"))
-    digest.update(data)
-    return digest.hexdigest()
-
-
 class Stream:
-    """The copy of one machine's spool: `received` bytes of `announced`."""
+    """The copy of one machine's spool: `received` of the `announced` bytes."""
 
     def __init__(self) -> None:
         self.received = 0
         self.announced = 0
-        self._rest = bytearray()  # the beginning of a frame that is not whole yet
+        self._rest = bytearray()  # the beginning of an incomplete frame
 
     @property
     def missing_bytes(self) -> int:
-        """What is known to be there and has not come."""
+        """Bytes that were announced and not received."""
         return self.announced - self.received
 
     def announce(self, total_bytes: int) -> None:
-        """The spool is at least this long."""
+        """Note that the spool has at least this length."""
         self.announced = max(self.announced, total_bytes)
 
     def take(self, chunk: Chunk) -> Iterator[Any]:
-        """The frames that are whole now, unpacked, each an event as plain data if it is what it should be.
+        """Yield the frames that are complete now, unpacked: each should be an event as plain data.
 
-        A chunk that is spoilt or comes too early changes nothing.  Raises ValueError, and nothing else, when what was
-        received are no frames; what came before is yielded.
+        A chunk that is damaged, or begins after what was received, changes nothing.  Raises ValueError, and nothing
+        else, if the data does not consist of frames; the frames before that are yielded.
         """
         known = self.received - chunk.offset
         if known < 0 or not chunk.intact:
@@ -85,7 +50,7 @@ class Stream:
         yield from self._frames(new)
 
     def _frames(self, new: memoryview) -> Iterator[Any]:
-        data: memoryview | bytearray = new  # nearly always whole frames, which nobody has to copy
+        data: memoryview | bytearray = new  # nearly always complete frames, which need not be copied
         if self._rest:
             self._rest += new
             data = self._rest

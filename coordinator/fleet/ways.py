@@ -1,4 +1,4 @@
-"""The seam between a fleet on Dask and how its agents come to be there: over SSH, by hand, or in the user's cluster."""
+"""The interface between a fleet on Dask and the ways to start its agents: SSH, by hand, or in the user's cluster."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-PATIENCE_S = 20.0
-"""How long a machine may take from the first word to its hello."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """An agent that is there: `address` is its Dask worker's, `engines` how many engine processes it shall have.
+    """An agent that has joined.  `address` is that of its Dask worker.
 
-    0 engines: one for each core that it may use.
+    `engines` is the number of engine processes that it shall start; 0 means one for each core that it may use.
     """
 
     name: str
@@ -23,41 +20,41 @@ class Joined:
 
 
 class Line(Protocol):
-    """How words go between a fleet and its agents."""
+    """Carries messages between a fleet and its agents."""
 
     @property
     def client(self) -> Any:
-        """The `distributed.Client` (asynchronous) that carries calls, each with its answer."""
+        """The asynchronous `distributed.Client` that carries calls and their answers."""
 
     def listen(self, topic: str, hear: Callable[[Any], None]) -> None:
-        """From now on `hear` gets what is logged under a topic, with the address of the worker in it."""
+        """Pass what is logged under a topic to `hear`, from now on; each message contains the worker's address."""
 
     def post(self, messages: Mapping[str, dict[str, Any]]) -> bool:
-        """Send each agent, by its address, a message that nobody answers; False when only calls can be carried.
+        """Send each agent, by its address, a message without an answer.  Returns False if only calls can be carried.
 
-        Its `op` is one of coordinator.fleet.dask.plugin.  Who is gone does not get it.
+        The `op` of a message is defined in loadgen.agent.dask.plugin.  Agents that are gone do not receive it.
         """
 
 
 class Way(Protocol):
-    """Brings agents up, each a Dask worker, and ends what it began."""
+    """A way to start agents, each of which is a Dask worker, and to end them."""
 
     @property
     def line(self) -> Line:
-        """What reaches them, once it is open."""
+        """The line to the agents, once the way is open."""
 
     @property
     def missing(self) -> Mapping[str, str]:
-        """Who was asked for and did not come: why not, by name."""
+        """Machines that were asked for and did not join: the reason, by name."""
 
     async def open(self) -> tuple[Joined, ...]:
-        """Bring them up; those that came, in the order in which they were asked for.
+        """Start the agents.  Returns those that joined, in the order in which they were asked for.
 
-        Raises FleetError or PlanError when the way itself is not there (no scheduler, no address to listen on).
+        Raises FleetError or PlanError if this way cannot be used at all (no scheduler, no address to listen on).
         """
 
     async def lose(self, name: str) -> None:
-        """A machine was given up: whatever of ours is still there must end, frozen or not.  Never raises."""
+        """End everything of ours on a machine that was given up, even if it is frozen.  Never raises."""
 
     async def close(self) -> None:
-        """End all that `open` began, wherever it is.  Idempotent, bounded in time."""
+        """End everything that `open` began, on all machines.  Idempotent, bounded in time."""

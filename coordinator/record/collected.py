@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgpack
 
-from coordinator.record.document import RecordError
-from coordinator.record.reader import frames
+from coordinator.record.frames import frames
+from coordinator.record.header import RecordError
 from coordinator.record.writer import INTERVALS
 from loadgen.measure.cells import CellTable
 from loadgen.measure.snapshot import Snapshot

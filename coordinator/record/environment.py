@@ -15,36 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import loadgen
+from loadgen.host.sysctls import read_sysctls
 
 LIBRARIES = ("aiohttp", "msgpack", "numpy", "rich", "uvloop")
 """The libraries that the measurement or its output depends on."""
-
-SYSCTLS = (
-    "fs.file-max",
-    "kernel.sched_autogroup_enabled",
-    "net.core.default_qdisc",
-    "net.core.netdev_max_backlog",
-    "net.core.rmem_max",
-    "net.core.somaxconn",
-    "net.core.wmem_max",
-    "net.ipv4.ip_local_port_range",
-    "net.ipv4.ip_local_reserved_ports",
-    "net.ipv4.tcp_congestion_control",
-    "net.ipv4.tcp_fin_timeout",
-    "net.ipv4.tcp_max_syn_backlog",
-    "net.ipv4.tcp_max_tw_buckets",
-    "net.ipv4.tcp_mem",
-    "net.ipv4.tcp_rmem",
-    "net.ipv4.tcp_sack",
-    "net.ipv4.tcp_slow_start_after_idle",
-    "net.ipv4.tcp_syncookies",
-    "net.ipv4.tcp_timestamps",
-    "net.ipv4.tcp_tw_reuse",
-    "net.ipv4.tcp_wmem",
-    "vm.overcommit_memory",
-    "vm.swappiness",
-)
-"""Kernel settings that change what a web server or a load generator on this machine can do."""
 
 _GIT_TIMEOUT_S = 5
 
@@ -154,16 +128,6 @@ def _libraries() -> dict[str, str]:
     for name in LIBRARIES:
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
-    return found
-
-
-def read_sysctls(proc: Path = Path("/proc")) -> dict[str, str]:
-    """Those of SYSCTLS that this kernel shows."""
-    found = {}
-    for name in SYSCTLS:
-        with contextlib.suppress(OSError):  # not in this kernel, or not in this network namespace
-            text = (proc / "sys" / name.replace(".", "/")).read_text(encoding="utf-8", errors="replace")
-            found[name] = " ".join(text.split())
     return found
 
 

@@ -1,4 +1,4 @@
-"""The load machines of a run, for its record: who they were, their clocks, who played what, how to reach them again."""
+"""The load machines of a run, for its record: their names and clocks, who played what, how to reach them again."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from coordinator.fleet.api import Clock, Machine
 from loadgen.measure.events import EngineReady
+from loadgen.model.machine import Clock, Machine
 from loadgen.model.plain import from_plain
 from loadgen.schedule.placement import Placement
 
@@ -19,11 +19,12 @@ from loadgen.schedule.placement import Placement
 class FleetRecord:
     """A fleet as a run used it.
 
-    `way` is local, ssh, scheduler or join; `run_id` is what its agents call the run.  `machines` are those that
-    played, `missing` those that were asked for and could not.  `clocks` are the newest measurements, by name.
-    `placement` has no workers until it is made.  `hosts` is what is needed to reach machines by SSH again, as plain
-    data (deploy.hosts.inventory.Host).  `engines` says which engine each worker had, once all have said it.
-    `start_skew_ns` is by iteration, between the first and the last worker to begin; `segments` of one worker have none.
+    `way` is local, ssh, scheduler or join; `run_id` is the agents' name for the run.  `machines` are those that
+    played; `missing` says by name why a machine that was asked for did not.  `clocks` are the newest measurements, by
+    name.  `placement` has no workers until it is made.  `hosts` says how to reach the machines by SSH again, as plain
+    data (deploy.hosts.inventory.Host).  `choice` is what the user chose, as plain data without secrets
+    (coordinator.fleet.choice.FleetChoice); empty for this machine.  `engines` says which engine each worker ran, once
+    all workers have said it.  `start_skew_ns` is by iteration, from the first worker's start to the last one's.
     """
 
     way: str
@@ -33,6 +34,7 @@ class FleetRecord:
     clocks: Mapping[str, Clock] = field(default_factory=dict)
     placement: Placement = field(default_factory=lambda: Placement((), np.zeros(0, np.int32)))
     hosts: Sequence[Mapping[str, Any]] = ()
+    choice: Mapping[str, Any] = field(default_factory=dict)
     engines: Sequence[EngineReady] = ()
     start_skew_ns: Mapping[int, int] = field(default_factory=dict)
 
@@ -44,6 +46,7 @@ class FleetRecord:
             "machines": [{**_fields(one), **_fields(self.clocks.get(one.name, Clock()))} for one in self.machines],
             "missing": dict(self.missing),
             "hosts": [dict(host) for host in self.hosts],
+            "choice": dict(self.choice),
             "engines": [dataclasses.asdict(one) for one in self.engines],
             "start_skew_ns": {str(iteration): skew for iteration, skew in self.start_skew_ns.items()},
             "placement": {
@@ -77,6 +80,7 @@ class FleetRecord:
             clocks=clocks,
             placement=Placement(tuple(placed["workers"]), worker_of),
             hosts=tuple(dict(host) for host in data["hosts"]),
+            choice=dict(data.get("choice", {})),  # records of version 0.1 have none
             engines=tuple(
                 from_plain(EngineReady, one, "an engine") for one in data.get("engines", ())
             ),  # old records have none

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.record.connections import STATES
-from coordinator.record.document import KIND_SPEC, RecordError
+from coordinator.record.header import KIND_SPEC, RecordError
 
 RUN = "run.json"
 INTERVALS = "intervals.msgpack"
@@ -61,7 +61,8 @@ def default_directory(started_at: datetime, parent: Path = Path("runs"), *, kind
 class RecordWriter:
     """Owns one record's directory.  Raises RecordError when it cannot be made, and never afterwards."""
 
-    def __init__(self, directory: Path, document: Mapping[str, Any]) -> None:
+    def __init__(self, directory: Path, document: Mapping[str, Any], *, again: bool = False) -> None:
+        """Begin a record in `directory`, which must be empty or missing; with `again`, continue the record there."""
         self.path = directory
         self._problems: list[str] = []
         self._intervals: io.FileIO | None = None
@@ -69,7 +70,10 @@ class RecordWriter:
         self._complete = True
         self._logged_bytes = 0
         try:
-            _make(directory, _dump(document))
+            if again:
+                _replace(directory / RUN, _dump(document))
+            else:
+                _make(directory, _dump(document))
         except OSError as error:
             raise RecordError(
                 f"the record cannot be written to {directory}: {_say(error)}",
@@ -118,11 +122,12 @@ class RecordWriter:
         """Put `document` in the place of the last one."""
         self._try(RUN, _dump(document))
 
-    def finish(self, document: Mapping[str, Any], connections: NDArray[np.void]) -> None:
-        """Write the end of the run: `document`, and `connections` with CONNECTION_DTYPE."""
-        packed = io.BytesIO()
-        np.savez_compressed(packed, connections=connections, states=np.array(STATES))
-        self._try(CONNECTIONS, packed.getvalue())
+    def finish(self, document: Mapping[str, Any], connections: NDArray[np.void] | None = None) -> None:
+        """Write the end of the run: `document`, and `connections` with CONNECTION_DTYPE where the run has them."""
+        if connections is not None:
+            packed = io.BytesIO()
+            np.savez_compressed(packed, connections=connections, states=np.array(STATES))
+            self._try(CONNECTIONS, packed.getvalue())
         # Last, so that a finished run.json means a finished record.
         self.rewrite(document)
         self.close()

@@ -1,1 +1,1 @@
-"""Plays operation tapes on sockets: the contract, the sans-IO protocol, the Python engine and its process."""
+"""Plays operation tapes on sockets: the engine contract, the sans-IO HTTP reader, both engines, the engine process."""

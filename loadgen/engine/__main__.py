@@ -1,4 +1,4 @@
-"""The engine process: `python -m loadgen.engine`, a subprocess of the agent, spoken to over its pipes."""
+"""The engine process: `python -m loadgen.engine`, a subprocess of the agent that is controlled over pipes."""
 
 import sys
 

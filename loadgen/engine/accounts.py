@@ -1,4 +1,4 @@
-"""What an engine reports: records folded to counts, counts put together to snapshots.  The same for every engine."""
+"""What an engine reports: records folded into counts, and counts merged into snapshots.  All engines share it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _Part = tuple[CellTable, NDArray[np.void]]
 
 
 class Accounts:
-    """The books of one engine.  `target_of` is the target index by global connection."""
+    """The counts of one engine.  `target_of` (int32) is the target index by global connection number."""
 
     def __init__(self, assignment: Assignment, vitals: Vitals) -> None:
         tape, load = assignment.tape, assignment.load
@@ -31,14 +31,14 @@ class Accounts:
             line_bps=load.line_bps,
             bound=load.bound,
         )
-        self._fresh: list[_Part] = []  # folded, and in no snapshot yet
+        self._fresh: list[_Part] = []  # folded, but in no snapshot yet
         self._reported: list[_Part] = []  # already in a snapshot of the current interval
         self._interval = -1
         self._vitals = vitals
         self._drained = self._interval_began = vitals.mark()
 
     def fold(self, records: NDArray[np.void], segment: Segment) -> None:
-        """Turn records (RECORD_DTYPE) of a segment into counts; the array may be used again afterwards."""
+        """Turn `records` (RECORD_DTYPE) of a segment into counts.  The caller may reuse the array afterwards."""
         cells, tallies = fold(
             records,
             self._context,
@@ -49,7 +49,7 @@ class Accounts:
         self._fresh.append((cells, tallies))
 
     def drain(self, interval: int, open_sockets: int, active_connections: int) -> Snapshot:
-        """All that was folded since the interval before; draining it again returns the whole of it again."""
+        """Everything folded since the previous interval.  Draining an interval again returns all of it again."""
         if interval != self._interval:
             self._interval = interval
             self._reported = []

@@ -1,7 +1,7 @@
-"""When connections want to be woken: a heap and one timer of the event loop.
+"""Wakes connections at the times they ask for: a heap and one timer of the event loop.
 
-One timer for all, in steps of a millisecond, costs a third less CPU than a timer each at high rates;
-what it adds to the lateness is at most that millisecond.
+At high rates one timer for all connections, in steps of a millisecond, costs a third less CPU than a timer for each.
+It adds at most that millisecond to the lateness.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from typing import Protocol
 from loadgen.model.units import NS_PER_MS
 
 LOOK_EVERY = 16
-"""So many operations are begun one after another, in .2 ms, before a look at which replies are there."""
+"""Operations that are begun in a row, in about 0.2 ms, before the agenda looks for replies that have arrived."""
 
 _NEVER = 1 << 63
 
 
 class Sleeper(Protocol):
-    """Something that can be woken."""
+    """What the agenda wakes.  Sleepers that are due at the same time are woken in the order of `number`."""
 
     number: int
 
     def wake(self, now_ns: int) -> None:
-        """The time asked for has come."""
+        """Continue: the time passed to `Agenda.push` has come."""
 
 
 class Agenda:
-    """A timer queue.  `now_ns` is the clock that all times are of; `look` is called now and then among many wakes."""
+    """A timer queue.  All times are of the clock `now_ns`.  `look` is called after every LOOK_EVERY wakes in a row."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, now_ns: Callable[[], int], look: Callable[[], None]) -> None:
         self._loop = loop
@@ -40,13 +40,13 @@ class Agenda:
         self._timer: asyncio.TimerHandle | None = None
 
     def push(self, at_ns: int, sleeper: Sleeper) -> None:
-        """Wake `sleeper` at `at_ns` or up to a millisecond later.  Each has at most one entry."""
+        """Wake `sleeper` at `at_ns` or up to a millisecond later.  A sleeper may have one entry at a time."""
         heapq.heappush(self._heap, (at_ns, sleeper.number, sleeper))
         if at_ns < self._armed_ns:
             self._arm(at_ns, self._now_ns())
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all entries without waking them."""
         self._heap.clear()
         if self._timer is not None:
             self._timer.cancel()
@@ -62,7 +62,7 @@ class Agenda:
 
     def _fire(self) -> None:
         self._timer = None
-        self._armed_ns = -1  # what is pushed meanwhile must not arm: that is done once, below
+        self._armed_ns = -1  # pushes must not arm the timer meanwhile: it is armed once, below
         heap, now_ns = self._heap, self._now_ns
         now, woken = now_ns(), 0
         while heap and heap[0][0] <= now:

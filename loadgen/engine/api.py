@@ -1,46 +1,31 @@
-"""The contract of an engine: what goes down, what comes back.  Every engine passes one suite (tests/contract)."""
+"""The contract of an engine: its input and its output.  One test suite covers all engines (tests/contract)."""
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.bound import Bound, BoundKind
+from loadgen.model.sending import EngineKind as EngineKind  # a plan names them, too
+from loadgen.model.sending import Timestamps as Timestamps
 from loadgen.model.shard import Shard
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS
 from loadgen.schedule.optape import OpTape
 
 LEASE_NS = 2500 * NS_PER_MS
-"""How long an engine plays without hearing from whoever drives it."""
-
-
-class EngineKind(enum.Enum):
-    """Which engine is wanted, or was taken (never AUTO)."""
-
-    AUTO = "auto"  # the compiled one where it can play what is asked
-    PYTHON = "python"
-    COMPILED = "compiled"
-
-
-class Timestamps(enum.Enum):
-    """What an engine takes as the moment at which a reply was there."""
-
-    AUTO = "auto"  # the best that it has
-    KERNEL = "kernel"  # the kernel's receive time-stamp: our own queueing is not charged to the server
-    LOOP = "loop"  # when the event loop woke up, once for all that were readable then
+"""How long an engine plays after it last heard from the agent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrivals:
-    """An open loop: operations are due whatever became of those before (loadgen.schedule.arrivals).
+    """An open loop: operations are due independently of how earlier ones ended (loadgen.schedule.arrivals).
 
-    Operation k of all engines is due at `offset(k)` after the segment's start, and this engine plays those with
-    k mod `parts` == `part`.  It goes to a free connection of its target; without one it waits, keeps its due time,
-    and is recorded as SHED when more than `max_backlog` wait.
+    Operation k of all engines is due `offset(k)` after the start of the segment, and this engine plays those with
+    k mod `parts` == `part`.  An operation goes to a free connection of its target.  Without one it waits and keeps its
+    due time; it is recorded as SHED if `max_backlog` operations already wait for that target.
     """
 
     rate_per_s: float
@@ -56,8 +41,9 @@ class Load:
     """How operations are played and judged.
 
     `line_bps` 0 means unpaced: a closed loop without think time, or with `arrivals` an open loop.  After an error
-    a connection rests for `error_rest_ns`, so that a dead target is not hammered (in an open loop, too: what is due
-    goes to the others).  `sources` are addresses of this machine to connect from, in turn; () leaves it to the kernel.
+    a connection rests for `error_rest_ns`, so that a dead target is not flooded with connects; in an open loop other
+    connections play its operations meanwhile.  `sources` are addresses of this machine to connect from, in turn;
+    () leaves the choice to the kernel.
     """
 
     line_bps: int
@@ -74,9 +60,9 @@ class Load:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """What one engine process gets, once.
+    """Everything that an engine process is given before its first segment.
 
-    `shares[t]` is the number of target t's connections; they are numbered target by target.
+    `shares[t]` is the number of connections to target t.  Connections are numbered target by target.
     """
 
     worker: str
@@ -87,7 +73,7 @@ class Assignment:
     load: Load
 
     def to_wire(self) -> dict[str, Any]:
-        """Plain data for msgpack."""
+        """The assignment as dicts, lists, bytes, strings and numbers, for msgpack."""
         load = asdict(self.load)
         load["bound"]["kind"] = self.load.bound.kind.value
         load["engine"] = self.load.engine.value
@@ -123,9 +109,9 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """One stretch of traffic, in CLOCK_MONOTONIC ns of the load machine.
+    """A period of traffic.  All times are CLOCK_MONOTONIC ns of the load machine.
 
-    Intervals are counted in whole seconds from `origin_ns`, the same for all segments of a run.
+    Intervals are whole seconds counted from `origin_ns`, which is the same for all segments of a run.
     """
 
     index: int
@@ -137,20 +123,20 @@ class Segment:
 
 
 class Engine(Protocol):
-    """Plays an assignment.  Everything happens on the thread that owns it."""
+    """Plays an assignment.  All methods must be called on the thread of the event loop that owns the engine."""
 
     def start(self, segment: Segment) -> None:
-        """Play from `segment.start_ns` to `segment.end_ns`; then stop by itself and call the `ended` hook."""
+        """Play from `segment.start_ns` to `segment.end_ns`, then stop and call the `ended` hook.  Returns at once."""
 
     def renew(self, until_ns: int) -> None:
-        """Extend the lease: traffic stops by itself once the clock passes `until_ns`."""
+        """Extend the lease: the engine stops by itself when the clock passes `until_ns`."""
 
     def stop(self) -> None:
-        """End the segment now.  Operations under way are recorded as cut.  Idempotent."""
+        """End the segment now.  Operations in progress are recorded as CUT.  Idempotent."""
 
     def drain(self, interval: int) -> Snapshot:
-        """Everything recorded since the last drain, as the snapshot of `interval`."""
+        """Everything recorded since the previous interval, as the snapshot of `interval`.  Repeatable."""
 
 
 EndedHook = Callable[[Segment, str], None]
-"""Called once a segment has ended, with why: "complete", "stopped" or "lease expired"."""
+"""Called when a segment has ended, with the reason: "complete", "stopped" or "lease expired"."""

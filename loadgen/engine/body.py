@@ -1,7 +1,7 @@
-"""Is this the right body?  Checks a body piece by piece as it passes, storing next to nothing.
+"""Checks the body of a reply piece by piece as it arrives, and stores almost nothing of it.
 
-A :class:`BodySpec` is one row of the tape's `checks`, decoded; a :class:`BodyCheck` is the running
-check of one reply.  Content starts behind the anchor; see `loadgen.schedule.optape.CHECK_DTYPE`.
+A :class:`BodySpec` is a decoded row of the tape's `checks`; a :class:`BodyCheck` is the running check of one reply.
+The content begins after the anchor; see `loadgen.schedule.optape.CHECK_DTYPE`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ import numpy as np
 from loadgen.model.outcome import Outcome
 from loadgen.schedule.optape import Strings
 
-_ANCHOR_WITHIN_BYTES = 8_192  # a page's frame before its content is a few hundred bytes
-_OVERRUN_BYTES = 65_536  # how far past its expected end a body is read before the connection is given up
+ANCHOR_WITHIN_BYTES = 8_192
+"""The anchor must lie within the first bytes of the body.  A page has a few hundred bytes before its content."""
+OVERRUN_BYTES = 65_536
+"""How far a body is read beyond its expected end before the reply is given up."""
 
 
 @dataclass(frozen=True, slots=True)
 class BodySpec:
-    """What a correct body looks like.  `pattern` is the period repeated over the whole content."""
+    """The expected body of a reply.  `pattern` is the period, repeated over the whole content."""
 
     anchor: bytes
     content_bytes: int
@@ -31,7 +33,7 @@ class BodySpec:
 
     @classmethod
     def decode(cls, check: np.void, strings: Strings) -> BodySpec:
-        """The spec of one row of the tape's checks."""
+        """The spec of `check`, a row of the tape's checks; `strings` are those of the tape."""
         prefix, period = strings[int(check["prefix"])], strings[int(check["period"])]
         content_bytes, stride = int(check["content_bytes"]), int(check["stride_bytes"])
         pattern = b""
@@ -50,19 +52,19 @@ class BodySpec:
 
 
 class BodyCheck:
-    """The running check of one body; `begin` arms it again."""
+    """The running check of a body.  `begin` prepares it for the next one."""
 
     __slots__ = ("_at", "_fixed", "_right", "_spec", "_waiting")
 
     def __init__(self) -> None:
         self._spec: BodySpec | None = None
-        self._fixed: list[tuple[int, bytes]] = []  # (offset in the content, what must stand there)
-        self._at = 0  # offset in the content of the next byte; -1 while the anchor is awaited
+        self._fixed: list[tuple[int, bytes]] = []  # (offset in the content, the bytes expected there)
+        self._at = 0  # offset of the next byte in the content; -1 before the anchor
         self._waiting = b""
         self._right = True
 
     def begin(self, spec: BodySpec, literal: bytes) -> None:
-        """Get ready for a body that is to look like `spec`, with `literal` at its literal offsets."""
+        """Prepare for a body that must match `spec`, with `literal` at its literal offsets."""
         self._spec = spec
         self._at = -1 if spec.anchor else 0
         self._waiting = b""
@@ -75,17 +77,17 @@ class BodyCheck:
         self._fixed = fixed
 
     def look(self, data: bytes, start: int, end: int) -> bool:
-        """One piece of the body; False once it is far longer than it should be, or its anchor is missing."""
+        """Check one piece of the body.  False when it is far longer than expected, or its anchor is missing."""
         spec = self._spec
         assert spec is not None
         if spec.content_bytes < 0:
             return True
         if self._at < 0:
             piece = self._waiting + data[start:end]
-            found = piece.find(spec.anchor, 0, _ANCHOR_WITHIN_BYTES)
+            found = piece.find(spec.anchor, 0, ANCHOR_WITHIN_BYTES)
             if found < 0:
-                self._waiting = piece[:_ANCHOR_WITHIN_BYTES]
-                return len(piece) < _ANCHOR_WITHIN_BYTES
+                self._waiting = piece[:ANCHOR_WITHIN_BYTES]
+                return len(piece) < ANCHOR_WITHIN_BYTES
             data, start, end = piece, found + len(spec.anchor), len(piece)
             self._at = 0
         at = self._at  # offset of data[start]
@@ -93,10 +95,10 @@ class BodyCheck:
         self._at = after
         if self._right:
             self._right = self._matches(spec, data, start, at, after)
-        return after <= spec.content_bytes + len(spec.suffix) + _OVERRUN_BYTES
+        return after <= spec.content_bytes + len(spec.suffix) + OVERRUN_BYTES
 
     def verdict(self) -> Outcome:
-        """OK, BAD_LENGTH or BAD_CONTENT, once the body has ended."""
+        """OK, BAD_LENGTH or BAD_CONTENT, after the end of the body."""
         spec = self._spec
         assert spec is not None
         if spec.content_bytes < 0:
@@ -108,7 +110,7 @@ class BodyCheck:
         return Outcome.OK if self._right else Outcome.BAD_CONTENT
 
     def _matches(self, spec: BodySpec, data: bytes, start: int, at: int, after: int) -> bool:
-        """Whether `data[start:]`, which is content[at:after], has the right bytes where it should."""
+        """Whether `data[start:]`, which is content[at:after], has the expected bytes."""
         shift = start - at  # data index = content offset + shift
         for offset, text in self._fixed:
             low, high = max(offset, at), min(offset + len(text), after)

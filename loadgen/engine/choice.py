@@ -1,6 +1,6 @@
-"""Which engine plays: the compiled one where it was built and can do what is asked, otherwise the Python one.
+"""Chooses the engine: the compiled one if it was built and can play the load, otherwise the Python one.
 
-They do the same; which one it was, by what it stamps replies, and why, is said and recorded.
+Both do the same.  The choice, the time-stamps that come with it, and the reason are reported and recorded.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from loadgen.engine.vitals import Vitals
 from loadgen.model.errors import FleetError
 
 _SO_TIMESTAMPNS = 35  # asm-generic/socket.h
-_PROBE_S = 0.5  # the kernel begins to stamp a moment after the first socket asked for it
+_PROBE_S = 0.5  # the kernel begins to stamp shortly after the first socket requests it
 _TRY_S = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What plays: `kind`, what it stamps replies by (never AUTO), and why not the better one ("" when it is)."""
+    """The chosen engine and its time-stamps (neither is AUTO), and why not the compiled one ("" if it is)."""
 
     kind: EngineKind
     timestamps: Timestamps
@@ -32,46 +32,44 @@ class Choice:
 
 
 def available() -> tuple[EngineKind, ...]:
-    """The engines of this installation, the best first."""
+    """The engines that this installation can use, the preferred one first."""
     return (EngineKind.PYTHON,) if why_not_compiled() else (EngineKind.COMPILED, EngineKind.PYTHON)
 
 
 def why_not_compiled() -> str:
-    """Why the compiled engine cannot be used here; "" when it can."""
+    """Why this installation cannot use the compiled engine; "" when it can."""
     try:
         importlib.import_module("loadgen.engine.compiled._core")
     except ImportError as error:
         missing = isinstance(error, ModuleNotFoundError)
-        return "it was not built: there was no C compiler" if missing else f"it cannot be loaded: {error}"
+        return "it was not built: no C compiler was found" if missing else f"it cannot be loaded: {error}"
     return ""
 
 
 def describe() -> str:
-    """The engine of this installation in one line, for people."""
+    """The preferred engine of this installation in a few words, with the reason if it is the Python one."""
     why = why_not_compiled()
     return f"the Python engine (not the compiled one: {why})" if why else "the compiled engine"
 
 
 def choose(assignment: Assignment) -> Choice:
-    """Which engine plays `assignment`.  Raises FleetError when what its load insists on cannot be had."""
+    """The engine that plays `assignment`.  Raises FleetError when its load demands what no engine here can do."""
     return choose_for(assignment.load, tls=any(target.tls for target in assignment.targets))
 
 
 def choose_for(load: Load, *, tls: bool) -> Choice:
-    """Which engine plays `load`; `tls`: to any server by TLS.  Raises FleetError as :func:`choose` does."""
+    """The engine that plays `load`; `tls`: a target uses TLS.  Raises FleetError as :func:`choose` does."""
     wanted = load.engine
-    why = "TLS is the Python engine's" if tls else why_not_compiled()
+    why = "only the Python engine supports TLS" if tls else why_not_compiled()
     if wanted is EngineKind.COMPILED and why:
-        hint = (
-            "leave out --engine compiled" if tls else "install a C compiler and loadgen again, or use --engine python"
-        )
-        raise FleetError(f"the compiled engine cannot play this: {why}", hint=hint)
+        hint = "omit --engine compiled" if tls else "install a C compiler, then loadgen again; or use --engine python"
+        raise FleetError(f"the compiled engine cannot play this load: {why}", hint=hint)
     if wanted is not EngineKind.PYTHON and not why:
         return Choice(kind=EngineKind.COMPILED, timestamps=_stamps(load), why="")
     if load.timestamps is Timestamps.KERNEL:
-        reason = why or "the Python engine was asked for"
+        reason = why or "the Python engine was requested"
         raise FleetError(
-            f"the kernel's time-stamps are read by the compiled engine only: {reason}", hint="use --timestamps auto"
+            f"only the compiled engine reads the kernel's time-stamps: {reason}", hint="use --timestamps auto"
         )
     return Choice(kind=EngineKind.PYTHON, timestamps=Timestamps.LOOP, why=why)
 
@@ -79,21 +77,21 @@ def choose_for(load: Load, *, tls: bool) -> Choice:
 def make_player(
     choice: Choice, assignment: Assignment, loop: asyncio.AbstractEventLoop, ended: EndedHook, vitals: Vitals
 ) -> Engine:
-    """The engine that was chosen for `assignment`.  Raises what its constructor raises."""
+    """Make the engine of `choice`.  Raises TargetError and FleetError as the engines' constructors do."""
     if choice.kind is EngineKind.PYTHON:
         return Player(assignment, loop, ended, now_ns=time.monotonic_ns, vitals=vitals)
-    from loadgen.engine.compiled.player import CompiledPlayer  # not there without a C compiler
+    from loadgen.engine.compiled.player import CompiledPlayer  # cannot be imported where it was not built
 
     kernel = choice.timestamps is Timestamps.KERNEL
     return CompiledPlayer(assignment, loop, ended, vitals=vitals, kernel_stamps=kernel)
 
 
 def _stamps(load: Load) -> Timestamps:
-    """What the compiled engine stamps replies by."""
+    """The time-stamps that the compiled engine uses for `load`."""
     if load.timestamps is Timestamps.LOOP:
         return Timestamps.LOOP
-    # Paced reads leave a reply in the kernel until its time has come: when it arrived there says nothing.
-    why = "with paced reads they say nothing" if load.paced_reads and load.line_bps else _why_no_kernel_stamps()
+    # Paced reads leave a reply in the kernel on purpose, so the time of its arrival there is not a response time.
+    why = "they are meaningless with paced reads" if load.paced_reads and load.line_bps else _why_no_kernel_stamps()
     if not why:
         return Timestamps.KERNEL
     if load.timestamps is Timestamps.KERNEL:
@@ -102,7 +100,7 @@ def _stamps(load: Load) -> Timestamps:
 
 
 def _why_no_kernel_stamps() -> str:
-    """Whether the kernel stamps what it receives, tried on a connection of our own on loopback; "" when it does."""
+    """Why the kernel does not stamp what it receives, tried on a loopback connection; "" when it does."""
     try:
         with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as ours:
             ours.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
@@ -116,5 +114,5 @@ def _why_no_kernel_stamps() -> str:
                         return ""
                     time.sleep(_TRY_S)
     except OSError as error:
-        return f"asking for them failed: {error.strerror}"
-    return "the kernel sends none"
+        return f"the test connection failed: {error.strerror}"
+    return "the kernel provides none"

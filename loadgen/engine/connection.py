@@ -1,66 +1,59 @@
-"""One simultaneous connection: a user slot that plays operations back to back over TCP connections of its own.
+"""One simultaneous connection: a user slot that plays operations one after another, over TCP connections of its own.
 
-Rules: no task, coroutine or new object per operation; every socket error becomes an Outcome; the
-policy (what is due when, what counts) is the player's and the schedule's, only the socket is here.
+No task, coroutine or object is created per operation, and every socket error becomes an Outcome.  A connection
+decides nothing about the load: the tape and the player say what is due when.
 
-It uses a bare non-blocking socket (see readiness.py) instead of a transport: cheaper per operation, far
-cheaper per connect (three operations in eight open one), and errno and the moment of sending are ours
-to see.
+The socket is bare and non-blocking (see readiness.py) instead of an asyncio transport.  That is cheaper per
+operation and much cheaper per connect (three of eight operations open a TCP connection), and it gives access to
+errno and to the moment of sending.
 """
 
 from __future__ import annotations
 
 import enum
-import errno
 import select
 import socket
-from typing import TYPE_CHECKING
 
 from loadgen.engine.body import BodyCheck
+from loadgen.engine.context import EngineContext
+from loadgen.engine.dialing import connect_outcome, dial
 from loadgen.engine.http1 import DONE, MORE, ReplyReader
 from loadgen.engine.records import PACK, ROW_BYTES
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_S
 from loadgen.schedule.optape import CLOSE_AFTER
 
-if TYPE_CHECKING:
-    from loadgen.engine.player import Player
-
-_IP_BIND_ADDRESS_NO_PORT = 24  # ip(7): bind the address now, and let connect choose the port
-_LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EADDRINUSE})
-_PACED_BUFFER_BYTES = 8_192  # small, so that what is not read yet waits in the server's send buffer
+_PACED_BUFFER_BYTES = 8_192  # small, so that unread bytes of a reply stay in the server's send buffer
 
 
 class Doing(enum.IntEnum):
-    """What a connection is at."""
+    """The state of a connection."""
 
-    RESTING = 0  # waits for its next operation to be due
+    RESTING = 0  # waits until its next operation is due
     CONNECTING = 1
-    SENDING = 2  # the kernel took part of the request
+    SENDING = 2  # the kernel accepted part of the request
     READING = 3
-    PAUSED = 4  # ahead of the line speed (paced reads only)
+    PAUSED = 4  # stopped reading because it is ahead of the line speed (paced reads only)
     STOPPED = 5
 
 
-_RESTING, _CONNECTING, _SENDING, _READING, _PAUSED, _STOPPED = Doing  # looking up a member costs more than a name
+_RESTING, _CONNECTING, _SENDING, _READING, _PAUSED, _STOPPED = Doing  # a global is cheaper than an enum member
 _OK = Outcome.OK
 
 
-def connect_outcome(error: int) -> Outcome:
-    """What a failed connect means, by errno."""
-    if error in _LOCAL:
-        return Outcome.LOCAL_LIMIT
-    return Outcome.REFUSED if error in (errno.ECONNREFUSED, errno.ECONNRESET) else Outcome.UNREACHABLE
-
-
 class Connection:
-    """See the module.  `number` is the global connection number."""
+    """A connection to the target with index `target`.
+
+    `number` is the global connection number, `host_line` the request's Host header line, and `source` the local
+    address to connect from (None leaves it to the kernel).
+    """
 
     __slots__ = (
         "_check",
         "_checked",
         "_closes",
         "_connected",
+        "_context",
         "_cookie",
         "_doing",
         "_due_ns",
@@ -68,7 +61,6 @@ class Connection:
         "_host_line",
         "_next_row",
         "_out",
-        "_player",
         "_prepared_row",
         "_progress_ns",
         "_reader",
@@ -79,17 +71,21 @@ class Connection:
         "_sent_ns",
         "_sock",
         "_source",
+        "_tape",
         "number",
         "target",
     )
 
-    def __init__(self, player: Player, number: int, target: int, host_line: bytes) -> None:
+    def __init__(
+        self, context: EngineContext, number: int, target: int, host_line: bytes, *, source: str | None
+    ) -> None:
         self.number = number
-        self._player = player
         self.target = target
+        self._context = context
+        self._tape = context.tape
         self._host_line = host_line
-        self._source = player.source_of(number, target)
-        self._reader = ReplyReader(player.known_heads)
+        self._source = source
+        self._reader = ReplyReader(context.known_heads)
         self._check = BodyCheck()
         self._sock: socket.socket | None = None
         self._fd = -1
@@ -100,63 +96,59 @@ class Connection:
         self._progress_ns = 0
         self._received = 0
         self._connected = 0
-        self._prepared_row = -1  # of which are the six that follow
+        self._prepared_row = -1  # the row that the next six fields belong to
         self._request = b""
-        self._checked = False  # whether the body of the reply is looked at
-        self._right: frozenset[int] = frozenset()  # statuses
+        self._checked = False  # whether the body of the reply is checked
+        self._right: frozenset[int] = frozenset()  # accepted statuses
         self._cookie = b""
         self._closes = False
         self._next_row = 0
-        self._out = b""  # what the kernel has not yet of the request
+        self._out = b""  # the part of the request that the kernel has not accepted yet
 
     def start(self, row: int, due_ns: int) -> None:
-        """Play from `row`, whose operation is due at `due_ns`."""
+        """Play from `row`, whose operation is due at `due_ns` (closed loop)."""
         self._row = row
         self._rest_until(due_ns)
 
     def offer(self) -> None:
-        """Be free for whatever is due (open loop)."""
+        """Become free for any operation (open loop)."""
         self._doing = _RESTING
 
     def play(self, row: int, due_ns: int, now_ns: int) -> None:
-        """Play the operation of `row` now (open loop); only a connection that is free may be asked."""
+        """Play the operation of `row` now (open loop).  The connection must be free."""
         self._row = row
         self._due_ns = due_ns
         self.begin(now_ns)
 
     def wake(self, now_ns: int) -> None:
-        """The agenda's call: the operation is due, the rest after an error is over, or reading may go on."""
+        """Continue: the operation is due, the rest after an error has ended, or reading may go on."""
+        context = self._context
         if self._doing is _RESTING:
-            arrivals = self._player.arrivals
-            if arrivals is None:
+            dispatcher = context.dispatcher
+            if dispatcher is None:
                 self.begin(now_ns)
             else:
-                arrivals.free(self, self.target, now_ns)
+                dispatcher.free(self, self.target, now_ns)
         elif self._doing is _PAUSED:
             self._doing = _READING
-            self._progress_ns = now_ns  # that nothing came meanwhile was our doing
-            self._player.readiness.watch(self._fd, self)
+            self._progress_ns = now_ns  # the connection itself stopped reading, so the server is not to blame
+            context.readiness.watch(self._fd, self)
 
     def expire(self, now_ns: int, timeout_ns: int) -> None:
-        """Give the operation up if nothing has happened for the time-out."""
+        """Fail the operation if nothing has happened for `timeout_ns`."""
         if self._doing in (_CONNECTING, _SENDING, _READING) and now_ns - self._progress_ns > timeout_ns:
             self._fail(now_ns, Outcome.UNREACHABLE if self._doing is _CONNECTING else Outcome.TIMED_OUT)
 
     def stop(self, now_ns: int) -> None:
-        """End: an operation under way is recorded as cut."""
+        """End the segment: an operation in progress is recorded as CUT, and the TCP connection is closed."""
         if self._doing not in (_RESTING, _STOPPED):
             self._record(now_ns, Outcome.CUT)
         self._doing = _STOPPED
         self._close()
 
-    def _rest_until(self, due_ns: int) -> None:
-        self._due_ns = due_ns
-        self._doing = _RESTING
-        self._player.agenda.push(due_ns, self)
-
     def begin(self, now_ns: int) -> None:
-        """The operation is due, and begins."""
-        player, row = self._player, self._row
+        """Begin the operation, which is due."""
+        row = self._row
         self._sent_ns = self._progress_ns = now_ns
         self._received = 0
         self._connected = 0
@@ -164,7 +156,7 @@ class Connection:
             self._prepare(row)
         self._out = self._request
         if self._checked:
-            self._check.begin(player.spec(row), player.literals[row])
+            self._check.begin(self._tape.spec(row), self._tape.literals[row])
             self._reader.begin(self._check)
         else:
             self._reader.begin(None)
@@ -172,41 +164,74 @@ class Connection:
             return
         self._send(now_ns)
 
+    def ready(self, events: int, found_ns: int) -> None:
+        """Handle epoll events other than EPOLLIN alone: writable, closed, broken."""
+        if events & select.EPOLLOUT:
+            self._on_writable()
+        if events & ~select.EPOLLOUT:
+            self.readable(found_ns)
+
+    def readable(self, found_ns: int) -> None:
+        """Read what the socket has; `found_ns` is when it was found readable."""
+        sock, context = self._sock, self._context
+        if sock is None:  # closed in the same turn of the loop
+            return
+        try:
+            data = sock.recv(context.read_bytes)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._read_failed(context.now_ns(), error)
+            return
+        # The server is not charged for this connection's wait for its turn.  A request that was sent and answered
+        # within the turn came after `found_ns`, and needs a stamp of its own.
+        now_ns = found_ns if found_ns >= self._sent_ns else context.now_ns()
+        if self._doing is _RESTING:
+            self._close()  # the server closed an idle connection, or sent bytes that were not asked for
+            return
+        head, size = self._tape.repeats[self._row]
+        if len(data) == size and data[: len(head)] == head and self._doing is _READING and not self._received:
+            self._received = size
+            self._record(now_ns, _OK)
+            self._go_on(now_ns)
+        elif data:
+            self._take(data, now_ns)
+        else:
+            self._ended(now_ns)
+
+    def _rest_until(self, due_ns: int) -> None:
+        self._due_ns = due_ns
+        self._doing = _RESTING
+        self._context.agenda.push(due_ns, self)
+
     def _prepare(self, row: int) -> None:
-        """Look up what the operation of `row` is: one that plays the same again need not."""
-        player = self._player
+        """Look up the operation of `row`.  Kept until another row is played."""
+        tape = self._tape
         self._prepared_row = row
-        self._request = player.lines[row] + self._host_line + player.rests[row]
-        self._checked = player.checked[row]
-        self._right = player.right_statuses[row]
-        self._cookie = player.cookies[row]
-        self._closes = bool(player.flags[row] & CLOSE_AFTER)
-        self._next_row = player.next_rows[row]
+        self._request = tape.lines[row] + self._host_line + tape.rests[row]
+        self._checked = tape.checked[row]
+        self._right = tape.right_statuses[row]
+        self._cookie = tape.cookies[row]
+        self._closes = bool(tape.flags[row] & CLOSE_AFTER)
+        self._next_row = tape.next_rows[row]
 
     def _connect(self, now_ns: int) -> bool:
         """Open a TCP connection; False when it failed at once."""
-        family, address = self._player.addresses[self.target]
+        context = self._context
         self._doing = _CONNECTING
         try:
-            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            sock = dial(context.addresses[self.target], self._source, _PACED_BUFFER_BYTES if context.paced_reads else 0)
         except OSError as error:
-            self._fail(now_ns, connect_outcome(error.errno or 0))
-            return False
-        if self._player.paced_reads:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _PACED_BUFFER_BYTES)
-        failed = (self._source is not None and _bind(sock, self._source)) or sock.connect_ex(address)
-        if failed and failed != errno.EINPROGRESS:
-            sock.close()
-            self._fail(now_ns, connect_outcome(failed))
+            self._fail(now_ns, connect_outcome(error))
             return False
         self._sock, self._fd = sock, sock.fileno()
         self._connected = 1
-        self._player.open_sockets += 1
-        self._player.readiness.watch(self._fd, self)
+        context.open_sockets += 1
+        context.readiness.watch(self._fd, self)
         return True
 
     def _send(self, now_ns: int) -> None:
-        """Hand the request to the kernel; on a fresh connection this is also how its failure shows."""
+        """Hand the request to the kernel.  On a new TCP connection, a failed connect is reported here."""
         sock = self._sock
         assert sock is not None
         try:
@@ -225,57 +250,23 @@ class Connection:
             self._out = self._out[taken:]
         elif self._doing is not _CONNECTING:
             self._doing = _SENDING
-        self._player.readiness.want_writable(self._fd, True)
+        self._context.readiness.want_writable(self._fd, True)
 
     def _on_writable(self) -> None:
-        now_ns = self._player.now_ns()
+        now_ns = self._context.now_ns()
         self._progress_ns = now_ns
-        self._player.readiness.want_writable(self._fd, False)
+        self._context.readiness.want_writable(self._fd, False)
         self._send(now_ns)
 
-    def ready(self, events: int, found_ns: int) -> None:
-        """More than readable, or something else: writable, ended, broken."""
-        if events & select.EPOLLOUT:
-            self._on_writable()
-        if events & ~select.EPOLLOUT:
-            self.readable(found_ns)
-
-    def readable(self, found_ns: int) -> None:
-        """There is something to read."""
-        sock, player = self._sock, self._player
-        if sock is None:  # closed in the same turn of the loop
-            return
-        try:
-            data = sock.recv(player.read_bytes)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self._torn(player.now_ns(), error)
-            return
-        # When each has its turn is not its server's doing; but what was sent, and answered, in this one came later.
-        now_ns = found_ns if found_ns >= self._sent_ns else player.now_ns()
-        if self._doing is _RESTING:
-            self._close()  # the server ended an idle connection, or talks out of turn
-            return
-        head, size = player.repeats[self._row]
-        if len(data) == size and data[: len(head)] == head and self._doing is _READING and not self._received:
-            self._received = size
-            self._record(now_ns, _OK)
-            self._go_on(now_ns)
-        elif data:
-            self._take(data, now_ns)
-        else:
-            self._ended(now_ns)
-
-    def _torn(self, now_ns: int, error: OSError) -> None:
-        """Reading raised an error."""
+    def _read_failed(self, now_ns: int, error: OSError) -> None:
+        """Handle an error of recv."""
         if self._doing is _RESTING:
             self._close()
         else:
             self._fail(now_ns, self._broken(error))
 
     def _ended(self, now_ns: int) -> None:
-        """The server closed."""
+        """Handle the end of the stream: the server closed the connection."""
         ended = self._reader.eof()
         if ended == DONE:
             self._finish(now_ns)
@@ -283,7 +274,7 @@ class Connection:
             self._fail(now_ns, Outcome(ended))
 
     def _take(self, data: bytes, now_ns: int) -> None:
-        """`data` of a reply is there."""
+        """Process `data` of a reply, which is not empty."""
         self._received += len(data)
         self._progress_ns = now_ns
         result = self._reader.feed(data)
@@ -291,27 +282,29 @@ class Connection:
             self._finish(now_ns)
         elif result != MORE:
             outcome = Outcome(result)
-            if outcome is Outcome.BAD_LENGTH:  # the body is hopeless
+            if outcome is Outcome.BAD_LENGTH:  # the body check gave up early
                 outcome = self._check.verdict() if self._reader.status in self._right else Outcome.BAD_STATUS
             self._fail(now_ns, outcome)
-        elif self._player.paced_reads and not self._out:
+        elif self._context.paced_reads and not self._out:
             self._pause_if_ahead(now_ns)
 
     def _pause_if_ahead(self, now_ns: int) -> None:
-        crossed_ns = self._sent_ns + self._received * 8 * NS_PER_S // self._player.line_bps
+        """Stop reading until the line speed allows what was received."""
+        crossed_ns = self._sent_ns + self._received * 8 * NS_PER_S // self._context.line_bps
         if crossed_ns > now_ns:
-            self._player.readiness.unwatch(self._fd)
+            self._context.readiness.unwatch(self._fd)
             self._doing = _PAUSED
-            self._player.agenda.push(crossed_ns, self)
+            self._context.agenda.push(crossed_ns, self)
 
     def _broken(self, error: OSError) -> Outcome:
+        """The outcome of an operation whose socket failed with `error`."""
         if self._doing is _CONNECTING:
-            return connect_outcome(error.errno or 0)
+            return connect_outcome(error)
         return Outcome.RESET if self._reader.started else Outcome.NO_REPLY
 
     def _finish(self, now_ns: int) -> None:
-        """A whole reply is there: judge it, and rest until its bytes have crossed the line."""
-        player, reader = self._player, self._reader
+        """Judge a complete reply, record the operation, and go on."""
+        reader = self._reader
         if reader.status not in self._right:
             outcome = Outcome.BAD_STATUS
         else:
@@ -319,7 +312,7 @@ class Connection:
             if outcome is _OK and self._cookie and reader.set_cookie() != self._cookie:
                 outcome = Outcome.BAD_COOKIE
         self._record(now_ns, outcome)
-        # With part of the request still here (the reply came early), what is sent next would end that one.
+        # If the reply came before the whole request was sent, the next request would be taken for the rest of it.
         if not reader.reusable or self._out or self._closes:
             self._close()
         if outcome is not _OK:
@@ -328,39 +321,39 @@ class Connection:
         if self._sock is not None and not self._checked and not self._cookie:
             head = reader.whole_head(self._received)
             if head is not None:
-                player.repeats[self._row] = head, self._received
+                self._tape.repeats[self._row] = head, self._received
         self._go_on(now_ns)
 
     def _go_on(self, now_ns: int) -> None:
-        """The operation went well: the next one is due when its bytes have crossed the line."""
-        player = self._player
-        if player.arrivals is not None:
+        """Go on after a good operation: the next one is due when the line speed allows the bytes of this one."""
+        context = self._context
+        if context.dispatcher is not None:
             self._doing = _RESTING
-            player.arrivals.free(self, self.target, player.now_ns())
+            context.dispatcher.free(self, self.target, context.now_ns())
             return
         self._row = self._next_row
-        due_ns = int(self._due_ns + self._received * player.ns_per_byte) if player.ns_per_byte else now_ns
+        due_ns = int(self._due_ns + self._received * context.ns_per_byte) if context.ns_per_byte else now_ns
         if due_ns > now_ns:
             self._rest_until(due_ns)
         else:
             self._due_ns = now_ns
             self._doing = _RESTING
-            player.readiness.then(self)
+            context.readiness.then(self)
 
     def _fail(self, now_ns: int, outcome: Outcome) -> None:
-        """The operation broke: record it, drop the TCP connection, rest, go on with the next."""
+        """Record a failed operation, close the TCP connection, rest, then go on with the next row."""
         self._record(now_ns, outcome)
         self._close()
         self._rest_after_error(now_ns)
 
     def _rest_after_error(self, now_ns: int) -> None:
-        self._row = self._player.next_rows[self._row]
-        self._rest_until(max(now_ns, self._due_ns) + self._player.error_rest_ns)
+        self._row = self._tape.next_rows[self._row]
+        self._rest_until(max(now_ns, self._due_ns) + self._context.error_rest_ns)
 
     def _record(self, done_ns: int, outcome: Outcome) -> None:
         if self._doing is _CONNECTING and not self._received:
-            self._sent_ns = 0  # no request goes out before there is a connection
-        records = self._player.records
+            self._sent_ns = 0  # without a TCP connection no request was sent
+        records = self._context.records
         at = records.at
         PACK(
             records.buffer,
@@ -381,17 +374,7 @@ class Connection:
     def _close(self) -> None:
         if self._sock is None:
             return
-        self._player.readiness.forget(self._fd)
+        self._context.readiness.forget(self._fd)
         self._sock.close()
         self._sock = None
-        self._player.open_sockets -= 1
-
-
-def _bind(sock: socket.socket, source: str) -> int:
-    """Send from the address `source`; the errno that it failed with, or 0."""
-    try:
-        sock.setsockopt(socket.SOL_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
-        sock.bind((source, 0))
-    except OSError as error:
-        return error.errno or errno.EADDRNOTAVAIL
-    return 0
+        self._context.open_sockets -= 1

@@ -1,12 +1,11 @@
-"""An HTTP/1.x client's reading side, without I/O: bytes in, one reply at a time out.
+"""The reading side of an HTTP/1.x client without I/O: bytes in, one reply at a time out.
 
-Rules: nothing here touches a socket or a clock; nothing is stored of a body (a sink looks at each
-piece as it passes); heads and lines are bounded, so memory is; whatever a server sends ends in DONE
-or in an Outcome, never in an exception.
+Nothing here uses a socket or a clock.  No body is stored: a sink checks each piece as it arrives.  Heads and lines
+are bounded, and so is memory.  Any input ends in DONE or in an Outcome, never in an exception.
 
-One :class:`ReplyReader` serves one connection for all its replies.  `begin` arms it for the next
-reply; `feed` returns MORE until the reply is DONE or wrong.  The hot path is a whole reply in one
-piece whose head has come before, byte for byte: one comparison, or one `find` and one look-up.
+One :class:`ReplyReader` serves one connection for all its replies.  `begin` prepares it for the next reply; `feed`
+returns MORE until the reply is DONE or wrong.  The hot path is a complete reply in one piece whose head is known:
+it takes one comparison, or one `find` and one look-up.
 """
 
 from __future__ import annotations
@@ -16,18 +15,18 @@ from typing import Protocol
 from loadgen.model.outcome import Outcome
 
 MORE = -1
-"""`feed` wants more bytes."""
+"""Result of `feed`: the reply is incomplete."""
 DONE = int(Outcome.OK)
-"""The reply is complete."""
+"""Result of `feed`: the reply is complete."""
 
 MAX_HEAD_BYTES = 16_384
-"""Of a reply's head, and so of any line in it."""
+"""The limit for the head of a reply, and so for each line in it."""
 MAX_HEADS = 1_024
-"""So many heads are remembered before all are forgotten: servers repeat theirs until their clocks go on."""
+"""The number of known heads before all are forgotten.  Servers repeat a head until their Date changes."""
 MAX_KNOWN_BYTES = 2_048
-"""Longer heads are not remembered."""
+"""A longer head is parsed each time."""
 MAX_CHUNK_LINE_BYTES = 256
-"""Of a chunk-size or trailer line; all trailers together are bounded like a head."""
+"""The limit for a chunk-size or trailer line.  All trailers together are limited like a head."""
 
 _HEAD, _FIXED, _UNTIL_CLOSE, _CHUNK_SIZE, _CHUNK_DATA, _CHUNK_END, _TRAILERS, _OVER = range(8)
 _CRLF2 = b"\r\n\r\n"
@@ -35,24 +34,24 @@ _VERSION = b"HTTP/1."
 _HEX = frozenset(b"0123456789abcdefABCDEF")
 
 Head = tuple[bytes, int, bytes, bytes, int, int, bool]
-"""What a head says: itself with the empty line, status, lower-cased, as it came without the empty line, how the body
-ends, its length, whether the connection stays."""
+"""A parsed head: (its bytes with the empty line, status, lower-cased head, head without the empty line, the state that
+reads the body, length of the body, whether the connection can be reused)."""
 
 _NO_HEAD: Head = (b"\0", 0, b"", b"", _OVER, 0, False)
-"""What begins like this is malformed, and over."""
+"""Stands for "no known head": no reply begins like this."""
 
 
 class Sink(Protocol):
-    """Looks at a body as it passes."""
+    """Checks a body as it arrives."""
 
     def look(self, data: bytes, start: int, end: int) -> bool:
-        """Body bytes `data[start:end]`; False: hopeless, the reply ends at once as BAD_LENGTH."""
+        """Check the body bytes `data[start:end]`.  False ends the reply at once as BAD_LENGTH."""
 
 
 class ReplyReader:
-    """Reads replies.  After DONE: `status`, `head` (lower-cased), `body_bytes`, `reusable` are the reply's.
+    """Reads replies.  After DONE, `status`, `head` (lower-cased), `body_bytes` and `reusable` describe the reply.
 
-    `known` are the heads that have come before, by what they are; many readers may share it.
+    `known` maps the bytes of each known head to its parsed form; readers may share it.
     """
 
     __slots__ = (
@@ -71,10 +70,10 @@ class ReplyReader:
 
     def __init__(self, known: dict[bytes, Head]) -> None:
         self._known = known
-        self._last = _NO_HEAD  # of those
+        self._last = _NO_HEAD  # the known head of the last reply
         self._state = _OVER
         self._kept = b""  # an unfinished head or chunk line
-        self._left = 0  # bytes still to come of a fixed body or chunk
+        self._left = 0  # bytes to come of a fixed body or a chunk; in trailers: bytes seen
         self._sink: Sink | None = None
         self.status = 0
         self.head = b""
@@ -83,17 +82,17 @@ class ReplyReader:
         self.reusable = False
 
     def begin(self, sink: Sink | None) -> None:
-        """Get ready for the next reply, whose body goes past `sink`."""
+        """Prepare for the next reply.  `sink` checks its body; None leaves the body unchecked."""
         self._state = _HEAD
         self._kept = b""
         self._sink = sink
         self.body_bytes = 0
 
     def feed(self, data: bytes) -> int:
-        """Read `data`.  MORE, DONE, or the value of the Outcome that it failed with.
+        """Process `data`.  Returns MORE, DONE, or the value of the Outcome of a wrong reply.
 
-        Bytes behind the end of the reply are nobody's (we never pipeline): the connection is then not
-        reusable.
+        Requests are never pipelined, so bytes after the end of the reply belong to no request: the connection is then
+        not reusable.
         """
         position, end = 0, len(data)
         if self._state == _HEAD:
@@ -117,7 +116,7 @@ class ReplyReader:
         return -self._fail(Outcome.BAD_LENGTH)
 
     def eof(self) -> int:
-        """The server closed: DONE if that is how the body ends, else the Outcome."""
+        """Process the end of the stream.  Returns DONE if it ends the body, else the value of the Outcome."""
         state, self._state = self._state, _OVER
         self.reusable = False
         if state == _HEAD:
@@ -130,20 +129,20 @@ class ReplyReader:
 
     @property
     def started(self) -> bool:
-        """Whether any byte of the reply was seen."""
+        """Whether any byte of the reply was processed."""
         return self._state != _HEAD or bool(self._kept)
 
     def whole_head(self, size: int) -> bytes | None:
-        """The head of a reply that is over, of `size` bytes, when any that begins like it and is as long ends there.
+        """The head of a complete reply of `size` bytes if every reply with this head is complete after `size` bytes.
 
-        None also when the head had not come before, or does not leave the connection open.
+        None also when the head is not known, or when the connection is not reusable.
         """
         whole, _, _, raw, state, left, reusable = self._last
         is_last = raw is self.raw_head and state == _FIXED and len(whole) + left == size
         return whole if is_last and reusable and self.reusable else None
 
     def set_cookie(self) -> bytes:
-        """The first Set-Cookie value, up to its attributes; empty without one."""
+        """The value of the first Set-Cookie header without its attributes; empty if there is none."""
         at = self.head.find(b"\r\nset-cookie:")
         if at < 0:
             return b""
@@ -161,7 +160,7 @@ class ReplyReader:
         self.head = b""
 
     def _recall_head(self, data: bytes, end: int) -> int:
-        """Where the body starts in `data`; MORE; or minus the Outcome (all of which are above 1)."""
+        """The position of the body in `data`, or MORE, or minus the value of an Outcome (these are above 1)."""
         self._forget_head()
         position = data.find(_CRLF2) + 4
         known = self._known.get(data[:position])
@@ -172,7 +171,7 @@ class ReplyReader:
         return position
 
     def _read_head(self, data: bytes, end: int) -> int:
-        """As `_recall_head`, of one that has not come before."""
+        """Parse a head that is not known; returns the same as `_recall_head`."""
         at = 0
         while True:
             head_end = data.find(_CRLF2, at, end)
@@ -191,7 +190,7 @@ class ReplyReader:
                 break
             if status < 100 or status == 101:
                 return self._fail(Outcome.MALFORMED)
-            at = head_end + 4  # an interim reply (1xx): the real one follows
+            at = head_end + 4  # an interim reply (1xx): the final one follows
         self._kept = b""
         self.status = status
         self.raw_head = raw
@@ -205,10 +204,10 @@ class ReplyReader:
         return body_at
 
     def _keep_head(self, part: bytes) -> int:
-        """Put an unfinished head by, within bounds."""
+        """Keep an unfinished head, within bounds, until more bytes come."""
         if not (part.startswith(_VERSION) or _VERSION.startswith(part)):
             return self._fail(Outcome.MALFORMED)
-        if len(part) > MAX_HEAD_BYTES + 3:  # all but one byte of the empty line may be in `part`
+        if len(part) > MAX_HEAD_BYTES + 3:  # `part` may hold all but one byte of the empty line
             return self._fail(Outcome.HEAD_TOO_LARGE)
         self._kept = part
         return MORE
@@ -223,7 +222,7 @@ class ReplyReader:
         if self.status in (204, 304):
             self._state, self._left = _FIXED, 0
         elif encoding:
-            # Both framings at once is how requests are smuggled (RFC 9112, 6.1): refuse to guess.
+            # Both framings at once may be an attempt at request smuggling (RFC 9112, 6.1): refuse to guess.
             if length or encoding != b"chunked":
                 return self._fail(Outcome.MALFORMED)
             self._state = _CHUNK_SIZE
@@ -277,7 +276,7 @@ class ReplyReader:
                 self._state = _CHUNK_END
             line_end = data.find(b"\r\n", at, end)
             if line_end < 0:
-                if end - at > MAX_CHUNK_LINE_BYTES + 1:  # a CR may be in it already
+                if end - at > MAX_CHUNK_LINE_BYTES + 1:  # it may end in a CR
                     return -self._fail(Outcome.MALFORMED)
                 self._kept = data[at:end]
                 return MORE
@@ -295,19 +294,19 @@ class ReplyReader:
                     return -self._fail(Outcome.MALFORMED)
                 self._left = int(size, 16)
                 self._state = _CHUNK_DATA if self._left else _TRAILERS
-            elif not line:  # the empty line behind the last chunk's trailers
+            elif not line:  # the empty line after the trailers
                 self._state = _OVER
                 if at < end:
                     self.reusable = False
                 return DONE
             else:
-                self._left += len(line)  # of trailers, here
+                self._left += len(line)  # counts the bytes of trailers here
                 if self._left > MAX_HEAD_BYTES:
                     return -self._fail(Outcome.HEAD_TOO_LARGE)
 
 
 def _header(head: bytes, name: bytes) -> bytes:
-    """The value of a header in a lower-cased head; empty without it."""
+    """The value of the first header `name` in a lower-cased head; empty if there is none."""
     at = head.find(name)
     if at < 0:
         return b""

@@ -1,8 +1,8 @@
-"""The open loop: operations are due whatever became of those before, and go to whichever connection is free.
+"""The open loop: each operation is due at its own time and goes to any free connection of its target.
 
-Rules: every operation that was due has exactly one record.  One that finds no free connection of its target waits
-and keeps its due time, so that its wait is in its response time; the backlog of a target is bounded, and what would
-make it longer is recorded as SHED.  What still waits when the segment ends is CUT.
+Every due operation gets exactly one record.  An operation that finds no free connection waits and keeps its due
+time, so its wait is part of its response time.  The backlog of a target is bounded: an operation that would exceed
+it is recorded as SHED.  An operation that still waits when the segment ends is recorded as CUT.
 """
 
 from __future__ import annotations
@@ -10,45 +10,41 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from loadgen.engine.agenda import LOOK_EVERY
 from loadgen.engine.api import Arrivals, Segment
+from loadgen.engine.context import EngineContext, Playable
 from loadgen.model.outcome import Outcome
 from loadgen.schedule.arrivals import offsets_ns
 
-if TYPE_CHECKING:
-    from loadgen.engine.connection import Connection
-    from loadgen.engine.player import Player
-
 _NEVER = 1 << 63
-_CHUNK = 4_096  # due times that are taken out of numpy at once
+_CHUNK = 4_096  # due times that are converted from numpy at once
 
 
 class OpenLoop:
-    """See the module.  `target_of_row[r]` is the target of row r, `shares[t]` how many connections target t has."""
+    """A :class:`~loadgen.engine.context.Dispatcher`.  `shares[t]` is the number of connections to target t."""
 
-    number = -1  # in the agenda, before all connections that are due at the same time
+    number = -1  # in the agenda it comes before all connections that are due at the same time
 
-    def __init__(self, player: Player, arrivals: Arrivals, target_of_row: Sequence[int], shares: Sequence[int]) -> None:
-        self._player = player
+    def __init__(self, context: EngineContext, arrivals: Arrivals, shares: Sequence[int]) -> None:
+        self._context = context
         self._arrivals = arrivals
-        self._target_of_row = target_of_row
-        # A connection of each target, by which operations that none ever took are recorded.
+        self._target_of_row = context.tape.targets
+        # The connection number of each target under which operations that were never sent are recorded.
         self._stand_in = list(accumulate(shares, initial=0))[:-1]
-        self._free: list[deque[Connection]] = [deque() for _ in shares]
-        self._waiting: list[deque[tuple[int, int]]] = [deque() for _ in shares]  # (due, row), the oldest first
+        self._free: list[deque[Playable]] = [deque() for _ in shares]
+        self._waiting: list[deque[tuple[int, int]]] = [deque() for _ in shares]  # (due_ns, row), oldest first
         self._offsets = np.zeros(0, np.int64)
-        self._taken = 0  # how many of the offsets are or were in the chunk
-        self._chunk: list[int] = []  # the newest at the front, so that the next is popped from the end
+        self._taken = 0  # number of offsets that were moved to `_chunk`
+        self._chunk: list[int] = []  # latest first, so that pop() returns the next one
         self._start_ns = 0
-        self._operation = 0  # of all engines': the next one that is ours
+        self._operation = 0  # the next one of this engine, counted over all engines
         self._due_ns = _NEVER
 
-    def start(self, segment: Segment, connections: Iterable[Connection]) -> None:
-        """Begin a segment in which all of `connections` are free."""
+    def start(self, segment: Segment, connections: Iterable[Playable]) -> None:
+        """Begin a segment.  All of `connections` become free."""
         arrivals = self._arrivals
         for free, waiting in zip(self._free, self._waiting, strict=True):
             free.clear()
@@ -73,11 +69,11 @@ class OpenLoop:
         self._operation = arrivals.part - arrivals.parts
         self._advance()
         if self._due_ns < _NEVER:
-            self._player.agenda.push(self._due_ns, self)
+            self._context.agenda.push(self._due_ns, self)
 
     def wake(self, now_ns: int) -> None:
-        """The agenda's call: operations are due."""
-        clock, due = self._player.now_ns, 0
+        """Dispatch all operations that are due."""
+        clock, due = self._context.now_ns, 0
         while self._due_ns <= now_ns:
             row = self._operation % len(self._target_of_row)
             target = self._target_of_row[row]
@@ -90,13 +86,13 @@ class OpenLoop:
             self._advance()
             due += 1
             if not due % LOOK_EVERY:
-                self._player.readiness.look()
+                self._context.readiness.look()
             now_ns = clock()
         if self._due_ns < _NEVER:
-            self._player.agenda.push(self._due_ns, self)
+            self._context.agenda.push(self._due_ns, self)
 
-    def free(self, connection: Connection, target: int, now_ns: int) -> None:
-        """A connection has nothing to do: it plays what has waited longest, or waits itself."""
+    def free(self, connection: Playable, target: int, now_ns: int) -> None:
+        """Give `connection` the operation that has waited longest, or keep it until one is due."""
         waiting = self._waiting[target]
         if waiting:
             due_ns, row = waiting.popleft()
@@ -105,7 +101,7 @@ class OpenLoop:
             self._free[target].append(connection)
 
     def stop(self, now_ns: int) -> None:
-        """The segment is over: what was due and never sent is cut."""
+        """End the segment: operations that were due and never sent are recorded as CUT."""
         while self._due_ns <= now_ns:
             self._never_sent(self._due_ns, self._operation % len(self._target_of_row), now_ns, Outcome.CUT)
             self._advance()
@@ -116,7 +112,7 @@ class OpenLoop:
             waiting.clear()
 
     def _advance(self) -> None:
-        """Go to the next operation of ours."""
+        """Move on to the next operation of this engine."""
         if not self._chunk:
             chunk = self._offsets[self._taken : self._taken + _CHUNK]
             self._taken += len(chunk)
@@ -126,4 +122,4 @@ class OpenLoop:
 
     def _never_sent(self, due_ns: int, row: int, done_ns: int, outcome: Outcome) -> None:
         number = self._stand_in[self._target_of_row[row]]
-        self._player.records.put(due_ns, 0, done_ns, 0, row, number, outcome, 0)
+        self._context.records.put(due_ns, 0, done_ns, 0, row, number, outcome, 0)

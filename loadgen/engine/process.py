@@ -1,7 +1,7 @@
-"""An engine in a process of its own: frames on stdin and stdout, one player in between.
+"""An engine in a process of its own, controlled by frames on stdin and stdout.
 
-It ends when its stdin does, so it cannot outlive whoever started it; and a lease stops the traffic
-when that process is there but silent.
+The process ends when its stdin is closed, so it cannot outlive the agent that started it.  A lease stops the traffic
+when the agent still runs but is silent.
 
 down: prepare {assignment} · start {segment} · renew {until_ns} · stop
 up:   hello {pid, version, engines} · prepared {engine, timestamps, why} · failed {whose, message, hint}
@@ -29,7 +29,7 @@ from loadgen.model.units import NS_PER_S
 
 
 class EngineProcess:
-    """Carries frames to a player and its snapshots back."""
+    """Passes commands from frames to an engine, and sends its snapshots and events back."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.WriteTransport) -> None:
         self._reader = reader
@@ -44,7 +44,7 @@ class EngineProcess:
         self._beginning: asyncio.TimerHandle | None = None
 
     async def serve(self) -> None:
-        """Until stdin ends."""
+        """Obey commands until stdin is closed, then stop the engine."""
         engines = [kind.value for kind in available()]
         self._send({"is": "hello", "pid": os.getpid(), "version": __version__, "engines": engines})
         while (message := await frames.receive(self._reader)) is not None:
@@ -72,7 +72,7 @@ class EngineProcess:
             whose = "target" if isinstance(error, TargetError) else "fleet"
             self._send({"is": "failed", "whose": whose, "message": error.message, "hint": error.hint})
             return
-        # The steady state allocates no cycles; a collection in mid-run is a pause that servers get blamed for.
+        # Playing creates no reference cycles, and a collection during a run is a pause that is charged to the servers.
         gc.collect()
         gc.freeze()
         gc.disable()
@@ -117,7 +117,7 @@ class EngineProcess:
     def _ended(self, segment: Segment, why: str) -> None:
         if self._beginning is not None:
             self._beginning.cancel()
-        self._report()  # what came before the end must be there before its announcement
+        self._report()  # all records must arrive before the segment is reported as ended
         self._send({"is": "ended", "segment": segment.index, "why": why})
 
     def _send(self, message: dict[str, Any]) -> None:
@@ -125,12 +125,12 @@ class EngineProcess:
 
 
 def assignment_message(assignment: Assignment) -> bytes:
-    """The frame that prepares an engine."""
+    """The frame that tells an engine process to prepare for `assignment`."""
     return frames.encode({"do": "prepare", "assignment": assignment.to_wire()})
 
 
 def start_message(segment: Segment) -> bytes:
-    """The frame that starts a segment."""
+    """The frame that tells an engine process to start `segment`."""
     return frames.encode({"do": "start", "segment": asdict(segment)})
 
 
@@ -139,7 +139,7 @@ async def _serve() -> None:
 
 
 def main() -> int:
-    """Run the engine process."""
+    """Run the engine process until its stdin is closed.  Returns the exit code."""
     child.begin()
     uvloop.run(_serve())
     return 0

@@ -1,7 +1,7 @@
-"""Which sockets are ready: an epoll of the engine's own below the event loop's.
+"""Reports which sockets are ready: an epoll of the engine's own, itself registered with the event loop.
 
-One call tells all that are ready, one look-up finds whose each is, and one stamp is the time of all of them.  A handle
-of the event loop for each socket costs more, per event and most of all per connection that is opened.
+One call returns all ready sockets, one look-up finds the owner of each, and one time-stamp serves all of them.
+A reader of the event loop for each socket costs more per event, and much more per connection that is opened.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ _AT_ONCE = 512
 
 
 class Owner(Protocol):
-    """Who owns a socket."""
+    """The owner of a socket, which handles its events."""
 
     def readable(self, found_ns: int) -> None:
-        """There is something to read; when that was found."""
+        """The socket has bytes to read, which was found at `found_ns`."""
 
     def ready(self, events: int, found_ns: int) -> None:
-        """These bits of epoll(7) are set, anything but EPOLLIN alone; when that was found."""
+        """The socket has `events` of epoll(7), other than EPOLLIN alone, which was found at `found_ns`."""
 
     def begin(self, now_ns: int) -> None:
-        """What it asked for with `then`."""
+        """Begin an operation, as requested with `then`."""
 
 
 class Readiness:
-    """Tells owners what is ready, until it is closed."""
+    """Tells the owners of sockets about their events, until `close`.  Times are of the clock `now_ns`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, now_ns: Callable[[], int]) -> None:
         self._loop = loop
@@ -37,56 +37,57 @@ class Readiness:
         self._owners: dict[int, Owner] = {}
         self._after: list[Owner] = []
         self.then: Callable[[Owner], None] = self._after.append
-        """Have `owner` begin once all that is ready now has been told.
+        """Call `begin` of an owner after all events that are pending now have been handled.
 
-        Requests that go out one after another find a server awake; each one that has to wake it costs the client more
-        than all that it does itself.
+        Requests sent one right after another find the server awake.  Waking the server costs the client more CPU than
+        all its own work on a request.
         """
-        self._seen: dict[int, int] = {}  # when it was found, of what is ready and has not been told
+        self._seen: dict[int, int] = {}  # by descriptor: when `look` found it ready, if its owner has not been told yet
         self._epoll = select.epoll()
         loop.add_reader(self._epoll.fileno(), self._tell)
 
     def watch(self, descriptor: int, owner: Owner) -> None:
-        """Tell `owner` when there is something to read."""
+        """Tell `owner` when `descriptor` is readable."""
         self._owners[descriptor] = owner
         self._epoll.register(descriptor, _READABLE)
 
     def want_writable(self, descriptor: int, wanted: bool) -> None:
-        """Also tell when it can be written to; or no longer."""
+        """Begin or stop to tell the owner also when `descriptor` is writable."""
         self._epoll.modify(descriptor, _READABLE | select.EPOLLOUT if wanted else _READABLE)
 
     def unwatch(self, descriptor: int) -> None:
-        """Tell nothing of it for a while."""
+        """Stop telling the owner about `descriptor`, until it is watched again."""
         self._epoll.unregister(descriptor)
 
     def forget(self, descriptor: int) -> None:
-        """It is about to be closed, which takes it out of the epoll."""
+        """Forget `descriptor`, which is about to be closed; closing removes it from the epoll."""
         del self._owners[descriptor]
         self._seen.pop(descriptor, None)
 
     def look(self) -> None:
-        """Note when what is ready was found; it is told in its turn.
+        """Note now which sockets are ready; their owners are told in their turn, with this time.
 
-        For whoever keeps the loop busy with many things at once: nobody else's reply shall wait for them.
+        Called between many operations that begin in one turn of the loop, so that their duration is not added to the
+        response times of replies that arrive meanwhile.
         """
         if found := self._epoll.poll(0, _AT_ONCE):
             now_ns, seen = self._now_ns(), self._seen
             for descriptor, events in found:
-                if events & ~select.EPOLLOUT:  # that a request can go on is no reply
+                if events & ~select.EPOLLOUT:  # EPOLLOUT alone is not a reply
                     seen.setdefault(descriptor, now_ns)
 
     def close(self) -> None:
-        """Tell nothing any more."""
+        """Stop, and close the epoll."""
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
 
     def _tell(self) -> None:
         owners, seen = self._owners, self._seen
         found = self._epoll.poll(0, _AT_ONCE)
-        now_ns = self._now_ns()  # not before: nothing may be stamped earlier than it was there
+        now_ns = self._now_ns()  # after the poll: no event may be stamped before it happened
         for descriptor, events in found:
             owner = owners.get(descriptor)
-            if owner is None:  # closed in this same turn
+            if owner is None:  # closed in the same turn
                 continue
             found_ns = seen.pop(descriptor, now_ns) if seen else now_ns
             if events == _READABLE:

@@ -1,4 +1,4 @@
-"""What happened, as it is written down: one row an operation in an array that is there from the beginning."""
+"""The records of finished operations: one row per operation, in a preallocated array."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 
 from loadgen.measure.record import RECORD_DTYPE
 
-_ROWS = 4_096  # folded in a millisecond: all at once, once a second, would hold up one operation in fifty
+_ROWS = 4_096  # folding this many takes a millisecond; folding once a second would delay one operation in fifty
 
-_ROW = struct.Struct("llllIIII")  # as this machine lays it out, which is the same, and cheaper than by "<q"
+_ROW = struct.Struct("llllIIII")  # native layout, equal to RECORD_DTYPE's and cheaper than "<q"
 
 PACK = _ROW.pack_into
-"""Writes a row of RECORD_DTYPE at `at`: what `Records.put` does, without a call of its own for the hot path."""
+"""Writes a row of RECORD_DTYPE at an offset: `Records.put` without its call, for the hot path."""
 
 ROW_BYTES = RECORD_DTYPE.itemsize
 assert _ROW.size == ROW_BYTES
 
 
 class Records:
-    """Rows of RECORD_DTYPE in `buffer`; the next one goes to `at`, and when that is `end`, `fold` is called for."""
+    """Rows of RECORD_DTYPE in `buffer`.  The next row goes to offset `at`; `fold` is called when `at` reaches `end`."""
 
     __slots__ = ("at", "buffer", "end", "fold")
 
@@ -33,14 +33,14 @@ class Records:
         self.fold = fold
 
     def put(self, *fields: int) -> None:
-        """Write one row down."""
+        """Write one row; `fields` are those of RECORD_DTYPE."""
         PACK(self.buffer, self.at, *fields)
         self.at += ROW_BYTES
         if self.at == self.end:
             self.fold()
 
     def take(self) -> NDArray[np.void]:
-        """All rows, which may be overwritten from now on."""
+        """All rows.  The array is valid until the next row is written."""
         rows = np.frombuffer(self.buffer, dtype=RECORD_DTYPE, count=self.at // ROW_BYTES)
         self.at = 0
         return rows

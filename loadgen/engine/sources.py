@@ -1,4 +1,4 @@
-"""Addresses of this machine to connect from."""
+"""Checks the addresses of this machine that connections are to be made from."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from loadgen.model.errors import FleetError
 
 
 def sources_by_family(sources: Iterable[str]) -> dict[int, list[str]]:
-    """`sources` by address family, in order.
+    """`sources` by address family, each in the given order.
 
-    Raises FleetError when one is no address, or none of this machine: each is bound once, to see.
+    Raises FleetError when one is not an IP address, or does not belong to this machine: each is bound once to find out.
     """
     found: dict[int, list[str]] = {}
     for source in sources:
         try:
             version = ipaddress.ip_address(source).version
         except ValueError:
-            raise FleetError(f"the source address {source!r} is not an IP address") from None
+            raise FleetError(f"source address {source!r} is not an IP address") from None
         family = socket.AF_INET if version == 4 else socket.AF_INET6
         try:
             with socket.socket(family, socket.SOCK_STREAM) as sock:
                 sock.bind((source, 0))
         except OSError as error:
-            ours = error.errno not in (errno.EADDRNOTAVAIL, errno.EINVAL)
-            why = error.strerror if ours else "it is no address of this machine"
-            raise FleetError(f"nothing can be sent from the source address {source}: {why}") from error
+            foreign = error.errno in (errno.EADDRNOTAVAIL, errno.EINVAL)
+            why = "it is not an address of this machine" if foreign else error.strerror
+            raise FleetError(f"cannot connect from source address {source}: {why}") from error
         found.setdefault(family, []).append(source)
     return found

@@ -1,24 +1,25 @@
-"""A connection by TLS: the same slot with a cipher between it and its socket.
+"""A connection over TLS: a Connection with OpenSSL between the HTTP reader and the socket.
 
-OpenSSL works on memory here, so that the socket, its errors and the moments of sending stay ours to see.
+OpenSSL works on memory buffers (ssl.MemoryBIO), so the connection keeps its own socket, sees its errors and knows
+the moment of sending.
 """
 
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING
 
 from loadgen.engine.connection import Connection, Doing
+from loadgen.engine.context import EngineContext
 from loadgen.model.outcome import Outcome
 
-if TYPE_CHECKING:
-    from loadgen.engine.player import Player
-
-_RECORD_BYTES = 16_384  # the most that one holds (RFC 8446, 5.1)
+_RECORD_BYTES = 16_384  # the largest plaintext of one TLS record (RFC 8446, 5.1)
 
 
 def client_context(*, verify: bool) -> ssl.SSLContext:
-    """How we speak TLS: as OpenSSL's defaults say (SSL_CERT_FILE and SSL_CERT_DIR too), and only HTTP/1.1."""
+    """The TLS settings of a client: OpenSSL's defaults (with SSL_CERT_FILE and SSL_CERT_DIR), and only HTTP/1.1.
+
+    Without `verify` any certificate is accepted.
+    """
     context = ssl.create_default_context()
     if not verify:
         context.check_hostname = False
@@ -28,24 +29,35 @@ def client_context(*, verify: bool) -> ssl.SSLContext:
 
 
 class TlsConnection(Connection):
-    """A :class:`Connection` to `host` by TLS.  The handshake is part of the operation that opens the connection.
+    """A :class:`Connection` to `host` over TLS.  The handshake is part of the operation that opens the connection.
 
-    What breaks before the handshake is over, or inside the cipher, is BAD_TLS.
+    A failure during the handshake or inside TLS is recorded as BAD_TLS.
     """
 
-    __slots__ = ("_host", "_incoming", "_outgoing", "_peer_ended", "_plain", "_sealed", "_tls")
+    __slots__ = ("_host", "_incoming", "_outgoing", "_peer_ended", "_plain", "_sealed", "_tls", "_tls_context")
 
-    def __init__(self, player: Player, number: int, target: int, host_line: bytes, host: str) -> None:
-        super().__init__(player, number, target, host_line)
+    def __init__(
+        self,
+        context: EngineContext,
+        number: int,
+        target: int,
+        host_line: bytes,
+        *,
+        source: str | None,
+        host: str,
+        tls_context: ssl.SSLContext,
+    ) -> None:
+        super().__init__(context, number, target, host_line, source=source)
         self._host = host
+        self._tls_context = tls_context
         self._incoming = self._outgoing = ssl.MemoryBIO()
         self._tls: ssl.SSLObject | None = None
-        self._plain = b""  # the request, until the handshake is over
-        self._sealed = False  # whether `_out` is enciphered
-        self._peer_ended = False  # the server said that no more comes
+        self._plain = b""  # the request, until the handshake is complete
+        self._sealed = False  # whether `_out` is encrypted
+        self._peer_ended = False  # the server sent close_notify
 
     def begin(self, now_ns: int) -> None:
-        """The operation is due, and begins."""
+        """Begin the operation, which is due."""
         self._sealed = False
         super().begin(now_ns)
 
@@ -53,7 +65,7 @@ class TlsConnection(Connection):
         if not super()._connect(now_ns):
             return False
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = self._player.tls.wrap_bio(self._incoming, self._outgoing, server_hostname=self._host)
+        self._tls = self._tls_context.wrap_bio(self._incoming, self._outgoing, server_hostname=self._host)
         self._plain, self._out = self._out, b""
         self._peer_ended = False
         return True
@@ -73,7 +85,7 @@ class TlsConnection(Connection):
         self._out = self._outgoing.read()
 
     def _shake(self, now_ns: int) -> None:
-        """Go on with the handshake; once it is over, the request follows."""
+        """Continue the handshake; when it is complete, send the request."""
         assert self._tls is not None
         try:
             self._tls.do_handshake()
@@ -91,18 +103,18 @@ class TlsConnection(Connection):
             super()._send(now_ns)
 
     def readable(self, found_ns: int) -> None:
-        """There is something to read, and maybe to decipher."""
-        player, sock = self._player, self._sock
+        """Read what the socket has, and decrypt it."""
+        sock, context = self._sock, self._context
         if sock is None:  # closed in the same turn of the loop
             return
         try:
-            data = sock.recv(player.read_bytes)
+            data = sock.recv(context.read_bytes)
         except BlockingIOError:
             return
         except OSError as error:
-            self._torn(player.now_ns(), error)
+            self._read_failed(context.now_ns(), error)
             return
-        now_ns = player.now_ns()
+        now_ns = context.now_ns()
         if not data:
             if self._doing is Doing.RESTING:
                 self._close()
@@ -118,21 +130,21 @@ class TlsConnection(Connection):
         if self._plain or self._tls is None:
             return
         try:
-            plain = self._decipher()
+            plain = self._decrypt()
         except ssl.SSLError:
             if self._doing is Doing.RESTING:
                 self._close()
             else:
                 self._fail(now_ns, Outcome.BAD_TLS)
             return
-        if self._doing is Doing.RESTING:  # tickets for later sessions come whenever they like
+        if self._doing is Doing.RESTING:  # a server may send session tickets at any time
             if plain or self._peer_ended:
                 self._close()
             return
         tls = self._tls
         if plain:
             self._take(plain, now_ns)
-        if self._peer_ended and self._tls is tls:  # what is over with the connection has closed it
+        if self._peer_ended and self._tls is tls:  # a reply that closes the connection has dropped `_tls`
             self._ended(now_ns)
 
     def _finish(self, now_ns: int) -> None:
@@ -142,11 +154,11 @@ class TlsConnection(Connection):
 
     def _record(self, done_ns: int, outcome: Outcome) -> None:
         if self._plain:
-            self._sent_ns = 0  # nor before the handshake is over
+            self._sent_ns = 0  # before the handshake is complete no request was sent
         super()._record(done_ns, outcome)
 
-    def _decipher(self) -> bytes:
-        """All that can be read."""
+    def _decrypt(self) -> bytes:
+        """All plaintext that is available now."""
         tls, pieces = self._tls, []
         assert tls is not None
         while True:

@@ -1,4 +1,4 @@
-"""What the engine's process costs: the evidence on whether its measurements may be trusted."""
+"""Measures the engine process itself: the evidence on whether its measurements can be trusted."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from loadgen.measure.snapshot import Health
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 
 STILL_NS = 20 * NS_PER_MS
-"""A shorter delay of a timer is the scheduler's everyday business."""
+"""Shorter delays of a timer are normal scheduling."""
 
 _LOOK_NS = 50 * NS_PER_MS
-_BASE_FDS = 16  # the process's own: pipes, the loop's epoll and event descriptors
+_BASE_FDS = 16  # descriptors of the process itself: pipes, epoll and event descriptors
 _TIME_WAIT = re.compile(r"^TCP: .*\btw (\d+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Running totals at one moment."""
+    """The running totals of the process at time `at_ns`; `runqueue_ns` is -1 where it is unknown."""
 
     at_ns: int
     cpu_ns: int
@@ -32,15 +32,15 @@ class Mark:
 
 
 class Vitals:
-    """Reads the process's clocks and the kernel's counters."""
+    """Reads the clocks of the process, and the kernel's counters below `proc`."""
 
     def __init__(self, proc: Path = Path("/proc")) -> None:
         self._proc = proc
         self._still_ns = 0
-        self._looked = (0, 0)  # wall and CPU
+        self._looked = (0, 0)  # (wall clock, CPU clock) at the last look, in ns
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """From now on, notice when the process stands still."""
+        """Begin to notice when the process is stopped, with a timer of `loop`."""
         self._looked = time.monotonic_ns(), time.process_time_ns()
         loop.call_later(_LOOK_NS / NS_PER_S, self._look, loop)
 
@@ -52,13 +52,13 @@ class Vitals:
         loop.call_later(_LOOK_NS / NS_PER_S, self._look, loop)
 
     def mark(self) -> Mark:
-        """The totals now."""
+        """The running totals now."""
         return Mark(time.monotonic_ns(), time.process_time_ns(), self._runqueue_ns(), self._still_ns)
 
     def health(self, before: Mark, after: Mark, open_sockets: int, active_connections: int) -> Health:
-        """What happened between two marks."""
+        """The health of the process between two marks, with the given connection counts."""
         known = before.runqueue_ns >= 0 and after.runqueue_ns >= 0
-        # A thread that has ended takes its part of the total along.
+        # The total decreases when a thread ends.
         runqueue_ns = max(0, after.runqueue_ns - before.runqueue_ns) if known else -1
         return Health(
             wall_ns=after.at_ns - before.at_ns,
@@ -72,15 +72,15 @@ class Vitals:
         )
 
     def _runqueue_ns(self) -> int:
-        """Time that our threads were runnable, not running (proc(5), schedstat: the second field); -1 where unknown."""
+        """Time that threads of the process were runnable but not running (proc(5), schedstat); -1 if unknown."""
         waited_ns = []
         for stat in (self._proc / "self/task").glob("*/schedstat"):
-            with contextlib.suppress(OSError, ValueError, IndexError):  # a thread may end meanwhile
+            with contextlib.suppress(OSError, ValueError, IndexError):  # a thread may end between glob and read
                 waited_ns.append(int(stat.read_text().split()[1]))
         return sum(waited_ns) if waited_ns else -1
 
     def _time_wait(self) -> int:
-        """Sockets of this network namespace in TIME_WAIT; 0 where unknown."""
+        """The number of sockets in TIME_WAIT in this network namespace; 0 if unknown."""
         try:
             found = _TIME_WAIT.search((self._proc / "net/sockstat").read_text())
         except OSError:
@@ -89,9 +89,9 @@ class Vitals:
 
 
 def still_ns(late_ns: int, cpu_ns: int) -> int:
-    """How long a process stood still whose timer came so much too late, and that used so much CPU meanwhile.
+    """How long a process was stopped if its timer fired `late_ns` late and it used `cpu_ns` since the last look.
 
-    What it worked longer than until the timer was due, it did not stand still.
+    CPU time beyond the timer's interval was work of the process, which delayed the timer without a stop.
     """
     idle_ns = late_ns - max(0, cpu_ns - _LOOK_NS)
     return idle_ns if idle_ns >= STILL_NS else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
+import socket
 from pathlib import Path
 
 _LOCAL = "/32 host LOCAL"  # the kind of entry behind an address in the kernel's table of routes (net/ipv4/fib_trie.c)
@@ -40,3 +41,19 @@ def parse_fib_trie(text: str) -> set[str]:
 def parse_if_inet6(text: str) -> set[str]:
     """Those in a /proc/PID/net/if_inet6: 32 hexadecimal digits begin each line."""
     return {str(ipaddress.IPv6Address(int(line.split()[0], 16))) for line in text.splitlines() if line.strip()}
+
+
+def is_here(host: str) -> bool:
+    """Whether `host` is an address of this machine or of a container on it: a server there uses the same cores.
+
+    Resolving a name may take seconds.  A name that cannot be resolved is not here.
+    """
+    try:
+        found = socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError):
+        return False
+    for family, kind, protocol, _, address in found:
+        with contextlib.suppress(OSError), socket.socket(family, kind, protocol) as asker:  # there may be no IPv6
+            asker.bind(address)  # only an address of our own can be had
+            return True
+    return not all_addresses().isdisjoint(str(address[0]) for *_, address in found)

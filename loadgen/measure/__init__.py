@@ -1,1 +1,1 @@
-"""What happened: records, histograms, tallies, snapshots and the ledger.  Pure; numpy at most."""
+"""Measurements: records, histograms, tallies, snapshots and the ledger.  Pure; uses numpy only."""

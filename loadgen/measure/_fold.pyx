@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""Counting records with one look at each; see loadgen.measure.fold, which does the same with numpy.
+"""Folds records in C; loadgen.measure.fold does the same with numpy.
 
-`Rules.places` is asked first, and refuses records that refer to what there is not; whoever calls sees to it that each
-of the arrays which are written to has room.
+Callers must call `Rules.places` first, because it rejects records with numbers out of range, and must provide output
+arrays that are large enough.
 """
 
 from libc.math cimport rint
@@ -32,17 +32,17 @@ cdef packed struct tally:
     int64_t busy_ns
 
 cdef enum:
-    OK, BAD, CUT, STATES  # loadgen.measure.cells
-    GOOD = 0, TOLERABLE, OVERDUE, BYTES, CONNECTS, SUMS  # the columns of CellTable.sums
-    RESPONSE = 0, SERVICE, LATENESS, TIMES  # the rows of CellTable.times
-    HALF_BITS = 10  # loadgen.measure.histogram
-    DENSE = 16  # counting into all places is faster than sorting, as long as there are not many times more of them
+    OK, BAD, CUT, STATES  # as in loadgen.measure.cells
+    GOOD = 0, TOLERABLE, OVERDUE, BYTES, CONNECTS, SUMS  # columns of CellTable.sums
+    RESPONSE = 0, SERVICE, LATENESS, TIMES  # rows of CellTable.times per cell
+    HALF_BITS = 10  # as in loadgen.measure.histogram
+    DENSE = 16  # up to this ratio of places to values, counting into all places is faster than sorting
 
 cdef int64_t TOP_NS = (<int64_t>1 << 42) - 1
 
 
 cdef class Rules:
-    """What is the same for all records of a segment."""
+    """The tables and bounds that apply to all records of a segment."""
 
     cdef const uint8_t[::1] kind, group, state
     cdef const int32_t[::1] target_of
@@ -66,12 +66,13 @@ cdef class Rules:
         double line_ns_per_byte,
         bint has_fixed_bound,
     ):
-        """`window_ns`: where it starts and ends, or None.  Bounds are pairs: so long, and so much longer for each byte.
+        """`window_ns`: (start, end), or None without a window.  Bounds are pairs (ns, ns per byte).
 
-        `state` is what an outcome is: ok, bad or cut.  Raises ValueError unless each row has a kind and a group.
+        `state`: OK, BAD or CUT by outcome.  `kind` and `group`: by row of the tape; raises ValueError if their lengths
+        differ.
         """
         if kind.shape[0] != group.shape[0]:
-            raise ValueError("each row has a kind and a group")
+            raise ValueError(f"there are {kind.shape[0]} kinds for {group.shape[0]} groups; each row needs one of each")
         self.kind, self.group, self.state, self.target_of = kind, group, state, target_of
         self.kinds, self.groups = kinds, groups
         self.has_window = window_ns is not None
@@ -83,10 +84,11 @@ cdef class Rules:
         self.has_fixed_bound = has_fixed_bound
 
     def places(self, const record[::1] records, int64_t[::1] cells, int64_t[::1] tallies):
-        """Which cell each record belongs to (2 * target + whether it was due in the window), and which tally.
+        """Write the number of each record's cell and of its tally.
 
-        The latter is the connection, and when it counts for the window as well so many more as there are
-        connections.  Raises IndexError for a record that refers to what there is not.
+        Cell: 2 * target, plus 1 if the operation was due in the window.  Tally: the connection, plus the number of
+        connections if the operation counts for the window.  Raises IndexError if a record's connection, row, outcome,
+        kind or group is out of range.
         """
         cdef Py_ssize_t at
         cdef const record *one
@@ -101,7 +103,7 @@ cdef class Rules:
                 or self.kind[one.row] >= self.kinds
                 or self.group[one.row] >= self.groups
             ):
-                raise IndexError("a record refers to what there is not")
+                raise IndexError("the connection, row, outcome, kind or group of a record is out of range")
             inside = self.has_window and self.window_start_ns <= one.due_ns < self.window_end_ns
             cells[at] = 2 * <int64_t>self.target_of[one.connection] + inside
             if not inside and self.has_window and one.due_ns < self.window_start_ns:
@@ -118,7 +120,7 @@ cdef class Rules:
         const int64_t[::1] rows,
         tally[::1] tallies,
     ):
-        """Add each record to the cell and to the tally with these numbers."""
+        """Add each record to its cell (index in `cells`) and to its tally (index in `rows`)."""
         cdef Py_ssize_t at
         cdef const record *one
         cdef tally *mine
@@ -164,7 +166,7 @@ cdef class Rules:
     ):
         """Write response, service and lateness of each cell's records as three rows of histograms.
 
-        How many entries these have, each of which needs room; `starts` are zeros.  Raises MemoryError.
+        `starts` must be zeros.  Returns the number of entries written to `indexes` and `counts`.  Raises MemoryError.
         """
         cdef Py_ssize_t size = records.shape[0], known, at, row, which, found = 0
         cdef int64_t begin, end = 0
@@ -198,7 +200,7 @@ cdef class Rules:
         int64_t *max_ns,
         int64_t *min_ns,
     ) noexcept:
-        """The buckets of one time of these records, and its extremes; of how many it is known."""
+        """Write the buckets of one time of these records, and its extremes; returns how many records have that time."""
         cdef Py_ssize_t at, size = 0
         cdef const record *one
         cdef int64_t value
@@ -234,13 +236,13 @@ cdef extern from *:
 
 
 cdef inline uint16_t bucket_of(int64_t value) noexcept nogil:
-    """As loadgen.measure.histogram.bucket_of; below 2^16, for there are 33,792 buckets."""
+    """As in loadgen.measure.histogram.bucket_of; fits into 16 bits, because there are 33,792 buckets."""
     cdef int shift = max(64 - __builtin_clzll(<unsigned long long>value | 1) - (HALF_BITS + 1), 0)
     return <uint16_t>((shift << HALF_BITS) + (value >> shift))
 
 
 cdef void sort_by_cell(const int64_t[::1] cells, int64_t[::1] starts, int64_t *order) noexcept:
-    """The records, cell by cell; starts[TIMES * c], which was 0, is where those of cell c end."""
+    """Order the records by cell.  starts[TIMES * c], initially 0, becomes the end of the records of cell c."""
     cdef Py_ssize_t at
     cdef int64_t *place
     cdef int64_t before = 0
@@ -262,7 +264,7 @@ cdef int ascending(const void *one, const void *other) noexcept nogil:
 cdef Py_ssize_t entries(
     uint16_t *buckets, Py_ssize_t size, int32_t[::1] indexes, int64_t[::1] counts, Py_ssize_t found
 ) except -1:
-    """Write the different ones ascending, and how often each occurs, behind the `found` entries that are there."""
+    """Append the distinct buckets, ascending, with their counts, after the `found` entries already written."""
     cdef Py_ssize_t at
     cdef uint32_t low = 0xFFFF, high = 0, span
     cdef uint32_t *sums

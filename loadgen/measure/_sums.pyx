@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""Adding up histograms in one look at each entry; see loadgen.measure.histograms, which does the same with numpy."""
+"""Adds up histograms and reads each entry once; loadgen.measure.histograms does the same with numpy."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
 from libc.stdlib cimport calloc, free
@@ -27,10 +27,10 @@ def add_up(
     int64_t[::1] out_indexes,
     int64_t[::1] out_counts,
 ):
-    """What is in the rows order[ends[g]] up to the one before order[ends[g + 1]], for each group g.
+    """Write the sum of the rows order[ends[g]:ends[g + 1]] for each group g to `out_*`; return the number of entries.
 
-    `indexes` are at least `lowest` and below `lowest + span`, ascending in each row.  The rows that are the sums are
-    written to `out_*`, which have room for all; how many entries there are.  Raises MemoryError.
+    `indexes` must be in lowest..lowest+span-1 and ascend within each row.  `out_*` must have room for all entries.
+    Raises MemoryError.
     """
     cdef Py_ssize_t group, at, entry, found = 0
     cdef int64_t row, low, high, index

@@ -1,4 +1,4 @@
-"""What was counted of operations, by window and target; as single cells, and as a table of many."""
+"""Counts and times of operations, by window and target: single cells, and a table of many cells."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from loadgen.measure.wire import pack, read_field, read_int, sums_of, unpack_all
 from loadgen.model.outcome import OUTCOMES, Outcome
 
 OK, BAD, CUT = range(3)
-"""The last axis of `Cell.counts`."""
+"""Indexes into the last axis of `Cell.counts`."""
 
 MAX_TARGETS = 1 << 16
 MAX_WINDOWS = 1 << 16
 
 _MAX_CELLS = 1 << 20
-_KEY_BITS = 34  # of a window and a target in one number
+_KEY_BITS = 34  # bits of a window and a target packed into one number
 
 _ERRORS = np.array([outcome.is_error for outcome in Outcome])
 _COUNTERS = ("good", "tolerable", "overdue", "bytes", "connects")
@@ -33,10 +33,10 @@ _TIMES = ("response", "service", "lateness")
 class Cell:
     """The operations of one window against one target that ended in the interval.
 
-    Arrays are int64: `outcomes` by Outcome; `counts` of shape (kinds, groups, 3): ok, bad and cut
-    operations by the tape's kind and group.  `bytes` is all that was received, errors included.
-    `overdue` are cut operations that had passed a fixed tolerable time already.
-    The histograms hold ok operations only, in nanoseconds; `lateness` holds all that were sent.
+    Arrays are int64.  `outcomes`: by Outcome.  `counts`: shape (kinds, groups, 3), the ok, bad and cut operations by
+    kind and group of the tape.  `bytes`: all bytes received, also by failed operations.  `overdue`: cut operations that
+    had exceeded a fixed tolerable time.  `connects`: TCP connections opened.  The histograms are in nanoseconds:
+    `response` (done - due) and `service` (done - sent) of ok operations, `lateness` (sent - due) of all sent ones.
     """
 
     outcomes: NDArray[np.int64]
@@ -52,18 +52,18 @@ class Cell:
 
     @classmethod
     def empty(cls, kinds: int, groups: int) -> Cell:
-        """The cell of no operation: merging it changes nothing."""
+        """A cell without operations; merging it with another changes nothing."""
         return cls(
             np.zeros(OUTCOMES, np.int64), np.zeros((kinds, groups, 3), np.int64), 0, 0, 0, 0, 0, EMPTY, EMPTY, EMPTY
         )
 
     def merge(self, other: Cell) -> Cell:
-        """The operations of both; raises ValueError when their kinds or groups differ in number."""
+        """The sum of both cells.  Raises ValueError if their numbers of kinds or groups differ."""
         return Cell.merge_all((self, other))
 
     @classmethod
     def merge_all(cls, cells: Iterable[Cell]) -> Cell:
-        """The operations of all of at least one cell."""
+        """The sum of at least one cell.  Raises ValueError if their numbers of kinds or groups differ."""
         parts = list(cells)
         if len(parts) == 1:
             return parts[0]
@@ -82,27 +82,27 @@ class Cell:
 
     @property
     def ok(self) -> int:
-        """Operations that ended well."""
+        """The number of operations that succeeded."""
         return int(self.outcomes[Outcome.OK])
 
     @property
     def bad(self) -> int:
-        """Operations that ended in an error."""
+        """The number of operations that failed."""
         return int(self.outcomes[_ERRORS].sum())
 
     @property
     def cut(self) -> int:
-        """Operations that were under way when the segment ended."""
+        """The number of operations that were under way when the segment ended."""
         return int(self.outcomes[Outcome.CUT])
 
     @property
     def issued(self) -> int:
-        """All operations."""
+        """The number of all operations: ok, bad and cut."""
         return int(self.outcomes.sum())
 
     @property
     def errors(self) -> dict[str, int]:
-        """Errors by the name of their outcome, those that occurred."""
+        """The number of failed operations by Outcome name; only outcomes that occurred."""
         return {o.name: int(self.outcomes[o]) for o in Outcome if o.is_error and self.outcomes[o]}
 
     def __eq__(self, other: object) -> bool:
@@ -118,15 +118,15 @@ class Cell:
 
 
 Key = tuple[int, int]
-"""A window and a target's index."""
+"""(window, target index)."""
 
 
 class CellTable(Mapping[Key, Cell]):
-    """Cells by (window, target index), as columns of whole numbers; a cell is made when it is asked for.
+    """Cells by (window, target index), stored as integer columns; a Cell is built when it is looked up.
 
-    With n cells: `slots` (n), the windows + 1, and `targets` (n); `outcomes` (n, OUTCOMES);
-    `counts` (n, kinds, groups, 3); `sums` (n, 5) of good, tolerable, overdue, bytes, connects; `times` of 3 n rows:
-    response, service and lateness of the first cell, then of the second, and so on.
+    With n cells: `slots` (n) holds window + 1, `targets` (n) the target indexes.  `outcomes` has the shape
+    (n, OUTCOMES), `counts` (n, kinds, groups, 3), `sums` (n, 5) for good, tolerable, overdue, bytes and connects.
+    `times` has 3 n rows: response, service and lateness of the first cell, then of the second, and so on.
     """
 
     __slots__ = ("_at", "counts", "outcomes", "slots", "sums", "targets", "times")
@@ -150,12 +150,12 @@ class CellTable(Mapping[Key, Cell]):
 
     @property
     def windows(self) -> NDArray[np.int64]:
-        """The window of each cell."""
+        """The window of each cell, shape (n)."""
         return self.slots.astype(np.int64) - 1
 
     @classmethod
     def of(cls, cells: Mapping[Key, Cell]) -> CellTable:
-        """These cells; ValueError when they are not alike in their numbers of kinds and groups."""
+        """A table of these cells.  Raises ValueError if their numbers of kinds or groups differ."""
         if isinstance(cells, CellTable):
             return cells
         if not cells:
@@ -173,7 +173,7 @@ class CellTable(Mapping[Key, Cell]):
 
     @classmethod
     def join(cls, tables: Iterable[CellTable]) -> CellTable:
-        """All rows of all tables, to be added up; ValueError when their shapes differ."""
+        """The rows of all tables, not yet added up.  Raises ValueError if their shapes differ."""
         parts = [table for table in tables if len(table)]
         if len(parts) < 2:
             return parts[0] if parts else _NONE
@@ -187,7 +187,7 @@ class CellTable(Mapping[Key, Cell]):
         )
 
     def add_up(self) -> CellTable:
-        """One cell for each window and target, the sum of all of its rows, in their order."""
+        """One cell per (window, target), the sum of its rows, ordered by window and target."""
         if not len(self):
             return self
         keys = self._keys()
@@ -210,11 +210,11 @@ class CellTable(Mapping[Key, Cell]):
 
     @classmethod
     def merge_all(cls, tables: Iterable[CellTable]) -> CellTable:
-        """The sum of any number of tables, ordered by window and target; ValueError when their shapes differ."""
+        """The sum of any number of tables, ordered by window and target.  Raises ValueError if their shapes differ."""
         return cls.join(tables).add_up()
 
     def widened(self) -> CellTable:
-        """The same, in columns of int64: its wire form then depends on nothing but the cells."""
+        """The same cells in int64 columns: the wire form then depends on the cells only."""
         if not len(self):
             return _NONE
         return CellTable(
@@ -227,7 +227,7 @@ class CellTable(Mapping[Key, Cell]):
         )
 
     def part(self, first: int, end: int) -> CellTable:
-        """The cells first, first + 1, up to the one before `end`."""
+        """The cells at rows first..end-1."""
         return CellTable(
             self.slots[first:end],
             self.targets[first:end],
@@ -238,13 +238,13 @@ class CellTable(Mapping[Key, Cell]):
         )
 
     def add_up_lateness(self, group: NDArray[np.int64], groups: int) -> Histograms:
-        """`groups` rows: row g is the lateness of all cells whose `group` is g."""
+        """Histograms with `groups` rows: row g is the lateness of all cells whose `group` is g."""
         of_times = np.full(len(self.times), -1)
         of_times[_TIMES.index("lateness") :: len(_TIMES)] = group
         return self.times.add_up(of_times, groups)
 
     def connects(self) -> NDArray[Any]:
-        """Connections that were opened, of each cell."""
+        """TCP connections opened, shape (n)."""
         return self.sums[:, _COUNTERS.index("connects")]
 
     def __len__(self) -> int:
@@ -273,7 +273,7 @@ class CellTable(Mapping[Key, Cell]):
         )
 
     def to_wire(self) -> dict[str, Any]:
-        """Plain data for msgpack."""
+        """The table as plain data for msgpack."""
         return {
             "size": len(self),
             "kinds": self.counts.shape[1],
@@ -288,21 +288,22 @@ class CellTable(Mapping[Key, Cell]):
 
     @classmethod
     def from_wires(cls, wires: Sequence[object], parts: NDArray[Any], members: Sequence[int]) -> CellTable:
-        """The inverse of :meth:`to_wire` for several, one's cells after another's.
+        """The inverse of :meth:`to_wire` for several wire forms; their cells follow one another.
 
-        Each may itself hold the cells of several, its `members`; `parts` says how many each member has.  Raises
-        ValueError when one is malformed, or they are not alike in their numbers of kinds and groups.
+        Wire form i holds the cells of `members[i]` snapshots.  `parts` has the number of cells of each of these
+        snapshots, over all wire forms.  Raises ValueError if a wire form is malformed, or if their numbers of kinds or
+        groups differ.
         """
         sizes = [read_int(wire, "size", high=_MAX_CELLS) for wire in wires]
         if parts.max(initial=0) > _MAX_CELLS or sums_of(parts, members).tolist() != sizes:
-            raise ValueError("the cells are not as many as their parts")
+            raise ValueError("the number of cells differs from the sum of their parts")
         shapes = {
             shape
             for shape, size in zip([_shape(wire) for wire in wires], sizes, strict=True)
             if size or len(wires) == 1
         }
         if len(shapes) > 1:
-            raise ValueError("the cells count different kinds or groups")
+            raise ValueError("the cells differ in their numbers of kinds or groups")
         kinds, groups = shapes.pop() if shapes else (1, 1)
 
         def column(name: str, *shape: int) -> NDArray[Any]:
@@ -322,7 +323,7 @@ class CellTable(Mapping[Key, Cell]):
         keys = table._keys() + np.repeat(np.arange(len(parts)) << _KEY_BITS, parts)
         keys.sort()
         if (keys[1:] == keys[:-1]).any():
-            raise ValueError("two cells are of the same window and target")
+            raise ValueError("two cells have the same window and target")
         return table
 
     def _keys(self) -> NDArray[np.int64]:
@@ -341,10 +342,10 @@ _NONE = CellTable(
 
 
 def _shape(wire: object) -> tuple[int, int]:
-    """The numbers of kinds and of groups."""
+    """The numbers of kinds and groups in a wire form."""
     return read_int(wire, "kinds", low=1, high=255), read_int(wire, "groups", low=1, high=255)
 
 
 def _each(group: NDArray[np.int64]) -> NDArray[np.int64]:
-    """A group for each histogram of a cell, from the groups of cells."""
+    """The group of each histogram, from the group of each cell."""
     return (len(_TIMES) * group[:, np.newaxis] + np.arange(len(_TIMES))).ravel()

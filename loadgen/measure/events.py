@@ -1,4 +1,4 @@
-"""What a load machine reports, in order for each of its workers: values that cross pipes, networks and spools."""
+"""Events that a load machine reports, in order per worker, over pipes, networks and spools."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ _MAX_WHY = 4096
 
 @dataclass(frozen=True, slots=True)
 class EngineReady:
-    """An engine process has its assignment, and which `engine` plays it there: python or compiled.
+    """An engine process has received its assignment.
 
-    Replies are stamped by `timestamps`: kernel or loop.  `why` says why it is not the compiled one, if it is not.
+    `engine`: python or compiled.  `timestamps`: what stamps replies, kernel or loop.  `why`: why the compiled engine is
+    not used; empty if it is.
     """
 
     worker: str
@@ -31,7 +32,7 @@ class EngineReady:
 
 @dataclass(frozen=True, slots=True)
 class SegmentBegan:
-    """An engine has begun to play a segment, at `at_ns` (CLOCK_MONOTONIC of its machine)."""
+    """An engine began to play a segment at `at_ns` (CLOCK_MONOTONIC of its machine)."""
 
     worker: str
     segment: int
@@ -40,7 +41,7 @@ class SegmentBegan:
 
 @dataclass(frozen=True, slots=True)
 class SegmentEnded:
-    """An engine has played a segment to its end, or was stopped.  All its snapshots came before."""
+    """An engine reached the end of a segment, or was stopped.  All of its snapshots precede this event."""
 
     worker: str
     segment: int
@@ -49,7 +50,7 @@ class SegmentEnded:
 
 @dataclass(frozen=True, slots=True)
 class EngineLost:
-    """An engine process is gone."""
+    """An engine process ended before the run did; `why` is the reason, as text."""
 
     worker: str
     why: str
@@ -57,9 +58,9 @@ class EngineLost:
 
 @dataclass(frozen=True, slots=True)
 class CoresShared:
-    """What other processes used of the engines' cores of a machine in a segment: `share` of their time.
+    """CPU that other processes used on a machine's engine cores during one segment.
 
-    `most` names the greatest user.
+    `share`: of the time of these cores, 0..1.  `most`: the process that used the most.
     """
 
     machine: str
@@ -69,13 +70,13 @@ class CoresShared:
 
 OneEvent = Snapshot | EngineReady | SegmentBegan | SegmentEnded | EngineLost | CoresShared
 
-"""Of one worker or machine."""
+"""An event of one worker or machine."""
 
 AgentEvent = OneEvent | Snapshots
 
 
 def apart(events: Iterable[AgentEvent]) -> Iterator[OneEvent]:
-    """The same, one by one."""
+    """The same events, with each Snapshots split into its Snapshot members."""
     for event in events:
         if isinstance(event, Snapshots):
             yield from event.split()
@@ -84,7 +85,7 @@ def apart(events: Iterable[AgentEvent]) -> Iterator[OneEvent]:
 
 
 def event_to_wire(event: AgentEvent) -> dict[str, Any]:
-    """Plain data for msgpack."""
+    """The event as plain data for msgpack."""
     match event:
         case Snapshot():
             return {"is": "snapshot", "snapshot": event.to_wire()}
@@ -104,14 +105,14 @@ def event_to_wire(event: AgentEvent) -> dict[str, Any]:
 
 
 def snapshots_in(wire: object) -> object | None:
-    """The wire form of Snapshots in an event's; None when it is another event."""
+    """The wire form of the Snapshots inside the wire form of an event; None for any other event."""
     return wire.get("snapshots") if isinstance(wire, Mapping) and wire.get("is") == "snapshots" else None
 
 
 def event_from_wire(wire: Mapping[str, Any]) -> AgentEvent:
-    """The inverse of :func:`event_to_wire`; raises ValueError, and nothing else, on anything malformed.
+    """The inverse of :func:`event_to_wire`.  Raises ValueError, and nothing else, if `wire` is malformed.
 
-    Reasons and names of processes are shown to the user, and so made printable.
+    Reasons and process names are made printable, because they are shown to the user.
     """
     match read_text(wire, "is"):
         case "snapshot":
@@ -136,7 +137,7 @@ def event_from_wire(wire: Mapping[str, Any]) -> AgentEvent:
         case "shared":
             share = read_field(wire, "share")
             if not isinstance(share, float) or not math.isfinite(share) or share < 0:
-                raise ValueError("field 'share' is not a share")
+                raise ValueError(f"field 'share' is {share!r}, expected a finite number from 0.0")
             return CoresShared(read_text(wire, "machine"), share, printable(read_text(wire, "most")))
         case other:
-            raise ValueError(f"nobody knows an event {other!r}")
+            raise ValueError(f"unknown event {other!r}")

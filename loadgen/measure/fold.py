@@ -1,6 +1,6 @@
-"""From an engine's records to cells and tallies: once a second, in the engine's own process.
+"""Folds an engine's records into cells and tallies, once per second, in the engine's own process.
 
-So it is written for cost: it counts rather than sorts, and does no Python work per operation.
+Its cost adds to the engine's: it counts instead of sorting, and runs no Python code per operation.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from loadgen.model.units import NS_PER_S
 
 try:
     from loadgen.measure import _fold
-except ImportError:  # there was no C compiler
+except ImportError:  # built without a C compiler
     _fold = None  # type: ignore[assignment]
 
 IS_COMPILED = _fold is not None
 
 _STATES = len((OK, BAD, CUT))
-_SUMS, _TIMES = 5, 3  # the columns of CellTable.sums, and a cell's rows of CellTable.times
+_SUMS, _TIMES = 5, 3  # columns of CellTable.sums; rows of CellTable.times per cell
 
 _DENSE = 16
-"""Counting into all places is faster than sorting, as long as there are not many times more of them."""
+"""Up to this ratio of places to values, counting into all places is faster than sorting."""
 
 _STATE = np.array([BAD if o.is_error else CUT if o is Outcome.CUT else OK for o in Outcome], np.uint8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldContext:
-    """What a record's numbers refer to.
+    """The tables that the numbers in a record refer to, and the bound that judges its times.
 
-    `kind` and `group` are the tape's columns by row; `target_of` is the target index by global
-    connection; `line_bps` 0 means unpaced.
+    `kind` and `group`: by row of the tape, with values below `kinds` and `groups`.  `target_of`: target index by global
+    connection number.  `line_bps`: line speed of a connection; 0 means not paced.
     """
 
     kind: NDArray[np.uint8]
@@ -57,18 +57,18 @@ class FoldContext:
 def fold_with_numpy(
     records: NDArray[np.void], ctx: FoldContext, *, window: int, window_start_ns: int, window_end_ns: int
 ) -> tuple[CellTable, NDArray[np.void]]:
-    """The cells and the tallies (TALLY_DTYPE) of `records` (RECORD_DTYPE), in any order.
+    """The cells and the tallies (TALLY_DTYPE) of `records` (RECORD_DTYPE, in any order).
 
-    An operation belongs to `window` when it was due in it; otherwise to window -1.  `window` -1 puts all of them
-    there.  In the tallies, it also belongs to the window when it took all of it: due before it, its line time
-    not over at its end.  A connection is judged by such an operation, but throughput and mix are not: it moved only
-    part of its bytes in the window, and only long ones can take it all.
-    Line time is max(done - due, what the bytes take at the line's speed).
-    Raises IndexError for a record whose row, connection or outcome there is not.
+    An operation that was due in [`window_start_ns`, `window_end_ns`) belongs to `window`, any other to window -1.  With
+    `window` -1, all operations belong to window -1.  In the tallies, an operation also belongs to the window if it
+    covers the window: due before its start, with a line time that ends at its end or later.  Such an operation counts
+    for the connection, but not for throughput and mix: it moved only a part of its bytes in the window, and only long
+    operations can cover a window.  The line time is the larger of done - due and the time of its bytes at line speed.
+    Raises IndexError if the row, connection or outcome of a record is out of range.
     """
     if not len(records):
         return CellTable.of({}), empty_tallies()
-    # Each column by itself, in a row: what follows reads them several times, and a record is most of a cache line.
+    # Contiguous columns: each is read several times below, and a record fills most of a cache line.
     taken = {name: np.ascontiguousarray(records[name]) for name in RECORD_DTYPE.names or ()}
     due, done, size = taken["due_ns"], taken["done_ns"], taken["bytes"]
     response = np.maximum(done - due, 0)
@@ -86,7 +86,7 @@ def fold_with_numpy(
 def fold_compiled(
     records: NDArray[np.void], ctx: FoldContext, *, window: int, window_start_ns: int, window_end_ns: int
 ) -> tuple[CellTable, NDArray[np.void]]:
-    """The same, for a sixth to a fourth of the cost: one look at each record."""
+    """Like :func:`fold_with_numpy`, at a sixth to a fourth of the cost: each record is read once per step, in C."""
     if not len(records):
         return CellTable.of({}), empty_tallies()
     bound, size = ctx.bound, len(records)
@@ -118,7 +118,7 @@ def fold_compiled(
     buckets, entries = np.empty(_TIMES * size, np.int32), np.empty(_TIMES * size, np.int64)
     max_ns, min_ns = np.empty(_TIMES * n, np.int64), np.empty(_TIMES * n, np.int64)
     found = rules.times(records, cells, starts, buckets, entries, max_ns, min_ns)
-    # What is kept of the interval is no longer than what is in it.
+    # Copied, so that the interval does not keep the oversized buffers alive.
     times = Histograms(starts, buckets[:found].copy(), entries[:found].copy(), max_ns, min_ns)
     slots = np.where(cell_keys & 1, window + 1, 0)
     return CellTable(slots, cell_keys >> 1, outcomes, counts, sums, times), tallies
@@ -128,14 +128,14 @@ fold = fold_compiled if IS_COMPILED else fold_with_numpy
 
 
 def _tells_overdue(bound: Bound) -> bool:
-    """Whether a cut operation can be too late: a bound that grows with the size, which isn't known, can't say."""
+    """Whether a cut operation can be overdue: only under a fixed bound, because its full size is not known."""
     return bound.kind is BoundKind.TIME and not bound.tolerable_ns_per_byte
 
 
 def _judge(
     response: NDArray[np.int64], size: NDArray[np.int64], state: NDArray[np.int64], bound: Bound
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which operations are good, tolerable, and overdue (cut when it was too late already)."""
+    """Which operations are good, tolerable, and overdue (cut after the tolerable time)."""
     ok = state == OK
     good = ok & (response <= bound.good_ns + bound.good_ns_per_byte * size)
     tolerable = ok & (response <= bound.tolerable_ns + bound.tolerable_ns_per_byte * size)
@@ -158,7 +158,7 @@ class _Columns:
     overdue: NDArray[np.bool_]
 
     def cells(self, window: int) -> dict[tuple[int, int], Cell]:
-        """A cell for each (window, target) that has operations."""
+        """One cell per (window, target) that has operations."""
         records, ctx, state = self.records, self.ctx, self.state
         keys, slot = _numbered(ctx.target_of[records["connection"]] * 2 + self.due_inside)
         n = len(keys)
@@ -193,7 +193,7 @@ class _Columns:
         }
 
     def tallies(self, window: int) -> NDArray[np.void]:
-        """A row for each (window, connection), in order."""
+        """One row per (window, connection) that has operations, in that order."""
         connection, state = self.records["connection"], self.state
         width = int(connection.max()) + 1
         keys, slot = _numbered(self.judged * width + connection)
@@ -213,7 +213,7 @@ class _Columns:
 
 
 def _numbered(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The different ones, ascending, and which of these each is."""
+    """The distinct keys, ascending, and the index of each key among them."""
     if int(keys.max()) > _DENSE * len(keys):
         found, number = np.unique(keys, return_inverse=True)
         return found, number
@@ -224,13 +224,13 @@ def _numbered(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.in
 
 
 def _total(slot: NDArray[np.int64], column: NDArray[Any], slots: int) -> NDArray[np.int64]:
-    """The sum of the column in each slot."""
-    # The weights are float64: exact, for what a second brings of bytes or of a connection's time is far below 2^53.
+    """The sum of `column` in each of `slots` slots."""
+    # bincount sums in float64, which is exact here: the bytes and times of one second stay far below 2^53.
     return np.bincount(slot, column, minlength=slots).astype(np.int64)
 
 
 def _histograms(slot: NDArray[np.int64], values_ns: NDArray[np.int64], slots: int) -> list[Histogram]:
-    """One histogram a slot, as `Histogram.of` would make it."""
+    """One histogram per slot, equal to that of `Histogram.of`."""
     if not len(slot):
         return [EMPTY] * slots
     values_ns = np.clip(values_ns, 0, TOP_NS)

@@ -1,4 +1,4 @@
-"""What a forwarding test measured: bytes on their way from a source to a sink, and what the proxy's host saw of it."""
+"""Measurements of a forwarding test: bytes from a source to a sink, and the counters of the proxy's host."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from loadgen.model.probe import Link, Mode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NicCounters:
-    """A NIC's totals since it came up (/proc/net/dev), with whatever headers the kernel counts."""
+    """Totals of a NIC since it came up (/proc/net/dev), including the headers that the kernel counts."""
 
     name: str
     rx_bytes: int
@@ -21,11 +21,11 @@ class NicCounters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyCounters:
-    """What one listening proxy did so far.
+    """Counters of one listening proxy since it started.
 
-    `refused` were over the limit of connections, `upstream_failed` found no upstream, `reset` were cut by a
-    reset of either side, `idle` by the time limit.  `open` are connections now.  `forwarded_bytes` went to the
-    upstream, `returned_bytes` came back from it.
+    `open`: connections open now.  `refused`: connections over the limit.  `upstream_failed`: connections without a
+    reachable upstream.  `reset`: connections ended by a reset of either side.  `idle`: connections ended by the idle
+    limit.  `forwarded_bytes`: sent to the upstream.  `returned_bytes`: sent back to clients.
     """
 
     accepted: int = 0
@@ -40,7 +40,7 @@ class ProxyCounters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """One way through a proxy host: connect to `port` and be forwarded in `mode` with sockets of `window_bytes`."""
+    """One proxy on a proxy host: it listens on `port` and forwards in `mode` with sockets of `window_bytes`."""
 
     mode: Mode
     window_bytes: int
@@ -50,9 +50,10 @@ class Service:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostReport:
-    """A proxy host at one moment.  `cpu_ns` is what the proxy's process has used since it began.
+    """The counters of a proxy host at `at_ns` (its CLOCK_MONOTONIC).
 
-    `nics` are all but the loopback.  `memory_bytes` is the process's resident set.
+    `cpu_ns`: CPU time of the proxy process since its start.  `memory_bytes`: resident set of that process.  `nics`: all
+    NICs but the loopback.
     """
 
     version: str
@@ -64,12 +65,12 @@ class HostReport:
 
 
 NO_REPORT = HostReport(version="", at_ns=0, cpu_ns=0, memory_bytes=0, nics=(), services=())
-"""Where there is no proxy host to ask (loopback without one, a sink reached without a proxy)."""
+"""The report when there is no proxy host (loopback, or a sink that is reached directly)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
-    """One test from source to sink, and its proxy host just before and just after."""
+    """One test from source to sink, with the reports of its proxy host just before and just after the test."""
 
     link: Link
     mode: Mode

@@ -12,6 +12,7 @@ import math
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,17 +51,28 @@ def hgrm(histogram: Histogram) -> str:
     return "\n".join(lines) + "\n"
 
 
-def hlog(intervals: Iterable[tuple[float, float, Histogram]], *, start_s: float) -> Iterator[str]:
-    """The lines of an interval log.  An interval is (seconds after the start, its length in s, what it holds).
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """The times of one interval: it began `start_s` after the start of the log and took `length_s`.
 
-    `start_s` is when the first began, in seconds since the epoch.
+    `tag` tells intervals of several sources in one log apart; it must not contain a comma or a space.
     """
+
+    start_s: float
+    length_s: float
+    times: Histogram
+    tag: str = ""
+
+
+def hlog(intervals: Iterable[Interval], *, start_s: float) -> Iterator[str]:
+    """The lines of an interval log that starts at `start_s`, in seconds since the epoch."""
     yield "#[Histogram log format version 1.3]\n"
     yield f"#[StartTime: {start_s:.3f} (seconds since epoch)]\n"
     yield '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"\n'
-    for at_s, length_s, histogram in intervals:
-        maximum_ms = histogram.max_ns / NS_PER_MS
-        yield f"{at_s:.3f},{length_s:.3f},{maximum_ms:.6f},{encode(histogram)}\n"
+    for one in intervals:
+        tag = f"Tag={one.tag}," if one.tag else ""
+        maximum_ms = one.times.max_ns / NS_PER_MS
+        yield f"{tag}{one.start_s:.3f},{one.length_s:.3f},{maximum_ms:.6f},{encode(one.times)}\n"
 
 
 def encode(histogram: Histogram) -> str:

@@ -1,8 +1,8 @@
-"""An HDR histogram as a value: three significant digits, exact to merge, small to send.
+"""An HDR histogram as a value: three significant digits, exact merging, small wire form.
 
-The layout is HdrHistogram's with a unit of 1 ns and 2048 sub-buckets: below 2048 ns every nanosecond has
-its own bucket, above it each doubling has 1024, so a bucket is at most 1/1024 of its values wide.
-Stored sparse: a second's operations of one target touch some dozens of the 33,792 buckets.
+The layout is that of HdrHistogram with a unit of 1 ns and 2048 sub-buckets.  Below 2048 ns each nanosecond has its own
+bucket; above, each doubling has 1024 buckets, so a bucket is at most 1/1024 of its values wide.  Storage is sparse: one
+second of operations of one target fills some dozens of the 33,792 buckets.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-_HALF_BITS = 10  # 1024 buckets a doubling
+_HALF_BITS = 10  # 1024 buckets per doubling
 VALUE_BITS = 42  # 2^42 ns are 73 minutes
-TOP_NS = (1 << VALUE_BITS) - 1  # larger values are recorded as this one
+TOP_NS = (1 << VALUE_BITS) - 1  # larger values are recorded as this value
 BUCKETS = (VALUE_BITS - _HALF_BITS + 1) << _HALF_BITS
-_FLOAT_EXPONENT = 1022  # of a float64: frexp's exponent is the biased one minus this
+_FLOAT_EXPONENT = 1022  # the bit length of a float64's integer is its biased exponent minus this
 
 
 def bucket_of(values_ns: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The bucket of each value; the values must lie in 0..TOP_NS."""
-    # The exponent of a float64 is the bit length of the integer, exactly, up to 2^53.
+    """The bucket of each value.  Values must be in 0..TOP_NS."""
+    # Up to 2^53, the exponent of a float64 gives the bit length of the integer exactly.
     bit_length = (values_ns.astype(np.float64).view(np.int64) >> 52) - _FLOAT_EXPONENT
     shift = np.maximum(bit_length - (_HALF_BITS + 1), 0)
     bucket: NDArray[np.int64] = (shift << _HALF_BITS) + (values_ns >> shift)
@@ -31,14 +31,14 @@ def bucket_of(values_ns: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def lowest_of(bucket: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The smallest value of each bucket."""
+    """The smallest value in ns of each bucket."""
     shift = np.maximum((bucket >> _HALF_BITS) - 1, 0)
     value: NDArray[np.int64] = (bucket - (shift << _HALF_BITS)) << shift
     return value
 
 
 def highest_of(bucket: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The largest value of each bucket."""
+    """The largest value in ns of each bucket."""
     shift = np.maximum((bucket >> _HALF_BITS) - 1, 0)
     value: NDArray[np.int64] = ((bucket - (shift << _HALF_BITS) + 1) << shift) - 1
     return value
@@ -46,10 +46,10 @@ def highest_of(bucket: NDArray[np.int64]) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Histogram:
-    """How often each value occurred, in nanoseconds.
+    """How often each value in nanoseconds occurred.
 
-    `indexes` are the buckets that hold anything, ascending; `counts` go with them and are positive.
-    `max_ns` and `min_ns` are exact; both are 0 when nothing was recorded.
+    `indexes`: the buckets that are not empty, ascending.  `counts`: their positive counts.  `max_ns` and `min_ns` are
+    exact; both are 0 if no value was recorded.
     """
 
     indexes: NDArray[np.int32]
@@ -61,7 +61,7 @@ class Histogram:
 
     @classmethod
     def of(cls, values_ns: NDArray[np.int64]) -> Histogram:
-        """The histogram of `values_ns`.  Negative ones, a matter of two clocks' rounding, count as 0."""
+        """The histogram of `values_ns`.  Negative values, caused by rounding between two clocks, count as 0."""
         if not len(values_ns):
             return cls.EMPTY
         values_ns = np.clip(values_ns, 0, TOP_NS)
@@ -74,17 +74,17 @@ class Histogram:
         )
 
     def merge(self, other: Histogram) -> Histogram:
-        """What both recorded."""
+        """The values of both histograms together."""
         return Histogram.merge_all((self, other))
 
     @classmethod
     def merge_all(cls, histograms: Iterable[Histogram]) -> Histogram:
-        """What all of them recorded; the empty histogram for none."""
+        """The values of all histograms together; the empty histogram without any."""
         parts = [h for h in histograms if len(h.indexes)]
         if len(parts) < 2:
             return parts[0] if parts else cls.EMPTY
         indexes = np.concatenate([h.indexes for h in parts])
-        order = np.argsort(indexes, kind="stable")  # radix or merge sort: the parts are sorted already
+        order = np.argsort(indexes, kind="stable")  # the parts are sorted, which a stable sort makes use of
         indexes = indexes[order]
         first = np.flatnonzero(np.diff(indexes, prepend=-1))
         return cls(
@@ -96,19 +96,19 @@ class Histogram:
 
     @property
     def total(self) -> int:
-        """How many values were recorded."""
+        """The number of recorded values."""
         return int(self.counts.sum())
 
     def percentile_ns(self, q: float) -> int | None:
-        """The value that `q` percent of the values do not exceed (0 < q <= 100), by nearest rank; None without any.
+        """The value that `q` percent of the values do not exceed (0 < q <= 100), by nearest rank; None if empty.
 
-        HDR's answer: the highest value of the bucket where that rank lies, but never above the maximum.
-        At least the true value, and at most 1/1024 above it.
+        As in HdrHistogram, it is the highest value of the bucket that holds that rank, but at most the maximum.  It is
+        never below the true value, and at most 1/1024 above it.
         """
         if not len(self.counts):
             return None
         cumulated = np.cumsum(self.counts)
-        # Rounded first, so that 99 % of 100 values is rank 99 and not, by a last bit, 100.
+        # Rounded first: otherwise a floating-point error could make 99 % of 100 values rank 100.
         rank = max(1, int(np.ceil(round(q / 100 * int(cumulated[-1]), 6))))
         at = int(np.searchsorted(cumulated, rank))
         if at == len(self.counts) - 1:
@@ -117,7 +117,7 @@ class Histogram:
 
     @property
     def mean_ns(self) -> float | None:
-        """The mean, from the middles of the buckets (within 1/2048); None without any value."""
+        """The mean in ns, from the middles of the buckets (error at most 1/2048); None if empty."""
         if not len(self.counts):
             return None
         buckets = self.indexes.astype(np.int64)
@@ -125,7 +125,7 @@ class Histogram:
         return float(np.average(middles, weights=self.counts))
 
     def sum_ns(self, at_least_ns: int = 0) -> float:
-        """All values in buckets that begin at `at_least_ns` or above, added up (within 1/2048)."""
+        """The sum of all values in buckets that begin at `at_least_ns` or above (error at most 1/2048)."""
         buckets = self.indexes.astype(np.int64)
         lowest = lowest_of(buckets)
         counted = lowest >= at_least_ns

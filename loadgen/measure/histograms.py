@@ -1,4 +1,7 @@
-"""Many histograms as columns: a fleet's snapshots hold thousands a second, and an object each would cost a core."""
+"""Many histograms stored as columns.
+
+The snapshots of a fleet hold thousands of histograms per second: one object for each would use up a core.
+"""
 
 from __future__ import annotations
 
@@ -14,20 +17,21 @@ from loadgen.measure.wire import MAX_NUMBER, ascend, pack, read_bytes, starts_of
 
 try:
     from loadgen.measure import _sums
-except ImportError:  # there was no C compiler
+except ImportError:  # built without a C compiler
     _sums = None  # type: ignore[assignment]
 
 IS_COMPILED = _sums is not None
 
 _BUCKETS_IN, _COUNTS_IN = frozenset({"<u2", "<i4"}), frozenset({"|u1", "<u2"})
-"""What the compiled sums take as it is; all else becomes int64."""
+"""Column types that the compiled code accepts; columns of other types are converted to int64."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Histograms:
-    """Histograms in rows: row i has the entries `starts[i]` to `starts[i + 1]` of `indexes` and `counts`.
+    """Histograms in n rows: row i has the entries `starts[i]` to `starts[i + 1] - 1` of `indexes` and `counts`.
 
-    `starts` has one number more than there are rows.  The columns are those of Histogram, of any integer type.
+    `starts` has n + 1 numbers, `max_ns` and `min_ns` have n.  The columns mean the same as in Histogram, and may have
+    any integer type.
     """
 
     starts: NDArray[np.int64]
@@ -38,7 +42,7 @@ class Histograms:
 
     @classmethod
     def of(cls, rows: Iterable[Histogram]) -> Histograms:
-        """These, one a row."""
+        """The given histograms, one per row."""
         parts = list(rows)
         sizes = np.array([len(one.indexes) for one in parts], np.int64)
         return cls(
@@ -51,7 +55,7 @@ class Histograms:
 
     @classmethod
     def join(cls, parts: Sequence[Histograms]) -> Histograms:
-        """The rows of at least one, in order."""
+        """The rows of at least one `Histograms`, in order."""
         return cls(
             starts_of(np.concatenate([one.sizes for one in parts])),
             np.concatenate([one.indexes for one in parts]),
@@ -62,7 +66,7 @@ class Histograms:
 
     @property
     def sizes(self) -> NDArray[np.int64]:
-        """How many entries each row has."""
+        """The number of entries of each row, shape (n)."""
         return self.starts[1:] - self.starts[:-1]
 
     def __len__(self) -> int:
@@ -83,7 +87,7 @@ class Histograms:
         return (self[row] for row in range(len(self)))
 
     def widened(self) -> Histograms:
-        """The same, in columns of int64."""
+        """The same histograms in int64 columns."""
         return Histograms(
             self.starts,
             self.indexes.astype(np.int64),
@@ -93,7 +97,7 @@ class Histograms:
         )
 
     def part(self, first: int, end: int) -> Histograms:
-        """The rows first, first + 1, up to the one before `end`."""
+        """The rows first..end-1."""
         starts = self.starts[first : end + 1]
         begin, stop = starts[0], starts[-1]
         return Histograms(
@@ -105,7 +109,7 @@ class Histograms:
         )
 
     def add_up(self, group: NDArray[np.int64], groups: int) -> Histograms:
-        """`groups` rows: row g is what all rows recorded whose `group` is g; a row of a negative one counts nowhere."""
+        """`groups` rows: row g is the sum of all rows whose `group` is g; rows of a negative group are left out."""
         order = np.argsort(group, kind="stable")
         ends = np.searchsorted(group[order], np.arange(groups + 1))
         starts, indexes, counts = _add_up(self, order, ends)
@@ -116,7 +120,7 @@ class Histograms:
         return Histograms(starts, indexes, counts, high, np.where(np.diff(starts) > 0, low, 0))
 
     def percentiles_ns(self, q: float) -> list[int | None]:
-        """Of each row, as `Histogram.percentile_ns`."""
+        """The percentile of each row, as from `Histogram.percentile_ns`."""
         if not len(self.indexes):
             return [None] * len(self)
         cumulated = np.concatenate([[0], np.cumsum(self.counts, dtype=np.int64)])
@@ -127,7 +131,7 @@ class Histograms:
         return [value if size else None for value, size in zip(values.tolist(), self.sizes.tolist(), strict=True)]
 
     def to_wire(self) -> dict[str, Any]:
-        """Plain data for msgpack."""
+        """The histograms as plain data for msgpack."""
         return {
             "sizes": pack(self.sizes),
             "indexes": pack(self.indexes),
@@ -138,14 +142,14 @@ class Histograms:
 
     @classmethod
     def from_wires(cls, wires: Sequence[object], rows: Sequence[int]) -> Histograms:
-        """The inverse of :meth:`to_wire` for several, one's rows after another's; `rows` says how many each has.
+        """The inverse of :meth:`to_wire` for several wire forms; form i has `rows[i]` rows, and its rows follow on.
 
-        Raises ValueError when one is what it can't have written.
+        Raises ValueError if a wire form is malformed.
         """
         sizes = unpack_all(wires, "sizes", rows)
-        # Each number first, roughly: a sum of numbers that large comes round to anything.
+        # Checked before they are added up: the sum of very large numbers could overflow to any value.
         if sizes.max(initial=0) > sum(len(read_bytes(wire, "indexes")) for wire in wires):
-            raise ValueError("a histogram has more entries than there are")
+            raise ValueError("a histogram claims more entries than the data holds")
         totals = sums_of(sizes, rows).tolist()
         starts = starts_of(sizes)
         indexes, counts = unpack_all(wires, "indexes", totals), unpack_all(wires, "counts", totals)
@@ -153,7 +157,7 @@ class Histograms:
         size = len(indexes)
         if not ascend(indexes, starts):
             raise ValueError("a histogram's indexes are not ascending")
-        # Narrow counts cannot be too large.
+        # Only counts of 8 bytes can be too large.
         if not counts.all() or (counts.itemsize == 8 and size and int(counts.max()) > MAX_NUMBER // size):
             raise ValueError("a histogram's counts are out of range")
         some = starts[1:] > starts[:-1]
@@ -174,7 +178,7 @@ _Entries = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 
 
 def add_up_with_numpy(rows: Histograms, order: NDArray[np.int64], ends: NDArray[np.int64]) -> _Entries:
-    """The starts, indexes and counts of sums: of the rows order[ends[g]] up to the one before order[ends[g + 1]]."""
+    """Starts, indexes and counts of the sums; sum g is that of the rows order[ends[g]:ends[g + 1]]."""
     chosen = order[ends[0] : ends[-1]]
     sizes, groups = rows.sizes[chosen], len(ends) - 1
     within = np.arange(sizes.sum()) - np.repeat(starts_of(sizes)[:-1], sizes)
@@ -189,7 +193,7 @@ def add_up_with_numpy(rows: Histograms, order: NDArray[np.int64], ends: NDArray[
 
 
 def add_up_compiled(rows: Histograms, order: NDArray[np.int64], ends: NDArray[np.int64]) -> _Entries:
-    """The same, with one look at each entry and nothing sorted."""
+    """Like :func:`add_up_with_numpy`, but reads each entry once and does not sort."""
     if not len(rows.indexes):
         return np.zeros(len(ends), np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64)
     lowest = int(rows.indexes.min())
@@ -202,7 +206,7 @@ def add_up_compiled(rows: Histograms, order: NDArray[np.int64], ends: NDArray[np
 
 
 def _column(numbers: NDArray[Any], types: frozenset[str]) -> NDArray[Any]:
-    """As the compiled sums take it."""
+    """A contiguous column of a type that the compiled code accepts."""
     return np.ascontiguousarray(numbers if numbers.dtype.str in types else numbers.astype(np.int64))
 
 

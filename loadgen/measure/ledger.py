@@ -1,9 +1,9 @@
-"""All snapshots of a run, filed by (worker, interval): what is complete, and what it adds up to.
+"""All snapshots of a run, filed by (worker, interval): which intervals are complete, and their sums.
 
-Memory is bounded however long a run is, and nothing is added up twice: with hundreds of workers that would hold up
-whoever asks.  Snapshots are kept as they came until every worker has gone on to later intervals; then each interval
-is kept as one sum, and those that are too old as one sum of all.  What stays per worker and interval is the engine's
-health and the connects per target: a few hundred bytes.
+Memory is bounded for runs of any length, and nothing is added up twice, which would delay callers in a run with
+hundreds of workers.  Snapshots are kept as received until every worker has reported later intervals.  Then each
+interval is kept as one sum, and all old intervals together as one sum.  Per worker and interval, only the engine's
+health and the connects per target are kept: a few hundred bytes.
 """
 
 from __future__ import annotations
@@ -23,24 +23,27 @@ from loadgen.measure.tally import empty_tallies, join_tallies, merge_tallies
 from loadgen.measure.together import Snapshots
 
 KEPT_INTERVALS = 10
-"""How many complete intervals can still be looked at one by one."""
+"""The number of complete intervals that can still be read one by one."""
 
 _FINAL = 2
-"""An engine that ends a segment inside an interval reports it then and at its end: so many later it is final."""
+"""An interval is final when this many later intervals are complete.
+
+An engine that ends a segment inside an interval reports the interval twice: at the end of each.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What one worker issued in one window: what its trustworthiness is judged by."""
+    """What one worker issued in one window: number of operations, and sent - due of those sent."""
 
     operations: int
     lateness: Histogram
 
 
 class PlayedTable(Mapping[tuple[int, str], Played]):
-    """What workers issued, by (window, worker), as columns; a value is made when it is asked for.
+    """Played by (window, worker), stored as columns; a Played is built when it is looked up.
 
-    `operations` and `lateness` have a row for each of the keys, in their order.
+    `operations` and `lateness` have one row per key, in the order of the keys.
     """
 
     __slots__ = ("_at", "_keys", "lateness", "operations")
@@ -53,7 +56,7 @@ class PlayedTable(Mapping[tuple[int, str], Played]):
 
     @classmethod
     def of(cls, played: Mapping[tuple[int, str], Played]) -> PlayedTable:
-        """The same as a table."""
+        """The same values as a table."""
         if isinstance(played, PlayedTable):
             return played
         operations = np.array([one.operations for one in played.values()], np.int64)
@@ -61,7 +64,7 @@ class PlayedTable(Mapping[tuple[int, str], Played]):
 
     @classmethod
     def merge_all(cls, tables: Sequence[PlayedTable]) -> PlayedTable:
-        """The sum of at least one, its keys ascending."""
+        """The sum of at least one table, with ascending keys."""
         keys = sorted({key for table in tables for key in table})
         number = {key: at for at, key in enumerate(keys)}
         group = np.array([number[key] for table in tables for key in table], np.int64)
@@ -84,10 +87,10 @@ class PlayedTable(Mapping[tuple[int, str], Played]):
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Merged snapshots.
+    """The sum of snapshots.
 
-    `cells` are keyed by (window, target index), `played` by (window, worker); `tallies` (TALLY_DTYPE) has one
-    row a (window, connection), in that order.
+    `cells`: by (window, target index).  `played`: by (window, worker).  `tallies` (TALLY_DTYPE): one row per
+    (window, connection), in that order.
     """
 
     cells: Mapping[tuple[int, int], Cell]
@@ -96,7 +99,7 @@ class Totals:
 
     @classmethod
     def of(cls, *snapshots: Snapshot | Snapshots) -> Totals:
-        """The sum of at least one snapshot of different workers, or intervals."""
+        """The sum of at least one snapshot; no two may have the same worker and interval."""
         single = [one for one in snapshots if isinstance(one, Snapshot)]
         parts = [*([Snapshots.of(single)] if single else []), *(one for one in snapshots if isinstance(one, Snapshots))]
         joined = CellTable.join([part.cells for part in parts])
@@ -105,7 +108,7 @@ class Totals:
         workers = sorted(set(names))
         number = {worker: at for at, worker in enumerate(workers)}
         who = np.array([number[name] for name in names], np.int64)
-        # A key is a window and a worker; what occurs in the cells or in the tallies was played.
+        # A key is a window and a worker; every key that occurs in the cells or in the tallies was played.
         of_cells = (joined.windows + 1) * len(workers)
         of_cells += np.repeat(who, np.concatenate([part.cell_parts for part in parts]))
         of_rows = (rows["window"].astype(np.int64) + 1) * len(workers)
@@ -129,77 +132,79 @@ class Totals:
         )
 
     def window(self, window: int) -> dict[int, Cell]:
-        """The cells of one window by target index."""
+        """The cells of one window, by target index."""
         return {target: cell for (w, target), cell in self.cells.items() if w == window}
 
     def window_tallies(self, window: int) -> NDArray[np.void]:
-        """The tallies of one window."""
+        """The tallies (TALLY_DTYPE) of one window, by ascending connection."""
         return np.take(self.tallies, np.flatnonzero(self.tallies["window"] == window))
 
 
 def _numbered(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The different ones, ascending, and which of these each is; quick where many in a row are the same."""
+    """The distinct keys, ascending, and the index of each key among them; fast if equal keys are adjacent."""
     begins = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))[: len(keys)]
     found, numbers = np.unique(keys[begins], return_inverse=True)
     return found, np.repeat(numbers, np.diff(begins, append=len(keys)))
 
 
 class _Interval:
-    """What has been reported of an interval that may still change: a worker's newest snapshot."""
+    """The newest snapshot of each worker in an interval that may still change."""
 
     def __init__(self) -> None:
         self._single: dict[str, Snapshot] = {}
-        self._together: list[Snapshots] = []  # of workers that are not among those
+        self._together: list[Snapshots] = []  # none of their workers is in _single
 
     def put(self, snapshot: Snapshot) -> None:
-        """Keep it in the place of the worker's last one."""
+        """Keep `snapshot` and drop the earlier snapshot of the same worker."""
         for together in [one for one in self._together if snapshot.worker in one.workers]:
             self._together.remove(together)
             self._single |= {one.worker: one for one in together.split()}
         self._single[snapshot.worker] = snapshot
 
     def put_new(self, together: Snapshots) -> None:
-        """Keep those of workers that have reported nothing of it yet, each one snapshot."""
+        """Keep snapshots of workers that have not reported this interval yet, one per worker."""
         self._together.append(together)
 
     def total(self) -> Totals:
-        """The sum of all."""
+        """The sum of all kept snapshots."""
         return Totals.of(*self._single.values(), *self._together)
 
 
 class Ledger:
-    """Snapshots of a known set of workers.  A resend replaces, it never adds."""
+    """The snapshots of a known set of workers.  A snapshot that is sent again replaces the earlier one."""
 
     def __init__(self, workers: Iterable[str], kinds: int, groups: int) -> None:
         self._shape = (kinds, groups)
         self._open: dict[int, _Interval] = {}  # intervals that may still change
-        self._sums: dict[int, Totals] = {}  # of single intervals from _folded on; of open ones as far as they are known
-        self._base = Totals({}, empty_tallies(), {})  # the intervals before _folded
+        self._sums: dict[
+            int, Totals
+        ] = {}  # by interval, from _folded on; for open intervals, the sum of what was reported so far
+        self._base = Totals({}, empty_tallies(), {})  # the sum of all intervals before _folded
         self._folded = 0
         self._final = 0  # the first interval that may still change
-        self._next = dict.fromkeys(workers, 0)  # the first interval that a worker has yet to report
+        self._next = dict.fromkeys(workers, 0)  # by worker: the first interval that it has not reported yet
         self._lost: dict[str, int] = {}
-        self._last = -1  # the last interval that anybody has reported
+        self._last = -1  # the last interval that any worker has reported
         self._complete = -1
-        self._behind = set(self._next)  # those that hold up the next interval
+        self._behind = set(self._next)  # workers that the next interval waits for
         self._health: dict[str, dict[int, Health]] = {worker: {} for worker in self._next}
         self._connects: dict[str, dict[int, NDArray[np.int64]]] = {worker: {} for worker in self._next}
 
     @property
     def workers(self) -> tuple[str, ...]:
-        """The workers, lost ones too."""
+        """All workers of the run, including lost ones."""
         return tuple(self._next)
 
     @property
     def lost_workers(self) -> frozenset[str]:
-        """Those that are not waited for any more."""
+        """The workers that the ledger no longer waits for."""
         return frozenset(self._lost)
 
     def receive(self, snapshot: Snapshot) -> None:
-        """File a snapshot; raises ValueError when it is not of this run (worker, or numbers of kinds and groups).
+        """File a snapshot.  Raises ValueError if its worker, kinds or groups are not those of this run.
 
-        Ignored are a resend of what is final (it can only be the same), and what a lost worker
-        still says of the time since it was lost.
+        Ignores a repeated snapshot of a final interval (it can only be the same), and snapshots of a lost worker from
+        the interval on in which it was lost.
         """
         worker, interval = snapshot.worker, snapshot.interval
         table = CellTable.of(snapshot.cells)
@@ -218,7 +223,7 @@ class Ledger:
         self._note(worker, interval, snapshot.health, Snapshots.of([snapshot]).connects()[0])
 
     def receive_all(self, together: Snapshots) -> None:
-        """File several; errors are as of `receive`, and then none of them is filed."""
+        """File several snapshots.  Raises ValueError like :meth:`receive`; then none of them is filed."""
         self._check(together.workers, together.cells)
         interval = together.intervals[0]
         is_plain = (
@@ -239,14 +244,14 @@ class Ledger:
     def _check(self, workers: Sequence[str], table: CellTable) -> None:
         for worker in workers:
             if worker not in self._next:
-                raise ValueError(f"a snapshot is of worker {worker!r}, which has no part in this run")
+                raise ValueError(f"a snapshot comes from worker {worker!r}, which is not in this run")
         if len(table) and table.counts.shape[1:3] != self._shape:
-            raise ValueError(f"a snapshot of worker {workers[0]!r} counts other kinds or groups than the run has")
+            raise ValueError(f"a snapshot of worker {workers[0]!r} has other kinds or groups than this run")
 
     def _note(self, worker: str, interval: int, health: Health, connects: NDArray[np.int64]) -> None:
-        """A snapshot was filed: what is kept of it for the whole run, and how far the worker has come."""
+        """After filing a snapshot: keep what the whole run needs of it, and note the worker's progress."""
         if not self._health[worker]:
-            self._next[worker] = interval  # an engine that starts late has nothing to say of the time before
+            self._next[worker] = interval  # an engine that starts late does not report earlier intervals
         self._health[worker][interval] = health
         self._connects[worker][interval] = connects
         self._last = max(self._last, interval)
@@ -255,36 +260,36 @@ class Ledger:
         self._advance(worker)
 
     def lost(self, worker: str, from_interval: int) -> None:
-        """Stop waiting for a worker's intervals from `from_interval` on (see :meth:`reported_through`)."""
+        """Stop waiting for the worker's intervals from `from_interval` on (see :meth:`reported_through`)."""
         self._lost[worker] = from_interval
         self._advance(worker)
 
     def reported_through(self, worker: str) -> int:
-        """The last interval that a worker has reported with all since its first one; -1 for none."""
+        """The last interval up to which a worker has reported every interval since its first; -1 if none."""
         return self._next[worker] - 1
 
     def complete_through(self) -> int:
-        """The last interval that every worker has reported, with all since its first one; -1 for none.
+        """The last interval up to which every worker has reported every interval since its first; -1 if none.
 
-        When every worker is lost: the last interval that any of them has reported.
+        If all workers are lost, it is the last interval that any of them has reported.
         """
         return self._complete
 
     def interval(self, n: int) -> Totals:
-        """What was reported of one interval; raises LookupError when it is too long ago (KEPT_INTERVALS)."""
+        """The sum of interval `n`.  Raises LookupError if it is no longer kept on its own (KEPT_INTERVALS)."""
         return self.totals(n, n)
 
     def totals(self, first: int | None = None, last: int | None = None) -> Totals:
-        """Everything reported of the intervals first..last, both included; None is the first, or the newest.
+        """The sum of the intervals first..last, both included; None stands for the first and the newest interval.
 
-        Raises LookupError when a part of intervals that were added up already is asked for.
+        Raises LookupError if the range contains only a part of the old intervals that are kept as one sum.
         """
         first = 0 if first is None else first
         last = self._last if last is None else last
         parts = []
         if first < self._folded:
             if first > 0 or last < self._folded - 1:
-                raise LookupError(f"intervals before {self._folded} are kept as one sum only")
+                raise LookupError(f"intervals before {self._folded} are kept as one sum and cannot be read apart")
             parts.append(self._base)
         parts += [self._sum(n) for n in sorted(self._open.keys() | self._sums.keys()) if first <= n <= last]
         return parts[0] if len(parts) == 1 else Totals.merge_all(parts)
@@ -295,17 +300,17 @@ class Ledger:
         return self._sums[n]
 
     def health(self, worker: str) -> list[tuple[int, Health]]:
-        """A worker's health, by interval, ascending."""
+        """(interval, health) of a worker, by ascending interval."""
         return sorted(self._health[worker].items(), key=lambda item: item[0])
 
     def health_at(self, worker: str, n: int) -> Health | None:
-        """A worker's health in an interval; None when it has not reported it."""
+        """A worker's health in interval `n`; None if it has not reported that interval."""
         return self._health[worker].get(n)
 
     def peak_connects(self, span: int, workers: Iterable[str] | None = None) -> dict[int, int]:
-        """The most connections opened to each target within any `span` consecutive intervals.
+        """By target index: the most connections opened to it within any `span` consecutive intervals.
 
-        `workers` are those that share a machine's ports; None means all of them.
+        `workers`: the workers to count, for example those that share a machine's ports; None means all workers.
         """
         per_interval: defaultdict[int, list[NDArray[np.int64]]] = defaultdict(list)
         for worker in self.workers if workers is None else workers:
@@ -327,7 +332,7 @@ class Ledger:
         return n <= self._complete + 1 and n < self._lost.get(worker, n + 1)
 
     def _advance(self, worker: str) -> None:
-        """See what is complete, now that `worker` has gone on; only its last one makes the next interval so."""
+        """Update which intervals are complete and final, after `worker` made progress or was lost."""
         if not self._holds_up(worker):
             self._behind.discard(worker)
         if self._behind:
@@ -340,7 +345,7 @@ class Ledger:
                 self._sum(self._final)
                 del self._open[self._final]
             self._final += 1
-        # In batches, so that the sums are merged once in KEPT_INTERVALS seconds and not each second.
+        # In batches: the sums are then merged once in KEPT_INTERVALS seconds instead of every second.
         if self._final - self._folded >= 2 * KEPT_INTERVALS:
             end = self._complete + 1 - KEPT_INTERVALS
             self._base = self.totals(None, end - 1)

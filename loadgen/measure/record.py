@@ -1,4 +1,4 @@
-"""One finished operation, as an engine writes it down."""
+"""The record of one finished operation, as an engine writes it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import numpy as np
 
 RECORD_DTYPE = np.dtype(
     [
-        ("due_ns", "<i8"),  # when the operation was to start; CLOCK_MONOTONIC of the load machine
-        ("sent_ns", "<i8"),  # when its connect was begun, or its request handed to the kernel; 0: no request went out
-        ("done_ns", "<i8"),  # when the last byte of the reply was there, or the failure was known
-        ("bytes", "<i8"),  # received: head and body
-        ("row", "<u4"),  # of the tape
-        ("connection", "<u4"),  # global number
+        ("due_ns", "<i8"),  # when the operation was due; CLOCK_MONOTONIC of the load machine
+        ("sent_ns", "<i8"),  # when its connect began, or its request was handed to the kernel; 0: no request was sent
+        ("done_ns", "<i8"),  # when the last byte of the reply arrived, or the failure was known
+        ("bytes", "<i8"),  # bytes received, head and body
+        ("row", "<u4"),  # row of the tape
+        ("connection", "<u4"),  # global connection number
         ("outcome", "<u4"),  # loadgen.model.outcome.Outcome
         ("connected", "<u4"),  # 1 if a new TCP connection was opened for it
     ]
 )
-"""A record is 48 bytes; engines write them into one preallocated array and fold it once a second."""
+"""A record has 48 bytes.  Engines write records into a preallocated array, which is folded once per second."""

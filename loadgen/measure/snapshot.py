@@ -1,4 +1,4 @@
-"""What one worker saw in one interval: a value that merges and that is idempotent to resend."""
+"""The measurements of one worker in one interval.  Snapshots can be merged, and sent again without effect."""
 
 from __future__ import annotations
 
@@ -29,11 +29,12 @@ MAX_INTERVAL = 1 << 31  # 68 years of seconds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """What the engine process itself did in the interval: the evidence on whether it may be trusted.
+    """The state of the engine process during the interval: evidence for the trust checks.
 
-    `runqueue_ns` is the time that the process was runnable but waited for a core (/proc/self/schedstat);
-    -1 where the kernel does not say.  `still_ns` is the time that it did nothing though a timer of its own was due
-    (in stretches of at least loadgen.engine.vitals.STILL_NS) and it had a core: it was stopped, or its machine was.
+    `runqueue_ns`: time that the process was runnable but waited for a core (/proc/self/schedstat); -1 if the kernel
+    does not report it.  `still_ns`: time that the process did nothing although one of its timers was due (in stretches
+    of at least loadgen.engine.vitals.STILL_NS) and it was not waiting for a core: the process or its machine had been
+    stopped.
     """
 
     wall_ns: int
@@ -46,17 +47,20 @@ class Health:
     active_connections: int
 
     def to_wire(self) -> dict[str, int]:
-        """Plain data for msgpack."""
+        """The health as plain data for msgpack."""
         return {name: getattr(self, name) for name in _HEALTH}
 
     @staticmethod
     def pack_all(rows: Sequence[Health]) -> bytes:
-        """Several in eight numbers each, in the order of the fields, each one more than it is: one may be -1."""
+        """Several in one byte string: each has its fields in order, each field plus 1 because a field may be -1."""
         return pack(np.array([[getattr(one, name) + 1 for name in _HEALTH] for one in rows], np.int64))
 
     @classmethod
     def unpack_all(cls, wires: Sequence[object], sizes: Sequence[int]) -> tuple[Health, ...]:
-        """The fields `health` that :meth:`pack_all` made of so many, one's after another's; raises ValueError."""
+        """The inverse of :meth:`pack_all` for the field `health` of several wire forms; form i holds `sizes[i]`.
+
+        Raises ValueError if a field is malformed.
+        """
         numbers = unpack_all(wires, "health", [len(_HEALTH) * size for size in sizes]).astype(np.int64) - 1
         table = numbers.reshape(-1, len(_HEALTH))
         if (table.min(axis=0, initial=0) < _LOWEST).any():
@@ -65,8 +69,8 @@ class Health:
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Health:
-        """The inverse of :meth:`to_wire`; raises ValueError on anything malformed."""
-        # One less than the largest: `pack_all` makes each one more.
+        """The inverse of :meth:`to_wire`.  Raises ValueError if `wire` is malformed."""
+        # Less than MAX_NUMBER, because `pack_all` adds 1 to each number.
         return cls(
             **{n: read_int(wire, n, low=low, high=MAX_NUMBER - 1) for n, low in zip(_HEALTH, _LOWEST, strict=True)}
         )
@@ -78,11 +82,11 @@ _LOWEST = [-1 if name == "runqueue_ns" else 0 for name in _HEALTH]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """One worker's interval.
+    """The operations of one worker that ended in one interval, and its health.
 
-    `interval` counts seconds since the start of the run, by when operations *ended*, so a snapshot is
-    complete when it is made.  `cells` is keyed by (window, target index); window -1 is unjudged time.
-    `tallies` has TALLY_DTYPE, at most one row a (window, connection), in that order.
+    `interval`: seconds since the start of the run.  Operations belong to the interval in which they *ended*, so a
+    snapshot is complete when it is made.  `cells`: by (window, target index); window -1 is time that is not judged.
+    `tallies` (TALLY_DTYPE): at most one row per (window, connection), in that order.
     """
 
     worker: str
@@ -92,7 +96,7 @@ class Snapshot:
     health: Health
 
     def to_wire(self) -> dict[str, Any]:
-        """Plain data for msgpack: bytes, strings, lists and whole numbers."""
+        """The snapshot as plain data for msgpack: bytes, strings, lists and whole numbers."""
         return {
             "worker": self.worker,
             "interval": self.interval,
@@ -104,7 +108,7 @@ class Snapshot:
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Snapshot:
-        """The inverse of :meth:`to_wire`; raises ValueError, and nothing else, on anything malformed."""
+        """The inverse of :meth:`to_wire`.  Raises ValueError, and nothing else, if `wire` is malformed."""
         return cls(
             worker=read_text(wire, "worker"),
             interval=read_int(wire, "interval", high=MAX_INTERVAL),
@@ -130,20 +134,21 @@ def _cells(wire: object) -> CellTable:
 
 
 def read_tallies(wires: Sequence[object], parts: NDArray[Any], members: Sequence[int]) -> NDArray[np.void]:
-    """The fields `tallies`, one's rows after another's; ValueError on anything that no engine wrote.
+    """The rows (TALLY_DTYPE) in the field `tallies` of several wire forms, one after another.
 
-    Each may itself hold the rows of several, its `members`; `parts` says how many each member has.
+    Wire form i holds the rows of `members[i]` snapshots.  `parts` has the number of rows of each of these snapshots,
+    over all wire forms.  Raises ValueError if a field is malformed.
     """
     data = [read_bytes(wire, "tallies") for wire in wires]
-    if parts.max(initial=0) > sum(map(len, data)):  # a sum of numbers that large comes round to anything
-        raise ValueError("the tallies are not as many as their parts")
+    if parts.max(initial=0) > sum(map(len, data)):  # the sum of very large numbers could overflow
+        raise ValueError("the number of tallies differs from the sum of their parts")
     tallies = unpack_tallies(data, sums_of(parts, members).tolist())
-    # As unsigned numbers, negative ones are large.
+    # Seen as unsigned, negative numbers are large.
     if (tallies["window"] + np.int32(1)).view(np.uint32).max(initial=0) > MAX_WINDOWS + 1:
         raise ValueError("a tally's window is out of range")
     for name in ("bytes", "busy_ns"):
         if tallies[name].view(np.uint64).max(initial=0) > MAX_NUMBER:
             raise ValueError(f"a tally's {name} is out of range")
     if not ascend(tally_keys(tallies), starts_of(parts)):
-        raise ValueError("the tallies are not in order, or two are of the same connection")
+        raise ValueError("the tallies are not in order, or two have the same window and connection")
     return tallies

@@ -1,4 +1,4 @@
-"""What each connection did: sums that add up, one row a (window, connection)."""
+"""Tallies: what each connection did, one row per (window, connection).  Rows can be added up."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 TALLY_DTYPE = np.dtype(
     [
         ("window", "<i4"),  # iteration; -1: outside every measured window
-        ("connection", "<u4"),  # global number
+        ("connection", "<u4"),  # global connection number
         ("ok", "<u4"),
         ("bad", "<u4"),
         ("cut", "<u4"),
-        ("overdue", "<u4"),  # those of the cut ones that were beyond a fixed tolerable time already
+        ("overdue", "<u4"),  # cut after a fixed tolerable time
         ("good", "<u4"),  # ok and within the good bound
         ("tolerable", "<u4"),  # ok and within the tolerable bound (includes good)
-        ("bytes", "<i8"),  # received in ok and cut operations
+        ("bytes", "<i8"),  # bytes received in ok and cut operations
         ("busy_ns", "<i8"),  # line time of ok and cut operations: max(done - due, 8 * bytes / line speed)
     ]
 )
-"""Bad operations add neither bytes nor time (as in SPECweb99, whose rates are over good operations)."""
+"""Bad operations add neither bytes nor time, as in SPECweb99, whose rates count successful operations only."""
 
 _NARROW_DTYPE = np.dtype(
     [
@@ -30,42 +30,42 @@ _NARROW_DTYPE = np.dtype(
         ("counts", "u1", (6,)),  # ok to tolerable
         ("bytes", "<u4"),
         ("busy_low_ns", "<u4"),
-        ("busy_high", "<u2"),  # times 2^32 ns
+        ("busy_high", "<u2"),  # in units of 2^32 ns
     ]
 )
-"""What a second of a paced connection fits in: less than half of the bytes."""
+"""A form of less than half the size, in which one second of a paced connection fits."""
 
-_COUNTS = slice(2, 8)  # of a row's words of four bytes
+_COUNTS = slice(2, 8)  # indexes into the 4-byte words of a row
 _BUSY_LOW, _BUSY_HIGH = 10, 11
 
-_RAW = np.dtype(f"V{TALLY_DTYPE.itemsize}")  # numpy moves rows of unknown content ten times faster than fields
+_RAW = np.dtype(f"V{TALLY_DTYPE.itemsize}")  # numpy copies opaque rows ten times faster than rows with fields
 
 _SPARSE = 4
-"""So many times more places than rows, and sorting is faster than marking."""
+"""From this ratio of places to rows on, sorting is faster than marking places."""
 
-_NO_KEY = -(1 << 40)  # below that of any row
+_NO_KEY = -(1 << 40)  # below the key of any row
 
 _SUMS = [name for name in TALLY_DTYPE.names or () if name not in ("window", "connection")]
 
 
 def empty_tallies() -> NDArray[np.void]:
-    """No rows."""
+    """An array of no rows."""
     return np.zeros(0, dtype=TALLY_DTYPE)
 
 
 def tally_keys(tallies: NDArray[np.void]) -> NDArray[np.int64]:
-    """One number per row that orders rows by (window, connection) and tells them apart."""
+    """One number per row; rows with the same key have the same (window, connection), and keys order rows by these."""
     keys: NDArray[np.int64] = (tallies["window"].astype(np.int64) << 32) + tallies["connection"]
     return keys
 
 
 def join_tallies(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
-    """All rows of all parts, in their order."""
+    """The rows of all parts, in order."""
     return np.concatenate([part.view(_RAW) for part in (empty_tallies(), *parts)]).view(TALLY_DTYPE)
 
 
 def pack_tallies(rows: NDArray[np.void]) -> bytes:
-    """These rows, little endian: of _NARROW_DTYPE when all of them fit, else of TALLY_DTYPE."""
+    """The rows as little-endian bytes: in _NARROW_DTYPE if all of them fit, else in TALLY_DTYPE."""
     rows = np.ascontiguousarray(rows)
     if not _are_narrow(rows):
         return rows.tobytes()
@@ -78,9 +78,9 @@ def pack_tallies(rows: NDArray[np.void]) -> bytes:
 
 
 def unpack_tallies(packed: Sequence[bytes], rows: Sequence[int]) -> NDArray[np.void]:
-    """The inverse of :func:`pack_tallies` for several of so many rows, one's after another's.
+    """The inverse of :func:`pack_tallies` for several byte strings; string i holds `rows[i]` rows.
 
-    Raises ValueError when one has another length than these.  Any bits make rows: what they say is not looked at.
+    Raises ValueError if a string has the wrong length.  The values in the rows are not checked.
     """
     lengths = [(len(one), number) for one, number in zip(packed, rows, strict=True)]
     for dtype in (_NARROW_DTYPE, TALLY_DTYPE):
@@ -88,7 +88,7 @@ def unpack_tallies(packed: Sequence[bytes], rows: Sequence[int]) -> NDArray[np.v
             read = np.frombuffer(b"".join(packed), dtype)
             return _widened(read) if dtype is _NARROW_DTYPE else read
     if len(packed) == 1:
-        raise ValueError(f"the tallies are not {rows[0]} rows")
+        raise ValueError(f"{len(packed[0])} bytes of tallies are not {rows[0]} rows")
     return join_tallies([unpack_tallies([one], [number]) for one, number in zip(packed, rows, strict=True)])
 
 
@@ -114,22 +114,22 @@ def _widened(narrow: NDArray[np.void]) -> NDArray[np.void]:
 
 
 def _words(rows: NDArray[np.void]) -> NDArray[np.uint32]:
-    """The same memory as words of four bytes, a line for each row."""
+    """A view of the rows as 4-byte words, shape (rows, words)."""
     return rows.view("<u4").reshape(-1, TALLY_DTYPE.itemsize // 4)
 
 
 def merge_tallies(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
-    """One row a (window, connection), the sum of all of its rows, ordered by window and connection."""
+    """One row per (window, connection), the sum of its rows in all parts, ordered by window and connection."""
     tables = [part for part in parts if len(part)]
     if len(tables) > 1 and _ordered(tables[0]) and all(_same_keys(tables[0], other) for other in tables[1:]):
-        # As with intervals in which all connections did something: nothing to look for.
+        # All parts have the same keys, as in intervals in which every connection did something.
         total = tables[0].copy()
         for other in tables[1:]:
             for name in _SUMS:
                 total[name] += other[name]
         return total
     rows = tables[0] if len(tables) == 1 else join_tallies(tables)
-    if (order := _order_of_different(rows)) is not None:  # as in one interval of all workers
+    if (order := _order_of_different(rows)) is not None:  # no key occurs twice, as in one interval of all workers
         return np.take(rows.view(_RAW), order).view(TALLY_DTYPE)
     keys = tally_keys(rows)
     order = np.argsort(keys, kind="stable")
@@ -142,7 +142,7 @@ def merge_tallies(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
 
 
 def _order_of_different(rows: NDArray[np.void]) -> NDArray[np.int64] | None:
-    """What orders rows of which no two have a key in common, by marking where each belongs; None if it can't say."""
+    """The order of rows with distinct keys, found by marking places; None if keys repeat or are too sparse."""
     if not len(rows):
         return None
     windows, connections = rows["window"], rows["connection"]
@@ -166,12 +166,15 @@ def _same_keys(one: NDArray[np.void], other: NDArray[np.void]) -> bool:
 
 
 def add_tallies(by_connection: NDArray[np.void], rows: NDArray[np.void]) -> None:
-    """Add rows of one window, at most one a connection and ascending, to a table with a row for each connection."""
+    """Add `rows` of one window to `by_connection` in place.
+
+    `rows`: at most one per connection, ascending.  `by_connection`: one row per connection of the run.
+    """
     at = rows_of(rows, len(by_connection))
     for name in _SUMS:
         by_connection[name][at] += rows[name]
 
 
 def rows_of(rows: NDArray[np.void], connections: int) -> NDArray[np.uint32] | slice:
-    """Where these rows, at most one a connection and ascending, are in a table of so many connections."""
+    """The index of `rows` in a table with one row per connection; `rows`: at most one per connection, ascending."""
     return slice(None) if len(rows) == connections else rows["connection"]

@@ -1,7 +1,7 @@
-"""What a network probe measured: plain values, from one tick to the end of a test.
+"""Measurements of a network probe, from one tick to the end of a test.
 
-Times are CLOCK_MONOTONIC differences in ns.  A number that is not known is -1 (0 bytes is a measurement).
-All of them go to plain data and back with :mod:`loadgen.model.plain`.
+Times are differences of CLOCK_MONOTONIC in ns.  An unknown number is -1 (0 bytes is a measurement).  All values convert
+to plain data and back with :mod:`loadgen.model.plain`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ UNKNOWN = -1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
-    """One interval of a running test, over all streams, as one end saw it.
+    """One interval of a running test, over all streams, as one end measured it.
 
-    Times since the test began, omitted part included.  `rtt_ns` is the mean and `cwnd_bytes` the sum over the
-    streams that this end sends; `retransmits`, `packets` and `lost` are those of the interval.
+    `start_ns` and `end_ns`: since the start of the test, including the omitted warm-up.  `omitted`: whether the
+    interval is part of the warm-up.  `rtt_ns` is the mean and `cwnd_bytes` the sum over the streams that this end
+    sends.  `retransmits`, `packets` and `lost` count within the interval.
     """
 
     start_ns: int
@@ -36,7 +37,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Granted:
-    """What the kernel gave for a window, as getsockopt says it (Linux doubles what was asked)."""
+    """Socket buffer sizes that the kernel granted, from getsockopt (Linux doubles the requested size)."""
 
     send_bytes: int = UNKNOWN
     receive_bytes: int = UNKNOWN
@@ -44,12 +45,12 @@ class Granted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamResult:
-    """One stream after the test, without what was omitted.
+    """One stream after the test, without the omitted warm-up.
 
-    `direction` is SEND or RECEIVE, as the client sees it.  Both ends' counts: the sender's say what was handed
-    to its kernel, the receiver's what arrived.  `rtt_ns`, `rtt_min_ns` and `cwnd_max_bytes` come from TCP_INFO
-    where this end is the sender.  Datagrams: `packets` are what the receiver should have had, `lost` those that it did
-    not get, `out_of_order` those that came late, `jitter_ns` after RFC 3550 (section 6.4.1).
+    `direction`: SEND or RECEIVE, as seen by the client.  `sent_bytes`: handed to the sender's kernel; `received_bytes`:
+    counted by the receiver.  `rtt_ns`, `rtt_min_ns` and `cwnd_max_bytes` come from TCP_INFO if this end is the sender.
+    Datagrams: `packets` were sent to the receiver, `lost` of them did not arrive, `out_of_order` arrived late;
+    `jitter_ns` as in RFC 3550, section 6.4.1.
     """
 
     id: int
@@ -69,13 +70,13 @@ class StreamResult:
 
     @property
     def received_bps(self) -> float:
-        """What arrived, over the receiver's own time: what the result counts."""
+        """The rate that results report: bits received over the receiver's own time; 0.0 without time."""
         return self.received_bytes * 8 * NS_PER_S / self.received_ns if self.received_ns > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
-    """Request/response times of a RR or CRR test, omitted part excluded; `failed` transactions have no time."""
+    """Request/response times of an RR or CRR test without the omitted warm-up; `failed` transactions have no time."""
 
     transactions: int
     failed: int
@@ -87,7 +88,7 @@ class Latency:
 
     @property
     def per_s(self) -> float:
-        """Transactions a second."""
+        """Transactions per second; 0.0 without time."""
         return self.transactions * NS_PER_S / self.wall_ns if self.wall_ns > 0 else 0.0
 
 
@@ -98,13 +99,13 @@ NO_LATENCY = Latency(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeResult:
-    """One test, whole, as its client has it after both ends exchanged what they counted.
+    """One complete test, as its client knows it after both ends exchanged their counts.
 
-    `peer` is what the other end calls itself, empty if it does not say.  CPU is that of the ends over `wall_ns`, the
-    measured time: of all threads that worked for this test here, of the whole process of a stock peer; a loadgen
-    server, which may have other tests, leaves out its control thread (except with CRR, where that does the work).
-    `started_at_ns` is the client's CLOCK_MONOTONIC.  `discarded` says that this end's receiver dropped the bytes in
-    the kernel (MSG_TRUNC) instead of copying them out.
+    `peer`: name and version that the far end reports; may be empty.  `started_at_ns`: CLOCK_MONOTONIC of the client.
+    `wall_ns`: the measured time.  `local_cpu_ns` and `remote_cpu_ns`: CPU time of both ends during `wall_ns`.  This end
+    counts all threads of the test, and a stock iperf3 its whole process.  A loadgen server may run other tests, so it
+    leaves out its control thread (except with CRR, where that thread does the work).  `discarded`: whether this end's
+    receiver dropped the bytes in the kernel (MSG_TRUNC) instead of copying them.
     """
 
     test: ProbeTest
@@ -122,9 +123,9 @@ class ProbeResult:
     latency: Latency = NO_LATENCY
 
     def received_bps(self, direction: Direction) -> float:
-        """What arrived in one direction, all streams together."""
+        """The received rate in one direction, over all streams."""
         return sum(one.received_bps for one in self.streams if one.direction is direction)
 
     def received_bytes(self) -> int:
-        """What arrived, both directions together."""
+        """Bytes received in both directions, over all streams."""
         return sum(one.received_bytes for one in self.streams)

@@ -1,7 +1,7 @@
-"""Snapshots of several workers as one value: read, checked, filed and recorded in one go, for what it costs for one.
+"""Snapshots of several workers as one value, which is read, checked, filed and recorded at the cost of one snapshot.
 
-Nothing is added up: it comes apart into the same snapshots.  A load machine's engines report an interval at nearly
-the same time, and with hundreds of machines handling each engine's report by itself is what costs the coordinator most.
+The snapshots are not added up: they can be split again.  The engines of a load machine report an interval at nearly the
+same time.  With hundreds of machines, handling each report separately would be the coordinator's largest cost.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _MAX_NAME = 256
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshots:
-    """At least one snapshot.
+    """At least one snapshot, as columns.
 
-    Cells and rows of tallies stand one snapshot's after another's: `cell_parts` and `tally_parts` (int64) say how many
-    each has.
+    `workers`, `intervals`, `health`, `cell_parts` and `tally_parts` (both int64) have one entry per snapshot.  The
+    cells and tallies of all snapshots follow one another; `cell_parts` and `tally_parts` count those of each.
     """
 
     workers: tuple[str, ...]
@@ -43,7 +43,7 @@ class Snapshots:
 
     @classmethod
     def of(cls, snapshots: Iterable[Snapshot]) -> Snapshots:
-        """These; ValueError when they count different kinds or groups."""
+        """The given snapshots together.  Raises ValueError if their numbers of kinds or groups differ."""
         parts = tuple(snapshots)
         tables = [CellTable.of(one.cells) for one in parts]
         return cls(
@@ -57,7 +57,7 @@ class Snapshots:
         )
 
     def split(self) -> list[Snapshot]:
-        """One by one, in their order."""
+        """The single snapshots, in order."""
         cells, rows = starts_of(self.cell_parts).tolist(), starts_of(self.tally_parts).tolist()
         return [
             Snapshot(
@@ -71,7 +71,7 @@ class Snapshots:
         ]
 
     def of_workers(self, workers: Iterable[str]) -> Snapshots | None:
-        """Those of these workers; None when there are none."""
+        """The snapshots of the given workers; None if there are none."""
         wanted = set(workers)
         if wanted.issuperset(self.workers):
             return self
@@ -79,14 +79,14 @@ class Snapshots:
         return Snapshots.of(some) if some else None
 
     def connects(self) -> NDArray[np.int64]:
-        """Connections that were opened: a row for each snapshot, a column for each target's index."""
+        """TCP connections opened, shape (snapshots, targets)."""
         targets = int(self.cells.targets.max(initial=0)) + 1
         owner = np.repeat(np.arange(len(self.workers)) * targets, self.cell_parts)
         flat = np.bincount(owner + self.cells.targets, self.cells.connects(), minlength=len(self.workers) * targets)
         return flat.astype(np.int64).reshape(-1, targets)
 
     def to_wire(self) -> dict[str, Any]:
-        """Plain data for msgpack."""
+        """The snapshots as plain data for msgpack."""
         return {
             "workers": self.workers,
             "intervals": pack(np.array(self.intervals, np.int64)),
@@ -99,9 +99,9 @@ class Snapshots:
 
     @classmethod
     def from_wires(cls, wires: Sequence[object]) -> Snapshots:
-        """The inverse of :meth:`to_wire` for at least one, all in one.
+        """The inverse of :meth:`to_wire` for at least one wire form; the snapshots of all follow one another.
 
-        Raises ValueError, and nothing else, when one is malformed, or they count different kinds or groups.
+        Raises ValueError, and nothing else, if a wire form is malformed or their numbers of kinds or groups differ.
         """
         workers = [read_workers(wire) for wire in wires]
         sizes = [len(mine) for mine in workers]
@@ -120,25 +120,25 @@ class Snapshots:
 
 
 def read_workers(wire: object) -> list[str]:
-    """Whose snapshots a wire form has; raises ValueError when that are no names."""
+    """The worker of each snapshot in a wire form.  Raises ValueError if they are not valid names."""
     workers = read_list(wire, "workers")
     if not 0 < len(workers) <= _MAX_PARTS:
-        raise ValueError(f"field 'workers' has not 1..{_MAX_PARTS} names")
+        raise ValueError(f"field 'workers' has {len(workers)} names, expected 1..{_MAX_PARTS}")
     if not all(isinstance(worker, str) and 0 < len(worker) <= _MAX_NAME for worker in workers):
-        raise ValueError(f"field 'workers' has one that is not a string of 1..{_MAX_NAME} characters")
+        raise ValueError(f"a name in field 'workers' is not a string of 1..{_MAX_NAME} characters")
     return workers
 
 
 def read_intervals(wire: object) -> list[int]:
-    """Of which intervals its snapshots are; raises ValueError when that are none."""
+    """The interval of each snapshot in a wire form.  Raises ValueError if the field is malformed."""
     intervals: list[int] = unpack(wire, "intervals", len(read_list(wire, "workers"))).tolist()
     if max(intervals, default=0) > MAX_INTERVAL:
-        raise ValueError("field 'intervals' has one that is out of range")
+        raise ValueError(f"a number in field 'intervals' is above {MAX_INTERVAL}")
     return intervals
 
 
 def snapshots_of(wire: object) -> Sequence[Snapshot]:
-    """What a map says that is one snapshot, or several; raises ValueError, and nothing else, on anything malformed."""
+    """The snapshots in the wire form of one Snapshot or of Snapshots.  Raises only ValueError, if malformed."""
     if isinstance(wire, dict) and "workers" in wire:
         return Snapshots.from_wires([wire]).split()
-    return (Snapshot.from_wire(wire),)  # type: ignore[arg-type]  # it reads anything
+    return (Snapshot.from_wire(wire),)  # type: ignore[arg-type]  # it checks the type itself

@@ -1,6 +1,6 @@
-"""Bounds that a request is judged by: data, not code.
+"""Bounds by which a request is judged.
 
-Both families are one formula.  A request is *good* when its response time is at most
+Both kinds of bound use one formula.  A request is *good* when its response time is at most
 `good_ns + good_ns_per_byte * bytes`, *tolerable* when it is at most the tolerable bound (good ones
 are tolerable too), *failed* otherwise.  An operation that ended in an error is failed.
 
@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from loadgen.model.errors import PlanError
 from loadgen.model.units import NS_PER_S, format_duration, parse_duration_ns, parse_rate_bps
 
-_MOST_NS = 100 * 365 * 86_400 * NS_PER_S  # what is added to a time stays within 64 bits
+_MOST_NS = 100 * 365 * 86_400 * NS_PER_S  # 100 years: a clock time plus this fits in 64 bits
 
 
 class BoundKind(enum.Enum):
-    """Which family a bound is of: it decides how a connection is judged."""
+    """The kind of a bound; it decides how a connection is judged."""
 
     RATE = "rate"
     TIME = "time"
@@ -33,7 +33,7 @@ class Bound:
 
     `floor_bps` is the rate that a connection must reach (rate bounds only; 0 for time bounds).
     `good_share` and `tolerable_share` are the shares of a connection's requests that must be good
-    and tolerable (time bounds only).
+    and tolerable, 0 to 1 (time bounds only).
     """
 
     kind: BoundKind
@@ -82,7 +82,7 @@ class Bound:
 
     @classmethod
     def parse(cls, text: str) -> Bound:
-        """`rate`, `rate:320k`, `time:2s/4s`."""
+        """The bound of a text: `rate`, `rate:320k` or `time:2s/4s` (good/tolerable).  Raises PlanError."""
         kind, _, rest = text.partition(":")
         if kind == "rate":
             return cls.rate(parse_rate_bps(rest) if rest else 320_000)

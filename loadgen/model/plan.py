@@ -1,4 +1,7 @@
-"""What the user asked for: one validated, frozen value that goes into the record and prints back as TOML."""
+"""The plan of a `loadgen spec` run: what the user asked for, validated and frozen.
+
+The plan goes into the record, and prints as TOML that reads back to the same plan.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,14 @@ from typing import Any
 from loadgen.model.bound import Bound
 from loadgen.model.errors import PlanError
 from loadgen.model.plain import from_plain, to_plain
-from loadgen.model.sending import check_sending
+from loadgen.model.sending import EngineKind, Timestamps, check_sending
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phases:
-    """How long each part of a run takes.  The warm-up comes before the first iteration only."""
+    """The length of each part of a run.  Only the first iteration has a warm-up."""
 
     ramp_up_ns: int
     warmup_ns: int
@@ -35,22 +38,22 @@ class Phases:
             raise PlanError(f"iterations must be at least 1, got {self.iterations}")
 
     def lead_ns(self, iteration: int) -> int:
-        """From the start of an iteration to the start of its measured window."""
+        """The time from the start of an iteration to the start of its measured window."""
         return self.ramp_up_ns + (self.warmup_ns if iteration == 0 else 0)
 
     def length_ns(self, iteration: int) -> int:
-        """The whole of an iteration."""
+        """The time from the start of an iteration to its end."""
         return self.lead_ns(iteration) + self.measure_ns + self.ramp_down_ns
 
 
 QUICK = Phases(
     ramp_up_ns=NS_PER_S,
     warmup_ns=4 * NS_PER_S,
-    measure_ns=20 * NS_PER_S,  # longer than the longest operation takes at line speed (18.4 s)
+    measure_ns=20 * NS_PER_S,  # the longest operation takes 18.4 s at line speed
     ramp_down_ns=1_500_000_000,
     iterations=3,
 )
-"""The whole command under 90 s for 16 VMs."""
+"""Durations with which the whole command takes less than 90 s for 16 VMs."""
 
 FULL = Phases(
     ramp_up_ns=300 * NS_PER_S,
@@ -59,13 +62,13 @@ FULL = Phases(
     ramp_down_ns=300 * NS_PER_S,
     iterations=3,
 )
-"""SPECweb99's own durations (such a run takes 1 h 50 min)."""
+"""The durations of SPECweb99; such a run takes 1 h 50 min."""
 
 PROFILES = {"quick": QUICK, "full": FULL}
 
 
 class Server(enum.Enum):
-    """Which web server a VM runs."""
+    """The web server that a VM runs."""
 
     AUTO = "auto"
     NGINX = "nginx"
@@ -74,27 +77,27 @@ class Server(enum.Enum):
 
 
 class LastAd(enum.Enum):
-    """How the client chooses `last_ad` in its cookie (SPECweb99 does not publish it, so it is declared)."""
+    """How the client chooses `last_ad` in its cookie.  SPECweb99 does not publish its rule, so a plan declares one."""
 
-    PREVIOUS = "previous"  # the Ad_id that the reply before carried
+    PREVIOUS = "previous"  # the Ad_id of the previous reply
     RANDOM = "random"  # uniform over the 360 ads
 
 
 class OnLoss(enum.Enum):
-    """What becomes of a run that loses a load machine, or an engine of one."""
+    """What happens when a run loses a load machine, or an engine process."""
 
-    DEGRADE = "degrade"  # it goes on without, and its verdict says so
-    ABORT = "abort"  # it stops
+    DEGRADE = "degrade"  # the run continues without it, and the verdict is DEGRADED
+    ABORT = "abort"  # the run stops
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpecPlan:
     """A `loadgen spec` run.
 
-    Either `vms` servers are started here and listen at `vm_address`, or `targets` are driven where they run.
-    `engines` is the number of engine processes on this machine; a fleet counts its own.
-    `connections` is per VM; with weights, it is the mean per VM.  `sources` are addresses to connect from; `engine`
-    and `timestamps` are as the engines know them.
+    Either `vms` servers are started on this machine and listen at `vm_address`, or `targets` run elsewhere.
+    `engines` is the number of engine processes on this machine; load machines of a fleet have their own number.
+    `connections` is per VM; with weights, it is the mean per VM.  `sources` are the addresses to connect from; with
+    none, the kernel chooses.
     """
 
     vms: int = 16
@@ -111,8 +114,8 @@ class SpecPlan:
     timeout_ns: int = 10 * NS_PER_S
     last_ad: LastAd = LastAd.PREVIOUS
     sources: tuple[str, ...] = ()
-    engine: str = "auto"
-    timestamps: str = "auto"
+    engine: EngineKind = EngineKind.AUTO
+    timestamps: Timestamps = Timestamps.AUTO
     engines: int = 1
     on_loss: OnLoss = OnLoss.DEGRADE
     seed: int = 1
@@ -126,7 +129,7 @@ class SpecPlan:
         if len(set(names)) != len(names):
             raise PlanError("two targets have the same name")
         if len({target.authority for target in self.targets}) != len(self.targets):
-            raise PlanError("two targets are the same server", hint="give it one entry, with a greater weight")
+            raise PlanError("two targets are the same server", hint="write one entry, with a greater weight")
         if self.connections < 1:
             raise PlanError(f"connections must be at least 1, got {self.connections}")
         if not 1 <= self.engines <= self.total_connections:
@@ -142,30 +145,31 @@ class SpecPlan:
             ipaddress.ip_address(self.vm_address)
         except ValueError:
             raise PlanError(
-                f"{self.vm_address!r} is not an IP address", hint="the VMs' address is one of this machine"
+                f"{self.vm_address!r} is not an IP address", hint="give an address of this machine with --vm-address"
             ) from None
         if self.timeout_ns < 1:
-            raise PlanError("the time-out must be positive")
+            raise PlanError("the timeout must be positive")
         check_sending(self.engine, self.timestamps, self.sources, paced_reads=self.paced_reads)
         if self.base_port and not 1 <= self.base_port <= 65536 - self.vms:
             raise PlanError(f"ports {self.base_port}..{self.base_port + self.vms - 1} are not all in 1..65535")
 
     @property
     def total_connections(self) -> int:
-        """Requested simultaneous connections, all VMs together."""
+        """The number of simultaneous connections to all VMs together."""
         return self.vms * self.connections
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data (for JSON and TOML) that :meth:`from_dict` reads back to an equal plan."""
+        """The plan as plain data (for JSON and TOML); :meth:`from_dict` reads it back to an equal plan."""
         data = to_plain(self)
         assert isinstance(data, dict)
         return data
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> SpecPlan:
-        """A plan from plain data.  What is not given has its default; targets say themselves how many VMs there are.
+        """The plan that plain data describes.  Fields that are not given have their defaults.
 
-        Raises PlanError on unknown keys, wrong types and values that cannot be.
+        With targets, the number of VMs may be left out.  Raises PlanError for an unknown key, a wrong type or a value
+        that is not allowed.
         """
         targets = data.get("targets")
         if isinstance(targets, list) and targets:

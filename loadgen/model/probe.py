@@ -1,4 +1,4 @@
-"""What a network probe is asked: one test between two ends, and the plans of whole runs."""
+"""One network test between two ends, and the plans of `loadgen iperf` and `loadgen forward` runs."""
 
 from __future__ import annotations
 
@@ -11,34 +11,35 @@ from loadgen.model.plain import from_plain, to_plain
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 
 IPERF_PORT = 5201
-"""iperf3's."""
+"""The port of iperf3."""
 
 WINDOWS_BYTES = (16 << 10, 32 << 10, 64 << 10, 128 << 10, 256 << 10)
 """The windows of the paper's Table 3."""
 
 MAX_PARALLEL = 1024
+MAX_REPEATS = 100
 MAX_BLOCK_BYTES = 1 << 24
 MIN_UDP_BLOCK_BYTES = 16  # room for the header that each datagram carries
 MAX_UDP_BLOCK_BYTES = 65507  # the largest UDP payload over IPv4
 
 
 class Kind(enum.Enum):
-    """What goes over the connections of a test."""
+    """The traffic of a test."""
 
-    STREAM = "stream"  # bytes, as fast as asked
-    RR = "rr"  # one byte there, one byte back, over one connection (netperf's TCP_RR)
-    CRR = "crr"  # the same, with a new connection each time (netperf's TCP_CRR)
+    STREAM = "stream"  # a stream of bytes
+    RR = "rr"  # requests and responses of one byte over one connection (netperf's TCP_RR)
+    CRR = "crr"  # the same, with a new connection for each request (netperf's TCP_CRR)
 
 
 class Transport(enum.Enum):
-    """Below the test."""
+    """The transport protocol of a test."""
 
     TCP = "tcp"
     UDP = "udp"
 
 
 class Direction(enum.Enum):
-    """As the client of a test sees it."""
+    """Which end of a test sends, as its client sees it."""
 
     SEND = "send"
     RECEIVE = "receive"
@@ -47,12 +48,13 @@ class Direction(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeTest:
-    """One test.  A number that is 0 means: not limited, or the kernel's (the transport's) own choice.
+    """One test.  A number of 0 means: no limit, or the choice of the kernel or the transport.
 
-    `window_bytes` is asked of SO_SNDBUF and SO_RCVBUF at both ends.  `block_bytes` is the size of a write, of a
-    datagram with UDP.  `rate_bps` is for each stream and each direction.  `limit_bytes` ends the test early.
-    `omit_ns` comes before `duration_ns` and counts for nothing.  `parallel` counts streams in each direction;
-    with RR and CRR, how many ask at once.  `cores` are those that this end's threads may run on; () leaves them.
+    `window_bytes` is requested with SO_SNDBUF and SO_RCVBUF at both ends.  `block_bytes` is the size of a write, or of
+    a datagram with UDP.  `rate_bps` limits each stream in each direction.  `limit_bytes` ends the test early.
+    `omit_ns` comes before `duration_ns` and is not counted.  `parallel` is the number of streams in each direction;
+    with RR and CRR, the number of simultaneous requests.  `cores` are the cores on which the threads of this end may
+    run; () means any.
     """
 
     kind: Kind = Kind.STREAM
@@ -75,7 +77,7 @@ class ProbeTest:
         if self.duration_ns < 100 * NS_PER_MS:
             raise PlanError("the duration must be at least 100ms")
         if not 1 <= self.parallel <= MAX_PARALLEL:
-            raise PlanError(f"parallel streams must be 1 to {MAX_PARALLEL}, got {self.parallel}")
+            raise PlanError(f"the number of parallel streams must be 1 to {MAX_PARALLEL}, got {self.parallel}")
         largest = MAX_UDP_BLOCK_BYTES if self.transport is Transport.UDP else MAX_BLOCK_BYTES
         if self.block_bytes > largest:
             raise PlanError(f"a block must be at most {largest} bytes, got {self.block_bytes}")
@@ -87,9 +89,9 @@ class ProbeTest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IperfPlan:
-    """`loadgen iperf HOST`: every window in every direction, `repeats` times each.
+    """A `loadgen iperf HOST` run: every window in every direction, `repeats` times each.
 
-    A window of 0 is the kernel's own (auto-tuning).  `at_least_bps` of 0 asks for nothing.
+    A window of 0 is the kernel's choice (auto-tuning).  `at_least_bps` of 0 means that no rate is required.
     """
 
     host: str
@@ -119,7 +121,7 @@ class IperfPlan:
                 self.test(window_bytes, direction)
 
     def test(self, window_bytes: int, direction: Direction) -> ProbeTest:
-        """The test of one cell of the table.  Raises PlanError."""
+        """The test of one table cell.  Raises PlanError when it is not allowed."""
         return ProbeTest(
             kind=self.kind,
             transport=self.transport,
@@ -136,40 +138,41 @@ class IperfPlan:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data that :meth:`from_dict` reads back."""
+        """The plan as plain data (for JSON and TOML); :meth:`from_dict` reads it back to an equal plan."""
         plain: dict[str, Any] = to_plain(self)
         return plain
 
     @classmethod
     def from_dict(cls, data: object) -> IperfPlan:
-        """The inverse of :meth:`to_dict`; PlanError names what is wrong."""
+        """The plan that plain data describes.  Raises PlanError that names the field that is wrong."""
         return from_plain(cls, data)
 
 
 class Link(enum.Enum):
-    """What the lab's NICs are shaped to."""
+    """The network of a forwarding run: the shaping of a lab's NICs, or no lab."""
 
     GIGE = "gige"
     TEN_GIGE = "10g"
     NONE = "none"
-    LOOPBACK = "loopback"  # no lab at all: one namespace, nothing crosses a NIC
-    REAL = "real"  # machines that somebody else connected
+    LOOPBACK = "loopback"  # no lab: one namespace, and nothing crosses a NIC
+    REAL = "real"  # real machines, connected by the user
 
 
 class Mode(enum.Enum):
-    """How bytes get from the source to the sink."""
+    """How bytes travel from the source to the sink."""
 
-    DIRECT = "direct"  # routed by the kernel, past the proxy
-    SPLICE = "splice"
-    COPY = "copy"
+    DIRECT = "direct"  # routed by the kernel, without the proxy
+    SPLICE = "splice"  # through the proxy, without copies to user space
+    COPY = "copy"  # through the proxy, which reads and writes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForwardPlan:
-    """`loadgen forward`: direct and through the proxy, every window, `repeats` times; then flows and latency.
+    """A `loadgen forward` run: every mode with every window, `repeats` times each; then flows and latency.
 
-    `links` are measured one after the other.  `proxy` and `sink` are HOST:PORT of roles started by hand (then
-    `links` is REAL); empty in a lab.  `flows` are numbers of parallel streams tried at `flows_window_bytes`.
+    `links` are measured one after the other.  `proxy` and `sink` are HOST:PORT of roles that the user started (then
+    `links` is REAL); they are empty in a lab.  `flows` are numbers of parallel streams, tried with
+    `flows_window_bytes`.  `at_least_bps` of 0 means that no rate is required.
     """
 
     links: tuple[Link, ...] = (Link.GIGE,)
@@ -191,33 +194,35 @@ class ForwardPlan:
             raise PlanError("each link must be given once")
         if not self.modes or len(set(self.modes)) != len(self.modes):
             raise PlanError("each mode must be given once")
-        if any(not 1 <= count <= MAX_PARALLEL for count in self.flows):
-            raise PlanError(f"flows must be 1 to {MAX_PARALLEL}")
+        if wrong := [count for count in self.flows if not 1 <= count <= MAX_PARALLEL]:
+            raise PlanError(f"flows must be 1 to {MAX_PARALLEL}, got {wrong[0]}")
         if (Link.REAL in self.links) != bool(self.sink) or bool(self.proxy) > bool(self.sink):
-            raise PlanError("real machines need both --proxy and --sink", hint="or let --lab build the network")
+            raise PlanError(
+                "real machines need --sink, and --proxy for splice and copy", hint="or let --lab build the network"
+            )
         ProbeTest(duration_ns=self.duration_ns, omit_ns=self.omit_ns)
         ProbeTest(duration_ns=self.latency_ns)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data that :meth:`from_dict` reads back."""
+        """The plan as plain data (for JSON and TOML); :meth:`from_dict` reads it back to an equal plan."""
         plain: dict[str, Any] = to_plain(self)
         return plain
 
     @classmethod
     def from_dict(cls, data: object) -> ForwardPlan:
-        """The inverse of :meth:`to_dict`; PlanError names what is wrong."""
+        """The plan that plain data describes.  Raises PlanError that names the field that is wrong."""
         return from_plain(cls, data)
 
 
 def check_sweep(windows_bytes: tuple[int, ...], repeats: int) -> None:
-    """Raises PlanError for windows or repeats that cannot be run."""
+    """Raises PlanError for windows or repeats that are not allowed."""
     if not windows_bytes or len(set(windows_bytes)) != len(windows_bytes):
         raise PlanError("each window must be given once", hint="write them like 16K,64K,auto")
-    if not 1 <= repeats <= 100:
-        raise PlanError(f"repeats must be 1 to 100, got {repeats}")
+    if not 1 <= repeats <= MAX_REPEATS:
+        raise PlanError(f"repeats must be 1 to {MAX_REPEATS}, got {repeats}")
 
 
 def check_port(port: int) -> None:
-    """Raises PlanError for what is no port."""
+    """Raises PlanError unless `port` is 1 to 65535."""
     if not 1 <= port <= 65535:
-        raise PlanError(f"a port must be 1 to 65535, got {port}")
+        raise PlanError(f"the port must be 1 to 65535, got {port}")

@@ -1,32 +1,45 @@
-"""What plans of every kind say of the sending side: which engine, its time-stamps, the addresses to connect from."""
+"""What plans of every kind say about the sending side: the engine, its time stamps, the addresses to connect from."""
 
 from __future__ import annotations
 
+import enum
 import ipaddress
 from collections.abc import Sequence
 
 from loadgen.model.errors import PlanError
 
-ENGINES = ("auto", "python", "compiled")
-TIMESTAMPS = ("auto", "kernel", "loop")
+
+class EngineKind(enum.Enum):
+    """The engine that is wanted, or that was taken (never AUTO)."""
+
+    AUTO = "auto"  # the compiled engine where it can play what is asked, else the Python engine
+    PYTHON = "python"
+    COMPILED = "compiled"
 
 
-def check_sending(engine: str, timestamps: str, sources: Sequence[str], *, paced_reads: bool = False) -> None:
-    """Raises PlanError for what no engine on any machine can do, and for what is no word of ours."""
-    for name, value, values in (("engine", engine, ENGINES), ("timestamps", timestamps, TIMESTAMPS)):
-        if value not in values:
-            raise PlanError(f"{name} must be one of {', '.join(values)}, got {value!r}")
+class Timestamps(enum.Enum):
+    """What an engine takes as the arrival time of a reply."""
+
+    AUTO = "auto"  # the most accurate kind that the engine has
+    KERNEL = "kernel"  # the kernel's receive time stamp: queueing in the load generator is not charged to the server
+    LOOP = "loop"  # when the event loop woke up: one time for all replies that were readable then
+
+
+def check_sending(
+    engine: EngineKind, timestamps: Timestamps, sources: Sequence[str], *, paced_reads: bool = False
+) -> None:
+    """Raises PlanError when no engine on any machine can do this, or when a source is not an IP address."""
     for source in sources:
         try:
             ipaddress.ip_address(source)
         except ValueError:
             raise PlanError(f"the source {source!r} is not an IP address") from None
-    if timestamps != "kernel":
+    if timestamps is not Timestamps.KERNEL:
         return
-    if engine == "python":
-        raise PlanError("only the compiled engine reads the kernel's time-stamps", hint="use --timestamps auto")
-    if paced_reads:  # they leave a reply in the kernel until its time has come
+    if engine is EngineKind.PYTHON:
+        raise PlanError("only the compiled engine reads the kernel's time stamps", hint="use --timestamps auto")
+    if paced_reads:  # a paced read leaves the reply in the kernel until its time has come
         raise PlanError(
-            "with paced reads the kernel's time-stamps say nothing of a reply",
+            "with paced reads, the kernel's time stamps do not tell when a reply was read",
             hint="use --timestamps auto, or --no-paced-reads",
         )

@@ -1,6 +1,6 @@
-"""Durations, sizes and rates as people write them, and as we print them.
+"""Durations, sizes and rates as people write them, and as loadgen prints them.
 
-Parsing raises :class:`PlanError` with the text that was wrong.
+Every parser raises :class:`PlanError` that quotes the wrong text and gives an example.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
 
 AUTO = "auto"
-"""The window that the kernel chooses, as it is written."""
+"""How people write a window whose size the kernel chooses."""
 
 _DURATIONS_NS = {
     "ns": 1,
@@ -38,7 +38,7 @@ def _split(text: str, what: str, example: str) -> tuple[Decimal, str]:
 
 
 def parse_duration_ns(text: str) -> int:
-    """`20s`, `250ms`, `1.5m`, `1h`, or seconds without a unit, as nanoseconds."""
+    """Nanoseconds of a text like `20s`, `250ms`, `1.5m`, `1h`, or seconds without a unit."""
     number, unit = _split(text, "duration", "20s, 250ms or 5m")
     factor = _DURATIONS_NS.get(unit.lower() or "s")
     if factor is None:
@@ -47,9 +47,9 @@ def parse_duration_ns(text: str) -> int:
 
 
 def parse_rate_bps(text: str) -> int:
-    """`400k`, `1.5M`, `400kbit/s`, `400kbps` or plain bits per second, as bits per second (decimal multiples)."""
+    """Bits per second of a text like `400k`, `1.5M`, `400kbit/s`, `400kbps` or `400000` (decimal multiples)."""
     number, unit = _split(text, "rate", "400k or 1.5M (bit/s)")
-    for name in ("bit/s", "bps", "bit"):  # as they are spelled: a B would be a byte
+    for name in ("bit/s", "bps", "bit"):  # case matters: B would mean bytes
         if unit.endswith(name):
             unit = unit.removesuffix(name)
             break
@@ -60,7 +60,7 @@ def parse_rate_bps(text: str) -> int:
 
 
 def parse_per_s(text: str) -> float:
-    """`5000/s`, `5k/s` or `5000`, as so many a second."""
+    """A number per second of a text like `5000/s`, `5k/s` or `5000`; more than 0."""
     number, unit = _split(text, "rate", "5000/s or 5k/s")
     factor = _DECIMAL.get(unit.lower().removesuffix("/s"))
     if factor is None or not number:
@@ -69,9 +69,9 @@ def parse_per_s(text: str) -> float:
 
 
 def parse_size_bytes(text: str) -> int:
-    """`16K`, `1.5M`, `16KB`, `16KiB` or plain bytes, as bytes (binary multiples, as iperf3 means them)."""
+    """Bytes of a text like `16K`, `1.5M`, `16KB`, `16KiB` or `16384` (binary multiples, as in iperf3)."""
     number, unit = _split(text, "size", "16K, 1M or 65536")
-    for name in ("iB", "B"):  # as they are spelled: a b would be a bit
+    for name in ("iB", "B"):  # case matters: b would mean bits
         if unit.endswith(name):
             unit = unit.removesuffix(name)
             break
@@ -82,7 +82,7 @@ def parse_size_bytes(text: str) -> int:
 
 
 def format_size(size_bytes: int) -> str:
-    """Text that :func:`parse_size_bytes` reads back to the same value, in the greatest unit that divides it."""
+    """The size in the largest unit that divides it; :func:`parse_size_bytes` reads it back to the same value."""
     for unit in ("g", "m", "k"):
         if size_bytes and size_bytes % _BINARY[unit] == 0:
             return f"{size_bytes // _BINARY[unit]}{unit.upper()}"
@@ -90,7 +90,7 @@ def format_size(size_bytes: int) -> str:
 
 
 def format_window(window_bytes: int) -> str:
-    """A size of a socket's buffers; 0 is `auto`, the kernel's own choice."""
+    """The size of a socket buffer like `64K`; 0 is `auto`, the kernel's choice."""
     return format_size(window_bytes) if window_bytes else AUTO
 
 

@@ -1,1 +1,1 @@
-"""When operations are due and what they are: pacing and operation tapes.  Pure; numpy at most."""
+"""What operations are, when they are due and who plays them: tapes, arrivals, placement.  Pure; uses numpy only."""

@@ -1,4 +1,4 @@
-"""When the operations of an open loop are due: a function of the seed alone, whoever plays them."""
+"""When the operations of an open loop are due: depends on the seed only, not on the number of workers."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from loadgen.model.units import NS_PER_S
 def offsets_ns(
     *, rate_per_s: float, poisson: bool, seed: int, part: int, parts: int, length_ns: int
 ) -> NDArray[np.int64]:
-    """When operations `part`, `part` + `parts`, … are due after the start, ascending, int64, all below `length_ns`.
+    """When operations part, part + parts, part + 2 parts, … are due: ns after the start, ascending int64 < `length_ns`.
 
-    Constant: operation k at k / rate.  Poisson: gaps are exponential with mean 1 / rate, drawn by `seed` for all
-    parts alike, so that together they are one process.
+    Constant rate: operation k is due at k / rate.  Poisson: gaps are exponential with mean 1 / rate.  All parts draw
+    the same gaps from `seed`, so that all parts together are one Poisson process.
     """
     expected = rate_per_s * length_ns / NS_PER_S
     if not poisson:
@@ -24,7 +24,7 @@ def offsets_ns(
     random = np.random.Generator(np.random.PCG64(seed))
     due = np.zeros(0)
     while not len(due) or due[-1] < length_ns:
-        # So many more than expected come up short once in a lifetime, and then it goes on.
+        # Ten standard deviations more than expected nearly always suffice; otherwise the loop draws again.
         gaps = random.exponential(NS_PER_S / rate_per_s, int(expected + 10 * expected**0.5 + 10))
         due = np.concatenate([due, (due[-1] if len(due) else 0.0) + np.cumsum(gaps)])
     whole: NDArray[np.int64] = due[part::parts].astype(np.int64)

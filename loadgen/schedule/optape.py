@@ -1,11 +1,10 @@
-"""A workload compiled to data: everything an engine needs to play and check it, as numpy arrays.
+"""A workload compiled to data: everything that an engine needs to play and check it, as numpy arrays.
 
-An engine knows no workload.  It plays rows of `ops`, one row an operation, and checks each reply
-against what the row expects.  Each row names the one after it, so a tape is one ring or several: connection *c*
-starts at its own row and plays on, and the size of a tape does not grow with the number of connections.
+Engines know no workload.  They play rows of `ops`, one row per operation, and check each reply against what the row
+expects.  Each row names the next row, so a tape consists of one or more rings.  Each connection starts at its own row,
+so the size of a tape does not grow with the number of connections.
 
-Text lives in one :class:`Strings` table and is referred to by index; index 0 is the empty string and
-means "none".
+Text is stored in one :class:`Strings` table and referred to by index; index 0 is the empty string and means "none".
 """
 
 from __future__ import annotations
@@ -17,52 +16,52 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-KEEP_ALIVE = 1  # the request is one of a persistent connection
-CLOSE_AFTER = 2  # it is the last request on its TCP connection
+KEEP_ALIVE = 1  # the request uses a persistent connection
+CLOSE_AFTER = 2  # the request is the last one on its TCP connection
 
 OP_DTYPE = np.dtype(
     [
         ("line", "<u4"),  # request line with its CRLF; the engine puts the target's Host line after it
-        ("rest", "<u4"),  # all after the Host line: headers, empty line, body
-        ("check", "<u4"),  # row of `checks`
-        ("cookie", "<u4"),  # the Set-Cookie value that the reply must carry; 0: not looked at
-        ("literal", "<u4"),  # the text that must stand at the check's `literal_at` offsets; 0: not looked at
+        ("rest", "<u4"),  # everything after the Host line: headers, empty line, body
+        ("check", "<u4"),  # index into `checks`
+        ("cookie", "<u4"),  # the Set-Cookie value that the reply must carry; 0: not checked
+        ("literal", "<u4"),  # the text that must be at the check's `literal_at` offsets; 0: not checked
         ("next", "<u4"),  # the row that a connection plays after this one
-        ("target", "<u4"),  # where an open loop sends it: index of a target; in a closed loop each has its own
+        ("target", "<u4"),  # target index in an open loop; in a closed loop each connection has its own target
         ("status", "<u2"),  # the expected status code; 0: any of 200 to 399
-        ("kind", "u1"),  # what the mix is judged by (SPECweb99: file class)
-        ("group", "u1"),  # what operation it is (SPECweb99: static, standard GET, CAD, POST, CGI)
+        ("kind", "u1"),  # the category of the mix (SPECweb99: file class)
+        ("group", "u1"),  # the type of operation (SPECweb99: static, standard GET, CAD, POST, CGI)
         ("flags", "u1"),  # KEEP_ALIVE | CLOSE_AFTER
     ]
 )
-"""One operation."""
+"""One operation; text fields are indexes into the tape's `strings`."""
 
 CHECK_DTYPE = np.dtype(
     [
         (
             "anchor",
             "<u4",
-        ),  # the content starts behind its first occurrence in the body; 0: at the body's start
+        ),  # the content starts after its first occurrence in the body; 0: at the start of the body
         (
             "content_bytes",
             "<i8",
-        ),  # length of the content; with `suffix` behind it the body ends; -1: any, unchecked
-        ("prefix", "<u4"),  # what the content starts with
+        ),  # length of the content, which `suffix` and the end of the body follow; -1: not checked
+        ("prefix", "<u4"),  # the beginning of the content
         ("period", "<u4"),  # content[len(prefix) + j * stride] is period[j mod len(period)], for all j >= 0
         ("stride_bytes", "<u4"),
-        ("suffix", "<u4"),  # what must follow the content, up to the end of the body
-        ("literal_at", "<i8", (2,)),  # offsets in the content where the op's `literal` must stand; -1: none
+        ("suffix", "<u4"),  # the text between the content and the end of the body
+        ("literal_at", "<i8", (2,)),  # offsets in the content where the op's `literal` must be; -1: none
     ]
 )
-"""What a correct body looks like."""
+"""The expected body of a reply; text fields are indexes into the tape's `strings`."""
 
 START_DTYPE = np.dtype(
     [
         ("row", "<u4"),  # the first row that the connection plays
-        ("delay_ns", "<i8"),  # how long after the connection's start that operation is due
+        ("delay_ns", "<i8"),  # when that operation is due, after the start of the connection
     ]
 )
-"""Where a connection starts."""
+"""Where a connection starts in a segment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ class Strings:
 
     @classmethod
     def of(cls, strings: Iterable[bytes]) -> Strings:
-        """The table of `strings`, in order."""
+        """A table of `strings`, in order."""
         parts = list(strings)
         offsets = np.zeros(len(parts) + 1, dtype=np.int64)
         np.cumsum([len(p) for p in parts], out=offsets[1:])
@@ -88,17 +87,17 @@ class Strings:
 
 
 class StringsBuilder:
-    """Collects strings for a :class:`Strings` table; equal strings share an index, and 0 is the empty one."""
+    """Collects strings for a :class:`Strings` table.  Equal strings share an index; index 0 is the empty string."""
 
     def __init__(self) -> None:
         self._index: dict[bytes, int] = {b"": 0}
 
     def add(self, text: bytes) -> int:
-        """The index of `text`."""
+        """The index of `text` in the table; adds `text` if it is new."""
         return self._index.setdefault(text, len(self._index))
 
     def build(self) -> Strings:
-        """The table of all that was added."""
+        """The table of all strings added so far."""
         return Strings.of(self._index)
 
 
@@ -106,9 +105,9 @@ class StringsBuilder:
 class OpTape:
     """A compiled workload.
 
-    `starts` has the shape (segments, connections): where each connection, by its global number,
-    starts in each segment of the run.  `kinds` and `groups` name the values of those columns;
-    `kind_shares` are the shares that the workload intends, by kind.
+    `ops` (OP_DTYPE), `checks` (CHECK_DTYPE) and `strings` refer to each other by index.  `starts` (START_DTYPE) has the
+    shape (segments, connections): where each connection, by global number, starts in each segment of the run.  `kinds`
+    and `groups` name the values of these columns.  `kind_shares`: the intended share of each kind, 0..1.
     """
 
     ops: NDArray[np.void]
@@ -120,7 +119,7 @@ class OpTape:
     kind_shares: tuple[float, ...]
 
     def to_wire(self) -> dict[str, Any]:
-        """Plain data for msgpack: bytes, strings and numbers."""
+        """The tape as plain data for msgpack: bytes, strings and numbers."""
         return {
             "ops": self.ops.tobytes(),
             "checks": self.checks.tobytes(),
@@ -135,7 +134,7 @@ class OpTape:
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> OpTape:
-        """The inverse of :meth:`to_wire`."""
+        """The inverse of :meth:`to_wire`; the values are not checked."""
         return cls(
             ops=np.frombuffer(wire["ops"], dtype=OP_DTYPE),
             checks=np.frombuffer(wire["checks"], dtype=CHECK_DTYPE),

@@ -1,4 +1,4 @@
-"""Which worker plays which connection: exact shares by weight, and every worker's part of every target."""
+"""Which worker plays which connection: exact shares by weight, spread evenly over the targets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from loadgen.model.shard import Shard, share_out
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Placement:
-    """Who plays what: `worker_of` is the index into `workers` by global connection number, int32."""
+    """The worker of each connection: `worker_of` (int32) is the index into `workers` by global connection number."""
 
     workers: tuple[str, ...]
     worker_of: NDArray[np.int32]
@@ -26,21 +26,24 @@ class Placement:
     __hash__ = None  # type: ignore[assignment]  # arrays are compared by content
 
     def shard(self, worker: str) -> Shard:
-        """The connections of a worker."""
+        """The connections that `worker` plays.  Raises ValueError if `worker` is unknown."""
         return Shard(tuple(np.flatnonzero(self.worker_of == self.workers.index(worker)).tolist()))
 
     def connections(self, worker: str, target_of: NDArray[np.int32], targets: int) -> NDArray[np.int64]:
-        """How many connections of each of `targets` targets a worker plays; `target_of` is by connection."""
+        """How many connections `worker` plays to each of `targets` targets, int64.
+
+        `target_of`: target index by global connection number.  Raises ValueError if `worker` is unknown.
+        """
         mine = target_of[self.worker_of == self.workers.index(worker)]
         return np.bincount(mine, minlength=targets).astype(np.int64)
 
 
 def place(shares: Sequence[int], weights: Sequence[int], seed: int) -> NDArray[np.int32]:
-    """The index of the worker of each connection, int32 by global number.
+    """The index of the worker of each connection, int32 by global connection number.
 
-    `shares[t]` is the number of target t's connections (numbered target by target), `weights` are the workers'.
-    Each worker gets exactly its share of all (cumulative rounding), and of every target its part within two; which
-    of a target's connections those are is permuted by `seed`.
+    `shares[t]`: number of connections to target t; connections are numbered target by target.  `weights`: one per
+    worker.  Each worker gets exactly its share of all connections (cumulative rounding), and of each target its share
+    within two connections.  `seed` decides which connections of a target a worker gets.
     """
     total = sum(shares)
     counts = np.array(share_out(total, weights), np.int64)
@@ -53,10 +56,10 @@ def place(shares: Sequence[int], weights: Sequence[int], seed: int) -> NDArray[n
 
 
 def _sequence(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Each index so often as `counts` says, spread so that any beginning has each one's part of it within one.
+    """Index i `counts[i]` times, ordered so that every prefix holds each index in proportion, within one.
 
-    That is the quota method of apportionment (Balinski and Young, 1975): of those that would not exceed their part
-    by a whole one, the next is who has least for its part.
+    This is the quota method of apportionment (Balinski and Young, 1975): among the indexes that would not exceed their
+    quota by a whole one, the next is the index that is furthest behind in relation to its count.
     """
     total = int(counts.sum())
     given = np.zeros_like(counts)

@@ -1,1 +1,1 @@
-"""Conforming?  Trustworthy?  How sure?  Pure functions from measurements to findings."""
+"""Verdicts: pure functions from measurements to results.  Do the servers conform, and can the run be trusted?"""

@@ -1,4 +1,4 @@
-"""Did a connection conform?  The smallest thing that can: everything else counts these."""
+"""Does a connection conform?  Every result of a run counts such connections."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from loadgen.verdict.rules import RULES, Rules
 
 
 class State(enum.IntEnum):
-    """What became of a requested connection.  The numbers are part of the record's format: append only."""
+    """The finding about a requested connection.  Records store the numbers: append members, never renumber them."""
 
     CONFORMING = 0
-    SLOW = 1  # below the floor, or too few good or tolerable requests
+    SLOW = 1  # below the rate floor, or too few good or tolerable requests
     ERRORS = 2  # too large a share of its requests failed
-    NO_REQUESTS = 3  # nothing is known of it: it never opened, or was never served
+    NO_REQUESTS = 3  # it never opened, or no request of it was answered
 
 
 FINDING_DTYPE = np.dtype(
@@ -37,7 +37,7 @@ FINDING_DTYPE = np.dtype(
         ("busy_ns", "<i8"),
     ]
 )
-"""One judged connection with the numbers that convict it; they are those of TALLY_DTYPE."""
+"""One judged connection with the numbers behind its state; fields without a comment are those of TALLY_DTYPE."""
 
 _COPIED = ("ok", "bad", "cut", "overdue", "good", "tolerable", "bytes", "busy_ns")
 
@@ -45,15 +45,15 @@ _COPIED = ("ok", "bad", "cut", "overdue", "good", "tolerable", "bytes", "busy_ns
 def judge_connections(
     tallies: NDArray[np.void], connections: int, bound: Bound, rules: Rules = RULES
 ) -> NDArray[np.void]:
-    """A row (FINDING_DTYPE) for each of the `connections` requested, by number.
+    """One row (FINDING_DTYPE) per requested connection, ordered by connection number.
 
-    `tallies` are one window's (TALLY_DTYPE), at most one a connection, ascending.  Those who have none did nothing and
-    do not conform: a connection that never opened must not improve a result.
+    `tallies` (TALLY_DTYPE) are those of one window, at most one per connection, ascending.  A connection without a
+    tally does not conform: a connection that never opened must not improve a result.
 
-    * Rate bounds: bits over time in operations are at least the floor.  An operation that was cut counts with
-      the bytes and time that it had, so a stalled connection cannot hide by never finishing.
-    * Time bounds: the bound's shares of the requests are good and tolerable, where a request that was cut
-      after the tolerable time has failed.
+    * Rate bound: bits divided by the time in operations must reach the floor.  An operation that was cut counts with
+      its bytes and its time, so a stalled connection cannot hide by never finishing.
+    * Time bound: the required shares of the requests must be good and tolerable.  A request that was cut after the
+      tolerable time counts as neither.
     """
     found = np.zeros(connections, dtype=FINDING_DTYPE)
     found["connection"] = np.arange(connections)
@@ -66,7 +66,7 @@ def judge_connections(
 
 
 def states_of(tallies: NDArray[np.void], bound: Bound, rules: Rules = RULES) -> NDArray[np.uint8]:
-    """The State of each row, as `judge_connections` has it; `tallies` has the numbers of TALLY_DTYPE."""
+    """The State of each row as uint8, judged as in `judge_connections`; `tallies` has the fields of TALLY_DTYPE."""
     ok, bad = tallies["ok"].astype(np.int64), tallies["bad"].astype(np.int64)
     if bound.kind is BoundKind.RATE:
         fast = _bits_per_s(tallies) >= bound.floor_bps
@@ -74,7 +74,7 @@ def states_of(tallies: NDArray[np.void], bound: Bound, rules: Rules = RULES) -> 
         requests = ok + bad + tallies["overdue"]
         fast = (ok > 0) & (tallies["good"] >= bound.good_share * requests)
         fast &= tallies["tolerable"] >= bound.tolerable_share * requests
-    # Later lines overrule earlier ones.
+    # A later line overrules an earlier one.
     states = np.where(fast, np.uint8(State.CONFORMING), np.uint8(State.SLOW))
     states[bad > rules.max_error_share * (ok + bad)] = State.ERRORS
     states[(ok + bad + tallies["cut"]) == 0] = State.NO_REQUESTS

@@ -1,4 +1,4 @@
-"""The end of a `loadgen http` run: what was measured, which objectives hold, and the verdict with its reasons."""
+"""The verdict of a `loadgen http` run: measured numbers, objectives, and the reasons behind the verdict."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from loadgen.measure.cells import BAD, OK, Cell
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_S
+from loadgen.verdict.checks.tape.engine_cpu import ENGINE_CPU, ENGINE_RUNNABLE
 from loadgen.verdict.http_result import HttpResult, HttpRow, RequestRow, Times
 from loadgen.verdict.result import Check, Trust, Verdict
 from loadgen.verdict.rules import Asked
 from loadgen.verdict.run import LostWorker, say_failed, say_lost
 from loadgen.verdict.slo import Slo
-from loadgen.verdict.trust import ENGINE_CPU, ENGINE_RUNNABLE
 
 _UNSENT = (Outcome.SHED, Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.LOCAL_LIMIT, Outcome.BAD_TLS)
-"""Errors of requests that never went out, but did not wait for a connection at the end."""
+"""Outcomes of requests that were never sent, and that did not wait for a connection at the end either."""
 
 
 def judge_http(
@@ -31,14 +31,15 @@ def judge_http(
     lost: Sequence[LostWorker] = (),
     notes: Sequence[str] = (),
 ) -> HttpResult:
-    """The verdict: the first of these that applies, and the reasons for all that apply, in this order.
+    """The result with its verdict: the first verdict in this list that applies; the reasons name all that apply.
 
-    interrupted; DEGRADED, a worker was lost; INVALID, a check of the generator fails or the window is not whole;
-    not conforming, an objective is missed or nothing was answered; conforming.
+    1. INTERRUPTED: the user stopped the run.  2. DEGRADED: a worker was lost.  3. INVALID: a trust check fails, or the
+    window was not measured completely.  4. NOT_CONFORMING: an objective is missed, or no request was answered.
+    5. CONFORMING.
 
-    A closed loop at full speed saturates something.  When that is an engine, the rate is no more than a lower bound of
-    what the servers can do, and the times have the engine's own queue in them: INVALID, with the bound as a reason.
-    `cells` are keyed by (window, target) as in the ledger.
+    A closed loop at full speed saturates something.  If it saturates an engine, the rate is only a lower bound of what
+    the servers can do, and the times include the engine's own queue: the run is INVALID, and a reason gives the bound.
+    `cells` are keyed by (window, target) as in the ledger; `measured_ns` is the length of the window.
     """
     nothing = Cell.empty(len(asked.kinds), len(asked.groups))
     own = {target: cell for (window, target), cell in cells.items() if window == 0}
@@ -101,20 +102,20 @@ def _reasons(
 ) -> list[tuple[Verdict, str]]:
     reasons: list[tuple[Verdict, str]] = []
     if interrupted:
-        reasons.append((Verdict.INTERRUPTED, "The run was interrupted before its window was measured whole."))
+        reasons.append((Verdict.INTERRUPTED, "The run was interrupted before its window was measured completely."))
     reasons += [(Verdict.DEGRADED, say_lost(one, connections)) for one in lost]
     failed = [check for check in trust.checks if not check.ok]
     if not open_loop and any(check.name in (ENGINE_CPU, ENGINE_RUNNABLE) for check in failed):
-        limit = f"The client was the limit: the servers do at least {total.per_s:,.0f} requests/s, maybe more."
+        limit = f"The client was the limit: the servers can do {total.per_s:,.0f} requests/s or more."
         reasons.append((Verdict.INVALID, limit))
-    reasons += [(Verdict.INVALID, f"The generator: {say_failed(check)}.") for check in failed]
+    reasons += [(Verdict.INVALID, f"Load generator: {say_failed(check)}.") for check in failed]
     if not complete and not interrupted:
-        reasons.append((Verdict.INVALID, "The window was not measured whole."))
-    reasons += [(Verdict.NOT_CONFORMING, f"Missed: {say_failed(check)}.") for check in slos if not check.ok]
+        reasons.append((Verdict.INVALID, "The window was not measured completely."))
+    reasons += [(Verdict.NOT_CONFORMING, f"Objective missed: {say_failed(check)}.") for check in slos if not check.ok]
     if not total.ok and total.errors:
         worst = max(total.errors, key=total.errors.__getitem__)
         name = worst.lower().replace("_", " ")
-        reasons.append((Verdict.NOT_CONFORMING, f"No request was answered well; most ended as {name}."))
+        reasons.append((Verdict.NOT_CONFORMING, f"No request succeeded; most ended as {name}."))
     if not reasons:
         reasons.append((Verdict.CONFORMING, _conforming(total, len(slos))))
     return reasons
@@ -122,17 +123,17 @@ def _reasons(
 
 def _conforming(total: HttpRow, slos: int) -> str:
     bad = sum(total.errors.values())
-    counted = f"{total.ok:,} requests, {total.per_s:,.0f} a second, {bad:,} errors"
+    counted = f"{total.ok:,} requests, {total.per_s:,.0f} per second, {bad:,} errors"
     if not slos:
         return f"Measured: {counted}. No objective was given."
     return f"{'The objective holds' if slos == 1 else f'All {slos} objectives hold'}: {counted}."
 
 
 def _notes(window: Cell, open_loop: bool) -> list[str]:
-    """What readers of the percentiles must know."""
+    """Notes on requests that no percentile includes."""
     failed = sum(window.errors.get(outcome.name, 0) for outcome in _UNSENT)
-    # At most those that were cut: a handshake that timed out was not sent, either.
+    # At most the cut ones: a request whose handshake timed out was not sent either.
     never_sent = min(window.cut, window.issued - window.lateness.total - failed)
     if not open_loop or never_sent <= 0:
         return []
-    return [f"{never_sent:,} requests still waited for a connection at the end: their wait is in no percentile"]
+    return [f"{never_sent:,} requests still waited for a connection at the end; no percentile includes them"]

@@ -1,4 +1,4 @@
-"""What `loadgen http` ends with.  Every number that convicts is in here; reports only print it."""
+"""The result of `loadgen http`, with every number behind its verdict; reports only print it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from loadgen.verdict.result import Check, Trust, Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """Mean, percentiles and maximum in milliseconds; all None without any operation."""
+    """Mean, percentiles and maximum in milliseconds; all None when there was no operation."""
 
     mean: float | None
     p50: float | None
@@ -23,7 +23,7 @@ class Times:
 
     @classmethod
     def of(cls, histogram: Histogram) -> Times:
-        """Those of a histogram."""
+        """The times of a histogram of nanoseconds."""
 
         def ms(value_ns: float | None) -> float | None:
             return None if value_ns is None else value_ns / NS_PER_MS
@@ -40,11 +40,11 @@ class Times:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRow:
-    """One target, or all of them, in the measured window.
+    """One target, or all targets together, in the measured window.
 
-    `ok`, `errors` (by Outcome name, those that occurred) and `cut` are operations that were due in the window; `cut`
-    were not over when the run was.  Rates are of the ok ones, and of all bytes that were received.  `response_ms` is
-    from due to done, `service_ms` from sent to done, of the ok ones.
+    `ok`, `errors` (by Outcome name; only those that occurred) and `cut` count operations that were due in the window;
+    an operation is cut when the run ends before it does.  `per_s` counts ok operations, `mbit_per_s` all bytes
+    received.  `response_ms` is done - due and `service_ms` done - sent, of ok operations.
     """
 
     name: str
@@ -60,7 +60,7 @@ class HttpRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRow:
-    """How often one of the requests was answered well and badly."""
+    """How often one request of the plan succeeded (`ok`) and failed (`bad`)."""
 
     name: str
     ok: int
@@ -69,11 +69,12 @@ class RequestRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpResult:
-    """The end of `loadgen http`.
+    """The result of `loadgen http`.
 
-    `sent` are all requests that went out, in the warm-up too: what the servers should have counted.
-    `lateness_ms` is sent - due: in an open loop the wait for a connection, and for us.
-    `slos` are the objectives; without any, CONFORMING only means that the measurement is valid.
+    `reasons`: the sentences behind the verdict, most important first.  `sent`: all requests sent, also during the
+    warm-up, to compare with the servers' own counts.  `lateness_ms`: sent - due; in an open loop, the wait for a
+    connection and for the load generator.  `slos`: the objectives; without any, CONFORMING only means that the
+    measurement is valid.
     """
 
     verdict: Verdict
@@ -90,5 +91,5 @@ class HttpResult:
 
     @property
     def exit_code(self) -> ExitCode:
-        """What the command exits with."""
+        """The exit code of the command."""
         return self.verdict.exit_code

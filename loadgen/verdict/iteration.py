@@ -1,4 +1,4 @@
-"""Did an iteration conform?  One measured window, judged and summed up."""
+"""Does an iteration conform?  Judges and sums up one measured window."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ def judge_iteration(
     more_checks: Iterable[Check] = (),
     rules: Rules = RULES,
 ) -> IterationResult:
-    """The result of window `index`, of which `measured_ns` were measured.
+    """The result of window `index`, which was measured for `measured_ns`.
 
-    `more_checks` are those that need more than measurements: the comparison of the servers' POST logs.
+    `complete` is False for a window that was cut short.  `more_checks` are checks made elsewhere, from more than
+    measurements: the comparison of the servers' POST logs.
     """
     found = judge_connections(totals.window_tallies(index), asked.connections, asked.bound, rules)
     cells = totals.window(index)
@@ -46,7 +47,7 @@ def judge_iteration(
     checks = [_check_conforming(targets, found, rules), _check_errors(whole, asked.kinds, rules)]
     if asked.bound.kind is BoundKind.TIME:
         checks += _check_times(whole, asked.bound.good_share, asked.bound.tolerable_share)
-    # Requests that were cut count, too: a segment's end cuts mostly long ones, and would skew the mix.
+    # Cut requests count too: the end of a segment cuts mostly long requests, and leaving them out would skew the mix.
     checks += check_mix(whole.counts[..., [OK, CUT]].sum(axis=(1, 2)), asked.kinds, asked.kind_shares, rules)
     return IterationResult(
         index=index,
@@ -70,7 +71,7 @@ def judge_iteration(
 
 
 def percentiles_ms(histogram: Histogram) -> ResponseTimes:
-    """What is shown of a histogram, in milliseconds."""
+    """The percentiles that reports show, from a histogram of nanoseconds."""
 
     def at(q: float) -> float | None:
         value = histogram.percentile_ns(q)
@@ -130,9 +131,9 @@ def _check_conforming(targets: Sequence[TargetResult], found: NDArray[np.void], 
 
 
 def _check_errors(whole: Cell, kinds: Sequence[str], rules: Rules) -> Check:
-    """The worst of all requests and of each kind's.
+    """The highest error share among all requests together and the requests of each kind.
 
-    One single failure is not held against a kind: with fewer than 100 requests it would always be over 1 %.
+    A kind may always have one failure: with fewer than 100 requests, a single one would exceed 1 %.
     """
     by_kind = whole.counts.sum(axis=1)
     asked = [("all requests", whole.bad, whole.ok + whole.bad, 0)]

@@ -1,4 +1,4 @@
-"""Was the mix of classes the intended one, as far as the number of requests can tell?"""
+"""Does the mix of classes match the intended one, as far as the number of requests can show?"""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from numpy.typing import NDArray
 from loadgen.verdict.result import Check
 from loadgen.verdict.rules import Rules
 
-_NORMAL_FROM = 100  # so many expected of a class, and of the others, make the normal approximation good
+_NORMAL_FROM = 100  # expected count of a class, and of all others, from which the normal approximation is good
 
 
 def check_mix(
     counts: NDArray[np.int64], names: Sequence[str], shares: Sequence[float], rules: Rules, *, what: str = "mix"
 ) -> list[Check]:
-    """One check per class: how far its share of `counts` is from the intended one, relatively.
+    """One check per class: the relative difference between its share of `counts` and the intended share.
 
-    The limit is SPECweb99's, or what chance explains (as rarely as three standard deviations) where that is more.
-    A class that is not intended at all (share 0) must not occur.
+    `counts`, `names` and `shares` have one entry per class.  The limit is that of SPECweb99, or the difference that
+    chance explains (`mix_deviations` standard deviations) where that is larger.  A class with an intended share of 0
+    must not occur.  `what` begins the names of the checks.
     """
     total = int(counts.sum())
     return [
@@ -41,15 +42,15 @@ def _check_class(name: str, count: int, total: int, share: float, rules: Rules) 
         doubt = (most / expected - 1) if count > expected else (1 - fewest / expected)
         limit = max(rules.mix_tolerance, doubt)
         if doubt > rules.mix_tolerance:
-            detail += f"; by chance alone {fewest} to {most} of so few"
+            detail += f"; chance alone explains {fewest} to {most} of so few requests"
     return Check(name=name, value=100 * off, limit=100 * limit, ok=off <= limit, unit="% off", detail=detail)
 
 
 def _by_chance(total: int, share: float, deviations: float) -> tuple[int, int]:
-    """The fewest and the most of `total` draws that happen to be of a class with that share.
+    """The range (fewest, most) in which chance puts the count of a class with that share among `total` draws.
 
-    What lies outside on either side is as improbable as so many standard deviations of a normal distribution are.
-    With many draws it is the normal approximation; with few, where that is wrong, the binomial itself.
+    A count outside, on either side, is as improbable as `deviations` standard deviations of a normal distribution.
+    The range comes from the normal approximation for many draws, and from the binomial distribution for few.
     """
     expected, spread = share * total, math.sqrt(share * (1 - share) * total)
     if min(expected, total - expected) > _NORMAL_FROM:

@@ -1,4 +1,4 @@
-"""The verdict of a network run: what the coordinator and the record call."""
+"""The verdicts of network runs, as the coordinator and the record import them."""
 
 from __future__ import annotations
 

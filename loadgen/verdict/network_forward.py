@@ -1,4 +1,4 @@
-"""What `loadgen forward` measured, by way, window and flows, and whether it may be believed."""
+"""The verdict of `loadgen forward`: rates by path, window and flows, latencies, and trust in them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from loadgen.measure.forwarding import Passage
 from loadgen.measure.throughput import NO_LATENCY, UNKNOWN
 from loadgen.model.probe import Direction, ForwardPlan, Kind, Link, Mode
-from loadgen.model.units import format_window
+from loadgen.verdict.checks.catalog import FORWARD_CHECKS, run_checks
+from loadgen.verdict.network_evidence import ForwardEvidence
 from loadgen.verdict.network_nics import (
-    check_nics,
     direct_elsewhere,
     must_be_proven,
     other_traffic,
@@ -20,8 +20,6 @@ from loadgen.verdict.network_result import ForwardResult, ForwardRow, LatencyRow
 from loadgen.verdict.network_rules import NETWORK_RULES, NetworkRules
 from loadgen.verdict.network_sums import (
     MBIT,
-    check_neighbours,
-    check_traffic,
     conclude,
     cores_of,
     latency_of,
@@ -29,13 +27,9 @@ from loadgen.verdict.network_sums import (
     s_per_gb,
     total_of,
 )
-from loadgen.verdict.result import Check, Trust
-
-_LIMITED = (Link.GIGE, Link.TEN_GIGE)
-"""Links that limit what goes over them, by a rate that is known."""
 
 _UNLIMITED = (Link.NONE, Link.LOOPBACK)
-"""Links as fast as the machine: the direct path may well be the slower one."""
+"""Links without a rate limit of their own: the direct path can be slower than the proxied one."""
 
 
 def judge_forward(
@@ -50,28 +44,23 @@ def judge_forward(
 ) -> ForwardResult:
     """The tables and the verdict; arguments as for :func:`loadgen.verdict.network_iperf.judge_iperf`.
 
-    What is asked by `at_least_bps` is asked of the proxied rows of the sweep over windows: many flows share a
-    NIC's queue by chance, whoever forwards them.
+    `at_least_bps` of the plan applies to the proxied rows of the sweep over windows.  It does not apply to rows with
+    several flows: chance decides how flows share a NIC's queues, with or without a proxy.
     """
     rows = tuple(_rows(plan, passages))
     latencies = tuple(_latencies(plan, passages))
     proofs = tuple(prove(passage) for passage in passages if must_be_proven(passage))
-    checks = (
-        *check_neighbours(others, rules),
-        *check_traffic([one.result for one in passages]),
-        *check_nics(proofs),
-        *_check_link(rows, rules),
-        *_check_direct(rows, rules),
-        *_check_ends(rows, rules),
-    )
+    results = [one.result for one in passages]
+    evidence = ForwardEvidence(results=results, others=others, rows=rows, proofs=proofs, rules=rules)
+    trust = run_checks(evidence, FORWARD_CHECKS)
     swept = [row for row in rows if row.flows == 1 and row.window_bytes in plan.windows_bytes]
     proxied = [row for row in swept if row.mode is not Mode.DIRECT] or swept
     verdict, reasons = conclude(
-        checks,
+        trust.checks,
         done=len(passages),
         planned=len(passages) + _missing(plan, passages),
         at_least_bps=plan.at_least_bps,
-        reached=[(row_name(row), row.mbit_per_s) for row in proxied],
+        reached=[(row.name, row.mbit_per_s) for row in proxied],
         problems=problems,
         interrupted=interrupted,
     )
@@ -83,21 +72,15 @@ def judge_forward(
         rows=rows,
         latencies=latencies,
         proofs=proofs,
-        trust=Trust(checks=checks),
+        trust=trust,
         asked=plan.at_least_bps > 0,
         notes=(*notes, *more),
         measured=tuple(passages),
     )
 
 
-def row_name(row: ForwardRow) -> str:
-    """Which cell of the tables it is: `gige splice 64K`, `gige splice 64K 16 flows`."""
-    name = f"{row.link.value} {row.mode.value} {format_window(row.window_bytes)}"
-    return name if row.flows == 1 else f"{name} {row.flows} flows"
-
-
 def _cells(plan: ForwardPlan) -> list[tuple[int, int]]:
-    """(window, flows) of the rows, in the plan's order: the sweep, then the flows."""
+    """(window_bytes, flows) of the rows in the plan's order: the sweep over windows, then the one over flows."""
     swept = [(window_bytes, 1) for window_bytes in plan.windows_bytes]
     return list(dict.fromkeys([*swept, *((plan.flows_window_bytes, flows) for flows in plan.flows)]))
 
@@ -107,7 +90,7 @@ def _of(passages: Sequence[Passage], link: Link, mode: Mode, kind: Kind) -> list
 
 
 def _missing(plan: ForwardPlan, passages: Sequence[Passage]) -> int:
-    """How many tests are not there, of those that the tables cannot do without."""
+    """How many tests the tables need that were not measured."""
     missing = 0
     for link in plan.links:
         for mode in plan.modes:
@@ -123,7 +106,7 @@ def _rows(plan: ForwardPlan, passages: Sequence[Passage]) -> Iterator[ForwardRow
     for link in plan.links:
         for window_bytes, flows in _cells(plan):
             direct: float = UNKNOWN
-            # The direct path first: the others are compared with it.
+            # The direct path comes first: the others are compared with it.
             for mode in sorted(plan.modes, key=lambda mode: mode is not Mode.DIRECT):
                 runs = [
                     one
@@ -160,7 +143,7 @@ def _row(runs: Sequence[Passage], direct: float) -> ForwardRow:
 
 
 def _proxy_cpu(passage: Passage) -> float:
-    """Over all that the proxy forwarded while its CPU time was taken: what was omitted, too."""
+    """CPU-seconds per 10^9 bytes, over all bytes forwarded between both readings of the CPU time, also omitted ones."""
     if passage.mode is Mode.DIRECT or not passage.before.version or not passage.after.version:
         return UNKNOWN
     return s_per_gb(passage.after.cpu_ns - passage.before.cpu_ns, sum(proxied_bytes(passage)))
@@ -198,74 +181,8 @@ def _failures(latencies: Sequence[LatencyRow]) -> Iterator[str]:
             yield f"{row.link.value}, {row.mode.value}: {row.failed:,} transactions failed."
 
 
-def _check_link(rows: Sequence[ForwardRow], rules: NetworkRules) -> list[Check]:
-    """The link carries what its name says, at windows that fill it."""
-    checks = []
-    for link, least in rules.least_direct_mbit_per_s.items():
-        full = [row for row in _full(rows, rules) if row.link is link and row.mode is Mode.DIRECT]
-        if full:
-            worst = min(full, key=lambda row: row.mbit_per_s)
-            checks.append(
-                Check(
-                    name=f"{link.value} link",
-                    value=worst.mbit_per_s,
-                    limit=least,
-                    ok=worst.mbit_per_s >= least,
-                    unit="Mbit/s",
-                    relation=">=",
-                    detail=f"{row_name(worst)}: the network itself is not what it says",
-                )
-            )
-    return checks
-
-
-def _check_direct(rows: Sequence[ForwardRow], rules: NetworkRules) -> list[Check]:
-    """No proxy was faster than the link that it was measured on."""
-    full = [row for row in _full(rows, rules) if row.link in _LIMITED and row.share_of_direct >= 0]
-    if not full:
-        return []
-    worst = max(full, key=lambda row: row.share_of_direct)
-    return [
-        Check(
-            name="proxied over direct",
-            value=100 * worst.share_of_direct,
-            limit=100 * rules.max_over_direct,
-            ok=worst.share_of_direct <= rules.max_over_direct,
-            unit="%",
-            detail=f"{row_name(worst)}: more would mean that the direct measurement was disturbed",
-        )
-    ]
-
-
-def _full(rows: Sequence[ForwardRow], rules: NetworkRules) -> list[ForwardRow]:
-    return [row for row in rows if row.flows == 1 and rules.is_full(row.window_bytes)]
-
-
-def _check_ends(rows: Sequence[ForwardRow], rules: NetworkRules) -> list[Check]:
-    """The source and the sink could have shown a faster proxy."""
-    compared = [row for row in rows if row.share_of_direct > 0]
-    if not compared:
-        return []
-    direct = {(row.link, row.window_bytes, row.flows): row for row in rows if row.mode is Mode.DIRECT}
-    bound = [row for row in compared if _bound(row, direct[row.link, row.window_bytes, row.flows], rules)]
-    detail = "the direct path needed no more of the source and the sink than they had"
-    if bound:
-        worst = max(bound, key=lambda row: max(row.source_cores, row.sink_cores))
-        detail = (
-            f"{row_name(worst)}: source {100 * worst.source_cores:.0f} % and sink {100 * worst.sink_cores:.0f} % of a "
-            "core, and no faster without the proxy"
-        )
-    return [Check(name="cells limited by an end", value=len(bound), limit=0, ok=not bound, detail=detail)]
-
-
-def _bound(row: ForwardRow, direct: ForwardRow, rules: NetworkRules) -> bool:
-    ends = ((row.source_cores, direct.source_cores), (row.sink_cores, direct.sink_cores))
-    busy = any(min(here, there) >= rules.busy_core for here, there in ends)
-    return busy and row.share_of_direct < rules.link_share and row.share_of_direct * rules.bound_ends >= 1
-
-
 def _statements(rows: Sequence[ForwardRow], rules: NetworkRules) -> Iterator[str]:
-    """What the comparison with the direct path does and does not say."""
+    """How to read the comparison with the direct path, one sentence per link and mode."""
     seen = dict.fromkeys((row.link, row.mode) for row in rows if row.share_of_direct >= 0 and row.flows == 1)
     for link, mode in seen:
         shares = [row.share_of_direct for row in rows if (row.link, row.mode, row.flows) == (link, mode, 1)]
@@ -275,6 +192,6 @@ def _statements(rows: Sequence[ForwardRow], rules: NetworkRules) -> Iterator[str
         if min(shares) < rules.link_share:
             yield f"{text}."
         elif link in _UNLIMITED:
-            yield f"{text}: no link limits it here."
+            yield f"{text}; no link limits the rate here."
         else:
-            yield f"{text}: the link, not the proxy, is the limit; it can forward at least this much."
+            yield f"{text}; the link is the limit, so the proxy can forward at least this much."

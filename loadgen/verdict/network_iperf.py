@@ -1,4 +1,4 @@
-"""What `loadgen iperf` measured, by window and direction, and whether it may be believed."""
+"""The verdict of `loadgen iperf`: rates by window and direction, and trust in them."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from collections.abc import Iterator, Sequence
 
 from loadgen.measure.throughput import UNKNOWN, ProbeResult, StreamResult
 from loadgen.model.probe import Direction, IperfPlan, Kind, Transport
-from loadgen.model.units import NS_PER_S, format_window
+from loadgen.model.units import format_window
+from loadgen.verdict.checks.catalog import IPERF_CHECKS, run_checks
+from loadgen.verdict.network_evidence import IperfEvidence
 from loadgen.verdict.network_result import IperfResult, IperfRow, Rate
 from loadgen.verdict.network_rules import NETWORK_RULES, NetworkRules
 from loadgen.verdict.network_sums import (
     MBIT,
-    check_neighbours,
-    check_traffic,
     conclude,
     cores_of,
     latency_of,
     median_of,
     s_per_gb,
     total_of,
+    ways_of,
 )
-from loadgen.verdict.result import Check, Trust
 
 
 def judge_iperf(
@@ -35,8 +35,9 @@ def judge_iperf(
 ) -> IperfResult:
     """The table and the verdict.
 
-    `others` is the share of our cores' time that processes without a part in the run used, and the name of the
-    greatest of them; (0.0, "") when that is not known.  `problems` are sentences of what failed in mid-run.
+    `others`: the share (0..1) of this machine's cores that processes without a part in the run used, and the process
+    that used the most; (0.0, "") when that is not known.  `problems`: sentences about failures during the run; any of
+    them makes the run INVALID.  `notes`: sentences to repeat in the result.
     """
     rows = tuple(
         _row(window_bytes, direction, runs)
@@ -44,14 +45,9 @@ def judge_iperf(
         for direction in plan.directions
         if (runs := [one for one in results if _cell(one) == (window_bytes, direction)])
     )
-    checks = (
-        *check_neighbours(others, rules),
-        *check_traffic(results),
-        *_check_sent(plan, results, rules),
-        *_check_counts(results, rules),
-    )
+    trust = run_checks(IperfEvidence(results=results, others=others, plan=plan, rules=rules), IPERF_CHECKS)
     verdict, reasons = conclude(
-        checks,
+        trust.checks,
         done=sum(row.repeats for row in rows),
         planned=len(plan.windows_bytes) * len(plan.directions) * plan.repeats,
         at_least_bps=plan.at_least_bps,
@@ -63,7 +59,7 @@ def judge_iperf(
         verdict=verdict,
         reasons=reasons,
         rows=rows,
-        trust=Trust(checks=checks),
+        trust=trust,
         asked=plan.at_least_bps > 0,
         peer=next((one.peer for one in results if one.peer), ""),
         notes=(*notes, *_notes(plan, rows, results, rules)),
@@ -72,7 +68,7 @@ def judge_iperf(
 
 
 def cell_name(row: IperfRow, rate: Rate) -> str:
-    """Which number of the table it is: `receive 64K`, `bidir 64K send`."""
+    """The cell of the table as messages name it: `receive 64K`, `bidir 64K send`."""
     window = format_window(row.window_bytes)
     if row.direction is Direction.BIDIR:
         return f"{row.direction.value} {window} {rate.direction.value}"
@@ -83,13 +79,9 @@ def _cell(result: ProbeResult) -> tuple[int, Direction]:
     return result.test.window_bytes, result.test.direction
 
 
-def _ways(direction: Direction) -> tuple[Direction, ...]:
-    return (Direction.SEND, Direction.RECEIVE) if direction is Direction.BIDIR else (direction,)
-
-
 def _row(window_bytes: int, direction: Direction, runs: Sequence[ProbeResult]) -> IperfRow:
     streams = [one.streams for one in runs]
-    ways = _ways(direction) if runs[0].test.kind is Kind.STREAM else ()
+    ways = ways_of(direction) if runs[0].test.kind is Kind.STREAM else ()
     rates = tuple(_rate(way, [one.received_bps(way) / MBIT for one in runs]) for way in ways)
     return IperfRow(
         window_bytes=window_bytes,
@@ -129,82 +121,6 @@ def _loss(streams: Sequence[StreamResult]) -> float:
     return lost / packets if lost >= 0 and packets > 0 else UNKNOWN
 
 
-def _check_sent(plan: IperfPlan, results: Sequence[ProbeResult], rules: NetworkRules) -> list[Check]:
-    """Datagrams must go out at the rate asked for.  A TCP sender may be held back by the path: that is a result."""
-    if plan.transport is not Transport.UDP or not plan.rate_bps:
-        return []
-    shares = [(_sent_share(s, plan, rules), one) for one in results for s in one.streams]
-    if not shares:
-        return []
-    worst, result = min(shares, key=lambda pair: pair[0])
-    name = f"{result.test.direction.value} {format_window(result.test.window_bytes)}"
-    return [
-        Check(
-            name="datagrams sent",
-            value=100 * worst,
-            limit=100 * rules.min_sent_share,
-            ok=worst >= rules.min_sent_share,
-            unit="%",
-            relation=">=",
-            detail=f"of the {plan.rate_bps / MBIT:,.6g} Mbit/s asked of each stream: {name}",
-        )
-    ]
-
-
-def _sent_bps(stream: StreamResult) -> float:
-    return stream.sent_bytes * 8 * NS_PER_S / stream.sent_ns if stream.sent_ns > 0 else 0.0
-
-
-def _sent_share(stream: StreamResult, plan: IperfPlan, rules: NetworkRules) -> float:
-    """Of the rate asked for.  In a short test at a low rate, a few datagrams late at its end are some per cent."""
-    share = _sent_bps(stream) / plan.rate_bps
-    forgiven = rules.late_datagrams / stream.packets if stream.packets > 0 else 0.0
-    return max(share, min(1.0, share * (1 + forgiven)))
-
-
-def _check_counts(results: Sequence[ProbeResult], rules: NetworkRules) -> list[Check]:
-    """No receiver counted more than its sender sent."""
-    over = [(way, one, *_counted(one, way)) for one in results if one.streams for way in _ways(one.test.direction)]
-    excess = [(100 * _excess(got, sent + _slack(one, way, rules)), way, got, sent) for way, one, sent, got in over]
-    if not excess:
-        return []
-    worst, way, got, sent = max(excess, key=lambda found: found[0])
-    return [
-        Check(
-            name="received beyond sent",
-            value=worst,
-            limit=0,
-            ok=worst <= 0,
-            unit="%",
-            detail=f"{way.value}: {got:,} bytes received of {sent:,} sent",
-        )
-    ]
-
-
-def _counted(result: ProbeResult, way: Direction) -> tuple[int, int]:
-    streams = [one for one in result.streams if one.direction is way]
-    return sum(one.sent_bytes for one in streams), sum(one.received_bytes for one in streams)
-
-
-def _excess(got: int, allowed: float) -> float:
-    return max(0.0, got / allowed - 1) if allowed > 0 else float(got > 0)
-
-
-def _slack(result: ProbeResult, way: Direction, rules: NetworkRules) -> float:
-    """By how much the receiver may be ahead of the sender's count."""
-    block = rules.max_count_skew * _counted(result, way)[0] + result.test.parallel * (
-        result.test.block_bytes or rules.block_bytes
-    )
-    if not result.test.omit_ns:
-        return block
-    sender, receiver = result.local_granted, result.remote_granted
-    if way is Direction.RECEIVE:
-        sender, receiver = receiver, sender
-    known = sender.send_bytes >= 0 and receiver.receive_bytes >= 0 and result.test.window_bytes > 0
-    buffers = sender.send_bytes + receiver.receive_bytes if known else rules.skew_bytes
-    return block + buffers * result.test.parallel
-
-
 def _notes(
     plan: IperfPlan, rows: Sequence[IperfRow], results: Sequence[ProbeResult], rules: NetworkRules
 ) -> Iterator[str]:
@@ -213,12 +129,12 @@ def _notes(
         slow = [rate for row in rows for rate in row.rates if rate.mbit_per_s < rules.min_sent_share * asked]
         if slow:
             reached = min(rate.mbit_per_s for rate in slow)
-            yield f"{asked:,.6g} Mbit/s were asked for, and the path carried less: {reached:,.1f} at the least."
+            yield f"{asked:,.6g} Mbit/s were requested; the slowest cell reached only {reached:,.1f} Mbit/s."
     busy = [one for one in results if _far_end_is_busy(one, rules)]
     if busy:
         most = max(cores_of(one.remote_cpu_ns, one) for one in busy)
         yield (
-            f"The far end used up to {100 * most:.0f} % of a core in {len(busy)} of {len(results)} tests, and this "
+            f"The far end used up to {100 * most:.0f} % of a core in {len(busy)} of {len(results)} tests while this "
             "end had CPU to spare: the far end may be the limit."
         )
     failed = sum(row.latency.failed for row in rows)
@@ -227,10 +143,10 @@ def _notes(
 
 
 def _far_end_is_busy(result: ProbeResult, rules: NetworkRules) -> bool:
-    """Whether the other end was at its limit while ours was not.
+    """Whether the far end was at its CPU limit while this end was not.
 
-    A thread for each stream is at its limit with a core each.  A stock iperf3 has one for all before 3.16, and says
-    nothing of itself.
+    The limit is one core per thread.  Our far end has one thread per stream; iperf3 before 3.16 has a single thread and
+    does not report its number of threads, so one is assumed.
     """
     if result.test.kind is not Kind.STREAM:
         return False

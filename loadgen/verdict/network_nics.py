@@ -1,10 +1,10 @@
-"""Proof that the bytes of a passage crossed the proxy's host from one NIC to another.
+"""Proof that the bytes of a test crossed the proxy's host from one NIC to another.
 
-A route may bypass a NIC without anybody noticing: Linux answers for all of its addresses on every NIC (the weak host
-model), two NICs in one subnet share their ARP, and a host talks to its own addresses over the loopback.
+A route may bypass a NIC unnoticed: Linux answers for all of its addresses on every NIC (the weak host model), two NICs
+in one subnet share their ARP, and a host reaches its own addresses over the loopback.
 
-What certainly crossed is what the receiving end counted.  What the proxy read must have come in, too; but not
-all that it wrote has left: at the end of a test the rest is still in its sockets' buffers.
+The bytes that the receiving end counted have certainly crossed.  The bytes that the proxy read have certainly come in.
+The bytes that the proxy wrote may not all have left: at the end of a test some are still in its socket buffers.
 """
 
 from __future__ import annotations
@@ -13,24 +13,22 @@ from collections.abc import Sequence
 
 from loadgen.measure.forwarding import HostReport, NicCounters, Passage
 from loadgen.model.probe import Direction, Kind, Link, Mode
-from loadgen.model.units import format_window
 from loadgen.verdict.network_result import NicProof
 from loadgen.verdict.network_rules import NetworkRules
-from loadgen.verdict.result import Check
 
 _NO_NIC = NicCounters(name="", rx_bytes=0, tx_bytes=0, rx_packets=0, tx_packets=0)
 
 
 def proxied_bytes(passage: Passage) -> tuple[int, int]:
-    """What the passage's proxy forwarded and returned while it ran, what was omitted included; 0 for DIRECT."""
+    """Bytes that the proxy forwarded and returned during the passage, including the omitted warm-up; 0 for DIRECT."""
     before, after = (_totals(report) for report in (passage.before, passage.after))
     return max(0, after[0] - before[0]), max(0, after[1] - before[1])
 
 
 def must_be_proven(passage: Passage) -> bool:
-    """Whether there are NICs to cross: in a lab always, between real machines on the way through a proxy.
+    """Whether the bytes must cross NICs: always in a lab, and between real machines on the path through a proxy.
 
-    The direct path between real machines may well be another route (:func:`direct_elsewhere`).
+    The direct path between real machines may be another route (:func:`direct_elsewhere`).
     """
     if passage.link is Link.REAL:
         return passage.mode is not Mode.DIRECT and bool(passage.before.version and passage.after.version)
@@ -38,9 +36,9 @@ def must_be_proven(passage: Passage) -> bool:
 
 
 def prove(passage: Passage) -> NicProof:
-    """What went there came in at one NIC and left at another; what came back took the same two the other way round.
+    """Compare the NICs' counts with the payload: in by one NIC and out by another, and back by the same two.
 
-    Shown is the direction with more payload.
+    The proof shows the direction with more payload.
     """
     needs = _needs(passage)
     nics = _deltas(passage.before, passage.after)
@@ -65,32 +63,16 @@ def prove(passage: Passage) -> NicProof:
     )
 
 
-def check_nics(proofs: Sequence[NicProof]) -> list[Check]:
-    """That every passage was proven; none without any proof."""
-    if not proofs:
-        return []
-    bad = [proof for proof in proofs if not proof.ok]
-    return [
-        Check(
-            name="tests past a NIC",
-            value=len(bad),
-            limit=0,
-            ok=not bad,
-            detail=_bypassed(bad[0]) if bad else "every test went in at one NIC and out at another",
-        )
-    ]
-
-
 def direct_elsewhere(passages: Sequence[Passage]) -> str:
-    """A sentence when the direct path between real machines is not the one over the proxy's host; empty when it is."""
+    """A sentence when the direct path between real machines does not cross the proxy's host; else empty."""
     direct = [one for one in passages if one.link is Link.REAL and one.mode is Mode.DIRECT and one.after.version]
     if all(prove(one).ok for one in direct):
         return ""
-    return "The direct path does not cross both NICs of the proxy's host: the proxy is compared with another route."
+    return "The direct path does not cross both NICs of the proxy's host, so the proxy is compared with another route."
 
 
 def other_traffic(passages: Sequence[Passage], rules: NetworkRules) -> str:
-    """A sentence when NICs counted much more than the payload; empty when not."""
+    """A sentence when a NIC counted much more than the payload; else empty."""
     worst: tuple[float, NicCounters, int] = (0.0, _NO_NIC, 0)
     for passage in passages:
         if passage.result.test.kind is not Kind.STREAM or not must_be_proven(passage):
@@ -104,7 +86,7 @@ def other_traffic(passages: Sequence[Passage], rules: NetworkRules) -> str:
         return ""
     return (
         f"Other traffic on the NIC {nic.name}: it counted {max(nic.rx_bytes, nic.tx_bytes) / 1e6:,.1f} MB "
-        f"where the test had {payload / 1e6:,.1f} MB."
+        f"during a test with {payload / 1e6:,.1f} MB."
     )
 
 
@@ -116,12 +98,12 @@ def _totals(report: HostReport) -> tuple[int, int]:
 def _arrived(passage: Passage, way: Direction) -> int:
     result = passage.result
     if result.test.kind is not Kind.STREAM:
-        return result.latency.transactions  # a byte there and a byte back
+        return result.latency.transactions  # one byte in each direction
     return sum(stream.received_bytes for stream in result.streams if stream.direction is way)
 
 
 def _most(passage: Passage) -> int:
-    """All that may have been on its way, in the direction that had more: what was omitted, too."""
+    """The most payload bytes that may have been sent in one direction, including the omitted warm-up."""
     ticks = passage.result.ticks
     counted = (
         *proxied_bytes(passage),
@@ -148,7 +130,7 @@ def _deltas(before: HostReport, after: HostReport) -> list[NicCounters]:
 
 
 def _needs(passage: Passage) -> dict[Direction, tuple[int, int]]:
-    """By direction: the bytes that arrived at the receiver, and those that certainly came in at the proxy's host."""
+    """By direction: bytes that arrived at the receiver, and bytes that certainly came in at the proxy's host."""
     ways = zip((Direction.SEND, Direction.RECEIVE), proxied_bytes(passage), strict=True)
     return {way: (_arrived(passage, way), max(_arrived(passage, way), read)) for way, read in ways}
 
@@ -162,14 +144,3 @@ def _crossed(needs: dict[Direction, tuple[int, int]], here: NicCounters, there: 
         and there.rx_bytes >= returned_in
         and here.tx_bytes >= returned
     )
-
-
-def _bypassed(proof: NicProof) -> str:
-    name = f"{proof.link.value} {proof.mode.value} {format_window(proof.window_bytes)}"
-    counted = [
-        f"{what} {nic} {size:,}"
-        for what, nic, size in (("in at", proof.rx_nic, proof.rx_bytes), ("out at", proof.tx_nic, proof.tx_bytes))
-        if nic
-    ]
-    seen = ", ".join(counted) or "there is no NIC"
-    return f"{name}: {proof.payload_bytes:,} bytes arrived, but the NICs counted only: {seen}; the route bypasses a NIC"

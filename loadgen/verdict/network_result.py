@@ -1,6 +1,6 @@
-"""What a network run ends with: the cells of its tables, and the verdict with the numbers behind it.
+"""The results of network runs: the cells of their tables, and the verdict with the numbers behind it.
 
-Rates are of payload, as it arrived, in Mbit/s (10^6 bits).  CPU is in seconds for each GB (10^9 bytes) of payload.
+Rates count payload that arrived, in Mbit/s (10^6 bits).  CPU is in seconds per GB (10^9 bytes) of payload.
 A number that is not known is UNKNOWN (-1), as in :mod:`loadgen.measure.throughput`.
 """
 
@@ -12,15 +12,16 @@ from loadgen.measure.forwarding import Passage
 from loadgen.measure.throughput import NO_LATENCY, UNKNOWN, Granted, Latency, ProbeResult
 from loadgen.model.errors import ExitCode
 from loadgen.model.probe import Direction, Link, Mode
+from loadgen.model.units import format_window
 from loadgen.verdict.result import Trust, Verdict
 
 NOT_GRANTED = Granted()
-"""Where neither end says what its kernel gave."""
+"""Buffer sizes when neither end reports them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """One direction of a cell: the median of its runs, and their spread."""
+    """One direction of a cell: median, minimum and maximum over its runs."""
 
     direction: Direction
     mbit_per_s: float
@@ -32,10 +33,10 @@ class Rate:
 class IperfRow:
     """One window in one direction.
 
-    `rates` has an entry for each direction that bytes went (two with BIDIR), none in a request/response test.
-    All that is not a spread is the median over the `repeats`, streams of a run added up (`rtt_ns`: their mean;
-    `latency`: each percentile by itself).  `runs_mbit_per_s` are the runs' own rates in their order, both
-    directions together; () in a request/response test.
+    `rates`: one entry per direction of payload (two with BIDIR), none in a request/response test.
+    `runs_mbit_per_s`: the rate of each run in order, both directions together; () in a request/response test.
+    All other numbers are medians over the `repeats`, with the streams of a run added up (`rtt_ns`: mean of the streams;
+    `latency`: median of each percentile).
     """
 
     window_bytes: int
@@ -57,23 +58,23 @@ class IperfRow:
 
     @property
     def mbit_per_s(self) -> float:
-        """The medians of its directions together; 0 without any."""
+        """The sum of the directions' medians; 0 in a request/response test."""
         return sum(rate.mbit_per_s for rate in self.rates)
 
     @property
     def cpu_s_per_gb(self) -> float:
-        """Both sides together; UNKNOWN when one of them is."""
+        """CPU of both ends together; UNKNOWN when that of one end is."""
         both = (self.local_cpu_s_per_gb, self.remote_cpu_s_per_gb)
         return sum(both) if min(both) >= 0 else UNKNOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForwardRow:
-    """One way from source to sink, with one window and so many flows.
+    """One path from source to sink, with one window and one number of flows; medians over the `repeats`.
 
-    `proxy_cpu_s_per_gb` is UNKNOWN for DIRECT: the kernel's routing is nobody's CPU time.  `source_cores` and
-    `sink_cores` are how many cores' worth of CPU the ends' processes used.  `share_of_direct` compares with the
-    direct path of the same window and flows.  `slowest_over_fastest` is between the flows of a run.
+    `proxy_cpu_s_per_gb` is UNKNOWN for DIRECT: no process is charged for the kernel's routing.  `source_cores` and
+    `sink_cores`: CPU time over wall time of the processes at both ends.  `share_of_direct`: the rate as a share of the
+    direct path's with the same window and flows.  `slowest_over_fastest`: rates of the flows within a run.
     """
 
     link: Link
@@ -92,12 +93,18 @@ class ForwardRow:
     slowest_over_fastest: float = UNKNOWN
     retransmits: float = UNKNOWN
 
+    @property
+    def name(self) -> str:
+        """The row's cell as messages name it: `gige splice 64K`, `gige splice 64K 16 flows`."""
+        name = f"{self.link.value} {self.mode.value} {format_window(self.window_bytes)}"
+        return name if self.flows == 1 else f"{name} {self.flows} flows"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatencyRow:
-    """Ping-pong (`latency`) and connections a second on one way; `added_ns` is the p50 over that of DIRECT.
+    """Request/response times (`latency`) and connections per second of one path.
 
-    `failed` counts transactions of both tests that came to nothing.
+    `added_ns`: its p50 minus that of DIRECT.  `failed`: failed transactions of both tests.
     """
 
     link: Link
@@ -110,10 +117,10 @@ class LatencyRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NicProof:
-    """Whether the bytes of one passage went in at one NIC of the proxy's host and out at another.
+    """Whether the bytes of one test entered the proxy's host by one NIC and left it by another.
 
-    `payload_bytes` are those of the passage's greater direction.  `rx_nic` received `rx_bytes` while the passage
-    ran, and `tx_nic`, another one, sent `tx_bytes`; empty names when there was no such NIC.
+    `payload_bytes`: payload of the direction that had more.  During the test, `rx_nic` received `rx_bytes` and
+    `tx_nic`, a different NIC, sent `tx_bytes`; a name is empty when there was no such NIC.
     """
 
     link: Link
@@ -130,11 +137,11 @@ class NicProof:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IperfResult:
-    """The end of `loadgen iperf`.
+    """The result of `loadgen iperf`.
 
-    `asked` says whether a rate was asked for (`--at-least`): without one, CONFORMING only means that the
-    measurement is valid.  `peer` is what the other end calls itself.  `measured` is what was judged; a result that
-    was read from a record is without it.
+    `asked`: whether a rate was required (`--at-least`); without one, CONFORMING only means that the measurement is
+    valid.  `peer`: name and version that the far end reports.  `measured`: the tests that were judged; empty in a
+    result that was read from a record.
     """
 
     verdict: Verdict
@@ -148,13 +155,13 @@ class IperfResult:
 
     @property
     def exit_code(self) -> ExitCode:
-        """What the command exits with."""
+        """The exit code of the command."""
         return self.verdict.exit_code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForwardResult:
-    """The end of `loadgen forward`; fields as in :class:`IperfResult`."""
+    """The result of `loadgen forward`; fields as in :class:`IperfResult`."""
 
     verdict: Verdict
     reasons: tuple[str, ...]
@@ -168,5 +175,5 @@ class ForwardResult:
 
     @property
     def exit_code(self) -> ExitCode:
-        """What the command exits with."""
+        """The exit code of the command."""
         return self.verdict.exit_code

@@ -1,4 +1,4 @@
-"""Every threshold of a network run's verdict, as data, with where it comes from."""
+"""Every threshold of a network run's verdict, as data, with its source."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from loadgen.model.probe import Link
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkRules:
-    """The thresholds.  All are ours.
+    """The thresholds of network runs.  This project chose all of them.
 
-    * `max_neighbour_share`: of the cores' time, used by processes that have no part in the run; as for a web run
-      (:class:`loadgen.verdict.rules.Rules`).
-    * `min_sent_share`: of the rate asked of datagrams.  Below, the generator was the limit, and the loss that it
-      reports is that of another load.  `late_datagrams` of each stream are forgiven.
-    * `max_count_skew`, `block_bytes`, `skew_bytes`: a receiver may count a little more than the sender: what a write
-      has handed over before it returns is not counted there yet (a block for each stream; ours are of 1 MiB).
-      Where a warm-up was omitted, the ends do not begin to count at the same byte, either, and what is between
-      them is in the sockets' buffers: `skew_bytes` for each stream, where their sizes are not known, are
-      Linux' usual limits of both together (tcp_wmem 4 MiB, tcp_rmem 6 MiB).
-    * `busy_core`: of one core: an end that uses it is at its limit.
-    * `link_share`: of the direct path: a proxy that reaches it may be faster than what it was measured with.
-    * `max_over_direct`: of the direct path, where the link limits it: nothing can be faster, so more means that the
-      direct measurement was disturbed.  Only with one flow and windows from `full_window_bytes`: a smaller one is
-      limited by the round trip, which a proxy cuts in two; many flows share a queue by chance.
-    * `bound_ends`: when the direct path with a busy end is less than so many times the proxied one, the ends could
+    * `max_neighbour_share`: share of the cores' time that processes without a part in the run may use; as for a web
+      run (:class:`loadgen.verdict.rules.Rules`).
+    * `min_sent_share`: share of the requested datagram rate that the sender must reach.  Below it, the sender was the
+      limit, and the reported loss belongs to another load.  `late_datagrams` datagrams of each stream are forgiven.
+    * `max_count_skew`, `block_bytes`, `skew_bytes`: how far the receiver's count may exceed the sender's.  The sender
+      counts a block only when its write returns: one block per stream, 1 MiB by default.  If a warm-up was omitted,
+      the ends also begin to count at different bytes, up to the content of the socket buffers.  `skew_bytes` per stream
+      stands for buffers of unknown size: the usual limits of Linux added up (tcp_wmem 4 MiB, tcp_rmem 6 MiB).
+    * `busy_core`: share of one core from which an end is at its CPU limit.
+    * `link_share`: share of the direct rate from which the link, not the proxy, is the limit.
+    * `max_over_direct`: highest proxied rate as a share of the direct rate, on a link with a rate limit.  A higher
+      share means that the direct measurement was disturbed.  Applies to one flow and windows from `full_window_bytes`:
+      smaller windows are limited by the round trip, which a proxy splits in two, and chance decides how several flows
+      share a queue.
+    * `bound_ends`: if the direct rate with a busy end is less than `bound_ends` times the proxied rate, the ends could
       not have shown a faster proxy.
-    * `least_direct_mbit_per_s`: what a link carries between idle ends at full windows, by link.  Gigabit Ethernet
-      has 941 Mbit/s of TCP payload at an MTU of 1500; the lab reaches 941 +- 2.
-    * `max_nic_excess`, `nic_excess_bytes`: a NIC that counted so much more than the payload carries other traffic.
-      Headers, acknowledgements and retransmissions are 3 to 6 %.
+    * `least_direct_mbit_per_s`: by link, the rate that idle ends reach with full windows.  Gigabit Ethernet carries
+      941 Mbit/s of TCP payload at an MTU of 1500; the lab reaches 941 +- 2.
+    * `max_nic_excess`, `nic_excess_bytes`: a NIC that counts more than the payload by this share and these bytes
+      carries other traffic.  Headers, acknowledgements and retransmissions add 3 to 6 %.
     """
 
     max_neighbour_share: float = 0.40
@@ -50,7 +50,7 @@ class NetworkRules:
     nic_excess_bytes: int = 1_000_000
 
     def is_full(self, window_bytes: int) -> bool:
-        """Whether a window lets the link be the limit; the kernel's own choice does."""
+        """Whether the window is large enough to fill the link; 0 (the kernel's choice) is."""
         return window_bytes == 0 or window_bytes >= self.full_window_bytes
 
 

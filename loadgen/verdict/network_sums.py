@@ -1,13 +1,13 @@
-"""What both network verdicts do with several runs and several findings."""
+"""Sums, medians and the conclusion, as both network verdicts need them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 
 from loadgen.measure.throughput import NO_LATENCY, UNKNOWN, Latency, ProbeResult
-from loadgen.model.probe import Direction, Kind, Transport
-from loadgen.model.units import format_window
+from loadgen.model.probe import Direction
+from loadgen.verdict.network_result import ForwardRow
 from loadgen.verdict.network_rules import NetworkRules
 from loadgen.verdict.result import Check, Verdict
 from loadgen.verdict.run import say_failed
@@ -16,38 +16,38 @@ MBIT = 1e6
 
 
 def median_of(values: Iterable[float]) -> float:
-    """The middle one; of an even number, the mean of the middle two.  UNKNOWN when one of them is, or without any.
+    """The median; of an even number of values, the mean of the middle two.  UNKNOWN if a value is, or without values.
 
-    (The paper's Table 3 gives the median of four runs.)
+    (Table 3 of the paper gives the median of four runs.)
     """
     found = list(values)
     return float(median(found)) if found and min(found) >= 0 else UNKNOWN
 
 
 def total_of(results: Iterable[int]) -> int:
-    """The sum; UNKNOWN when one is."""
+    """The sum of `results`; UNKNOWN if one of them is, or without results."""
     found = list(results)
     return sum(found) if found and min(found) >= 0 else UNKNOWN
 
 
 def s_per_gb(cpu_ns: int, size_bytes: int) -> float:
-    """CPU-seconds for each 10^9 bytes; UNKNOWN without a CPU time or without bytes."""
+    """CPU-seconds per 10^9 bytes; UNKNOWN without a CPU time or without bytes."""
     return cpu_ns / size_bytes if cpu_ns >= 0 and size_bytes > 0 else UNKNOWN
 
 
 def cores_of(cpu_ns: int, result: ProbeResult) -> float:
-    """How many cores' worth of CPU an end used; UNKNOWN when it does not say."""
+    """CPU time of an end over the wall time of the test, in cores; UNKNOWN if the end does not report its CPU time."""
     return cpu_ns / result.wall_ns if cpu_ns >= 0 and result.wall_ns > 0 else UNKNOWN
 
 
 def latency_of(results: Sequence[ProbeResult]) -> Latency:
-    """The runs of a request/response test as one: medians of the percentiles, the greatest maximum, counts added up."""
+    """Runs of a request/response test as one: medians of the percentiles, highest maximum, sums of the counts."""
     found = [one.latency for one in results if one.latency != NO_LATENCY]
     if not found:
         return NO_LATENCY
 
     def middle(of: Callable[[Latency], int]) -> int:
-        # A run without any transaction has no percentiles; that it failed is in the counts.
+        # A run without transactions has no percentiles; its failures are in the counts.
         return round(median_of(of(one) for one in found if one.transactions))
 
     return Latency(
@@ -61,45 +61,14 @@ def latency_of(results: Sequence[ProbeResult]) -> Latency:
     )
 
 
-def check_neighbours(others: tuple[float, str], rules: NetworkRules) -> list[Check]:
-    """What `others` used of our cores, most of it by whom; no check when it is not known."""
-    share, most = others
-    if not most:
-        return []
-    return [
-        Check(
-            name="other processes",
-            value=100 * share,
-            limit=100 * rules.max_neighbour_share,
-            ok=share <= rules.max_neighbour_share,
-            unit="%",
-            detail=f"of the cores that the run may use, most by {most}",
-        )
-    ]
+def ways_of(direction: Direction) -> tuple[Direction, ...]:
+    """The directions in which payload goes: both for BIDIR, else `direction` itself."""
+    return (Direction.SEND, Direction.RECEIVE) if direction is Direction.BIDIR else (direction,)
 
 
-def check_traffic(results: Sequence[ProbeResult]) -> list[Check]:
-    """That something arrived in every test, each way; no check without tests.  Datagrams may all be lost."""
-    certain = [one for one in results if one.test.transport is Transport.TCP]
-    if not certain:
-        return []
-    silent = [what for one in certain for what in _silent(one)]
-    detail = f"first {silent[0]}" if silent else ""
-    return [Check(name="tests without traffic", value=len(silent), limit=0, ok=not silent, detail=detail)]
-
-
-def _silent(result: ProbeResult) -> Iterator[str]:
-    """Where nothing arrived."""
-    test, window = result.test, format_window(result.test.window_bytes)
-    if test.kind is not Kind.STREAM:
-        if not result.latency.transactions:
-            yield f"{test.kind.value} {window}"
-    else:
-        arrived = {one.direction for one in result.streams if one.received_bytes}
-        wanted = {Direction.SEND, Direction.RECEIVE} if test.direction is Direction.BIDIR else {test.direction}
-        # With a limit, one way may have used it up before the other began.
-        if not arrived or (wanted - arrived and not test.limit_bytes):
-            yield f"{test.direction.value} {window}"
+def at_full_windows(rows: Sequence[ForwardRow], rules: NetworkRules) -> list[ForwardRow]:
+    """The rows with one flow and a window that lets the link be the limit."""
+    return [row for row in rows if row.flows == 1 and rules.is_full(row.window_bytes)]
 
 
 def conclude(
@@ -112,17 +81,18 @@ def conclude(
     problems: Sequence[str],
     interrupted: bool,
 ) -> tuple[Verdict, tuple[str, ...]]:
-    """The verdict: the first of these that applies, and the reasons for all that apply, in this order.
+    """The verdict and its reasons: the first verdict in this list that applies; the reasons name all that apply.
 
-    interrupted; INVALID: something failed in mid-run, a check does not hold or a test is missing; not conforming:
-    one of the cells in `reached` (name, Mbit/s) is below `at_least_bps`; conforming.
+    1. INTERRUPTED: the user stopped the run.  2. INVALID: there are `problems`, a check fails, or fewer tests are
+    `done` than `planned`.  3. NOT_CONFORMING: a cell in `reached` (name, Mbit/s) is below `at_least_bps`.
+    4. CONFORMING.
     """
     least = at_least_bps / MBIT
     reasons: list[tuple[Verdict, str]] = []
     if interrupted:
         reasons.append((Verdict.INTERRUPTED, f"The run was interrupted after {done} of {planned} tests."))
     reasons += [(Verdict.INVALID, problem) for problem in problems]
-    reasons += [(Verdict.INVALID, f"The measurement: {say_failed(check)}.") for check in checks if not check.ok]
+    reasons += [(Verdict.INVALID, f"Measurement: {say_failed(check)}.") for check in checks if not check.ok]
     if not interrupted and done < planned:
         reasons.append((Verdict.INVALID, f"Only {done} of {planned} tests were measured."))
     missed = [f"{name} {rate:,.1f}" for name, rate in reached if rate < least]
@@ -138,4 +108,4 @@ def _conforming(least: float, reached: Sequence[tuple[str, float]], done: int) -
     if least and reached:
         name, rate = min(reached, key=lambda one: one[1])
         return f"All {len(reached)} cells reach {least:,.6g} Mbit/s; the slowest is {name} with {rate:,.1f}."
-    return f"{done} of {done} tests were measured, and nothing speaks against them."
+    return f"{done} of {done} tests were measured, and all checks passed."

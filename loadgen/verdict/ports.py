@@ -1,9 +1,10 @@
-"""Local ports: how many a load needs at one server, and how many there are.  Arithmetic, for before a run and after it.
+"""Local ports: how many a load needs to one server, and how many the kernel has.  Used before a run and after it.
 
-Connections from one address to one server (address and port) each need a port of their own.  A closed one keeps it in
-TIME_WAIT on the side that closed first.  Servers that are asked to close and we, who have the whole reply, close at
-about the same time: beside 8,000 to 20,000 paced connections to 16 servers on two busy cores, 47 to 73 % of those
-sockets were ours.  So what rests is reckoned with, but only what is open at once makes a load impossible.
+Connections from one address to one server (address and port) need one local port each.  After a close, the side that
+closed first keeps its port in TIME_WAIT.  A server that is asked to close and a client that has the whole reply close
+at about the same time: with 8,000 to 20,000 paced connections to 16 servers on two busy cores, 47 to 73 % of the
+sockets in TIME_WAIT were the client's.  So ports in TIME_WAIT are counted, but only the connections open at once make a
+load impossible.
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 TIME_WAIT_S = 60  # TCP_TIMEWAIT_LEN of Linux
-MOST_SOURCES = 250  # 127.0.0.1 and on
-_REUSE_S = 1  # tcp_tw_reuse lets a port go after a second
+MOST_SOURCES = 250  # source addresses on loopback, from 127.0.0.1 on
+_REUSE_S = 1  # with tcp_tw_reuse, a port in TIME_WAIT can be reused after one second
 RANGE, RESERVED = "net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports"
 REUSE, BUCKETS = "net.ipv4.tcp_tw_reuse", "net.ipv4.tcp_max_tw_buckets"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """A load: `shares[t]` connections to the server at `hosts[t]`, from `sources` (() leaves it to the kernel).
+    """A load: `shares[t]` connections to the server at `hosts[t]`, from `sources` (empty: the kernel's choice).
 
-    `connects_per_s` is how many TCP connections each of them opens a second.
+    `connects_per_s`: TCP connections that each of these connections opens per second.
     """
 
     hosts: tuple[str, ...]
@@ -35,15 +36,16 @@ class Demand:
 
     @property
     def on_loopback(self) -> bool:
-        """Whether all servers are on this machine's loopback."""
+        """Whether all servers are on the loopback."""
         return all(is_loopback(host) for host in self.hosts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalPorts:
-    """What a kernel grants: `each` ports from one address to one server, which rest for `rest_s` seconds.
+    """The ports that a kernel has: `each` from one source address to one server.
 
-    `max_resting` sockets are in TIME_WAIT at most; what is closed beyond is forgotten at once.
+    A closed connection keeps its port for `rest_s` seconds.  At most `max_resting` sockets are in TIME_WAIT; the kernel
+    drops further ones at once.
     """
 
     each: int
@@ -52,7 +54,7 @@ class LocalPorts:
 
     @classmethod
     def of(cls, sysctls: Mapping[str, str], *, on_loopback: bool) -> LocalPorts | None:
-        """By the kernel's settings as text; None where it does not show the range."""
+        """Read from the kernel's settings (name to text); None if the port range is missing."""
         words = sysctls.get(RANGE, "").split()
         if len(words) != 2:
             return None
@@ -65,15 +67,16 @@ class LocalPorts:
         )
 
     def needed(self, connections: int, connects_per_s: float, sources: int = 1) -> int:
-        """Ports of each of so many addresses at one server: for what is open, and for what rests if we close it all.
+        """Ports that each of `sources` addresses needs to one server: for open connections and for those in TIME_WAIT.
 
-        Connects come at random, so what rests is reckoned with four standard deviations more than its mean.
+        Assumes that the client closes every connection first.  Connects come at random, so the number in TIME_WAIT is
+        taken as its mean plus four standard deviations.
         """
         resting = min(self.max_resting, connections * connects_per_s * self.rest_s) / sources
         return math.ceil(connections / sources + resting + 4 * math.sqrt(resting))
 
     def sources_needed(self, connections: int, connects_per_s: float) -> int:
-        """How many addresses to connect from have ports enough; MOST_SOURCES + 1 when more are needed than that."""
+        """How many source addresses have enough ports; MOST_SOURCES + 1 if even MOST_SOURCES have not."""
         enough = bisect.bisect_left(
             range(1, MOST_SOURCES + 1),
             True,
@@ -83,16 +86,16 @@ class LocalPorts:
 
 
 def usable_sources(sources: Sequence[str], host: str) -> int:
-    """How many addresses connections to `host` come from: those of its family, at least the kernel's own choice."""
+    """How many of `sources` can connect to `host`: those of its address family, at least 1 (the kernel's choice)."""
     try:
         version = ipaddress.ip_address(host.split("%")[0]).version
-    except ValueError:  # a name may be of either
+    except ValueError:  # a host name may resolve to either family
         return max(1, len(sources))
     return max(1, sum(ipaddress.ip_address(source).version == version for source in sources))
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host` is an address of loopback, or its name."""
+    """Whether `host` is a loopback address or `localhost`."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -100,7 +103,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _reserved(text: str, low: int, high: int) -> int:
-    """How many of the ports low..high are in a list like 8080,9000-9100."""
+    """How many of the ports low..high are in `text`, a list like `8080,9000-9100`."""
     count = 0
     for part in text.split(","):
         first, _, last = part.partition("-")

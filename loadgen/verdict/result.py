@@ -1,4 +1,4 @@
-"""What a run ends with.  Every number that convicts is in here; reports only print it."""
+"""The result of a run, with every number behind its verdict; reports only print it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from loadgen.model.errors import ExitCode
 
 
 class Verdict(enum.Enum):
-    """The answer of a run (DESIGN.md, "Verdicts")."""
+    """The verdict of a run (DESIGN.md, "Verdicts")."""
 
     CONFORMING = "conforming"
     NOT_CONFORMING = "not conforming"
-    INVALID = "INVALID"  # the generator was the bottleneck: nothing is said about the servers
+    INVALID = "INVALID"  # the measurement cannot be trusted: nothing is said about the servers
     DEGRADED = "DEGRADED"  # a worker was lost
-    INTERRUPTED = "interrupted"  # cut by the user: what was measured is shown, and not judged as a whole
+    INTERRUPTED = "interrupted"  # stopped by the user: the measurements are shown, but the run is not judged as a whole
 
     @property
     def exit_code(self) -> ExitCode:
-        """What the command exits with."""
+        """The exit code of the command."""
         return ExitCode[self.name]
 
 
@@ -27,8 +27,8 @@ class Verdict(enum.Enum):
 class Check:
     """One named comparison of a measured value with a limit.
 
-    `unit` is what both are in.  `detail` says in words what was compared, and names who was over.
-    `relation` is "<=", "<", ">=" or ">": ok means value relation limit.
+    `unit`: of value and limit.  `relation`: "<=", "<", ">=" or ">"; `ok` means that `value relation limit` holds.
+    `detail`: what was compared, and who was worst.
     """
 
     name: str
@@ -41,13 +41,13 @@ class Check:
 
     @classmethod
     def at_most(cls, name: str, share: float, limit: float, *, detail: str) -> Check:
-        """Of a share (of 1) that must not be above `limit`: told in percent."""
+        """A check that `share` is at most `limit`; both are given as 0..1 and stored in percent."""
         return cls(name=name, value=100 * share, limit=100 * limit, ok=share <= limit, unit="%", detail=detail)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseTimes:
-    """Percentiles of the response time (done - due) in milliseconds; None without any operation."""
+    """Percentiles of a time in milliseconds; all None when there was no operation."""
 
     p50: float | None
     p90: float | None
@@ -59,9 +59,9 @@ class ResponseTimes:
 class TargetResult:
     """One VM in one iteration (or, in RunResult.targets, in the median iteration).
 
-    `kbit_per_s` is the VM's total: bits received of operations due in the window, over its length.
-    `errors` are by Outcome name, only those that occurred.  `connection_kbit_per_s` are min, mean, max of
-    the connections' own rates (bits over time in operations).
+    `kbit_per_s`: bits received in operations due in the window, divided by the length of the window.  `errors`: by
+    Outcome name, only those that occurred.  `response_ms`: done - due.  `connection_kbit_per_s`: minimum, mean and
+    maximum of the connections' own rates (bits over time in operations).
     """
 
     name: str
@@ -87,9 +87,9 @@ class TargetResult:
 class IterationResult:
     """One measured window.
 
-    `by_group` is {group name: (ok, bad)}; `lateness_ms` and `service_ms` are percentiles over all targets.
-    `checks` decide whether the iteration conforms: share, mix of each class, POST log, errors.
-    `complete` is False when the window was cut short.
+    `by_kind` and `by_group`: {name: (ok, bad)}.  `response_ms` (done - due), `service_ms` (done - sent) and
+    `lateness_ms` (sent - due): over all targets.  `checks` decide whether the iteration conforms: conforming share,
+    errors, mix of each class, POST log.  `complete`: False when the window was cut short.
     """
 
     index: int
@@ -112,29 +112,30 @@ class IterationResult:
 
     @property
     def conforms(self) -> bool:
-        """Whether every check holds."""
+        """Whether every check of the iteration passed."""
         return all(check.ok for check in self.checks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """Whether the generator's own measurements allow a verdict on the servers."""
+    """Whether the load generator's own measurements allow a verdict on the servers."""
 
     checks: tuple[Check, ...]
 
     @property
     def valid(self) -> bool:
-        """Whether every check holds."""
+        """Whether every trust check passed."""
         return all(check.ok for check in self.checks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """The end of a run.  `median` indexes `iterations`; it is -1 when none was measured.
+    """The result of a `loadgen spec` run.
 
-    `fairness` compares the VMs of the median iteration: Jain's index over their ops/s per requested
-    connection and the slowest-over-fastest ratio; None with fewer than two VMs, or when none served anything.
-    `reasons` are the sentences behind the verdict, most important first.
+    `reasons`: the sentences behind the verdict, most important first.  `median`: index of the median iteration in
+    `iterations`; -1 when none was measured.  `targets`: the VMs in the median iteration.  `fairness` compares these
+    VMs by operations per second and requested connection: Jain's index and the slowest-over-fastest ratio; None with
+    fewer than two VMs, or when no VM served a request.
     """
 
     verdict: Verdict
@@ -150,5 +151,5 @@ class RunResult:
 
     @property
     def exit_code(self) -> ExitCode:
-        """What the command exits with."""
+        """The exit code of the command."""
         return self.verdict.exit_code

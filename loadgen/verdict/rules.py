@@ -1,7 +1,7 @@
-"""Every threshold of a verdict, as data, with where it comes from.
+"""Every threshold of a tape run's verdict, as data, with its source.
 
-The floor of a connection, and the shares that must be good and tolerable, are the user's and stand in
-:class:`loadgen.model.bound.Bound`.  What is here is the same for every run.
+The rate floor of a connection, and the shares that must be good and tolerable, are chosen by the user:
+:class:`loadgen.model.bound.Bound`.  The thresholds in this module are the same for every run.
 """
 
 from __future__ import annotations
@@ -19,40 +19,41 @@ from loadgen.model.units import NS_PER_MS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """The thresholds.
+    """The thresholds of tape runs.
 
     About the servers, from SPECweb99's validity checks:
 
-    * `max_error_share`: of a connection's, and of a class's, requests (coded there as 0.0105, for its rounding).
-    * `min_conforming_share`: of the requested connections, in each iteration.
-    * `mix_tolerance`: how far, relatively, the share of a class may be off (10 %, coded there as 10.5 %).
-    * `mix_deviations`: a window too short to tell the mix that exactly may be off by so many binomial
-      standard deviations.  Ours: SPECweb99's window of 1200 s has no need of it from 21 connections on.
+    * `max_error_share`: share of failed requests, per connection and per class (SPECweb99's code has 0.0105, to allow
+      for its rounding).
+    * `min_conforming_share`: share of the requested connections that must conform in each iteration.
+    * `mix_tolerance`: relative deviation of a class from its intended share (10 %; SPECweb99's code has 10.5 %).
+    * `mix_deviations`: deviation that a window with few requests may have, in binomial standard deviations.  This rule
+      is ours: SPECweb99's window of 1200 s does not need it from 21 connections on.
 
-    About the generator, ours.  They were set from measurements on two cores that engines shared with 16 servers
-    or with busy loops (DESIGN.md, "Trust"): what harms a verdict and what does not is far apart there.
+    About the load generator, all ours.  They come from measurements on two cores that engines shared with 16 servers or
+    with busy loops (DESIGN.md, "Trust"), where harmful and harmless values lie far apart:
 
-    * `max_lateness_ns`: of the 99th percentile of sent - due.  Up to 70 ms were seen on a host at 92 %, without
-      harm; 600 ms and more where the engine was starved.
-    * `max_good_part`: the same as a part of a time bound's good time, where that is less.
-    * `late_operations`: so many late operations at least make a percentile: fewer are a hiccup of the machine.
-    * `max_late_share`: of the connections' time that went by between due and sent: by so much the load was
-      lighter than asked, and the connections slower.  Their slack is 20 %; seen without harm: 1 %.
-    * `max_cpu_share`, `max_runnable_share`: of wall time that the engine ran, and that it ran *or waited for a
-      core*.  An engine short of CPU is runnable all the time (seen: 0.99-1.00).  Waiting alone proves nothing:
-      beside servers that are short of CPU themselves both together reach 0.78, and operations go out on time.
-    * `max_neighbour_share`: of the time of the cores that engines may run on, used by processes that have no part
-      in the run, or taken by the hypervisor.  An engine beside a busy loop may still send on time (seen: p99
-      4-6 ms beside four of them), but then it measures a race for the core.  A quiet machine shows 0-3 %.
-    * `max_open_lateness_ns`: of an open loop's operations that found a connection free: sent - due.  A quiet
-      machine shows 1 ms, the step of the Python engine's timer.
-    * `max_little_gap`: how far rate x mean response may be from the connections of a closed loop, relatively.
-    * `max_still_share`: of a closed loop's connection time, spent in waits for the client that are longer than
-      `max_open_lateness_ns`; and of an engine's time, that it stood still (Health.still_ns).  A busy client is late by
-      less, and shows as CPU.
-    * `max_fd_share`: of the limit of open files.
-    * `max_start_skew_ns`: between the first and the last engine to begin, on any machine: half a percent of the
-      shortest window that holds the longest operation.  Seen between machines: 0.2-3 ms.
+    * `max_lateness_ns`: 99th percentile of sent - due.  Harmless: up to 70 ms on a host at 92 % CPU.  With a starved
+      engine: 600 ms and more.
+    * `max_good_part`: the same limit as a share of a time bound's good time; the lower limit applies.
+    * `late_operations`: minimum number of late operations; fewer are a hiccup of the machine.
+    * `max_late_share`: share of connection time between due and sent.  By that share the load is lighter than
+      requested, and the connections are slower.  Their slack is 20 %; harmless in measurements: 1 %.
+    * `max_cpu_share`, `max_runnable_share`: share of wall time that an engine ran, and that it ran *or waited for a
+      core*.  An engine without enough CPU is always runnable (measured: 0.99-1.00).  Waiting alone proves nothing:
+      beside servers without enough CPU, both shares add up to 0.78 while operations are sent in time.
+    * `max_neighbour_share`: share of the engines' cores used by processes without a part in the run, or taken by the
+      hypervisor.  An engine beside a busy loop may still send in time (measured: p99 of 4-6 ms beside four loops), but
+      then the run measures a race for the core.  Quiet machine: 0-3 %.
+    * `max_open_lateness_ns`: sent - due of operations in an open loop that found a free connection.  Quiet machine:
+      1 ms, the timer step of the Python engine.
+    * `max_little_gap`: relative gap between rate x mean response and the connections of a closed loop.
+    * `max_still_share`: share of a closed loop's connection time in waits for the client longer than
+      `max_open_lateness_ns`; also the share of time that an engine stood still (Health.still_ns).  A busy client adds
+      shorter waits, and shows in its CPU.
+    * `max_fd_share`: share of the limit of open files.
+    * `max_start_skew_ns`: time between the first and the last engine to begin, on any machine: half a percent of the
+      shortest window that holds the longest operation.  Measured between machines: 0.2-3 ms.
     """
 
     max_error_share: float = 0.01
@@ -79,10 +80,10 @@ RULES = Rules()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What the run was asked to do, as far as judging it needs to know.
+    """What was requested of the run, as far as its verdict needs it.
 
-    `target_of` is the index into `targets` by global connection, so its length is the number of requested
-    connections.  `kinds`, `groups` and `kind_shares` are the tape's.
+    `target_of`: index into `targets` by global connection number; its length is the number of requested connections.
+    `kinds`, `groups`, `kind_shares`: those of the tape.
     """
 
     targets: Sequence[Target]
@@ -94,5 +95,5 @@ class Asked:
 
     @property
     def connections(self) -> int:
-        """All requested connections."""
+        """The number of requested connections."""
         return len(self.target_of)

@@ -1,4 +1,4 @@
-"""The end of a run: its median iteration, how fair it was, and the verdict with its reasons."""
+"""The verdict of a `loadgen spec` run: median iteration, fairness, and the reasons behind the verdict."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _NEEDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LostWorker:
-    """A worker, or all of a machine, that stopped reporting `lost_s` into the run.
+    """One worker, or all workers of a machine, that stopped reporting `lost_s` seconds into the run.
 
-    `who` is what it is called at the beginning of a sentence.  `connections` is how many it played, and `where` says
-    which targets' they were.
+    `who`: its name, as the beginning of a sentence.  `connections`: how many it played.  `where`: the targets that lost
+    these connections, as a phrase.
     """
 
     who: str
@@ -30,10 +30,10 @@ class LostWorker:
 
 
 def median_iteration(iterations: Sequence[IterationResult]) -> int:
-    """The index of the median by conforming connections, ties by operations a second; -1 without any.
+    """The index of the median iteration by conforming connections, ties by operations per second; -1 without any.
 
-    As SPECweb99 takes it.  Of an even number, the lower middle.  Iterations that were cut short only count when
-    there is no complete one.
+    This is SPECweb99's rule.  Of an even number, it is the lower one in the middle.  Iterations that were cut short
+    count only when none is complete.
     """
     chosen = [i for i, one in enumerate(iterations) if one.complete] or list(range(len(iterations)))
     chosen.sort(key=lambda i: (iterations[i].conforming, iterations[i].ops_per_s))
@@ -41,10 +41,10 @@ def median_iteration(iterations: Sequence[IterationResult]) -> int:
 
 
 def fairness(targets: Sequence[TargetResult]) -> dict[str, float] | None:
-    """How evenly the VMs served: by operations a second per requested connection.
+    """How evenly the VMs served, by x: operations per second and requested connection of each VM.
 
-    `jain` is (sum x)^2 / (n * sum x^2), 1 when all are equal and 1/n when one has everything;
-    `slowest_over_fastest` speaks for itself.  None with fewer than two VMs, or when none served anything.
+    `jain`: (sum x)^2 / (n * sum x^2), which is 1 when all VMs are equal and 1/n when one VM has everything.
+    `slowest_over_fastest`: min x / max x.  None with fewer than two VMs, or when no VM served a request.
     """
     rates = [t.ops_per_s / t.requested for t in targets if t.requested]
     if len(rates) < 2 or not any(rates):
@@ -65,10 +65,10 @@ def judge_run(
     lost: Sequence[LostWorker] = (),
     notes: Sequence[str] = (),
 ) -> RunResult:
-    """The verdict: the first of these that applies, and the reasons for all that apply, in this order.
+    """The result with its verdict: the first verdict in this list that applies; the reasons name all that apply.
 
-    interrupted; DEGRADED, a worker was lost; INVALID, a check of the generator fails or a window is missing;
-    not conforming, a check of a complete iteration fails; conforming.
+    1. INTERRUPTED: the user stopped the run.  2. DEGRADED: a worker was lost.  3. INVALID: a trust check fails, or a
+    window is missing.  4. NOT_CONFORMING: a check of a complete iteration fails.  5. CONFORMING.
     """
     complete = [one for one in iterations if one.complete]
     median = median_iteration(iterations)
@@ -76,9 +76,9 @@ def judge_run(
     if interrupted:
         reasons.append((Verdict.INTERRUPTED, _interrupted(len(complete), planned_iterations)))
     reasons += [(Verdict.DEGRADED, say_lost(one, requested_connections)) for one in lost]
-    reasons += [(Verdict.INVALID, f"The generator: {say_failed(c)}.") for c in trust.checks if not c.ok]
+    reasons += [(Verdict.INVALID, f"Load generator: {say_failed(c)}.") for c in trust.checks if not c.ok]
     if not interrupted and len(complete) < planned_iterations:
-        missing = f"Only {len(complete)} of {planned_iterations} iterations were measured whole."
+        missing = f"Only {len(complete)} of {planned_iterations} iterations were complete."
         reasons.append((Verdict.INVALID, missing))
     reasons += [
         (Verdict.NOT_CONFORMING, f"Iteration {one.index + 1}: {say_failed(check)}.")
@@ -103,21 +103,21 @@ def judge_run(
 
 
 def say_failed(check: Check) -> str:
-    """A check that does not hold, as part of a sentence."""
+    """The value and limit of a failed check, as part of a sentence."""
     need, verb = _NEEDS[check.relation]
     unit = f" {check.unit}" if check.unit else ""
-    text = f"{check.name} {check.value:.4g}{unit}, where {need} {check.limit:.4g}{unit} is {verb}"
+    text = f"{check.name} {check.value:.4g}{unit}, but {need} {check.limit:.4g}{unit} is {verb}"
     return f"{text} ({check.detail})" if check.detail else text
 
 
 def _interrupted(complete: int, planned: int) -> str:
     if not complete:
-        return f"The run was interrupted before the first of {planned} iterations was measured whole."
+        return f"The run was interrupted before the first of {planned} iterations was complete."
     return f"The run was interrupted after {complete} of {planned} iterations."
 
 
 def say_lost(one: LostWorker, requested: int) -> str:
-    """Who was lost, and what with it."""
+    """A sentence about a lost worker and its share of the `requested` connections."""
     share = 100 * one.connections / requested
     return (
         f"{one.who} was lost {one.lost_s:.0f} s into the run, and with it "

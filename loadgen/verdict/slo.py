@@ -1,4 +1,4 @@
-"""Service level objectives: `p99<50ms`, `errors<0.1%`, `rate>4500/s`, judged by what was measured."""
+"""Service level objectives such as `p99<50ms`, `errors<0.1%` or `rate>4500/s`: parsed, and judged by measurements."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from loadgen.verdict.result import Check
 _SLO = re.compile(r"\s*(p(\d+(?:\.\d+)?)|mean|max|errors|shed|rate)\s*(<=|>=|<|>)\s*(.+?)\s*")
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*(k?)\s*(?:/s)?")
-_HINT = "write it like p99<50ms, mean<5ms, max<2s, errors<0.1%, shed<1% or rate>4500/s"
+_HINT = "examples: p99<50ms, mean<5ms, max<2s, errors<0.1%, shed<1%, rate>4500/s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slo:
     """One objective: `metric` is `pN`, mean, max, errors, shed or rate.
 
-    `limit` is in ms for times (of responses: from due to done), in % for shares, and per second for the rate.
+    `limit` is in ms for response times (done - due), in % for shares, and per second for the rate; `unit` names it.
     """
 
     metric: str
@@ -31,17 +31,17 @@ class Slo:
 
     @classmethod
     def parse(cls, text: str) -> Slo:
-        """The objective that `text` says; PlanError when it says none."""
+        """The objective written in `text`.  Raises PlanError if `text` is not an objective."""
         match = _SLO.fullmatch(text)
         problem = PlanError(f"{text!r} is not an objective", hint=_HINT)
         if match is None:
             raise problem
         metric, percentile, relation, limit = match.groups()
         if percentile is not None and not 0 < float(percentile) <= 100:
-            raise PlanError(f"{text!r}: there is no percentile {percentile}", hint=_HINT)
+            raise PlanError(f"{text!r}: percentile {percentile} is not above 0 and at most 100", hint=_HINT)
         if (relation[0] == ">") != (metric == "rate"):
-            better = "greater" if metric == "rate" else "less"
-            raise PlanError(f"{text!r}: of {metric}, {better} is better", hint=_HINT)
+            allowed = "> or >=" if metric == "rate" else "< or <="
+            raise PlanError(f"{text!r}: {metric} needs {allowed}", hint=_HINT)
         if metric in ("errors", "shed"):
             share = _SHARE.fullmatch(limit)
             if share is None:
@@ -59,9 +59,9 @@ class Slo:
         return cls(metric=metric, relation=relation, limit=limit_ns / NS_PER_MS, unit="ms")
 
     def judge(self, whole: Cell, measured_s: float) -> Check:
-        """Whether it holds for all operations of a window, `whole`, that was measured for `measured_s`.
+        """Whether the objective holds for the operations in `whole`, a window measured for `measured_s` seconds.
 
-        Without any operation that ended well, no time is known, and nothing holds for it.
+        An objective on times fails when no operation succeeded.
         """
         value, detail = self._measure(whole, measured_s)
         ok = value is not None and _holds(value, self.relation, self.limit)
@@ -76,13 +76,13 @@ class Slo:
         )
 
     def _measure(self, whole: Cell, measured_s: float) -> tuple[float | None, str]:
-        """The value in the unit of the limit, and what it is of."""
+        """The value in the unit of the limit (None if unknown), and what it was measured on."""
         shed = int(whole.outcomes[Outcome.SHED])
         if self.metric == "rate":
             return (whole.ok / measured_s if measured_s > 0 else None), f"{whole.ok} requests in {measured_s:.4g} s"
         if self.metric == "shed":
             due = whole.issued
-            return (100 * shed / due if due else None), f"{shed} of {due} that were due"
+            return (100 * shed / due if due else None), f"{shed} of {due} requests that were due"
         if self.metric == "errors":
             bad = whole.bad - shed
             done = whole.ok + bad
@@ -90,7 +90,7 @@ class Slo:
         response = whole.response
         detail = f"of {response.total} requests"
         if not response.total:
-            return None, "no request ended well"
+            return None, "no request succeeded"
         if self.metric == "mean":
             value_ns = response.mean_ns
         elif self.metric == "max":

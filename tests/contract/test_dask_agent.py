@@ -18,18 +18,20 @@ import pytest
 import uvloop
 from distributed import Worker
 
-from coordinator.fleet import duty as duties
-from coordinator.fleet import facts
-from coordinator.fleet import spool as spools
-from coordinator.fleet.certificates import Authority, Credentials
-from coordinator.fleet.dask import calls
+from coordinator.fleet.certificates import Authority
 from coordinator.fleet.dask.hub import Hub
-from coordinator.fleet.dask.join import be_agent
-from coordinator.fleet.dask.plugin import RENEW, STOP, AgentPlugin
-from coordinator.fleet.dask.security import security
-from coordinator.fleet.messages import Heartbeat
-from coordinator.fleet.stream import Chunk, Stream, hash_of
-from loadgen import agent as agents
+from coordinator.fleet.stream import Stream
+from loadgen.agent import duty as duties
+from loadgen.agent import engines as agents
+from loadgen.agent import facts
+from loadgen.agent import spool as spools
+from loadgen.agent.chunk import Chunk, hash_of
+from loadgen.agent.credentials import Credentials
+from loadgen.agent.dask import calls
+from loadgen.agent.dask.join import be_agent
+from loadgen.agent.dask.plugin import RENEW, STOP, AgentPlugin
+from loadgen.agent.dask.security import security
+from loadgen.agent.messages import Heartbeat
 from loadgen.engine.api import LEASE_NS, Assignment, Load
 from loadgen.measure.events import AgentEvent, CoresShared, SegmentBegan, SegmentEnded, event_from_wire
 from loadgen.measure.together import Snapshots
@@ -203,7 +205,7 @@ def test_a_run_from_hello_to_leave(tmp_path: Path) -> None:
 
 def test_what_is_posted_renews_and_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lease that ends is "the coordinator is gone", a stop is not."""
-    monkeypatch.setattr("coordinator.fleet.duty.ABANDONED_NS", NS_PER_S)
+    monkeypatch.setattr("loadgen.agent.duty.ABANDONED_NS", NS_PER_S)
 
     async def scenario() -> None:
         async with ScriptedServer(good) as server, joined(tmp_path) as (hub, coordinator, _, _):

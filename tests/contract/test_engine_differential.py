@@ -199,5 +199,5 @@ def test_a_tape_whose_indices_are_wrong_is_refused() -> None:
     for name in ("line", "rest", "cookie", "literal", "check", "next", "target"):
         ops = TAPE.ops.copy()
         ops[name][3] = 1_000_000
-        with pytest.raises(ValueError, match="out of its table"):
+        with pytest.raises(ValueError, match="out of range of its table"):
             arrays_of(dataclasses.replace(TAPE, ops=ops), 1)

@@ -19,7 +19,7 @@ import uvloop
 from coordinator.fleet.api import Dismiss, Fleet, Prepare, Start, Stop, workers_of
 from coordinator.fleet.dask.fleet import DaskFleet
 from coordinator.fleet.local import LocalFleet
-from loadgen.agent import Agent
+from loadgen.agent.engines import Agent
 from loadgen.engine.api import Assignment, Load, Segment
 from loadgen.measure.events import (
     AgentEvent,
@@ -207,7 +207,7 @@ def test_an_engine_that_cannot_be_started_is_named(monkeypatch: pytest.MonkeyPat
 
 
 def test_engines_that_are_late_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loadgen.agent._START_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("loadgen.agent.engines._START_TIMEOUT_S", 0.01)
 
     async def scenario() -> None:
         agent = agent_of("w0", "w1")

@@ -13,9 +13,10 @@ import uvloop
 from distributed import Worker
 from distributed.comm.core import connect
 
-from coordinator.fleet.certificates import Authority, Credentials
+from coordinator.fleet.certificates import Authority
 from coordinator.fleet.dask.hub import Hub
-from coordinator.fleet.dask.security import security
+from loadgen.agent.credentials import Credentials
+from loadgen.agent.dask.security import security
 from loadgen.model.errors import PlanError
 
 LOOPBACK = "127.0.0.1"

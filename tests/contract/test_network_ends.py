@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from coordinator.network import ends
-from coordinator.network.ends import ProbeEnd, ProxyEnd, StoppedError
+from coordinator import ends
+from coordinator.ends import ProbeEnd, ProxyEnd, StoppedError
 from loadgen.measure.forwarding import NO_REPORT, HostReport, Service
 from loadgen.measure.throughput import Tick
 from loadgen.model.errors import FleetError, PlanError, TargetError

@@ -11,11 +11,14 @@ from typing import Any, Self
 import msgpack
 import pytest
 
-from coordinator.network.around import Surroundings, is_here
-from coordinator.network.ends import ProbeEnd
-from coordinator.network.iperf import IperfRun
-from coordinator.network.progress import Progress
-from loadgen.measure.throughput import Tick
+from coordinator.ends import ProbeEnd
+from coordinator.kinds.iperf.kind import IperfKind
+from coordinator.output.terminal.progress import Progress
+from coordinator.run.api import Around
+from coordinator.run.frame import Run
+from coordinator.run.network import NetworkMeasured
+from loadgen.host.addresses import is_here
+from loadgen.measure.throughput import ProbeResult, Tick
 from loadgen.model.errors import TargetError
 from loadgen.model.plain import to_plain
 from loadgen.model.probe import Direction, IperfPlan
@@ -34,13 +37,16 @@ TICKED = {"is": "tick", "id": 1, "tick": to_plain(TICK)}
 NOBODY = {"is": "failed", "id": 1, "whose": "target", "message": "nobody answers", "hint": "start one"}
 
 
+IperfTestRun = Run[IperfPlan, NetworkMeasured[ProbeResult], IperfResult]
+
+
 class Seen:
     """A view that keeps what it was shown, and interrupts the run at the first tick of a step."""
 
     def __init__(self) -> None:
         self.all: list[Progress] = []
         self.left = False
-        self.run: IperfRun | None = None
+        self.run: IperfTestRun | None = None
         self.interrupt_at = 0
 
     def __enter__(self) -> Self:
@@ -60,6 +66,18 @@ def stream(mbit_per_s: float) -> dict[str, Any]:
     return {"is": "result", "id": 1, "result": to_plain(result)}
 
 
+def run_in(directory: Path, view: Seen) -> IperfTestRun:
+    around = Around(cache=directory, say=lambda text: None, progress=lambda done, total: None, view=view)
+    return Run(
+        kind=IperfKind(),
+        plan=PLAN,
+        fleet=None,
+        directory=directory,
+        around=around,
+        command_line=("loadgen", "iperf"),
+    )
+
+
 def playing(
     script: list[Any], directory: Path, monkeypatch: pytest.MonkeyPatch, *, interrupt_at: int = 0
 ) -> tuple[IperfResult, Seen]:
@@ -68,12 +86,12 @@ def playing(
     monkeypatch.setenv("FAKE_END", json.dumps([HELLO, *script]))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     seen = Seen()
-    run = IperfRun(PLAN, directory, Surroundings(("loadgen", "iperf"), lambda text: None, seen))
+    run = run_in(directory, seen)
     if interrupt_at:
         seen.run, seen.interrupt_at = run, interrupt_at
-    _, result = asyncio.run(run.run())
+    judged = asyncio.run(run.run())
     assert seen.left
-    return result, seen
+    return judged.result, seen
 
 
 def kept(directory: Path) -> list[Any]:
@@ -123,8 +141,7 @@ def test_an_interruption_leaves_what_was_measured(tmp_path: Path, monkeypatch: p
 
 
 def test_before_anything_is_played_there_is_nothing_to_interrupt(tmp_path: Path) -> None:
-    run = IperfRun(PLAN, tmp_path, Surroundings((), lambda text: None, Seen()))
-    assert not run.interrupt()
+    assert not run_in(tmp_path, Seen()).interrupt()
 
 
 @pytest.mark.parametrize(
@@ -138,5 +155,5 @@ def test_a_kind_of_address_that_this_kernel_has_not_is_nowhere(monkeypatch: pyte
     def refuse(*_: object) -> None:
         raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
 
-    monkeypatch.setattr("coordinator.network.around.socket.socket", refuse)
+    monkeypatch.setattr("loadgen.host.addresses.socket.socket", refuse)
     assert not is_here("192.0.2.1")

@@ -20,7 +20,7 @@ def test_the_reply_reader_survives_fuzzing(tmp_path: Path) -> None:
     if importlib.util.find_spec("atheris") is None:
         if os.environ.get("CI") == "true":
             pytest.fail("atheris is required in CI")
-        pytest.skip("atheris is not installed: pip install 'loadgen[test]'")
+        pytest.skip("atheris is not installed: pip install 'loadgen-verdict[test]'")
     corpus = tmp_path / "corpus"
     corpus.mkdir()
     for row in range(SEEDS):

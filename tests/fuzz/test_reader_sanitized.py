@@ -15,6 +15,7 @@ from tests.support.readers import PythonReading, Read
 from tests.support.streams import make_stream, stream_tape
 
 SOURCES = Path(__file__).parents[2] / "loadgen" / "engine" / "compiled"
+READER = ("reply", "framing", "body")
 STREAMS, SEED, SECONDS = 500, 7, 2.0
 FLAGS = ["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined"]
 
@@ -32,7 +33,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("sanitized") / "reader"
     why = "no C compiler"
     if compiler:
-        files = [Path(__file__).with_name("reader_driver.c"), SOURCES / "reply.c", SOURCES / "body.c"]
+        files = [Path(__file__).with_name("reader_driver.c"), *(SOURCES / f"{name}.c" for name in READER)]
         built = subprocess.run(
             [compiler, *FLAGS, "-fno-sanitize-recover=all", f"-I{SOURCES}", "-o", target, *files],
             capture_output=True,

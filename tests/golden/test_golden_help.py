@@ -1,4 +1,4 @@
-"""What `--help` says, at 100 columns and without colour, whatever terminal the tests run in."""
+"""The help texts, at 100 columns and without colour, in whatever terminal the tests run."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ README = Path(__file__).parents[2] / "README.md"
 
 
 def _commands(group: click.Group, before: str = "") -> dict[str, click.Command]:
-    """All commands by what one types for them; those of a group, too."""
+    """All commands by the words that call them, with the commands of groups."""
     found = {}
-    for name, command in sorted(group.commands.items()):
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         found[f"{before}{name}"] = command
         if isinstance(command, click.Group):
             found |= _commands(command, f"{before}{name} ")
@@ -27,7 +30,7 @@ def _commands(group: click.Group, before: str = "") -> dict[str, click.Command]:
 
 KNOWN = _commands(app)
 COMMANDS = list(KNOWN)
-# Everything that rich looks at to find out where it writes to.
+# Everything from which rich learns what kind of terminal it writes to.
 ELSEWHERE = ("FORCE_COLOR", "NO_COLOR", "LINES", "TERMINAL_WIDTH", "RICH_CLICK_THEME", "GITHUB_ACTIONS", "PY_COLORS")
 
 
@@ -55,7 +58,7 @@ def test_help_fits_the_terminal_and_names_no_option_in_two_pieces(command: str, 
     assert max(len(line) for line in text.splitlines()) <= min(width, 100)
     for parameter in (KNOWN[command] if command else app).params:
         if isinstance(parameter, click.Option) and parameter.hidden:
-            continue  # for another loadgen, not for a person
+            continue  # for another loadgen process, not for a person
         for name in (*parameter.opts, *parameter.secondary_opts):
             assert not name.startswith("--") or name in text
 

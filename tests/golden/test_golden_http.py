@@ -9,16 +9,17 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from coordinator.http.run import title
-from coordinator.view.http_live import HttpScreen, http_news
-from coordinator.view.http_report import print_http
-from coordinator.view.http_view import HttpView, HttpViewBuilder
-from coordinator.view.runview import Position
+from coordinator.kinds.http.kind import title
+from coordinator.output.terminal.http_live import HttpScreen, http_news
+from coordinator.output.terminal.http_report import print_http
+from coordinator.output.terminal.http_view import HttpView, HttpViewBuilder
+from coordinator.output.terminal.runview import Position
 from loadgen.measure.ledger import Ledger
 from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.outcome import Outcome
 from loadgen.verdict.http_result import HttpResult
 from tests.support.https import OPEN, PLAN, header, result, snapshots
+from tests.support.judged import judged
 
 Golden = Callable[[str, str], None]
 
@@ -31,7 +32,7 @@ TROUBLE = {3: Outcome.TIMED_OUT, 9: Outcome.BAD_STATUS, 10: Outcome.SHED, 11: Ou
 def printed(found: HttpResult, plan: HttpPlan, *, cut: str = "", encoding: str = "utf-8") -> str:
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding=encoding)
-    print_http(Console(file=file, width=80), found, header(plan), record=RECORD, cut=cut)
+    print_http(Console(file=file, width=80), judged(header(plan), found, path=RECORD, cut=cut))
     file.flush()
     lines = [line.rstrip() for line in raw.getvalue().decode(encoding).splitlines()]
     assert all(cell_len(line) <= 80 for line in lines)
@@ -47,7 +48,7 @@ RUNS: dict[str, tuple[HttpPlan, Callable[[], HttpResult]]] = {
         lambda: result(MISSED, given=snapshots(MISSED, service_ms=5, outcomes=TROUBLE), notes=("a note",)),
     ),
     "report_invalid.txt": (PLAN, lambda: result(given=snapshots(cpu=0.96))),
-    "report_nothing.txt": (PLAN, lambda: result(given=[], measured_ns={}, complete=False, interrupted=True)),
+    "report_nothing.txt": (PLAN, lambda: result(given=[], measured_ns={}, complete=frozenset(), interrupted=True)),
 }
 
 
@@ -58,8 +59,10 @@ def test_the_report(golden: Golden, name: str) -> None:
 
 
 def test_the_report_of_a_run_that_was_cut_in_ascii(golden: Golden) -> None:
-    found = result(complete=False, interrupted=True)
+    found = result(complete=frozenset(), interrupted=True)
     cut = "the run was cut: it did not write its end"
+    found = result(complete=False, interrupted=True)
+    cut = "the run was cut off before it wrote its result"
     golden("http/report_cut_ascii.txt", printed(found, PLAN, cut=cut, encoding="ascii"))
 
 

@@ -9,11 +9,12 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from coordinator.network.progress import Progress
-from coordinator.view.network_live import NetworkScreen
-from coordinator.view.network_report import print_forward, print_iperf
+from coordinator.output.terminal.network_live import NetworkScreen
+from coordinator.output.terminal.network_report import print_forward, print_iperf
+from coordinator.output.terminal.progress import Progress
 from loadgen.model.probe import Direction, ForwardPlan, IperfPlan, Kind, Link, Mode, Transport
 from loadgen.verdict.network import ForwardResult, IperfResult, judge_forward, judge_iperf
+from tests.support.judged import judged
 from tests.support.networks import (
     FORWARD,
     IPERF,
@@ -28,7 +29,7 @@ Golden = Callable[[str, str], None]
 
 RECORD = Path("runs/2026-02-03T04-05-06-iperf")
 OTHERS = (0.02, "sshd (pid 7)")
-CUT = "the run was cut: it did not write its end"
+CUT = "the run was cut off before it wrote its result"
 ALL_LINKS = dataclasses.replace(FORWARD, links=(Link.GIGE, Link.TEN_GIGE, Link.NONE), flows=(1, 16, 256))
 """As wide as it gets."""
 
@@ -73,35 +74,37 @@ PLANS = {
 @pytest.mark.parametrize("name", PLANS)
 def test_the_iperf_report(golden: Golden, name: str) -> None:
     plan = PLANS[name]
-    golden(f"network/{name}", printed(lambda c: print_iperf(c, iperf(plan), iperf_header(plan), record=RECORD)))
+    golden(f"network/{name}", printed(lambda c: print_iperf(c, judged(iperf_header(plan), iperf(plan), path=RECORD))))
 
 
 def test_the_iperf_report_of_a_run_that_was_cut(golden: Golden) -> None:
     result = judge_iperf(IPERF, iperf_results()[:7], others=(0.0, ""), interrupted=True)
-    golden("network/iperf_cut.txt", printed(lambda c: print_iperf(c, result, iperf_header(), record=RECORD, cut=CUT)))
+    golden(
+        "network/iperf_cut.txt", printed(lambda c: print_iperf(c, judged(iperf_header(), result, path=RECORD, cut=CUT)))
+    )
 
 
 def test_the_iperf_report_of_an_invalid_run_in_ascii(golden: Golden) -> None:
     problem = "send 64K 2/4: 192.0.2.1 port 5201 closed the connection"
     result = judge_iperf(IPERF, iperf_results()[:15], others=(0.92, "make (pid 9)"), problems=(problem,))
-    text = printed(lambda c: print_iperf(c, result, iperf_header()), encoding="ascii", width=200)
+    text = printed(lambda c: print_iperf(c, judged(iperf_header(), result, path=RECORD)), encoding="ascii", width=200)
     golden("network/iperf_invalid_ascii.txt", text)
 
 
 def test_the_forward_report(golden: Golden) -> None:
-    golden("network/forward_valid.txt", printed(lambda c: print_forward(c, forward(FORWARD), forward_header())))
+    golden("network/forward_valid.txt", printed(lambda c: print_forward(c, judged(forward_header(), forward(FORWARD)))))
 
 
 def test_the_forward_report_of_several_links(golden: Golden) -> None:
     result = judge_forward(ALL_LINKS, forward_passages(ALL_LINKS, fast), others=OTHERS)
-    golden("network/forward_links.txt", printed(lambda c: print_forward(c, result, forward_header(ALL_LINKS))))
+    golden("network/forward_links.txt", printed(lambda c: print_forward(c, judged(forward_header(ALL_LINKS), result))))
 
 
 def test_the_forward_report_on_loopback(golden: Golden) -> None:
     plan = dataclasses.replace(FORWARD, links=(Link.LOOPBACK,), modes=(Mode.DIRECT, Mode.COPY), flows=(1,))
     notes = ("no lab was built, so this is loopback: it needs root",)
     result = judge_forward(plan, forward_passages(plan, fast), others=OTHERS, notes=notes)
-    golden("network/forward_loopback.txt", printed(lambda c: print_forward(c, result, forward_header(plan))))
+    golden("network/forward_loopback.txt", printed(lambda c: print_forward(c, judged(forward_header(plan), result))))
 
 
 def test_the_forward_report_of_a_route_past_a_nic(golden: Golden) -> None:
@@ -111,13 +114,13 @@ def test_the_forward_report_of_a_route_past_a_nic(golden: Golden) -> None:
     plan = dataclasses.replace(FORWARD, links=(Link.REAL,), proxy="192.0.2.1:5300", sink="192.0.2.2:5201")
     passages = [dataclasses.replace(one, link=Link.REAL) for one in passages]
     result = judge_forward(plan, passages, others=OTHERS)
-    golden("network/forward_invalid.txt", printed(lambda c: print_forward(c, result, forward_header(plan))))
+    golden("network/forward_invalid.txt", printed(lambda c: print_forward(c, judged(forward_header(plan), result))))
 
 
 def test_no_report_is_wider_than_it_may_be_on_a_narrow_terminal() -> None:
     """Nothing breaks, at least."""
-    printed(lambda c: print_iperf(c, iperf(IPERF), iperf_header()), width=30)
-    printed(lambda c: print_forward(c, forward(FORWARD), forward_header()), width=30)
+    printed(lambda c: print_iperf(c, judged(iperf_header(), iperf(IPERF))), width=30)
+    printed(lambda c: print_forward(c, judged(forward_header(), forward(FORWARD))), width=30)
 
 
 def drawn(view: Progress, width: int, height: int, *, ascii_only: bool = False) -> str:

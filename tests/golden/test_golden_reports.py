@@ -10,20 +10,22 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from coordinator.kinds.catalog import judges
+from coordinator.output.judged import read_judged
+from coordinator.output.terminal.chart import print_sweep
+from coordinator.output.terminal.fleet_table import fleet_table
+from coordinator.output.terminal.report import print_report
 from coordinator.record.connections import CONNECTION_DTYPE
 from coordinator.record.document import finished, unfinished
-from coordinator.record.reader import load
-from coordinator.record.sweep import Sweep, SweepPoint
+from coordinator.record.sweep_result import Sweep
 from coordinator.record.writer import RecordWriter
-from coordinator.view.chart import print_sweep
-from coordinator.view.fleet_table import fleet_table
-from coordinator.view.report import print_report
 from loadgen.verdict.result import RunResult
 from tests.support import results
+from tests.support.judged import END, judged
 
 Golden = Callable[[str, str], None]
 
-CUT = "the run was cut: it did not write its end"
+CUT = "the run was cut off before it wrote its result"
 
 
 def printed(show: Callable[[Console], None], *, encoding: str = "utf-8", width: int = 80) -> str:
@@ -50,16 +52,18 @@ def printed(show: Callable[[Console], None], *, encoding: str = "utf-8", width: 
 )
 def test_the_report(golden: Golden, name: str, result: RunResult, cut: str) -> None:
     header = results.header(len(result.targets) or 16)
-    text = printed(lambda c: print_report(c, result, header, record=Path("runs/2026-02-03T04-05-06-spec"), cut=cut))
+    text = printed(lambda c: print_report(c, judged(header, result, cut=cut)))
     golden(name, text)
 
 
 def test_the_report_in_ascii_on_a_wide_terminal(golden: Golden) -> None:
-    text = printed(lambda c: print_report(c, results.invalid_result(), results.header()), encoding="ascii", width=200)
+    run = judged(results.header(), results.invalid_result())
+    text = printed(lambda c: print_report(c, run), encoding="ascii", width=200)
     golden("report_invalid_ascii.txt", text)
 
 
-INVALID_POINT = SweepPoint(64, results.invalid_result(), "vms-64")
+INVALID_POINT = results.sweep_point(64, results.invalid_result())
+NOTHING = results.sweep_point(1, results.nothing_measured())
 
 
 @pytest.mark.parametrize(
@@ -67,19 +71,23 @@ INVALID_POINT = SweepPoint(64, results.invalid_result(), "vms-64")
     [
         ("sweep.txt", results.sweep(), "utf-8"),
         ("sweep_ascii.txt", results.sweep(), "ascii"),
-        ("sweep_invalid_point.txt", Sweep((*results.sweep().points, INVALID_POINT)), "utf-8"),
-        ("sweep_nothing_measured.txt", Sweep((SweepPoint(1, results.nothing_measured()),)), "utf-8"),
+        (
+            "sweep_invalid_point.txt",
+            Sweep(vms=(1, 4, 16, 64), points=(*results.sweep().points, INVALID_POINT)),
+            "utf-8",
+        ),
+        ("sweep_nothing_measured.txt", Sweep(vms=(1,), points=(NOTHING,)), "utf-8"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_the_sweep(golden: Golden, name: str, sweep: Sweep, encoding: str) -> None:
-    record = Path("runs/2026-02-03T04-05-06-spec")
-    golden(name, printed(lambda c: print_sweep(c, sweep, results.header(), record=record), encoding=encoding))
+    run = judged(results.sweep_header(), sweep)
+    golden(name, printed(lambda c: print_sweep(c, run), encoding=encoding))
 
 
 def test_the_report_of_several_machines(golden: Golden) -> None:
     header = dataclasses.replace(results.header(4), fleet=results.three_machines(80))
-    text = printed(lambda c: print_report(c, results.run_result(4, shorts=(0,)), header))
+    text = printed(lambda c: print_report(c, judged(header, results.run_result(4, shorts=(0,)))))
     golden("report_three_machines.txt", text)
 
 
@@ -88,11 +96,11 @@ def test_the_table_of_a_check(golden: Golden) -> None:
 
 
 def test_an_invalid_run_has_no_score_and_says_nothing_about_the_servers() -> None:
-    text = printed(lambda c: print_report(c, results.invalid_result(), results.header()))
+    text = printed(lambda c: print_report(c, judged(results.header(), results.invalid_result())))
     assert "INVALID" in text.split("VMs (median")[0]
     assert "There is no score" in text
     assert "requested connections conform" not in text
-    assert "nothing is said about the servers" in text[text.index("Verdict:") :]
+    assert "the run says nothing about the servers" in text[text.index("Verdict:") :]
     assert "Fairness" not in text
     servers, generator = text.split("Checks of the servers")[1].split("Can the load generator")
     assert "FAIL" not in servers
@@ -102,17 +110,15 @@ def test_an_invalid_run_has_no_score_and_says_nothing_about_the_servers() -> Non
 def test_names_are_printed_as_they_are() -> None:
     whole = results.run_result(1, shorts=(0,))
     named = dataclasses.replace(whole, targets=(dataclasses.replace(whole.targets[0], name="[bold]x[/]"),))
-    assert "[bold]x[/]" in printed(lambda c: print_report(c, named, results.header(1)))
+    assert "[bold]x[/]" in printed(lambda c: print_report(c, judged(results.header(1), named)))
 
 
 @pytest.mark.parametrize("result", [results.run_result(), results.invalid_result(), results.interrupted_result()])
 def test_a_record_prints_what_the_run_printed(tmp_path: Path, result: RunResult) -> None:
     header = results.header()
     with RecordWriter(tmp_path / "run", unfinished(header)) as writer:
-        document = finished(header, result, finished_at="2026-02-03T04:06:30+00:00")
-        writer.finish(document, np.zeros(0, CONNECTION_DTYPE))
-    found = load(tmp_path / "run")
-    assert found.result is not None
-    again = found.result
-    at_the_end = printed(lambda c: print_report(c, result, header, record=tmp_path / "run"))
-    assert printed(lambda c: print_report(c, again, found.header, record=found.path)) == at_the_end
+        writer.finish(finished(header, result, finished_at=END), np.zeros(0, CONNECTION_DTYPE))
+    run = judged(header, result, path=tmp_path / "run")
+    again = read_judged(tmp_path / "run", judges())
+    assert again == run
+    assert printed(lambda c: print_report(c, again)) == printed(lambda c: print_report(c, run))

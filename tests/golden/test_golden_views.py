@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from coordinator.view import plain
-from coordinator.view.runview import RunView
-from coordinator.view.screen import Screen
+from coordinator.output.terminal import plain
+from coordinator.output.terminal.runview import RunView
+from coordinator.output.terminal.screen import Screen
 from tests.support.views import fleet_view, run_view, starting_view
 
 Golden = Callable[[str, str], None]

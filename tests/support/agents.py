@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from coordinator.fleet.dask.hub import Hub
-from coordinator.fleet.dask.join import be_agent
-from coordinator.fleet.dask.security import security
 from coordinator.fleet.ways import Joined, Line
+from loadgen.agent.dask.join import be_agent
+from loadgen.agent.dask.security import security
 
 LOOPBACK = "127.0.0.1"
 

@@ -1,4 +1,4 @@
-"""Command lines of loadgen that stand in documents and scripts, held against the real command line."""
+"""Command lines of loadgen in documents and scripts, checked with the real command line parser."""
 
 from __future__ import annotations
 
@@ -11,41 +11,81 @@ import click
 from coordinator.cli import app
 
 
-def accept(argv: Sequence[str]) -> str:
-    """The command that this line names, like `fleet check`; nothing is run.
+def _find(words: Sequence[str]) -> tuple[click.Command, list[str], list[str], click.Context]:
+    """The command that `words` name, its path, the words behind it, and the context to make it in.
 
-    Raises click.UsageError when the command line does not take it: a command, an option or a value that is unknown.
+    Raises click.UsageError when there is no such command.
     """
     command: click.Command = app
     names = app.context_settings["help_option_names"]  # a command keeps the help option that it saw first
     context = click.Context(app, info_name="loadgen", help_option_names=names)
-    rest, path = list(argv), []
-    while isinstance(command, click.Group):
+    rest, path = list(words), []
+    while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
         name, found, rest = command.resolve_command(context, rest)
         assert name is not None
         assert found is not None
         path.append(name)
         command = found
         context = click.Context(command, info_name=name, parent=context)
-    if rest != ["--help"]:  # that is a request to print it
+    return command, path, rest, context
+
+
+def accept(argv: Sequence[str]) -> str:
+    """The command that a whole command line names, like `fleet check`; nothing is run.
+
+    Raises click.UsageError when the command line is not accepted: a command, an option or a value is unknown, or
+    something that is required is missing.
+    """
+    command, path, rest, context = _find(argv)
+    if isinstance(command, click.Group) and path:
+        raise click.UsageError(f"loadgen {' '.join(path)} needs a command")
+    if not path:
+        app.make_parser(context).parse_args(list(rest))  # loadgen --version
+    elif rest != ["--help"]:  # that asks to print the help text, and to exit
         command.make_context(path[-1], rest, parent=context.parent)
     return " ".join(path)
 
 
+def mention(argv: Sequence[str]) -> str:
+    """The command that a piece of a command line names, as running text has it; values and arguments may be missing.
+
+    Raises click.UsageError when the command, or one of its options, is unknown.
+    """
+    command, path, rest, context = _find(argv)
+    known = {name for parameter in command.get_params(context) for name in (*parameter.opts, *parameter.secondary_opts)}
+    for word in rest:
+        option = word.partition("=")[0]
+        if option.startswith("-") and option not in known:
+            raise click.NoSuchOption(option, ctx=context)
+    return " ".join(path)
+
+
 def options(command: click.Command = app) -> Iterator[str]:
-    """All options of it and of its commands."""
+    """All options of a command and of the commands below it."""
     for parameter in command.params:
         yield from (*parameter.opts, *parameter.secondary_opts)
-    for below in command.commands.values() if isinstance(command, click.Group) else ():
-        yield from options(below)
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from options(below)
 
 
 def lines_of(shell: str) -> Iterator[list[str]]:
     """Calls of loadgen in shell text, their continuations joined: lines that begin with it, or that run its image."""
     for line in re.sub(r"\\\n\s*", " ", shell).splitlines():
+        if not re.match(r"\s*(loadgen|docker run)\b", line):
+            continue  # other text need not be shell
         words = shlex.split(line, comments=True)
-        if words[:1] == ["loadgen"]:
+        if words[0] == "loadgen":
             yield words[1:]
-        elif words[:2] == ["docker", "run"]:
+        else:
             image = next(at for at, word in enumerate(words) if word.startswith("loadgen:"))
             yield words[image + 1 :]
+
+
+def mentions_of(prose: str) -> Iterator[list[str]]:
+    """Calls of loadgen in the code spans of running text."""
+    for span in re.findall(r"`loadgen( [^`]*)?`", prose):
+        yield shlex.split(span)

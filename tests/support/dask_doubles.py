@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from coordinator.fleet.dask.fleet import DaskFleet
-from coordinator.fleet.stream import hash_of
 from coordinator.fleet.ways import Joined
+from loadgen.agent.chunk import hash_of
 from loadgen.host import frames
 from loadgen.measure.events import AgentEvent, event_to_wire
 from loadgen.model.plan import OnLoss

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import tomli_w
 
-from coordinator.record.reader import frames
+from coordinator.record.frames import frames
 from loadgen.measure.snapshot import Snapshot
 from tests.support.cli import Done, alive
 from tests.support.machines import SERVERS, Machines, commands

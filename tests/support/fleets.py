@@ -5,22 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from coordinator.fleet.api import (
-    Clock,
-    Command,
-    Dismiss,
-    Machine,
-    MachineState,
-    MachineStatus,
-    Prepare,
-    Start,
-    Stop,
-)
+from coordinator.fleet.api import Command, Dismiss, MachineStatus, Prepare, Start, Stop
 from loadgen.engine.api import Assignment
 from loadgen.measure.cells import Cell
 from loadgen.measure.events import AgentEvent, EngineLost, EngineReady, SegmentBegan, SegmentEnded
 from loadgen.measure.snapshot import Health, Snapshot
 from loadgen.model.errors import TargetError
+from loadgen.model.machine import Clock, Machine, MachineState
 from tests.support.snapshots import tallies, tally
 
 

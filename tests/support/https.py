@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from coordinator.http.judge import HttpEvidence, intake_for, judge
-from coordinator.record.http import HttpHeader
+from coordinator.kinds.http.kind import HttpKind
+from coordinator.record.header import KIND_HTTP, Header
+from coordinator.run.api import Played
+from coordinator.run.evidence import TapeMeasured
+from coordinator.run.tapes import empty_intake
 from loadgen.measure.fold import FoldContext, fold
 from loadgen.measure.record import RECORD_DTYPE
 from loadgen.measure.snapshot import Health, Snapshot
@@ -33,10 +36,12 @@ PLAN = HttpPlan(
 OPEN = dataclasses.replace(PLAN, rate_per_s=40.0, slos=("p99<50ms", "errors<1%"))
 
 
-def header(plan: HttpPlan = PLAN) -> HttpHeader:
-    return HttpHeader(
+def header(plan: HttpPlan = PLAN) -> Header[HttpPlan]:
+    return Header(
+        kind=KIND_HTTP,
         started_at="2026-02-03T04:05:06+00:00",
         plan=plan,
+        targets=plan.targets,
         environment=environment(),
         fleet=local_fleet(plan.connections),
     )
@@ -97,18 +102,19 @@ def snapshots(
     return found
 
 
-def result(plan: HttpPlan = PLAN, *, given: Sequence[Snapshot] | None = None, **changes: Any) -> HttpResult:
+def result(
+    plan: HttpPlan = PLAN,
+    *,
+    given: Sequence[Snapshot] | None = None,
+    interrupted: bool = False,
+    notes: tuple[str, ...] = (),
+    **changes: Any,
+) -> HttpResult:
     """The result of `given`, by default that of a good run."""
-    intake = intake_for(plan, ["local/0"])
+    kind, begun = HttpKind(), header(plan)
+    intake = empty_intake(kind.asked(plan, plan.targets), begun.own_fleet.placement)
     for snapshot in snapshots(plan) if given is None else given:
         intake.receive(snapshot)
-    evidence = HttpEvidence(
-        plan=plan,
-        fleet=header(plan).fleet,
-        intake=intake,
-        measured_ns={0: plan.duration_ns},
-        complete=True,
-        interrupted=False,
-        lost={},
-    )
-    return judge(dataclasses.replace(evidence, **changes))
+    measured = TapeMeasured(intake=intake, measured_ns={0: plan.duration_ns}, complete=frozenset({0}))
+    measured = dataclasses.replace(measured, **changes)
+    return kind.judge(Played(header=begun, measured=measured, interrupted=interrupted, notes=notes))

@@ -1,4 +1,4 @@
-"""Load machines to reach over SSH, each a network namespace of its own, and web servers in another.
+"""Makes load machines that are reached over SSH, each in its own network namespace, and web servers in another one.
 
       hub ────────┬──── m1 ────┐        198.18.0.0/24: hub .1, m1 .11, m2 .12, ...
     (loadgen)     ├──── m2 ────┤        198.19.0.0/24: hub .2, m1 .11, m2 .12, ..., the servers .1
@@ -6,9 +6,9 @@
       hub ─────────────────────┴──── middle (servers)
 
 `loadgen` is started in the hub.  Both networks are bridges in the middle, so a machine can be cut off from the
-coordinator (nothing arrives, nothing is refused) while it still reaches the servers.  Nothing has a name and nothing is
-in the namespace that the tests themselves are in: it is gone when its last process ends, and these have
-parent-death signals.
+coordinator (packets are lost, none is refused) while it still reaches the servers.  The namespaces have no names, and
+nothing is made in the namespace of the tests: a namespace is gone when its last process ends, and each process ends
+with its parent.
 """
 
 from __future__ import annotations
@@ -35,15 +35,16 @@ from deploy.lab.namespace import Namespace
 from deploy.lab.network import why_not
 from loadgen.model.plan import Server
 from tests.support.cli import LOADGEN, Done, environment
+from tests.support.sshd import Endpoint, write_server, write_user
 
 T = TypeVar("T")
 
 HUB, SERVERS = "198.18.0.1", "198.19.0.1"
-"""The coordinator's address for the machines, and that of the web servers."""
+"""The address at which machines reach the coordinator, and the address of the web servers."""
 
 UNKNOWN, CHANGED, REFUSING, SILENT = "unknown", "changed", "refusing", "silent"
-"""Hosts that cannot be used: the first machine by other addresses, where its host key is not known, or was another
-one, or it takes nobody's key; and an address where packets are swallowed."""
+"""Hosts that cannot be used.  Three are the first machine at other addresses, where its host key is not known, is not
+the known one, or where no user's key is accepted.  At the fourth address, packets are dropped."""
 
 _BAD = {UNKNOWN: "198.18.0.51", CHANGED: "198.18.0.52", REFUSING: "198.18.0.53", SILENT: "198.18.0.99"}
 _TOOLS = {
@@ -68,7 +69,7 @@ def _why_not() -> str:
         return f"{' and '.join(missing)} must be installed ({', '.join(packages)}; make debian does it)"
     if reason := why_not():
         return reason
-    with contextlib.suppress(OSError):  # without PAM, sshd lets nobody in whose account is locked
+    with contextlib.suppress(OSError):  # without PAM, sshd refuses users whose account is locked
         for line in Path("/etc/shadow").read_text().splitlines():
             if line.startswith("root:!"):
                 return "the account root is locked"
@@ -105,7 +106,7 @@ asyncio.run(serve(*sys.argv[1:]))
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a machine has less of than others: descriptors of a process; bytes of disk for what it keeps.  0: enough."""
+    """Limits of a machine: descriptors per process, and bytes of disk for its state.  0 means no limit."""
 
     open_files: int = 0
     disk_bytes: int = 0
@@ -114,8 +115,8 @@ class Limits:
 class Machines:
     """A context manager: inside, `count` machines m1, m2, ... can be reached from the hub.
 
-    `directory` holds all of their files, as tmp_path does.  `clocks` are the seconds by which the CLOCK_MONOTONIC of
-    some is ahead of ours, whole ones.
+    `directory` holds all of their files.  `clocks` has, for some machines, the whole seconds by which their
+    CLOCK_MONOTONIC is ahead of the one of this process.
     """
 
     def __init__(
@@ -146,10 +147,10 @@ class Machines:
         self.close()
 
     def close(self) -> None:
-        """End whatever runs there.  Idempotent."""
+        """End all processes of the machines, then remove the namespaces.  Idempotent."""
         for child in self._children:
             if child.stdin is not None:
-                child.stdin.close()  # the servers' supervisor ends them, and removes their files
+                child.stdin.close()  # the supervisor of the servers ends them and removes their files
         for child in self._children:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(timeout=3 if child.stdin is not None else 0)
@@ -159,7 +160,7 @@ class Machines:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             for child in self._children:
-                child.poll()  # bury it
+                child.poll()  # reap it
             assert time.monotonic() < deadline, f"they do not end: {left}"
             time.sleep(0.01)
         for child in self._children:
@@ -173,37 +174,37 @@ class Machines:
         self._places.clear()
 
     def address(self, name: str) -> str:
-        """Of a machine, for the coordinator."""
+        """The address at which the coordinator reaches a machine."""
         return _BAD.get(name) or f"198.18.0.{11 + self.names.index(name)}"
 
     def load_address(self, name: str) -> str:
-        """Of a machine, for the servers."""
+        """The address at which the servers reach a machine."""
         return f"198.19.0.{11 + self.names.index(name)}"
 
     def port(self, name: str) -> int:
-        """Of a machine's sshd."""
+        """The port on which a machine's sshd listens."""
         return _FIRST_PORT + (self.names.index(name) if name in self.names else 0)
 
     def state(self, name: str) -> Path:
-        """Where a machine keeps what it measured (XDG_STATE_HOME); one with less disk is looked into as itself."""
+        """The directory for a machine's state (XDG_STATE_HOME); a limited disk is mounted only on the machine."""
         return self._directory / name / "state"
 
     @property
     def environment(self) -> dict[str, str]:
-        """For a `loadgen` in the hub: its user knows the machines m1, m2, ... and the bad ones by name."""
+        """The environment for `loadgen` in the hub, whose user knows the machines and the unusable hosts by name."""
         env = environment(self._directory / "cache")
         for name in [key for key in env if key.startswith(("XDG_S", "SSH_", "DASK_"))]:
             del env[name]
         return {**env, "HOME": str(self.home), "USER": "root", "LOGNAME": "root"}
 
     def start(self, *arguments: str | Path, cwd: Path, place: str = "hub") -> subprocess.Popen[str]:
-        """`loadgen` in the hub or on a machine, in a session of its own, with pipes.  It ends with the test."""
+        """Start `loadgen` in the hub or on a machine, in its own session, with pipes.  It ends with the test."""
         return self.start_program(LOADGEN, *arguments, cwd=cwd, place=place)
 
     def start_program(
         self, *argv: str | Path, cwd: Path, place: str, stdin: int = subprocess.DEVNULL
     ) -> subprocess.Popen[str]:
-        """The same for any program, in any place.  Its input ends before it does."""
+        """Start any program in any place, in the same way.  At the end its input is closed, then it is killed."""
         own = {} if place not in self.names else {"HOME": str(self.state(place).parent / "home")}
         child = subprocess.Popen(
             [*self._inside(place), *map(str, argv)],
@@ -220,19 +221,19 @@ class Machines:
         return child
 
     def loadgen(self, *arguments: str | Path, cwd: Path, timeout_s: float = 90) -> Done:
-        """`loadgen` in the hub, to its end."""
+        """Run `loadgen` in the hub to its end."""
         child = self.start(*arguments, cwd=cwd)
         out, err = child.communicate(timeout=timeout_s)
         return Done(child.returncode, out, err)
 
     def call(self, work: Callable[[], T], place: str = "hub") -> T:
-        """What `work` returns or raises, in a thread that is in the hub, a machine or the `middle`."""
+        """Call `work` in a thread in the hub, on a machine or in the `middle`; returns or raises what it does."""
         return self._places[place].call(work)
 
     def serve(
         self, docroot: Path, *, count: int = 16, connections: int = 20, server: Server = Server.AUTO
     ) -> subprocess.Popen[str]:
-        """Start web servers in the middle; :meth:`targets` waits for them.  They end with the machines."""
+        """Start web servers in the middle; :meth:`targets` waits until they answer.  They end with the machines."""
         arguments = [server.value, SERVERS, str(count), str(connections), str(docroot)]
         child = subprocess.Popen(
             [*self._inside("middle"), sys.executable, "-P", "-c", _SERVING, *arguments],
@@ -247,7 +248,7 @@ class Machines:
         return child
 
     def targets(self, serving: subprocess.Popen[str]) -> Path:
-        """The servers as `--targets` takes them, once all of them answer."""
+        """Wait until all servers answer; returns a file with them for `--targets`."""
         assert serving.stdout is not None
         text = ""
         while not text.endswith("# all\n"):
@@ -259,21 +260,21 @@ class Machines:
         return path
 
     def hosts(self, *names: str, **more: str | int) -> Path:
-        """A file for `--hosts`: these machines (all by default), each with these keys more."""
+        """Write a file for `--hosts` with these machines (default: all), each with the keys in `more`."""
         path = self._directory / f"{'-'.join(names) or 'all'}.toml"
         path.write_text(tomli_w.dumps({"host": [{"name": name, **more} for name in names or self.names]}))
         return path
 
     def cut(self, name: str) -> None:
-        """Take down the link between a machine and the coordinator; no side is told."""
+        """Take down the link between a machine and the coordinator; neither side is notified."""
         self._ip("middle", f"link set c-{name} down")
 
     def mend(self, name: str) -> None:
-        """Have it up again."""
+        """Bring the link of a machine up again."""
         self._ip("middle", f"link set c-{name} up")
 
     def processes(self, name: str) -> dict[int, str]:
-        """The command lines of what runs on a machine, its sshd left aside, by pid."""
+        """The command lines of the processes on a machine, by pid, without its sshd."""
         return {
             pid: command
             for pid in self._pids(name)
@@ -285,13 +286,13 @@ class Machines:
         found = []
         for entry in os.scandir("/proc"):
             if entry.name.isdecimal():
-                with contextlib.suppress(OSError):  # it has ended
+                with contextlib.suppress(OSError):  # the process has ended
                     if Path(f"/proc/{entry.name}/ns/net").readlink() == wanted:
                         found.append(int(entry.name))
         return found
 
     def _build(self) -> None:
-        # As the tests' own file descriptors, they are gone however these end.
+        # Held by descriptors of this process, the namespaces are gone however it ends.
         self._places.update({name: Namespace() for name in ("middle", "hub", *self.names)})
         self.home.mkdir(parents=True)
         keys = {name: asyncssh.generate_private_key("ssh-ed25519") for name in ("hub", "stranger", *self.names)}
@@ -343,40 +344,14 @@ class Machines:
 
     def _start_sshd(self, name: str, key: asyncssh.SSHKey, hub: asyncssh.SSHKey) -> None:
         own = self._directory / name
-        (own / "home").mkdir(parents=True)
-        (own / "state").mkdir()
-        _write(own / "key", key.export_private_key(), mode=0o600)
-        _write(own / "authorized", hub.export_public_key())
-        _write(
-            own / "sshd_config",
-            f"""
-            Port {self.port(name)}
-            ListenAddress 0.0.0.0
-            HostKey {own}/key
-            PidFile none
-            UsePAM no
-            StrictModes no
-            LogLevel ERROR
-            UseDNS no
-            PrintMotd no
-            PrintLastLog no
-            PermitRootLogin prohibit-password
-            PasswordAuthentication no
-            KbdInteractiveAuthentication no
-            MaxStartups 100
-            SetEnv HOME={own}/home XDG_STATE_HOME={own}/state
-            AuthorizedKeysFile {own}/authorized
-            Match LocalAddress {_BAD[REFUSING]}
-                AuthorizedKeysFile none
-            """.encode(),
-        )
+        config = write_server(own, self.port(name), key, hub, refusing=_BAD[REFUSING])
         limits = self._limits.get(name, Limits())
-        # In a mount namespace of its own: sshd wants a /run/sshd, and a disk may be small.
+        # It gets its own mount namespace: sshd needs /run/sshd, and the disk may be limited.
         steps = ["mount -t tmpfs none /run", "mkdir -m 755 /run/sshd"]
         if limits.disk_bytes:
             steps.append(f"mount -t tmpfs -o size={limits.disk_bytes} none '{own}/state'")
         limited = f"{_tool('prlimit')} --nofile={limits.open_files}:{limits.open_files} " if limits.open_files else ""
-        steps.append(f"exec {limited}{_tool('sshd')} -D -e -f '{own}/sshd_config'")
+        steps.append(f"exec {limited}{_tool('sshd')} -D -e -f '{config}'")
         with (own / "sshd.log").open("wb") as log:
             child = subprocess.Popen(
                 [*self._inside(name), *self._apart(name), "sh", "-c", " && ".join(steps)],
@@ -396,22 +371,11 @@ class Machines:
         return (_tool("unshare"), "--mount", *clock)
 
     def _settle(self, keys: Mapping[str, asyncssh.SSHKey]) -> None:
-        """The coordinator's user: key, known hosts, and names for the machines."""
-        ssh = self.home / ".ssh"
-        ssh.mkdir(mode=0o700)
-        _write(ssh / "id_ed25519", keys["hub"].export_private_key(), mode=0o600)
-        known = {name: keys[name] for name in self.names}
-        known |= {CHANGED: keys["stranger"], REFUSING: keys["m1"], SILENT: keys["m1"]}
-        lines = [
-            f"[{self.address(name)}]:{self.port(name)} {key.export_public_key().decode().strip()}"
-            for name, key in known.items()
-        ]
-        _write(ssh / "known_hosts", "\n".join(lines).encode())
-        config = [
-            f"Host {name}\n    HostName {self.address(name)}\n    Port {self.port(name)}\n    User root\n"
-            for name in (*self.names, *_BAD)
-        ]
-        _write(ssh / "config", "".join(config).encode())
+        """Make the coordinator's user: with a key, known host keys, and names for the machines."""
+        hosts = {name: Endpoint(name, self.address(name), self.port(name)) for name in (*self.names, *_BAD)}
+        known = {hosts[name]: keys[name] for name in self.names}
+        known |= {hosts[CHANGED]: keys["stranger"], hosts[REFUSING]: keys["m1"], hosts[SILENT]: keys["m1"]}
+        write_user(self.home, keys["hub"], hosts.values(), known)
 
     def _until_up(self) -> None:
         deadline = time.monotonic() + 10
@@ -424,11 +388,6 @@ class Machines:
                 time.sleep(0.01)
 
 
-def _write(path: Path, content: bytes, mode: int = 0o644) -> None:
-    path.write_bytes(content)
-    path.chmod(mode)
-
-
 def _command(pid: int) -> str:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
@@ -436,5 +395,5 @@ def _command(pid: int) -> str:
 
 
 def commands(processes: Mapping[int, str], word: str) -> Sequence[int]:
-    """The pids of those whose command line has `word` in it."""
+    """The pids of the processes with `word` in the command line."""
     return [pid for pid, command in processes.items() if word in command]

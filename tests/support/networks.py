@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 
-from coordinator.network.progress import Progress
-from coordinator.record.network import NetworkHeader
+from coordinator.output.terminal.progress import Progress
+from coordinator.record.header import KIND_FORWARD, KIND_IPERF, Header
 from loadgen.measure.forwarding import NO_REPORT, HostReport, NicCounters, Passage, ProxyCounters, Service
 from loadgen.measure.throughput import UNKNOWN, Granted, Latency, ProbeResult, StreamResult, Tick
 from loadgen.model.probe import Direction, ForwardPlan, IperfPlan, Kind, Link, Mode, ProbeTest, Transport
@@ -181,12 +181,12 @@ def forward_passages(
     return made
 
 
-def iperf_header(plan: IperfPlan = IPERF) -> NetworkHeader[IperfPlan]:
-    return NetworkHeader(started_at="2026-02-03T04:05:06+00:00", plan=plan, environment=environment())
+def iperf_header(plan: IperfPlan = IPERF) -> Header[IperfPlan]:
+    return Header(kind=KIND_IPERF, started_at="2026-02-03T04:05:06+00:00", plan=plan, environment=environment())
 
 
-def forward_header(plan: ForwardPlan = FORWARD) -> NetworkHeader[ForwardPlan]:
-    return NetworkHeader(started_at="2026-02-03T04:05:06+00:00", plan=plan, environment=environment())
+def forward_header(plan: ForwardPlan = FORWARD) -> Header[ForwardPlan]:
+    return Header(kind=KIND_FORWARD, started_at="2026-02-03T04:05:06+00:00", plan=plan, environment=environment())
 
 
 def progress(finished: int = 6, *, steps: int = 40, notices: tuple[str, ...] = ()) -> Progress:

@@ -1,4 +1,4 @@
-"""A proxy in a thread of the test's own process, an upstream to forward to, and what tests do at both ends."""
+"""Runs a proxy in a thread of the test process, with upstreams and helpers for both ends of its connections."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ from loadgen.proxy.service import Connection, Service
 from tests.support.vms import within
 
 PATIENCE_S = 20.0
-"""For what comes at once unless the machine is busy; no promise of anybody."""
-_NOISE = os.urandom(1_000_003)  # of prime length, so that no chunk size falls on the same place again and again
+"""Time limit for what happens at once on an idle machine; it is not a promise of the product."""
+
+_NOISE = os.urandom(1_000_003)  # its length is prime: no chunk size meets the same offsets again
 _TWICE = memoryview(_NOISE + _NOISE)
 
 
 def stream(offset: int, size_bytes: int) -> memoryview:
-    """Up to `size_bytes` of an endless stream, from `offset` on, in which no two places look alike."""
+    """Up to `size_bytes` of an endless test stream from `offset` on; no two offsets near each other look alike."""
     start = offset % len(_NOISE)
     return _TWICE[start : start + min(size_bytes, len(_NOISE))]
 
 
 def is_stream(offset: int, data: bytes | bytearray) -> bool:
-    """Whether `data` is the stream from `offset` on."""
+    """Whether `data` is the test stream from `offset` on."""
     return all(
         memoryview(data)[at : at + len(_NOISE)] == stream(offset + at, len(data) - at)
         for at in range(0, len(data), len(_NOISE))
@@ -41,7 +42,7 @@ def is_stream(offset: int, data: bytes | bytearray) -> bool:
 
 
 class Clock:
-    """Time stands still but for :meth:`advance`."""
+    """A clock for the proxy's loop that moves only by :meth:`advance`."""
 
     def __init__(self) -> None:
         self.time_ns = 0
@@ -50,16 +51,16 @@ class Clock:
         return self.time_ns
 
     def advance(self, proxy: Proxy, duration_ns: int) -> None:
-        """And let the proxy's loop notice."""
+        """Move the clock, and return when the proxy's loop has seen the new time."""
         self.time_ns += duration_ns
-        for _ in range(2):  # when it takes the second up, it has done with the round of the first
+        for _ in range(2):  # when the loop runs the second callback, the turn of the first one is complete
             noticed = threading.Event()
             proxy.loop.post(noticed.set)
             assert noticed.wait(PATIENCE_S)
 
 
 class Proxy:
-    """One service on a loop in a thread."""
+    """One proxy service whose loop runs in a thread."""
 
     def __init__(self, service: Service, loop: ProxyLoop) -> None:
         self.service = service
@@ -85,17 +86,17 @@ class Proxy:
         return self.service.counters()
 
     def connection(self) -> Connection:
-        """The only one, once it is connected."""
+        """The only open connection, once it is connected to the upstream."""
         assert within(PATIENCE_S, lambda: [c.connecting for c in list(self.service.open)] == [False])
         return next(iter(self.service.open))
 
     def client(self, **changes: int) -> socket.socket:
-        """A client's connection to it."""
+        """A new client connection to the proxy."""
         return connect(self.service.sock.family, self.service.sock.getsockname(), **changes)
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
-        """Inside, its loop does nothing: what happens there is news in one piece afterwards."""
+        """Inside, the loop stands still; afterwards it sees all that happened meanwhile in one turn."""
         reached, leave = threading.Event(), threading.Event()
 
         def freeze() -> None:
@@ -114,7 +115,7 @@ class Proxy:
 def proxying(
     connect_port: int, mode: Mode = Mode.SPLICE, *, now_ns: Callable[[], int] = time.monotonic_ns, **changes: Any
 ) -> Iterator[Proxy]:
-    """Inside, a proxy forwards to a port of the loopback; afterwards it has ended."""
+    """Inside, a proxy forwards to a port on loopback; it has ended afterwards."""
     config = {"listen_host": "127.0.0.1", "listen_port": 0, "connect_host": "127.0.0.1", **changes}
     service = Service(ProxyConfig(connect_port=connect_port, mode=mode, **config))
     loop = ProxyLoop(now_ns)
@@ -130,7 +131,7 @@ def proxying(
 
 @contextlib.contextmanager
 def listening(host: str = "127.0.0.1", backlog: int = 1024) -> Iterator[socket.socket]:
-    """An upstream that has not accepted anybody yet."""
+    """A listening upstream that has accepted no connection yet."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as sock:
         sock.bind((host, 0))
@@ -141,7 +142,7 @@ def listening(host: str = "127.0.0.1", backlog: int = 1024) -> Iterator[socket.s
 
 @contextlib.contextmanager
 def silent_upstream() -> Iterator[int]:
-    """The port of an upstream whose kernel does not answer: its queue is full."""
+    """The port of an upstream that does not answer SYNs, because its queue is full."""
     with contextlib.ExitStack() as stack:
         sock = stack.enter_context(listening(backlog=0))
         for _ in range(4):
@@ -153,14 +154,14 @@ def silent_upstream() -> Iterator[int]:
 
 @contextlib.contextmanager
 def refusing_upstream() -> Iterator[int]:
-    """A port where nobody listens, and that nobody else gets meanwhile."""
+    """A port on which nothing listens, reserved until the end."""
     with socket.socket() as sock:
         sock.bind(("0.0.0.0", 0))
         yield sock.getsockname()[1]
 
 
 def free_ports(count: int) -> int:
-    """The first of so many in a row that are free now."""
+    """The first of `count` consecutive ports that are free now."""
     while True:
         with contextlib.ExitStack() as stack, contextlib.suppress(OSError, OverflowError):
             first = 0
@@ -172,7 +173,7 @@ def free_ports(count: int) -> int:
 
 
 def connect(family: int, address: Any, *, receive_bytes: int = 0, send_bytes: int = 0) -> socket.socket:
-    """Like create_connection, with buffers of a size that was asked for."""
+    """Connect as create_connection() does, with the given socket buffer sizes (0: the kernel's)."""
     sock = socket.socket(family, socket.SOCK_STREAM)
     if receive_bytes:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
@@ -189,7 +190,7 @@ def connect(family: int, address: Any, *, receive_bytes: int = 0, send_bytes: in
 
 @contextlib.contextmanager
 def joined(proxy: Proxy, upstream: socket.socket, **changes: int) -> Iterator[tuple[socket.socket, socket.socket]]:
-    """A client and the upstream's end of its connection."""
+    """A client's socket, and the upstream's socket of the same proxied connection."""
     with proxy.client(**changes) as client:
         server, _ = upstream.accept()
         with server:
@@ -198,13 +199,13 @@ def joined(proxy: Proxy, upstream: socket.socket, **changes: int) -> Iterator[tu
 
 
 def reset(sock: socket.socket) -> None:
-    """Close it with RST."""
+    """Close a socket so that the other end gets an RST."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
 
 
 def is_reset(sock: socket.socket) -> bool:
-    """Whether the connection is reset in time, after whatever was still to be read."""
+    """Whether the connection is reset in time; bytes that arrive before that are dropped."""
     try:
         while sock.recv(1 << 16):
             pass
@@ -214,13 +215,13 @@ def is_reset(sock: socket.socket) -> bool:
 
 
 def refuses(proxy: Proxy) -> bool:
-    """Whether it resets who connects."""
+    """Whether the proxy resets a new client."""
     with socket.socket() as client:
         return resets(proxy, client)
 
 
 def resets(proxy: Proxy, client: socket.socket) -> bool:
-    """Whether it resets `client`, which is not connected yet."""
+    """Whether the proxy resets `client`, a socket that is not connected yet."""
     client.settimeout(PATIENCE_S)
     try:
         client.connect(proxy.service.sock.getsockname())
@@ -230,12 +231,12 @@ def resets(proxy: Proxy, client: socket.socket) -> bool:
 
 
 def is_silent(sock: socket.socket, seconds: float = 0.05) -> bool:
-    """Whether nothing can be read, not even an end, for a while."""
+    """Whether nothing can be read for some time, not even the end of the stream."""
     return not select.select([sock], [], [], seconds)[0]
 
 
 def read_exactly(sock: socket.socket, size_bytes: int) -> bytes:
-    """As many; fewer where the stream ends."""
+    """Read that many bytes, or fewer if the stream ends before."""
     data = bytearray()
     while len(data) < size_bytes and (chunk := sock.recv(min(size_bytes - len(data), 1 << 20))):
         data += chunk
@@ -243,12 +244,12 @@ def read_exactly(sock: socket.socket, size_bytes: int) -> bytes:
 
 
 def read_all(sock: socket.socket) -> bytes:
-    """Until the end."""
+    """Read until the end of the stream."""
     return read_exactly(sock, 1 << 40)
 
 
 def send_until_blocked(sock: socket.socket, offset: int = 0, limit_bytes: int = 1 << 30) -> int:
-    """Send the stream until nothing more is taken for a while; the new offset."""
+    """Send the test stream until the socket takes no more for 0.1 s; returns the new offset."""
     sock.setblocking(False)
     try:
         while offset < limit_bytes and select.select([], [sock], [], 0.1)[1]:
@@ -260,17 +261,17 @@ def send_until_blocked(sock: socket.socket, offset: int = 0, limit_bytes: int = 
 
 
 def descriptors(pid: int | str = "self") -> int:
-    """How many a process has open; without the one for looking."""
+    """How many descriptors a process has open, without the one that this function needs."""
     with os.scandir(f"/proc/{pid}/fd") as entries:
         return sum(1 for _ in entries) - (pid == "self")
 
 
 def resident_bytes(pid: int) -> int:
-    """The memory of a process."""
+    """The resident memory of a process."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def cpu_s(pid: int) -> float:
-    """What a process has used since it began."""
+    """The CPU seconds that a process has used since it began."""
     ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
     return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")

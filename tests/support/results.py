@@ -7,13 +7,14 @@ from collections import Counter
 
 import numpy as np
 
-from coordinator.fleet.api import Clock, Machine, workers_of
+from coordinator.fleet.api import workers_of
 from coordinator.fleet.check import Checked
-from coordinator.record.document import Header
 from coordinator.record.environment import Environment
 from coordinator.record.fleet import FleetRecord
-from coordinator.record.sweep import Sweep, SweepPoint
+from coordinator.record.header import KIND_SPEC, KIND_SWEEP, Header
+from coordinator.record.sweep_result import Sweep, SweepPoint
 from loadgen.measure.events import EngineReady
+from loadgen.model.machine import Clock, Machine
 from loadgen.model.plan import Server, SpecPlan
 from loadgen.model.target import Target
 from loadgen.schedule.placement import Placement
@@ -57,8 +58,9 @@ def targets(vms: int = 16) -> tuple[Target, ...]:
     return tuple(Target(name=f"vm{i + 1}", host="127.0.0.1", port=20001 + i) for i in range(vms))
 
 
-def header(vms: int = 16) -> Header:
+def header(vms: int = 16) -> Header[SpecPlan]:
     return Header(
+        kind=KIND_SPEC,
         started_at="2026-02-03T04:05:06+00:00",
         plan=SpecPlan(vms=vms, connections=20, server=Server.NGINX, seed=7),
         targets=targets(vms),
@@ -265,11 +267,19 @@ def nothing_measured() -> RunResult:
     )
 
 
-def sweep() -> Sweep:
-    return Sweep(
-        (
-            SweepPoint(1, run_result(1), "vms-1"),
-            SweepPoint(4, run_result(4), "vms-4"),
-            SweepPoint(16, run_result(16, shorts=(0, 40, 60)), "vms-16"),
-        )
+def sweep_header() -> Header[SpecPlan]:
+    return dataclasses.replace(header(1), kind=KIND_SWEEP, targets=())
+
+
+def sweep_point(vms: int, result: RunResult) -> SweepPoint:
+    return SweepPoint(vms, header(vms), result, f"vms-{vms}")
+
+
+def sweep(points: int = 3) -> Sweep:
+    """A sweep over three numbers of VMs of which the first `points` are done."""
+    whole = (
+        sweep_point(1, run_result(1)),
+        sweep_point(4, run_result(4)),
+        sweep_point(16, run_result(16, shorts=(0, 40, 60))),
     )
+    return Sweep(vms=(1, 4, 16), points=whole[:points])

@@ -1,4 +1,4 @@
-"""An authority of the test's own and a server certificate by it, as files."""
+"""Makes a certificate authority for a test, and a server certificate that it has signed, as files."""
 
 from __future__ import annotations
 
@@ -13,10 +13,22 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    key_cert_sign=True,
+    crl_sign=True,
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """PEM files: the authority's certificate; a server's and its key."""
+    """PEM files: the certificate of the authority, and the certificate and the key of a server."""
 
     authority: Path
     certificate: Path
@@ -29,7 +41,7 @@ class TlsFiles:
 
 
 def make_tls_files(directory: Path, *, name: str = "localhost") -> TlsFiles:
-    """Make them in `directory`, for `name`; of localhost, for its addresses too."""
+    """Make the files in `directory`, for the host `name`; for localhost, its addresses are valid names, too."""
     ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     ca_name, subject = (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)]) for text in ("test authority", name))
     hosts = [
@@ -49,8 +61,18 @@ def make_tls_files(directory: Path, *, name: str = "localhost") -> TlsFiles:
             .not_valid_after(now + timedelta(hours=1))
         )
 
-    ca = begun(ca_name, ca_key.public_key()).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    server = begun(subject, key.public_key()).add_extension(x509.SubjectAlternativeName(hosts), critical=False)
+    # From Python 3.13 on, the default context is strict: the key identifiers and the key usage must be there.
+    ca = (
+        begun(ca_name, ca_key.public_key())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
+        .add_extension(_SIGNS_CERTIFICATES, critical=True)
+    )
+    server = (
+        begun(subject, key.public_key())
+        .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+    )
     files = TlsFiles(directory / "ca.pem", directory / "server.pem", directory / "server.key")
     pem = serialization.Encoding.PEM
     files.authority.write_bytes(ca.sign(ca_key, hashes.SHA256()).public_bytes(pem))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from coordinator.view.runview import EngineRow, MachineRow, RunView, TargetRow
+from coordinator.output.terminal.runview import EngineRow, MachineRow, RunView, TargetRow
 
 
 def target_row(index: int, *, failing: bool = False) -> TargetRow:

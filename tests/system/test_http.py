@@ -191,7 +191,7 @@ def test_an_open_loop_by_tls_sends_exactly_what_is_due(nginx: Nginx, tmp_path: P
     assert by_uri["/"] == pytest.approx(3 * by_uri["/made"], abs=4)
     assert {line.split()[1] for line in nginx.lines()} == {"https"}
     engines = [(one["worker"], one["engine"], one["timestamps"], one["why"]) for one in found["fleet"]["engines"]]
-    assert engines == [(f"local/{n}", "python", "loop", "TLS is the Python engine's") for n in range(2)]
+    assert engines == [(f"local/{n}", "python", "loop", "only the Python engine supports TLS") for n in range(2)]
     assert [check["name"] for check in found["slos"]] == ["rate", "errors", "shed"]
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.network.around import is_here
 from deploy.lab.network import Lab
 from deploy.lab.topology import NICS, SINK_HOST, Place
+from loadgen.host.addresses import is_here
 from loadgen.model.errors import FleetError, PlanError
 from loadgen.model.probe import Link
 from tests.support.lab import (

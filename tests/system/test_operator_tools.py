@@ -1,4 +1,4 @@
-"""What an operator is given, held against the tools that will read it.  No service is started, nothing is installed."""
+"""The files for operators, checked by the tools that read them.  No service is started and nothing is installed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DOCKERFILE = OPERATOR / "docker" / "Dockerfile"
 
 
 def tool(name: str, how: str) -> pytest.MarkDecorator:
-    """The mark of a test that needs it: left out by hand, required in CI."""
+    """The mark of a test that needs a program: skipped without it, but required in CI."""
     absent = shutil.which(name) is None and os.environ.get("CI") != "true"
     return pytest.mark.skipif(absent, reason=f"{name} is not installed ({how})")
 
@@ -37,7 +37,7 @@ needs_ip = tool("ip", "make debian installs it")
 
 
 def told(*command: str | Path, **more: Any) -> tuple[int, str]:
-    """Its exit code, and all that it said."""
+    """Run a command; returns its exit code and its output, stdout before stderr."""
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=30, check=False, stdin=subprocess.DEVNULL, **more
     )
@@ -48,7 +48,7 @@ def told(*command: str | Path, **more: Any) -> tuple[int, str]:
 
 
 def unit(place: Path, text: str) -> Path:
-    """The unit, with a program where its own would be installed: systemd looks whether it is there."""
+    """Write the unit with the path of a program that exists, because systemd checks that."""
     program = place / "bin" / "loadgen"
     program.parent.mkdir()
     program.symlink_to("/bin/true")
@@ -74,7 +74,7 @@ def test_that_word_would_be_heard(tmp_path: Path) -> None:
     ("without", "code"), [("", 0), ("CapabilityBoundingSet=|SystemCallFilter=.*|DynamicUser=yes", 1)]
 )
 def test_systemd_finds_that_the_worker_may_do_little(tmp_path: Path, without: str, code: int) -> None:
-    """Exposure, from 0 to 100, as systemd reckons it."""
+    """The exposure that systemd computes, from 0 to 100."""
     text = UNIT.read_text(encoding="utf-8")
     path = unit(tmp_path, re.sub(rf"^({without})$", "", text, flags=re.MULTILINE) if without else text)
     got, said = told("systemd-analyze", "security", "--no-pager", "--offline=yes", "--threshold=25", path)
@@ -82,7 +82,7 @@ def test_systemd_finds_that_the_worker_may_do_little(tmp_path: Path, without: st
 
 
 def test_the_command_of_the_unit() -> None:
-    """The variables are those that systemd sets for what the unit asks it for."""
+    """The variables in the command are those that systemd sets for the unit."""
     text = UNIT.read_text(encoding="utf-8").replace("\\\n", " ")
     [line] = re.findall(r"^ExecStart=/opt/loadgen/bin/loadgen (.*)$", text, re.MULTILINE)
     variables = {"COORDINATOR": "192.0.2.1:8786", "CREDENTIALS_DIRECTORY": "/c", "STATE_DIRECTORY": "/s"}
@@ -113,7 +113,7 @@ def test_shellcheck_takes_the_batch_script_without_a_word() -> None:
 
 @dataclass(frozen=True)
 class Job:
-    """What came of a batch job: its exit code, what it and sbatch said, and the calls of loadgen in it."""
+    """A finished batch job: exit code, output of sbatch and of the job, and the calls of loadgen in it."""
 
     code: int
     said: str
@@ -131,7 +131,7 @@ class Job:
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Mapping[str, str]:
-    """The environment in which `sbatch` is the fake one."""
+    """The environment in which `sbatch` is the one of the tests."""
     programs, calls = tmp_path / "programs", tmp_path / "calls"
     programs.mkdir()
     calls.mkdir()
@@ -166,7 +166,7 @@ def ended(cluster: Mapping[str, str], process: subprocess.Popen[str]) -> Job:
 
 
 def values(call: Mapping[str, Any]) -> dict[str, str]:
-    """The options of a call, each with a value."""
+    """The options of a call, each with its value."""
     argv = call["argv"]
     return {word: argv[at + 1] for at, word in enumerate(argv) if word.startswith("--")}
 
@@ -204,7 +204,7 @@ def test_before_its_time_is_up_the_run_is_stopped_and_judged(cluster: Mapping[st
     process = submitted({**cluster, "FAKE_RUN": "wait"}, "--nodes=2", SBATCH, "t.toml")
     calls = Path(cluster["FAKE_CALLS"])
     assert within(30, lambda: len(list(calls.glob("*.json"))) == 3)
-    process.terminate()  # the fake hands it on as --signal=B:TERM does
+    process.terminate()  # the sbatch of the tests forwards it, as --signal=B:TERM does
     job = ended(cluster, process)
     assert (job.code, job.call("spec")["stopped"]) == (4, True)
     assert not Path(values(job.call("spec"))["--certs"]).exists(), "keys are left behind"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from coordinator.fleet.admission import admit
-from coordinator.fleet.api import Machine
 from loadgen.model.errors import FleetError
+from loadgen.model.machine import Machine
 from loadgen.verdict.ports import Demand
 
 

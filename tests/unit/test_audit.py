@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from coordinator import audit
-from coordinator.audit import Auditor
+from coordinator.kinds.spec.kind import SpecKind
+from coordinator.run import audit
+from coordinator.run.audit import Auditor
 from deploy.ask import Answer
 from loadgen.measure.ledger import Ledger
 from loadgen.model.plan import SpecPlan
@@ -48,7 +49,8 @@ def audited(monkeypatch: pytest.MonkeyPatch, *, sent: int, logged: int, lost: bo
 
     monkeypatch.setattr(audit, "ask_all", ask_all)
     ledger = Ledger(["a", "b"], len(mix.KINDS), len(mix.GROUPS))
-    auditor = Auditor(SpecPlan(vms=1), TARGETS, ledger)
+    kind, plan = SpecKind(), SpecPlan(vms=1)
+    auditor = Auditor(kind.workload(plan).check(plan), kind.asked(plan, TARGETS), ledger)
 
     async def iteration() -> None:
         await auditor.reset(0)

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.fleet.certificates import LIFETIME, Authority, Credentials, load, parse
+from coordinator.fleet.certificates import LIFETIME, Authority
+from loadgen.agent.credentials import Credentials, load, parse
 from loadgen.model.errors import PlanError
 
 AUTHORITY = Authority()

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from coordinator.cli import app
+from coordinator.experiment.session import Session
 from loadgen.model.errors import LoadgenError
 from loadgen.model.probe import ForwardPlan, Link, Mode
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 
 K = 1024
-forward_module: Any = sys.modules["coordinator.cli.forward"]  # the package has its command under that name
 
 
 @pytest.fixture
@@ -22,15 +21,15 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What would have been run: plans and notes of sessions, or what a role was started with."""
     calls: list[Any] = []
 
-    def session(plan: ForwardPlan, session: Any, *, notes: tuple[str, ...]) -> int:
-        calls.append((plan, notes))
+    def run_session(session: Session) -> int:
+        calls.append((session.experiment.shown, session.notes))
         return 0
 
-    monkeypatch.setattr(forward_module, "run_forward_session", session)
-    monkeypatch.setattr(forward_module, "why_not", lambda: "")
-    monkeypatch.setattr(forward_module, "be_sink", lambda *given: given)
-    monkeypatch.setattr(forward_module, "be_proxy", lambda *given, **named: (given, named))
-    monkeypatch.setattr(forward_module.uvloop, "run", calls.append)
+    monkeypatch.setattr("coordinator.experiment.session.run_session", run_session)
+    monkeypatch.setattr("deploy.lab.network.why_not", lambda: "")
+    monkeypatch.setattr("coordinator.kinds.forward.roles.be_sink", lambda *given: given)
+    monkeypatch.setattr("coordinator.kinds.forward.roles.be_proxy", lambda *given, **named: (given, named))
+    monkeypatch.setattr("uvloop.run", calls.append)
     return calls
 
 
@@ -56,7 +55,7 @@ def test_as_root_the_default_is_a_gigabit_lab(asked: list[Any]) -> None:
 
 
 def test_without_root_it_is_loopback_and_it_says_why(asked: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forward_module, "why_not", lambda: "that takes root")
+    monkeypatch.setattr("deploy.lab.network.why_not", lambda: "that takes root")
     run()
     ((plan, notes),) = asked
     assert plan.links == (Link.LOOPBACK,)
@@ -114,27 +113,33 @@ def test_a_sink_and_a_proxy_wait_where_they_are_told(asked: list[Any]) -> None:
         ("--lab gige,gige", "given twice"),
         ("--lab real", "'real' is none of"),
         ("--modes proxy", "'proxy' is none of direct, splice, copy"),
-        ("--windows 0", "is no window"),
+        ("--windows 0", "is not a window"),
         ("--flows 0", "must be positive"),
         ("--flows 5000", "flows must be 1 to 1024"),
         ("--duration 1ms", "duration must be at least 100ms"),
         ("--repeats 0", "repeats must be 1 to 100"),
         ("--sink 192.0.2.2", "is not HOST:PORT"),
-        ("--proxy 192.0.2.1:1", "need both --proxy and --sink"),
-        ("--lab gige --sink 192.0.2.2:1", "--lab and --proxy or --sink are both given"),
+        ("--proxy 192.0.2.1:1", "need --sink, and --proxy"),
+        ("--lab gige --sink 192.0.2.2:1", "--lab cannot be combined with --proxy or --sink"),
         ("--sink 192.0.2.2:1 --modes splice", "go through a proxy"),
-        ("--listen 127.0.0.1:1", "--listen means nothing for a run on this machine"),
-        ("--connect 127.0.0.1:1", "--connect means nothing"),
+        ("--listen 127.0.0.1:1", "--listen cannot be combined with a run on this machine"),
+        ("--connect 127.0.0.1:1", "--connect cannot be combined with a run"),
         ("--role source", "--role source needs --sink"),
-        ("--role source --lab gige --sink 192.0.2.2:1", "--lab means nothing for --role source"),
+        ("--role source --lab gige --sink 192.0.2.2:1", "--lab cannot be combined with --role source"),
         ("--role sink", "--role sink needs --listen"),
-        ("--role sink --listen 127.0.0.1:1 --connect 127.0.0.1:2", "--connect means nothing for --role sink"),
-        ("--role sink --listen 127.0.0.1:1 --json", "--json means nothing for --role sink"),
-        ("--role sink --listen 127.0.0.1:1 --out x", "--out means nothing for --role sink"),
+        ("--role sink --listen 127.0.0.1:1 --connect 127.0.0.1:2", "--connect cannot be combined with --role sink"),
+        ("--role sink --listen 127.0.0.1:1 --json", "--json cannot be combined with --role sink"),
+        ("--role sink --listen 127.0.0.1:1 --out x", "--out cannot be combined with --role sink"),
         ("--role proxy --connect 127.0.0.1:2", "--role proxy needs --listen"),
         ("--role proxy --listen 127.0.0.1:1", "--role proxy needs --connect"),
-        ("--role proxy --listen 127.0.0.1:1 --connect 127.0.0.1:2 --modes direct", "nothing to do with the direct way"),
-        ("--role proxy --listen 127.0.0.1:1 --connect 127.0.0.1:2 --at-least 1M", "--at-least means nothing"),
+        (
+            "--role proxy --listen 127.0.0.1:1 --connect 127.0.0.1:2 --modes direct",
+            "--modes direct has no work for a proxy",
+        ),
+        (
+            "--role proxy --listen 127.0.0.1:1 --connect 127.0.0.1:2 --at-least 1M",
+            "--at-least cannot be combined with --role proxy",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_one_line(arguments: str, said: str, asked: list[Any]) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.collect import SpoolFile, SpoolOnHost, collect, events_of, sources_of
+from coordinator.fleet.collect import SpoolFile, SpoolOnHost, collect, events_of, sources_of
 from coordinator.record.document import unfinished
-from coordinator.record.reader import frames
+from coordinator.record.frames import frames
 from coordinator.record.writer import INTERVALS, RecordWriter
 from loadgen.host.frames import encode
 from loadgen.measure.cells import Cell

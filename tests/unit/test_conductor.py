@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from coordinator.conductor import Conductor, Hooks
-from coordinator.evidence import Intake
-from coordinator.run import Ready, Run
-from coordinator.view.runview import Position
+from coordinator.output.terminal.runview import Position
+from coordinator.run.conductor import Conductor, Hooks
+from coordinator.run.intake import Intake
+from coordinator.run.state import Ready, RunState
 from loadgen.measure.cells import Cell
 from loadgen.measure.events import EngineReady, apart
 from loadgen.measure.snapshot import Snapshot
@@ -58,7 +58,7 @@ def intake_of(fleet: FakeFleet) -> Intake:
 
 def conduct(fleet: FakeFleet, diary: Diary, plan: Phases) -> Conductor:
     async def scenario() -> Conductor:
-        run = Run(frozenset(fleet.workers), plan.iterations)
+        run = RunState(frozenset(fleet.workers), plan.iterations)
         conductor = Conductor(run, fleet, intake_of(fleet), plan, diary.hooks())
         conductor.post(Ready())
         await asyncio.wait_for(conductor.conduct(), 20)
@@ -93,7 +93,7 @@ def test_an_exception_of_a_hook_ends_the_run() -> None:
 
 
 def test_a_worker_that_stays_silent_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("coordinator.conductor._GRACE_S", 0.01)
+    monkeypatch.setattr("coordinator.run.conductor._GRACE_S", 0.01)
     fleet = FakeFleet(["a", "b"], mute=frozenset({"b"}))
     conductor = conduct(fleet, Diary(), phases(iterations=1))
     assert conductor.run.lost == {"b": "it is silent"}
@@ -112,7 +112,7 @@ def test_who_has_no_part_in_the_run_costs_nothing() -> None:
 
     async def scenario() -> Conductor:
         intake = Intake.of(["a"], len(KINDS), len(GROUPS), connections=1, targets=1)
-        conductor = Conductor(Run(frozenset({"a"}), 1), fleet, intake, phases(iterations=1), Diary().hooks())
+        conductor = Conductor(RunState(frozenset({"a"}), 1), fleet, intake, phases(iterations=1), Diary().hooks())
         conductor.post(Ready())
         await asyncio.wait_for(conductor.conduct(), 20)
         return conductor
@@ -161,7 +161,7 @@ def test_who_is_sick_among_those_that_report_together_costs_only_itself() -> Non
 
     async def scenario() -> Conductor:
         intake = Intake.of(["a", "b"], len(KINDS), len(GROUPS), connections=1, targets=1)
-        conductor = Conductor(Run(frozenset({"a", "b"}), 1), fleet, intake, phases(iterations=1), diary.hooks())
+        conductor = Conductor(RunState(frozenset({"a", "b"}), 1), fleet, intake, phases(iterations=1), diary.hooks())
         conductor.post(Ready())
         await asyncio.wait_for(conductor.conduct(), 20)
         return conductor
@@ -175,11 +175,11 @@ def test_who_is_sick_among_those_that_report_together_costs_only_itself() -> Non
 
 def test_who_was_frozen_does_not_take_the_others_for_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """Their last words are waiting when it wakes up, long after they were due."""
-    monkeypatch.setattr("coordinator.conductor._GRACE_S", 0.6)
+    monkeypatch.setattr("coordinator.run.conductor._GRACE_S", 0.6)
     fleet = FakeFleet(["a", "b"], longest_s=1)  # ends no segment by itself
 
     async def scenario() -> Conductor:
-        run = Run(frozenset(fleet.workers), 1)
+        run = RunState(frozenset(fleet.workers), 1)
         conductor = Conductor(run, fleet, intake_of(fleet), phases(iterations=1), Diary().hooks())
         conductor.post(Ready())
         conducting = asyncio.create_task(conductor.conduct())

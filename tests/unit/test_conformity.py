@@ -232,7 +232,7 @@ def test_a_short_window_allows_what_chance_allows() -> None:
     assert few.ok
     assert few.value == pytest.approx(110)
     assert few.limit == pytest.approx(110)
-    assert "by chance alone 2 to 21" in few.detail
+    assert "chance alone explains 2 to 21" in few.detail
     assert not check(iteration({0: cell((345, 505, 128, 22))}, FINE), "mix: class 3").ok
     many = check(iteration({0: cell((35_000, 50_000, 13_890, 1110))}, FINE), "mix: class 3")
     assert (many.ok, many.limit) == (False, 10.5)

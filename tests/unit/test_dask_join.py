@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from distributed import Worker
 
-from coordinator.fleet.dask import join
+from loadgen.agent.dask import join
 
 
 def test_dasks_own_heartbeat_is_sent_each_ten_seconds_also_by_a_machine_that_has_just_booted(

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.fleet.certificates import Authority, Credentials
-from coordinator.fleet.dask.security import security
+from coordinator.fleet.certificates import Authority
+from loadgen.agent.credentials import Credentials
+from loadgen.agent.dask.security import security
 from loadgen.model.errors import PlanError
 
 

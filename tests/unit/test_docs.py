@@ -29,10 +29,22 @@ def test_the_map_in_the_design_lists_every_package_once() -> None:
 
 
 @pytest.mark.parametrize("outcome", Outcome, ids=lambda outcome: outcome.name)
-def test_the_readme_mentions_every_outcome(outcome: Outcome) -> None:
-    """By its name, as `run.json` has it, or in the words of the report."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert re.search(rf"\b{outcome.name}\b", text) or f"`{outcome.name.lower().replace('_', ' ')}`" in text
+def test_every_outcome_is_explained(outcome: Outcome) -> None:
+    """In the table of `docs/reading-results.md`, by the name that `run.json` has."""
+    text = (ROOT / "docs" / "reading-results.md").read_text(encoding="utf-8")
+    assert re.search(rf"^\| {outcome.name} \| \S", text, re.MULTILINE)
+
+
+def names_of_checks() -> set[str]:
+    code = [path.read_text(encoding="utf-8") for path in (ROOT / "loadgen" / "verdict").rglob("*.py")]
+    return {name for text in code for name in re.findall(r'\bCheck(?:\.\w+)?\(\s*(?:name=)?"([^"]+)"', text)}
+
+
+def test_every_check_is_explained() -> None:
+    text = (ROOT / "docs" / "reading-results.md").read_text(encoding="utf-8")
+    names = names_of_checks()
+    assert len(names) > 12
+    assert [name for name in sorted(names) if name not in text] == []
 
 
 def committed() -> list[Path]:
@@ -49,11 +61,14 @@ def committed() -> list[Path]:
 
 
 def test_what_the_code_cites_of_the_design_is_there() -> None:
+    """A section of the map, a subject in its table of decisions, or the file of a decision."""
     design = (ROOT / "DESIGN.md").read_text(encoding="utf-8")
     code = [path.read_text(encoding="utf-8") for path in committed() if path.suffix in (".py", ".toml")]
-    cited = {name for text in code for name in re.findall(r'DESIGN\.md, "(\w+)"', text)}
-    assert len(cited) >= 3
-    assert [name for name in sorted(cited) if f"\n## {name}\n" not in design] == []
+    sections = {name for text in code for name in re.findall(r'DESIGN\.md, "(\w+)"', text)}
+    decisions = {name for text in code for name in re.findall(r"docs/decisions/([\w-]+\.md)", text)}
+    assert len(sections | decisions) >= 3
+    assert [name for name in sorted(sections) if f"\n## {name}\n" not in design and f"\n| {name} |" not in design] == []
+    assert [name for name in sorted(decisions) if not (ROOT / "docs" / "decisions" / name).is_file()] == []
 
 
 # Put together here, so that this file does not hold what it looks for.

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgpack
 
-from coordinator.fleet.duty import Duty
-from coordinator.fleet.logtail import LogTail
-from coordinator.fleet.spool import Spool
+from loadgen.agent.duty import Duty
+from loadgen.agent.logtail import LogTail
+from loadgen.agent.spool import Spool
 from loadgen.engine.api import Segment
 from loadgen.measure.events import AgentEvent, OneEvent, SegmentEnded, apart, event_from_wire
 from loadgen.model.units import NS_PER_S

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from coordinator.here import check_engine
+from coordinator.run.here import check_engine
 from loadgen.engine import choice
 from loadgen.engine.api import Assignment, EngineKind, Load, Timestamps
 from loadgen.engine.choice import available, choose, describe
@@ -77,7 +77,7 @@ def test_tls_is_the_python_engines() -> None:
     chosen = choose(assignment(tls=True))
     assert (chosen.kind, chosen.timestamps) == (EngineKind.PYTHON, Timestamps.LOOP)
     assert "TLS" in chosen.why
-    with pytest.raises(FleetError, match="TLS is the Python engine's"):
+    with pytest.raises(FleetError, match="only the Python engine supports TLS"):
         choose(assignment(EngineKind.COMPILED, tls=True))
 
 
@@ -85,7 +85,7 @@ def test_tls_is_the_python_engines() -> None:
 @pytest.mark.usefixtures("no_stamps")
 def test_without_stamps_of_the_kernel_the_loops_are_taken_unless_insisted_on() -> None:
     assert choose(assignment()).timestamps is Timestamps.LOOP
-    with pytest.raises(FleetError, match="time-stamps cannot be used: the kernel sends none"):
+    with pytest.raises(FleetError, match="time-stamps cannot be used: the kernel provides none"):
         choose(assignment(timestamps=Timestamps.KERNEL))
 
 

@@ -164,7 +164,7 @@ def test_a_pause_of_ours_is_not_held_against_the_server(monkeypatch: pytest.Monk
     engine.start(segment(0))
     (connection,) = engine._connections
     connection._doing = Doing.PAUSED
-    monkeypatch.setattr(engine.readiness, "watch", lambda descriptor, owner: None)  # it has no socket
+    monkeypatch.setattr(engine._context.readiness, "watch", lambda descriptor, owner: None)  # it has no socket
     connection.wake(5 * NS_PER_S)
     connection.expire(5 * NS_PER_S + NS_PER_MS, NS_PER_S)
     assert connection._doing == Doing.READING
@@ -185,7 +185,7 @@ def test_of_several_addresses_the_one_that_answers_is_taken(monkeypatch: pytest.
         server.listen()
         port = server.getsockname()[1]
         addresses_of(monkeypatch, "127.0.0.2", "127.0.0.1")
-        assert player(StillLoop(), port=port).addresses == [(socket.AF_INET, ("127.0.0.1", port))]
+        assert player(StillLoop(), port=port)._context.addresses == [(socket.AF_INET, ("127.0.0.1", port))]
 
 
 def test_when_no_address_answers_the_first_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +193,7 @@ def test_when_no_address_answers_the_first_is_taken(monkeypatch: pytest.MonkeyPa
         silent.bind(("127.0.0.1", 0))  # taken, but nobody listens
         port = silent.getsockname()[1]
         addresses_of(monkeypatch, "127.0.0.2", "127.0.0.1")
-        assert player(StillLoop(), port=port).addresses == [(socket.AF_INET, ("127.0.0.2", port))]
+        assert player(StillLoop(), port=port)._context.addresses == [(socket.AF_INET, ("127.0.0.2", port))]
 
 
 def test_a_host_that_no_name_can_be_is_named() -> None:

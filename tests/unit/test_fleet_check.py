@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from coordinator.fleet.api import Clock, Machine
 from coordinator.fleet.check import check_fleet
 from loadgen.model.errors import FleetError, TargetError
+from loadgen.model.machine import Clock, Machine
 from tests.support.fleets import FakeFleet
 from tests.support.results import three_machines
 

@@ -5,8 +5,8 @@ import math
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from coordinator.fleet.api import Clock
 from coordinator.fleet.clock import DRIFT_PPM, ClockTrack
+from loadgen.model.machine import Clock
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 
 delays_ns = st.integers(0, 500 * NS_PER_MS)

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.fleet import messages
-from coordinator.fleet.messages import Heartbeat, read_clock, read_known, read_machine, read_refusal
-from coordinator.fleet.stream import MAX_CHUNK_BYTES, Chunk, Stream, hash_of
+from coordinator.fleet.stream import Stream
+from loadgen.agent import messages
+from loadgen.agent.chunk import MAX_CHUNK_BYTES, Chunk, hash_of
+from loadgen.agent.messages import Heartbeat, read_clock, read_known, read_machine, read_refusal
 from loadgen.host import frames
 from loadgen.measure.events import (
     AgentEvent,

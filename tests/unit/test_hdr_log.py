@@ -9,7 +9,7 @@ import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
-from loadgen.measure.hdr_log import encode, hgrm, hlog
+from loadgen.measure.hdr_log import Interval, encode, hgrm, hlog
 from loadgen.measure.histogram import TOP_NS, Histogram
 
 PERCENTILES = (1, 25, 50, 90, 99, 99.9, 99.99)
@@ -59,7 +59,9 @@ def test_counts_of_every_width_survive() -> None:
 def test_an_interval_log_adds_up_to_the_whole(tmp_path: Path) -> None:
     parts = [sample(seed, 2000) for seed in range(3)]
     file = tmp_path / "run.hlog"
-    file.write_text("".join(hlog(((float(i), 1.0, part) for i, part in enumerate(parts)), start_s=1_700_000_000.0)))
+    file.write_text(
+        "".join(hlog((Interval(float(i), 1.0, part) for i, part in enumerate(parts)), start_s=1_700_000_000.0))
+    )
     whole = HdrHistogram(1, TOP_NS, 3)
     reader = HistogramLogReader(str(file), whole)
     starts = []

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.fleet.api import MachineState
-from coordinator.fleet.facts import CpuMeter, busy_and_all, compare_versions
-from coordinator.fleet.heart import CHUNK_BYTES, UNACKNOWLEDGED_BYTES, Heart, next_beat_ns
-from coordinator.fleet.logtail import LogTail
-from coordinator.fleet.messages import Heartbeat
+from loadgen.agent.facts import CpuMeter, busy_and_all, compare_versions
+from loadgen.agent.heart import CHUNK_BYTES, UNACKNOWLEDGED_BYTES, Heart, next_beat_ns
+from loadgen.agent.logtail import LogTail
+from loadgen.agent.messages import Heartbeat
 from loadgen.model.errors import FleetError
+from loadgen.model.machine import MachineState
 
 SPOOL = bytes(range(256)) * (12 << 12)  # 12 MB
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from loadgen.model.errors import PlanError
 from loadgen.model.http_plan import HttpPlan, HttpRequest, Url
+from loadgen.model.sending import EngineKind, Timestamps
 from loadgen.schedule.optape import CLOSE_AFTER, KEEP_ALIVE
 from workloads.http.compile import MAX_KINDS, compile_http
 from workloads.http.requests import parse_requests
@@ -85,8 +86,7 @@ def test_a_request_that_cannot_be_played_is_refused(wrong: dict[str, Any]) -> No
         {"duration_ns": 1},
         {"timeout_ns": 0},
         {"sources": ("tea",)},
-        {"engine": "steam"},
-        {"timestamps": "sundial"},
+        {"engine": EngineKind.PYTHON, "timestamps": Timestamps.KERNEL},
     ],
 )
 def test_a_plan_that_cannot_be_run_is_refused(wrong: dict[str, Any]) -> None:

@@ -12,11 +12,11 @@ from hdrh.log import HistogramLogReader
 
 import coordinator.record
 from coordinator.cli import app
-from coordinator.http.hdr import check_files, write_files
-from coordinator.http.judge import judge_http_snapshots
-from coordinator.record.document import RecordError
-from coordinator.record.http import http_finished, http_from_document, http_header_of, http_unfinished
-from coordinator.record.reader import find, read_http
+from coordinator.kinds.catalog import judges
+from coordinator.output.hdr import check_files, write_files
+from coordinator.output.judged import read_judged
+from coordinator.record.document import finished, header_of, result_of, unfinished
+from coordinator.record.header import RecordError
 from coordinator.record.writer import INTERVALS, RecordWriter
 from loadgen.measure.histogram import TOP_NS
 from loadgen.model.errors import PlanError
@@ -36,14 +36,14 @@ def validator() -> jsonschema.Draft202012Validator:
 def document() -> dict[str, Any]:
     failed = {5: Outcome.TIMED_OUT, 6: Outcome.SHED}
     found = result(OPEN, given=snapshots(OPEN, service_ms=5, outcomes=failed))
-    read: dict[str, Any] = json.loads(json.dumps(http_finished(header(OPEN), found, finished_at=END)))
+    read: dict[str, Any] = json.loads(json.dumps(finished(header(OPEN), found, finished_at=END)))
     return read
 
 
 def test_documents_fit_the_schema(validator: jsonschema.Draft202012Validator) -> None:
     validator.validate(document())
-    validator.validate(http_unfinished(header()))
-    validator.validate(http_finished(header(), result(given=[]), finished_at=END))
+    validator.validate(unfinished(header()))
+    validator.validate(finished(header(), result(given=[]), finished_at=END))
 
 
 @pytest.mark.parametrize("missing", ["total", "slos", "plan", "sent"])
@@ -55,15 +55,15 @@ def test_the_schema_misses_what_is_missing(validator: jsonschema.Draft202012Vali
 
 def test_a_document_reads_back_to_its_result_and_plan() -> None:
     given = snapshots(OPEN, service_ms=5, outcomes={5: Outcome.TIMED_OUT, 6: Outcome.SHED})
-    assert http_from_document(document()) == result(OPEN, given=given)
-    assert http_header_of(document()).plan == OPEN
+    assert result_of(document()) == result(OPEN, given=given)
+    assert header_of(document()).plan == OPEN
 
 
 def record(directory: Path, *, finish: bool) -> Path:
-    with RecordWriter(directory, http_unfinished(header())) as writer:
+    with RecordWriter(directory, unfinished(header())) as writer:
         writer.append(snapshots())
         if finish:
-            writer.rewrite(http_finished(header(), result(), finished_at=END))
+            writer.rewrite(finished(header(), result(), finished_at=END))
     return directory
 
 
@@ -78,27 +78,27 @@ def test_a_record_that_was_cut_is_judged_by_its_snapshots(tmp_path: Path) -> Non
     directory = record(tmp_path / "r", finish=False)
     with (directory / INTERVALS).open("ab") as file:
         file.write(b"\x87torn")
-    file_, read = find(directory)
-    _, found, cut = read_http(file_, read, judge_http_snapshots)
+    read = read_judged(directory, judges())
+    found, cut = read.result, read.cut
     assert found.verdict is Verdict.INTERRUPTED
     assert found.total.ok == 160
-    assert "5 bytes were not a whole interval" in cut
+    assert "5 bytes are an incomplete interval" in cut
 
 
 def test_snapshots_of_another_run_are_refused(tmp_path: Path) -> None:
     directory = tmp_path / "r"
-    with RecordWriter(directory, http_unfinished(header())) as writer:
+    with RecordWriter(directory, unfinished(header())) as writer:
         tallies = snapshots()[0].tallies.copy()
         tallies["connection"] += 100
         writer.append([type(one)(one.worker, one.interval, one.cells, tallies, one.health) for one in snapshots()[:1]])
     with pytest.raises(RecordError, match="more connections than"):
-        read_http(*find(directory), judge_http_snapshots)
+        read_judged(directory, judges())
 
 
 def test_response_times_are_written_for_the_tools(tmp_path: Path) -> None:
     directory = record(tmp_path / "r", finish=True)
     files = [tmp_path / "a.hgrm", tmp_path / "a.hlog"]
-    assert write_files(files, directory, started_at=header().started_at) == []
+    assert write_files(files, read_judged(directory, judges())) == []
     assert "Total count    =          160" in files[0].read_text()
     whole, intervals = HdrHistogram(1, TOP_NS, 3), 0
     reader = HistogramLogReader(str(files[1]), whole)
@@ -108,7 +108,7 @@ def test_response_times_are_written_for_the_tools(tmp_path: Path) -> None:
     reader.close()
     assert (intervals, whole.get_total_count()) == (2, 160)
     assert whole.get_value_at_percentile(50) == pytest.approx(50e6, rel=1e-3)
-    assert write_files([tmp_path / "no" / "a.hgrm"], directory, started_at=header().started_at)
+    assert write_files([tmp_path / "no" / "a.hgrm"], read_judged(directory, judges()))
 
 
 def test_other_endings_are_refused_before_the_run(tmp_path: Path) -> None:
@@ -141,10 +141,10 @@ def test_the_command_line_makes_a_plan() -> None:
         (["a"], "not a URL"),
         (["http://a/", "--slo", "p99"], "not an objective"),
         (["http://a/", "--rate", "x"], "not a rate"),
-        (["http://a/", "--requests", "f.toml"], "beside URLs"),
+        (["http://a/", "--requests", "f.toml"], "cannot be combined with URLs"),
         (["--requests", "no.toml"], "no.toml cannot be read"),
         (["http://a/", "--poisson"], "needs a rate"),
-        (["http://a/", "-c", "0"], "engines must be"),
+        (["http://a/", "-c", "0"], "connections must be at least 1"),
         (["http://a/", "--hdr", "x.txt"], "neither"),
     ],
 )

@@ -7,19 +7,24 @@ import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, Self
 
 import pytest
 
 from coordinator.fleet.choice import FleetChoice
-from coordinator.http import run as runs
-from coordinator.http.run import HttpRun, Surroundings
-from coordinator.record.http import HttpHeader
-from coordinator.view.http_view import HttpView
+from coordinator.kinds.http.kind import HttpKind
+from coordinator.output.judged import Judged
+from coordinator.output.terminal.http_view import HttpView
+from coordinator.run import tape_player, traffic
+from coordinator.run.api import Around
+from coordinator.run.frame import Run
+from deploy.vms import inventory
+from loadgen.model.http_plan import HttpPlan
 from loadgen.verdict.http_result import HttpResult
 from tests.support.fleets import FakeFleet
 from tests.support.https import PLAN
+from workloads.http import workload
 
 WORKERS = ["fake/0", "fake/1"]
 
@@ -40,22 +45,29 @@ class Seeing:
 
 
 @pytest.fixture
-def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[HttpHeader, HttpResult]]:
+def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Judged[HttpPlan, HttpResult]]:
     """Runs a plan, with its record in `tmp_path/run`."""
 
     async def all_there(*_: object, **__: object) -> list[str]:
         return []
 
-    monkeypatch.setattr(runs, "make_fleet", lambda *_, **__: FakeFleet(WORKERS))
-    monkeypatch.setattr(runs, "reach", all_there)
+    monkeypatch.setattr(tape_player, "make_fleet", lambda *_, **__: FakeFleet(WORKERS))
+    monkeypatch.setattr(inventory, "reach", all_there)
 
     def run(
         view: Seeing, before: Callable[[asyncio.AbstractEventLoop], None] = lambda loop: None
-    ) -> tuple[HttpHeader, HttpResult]:
-        async def scenario() -> tuple[HttpHeader, HttpResult]:
-            surroundings = Surroundings(command_line=("loadgen",), say=lambda text: None, view=view)
+    ) -> Judged[HttpPlan, HttpResult]:
+        async def scenario() -> Judged[HttpPlan, HttpResult]:
+            around = Around(cache=tmp_path, say=lambda text: None, progress=lambda done, total: None, view=view)
             before(asyncio.get_running_loop())
-            return await HttpRun(PLAN, FleetChoice(), tmp_path / "run", surroundings).run()
+            return await Run(
+                kind=HttpKind(),
+                plan=PLAN,
+                fleet=FleetChoice(),
+                directory=tmp_path / "run",
+                around=around,
+                command_line=("loadgen",),
+            ).run()
 
         return asyncio.run(asyncio.wait_for(scenario(), 60))
 
@@ -63,21 +75,24 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple
 
 
 def test_the_record_names_the_engines_before_the_run_has_ended(
-    play: Callable[..., tuple[HttpHeader, HttpResult]], tmp_path: Path
+    play: Callable[..., Judged[HttpPlan, HttpResult]], tmp_path: Path
 ) -> None:
     written: list[dict[str, Any]] = []
-    header, _ = play(Seeing(lambda view: written.append(json.loads((tmp_path / "run/run.json").read_text()))))
+    judged = play(Seeing(lambda view: written.append(json.loads((tmp_path / "run/run.json").read_text()))))
     assert {document["verdict"] for document in written} == {"unfinished"}
     assert [one["worker"] for one in written[-1]["fleet"]["engines"]] == WORKERS
-    assert [one.worker for one in header.fleet.engines] == WORKERS
+    assert [one.worker for one in judged.header.own_fleet.engines] == WORKERS
 
 
-@pytest.mark.parametrize("work", ["place_on", "compile_http", "http_assignments"])
+@pytest.mark.parametrize(
+    ("module", "work"),
+    [(tape_player, "place_on"), (workload, "compile_http"), (traffic, "assignments")],
+)
 def test_the_loop_goes_on_while_hundreds_of_machines_get_their_parts(
-    play: Callable[..., tuple[HttpHeader, HttpResult]], monkeypatch: pytest.MonkeyPatch, work: str
+    play: Callable[..., Judged[HttpPlan, HttpResult]], monkeypatch: pytest.MonkeyPatch, module: ModuleType, work: str
 ) -> None:
     """Leases are renewed by it."""
-    done = getattr(runs, work)
+    done = getattr(module, work)
     waited: list[bool] = []
 
     def hold_up(loop: asyncio.AbstractEventLoop) -> None:
@@ -87,7 +102,7 @@ def test_the_loop_goes_on_while_hundreds_of_machines_get_their_parts(
             waited.append(turn.wait(10))
             return done(*arguments, **named)
 
-        monkeypatch.setattr(runs, work, waits_for_the_loop)
+        monkeypatch.setattr(module, work, waits_for_the_loop)
 
     play(Seeing(), hold_up)
     assert waited == [True]

@@ -1,4 +1,4 @@
-"""From snapshots to a result: what the coordinator makes of its evidence."""
+"""From snapshots to the result of a spec run."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from coordinator.evidence import Intake
-from coordinator.fleet.api import Clock, Machine, say_machine_lost
-from coordinator.judge import Evidence, connection_rows, judge, judge_snapshots
-from coordinator.record.document import Header
+from coordinator.fleet.api import say_machine_lost
+from coordinator.kinds.spec.kind import SpecKind
+from coordinator.record.fleet import FleetRecord
+from coordinator.record.header import Header
+from coordinator.run.api import Played
+from coordinator.run.evidence import TapeMeasured
+from coordinator.run.intake import Intake
 from loadgen.measure.cells import Cell
 from loadgen.measure.events import CoresShared
 from loadgen.measure.snapshot import Snapshot
+from loadgen.model.machine import Clock, Machine
 from loadgen.model.plan import QUICK, SpecPlan
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_S
 from loadgen.schedule.placement import Placement
-from loadgen.verdict.result import Check, Verdict
+from loadgen.verdict.result import Check, RunResult, Verdict
 from tests.support.results import header as some_header
 from tests.support.results import local_fleet
 from tests.support.snapshots import cell, snapshot, tally
@@ -63,29 +67,49 @@ def intake_of(workers: Sequence[str]) -> Intake:
     return Intake.of(workers, len(KINDS), len(GROUPS), connections=PLAN.total_connections, targets=len(TARGETS))
 
 
-def evidence(given: Sequence[Snapshot]) -> Evidence:
+def measured(given: Sequence[Snapshot]) -> TapeMeasured:
     intake = intake_of(["local/0", "local/1"])
     for one in given:
         intake.receive(one)
-    return Evidence(
-        plan=PLAN,
-        targets=TARGETS,
-        fleet=FLEET,
+    return TapeMeasured(
         intake=intake,
         measured_ns={0: 2 * NS_PER_S, 1: 2 * NS_PER_S},
         complete=frozenset({0, 1}),
-        interrupted=False,
-        lost={},
         log_checks={i: Check(name="POST log", value=0, limit=0, ok=True) for i in range(2)},
     )
 
 
-def header() -> Header:
-    return replace(some_header(), plan=PLAN, targets=TARGETS, fleet=FLEET)
+def header(targets: Sequence[Target] = TARGETS, fleet: FleetRecord = FLEET) -> Header[SpecPlan]:
+    return replace(some_header(), plan=PLAN, targets=tuple(targets), fleet=fleet)
+
+
+def played(
+    found: TapeMeasured,
+    *,
+    targets: Sequence[Target] = TARGETS,
+    fleet: FleetRecord = FLEET,
+    interrupted: bool = False,
+) -> Played[SpecPlan, TapeMeasured]:
+    return Played(header=header(targets, fleet), measured=found, interrupted=interrupted)
+
+
+def judge(
+    found: TapeMeasured,
+    *,
+    targets: Sequence[Target] = TARGETS,
+    fleet: FleetRecord = FLEET,
+    interrupted: bool = False,
+) -> RunResult:
+    return SpecKind().judge(played(found, targets=targets, fleet=fleet, interrupted=interrupted))
+
+
+def judge_snapshots(found: Header[SpecPlan], given: Sequence[Snapshot]) -> RunResult:
+    kind = SpecKind()
+    return kind.judge(kind.restore(found, given))
 
 
 def test_a_good_run_conforms_in_every_iteration() -> None:
-    result = judge(evidence(snapshots()))
+    result = judge(measured(snapshots()))
     assert result.verdict is Verdict.CONFORMING, result.reasons
     assert (result.conforming_connections, result.requested_connections) == (4, 4)
     assert [one.conforming for one in result.iterations] == [4, 4]
@@ -94,11 +118,11 @@ def test_a_good_run_conforms_in_every_iteration() -> None:
 
 
 def test_a_slow_connection_is_found_at_its_target_and_in_the_rows() -> None:
-    found = evidence(snapshots(slow=frozenset({2, 3})))
+    found = measured(snapshots(slow=frozenset({2, 3})))
     result = judge(found)
     assert result.verdict is Verdict.NOT_CONFORMING
     assert [target.conforming for target in result.targets] == [2, 0]
-    rows = connection_rows(found)
+    rows = SpecKind().rows(played(found))
     assert len(rows) == 8
     assert rows["state"].tolist() == [0, 0, 1, 1] * 2
     assert rows["target"].tolist() == [0, 0, 1, 1] * 2
@@ -107,7 +131,7 @@ def test_a_slow_connection_is_found_at_its_target_and_in_the_rows() -> None:
 
 def test_a_server_whose_log_is_wrong_does_not_conform() -> None:
     wrong = {1: Check(name="POST log", value=1, limit=0, ok=False, detail="vm1: record 3 has number 1")}
-    result = judge(replace(evidence(snapshots()), log_checks=wrong))
+    result = judge(replace(measured(snapshots()), log_checks=wrong))
     assert result.verdict is Verdict.NOT_CONFORMING
     assert any("record 3" in reason for reason in result.reasons)
 
@@ -115,8 +139,8 @@ def test_a_server_whose_log_is_wrong_does_not_conform() -> None:
 def test_strangers_on_the_cores_make_it_invalid() -> None:
     busy = CoresShared("local", 0.9, "hog (pid 7)")
     quiet = replace(busy, share=0.1)
-    assert judge(replace(evidence(snapshots()), shared=[quiet])).verdict is Verdict.CONFORMING
-    result = judge(replace(evidence(snapshots()), shared=[quiet, busy]))
+    assert judge(replace(measured(snapshots()), shared=[quiet])).verdict is Verdict.CONFORMING
+    result = judge(replace(measured(snapshots()), shared=[quiet, busy]))
     assert result.verdict is Verdict.INVALID
     assert "hog (pid 7)" in result.reasons[0]
 
@@ -128,7 +152,7 @@ def test_a_server_that_stalls_for_the_whole_window_is_not_the_generator_s_fault(
         snapshot(f"local/{engine}", 2, {(-1, 0): in_the_mix(100)}, (row | {"connection": engine},))
         for engine in range(2)
     ]
-    result = judge(replace(evidence(stalled), measured_ns={0: 2 * NS_PER_S}, complete=frozenset({0})))
+    result = judge(replace(measured(stalled), measured_ns={0: 2 * NS_PER_S}, complete=frozenset({0})))
     issued = next(check for check in result.trust.checks if check.name == "operations issued")
     assert issued.ok
     assert not result.iterations[0].conforms
@@ -136,30 +160,28 @@ def test_a_server_that_stalls_for_the_whole_window_is_not_the_generator_s_fault(
 
 def test_a_lost_worker_degrades_and_its_share_is_named() -> None:
     only = [one for one in snapshots() if one.worker == "local/0" or one.interval == 0]
-    result = judge(replace(evidence(only), lost={"local/1": "killed by signal 9"}))
+    result = judge(replace(measured(only), lost={"local/1": "killed by signal 9"}))
     assert result.verdict is Verdict.DEGRADED
     assert "local/1 (killed by signal 9)" in result.reasons[0]
     assert "2 of 4 connections" in result.reasons[0]
 
 
 def test_an_interrupted_run_shows_what_was_measured() -> None:
-    cut = replace(
-        evidence(snapshots()), interrupted=True, complete=frozenset({0}), measured_ns={0: 2 * NS_PER_S, 1: NS_PER_S}
-    )
-    result = judge(cut)
+    cut = replace(measured(snapshots()), complete=frozenset({0}), measured_ns={0: 2 * NS_PER_S, 1: NS_PER_S})
+    result = judge(cut, interrupted=True)
     assert result.verdict is Verdict.INTERRUPTED
     assert [one.complete for one in result.iterations] == [True, False]
     assert result.median == 0
 
 
 def test_nothing_measured_is_no_crash() -> None:
-    result = judge(replace(evidence([]), measured_ns={}, complete=frozenset(), interrupted=True))
+    result = judge(replace(measured([]), measured_ns={}, complete=frozenset()), interrupted=True)
     assert result.verdict is Verdict.INTERRUPTED
     assert result.iterations == ()
 
 
 def test_snapshots_alone_give_the_same_numbers() -> None:
-    whole = judge(evidence(snapshots(slow=frozenset({3}))))
+    whole = judge(measured(snapshots(slow=frozenset({3}))))
     cut = judge_snapshots(header(), snapshots(slow=frozenset({3})))
     assert cut.verdict is Verdict.INTERRUPTED
     assert [one.conforming for one in cut.iterations] == [one.conforming for one in whole.iterations]
@@ -178,11 +200,11 @@ def test_snapshots_before_the_first_window_are_no_result() -> None:
 )
 def test_ports_are_counted_for_as_long_as_the_kernel_keeps_them(reuse: str, host: str, ok: bool) -> None:
     """Five ports, four connects in all: within 60 s they are too many for four, within 1 s not."""
-    found = evidence(snapshots())
+    found = measured(snapshots())
     targets = tuple(replace(target, host=host) for target in TARGETS)
     sysctls = {"net.ipv4.ip_local_port_range": "1000 1004", "net.ipv4.tcp_tw_reuse": reuse}
     machine = replace(FLEET.machines[0], sysctls=sysctls)
-    result = judge(replace(found, targets=targets, fleet=replace(FLEET, machines=(machine,))))
+    result = judge(found, targets=targets, fleet=replace(FLEET, machines=(machine,)))
     (check,) = [check for check in result.trust.checks if check.name == "ephemeral ports"]
     assert check.ok is ok
     assert check.value == (2 if ok else 8)
@@ -207,7 +229,7 @@ def test_workers_of_a_lost_machine_are_told_together_with_what_they_played() -> 
         intake.receive(replace(one, worker="a/0"))
     silent = say_machine_lost("b", "silent for 2.2 s")
     lost = {"b/0": silent, "b/1": silent, "a/1": "killed by signal 9"}
-    result = judge(replace(evidence([]), fleet=fleet, intake=intake, lost=lost))
+    result = judge(replace(measured([]), intake=intake, lost=lost), fleet=fleet)
     assert result.verdict is Verdict.DEGRADED
     assert result.reasons[0] == (
         "Machine b (silent for 2.2 s) was lost 0 s into the run, and with it 2 of 4 connections (50.0 %): "
@@ -223,11 +245,11 @@ def test_machines_that_began_far_apart_make_it_invalid() -> None:
     fleet = replace(FLEET, machines=(*two, *FLEET.machines), clocks=clocks)
     for skew_ns, ok in ((3_000_000, True), (300_000_000, False)):
         began_ns = {0: {"local/0": 7, "a/0": 7 + skew_ns}}
-        result = judge(replace(evidence(snapshots()), fleet=fleet, began_ns=began_ns))
+        result = judge(replace(measured(snapshots()), began_ns=began_ns), fleet=fleet)
         (check,) = [one for one in result.trust.checks if one.name == "start skew"]
         assert (check.ok, check.value) == (ok, skew_ns / 1e6)
-        assert check.detail == "local/0 to a/0, ± 0.40 ms by their clocks"
+        assert check.detail == "local/0 to a/0; clock error ± 0.40 ms"
     began_ns = {0: {"a/0": 7, "a/1": 8}}
-    result = judge(replace(evidence(snapshots()), fleet=fleet, began_ns=began_ns))
+    result = judge(replace(measured(snapshots()), began_ns=began_ns), fleet=fleet)
     (check,) = [one for one in result.trust.checks if one.name == "start skew"]
-    assert check.detail == "a/0 to a/1, ± 0.00 ms by their clocks"  # of one machine
+    assert check.detail == "a/0 to a/1; clock error ± 0.00 ms"  # of one machine

@@ -63,8 +63,8 @@ def test_reasons_are_sentences_with_the_numbers_and_the_weightier_come_first() -
     assert run(FAILED, DISTRUSTED, interrupted=True, lost=(LOST,)).reasons == (
         "The run was interrupted after 3 of 3 iterations.",
         "Worker w2 was lost 12 s into the run, and with it 5 of 20 connections (25.0 %).",
-        "The generator: send lateness 431 ms, where at most 100 ms is allowed (engine 1: percentile 99).",
-        "Iteration 2: conforming connections 90 %, where at least 95 % is needed (18 of 20).",
+        "Load generator: send lateness 431 ms, but at most 100 ms is allowed (engine 1: percentile 99).",
+        "Iteration 2: conforming connections 90 %, but at least 95 % is needed (18 of 20).",
     )
     assert run().reasons == ("All 3 complete iterations conformed; in the median 20 of 20 connections (100.0 %).",)
 
@@ -89,7 +89,7 @@ def test_an_interrupted_run_shows_what_was_measured() -> None:
 def test_interrupted_in_the_first_window_the_part_of_it_is_shown_but_not_judged() -> None:
     result = run((iteration(0, 7, checks=(SLOW,), complete=False),), interrupted=True)
     assert (result.median, result.conforming_connections, len(result.targets)) == (0, 7, 2)
-    assert result.reasons == ("The run was interrupted before the first of 3 iterations was measured whole.",)
+    assert result.reasons == ("The run was interrupted before the first of 3 iterations was complete.",)
 
 
 def test_interrupted_before_anything_was_measured() -> None:
@@ -101,7 +101,7 @@ def test_interrupted_before_anything_was_measured() -> None:
 def test_a_run_that_lacks_a_window_says_nothing_of_the_servers(iterations: tuple[IterationResult, ...]) -> None:
     result = run(iterations)
     assert result.verdict is Verdict.INVALID
-    assert result.reasons == (f"Only {min(2, len(iterations))} of 3 iterations were measured whole.",)
+    assert result.reasons == (f"Only {min(2, len(iterations))} of 3 iterations were complete.",)
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console, ConsoleDimensions
 
-from coordinator.view.live import LiveView, open_view
-from coordinator.view.plain import PlainView, news
-from coordinator.view.runview import RunView
-from coordinator.view.screen import PAGE_S, Layout, Screen
+from coordinator.output.terminal.live import LiveView, open_view
+from coordinator.output.terminal.plain import PlainView, news
+from coordinator.output.terminal.runview import RunView
+from coordinator.output.terminal.screen import PAGE_S, Layout, Screen
 from tests.support.views import run_view, starting_view
 
 HIDE, SHOW, CLEAR = "\x1b[?25l", "\x1b[?25h", "\x1b[2J"
@@ -69,7 +69,7 @@ def test_what_is_wrong_is_named_on_every_page() -> None:
     view = run_view(64, failing=(50,))
     for page in range(4):
         text = "\n".join(plain_lines(dataclasses.replace(view, elapsed_s=float(page * PAGE_S)), 80, 24))
-        assert "! 1 with something wrong: vm51" in text
+        assert "! 1 VM with problems: vm51" in text
 
 
 def test_trouble_is_marked_without_colour() -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 from pathlib import Path
 
 import click
@@ -10,9 +9,9 @@ from click.testing import CliRunner
 
 from coordinator.cli import app
 from coordinator.cli.options import parse_windows
-from coordinator.network.served import counters_line
-from coordinator.network.served import test_line as line_of
-from coordinator.network.session import NetworkSession
+from coordinator.experiment.session import Session
+from coordinator.kinds.iperf.served import counters_line
+from coordinator.kinds.iperf.served import test_line as line_of
 from loadgen.model.errors import LoadgenError, PlanError
 from loadgen.model.probe import Direction, IperfPlan, Kind, Transport
 from loadgen.model.units import NS_PER_S
@@ -23,16 +22,15 @@ DEFAULT = IperfPlan(host=HOST)
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[IperfPlan, NetworkSession]]:
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[IperfPlan, Session]]:
     """The runs that were asked for, in the place of running them."""
-    found: list[tuple[IperfPlan, NetworkSession]] = []
+    found: list[tuple[IperfPlan, Session]] = []
 
-    def run(plan: IperfPlan, session: NetworkSession) -> int:
-        found.append((plan, session))
+    def run(session: Session) -> int:
+        found.append((session.experiment.shown, session))
         return 0
 
-    # The package's attribute of that name is the command.
-    monkeypatch.setattr(importlib.import_module("coordinator.cli.iperf"), "run_iperf_session", run)
+    monkeypatch.setattr("coordinator.experiment.session.run_session", run)
     return found
 
 
@@ -84,35 +82,37 @@ def invoke(*arguments: str) -> int:
     ],
     ids=lambda value: " ".join(value) or "nothing" if isinstance(value, list) else "",
 )
-def test_what_is_given_is_asked(
-    asked: list[tuple[IperfPlan, NetworkSession]], arguments: list[str], plan: IperfPlan
-) -> None:
+def test_what_is_given_is_asked(asked: list[tuple[IperfPlan, Session]], arguments: list[str], plan: IperfPlan) -> None:
     assert invoke(HOST, *arguments) == 0
     assert [found for found, _ in asked] == [plan]
 
 
-def test_the_session_knows_where_the_result_goes(asked: list[tuple[IperfPlan, NetworkSession]]) -> None:
+def test_the_session_knows_where_the_result_goes(asked: list[tuple[IperfPlan, Session]]) -> None:
     invoke(HOST, "--out", "there", "-J")
     session = asked[0][1]
-    assert (session.out, session.as_json) == (Path("there"), True)
+    assert (session.out, session.form) == (Path("there"), "json")
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "whom to measure with?"),
-        ([HOST, "--server"], f"a server drives nobody, so what is '{HOST}'?"),
-        (["--server", "--windows", "16K"], "--windows means nothing for --server"),
-        (["--server", "--udp"], "--udp means nothing for --server"),
-        (["--server", "-n", "4K"], "--bytes means nothing for --server"),
-        (["--server", "--json"], "--json means nothing for --server"),
-        ([HOST, "--host", "0.0.0.0"], "--host is where a server listens"),
-        ([HOST, "--rr", "--udp"], "--udp means nothing for --rr"),
-        ([HOST, "--rr", "--send"], "--send means nothing for --rr"),
-        ([HOST, "--rr", "--at-least", "1M"], "--at-least means nothing for --rr"),
-        ([HOST, "--udp", "--rate", "0"], "datagrams need a rate"),
-        ([HOST, "-P", "0"], "parallel streams must be 1 to 1024, got 0"),
-        ([HOST, "-p", "0"], "a port must be 1 to 65535, got 0"),
+        ([], "HOST is missing"),
+        ([HOST, "--server"], "HOST cannot be combined with --server"),
+        (["--server", "--windows", "16K"], "--windows cannot be combined with --server"),
+        (["--server", "--udp"], "--udp cannot be combined with --server"),
+        (["--server", "-n", "4K"], "--bytes cannot be combined with --server"),
+        (["--server", "--plan", "p.toml"], "--plan cannot be combined with --server"),
+        (["--server", "--replay", "run"], "--replay cannot be combined with --server"),
+        (["--server", "--print-plan"], "--print-plan cannot be combined with --server"),
+        (["--server", "--out", "run"], "--out cannot be combined with --server"),
+        (["--server", "--json"], "--json cannot be combined with --server"),
+        ([HOST, "--host", "0.0.0.0"], "--host is given without --server"),
+        ([HOST, "--rr", "--udp"], "--udp cannot be combined with --rr"),
+        ([HOST, "--rr", "--send"], "--send cannot be combined with --rr"),
+        ([HOST, "--rr", "--at-least", "1M"], "--at-least cannot be combined with --rr"),
+        ([HOST, "--udp", "--rate", "0"], "UDP needs a rate"),
+        ([HOST, "-P", "0"], "the number of parallel streams must be 1 to 1024, got 0"),
+        ([HOST, "-p", "0"], "the port must be 1 to 65535, got 0"),
     ],
     ids=lambda value: " ".join(value) or "nothing" if isinstance(value, list) else "",
 )
@@ -124,7 +124,7 @@ def test_what_does_not_go_together_is_one_clear_error(arguments: list[str], says
 
 
 def test_a_core_that_is_not_there_is_a_usage_error() -> None:
-    with pytest.raises(click.BadParameter, match="not all of these can be used"):
+    with pytest.raises(click.BadParameter, match="not all of these cores can be used"):
         invoke(HOST, "-A", "0,4096")
 
 

@@ -109,7 +109,7 @@ def test_a_run_that_nothing_speaks_against_is_conforming_and_says_that_nothing_w
     result = judged(others=(0.02, "sshd (pid 7)"))
     assert (result.verdict, result.exit_code, result.asked) == (Verdict.CONFORMING, ExitCode.CONFORMING, False)
     assert result.trust.valid
-    assert result.reasons == ("40 of 40 tests were measured, and nothing speaks against them.",)
+    assert result.reasons == ("40 of 40 tests were measured, and all checks passed.",)
     assert result.notes == ()
 
 
@@ -195,7 +195,7 @@ def test_three_late_datagrams_spoil_no_short_run(packets: int, ok: bool) -> None
 def test_a_tcp_sender_that_the_path_held_back_is_a_result() -> None:
     result = judged(dataclasses.replace(IPERF, rate_bps=2_000_000_000), lambda one: slower(one, 0.4))
     assert result.verdict is Verdict.CONFORMING
-    assert result.notes == ("2,000 Mbit/s were asked for, and the path carried less: 800.0 at the least.",)
+    assert result.notes == ("2,000 Mbit/s were requested; the slowest cell reached only 800.0 Mbit/s.",)
 
 
 @pytest.mark.parametrize(("omit_ns", "excess_bytes", "ok"), [(0, 1 << 20, True), (0, 40 << 20, False)])
@@ -238,7 +238,7 @@ def test_a_busy_far_end_is_said() -> None:
     result = judged(change=lambda one: dataclasses.replace(one, remote_cpu_ns=int(one.wall_ns * 0.97)))
     assert result.verdict is Verdict.CONFORMING
     assert result.notes == (
-        "The far end used up to 97 % of a core in 40 of 40 tests, and this end had CPU to spare: "
+        "The far end used up to 97 % of a core in 40 of 40 tests while this end had CPU to spare: "
         "the far end may be the limit.",
     )
 

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from coordinator.network.progress import Progress
-from coordinator.view import format as fmt
-from coordinator.view.live import LiveView
-from coordinator.view.network_live import NetworkScreen, open_network_view
-from coordinator.view.plain import PlainView
+from coordinator.output.terminal import format as fmt
+from coordinator.output.terminal.live import LiveView
+from coordinator.output.terminal.network_live import NetworkScreen, open_network_view
+from coordinator.output.terminal.plain import PlainView
+from coordinator.output.terminal.progress import Progress
 from loadgen.measure.throughput import UNKNOWN, Tick
 from loadgen.model.probe import Kind
 from tests.support.networks import progress

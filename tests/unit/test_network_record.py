@@ -16,21 +16,13 @@ from hypothesis import strategies as st
 
 import coordinator.record
 from coordinator.cli import app
-from coordinator.record.document import RecordError
+from coordinator.kinds.catalog import judges
+from coordinator.output.judged import read_judged
+from coordinator.record.document import finished, header_of, result_of, unfinished
+from coordinator.record.header import KIND_SPEC, RecordError
 from coordinator.record.iperf3 import run_document
-from coordinator.record.network import (
-    Kept,
-    forward_finished,
-    forward_from_document,
-    forward_header_of,
-    forward_unfinished,
-    iperf_finished,
-    iperf_from_document,
-    iperf_header_of,
-    iperf_unfinished,
-)
-from coordinator.record.network_reader import read_forward, read_iperf
-from coordinator.record.reader import find, load
+from coordinator.record.network import Kept
+from coordinator.record.reader import load
 from coordinator.record.writer import INTERVALS, RUN, RecordWriter, default_directory
 from loadgen.measure.forwarding import NO_REPORT
 from loadgen.measure.throughput import UNKNOWN, Granted
@@ -61,12 +53,12 @@ PLANS = {
 
 def iperf_document(plan: IperfPlan = SMALL) -> dict[str, Any]:
     result = judge_iperf(plan, iperf_results(plan), others=OTHERS)
-    return through_json(iperf_finished(iperf_header(plan), result, finished_at=END))
+    return through_json(finished(iperf_header(plan), result, finished_at=END))
 
 
 def forward_document() -> dict[str, Any]:
     result = judge_forward(FORWARD, forward_passages(), others=OTHERS)
-    return through_json(forward_finished(forward_header(), result, finished_at=END))
+    return through_json(finished(forward_header(), result, finished_at=END))
 
 
 def through_json(document: dict[str, Any]) -> dict[str, Any]:
@@ -87,18 +79,18 @@ def validator() -> jsonschema.Draft202012Validator:
 def test_an_iperf_result_comes_back_from_its_document(name: str) -> None:
     plan = PLANS[name]
     result = judge_iperf(plan, iperf_results(plan), others=OTHERS, notes=("the disk was full",))
-    document = through_json(iperf_finished(iperf_header(plan), result, finished_at=END))
-    assert iperf_from_document(document) == result
-    assert iperf_header_of(document) == iperf_header(plan)
+    document = through_json(finished(iperf_header(plan), result, finished_at=END))
+    assert result_of(document) == result
+    assert header_of(document) == iperf_header(plan)
 
 
 @pytest.mark.parametrize("links", [(Link.GIGE,), (Link.GIGE, Link.NONE), (Link.LOOPBACK,)])
 def test_a_forward_result_comes_back_from_its_document(links: tuple[Link, ...]) -> None:
     plan = dataclasses.replace(FORWARD, links=links)
     result = judge_forward(plan, forward_passages(plan), others=OTHERS)
-    document = through_json(forward_finished(forward_header(plan), result, finished_at=END))
-    assert forward_from_document(document) == result
-    assert forward_header_of(document) == forward_header(plan)
+    document = through_json(finished(forward_header(plan), result, finished_at=END))
+    assert result_of(document) == result
+    assert header_of(document) == forward_header(plan)
 
 
 @pytest.mark.parametrize("name", PLANS)
@@ -109,10 +101,10 @@ def test_an_iperf_document_fits_the_schema(validator: jsonschema.Draft202012Vali
 def test_the_other_documents_fit_the_schema_too(validator: jsonschema.Draft202012Validator) -> None:
     interrupted = judge_forward(FORWARD, forward_passages()[:4], others=OTHERS, interrupted=True)
     documents = [
-        iperf_unfinished(iperf_header()),
-        forward_unfinished(forward_header()),
+        unfinished(iperf_header()),
+        unfinished(forward_header()),
         forward_document(),
-        forward_finished(forward_header(), interrupted, finished_at=END),
+        finished(forward_header(), interrupted, finished_at=END),
     ]
     for document in documents:
         validator.validate(through_json(document))
@@ -175,7 +167,7 @@ def test_without_a_proxy_s_host_nothing_is_claimed_of_it(validator: jsonschema.D
     plan = dataclasses.replace(FORWARD, links=(Link.REAL,), modes=(Mode.DIRECT,), sink="192.0.2.2:5201")
     alone = [dataclasses.replace(one, before=NO_REPORT, after=NO_REPORT) for one in forward_passages(plan)]
     result = judge_forward(plan, alone, others=OTHERS)
-    document = through_json(forward_finished(forward_header(plan), result, finished_at=END))
+    document = through_json(finished(forward_header(plan), result, finished_at=END))
     validator.validate(document)
     assert [run["proxy"] for run in document["results"][0]["runs"]] == [None] * plan.repeats
 
@@ -186,7 +178,7 @@ def test_request_response_has_no_rate_in_the_document() -> None:
 
 
 def test_an_unfinished_document_says_so_and_claims_nothing() -> None:
-    for document in (iperf_unfinished(iperf_header()), forward_unfinished(forward_header())):
+    for document in (unfinished(iperf_header()), unfinished(forward_header())):
         assert (document["verdict"], document["exit_code"], document["results"]) == ("unfinished", None, [])
         assert document["trust"] == {"valid": None, "checks": []}
 
@@ -259,42 +251,45 @@ def test_what_is_not_known_is_left_out() -> None:
 
 def test_a_finished_record_is_shown_again(tmp_path: Path) -> None:
     header, result = iperf_header(SMALL), judge_iperf(SMALL, iperf_results(SMALL), others=OTHERS)
-    with RecordWriter(tmp_path / "run", iperf_unfinished(header)) as writer:
+    with RecordWriter(tmp_path / "run", unfinished(header)) as writer:
         for one in result.measured:
             writer.append([Kept(one)])
-        writer.rewrite(iperf_finished(header, result, finished_at=END))
+        writer.rewrite(finished(header, result, finished_at=END))
         assert writer.problems == ()
-    assert read_iperf(*find(tmp_path / "run")) == (header, result, "")
+    again = read_judged(tmp_path / "run", judges())
+    assert (again.header, again.result, again.cut) == (header, result, "")
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [INTERVALS, RUN]
 
 
 @pytest.mark.parametrize("torn", [b"", b"\x8d\xa4test"])
 def test_an_unfinished_iperf_run_is_judged_by_what_it_left(tmp_path: Path, torn: bytes) -> None:
     measured = iperf_results(SMALL)[:3]
-    with RecordWriter(tmp_path / "run", iperf_unfinished(iperf_header(SMALL))) as writer:
+    with RecordWriter(tmp_path / "run", unfinished(iperf_header(SMALL))) as writer:
         writer.append(Kept(one) for one in measured)
     with (tmp_path / "run" / INTERVALS).open("ab") as file:
         file.write(torn)
-    header, result, how = read_iperf(*find(tmp_path / "run"))
-    assert header == iperf_header(SMALL)
+    found = read_judged(tmp_path / "run", judges())
+    result, how = found.result, found.cut
+    assert found.header == iperf_header(SMALL)
     assert result.measured == tuple(measured)
     assert result.verdict is Verdict.INTERRUPTED
-    assert how.startswith("the run was cut: it did not write its end")
-    assert ("the last 6 bytes were not a whole interval" in how) is bool(torn)
+    assert how.startswith("the run was cut off before it wrote its result")
+    assert ("the last 6 bytes are an incomplete interval" in how) is bool(torn)
 
 
 def test_an_unfinished_forward_run_is_judged_by_what_it_left(tmp_path: Path) -> None:
     measured = forward_passages()[:5]
-    with RecordWriter(tmp_path / "run", forward_unfinished(forward_header())) as writer:
+    with RecordWriter(tmp_path / "run", unfinished(forward_header())) as writer:
         writer.append(Kept(one) for one in measured)
-    _, result, how = read_forward(*find(tmp_path / "run"))
+    found = read_judged(tmp_path / "run", judges())
+    result, how = found.result, found.cut
     assert result.measured == tuple(measured)
     assert [row.repeats for row in result.rows] == [2, 2, 1]
-    assert how == "the run was cut: it did not write its end"
+    assert how == "the run was cut off before it wrote its result"
 
 
 def test_a_run_that_was_killed_before_its_first_test_can_be_shown(tmp_path: Path) -> None:
-    for kind, document in (("i", iperf_unfinished(iperf_header())), ("f", forward_unfinished(forward_header()))):
+    for kind, document in (("i", unfinished(iperf_header())), ("f", unfinished(forward_header()))):
         RecordWriter(tmp_path / kind, document).close()
         done = CliRunner().invoke(app, ["show", str(tmp_path / kind)], standalone_mode=False)
         assert done.exception is None
@@ -315,7 +310,7 @@ def test_show_prints_the_report_or_the_document(tmp_path: Path, kind: str) -> No
 def test_a_network_record_is_not_one_of_spec(tmp_path: Path) -> None:
     RecordWriter(tmp_path / "run", iperf_document()).close()
     with pytest.raises(RecordError, match="is a record of loadgen iperf, not of loadgen spec"):
-        load(tmp_path / "run")
+        load(tmp_path / "run", KIND_SPEC)
 
 
 def test_the_directory_says_what_kind_of_run_it_was(tmp_path: Path) -> None:
@@ -352,6 +347,5 @@ def test_a_damaged_document_never_raises_anything_else(
     file = tmp_path_factory.mktemp("damaged") / RUN
     file.write_text(json.dumps(document))
     with contextlib.suppress(RecordError):
-        where, found = find(file)
-        if found["kind"] == kind:
-            (read_iperf if kind == "iperf" else read_forward)(where, found)
+        if load(file).header.kind == kind:
+            read_judged(file, judges())

@@ -1,4 +1,4 @@
-"""What an operator is given: Kubernetes manifests and the Dockerfile, and what is promised of them."""
+"""The files for operators: the Kubernetes manifests and the Dockerfile keep what the documents promise."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import kubernetes_validate
@@ -16,6 +16,7 @@ import yaml
 
 from loadgen import __version__
 from tests.support.commands import accept
+from tests.support.dockerfile import all_of, copied_sources, is_in_context
 
 ROOT = Path(__file__).parents[2]
 OPERATOR = ROOT / "deploy" / "operator"
@@ -27,7 +28,7 @@ OBJECTS = {
 }
 WORKERS, COORDINATOR = OBJECTS["Job/loadgen-workers"], OBJECTS["Job/loadgen-coordinator"]
 JOBS = pytest.mark.parametrize("job", [WORKERS, COORDINATOR], ids=["workers", "coordinator"])
-# The oldest that the manifests say is needed, and the newest whose schema there is.
+# The oldest release that the manifests need, and the newest release with a schema.
 RELEASES = ["1.29", kubernetes_validate.latest_version()]
 
 
@@ -44,7 +45,7 @@ def container(job: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def arguments(job: Mapping[str, Any]) -> dict[str, str]:
-    """The options of its command, each with its value."""
+    """The options of a container's command, each with its value."""
     return dict(word.split("=", 1) for word in container(job)["args"][1:])
 
 
@@ -78,7 +79,7 @@ def test_as_many_workers_start_as_the_coordinator_waits_for() -> None:
 
 
 def test_a_lost_worker_is_not_replaced_and_a_run_not_repeated() -> None:
-    """backoffLimit would end all workers with the first one that fails."""
+    """With backoffLimit, the first worker that fails would end all others."""
     assert pod(WORKERS)["restartPolicy"] == pod(COORDINATOR)["restartPolicy"] == "Never"
     assert WORKERS["spec"]["backoffLimitPerIndex"] == COORDINATOR["spec"]["backoffLimit"] == 0
     assert "backoffLimit" not in WORKERS["spec"]
@@ -126,7 +127,7 @@ def test_the_coordinator_finds_what_is_mounted() -> None:
 
 @pytest.mark.parametrize("text", [ROOT / "docs" / "kubernetes.md", OPERATOR / "kubernetes"], ids=lambda path: path.stem)
 def test_the_commands_make_what_the_manifests_name(text: Path) -> None:
-    """Each Secret and ConfigMap, with a file for each worker."""
+    """The documents say how to make each Secret and ConfigMap, with a file for each worker."""
     files = [text] if text.is_file() else FILES
     said = "\n".join(path.read_text(encoding="utf-8") for path in files)
     said = re.sub(r" \\\n[# ]*", " ", said)
@@ -160,7 +161,7 @@ def test_what_a_worker_measured_survives_a_read_only_image() -> None:
 
 @JOBS
 def test_a_pod_may_do_as_little_as_the_restricted_standard_asks_for(job: Mapping[str, Any]) -> None:
-    """Kubernetes' Pod Security Standards, "restricted"; and beyond it no token, and an image that stays as it is."""
+    """As the "restricted" Pod Security Standard asks, and also without a token and with a read-only image."""
     around, own = pod(job)["securityContext"], container(job)["securityContext"]
     assert around["runAsNonRoot"] is True
     assert around["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -183,7 +184,7 @@ def test_a_pod_is_given_what_it_asks_for_and_not_more(job: Mapping[str, Any]) ->
 
 
 def test_a_worker_has_whole_cores_of_its_own() -> None:
-    """The static CPU policy gives them to pods that ask for whole ones, and limit all to what they ask for."""
+    """The static CPU policy reserves cores for pods that request whole ones, with requests equal to limits."""
     resources = container(WORKERS)["resources"]
     assert resources["requests"] == resources["limits"]
     assert int(resources["limits"]["cpu"]) > int(arguments(WORKERS)["--cores"])
@@ -200,35 +201,56 @@ def test_loadgen_takes_the_arguments_of_a_pod(job: Mapping[str, Any]) -> None:
 # The image
 
 
-def instructions() -> list[tuple[str, str]]:
-    text = re.sub(r"^#.*\n", "", (OPERATOR / "docker" / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    lines = [line.strip() for line in re.sub(r"\\\n\s*", "", text).splitlines() if line.strip()]
-    return [(word, rest) for word, _, rest in (line.partition(" ") for line in lines)]
-
-
-def all_of(word: str) -> list[str]:
-    return [rest for found, rest in instructions() if found == word]
-
-
 def test_the_image_is_of_one_python_that_the_project_supports() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    [base] = {found.partition(" AS ")[0] for found in all_of("FROM")}
-    version = re.fullmatch(r"python:(3\.\d+)-slim", base)
-    assert version, "no tag that moves on by itself, no registry"
+    build, final = (found.partition(" AS ")[0] for found in all_of("FROM"))
+    version = re.fullmatch(r"python:(3\.\d+)-slim", final)
+    assert version, "the tag must name a minor version of Python, and no registry"
+    assert build == f"python:{version[1]}", "the full image, which has a C compiler"
     assert f"Programming Language :: Python :: {version[1]}" in project["classifiers"]
 
 
 def test_the_image_holds_the_packages_and_nothing_else_of_the_directory() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    copied = [rest.split()[:-1] for rest in all_of("COPY") if not rest.startswith("--from=")]
-    sources = [source for sources in copied for source in sources]
+    sources = copied_sources()
     assert [source for source in sources if not (ROOT / source).exists()] == []
     packages = {found.rstrip("*") for found in project["tool"]["setuptools"]["packages"]["find"]["include"]}
-    needed = {"pyproject.toml", project["project"]["readme"], *project["project"]["license-files"]}
+    needed = {"pyproject.toml", "setup.py", "constraints.txt", project["project"]["readme"]}
+    needed |= {*project["project"]["license-files"]}
     assert set(sources) == packages | needed
     assert all_of("ADD") == []
-    assert "fleet" in project["project"]["optional-dependencies"]
-    assert any("pip install --no-cache-dir '.[fleet]'" in rest for rest in all_of("RUN"))
+
+
+def test_the_image_installs_the_wheel_with_the_fleet_extra_and_locked_versions() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert "fleet" in project["optional-dependencies"]
+    [install] = [rest for rest in all_of("RUN") if "pip install" in rest]
+    assert "--constraint constraints.txt" in install
+    assert install.endswith('"$(echo /wheels/*.whl)[fleet]"'), "by its file: an index may have another of that name"
+
+
+def test_the_image_is_not_made_without_the_compiled_parts() -> None:
+    extensions = set(
+        re.findall(r'^    "(loadgen[\w.]+)":', (ROOT / "setup.py").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    assert len(extensions) >= 3
+    [check] = [rest for rest in all_of("RUN") if "import " in rest]
+    assert set(re.findall(r"loadgen\.[\w.]+", check)) == extensions
+
+
+@pytest.mark.parametrize(
+    "name", ["runs/monday/run.json", "certificates/worker-0.pem", ".git/config", ".venv/pyvenv.cfg"]
+)
+def test_private_files_stay_out_of_the_build_context(name: str) -> None:
+    assert not is_in_context(PurePosixPath(name))
+
+
+@pytest.mark.parametrize(
+    "name", ["loadgen/engine/compiled/_core.cpython-311-x86_64-linux-gnu.so", "coordinator/__pycache__/x.pyc"]
+)
+def test_build_products_of_the_host_stay_out_of_the_build_context(name: str) -> None:
+    assert not is_in_context(PurePosixPath(name))
+    assert is_in_context(PurePosixPath("loadgen/engine/compiled/_core.pyx"))
 
 
 def test_the_image_runs_as_the_user_that_kubernetes_asks_for() -> None:
@@ -241,7 +263,7 @@ def test_the_image_runs_as_the_user_that_kubernetes_asks_for() -> None:
 
 
 def test_the_image_is_the_command() -> None:
-    """As a list: a shell in between would keep signals to itself."""
+    """As a list: with a shell in between, signals would not reach loadgen."""
     [entry] = all_of("ENTRYPOINT")
     assert json.loads(entry) == ["/opt/loadgen/bin/loadgen"]
     assert accept(json.loads(all_of("CMD")[-1])) == "worker"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.here import check_files, settle_sources
+from coordinator.run.here import check_files, settle_sources
 from loadgen.model.errors import PlanError
 from loadgen.verdict.ports import BUCKETS, MOST_SOURCES, RANGE, REUSE, Demand, LocalPorts, is_loopback, usable_sources
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from coordinator.cli import main
-from coordinator.cli.proxy import parse_listen, progress_line
+from coordinator.cli.foreground import progress_line
+from coordinator.cli.proxy import parse_listen
 from loadgen.measure.forwarding import ProxyCounters
 from loadgen.model.errors import PlanError
 from loadgen.model.plain import from_plain, to_plain
@@ -115,7 +116,7 @@ ENDS = ["--listen", ":0", "--connect", "127.0.0.1:9"]
         (["--listen", ":0", "--connect", "127.0.0.1:0"], "0 is no port to connect to"),
         (["--listen", "::1:80", "--connect", "127.0.0.1:9"], "'::1:80' is not HOST:PORT"),
         ([*ENDS, "--mode", "direct"], "'direct' is not one of 'splice', 'copy'"),
-        ([*ENDS, "--window", "5G"], "'5G' is no window"),
+        ([*ENDS, "--window", "5G"], "'5G' is not a window"),
         ([*ENDS, "--window", "wide"], "'wide' is not a size"),
         ([*ENDS, "--max-connections", "0"], "0 is not in the range"),
         ([*ENDS, "--idle", "soon"], "'soon' is not a duration"),

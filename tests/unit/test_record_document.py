@@ -11,14 +11,7 @@ import numpy as np
 import pytest
 
 import coordinator.record
-from coordinator.record.document import (
-    finished,
-    from_document,
-    header_of,
-    sweep_document,
-    sweep_from_document,
-    unfinished,
-)
+from coordinator.record.document import finished, header_of, result_of, unfinished
 from loadgen.verdict.result import RunResult, Verdict
 from tests.support import results
 
@@ -48,14 +41,14 @@ def validator() -> jsonschema.Draft202012Validator:
 
 
 def sweep(points: int, *, finished_at: str = "") -> dict[str, Any]:
-    done = [(results.header(point.vms), point) for point in results.sweep().points[:points]]
-    return sweep_document(results.header(1), [1, 4, 16], done, finished_at=finished_at)
+    done, header = results.sweep(points), results.sweep_header()
+    return finished(header, done, finished_at=finished_at) if finished_at else unfinished(header, done)
 
 
 @pytest.mark.parametrize("name", RESULTS)
 def test_a_result_comes_back_from_its_document(name: str) -> None:
     document = through_json(finished(results.header(), RESULTS[name], finished_at=END))
-    assert from_document(document) == RESULTS[name]
+    assert result_of(document) == RESULTS[name]
     assert header_of(document) == results.header()
 
 
@@ -107,7 +100,7 @@ def test_an_unfinished_document_says_so_and_claims_nothing() -> None:
 
 def test_a_sweep_comes_back_and_is_as_good_as_its_worst_point() -> None:
     document = through_json(sweep(3, finished_at=END))
-    assert sweep_from_document(document) == results.sweep()
+    assert result_of(document) == results.sweep()
     assert (document["verdict"], document["exit_code"]) == ("not conforming", 1)
     assert [point["conforming_connections"] for point in document["points"]] == [20, 80, 280]
 
@@ -133,4 +126,4 @@ def test_numbers_that_json_cannot_say_become_null_and_numpy_s_become_plain() -> 
     assert document["trust"]["checks"][0]["value"] is None
     assert document["trust"]["checks"][0]["limit"] == 2.5
     assert document["trust"]["checks"][0]["ok"] is True
-    assert math.isnan(from_document(document).trust.checks[0].value)
+    assert math.isnan(result_of(document).trust.checks[0].value)

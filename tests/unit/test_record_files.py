@@ -22,7 +22,9 @@ from hypothesis import strategies as st
 
 from coordinator.record import reader
 from coordinator.record.connections import CONNECTION_DTYPE
-from coordinator.record.document import Header, RecordError, finished, sweep_document, unfinished
+from coordinator.record.document import finished, unfinished
+from coordinator.record.frames import Frames
+from coordinator.record.header import KIND_SPEC, KIND_SWEEP, Header, RecordError
 from coordinator.record.writer import CONNECTIONS, INTERVALS, RUN, RecordWriter, default_directory
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.together import snapshots_of
@@ -31,6 +33,7 @@ from tests.support import results
 from tests.support.snapshots import snapshot
 
 HEADER = results.header()
+SWEEP = results.sweep_header()
 START = unfinished(HEADER)
 END = finished(HEADER, results.run_result(), finished_at="2026-02-03T04:06:30+00:00")
 NO_CONNECTIONS = np.zeros(0, CONNECTION_DTYPE)
@@ -45,9 +48,9 @@ def test_a_record_reads_back(tmp_path: Path) -> None:
         assert writer.problems == ()
     record = reader.load(tmp_path / "run")
     assert record.finished
-    assert record.result == results.run_result()
+    assert record.result() == results.run_result()
     assert record.header == HEADER
-    assert list(reader.frames(record.path)) == SNAPSHOTS
+    assert list(record.measured) == SNAPSHOTS
     assert sorted(p.name for p in record.path.iterdir()) == [CONNECTIONS, INTERVALS, RUN]
     with np.load(record.path / CONNECTIONS) as file:
         assert file["connections"].dtype == CONNECTION_DTYPE
@@ -62,8 +65,7 @@ def test_a_record_is_readable_from_its_first_moment(tmp_path: Path) -> None:
     with RecordWriter(tmp_path / "run", START):
         record = reader.load(tmp_path / "run")
     assert not record.finished
-    assert record.result is None
-    assert list(reader.frames(record.path)) == []
+    assert list(record.measured) == []
 
 
 def test_an_unfinished_run_is_judged_by_what_it_left(tmp_path: Path) -> None:
@@ -73,7 +75,7 @@ def test_an_unfinished_run_is_judged_by_what_it_left(tmp_path: Path) -> None:
         file.write(b"\x85\xa6worker")
     seen: list[Snapshot] = []
 
-    def judge(header: Header, snapshots: Iterable[Snapshot]) -> RunResult:
+    def judge(header: Header[Any], snapshots: Iterable[Snapshot]) -> RunResult:
         assert header == HEADER
         seen.extend(snapshots)
         return results.interrupted_result()
@@ -81,23 +83,22 @@ def test_an_unfinished_run_is_judged_by_what_it_left(tmp_path: Path) -> None:
     result, how = reader.recover(reader.load(tmp_path / "run"), judge)
     assert seen == SNAPSHOTS
     assert result == results.interrupted_result()
-    assert (
-        how == "the run was cut: it did not write its end; the last 8 bytes were not a whole interval and are left out"
+    assert how == (
+        "the run was cut off before it wrote its result; the last 8 bytes are an incomplete interval and are left out"
     )
 
 
 def test_a_sweep_s_record(tmp_path: Path) -> None:
-    with RecordWriter(tmp_path, sweep_document(HEADER, [1, 4, 16], [])) as writer:
-        assert reader.load(tmp_path).sweep is None
+    with RecordWriter(tmp_path, unfinished(SWEEP, results.sweep(0))) as writer:
+        assert reader.load(tmp_path).result().points == ()
         point = results.sweep().points[0]
         with RecordWriter(tmp_path / point.record, START) as own:
             own.finish(END, NO_CONNECTIONS)
-        writer.rewrite(sweep_document(HEADER, [1, 4, 16], [(HEADER, point)]))
+        writer.rewrite(unfinished(SWEEP, results.sweep(1)))
     record = reader.load(tmp_path)
     assert record.is_sweep
     assert not record.finished
-    assert record.sweep is not None
-    assert record.sweep.points == (point,)
+    assert record.result() == results.sweep(1)
     assert reader.load(tmp_path / point.record).finished
 
 
@@ -111,7 +112,7 @@ def test_any_cut_of_the_intervals_leaves_the_whole_ones(
     cut = data.draw(st.integers(0, len(whole)))
     path = tmp_path_factory.mktemp("cut") / INTERVALS
     path.write_bytes(whole[:cut])
-    frames = reader.Frames(path, snapshots_of)
+    frames = Frames(path, snapshots_of)
     ends = [sum(map(len, packed[: n + 1])) for n in range(3)]
     complete = sum(end <= cut for end in ends)
     assert list(frames) == SNAPSHOTS[:complete]
@@ -123,7 +124,7 @@ def test_any_cut_of_the_intervals_leaves_the_whole_ones(
 def test_garbage_behind_the_intervals_is_left_out(tmp_path_factory: pytest.TempPathFactory, garbage: bytes) -> None:
     path = tmp_path_factory.mktemp("garbage") / INTERVALS
     path.write_bytes(msgpack.packb(SNAPSHOTS[0].to_wire()) + garbage)
-    frames = reader.Frames(path, snapshots_of)
+    frames = Frames(path, snapshots_of)
     assert list(frames) == SNAPSHOTS[:1]
     assert frames.torn_bytes == len(garbage)
 
@@ -154,7 +155,7 @@ def test_sigkill_in_the_middle_loses_no_whole_interval(tmp_path: Path) -> None:
         child.send_signal(signal.SIGKILL)
         acknowledged = max([20, *(int(line) for line in child.stdout if line.endswith("\n"))])
     record = reader.load(run)
-    kept = list(reader.frames(record.path))
+    kept = list(record.measured)
     assert not record.finished
     assert len(kept) >= 2 * (acknowledged + 1)
     assert [(item.worker, item.interval) for item in kept] == [(w, i) for i in range(len(kept)) for w in "ab"][
@@ -186,7 +187,7 @@ def test_a_full_disk_ends_the_record_and_not_the_run(tmp_path: Path, small_files
         )
     record = reader.load(tmp_path / "run")
     assert not record.finished
-    frames = reader.frames(record.path)
+    frames = record.measured
     assert list(frames) == many[:fitting]
     assert frames.torn_bytes == 0
     assert not [p for p in record.path.iterdir() if p.name.startswith(".")]
@@ -247,15 +248,15 @@ def test_default_directories_do_not_collide(tmp_path: Path) -> None:
         ('{"name": "package"}', "is not a record of loadgen$"),
         ('{"schema_version": 1, "kind": "curl"}', "is not a record of loadgen$"),
         ('{"schema_version": 1, "kind": "iperf"}', "is a record of loadgen iperf, not of loadgen spec"),
-        ('{"schema_version": 99, "kind": "spec"}', r"newer loadgen \(schema 99; this one reads up to 1\)"),
-        ('{"schema_version": 1, "kind": "spec"}', "is damaged: KeyError"),
+        ('{"schema_version": 99, "kind": "spec"}', r"newer loadgen \(schema 99; this version reads up to 1\)"),
+        ('{"schema_version": 1, "kind": "spec"}', r"is damaged: Object missing required field `started_at`$"),
         ("\x00\xff", "is not a record"),
     ],
 )
 def test_a_foreign_file_is_one_clear_error(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / RUN).write_bytes(text.encode("latin-1"))
     with pytest.raises(RecordError, match=says):
-        reader.load(tmp_path)
+        reader.load(tmp_path, KIND_SPEC, KIND_SWEEP)
 
 
 def test_no_record_at_all_is_one_clear_error(tmp_path: Path) -> None:
@@ -289,4 +290,6 @@ def test_a_damaged_document_never_raises_anything_else(
     file = tmp_path_factory.mktemp("damaged") / RUN
     file.write_text(json.dumps(document))
     with contextlib.suppress(RecordError):
-        assert reader.load(file).document == document
+        record = reader.load(file)
+        assert record.document == document
+        record.result()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.fleet.remote import Collect, Serve, bootstrap, read_bootstrap
+from loadgen.agent.bootstrap import Collect, Serve, bootstrap, read_bootstrap
 from loadgen.model.errors import PlanError
 
 SERVE = Serve(name="m1", scheduler="tls://192.0.2.1:4711", credentials="PEM", bind="192.0.2.7", spool="/var/tmp/s")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hypothesis.strategies as st
 from hypothesis import given
 
-from coordinator.run import (
+from coordinator.run.state import (
     Audit,
     Audited,
     Ended,
@@ -17,7 +17,7 @@ from coordinator.run import (
     Ready,
     ResetDone,
     ResetServers,
-    Run,
+    RunState,
     State,
     StopTraffic,
 )
@@ -27,7 +27,7 @@ TWO = frozenset({"a", "b"})
 
 
 def test_an_undisturbed_run_plays_every_iteration_and_finishes() -> None:
-    run = Run(TWO, iterations=2)
+    run = RunState(TWO, iterations=2)
     assert run.handle(Ready()) == [ResetServers(0)]
     for iteration, following in ((0, ResetServers(1)), (1, Finish())):
         assert run.handle(ResetDone()) == [Play(iteration)]
@@ -39,7 +39,7 @@ def test_an_undisturbed_run_plays_every_iteration_and_finishes() -> None:
 
 
 def test_an_interrupt_stops_the_traffic_and_waits_for_the_last_words() -> None:
-    run = Run(TWO, iterations=3)
+    run = RunState(TWO, iterations=3)
     run.handle(Ready())
     run.handle(ResetDone())
     assert run.handle(Interrupted()) == [StopTraffic()]
@@ -50,7 +50,7 @@ def test_an_interrupt_stops_the_traffic_and_waits_for_the_last_words() -> None:
 
 
 def test_a_second_interrupt_does_not_wait() -> None:
-    run = Run(TWO, iterations=1)
+    run = RunState(TWO, iterations=1)
     run.handle(Ready())
     run.handle(ResetDone())
     run.handle(Interrupted())
@@ -58,13 +58,13 @@ def test_a_second_interrupt_does_not_wait() -> None:
 
 
 def test_an_interrupt_between_segments_finishes_at_once() -> None:
-    run = Run(TWO, iterations=1)
+    run = RunState(TWO, iterations=1)
     run.handle(Ready())
     assert run.handle(Interrupted()) == [Finish()]
 
 
 def test_a_lost_worker_does_not_hold_up_the_others() -> None:
-    run = Run(TWO, iterations=2)
+    run = RunState(TWO, iterations=2)
     run.handle(Ready())
     run.handle(ResetDone())
     assert run.handle(Lost("a", "killed by signal 9")) == []
@@ -76,7 +76,7 @@ def test_a_lost_worker_does_not_hold_up_the_others() -> None:
 
 
 def test_the_last_loss_ends_the_run() -> None:
-    run = Run(TWO, iterations=2)
+    run = RunState(TWO, iterations=2)
     run.handle(Ready())
     run.handle(ResetDone())
     run.handle(Lost("a", "x"))
@@ -84,7 +84,7 @@ def test_the_last_loss_ends_the_run() -> None:
 
 
 def test_a_lease_that_ran_out_ends_the_run_after_the_audit() -> None:
-    run = Run(frozenset({"a"}), iterations=3)
+    run = RunState(frozenset({"a"}), iterations=3)
     run.handle(Ready())
     run.handle(ResetDone())
     assert run.handle(Ended("a", "lease expired")) == [Audit(0)]
@@ -94,7 +94,7 @@ def test_a_lease_that_ran_out_ends_the_run_after_the_audit() -> None:
 
 
 def test_a_stranger_is_ignored() -> None:
-    run = Run(TWO, iterations=1)
+    run = RunState(TWO, iterations=1)
     run.handle(Ready())
     run.handle(ResetDone())
     assert run.handle(Lost("mallory", "?")) == []
@@ -111,7 +111,7 @@ events: st.SearchStrategy[Event] = st.one_of(
 
 @given(st.lists(events, max_size=40))
 def test_any_story_finishes_at_most_once_and_plays_only_in_order(story: list[Event]) -> None:
-    run = Run(TWO, iterations=3)
+    run = RunState(TWO, iterations=3)
     effects = [effect for event in story for effect in run.handle(event)]
     assert effects.count(Finish()) == (1 if run.state is State.FINISHED else 0)
     played = [effect.iteration for effect in effects if isinstance(effect, Play)]
@@ -122,7 +122,7 @@ def test_any_story_finishes_at_most_once_and_plays_only_in_order(story: list[Eve
 
 
 def test_who_wants_all_or_nothing_stops_when_one_is_lost() -> None:
-    run = Run(TWO, iterations=2, on_loss=OnLoss.ABORT)
+    run = RunState(TWO, iterations=2, on_loss=OnLoss.ABORT)
     run.handle(Ready())
     run.handle(ResetDone())
     assert run.handle(Lost("a", "gone")) == [StopTraffic()]
@@ -133,6 +133,6 @@ def test_who_wants_all_or_nothing_stops_when_one_is_lost() -> None:
 
 
 def test_one_that_is_lost_while_nothing_is_played_ends_such_a_run_at_once() -> None:
-    run = Run(TWO, iterations=2, on_loss=OnLoss.ABORT)
+    run = RunState(TWO, iterations=2, on_loss=OnLoss.ABORT)
     run.handle(Ready())
     assert run.handle(Lost("a", "gone")) == [Finish()]

@@ -71,12 +71,12 @@ def test_those_that_count_other_kinds_are_not_joined() -> None:
     other = snapshot("a/1", 0, {(0, 0): type(cell(1)).empty(2, 2)})
     with pytest.raises(ValueError, match="dimension"):
         Snapshots.of([TWO[0], other])
-    with pytest.raises(ValueError, match="different kinds"):
+    with pytest.raises(ValueError, match="differ in their numbers of kinds"):
         Snapshots.from_wires([WIRE, Snapshots.of([other]).to_wire()])
 
 
 @pytest.mark.parametrize(
-    ("field", "said"), [("cell_parts", "as many as their parts"), ("tally_parts", "the tallies are not 2 rows")]
+    ("field", "said"), [("cell_parts", "differs from the sum of their parts"), ("tally_parts", "bytes of tallies are not 2 rows")]
 )
 def test_what_one_has_too_many_of_is_not_given_to_the_next(field: str, said: str) -> None:
     one, other = WIRE, Snapshots.of(TWO).to_wire()
@@ -109,7 +109,7 @@ def test_histograms_of_a_size_that_comes_round_are_refused() -> None:
     sizes[-1] += 2 * 2_048
     assert sizes.astype(np.int64).sum() == 3 * 2_048
     times = {**wire["cells"]["times"], "sizes": sizes.tobytes()}
-    with pytest.raises(ValueError, match="more entries than there are"):
+    with pytest.raises(ValueError, match="more entries than the data holds"):
         Snapshots.from_wires([{**wire, "cells": {**wire["cells"], "times": times}}])
 
 
@@ -158,7 +158,7 @@ def test_parts_whose_sum_comes_round_are_refused(field: str) -> None:
     size = 2 if field == "cell_parts" else len(TWO[0].tallies)
     parts = np.array([2**53 - 1] * 2_048 + [2_048 + size], "<u8")
     assert parts.astype(np.int64).sum() == size
-    with pytest.raises(ValueError, match="as many as their parts"):
+    with pytest.raises(ValueError, match="differs from the sum of their parts"):
         read_all({**wire, field: parts.tobytes()})
 
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.fleet import spool as spools
-from coordinator.fleet.spool import (
+from loadgen.agent import spool as spools
+from loadgen.agent.spool import (
     KEPT_NS,
     MEMORY_BYTES,
     Spool,

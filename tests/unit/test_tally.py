@@ -106,5 +106,5 @@ def test_packed_parts_of_either_width_are_read_one_after_another(parts: list[NDA
 
 @pytest.mark.parametrize("packed", [b"x" * 23, b"x" * 48 * 3, b"", b"x" * 44 + b"x" * 48])
 def test_bytes_that_are_not_so_many_rows_are_refused(packed: bytes) -> None:
-    with pytest.raises(ValueError, match="the tallies are not 2 rows"):
+    with pytest.raises(ValueError, match="bytes of tallies are not 2 rows"):
         unpack_tallies([pack_tallies(rows(LARGEST)), packed], [1, 2])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from loadgen.measure.snapshot import Health
 from loadgen.model.bound import Bound
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_MS, NS_PER_S
+from loadgen.verdict.evidence import Loop, PortEvidence, TrustEvidence, WorkerEvidence
 from loadgen.verdict.result import Check, Trust
-from loadgen.verdict.trust import PortEvidence, WorkerEvidence, judge_trust
+from loadgen.verdict.trust import judge_trust
 from tests.support.evidence import asked
 
 WINDOW_NS = 60 * NS_PER_S
@@ -58,10 +60,24 @@ FINE = issued(35_000, 50_000, 14_000, 1_000)
 PORTS = PortEvidence(machine="here", available=28_232, peak_connects={0: 100, 1: 2_000})
 
 
+def evidence(
+    *workers: WorkerEvidence, whole: Cell = FINE, ports: Sequence[PortEvidence] = (PORTS,), bound: Bound | None = None
+) -> TrustEvidence:
+    return TrustEvidence(
+        loop=Loop.PACED,
+        asked=asked(2, 160, bound),
+        workers=workers,
+        whole=whole,
+        window=whole,
+        measured_ns=WINDOW_NS,
+        ports=ports,
+    )
+
+
 def judge(
     *workers: WorkerEvidence, whole: Cell = FINE, ports: PortEvidence = PORTS, bound: Bound | None = None
 ) -> Trust:
-    return judge_trust(workers or (engine(),), [ports], whole, asked(2, 160, bound))
+    return judge_trust(evidence(*(workers or (engine(),)), whole=whole, ports=[ports], bound=bound))
 
 
 def failing(trust: Trust) -> list[str]:
@@ -145,7 +161,7 @@ def test_waiting_beside_sixteen_busy_servers_is_no_false_alarm(cpu_ms: int, wait
 def test_a_kernel_that_does_not_tell_waiting_times_is_no_reason_for_distrust() -> None:
     trust = judge(engine(runqueue_ns=-1))
     assert trust.valid
-    assert check(trust, "engine runnable").detail == "not known"
+    assert check(trust, "engine runnable").detail == "not reported by any engine"
 
 
 def test_the_mix_issued_is_judged_whatever_became_of_it() -> None:
@@ -157,8 +173,8 @@ def test_the_mix_issued_is_judged_whatever_became_of_it() -> None:
 def test_an_engine_that_issued_nothing_is_named() -> None:
     trust = judge(engine("1"), engine("2", lateness=late()))
     assert failing(trust) == ["operations issued"]
-    assert check(trust, "operations issued").detail == "none by 2"
-    assert "operations issued" in failing(judge_trust([], [], FINE, asked(2, 160)))
+    assert check(trust, "operations issued").detail == "engines without operations: 2"
+    assert "operations issued" in failing(judge_trust(evidence(ports=())))
 
 
 def test_running_out_of_ports_is_ours_to_answer_for() -> None:
@@ -166,19 +182,19 @@ def test_running_out_of_ports_is_ours_to_answer_for() -> None:
     scarce = PortEvidence(machine="there", available=1_999, peak_connects={0: 100, 1: 2_000})
     ports = check(judge(ports=scarce), "ephemeral ports")
     assert (ports.ok, ports.value, ports.limit) == (False, 2_000, 1_999)
-    assert "there: connections to vm1" in ports.detail
+    assert "there: ports in use to vm1" in ports.detail
 
 
 def test_the_machine_closest_to_its_ports_is_named() -> None:
     roomy = PortEvidence(machine="roomy", available=60_000, peak_connects={0: 3_000})
     tight = PortEvidence(machine="tight", available=3_000, peak_connects={1: 2_500})
     idle = PortEvidence(machine="idle", available=10, peak_connects={})
-    trust = judge_trust([engine()], [idle, roomy, tight], FINE, asked(2, 160))
-    assert check(trust, "ephemeral ports").detail.startswith("tight: connections to vm1")
+    trust = judge_trust(evidence(engine(), ports=[idle, roomy, tight]))
+    assert check(trust, "ephemeral ports").detail.startswith("tight: ports in use to vm1")
     assert check(trust, "ephemeral ports").ok
 
 
 def test_nearly_all_files_open_is_not_trusted() -> None:
     trust = judge(engine("1"), engine("2", open_fds=1000))
     assert failing(trust) == ["open files"]
-    assert check(trust, "open files").detail == "engine 2: 1000 of 1024 allowed"
+    assert check(trust, "open files").detail == "engine 2: 1000 open, 1024 allowed"

@@ -4,10 +4,11 @@ import dataclasses
 
 import pytest
 
-from coordinator.fleet.api import Clock, MachineState, MachineStatus
-from coordinator.view.build import ViewBuilder
-from coordinator.view.runview import Position
+from coordinator.fleet.api import MachineStatus
+from coordinator.output.terminal.build import ViewBuilder
+from coordinator.output.terminal.runview import Position
 from loadgen.measure.ledger import Ledger
+from loadgen.model.machine import Clock, MachineState
 from loadgen.model.plan import SpecPlan
 from loadgen.model.target import Target
 from tests.support.snapshots import GROUPS, KINDS, cell, snapshot, tally

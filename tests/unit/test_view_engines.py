@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from coordinator.view.engines import engine_lines, engine_title
+from coordinator.output.terminal.engines import engine_lines, engine_title
 from loadgen.measure.events import EngineReady
 
 COMPILED = [EngineReady(f"a/{n}", "compiled", "kernel", "") for n in range(3)]

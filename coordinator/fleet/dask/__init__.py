@@ -1,1 +1,1 @@
-"""The fleet on Dask `distributed`, by its public API.  Only modules in here import it (extra: loadgen[fleet])."""
+"""The coordinator's part of a fleet on Dask `distributed` (extra: loadgen[fleet]), by its public API only."""

@@ -1,4 +1,4 @@
-"""One call to one machine and its answer, bounded in time; whatever goes wrong there is an error of ours here."""
+"""Calls to machines and their answers, bounded in time.  Whatever goes wrong there becomes a LoadgenError here."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 
 from distributed import Client
 
-from coordinator.fleet.messages import clean, read_refusal
+from loadgen.agent.messages import clean, read_refusal
 from loadgen.model.errors import FleetError, LoadgenError
 
 
 class UnansweredError(FleetError):
-    """The machine was not reached, or the call failed there in a way that is not a refusal."""
+    """The machine was not reached, or the call failed there without a refusal."""
 
 
 class UnreadableError(FleetError):
-    """The machine sent something that is not what was asked for."""
+    """The machine sent something else than was asked for."""
 
     def __init__(self, why: ValueError) -> None:
         super().__init__(f"it sent something unreadable: {why}")
@@ -26,7 +26,7 @@ class UnreadableError(FleetError):
 
 @contextlib.contextmanager
 def reading() -> Iterator[None]:
-    """A ValueError inside is an UnreadableError outside."""
+    """Turn a ValueError inside into an UnreadableError."""
     try:
         yield
     except ValueError as error:
@@ -34,10 +34,10 @@ def reading() -> Iterator[None]:
 
 
 async def ask(client: Client, address: str, call: Callable[..., Any], *arguments: object, timeout_s: float) -> Any:
-    """The answer of `call(*arguments)` on the Dask worker at `address`: plain data that is not checked yet.
+    """Return the answer of `call(*arguments)` on the Dask worker at `address`: plain data that is not checked yet.
 
-    Raises UnansweredError when there is none in time, UnreadableError when it is not an answer at all, and the
-    LoadgenError that it is when it is a refusal.
+    Raises UnansweredError if there is no answer in time, UnreadableError if it is malformed, and the LoadgenError that
+    a refusal contains.
     """
     try:
         async with asyncio.timeout(timeout_s):
@@ -49,12 +49,40 @@ async def ask(client: Client, address: str, call: Callable[..., Any], *arguments
     return _checked(answers.get(address))
 
 
+class Asker:
+    """Asks the Dask worker at `address`, until it is cut off."""
+
+    def __init__(self, client: Client, address: str) -> None:
+        self._client = client
+        self._address = address
+        self._cut: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def __call__(self, call: Callable[..., Any], *arguments: object, timeout_s: float) -> Any:
+        """Do as :func:`ask`; but raise UnansweredError as soon as the worker is cut off."""
+        asked = asyncio.ensure_future(ask(self._client, self._address, call, *arguments, timeout_s=timeout_s))
+        try:
+            await asyncio.wait((asked, self._cut), return_when=asyncio.FIRST_COMPLETED)
+            if not asked.done():
+                raise UnansweredError(self._cut.result())
+            return asked.result()
+        finally:
+            asked.cancel()
+
+    async def anyway(self, call: Callable[..., Any], *arguments: object, timeout_s: float) -> Any:
+        """Do as :func:`ask`, also after the worker was cut off."""
+        return await ask(self._client, self._address, call, *arguments, timeout_s=timeout_s)
+
+    def cut(self, why: str) -> None:
+        """From now on nobody waits for an answer, for this reason."""
+        self._cut.set_result(why)
+
+
 async def ask_group(
     client: Client, addresses: Sequence[str], call: Callable[..., Any], *arguments: object, timeout_s: float
 ) -> dict[str, Any]:
-    """The same of several at once, which costs a third: by address the answer, or the LoadgenError that `ask` raises.
+    """Ask several workers at once, at a third of the cost.  Returns by address the answer, or the LoadgenError instead.
 
-    All wait for the last one; when that does not answer in time, nobody has an answer.
+    All answers arrive with the last one; if one worker does not answer in time, there are none.
     """
     answers: dict[str, Any] = {}
     with contextlib.suppress(Exception):  # TimeoutError above all; and as in `ask`
@@ -81,14 +109,14 @@ def _checked(answer: Any) -> Any:
 async def tell(
     client: Client, addresses: Sequence[str], call: Callable[..., Any], *arguments: object, timeout_s: float
 ) -> None:
-    """Call all of these at once, and wait for them no longer than that; who does not hear it is not told of."""
+    """Call all of these at once, and wait no longer than `timeout_s`.  Workers that do not answer are ignored."""
     with contextlib.suppress(Exception):  # TimeoutError above all; and as in `ask`
         async with asyncio.timeout(timeout_s):
             await client.run(call, *arguments, workers=list(addresses), on_error="return")
 
 
 def say(error: BaseException) -> str:
-    """What went wrong in a call, in one line."""
+    """Return what went wrong in a call, in one line."""
     if isinstance(error, LoadgenError):
         return error.message
     if isinstance(error, ImportError):

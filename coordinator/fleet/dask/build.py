@@ -1,4 +1,4 @@
-"""The fleet that a choice means, of those that Dask carries."""
+"""Makes the fleet on Dask that a FleetChoice describes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def build(
     say: Callable[[str], None],
     on_log: Callable[[str, str], None],
 ) -> DaskFleet:
-    """It, closed yet; arguments as for `coordinator.fleet.choice.make_fleet`."""
+    """Make the fleet, which is not open yet; arguments as for `coordinator.fleet.choice.make_fleet`."""
     return DaskFleet(_way(choice, run_id, say), run_id=run_id, engines=choice.engines, on_loss=on_loss, on_log=on_log)
 
 

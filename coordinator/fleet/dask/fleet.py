@@ -1,72 +1,64 @@
-"""A fleet of machines, each an agent in a Dask worker; how these came to be there is the business of a way.
+"""A fleet of machines, each of which is an agent in a Dask worker.  A Way starts and ends the agents.
 
-Of Dask it uses `Client.run`, topics and the news of who left; no tasks, futures or actors: Dask would start a lost
-engine again elsewhere, and load must not be played twice.
+It uses `Client.run`, topics, and the news of who left.  It uses no tasks, futures or actors: Dask would restart a lost
+engine elsewhere, and load must not be played twice.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
-from coordinator.fleet import facts
 from coordinator.fleet.admission import say_missing
-from coordinator.fleet.api import (
-    Clock,
-    Command,
-    Dismiss,
-    Machine,
-    MachineState,
-    MachineStatus,
-    Prepare,
-    Start,
-    Stop,
-)
-from coordinator.fleet.dask import calls
+from coordinator.fleet.api import Command, Dismiss, MachineStatus, Prepare, Start, Stop
 from coordinator.fleet.dask.asking import UnreadableError, reading, tell
+from coordinator.fleet.dask.lease import Rhythm
 from coordinator.fleet.dask.leases import GROUP, keep_group
 from coordinator.fleet.dask.machine import RemoteMachine
-from coordinator.fleet.dask.plugin import STOP
 from coordinator.fleet.dask.unread import Unread
-from coordinator.fleet.duty import pack_plan
-from coordinator.fleet.messages import Heartbeat
-from coordinator.fleet.silence import Silence
-from coordinator.fleet.ways import PATIENCE_S, Joined, Way
+from coordinator.fleet.events import Spoke, Ticked, WorkerGivenUp
+from coordinator.fleet.member import OVERDUE_NS, SILENCE_NS, Member
+from coordinator.fleet.ways import Joined, Way
+from loadgen.agent import facts
+from loadgen.agent.bootstrap import PATIENCE_S
+from loadgen.agent.dask import calls
+from loadgen.agent.dask.plugin import STOP
+from loadgen.agent.duty import pack_plan
+from loadgen.agent.messages import Heartbeat
 from loadgen.engine.api import Assignment, Segment
 from loadgen.measure.events import AgentEvent, EngineLost
 from loadgen.model.errors import FleetError, LoadgenError
+from loadgen.model.machine import Clock, Machine
 from loadgen.model.plan import OnLoss
 from loadgen.model.units import NS_PER_S
 
-_SILENCE_NS = 2_200_000_000
-_OVERDUE_NS = 1_500_000_000
 _LOOK_S = 0.1
-_GATHER_S = 0.005  # what comes at nearly the same time is read together
+_GATHER_S = 0.005  # heartbeats that arrive within this time are read together
 _SLICE_NS = 5_000_000
 _RENEW_S = 0.5
 _RENEW_MANY_S = 1.25  # half a lease
-_RENEW_OPENING_S = 3.0  # of a great many, while nothing can play: until each has said hello they are renewed one by one
+_RENEW_OPENING_S = 3.0  # for many machines while they open; each is renewed by itself then, and nothing plays yet
 _MANY = 100
 _ARM_NS = 300_000_000
-_ORDER_NS = 2_000_000  # one order after another, each takes half a millisecond of ours when nothing else is to do
+_ORDER_NS = 2_000_000  # per machine: orders are sent one by one, in .5 ms each if this process is idle
 _STOP_TIMEOUT_S = 1.0
 _SETTLE_S = 2.0
-_CLOSE_S = 5.0
 _LOSE_S = 5.0
-_AT_ONCE = 16  # machines whose clocks are measured, or that take the plan
+_AT_ONCE = 16  # machines whose clocks are measured, or that are sent the plan
 _PULLS_AT_ONCE = 8
 _PARTINGS_AT_ONCE = 64
 
 
 class DaskFleet:
-    """The machines of `way` for one run, with `engines` processes each (0: one a core) unless the way says otherwise.
+    """The machines of `way` for one run, with `engines` processes each (0: one per core) unless the way says otherwise.
 
-    `on_loss` also says what to do about machines that can't be used when it opens.  `on_log` gets what the machines
-    log, as (machine, line).  `problems` is what did not go well by the end, in words.
+    `on_loss` also says what to do about machines that cannot be used when the fleet opens.  `on_log` receives the log
+    lines of the machines as (machine, line).
     """
 
     def __init__(
@@ -84,46 +76,47 @@ class DaskFleet:
         self._on_loss = on_loss
         self._on_log = on_log
         self._events: asyncio.Queue[AgentEvent] = asyncio.Queue()
-        self._inbox: asyncio.Queue[tuple[RemoteMachine, Any, int]] = asyncio.Queue()  # when it came; None: it has left
+        self._inbox: asyncio.Queue[tuple[RemoteMachine, Any, int]] = (
+            asyncio.Queue()
+        )  # a heartbeat, or None if the machine left, and when that arrived
         self._unread = Unread(self._events.put_nowait)
-        self._machines: dict[str, RemoteMachine] = {}  # by address, in the order in which they were asked for
-        self._refused: dict[str, str] = {}
-        self._silence = Silence(_SILENCE_NS, time.monotonic_ns())
+        self._machines: dict[str, RemoteMachine] = {}  # by address, in the order of the request
+        self._left_out: dict[str, str] = {}  # reasons, by name
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
-        self._ordered = -1  # the last segment
+        self._ordered = -1  # the index of the last segment
         self.problems: list[str] = []
         self.strange = 0
-        """Messages that nobody of the fleet sent."""
+        """How many messages came from no machine of this fleet."""
 
     @property
     def machines(self) -> tuple[Machine, ...]:
-        """Those that are usable, lost or not."""
+        """The machines that the run began with, whether they are lost by now or not."""
         return tuple(machine.described for machine in self._machines.values())
 
     @property
     def missing(self) -> Mapping[str, str]:
-        """Machines that did not come, or refused."""
-        return {**self._way.missing, **self._refused}
+        """Machines that did not join, or refused to serve: the reason, by name."""
+        return {**self._way.missing, **self._left_out}
 
     @property
     def lead_ns(self) -> int:
-        """Every machine has the order by then, and its answer is here."""
+        """See Fleet: enough for the order to reach every machine, and for its answer to come back."""
         worst_ns = max((machine.clock.round_trip_ns for machine in self._present()), default=0)
         return max(NS_PER_S, 4 * worst_ns + NS_PER_S // 2) + _ORDER_NS * len(self._machines)
 
     def status(self) -> tuple[MachineStatus, ...]:
-        """How the machines are."""
+        """Return the state of each machine."""
         now_ns = time.monotonic_ns()
         return tuple(self._status(machine, now_ns) for machine in self._machines.values())
 
     def clocks(self) -> Mapping[str, Clock]:
-        """The newest measurement of each machine's clock."""
+        """Return the latest measurement of each machine's clock, by name."""
         now_ns = time.monotonic_ns()
         return {machine.name: machine.clock.at(now_ns) for machine in self._machines.values()}
 
     async def open(self) -> None:
-        """Reach every machine, start its engines and measure its clock."""
+        """Reach every machine, start its engines and measure its clock.  Raises FleetError, PlanError."""
         joined = await self._way.open()
         line = self._way.line
         line.listen("all", self._on_news)
@@ -134,8 +127,9 @@ class DaskFleet:
                 one,
                 line.client,
                 self._run_id,
+                member=Member(one.name, silence_ns=SILENCE_NS, overdue_ns=OVERDUE_NS),
                 on_event=self._events.put_nowait,
-                on_lost=self._lost,
+                end_process=functools.partial(self._end_process, one.name),
                 on_log=self._on_log,
                 pulling=pulling,
                 unread=self._unread,
@@ -148,19 +142,19 @@ class DaskFleet:
         self._spawn(self._watch())
         self._spawn(self._read_inbox())
         await asyncio.gather(*welcomes)
-        self._check_present()
+        self._leave_out_lost()
         if len(self._machines) > _MANY:
             self._keep_groups()
 
     async def command(self, command: Command) -> None:
-        """Carry a command to every machine that is present."""
+        """Send a command to every machine that is not lost."""
         match command:
             case Prepare(assignments):
                 await self._prepare(assignments)
             case Start(segment):
                 await self._start(segment)
             case Stop():
-                # Who does not hear it is left to the lease.
+                # On a machine that does not hear it, the engines stop when their lease ends.
                 addresses = [machine.address for machine in self._present()]
                 line = self._way.line
                 stop = {"op": STOP, "run_id": self._run_id, "segment": self._ordered}
@@ -170,29 +164,28 @@ class DaskFleet:
                     )
             case Dismiss(worker):
                 for machine in self._present():
-                    if worker in machine.described.workers:
-                        self._spawn(machine.dismiss(worker))
+                    machine.feed(WorkerGivenUp(worker))
 
     async def event(self) -> AgentEvent:
-        """The next event."""
+        """Return the next event, in order for each worker."""
         return await self._events.get()
 
     async def bandwidth(self, machine: str, host: str, port: int) -> tuple[float, float]:
-        """Bits a second that a machine sends to an address, and that it receives.  Raises LoadgenError."""
+        """Return the bit/s that a machine sends to an address and receives from it.  Raises LoadgenError."""
         for one in self._present():
             if one.name == machine:
                 return await one.bandwidth(host, port)
         raise FleetError("it is lost")
 
     async def settle(self) -> None:
-        """Until all that present machines have measured by now is among the events, or 2 s."""
+        """Wait until everything that was measured by now is among the events, but no longer than 2 s."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SETTLE_S):
                 await asyncio.gather(*(machine.fetch_or_lose() for machine in self._present()))
         self._unread.read()
 
     async def close(self) -> None:
-        """Fetch what has not come yet, say what could not be fetched, and end all that `open` began."""
+        """Fetch the missing results, note what could not be fetched, and end everything that `open` began."""
         if self._closed:
             return
         self._closed = True
@@ -210,22 +203,18 @@ class DaskFleet:
     # Beginning and end
 
     async def _welcome(self, joined: Joined, measuring: asyncio.Semaphore, interval_s: float, delay_s: float) -> None:
-        machine = self._machines[joined.address]
-        try:
-            await machine.hello(joined.engines or self._engines, facts.versions(), PATIENCE_S)
-            await machine.measure_clock(1)
-            machine.keep(interval_s, delay_s)  # among hundreds it may have to wait for its turn longer than it would
-            async with measuring:
-                await machine.measure_clock()
-        except LoadgenError as error:
-            self._refused[joined.name] = error.message
-        else:
-            self._silence.expect(machine.address, time.monotonic_ns())
+        await self._machines[joined.address].welcome(
+            joined.engines or self._engines,
+            facts.versions(),
+            PATIENCE_S,
+            measuring=measuring,
+            rhythm=Rhythm(interval_s=interval_s, delay_s=delay_s),
+        )
 
     def _keep_groups(self) -> None:
         machines = list(self._machines.values())
         for machine in machines:
-            machine.keep_no_longer()
+            machine.lease.stop()
         for first in range(0, len(machines), GROUP):
             group = machines[first : first + GROUP]
             self._spawn(
@@ -235,17 +224,16 @@ class DaskFleet:
                     group,
                     _RENEW_MANY_S,
                     _RENEW_MANY_S * first / len(machines),
-                    is_late=lambda one: self._silence.ago_ns(one.address, time.monotonic_ns()) > _OVERDUE_NS,
+                    is_late=lambda one: one.member.is_overdue(time.monotonic_ns()),
                     spawn=self._spawn,
                 )
             )
 
-    def _check_present(self) -> None:
-        """Who could not be reached, or was lost since, is missing from the beginning; nothing else is said of it."""
-        self._refused.update({machine.name: machine.why_lost for machine in self._machines.values() if machine.lost})
-        for machine in [machine for machine in self._machines.values() if machine.name in self._refused]:
-            machine.rest()
-            self._silence.forget(machine.address)
+    def _leave_out_lost(self) -> None:
+        """Begin without the machines that refused or were lost while the fleet opened, and drop their events."""
+        for machine in [machine for machine in self._machines.values() if machine.lost]:
+            self._left_out[machine.name] = machine.member.why
+            machine.leave_out()
             del self._machines[machine.address]
         usable = {worker for machine in self.machines for worker in machine.workers}
         for event in [self._events.get_nowait() for _ in range(self._events.qsize())]:
@@ -262,25 +250,14 @@ class DaskFleet:
             )
 
     async def _part(self, machine: RemoteMachine, turns: asyncio.Semaphore) -> None:
-        """Take leave of a machine; what was not fetched stays there."""
+        """Take leave of a machine.  Results that were not fetched stay there."""
         async with turns:
-            await self._part_now(machine)
-
-    async def _part_now(self, machine: RemoteMachine) -> None:
-        why = machine.why_lost and f"it was lost: {machine.why_lost}"
-        if not why:
-            try:
-                async with asyncio.timeout(_CLOSE_S):
-                    await machine.finish()
-            except TimeoutError:
-                why = f"they did not arrive within {_CLOSE_S:g} s"
-            except LoadgenError as error:
-                why = error.message
-        await machine.leave(delete_spool=not why)
+            await machine.part()
         if machine.problem:
             self.problems.append(f"{machine.name}: {machine.problem}")
-        if why and machine.played:
-            missing = machine.stream.missing_bytes
+        why = machine.member.unfetched
+        if why and machine.member.ordered_ns is not None:
+            missing = machine.missing_bytes
             what = f"{missing} bytes of its results are missing" if missing else "some of its results may be missing"
             self.problems.append(f"{machine.name}: {what} ({why}); loadgen collect fetches them")
 
@@ -297,12 +274,7 @@ class DaskFleet:
         async def prepare(machine: RemoteMachine) -> None:
             mine = {worker: shards[worker] for worker in machine.described.workers if worker in shards}
             try:
-                if not mine:
-                    await machine.spare()
-                    return
-                async with turns:
-                    await machine.take_plan(blob, digest)
-                await machine.prepare(digest, mine)
+                await machine.prepare(blob, digest, mine, turns)
             except LoadgenError as error:
                 if not machine.lost:
                     raise type(error)(f"{machine.name}: {error.message}", hint=error.hint) from error
@@ -314,32 +286,31 @@ class DaskFleet:
     async def _start(self, segment: Segment) -> None:
         self._ordered = segment.index
         wait_s = (segment.start_ns - _ARM_NS - time.monotonic_ns()) / NS_PER_S
-        await asyncio.gather(*(machine.start(segment, wait_s) for machine in self._present() if machine.engines))
+        await asyncio.gather(*(machine.start(segment, wait_s) for machine in self._present()))
 
     # What happens
 
     def _on_heartbeat(self, message: Any) -> None:
-        """Dask hands over what a worker sent, with the address of that worker in it."""
+        """Take what a worker sent; Dask adds the address of the worker."""
         sender = message.get("worker") if isinstance(message, dict) else None
         machine = self._machines.get(sender) if isinstance(sender, str) else None
         if machine is None:
             self.strange += 1
-        elif machine.lost:
-            machine.hear_again()
-        else:
-            now_ns = time.monotonic_ns()
-            self._silence.heard(machine.address, now_ns)
+            return
+        now_ns = time.monotonic_ns()
+        machine.feed(Spoke(now_ns))
+        if not machine.lost:
             self._inbox.put_nowait((machine, message, now_ns))
 
     def _on_news(self, news: Any) -> None:
-        """Dask says who came and who left."""
+        """Take Dask's news of workers that join or leave."""
         if isinstance(news, dict) and news.get("action") == "remove-worker":
             machine = self._machines.get(news.get("worker", ""))
             if machine is not None and not self._closed:
-                self._inbox.put_nowait((machine, None, time.monotonic_ns()))  # after what it had sent before
+                self._inbox.put_nowait((machine, None, time.monotonic_ns()))  # read after what it sent before
 
     async def _read_inbox(self) -> None:
-        """Heartbeats come all at once; a renewal must not wait until the last of them is read."""
+        """Read heartbeats in slices of 5 ms: they come all at once, and renewals must not wait for the last of them."""
         while True:
             heard = [await self._inbox.get()]
             await asyncio.sleep(_GATHER_S)
@@ -356,7 +327,7 @@ class DaskFleet:
         if machine.lost:
             return
         if message is None:
-            machine.lose("its connection ended")
+            machine.left()
             return
         try:
             with reading():
@@ -367,37 +338,34 @@ class DaskFleet:
         except UnreadableError as error:
             machine.lose(error.message)
 
-    def _lost(self, machine: RemoteMachine) -> None:
-        self._silence.forget(machine.address)
-        self._spawn(self._give_up(machine.name))
+    def _end_process(self, name: str) -> None:
+        async def end() -> None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOSE_S):
+                    await self._way.lose(name)
 
-    async def _give_up(self, name: str) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LOSE_S):
-                await self._way.lose(name)
+        self._spawn(end())
 
     async def _watch(self) -> None:
         while True:
-            now_ns = time.monotonic_ns()
-            for address in self._silence.tick(now_ns):
-                silent_s = self._silence.ago_ns(address, now_ns) / NS_PER_S
-                self._machines[address].lose(f"silent for {silent_s:.1f} s")
+            ticked = Ticked(time.monotonic_ns())
+            for machine in list(self._machines.values()):
+                machine.feed(ticked)
             await asyncio.sleep(_LOOK_S)
 
     def _present(self) -> list[RemoteMachine]:
         return [machine for machine in self._machines.values() if not machine.lost]
 
     def _status(self, machine: RemoteMachine, now_ns: int) -> MachineStatus:
-        ago_ns = self._silence.ago_ns(machine.address, now_ns)
-        overdue = not machine.lost and ago_ns > _OVERDUE_NS
+        member = machine.member
         return MachineStatus(
             name=machine.name,
-            state=MachineState.SILENT if overdue else machine.state,
-            engines=machine.engines,
+            state=member.shown(now_ns),
+            engines=len(member.present),
             clock=machine.clock.at(now_ns),
             cpu_share=machine.cpu_share,
-            seen_ago_s=ago_ns / NS_PER_S,
-            why=machine.why_lost or machine.problem,
+            seen_ago_s=member.silent_ns(now_ns) / NS_PER_S,
+            why=member.why or machine.problem,
         )
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -407,7 +375,7 @@ class DaskFleet:
 
 
 async def _all(works: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Do all at once; the first error ends the others."""
+    """Run all of these at once.  The first error ends the others, and is raised."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         await asyncio.gather(*tasks)

@@ -1,4 +1,4 @@
-"""The meeting point of a fleet: a Dask scheduler inside of the coordinator, and the client that commands go by."""
+"""The meeting point of a fleet: a Dask scheduler inside the coordinator, and the client that sends commands."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any, Self
 from distributed import Client, Scheduler
 from distributed.diagnostics.plugin import SchedulerPlugin
 
-from coordinator.fleet.certificates import Credentials
 from coordinator.fleet.dask.logs import QuietLogs
-from coordinator.fleet.dask.security import security
-from coordinator.fleet.dask.settings import configure
+from loadgen.agent.credentials import Credentials
+from loadgen.agent.dask.security import security
+from loadgen.agent.dask.settings import configure
 from loadgen.host.limits import raise_open_files
 from loadgen.model.errors import PlanError
 
@@ -23,7 +23,7 @@ _CLOSE_TIMEOUT_S = 3.0
 
 
 class _Register(SchedulerPlugin):
-    """Who is there: addresses by name, in the order of coming; and who hears what they say, by topic."""
+    """The workers that have joined (address by name, in the order of joining), and the listeners by topic."""
 
     def __init__(self) -> None:
         self.present: dict[str, str] = {}
@@ -44,9 +44,9 @@ class _Register(SchedulerPlugin):
 
 
 class Hub:
-    """Listens at each of `addresses` (TLS with `credentials`; plain TCP without), for as long as it is entered.
+    """A context manager: inside, it listens at each of `addresses`, by TLS with `credentials`, or else by plain TCP.
 
-    `port` 0: any free one at each address.
+    `port` 0 means any free port at each address.  Raises PlanError if it cannot listen there.
     """
 
     def __init__(self, addresses: Sequence[str], port: int, credentials: Credentials | None) -> None:
@@ -67,7 +67,7 @@ class Hub:
         async with contextlib.AsyncExitStack() as stack:
             stack.enter_context(QuietLogs())
             hosts = [f"[{address}]" if ":" in address else address for address in self._addresses]
-            where: dict[str, Any] = {  # one list each; its annotations know of one listener only
+            where: dict[str, Any] = {  # lists, although Dask's annotations allow one listener only
                 "host": [*hosts, None],
                 "protocol": [*[self._protocol] * len(hosts), "inproc"],
                 "port": [*[self._port] * len(hosts), None],
@@ -94,33 +94,33 @@ class Hub:
 
     @property
     def client(self) -> Client:
-        """Reaches the workers."""
+        """The client that reaches the workers."""
         assert self._client is not None, "the hub is not entered"
         return self._client
 
     def listen(self, topic: str, hear: Callable[[Any], None]) -> None:
-        """As a Line does; the scheduler being here, nothing is sent to anybody for that."""
+        """See Line.  The scheduler is in this process, so nothing is sent for that."""
         self._register.hearers[topic] = hear
 
     def post(self, messages: Mapping[str, dict[str, Any]]) -> bool:
-        """As a Line does, by the connections over which the scheduler itself talks to its workers."""
+        """See Line.  It uses the connections that the scheduler has to its workers anyway."""
         assert self._scheduler is not None, "the hub is not entered"
         self._scheduler.send_all({}, {address: [message] for address, message in messages.items()})
         return True
 
     @property
     def present(self) -> MappingProxyType[str, str]:
-        """The address of each worker that is there, by its name, in the order of coming."""
+        """The address of each worker that has joined, by its name, in the order of joining."""
         return MappingProxyType(self._register.present)
 
     def contact(self, address: str) -> str:
-        """Where workers reach it that come by one of its addresses: "tls://A:P"."""
+        """Return where workers reach it at one of its addresses, like "tls://192.0.2.1:4711"."""
         assert self._scheduler is not None, "the hub is not entered"
         at = self._addresses.index(address)
         return str(self._scheduler.listeners[at].contact_address)
 
     async def joined(self, names: Collection[str], timeout_s: float) -> dict[str, str]:
-        """The addresses of these workers, once they are there; without those that did not come in time."""
+        """Wait for these workers.  Returns the addresses of those that joined in time, by name."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 while not set(names) <= self.present.keys():
@@ -128,7 +128,7 @@ class Hub:
         return {name: self.present[name] for name in names if name in self.present}
 
     async def more_than(self, count: int, timeout_s: float) -> dict[str, str]:
-        """All workers (addresses by name) once they are more than `count`, or the time is over."""
+        """Wait for more than `count` workers, or until the time is over.  Returns their addresses by name."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 while len(self.present) <= count:
@@ -141,14 +141,14 @@ class Hub:
 
 
 async def _bounded(close: Any) -> None:
-    """A peer that is frozen does not hold up the end."""
+    """Close something, without waiting for a frozen peer."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_CLOSE_TIMEOUT_S):
             await close()
 
 
 def _check(address: str, port: int) -> None:
-    """Dask would say it with a traceback, and leave a socket behind."""
+    """Raise PlanError if nobody can listen there.  Dask would print a traceback, and leave a socket open."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:

@@ -1,4 +1,4 @@
-"""The way by hand: workers that somebody starts, with certificates that were made before, join the coordinator."""
+"""The way by hand: somebody starts workers, with certificates made before, and they join the coordinator."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from coordinator.fleet.certificates import load
 from coordinator.fleet.dask.hub import Hub
 from coordinator.fleet.ways import Joined, Line
+from loadgen.agent.credentials import load
 from loadgen.model.address import format_address
 from loadgen.model.errors import PlanError
 
@@ -22,7 +22,7 @@ _LOOK_S = 1.0
 class JoinWay:
     """The first `workers` that join at `host` and `port`, with certificates from the directory `certificates`.
 
-    `say` gets what is going on, for whoever starts them.
+    `say` receives progress messages for the person who starts the workers.
     """
 
     def __init__(self, host: str, port: int, certificates: Path, workers: int, say: Callable[[str], None]) -> None:
@@ -36,17 +36,17 @@ class JoinWay:
 
     @property
     def line(self) -> Line:
-        """Reaches the agents."""
+        """See Way."""
         assert self._hub is not None, "the way is not open"
         return self._hub
 
     @property
     def missing(self) -> Mapping[str, str]:
-        """Those that did not come; nobody knows their names."""
+        """Workers that did not join in time; their names are not known, so they are numbered."""
         return self._missing
 
     async def open(self) -> tuple[Joined, ...]:
-        """Listen, and wait until all are there, or ten minutes.  Raises PlanError when we can't listen."""
+        """Listen, and wait up to ten minutes for all workers.  Raises PlanError if nobody can listen there."""
         host = await _resolved(self._host, self._port)
         hub = Hub((host,), self._port, load(self._certificates / "coordinator.pem"))
         self._hub = await hub.__aenter__()
@@ -60,16 +60,16 @@ class JoinWay:
         return tuple(Joined(name=name, address=address) for name, address in present.items())
 
     async def lose(self, name: str) -> None:
-        """We did not start it, and can't end it; its lease does."""
+        """Do nothing: we did not start this worker, so we cannot end it.  Its engines stop when their lease ends."""
 
     async def close(self) -> None:
-        """The workers see that we are gone, and end."""
+        """Close the meeting point; the workers notice that, and end."""
         hub, self._hub = self._hub, None
         if hub is not None:
             await hub.__aexit__(None, None, None)
 
     async def _wait(self, hub: Hub) -> dict[str, str]:
-        """The workers of the run, in the order of their names, so that it is the same in each run."""
+        """Wait for the workers.  Returns them in the order of their names, which is the same in each run."""
         give_up = time.monotonic() + _PATIENCE_S
         seen: set[str] = set()
         while (left_s := give_up - time.monotonic()) > 0:
@@ -78,14 +78,14 @@ class JoinWay:
             seen = set(hub.present)
             if len(seen) >= self._workers:
                 break
-            # Not for longer: one may leave while another comes.
+            # No longer than that: one may leave while another joins.
             await hub.more_than(len(seen), min(left_s, _LOOK_S))
         first = list(hub.present.items())[: self._workers]
         return dict(sorted(first))
 
 
 async def _resolved(host: str, port: int) -> str:
-    """One address, which the names of this machine may stand for.  Raises PlanError."""
+    """Return an IP address for a name or address of this machine.  Raises PlanError."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:

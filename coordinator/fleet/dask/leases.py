@@ -1,11 +1,11 @@
-"""The leases of a great many machines, renewed in groups: that costs a third of a command to each.
+"""Renews the leases of many machines in groups, at a third of the cost of one call to each machine.
 
-Where the way can post a renewal, nobody answers it, which costs a third again: heartbeats say who is there.
+Where renewals can be posted, they need no answer, which costs a third of that again; heartbeats show who is there.
 
-Nothing on one machine holds up another.  A group's renewals are sent at the same time, and nobody waits for the round
-before; only what they answer waits for the last of them.  Who is late with its heartbeat is renewed on its own, and so
-is one of the group in turn, which measures its clock.  What is posted measures clocks, too, by the heartbeat that says
-when it came, but with all the waiting that both have behind them: so the turn comes less often, but it does.
+No machine delays another.  The renewals of a group are sent at the same time, without waiting for the previous round;
+only the answers of a group wait for its last one.  A machine whose heartbeat is overdue is renewed by a call of its
+own.  So is one machine of the group in turn, to measure its clock.  Posted renewals measure clocks, too, by the
+heartbeat that says when they arrived; but such a round trip contains waiting times on both sides, so the calls remain.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from coordinator.fleet.dask import calls
 from coordinator.fleet.dask.asking import UnansweredError, ask_group
-from coordinator.fleet.dask.machine import RENEW_TIMEOUT_S, RemoteMachine
-from coordinator.fleet.dask.plugin import RENEW
+from coordinator.fleet.dask.lease import RENEW_TIMEOUT_S
+from coordinator.fleet.dask.machine import RemoteMachine
 from coordinator.fleet.ways import Line
+from loadgen.agent.dask import calls
+from loadgen.agent.dask.plugin import RENEW
 from loadgen.model.errors import LoadgenError
 from loadgen.model.units import NS_PER_S
 
 GROUP = 32
 
-_TURN = 4  # in so many rounds a clock is asked for; a question costs ten renewals
+_TURN = 4  # one clock is measured in so many rounds; a call costs as much as ten posted renewals
 
 _SILENT = UnansweredError("it did not answer in time")
 
@@ -40,9 +41,9 @@ async def keep_group(
     is_late: Callable[[RemoteMachine], bool],
     spawn: Callable[[Coroutine[Any, Any, None]], None],
 ) -> None:
-    """Renew these each `interval_s`, the first time after `delay_s`, until all of them are lost.
+    """Renew the leases of `machines` each `interval_s`, the first time after `delay_s`, until all are lost.
 
-    `spawn` runs something beside this.
+    `is_late` says whether a machine's heartbeat is overdue.  `spawn` starts a task.
     """
     await asyncio.sleep(delay_s)
     number = 0
@@ -52,7 +53,7 @@ async def keep_group(
         together = [machine for machine in present if machine is not turn and not is_late(machine)]
         for machine in present:
             if machine not in together:
-                machine.renew_once()
+                machine.lease.renew_once()
         if together and not _post(line, run_id, together):
             spawn(_renew_together(line, run_id, together))
         number += 1
@@ -61,12 +62,12 @@ async def keep_group(
 
 def _post(line: Line, run_id: str, machines: Sequence[RemoteMachine]) -> bool:
     now_ns = time.monotonic_ns()
-    return line.post({one.address: {"op": RENEW, "run_id": run_id, **one.renewal(now_ns)} for one in machines})
+    return line.post({one.address: {"op": RENEW, "run_id": run_id, **one.lease.to_post(now_ns)} for one in machines})
 
 
 async def _renew_together(line: Line, run_id: str, machines: Sequence[RemoteMachine]) -> None:
     now_ns = time.monotonic_ns()
-    leases = {machine.name: machine.lease(now_ns) for machine in machines}
+    leases = {machine.name: machine.lease.terms(now_ns) for machine in machines}
     addresses = [machine.address for machine in machines]
     answers = await ask_group(line.client, addresses, calls.renew_group, run_id, leases, timeout_s=RENEW_TIMEOUT_S)
     for machine in machines:
@@ -74,8 +75,8 @@ async def _renew_together(line: Line, run_id: str, machines: Sequence[RemoteMach
         try:
             if isinstance(answer, LoadgenError):
                 raise answer
-            machine.renewed(answer)
+            machine.lease.answered(answer)
         except UnansweredError:
-            pass  # its silence will tell
+            pass  # a machine that stays silent is given up for that
         except LoadgenError as error:
             machine.lose(error.message)

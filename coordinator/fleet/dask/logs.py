@@ -1,4 +1,4 @@
-"""Keeps what Dask logs off the user's terminal: strangers at the port are its business, and their noise is not ours."""
+"""Keeps Dask's log lines off the user's terminal, for example those about strangers who connect to the port."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NAMES = ("distributed", "tornado")
 
 
 class QuietLogs(logging.Handler):
-    """While it is entered, all loggers of Dask and Tornado go to it alone; it keeps the last 200 `lines`."""
+    """A context manager: inside, all loggers of Dask and Tornado write to it only; it keeps the last 200 `lines`."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -19,7 +19,7 @@ class QuietLogs(logging.Handler):
         self._before: list[tuple[logging.Logger, list[logging.Handler], bool]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep one line."""
+        """Keep a log record as one line."""
         self.lines.append(f"{record.name}: {record.getMessage()}")
 
     def __enter__(self) -> Self:

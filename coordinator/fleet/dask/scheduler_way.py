@@ -1,4 +1,4 @@
-"""The way of the user's own Dask cluster: every worker of it becomes an agent, whoever started it and wherever."""
+"""The way of the user's own Dask cluster: each of its workers becomes an agent, however it was started."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from distributed.comm.addressing import get_address_host, parse_address
 
 from coordinator.fleet.dask.asking import say
 from coordinator.fleet.dask.logs import QuietLogs
-from coordinator.fleet.dask.plugin import AgentPlugin
-from coordinator.fleet.dask.settings import configure
-from coordinator.fleet.ways import PATIENCE_S, Joined, Line
+from coordinator.fleet.ways import Joined, Line
+from loadgen.agent.bootstrap import PATIENCE_S
+from loadgen.agent.dask.plugin import AgentPlugin
+from loadgen.agent.dask.settings import configure
 from loadgen.model.errors import FleetError, LoadgenError, PlanError
 
 _CONNECT_S = 5.0
@@ -29,7 +30,7 @@ _WORD = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
 
 
 class _ClientLine:
-    """A Line through a scheduler elsewhere: all that `client` can do is to call, and to subscribe."""
+    """A Line through a scheduler of the user: it can call and subscribe, but not post."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
@@ -44,7 +45,7 @@ class _ClientLine:
 class SchedulerWay:
     """The cluster of the scheduler at `address` ("tcp://HOST:PORT" or "tls://…"), with Dask's own configuration of TLS.
 
-    It waits for `count` workers, and takes all that are there by then.  `say` gets what the user should know.
+    It waits for `count` workers, and uses all that have joined by then.  `say` receives messages for the user.
     """
 
     def __init__(self, address: str, *, run_id: str, count: int, say: Callable[[str], None]) -> None:
@@ -58,17 +59,17 @@ class SchedulerWay:
 
     @property
     def line(self) -> Line:
-        """Reaches the workers."""
+        """See Way."""
         assert self._line is not None, "the way is not open"
         return self._line
 
     @property
     def missing(self) -> Mapping[str, str]:
-        """Workers beyond those that came in time."""
+        """Workers that did not join in time, numbered."""
         return self._missing
 
     async def open(self) -> tuple[Joined, ...]:
-        """Connect, wait for the workers, and bring the agent to each."""
+        """Connect, wait for the workers, and install the agent on each.  Raises FleetError, PlanError."""
         configure()
         self._stack.enter_context(QuietLogs())
         client = await self._connect()
@@ -76,17 +77,17 @@ class SchedulerWay:
         self._stack.push_async_callback(_bounded, client.close)
         workers = await self._workers(client)
         self._stack.push_async_callback(_bounded, self._unregister)
-        with contextlib.suppress(Exception):  # whoever has no agent then says so itself, by name
+        with contextlib.suppress(Exception):  # a worker without an agent says so itself, by name
             async with asyncio.timeout(_REGISTER_S):
                 await client.register_plugin(self._plugin)
         self._warn()
         return tuple(_joined(address, worker) for address, worker in workers.items())
 
     async def lose(self, name: str) -> None:
-        """Its process is the user's; what engines it has end by their lease."""
+        """Do nothing: the process belongs to the user.  Its engines stop when their lease ends."""
 
     async def close(self) -> None:
-        """Take the agents away; the cluster stays as it was."""
+        """Remove the agents; the cluster stays as it was."""
         await self._stack.aclose()
 
     async def _connect(self) -> Client:
@@ -94,12 +95,12 @@ class SchedulerWay:
             client = Client(  # type: ignore[no-untyped-call]
                 self._address, asynchronous=True, timeout=_CONNECT_S, set_as_default=False
             )
-        except (OSError, ssl.SSLError) as error:  # a certificate that can't be read
+        except (OSError, ssl.SSLError) as error:  # a certificate cannot be read
             raise self._wrong_tls(error) from error
         except (ValueError, TypeError) as error:
             raise PlanError(f"{self._address} is not an address of a Dask scheduler: {say(error)}") from error
         try:
-            with warnings.catch_warnings():  # versions are compared by us, with each worker
+            with warnings.catch_warnings():  # we compare the versions with each worker
                 warnings.simplefilter("ignore")
                 await client
         except BaseException as error:
@@ -109,9 +110,9 @@ class SchedulerWay:
         return client
 
     def _refusal(self, error: BaseException) -> BaseException:
-        """What a failure to connect means to the user."""
+        """Return the error that tells the user why the connection failed."""
         if isinstance(error, ssl.SSLError | RuntimeError | TypeError) or "CERTIFICATE" in str(error):
-            return self._wrong_tls(error)  # the latter two are Dask's answer to an address that needs a certificate
+            return self._wrong_tls(error)  # Dask raises the latter two for an address that needs a certificate
         if isinstance(error, OSError):
             return FleetError(
                 f"no Dask scheduler answers at {self._address} within {_CONNECT_S:g} s",
@@ -128,7 +129,7 @@ class SchedulerWay:
         )
 
     async def _workers(self, client: Client) -> dict[str, Any]:
-        """All workers, by address, once they are enough, or the time is over."""
+        """Wait for enough workers.  Returns all that have joined, by address.  Raises FleetError if there is none."""
         assert client.scheduler is not None  # it is connected
         wanted = max(1, self._count)
         workers: dict[str, Any] = {}
@@ -150,7 +151,7 @@ class SchedulerWay:
         self._say(f"the connection to the Dask scheduler at {self._address} is not encrypted")
 
     async def _unregister(self) -> None:
-        with contextlib.suppress(Exception):  # some workers never had it, or are gone
+        with contextlib.suppress(Exception):  # some workers never had the agent, or are gone
             await self.line.client.unregister_worker_plugin(self._plugin.name)
 
 
@@ -169,7 +170,7 @@ def _is_loopback(host: str) -> bool:
 
 
 async def _bounded(close: Callable[[], Any]) -> None:
-    """A scheduler that is frozen does not hold up the end."""
+    """Close something, without waiting for a frozen scheduler."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_CLOSE_S):
             await close()

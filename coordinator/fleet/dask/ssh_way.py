@@ -1,4 +1,4 @@
-"""The way over SSH: loadgen starts its agents itself, with a certificate that only they have, and ends them."""
+"""The way over SSH: loadgen starts the agents itself, each with a certificate of its own, and ends them."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import Mapping, Sequence
 
 from coordinator.fleet.certificates import Authority
 from coordinator.fleet.dask.hub import Hub
-from coordinator.fleet.remote import Serve, bootstrap
-from coordinator.fleet.ways import PATIENCE_S, Joined, Line
+from coordinator.fleet.ways import Joined, Line
 from deploy.hosts.inventory import Host
 from deploy.hosts.ssh import Link, Remote, Ssh
+from loadgen.agent.bootstrap import PATIENCE_S, Serve, bootstrap
 from loadgen.model.errors import FleetError
 
 _END_S = 2.0
-"""An agent that was told to end has this long for its engines' last words."""
+"""How long an agent that was told to end may take for the last reports of its engines."""
 
 _KILL_S = 3.0
 
 
 class _Agent:
-    """A host, and what runs on it."""
+    """A host, and the process that runs on it."""
 
     def __init__(self, host: Host, link: Link) -> None:
         self.host = host
@@ -31,7 +31,7 @@ class _Agent:
 
     @property
     def is_running(self) -> bool:
-        """As far as the connection says; a lost one says nothing."""
+        """Whether the process may run.  Only an open connection can tell that it has ended."""
         return self.remote is not None and (
             self.has_ended is None or not self.has_ended.done() or not self.link.is_open
         )
@@ -40,8 +40,8 @@ class _Agent:
 class SshWay:
     """Agents on `hosts`, for one run.
 
-    The coordinator listens at the addresses of this machine by which the hosts are reached, or at
-    `coordinator_address`; each agent at the address by which it is reached, unless its host says another.
+    The coordinator listens at the addresses of this machine from which SSH reaches the hosts, or at
+    `coordinator_address`.  Each agent listens at the address at which SSH reaches it, unless its host has another.
     """
 
     def __init__(self, hosts: Sequence[Host], *, run_id: str, coordinator_address: str = "") -> None:
@@ -56,17 +56,17 @@ class SshWay:
 
     @property
     def line(self) -> Line:
-        """Reaches the agents."""
+        """See Way."""
         assert self._hub is not None, "the way is not open"
         return self._hub
 
     @property
     def missing(self) -> Mapping[str, str]:
-        """Hosts whose agent did not come up: why not, by name."""
+        """Hosts whose agent did not start: the reason, by name."""
         return {host.name: self._missing[host.name] for host in self._hosts if host.name in self._missing}
 
     async def open(self) -> tuple[Joined, ...]:
-        """Connect to all hosts, and start an agent on each.  Raises PlanError when we can't listen for them."""
+        """Connect to all hosts, and start an agent on each.  Raises PlanError if nobody can listen for them here."""
         try:
             found = await asyncio.gather(*(self._connect(host) for host in self._hosts))
             self._agents = {agent.host.name: agent for agent in found if agent is not None}
@@ -80,12 +80,12 @@ class SshWay:
         return tuple(one for one in joined if one is not None)
 
     async def lose(self, name: str) -> None:
-        """Kill what runs on a host, frozen or not: through its connection, or a new one.  Never raises."""
+        """Kill the agent on a host, even if it is frozen, through its connection or a new one.  Never raises."""
         if agent := self._agents.get(name):
             await self._kill(agent)
 
     async def close(self) -> None:
-        """Tell all agents to end, kill those that do not, and hang up."""
+        """Tell all agents to end, kill those that do not, and close the connections."""
         agents, self._agents = list(self._agents.values()), {}
         await asyncio.gather(*(self._end(agent) for agent in agents))
         hub, self._hub = self._hub, None
@@ -132,7 +132,7 @@ class SshWay:
         return None
 
     async def _joined(self, remote: Remote, has_ended: asyncio.Task[None], hub: Hub, name: str) -> str:
-        """The address of an agent that has joined; "" when it did not in time.  Raises FleetError when it ends."""
+        """Return the address of an agent once it has joined; "" if it is late.  Raises FleetError if it ends."""
         joining = asyncio.create_task(hub.joined([name], PATIENCE_S))
         try:
             await asyncio.wait({joining, has_ended}, return_when=asyncio.FIRST_COMPLETED)
@@ -144,7 +144,7 @@ class SshWay:
             await asyncio.gather(joining, return_exceptions=True)
 
     async def _end(self, agent: _Agent) -> None:
-        """Whatever it was: afterwards nothing of ours runs there, and nobody is connected.  Bounded in time."""
+        """End the agent and the connection, so that nothing of ours runs there any more.  Bounded in time."""
         try:
             if agent.remote is not None and agent.has_ended is not None:
                 agent.remote.end_input()

@@ -1,4 +1,4 @@
-"""Snapshots that machines sent at nearly the same time, read together: with hundreds of machines that costs a third."""
+"""Reads snapshots together that arrive at nearly the same time: a third of the cost for hundreds of machines."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from loadgen.measure.events import AgentEvent
 from loadgen.measure.together import Snapshots, read_intervals, read_workers
 
 _AT_ONCE = 64
-_BYTES = 16 << 20  # of tallies: a record's reader takes no more than 256 MB at once
+_BYTES = 16 << 20  # of tallies; the reader of a record accepts at most 256 MB at once
 
 
 class Speaker(Protocol):
-    """The machine that sent them."""
+    """A machine that sent snapshots."""
 
     @property
     def lost(self) -> bool:
-        """Whether nothing of it counts any more."""
+        """Whether it was given up, so that its reports are ignored."""
 
     def check_snapshots(self, workers: Sequence[str], intervals: Sequence[int]) -> None:
-        """Raises ValueError when it has no business to report that."""
+        """Raise ValueError if it cannot have measured these snapshots."""
 
     def lose(self, why: str) -> None:
-        """What it sent can't be read."""
+        """Give it up, because what it sent cannot be read."""
 
 
 class Unread:
-    """What has come and was not read yet; `on_event` gets it, several machines' as one."""
+    """Snapshots that were received and not read yet.  `on_event` receives those of several machines as one event."""
 
     def __init__(self, on_event: Callable[[AgentEvent], None]) -> None:
         self._on_event = on_event
@@ -36,7 +36,7 @@ class Unread:
         self._bytes = 0
 
     def add(self, machine: Speaker, wire: object) -> None:
-        """Keep what a machine sent, the wire form of Snapshots; nobody knows yet whether it is that."""
+        """Keep what a machine sent: the wire form of Snapshots, which is not checked yet."""
         self._waiting.append((machine, wire))
         tallies = wire.get("tallies") if isinstance(wire, Mapping) else None
         self._bytes += len(tallies) if isinstance(tallies, bytes) else 0
@@ -44,7 +44,7 @@ class Unread:
             self.read()
 
     def read(self) -> None:
-        """Read all that is there, each machine's in its order.  Who sent nonsense is lost, and nobody else."""
+        """Read everything, in order for each machine.  A machine that sent nonsense is lost; the others are not."""
         waiting, self._waiting, self._bytes = self._waiting, [], 0
         by_interval: dict[int, list[tuple[Speaker, Any]]] = {}
         queued: set[Speaker] = set()
@@ -56,7 +56,7 @@ class Unread:
             queued.clear()
 
         for machine, wire in waiting:
-            if machine in queued:  # what it sent before comes before this
+            if machine in queued:  # its earlier snapshots come first
                 read_those()
             try:
                 with reading():
@@ -74,7 +74,7 @@ class Unread:
         try:
             if present:
                 self._on_event(Snapshots.from_wires([wire for _, wire in present]))
-        except ValueError:  # of one of them
+        except ValueError:  # one of them is malformed
             for machine, wire in present:
                 self._read_alone(machine, wire)
 

@@ -1,1 +1,1 @@
-"""The compiled engine: the same behaviour as `loadgen.engine.player`, in C on epoll, for a fraction of its cost."""
+"""The compiled engine: the behaviour of `loadgen.engine.player`, in C on epoll, for less CPU per request."""

@@ -4,6 +4,8 @@ from numpy.typing import NDArray
 
 Arrays = tuple[NDArray[Any], NDArray[Any], bytes, NDArray[Any]]
 
+def facts() -> dict[str, int]: ...
+
 class Core:
     def __init__(
         self,

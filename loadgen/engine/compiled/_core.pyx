@@ -1,11 +1,17 @@
 # cython: language_level=3
-"""What Python sees of the engine in C: an engine to set up, play and read from, and the reply reader for tests."""
+"""The C engine for Python: `Core` plays segments, and `Reader` exposes the reply reader to tests.
 
-from cpython.memoryview cimport PyMemoryView_FromMemory
+All memory belongs to C (engine_create, reader_create).  This module passes arrays in and reads results.  When it is
+imported, it compares the numbers that C was compiled with to Python's (layout.py), and raises ImportError if they
+differ.
+"""
+
 from cpython.buffer cimport PyBUF_READ
+from cpython.memoryview cimport PyMemoryView_FromMemory
+from libc.errno cimport ENOMEM
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t, uintptr_t
-from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+
+from loadgen.engine.compiled import layout
 
 
 cdef extern from "tape.h":
@@ -33,56 +39,38 @@ cdef extern from "body.h":
 
 
 cdef extern from "reply.h":
-    enum: REPLY_ROOM_BYTES
     cdef struct reply:
         body body
         int64_t body_bytes
         uint16_t status
         bint reusable
         bint cookie_right
-    cdef struct heads:
-        pass
-    void reply_begin(reply *, heads *, const tape *, const op *)
-    int reply_feed(reply *, char *, size_t)
     int reply_eof(reply *)
     bint reply_started(const reply *)
     int64_t reply_unchecked_ahead(const reply *)
     int reply_skip(reply *, int64_t)
-    void reply_free(reply *)
+
+
+cdef extern from "reader.h":
+    cdef struct reader:
+        reply reply
+        size_t room
+    reader *reader_create(size_t)
+    void reader_destroy(reader *)
+    bint reader_begin(reader *, const tape *, uint32_t)
+    int reader_feed(reader *, const void *, size_t)
 
 
 cdef extern from "ring.h":
-    enum: RING_RECORDS
     cdef struct ring:
-        record *records
+        pass
     uint64_t ring_stretch(ring *, const record **)
     void ring_take(ring *, uint64_t)
 
 
-cdef extern from "agenda.h":
-    cdef struct entry:
-        pass
-    cdef struct agenda:
-        entry *entries
-
-
 cdef extern from "engine.h":
-    enum: BUFFER_BYTES
-    enum: REQUEST_BYTES
     enum why:
         pass
-    cdef struct target:
-        char address
-        uint32_t address_bytes
-        text host_line
-        uint32_t unsent_connection
-    cdef struct connection:
-        uint32_t number
-        uint32_t target
-        uint32_t source
-    cdef struct source:
-        char address
-        uint32_t address_bytes
     cdef struct load:
         double ns_per_byte
         int64_t line_bps
@@ -92,49 +80,57 @@ cdef extern from "engine.h":
         bint kernel_stamps
         bint open
         uint32_t max_backlog
-    cdef struct segment:
-        int64_t start_ns
-        int64_t end_ns
+    cdef struct arrivals:
         const int64_t *offsets_ns
-        uint64_t arrivals
+        uint64_t count
         uint64_t first
         uint64_t step
-    cdef struct engine:
+    cdef struct setup:
         tape tape
         load load
-        segment segment
-        target *targets
-        connection *connections
-        source *sources
-        heads *heads
-        uint32_t target_count
-        uint32_t connection_count
-        agenda agenda
+        uint32_t targets
+        uint32_t sources
+        uint32_t connections
+        const uint32_t *number_of
+        const uint32_t *target_of
+        const uint32_t *source_of
+    cdef struct engine:
         ring ring
-        char *buffer
-        char *request
-        int epoll
-        int wake
         int told
-        int64_t lease_ns
-        bint stop
-        bint over
-        uint32_t open_sockets
-    int engine_open(engine *)
-    void engine_close(engine *)
-    void engine_wake(engine *)
-    why engine_play(engine *, const uint32_t *, const int64_t *) nogil
+    int engine_create(const setup *, engine **)
+    void engine_destroy(engine *)
+    bint engine_set_target(engine *, uint32_t, const void *, size_t, text, uint32_t)
+    bint engine_set_source(engine *, uint32_t, const void *, size_t)
+    void engine_arm(engine *, int64_t, int64_t)
+    void engine_renew(engine *, int64_t)
+    void engine_stop(engine *)
+    bint engine_over(const engine *)
+    uint32_t engine_open_sockets(const engine *)
+    why engine_play(engine *, const uint32_t *, const int64_t *, const arrivals *) nogil
 
 
-cdef void *allocate(size_t count, size_t size) except NULL:
-    cdef void *memory = calloc(count if count else 1, size)
-    if memory == NULL:
-        raise MemoryError
-    return memory
+cdef extern from "layout.h":
+    cdef struct fact:
+        const char *name
+        int64_t value
+    const fact *layout_facts
+
+
+def facts():
+    """The numbers that C was compiled with, by name: sizes and offsets in bytes, codes, limits."""
+    cdef const fact *one = layout_facts
+    found = {}
+    while one.name != NULL:
+        found[one.name.decode()] = one.value
+        one += 1
+    return found
+
+
+layout.check(facts())
 
 
 cdef class _Tape:
-    """A tape's arrays, held for as long as C looks at them."""
+    """The arrays of a tape, kept alive while C reads them."""
 
     cdef tape tape
     cdef object _held
@@ -149,10 +145,11 @@ cdef class _Tape:
 
 
 cdef class Core:
-    """The engine.  Arrays must be contiguous and in range: loadgen.engine.compiled.player sees to it.
+    """An engine.  Arrays must be contiguous and in range; loadgen.engine.compiled.player ensures it.
 
-    `targets`: (socket address, Host line, stand-in connection) each; `numbers`, `target_of`, `source_of`: uint32, one
-    each connection of this engine; `sources`: socket addresses.
+    `targets` are tuples (socket address, Host line, connection number for unsent operations), `sources` are socket
+    addresses.  `numbers`, `target_of` and `source_of` are uint32 arrays with one entry per connection.  Raises
+    MemoryError, and OSError when no descriptor is left.
     """
 
     cdef engine *_engine
@@ -163,182 +160,154 @@ cdef class Core:
         int64_t timeout_ns, int64_t error_rest_ns, bint paced_reads, bint kernel_stamps, bint open, uint32_t max_backlog
     ):
         cdef _Tape held_tape = _Tape(*arrays)
-        cdef engine *e = <engine *>allocate(1, sizeof(engine))
-        cdef uint32_t count = len(numbers)
-        cdef const uint32_t *number = <const uint32_t *><uintptr_t>numbers.ctypes.data
-        cdef const uint32_t *of = <const uint32_t *><uintptr_t>target_of.ctypes.data
-        cdef const uint32_t *by = <const uint32_t *><uintptr_t>source_of.ctypes.data
-        cdef uint32_t i
+        cdef setup given
+        cdef text host_line
         cdef bytes address, line
-        self._engine = e
         self._held = (held_tape, [line for _, line, _ in targets])
-        e.epoll = e.wake = e.told = -1
-        e.tape = held_tape.tape
-        e.load.ns_per_byte = ns_per_byte
-        e.load.line_bps = line_bps
-        e.load.timeout_ns = timeout_ns
-        e.load.error_rest_ns = error_rest_ns
-        e.load.paced_reads = paced_reads
-        e.load.kernel_stamps = kernel_stamps
-        e.load.open = open
-        e.load.max_backlog = max_backlog
-        e.targets = <target *>allocate(len(targets), sizeof(target))
-        e.target_count = len(targets)
-        e.sources = <source *>allocate(len(sources), sizeof(source))
-        e.connections = <connection *>allocate(count, sizeof(connection))
-        e.connection_count = count
-        e.heads = <heads *>allocate(1, sizeof(heads))
-        e.agenda.entries = <entry *>allocate(count, sizeof(entry))
-        e.ring.records = <record *>allocate(RING_RECORDS, sizeof(record))
-        e.buffer = <char *>allocate(REPLY_ROOM_BYTES + BUFFER_BYTES, 1)
-        e.request = <char *>allocate(REQUEST_BYTES, 1)
-        for i, (address, line, stand_in) in enumerate(targets):
-            memcpy(&e.targets[i].address, <const char *>address, len(address))
-            e.targets[i].address_bytes = len(address)
-            e.targets[i].host_line.at = line
-            e.targets[i].host_line.bytes = len(line)
-            e.targets[i].unsent_connection = stand_in
-        for i, address in enumerate(sources):
-            memcpy(&e.sources[i].address, <const char *>address, len(address))
-            e.sources[i].address_bytes = len(address)
-        for i in range(count):
-            e.connections[i].number = number[i]
-            e.connections[i].target = of[i]
-            e.connections[i].source = by[i]
-        cdef int error = engine_open(e)
+        given.tape = held_tape.tape
+        given.load.ns_per_byte = ns_per_byte
+        given.load.line_bps = line_bps
+        given.load.timeout_ns = timeout_ns
+        given.load.error_rest_ns = error_rest_ns
+        given.load.paced_reads = paced_reads
+        given.load.kernel_stamps = kernel_stamps
+        given.load.open = open
+        given.load.max_backlog = max_backlog
+        given.targets = len(targets)
+        given.sources = len(sources)
+        given.connections = len(numbers)
+        given.number_of = <const uint32_t *><uintptr_t>numbers.ctypes.data
+        given.target_of = <const uint32_t *><uintptr_t>target_of.ctypes.data
+        given.source_of = <const uint32_t *><uintptr_t>source_of.ctypes.data
+        cdef int error = engine_create(&given, &self._engine)
+        if error == ENOMEM:
+            raise MemoryError
         if error:
-            raise OSError(error, "an epoll or event descriptor")
+            raise OSError(error, "the engine cannot open its epoll or event descriptors")
+        for i, (address, line, unsent_connection) in enumerate(targets):
+            host_line.at = line
+            host_line.bytes = len(line)
+            if not engine_set_target(
+                self._engine, i, <const char *>address, len(address), host_line, unsent_connection
+            ):
+                raise ValueError(f"the socket address of target {i} has {len(address)} bytes, which is too long")
+        for i, address in enumerate(sources):
+            if not engine_set_source(self._engine, i, <const char *>address, len(address)):
+                raise ValueError(f"the socket address of source {i} has {len(address)} bytes, which is too long")
 
     def __dealloc__(self):
-        cdef engine *e = self._engine
-        if e == NULL:
-            return
-        engine_close(e)
-        free(e.targets)
-        free(e.sources)
-        free(e.connections)
-        free(e.heads)
-        free(e.agenda.entries)
-        free(e.ring.records)
-        free(e.buffer)
-        free(e.request)
-        free(e)
+        engine_destroy(self._engine)
 
     def arm(self, int64_t start_ns, int64_t end_ns):
-        """Get ready for a segment."""
-        self._engine.segment.start_ns = start_ns
-        self._engine.segment.end_ns = end_ns
-        self._engine.stop = False
-        self._engine.over = False
+        """Prepare for a segment, before the thread that plays it starts."""
+        engine_arm(self._engine, start_ns, end_ns)
 
     def play(self, rows, due_ns, offsets_ns, uint64_t first, uint64_t step):
-        """Play the segment on the calling thread: 0 complete, 1 stopped, 2 the lease expired."""
+        """Play the segment on the calling thread, without the GIL.  Returns a layout.Ending as int.
+
+        `rows` (uint32) and `due_ns` (int64) are the first operation of each connection in a closed loop.
+        `offsets_ns` (int64) are the due times after the start in an open loop; number i of them is operation
+        first + i * step of all engines.
+        """
         cdef const uint32_t *row = <const uint32_t *><uintptr_t>rows.ctypes.data
         cdef const int64_t *due = <const int64_t *><uintptr_t>due_ns.ctypes.data
+        cdef arrivals due_later
         cdef why how
-        self._engine.segment.offsets_ns = <const int64_t *><uintptr_t>offsets_ns.ctypes.data
-        self._engine.segment.arrivals = len(offsets_ns)
-        self._engine.segment.first = first
-        self._engine.segment.step = step
+        due_later.offsets_ns = <const int64_t *><uintptr_t>offsets_ns.ctypes.data
+        due_later.count = len(offsets_ns)
+        due_later.first = first
+        due_later.step = step
         with nogil:
-            how = engine_play(self._engine, row, due)
+            how = engine_play(self._engine, row, due, &due_later)
         return <int>how
 
     def renew(self, int64_t until_ns):
-        """Traffic may go on until then."""
-        self._engine.lease_ns = until_ns
+        """Let traffic go on until `until_ns`."""
+        engine_renew(self._engine, until_ns)
 
     def stop(self):
-        """Have the playing thread end the segment."""
-        self._engine.stop = True
-        engine_wake(self._engine)
+        """Make the playing thread end the segment."""
+        engine_stop(self._engine)
 
     @property
     def over(self):
-        """Whether the segment has ended, and all of it is recorded."""
-        return self._engine.over
+        """Whether the segment has ended and all of its records can be read."""
+        return engine_over(self._engine)
 
     @property
     def open_sockets(self):
-        """How many TCP connections are open."""
-        return self._engine.open_sockets
+        """The number of open TCP connections."""
+        return engine_open_sockets(self._engine)
 
     def fileno(self):
-        """An event descriptor: readable when records should be read, or the segment is over."""
+        """An event descriptor.  It is readable when records should be read, or when the segment is over."""
         return self._engine.told
 
     def records(self):
-        """Records that are ready, in one stretch of memory, RECORD_DTYPE; `take` them before the next call."""
+        """Records that are ready, contiguous in memory, as RECORD_DTYPE.  `take` them before the next call."""
         cdef const record *at = NULL
         cdef uint64_t count = ring_stretch(&self._engine.ring, &at)
         return PyMemoryView_FromMemory(<char *>at, count * sizeof(record), PyBUF_READ)
 
     def take(self, uint64_t count):
-        """Give the memory of `count` records back."""
+        """Give the memory of `count` records back to the engine."""
         ring_take(&self._engine.ring, count)
 
 
 cdef class Reader:
     """The reply reader and body check in C, for tests that compare them with loadgen.engine.http1 and body."""
 
-    cdef reply _reply
-    cdef heads *_heads
+    cdef reader *_reader
     cdef _Tape _tape
-    cdef char *_buffer
-    cdef size_t _size
 
     def __cinit__(self, arrays, size_t size):
-        """`size` bytes at most in one piece."""
+        """`size` is the longest piece, in bytes.  Raises MemoryError."""
         self._tape = _Tape(*arrays)
-        self._heads = <heads *>allocate(1, sizeof(heads))
-        self._buffer = <char *>allocate(REPLY_ROOM_BYTES + size, 1)
-        self._size = size
+        self._reader = reader_create(size)
+        if self._reader == NULL:
+            raise MemoryError
 
     def __dealloc__(self):
-        reply_free(&self._reply)
-        free(self._heads)
-        free(self._buffer)
+        reader_destroy(self._reader)
 
     def begin(self, uint32_t row):
-        """Get ready for the reply to `row`."""
-        if row >= self._tape.tape.rows:
-            raise ValueError("no such row")
-        reply_begin(&self._reply, self._heads, &self._tape.tape, <const op *>(<const char *>self._tape.tape.ops + row * 33))
+        """Prepare for the reply to `row`.  Raises ValueError when the tape has no such row."""
+        if not reader_begin(self._reader, &self._tape.tape, row):
+            raise ValueError(f"row {row} is not on the tape, which has {self._tape.tape.rows} rows")
 
     def feed(self, const unsigned char *data, size_t size):
-        """As ReplyReader.feed, with the piece alone."""
-        if size > self._size:
-            raise ValueError("the piece is too long")
-        memcpy(self._buffer + REPLY_ROOM_BYTES, data, size)
-        return reply_feed(&self._reply, self._buffer + REPLY_ROOM_BYTES, size)
+        """As ReplyReader.feed, with the new piece only.  Raises ValueError when the piece is too long."""
+        if size > self._reader.room:
+            raise ValueError(f"the piece has {size} bytes; at most {self._reader.room} fit")
+        return reader_feed(self._reader, data, size)
 
     def eof(self):
         """As ReplyReader.eof."""
-        return reply_eof(&self._reply)
+        return reply_eof(&self._reader.reply)
 
     def skip(self, int64_t size):
-        """Count so many bytes of unchecked body; they must be at most `unchecked_ahead`."""
-        if not 0 < size <= reply_unchecked_ahead(&self._reply):
-            raise ValueError("these bytes have to be seen")
-        return reply_skip(&self._reply, size)
+        """Count `size` bytes of unchecked body.  Raises ValueError when they are more than `unchecked_ahead`."""
+        if not 0 < size <= reply_unchecked_ahead(&self._reader.reply):
+            raise ValueError(f"{size} bytes cannot be skipped: some of them must be checked")
+        return reply_skip(&self._reader.reply, size)
 
     @property
     def unchecked_ahead(self):
-        """How many bytes may be skipped."""
-        return reply_unchecked_ahead(&self._reply)
+        """How many of the next bytes may be skipped."""
+        return reply_unchecked_ahead(&self._reader.reply)
 
     @property
     def verdict(self):
         """As BodyCheck.verdict."""
-        return body_verdict(&self._reply.body)
+        return body_verdict(&self._reader.reply.body)
 
     @property
     def facts(self):
-        """(status, body_bytes, reusable, started, whether the cookie is right)."""
+        """(status, body_bytes, reusable, started, whether the cookie is the expected one)."""
         return (
-            self._reply.status,
-            self._reply.body_bytes,
-            bool(self._reply.reusable),
-            bool(reply_started(&self._reply)),
-            bool(self._reply.cookie_right),
+            self._reader.reply.status,
+            self._reader.reply.body_bytes,
+            bool(self._reader.reply.reusable),
+            bool(reply_started(&self._reader.reply)),
+            bool(self._reader.reply.cookie_right),
         )

@@ -1,4 +1,5 @@
-/* When connections want to be woken: a binary heap.  A connection has at most one entry, so it never grows. */
+/* The times at which connections must be woken: a binary heap.  A connection has at most one entry, so the memory never
+   grows. */
 #ifndef LOADGEN_AGENDA_H
 #define LOADGEN_AGENDA_H
 
@@ -14,6 +15,7 @@ struct agenda {
     uint32_t size;
 };
 
+/* Wake the connection in `slot` at `at_ns`. */
 static inline void agenda_push(struct agenda *agenda, int64_t at_ns, uint32_t slot)
 {
     struct entry *heap = agenda->entries;
@@ -25,7 +27,7 @@ static inline void agenda_push(struct agenda *agenda, int64_t at_ns, uint32_t sl
     heap[at] = (struct entry){at_ns, slot};
 }
 
-/* The slot that is due first; there must be one. */
+/* Remove the entry that is due first, and return its slot; the agenda must not be empty. */
 static inline uint32_t agenda_pop(struct agenda *agenda)
 {
     struct entry *heap = agenda->entries;

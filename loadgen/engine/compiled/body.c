@@ -13,7 +13,7 @@ bool stash_put(struct stash *stash, const char *data, size_t bytes)
         char *at = malloc(room);
         if (at == NULL)
             return false;
-        memcpy(at, data, bytes); /* before the free: `data` may be what is in it */
+        memcpy(at, data, bytes); /* copy before free: `data` may point into stash->at */
         free(stash->at);
         stash->at = at;
         stash->room = (uint32_t)room;
@@ -59,7 +59,7 @@ void body_begin(struct body *body, const struct tape *tape, const struct op *op)
         stash_empty(&body->waiting);
 }
 
-/* Whether `text`, which is to stand at `offset` of the content, agrees with data = content[at..after]. */
+/* Whether data = content[at..after] agrees with `text` expected at `offset` of the content. */
 static bool stands(struct text text, int64_t offset, const char *data, int64_t at, int64_t after)
 {
     int64_t low = offset > at ? offset : at;
@@ -67,6 +67,7 @@ static bool stands(struct text text, int64_t offset, const char *data, int64_t a
     return low >= high || memcmp(data + (low - at), text.at + (low - offset), (size_t)(high - low)) == 0;
 }
 
+/* Whether data = content[at..after] has the expected bytes. */
 static bool matches(const struct body *body, const char *data, int64_t at, int64_t after)
 {
     const struct check *check = body->check;
@@ -102,6 +103,7 @@ static bool matches(const struct body *body, const char *data, int64_t at, int64
     return true;
 }
 
+/* Whether the body is not far longer than expected. */
 static bool in_bounds(const struct body *body)
 {
     int64_t suffix = (int64_t)tape_text(body->tape, body->check->suffix).bytes;

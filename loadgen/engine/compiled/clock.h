@@ -1,4 +1,4 @@
-/* CLOCK_MONOTONIC, and what the kernel's receive time-stamps (CLOCK_REALTIME) are in it. */
+/* CLOCK_MONOTONIC, and the conversion of the kernel's receive time-stamps, which are of CLOCK_REALTIME, to it. */
 #ifndef LOADGEN_CLOCK_H
 #define LOADGEN_CLOCK_H
 
@@ -25,15 +25,15 @@ static inline int64_t now_ns(void)
     return clock_ns(CLOCK_MONOTONIC);
 }
 
-/* How far CLOCK_REALTIME is ahead: measured at `at_ns`, within `bound_ns`. */
+/* CLOCK_REALTIME minus CLOCK_MONOTONIC, measured at `at_ns` with an error of at most `bound_ns`. */
 struct ahead {
     int64_t at_ns, by_ns, bound_ns;
 };
 
 enum { AHEAD_FOR_NS = 1000000, AHEAD_TRIES = 4, AHEAD_BOUND_NS = 10000 };
 
-/* Measures again, so that a clock which is stepped or slewed is wrong for a millisecond at most.  A reading between
-   which the thread was interrupted says little: the best of a few counts. */
+/* Measure again.  Called each millisecond, so that a step or slew of the clock has no longer effect.  The thread may be
+   interrupted between two readings, so the best of a few tries is taken. */
 static inline void ahead_measure(struct ahead *ahead)
 {
     int64_t bound_ns = INT64_MAX;

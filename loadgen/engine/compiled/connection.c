@@ -1,7 +1,7 @@
 /* One simultaneous connection: loadgen/engine/connection.py in C, rule by rule.
 
-   Registered once, edge-triggered, for everything: no epoll_ctl for an operation.  So what is there must be read
-   until the kernel has no more, which a short read says. */
+   A socket is registered once, edge-triggered, for all events, so that an operation needs no epoll_ctl.  Therefore a
+   socket must be read until the kernel has no more bytes, which a short read shows. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <string.h>
@@ -9,36 +9,17 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "engine.h"
+#include "openloop.h"
 
 enum {
     PACED_READ_BYTES = 4096,
-    PACED_BUFFER_BYTES = 8192,
-    SKIP_BYTES = 32768, /* from here on it is cheaper to have the kernel drop what nobody looks at */
-    READS = 16, /* of one connection, before the others get their turn */
-    FAR_NS = 1000000000 /* a stamp farther off than this was made by another clock setting */
+    SKIP_BYTES = 32768, /* from this many unchecked bytes on it is cheaper to let the kernel drop them */
+    READS = 16, /* reads of one connection before the others get their turn */
+    FAR_NS = 1000000000 /* a stamp farther away was made before or after the clock was set */
 };
 
 static const uint32_t READABLE = EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 static const uint32_t ENDED = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
-
-static enum outcome connect_outcome(int error)
-{
-    switch (error) {
-    case EMFILE:
-    case ENFILE:
-    case ENOBUFS:
-    case ENOMEM:
-    case EADDRNOTAVAIL:
-    case EADDRINUSE:
-        return OUTCOME_LOCAL_LIMIT;
-    case ECONNREFUSED:
-    case ECONNRESET:
-        return OUTCOME_REFUSED;
-    default:
-        return OUTCOME_UNREACHABLE;
-    }
-}
 
 static enum outcome broken(const struct connection *c, int error)
 {
@@ -64,7 +45,7 @@ static void drop(struct engine *engine, struct connection *c)
 
 static void record(struct engine *engine, const struct connection *c, int64_t done_ns, enum outcome outcome)
 {
-    bool unsent = c->doing == CONNECTING && !c->received; /* no request goes out before there is a connection */
+    bool unsent = c->doing == CONNECTING && !c->received; /* without a TCP connection no request was sent */
     engine_record(engine, &(struct record){.due_ns = c->due_ns,
                                            .sent_ns = unsent ? 0 : c->sent_ns,
                                            .done_ns = done_ns,
@@ -81,7 +62,7 @@ void connection_rest(struct engine *engine, struct connection *c, int64_t until_
     agenda_push(&engine->agenda, until_ns, (uint32_t)(c - engine->connections));
 }
 
-/* The operation is over: the next one is due at `due_ns`. */
+/* Go on after an operation: the next one is due at `due_ns`. */
 static void advance(struct engine *engine, struct connection *c, int64_t due_ns, bool failed)
 {
     set_urgent(engine, c, false);
@@ -89,7 +70,7 @@ static void advance(struct engine *engine, struct connection *c, int64_t due_ns,
         if (failed)
             connection_rest(engine, c, due_ns);
         else
-            engine_free(engine, c);
+            openloop_free(engine, c);
         return;
     }
     c->row = engine->tape.ops[c->row].next;
@@ -97,7 +78,7 @@ static void advance(struct engine *engine, struct connection *c, int64_t due_ns,
     if (!failed && (!engine->load.line_bps || due_ns <= engine->woke_ns))
         engine_begin_soon(engine, c);
     else
-        connection_rest(engine, c, due_ns); /* also what failed in `begin`: it must not call itself for ever */
+        connection_rest(engine, c, due_ns); /* also after a failure in connection_begin, which must not recurse */
 }
 
 static void fail(struct engine *engine, struct connection *c, int64_t at_ns, enum outcome outcome)
@@ -113,7 +94,7 @@ static bool right_status(const struct engine *engine, const struct connection *c
     return wanted ? status == wanted : status >= 200 && status < 400;
 }
 
-/* A whole reply is there: judge it, and rest until its bytes have crossed the line. */
+/* Judge a complete reply, record the operation, and go on when the line speed allows its bytes. */
 static void finish(struct engine *engine, struct connection *c, int64_t done_ns, bool ended)
 {
     enum outcome outcome = OUTCOME_BAD_STATUS;
@@ -123,7 +104,7 @@ static void finish(struct engine *engine, struct connection *c, int64_t done_ns,
             outcome = OUTCOME_BAD_COOKIE;
     }
     record(engine, c, done_ns, outcome);
-    /* With part of the request still here (the reply came early), what is sent next would end that one. */
+    /* If the reply came before the whole request was sent, the next request would be taken for the rest of it. */
     if (ended || !c->reply.reusable || c->unsent || engine->tape.ops[c->row].flags & FLAG_CLOSE_AFTER)
         drop(engine, c);
     int64_t due_ns;
@@ -136,38 +117,7 @@ static void finish(struct engine *engine, struct connection *c, int64_t done_ns,
     advance(engine, c, due_ns, outcome != OUTCOME_OK);
 }
 
-static int bind_source(const struct source *source, int fd)
-{
-    int on = 1; /* the port is chosen at connect, when the other end is known: many more are to be had then */
-    setsockopt(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-    return bind(fd, (const struct sockaddr *)&source->address, source->address_bytes);
-}
-
-/* 0 when a TCP connection is on its way, else the errno. */
-static int open_socket(struct engine *engine, struct connection *c)
-{
-    const struct target *target = &engine->targets[c->target];
-    int family = target->address.ss_family, on = 1, bytes = PACED_BUFFER_BYTES;
-    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return errno;
-    if (engine->load.paced_reads)
-        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
-    if (engine->load.kernel_stamps)
-        setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c};
-    if ((c->source != NOBODY && bind_source(&engine->sources[c->source], fd)) ||
-        (connect(fd, (const struct sockaddr *)&target->address, target->address_bytes) && errno != EINPROGRESS) ||
-        epoll_ctl(engine->epoll, EPOLL_CTL_ADD, fd, &event)) {
-        int error = errno;
-        close(fd);
-        return error;
-    }
-    c->fd = fd;
-    return 0;
-}
-
-/* What the kernel has not yet of the request: one send of what fits the buffer, otherwise the pieces as they are. */
+/* Send the unsent part of the request, *left bytes: assembled in one buffer if it fits, otherwise from its pieces. */
 static ssize_t send_rest(struct engine *engine, const struct connection *c, size_t *left)
 {
     const struct op *op = &engine->tape.ops[c->row];
@@ -193,7 +143,7 @@ static ssize_t send_rest(struct engine *engine, const struct connection *c, size
     return sendmsg(c->fd, &message, MSG_NOSIGNAL);
 }
 
-/* Hand the request to the kernel; on a fresh connection this is also how its failure shows. */
+/* Hand the request to the kernel.  On a new TCP connection, a failed connect is reported here. */
 static void send_request(struct engine *engine, struct connection *c, int64_t at_ns)
 {
     size_t left;
@@ -229,7 +179,7 @@ void connection_begin(struct engine *engine, struct connection *c)
     reply_begin(&c->reply, engine->heads, &engine->tape, &engine->tape.ops[c->row]);
     if (c->fd < 0) {
         c->doing = CONNECTING;
-        int error = open_socket(engine, c);
+        int error = dial(engine, c);
         if (error) {
             fail(engine, c, at_ns, connect_outcome(error));
             return;
@@ -240,8 +190,8 @@ void connection_begin(struct engine *engine, struct connection *c)
     send_request(engine, c, at_ns);
 }
 
-/* Receives into the shared buffer, or with `drop` nowhere.  *stamp_ns is the kernel's time-stamp of the last of it, in
-   our clock; 0 without one. */
+/* Receive into the shared buffer, or with `drop` discard the bytes.  *stamp_ns is the kernel's time-stamp of the last
+   byte on CLOCK_MONOTONIC; 0 without one. */
 static ssize_t receive(struct engine *engine, const struct connection *c, size_t bytes, bool drop, int64_t *stamp_ns)
 {
     char *at = engine->buffer + REPLY_ROOM_BYTES;
@@ -266,7 +216,7 @@ static ssize_t receive(struct engine *engine, const struct connection *c, size_t
     return got;
 }
 
-/* When what was just read was there. */
+/* When the bytes that were just read arrived. */
 static int64_t arrived_ns(const struct engine *engine, const struct connection *c, int64_t stamp_ns)
 {
     int64_t woke_ns = engine->woke_ns;
@@ -275,7 +225,7 @@ static int64_t arrived_ns(const struct engine *engine, const struct connection *
     return woke_ns > c->sent_ns ? woke_ns : c->sent_ns;
 }
 
-/* Whether it must wait until what has come has crossed the line. */
+/* Stop reading until the line speed allows what was received; false when it already does. */
 static bool pause_if_ahead(struct engine *engine, struct connection *c)
 {
     int64_t crossed_ns = c->sent_ns + (int64_t)((double)c->received * engine->load.ns_per_byte);
@@ -286,22 +236,24 @@ static bool pause_if_ahead(struct engine *engine, struct connection *c)
     return true;
 }
 
+/* Fail the operation with the `result` of reply_feed or reply_skip. */
 static void wrong(struct engine *engine, struct connection *c, int64_t at_ns, int result)
 {
     enum outcome outcome = (enum outcome)result;
-    if (outcome == OUTCOME_BAD_LENGTH) /* the body is hopeless */
+    if (outcome == OUTCOME_BAD_LENGTH) /* the body check gave up early */
         outcome = right_status(engine, c) ? body_verdict(&c->reply.body) : OUTCOME_BAD_STATUS;
     fail(engine, c, at_ns, outcome);
 }
 
-/* Read until the kernel has no more, the reply is over, or it is others' turn. */
+/* Read until the kernel has no more bytes, the reply is complete, or other connections must have their turn.
+   `ended`: the server has closed its side. */
 static void read_reply(struct engine *engine, struct connection *c, bool ended)
 {
     for (int reads = 0; reads < READS; reads++) {
         int64_t stamp_ns = 0, ahead = reply_unchecked_ahead(&c->reply);
         bool skip = ahead > SKIP_BYTES && !engine->load.paced_reads;
         size_t wanted = engine->load.paced_reads ? PACED_READ_BYTES : BUFFER_BYTES;
-        if (skip && ahead < BUFFER_BYTES) /* never more than the buffer holds: not every kernel leaves it alone */
+        if (skip && ahead < BUFFER_BYTES) /* at most what the buffer holds: some kernels write into it nevertheless */
             wanted = (size_t)ahead;
         ssize_t got = receive(engine, c, wanted, skip, &stamp_ns);
         if (got < 0) {
@@ -338,17 +290,17 @@ static void read_reply(struct engine *engine, struct connection *c, bool ended)
             return;
         }
     }
-    /* Edge-triggered, it would not be told again: registering anew asks for what is there already. */
+    /* An edge-triggered event does not repeat; modifying the registration reports unread bytes again. */
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c};
     epoll_ctl(engine->epoll, EPOLL_CTL_MOD, c->fd, &event);
 }
 
 void connection_event(struct engine *engine, struct connection *c, uint32_t events)
 {
-    if (c->fd < 0 || c->doing == PAUSED) /* when it is woken, it reads anyway */
+    if (c->fd < 0 || c->doing == PAUSED) /* a paused connection reads when it is woken */
         return;
     if (c->doing == RESTING || c->doing == FREE) {
-        /* The server ended an idle connection, or talks out of turn. */
+        /* The server closed an idle connection, or sent bytes that were not asked for. */
         if (events & READABLE && (recv(c->fd, engine->buffer, 1, MSG_PEEK) >= 0 || errno != EAGAIN))
             drop(engine, c);
         return;
@@ -366,10 +318,10 @@ void connection_wake(struct engine *engine, struct connection *c)
 {
     if (c->doing == PAUSED) {
         c->doing = READING;
-        c->progress_ns = engine->woke_ns; /* that nothing came meanwhile was our doing */
+        c->progress_ns = engine->woke_ns; /* the connection itself stopped reading: the server is not to blame */
         read_reply(engine, c, false);
     } else if (engine->load.open) {
-        engine_free(engine, c);
+        openloop_free(engine, c);
     } else {
         connection_begin(engine, c);
     }

@@ -1,5 +1,8 @@
-/* The engine that plays a tape: one thread owns all sockets, and nothing is allocated while it plays.
-   What a connection does is in connection.c, the loop around it and the open loop in engine.c. */
+/* The compiled engine: plays a tape on one thread that owns all sockets.  It allocates no memory while it plays, except
+   for a backlog that grows.
+
+   lifecycle.c creates and destroys an engine, engine.c runs the loop, openloop.c dispatches the operations of an open
+   loop, connection.c and dialing.c play operations.  _core.pyx is the only caller of engine_*. */
 #ifndef LOADGEN_ENGINE_H
 #define LOADGEN_ENGINE_H
 
@@ -13,19 +16,18 @@
 
 enum {
     BUFFER_BYTES = 262144,
-    REQUEST_BYTES = 16384, /* requests up to this are put together before they are sent */
-    EVENTS = 512,
-    NOBODY = 0xFFFFFFFF
+    REQUEST_BYTES = 16384, /* shorter requests are assembled in one buffer before they are sent */
+    NOBODY = 0xFFFFFFFF    /* no slot, no place, no source */
 };
 
 enum doing {
     STOPPED,
-    RESTING, /* waits for its next operation to be due; in an open loop: for its rest after an error to be over */
-    FREE,    /* of an open loop: waits for an operation */
+    RESTING, /* waits until its next operation is due; in an open loop: until its rest after an error ends */
+    FREE,    /* open loop: waits for an operation */
     CONNECTING,
-    SENDING, /* the kernel took part of the request */
+    SENDING, /* the kernel accepted part of the request */
     READING,
-    PAUSED /* ahead of the line speed (paced reads only) */
+    PAUSED /* stopped reading because it is ahead of the line speed (paced reads only) */
 };
 
 enum why { PLAYED_TO_THE_END, PLAYED_UNTIL_STOPPED, PLAYED_UNTIL_THE_LEASE_EXPIRED };
@@ -34,13 +36,14 @@ struct target {
     struct sockaddr_storage address;
     socklen_t address_bytes;
     struct text host_line;
-    uint32_t unsent_connection; /* the global number under which operations are recorded that never got one */
-    uint32_t free_first, free_last;       /* connections' slots, in an open loop */
-    uint32_t waiting_first, waiting_last; /* places of operations that wait for one */
-    uint32_t waiting;                     /* how many */
+    /* Open loop only: */
+    uint32_t unsent_connection;           /* the connection number under which unsent operations are recorded */
+    uint32_t free_first, free_last;       /* a list of connection slots */
+    uint32_t waiting_first, waiting_last; /* a list of places in the backlog */
+    uint32_t waiting;                     /* the length of that list */
 };
 
-/* An open loop's operation that waits for a connection. */
+/* An operation of an open loop that waits for a connection. */
 struct waiting {
     int64_t due_ns;
     uint32_t row, next;
@@ -49,17 +52,17 @@ struct waiting {
 struct connection {
     struct reply reply;
     int64_t due_ns, sent_ns, progress_ns, received;
-    size_t out_at; /* how much of the request the kernel has */
+    size_t out_at; /* number of request bytes that the kernel accepted */
     uint32_t number, target, row, source;
-    uint32_t next; /* the slot behind it in the line where it stands, if it does */
+    uint32_t next; /* the slot after this one in the list that holds it, if any */
     int fd;
     uint8_t doing;
-    bool connected; /* for this operation */
-    bool unsent;    /* part of the request is still here */
-    bool urgent;    /* see engine.c */
+    bool connected; /* a TCP connection was opened for this operation */
+    bool unsent;    /* the kernel has not accepted the whole request yet */
+    bool urgent;    /* see rest() in engine.c */
 };
 
-/* An address of this machine to connect from. */
+/* A local address to connect from. */
 struct source {
     struct sockaddr_storage address;
     socklen_t address_bytes;
@@ -72,12 +75,16 @@ struct load {
     uint32_t max_backlog;
 };
 
+/* The operations of an open loop in a segment: number i is due offsets_ns[i] after the start, and is operation
+   first + i * step of all engines. */
+struct arrivals {
+    const int64_t *offsets_ns;
+    uint64_t count, first, step;
+};
+
 struct segment {
     int64_t start_ns, end_ns;
-    /* Of an open loop: when its operations are due after the start, and which they are: operation i of these is
-       operation first + i * step of all engines. */
-    const int64_t *offsets_ns;
-    uint64_t arrivals, first, step;
+    struct arrivals arrivals;
 };
 
 struct engine {
@@ -87,45 +94,104 @@ struct engine {
     struct connection *connections;
     struct source *sources;
     struct heads *heads;
-    uint32_t target_count, connection_count;
+    uint32_t target_count, connection_count, source_count;
     struct agenda agenda;
     struct ring ring;
-    struct waiting *waiting; /* places; they grow with the longest backlog */
+    struct waiting *waiting; /* the backlog of all targets: an array of places that grows when it is full */
     uint32_t waiting_room, waiting_spare;
     struct segment segment;
     uint64_t arrived;
-    char *buffer; /* REPLY_ROOM_BYTES in front of BUFFER_BYTES */
+    char *buffer; /* REPLY_ROOM_BYTES, then BUFFER_BYTES to receive into */
     char *request;
-    int epoll, wake, told; /* `wake` is written to by the controlling thread, `told` by the playing one */
-    int64_t woke_ns;       /* one stamp when epoll_wait returned */
+    int epoll;
+    int wake;        /* an eventfd: the controlling thread writes, the playing thread reads */
+    int told;        /* an eventfd: the playing thread writes, the controlling thread reads */
+    int64_t woke_ns; /* the time when epoll last returned */
     struct ahead ahead;
     uint64_t begun;
     uint32_t urgent;
-    uint32_t soon_first, soon_last; /* connections whose next operation begins when all that is there has been read */
-    /* What both threads see. */
+    uint32_t soon_first, soon_last; /* connections that begin an operation once everything readable has been read */
+    /* Shared by both threads: */
     atomic_int_fast64_t lease_ns;
     atomic_bool stop, over;
     atomic_uint_fast32_t open_sockets;
 };
 
-/* connection.c */
-void connection_begin(struct engine *engine, struct connection *c);
-void connection_event(struct engine *engine, struct connection *c, uint32_t events);
-void connection_wake(struct engine *engine, struct connection *c);
-void connection_expire(struct engine *engine, struct connection *c, int64_t at_ns);
-void connection_stop(struct engine *engine, struct connection *c, int64_t at_ns);
-void connection_rest(struct engine *engine, struct connection *c, int64_t until_ns);
+/* lifecycle.c */
 
-/* engine.c: called by connections */
+/* What an engine is created from.  `tape` must outlast the engine.  The three arrays have one entry per connection:
+   its global number, its target, and its source (NOBODY leaves the source to the kernel). */
+struct setup {
+    struct tape tape;
+    struct load load;
+    uint32_t targets, sources, connections;
+    const uint32_t *number_of, *target_of, *source_of;
+};
+
+/* Create an engine in *made.  0, or an errno, and then *made is NULL. */
+int engine_create(const struct setup *setup, struct engine **made);
+
+/* Free an engine with all that it holds; NULL is allowed.  No thread may be playing. */
+void engine_destroy(struct engine *engine);
+
+/* Describe each target and source before the first segment.  `host_line` must outlast the engine.  False when the index
+   or the address is out of range. */
+bool engine_set_target(struct engine *engine, uint32_t index, const void *address, size_t address_bytes,
+                       struct text host_line, uint32_t unsent_connection);
+bool engine_set_source(struct engine *engine, uint32_t index, const void *address, size_t address_bytes);
+
+/* engine.c, for the controlling thread */
+
+/* Prepare for a segment, before the thread that plays it starts. */
+void engine_arm(struct engine *engine, int64_t start_ns, int64_t end_ns);
+
+/* Let traffic go on until `until_ns`. */
+void engine_renew(struct engine *engine, int64_t until_ns);
+
+/* Make the playing thread end the segment. */
+void engine_stop(struct engine *engine);
+
+/* Whether the segment has ended and all of its records are in the ring. */
+bool engine_over(const struct engine *engine);
+
+/* The number of open TCP connections. */
+uint32_t engine_open_sockets(const struct engine *engine);
+
+/* engine.c, for the playing thread */
+
+/* Play a segment.  `rows` and `due_ns` are the first operation of each connection (closed loop only). */
+enum why engine_play(struct engine *engine, const uint32_t *rows, const int64_t *due_ns,
+                     const struct arrivals *arrivals);
+
+/* Write a record into the ring; waits while the ring is full. */
 void engine_record(struct engine *engine, const struct record *record);
-void engine_free(struct engine *engine, struct connection *c);
+
+/* Begin the connection's next operation once everything readable has been read. */
 void engine_begin_soon(struct engine *engine, struct connection *c);
 
-/* engine.c: called from outside.  0, or an errno. */
-int engine_open(struct engine *engine);
-void engine_close(struct engine *engine);
-void engine_wake(struct engine *engine);
-/* Plays a segment; `rows` and `due_ns` are where each connection starts (of a closed loop). */
-enum why engine_play(struct engine *engine, const uint32_t *rows, const int64_t *due_ns);
+/* Append a connection to a list of slots. */
+void engine_line_up(struct engine *engine, struct connection *c, uint32_t *first, uint32_t *last);
+
+/* connection.c, for the playing thread */
+
+/* Begin the operation of c->row. */
+void connection_begin(struct engine *engine, struct connection *c);
+/* Handle epoll events. */
+void connection_event(struct engine *engine, struct connection *c, uint32_t events);
+/* Continue at the time set in the agenda. */
+void connection_wake(struct engine *engine, struct connection *c);
+/* Fail the operation if nothing has happened for the time-out. */
+void connection_expire(struct engine *engine, struct connection *c, int64_t at_ns);
+/* End the segment: record an operation in progress as CUT, and close the TCP connection. */
+void connection_stop(struct engine *engine, struct connection *c, int64_t at_ns);
+/* Wait until `until_ns`. */
+void connection_rest(struct engine *engine, struct connection *c, int64_t until_ns);
+
+/* dialing.c */
+
+/* The outcome of an operation whose connect failed with errno `error`. */
+enum outcome connect_outcome(int error);
+/* Begin to open a TCP connection: 0 and c->fd, or an errno. */
+int dial(struct engine *engine, struct connection *c);
 
 #endif

@@ -1,7 +1,7 @@
-"""The compiled engine's Python side: sets it up, starts its thread for each segment, and counts what it writes down.
+"""The Python side of the compiled engine: sets it up, starts a thread for each segment, and counts its records.
 
-The thread plays without the interpreter's lock.  It and the event loop share a ring of records, a lease, a flag to
-stop, and two event descriptors to wake each other; nothing else.
+The thread plays without the GIL.  It shares with the event loop only a ring of records, a lease, a stop flag, and two
+event descriptors through which they wake each other.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from loadgen.engine.accounts import Accounts
 from loadgen.engine.api import Assignment, EndedHook, Segment
 from loadgen.engine.compiled._core import Core
+from loadgen.engine.compiled.layout import NOBODY, Ending
 from loadgen.engine.resolve import Address, resolve
 from loadgen.engine.sources import sources_by_family
 from loadgen.engine.vitals import Vitals
@@ -33,17 +34,16 @@ from loadgen.schedule.optape import OpTape
 if TYPE_CHECKING:
     from loadgen.engine.compiled._core import Arrays
 
-_NOBODY = 0xFFFFFFFF  # engine.h
-_WHY = ("complete", "stopped", "lease expired")  # engine.h, enum why
-_BODY_BYTES = 1 << 62  # a body is never longer, so that no sum of lengths overflows
-_STOP_S = 10.0  # far more than it takes to close all sockets
+_WHY = {Ending.COMPLETE: "complete", Ending.STOPPED: "stopped", Ending.LEASE_EXPIRED: "lease expired"}
+_BODY_BYTES = 1 << 62  # the limit for lengths of a body, so that no sum of them overflows
+_STOP_S = 10.0  # much longer than it takes to close all sockets
 
 
 class CompiledPlayer:
-    """See :class:`loadgen.engine.api.Engine`.
+    """The compiled implementation of :class:`loadgen.engine.api.Engine`.
 
     `kernel_stamps`: whether replies are stamped by the kernel.  Raises TargetError when a target's host cannot be
-    resolved, FleetError when a source address is none of this machine.
+    resolved, FleetError when a source address does not belong to this machine.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class CompiledPlayer:
         self._core = self._make_core(assignment, kernel_stamps)
         self._segment: Segment | None = None
         self._thread: threading.Thread | None = None
-        self._why = 0
+        self._why = Ending.COMPLETE
         self._lease_until_ns = 0
 
     def _make_core(self, assignment: Assignment, kernel_stamps: bool) -> Core:
@@ -94,45 +94,47 @@ class CompiledPlayer:
         )
 
     def start(self, segment: Segment) -> None:
-        """Begin a segment; the one before must have ended."""
+        """Begin a segment.  Raises RuntimeError while another one is played."""
         if self._segment is not None:
-            raise RuntimeError("a segment is still being played")
+            raise RuntimeError("cannot start a segment: the previous one has not ended")
         self._segment = segment
         starts = self._assignment.tape.starts[segment.index][self._numbers]
         rows = np.ascontiguousarray(starts["row"])
         if rows.size and rows.max() >= len(self._assignment.tape.ops):
-            raise ValueError("a connection starts behind the end of the tape")
+            raise ValueError(
+                f"a connection starts at row {rows.max()}, but the tape has {len(self._assignment.tape.ops)} rows"
+            )
         due_ns = np.ascontiguousarray(starts["delay_ns"]) + segment.start_ns
         self._core.arm(segment.start_ns, segment.end_ns)
         self._thread = threading.Thread(
             target=self._play, args=(rows, due_ns, *self._arrivals(segment)), name="loadgen-player", daemon=True
         )
-        self._loop.add_reader(self._core.fileno(), self._heed)
+        self._loop.add_reader(self._core.fileno(), self._on_notice)
         self._thread.start()
 
     def renew(self, until_ns: int) -> None:
-        """Extend the lease."""
+        """Extend the lease until `until_ns`; an earlier time changes nothing."""
         self._lease_until_ns = max(self._lease_until_ns, until_ns)
         self._core.renew(self._lease_until_ns)
 
     def stop(self) -> None:
-        """End the segment now."""
+        """End the segment now, if one is played."""
         if self._segment is None:
             return
         self._core.stop()
-        # What it writes down at its end may be more than the ring holds.
+        # The records of the end may be more than the ring holds, so read while the thread ends.
         while not self._core.over and select.select([self._core.fileno()], [], [], _STOP_S)[0]:
-            self._heed()
-        self._heed()
+            self._on_notice()
+        self._on_notice()
 
     def drain(self, interval: int) -> Snapshot:
-        """All that was recorded since the interval before; draining it again returns the whole of it again."""
+        """Everything recorded since the previous interval.  Draining an interval again returns all of it again."""
         self._fold()
         active = len(self._numbers) if self._segment is not None else 0
         return self._accounts.drain(interval, self._core.open_sockets, active)
 
     def _arrivals(self, segment: Segment) -> tuple[NDArray[np.int64], int, int]:
-        """An open loop's due times, the number of the first operation, and how many lie between two."""
+        """The open loop's due times after the start, the number of the first operation, and the step between two."""
         arrivals = self._assignment.load.arrivals
         if arrivals is None:
             return np.zeros(0, np.int64), 0, 1
@@ -154,11 +156,11 @@ class CompiledPlayer:
         first: int,
         step: int,
     ) -> None:
-        """The thread."""
-        self._why = self._core.play(rows, due_ns, offsets, first, step)
+        """Play the segment; the body of the thread."""
+        self._why = Ending(self._core.play(rows, due_ns, offsets, first, step))
 
-    def _heed(self) -> None:
-        """The playing thread has something for us: many records, or its end."""
+    def _on_notice(self) -> None:
+        """Handle a notice of the playing thread: there are many records, or the segment is over."""
         segment, over = self._segment, self._core.over
         if segment is None:
             return
@@ -169,10 +171,10 @@ class CompiledPlayer:
             self._end(segment)
 
     def _fold(self) -> None:
-        """Turn what was recorded into counts.  Records only ever exist inside a segment."""
+        """Turn records into counts.  Records exist only while a segment is played."""
         if self._segment is None:
             return
-        while memory := self._core.records():  # twice when the ring wraps around
+        while memory := self._core.records():  # two stretches when the ring wraps around
             records = np.frombuffer(memory, dtype=RECORD_DTYPE)
             self._accounts.fold(records, self._segment)
             self._core.take(len(records))
@@ -186,9 +188,10 @@ class CompiledPlayer:
 
 
 def arrays_of(tape: OpTape, targets: int) -> Arrays:
-    """The tape as the C code takes it: contiguous, and every index in it within its table.
+    """The arrays of `tape` for C: contiguous, with every index within its table.
 
-    Raises ValueError for any that is not: C would read beyond.
+    `targets` is the number of targets.  Raises ValueError when an index is out of range, because C would read beyond
+    the table.
     """
     ops, checks = np.ascontiguousarray(tape.ops), np.ascontiguousarray(tape.checks)
     data, offsets = tape.strings.data, np.ascontiguousarray(tape.strings.offsets, dtype=np.int64)
@@ -198,19 +201,19 @@ def arrays_of(tape: OpTape, targets: int) -> Arrays:
     bounds += [(ops["check"], len(checks)), (ops["next"], len(ops)), (ops["target"], targets)]
     bounds += [(np.maximum(checks[name], 0), _BODY_BYTES) for name in ("content_bytes", "literal_at")]
     if not len(ops) or any(column.size and column.max() >= bound for column, bound in bounds):
-        raise ValueError("an index of the tape is out of its table")
+        raise ValueError("an index in the tape is out of range of its table")
     if offsets[0] < 0 or np.any(np.diff(offsets) < 0) or offsets[-1] > len(data):
-        raise ValueError("the tape's strings are out of their text")
+        raise ValueError("the offsets of the tape's strings are out of range of their text")
     return ops, checks, data, offsets
 
 
 def _sources(
     sources: tuple[str, ...], families: list[int], numbers: NDArray[np.uint32], target_of: NDArray[np.uint32]
 ) -> tuple[list[bytes], NDArray[np.uint32]]:
-    """Socket addresses to connect from, and which of them each connection takes: in turn, by its number."""
+    """The socket addresses to connect from, and the index of the one that each connection uses: by number, in turn."""
     found = sources_by_family(sources)
     packed: list[bytes] = []
-    source_of = np.full(len(numbers), _NOBODY, dtype=np.uint32)
+    source_of = np.full(len(numbers), NOBODY, dtype=np.uint32)
     family_of = np.array(families)[target_of]
     for family, texts in found.items():
         mine = family_of == family
@@ -220,7 +223,7 @@ def _sources(
 
 
 def _stand_ins(shares: tuple[int, ...], numbers: NDArray[np.uint32], target_of: NDArray[np.uint32]) -> list[int]:
-    """A connection of each target, by which operations that none ever took are recorded: ours where there is one."""
+    """By target, the number of the connection under which unsent operations are recorded: one of this engine if any."""
     first = np.concatenate([[0], np.cumsum(shares)[:-1]]).astype(np.int64)
     for target in np.unique(target_of):
         first[target] = numbers[np.argmax(target_of == target)]
@@ -228,7 +231,7 @@ def _stand_ins(shares: tuple[int, ...], numbers: NDArray[np.uint32], target_of: 
 
 
 def _packed(address: Address) -> bytes:
-    """A struct sockaddr_in or sockaddr_in6."""
+    """`address` as a struct sockaddr_in or sockaddr_in6."""
     family, rest = address
     host, port = rest[0].split("%")[0], rest[1]
     flow, scope = rest[2:] if len(rest) == 4 else (0, 0)

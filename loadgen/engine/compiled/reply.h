@@ -7,16 +7,16 @@
 enum {
     REPLY_MORE = -1,
     REPLY_DONE = OUTCOME_OK,
-    MAX_HEAD_BYTES = 16384,     /* http1.py, MAX_HEAD_BYTES */
-    MAX_CHUNK_LINE_BYTES = 256, /* http1.py, MAX_CHUNK_LINE_BYTES */
-    /* What must be writable in front of the bytes that are fed: what was put by of a head or chunk line, and of a
-       body before its anchor, goes there, so that a piece and what came before it are in one. */
+    MAX_HEAD_BYTES = 16384,     /* http1.MAX_HEAD_BYTES */
+    MAX_CHUNK_LINE_BYTES = 256, /* http1.MAX_CHUNK_LINE_BYTES */
+    /* Writable bytes that must precede the bytes that are fed.  An unfinished head or chunk line, and a body before its
+       anchor, is copied there, so that it is contiguous with the new bytes. */
     REPLY_ROOM_BYTES = 32768,
     HEADS = 64,
     KNOWN_HEAD_BYTES = 496
 };
 
-/* What a head said: servers repeat theirs byte for byte until their clock goes on. */
+/* A parsed head.  Servers repeat a head byte for byte until their Date changes. */
 struct head {
     int64_t left;
     uint16_t bytes; /* 0: none */
@@ -26,7 +26,7 @@ struct head {
     char at[KNOWN_HEAD_BYTES];
 };
 
-/* The last head of a reply with this check, or one that shares its place. */
+/* The last head of a reply, by the index of its check modulo HEADS. */
 struct heads {
     struct head of[HEADS];
 };
@@ -34,9 +34,9 @@ struct heads {
 struct reply {
     struct body body;
     struct stash kept; /* an unfinished head or chunk line */
-    struct text cookie; /* that the head should set */
+    struct text cookie; /* the cookie that the head must set; empty: any */
     struct head *known;
-    int64_t left;       /* bytes still to come of a fixed body or chunk; of trailers: bytes seen */
+    int64_t left;       /* bytes to come of a fixed body or a chunk; in trailers: bytes seen */
     int64_t body_bytes;
     uint16_t status;
     uint8_t state;
@@ -44,22 +44,23 @@ struct reply {
     bool cookie_right;
 };
 
-/* `heads` are all zero at first, may be shared, and must outlast the reply. */
+/* Prepare for the reply to `op`.  `heads` is zero at first, may be shared by replies, and must outlast them. */
 void reply_begin(struct reply *reply, struct heads *heads, const struct tape *tape, const struct op *op);
 
-/* Reads data[..bytes]: REPLY_MORE, REPLY_DONE or the outcome that it failed with. */
+/* Process data[..bytes]: REPLY_MORE, REPLY_DONE, or the outcome of a wrong reply. */
 int reply_feed(struct reply *reply, char *data, size_t bytes);
 
-/* The server closed. */
+/* Process the end of the stream: REPLY_DONE or an outcome. */
 int reply_eof(struct reply *reply);
 
-/* Whether any byte of the reply was seen. */
+/* Whether any byte of the reply was processed. */
 bool reply_started(const struct reply *reply);
 
-/* How many of the next bytes are body that nobody needs to see; `reply_skip` says that so many of them came. */
+/* The number of next bytes that are body and need no check; reply_skip counts them without seeing them. */
 int64_t reply_unchecked_ahead(const struct reply *reply);
 int reply_skip(struct reply *reply, int64_t bytes);
 
+/* Free the memory that a reply holds. */
 void reply_free(struct reply *reply);
 
 #endif

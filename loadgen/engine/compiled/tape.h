@@ -1,12 +1,12 @@
-/* The OpTape's arrays as C sees them: numpy's memory as it is, never copied (loadgen/schedule/optape.py). */
+/* The arrays of an OpTape (loadgen/schedule/optape.py) as C reads them: the memory of numpy itself, never a copy.
+   layout.c exports all sizes, offsets and numbers below; layout.py compares them with Python's at import. */
 #ifndef LOADGEN_TAPE_H
 #define LOADGEN_TAPE_H
 
-#include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* loadgen/model/outcome.py; player.py compares these with it when it is imported. */
+/* loadgen.model.outcome.Outcome */
 enum outcome {
     OUTCOME_OK = 0,
     OUTCOME_CUT = 1,
@@ -23,12 +23,13 @@ enum outcome {
     OUTCOME_BAD_LENGTH = 12,
     OUTCOME_BAD_CONTENT = 13,
     OUTCOME_BAD_COOKIE = 14,
-    OUTCOME_SHED = 15
+    OUTCOME_SHED = 15,
+    OUTCOME_BAD_TLS = 16 /* never recorded here: only the Python engine supports TLS */
 };
 
-enum { FLAG_CLOSE_AFTER = 2, LITERALS = 2 };
+enum { FLAG_KEEP_ALIVE = 1, FLAG_CLOSE_AFTER = 2, LITERALS = 2 };
 
-/* OP_DTYPE: packed, as numpy lays it out. */
+/* OP_DTYPE, packed like a numpy record. */
 struct __attribute__((packed)) op {
     uint32_t line, rest, check, cookie, literal, next, target;
     uint16_t status;
@@ -49,10 +50,6 @@ struct record {
     uint32_t row, connection, outcome, connected;
 };
 
-static_assert(sizeof(struct op) == 33, "OP_DTYPE");
-static_assert(sizeof(struct check) == 44, "CHECK_DTYPE");
-static_assert(sizeof(struct record) == 48, "RECORD_DTYPE");
-
 struct text {
     const char *at;
     size_t bytes;
@@ -61,8 +58,8 @@ struct text {
 struct tape {
     const struct op *ops;
     const struct check *checks;
-    const char *data;       /* of Strings */
-    const int64_t *offsets; /* string i is data[offsets[i]..offsets[i + 1]] */
+    const char *data;       /* the text of all strings */
+    const int64_t *offsets; /* string i is data[offsets[i]] up to, not including, data[offsets[i + 1]] */
     uint32_t rows;
 };
 

@@ -1,0 +1,71 @@
+"""The commands of loadgen: where each is defined, and the first sentence of its help.
+
+A new command is a module beside this one and an entry here.  A test compares the sentences with the commands' help.
+"""
+
+from __future__ import annotations
+
+from coordinator.cli.lazy import Entry
+
+COMMANDS = {
+    "spec": Entry(
+        "coordinator.cli.spec:spec",
+        "Measure how many connections conform: SPECweb99-style load on many web servers at once.",
+    ),
+    "http": Entry(
+        "coordinator.cli.http:http",
+        "Measure how fast servers answer: load on any URLs, in a closed or an open loop.",
+    ),
+    "iperf": Entry(
+        "coordinator.cli.iperf:iperf",
+        "Measure how fast TCP or UDP receives and sends, by window.",
+    ),
+    "forward": Entry(
+        "coordinator.cli.forward:forward",
+        "Measure how fast a proxy forwards from one NIC to another.",
+    ),
+    "proxy": Entry(
+        "coordinator.cli.proxy:proxy",
+        "Forward TCP connections until Ctrl-C, and show live counters.",
+    ),
+    "resume": Entry(
+        "coordinator.cli.resume:resume",
+        "Continue a sweep that was stopped: play the runs that are missing, on the same load machines.",
+    ),
+    "show": Entry(
+        "coordinator.cli.show:show",
+        "Print the result of a recorded run again.",
+    ),
+    "collect": Entry(
+        "coordinator.cli.collect:collect_command",
+        "Fetch what the load machines of RUN still have of it, and put it into the record.",
+    ),
+    "fleet": Entry(
+        "coordinator.cli.fleet:fleet",
+        "Make ready a fleet of load machines.",
+    ),
+    "worker": Entry(
+        "coordinator.cli.worker:worker",
+        "Be a load machine of a coordinator elsewhere, until its run is over or Ctrl-C.",
+    ),
+    "lab": Entry(
+        "coordinator.cli.lab:lab",
+        "Manage the networks that `loadgen forward` builds on this machine.",
+    ),
+    "serve": Entry(
+        "coordinator.cli.serve:serve",
+        "Make the file set, then run one SPECweb99-style web server in the foreground until Ctrl-C.",
+    ),
+    "fileset": Entry(
+        "coordinator.cli.fileset:fileset",
+        "Make the SPECweb99-style file set that one VM needs for its connections (more connections, more files).",
+    ),
+    "doctor": Entry(
+        "coordinator.cli.doctor:doctor",
+        "Check the limits of this machine (files, ports, TCP settings, web servers) and print how to change them.",
+    ),
+    "completion": Entry(
+        "coordinator.cli.completion:completion",
+        "Print the completion script for a shell.",
+    ),
+}

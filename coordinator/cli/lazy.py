@@ -1,0 +1,62 @@
+"""A group of commands, each of which is imported when it is called."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import rich_click as click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+
+class Entry(NamedTuple):
+    """Where a command is defined (`package.module:name`), and the first sentence of its help."""
+
+    place: str
+    summary: str
+
+
+class LazyGroup(click.RichGroup):
+    """A group that knows its commands by name and summary, and imports a command when it is asked for.
+
+    Help and completion of the group itself show only names and summaries, so they import no command.
+    """
+
+    def __init__(self, *args: Any, entries: Mapping[str, Entry], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._entries = entries
+        self._lists = False
+        for name, entry in entries.items():
+            self.add_command(click.RichCommand(name=name, help=entry.summary))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported; None when there is no such command."""
+        listed = super().get_command(ctx, cmd_name)
+        if listed is None or self._lists:
+            return listed
+        module, _, attribute = self._entries[cmd_name].place.partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options and the list of commands, without importing any."""
+        with self._listing():
+            click.RichGroup.format_options(self, ctx, formatter)  # type: ignore[arg-type]  # rich-click makes only these
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The options and commands that begin with `incomplete`, without importing any command."""
+        with self._listing():
+            return super().shell_complete(ctx, incomplete)
+
+    @contextlib.contextmanager
+    def _listing(self) -> Iterator[None]:
+        self._lists = True
+        try:
+            yield
+        finally:
+            self._lists = False

@@ -1,0 +1,182 @@
+"""--plan, --replay and --print-plan: where the options of a command start from, and how its plan is printed.
+
+A plan file is TOML: the fields of the plan, and a table [fleet] when load machines other than this one are chosen.
+Options on the command line override what the file or the record says.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import rich_click as click
+
+from coordinator.cli.fleet_plan import choice_from_record, choice_from_table, choice_to_table
+from loadgen.model.errors import PlanError
+from loadgen.model.plain import to_plain
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    from coordinator.fleet.choice import FleetChoice
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T", bound="DataclassInstance")
+P = TypeVar("P")
+
+_PANEL = "Plan"
+_FLEET = "fleet"
+
+_OPTIONS = (
+    click.option(
+        "--plan",
+        "plan_file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        panel=_PANEL,
+        help="Start from the plan in a TOML file, as --print-plan prints it; other options override it.",
+    ),
+    click.option(
+        "--replay",
+        type=click.Path(path_type=Path),
+        metavar="RUN",
+        panel=_PANEL,
+        help="Start from the plan of a record, to repeat that run; other options override it.",
+    ),
+    click.option("--print-plan", is_flag=True, panel=_PANEL, help="Print the plan as TOML and do not run it."),
+)
+
+
+class Plan(Protocol):
+    """What every plan has."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as plain data."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What the options of a command start from: a plan file, a record, or nothing.
+
+    `data` are the fields of the plan that are set there, as plain data.  `fleet` reads the load machines, with
+    PlanError when they cannot be restored; None: there are none.  `name` is what errors name; empty for nothing.
+    """
+
+    data: Mapping[str, Any] = field(default_factory=dict)
+    fleet: Callable[[], FleetChoice] | None = None
+    name: str = ""
+
+    def sets(self, name: str) -> bool:
+        """Whether the file or the record sets this field of the plan."""
+        return name in self.data
+
+    def read(self, from_dict: Callable[[dict[str, Any]], P], **changes: Any) -> P:
+        """The plan that the fields make, overridden by those of `changes` that are not None.
+
+        Raises PlanError that names the field, and the file if that is where the mistake is.
+        """
+        changed = {name: to_plain(value) for name, value in changes.items() if value is not None}
+        try:
+            return from_dict({**self.data, **changed})
+        except PlanError as error:
+            raise (self._named(error) if self._is_wrong(from_dict, error) else error) from None
+
+    def _is_wrong(self, from_dict: Callable[[dict[str, Any]], P], error: PlanError) -> bool:
+        """Whether the file or the record has this mistake itself, without any option."""
+        try:
+            from_dict(dict(self.data))
+        except PlanError as own:
+            return own.message == error.message
+        return False
+
+    def choice(self) -> FleetChoice | None:
+        """The load machines; None when the file or the record names none.  Raises PlanError that names the file."""
+        try:
+            return self.fleet() if self.fleet else None
+        except PlanError as error:
+            raise self._named(error) from error
+
+    def _named(self, error: PlanError) -> PlanError:
+        return PlanError(f"{self.name}: {error.message}", hint=error.hint) if self.name else error
+
+
+def plan_options(command: F) -> F:
+    """Add --plan, --replay and --print-plan."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def start_from(kind: str, plan_file: Path | None, replay: Path | None, *, fleet: bool) -> Start:
+    """What the options of `loadgen KIND` start from; `fleet` says whether that command takes load machines.
+
+    Raises PlanError, in one line, when the file or the record cannot be read or is of another kind.
+    """
+    if plan_file and replay:
+        raise PlanError("--plan and --replay are both given", hint="give one of them")
+    if replay:
+        return _recorded(kind, replay, fleet=fleet)
+    return _written(plan_file, fleet=fleet) if plan_file else Start()
+
+
+def _written(plan_file: Path, *, fleet: bool) -> Start:
+    data = _toml(plan_file)
+    table = data.pop(_FLEET, None) if fleet else None
+    choice = None if table is None else lambda: choice_from_table(table)
+    return Start(data=data, fleet=choice, name=str(plan_file))
+
+
+def _toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PlanError(f"the plan {file} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PlanError(f"{file} is not TOML: {error}") from error
+
+
+def _recorded(kind: str, run: Path, *, fleet: bool) -> Start:
+    from coordinator.record.header import KIND_SWEEP
+    from coordinator.record.reader import load
+    from coordinator.record.writer import RUN
+
+    record = load(run)
+    file, document, found = record.path / RUN, record.document, record.header.kind
+    if found == KIND_SWEEP and kind == "spec":
+        raise PlanError(f"{run} is a sweep of several runs", hint=f"replay one of them, like {run}/vms-N")
+    if found != kind:
+        command = "spec" if found == KIND_SWEEP else found
+        raise PlanError(f"{run} is a record of loadgen {command}", hint=f"replay it with loadgen {command} --replay")
+    plan = document.get("plan")
+    if not isinstance(plan, dict):
+        raise PlanError(f"{file} is damaged: plan must be a table, got {plan!r}")
+    machines = document.get(_FLEET) if fleet else None
+    choice = None if machines is None else lambda: choice_from_record(machines)
+    return Start(data=plan, fleet=choice, name=str(file))
+
+
+def plan_text(plan: Plan, choice: FleetChoice | None = None, *, comment: str = "") -> str:
+    """The plan and its load machines as TOML that --plan reads back, after `comment` (one line)."""
+    import tomli_w
+
+    table = choice_to_table(choice) if choice else {}
+    data = {**plan.to_dict(), **({_FLEET: table} if table else {})}
+    return (f"# {comment}\n" if comment else "") + tomli_w.dumps(data)
+
+
+def show_plan(plan: Plan, choice: FleetChoice | None = None, *, comment: str = "") -> int:
+    """Print :func:`plan_text` on stdout; the exit code."""
+    from coordinator.output.streams import printing
+
+    with printing():
+        sys.stdout.write(plan_text(plan, choice, comment=comment))
+    return 0
+
+
+def override(value: T, **changes: Any) -> T:
+    """`dataclasses.replace` with the changes that are not None."""
+    return dataclasses.replace(value, **{name: new for name, new in changes.items() if new is not None})

@@ -1,0 +1,35 @@
+"""The last step of every command that plays something: from the experiment to the exit code."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from coordinator.experiment.api import Experiment
+    from coordinator.fleet.choice import FleetChoice
+
+
+def play(
+    experiment: Experiment[Any],
+    *,
+    fleet: FleetChoice | None = None,
+    out: Path | None,
+    as_json: bool,
+    hdr: tuple[Path, ...] = (),
+    note: str = "",
+) -> int:
+    """Play the experiment and return the exit code; `note` goes into the result."""
+    from coordinator.experiment.session import Session, run_session
+
+    session = Session(
+        experiment=experiment,
+        fleet=fleet,
+        command_line=tuple(sys.argv),
+        out=out,
+        form="json" if as_json else "text",
+        hdr=hdr,
+        notes=(note,) if note else (),
+    )
+    return run_session(session)

@@ -1,0 +1,76 @@
+"""The record of an experiment that has several runs, below whose directory each run has a record of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from coordinator.experiment.api import Done, Experiment
+from coordinator.experiment.executor import Outcome
+from coordinator.fleet.choice import FleetChoice
+from coordinator.output.judged import Judged
+from coordinator.record.document import finished, unfinished
+from coordinator.record.writer import RecordWriter
+from coordinator.run.frame import begin_header, now
+
+
+class Notebook:
+    """Keeps the experiment's run.json whole at every moment; a context manager.
+
+    The record of an experiment that is one run is the record of that run, so nothing is written for it.  With
+    `again`, the record exists already and is continued; `done` are the runs in it that count.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment[Any],
+        directory: Path,
+        fleet: FleetChoice | None,
+        command_line: tuple[str, ...],
+        done: Done,
+        *,
+        again: bool,
+    ) -> None:
+        self._experiment = experiment
+        self._directory = directory
+        self._writer: RecordWriter | None = None
+        if experiment.kind != experiment.runs:
+            header = begin_header(experiment.kind, experiment.shown, fleet, command_line)
+            # The experiment itself is no run of the load machines.
+            self._header = dataclasses.replace(header, fleet=dataclasses.replace(header.own_fleet, run_id=""))
+            document = unfinished(self._header, experiment.answer(done).result if done else None)
+            self._writer = RecordWriter(directory, document, again=again)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """What could not be recorded, in sentences."""
+        return self._writer.problems if self._writer is not None else ()
+
+    def note(self, done: Done) -> None:
+        """Write down that one more run is over."""
+        if self._writer is not None:
+            self._header = dataclasses.replace(self._header, environment=done[-1].header.environment)
+            self._writer.rewrite(unfinished(self._header, self._experiment.answer(done).result))
+
+    def close(self, outcome: Outcome) -> Judged[Any, Any]:
+        """Write the end of the experiment, unless a run could not be begun; what the output formats show."""
+        if self._writer is None:
+            return outcome.done[-1]
+        result, header = outcome.answer.result, self._header
+        document = unfinished(header, result) if outcome.failed else finished(header, result, finished_at=now())
+        self._writer.rewrite(document)
+        progress = self._experiment.progress(outcome.done)
+        cut = f"{len(outcome.done)} of {progress.runs} points were measured" if outcome.failed else ""
+        return Judged(path=self._directory, document=document, header=header, result=result, cut=cut)

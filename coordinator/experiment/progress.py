@@ -1,0 +1,39 @@
+"""The progress bar on stderr while a file set is made."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+
+@contextlib.contextmanager
+def fileset_progress(err: Console) -> Iterator[Callable[[int, int], None]]:
+    """Inside, the yielded function gets (done, total); the bar is drawn only when there is something to make."""
+    bar = Progress(
+        TextColumn("  making the file set"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+    )
+    task = bar.add_task("file set", total=None)
+
+    def update(done: int, total: int) -> None:
+        if done < total and not bar.live.is_started and err.is_terminal:
+            bar.start()
+        bar.update(task, completed=done, total=total)
+        if done >= total:
+            stop()
+
+    def stop() -> None:
+        if bar.live.is_started:
+            bar.stop()
+
+    try:
+        yield update
+    finally:
+        stop()

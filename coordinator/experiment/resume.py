@@ -1,0 +1,67 @@
+"""Continues an experiment that was stopped, from its record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from coordinator.experiment.api import Done, Experiment
+from coordinator.experiment.sweep import VmSweep
+from coordinator.output.judged import Judged
+from coordinator.record.header import KIND_SWEEP
+from coordinator.record.reader import Record, load
+from coordinator.record.sweep_result import Sweep
+from loadgen.model.errors import PlanError
+from loadgen.verdict.result import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumable:
+    """An experiment from its record, and its runs that need not be played again."""
+
+    record: Record
+    experiment: Experiment[Any]
+    done: Done
+
+
+def resumable(path: Path) -> Resumable:
+    """The experiment whose record is in the directory `path`.
+
+    Raises RecordError when there is no such record, and PlanError when nothing is left to play or the record is that
+    of a single run.
+    """
+    record = load(path)
+    if record.header.kind not in _RESTORE:
+        raise PlanError(
+            f"{path} is one run of loadgen {record.header.kind}, and a run that was cut cannot be continued",
+            hint=f"repeat it: loadgen {record.header.kind} --replay {path}",
+        )
+    found = _RESTORE[record.header.kind](record)
+    if len(found.done) == found.experiment.progress(found.done).runs:
+        raise PlanError(f"all runs of {path} are done; nothing is left to play", hint=f"show it: loadgen show {path}")
+    return found
+
+
+def _sweep(record: Record) -> Resumable:
+    """Points that the user interrupted are played again."""
+    sweep: Sweep = record.result()
+    header = record.header
+    kept = [point for point in sweep.points if point.result.verdict is not Verdict.INTERRUPTED]
+    done = tuple(
+        Judged(path=record.path / point.record, document={}, header=point.header, result=point.result) for point in kept
+    )
+    return Resumable(record=record, experiment=VmSweep(header.plan, sweep.vms), done=done)
+
+
+_RESTORE: dict[str, Callable[[Record], Resumable]] = {KIND_SWEEP: _sweep}
+"""By the kind of the experiment's record.  An experiment that can be resumed is one entry."""
+
+
+def set_aside(record: Path) -> Path:
+    """Rename the record of a run that was cut, so that the run can be played again; the new name."""
+    number = 1
+    while (kept := record.with_name(f"{record.name}.cut-{number}")).exists():
+        number += 1
+    return record.rename(kept)

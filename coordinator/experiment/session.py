@@ -1,0 +1,107 @@
+"""From an experiment to an exit code: terminal, signals, the runs, the record, the result on stdout."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from rich.console import Console
+
+from coordinator.experiment.api import Done, Experiment, Next
+from coordinator.experiment.executor import execute
+from coordinator.experiment.notebook import Notebook
+from coordinator.experiment.progress import fileset_progress
+from coordinator.experiment.resume import set_aside
+from coordinator.fleet.choice import FleetChoice
+from coordinator.kinds.catalog import load_kind
+from coordinator.output.catalog import print_result
+from coordinator.output.judged import Judged
+from coordinator.output.streams import stderr_console
+from coordinator.record.writer import default_directory
+from coordinator.run.api import Around
+from coordinator.run.frame import Run
+from coordinator.run.interrupts import Interrupts
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """What the command line asked for.
+
+    `fleet` is None for runs without load machines.  `out` is the directory of the record; None takes the default.
+    `form` is an output format (coordinator.output.catalog).  `hdr` are files for HdrHistogram's tools.  `notes` go
+    into the result.  With `resume`, `out` is the record of an experiment that is continued, and `done` are the runs
+    in it that are not played again.
+    """
+
+    experiment: Experiment[Any]
+    fleet: FleetChoice | None
+    command_line: tuple[str, ...]
+    out: Path | None = None
+    form: str = "text"
+    hdr: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
+    resume: bool = False
+    done: Done = ()
+
+
+def cache_directory() -> Path:
+    """Where file sets are kept between runs (XDG Base Directory Specification)."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "loadgen"
+
+
+def run_session(session: Session) -> int:
+    """Play the experiment, print its result, and return the exit code.
+
+    Raises LoadgenError when the first run cannot be begun, or, after the result so far is printed, a later one.
+    """
+    return uvloop.run(_session(session))
+
+
+async def _session(session: Session) -> int:
+    err = stderr_console()
+    experiment = session.experiment
+    directory = session.out or default_directory(datetime.now(), kind=experiment.runs)
+    with Interrupts() as interrupts, fileset_progress(err) as progress:
+        kind, say = load_kind(experiment.runs), _say_on(err)
+        around = Around(cache=cache_directory(), say=say, progress=progress, view=kind.open_view(err))
+
+        async def play(step: Next[Any]) -> Judged[Any, Any]:
+            own = directory / step.record
+            if session.resume and own.exists():
+                say(f"the record of a run that was cut is kept as {set_aside(own)}")
+            run = Run(
+                kind=kind,
+                plan=step.plan,
+                fleet=session.fleet,
+                directory=own,
+                around=around,
+                command_line=session.command_line,
+                hdr=session.hdr,
+                notes=session.notes,
+            )
+            return await interrupts.during(run)
+
+        notebook = Notebook(
+            experiment, directory, session.fleet, session.command_line, session.done, again=session.resume
+        )
+        with notebook:
+            outcome = await execute(experiment, play=play, say=say, on_done=notebook.note, done=session.done)
+            judged = notebook.close(outcome)
+        for problem in notebook.problems:
+            say(problem)
+        print_result(judged, session.form)
+        if outcome.failed:
+            raise outcome.failed
+        return int(judged.result.exit_code)
+
+
+def _say_on(err: Console) -> Say:
+    return lambda text: err.print(f"· {text}", markup=False, highlight=False, soft_wrap=True)

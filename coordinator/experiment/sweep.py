@@ -1,0 +1,60 @@
+"""The experiment that plays the same run at several numbers of VMs."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from coordinator.experiment.api import Answer, Done, Next, Progress
+from coordinator.record.header import KIND_SPEC, KIND_SWEEP
+from coordinator.record.sweep_result import Sweep, SweepPoint
+from loadgen.model.plan import SpecPlan
+from loadgen.verdict.result import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class VmSweep:
+    """`base` at each number in `vms`, in this order.  With targets, a point drives the first of them."""
+
+    base: SpecPlan
+    vms: tuple[int, ...]
+
+    @property
+    def runs(self) -> str:
+        """Its runs are those of `loadgen spec`."""
+        return KIND_SPEC
+
+    @property
+    def kind(self) -> str:
+        """Its record lists the points."""
+        return KIND_SWEEP
+
+    @property
+    def shown(self) -> SpecPlan:
+        """The plan of the last point: it has all targets."""
+        return self._plan_of(self.vms[-1])
+
+    def plan(self, done: Done) -> Next[SpecPlan] | Answer:
+        """The next point; the answer after the last point, or when the user interrupted one."""
+        if len(done) == len(self.vms) or (done and done[-1].result.verdict is Verdict.INTERRUPTED):
+            return self.answer(done)
+        count = self.vms[len(done)]
+        return Next(plan=self._plan_of(count), record=_record(count), label=f"{count} VMs")
+
+    def answer(self, done: Done) -> Answer:
+        """All points so far; the verdict is the worst of them."""
+        points = (SweepPoint(one.header.plan.vms, one.header, one.result, _record(one.header.plan.vms)) for one in done)
+        return Answer(Sweep(vms=self.vms, points=tuple(points)))
+
+    def progress(self, done: Done) -> Progress:
+        """Every point takes the time that its phases take."""
+        phases = self.base.phases
+        point_ns = sum(phases.length_ns(iteration) for iteration in range(phases.iterations))
+        return Progress(runs=len(self.vms), left_ns=(len(self.vms) - len(done)) * point_ns)
+
+    def _plan_of(self, count: int) -> SpecPlan:
+        return dataclasses.replace(self.base, vms=count, targets=self.base.targets[:count])
+
+
+def _record(count: int) -> str:
+    return f"vms-{count}"

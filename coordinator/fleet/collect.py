@@ -1,0 +1,171 @@
+"""Fetches what the machines of a run still have of it, after a coordinator that vanished, into the run's record."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from coordinator.fleet.stream import Stream
+from coordinator.record.collected import add_collected
+from coordinator.record.fleet import FleetRecord
+from deploy.hosts.inventory import Host
+from loadgen.agent.bootstrap import Collect, bootstrap
+from loadgen.agent.chunk import MAX_CHUNK_BYTES, Chunk, hash_of
+from loadgen.measure.events import OneEvent, apart, event_from_wire
+from loadgen.measure.snapshot import Snapshot
+from loadgen.measure.wire import read_bytes, read_int, read_text
+from loadgen.model.errors import FleetError, LoadgenError, PlanError
+from loadgen.model.plain import from_plain
+
+if TYPE_CHECKING:
+    from deploy.hosts.ssh import Remote
+
+
+_SILENCE_S = 30.0  # a part of a spool is 4 MB
+_END_S = 5.0
+
+
+class Source(Protocol):
+    """Where the spool of one machine is."""
+
+    @property
+    def name(self) -> str:
+        """The machine's."""
+
+    async def fetch(self, keep: Callable[[bytes], int]) -> int:
+        """What `keep` says of the whole spool; it is deleted only after that.  Raises LoadgenError."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolFile:
+    """A spool that somebody has copied to here; it stays."""
+
+    name: str
+    path: Path
+
+    async def fetch(self, keep: Callable[[bytes], int]) -> int:
+        """See :class:`Source`."""
+        try:
+            data = await asyncio.to_thread(self.path.read_bytes)
+        except OSError as error:
+            raise PlanError(f"the spool {self.path} cannot be read: {error.strerror}") from error
+        return keep(data)
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolOnHost:
+    """A spool on a host that is reached by SSH."""
+
+    host: Host
+    run_id: str
+
+    @property
+    def name(self) -> str:
+        """The machine's."""
+        return self.host.name
+
+    async def fetch(self, keep: Callable[[bytes], int]) -> int:
+        """See :class:`Source`."""
+        from deploy.hosts.ssh import Ssh
+
+        link = await Ssh().connect(self.host)
+        try:
+            task = Collect(run_id=self.run_id, name=self.host.name, spool=self.host.spool, delete=True)
+            remote = await link.start(self.run_id, bootstrap(task))
+            try:
+                pieces = []
+                while (message := await _next(remote)) is not None and message.get("is") == "spool":
+                    pieces.append(read_bytes(message, "data"))
+                if message is None:
+                    raise FleetError(await remote.why_ended())
+                data = b"".join(pieces)
+                digest = hashlib.sha256(data).hexdigest()
+                if (read_int(message, "bytes"), read_text(message, "sha256")) != (len(data), digest):
+                    raise FleetError("what came is not what it has: the hashes differ")
+                kept = keep(data)
+                remote.tell({"do": "received", "sha256": digest})
+                remote.end_input()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_END_S):
+                        await remote.wait_ended()
+                return kept
+            except TimeoutError:
+                raise FleetError(f"it sent nothing for {_SILENCE_S:g} s") from None
+            except ValueError as error:
+                raise FleetError(f"it sent something unreadable: {error}") from error
+            finally:
+                await remote.close()
+        finally:
+            await link.close()
+
+
+async def _next(remote: Remote) -> dict[str, Any] | None:
+    async with asyncio.timeout(_SILENCE_S):
+        return await remote.receive()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """What came of one machine: so many intervals that the record did not have, or why nothing did."""
+
+    name: str
+    intervals: int
+    problem: str
+
+
+def sources_of(fleet: FleetRecord) -> list[Source]:
+    """The spools of a run whose machines are reached by SSH.  Raises PlanError when they are not."""
+    if fleet.way == "local":
+        raise PlanError("this run had no load machines but the coordinator's own: there is nothing to collect")
+    if not fleet.hosts:
+        raise PlanError(
+            f"this run's machines were not reached by SSH ({fleet.way})",
+            hint="copy RUN_ID/*.spool from the spool directories of its machines, and name the files: "
+            f"loadgen collect RUN FILE...; its id is {fleet.run_id}",
+        )
+    spools = {machine.name: machine.spool for machine in fleet.machines}
+    found: list[Source] = []
+    for data in fleet.hosts:
+        host = from_plain(Host, data, "the record's host")
+        if host.name in spools:
+            host = from_plain(Host, {**data, "spool": spools[host.name]}, "the record's host")
+        elif spools:  # a coordinator that vanished while it was reaching them knows of none
+            continue
+        found.append(SpoolOnHost(host, fleet.run_id))
+    return found
+
+
+async def collect(record: Path, workers: Collection[str], sources: Sequence[Source]) -> list[Collected]:
+    """Fetch from all at once, and put what is new of these workers into the record."""
+
+    def keep(data: bytes) -> int:
+        new = [event for event in events_of(data) if isinstance(event, Snapshot)]
+        if strangers := {snapshot.worker for snapshot in new} - set(workers):
+            raise FleetError(f"it is not of this run, in which {min(strangers)} had no part")
+        return add_collected(record, new)
+
+    async def one(source: Source) -> Collected:
+        try:
+            return Collected(name=source.name, intervals=await source.fetch(keep), problem="")
+        except LoadgenError as error:
+            return Collected(name=source.name, intervals=0, problem=error.message)
+
+    return list(await asyncio.gather(*(one(source) for source in sources)))
+
+
+def events_of(spool: bytes) -> list[OneEvent]:
+    """What a spool holds, one by one; of one that was cut inside a frame, the whole ones.  Raises FleetError."""
+    stream, events = Stream(), list[OneEvent]()
+    try:
+        for offset in range(0, len(spool), MAX_CHUNK_BYTES):
+            data = spool[offset : offset + MAX_CHUNK_BYTES]
+            chunk = Chunk(offset=offset, data=data, sha256=hash_of(offset, data))
+            events += apart(map(event_from_wire, stream.take(chunk)))
+    except ValueError as error:
+        raise FleetError(f"it is no spool of ours: {error}") from error
+    return events

@@ -1,1 +1,0 @@
-"""`loadgen http`: any requests, in a closed or an open loop."""

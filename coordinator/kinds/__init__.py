@@ -1,0 +1,1 @@
+"""The kinds of runs: the little in which `spec`, `http`, `iperf` and `forward` differ."""

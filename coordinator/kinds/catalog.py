@@ -1,0 +1,40 @@
+"""The kinds of runs by name.  A new kind is one folder here and one entry below."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from typing import Any
+
+from coordinator.record.header import Header, RecordError
+from coordinator.record.reader import Judge
+from coordinator.run.api import Kind
+
+_KINDS = {
+    "spec": "coordinator.kinds.spec.kind:SpecKind",
+    "http": "coordinator.kinds.http.kind:HttpKind",
+    "iperf": "coordinator.kinds.iperf.kind:IperfKind",
+    "forward": "coordinator.kinds.forward.kind:ForwardKind",
+}
+
+
+def load_kind(name: str) -> Kind[Any, Any, Any]:
+    """The kind of that name, imported when it is asked for.  Raises RecordError when there is none."""
+    if name not in _KINDS:
+        raise RecordError(f"{name!r} is not a kind of run; known are {', '.join(_KINDS)}")
+    module, _, attribute = _KINDS[name].partition(":")
+    kind: Kind[Any, Any, Any] = getattr(importlib.import_module(module), attribute)()
+    return kind
+
+
+def judges() -> dict[str, Judge]:
+    """How a run of each kind is judged by what its record holds, when the run did not write its end."""
+    return {name: _judge(name) for name in _KINDS}
+
+
+def _judge(name: str) -> Judge:
+    def judge(header: Header[Any], measured: Iterable[Any]) -> Any:
+        kind = load_kind(name)
+        return kind.judge(kind.restore(header, measured))
+
+    return judge

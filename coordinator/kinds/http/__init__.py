@@ -1,0 +1,1 @@
+"""`loadgen http`: any HTTP requests against any servers, with objectives."""

@@ -1,0 +1,65 @@
+"""From what a spec run measured to its result.  Pure."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coordinator.record.connections import CONNECTION_DTYPE
+from coordinator.run.api import Played
+from coordinator.run.evidence import TapeEvidence, TapeMeasured, lost_workers, trust_evidence
+from loadgen.measure.ledger import Totals
+from loadgen.model.plan import SpecPlan
+from loadgen.verdict.connection import judge_connections
+from loadgen.verdict.evidence import Loop
+from loadgen.verdict.iteration import judge_iteration
+from loadgen.verdict.result import IterationResult, RunResult, Trust
+from loadgen.verdict.rules import Asked
+from loadgen.verdict.run import judge_run
+from loadgen.verdict.trust import judge_trust
+
+
+def judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence) -> RunResult:
+    """The result of a run; `evidence` is on its load generator."""
+    asked, totals = evidence.asked, played.measured.intake.ledger.totals()
+    iterations = _iterations(played.measured, asked, totals)
+    return judge_run(
+        iterations,
+        judge_trust(trust_evidence(evidence, totals, Loop.PACED)) if iterations else Trust(checks=()),
+        requested_connections=asked.connections,
+        planned_iterations=played.header.plan.phases.iterations,
+        interrupted=played.interrupted,
+        lost=lost_workers(evidence),
+        notes=played.notes,
+    )
+
+
+def connection_rows(measured: TapeMeasured, asked: Asked) -> NDArray[np.void]:
+    """What each connection did in each window, as CONNECTION_DTYPE."""
+    totals = measured.intake.ledger.totals()
+    parts = [np.zeros(0, dtype=CONNECTION_DTYPE)]
+    for window in sorted(measured.measured_ns):
+        found = judge_connections(totals.window_tallies(window), asked.connections, asked.bound)
+        rows = np.zeros(len(found), dtype=CONNECTION_DTYPE)
+        for name in ("connection", "ok", "bad", "bytes", "busy_ns", "state"):
+            rows[name] = found[name]
+        rows["iteration"] = window
+        rows["target"] = asked.target_of
+        rows["kbit_per_s"] = found["bits_per_s"] / 1000
+        parts.append(rows)
+    return np.concatenate(parts)
+
+
+def _iterations(measured: TapeMeasured, asked: Asked, totals: Totals) -> list[IterationResult]:
+    return [
+        judge_iteration(
+            window,
+            totals,
+            asked,
+            measured_ns=measured_ns,
+            complete=window in measured.complete,
+            more_checks=[measured.log_checks[window]] if window in measured.log_checks else [],
+        )
+        for window, measured_ns in sorted(measured.measured_ns.items())
+        if measured_ns > 0
+    ]

@@ -1,0 +1,110 @@
+"""`loadgen spec`: what differs from other runs of tapes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from coordinator.kinds.spec.judge import connection_rows, judge
+from coordinator.kinds.tape import TapeKind
+from coordinator.output.terminal.build import ViewBuilder
+from coordinator.output.terminal.live import View, open_view
+from coordinator.run.api import Around, Played
+from coordinator.run.evidence import TapeMeasured
+from coordinator.run.files import document_roots, prepare_files
+from coordinator.run.tapes import Builder
+from deploy.vms import catalog
+from deploy.vms.api import Deployment, VmDriver, VmFacts, VmRequest
+from loadgen.engine.api import EngineKind, Load, Timestamps
+from loadgen.model.plan import SpecPlan
+from loadgen.model.shard import share_out
+from loadgen.model.target import Target
+from loadgen.verdict.result import RunResult
+
+
+class SpecKind(TapeKind[SpecPlan, RunResult]):
+    """One web server per VM, paced connections, a bound for each connection, and a log that is compared."""
+
+    name = "spec"
+
+    def planned_targets(self, plan: SpecPlan) -> Sequence[Target]:
+        """The servers of --targets."""
+        return plan.targets
+
+    def shares(self, plan: SpecPlan, targets: Sequence[Target]) -> Sequence[int]:
+        """By the targets' weights; the same for all VMs that the run starts."""
+        return share_out(plan.total_connections, [target.weight for target in targets] or [1] * plan.vms)
+
+    def hosts(self, plan: SpecPlan, targets: Sequence[Target]) -> Sequence[str]:
+        """The VMs' address, before they are started."""
+        return [target.host for target in targets] or [plan.vm_address] * plan.vms
+
+    def load(self, plan: SpecPlan, part: int, parts: int) -> Load:
+        """Paced connections in a closed loop."""
+        return Load(
+            line_bps=plan.line_bps,
+            bound=plan.bound,
+            timeout_ns=plan.timeout_ns,
+            paced_reads=plan.paced_reads,
+            engine=EngineKind(plan.engine),
+            timestamps=Timestamps(plan.timestamps),
+            sources=plan.sources,
+        )
+
+    def deployment(self, plan: SpecPlan, cache: Path) -> Deployment:
+        """VMs on this machine with the file set and the dynamic operations, or the servers of --targets."""
+        files = self.workload(plan).files(plan)
+        assert files is not None
+        request = VmRequest(
+            count=plan.vms,
+            server=plan.server,
+            address=plan.vm_address,
+            base_port=plan.base_port,
+            connections=plan.connections,
+            docroots=document_roots(cache, plan.vms, own=plan.fileset_per_vm),
+            app=files.app,
+            proof_path=files.proof_path,
+            app_path=files.app_path,
+            content=f"{files.extent} of the file set",
+            targets=plan.targets,
+        )
+        return _driver(plan).prepare(request)
+
+    async def before_servers(self, plan: SpecPlan, around: Around, facts: VmFacts) -> None:
+        """Make the file set that the VMs serve."""
+        files = self.workload(plan).files(plan)
+        if files is not None and _driver(plan).starts_servers:
+            await prepare_files(files, around, plan.vms, own=plan.fileset_per_vm)
+            around.say(f"starting {plan.vms} VMs: {facts.server} {facts.version}")
+
+    def server_facts(self, facts: VmFacts) -> Mapping[str, str]:
+        """What serves; of servers that run elsewhere, only that they were given."""
+        if facts.server == "given":
+            return {"kind": facts.server, "version": facts.version}
+        return {"kind": facts.server, "version": facts.version, "driver": facts.driver, "config": facts.config}
+
+    def builder(self, plan: SpecPlan, targets: Sequence[Target], server: str) -> Builder:
+        """A row for each VM."""
+        title = f"loadgen spec · {plan.vms} VMs × {plan.connections} connections · {server} · seed {plan.seed}"
+        return ViewBuilder(plan, targets, title=title)
+
+    def open_view(self, console: Console) -> View[Any]:
+        """The live view of VMs, engines and machines."""
+        return open_view(console)
+
+    def judge(self, played: Played[SpecPlan, TapeMeasured]) -> RunResult:
+        """Conforming connections in the median iteration, and whether the generator can be trusted."""
+        return judge(played, self.evidence(played))
+
+    def rows(self, played: Played[SpecPlan, TapeMeasured]) -> NDArray[np.void]:
+        """What each connection did in each window."""
+        return connection_rows(played.measured, self.asked(played.header.plan, played.header.targets))
+
+
+def _driver(plan: SpecPlan) -> VmDriver:
+    return catalog.choose("inventory" if plan.targets else "local")

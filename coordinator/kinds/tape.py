@@ -1,0 +1,158 @@
+"""What `spec` and `http` have in common as kinds of runs."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from coordinator.fleet.choice import FleetChoice, WayKind
+from coordinator.output.terminal.live import View
+from coordinator.record.header import Header
+from coordinator.run.api import Around, Played, Player
+from coordinator.run.evidence import TapeEvidence, TapeMeasured
+from coordinator.run.here import settle_here
+from coordinator.run.tape_player import TapePlayer
+from coordinator.run.tapes import Builder, TapePlan, empty_intake
+from deploy.vms.api import Deployment, VmFacts
+from loadgen.engine.api import Load
+from loadgen.measure.snapshot import Snapshot
+from loadgen.model.target import Target
+from loadgen.model.units import NS_PER_S
+from loadgen.verdict.ports import Demand
+from loadgen.verdict.rules import Asked
+from workloads.api import Workload
+from workloads.catalog import choose
+
+P = TypeVar("P", bound=TapePlan)
+R = TypeVar("R")
+
+
+class TapeKind(abc.ABC, Generic[P, R]):
+    """A kind of run that plays operation tapes.  See coordinator.run.tapes.Tapes."""
+
+    name: str
+
+    def workload(self, plan: P) -> Workload[P]:
+        """The workload of the same name."""
+        return choose(self.name)
+
+    @abc.abstractmethod
+    def planned_targets(self, plan: P) -> Sequence[Target]:
+        """The targets that the plan names; () when the run starts its servers itself."""
+
+    @abc.abstractmethod
+    def shares(self, plan: P, targets: Sequence[Target]) -> Sequence[int]:
+        """The number of connections to each target."""
+
+    @abc.abstractmethod
+    def hosts(self, plan: P, targets: Sequence[Target]) -> Sequence[str]:
+        """The address of each target."""
+
+    @abc.abstractmethod
+    def load(self, plan: P, part: int, parts: int) -> Load:
+        """How the engine number `part` of `parts` plays."""
+
+    @abc.abstractmethod
+    def deployment(self, plan: P, cache: Path) -> Deployment:
+        """The servers, not started.  Raises PlanError when this machine cannot run them."""
+
+    @abc.abstractmethod
+    def builder(self, plan: P, targets: Sequence[Target], server: str) -> Builder:
+        """What makes the live view's values."""
+
+    @abc.abstractmethod
+    def judge(self, played: Played[P, TapeMeasured]) -> R:
+        """The result of a run."""
+
+    @abc.abstractmethod
+    def open_view(self, console: Console) -> View[Any]:
+        """The live view on a terminal, or plain lines elsewhere."""
+
+    async def before_servers(self, plan: P, around: Around, facts: VmFacts) -> None:
+        """Nothing has to be prepared for servers that run already."""
+
+    def server_facts(self, facts: VmFacts) -> Mapping[str, str]:
+        """Nothing is known of servers that run already."""
+        return {}
+
+    def demand(self, plan: P, targets: Sequence[Target] = ()) -> Demand:
+        """What the plan asks of load machines; `targets` once they are known."""
+        targets = targets or self.planned_targets(plan)
+        return Demand(
+            hosts=tuple(self.hosts(plan, targets)),
+            shares=tuple(self.shares(plan, targets)),
+            connects_per_s=self.workload(plan).connects_per_s(plan),
+            sources=plan.sources,
+        )
+
+    def asked(self, plan: P, targets: Sequence[Target]) -> Asked:
+        """What the judge compares with."""
+        targets = targets or self.planned_targets(plan)
+        shares, counting = self.shares(plan, targets), self.workload(plan).counting(plan)
+        return Asked(
+            targets=targets,
+            target_of=np.repeat(np.arange(len(shares), dtype=np.int32), shares),
+            kinds=counting.kinds,
+            groups=counting.groups,
+            kind_shares=counting.kind_shares,
+            bound=self.load(plan, 0, 1).bound,
+        )
+
+    def settle(self, plan: P, fleet: FleetChoice | None) -> tuple[P, tuple[str, ...]]:
+        """Where the load comes from this machine: addresses to connect from that have ports enough."""
+        if fleet is None or fleet.way is not WayKind.LOCAL:
+            return plan, ()
+        tls = any(target.tls for target in self.planned_targets(plan))
+        found, notices = settle_here(self.demand(plan), self.load(plan, 0, 1), plan.engines, tls=tls)
+        return dataclasses.replace(plan, sources=found.sources), tuple(notices)
+
+    def player(self, plan: P, fleet: FleetChoice | None, around: Around) -> Player[P, TapeMeasured]:
+        """A player of the plan's tape."""
+        return TapePlayer(self, fleet or FleetChoice())
+
+    def rows(self, played: Played[P, TapeMeasured]) -> NDArray[np.void] | None:
+        """No rows."""
+        return None
+
+    def evidence(self, played: Played[P, TapeMeasured]) -> TapeEvidence:
+        """The run as evidence on its load generator."""
+        header = played.header
+        return TapeEvidence(
+            asked=self.asked(header.plan, header.targets),
+            fleet=header.own_fleet,
+            measured=played.measured,
+            sources=header.plan.sources,
+            strangers_serve=bool(self.planned_targets(header.plan)),
+        )
+
+    def restore(self, header: Header[P], measured: Iterable[Snapshot]) -> Played[P, TapeMeasured]:
+        """What the snapshots of a cut run say.
+
+        The last window that was begun is incomplete; every worker has finished the windows before it.  Raises
+        ValueError when a snapshot cannot be of this plan.
+        """
+        intake = empty_intake(self.asked(header.plan, header.targets), header.own_fleet.placement)
+        seen: dict[int, list[int]] = {}
+        for snapshot in measured:
+            if snapshot.worker in intake.ledger.workers:
+                intake.receive(snapshot)
+                for window in set(snapshot.tallies["window"].tolist()):
+                    seen.setdefault(window, []).append(snapshot.interval)
+        windows, whole_ns = sorted(window for window in seen if window >= 0), header.plan.phases.measure_ns
+        seen_ns = {window: (max(seen[window]) - min(seen[window]) + 1) * NS_PER_S for window in windows}
+        return Played(
+            header=header,
+            measured=TapeMeasured(
+                intake=intake,
+                measured_ns={w: whole_ns if w < windows[-1] else min(whole_ns, seen_ns[w]) for w in windows},
+                complete=frozenset(windows[:-1]),
+            ),
+            interrupted=True,
+        )

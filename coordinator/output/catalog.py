@@ -1,0 +1,34 @@
+"""Every output format.  A new format is one function in a file of its own and one entry here."""
+
+from __future__ import annotations
+
+import pkgutil
+import sys
+from collections.abc import Callable
+from typing import Any, TextIO
+
+from coordinator.output.judged import Judged
+from coordinator.output.streams import printing
+
+Format = Callable[[Judged[Any, Any], TextIO], None]
+"""Writes one run to a text stream.  Raises a LoadgenError when the run has nothing that the format could say."""
+
+FORMATS: dict[str, str] = {
+    "text": "coordinator.output.text:write_text",
+    "json": "coordinator.output.json_text:write_json",
+    "hdr": "coordinator.output.hdr:write_hdr",
+    "csv": "coordinator.output.csv_rows:write_csv",
+}
+"""By name: the module and the function, which are imported when they are called."""
+
+
+def write(judged: Judged[Any, Any], name: str, stream: TextIO) -> None:
+    """Write the run to `stream` in the format called `name`."""
+    form: Format = pkgutil.resolve_name(FORMATS[name])
+    form(judged, stream)
+
+
+def print_result(judged: Judged[Any, Any], name: str = "text") -> None:
+    """Write the run to stdout.  Raises OutputError when stdout cannot be written to."""
+    with printing():
+        write(judged, name, sys.stdout)

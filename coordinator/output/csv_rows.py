@@ -1,0 +1,77 @@
+"""A run as CSV: one row for each target and second, or for each test of a network run and each of its intervals.
+
+docs/output.md describes the columns.  An empty cell says that the number is not known or does not apply.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from typing import Any, TextIO
+
+from coordinator.output.csv_tests import TEST_COLUMNS, rows_of_tests
+from coordinator.output.judged import Judged
+from coordinator.output.measured import INTERVAL_S, Part, cells_by_interval, parts_of
+from loadgen.measure.cells import Cell
+from loadgen.measure.histogram import Histogram
+from loadgen.model.units import NS_PER_MS
+
+_TIMES = ("response", "service", "lateness")
+_PERCENTILES = {"p50": 50, "p90": 90, "p99": 99, "max": 100}
+
+TARGET_COLUMNS = (
+    "run",
+    "interval_start_s",
+    "iteration",
+    "target",
+    "ok_operations",
+    "failed_operations",
+    "cut_operations",
+    "received_bytes",
+    "connects",
+    *(f"{time}_{name}_ms" for time in _TIMES for name in _PERCENTILES),
+)
+"""The columns of runs against targets: spec, its sweeps, and http."""
+
+
+def write_csv(judged: Judged[Any, Any], stream: TextIO) -> None:
+    """Write the header line and the rows.  Raises RecordError when the record of a sweep's point cannot be read."""
+    parts = list(parts_of(judged))
+    on_targets = all(part.record.has_snapshots for part in parts)
+    writer = csv.DictWriter(stream, TARGET_COLUMNS if on_targets else TEST_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for part in parts:
+        writer.writerows(_rows_of_targets(part) if on_targets else rows_of_tests(part.record.measured))
+
+
+def _rows_of_targets(part: Part) -> Iterator[Mapping[str, object]]:
+    names = [target.name for target in part.record.header.targets]
+    for interval, cells in cells_by_interval(part.record.measured):
+        for (window, target), cell in cells.items():
+            yield {
+                "run": part.name,
+                "interval_start_s": f"{part.start_s + interval * INTERVAL_S:g}",
+                "iteration": "" if window < 0 else window,
+                "target": names[target] if target < len(names) else target,
+                **_numbers(cell),
+            }
+
+
+def _numbers(cell: Cell) -> Mapping[str, object]:
+    times: Mapping[str, Histogram] = {name: getattr(cell, name) for name in _TIMES}
+    return {
+        "ok_operations": cell.ok,
+        "failed_operations": cell.bad,
+        "cut_operations": cell.cut,
+        "received_bytes": cell.bytes,
+        "connects": cell.connects,
+        **{
+            f"{time}_{name}_ms": _ms(histogram.percentile_ns(q))
+            for time, histogram in times.items()
+            for name, q in _PERCENTILES.items()
+        },
+    }
+
+
+def _ms(value_ns: float | None) -> str:
+    return "" if value_ns is None else f"{value_ns / NS_PER_MS:.6f}"

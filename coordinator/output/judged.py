@@ -1,0 +1,54 @@
+"""A run with its result, as every output format gets it: at the end of the run, or read from the record later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from coordinator.record.header import UNFINISHED, Header, Plan, RecordError, Result
+from coordinator.record.reader import Judge, Record, load, recover
+
+P = TypeVar("P", bound=Plan, covariant=True)
+R = TypeVar("R", bound=Result, covariant=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged(Generic[P, R]):
+    """A run and its result; `P` and `R` are the types of its plan and its result.
+
+    `path` is the directory of the record, `document` the content of its run.json.  `cut` is the sentence that says
+    how a run ended that did not write its end; it is empty otherwise.
+    """
+
+    path: Path
+    document: Mapping[str, Any]
+    header: Header[P]
+    result: R
+    cut: str = ""
+
+
+def read_judged(path: Path, judges: Mapping[str, Judge]) -> Judged[Any, Any]:
+    """The run whose record is in the directory `path`.
+
+    The run that did not write its end is judged by what was measured, with the entry of `judges` for its kind.  Raises
+    RecordError, in one line, when the record cannot be read or has nothing to show.
+    """
+    record = load(path)
+    result, cut = _result_of(record, judges)
+    return Judged(path=record.path, document=record.document, header=record.header, result=result, cut=cut)
+
+
+def _result_of(record: Record, judges: Mapping[str, Judge]) -> tuple[Any, str]:
+    if record.is_sweep:
+        sweep = record.result()
+        if not sweep.points:
+            raise RecordError(
+                f"{record.path} is a sweep that was cut before its first point was done",
+                hint="the records of its points are in the directories below it",
+            )
+        return sweep, "" if record.finished else "the sweep was cut off before it wrote its result"
+    if record.document["verdict"] != UNFINISHED:
+        return record.result(), ""
+    return recover(record, judges[record.header.kind])

@@ -1,0 +1,68 @@
+"""What was measured in a run, from the intervals of its record, as the output formats need it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from coordinator.output.judged import Judged
+from coordinator.record.catalog import KINDS
+from coordinator.record.frames import Frames
+from coordinator.record.header import RecordError
+from coordinator.record.reader import Record, load
+from loadgen.measure.cells import Cell
+from loadgen.measure.snapshot import Snapshot
+
+INTERVAL_S = 1.0
+"""The length of an interval of a snapshot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One record with measurements: the run's own, or that of one run of several.
+
+    `name` is the directory of the record, relative to the one that was asked for; it is empty for that one itself.
+    `start_s` is when the part began, after the start of the whole.
+    """
+
+    name: str
+    record: Record
+    start_s: float
+
+
+def parts_of(judged: Judged[Any, Any]) -> Iterator[Part]:
+    """The records that hold the measurements of a run.  Raises RecordError when one of them cannot be read."""
+    runs = KINDS[judged.header.kind].runs
+    if runs is None:
+        yield Part(
+            name="", record=Record(path=judged.path, document=judged.document, header=judged.header), start_s=0.0
+        )
+        return
+    for name in runs(judged.result):
+        record = load(judged.path / name)
+        start_s = epoch_s(record.header.started_at) - epoch_s(judged.header.started_at)
+        yield Part(name=name, record=record, start_s=start_s)
+
+
+def epoch_s(started_at: str) -> float:
+    """The time of a header in seconds since the epoch.  Raises RecordError when it is no time."""
+    try:
+        return datetime.fromisoformat(started_at).timestamp()
+    except ValueError as error:
+        raise RecordError(f"the record says that the run started at {started_at!r}, which is not a time") from error
+
+
+def cells_by_interval(snapshots: Frames[Snapshot]) -> Iterator[tuple[int, Mapping[tuple[int, int], Cell]]]:
+    """The intervals in order, each with its cells by (window, target index), the engines added up."""
+    newest: dict[tuple[int, str], Mapping[tuple[int, int], Cell]] = {}
+    for snapshot in snapshots:  # a later snapshot of an interval holds all of an earlier one
+        newest[snapshot.interval, snapshot.worker] = snapshot.cells
+    by_interval: defaultdict[int, defaultdict[tuple[int, int], list[Cell]]] = defaultdict(lambda: defaultdict(list))
+    for (interval, _), cells in newest.items():
+        for key, cell in cells.items():
+            by_interval[interval][key].append(cell)
+    for interval in sorted(by_interval):
+        yield interval, {key: Cell.merge_all(some) for key, some in sorted(by_interval[interval].items())}

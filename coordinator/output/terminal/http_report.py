@@ -1,0 +1,194 @@
+"""The final report of `loadgen http`: text for stdout, from the values that the record holds, at most 80 columns.
+
+A valid run without objectives is called VALID, because there was nothing to conform to.  The report of an INVALID run
+shows the measured numbers, and says first and last that the servers may do better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from coordinator.output.judged import Judged
+from coordinator.output.terminal import format as fmt
+from coordinator.output.terminal.engines import engine_lines
+from coordinator.output.terminal.report import (
+    WIDTH,
+    add_row,
+    banner,
+    bullets,
+    checks_table,
+    cut_banner,
+    machines_table,
+    own_version,
+    plain_table,
+    setup_line,
+    verdict_line,
+    where,
+)
+from coordinator.record.header import Header
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.units import format_duration
+from loadgen.verdict.http_result import HttpResult, HttpRow, Times
+from loadgen.verdict.result import Verdict
+
+_NOT_THEIRS = "The load generator failed its checks: the servers may do better than these numbers."
+
+
+def print_http(console: Console, judged: Judged[HttpPlan, HttpResult]) -> None:
+    """Print the report of a `loadgen http` run."""
+    console.print(Group(*_parts(judged)), width=min(WIDTH, console.width))
+
+
+def _parts(judged: Judged[HttpPlan, HttpResult]) -> Iterator[RenderableType]:
+    result, header = judged.result, judged.header
+    plan = header.plan
+    invalid = result.verdict is Verdict.INVALID
+    yield Text("HTTP load", "bold")
+    yield _setup(header)
+    yield Text()
+    yield from cut_banner(judged.cut)
+    if invalid:
+        yield banner("INVALID", _NOT_THEIRS, "bold red")
+        yield Text()
+    if len(header.own_fleet.machines) > 1:
+        yield machines_table(header.own_fleet)
+        yield Text()
+    if result.trust.checks:
+        yield checks_table("Can the load generator be trusted?", result.trust.checks)
+        yield Text()
+    yield from _errors(result.targets)
+    if len(result.requests) > 1:
+        yield _requests(result)
+        yield Text()
+    if result.measured_s:
+        yield _times(result, open_loop=plan.rate_per_s > 0)
+        yield Text()
+        yield _targets(result)
+        yield Text()
+    if result.slos:
+        yield checks_table("Objectives", result.slos)
+        yield Text()
+    yield _headline(result, plan)
+    word = "valid" if result.verdict is Verdict.CONFORMING and not result.slos else ""
+    yield verdict_line(result.verdict, word.upper())
+    yield bullets("-", result.reasons)
+    if result.notes:
+        yield bullets("note:", result.notes)
+    yield from where(judged.path)
+
+
+def _setup(header: Header[HttpPlan]) -> Table:
+    plan = header.plan
+    grid = Table.grid(padding=(0, 2))
+    engines = len(header.own_fleet.placement.workers) or plan.engines
+    add_row(grid, "started", header.started_at)
+    add_row(grid, "requests", _requested(plan))
+    add_row(grid, "load", f"{_load(plan)}, {engines} engine{'s' * (engines != 1)}, seed {plan.seed}")
+    for line in engine_lines(header.own_fleet.engines):
+        add_row(grid, "engine", line)
+    warm = f" after {format_duration(plan.warmup_ns)} of warm-up" if plan.warmup_ns else ""
+    add_row(grid, "measured", f"{format_duration(plan.duration_ns)}{warm}")
+    add_row(grid, "machine", setup_line(header))
+    add_row(grid, "loadgen", own_version(header))
+    return grid
+
+
+def _requested(plan: HttpPlan) -> str:
+    if len(plan.requests) == 1:
+        return plan.requests[0].name
+    targets = len(plan.targets)
+    return f"{fmt.count(len(plan.requests))} requests to {targets} target{'s' * (targets != 1)}"
+
+
+def _load(plan: HttpPlan) -> str:
+    connections = f"{fmt.count(plan.connections)} connection{'s' * (plan.connections != 1)}"
+    if not plan.rate_per_s:
+        return f"closed loop, {connections}"
+    return f"open loop, {plan.rate_per_s:,g}/s {'Poisson' if plan.poisson else 'constant'}, {connections}"
+
+
+def _headline(result: HttpResult, plan: HttpPlan) -> Text:
+    total = result.total
+    if not result.measured_s:
+        return Text("Nothing was measured.", "bold")
+    asked = f" of {plan.rate_per_s:,g} requested" if plan.rate_per_s else ""
+    p50, p99 = (fmt.millis(value) for value in (total.response_ms.p50, total.response_ms.p99))
+    return Text(
+        f"{fmt.rate(total.per_s)} requests/s{asked}, {fmt.rate(total.mbit_per_s)} Mbit/s; "
+        f"response p50 {p50} ms, p99 {p99} ms; {fmt.count(sum(total.errors.values()))} errors",
+        "bold",
+    )
+
+
+def _times(result: HttpResult, *, open_loop: bool) -> Table:
+    table = plain_table("Times (ms)")
+    table.add_column("", no_wrap=True)
+    for title in ("mean", "p50", "p90", "p99", "p99.9", "max"):
+        table.add_column(title, justify="right", no_wrap=True)
+    add_row(table, "response (due to done)", *_time_cells(result.total.response_ms))
+    add_row(table, "service (sent to done)", *_time_cells(result.total.service_ms))
+    if open_loop:
+        add_row(table, "lateness (due to sent)", *_time_cells(result.lateness_ms))
+    return table
+
+
+def _time_cells(times: Times) -> list[str]:
+    return [fmt.millis(value) for value in (times.mean, times.p50, times.p90, times.p99, times.p99_9, times.max)]
+
+
+def _targets(result: HttpResult) -> Table:
+    table = plain_table("Targets")
+    table.add_column("", width=1)
+    table.add_column("target", no_wrap=True, max_width=24)
+    for title in ("conns", "ok", "errors", "req/s", "Mbit/s", "p50", "p99"):
+        table.add_column(title, justify="right", no_wrap=True)
+    rows = result.targets if len(result.targets) == 1 else (*result.targets, result.total)
+    for row in rows:
+        add_row(table, *_target_cells(row))
+    return table
+
+
+def _target_cells(row: HttpRow) -> Iterator[str]:
+    yield "!" if row.errors else " "
+    yield row.name
+    yield fmt.count(row.connections)
+    yield fmt.count(row.ok)
+    yield fmt.count(sum(row.errors.values()))
+    yield fmt.rate(row.per_s)
+    yield fmt.rate(row.mbit_per_s)
+    yield fmt.millis(row.response_ms.p50)
+    yield fmt.millis(row.response_ms.p99)
+
+
+def _requests(result: HttpResult) -> Table:
+    table = plain_table("Requests")
+    table.add_column("", no_wrap=True, max_width=48)
+    for title in ("share", "ok", "failed"):
+        table.add_column(title, justify="right", no_wrap=True)
+    total = sum(row.ok + row.bad for row in result.requests)
+    for row in result.requests:
+        share = f"{(row.ok + row.bad) / total:.2%}" if total else fmt.NOTHING
+        add_row(table, row.name, share, fmt.count(row.ok), fmt.count(row.bad))
+    return table
+
+
+def _errors(targets: Iterable[HttpRow]) -> list[RenderableType]:
+    """The errors that occurred, with the targets where they occurred; nothing without any error."""
+    found: dict[str, list[tuple[str, int]]] = {}
+    for row in targets:
+        for name, number in row.errors.items():
+            found.setdefault(name, []).append((row.name, number))
+    if not found:
+        return []
+    table = plain_table("Errors")
+    table.add_column("")
+    table.add_column("requests", justify="right")
+    table.add_column("target and how many")
+    for name, counts in sorted(found.items(), key=lambda item: -sum(number for _, number in item[1])):
+        whole = fmt.count(sum(number for _, number in counts))
+        add_row(table, name.lower().replace("_", " "), whole, ", ".join(f"{who} {count}" for who, count in counts))
+    return [table, Text()]

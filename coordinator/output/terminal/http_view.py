@@ -1,0 +1,127 @@
+"""The value that the live view of a `loadgen http` run shows, made from the ledger.  No I/O and no clock."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from coordinator.output.terminal.build import INTERVAL_S, engine_rows, lateness_p99_ms
+from coordinator.output.terminal.machines import Status, machine_rows
+from coordinator.output.terminal.runview import EngineRow, MachineRow, Position
+from loadgen.measure.cells import Cell
+from loadgen.measure.histogram import Histogram
+from loadgen.measure.ledger import Ledger, Totals
+from loadgen.measure.tally import empty_tallies
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.outcome import Outcome
+from loadgen.model.units import NS_PER_MS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpTargetRow:
+    """One target, or all: rates and times of the newest complete interval; errors and shed requests of the run."""
+
+    name: str
+    connections: int
+    per_s: float
+    mbit_per_s: float
+    p50_ms: float | None
+    p99_ms: float | None
+    max_ms: float | None
+    errors: int
+    shed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpView:
+    """A `loadgen http` run at one moment.  `interval` is the newest complete interval, or -1 when there is none."""
+
+    title: str
+    position: Position
+    interval: int
+    targets: tuple[HttpTargetRow, ...]
+    total: HttpTargetRow
+    engines: tuple[EngineRow, ...]
+    machines: tuple[MachineRow, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+class HttpViewBuilder:
+    """Makes the HttpViews of one run, one after the other."""
+
+    def __init__(self, plan: HttpPlan, *, title: str) -> None:
+        self._title = title
+        self._targets = plan.targets
+        self._shares = plan.shares
+        self._seen = -1
+        self._newest = Totals({}, empty_tallies(), {})
+        self._bad: defaultdict[int, int] = defaultdict(int)
+        self._shed: defaultdict[int, int] = defaultdict(int)
+        self._engines: tuple[EngineRow, ...] = ()  # of the newest interval, as the next value
+        self._late_ms: Mapping[str, float] = {}  # by worker and by machine
+
+    def build(
+        self,
+        ledger: Ledger,
+        position: Position,
+        notices: Sequence[str] = (),
+        machines: Sequence[Status] = (),
+        engine: str = "",
+    ) -> HttpView:
+        """The view of the run at `position`; `engine` says which engine plays, and is empty while that is not known."""
+        newest = ledger.complete_through()
+        for n in range(self._seen + 1, newest + 1):
+            with contextlib.suppress(LookupError):  # too old: the ledger no longer holds it
+                self._newest = ledger.interval(n)
+                self._count(self._newest)
+        if newest > self._seen:
+            self._late_ms = lateness_p99_ms(self._newest)
+            self._engines = engine_rows(ledger, newest, self._late_ms)
+        self._seen = newest
+        cells: defaultdict[int, list[Cell]] = defaultdict(list)
+        for (_, target), cell in self._newest.cells.items():
+            cells[target].append(cell)
+        rows = tuple(
+            _row(target.name, self._shares[at], cells[at], self._bad[at], self._shed[at])
+            for at, target in enumerate(self._targets)
+        )
+        everything = [cell for some in cells.values() for cell in some]
+        bad, shed = sum(self._bad.values()), sum(self._shed.values())
+        return HttpView(
+            title=f"{self._title} · {engine}" if engine else self._title,
+            position=position,
+            interval=newest,
+            targets=rows,
+            total=_row(f"all {len(rows)}", sum(self._shares), everything, bad, shed),
+            engines=self._engines,
+            machines=machine_rows(machines, self._late_ms),
+            notices=tuple(notices),
+        )
+
+    def _count(self, interval: Totals) -> None:
+        for (_, target), cell in interval.cells.items():
+            shed = int(cell.outcomes[Outcome.SHED])
+            self._shed[target] += shed
+            self._bad[target] += cell.bad - shed
+
+
+def _row(name: str, connections: int, cells: Sequence[Cell], errors: int, shed: int) -> HttpTargetRow:
+    response = Histogram.merge_all(cell.response for cell in cells)
+
+    def ms(q: float) -> float | None:
+        value_ns = response.percentile_ns(q)
+        return None if value_ns is None else value_ns / NS_PER_MS
+
+    return HttpTargetRow(
+        name=name,
+        connections=connections,
+        per_s=sum(cell.ok for cell in cells) / INTERVAL_S,
+        mbit_per_s=8e-6 * sum(cell.bytes for cell in cells) / INTERVAL_S,
+        p50_ms=ms(50),
+        p99_ms=ms(99),
+        max_ms=ms(100),
+        errors=errors,
+        shed=shed,
+    )

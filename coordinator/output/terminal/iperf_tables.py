@@ -1,0 +1,138 @@
+"""The tables of `loadgen iperf`.  The table with the answer comes last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from coordinator.output.terminal import network_cells as cell
+from coordinator.output.terminal.report import add_row, plain_table
+from loadgen.model.probe import Direction, IperfPlan, Kind, Transport
+from loadgen.model.units import format_window
+from loadgen.verdict.network_result import IperfRow, Rate
+
+PAPER_TABLE_3: Mapping[int, tuple[str, str]] = {
+    16 << 10: ("524/593", "348/425"),
+    32 << 10: ("888/938", "678/815"),
+    64 << 10: ("941/941", "787/867"),
+    128 << 10: ("941/941", "888/915"),
+    256 << 10: ("941/941", "902/929"),
+}
+"""By window in bytes: receive/send rates in Mbit/s of Linux and of Xen 2.0.7, from the paper's Table 3."""
+
+
+def tables(plan: IperfPlan, rows: Sequence[IperfRow]) -> Iterator[RenderableType]:
+    """All tables of a result, each followed by an empty line; nothing when there are no rows."""
+    if not rows:
+        return
+    if plan.kind is not Kind.STREAM:
+        yield from (_ping_pong(rows), Text())
+        return
+    yield from (_effort(plan, rows), Text())
+    yield from (_granted(rows), Text())
+    if plan.transport is Transport.UDP:
+        yield from (_datagrams(rows), Text())
+        return
+    both_ways = [row for row in rows if row.direction is Direction.BIDIR]
+    one_way = [row for row in rows if row.direction is not Direction.BIDIR]
+    if both_ways:
+        yield from (_bidir(both_ways), Text())
+    if one_way:
+        yield from (*_table_3(one_way), Text())
+
+
+def _columns(table: Table, *titles: str) -> Table:
+    table.add_column("window", justify="right", no_wrap=True)
+    for title in titles:
+        table.add_column(title, justify="right", no_wrap=True)
+    return table
+
+
+def _effort(plan: IperfPlan, rows: Sequence[IperfRow]) -> RenderableType:
+    tcp = plan.transport is Transport.TCP
+    more = ("retransmits", "RTT ms", "cwnd") if tcp else ()
+    table = plain_table("")
+    _columns(table, "direction", "CPU-s/GB here", "CPU-s/GB there", *more)
+    for row in rows:
+        connection = (cell.count(row.retransmits), cell.millis(row.rtt_ns), cell.kib(row.cwnd_bytes)) if tcp else ()
+        add_row(
+            table,
+            format_window(row.window_bytes),
+            row.direction.value,
+            cell.cpu(row.local_cpu_s_per_gb),
+            cell.cpu(row.remote_cpu_s_per_gb),
+            *connection,
+        )
+    return cell.titled(f"CPU and connection ({cell.runs(rows)})", table)
+
+
+def _granted(rows: Sequence[IperfRow]) -> RenderableType:
+    """One row for all directions of a window that were granted the same buffers."""
+    table = plain_table("")
+    _columns(table, "direction", "send here", "receive here", "send there", "receive there")
+    grants: dict[tuple[int, tuple[int, ...]], list[str]] = {}
+    for row in rows:
+        sizes = [
+            size for end in (row.local_granted, row.remote_granted) for size in (end.send_bytes, end.receive_bytes)
+        ]
+        grants.setdefault((row.window_bytes, tuple(sizes)), []).append(row.direction.value)
+    for (window_bytes, found), directions in grants.items():
+        add_row(table, format_window(window_bytes), ", ".join(directions), *map(cell.kib, found))
+    return cell.titled("Windows: requested from the kernel, and granted", table)
+
+
+def _table_3(rows: Sequence[IperfRow]) -> Iterator[RenderableType]:
+    """The paper's Table 3, measured on this machine."""
+    directions = list(dict.fromkeys(row.direction for row in rows))
+    windows = list(dict.fromkeys(row.window_bytes for row in rows))
+    table = plain_table("")
+    headings = [title for direction in directions for title in (direction.value, "spread")]
+    _columns(table, *headings, "Linux*", "Xen*")
+    by_cell = {(row.window_bytes, row.direction): row.rates for row in rows}
+    for window_bytes in windows:
+        cells = [text for way in directions for text in _cells(by_cell.get((window_bytes, way), ()))]
+        add_row(table, format_window(window_bytes), *cells, *PAPER_TABLE_3.get(window_bytes, ("-", "-")))
+    yield cell.titled(f"TCP throughput by window in Mbit/s ({cell.runs(rows)})", table)
+    yield Text(f"* the paper's receive/send: {cell.PAPER_TESTBED}", "dim")
+
+
+def _cells(rates: Sequence[Rate]) -> Sequence[str]:
+    """The rate and the spread of a cell with one direction; dashes when the cell was not measured."""
+    if not rates:
+        return ("-", "-")
+    return cell.mbit(rates[0].mbit_per_s), cell.spread(rates[0].min_mbit_per_s, rates[0].max_mbit_per_s)
+
+
+def _bidir(rows: Sequence[IperfRow]) -> RenderableType:
+    table = plain_table("")
+    _columns(table, "receive", "spread", "send", "spread")
+    for row in rows:
+        rates = {rate.direction: [rate] for rate in row.rates}
+        cells = [text for way in (Direction.RECEIVE, Direction.SEND) for text in _cells(rates.get(way, []))]
+        add_row(table, format_window(row.window_bytes), *cells)
+    return cell.titled(f"Both directions at once in Mbit/s ({cell.runs(rows)})", table)
+
+
+def _datagrams(rows: Sequence[IperfRow]) -> RenderableType:
+    table = plain_table("")
+    _columns(table, "direction", "Mbit/s", "spread", "lost %", "jitter ms", "out of order")
+    for row in rows:
+        quality = (cell.percent(row.loss_share, 3), cell.millis(row.jitter_ns), cell.count(row.out_of_order))
+        for rate in row.rates:
+            name = row.direction.value if len(row.rates) == 1 else f"{row.direction.value} {rate.direction.value}"
+            add_row(table, format_window(row.window_bytes), name, *_cells([rate]), *quality)
+    return cell.titled(f"UDP ({cell.runs(rows)})", table)
+
+
+def _ping_pong(rows: Sequence[IperfRow]) -> RenderableType:
+    table = plain_table("")
+    _columns(table, "p50", "p90", "p99", "max", "transactions/s", "failed")
+    for row in rows:
+        found = row.latency
+        times = (found.p50_ns, found.p90_ns, found.p99_ns, found.max_ns)
+        shown = [cell.micros(value) if value >= 0 else "-" for value in times]
+        add_row(table, format_window(row.window_bytes), *shown, cell.mbit(found.per_s), cell.count(found.failed))
+    return cell.titled("Request/response: one byte there, one byte back, in µs", table)

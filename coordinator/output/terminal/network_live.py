@@ -1,0 +1,132 @@
+"""The live view of a network run: a screen on a terminal, lines elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.text import Text
+
+from coordinator.output.terminal import format as fmt
+from coordinator.output.terminal.live import View, choose_view
+from coordinator.output.terminal.plain import Line, notice_lines
+from coordinator.output.terminal.progress import Progress
+from coordinator.output.terminal.screen import cut_line, progress_line
+from loadgen.measure.throughput import Tick
+from loadgen.model.probe import Kind
+from loadgen.model.units import NS_PER_MS, NS_PER_S
+
+_MAX_NOTICES = 4
+_GAP = "   "
+
+
+def open_network_view(console: Console) -> View[Progress]:
+    """The live screen where the terminal can move its cursor, plain lines everywhere else."""
+    return choose_view(console, NetworkScreen, network_news)
+
+
+def network_news(view: Progress) -> Iterator[Line]:
+    """One line for each notice, each finished test, and each tick of the running test."""
+    yield from notice_lines(view.notices)
+    for number, (label, mbit_per_s) in enumerate(view.finished, start=1):
+        rate = "" if mbit_per_s < 0 else f" Mbit/s={mbit_per_s:.1f}"
+        yield Line(("done", number), f"done {number}/{view.steps} {label}{rate}")
+    where = f"{view.elapsed_s:.0f}/{view.total_s:.0f}s {view.step}/{view.steps} {view.label}"
+    if not view.ticks:
+        if view.step == 0:
+            yield Line(("prepare", view.label), where)
+        return
+    tick = view.ticks[-1]
+    streams = view.kind is Kind.STREAM
+    pace = f"Mbit/s={_mbit_per_s(tick):.1f}" if streams else f"transactions/s={_per_s(tick):.0f}"
+    parts = [where, *(["omitted"] if tick.omitted else []), pace]
+    parts += [f"retransmits={tick.retransmits}"] if tick.retransmits >= 0 else []
+    parts += [f"rtt_ms={tick.rtt_ns / NS_PER_MS:.2f}"] if tick.rtt_ns >= 0 else []
+    parts += [f"lost={tick.lost}/{tick.packets}"] if tick.lost >= 0 else []
+    yield Line(("tick", view.step, tick.end_ns), " ".join(parts))
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkScreen:
+    """The live screen as a rich renderable, which measures the terminal each time it is drawn."""
+
+    view: Progress
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text("\n", no_wrap=True).join(
+            self.lines(options.max_width, options.size.height, ascii_only=options.ascii_only)
+        )
+
+    def lines(self, width: int, height: int, *, ascii_only: bool) -> list[Text]:
+        """The screen: at most `height - 1` lines of at most `width` cells."""
+        view = self.view
+        notices = [Text(f"! {notice}", "yellow") for notice in view.notices[-_MAX_NOTICES:]]
+        if height < 12:
+            notices = notices[-1:]
+        where = f"test {view.step}/{view.steps}  {view.label}" if view.step else view.label
+        share = view.elapsed_s / view.total_s if view.total_s else 0.0
+        remaining_s = max(0.0, view.total_s - view.elapsed_s)
+        lines = [Text(view.title, "bold"), progress_line(where, share, remaining_s, width, ascii_only)]
+        blank = [Text()] if height >= 16 else []
+        lines += [*blank, *self._now(width, ascii_only), *blank]
+        free = height - 1 - len(lines) - len(notices)
+        lines += [*_finished(view.finished, width, free), *notices]
+        return [cut_line(line, width, ascii_only) for line in lines[: max(1, height - 1)]]
+
+    def _now(self, width: int, ascii_only: bool) -> list[Text]:
+        """The running test: its newest tick in numbers, and all ticks as a sparkline."""
+        if not self.view.ticks:
+            return [Text(), Text()]  # empty lines, so that the lines below do not move
+        tick = self.view.ticks[-1]
+        streams = self.view.kind is Kind.STREAM
+        pace = fmt.rate(_mbit_per_s(tick)) if streams else fmt.count(round(_per_s(tick)))
+        words = [f"{pace} {'Mbit/s' if streams else 'transactions/s'}"]
+        if streams and tick.sent_bytes and tick.received_bytes:
+            sent, received = (_rate(size, tick) for size in (tick.sent_bytes, tick.received_bytes))
+            words.append(f"send {fmt.rate(sent)}, receive {fmt.rate(received)}")
+        words += ["warm-up, not counted"] if tick.omitted else []
+        words += [f"retransmits {fmt.count(tick.retransmits)}"] if tick.retransmits >= 0 else []
+        words += [f"RTT {fmt.millis(tick.rtt_ns / NS_PER_MS)} ms"] if tick.rtt_ns >= 0 else []
+        words += [f"cwnd {tick.cwnd_bytes / 1024:,.0f}K"] if tick.cwnd_bytes >= 0 else []
+        words += [f"lost {fmt.count(tick.lost)} of {fmt.count(tick.packets)}"] if tick.lost >= 0 else []
+        rates = [_mbit_per_s(one) for one in self.view.ticks[-max(1, width - 1) :]]
+        return [
+            Text.assemble((f" {words[0]}", "bold"), _GAP if words[1:] else "", _GAP.join(words[1:])),
+            Text(f" {fmt.sparkline(rates, ascii_only=ascii_only)}", "green"),
+        ]
+
+
+def _finished(finished: Sequence[tuple[str, float]], width: int, free: int) -> list[Text]:
+    """The newest finished tests, in columns from top to bottom, in at most `free` lines."""
+    if not finished or free < 2:
+        return []
+    names = max(cell_len(label) for label, _ in finished)
+    rates = max(len(_shown(rate)) for _, rate in finished)
+    columns = max(1, (width - 1 + len(_GAP)) // (names + 2 + rates + len(_GAP)))
+    rows = min(free - 1, -(-len(finished) // columns))
+    shown = finished[-rows * columns :]
+    left_out = len(finished) - len(shown)
+    earlier = f" ({fmt.count(left_out)} earlier ones are not shown)" if left_out else ""
+    cells = [f"{fmt.pad(label, names)}  {_shown(rate):>{rates}}" for label, rate in shown]
+    lines = [Text(f" Mbit/s of finished tests{earlier}", "dim bold")]
+    return lines + [Text(" " + _GAP.join(cells[row::rows])) for row in range(rows)]
+
+
+def _shown(mbit_per_s: float) -> str:
+    return fmt.NOTHING if mbit_per_s < 0 else fmt.rate(mbit_per_s)
+
+
+def _mbit_per_s(tick: Tick) -> float:
+    return _rate(tick.sent_bytes + tick.received_bytes, tick)
+
+
+def _per_s(tick: Tick) -> float:
+    """Transactions per second; each is one byte there and one byte back."""
+    return _rate(tick.received_bytes, tick) * 1e6 / 8
+
+
+def _rate(size_bytes: int, tick: Tick) -> float:
+    length_ns = tick.end_ns - tick.start_ns
+    return size_bytes * 8e-6 * NS_PER_S / length_ns if length_ns > 0 else 0.0

@@ -1,0 +1,325 @@
+"""The final report of a spec run: text for stdout, at most 80 columns wide, and parts that other reports share.
+
+It is made from the values that the record holds, so that `show` prints what the run printed when it ended.  An INVALID
+run has no score; its report says first and last that it says nothing about the servers.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from coordinator.output.judged import Judged
+from coordinator.output.terminal import format as fmt
+from coordinator.output.terminal.engines import engine_lines
+from coordinator.output.terminal.machines import say_offset
+from coordinator.record.fleet import FleetRecord
+from coordinator.record.header import Header
+from loadgen.model.plan import SpecPlan
+from loadgen.model.units import NS_PER_MS, format_duration
+from loadgen.verdict.result import Check, IterationResult, RunResult, TargetResult, Verdict
+
+WIDTH = 80
+
+_STYLES = {
+    Verdict.CONFORMING: "bold green",
+    Verdict.NOT_CONFORMING: "bold red",
+    Verdict.INVALID: "bold red",
+    Verdict.DEGRADED: "bold yellow",
+    Verdict.INTERRUPTED: "bold yellow",
+}
+_NOTHING_SAID = "The load generator failed its checks: the run says nothing about the servers."
+
+
+def print_report(console: Console, judged: Judged[SpecPlan, RunResult]) -> None:
+    """Print the report of a spec run."""
+    console.print(report(judged), width=min(WIDTH, console.width))
+
+
+def report(judged: Judged[SpecPlan, RunResult]) -> RenderableType:
+    """The report of a spec run as a rich renderable."""
+    result, header = judged.result, judged.header
+    parts: list[RenderableType] = [Text("SPECweb99-style run", "bold"), _setup(header), Text()]
+    parts += cut_banner(judged.cut)
+    invalid = result.verdict is Verdict.INVALID
+    if invalid:
+        parts += [_headline(result), Text()]
+    # The answer comes last, so that it is still on the screen when the run has ended.
+    if result.median >= 0:
+        median = result.iterations[result.median]
+        parts += [_operations(median), Text(), *_errors(result.targets)]
+        parts += [checks_table("Checks of the servers (median iteration)", median.checks, judged=not invalid), Text()]
+    if len(header.own_fleet.machines) > 1:
+        parts += [machines_table(header.own_fleet), Text()]
+    if result.trust.checks:
+        parts += [checks_table("Can the load generator be trusted?", result.trust.checks), Text()]
+    if result.iterations:
+        parts += [_iterations(result), Text()]
+    if result.targets:
+        parts += [_targets(result), Text()]
+    if not invalid:
+        parts.append(_headline(result))
+    if result.fairness and not invalid:
+        shares = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in result.fairness.items())
+        parts.append(Text(f"Fairness between the VMs: {shares}"))
+    parts.append(_verdict(result))
+    if result.notes:
+        parts.append(bullets("note:", result.notes))
+    parts += where(judged.path)
+    return Group(*parts)
+
+
+def where(path: Path) -> list[RenderableType]:
+    """The line that says in which directory the record is, with an empty line above it."""
+    return [Text(), Text.assemble("Record: ", (str(path), "bold"))]
+
+
+def cut_banner(cut: str) -> list[RenderableType]:
+    """The banner of a run that did not write its end, from the sentence that says so; nothing without a sentence."""
+    return [banner("CUT", f"{cut[0].upper()}{cut[1:]}.", "bold yellow"), Text()] if cut else []
+
+
+def verdict_line(verdict: Verdict, word: str = "") -> Text:
+    """The verdict with its exit code; `word`, when it is not empty, replaces the name of the verdict."""
+    shown = word or verdict.value.upper()
+    return Text.assemble("Verdict: ", (shown, _STYLES[verdict]), f" (exit code {int(verdict.exit_code)})")
+
+
+def add_row(table: Table, *cells: str | Text) -> None:
+    """Add a row of literal text: rich would read a name like `[b]` as markup."""
+    table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
+
+
+def bullets(mark: str, sentences: Iterable[str]) -> RenderableType:
+    """Sentences one below the other, each with `mark` before it and wrapped beside the mark."""
+    grid = Table.grid(padding=(0, 1))
+    for sentence in sentences:
+        add_row(grid, f" {mark}", sentence)
+    return grid
+
+
+def setup_line(header: Header[Any]) -> str:
+    """The machine and the software, in one line."""
+    environment = header.environment
+    cores = f"{environment.cores_usable} of {environment.cores} cores"
+    return f"{environment.cpu or environment.architecture}, {cores}, Linux {environment.kernel}"
+
+
+def own_version(header: Header[Any]) -> str:
+    """The version of loadgen, and the commit when it ran from a checkout."""
+    return f"{header.environment.loadgen} {header.environment.git_commit[:12]}".strip()
+
+
+def vms(number: int) -> str:
+    """`1 VM`, `16 VMs`."""
+    return f"{fmt.count(number)} VM{'s' * (number != 1)}"
+
+
+def server_name(header: Header[SpecPlan]) -> str:
+    """The web server by the name that the deployment gives it, or by the plan's."""
+    server = header.environment.server
+    if header.plan.targets:
+        return "servers given as targets"
+    kind, version = server.get("kind", header.plan.server.value), server.get("version", "")
+    # nginx and Apache name themselves in their version.
+    return str(version) if version.lower().startswith(kind) else f"{kind} {version}".strip()
+
+
+def _setup(header: Header[SpecPlan]) -> RenderableType:
+    plan, phases = header.plan, header.plan.phases
+    grid = Table.grid(padding=(0, 2))
+    engines = len(header.own_fleet.placement.workers) or plan.engines
+    load = f"{vms(plan.vms)} x {plan.connections} connections, {engines} engine{'s' * (engines > 1)}"
+    add_row(grid, "started", header.started_at)
+    add_row(grid, "load", f"{load}, bound {plan.bound}, seed {plan.seed}")
+    for line in engine_lines(header.own_fleet.engines):
+        add_row(grid, "engine", line)
+    add_row(grid, "phases", f"{phases.iterations} x {format_duration(phases.measure_ns)} measured")
+    add_row(grid, "server", server_name(header))
+    add_row(grid, "machine", setup_line(header))
+    add_row(grid, "loadgen", own_version(header))
+    return grid
+
+
+def machines_table(fleet: FleetRecord) -> Table:
+    """The load machines that played, with the offsets of their clocks and the errors of these."""
+    table = plain_table("Load machines")
+    table.add_column("machine", no_wrap=True, max_width=24)
+    for title in ("cores", "engines", "connections", "clock offset", "± ms"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for machine in fleet.machines:
+        clock = fleet.clocks.get(machine.name)
+        playing = [worker for worker in machine.workers if worker in fleet.placement.workers]
+        numbers = [fleet.placement.workers.index(worker) for worker in playing]
+        add_row(
+            table,
+            machine.name,
+            fmt.count(machine.cores),
+            fmt.count(len(playing)),
+            fmt.count(int(np.isin(fleet.placement.worker_of, numbers).sum())),
+            say_offset(clock.offset_ns / NS_PER_MS if clock else 0.0),
+            f"{clock.error_ns / NS_PER_MS if clock else 0.0:.3f}",
+        )
+    return table
+
+
+def banner(title: str, text: str, style: str) -> Panel:
+    """A sentence in a frame, for what must not be overlooked."""
+    return Panel(Text.assemble((title, style), "  ", text), box=box.HEAVY, border_style=style, expand=True)
+
+
+def _headline(result: RunResult) -> RenderableType:
+    if result.verdict is Verdict.INVALID:
+        return banner("INVALID", f"{_NOTHING_SAID} There is no score. What follows is evidence.", "bold red")
+    if result.median < 0:
+        return Text("Nothing was measured: there is no score.", "bold")
+    whole = sum(row.complete for row in result.iterations)
+    of = f"median of {whole} iterations" if whole > 1 else "one iteration" if whole else "one iteration, cut"
+    score = f"{result.conforming_connections} of {result.requested_connections} requested connections conform ({of})"
+    if result.verdict is Verdict.INTERRUPTED:
+        score = f"Stopped early, so this is not a score: {score}"
+    return Text(score, _STYLES[result.verdict])
+
+
+def plain_table(title: str) -> Table:
+    """An empty table with a heading, a line under it, and no frame; `title` may be empty."""
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+
+
+def _targets(result: RunResult) -> Table:
+    table = plain_table("VMs (median iteration)")
+    table.add_column("", width=1)
+    table.add_column("VM", no_wrap=True, max_width=12)
+    table.add_column("address", no_wrap=True, max_width=21)
+    for title in ("conform", "ops/s", "kbit/s", "p50 ms", "p99 ms", "errors"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in result.targets:
+        add_row(table, *_target_cells(row))
+    return table
+
+
+def _target_cells(row: TargetResult) -> Iterator[str]:
+    yield " " if row.all_conforming and not row.errors else "!"
+    yield row.name
+    yield f"[{row.host}]:{row.port}" if ":" in row.host else f"{row.host}:{row.port}"
+    yield f"{row.conforming}/{row.requested}"
+    yield fmt.rate(row.ops_per_s)
+    yield fmt.rate(row.kbit_per_s)
+    yield fmt.millis(row.response_ms.p50)
+    yield fmt.millis(row.response_ms.p99)
+    yield fmt.count(sum(row.errors.values()))
+
+
+def _iterations(result: RunResult) -> Table:
+    table = plain_table("Iterations")
+    table.add_column("", no_wrap=True)
+    for title in ("conform", "in bound", "ops/s", "Mbit/s", "p50 ms", "p99 ms", "errors"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for at, row in enumerate(result.iterations):
+        requests = fmt.share_of(row.requests_conforming, row.requests_ok + sum(row.errors.values()))
+        add_row(
+            table,
+            f"{row.index + 1}{' median' if at == result.median else ''}",
+            f"{row.conforming}/{row.requested}",
+            "-" if requests is None else f"{fmt.percent(requests)}%",
+            fmt.rate(row.ops_per_s),
+            fmt.rate(row.kbit_per_s / 1000),
+            fmt.millis(row.response_ms.p50),
+            fmt.millis(row.response_ms.p99),
+            fmt.count(sum(row.errors.values())),
+            _judgement(result, row),
+        )
+    return table
+
+
+def _judgement(result: RunResult, row: IterationResult) -> str:
+    if not row.complete:
+        return "cut"
+    if result.verdict is Verdict.INVALID:
+        return fmt.NOTHING
+    return "ok" if row.conforms else "FAIL"
+
+
+def _operations(row: IterationResult) -> Table:
+    table = plain_table("Operations (median iteration)")
+    table.add_column("", no_wrap=True)
+    for title in ("share", "good", "failed"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for counts in (row.by_group, row.by_kind):
+        total = sum(ok + bad for ok, bad in counts.values())
+        for name, (ok, bad) in counts.items():
+            share = f"{(ok + bad) / total:.2%}" if total else fmt.NOTHING
+            add_row(table, name, share, fmt.count(ok), fmt.count(bad))
+        table.add_section()
+    return table
+
+
+def _errors(targets: Iterable[TargetResult]) -> list[RenderableType]:
+    """The errors that occurred, with the VMs where they occurred; nothing without any error."""
+    counts: Counter[str] = Counter()
+    where: defaultdict[str, list[str]] = defaultdict(list)
+    for row in targets:
+        for name, number in row.errors.items():
+            counts[name] += number
+            where[name].append(f"{row.name} {number}")
+    if not counts:
+        return []
+    table = plain_table("Errors (median iteration)")
+    table.add_column("")
+    table.add_column("operations", justify="right")
+    table.add_column("VM and how many")
+    for name, number in counts.most_common():
+        add_row(table, name.lower().replace("_", " "), fmt.count(number), ", ".join(where[name]))
+    return [table, Text()]
+
+
+def checks_table(title: str, checks: tuple[Check, ...], *, judged: bool = True) -> Table:
+    """The table of checks, with the detail of each check that failed (run.json has all details).
+
+    With `judged` False, as for the servers of an invalid run, the numbers are shown but not called good or bad.
+    """
+    table = plain_table(title)
+    for heading in ("", "", "measured", "limit", ""):
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=heading != "")
+    for check in checks:
+        unit = f" {check.unit}" if check.unit else ""
+        mark = Text(fmt.NOTHING) if not judged else Text("ok") if check.ok else Text("FAIL", "bold red")
+        add_row(
+            table,
+            mark,
+            check.name,
+            f"{_number(check.value)}{unit}",
+            f"{check.relation} {_number(check.limit)}{unit}",
+            "" if check.ok or not judged else check.detail,
+        )
+    return table
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _verdict(result: RunResult) -> RenderableType:
+    lines: list[RenderableType] = [verdict_line(result.verdict)]
+    lines.append(bullets("-", result.reasons))
+    if result.verdict is Verdict.INVALID:
+        lines.append(Text(f"  {_NOTHING_SAID}", "bold red"))
+    return Group(*lines)

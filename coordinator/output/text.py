@@ -1,0 +1,29 @@
+"""A run as the report that people read on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TextIO
+
+from rich.console import Console
+
+from coordinator.output.judged import Judged
+from coordinator.output.terminal.chart import print_sweep
+from coordinator.output.terminal.http_report import print_http
+from coordinator.output.terminal.network_report import print_forward, print_iperf
+from coordinator.output.terminal.report import print_report
+from coordinator.record.header import KIND_FORWARD, KIND_HTTP, KIND_IPERF, KIND_SPEC, KIND_SWEEP
+
+REPORTS: Mapping[str, Callable[[Console, Judged[Any, Any]], None]] = {
+    KIND_SPEC: print_report,
+    KIND_SWEEP: print_sweep,
+    KIND_HTTP: print_http,
+    KIND_IPERF: print_iperf,
+    KIND_FORWARD: print_forward,
+}
+"""By the kind of the run."""
+
+
+def write_text(judged: Judged[Any, Any], stream: TextIO) -> None:
+    """Write the report, at most 80 columns wide, with colours when `stream` is a terminal."""
+    REPORTS[judged.header.kind](Console(file=stream), judged)

@@ -1,0 +1,23 @@
+"""Every kind of record.  A new kind of run is one more entry here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from coordinator.record.forward import FORWARD
+from coordinator.record.header import KIND_FORWARD, KIND_HTTP, KIND_IPERF, KIND_SPEC, KIND_SWEEP
+from coordinator.record.http import HTTP
+from coordinator.record.iperf import IPERF
+from coordinator.record.kind import RecordKind
+from coordinator.record.spec import SPEC
+from coordinator.record.sweep import SWEEP
+
+KINDS: Mapping[str, RecordKind[Any, Any]] = {
+    KIND_SPEC: SPEC,
+    KIND_SWEEP: SWEEP,
+    KIND_HTTP: HTTP,
+    KIND_IPERF: IPERF,
+    KIND_FORWARD: FORWARD,
+}
+"""By the `kind` of a document."""

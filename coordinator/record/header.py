@@ -1,0 +1,79 @@
+"""What is known of a run before it begins, and what the results of all kinds of runs have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from coordinator.record.environment import Environment
+from coordinator.record.fleet import FleetRecord
+from loadgen.model.errors import ExitCode, LoadgenError
+from loadgen.model.target import Target
+from loadgen.verdict.result import Verdict
+
+SCHEMA_VERSION = 1
+"""Raised when an older reader would misread a new document."""
+
+KIND_SPEC = "spec"
+KIND_SWEEP = "spec-sweep"
+KIND_IPERF = "iperf"
+KIND_FORWARD = "forward"
+KIND_HTTP = "http"
+
+UNFINISHED = "unfinished"
+"""The verdict in the document of a run that has not ended, or that was killed."""
+
+
+class RecordError(LoadgenError):
+    """A record cannot be written, or cannot be read as one."""
+
+
+class Plan(Protocol):
+    """What a run was asked to do."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as plain data for JSON and TOML."""
+
+
+class Result(Protocol):
+    """What the results of all kinds of runs have."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The answer of the run."""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The exit code of the command."""
+
+    @property
+    def reasons(self) -> Sequence[str]:
+        """The sentences behind the verdict, most important first."""
+
+
+P = TypeVar("P", bound=Plan, covariant=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header(Generic[P]):
+    """What is known of a run before it begins; `P` is the type of its plan.
+
+    `kind` is a key of :data:`coordinator.record.catalog.KINDS`.  `started_at` is ISO 8601 with a zone.  `targets` are
+    the servers that are driven, with their real ports; `()` for a network run.  `fleet` is None for a network run,
+    and has no machines until they are reached.
+    """
+
+    kind: str
+    started_at: str
+    plan: P
+    environment: Environment
+    targets: tuple[Target, ...] = ()
+    fleet: FleetRecord | None = None
+
+    @property
+    def own_fleet(self) -> FleetRecord:
+        """The fleet of a run on load machines.  Raises ValueError for a run that has none by its kind."""
+        if self.fleet is None:
+            raise ValueError(f"a run of kind {self.kind} has no fleet")
+        return self.fleet

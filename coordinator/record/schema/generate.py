@@ -1,0 +1,61 @@
+"""run.schema.json from the types of the documents, and what is wrong with a document that is not of its type."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from coordinator.record.schema.http import HttpDocument
+from coordinator.record.schema.network import ForwardDocument, IperfDocument
+from coordinator.record.schema.spec import SpecDocument, SweepDocument
+
+FILE: Final = Path(__file__).parents[1] / "run.schema.json"
+
+AnyDocument = SpecDocument | SweepDocument | IperfDocument | ForwardDocument | HttpDocument
+
+_LEFT_OUT = ("default", "title", "properties", "$defs")
+
+_HEAD = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "$id": "urn:loadgen:run:1",
+    "title": "run.json of a loadgen record",
+    "description": "The result of a SPECweb99-style run or sweep, of a throughput test, of a forwarding test or of an"
+    " HTTP load test. A number that is not finite or not known is null.",
+}
+
+
+def schema_text() -> str:
+    """The text of run.schema.json.  An object may hold only what its type says."""
+    schema = _closed(msgspec.json.schema(AnyDocument))
+    return json.dumps({**_HEAD, **schema}, indent=2, ensure_ascii=False) + "\n"
+
+
+def why_damaged(document: Mapping[str, Any]) -> str:
+    """One sentence on the first place where a document is not of its type; empty when there is none."""
+    try:
+        msgspec.convert(document, AnyDocument)
+    except msgspec.ValidationError as error:
+        return str(error)
+    return ""
+
+
+def _closed(value: Any) -> Any:
+    """The schema without titles (they repeat the names) and defaults (a document holds every value)."""
+    if isinstance(value, list):
+        return [_closed(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    found = {name: _closed(item) for name, item in value.items() if name not in _LEFT_OUT}
+    for name in ("properties", "$defs"):  # here the names are not those of JSON Schema
+        if name in value:
+            found[name] = {key: _closed(item) for key, item in value[name].items()}
+    if "properties" in found:
+        found["additionalProperties"] = False
+    if "description" in found:
+        found["description"] = inspect.cleandoc(value["description"])  # Python 3.13 does so, earlier ones do not
+    return found

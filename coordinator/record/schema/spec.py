@@ -1,0 +1,154 @@
+"""The documents of `loadgen spec`: a run, and a sweep of runs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from coordinator.record.schema.common import (
+    Check,
+    Count,
+    Document,
+    DrivenTarget,
+    Environment,
+    ErrorCounts,
+    ExitCode,
+    Fleet,
+    Index,
+    Moment,
+    Port,
+    Positive,
+    Trust,
+    Verdict,
+)
+from loadgen.model.plan import SpecPlan
+
+
+class TimesMs(Struct, kw_only=True):
+    """Percentiles in milliseconds, null without any operation.
+
+    Response is from due to done, service from sent to done, lateness from due to sent.
+    """
+
+    p50: float | None
+    p90: float | None
+    p99: float | None
+    max: float | None
+
+
+class OkAndBad(Struct, kw_only=True):
+    """Operations that ended well, and operations that ended in an error."""
+
+    ok: Count
+    bad: Count
+
+
+class ConnectionRates(Struct, kw_only=True):
+    """The connections' own rates: bits over time in operations."""
+
+    min: float | None
+    mean: float | None
+    max: float | None
+
+
+class TargetPart(Struct, kw_only=True):
+    """One VM in one iteration."""
+
+    name: str
+    host: str
+    port: Port
+    requested: Count
+    conforming: Count
+    requests_ok: Count
+    requests_conforming: Count
+    ops_per_s: float | None
+    kbit_per_s: Annotated[
+        float | None,
+        Meta(description="Received by operations due in the measured window, over its length, all connections."),
+    ]
+    response_ms: TimesMs
+    connection_kbit_per_s: ConnectionRates
+    errors: Count
+    errors_by_outcome: Annotated[ErrorCounts, Meta(description="Failed operations by outcome; only what occurred.")]
+
+
+class Iteration(Struct, kw_only=True):
+    """One measured window."""
+
+    index: Index
+    measured_s: Annotated[float, Meta(ge=0)]
+    complete: Annotated[bool, Meta(description="False when the window was cut short.")]
+    conforms: Annotated[bool, Meta(description="Whether every check holds.")]
+    requested: Count
+    conforming: Count
+    ops_per_s: float | None
+    kbit_per_s: float | None
+    requests_ok: Count
+    requests_conforming: Annotated[int, Meta(ge=0, description="Requests within the plan's bound.")]
+    errors: Count
+    errors_by_outcome: Annotated[ErrorCounts, Meta(description="Failed operations by outcome; only what occurred.")]
+    by_kind: dict[str, OkAndBad]
+    by_group: dict[str, OkAndBad]
+    response_ms: TimesMs
+    service_ms: TimesMs
+    lateness_ms: TimesMs
+    checks: list[Check]
+    targets: list[TargetPart]
+
+
+class RunPart(Struct, kw_only=True):
+    """What a run and a point of a sweep have."""
+
+    started_at: Moment
+    verdict: Verdict
+    exit_code: ExitCode
+    reasons: Annotated[list[str], Meta(description="The sentences behind the verdict, most important first.")]
+    notes: list[str]
+    requested_connections: Annotated[int, Meta(ge=1, description="Simultaneous connections asked for, of all VMs.")]
+    conforming_connections: Annotated[
+        Count | None, Meta(description="Conforming connections in the median iteration; null when unfinished.")
+    ]
+    median_iteration: Annotated[Index | None, Meta(description="Index into iterations; null when none was measured.")]
+    iterations: list[Iteration]
+    targets: Annotated[list[TargetPart], Meta(description="The VMs in the median iteration.")]
+    fairness: Annotated[
+        dict[str, float | None] | None,
+        Meta(
+            description="How evenly the VMs of the median iteration were served, by operations per second and "
+            "requested connection; null with fewer than two VMs, or when none served anything."
+        ),
+    ]
+    trust: Trust
+    plan: Annotated[SpecPlan, Meta(description="What was asked for; enough to repeat the run.")]
+    seed: int
+    driven_targets: Annotated[
+        list[DrivenTarget],
+        Meta(description="The servers that were driven, in the order of the target numbers in intervals.msgpack."),
+    ]
+    fleet: Fleet
+
+
+class SpecDocument(RunPart, kw_only=True, tag_field="kind", tag="spec"):
+    """The result of a `loadgen spec` run."""
+
+    schema_version: Literal[1]
+    finished_at: Moment | None
+    environment: Environment
+
+
+class Point(RunPart, kw_only=True):
+    """A point of a sweep: one number of VMs."""
+
+    vms: Positive
+    record: Annotated[str, Meta(description="Directory of the point's own record, relative to the sweep's.")]
+
+
+class SweepDocument(Document, kw_only=True, tag="spec-sweep"):
+    """The result of a sweep of `loadgen spec` over numbers of VMs."""
+
+    vms: Annotated[list[Positive], Meta(description="The numbers of VMs that were asked for.")]
+    plan: Annotated[SpecPlan, Meta(description="The plan of the first point; the others differ in their VMs.")]
+    seed: int
+    fleet: Fleet
+    points: Annotated[list[Point], Meta(description="The points that are done, in the order in which they ran.")]

@@ -1,0 +1,105 @@
+"""run.json of a `loadgen spec` run: the part that no other kind has."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from coordinator.record.checks import read_check, read_trust, write_trust
+from coordinator.record.header import Header
+from coordinator.record.kind import RecordKind
+from loadgen.measure.together import snapshots_of
+from loadgen.model.plan import SpecPlan
+from loadgen.verdict.result import IterationResult, ResponseTimes, RunResult, TargetResult, Verdict
+
+
+def write_run(header: Header[SpecPlan], result: RunResult | None) -> dict[str, Any]:
+    """The part that a spec run and a point of a sweep share; nulls and empty lists without a result."""
+    return {
+        "notes": result.notes if result else (),
+        "requested_connections": result.requested_connections if result else header.plan.total_connections,
+        "conforming_connections": result.conforming_connections if result else None,
+        "median_iteration": result.median if result and result.median >= 0 else None,
+        "iterations": [_iteration(item) for item in result.iterations] if result else [],
+        "targets": [_target(item) for item in result.targets] if result else [],
+        "fairness": result.fairness if result else None,
+        "trust": write_trust(result.trust if result else None),
+        "plan": header.plan.to_dict(),
+        "seed": header.plan.seed,
+        "driven_targets": [dataclasses.asdict(target) for target in header.targets],
+        "fleet": header.own_fleet.to_dict(),
+    }
+
+
+def read_run(document: Mapping[str, Any]) -> RunResult:
+    """The result in a finished document or in a point of a sweep.  KeyError, TypeError or ValueError without one."""
+    median = document["median_iteration"]
+    return RunResult(
+        verdict=Verdict(document["verdict"]),
+        reasons=tuple(document["reasons"]),
+        requested_connections=document["requested_connections"],
+        conforming_connections=document["conforming_connections"],
+        median=-1 if median is None else median,
+        iterations=tuple(_read_iteration(data) for data in document["iterations"]),
+        targets=tuple(_read_target(data) for data in document["targets"]),
+        trust=read_trust(document["trust"]),
+        fairness=document["fairness"],
+        notes=tuple(document["notes"]),
+    )
+
+
+SPEC = RecordKind(read_plan=SpecPlan.from_dict, write=write_run, read=read_run, measured=snapshots_of)
+
+
+def _iteration(item: IterationResult) -> dict[str, Any]:
+    return {
+        **_with_error_sum(dataclasses.asdict(item)),
+        "conforms": item.conforms,
+        "by_kind": _ok_and_bad(item.by_kind),
+        "by_group": _ok_and_bad(item.by_group),
+        "targets": [_target(target) for target in item.targets],
+    }
+
+
+def _ok_and_bad(counts: Mapping[str, tuple[int, int]]) -> dict[str, dict[str, int]]:
+    return {name: {"ok": ok, "bad": bad} for name, (ok, bad) in counts.items()}
+
+
+def _target(item: TargetResult) -> dict[str, Any]:
+    low, mean, high = item.connection_kbit_per_s
+    own = {"connection_kbit_per_s": {"min": low, "mean": mean, "max": high}}
+    return {**_with_error_sum(dataclasses.asdict(item)), **own}
+
+
+def _with_error_sum(data: dict[str, Any]) -> dict[str, Any]:
+    """`errors` as one number, which most readers want, and `errors_by_outcome` for the others."""
+    return {**data, "errors": sum(data["errors"].values()), "errors_by_outcome": data["errors"]}
+
+
+def _read_iteration(data: Mapping[str, Any]) -> IterationResult:
+    times = {name: ResponseTimes(**data[name]) for name in ("response_ms", "service_ms", "lateness_ms")}
+    counts = {
+        name: {key: (value["ok"], value["bad"]) for key, value in data[name].items()}
+        for name in ("by_kind", "by_group")
+    }
+    lists = {
+        "checks": tuple(read_check(check) for check in data["checks"]),
+        "targets": tuple(_read_target(target) for target in data["targets"]),
+    }
+    given = {name: value for name, value in data.items() if name != "conforms"}
+    return IterationResult(**{**_without_error_sum(given), **times, **counts, **lists})
+
+
+def _read_target(data: Mapping[str, Any]) -> TargetResult:
+    rates = data["connection_kbit_per_s"]
+    own = {
+        "response_ms": ResponseTimes(**data["response_ms"]),
+        "connection_kbit_per_s": (rates["min"], rates["mean"], rates["max"]),
+    }
+    return TargetResult(**{**_without_error_sum(data), **own})
+
+
+def _without_error_sum(data: Mapping[str, Any]) -> dict[str, Any]:
+    rest = {name: value for name, value in data.items() if name != "errors_by_outcome"}
+    return {**rest, "errors": data["errors_by_outcome"]}

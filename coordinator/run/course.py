@@ -1,0 +1,138 @@
+"""One network test after the other, until all are played, one of them fails, or the user interrupts the run."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from coordinator.ends import OnTick, ProbeEnd, StoppedError
+from coordinator.output.terminal.progress import OnProgress, Progress
+from loadgen.host.neighbours import OtherUse, QuietWatch
+from loadgen.measure.forwarding import Passage
+from loadgen.measure.throughput import UNKNOWN, ProbeResult, Tick
+from loadgen.model.errors import LoadgenError
+from loadgen.model.probe import Direction, Kind
+from loadgen.model.units import NS_PER_S
+
+T = TypeVar("T", bound=ProbeResult | Passage)
+
+
+class Course(Generic[T]):
+    """The tests of one run.
+
+    `tests` are those that were played to their end, in order; `keep` gets each of them for the record.
+    `interrupted` and `problems` say why the course is `over` before its last test.
+    """
+
+    def __init__(
+        self, *, title: str, steps: int, total_ns: int, on_progress: OnProgress, keep: Callable[[T], None]
+    ) -> None:
+        self._title = title
+        self._steps = steps
+        self._total_s = total_ns / NS_PER_S
+        self._on_progress = on_progress
+        self._keep = keep
+        self._began_s = time.monotonic()
+        self._step = 0
+        self._label = ""
+        self._kind = Kind.STREAM
+        self._ticks: tuple[Tick, ...] = ()
+        self._finished: tuple[tuple[str, float], ...] = ()
+        self._running: ProbeEnd | None = None
+        self._uses: list[OtherUse] = []
+        self.tests: list[T] = []
+        self.interrupted = False
+        self.problems: tuple[str, ...] = ()
+
+    @property
+    def over(self) -> bool:
+        """Whether no more tests are to be played."""
+        return self.interrupted or bool(self.problems)
+
+    @property
+    def others(self) -> tuple[float, str]:
+        """The share (0..1) of this machine's cores that other processes used during tests, and the greatest user."""
+        uses = self._uses
+        available_ns = sum(use.wall_ns * use.cores for use in uses)
+        if not available_ns:
+            return 0.0, ""
+        return sum(use.used_ns for use in uses) / available_ns, max(uses, key=lambda use: use.share).most
+
+    def prepare(self, what: str) -> None:
+        """Show what is done before the next test."""
+        self._label = what
+        self._tell()
+
+    def interrupt(self) -> bool:
+        """Break off the running test and play no more; False while no test was ever played."""
+        if not self._step:
+            return False
+        if self._running is not None:
+            if self.interrupted:  # the probe was asked before and did not obey
+                self._running.kill()
+            self._running.stop()
+        self.interrupted = True
+        return True
+
+    async def play(self, label: str, kind: Kind, probe: ProbeEnd, once: Callable[[OnTick], Awaitable[T]]) -> None:
+        """Play one test by calling `once`; `probe` is the process that plays it.
+
+        Raises LoadgenError when the very first test fails, for then there is nothing to judge.
+        """
+        self._step, self._label, self._kind, self._ticks = self._step + 1, label, kind, ()
+        self._running = probe
+        watch = QuietWatch(lambda: [os.getpid()])
+        watch.begin([probe.pid])
+        try:
+            self._tell()
+            test = await once(self._on_tick)
+        except StoppedError:
+            return
+        except LoadgenError as error:
+            if self.interrupted:
+                return
+            if not self.tests:
+                raise
+            self.fail(f"{label}: {error.message}")
+            return
+        finally:
+            self._running = None
+        if (use := watch.end()) is not None:
+            self._uses.append(use)
+        self.tests.append(test)
+        self._keep(test)
+        self._finish(test.result if isinstance(test, Passage) else test)
+
+    def fail(self, problem: str) -> None:
+        """Play no more tests, because of `problem`."""
+        self.problems = (*self.problems, problem)
+
+    def _finish(self, result: ProbeResult) -> None:
+        rate = float(UNKNOWN)
+        if result.test.kind is Kind.STREAM:
+            rate = sum(result.received_bps(way) for way in (Direction.SEND, Direction.RECEIVE)) / 1e6
+        self._finished = (*self._finished, (self._label, rate))
+        self._ticks = ()
+        self._tell()
+
+    def _on_tick(self, tick: Tick) -> None:
+        self._ticks = (*self._ticks, tick)
+        self._tell()
+
+    def _tell(self) -> None:
+        self._on_progress(
+            Progress(
+                title=self._title,
+                step=self._step,
+                steps=self._steps,
+                label=self._label,
+                kind=self._kind,
+                elapsed_s=time.monotonic() - self._began_s,
+                total_s=self._total_s,
+                ticks=self._ticks,
+                finished=self._finished,
+                notices=(),
+            )
+        )

@@ -1,0 +1,219 @@
+"""What a run of tapes shows about its load generator, in the form that the trust checks take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coordinator.fleet.api import say_machine_lost
+from coordinator.fleet.local import LOCAL
+from coordinator.record.fleet import FleetRecord
+from coordinator.run.intake import Intake
+from loadgen.measure.cells import Cell
+from loadgen.measure.events import CoresShared
+from loadgen.measure.histogram import Histogram
+from loadgen.measure.ledger import Totals
+from loadgen.model.machine import Machine
+from loadgen.verdict.evidence import (
+    Loop,
+    NeighbourEvidence,
+    PortEvidence,
+    StartEvidence,
+    TrustEvidence,
+    WorkerEvidence,
+)
+from loadgen.verdict.ports import LocalPorts, is_loopback, usable_sources
+from loadgen.verdict.result import Check
+from loadgen.verdict.rules import Asked
+from loadgen.verdict.run import LostWorker
+
+_NAMED = 6  # at most so many targets are named; the others are counted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TapeMeasured:
+    """What a run of tapes measured.
+
+    `measured_ns` is the length of each window that was begun, by iteration; `complete` holds the iterations that
+    every remaining worker played to their end.  `lost` says why each lost worker is gone.  `log_checks` compares the
+    servers' logs with what was sent, by iteration.  `began_ns` is when each worker began (CLOCK_MONOTONIC of the
+    coordinator), by iteration.  `shared` is what other processes used of the engines' cores, by segment and machine.
+    """
+
+    intake: Intake
+    measured_ns: Mapping[int, int]
+    complete: frozenset[int]
+    lost: Mapping[str, str] = field(default_factory=dict)
+    log_checks: Mapping[int, Check] = field(default_factory=dict)
+    began_ns: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    shared: Sequence[CoresShared] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TapeEvidence:
+    """A run of tapes as evidence on its load generator.
+
+    `sources` are the addresses that connections came from; () for the kernel's own choice.  `strangers_serve` says
+    whether the servers, should they run on this machine, are processes that this run did not start.
+    """
+
+    asked: Asked
+    fleet: FleetRecord
+    measured: TapeMeasured
+    sources: Sequence[str]
+    strangers_serve: bool
+
+
+def trust_evidence(run: TapeEvidence, totals: Totals, loop: Loop) -> TrustEvidence:
+    """What the trust checks take; `totals` are the sums of everything that the engines reported."""
+    nothing = Cell.empty(len(run.asked.kinds), len(run.asked.groups))
+    windows = [cell for window in run.measured.measured_ns for cell in totals.window(window).values()]
+    return TrustEvidence(
+        loop=loop,
+        asked=run.asked,
+        workers=_worker_evidence(run, totals),
+        whole=Cell.merge_all([nothing, *totals.cells.values()]),
+        window=Cell.merge_all([nothing, *windows]),
+        measured_ns=sum(run.measured.measured_ns.values()),
+        ports=_port_evidence(run),
+        neighbours=_neighbour_evidence(run),
+        starts=_start_evidence(run),
+    )
+
+
+def _worker_evidence(run: TapeEvidence, totals: Totals) -> list[WorkerEvidence]:
+    """What each worker says of itself in the judged windows."""
+    ledger = run.measured.intake.ledger
+    workers = []
+    for worker in ledger.workers:
+        played = [p for (window, who), p in totals.played.items() if who == worker and window >= 0]
+        workers.append(
+            WorkerEvidence(
+                worker=worker,
+                connections=_connections(run, worker),
+                judged_ns=sum(run.measured.measured_ns.values()),
+                operations=sum(p.operations for p in played),
+                lateness=Histogram.merge_all(p.lateness for p in played),
+                health=[health for n, health in ledger.health(worker) if n in run.measured.intake.judged],
+            )
+        )
+    return workers
+
+
+def _start_evidence(run: TapeEvidence) -> list[StartEvidence]:
+    """How far apart the workers began each segment; nothing of a single machine."""
+    if len(_machines(run)) < 2:
+        return []
+    return [_start(run, began_ns) for began_ns in run.measured.began_ns.values()]
+
+
+def start_skews_ns(began_ns: Mapping[int, Mapping[str, int]]) -> dict[int, int]:
+    """By iteration: how long after the first worker the last one began."""
+    return {at: max(one.values()) - min(one.values()) for at, one in began_ns.items() if one}
+
+
+def _start(run: TapeEvidence, began_ns: Mapping[str, int]) -> StartEvidence:
+    first, last = min(began_ns, key=began_ns.__getitem__), max(began_ns, key=began_ns.__getitem__)
+    clocks = {worker: run.fleet.clocks.get(machine.name) for machine in _machines(run) for worker in machine.workers}
+    # One clock does not differ from itself.
+    both = (clocks.get(first), clocks.get(last)) if _machine_of(first) != _machine_of(last) else ()
+    errors = [clock.error_ns for clock in both if clock is not None]
+    return StartEvidence(skew_ns=began_ns[last] - began_ns[first], error_ns=sum(errors), first=first, last=last)
+
+
+def _machine_of(worker: str) -> str:
+    return worker.rpartition("/")[0]
+
+
+def _neighbour_evidence(run: TapeEvidence) -> list[NeighbourEvidence]:
+    """What others used of the engines' cores; nothing where those may be the servers."""
+    return [
+        NeighbourEvidence(machine=_say_machine(one.machine), share=one.share, most=one.most)
+        for one in run.measured.shared
+        if not (run.strangers_serve and one.machine == LOCAL)
+    ]
+
+
+def _machines(run: TapeEvidence) -> Sequence[Machine]:
+    return run.fleet.machines
+
+
+def _say_machine(name: str) -> str:
+    return "this machine" if name == LOCAL else name
+
+
+def _port_evidence(run: TapeEvidence) -> list[PortEvidence]:
+    """The ephemeral ports of each machine, where its kernel says how many there are."""
+    found = []
+    loopback = all(is_loopback(target.host) for target in run.asked.targets)
+    # An address of another family than a server's brings it nothing: the server with the fewest counts.
+    sources = min((usable_sources(run.sources, target.host) for target in run.asked.targets), default=1)
+    for machine in _machines(run):
+        ports = LocalPorts.of(machine.sysctls, on_loopback=loopback)
+        if ports is None:
+            continue
+        workers = set(machine.workers) & set(run.measured.intake.ledger.workers)
+        found.append(
+            PortEvidence(
+                machine=_say_machine(machine.name),
+                available=ports.each * sources,
+                peak_connects=run.measured.intake.ledger.peak_connects(ports.rest_s, workers),
+            )
+        )
+    return found
+
+
+def lost_workers(run: TapeEvidence) -> list[LostWorker]:
+    """The lost ones; all workers of a machine that was lost are one."""
+    asked = run.asked
+    groups: dict[str, list[str]] = {}
+    for worker, why in run.measured.lost.items():
+        machine = next((one.name for one in _machines(run) if worker in one.workers), "")
+        of_machine = why.removeprefix(say_machine_lost(machine, ""))
+        who = f"Worker {worker} ({why})" if of_machine == why else f"Machine {machine} ({of_machine})"
+        groups.setdefault(who, []).append(worker)
+    ledger = run.measured.intake.ledger
+    found = []
+    for who, workers in groups.items():
+        counts = np.sum([_per_target(run, asked, worker) for worker in workers], axis=0)
+        found.append(
+            LostWorker(
+                who=who,
+                connections=int(counts.sum()),
+                lost_s=min(ledger.reported_through(worker) for worker in workers) + 1,
+                where=_say_shares(counts.tolist(), [target.name for target in asked.targets]),
+            )
+        )
+    return found
+
+
+def _say_shares(counts: Sequence[int], names: Sequence[str]) -> str:
+    """`3 of each of vm01 to vm16`, or `2 of vm01, 1 of vm02`: targets with the same loss are told together."""
+    by_count: dict[int, list[str]] = {}
+    for name, count in zip(names, counts, strict=True):
+        by_count.setdefault(count, []).append(name)
+    parts = []
+    for count, named in sorted(by_count.items(), reverse=True):
+        if count:
+            some = (
+                ", ".join(named)
+                if len(named) <= _NAMED
+                else f"{', '.join(named[:_NAMED])} and {len(named) - _NAMED} more"
+            )
+            parts.append(f"{count} of {'each of ' * (len(named) > 1)}{some}")
+    return "; ".join(parts)
+
+
+def _per_target(run: TapeEvidence, asked: Asked, worker: str) -> NDArray[np.int64]:
+    placement = run.fleet.placement
+    if worker not in placement.workers:
+        return np.zeros(len(asked.targets), np.int64)
+    return placement.connections(worker, asked.target_of, len(asked.targets))
+
+
+def _connections(run: TapeEvidence, worker: str) -> int:
+    placement = run.fleet.placement
+    return int((placement.worker_of == placement.workers.index(worker)).sum())

@@ -1,0 +1,126 @@
+"""The frame of every run: record, preparation, traffic, closing, judgement, and the end of the record.
+
+Nothing that happens after traffic has flowed costs the result: what fails while the run is closed becomes a note.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from coordinator.fleet.choice import FleetChoice, WayKind
+from coordinator.output.hdr import write_files
+from coordinator.output.judged import Judged
+from coordinator.record.document import finished, unfinished
+from coordinator.record.environment import collect
+from coordinator.record.fleet import FleetRecord
+from coordinator.record.header import Header, Plan, Result
+from coordinator.record.writer import RecordWriter
+from coordinator.run.api import Around, Kind, Played, Player, Stage
+
+P = TypeVar("P", bound=Plan)
+M = TypeVar("M")
+R = TypeVar("R", bound=Result)
+
+
+def now() -> str:
+    """The present time as records have it: ISO 8601 with a zone, whole seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def begin_header(kind: str, plan: P, fleet: FleetChoice | None, command_line: tuple[str, ...]) -> Header[P]:
+    """What is known of a run before anything is started; `fleet` is None for runs without load machines."""
+    machines = None
+    if fleet is not None:
+        machines = FleetRecord(
+            way=fleet.way.value,
+            run_id=secrets.token_hex(8),
+            hosts=fleet.host_tables(),
+            choice={} if fleet.way is WayKind.LOCAL else fleet.to_dict(),
+        )
+    return Header(
+        kind=kind,
+        started_at=now(),
+        plan=plan,
+        environment=collect(command_line=command_line),
+        fleet=machines,
+    )
+
+
+async def conduct(player: Player[P, M], stage: Stage[P]) -> Played[P, M]:
+    """Play a run on `stage` and close everything that the run opened.
+
+    Raises LoadgenError when the run cannot be begun.  Once the player has returned, what fails is a note.
+    """
+    measured: M
+    closing: list[str] = []
+    async with AsyncExitStack() as outer:
+        outer.push_async_callback(_close, stage.stack, closing)
+        measured = await player.play(stage)
+    return Played(
+        header=stage.header,
+        measured=measured,
+        interrupted=player.interrupted,
+        notes=(*stage.notices, *closing),
+    )
+
+
+async def _close(stack: AsyncExitStack, notes: list[str]) -> None:
+    try:
+        await stack.aclose()
+    except Exception as error:  # noqa: BLE001 - the result of finished traffic is worth more than a clean end
+        notes.append(f"closing the run failed: {type(error).__name__}: {error}")
+
+
+@dataclass(slots=True)
+class Run(Generic[P, M, R]):
+    """One run of a kind, from its plan to its judged record in `directory`.
+
+    `hdr` are files that get the response times in the formats of HdrHistogram's tools.  `notes` are for the result.
+    """
+
+    kind: Kind[P, M, R]
+    plan: P
+    fleet: FleetChoice | None
+    directory: Path
+    around: Around
+    command_line: tuple[str, ...]
+    hdr: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
+    _player: Player[P, M] | None = None
+
+    def interrupt(self) -> bool:
+        """Stop the traffic and judge what was measured; False while there is no traffic to stop."""
+        return self._player is not None and self._player.interrupt()
+
+    async def run(self) -> Judged[P, R]:
+        """Play, judge and record.  What could not be recorded is among the result's notes.
+
+        Raises LoadgenError when the run cannot be begun.
+        """
+        plan, notices = self.kind.settle(self.plan, self.fleet)
+        header = begin_header(self.kind.name, plan, self.fleet, self.command_line)
+        with RecordWriter(self.directory, unfinished(header)) as writer:
+            stage = Stage(header, writer, AsyncExitStack(), self.around)
+            stage.notices += [*self.notes, *notices]
+            self._player = self.kind.player(plan, self.fleet, self.around)
+            played = await conduct(self._player, stage)
+            played = dataclasses.replace(played, notes=(*played.notes, *writer.problems))
+            told = len(writer.problems)
+            judged = self._judged(played)
+            if self.hdr and (unwritten := write_files(self.hdr, judged)):
+                judged = self._judged(dataclasses.replace(played, notes=(*played.notes, *unwritten)))
+            writer.finish(judged.document, self.kind.rows(played))
+            for problem in writer.problems[told:]:
+                self.around.say(problem)
+            return judged
+
+    def _judged(self, played: Played[P, M]) -> Judged[P, R]:
+        result = self.kind.judge(played)
+        document = finished(played.header, result, finished_at=now())
+        return Judged(path=self.directory, document=document, header=played.header, result=result)

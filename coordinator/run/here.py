@@ -1,0 +1,90 @@
+"""What this machine must grant before it makes a load: looked at before anything is started.
+
+Machines elsewhere say it of themselves when they join (coordinator.fleet.admission).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import resource
+from collections.abc import Mapping
+
+from coordinator.fleet.admission import RESERVED_FILES
+from loadgen.engine.api import Load
+from loadgen.engine.choice import choose_for
+from loadgen.host.sysctls import read_sysctls
+from loadgen.model.errors import FleetError, PlanError
+from loadgen.verdict.ports import MOST_SOURCES, Demand, LocalPorts, is_loopback, usable_sources
+
+_WIDE_RANGE = 'sysctl -w net.ipv4.ip_local_port_range="1024 65000"'
+
+
+def settle_here(demand: Demand, load: Load, engines: int, *, tls: bool) -> tuple[Demand, list[str]]:
+    """The demand with addresses to connect from, and what is to be said of it: see the functions below."""
+    check_engine(load, tls=tls)
+    check_files(sum(demand.shares), engines, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    return settle_sources(demand, read_sysctls())
+
+
+def check_engine(load: Load, *, tls: bool) -> None:
+    """Raises PlanError when the engine or the time-stamps that a load insists on are not to be had here."""
+    try:
+        choose_for(load, tls=tls)
+    except FleetError as error:
+        raise PlanError(error.message, hint=error.hint) from error
+
+
+def check_files(connections: int, engines: int, hard_limit: int) -> None:
+    """Raises PlanError when an engine may not open so many connections; it raises its limit to the hard one."""
+    needed = -(-connections // engines) + RESERVED_FILES
+    if 0 <= hard_limit < needed:
+        more = -(-connections // max(1, hard_limit - RESERVED_FILES))
+        raise PlanError(
+            f"each of {engines} engines needs {needed:,} open files, and may have {hard_limit:,}",
+            hint=f"--engines {more}, or a higher limit (as root: ulimit -Hn {needed})",
+        )
+
+
+def settle_sources(demand: Demand, sysctls: Mapping[str, str]) -> tuple[Demand, list[str]]:
+    """The demand with addresses to connect from that have ports enough, and what is to be said of it.
+
+    On loopback every address of 127.0.0.0/8 is ours, so where none were given as many are taken as are needed.
+    Raises PlanError when there are fewer ports than connections.
+    """
+    ports = LocalPorts.of(sysctls, on_loopback=demand.on_loopback)
+    if ports is None:
+        return demand, []
+    if not demand.sources and all(_is_ipv4_loopback(host) for host in demand.hosts):
+        count = max(ports.sources_needed(share, demand.connects_per_s) for share in demand.shares)
+        if 1 < count <= MOST_SOURCES:
+            sources = tuple(f"127.0.0.{number}" for number in range(1, count + 1))
+            note = f"connecting from {sources[0]} to {sources[-1]}: one address has {ports.each:,} ports to a server"
+            return dataclasses.replace(demand, sources=sources), [note]
+    for host, share in zip(demand.hosts, demand.shares, strict=True):
+        available = ports.each * usable_sources(demand.sources, host)
+        if share > available:
+            raise PlanError(
+                f"{share:,} connections to {host} need as many local ports, and there are {available:,}",
+                hint=f"connect from {-(-share // ports.each)} addresses of this machine (--source A,B,...), "
+                f"or as root: {_WIDE_RANGE}",
+            )
+    return demand, _warned(demand, ports)
+
+
+def _warned(demand: Demand, ports: LocalPorts) -> list[str]:
+    """What may become of closed connections, where most are closed."""
+    host, share = max(zip(demand.hosts, demand.shares, strict=True), key=lambda one: one[1])
+    sources = usable_sources(demand.sources, host)
+    needed = ports.needed(share, demand.connects_per_s, sources)
+    if needed <= ports.each:
+        return []
+    enough = ports.sources_needed(share, demand.connects_per_s)
+    said = f"{enough} addresses (--source) have enough" if enough <= MOST_SOURCES else f"{MOST_SOURCES} are not enough"
+    return [
+        f"ports may run out: up to {needed:,} of an address at {host}, with those in TIME_WAIT for {ports.rest_s} s, "
+        f"and there are {ports.each:,}; {said}"
+    ]
+
+
+def _is_ipv4_loopback(host: str) -> bool:
+    return is_loopback(host) and host[0].isdigit() and ":" not in host  # a name may stand for ::1

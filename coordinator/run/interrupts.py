@@ -1,0 +1,94 @@
+"""Ctrl-C (SIGINT), SIGTERM and SIGHUP: they stop a run, or end a role in the foreground."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, Protocol, Self, TypeVar
+
+from loadgen.model.errors import ExitCode, LoadgenError
+
+T = TypeVar("T")
+Result = TypeVar("Result", covariant=True)
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class NothingMeasuredError(LoadgenError):
+    """The user stopped the command before there was any traffic to judge."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
+class Interruptible(Protocol[Result]):
+    """A run that can be interrupted."""
+
+    def run(self) -> Coroutine[Any, Any, Result]:
+        """Play from the beginning to the end; the result."""
+
+    def interrupt(self) -> bool:
+        """Stop the traffic and judge what there is; False while there is no traffic to stop."""
+
+
+class Interrupts:
+    """A context manager that handles the signals: each one stops the traffic of the run that goes on.
+
+    While there is no traffic, a signal cancels the run.  A signal between two runs keeps the next one from starting.
+    """
+
+    def __init__(self) -> None:
+        self._came = False
+        self._run: Interruptible[Any] | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._numbers = _heeded()
+
+    def __enter__(self) -> Self:
+        for number in self._numbers:
+            asyncio.get_running_loop().add_signal_handler(number, self._stop)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number in self._numbers:
+            asyncio.get_running_loop().remove_signal_handler(number)
+
+    def _stop(self) -> None:
+        self._came = True
+        if self._run is not None and self._task is not None and not self._run.interrupt():
+            self._task.cancel()
+
+    async def during(self, run: Interruptible[T]) -> T:
+        """Play a run.  Raises NothingMeasuredError when a signal comes before there is any traffic."""
+        if self._came:
+            raise _nothing_measured()
+        task = asyncio.ensure_future(run.run())
+        self._run, self._task = run, task
+        try:
+            return await task
+        except asyncio.CancelledError:
+            raise _nothing_measured() from None
+        finally:
+            self._run = self._task = None
+
+
+@contextlib.asynccontextmanager
+async def until_signalled() -> AsyncIterator[asyncio.Event]:
+    """Inside, SIGINT, SIGTERM and SIGHUP set the event instead of ending the process."""
+    loop, signalled, numbers = asyncio.get_running_loop(), asyncio.Event(), _heeded()
+    for number in numbers:
+        loop.add_signal_handler(number, signalled.set)
+    try:
+        yield signalled
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+def _heeded() -> list[signal.Signals]:
+    """The signals that stop a run.  A signal that is ignored stays ignored, because nohup relies on that."""
+    return [number for number in _STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+def _nothing_measured() -> NothingMeasuredError:
+    return NothingMeasuredError("interrupted before there was any traffic; nothing was measured")

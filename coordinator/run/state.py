@@ -1,0 +1,187 @@
+"""The progress of a run, as a pure state machine: what happened goes in, what is to be done comes out.
+
+Rules: every change of state is in this class; nothing here awaits, logs or reads a clock.
+
+Each iteration goes RESETTING -> PLAYING -> AUDITING.  An interrupt stops the traffic and waits for the
+engines' last words, a second one does not wait.  A lost worker doesn't hold up the others, unless the
+policy is to abort; with the last one the run is over.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from loadgen.model.plan import OnLoss
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Servers answer and engines are prepared."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResetDone:
+    """Every server has emptied its log and made its advertisements anew, or failed to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A worker has ended the segment that is played."""
+
+    worker: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A worker is gone."""
+
+    worker: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """The servers' logs have been compared with what was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The user wants to stop."""
+
+
+Event = Ready | ResetDone | Ended | Lost | Audited | Interrupted
+
+
+@dataclass(frozen=True, slots=True)
+class ResetServers:
+    """Do: send Reset to every server."""
+
+    iteration: int
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """Do: start the segment on every worker."""
+
+    iteration: int
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Do: fetch every server's log."""
+
+    iteration: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopTraffic:
+    """Do: stop every worker now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Do: judge what there is."""
+
+
+Effect = ResetServers | Play | Audit | StopTraffic | Finish
+
+
+class State(enum.Enum):
+    """Where a run is."""
+
+    PREPARING = "preparing"
+    RESETTING = "resetting"
+    PLAYING = "playing"
+    STOPPING = "stopping"
+    AUDITING = "auditing"
+    FINISHED = "finished"
+
+
+@dataclass(slots=True)
+class RunState:
+    """See the module.  `lost` says why each lost worker is gone; `complete` holds the iterations that every
+    remaining worker played to their end."""
+
+    workers: frozenset[str]
+    iterations: int
+    on_loss: OnLoss = OnLoss.DEGRADE
+    state: State = State.PREPARING
+    iteration: int = 0
+    interrupted: bool = False
+    lost: dict[str, str] = field(default_factory=dict)
+    complete: set[int] = field(default_factory=set)
+    playing: set[str] = field(default_factory=set)  # who has not ended the segment yet
+    stalled: str = ""  # why a worker stopped by itself (its lease ran out); empty if none did
+
+    @property
+    def present(self) -> frozenset[str]:
+        """The workers that are not lost."""
+        return self.workers - self.lost.keys()
+
+    def handle(self, event: Event) -> list[Effect]:
+        """What `event` makes necessary."""
+        if self.state is State.FINISHED:
+            if isinstance(event, Lost):
+                self.lost.setdefault(event.worker, event.why)
+            return []
+        match event:
+            case Interrupted():
+                return self._interrupt()
+            case Lost(worker, why) if worker in self.workers:
+                self.lost.setdefault(worker, why)
+                return self._after(worker) if self.on_loss is OnLoss.DEGRADE else self._abort(worker)
+            case Ended(worker, why) if worker in self.playing:
+                if why not in ("complete", "stopped"):
+                    self.stalled = f"{worker}: {why}"
+                return self._after(worker)
+            case Ready() if self.state is State.PREPARING:
+                return self._reset(0)
+            case ResetDone() if self.state is State.RESETTING:
+                self.state = State.PLAYING
+                self.playing = set(self.present)
+                return [Play(self.iteration)]
+            case Audited() if self.state is State.AUDITING:
+                if self.iteration + 1 < self.iterations and not self.stalled:
+                    return self._reset(self.iteration + 1)
+                return self._finish()
+        return []
+
+    def _reset(self, iteration: int) -> list[Effect]:
+        self.iteration = iteration
+        self.state = State.RESETTING
+        return [ResetServers(iteration)]
+
+    def _interrupt(self) -> list[Effect]:
+        again, self.interrupted = self.interrupted, True
+        if self.state is State.PLAYING and not again:
+            self.state = State.STOPPING
+            return [StopTraffic()]
+        return self._finish()
+
+    def _abort(self, worker: str) -> list[Effect]:
+        """A worker is gone, and the others shall not go on without it."""
+        self.playing.discard(worker)
+        if self.state is State.PLAYING and self.playing:
+            self.state = State.STOPPING
+            return [StopTraffic()]
+        return [] if self.state is State.STOPPING and self.playing else self._finish()
+
+    def _after(self, worker: str) -> list[Effect]:
+        """A worker plays no longer, one way or the other."""
+        self.playing.discard(worker)
+        if not self.present:
+            return self._finish()
+        if self.playing or self.state not in (State.PLAYING, State.STOPPING):
+            return []
+        if self.state is State.STOPPING:
+            return self._finish()
+        if not self.stalled:
+            self.complete.add(self.iteration)
+        self.state = State.AUDITING
+        return [Audit(self.iteration)]
+
+    def _finish(self) -> list[Effect]:
+        self.state = State.FINISHED
+        return [Finish()]

@@ -1,0 +1,100 @@
+"""Plays one run of operation tapes."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+from coordinator.fleet.api import Fleet
+from coordinator.fleet.choice import FleetChoice, make_fleet
+from coordinator.record.fleet import FleetRecord
+from coordinator.run.api import Stage
+from coordinator.run.conductor import Conductor
+from coordinator.run.evidence import TapeMeasured
+from coordinator.run.machines import open_fleet, place_on
+from coordinator.run.state import Interrupted
+from coordinator.run.tapes import TapePlan, Tapes
+from coordinator.run.traffic import Traffic
+from deploy.vms.api import Deployment
+from loadgen.model.target import Target
+
+P = TypeVar("P", bound=TapePlan)
+
+
+class TapePlayer(Generic[P]):
+    """Plays a plan's tape: servers up, load machines armed, traffic, servers asked, all of it observed."""
+
+    def __init__(self, tapes: Tapes[P], choice: FleetChoice) -> None:
+        self._tapes = tapes
+        self._choice = choice
+        self._conductor: Conductor | None = None
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the user stopped the run."""
+        return self._conductor is not None and self._conductor.run.interrupted
+
+    def interrupt(self) -> bool:
+        """Stop the traffic and judge what was measured; False while there is no traffic to stop."""
+        if self._conductor is None:
+            return False
+        self._conductor.post(Interrupted())
+        return True
+
+    async def play(self, stage: Stage[P]) -> TapeMeasured:
+        """Play the plan.  Raises LoadgenError when the run cannot be begun."""
+        fleet = self._fleet(stage)
+        targets = await self._start_servers(stage)
+        stage.stack.callback(lambda: stage.notices.extend(fleet.problems))  # complete once the fleet is closed
+        stage.stack.push_async_callback(fleet.close)
+        await open_fleet(fleet, self._choice, stage.around.say)
+        placed = await asyncio.to_thread(self._place, stage, fleet, targets)
+        stage.learn(fleet=placed)
+        traffic = Traffic(self._tapes, stage, fleet, placed, targets)
+        await traffic.prepare()
+        self._conductor = traffic.conductor
+        return await traffic.play()
+
+    def _fleet(self, stage: Stage[P]) -> Fleet:
+        return make_fleet(
+            self._choice,
+            stage.plan.engines,
+            stage.plan.on_loss,
+            run_id=stage.header.own_fleet.run_id,
+            say=stage.around.say,
+            on_log=stage.writer.log,
+        )
+
+    async def _start_servers(self, stage: Stage[P]) -> tuple[Target, ...]:
+        plan, around = stage.plan, stage.around
+        deployment = self._tapes.deployment(plan, around.cache)
+        await self._tapes.before_servers(plan, around, deployment.facts)
+        await stage.stack.enter_async_context(deployment)
+        stage.notices += deployment.notices
+        watching = asyncio.create_task(_watch(deployment, stage.notices))
+        stage.stack.callback(watching.cancel)
+        server = self._tapes.server_facts(deployment.facts)
+        environment = dataclasses.replace(stage.header.environment, server=server)
+        stage.header = dataclasses.replace(stage.header, targets=deployment.targets, environment=environment)
+        return deployment.targets
+
+    def _place(self, stage: Stage[P], fleet: Fleet, targets: Sequence[Target]) -> FleetRecord:
+        """Which worker plays what; machines that cannot carry their share are left out, or the run is not begun."""
+        plan = stage.plan
+        placed, notices = place_on(
+            fleet,
+            stage.header.own_fleet,
+            self._tapes.demand(plan, targets),
+            phases=plan.phases,
+            seed=plan.seed,
+            on_loss=plan.on_loss,
+        )
+        stage.notices += notices
+        return placed
+
+
+async def _watch(deployment: Deployment, notices: list[str]) -> None:
+    async for death in deployment.deaths():
+        notices.append(f"{death.name} died: {death.reason}")

@@ -1,0 +1,143 @@
+"""What a kind of run of operation tapes supplies, and what each engine gets of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeVar
+
+import numpy as np
+
+from coordinator.fleet.api import MachineStatus
+from coordinator.output.terminal.runview import Position
+from coordinator.record.header import Plan
+from coordinator.run.api import Around
+from coordinator.run.intake import Intake
+from deploy.vms.api import Deployment, VmFacts
+from loadgen.engine.api import Assignment, Load
+from loadgen.measure.ledger import Ledger
+from loadgen.model.errors import FleetError
+from loadgen.model.plan import OnLoss, Phases
+from loadgen.model.target import Target
+from loadgen.schedule.optape import OpTape
+from loadgen.schedule.placement import Placement
+from loadgen.verdict.ports import Demand
+from loadgen.verdict.rules import Asked
+from workloads.api import Workload
+
+
+class TapePlan(Plan, Protocol):
+    """What the plans of all runs of tapes have.  They are dataclasses."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def phases(self) -> Phases:
+        """How long each part of the run takes."""
+
+    @property
+    def engines(self) -> int:
+        """Engine processes on this machine, when the load comes from here."""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Addresses to connect from; () for the kernel's choice."""
+
+    @property
+    def on_loss(self) -> OnLoss:
+        """What the run does when it loses a load machine."""
+
+    @property
+    def seed(self) -> int:
+        """The seed of the tape and of the placement."""
+
+
+P = TypeVar("P", bound=TapePlan)
+P_contra = TypeVar("P_contra", bound=TapePlan, contravariant=True)
+
+
+class Builder(Protocol):
+    """Makes what the live view shows."""
+
+    def build(
+        self,
+        ledger: Ledger,
+        position: Position,
+        notices: Sequence[str],
+        machines: Sequence[MachineStatus],
+        engine: str,
+    ) -> Any:
+        """The run at `position`; `engine` says which engine plays, "" while that is not known."""
+
+
+class Tapes(Protocol[P_contra]):
+    """What a kind of run of tapes supplies."""
+
+    def workload(self, plan: P_contra) -> Workload[P_contra]:
+        """The workload that compiles the plan."""
+
+    def demand(self, plan: P_contra, targets: Sequence[Target] = ()) -> Demand:
+        """What the plan asks of load machines; `targets` once they are known."""
+
+    def load(self, plan: P_contra, part: int, parts: int) -> Load:
+        """How the engine number `part` of `parts` plays."""
+
+    def asked(self, plan: P_contra, targets: Sequence[Target]) -> Asked:
+        """What the judge compares with."""
+
+    def deployment(self, plan: P_contra, cache: Path) -> Deployment:
+        """The servers, not started.  Raises PlanError when this machine cannot run them."""
+
+    async def before_servers(self, plan: P_contra, around: Around, facts: VmFacts) -> None:
+        """Prepare what the servers need, and say what is started."""
+
+    def server_facts(self, facts: VmFacts) -> Mapping[str, str]:
+        """What the record says of the servers."""
+
+    def builder(self, plan: P_contra, targets: Sequence[Target], server: str) -> Builder:
+        """What makes the live view's values."""
+
+
+def empty_intake(asked: Asked, placement: Placement) -> Intake:
+    """An intake for a run in which the workers of `placement` play what was asked."""
+    return Intake.of(
+        placement.workers,
+        len(asked.kinds),
+        len(asked.groups),
+        connections=asked.connections,
+        targets=len(asked.targets),
+    )
+
+
+def assignments(tapes: Tapes[P], plan: P, asked: Asked, placement: Placement, tape: OpTape) -> list[Assignment]:
+    """What each worker gets.
+
+    Raises FleetError when an engine of an open loop has no connection to a target to which it has to send.
+    """
+    shares = tuple(np.bincount(asked.target_of, minlength=len(asked.targets)).tolist())
+    loads = [tapes.load(plan, part, len(placement.workers)) for part in range(len(placement.workers))]
+    if any(load.arrivals for load in loads):
+        _check_reach(asked, placement)
+    return [
+        Assignment(
+            worker=worker,
+            shard=placement.shard(worker),
+            targets=tuple(asked.targets),
+            shares=shares,
+            tape=tape,
+            load=load,
+        )
+        for worker, load in zip(placement.workers, loads, strict=True)
+    ]
+
+
+def _check_reach(asked: Asked, placement: Placement) -> None:
+    """In an open loop every engine sends its part of the operations, whichever target they go to."""
+    for number, worker in enumerate(placement.workers):
+        reached = set(asked.target_of[placement.worker_of == number].tolist())
+        if missing := set(range(len(asked.targets))) - reached:
+            name = asked.targets[min(missing)].name
+            raise FleetError(
+                f"engine {worker} has no connection to {name}, but has to send requests there",
+                hint="give more connections (-c) or fewer engines (--engines)",
+            )

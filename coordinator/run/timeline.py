@@ -1,0 +1,84 @@
+"""When the segments of a run were played, and the name of the phase at a moment.  Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from coordinator.run.state import State
+from loadgen.engine.api import Segment
+from loadgen.model.plan import Phases
+
+_WAKING_NS = 5_000_000  # a worker that begins this much late has only woken up late
+
+_BETWEEN = {
+    State.PREPARING: "preparing",
+    State.RESETTING: "resetting",
+    State.STOPPING: "stopping",
+    State.AUDITING: "comparing logs",
+    State.FINISHED: "finished",
+}
+
+
+@dataclass(slots=True)
+class Timeline:
+    """Times are CLOCK_MONOTONIC ns of the coordinator.
+
+    `origin_ns` is the start of the first segment, 0 before it.  `began_ns` says by iteration when each worker began.
+    `stopped_ns` is when the traffic was stopped before its planned end, 0 if it was not.
+    """
+
+    phases: Phases
+    origin_ns: int = 0
+    segments: dict[int, Segment] = field(default_factory=dict)
+    began_ns: dict[int, dict[str, int]] = field(default_factory=dict)
+    stopped_ns: int = 0
+
+    def plan_segment(self, iteration: int, start_ns: int) -> Segment:
+        """Add the segment of an iteration that starts at `start_ns`."""
+        self.origin_ns = self.origin_ns or start_ns
+        window_start_ns = start_ns + self.phases.lead_ns(iteration)
+        segment = Segment(
+            index=iteration,
+            origin_ns=self.origin_ns,
+            start_ns=start_ns,
+            window_start_ns=window_start_ns,
+            window_end_ns=window_start_ns + self.phases.measure_ns,
+            end_ns=start_ns + self.phases.length_ns(iteration),
+        )
+        self.segments[iteration] = segment
+        return segment
+
+    def measured_ns(self, now_ns: int) -> dict[int, int]:
+        """How much of each window all workers have played up to `now_ns`, by iteration."""
+        end_ns = self.stopped_ns or now_ns
+        return {
+            iteration: max(0, min(end_ns, segment.window_end_ns) - self._all_began_ns(iteration, segment))
+            for iteration, segment in self.segments.items()
+        }
+
+    def _all_began_ns(self, iteration: int, segment: Segment) -> int:
+        """When the window began for all workers: a worker that starts late makes the window shorter for all."""
+        latest_ns = max(self.began_ns.get(iteration, {}).values(), default=0)
+        return max(segment.window_start_ns, latest_ns - _WAKING_NS)
+
+    @property
+    def total_ns(self) -> int:
+        """The planned time of all iterations, without what happens between them."""
+        return sum(self.phases.length_ns(i) for i in range(self.phases.iterations))
+
+    def phase(self, state: State, iteration: int, now_ns: int) -> tuple[str, int, int]:
+        """The name of the phase at `now_ns`, how long it has lasted and how long it takes, in ns (0: not known)."""
+        if state is not State.PLAYING:
+            return _BETWEEN[state], 0, 0
+        phases, at_ns = self.phases, now_ns - self.segments[iteration].start_ns
+        parts = (
+            ("ramp-up", phases.ramp_up_ns),
+            ("warm-up", phases.warmup_ns if iteration == 0 else 0),
+            ("measuring", phases.measure_ns),
+            ("ramp-down", phases.ramp_down_ns),
+        )
+        for name, length_ns in parts:
+            if at_ns < length_ns:
+                return name, max(0, at_ns), length_ns
+            at_ns -= length_ns
+        return "ramp-down", phases.ramp_down_ns, phases.ramp_down_ns

@@ -1,0 +1,104 @@
+"""The part of a run of tapes in which operations are played."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from typing import Generic, TypeVar
+
+from coordinator.fleet.api import Fleet, Prepare
+from coordinator.output.terminal.engines import engine_title
+from coordinator.output.terminal.runview import Position
+from coordinator.record.fleet import FleetRecord
+from coordinator.run.api import Stage
+from coordinator.run.audit import Auditor
+from coordinator.run.conductor import Conductor, Hooks
+from coordinator.run.evidence import TapeMeasured, start_skews_ns
+from coordinator.run.machines import say_lost, with_engines
+from coordinator.run.memory import settle_memory
+from coordinator.run.state import Ready, RunState
+from coordinator.run.tapes import TapePlan, Tapes, assignments, empty_intake
+from loadgen.measure.events import EngineReady
+from loadgen.model.target import Target
+
+P = TypeVar("P", bound=TapePlan)
+
+
+class Traffic(Generic[P]):
+    """Compiles the tape, hands it to the engines, and plays it.  Everything that is shown or recorded passes here."""
+
+    def __init__(
+        self, tapes: Tapes[P], stage: Stage[P], fleet: Fleet, record: FleetRecord, targets: Sequence[Target]
+    ) -> None:
+        plan = stage.plan
+        self._tapes = tapes
+        self._stage = stage
+        self._fleet = fleet
+        self._record = record
+        self._asked = tapes.asked(plan, targets)
+        self._intake = empty_intake(self._asked, record.placement)
+        self._auditor = Auditor(tapes.workload(plan).check(plan), self._asked, self._intake.ledger)
+        self._builder = tapes.builder(plan, targets, str(stage.header.environment.server.get("kind", "")))
+        self.conductor = Conductor(
+            RunState(frozenset(record.placement.workers), plan.phases.iterations, plan.on_loss),
+            fleet,
+            self._intake,
+            plan.phases,
+            Hooks(
+                ready=self._on_ready,
+                reset=self._auditor.reset,
+                audit=self._auditor.audit,
+                keep=stage.writer.append,
+                show=self._show,
+            ),
+        )
+
+    async def prepare(self) -> None:
+        """Compile the tape and give each engine its assignment.  Raises LoadgenError when an engine refuses it."""
+        stage, plan = self._stage, self._stage.plan
+        stage.around.say(f"compiling the operations of {self._asked.connections} connections (seed {plan.seed})")
+        # In threads, because leases must be renewed meanwhile: with hundreds of machines this takes seconds.
+        tape = await asyncio.to_thread(self._tapes.workload(plan).compile, plan)
+        given = await asyncio.to_thread(assignments, self._tapes, plan, self._asked, self._record.placement, tape)
+        await self._fleet.command(Prepare(given))
+        settle_memory()
+
+    async def play(self) -> TapeMeasured:
+        """Play all iterations, or until the user or the loss of all workers ends the run."""
+        with self._stage.around.view:
+            self.conductor.post(Ready())
+            await self.conductor.conduct()
+        return self._measured()
+
+    def _measured(self) -> TapeMeasured:
+        stage, conductor = self._stage, self.conductor
+        run, timeline = conductor.run, conductor.timeline
+        stage.notices += self._auditor.problems
+        if run.stalled:
+            stage.notices.append(f"traffic stopped by itself: {run.stalled}")
+        used = dataclasses.replace(
+            with_engines(self._record, conductor.engines),
+            clocks={**self._record.clocks, **self._fleet.clocks()},
+            start_skew_ns=start_skews_ns(timeline.began_ns),
+        )
+        stage.header = dataclasses.replace(stage.header, fleet=used)
+        return TapeMeasured(
+            intake=self._intake,
+            measured_ns=timeline.measured_ns(time.monotonic_ns()),
+            complete=frozenset(run.complete),
+            lost=dict(run.lost),
+            log_checks=self._auditor.checks,
+            began_ns=timeline.began_ns,
+            shared=tuple(conductor.shared),
+        )
+
+    def _on_ready(self, engines: Mapping[str, EngineReady]) -> None:
+        self._stage.learn(fleet=with_engines(self._record, engines))
+
+    def _show(self, position: Position) -> None:
+        conductor, machines = self.conductor, self._fleet.status()
+        notices = [*self._stage.notices, *say_lost(machines, conductor.run.lost)]
+        engine = engine_title(conductor.engines.values())
+        self._stage.around.view.update(self._builder.build(self._intake.ledger, position, notices, machines, engine))

@@ -1,0 +1,1 @@
+"""The parts of an agent that use Dask `distributed` (extra: loadgen[fleet])."""

@@ -1,0 +1,58 @@
+/* Opening the client's side of a TCP connection, and what a failure to do so means: loadgen/engine/dialing.py in C. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "engine.h"
+
+enum { PACED_BUFFER_BYTES = 8192 }; /* small, so that unread bytes of a reply stay in the server's send buffer */
+
+enum outcome connect_outcome(int error)
+{
+    switch (error) {
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+    case EADDRNOTAVAIL:
+    case EADDRINUSE:
+        return OUTCOME_LOCAL_LIMIT;
+    case ECONNREFUSED:
+    case ECONNRESET:
+        return OUTCOME_REFUSED;
+    default:
+        return OUTCOME_UNREACHABLE;
+    }
+}
+
+static int bind_source(const struct source *source, int fd)
+{
+    /* Let connect choose the port: the remote address is known then, so a port may be shared by several of them. */
+    int on = 1;
+    setsockopt(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    return bind(fd, (const struct sockaddr *)&source->address, source->address_bytes);
+}
+
+int dial(struct engine *engine, struct connection *c)
+{
+    const struct target *target = &engine->targets[c->target];
+    int family = target->address.ss_family, on = 1, bytes = PACED_BUFFER_BYTES;
+    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return errno;
+    if (engine->load.paced_reads)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+    if (engine->load.kernel_stamps)
+        setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c};
+    if ((c->source != NOBODY && bind_source(&engine->sources[c->source], fd)) ||
+        (connect(fd, (const struct sockaddr *)&target->address, target->address_bytes) && errno != EINPROGRESS) ||
+        epoll_ctl(engine->epoll, EPOLL_CTL_ADD, fd, &event)) {
+        int error = errno;
+        close(fd);
+        return error;
+    }
+    c->fd = fd;
+    return 0;
+}

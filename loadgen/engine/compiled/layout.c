@@ -1,0 +1,82 @@
+#include "layout.h"
+
+#include "engine.h"
+
+#define SIZE(dtype, type)                                                                                              \
+    {                                                                                                                  \
+        dtype " bytes", sizeof(struct type)                                                                            \
+    }
+#define FIELD(dtype, type, field)                                                                                      \
+    {dtype "." #field " offset", offsetof(struct type, field)},                                                        \
+    {                                                                                                                  \
+        dtype "." #field " bytes", sizeof(((struct type *)0)->field)                                                   \
+    }
+#define OP(field) FIELD("OP_DTYPE", op, field)
+#define CHECK(field) FIELD("CHECK_DTYPE", check, field)
+#define RECORD(field) FIELD("RECORD_DTYPE", record, field)
+#define OUTCOME(name)                                                                                                  \
+    {                                                                                                                  \
+        "Outcome." #name, OUTCOME_##name                                                                               \
+    }
+
+const struct fact layout_facts[] = {
+    SIZE("OP_DTYPE", op),
+    OP(line),
+    OP(rest),
+    OP(check),
+    OP(cookie),
+    OP(literal),
+    OP(next),
+    OP(target),
+    OP(status),
+    OP(kind),
+    OP(group),
+    OP(flags),
+    SIZE("CHECK_DTYPE", check),
+    CHECK(anchor),
+    CHECK(content_bytes),
+    CHECK(prefix),
+    CHECK(period),
+    CHECK(stride_bytes),
+    CHECK(suffix),
+    CHECK(literal_at),
+    SIZE("RECORD_DTYPE", record),
+    RECORD(due_ns),
+    RECORD(sent_ns),
+    RECORD(done_ns),
+    RECORD(bytes),
+    RECORD(row),
+    RECORD(connection),
+    RECORD(outcome),
+    RECORD(connected),
+    OUTCOME(OK),
+    OUTCOME(CUT),
+    OUTCOME(REFUSED),
+    OUTCOME(UNREACHABLE),
+    OUTCOME(LOCAL_LIMIT),
+    OUTCOME(NO_REPLY),
+    OUTCOME(RESET),
+    OUTCOME(CLOSED_EARLY),
+    OUTCOME(TIMED_OUT),
+    OUTCOME(MALFORMED),
+    OUTCOME(HEAD_TOO_LARGE),
+    OUTCOME(BAD_STATUS),
+    OUTCOME(BAD_LENGTH),
+    OUTCOME(BAD_CONTENT),
+    OUTCOME(BAD_COOKIE),
+    OUTCOME(SHED),
+    OUTCOME(BAD_TLS),
+    {"KEEP_ALIVE", FLAG_KEEP_ALIVE},
+    {"CLOSE_AFTER", FLAG_CLOSE_AFTER},
+    {"MORE", REPLY_MORE},
+    {"DONE", REPLY_DONE},
+    {"MAX_HEAD_BYTES", MAX_HEAD_BYTES},
+    {"MAX_CHUNK_LINE_BYTES", MAX_CHUNK_LINE_BYTES},
+    {"ANCHOR_WITHIN_BYTES", ANCHOR_WITHIN_BYTES},
+    {"OVERRUN_BYTES", OVERRUN_BYTES},
+    {"Ending.COMPLETE", PLAYED_TO_THE_END},
+    {"Ending.STOPPED", PLAYED_UNTIL_STOPPED},
+    {"Ending.LEASE_EXPIRED", PLAYED_UNTIL_THE_LEASE_EXPIRED},
+    {"NOBODY", NOBODY},
+    {NULL, 0},
+};

@@ -1,0 +1,61 @@
+"""Compares the numbers compiled into the extension with Python's, when the extension is imported.
+
+The extension reads and writes memory that numpy laid out, and uses Python's codes.  An extension that was built from
+other sources than the Python files beside it would read wrong bytes without any error.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping
+
+from loadgen.engine.body import ANCHOR_WITHIN_BYTES, OVERRUN_BYTES
+from loadgen.engine.http1 import DONE, MAX_CHUNK_LINE_BYTES, MAX_HEAD_BYTES, MORE
+from loadgen.measure.record import RECORD_DTYPE
+from loadgen.model.outcome import Outcome
+from loadgen.schedule.optape import CHECK_DTYPE, CLOSE_AFTER, KEEP_ALIVE, OP_DTYPE
+
+NOBODY = 0xFFFFFFFF
+"""Stands for "no source address" where the index of one is expected."""
+
+
+class Ending(enum.IntEnum):
+    """Why the playing thread returned."""
+
+    COMPLETE = 0
+    STOPPED = 1
+    LEASE_EXPIRED = 2
+
+
+def check(compiled: Mapping[str, int]) -> None:
+    """Raise ImportError unless `compiled`, the numbers that layout.c exports, are all equal to Python's."""
+    ours = dict(_facts())
+    wrong = [
+        f"{name} is {compiled.get(name, 'missing')} in C and {ours.get(name, 'missing')} in Python"
+        for name in [*ours, *(name for name in compiled if name not in ours)]
+        if compiled.get(name) != ours.get(name)
+    ]
+    if wrong:
+        others = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise ImportError(f"it was built from another version of loadgen ({wrong[0]}{others}); install loadgen again")
+
+
+def _facts() -> Iterator[tuple[str, int]]:
+    """Names and values as layout.c has them."""
+    dtypes = {"OP_DTYPE": OP_DTYPE, "CHECK_DTYPE": CHECK_DTYPE, "RECORD_DTYPE": RECORD_DTYPE}
+    for name, dtype in dtypes.items():
+        yield f"{name} bytes", dtype.itemsize
+        for field, (of, offset, *_) in (dtype.fields or {}).items():
+            yield f"{name}.{field} offset", offset
+            yield f"{name}.{field} bytes", of.itemsize
+    for member in (*Outcome, *Ending):
+        yield f"{type(member).__name__}.{member.name}", member.value
+    yield "KEEP_ALIVE", KEEP_ALIVE
+    yield "CLOSE_AFTER", CLOSE_AFTER
+    yield "MORE", MORE
+    yield "DONE", DONE
+    yield "MAX_HEAD_BYTES", MAX_HEAD_BYTES
+    yield "MAX_CHUNK_LINE_BYTES", MAX_CHUNK_LINE_BYTES
+    yield "ANCHOR_WITHIN_BYTES", ANCHOR_WITHIN_BYTES
+    yield "OVERRUN_BYTES", OVERRUN_BYTES
+    yield "NOBODY", NOBODY

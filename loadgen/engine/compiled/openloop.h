@@ -1,0 +1,29 @@
+/* The open loop: each operation is due at its own time and goes to any free connection of its target.  The same rules
+   as loadgen/engine/openloop.py. */
+#ifndef LOADGEN_OPENLOOP_H
+#define LOADGEN_OPENLOOP_H
+
+#include "engine.h"
+
+/* When the next operation is due; INT64_MAX when none is left.  Inline because the loop asks in every turn. */
+static inline int64_t openloop_next_ns(const struct engine *engine)
+{
+    const struct segment *segment = &engine->segment;
+    if (engine->arrived == segment->arrivals.count)
+        return INT64_MAX;
+    return segment->start_ns + segment->arrivals.offsets_ns[engine->arrived];
+}
+
+/* Begin a segment: no connection is free and nothing waits. */
+void openloop_begin(struct engine *engine);
+
+/* Dispatch the next operation, which is due. */
+void openloop_arrive(struct engine *engine);
+
+/* Give a connection the operation that has waited longest, or keep it until one is due. */
+void openloop_free(struct engine *engine, struct connection *c);
+
+/* End the segment: operations that were due by `at_ns` and never sent are recorded as CUT. */
+void openloop_end(struct engine *engine, int64_t at_ns);
+
+#endif

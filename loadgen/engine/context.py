@@ -1,0 +1,92 @@
+"""What all connections of a Python engine share: clock, tape, targets, limits, and where results go.
+
+A connection reads from this class and never from the player that owns it, so that imports inside the engine
+point one way.  The class is slotted because every operation reads its attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from loadgen.engine.agenda import Agenda
+from loadgen.engine.api import Load
+from loadgen.engine.columns import TapeColumns
+from loadgen.engine.http1 import Head
+from loadgen.engine.readiness import Readiness
+from loadgen.engine.records import Records
+from loadgen.engine.resolve import Address
+from loadgen.model.units import NS_PER_S
+
+_READ_BYTES = 65_536  # the kernel allocates memory for each read, so a larger buffer costs more
+_PACED_READ_BYTES = 4_096
+
+
+class Playable(Protocol):
+    """A connection as the open loop sees it: it plays one operation at a time, on request."""
+
+    number: int
+    target: int
+
+    def offer(self) -> None:
+        """Become free at the start of a segment."""
+
+    def play(self, row: int, due_ns: int, now_ns: int) -> None:
+        """Play the operation of tape row `row`, due at `due_ns`, now.  The connection must be free."""
+
+
+class Dispatcher(Protocol):
+    """Assigns the due operations of an open loop to free connections."""
+
+    def free(self, connection: Playable, target: int, now_ns: int) -> None:
+        """Take `connection` to target number `target` back: it has no operation any more."""
+
+
+class EngineContext:
+    """The state that connections share.  Times are in ns of `now_ns`.
+
+    The player sets `readiness` anew for each segment, and `dispatcher` once if the load is an open loop;
+    connections update `open_sockets`, the number of open TCP connections.
+    """
+
+    __slots__ = (
+        "addresses",
+        "agenda",
+        "dispatcher",
+        "error_rest_ns",
+        "known_heads",
+        "line_bps",
+        "now_ns",
+        "ns_per_byte",
+        "open_sockets",
+        "paced_reads",
+        "read_bytes",
+        "readiness",
+        "records",
+        "tape",
+    )
+
+    def __init__(
+        self,
+        load: Load,
+        *,
+        now_ns: Callable[[], int],
+        agenda: Agenda,
+        records: Records,
+        tape: TapeColumns,
+        addresses: Sequence[Address],
+    ) -> None:
+        self.now_ns = now_ns
+        self.agenda = agenda
+        self.records = records
+        self.tape = tape
+        self.addresses = addresses  # by target
+        self.readiness: Readiness
+        self.dispatcher: Dispatcher | None = None
+        self.known_heads: dict[bytes, Head] = {}
+        self.open_sockets = 0
+        self.line_bps = load.line_bps
+        self.ns_per_byte = 8 * NS_PER_S / load.line_bps if load.line_bps else 0.0
+        self.paced_reads = load.paced_reads and load.line_bps > 0
+        self.read_bytes = _PACED_READ_BYTES if self.paced_reads else _READ_BYTES
+        self.error_rest_ns = load.error_rest_ns

@@ -1,0 +1,48 @@
+"""Did an engine need a whole core, or did it wait for one?"""
+
+from __future__ import annotations
+
+from loadgen.verdict.checks.tape.worst import worst_of
+from loadgen.verdict.evidence import TrustEvidence
+from loadgen.verdict.result import Check
+
+ENGINE_CPU, ENGINE_RUNNABLE = "engine CPU", "engine runnable"
+"""Names of the checks that fail when an engine was at its own limit."""
+
+_NOT_REPORTED = "not reported by any engine"
+
+
+def engine_cpu(evidence: TrustEvidence) -> tuple[Check, Check]:
+    """Two checks, each of the worst engine: time on a core, and time on a core or waiting for one.
+
+    Engines whose kernel does not report the waiting time (runqueue_ns is -1) are left out of the second check.
+    """
+    cpu: dict[str, float] = {}
+    runnable: dict[str, float] = {}
+    for one in evidence.workers:
+        wall_ns = sum(health.wall_ns for health in one.health)
+        if not wall_ns:
+            continue
+        cpu[one.worker] = sum(health.cpu_ns for health in one.health) / wall_ns
+        told = [health for health in one.health if health.runqueue_ns >= 0]
+        if told_ns := sum(health.wall_ns for health in told):
+            runnable[one.worker] = sum(health.cpu_ns + health.runqueue_ns for health in told) / told_ns
+    busiest, ran = worst_of(cpu)
+    hungriest, wanted = worst_of(runnable)
+    return (
+        Check.at_most(
+            ENGINE_CPU,
+            ran,
+            evidence.rules.max_cpu_share,
+            detail=f"engine {busiest} ran {100 * ran:.1f} % of the time" if busiest else _NOT_REPORTED,
+        ),
+        Check.at_most(
+            ENGINE_RUNNABLE,
+            wanted,
+            evidence.rules.max_runnable_share,
+            detail=f"engine {hungriest} ran or waited for a core {100 * wanted:.1f} % of the time "
+            f"(ran {100 * cpu[hungriest]:.1f} %)"
+            if hungriest
+            else _NOT_REPORTED,
+        ),
+    )

@@ -1,0 +1,97 @@
+"""Evidence about the load generator of a tape run: the input of every check in :mod:`loadgen.verdict.checks.tape`."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from loadgen.measure.cells import Cell
+from loadgen.measure.histogram import Histogram
+from loadgen.measure.snapshot import Health
+from loadgen.verdict.rules import RULES, Asked, Rules
+
+
+class Loop(enum.Enum):
+    """What decides when an operation is due.  Some checks apply to one kind of loop only."""
+
+    PACED = "paced"  # closed loop; each connection receives at its line speed (`loadgen spec`)
+    CLOSED = "closed"  # each connection starts its next operation when the one before it ends
+    OPEN = "open"  # operations are due on a schedule that does not depend on the replies
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerEvidence:
+    """What one engine process measured of itself in the judged windows.
+
+    `connections`: how many it plays.  `judged_ns`: total length of the judged windows.  `operations`: how many it
+    issued in them.  `lateness`: sent - due of each operation sent.  `health`: one entry per judged interval.
+    """
+
+    worker: str
+    connections: int
+    judged_ns: int
+    operations: int
+    lateness: Histogram
+    health: Sequence[Health]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortEvidence:
+    """Ephemeral ports of one load machine.
+
+    `available`: ports in the kernel's range, times the usable source addresses.  `peak_connects`: by target index, the
+    most connections opened to that target within the time that a closed connection keeps its port
+    (`Ledger.peak_connects`): 60 s of TIME_WAIT, or 1 s where the kernel may reuse the port (tcp_tw_reuse).
+    """
+
+    machine: str
+    available: int
+    peak_connects: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeighbourEvidence:
+    """CPU that other processes used on the cores where the engines of one load machine may run.
+
+    `share`: of the time of those cores, 0..1.  `most`: the process that used the most.
+    """
+
+    machine: str
+    share: float
+    most: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartEvidence:
+    """How far apart the workers of several machines began one segment.
+
+    `skew_ns`: from worker `first` to worker `last`.  `error_ns`: uncertainty of `skew_ns`, the clock errors of both
+    machines added up.
+    """
+
+    skew_ns: int
+    error_ns: int
+    first: str
+    last: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustEvidence:
+    """Everything that decides whether the load generator of a tape run can be trusted.
+
+    `window`: operations due in the measured windows.  `whole`: operations of the whole run, also those outside of the
+    windows.  `measured_ns`: total length of the measured windows.  `ports` is empty where the kernel does not report
+    its port range, `neighbours` where other processes were not observed, `starts` for a single machine.
+    """
+
+    loop: Loop
+    asked: Asked
+    workers: Sequence[WorkerEvidence]
+    whole: Cell
+    window: Cell
+    measured_ns: int
+    ports: Sequence[PortEvidence] = ()
+    neighbours: Sequence[NeighbourEvidence] = ()
+    starts: Sequence[StartEvidence] = ()
+    rules: Rules = RULES

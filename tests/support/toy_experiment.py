@@ -1,0 +1,33 @@
+"""A toy experiment: repeat a run until it conforms, at most `most` times.  CONTRIBUTING.md refers to this file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from coordinator.experiment.api import Answer, Done, Next, Progress
+from loadgen.model.plan import SpecPlan
+from loadgen.verdict.result import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class UntilConforming:
+    """Plays `shown` until a run conforms; the answer is the last run's result."""
+
+    shown: SpecPlan
+    most: int
+    runs: str = "spec"
+    kind: str = "spec"
+
+    def plan(self, done: Done) -> Next[SpecPlan] | Answer:
+        """The next try, or the answer."""
+        if done and (done[-1].result.verdict is Verdict.CONFORMING or len(done) == self.most):
+            return self.answer(done)
+        return Next(plan=self.shown, record=f"try-{len(done) + 1}", label=f"try {len(done) + 1}")
+
+    def answer(self, done: Done) -> Answer:
+        """The result of the last try."""
+        return Answer(done[-1].result)
+
+    def progress(self, done: Done) -> Progress:
+        """Nobody knows how many tries it takes."""
+        return Progress(runs=None, left_ns=0)

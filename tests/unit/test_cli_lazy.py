@@ -1,0 +1,127 @@
+"""What starting loadgen imports: nothing heavy for --version, for help and for completion."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+
+import loadgen
+from coordinator.cli import app
+from coordinator.cli.commands import COMMANDS
+
+VERSION_MAY_IMPORT = {
+    "coordinator",
+    "coordinator.cli",
+    "coordinator.cli.commands",
+    "coordinator.cli.lazy",
+    "coordinator.output",
+    "loadgen",
+    "loadgen.model",
+    "loadgen.model.errors",
+}
+"""All modules of loadgen that `--version` and `--help` may import."""
+
+HEAVY = {
+    "aiohttp",
+    "asyncio",
+    "asyncssh",
+    "cryptography",
+    "distributed",
+    "msgpack",
+    "multiprocessing",
+    "numpy",
+    "rich.live",
+    "rich.progress",
+    "ssl",
+    "subprocess",
+    "tomli_w",
+    "uvloop",
+}
+"""Modules that no help text needs; each takes 10 ms of CPU or more, or brings one that does."""
+
+OURS = ("coordinator", "deploy", "loadgen", "workloads")
+
+_REPORT = """
+import json, sys
+before = set(sys.modules)
+from coordinator.cli import main
+main()
+print(json.dumps(sorted(set(sys.modules) - before)), file=sys.stderr)
+"""
+
+
+def imported(*arguments: str, **environment: str) -> set[str]:
+    """The modules that a command line imports in an interpreter of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", _REPORT, *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TERM": "dumb", **environment},
+        check=True,
+    )
+    return set(json.loads(done.stderr.splitlines()[-1]))
+
+
+def ours(modules: set[str]) -> set[str]:
+    return {name for name in modules if name.partition(".")[0] in OURS}
+
+
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_the_version_and_the_list_of_commands_import_next_to_nothing(option: str) -> None:
+    modules = imported(option)
+    assert ours(modules) == VERSION_MAY_IMPORT
+    assert not modules & HEAVY
+
+
+def test_the_version_needs_neither_rich_nor_the_metadata_of_packages() -> None:
+    modules = imported("--version")
+    assert not {name for name in modules if name.partition(".")[0] == "rich"}
+    assert "importlib.metadata" not in modules
+
+
+IMPORT_AT_ONCE = pytest.mark.xfail(reason="imports at the top of its module what only a call of it needs")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(name, marks=IMPORT_AT_ONCE if name in ("show", "collect", "fleet", "worker") else ())
+        for name in COMMANDS
+    ],
+)
+def test_the_help_of_a_command_imports_nothing_heavy(command: str) -> None:
+    assert imported(command, "--help") & HEAVY == set()
+
+
+@pytest.mark.parametrize("words", ["loadgen s", "loadgen spec --e", "loadgen http --engine c"])
+def test_completion_imports_nothing_heavy(words: str) -> None:
+    modules = imported(_LOADGEN_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=str(words.count(" ")))
+    assert not modules & HEAVY
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_list_of_commands_says_what_each_command_says_of_itself(command: str) -> None:
+    known = app.get_command(click.Context(app), command)
+    assert known is not None
+    assert known.help is not None
+    assert known.name == command
+    first = " ".join(known.help.split("\n\n")[0].split())
+    assert COMMANDS[command].summary == first
+
+
+def test_a_command_that_is_not_there_is_a_usage_error() -> None:
+    assert app.get_command(click.Context(app), "steam") is None
+    with pytest.raises(click.UsageError, match="No such command 'steam'"):
+        app.resolve_command(click.Context(app), ["steam"])
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert loadgen.__version__ == project["version"]

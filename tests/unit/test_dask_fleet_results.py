@@ -1,0 +1,87 @@
+"""Results and log lines of a fleet on Dask on their way to the coordinator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from coordinator.fleet.api import Start
+from loadgen.measure.events import (
+    CoresShared,
+)
+from loadgen.model.units import NS_PER_S
+from tests.support.dask_doubles import FakeAgent, Scene
+from tests.support.scenes import ended, run, segment, until
+
+
+def test_pieces_that_did_not_arrive_are_fetched_and_every_event_comes_once() -> None:
+    a = FakeAgent("a")
+
+    async def scenario() -> None:
+        async with Scene(a).opened() as scene:
+            a.happened(ended("a/0", 1))
+            a.heartbeat()  # it is lost
+            a.happened(ended("a/0", 2))
+            scene.beat(a)
+            assert await scene.events(2) == [ended("a/0", 1), ended("a/0", 2)]
+            a.happened(ended("a/0", 3))
+            beat = a.heartbeat()
+            beat["chunk"]["sha256"] = "0" * 64
+            scene.way.line.beat(beat)
+            assert await scene.events(1) == [ended("a/0", 3)]
+            scene.beat(a, chunk=a.piece(0))  # all of it again
+            scene.beat(a, problem="its spool could not be written any more")
+            a.happened(CoresShared("a", 0.5, "cc1"))
+            await scene.fleet.settle()  # without any heartbeat
+            assert await scene.events(1) == [CoresShared("a", 0.5, "cc1")]
+            pulls = a.count("read_spool")
+        assert pulls == 3
+        assert ("leave", ("run1", True)) in a.asked
+        assert scene.fleet.problems == ["a: its spool could not be written any more"]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("finish", "said"),
+    [
+        ({"bytes": 10**6}, "byte 47 of its results does not arrive intact"),
+        ({"bytes": 0}, "it has 0 bytes of results, but 47 were received"),
+        ({}, "it sent something unreadable"),
+        (OSError("gone"), "cannot be reached: gone"),
+    ],
+)
+def test_what_is_not_fetched_at_the_end_stays_there_and_is_told(finish: Any, said: str) -> None:
+    a = FakeAgent("a")
+    a.answers["finish"] = finish
+
+    async def scenario() -> None:
+        async with Scene(a).opened() as scene:
+            await scene.fleet.command(Start(segment(NS_PER_S)))
+            a.happened(ended("a/0", 1))
+            scene.beat(a)
+            assert await scene.events(1) == [ended("a/0", 1)]
+        assert ("leave", ("run1", False)) in a.asked
+        (problem,) = scene.fleet.problems
+        assert said in problem
+        assert problem.startswith("a: ")
+        assert problem.endswith("; loadgen collect fetches them")
+        assert scene.way.closed == 1
+
+    run(scenario)
+
+
+def test_the_log_of_a_machine_is_passed_on_up_to_a_megabyte() -> None:
+    a = FakeAgent("a")
+
+    async def scenario() -> None:
+        async with Scene(a).opened() as scene:
+            scene.beat(a, log=["hello", "x" * 4000], log_dropped=2)
+            for _ in range(3):
+                scene.beat(a, log=["y" * 4000] * 100)
+            await until(lambda: scene.log[-1:] == [("a", "(more was said, and is not kept)")])
+            assert scene.log[:3] == [("a", "hello"), ("a", "x" * 4000), ("a", "(2 lines were dropped)")]
+            assert sum(len(line) for _, line in scene.log) <= 1 << 20
+
+    run(scenario)

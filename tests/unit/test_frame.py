@@ -1,0 +1,134 @@
+"""The frame of every run: what fails after the traffic is a note and never costs the result."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coordinator.fleet.choice import FleetChoice
+from coordinator.kinds.iperf.kind import IperfKind
+from coordinator.output.judged import Judged
+from coordinator.run.api import Around, Player, Stage
+from coordinator.run.frame import Run
+from coordinator.run.network import NetworkMeasured
+from loadgen.measure.throughput import ProbeResult
+from loadgen.model.errors import TargetError
+from loadgen.model.probe import Direction, IperfPlan
+from loadgen.model.units import NS_PER_S
+from loadgen.verdict.network import IperfResult
+from loadgen.verdict.result import Verdict
+from tests.support.networks import probe_result
+
+PLAN = IperfPlan(
+    host="192.0.2.1", windows_bytes=(65536,), directions=(Direction.SEND,), repeats=1, duration_ns=NS_PER_S
+)
+TEST = probe_result(PLAN.test(65536, Direction.SEND), 900)
+
+
+class Scripted:
+    """A player that does what the test says, and measures one test."""
+
+    def __init__(self, act: Callable[[Stage[IperfPlan]], None]) -> None:
+        self._act = act
+        self.interrupted = False
+
+    def interrupt(self) -> bool:
+        self.interrupted = True
+        return True
+
+    async def play(self, stage: Stage[IperfPlan]) -> NetworkMeasured[ProbeResult]:
+        self._act(stage)
+        return NetworkMeasured(tests=(TEST,))
+
+
+class ScriptedKind(IperfKind):
+    def __init__(self, act: Callable[[Stage[IperfPlan]], None]) -> None:
+        self._act = act
+
+    def player(
+        self, plan: IperfPlan, fleet: FleetChoice | None, around: Around
+    ) -> Player[IperfPlan, NetworkMeasured[ProbeResult]]:
+        return Scripted(self._act)
+
+
+def play(directory: Path, act: Callable[[Stage[IperfPlan]], None]) -> Judged[IperfPlan, IperfResult]:
+    around = Around(cache=directory, say=lambda text: None, progress=lambda done, total: None, view=_NoView())
+    run = Run(
+        kind=ScriptedKind(act),
+        plan=PLAN,
+        fleet=None,
+        directory=directory / "run",
+        around=around,
+        command_line=("loadgen", "iperf"),
+        notes=("a note of the command",),
+    )
+    return asyncio.run(run.run())
+
+
+class _NoView:
+    def __enter__(self) -> _NoView:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def update(self, view: Any, /) -> None:
+        return None
+
+
+def document(directory: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((directory / "run" / "run.json").read_text())
+    return found
+
+
+def test_notices_become_notes_and_the_record_ends_finished(tmp_path: Path) -> None:
+    judged = play(tmp_path, lambda stage: stage.notices.append("a notice of the run"))
+    assert judged.result.notes == ("a note of the command", "a notice of the run")
+    assert document(tmp_path)["verdict"] == judged.result.verdict.value == judged.document["verdict"]
+
+
+def test_what_fails_while_the_run_is_closed_is_a_note(tmp_path: Path) -> None:
+    closed: list[str] = []
+
+    async def fail() -> None:
+        raise RuntimeError("Cannot change state of expiring Timeout")
+
+    def act(stage: Stage[IperfPlan]) -> None:
+        stage.stack.callback(lambda: closed.append("the first"))
+        stage.stack.push_async_callback(fail)
+        stage.stack.callback(lambda: closed.append("the last"))
+
+    judged = play(tmp_path, act)
+    assert closed == ["the last", "the first"]
+    assert judged.result.verdict is Verdict.CONFORMING
+    assert judged.result.notes[-1] == "closing the run failed: RuntimeError: Cannot change state of expiring Timeout"
+    assert document(tmp_path)["notes"][-1] == judged.result.notes[-1]
+
+
+def test_what_fails_before_the_traffic_is_the_end_and_everything_is_closed(tmp_path: Path) -> None:
+    closed: list[str] = []
+
+    def act(stage: Stage[IperfPlan]) -> None:
+        stage.stack.callback(lambda: closed.append("closed"))
+        raise TargetError("nobody answers")
+
+    with pytest.raises(TargetError, match="nobody answers"):
+        play(tmp_path, act)
+    assert closed == ["closed"]
+    assert document(tmp_path)["verdict"] == "unfinished"
+
+
+def test_what_becomes_known_is_in_the_record_at_once(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def act(stage: Stage[IperfPlan]) -> None:
+        stage.learn(started_at="2026-02-03T04:05:06+00:00")
+        seen.append(document(tmp_path)["started_at"])
+
+    play(tmp_path, act)
+    assert seen == ["2026-02-03T04:05:06+00:00"]

@@ -1,0 +1,65 @@
+"""The picture of the live view in the README is made by a tool, from a record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from loadgen.measure.snapshot import Snapshot
+from tests.support import results
+from tests.support.snapshots import cell, snapshot, tally
+from tools.live_picture import draw, view_of
+
+ROOT = Path(__file__).parents[2]
+HEADER = results.header(2)
+WORKER = HEADER.own_fleet.placement.workers[0]
+
+
+def played(interval: int, window: int, operations: int) -> Snapshot:
+    """A second in which the first connection of each VM played, in `window` (-1: not measured)."""
+    cells = {(window, target): cell(operations) for target in range(2)}
+    return snapshot(WORKER, interval, cells, (tally(window, 0), tally(window, 20)))
+
+
+# A warm-up, ten seconds of the first iteration, a pause, and eleven seconds of the second.
+SNAPSHOTS = [
+    *(played(n, -1, 1) for n in range(5)),
+    *(played(n, 0, 2) for n in range(5, 15)),
+    *(played(n, -1, 1) for n in range(15, 18)),
+    *(played(n, 1, n) for n in range(18, 29)),
+]
+
+
+def words(svg: str) -> list[str]:
+    return " ".join("".join(element.itertext()) for element in ElementTree.fromstring(svg).iter()).split()
+
+
+def test_it_shows_the_last_iteration_as_far_as_it_is_asked_to() -> None:
+    view = view_of(HEADER, SNAPSHOTS, share=0.6)
+    assert (view.iteration, view.interval, view.phase, view.phase_elapsed_s) == (1, 24, "measuring", 7)
+    assert [row.ops_per_s for row in view.targets] == [24, 24]
+    assert view.totals.conforming == 40
+    phases = HEADER.plan.phases
+    assert view.elapsed_s == (phases.length_ns(0) + phases.lead_ns(1)) / 1e9 + 7
+
+
+def test_the_picture_holds_what_the_terminal_shows() -> None:
+    svg = draw(view_of(HEADER, SNAPSHOTS))
+    shown = words(svg)
+    for word in ("vm1", "vm2", "48.0", "nginx", "compiled", "2/3", "measuring"):
+        assert any(word in one for one in shown), word
+    assert "@font-face" not in svg
+
+
+def test_a_run_without_a_measured_window_is_refused() -> None:
+    with pytest.raises(ValueError, match="no measured window"):
+        view_of(HEADER, SNAPSHOTS[:5])
+
+
+def test_the_picture_of_the_readme_is_one_of_these() -> None:
+    assert "](docs/live.svg)" in (ROOT / "README.md").read_text(encoding="utf-8")
+    svg = (ROOT / "docs" / "live.svg").read_text(encoding="utf-8")
+    assert any("vm16" in word for word in words(svg))
+    assert "@font-face" not in svg

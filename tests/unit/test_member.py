@@ -1,0 +1,268 @@
+"""The life of a load machine: what each event makes necessary, in each state."""
+
+from __future__ import annotations
+
+import pytest
+
+from coordinator.fleet.events import (
+    Armed,
+    Assigned,
+    Beat,
+    Closing,
+    DismissalEnded,
+    Event,
+    Failed,
+    Finished,
+    Gone,
+    Greeted,
+    Left,
+    LeftOut,
+    Measured,
+    Ordered,
+    Prepared,
+    PrepareFailed,
+    Pulled,
+    Refused,
+    Renewed,
+    Reported,
+    Spoke,
+    Unarmed,
+    WorkerGivenUp,
+)
+from coordinator.fleet.instructions import (
+    Cut,
+    DismissAll,
+    DismissEngines,
+    EndProcess,
+    FetchRest,
+    Instruction,
+    Leave,
+    MeasureClock,
+    Pull,
+    Rest,
+    SendPlan,
+    SendStart,
+    Tell,
+)
+from coordinator.fleet.member import UNKNOWN_RUN, Life
+from loadgen.measure.events import EngineLost, SegmentEnded
+from loadgen.model.machine import MachineState
+from loadgen.model.units import NS_PER_S
+from tests.support.members import ARMED, MACHINE, NAME, PATHS, SERVING, WORKERS, Checked, segment
+
+BEHIND = Beat(MachineState.PLAYING, behind=True)
+
+
+def lost(*workers: str, why: str) -> list[Instruction]:
+    told = [Tell(EngineLost(worker, f"machine {NAME} is lost: {why}")) for worker in workers]
+    return [Cut(), *told, DismissAll(), EndProcess()]
+
+
+def test_a_run_without_trouble() -> None:
+    one = Checked()
+    steps: list[tuple[Event, list[Instruction], Life]] = [
+        (Greeted(MACHINE), [MeasureClock()], Life.MEASURING),
+        (Measured(0), [], Life.READY),
+        (Assigned(frozenset(WORKERS)), [SendPlan()], Life.PREPARING),
+        (Prepared(), [], Life.PREPARED),
+        (Ordered(segment(0), 5), [SendStart(segment(0))], Life.ORDERED),
+        (Armed(), [], Life.ARMED),
+        (Ordered(segment(1), 6), [SendStart(segment(1))], Life.ORDERED),
+        (Armed(), [], Life.ARMED),
+        (Closing(), [FetchRest()], Life.FINISHING),
+        (Finished(""), [Rest(), Leave(delete_spool=True)], Life.LEAVING),
+        (Gone(), [Rest()], Life.CLOSED),
+    ]
+    for event, wanted, life in steps:
+        assert one.feed(event) == wanted
+        assert one.member.state is life
+    assert (one.member.ordered_ns, one.member.origin_ns) == (5, segment(1).origin_ns)
+    assert (one.member.why, one.member.unfetched) == ("", "")
+
+
+@pytest.mark.parametrize("life", SERVING, ids=lambda life: life.value)
+@pytest.mark.parametrize(
+    ("event", "why"),
+    [(Left(), "its connection ended"), (Failed("nonsense"), "nonsense"), (Renewed(known=False), UNKNOWN_RUN)],
+    ids=["left", "failed", "unknown"],
+)
+def test_a_machine_can_be_lost_in_each_state_and_only_once(life: Life, event: Event, why: str) -> None:
+    one = Checked(life)
+    present = [worker for worker in WORKERS if worker in one.member.present]
+    assert one.feed(event) == lost(*present, why=why)
+    assert one.member.state is Life.DISMISSING
+    assert (one.member.why, one.member.shown(0)) == (why, MachineState.LOST)
+    assert one.feed(Left(), Failed("again"), Renewed(known=False)) == []
+    assert one.member.why == why
+
+
+@pytest.mark.parametrize("life", [life for life in PATHS if life not in SERVING], ids=lambda life: life.value)
+def test_a_machine_that_is_given_up_or_gone_takes_no_part(life: Life) -> None:
+    one = Checked(life)
+    why = one.member.why
+    events = (
+        Greeted(MACHINE),
+        Measured(1),
+        Refused("no"),
+        BEHIND,
+        Left(),
+        Failed("nonsense"),
+        Renewed(known=False),
+        Assigned(frozenset(WORKERS)),
+        Prepared(),
+        Ordered(segment(1), 7),
+        Armed(),
+        Unarmed("late"),
+        Reported(SegmentEnded("m/0", 0, "complete")),
+        WorkerGivenUp("m/0"),
+        Pulled(),
+    )
+    assert one.feed(*events) == []
+    assert (one.member.state, one.member.why) == (life, why)
+
+
+def test_only_engines_that_take_part_are_reported_as_lost() -> None:
+    one = Checked(Life.READY)
+    one.feed(Assigned(frozenset(["m/1"])), Prepared())
+    assert one.feed(Left()) == lost("m/1", why="its connection ended")
+
+
+def test_an_engine_that_was_lost_before_the_plan_came_stays_lost() -> None:
+    one = Checked(Life.READY)
+    one.feed(Reported(EngineLost("m/0", "killed by signal 9")), Assigned(frozenset(WORKERS)), Prepared())
+    assert one.member.present == {"m/1"}
+
+
+def test_engines_that_were_lost_before_are_not_reported_again() -> None:
+    one = Checked(Life.ARMED)
+    killed = EngineLost("m/0", "killed by signal 9")
+    assert one.feed(Reported(killed)) == [Tell(killed)]
+    assert one.feed(WorkerGivenUp("m/1")) == [DismissEngines(("m/1",))]
+    assert one.feed(WorkerGivenUp("other/1")) == []
+    assert one.feed(Left()) == lost(why="its connection ended")
+
+
+@pytest.mark.parametrize("life", [Life.GREETING, Life.MEASURING], ids=lambda life: life.value)
+def test_a_machine_that_refuses_at_the_beginning_is_closed_and_not_lost(life: Life) -> None:
+    one = Checked(life)
+    assert one.feed(Refused("it has loadgen 9")) == [Rest()]
+    assert (one.member.state, one.member.why) == (Life.CLOSED, "it has loadgen 9")
+
+
+def test_a_machine_that_is_lost_at_the_beginning_is_left_out() -> None:
+    one = Checked(Life.GREETING)
+    one.feed(Left())
+    assert one.feed(Refused("its connection ended")) == []  # its answer to hello is not waited for any longer
+    assert one.feed(LeftOut()) == [Rest()]
+    assert one.member.state is Life.CLOSED
+
+
+def test_a_machine_that_refuses_the_plan_can_be_prepared_again() -> None:
+    one = Checked(Life.PREPARING)
+    assert one.feed(PrepareFailed()) == []
+    assert (one.member.state, one.member.why) == (Life.READY, "")
+    assert one.feed(Assigned(frozenset(WORKERS))) == [SendPlan()]
+    assert one.feed(Prepared()) == []
+
+
+def test_a_machine_without_a_part_ends_its_engines_and_is_ordered_nothing() -> None:
+    one = Checked(Life.READY)
+    assert one.feed(Assigned(frozenset())) == [DismissAll()]
+    assert one.member.present == set()
+    assert one.feed(DismissalEnded(heard=False), Ordered(segment(), 5)) == []
+    assert one.member.state is Life.SPARE
+    assert one.feed(Closing()) == [FetchRest()]
+
+
+@pytest.mark.parametrize(
+    "life", [Life.GREETING, Life.MEASURING, Life.PREPARING, Life.FINISHING], ids=lambda life: life.value
+)
+def test_nothing_is_ordered_before_it_is_prepared_nor_at_the_end(life: Life) -> None:
+    one = Checked(life)
+    assert one.feed(Ordered(segment(7), 9)) == []
+    assert one.member.state is life
+
+
+def test_a_machine_that_confirms_too_late_is_lost_and_its_confirmation_is_ignored() -> None:
+    one = Checked(Life.ORDERED)
+    why = "it was not armed in time: it did not answer within 0.7 s"
+    assert one.feed(Unarmed(why)) == lost(*WORKERS, why=why)
+    assert one.feed(Armed()) == []
+    assert one.member.state is Life.DISMISSING
+
+
+def test_the_state_shown_is_the_last_that_it_reported_or_confirmed() -> None:
+    one = Checked(Life.ORDERED)
+    assert one.member.shown(0) is MachineState.READY
+    one.feed(Armed())
+    assert one.member.shown(0) is MachineState.ARMED
+    one.feed(Beat(MachineState.PLAYING, behind=False))
+    assert one.member.shown(0) is MachineState.PLAYING
+
+
+def test_an_abandoned_machine_that_is_heard_again_is_dismissed_once() -> None:
+    one = Checked(Life.DISMISSING)
+    assert one.feed(Spoke(20), Spoke(21)) == []  # it is being told already
+    assert one.feed(DismissalEnded(heard=False)) == []
+    assert one.feed(Spoke(30)) == [DismissAll()]
+    assert one.feed(DismissalEnded(heard=True), Spoke(40), Spoke(41)) == []
+    assert one.member.state is Life.DISMISSED
+
+
+def test_results_are_fetched_once_at_a_time() -> None:
+    one = Checked(Life.ARMED)
+    assert one.feed(BEHIND) == [Pull()]
+    assert one.feed(BEHIND) == []
+    assert one.feed(Pulled()) == []
+    assert one.feed(Beat(MachineState.PLAYING, behind=False)) == []
+    assert one.feed(BEHIND) == [Pull()]
+
+
+def test_nothing_is_fetched_before_its_answer_to_hello_is_read() -> None:
+    assert Checked(Life.GREETING).feed(BEHIND) == []
+    assert Checked(Life.MEASURING).feed(BEHIND) == [Pull()]
+
+
+def test_closing_while_a_chunk_is_fetched() -> None:
+    one = Checked(Life.ARMED)
+    ended = SegmentEnded("m/0", 0, "complete")
+    assert one.feed(BEHIND, Closing()) == [Pull(), FetchRest()]
+    assert one.feed(Reported(ended)) == [Tell(ended)]  # out of the chunk that was under way
+    assert one.feed(Pulled(), Closing()) == []
+    assert one.feed(Finished("")) == [Rest(), Leave(delete_spool=True)]
+    assert one.feed(Pulled(), Gone()) == [Rest()]
+
+
+def test_results_that_were_not_fetched_stay_there() -> None:
+    one = Checked(Life.FINISHING)
+    assert one.feed(Finished("they did not arrive")) == [Rest(), Leave(delete_spool=False)]
+    assert one.member.unfetched == "they did not arrive"
+
+
+@pytest.mark.parametrize("life", [Life.DISMISSING, Life.LOST], ids=lambda life: life.value)
+def test_a_lost_machine_that_cannot_be_reached_is_not_told_that_the_run_is_over(life: Life) -> None:
+    one = Checked(life)
+    assert one.feed(Closing()) == [Rest()]
+    assert (one.member.state, one.member.unfetched) == (Life.CLOSED, "it was lost: its connection ended")
+
+
+def test_a_lost_machine_that_was_reached_is_told_that_the_run_is_over_and_keeps_its_results() -> None:
+    one = Checked(Life.DISMISSED)
+    assert one.feed(Closing()) == [Rest(), Leave(delete_spool=False)]
+    assert one.feed(Gone()) == [Rest()]
+    assert one.member.unfetched == "it was lost: its connection ended"
+
+
+def test_a_machine_that_is_lost_while_the_rest_is_fetched_keeps_its_results() -> None:
+    one = Checked(Life.FINISHING)
+    assert one.feed(Failed("silent")) == lost(*WORKERS, why="silent")
+    assert one.feed(DismissalEnded(heard=True)) == []
+    assert one.feed(Finished("")) == [Rest(), Leave(delete_spool=False)]
+    assert one.member.unfetched == "it was lost: silent"
+
+
+def test_the_first_order_is_remembered_and_the_last_origin() -> None:
+    one = Checked()
+    one.feed(*ARMED, Ordered(segment(4), 9 * NS_PER_S))
+    assert one.member.ordered_ns == NS_PER_S
+    assert one.member.origin_ns == segment(4).origin_ns

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import csv
+import io
+import pkgutil
+import re
+from pathlib import Path
+from typing import get_type_hints
+
+import pytest
+import rich_click as click
+
+from coordinator.cli.show import show
+from coordinator.kinds.catalog import judges
+from coordinator.output.catalog import FORMATS, print_result, write
+from coordinator.output.csv_rows import TARGET_COLUMNS
+from coordinator.output.csv_tests import TEST_COLUMNS
+from coordinator.output.judged import read_judged
+from coordinator.output.text import REPORTS
+from coordinator.record.catalog import KINDS
+from coordinator.record.document import unfinished
+from coordinator.record.header import KIND_SWEEP, RecordError
+from coordinator.record.writer import RecordWriter
+from tests.support import https, results
+from tests.support.judged import judged
+from tests.support.networks import IPERF, iperf_header
+
+ROOT = Path(__file__).parents[2]
+RUN = judged(results.header(), results.run_result())
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_entry_of_the_catalog_names_a_format(name: str) -> None:
+    found = pkgutil.resolve_name(FORMATS[name])
+    assert get_type_hints(found)["return"] is type(None)
+    assert found.__doc__
+
+
+def test_every_kind_has_a_report_and_a_judge() -> None:
+    assert set(REPORTS) == set(KINDS)
+    assert set(judges()) == set(KINDS) - {KIND_SWEEP}  # its points are judged each by itself
+
+
+def test_a_format_of_ten_lines_is_one_file_and_one_entry(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(FORMATS, "line", "tests.support.toy_format:write_line")
+    print_result(RUN, "line")
+    assert capsys.readouterr().out == "spec: conforming: all three iterations conform: 320 of 320 connections\n"
+    assert len((ROOT / "tests/support/toy_format.py").read_text().splitlines()) <= 40
+
+
+def test_show_offers_every_format() -> None:
+    (form,) = [option for option in show.params if option.name == "form"]
+    assert isinstance(form.type, click.Choice)
+    assert list(form.type.choices) == list(FORMATS)
+
+
+def test_the_csv_of_a_run_adds_up_what_its_engines_reported(tmp_path: Path) -> None:
+    header, snapshots = https.header(), https.snapshots()
+    with RecordWriter(tmp_path / "run", unfinished(header)) as writer:
+        writer.append(snapshots)
+        writer.append(snapshots[:1])  # what is reported again counts once
+    stream = io.StringIO()
+    write(read_judged(tmp_path / "run", judges()), "csv", stream)
+    rows = list(csv.DictReader(io.StringIO(stream.getvalue())))
+    assert [(row["interval_start_s"], row["target"]) for row in rows] == [
+        (second, target.name) for second in "01" for target in https.PLAN.targets
+    ]
+    assert [int(row["ok_operations"]) for row in rows] == [60, 20] * 2
+    assert {row["response_max_ms"] for row in rows} == {"50.000000"}
+
+
+def test_the_columns_are_described_in_the_docs() -> None:
+    text = (ROOT / "docs/output.md").read_text("utf-8")
+    described = set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE))
+    times = {column for column in TARGET_COLUMNS if column.endswith("_ms")}
+    assert described == (set(TARGET_COLUMNS) - times) | {"response_p50_ms"} | set(TEST_COLUMNS)
+
+
+def test_a_sweep_without_a_point_is_one_clear_error(tmp_path: Path) -> None:
+    RecordWriter(tmp_path / "run", unfinished(results.sweep_header(), results.sweep(0))).close()
+    with pytest.raises(RecordError, match="cut before its first point was done"):
+        read_judged(tmp_path / "run", judges())
+
+
+def test_a_sweep_that_was_cut_shows_its_points(tmp_path: Path) -> None:
+    RecordWriter(tmp_path / "run", unfinished(results.sweep_header(), results.sweep(2))).close()
+    found = read_judged(tmp_path / "run", judges())
+    assert found.result == results.sweep(2)
+    assert found.cut == "the sweep was cut off before it wrote its result"
+
+
+def test_a_run_without_load_machines_has_no_fleet() -> None:
+    with pytest.raises(ValueError, match="a run of kind iperf has no fleet"):
+        _ = iperf_header(IPERF).own_fleet

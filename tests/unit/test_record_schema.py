@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import jsonschema
+import pytest
+
+from coordinator.record.catalog import KINDS
+from coordinator.record.document import finished, unfinished
+from coordinator.record.schema.generate import FILE, schema_text, why_damaged
+from loadgen.verdict.network import judge_forward, judge_iperf
+from tests.support import https, results
+from tests.support.judged import END
+from tests.support.networks import FORWARD, IPERF, forward_header, forward_passages, iperf_header, iperf_results
+
+NOBODY = (0.0, "")
+DOCUMENTS: dict[str, dict[str, Any]] = {
+    "spec": finished(results.header(), results.run_result(shorts=(0, 40, 60)), finished_at=END),
+    "spec-sweep": finished(results.sweep_header(), results.sweep(), finished_at=END),
+    "http": finished(https.header(), https.result(), finished_at=END),
+    "iperf": finished(iperf_header(), judge_iperf(IPERF, iperf_results(), others=NOBODY), finished_at=END),
+    "forward": finished(forward_header(), judge_forward(FORWARD, forward_passages(), others=NOBODY), finished_at=END),
+}
+BEGUN: dict[str, dict[str, Any]] = {
+    "spec": unfinished(results.header()),
+    "spec-sweep": unfinished(results.sweep_header(), results.sweep(1)),
+    "http": unfinished(https.header()),
+    "iperf": unfinished(iperf_header()),
+    "forward": unfinished(forward_header()),
+}
+
+
+def test_the_file_is_what_the_types_say() -> None:
+    assert json.loads(FILE.read_text("utf-8")) == json.loads(schema_text()), "run: make schema"
+
+
+def test_every_kind_of_record_is_described() -> None:
+    schema = json.loads(FILE.read_text("utf-8"))
+    assert set(schema["discriminator"]["mapping"]) == set(KINDS) == set(DOCUMENTS) == set(BEGUN)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_documents_fit_the_schema_and_the_types(kind: str) -> None:
+    schema = json.loads(FILE.read_text("utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    for document in (DOCUMENTS[kind], BEGUN[kind]):
+        jsonschema.Draft202012Validator(schema).validate(document)
+        assert why_damaged(document) == ""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_schema_misses_whatever_is_missing_and_sees_what_nobody_described(kind: str) -> None:
+    schema = json.loads(FILE.read_text("utf-8"))
+    validator = jsonschema.Draft202012Validator(schema)
+    for name in DOCUMENTS[kind]:
+        assert not validator.is_valid({key: value for key, value in DOCUMENTS[kind].items() if key != name})
+    assert not validator.is_valid({**DOCUMENTS[kind], "colour": "green"})
+    assert not validator.is_valid({**DOCUMENTS[kind], "plan": {**DOCUMENTS[kind]["plan"], "colour": "green"}})
+
+
+def test_damage_is_told_with_its_place() -> None:
+    broken = json.loads(json.dumps(DOCUMENTS["spec"]))
+    broken["iterations"][1]["targets"][0]["port"] = "http"
+    assert why_damaged(broken) == "Expected `int`, got `str` - at `$.iterations[1].targets[0].port`"
+
+
+def test_what_only_reads_and_writes_records_does_not_load_the_types() -> None:
+    program = "import sys, coordinator.record.reader; assert 'msgspec' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -1,0 +1,51 @@
+"""Names that look unused to vulture, each with the reason why it stays.  `make dead-code` reads this file.
+
+An entry is `_.name  # reason`.  A test finds entries whose name is gone.
+"""
+
+# Called by a library, under a name that the library chooses.
+_.convert  # click: converts the text of an option
+_.add_worker  # distributed: scheduler plugin
+_.remove_worker  # distributed: scheduler plugin
+_.stimulus_id  # distributed: passes this argument by name to remove_worker()
+_.idempotent  # distributed: reads this attribute of a plugin
+_.teardown  # distributed: worker plugin
+_.validate_host_public_key  # asyncssh: client callback
+_.no_wrap  # rich: attribute of a text
+_.writeable  # numpy: makes the array read-only
+_.trace  # the third argument of __exit__() and __aexit__()
+
+# Fields of a dataclass that is written as a whole: to the record, to JSON, or into a line of text.
+_.distribution  # record: environment
+_.open_files_limit  # record: environment
+_.libraries  # record: environment
+_.tcp_fin_timeout  # `loadgen doctor --json`
+_.sockets_time_wait  # heartbeats and the record
+_.started_at_ns  # record of a network run
+_.discarded  # record of a network run
+_.runs_mbit_per_s  # record of a network run
+_.tests_done  # counters of a probe server, printed at its end
+_.tests_broken  # counters of a probe server, printed at its end
+_.refused_busy  # counters of a probe server, printed at its end
+_.garbage  # counters of a probe server, printed at its end
+_.timed_out  # counters of a probe server, printed at its end
+_.unknown_datagrams  # counters of a probe server, printed at its end
+_.seq  # heartbeats: tests check that none is lost
+
+# Members of an enumeration that are reached by their value or by unpacking the enumeration.
+_.RANDOM  # the value `random` of --last-ad
+_.SENDING  # unpacked into module names, for speed
+_.READING  # unpacked into module names, for speed
+_.PAUSED  # unpacked into module names, for speed
+_.STOPPED  # unpacked into module names, for speed
+
+# Used by tests and benchmarks only.
+_.workers_of  # the names of all workers of a fleet, for benchmarks and the contract tests of fleets
+_.body_bytes  # the differential tests compare it between the Python and the compiled reader
+_.merge  # the property tests check that merging is the sum; the compiled sums are compared with it
+_.rtt_var_ns  # a field of the kernel's TCP_INFO, decoded with the others
+_.delivery_rate_bps  # a field of the kernel's TCP_INFO, decoded with the others
+_.bytes_acked  # a field of the kernel's TCP_INFO, decoded with the others
+_.bytes_received  # a field of the kernel's TCP_INFO, decoded with the others
+_.bytes_retransmitted  # a field of the kernel's TCP_INFO, decoded with the others
+_.strange  # a counter of messages that no machine may send; nothing shows it yet
