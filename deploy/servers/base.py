@@ -83,7 +83,7 @@ class WebServer(Protocol):
 
     @property
     def kind(self) -> Server:
-        """The kind of server."""
+        """The kind of server, never AUTO."""
 
     @property
     def version(self) -> str:

@@ -87,7 +87,7 @@ def test_a_log_of_all_posts_in_order_is_right(classes: list[int]) -> None:
 @given(st.binary(max_size=700))
 def test_no_log_makes_the_check_fail(log: bytes) -> None:
     report = check(log, PostCounts(ok=(0,) * 4, attempted=(9,) * 4))
-    assert report.ok == (log == header(0))  # nothing else of that length is one
+    assert report.ok == (log == header(0))  # no other text of that length is a log
 
 
 def problem(of: list[PostRecord], classes: list[int]) -> str:

@@ -27,9 +27,7 @@ DIRECTORY_BYTES = int(FILE_BYTES.sum())
 
 TAG_OPEN = b'<!WEB99CAD><IMG SRC="/file_set/'
 TAG_CLOSE = b'"><!/WEB99CAD>'
-TAG_TEXT = (
-    b"dirNNNNN/classX_Y"  # as stored; no ad has this name, so a server that does not replace it is always detected
-)
+TAG_TEXT = b"dirNNNNN/classX_Y"  # as stored; no ad has this name, so a server that leaves it is detected
 TAG = TAG_OPEN + TAG_TEXT + TAG_CLOSE
 TAGS = (0, 1, 2, 0)
 """The number of tags in a file, by class."""

@@ -7,7 +7,7 @@ import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.inventory import load, parse
+from deploy.targets import load, parse
 from loadgen.model.errors import PlanError
 from loadgen.model.target import Target
 
