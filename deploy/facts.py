@@ -26,7 +26,6 @@ class Sysctls:
     """Ports that are never given out, as a list: 8080,9000-9100."""
     tcp_tw_reuse: int | None
     tcp_max_tw_buckets: int | None
-    tcp_fin_timeout: int | None
     tcp_max_syn_backlog: int | None
     somaxconn: int | None
 
@@ -35,7 +34,6 @@ class Sysctls:
 class Facts:
     """The facts of one machine.  `governors` is () where the CPU frequency is not visible, as in most VMs."""
 
-    kernel: str
     cpu_model: str
     cpus: int
     usable_cpus: int
@@ -63,7 +61,6 @@ def gather(servers: Sequence[WebServer]) -> Facts:
         path.read_text().strip() for path in Path("/sys/devices/system/cpu").glob("cpu*/cpufreq/scaling_governor")
     }
     return Facts(
-        kernel=platform.release(),
         cpu_model=parse_cpu_model(cpuinfo) or platform.machine(),
         cpus=os.cpu_count() or 1,
         usable_cpus=len(os.sched_getaffinity(0)),
@@ -78,7 +75,6 @@ def gather(servers: Sequence[WebServer]) -> Facts:
             ip_local_reserved_ports=_read("/proc/sys/net/ipv4/ip_local_reserved_ports").strip(),
             tcp_tw_reuse=parse_number(_read("/proc/sys/net/ipv4/tcp_tw_reuse")),
             tcp_max_tw_buckets=parse_number(_read("/proc/sys/net/ipv4/tcp_max_tw_buckets")),
-            tcp_fin_timeout=parse_number(_read("/proc/sys/net/ipv4/tcp_fin_timeout")),
             tcp_max_syn_backlog=parse_number(_read("/proc/sys/net/ipv4/tcp_max_syn_backlog")),
             somaxconn=parse_number(_read("/proc/sys/net/core/somaxconn")),
         ),

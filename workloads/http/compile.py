@@ -65,16 +65,15 @@ def compile_http(plan: HttpPlan) -> OpTape:
 
 
 def counting(plan: HttpPlan) -> Counting:
-    """The categories of the plan's operations: its requests, where they are few, with their weights as shares."""
+    """The categories of the plan's operations: its requests, or a single kind when they are more than MAX_KINDS.
+
+    The shares of the kinds are the weights of the requests.
+    """
+    if len(plan.requests) > MAX_KINDS:
+        return Counting(kinds=("all requests",), groups=GROUPS, kind_shares=(1.0,))
     weights = np.array([request.weight for request in plan.requests])
-    names = kinds(plan)
-    shares = tuple((weights / weights.sum()).tolist()) if len(names) == len(weights) else (1.0,)
-    return Counting(kinds=names, groups=GROUPS, kind_shares=shares)
-
-
-def kinds(plan: HttpPlan) -> tuple[str, ...]:
-    """The kinds of operations: one per request, or a single one when there are more than MAX_KINDS requests."""
-    return tuple(request.name for request in plan.requests) if len(plan.requests) <= MAX_KINDS else ("all requests",)
+    names = tuple(request.name for request in plan.requests)
+    return Counting(kinds=names, groups=GROUPS, kind_shares=tuple((weights / weights.sum()).tolist()))
 
 
 def _interleave(weights: Sequence[int]) -> NDArray[np.int64]:
