@@ -14,17 +14,15 @@ from coordinator.cli.fleet_options import check_installed, fleet_options, take_c
 from coordinator.cli.options import DURATION, FILE, RATE, Parsed, parse_counts, result_options
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
+from deploy.vms.catalog import names
 from loadgen.model.bound import Bound
 from loadgen.model.errors import PlanError
-from loadgen.model.plan import PROFILES, LastAd, OnLoss, Server, SpecPlan
+from loadgen.model.plan import INVENTORY, PROFILES, LastAd, OnLoss, Server, SpecPlan
 from loadgen.model.units import format_duration
 
 if TYPE_CHECKING:
     from coordinator.fleet.choice import FleetChoice
     from loadgen.model.target import Target
-
-VM_DRIVERS = ("local", "inventory")
-"""How web servers come up: started on this machine, or already running elsewhere (--targets)."""
 
 _DRIVEN, _LOAD, _TIME = "VMs", "Load, and when it conforms", "Time"
 
@@ -46,7 +44,7 @@ def _default(name: str) -> str:
 )
 @click.option(
     "--vm-driver",
-    type=click.Choice(VM_DRIVERS),
+    type=click.Choice(names()),
     panel=_DRIVEN,
     help="How VMs come up: started on this machine (local), or running elsewhere already (inventory, with --targets).  "
     "[default: local; inventory with --targets]",
@@ -188,9 +186,9 @@ def spec(
     """
     start = start_from("spec", plan_file, replay, fleet=True)
     choice = take_choice(given, given["engines"], start)
-    plan = _plan(start, vms, _chosen_targets(vm_driver, targets, vms), given, local=vm_driver == "local")
-    if vm_driver == "inventory" and not plan.targets:
-        raise PlanError("--vm-driver inventory needs --targets", hint="give the servers with --targets FILE")
+    plan = _plan(start, vms, _chosen_targets(vm_driver, targets, vms), given, driver=vm_driver)
+    if vm_driver == INVENTORY and not plan.targets:
+        raise PlanError(f"--vm-driver {INVENTORY} needs --targets", hint="give the servers with --targets FILE")
     sweep = vms if vms is not None and len(vms) > 1 else ()
     _check_fleet(choice, plan, sweep)
     if print_plan:
@@ -234,7 +232,7 @@ def _chosen_targets(driver: str | None, file: Path | None, vms: tuple[int, ...] 
         return None
     from deploy.targets import load
 
-    if driver not in (None, "inventory"):
+    if driver not in (None, INVENTORY):
         raise PlanError(f"--targets cannot be combined with --vm-driver {driver}", hint="leave one of them out")
     found = load(file)
     if vms and vms[-1] > len(found):
@@ -243,7 +241,12 @@ def _chosen_targets(driver: str | None, file: Path | None, vms: tuple[int, ...] 
 
 
 def _plan(
-    start: Start, vms: tuple[int, ...] | None, targets: tuple[Target, ...] | None, given: dict[str, Any], *, local: bool
+    start: Start,
+    vms: tuple[int, ...] | None,
+    targets: tuple[Target, ...] | None,
+    given: dict[str, Any],
+    *,
+    driver: str | None,
 ) -> SpecPlan:
     """The plan that the options make from `start`; for a sweep, that of its last point.  Raises PlanError."""
     base = start.read(SpecPlan.from_dict)
@@ -261,10 +264,14 @@ def _plan(
     engines = given["engines"]
     if engines is None and not start.sets("engines"):
         engines = max(1, min(len(os.sched_getaffinity(0)), fewest * connections))
+    starts_servers = driver not in (None, INVENTORY)
+    if targets is None and (vms or starts_servers):
+        targets = ()  # the option overrides the targets of the plan file
     return override(
         base,
         vms=count,
-        targets=() if targets is None and (vms or local) else targets,
+        vm_driver=driver if starts_servers else "" if targets else None,
+        targets=targets,
         connections=connections,
         server=Server(given["server"]) if given["server"] else None,
         fileset_per_vm=given["fileset_per_vm"],

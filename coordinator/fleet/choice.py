@@ -5,19 +5,16 @@ from __future__ import annotations
 import dataclasses
 import enum
 import ipaddress
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from coordinator.fleet.api import Fleet
-from coordinator.fleet.local import LocalFleet
 from deploy.hosts.inventory import Host
 from loadgen.model.address import format_address, parse_address
 from loadgen.model.errors import PlanError
 from loadgen.model.plain import from_plain, to_plain
-from loadgen.model.plan import OnLoss
 
 
 class WayKind(enum.Enum):
@@ -153,24 +150,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def make_fleet(
-    choice: FleetChoice,
-    engines: int,
-    on_loss: OnLoss,
-    *,
-    run_id: str,
-    say: Callable[[str], None],
-    on_log: Callable[[str, str], None],
-) -> Fleet:
-    """The fleet, closed yet; on this machine it has `engines`, others count their own.
-
-    `on_log` gets (machine, line) of what its agents log.
-    Every way but the local one needs the extra's packages (loadgen.agent.extra).
-    """
-    if choice.way is WayKind.LOCAL:
-        return LocalFleet(engines)
-    from coordinator.fleet.dask.build import build
-
-    return build(choice, on_loss, run_id=run_id, say=say, on_log=on_log)

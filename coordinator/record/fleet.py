@@ -46,7 +46,7 @@ class FleetRecord:
             "machines": [{**_fields(one), **_fields(self.clocks.get(one.name, Clock()))} for one in self.machines],
             "missing": dict(self.missing),
             "hosts": [dict(host) for host in self.hosts],
-            "choice": dict(self.choice),
+            **({"choice": dict(self.choice)} if self.choice else {}),
             "engines": [dataclasses.asdict(one) for one in self.engines],
             "start_skew_ns": {str(iteration): skew for iteration, skew in self.start_skew_ns.items()},
             "placement": {

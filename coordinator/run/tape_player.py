@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 from coordinator.fleet.api import Fleet
-from coordinator.fleet.choice import FleetChoice, make_fleet
+from coordinator.fleet.choice import FleetChoice
+from coordinator.fleet.make import make_fleet
 from coordinator.record.fleet import FleetRecord
 from coordinator.run.api import Stage
 from coordinator.run.conductor import Conductor

@@ -22,6 +22,7 @@ VERSION_MAY_IMPORT = {
     "coordinator.cli.commands",
     "coordinator.cli.lazy",
     "coordinator.output",
+    "coordinator.output.streams",
     "loadgen",
     "loadgen.model",
     "loadgen.model.errors",

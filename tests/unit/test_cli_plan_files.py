@@ -11,8 +11,7 @@ import pytest
 import tomli_w
 
 from coordinator.record.document import unfinished
-from coordinator.record.http import HttpHeader, http_unfinished
-from coordinator.record.network import NetworkHeader, forward_unfinished, iperf_unfinished
+from coordinator.record.header import Header
 from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.probe import ForwardPlan, IperfPlan
 from tests.support import results
@@ -33,15 +32,15 @@ def recorded(directory: Path, kind: str) -> Path:
     """As much of a record of this kind as a replay reads."""
     head = results.header()
     known: dict[str, Any] = {"started_at": head.started_at, "environment": head.environment}
-    documents = {
-        "spec": lambda: unfinished(head),
-        "http": lambda: http_unfinished(HttpHeader(plan=HTTP, fleet=head.fleet, **known)),
-        "iperf": lambda: iperf_unfinished(NetworkHeader(plan=IPERF, **known)),
-        "forward": lambda: forward_unfinished(NetworkHeader(plan=FORWARD, **known)),
+    headers: dict[str, Header[Any]] = {
+        "spec": head,
+        "http": Header(kind="http", plan=HTTP, fleet=head.fleet, **known),
+        "iperf": Header(kind="iperf", plan=IPERF, **known),
+        "forward": Header(kind="forward", plan=FORWARD, **known),
     }
     run = directory / kind
     run.mkdir()
-    (run / "run.json").write_text(json.dumps(documents[kind]()))
+    (run / "run.json").write_text(json.dumps(unfinished(headers[kind])))
     return run
 
 

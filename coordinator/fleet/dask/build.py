@@ -21,7 +21,7 @@ def build(
     say: Callable[[str], None],
     on_log: Callable[[str, str], None],
 ) -> DaskFleet:
-    """Make the fleet, which is not open yet; arguments as for `coordinator.fleet.choice.make_fleet`."""
+    """Make the fleet, which is not open yet; arguments as for `coordinator.fleet.make.make_fleet`."""
     return DaskFleet(_way(choice, run_id, say), run_id=run_id, engines=choice.engines, on_loss=on_loss, on_log=on_log)
 
 

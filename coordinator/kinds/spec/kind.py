@@ -107,4 +107,4 @@ class SpecKind(TapeKind[SpecPlan, RunResult]):
 
 
 def _driver(plan: SpecPlan) -> VmDriver:
-    return catalog.choose("inventory" if plan.targets else "local")
+    return catalog.choose(plan.driver)
