@@ -1,4 +1,4 @@
-"""Where things run: web servers (:mod:`deploy.servers`), the VMs they run in (:mod:`deploy.vms`), and machines.
+"""Deployment: web servers (:mod:`deploy.servers`), VMs that run them (:mod:`deploy.vms`), hosts, and the lab.
 
-A driver starts servers and answers :class:`loadgen.model.target.Target` values; nothing above it knows how.
+A VM driver starts servers and returns :class:`loadgen.model.target.Target` values; nothing above it knows how.
 """

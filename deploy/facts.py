@@ -1,4 +1,4 @@
-"""What a machine is and allows, read from /proc and /sys: for the record and for `loadgen doctor`."""
+"""The hardware, limits and software of this machine, read from /proc and /sys, for `loadgen doctor`."""
 
 from __future__ import annotations
 
@@ -19,27 +19,25 @@ _PACKAGES = ("uvloop", "aiohttp", "numpy")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sysctls:
-    """Settings of the kernel that bound a load; None (or "") where this kernel does not show one."""
+    """Settings of the kernel that limit a load; None (or "") where this kernel does not show one."""
 
     ip_local_port_range: tuple[int, int] | None
     ip_local_reserved_ports: str
-    """A list like 8080,9000-9100."""
+    """Ports that are never given out, as a list: 8080,9000-9100."""
     tcp_tw_reuse: int | None
     tcp_max_tw_buckets: int | None
-    tcp_fin_timeout: int | None
     tcp_max_syn_backlog: int | None
     somaxconn: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """A machine.  `governors` is () where the CPU's clock is not ours to see, as in most virtual machines."""
+    """The facts of one machine.  `governors` is () where the CPU frequency is not visible, as in most VMs."""
 
-    kernel: str
     cpu_model: str
     cpus: int
     usable_cpus: int
-    """CPUs that this process may run on."""
+    """The number of CPUs that this process may run on."""
     governors: tuple[str, ...]
     memory_bytes: int
     available_bytes: int
@@ -48,14 +46,14 @@ class Facts:
     nofile_hard: int
     sysctls: Sysctls
     servers: tuple[tuple[Server, str], ...]
-    """Kind and version of each web server found."""
+    """Kind and version of each web server that was found."""
     python: str
     packages: tuple[tuple[str, str | None], ...]
-    """Version of each package that matters for speed; None where it is missing."""
+    """The version of each package that matters for speed; None where it is missing."""
 
 
 def gather(servers: Sequence[WebServer]) -> Facts:
-    """This machine's; reads files, takes milliseconds."""
+    """The facts of this machine, with the servers that were found on it; reads files, takes milliseconds."""
     cpuinfo = _read("/proc/cpuinfo")
     memory = parse_meminfo(_read("/proc/meminfo"))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -63,7 +61,6 @@ def gather(servers: Sequence[WebServer]) -> Facts:
         path.read_text().strip() for path in Path("/sys/devices/system/cpu").glob("cpu*/cpufreq/scaling_governor")
     }
     return Facts(
-        kernel=platform.release(),
         cpu_model=parse_cpu_model(cpuinfo) or platform.machine(),
         cpus=os.cpu_count() or 1,
         usable_cpus=len(os.sched_getaffinity(0)),
@@ -78,7 +75,6 @@ def gather(servers: Sequence[WebServer]) -> Facts:
             ip_local_reserved_ports=_read("/proc/sys/net/ipv4/ip_local_reserved_ports").strip(),
             tcp_tw_reuse=parse_number(_read("/proc/sys/net/ipv4/tcp_tw_reuse")),
             tcp_max_tw_buckets=parse_number(_read("/proc/sys/net/ipv4/tcp_max_tw_buckets")),
-            tcp_fin_timeout=parse_number(_read("/proc/sys/net/ipv4/tcp_fin_timeout")),
             tcp_max_syn_backlog=parse_number(_read("/proc/sys/net/ipv4/tcp_max_syn_backlog")),
             somaxconn=parse_number(_read("/proc/sys/net/core/somaxconn")),
         ),
@@ -89,19 +85,19 @@ def gather(servers: Sequence[WebServer]) -> Facts:
 
 
 def parse_number(text: str) -> int | None:
-    """The whole number that a file of one number holds."""
+    """The number in the text of a file that contains one decimal number; None for other text."""
     text = text.strip()
     return int(text) if text.isdecimal() else None
 
 
 def parse_range(text: str) -> tuple[int, int] | None:
-    """The two whole numbers of a file like ip_local_port_range."""
+    """The two numbers in the text of a file like ip_local_port_range; None for other text."""
     fields = text.split()
     return (int(fields[0]), int(fields[1])) if len(fields) == 2 and all(f.isdecimal() for f in fields) else None
 
 
 def parse_meminfo(text: str) -> dict[str, int]:
-    """/proc/meminfo as bytes by name; lines without a size in kB are left out."""
+    """The sizes in /proc/meminfo, in bytes, by name; lines without a size in kB are ignored."""
     sizes = {}
     for line in text.splitlines():
         match line.replace(":", " ").split():
@@ -111,7 +107,7 @@ def parse_meminfo(text: str) -> dict[str, int]:
 
 
 def parse_cpu_model(text: str) -> str | None:
-    """The commonest model name in /proc/cpuinfo (x86; most other architectures name none)."""
+    """The most frequent model name in /proc/cpuinfo; None on the many architectures that show none."""
     names = Counter(line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name"))
     return names.most_common(1)[0][0] if names else None
 
@@ -126,5 +122,5 @@ def _package(name: str) -> str | None:
 def _read(path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8", errors="replace")
-    except OSError:  # this kernel, or this container, does not show it
+    except OSError:  # this kernel or container does not show the file
         return ""

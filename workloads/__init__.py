@@ -1,1 +1,4 @@
-"""What is asked of servers.  A workload is compiled to data here, so that a load machine needs no code of it."""
+"""Workloads: what is asked of servers.  A workload is compiled to data, so that load machines need none of its code.
+
+:mod:`workloads.api` is the seam, :mod:`workloads.catalog` finds a workload by name.
+"""

@@ -1,4 +1,4 @@
-"""`loadgen forward` as the sequence of its tests, and what the proxy host must offer for them."""
+"""The sequence of tests of `loadgen forward`, and the modes and windows that the proxy host must offer for them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from loadgen.model.units import format_window
 from workloads.iperf import plan_ns
 
 CRR_PARALLEL = 16
-"""How many connections at once ask for the connections a second, as in the figures of network.md."""
+"""Simultaneous connections of the test that measures connections per second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForwardStep:
-    """One test on one way; `label` says which: `splice 64K 2/3`, `copy 64K 256 flows`, `direct rr`."""
+    """One test in one forwarding mode; `label` names it: `splice 64K 2/3`, `copy 64K 256 flows`, `direct rr`."""
 
     label: str
     mode: Mode
@@ -24,7 +24,7 @@ class ForwardStep:
 
 
 def steps(plan: ForwardPlan) -> tuple[ForwardStep, ...]:
-    """The tests on one link: windows in all modes (all of them once, then again), flows, latency."""
+    """The tests on one link: every window in every mode, repeated as a whole; then numbers of flows; then latency."""
     made = [
         _stream(plan, mode, window_bytes, 1, f"{repeat + 1}/{plan.repeats}")
         for repeat in range(plan.repeats)
@@ -34,7 +34,7 @@ def steps(plan: ForwardPlan) -> tuple[ForwardStep, ...]:
     made += [
         _stream(plan, mode, plan.flows_window_bytes, count, f"{count} flow{'s' if count > 1 else ''}")
         for count in plan.flows
-        if count > 1 or plan.flows_window_bytes not in plan.windows_bytes  # else the sweep has it
+        if count > 1 or plan.flows_window_bytes not in plan.windows_bytes  # otherwise the sweep of windows contains it
         for mode in plan.modes
     ]
     made += [
@@ -46,17 +46,17 @@ def steps(plan: ForwardPlan) -> tuple[ForwardStep, ...]:
 
 
 def total_ns(plan: ForwardPlan) -> int:
-    """How long all links take."""
+    """The time that the tests of all links take, if no test ends early."""
     return len(plan.links) * plan_ns([step.test for step in steps(plan)])
 
 
 def proxy_modes(plan: ForwardPlan) -> tuple[Mode, ...]:
-    """Those that the proxy host must offer."""
+    """The modes that the proxy host must offer: all but `direct`."""
     return tuple(mode for mode in plan.modes if mode is not Mode.DIRECT)
 
 
 def proxy_windows_bytes(plan: ForwardPlan) -> tuple[int, ...]:
-    """Those that the proxy host must offer, in each mode."""
+    """The windows, in bytes, that the proxy host must offer in each mode."""
     return tuple(dict.fromkeys((*plan.windows_bytes, plan.flows_window_bytes)))
 
 

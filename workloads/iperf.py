@@ -1,4 +1,4 @@
-"""`loadgen iperf` as the sequence of its tests."""
+"""The sequence of tests of `loadgen iperf`."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from loadgen.model.probe import IperfPlan, Kind, ProbeTest, Transport
 from loadgen.model.units import format_window
 
 TEST_OVERHEAD_NS = 200_000_000
-"""What a test takes beside its time: its connections, the exchange of results, looking at the machine."""
+"""The time that a test takes beyond its duration: to connect, to exchange results, to inspect the machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeStep:
-    """One test; `label` names its cell of the table and its repeat: `receive 64K 2/4`."""
+    """One test; `label` names its table cell and its repetition: `receive 64K 2/4`."""
 
     label: str
     test: ProbeTest
 
 
 def steps(plan: IperfPlan) -> tuple[ProbeStep, ...]:
-    """All tests in their order: every cell once, then every cell again, so that a machine's drift hits all alike."""
+    """All tests in order: every table cell once, then every cell again, so that drift affects all cells equally."""
     return tuple(
         ProbeStep(
             label=f"{_what(plan)}{direction.value} {format_window(window_bytes)} {repeat + 1}/{plan.repeats}",
@@ -33,12 +33,12 @@ def steps(plan: IperfPlan) -> tuple[ProbeStep, ...]:
 
 
 def total_ns(plan: IperfPlan) -> int:
-    """How long all of them take, when none of them ends early."""
+    """The time that all tests take, if no test ends early."""
     return plan_ns([step.test for step in steps(plan)])
 
 
 def plan_ns(tests: list[ProbeTest]) -> int:
-    """How long these take, one after the other."""
+    """The time that these tests take, one after the other."""
     return sum(test.omit_ns + test.duration_ns + TEST_OVERHEAD_NS for test in tests)
 
 

@@ -230,7 +230,7 @@ def _chosen_targets(driver: str | None, file: Path | None, vms: tuple[int, ...] 
     """The targets of the file, as many as --vms asks for; None without a file.  Raises PlanError."""
     if file is None:
         return None
-    from deploy.inventory import load
+    from deploy.targets import load
 
     if driver not in (None, INVENTORY):
         raise PlanError(f"--targets cannot be combined with --vm-driver {driver}", hint="leave one of them out")

@@ -1,1 +1,1 @@
-"""Machines that are reached over SSH: which they are, and how a program is started there and ended again."""
+"""Hosts that are reached over SSH: their description, and how a program is started and ended there."""

@@ -1,15 +1,15 @@
-"""`--hosts`: load machines to be reached over SSH, listed in the option itself or in a TOML file.
+"""Reads `--hosts`: load machines that are reached over SSH, listed in the option itself or in a TOML file.
 
 >>> parse_list("c07, alice@c08:2222")[1]
 Host(name='c08', address='c08', user='alice', port=2222, cores=0, bind='', command='', spool='')
 >>> text = '''
 ... [[host]]
 ... name = "c07"
-... cores = 8           # optional, as all that follows: engine processes there; otherwise one for each core
-... address = "192.0.2.7"    # to connect to
+... cores = 8           # number of engine processes; this and all that follows is optional; default: one per core
+... address = "192.0.2.7"    # the address to connect to
 ... user = "alice"
 ... port = 2222
-... bind = "192.0.2.7"       # where its agent listens; otherwise where we reached it
+... bind = "192.0.2.7"       # where its agent listens; default: the address that SSH connected to
 ... command = "/opt/loadgen/bin/loadgen"
 ... spool = "/var/tmp/spool"
 ... '''
@@ -33,18 +33,20 @@ _NAME = re.compile(r"[A-Za-z0-9:_][A-Za-z0-9:._%-]{0,63}")
 _WORD = re.compile(r"[A-Za-z0-9:_][A-Za-z0-9:._%-]*")
 _ONE = re.compile(r"(?:(?P<user>[^@\s]+)@)?(?P<host>\[[^\[\]\s]+\]|[^@:\[\]\s]+)(?::(?P<port>[0-9]{1,5}))?")
 _LIST_HINT = "write them like c07,alice@c08,c09:2222,[2001:db8::7]:2222, or give a TOML file"
-_SHAPE = 'each host is a [[host]] table with name = "…" and perhaps address, user, port, cores, bind, command and spool'
+_SHAPE = (
+    'each host is a [[host]] table with name = "…" and optionally address, user, port, cores, bind, command and spool'
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """A machine to be reached over SSH.  What is empty or 0 is left to the user's ssh_config, or to the machine.
+    """A machine that is reached over SSH.  The ssh_config of the user, or the machine, decides what is empty or 0.
 
-    `name` is what the run calls it; `address` is what to connect to, the name unless given (and so a `Host` of
-    the ssh_config).  `cores` are the engine processes there.  `bind` is the address at which its agent listens.
-    `command` is the path of loadgen there, `spool` the directory that keeps what it measured.
+    `name` is the machine's name in the run; `address` is the address to connect to, by default the name (which may be
+    a `Host` of the ssh_config).  `cores` is the number of engine processes.  `bind` is the address at which the agent
+    listens.  `command` is the path of loadgen on the machine, `spool` the directory where it keeps its measurements.
 
-    Raises PlanError.
+    Raises PlanError for values that cannot be used.
     """
 
     name: str
@@ -58,7 +60,7 @@ class Host:
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
-            raise PlanError(f"{self.name!r} is no name for a host: up to 64 letters, digits and any of . - _ : %")
+            raise PlanError(f"{self.name!r} is no name for a host: use up to 64 letters, digits and any of . - _ : %")
         if not self.address:
             object.__setattr__(self, "address", self.name)
         for what in ("address", "bind"):
@@ -75,18 +77,18 @@ class Host:
 
     @property
     def login(self) -> str:
-        """As it is said in messages: user@address:port, as far as these are given."""
+        """user@address:port, as far as these are given; for messages."""
         place = format_address(self.address, self.port) if self.port else self.address
         return f"{self.user}@{place}" if self.user else place
 
 
 def hosts(text: str) -> tuple[Host, ...]:
-    """What `--hosts` says: the path of a TOML file, or a list.  Raises PlanError."""
+    """The hosts of the option `--hosts`: the path of a TOML file, or a list.  Raises PlanError."""
     return load(Path(text)) if "/" in text or text.endswith(".toml") else parse_list(text)
 
 
 def load(path: Path) -> tuple[Host, ...]:
-    """The hosts in a file; raises PlanError when there is no such file, or what is in it is wrong."""
+    """The hosts in a file; raises PlanError when it cannot be read, and as :func:`parse`."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -97,7 +99,7 @@ def load(path: Path) -> tuple[Host, ...]:
 
 
 def parse_list(text: str) -> tuple[Host, ...]:
-    """`a,user@b:2222,[::1]`: each is named as its address.  Raises PlanError."""
+    """The hosts in a list like `a,user@b:2222,[::1]`; each has its address as its name.  Raises PlanError."""
     found = []
     for part in (part.strip() for part in text.split(",")):
         if not (one := _ONE.fullmatch(part)):
@@ -110,7 +112,7 @@ def parse_list(text: str) -> tuple[Host, ...]:
 
 
 def parse(text: str, source: str) -> tuple[Host, ...]:
-    """The hosts in a text, at least one; raises PlanError that names `source` and what is wrong."""
+    """The hosts in a text, at least one; raises PlanError, which names `source`, for anything else."""
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -121,7 +123,7 @@ def parse(text: str, source: str) -> tuple[Host, ...]:
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise PlanError(f"{source}: host is not an array of tables", hint=_SHAPE)
     if not tables:
-        raise PlanError(f"{source}: it has no hosts", hint=_SHAPE)
+        raise PlanError(f"{source}: no hosts", hint=_SHAPE)
     found = []
     for number, table in enumerate(tables, 1):
         try:

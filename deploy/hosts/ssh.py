@@ -1,7 +1,7 @@
-"""Starts `loadgen worker` on hosts over SSH, and ends it: with the user's own ssh_config, agent, keys and known hosts.
+"""Starts `loadgen worker` on hosts over SSH and ends it, with the user's ssh_config, agent, keys and known hosts.
 
-Nothing is written there.  What the program shall do is one frame on its standard input (loadgen.host.frames); when
-that ends, it does.  What goes wrong is one sentence that says what to do about it.
+Nothing is written on a host.  The program gets its task as one frame on its standard input (loadgen.host.frames), and
+ends when its input ends.  Every error is one sentence that says what to do.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from loadgen.model.address import format_address
 from loadgen.model.errors import FleetError
 
 CONNECT_TIMEOUT_S = 10.0
-"""For a connection, with everything until a program may be started."""
+"""The time-out of a connection, authentication included."""
 
-_HELLO_TIMEOUT_S = 20.0  # it is read from a disk that may be far away
+_HELLO_TIMEOUT_S = 20.0  # the program may be read from a remote file system
 _KILL_TIMEOUT_S = 3.0
 _CLOSE_TIMEOUT_S = 1.0
 _KEEPALIVE_S = 2.0
 _KEEPALIVE_TIMES = 2
 _AT_ONCE = 64
 _STDERR_LINES = 20
-_SMALL_BYTES = 1 << 16  # no message but a part of a spool is longer
-_NOT_FOUND, _NOT_EXECUTABLE = 127, 126  # as shells say it
+_SMALL_BYTES = 1 << 16  # only the messages with parts of a spool are longer
+_NOT_FOUND, _NOT_EXECUTABLE = 127, 126  # exit codes of shells
 
 
 class Ssh:
-    """Connects to hosts, to so many at once that neither they nor we are overrun."""
+    """Connects to hosts; the number of simultaneous attempts is limited."""
 
     def __init__(self) -> None:
         self._gate = asyncio.Semaphore(_AT_ONCE)
 
     async def connect(self, host: Host) -> Link:
-        """A connection.  Raises FleetError."""
+        """Connect to a host.  Raises FleetError when that fails."""
         async with self._gate:
             asked = _asked(host)
             options = await asyncio.to_thread(_options, asked)
@@ -64,8 +64,8 @@ class Ssh:
 class Link:
     """A connection to a host.
 
-    `local_address` is where the host can reach us and `address` where we reached it; both are "" when it goes
-    through another host.
+    `local_address` is an address of this machine that the host can reach, `address` the one at which this machine
+    reached the host; both are "" when the connection goes through another host.
     """
 
     def __init__(self, host: Host, connection: asyncssh.SSHClientConnection, *, direct: bool) -> None:
@@ -76,21 +76,21 @@ class Link:
 
     @property
     def is_open(self) -> bool:
-        """Whether it is still there, as far as we know."""
+        """Whether the connection is open, as far as this end knows."""
         return not self._connection.is_closed()
 
     async def start(self, mark: str, bootstrap: dict[str, Any]) -> Remote:
-        """Start `loadgen worker` there, and tell it what to do.  Raises FleetError.
+        """Start `loadgen worker` on the host, and send it `bootstrap`.  Raises FleetError when it does not start.
 
-        `mark` is in its command line, so that one sees whose it is.
+        `mark` is part of its command line and shows to which run the process belongs.
         """
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 process = await self._connection.create_process(_command(self.host, mark), encoding=None)
         except TimeoutError:
-            raise FleetError(f"it did not start anything within {CONNECT_TIMEOUT_S:g} s") from None
+            raise FleetError(f"it did not start a program within {CONNECT_TIMEOUT_S:g} s") from None
         except (asyncssh.Error, OSError) as error:
-            raise FleetError(f"it does not start anything: {_said(error)}") from error
+            raise FleetError(f"it does not start a program: {_said(error)}") from error
         remote = Remote(process, mark)
         try:
             remote.tell(bootstrap)
@@ -101,9 +101,9 @@ class Link:
         return remote
 
     async def kill(self, pid: int, mark: str) -> bool:
-        """Kill a process of ours with its group, frozen or not; whether the host was asked to in time.
+        """Kill a process that :meth:`start` started, with its group; returns whether the host got the command in time.
 
-        Another that got its pid since is left alone.
+        A frozen process is killed, too; another process that has the same pid by now is not.
         """
         ours = f"tr '\\0' ' ' </proc/{pid}/cmdline | grep -qF -- {shlex.quote(mark)}"
         with contextlib.suppress(TimeoutError, asyncssh.Error, OSError):
@@ -113,7 +113,7 @@ class Link:
         return False
 
     async def close(self) -> None:
-        """Hang up.  Idempotent, bounded in time."""
+        """Close the connection, in bounded time.  Further calls do nothing."""
         self._connection.close()
         try:
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
@@ -121,11 +121,11 @@ class Link:
         except TimeoutError:
             self._connection.abort()
         except (asyncssh.Error, OSError):
-            pass  # it was lost
+            pass  # the connection was lost
 
 
 class Remote:
-    """A `loadgen worker` that runs on a host.  `pid` is its own there, and its process group's."""
+    """A `loadgen worker` that runs on a host.  `pid` is its pid there, and that of its process group."""
 
     def __init__(self, process: asyncssh.SSHClientProcess[bytes], mark: str) -> None:
         self._process = process
@@ -135,7 +135,7 @@ class Remote:
         self._draining = asyncio.create_task(self._drain())
 
     async def read_hello(self) -> None:
-        """Until it is there.  Raises FleetError."""
+        """Wait until the program has started.  Raises FleetError when it does not."""
         try:
             async with asyncio.timeout(_HELLO_TIMEOUT_S):
                 message = await self.receive(_SMALL_BYTES)
@@ -145,36 +145,36 @@ class Remote:
             raise FleetError(await self.why_ended())
         pid = message.get("pid")
         if message.get("is") != "hello" or type(pid) is not int or pid < 2:
-            raise FleetError(f"something else than loadgen answers there: {message!r:.80}")
+            raise FleetError(f"the program that answers there is not loadgen: {message!r:.80}")
         self.pid = pid
 
     async def receive(self, max_bytes: int = frames.MAX_FRAME_BYTES) -> dict[str, Any] | None:
-        """The next thing that it says; None when it has ended.  Raises FleetError when that can't be read."""
+        """The next message of the program; None when it has ended.  Raises FleetError for output in another format."""
         try:
             return await frames.receive(self._process.stdout, max_bytes)
         except frames.FrameError as error:
             raise FleetError(
-                f"what it says can't be read ({error}): does a start-up file of the shell there print something?"
+                f"its output can't be read ({error}): does a start-up file of the shell there print something?"
             ) from error
         except (asyncssh.Error, OSError):
             return None  # the connection was lost
 
     def tell(self, message: dict[str, Any]) -> None:
-        """Tell it something.  To a process that is gone this does nothing: the next thing that it says shows that."""
+        """Send the program a message.  When it has ended this does nothing, and :meth:`receive` returns None."""
         with contextlib.suppress(OSError, asyncssh.Error):
             self._process.stdin.write(frames.encode(message))
 
     def end_input(self) -> None:
-        """It shall end."""
-        with contextlib.suppress(OSError, asyncssh.Error):  # it has, or the connection
+        """End the input of the program, which then ends."""
+        with contextlib.suppress(OSError, asyncssh.Error):  # the program or the connection has ended
             self._process.stdin.write_eof()
 
     async def wait_ended(self) -> None:
-        """Until it has ended, or the connection."""
+        """Wait until the program or the connection has ended."""
         await self._process.wait_closed()
 
     async def why_ended(self) -> str:
-        """How it came to its end, in words."""
+        """How the program ended, as a sentence."""
         try:
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 await self._process.wait_closed()
@@ -184,27 +184,29 @@ class Remote:
         code = self._process.returncode
         if code is None:
             return "the SSH connection to it was lost"
-        words = [line for line in self._last_words if not line.startswith("hint: ")]  # for whoever calls it by hand
+        words = [
+            line for line in self._last_words if not line.startswith("hint: ")
+        ]  # hints are for users who call the program by hand
         said = f": {words[-1].removeprefix('loadgen: ')}" if words else ""
         if code in (_NOT_FOUND, _NOT_EXECUTABLE):
-            return f"loadgen is not installed there, or not where it was said to be{said}"
+            return f"loadgen is not installed there, or not at the path that was given{said}"
         return (f"it was killed by signal {-code}" if code < 0 else f"it exited with code {code}") + said
 
     async def close(self) -> None:
-        """Let go of it.  Idempotent."""
+        """Close the channel to the program.  Further calls do nothing."""
         self._process.close()
         self._draining.cancel()
         await asyncio.gather(self._draining, return_exceptions=True)
 
     async def _drain(self) -> None:
-        """What it says on stderr must be read, or it waits for ever."""
+        """Read stderr of the program until its end: a program whose stderr nobody reads blocks."""
         with contextlib.suppress(asyncssh.Error, OSError):
             while part := await self._process.stderr.read(4096):
                 self._last_words.extend(line for line in part.decode(errors="replace").splitlines() if line.strip())
 
 
 class _Knocker(asyncssh.SSHClient):
-    """Sees why a host's key is not accepted."""
+    """Records why the key of a host is not accepted."""
 
     def __init__(self, options: asyncssh.SSHClientConnectionOptions) -> None:
         self._known_hosts = options.known_hosts or str(Path("~/.ssh/known_hosts").expanduser())
@@ -212,19 +214,19 @@ class _Knocker(asyncssh.SSHClient):
         self.changed = False
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
-        """Asked when known_hosts does not have this key: what does it have?"""
+        """Called when known_hosts does not contain this key; notes whether it contains another key of the host."""
         self.fingerprint = key.get_fingerprint()
-        with contextlib.suppress(OSError, ValueError):  # there is no such file
+        with contextlib.suppress(OSError, ValueError):  # the file does not exist
             named_port = None if port == asyncssh.DEFAULT_PORT else port
             self.changed = bool(asyncssh.match_known_hosts(self._known_hosts, host, addr, named_port)[0])
         return False
 
 
 def _asked(host: Host) -> dict[str, Any]:
-    """What is said of the host itself; the rest is for the user's ssh_config to say."""
+    """The options that the host itself gives; the user's ssh_config gives the others."""
     asked: dict[str, Any] = {
         "host": host.address,
-        "config": (),  # asyncssh's word for ~/.ssh/config
+        "config": (),  # for asyncssh, this means ~/.ssh/config
         "keepalive_interval": _KEEPALIVE_S,
         "keepalive_count_max": _KEEPALIVE_TIMES,
     }
@@ -236,7 +238,7 @@ def _asked(host: Host) -> dict[str, Any]:
 
 
 def _options(asked: dict[str, Any]) -> asyncssh.SSHClientConnectionOptions:
-    """What it comes to with the user's ssh_config.  Raises FleetError."""
+    """The options together with those of the user's ssh_config.  Raises FleetError when these cannot be read."""
     try:
         return asyncssh.SSHClientConnectionOptions(**asked)
     except (asyncssh.Error, OSError, ValueError) as error:  # asyncssh.ConfigParseError is a ValueError
@@ -250,20 +252,20 @@ def _why_no_connection(
     by_hand = f"ssh -p {host.port} {host.login.removesuffix(f':{host.port}')}" if host.port else f"ssh {host.login}"
     match error:
         case asyncssh.HostKeyNotVerifiable() if knocker.changed:
-            return f"the host key at {where} is not the one in known_hosts any more: {knocker.fingerprint} now"
+            return f"the host key at {where} differs from the one in known_hosts: {knocker.fingerprint} now"
         case asyncssh.HostKeyNotVerifiable() if knocker.fingerprint:
             return f"the host key at {where} is unknown ({knocker.fingerprint}): connect once by hand, with `{by_hand}`"
         case asyncssh.PermissionDenied():
             return (
-                f"it lets {options.username} not in at {where} with the keys that there are: does `{by_hand}` work "
+                f"it refuses {options.username} at {where} with the available keys: does `{by_hand}` work "
                 "without a password?"
             )
         case asyncssh.ConnectionLost():
-            return f"what answers at {where} hangs up before it speaks SSH: {_said(error)}"
+            return f"the server at {where} closes the connection before the SSH handshake: {_said(error)}"
         case socket.gaierror():
             return f"there is no address for {options.host!r}: {error.strerror}"
         case OSError(errno=errno.ECONNREFUSED):
-            return f"nobody listens at {where}: is sshd there?"
+            return f"nothing listens at {where}: does sshd run there?"
     return f"no SSH connection to {where}: {_said(error)}"
 
 
@@ -279,13 +281,13 @@ def _address(connection: asyncssh.SSHClientConnection, which: str) -> str:
 
 
 def _command(host: Host, mark: str) -> str:
-    """For the user's shell there, whichever it is.  The program takes the shell's place, and so its process group."""
+    """The command for any login shell.  The program replaces the shell, and keeps its process group."""
     arguments = f"worker --stdin {shlex.quote(mark)}"
     if host.command:
         in_home = host.command.startswith("~/")
         path = '"$HOME"/' + shlex.quote(host.command[2:]) if in_home else shlex.quote(host.command)
         return _shell(f"exec {path} {arguments}")
-    own = shlex.quote(os.fspath(Path(sys.executable).parent / "loadgen"))  # a file system may be shared
+    own = shlex.quote(os.fspath(Path(sys.executable).parent / "loadgen"))  # both machines may share a file system
     return _shell(f"[ -x {own} ] && exec {own} {arguments}; exec loadgen {arguments}")
 
 

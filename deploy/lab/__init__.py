@@ -1,8 +1,8 @@
-"""A network of its own for a test: three network namespaces and two shaped links, on this machine, as root.
+"""A private network for tests: three network namespaces and two shaped links, on this machine; needs root.
 
     source  va0 ── va1  proxy  vb0 ── vb1  sink
 
-The namespaces have no names.  They live as long as somebody holds a descriptor of them or runs inside, so
-nothing can be left behind: when whoever built the lab ends, however it ends, the kernel removes all of it.
-Nothing is ever made in the namespace that we ourselves are in.
+The namespaces have no names.  A namespace exists as long as a process has a descriptor of it or runs in it, so nothing
+can be left behind: when the process that built the lab ends in any way, the kernel removes the lab.  Nothing is changed
+in the namespace of that process.
 """

@@ -17,9 +17,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """How to start a program in a namespace: these words before its own, with these descriptors handed on.
+    """How to start a program in a namespace: `prefix` before its arguments, and `descriptors` inherited.
 
-    The program keeps the pid that was started, and so its parent-death signal.
+    The program keeps the pid of the process that was started, and so its parent-death signal.
     """
 
     prefix: tuple[str, ...] = ()
@@ -27,32 +27,38 @@ class Inside:
 
 
 HERE = Inside()
-"""In the namespace that we are in."""
+"""How to start a program in the namespace of this process."""
 
 
 class Namespace:
-    """A new one; it is gone when it is closed and nobody runs in it.  Raises OSError where that is not allowed."""
+    """A new network namespace; it vanishes when it is closed and no process runs in it.
+
+    Raises OSError when the user may not create one.
+    """
 
     def __init__(self) -> None:
         self.descriptor = _in_a_thread(_unshare)
 
     def close(self) -> None:
-        """Let go of it.  Idempotent."""
+        """Close the descriptor of the namespace.  Further calls do nothing."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
 
     @property
     def path(self) -> str:
-        """Names it for a process that has its descriptor."""
+        """A path of the namespace, for a process that has inherited its descriptor."""
         return f"/proc/self/fd/{self.descriptor}"
 
     def inside(self, nsenter: str) -> Inside:
-        """How to start a program in it.  `nsenter` is the path of util-linux's."""
+        """How to start a program in the namespace.  `nsenter` is the path of that program of util-linux."""
         return Inside((nsenter, f"--net={self.path}", "--"), (self.descriptor,))
 
     def call(self, work: Callable[[], T]) -> T:
-        """What `work` returns (or raises), called inside: its sockets, its /proc/sys/net, the programs that it runs."""
+        """Call `work` in the namespace, and return or raise what it does.
+
+        Sockets, /proc/sys/net and programs that `work` starts are those of the namespace.
+        """
 
         def within() -> T:
             if _libc.setns(self.descriptor, _CLONE_NEWNET) != 0:
@@ -69,14 +75,14 @@ def _unshare() -> int:
 
 
 def _in_a_thread(work: Callable[[], T]) -> T:
-    """In one that ends with it: a namespace is a thread's, and ours must stay as it is."""
+    """Call `work` in a new thread: threads have namespaces of their own, and that of the caller must not change."""
     results: list[T] = []
     errors: list[BaseException] = []
 
     def run() -> None:
         try:
             results.append(work())
-        except BaseException as error:  # noqa: BLE001 - it is raised again below, where somebody waits for it
+        except BaseException as error:  # noqa: BLE001 - it is raised again below, in the thread of the caller
             errors.append(error)
 
     thread = threading.Thread(target=run, name="namespace", daemon=True)

@@ -1,4 +1,4 @@
-"""Builds a lab and takes it down."""
+"""Builds a lab and removes it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from loadgen.model.probe import Link
 _TOOLS = {"ip": "iproute2", "tc": "iproute2", "nsenter": "util-linux"}
 _COMMAND_TIMEOUT_S = 10.0
 _SETTLE_TIMEOUT_S = 5.0
-_DISCARD_PORT = 9  # nobody listens there in a namespace that we made
+_DISCARD_PORT = 9  # no process listens on it in a new namespace
 _SYS_NET = Path("/proc/sys/net")
 
 
 def why_not() -> str:
-    """Why this user cannot build a lab here, in words; empty when nothing speaks against it."""
+    """Why this user cannot build a lab on this machine, as a phrase; "" when it is possible."""
     missing = sorted(name for name in _TOOLS if not _tool(name))
     if missing:
         packages = sorted({_TOOLS[name] for name in missing})
@@ -33,14 +33,14 @@ def why_not() -> str:
     try:
         Namespace().close()
     except OSError as error:
-        return f"a network namespace cannot be made: {error.strerror} (that takes root)"
+        return f"a network namespace cannot be created: {error.strerror} (this needs root)"
     return ""
 
 
 class Lab:
-    """A context manager: inside, the network is there.
+    """A context manager; the network exists inside it.
 
-    Raises PlanError when this user cannot have one, FleetError when the kernel does not do it.
+    Raises PlanError when this user cannot build one, FleetError when a step of building it fails.
     """
 
     def __init__(self, link: Link) -> None:
@@ -49,7 +49,9 @@ class Lab:
 
     def __enter__(self) -> Self:
         if reason := why_not():
-            raise PlanError(f"no lab can be built: {reason}", hint="--lab loopback needs nothing, and shows less")
+            raise PlanError(
+                f"no lab can be built: {reason}", hint="use --lab loopback, which needs no root but shows less"
+            )
         try:
             self._build()
         except BaseException:
@@ -61,12 +63,12 @@ class Lab:
         self.close()
 
     def close(self) -> None:
-        """Let go of the network; it is gone once nobody runs in it.  Idempotent."""
+        """Close the namespaces; each vanishes when no process runs in it.  Further calls do nothing."""
         for namespace in self._places.values():
             namespace.close()
 
     def inside(self, place: Place) -> Inside:
-        """How to start a program there."""
+        """How to start a program in a place of the lab."""
         return self._places[place].inside(_tool("nsenter"))
 
     def _build(self) -> None:
@@ -81,7 +83,7 @@ class Lab:
             for place, nics in NICS.items():
                 for nic in nics:
                     self._places[place].call(functools.partial(offloads.settle, nic))
-            # Each asks for the other's hardware address now, and not when something is measured.
+            # Places learn the hardware addresses of the others now, instead of during a measurement.
             self._places[Place.PROXY].call(functools.partial(_reach, SINK_HOST))
             self._places[Place.SOURCE].call(functools.partial(_reach, PROXY_HOST))
             self._places[Place.SOURCE].call(functools.partial(_reach, SINK_HOST))
@@ -110,12 +112,12 @@ class Lab:
 
 
 def _tool(name: str) -> str:
-    """Its path; empty when it is not installed.  The directories of root's programs need not be in the PATH."""
+    """The path of a program, "" when it is not installed.  The sbin directories are searched, too."""
     return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin") or ""
 
 
 def _settings() -> dict[str, str]:
-    """Ours, as far as this kernel has them."""
+    """The settings of the current namespace that a lab inherits, as far as this kernel has them."""
     found = {}
     for name in INHERITED:
         with contextlib.suppress(OSError):
@@ -129,7 +131,7 @@ def _set(settings: dict[str, str]) -> None:
 
 
 def _reach(host: str) -> None:
-    """Raises OSError when a packet does not get there and back: what comes back is that nobody listens."""
+    """Send a packet to a host and wait for the reply, a refusal; raises OSError when none arrives."""
     with (
         contextlib.suppress(ConnectionRefusedError),
         socket.create_connection((host, _DISCARD_PORT), _SETTLE_TIMEOUT_S),

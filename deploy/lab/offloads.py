@@ -1,4 +1,4 @@
-"""Large segments on a virtual NIC: sent whole, and not put together again by the receiver."""
+"""Offload settings of a virtual NIC: large segments are sent whole, and the receiver does not merge segments."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _VALUE = struct.Struct("II")  # struct ethtool_value: a command, and on or off
 
 
 def settle(nic: str) -> None:
-    """TSO and GSO on, GRO off: a virtual NIC's usual defaults, made sure of.  Raises OSError.
+    """Switch TSO and GSO on and GRO off, as is usual for virtual NICs.  Raises OSError.
 
-    The NIC is looked for in the namespace of the calling thread.
+    The NIC is in the namespace of the calling thread.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
         for command, on in ((_ETHTOOL_STSO, 1), (_ETHTOOL_SGSO, 1), (_ETHTOOL_SGRO, 0)):

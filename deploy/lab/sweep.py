@@ -1,7 +1,7 @@
-"""What a lab might leave behind: processes whose coordinator is gone.
+"""Ends processes of labs that remain after their coordinator has ended.
 
-They end with it, by their parent-death signal and by the end of their input.  Should one have been unable to, it is
-found by a mark in its environment, which says whose it is.
+Normally the parent-death signal and the end of their input end them.  A process that remains nevertheless is found by a
+mark in its environment, which names its coordinator.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ _PROC = Path("/proc")
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A process of a lab that nobody owns any more."""
+    """A process of a lab whose coordinator has ended."""
 
     pid: int
     command: str
 
 
 def mark() -> dict[str, str]:
-    """For the environment of the processes of a lab that this process owns."""
+    """The environment variable for processes of a lab that this process builds."""
     return {MARK: f"{os.getpid()}:{_start_ticks(os.getpid())}"}
 
 
 def end_leftovers() -> list[Leftover]:
-    """Kill what is left of labs whose coordinator is gone; what it was.
+    """Kill the processes of labs whose coordinator has ended; returns them.
 
-    Only processes of this PID namespace are looked at: a mark has no meaning in another one.
+    Only processes of this PID namespace are examined: the pid in a mark has no meaning in another one.
     """
     ended = []
     for entry in _PROC.iterdir():
         if entry.name.isdecimal() and int(entry.name) != os.getpid():
-            with contextlib.suppress(OSError):  # it has ended, or is somebody else's
+            with contextlib.suppress(OSError):  # the process has ended, or belongs to another user
                 ended += _end(int(entry.name))
     return ended
 
 
 def _end(pid: int) -> list[Leftover]:
-    """Raises OSError."""
-    handle = os.pidfd_open(pid)  # first, so that what is killed is what was looked at
+    """Kill one process if it is a leftover; raises OSError when it has ended or may not be examined."""
+    handle = os.pidfd_open(pid)  # first, so that the process that is killed is the one that was examined
     try:
         home = _PROC / str(pid)
         if (home / "ns" / "pid").stat().st_ino != (_PROC / "self" / "ns" / "pid").stat().st_ino:
@@ -61,7 +61,7 @@ def _end(pid: int) -> list[Leftover]:
 
 
 def _is_orphan(environment: bytes) -> bool:
-    """Whether it is marked, and whoever is named by the mark is gone."""
+    """Whether an environment contains a mark, and the coordinator that the mark names has ended."""
     start = f"{MARK}=".encode()
     value = next((one.removeprefix(start) for one in environment.split(b"\0") if one.startswith(start)), b"")
     pid, _, ticks = value.decode(errors="replace").partition(":")
@@ -69,7 +69,7 @@ def _is_orphan(environment: bytes) -> bool:
 
 
 def _start_ticks(pid: int) -> int:
-    """When a process was started, in the kernel's ticks since boot; -1 when there is none."""
+    """The start time of a process in clock ticks since boot; -1 when there is no such process."""
     try:
         stat = (_PROC / str(pid) / "stat").read_text(errors="replace")
         return int(stat.rpartition(")")[2].split()[_STARTTIME])

@@ -1,4 +1,4 @@
-"""The lab as data: its places, their addresses, and the commands that make its links."""
+"""The lab as data: its places, their addresses, and the commands that create its links."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class Place(enum.Enum):
 SOURCE_HOST = "198.18.1.2"
 PROXY_HOST = "198.18.1.1"
 SINK_HOST = "198.18.2.2"
-"""Of 198.18.0.0/15, which is for benchmarks of network devices (RFC 2544, RFC 6890)."""
+"""Addresses in 198.18.0.0/15, which is reserved for benchmarks of network devices (RFC 2544, RFC 6890)."""
 
 _PROXY_FAR_HOST = "198.18.2.1"
 
 NICS = {Place.SOURCE: ("va0",), Place.PROXY: ("va1", "vb0"), Place.SINK: ("vb1",)}
-"""Those of each place."""
+"""The NICs of each place."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A token bucket (tc-tbf(8)), in tc's own words."""
+    """The parameters of a token bucket filter (tc-tbf(8)), in the notation of tc."""
 
     rate: str
     burst: str
@@ -42,25 +42,25 @@ SHAPES = {
     Link.TEN_GIGE: Shape("9844mbit", "2560kb", "5120kb"),
     Link.NONE: None,
 }
-"""What each link is shaped to; every end sends through one.
+"""The shape of each kind of link; both ends of a link send through such a filter.
 
-Gigabit Ethernet carries 1448 bytes of TCP payload in 1538 bytes on the wire.  The kernel counts 1514 of them (without
-preamble, gap and checksum), also in a large segment that no NIC has cut yet, so 984.4 Mbit/s is the same speed: 941.5
-Mbit/s of payload.  The burst is what comes due in 2.1 ms: with half of it, a machine that is busy with other things
-and late by a millisecond now and then reached 920 to 941 at a window of 64K, and with this 938 to 941.
+Gigabit Ethernet carries 1448 bytes of TCP payload in 1538 bytes on the wire.  The kernel counts 1514 of these (without
+preamble, gap and checksum), also in large segments that no NIC has split, so 984.4 Mbit/s is the same speed: 941.5
+Mbit/s of payload.  The burst lasts 2.1 ms.  With half of it, a busy machine, which is a millisecond late now and then,
+reached 920 to 941 Mbit/s at a window of 64K; with this burst it reached 938 to 941.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A program with its arguments, and the place to run it in."""
+    """A program with its arguments, and the place in which it runs."""
 
     place: Place
     argv: tuple[str, ...]
 
 
 def commands(link: Link, namespaces: Mapping[Place, str]) -> tuple[Command, ...]:
-    """What makes the links, in order.  `namespaces` are paths that name the places for `ip`."""
+    """The commands that create the links, in order.  `namespaces` are the paths of the places, for `ip`."""
     made = [
         _ip(place, f"link add {near} type veth peer name {far} netns {namespaces[other]}")
         for place, near, other, far in (
@@ -97,7 +97,7 @@ def _words(place: Place, words: str) -> Command:
 
 
 ROUTING = {"ipv4/ip_forward": "1", "ipv4/conf/all/rp_filter": "0", "ipv4/conf/default/rp_filter": "0"}
-"""Settings below /proc/sys/net that make a place forward: for the proxy's, before its NICs are there."""
+"""Settings below /proc/sys/net that make the proxy forward packets; set before its NICs exist."""
 
 INHERITED = (
     "ipv4/tcp_congestion_control",
@@ -111,4 +111,4 @@ INHERITED = (
     "ipv4/ip_local_port_range",
     "ipv4/tcp_tw_reuse",
 )
-"""Settings that each namespace has for itself, and that a lab takes from ours: it shows this machine's TCP."""
+"""Settings of each namespace that a lab copies from this one, so that it behaves like the TCP of this machine."""

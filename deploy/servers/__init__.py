@@ -1,6 +1,6 @@
-"""The web servers that a VM can run: one module a kind, `base` for what they share, `catalog` to choose one.
+"""The web servers that a VM can run: one module per kind, `base` for common code, `catalog` to choose a server.
 
-Every kind is a single process per VM (plus our app process behind nginx and Apache), so that the parent-death
-signal of the kernel reaches all of it: nothing that we start can outlive us.  They run as the user who started
-them, root included: the file set may lie where no other user can read.
+Every kind runs as a single process per VM (and, behind nginx and Apache, the application process), so that the
+parent-death signal of the kernel reaches all of them: no server can outlive its warden.  Servers run as the user who
+started them, root included, because the file set may be in a directory that no other user can read.
 """

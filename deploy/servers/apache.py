@@ -1,4 +1,4 @@
-"""Apache with the event MPM: the file set by sendfile, everything else proxied to our app over a unix socket."""
+"""Apache with the event MPM: serves the file set with sendfile, forwards the rest to the application."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from loadgen.model.plan import Server
 _MODULES = ("mpm_event", "authz_core", "alias", "proxy", "proxy_http")
 
 _STATIC_ON_DEBIAN = ("unixd",)
-"""Needed everywhere, but compiled in on some systems: loaded where it is a file."""
+"""Needed on all systems, but compiled in on some: loaded where it is a file."""
 
-_MODULE_DIRECTORIES = (  # where Debian, Red Hat, SUSE, Arch and a build by hand put them
+_MODULE_DIRECTORIES = (  # of Debian, Red Hat, SUSE, Arch, and of a build by hand
     "/usr/lib/apache2/modules",
     "/usr/lib64/httpd/modules",
     "/usr/lib64/apache2",
@@ -34,9 +34,9 @@ _MODULE_DIRECTORIES = (  # where Debian, Red Hat, SUSE, Arch and a build by hand
 
 _MIN_SPARE_THREADS = 8
 
-# FollowSymLinks spares a look at every directory of a path for every request; nothing else writes there.
-# retry=0: an app that was too slow once is asked again, instead of 503 for a minute.
-# ttl: a connection that idled so long is not used again, so the app never closes one that is about to be used.
+# FollowSymLinks: otherwise Apache inspects every directory of the path at every request.
+# retry=0: after one slow answer of the application, Apache asks it again, instead of answering 503 for a minute.
+# ttl: a connection that was idle for so long is not used again; the application never closes one before that.
 _CONFIG = """\
 {load_modules}
 ServerRoot {workdir}
@@ -84,7 +84,7 @@ ProxyPass /cgi/ {cgi} retry=0 ttl={upstream_idle_s}
 
 @dataclass(frozen=True, slots=True)
 class Apache:
-    """One Apache process and one app process a VM."""
+    """Apache: one process per VM, and one application process."""
 
     binary: str
     version: str
@@ -93,14 +93,14 @@ class Apache:
     kind: Server = Server.APACHE
 
     def files_needed(self, connections: int) -> int:
-        """A client's connection and the one to the app, a file, and as many connections that are closing."""
+        """Per connection: the client's, the one to the application, a file, and one that is closing."""
         return 4 * connections + 64
 
     def setup(self, vm: Vm) -> Setup:
-        """One configuration file.
+        """Launch Apache with one configuration file.
 
-        `-X` runs server and threads in one process, which our parent-death signal reaches; children of a parent
-        process would survive it.
+        `-X` runs the server and its threads in one process, so that the parent-death signal reaches all of it; child
+        processes of a server would survive.
         """
         file_set = vm.docroot / "file_set"
         upstream = f"unix:{vm.app_socket}|http://localhost"
@@ -133,7 +133,7 @@ class Apache:
 
 
 def find() -> Apache | None:
-    """The Apache of this machine with the modules that we need, or None."""
+    """The Apache of this machine; None when it, or a module that is needed, is not installed."""
     binary = find_binary("apache2", "httpd")
     version = ask_version(binary, r"(Apache/\S+)") if binary else None
     modules = next((path for path in map(Path, _MODULE_DIRECTORIES) if all(_has(path, m) for m in _MODULES)), None)
@@ -143,10 +143,10 @@ def find() -> Apache | None:
 
 
 def _threads(connections: int) -> int:
-    """One for each connection and some to spare.
+    """The number of threads: one per connection, and spare ones.
 
-    The moment that all threads are busy, the event MPM closes every idle connection, so they never must be: a
-    client that closes a connection and opens the next one is, for that moment, two.
+    When all threads are busy, the event MPM closes every idle connection, so some must always be free: a client that
+    closes a connection and opens the next one needs two threads for a moment.
     """
     return connections + max(_MIN_SPARE_THREADS, connections // 4)
 

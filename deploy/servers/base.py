@@ -1,4 +1,4 @@
-"""What a kind of web server is to the rest: found with its version, and set up for a VM."""
+"""The seam of web servers, and what they have in common."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from loadgen.model.errors import PlanError
 from loadgen.model.plan import Server
 
 KEEP_ALIVE_S = 120
-"""How long a server keeps an idle connection.  A paced client pauses for up to 18.4 s after the largest file."""
+"""How long a server keeps an idle connection.  A paced client pauses up to 18.4 s after the largest file."""
 
 UPSTREAM_IDLE_S = 60
-"""How long a proxy keeps an idle connection to the app: less than the app does, so that the app never closes one
-that the proxy is about to use."""
+"""How long a proxy keeps an idle connection to the application: shorter than the application does, so that the
+application never closes one that the proxy is about to use."""
 
 BACKLOG = 4096
-"""Connections waiting to be accepted; the kernel lowers it to `net.core.somaxconn`."""
+"""The number of connections that may wait to be accepted; the kernel lowers it to `net.core.somaxconn`."""
 
 _SOCKET_PATH_BYTES = 95
 """The longest path of a unix socket that Apache takes; the kernel's own limit is 107, `sun_path` of unix(7)."""
@@ -33,7 +33,7 @@ _VERSION_TIMEOUT_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vm:
-    """One VM to set up: where it listens, what it serves, and its own directory (absolute paths)."""
+    """One VM to set up: where it listens, its document root, and a directory of its own (absolute paths)."""
 
     name: str
     host: str
@@ -44,21 +44,21 @@ class Vm:
 
     @property
     def listen(self) -> str:
-        """Address and port as nginx and Apache spell them."""
+        """Address and port in the notation of nginx and Apache."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def app_dir(self) -> Path:
-        """What the app may write to."""
+        """The directory that the application may write to."""
         return self.workdir / "app"
 
     @property
     def app_socket(self) -> Path:
-        """Where the app listens behind another server; raises PlanError if the path is too long for one."""
+        """The unix socket of the application behind another server; raises PlanError if its path is too long."""
         path = self.workdir / "app.sock"
         if len(os.fsencode(path)) > _SOCKET_PATH_BYTES:
             raise PlanError(
-                f"the path of a unix socket may have {_SOCKET_PATH_BYTES} bytes, but {path} has more",
+                f"the path of a unix socket may have at most {_SOCKET_PATH_BYTES} bytes, but {path} has more",
                 hint="set TMPDIR to a directory with a shorter path",
             )
         return path
@@ -66,9 +66,10 @@ class Vm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What a VM needs before it starts, and how it starts.
+    """The files that a VM needs before it starts, and the command that starts it.
 
-    `directories` and the names of `files` are relative to the VM's directory.
+    `config` is the configuration for the record.  `directories` and the names of `files` are relative to the
+    directory of the VM.
     """
 
     launch: Launch
@@ -78,44 +79,46 @@ class Setup:
 
 
 class WebServer(Protocol):
-    """A server that was found on this machine."""
+    """A web server that was found on this machine."""
 
     @property
     def kind(self) -> Server:
-        """Which kind it is."""
+        """The kind of server, never AUTO."""
 
     @property
     def version(self) -> str:
-        """Name and version, as it calls itself."""
+        """Name and version, as the server reports them."""
 
     def files_needed(self, connections: int) -> int:
-        """File descriptors that one process of a VM needs for so many connections."""
+        """The number of file descriptors that one process of a VM needs for so many connections."""
 
     def setup(self, vm: Vm) -> Setup:
-        """How to run it in a VM; raises PlanError if it cannot be."""
+        """The way to run the server in a VM; raises PlanError when it cannot run there."""
 
 
 def proxied_app(vm: Vm) -> AppWorker:
-    """The app of a VM whose web server serves the file set itself and passes the rest on."""
+    """The application of a VM whose web server serves the file set itself and forwards the rest."""
     return AppWorker(docroot=str(vm.docroot), workdir=str(vm.app_dir), static=False, unix_socket=str(vm.app_socket))
 
 
 def quoted(path: Path) -> str:
-    """A path for a configuration file; raises PlanError for what nginx or Apache would read as something else."""
+    """A path in quotes for a configuration file; raises PlanError for characters that nginx or Apache interpret."""
     text = str(path)
     if re.search(r'["\\$%*?\[\]\x00-\x1f]', text):
-        raise PlanError(f"{text!r} cannot be used in a web server's configuration", hint="use a plainer path")
+        raise PlanError(
+            f"{text!r} cannot be used in a web server's configuration", hint="choose a path without special characters"
+        )
     return f'"{text}"'
 
 
 def find_binary(*names: str) -> str | None:
-    """The first of these programs that is installed.  `PATH` often lacks the sbin directories."""
+    """The path of the first of these programs that is installed; the sbin directories are searched, too."""
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
     return next((found for name in names if (found := shutil.which(name, path=path))), None)
 
 
 def ask_version(binary: str, pattern: str) -> str | None:
-    """What `binary -v` says about itself, or None when it does not run or says nothing of the kind."""
+    """The group of `pattern` in the output of `binary -v`; None when it does not run, or prints nothing of the kind."""
     try:
         said = subprocess.run(
             [binary, "-v"], stdin=subprocess.DEVNULL, capture_output=True, timeout=_VERSION_TIMEOUT_S, check=False

@@ -1,4 +1,4 @@
-"""Our own server: aiohttp on uvloop, one process a VM.  Always there."""
+"""The builtin server: the application itself, on aiohttp and uvloop, one process per VM; always available."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from loadgen.model.plan import Server
 
 @dataclass(frozen=True, slots=True)
 class Builtin:
-    """The app itself on the VM's port, forked from a warm parent, so that most of its memory is shared."""
+    """The application on the port of the VM, forked from the warden, so that most of its memory is shared."""
 
     version: str
     kind: Server = Server.BUILTIN
 
     def files_needed(self, connections: int) -> int:
-        """A connection, the file it sends, and as many that are closing."""
+        """Per connection: the connection, the file that it sends, and one that is closing."""
         return 3 * connections + 64
 
     def setup(self, vm: Vm) -> Setup:
-        """It has no configuration file: what would be in one is in the arguments."""
+        """Launch the application; there is no configuration file, since all settings are in the command."""
         app = AppWorker(docroot=str(vm.docroot), workdir=str(vm.app_dir), static=True, host=vm.host, port=vm.port)
         return Setup(launch=Launch(vm=vm.name, directory=str(vm.workdir), app=app), config="")
 
 
 def find() -> Builtin:
-    """Its version is that of what it is made of."""
+    """The builtin server; its version names the libraries that it consists of."""
     return Builtin(f"aiohttp/{version('aiohttp')} uvloop/{version('uvloop')} Python/{platform.python_version()}")

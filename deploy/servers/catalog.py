@@ -1,4 +1,4 @@
-"""Which servers this machine has, and which one a run uses."""
+"""Finds the web servers of this machine, and chooses the one that a run uses."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ KINDS: dict[Server, Callable[[], WebServer | None]] = {
     Server.APACHE: apache.find,
     Server.BUILTIN: builtin.find,
 }
-"""How each kind is found, in the order in which `auto` prefers them."""
+"""The function that finds each kind, in the order of preference of `auto`."""
 
 
 def find_all() -> tuple[WebServer, ...]:
-    """The servers of this machine, preferred ones first.  Runs their binaries for the version."""
+    """The servers of this machine, the preferred ones first.  Runs their binaries to get the versions."""
     return tuple(server for find in KINDS.values() if (server := find()) is not None)
 
 
 def choose(kind: Server) -> WebServer:
-    """The server asked for, or the preferred one for AUTO; raises PlanError when it is not installed."""
+    """A server of that kind, or the preferred one for AUTO; raises PlanError when it is not installed."""
     kinds = tuple(KINDS) if kind is Server.AUTO else (kind,)
     server = next((found for k in kinds if (found := KINDS[k]()) is not None), None)
     if server is None:

@@ -1,4 +1,4 @@
-"""nginx: the file set by sendfile, everything else proxied to our app over a unix socket."""
+"""nginx: serves the file set with sendfile, forwards the rest to the application."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from deploy.servers.base import (
 from deploy.wire import Launch
 from loadgen.model.plan import Server
 
-# master_process off: one process, which our parent-death signal reaches; a worker of a master would survive it.
-# Without a master nginx does not change its user either.
-# keepalive_requests has no "unlimited": it only has to be larger than any connection gets.
+# master_process off: one process, which the parent-death signal reaches; a worker of a master would survive.
+# Without a master, nginx does not change its user either.
+# keepalive_requests has no value for "unlimited"; this one is larger than the requests of any connection.
 _CONFIG = """\
 daemon off;
 master_process off;
@@ -73,18 +73,18 @@ http {{
 
 @dataclass(frozen=True, slots=True)
 class Nginx:
-    """One nginx process and one app process a VM."""
+    """nginx: one process per VM, and one application process."""
 
     binary: str
     version: str
     kind: Server = Server.NGINX
 
     def files_needed(self, connections: int) -> int:
-        """A client's connection and the one to the app, a file, and as many connections that are closing."""
+        """Per connection: the client's, the one to the application, a file, and one that is closing."""
         return 4 * connections + 64
 
     def setup(self, vm: Vm) -> Setup:
-        """One configuration file; temporary files stay in the VM's directory."""
+        """Launch nginx with one configuration file; temporary files stay in the directory of the VM."""
         config = _CONFIG.format(
             pid=quoted(vm.workdir / "nginx.pid"),
             worker_connections=self.files_needed(vm.connections),
@@ -108,7 +108,7 @@ class Nginx:
 
 
 def find() -> Nginx | None:
-    """The nginx of this machine, or None."""
+    """The nginx of this machine; None when it is not installed."""
     binary = find_binary("nginx")
     version = ask_version(binary, r"(nginx/\S+)") if binary else None
     return Nginx(binary, version) if binary and version else None

@@ -84,7 +84,7 @@ class Deployment(Protocol):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End what was started."""
+        """End everything that the deployment has started."""
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -106,7 +106,7 @@ class Deployment(Protocol):
 
 
 class VmDriver(Protocol):
-    """A way to run VMs."""
+    """A way to start VMs, or to find servers that run already."""
 
     @property
     def starts_servers(self) -> bool:

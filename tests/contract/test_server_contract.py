@@ -139,7 +139,9 @@ def test_it_holds_all_its_connections_at_once(target: Target) -> None:
 def test_clients_that_leave_in_the_middle_of_a_reply_do_no_harm(target: Target, path: str) -> None:
     for _ in range(30):
         with closing(socket.create_connection((target.host, target.port), timeout=10)) as client:
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, not an end
+            client.setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+            )  # close with RST instead of FIN
             client.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
             assert client.recv(100)
     with connect(target) as client:
@@ -158,7 +160,7 @@ def test_it_says_what_it_is(vms: LocalVms) -> None:
 def test_stopped_it_leaves_nothing(server: WebServer, docroot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     others = set(children_of(os.getpid()))
     before = open_files()
-    with tempfile.TemporaryDirectory(prefix="t") as directory:  # a short path, as unix sockets want
+    with tempfile.TemporaryDirectory(prefix="t") as directory:  # a short path, because it contains unix sockets
         monkeypatch.setenv("TMPDIR", directory)
         with running(server, [docroot]) as vms:
             target = vms.targets[0]

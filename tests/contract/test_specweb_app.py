@@ -39,7 +39,7 @@ def test_every_sort_of_operation_is_answered_as_its_tape_expects(place: Place) -
 
 
 async def play(client: Client, tape: OpTape, row: int) -> None:
-    """One operation, on a connection of its own if it is to end one."""
+    """Play one operation; on a new connection when the row ends its connection."""
     op = tape.ops[row]
     raw = tape.strings[int(op["line"])] + b"Host: h\r\n" + tape.strings[int(op["rest"])]
     if op["flags"] & CLOSE_AFTER:

@@ -22,7 +22,7 @@ def test_the_cgi_operation_runs_a_process_for_each_request(place: Place) -> None
         assert [(reply.status, reply.headers["x"]) for reply in replies] == [(201, "1")] * 3
         pids = {int(reply.body) for reply in replies}
         assert len(pids) == 3
-        for pid in pids:  # reaped: a zombie would still be there
+        for pid in pids:  # collected: the pid of a zombie would still exist
             with pytest.raises(ProcessLookupError):
                 os.kill(pid, 0)
 
@@ -64,7 +64,7 @@ def test_a_cgi_script_that_hangs_is_killed_with_its_children(place: Place, monke
 
 
 def is_gone(pid: int) -> bool:
-    """Whether a process has ended; an orphan is init's to reap."""
+    """Whether a process has ended; init may not have collected an orphan yet."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].startswith("Z")
     except FileNotFoundError:

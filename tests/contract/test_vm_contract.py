@@ -25,12 +25,13 @@ from loadgen.model.target import Target
 from tests.support.toy_driver import Toy
 from tests.support.vms import descendants, is_running, make_file_set, vm_request, within
 
-DRIVERS = (*catalog.names(), "toy")
-STARTING = tuple(name for name in DRIVERS if name != "inventory")
-
 
 def driver(name: str) -> VmDriver:
     return Toy() if name == "toy" else catalog.choose(name)
+
+
+DRIVERS = (*catalog.names(), "toy")
+STARTING = tuple(name for name in DRIVERS if driver(name).starts_servers)
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +141,29 @@ def test_a_death_is_reported_by_the_name_of_its_target(name: str, docroot: Path)
         assert death.reason
 
     play(name, [docroot] * 3, scenario)
+
+
+@pytest.mark.parametrize("name", STARTING)
+def test_a_vm_that_was_killed_leaves_nothing_either(name: str, docroot: Path, tmpdir_of_runs: Path) -> None:
+    before = left_in(tmpdir_of_runs)
+
+    async def scenario(vms: Deployment) -> None:
+        os.kill(descendants(os.getpid())[-1], signal.SIGKILL)
+        await asyncio.wait_for(anext(vms.deaths()), 20)
+
+    play(name, [docroot] * 2, scenario)
+    assert left_in(tmpdir_of_runs) == before
+
+
+@pytest.mark.parametrize("name", STARTING)
+def test_a_port_that_is_taken_is_named_and_nothing_is_left(name: str, docroot: Path, tmpdir_of_runs: Path) -> None:
+    before = left_in(tmpdir_of_runs)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = int(other.getsockname()[1])
+        request = vm_request([docroot], base_port=port, server=Server.BUILTIN)
+        with pytest.raises(PlanError, match=f"port {port} on 127.0.0.1 is taken"):
+            asyncio.run(enter(driver(name).prepare(request)))
+    assert left_in(tmpdir_of_runs) == before
 
 
 @pytest.mark.parametrize("name", DRIVERS)

@@ -1,4 +1,4 @@
-"""What this machine has of networks, and the skip for tests that need to build one."""
+"""Networks of this machine, and the mark of tests that need to build a lab."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def start(lab: Lab, place: Place, *argv: str) -> subprocess.Popen[str]:
 
 
 def said(lab: Lab, place: Place, *argv: str) -> str:
-    """What a program in a place of the lab prints."""
+    """The output of a program in a place of the lab."""
     with start(lab, place, *argv) as process:
         out, err = process.communicate(timeout=30)
     assert process.returncode == 0, err
@@ -52,13 +52,13 @@ def json_of(lab: Lab, place: Place, *argv: str) -> Any:
 
 
 def lab_nics_here() -> set[str]:
-    """NICs that are named like a lab's, in the namespace that the tests run in."""
+    """NICs in the namespace of the tests that have names of NICs of a lab."""
     here = {path.name for path in Path("/sys/class/net").iterdir()}
     return here & {nic for nics in NICS.values() for nic in nics}
 
 
 def named_namespaces() -> set[str]:
-    """Those of `ip netns`."""
+    """The named network namespaces that `ip netns` lists."""
     home = Path("/run/netns")
     return {path.name for path in home.iterdir()} if home.exists() else set()
 
@@ -67,9 +67,9 @@ def namespaces_of(pids: list[int]) -> set[int]:
     """The network namespaces, by inode, that these processes are in or hold a descriptor of."""
     found = set()
     for pid in pids:
-        with contextlib.suppress(OSError):  # it has ended
+        with contextlib.suppress(OSError):  # the process has ended
             for link in (Path(f"/proc/{pid}/ns/net"), *Path(f"/proc/{pid}/fd").iterdir()):
-                with contextlib.suppress(OSError):  # it was the descriptor that listed them
+                with contextlib.suppress(OSError):  # the descriptor that listed the directory is closed
                     name = str(link.readlink())
                     if name.startswith("net:["):
                         found.add(int(name[len("net:[") : -1]))
@@ -77,5 +77,5 @@ def namespaces_of(pids: list[int]) -> set[int]:
 
 
 def held_namespaces() -> set[int]:
-    """Of all processes."""
+    """The network namespaces, by inode, of all processes."""
     return namespaces_of([int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()])

@@ -1,4 +1,4 @@
-"""A second opinion on replies: CHECK_DTYPE's words, turned into the plainest code that obeys them."""
+"""An independent check of replies: the simplest implementation of the comments of CHECK_DTYPE."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from loadgen.schedule.optape import OpTape
 
 
 def wrong_with(tape: OpTape, row: int, body: bytes) -> str:
-    """What is wrong with `body` as the answer to an operation of the tape; empty if nothing is."""
+    """The error in `body` as the reply to an operation of the tape; "" if there is none."""
     op = tape.ops[row]
     check = tape.checks[op["check"]]
     content = body

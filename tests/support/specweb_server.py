@@ -1,4 +1,4 @@
-"""The reference server of the SPECweb99-style workload on a real socket, and a client that sends bytes as they are."""
+"""The reference server of the SPECweb99-style workload on a real socket, and a client for it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Reply:
 
 @dataclass
 class Client:
-    """Sends bytes as they are, over one connection."""
+    """A client that sends bytes unchanged over one connection."""
 
     port: int
     reader: asyncio.StreamReader
@@ -65,7 +65,7 @@ class Client:
 
 @dataclass
 class Place:
-    """Where servers of a test live."""
+    """The directories of one reference server."""
 
     docroot: Path
     workdir: Path

@@ -1,4 +1,4 @@
-"""Small tapes for tests: known operations, known bodies."""
+"""Small tapes for tests, with known operations and known bodies of replies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PERIOD = b"abcdefg"
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """One row: its path, the size of its body, and what else is expected."""
+    """One row: its path, the size of the reply's body, and the other expectations."""
 
     path: str = "/x"
     size: int = 1000
@@ -40,7 +40,7 @@ class Op:
 
 
 def content(path: str, size: int, literal: bytes = b"", literal_at: int = -1) -> bytes:
-    """What a correct server answers for `path`: a header line, then filler with a validation byte each STRIDE."""
+    """The body of a correct reply to `path`: a header line, then filler with a validation byte every STRIDE bytes."""
     head = f"{size:9d} {path}\n".encode()
     body = bytearray(head + b"." * max(0, size - len(head)))[:size]
     for j, at in enumerate(range(len(head), size, STRIDE)):

@@ -29,8 +29,8 @@ SMALL, FEW = "m4", "m5"
 UNUSABLE = {
     "old": "it has loadgen 0.0.1, the coordinator has ",
     UNKNOWN: " is unknown (SHA256:",
-    CHANGED: " is not the one in known_hosts any more: ",
-    REFUSING: "it lets root not in at ",
+    CHANGED: " differs from the one in known_hosts: ",
+    REFUSING: "it refuses root at ",
     SILENT: "it does not answer at ",
     SMALL: "it has only ",
     FEW: "an engine needs 72 open files and may have 64 ",
@@ -217,7 +217,7 @@ def test_with_abort_a_host_that_cannot_be_used_keeps_the_run_from_beginning(runs
     done = run.wait()
     assert (done.code, done.out) == (3, "")
     _, said, hint = done.err.splitlines()
-    assert said.startswith(f"loadgen: a load machine cannot be used: {REFUSING}: it lets root not in at ")
+    assert said.startswith(f"loadgen: a load machine cannot be used: {REFUSING}: it refuses root at ")
     assert hint.startswith("hint: ")
     assert not runs.servers.seen(ports)
     assert run.nothing_left(), run.left()

@@ -1,4 +1,4 @@
-"""The lab for real: it has the speed that it says, and nothing of it is ever left."""
+"""A real lab: its links have the documented speed, and nothing remains of it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.support.lab import (
 )
 from tests.support.vms import within
 
-GIGE_MBIT_PER_S = 941.5  # 1448 bytes of payload in 1538 on the wire
+GIGE_MBIT_PER_S = 941.5  # 1448 bytes of payload in 1538 bytes on the wire
 
 HOLDER = """
 import subprocess, sys
@@ -60,7 +60,7 @@ def test_it_is_as_fast_as_gigabit_ethernet_in_each_direction() -> None:
             there, back = (json_of(lab, Place.SOURCE, *ask, *way)["end"] for way in ((), ("-R",)))
             for end in (there, back):
                 mbit_per_s = end["sum_received"]["bits_per_second"] / 1e6
-                # Never faster (the burst is 2 MB/s for a second); slower only when others use the cores.
+                # Never faster, apart from the burst; slower only when other processes use the cores.
                 assert 0.5 * GIGE_MBIT_PER_S < mbit_per_s < GIGE_MBIT_PER_S + 3
         finally:
             server.kill()
@@ -122,11 +122,13 @@ def test_a_kill_while_it_is_built_leaves_nothing(after_s: float) -> None:
         made = set[int]()
 
         def look() -> bool:
-            made.update(namespaces_of([holder.pid]) - before)  # all that were ever seen: it changes between its own
+            made.update(
+                namespaces_of([holder.pid]) - before
+            )  # all that were seen: the process changes between its namespaces
             return bool(made)
 
         assert within(20, look)
-        time.sleep(after_s)  # the moment of the kill, somewhere in the building
+        time.sleep(after_s)  # the kill happens while the lab is built
         look()
         holder.kill()
     assert within(20, lambda: not held_namespaces() & made)

@@ -1,4 +1,4 @@
-"""The driver `local` with real processes: what is left when something dies, and what is said."""
+"""The driver `local` with real processes: what remains when something dies, and how errors are reported."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def docroot(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tmpdir_of_runs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where runs put their directories; its path is short, as unix sockets want."""
+    """The directory for runs; its path is short, because it contains unix sockets."""
     with tempfile.TemporaryDirectory(prefix="t") as path:
         monkeypatch.setenv("TMPDIR", path)
         yield Path(path)
@@ -126,7 +126,7 @@ def test_sixteen_vms_start_on_ports_of_their_own(server: WebServer, docroot: Pat
         assert [target.name for target in vms.targets][::15] == ["vm01", "vm16"]
         assert all(is_served(vms, index) for index in range(16))
         fds = [len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in children_of(warden_pid())]
-        assert max(fds) < 40  # of 16 or 32 processes: none has inherited what the others are given
+        assert max(fds) < 40  # of 16 or 32 processes: no process has inherited descriptors of the others
     assert list(tmpdir_of_runs.iterdir()) == []
 
 
@@ -177,7 +177,7 @@ def test_a_coordinator_and_a_warden_killed_together_leave_no_process(
         assert coordinator.stdout.readline() == b"ready\n"
         pids = descendants(coordinator.pid)
         (warden,) = children_of(coordinator.pid)
-        os.kill(warden, signal.SIGSTOP)  # so that it cannot be the one who cleans up
+        os.kill(warden, signal.SIGSTOP)  # so that the warden cannot clean up
         coordinator.kill()
         os.kill(warden, signal.SIGKILL)
     assert within(10, lambda: not any(is_running(pid) for pid in pids))
@@ -197,7 +197,7 @@ def test_the_vm_that_died_is_named() -> None:
 
 
 def test_vms_that_die_together_do_not_end_the_warden(tmp_path: Path) -> None:
-    """It may hear that they are dead before it sees the ends of their output."""
+    """The warden may learn of the deaths before it reads the ends of the outputs."""
     argv = [sys.executable, "-c", ALL_DIE_IN_ONE_TURN]
     done = subprocess.run(argv, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(Path.cwd())}, capture_output=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"0\n", b"")
@@ -248,7 +248,7 @@ def test_what_a_program_said_before_it_gave_up_is_passed_on(docroot: Path, tmpdi
 
 @dataclass(frozen=True)
 class Spoilt:
-    """A server whose configuration has a line too many."""
+    """A server whose configuration contains an invalid line."""
 
     server: WebServer
     kind: Server = Server.NGINX
@@ -299,7 +299,7 @@ def test_a_program_that_ignores_sigterm_is_killed(docroot: Path, tmpdir_of_runs:
 
 
 def test_what_a_program_left_behind_is_ended(docroot: Path, tmpdir_of_runs: Path) -> None:
-    """As a daemon does: a grandchild in a session of its own, whose parent is gone."""
+    """The program starts a daemon: a grandchild in a session of its own, whose parent has ended."""
     note = tmpdir_of_runs / "pid"
     code = f"""
 import os, pathlib, time

@@ -1,4 +1,4 @@
-"""A generation that is killed is repaired by the next one, not used."""
+"""A file set whose generation was killed is repaired by the next generation."""
 
 from __future__ import annotations
 

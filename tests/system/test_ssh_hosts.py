@@ -86,16 +86,17 @@ async def until(seconds: float, happened: Callable[[], bool]) -> bool:
     [
         (Host(name=UNKNOWN), f"the host key at 198.18.0.51:2201 is unknown (SHA256:…): connect once by hand, with "
          f"`ssh {UNKNOWN}`"),
-        (Host(name=CHANGED), "the host key at 198.18.0.52:2201 is not the one in known_hosts any more: SHA256:… now"),
-        (Host(name=REFUSING), "it lets root not in at 198.18.0.53:2201 with the keys that there are: does "
+        (Host(name=CHANGED), "the host key at 198.18.0.52:2201 differs from the one in known_hosts: SHA256:… now"),
+        (Host(name=REFUSING), "it refuses root at 198.18.0.53:2201 with the available keys: does "
          f"`ssh {REFUSING}` work without a password?"),
-        (Host(name="m1", user="nobody"), "it lets nobody not in at 198.18.0.11:2201 with the keys that there are: does "
+        (Host(name="m1", user="nobody"), "it refuses nobody at 198.18.0.11:2201 with the available keys: does "
          "`ssh nobody@m1` work without a password?"),
-        (Host(name="m1", port=1), "nobody listens at 198.18.0.11:1: is sshd there?"),
+        (Host(name="m1", port=1), "nothing listens at 198.18.0.11:1: does sshd run there?"),
         (Host(name="x", address="nowhere.invalid"), "there is no address for 'nowhere.invalid': …"),
-        (Host(name="m1", command="/none/loadgen"), "loadgen is not installed there, or not where it was said to be: …"),
+        (Host(name="m1", command="/none/loadgen"),
+         "loadgen is not installed there, or not at the path that was given: …"),
         (Host(name="m1", command="/bin/false"), "it exited with code 1"),
-        (Host(name="m1", command="/bin/echo"), "what it says can't be read (a frame of 2003792491 bytes is announced): "
+        (Host(name="m1", command="/bin/echo"), "its output can't be read (a frame of 2003792491 bytes is announced): "
          "does a start-up file of the shell there print something?"),
         # The worker runs and answers: the task that it got is not valid.
         (Host(name="m1"), "it exited with code 2: serve.name is missing"),

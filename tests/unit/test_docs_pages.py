@@ -181,7 +181,7 @@ def test_the_front_pages_stay_short(name: str) -> None:
 def test_the_hosts_and_targets_of_the_pages_are_read_as_such(beside_its_files: None) -> None:
     """The commands only show that these files can be read where they name them."""
     from deploy.hosts.inventory import hosts
-    from deploy.inventory import load
+    from deploy.targets import load
 
     assert [host.name for host in hosts("hosts.toml")] == ["c07", "c08"]
     assert [target.name for target in load(Path("targets.toml"))] == ["guest-a", "guest-b"]

@@ -12,7 +12,6 @@ from loadgen.model.plan import Server
 CONNECTS_PER_S = 1.21  # of a connection of `loadgen spec`
 
 GOOD = Facts(
-    kernel="6.1",
     cpu_model="EPYC",
     cpus=4,
     usable_cpus=4,
@@ -27,7 +26,6 @@ GOOD = Facts(
         ip_local_reserved_ports="",
         tcp_tw_reuse=2,
         tcp_max_tw_buckets=131_072,
-        tcp_fin_timeout=60,
         tcp_max_syn_backlog=2048,
         somaxconn=4096,
     ),

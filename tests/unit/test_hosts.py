@@ -88,7 +88,7 @@ def test_what_is_wrong_in_a_list_is_said_in_one_line(text: str, message: str) ->
     ("text", "message"),
     [
         ("[[host", "h.toml: not TOML"),
-        ("", "h.toml: it has no hosts"),
+        ("", "h.toml: no hosts"),
         ("host = 1", "h.toml: host is not an array of tables"),
         ('[host]\nname = "a"', "h.toml: host is not an array of tables"),
         (f"{ONE}[run]\nx = 1", "h.toml: unknown key 'run'"),

@@ -1,4 +1,4 @@
-"""Whose a marked process is: only one whose coordinator is gone may be ended."""
+"""Marks of processes: only a process whose coordinator has ended may be ended."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SLEEP = (sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"
 
 @contextmanager
 def sleeper(environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that has begun, with this in its environment."""
+    """A process that has started, with these variables in its environment."""
     process = subprocess.Popen(SLEEP, env={**os.environ, **environment}, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     with process:
         try:
@@ -60,7 +60,7 @@ def test_another_process_with_the_coordinators_pid_is_not_the_coordinator() -> N
 
 @pytest.mark.parametrize("text", ["", ":", "1", "x:y", "{pid}", "-1:-1", "²:1", f"{1 << 70}:x", ":5"])
 def test_a_mark_that_says_nothing_condemns_nobody(text: str) -> None:
-    text = text.format(pid=os.getpid())  # not in the parameter: workers must agree on the tests' names
+    text = text.format(pid=os.getpid())  # not in the parameter: all workers of pytest-xdist must have equal test names
     assert not sweep._is_orphan(f"A=b\0{MARK}={text}\0".encode())
 
 

@@ -1,4 +1,4 @@
-"""The lab as a list of commands: nothing of it touches our own namespace, and every end is shaped."""
+"""The commands that build a lab: none changes the current namespace, and both ends of each link are shaped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Advertisements: the search against a plain reading of its rules, and the statistics of the tables."""
+"""Advertisements: the search compared with a literal implementation of its rules, and the statistics of the tables."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def tables(users: int = 20, windows: tuple[int, int] = (40, 140)) -> ads.AdTable
 
 
 def search(of: ads.AdTables, user: int, last_ad: int) -> tuple[int, int, bool, int] | None:
-    """The search, step by step: (ad, weight, expired, ads looked at)."""
+    """The search, step by step: (ad, weight, expired, number of ads visited)."""
     ad, looked = (last_ad + 1) % 360, 1
     while ad != last_ad:
         common = int(of.personality[user]) & int(of.demographic[ad])
@@ -111,7 +111,7 @@ def test_users_and_ads_have_one_bit_for_each_attribute() -> None:
     ordinary = of.minmatch == 75
     assert ordinary.sum() == 345
     reach = sum(of.weights[ordinary] >> shift & 0xF for shift in (16, 12, 8, 4, 0))
-    assert max(reach) < 75  # nobody can ever match
+    assert max(reach) < 75  # no user can ever match
     assert all((int(value) & 0x3FF).bit_count() == 1 for value in of.demographic[ordinary])
 
 
@@ -184,7 +184,7 @@ def test_server_and_client_agree_through_the_reset_command() -> None:
     on_server = urls.parse_reset(urls.reset_command(plan).partition("?")[2], NOW_S)
     assert on_server is not None
     assert len(on_server.personality) == 33
-    # an hour later and at the very end of the run, nothing more has expired
+    # an hour later, and at the end of the run, no other ad has expired
     late = NOW_S + 3600 + sum(plan.phases.length_ns(i) for i in range(3)) // 10**9
     for now_s in (NOW_S, late):
         server, client = ads.expected(on_server, now_s), urls.expected_ads(plan)

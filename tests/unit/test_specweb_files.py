@@ -1,4 +1,4 @@
-"""Names, sizes and contents of the files, against the published facts and byte by byte."""
+"""Names, sizes and contents of the files, compared with the published rules and byte by byte."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ def test_tags_are_where_the_client_looks(file: tuple[int, int, int]) -> None:
 def test_tags_use_every_place_there_is() -> None:
     offsets = files.tag_offsets(np.arange(4000), 2, 8)
     places, counts = np.unique(offsets, return_counts=True)
-    assert len(places) == 23  # as many validation bytes have room behind them
+    assert len(places) == 23  # so many validation bytes have space after them
     assert counts.max() / counts.min() < 1.3
     assert (offsets[:, 0] < offsets[:, 1]).all()
 
 
 def test_contents_are_the_same_for_ever_and_differ_between_files() -> None:
-    # a change here makes every file set that exists wrong: raise the key of the contents with it
+    # a change of the contents invalidates every existing file set: change the key of the contents, too
     assert files.content(0, 0, 0) == files.content(0, 0, 0)
     assert files.content(7, 1, 0)[:180] == GOLDEN_START
     bodies = {files.content(d, c, f)[files.HEADER_BYTES + 64 :] for d in range(3) for c in range(4) for f in range(9)}

@@ -1,4 +1,4 @@
-"""The file set on disk: reused when it is right, made when it is not, never half there."""
+"""The file set on disk: reused when it is correct, made otherwise, never incomplete."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from workloads.specweb99 import files, fileset
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A root with directories 0 and 1."""
+    """A document root with directories 0 and 1."""
     assert fileset.ensure(tmp_path / "set", 2).made == 2
     return tmp_path / "set"
 
@@ -124,7 +124,7 @@ def test_verify_names_every_fault(root: Path) -> None:
     problems = "\n".join(fileset.verify(root, 3))
     assert "class3_8: wrong from byte 500000 on" in problems
     assert "class0_1: No such file" in problems
-    assert "stray: does not belong there" in problems
+    assert "stray: not part of the file set" in problems
     assert "class0_2: 5 bytes, expected 307" in problems
     assert "dir00002: missing" in problems
     assert problems.count("\n") == 4
@@ -152,7 +152,7 @@ def test_too_little_room_is_told_before_anything_is_written(root: Path, monkeypa
         fileset.ensure(root, 10)
     assert told.value.hint
     assert names(root / "file_set") == ["dir00000", "dir00001"]
-    assert fileset.ensure(root, 2).made == 0  # what is there needs no room
+    assert fileset.ensure(root, 2).made == 0  # existing directories need no more space
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_a_row_of_sessions_can_be_played_in_a_circle(count: int, seed: int) -> N
     lengths = np.diff(np.flatnonzero(last), prepend=-1)
     assert lengths.max() <= 15
     single = lengths == 1
-    assert not keep_alive[last][single][:-1].any()  # the last one may be a persistent one that was cut short
+    assert not keep_alive[last][single][:-1].any()  # the last connection may be a persistent one with fewer requests
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=6).filter(sum), st.integers(1, 500), st.integers(0, 2**32))

@@ -87,7 +87,7 @@ def test_a_log_of_all_posts_in_order_is_right(classes: list[int]) -> None:
 @given(st.binary(max_size=700))
 def test_no_log_makes_the_check_fail(log: bytes) -> None:
     report = check(log, PostCounts(ok=(0,) * 4, attempted=(9,) * 4))
-    assert report.ok == (log == header(0))  # nothing else of that length is one
+    assert report.ok == (log == header(0))  # no other text of that length is a log
 
 
 def problem(of: list[PostRecord], classes: list[int]) -> str:
@@ -100,11 +100,11 @@ def test_each_fault_is_named() -> None:
     classes = [0, 1, 2, 3, 1]
     good = records(classes)
     swapped = [good[0], good[2], good[1], *good[3:]]
-    assert "has number 2 behind number 3" in problem(swapped, classes)
+    assert "has number 2 after number 3" in problem(swapped, classes)
     twice = [*good[:2], replace(good[2], number=2), *good[3:]]
-    assert "has number 2 behind number 2" in problem(twice, classes)
+    assert "has number 2 after number 2" in problem(twice, classes)
     torn = [replace(good[0], pid_again=78), *good[1:]]
-    assert "begun by process 77 and ended by 78" in problem(torn, classes)
+    assert "begun by process 77 and ended by process 78" in problem(torn, classes)
     elsewhere = [replace(good[0], name="/etc/passwd"), *good[1:]]
     assert "'/etc/passwd'" in problem(elsewhere, classes)
     other = [replace(good[0], num=8), *good[1:]]

@@ -1,4 +1,4 @@
-"""The POST log as a file: appends are atomic and numbered, whoever makes them."""
+"""The POST log as a file: records are appended atomically and numbered, by any number of processes."""
 
 from __future__ import annotations
 

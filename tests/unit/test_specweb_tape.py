@@ -1,4 +1,4 @@
-"""The compiled workload: right rows, the same for the same seed, and a mix that does not depend on luck."""
+"""The compiled workload: correct rows, equal ones for equal seeds, and a mix that does not depend on chance."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def tape() -> OpTape:
 
 
 def request(tape: OpTape, row: int) -> tuple[str, dict[str, str], bytes]:
-    """(request line, headers, body) of a row."""
+    """The request line, headers and body of a row."""
     op = tape.ops[row]
     raw = tape.strings[int(op["line"])] + b"Host: h\r\n" + tape.strings[int(op["rest"])]
     head, end, body = raw.partition(b"\r\n\r\n")
@@ -36,7 +36,7 @@ def request(tape: OpTape, row: int) -> tuple[str, dict[str, str], bytes]:
 
 
 def file_of(tape: OpTape, row: int) -> tuple[int, int, int]:
-    """The file that a request names."""
+    """The file (directory, class, number) that a request names."""
     line, _, body = request(tape, row)
     if body:
         fields = urls.parse_post_body(body)
@@ -48,7 +48,7 @@ def file_of(tape: OpTape, row: int) -> tuple[int, int, int]:
 
 
 def reply(tape: OpTape, row: int) -> bytes:
-    """The body that a correct server answers, put together from the request alone."""
+    """The body of a correct reply, derived from the request alone."""
     file = file_of(tape, row)
     content = files.content(*file)
     group = int(tape.ops[row]["group"])
@@ -70,7 +70,7 @@ def asked(tape: OpTape, row: int) -> tuple[int, int]:
 
 
 def rows_of_each_sort(tape: OpTape) -> list[int]:
-    """A few rows of every (group, kind) that occurs."""
+    """A few rows of every combination of group and kind that occurs."""
     rows = []
     for group in range(5):
         for kind in range(4):
@@ -105,7 +105,7 @@ def test_a_cad_reply_without_its_ad_does_not_pass(tape: OpTape) -> None:
     for row in rows[:10].tolist():
         untouched = page.render(files.content(*file_of(tape, row)), software="", remote="", script="", query="")
         assert wrong_with(tape, row, untouched).startswith("wrong literal")
-        if tape.ops["kind"][row] == 2:  # both tags must be right
+        if tape.ops["kind"][row] == 2:  # both tags must be correct
             right = reply(tape, row)
             last = right.rindex(b"<!WEB99CAD>") + len(files.TAG_OPEN)
             assert wrong_with(tape, row, right[:last] + b"d" * 17 + right[last + 17 :]).startswith("wrong literal")
@@ -177,7 +177,7 @@ def test_the_same_seed_gives_the_same_operations_to_any_number_of_engines(tape: 
 
 
 def line_times_ns(tape: OpTape, head_bytes: int = 180) -> NDArray[np.int64]:
-    """How long operations really take at line speed, by what a server of ours sends."""
+    """The durations of operations at line speed, from the bytes that the reference server really sends."""
     framed = np.where(tape.ops["group"] == mix.STATIC, head_bytes, head_bytes + 350)
     return np.asarray((tape.checks["content_bytes"][tape.ops["check"]] + framed) * 20_000, dtype=np.int64)
 
@@ -228,7 +228,7 @@ def test_connections_are_evenly_spaced_when_the_window_opens(tape: OpTape) -> No
         starts = tape.starts[iteration]
         places = begins[starts["row"]] + PLAN.phases.lead_ns(iteration) - starts["delay_ns"]
         places = places % begins[-1]
-        assert places[0] in begins  # the first connection opens its window with the first operation of the round
+        assert places[0] in begins  # the window of the first connection begins with the first operation of the round
         gaps = np.diff(places) % begins[-1]
         assert gaps.tolist() == pytest.approx([PLAN.phases.measure_ns] * 319, abs=1)
 

@@ -1,4 +1,4 @@
-"""Paths, bodies and commands: what one side writes the other reads, and nothing else."""
+"""Paths, bodies and commands: one side reads what the other writes, and refuses any other text."""
 
 from __future__ import annotations
 
@@ -100,4 +100,4 @@ def test_users_are_the_connections_of_the_largest_vm() -> None:
 def test_every_operation_has_a_path_of_its_own() -> None:
     paths = (urls.DYNAMIC_GET, urls.DYNAMIC_CAD, urls.DYNAMIC_POST, urls.DYNAMIC_CGI, urls.COMMAND)
     assert not any(a.startswith(b) for a, b in itertools.permutations(paths, 2))
-    assert all(path.startswith(("/dyn/", "/cgi/")) for path in paths)  # what servers in front pass on
+    assert all(path.startswith(("/dyn/", "/cgi/")) for path in paths)  # web servers in front forward these paths

@@ -32,7 +32,7 @@ class Ended:
         (
             127,
             b"sh: 1: not found\n",
-            "loadgen is not installed there, or not where it was said to be: sh: 1: not found",
+            "loadgen is not installed there, or not at the path that was given: sh: 1: not found",
         ),
         (-9, b"", "it was killed by signal 9"),
     ],

@@ -1,4 +1,4 @@
-"""The network plans as sequences of tests: what is played, in which order, and for how long."""
+"""The sequences of tests of network plans: which tests, in which order, and for how long."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Any HTTP requests: URLs from the command line, or a file of requests."""
+"""The workload of any HTTP requests: URLs from the command line, or requests from a file."""

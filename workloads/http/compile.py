@@ -1,4 +1,4 @@
-"""A plan's requests compiled to a tape: one ring of rows for each target, all rows in one order for an open loop."""
+"""Compiles the requests of a plan to a tape: one ring of rows per target; an open loop plays all rows in one order."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from loadgen.schedule.optape import (
 from workloads.api import Counting
 
 MAX_KINDS = 32
-"""So many different requests are counted one by one; of more, only all of them together."""
+"""Up to so many different requests are counted separately; more are counted together."""
 
 GROUPS = ("all",)
-"""There is one group of operations."""
+"""The only group of operations."""
 
 _WITH_BODY = ("POST", "PUT", "PATCH")
 
 
 def compile_http(plan: HttpPlan) -> OpTape:
-    """The tape of `plan`: each request as often as its weight says, spread as evenly as can be.
+    """The tape of `plan`: each request as often as its weight says, evenly distributed.
 
-    Bodies are not checked, only their framing and the status are.
+    The status and the framing of replies are checked; their content is not.
     """
     strings = StringsBuilder()
     order = _interleave([request.weight for request in plan.requests])
@@ -65,20 +65,19 @@ def compile_http(plan: HttpPlan) -> OpTape:
 
 
 def counting(plan: HttpPlan) -> Counting:
-    """The categories of the plan's operations: its requests, where they are few, with their weights as shares."""
+    """The categories of the plan's operations: its requests, or a single kind when they are more than MAX_KINDS.
+
+    The shares of the kinds are the weights of the requests.
+    """
+    if len(plan.requests) > MAX_KINDS:
+        return Counting(kinds=("all requests",), groups=GROUPS, kind_shares=(1.0,))
     weights = np.array([request.weight for request in plan.requests])
-    names = kinds(plan)
-    shares = tuple((weights / weights.sum()).tolist()) if len(names) == len(weights) else (1.0,)
-    return Counting(kinds=names, groups=GROUPS, kind_shares=shares)
-
-
-def kinds(plan: HttpPlan) -> tuple[str, ...]:
-    """What operations are counted as: each request by itself where they are few."""
-    return tuple(request.name for request in plan.requests) if len(plan.requests) <= MAX_KINDS else ("all requests",)
+    names = tuple(request.name for request in plan.requests)
+    return Counting(kinds=names, groups=GROUPS, kind_shares=tuple((weights / weights.sum()).tolist()))
 
 
 def _interleave(weights: Sequence[int]) -> NDArray[np.int64]:
-    """Numbers 0, 1, …, each as often as its weight says (over their common divisor), each evenly spread."""
+    """The numbers 0, 1, …, each as often as its weight (divided by the common divisor) says, evenly distributed."""
     counts = np.array(weights) // math.gcd(*weights)
     number = np.repeat(np.arange(len(counts)), counts)
     turn = np.arange(len(number)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -87,14 +86,14 @@ def _interleave(weights: Sequence[int]) -> NDArray[np.int64]:
 
 
 def _target_of(plan: HttpPlan) -> list[int]:
-    """By request: the index of its target."""
+    """The index of the target of each request."""
     index = {(target.tls, target.host, target.port): at for at, target in enumerate(plan.targets)}
     urls = (Url.parse(request.url) for request in plan.requests)
     return [index[url.tls, url.host, url.port] for url in urls]
 
 
 def _starts(rings: Sequence[NDArray[np.int64]], shares: Sequence[int]) -> NDArray[np.void]:
-    """Each target's connections begin evenly spread over its ring, all at once."""
+    """The connections of each target start at rows that are evenly distributed over its ring, all without delay."""
     starts = np.zeros((1, sum(shares)), START_DTYPE)
     starts["row"] = np.concatenate(
         [ring[np.arange(share) * len(ring) // share] for ring, share in zip(rings, shares, strict=True)]
@@ -108,7 +107,7 @@ def _closes(request: HttpRequest) -> bool:
 
 
 def _rest(request: HttpRequest) -> bytes:
-    """Everything behind the Host line."""
+    """The part of the request after its Host line."""
     given = {line.partition(":")[0].lower() for line in request.headers}
     lines = [
         f"{name}: {value}"

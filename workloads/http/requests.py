@@ -1,4 +1,4 @@
-"""A file of requests: TOML with [[request]] tables."""
+"""Reads a file of requests: TOML with [[request]] tables."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from loadgen.model.plain import from_plain
 
 
 def parse_requests(text: str) -> tuple[HttpRequest, ...]:
-    """The requests of a file: `url`, and what else a :class:`HttpRequest` has; `headers` are a table.
+    """The requests in the text of a file.
 
-    Raises PlanError, which names the request by its number, when something is wrong.
+    Each table has `url` and any other field of :class:`HttpRequest`; `headers` may be a table.  Raises PlanError,
+    which names the request by its number, for text that is not TOML, unknown keys and impossible values.
     """
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise PlanError(f"it is not TOML: {error}") from error
+        raise PlanError(f"the file is not TOML: {error}") from error
     tables = data.pop("request", None)
     if data:
         raise PlanError(f"unknown key {next(iter(data))!r}", hint="each request is a [[request]] table")
     if not isinstance(tables, list) or not tables:
-        raise PlanError("there is no request in it", hint="write [[request]] tables with a url each")
+        raise PlanError("the file has no request", hint="write [[request]] tables, each with a url")
     return tuple(_request(table, f"request {number}") for number, table in enumerate(tables, start=1))
 
 

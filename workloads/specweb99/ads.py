@@ -1,8 +1,8 @@
-"""Custom advertisements: who is shown which, as the server computes it and the client expects it.
+"""Custom advertisements: which user gets which one, as the server computes it and the client expects it.
 
-Both sides build the same tables from the arguments of the Reset command.  The tables are our own; they
-share the *statistics* of SPECweb99 (see DESIGN.md): every user and ad has one bit per attribute,
-all but every 24th ad are out of reach, so a search scans at most 24 ads; 48 of 360 ads are expired.
+Server and client build equal tables from the arguments of the Reset command.  The tables are our own; they have the
+*statistics* of those of SPECweb99 (see DESIGN.md): every user and every ad has one bit per attribute; only every 24th
+ad can match, so a search visits at most 24 ads; 48 of 360 ads are expired.
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ from numpy.typing import NDArray
 
 ADS = 360
 MATCH_EVERY = 24
-"""Every 24th ad matches everybody."""
+"""Every 24th ad matches all users; no other ad matches anyone."""
 WINDOW = 24
-"""Length of each of the two windows of expired ads."""
+"""The number of ads in each of the two windows of expired ads."""
 FIRST_USER = 10_000
-"""User u calls itself 10000 + u in its cookie."""
-MAX_USERS = 100_000  # their file has five digits for the number
+"""The cookie of user u contains 10000 + u."""
+MAX_USERS = 100_000  # the number of a user has five digits in the file
 
 ATTRIBUTE_BITS = (2, 4, 4, 10, 10)
-"""Gender, age, region, first and second interest: width in the demographic, most significant first."""
+"""The widths, in bits of a demographic, of gender, age, region, first and second interest; most significant first."""
 ATTRIBUTE_MASKS = (0x3000_0000, 0x0F00_0000, 0x00F0_0000, 0x000F_FC00, 0x0000_03FF)
 
-_UNMATCHABLE = 75  # five weights of 15; ours never add up to it
+_UNMATCHABLE = 75  # the sum of five weights of 15; the weights of our ads never reach it
 _ALWAYS_WEIGHTS = 0x3FFFF  # gender 3, the others 15
 _YEAR_S = 365 * 86_400
 _PERSONALITY_LINE_BYTES = 15
 _AD_LINE_BYTES = 39
 
 MISSED_COOKIE = "found_cookie=Ad_id=-1&Ad_weight=0&Expired=1"
-"""What a server answers when it could not look for an ad."""
+"""The Set-Cookie value of a server that could not search for an ad."""
 
 _REQUEST_COOKIE = re.compile(r"my_cookie=user_id=([0-9]{1,10})&last_ad=([0-9]{1,3})")
 
 
 @dataclass(frozen=True, slots=True)
 class AdTables:
-    """The two data files: `personality` by user; the others by ad, shape (360,).
+    """The two data files: `personality` has one value per user, the other arrays one per ad, shape (360,).
 
-    `weights` holds five nibbles, gender in bits 19-16; `expiry_s` is Unix time.
+    Each of `weights` consists of five nibbles, gender in bits 19-16; `expiry_s` is Unix time.
     """
 
     personality: NDArray[np.int64]
@@ -54,9 +54,9 @@ class AdTables:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """The answer to every question: `ad` and `weight` by (user, last_ad), shape (users, 360); `expired` by ad.
+    """The results of all searches: `ad` and `weight` have the shape (users, 360) for (user, last_ad).
 
-    `ad` is -1 where no other ad matches.
+    `ad` is -1 where no other ad matches; `expired` has one value per ad.
     """
 
     ad: NDArray[np.int16]
@@ -70,17 +70,17 @@ class Expected:
 
 
 def make_tables(users: int, threads: int, windows: tuple[int, int], now_s: int, lifetime_s: int) -> AdTables:
-    """The tables that a Reset makes.
+    """The tables that a Reset command makes.
 
-    `users` lines of personality; the matching ads lie at `threads` mod 24; the 24 ads from each of
-    `windows` on (round the end) expired a year ago, the others expire `2 * lifetime_s` from `now_s`.
+    There are `users` lines of personality.  The ads that match have the numbers `threads` mod 24.  The 24 ads from
+    each of `windows` on (ad 0 follows ad 359) expired a year ago; the others expire `2 * lifetime_s` after `now_s`.
     """
     ads = np.arange(ADS)
     always = ads % MATCH_EVERY == threads % MATCH_EVERY
     demographic = _demographics(_Stream.AD, ADS)
     demographic[always] |= ATTRIBUTE_MASKS[-1]
     weights = _random(_Stream.WEIGHT, ADS) % (1 << 20)
-    weights &= ~(1 << 16)  # an even weight for gender: the five never add up to 75
+    weights &= ~(1 << 16)  # an even weight for gender, so that the five never add up to 75
     weights[always] = _ALWAYS_WEIGHTS
     expired = np.zeros(ADS, dtype=np.bool_)
     for start in windows:
@@ -97,7 +97,7 @@ def make_tables(users: int, threads: int, windows: tuple[int, int], now_s: int, 
 def windows(seed: int) -> tuple[int, int]:
     """The first ads of the two windows of expired ads, ascending.
 
-    They are 100 apart (round the end), so the windows never overlap.
+    They are 100 ads apart (ad 0 follows ad 359), so the windows never overlap.
     """
     first = int(_random((_Stream.WINDOW, seed % 2**64), 1)[0] % ADS)
     second = (first + 100) % ADS
@@ -105,10 +105,10 @@ def windows(seed: int) -> tuple[int, int]:
 
 
 def expected(tables: AdTables, now_s: int) -> Expected:
-    """The outcome of SPECweb99's search for every (user, last_ad).
+    """The result of SPECweb99's search for every (user, last_ad).
 
-    The search takes the first ad behind last_ad, round the end and up to last_ad itself, whose weights
-    over the attributes that it shares with the user add up to its minmatch.
+    The search visits the ads after last_ad, then those from 0 up to last_ad.  It takes the first one whose weights,
+    for the attributes that it shares with the user, add up to its minmatch or more.
     """
     common = tables.personality[:, None] & tables.demographic[None, :]
     total = np.zeros(common.shape, dtype=np.int16)
@@ -118,7 +118,7 @@ def expected(tables: AdTables, now_s: int) -> Expected:
     never = 2 * ADS
     here = np.where(total >= tables.minmatch, np.arange(ADS), never)
     twice = np.concatenate([here, here + ADS], axis=1)
-    following = np.minimum.accumulate(twice[:, ::-1], axis=1)[:, ::-1]  # first match at or behind each place
+    following = np.minimum.accumulate(twice[:, ::-1], axis=1)[:, ::-1]  # first match at or after each place
     last_ad = np.arange(ADS)
     found = following[:, 1 : ADS + 1]
     ad = np.where(found < last_ad + ADS, found % ADS, -1)
@@ -127,24 +127,24 @@ def expected(tables: AdTables, now_s: int) -> Expected:
 
 
 def format_personality(tables: AdTables) -> bytes:
-    """User.Personality: a line of 15 bytes for each user."""
+    """The file User.Personality: one line of 15 bytes per user."""
     return b"".join(b"%5d %8X\n" % row for row in enumerate(tables.personality.tolist()))
 
 
 def format_ads(tables: AdTables) -> bytes:
-    """Custom.Ads: 360 lines of 39 bytes."""
+    """The file Custom.Ads: 360 lines of 39 bytes."""
     columns = (tables.demographic, tables.weights, tables.minmatch, tables.expiry_s)
     rows = zip(range(ADS), *(column.tolist() for column in columns), strict=True)
     return b"".join(b"%5d %8X %8X %3d %10d\n" % row for row in rows)
 
 
 def parse(personality: bytes, ads: bytes) -> AdTables:
-    """The inverse of both formats; raises ValueError when a file is not of its format."""
+    """The tables in the two files; raises ValueError when a file has another format."""
     users = _rows(personality, _PERSONALITY_LINE_BYTES, (10, 16))
     table = _rows(ads, _AD_LINE_BYTES, (10, 16, 16, 10, 10))
     for name, column in (("User.Personality", users[0]), ("Custom.Ads", table[0])):
         if not np.array_equal(column, np.arange(len(column))):
-            raise ValueError(f"the lines of {name} are not numbered from 0 on")
+            raise ValueError(f"the lines of {name} are not numbered 0, 1, 2, …")
     if len(table[0]) != ADS:
         raise ValueError(f"Custom.Ads has {len(table[0])} lines, not {ADS}")
     return AdTables(users[1], table[1], table[2], table[3], table[4])
@@ -156,7 +156,7 @@ def request_cookie(user: int, last_ad: int) -> str:
 
 
 def parse_request_cookie(value: str, users: int) -> tuple[int, int] | None:
-    """(user, last_ad) of a Cookie value, or None when it is none of one of `users` users."""
+    """(user, last_ad) of a Cookie value; None for other text, and for a user beyond the first `users`."""
     match = _REQUEST_COOKIE.fullmatch(value)
     if match is None:
         return None
@@ -165,7 +165,7 @@ def parse_request_cookie(value: str, users: int) -> tuple[int, int] | None:
 
 
 def found_cookie(ad: int, weight: int, expired: bool) -> str:
-    """The Set-Cookie value for an ad that was found."""
+    """The Set-Cookie value of a CAD reply for the ad that was found."""
     return f"found_cookie=Ad_id={ad}&Ad_weight={weight}&Expired={int(expired)}"
 
 
@@ -175,18 +175,18 @@ def user_cookie(user: int) -> str:
 
 
 def tag_text(ad: int) -> str:
-    """What stands in a tag for an ad: `dirNNNNN/classX_Y`."""
+    """The text that names an ad in a tag: `dirNNNNN/classX_Y`."""
     return f"dir{ad // 36:05d}/class{ad % 36 // 9}_{ad % 9}"
 
 
 class _Stream:
-    """Numbers of the independent random streams that the tables come from."""
+    """The seeds of the independent random streams from which the tables are made."""
 
     USER, AD, WEIGHT, WINDOW = range(0x99_0010, 0x99_0014)
 
 
 def _random(stream: int | tuple[int, int], count: int) -> NDArray[np.int64]:
-    # random_raw: the server and the client may run on different versions of numpy
+    # random_raw is equal in all versions of numpy; server and client may have different ones
     raw = np.random.PCG64(stream).random_raw(count)
     return (raw >> np.uint64(11)).astype(np.int64)
 

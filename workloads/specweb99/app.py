@@ -1,8 +1,7 @@
-"""The reference server: everything that a SPECweb99-style load asks for, as one aiohttp application.
+"""The reference server: answers every request of a SPECweb99-style load, as one aiohttp application.
 
-A web server in front of it may serve the static files itself and pass on only `/dyn/` and `/cgi/`.
-Requests are answered in the event loop, files read with plain reads: they are in the page cache, and
-handing them to a thread costs several times what the read does.
+A web server in front of the application may serve the static files itself and forward only `/dyn/` and `/cgi/`.
+Files are read in the event loop: they are in the page cache, and a thread costs several times as much as the read.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from workloads.specweb99.postlog import PostRecord
 from workloads.specweb99.store import AdStore, PostLog
 
 CGI_SCRIPT = Path(__file__).with_name("cgi.sh")
-"""The script that the CGI operation runs; it needs nothing but a POSIX shell and cat."""
+"""The script that the CGI operation runs; it needs a POSIX shell and cat."""
 
 _SOFTWARE = f"loadgen/{__version__}"
 _MAX_BODY_BYTES = 4096  # a POST has about 70
@@ -30,10 +29,10 @@ _Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppConfig:
-    """What one server works with.
+    """The settings of one server.
 
-    `docroot` holds the file set; `workdir` is the server's own, for its POST log and ad tables.
-    `static`: whether it answers for the static files, too.
+    `docroot` contains the file set; the server keeps its POST log and ad tables in `workdir`, which no other server
+    uses.  `static` says whether it serves the static files, too.
     """
 
     docroot: Path
@@ -48,7 +47,7 @@ def vm_app(docroot: Path, workdir: Path, static: bool) -> web.Application:
 
 
 def create_app(config: AppConfig) -> web.Application:
-    """The application.  It starts nothing and opens nothing before its first request."""
+    """The application; it starts no process and opens no file before its first request."""
     server = _Server(config)
     app = web.Application(client_max_size=_MAX_BODY_BYTES)
     app.router.add_get(urls.DYNAMIC_GET, server.explained(server.standard_get))
@@ -62,7 +61,7 @@ def create_app(config: AppConfig) -> web.Application:
 
 
 class _PageError(Exception):
-    """A dynamic operation that cannot be done: answered with its page, the message in place of the file."""
+    """A dynamic operation failed; the reply is its page, with the message in place of the file."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -70,7 +69,7 @@ class _PageError(Exception):
 
 
 class _Server:
-    """The handlers and what they share."""
+    """The request handlers and their common state."""
 
     def __init__(self, config: AppConfig) -> None:
         self._root = str(config.docroot)
@@ -79,7 +78,7 @@ class _Server:
         self._ads = AdStore(config.workdir)
 
     def explained(self, handler: _Handler) -> _Handler:
-        """`handler`, with errors answered as pages (and cookies) that say what was wrong."""
+        """`handler`, with each error turned into a page and a cookie that explain it."""
 
         async def handle(request: web.Request) -> web.Response:
             try:
@@ -95,7 +94,7 @@ class _Server:
         return handle
 
     async def static(self, request: web.Request) -> web.Response:
-        """A file as it is."""
+        """Answer a static GET with the file."""
         if urls.parse_file_path(request.raw_path) is None:
             raise web.HTTPNotFound
         try:
@@ -105,12 +104,12 @@ class _Server:
         return web.Response(body=content, content_type="text/html")
 
     async def standard_get(self, request: web.Request) -> web.Response:
-        """A file in the page."""
+        """Answer a standard dynamic GET with the file in the page."""
         path, _ = self._file(_query(request))
         return self._page(request, self._content(path))
 
     async def cad_get(self, request: web.Request) -> web.Response:
-        """A file in the page, with an advertisement chosen by the cookie named in its tags and in a cookie."""
+        """Answer a CAD GET: the file in the page, with the ad for the cookie in its tags and in a new cookie."""
         path, (_, class_, _) = self._file(_query(request))
         user, last_ad = self._cookie(request)
         found = self._ads.search(user, last_ad, int(time.time()))
@@ -122,7 +121,7 @@ class _Server:
         return self._page(request, content, cookie=ads.found_cookie(*found))
 
     async def post(self, request: web.Request) -> web.Response:
-        """Logs the request; answers with the file that it names."""
+        """Answer a POST: append it to the log, and return the file that it names in the page."""
         body = await request.read()
         fields = urls.parse_post_body(body)
         if fields is None:
@@ -148,7 +147,7 @@ class _Server:
         return self._page(request, content, cookie=ads.user_cookie(user), query=body.decode("latin-1"))
 
     async def cgi_get(self, request: web.Request) -> web.Response:
-        """A file in the page, by a process of its own."""
+        """Answer a GET through CGI: a new process prints the file in the page."""
         environment = {
             "GATEWAY_INTERFACE": "CGI/1.1",
             "DOCUMENT_ROOT": self._root,
@@ -167,7 +166,7 @@ class _Server:
         return web.Response(status=reply.status, headers=reply.headers, body=reply.body)
 
     async def command(self, request: web.Request) -> web.Response:
-        """Reset and Fetch."""
+        """Answer the commands Reset and Fetch."""
         query = _query(request)
         if query == urls.FETCH.partition("?")[2]:
             return self._page(request, self._log.read())
@@ -197,10 +196,10 @@ class _Server:
             raise _PageError(404, "there is no such file") from error
 
     def _read(self, path: str) -> bytes:
-        """The file of a path that was checked by parse_file_path."""
+        """The content of a file; parse_file_path must have accepted `path`."""
         handle = os.open(self._root + path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            return os.read(handle, os.fstat(handle).st_size)  # regular files of a class are read in one piece
+            return os.read(handle, os.fstat(handle).st_size)  # one read returns the whole of a regular file
         finally:
             os.close(handle)
 
@@ -219,10 +218,10 @@ class _Server:
 
 
 def _query(request: web.Request) -> str:
-    """The query string as it was sent, nothing decoded."""
+    """The query string as it was sent, without decoding."""
     return request.raw_path.partition("?")[2]
 
 
 def _substitute(content: bytes, ad: int) -> bytes:
-    """`content` with the ad named in every tag; of the same length."""
+    """`content` with the name of the ad in every tag; the length stays the same."""
     return content.replace(files.TAG_OPEN + files.TAG_TEXT, files.TAG_OPEN + ads.tag_text(ad).encode())

@@ -1,4 +1,4 @@
-"""Runs a CGI script: one process for each request, never left behind."""
+"""Runs a CGI script: one process per request, which never outlives its request."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ TIMEOUT_S = 10.0
 
 
 class CgiError(Exception):
-    """The script could not be run, took too long, or did not answer as CGI asks (RFC 3875, 6)."""
+    """The script could not be started, took too long, or its output is not a CGI response (RFC 3875, section 6)."""
 
 
 @dataclass(frozen=True, slots=True)
 class CgiReply:
-    """What the script answered."""
+    """The response that the script printed."""
 
     status: int
     headers: dict[str, str]
@@ -27,7 +27,7 @@ class CgiReply:
 
 
 async def run(script: Path, environment: Mapping[str, str]) -> CgiReply:
-    """Runs `/bin/sh script` and waits for its answer; raises CgiError."""
+    """Run `/bin/sh script` and return its response; raises CgiError."""
     try:
         process = await asyncio.create_subprocess_exec(
             "/bin/sh",
@@ -36,7 +36,7 @@ async def run(script: Path, environment: Mapping[str, str]) -> CgiReply:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,  # so that what the script starts can be killed with it
+            start_new_session=True,  # so that processes that the script starts can be killed with it
         )
     except OSError as error:
         raise CgiError(f"the script cannot be started: {error.strerror}") from error
@@ -46,13 +46,13 @@ async def run(script: Path, environment: Mapping[str, str]) -> CgiReply:
     except TimeoutError as error:
         raise CgiError(f"the script did not end within {TIMEOUT_S:.0f} s") from error
     finally:
-        # also when the server stops and this task is cancelled: no process may outlive its request
+        # also when the server stops and this task is cancelled
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
     if process.returncode != 0:
-        raise CgiError(f"the script ended with {process.returncode}")
+        raise CgiError(f"the script ended with status {process.returncode}")
     return _parse(output)
 
 
@@ -62,10 +62,10 @@ def _parse(output: bytes) -> CgiReply:
     for line in head.decode("latin-1").split("\n"):
         key, colon, value = line.partition(":")
         if not found or not colon:
-            raise CgiError("the script did not answer with a header")
+            raise CgiError("the output of the script has no header")
         headers[key.strip()] = value.strip()
     try:
         status = int(headers.pop("Status", "200")[:3])
     except ValueError as error:
-        raise CgiError("the script answered with a status that is none") from error
+        raise CgiError("the output of the script has a Status header that is not a number") from error
     return CgiReply(status, headers, body)

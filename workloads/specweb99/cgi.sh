@@ -1,6 +1,6 @@
 #!/bin/sh
-# Standard dynamic GET through CGI: a process for every request, which is what this operation is there to measure.
-# Takes the CGI variables and DOCUMENT_ROOT; answers the same page as the other dynamic operations.
+# Standard dynamic GET through CGI: the operation measures the cost of one process per request.
+# Reads the CGI variables and DOCUMENT_ROOT; prints the same page as the other dynamic operations.
 
 page() {  # page MESSAGE-OR-FILE
     printf '<html>\n<head><title>SPECweb99 Dynamic GET & POST Test</title></head>\n<body>\n'
@@ -16,7 +16,7 @@ fail() {  # fail STATUS MESSAGE
     exit 0
 }
 
-# nothing but the names of files that can exist gets past here
+# accept the names of files of the file set only
 case "$QUERY_STRING" in
     /file_set/dir[0-9][0-9][0-9][0-9][0-9]/class[0-3]_[0-8]) ;;
     *) fail '400 Bad Request' 'the query string does not name a file of the file set' ;;

@@ -1,11 +1,10 @@
-"""The workload as data: one circular tape of operations, and where each connection starts on it.
+"""Compiles the workload: one circular tape of operations, and the place on it where each connection starts.
 
-Laid out in time (each operation lasts as long as its bytes take at line speed), the tape is a circle
-on which every connection is a point that moves along.  In one measured window of W seconds, N
-connections pass N * W connection-seconds of tape.  The tape has one *round* of that length for each
-iteration, and the connections start evenly spaced on it, so together they play every operation of the
-round once: the mix of a window is that of whole decks, without any luck.  Rounds of long runs are
-folded: every operation is then played by a whole number of connections, far apart in time.
+Each operation lasts as long as its bytes take at line speed, so the tape is a circle in time, along which every
+connection moves.  In one measured window of W seconds, N connections pass N * W connection-seconds of tape.  The tape
+has one *round* of that length per iteration, and the connections start evenly spaced on it.  So together they play
+every operation of the round once: the mix of a window is that of whole decks, not a matter of chance.  The rounds of
+long runs are folded: then a whole number of connections play each operation, at times that are far apart.
 """
 
 from __future__ import annotations
@@ -30,20 +29,20 @@ from loadgen.schedule.optape import (
 from workloads.specweb99 import ads, files, mix, page, urls
 
 MAX_ROWS = 100_000
-"""A tape never has more rows; at 3.3 operations a second that is over 8 hours for one connection."""
+"""The greatest number of rows; at 3.3 operations per second, one connection needs over 8 hours for them."""
 
 _DECK = sum(mix.CLASS_DECK)
 _LEAST_ROWS = 4 * _DECK
-_HEAD_BYTES = 230  # of a reply from a common server: only where connections start on the tape depends on it
-_PAGE_BYTES = 340  # what the page of a dynamic operation adds, with its longer head
+_HEAD_BYTES = 230  # of a reply of a common server; only the places where connections start depend on it
+_PAGE_BYTES = 340  # the page of a dynamic operation adds these, with its longer head
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True, slots=True)
 class _Draws:
-    """What each row asks for, and how long it lasts; arrays of one length.
+    """The operation of each row and its duration; arrays of equal length.
 
-    `user` and `last_ad` matter to CAD and POST rows only.
+    `user` and `last_ad` are used by CAD and POST rows only.
     """
 
     group: NDArray[np.int64]
@@ -59,7 +58,7 @@ class _Draws:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How the tape is divided in time: `rounds`, each `round_ns` long and played by `folds` connections at once."""
+    """The tape has `rounds`, each `round_ns` long; `folds` connections play each of its operations."""
 
     rounds: int
     folds: int
@@ -67,10 +66,10 @@ class _Layout:
 
 
 def compile_tape(plan: SpecPlan) -> OpTape:
-    """The tape of a plan, the same for every number of engines.
+    """The tape of a plan; it does not depend on the number of engines.
 
-    `kind` is the file class, `group` the type of the operation.  The user of a CAD or POST request is
-    drawn for each operation, uniformly over as many users as the largest VM has connections.
+    `kind` is the file class, `group` the type of the operation.  The user of each CAD or POST request is drawn
+    uniformly; there are as many users as the largest VM has connections.
     """
     layout = _layout(plan)
     rng = np.random.default_rng((0x99_0020, plan.seed % 2**64))
@@ -91,7 +90,7 @@ def compile_tape(plan: SpecPlan) -> OpTape:
 def line_times_ns(
     group: NDArray[np.int64], class_: NDArray[np.int64], num: NDArray[np.int64], line_bps: int
 ) -> NDArray[np.int64]:
-    """How long each operation lasts when nothing but the line speed limits it."""
+    """The duration of each operation when only the line speed limits it."""
     reply_bytes = files.FILE_BYTES[class_, num] + _HEAD_BYTES + np.where(group == mix.STATIC, 0, _PAGE_BYTES)
     return np.asarray(reply_bytes * 8 * NS_PER_S // line_bps, dtype=np.int64)
 
@@ -104,7 +103,7 @@ def _mean_line_time_ns(line_bps: int) -> float:
 
 def _layout(plan: SpecPlan) -> _Layout:
     mean_ns = _mean_line_time_ns(plan.line_bps)
-    # So few operations that no deck is dealt to its end would not have the mix that is asked for.
+    # With so few operations that no deck is dealt to its end, the mix would differ from the intended one.
     passed_ns = max(plan.total_connections * plan.phases.measure_ns, int(_LEAST_ROWS * mean_ns))
     folds = math.ceil(passed_ns / mean_ns / MAX_ROWS)
     rounds = plan.phases.iterations
@@ -116,10 +115,10 @@ def _layout(plan: SpecPlan) -> _Layout:
 def _deal_round(
     plan: SpecPlan, layout: _Layout, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Group, class and file number of each operation of a round, from fresh decks until its time is filled."""
+    """Group, class and file number of each operation of a round, dealt from new decks until its time is filled."""
     mean_ns = _mean_line_time_ns(plan.line_bps)
     most = MAX_ROWS // layout.rounds
-    enough = min(most, 2 * _DECK + int(1.1 * layout.round_ns / mean_ns))  # 1.1: files may turn out small
+    enough = min(most, 2 * _DECK + int(1.1 * layout.round_ns / mean_ns))  # 1.1: the files may be smaller than the mean
     group = mix.deal_groups(enough, rng)
     class_ = mix.deal_classes(enough, rng)
     num = mix.deal_files(class_, rng)
@@ -129,7 +128,7 @@ def _deal_round(
 
 
 def _draw(plan: SpecPlan, layout: _Layout, answers: ads.Expected, rng: np.random.Generator) -> tuple[list[int], _Draws]:
-    """(rows of each round, all rows)."""
+    """The number of rows of each round, and all rows."""
     dealt = [_deal_round(plan, layout, rng) for _ in range(layout.rounds)]
     group, class_, num = (np.concatenate(column) for column in zip(*dealt, strict=True))
     rows = len(group)
@@ -153,7 +152,7 @@ def _draw(plan: SpecPlan, layout: _Layout, answers: ads.Expected, rng: np.random
 
 
 def _chain(user: NDArray[np.int64], first: int, is_cad: NDArray[np.bool_], answers: ads.Expected) -> NDArray[np.int64]:
-    """The Ad_id that the CAD operation before each row is answered with; `first` before the first one."""
+    """The Ad_id in the reply to the last CAD operation before each row; `first` before the first CAD operation."""
     last_ad = np.empty(len(user), dtype=np.int64)
     ad = int(first)
     answer = answers.ad.tolist()
@@ -203,7 +202,7 @@ def _put_lines(ops: NDArray[np.void], file: NDArray[np.int64], strings: StringsB
 
 
 def _put_rests(ops: NDArray[np.void], draws: _Draws, answers: ads.Expected, strings: StringsBuilder) -> None:
-    """Headers and bodies, and of CAD and POST operations what the reply must say."""
+    """Set the headers and bodies of all rows, and what the replies to CAD and POST operations must contain."""
     common = "User-Agent: loadgen\r\n"
     plain = [strings.add(f"{common}{close}\r\n".encode()) for close in ("", "Connection: close\r\n")]
     ops["rest"] = np.array(plain)[draws.last.astype(np.int64)]
@@ -216,7 +215,7 @@ def _put_rests(ops: NDArray[np.void], draws: _Draws, answers: ads.Expected, stri
             if files.TAGS[class_]:
                 ops["literal"][row] = strings.add(ads.tag_text(int(answers.ad[user, last_ad])).encode())
         else:
-            # the row as client number: from a server's log alone one can tell which operation was meant
+            # the row is the client number: the log of a server alone then names the operation
             body = urls.post_body(int(draws.directory[row]), class_, int(draws.num[row]), row)
             rest = f"{head}Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n{body}"
             cookie = ads.user_cookie(user)
@@ -225,7 +224,7 @@ def _put_rests(ops: NDArray[np.void], draws: _Draws, answers: ads.Expected, stri
 
 
 def _put_checks(ops: NDArray[np.void], file: NDArray[np.int64], strings: StringsBuilder) -> NDArray[np.void]:
-    """What correct replies look like: a row for each file, static and in a page."""
+    """The checks of replies: one row for each file as a static reply, and one for each file in a page."""
     keys, inverse = np.unique(file * 2 + (ops["group"] != mix.STATIC), return_inverse=True)
     ops["check"] = inverse
     directory, in_directory = np.divmod(keys // 2, files.FILES_PER_DIRECTORY)
@@ -251,24 +250,25 @@ def _starts(
     line_time_ns: NDArray[np.int64],
     rng: np.random.Generator,
 ) -> NDArray[np.void]:
-    """Where connections start, shape (iterations, connections).
+    """The rows where connections start, and their delays; shape (iterations, connections).
 
-    Connection c arrives during ramp-up, *inside* an operation, as if it had been at work for ever; its
-    first operation is due when that one ends.  Its place is chosen so that the connections are evenly
-    spaced on the round at the moment when the measured window opens.
+    A connection arrives during ramp-up *inside* an operation, as if it had been active before; its first operation
+    is due when that one ends.  Its place is chosen so that the connections are evenly spaced on the round when the
+    measured window begins.
     """
     total = plan.total_connections
     ends = np.cumsum(line_time_ns)
     circle = int(ends[-1])
     round_begins = [0, *ends[np.cumsum(round_rows) - 1].tolist()]
-    # neighbours are of one VM.  Unfolded, they get neighbouring stretches, which makes whole decks a VM;
-    # folded, stretches overlap, and a VM's connections are spread over the tape to share as little as may be
+    # Connections with neighbouring numbers belong to one VM.  Without folds they get neighbouring stretches of tape,
+    # so each VM gets whole decks.  With folds, stretches overlap: the connections of a VM are spread over the tape, so
+    # that they share as little as possible.
     slots = np.arange(total) * (1 if layout.folds == 1 else _stride(total)) % total
-    arrival = np.arange(total) * _stride(total) % total  # VMs ramp up side by side, not one after the other
+    arrival = np.arange(total) * _stride(total) % total  # the VMs ramp up at the same time, not one after the other
     arrival_ns = arrival * plan.phases.ramp_up_ns // total
     starts = np.zeros((plan.phases.iterations, total), dtype=START_DTYPE)
     for iteration in range(plan.phases.iterations):
-        # with a round of its own, an iteration begins where its decks do; else somewhere else each time
+        # an iteration that has a round begins at its start; otherwise at a random place
         begin = round_begins[iteration] if layout.rounds > 1 else int(rng.integers(circle)) if iteration else 0
         at_window = begin + slots * layout.round_ns // total
         at_arrival = (at_window - plan.phases.lead_ns(iteration) + arrival_ns) % circle
@@ -280,11 +280,11 @@ def _starts(
 
 
 def _within_window(delay_ns: NDArray[np.int64], lead_ns: int, measure_ns: int) -> NDArray[np.int64]:
-    """Delays that leave no connection without an operation in the measured window.
+    """The delays, changed so that every connection has an operation in the measured window.
 
-    An operation of class 3 takes up to 18.4 s at line speed.  Where the window closes before it would
-    end, the connection is taken to be further on in it, at a moment spread over the window: without any
-    operation it could not be judged.
+    An operation of class 3 takes up to 18.4 s at line speed.  Where the window ends before the operation would, the
+    connection starts later inside the operation, at a point that is spread over the window: a connection without any
+    operation could not be judged.
     """
     span_ns = measure_ns * 9 // 10
     over_ns = delay_ns - (lead_ns + span_ns)
@@ -292,7 +292,7 @@ def _within_window(delay_ns: NDArray[np.int64], lead_ns: int, measure_ns: int) -
 
 
 def _stride(total: int) -> int:
-    """A step of about the golden part of `total` that visits all of 0..total-1."""
+    """A step, about the golden ratio of `total`, with which one visits all of 0..total-1."""
     step = max(1, round(total * _GOLDEN))
     while math.gcd(step, total) != 1:
         step += 1

@@ -1,10 +1,10 @@
 """The files: names, sizes and contents, as pure functions of (directory, class, number).
 
-A file is its header line `"%9d file_set/dirNNNNN/classC_F\\n"` (size of the whole file, own name) and
-random printable characters, a newline every 64th byte.  Behind the header, every 4096th byte is a
-*validation byte*: the next character of the file's own name, over and over.  Class 1 files hold one
-and class 2 files two *tags*, each directly behind a validation byte, where CAD replies name an
-advertisement (SPECweb99, see DESIGN.md).
+A file begins with the header line `"%9d file_set/dirNNNNN/classC_F\\n"` (the size of the whole file and its name);
+random printable characters follow, with a newline as every 64th byte.  After the header, every 4096th byte is a
+*validation byte*: the next character of the file's name, which is repeated.  Class 1 files contain one and class 2
+files two *tags*, each directly after a validation byte; CAD replies name an advertisement there (SPECweb99, see
+DESIGN.md).
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ from workloads.specweb99.mix import FILES, KINDS
 CLASSES = len(KINDS)
 FILES_PER_DIRECTORY = CLASSES * FILES
 STRIDE_BYTES = 4096
-MAX_DIRECTORIES = 100_000  # names, POST logs and ads have five digits for it
+MAX_DIRECTORIES = 100_000  # names, POST logs and ads have five digits for the number
 
 FILE_BYTES: NDArray[np.int64] = (1024 * 10 ** np.arange(CLASSES)[:, None]) * np.arange(1, FILES + 1) // 10
-"""Size of each file, shape (class, number)."""
+"""The size of each file, in bytes; shape (class, number)."""
 FILE_BYTES.flags.writeable = False
 DIRECTORY_BYTES = int(FILE_BYTES.sum())
 
 TAG_OPEN = b'<!WEB99CAD><IMG SRC="/file_set/'
 TAG_CLOSE = b'"><!/WEB99CAD>'
-TAG_TEXT = b"dirNNNNN/classX_Y"  # as stored: a server that substitutes nothing is always found out
+TAG_TEXT = b"dirNNNNN/classX_Y"  # as stored; no ad has this name, so a server that leaves it is detected
 TAG = TAG_OPEN + TAG_TEXT + TAG_CLOSE
 TAGS = (0, 1, 2, 0)
-"""Tags in a file, by class."""
+"""The number of tags in a file, by class."""
 
 _LINE_BYTES = 64
-_MEAN_REPLY_BITS = 122_000  # SPECweb99's constant: 400 kbit/s are 3.28 operations a second
+_MEAN_REPLY_BITS = 122_000  # SPECweb99's constant: at 400 kbit/s, 3.28 operations per second
 _PRINTABLE = (33, 124)
-_CONTENT_KEY = 0x99_0001  # part of every file's seed; another value makes another file set
+_CONTENT_KEY = 0x99_0001  # part of the seed of every file; another value gives another file set
 
 
 def directories(connections: int) -> int:
-    """The directories that a file set for `connections` simultaneous connections has.
+    """The number of directories of a file set for `connections` simultaneous connections.
 
-    SPECweb99: int(25 + (400000 / 122000 * connections) / 5).  Raises PlanError when names run out.
+    SPECweb99: int(25 + (400000 / 122000 * connections) / 5).  Raises PlanError when that is more than MAX_DIRECTORIES.
     """
     count = int(25 + (400_000 / _MEAN_REPLY_BITS * connections) / 5)
     if count > MAX_DIRECTORIES:
@@ -53,38 +53,38 @@ def directories(connections: int) -> int:
 
 
 def file_bytes(class_: int, num: int) -> int:
-    """The size of a file."""
+    """The size of a file, in bytes."""
     return int(FILE_BYTES[class_, num])
 
 
 def directory_name(directory: int) -> str:
-    """`dirNNNNN`."""
+    """The name of a directory: `dirNNNNN`."""
     return f"dir{directory:05d}"
 
 
 def file_name(class_: int, num: int) -> str:
-    """`classC_F`."""
+    """The name of a file in its directory: `classC_F`."""
     return f"class{class_}_{num}"
 
 
 def name(directory: int, class_: int, num: int) -> str:
-    """The file's own name, as its header line and its validation bytes spell it."""
+    """The path of a file below the document root, which its header line and its validation bytes contain."""
     return f"file_set/{directory_name(directory)}/{file_name(class_, num)}"
 
 
 def header(directory: int, class_: int, num: int) -> bytes:
-    """The first line of a file."""
+    """The first line of a file, with the newline."""
     return b"%9d %s\n" % (file_bytes(class_, num), name(directory, class_, num).encode())
 
 
 HEADER_BYTES = len(header(0, 0, 0))
-"""Length of the header line; the same for every file."""
+"""The length of the header line, equal for all files."""
 
 
 def tag_offsets(directory: ArrayLike, class_: ArrayLike, num: ArrayLike) -> NDArray[np.int64]:
-    """Where the tags of files begin, ascending; -1 for a tag that a file does not have.
+    """The offsets of the tags of files, ascending; -1 for a tag that a file does not have.
 
-    Takes numbers or arrays that broadcast; the result has one more axis, of length 2.
+    The arguments are numbers or arrays that broadcast; the result has one more axis, of length 2.
     """
     dirs, classes, nums = np.broadcast_arrays(directory, class_, num)
     # a tag lies between a validation byte and the newline that ends its line: 1 + 62 + 1 = 64 bytes
@@ -99,7 +99,7 @@ def tag_offsets(directory: ArrayLike, class_: ArrayLike, num: ArrayLike) -> NDAr
 
 
 def content(directory: int, class_: int, num: int) -> bytes:
-    """The whole file."""
+    """The content of a file, header line included."""
     own_name = name(directory, class_, num).encode()
     size = file_bytes(class_, num) - HEADER_BYTES
     body = _printable(directory * FILES_PER_DIRECTORY + class_ * FILES + num, size)
@@ -114,7 +114,7 @@ def content(directory: int, class_: int, num: int) -> bytes:
 
 
 def _printable(key: int, size: int) -> NDArray[np.uint8]:
-    # random_raw: of numpy's streams, only the bit generators' own are promised to stay as they are
+    # numpy guarantees only the streams of its bit generators to stay the same in all versions
     raw = np.random.PCG64((_CONTENT_KEY, key)).random_raw(-(-size // 8)).astype("<u8", copy=False)
     wide = raw.view(np.uint8)[:size].astype(np.uint16)
     low, high = _PRINTABLE
@@ -125,8 +125,8 @@ def _printable(key: int, size: int) -> NDArray[np.uint8]:
 
 
 def _hash(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Splitmix64's finalizer: turns neighbouring integers into independent ones."""
-    mixed = np.atleast_1d(values) + np.uint64(1)  # arrays wrap round silently, numpy's scalars warn
+    """The finalizer of Splitmix64: neighbouring integers give independent results."""
+    mixed = np.atleast_1d(values) + np.uint64(1)  # arrays overflow silently, scalars of numpy warn
     mixed *= np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -1,8 +1,8 @@
-"""The file set on disk: made once, shared by all servers of a host, never half-written.
+"""The file set on disk: made once, shared by all servers of a host, never incomplete.
 
-Each directory is made under a temporary name beside `file_set/` and renamed into it, so it is there
-whole or not at all.  One process at a time makes anything, under a lock on the root that the kernel
-drops with its holder: whatever temporary name is found under the lock was left by a dead process.
+Each directory is made under a temporary name beside `file_set/` and then renamed into it, so it is either complete or
+absent.  A process that makes directories holds a lock on the root, which the kernel releases when the process ends.
+So a temporary name that is found while the lock is held was left by a process that has ended.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from workloads.specweb99 import files
 from workloads.specweb99.mix import FILES
 
 Progress = Callable[[int, int], None]
-"""Called with (directories that are ready, directories in all)."""
+"""Called with (directories that are ready, all directories)."""
 
 _MakeFile = Callable[[Path, int, int, int], None]  # path, directory, class, number
 
@@ -29,14 +29,14 @@ _LOCK = ".lock"
 _TEMPORARY = ".making-"
 _FILES = [(class_, num) for class_ in range(files.CLASSES) for num in range(FILES)]
 _SIZES = {files.file_name(class_, num): files.file_bytes(class_, num) for class_, num in _FILES}
-_PROBE = (1, 0)  # read whole at each reuse: 1 KiB with header line, validation byte and tag
+_PROBE = (1, 0)  # read completely at each reuse: 1 KiB with header line, validation byte and tag
 
 
 @dataclass(frozen=True, slots=True)
 class FileSet:
-    """A file set that is whole: `root` is a document root with `file_set/dir00000` and on in it.
+    """A complete file set; the document root `root` contains `file_set/dir00000` and so on.
 
-    `made` says how many of the directories had to be written.
+    `made` is the number of directories that had to be written.
     """
 
     root: Path
@@ -45,16 +45,15 @@ class FileSet:
 
     @property
     def total_bytes(self) -> int:
-        """Bytes in all files."""
+        """The size of all files."""
         return self.directories * files.DIRECTORY_BYTES
 
 
 def ensure(root: Path, directories: int, progress: Progress | None = None) -> FileSet:
     """The file set with (at least) `directories` directories below `root`.
 
-    What is there and right is reused: names and sizes of all files are checked, and one small file of
-    each directory is read.  The rest is made.  Raises LoadgenError when `root` cannot be written, or
-    has too little room.
+    Correct directories are reused: the names and sizes of all their files are checked, and one small file of each is
+    read.  The others are made.  Raises LoadgenError when `root` cannot be written, or has too little space.
     """
 
     def make_file(path: Path, directory: int, class_: int, num: int) -> None:
@@ -64,7 +63,7 @@ def ensure(root: Path, directories: int, progress: Progress | None = None) -> Fi
 
 
 def copy(source: FileSet, root: Path, progress: Progress | None = None) -> FileSet:
-    """A copy of `source` below another root, for a VM of its own; made and reused as by :func:`ensure`."""
+    """A copy of `source` below another root, for a VM with files of its own; made and reused like :func:`ensure`."""
 
     def copy_file(path: Path, directory: int, class_: int, num: int) -> None:
         shutil.copyfile(source.root / files.name(directory, class_, num), path)
@@ -73,7 +72,7 @@ def copy(source: FileSet, root: Path, progress: Progress | None = None) -> FileS
 
 
 def verify(root: Path, directories: int) -> list[str]:
-    """Compares every byte of the file set; returns one line for each thing that is wrong."""
+    """Compare every byte of the file set; returns one line for each error."""
     problems = []
     for directory in range(directories):
         path = root / "file_set" / files.directory_name(directory)
@@ -83,7 +82,7 @@ def verify(root: Path, directories: int) -> list[str]:
             missing = isinstance(error, FileNotFoundError | NotADirectoryError)
             problems.append(f"{path}: {'missing' if missing else error.strerror}")
             continue
-        problems += [f"{extra}: does not belong there" for extra in found_there if extra.name not in _SIZES]
+        problems += [f"{extra}: not part of the file set" for extra in found_there if extra.name not in _SIZES]
         for class_, num in _FILES:
             file = path / files.file_name(class_, num)
             try:
@@ -107,7 +106,7 @@ def _fill(root: Path, directories: int, progress: Progress | None, make_file: _M
         if _missing(root, directories):
             with _locked(root):
                 _sweep(root)
-                missing = _missing(root, directories)  # again: another process may have made them meanwhile
+                missing = _missing(root, directories)  # again: another process may have made some in the meantime
                 _require_room(root, len(missing))
                 for directory in missing:
                     if progress:
@@ -131,7 +130,7 @@ def _is_whole(root: Path, directory: int) -> bool:
             sizes = {entry.name: entry.stat(follow_symlinks=False).st_size for entry in entries}
         if sizes != _SIZES:
             return False
-        # an interrupted file system, or a file set of another version, has right sizes and wrong bytes
+        # after a crash, or in a file set of another version, sizes may be correct and bytes wrong
         return (path / files.file_name(*_PROBE)).read_bytes() == files.content(directory, *_PROBE)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return False
@@ -146,7 +145,7 @@ def _make_directory(root: Path, directory: int, make_file: _MakeFile) -> None:
         for class_, num in _FILES:
             file = new / files.file_name(class_, num)
             make_file(file, directory, class_, num)
-            file.chmod(0o644)  # whatever the umask: web servers read it under another user
+            file.chmod(0o644)  # whatever the umask: web servers may run as another user
         new.chmod(0o755)
         final.parent.mkdir(exist_ok=True)
         final.parent.chmod(0o755)
@@ -166,7 +165,7 @@ def _sweep(root: Path) -> None:
 
 
 def _require_room(root: Path, directories: int) -> None:
-    """Raises LoadgenError, before anything is written, when so many directories more have no room."""
+    """Raises LoadgenError, before anything is written, when there is too little space for so many directories."""
     disk = os.statvfs(root)
     block = disk.f_frsize
     needed = directories * (sum(-(-size // block) * block for size in _SIZES.values()) + block)
@@ -190,7 +189,7 @@ def _locked(root: Path) -> Iterator[None]:
 
 @contextmanager
 def _room_explained(root: Path, directories: int) -> Iterator[None]:
-    """Inside, a full disk (others write to it too) is told with the same numbers as one that was full before."""
+    """Report a disk that gets full meanwhile, since others write to it, like one that was full before."""
     try:
         yield
     except OSError as error:
@@ -200,7 +199,7 @@ def _room_explained(root: Path, directories: int) -> Iterator[None]:
         raise LoadgenError(
             f"writing the file set to {root} failed: {error.strerror} "
             f"({directories * files.DIRECTORY_BYTES / 1e6:.0f} MB were still to be written)",
-            hint="look for a quota on that file system",
+            hint="check the quota of that file system",
         ) from error
 
 

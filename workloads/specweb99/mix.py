@@ -1,7 +1,7 @@
-"""What is asked, how often: the shares of SPECweb99 and the decks that they are dealt from.
+"""The mix of operations: the shares of SPECweb99, and the decks from which operations are dealt.
 
-Dealing from shuffled decks instead of drawing freely is what keeps the mix of a short run close to
-the intended one, as the original's client did.  Pure; every draw comes from the generator passed in.
+Operations are dealt from shuffled decks, as the client of SPECweb99 does, instead of being drawn independently: so the
+mix of a short run is close to the intended one.  Pure; all random numbers come from the generator that is passed in.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ GROUPS = ("static", "get", "cad", "post", "cgi")
 STATIC, GET, CAD, POST, CGI = range(len(GROUPS))
 
 KINDS = ("class0", "class1", "class2", "class3")
-"""File classes: each ten times as large as the one before."""
+"""File classes; the files of each are ten times as large as those of the class before."""
 
 OP_DECK = (1400, 249, 252, 96, 3)
 """Of 2000 operations: 70 / 12.45 / 12.60 / 4.80 / 0.15 % (30 % dynamic: 16 % POST, 42 % CAD, 0.5 % CGI of them)."""
 OP_SHARES = tuple(count / sum(OP_DECK) for count in OP_DECK)
 
 CLASS_DECK = (35, 50, 14, 1)
-"""Of 100 operations, whatever their type."""
+"""Of 100 operations of any type."""
 CLASS_SHARES = tuple(count / sum(CLASS_DECK) for count in CLASS_DECK)
 
 FILES = 9
-"""Files of a class in a directory."""
+"""The number of files of a class in a directory."""
 FILE_POPULARITY = (4, 3, 5, 2, 6, 1, 7, 8, 0)
 """The files of a class, most popular first; popularity is Zipf(1)."""
 
 KEEP_ALIVE_REQUESTS = (5, 15)
-"""Requests on a persistent TCP connection: uniform between these, both included; 10 on average."""
+"""The range of the number of requests on a persistent TCP connection: uniform, both ends included, mean 10."""
 
 _LENGTHS = range(KEEP_ALIVE_REQUESTS[0], KEEP_ALIVE_REQUESTS[1] + 1)
 SESSION_DECK = (330, *(7 for _ in _LENGTHS))
@@ -44,9 +44,9 @@ connections, 2.70 requests per TCP connection.
 SESSION_LENGTHS = (1, *_LENGTHS)
 
 CONNECTS_PER_S = 1.21
-"""TCP connections that a connection (a user) on a line of 400 kbit/s opens a second: for 3.28 operations."""
+"""TCP connections per second of a connection (a user) on a line of 400 kbit/s, which makes 3.28 operations."""
 
-_STRATA = 10  # a hand of files: small enough that each VM of a short run gets its fair share of large ones
+_STRATA = 10  # so few that each VM of a short run gets its share of large files
 
 
 def zipf(count: int) -> NDArray[np.float64]:
@@ -63,9 +63,9 @@ def file_shares() -> NDArray[np.float64]:
 
 
 def deal(deck: Sequence[int], count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """`count` cards from shuffled decks in which card *i* is `deck[i]` times.
+    """The first `count` cards of shuffled decks, in each of which card *i* occurs `deck[i]` times.
 
-    Every whole deck has exactly its cards; the last one may be cut short.
+    Only the last deck may be incomplete.
     """
     cards = np.repeat(np.arange(len(deck)), deck)
     decks = -(-count // len(cards))
@@ -85,9 +85,9 @@ def deal_groups(count: int, rng: np.random.Generator) -> NDArray[np.int64]:
 def deal_files(classes: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
     """The file number of each operation, given its class.
 
-    Within a class, each run of ten operations takes one file from every tenth of the distribution
-    (by size), in random order: one file of class 3 is worth a thousand of class 0, so free draws
-    would make VMs differ by several per cent in work without any fault of theirs.
+    Within a class, each sequence of ten operations takes one file from every tenth of the distribution (by size), in
+    random order.  A file of class 3 is a thousand times as large as one of class 0: with independent draws, the work
+    of VMs would differ by several per cent by chance.
     """
     edges = np.cumsum(file_shares())
     files = np.empty(len(classes), dtype=np.int64)
@@ -106,9 +106,9 @@ def draw_directories(count: int, directories: int, rng: np.random.Generator) -> 
 
 
 def deal_sessions(count: int, rng: np.random.Generator) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """How `count` requests in a row share TCP connections: (on a persistent one, last on its connection).
+    """How `count` consecutive requests share TCP connections: (is on a persistent one, is the last on its connection).
 
-    The last of all requests always ends its connection, so that the row can be played in a circle.
+    The last request always ends its connection, so that the sequence can be played in a circle.
     """
     decks = 1 + count // int(np.dot(SESSION_DECK, SESSION_LENGTHS))
     lengths = np.array(SESSION_LENGTHS)[deal(SESSION_DECK, decks * sum(SESSION_DECK), rng)]

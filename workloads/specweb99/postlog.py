@@ -1,8 +1,8 @@
-"""The log of POSTs: its format, and whether a server kept it as it must.  Pure.
+"""The POST log: its format, and a check that a server kept it correctly.  Pure.
 
-The first line is the number of records, `"%10d\\n"`; each record has 139 bytes.  The order of the
-records, their numbers and the process id that is in them twice show whether appends were atomic
-(SPECweb99, see DESIGN.md).
+The first line is the number of records, `"%10d\\n"`; each record has 139 bytes.  The order of the records, their
+numbers, and the process id that each contains twice show whether records were appended atomically (SPECweb99, see
+DESIGN.md).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ RECORD_BYTES = 139
 EMPTY = b"%10d\n" % 0
 """The log after a Reset."""
 
-_LACKING_LIMIT = 0.01  # share of the good POSTs that a log may lack
-_EVIDENCE = 20  # a log can be wrong in every record: so many problems are told
+_LACKING_LIMIT = 0.01  # the share of the good POSTs that a log may lack
+_EVIDENCE = 20  # every record of a log can be wrong; only so many problems are reported
 _RECORD = re.compile(
     rb"([ 0-9]{10}) ([ 0-9]{10}) ([ 0-9]{10}) ([ 0-9]{5}) ([ 0-9]{2}) ([ 0-9]{2}) ([ 0-9]{10})"
     rb" ([!-~ ]{60}) ([ 0-9]{10}) ([ 0-9]{10})\n"
@@ -29,7 +29,7 @@ _RECORD = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostRecord:
-    """One POST.  `number` counts from 1; `client` is what the request said; `pid_again` must equal `pid`."""
+    """One POST.  `number` counts from 1; `client` is the number in the request; `pid_again` must equal `pid`."""
 
     number: int
     time_s: int
@@ -59,7 +59,7 @@ class PostRecord:
 
     @classmethod
     def parse(cls, record: bytes) -> PostRecord:
-        """The inverse of :meth:`to_bytes`; raises ValueError when `record` is none."""
+        """The inverse of :meth:`to_bytes`; raises ValueError when `record` has another format."""
         match = _RECORD.fullmatch(record)
         if match is None:
             raise ValueError("not a record of the POST log")
@@ -80,10 +80,10 @@ class PostRecord:
 
 @dataclass(frozen=True, slots=True)
 class PostCounts:
-    """POSTs that the client made, by file class.
+    """The numbers of POSTs that were sent to a server, by file class.
 
-    `attempted` counts all that may have reached the server, `ok` those that were answered as they should be.
-    `attempted` is None when nobody knows: a client died with what it had sent last.
+    `ok` counts those with a correct reply, `attempted` all that may have reached the server.  `attempted` is None when
+    it is unknown, because an engine died before it reported its last requests.
     """
 
     ok: tuple[int, ...]
@@ -92,7 +92,7 @@ class PostCounts:
 
 @dataclass(frozen=True, slots=True)
 class LogProblem:
-    """Something wrong with a log: what is wrong with its `record`-th record, or in whole sentences if that is 0."""
+    """One problem of a log: a predicate of the record with number `record`, or a sentence when `record` is 0."""
 
     record: int
     text: str
@@ -100,9 +100,9 @@ class LogProblem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostLogReport:
-    """What the check found.
+    """The result of the check of one log.
 
-    `logged` counts the valid records, by file class; `problems` holds the first 20 of `problem_count`.
+    `logged` counts the valid records, by file class; `problems` contains the first 20 of `problem_count` problems.
     """
 
     records: int
@@ -112,17 +112,17 @@ class PostLogReport:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was wrong."""
+        """Whether the log has no problem."""
         return self.problem_count == 0
 
 
 def header(records: int) -> bytes:
-    """The first line of a log."""
+    """The first line of a log with so many records."""
     return b"%10d\n" % records
 
 
 def check(log: bytes, posts: PostCounts) -> PostLogReport:
-    """Judges a log on its own and against what the client sent.  Never raises, whatever the log holds."""
+    """Check the format of a log and compare it with what was sent.  Never raises, whatever `log` contains."""
     problems: list[LogProblem] = []
     records = _split(log, problems)
     logged = [0] * files.CLASSES
@@ -131,13 +131,15 @@ def check(log: bytes, posts: PostCounts) -> PostLogReport:
         try:
             record = PostRecord.parse(raw)
         except ValueError:
-            problems.append(LogProblem(place, f"is not a record: {raw[:60]!r}"))
+            problems.append(LogProblem(place, f"has a wrong format: {raw[:60]!r}"))
             continue
         if record.number <= last:
-            problems.append(LogProblem(place, f"has number {record.number} behind number {last}"))
+            problems.append(LogProblem(place, f"has number {record.number} after number {last}"))
         last = record.number
         if record.pid != record.pid_again:
-            problems.append(LogProblem(place, f"was begun by process {record.pid} and ended by {record.pid_again}"))
+            problems.append(
+                LogProblem(place, f"was begun by process {record.pid} and ended by process {record.pid_again}")
+            )
         if parse_file_path(record.name) == (record.directory, record.class_, record.num):
             logged[record.class_] += 1
         else:
@@ -158,7 +160,9 @@ def _split(log: bytes, problems: list[LogProblem]) -> list[bytes]:
     if not re.fullmatch(rb" *[0-9]+\n", first) or len(first) != HEADER_BYTES:
         problems.append(LogProblem(0, f"the log does not begin with the number of its records: {first!r}"))
     elif int(first) != len(records):
-        problems.append(LogProblem(0, f"the log says that it has {int(first)} records, and has {len(records)}"))
+        problems.append(
+            LogProblem(0, f"the first line of the log says {int(first)} records, but the log has {len(records)}")
+        )
     return records
 
 

@@ -1,4 +1,4 @@
-"""What a server keeps between requests: the POST log and the ad tables, as files that others may read."""
+"""The state of a server between requests: the POST log and the ad tables, in files that other processes may read."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from workloads.specweb99 import ads, postlog
 
 
 class PostLog:
-    """The POST log of a directory.  Appends are atomic, also between processes."""
+    """The POST log in a directory.  Appending is atomic, also between processes."""
 
     def __init__(self, workdir: Path) -> None:
         self._path = workdir / "post.log"
 
     def append(self, record: postlog.PostRecord) -> None:
-        """Appends `record` under the next number (its own is not looked at); raises OSError."""
+        """Append `record` with the next number in place of its own; raises OSError."""
         handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             count = int(os.pread(handle, postlog.HEADER_BYTES, 0) or b"0")
             numbered = replace(record, number=count + 1)
-            # the count last: a log whose writer died between the two is that of one POST less
+            # the count last: if the writer dies between the two calls, the log has one POST less
             os.pwrite(handle, numbered.to_bytes(), postlog.HEADER_BYTES + count * postlog.RECORD_BYTES)
             os.pwrite(handle, postlog.header(count + 1), 0)
         finally:
             os.close(handle)
 
     def read(self) -> bytes:
-        """The whole log; raises OSError."""
+        """The content of the log; raises OSError."""
         try:
             with self._path.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_SH)
@@ -39,7 +39,7 @@ class PostLog:
             return postlog.EMPTY
 
     def reset(self) -> None:
-        """Forgets all records; raises OSError."""
+        """Remove all records; raises OSError."""
         handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -50,7 +50,7 @@ class PostLog:
 
 
 class AdStore:
-    """User.Personality and Custom.Ads of a directory, read again whenever they have changed."""
+    """The files User.Personality and Custom.Ads in a directory; they are read again when they have changed."""
 
     def __init__(self, workdir: Path) -> None:
         self._paths = (workdir / "User.Personality", workdir / "Custom.Ads")
@@ -59,19 +59,19 @@ class AdStore:
         self._answers: ads.Expected | None = None
 
     def write(self, tables: ads.AdTables) -> None:
-        """Replaces both files; raises OSError."""
+        """Replace both files; raises OSError."""
         for path, data in zip(self._paths, (ads.format_personality(tables), ads.format_ads(tables)), strict=True):
             new = path.with_name(f"{path.name}.{os.getpid()}.new")
             new.write_bytes(data)
             new.replace(path)
-        self._seen = None  # inode, size and time may all be as before
+        self._seen = None  # inode, size and time may all be equal to those before
 
     def users(self) -> int:
-        """How many users there are; raises OSError or ValueError when the files cannot be read."""
+        """The number of users; raises OSError or ValueError when the files cannot be read."""
         return len(self._load()[0].personality)
 
     def search(self, user: int, last_ad: int, now_s: int) -> tuple[int, int, bool] | None:
-        """(ad, weight, expired) for a user, or None when no other ad matches; raises as :meth:`users`."""
+        """(ad, weight, expired) for a user, or None when no other ad matches; raises like :meth:`users`."""
         tables, answers = self._load()
         ad = int(answers.ad[user, last_ad])
         if ad < 0:
@@ -84,6 +84,6 @@ class AdStore:
         if self._tables is None or self._answers is None or seen != self._seen:
             personality, table = (path.read_bytes() for path in self._paths)
             self._tables = ads.parse(personality, table)
-            self._answers = ads.expected(self._tables, now_s=0)  # dates are compared with the clock at each search
+            self._answers = ads.expected(self._tables, now_s=0)  # each search compares the dates with the clock
             self._seen = seen
         return self._tables, self._answers

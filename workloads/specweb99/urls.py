@@ -1,4 +1,4 @@
-"""How operations are spelled: paths, query strings, request bodies and commands."""
+"""The texts of requests: paths, query strings, bodies and commands."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COMMAND = "/dyn/command"
 URL_ROOT = "/file_set/"
 
 FETCH = f"{COMMAND}?command/Fetch"
-"""Answers with the POST log, in a page."""
+"""The path of the command Fetch; the reply is the POST log in a page."""
 
 _FILE = re.compile(r"/file_set/dir([0-9]{5})/class([0-3])_([0-8])")
 _RESET = re.compile(
@@ -28,26 +28,26 @@ _RESET = re.compile(
 
 
 def file_path(directory: int, class_: int, num: int) -> str:
-    """The path of a file below the document root, with a slash before it."""
+    """The path of a file in requests: its name below the document root, after a slash."""
     return f"/{files.name(directory, class_, num)}"
 
 
 def parse_file_path(path: str) -> tuple[int, int, int] | None:
     """(directory, class, number) of a path that :func:`file_path` can make; None for every other text.
 
-    Nothing but these texts ever reaches a file system: a path cannot climb out of the document root.
+    Only accepted paths are used to open files, so no request can leave the document root.
     """
     match = _FILE.fullmatch(path)
     return (int(match[1]), int(match[2]), int(match[3])) if match else None
 
 
 def post_body(directory: int, class_: int, num: int, client: int) -> str:
-    """The body of a POST.  `client` has up to 10 digits in the server's log."""
+    """The body of a POST.  `client` may have up to 10 digits."""
     return f"urlroot={URL_ROOT}&dir={directory:05d}&class={class_}&num={num}&client={client}"
 
 
 def parse_post_body(body: bytes) -> tuple[int, int, int, int] | None:
-    """(directory, class, number, client) of a POST body, its fields in any order; None when it is none."""
+    """(directory, class, number, client) of a POST body, with its fields in any order; None for other text."""
     pairs = [pair.partition(b"=") for pair in body.split(b"&", 5)]
     fields = {key: value for key, _, value in pairs}
     client = fields.get(b"client", b"")
@@ -61,28 +61,30 @@ def parse_post_body(body: bytes) -> tuple[int, int, int, int] | None:
 
 
 def users(plan: SpecPlan) -> int:
-    """How many users the load takes part as: the connections of the VM that has most of them.
+    """The number of users of the load: the number of connections of the VM that has most of them.
 
-    Every VM is given the same data files, so that one tape fits all.  Raises PlanError when the data
-    files cannot number so many.
+    All VMs get the same data files, so that one tape fits all.  Raises PlanError for more than ads.MAX_USERS.
     """
     weights = [target.weight for target in plan.targets] or [1] * plan.vms
     count = max(share_out(plan.total_connections, weights))
     if count > ads.MAX_USERS:
-        raise PlanError(f"{count} connections to one VM; at most {ads.MAX_USERS} can be told apart")
+        raise PlanError(
+            f"{count} connections to one VM are too many: at most {ads.MAX_USERS} can be numbered",
+            hint="spread the connections over more VMs",
+        )
     return count
 
 
 def directories(plan: SpecPlan) -> int:
-    """How many directories the file set of every VM must have."""
+    """The number of directories that the file set of every VM must have."""
     return files.directories(users(plan))
 
 
 def reset_command(plan: SpecPlan) -> str:
-    """The command that makes a server forget its POST log and make the data files that the tape expects.
+    """The path of the command that empties a server's POST log and makes the data files that the tape expects.
 
-    The windows of expired ads come from the seed; dates are the server's own, relative to its clock.
-    Ads live for twice the whole run, so that none expires before the next Reset.
+    The windows of expired ads follow from the seed; dates are relative to the clock of the server.  Ads expire after
+    twice the duration of the whole run, so none expires before the next Reset.
     """
     first, second = ads.windows(plan.seed)
     run_s = sum(plan.phases.length_ns(i) for i in range(plan.phases.iterations)) // NS_PER_S + 3600
@@ -94,7 +96,7 @@ def reset_command(plan: SpecPlan) -> str:
 
 
 def parse_reset(query: str, now_s: int) -> ads.AdTables | None:
-    """The tables that a Reset's query string asks for; None when it is none, or its numbers are out of range."""
+    """The tables that the query string of a Reset asks for; None for other text, and for numbers out of range."""
     match = _RESET.fullmatch(query)
     if match is None:
         return None
@@ -106,7 +108,7 @@ def parse_reset(query: str, now_s: int) -> ads.AdTables | None:
 
 
 def expected_ads(plan: SpecPlan) -> ads.Expected:
-    """What a server that was given :func:`reset_command` answers to every CAD request."""
+    """The replies to CAD requests of a server that got :func:`reset_command`."""
     tables = parse_reset(reset_command(plan).partition("?")[2], now_s=0)
-    assert tables is not None  # what reset_command writes, parse_reset reads: see the tests
+    assert tables is not None  # parse_reset reads what reset_command writes
     return ads.expected(tables, now_s=0)

@@ -7,7 +7,7 @@ import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.inventory import load, parse
+from deploy.targets import load, parse
 from loadgen.model.errors import PlanError
 from loadgen.model.target import Target
 
@@ -44,8 +44,8 @@ def test_what_is_written_is_read(targets: list[Target]) -> None:
     ("text", "message"),
     [
         ("[[target", "t.toml: not TOML"),
-        ("", "t.toml: it has no targets"),
-        ("target = []", "t.toml: it has no targets"),
+        ("", "t.toml: no targets"),
+        ("target = []", "t.toml: no targets"),
         ("target = 1", "t.toml: target is not an array of tables"),
         ('[target]\nname = "a"', "t.toml: target is not an array of tables"),
         (f"{ONE}[servers]\nx = 1", "t.toml: unknown key 'servers'"),

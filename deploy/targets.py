@@ -1,4 +1,4 @@
-"""`--targets FILE`: servers that already run somewhere, as TOML.
+"""Reads the file of `--targets`: servers that run already, as TOML.
 
 >>> text = '''
 ... [[target]]
@@ -21,11 +21,11 @@ from loadgen.model.target import Target
 
 _KEYS: dict[str, type] = {"name": str, "host": str, "port": int, "weight": int}
 _REQUIRED = ("name", "host", "port")
-_SHAPE = 'each server is a [[target]] table with name = "…", host = "…", port = … and perhaps weight = …'
+_SHAPE = 'each server is a [[target]] table with name = "…", host = "…", port = … and optionally weight = …'
 
 
 def load(path: Path) -> tuple[Target, ...]:
-    """The targets in a file; raises PlanError when there is no such file, or what is in it is wrong."""
+    """The targets in a file; raises PlanError when it cannot be read, and as :func:`parse`."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -36,7 +36,7 @@ def load(path: Path) -> tuple[Target, ...]:
 
 
 def parse(text: str, source: str) -> tuple[Target, ...]:
-    """The targets in a text, at least one; raises PlanError that names `source` and what is wrong."""
+    """The targets in a text, at least one; raises PlanError, which names `source`, for anything else."""
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -47,7 +47,7 @@ def parse(text: str, source: str) -> tuple[Target, ...]:
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise PlanError(f"{source}: target is not an array of tables", hint=_SHAPE)
     if not tables:
-        raise PlanError(f"{source}: it has no targets", hint=_SHAPE)
+        raise PlanError(f"{source}: no targets", hint=_SHAPE)
     targets = tuple(_target(table, f"{source}: target {number}") for number, table in enumerate(tables, 1))
     seen: set[str] = set()
     for target in targets:
@@ -61,7 +61,7 @@ def _target(table: dict[str, object], where: str) -> Target:
     for key, value in table.items():
         if key not in _KEYS:
             raise PlanError(f"{where}: unknown key {key!r}", hint=_SHAPE)
-        if type(value) is not _KEYS[key]:  # a bool is an int, but not a port
+        if type(value) is not _KEYS[key]:  # type, since a bool is an int, too
             kind = "a text" if _KEYS[key] is str else "a whole number"
             raise PlanError(f"{where}: {key} must be {kind}, got {value!r}")
     for key in _REQUIRED:
