@@ -2,75 +2,71 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deploy.hosts.inventory import Host
 from loadgen.model.address import format_address, parse_address
 from loadgen.model.errors import PlanError
-from loadgen.model.plain import from_plain
+from loadgen.model.plain import from_plain, to_plain
 
 if TYPE_CHECKING:
     from coordinator.fleet.choice import FleetChoice
 
-_WHOLE, _TEXT = "a whole number of at least 1", "a text"
-_KEYS = {
-    "hosts": "a list of tables",
-    "scheduler": _TEXT,
-    "listen": _TEXT,
-    "workers": _WHOLE,
-    "certs": _TEXT,
-    "coordinator": _TEXT,
-    "engines": _WHOLE,
-}
-
 
 def choice_to_table(choice: FleetChoice) -> dict[str, Any]:
     """What differs from the defaults, as plain data for TOML; empty when this machine makes the load."""
-    from coordinator.fleet.choice import FleetChoice, WayKind
+    from coordinator.fleet.choice import WayKind
 
     if choice.way is WayKind.LOCAL:
         return {}
-    default = FleetChoice()
-    table: dict[str, Any] = {
-        name: getattr(choice, name)
-        for name in ("scheduler", "workers", "coordinator", "engines")
-        if getattr(choice, name) != getattr(default, name)
+    data = {
+        "hosts": [_host_table(host) for host in choice.hosts],
+        "scheduler": choice.scheduler,
+        "listen": format_address(*choice.listen) if choice.listen else "",
+        "workers": choice.workers if choice.workers != 1 else 0,
+        "certs": str(choice.certs) if choice.certs else "",
+        "coordinator": choice.coordinator,
+        "engines": choice.engines,
     }
-    if choice.listen:
-        table["listen"] = format_address(*choice.listen)
-    if choice.certs:
-        table["certs"] = str(choice.certs)
-    if choice.hosts:
-        table["hosts"] = [_host_table(dataclasses.asdict(host)) for host in choice.hosts]
-    return table
+    return {name: value for name, value in data.items() if value}
 
 
 def choice_from_table(table: object) -> FleetChoice:
     """The inverse of :func:`choice_to_table`.  Raises PlanError that names the key."""
     from coordinator.fleet.choice import FleetChoice
-    from deploy.hosts.inventory import Host
 
-    if not isinstance(table, dict):
-        raise PlanError(f"fleet must be a table, got {table!r}")
-    for key, value in table.items():
-        if key not in _KEYS:
-            raise PlanError(f"unknown key fleet.{key}", hint=f"the keys are {', '.join(_KEYS)}")
-        if not _fits(_KEYS[key], value):
-            raise PlanError(f"fleet.{key} must be {_KEYS[key]}, got {value!r}")
-    ways = [f"fleet.{way}" for way in ("hosts", "scheduler", "listen") if table.get(way)]
+    plain = from_plain(_Table, table, "fleet")
+    ways = [name for name in ("hosts", "scheduler", "listen") if getattr(plain, name)]
     if len(ways) > 1:
-        raise PlanError(f"{' and '.join(ways)} are both given", hint="give one of them")
-    values = dict(table)
-    if "hosts" in values:
-        hosts = enumerate(values["hosts"])
-        values["hosts"] = tuple(from_plain(Host, host, f"fleet.hosts[{number}]") for number, host in hosts)
-    if "listen" in values:
-        values["listen"] = parse_address(values["listen"])
-    if "certs" in values:
-        values["certs"] = Path(values["certs"])
-    return FleetChoice(**values)
+        raise PlanError(f"fleet.{ways[0]} and fleet.{ways[1]} cannot be combined", hint="keep one of them")
+    for name, least in (("workers", 1), ("engines", 0)):
+        if getattr(plain, name) < least:
+            raise PlanError(f"fleet.{name} must be at least {least}, got {getattr(plain, name)}")
+    return FleetChoice(
+        hosts=plain.hosts,
+        scheduler=plain.scheduler,
+        listen=_address(plain.listen) if plain.listen else None,
+        workers=plain.workers,
+        certs=Path(plain.certs) if plain.certs else None,
+        coordinator=plain.coordinator,
+        engines=plain.engines,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Table:
+    """The fields of a FleetChoice as plain data."""
+
+    hosts: tuple[Host, ...] = ()
+    scheduler: str = ""
+    listen: str = ""
+    workers: int = 1
+    certs: str = ""
+    coordinator: str = ""
+    engines: int = 0
 
 
 def choice_from_record(fleet: object) -> FleetChoice:
@@ -80,9 +76,10 @@ def choice_from_record(fleet: object) -> FleetChoice:
     """
     from coordinator.fleet.choice import FleetChoice, WayKind
 
+    ways = [kind.value for kind in WayKind]
     way = fleet.get("way") if isinstance(fleet, Mapping) else None
-    if not isinstance(fleet, Mapping) or way not in [kind.value for kind in WayKind]:
-        raise PlanError(f"fleet.way must be one of {', '.join(kind.value for kind in WayKind)}, got {way!r}")
+    if not isinstance(fleet, Mapping) or way not in ways:
+        raise PlanError(f"fleet.way must be one of {', '.join(ways)}, got {way!r}")
     if way == WayKind.JOIN.value:
         raise PlanError(
             "its load machines had joined by hand, with certificates that a record does not keep",
@@ -97,14 +94,16 @@ def choice_from_record(fleet: object) -> FleetChoice:
     return choice_from_table({"hosts": fleet["hosts"]})
 
 
-def _host_table(host: Mapping[str, Any]) -> dict[str, Any]:
+def _host_table(host: Host) -> dict[str, Any]:
     """What is not empty; without an address, a host has its name for one."""
-    return {key: value for key, value in host.items() if value and (key, value) != ("address", host["name"])}
+    given = {name: value for name, value in to_plain(host).items() if value}
+    if host.address == host.name:
+        del given["address"]
+    return given
 
 
-def _fits(kind: str, value: object) -> bool:
-    if kind is _TEXT:
-        return isinstance(value, str)
-    if kind is _WHOLE:
-        return type(value) is int and value >= 1
-    return isinstance(value, list)
+def _address(text: str) -> tuple[str, int]:
+    try:
+        return parse_address(text)
+    except PlanError as error:
+        raise PlanError(f"fleet.listen: {error.message}", hint=error.hint) from error

@@ -71,15 +71,15 @@ def test_options_override_the_fleet_of_a_plan(
     ("table", "message"),
     [
         ('host = "a"', "unknown key fleet.host"),
-        ("workers = 0", "fleet.workers must be a whole number of at least 1, got 0"),
-        ("engines = true", "fleet.engines must be a whole number of at least 1, got True"),
+        ("workers = 0", "fleet.workers must be at least 1, got 0"),
+        ("engines = true", "fleet.engines must be a whole number, got True"),
         ("scheduler = 1", "fleet.scheduler must be a text, got 1"),
-        ('hosts = "a"', "fleet.hosts must be a list of tables, got 'a'"),
+        ('hosts = "a"', "fleet.hosts must be a list, got 'a'"),
         ("hosts = [1]", "fleet.hosts[0] must be a table, got 1"),
         ('hosts = [{name = "a", prot = 1}]', "unknown key fleet.hosts[0].prot"),
         ('hosts = [{name = "a b"}]', "'a b' is no name for a host"),
-        ('listen = "a"', "'a' is not HOST:PORT"),
-        ('hosts = [{name = "a"}]\nscheduler = "b"', "fleet.hosts and fleet.scheduler are both given"),
+        ('listen = "a"', "fleet.listen: 'a' is not HOST:PORT"),
+        ('hosts = [{name = "a"}]\nscheduler = "b"', "fleet.hosts and fleet.scheduler cannot be combined"),
     ],
 )
 def test_a_mistake_in_a_fleet_table_is_named_with_the_file(tmp_path: Path, table: str, message: str) -> None:
