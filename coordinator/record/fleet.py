@@ -1,4 +1,4 @@
-"""The load machines of a run, for its record: who they were, their clocks, who played what, how to reach them again."""
+"""The load machines of a run, as its record keeps them: names, clocks, placement, and how to reach them again."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from loadgen.schedule.placement import Placement
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetRecord:
-    """A fleet as a run used it.
+    """The fleet of a run.
 
-    `way` is local, ssh, scheduler or join; `run_id` is what its agents call the run.  `machines` are those that
-    played, `missing` those that were asked for and could not.  `clocks` are the newest measurements, by name.
-    `placement` has no workers until it is made.  `hosts` is what is needed to reach machines by SSH again, as plain
-    data (deploy.hosts.inventory.Host).  `engines` says which engine each worker had, once all have said it.
-    `start_skew_ns` is by iteration, between the first and the last worker to begin; `segments` of one worker have none.
+    `way` is local, ssh, scheduler or join; `run_id` is the agents' name for the run.  `machines` are those that played;
+    `missing` says, by name, why others that were asked for did not.  `clocks` are the newest measurements, by name.
+    `placement` has no workers until it is made.  `hosts` are the hosts that SSH reaches, as plain data
+    (deploy.hosts.inventory.Host).  `engines` are the engines of the workers, once all have reported them.
+    `start_skew_ns` is, by iteration, the time from the first worker's start to the last one's; it has no entry for an
+    iteration of a single worker.
     """
 
     way: str
@@ -66,9 +67,9 @@ class FleetRecord:
         except OverflowError as error:
             raise ValueError(str(error)) from error
         if worker_of.ndim != 1:
-            raise ValueError("the placement is no list")
+            raise ValueError("the placement is not a list of numbers")
         if len(worker_of) and not 0 <= worker_of.min() <= worker_of.max() < len(placed["workers"]):
-            raise ValueError("the placement names a worker that is not there")
+            raise ValueError("the placement refers to a worker that does not exist")
         return cls(
             way=data["way"],
             run_id=data["run_id"],

@@ -202,7 +202,7 @@ def test_a_disk_that_is_full_already_is_one_clear_error(tmp_path: Path, small_fi
 
 def test_a_directory_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("precious")
-    with pytest.raises(RecordError, match="there is something in it already"):
+    with pytest.raises(RecordError, match="the directory is not empty"):
         RecordWriter(tmp_path, START)
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
 
