@@ -24,9 +24,8 @@ def add_collected(path: Path, snapshots: Sequence[Snapshot]) -> int:
     RecordError when the record cannot be written, or when it holds different snapshots of the same intervals.
     """
     kept = frames(path)
-    known: dict[
-        tuple[str, int], bytes
-    ] = {}  # the newest in the record: an interval may be reported again, with more in it
+    # The newest of each interval counts: an interval may be reported again, with more in it.
+    known: dict[tuple[str, int], bytes] = {}
     for snapshot in kept:
         known[snapshot.worker, snapshot.interval] = _digest(snapshot)
     new: list[Snapshot] = []

@@ -10,7 +10,7 @@ import dataclasses
 import enum
 import functools
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from loadgen.model.errors import PlanError
@@ -50,7 +50,7 @@ def from_plain(kind: type[T], data: object, where: str = "") -> T:
 
 
 @functools.cache
-def _types_of(kind: type[Any]) -> Mapping[str, Any]:
+def _types_of(kind: Hashable) -> Mapping[str, Any]:
     return typing.get_type_hints(kind)
 
 
