@@ -15,7 +15,7 @@ from rich.text import Text
 from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.engines import engine_lines
-from coordinator.output.terminal.report import (
+from coordinator.output.terminal.parts import (
     WIDTH,
     add_row,
     banner,

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from coordinator.output.judged import Judged
 from coordinator.output.terminal import forward_tables, iperf_tables
-from coordinator.output.terminal.report import (
+from coordinator.output.terminal.parts import (
     WIDTH,
     add_row,
     banner,
