@@ -1,4 +1,4 @@
-"""A `loadgen http` run that never was: its plan, what its engines reported, its result."""
+"""A made-up `loadgen http` run: its plan, the snapshots of its engines, its result."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def snapshots(
     cpu: float = 0.5,
     outcomes: Mapping[int, Outcome] | None = None,
 ) -> list[Snapshot]:
-    """Connections back to back (or a rate by turns), one snapshot a second; `outcomes` by the operation's number."""
+    """One snapshot per second of a closed loop (or of a rate); `outcomes` are by the number of the operation."""
     tape = compile_http(plan)
     target_of = np.repeat(np.arange(len(plan.shares), dtype=np.int32), plan.shares)
     step_ns = int(NS_PER_S / plan.rate_per_s) if plan.rate_per_s else int(service_ms * NS_PER_MS)
@@ -100,7 +100,7 @@ def snapshots(
 
 
 def result(plan: HttpPlan = PLAN, *, given: Sequence[Snapshot] | None = None, **changes: Any) -> HttpResult:
-    """The result of `given`, by default that of a good run."""
+    """The result of the snapshots `given`; by default those of a good run."""
     intake = intake_for(plan, ["local/0"])
     for snapshot in snapshots(plan) if given is None else given:
         intake.receive(snapshot)

@@ -165,7 +165,7 @@ def test_sigkill_in_the_middle_loses_no_whole_interval(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_files() -> Iterator[int]:
-    """No file may grow over this many bytes: to the writer it is a disk that is full after them."""
+    """The greatest size of a file in bytes: the writer takes this limit for a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     limit = len(json.dumps(START, indent=2)) + 100
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))

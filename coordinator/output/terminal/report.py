@@ -203,7 +203,7 @@ def _errors(targets: Iterable[TargetResult]) -> list[RenderableType]:
     table = plain_table("Errors (median iteration)")
     table.add_column("")
     table.add_column("operations", justify="right")
-    table.add_column("VM and how many")
+    table.add_column("VMs, with counts")
     for name, number in counts.most_common():
         add_row(table, name.lower().replace("_", " "), fmt.count(number), ", ".join(where[name]))
     return [table, Text()]
