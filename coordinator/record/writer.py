@@ -115,7 +115,7 @@ class RecordWriter:
                 file.write(data)
 
     def rewrite(self, document: Mapping[str, Any]) -> None:
-        """Replace run.json by `document`."""
+        """Replace run.json by `document`, in one step."""
         self._try(RUN, _dump(document))
 
     def finish(self, document: Mapping[str, Any], connections: NDArray[np.void]) -> None:

@@ -66,7 +66,7 @@ def _value(kind: Any, data: object, where: str) -> Any:
         if not isinstance(data, str) or data not in values:
             raise PlanError(f"{where} must be {_any_of(values, 'or')}, got {data!r}")
         return values[data]
-    if kind is float and type(data) is int:  # TOML and JSON write 1.0 as 1, too
+    if kind is float and type(data) is int:  # TOML and JSON may write 1.0 as 1
         return float(data)
     if type(data) is not kind:  # not isinstance: True is an int
         raise PlanError(f"{where} must be {_WORDS[kind]}, got {data!r}")

@@ -78,7 +78,7 @@ def report(judged: Judged[SpecPlan, RunResult]) -> RenderableType:
 
 
 def vms(number: int) -> str:
-    """`1 VM`, `16 VMs`."""
+    """The number of VMs in words: `1 VM`, `16 VMs`."""
     return f"{fmt.count(number)} VM{'s' * (number != 1)}"
 
 
