@@ -15,7 +15,7 @@ from coordinator.fleet.check import Checked, check_fleet
 from coordinator.fleet.choice import FleetChoice
 from coordinator.output.streams import printing, stderr_console
 from coordinator.output.terminal.fleet_table import fleet_table
-from coordinator.output.terminal.report import WIDTH
+from coordinator.output.terminal.parts import WIDTH
 from deploy.hosts.inventory import Host
 from loadgen.agent.extra import require_fleet
 from loadgen.model.address import parse_address
