@@ -1,4 +1,4 @@
-"""Builds what is compiled, where there is a C compiler; all else is in pyproject.toml."""
+"""Builds the compiled parts if there is a C compiler.  Everything else is in pyproject.toml."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from setuptools.errors import BaseError, CompileError
 HERE = "loadgen/engine/compiled"
 SOURCES = ["_core.pyx", "reply.c", "body.c", "connection.c", "engine.c"]
 
-
+# What is said when an extension was not built.
 MEANINGS = {
-    "loadgen.engine.compiled._core": "the compiled engine was not built; the Python engine serves",
-    "loadgen.measure._fold": "counting was not compiled; numpy does it",
-    "loadgen.measure._sums": "sums of histograms were not compiled; numpy makes them",
+    "loadgen.engine.compiled._core": "the compiled engine was not built; the Python engine is used",
+    "loadgen.measure._fold": "counting was not compiled; numpy is used",
+    "loadgen.measure._sums": "sums of histograms were not compiled; numpy is used",
 }
 
 
 class OptionalBuild(build_ext):
-    """Without a C compiler the package is installed all the same, and one line says so."""
+    """Builds each extension, and prints one line if that fails: the package is installed without it."""
 
     def build_extension(self, ext: Extension) -> None:
-        """Build, or say that the Python engine serves."""
+        """Build one extension, or say what is used instead."""
         try:
             super().build_extension(ext)
         except (BaseError, CompileError, OSError) as error:
@@ -40,7 +40,7 @@ setup(
             extra_compile_args=["-std=gnu11", "-O2"],
             optional=True,
         ),
-        # Bounds are to the bit what numpy computes: no multiplication and addition in one step.
+        # Bounds must be equal to numpy's, bit for bit: no fused multiply-add.
         Extension(
             "loadgen.measure._fold",
             ["loadgen/measure/_fold.pyx"],
