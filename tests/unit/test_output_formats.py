@@ -104,7 +104,7 @@ def test_time_outside_of_the_windows_is_in_the_rows_and_not_in_the_response_time
     with RecordWriter(tmp_path / "run", unfinished(https.header())) as writer:
         writer.append([Snapshot(first.worker, first.interval, warm, first.tallies, first.health), second])
     log, table = io.StringIO(), io.StringIO()
-    found = read_judged(tmp_path / "run", JUDGES)
+    found = read_judged(tmp_path / "run", judges())
     write(found, "hdr", log)
     write(found, "csv", table)
     assert [line.split(",")[0] for line in log.getvalue().splitlines()[3:]] == ["1.000"]
@@ -119,7 +119,7 @@ def test_the_points_of_a_sweep_are_told_apart_by_name_and_time(tmp_path: Path) -
     with RecordWriter(tmp_path / "run" / "vms-1", unfinished(later)) as writer:
         writer.append(https.snapshots())
     log, table = io.StringIO(), io.StringIO()
-    found = read_judged(tmp_path / "run", JUDGES)
+    found = read_judged(tmp_path / "run", judges())
     write(found, "hdr", log)
     write(found, "csv", table)
     assert [line.split(",")[:2] for line in log.getvalue().splitlines()[3:]] == [
