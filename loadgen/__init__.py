@@ -1,4 +1,4 @@
-"""What runs on a load machine, and the vocabulary that every part of the project shares."""
+"""Everything that runs on a load machine, and the types that all parts of the project share."""
 
 from importlib.metadata import PackageNotFoundError, version
 

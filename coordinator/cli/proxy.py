@@ -37,7 +37,7 @@ _DURATION = Parsed("duration", parse_duration_ns)
 
 
 def parse_listen(text: str) -> tuple[str, int]:
-    """Like an address to connect to; without a host (`:8080`) it is the loopback's."""
+    """(host, port) from HOST:PORT, or from :PORT for the loopback.  Raises PlanError."""
     return parse_address(_LOOPBACK + text if text.rfind(":") == 0 else text)
 
 
@@ -48,7 +48,7 @@ def parse_listen(text: str) -> tuple[str, int]:
     metavar="ADDRESS:PORT",
     required=True,
     panel=_ENDS,
-    help="Where clients connect; :PORT is the loopback's, and port 0 any free one.",
+    help="Address and port to listen on. :PORT listens on the loopback; port 0 takes a free port.",
 )
 @click.option(
     "--connect",
@@ -56,14 +56,14 @@ def parse_listen(text: str) -> tuple[str, int]:
     metavar="HOST:PORT",
     required=True,
     panel=_ENDS,
-    help="The upstream, where everything is forwarded to. Of several addresses the next is tried when one fails.",
+    help="Upstream to forward to. If HOST has several addresses, they are tried in turn.",
 )
 @click.option(
     "--source",
     metavar="ADDRESS",
     default="",
     panel=_ENDS,
-    help="Own address that connections to the upstream come from.  [default: the kernel's choice]",
+    help="Local address of connections to the upstream.  [default: the kernel's choice]",
 )
 @click.option(
     "--mode",
@@ -71,7 +71,7 @@ def parse_listen(text: str) -> tuple[str, int]:
     default=Mode.SPLICE.value,
     show_default=True,
     panel=_SOCKETS,
-    help="splice moves pages through a pipe without copying them; copy reads and writes.",
+    help="How to forward: splice moves pages through a pipe without copying; copy reads and writes.",
 )
 @click.option(
     "--window",
@@ -80,7 +80,7 @@ def parse_listen(text: str) -> tuple[str, int]:
     default="auto",
     show_default=True,
     panel=_SOCKETS,
-    help="Socket buffers to ask for, on both sides; auto leaves them to the kernel.",
+    help="Size of the socket buffers on both sides; auto leaves it to the kernel.",
 )
 @click.option(
     "--max-connections",
@@ -89,7 +89,7 @@ def parse_listen(text: str) -> tuple[str, int]:
     default=4096,
     show_default=True,
     panel=_LIMITS,
-    help="Open connections at most; one more is reset.",
+    help="Limit of open connections; further ones are reset.",
 )
 @click.option(
     "--idle",
@@ -97,7 +97,7 @@ def parse_listen(text: str) -> tuple[str, int]:
     metavar="DURATION",
     default="0s",
     panel=_LIMITS,
-    help="Reset a connection that had no byte in either direction for so long.  [default: never]",
+    help="Reset connections without a byte in either direction for this time.  [default: never]",
 )
 @click.option(
     "--connect-timeout",
@@ -106,7 +106,7 @@ def parse_listen(text: str) -> tuple[str, int]:
     default="5s",
     show_default=True,
     panel=_LIMITS,
-    help="How long the upstream has to answer.",
+    help="Time that the upstream has to accept a connection.",
 )
 @click.option(
     "--drain",
@@ -115,9 +115,9 @@ def parse_listen(text: str) -> tuple[str, int]:
     default="10s",
     show_default=True,
     panel=_LIMITS,
-    help="How long open connections have to end after Ctrl-C or SIGTERM; a second one cuts them.",
+    help="Time that open connections have to end after Ctrl-C or SIGTERM; a second signal resets them.",
 )
-@click.option("--json", "as_json", is_flag=True, panel=_RESULT, help="Print the final counters as one JSON document.")
+@click.option("--json", "as_json", is_flag=True, panel=_RESULT, help="Print the final counters as a JSON document.")
 def proxy(
     listen: tuple[str, int],
     connect: tuple[str, int],
@@ -132,8 +132,8 @@ def proxy(
 ) -> int:
     """Forward TCP connections until Ctrl-C, with live counters.
 
-    Half-closes and back-pressure go through, and so do resets. Other addresses than loopback open it to whoever can
-    reach them.
+    Half-closes, back-pressure and resets are passed on. On an address other than the loopback, every client that can
+    reach the address can use the proxy.
     """
     config = ProxyConfig(
         listen_host=listen[0],
@@ -162,9 +162,9 @@ def proxy(
 
 
 class _Foreground:
-    """A proxy that runs until a signal, and says on stderr how it goes.
+    """Runs a proxy until a signal, and shows its progress on stderr.
 
-    The display has a thread of its own: a terminal that is stopped (Ctrl-S) must not stop the proxy.
+    The display has a thread of its own, so that a stopped terminal (Ctrl-S) does not stop the proxy.
     """
 
     def __init__(self, service: Service) -> None:
@@ -176,14 +176,14 @@ class _Foreground:
         self._over = False
 
     def run(self) -> int:
-        """Until drained; how many connections had to be cut."""
+        """Run until drained; returns the number of connections that had to be reset."""
         self._loop.add(self._service)
         display = threading.Thread(target=self._display, daemon=True)
         with self._signals():
             self._say(opening_line(self._service))
             display.start()
             gc.collect()
-            gc.freeze()  # what is there now stays: a collection need not look at it again and again
+            gc.freeze()  # existing objects stay alive, so collections can skip them
             cut = self._loop.run()
         self._over = True
         self._news.set()
@@ -192,7 +192,7 @@ class _Foreground:
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        # What is ignored stays so: nohup means it.
+        # Ignored signals stay ignored, as nohup expects.
         numbers = [number for number in _STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
         before = {number: signal.signal(number, lambda *_: self._loop.post(self._stop)) for number in numbers}
         try:
@@ -202,7 +202,7 @@ class _Foreground:
                 signal.signal(number, handler)
 
     def _stop(self) -> None:
-        """On the loop's thread: the first time what is open may end, the second it is cut."""
+        """Drain the loop (on its thread); a second call resets open connections at once."""
         self._loop.drain(0 if self._asked else self._service.config.drain_ns)
         self._asked += 1
         self._news.set()
@@ -220,7 +220,9 @@ class _Foreground:
                 asked = self._asked
                 if asked == 1 and counters.open:
                     drain = format_duration(self._service.config.drain_ns)
-                    self._say(f"proxy: {counters.open} open connections have {drain} to end; once more cuts them")
+                    self._say(
+                        f"proxy: {counters.open} open connections have {drain} to end; press Ctrl-C again to reset them"
+                    )
             text = progress_line(counters, shown, now_ns - at_ns)
             if self._redraws:
                 self._draw(text)
@@ -232,21 +234,21 @@ class _Foreground:
         self._write((_ERASE_LINE if self._redraws else "") + text + "\n")
 
     def _draw(self, text: str) -> None:
-        """In the terminal's last line, instead of what was there."""
+        """Replace the last line of the terminal by `text`."""
         if self._redraws:
             with contextlib.suppress(OSError):
-                columns = os.get_terminal_size(_STDERR).columns  # 0 where nobody has set it
+                columns = os.get_terminal_size(_STDERR).columns  # 0 if the size was never set
                 text = pad(text, min(len(text), columns - 1)) if columns else text
             self._write(_ERASE_LINE + text)
 
     def _write(self, text: str) -> None:
-        """Past sys.stderr, whose lock would be held while a terminal is stopped, and at exit be waited for."""
-        with contextlib.suppress(OSError):  # nobody can hear it any more
+        """Write directly to stderr: a stopped terminal would block sys.stderr's lock, which the exit waits for."""
+        with contextlib.suppress(OSError):  # stderr is closed
             os.write(_STDERR, text.encode(errors="replace"))
 
 
 def opening_line(service: Service) -> str:
-    """Where it listens and how it forwards."""
+    """The first line of output: where the proxy listens, and how it forwards."""
     config = service.config
     listen = format_address(config.listen_host, service.port)
     connect = format_address(config.connect_host, config.connect_port)
@@ -260,7 +262,7 @@ def opening_line(service: Service) -> str:
 
 
 def progress_line(now: ProxyCounters, before: ProxyCounters, interval_ns: int) -> str:
-    """What is open, how fast it goes since `before`, and what went wrong so far."""
+    """The progress line: open connections, rates over the `interval_ns` since `before`, and failures so far."""
     forward, back = (
         rate((getattr(now, name) - getattr(before, name)) * 8e-6 * NS_PER_S / interval_ns)
         for name in ("forwarded_bytes", "returned_bytes")
@@ -281,7 +283,7 @@ def progress_line(now: ProxyCounters, before: ProxyCounters, interval_ns: int) -
 
 
 def _totals(counters: ProxyCounters, cut: int) -> dict[str, int]:
-    """All counters but what is open: nothing is.  `cut` did not end while it drained."""
+    """The final counters, without `open`, which is 0; `cut`: connections that were reset after the drain time."""
     totals: dict[str, Any] = to_plain(counters)
     del totals["open"]
     return {**totals, "cut": cut}

@@ -1,6 +1,6 @@
 """The kernel's struct tcp_info (include/uapi/linux/tcp.h), unpacked.  Pure.
 
-It has grown at its end over the years: an older kernel returns less, and what is missing is UNKNOWN.
+Kernels append fields over time.  An older kernel returns fewer fields; missing ones are UNKNOWN.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from loadgen.measure.throughput import UNKNOWN
 
 TCP_INFO_BYTES = 512
-"""Ask for more than any kernel has; it returns what it has."""
+"""Larger than the struct of any kernel; the kernel returns what it has."""
 
 _NS_PER_US = 1000
 
-# The offset and the width of each field.  Eight bytes of small ones come first, then u32 and u64 in turns.
+# (offset, format) of each field.
 _SND_MSS = (16, "I")
 _RTT = (68, "I")
 _RTTVAR = (72, "I")
@@ -27,14 +27,14 @@ _MIN_RTT = (148, "I")
 _DELIVERY_RATE = (160, "Q")
 _BYTES_RETRANS = (208, "Q")
 
-_NO_MIN_RTT_US = (1 << 32) - 1  # ~0U, until there is a sample
+_NO_MIN_RTT_US = (1 << 32) - 1  # ~0U until there is a sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TcpInfo:
-    """What one connection's kernel knows of its path; UNKNOWN where the kernel does not say.
+    """Path statistics of one connection; UNKNOWN if the kernel does not report a field.
 
-    `cwnd_bytes` is snd_cwnd (segments) times snd_mss.  `delivery_rate_bps` is bits a second.
+    `cwnd_bytes`: snd_cwnd (segments) times snd_mss.  `delivery_rate_bps`: bits per second.
     """
 
     rtt_ns: int
@@ -49,7 +49,7 @@ class TcpInfo:
 
 
 def unpack(data: bytes) -> TcpInfo:
-    """The fields of `data`, which may end anywhere."""
+    """The fields in `data`, which may be shorter than the struct."""
     mss, cwnd = _field(data, _SND_MSS), _field(data, _SND_CWND)
     rate = _field(data, _DELIVERY_RATE)
     min_us = _field(data, _MIN_RTT)

@@ -328,7 +328,7 @@ def test_a_server_without_threads_refuses_and_goes_on(monkeypatch: pytest.Monkey
             return [test.ended for test in await served.until_served(2)]
 
     assert run(scenario) == [
-        "it asked in vain: it could not accept a stream (Resource temporarily unavailable)",
+        "it was refused: it could not accept a stream (Resource temporarily unavailable)",
         "done",
     ]
 
@@ -522,7 +522,7 @@ BAD_CLIENTS: dict[Callable[[Peer, int], Awaitable[None]], tuple[str, str]] = {
     never_sends_parameters: ("timed_out", "did not send its block"),
     leaves_before_its_parameters: ("tests_broken", "closed its control connection"),
     announces_4_gigabytes: ("garbage", "4294967295 bytes"),
-    sends_garbage_parameters: ("garbage", "no JSON"),
+    sends_garbage_parameters: ("garbage", "not JSON"),
     asks_for_too_many_streams: ("tests_broken", "so many parallel streams"),
     asks_for_an_unknown_congestion_control: ("tests_broken", "congestion control"),
     opens_no_streams: ("timed_out", "did not open its streams"),
@@ -564,7 +564,7 @@ def test_a_bad_client_costs_only_itself(script: Callable[[Peer, int], Awaitable[
             if ended:
                 await until(lambda: len(served.tests) == 1)
                 assert ended in served.tests[0].ended
-                assert (served.tests[0].what == "nothing asked") == (script in BEFORE_PARAMETERS)
+                assert (served.tests[0].what == "no parameters") == (script in BEFORE_PARAMETERS)
                 assert counters.tests_broken == 1
             assert counters.tests_done == 0
             with contextlib.suppress(TimeoutError):
@@ -863,16 +863,16 @@ BAD_SERVERS: dict[Callable[[Peer], Awaitable[None]], str] = {
     http_server: "sent the unknown state 72",
     busy_server: "is busy with another test",
     refusing_server: "cannot run the test: it does not know that congestion control",
-    half_refusing_server: "did not say what its error is",
+    half_refusing_server: "did not send the number of its error",
     never_creating_server: "did not answer for 0.1 s",
     server_of_other_ways: "announced a block of 1073741824 bytes",
-    hurrying_server: "sent DISPLAY_RESULTS where LOADGEN or CREATE_STREAMS was due",
+    hurrying_server: "sent DISPLAY_RESULTS instead of LOADGEN or CREATE_STREAMS",
     terminating_server: "was stopped and broke the test off",
     vanishing_server: "closed its control connection",
     server_without_an_end: "did not answer for 0.1 s",
     server_of_large_results: "announced a block of 2147483647 bytes",
-    server_of_wrong_results: "bytes must be a whole number",
-    server_of_no_results: "its results say nothing of stream 1",
+    server_of_wrong_results: "invalid 'bytes': it must be a whole number",
+    server_of_no_results: "its results leave out stream 1",
     server_that_leaves_with_the_results: "closed its control connection",
 }
 

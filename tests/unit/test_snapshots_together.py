@@ -76,7 +76,8 @@ def test_those_that_count_other_kinds_are_not_joined() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "said"), [("cell_parts", "differs from the sum of their parts"), ("tally_parts", "bytes of tallies are not 2 rows")]
+    ("field", "said"),
+    [("cell_parts", "differs from the sum of their parts"), ("tally_parts", "bytes of tallies are not 2 rows")],
 )
 def test_what_one_has_too_many_of_is_not_given_to_the_next(field: str, said: str) -> None:
     one, other = WIRE, Snapshots.of(TWO).to_wire()
