@@ -57,10 +57,6 @@ class Cell:
             np.zeros(OUTCOMES, np.int64), np.zeros((kinds, groups, 3), np.int64), 0, 0, 0, 0, 0, EMPTY, EMPTY, EMPTY
         )
 
-    def merge(self, other: Cell) -> Cell:
-        """The sum of both cells.  Raises ValueError if their numbers of kinds or groups differ."""
-        return Cell.merge_all((self, other))
-
     @classmethod
     def merge_all(cls, cells: Iterable[Cell]) -> Cell:
         """The sum of at least one cell.  Raises ValueError if their numbers of kinds or groups differ."""
