@@ -47,7 +47,7 @@ class ReportServer:
         self.host, self.port = server.sockets[0].getsockname()[:2]
 
     async def close(self) -> None:
-        """Accept no more connections.  Idempotent."""
+        """Close the port, without ending answers under way.  Idempotent."""
         self._server.close()
         await self._server.wait_closed()
 

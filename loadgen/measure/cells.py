@@ -223,7 +223,7 @@ class CellTable(Mapping[Key, Cell]):
         )
 
     def part(self, first: int, end: int) -> CellTable:
-        """The cells at rows first..end-1."""
+        """A table of the cells at rows first..end-1, sharing their memory."""
         return CellTable(
             self.slots[first:end],
             self.targets[first:end],
@@ -240,7 +240,7 @@ class CellTable(Mapping[Key, Cell]):
         return self.times.add_up(of_times, groups)
 
     def connects(self) -> NDArray[Any]:
-        """TCP connections opened, shape (n)."""
+        """The TCP connections opened in each cell, shape (n)."""
         return self.sums[:, _COUNTERS.index("connects")]
 
     def __len__(self) -> int:

@@ -92,7 +92,7 @@ class Histogram:
 
     @property
     def total(self) -> int:
-        """The number of recorded values."""
+        """The number of recorded values, over all buckets."""
         return int(self.counts.sum())
 
     def percentile_ns(self, q: float) -> int | None:

@@ -89,7 +89,7 @@ class Control:
             return
 
     async def close(self) -> None:
-        """Close the connection.  Idempotent."""
+        """Stop waiting for states and close the connection.  Idempotent."""
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.wait({self._watch})  # the loop must release the socket before it is closed

@@ -79,7 +79,7 @@ class Door:
         return sock
 
     def close(self) -> None:
-        """Close the socket.  Idempotent."""
+        """Stop receiving new streams and close the socket.  Idempotent."""
         if self._sock.fileno() >= 0:
             self._loop.remove_reader(self._sock.fileno())
             self._sock.close()

@@ -143,7 +143,7 @@ def state_of(byte: bytes) -> State:
 
 
 def state_byte(state: State) -> bytes:
-    """The inverse of :func:`state_of`."""
+    """The byte that encodes `state`; the inverse of :func:`state_of`."""
     return int(state).to_bytes(1, "big", signed=True)
 
 

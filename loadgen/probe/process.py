@@ -41,7 +41,7 @@ class ProbeProcess:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self) -> None:
-        """Obey frames until stdin closes."""
+        """Execute the frames from stdin until it closes, then end all tests and servers."""
         self._send({"is": "hello", "pid": os.getpid(), "version": __version__})
         while (message := await frames.receive(self._reader)) is not None:
             self._obey(message)

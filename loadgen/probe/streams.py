@@ -85,7 +85,7 @@ class Stream:
 
     @property
     def ended(self) -> bool:
-        """Whether the thread has ended."""
+        """Whether the thread has ended, so that its counters are final."""
         return self._cpu_ns != UNKNOWN
 
     def stop(self) -> None:

@@ -104,7 +104,7 @@ class UdpReceiver(Stream):
         self._seen = (0, 0, 0, 0)
 
     def work(self) -> None:
-        """Receive until told to stop."""
+        """Receive and count datagrams until told to stop."""
         receive, unpack, take = self.sock.recv_into, self._header.unpack_from, self._arrivals.take
         buffer, cell, now_ns, arrivals = bytearray(_BUFFER_BYTES), self.cell, time.monotonic_ns, self._arrivals
         received = 0

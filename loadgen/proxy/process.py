@@ -35,7 +35,7 @@ class ProxyProcess:
         self._host: ProxyHost | None = None
 
     async def serve(self) -> None:
-        """Obey frames until stdin closes."""
+        """Execute the frames from stdin until it closes, then close the report port."""
         self._send({"is": "hello", "pid": os.getpid(), "version": __version__})
         while (message := await frames.receive(self._reader)) is not None:
             if message.pop("do") == "host":

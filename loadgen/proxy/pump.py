@@ -140,7 +140,7 @@ class _Buffer:
         self._pool = pool
 
     def write(self, source: End) -> None:
-        """See :class:`Stash`."""
+        """Write held bytes of `source` to its peer without waiting; see :class:`Stash`."""
         rest = self.view[source.offset : source.offset + source.held_bytes]
         with contextlib.suppress(BlockingIOError):
             sent = source.peer.sock.send(rest, socket.MSG_DONTWAIT)
@@ -148,7 +148,7 @@ class _Buffer:
             source.held_bytes -= sent
 
     def give_back(self, *, empty: bool) -> None:
-        """See :class:`Stash`."""
+        """Return the buffer to the pool, empty or not; see :class:`Stash`."""
         if len(self._pool) < _POOLED:
             self._pool.append(self)
 
@@ -162,7 +162,7 @@ class CopyPump:
         self._buffer = _Buffer(size_bytes, self._pool)
 
     def move(self, source: End) -> int:
-        """See :class:`Pump`."""
+        """Read into the buffer and write from it; see :class:`Pump`."""
         buffer = self._buffer
         if source.streak >= BULK_READS:
             count = source.sock.recv_into(buffer.data)
@@ -184,11 +184,11 @@ class CopyPump:
         return count
 
     def trim(self) -> None:
-        """See :class:`Pump`."""
+        """Release all pooled buffers; see :class:`Pump`."""
         self._pool.clear()
 
     def close(self) -> None:
-        """See :class:`Pump`."""
+        """Release all pooled buffers; see :class:`Pump`."""
         self._pool.clear()
 
 
@@ -204,7 +204,7 @@ class _Pipe:
             fcntl.fcntl(self.writer, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
     def write(self, source: End) -> None:
-        """See :class:`Stash`."""
+        """Splice held bytes of `source` to its peer without waiting; see :class:`Stash`."""
         peer = source.peer
         if peer.blocking:
             peer.unblock()
@@ -212,7 +212,7 @@ class _Pipe:
             source.held_bytes -= os.splice(self.reader, peer.fd, source.held_bytes, flags=_FLAGS)
 
     def give_back(self, *, empty: bool) -> None:
-        """See :class:`Stash`."""
+        """Return an empty pipe to the pool, close any other; see :class:`Stash`."""
         if empty and len(self._pool) < _POOLED:
             self._pool.append(self)
         else:
@@ -241,7 +241,7 @@ class SplicePump:
         self._small = CopyPump(SMALL_BYTES)
 
     def move(self, source: End) -> int:
-        """See :class:`Pump`."""
+        """Splice through the pipe, or copy after a small read; see :class:`Pump`."""
         if not source.streak:
             return self._small.move(source)
         pipe = self._pipe
@@ -273,13 +273,13 @@ class SplicePump:
         return count
 
     def trim(self) -> None:
-        """See :class:`Pump`."""
+        """Close all pooled pipes and release pooled buffers; see :class:`Pump`."""
         for pipe in self._pool:
             pipe.close()
         self._pool.clear()
         self._small.trim()
 
     def close(self) -> None:
-        """See :class:`Pump`."""
+        """Close all pipes and release pooled buffers; see :class:`Pump`."""
         self.trim()
         self._pipe.close()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 
 class Half(enum.Enum):
-    """The state of one direction."""
+    """The state of one direction; see the module's text."""
 
     OPEN = "open"
     DRAINING = "draining"

@@ -158,7 +158,7 @@ class Service:
 
 
 def abort_socket(sock: socket.socket) -> None:
-    """Close `sock` with a reset."""
+    """Close `sock` so that its peer gets a reset (RST)."""
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
     sock.close()
