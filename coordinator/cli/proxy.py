@@ -221,7 +221,7 @@ class _Foreground:
                 if asked == 1 and counters.open:
                     drain = format_duration(self._service.config.drain_ns)
                     self._say(
-                        f"proxy: {counters.open} open connections have {drain} to end; press Ctrl-C again to reset them"
+                        f"proxy: {counters.open} open connections have {drain} to end; a second signal resets them"
                     )
             text = progress_line(counters, shown, now_ns - at_ns)
             if self._redraws:

@@ -81,7 +81,7 @@ def take_sample(proc: Path = Path("/proc")) -> Sample:
 def others(before: Sample, after: Sample, *, ours: Iterable[int], cores: Set[int], wall_ns: int) -> OtherUse:
     """CPU used on `cores` between two samples by the hypervisor and by processes that do not descend from `ours`."""
     mine = _descendants(after, ours) | _descendants(before, ours)
-    used_ns, most, most_ns = 0, "nobody", 0
+    used_ns, most, most_ns = 0, "none", 0
     for pid, process in after.processes.items():
         if pid in mine or process.core not in cores or _KTHREADD in (pid, process.parent):
             continue
