@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Callable
 
 from loadgen.model.units import NS_PER_MS, NS_PER_S
-from loadgen.proxy.pump import BULK_READS, MUTE, End
+from loadgen.proxy.pump import BULK_READS, MUTE
 from loadgen.proxy.relay import Action
-from loadgen.proxy.service import Address, Connection, Service, abort_socket
+from loadgen.proxy.service import Address, Connection, ConnectionEnd, Service, abort_socket
 
 _IN, _OUT = select.EPOLLIN, select.EPOLLOUT
 _TICK_NS = 250 * NS_PER_MS
@@ -35,7 +35,7 @@ class ProxyLoop:
         self._now_ns = now_ns
         self._epoll = select.epoll()
         self._services: dict[int, Service] = {}
-        self._ends: dict[int, End] = {}
+        self._ends: dict[int, ConnectionEnd] = {}
         self._paused: list[Service] = []
         self._posted: deque[Callable[[], None]] = deque()
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -120,7 +120,7 @@ class ProxyLoop:
             self._time_ns = now_ns
             self._sweep(now_ns)
 
-    def _alone(self, end: End | None, events: int) -> None:
+    def _alone(self, end: ConnectionEnd | None, events: int) -> None:
         """While a single bulk flow is the only active one, wait for its data in its own reads instead of in epoll.
 
         This saves a third of the system calls.  Other connections wait for a few reads, or for one time-out at its end.
@@ -144,7 +144,7 @@ class ProxyLoop:
             self._turns_alone = 0
             self._cannot(end, error)
 
-    def _event(self, end: End, events: int) -> None:
+    def _event(self, end: ConnectionEnd, events: int) -> None:
         """Handle events other than the arrival of bytes."""
         connection = end.connection
         if connection.connecting:
@@ -258,7 +258,7 @@ class ProxyLoop:
         self._listen_for(upstream, _IN)
         self._listen_for(client, _IN)
 
-    def _read(self, end: End) -> None:
+    def _read(self, end: ConnectionEnd) -> None:
         try:
             count = end.move(end)
         except OSError as error:
@@ -266,12 +266,12 @@ class ProxyLoop:
         else:
             self._after_read(end, count)
 
-    def _cannot(self, end: End, error: OSError) -> None:
+    def _cannot(self, end: ConnectionEnd, error: OSError) -> None:
         if not isinstance(error, BlockingIOError):  # otherwise there was no data after all
             end.connection.service.reset += 1
             self._abort(end.connection)
 
-    def _after_read(self, end: End, count: int) -> None:
+    def _after_read(self, end: ConnectionEnd, count: int) -> None:
         relay = end.connection.relay
         if not count:
             self._act(end, relay.ended(end.which))
@@ -279,7 +279,7 @@ class ProxyLoop:
             relay.held(end.which, end.held_bytes)
             self._review(end.connection)
 
-    def _write(self, end: End) -> None:
+    def _write(self, end: ConnectionEnd) -> None:
         """Write more of the bytes held of `end`."""
         stash = end.stash
         if stash is None:
@@ -294,7 +294,7 @@ class ProxyLoop:
             stash.give_back(empty=True)
             self._act(end, end.connection.relay.held(end.which, 0))
 
-    def _hung_up(self, end: End) -> None:
+    def _hung_up(self, end: ConnectionEnd) -> None:
         """Handle an event without a wanted direction: the socket is broken, or closed while its peer is blocked."""
         if end.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             end.connection.service.reset += 1
@@ -302,7 +302,7 @@ class ProxyLoop:
         elif not end.mask:  # otherwise it has become wanted since the event
             self._listen_for(end, MUTE)
 
-    def _act(self, end: End, action: Action) -> None:
+    def _act(self, end: ConnectionEnd, action: Action) -> None:
         """Perform `action` for the direction from `end`."""
         connection = end.connection
         if action is Action.CLOSE:
@@ -327,7 +327,7 @@ class ProxyLoop:
             if mask or end.mask != MUTE:
                 self._listen_for(end, mask)
 
-    def _listen_for(self, end: End, mask: int) -> None:
+    def _listen_for(self, end: ConnectionEnd, mask: int) -> None:
         old, end.mask = end.mask, mask
         if old == mask:
             return

@@ -18,10 +18,7 @@ import os
 import socket
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from loadgen.proxy.service import Connection
+from typing import Protocol
 
 SMALL_BYTES = 16 << 10
 """Below this size, copying is cheaper than handling the pages of a pipe."""
@@ -59,7 +56,6 @@ class End:
 
     __slots__ = (
         "blocking",
-        "connection",
         "fd",
         "held_bytes",
         "mask",
@@ -73,7 +69,6 @@ class End:
         "which",
     )
 
-    connection: Connection
     peer: End
 
     def __init__(self, sock: socket.socket, which: int, move: Callable[[End], int], *, blocking: bool) -> None:

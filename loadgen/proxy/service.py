@@ -32,6 +32,15 @@ class Address(NamedTuple):
     sockaddr: tuple[Any, ...]
 
 
+class ConnectionEnd(End):
+    """One socket of a connection, which knows the connection."""
+
+    __slots__ = ("connection",)
+
+    connection: Connection
+    peer: ConnectionEnd
+
+
 class Connection:
     """The connection from a client (`ends[0]`) and the one to the upstream (`ends[1]`).
 
@@ -51,7 +60,7 @@ class Connection:
         now_ns: int,
     ) -> None:
         move = service.pump.move
-        ends = (End(client, 0, move, blocking=True), End(upstream, 1, move, blocking=False))
+        ends = (ConnectionEnd(client, 0, move, blocking=True), ConnectionEnd(upstream, 1, move, blocking=False))
         ends[0].peer, ends[1].peer = ends[1], ends[0]
         ends[0].connection = ends[1].connection = self
         self.service = service

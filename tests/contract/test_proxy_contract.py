@@ -312,36 +312,3 @@ def proxies() -> Iterator[dict[Mode, tuple[Proxy, socket.socket]]]:
         port = port_of(upstream)
         with proxying(port, Mode.SPLICE) as splicing, proxying(port, Mode.COPY, window_bytes=WINDOW_BYTES) as copying:
             yield {Mode.SPLICE: (splicing, upstream), Mode.COPY: (copying, upstream)}
-<<<<<<< HEAD
-=======
-
-
-def test_an_address_that_is_taken_is_a_plain_error(upstream: socket.socket) -> None:
-    with (
-        pytest.raises(PlanError, match=r"cannot listen on 127.0.0.1:.*in use"),
-        proxying(9, listen_port=port_of(upstream)),
-    ):
-        pass
-
-
-def test_a_source_that_is_not_ours_is_a_plain_error() -> None:
-    with pytest.raises(PlanError, match=r"cannot connect from 192\.0\.2\.1"), proxying(9, source_host="192.0.2.1"):
-        pass
-
-
-def test_a_source_of_another_kind_is_a_plain_error() -> None:
-    with pytest.raises(PlanError, match="no address of the source's family"), proxying(9, source_host="::1"):
-        pass
-
-
-def test_a_proxy_to_itself_is_a_plain_error() -> None:
-    port = free_ports(1)
-    with pytest.raises(PlanError, match="cannot forward to itself"), proxying(port, listen_port=port):
-        pass
-
-
-@pytest.mark.parametrize("host", ["::g", "..", "a" * 70])
-def test_an_upstream_without_an_address_is_the_targets_fault(host: str) -> None:
-    with pytest.raises(TargetError, match="is not known"), proxying(9, connect_host=host):
-        pass
->>>>>>> pure
