@@ -5,13 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import rich_click as click
-import uvloop
-
-from coordinator.fleet.collect import Source, SpoolFile, collect, sources_of
-from coordinator.output.streams import printing
-from coordinator.record.reader import load_fleet
-from coordinator.record.writer import INTERVALS
-from loadgen.agent.extra import require_fleet
 
 
 @click.command(name="collect")
@@ -24,6 +17,14 @@ def collect_command(run: Path, spools: tuple[Path, ...]) -> int:
     spools are fetched by SSH, and deleted there. From other machines, copy the files and give them as SPOOL. Then run
     loadgen show RUN.
     """
+    import uvloop
+
+    from coordinator.fleet.collect import Source, SpoolFile, collect, sources_of
+    from coordinator.output.streams import printing
+    from coordinator.record.reader import load_fleet
+    from coordinator.record.writer import INTERVALS
+    from loadgen.agent.extra import require_fleet
+
     record = load_fleet(run)
     fleet = record.header.own_fleet
     sources: list[Source]

@@ -38,15 +38,15 @@ COMMANDS = {
     ),
     "collect": Entry(
         "coordinator.cli.collect:collect_command",
-        "Fetch what the load machines of RUN still have of it, and put it into the record.",
+        "Fetch the results that RUN left on its load machines, and add them to its record.",
     ),
     "fleet": Entry(
         "coordinator.cli.fleet:fleet",
-        "Make ready a fleet of load machines.",
+        "Prepare load machines for a run.",
     ),
     "worker": Entry(
         "coordinator.cli.worker:worker",
-        "Be a load machine of a coordinator elsewhere, until its run is over or Ctrl-C.",
+        "Generate load for a coordinator on another machine, until the run is over or Ctrl-C.",
     ),
     "lab": Entry(
         "coordinator.cli.lab:lab",

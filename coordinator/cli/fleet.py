@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
-import uvloop
-from rich.console import Console
 
 from coordinator.cli.fleet_options import coordinator_option, hosts_option, scheduler_option
 from coordinator.cli.options import Parsed
-from coordinator.fleet.check import Checked, check_fleet
-from coordinator.fleet.choice import FleetChoice
-from coordinator.output.streams import printing, stderr_console
-from coordinator.output.terminal.fleet_table import fleet_table
-from coordinator.output.terminal.parts import WIDTH
-from deploy.hosts.inventory import Host
-from loadgen.agent.extra import require_fleet
 from loadgen.model.address import parse_address
 from loadgen.model.errors import PlanError
-from loadgen.model.plan import OnLoss
+
+if TYPE_CHECKING:
+    from coordinator.fleet.check import Checked
+    from coordinator.fleet.choice import FleetChoice
+    from deploy.hosts.inventory import Host
 
 
 @click.group()
@@ -48,6 +44,14 @@ def check(
     """
     if not hosts and not scheduler:
         raise PlanError("--hosts or --scheduler is needed", hint="loadgen fleet check --hosts a,b,c")
+    import uvloop
+    from rich.console import Console
+
+    from coordinator.fleet.choice import FleetChoice
+    from coordinator.output.streams import printing
+    from coordinator.output.terminal.fleet_table import fleet_table
+    from coordinator.output.terminal.parts import WIDTH
+
     choice = FleetChoice(hosts=hosts or (), scheduler=scheduler or "", coordinator=coordinator or "")
     rows = uvloop.run(_check(choice, bandwidth))
     with printing():
@@ -56,8 +60,13 @@ def check(
 
 
 async def _check(choice: FleetChoice, bandwidth: tuple[str, int] | None) -> list[Checked]:
+    from loadgen.agent.extra import require_fleet
+
     require_fleet("loadgen fleet check")
+    from coordinator.fleet.check import check_fleet
     from coordinator.fleet.dask.build import build
+    from coordinator.output.streams import stderr_console
+    from loadgen.model.plan import OnLoss
 
     err = stderr_console()
 
@@ -83,6 +92,9 @@ def certificates(directory: Path, workers: int) -> None:
     Certificates are valid for 24 hours. Each one is a secret: whoever holds it can run programs on the machines of the
     run. Copy one worker file to each worker, and nothing else. A run with --hosts makes its certificates by itself.
     """
+    from coordinator.output.streams import printing
+    from loadgen.agent.extra import require_fleet
+
     require_fleet("loadgen fleet certificates")
     from coordinator.fleet.certificates import Authority
 

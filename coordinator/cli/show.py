@@ -6,9 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from coordinator.kinds.catalog import judges
 from coordinator.output.catalog import FORMATS, print_result
-from coordinator.output.judged import read_judged
 
 
 @click.command()
@@ -29,5 +27,8 @@ def show(record: Path, form: str, as_json: bool) -> int:
     The result of a run that was cut covers what was measured until then. The exit code is 0 when the record can be
     shown, and 2 when it cannot.
     """
+    from coordinator.kinds.catalog import judges
+    from coordinator.output.judged import read_judged
+
     print_result(read_judged(record, judges()), "json" if as_json else form)
     return 0

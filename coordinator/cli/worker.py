@@ -6,12 +6,8 @@ import socket
 from pathlib import Path
 
 import rich_click as click
-import uvloop
 
 from coordinator.cli.options import Parsed
-from loadgen.agent import worker as agent
-from loadgen.agent.bootstrap import Serve
-from loadgen.agent.extra import require_fleet
 from loadgen.model.address import format_address, parse_address
 from loadgen.model.errors import PlanError
 from loadgen.model.units import NS_PER_S, format_duration, parse_duration_ns
@@ -88,6 +84,12 @@ def worker(
     coordinator's machine, copy one to each worker, and start the coordinator with --listen. Whoever holds such a
     certificate can run programs on the machines of that run.
     """
+    import uvloop
+
+    from loadgen.agent import worker as agent
+    from loadgen.agent.bootstrap import Serve
+    from loadgen.agent.extra import require_fleet
+
     if mark is not None:
         uvloop.run(agent.obey())
         return 0

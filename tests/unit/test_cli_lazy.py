@@ -84,16 +84,7 @@ def test_the_version_needs_neither_rich_nor_the_metadata_of_packages() -> None:
     assert "importlib.metadata" not in modules
 
 
-IMPORT_AT_ONCE = pytest.mark.xfail(reason="imports at the top of its module what only a call of it needs")
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        pytest.param(name, marks=IMPORT_AT_ONCE if name in ("show", "collect", "fleet", "worker") else ())
-        for name in COMMANDS
-    ],
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_the_help_of_a_command_imports_nothing_heavy(command: str) -> None:
     assert imported(command, "--help") & HEAVY == set()
 
