@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from coordinator.output.streams import printing
 
-if TYPE_CHECKING:
-    from coordinator.output.judged import Judged
-
 if TYPE_CHECKING:  # a format's name is needed for --help, and a record takes time to import
     from coordinator.output.judged import Judged
 
