@@ -33,7 +33,7 @@ UNUSABLE = {
     REFUSING: "it refuses root at ",
     SILENT: "it does not answer at ",
     SMALL: "it has only ",
-    FEW: "an engine needs 72 open files and may have 64 ",
+    FEW: "an engine needs 72 open files, but may have 64 ",
 }
 """Hosts that cannot be used, and what is said of them; `old` has another version of loadgen."""
 

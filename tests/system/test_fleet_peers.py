@@ -191,7 +191,7 @@ def test_a_worker_of_another_run_is_refused(visited: Visited) -> None:
     assert visited.strangers.code == 3
     _, line, hint = visited.strangers.err.splitlines()
     assert line.endswith("has a certificate of another run, or does not accept this one")
-    assert hint == "hint: certificates are of one run, and last a day"
+    assert hint == "hint: certificates are valid for one run, and for 24 hours"
 
 
 def test_a_worker_that_comes_too_late_waits_for_the_end(visited: Visited) -> None:
