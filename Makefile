@@ -13,7 +13,7 @@ UNHURRIED := $(addprefix tests/system/test_,proxy.py proxy_flows.py proxy_host.p
 	terminal.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-pythons coverage lint format golden lock wheel bench bench-engine bench-fleet \
+.PHONY: help demo test test-fast test-pythons coverage lint format picture golden schema lock wheel bench bench-engine bench-fleet \
 	bench-http bench-network bench-trust sanitize debian clean
 
 help: ## List the targets
@@ -48,12 +48,14 @@ format: $(VENV)/.test-installed ## Format the code
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-.PHONY: picture
 picture: $(VENV)/.installed ## Draw the picture of the live view in the README, from a run of 80 s
 	$(BIN)/python tools/live_picture.py docs/live.svg
 
 golden: $(VENV)/.test-installed ## Rewrite the golden files; read the diff before committing it
 	$(BIN)/pytest -q tests/golden --update-golden
+
+schema: $(VENV)/.test-installed ## Write the JSON Schema of run.json again, from the types in coordinator/record/schema
+	$(BIN)/python -m coordinator.record.schema
 
 lock: ## Write constraints.txt again after a change of pyproject.toml; UPGRADE=1 takes the newest versions
 	PYTHON=$(PYTHON) tools/lock.sh $(if $(UPGRADE),--upgrade)

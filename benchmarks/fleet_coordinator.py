@@ -16,28 +16,25 @@ import json
 import math
 import os
 import secrets
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import uvloop
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # when run as a script
 
+from benchmarks.fleet_machines import HOST, Question, SimulatedWay
 from benchmarks.fleet_profile import Sampler
 from coordinator.fleet.admission import admit
 from coordinator.fleet.api import Prepare, Start, Stop
-from coordinator.fleet.certificates import Authority
 from coordinator.fleet.dask.fleet import DaskFleet
-from coordinator.fleet.dask.hub import Hub
-from coordinator.fleet.ways import Joined, Line
 from coordinator.kinds.spec.kind import SpecKind
 from coordinator.output.terminal.build import ViewBuilder
 from coordinator.output.terminal.runview import Position
@@ -57,125 +54,13 @@ from loadgen.verdict.ports import Demand
 from workloads.specweb99.compile import compile_tape
 from workloads.specweb99.mix import GROUPS, KINDS
 
-_HOST = "127.0.0.1"
 _REFRESH_S = 0.5
 _SETTLE_S = 2.0
 _SHORT_S = 1.2
 _LAST_WORDS_S = 3.0
-_JOIN_S = 300.0
 _MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # hundreds of machines' spools are not on one disk
 _STOPS_AT_S = (0.12, 0.35, 0.7)
 """When in a second it is stopped: amid the heartbeats, behind them, and in the quiet."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """`agents` machines with `engines` each, that play `connections` with each of `targets` for `seconds`, and `stops`.
-
-    `profile` samples where the coordinator's time goes, which takes some itself.
-    """
-
-    agents: int
-    seconds: float
-    tls: bool
-    profile: bool
-    engines: int
-    targets: int
-    connections: int
-    per_process: int
-    core: int
-    agents_cores: list[int]
-    stops: int
-
-
-class SimulatedWay:
-    """Machines in processes of their own, several tens in each."""
-
-    def __init__(self, question: Question, directory: Path) -> None:
-        self._question = question
-        self._directory = directory
-        self._authority = Authority() if question.tls else None
-        self._hub = Hub([_HOST], 0, self._authority.issue("coordinator") if self._authority else None)
-        self._stack = contextlib.AsyncExitStack()
-        self._processes: list[subprocess.Popen[str]] = []
-        self.joined_s = 0.0
-
-    @property
-    def line(self) -> Line:
-        return self._hub
-
-    @property
-    def missing(self) -> Mapping[str, str]:
-        return {}
-
-    async def open(self) -> tuple[Joined, ...]:
-        began_s = time.monotonic()
-        await self._stack.enter_async_context(self._hub)
-        names = [f"m{number:03}" for number in range(self._question.agents)]
-        for first in range(0, len(names), self._question.per_process):
-            self._begin(names[first : first + self._question.per_process])
-        await asyncio.gather(*(asyncio.to_thread(_line, process) for process in self._processes))
-        joined = await self._hub.joined(names, _JOIN_S)
-        self.joined_s = time.monotonic() - began_s
-        return tuple(Joined(name=name, address=joined[name]) for name in names)
-
-    def cpu_s(self) -> float:
-        """CPU time of all processes of simulated machines."""
-        fields = [
-            Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split() for process in self._processes
-        ]
-        return sum(int(one[11]) + int(one[12]) for one in fields) / os.sysconf("SC_CLK_TCK")
-
-    async def notes(self) -> list[dict[str, Any]]:
-        """What all processes noted."""
-        for process in self._processes:
-            _write(process, "report")
-        lines = await asyncio.gather(*(asyncio.to_thread(_line, process) for process in self._processes))
-        return [json.loads(line) for line in lines]
-
-    async def lose(self, name: str) -> None:
-        pass
-
-    async def close(self) -> None:
-        for process in self._processes:
-            assert process.stdin is not None
-            process.stdin.close()
-        await asyncio.gather(*(asyncio.to_thread(process.wait, 60) for process in self._processes))
-        for process in self._processes:
-            assert process.stdout is not None
-            process.stdout.close()
-        await self._stack.aclose()
-
-    def _begin(self, names: list[str]) -> None:
-        credentials = {name: dataclasses.asdict(self._authority.issue(name)) for name in names if self._authority}
-        scene = {
-            "scheduler": self._hub.contact(_HOST),
-            "names": names,
-            "credentials": credentials,
-            "spool": str(self._directory),
-        }
-        process = subprocess.Popen(
-            [sys.executable, "-P", str(Path(__file__).parent / "fleet_agents.py")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, self._question.agents_cores),
-        )
-        self._processes.append(process)
-        _write(process, json.dumps(scene))
-
-
-def _write(process: subprocess.Popen[str], line: str) -> None:
-    pipe: IO[str] | None = process.stdin
-    assert pipe is not None
-    print(line, file=pipe, flush=True)
-
-
-def _line(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    if not (line := process.stdout.readline()):
-        raise SystemExit("a process of simulated machines has ended")
-    return line
 
 
 @dataclass(slots=True)
@@ -197,7 +82,7 @@ class Measurement:
         self._fleet = fleet
         self._way = way
         self._plan = SpecPlan(vms=question.targets, connections=question.connections * question.agents)
-        self._targets = tuple(Target(name=f"vm{i}", host=_HOST, port=9000 + i) for i in range(question.targets))
+        self._targets = tuple(Target(name=f"vm{i}", host=HOST, port=9000 + i) for i in range(question.targets))
         self._writer = RecordWriter(directory, {})
         self._ends = Ends()
         self._inbox: asyncio.Queue[AgentEvent] = asyncio.Queue()

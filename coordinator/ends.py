@@ -1,6 +1,6 @@
-"""The processes at the ends of a network run, and in its middle: children that are asked one thing at a time.
+"""The child processes of a network run: probes at its ends, and a proxy in between.  Each does one task at a time.
 
-They end with us: their input ends when we do, and they have a parent-death signal (loadgen.probe.process,
+They end with this process: their input ends, and they have a parent-death signal (loadgen.probe.process,
 loadgen.proxy.process).
 """
 
@@ -33,16 +33,16 @@ OnTick = Callable[[Tick], None]
 
 
 class StoppedError(Exception):
-    """A test was broken off, as we asked."""
+    """A test was stopped on request."""
 
 
 class End:
-    """A context manager: inside, the process is there.  Raises FleetError when it does not come up, or goes away."""
+    """A context manager: inside, the child process runs.  Raises FleetError if it does not start, or ends by itself."""
 
     module = ""
 
     def __init__(self, name: str, *, inside: Inside = HERE, environment: Mapping[str, str] | None = None) -> None:
-        """`name` is for messages.  `environment` is added to ours."""
+        """`name` is used in messages.  `environment` is added to that of this process."""
         self.name = name
         self._inside = inside
         self._environment = {**os.environ, **(environment or {})}
@@ -55,7 +55,7 @@ class End:
             self._process = await asyncio.create_subprocess_exec(
                 *self._inside.prefix,
                 sys.executable,
-                "-P",  # whatever lies in the user's directory is not ours to import
+                "-P",  # never import from the directory in which the user happens to be
                 "-m",
                 self.module,
                 stdin=asyncio.subprocess.PIPE,
@@ -65,7 +65,7 @@ class End:
                 pass_fds=self._inside.descriptors,
                 env=self._environment,
             )
-        except OSError as error:  # no descriptors, processes or memory left
+        except OSError as error:  # out of descriptors, processes or memory
             raise FleetError(f"the {self.name} cannot be started: {error.strerror}") from error
         self._listening = asyncio.create_task(self._read_stderr())
         try:
@@ -80,7 +80,7 @@ class End:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """The pid of the process."""
         return self._process.pid
 
     @property
@@ -89,15 +89,16 @@ class End:
         return self._process.returncode is not None
 
     def send(self, message: dict[str, Any]) -> None:
-        """Tell it something.  To a process that is gone this does nothing: the next answer says that."""
+        """Send a message.  If the process has ended this does nothing; waiting for the answer will raise."""
         assert self._process.stdin is not None
         if not self.is_lost and not self._process.stdin.is_closing():
             self._process.stdin.write(frames.encode(message))
 
     async def _ask(self, message: dict[str, Any], answer: str, timeout_s: float, on_tick: OnTick | None = None) -> Any:
-        """Send `message`; what it says when it `is` an `answer`.
+        """Send `message`, and return the message that `is` an `answer`.
 
-        Raises what it says went wrong: TargetError, PlanError or StoppedError; FleetError when it says nothing.
+        Raises the error that the process reports (TargetError, PlanError or StoppedError), and FleetError if it does
+        not answer in time.
         """
         self.send(message)
         return await self._next(answer, timeout_s, on_tick)
@@ -120,23 +121,23 @@ class End:
         raise FleetError(f"the {self.name} is gone: {await self.why_lost()}")
 
     def kill(self) -> None:
-        """End the process, whatever it is doing."""
+        """Kill the process."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
 
     async def wait_lost(self) -> None:
-        """Until the process ends by itself.  Raises FleetError then."""
+        """Wait until the process ends by itself, and raise FleetError then."""
         await self._process.wait()
         raise FleetError(f"the {self.name} is gone: {await self.why_lost()}")
 
     async def why_lost(self) -> str:
-        """How a process that has ended, or closed its output, came to its end."""
+        """Return how the process ended, or that it closed its output."""
         try:
             code = await asyncio.wait_for(self._process.wait(), _STOP_TIMEOUT_S)
             await asyncio.wait_for(asyncio.shield(self._listening), _STOP_TIMEOUT_S)
         except TimeoutError:
             return "it closed its output"
-        last = f"; its last words: {self._said[-1]}" if self._said else ""
+        last = f"; last line on stderr: {self._said[-1]}" if self._said else ""
         return (f"killed by signal {-code}" if code < 0 else f"exited with code {code}") + last
 
     async def _read_stderr(self) -> None:
@@ -156,7 +157,7 @@ class End:
 
 
 class ProbeEnd(End):
-    """One end of a probe: serves tests, or runs them against a server."""
+    """One end of a network test: serves tests, or runs them against a server."""
 
     module = "loadgen.probe.process"
 
@@ -166,12 +167,12 @@ class ProbeEnd(End):
         self._stopped = False
 
     async def serve(self, host: str, port: int = 0) -> int:
-        """Serve tests from now on; the port.  Raises PlanError when the address cannot be had."""
+        """Serve tests from now on.  Returns the port.  Raises PlanError if nobody can listen at that address."""
         answer = await self._ask({"do": "serve", "host": host, "port": port}, "listening", _ANSWER_TIMEOUT_S)
         return int(answer["port"])
 
     async def run(self, test: ProbeTest, host: str, port: int, on_tick: OnTick | None = None) -> ProbeResult:
-        """Play one test.  Raises StoppedError after :meth:`stop`, TargetError when the other end is at fault."""
+        """Run one test.  Raises StoppedError after :meth:`stop`, TargetError if the other end is at fault."""
         if self._stopped:
             raise StoppedError
         request = {"do": "run", "id": self._number(), "test": to_plain(test), "host": host, "port": port}
@@ -180,13 +181,13 @@ class ProbeEnd(End):
         return from_plain(ProbeResult, answer["result"])
 
     async def report(self, host: str, port: int) -> HostReport:
-        """What a proxy host says of itself.  Raises TargetError."""
+        """Return the report of the proxy host at an address.  Raises TargetError."""
         request = {"do": "ask", "id": self._number(), "host": host, "port": port}
         answer = await self._ask(request, "report", _ANSWER_TIMEOUT_S)
         return from_plain(HostReport, answer["report"])
 
     def stop(self) -> None:
-        """Break off the running test, if there is one, and play no more."""
+        """Stop the running test, if there is one, and run no further tests."""
         self._stopped = True
         self.send({"do": "stop"})
 
@@ -196,7 +197,7 @@ class ProbeEnd(End):
 
 
 class ProxyEnd(End):
-    """A proxy host."""
+    """The process of a proxy host."""
 
     module = "loadgen.proxy.process"
 
@@ -210,7 +211,7 @@ class ProxyEnd(End):
         modes: Sequence[Mode],
         windows_bytes: Sequence[int],
     ) -> tuple[int, HostReport]:
-        """Become one: the port of its reports, and the first of them.  Raises PlanError."""
+        """Start the proxy services.  Returns the port of its reports, and the first report.  Raises PlanError."""
         request = {
             "do": "host",
             "host": host,

@@ -1,4 +1,4 @@
-"""`loadgen collect`: the rest of a run whose coordinator vanished."""
+"""`loadgen collect`: fetches the results that a run left on its load machines."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from loadgen.agent.extra import require_fleet
 @click.argument("run", type=click.Path(path_type=Path, file_okay=False))
 @click.argument("spools", nargs=-1, type=click.Path(path_type=Path, dir_okay=False), metavar="[SPOOL]...")
 def collect_command(run: Path, spools: tuple[Path, ...]) -> int:
-    """Fetch what the load machines of RUN still have of it, and put it into the record.
+    """Fetch the results that RUN left on its load machines, and add them to its record.
 
-    When a coordinator is killed or cut off, its machines keep what they measured. The machines of --hosts are asked
-    by SSH, and forget it once it is here. Of others, copy their spools and name them. Then: loadgen show RUN.
+    If a coordinator is killed or cut off, its machines keep their results in spool files. From the machines of --hosts,
+    spools are fetched by SSH, and deleted there. From other machines, copy the files and give them as SPOOL. Then run
+    loadgen show RUN.
     """
     record = load_fleet(run)
     fleet = record.header.own_fleet
@@ -35,7 +36,7 @@ def collect_command(run: Path, spools: tuple[Path, ...]) -> int:
     with printing():
         for one in found:
             plural = "" if one.intervals == 1 else "s"
-            click.echo(f"{one.name}: {one.problem or f'{one.intervals} interval{plural} that the record did not have'}")
+            click.echo(f"{one.name}: {one.problem or f'{one.intervals} interval{plural} added to the record'}")
     if record.finished and any(one.intervals for one in found):
-        click.echo(f"the run had ended, so its result stays as it is; what came is in {INTERVALS}", err=True)
+        click.echo(f"the run had ended, so its result is unchanged; the added intervals are in {INTERVALS}", err=True)
     return 1 if any(one.problem for one in found) else 0

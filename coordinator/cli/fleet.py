@@ -1,4 +1,4 @@
-"""`loadgen fleet`: what load machines need before a run."""
+"""`loadgen fleet`: checks load machines, and makes certificates for them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from coordinator.fleet.check import Checked, check_fleet
 from coordinator.fleet.choice import FleetChoice
 from coordinator.output.streams import printing, stderr_console
 from coordinator.output.terminal.fleet_table import fleet_table
-from coordinator.output.terminal.report import WIDTH
+from coordinator.output.terminal.parts import WIDTH
 from deploy.hosts.inventory import Host
 from loadgen.agent.extra import require_fleet
 from loadgen.model.address import parse_address
@@ -25,7 +25,7 @@ from loadgen.model.plan import OnLoss
 
 @click.group()
 def fleet() -> None:
-    """Make ready a fleet of load machines."""
+    """Prepare load machines for a run."""
 
 
 @fleet.command()
@@ -36,18 +36,18 @@ def fleet() -> None:
     "--bandwidth",
     type=Parsed("address", parse_address),
     metavar="HOST:PORT",
-    help="Measure each machine's line to a loadgen iperf --server, or iperf3 -s, beside the targets.",
+    help="Measure each machine's bandwidth to this address, where loadgen iperf --server or iperf3 -s must run.",
 )
 def check(
     hosts: tuple[Host, ...] | None, coordinator: str | None, scheduler: str | None, bandwidth: tuple[str, int] | None
 ) -> int:
-    """Reach each machine, and say whether it can be used, or why not.
+    """Check whether each load machine can be used, and show the reason if it cannot.
 
-    Starts an agent there as a run does, compares versions, looks at cores, open files, ports and room for results,
-    measures its clock, and ends the agent again. Exits with 0 when all can be used, with 1 when some can't.
+    Starts an agent on each machine as a run does, compares versions, cores, open files, local ports and free space for
+    results, measures the clock, and ends the agent. Exits with 0 if all machines can be used, otherwise with 1.
     """
     if not hosts and not scheduler:
-        raise PlanError("no machines are named", hint="loadgen fleet check --hosts a,b,c")
+        raise PlanError("--hosts or --scheduler is needed", hint="loadgen fleet check --hosts a,b,c")
     choice = FleetChoice(hosts=hosts or (), scheduler=scheduler or "", coordinator=coordinator or "")
     rows = uvloop.run(_check(choice, bandwidth))
     with printing():
@@ -75,13 +75,13 @@ async def _check(choice: FleetChoice, bandwidth: tuple[str, int] | None) -> list
 @fleet.command()
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
-    "--workers", type=click.IntRange(1, 10_000), metavar="N", required=True, help="How many workers shall join."
+    "--workers", type=click.IntRange(1, 10_000), metavar="N", required=True, help="Number of workers that will join."
 )
 def certificates(directory: Path, workers: int) -> None:
-    """Make the certificates of one run in DIRECTORY: coordinator.pem, worker-0.pem, worker-1.pem and on.
+    """Make the certificates of one run in DIRECTORY: coordinator.pem, worker-0.pem, worker-1.pem, ….
 
-    They are good for 24 hours, and each is a secret: who holds one can run programs on the machines of the run. Give
-    each worker its own, and nothing else. With --hosts, none of this is needed: loadgen makes them for each run.
+    Certificates are valid for 24 hours. Each one is a secret: whoever holds it can run programs on the machines of the
+    run. Copy one worker file to each worker, and nothing else. A run with --hosts makes its certificates by itself.
     """
     require_fleet("loadgen fleet certificates")
     from coordinator.fleet.certificates import Authority
@@ -89,10 +89,10 @@ def certificates(directory: Path, workers: int) -> None:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise PlanError(f"{directory} cannot be made: {error.strerror}") from error
+        raise PlanError(f"{directory} cannot be created: {error.strerror}") from error
     authority = Authority()
     for name in ("coordinator", *(f"worker-{number}" for number in range(workers))):
         authority.issue(name).write(directory / f"{name}.pem")
     with printing():
         last = f" to worker-{workers - 1}.pem" if workers > 1 else ""
-        click.echo(f"coordinator.pem and worker-0.pem{last} in {directory}, good for 24 hours")
+        click.echo(f"coordinator.pem and worker-0.pem{last} in {directory}, valid for 24 hours")

@@ -32,7 +32,7 @@ def _slo(text: str) -> str:
 
 
 @click.command()
-@click.argument("urls", nargs=-1, metavar="URL...")
+@click.argument("urls", nargs=-1, metavar="[URL]...")
 @click.option(
     "--requests",
     "requests_file",

@@ -17,7 +17,7 @@ from coordinator.cli.playing import play
 from deploy.vms.catalog import names
 from loadgen.model.bound import Bound
 from loadgen.model.errors import PlanError
-from loadgen.model.plan import INVENTORY, PROFILES, LastAd, OnLoss, Server, SpecPlan
+from loadgen.model.plan import INVENTORY, LOCAL, PROFILES, LastAd, OnLoss, Server, SpecPlan
 from loadgen.model.units import format_duration
 
 if TYPE_CHECKING:
@@ -270,7 +270,7 @@ def _plan(
     return override(
         base,
         vms=count,
-        vm_driver=driver if starts_servers else "" if targets else None,
+        vm_driver="" if targets or driver == LOCAL else driver,
         targets=targets,
         connections=connections,
         server=Server(given["server"]) if given["server"] else None,

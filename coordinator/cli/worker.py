@@ -1,4 +1,4 @@
-"""`loadgen worker`: this machine as a load machine of a coordinator elsewhere."""
+"""`loadgen worker`: makes this machine a load machine of a coordinator on another machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MAX_NAME_CHARS = 64
 
 def _parse_name(text: str) -> str:
     if not 0 < len(text) <= _MAX_NAME_CHARS or not text.isprintable() or any(sign in text for sign in " /"):
-        raise PlanError(f"{text!r} is no name for a machine: up to 64 signs, without blanks and /")
+        raise PlanError(f"{text!r} is not a name for a machine: 1 to 64 printable characters, without spaces and /")
     return text
 
 
@@ -31,34 +31,37 @@ def _parse_name(text: str) -> str:
     "coordinator",
     type=Parsed("address", parse_address),
     metavar="HOST:PORT",
-    help="The coordinator, as it prints it.",
+    help="Address of the coordinator, as the coordinator prints it.",
 )
 @click.option(
     "--cert",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="This worker's certificate of the run, from loadgen fleet certificates. Each worker has one of its own.",
+    help="Certificate of this worker, made by loadgen fleet certificates. Each worker needs its own.",
 )
 @click.option(
-    "--name", type=Parsed("name", _parse_name), metavar="NAME", help="What the run calls it.  [default: its host name]"
+    "--name",
+    type=Parsed("name", _parse_name),
+    metavar="NAME",
+    help="Name of this machine in the run.  [default: host name]",
 )
 @click.option(
     "--cores",
     type=click.IntRange(1),
     metavar="N",
-    help="Engine processes here.  [default: as the coordinator wants it, or one for each core]",
+    help="Number of engine processes.  [default: the coordinator's choice, or one per core]",
 )
 @click.option(
     "--bind",
     metavar="ADDRESS",
     default="",
-    help="Address to listen on for the coordinator.  [default: the one by which it is reached]",
+    help="Address to listen on for the coordinator.  [default: the address from which it is reached]",
 )
 @click.option(
     "--spool",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIRECTORY",
-    help="Where what is measured is kept until the coordinator has it.  [default: ~/.local/state/loadgen/spool]",
+    help="Directory for results until the coordinator has them.  [default: ~/.local/state/loadgen/spool]",
 )
 @click.option(
     "--patience",
@@ -66,9 +69,9 @@ def _parse_name(text: str) -> str:
     metavar="DURATION",
     default="10m",
     show_default=True,
-    help="How long to wait for a coordinator that is not there yet.",
+    help="How long to wait for the coordinator to start.",
 )
-@click.option("--stdin", "mark", hidden=True, help="Be told what to do on standard input, as over SSH.")
+@click.option("--stdin", "mark", hidden=True, help="Read the task from standard input, as over SSH.")
 def worker(
     coordinator: tuple[str, int] | None,
     cert: Path | None,
@@ -79,11 +82,11 @@ def worker(
     patience: int,
     mark: str | None,
 ) -> int:
-    """Be a load machine of a coordinator elsewhere, until its run is over or Ctrl-C.
+    """Generate load for a coordinator on another machine, until the run is over or Ctrl-C.
 
-    With --hosts, loadgen starts this itself over SSH. By hand: make certificates on the coordinator's machine, give
-    each worker one of them, and start the coordinator with --listen. Whoever holds such a certificate can run
-    programs on the machines of that run.
+    A run with --hosts starts its workers by itself over SSH. To start workers by hand, make certificates on the
+    coordinator's machine, copy one to each worker, and start the coordinator with --listen. Whoever holds such a
+    certificate can run programs on the machines of that run.
     """
     if mark is not None:
         uvloop.run(agent.obey())
@@ -103,5 +106,5 @@ def worker(
     waits = f"waits up to {format_duration(patience)} for" if patience else "joins"
     click.echo(f"{task.name} {waits} the coordinator at {format_address(*coordinator)}  (Ctrl-C ends it)", err=True)
     stopped = uvloop.run(agent.join(task, source=str(cert), patience_s=patience / NS_PER_S, cores=cores or 0))
-    click.echo(f"{task.name} ends: {'it was asked to' if stopped else 'the coordinator is gone'}", err=True)
+    click.echo(f"{task.name} ends: {'a signal asked for it' if stopped else 'the coordinator is gone'}", err=True)
     return 0

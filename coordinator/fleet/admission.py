@@ -71,16 +71,16 @@ def _refusal(machine: Machine, placement: Placement, demand: Demand, seconds: fl
     if not counts:
         return ""
     if len(mine) > machine.cores and machine.name != LOCAL:  # on this machine, the trust checks show the effect
-        return f"it has {machine.cores} cores, and {len(mine)} engines shall play there"
+        return f"it has {machine.cores} cores, but {len(mine)} engines would run there"
     files = max(int(one.sum()) for one in counts) + RESERVED_FILES
     if files > machine.open_files:
-        return f"an engine needs {files} open files and may have {machine.open_files} (ulimit -n)"
+        return f"an engine needs {files} open files, but may have {machine.open_files} (ulimit -n)"
     ports = LocalPorts.of(machine.sysctls, on_loopback=demand.on_loopback)
     for host, count in zip(demand.hosts, np.sum(counts, axis=0).tolist(), strict=True):
         if ports and count > (available := ports.each * usable_sources(demand.sources, host)):
-            return f"{count} connections to one server need as many ports, and it has {available} (ip_local_port_range)"
+            return f"{count} connections to one server need as many ports, but it has {available} (ip_local_port_range)"
     needed = int(seconds * (len(mine) * len(shares) * _TARGET_BYTES + int(np.sum(counts)) * _CONNECTION_BYTES))
     if machine.spool and needed > machine.spool_free_bytes:
         free_mb = machine.spool_free_bytes / 1e6
-        return f"its spool needs {needed / 1e6:.1f} MB, and {machine.spool} has {free_mb:.1f} MB free"
+        return f"its spool needs {needed / 1e6:.1f} MB, but {machine.spool} has {free_mb:.1f} MB free"
     return ""

@@ -63,7 +63,7 @@ async def check_fleet(fleet: Measuring, bandwidth_to: tuple[str, int] | None) ->
             try:
                 send_bps, receive_bps = await fleet.bandwidth(machine.name, *bandwidth_to)
             except LoadgenError as error:
-                problem = f"its bandwidth is not known: {error.message}"
+                problem = f"its bandwidth could not be measured: {error.message}"
         rows.append(
             Checked(
                 name=machine.name,
@@ -80,9 +80,9 @@ async def check_fleet(fleet: Measuring, bandwidth_to: tuple[str, int] | None) ->
 def _warning(machine: Machine, clock: Clock) -> str:
     """Return what may spoil a run on a usable machine; empty if nothing does."""
     if clock.error_ns > MAX_CLOCK_ERROR_NS:
-        return f"its clock is known to ±{clock.error_ns / 1e6:.1f} ms only: is the line to it busy?"
+        return f"its clock is known to ±{clock.error_ns / 1e6:.1f} ms only; the link to it may be busy"
     if machine.open_files < MIN_OPEN_FILES:
-        return f"an engine may open {machine.open_files} files, so it plays few connections (ulimit -n)"
+        return f"an engine may open {machine.open_files} files, which limits it to few connections (ulimit -n)"
     if machine.spool and machine.spool_free_bytes < MIN_SPOOL_BYTES:
-        return f"{machine.spool} has {machine.spool_free_bytes / 1e6:.0f} MB free, so it keeps short runs only"
+        return f"{machine.spool} has {machine.spool_free_bytes / 1e6:.0f} MB free, which is enough for short runs only"
     return ""

@@ -18,7 +18,7 @@ from loadgen.model.plain import from_plain, to_plain
 
 
 class WayKind(enum.Enum):
-    """How load machines are reached."""
+    """The ways in which load machines can be reached."""
 
     LOCAL = "local"
     SSH = "ssh"
@@ -45,7 +45,7 @@ class FleetChoice:
 
     @property
     def way(self) -> WayKind:
-        """How these machines are reached."""
+        """The way in which these machines are reached."""
         if self.hosts:
             return WayKind.SSH
         if self.scheduler:

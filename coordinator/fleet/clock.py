@@ -18,7 +18,7 @@ _LATEST = 17
 
 
 class ClockTrack:
-    """The clock of one machine."""
+    """The measurements of one machine's clock."""
 
     def __init__(self) -> None:
         self._offset_ns = 0

@@ -1,4 +1,4 @@
-"""Fetches what the machines of a run still have of it, after a coordinator that vanished, into the run's record."""
+"""Fetches the spools of a run whose coordinator was killed or cut off, and adds them to the record of the run."""
 
 from __future__ import annotations
 
@@ -31,25 +31,28 @@ _END_S = 5.0
 
 
 class Source(Protocol):
-    """Where the spool of one machine is."""
+    """The place of one machine's spool."""
 
     @property
     def name(self) -> str:
-        """The machine's."""
+        """The name of the machine."""
 
     async def fetch(self, keep: Callable[[bytes], int]) -> int:
-        """What `keep` says of the whole spool; it is deleted only after that.  Raises LoadgenError."""
+        """Pass the whole spool to `keep`, and return its result; the spool is deleted only after that.
+
+        Raises LoadgenError.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class SpoolFile:
-    """A spool that somebody has copied to here; it stays."""
+    """A copy of a spool on this machine.  It is not deleted."""
 
     name: str
     path: Path
 
     async def fetch(self, keep: Callable[[bytes], int]) -> int:
-        """See :class:`Source`."""
+        """Pass the whole spool to `keep`; see :class:`Source`."""
         try:
             data = await asyncio.to_thread(self.path.read_bytes)
         except OSError as error:
@@ -59,18 +62,18 @@ class SpoolFile:
 
 @dataclass(frozen=True, slots=True)
 class SpoolOnHost:
-    """A spool on a host that is reached by SSH."""
+    """A spool on a host that is reached by SSH.  It is deleted once it was fetched."""
 
     host: Host
     run_id: str
 
     @property
     def name(self) -> str:
-        """The machine's."""
+        """The name of the machine."""
         return self.host.name
 
     async def fetch(self, keep: Callable[[bytes], int]) -> int:
-        """See :class:`Source`."""
+        """Pass the whole spool to `keep`; see :class:`Source`."""
         from deploy.hosts.ssh import Ssh
 
         link = await Ssh().connect(self.host)
@@ -86,7 +89,7 @@ class SpoolOnHost:
                 data = b"".join(pieces)
                 digest = hashlib.sha256(data).hexdigest()
                 if (read_int(message, "bytes"), read_text(message, "sha256")) != (len(data), digest):
-                    raise FleetError("what came is not what it has: the hashes differ")
+                    raise FleetError("checksum mismatch while fetching the spool")
                 kept = keep(data)
                 remote.tell({"do": "received", "sha256": digest})
                 remote.end_input()
@@ -111,7 +114,7 @@ async def _next(remote: Remote) -> dict[str, Any] | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """What came of one machine: so many intervals that the record did not have, or why nothing did."""
+    """The result for one machine: how many intervals were new for the record, or why none was fetched."""
 
     name: str
     intervals: int
@@ -119,14 +122,14 @@ class Collected:
 
 
 def sources_of(fleet: FleetRecord) -> list[Source]:
-    """The spools of a run whose machines are reached by SSH.  Raises PlanError when they are not."""
+    """Return the spools of a run whose machines are reached by SSH.  Raises PlanError if they are not."""
     if fleet.way == "local":
-        raise PlanError("this run had no load machines but the coordinator's own: there is nothing to collect")
+        raise PlanError("this run used no other machines, so there is nothing to collect")
     if not fleet.hosts:
         raise PlanError(
             f"this run's machines were not reached by SSH ({fleet.way})",
-            hint="copy RUN_ID/*.spool from the spool directories of its machines, and name the files: "
-            f"loadgen collect RUN FILE...; its id is {fleet.run_id}",
+            hint=f"copy {fleet.run_id}/*.spool from the spool directories of its machines, then give the files: "
+            "loadgen collect RUN FILE...",
         )
     spools = {machine.name: machine.spool for machine in fleet.machines}
     found: list[Source] = []
@@ -134,19 +137,19 @@ def sources_of(fleet: FleetRecord) -> list[Source]:
         host = from_plain(Host, data, "the record's host")
         if host.name in spools:
             host = from_plain(Host, {**data, "spool": spools[host.name]}, "the record's host")
-        elif spools:  # a coordinator that vanished while it was reaching them knows of none
+        elif spools:  # a coordinator that was killed while it reached its machines knows none
             continue
         found.append(SpoolOnHost(host, fleet.run_id))
     return found
 
 
 async def collect(record: Path, workers: Collection[str], sources: Sequence[Source]) -> list[Collected]:
-    """Fetch from all at once, and put what is new of these workers into the record."""
+    """Fetch all spools at once, and add what is new of these workers to the record."""
 
     def keep(data: bytes) -> int:
         new = [event for event in events_of(data) if isinstance(event, Snapshot)]
         if strangers := {snapshot.worker for snapshot in new} - set(workers):
-            raise FleetError(f"it is not of this run, in which {min(strangers)} had no part")
+            raise FleetError(f"the spool is not of this run, in which {min(strangers)} had no part")
         return add_collected(record, new)
 
     async def one(source: Source) -> Collected:
@@ -159,7 +162,7 @@ async def collect(record: Path, workers: Collection[str], sources: Sequence[Sour
 
 
 def events_of(spool: bytes) -> list[OneEvent]:
-    """What a spool holds, one by one; of one that was cut inside a frame, the whole ones.  Raises FleetError."""
+    """Return the events in a spool, one by one.  An incomplete last frame is ignored.  Raises FleetError."""
     stream, events = Stream(), list[OneEvent]()
     try:
         for offset in range(0, len(spool), MAX_CHUNK_BYTES):
@@ -167,5 +170,5 @@ def events_of(spool: bytes) -> list[OneEvent]:
             chunk = Chunk(offset=offset, data=data, sha256=hash_of(offset, data))
             events += apart(map(event_from_wire, stream.take(chunk)))
     except ValueError as error:
-        raise FleetError(f"it is no spool of ours: {error}") from error
+        raise FleetError(f"this is not a spool of loadgen: {error}") from error
     return events

@@ -11,40 +11,40 @@ from loadgen.model.machine import Machine, MachineState
 
 @dataclass(frozen=True, slots=True)
 class Greeted:
-    """It answered hello with a description of itself."""
+    """The machine answered hello with a description of itself."""
 
     machine: Machine
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Its clock is known.  From now on it is expected to be heard each second."""
+    """The machine's clock is known.  From now on a heartbeat is expected each second."""
 
     now_ns: int
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """It refused to serve, or did not answer, before it could be used."""
+    """The machine refused to serve, or did not answer, before it could be used."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """The run begins without it."""
+    """The run begins without the machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spoke:
-    """A heartbeat of it arrived, which is not read yet."""
+    """A heartbeat of the machine arrived.  It is not read yet."""
 
     now_ns: int
 
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """A heartbeat was read.  `behind`: its spool holds more than has been received."""
+    """A heartbeat was read.  `behind`: the machine's spool holds more than has been received."""
 
     state: MachineState
     behind: bool
@@ -59,43 +59,43 @@ class Ticked:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """Its connection ended."""
+    """The connection to the machine ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """It sent something that cannot be right, or refused what it must not refuse."""
+    """The machine sent something that cannot be right, or refused what it must not refuse."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Renewed:
-    """It answered a renewal of its lease.  `known`: it still serves the run."""
+    """The machine answered a renewal of its lease.  `known`: it still serves the run."""
 
     known: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """Prepare was commanded; `workers` are those of its engines that have a part in the run."""
+    """The run commanded Prepare; `workers` are those of the machine's engines that have a part in the run."""
 
     workers: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """It answered that its engines are prepared."""
+    """The machine answered that its engines are prepared."""
 
 
 @dataclass(frozen=True, slots=True)
 class PrepareFailed:
-    """It refused the plan, or did not answer in time.  The run decides what that means."""
+    """The machine refused the plan, or did not answer in time.  The run decides what that means."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
-    """Start was commanded."""
+    """The run commanded Start for this segment."""
 
     segment: Segment
     now_ns: int
@@ -103,26 +103,26 @@ class Ordered:
 
 @dataclass(frozen=True, slots=True)
 class Armed:
-    """It confirmed the order to start."""
+    """The machine confirmed the order to start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unarmed:
-    """It did not confirm the order to start in time, or refused it."""
+    """The machine did not confirm the order to start in time, or refused it."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """It reported an event, which was checked and has the coordinator's times."""
+    """The machine reported an event, which was checked and has times of the coordinator's clock."""
 
     event: AgentEvent
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerGivenUp:
-    """The run gave up one engine."""
+    """The run gave up one engine, on this machine or on another one."""
 
     worker: str
 
@@ -134,26 +134,26 @@ class Pulled:
 
 @dataclass(frozen=True, slots=True)
 class DismissalEnded:
-    """It was told to end its engines.  `heard`: it answered."""
+    """The machine was told to end all its engines.  `heard`: it answered."""
 
     heard: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """The run is over."""
+    """The run is over, and the fleet closes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The rest of its results was fetched; `why` says why not, and is empty on success."""
+    """Fetching the rest of the results has ended; `why` says what went wrong, and is empty on success."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """It was told that the run is over, or could not be told."""
+    """The machine was told that the run is over, or could not be told."""
 
 
 Event = (

@@ -10,12 +10,12 @@ from loadgen.measure.events import AgentEvent
 
 @dataclass(frozen=True, slots=True)
 class MeasureClock:
-    """Do: measure its clock and begin to renew its lease.  Answered by Measured or Refused."""
+    """Do: measure the machine's clock and begin to renew its lease.  Answered by Measured or Refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class SendPlan:
-    """Do: send the plan and the parts of its workers.  Answered by Prepared or PrepareFailed."""
+    """Do: send the plan and the shards of the machine's workers.  Answered by Prepared or PrepareFailed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +27,14 @@ class SendStart:
 
 @dataclass(frozen=True, slots=True)
 class DismissEngines:
-    """Do: tell it to end these engines.  Nobody waits for an answer."""
+    """Do: tell the machine to end these engines.  Nobody waits for an answer."""
 
     workers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class DismissAll:
-    """Do: tell it to end all its engines.  Answered by DismissalEnded if it is given up."""
+    """Do: tell the machine to end all its engines.  Answered by DismissalEnded if it is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,34 +46,34 @@ class Tell:
 
 @dataclass(frozen=True, slots=True)
 class Pull:
-    """Do: fetch what its spool holds beyond what has been received.  Answered by Pulled."""
+    """Do: fetch what the machine's spool holds beyond what has been received.  Answered by Pulled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Do: stop waiting for its answers, and renew its lease no longer."""
+    """Do: stop waiting for answers of the machine, and renew its lease no longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndProcess:
-    """Do: end its agent process, if this way of reaching machines can do that."""
+    """Do: end the agent process on the machine, if this way of reaching machines can do that."""
 
 
 @dataclass(frozen=True, slots=True)
 class FetchRest:
-    """Do: fetch its results to the last byte.  Answered by Finished."""
+    """Do: fetch the machine's results to the last byte.  Answered by Finished."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """Do: tell it that the run is over.  Answered by Gone."""
+    """Do: tell the machine that the run is over.  Answered by Gone."""
 
     delete_spool: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """Do: end everything that still goes on for it here."""
+    """Do: end every task of the coordinator that still works for the machine."""
 
 
 Instruction = (

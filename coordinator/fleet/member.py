@@ -128,7 +128,7 @@ class Member:
 
     @property
     def lost(self) -> bool:
-        """Whether it was given up."""
+        """Whether the machine was given up, or refused at the beginning."""
         return bool(self.why)
 
     @property
@@ -151,7 +151,7 @@ class Member:
         return MachineState.SILENT if self.is_overdue(now_ns) else self.reported
 
     def handle(self, event: Event) -> list[Instruction]:
-        """Return what `event` makes necessary."""
+        """Return what must be done because of `event`, in this order."""
         match event:
             case Ticked(now_ns):
                 return self._tick(now_ns)

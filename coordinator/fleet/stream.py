@@ -60,7 +60,7 @@ class Stream:
                 begin = at + _HEAD_BYTES
                 size = int.from_bytes(data[at:begin], "big")
                 if size > _MAX_FRAME_BYTES:
-                    raise ValueError(f"a frame of {size} bytes is announced")
+                    raise ValueError(f"a frame of {size} bytes is larger than allowed ({_MAX_FRAME_BYTES})")
                 if len(data) - begin < size:
                     break
                 at = begin + size

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import pkgutil
 import sys
-from collections.abc import Callable
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from coordinator.output.judged import Judged
 from coordinator.output.streams import printing
 
-Format = Callable[[Judged[Any, Any], TextIO], None]
-"""Writes one run to a text stream.  Raises a LoadgenError when the run has nothing that the format could say."""
+if TYPE_CHECKING:  # a format's name is needed for --help, and a record takes time to import
+    from coordinator.output.judged import Judged
+
+
+class Format(Protocol):
+    """Writes one run to a text stream.  Raises a LoadgenError when it has nothing to write about this run."""
+
+    def __call__(self, judged: Judged[Any, Any], stream: TextIO, /) -> None:
+        """Write `judged` to `stream`."""
+
 
 FORMATS: dict[str, str] = {
     "text": "coordinator.output.text:write_text",

@@ -22,7 +22,13 @@ def write_hdr(judged: Judged[Any, Any], stream: TextIO) -> None:
     The intervals of a sweep carry the name of their run as a tag.  Raises OutputError when the record holds no
     response times.
     """
-    stream.writelines(hlog(_intervals(judged), start_s=epoch_s(judged.header.started_at)))
+    intervals = _intervals(judged)
+    if not intervals:
+        raise OutputError(
+            f"the record {judged.path} holds no response times",
+            hint="loadgen spec and loadgen http record them; --format csv shows what else was measured",
+        )
+    stream.writelines(hlog(intervals, start_s=epoch_s(judged.header.started_at)))
 
 
 def check_files(files: Sequence[Path]) -> None:
@@ -42,11 +48,7 @@ def write_files(files: Sequence[Path], judged: Judged[Any, Any]) -> list[str]:
 
     Returns a sentence for each file that could not be written.
     """
-    try:
-        intervals = _intervals(judged)
-    except OutputError as error:
-        return [error.message]
-    problems = []
+    intervals, problems = _intervals(judged), []
     for file in files:
         if file.suffix == ".hgrm":
             text = hgrm(Histogram.merge_all(one.times for one in intervals))
@@ -64,11 +66,6 @@ def _intervals(judged: Judged[Any, Any]) -> list[Interval]:
     for part in parts_of(judged):
         if part.record.has_snapshots:
             found += _of_part(part)
-    if not found:
-        raise OutputError(
-            f"the record {judged.path} holds no response times",
-            hint="loadgen spec and loadgen http record them; --format csv shows what else was measured",
-        )
     return found
 
 

@@ -1,4 +1,4 @@
-"""The two standard streams: stdout for the result, which must arrive; stderr for the rest, which need not."""
+"""The standard streams: stdout for the result, which must arrive; stderr for everything else, which may be lost."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 
 
 class OutputError(LoadgenError):
-    """The result could not be printed."""
+    """The result could not be written to its stream, or there is nothing to write."""
 
 
 @contextlib.contextmanager
 def printing() -> Iterator[None]:
-    """Inside, the result goes to stdout.
+    """Inside, the result is written to stdout.
 
-    Raises OutputError when it cannot be written there, BrokenPipeError when its reader has gone.
+    Raises OutputError when it cannot be written, and BrokenPipeError when the reader of the pipe has ended.
     """
     if sys.stdout is None:
         raise OutputError("the result cannot be printed: stdout is closed")
     try:
         yield
-        sys.stdout.flush()  # now, while a failure can be told
+        sys.stdout.flush()  # now, while a failure can still be reported
     except BrokenPipeError:
         raise
-    except SystemExit:  # rich's own answer to a broken pipe
+    except SystemExit:  # rich answers a broken pipe in this way
         raise BrokenPipeError from None
     except OSError as error:
         abandon_stdout()
@@ -40,7 +40,7 @@ def printing() -> Iterator[None]:
 
 
 def abandon_stdout() -> None:
-    """What is still buffered goes nowhere: at exit, Python would try again and complain."""
+    """Discard what is still buffered: Python would try to write it at exit, and print an error."""
     _abandon(1)
 
 
@@ -51,23 +51,23 @@ def _abandon(descriptor: int) -> None:
 
 
 def open_missing_streams() -> None:
-    """Give the descriptors 0 to 2 to nobody else when they are closed: libuv aborts when it meets them in its pipes."""
+    """Open closed descriptors among 0 to 2 on /dev/null: libuv aborts when one of its pipes gets such a number."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+            os.open(os.devnull, os.O_RDWR)  # open() takes the lowest free number
 
 
 def stderr_console() -> Console:
-    """A console on stderr that falls silent when nobody can hear it any more, instead of ending the run."""
+    """A console on stderr that stops writing when stderr is gone, instead of ending the run."""
     from rich.console import Console  # heavy, and not every command prints with it
 
     return Console(file=cast(TextIO, _Courtesy(sys.stderr)) if sys.stderr else None, stderr=True)
 
 
 class _Courtesy(io.TextIOBase):
-    """A text stream until its first failure (a terminal that was closed, a pipe without a reader); then nothing."""
+    """A text stream that discards everything after its first failure (a closed terminal, a pipe without a reader)."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -14,7 +14,7 @@ from coordinator.output.terminal.network_report import print_forward, print_iper
 from coordinator.output.terminal.report import print_report
 from coordinator.record.header import KIND_FORWARD, KIND_HTTP, KIND_IPERF, KIND_SPEC, KIND_SWEEP
 
-REPORTS: Mapping[str, Callable[[Console, Judged[Any, Any]], None]] = {
+REPORTS: dict[str, Callable[[Console, Judged[Any, Any]], None]] = {
     KIND_SPEC: print_report,
     KIND_SWEEP: print_sweep,
     KIND_HTTP: print_http,

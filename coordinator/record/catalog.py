@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from coordinator.record.forward import FORWARD
@@ -13,7 +12,7 @@ from coordinator.record.kind import RecordKind
 from coordinator.record.spec import SPEC
 from coordinator.record.sweep import SWEEP
 
-KINDS: Mapping[str, RecordKind[Any, Any]] = {
+KINDS: dict[str, RecordKind[Any, Any]] = {
     KIND_SPEC: SPEC,
     KIND_SWEEP: SWEEP,
     KIND_HTTP: HTTP,

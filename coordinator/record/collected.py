@@ -1,4 +1,4 @@
-"""What a machine still had of a run, put into the run's record."""
+"""Adds to a record the snapshots that a load machine still kept of the run."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from loadgen.measure.snapshot import Snapshot
 
 
 def add_collected(path: Path, snapshots: Sequence[Snapshot]) -> int:
-    """Append the snapshots that the record in `path` does not hold; how many these were.
+    """Append to the record in `path` the snapshots that it does not hold yet; returns their number.
 
-    A torn end, of a coordinator that was killed while it wrote, is cut off first.  When this returns all is on
-    disk.  Raises RecordError when it can't be written, or holds something else of the same intervals.
+    An incomplete end, left by a killed coordinator, is cut off first.  Everything is on disk on return.  Raises
+    RecordError when the record cannot be written, or when it holds different snapshots of the same intervals.
     """
     kept = frames(path)
-    known: dict[tuple[str, int], bytes] = {}  # the last that it has: an interval may be reported again, with more in it
+    # The newest of each interval counts: an interval may be reported again, with more in it.
+    known: dict[tuple[str, int], bytes] = {}
     for snapshot in kept:
         known[snapshot.worker, snapshot.interval] = _digest(snapshot)
     new: list[Snapshot] = []
@@ -52,6 +53,6 @@ def add_collected(path: Path, snapshots: Sequence[Snapshot]) -> int:
 
 
 def _digest(snapshot: Snapshot) -> bytes:
-    # Those that came together have columns as wide as the largest number of all.
+    # Snapshots that arrived together have columns as wide as their largest number needs.
     snapshot = dataclasses.replace(snapshot, cells=CellTable.of(snapshot.cells).widened())
     return hashlib.sha256(msgpack.packb(snapshot.to_wire())).digest()

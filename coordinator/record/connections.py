@@ -1,6 +1,6 @@
-"""connections.npz: what each connection did in each iteration, for whoever wants to look closer.
+"""connections.npz: the counts of each connection in each iteration, for a closer look than the report gives.
 
-Two arrays: `connections`, with CONNECTION_DTYPE, and `states`, the names of the values of its `state`.
+It has two arrays: `connections`, with CONNECTION_DTYPE, and `states`, the names of the values of the field `state`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,6 @@ CONNECTION_DTYPE = np.dtype(
         ("state", "u1"),  # State
     ]
 )
-"""One connection in one iteration."""
+"""One row: one connection in one iteration."""
 
 STATES = tuple(state.name.lower() for state in State)

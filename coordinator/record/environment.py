@@ -1,4 +1,4 @@
-"""What a run ran on: enough to say why two runs differ."""
+"""The machine and the software of a run, in enough detail to explain why two runs differ."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import loadgen
 from loadgen.host.sysctls import read_sysctls
 
 LIBRARIES = ("aiohttp", "msgpack", "numpy", "rich", "uvloop")
-"""The libraries that the measurement or its output depends on."""
+"""The libraries on which the measurement or its output depends."""
 
 _GIT_TIMEOUT_S = 5
 
@@ -27,11 +27,10 @@ _GIT_TIMEOUT_S = 5
 class Environment:
     """The machine, the software and the command of a run.
 
-    `cores_usable` is what this process may run on (taskset, cpusets).  `load_average` is that before the run.
-    `open_files_limit` is the soft one; -1 is no limit.
-    `git_commit` is empty when loadgen does not run from a checkout, and ends in "+changes" when the checkout
-    has uncommitted ones.  `server` is what the deployment says of the web server: its kind, version
-    and config, and what else it knows.
+    `cores_usable` is the number of cores on which this process may run (taskset, cpusets).  `load_average` was measured
+    before the run.  `open_files_limit` is the soft limit; -1 means no limit.  `git_commit` is empty when loadgen does
+    not run from a checkout, and ends in "+changes" when the checkout has uncommitted changes.  `server` is what the
+    deployment says of the web server: kind, version, configuration and more.
     """
 
     host: str
@@ -63,7 +62,7 @@ class Environment:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Environment:
-        """The inverse of :meth:`to_dict`; TypeError or KeyError when it is something else."""
+        """The inverse of :meth:`to_dict`; KeyError, TypeError or ValueError on anything else."""
         one, five, fifteen = data["load_average"]
         return cls(**{**data, "load_average": (one, five, fifteen), "command_line": tuple(data["command_line"])})
 
@@ -71,7 +70,7 @@ class Environment:
 def collect(
     *, command_line: Sequence[str], server: Mapping[str, Any] | None = None, proc: Path = Path("/proc")
 ) -> Environment:
-    """Look at this machine.  What cannot be read is empty or zero: a run does not fail over its description."""
+    """The environment on this machine.  What cannot be read is empty or 0: it must not fail a run."""
     return Environment(
         host=platform.node(),
         kernel=platform.release(),
@@ -94,13 +93,13 @@ def collect(
 
 
 def git_commit(tree: Path) -> str:
-    """The commit that `tree` is a checkout of; empty when it is none, or there is no git."""
+    """The commit of the checkout in `tree`; empty when it is not a checkout, or git cannot be run."""
     if not (tree / ".git").exists():
         return ""
 
     def git(*arguments: str) -> str:
         done = subprocess.run(
-            # Looking must not take the lock that somebody's commit may want just now.
+            # Reading must not take the lock that a commit in the same tree may need now.
             ["git", "--no-optional-locks", "-C", str(tree), *arguments],
             capture_output=True,
             text=True,
@@ -137,7 +136,7 @@ def _memory_bytes(proc: Path) -> int:
 
 
 def _field(path: Path, name: str) -> str:
-    """The value of the first `name : value` line."""
+    """The value of the first line `name : value`; empty when there is none."""
     with contextlib.suppress(OSError), path.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
             key, _, value = line.partition(":")

@@ -1,4 +1,4 @@
-"""The load machines of a run, for its record: their names and clocks, who played what, how to reach them again."""
+"""The load machines of a run, as its record keeps them: names, clocks, placement, and how to reach them again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from loadgen.schedule.placement import Placement
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetRecord:
-    """A fleet as a run used it.
+    """The fleet of a run.
 
     `way` is local, ssh, scheduler or join; `run_id` is the agents' name for the run.  `machines` are those that
     played; `missing` says by name why a machine that was asked for did not.  `clocks` are the newest measurements, by
@@ -69,9 +69,9 @@ class FleetRecord:
         except OverflowError as error:
             raise ValueError(str(error)) from error
         if worker_of.ndim != 1:
-            raise ValueError("the placement is no list")
+            raise ValueError("the placement is not a list of numbers")
         if len(worker_of) and not 0 <= worker_of.min() <= worker_of.max() < len(placed["workers"]):
-            raise ValueError("the placement names a worker that is not there")
+            raise ValueError("the placement refers to a worker that does not exist")
         return cls(
             way=data["way"],
             run_id=data["run_id"],

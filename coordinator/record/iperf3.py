@@ -1,10 +1,10 @@
 """A finished test in the terms of iperf3's own JSON document (`iperf3 -J`, as of 3.12).
 
-What is named as iperf3 names it means what it means there: `intervals` are what the client's end saw, times are in
-seconds since the omitted part ended (omitted intervals count from the test's start), `end.sum_sent` is what the
-senders handed to their kernels and `end.sum_received` what the receivers got, both without what was omitted; `sender`
-says whether the client sent.  With both directions at once, the plain sums are client to server and those with
-`bidir_reverse` the way back.  What iperf3 says and we do not know is left out.
+The names have iperf3's meaning.  `intervals` are what the client's end saw; times are in seconds since the end of the
+omitted part (omitted intervals count from the start of the test).  `end.sum_sent` is what the senders handed to their
+kernels, and `end.sum_received` what the receivers got, both without the omitted part; `sender` says whether the client
+sent.  With both directions at once, the plain sums are client to server and the sums with `bidir_reverse` server to
+client.  Numbers that are not known are left out.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from loadgen.model.units import NS_PER_MS, NS_PER_S, NS_PER_US
 
 
 def run_document(result: ProbeResult) -> dict[str, Any]:
-    """The whole of it, each stream included."""
+    """The document of a test, with each of its streams."""
     whole = bare_run_document(result)
     tell = _datagram_stream if result.test.transport is Transport.UDP else _stream
     return {**whole, "end": {"streams": [tell(one) for one in result.streams], **whole["end"]}}
 
 
 def bare_run_document(result: ProbeResult) -> dict[str, Any]:
-    """The same without `end.streams`."""
+    """The document of a test without `end.streams`."""
     test = result.test
     end: dict[str, Any] = {}
     for direction, suffix in _directions(test.direction):
@@ -62,7 +62,7 @@ def bare_run_document(result: ProbeResult) -> dict[str, Any]:
 
 
 def _directions(direction: Direction) -> Sequence[tuple[Direction, str]]:
-    """The directions of a test, and what iperf3 puts behind the names of their sums."""
+    """The directions of a test, each with the suffix that iperf3 appends to the names of its sums."""
     if direction is Direction.BIDIR:
         return (Direction.SEND, ""), (Direction.RECEIVE, "_bidir_reverse")
     return ((direction, ""),)
@@ -102,7 +102,7 @@ def _sums(streams: Sequence[StreamResult], transport: Transport, suffix: str) ->
         packets = _total([one.packets for one in streams])
         sent |= _known("packets", packets)
         jitters = [one.jitter_ns for one in streams if one.jitter_ns >= 0]
-        jitter_ns = sum(jitters) / len(jitters) if jitters else UNKNOWN  # iperf3 takes the mean over streams, too
+        jitter_ns = sum(jitters) / len(jitters) if jitters else UNKNOWN  # iperf3 also takes the mean over the streams
         received |= _known("jitter_ms", jitter_ns, NS_PER_MS) | _known("packets", packets)
         received |= _lost(_total([one.lost for one in streams]), packets)
         received |= _known("out_of_order", _total([one.out_of_order for one in streams]))
@@ -160,7 +160,7 @@ def _lost(lost: int, packets: int) -> dict[str, Any]:
 
 
 def _known(name: str, value: float, unit: int = 1) -> dict[str, float]:
-    """The value under its name, in `unit`; nothing when it is not known."""
+    """The value under its name, divided by `unit`; an empty dict when it is not known."""
     return {} if value < 0 else {name: value / unit if unit > 1 else value}
 
 

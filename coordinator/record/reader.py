@@ -14,6 +14,7 @@ from coordinator.record.document import header_of, result_of
 from coordinator.record.frames import Frames
 from coordinator.record.header import KIND_SWEEP, SCHEMA_VERSION, UNFINISHED, Header, RecordError
 from coordinator.record.writer import INTERVALS, RUN
+from loadgen.measure.together import snapshots_of
 from loadgen.model.errors import PlanError
 
 Judge = Callable[[Header[Any], Iterable[Any]], Any]
@@ -44,7 +45,7 @@ class Record:
     @property
     def has_snapshots(self) -> bool:
         """Whether its intervals are snapshots of operations against targets, and not tests of a network run."""
-        return KINDS[self.header.kind].on_fleet
+        return KINDS[self.header.kind].measured is snapshots_of
 
     @property
     def measured(self) -> Frames[Any]:

@@ -1,16 +1,16 @@
-"""Writing a record, so that it can be read whenever its run ends, and however.
+"""Writes a record, so that it can be read at every moment, whenever and however its run ends.
 
-    run.json            whole at every moment: "unfinished" from the start, replaced at the end
-    intervals.msgpack   what was measured as it came, one msgpack map after another: every snapshot of every
-                        worker, or every finished test of a network run
-    connections.npz     of a spec run, at the end: what each connection did in each iteration
-    agents.log          of a run on several load machines: what their agents had to say
+    run.json            complete at every moment: "unfinished" from the start, replaced at the end
+    intervals.msgpack   what was measured, in the order in which it came, one msgpack map after another: every
+                        snapshot of every worker, or every finished test of a network run
+    connections.npz     at the end of a spec run: the counts of each connection in each iteration
+    agents.log          in a run on several load machines: the log lines of their agents
 
-A sweep's record is a directory with a run.json only, and below it a whole record for each point.
+The record of a sweep is a directory with a run.json, and below it a whole record for each point.
 
-Rules.  A record that cannot be begun is an error before any traffic.  One that cannot be continued (the
-disk is full) never stops the run: it becomes a line in `problems`, and the result is still shown.
-What was handed to the kernel survives SIGKILL, so nothing is buffered here.
+Rules.  A record that cannot be begun is an error before any traffic.  A record that cannot be continued (when the disk
+is full) never stops the run: it becomes a line in `problems`, and the result is still shown.  Data that the kernel has
+survives SIGKILL, so nothing is buffered here.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ CONNECTIONS = "connections.npz"
 AGENTS_LOG = "agents.log"
 
 _MAX_LOG_BYTES = 4 << 20
-"""Of all agents together: a machine that complains without end must not fill the disk."""
+"""The limit for all agents together, so that a machine that logs without end cannot fill the disk."""
 
 
 class Measured(Protocol):
-    """Something that was measured, and that goes into the intervals."""
+    """Something that was measured, which goes into the intervals."""
 
     def to_wire(self) -> Mapping[str, Any]:
-        """As plain data that msgpack can say."""
+        """The value as plain data for msgpack."""
 
 
 def default_directory(started_at: datetime, parent: Path = Path("runs"), *, kind: str = KIND_SPEC) -> Path:
-    """`runs/<time>-<kind>`, with a number behind it when another run began in the same second."""
+    """`runs/<time>-<kind>`, with a number appended when another run began in the same second."""
     name = f"{started_at:%Y-%m-%dT%H-%M-%S}-{kind}"
     path, tries = parent / name, 1
     while path.exists():
@@ -59,7 +59,7 @@ def default_directory(started_at: datetime, parent: Path = Path("runs"), *, kind
 
 
 class RecordWriter:
-    """Owns one record's directory.  Raises RecordError when it cannot be made, and never afterwards."""
+    """Owns the directory of one record.  Only the constructor raises RecordError, when the record cannot be begun."""
 
     def __init__(self, directory: Path, document: Mapping[str, Any], *, again: bool = False) -> None:
         """Begin a record in `directory`, which must be empty or missing; with `again`, continue the record there."""
@@ -90,11 +90,11 @@ class RecordWriter:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What could not be recorded, in words; empty when all was."""
+        """One sentence for each part that could not be recorded; empty when everything was."""
         return tuple(self._problems)
 
     def append(self, items: Iterable[Measured]) -> None:
-        """Keep what was measured.  After the first failure no more is kept: a gap would mislead."""
+        """Append what was measured.  After the first failure nothing more is appended, because a gap would mislead."""
         if not self._complete:
             return
         data = b"".join(msgpack.packb(item.to_wire()) for item in items)
@@ -107,11 +107,11 @@ class RecordWriter:
             self._complete = False
             self._problems.append(f"the record ends early: {INTERVALS}: {_say(error)}")
             if self._intervals is not None:
-                with contextlib.suppress(OSError):  # the reader copes with a torn frame, too
+                with contextlib.suppress(OSError):  # the reader also accepts an incomplete frame
                     self._intervals.truncate(self._good_bytes)
 
     def log(self, machine: str, line: str) -> None:
-        """Keep a line that a machine's agent logged.  When there is no more room for them, they are dropped."""
+        """Append a line that the agent of a machine logged.  Lines beyond the limit are dropped."""
         data = f"{machine}: {line}\n".encode(errors="replace")
         self._logged_bytes += len(data)
         if self._logged_bytes <= _MAX_LOG_BYTES:
@@ -119,7 +119,7 @@ class RecordWriter:
                 file.write(data)
 
     def rewrite(self, document: Mapping[str, Any]) -> None:
-        """Put `document` in the place of the last one."""
+        """Replace run.json by `document`, in one step."""
         self._try(RUN, _dump(document))
 
     def finish(self, document: Mapping[str, Any], connections: NDArray[np.void] | None = None) -> None:
@@ -133,7 +133,7 @@ class RecordWriter:
         self.close()
 
     def close(self) -> None:
-        """Let go of the files.  What was not finished stays readable as unfinished."""
+        """Close the files.  A record that was not finished stays readable as unfinished."""
         self._complete = False
         if self._intervals is not None:
             self._intervals.close()
@@ -147,11 +147,11 @@ class RecordWriter:
 
 
 def _make(directory: Path, run: bytes) -> None:
-    """The directory with its first run.json in it.  An empty directory may be there already."""
+    """Make the directory and its first run.json.  An empty directory may exist already."""
     new = not directory.exists()
     directory.mkdir(parents=True, exist_ok=True)
     if any(directory.iterdir()):
-        raise FileExistsError(None, "there is something in it already")
+        raise FileExistsError(None, "the directory is not empty")
     try:
         _replace(directory / RUN, run)
     except OSError:
@@ -165,7 +165,7 @@ def _dump(document: Mapping[str, Any]) -> bytes:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """`path` is either as it was or has `data`, whatever happens, a power cut included."""
+    """Replace the content of `path` by `data` in one step: a crash or a power cut leaves the old or the new one."""
     beside = path.with_name(f".{path.name}.new")
     try:
         with beside.open("wb", buffering=0) as file:
@@ -184,7 +184,7 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 def _write_all(file: io.FileIO, data: bytes) -> None:
-    """An unbuffered write may stop half-way, at a full disk for one; the next then says why."""
+    """Write all of `data`.  An unbuffered write may stop half-way, as on a full disk; the next one raises the error."""
     rest = memoryview(data)
     while rest:
         rest = rest[file.write(rest) :]

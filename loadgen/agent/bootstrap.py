@@ -46,7 +46,7 @@ def bootstrap(task: Serve | Collect) -> dict[str, Any]:
 def read_bootstrap(message: dict[str, Any] | None) -> Serve | Collect:
     """Read what :func:`bootstrap` returned.  Raises PlanError if it is missing or malformed."""
     if message is None:
-        raise PlanError("this worker was told nothing: its input ended")
+        raise PlanError("standard input ended before a task arrived")
     told = dict(message)
     match told.pop("do", None):
         case "serve":
@@ -54,4 +54,4 @@ def read_bootstrap(message: dict[str, Any] | None) -> Serve | Collect:
         case "collect":
             return from_plain(Collect, told, "collect")
         case other:
-            raise PlanError(f"this worker cannot do {other!r:.40}")
+            raise PlanError(f"{other!r:.40} is not a task of a worker")

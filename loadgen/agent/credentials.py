@@ -65,7 +65,7 @@ def parse(text: str, source: str, now: datetime | None = None) -> Credentials:
     certificates = [block for kind, block in blocks if kind == "CERTIFICATE"]
     if len(keys) != 1 or len(certificates) != 2:
         raise PlanError(
-            f"{source} is not a certificate of ours: it has {len(keys)} private keys and {len(certificates)} "
+            f"{source} is not a certificate of loadgen: it has {len(keys)} private keys and {len(certificates)} "
             "certificates, not 1 and 2",
             hint=_RENEW,
         )
@@ -76,16 +76,18 @@ def parse(text: str, source: str, now: datetime | None = None) -> Credentials:
         together = authority.signs and secret.public_key() == own.certificate.public_key()
         begins, ends = own.certificate.not_valid_before_utc, own.certificate.not_valid_after_utc
     except _DAMAGED as error:
-        why = "it is not of its own authority" if isinstance(error, InvalidSignature) else str(error)
-        raise PlanError(f"{source} is not a certificate of ours: {' '.join(why.split())}", hint=_RENEW) from error
+        why = (
+            "it was not issued by the authority in the same file" if isinstance(error, InvalidSignature) else str(error)
+        )
+        raise PlanError(f"{source} is not a certificate of loadgen: {' '.join(why.split())}", hint=_RENEW) from error
     if not together:
-        raise PlanError(f"{source} is not a certificate of ours: its parts do not belong together", hint=_RENEW)
+        raise PlanError(f"{source} is not a certificate of loadgen: its parts do not match", hint=_RENEW)
     now = now or datetime.now(UTC)
     if now > ends:
         raise PlanError(f"the certificate {source} expired on {ends:%Y-%m-%d at %H:%M} UTC", hint=_RENEW)
     if now < begins:
         raise PlanError(
-            f"the certificate {source} is good from {begins:%Y-%m-%d at %H:%M} UTC on, and here it is {now:%H:%M}",
+            f"the certificate {source} is valid from {begins:%Y-%m-%d at %H:%M} UTC on, but here it is {now:%H:%M}",
             hint="set the clock of this machine",
         )
     return Credentials(ca_pem=authority.pem, cert_pem=own.pem, key_pem=keys[0])
@@ -98,7 +100,7 @@ def load(path: Path) -> Credentials:
     except OSError as error:
         raise PlanError(f"the certificate {path} cannot be read: {error.strerror}", hint=_RENEW) from error
     except UnicodeDecodeError as error:
-        raise PlanError(f"{path} is not a certificate of ours: it is not text", hint=_RENEW) from error
+        raise PlanError(f"{path} is not a certificate of loadgen: it is not text", hint=_RENEW) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,9 @@ class Duty:
         resolve a target.
         """
         if digest != self._digest:
-            raise FleetError("it has another plan than the coordinator", hint="a bug of ours; tell us")
+            raise FleetError(
+                "it has another plan than the coordinator", hint="this is a bug in loadgen; please report it"
+            )
         try:
             common = await asyncio.to_thread(_read_plan, self._blob)
             given = [
@@ -134,7 +136,7 @@ class Duty:
         given up this machine meanwhile.  A segment that was stopped before this order arrived ends at once.
         """
         if time.monotonic_ns() >= segment.start_ns:
-            raise FleetError("the order to start came too late")
+            raise FleetError("the order to start arrived too late")
         if segment.index <= self._stopped:
             for worker in self.workers:
                 self._took(SegmentEnded(worker, segment.index, "stopped"))
@@ -164,7 +166,7 @@ class Duty:
         self._heart.hear(sent_ns, time.monotonic_ns())
 
     def stop(self, segment: int) -> None:
-        """Stop the traffic of segments up to this one.  A posted stop may overtake the order to start such a segment."""
+        """Stop the traffic of segments up to this one, also if the order to start such a segment arrives later."""
         self._stopped = max(self._stopped, segment)
         self._agent.stop()
 

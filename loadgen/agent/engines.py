@@ -102,7 +102,7 @@ class Agent:
                 )
             except OSError as error:  # out of descriptors, processes or memory
                 raise FleetError(
-                    f"engine {worker} cannot be started: {error.strerror}", hint="fewer engines"
+                    f"engine {worker} cannot be started: {error.strerror}", hint="use fewer engines"
                 ) from error
             engine = _Engine(worker, process)
             self._engines.append(engine)
@@ -229,7 +229,7 @@ class Agent:
             return
         why = why or engine.given_up
         await asyncio.sleep(0.05)  # its last lines come through another pipe
-        last = f"; its last words: {engine.stderr[-1]}" if engine.stderr else ""
+        last = f"; last line on stderr: {engine.stderr[-1]}" if engine.stderr else ""
         why = why or (f"killed by signal {-code}" if code < 0 else f"exited with code {code}") + last
         lost = FleetError(f"engine {engine.worker} is gone: {why}")
         for future in (engine.hello, engine.prepared):

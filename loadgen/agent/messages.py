@@ -114,14 +114,14 @@ def read_refusal(answer: object) -> LoadgenError | None:
     failed = answer["failed"]
     whose = read_text(failed, "whose")
     if whose not in _FAULTS:
-        raise ValueError("field 'whose' names nobody")
+        raise ValueError("field 'whose' has an unknown value")
     return _FAULTS[whose](clean(read_field(failed, "message")), hint=clean(read_field(failed, "hint")))
 
 
 def clean(text: object) -> str:
     """Return a received text as one line that is safe to print, cut to 4096 characters."""
     if not isinstance(text, str):
-        raise ValueError(f"{type(text).__name__} where a text belongs")
+        raise ValueError(f"{type(text).__name__} instead of a text")
     return printable(text[:_MAX_TEXT])
 
 
@@ -132,7 +132,7 @@ def _heard(wire: object) -> tuple[int, int] | None:
         case [sent_ns, heard_ns] if all(type(one) is int and 0 <= one <= MAX_CLOCK_NS for one in (sent_ns, heard_ns)):
             return sent_ns, heard_ns
         case _:
-            raise ValueError("field 'heard' is not two times")
+            raise ValueError("field 'heard' is not a pair of times")
 
 
 def _share(value: object) -> float | None:

@@ -25,7 +25,7 @@ KEPT_NS = 7 * 24 * 3600 * NS_PER_S
 
 _SUFFIX = ".spool"
 _MAX_NAME = 200
-_ELSEWHERE = "give it another directory for its spool"
+_ELSEWHERE = "choose another directory for the spool"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ class Spool:
         except OSError as error:
             if isinstance(error, FileExistsError) and path.exists():
                 raise FleetError(f"there is a spool of this run already: {path}") from None
-            raise FleetError(f"the spool {path} cannot be made: {error.strerror}", hint=_ELSEWHERE) from error
+            raise FleetError(f"the spool {path} cannot be created: {error.strerror}", hint=_ELSEWHERE) from error
         self.path = path
         self.problem = ""
         self._in_file = 0
@@ -126,7 +126,7 @@ def spool_path(directory: Path, run_id: str, machine: str) -> Path:
     """Return the path of a machine's spool.  Names are quoted.  Raises FleetError if a name is empty or too long."""
     parts = [quote(name, safe="") for name in (run_id, machine)]
     if any(not 0 < len(part) <= _MAX_NAME or not part.strip(".") for part in parts):
-        raise FleetError(f"a spool cannot be named {run_id!r}, {machine!r}")
+        raise FleetError(f"{run_id!r} and {machine!r} cannot be names of a spool")
     return directory / parts[0] / f"{parts[1]}{_SUFFIX}"
 
 

@@ -44,9 +44,9 @@ async def obey() -> None:
         async with asyncio.timeout(_BOOTSTRAP_TIMEOUT_S):
             task = read_bootstrap(await frames.receive(reader, _BOOTSTRAP_MAX_BYTES))
     except TimeoutError:
-        raise PlanError(f"this worker was told nothing for {_BOOTSTRAP_TIMEOUT_S:g} s") from None
+        raise PlanError(f"no task arrived on standard input within {_BOOTSTRAP_TIMEOUT_S:g} s") from None
     except frames.FrameError as error:
-        raise PlanError(f"what this worker was told cannot be read: {error}") from error
+        raise PlanError(f"the task on standard input cannot be read: {error}") from error
     if isinstance(task, Collect):
         _say({"is": "hello", "pid": os.getpid(), "version": __version__})
         await _collect(task, reader)
@@ -102,7 +102,7 @@ async def _collect(task: Collect, reader: frames.Reader) -> None:
     try:
         with path.open("rb") as file:
             if spools.is_written(file):
-                raise FleetError(f"its agent still serves run {task.run_id}; it ends soon after its coordinator")
+                raise FleetError(f"its agent still serves run {task.run_id}; try again when that run has ended")
             digest = await asyncio.to_thread(_send, file)
     except FileNotFoundError:
         raise FleetError(f"there is no spool of {task.name} in run {task.run_id} here ({path})") from None
@@ -140,8 +140,8 @@ async def _standard_input() -> asyncio.StreamReader:
     mode = os.fstat(0).st_mode
     if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
         raise PlanError(
-            "this worker is told what to do on its standard input, which must be a pipe",
-            hint="by hand, it is started with --join",
+            "standard input must be a pipe that gives this worker its task",
+            hint="to start a worker by hand, use --join",
         )
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)

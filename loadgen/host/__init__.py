@@ -1,1 +1,1 @@
-"""What load-making processes need of their machine: frames over pipes, who else uses its cores."""
+"""Access to this machine for load-generating processes: pipes, limits, NICs, addresses, other processes."""

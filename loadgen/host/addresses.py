@@ -1,4 +1,4 @@
-"""The addresses of this machine: of all network namespaces that its processes are in, containers' too."""
+"""The IP addresses of this machine, in the network namespaces of all of its processes, including containers."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ import os
 import socket
 from pathlib import Path
 
-_LOCAL = "/32 host LOCAL"  # the kind of entry behind an address in the kernel's table of routes (net/ipv4/fib_trie.c)
+_LOCAL = "/32 host LOCAL"  # marks a local address in the kernel's routing table (net/ipv4/fib_trie.c)
 
 
 def all_addresses(proc: Path = Path("/proc")) -> set[str]:
-    """As text; without those of namespaces that this user may not look into."""
+    """All addresses as text, except those of namespaces that this user may not read."""
     found, seen = set[str](), set[Path]()
     for entry in os.scandir(proc):
         if not entry.name.isdecimal():
             continue
         home = proc / entry.name
-        with contextlib.suppress(OSError):  # it has ended, or is somebody else's
+        with contextlib.suppress(OSError):  # the process has ended, or belongs to another user
             if (namespace := (home / "ns" / "net").readlink()) not in seen:
                 found |= parse_fib_trie((home / "net" / "fib_trie").read_text())
                 seen.add(namespace)
-                found |= parse_if_inet6((home / "net" / "if_inet6").read_text())  # not there without IPv6
+                found |= parse_if_inet6((home / "net" / "if_inet6").read_text())  # the file does not exist without IPv6
     return found
 
 
 def parse_fib_trie(text: str) -> set[str]:
-    """The local addresses in a /proc/PID/net/fib_trie."""
+    """The local IPv4 addresses in the text of /proc/PID/net/fib_trie."""
     found, last = set(), ""
     for line in text.splitlines():
         words = line.strip()
@@ -39,7 +39,7 @@ def parse_fib_trie(text: str) -> set[str]:
 
 
 def parse_if_inet6(text: str) -> set[str]:
-    """Those in a /proc/PID/net/if_inet6: 32 hexadecimal digits begin each line."""
+    """The IPv6 addresses in the text of /proc/PID/net/if_inet6, where 32 hexadecimal digits begin each line."""
     return {str(ipaddress.IPv6Address(int(line.split()[0], 16))) for line in text.splitlines() if line.strip()}
 
 

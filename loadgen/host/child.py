@@ -1,4 +1,4 @@
-"""How a process that makes load for a coordinator begins: it can't outlive it, and it hears it through its pipes."""
+"""Start of a child process that generates load: it cannot outlive its parent, and talks to it through pipes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def begin() -> None:
-    """Die with the parent, leave Ctrl-C to it, and take all descriptors that this user may have."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the coordinator's to answer
+    """Set up this process as a child: it dies with its parent, ignores Ctrl-C, and raises its limit of open files."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the coordinator handles the terminal's Ctrl-C
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     raise_open_files()
 
 
 async def pipes() -> tuple[asyncio.StreamReader, asyncio.WriteTransport]:
-    """Standard input and output, for frames.  From now on a callback that raises ends the process."""
+    """Standard input and output for frames.  From now on, an exception in a callback ends the process."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
@@ -33,7 +33,7 @@ async def pipes() -> tuple[asyncio.StreamReader, asyncio.WriteTransport]:
 
 
 def _die_of(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """A callback raised: that is a bug, and going on would record half-truths."""
+    """End the process after an exception in a callback: a bug, after which measurements would be incomplete."""
     loop.default_exception_handler(context)
     sys.stderr.flush()
     os._exit(ExitCode.INTERNAL)

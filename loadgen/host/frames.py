@@ -1,4 +1,4 @@
-"""Messages between an agent and its engines: msgpack maps behind a 4-byte length, over pipes."""
+"""Frames between a parent and its child processes, over pipes: a 4-byte length, then a msgpack map."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from typing import Any, Protocol
 import msgpack
 
 MAX_FRAME_BYTES = 1 << 30
-"""A tape of 100,000 operations is about 20 MB; anything near this bound is not a frame of ours."""
+"""Limit of a frame.  A tape of 100,000 operations is about 20 MB, so a larger frame is an error."""
 
 
 class Reader(Protocol):
-    """Where frames come from: a stream of asyncio, or one like it."""
+    """The source of frames: an asyncio.StreamReader, or an object like it."""
 
     async def readexactly(self, n: int, /) -> bytes:
-        """So many bytes.  Raises asyncio.IncompleteReadError at the end."""
+        """The next `n` bytes.  Raises asyncio.IncompleteReadError at the end of the stream."""
 
 
 class FrameError(Exception):
-    """What arrived is not a frame."""
+    """The received data is not a valid frame."""
 
 
 def encode(message: dict[str, Any]) -> bytes:
-    """One message as bytes."""
+    """`message` as a frame: its length as 4 bytes big endian, then msgpack."""
     body = msgpack.packb(message)
     return len(body).to_bytes(4, "big") + bytes(body)
 
 
 async def receive(reader: Reader, max_bytes: int = MAX_FRAME_BYTES) -> dict[str, Any] | None:
-    """The next message; None at the end of the stream.  Raises FrameError on anything else."""
+    """The next message; None at the end of the stream.  Raises FrameError if the data is not a valid frame."""
     try:
         size = int.from_bytes(await reader.readexactly(4), "big")
         if size > max_bytes:
-            raise FrameError(f"a frame of {size} bytes is announced")
+            raise FrameError(f"a frame of {size} bytes was announced; the limit is {max_bytes} bytes")
         body = await reader.readexactly(size)
     except (asyncio.IncompleteReadError, ConnectionResetError):
         return None

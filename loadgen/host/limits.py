@@ -1,4 +1,4 @@
-"""Limits of a process of ours."""
+"""Resource limits of this process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import resource
 
 
 def raise_open_files() -> int:
-    """Raise the soft limit of open files to the hard one (a connection is a descriptor, or several): the new limit."""
+    """Raise the soft limit of open files to the hard limit, for many connections; returns the new limit."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard

@@ -1,8 +1,8 @@
-"""Who else uses the cores that the engines may run on: other processes of this machine, and its hypervisor.
+"""CPU that other processes and the hypervisor use on the cores where the engines may run.
 
-An engine that shares its cores may still send on time; what it measures is then a race for the core, not the
-servers.  Only lower bounds are taken, so that a quiet machine is never accused: a process that ended in between
-is not counted, one of ours never is.
+An engine that shares its cores may still send in time, but it then measures a race for the core instead of the servers.
+The figures are lower bounds, so that a quiet machine is never accused: a process that ended between two samples is not
+counted, and neither are the processes of the run.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from pathlib import Path
 from loadgen.measure.wire import printable
 
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-_KTHREADD = 2  # the parent of all kernel threads; these work for whoever sends and receives, so for us
-_STEAL = 8  # the column of /proc/stat, its name being column 0
+_KTHREADD = 2  # the parent of all kernel threads, which also work for the run itself
+_STEAL = 8  # column of /proc/stat, where column 0 is the name
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process at one moment: its CPU time so far, its parent, and the core it last ran on."""
+    """A process at one moment: CPU time so far, parent process, and the core that it last ran on."""
 
     name: str
     parent: int
@@ -32,7 +32,7 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """All processes at one moment, and the time that the hypervisor has taken from each core."""
+    """All processes by pid at one moment, and the time that the hypervisor took from each core so far."""
 
     processes: dict[int, Process]
     stolen_ns: dict[int, int]
@@ -40,7 +40,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class OtherUse:
-    """What others used of `cores` cores: `used_ns` of `wall_ns` on each; `most` names the greatest user."""
+    """CPU time `used_ns` of others on `cores` cores during `wall_ns`; `most` names the process that used the most."""
 
     used_ns: int
     wall_ns: int
@@ -49,12 +49,12 @@ class OtherUse:
 
     @property
     def share(self) -> float:
-        """Of the cores' time."""
+        """The share of the cores' time that others used, 0..1; 0.0 without time or cores."""
         return self.used_ns / (self.wall_ns * self.cores) if self.wall_ns and self.cores else 0.0
 
 
 def parse_stat(text: str) -> Process:
-    """A /proc/PID/stat (proc(5)); ValueError or IndexError when it is none."""
+    """The process in the text of /proc/PID/stat (proc(5)).  Raises ValueError or IndexError if it is malformed."""
     head, _, tail = text.rpartition(")")
     fields = tail.split()
     cpu_ns = (int(fields[11]) + int(fields[12])) * _TICK_NS
@@ -62,14 +62,14 @@ def parse_stat(text: str) -> Process:
 
 
 def take_sample(proc: Path = Path("/proc")) -> Sample:
-    """Look at all processes; some milliseconds."""
+    """Sample all processes; takes some milliseconds."""
     processes = {}
     for entry in os.scandir(proc):
         if entry.name.isdigit():
             try:
                 processes[int(entry.name)] = parse_stat((proc / entry.name / "stat").read_text(errors="replace"))
             except (OSError, ValueError, IndexError):
-                continue  # it has ended
+                continue  # the process has ended
     stolen = {}
     for line in (proc / "stat").read_text().splitlines():
         fields = line.split()
@@ -79,9 +79,9 @@ def take_sample(proc: Path = Path("/proc")) -> Sample:
 
 
 def others(before: Sample, after: Sample, *, ours: Iterable[int], cores: Set[int], wall_ns: int) -> OtherUse:
-    """What processes that do not descend from `ours`, and the hypervisor, used of `cores` in between."""
+    """CPU used on `cores` between two samples by the hypervisor and by processes that do not descend from `ours`."""
     mine = _descendants(after, ours) | _descendants(before, ours)
-    used_ns, most, most_ns = 0, "nobody", 0
+    used_ns, most, most_ns = 0, "none", 0
     for pid, process in after.processes.items():
         if pid in mine or process.core not in cores or _KTHREADD in (pid, process.parent):
             continue
@@ -110,7 +110,7 @@ def _descendants(sample: Sample, roots: Iterable[int]) -> set[int]:
 
 
 def is_runnable(pid: int, proc: Path = Path("/proc")) -> bool:
-    """Whether a process runs or waits for a core: then it is not frozen, however long it says nothing."""
+    """Whether a process runs or waits for a core, so that it is not frozen even if it sends nothing."""
     try:
         return (proc / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()[0] == "R"
     except (OSError, IndexError):
@@ -118,7 +118,7 @@ def is_runnable(pid: int, proc: Path = Path("/proc")) -> bool:
 
 
 class QuietWatch:
-    """Watches, segment by segment, what processes that are not `ours` (nor descend from them) use of some cores."""
+    """Measures per segment how much of the engines' cores processes use that do not descend from `ours`."""
 
     def __init__(self, ours: Callable[[], Iterable[int]]) -> None:
         self._ours = ours
@@ -126,12 +126,12 @@ class QuietWatch:
         self._begun: tuple[int, Sample] | None = None
 
     def begin(self, pids: Sequence[int]) -> None:
-        """A segment is about to start, on the cores that processes `pids` may use."""
+        """Begin a segment, on the cores that the processes `pids` may use."""
         self._pids = tuple(pids)
         self._begun = (time.monotonic_ns(), take_sample())
 
     def end(self) -> OtherUse | None:
-        """It has ended: what others used; None when none had begun."""
+        """End the segment: the use by others; None if no segment had begun."""
         if self._begun is None:
             return None
         (began_ns, before), self._begun = self._begun, None

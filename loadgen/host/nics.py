@@ -7,13 +7,13 @@ from pathlib import Path
 from loadgen.measure.forwarding import NicCounters
 
 _LOOPBACK = "lo"
-_RX_BYTES, _RX_PACKETS, _TX_BYTES, _TX_PACKETS = 0, 1, 8, 9  # columns behind the name (net/core/net-procfs.c)
+_RX_BYTES, _RX_PACKETS, _TX_BYTES, _TX_PACKETS = 0, 1, 8, 9  # columns after the name (net/core/net-procfs.c)
 
 
 def read_nics(proc: Path = Path("/proc")) -> tuple[NicCounters, ...]:
-    """All NICs but the loopback, in the kernel's order; () where they cannot be read."""
+    """All NICs except the loopback, in the kernel's order; () if they cannot be read."""
     try:
-        # Not /proc/net: that is a link to the namespace of the process's first thread.
+        # Not /proc/net, which links to the namespace of the process's first thread.
         text = (proc / "thread-self" / "net" / "dev").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ()
@@ -21,7 +21,7 @@ def read_nics(proc: Path = Path("/proc")) -> tuple[NicCounters, ...]:
 
 
 def parse_nics(text: str) -> tuple[NicCounters, ...]:
-    """The text of /proc/net/dev; lines that are none of a NIC (its two of headings) are passed over."""
+    """The NICs in the text of /proc/net/dev, except the loopback; other lines, such as headings, are skipped."""
     found = []
     for line in text.splitlines():
         name, colon, rest = line.rpartition(":")

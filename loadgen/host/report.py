@@ -1,6 +1,6 @@
-"""A proxy host says what it is and what it has counted: one JSON line to whoever connects, and nothing more.
+"""The report port of a proxy host: sends its counters as one JSON line to every client that connects.
 
-The port takes no commands and reads nothing, so there is nothing on it that could be abused.
+The port reads no data and accepts no commands, so it offers nothing to abuse.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from loadgen.model.errors import PlanError, TargetError
 from loadgen.model.plain import from_plain, to_plain
 
 MAX_REPORT_BYTES = 1 << 20
-"""A service or a NIC takes about 200 bytes; anything near this bound is not a report of ours."""
+"""Limit of a report.  A service or a NIC takes about 200 bytes, so a larger report is an error."""
 
 _PATIENCE_S = 5.0
 _MAX_READERS = 64
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-_HINT = "is it the report port of a loadgen proxy host (loadgen forward --role proxy)?"
+_HINT = "check that this is the report port of a proxy host (loadgen forward --role proxy)"
 
 
 def take(version: str, services: Sequence[Service], *, proc: Path = Path("/proc")) -> HostReport:
-    """What this process, its NICs and its `services` have counted by now."""
+    """The current counters of this process, its NICs and its `services`."""
     return HostReport(
         version=version,
         at_ns=time.monotonic_ns(),
@@ -40,23 +40,23 @@ def take(version: str, services: Sequence[Service], *, proc: Path = Path("/proc"
 
 
 class ReportServer:
-    """A report port that is open.  `host` and `port` are what it got."""
+    """An open report port, at the address `host` and `port`."""
 
     def __init__(self, server: asyncio.Server) -> None:
         self._server = server
         self.host, self.port = server.sockets[0].getsockname()[:2]
 
     async def close(self) -> None:
-        """Accept no more.  Idempotent."""
+        """Close the port, without ending answers under way.  Idempotent."""
         self._server.close()
         await self._server.wait_closed()
 
 
 async def serve(host: str, port: int, make: Callable[[], HostReport]) -> ReportServer:
-    """Answer every connection with what `make` returns at that moment.
+    """Open a report port that answers every connection with a fresh report from `make`.
 
-    A peer that does not take it within seconds is cut, and there are never more than 64 at once.  Raises
-    PlanError when the address cannot be had.
+    A client that does not read its report within seconds is disconnected, and at most 64 clients are served at once.
+    Raises PlanError if the address is not available.
     """
     readers = 0
 
@@ -79,13 +79,13 @@ async def serve(host: str, port: int, make: Callable[[], HostReport]) -> ReportS
         server = await asyncio.start_server(answer, host, port, limit=1)
     except OSError as error:
         raise PlanError(
-            f"cannot listen on {host} port {port}: {error.strerror or error}", hint="give another address or port"
+            f"cannot listen on {host} port {port}: {error.strerror or error}", hint="use another address or port"
         ) from error
     return ReportServer(server)
 
 
 async def fetch(host: str, port: int, timeout_s: float = _PATIENCE_S) -> HostReport:
-    """Ask a proxy host.  Raises TargetError when it does not answer, or with something else than a report."""
+    """The report of a proxy host.  Raises TargetError if it does not answer, or not with a report."""
     where = f"the proxy host {host} port {port}"
     try:
         async with asyncio.timeout(timeout_s):
@@ -93,11 +93,11 @@ async def fetch(host: str, port: int, timeout_s: float = _PATIENCE_S) -> HostRep
     except TimeoutError:
         raise TargetError(f"{where} did not answer within {timeout_s:g} s", hint=_HINT) from None
     except OSError as error:
-        raise TargetError(f"{where} cannot be asked: {error.strerror or error}", hint=_HINT) from error
+        raise TargetError(f"{where} cannot be reached: {error.strerror or error}", hint=_HINT) from error
     try:
         return from_plain(HostReport, json.loads(line))
     except (ValueError, RecursionError, PlanError) as error:
-        raise TargetError(f"{where} answers with something that is no report", hint=_HINT) from error
+        raise TargetError(f"{where} answered with something that is not a report", hint=_HINT) from error
 
 
 async def _read_line(host: str, port: int) -> bytes:
@@ -108,13 +108,13 @@ async def _read_line(host: str, port: int) -> bytes:
             line += chunk
         return line
     finally:
-        writer.transport.abort()  # whatever it still has to say
+        writer.transport.abort()  # without reading the rest
         with contextlib.suppress(OSError):
             await writer.wait_closed()
 
 
 def _resident_bytes(proc: Path) -> int:
-    """0 where it cannot be read."""
+    """Resident set of this process; 0 if it cannot be read."""
     try:
         return int((proc / "self" / "statm").read_text().split()[1]) * _PAGE_BYTES
     except (OSError, ValueError, IndexError):

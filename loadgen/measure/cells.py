@@ -57,10 +57,6 @@ class Cell:
             np.zeros(OUTCOMES, np.int64), np.zeros((kinds, groups, 3), np.int64), 0, 0, 0, 0, 0, EMPTY, EMPTY, EMPTY
         )
 
-    def merge(self, other: Cell) -> Cell:
-        """The sum of both cells.  Raises ValueError if their numbers of kinds or groups differ."""
-        return Cell.merge_all((self, other))
-
     @classmethod
     def merge_all(cls, cells: Iterable[Cell]) -> Cell:
         """The sum of at least one cell.  Raises ValueError if their numbers of kinds or groups differ."""
@@ -227,7 +223,7 @@ class CellTable(Mapping[Key, Cell]):
         )
 
     def part(self, first: int, end: int) -> CellTable:
-        """The cells at rows first..end-1."""
+        """A table of the cells at rows first..end-1, sharing their memory."""
         return CellTable(
             self.slots[first:end],
             self.targets[first:end],
@@ -244,7 +240,7 @@ class CellTable(Mapping[Key, Cell]):
         return self.times.add_up(of_times, groups)
 
     def connects(self) -> NDArray[Any]:
-        """TCP connections opened, shape (n)."""
+        """The TCP connections opened in each cell, shape (n)."""
         return self.sums[:, _COUNTERS.index("connects")]
 
     def __len__(self) -> int:

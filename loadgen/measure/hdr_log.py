@@ -1,8 +1,8 @@
-"""Histograms in the formats that HdrHistogram's tools read: `.hgrm` (percentiles) and `.hlog` (intervals, V2).
+"""Histograms in the file formats of HdrHistogram: `.hgrm` (percentile listing) and `.hlog` (interval log, V2).
 
-Our buckets are HdrHistogram's with a unit of 1 ns, three significant digits and the same order, so a histogram is
-written as it is.  Times in the files' text are in milliseconds; what is encoded is in nanoseconds, and the tools' own
-default is to divide by a million.
+Our buckets are the same as HdrHistogram's with a unit of 1 ns and three significant digits, in the same order, so the
+counts are written without conversion.  Times in the text of the files are in ms; encoded times are in ns, which the
+tools divide by a million by default.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from loadgen.model.units import NS_PER_MS
 _COOKIE, _COMPRESSED_COOKIE = 0x1C849313, 0x1C849314  # V2, counts as variable-length words
 _HEADER = struct.Struct(">iiiiqqd")  # cookie, length, index offset, digits, lowest, highest, ratio
 _DIGITS = 3
-_TICKS_PER_HALF = 5  # steps of the percentile listing for each halving of what is left
+_TICKS_PER_HALF = 5  # lines of the percentile listing for each halving of the rest
 _BUCKETS, _SUB_BUCKETS = 32, 2048
 
 
@@ -76,7 +76,7 @@ def hlog(intervals: Iterable[Interval], *, start_s: float) -> Iterator[str]:
 
 
 def encode(histogram: Histogram) -> str:
-    """The compressed V2 encoding, in base 64."""
+    """The compressed V2 encoding of a histogram, in base 64."""
     payload = b"".join(_zigzag(word) for word in _words(histogram))
     plain = _HEADER.pack(_COOKIE, len(payload), 0, _DIGITS, 1, TOP_NS, 1.0) + payload
     packed = zlib.compress(plain)
@@ -84,7 +84,7 @@ def encode(histogram: Histogram) -> str:
 
 
 def _words(histogram: Histogram) -> Iterator[int]:
-    """Counts in the order of buckets; a run of empty ones is minus its length."""
+    """Counts in the order of the buckets; a run of empty buckets is written as minus its length."""
     following = 0
     for bucket, count in zip(histogram.indexes.tolist(), histogram.counts.tolist(), strict=True):
         if bucket > following:
@@ -94,7 +94,7 @@ def _words(histogram: Histogram) -> Iterator[int]:
 
 
 def _zigzag(word: int) -> bytes:
-    """ZigZag LEB128, 64 bits, as HdrHistogram writes it: the ninth byte has all of its eight bits."""
+    """ZigZag LEB128 of 64 bits as HdrHistogram writes it: the ninth byte carries eight bits."""
     value = (word << 1) ^ (word >> 63)
     parts = bytearray()
     while value >= 0x80 and len(parts) < 8:
@@ -105,7 +105,7 @@ def _zigzag(word: int) -> bytes:
 
 
 def _levels(total: int) -> Iterator[float]:
-    """Percentiles that come closer to 100 by halves, and 100 itself."""
+    """Percentiles that approach 100 by halves of the rest, and 100 itself; none without values."""
     if not total:
         return
     level = 0.0
@@ -122,7 +122,7 @@ def _highest(histogram: Histogram, at: int) -> int:
 
 
 def _moments_ms(histogram: Histogram) -> tuple[float, float]:
-    """Mean and standard deviation from the middles of the buckets; 0 without any value."""
+    """Mean and standard deviation in ms, from the middles of the buckets; 0 and 0 without any value."""
     if not len(histogram.counts):
         return 0.0, 0.0
     buckets = histogram.indexes.astype(np.int64)

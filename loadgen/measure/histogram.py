@@ -73,10 +73,6 @@ class Histogram:
             min_ns=int(values_ns.min()),
         )
 
-    def merge(self, other: Histogram) -> Histogram:
-        """The values of both histograms together."""
-        return Histogram.merge_all((self, other))
-
     @classmethod
     def merge_all(cls, histograms: Iterable[Histogram]) -> Histogram:
         """The values of all histograms together; the empty histogram without any."""
@@ -96,7 +92,7 @@ class Histogram:
 
     @property
     def total(self) -> int:
-        """The number of recorded values."""
+        """The number of recorded values, over all buckets."""
         return int(self.counts.sum())
 
     def percentile_ns(self, q: float) -> int | None:

@@ -97,7 +97,7 @@ class Histograms:
         )
 
     def part(self, first: int, end: int) -> Histograms:
-        """The rows first..end-1."""
+        """The histograms at rows first..end-1, sharing their memory."""
         starts = self.starts[first : end + 1]
         begin, stop = starts[0], starts[-1]
         return Histograms(

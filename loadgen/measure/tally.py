@@ -49,7 +49,7 @@ _SUMS = [name for name in TALLY_DTYPE.names or () if name not in ("window", "con
 
 
 def empty_tallies() -> NDArray[np.void]:
-    """An array of no rows."""
+    """An array of TALLY_DTYPE without rows."""
     return np.zeros(0, dtype=TALLY_DTYPE)
 
 

@@ -57,7 +57,7 @@ class Snapshots:
         )
 
     def split(self) -> list[Snapshot]:
-        """The single snapshots, in order."""
+        """The single snapshots in order, sharing the memory of their columns."""
         cells, rows = starts_of(self.cell_parts).tolist(), starts_of(self.tally_parts).tolist()
         return [
             Snapshot(

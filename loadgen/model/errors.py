@@ -1,7 +1,7 @@
-"""Errors, told apart by whose fault they are, and the exit code that each one means.
+"""Errors by cause, with their exit codes.
 
-Everything raised on purpose is a :class:`LoadgenError` and is shown as one line without a traceback.
-Any other exception is a bug of ours and is shown as one.
+Every error that is raised on purpose is a :class:`LoadgenError`, and is shown as one line without a traceback.  Any
+other exception is a bug, and is shown with a traceback.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ import enum
 
 
 class ExitCode(enum.IntEnum):
-    """What the command answers to its caller (DESIGN.md, "Verdicts")."""
+    """Exit codes of the command (DESIGN.md, "Verdicts")."""
 
     CONFORMING = 0
     NOT_CONFORMING = 1
     USAGE = 2
     INVALID = 3
     DEGRADED = 4
-    INTERNAL = 70  # EX_SOFTWARE of sysexits.h: our bug
+    INTERNAL = 70  # EX_SOFTWARE of sysexits.h: a bug
     INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
 class LoadgenError(Exception):
-    """Base of everything we raise on purpose.
+    """Base class of all errors that are raised on purpose.
 
-    `message` says what was wrong in one line; `hint` says what to do about it.
+    `message`: what was wrong, in one line.  `hint`: what to do about it; may be empty.
     """
 
     exit_code = ExitCode.USAGE
@@ -36,16 +36,16 @@ class LoadgenError(Exception):
 
 
 class PlanError(LoadgenError):
-    """The user asked for something that cannot be run."""
+    """The user requested something that cannot be run."""
 
 
 class TargetError(LoadgenError):
-    """A web server could not be started, or does not answer."""
+    """A target could not be started, or does not answer."""
 
     exit_code = ExitCode.NOT_CONFORMING
 
 
 class FleetError(LoadgenError):
-    """A load machine or an engine process is missing, too old or out of resources."""
+    """A load machine or an engine process is missing, has the wrong version, or lacks resources."""
 
     exit_code = ExitCode.INVALID

@@ -1,15 +1,16 @@
 """Frozen dataclasses as plain data (for JSON and TOML), and strictly back.
 
-Reading knows the types of the fields: nothing is converted, nothing unknown is passed over, and what is wrong is
-said in one line that names the place, like `phases.iterations must be a whole number, got '3'`.
+Reading follows the types of the fields.  It converts nothing and accepts no unknown key.  An error is one line that
+names the place, the value and what is allowed, like `phases.iterations must be a whole number, got '3'`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from loadgen.model.errors import PlanError
@@ -20,7 +21,7 @@ _WORDS: dict[Any, str] = {str: "a text", int: "a whole number", float: "a number
 
 
 def to_plain(value: Any) -> Any:
-    """`value` as dicts, lists, texts, numbers and booleans."""
+    """`value` as dicts, lists, texts, numbers and booleans: enums become their values, tuples lists."""
     if isinstance(value, enum.Enum):
         return value.value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -31,18 +32,26 @@ def to_plain(value: Any) -> Any:
 
 
 def from_plain(kind: type[T], data: object, where: str = "") -> T:
-    """The inverse of :func:`to_plain` for a dataclass `kind`; PlanError names the place below `where`."""
+    """The inverse of :func:`to_plain` for the dataclass `kind`.
+
+    `where` names the place of `data` in messages; empty for a whole plan.  Raises PlanError.
+    """
     if not isinstance(data, dict):
         raise PlanError(f"{where or 'the plan'} must be a table, got {data!r}")
-    types = typing.get_type_hints(kind)
+    types = _types_of(kind)  # type: ignore[arg-type]  # mypy looks at the __hash__ of its instances
     for key in data:
         if key not in types:
-            raise PlanError(f"unknown key {_place(where, key)}", hint=f"it may hold {_any_of(types, 'and')}")
+            raise PlanError(f"unknown key {_place(where, key)}", hint=f"the allowed keys are {_any_of(types, 'and')}")
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]  # a dataclass, by contract
         needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if needed and field.name not in data:
             raise PlanError(f"{_place(where, field.name)} is missing")
     return kind(**{key: _value(types[key], item, _place(where, key)) for key, item in data.items()})
+
+
+@functools.cache
+def _types_of(kind: type[Any]) -> Mapping[str, Any]:
+    return typing.get_type_hints(kind)
 
 
 def _value(kind: Any, data: object, where: str) -> Any:
@@ -57,15 +66,15 @@ def _value(kind: Any, data: object, where: str) -> Any:
         if not isinstance(data, str) or data not in values:
             raise PlanError(f"{where} must be {_any_of(values, 'or')}, got {data!r}")
         return values[data]
-    if kind is float and type(data) is int:  # 1 is as good as 1.0
+    if kind is float and type(data) is int:  # TOML and JSON may write 1.0 as 1
         return float(data)
-    if type(data) is not kind:  # not isinstance: true is no number
+    if type(data) is not kind:  # not isinstance: True is an int
         raise PlanError(f"{where} must be {_WORDS[kind]}, got {data!r}")
     return data
 
 
 def _place(where: str, key: str) -> str:
-    key = key if key.isidentifier() else repr(key)  # a key may hold anything, a line break too
+    key = key if key.isidentifier() else repr(key)  # a key may contain anything, even a line break
     return f"{where}.{key}" if where else key
 
 

@@ -1,4 +1,4 @@
-"""What is driven: one web server, one VM."""
+"""The targets of a run: one web server per VM."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from loadgen.model.errors import PlanError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A server to drive.  `weight` is its share of the connections, relative to the others'; `tls`: by HTTPS."""
+    """A server that receives load.  Raises PlanError if a value is invalid.
+
+    `weight`: its share of the connections, relative to the other targets.  `tls`: whether to use HTTPS.
+    """
 
     name: str
     host: str
@@ -27,6 +30,6 @@ class Target:
 
     @property
     def authority(self) -> str:
-        """Host and port as a Host header spells them (RFC 9110, 7.2)."""
+        """Host and port as in a Host header (RFC 9110, section 7.2)."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"

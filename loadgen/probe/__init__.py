@@ -1,1 +1,1 @@
-"""The throughput probe: iperf3's protocol, TCP and UDP streams, request/response latency."""
+"""The throughput probe: client and server of iperf3's protocol, with TCP and UDP streams and request/response tests."""

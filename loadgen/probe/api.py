@@ -1,4 +1,4 @@
-"""The two ends of a probe, as everybody above them sees them."""
+"""Types shared by both ends of a probe and by their callers."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from loadgen.measure.throughput import Tick
 from loadgen.model.errors import TargetError
 
 OnTick = Callable[[Tick], None]
-"""Told about once a second while a test runs."""
+"""Called about once per second while a test runs."""
 
 
 class ProbeError(TargetError):
-    """The other end is not there, refuses, breaks off, or does not speak the protocol."""
+    """The far end cannot be reached, refuses the test, ends it early, or breaks the protocol."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerLimits:
-    """What a server puts up with.
+    """The limits of a server.
 
-    `tests` run at once, `streams` in each of them.  A peer that owes us a message of the protocol has
-    `patience_ns`; a test may last `longest_ns`.  Before a connection has shown a cookie it is one of
-    at most `strangers`.
+    `tests`: tests at once.  `streams`: streams per test.  `strangers`: connections that have not sent a cookie yet.
+    `patience_ns`: how long the server waits for a protocol message.  `longest_ns`: longest test.  `parameters_bytes`
+    and `results_bytes`: largest JSON blocks of the client.
     """
 
     tests: int = 64
@@ -36,9 +36,10 @@ class ServerLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedTest:
-    """A test that a server has finished with.  `ended` is "done", or why it broke off, in words.
+    """A test that a server has finished.
 
-    Bytes are without what was omitted; `seconds` is the measured time.
+    `client`: address of the client.  `what`: the test in words.  `ended`: "done", or why the test ended early.
+    `seconds`: measured time.  The counts exclude the omitted warm-up.
     """
 
     client: str
@@ -52,9 +53,9 @@ class ServedTest:
 
 @dataclass(slots=True)
 class ServerCounters:
-    """Everything that ever came to a server: nothing is dropped without being one of these.
+    """Counts of everything that arrived at a server; whatever the server drops is counted in one of them.
 
-    `late` are connections of a test that was over when they came.
+    `late`: connections of a test that had already ended.
     """
 
     connections: int = 0

@@ -32,37 +32,38 @@ from loadgen.probe.udp import DEFAULT_RATE_BPS, LARGEST_DEFAULT_BYTES, UdpReceiv
 PATIENCE_NS = 10 * NS_PER_S
 
 _TICK_NS = NS_PER_S
-_LOOK_NS = NS_PER_S // 4  # how soon a broken stream is noticed
-_LOOK_LIMITED_NS = 2 * NS_PER_MS  # how soon the end of a test of so many bytes is
+_LOOK_NS = NS_PER_S // 4  # longest time until a broken stream is noticed
+_LOOK_LIMITED_NS = 2 * NS_PER_MS  # the same for the end of a test with a byte limit
 _RESULTS_BYTES = 1 << 22
-_LAST_WORD_S = 0.2  # a server that ends a test closes the streams first, then says so
+_LAST_WORD_S = 0.2  # a server that ends a test closes its streams before it sends the reason
 
 
 async def run_test(
     test: ProbeTest, host: str, port: int, *, on_tick: OnTick, patience_ns: int = PATIENCE_NS
 ) -> ProbeResult:
-    """Play `test` against the server at `host`:`port`.
+    """Run `test` against the server at `host`:`port`; `on_tick` is called about once per second.
 
-    A stock server counts omitted time in whole seconds, so against one the omitted time is rounded up.  UDP
-    without a rate goes at iperf3's 1 Mbit/s (2^20); ask for more than the path has to flood it.  Raises
-    ProbeError for what is the server's or the network's fault, PlanError for what this machine cannot do.
-    When it is cancelled, the test is ended on both sides.
+    A stock iperf3 server omits whole seconds, so the omitted time is rounded up for it.  UDP without a rate uses
+    iperf3's default of 1 Mbit/s (2^20).  Raises ProbeError for faults of the server or the network, and PlanError if
+    this machine cannot run the test.  Cancelling ends the test on both sides.
     """
     check_congestion(test.congestion)
     if not set(test.cores) <= os.sched_getaffinity(0):
         usable = ",".join(str(core) for core in sorted(os.sched_getaffinity(0)))
-        raise PlanError("the cores asked for are not all there", hint=f"this process may use {usable}")
+        raise PlanError("the test needs cores that this process may not use", hint=f"usable cores: {usable}")
     client = _Client(test, on_tick, patience_ns)
     try:
         return await client.run(host, port)
     except ProbeError as error:
         raise type(error)(f"{format_address(host, port)} {error.message}", hint=error.hint) from error.__cause__
     finally:
-        await asyncio.shield(asyncio.ensure_future(client.close()))  # whoever is in a hurry must not leave threads
+        await asyncio.shield(
+            asyncio.ensure_future(client.close())
+        )  # also on a second cancellation: threads must not remain
 
 
 class _Client:
-    """One test.  Messages of the errors it raises are sentences about the server without their subject."""
+    """One test.  Messages of its errors are sentences about the server without the subject."""
 
     def __init__(self, test: ProbeTest, on_tick: OnTick, patience_ns: int) -> None:
         self._test = test
@@ -79,7 +80,7 @@ class _Client:
         self._finished = False
 
     async def run(self, host: str, port: int) -> ProbeResult:
-        """The whole test."""
+        """Run the whole test: connect, measure, exchange results.  Raises ProbeError or PlanError."""
         self._path, sock = await connect(host, port, self._patience_ns)
         self._control = control = Control(sock, self._patience_ns)
         await control.send(self._cookie)
@@ -95,7 +96,7 @@ class _Client:
         return await self._measure(control, asked)
 
     async def close(self) -> None:
-        """Leave nothing behind; tells the server when the test was broken off."""
+        """Close all sockets and end all threads; tell the server if the test ended early."""
         if self._control is not None and not self._finished:
             self._control.last_words(State.CLIENT_TERMINATE)
         try:
@@ -129,7 +130,7 @@ class _Client:
         )
 
     async def _meet(self, control: Control) -> None:
-        """Learn what the server is, and wait until it takes streams."""
+        """Find out whether the server is loadgen or a stock iperf3, and wait until it accepts streams."""
         state = await self._expect(control, State.LOADGEN, State.CREATE_STREAMS)
         if state is State.LOADGEN:
             self._peer = Results.from_wire({"loadgen": await control.block(_RESULTS_BYTES)}).version
@@ -184,7 +185,7 @@ class _Client:
         except OSError as error:
             raise PlanError(
                 f"this machine cannot run {len(self._streams)} streams: {error.strerror}",
-                hint="ask for fewer parallel ones",
+                hint="use fewer parallel streams",
             ) from error
         if asked.omit_ns:
             await self._until(began_ns + asked.omit_ns, meter, omitted=True)
@@ -195,7 +196,7 @@ class _Client:
         for asker in self._askers:
             asker.cell[PHASE] = OVER
         for stream in self._streams:
-            stream.stop()  # a receiver goes on until the server stops, or that might be stuck in a write
+            stream.stop()  # receivers continue until the server stops, which could otherwise block in a write
         return await self._exchange(control, asked, meter, began_ns)
 
     def _begin_to_count(self) -> None:
@@ -206,7 +207,7 @@ class _Client:
             stream.cell[LIMIT] = stream.cell[BYTES] + limit
 
     async def _until(self, end_ns: int, meter: Meter, *, omitted: bool) -> None:
-        """Tick each second until `end_ns`, or the limit is reached, or something breaks."""
+        """Tick every second until `end_ns` or the byte limit.  Raises ProbeError if the server or a stream fails."""
         limited = bool(self._test.limit_bytes) and not omitted
         assert self._watch is not None
         tick_ns = time.monotonic_ns() + _TICK_NS
@@ -219,7 +220,7 @@ class _Client:
             wait_s = (min(end_ns, tick_ns, look_ns) - now_ns) / NS_PER_S
             await asyncio.wait({self._watch}, timeout=wait_s)
             await self._check_all_is_well()
-        await self._check_all_is_well()  # a sender that failed has ended, too
+        await self._check_all_is_well()  # a sender that failed counts as ended
         self._tick(meter.tick(time.monotonic_ns(), omitted=omitted))
 
     def _limit_reached(self, meter: Meter) -> bool:
@@ -249,7 +250,7 @@ class _Client:
         await self._judge(await control.soon(), (State.EXCHANGE_RESULTS,))
         congestion = congestion_of(self._streams[0].sock) if self._test.transport is Transport.TCP else ""
         local_granted = granted(self._streams[0].sock)
-        # The threads' histograms may be read only when they are over.
+        # The histograms may be read only after their threads have ended.
         if self._askers:
             await asyncio.gather(*(asker.close() for asker in self._askers))
         user_share, system_share = meter.cpu_shares
@@ -311,4 +312,4 @@ class _Client:
                 self._finished = True
                 raise ProbeError("was stopped and broke the test off")
         due = " or ".join(one.name for one in wanted) or "nothing"
-        raise ProtocolError(f"broke the protocol: it sent {state.name} where {due} was due")
+        raise ProtocolError(f"broke the protocol: it sent {state.name} instead of {due}")

@@ -1,4 +1,4 @@
-"""From a name to connections: the control connection of a test, then its streams to the same address."""
+"""Opens the connections of a test: the control connection by name, then the streams to the same address."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from loadgen.probe.iperf3 import UDP_CONNECT, UDP_CONNECTS
 from loadgen.probe.messages import Parameters
 from loadgen.probe.sockets import tune
 
-_GREET_AGAIN_S = 1.0  # the datagram that begins a stream may be lost like any other
+_GREET_AGAIN_S = 1.0  # the first datagram of a stream may get lost
 _GREETING_BYTES = 64
 _START_HINT = "start `iperf3 -s` or `loadgen iperf --server` there"
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """The address that a test's control connection has reached, and that its streams go to."""
+    """The address that the control connection of a test reached; its streams go to the same address."""
 
     family: int
-    address: Any  # of AF_INET or AF_INET6, as getaddrinfo gives it
+    address: Any  # of AF_INET or AF_INET6, from getaddrinfo
 
     async def tcp(self, asked: Parameters, cookie: bytes, patience_ns: int) -> socket.socket:
-        """A data connection that has shown the cookie.  Raises ProbeError."""
+        """Open a TCP data connection and send the test's cookie on it.  Raises ProbeError."""
         sock = _socket(self.family, socket.SOCK_STREAM)
         try:
-            tune(sock, asked)  # before it connects: the window is part of the handshake
+            tune(sock, asked)  # before connecting: the window is part of the handshake
             await _connect(sock, self.address, patience_ns)
             await asyncio.get_running_loop().sock_sendall(sock, cookie)
         except TimeoutError:
@@ -45,7 +45,7 @@ class Path:
         return sock
 
     async def udp(self, asked: Parameters, patience_ns: int) -> socket.socket:
-        """A UDP stream that the server has answered to.  Raises ProbeError."""
+        """Open a UDP stream and wait for the server's answer.  Raises ProbeError."""
         loop = asyncio.get_running_loop()
         sock = _socket(self.family, socket.SOCK_DGRAM)
         try:
@@ -64,7 +64,7 @@ class Path:
         except TimeoutError:
             sock.close()
             raise ProbeError(
-                "does not answer to UDP", hint="a firewall may let TCP through and drop UDP on the same port"
+                "does not answer to UDP", hint="a firewall may pass TCP but drop UDP on the same port"
             ) from None
         except OSError as error:
             sock.close()
@@ -75,13 +75,13 @@ class Path:
 
 
 async def connect(host: str, port: int, patience_ns: int) -> tuple[Path, socket.socket]:
-    """A control connection, to the first of the host's addresses that takes it.  Raises ProbeError."""
+    """Open a control connection to the first address of `host` that accepts it.  Raises ProbeError."""
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
-        why = error.strerror if isinstance(error, socket.gaierror) else "no name can be like that"
-        raise ProbeError(f"cannot be found: {why}", hint="is the name right?") from error
+        why = error.strerror if isinstance(error, socket.gaierror) else "it is not a valid host name"
+        raise ProbeError(f"cannot be found: {why}", hint="check the name") from error
     failure = ProbeError("cannot be found")
     for family, kind, _, _, address in found:
         try:
@@ -93,7 +93,9 @@ async def connect(host: str, port: int, patience_ns: int) -> tuple[Path, socket.
             await _connect(sock, address, patience_ns)
         except TimeoutError:
             sock.close()
-            failure = ProbeError("does not answer", hint="is it the right address, and does a firewall let it through?")
+            failure = ProbeError(
+                "does not answer", hint="check the address, and whether a firewall drops the connection"
+            )
         except OSError as error:
             sock.close()
             failure = _refusal(error)
@@ -108,7 +110,7 @@ async def connect(host: str, port: int, patience_ns: int) -> tuple[Path, socket.
 def _socket(family: int, kind: int) -> socket.socket:
     try:
         return socket.socket(family, kind)
-    except OSError as error:  # this machine has no descriptor left, or no IPv6
+    except OSError as error:  # for example no descriptor left, or no IPv6
         raise ProbeError(f"cannot be reached from here: {error.strerror}") from error
 
 

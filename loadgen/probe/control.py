@@ -1,4 +1,4 @@
-"""A control connection: states and blocks of iperf3, each within its time."""
+"""The control connection of a test: iperf3's states and blocks, each with a time limit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from loadgen.model.units import NS_PER_S
 from loadgen.probe.api import ProbeError
 from loadgen.probe.iperf3 import ERROR, LENGTH, State, block, block_length, parse_block, state_byte, state_of
 
-_KEEPALIVE_S = 10  # a peer whose machine vanished is noticed after some four of these
+_KEEPALIVE_S = 10  # a peer that vanished is noticed after about four times this
 
 
 class PeerGoneError(ProbeError):
@@ -18,14 +18,14 @@ class PeerGoneError(ProbeError):
 
 
 class PeerSilentError(ProbeError):
-    """What was due did not come in time."""
+    """The peer did not send or take data in time."""
 
 
 class Control:
-    """One control connection over a connected, non-blocking socket.
+    """A control connection over a connected, non-blocking socket.
 
-    Everything may raise PeerGoneError, PeerSilentError and, for what cannot be read, ProtocolError.  Messages
-    are sentences about the peer without their subject.
+    Its methods may raise PeerGoneError, PeerSilentError and, for malformed data, ProtocolError.  Messages are sentences
+    about the peer without the subject: 'closed its control connection'.
     """
 
     def __init__(self, sock: socket.socket, patience_ns: int) -> None:
@@ -40,12 +40,12 @@ class Control:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
 
     def watch(self) -> asyncio.Task[State]:
-        """Begin to wait for the next state, however long it takes; :meth:`soon` ends it."""
+        """Begin to wait for the next state, without a time limit; :meth:`soon` sets the limit."""
         self._watch = asyncio.create_task(self._state())
         return self._watch
 
     async def soon(self) -> State:
-        """The next state, in time."""
+        """The next state.  Raises PeerSilentError if it takes too long."""
         watch, self._watch = self._watch or asyncio.create_task(self._state()), None
         try:
             return await asyncio.wait_for(watch, self._patience_s)
@@ -53,7 +53,7 @@ class Control:
             raise PeerSilentError(f"did not answer for {self._patience_s:g} s") from None
 
     async def block(self, limit_bytes: int) -> dict[str, Any]:
-        """The next block, whole and in time."""
+        """The next block as a JSON object of at most `limit_bytes`."""
         try:
             async with asyncio.timeout(self._patience_s):
                 size = block_length(await self._exactly(LENGTH.size), limit_bytes)
@@ -62,39 +62,39 @@ class Control:
             raise PeerSilentError(f"did not send its block within {self._patience_s:g} s") from None
 
     async def error(self) -> tuple[int, int]:
-        """What follows SERVER_ERROR: iperf3's number and errno."""
+        """The data after SERVER_ERROR: iperf3's error number, and errno."""
         try:
             async with asyncio.timeout(self._patience_s):
                 number, code = ERROR.unpack(await self._exactly(ERROR.size))
         except TimeoutError:
-            raise PeerSilentError("did not say what its error is") from None
+            raise PeerSilentError("did not send the number of its error") from None
         return number, code
 
     async def send(self, *parts: bytes | State | dict[str, Any]) -> None:
-        """Bytes, states and blocks, one after the other."""
+        """Send bytes, states and blocks, one after another."""
         data = b"".join(_encoded(part) for part in parts)
         try:
             async with asyncio.timeout(self._patience_s):
                 await self._loop.sock_sendall(self.sock, data)
         except TimeoutError:
-            raise PeerSilentError(f"took nothing for {self._patience_s:g} s") from None
+            raise PeerSilentError(f"accepted no data for {self._patience_s:g} s") from None
         except OSError as error:
             raise PeerGoneError(f"closed its control connection ({error.strerror})") from error
 
     def last_words(self, *parts: bytes | State) -> None:
-        """Send what is worth a try on a connection that is about to be closed."""
+        """Try to send on a connection that is about to be closed; errors are ignored."""
         try:
             self.sock.send(b"".join(_encoded(part) for part in parts))
         except OSError:
             return
 
     async def close(self) -> None:
-        """Idempotent."""
+        """Stop waiting for states and close the connection.  Idempotent."""
         if self._watch is not None:
             self._watch.cancel()
-            await asyncio.wait({self._watch})  # the loop must have let go of the socket before it is closed
+            await asyncio.wait({self._watch})  # the loop must release the socket before it is closed
             if not self._watch.cancelled():
-                self._watch.exception()  # nobody else will ask
+                self._watch.exception()  # retrieved, so that asyncio does not log it
         self.sock.close()
 
     async def _state(self) -> State:
@@ -106,7 +106,7 @@ class Control:
             try:
                 part = await self._loop.sock_recv(self.sock, min(count - len(data), 1 << 16))
             except OSError as error:
-                raise PeerGoneError(f"broke its control connection off ({error.strerror})") from error
+                raise PeerGoneError(f"broke its control connection ({error.strerror})") from error
             if not part:
                 raise PeerGoneError("closed its control connection")
             data += part

@@ -1,7 +1,6 @@
-"""Request/response over new connections (CRR): connect, show the cookie, get one byte, see the server close.
+"""Request/response over new connections (CRR): connect, send the cookie, receive one byte, wait for the close.
 
-The server closes first, so that the ports of this end, of which there are some 28,000, do not run out waiting
-(TIME_WAIT is where the first FIN came from).
+The server closes first, so TIME_WAIT is on its side.  Otherwise this end would run out of its some 28,000 ports.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from loadgen.probe.streams import BYTES, STOP
 from loadgen.probe.tcpinfo import TcpInfo
 
 _CALL_TIMEOUT_NS = 2 * NS_PER_S
-_PAUSE_NS = NS_PER_MS  # after a call that failed at once: no port left, or nobody listens
+_PAUSE_NS = NS_PER_MS  # after a connect that failed at once: no port left, or no listener
 _EVENTS = 256
 
 
 @dataclass(slots=True)
 class _Call:
-    """One transaction under way."""
+    """One transaction that is under way."""
 
     sock: socket.socket
     phase: int
@@ -37,15 +36,17 @@ class _Call:
 
 
 class Caller(Asker):
-    """`at_once` calls at any time, all in one thread: with one for each they would wait for the GIL, not the server.
+    """Keeps `at_once` transactions under way, in one thread: with one thread each, they would wait for the GIL.
 
-    A connection that fails is counted and forgotten.
+    A failed connection is counted and dropped.
     """
 
     def __init__(
         self, number: int, address: Any, family: int, cookie: bytes, at_once: int, cores: Collection[int] = ()
     ) -> None:
-        super().__init__(number, socket.socket(family, socket.SOCK_STREAM), cores)  # it only stands for the others
+        super().__init__(
+            number, socket.socket(family, socket.SOCK_STREAM), cores
+        )  # a placeholder; each transaction opens its own socket
         self._address = address
         self._family = family
         self._cookie = cookie
@@ -54,7 +55,7 @@ class Caller(Asker):
         self._done = 0
 
     def work(self) -> None:
-        """Until told to stop."""
+        """Run transactions until told to stop."""
         cell, now_ns, calls = self.cell, time.monotonic_ns, self._calls
         paused_until_ns = swept_ns = now_ns()
         with select.epoll() as poll:
@@ -75,7 +76,7 @@ class Caller(Asker):
                 calls.clear()
 
     def info(self) -> TcpInfo | None:
-        """None: no connection lives long enough."""
+        """None: no connection lasts long enough to be measured."""
         return None
 
     def _begin(self, poll: select.epoll) -> bool:
@@ -90,7 +91,7 @@ class Caller(Asker):
             with contextlib.suppress(BlockingIOError):
                 sock.connect(self._address)
             poll.register(sock.fileno(), select.EPOLLIN | select.EPOLLOUT | select.EPOLLET)
-        except OSError:  # no port left, or nobody listens
+        except OSError:  # no port left, or no listener
             sock.close()
             self._fail(call.phase)
             return False

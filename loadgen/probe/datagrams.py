@@ -1,4 +1,4 @@
-"""Datagrams of a UDP stream: the header that each one carries, and what a receiver makes of those that come.  Pure."""
+"""Datagrams of a UDP stream: their header, and how a receiver counts them.  Pure."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ _NS_PER_US = 1000
 
 HEADER_32 = struct.Struct(">III")  # seconds, microseconds, number from 1
 HEADER_64 = struct.Struct(">IIQ")
-_MAX_GAP = 1 << 32  # no stream of ours jumps that far: not its datagram
+_MAX_GAP = 1 << 32  # a larger gap does not occur in one stream, so the datagram is not of this stream
 
 
 def header_of(*, counters_64bit: bool) -> struct.Struct:
-    """How the header is packed."""
+    """The header's layout, with a packet number of 64 or 32 bits."""
     return HEADER_64 if counters_64bit else HEADER_32
 
 
 def stamp(now_ns: int) -> tuple[int, int]:
-    """The first two fields of a header sent at `now_ns`."""
+    """Seconds and microseconds of a header sent at `now_ns`."""
     seconds, rest_ns = divmod(now_ns, NS_PER_S)
     return seconds & 0xFFFFFFFF, rest_ns // _NS_PER_US
 
 
 class Arrivals:
-    """Counts what comes, as iperf3 does.
+    """Counts received datagrams as iperf3 does.
 
-    `packets` is the highest number seen.  A gap counts as lost; a number at or below the highest is out of order
-    and takes one loss back, for that is what it was counted as.  Jitter is RFC 3550's (section 6.4.1): the
-    smoothed difference of transit times, so the two clocks need not agree.
+    `packets`: the highest packet number seen.  `lost`: missing numbers below it.  `out_of_order`: datagrams whose
+    number was not above the highest; each takes back one loss, because it was counted as lost before.  `jitter_ns`:
+    smoothed difference of transit times (RFC 3550, section 6.4.1), for which the two clocks need not agree.
     """
 
     __slots__ = ("_transit_ns", "jitter_ns", "lost", "out_of_order", "packets")
@@ -42,7 +42,7 @@ class Arrivals:
         self._transit_ns: int | None = None
 
     def take(self, seconds: int, microseconds: int, number: int, now_ns: int) -> None:
-        """One datagram, by the three fields of its header, received at `now_ns`."""
+        """Count one datagram with these header fields, received at `now_ns`."""
         if number > self.packets + _MAX_GAP:
             return
         if number > self.packets:

@@ -1,8 +1,8 @@
-"""The UDP side of a server's port: where the first datagram of each UDP stream comes in.
+"""The UDP side of a server's port: receives the first datagram of each UDP stream.
 
-That datagram carries nothing but a magic number, so a stream can be matched to its test by the client's address
-only; tests of one address therefore create their streams one after the other.  Each stream gets a socket of its
-own, bound to the same port and connected to its client: the kernel then sorts the datagrams.
+That datagram contains only a magic number, so only the client's address tells which test a stream belongs to.
+Therefore tests of one address create their streams one after another.  Each stream gets its own socket, bound to the
+same port and connected to its client, so the kernel assigns later datagrams to it.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ _LONGEST_GREETING_BYTES = 64
 
 @dataclass(slots=True)
 class _Turn:
-    """One test's streams coming in; `seen` are their addresses: a greeting may come twice."""
+    """Streams that arrive for one test.  `seen`: their addresses, because a first datagram may be sent again."""
 
     queue: asyncio.Queue[tuple[Any, bytes]] = field(default_factory=lambda: asyncio.Queue(1024))
     seen: set[Any] = field(default_factory=set)
 
 
 class Door:
-    """The UDP socket of one address of a server."""
+    """The UDP socket on one address of a server; assigns new streams to the test that waits for them."""
 
     def __init__(self, sock: socket.socket, counters: ServerCounters) -> None:
         self._sock = sock
         self._counters = counters
-        self._turns: dict[str, tuple[asyncio.Lock, int]] = {}  # by host, and how many want it
+        self._turns: dict[str, tuple[asyncio.Lock, int]] = {}  # by host: its lock, and how many tests want it
         self._guests: dict[str, _Turn] = {}
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(sock.fileno(), self._ready)
 
     @contextlib.asynccontextmanager
     async def turn_of(self, host: str) -> AsyncIterator[None]:
-        """Inside, streams that come from `host` are the caller's."""
+        """Wait for the turn of this test; inside the context, all new streams from `host` belong to the caller."""
         lock, wanted = self._turns.get(host, (asyncio.Lock(), 0))
         self._turns[host] = (lock, wanted + 1)
         try:
@@ -57,10 +57,10 @@ class Door:
                 self._turns[host] = (lock, wanted - 1)
 
     async def stream(self, host: str, local: Any) -> socket.socket:
-        """The next stream from `host`, connected and answered.
+        """The socket of the next stream from `host`, connected to the client and answered.
 
-        `local` is this end's address of the client's control connection: the stream must come from there.  Raises
-        OSError when it cannot be had.
+        `local`: this end's address of the control connection, which the stream's socket is bound to.  Raises OSError if
+        the socket cannot be set up.
         """
         guest, greeting = await self._guests[host].queue.get()
         sock = socket.socket(self._sock.family, socket.SOCK_DGRAM)
@@ -71,7 +71,7 @@ class Door:
             sock.setblocking(False)
             sock.bind(local)
             sock.connect(guest)
-            self._let_through(sock)  # between these two calls it took what was for the door
+            self._let_through(sock)  # between bind and connect it may have received datagrams meant for the door
             sock.send(UDP_CONNECTS[greeting])
         except BaseException:
             sock.close()
@@ -79,7 +79,7 @@ class Door:
         return sock
 
     def close(self) -> None:
-        """Idempotent."""
+        """Stop receiving new streams and close the socket.  Idempotent."""
         if self._sock.fileno() >= 0:
             self._loop.remove_reader(self._sock.fileno())
             self._sock.close()
@@ -88,10 +88,10 @@ class Door:
         self._let_through(self._sock)
 
     def _let_through(self, sock: socket.socket) -> None:
-        for _ in range(64):  # then others have their turn; the loop calls again if there is more
+        for _ in range(64):  # bounded, so that the loop can serve others; it calls again if there is more
             try:
                 data, guest = sock.recvfrom(_LONGEST_GREETING_BYTES)
-            except OSError:  # nothing more, or an ICMP error of somebody
+            except OSError:  # no more datagrams, or an ICMP error for an earlier one
                 return
             turn = self._guests.get(guest[0])
             if turn is None or data not in UDP_CONNECTS or guest in turn.seen or turn.queue.full():

@@ -1,15 +1,15 @@
-"""iperf3's control protocol, as values: states, cookies, blocks, error numbers.  No I/O.
+"""iperf3's control protocol as values: states, cookies, blocks, error numbers.  No I/O.
 
-A test is one TCP connection for control and one more of TCP (or a UDP flow) for each stream, all to one port.
-The client shows a cookie of 37 bytes first, on every TCP connection; then each side tells the other one-byte
-states, and some of these announce a block: 4 bytes of length, big endian, and JSON.
+A test has one TCP connection for control and one TCP connection (or UDP flow) per stream, all to the same port.  On
+every TCP connection, the client first sends a cookie of 37 bytes.  On the control connection, both sides then send
+one-byte states.  Some states announce a block: a length (4 bytes, big endian) and JSON.
 
 client: cookie · server: PARAM_EXCHANGE · client: its parameters · [server: LOADGEN and what it is]
 server: CREATE_STREAMS · client: connects its streams · server: TEST_START, TEST_RUNNING
 client: TEST_END · server: EXCHANGE_RESULTS · client: its results · server: its results, DISPLAY_RESULTS
 client: IPERF_DONE
 
-Looked up byte by byte in what iperf3 3.12 sends and answers (and, for numbers of errors, what it prints for them).
+Derived from the bytes that iperf3 3.12 sends, and from the texts that it prints for error numbers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from loadgen.probe.api import ProbeError
 
 
 class ProtocolError(ProbeError):
-    """What the other end sent is not the protocol."""
+    """The far end sent something that the protocol does not allow."""
 
 
 class State(enum.IntEnum):
@@ -41,7 +41,7 @@ class State(enum.IntEnum):
     EXCHANGE_RESULTS = 13
     DISPLAY_RESULTS = 14
     IPERF_DONE = 16
-    LOADGEN = 40  # ours: a loadgen server says so to a loadgen client, which a stock one never meets
+    LOADGEN = 40  # our extension: sent by a loadgen server to a loadgen client only
     ACCESS_DENIED = -1
     SERVER_ERROR = -2
 
@@ -50,10 +50,10 @@ COOKIE_BYTES = 37
 _COOKIE_LETTERS = b"abcdefghijklmnopqrstuvwxyz234567"
 
 LENGTH = struct.Struct(">I")
-"""In front of a block."""
+"""The length before a block."""
 
 ERROR = struct.Struct(">ii")
-"""After SERVER_ERROR: iperf3's number of the error, and errno."""
+"""The data after SERVER_ERROR: iperf3's error number, and errno."""
 
 UDP_CONNECT = struct.pack("<I", 0x36373839)
 UDP_ACCEPT = struct.pack("<I", 0x39383736)
@@ -62,14 +62,14 @@ UDP_ACCEPT_LEGACY = struct.pack("<I", 987654321)
 UDP_CONNECTS = {
     UDP_CONNECT: UDP_ACCEPT,
     UDP_CONNECT_LEGACY: UDP_ACCEPT_LEGACY,
-    UDP_CONNECT[::-1]: UDP_ACCEPT[::-1],  # iperf3 sends an int of its machine, so a big-endian one does this
+    UDP_CONNECT[::-1]: UDP_ACCEPT[::-1],  # iperf3 sends an int in host byte order; this is a big-endian host
     UDP_CONNECT_LEGACY[::-1]: UDP_ACCEPT_LEGACY[::-1],
 }
-"""The datagram that begins a UDP stream, and the answer to it."""
+"""The first datagram of a UDP stream, and the answer to it."""
 
 
 class ServerFault(enum.IntEnum):
-    """The numbers that our server sends after SERVER_ERROR; iperf3 prints its own words for them."""
+    """The error numbers that our server sends after SERVER_ERROR; iperf3 prints its own text for each."""
 
     STREAMS = 6
     DURATION = 5
@@ -80,21 +80,21 @@ class ServerFault(enum.IntEnum):
 
 
 _FAULTS: Mapping[int, str] = {
-    5: "the test lasts too long for it",
-    6: "it does not take so many parallel streams",
-    7: "it does not take blocks of that size",
-    8: "it does not take a window of that size",
-    10: "it does not take an MSS of that size",
-    12: "it does not take that omitted time",
-    15: "it does not take bursts of that size",
-    20: "it does not take datagrams of that size",
+    5: "the test is longer than it allows",
+    6: "it does not allow so many parallel streams",
+    7: "it does not allow blocks of that size",
+    8: "it does not allow a window of that size",
+    10: "it does not allow an MSS of that size",
+    12: "it does not allow that omitted time",
+    15: "it does not allow bursts of that size",
+    20: "it does not allow datagrams of that size",
     27: "the rate is above the server's limit",
     106: "it could not read the cookie",
     109: "its control connection was closed",
     110: "it did not understand a message",
     114: "it could not read the parameters",
     117: "it could not read the results",
-    119: "it thinks that the client has ended the test",
+    119: "it assumes that the client ended the test",
     123: "it could not set the MSS",
     124: "it could not set the buffers",
     130: "it could not set the window",
@@ -102,7 +102,7 @@ _FAULTS: Mapping[int, str] = {
     134: "it does not know that congestion control",
     140: "it could not set the pacing",
     141: "its kernel did not grant the window",
-    142: "it wants a user name and a password",
+    142: "it requires a user name and a password",
     144: "it received nothing for too long",
     200: "it could not create a stream",
     201: "it could not set up a stream",
@@ -110,14 +110,14 @@ _FAULTS: Mapping[int, str] = {
     204: "it could not accept a stream",
     205: "it could not write to a stream",
     206: "it could not read from a stream",
-    207: "a stream of it was closed",
+    207: "one of its streams was closed",
 }
 
 
 def fault_text(number: int, errno: int) -> str:
-    """What a SERVER_ERROR means, in words."""
+    """The meaning of a SERVER_ERROR, in words."""
     text = _FAULTS.get(number, f"iperf3's error number {number}")
-    # Below 100 they are about what was asked, and iperf3 leaves some older errno beside them.
+    # Numbers below 100 concern the parameters; iperf3 then sends an unrelated, older errno.
     return f"{text} ({os.strerror(errno)})" if number >= 100 and number != 134 and errno > 0 else text
 
 
@@ -127,57 +127,57 @@ def cookie_of(random: bytes) -> bytes:
 
 
 def check_cookie(cookie: bytes) -> bytes:
-    """The cookie, if it can be one: 36 printable ASCII characters and a NUL.  Raises ProtocolError."""
+    """`cookie` itself if it is 36 printable ASCII characters and a NUL.  Raises ProtocolError if it is not."""
     if len(cookie) != COOKIE_BYTES or cookie[-1] or not all(33 <= byte < 127 for byte in cookie[:-1]):
-        raise ProtocolError("it began with something that is no cookie of iperf3")
+        raise ProtocolError("began with data that is not a cookie of iperf3")
     return cookie
 
 
 def state_of(byte: bytes) -> State:
-    """The state that one byte means.  Raises ProtocolError."""
+    """The state that `byte` encodes.  Raises ProtocolError if there is none."""
     number = int.from_bytes(byte, "big", signed=True)
     try:
         return State(number)
     except ValueError:
-        raise ProtocolError(f"it sent the unknown state {number}") from None
+        raise ProtocolError(f"sent the unknown state {number}") from None
 
 
 def state_byte(state: State) -> bytes:
-    """The inverse of :func:`state_of`."""
+    """The byte that encodes `state`; the inverse of :func:`state_of`."""
     return int(state).to_bytes(1, "big", signed=True)
 
 
 def stream_ids(count: int) -> tuple[int, ...]:
-    """The ids that both ends give to `count` streams, in order of creation: 1, 3, 4, 5, …"""
+    """The ids of `count` streams at both ends, in order of creation: 1, 3, 4, 5, …"""
     return tuple(1 if index == 0 else index + 2 for index in range(count))
 
 
 def block(value: object) -> bytes:
-    """`value` as a block of JSON, its length in front."""
+    """`value` as a block: its length, then JSON."""
     body = json.dumps(value, separators=(",", ":")).encode()
     return LENGTH.pack(len(body)) + body
 
 
 def block_length(header: bytes, limit: int) -> int:
-    """How many bytes of a block follow.  Raises ProtocolError above `limit`."""
+    """The number of bytes in a block, from its `header`.  Raises ProtocolError if it exceeds `limit`."""
     (size,) = LENGTH.unpack(header)
     if size > limit:
-        raise ProtocolError(f"it announced a block of {size} bytes; {limit} is the limit")
+        raise ProtocolError(f"announced a block of {size} bytes; the limit is {limit}")
     return int(size)
 
 
 def parse_block(body: bytes) -> dict[str, Any]:
-    """The JSON object of a block.  Raises ProtocolError on anything else."""
+    """The JSON object in a block.  Raises ProtocolError if `body` is not a JSON object."""
     try:
         value = json.loads(body.rstrip(b"\0"), parse_constant=_no_constant)
     except RecursionError:
-        raise ProtocolError("it sent a block that is no JSON: it is nested too deep") from None
-    except ValueError as error:  # UnicodeDecodeError and numbers of thousands of digits too
-        raise ProtocolError(f"it sent a block that is no JSON: {error}") from None
+        raise ProtocolError("sent a block that is not JSON: it is nested too deeply") from None
+    except ValueError as error:  # also UnicodeDecodeError, and numbers of thousands of digits
+        raise ProtocolError(f"sent a block that is not JSON: {error}") from None
     if not isinstance(value, dict):
-        raise ProtocolError("it sent a block that is no JSON object")
+        raise ProtocolError("sent a block that is not a JSON object")
     return value
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")

@@ -1,7 +1,7 @@
-"""What the two ends of an iperf3 test tell each other: parameters at the beginning, results at the end.  Pure.
+"""The JSON messages of an iperf3 test: parameters at the start, results at the end.  Pure.
 
-Keys and units are iperf3's.  Under `loadgen` there is more for an end that knows us: stock ones pass over it.
-Everything that is read is checked; what a peer may not send raises ProtocolError and nothing else.
+Keys and units are those of iperf3.  The key `loadgen` holds extensions for a loadgen peer; stock iperf3 ignores it.
+All received values are checked: invalid ones raise ProtocolError and nothing else.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from loadgen.model.units import NS_PER_S
 from loadgen.probe.iperf3 import ProtocolError
 
 MAX_COUNT = (1 << 63) - 1
-_MINUS_ONE = (1 << 64) - 1  # how iperf3 writes a -1
+_MINUS_ONE = (1 << 64) - 1  # how iperf3 writes -1
 _MAX_TEXT = 1 << 20
 _MAX_SECONDS = 10 * 86400
 _DEFAULT_TCP_BLOCK = 128 << 10  # iperf3's
@@ -26,10 +26,10 @@ _DEFAULT_UDP_BLOCK = 1460
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
-    """A test as its client asks for it; numbers that are 0 were not given.
+    """A test as its client requests it; a number that was not given is 0.
 
-    `version` is a loadgen client's, empty from others; `omit_ns` and `duration_ns` are exact from it and whole
-    seconds from others.  `limit_bytes` is for each direction, all streams together.
+    `version`: of a loadgen client; empty for a stock client.  `omit_ns` and `duration_ns`: exact from a loadgen client,
+    whole seconds from a stock one.  `limit_bytes`: per direction, over all streams.
     """
 
     kind: Kind = Kind.STREAM
@@ -54,7 +54,7 @@ class Parameters:
     version: str = ""
 
     def to_wire(self, client_version: str) -> dict[str, Any]:
-        """iperf3's keys; those of 0 are left out where iperf3 does."""
+        """The parameters with iperf3's keys; like iperf3, omits optional ones that are 0."""
         wire: dict[str, Any] = {
             self.transport.value: True,
             "omit": math.ceil(self.omit_ns / NS_PER_S),
@@ -92,17 +92,17 @@ class Parameters:
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Parameters:
-        """The inverse of :meth:`to_wire`.  Raises ProtocolError."""
+        """The inverse of :meth:`to_wire`.  Raises ProtocolError if `wire` is invalid."""
         if wire.get("sctp"):
-            raise ProtocolError("it asks for SCTP")
+            raise ProtocolError("requested SCTP, which is not supported")
         transport = Transport.UDP if _flag(wire, "udp") else Transport.TCP
         ours = _map(wire, "loadgen")
         try:
             kind = Kind(ours.get("kind", Kind.STREAM.value))
         except (ValueError, TypeError):
-            raise ProtocolError("it asks for a kind of test that we do not have") from None
+            raise ProtocolError("requested an unknown kind of test") from None
         if kind is not Kind.STREAM and transport is Transport.UDP:
-            raise ProtocolError("it asks for request/response over UDP")
+            raise ProtocolError("requested request/response over UDP, which is not supported")
         default = _DEFAULT_UDP_BLOCK if transport is Transport.UDP else _DEFAULT_TCP_BLOCK
         omit_ns = _whole(wire, "omit", top=_MAX_SECONDS) * NS_PER_S
         duration_ns = _whole(wire, "time", top=_MAX_SECONDS) * NS_PER_S
@@ -133,10 +133,10 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamCount:
-    """One stream as one end counted it, without what was omitted; UNKNOWN where it does not say.
+    """One stream as one end counted it, without the omitted warm-up; UNKNOWN if that end does not report a number.
 
-    `bytes` are those sent by a sender, received by a receiver.  `packets` and `lost` exclude the omitted part
-    only when the peer says what it was (`omitted_packets`); otherwise `omits_packets` is False and they include it.
+    `bytes`: sent by a sender, or received by a receiver.  `ns`: the measured time.  `packets` and `lost` exclude the
+    warm-up if the peer reports `omitted_packets`; otherwise they include it, and `omits_packets` is False.
     """
 
     id: int
@@ -155,7 +155,7 @@ class StreamCount:
     cwnd_max_bytes: int = UNKNOWN
 
     def to_wire(self) -> dict[str, Any]:
-        """iperf3's keys: packets and errors with what was omitted, which stands beside them."""
+        """The counts with iperf3's keys; `packets` and `errors` include the omitted ones, which have their own keys."""
         return {
             "id": self.id,
             "bytes": self.bytes,
@@ -178,16 +178,16 @@ class StreamCount:
 
     @classmethod
     def from_wire(cls, wire: object) -> StreamCount:
-        """The inverse of :meth:`to_wire`.  Raises ProtocolError."""
+        """The inverse of :meth:`to_wire`.  Raises ProtocolError if `wire` is invalid."""
         if not isinstance(wire, dict):
-            raise ProtocolError("a stream's results are no JSON object")
+            raise ProtocolError("sent results of a stream that are not a JSON object")
         ours = _map(wire, "loadgen")
         omits = "omitted_packets" in wire
         omitted_lost = _whole(wire, "omitted_errors", low=UNKNOWN)
         omitted_packets = _whole(wire, "omitted_packets", low=UNKNOWN)
         seconds = _real(wire, "end_time") - _real(wire, "start_time")
         if not 0 <= seconds <= _MAX_SECONDS:
-            raise ProtocolError(f"a stream took {seconds:g} seconds")
+            raise ProtocolError(f"sent a stream time of {seconds:g} s; allowed are 0 to {_MAX_SECONDS} s")
         return cls(
             id=_whole(wire, "id", low=1, default=0),
             bytes=_whole(wire, "bytes"),
@@ -208,9 +208,10 @@ class StreamCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
-    """What one end counted in a test.  `cpu_share` is of one core; `output` is text for a person.
+    """What one end counted in a test.
 
-    `version`, `cpu_ns` and the buffers granted are a loadgen end's.
+    `cpu_share` and its user and system parts: CPU time over wall time, 1.0 is one core.  `output`: text for people.
+    `version`, `cpu_ns` and the granted buffers: only from a loadgen end.
     """
 
     cpu_share: float
@@ -226,7 +227,7 @@ class Results:
     granted_receive_bytes: int = UNKNOWN
 
     def to_wire(self) -> dict[str, Any]:
-        """iperf3's keys, and ours."""
+        """The results with iperf3's keys, and ours under `loadgen`."""
         wire: dict[str, Any] = {
             "cpu_util_total": 100 * self.cpu_share,
             "cpu_util_user": 100 * self.cpu_user_share,
@@ -248,14 +249,14 @@ class Results:
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Results:
-        """The inverse of :meth:`to_wire`.  Raises ProtocolError."""
+        """The inverse of :meth:`to_wire`.  Raises ProtocolError if `wire` is invalid."""
         ours = _map(wire, "loadgen")
         streams = wire.get("streams", [])
         if not isinstance(streams, list) or len(streams) > 2 * MAX_PARALLEL:
-            raise ProtocolError("the results' streams are no list, or one too long")
+            raise ProtocolError("sent results whose streams are not a list, or too many")
         counts = tuple(StreamCount.from_wire(stream) for stream in streams)
         if len({count.id for count in counts}) != len(counts):
-            raise ProtocolError("the results name a stream twice")
+            raise ProtocolError("sent results that name a stream twice")
         return cls(
             cpu_share=_real(wire, "cpu_util_total") / 100,
             cpu_user_share=_real(wire, "cpu_util_user") / 100,
@@ -273,21 +274,21 @@ class Results:
 
 def _whole(wire: Mapping[str, Any], key: str, *, low: int = 0, top: int = MAX_COUNT, default: int = 0) -> int:
     value = wire.get(key, default)
-    if value is True or value is False:  # get_server_output has been both in iperf3's life
+    if value is True or value is False:  # get_server_output is a bool or a number, depending on the version of iperf3
         value = int(value)
     if isinstance(value, float) and value.is_integer():  # cJSON writes large numbers like 1e+16
         value = int(value)
     if value == _MINUS_ONE:
         value = UNKNOWN
     if not isinstance(value, int) or not low <= value <= top:
-        raise ProtocolError(f"{key} must be a whole number from {low} to {top}")
+        raise ProtocolError(f"sent an invalid {key!r}: it must be a whole number from {low} to {top}")
     return value
 
 
 def _real(wire: Mapping[str, Any], key: str) -> float:
     value = wire.get(key, 0)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1e9:
-        raise ProtocolError(f"{key} must be a number from 0 to 1e9")
+        raise ProtocolError(f"sent an invalid {key!r}: it must be a number from 0 to 1e9")
     return float(value)
 
 
@@ -298,20 +299,20 @@ def _flag(wire: Mapping[str, Any], key: str) -> bool:
 def _text(wire: Mapping[str, Any], key: str, *, top: int) -> str:
     value = wire.get(key, "")
     if not isinstance(value, str) or len(value) > top or "\0" in value:
-        raise ProtocolError(f"{key} must be a text of at most {top} characters")
+        raise ProtocolError(f"sent an invalid {key!r}: it must be text of at most {top} characters")
     return value
 
 
 def _name(wire: Mapping[str, Any], key: str) -> str:
-    """A short text that may be shown: no escape sequences, and no half characters, which cannot be encoded."""
+    """A short text that is safe to show: no escape sequences, and no surrogates, which cannot be encoded."""
     value = _text(wire, key, top=64)
     if not value.isprintable():
-        raise ProtocolError(f"{key} must be a printable text")
+        raise ProtocolError(f"sent an invalid {key!r}: it must be printable text")
     return value
 
 
 def _map(wire: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = wire.get(key, {})
     if not isinstance(value, dict):
-        raise ProtocolError(f"{key} must be a JSON object")
+        raise ProtocolError(f"sent an invalid {key!r}: it must be a JSON object")
     return value

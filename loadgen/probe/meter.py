@@ -1,4 +1,4 @@
-"""Reads the streams of a test at the moments that count: its start, the end of what is omitted, its end."""
+"""Reads the counters of a test's streams at its start, at the end of the omitted warm-up, and at its end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from loadgen.probe.streams import LAST, NO_LIMIT, Stream
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """One stream at one moment, everything since it began."""
+    """The counters of one stream at `at_ns`, all since the stream began."""
 
     at_ns: int = 0
     bytes: int = 0
@@ -30,7 +30,7 @@ class Reading:
 
 @dataclass(slots=True)
 class _Path:
-    """What a sending stream's kernel said of the way, from one look to the next."""
+    """Path statistics of a sending stream, from the kernel, over all readings."""
 
     looks: int = 0
     rtt_sum_ns: int = 0
@@ -49,15 +49,15 @@ class _Path:
 
 
 def no_cpu_ns() -> int:
-    """Nothing works for a test but its streams."""
+    """CPU time of a test that has no threads besides its streams: 0."""
     return 0
 
 
 class Meter:
-    """All streams of a test.  Times are given by the caller (CLOCK_MONOTONIC, ns).
+    """The measurement of all streams of a test.  Callers pass the time (CLOCK_MONOTONIC, ns).
 
-    `limited` says that the test ends with a number of bytes: then a stream's time ends with its last byte.
-    `besides` is the CPU time so far of what works for the test besides the streams' threads.
+    `limited`: whether the test ends at a number of bytes; then the time of a stream ends with its last byte.
+    `besides`: returns the CPU time in ns so far of other threads that work for the test.
     """
 
     def __init__(
@@ -84,14 +84,14 @@ class Meter:
         self._base_usage = self._ended_usage = _usage()
 
     def omit_until(self, now_ns: int) -> None:
-        """What came so far is omitted; a sender's limit begins here."""
+        """Omit everything until `now_ns`, the end of the warm-up; byte limits count from here."""
         self._omitted = self._base = [_read(stream, now_ns) for stream in self._streams]
         self._paths = [_Path() for _ in self._streams]
         self._base_ns = now_ns
         self._base_besides_ns, self._base_usage = self._besides(), _usage()
 
     def tick(self, now_ns: int, *, omitted: bool) -> Tick:
-        """What happened since the last tick."""
+        """The changes since the last tick, as a Tick that ends at `now_ns`."""
         before, self._ticked = self._ticked, self._look(now_ns)
         pairs = list(zip(self._streams, before, self._ticked, strict=True))
         senders = [(old, new) for stream, old, new in pairs if stream.sends]
@@ -114,47 +114,47 @@ class Meter:
         )
 
     def end(self, now_ns: int) -> None:
-        """The test is over; what comes now no longer counts."""
+        """End the measurement at `now_ns`; later bytes do not count."""
         self._ended = self._look(now_ns)
         self._ended_ns = now_ns
         self._ended_besides_ns, self._ended_usage = self._besides(), _usage()
         self._is_over = True
 
     def progress(self) -> tuple[int, int]:
-        """Bytes sent and received by now, without what was omitted."""
+        """Bytes sent and received so far, without the omitted warm-up."""
         done = [stream.read()[0] - base.bytes for stream, base in zip(self._streams, self._base, strict=True)]
         sent = sum(count for stream, count in zip(self._streams, done, strict=True) if stream.sends)
         return sent, sum(done) - sent
 
     @property
     def is_over(self) -> bool:
-        """Whether :meth:`end` was called: before it there is nothing to tell."""
+        """Whether :meth:`end` was called; the properties and counts below need it."""
         return self._is_over
 
     @property
     def wall_ns(self) -> int:
-        """The measured time; of the slowest stream when the test was limited."""
+        """The measured time; for a limited test, that of the slowest stream."""
         return max((self._ns(index) for index in range(len(self._streams))), default=self._ended_ns - self._base_ns)
 
     @property
     def cpu_ns(self) -> int:
-        """CPU time of all threads in the measured time."""
+        """CPU time of all threads of the test during the measured time."""
         streams_ns = sum(end.cpu_ns - base.cpu_ns for base, end in zip(self._base, self._ended, strict=True))
         return streams_ns + self._ended_besides_ns - self._base_besides_ns
 
     @property
     def cpu_shares(self) -> tuple[float, float]:
-        """The CPU time in user mode and in the kernel, of one core.
+        """CPU time in user mode and in the kernel, as shares of one core.
 
-        A thread's clock does not tell them apart: they are divided as those of the process were.
+        The clock of a thread does not separate the two, so the ratio of the whole process is used.
         """
         share = self.cpu_ns / self.wall_ns if self.wall_ns else 0.0
         user_s, system_s = (end - base for base, end in zip(self._base_usage, self._ended_usage, strict=True))
         user_share = share * (user_s / (user_s + system_s)) if user_s + system_s > 0 else 0.0
-        return user_share, share - user_share  # not below 0, rounded or not: the quotient is at most 1
+        return user_share, share - user_share  # never negative: the quotient is at most 1
 
     def counts(self) -> tuple[StreamCount, ...]:
-        """Each stream after the end."""
+        """The counts of each stream, after :meth:`end`."""
         return tuple(self._count(index) for index in range(len(self._streams)))
 
     def _count(self, index: int) -> StreamCount:
@@ -167,7 +167,7 @@ class Meter:
             retransmits=_since(base.retransmits, end.retransmits),
             jitter_ns=end.jitter_ns,
             packets=end.packets - base.packets,
-            lost=max(0, end.lost - base.lost),  # a late datagram takes back a loss, maybe one that was omitted
+            lost=max(0, end.lost - base.lost),  # a late datagram takes back a loss, which may be an omitted one
             omitted_packets=omitted.packets,
             omitted_lost=omitted.lost,
             out_of_order=UNKNOWN if end.jitter_ns == UNKNOWN else end.out_of_order - base.out_of_order,
@@ -189,7 +189,7 @@ class Meter:
 
 
 def share(limit_bytes: int, among: int) -> list[int]:
-    """A limit divided so that the shares sum up to it exactly; NO_LIMIT for each when there is none."""
+    """`limit_bytes` divided among `among` streams, exactly; NO_LIMIT for each if the limit is 0."""
     if not limit_bytes:
         return [NO_LIMIT] * among
     return [limit_bytes // among + (index < limit_bytes % among) for index in range(among)]

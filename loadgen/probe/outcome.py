@@ -1,4 +1,4 @@
-"""The results of a test, put together from what both of its ends counted.  Pure."""
+"""Combines the counts of both ends of a test into its results.  Pure."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from loadgen.probe.messages import Results, StreamCount
 def pair_streams(
     mine: Iterable[StreamCount], theirs: Results, *, sending: Collection[int], transport: Transport
 ) -> tuple[StreamResult, ...]:
-    """Each stream as both ends counted it, by id; those of `sending` go from here to there.
+    """The result of each stream in `mine`, with the far end's counts of the same id.
 
-    Raises ProtocolError when the other end leaves one out.
+    `sending`: ids of the streams that this end sends.  Raises ProtocolError if the far end leaves out a stream.
     """
     others = {count.id: count for count in theirs.streams}
     results = []
     for count in mine:
         other = others.get(count.id)
         if other is None:
-            raise ProtocolError(f"broke the protocol: its results say nothing of stream {count.id}")
+            raise ProtocolError(f"broke the protocol: its results leave out stream {count.id}")
         if count.id in sending:
             results.append(_result(count, other, Direction.SEND, transport, count.retransmits))
         else:
@@ -36,15 +36,15 @@ def _result(
 ) -> StreamResult:
     udp = transport is Transport.UDP
     packets, lost = receiver.packets, receiver.lost
-    if not receiver.omits_packets:  # a stock receiver's include those that its sender, we, omitted
+    if not receiver.omits_packets:  # a stock receiver includes the packets that its sender omitted
         packets = max(0, packets - sender.omitted_packets)
         lost = min(lost, packets)
-    if not packets:  # nothing came at all, so the receiver knows of nothing
+    if not packets:  # no packet arrived, so the receiver has no counts
         packets = lost = sender.packets
     return StreamResult(
         id=receiver.id,
         direction=direction,
-        # The sender's thread may be inside a call whose bytes it has not counted, while they are there already.
+        # Bytes may arrive before the sender's thread counts them, because its call has not returned yet.
         sent_bytes=max(sender.bytes, receiver.bytes),
         sent_ns=sender.ns,
         received_bytes=receiver.bytes,

@@ -1,6 +1,6 @@
-"""A probe in a process of its own: frames on stdin and stdout; it serves tests, or runs them.
+"""A probe in a process of its own: serves or runs tests, controlled by frames on stdin and stdout.
 
-It ends when its stdin does, and with its parent, so it cannot outlive whoever started it.
+The process ends when its stdin closes or its parent ends.
 
 down: serve {host, port} · run {id, test, host, port} · ask {id, host, port} · stop
 up:   hello {pid, version} · listening {host, port} · tick {id, tick} · result {id, result} ·
@@ -31,7 +31,7 @@ _ASK_TIMEOUT_S = 5.0
 
 
 class ProbeProcess:
-    """Carries frames to a server and to the client of one test at a time."""
+    """Passes frames to servers and to the client of at most one test at a time."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.WriteTransport) -> None:
         self._reader = reader
@@ -41,7 +41,7 @@ class ProbeProcess:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self) -> None:
-        """Until stdin ends."""
+        """Execute the frames from stdin until it closes, then end all tests and servers."""
         self._send({"is": "hello", "pid": os.getpid(), "version": __version__})
         while (message := await frames.receive(self._reader)) is not None:
             self._obey(message)
@@ -73,13 +73,13 @@ class ProbeProcess:
 
     def _done(self, number: int, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if task.cancelled():  # maybe before it had begun, so it could not say so itself
+        if task.cancelled():  # possibly before it began, so the task could not report it
             self._fail(number, "stopped", "the test was stopped", "")
         else:
             task.result()  # a bug ends the process
 
     async def _guard(self, number: int, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Every request is answered: with what it asks for, or with what went wrong."""
+        """Run `work`, and answer the request with a failure if it raises."""
         try:
             await work()
         except LoadgenError as error:
@@ -87,7 +87,7 @@ class ProbeProcess:
             self._fail(number, whose, error.message, error.hint)
 
     async def _serve(self, host: str, port: int) -> None:
-        server = ProbeServer(on_served=_nobody_asked)
+        server = ProbeServer(on_served=_ignore)
         self._servers.append(server)
         port = await server.open(host, port)
         self._send({"is": "listening", "host": host, "port": port})
@@ -114,8 +114,8 @@ def _without_do(message: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in message.items() if key != "do"}
 
 
-def _nobody_asked(served: ServedTest) -> None:
-    """The coordinator has each test's result from its client."""
+def _ignore(served: ServedTest) -> None:
+    """Ignores the served test: the coordinator gets its result from the client."""
 
 
 async def _serve() -> None:
@@ -123,7 +123,7 @@ async def _serve() -> None:
 
 
 def main() -> int:
-    """Run the probe process."""
+    """Run the probe process until stdin closes; the exit code."""
     child.begin()
     uvloop.run(_serve())
     return 0

@@ -1,4 +1,4 @@
-"""Request/response over one connection (RR): one byte there, one byte back, again and again."""
+"""Request/response over one connection (RR): send one byte, receive one byte, repeat."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from loadgen.measure.throughput import UNKNOWN, Latency
 from loadgen.probe.streams import BYTES, STOP, Stream
 
 ANSWER = b"\0"
-_BATCH = 1 << 16  # times are folded into a histogram in such numbers, so that memory stays bounded
+_BATCH = 1 << 16  # number of times after which they go into a histogram, to bound memory
 
-# Of `cell`, in place of a sender's limit.
+# Index into `cell`, in place of LIMIT; below, its values.
 PHASE = 2
 OMITTED, MEASURED, OVER = range(3)
 
 
 class Echo(Stream):
-    """The server's end of an RR connection: sends back what comes."""
+    """The server's end of an RR connection: returns every byte."""
 
     def __init__(self, number: int, sock: socket.socket) -> None:
         super().__init__(number, sock, sends=False)
 
     def work(self) -> None:
-        """Until the end of the connection."""
+        """Return bytes until the connection ends."""
         receive, send, cell = self.sock.recv, self.sock.send, self.cell
         answered = 0
         while not cell[STOP]:
@@ -43,9 +43,9 @@ class Echo(Stream):
 
 
 class Asker(Stream):
-    """The client's end: asks, waits, and writes down how long it took.
+    """The client's end of an RR connection: sends a byte, waits for the answer, and records the time.
 
-    `cell[BYTES]` counts transactions; `failed` those of the measured time that got no answer.
+    `cell[BYTES]`: number of transactions.  `failed`: transactions in the measured time without an answer.
     """
 
     def __init__(self, number: int, sock: socket.socket, cores: Collection[int] = ()) -> None:
@@ -56,7 +56,7 @@ class Asker(Stream):
         self._histograms: list[Histogram] = []
 
     def work(self) -> None:
-        """Until told to stop or, with a broken connection, never again."""
+        """Run transactions until told to stop, or until the connection breaks."""
         receive, send, cell, now_ns = self.sock.recv, self.sock.send, self.cell, time.monotonic_ns
         done = 0
         while not cell[STOP]:
@@ -79,14 +79,14 @@ class Asker(Stream):
             self.note(phase, ended_ns - began_ns)
 
     def note(self, phase: int, took_ns: int) -> None:
-        """One transaction, which began in `phase`: it counts when it lies in the measured time as a whole."""
+        """Record a transaction that began in `phase`; it counts if all of it lies in the measured time."""
         if phase == self.cell[PHASE] == MEASURED:
             self._times_ns.append(took_ns)
             if len(self._times_ns) >= _BATCH:
                 self._fold()
 
     def histogram(self) -> Histogram:
-        """All times; only after the thread has ended."""
+        """All recorded times.  Call only after the thread has ended."""
         self._fold()
         return Histogram.merge_all(self._histograms)
 
@@ -98,7 +98,7 @@ class Asker(Stream):
 
 
 def latency(askers: Collection[Asker], wall_ns: int) -> Latency:
-    """What all of them wrote down; only after their threads have ended."""
+    """The times of all `askers` together.  Call only after their threads have ended."""
     times = Histogram.merge_all(asker.histogram() for asker in askers)
 
     def percentile(q: float) -> int:

@@ -1,6 +1,6 @@
-"""A server of probe tests for many clients at once: loadgen's and stock `iperf3 -c`.
+"""A server of probe tests for many clients at once: loadgen clients and stock `iperf3 -c`.
 
-Whatever a client does costs only itself: it is counted, and all that it held is given back.
+A misbehaving client affects only its own test: the server counts it and releases all of its resources.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _REMEMBERED = 256
 
 
 class ProbeServer:
-    """Listens from :meth:`open` to :meth:`close`.  `counters` says what came; `on_served` is told of each test."""
+    """Listens from :meth:`open` to :meth:`close`, and calls `on_served` after each test."""
 
     def __init__(self, *, on_served: OnServed, limits: ServerLimits | None = None) -> None:
         self.counters = ServerCounters()
@@ -43,13 +43,15 @@ class ProbeServer:
         self._doors: list[Door] = []
         self._strangers: dict[socket.socket, tuple[bytearray, int, Door]] = {}
         self._sessions: dict[bytes, Session] = {}
-        self._over: collections.deque[bytes] = collections.deque(maxlen=_REMEMBERED)  # their last streams may be late
+        self._over: collections.deque[bytes] = collections.deque(
+            maxlen=_REMEMBERED
+        )  # recent tests, whose last streams may arrive late
         self._tests: set[asyncio.Task[None]] = set()
-        self._tasks: set[asyncio.Task[None]] = set()  # each sees to the end of a test, and is never cancelled
+        self._tasks: set[asyncio.Task[None]] = set()  # one per test; finishes the test, and is never cancelled
         self._sweeping: asyncio.TimerHandle | None = None
 
     async def open(self, host: str, port: int) -> int:
-        """Listen on all addresses of `host` (`::` is IPv4 too); the port.  Raises PlanError when that fails."""
+        """Listen on all addresses of `host` (`::` includes IPv4); returns the port.  Raises PlanError if that fails."""
         try:
             found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
             for family, _, _, _, address in found:
@@ -63,13 +65,13 @@ class ProbeServer:
                 self._loop.add_reader(listener.fileno(), self._accept, listener, door)
         except (OSError, UnicodeError) as error:
             await self.close()
-            why = error.strerror if isinstance(error, OSError) else "no name can be like that"
+            why = error.strerror if isinstance(error, OSError) else "it is not a valid host name"
             raise PlanError(f"cannot listen on {format_address(host, port)}: {why}") from error
         self._sweep()
         return port
 
     async def close(self) -> None:
-        """End all tests and close everything.  Idempotent."""
+        """End all tests and close all sockets.  Idempotent."""
         if self._sweeping is not None:
             self._sweeping.cancel()
         for listener in self._listeners:
@@ -93,7 +95,7 @@ class ProbeServer:
                 sock, _ = listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
-            except OSError:  # no descriptor is left: wait until some test gives its own back
+            except OSError:  # no descriptor left: wait until a test releases some
                 self._loop.remove_reader(listener.fileno())
                 self._loop.call_later(_NO_DESCRIPTOR_PAUSE_S, self._listen_again, listener, door)
                 return
@@ -105,7 +107,7 @@ class ProbeServer:
             sock.setblocking(False)
             deadline_ns = time.monotonic_ns() + self._limits.patience_ns
             self._strangers[sock] = (bytearray(), deadline_ns, door)
-            if not self._hear(sock):  # the cookie is often there by now
+            if not self._hear(sock):  # the cookie has often arrived by now
                 self._loop.add_reader(sock.fileno(), self._hear, sock)
 
     def _listen_again(self, listener: socket.socket, door: Door) -> None:
@@ -113,7 +115,7 @@ class ProbeServer:
             self._loop.add_reader(listener.fileno(), self._accept, listener, door)
 
     def _hear(self, sock: socket.socket) -> bool:
-        """A connection may have shown its cookie, or closed; whether it is a stranger no more."""
+        """Read from a connection that has not sent its whole cookie; True once it has, or has closed."""
         heard, _, door = self._strangers[sock]
         try:
             part = sock.recv(COOKIE_BYTES - len(heard))
@@ -127,7 +129,7 @@ class ProbeServer:
         self._dismiss(sock)
         try:
             if not part:
-                raise ProtocolError("closed before it showed a cookie")
+                raise ProtocolError("closed before it sent a cookie")
             self._admit(sock, check_cookie(bytes(heard)), door)
         except ProtocolError:
             self.counters.garbage += 1
@@ -138,7 +140,7 @@ class ProbeServer:
         session = self._sessions.get(cookie)
         if session is not None:
             if not session.offer(sock):
-                raise ProtocolError("shows the cookie of a test that wants no more streams")
+                raise ProtocolError("sent the cookie of a test that expects no more streams")
             return
         if cookie in self._over:
             self.counters.late += 1
@@ -153,7 +155,7 @@ class ProbeServer:
         try:
             client = Client(sock.getpeername()[0], sock.getsockname(), cookie)
             control = Control(sock, self._limits.patience_ns)
-        except OSError:  # it has gone already
+        except OSError:  # the client has closed it already
             raise ProtocolError("closed after its cookie") from None
         session = self._sessions[cookie] = Session(client, control, door, self._limits)
         test = self._loop.create_task(session.run())
@@ -170,7 +172,7 @@ class ProbeServer:
         self._on_served(session.served(self._end_of(test)))
 
     def _end_of(self, test: asyncio.Task[None]) -> str:
-        """In words; counts it."""
+        """How the test ended, in words; also counts it."""
         try:
             test.result()
         except asyncio.CancelledError:
@@ -189,7 +191,7 @@ class ProbeServer:
         self._loop.remove_reader(sock.fileno())
 
     def _sweep(self) -> None:
-        """Close connections that still owe their cookie."""
+        """Close connections that have not sent their cookie in time."""
         now_ns = time.monotonic_ns()
         for sock in [sock for sock, (_, deadline_ns, _) in self._strangers.items() if deadline_ns < now_ns]:
             self.counters.timed_out += 1

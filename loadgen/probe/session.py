@@ -1,4 +1,4 @@
-"""One test at the server, from its client's parameters to the exchange of results."""
+"""One test at the server, from the client's parameters to the exchange of results."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ from loadgen.probe.udp import UdpReceiver, UdpSender
 
 _TICK_NS = NS_PER_S
 _DRAIN_STEP_NS = 5 * NS_PER_MS
-_DRAIN_QUIET_NS = 200 * NS_PER_MS  # bytes that are still under way after the end of a limited test
+_DRAIN_QUIET_NS = 200 * NS_PER_MS  # without new bytes for this time, a limited test has received everything
 
 
 class RefusedError(ProbeError):
-    """The client asks for what this server does not do."""
+    """The client requested a test that this server does not support."""
 
     def __init__(self, fault: ServerFault, errno: int = 0) -> None:
-        super().__init__(f"asked in vain: {fault_text(fault, errno)}")
+        super().__init__(f"was refused: {fault_text(fault, errno)}")
         self.fault = fault
         self.errno = errno
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who wants a test: the address of the control connection at its end and at ours."""
+    """The client of a test: its host, this end's address of the control connection, and the cookie."""
 
     host: str
     local: Any
@@ -51,7 +51,7 @@ class Client:
 
 
 class Session:
-    """A test whose client has shown its cookie.  Messages of errors are sentences about the client."""
+    """A test whose client has sent its cookie.  Error messages are sentences about the client without the subject."""
 
     def __init__(self, client: Client, control: Control, door: Door, limits: ServerLimits) -> None:
         self._client = client
@@ -59,17 +59,17 @@ class Session:
         self._door = door
         self._limits = limits
         self._asked = Parameters()
-        self._what = "nothing asked"
+        self._what = "no parameters"
         self._streams: list[Stream] = []
-        self._waiting: list[socket.socket] = []  # data connections that came, in order
+        self._waiting: list[socket.socket] = []  # data connections, in order of arrival
         self._wanted = 0
         self._came = asyncio.Event()
         self._watch: asyncio.Task[State] | None = None
         self._meter: Meter | None = None
-        self._answers = False  # a CRR test is going on
+        self._answers = False  # whether a CRR test is running
 
     async def run(self) -> None:
-        """The whole test.  Raises ProbeError when the client breaks it off, or never should have begun."""
+        """Run the whole test.  Raises ProbeError if the client ends it early, is refused, or breaks the protocol."""
         control = self._control
         try:
             await control.send(State.PARAM_EXCHANGE)
@@ -81,7 +81,7 @@ class Session:
             self._watch = control.watch()
             await self._open_streams(asked)
             await self._measure(asked)
-        except (RefusedError, OSError) as error:  # OSError: this machine has no descriptor, thread or option for it
+        except (RefusedError, OSError) as error:  # OSError: this machine lacks a descriptor, thread or socket option
             refusal = error if isinstance(error, RefusedError) else RefusedError(ServerFault.STREAM, error.errno or 0)
             control.last_words(State.SERVER_ERROR, ERROR.pack(refusal.fault, refusal.errno))
             raise refusal from error.__cause__
@@ -90,7 +90,7 @@ class Session:
             raise
 
     def offer(self, sock: socket.socket) -> bool:
-        """A connection with this test's cookie; False when none is due.  Takes the socket if it is."""
+        """Take over a connection with this test's cookie; False (and not taken) if the test expects none."""
         if self._answers:
             with contextlib.suppress(OSError):
                 sock.send(ANSWER)
@@ -103,11 +103,11 @@ class Session:
         return True
 
     def terminate(self) -> None:
-        """Tell the client that the server ends."""
+        """Tell the client that the server is stopping."""
         self._control.last_words(State.SERVER_TERMINATE)
 
     async def close(self) -> None:
-        """End all threads, close all sockets."""
+        """End all threads and close all sockets."""
         self._answers = False
         self._wanted = 0
         await asyncio.gather(*(stream.close() for stream in self._streams))
@@ -116,7 +116,7 @@ class Session:
         await self._control.close()
 
     def served(self, ended: str) -> ServedTest:
-        """What it was, after its end."""
+        """Summary of the test after its end; `ended` says how it ended."""
         meter = self._meter
         measured = meter is not None and meter.is_over
         counts = meter.counts() if meter is not None and meter.is_over else ()
@@ -138,7 +138,7 @@ class Session:
             await self._control.send(State.CREATE_STREAMS)
             return
         block = payload(0 if asked.direction is Direction.SEND else asked.block_bytes)
-        patience_s = self._limits.patience_ns / NS_PER_S  # for each stream: a client opens them one by one
+        patience_s = self._limits.patience_ns / NS_PER_S  # per stream, because clients open streams one by one
         if asked.transport is Transport.UDP:
             async with contextlib.AsyncExitStack() as turn:
                 await self._unless_it_speaks(turn.enter_async_context(self._door.turn_of(self._client.host)), None)
@@ -160,7 +160,7 @@ class Session:
         self._waiting.append(await self._door.stream(self._client.host, self._client.local))
 
     async def _unless_it_speaks(self, what: Coroutine[Any, Any, Any], patience_s: float | None) -> None:
-        """Wait for `what`, in time; a word on the control connection meanwhile can only be the end."""
+        """Wait for `what`, at most `patience_s`.  A message on the control connection meanwhile ends the test."""
         assert self._watch is not None
         coming = asyncio.ensure_future(what)
         try:
@@ -194,14 +194,14 @@ class Session:
         control = self._control
         senders = [stream for stream in self._streams if stream.sends]
         if asked.version and asked.transport is Transport.TCP and not asked.omit_ns:
-            # Otherwise the client alone says when it has enough: datagrams may be lost, with time omitted the ends
-            # do not begin to count at the same byte, and a stock client does not count what comes very early.
+            # In all other cases only the client decides when the limit is reached: datagrams may get lost, after a
+            # warm-up both ends start to count at different bytes, and a stock client misses very early bytes.
             for stream, limit in zip(senders, share(_limit(asked), len(senders)), strict=True):
                 stream.cell[LIMIT] = limit
         await control.send(State.TEST_START, State.TEST_RUNNING)
         began_ns = time.monotonic_ns()
         limited = bool(_limit(asked)) and not asked.omit_ns
-        # Calls are answered by the loop's thread, for which no stream stands.
+        # CRR is answered by the loop's thread, which is not part of any stream.
         besides = time.thread_time_ns if asked.kind is Kind.CRR else no_cpu_ns
         self._meter = meter = Meter(self._streams, began_ns, limited=limited, besides=besides)
         for stream in self._streams:
@@ -221,7 +221,7 @@ class Session:
         await self._exchange(asked, meter, drain=limited)
 
     async def _ended_by(self, end_ns: int, meter: Meter) -> bool:
-        """Whether the client has said something by then."""
+        """Wait for a message of the client until `end_ns`; whether it came."""
         assert self._watch is not None
         while not self._watch.done() and (now_ns := time.monotonic_ns()) < end_ns:
             await asyncio.wait({self._watch}, timeout=min(_TICK_NS, end_ns - now_ns) / NS_PER_S)
@@ -242,7 +242,7 @@ class Session:
             raise _break_off(state)
 
     async def _drain(self, theirs: Results) -> None:
-        """Let receivers have all that the client says it sent, or what of it still comes."""
+        """Wait until receivers have all bytes that the client sent, or until no more bytes arrive."""
         sent = {count.id: count.bytes for count in theirs.streams}
         receivers = [stream for stream in self._streams if not stream.sends]
         before, quiet_ns = -1, 0
@@ -280,7 +280,7 @@ def _limit(asked: Parameters) -> int:
 
 
 def _check(asked: Parameters, limits: ServerLimits) -> None:
-    """Raises RefusedError for a test that cannot be."""
+    """Raises RefusedError for a test beyond `limits` or beyond this machine."""
     streams = asked.parallel * (2 if asked.direction is Direction.BIDIR else 1)
     if streams > limits.streams:
         raise RefusedError(ServerFault.STREAMS)

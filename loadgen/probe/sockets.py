@@ -1,4 +1,4 @@
-"""Options of the sockets that a test uses, and what the kernel made of them."""
+"""Socket options of a test, and the values that the kernel granted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from loadgen.probe.messages import Parameters
 from loadgen.probe.tcpinfo import TCP_INFO_BYTES, TcpInfo, unpack
 
 BLOCKED_AT_MOST_NS = 100 * NS_PER_MS
-"""A thread in a blocking call comes back after this, so that it notices the end of its test."""
+"""Longest blocking call of a stream's thread, so that it notices the end of its test."""
 
 _SO_MAX_PACING_RATE = 47  # asm-generic/socket.h
 _AVAILABLE = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
@@ -23,17 +23,17 @@ _LARGEST_RATE = (1 << 63) - 1
 
 
 def tune(sock: socket.socket, asked: Parameters) -> None:
-    """Everything that a test asks of a data socket; before it connects, or right after it was accepted.
+    """Set the options that a test requests on a data socket, before it connects or right after it was accepted.
 
-    Raises OSError where the kernel refuses.
+    Raises OSError if the kernel refuses an option.
     """
-    if asked.window_bytes:  # the kernel doubles it, and caps it at wmem_max and rmem_max
+    if asked.window_bytes:  # the kernel doubles the size, and limits it to wmem_max and rmem_max
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, asked.window_bytes)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, asked.window_bytes)
     if asked.type_of_service:
         if sock.family is socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, asked.type_of_service)
-        # On an IPv6 socket too: its peer may be an IPv4 one.
+        # Also on an IPv6 socket: its peer may have an IPv4 address.
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, asked.type_of_service)
     if asked.kernel_rate_bps:
         rate = struct.pack("=Q", min(_LARGEST_RATE, asked.kernel_rate_bps // 8))
@@ -48,9 +48,9 @@ def tune(sock: socket.socket, asked: Parameters) -> None:
 
 
 def make_blocking(sock: socket.socket) -> None:
-    """For a thread of its own: calls block, but never longer than :data:`BLOCKED_AT_MOST_NS`.
+    """Make calls on `sock` block, for at most :data:`BLOCKED_AT_MOST_NS`; for use in a thread.
 
-    These are the kernel's time-outs; Python's own would poll before each call.
+    Uses the kernel's time-outs, because Python's own time-out polls before each call.
     """
     sock.setblocking(True)
     seconds, rest_ns = divmod(BLOCKED_AT_MOST_NS, NS_PER_S)
@@ -60,7 +60,7 @@ def make_blocking(sock: socket.socket) -> None:
 
 
 def granted(sock: socket.socket) -> Granted:
-    """The buffers that a socket has now; UNKNOWN when it is gone."""
+    """The buffer sizes of a socket; UNKNOWN if it is closed."""
     try:
         return Granted(
             send_bytes=sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF),
@@ -71,7 +71,7 @@ def granted(sock: socket.socket) -> Granted:
 
 
 def tcp_info(sock: socket.socket) -> TcpInfo:
-    """What the kernel knows of the connection; everything UNKNOWN when it is gone."""
+    """The kernel's TCP_INFO of the connection; all UNKNOWN if it is closed."""
     try:
         return unpack(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES))
     except OSError:
@@ -79,7 +79,7 @@ def tcp_info(sock: socket.socket) -> TcpInfo:
 
 
 def congestion_of(sock: socket.socket) -> str:
-    """The congestion control of a TCP socket; empty when it is gone."""
+    """The congestion control of a TCP socket; empty if it is closed."""
     try:
         return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).partition(b"\0")[0].decode()
     except OSError:
@@ -87,7 +87,7 @@ def congestion_of(sock: socket.socket) -> str:
 
 
 def segment_bytes(sock: socket.socket) -> int:
-    """The MSS of a TCP socket; UNKNOWN when it is gone."""
+    """The MSS of a TCP socket in bytes; UNKNOWN if it is closed."""
     try:
         return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
     except OSError:
@@ -95,7 +95,7 @@ def segment_bytes(sock: socket.socket) -> int:
 
 
 def check_congestion(name: str) -> None:
-    """Raises PlanError when this kernel has no such congestion control (or does not let us use it)."""
+    """Raises PlanError if this kernel lacks the congestion control `name`, or does not permit it."""
     if not name:
         return
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
@@ -103,7 +103,7 @@ def check_congestion(name: str) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, name.encode())
         except (OSError, ValueError) as error:
             has = ", ".join(_AVAILABLE.read_text().split()) if _AVAILABLE.exists() else ""
-            hint = f"it has {has}" if has else ""
+            hint = f"available: {has}" if has else ""
             if isinstance(error, OSError) and error.errno == errno.EPERM:
                 raise PlanError(f"only root may use the congestion control {name} here", hint=hint) from error
             raise PlanError(f"this kernel has no congestion control {name}", hint=hint) from error

@@ -1,8 +1,8 @@
 """One connection of a test, and the thread that works on it.
 
-The thread writes its counters and nobody else does; whoever directs the test reads them at the moments that
-count, so no thread needs to know what is omitted.  System calls release the GIL, so that all threads' copying
-goes on at once; the loops around them are tight because with small windows they are what costs.
+Only the thread writes its counters.  The director of the test reads them at the right moments, so threads need not know
+about the omitted warm-up.  System calls release the GIL, so all threads copy in parallel.  The loops around the calls
+are tight, because with small windows they dominate the cost.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from loadgen.probe.tcpinfo import TcpInfo
 
 NO_LIMIT = 1 << 62
 
-# What `cell` holds: written and read without a lock, because storing an item is one step under the GIL.
-BYTES = 0  # done so far; the thread writes it
-STOP = 1  # true: the thread is to end; the director writes it
-LIMIT = 2  # a sender is done when it has sent so many; the director writes it
-LAST = 3  # CLOCK_MONOTONIC in ns of the last progress, where the limit makes that matter; the thread writes it
+# Indexes into `cell`, which needs no lock: storing an item is atomic under the GIL.
+BYTES = 0  # bytes so far; written by the thread
+STOP = 1  # true: the thread must end; written by the director
+LIMIT = 2  # number of bytes after which a sender ends; written by the director
+LAST = 3  # CLOCK_MONOTONIC in ns of the last progress, in tests with a limit; written by the thread
 
 
 class Stream:
-    """A connected socket that is worked on by a thread of its own, from :meth:`start` to :meth:`close`.
+    """A connected socket with a thread of its own, from :meth:`start` to :meth:`close`.
 
-    `sends` says in which direction.  `broken` says in words how the connection failed, if it did.
+    `sends`: whether this end sends.  `broken`: how the connection failed, in words; empty if it did not.
     """
 
     def __init__(self, number: int, sock: socket.socket, *, sends: bool, cores: Collection[int] = ()) -> None:
@@ -46,10 +46,10 @@ class Stream:
         self._over = asyncio.Event()
         self._thread: threading.Thread | None = None
         self._clock = UNKNOWN
-        self._cpu_ns = UNKNOWN  # when the thread has ended
+        self._cpu_ns = UNKNOWN  # known after the thread has ended
 
     def start(self) -> None:
-        """Begin to work.  Raises OSError when no thread can be had."""
+        """Start the thread.  Raises OSError if that fails."""
         make_blocking(self.sock)
         thread = threading.Thread(target=self._main, name=f"stream {self.id}", daemon=True)
         try:
@@ -59,41 +59,41 @@ class Stream:
         self._thread = thread
 
     def work(self) -> None:
-        """The thread's work, until `cell[STOP]` or the connection's end.  May raise OSError."""
+        """Runs in the thread, until `cell[STOP]` or the end of the connection.  May raise OSError."""
         raise NotImplementedError
 
     def read(self) -> tuple[int, int, int, int]:
-        """So far: bytes, datagrams (sent, or due at the receiver), those lost, those out of order."""
+        """Counts so far: bytes, datagrams (sent, or expected by the receiver), lost and out-of-order datagrams."""
         return self.cell[BYTES], 0, 0, 0
 
     def info(self) -> TcpInfo | None:
-        """The kernel's view of the path, where this end sends over TCP."""
+        """The kernel's TCP_INFO if this end sends over TCP; else None."""
         return tcp_info(self.sock) if self.sends and self.sock.type is socket.SOCK_STREAM else None
 
     def jitter_ns(self) -> int:
-        """Now; UNKNOWN where no datagrams are received."""
+        """Current jitter; UNKNOWN if this end does not receive datagrams."""
         return UNKNOWN
 
     def cpu_ns(self) -> int:
-        """CPU time of the thread so far."""
+        """CPU time of the thread so far; 0 before it starts."""
         if self._cpu_ns == UNKNOWN and self._clock != UNKNOWN:
             try:
                 return time.clock_gettime_ns(self._clock)
-            except OSError:  # it ended just now
+            except OSError:  # the thread has just ended
                 return max(0, self._cpu_ns)
         return max(0, self._cpu_ns)
 
     @property
     def ended(self) -> bool:
-        """The thread has nothing more to do."""
+        """Whether the thread has ended, so that its counters are final."""
         return self._cpu_ns != UNKNOWN
 
     def stop(self) -> None:
-        """Let the thread end soon; it may finish the call that it is in."""
+        """Ask the thread to end; it finishes its current call first."""
         self.cell[STOP] = 1
 
     async def hang_up(self) -> None:
-        """End a sender's thread, then its half of the connection: who reads whole blocks must not wait for the rest."""
+        """End a sender's thread, then shut down its half: a peer that reads whole blocks must not wait for the rest."""
         self.stop()
         await self._over.wait()
         with contextlib.suppress(OSError):
@@ -103,7 +103,7 @@ class Stream:
         """End the thread and close the socket.  Idempotent."""
         self.stop()
         with contextlib.suppress(OSError):
-            self.sock.shutdown(socket.SHUT_RDWR)  # it wakes a thread that is blocked
+            self.sock.shutdown(socket.SHUT_RDWR)  # wakes a blocked thread
         try:
             if self._thread is not None:
                 await self._over.wait()
@@ -122,5 +122,5 @@ class Stream:
                 self.broken = error.strerror or str(error)
         finally:
             self._cpu_ns = time.thread_time_ns()
-            with contextlib.suppress(RuntimeError):  # nobody waits any more: the loop is closed
+            with contextlib.suppress(RuntimeError):  # the loop is closed, so nothing waits for this event
                 self._loop.call_soon_threadsafe(self._over.set)

@@ -1,4 +1,4 @@
-"""Streams of bytes over TCP: one loop that sends, one that receives."""
+"""TCP streams: a sender, paced or at full speed, and a receiver."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from loadgen.model.units import NS_PER_S
 from loadgen.probe.streams import BYTES, LAST, LIMIT, STOP, Stream
 
 BLOCK_BYTES = 1 << 20
-"""Of a write when nothing is asked: the fewest calls that still stay in the cache (network.md has the figures)."""
+"""Default size of a write: large, for few calls, but small enough for the CPU cache."""
 
 RECEIVE_BYTES = 1 << 20
-"""Of a read at most."""
+"""Largest size of a read."""
 
 LOW_WATER_BYTES = 1 << 18
-"""A fast receiver is woken up for so much.  On veth and loopback it takes a third off the CPU time of both ends."""
+"""A fast receiver wakes up only for this much.  On veth and loopback, it saves a third of both ends' CPU time."""
 
-_FAST_NS_PER_BYTE = 8  # 1 Gbit/s: there the low water is 2 ms
-_CALLS = 32  # between two looks at the rate
+_FAST_NS_PER_BYTE = 8  # 1 Gbit/s; at this rate the low-water mark takes 2 ms
+_CALLS = 32  # number of calls between two measurements of the rate
 
-_NAP_NS = NS_PER_S // 20  # a paced thread wakes at least so often, to notice the end
-_DEBT_NS = NS_PER_S  # what a paced thread is behind by more than this it need not catch up with
+_NAP_NS = NS_PER_S // 20  # longest sleep of a paced thread, so that it notices the end
+_DEBT_NS = NS_PER_S  # a paced thread does not catch up on more than this
 _PACED_BLOCKS_PER_S = 100
 _SMALLEST_PACED_BLOCK_BYTES = 4 << 10
 
 
 def block_bytes(parallel: int, rate_bps: int) -> int:
-    """What one write should be when nobody asked for a size.
+    """The default size of a write for `parallel` streams at `rate_bps` (0: not paced).
 
-    Many streams share the cache and the memory; a paced one writes some hundred times a second.
+    Many streams share cache and memory, so their writes are smaller.  A paced stream writes about 100 times per second.
     """
     size = BLOCK_BYTES if parallel <= 8 else BLOCK_BYTES // 4 if parallel <= 64 else BLOCK_BYTES // 8
     if rate_bps:
@@ -40,12 +40,12 @@ def block_bytes(parallel: int, rate_bps: int) -> int:
 
 
 def payload(size: int) -> memoryview:
-    """`size` bytes that do not compress, to be sent again and again by all streams of a test."""
+    """`size` random bytes, which do not compress; all streams of a test send them repeatedly."""
     return memoryview(os.urandom(min(size, 1 << 16)) * -(-size // (1 << 16)))[:size]
 
 
 class Pace:
-    """When the next block of a stream of `rate_bps` is due."""
+    """Computes when the next block of a stream of `rate_bps` is due."""
 
     __slots__ = ("_due_ns", "_ns_per_byte")
 
@@ -54,17 +54,17 @@ class Pace:
         self._due_ns = float(now_ns)
 
     def wait_ns(self, now_ns: int) -> int:
-        """How long to wait; 0 or less when the next block may go."""
+        """Time until the next block is due; 0 or less if it can be sent now."""
         self._due_ns = max(self._due_ns, now_ns - _DEBT_NS)
         return int(self._due_ns - now_ns)
 
     def sent(self, count: int) -> None:
-        """So many bytes have gone."""
+        """Note that `count` bytes were sent."""
         self._due_ns += count * self._ns_per_byte
 
 
 class TcpSender(Stream):
-    """Writes `block` again and again: as fast as it goes, or paced."""
+    """Writes `block` repeatedly: at full speed, or paced at `rate_bps` in bursts of `burst_blocks`."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class TcpSender(Stream):
         self._burst_blocks = max(1, burst_blocks)
 
     def work(self) -> None:
-        """Until told to stop, or until exactly `cell[LIMIT]` bytes are sent."""
+        """Send until told to stop, or until exactly `cell[LIMIT]` bytes are sent."""
         if self._rate_bps:
             self._paced()
         else:
@@ -132,11 +132,11 @@ class TcpSender(Stream):
 
 
 class TcpReceiver(Stream):
-    """Reads until the other end stops, and lets the kernel drop the bytes instead of copying them out (MSG_TRUNC).
+    """Reads until the far end stops; the kernel drops the bytes instead of copying them (MSG_TRUNC).
 
-    `eager` streams (no window was asked, no number of bytes ends the test) that are fast are woken up only for
-    a good piece (SO_RCVLOWAT): fewer wake-ups, less of the sender's time spent on them.  A slow stream is not, or what
-    waits in the kernel would be missing at the test's end.
+    `eager`: whether a fast stream may use a low-water mark (SO_RCVLOWAT), for fewer wake-ups and less work of the
+    sender; only for tests without a window and without a byte limit.  A slow stream does not use it: bytes that wait in
+    the kernel would be missing at the end of the test.  `timed`: whether to record the time of each read.
     """
 
     def __init__(
@@ -147,9 +147,9 @@ class TcpReceiver(Stream):
         self._timed = timed
 
     def work(self) -> None:
-        """Until the end of the stream.  It goes on after the test's end, so that the sender is not blocked."""
+        """Read until the end of the stream, also after the end of the test, so that the sender does not block."""
         receive, cell = self.sock.recv_into, self.cell
-        buffer, flags = bytearray(RECEIVE_BYTES), socket.MSG_TRUNC  # never written to, so never really there
+        buffer, flags = bytearray(RECEIVE_BYTES), socket.MSG_TRUNC  # never written to, so it uses no memory
         eager, timed, now_ns, some = self._eager, self._timed, time.monotonic_ns, range(_CALLS)
         received = low = 0
         while True:
@@ -169,7 +169,7 @@ class TcpReceiver(Stream):
                 cell[BYTES] = received
                 if timed:
                     cell[LAST] = now_ns()
-                if got < low:  # its time was over before there was enough
+                if got < low:  # the time-out came before the low-water mark
                     break
             if eager:
                 is_fast = (received - before) * _FAST_NS_PER_BYTE > now_ns() - began_ns

@@ -1,6 +1,6 @@
 """The kernel's struct tcp_info (include/uapi/linux/tcp.h), unpacked.  Pure.
 
-It has grown at its end over the years: an older kernel returns less, and what is missing is UNKNOWN.
+Kernels append fields over time.  An older kernel returns fewer fields; missing ones are UNKNOWN.
 """
 
 from __future__ import annotations
@@ -11,66 +11,50 @@ from dataclasses import dataclass
 from loadgen.measure.throughput import UNKNOWN
 
 TCP_INFO_BYTES = 512
-"""Ask for more than any kernel has; it returns what it has."""
+"""Larger than the struct of any kernel; the kernel returns what it has."""
 
 _NS_PER_US = 1000
+_U32 = struct.Struct("=I")
 
-# The offset and the width of each field.  Eight bytes of small ones come first, then u32 and u64 in turns.
-_SND_MSS = (16, "I")
-_RTT = (68, "I")
-_RTTVAR = (72, "I")
-_SND_CWND = (80, "I")
-_TOTAL_RETRANS = (100, "I")
-_BYTES_ACKED = (120, "Q")
-_BYTES_RECEIVED = (128, "Q")
-_MIN_RTT = (148, "I")
-_DELIVERY_RATE = (160, "Q")
-_BYTES_RETRANS = (208, "Q")
+# The offset of each field; all of them are u32.
+_SND_MSS = 16
+_RTT = 68
+_SND_CWND = 80
+_TOTAL_RETRANS = 100
+_MIN_RTT = 148
 
-_NO_MIN_RTT_US = (1 << 32) - 1  # ~0U, until there is a sample
+_NO_MIN_RTT_US = (1 << 32) - 1  # ~0U until there is a sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TcpInfo:
-    """What one connection's kernel knows of its path; UNKNOWN where the kernel does not say.
+    """Path statistics of one connection; UNKNOWN if the kernel does not report a field.
 
-    `cwnd_bytes` is snd_cwnd (segments) times snd_mss.  `delivery_rate_bps` is bits a second.
+    `cwnd_bytes`: snd_cwnd (segments) times snd_mss.
     """
 
     rtt_ns: int
-    rtt_var_ns: int
     rtt_min_ns: int
     cwnd_bytes: int
     total_retransmits: int
-    delivery_rate_bps: int
-    bytes_acked: int
-    bytes_received: int
-    bytes_retransmitted: int
 
 
 def unpack(data: bytes) -> TcpInfo:
-    """The fields of `data`, which may end anywhere."""
+    """The fields in `data`, which may be shorter than the struct."""
     mss, cwnd = _field(data, _SND_MSS), _field(data, _SND_CWND)
-    rate = _field(data, _DELIVERY_RATE)
     min_us = _field(data, _MIN_RTT)
     return TcpInfo(
         rtt_ns=_us(_field(data, _RTT)),
-        rtt_var_ns=_us(_field(data, _RTTVAR)),
         rtt_min_ns=UNKNOWN if min_us == _NO_MIN_RTT_US else _us(min_us),
         cwnd_bytes=UNKNOWN if UNKNOWN in (mss, cwnd) else mss * cwnd,
         total_retransmits=_field(data, _TOTAL_RETRANS),
-        delivery_rate_bps=UNKNOWN if rate == UNKNOWN else 8 * rate,
-        bytes_acked=_field(data, _BYTES_ACKED),
-        bytes_received=_field(data, _BYTES_RECEIVED),
-        bytes_retransmitted=_field(data, _BYTES_RETRANS),
     )
 
 
-def _field(data: bytes, where: tuple[int, str]) -> int:
-    offset, width = where
-    if len(data) < offset + struct.calcsize(width):
+def _field(data: bytes, offset: int) -> int:
+    if len(data) < offset + _U32.size:
         return UNKNOWN
-    (value,) = struct.unpack_from(f"={width}", data, offset)
+    (value,) = _U32.unpack_from(data, offset)
     return int(value)
 
 

@@ -1,4 +1,4 @@
-"""Datagrams over UDP: a paced sender and a receiver that counts loss, disorder and jitter."""
+"""UDP streams: a paced sender, and a receiver that counts loss, reordering and jitter."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from loadgen.probe.streams import BYTES, LAST, LIMIT, STOP, Stream
 from loadgen.probe.tcp import Pace
 
 DEFAULT_RATE_BPS = 1 << 20
-"""iperf3's, when its client asks for none."""
+"""iperf3's default rate."""
 
-LARGEST_DEFAULT_BYTES = 32 << 10  # over loopback the MSS is 64 KB; iperf3 stays at this too
+LARGEST_DEFAULT_BYTES = 32 << 10  # over loopback the MSS is 64 KB; iperf3 has the same limit
 
 _NAP_NS = NS_PER_S // 20
-_BUFFER_BYTES = 1 << 16  # no datagram is larger
+_BUFFER_BYTES = 1 << 16  # the largest datagram
 
-# What the path says of one datagram, not of the stream: nobody listens there (yet), or a queue is full.
+# Errors that concern one datagram, not the stream: no listener (yet), or a full queue.
 _PASSING = frozenset({errno.ECONNREFUSED, errno.ENOBUFS, errno.EAGAIN})
 
 
 class UdpSender(Stream):
-    """Sends datagrams of the payload's size, paced (`rate_bps` 0: as fast as it goes)."""
+    """Sends datagrams of the payload's size, paced at `rate_bps` (0: at full speed) in bursts of `burst_blocks`."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class UdpSender(Stream):
         self._header = header_of(counters_64bit=counters_64bit)
 
     def work(self) -> None:
-        """Until told to stop, or until `cell[LIMIT]` bytes are sent (a rest too small for a header is not)."""
+        """Send until told to stop, or until `cell[LIMIT]` bytes are sent (except a rest too small for a header)."""
         send, datagram, cell, now_ns = self.sock.send, memoryview(self._datagram), self.cell, time.monotonic_ns
         pack, size = self._header.pack_into, len(datagram)
         wrap = 1 << (32 if self._header.size == 12 else 64)
@@ -80,13 +80,13 @@ class UdpSender(Stream):
         cell[LAST] = now_ns()
 
     def read(self) -> tuple[int, int, int, int]:
-        """Bytes and datagrams sent so far."""
+        """Counts so far: bytes, datagrams, 0, 0."""
         sent = self.cell[BYTES]
         return sent, -(-sent // len(self._datagram)), 0, 0
 
 
 class UdpReceiver(Stream):
-    """Receives until it is closed."""
+    """Receives datagrams until it is closed; `timed`: whether to record the time of each."""
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class UdpReceiver(Stream):
         self._seen = (0, 0, 0, 0)
 
     def work(self) -> None:
-        """Until told to stop."""
+        """Receive and count datagrams until told to stop."""
         receive, unpack, take = self.sock.recv_into, self._header.unpack_from, self._arrivals.take
         buffer, cell, now_ns, arrivals = bytearray(_BUFFER_BYTES), self.cell, time.monotonic_ns, self._arrivals
         received = 0
@@ -115,7 +115,7 @@ class UdpReceiver(Stream):
                 if error.errno not in _PASSING:
                     raise
                 continue
-            if got < MIN_UDP_BLOCK_BYTES:  # a repeated greeting
+            if got < MIN_UDP_BLOCK_BYTES:  # a repeated first datagram
                 continue
             at_ns = now_ns()
             seconds, microseconds, number = unpack(buffer)
@@ -126,9 +126,9 @@ class UdpReceiver(Stream):
                 cell[LAST] = at_ns
 
     def read(self) -> tuple[int, int, int, int]:
-        """All four of one moment."""
+        """Counts so far, all from the same moment: bytes, datagrams, lost, out of order."""
         return self._seen
 
     def jitter_ns(self) -> int:
-        """RFC 3550's, now."""
+        """The current jitter, RFC 3550, section 6.4.1."""
         return round(self._arrivals.jitter_ns)

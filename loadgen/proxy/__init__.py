@@ -1,1 +1,1 @@
-"""The TCP forward proxy: splice or copy, half-close, limits, counters."""
+"""The TCP forward proxy: forwards by splice or copy, passes on half-closes, limits connections, counts bytes."""

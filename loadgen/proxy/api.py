@@ -1,4 +1,4 @@
-"""What a forward proxy is told."""
+"""The configuration of a forward proxy and of a proxy host."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ _MAX_PORT = 65535
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyConfig:
-    """One listening proxy.
+    """One listening proxy.  Raises PlanError if a value is out of range.
 
-    `window_bytes` is asked of SO_SNDBUF and SO_RCVBUF of all its sockets; 0 leaves them to the kernel.
-    `source_host` is the address that connections to the upstream come from; empty: the kernel's choice.
-    Over `max_connections` a new one is reset at once; so is one that had no byte in either direction for `idle_ns`
-    (0: never).
-    After SIGTERM nothing new is accepted and what is open has `drain_ns` to end.
+    `window_bytes`: requested SO_SNDBUF and SO_RCVBUF of all sockets; 0 leaves them to the kernel.  `source_host`: local
+    address of connections to the upstream; empty for the kernel's choice.  `max_connections`: further connections are
+    reset.  `idle_ns`: connections without a byte in either direction for this time are reset; 0 for never.  `drain_ns`:
+    time that open connections have to end after SIGTERM, when no new ones are accepted.
     """
 
     listen_host: str
@@ -36,25 +35,27 @@ class ProxyConfig:
 
     def __post_init__(self) -> None:
         if self.mode is Mode.DIRECT:
-            raise PlanError("a proxy splices or copies", hint="--mode splice or --mode copy")
+            raise PlanError(
+                "the mode of a proxy must be splice or copy, not direct", hint="--mode splice or --mode copy"
+            )
         if self.max_connections < 1:
-            raise PlanError(f"connections must be at least 1, got {self.max_connections}")
+            raise PlanError(f"the limit of connections must be at least 1, got {self.max_connections}")
         if not 0 <= self.listen_port <= _MAX_PORT:
-            raise PlanError(f"{self.listen_port} is no port to listen on")
+            raise PlanError(f"the port to listen on must be 0 to {_MAX_PORT}, got {self.listen_port}")
         if not 1 <= self.connect_port <= _MAX_PORT:
-            raise PlanError(f"{self.connect_port} is no port to connect to")
+            raise PlanError(f"the port to connect to must be 1 to {_MAX_PORT}, got {self.connect_port}")
         if self.connect_timeout_ns < 1:
-            raise PlanError("the time to connect must be longer than nothing")
+            raise PlanError("the connect time-out must be longer than 0")
         for name in ("window_bytes", "idle_ns", "drain_ns"):
             if getattr(self, name) < 0:
-                raise PlanError(f"{name} must not be negative")
+                raise PlanError(f"{name} must not be negative, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostConfig:
-    """A proxy host: a port for its reports and a proxy for each mode and window, all to the same upstream.
+    """A proxy host: a report port, and one proxy per mode and window, all with the same upstream.
 
-    The proxies' ports follow `port`; any free ones when that is 0.
+    The ports of the proxies follow the report port `port`; with `port` 0, all ports are free ones.
     """
 
     host: str
@@ -65,7 +66,7 @@ class HostConfig:
     windows_bytes: tuple[int, ...]
 
     def proxies(self) -> tuple[ProxyConfig, ...]:
-        """One for each mode and window, in that order.  Raises PlanError."""
+        """One configuration per mode and window, in that order.  Raises PlanError if a port is out of range."""
         ways = [(mode, window_bytes) for mode in self.modes for window_bytes in self.windows_bytes]
         return tuple(
             ProxyConfig(

@@ -1,4 +1,4 @@
-"""A proxy host: several proxies on one loop, and a port where anybody may ask what they have counted."""
+"""A proxy host: several proxies on one loop, and a report port with their counters."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from loadgen.proxy.service import Service
 
 
 class ProxyHost:
-    """The proxies of `config`, which listen as soon as it is there.  Lives in another thread than its loop.
+    """The proxies of `config`; they listen from construction on.  Used in another thread than that of `loop`.
 
-    Raises PlanError when an address cannot be had, TargetError when the upstream's name is unknown.
+    Raises PlanError if an address is not available, and TargetError if the upstream's name is unknown.
     """
 
     def __init__(self, loop: ProxyLoop, config: HostConfig) -> None:
@@ -31,7 +31,7 @@ class ProxyHost:
             undo.pop_all()
 
     async def open(self) -> int:
-        """Forward and answer from now on; the port of the reports.  Raises PlanError; then nothing listens."""
+        """Start forwarding and reporting; returns the report port.  If it raises PlanError, nothing listens."""
         try:
             self._server = await report.serve(self._config.host, self._config.port, self.report)
         except BaseException:
@@ -47,7 +47,7 @@ class ProxyHost:
             self._loop.add(service)
 
     def report(self) -> HostReport:
-        """As things stand."""
+        """The current counters of all proxies, this process and its NICs."""
         return report.take(
             __version__,
             [
@@ -62,6 +62,6 @@ class ProxyHost:
         )
 
     async def close(self) -> None:
-        """Answer no more.  The services are the loop's to end."""
+        """Close the report port.  The loop ends the proxies."""
         if self._server is not None:
             await self._server.close()

@@ -1,4 +1,4 @@
-"""The proxy itself: one thread on epoll that accepts, connects, and lets the pumps move what is there."""
+"""The proxy loop: one thread on epoll accepts and connects, and pumps move the bytes."""
 
 from __future__ import annotations
 
@@ -11,32 +11,31 @@ from collections import deque
 from collections.abc import Callable
 
 from loadgen.model.units import NS_PER_MS, NS_PER_S
-from loadgen.proxy.pump import BULK_READS, MUTE, End
+from loadgen.proxy.pump import BULK_READS, MUTE
 from loadgen.proxy.relay import Action
-from loadgen.proxy.service import Address, Connection, Service, abort_socket
+from loadgen.proxy.service import Address, Connection, ConnectionEnd, Service, abort_socket
 
 _IN, _OUT = select.EPOLLIN, select.EPOLLOUT
 _TICK_NS = 250 * NS_PER_MS
 _TICK_S = _TICK_NS / NS_PER_S
 _ACCEPTS = 16
-"""So many at a time: those that are open already must not wait for a flood."""
+"""Largest number of connections to accept at a time, so that open connections do not wait in a flood."""
 _EVENTS = 256
 _ALONE_TURNS, _ALONE_READS = 64, 8
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class ProxyLoop:
-    """Several services on one epoll.
+    """Runs several services on one epoll.
 
-    `run` returns when `drain` was asked for and has ended.  Only `post` may be called from another thread, and
-    `Service.counters`.
+    `run` returns after `drain` has completed.  Other threads may only call `post` and `Service.counters`.
     """
 
     def __init__(self, now_ns: Callable[[], int]) -> None:
         self._now_ns = now_ns
         self._epoll = select.epoll()
         self._services: dict[int, Service] = {}
-        self._ends: dict[int, End] = {}
+        self._ends: dict[int, ConnectionEnd] = {}
         self._paused: list[Service] = []
         self._posted: deque[Callable[[], None]] = deque()
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -49,27 +48,27 @@ class ProxyLoop:
         self._turns_alone = 0
 
     def add(self, service: Service) -> None:
-        """Accept what comes to `service`, which is the loop's to close from now on."""
+        """Start accepting connections of `service`; the loop owns and closes `service` from now on."""
         self._services[service.sock.fileno()] = service
         self._epoll.register(service.sock.fileno(), _IN)
 
     def post(self, call: Callable[[], None]) -> None:
-        """Have `call` made on the loop's own thread; from any thread, and from a signal handler.
+        """Run `call` on the loop's thread.  May be called from any thread and from a signal handler.
 
-        After :meth:`close` it is not made.
+        After :meth:`close`, `call` does not run.
         """
         self._posted.append(call)
         if self._wake_fd >= 0:
             os.eventfd_write(self._wake_fd, 1)
 
     def drain(self, within_ns: int) -> None:
-        """Accept nothing more and end when all connections have, or by force after `within_ns`."""
+        """Accept no more connections, and end when all have ended or after `within_ns`."""
         for service in self._services.values():
-            service.sock.close()  # epoll lets go of it by itself
+            service.sock.close()  # which also removes it from epoll
         self._drain_until_ns = self._now_ns() + max(1, within_ns)
 
     def run(self) -> int:
-        """Until drained; how many connections had to be cut then."""
+        """Run until drained; returns the number of connections that had to be reset."""
         try:
             while not self._drain_until_ns or (self._ends and self._now_ns() < self._drain_until_ns):
                 self._turn()
@@ -78,7 +77,7 @@ class ProxyLoop:
             self.close()
 
     def close(self) -> None:
-        """Reset what is open, and let go of everything.  Idempotent."""
+        """Reset open connections and release all resources.  Idempotent."""
         for service in self._services.values():
             for connection in list(service.open):
                 self._abort(connection)
@@ -101,7 +100,7 @@ class ProxyLoop:
                 others.append(fd)
             elif events != _IN:
                 self._event(end, events)
-            else:  # nearly always
+            else:  # the usual case
                 try:
                     count = end.move(end)
                 except OSError as error:
@@ -109,7 +108,7 @@ class ProxyLoop:
                 else:
                     if not count or end.held_bytes:
                         self._after_read(end, count)
-        if others:  # last: a new socket may get the number of one that has an event above
+        if others:  # last, because a new socket may reuse the descriptor of one that has an event above
             for fd in others:
                 self._other(fd)
         if len(ready) == 1:
@@ -121,10 +120,10 @@ class ProxyLoop:
             self._time_ns = now_ns
             self._sweep(now_ns)
 
-    def _alone(self, end: End | None, events: int) -> None:
-        """When nothing but one bulk flow has spoken for a while, wait for it in its own reads, not in epoll.
+    def _alone(self, end: ConnectionEnd | None, events: int) -> None:
+        """While a single bulk flow is the only active one, wait for its data in its own reads instead of in epoll.
 
-        That saves a third of the system calls.  Others wait for a few reads, or, when it stops, for one time-out.
+        This saves a third of the system calls.  Other connections wait for a few reads, or for one time-out at its end.
         """
         connection = end.connection if end else None
         if connection is None or connection is not self._only:
@@ -145,8 +144,8 @@ class ProxyLoop:
             self._turns_alone = 0
             self._cannot(end, error)
 
-    def _event(self, end: End, events: int) -> None:
-        """What is no plain arrival of bytes."""
+    def _event(self, end: ConnectionEnd, events: int) -> None:
+        """Handle events other than the arrival of bytes."""
         connection = end.connection
         if connection.connecting:
             self._connected(connection)
@@ -154,7 +153,7 @@ class ProxyLoop:
         if events & _OUT:
             self._write(end.peer)
         if events & _IN:
-            if end.mask != MUTE and end.mask & _IN:  # the write may have changed it, or ended all
+            if end.mask != MUTE and end.mask & _IN:  # the write may have changed the mask, or ended the connection
                 self._read(end)
         elif not events & _OUT:
             self._hung_up(end)
@@ -175,9 +174,9 @@ class ProxyLoop:
                 return
             except OSError as error:
                 if error.errno in _OUT_OF_RESOURCES and not self._shed(service):
-                    self._epoll.unregister(service.sock.fileno())  # else we would hear of nothing but it
+                    self._epoll.unregister(service.sock.fileno())  # otherwise epoll would report it all the time
                     self._paused.append(service)
-                return  # or the client had gone before we came
+                return  # or the client closed before the accept
             service.accepted += 1
             if len(service.open) >= service.config.max_connections:
                 service.refused += 1
@@ -186,7 +185,7 @@ class ProxyLoop:
                 self._dial(service, client, service.addresses)
 
     def _shed(self, service: Service) -> bool:
-        """Out of descriptors: refuse the client by means of the spare one.  Whether that was possible."""
+        """Without free descriptors, use the spare one to refuse the client; whether that was possible."""
         if self._spare_fd < 0:
             return False
         os.close(self._spare_fd)
@@ -209,7 +208,7 @@ class ProxyLoop:
                 self._spare_fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     def _dial(self, service: Service, client: socket.socket, addresses: tuple[Address, ...]) -> None:
-        """Connect to the first of `addresses` where that can at least begin; refuse the client when there is none."""
+        """Begin to connect to the first of `addresses` that permits it; refuse the client if none does."""
         for number, address in enumerate(addresses, start=1):
             try:
                 upstream, there = service.connect(address)
@@ -218,7 +217,7 @@ class ProxyLoop:
                     service.refused += 1
                     abort_socket(client)
                     return
-                continue  # no route, no port, nobody there
+                continue  # no route, no port, or no listener
             connection = Connection(service, client, upstream, address, addresses[number:], self._now_ns())
             service.open.add(connection)
             self._ends[upstream.fileno()] = connection.ends[1]
@@ -231,8 +230,8 @@ class ProxyLoop:
         abort_socket(client)
 
     def _redial(self, connection: Connection) -> None:
-        """Its upstream's address was no good: the same client again, with the next."""
-        if connection in connection.service.open:  # else it was ended meanwhile
+        """After a failed connect: try the next upstream address for the same client."""
+        if connection in connection.service.open:  # otherwise it has ended meanwhile
             client, upstream = connection.ends
             self._forget(connection)
             abort_socket(upstream.sock)
@@ -242,13 +241,15 @@ class ProxyLoop:
         client, upstream = connection.ends
         if upstream.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self._listen_for(upstream, MUTE)
-            self.post(lambda: self._redial(connection))  # later: events of this turn may be of the same number
+            self.post(
+                lambda: self._redial(connection)
+            )  # later, because this turn may have events of the same descriptor
             return
         self._open(connection)
-        self._read(client)  # most clients have spoken by now
+        self._read(client)  # most clients have sent data by now
 
     def _open(self, connection: Connection) -> None:
-        """Both sockets are there."""
+        """Start forwarding: both sockets are connected."""
         client, upstream = connection.ends
         connection.connecting = False
         connection.since_ns = self._now_ns()
@@ -257,7 +258,7 @@ class ProxyLoop:
         self._listen_for(upstream, _IN)
         self._listen_for(client, _IN)
 
-    def _read(self, end: End) -> None:
+    def _read(self, end: ConnectionEnd) -> None:
         try:
             count = end.move(end)
         except OSError as error:
@@ -265,12 +266,12 @@ class ProxyLoop:
         else:
             self._after_read(end, count)
 
-    def _cannot(self, end: End, error: OSError) -> None:
-        if not isinstance(error, BlockingIOError):  # else there was nothing after all
+    def _cannot(self, end: ConnectionEnd, error: OSError) -> None:
+        if not isinstance(error, BlockingIOError):  # otherwise there was no data after all
             end.connection.service.reset += 1
             self._abort(end.connection)
 
-    def _after_read(self, end: End, count: int) -> None:
+    def _after_read(self, end: ConnectionEnd, count: int) -> None:
         relay = end.connection.relay
         if not count:
             self._act(end, relay.ended(end.which))
@@ -278,8 +279,8 @@ class ProxyLoop:
             relay.held(end.which, end.held_bytes)
             self._review(end.connection)
 
-    def _write(self, end: End) -> None:
-        """Go on with what is held of `end`."""
+    def _write(self, end: ConnectionEnd) -> None:
+        """Write more of the bytes held of `end`."""
         stash = end.stash
         if stash is None:
             return
@@ -293,16 +294,16 @@ class ProxyLoop:
             stash.give_back(empty=True)
             self._act(end, end.connection.relay.held(end.which, 0))
 
-    def _hung_up(self, end: End) -> None:
-        """Neither readable nor writable for us, and yet reported: broken, or closed while its peer is blocked."""
+    def _hung_up(self, end: ConnectionEnd) -> None:
+        """Handle an event without a wanted direction: the socket is broken, or closed while its peer is blocked."""
         if end.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             end.connection.service.reset += 1
             self._abort(end.connection)
-        elif not end.mask:  # else it is wanted again since this was reported
+        elif not end.mask:  # otherwise it has become wanted since the event
             self._listen_for(end, MUTE)
 
-    def _act(self, end: End, action: Action) -> None:
-        """Do what the direction from `end` needs."""
+    def _act(self, end: ConnectionEnd, action: Action) -> None:
+        """Perform `action` for the direction from `end`."""
         connection = end.connection
         if action is Action.CLOSE:
             self._forget(connection)
@@ -318,7 +319,7 @@ class ProxyLoop:
         self._review(connection)
 
     def _review(self, connection: Connection) -> None:
-        """Listen for what both sockets are wanted for now."""
+        """Set the epoll masks of both sockets to what the relay wants."""
         directions = connection.relay.directions
         for end in connection.ends:
             ours, theirs = directions[end.which], directions[1 - end.which]
@@ -326,7 +327,7 @@ class ProxyLoop:
             if mask or end.mask != MUTE:
                 self._listen_for(end, mask)
 
-    def _listen_for(self, end: End, mask: int) -> None:
+    def _listen_for(self, end: ConnectionEnd, mask: int) -> None:
         old, end.mask = end.mask, mask
         if old == mask:
             return
@@ -338,7 +339,7 @@ class ProxyLoop:
             self._epoll.modify(end.fd, mask)
 
     def _sweep(self, now_ns: int) -> None:
-        """End what has been silent, or connecting, for too long; and try again what was not possible."""
+        """Reset idle connections, time out connects, and retry after a lack of descriptors."""
         for service in self._services.values():
             config = service.config
             for connection in list(service.open):
@@ -357,7 +358,7 @@ class ProxyLoop:
         self._paused.clear()
 
     def _abort(self, connection: Connection) -> None:
-        """Reset both sides: whoever is still there must not take a part for the whole."""
+        """Reset both sides, so that no peer takes partial data for complete data."""
         self._forget(connection)
         for end in connection.ends:
             abort_socket(end.sock)
@@ -370,4 +371,4 @@ class ProxyLoop:
             if end.stash is not None:
                 end.stash.give_back(empty=not end.held_bytes)
                 end.stash = None
-            del end.peer, end.connection  # no cycle, so nothing for a collection to find
+            del end.peer, end.connection  # breaks the cycle, so the garbage collector has no work

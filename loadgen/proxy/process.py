@@ -1,6 +1,6 @@
-"""A proxy host in a process of its own: frames on stdin and stdout in a second thread, the epoll loop in the first.
+"""A proxy host in a process of its own: the epoll loop in the main thread, frames on stdin and stdout in a second.
 
-It ends when its stdin does, and with its parent, so it cannot outlive whoever started it.
+The process ends when its stdin closes or its parent ends.
 
 down: host {host, port, connect_host, connect_port, modes, windows_bytes}
 up:   hello {pid, version} · listening {host, port, report} · failed {whose, message, hint}
@@ -26,7 +26,7 @@ from loadgen.proxy.loop import ProxyLoop
 
 
 class ProxyProcess:
-    """Carries frames to a loop in another thread, and what it says back."""
+    """Passes frames between the parent and a loop in another thread."""
 
     def __init__(self, loop: ProxyLoop, reader: asyncio.StreamReader, writer: asyncio.WriteTransport) -> None:
         self._loop = loop
@@ -35,7 +35,7 @@ class ProxyProcess:
         self._host: ProxyHost | None = None
 
     async def serve(self) -> None:
-        """Until stdin ends."""
+        """Execute the frames from stdin until it closes, then close the report port."""
         self._send({"is": "hello", "pid": os.getpid(), "version": __version__})
         while (message := await frames.receive(self._reader)) is not None:
             if message.pop("do") == "host":
@@ -46,7 +46,7 @@ class ProxyProcess:
     async def _become(self, wanted: dict[str, Any]) -> None:
         try:
             if self._host is not None:
-                raise PlanError("this process is a proxy host already")
+                raise PlanError("this process is already a proxy host")
             host = ProxyHost(self._loop, from_plain(HostConfig, wanted, "the host"))
             port = await host.open()
         except LoadgenError as error:
@@ -65,10 +65,10 @@ async def _serve(proxies: ProxyLoop) -> None:
 
 
 def _control(proxies: ProxyLoop) -> None:
-    """The second thread.  When it has nobody to listen to any more, the loop ends, and what is open is reset."""
+    """Main function of the second thread; after stdin closes, ends the loop and resets open connections."""
     try:
         asyncio.run(_serve(proxies))
-    except BaseException:  # noqa: BLE001 - a bug; and a thread alone would end unseen
+    except BaseException:  # noqa: BLE001 - a bug, which would otherwise end only this thread, unnoticed
         traceback.print_exc()
         sys.stderr.flush()
         os._exit(ExitCode.INTERNAL)
@@ -76,7 +76,7 @@ def _control(proxies: ProxyLoop) -> None:
 
 
 def main() -> int:
-    """Run the proxy process."""
+    """Run the proxy process until stdin closes; the exit code."""
     child.begin()
     proxies = ProxyLoop(time.monotonic_ns)
     threading.Thread(target=_control, args=(proxies,), daemon=True).start()

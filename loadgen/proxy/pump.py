@@ -1,12 +1,12 @@
-"""Moving bytes from one socket to another: through a pipe without copying them, or through a buffer.
+"""Pumps move bytes from one socket to another: through a pipe without copying, or through a buffer.
 
-One call moves what is there, once in and once out, so that no flow starves another.  What the destination did not
-take stays in its pipe or buffer, which is the flow's until it is empty; the pump lends another to the next.  So a
-flow that is not blocked owns nothing.
+One call does one read and one write, so that no flow starves another.  Bytes that the destination did not accept stay
+in the pipe or buffer, which belongs to the flow until it is empty; the pump then uses another one for the next flow.  A
+flow that is not blocked owns no pipe or buffer.
 
-A bulk flow is read in the kernel's *blocking* mode, once it is known to be readable.  It does not wait then, but in
-that mode the kernel also takes in what arrives during the call (DESIGN.md, "Proxy").  SO_RCVTIMEO bounds what could
-go wrong.  Writes never wait.
+A bulk flow is read in the kernel's *blocking* mode when it is known to be readable.  The read does not wait then, but
+in this mode the kernel also returns bytes that arrive during the call (DESIGN.md, "Proxy").  SO_RCVTIMEO bounds the
+wait if the flow is not readable after all.  Writes never wait.
 """
 
 from __future__ import annotations
@@ -18,48 +18,44 @@ import os
 import socket
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from loadgen.proxy.service import Connection
+from typing import Protocol
 
 SMALL_BYTES = 16 << 10
-"""Up to here a copy is cheaper than handling a pipe's pages."""
+"""Below this size, copying is cheaper than handling the pages of a pipe."""
 COPY_BYTES = 256 << 10
 PIPE_BYTES = 1 << 20
 BULK_READS = 8
-"""So many large reads in a row make a flow a bulk one."""
+"""Number of consecutive large reads that make a flow a bulk flow."""
 RECEIVE_TIMEOUT = struct.pack("ll", 0, 1_000)
-"""For SO_RCVTIMEO, a struct timeval: 1 ms."""
+"""SO_RCVTIMEO as a struct timeval: 1 ms."""
 
 MUTE = -1
-"""Instead of a mask: the socket is not registered, since epoll would report its hang-up for ever."""
+"""Mask of a socket that is not registered, because epoll would report its hang-up repeatedly."""
 
 _FLAGS = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 _POOLED = 512
 
 
 class Stash(Protocol):
-    """A pipe or a buffer with bytes of one flow in it."""
+    """A pipe or a buffer that holds bytes of one flow."""
 
     def write(self, source: End) -> None:
-        """Hand on what is held of `source` to its peer, as far as it goes.  Raises OSError."""
+        """Write held bytes of `source` to its peer, as many as it accepts.  Raises OSError if the peer fails."""
 
     def give_back(self, *, empty: bool) -> None:
-        """The flow needs it no more; it may still have bytes in it."""
+        """Return it to its pump; `empty` says whether no bytes are left in it."""
 
 
 class End:
     """One socket of a connection.
 
-    `held_bytes` were read from it and are still in `stash`, from `offset` on.  `blocking` is the mode that its
-    descriptor is in: an accepted socket begins as a blocking one.  `streak` goes up with large reads and down with
-    small ones.  `mask` is what epoll is asked of it.
+    `held_bytes`: bytes read from it that are still in `stash`, from `offset` on.  `blocking`: the mode of its
+    descriptor; accepted sockets start in blocking mode.  `streak`: rises with large reads, and falls with small ones.
+    `mask`: its epoll events, or MUTE.
     """
 
     __slots__ = (
         "blocking",
-        "connection",
         "fd",
         "held_bytes",
         "mask",
@@ -73,7 +69,6 @@ class End:
         "which",
     )
 
-    connection: Connection
     peer: End
 
     def __init__(self, sock: socket.socket, which: int, move: Callable[[End], int], *, blocking: bool) -> None:
@@ -90,7 +85,7 @@ class End:
         self.read_bytes = 0
 
     def saw(self, count: int) -> None:
-        """A read brought `count` bytes."""
+        """Note a read of `count` bytes; enough large reads in a row make it a bulk flow."""
         if count < SMALL_BYTES:
             self.streak = 0
         else:
@@ -99,38 +94,38 @@ class End:
                 self.harvest()
 
     def harvest(self) -> None:
-        """From now on it is read in blocking mode."""
+        """Switch to reads in blocking mode."""
         if not self.blocking:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, RECEIVE_TIMEOUT)
             os.set_blocking(self.fd, True)
             self.blocking = True
 
     def unblock(self) -> None:
-        """A splice to a socket waits or not by the mode of its descriptor: no flag says so."""
+        """Switch to non-blocking mode, before a splice to this socket: splice has no flag for that."""
         os.set_blocking(self.fd, False)
         self.blocking = False
         self.streak = min(self.streak, 1)
 
 
 class Pump(Protocol):
-    """A way of moving bytes."""
+    """Moves bytes from a socket to its peer."""
 
     def move(self, source: End) -> int:
-        """Read from `source`, of which nothing is held, and write to its peer; how much was read, 0 at the end.
+        """Read from `source`, which must hold no bytes, and write to its peer; the number of bytes read, 0 at the end.
 
-        What the peer did not take is in `source.stash`.  Raises BlockingIOError when there was nothing to read
-        after all, another OSError when either side is broken.
+        Bytes that the peer did not accept are then in `source.stash`.  Raises BlockingIOError if there was nothing to
+        read, and another OSError if either socket fails.
         """
 
     def trim(self) -> None:
-        """Let go of what it keeps for flows that may be blocked."""
+        """Release the spare pipes and buffers that are kept for blocked flows."""
 
     def close(self) -> None:
-        """Let go of all that it keeps."""
+        """Release all pipes and buffers."""
 
 
 class _Buffer:
-    """A buffer of user memory, mapped by itself: then it is the kernel's again when nobody needs it any more."""
+    """A buffer in a mapping of its own, so that its memory returns to the kernel after use."""
 
     __slots__ = ("_pool", "data", "view")
 
@@ -140,7 +135,7 @@ class _Buffer:
         self._pool = pool
 
     def write(self, source: End) -> None:
-        """See :class:`Stash`."""
+        """Write held bytes of `source` to its peer without waiting; see :class:`Stash`."""
         rest = self.view[source.offset : source.offset + source.held_bytes]
         with contextlib.suppress(BlockingIOError):
             sent = source.peer.sock.send(rest, socket.MSG_DONTWAIT)
@@ -148,13 +143,13 @@ class _Buffer:
             source.held_bytes -= sent
 
     def give_back(self, *, empty: bool) -> None:
-        """See :class:`Stash`."""
+        """Return the buffer to the pool, empty or not; see :class:`Stash`."""
         if len(self._pool) < _POOLED:
             self._pool.append(self)
 
 
 class CopyPump:
-    """Read into a buffer and write from it: what the paper describes."""
+    """Reads into a buffer and writes from it, as the paper describes."""
 
     def __init__(self, size_bytes: int = COPY_BYTES) -> None:
         self._size_bytes = size_bytes
@@ -162,7 +157,7 @@ class CopyPump:
         self._buffer = _Buffer(size_bytes, self._pool)
 
     def move(self, source: End) -> int:
-        """See :class:`Pump`."""
+        """Read into the buffer and write from it; see :class:`Pump`."""
         buffer = self._buffer
         if source.streak >= BULK_READS:
             count = source.sock.recv_into(buffer.data)
@@ -184,27 +179,27 @@ class CopyPump:
         return count
 
     def trim(self) -> None:
-        """See :class:`Pump`."""
+        """Release all pooled buffers; see :class:`Pump`."""
         self._pool.clear()
 
     def close(self) -> None:
-        """See :class:`Pump`."""
+        """Release all pooled buffers; see :class:`Pump`."""
         self._pool.clear()
 
 
 class _Pipe:
-    """A pipe, as large as the kernel allows.  Raises OSError when there is no descriptor for it."""
+    """A pipe of up to PIPE_BYTES, if the kernel permits.  Raises OSError without free descriptors."""
 
     __slots__ = ("_pool", "reader", "writer")
 
     def __init__(self, pool: list[_Pipe]) -> None:
         self.reader, self.writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._pool = pool
-        with contextlib.suppress(PermissionError):  # beyond the user's share of pipe pages: it stays at 64 KiB
+        with contextlib.suppress(PermissionError):  # the user's limit of pipe pages is reached; the pipe keeps 64 KiB
             fcntl.fcntl(self.writer, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
     def write(self, source: End) -> None:
-        """See :class:`Stash`."""
+        """Splice held bytes of `source` to its peer without waiting; see :class:`Stash`."""
         peer = source.peer
         if peer.blocking:
             peer.unblock()
@@ -212,28 +207,28 @@ class _Pipe:
             source.held_bytes -= os.splice(self.reader, peer.fd, source.held_bytes, flags=_FLAGS)
 
     def give_back(self, *, empty: bool) -> None:
-        """See :class:`Stash`."""
+        """Return an empty pipe to the pool, close any other; see :class:`Stash`."""
         if empty and len(self._pool) < _POOLED:
             self._pool.append(self)
         else:
             self.close()
 
     def pour(self, count: int) -> _Buffer:
-        """The `count` bytes that are in it, in memory."""
-        buffer = _Buffer(count, [])  # of a size that is no use to others
+        """Move the `count` bytes in the pipe to a buffer in memory."""
+        buffer = _Buffer(count, [])  # not pooled, because of its special size
         filled = 0
         while filled < count:
             filled += os.readv(self.reader, [buffer.view[filled:]])
         return buffer
 
     def close(self) -> None:
-        """Close both ends."""
+        """Close both ends of the pipe."""
         os.close(self.reader)
         os.close(self.writer)
 
 
 class SplicePump:
-    """Large reads go through a pipe, without being copied; small ones through a buffer, which is cheaper."""
+    """Moves large reads through a pipe without copying, and small reads through a buffer, which is cheaper."""
 
     def __init__(self) -> None:
         self._pool: list[_Pipe] = []
@@ -241,7 +236,7 @@ class SplicePump:
         self._small = CopyPump(SMALL_BYTES)
 
     def move(self, source: End) -> int:
-        """See :class:`Pump`."""
+        """Splice through the pipe, or copy after a small read; see :class:`Pump`."""
         if not source.streak:
             return self._small.move(source)
         pipe = self._pipe
@@ -260,7 +255,7 @@ class SplicePump:
         except BlockingIOError:
             sent = 0
         except OSError:
-            pipe.pour(count)  # nobody must get what is left of this flow
+            pipe.pour(count)  # empty the pipe, so that no other flow gets these bytes
             raise
         source.read_bytes += count
         if sent != count:
@@ -268,18 +263,18 @@ class SplicePump:
             try:
                 self._pipe = self._pool.pop() if self._pool else _Pipe(self._pool)
                 source.stash = pipe
-            except OSError:  # no descriptors left: then the flow waits in memory, and this pipe goes on
+            except OSError:  # no descriptors left: move the bytes to memory and keep using this pipe
                 source.offset, source.stash = 0, pipe.pour(count - sent)
         return count
 
     def trim(self) -> None:
-        """See :class:`Pump`."""
+        """Close all pooled pipes and release pooled buffers; see :class:`Pump`."""
         for pipe in self._pool:
             pipe.close()
         self._pool.clear()
         self._small.trim()
 
     def close(self) -> None:
-        """See :class:`Pump`."""
+        """Close all pipes and release pooled buffers; see :class:`Pump`."""
         self.trim()
         self._pipe.close()

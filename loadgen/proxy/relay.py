@@ -1,8 +1,8 @@
-"""When a forwarded connection closes which half: the whole of the logic, without a socket.
+"""Half-close logic of a forwarded connection, without sockets.
 
-A connection has two directions, each from one side to the other.  A direction is OPEN until its source says that it
-has ended; what is still held of it must arrive first (DRAINING); then its destination is told (DONE).  A side is
-read only while nothing of its direction is held: that is the back-pressure.
+A connection has two directions.  A direction is OPEN until its source ends it, DRAINING while bytes are held that must
+be written first, and DONE when its destination has been told.  A source is read only while no bytes of its direction
+are held, which creates back-pressure.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 
 class Half(enum.Enum):
-    """One direction."""
+    """The state of one direction; see the module's text."""
 
     OPEN = "open"
     DRAINING = "draining"
@@ -20,33 +20,33 @@ class Half(enum.Enum):
 
 
 class Action(enum.Enum):
-    """What the owner of the sockets must do now."""
+    """What the owner of the sockets must do next."""
 
     NOTHING = "nothing"
-    SHUTDOWN = "shutdown"  # tell the destination of this direction that nothing more comes
-    CLOSE = "close"  # SHUTDOWN, and then both directions are done: close both sockets
+    SHUTDOWN = "shutdown"  # shut down the destination of this direction for writing
+    CLOSE = "close"  # both directions are done: close both sockets
 
 
 @dataclass(slots=True)
 class Direction:
-    """From one side to the other.  `held_bytes` were read from its source and not yet written."""
+    """One direction of a connection.  `held_bytes`: read from its source, but not yet written."""
 
     half: Half = Half.OPEN
     held_bytes: int = 0
 
     @property
     def wants_read(self) -> bool:
-        """Whether its source may be read."""
+        """Whether to wait for its source to become readable."""
         return self.half is Half.OPEN and not self.held_bytes
 
     @property
     def wants_write(self) -> bool:
-        """Whether its destination should say when it can take more."""
+        """Whether to wait for its destination to become writable."""
         return self.held_bytes > 0
 
 
 class Relay:
-    """Both directions of a connection.  A reset of either side is no matter of halves: the owner resets both."""
+    """Both directions of a connection.  After a reset of either side, the owner resets both and drops the relay."""
 
     __slots__ = ("directions",)
 
@@ -54,7 +54,7 @@ class Relay:
         self.directions = (Direction(), Direction())
 
     def held(self, which: int, count: int) -> Action:
-        """Of direction `which`, `count` bytes are held now (0: all are written)."""
+        """Note that `count` bytes of direction `which` are held (0: all are written); returns what to do next."""
         direction = self.directions[which]
         direction.held_bytes = count
         if not count and direction.half is Half.DRAINING:
@@ -62,7 +62,7 @@ class Relay:
         return Action.NOTHING
 
     def ended(self, which: int) -> Action:
-        """The source of direction `which` has said its last byte."""
+        """Note that the source of direction `which` has ended; returns what to do next."""
         direction = self.directions[which]
         if direction.half is not Half.OPEN:
             return Action.NOTHING

@@ -1,4 +1,4 @@
-"""One listening socket of a proxy, the connections that came by it, and their counters."""
+"""One listening socket of a proxy, its connections, and their counters."""
 
 from __future__ import annotations
 
@@ -19,24 +19,33 @@ from loadgen.proxy.pump import RECEIVE_TIMEOUT, CopyPump, End, Pump, SplicePump
 from loadgen.proxy.relay import Relay
 
 _BACKLOG = 4096
-_ABORT = struct.pack("ii", 1, 0)  # struct linger: a close sends RST
+_ABORT = struct.pack("ii", 1, 0)  # struct linger that makes close() send RST
 _UPSTREAM_TYPE = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-_ESTABLISHED = 1  # TCP_ESTABLISHED, the first byte of struct tcp_info
-_BIND_ADDRESS_NO_PORT = 24  # linux/in.h: the port is chosen by connect, so 28,000 for each destination
+_ESTABLISHED = 1  # TCP_ESTABLISHED, in the first byte of struct tcp_info
+_BIND_ADDRESS_NO_PORT = 24  # linux/in.h: connect chooses the port, so 28,000 per destination
 
 
 class Address(NamedTuple):
-    """Where to connect to: what socket() and connect() take."""
+    """An address to connect to, as socket() and connect() take it."""
 
     family: int
     sockaddr: tuple[Any, ...]
 
 
-class Connection:
-    """A client's connection and the one to the upstream.  End 0 is the client's.
+class ConnectionEnd(End):
+    """One socket of a connection, which knows the connection."""
 
-    `since_ns` is when `seen_bytes` was last seen to change, or when connecting began or ended.  When connecting to
-    `address` fails, `untried` are left.
+    __slots__ = ("connection",)
+
+    connection: Connection
+    peer: ConnectionEnd
+
+
+class Connection:
+    """The connection from a client (`ends[0]`) and the one to the upstream (`ends[1]`).
+
+    `since_ns`: when `seen_bytes` was last found changed, or when connecting began or ended.  `untried`: the addresses
+    to try if connecting to `address` fails.
     """
 
     __slots__ = ("address", "connecting", "ends", "relay", "seen_bytes", "service", "since_ns", "untried")
@@ -51,7 +60,7 @@ class Connection:
         now_ns: int,
     ) -> None:
         move = service.pump.move
-        ends = (End(client, 0, move, blocking=True), End(upstream, 1, move, blocking=False))
+        ends = (ConnectionEnd(client, 0, move, blocking=True), ConnectionEnd(upstream, 1, move, blocking=False))
         ends[0].peer, ends[1].peer = ends[1], ends[0]
         ends[0].connection = ends[1].connection = self
         self.service = service
@@ -64,7 +73,7 @@ class Connection:
         self.seen_bytes = 0
 
     def silent_ns(self, now_ns: int) -> int:
-        """For how long no byte has moved, as far as those who asked before could see."""
+        """Time since the last change of the moved bytes, as seen by calls of this method."""
         moved_bytes = sum(end.read_bytes - end.held_bytes for end in self.ends)
         if moved_bytes != self.seen_bytes:
             self.seen_bytes, self.since_ns = moved_bytes, now_ns
@@ -74,8 +83,8 @@ class Connection:
 class Service:
     """One listening socket, its open connections and its counters.
 
-    Raises PlanError when an address of our own cannot be had, TargetError when the upstream's name is unknown.
-    `addresses` are the upstream's; the one that answered last comes first.
+    `addresses`: those of the upstream; the address that answered last comes first.  Raises PlanError if a local address
+    is not available, and TargetError if the upstream's name is unknown.
     """
 
     def __init__(self, config: ProxyConfig) -> None:
@@ -98,19 +107,19 @@ class Service:
         self._counting = threading.Lock()
 
     def close(self) -> None:
-        """Accept no more, and let go of what the pump keeps.  No connection may be open.  Once only."""
+        """Close the listener and the pump.  Call once, when no connection is open."""
         self.sock.close()
         self.pump.close()
 
     def granted_bytes(self) -> tuple[int, int]:
-        """What the kernel made of the window, to send and to receive."""
+        """The socket buffer sizes that the kernel granted: (send, receive)."""
         send_bytes, receive_bytes = (
             self.sock.getsockopt(socket.SOL_SOCKET, option) for option in (socket.SO_SNDBUF, socket.SO_RCVBUF)
         )
         return send_bytes, receive_bytes
 
     def counters(self) -> ProxyCounters:
-        """As they stand; may be asked from another thread."""
+        """The current counters.  May be called from another thread."""
         with self._counting:
             moved = list(self._moved_bytes)
             for connection in list(self.open):
@@ -128,14 +137,14 @@ class Service:
             )
 
     def forget(self, connection: Connection) -> None:
-        """It is not open any more; what it has moved stays counted."""
+        """Remove a connection; its bytes stay counted."""
         with self._counting:
             self.open.discard(connection)
             for end in connection.ends:
                 self._moved_bytes[end.which] += end.read_bytes - end.held_bytes
 
     def connect(self, address: Address) -> tuple[socket.socket, bool]:
-        """A socket on its way to `address`, and whether it is there already.  Raises OSError."""
+        """A socket that connects to `address`, and whether it is connected already.  Raises OSError."""
         sock = socket.socket(address.family, _UPSTREAM_TYPE)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -152,20 +161,20 @@ class Service:
         return sock, error == 0 or _is_there(sock)
 
     def prefer(self, address: Address) -> None:
-        """`address` answers: the next connection tries it first."""
+        """Try `address` first for later connections, because it answered."""
         if self.addresses[0] != address:
             self.addresses = (address, *(other for other in self.addresses if other != address))
 
 
 def abort_socket(sock: socket.socket) -> None:
-    """Close it with a reset."""
+    """Close `sock` so that its peer gets a reset (RST)."""
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
     sock.close()
 
 
 def _is_there(sock: socket.socket) -> bool:
-    """On one machine, a connection is made before connect returns, which says that it is in progress all the same."""
+    """Whether `sock` is connected: within one machine it is, although connect() reports that it is in progress."""
     return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _ESTABLISHED
 
 
@@ -180,35 +189,37 @@ def _look_up(host: str, port: int) -> tuple[Address, ...]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError as error:
-        raise OSError(errno.EINVAL, "this is no name of a host") from error
+        raise OSError(errno.EINVAL, "not a valid host name") from error
     return tuple(dict.fromkeys(Address(family, sockaddr) for family, _, _, _, sockaddr in found))
 
 
 def _source(host: str) -> Address:
-    """Where connections come from, tried once: else all of them would fail one by one."""
+    """The local address of upstream connections, tested once so that connections do not fail one by one later."""
     try:
         source = _look_up(host, 0)[0]
         with socket.socket(source.family, socket.SOCK_STREAM) as sock:
             sock.bind(source.sockaddr)
     except OSError as error:
-        raise PlanError(f"cannot connect from {host}: {error.strerror}", hint="an address of this machine") from error
+        raise PlanError(
+            f"cannot connect from {host}: {error.strerror}", hint="use an address of this machine"
+        ) from error
     return source
 
 
 def _resolve(host: str, port: int, source: Address | None) -> tuple[Address, ...]:
-    """All addresses of the upstream, in the resolver's order; those that `source` can connect to."""
+    """The addresses of the upstream that `source` can connect to, in the resolver's order."""
     try:
         addresses = _look_up(host, port)
     except OSError as error:
         raise TargetError(f"the upstream {host} is not known: {error.strerror}") from error
     usable = tuple(one for one in addresses if source is None or one.family == source.family)
     if not usable:
-        raise PlanError(f"the upstream {host} has no address of the source's kind", hint="IPv4 or IPv6 for both")
+        raise PlanError(f"the upstream {host} has no address of the source's family", hint="use IPv4 or IPv6 for both")
     return usable
 
 
 def _listen(config: ProxyConfig) -> socket.socket:
-    """What a listener is set to, those that it accepts are too."""
+    """The listening socket; accepted sockets inherit its options."""
     where = format_address(config.listen_host, config.listen_port)
     try:
         address = _look_up(config.listen_host, config.listen_port)[0]
@@ -224,5 +235,5 @@ def _listen(config: ProxyConfig) -> socket.socket:
         sock.listen(_BACKLOG)
     except OSError as error:
         sock.close()
-        raise PlanError(f"cannot listen on {where}: {error.strerror}", hint="give another address or port") from error
+        raise PlanError(f"cannot listen on {where}: {error.strerror}", hint="use another address or port") from error
     return sock

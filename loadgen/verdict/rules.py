@@ -95,5 +95,5 @@ class Asked:
 
     @property
     def connections(self) -> int:
-        """The number of requested connections."""
+        """The number of requested connections, over all targets."""
         return len(self.target_of)

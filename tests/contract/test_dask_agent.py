@@ -241,7 +241,7 @@ async def unfetched(coordinator: Coordinator) -> Chunk:
 def test_a_name_is_of_one_worker(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with joined(tmp_path) as (hub, _, _, _):
-            with pytest.raises(FleetError, match="m is the name of a worker that has joined already"):
+            with pytest.raises(FleetError, match="a worker named m has joined already"):
                 await be_agent(
                     hub.contact("127.0.0.1"), name="m", bind="", security=security(None), until=asyncio.Event()
                 )
@@ -259,7 +259,7 @@ def test_what_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             )
             (tmp_path / "file").touch()
             answer = await coordinator.ask(calls.hello, RUN, "m", 1, facts.versions(), str(tmp_path / "file"))
-            assert "cannot be made" in refusal(answer)
+            assert "cannot be created" in refusal(answer)
             with monkeypatch.context() as full:
                 full.setattr(spools, "free_bytes", lambda directory: 1000)
                 assert refusal(await coordinator.hello()) == f"it has only 1000 bytes free for its spool in {tmp_path}"
@@ -277,7 +277,7 @@ def test_what_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             late = dict.fromkeys(
                 ("index", "origin_ns", "start_ns", "window_start_ns", "window_end_ns", "end_ns"), time.monotonic_ns()
             )
-            assert "came too late" in refusal(await coordinator.ask(calls.start, RUN, late))
+            assert "arrived too late" in refusal(await coordinator.ask(calls.start, RUN, late))
             for run_id in (RUN, "unknown"):
                 assert await coordinator.ask(calls.stop, run_id, 0) == {}
                 assert await coordinator.ask(calls.dismiss, run_id, []) == {}
@@ -345,7 +345,7 @@ def test_an_agent_in_a_cluster_of_the_user(tmp_path: Path, monkeypatch: pytest.M
         ):
             await hub.joined(["w"], 10)
             coordinator = Coordinator(hub.client, worker.address)
-            assert "no agent of loadgen" in refusal(await coordinator.hello())
+            assert "has no agent of loadgen" in refusal(await coordinator.hello())
             plugin = AgentPlugin(RUN, spool=str(tmp_path), cores=1)
             await hub.client.register_plugin(plugin)
             await hub.client.register_plugin(AgentPlugin("another-run"))
@@ -366,7 +366,7 @@ def test_who_is_not_of_the_run_does_not_join(tmp_path: Path) -> None:
             address = hub.contact("127.0.0.1")
             for ends, text in (
                 (security(foreign.issue("m")), "has a certificate of another run, or does not accept this one"),
-                (security(None), "wants a certificate"),
+                (security(None), "requires a certificate"),
             ):
                 with pytest.raises(FleetError, match=text):
                     await be_agent(

@@ -1,4 +1,4 @@
-"""What every engine does, against servers whose answers are known."""
+"""The contract that every engine fulfils, tested with servers whose replies are known."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_server_that_falls_silent_times_out(engine: MakeEngine, behaviour: Beh
     assert set(played.outcomes()) <= {Outcome.TIMED_OUT, Outcome.CUT}
 
 
-def test_nobody_there_is_refused_and_not_hammered(engine: MakeEngine) -> None:
+def test_a_refused_connect_is_recorded_and_not_repeated_at_once(engine: MakeEngine) -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
@@ -107,7 +107,7 @@ def test_nobody_there_is_refused_and_not_hammered(engine: MakeEngine) -> None:
             return await play(engine, make_tape([Op()], 1), [port], error_rest_ns=100 * NS_PER_MS)
 
         outcomes = run(scenario).outcomes()
-    assert 3 <= outcomes[Outcome.REFUSED] <= 5  # 400 ms, a rest of 100 ms after each
+    assert 3 <= outcomes[Outcome.REFUSED] <= 5  # in 400 ms, with a rest of 100 ms after each
     assert set(outcomes) == {Outcome.REFUSED}
 
 
@@ -126,7 +126,7 @@ def test_operations_are_played_in_the_order_of_the_tape_and_wrap_around(engine: 
     async def scenario() -> list[str]:
         async with ScriptedServer(scripted.good) as server:
             await play(engine, make_tape(ops, 1), [server.port])
-            assert server.connections >= 3  # a new one after each third operation
+            assert server.connections >= 3  # a new one after every third operation
             return server.requests
 
     requests = run(scenario)
@@ -148,7 +148,7 @@ def test_an_idle_connection_that_the_server_closed_is_opened_anew(engine: MakeEn
 
     async def scenario() -> Played:
         async with ScriptedServer(closes_soon) as server:
-            # 50 ms between operations: time for the close to arrive
+            # The 50 ms between operations are enough for the close to arrive.
             return await play(engine, make_tape([Op(size=1000)], 1), [server.port], line_bps=160_000)
 
     outcomes = run(scenario).outcomes()
@@ -156,7 +156,7 @@ def test_an_idle_connection_that_the_server_closed_is_opened_anew(engine: MakeEn
     assert outcomes[Outcome.OK] >= 4
 
 
-def test_shards_together_play_every_connection_once(engine: MakeEngine) -> None:
+def test_shards_together_play_each_connection_once(engine: MakeEngine) -> None:
     async def scenario() -> list[set[int]]:
         async with ScriptedServer(scripted.good) as server:
             tape = make_tape([Op()], 7)
@@ -186,7 +186,7 @@ def test_each_target_gets_its_own_connections_and_host(engine: MakeEngine) -> No
 
 
 def test_pace_against_a_fast_server_is_the_line_speed(engine: MakeEngine) -> None:
-    size = 5_000 - len(scripted.head(4_900))  # 5,000 bytes with their head: 100 ms, so that no hiccup matters
+    size = 5_000 - len(scripted.head(4_900))  # 5,000 bytes with the head take 100 ms, so short delays do not matter
 
     async def scenario() -> Played:
         async with ScriptedServer(scripted.good) as server:
@@ -219,11 +219,13 @@ def test_a_reply_slower_than_the_line_is_charged_its_time(engine: MakeEngine, pa
     tallies = run(scenario).tallies()
     rates = 8e9 * tallies["bytes"] / tallies["busy_ns"]
     assert np.all(rates < 202_000)
-    assert np.all(rates > 100_000)  # not for more than the server took, on a busy machine either
+    assert np.all(
+        rates > 100_000
+    )  # the connection is not charged for more than the server's time, even on a busy machine
 
 
 def test_paced_reads_do_not_run_ahead_of_the_line(engine: MakeEngine) -> None:
-    """A reply that a fast server sends at once takes its line time to arrive, so to speak."""
+    """A fast server sends a reply at once, but reading it takes as long as the line speed demands."""
 
     async def scenario() -> Played:
         async with ScriptedServer(scripted.good) as server:
@@ -250,7 +252,7 @@ def test_times_are_due_sent_done(engine: MakeEngine) -> None:
             return await play(engine, make_tape([Op()], 1), [server.port])
 
     cell = run(scenario).cell()
-    assert cell.service.min_ns >= 49 * NS_PER_MS  # the loop's timers round to milliseconds
+    assert cell.service.min_ns >= 49 * NS_PER_MS  # timers of the loop are rounded to milliseconds
     assert cell.response.min_ns >= cell.service.min_ns
     assert cell.lateness.total >= cell.response.total > 0
 
@@ -267,7 +269,7 @@ def test_requests_are_judged_by_their_bound(engine: MakeEngine) -> None:
     assert lenient.tolerable == lenient.outcomes[Outcome.OK] > 0
 
 
-def test_an_operation_under_way_at_the_end_is_cut_and_its_bytes_count(engine: MakeEngine) -> None:
+def test_an_operation_in_progress_at_the_end_is_cut_and_its_bytes_count(engine: MakeEngine) -> None:
     played, _ = outcomes_of(engine, scripted.stalls, Op(size=1000))
     assert played.outcomes() == {Outcome.CUT: 2}
     tallies = played.tallies()
@@ -291,7 +293,7 @@ def test_only_operations_due_in_the_window_are_in_it(engine: MakeEngine) -> None
     played = run(scenario)
     inside = int(played.tallies(0)["ok"].sum())
     outside = int(played.tallies(-1)["ok"].sum())
-    assert 5 <= inside <= 10  # one each 20.8 ms, if the machine has no hiccup
+    assert 5 <= inside <= 10  # one every 20.8 ms unless the machine is delayed
     assert 10 <= outside <= 20
 
 
@@ -303,7 +305,7 @@ def test_stop_ends_at_once_and_only_once(engine: MakeEngine) -> None:
             )
             seen = len(server.requests)
             await asyncio.sleep(0.1)
-            assert len(server.requests) <= seen + 2  # what was in the kernel's hands
+            assert len(server.requests) <= seen + 2  # requests that the kernel had accepted already
             return played, seen
 
     played, seen = run(scenario)
@@ -332,7 +334,7 @@ def test_draining_an_interval_again_repeats_it_and_the_next_is_empty(engine: Mak
             played = await play(engine, make_tape([Op()], 2), [server.port])
             first, again, following = played.snapshots
             outcomes = played.outcomes()
-            # What was cut had been sent; whether the server read it before the end is the kernel's affair.
+            # Cut requests were sent; the server may have read them or not.
             answered = outcomes[Outcome.OK]
             assert answered <= len(server.requests) <= answered + outcomes.get(Outcome.CUT, 0)
             assert set(outcomes) <= {Outcome.OK, Outcome.CUT}

@@ -1,4 +1,4 @@
-"""The Python engine is the definition: whatever a server sends, the compiled one says the same of it."""
+"""The Python engine is the definition: the compiled engine gives equal results for any stream from a server."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ pytestmark = needs_compiled
 
 STREAMS = 1_000
 SEED = 20_26
-BYTEWISE = 60  # of these, over sockets
-ALL_CUTS_BYTES = 700  # of longer ones, the beginning and the end are cut everywhere
+BYTEWISE = 60  # streams that are also sent byte by byte over sockets
+ALL_CUTS_BYTES = 700  # a longer stream is cut at every byte only near its beginning and its end
 
 TAPE = stream_tape(STREAMS)
 STREAM = [make_stream(row, SEED) for row in range(STREAMS)]
 
 
 def cuts(stream: bytes) -> Iterator[int]:
-    """Where a stream is cut in two."""
+    """The positions at which `stream` is cut in two."""
     if len(stream) <= ALL_CUTS_BYTES:
         yield from range(1, len(stream))
     else:
@@ -60,7 +60,7 @@ def test_the_streams_are_of_every_kind() -> None:
     assert sum(one.result == DONE and one.verdict == Outcome.OK for one in read) > STREAMS // 8
 
 
-def test_both_readers_say_the_same_of_a_thousand_streams_cut_at_every_byte() -> None:
+def test_both_readers_agree_on_a_thousand_streams_cut_at_every_byte() -> None:
     ours, theirs = PythonReading(TAPE), CompiledReading(TAPE)
     for row, stream in enumerate(STREAM):
         assert theirs.read(row, [stream]) == ours.read(row, [stream]), (row, stream)
@@ -70,11 +70,11 @@ def test_both_readers_say_the_same_of_a_thousand_streams_cut_at_every_byte() -> 
             assert theirs.read(row, pieces) == ours.read(row, pieces), (row, cut, stream)
 
 
-def test_both_readers_say_the_same_of_streams_that_come_byte_by_byte() -> None:
+def test_both_readers_agree_on_streams_that_arrive_byte_by_byte() -> None:
     ours, theirs, skips = PythonReading(TAPE), CompiledReading(TAPE), CompiledReading(TAPE, skipping=True)
     for row, stream in enumerate(STREAM):
         if len(stream) > ALL_CUTS_BYTES and row % 5:
-            continue  # the long ones take most of the time
+            continue  # long streams take most of the time
         expected = ours.read(row, bytewise(stream))
         assert theirs.read(row, bytewise(stream)) == expected, (row, stream)
         skipped = skips.read(row, bytewise(stream))
@@ -91,18 +91,18 @@ def test_both_readers_give_up_an_endless_body_at_the_same_byte(chunk: int) -> No
         readings: list[Reading] = [PythonReading(TAPE), CompiledReading(TAPE)]
         ours, theirs = (one.read(row, pieces, close=False) for one in readings)
         assert ours == theirs
-        assert (ours.result == MORE) == (row == 4)  # what is not checked may be as long as it likes
+        assert (ours.result == MORE) == (row == 4)  # an unchecked body has no limit
 
 
 class StreamServer:
-    """Answers /i with stream i; closes when a client would wait for more.  When the last row is asked for, all are."""
+    """Answers /i with stream i, and closes if the client would wait for more.  `all_asked` is set by the last row."""
 
     def __init__(self, rows: int, *, in_bytes: bool) -> None:
         reading = PythonReading(TAPE)
         self._pieces = [bytewise(stream) if in_bytes else [stream] for stream in STREAM[:rows]]
         read = [reading.read(row, pieces, close=False) for row, pieces in enumerate(self._pieces)]
         self._closes = [one.result == MORE for one in read]
-        if in_bytes:  # surplus that comes later would be the next reply's beginning, if it is not too late for that
+        if in_bytes:  # a surplus byte that arrives late may be read as the beginning of the next reply
             self._pieces = [pieces[: one.fed] for pieces, one in zip(self._pieces, read, strict=True)]
         self._rows = rows
         self._tasks: set[asyncio.Task[None]] = set()
@@ -170,7 +170,7 @@ def played(make: MakeEngine, rows: int, monkeypatch: pytest.MonkeyPatch, *, in_b
     with records_kept(monkeypatch) as kept:
         uvloop.run(scenario())
     records = np.concatenate(kept)
-    assert records["row"].tolist() == list(range(rows + 1))  # the last one is cut
+    assert records["row"].tolist() == list(range(rows + 1))  # the last operation is cut
     return records[:rows]
 
 
@@ -178,7 +178,7 @@ def columns(records: NDArray[np.void], *names: str) -> list[tuple[int, ...]]:
     return [tuple(int(record[name]) for name in names) for record in records]
 
 
-def test_both_engines_record_the_same_of_a_thousand_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_engines_write_equal_records_of_a_thousand_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = played(python_engine, STREAMS, monkeypatch, in_bytes=False)
     theirs = played(compiled_engine, STREAMS, monkeypatch, in_bytes=False)
     names = ("row", "outcome", "bytes", "connected")
@@ -186,14 +186,14 @@ def test_both_engines_record_the_same_of_a_thousand_streams(monkeypatch: pytest.
     assert len(set(ours["outcome"].tolist())) >= 8
 
 
-def test_both_engines_judge_alike_what_comes_byte_by_byte(monkeypatch: pytest.MonkeyPatch) -> None:
-    """How many bytes of a wrong reply were there when it was given up is chance."""
+def test_both_engines_judge_streams_equally_that_arrive_byte_by_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of bytes received of a wrong reply is not compared: it depends on timing."""
     ours = played(python_engine, BYTEWISE, monkeypatch, in_bytes=True)
     theirs = played(compiled_engine, BYTEWISE, monkeypatch, in_bytes=True)
     assert columns(theirs, "row", "outcome") == columns(ours, "row", "outcome")
 
 
-def test_a_tape_whose_indices_are_wrong_is_refused() -> None:
+def test_a_tape_with_an_index_out_of_range_is_refused() -> None:
     from loadgen.engine.compiled.player import arrays_of
 
     for name in ("line", "rest", "cookie", "literal", "check", "next", "target"):

@@ -1,4 +1,4 @@
-"""What every engine does with large requests, large bodies, many records, and the other internet protocol."""
+"""The contract of every engine for large requests, large bodies, many records, and IPv6."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run(scenario: Callable[[], Awaitable[T]]) -> T:
 
 
 def with_rest(tape: OpTape, rest: bytes) -> OpTape:
-    """The same, with another end of its requests."""
+    """`tape` with `rest` after the Host line of each request."""
     (index,) = set(tape.ops["rest"].tolist())
     strings = [tape.strings[i] for i in range(len(tape.strings))]
     strings[index] = rest
@@ -46,7 +46,7 @@ def with_rest(tape: OpTape, rest: bytes) -> OpTape:
 
 
 class RawServer:
-    """Answers every `request_bytes` that come, whatever they are, with `reply`; `hasty`: also before any has come."""
+    """Sends `reply` for every `request_bytes` received, of any content; `hasty`: also before the first request."""
 
     def __init__(self, reply: bytes, *, request_bytes: int, hasty: bool = False) -> None:
         self._reply = reply
@@ -93,20 +93,20 @@ class RawServer:
 
 @pytest.mark.parametrize("size", [17_000, 16_000_000])
 def test_a_long_request_arrives_whole(engine: MakeEngine, size: int) -> None:
-    """Also one that the kernel takes in parts, and one that is put together before."""
+    """One request is assembled in a buffer before it is sent; the other is accepted by the kernel in parts."""
     line = b"GET /x?size=100 HTTP/1.1\r\n"
     rest = b"\r\n" + bytes(range(256)) * (size // 256)
     tape = with_rest(make_tape([Op(size=100)], 1), rest)
 
     async def scenario() -> tuple[Played, list[bytes], bytes]:
         host = b"Host: 127.0.0.1:"
-        wanted = len(line) + len(host) + 5 + 2 + len(rest)  # ports that the kernel gives have five digits
+        wanted = len(line) + len(host) + 5 + 2 + len(rest)  # ephemeral ports have five digits
         async with RawServer(scripted.head(100) + content("/x", 100), request_bytes=wanted) as server:
             for length_ns in (300 * NS_PER_MS, 3 * NS_PER_S, 9 * NS_PER_S):
                 played = await play(engine, tape, [server.port], length_ns=length_ns, timeout_ns=length_ns)
                 if Outcome.OK in played.outcomes():
                     break
-                server.received.clear()  # a busy machine takes longer for one
+                server.received.clear()  # a busy machine needs longer for one request
             return played, server.received, line + host + b"%d\r\n" % server.port + rest
 
     played, received, expected = run(scenario)
@@ -118,13 +118,17 @@ def test_a_long_request_arrives_whole(engine: MakeEngine, size: int) -> None:
 
 
 def test_a_reply_that_comes_before_its_request_is_sent_ends_the_tcp_connection(engine: MakeEngine) -> None:
-    """What is left of the request must not go out behind it, as if it were the next one."""
+    """The rest of the request must not be sent later, where it would be taken for the next request."""
     tape = with_rest(make_tape([Op(size=100)], 1), b"X-Long: " + b"a" * 8_000_000 + b"\r\n\r\n")
     reply = scripted.head(100) + content("/x", 100)
 
     async def scenario() -> tuple[Played, int]:
-        async with RawServer(reply, request_bytes=1 << 30, hasty=True) as server:
-            return await play(engine, tape, [server.port], length_ns=200 * NS_PER_MS), server.connections
+        for length_ns in (200 * NS_PER_MS, 2 * NS_PER_S, 8 * NS_PER_S):  # a busy machine needs longer
+            async with RawServer(reply, request_bytes=1 << 30, hasty=True) as server:
+                played = await play(engine, tape, [server.port], length_ns=length_ns)
+                if played.outcomes().get(Outcome.OK, 0) >= 2:
+                    break
+        return played, server.connections
 
     played, connections = run(scenario)
     outcomes = played.outcomes()
@@ -135,12 +139,12 @@ def test_a_reply_that_comes_before_its_request_is_sent_ends_the_tcp_connection(e
 @pytest.mark.parametrize("checked", [False, True])
 @pytest.mark.parametrize("surplus", [b"", b"!"])
 def test_every_byte_of_a_large_body_is_counted(engine: MakeEngine, checked: bool, surplus: bytes) -> None:
-    """Also of those that nobody looks at, which the kernel may drop; and what is behind it is seen."""
+    """This includes unchecked bytes, which the kernel may drop; and a byte after the body is noticed."""
     size = 700_000
     tape = make_tape([Op(size=size)], 1)
     checks = tape.checks.copy()
     if checked:
-        checks["period"] = checks["prefix"] = 0  # only its length
+        checks["period"] = checks["prefix"] = 0  # check only the length
     else:
         checks["content_bytes"] = -1
     tape = dataclasses.replace(tape, checks=checks)
@@ -164,11 +168,11 @@ def test_every_byte_of_a_large_body_is_counted(engine: MakeEngine, checked: bool
     assert connections >= ok if surplus else connections == 1
 
 
-def test_a_reply_as_long_as_the_last_one_is_read_all_the_same(engine: MakeEngine) -> None:
-    """What said the same before need not be read again; what says something else must be."""
+def test_a_reply_as_long_as_the_last_one_is_still_read(engine: MakeEngine) -> None:
+    """A reply with the same head as before may be recognised without parsing; any other must be parsed."""
     tape = make_tape([Op(size=100)], 1)
     checks = tape.checks.copy()
-    checks["content_bytes"] = -1  # nobody looks at bodies
+    checks["content_bytes"] = -1  # bodies are not checked
     tape = dataclasses.replace(tape, checks=checks)
     same = scripted.head(100) + b"." * 100
     failed = scripted.head(100, status="500 OK") + b"." * 100
@@ -196,7 +200,7 @@ def test_a_reply_as_long_as_the_last_one_is_read_all_the_same(engine: MakeEngine
     played, connections = run(scenario)
     assert played.outcomes() == {Outcome.OK: len(pieces) - 1, Outcome.BAD_STATUS: 1, Outcome.CUT: 1}
     assert played.cell().bytes == sum(len(b"".join(reply)) for reply in pieces)
-    assert connections == 3  # nobody knows what is behind the end of a reply
+    assert connections == 3  # a connection with surplus bytes is not reused
 
 
 def test_more_operations_than_any_buffer_holds_are_all_recorded(
@@ -214,7 +218,7 @@ def test_more_operations_than_any_buffer_holds_are_all_recorded(
     due = np.unique(np.concatenate(kept)["due_ns"])
     assert len(due) == sum(outcomes.values()) == 150_000
     assert due[-1] - due[0] == 149_999_000
-    assert outcomes[Outcome.CUT] >= 100_002  # two are under way; more where it came late to the last ones
+    assert outcomes[Outcome.CUT] >= 100_002  # two are in progress; more if the engine was late at the end
     assert outcomes[Outcome.SHED] > 0
 
 

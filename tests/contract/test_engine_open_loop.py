@@ -1,4 +1,4 @@
-"""An open loop, whoever plays it: every operation that is due has exactly one record, and is charged its wait."""
+"""The open loop of every engine: each due operation has exactly one record, and its wait counts as response time."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def due_in(given: Arrivals, length_ns: int) -> int:
 
 
 def at_least(histogram: Histogram, value_ns: int) -> int:
-    """How many values are at least that, give or take a bucket."""
+    """The number of values of at least `value_ns`, to the resolution of a bucket."""
     return int(histogram.counts[lowest_of(histogram.indexes.astype(np.int64)) >= value_ns].sum())
 
 
@@ -107,11 +107,11 @@ def test_parts_of_a_rate_add_up_and_each_plays_its_own_rows(engine: MakeEngine) 
     parts, server = run(scenario)
     counts = [sum(part.outcomes().values()) for part in parts]
     assert counts == [10, 10, 10]
-    # Part p plays operations p, p + 3, …: with three rows, one row each.
+    # Part p plays operations p, p + 3, …, which with three rows is always the same row.
     assert [len(set(server.requests[low : low + 8])) for low in (0, 11, 21)] == [1, 1, 1]
 
 
-def test_what_finds_no_connection_waits_and_what_is_too_much_is_shed(engine: MakeEngine) -> None:
+def test_operations_wait_for_a_connection_and_are_shed_beyond_the_backlog(engine: MakeEngine) -> None:
     asked = arrivals(100, max_backlog=3)
 
     async def scenario() -> Played:
@@ -120,10 +120,10 @@ def test_what_finds_no_connection_waits_and_what_is_too_much_is_shed(engine: Mak
 
     played = run(scenario)
     assert played.outcomes() == {Outcome.CUT: 2 + 3, Outcome.SHED: 20 - 5}
-    assert played.cell().lateness.total == 2  # only what was sent can have been late
+    assert played.cell().lateness.total == 2  # only sent operations have a lateness
 
 
-def test_a_dead_target_holds_up_nobody_else(engine: MakeEngine) -> None:
+def test_a_dead_target_does_not_delay_other_targets(engine: MakeEngine) -> None:
     tape = make_tape([Op(path="/a", target=0), Op(path="/b", target=1)], 4)
 
     async def scenario() -> Played:
@@ -137,7 +137,7 @@ def test_a_dead_target_holds_up_nobody_else(engine: MakeEngine) -> None:
     assert played.cell(target=1).cut == 20
 
 
-def test_stopped_early_only_what_was_due_by_then_is_recorded(engine: MakeEngine) -> None:
+def test_after_an_early_stop_only_operations_due_by_then_are_recorded(engine: MakeEngine) -> None:
     async def scenario() -> Played:
         async with ScriptedServer(scripted.good) as server:
             tape = make_tape([Op()], 2)
@@ -157,7 +157,7 @@ def test_stopped_early_only_what_was_due_by_then_is_recorded(engine: MakeEngine)
 
 @dataclass
 class StallingServer:
-    """Answers at once, but stands still for `stall_s` when it has read its `at`-th request; says when."""
+    """Answers at once, but stalls for `stall_s` after request number `at`, and notes when."""
 
     at: int
     stall_s: float
@@ -210,7 +210,7 @@ class StallingServer:
 def test_every_operation_due_in_a_stall_is_charged_its_wait(
     engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Exactly, on a busy machine too: by when the server itself says that it stood still."""
+    """The check is exact even on a busy machine, because it uses the times that the server noted."""
     rate, length_ns = 20, 2500 * NS_PER_MS
     server = StallingServer(at=5, stall_s=1.0)
 
@@ -222,16 +222,18 @@ def test_every_operation_due_in_a_stall_is_charged_its_wait(
         played = run(scenario)
     records = np.sort(np.concatenate(kept), order="due_ns")
     due_ns, done_ns = records["due_ns"], records["done_ns"]
-    # All that was due has a record, also what was due while all three connections were taken.
+    # Every due operation has a record, even if it was due while all three connections were busy.
     assert len(records) == rate * length_ns // NS_PER_S
     assert np.array_equal(due_ns - due_ns[0], offsets_of(rate, length_ns))
     waited = (due_ns >= server.began_ns) & (due_ns < server.ended_ns)
     assert abs(int(waited.sum()) - rate * (server.ended_ns - server.began_ns) / NS_PER_S) <= 1
     assert waited.sum() > 3  # more than there are connections
     answered = records["outcome"] == Outcome.OK
-    assert np.all(done_ns[waited & answered] >= server.ended_ns - NS_PER_MS)  # the kernel's stamps are of another clock
-    assert np.all(done_ns[waited & ~answered] >= due_ns[0] + length_ns - NS_PER_MS)  # cut, where the stall took so long
-    # And that is what is counted: the shortest of these waits, and all that are as long.
+    assert np.all(done_ns[waited & answered] >= server.ended_ns - NS_PER_MS)  # kernel stamps are of another clock
+    assert np.all(
+        done_ns[waited & ~answered] >= due_ns[0] + length_ns - NS_PER_MS
+    )  # cut because the stall took too long
+    # The histogram counts the same: all waits of at least the given length.
     response = played.cell().response
     for least_ns in (300 * NS_PER_MS, 700 * NS_PER_MS):
         theirs = int(((done_ns - due_ns)[answered] >= least_ns).sum())
@@ -243,7 +245,7 @@ def test_every_operation_due_in_a_stall_is_charged_its_wait(
 
 
 def offsets_of(rate: int, length_ns: int) -> NDArray[np.int64]:
-    """When a constant rate's operations are due after the first one."""
+    """The due times of operations at a constant rate, after the first one."""
     found: NDArray[np.int64] = offsets_ns(rate_per_s=rate, poisson=False, seed=0, part=0, parts=1, length_ns=length_ns)
     after_first: NDArray[np.int64] = found - found[0]
     return after_first
@@ -252,7 +254,7 @@ def offsets_of(rate: int, length_ns: int) -> NDArray[np.int64]:
 def test_sources_are_taken_in_turn(engine: MakeEngine) -> None:
     async def scenario() -> ScriptedServer:
         async with ScriptedServer(scripted.good) as server:
-            sources = ("127.0.0.2", "::1", "127.0.0.3")  # that of another family is for other targets
+            sources = ("127.0.0.2", "::1", "127.0.0.3")  # an address of another family is used for other targets only
             await play(engine, make_tape([Op()], 4), [server.port], sources=sources, length_ns=NS_PER_S // 10)
             return server
 
@@ -260,7 +262,7 @@ def test_sources_are_taken_in_turn(engine: MakeEngine) -> None:
 
 
 @pytest.mark.parametrize(("source", "word"), [("198.51.100.7", "not an address of this machine"), ("tea", "not an IP")])
-def test_a_source_that_is_not_ours_is_refused(engine: MakeEngine, source: str, word: str) -> None:
+def test_a_source_address_of_another_machine_is_refused(engine: MakeEngine, source: str, word: str) -> None:
     async def scenario() -> None:
         await play(engine, make_tape([Op()], 1), [9], sources=(source,))
 
@@ -268,7 +270,7 @@ def test_a_source_that_is_not_ours_is_refused(engine: MakeEngine, source: str, w
         run(scenario)
 
 
-def test_any_success_will_do_where_no_status_is_asked(engine: MakeEngine) -> None:
+def test_without_an_expected_status_any_success_is_ok(engine: MakeEngine) -> None:
     async def scenario() -> list[Played]:
         tape = make_tape([Op(status=0, size=5)], 1)
         found = []

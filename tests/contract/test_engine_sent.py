@@ -1,4 +1,4 @@
-"""What every engine calls sent: a request that went out, so that a server can count the same."""
+"""An operation counts as sent only if its request was sent, so that a server can count the same."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run(scenario: Callable[[], Awaitable[T]]) -> T:
 
 @contextlib.contextmanager
 def deaf_port() -> Iterator[int]:
-    """A port at which connects are neither taken nor refused: nobody accepts, and the queue is full."""
+    """A port where connects are neither accepted nor refused, because the accept queue is full."""
     with contextlib.ExitStack() as held:
         server = held.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         for _ in range(4):
@@ -57,7 +57,7 @@ def played(
     return found, np.concatenate(kept)
 
 
-def test_what_is_cut_while_it_connects_was_not_sent(engine: MakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_operation_cut_while_connecting_was_not_sent(engine: MakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     with deaf_port() as port:
         found, records = played(engine, port, monkeypatch)
     assert found.outcomes() == {Outcome.CUT: 1}
@@ -65,7 +65,7 @@ def test_what_is_cut_while_it_connects_was_not_sent(engine: MakeEngine, monkeypa
     assert found.cell().lateness.total == 0
 
 
-def test_what_never_connects_was_not_sent(engine: MakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_operation_that_never_connects_was_not_sent(engine: MakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     with deaf_port() as port:
         found, _ = played(engine, port, monkeypatch, timeout_ns=100 * NS_PER_MS)
     assert found.outcomes()[Outcome.UNREACHABLE] >= 1
@@ -77,7 +77,9 @@ def test_what_never_connects_was_not_sent(engine: MakeEngine, monkeypatch: pytes
     assert not records["sent_ns"].any()
 
 
-def test_what_is_cut_while_it_waits_for_a_reply_was_sent(engine: MakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_operation_cut_while_waiting_for_a_reply_was_sent(
+    engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def scenario() -> tuple[Played, int]:
         async with ScriptedServer(silent) as server:
             return await play(engine, ONE, [server.port], length_ns=300 * NS_PER_MS), len(server.requests)
@@ -89,8 +91,8 @@ def test_what_is_cut_while_it_waits_for_a_reply_was_sent(engine: MakeEngine, mon
     assert found.cell().lateness.total == requests == 1
 
 
-def test_what_is_cut_in_a_handshake_was_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:  # the kernel accepts, nobody speaks TLS
+def test_an_operation_cut_in_a_tls_handshake_was_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:  # the kernel accepts the connection, and no one answers
         found, records = played(python_engine, server.getsockname()[1], monkeypatch, tls=True)
     assert found.outcomes() == {Outcome.CUT: 1}
     assert records["sent_ns"].tolist() == [0]

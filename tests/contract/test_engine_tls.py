@@ -1,4 +1,4 @@
-"""The Python engine by TLS: the same outcomes as without, and those of TLS itself."""
+"""The Python engine over TLS: the same outcomes as without TLS, and BAD_TLS."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_connections_are_kept(trusted: TlsFiles) -> None:
     assert server.hosts
 
 
-def test_tickets_do_not_end_connections_that_rest(trusted: TlsFiles) -> None:
+def test_session_tickets_do_not_close_idle_connections(trusted: TlsFiles) -> None:
     slow = Arrivals(rate_per_s=40, poisson=False, seed=1, part=0, parts=1, max_backlog=10)
     played, server = by_tls(trusted, scripted.good, Op(size=900), arrivals=slow, length_ns=NS_PER_S // 5)
     assert sum(played.outcomes().values()) == 8
@@ -98,15 +98,16 @@ def test_tickets_do_not_end_connections_that_rest(trusted: TlsFiles) -> None:
         ("garbage", Outcome.MALFORMED),
     ],
 )
-def test_each_wrong_answer_has_the_outcome_that_it_has_without_tls(
-    trusted: TlsFiles, name: str, expected: Outcome
-) -> None:
-    played, _ = by_tls(trusted, getattr(scripted, name), Op(size=900))
+def test_each_wrong_answer_has_the_same_outcome_as_without_tls(trusted: TlsFiles, name: str, expected: Outcome) -> None:
+    for length_ns in (NS_PER_S // 8, NS_PER_S, 8 * NS_PER_S):  # a busy machine needs longer
+        played, _ = by_tls(trusted, getattr(scripted, name), Op(size=900), length_ns=length_ns)
+        if played.outcomes().get(expected, 0) >= 2:
+            break
     assert played.outcomes()[expected] >= 2
     assert set(played.outcomes()) <= {expected, Outcome.CUT}
 
 
-def test_a_certificate_that_nobody_signed_for_us_is_refused(files: TlsFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_untrusted_certificate_is_refused(files: TlsFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     played, server = by_tls(files, scripted.good, Op())
     assert set(played.outcomes()) <= {Outcome.BAD_TLS, Outcome.CUT}
@@ -114,7 +115,7 @@ def test_a_certificate_that_nobody_signed_for_us_is_refused(files: TlsFiles, mon
     assert server.requests == []
 
 
-def test_insecure_takes_any_certificate(files: TlsFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_verification_any_certificate_is_accepted(files: TlsFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     played, _ = by_tls(files, scripted.good, Op(), tls_verify=False)
     assert set(played.outcomes()) <= {Outcome.OK, Outcome.CUT}
@@ -129,7 +130,7 @@ def test_the_name_in_the_certificate_must_be_the_host(tmp_path: Path, monkeypatc
     assert played.outcomes()[Outcome.BAD_TLS] >= 2
 
 
-def test_who_does_not_speak_tls_is_told_apart(trusted: TlsFiles) -> None:
+def test_a_server_without_tls_is_recorded_as_bad_tls(trusted: TlsFiles) -> None:
     async def scenario() -> Played:
         async with ScriptedServer(scripted.good) as server:
             targets = [Target(name="t", host="127.0.0.1", port=server.port, tls=True)]
@@ -140,7 +141,7 @@ def test_who_does_not_speak_tls_is_told_apart(trusted: TlsFiles) -> None:
     assert set(run(scenario).outcomes()) <= {Outcome.BAD_TLS, Outcome.TIMED_OUT, Outcome.CUT}
 
 
-def test_nobody_there_is_refused(trusted: TlsFiles) -> None:
+def test_a_refused_connect_is_recorded_as_refused(trusted: TlsFiles) -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]

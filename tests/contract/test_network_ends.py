@@ -112,7 +112,7 @@ def test_an_end_that_was_stopped_plays_no_more() -> None:
     ("script", "why"),
     [
         (("die",), "the sink is gone: killed by signal 9"),
-        (("exit",), "the sink is gone: exited with code 7; its last words: it is too dark here"),
+        (("exit",), "the sink is gone: exited with code 7; last line on stderr: it is too dark here"),
         ((HELLO, "die"), "the sink is gone: killed by signal 9"),
         ((HELLO, "babble"), "the sink sent something unreadable"),
         ((HELLO, "mumble"), "the sink sent something unreadable"),
@@ -159,5 +159,7 @@ def test_a_module_that_cannot_run_says_why() -> None:
         async with Missing("source"):
             pass
 
-    with pytest.raises(FleetError, match=r"the source is gone: exited with code 1; its last words: .*no_such_module"):
+    with pytest.raises(
+        FleetError, match=r"the source is gone: exited with code 1; last line on stderr: .*no_such_module"
+    ):
         asyncio.run(run())

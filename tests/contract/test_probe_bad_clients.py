@@ -177,7 +177,7 @@ BAD_CLIENTS: dict[Callable[[Peer, int], Awaitable[None]], tuple[str, str]] = {
     never_sends_parameters: ("timed_out", "did not send its block"),
     leaves_before_its_parameters: ("tests_broken", "closed its control connection"),
     announces_4_gigabytes: ("garbage", "4294967295 bytes"),
-    sends_garbage_parameters: ("garbage", "no JSON"),
+    sends_garbage_parameters: ("garbage", "not JSON"),
     asks_for_too_many_streams: ("tests_broken", "so many parallel streams"),
     asks_for_an_unknown_congestion_control: ("tests_broken", "congestion control"),
     opens_no_streams: ("timed_out", "did not open its streams"),
@@ -217,7 +217,7 @@ def test_a_bad_client_costs_only_itself(script: Callable[[Peer, int], Awaitable[
             if ended:
                 await until(lambda: len(served.tests) == 1)
                 assert ended in served.tests[0].ended
-                assert (served.tests[0].what == "nothing asked") == (script in BEFORE_PARAMETERS)
+                assert (served.tests[0].what == "no parameters") == (script in BEFORE_PARAMETERS)
                 assert counters.tests_broken == 1
             assert counters.tests_done == 0
             with contextlib.suppress(TimeoutError):

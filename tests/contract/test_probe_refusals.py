@@ -160,6 +160,6 @@ def test_a_server_without_threads_refuses_and_goes_on(monkeypatch: pytest.Monkey
             return [test.ended for test in await served.until_served(2)]
 
     assert run(scenario) == [
-        "it asked in vain: it could not accept a stream (Resource temporarily unavailable)",
+        "it was refused: it could not accept a stream (Resource temporarily unavailable)",
         "done",
     ]

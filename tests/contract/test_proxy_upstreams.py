@@ -152,7 +152,7 @@ def test_a_source_that_is_not_ours_is_a_plain_error() -> None:
 
 
 def test_a_source_of_another_kind_is_a_plain_error() -> None:
-    with pytest.raises(PlanError, match="no address of the source's kind"), proxying(9, source_host="::1"):
+    with pytest.raises(PlanError, match="no address of the source's family"), proxying(9, source_host="::1"):
         pass
 
 

@@ -1,7 +1,7 @@
-"""A fuzz target on the sans-IO reply reader: `python tests/fuzz/fuzz_http1.py -max_total_time=60 [corpus]`.
+"""A fuzz target for the sans-IO reply reader: `python tests/fuzz/fuzz_http1.py -max_total_time=60 [corpus]`.
 
-The first byte chooses the row, the second how the stream is cut.  Whatever follows must end in DONE or an Outcome,
-the same however it is cut, and the same in the compiled reader where there is one.
+The first byte selects the row, the second the length of pieces.  Any stream must end in DONE or in an Outcome that
+does not depend on the pieces, and that the compiled reader, where it was built, agrees with.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ OTHERS: list[Reading] = [] if why_not_compiled() else [CompiledReading(TAPE), Co
 
 
 def look_at(data: bytes) -> None:
-    """One input."""
+    """Read one input of the fuzzer with all readers, and compare the results."""
     if len(data) < 2:
         return
     row, step, stream = data[0] % len(VARIANTS), data[1] % 64 + 1, data[2:]
     pieces = [stream[at : at + step] for at in range(0, len(stream), step)]
     whole, cut = PYTHON.read(row, [stream] if stream else []), PYTHON.read(row, pieces)
     assert whole.result == DONE or Outcome(whole.result).is_error
-    # Of a stream in pieces less is fed, and surplus that has not come yet cannot be held against the connection.
+    # In pieces, less of a stream is fed, and surplus bytes that were not fed do not make the connection unusable.
     assert replace(cut, fed=whole.fed, reusable=whole.reusable, started=whole.started) == whole
     assert cut.reusable or not whole.reusable
     for other in OTHERS:

@@ -1,8 +1,9 @@
 /* Runs the compiled reply reader outside of Python, for a build with sanitizers.
 
-   stdin: a tape and streams (tests/fuzz/test_reader_sanitized.py writes them).  stdout: a line a stream with all that
-   the reader says of it.  Then each stream once, and any of them for the rest of argv[1] seconds of CPU, is changed at
-   random and cut at random, and the sanitizers watch.  Every piece is in a block of its own size, so that a byte too far is found. */
+   stdin: a tape and streams, written by tests/fuzz/test_reader_sanitized.py.  stdout: one line per stream with the
+   results of the reader.  Then streams are mutated and cut at random under the sanitizers: each stream once, and random
+   ones for the rest of argv[1] seconds of CPU.  Every piece is in a block of its own size, so that the sanitizer
+   detects an access beyond it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,7 +82,7 @@ static void change(struct stream *stream, uint32_t room)
     }
 }
 
-static struct heads heads; /* of all streams: what one said is known to those that follow */
+static struct heads heads; /* shared by all streams, so that a head is known to later streams */
 
 static void read_in_pieces(struct reply *reply, const struct tape *tape, const struct stream *stream)
 {

@@ -1,4 +1,4 @@
-"""The fuzz target on the sans-IO reply reader runs for a bounded time and finds nothing."""
+"""Runs the fuzz target for the sans-IO reply reader for a few seconds; it must find nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The compiled reply reader under the address and undefined-behaviour sanitizers, for a bounded time."""
+"""Runs the compiled reply reader under the address and undefined-behaviour sanitizers for a few seconds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def tape_bytes(tape: OpTape) -> bytes:
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The driver, built with sanitizers."""
+    """The driver program, built with sanitizers."""
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
     target = tmp_path_factory.mktemp("sanitized") / "reader"
     why = "no C compiler"
@@ -42,18 +42,18 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if built.returncode == 0:
             return target
         why = built.stderr
-        assert "sanitize" in why or "asan" in why, why  # anything else is wrong with our code
+        assert "sanitize" in why or "asan" in why, why  # any other error is in the code under test
     if os.environ.get("CI") == "true":
         pytest.fail(f"the sanitizers are required in CI: {why}")
-    pytest.skip(f"no sanitizers here: {why}")
+    pytest.skip(f"the sanitizers are not available: {why}")
 
 
-def test_the_compiled_reader_keeps_to_its_memory_and_says_what_the_python_one_says(driver: Path) -> None:
+def test_the_compiled_reader_stays_in_its_memory_and_agrees_with_the_python_reader(driver: Path) -> None:
     tape = stream_tape(STREAMS)
     streams = [make_stream(row, SEED) for row in range(STREAMS)]
     given = tape_bytes(tape) + struct.pack("=I", STREAMS)
     given += b"".join(struct.pack("=2I", row, len(stream)) + stream for row, stream in enumerate(streams))
-    # Where the test runs under ptrace, looking for leaks fails; all else is looked at.
+    # Under ptrace the leak check fails; the other checks still work.
     ran = subprocess.run([driver, str(SECONDS)], input=given, capture_output=True, timeout=60)
     assert ran.returncode == 0, ran.stderr.decode()
     reading = PythonReading(tape)
@@ -61,4 +61,4 @@ def test_the_compiled_reader_keeps_to_its_memory_and_says_what_the_python_one_sa
         result, fed, status, body_bytes, reusable, started, cookie, verdict = map(int, line.split())
         found = Read(result, fed, status, body_bytes, bool(reusable), bool(started), bool(cookie), verdict)
         assert found == reading.read(row, [stream]), (row, stream)
-    assert int(ran.stderr.split()[0]) >= STREAMS  # each was changed at least once, however slow the machine is
+    assert int(ran.stderr.split()[0]) >= STREAMS  # each stream was mutated at least once, even on a slow machine

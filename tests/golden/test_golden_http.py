@@ -61,7 +61,7 @@ def test_the_report(golden: Golden, name: str) -> None:
 def test_the_report_of_a_run_that_was_cut_in_ascii(golden: Golden) -> None:
     found = result(complete=frozenset(), interrupted=True)
     cut = "the run was cut: it did not write its end"
-    found = result(complete=False, interrupted=True)
+    found = result(complete=frozenset(), interrupted=True)
     cut = "the run was cut off before it wrote its result"
     golden("http/report_cut_ascii.txt", printed(found, PLAN, cut=cut, encoding="ascii"))
 

@@ -31,7 +31,7 @@ RECORD = Path("runs/2026-02-03T04-05-06-iperf")
 OTHERS = (0.02, "sshd (pid 7)")
 CUT = "the run was cut off before it wrote its result"
 ALL_LINKS = dataclasses.replace(FORWARD, links=(Link.GIGE, Link.TEN_GIGE, Link.NONE), flows=(1, 16, 256))
-"""As wide as it gets."""
+"""The plan with the widest report."""
 
 
 def printed(show: Callable[[Console], None], *, encoding: str = "utf-8", width: int = 80) -> str:
@@ -53,7 +53,7 @@ def forward(plan: ForwardPlan) -> ForwardResult:
 
 
 def fast(link: Link, mode: Mode, window_bytes: int, flows: int) -> float:
-    """What an unshaped veth gives, and what limits the others."""
+    """The rate of each way on an unshaped veth, limited by the speed of the shaped links."""
     top = {Link.GIGE: 941.5, Link.TEN_GIGE: 9415.0}.get(link, 45_123.4)
     return min(top, {Mode.DIRECT: 15_800.0, Mode.SPLICE: 41_000.0}.get(mode, 26_500.0)) - flows / 2
 
@@ -118,7 +118,7 @@ def test_the_forward_report_of_a_route_past_a_nic(golden: Golden) -> None:
 
 
 def test_no_report_is_wider_than_it_may_be_on_a_narrow_terminal() -> None:
-    """Nothing breaks, at least."""
+    """No width makes the reports fail."""
     printed(lambda c: print_iperf(c, judged(iperf_header(), iperf(IPERF))), width=30)
     printed(lambda c: print_forward(c, judged(forward_header(), forward(FORWARD))), width=30)
 

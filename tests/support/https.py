@@ -1,4 +1,4 @@
-"""A `loadgen http` run that never was: its plan, what its engines reported, its result."""
+"""A made-up `loadgen http` run: its plan, the snapshots of its engines, its result."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def snapshots(
     cpu: float = 0.5,
     outcomes: Mapping[int, Outcome] | None = None,
 ) -> list[Snapshot]:
-    """Connections back to back (or a rate by turns), one snapshot a second; `outcomes` by the operation's number."""
+    """One snapshot per second of a closed loop (or of a rate); `outcomes` are by the number of the operation."""
     tape = compile_http(plan)
     target_of = np.repeat(np.arange(len(plan.shares), dtype=np.int32), plan.shares)
     step_ns = int(NS_PER_S / plan.rate_per_s) if plan.rate_per_s else int(service_ms * NS_PER_MS)

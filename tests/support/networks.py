@@ -1,4 +1,4 @@
-"""Hand-made network measurements: what a quiet Gigabit Ethernet would give."""
+"""Hand-made network measurements, as of a quiet Gigabit Ethernet."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.results import environment
 IPERF = IperfPlan(host="192.0.2.1", omit_ns=NS_PER_S)
 FORWARD = ForwardPlan(flows=(1, 16))
 RATES = {16 << 10: 524.0, 32 << 10: 888.0}
-"""Mbit/s by window; 941.5 where nothing is said."""
+"""Mbit/s by window; 941.5 for every other window."""
 
 
 def ticks(test: ProbeTest, sent_bps: float, received_bps: float) -> Iterator[Tick]:
@@ -70,7 +70,7 @@ def latency(p50_ns: int = 40_000, *, failed: int = 0) -> Latency:
 
 
 def probe_result(test: ProbeTest, mbit_per_s: float, **changes: object) -> ProbeResult:
-    """A test that ran evenly, all streams together at that rate in each direction."""
+    """A test at a steady rate, which all streams together reach in each direction."""
     bps = mbit_per_s * 1e6
     sends, receives = (test.direction in (way, Direction.BIDIR) for way in (Direction.SEND, Direction.RECEIVE))
     ways = [way for way, used in ((Direction.SEND, sends), (Direction.RECEIVE, receives)) if used]
@@ -190,7 +190,7 @@ def forward_header(plan: ForwardPlan = FORWARD) -> Header[ForwardPlan]:
 
 
 def progress(finished: int = 6, *, steps: int = 40, notices: tuple[str, ...] = ()) -> Progress:
-    """In the middle of a run, five seconds into a test."""
+    """The progress in the middle of a run, five seconds into a test."""
     names = [
         f"{way} {window}K {repeat}/4"
         for repeat in range(1, 5)

@@ -36,7 +36,7 @@ class Started:
         self.process.send_signal(number)
         assert self.process.stderr is not None
         while line := self.process.stderr.readline().decode():
-            if "once more" in line:
+            if "a second signal" in line:
                 return line
         raise AssertionError("it has ended")
 

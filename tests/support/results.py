@@ -1,4 +1,4 @@
-"""Hand-made results."""
+"""Hand-made results of spec runs and sweeps."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def header(vms: int = 16) -> Header[SpecPlan]:
 
 
 def local_fleet(connections: int, engines: int = 1) -> FleetRecord:
-    """This machine, its engines taking turns."""
+    """A fleet of this machine only; its engines take the connections in turn."""
     workers = tuple(f"local/{i}" for i in range(engines))
     return FleetRecord(
         way="local",
@@ -83,7 +83,7 @@ def local_fleet(connections: int, engines: int = 1) -> FleetRecord:
 
 
 def three_machines(connections: int) -> FleetRecord:
-    """Reached by SSH, with clocks that were set at different boots."""
+    """A fleet of three machines over SSH whose clocks began at different boots."""
     machines = [
         Machine(
             name=name,
@@ -117,7 +117,7 @@ def three_machines(connections: int) -> FleetRecord:
 
 
 def checked() -> list[Checked]:
-    """Two that can be used, one of them with a warning, and one that can't."""
+    """Three checked machines: one without a problem, one with a warning, and one that cannot be used."""
     fleet = three_machines(80)
     first, second, _ = fleet.machines
     return [
@@ -126,7 +126,7 @@ def checked() -> list[Checked]:
             name=second.name,
             machine=second,
             clock=Clock(error_ns=2_300_000),
-            problem="its clock is known to ±2.3 ms only: is the line to it busy?",
+            problem="its clock is known to ±2.3 ms only; the link to it may be busy",
         ),
         Checked(name="c09", problem=fleet.missing["c09"]),
     ]
@@ -150,7 +150,7 @@ def target_result(index: int, conforming: int = 20) -> TargetResult:
 
 
 def iteration(index: int, vms: int = 16, short: int = 0) -> IterationResult:
-    """`short` connections do not conform: those of the third VM (or the last) first, then the next ones."""
+    """An iteration in which `short` connections do not conform, beginning with those of the third (or last) VM."""
     left, rows_by_index = short, {}
     for i in [*range(min(2, vms - 1), vms), *range(min(2, vms - 1))]:
         rows_by_index[i] = target_result(i, 20 - min(left, 20))

@@ -183,7 +183,7 @@ def test_the_run_does_not_notice(visited: Visited) -> None:
 def test_a_second_worker_of_a_name_is_refused(visited: Visited) -> None:
     assert visited.doubles.code == 3
     _, line, *hint = visited.doubles.err.splitlines()
-    assert line == "loadgen: m1 is the name of a worker that has joined already"
+    assert line == "loadgen: a worker named m1 has joined already"
     assert all(one.startswith("hint: ") for one in hint)
 
 

@@ -266,7 +266,7 @@ def test_a_run_that_is_killed_leaves_a_record_and_nothing_else(nginx: Nginx, tmp
     shown = loadgen("show", "run", cache=tmp_path, cwd=tmp_path)
     assert shown.code == 0
     assert "CUT" in shown.out
-    assert "40.0" in shown.out or "requests/s of 100 asked" in shown.out
+    assert "40.0" in shown.out or "requests/s of 100 requested" in shown.out
     time.sleep(0.2)
     before = len(nginx.lines())
     assert within(4, lambda: _quiet(nginx))

@@ -134,7 +134,7 @@ def test_a_port_that_is_taken_is_one_line(upstream: socket.socket, tmp_path: Pat
     assert done.out == ""
     assert done.err.splitlines() == [
         f"loadgen: cannot listen on 127.0.0.1:{port}: Address already in use",
-        "hint: give another address or port",
+        "hint: use another address or port",
     ]
 
 

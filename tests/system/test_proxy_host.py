@@ -115,7 +115,7 @@ def test_a_host_that_cannot_be_is_refused_and_nothing_listens() -> None:
                 await host(port=first)
             with pytest.raises(PlanError, match=r"cannot listen on 127\.0\.0\.1 port"):
                 await host(port=first + 1)
-            with pytest.raises(PlanError, match="splices or copies"):
+            with pytest.raises(PlanError, match="must be splice or copy"):
                 await host(mode=Mode.DIRECT)
             with pytest.raises(TargetError, match="the upstream ::g is not known"):
                 await host(connect_host="::g")

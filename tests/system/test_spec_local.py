@@ -103,7 +103,7 @@ def test_a_record_replays_its_plan(cache: Path, tmp_path: Path) -> None:
     ("arguments", "line"),
     [
         (["spec", "--vsm", "3"], "No such option"),
-        (["spec", "--vms", "0"], "the numbers must be positive and rising"),
+        (["spec", "--vms", "0"], "the numbers must be positive and ascending"),
         (["spec", "--vms", "three"], "is not a number"),
         (["spec", "--duration", "10 parsecs"], "is not a duration"),
         (["spec", "--bound", "tomorrow"], "is not a bound"),

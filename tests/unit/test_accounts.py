@@ -1,4 +1,4 @@
-"""What an engine reports does not depend on how often its records are folded."""
+"""The counts of an engine do not depend on how often its records are folded."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_folded_in_parts_or_at_once_it_is_the_same(done: list[dict[str, int]], c
     assert not parts.drain(8, 0, 0).cells
 
 
-def test_records_are_folded_when_there_is_no_more_room_for_them() -> None:
+def test_records_are_folded_when_the_array_is_full() -> None:
     taken: list[int] = []
 
     def fold() -> None:

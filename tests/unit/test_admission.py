@@ -57,10 +57,10 @@ def test_an_engine_without_connections_has_no_part_in_the_run() -> None:
 @pytest.mark.parametrize(
     ("poor", "why"),
     [
-        (machine("c", open_files=64), "an engine needs 72 open files and may have 64"),
-        (machine("c", free_bytes=1_000_000), "its spool needs 1.1 MB, and /spool has 1.0 MB free"),
-        (machine("c", cores=1), "it has 1 cores, and 2 engines shall play there"),
-        (machine("c", ports="1000 1038"), "40 connections to one server need as many ports, and it has 39"),
+        (machine("c", open_files=64), "an engine needs 72 open files, but may have 64"),
+        (machine("c", free_bytes=1_000_000), "its spool needs 1.1 MB, but /spool has 1.0 MB free"),
+        (machine("c", cores=1), "it has 1 cores, but 2 engines would run there"),
+        (machine("c", ports="1000 1038"), "40 connections to one server need as many ports, but it has 39"),
     ],
     ids=["files", "space", "cores", "ports"],
 )
@@ -79,5 +79,5 @@ def test_when_nobody_can_there_is_no_run() -> None:
 def test_every_source_address_has_ports_of_its_own() -> None:
     few = machine("a", ports="1000 1038")
     assert admit([few], demand(78, sources=("192.0.2.8", "192.0.2.9")), seed=1, seconds=70)[1] == {}
-    with pytest.raises(FleetError, match="79 connections to one server need as many ports, and it has 78"):
+    with pytest.raises(FleetError, match="79 connections to one server need as many ports, but it has 78"):
         admit([few], demand(79, sources=("192.0.2.8", "192.0.2.9", "::1")), seed=1, seconds=70)

@@ -1,4 +1,4 @@
-"""The body check: right bodies pass however they are cut, each wrong byte that matters is found."""
+"""The body check: correct bodies pass however they are cut, and each wrong byte that is checked is found."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_body_that_does_not_end_is_given_up() -> None:
     assert check.verdict() is Outcome.BAD_LENGTH
 
 
-def test_any_body_will_do_without_an_expectation() -> None:
+def test_without_an_expectation_any_body_is_ok() -> None:
     check = BodyCheck()
     check.begin(BodySpec(b"", -1, b"", b"", 0, b"", ()), b"")
     assert check.look(b"whatever", 0, 8)

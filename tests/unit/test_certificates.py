@@ -58,7 +58,7 @@ def test_those_of_another_run_are_refused(client: Credentials, server: Credentia
 
 def test_a_certificate_of_a_run_cannot_issue_others(tmp_path: Path) -> None:
     false = Credentials(ca_pem=ONE.cert_pem, cert_pem=OTHER.cert_pem, key_pem=OTHER.key_pem)
-    with pytest.raises(PlanError, match="not a certificate of ours"):
+    with pytest.raises(PlanError, match="not a certificate of loadgen"):
         parse(false.to_pem(), "x.pem")
 
 
@@ -83,7 +83,7 @@ def test_an_expired_one_is_said_to_be_so() -> None:
     parse(text, "a.pem", then + LIFETIME)
     with pytest.raises(PlanError, match=r"the certificate a\.pem expired on 2026-03-02 at 12:00 UTC"):
         parse(text, "a.pem", then + LIFETIME + timedelta(seconds=1))
-    with pytest.raises(PlanError, match=r"good from 2026-03-01 at 11:00 UTC on, and here it is 10:59"):
+    with pytest.raises(PlanError, match=r"valid from 2026-03-01 at 11:00 UTC on, but here it is 10:59"):
         parse(text, "a.pem", then - timedelta(minutes=61))
 
 
@@ -113,7 +113,7 @@ def changed(text: str) -> str:
     ],
 )  # fmt: skip
 def test_what_is_no_certificate_of_ours_is_one_line(text: str) -> None:
-    with pytest.raises(PlanError, match="not a certificate of ours") as caught:
+    with pytest.raises(PlanError, match="not a certificate of loadgen") as caught:
         parse(text, "x.pem")
     assert "\n" not in caught.value.message
     assert caught.value.hint

@@ -71,15 +71,16 @@ def test_options_override_the_fleet_of_a_plan(
     ("table", "message"),
     [
         ('host = "a"', "unknown key fleet.host"),
-        ("workers = 0", "fleet.workers must be a whole number of at least 1, got 0"),
-        ("engines = true", "fleet.engines must be a whole number of at least 1, got True"),
+        ('scheduler = "b"\nworkers = 0', "fleet.workers must be at least 1, got 0"),
+        ("engines = true", "fleet.engines must be a whole number, got True"),
         ("scheduler = 1", "fleet.scheduler must be a text, got 1"),
-        ('hosts = "a"', "fleet.hosts must be a list of tables, got 'a'"),
+        ('hosts = "a"', "fleet.hosts must be a list, got 'a'"),
         ("hosts = [1]", "fleet.hosts[0] must be a table, got 1"),
         ('hosts = [{name = "a", prot = 1}]', "unknown key fleet.hosts[0].prot"),
         ('hosts = [{name = "a b"}]', "'a b' is no name for a host"),
-        ('listen = "a"', "'a' is not HOST:PORT"),
-        ('hosts = [{name = "a"}]\nscheduler = "b"', "fleet.hosts and fleet.scheduler are both given"),
+        ('listen = "a"\ncerts = "c"', "'a' is not HOST:PORT"),
+        ('listen = "a:1"', "fleet.listen and fleet.certs must be given together"),
+        ('hosts = [{name = "a"}]\nscheduler = "b"', "fleet.hosts and fleet.scheduler cannot be combined"),
     ],
 )
 def test_a_mistake_in_a_fleet_table_is_named_with_the_file(tmp_path: Path, table: str, message: str) -> None:
@@ -89,11 +90,11 @@ def test_a_mistake_in_a_fleet_table_is_named_with_the_file(tmp_path: Path, table
     assert message in said
 
 
-def recorded(directory: Path, way: str, hosts: list[dict[str, Any]]) -> Path:
+def recorded(directory: Path, way: str, hosts: list[dict[str, Any]], choice: dict[str, Any] | None = None) -> Path:
     """As much of a record of loadgen spec as a replay reads."""
     header = results.header()
     plan = dataclasses.replace(header.plan, vm_address="192.0.2.1")
-    fleet = FleetRecord(way=way, run_id="1", hosts=hosts)
+    fleet = FleetRecord(way=way, run_id="1", hosts=hosts, choice=choice or {})
     directory.mkdir()
     document = unfinished(dataclasses.replace(header, plan=plan, fleet=fleet))
     (directory / "run.json").write_text(json.dumps(document))
@@ -113,7 +114,7 @@ def test_a_replay_of_a_run_from_this_machine_has_no_fleet(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("way", "reason", "instead"),
     [
-        ("join", "its load machines had joined by hand", ("--listen", "127.0.0.1:0", "--certs", "c")),
+        ("join", "the record does not say where its load machines joined", ("--listen", "127.0.0.1:0", "--certs", "c")),
         ("scheduler", "the record does not say where its Dask scheduler was", ("--scheduler", "tcp://a:1")),
     ],
 )
@@ -130,4 +131,12 @@ def test_a_damaged_fleet_of_a_record_is_named_with_the_file(tmp_path: Path, flee
     run = recorded(tmp_path / "run", "ssh", HOSTS)
     document = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps({**document, "fleet": fleet}))
-    assert refusal("spec", "--replay", run).startswith(f"{run / 'run.json'}: fleet.")
+    said = refusal("spec", "--replay", run)
+    assert said.startswith(f"{run / 'run.json'}")
+    assert "fleet" in said
+
+
+def test_a_replay_restores_what_the_user_chose(tmp_path: Path) -> None:
+    choice = {"scheduler": "tcp://a:1", "workers": 3}
+    run = recorded(tmp_path / "run", "scheduler", [], choice)
+    assert plan_data("spec", "--replay", run)["fleet"] == choice

@@ -6,13 +6,10 @@ import json
 import os
 import subprocess
 import sys
-import tomllib
-from pathlib import Path
 
 import click
 import pytest
 
-import loadgen
 from coordinator.cli import app
 from coordinator.cli.commands import COMMANDS
 
@@ -121,8 +118,3 @@ def test_a_command_that_is_not_there_is_a_usage_error() -> None:
     assert app.get_command(click.Context(app), "steam") is None
     with pytest.raises(click.UsageError, match="No such command 'steam'"):
         app.resolve_command(click.Context(app), ["steam"])
-
-
-def test_the_version_is_that_of_the_project() -> None:
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert loadgen.__version__ == project["version"]

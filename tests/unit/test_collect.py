@@ -62,7 +62,7 @@ def test_a_spool_of_another_run_changes_nothing(tmp_path: Path, worker: str, cpu
     other = [replace(one, worker=worker, health=health) for one in SNAPSHOTS[1:]]
     added, problem = fetch(run, spool(*other), tmp_path)
     assert added == 0
-    assert problem.startswith("it is not of this run")
+    assert "is not of this run, " in problem
     assert why in problem
     assert list(frames(run)) == SNAPSHOTS[:2]
 
@@ -99,7 +99,7 @@ def test_a_spool_that_was_cut_gives_what_is_whole(tmp_path: Path) -> None:
 def test_what_is_no_spool_is_said_and_changes_nothing(tmp_path: Path) -> None:
     run = record(tmp_path / "run", 2)
     added, problem = fetch(run, b"\0\0\0\3abc", tmp_path)
-    assert (added, problem.partition(":")[0]) == (0, "it is no spool of ours")
+    assert (added, problem.partition(":")[0]) == (0, "this is not a spool of loadgen")
     assert list(frames(run)) == SNAPSHOTS[:2]
     (found,) = asyncio.run(collect(run, ["c07/0"], [SpoolFile("c08", tmp_path / "nothing")]))
     assert "cannot be read: No such file" in found.problem

@@ -54,7 +54,8 @@ def test_a_lost_machine_is_reported_once_and_given_up_and_no_event_of_it_comes_a
         assert b.count("leave") == 0  # it was never reached again
         (problem,) = scene.fleet.problems
         assert problem == (
-            "b: some of its results may be missing (it was lost: its connection ended); loadgen collect fetches them"
+            "b: some of its results may be missing (it was lost: its connection ended); "
+            "run loadgen collect to fetch them"
         )
 
     run(scenario)

@@ -182,7 +182,7 @@ def test_who_plays_without_an_order_is_lost() -> None:
     ("spoil", "said"),
     [
         ({"seq": "first"}, "field 'seq'"),
-        ({"machine": "a"}, "it calls itself 'a'"),
+        ({"machine": "a"}, "it reports as machine 'a'"),
         ({"spool_bytes": -1}, "field 'spool_bytes'"),
         ({"chunk": {"offset": 0}}, "field 'data'"),
     ],

@@ -66,7 +66,7 @@ def test_what_is_not_fetched_at_the_end_stays_there_and_is_told(finish: Any, sai
         (problem,) = scene.fleet.problems
         assert said in problem
         assert problem.startswith("a: ")
-        assert problem.endswith("; loadgen collect fetches them")
+        assert problem.endswith("; run loadgen collect to fetch them")
         assert scene.way.closed == 1
 
     run(scenario)
@@ -80,7 +80,7 @@ def test_the_log_of_a_machine_is_passed_on_up_to_a_megabyte() -> None:
             scene.beat(a, log=["hello", "x" * 4000], log_dropped=2)
             for _ in range(3):
                 scene.beat(a, log=["y" * 4000] * 100)
-            await until(lambda: scene.log[-1:] == [("a", "(more was said, and is not kept)")])
+            await until(lambda: scene.log[-1:] == [("a", "(further lines were dropped)")])
             assert scene.log[:3] == [("a", "hello"), ("a", "x" * 4000), ("a", "(2 lines were dropped)")]
             assert sum(len(line) for _, line in scene.log) <= 1 << 20
 

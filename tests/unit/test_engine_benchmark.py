@@ -1,4 +1,4 @@
-"""What benchmarks/engine.py makes of what it measured."""
+"""How benchmarks/engine.py evaluates its measurements."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_the_search_finds_the_last_step_that_holds(most: int) -> None:
         assert search(lambda n, last=last: n <= last * PACED_STEP, most) == last  # type: ignore[misc]
 
 
-def test_the_search_never_asks_for_more_than_there_can_be() -> None:
+def test_the_search_never_exceeds_its_limit() -> None:
     asked: list[int] = []
 
     def holds(connections: int) -> bool:
@@ -32,7 +32,7 @@ def test_the_search_never_asks_for_more_than_there_can_be() -> None:
     assert max(asked) == 19 * PACED_STEP
 
 
-def test_cpu_of_a_request_is_the_client_s_time_over_the_requests() -> None:
+def test_cpu_per_request_is_the_clients_time_over_the_requests() -> None:
     before = Mark(at_ns=0, client_ns=0, responder_ns=0, core_busy_s=5.0, requests=10)
     after = Mark(at_ns=2_000_000_000, client_ns=1_920_000_000, responder_ns=10, core_busy_s=7.0, requests=192_010)
     window = between(before, after)
@@ -46,7 +46,7 @@ def _window(cpu_us: float, *, client: float = 1.0) -> Window:
     return Window(requests=requests, seconds=1.0, client_share=client, responder_share=0.5, others=0.0)
 
 
-def test_turns_in_which_a_client_was_not_the_limit_do_not_count() -> None:
+def test_turns_in_which_a_client_did_not_saturate_its_core_do_not_count() -> None:
     idle = _window(40, client=0.5)
     found = summary([_window(10)] * 5 + [idle], retried=["others used the client's core"])
     assert found["cpu_us"] == pytest.approx(10)
@@ -57,7 +57,7 @@ def test_turns_in_which_a_client_was_not_the_limit_do_not_count() -> None:
     assert ratio(turns)["x_wrk"] == pytest.approx(5 / (1 / 8 + 4 / 9) / 10, rel=1e-3)
 
 
-def test_it_is_said_when_no_turn_was_good() -> None:
+def test_a_fault_is_reported_if_no_turn_was_good() -> None:
     idle = _window(30, client=0.5)
     found = summary([idle, idle])
     assert (found["turns"], found["fault"]) == (2, "the client was not the limit")
@@ -66,23 +66,23 @@ def test_it_is_said_when_no_turn_was_good() -> None:
     assert Turns(((idle, _window(10)),) * 9, others=0.0).fault == "the client was not the limit"
 
 
-def test_a_core_that_is_slow_for_a_while_is_slow_for_both() -> None:
-    """The machine is twice as slow in two thirds of the turns: the ratio is none the worse for it."""
+def test_a_temporarily_slow_core_does_not_change_the_ratio() -> None:
+    """The machine is half as fast in two thirds of the turns."""
     turns = Turns(tuple((_window(10 * slow), _window(8.4 * slow)) for slow in (1, 2, 2) * 4), others=0.0)
     found = ratio(turns)
     assert [found[key] for key in ("x_wrk", "x_wrk_low", "x_wrk_high")] == [pytest.approx(0.84, rel=1e-3)] * 3
 
 
-def test_what_a_client_does_once_a_second_is_in_the_ratio() -> None:
-    """In one turn of twelve it costs ten times as much: the median of the turns would not show it."""
+def test_the_ratio_includes_work_that_a_client_does_once_a_second() -> None:
+    """In one of twelve turns a request costs ten times as much, which the median of the turns would not show."""
     turns = Turns(tuple((_window(10), _window(80 if at % 12 == 5 else 8)) for at in range(30)), others=0.0)
     found = ratio(turns)
     assert found["x_wrk_high"] == pytest.approx(0.8, rel=1e-3)
-    assert found["x_wrk"] == pytest.approx(12 / (11 / 0.8 + 1 / 8), rel=1e-3)  # as many more requests in the others
+    assert found["x_wrk"] == pytest.approx(12 / (11 / 0.8 + 1 / 8), rel=1e-3)  # the other turns have more requests
     assert len(found["turns_cpu_us"]) == 30
 
 
-def test_targets_are_bounds_on_what_was_looked_at() -> None:
+def test_targets_exist_only_for_measured_figures() -> None:
     wrk = {"fault": ""}
     closed: dict[str, dict[str, Any]] = {
         "1024": {"wrk": wrk, "compiled": {"fault": "", "x_wrk": 0.84}, "python": {"fault": "why", "x_wrk": 1.21}}
@@ -98,7 +98,7 @@ def test_targets_are_bounds_on_what_was_looked_at() -> None:
     assert [(target.reached, target.doubt) for target in targets({"paced": paced})] == [(True, "")]
 
 
-def test_latency_in_doubt_does_not_count() -> None:
+def test_doubtful_latency_does_not_count() -> None:
     def error(p50_ms: float, *, client: float = 0.5, others: float = 0.0, true_p99_ms: float = 5.1) -> LatencyError:
         return LatencyError(
             requests_per_s=1e4,
@@ -119,7 +119,7 @@ def test_latency_in_doubt_does_not_count() -> None:
     assert (found["p50_ms"], found["doubt"]) == (3.5, "the server did not keep its time")
 
 
-def test_percentiles_of_the_truth_are_by_nearest_rank() -> None:
+def test_percentiles_of_true_latency_are_by_nearest_rank() -> None:
     truth = np.zeros(100, np.int64)
     truth[[5, 50]] = 99, 1
     assert percentile_ms(truth, 99) == pytest.approx(0.0055)

@@ -1,4 +1,4 @@
-"""Which engine plays, and that what is insisted on is had or refused in words."""
+"""The choice of the engine, and the messages when a demand of the load cannot be met."""
 
 from __future__ import annotations
 
@@ -45,19 +45,19 @@ def assignment(
 
 @pytest.fixture
 def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where it was not built."""
+    """The compiled engine cannot be imported, as if it had not been built."""
     monkeypatch.setitem(sys.modules, "loadgen.engine.compiled._core", None)
 
 
 @pytest.fixture
 def no_stamps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where the kernel stamps nothing: the socket option is another one's, that does nothing of the kind."""
+    """The kernel provides no time-stamps: another socket option is set instead of the one that enables them."""
     monkeypatch.setattr(choice, "_SO_TIMESTAMPNS", 9)  # SO_KEEPALIVE
     monkeypatch.setattr(choice, "_PROBE_S", 0.02)
 
 
 @needs_compiled
-def test_auto_takes_the_compiled_engine_and_the_kernels_stamps() -> None:
+def test_auto_chooses_the_compiled_engine_and_kernel_stamps() -> None:
     chosen = choose(assignment())
     assert (chosen.kind, chosen.timestamps, chosen.why) == (EngineKind.COMPILED, Timestamps.KERNEL, "")
     assert available() == (EngineKind.COMPILED, EngineKind.PYTHON)
@@ -65,7 +65,7 @@ def test_auto_takes_the_compiled_engine_and_the_kernels_stamps() -> None:
 
 
 @needs_compiled
-def test_what_is_asked_for_is_taken() -> None:
+def test_an_explicit_choice_is_respected() -> None:
     assert choose(assignment(EngineKind.PYTHON)).kind is EngineKind.PYTHON
     assert choose(assignment(EngineKind.PYTHON)).timestamps is Timestamps.LOOP
     assert choose(assignment(timestamps=Timestamps.LOOP)).timestamps is Timestamps.LOOP
@@ -73,7 +73,7 @@ def test_what_is_asked_for_is_taken() -> None:
 
 
 @needs_compiled
-def test_tls_is_the_python_engines() -> None:
+def test_only_the_python_engine_supports_tls() -> None:
     chosen = choose(assignment(tls=True))
     assert (chosen.kind, chosen.timestamps) == (EngineKind.PYTHON, Timestamps.LOOP)
     assert "TLS" in chosen.why
@@ -83,21 +83,21 @@ def test_tls_is_the_python_engines() -> None:
 
 @needs_compiled
 @pytest.mark.usefixtures("no_stamps")
-def test_without_stamps_of_the_kernel_the_loops_are_taken_unless_insisted_on() -> None:
+def test_without_kernel_stamps_those_of_the_loop_are_used_unless_demanded_otherwise() -> None:
     assert choose(assignment()).timestamps is Timestamps.LOOP
     with pytest.raises(FleetError, match="time-stamps cannot be used: the kernel provides none"):
         choose(assignment(timestamps=Timestamps.KERNEL))
 
 
 @needs_compiled
-def test_paced_reads_have_no_use_for_the_kernels_stamps() -> None:
+def test_kernel_stamps_are_not_used_with_paced_reads() -> None:
     assert choose(assignment(paced_reads=True)).timestamps is Timestamps.LOOP
     with pytest.raises(FleetError, match="paced reads"):
         choose(assignment(timestamps=Timestamps.KERNEL, paced_reads=True))
 
 
 @pytest.mark.usefixtures("no_compiler")
-def test_without_a_compiler_the_python_engine_serves_and_says_why() -> None:
+def test_without_a_compiler_the_python_engine_is_used_and_the_reason_is_given() -> None:
     chosen = choose(assignment())
     assert (chosen.kind, chosen.timestamps) == (EngineKind.PYTHON, Timestamps.LOOP)
     assert "no C compiler" in chosen.why
@@ -111,14 +111,14 @@ def test_without_a_compiler_the_python_engine_serves_and_says_why() -> None:
 
 
 @pytest.mark.parametrize("engine", EngineKind)
-def test_the_wish_crosses_the_wire(engine: EngineKind) -> None:
+def test_the_requested_engine_survives_serialization(engine: EngineKind) -> None:
     wire = assignment(engine).to_wire()
     assert wire["load"]["engine"] == engine.value
     assert Assignment.from_wire(wire).load.engine is engine
 
 
 @pytest.mark.usefixtures("no_compiler")
-def test_on_this_machine_it_is_refused_before_anything_is_started() -> None:
+def test_on_this_machine_a_demand_is_refused_before_anything_starts() -> None:
     check_engine(assignment().load, tls=False)
     with pytest.raises(PlanError, match="no C compiler") as refused:
         check_engine(assignment(EngineKind.COMPILED).load, tls=False)

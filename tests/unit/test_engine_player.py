@@ -1,4 +1,4 @@
-"""The Python engine where its contract cannot look: timers, addresses, replies that come before their time."""
+"""Details of the Python engine that its contract cannot test: timers, the lease, pauses, addresses."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Timer:
 
 
 class StillLoop:
-    """An event loop in which no time passes and nothing is ever ready."""
+    """An event loop whose timers never fire and whose sockets are never ready."""
 
     def __init__(self) -> None:
         self.timers: list[Timer] = []
@@ -94,7 +94,7 @@ def test_no_timer_outlives_its_segment() -> None:
         assert not loop.readers
 
 
-def test_a_lease_is_over_when_it_is_looked_at_twice() -> None:
+def test_a_lease_expires_only_at_the_second_check() -> None:
     loop, clock_ns, why = StillLoop(), [0], list[str]()
     engine = player(loop, now_ns=lambda: clock_ns[0], ended=lambda _, reason: why.append(reason))
     for index in range(2):
@@ -102,13 +102,13 @@ def test_a_lease_is_over_when_it_is_looked_at_twice() -> None:
         engine.start(segment(index))
         clock_ns[0] += 2 * NS_PER_S
         engine._pulse()
-        assert len(why) == index  # maybe a renewal has come that nobody has heard yet
+        assert len(why) == index  # a renewal may be in the pipe
         engine._pulse()
         assert why == ["lease expired"] * (index + 1)
 
 
-def test_a_renewal_that_came_in_a_long_turn_of_the_loop_is_heard_before_the_lease_is_over() -> None:
-    """On the loop that engines have, by a pipe as they get theirs, and in a turn that is long because of a socket."""
+def test_a_renewal_that_arrives_during_a_long_turn_of_the_loop_is_honoured() -> None:
+    """On the event loop of engines, with a pipe as in an engine process, and a socket whose callback takes long."""
     why: list[str] = []
 
     async def scenario() -> None:
@@ -125,7 +125,7 @@ def test_a_renewal_that_came_in_a_long_turn_of_the_loop_is_heard_before_the_leas
 
         def work() -> None:
             made_busy.recv(1)
-            there.send(b"r")  # comes while this goes on
+            there.send(b"r")  # the renewal arrives during this callback
             time.sleep(0.4)
 
         hearing = asyncio.create_task(hear())
@@ -158,20 +158,22 @@ def test_a_renewal_that_came_in_a_long_turn_of_the_loop_is_heard_before_the_leas
     assert why == ["stopped"]
 
 
-def test_a_pause_of_ours_is_not_held_against_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pause_of_the_connection_is_not_a_time_out_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = player(StillLoop())
     engine.renew(NS_PER_S)
     engine.start(segment(0))
     (connection,) = engine._connections
     connection._doing = Doing.PAUSED
-    monkeypatch.setattr(engine._context.readiness, "watch", lambda descriptor, owner: None)  # it has no socket
+    monkeypatch.setattr(
+        engine._context.readiness, "watch", lambda descriptor, owner: None
+    )  # the connection has no socket
     connection.wake(5 * NS_PER_S)
     connection.expire(5 * NS_PER_S + NS_PER_MS, NS_PER_S)
     assert connection._doing == Doing.READING
 
 
 def addresses_of(monkeypatch: pytest.MonkeyPatch, *hosts: str) -> None:
-    """Let every name stand for `hosts`, in this order."""
+    """Make every host name resolve to `hosts`, in this order."""
 
     def getaddrinfo(host: str, port: int, **_: object) -> list[Any]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port)) for one in hosts]
@@ -179,7 +181,7 @@ def addresses_of(monkeypatch: pytest.MonkeyPatch, *hosts: str) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
 
 
-def test_of_several_addresses_the_one_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_several_addresses_the_one_that_accepts_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
@@ -188,14 +190,14 @@ def test_of_several_addresses_the_one_that_answers_is_taken(monkeypatch: pytest.
         assert player(StillLoop(), port=port)._context.addresses == [(socket.AF_INET, ("127.0.0.1", port))]
 
 
-def test_when_no_address_answers_the_first_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_if_no_address_accepts_the_first_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))  # taken, but nobody listens
+        silent.bind(("127.0.0.1", 0))  # bound, but not listening
         port = silent.getsockname()[1]
         addresses_of(monkeypatch, "127.0.0.2", "127.0.0.1")
         assert player(StillLoop(), port=port)._context.addresses == [(socket.AF_INET, ("127.0.0.2", port))]
 
 
-def test_a_host_that_no_name_can_be_is_named() -> None:
+def test_an_invalid_host_name_is_reported() -> None:
     with pytest.raises(TargetError, match=r"target t: host 'a{70}\.com' cannot be resolved"):
         player(StillLoop(), host="a" * 70 + ".com")

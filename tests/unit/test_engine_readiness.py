@@ -1,4 +1,4 @@
-"""When what is ready was found to be so."""
+"""The time-stamps of sockets that are ready."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from loadgen.engine.readiness import Readiness
 
 
 class Loop:
-    """Keeps what is to be called when something is ready."""
+    """An event loop that only keeps the callback of the engine's epoll."""
 
     tell: Callable[[], None]
 
@@ -24,7 +24,7 @@ class Loop:
 
 
 class Owner:
-    """Notes when it was found that there was something to read."""
+    """Notes the times at which its socket was found readable."""
 
     def __init__(self) -> None:
         self.told: list[int] = []
@@ -40,7 +40,7 @@ class Owner:
 
 
 class Scene:
-    """Two sockets that are watched, and their other ends."""
+    """Two watched sockets, and their other ends."""
 
     def __init__(self) -> None:
         self.now_ns = 0
@@ -53,7 +53,7 @@ class Scene:
             self.readiness.watch(sock.fileno(), owner)
 
     def look_between(self, early_ns: int) -> None:
-        """The first has something to read and is seen at that time, and then the second has, too."""
+        """The first socket becomes readable and is seen at `early_ns`; then the second becomes readable."""
         self.far[0].send(b"x")
         self.now_ns = early_ns
         self.readiness.look()
@@ -72,7 +72,7 @@ def scene() -> Iterator[Scene]:
     made.close()
 
 
-def test_what_was_seen_to_be_ready_is_stamped_with_that_time_when_its_turn_comes(scene: Scene) -> None:
+def test_an_event_has_the_stamp_of_the_look_that_found_it(scene: Scene) -> None:
     early, late = scene.owners
     scene.look_between(early_ns=10)
     scene.now_ns = 20
@@ -86,10 +86,10 @@ def test_what_was_seen_to_be_ready_is_stamped_with_that_time_when_its_turn_comes
     scene.far[0].send(b"x")
     scene.now_ns = 40
     scene.loop.tell()
-    assert (early.told, late.told) == ([10, 40], [20])  # once
+    assert (early.told, late.told) == ([10, 40], [20])  # the stamp of a look is used once
 
 
-def test_what_was_not_seen_before_has_the_stamp_of_its_turn(scene: Scene) -> None:
+def test_an_event_that_no_look_found_has_the_stamp_of_its_turn(scene: Scene) -> None:
     early, late = scene.owners
     scene.look_between(early_ns=10)
     scene.now_ns = 20
@@ -97,7 +97,7 @@ def test_what_was_not_seen_before_has_the_stamp_of_its_turn(scene: Scene) -> Non
     assert (early.told, late.told) == ([10], [20])
 
 
-def test_a_socket_that_was_closed_leaves_its_stamp_to_no_other(scene: Scene) -> None:
+def test_the_stamp_of_a_closed_socket_is_not_used_for_another(scene: Scene) -> None:
     early, late = scene.owners
     scene.far[0].send(b"x")
     scene.now_ns = 10

@@ -48,7 +48,7 @@ def test_every_machine_that_was_asked_for_has_a_row() -> None:
     rows = asyncio.run(check_fleet(Checkable(), ("192.0.2.1", 5201)))
     assert [(row.name, row.usable, row.problem) for row in rows] == [
         ("c07", True, ""),
-        ("c08", True, "its bandwidth is not known: nobody listens there"),
+        ("c08", True, "its bandwidth could not be measured: nobody listens there"),
         ("c09", False, "it does not answer"),
     ]
     assert (rows[0].send_bps, rows[0].receive_bps, rows[1].send_bps) == (941e6, 940e6, None)

@@ -1,4 +1,4 @@
-"""Our HDR files, read back by the package that others read them with."""
+"""The HDR files are read back by the hdrhistogram package, which other tools use."""
 
 from __future__ import annotations
 

@@ -28,14 +28,15 @@ def test_the_buckets_tile_all_values_without_gap_or_overlap() -> None:
 
 @given(a=histograms, b=histograms, c=histograms)
 def test_merging_does_not_care_who_reports_first(a: Histogram, b: Histogram, c: Histogram) -> None:
-    assert a.merge(EMPTY) == a == EMPTY.merge(a)
-    assert a.merge(b) == b.merge(a)
-    assert a.merge(b).merge(c) == a.merge(b.merge(c)) == Histogram.merge_all([c, a, b])
+    merge = Histogram.merge_all
+    assert merge([a, EMPTY]) == a == merge([EMPTY, a])
+    assert merge([a, b]) == merge([b, a])
+    assert merge([merge([a, b]), c]) == merge([a, merge([b, c])]) == merge([c, a, b])
 
 
 @given(a=values_ns, b=values_ns)
 def test_merging_is_recording_everything_in_one(a: list[int], b: list[int]) -> None:
-    assert of(*a, *b) == of(*a).merge(of(*b))
+    assert of(*a, *b) == Histogram.merge_all([of(*a), of(*b)])
 
 
 @given(values=values_ns, n=st.integers(1, 5))

@@ -80,7 +80,7 @@ def test_few_entries_far_apart_add_up_whatever_their_counts(
     rows, group = [row(3, 9000, 17000), row(5), row(3, 17000), row(1, 17000)], np.array([1, 0, 1, 0])
     table = Histograms.of(rows)
     found = (Histograms.from_wires([table.to_wire()], [4]) if narrow else table).add_up(group, 2)
-    assert list(found) == [rows[1].merge(rows[3]), rows[0].merge(rows[2])]
+    assert list(found) == [Histogram.merge_all([rows[1], rows[3]]), Histogram.merge_all([rows[0], rows[2]])]
     assert found[1].counts.tolist() == [2 * count, count + 1, 2 * count + 3]
 
 

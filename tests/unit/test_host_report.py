@@ -130,7 +130,7 @@ def test_whoever_answers_with_something_else_is_no_proxy_host(said: bytes) -> No
             await writer.drain()
         writer.close()
 
-    with pytest.raises(TargetError, match="something that is no report") as caught:
+    with pytest.raises(TargetError, match="something that is not a report") as caught:
         asyncio.run(_ask(answer, 5))
     assert "--role proxy" in caught.value.hint
 
@@ -147,5 +147,5 @@ def test_whoever_never_answers_is_not_waited_for() -> None:
 def test_where_nobody_is_there_that_is_said() -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
-    with pytest.raises(TargetError, match=r"cannot be asked: .*[Rr]efused|cannot be asked: Connect call failed"):
+    with pytest.raises(TargetError, match=r"cannot be reached: .*[Rr]efused|cannot be reached: Connect call failed"):
         asyncio.run(report.fetch("127.0.0.1", port))

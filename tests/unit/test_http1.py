@@ -1,4 +1,4 @@
-"""The sans-IO reply reader: framings, bounds, and that the way bytes are cut never matters."""
+"""The sans-IO reply reader: framings, limits, and that results do not depend on how the bytes are cut."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from loadgen.model.outcome import Outcome
 
 
 class Collects:
-    """A sink that keeps the body, and calls it hopeless past a bound."""
+    """A sink that keeps the body, and gives it up beyond a limit."""
 
     def __init__(self, most: int = 1 << 20) -> None:
         self.body = b""
@@ -27,7 +27,7 @@ class Collects:
 
 @dataclass(frozen=True)
 class Read:
-    """All that a reader says about a stream."""
+    """All results of a reader for a stream."""
 
     result: int
     status: int
@@ -37,7 +37,7 @@ class Read:
 
 
 def read(stream: bytes, cuts: list[int] | None = None, *, close: bool = True) -> Read:
-    """Feed `stream` in pieces; then close, if it wants more.  That its head has come before changes nothing."""
+    """Feed `stream` in pieces, then end it if the reply is incomplete.  A known head must not change the result."""
     known: dict[bytes, Head] = {}
     first = _read(stream, cuts, close, known)
     assert _read(stream, cuts, close, known) == first
@@ -130,13 +130,13 @@ def test_endless_trailers_are_bounded() -> None:
     assert Outcome(read(stream).result) is Outcome.HEAD_TOO_LARGE
 
 
-def test_a_hopeless_body_ends_the_reply() -> None:
+def test_a_body_that_the_sink_gives_up_ends_the_reply() -> None:
     reader = ReplyReader({})
     reader.begin(Collects(most=10))
     assert reader.feed(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 11) == Outcome.BAD_LENGTH
 
 
-def test_what_is_kept_of_a_head_is_bounded() -> None:
+def test_an_unfinished_head_is_kept_only_up_to_the_limit() -> None:
     reader = ReplyReader({})
     reader.begin(None)
     assert reader.feed(b"HTTP/1.1 200 OK\r\n") == MORE
@@ -148,7 +148,7 @@ def test_what_is_kept_of_a_head_is_bounded() -> None:
     assert Outcome(result) is Outcome.HEAD_TOO_LARGE
 
 
-def test_the_heads_that_are_remembered_are_bounded() -> None:
+def test_the_number_and_length_of_known_heads_are_limited() -> None:
     known: dict[bytes, Head] = {}
     reader = ReplyReader(known)
     for number in range(3 * MAX_HEADS):
@@ -186,7 +186,7 @@ hostile = st.one_of(
 def test_the_way_a_stream_is_cut_changes_nothing(stream: bytes, cuts: list[int]) -> None:
     whole = read(stream)
     for cut in (read(stream, cuts), read(stream, list(range(len(stream))))):
-        # Surplus bytes that have not arrived yet cannot be held against the connection.
+        # Surplus bytes that were not fed do not make the connection unusable.
         assert replace(cut, reusable=whole.reusable) == whole
         assert cut.reusable or not whole.reusable
     assert whole.result == DONE or Outcome(whole.result).is_error

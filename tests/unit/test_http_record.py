@@ -111,6 +111,12 @@ def test_response_times_are_written_for_the_tools(tmp_path: Path) -> None:
     assert write_files([tmp_path / "no" / "a.hgrm"], read_judged(directory, judges()))
 
 
+def test_a_run_without_replies_has_files_without_times(tmp_path: Path) -> None:
+    RecordWriter(tmp_path / "r", unfinished(header())).close()
+    assert write_files([tmp_path / "a.hgrm"], read_judged(tmp_path / "r", judges())) == []
+    assert "Total count    =            0" in (tmp_path / "a.hgrm").read_text()
+
+
 def test_other_endings_are_refused_before_the_run(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="neither"):
         check_files([tmp_path / "a.txt"])

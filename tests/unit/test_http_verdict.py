@@ -72,7 +72,8 @@ def test_littles_law_sees_connections_that_were_idle() -> None:
 
 def test_a_server_that_stands_still_is_no_gap_in_littles_law() -> None:
     window = dataclasses.replace(Cell.empty(1, 1), response=Histogram.of(np.full(4 * 95, 10 * NS_PER_MS)))
-    stalled = dataclasses.replace(window, response=window.response.merge(Histogram.of(np.full(4, 500 * NS_PER_MS))))
+    stall = Histogram.of(np.full(4, 500 * NS_PER_MS))
+    stalled = dataclasses.replace(window, response=Histogram.merge_all([window.response, stall]))
 
     def little(cell: Cell) -> Check:
         found = littles_law(

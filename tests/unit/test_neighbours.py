@@ -48,7 +48,7 @@ def test_what_the_hypervisor_takes_counts() -> None:
 
 def test_a_quiet_machine_shows_nothing() -> None:
     use = others(sample(us=1, engine=1), sample(us=5, engine=6), ours=[10], cores={0, 1}, wall_ns=10 * SECOND)
-    assert (use.share, use.most) == (0.0, "nobody")
+    assert (use.share, use.most) == (0.0, "none")
 
 
 def test_names_with_spaces_and_parentheses_are_read() -> None:

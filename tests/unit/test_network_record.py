@@ -187,7 +187,7 @@ def test_an_unfinished_document_says_so_and_claims_nothing() -> None:
 
 
 def test_a_sending_test_as_iperf3_would_say_it() -> None:
-    """One second omitted, two measured: iperf3 counts time from the end of the omitted part."""
+    """One second is omitted and two are measured: iperf3 counts time from the end of the omitted part."""
     test = dataclasses.replace(SMALL, duration_ns=2_000_000_000).test(16 << 10, Direction.SEND)
     run = run_document(probe_result(test, 800.0))
     sums = [one["sum"] for one in run["intervals"]]

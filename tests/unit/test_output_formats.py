@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import pkgutil
 import re
@@ -20,13 +21,14 @@ from coordinator.output.text import REPORTS
 from coordinator.record.catalog import KINDS
 from coordinator.record.document import unfinished
 from coordinator.record.header import KIND_SWEEP, RecordError
-from coordinator.record.writer import RecordWriter
+from coordinator.record.writer import RUN, RecordWriter
+from loadgen.measure.snapshot import Snapshot
 from tests.support import https, results
 from tests.support.judged import judged
 from tests.support.networks import IPERF, iperf_header
 
 ROOT = Path(__file__).parents[2]
-RUN = judged(results.header(), results.run_result())
+CONFORMING = judged(results.header(), results.run_result())
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -45,7 +47,7 @@ def test_a_format_of_ten_lines_is_one_file_and_one_entry(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(FORMATS, "line", "tests.support.toy_format:write_line")
-    print_result(RUN, "line")
+    print_result(CONFORMING, "line")
     assert capsys.readouterr().out == "spec: conforming: all three iterations conform: 320 of 320 connections\n"
     assert len((ROOT / "tests/support/toy_format.py").read_text().splitlines()) <= 40
 
@@ -94,3 +96,44 @@ def test_a_sweep_that_was_cut_shows_its_points(tmp_path: Path) -> None:
 def test_a_run_without_load_machines_has_no_fleet() -> None:
     with pytest.raises(ValueError, match="a run of kind iperf has no fleet"):
         _ = iperf_header(IPERF).own_fleet
+
+
+def test_time_outside_of_the_windows_is_in_the_rows_and_not_in_the_response_times(tmp_path: Path) -> None:
+    first, second = https.snapshots()
+    warm = {(-1, target): cell for (_, target), cell in first.cells.items()}
+    with RecordWriter(tmp_path / "run", unfinished(https.header())) as writer:
+        writer.append([Snapshot(first.worker, first.interval, warm, first.tallies, first.health), second])
+    log, table = io.StringIO(), io.StringIO()
+    found = read_judged(tmp_path / "run", judges())
+    write(found, "hdr", log)
+    write(found, "csv", table)
+    assert [line.split(",")[0] for line in log.getvalue().splitlines()[3:]] == ["1.000"]
+    rows = csv.DictReader(io.StringIO(table.getvalue()))
+    assert [(row["interval_start_s"], row["iteration"]) for row in rows] == [("0", "")] * 2 + [("1", "0")] * 2
+
+
+def test_the_points_of_a_sweep_are_told_apart_by_name_and_time(tmp_path: Path) -> None:
+    begun = results.sweep_header()
+    later = dataclasses.replace(https.header(), started_at="2026-02-03T04:06:36+00:00")  # 90 s after the sweep
+    RecordWriter(tmp_path / "run", unfinished(begun, results.sweep(1))).close()
+    with RecordWriter(tmp_path / "run" / "vms-1", unfinished(later)) as writer:
+        writer.append(https.snapshots())
+    log, table = io.StringIO(), io.StringIO()
+    found = read_judged(tmp_path / "run", judges())
+    write(found, "hdr", log)
+    write(found, "csv", table)
+    assert [line.split(",")[:2] for line in log.getvalue().splitlines()[3:]] == [
+        ["Tag=vms-1", "90.000"],
+        ["Tag=vms-1", "91.000"],
+    ]
+    rows = list(csv.DictReader(io.StringIO(table.getvalue())))
+    assert {(row["run"], row["interval_start_s"]) for row in rows} == {("vms-1", "90"), ("vms-1", "91")}
+
+
+def test_json_is_written_as_the_record_spells_it(tmp_path: Path) -> None:
+    header = dataclasses.replace(results.header(), environment=dataclasses.replace(results.environment(), host="küche"))
+    RecordWriter(tmp_path / "run", unfinished(header)).close()
+    stream = io.StringIO()
+    write(read_judged(tmp_path / "run", {"spec": lambda *_: results.nothing_measured()}), "json", stream)
+    assert stream.getvalue() == (tmp_path / "run" / RUN).read_text("utf-8")
+    assert '"host": "küche"' in stream.getvalue()

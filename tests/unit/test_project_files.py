@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import re
 import subprocess
 import sys
@@ -71,7 +72,7 @@ def test_every_dependency_has_an_upper_bound(wanted: Requirement) -> None:
 
 
 def test_the_installed_version_is_that_of_the_project() -> None:
-    assert loadgen.__version__ == PROJECT["project"]["version"]
+    assert loadgen.__version__ == importlib.metadata.version(PROJECT["project"]["name"])
 
 
 def test_everything_that_names_the_distribution_uses_its_name() -> None:

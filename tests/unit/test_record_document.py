@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 
 import coordinator.record
+from coordinator.record.catalog import KINDS
 from coordinator.record.document import finished, header_of, result_of, unfinished
+from coordinator.record.header import Header
 from loadgen.verdict.result import RunResult, Verdict
 from tests.support import results
+from tests.support.toy_kind import COUNT, CountPlan, CountResult
 
 END = "2026-02-03T04:06:30+00:00"
 
@@ -127,3 +130,24 @@ def test_numbers_that_json_cannot_say_become_null_and_numpy_s_become_plain() -> 
     assert document["trust"]["checks"][0]["limit"] == 2.5
     assert document["trust"]["checks"][0]["ok"] is True
     assert math.isnan(result_of(document).trust.checks[0].value)
+
+
+def test_a_new_kind_is_one_entry_of_the_catalog(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(KINDS, "count", COUNT)
+    header = Header(
+        kind="count",
+        started_at="2026-02-03T04:05:06+00:00",
+        plan=CountPlan(limit=9),
+        environment=results.environment(),
+    )
+    begun = through_json(unfinished(header))
+    assert (begun["kind"], begun["verdict"], begun["exit_code"], begun["counted"]) == (
+        "count",
+        "unfinished",
+        None,
+        None,
+    )
+    assert header_of(begun) == header
+    ended = through_json(finished(header, CountResult(7, ("all of them",)), finished_at=END))
+    assert (ended["verdict"], ended["exit_code"], ended["reasons"]) == ("conforming", 0, ["all of them"])
+    assert result_of(ended) == CountResult(7, ("all of them",))

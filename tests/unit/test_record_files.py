@@ -165,7 +165,7 @@ def test_sigkill_in_the_middle_loses_no_whole_interval(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_files() -> Iterator[int]:
-    """No file may grow over this many bytes: to the writer it is a disk that is full after them."""
+    """The greatest size of a file in bytes: the writer takes this limit for a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     limit = len(json.dumps(START, indent=2)) + 100
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
@@ -202,7 +202,7 @@ def test_a_disk_that_is_full_already_is_one_clear_error(tmp_path: Path, small_fi
 
 def test_a_directory_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("precious")
-    with pytest.raises(RecordError, match="there is something in it already"):
+    with pytest.raises(RecordError, match="the directory is not empty"):
         RecordWriter(tmp_path, START)
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
 

@@ -31,9 +31,10 @@ SAMPLE = Snapshot(
 @given(a=cells, b=cells, c=cells)
 def test_cells_merge_in_any_order(a: Cell, b: Cell, c: Cell) -> None:
     empty = Cell.empty(KINDS, GROUPS)
-    assert a.merge(empty) == a == empty.merge(a)
-    assert a.merge(b) == b.merge(a)
-    assert a.merge(b).merge(c) == a.merge(b.merge(c)) == Cell.merge_all([c, b, a])
+    merge = Cell.merge_all
+    assert merge([a, empty]) == a == merge([empty, a])
+    assert merge([a, b]) == merge([b, a])
+    assert merge([merge([a, b]), c]) == merge([a, merge([b, c])]) == merge([c, b, a])
 
 
 @given(cell=cells)
@@ -45,7 +46,7 @@ def test_every_operation_is_ok_bad_or_cut(cell: Cell) -> None:
 
 def test_cells_of_other_shapes_do_not_merge() -> None:
     with pytest.raises(ValueError, match="shape"):
-        Cell.empty(2, 3).merge(Cell.empty(3, 3))
+        Cell.merge_all([Cell.empty(2, 3), Cell.empty(3, 3)])
 
 
 @given(a=cell_maps, b=cell_maps)

@@ -140,7 +140,7 @@ def test_a_spool_is_never_continued(tmp_path: Path) -> None:
         Spool(tmp_path / "r" / "m.spool")
     spool.close()
     (tmp_path / "file").touch()
-    with pytest.raises(FleetError, match="cannot be made: File exists"):
+    with pytest.raises(FleetError, match="cannot be created: File exists"):
         Spool(tmp_path / "file" / "m.spool")
 
 
@@ -157,7 +157,7 @@ def test_names_survive_the_file_system(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize(("run_id", "name"), [("..", "m"), ("", "m"), ("r", ""), (".", "m"), ("r", "x" * 300)])
 def test_names_that_are_none(tmp_path: Path, run_id: str, name: str) -> None:
-    with pytest.raises(FleetError, match="cannot be named"):
+    with pytest.raises(FleetError, match="cannot be names of a spool"):
         spool_path(tmp_path, run_id, name)
 
 

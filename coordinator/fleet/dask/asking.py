@@ -120,7 +120,7 @@ def say(error: BaseException) -> str:
     if isinstance(error, LoadgenError):
         return error.message
     if isinstance(error, ImportError):
-        return f"loadgen with its extra 'fleet' is not installed there, or another version: {clean(str(error))}"
+        return f"loadgen[fleet] is not installed there in the same version: {clean(str(error))}"
     if isinstance(error, OSError):
         return f"it cannot be reached: {clean(str(error)) or type(error).__name__}"
     return clean(f"{type(error).__name__}: {error}")

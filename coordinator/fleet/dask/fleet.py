@@ -245,8 +245,8 @@ class DaskFleet:
             raise FleetError(f"no load machine can be used: {say_missing(self.missing)}")
         if self._on_loss is OnLoss.ABORT:
             raise FleetError(
-                f"a load machine can't be used: {say_missing(self.missing)}",
-                hint="--on-loss degrade goes on without it",
+                f"a load machine cannot be used: {say_missing(self.missing)}",
+                hint="use --on-loss degrade to continue without it",
             )
 
     async def _part(self, machine: RemoteMachine, turns: asyncio.Semaphore) -> None:
@@ -259,7 +259,7 @@ class DaskFleet:
         if why and machine.member.ordered_ns is not None:
             missing = machine.missing_bytes
             what = f"{missing} bytes of its results are missing" if missing else "some of its results may be missing"
-            self.problems.append(f"{machine.name}: {what} ({why}); loadgen collect fetches them")
+            self.problems.append(f"{machine.name}: {what} ({why}); run loadgen collect to fetch them")
 
     # Commands
 
@@ -333,7 +333,7 @@ class DaskFleet:
             with reading():
                 heartbeat = Heartbeat.from_wire(message)
                 if heartbeat.machine != machine.name:
-                    raise ValueError(f"it calls itself {heartbeat.machine!r}")
+                    raise ValueError(f"it reports as machine {heartbeat.machine!r}")
             machine.hear(heartbeat, received_ns)
         except UnreadableError as error:
             machine.lose(error.message)

@@ -36,7 +36,7 @@ class JoinWay:
 
     @property
     def line(self) -> Line:
-        """See Way."""
+        """The line to the agents, once this way is open; see Way."""
         assert self._hub is not None, "the way is not open"
         return self._hub
 
@@ -53,10 +53,10 @@ class JoinWay:
         port = int(hub.contact(host).rpartition(":")[2])
         shown = socket.gethostname() if ipaddress.ip_address(host).is_unspecified else self._host
         start = f"loadgen worker --join {format_address(shown, port)} --cert {self._certificates}/worker-N.pem"
-        self._say(f"waiting for {self._workers} workers; on each, with a certificate of its own: {start}")
+        self._say(f"waiting for {self._workers} workers; start each one with a certificate of its own: {start}")
         present = await self._wait(hub)
         for number in range(len(present), self._workers):
-            self._missing[f"worker {number + 1} of {self._workers}"] = f"it did not come within {_PATIENCE_S:g} s"
+            self._missing[f"worker {number + 1} of {self._workers}"] = f"it did not join within {_PATIENCE_S:g} s"
         return tuple(Joined(name=name, address=address) for name, address in present.items())
 
     async def lose(self, name: str) -> None:
@@ -89,5 +89,5 @@ async def _resolved(host: str, port: int) -> str:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise PlanError(f"{host!r} is no address of this machine: {error.strerror}") from error
+        raise PlanError(f"{host!r} is not an address of this machine: {error.strerror}") from error
     return str(found[0][4][0])

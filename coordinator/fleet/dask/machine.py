@@ -96,13 +96,13 @@ class RemoteMachine:
 
     @property
     def described(self) -> Machine:
-        """Its answer to hello."""
+        """The machine's answer to hello."""
         assert self.member.described is not None, "it has not answered hello"
         return self.member.described
 
     @property
     def lost(self) -> bool:
-        """Whether it was given up."""
+        """Whether the machine was given up."""
         return self.member.lost
 
     @property
@@ -263,11 +263,11 @@ class RemoteMachine:
         self.feed(happened.Beat(heartbeat.state, behind))
 
     def lose(self, why: str) -> None:
-        """Give it up.  Idempotent."""
+        """Give the machine up for this reason.  Idempotent."""
         self._fatal(happened.Failed(why))
 
     def left(self) -> None:
-        """Its connection ended."""
+        """Give the machine up because its connection ended.  Idempotent."""
         self._fatal(happened.Left())
 
     def _fatal(self, event: happened.Event) -> None:
@@ -329,7 +329,7 @@ class RemoteMachine:
         self.feed(happened.Gone())
 
     def leave_out(self) -> None:
-        """The run begins without it."""
+        """Note that the run begins without the machine."""
         self.feed(happened.LeftOut())
 
     async def _fetch_rest(self) -> str:
@@ -358,7 +358,7 @@ class RemoteMachine:
         if self._log_bytes > _LOG_BYTES:
             return
         self._log_bytes += len(line.encode()) + 1
-        self._on_log(self.name, line if self._log_bytes <= _LOG_BYTES else "(more was said, and is not kept)")
+        self._on_log(self.name, line if self._log_bytes <= _LOG_BYTES else "(further lines were dropped)")
 
 
 def _cancel(*tasks: asyncio.Task[None] | None) -> None:

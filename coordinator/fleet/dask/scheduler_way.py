@@ -59,7 +59,7 @@ class SchedulerWay:
 
     @property
     def line(self) -> Line:
-        """See Way."""
+        """The line to the agents, once this way is open; see Way."""
         assert self._line is not None, "the way is not open"
         return self._line
 
@@ -116,7 +116,7 @@ class SchedulerWay:
         if isinstance(error, OSError):
             return FleetError(
                 f"no Dask scheduler answers at {self._address} within {_CONNECT_S:g} s",
-                hint="is it up, and does it want TLS (tls://…, with the certificates in Dask's configuration)?",
+                hint="check that it runs; for TLS, write tls://… and set the certificates in Dask's configuration",
             )
         if isinstance(error, ValueError | ImportError):
             return PlanError(f"{self._address} is not an address of a Dask scheduler: {say(error)}")
@@ -124,8 +124,8 @@ class SchedulerWay:
 
     def _wrong_tls(self, error: BaseException) -> LoadgenError:
         return FleetError(
-            f"no encrypted connection to the Dask scheduler at {self._address}: {say(error)}",
-            hint="the certificates are those of Dask's own configuration, distributed.comm.tls",
+            f"cannot make an encrypted connection to the Dask scheduler at {self._address}: {say(error)}",
+            hint="set the certificates in Dask's configuration, distributed.comm.tls",
         )
 
     async def _workers(self, client: Client) -> dict[str, Any]:
@@ -139,9 +139,9 @@ class SchedulerWay:
                     workers = dict((await client.scheduler.identity(n_workers=-1))["workers"])
                     await asyncio.sleep(_LOOK_S)
         if not workers:
-            raise FleetError(f"the Dask scheduler at {self._address} has no workers within {PATIENCE_S:g} s")
+            raise FleetError(f"no worker joined the Dask scheduler at {self._address} within {PATIENCE_S:g} s")
         for number in range(len(workers), wanted):
-            self._missing[f"worker {number + 1} of {wanted}"] = f"it did not come within {PATIENCE_S:g} s"
+            self._missing[f"worker {number + 1} of {wanted}"] = f"it did not join within {PATIENCE_S:g} s"
         return workers
 
     def _warn(self) -> None:

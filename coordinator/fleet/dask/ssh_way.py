@@ -56,7 +56,7 @@ class SshWay:
 
     @property
     def line(self) -> Line:
-        """See Way."""
+        """The line to the agents, once this way is open; see Way."""
         assert self._hub is not None, "the way is not open"
         return self._hub
 
@@ -101,7 +101,7 @@ class SshWay:
         if link.local_address or self._coordinator_address:
             return _Agent(host, link)
         self._missing[host.name] = (
-            "it is reached through another machine: say with --coordinator at which address of this one it reaches us"
+            "it is reached through another machine; give --coordinator, the address at which it reaches this machine"
         )
         await link.close()
         return None
@@ -122,8 +122,8 @@ class SshWay:
             if address := await self._joined(agent.remote, agent.has_ended, hub, host.name):
                 return Joined(name=host.name, address=address, engines=host.cores)
             why = (
-                f"its agent did not join within {PATIENCE_S:g} s: can it reach this machine at {here}, and be "
-                f"reached at {task.bind or 'its own address'}?"
+                f"its agent did not join within {PATIENCE_S:g} s; it must reach this machine at {here}, and be "
+                f"reachable at {task.bind or 'its own address'}"
             )
         except FleetError as error:
             why = error.message

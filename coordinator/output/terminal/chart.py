@@ -10,17 +10,8 @@ from rich.text import Text
 
 from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
-from coordinator.output.terminal.report import (
-    WIDTH,
-    add_row,
-    bullets,
-    plain_table,
-    server_name,
-    setup_line,
-    verdict_line,
-    vms,
-    where,
-)
+from coordinator.output.terminal.parts import WIDTH, add_row, bullets, plain_table, setup_line, verdict_line, where
+from coordinator.output.terminal.report import server_name, vms
 from coordinator.record.sweep_result import Sweep, SweepPoint
 from loadgen.model.plan import SpecPlan
 from loadgen.verdict.result import TargetResult, Verdict

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.machines import say_offset
-from coordinator.output.terminal.report import add_row, bullets, plain_table
+from coordinator.output.terminal.parts import add_row, bullets, plain_table
 from loadgen.model.units import NS_PER_MS
 
 _TITLES = ("ver", "cores", "files", "ports", "GB", "clock ms", "±")

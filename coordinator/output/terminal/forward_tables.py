@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from coordinator.output.terminal import network_cells as cell
-from coordinator.output.terminal.report import add_row, plain_table
+from coordinator.output.terminal.parts import add_row, plain_table
 from loadgen.model.probe import ForwardPlan, Link, Mode
 from loadgen.model.units import format_window
 from loadgen.verdict.network_result import ForwardResult, ForwardRow, LatencyRow, NicProof
@@ -112,7 +112,7 @@ def _latency(link: Link, rows: Sequence[LatencyRow]) -> RenderableType:
             cell.mbit(row.connections_per_s),
             cell.count(row.failed),
         )
-    return cell.titled(f"Ping-pong in µs, and connections a second: {_LINKS[link]}", table)
+    return cell.titled(f"Ping-pong in µs, and connections per second: {_LINKS[link]}", table)
 
 
 def _flows(link: Link, rows: Sequence[ForwardRow]) -> RenderableType:
@@ -133,7 +133,7 @@ def _flows(link: Link, rows: Sequence[ForwardRow]) -> RenderableType:
                 cell.cpu(row.proxy_cpu_s_per_gb),
                 cell.count(row.retransmits),
             )
-    return cell.titled(f"Flows at once, window {window}: {_LINKS[link]}", table)
+    return cell.titled(f"Parallel flows, window {window}: {_LINKS[link]}", table)
 
 
 def _effort(link: Link, rows: Sequence[ForwardRow]) -> RenderableType:

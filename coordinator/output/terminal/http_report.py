@@ -15,7 +15,7 @@ from rich.text import Text
 from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.engines import engine_lines
-from coordinator.output.terminal.report import (
+from coordinator.output.terminal.parts import (
     WIDTH,
     add_row,
     banner,
@@ -187,7 +187,7 @@ def _errors(targets: Iterable[HttpRow]) -> list[RenderableType]:
     table = plain_table("Errors")
     table.add_column("")
     table.add_column("requests", justify="right")
-    table.add_column("target and how many")
+    table.add_column("targets, with counts")
     for name, counts in sorted(found.items(), key=lambda item: -sum(number for _, number in item[1])):
         whole = fmt.count(sum(number for _, number in counts))
         add_row(table, name.lower().replace("_", " "), whole, ", ".join(f"{who} {count}" for who, count in counts))

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from coordinator.output.terminal import network_cells as cell
-from coordinator.output.terminal.report import add_row, plain_table
+from coordinator.output.terminal.parts import add_row, plain_table
 from loadgen.model.probe import Direction, IperfPlan, Kind, Transport
 from loadgen.model.units import format_window
 from loadgen.verdict.network_result import IperfRow, Rate

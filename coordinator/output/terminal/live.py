@@ -21,7 +21,7 @@ class View(Protocol[Shown]):
     """Shows a run while it goes on.  It is a context manager: leaving it restores the terminal."""
 
     def __enter__(self) -> Self:
-        """Take over the terminal."""
+        """Take over the terminal, until the view is left."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

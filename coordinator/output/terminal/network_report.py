@@ -14,7 +14,7 @@ from rich.text import Text
 
 from coordinator.output.judged import Judged
 from coordinator.output.terminal import forward_tables, iperf_tables
-from coordinator.output.terminal.report import (
+from coordinator.output.terminal.parts import (
     WIDTH,
     add_row,
     banner,
@@ -99,7 +99,7 @@ def _iperf_tests(plan: IperfPlan) -> str:
     parts = [f"{plan.repeats} x {ends}"]
     parts += [f"{plan.parallel} streams"] if plan.parallel > 1 else []
     parts += [f"{format_duration(plan.omit_ns)} of warm-up omitted"] if plan.omit_ns else []
-    parts += [f"{plan.rate_bps / 1e6:,.6g} Mbit/s a stream"] if plan.rate_bps else []
+    parts += [f"{plan.rate_bps / 1e6:,.6g} Mbit/s per stream"] if plan.rate_bps else []
     parts += [f"blocks of {format_size(plan.block_bytes)}"] if plan.block_bytes else []
     parts += [f"congestion control {plan.congestion}"] if plan.congestion else []
     parts += [f"cores {', '.join(map(str, plan.cores))}"] if plan.cores else []

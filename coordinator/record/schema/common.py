@@ -23,7 +23,7 @@ Verdict = Annotated[
     ),
 ]
 ExitCode = Annotated[
-    Literal[0, 1, 3, 4, 130, None], Meta(description="Exit code of the command; null when unfinished.")
+    Literal[0, 1, 3, 4, 130] | None, Meta(description="Exit code of the command; null when unfinished.")
 ]
 
 

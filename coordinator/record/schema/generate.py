@@ -47,7 +47,8 @@ def why_damaged(document: Mapping[str, Any]) -> str:
 def _closed(value: Any) -> Any:
     """The schema without titles (they repeat the names) and defaults (a document holds every value)."""
     if isinstance(value, list):
-        return [_closed(item) for item in value]
+        # Null comes last: releases of msgspec differ in its place.
+        return sorted((_closed(item) for item in value), key=lambda item: item == {"type": "null"})
     if not isinstance(value, dict):
         return value
     found = {name: _closed(item) for name, item in value.items() if name not in _LEFT_OUT}

@@ -12,7 +12,7 @@ from loadgen.verdict.http_result import Times
 
 
 class HttpPart(Struct, kw_only=True):
-    """One target, or all of them, in the measured window."""
+    """One target, or the sum of all targets, in the measured window."""
 
     name: Annotated[str, Meta(description="Host and port; all for the sum.")]
     connections: Count

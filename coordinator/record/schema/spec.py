@@ -74,7 +74,7 @@ class TargetPart(Struct, kw_only=True):
 
 
 class Iteration(Struct, kw_only=True):
-    """One measured window."""
+    """One measured window, over all VMs."""
 
     index: Index
     measured_s: Annotated[float, Meta(ge=0)]

@@ -131,5 +131,5 @@ def _find(worker: Worker, run_id: str) -> Duty | None:
 def _duty(worker: Worker, run_id: str) -> Duty:
     duty = _find(worker, run_id)
     if duty is None or duty.is_over:
-        raise FleetError(f"it does not serve run {run_id} (any more)")
+        raise FleetError(f"it does not serve run {run_id}, or no longer")
     return duty

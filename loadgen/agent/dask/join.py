@@ -117,18 +117,18 @@ async def _reach(address: str, security: Security, patience_s: float) -> str:
             if "certificate" in str(error).lower() or "UNKNOWN_CA" in str(error):
                 raise FleetError(
                     f"the coordinator at {address} has a certificate of another run, or does not accept this one",
-                    hint="certificates are of one run, and last a day",
+                    hint="certificates are valid for one run, and for 24 hours",
                 ) from error
             if left_s <= _AGAIN_S:
                 raise FleetError(
                     f"no coordinator at {address} answers within {patience_s:g} s",
-                    hint="is it running, and is the certificate of its run?",
+                    hint="check that it runs, and that the certificate belongs to its run",
                 ) from error
             await asyncio.sleep(_AGAIN_S)
         except ValueError as error:
             raise FleetError(f"{address} is not the address of a coordinator: {error}") from error
         except TypeError as error:  # Dask raises this if encryption is required
-            raise FleetError(f"the coordinator at {address} wants a certificate") from error
+            raise FleetError(f"the coordinator at {address} requires a certificate") from error
         else:
             own = str(get_address_host(comm.local_address))
             comm.abort()
@@ -151,7 +151,7 @@ def _make_worker(address: str, name: str, host: str, security: Security, plugin:
             plugins=(plugin,),
         )
     except OSError as error:
-        raise FleetError(f"{name} cannot make its working directory: {error.strerror or error}") from error
+        raise FleetError(f"{name} cannot create its working directory: {error.strerror or error}") from error
 
 
 async def _register(worker: Worker, name: str, address: str, bind: str) -> None:
@@ -160,9 +160,11 @@ async def _register(worker: Worker, name: str, address: str, bind: str) -> None:
     except (TimeoutError, RuntimeError, OSError) as error:  # Dask wraps the cause in a RuntimeError
         why = error.__cause__ or error
         if isinstance(why, OSError) and why.errno == errno.EADDRNOTAVAIL:
-            raise FleetError(f"{name} cannot listen at {bind}: that is no address of this machine") from error
+            raise FleetError(f"{name} cannot listen at {bind}, which is not an address of this machine") from error
         if "name taken" in str(why):  # the words of Dask's scheduler
-            raise FleetError(f"{name} is the name of a worker that has joined already", hint="--name") from error
+            raise FleetError(
+                f"a worker named {name} has joined already", hint="choose another name with --name"
+            ) from error
         raise FleetError(f"{name} cannot join the coordinator at {address}: {why}") from error
 
 

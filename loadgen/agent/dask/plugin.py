@@ -41,8 +41,9 @@ class AgentPlugin(WorkerPlugin):
 
     An agent that joined our own scheduler serves any run.  In a cluster of the user, each coordinator registers a
     plugin for its own `run_id`, so that it can remove it without harm to others.  `spool` is the directory for spools;
-    "" means the usual one.  `cores` is the number of engines, whatever the coordinator wants; 0 means as the coordinator wants.
-    `make_agent` makes an Agent, or a double of it for benchmarks that simulate many machines in one process.
+    "" means the usual one.  `cores` is the number of engines, whatever the coordinator wants; 0 leaves it to the
+    coordinator.  `make_agent` makes an Agent, or a double of it, with which benchmarks simulate many machines in one
+    process.
     """
 
     idempotent = True
@@ -126,7 +127,7 @@ class AgentPlugin(WorkerPlugin):
             try:
                 await duty.open()
                 if self._leaving.is_set():
-                    raise FleetError("it is about to end")
+                    raise FleetError("its agent is ending")
             except BaseException:
                 await duty.end(delete_spool=True)
                 raise
@@ -167,11 +168,11 @@ def agent_for(worker: Worker, run_id: str) -> AgentPlugin:
     agents = agents_of(worker)
     for agent in agents:
         if agent.busy_with:
-            raise FleetError(f"it is busy with run {agent.busy_with}", hint="wait for its end, or stop it there")
+            raise FleetError(f"it is busy with run {agent.busy_with}", hint="wait until that run has ended, or stop it")
     for agent in agents:
         if agent.name in (_NAME, f"{_NAME}-{run_id}"):
             return agent
-    raise FleetError("there is no agent of loadgen in this Dask worker")
+    raise FleetError("this Dask worker has no agent of loadgen")
 
 
 def _make_spool(directory: Path, run_id: str, name: str) -> spools.Spool:
@@ -180,12 +181,12 @@ def _make_spool(directory: Path, run_id: str, name: str) -> spools.Spool:
         free = spools.free_bytes(directory)
     except OSError as error:
         made.close(delete=True)
-        raise FleetError(f"it cannot look at its spool in {directory}: {error.strerror}") from error
+        raise FleetError(f"its spool directory {directory} cannot be read: {error.strerror}") from error
     if free < _MIN_FREE_BYTES:
         made.close(delete=True)
         raise FleetError(
             f"it has only {free} bytes free for its spool in {directory}",
-            hint="make room there, or give it another directory for its spool",
+            hint="make room there, or choose another directory for the spool",
         )
     spools.prune(directory, time.time_ns())
     return made

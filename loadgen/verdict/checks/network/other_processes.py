@@ -15,5 +15,5 @@ def other_processes(evidence: NetworkEvidence) -> Check | None:
         "other processes",
         share,
         evidence.rules.max_neighbour_share,
-        detail=f"share of the cores that the run may use; largest user: {most}",
+        detail=f"share of the run's cores; largest user: {most}",
     )

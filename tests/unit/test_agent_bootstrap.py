@@ -21,10 +21,10 @@ def test_what_a_worker_is_told_is_read(task: Serve | Collect) -> None:
 @pytest.mark.parametrize(
     ("message", "why"),
     [
-        (None, "told nothing: its input ended"),
-        ({}, "cannot do None"),
-        ({"do": "dance"}, "cannot do 'dance'"),
-        ({"do": ["serve"]}, "cannot do"),
+        (None, "standard input ended before a task arrived"),
+        ({}, "None is not a task of a worker"),
+        ({"do": "dance"}, "'dance' is not a task of a worker"),
+        ({"do": ["serve"]}, r"\['serve'\] is not a task of a worker"),
         ({"do": "serve", "name": "a"}, r"serve\.scheduler is missing"),
         ({**bootstrap(SERVE), "name": 1}, r"serve\.name must be a text, got 1"),
         ({**bootstrap(SERVE), "root": True}, r"unknown key serve\.root"),

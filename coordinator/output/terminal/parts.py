@@ -1,0 +1,140 @@
+"""Parts that the reports of all kinds of runs share: tables, sentences, the verdict, the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.console import RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from coordinator.output.terminal import format as fmt
+from coordinator.output.terminal.machines import say_offset
+from coordinator.record.fleet import FleetRecord
+from coordinator.record.header import Header
+from loadgen.model.units import NS_PER_MS
+from loadgen.verdict.result import Check, Verdict
+
+WIDTH = 80
+"""The greatest width of a report, in columns."""
+
+STYLES = {
+    Verdict.CONFORMING: "bold green",
+    Verdict.NOT_CONFORMING: "bold red",
+    Verdict.INVALID: "bold red",
+    Verdict.DEGRADED: "bold yellow",
+    Verdict.INTERRUPTED: "bold yellow",
+}
+"""By verdict."""
+
+
+def where(path: Path) -> list[RenderableType]:
+    """The line that says in which directory the record is, with an empty line above it."""
+    return [Text(), Text.assemble("Record: ", (str(path), "bold"))]
+
+
+def cut_banner(cut: str) -> list[RenderableType]:
+    """The banner of a run that did not write its end, from the sentence that says so; nothing without a sentence."""
+    return [banner("CUT", f"{cut[0].upper()}{cut[1:]}.", "bold yellow"), Text()] if cut else []
+
+
+def banner(title: str, text: str, style: str) -> Panel:
+    """A sentence in a frame, for what must not be overlooked."""
+    return Panel(Text.assemble((title, style), "  ", text), box=box.HEAVY, border_style=style, expand=True)
+
+
+def verdict_line(verdict: Verdict, word: str = "") -> Text:
+    """The verdict with its exit code; `word`, when it is not empty, replaces the name of the verdict."""
+    shown = word or verdict.value.upper()
+    return Text.assemble("Verdict: ", (shown, STYLES[verdict]), f" (exit code {int(verdict.exit_code)})")
+
+
+def bullets(mark: str, sentences: Iterable[str]) -> RenderableType:
+    """Sentences one below the other, each with `mark` before it and wrapped beside the mark."""
+    grid = Table.grid(padding=(0, 1))
+    for sentence in sentences:
+        add_row(grid, f" {mark}", sentence)
+    return grid
+
+
+def setup_line(header: Header[Any]) -> str:
+    """The machine and the software, in one line."""
+    environment = header.environment
+    cores = f"{environment.cores_usable} of {environment.cores} cores"
+    return f"{environment.cpu or environment.architecture}, {cores}, Linux {environment.kernel}"
+
+
+def own_version(header: Header[Any]) -> str:
+    """The version of loadgen, and the commit when it ran from a checkout."""
+    return f"{header.environment.loadgen} {header.environment.git_commit[:12]}".strip()
+
+
+def plain_table(title: str) -> Table:
+    """An empty table with a heading, a line under it, and no frame; `title` may be empty."""
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+
+
+def add_row(table: Table, *cells: str | Text) -> None:
+    """Add a row of literal text: rich would read a name like `[b]` as markup."""
+    table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
+
+
+def checks_table(title: str, checks: tuple[Check, ...], *, judged: bool = True) -> Table:
+    """The table of checks, with the detail of each check that failed (run.json has all details).
+
+    With `judged` False, as for the servers of an invalid run, the numbers are shown but not called good or bad.
+    """
+    table = plain_table(title)
+    for heading in ("", "", "measured", "limit", ""):
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=heading != "")
+    for check in checks:
+        unit = f" {check.unit}" if check.unit else ""
+        mark = Text(fmt.NOTHING) if not judged else Text("ok") if check.ok else Text("FAIL", "bold red")
+        add_row(
+            table,
+            mark,
+            check.name,
+            f"{_number(check.value)}{unit}",
+            f"{check.relation} {_number(check.limit)}{unit}",
+            "" if check.ok or not judged else check.detail,
+        )
+    return table
+
+
+def machines_table(fleet: FleetRecord) -> Table:
+    """The load machines that played, with the offsets of their clocks and the errors of these."""
+    table = plain_table("Load machines")
+    table.add_column("machine", no_wrap=True, max_width=24)
+    for title in ("cores", "engines", "connections", "clock offset", "± ms"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for machine in fleet.machines:
+        clock = fleet.clocks.get(machine.name)
+        playing = [worker for worker in machine.workers if worker in fleet.placement.workers]
+        numbers = [fleet.placement.workers.index(worker) for worker in playing]
+        add_row(
+            table,
+            machine.name,
+            fmt.count(machine.cores),
+            fmt.count(len(playing)),
+            fmt.count(int(np.isin(fleet.placement.worker_of, numbers).sum())),
+            say_offset(clock.offset_ns / NS_PER_MS if clock else 0.0),
+            f"{clock.error_ns / NS_PER_MS if clock else 0.0:.3f}",
+        )
+    return table
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 1000 else f"{value:.4g}"
