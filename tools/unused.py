@@ -36,7 +36,6 @@ _.DataclassInstance  # a bound of a type variable, written as text
 _.distribution  # record: environment
 _.open_files_limit  # record: environment
 _.libraries  # record: environment
-_.tcp_fin_timeout  # `loadgen doctor --json`
 _.sockets_time_wait  # heartbeats and the record
 _.started_at_ns  # record of a network run
 _.discarded  # record of a network run
@@ -60,10 +59,4 @@ _.STOPPED  # unpacked into module names, for speed
 _.validate  # the invariants of a machine's life; the property tests call it after each event
 _.workers_of  # the names of all workers of a fleet, for benchmarks and the contract tests of fleets
 _.body_bytes  # the differential tests compare it between the Python and the compiled reader
-_.merge  # the property tests check that merging is the sum; the compiled sums are compared with it
-_.rtt_var_ns  # a field of the kernel's TCP_INFO, decoded with the others
-_.delivery_rate_bps  # a field of the kernel's TCP_INFO, decoded with the others
-_.bytes_acked  # a field of the kernel's TCP_INFO, decoded with the others
-_.bytes_received  # a field of the kernel's TCP_INFO, decoded with the others
-_.bytes_retransmitted  # a field of the kernel's TCP_INFO, decoded with the others
 _.strange  # a counter of messages that no machine may send; nothing shows it yet
