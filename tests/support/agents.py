@@ -1,4 +1,4 @@
-"""Agents in the test's own process, over TCP on loopback without encryption; their engines are real processes."""
+"""Agents in the process of the test, reached over TCP on loopback without encryption; their engines are processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOOPBACK = "127.0.0.1"
 
 
 class InProcessWay:
-    """A way of `names`; `given_up` are those that the fleet lost."""
+    """A way to agents with these `names`; `given_up` are those that the fleet lost."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = tuple(names)
@@ -44,7 +44,7 @@ class InProcessWay:
         return tuple(Joined(name=name, address=address) for name, address in joined.items())
 
     def end(self, name: str) -> None:
-        """The agent goes away, as if it were told to."""
+        """End an agent, as if it were told to."""
         self._until[name].set()
 
     async def lose(self, name: str) -> None:

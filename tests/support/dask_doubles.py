@@ -1,4 +1,4 @@
-"""A Dask client and the agents behind it, without Dask: a fleet is answered at once, or as a test wants it."""
+"""Doubles of a Dask client and of the agents behind it, without Dask.  They answer at once, or as a test wants."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ RUN = "run1"
 class FakeAgent:
     """Answers as an agent does.
 
-    `answers` overrules by the name of the call, a RuntimeError being what the client itself raises; what is in `mute`
-    is never answered; `greeted` is called when hello has come, and it is answered `patience_s` later.
+    `answers` replaces answers by the name of the call; a RuntimeError is raised by the client itself.  Calls in `mute`
+    are never answered.  `greeted` is called when hello arrives, which is answered `patience_s` later.
     """
 
     def __init__(self, name: str, *, engines: int = 2, ahead_ns: int = 0) -> None:
@@ -93,7 +93,7 @@ class FakeAgent:
         return {"offset": offset, "data": data, "sha256": hash_of(offset, bytes(data))}
 
     def heartbeat(self, **other: Any) -> dict[str, Any]:
-        """The next one, with what is new in the spool; `other` overrules fields."""
+        """Return the next heartbeat, with what is new in the spool; `other` replaces fields."""
         chunk = self.piece(self.sent) if self.sent < len(self.spool) else None
         self.sent = len(self.spool)
         self.seq += 1
@@ -116,7 +116,7 @@ class FakeAgent:
 
 
 class FakeClient:
-    """The part of `distributed.Client` that a fleet uses."""
+    """A double of the part of `distributed.Client` that a fleet uses."""
 
     def __init__(self, agents: Sequence[FakeAgent]) -> None:
         self._agents = {agent.address: agent for agent in agents}
@@ -137,7 +137,7 @@ class FakeClient:
 
 
 class FakeLine:
-    """Carries what agents say; when it `posts`, also messages that nobody answers (they are `asked` by their `op`)."""
+    """Carries heartbeats and news.  If it `posts`, also messages without an answer (`asked` by their `op`)."""
 
     def __init__(self, agents: Sequence[FakeAgent], *, posts: bool) -> None:
         self.client = FakeClient(agents)
@@ -166,7 +166,7 @@ class FakeLine:
 
 
 class FakeWay:
-    """Agents that are there; `given_up` are those that the fleet lost."""
+    """A way whose agents have all joined; `given_up` are those that the fleet lost."""
 
     def __init__(self, agents: Sequence[FakeAgent], missing: Mapping[str, str], *, posts: bool) -> None:
         self.line = FakeLine(agents, posts=posts)
@@ -186,7 +186,7 @@ class FakeWay:
 
 
 class Scene:
-    """A fleet of agents, and what came out of it."""
+    """A fleet of agents, its events and its log."""
 
     def __init__(
         self,
@@ -218,7 +218,7 @@ class Scene:
         self.way.line.beat(agent.heartbeat(**other))
 
     async def events(self, count: int) -> list[AgentEvent]:
-        """The next ones; fails when they do not come, or more do."""
+        """Return the next `count` events; fails if fewer or more come."""
         async with asyncio.timeout(5):
             got = [await self.fleet.event() for _ in range(count)]
         with contextlib.suppress(TimeoutError):
