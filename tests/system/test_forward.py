@@ -97,8 +97,8 @@ def test_without_root_it_is_loopback_and_it_says_what_that_does_not_show(tmp_pat
 def test_a_lab_that_cannot_be_built_is_the_users_to_change(tmp_path: Path) -> None:
     done = unprivileged("forward", "--lab", "gige", *TINY, "--out", "run", cwd=tmp_path)
     assert (done.code, done.out) == (2, "")
-    assert "no lab can be built: a network namespace cannot be made" in done.err
-    assert "hint: --lab loopback" in done.err
+    assert "no lab can be built: a network namespace cannot be created" in done.err
+    assert "hint: use --lab loopback" in done.err
     assert "Traceback" not in done.err
 
 
