@@ -109,6 +109,8 @@ def test_where_ports_may_run_out_it_is_said() -> None:
 def test_an_engine_that_may_not_open_so_many_files_is_refused_with_what_to_do() -> None:
     check_files(20_000, 2, 20_000)
     check_files(20_000, 1, -1)  # no limit
-    with pytest.raises(PlanError, match="each of 1 engines needs 20,032 open files, and may have 20,000") as refused:
+    with pytest.raises(
+        PlanError, match="each of 1 engines needs 20,032 open files, but the hard limit is 20,000"
+    ) as refused:
         check_files(20_000, 1, 20_000)
     assert "--engines 2" in refused.value.hint
