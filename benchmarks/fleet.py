@@ -143,7 +143,7 @@ def main() -> int:
         one["cpu_share"] < MAX_CPU_SHARE and one["stop_max_ms"] < MAX_STOP_MS and not one["losses"] for one in promised
     )
     print(
-        "up to 200 machines: coordinator under 25 % of a core, all stopped within 0.5 s, no snapshot lost:",
+        "up to 200 machines: coordinator under 25 % of a core, all stopped within 0.5 s, nothing lost:",
         "yes" if kept else "NO",
     )
     return 0 if kept else 1
