@@ -102,7 +102,7 @@ def targets(n: int) -> tuple[Target, ...]:
 
 
 def asked(vms: int, connections: int, bound: Bound | None = None) -> Asked:
-    """Return what a plan asks for with `vms` targets of `connections` connections each, one group, and the classes of SPECweb99."""
+    """Return a plan's demand: `vms` targets of `connections` connections each, one group, SPECweb99's classes."""
     return Asked(
         targets=targets(vms),
         target_of=np.repeat(np.arange(vms, dtype=np.int32), connections),
