@@ -154,7 +154,7 @@ def http(
 
 
 def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPlan:
-    """The plan that the options make from `start`.  Raises PlanError."""
+    """Return the plan that the options make from `start`.  Raises PlanError."""
     requests = _given_requests(urls, given)
     plan = start.read(
         HttpPlan.from_dict,
@@ -182,7 +182,7 @@ def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPla
 
 
 def _given_requests(urls: tuple[str, ...], given: dict[str, Any]) -> tuple[HttpRequest, ...] | None:
-    """The requests of the file, or one for each URL; None when neither is given.  Raises PlanError."""
+    """Return the requests of the file, or one for each URL; None when neither is given.  Raises PlanError."""
     if given["requests_file"] is None:
         return tuple(HttpRequest(url=url) for url in urls) or None
     if urls or given["method"] or given["headers"] or given["body"]:
@@ -194,7 +194,7 @@ def _given_requests(urls: tuple[str, ...], given: dict[str, Any]) -> tuple[HttpR
 
 
 def _read_requests(file: Path) -> tuple[HttpRequest, ...]:
-    """The requests of a TOML file.  Raises PlanError that names the file."""
+    """Read the requests of a TOML file.  Raises PlanError that names the file."""
     from workloads.http.requests import parse_requests
 
     try:
@@ -208,7 +208,7 @@ def _read_requests(file: Path) -> tuple[HttpRequest, ...]:
 
 
 def _changed(request: HttpRequest, given: dict[str, Any]) -> HttpRequest:
-    """The request with the method, headers and body that the options give."""
+    """Return the request with the method, headers and body that the options give."""
     return override(
         request,
         method=given["method"].upper() if given["method"] else None,
@@ -218,6 +218,9 @@ def _changed(request: HttpRequest, given: dict[str, Any]) -> HttpRequest:
 
 
 def _engines(plan: HttpPlan) -> int:
-    """One for each core but the coordinator's; in an open loop, each engine needs a connection to every target."""
+    """Return the default number of engines: one for each core except one, which the coordinator uses.
+
+    In an open loop, each engine needs a connection to every target, so the number may be smaller.
+    """
     fewest = min(plan.shares) if plan.rate_per_s else plan.connections
     return max(1, min(len(os.sched_getaffinity(0)) - 1, fewest))

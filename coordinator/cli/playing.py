@@ -1,4 +1,4 @@
-"""The last step of every command that plays something: from the experiment to the exit code."""
+"""The last step of every command that plays an experiment; returns the exit code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def play(
     hdr: tuple[Path, ...] = (),
     note: str = "",
 ) -> int:
-    """Play the experiment and return the exit code; `note` goes into the result."""
+    """Play the experiment and return the exit code; `note` is added to the result."""
     from coordinator.experiment.session import Session, run_session
 
     session = Session(

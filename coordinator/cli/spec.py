@@ -28,7 +28,7 @@ _DRIVEN, _LOAD, _TIME = "VMs", "Load, and when it conforms", "Time"
 
 
 def _default(name: str) -> str:
-    """The defaults of a duration, as help shows them."""
+    """Return the defaults of a duration, for the help text."""
     durations = (f"{format_duration(getattr(phases, name))} {profile}" for profile, phases in PROFILES.items())
     return f"[default: {', '.join(durations)}]"
 
@@ -212,7 +212,7 @@ def _print(plan: SpecPlan, choice: FleetChoice, sweep: tuple[int, ...]) -> int:
 
 
 def _check_fleet(choice: FleetChoice, plan: SpecPlan, sweep: tuple[int, ...]) -> None:
-    """Raises PlanError when the load machines cannot reach the VMs, or cannot serve a sweep."""
+    """Raise PlanError when the load machines cannot reach the VMs, or cannot be used for a sweep."""
     from coordinator.fleet.choice import WayKind
 
     if not choice.is_here and not plan.targets and ipaddress.ip_address(plan.vm_address).is_loopback:
@@ -227,7 +227,7 @@ def _check_fleet(choice: FleetChoice, plan: SpecPlan, sweep: tuple[int, ...]) ->
 
 
 def _chosen_targets(driver: str | None, file: Path | None, vms: tuple[int, ...] | None) -> tuple[Target, ...] | None:
-    """The targets of the file, as many as --vms asks for; None without a file.  Raises PlanError."""
+    """Return the targets of the file, as many as --vms asks for; None without a file.  Raises PlanError."""
     if file is None:
         return None
     from deploy.targets import load
@@ -248,7 +248,9 @@ def _plan(
     *,
     driver: str | None,
 ) -> SpecPlan:
-    """The plan that the options make from `start`; for a sweep, that of its last point.  Raises PlanError."""
+    """Return the plan that the options make from `start`; for a sweep, the plan of its last point.  Raises
+    PlanError.
+    """
     base = start.read(SpecPlan.from_dict)
     phases = override(
         base.phases if given["profile"] is None else PROFILES[given["profile"]],
@@ -260,7 +262,7 @@ def _plan(
     )
     count = vms[-1] if vms else len(targets) if targets else base.vms
     connections = base.connections if given["connections"] is None else given["connections"]
-    fewest = vms[0] if vms else count  # all points of a sweep have one number of engines
+    fewest = vms[0] if vms else count  # all points of a sweep use the same number of engines
     engines = given["engines"]
     if engines is None and not start.sets("engines"):
         engines = max(1, min(len(os.sched_getaffinity(0)), fewest * connections))

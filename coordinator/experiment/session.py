@@ -1,4 +1,6 @@
-"""From an experiment to an exit code: terminal, signals, the runs, the record, the result on stdout."""
+"""Plays an experiment for the command line: handles terminal and signals, writes the record, prints the result, and
+returns the exit code.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +37,9 @@ class Session:
     """What the command line asked for.
 
     `fleet` is None for runs without load machines.  `out` is the directory of the record; None takes the default.
-    `form` is an output format (coordinator.output.catalog).  `hdr` are files for HdrHistogram's tools.  `notes` go
-    into the result.  With `resume`, `out` is the record of an experiment that is continued, and `done` are the runs
-    in it that are not played again.
+    `form` is an output format (coordinator.output.catalog).  `hdr` are files for the tools of HdrHistogram.  `notes`
+    are added to the result.  With `resume`, `out` is the record of an experiment that is continued, and `done` are its
+    runs that are not played again.
     """
 
     experiment: Experiment[Any]
@@ -52,7 +54,7 @@ class Session:
 
 
 def cache_directory() -> Path:
-    """Where file sets are kept between runs (XDG Base Directory Specification)."""
+    """Return the directory that keeps file sets between runs (XDG Base Directory Specification)."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "loadgen"
 
@@ -60,7 +62,7 @@ def cache_directory() -> Path:
 def run_session(session: Session) -> int:
     """Play the experiment, print its result, and return the exit code.
 
-    Raises LoadgenError when the first run cannot be begun, or, after the result so far is printed, a later one.
+    Raises LoadgenError when the first run cannot start.  When a later run cannot start, prints the result so far first.
     """
     return uvloop.run(_session(session))
 

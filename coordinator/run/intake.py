@@ -1,4 +1,4 @@
-"""Everything that the engines report during a run of tapes, checked against the run."""
+"""Collects the reports of the engines during a tape run, and checks them against the run."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ class Intake:
 
     @classmethod
     def of(cls, workers: Iterable[str], kinds: int, groups: int, *, connections: int, targets: int) -> Intake:
-        """An empty intake for a tape that counts `kinds` kinds and `groups` groups of operations."""
+        """Return an empty intake for a tape that counts `kinds` kinds and `groups` groups of operations."""
         return cls(Ledger(workers, kinds, groups), connections, targets)
 
     def receive(self, snapshot: Snapshot) -> None:
-        """File one snapshot.  Raises ValueError when the snapshot cannot be of this run."""
+        """File one snapshot.  Raises ValueError when the snapshot cannot belong to this run."""
         self._check(snapshot.tallies, CellTable.of(snapshot.cells))
         self.ledger.receive(snapshot)
         if (snapshot.tallies["window"] >= 0).any():
             self.judged.add(snapshot.interval)
 
     def receive_all(self, together: Snapshots) -> None:
-        """File several snapshots at once.
+        """File several snapshots.
 
-        Raises ValueError when one of the snapshots cannot be of this run; then none of them is filed.
+        Raises ValueError when one of the snapshots cannot belong to this run; then no snapshot is filed.
         """
         self._check(together.tallies, together.cells)
         self.ledger.receive_all(together)

@@ -1,4 +1,4 @@
-"""Plays one run of operation tapes."""
+"""Plays one tape run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ P = TypeVar("P", bound=TapePlan)
 
 
 class TapePlayer(Generic[P]):
-    """Plays a plan's tape: servers up, load machines armed, traffic, servers asked, all of it observed."""
+    """Plays a plan's tape: starts servers, prepares load machines, plays the traffic, compares the servers' logs."""
 
     def __init__(self, tapes: Tapes[P], choice: FleetChoice) -> None:
         self._tapes = tapes
@@ -38,14 +38,14 @@ class TapePlayer(Generic[P]):
         return self._conductor is not None and self._conductor.run.interrupted
 
     def interrupt(self) -> bool:
-        """Stop the traffic and judge what was measured; False while there is no traffic to stop."""
+        """Stop the traffic and judge what was measured; returns False while there is no traffic to stop."""
         if self._conductor is None:
             return False
         self._conductor.post(Interrupted())
         return True
 
     async def play(self, stage: Stage[P]) -> TapeMeasured:
-        """Play the plan.  Raises LoadgenError when the run cannot be begun."""
+        """Play the plan.  Raises LoadgenError when the run cannot start."""
         fleet = self._fleet(stage)
         targets = await self._start_servers(stage)
         stage.stack.callback(lambda: stage.notices.extend(fleet.problems))  # complete once the fleet is closed
@@ -82,7 +82,9 @@ class TapePlayer(Generic[P]):
         return deployment.targets
 
     def _place(self, stage: Stage[P], fleet: Fleet, targets: Sequence[Target]) -> FleetRecord:
-        """Which worker plays what; machines that cannot carry their share are left out, or the run is not begun."""
+        """Return which worker plays what.  Machines that cannot carry their share are left out, or the run does not
+        start.
+        """
         plan = stage.plan
         placed, notices = place_on(
             fleet,

@@ -1,4 +1,4 @@
-"""The part of a run of tapes in which operations are played."""
+"""Compiles and plays the operations of a tape run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ P = TypeVar("P", bound=TapePlan)
 
 
 class Traffic(Generic[P]):
-    """Compiles the tape, hands it to the engines, and plays it.  Everything that is shown or recorded passes here."""
+    """Compiles the tape, passes it to the engines, and plays it.  Handles all values that are shown or recorded."""
 
     def __init__(
         self, tapes: Tapes[P], stage: Stage[P], fleet: Fleet, record: FleetRecord, targets: Sequence[Target]
@@ -56,10 +56,12 @@ class Traffic(Generic[P]):
         )
 
     async def prepare(self) -> None:
-        """Compile the tape and give each engine its assignment.  Raises LoadgenError when an engine refuses it."""
+        """Compile the tape and pass each engine its assignment.  Raises LoadgenError when an engine refuses its
+        assignment.
+        """
         stage, plan = self._stage, self._stage.plan
         stage.around.say(f"compiling the operations of {self._asked.connections} connections (seed {plan.seed})")
-        # In threads, because leases must be renewed meanwhile: with hundreds of machines this takes seconds.
+        # In threads, because leases must be renewed at the same time: with hundreds of machines this takes seconds.
         tape = await asyncio.to_thread(self._tapes.workload(plan).compile, plan)
         given = await asyncio.to_thread(assignments, self._tapes, plan, self._asked, self._record.placement, tape)
         await self._fleet.command(Prepare(given))

@@ -111,12 +111,12 @@ def test_an_end_that_was_stopped_plays_no_more() -> None:
 @pytest.mark.parametrize(
     ("script", "why"),
     [
-        (("die",), "the sink is gone: killed by signal 9"),
-        (("exit",), "the sink is gone: exited with code 7; last line on stderr: it is too dark here"),
-        ((HELLO, "die"), "the sink is gone: killed by signal 9"),
+        (("die",), "the sink has ended: killed by signal 9"),
+        (("exit",), "the sink has ended: exited with code 7; last line on stderr: it is too dark here"),
+        ((HELLO, "die"), "the sink has ended: killed by signal 9"),
         ((HELLO, "babble"), "the sink sent something unreadable"),
         ((HELLO, "mumble"), "the sink sent something unreadable"),
-        ((HELLO, "close"), "the sink is gone: it closed its output"),
+        ((HELLO, "close"), "the sink has ended: it closed its output"),
     ],
 )
 def test_a_child_that_fails_us_is_named_with_its_reason(script: tuple[Any, ...], why: str) -> None:
@@ -127,7 +127,7 @@ def test_a_child_that_fails_us_is_named_with_its_reason(script: tuple[Any, ...],
 
 def test_a_child_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ends, "_ANSWER_TIMEOUT_S", 0.1)
-    with pytest.raises(FleetError, match=r"the sink said nothing for 0.1 s"):
+    with pytest.raises(FleetError, match=r"the sink did not answer within 0.1 s"):
         with_end((HELLO, "sleep"), lambda end: end.serve("h"))
 
 
@@ -160,6 +160,6 @@ def test_a_module_that_cannot_run_says_why() -> None:
             pass
 
     with pytest.raises(
-        FleetError, match=r"the source is gone: exited with code 1; last line on stderr: .*no_such_module"
+        FleetError, match=r"the source has ended: exited with code 1; last line on stderr: .*no_such_module"
     ):
         asyncio.run(run())

@@ -121,7 +121,7 @@ def test_what_fails_first_is_the_end_of_the_run(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(
-    ("step", "why"), [([NOBODY], "send 64K 2/3: nobody answers"), ("die", "the probe is gone: killed by signal 9")]
+    ("step", "why"), [([NOBODY], "send 64K 2/3: nobody answers"), ("die", "the probe has ended: killed by signal 9")]
 )
 def test_what_fails_later_leaves_what_was_measured(
     step: Any, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -19,7 +19,7 @@ from tests.support.probes import (
 )
 
 QUICK_NS = 100 * NS_PER_MS
-"""The patience in tests where one end never answers."""
+"""Time limit in seconds for tests where one end never answers."""
 
 RIGHT: dict[str, Any] = {"tcp": True, "omit": 0, "time": 5, "num": 0, "blockcount": 0, "parallel": 1, "len": 1000}
 """Parameters that the server accepts, as iperf3 writes them."""

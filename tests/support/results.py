@@ -1,4 +1,4 @@
-"""Hand-made results of spec runs and sweeps."""
+"""Constructed results of spec runs and sweeps."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def header(vms: int = 16) -> Header[SpecPlan]:
 
 
 def local_fleet(connections: int, engines: int = 1) -> FleetRecord:
-    """A fleet of this machine only; its engines take the connections in turn."""
+    """Return a fleet of this machine only; its engines take the connections in turn."""
     workers = tuple(f"local/{i}" for i in range(engines))
     return FleetRecord(
         way="local",
@@ -83,7 +83,7 @@ def local_fleet(connections: int, engines: int = 1) -> FleetRecord:
 
 
 def three_machines(connections: int) -> FleetRecord:
-    """A fleet of three machines over SSH whose clocks began at different boots."""
+    """Return a fleet of three machines over SSH with different boot times."""
     machines = [
         Machine(
             name=name,
@@ -117,7 +117,7 @@ def three_machines(connections: int) -> FleetRecord:
 
 
 def checked() -> list[Checked]:
-    """Three checked machines: one without a problem, one with a warning, and one that cannot be used."""
+    """Return three checked machines: one without a problem, one with a warning, and one that cannot be used."""
     fleet = three_machines(80)
     first, second, _ = fleet.machines
     return [
@@ -150,7 +150,9 @@ def target_result(index: int, conforming: int = 20) -> TargetResult:
 
 
 def iteration(index: int, vms: int = 16, short: int = 0) -> IterationResult:
-    """An iteration in which `short` connections do not conform, beginning with those of the third (or last) VM."""
+    """Return an iteration in which `short` connections do not conform, beginning with those of the third (or last)
+    VM.
+    """
     left, rows_by_index = short, {}
     for i in [*range(min(2, vms - 1), vms), *range(min(2, vms - 1))]:
         rows_by_index[i] = target_result(i, 20 - min(left, 20))
@@ -206,7 +208,7 @@ def trust(*, late_ms: float = 0.75) -> Trust:
 
 
 def run_result(vms: int = 16, *, shorts: tuple[int, ...] = (0, 0, 0)) -> RunResult:
-    """A valid run whose iterations lack `shorts` connections; the middle one of three is the median."""
+    """Return a valid run whose iterations lack `shorts` connections; the middle one of three is the median."""
     iterations = tuple(iteration(i, vms, short) for i, short in enumerate(shorts))
     order = sorted(range(len(shorts)), key=lambda i: shorts[i])
     median = order[len(order) // 2]
@@ -276,7 +278,7 @@ def sweep_point(vms: int, result: RunResult) -> SweepPoint:
 
 
 def sweep(points: int = 3) -> Sweep:
-    """A sweep over three numbers of VMs of which the first `points` are done."""
+    """Return a sweep over three numbers of VMs of which the first `points` are done."""
     whole = (
         sweep_point(1, run_result(1)),
         sweep_point(4, run_result(4)),

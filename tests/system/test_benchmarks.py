@@ -51,7 +51,7 @@ def test_the_fleet_s_benchmark_measures_all_that_it_tells(tmp_path: Path) -> Non
     for name in ("cpu_share", "rss_mb", "snapshot_p99_ms", "stop_max_ms", "start_skew_ms", "machine_kb_per_s"):
         assert three[name] > 0
     assert "coordinator CPU" in done.stdout
-    assert "none lost: " in done.stdout.splitlines()[-1]
+    assert "nothing lost: " in done.stdout.splitlines()[-1]
 
 
 @needs_wrk

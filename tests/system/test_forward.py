@@ -161,7 +161,7 @@ def test_a_proxy_that_dies_is_named(tmp_path: Path) -> None:
         finally:
             one.kill()
     assert one.returncode in (3, 4)
-    assert "the proxy is gone: killed by signal 9" in " ".join(out.split())
+    assert "the proxy has ended: killed by signal 9" in " ".join(out.split())
 
 
 def test_by_hand_on_three_machines(tmp_path: Path) -> None:

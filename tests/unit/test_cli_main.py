@@ -19,7 +19,7 @@ def test_a_group_without_a_command_shows_its_help_and_is_a_usage_error(
 
 
 @pytest.mark.parametrize("option", ["--version", "--help"])
-def test_what_was_asked_for_is_no_error(
+def test_help_and_version_are_no_errors(
     option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["loadgen", option])

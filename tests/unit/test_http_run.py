@@ -1,4 +1,4 @@
-"""A `loadgen http` run over a fleet that is played."""
+"""A `loadgen http` run over a fake fleet."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WORKERS = ["fake/0", "fake/1"]
 
 
 class Seeing:
-    """A view that calls `see` with all that it is to show."""
+    """A view that calls `see` with all values that it is to show."""
 
     def __init__(self, see: Callable[[HttpView], None] = lambda view: None) -> None:
         self.update = see
@@ -46,7 +46,7 @@ class Seeing:
 
 @pytest.fixture
 def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Judged[HttpPlan, HttpResult]]:
-    """Runs a plan, with its record in `tmp_path/run`."""
+    """Run a plan; its record is in `tmp_path/run`."""
 
     async def all_there(*_: object, **__: object) -> list[str]:
         return []
@@ -91,7 +91,7 @@ def test_the_record_names_the_engines_before_the_run_has_ended(
 def test_the_loop_goes_on_while_hundreds_of_machines_get_their_parts(
     play: Callable[..., Judged[HttpPlan, HttpResult]], monkeypatch: pytest.MonkeyPatch, module: ModuleType, work: str
 ) -> None:
-    """Leases are renewed by it."""
+    """The loop must continue because it renews leases."""
     done = getattr(module, work)
     waited: list[bool] = []
 

@@ -1,4 +1,4 @@
-"""From what a spec run measured to its result.  Pure."""
+"""Computes the result of a spec run from its measurements.  Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from loadgen.verdict.trust import judge_trust
 
 
 def judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence) -> RunResult:
-    """The result of a run; `evidence` is on its load generator."""
+    """Return the result of a run; `evidence` says whether its load generator can be trusted."""
     asked, totals = evidence.asked, played.measured.intake.ledger.totals()
     iterations = _iterations(played.measured, asked, totals)
     return judge_run(
@@ -35,7 +35,7 @@ def judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence) -> Run
 
 
 def connection_rows(measured: TapeMeasured, asked: Asked) -> NDArray[np.void]:
-    """What each connection did in each window, as CONNECTION_DTYPE."""
+    """Return the results of each connection in each window, of dtype CONNECTION_DTYPE."""
     totals = measured.intake.ledger.totals()
     parts = [np.zeros(0, dtype=CONNECTION_DTYPE)]
     for window in sorted(measured.measured_ns):
