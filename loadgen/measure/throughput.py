@@ -70,7 +70,7 @@ class StreamResult:
 
     @property
     def received_bps(self) -> float:
-        """The rate that results report: bits received over the receiver's own time; 0.0 without time."""
+        """The stream's own rate: bits received over the receiver's time for this stream; 0.0 without time."""
         return self.received_bytes * 8 * NS_PER_S / self.received_ns if self.received_ns > 0 else 0.0
 
 
@@ -123,8 +123,14 @@ class ProbeResult:
     latency: Latency = NO_LATENCY
 
     def received_bps(self, direction: Direction) -> float:
-        """The received rate in one direction, over all streams."""
-        return sum(one.received_bps for one in self.streams if one.direction is direction)
+        """The received rate in one direction: the bytes of all streams over the time of the slowest; 0.0 without time.
+
+        Each stream of a test with a byte limit has a time of its own.  The rates of streams that did not run at the
+        same time must not be added up.
+        """
+        streams = [one for one in self.streams if one.direction is direction]
+        longest_ns = max((one.received_ns for one in streams), default=0)
+        return sum(one.received_bytes for one in streams) * 8 * NS_PER_S / longest_ns if longest_ns > 0 else 0.0
 
     def received_bytes(self) -> int:
         """Bytes received in both directions, over all streams."""

@@ -100,7 +100,16 @@ def _row(window_bytes: int, direction: Direction, runs: Sequence[ProbeResult]) -
         jitter_ns=median_of(_mean([s.jitter_ns for s in each if s.jitter_ns >= 0]) for each in streams),
         out_of_order=median_of(total_of(s.out_of_order for s in each) for each in streams),
         latency=latency_of(runs),
+        slowest_stream_mbit_per_s=median_of(min(_own_rates(one)) for one in runs),
+        fastest_stream_mbit_per_s=median_of(max(_own_rates(one)) for one in runs),
     )
+
+
+def _own_rates(result: ProbeResult) -> Sequence[float]:
+    """The rate of each stream in Mbit/s, over its own time; UNKNOWN with one stream, whose rate is that of the test."""
+    if result.test.parallel < 2 or not result.streams:
+        return (UNKNOWN,)
+    return [one.received_bps / MBIT for one in result.streams]
 
 
 def _rate(direction: Direction, mbit_per_s: Sequence[float]) -> Rate:

@@ -35,7 +35,8 @@ class IperfRow:
 
     `rates`: one entry per direction of payload (two with BIDIR), none in a request/response test.
     `runs_mbit_per_s`: the rate of each run in order, both directions together; () in a request/response test.
-    All other numbers are medians over the `repeats`, with the streams of a run added up (`rtt_ns`: mean of the streams;
+    `slowest_stream_mbit_per_s`, `fastest_stream_mbit_per_s`: the streams' own rates; UNKNOWN with one stream.  All
+    other numbers are medians over the `repeats`, with the streams of a run added up (`rtt_ns`: mean of the streams;
     `latency`: median of each percentile).
     """
 
@@ -55,6 +56,8 @@ class IperfRow:
     jitter_ns: float = UNKNOWN
     out_of_order: float = UNKNOWN
     latency: Latency = NO_LATENCY
+    slowest_stream_mbit_per_s: float = UNKNOWN
+    fastest_stream_mbit_per_s: float = UNKNOWN
 
     @property
     def mbit_per_s(self) -> float:

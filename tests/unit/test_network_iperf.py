@@ -68,6 +68,30 @@ def test_streams_are_added_up() -> None:
     assert (found.retransmits, found.cwnd_bytes, found.rtt_ns) == (12, 4 * 524_288, 210_000)
 
 
+def unequal(one: ProbeResult) -> ProbeResult:
+    """One stream moves 1 GB in 1 s, and each other stream 1 GB in 10 s."""
+    streams = [
+        dataclasses.replace(s, sent_bytes=10**9, received_bytes=10**9, sent_ns=10**10, received_ns=10**10)
+        for s in one.streams
+    ]
+    for number, stream in enumerate(streams):
+        if number == 0 or stream.direction is not streams[number - 1].direction:
+            streams[number] = dataclasses.replace(stream, received_ns=10**9, sent_ns=10**9)
+    return dataclasses.replace(one, streams=tuple(streams))
+
+
+def test_a_byte_limit_s_rate_is_all_bytes_over_all_of_the_time() -> None:
+    """1 GB in 1 s and 1 GB in 10 s are 2 GB in 10 s: 1,600 Mbit/s, not 8,000 + 800."""
+    plan = dataclasses.replace(IPERF, parallel=2, limit_bytes=2 * 10**9)
+    result = judged(plan, unequal)
+    found = row(result, 64 << 10, Direction.SEND)
+    assert found.mbit_per_s == pytest.approx(1600)
+    assert found.runs_mbit_per_s == pytest.approx([1600] * 4)
+    assert (found.slowest_stream_mbit_per_s, found.fastest_stream_mbit_per_s) == pytest.approx((800, 8000))
+    both = row(judged(dataclasses.replace(plan, directions=(Direction.BIDIR,)), unequal), 64 << 10, Direction.BIDIR)
+    assert [rate.mbit_per_s for rate in both.rates] == pytest.approx([1600, 1600])
+
+
 def test_both_directions_at_once_are_two_numbers_in_a_row() -> None:
     found = row(judged(BIDIR), 64 << 10, Direction.BIDIR)
     assert [rate.direction for rate in found.rates] == [Direction.SEND, Direction.RECEIVE]

@@ -32,6 +32,8 @@ def tables(plan: IperfPlan, rows: Sequence[IperfRow]) -> Iterator[RenderableType
         yield from (_ping_pong(rows), Text())
         return
     yield from (_effort(plan, rows), Text())
+    if plan.parallel > 1:
+        yield from (_each_stream(rows), Text())
     yield from (_granted(rows), Text())
     if plan.transport is Transport.UDP:
         yield from (_datagrams(rows), Text())
@@ -67,6 +69,16 @@ def _effort(plan: IperfPlan, rows: Sequence[IperfRow]) -> RenderableType:
             *connection,
         )
     return cell.titled(f"CPU and connection ({cell.runs(rows)})", table)
+
+
+def _each_stream(rows: Sequence[IperfRow]) -> RenderableType:
+    """The streams' own rates: with a byte limit each stream has a time of its own, so they do not add up."""
+    table = plain_table("")
+    _columns(table, "direction", "slowest", "fastest")
+    for row in rows:
+        rates = (cell.mbit(row.slowest_stream_mbit_per_s), cell.mbit(row.fastest_stream_mbit_per_s))
+        add_row(table, format_window(row.window_bytes), row.direction.value, *rates)
+    return cell.titled(f"Streams in Mbit/s, each over its own time ({cell.runs(rows)})", table)
 
 
 def _granted(rows: Sequence[IperfRow]) -> RenderableType:

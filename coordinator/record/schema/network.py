@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from coordinator.record.schema.common import Count, Document, Positive, Trust
 from coordinator.record.schema.iperf3 import Iperf3Run, LatencyPart
@@ -61,6 +61,10 @@ class IperfPart(Struct, kw_only=True):
     out_of_order: float | None
     latency: LatencyOrNull
     runs: list[Iperf3Run]
+    slowest_stream_mbit_per_s: Annotated[
+        float | UnsetType, Meta(description="Rate of the slowest stream over its own time; only with parallel streams.")
+    ] = UNSET
+    fastest_stream_mbit_per_s: float | UnsetType = UNSET
 
 
 class ForwardPart(Struct, kw_only=True):
