@@ -49,8 +49,8 @@ class StreamResult:
 
     `direction`: SEND or RECEIVE, as seen by the client.  `sent_bytes`: handed to the sender's kernel; `received_bytes`:
     counted by the receiver.  `rtt_ns`, `rtt_min_ns` and `cwnd_max_bytes` come from TCP_INFO if this end is the sender.
-    Datagrams: `packets` were sent to the receiver, `lost` of them did not arrive, `out_of_order` arrived late;
-    `jitter_ns` as in RFC 3550, section 6.4.1.
+    Datagrams: `packets` were sent, `lost` of them did not arrive, `out_of_order` arrived late, and `duplicates` arrived
+    once more (they are in no other count, `received_bytes` included); `jitter_ns` as in RFC 3550, section 6.4.1.
     """
 
     id: int
@@ -66,6 +66,7 @@ class StreamResult:
     packets: int = UNKNOWN
     lost: int = UNKNOWN
     out_of_order: int = UNKNOWN
+    duplicates: int = UNKNOWN
     jitter_ns: int = UNKNOWN
 
     @property

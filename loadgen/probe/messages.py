@@ -137,6 +137,7 @@ class StreamCount:
 
     `bytes`: sent by a sender, or received by a receiver.  `ns`: the measured time.  `packets` and `lost` exclude the
     warm-up if the peer reports `omitted_packets`; otherwise they include it, and `omits_packets` is False.
+    `duplicates`: only from a loadgen receiver, which counts `packets` and `lost` by what its sender sent.
     """
 
     id: int
@@ -150,6 +151,7 @@ class StreamCount:
     omitted_lost: int = 0
     omitted_packets: int = 0
     out_of_order: int = UNKNOWN
+    duplicates: int = UNKNOWN
     rtt_ns: int = UNKNOWN
     rtt_min_ns: int = UNKNOWN
     cwnd_max_bytes: int = UNKNOWN
@@ -170,6 +172,7 @@ class StreamCount:
             "loadgen": {
                 "ns": self.ns,
                 "out_of_order": self.out_of_order,
+                "duplicates": self.duplicates,
                 "rtt_ns": self.rtt_ns,
                 "rtt_min_ns": self.rtt_min_ns,
                 "cwnd_max_bytes": self.cwnd_max_bytes,
@@ -201,7 +204,7 @@ class StreamCount:
             omitted_packets=max(0, omitted_packets),
             **{
                 name: _whole(ours, name, low=UNKNOWN, default=UNKNOWN)
-                for name in ("out_of_order", "rtt_ns", "rtt_min_ns", "cwnd_max_bytes")
+                for name in ("out_of_order", "duplicates", "rtt_ns", "rtt_min_ns", "cwnd_max_bytes")
             },
         )
 

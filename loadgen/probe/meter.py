@@ -20,6 +20,7 @@ class Reading:
     packets: int = 0
     lost: int = 0
     out_of_order: int = 0
+    duplicates: int = 0
     jitter_ns: int = UNKNOWN
     cpu_ns: int = 0
     retransmits: int = UNKNOWN
@@ -171,6 +172,7 @@ class Meter:
             omitted_packets=omitted.packets,
             omitted_lost=omitted.lost,
             out_of_order=UNKNOWN if end.jitter_ns == UNKNOWN else end.out_of_order - base.out_of_order,
+            duplicates=UNKNOWN if end.jitter_ns == UNKNOWN else end.duplicates - base.duplicates,
             rtt_ns=path.rtt_sum_ns // path.looks if path.looks else UNKNOWN,
             rtt_min_ns=path.rtt_min_ns,
             cwnd_max_bytes=path.cwnd_max_bytes,
@@ -196,7 +198,7 @@ def share(limit_bytes: int, among: int) -> list[int]:
 
 
 def _read(stream: Stream, now_ns: int) -> Reading:
-    count, packets, lost, out_of_order = stream.read()
+    count, packets, lost, out_of_order, duplicates = stream.read()
     info = stream.info()
     return Reading(
         at_ns=now_ns,
@@ -204,6 +206,7 @@ def _read(stream: Stream, now_ns: int) -> Reading:
         packets=packets,
         lost=lost,
         out_of_order=out_of_order,
+        duplicates=duplicates,
         jitter_ns=stream.jitter_ns(),
         cpu_ns=stream.cpu_ns(),
         retransmits=info.total_retransmits if info else UNKNOWN,

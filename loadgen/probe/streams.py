@@ -62,9 +62,9 @@ class Stream:
         """Runs in the thread, until `cell[STOP]` or the end of the connection.  May raise OSError."""
         raise NotImplementedError
 
-    def read(self) -> tuple[int, int, int, int]:
-        """Counts so far: bytes, datagrams (sent, or expected by the receiver), lost and out-of-order datagrams."""
-        return self.cell[BYTES], 0, 0, 0
+    def read(self) -> tuple[int, int, int, int, int]:
+        """Counts so far: bytes; datagrams (sent, or the receiver's highest number), lost, out of order, duplicates."""
+        return self.cell[BYTES], 0, 0, 0, 0
 
     def info(self) -> TcpInfo | None:
         """The kernel's TCP_INFO if this end sends over TCP; else None."""

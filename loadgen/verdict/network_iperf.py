@@ -99,6 +99,7 @@ def _row(window_bytes: int, direction: Direction, runs: Sequence[ProbeResult]) -
         loss_share=median_of(_loss(each) for each in streams),
         jitter_ns=median_of(_mean([s.jitter_ns for s in each if s.jitter_ns >= 0]) for each in streams),
         out_of_order=median_of(total_of(s.out_of_order for s in each) for each in streams),
+        duplicates=median_of(total_of(s.duplicates for s in each) for each in streams),
         latency=latency_of(runs),
         slowest_stream_mbit_per_s=median_of(min(_own_rates(one)) for one in runs),
         fastest_stream_mbit_per_s=median_of(max(_own_rates(one)) for one in runs),

@@ -55,6 +55,7 @@ class IperfRow:
     loss_share: float = UNKNOWN
     jitter_ns: float = UNKNOWN
     out_of_order: float = UNKNOWN
+    duplicates: float = UNKNOWN
     latency: Latency = NO_LATENCY
     slowest_stream_mbit_per_s: float = UNKNOWN
     fastest_stream_mbit_per_s: float = UNKNOWN

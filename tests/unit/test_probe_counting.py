@@ -21,34 +21,52 @@ from loadgen.probe.tcp import Pace, block_bytes, payload
 from loadgen.probe.tcpinfo import TcpInfo, unpack
 
 
-def arrivals_of(*numbers: int) -> tuple[int, int, int]:
+def arrivals_of(*numbers: int) -> tuple[int, int, int, int]:
     arrivals = Arrivals()
     for number in numbers:
         arrivals.take(0, 0, number, 0)
-    return arrivals.packets, arrivals.lost, arrivals.out_of_order
+    return arrivals.packets, arrivals.lost, arrivals.out_of_order, arrivals.duplicates
 
 
 @pytest.mark.parametrize(
     ("numbers", "expected"),
     [
-        ((1, 2, 3), (3, 0, 0)),
-        ((1, 4), (4, 2, 0)),
-        ((3,), (3, 2, 0)),
-        ((1, 3, 2, 4), (4, 0, 1)),  # late, not lost
-        ((1, 4, 2), (4, 1, 1)),
-        ((1, 1), (1, 0, 1)),  # a duplicate looks like one that is late
-        ((2, 1, 5, 4, 3), (5, 0, 3)),
-        ((1, 1 << 60, 2), (2, 0, 0)),  # no stream jumps that far
+        ((1, 2, 3), (3, 0, 0, 0)),
+        ((1, 4), (4, 2, 0, 0)),
+        ((3,), (3, 2, 0, 0)),
+        ((1, 3, 2, 4), (4, 0, 1, 0)),  # late, not lost
+        ((1, 4, 2), (4, 1, 1, 0)),
+        ((1, 1), (1, 0, 0, 1)),
+        ((1, 3, 3), (3, 1, 0, 1)),  # a duplicate does not take back a loss
+        ((1, 3, 2, 2, 3), (3, 0, 1, 2)),
+        ((2, 1, 5, 4, 3), (5, 0, 3, 0)),
+        ((1, 1 << 60, 2), (2, 0, 0, 0)),  # no stream jumps that far
+        ((1, 200_002, 3, 200_001), (200_002, 199_999, 1, 1)),  # 3 is too long ago to tell late from doubled
     ],
 )
-def test_loss_and_disorder_are_counted_as_iperf3_does(numbers: tuple[int, ...], expected: tuple[int, int, int]) -> None:
+def test_loss_disorder_and_duplicates_are_counted(
+    numbers: tuple[int, ...], expected: tuple[int, int, int, int]
+) -> None:
     assert arrivals_of(*numbers) == expected
+
+
+@given(st.lists(st.integers(1, 30)))
+def test_what_arrives_is_new_or_a_duplicate(numbers: list[int]) -> None:
+    packets, lost, _, duplicates = arrivals_of(*numbers)
+    assert packets == max(numbers, default=0)
+    assert packets - lost == len(set(numbers))
+    assert duplicates == len(numbers) - len(set(numbers))
+
+
+def test_a_duplicate_is_no_payload() -> None:
+    arrivals = Arrivals()
+    assert [arrivals.take(0, 0, number, 0) for number in (1, 3, 3, 2, 2)] == [True, True, False, True, False]
 
 
 @given(st.permutations(list(range(1, 30))), st.integers(0, 29))
 def test_datagrams_without_duplicates_balance(order: list[int], kept: int) -> None:
     seen = order[:kept]
-    packets, lost, _ = arrivals_of(*seen)
+    packets, lost, *_ = arrivals_of(*seen)
     assert packets == max(seen, default=0)
     assert packets - lost == len(seen)
 
@@ -152,8 +170,8 @@ class FakeStream(Stream):
         self.path: TcpInfo | None = None
         self.jitter = UNKNOWN
 
-    def read(self) -> tuple[int, int, int, int]:
-        return self.counts
+    def read(self) -> tuple[int, int, int, int, int]:
+        return (*self.counts, 0)
 
     def info(self) -> TcpInfo | None:
         return self.path

@@ -130,9 +130,14 @@ def _bidir(rows: Sequence[IperfRow]) -> RenderableType:
 
 def _datagrams(rows: Sequence[IperfRow]) -> RenderableType:
     table = plain_table("")
-    _columns(table, "direction", "Mbit/s", "spread", "lost %", "jitter ms", "out of order")
+    _columns(table, "direction", "Mbit/s", "spread", "lost %", "duplicates", "out of order", "jitter ms")
     for row in rows:
-        quality = (cell.percent(row.loss_share, 3), cell.millis(row.jitter_ns), cell.count(row.out_of_order))
+        quality = (
+            cell.percent(row.loss_share, 3),
+            cell.count(row.duplicates),
+            cell.count(row.out_of_order),
+            cell.millis(row.jitter_ns),
+        )
         for rate in row.rates:
             name = row.direction.value if len(row.rates) == 1 else f"{row.direction.value} {rate.direction.value}"
             add_row(table, format_window(row.window_bytes), name, *_cells([rate]), *quality)

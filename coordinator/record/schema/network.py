@@ -61,6 +61,9 @@ class IperfPart(Struct, kw_only=True):
     out_of_order: float | None
     latency: LatencyOrNull
     runs: list[Iperf3Run]
+    duplicates: Annotated[
+        float | UnsetType, Meta(description="Datagrams that arrived once more; in no other count.")
+    ] = UNSET
     slowest_stream_mbit_per_s: Annotated[
         float | UnsetType, Meta(description="Rate of the slowest stream over its own time; only with parallel streams.")
     ] = UNSET
