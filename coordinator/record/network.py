@@ -20,7 +20,7 @@ from loadgen.model.probe import ForwardPlan, IperfPlan
 from loadgen.verdict.network_result import ForwardResult, ForwardRow, IperfResult, IperfRow, LatencyRow, NicProof
 from loadgen.verdict.result import Verdict
 
-_ADDED = frozenset({"duplicates", "slowest_stream_mbit_per_s", "fastest_stream_mbit_per_s"})
+_ADDED = frozenset({"duplicates", "limited_here", "slowest_stream_mbit_per_s", "fastest_stream_mbit_per_s"})
 """Fields of rows that records of 0.1 lack."""
 
 R = TypeVar("R", IperfRow, ForwardRow, LatencyRow, NicProof)

@@ -105,7 +105,9 @@ class ProbeResult:
     `peer`: name and version that the far end reports; may be empty.  `started_at_ns`: CLOCK_MONOTONIC of the client.
     `wall_ns`: the measured time.  `local_cpu_ns` and `remote_cpu_ns`: CPU time of both ends during `wall_ns`.  This end
     counts all threads of the test, and a stock iperf3 its whole process.  A loadgen server may run other tests, so it
-    leaves out its control thread (except with CRR, where that thread does the work).  `discarded`: whether this end's
+    leaves out its control thread (except with CRR, where that thread does the work).  `local_busiest_ns` and
+    `remote_busiest_ns`: CPU time of the busiest thread of an end; no stream is faster than a whole core lets it be.
+    `local_runnable_ns`: the same with the time in which the thread waited for a core.  `discarded`: whether this end's
     receiver dropped the bytes in the kernel (MSG_TRUNC) instead of copying them.
     """
 
@@ -122,6 +124,9 @@ class ProbeResult:
     streams: tuple[StreamResult, ...]
     ticks: tuple[Tick, ...]
     latency: Latency = NO_LATENCY
+    local_busiest_ns: int = UNKNOWN
+    local_runnable_ns: int = UNKNOWN
+    remote_busiest_ns: int = UNKNOWN
 
     def received_bps(self, direction: Direction) -> float:
         """The received rate in one direction: the bytes of all streams over the time of the slowest; 0.0 without time.

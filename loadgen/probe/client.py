@@ -267,6 +267,7 @@ class _Client:
             streams=counts,
             version=__version__,
             cpu_ns=meter.cpu_ns,
+            busiest_ns=meter.busiest_ns,
             granted_send_bytes=local_granted.send_bytes,
             granted_receive_bytes=local_granted.receive_bytes,
         )
@@ -289,6 +290,9 @@ class _Client:
             wall_ns=wall_ns,
             local_cpu_ns=meter.cpu_ns,
             remote_cpu_ns=theirs.cpu_ns if theirs.cpu_ns != UNKNOWN else round(theirs.cpu_share * wall_ns),
+            local_busiest_ns=meter.busiest_ns,
+            local_runnable_ns=meter.runnable_ns,
+            remote_busiest_ns=theirs.busiest_ns,
             local_granted=local_granted,
             remote_granted=Granted(send_bytes=theirs.granted_send_bytes, receive_bytes=theirs.granted_receive_bytes),
             congestion=congestion,

@@ -214,7 +214,7 @@ class Results:
     """What one end counted in a test.
 
     `cpu_share` and its user and system parts: CPU time over wall time, 1.0 is one core.  `output`: text for people.
-    `version`, `cpu_ns` and the granted buffers: only from a loadgen end.
+    `version`, `cpu_ns`, `busiest_ns` (its busiest thread) and the granted buffers: only from a loadgen end.
     """
 
     cpu_share: float
@@ -226,6 +226,7 @@ class Results:
     output: str = ""
     version: str = ""
     cpu_ns: int = UNKNOWN
+    busiest_ns: int = UNKNOWN
     granted_send_bytes: int = UNKNOWN
     granted_receive_bytes: int = UNKNOWN
 
@@ -240,6 +241,7 @@ class Results:
             "loadgen": {
                 "version": self.version,
                 "cpu_ns": self.cpu_ns,
+                "busiest_ns": self.busiest_ns,
                 "granted_send_bytes": self.granted_send_bytes,
                 "granted_receive_bytes": self.granted_receive_bytes,
             },
@@ -270,6 +272,7 @@ class Results:
             output=_text(wire, "server_output_text", top=_MAX_TEXT),
             version=_name(ours, "version"),
             cpu_ns=_whole(ours, "cpu_ns", low=UNKNOWN, default=UNKNOWN),
+            busiest_ns=_whole(ours, "busiest_ns", low=UNKNOWN, default=UNKNOWN),
             granted_send_bytes=_whole(ours, "granted_send_bytes", low=UNKNOWN, default=UNKNOWN),
             granted_receive_bytes=_whole(ours, "granted_receive_bytes", low=UNKNOWN, default=UNKNOWN),
         )

@@ -275,6 +275,7 @@ class Session:
             output=_output(asked, meter) if asked.wants_output else "",
             version=__version__,
             cpu_ns=meter.cpu_ns,
+            busiest_ns=meter.busiest_ns,
             granted_send_bytes=buffers.send_bytes,
             granted_receive_bytes=buffers.receive_bytes,
         )

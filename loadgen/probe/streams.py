@@ -15,6 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Collection
+from pathlib import Path
 
 from loadgen.measure.throughput import UNKNOWN
 from loadgen.probe.sockets import make_blocking, tcp_info
@@ -47,6 +48,8 @@ class Stream:
         self._thread: threading.Thread | None = None
         self._clock = UNKNOWN
         self._cpu_ns = UNKNOWN  # known after the thread has ended
+        self._schedstat: Path | None = None
+        self._waited_ns = UNKNOWN
 
     def start(self) -> None:
         """Start the thread.  Raises OSError if that fails."""
@@ -83,6 +86,16 @@ class Stream:
                 return max(0, self._cpu_ns)
         return max(0, self._cpu_ns)
 
+    def waited_ns(self) -> int:
+        """Time that the thread could run but waited for a core (proc(5), schedstat); UNKNOWN before it starts.
+
+        UNKNOWN also where the kernel does not count it.
+        """
+        if not self.ended and self._schedstat is not None:
+            with contextlib.suppress(OSError, ValueError, IndexError):  # the thread may end meanwhile
+                self._waited_ns = int(self._schedstat.read_text().split()[1])
+        return self._waited_ns
+
     @property
     def ended(self) -> bool:
         """Whether the thread has ended, so that its counters are final."""
@@ -113,6 +126,7 @@ class Stream:
 
     def _main(self) -> None:
         self._clock = time.pthread_getcpuclockid(threading.get_ident())
+        self._schedstat = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat")
         try:
             if self._cores:
                 os.sched_setaffinity(0, self._cores)
@@ -121,6 +135,7 @@ class Stream:
             if not self.cell[STOP]:
                 self.broken = error.strerror or str(error)
         finally:
+            self.waited_ns()
             self._cpu_ns = time.thread_time_ns()
             with contextlib.suppress(RuntimeError):  # the loop is closed, so nothing waits for this event
                 self._loop.call_soon_threadsafe(self._over.set)

@@ -1,37 +1,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 
 import pytest
 
 from loadgen.measure.throughput import UNKNOWN, Granted, ProbeResult
 from loadgen.model.errors import ExitCode
-from loadgen.model.probe import Direction, IperfPlan, Kind, Transport
-from loadgen.verdict.network import IperfResult, judge_iperf
-from loadgen.verdict.network_result import IperfRow
-from loadgen.verdict.result import Check, Verdict
+from loadgen.model.probe import Direction, IperfPlan, Kind
+from loadgen.verdict.network import judge_iperf
+from loadgen.verdict.result import Verdict
+from tests.support.iperf_judging import BIDIR, NOBODY, UDP, check, judged, row, slower
 from tests.support.networks import IPERF, iperf_results, probe_result
-
-UDP = dataclasses.replace(IPERF, transport=Transport.UDP, windows_bytes=(0,), rate_bps=10_000_000)
-BIDIR = dataclasses.replace(IPERF, directions=(Direction.BIDIR,))
-NOBODY = (0.0, "")
-
-
-def judged(
-    plan: IperfPlan = IPERF,
-    change: Callable[[ProbeResult], ProbeResult] = lambda one: one,
-    others: tuple[float, str] = NOBODY,
-) -> IperfResult:
-    return judge_iperf(plan, iperf_results(plan, change), others=others)
-
-
-def row(result: IperfResult, window_bytes: int, direction: Direction) -> IperfRow:
-    return next(one for one in result.rows if (one.window_bytes, one.direction) == (window_bytes, direction))
-
-
-def check(result: IperfResult, name: str) -> Check:
-    return next(one for one in result.trust.checks if one.name == name)
 
 
 def test_the_rows_are_the_plan_s_cells_with_the_median_of_the_runs_and_their_spread() -> None:
@@ -168,7 +147,11 @@ def test_other_users_of_the_cores_spoil_a_run() -> None:
 
 
 def test_nothing_is_said_of_others_when_nothing_is_known_of_them() -> None:
-    assert [one.name for one in judged().trust.checks] == ["tests without traffic", "received beyond sent"]
+    assert [one.name for one in judged().trust.checks] == [
+        "tests without traffic",
+        "received beyond sent",
+        "tests limited by this end",
+    ]
 
 
 def test_a_test_that_is_missing_spoils_a_run() -> None:
@@ -190,14 +173,6 @@ def test_an_interrupted_run_says_how_far_it_came(done: int) -> None:
     assert (result.verdict, result.exit_code) == (Verdict.INTERRUPTED, 130)
     assert result.reasons == (f"The run was interrupted after {done} of 40 tests.",)
     assert len(result.rows) == min(done, 10)
-
-
-def slower(one: ProbeResult, share: float) -> ProbeResult:
-    streams = tuple(
-        dataclasses.replace(s, sent_bytes=int(s.sent_bytes * share), received_bytes=int(s.received_bytes * share))
-        for s in one.streams
-    )
-    return dataclasses.replace(one, streams=streams)
 
 
 @pytest.mark.parametrize(("share", "ok"), [(0.96, True), (0.94, False)])
@@ -256,29 +231,6 @@ def test_after_a_warm_up_what_was_in_the_buffers_is_forgiven(window_bytes: int, 
         for one in results
     ]
     assert judge_iperf(plan, spoiled, others=NOBODY).trust.valid is ok
-
-
-def test_a_busy_far_end_is_said() -> None:
-    result = judged(change=lambda one: dataclasses.replace(one, remote_cpu_ns=int(one.wall_ns * 0.97)))
-    assert result.verdict is Verdict.CONFORMING
-    assert result.notes == (
-        "The far end used up to 97 % of a core in 40 of 40 tests while this end had CPU to spare: "
-        "the far end may be the limit.",
-    )
-
-
-@pytest.mark.parametrize(
-    ("peer", "parallel", "near", "says"),
-    [("iperf 3.12", 4, 0.5, True), ("loadgen 0.1.0", 4, 0.5, False), ("iperf 3.12", 1, 0.97, False)],
-)
-def test_whether_the_far_end_may_be_the_limit(peer: str, parallel: int, near: float, says: bool) -> None:
-    """loadgen has a thread for each stream, iperf3 3.12 one for all; and an end that is as busy is as suspect."""
-
-    def busy(one: ProbeResult) -> ProbeResult:
-        wall = one.wall_ns
-        return dataclasses.replace(one, peer=peer, remote_cpu_ns=int(wall * 0.97), local_cpu_ns=int(wall * near))
-
-    assert bool(judged(dataclasses.replace(IPERF, parallel=parallel), busy).notes) is says
 
 
 def test_failed_transactions_are_said() -> None:

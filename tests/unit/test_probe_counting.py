@@ -169,6 +169,7 @@ class FakeStream(Stream):
         self.cpu = 0
         self.path: TcpInfo | None = None
         self.jitter = UNKNOWN
+        self.waited = UNKNOWN
 
     def read(self) -> tuple[int, int, int, int, int]:
         return (*self.counts, 0)
@@ -178,6 +179,9 @@ class FakeStream(Stream):
 
     def cpu_ns(self) -> int:
         return self.cpu
+
+    def waited_ns(self) -> int:
+        return self.waited
 
     def jitter_ns(self) -> int:
         return self.jitter
@@ -236,6 +240,32 @@ def test_cpu_time_is_of_all_that_worked_for_the_test(monkeypatch: pytest.MonkeyP
     meter.end(2000)
     assert meter.cpu_ns == 370 + 30
     assert list(meter.cpu_shares) == pytest.approx([0.1, 0.3])
+
+
+@pytest.mark.parametrize(
+    ("cpu_ns", "waited_ns", "user_s", "busiest_ns", "runnable_ns"),
+    [
+        ((300, 900), (UNKNOWN, UNKNOWN), 0.0, 900, 900),
+        ((300, 900), (2000, 50), 0.0, 900, 2300),  # the first waited for a core
+        ((300, 900), (0, 0), 3e-6, 3000, 3000),  # the threads waited for each other: only one of them runs Python
+    ],
+)
+def test_the_busiest_thread_is_told_apart(
+    monkeypatch: pytest.MonkeyPatch,
+    cpu_ns: tuple[int, int],
+    waited_ns: tuple[int, int],
+    user_s: float,
+    busiest_ns: int,
+    runnable_ns: int,
+) -> None:
+    used = iter([(1.0, 1.0), (1.0 + user_s, 9.0)])
+    monkeypatch.setattr(meter_module, "_usage", lambda: next(used))
+    streams = [FakeStream(1, sends=True), FakeStream(3, sends=True)]
+    meter = Meter([*streams], 0, limited=False)
+    for stream, cpu, waited in zip(streams, cpu_ns, waited_ns, strict=True):
+        stream.cpu, stream.waited = cpu, waited
+    meter.end(10_000)
+    assert (meter.busiest_ns, meter.runnable_ns) == (busiest_ns, runnable_ns)
 
 
 @given(st.integers(1, 10**10), st.integers(1, 10**10), st.floats(1e-6, 1e4), st.sampled_from([0.0, 1e-6, 3.3]))

@@ -23,6 +23,13 @@ class RatePart(Struct, kw_only=True):
     max_mbit_per_s: float
 
 
+class RateInterval(Struct, kw_only=True):
+    """Between which rates the true one is; null where nothing limits it."""
+
+    low_mbit_per_s: float
+    high_mbit_per_s: float | None
+
+
 class GrantedPart(Struct, kw_only=True):
     """What getsockopt says; Linux doubles what was asked for."""
 
@@ -63,6 +70,12 @@ class IperfPart(Struct, kw_only=True):
     runs: list[Iperf3Run]
     duplicates: Annotated[
         float | UnsetType, Meta(description="Datagrams that arrived once more; in no other count.")
+    ] = UNSET
+    limited_here: Annotated[
+        bool | UnsetType, Meta(description="Whether the client was at the limit of its CPU: see interval.")
+    ] = UNSET
+    interval: Annotated[
+        RateInterval | UnsetType, Meta(description="Only where mbit_per_s is no more than a bound of the path's rate.")
     ] = UNSET
     slowest_stream_mbit_per_s: Annotated[
         float | UnsetType, Meta(description="Rate of the slowest stream over its own time; only with parallel streams.")
