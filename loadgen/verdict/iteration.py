@@ -43,7 +43,7 @@ def judge_iteration(
         _target_result(target, cells.get(number, nothing), found[asked.target_of == number], seconds)
         for number, target in enumerate(asked.targets)
     )
-    conforming = sum(target.conforming for target in targets)
+    conforming = int((found["state"] == State.CONFORMING).sum())
     checks = [_check_conforming(targets, found, rules), _check_errors(whole, asked.kinds, rules)]
     if asked.bound.kind is BoundKind.TIME:
         checks += _check_times(whole, asked.bound.good_share, asked.bound.tolerable_share)
@@ -105,7 +105,7 @@ def _ok_and_bad(names: Sequence[str], counts: NDArray[np.int64]) -> dict[str, tu
 
 
 def _check_conforming(targets: Sequence[TargetResult], found: NDArray[np.void], rules: Rules) -> Check:
-    conforming, requested = sum(t.conforming for t in targets), len(found)
+    conforming, requested = int((found["state"] == State.CONFORMING).sum()), len(found)
     detail = f"{conforming} of {requested} requested connections conformed"
     causes = [
         f"{count} {text}"
@@ -117,7 +117,7 @@ def _check_conforming(targets: Sequence[TargetResult], found: NDArray[np.void], 
         if (count := int((found["state"] == state).sum()))
     ]
     if causes:
-        worst = min(targets, key=lambda t: t.conforming / t.requested if t.requested else 1.0)
+        worst = min(targets, key=lambda t: (t.conforming or 0) / t.requested if t.requested else 1.0)
         detail += f" ({', '.join(causes)}); worst: {worst.name} with {worst.conforming} of {worst.requested}"
     return Check(
         name="conforming connections",

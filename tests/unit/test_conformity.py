@@ -184,7 +184,7 @@ def test_all_is_well() -> None:
     assert result.response_ms.p50 == pytest.approx(5000, rel=0.001)
     assert result.response_ms.max == 10_000
     (target,) = result.targets
-    assert target.all_conforming
+    assert target.conforming == target.requested
     assert target.connection_kbit_per_s == (390, 390, 390)
 
 
