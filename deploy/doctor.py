@@ -1,4 +1,4 @@
-"""What the settings of a machine mean for a load, and what to change: `loadgen doctor`.
+"""The effect of a machine's settings on a load, and recommended changes: `loadgen doctor`.
 
 The load consists of paced connections (users), each of which opens several TCP connections per second; each of these
 leaves a port in TIME_WAIT for 60 s (:mod:`loadgen.verdict.ports`).
@@ -23,7 +23,7 @@ _WIDE_PORT_RANGE = "1024 65000"
 
 
 class Level(enum.Enum):
-    """How serious a finding is: harmless, may limit or falsify a result, will make the run fail."""
+    """The severity of a finding: harmless, may limit or falsify a result, will make the run fail."""
 
     OK = "ok"
     WARNING = "warning"

@@ -41,7 +41,7 @@ def admit(machines: Sequence[Machine], demand: Demand, seed: int, seconds: float
 
 
 def say_missing(missing: Mapping[str, str]) -> str:
-    """Return machines and what is wrong with them, in one line."""
+    """Return a line with the machines and their problems."""
     return "; ".join(f"{name}: {why}" for name, why in missing.items())
 
 

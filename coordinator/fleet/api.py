@@ -47,7 +47,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Stop all traffic now."""
+    """Stop the traffic of all workers now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Fleet(Protocol):
 
     @property
     def missing(self) -> Mapping[str, str]:
-        """Machines that were asked for and cannot be used: the reason, by name."""
+        """The requested machines that cannot be used: by name, the reason."""
 
     @property
     def problems(self) -> Sequence[str]:

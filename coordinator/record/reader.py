@@ -49,7 +49,7 @@ class Record:
 
     @property
     def measured(self) -> Frames[Any]:
-        """What was measured, in the order in which it came: snapshots, or the tests of a network run."""
+        """The measurements in the order of arrival: snapshots, or the tests of a network run."""
         return Frames(self.path / INTERVALS, KINDS[self.header.kind].measured)
 
     def result(self) -> Any:
@@ -109,7 +109,9 @@ def recover(record: Record, judge: Judge) -> tuple[Any, str]:
 
 @contextlib.contextmanager
 def _damage(file: Path, document: Mapping[str, Any]) -> Iterator[None]:
-    """Inside, a document is read: what a damaged one raises becomes a RecordError that names the place."""
+    """Inside the context, a document is read: an error in a damaged document becomes a RecordError that names its
+    place.
+    """
     try:
         yield
     except PlanError as error:

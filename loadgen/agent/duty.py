@@ -1,4 +1,4 @@
-"""The work of a load machine for one run: it drives its engines, spools what they measure, and sends heartbeats.
+"""The work of a load machine for one run: it drives its engines, spools their measurements, and sends heartbeats.
 
 It knows nothing of the network: commands are methods, heartbeats leave by one callback.
 """

@@ -35,7 +35,7 @@ SILENCE_S = 2.2
 
 
 class _Engine:
-    """One engine process, and what is known of it."""
+    """One engine process and its state."""
 
     def __init__(self, worker: str, process: asyncio.subprocess.Process) -> None:
         self.worker = worker
@@ -203,7 +203,7 @@ class Agent:
             engine.send(frame)
 
     async def _all(self, futures: Sequence[asyncio.Future[Any]], timeout_s: float, what: str) -> None:
-        # Not gather: on a timeout it cancels all futures, so that nobody could say which engines were late.
+        # Not gather: on a timeout it cancels all futures, and then the late engines would not be known.
         done, pending = await asyncio.wait(futures, timeout=timeout_s, return_when=asyncio.FIRST_EXCEPTION)
         for future in done:
             future.result()
@@ -224,7 +224,7 @@ class Agent:
         code = await engine.process.wait()
         dismissed, engine.lost = engine.lost, True
         if not engine.armed.done():
-            engine.armed.set_result(None)  # so that nobody waits for it any longer
+            engine.armed.set_result(None)  # so that no caller waits for it any longer
         if self._closing or dismissed:
             return
         why = why or engine.given_up
@@ -235,7 +235,7 @@ class Agent:
         for future in (engine.hello, engine.prepared):
             if not future.done():
                 future.set_exception(lost)
-                future.exception()  # mark as seen, since perhaps nobody waits for it
+                future.exception()  # mark as seen, because there may be no caller that waits for it
         self._on_event(EngineLost(engine.worker, why))
         self._no_longer_playing(engine)
 
@@ -272,7 +272,7 @@ class Agent:
                 self._no_longer_playing(engine)
 
     async def _watch(self) -> None:
-        """End engines that are silent: they would delay the others, and nobody would count their operations."""
+        """End engines that are silent: they would delay the others, and their operations would not be counted."""
         looked_ns = time.monotonic_ns()
         while True:
             await asyncio.sleep(_WATCH_S)

@@ -52,7 +52,7 @@ class Vitals:
         loop.call_later(_LOOK_NS / NS_PER_S, self._look, loop)
 
     def mark(self) -> Mark:
-        """The running totals now."""
+        """The running totals of the process at this moment."""
         return Mark(time.monotonic_ns(), time.process_time_ns(), self._runqueue_ns(), self._still_ns)
 
     def health(self, before: Mark, after: Mark, open_sockets: int, active_connections: int) -> Health:

@@ -1,4 +1,4 @@
-"""The plan of a `loadgen spec` run: what the user asked for, validated and frozen.
+"""The plan of a `loadgen spec` run: the user's request, validated and frozen.
 
 The plan goes into the record, and prints as TOML that reads back to the same plan.
 """

@@ -119,7 +119,7 @@ async def server_that_leaves_with_the_results(peer: Peer) -> None:
     await peer.close()
 
 
-# The script of each bad server, and a part of what the user is told.
+# The script of each bad server, and a part of the message for the user.
 BAD_SERVERS: dict[Callable[[Peer], Awaitable[None]], str] = {
     silent_server: "did not answer for 0.1 s",
     closing_server: "closed its control connection",
@@ -141,7 +141,7 @@ BAD_SERVERS: dict[Callable[[Peer], Awaitable[None]], str] = {
 
 
 @pytest.mark.parametrize("script", BAD_SERVERS, ids=lambda script: script.__name__)
-def test_a_bad_server_is_told_in_one_line(script: Callable[[Peer], Awaitable[None]]) -> None:
+def test_a_bad_server_is_reported_in_one_line(script: Callable[[Peer], Awaitable[None]]) -> None:
     async def scenario() -> tuple[str, int]:
         async with scripted_server(script) as port:
             before = footprint()

@@ -1,4 +1,4 @@
-"""What the probe's client sends, and how it counts broken streams and calls without an answer."""
+"""The messages of the probe's client, and its counts of broken streams and unanswered calls."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.probes import (
 )
 
 
-def test_a_stream_that_broke_has_not_reached_its_limit() -> None:
+def test_a_broken_stream_has_not_reached_its_limit() -> None:
     reset = asyncio.Event()
 
     async def resets(peer: Peer) -> None:
@@ -55,7 +55,7 @@ def test_a_stream_that_broke_has_not_reached_its_limit() -> None:
     run(scenario)
 
 
-def test_calls_that_get_no_answer_are_counted_and_not_timed() -> None:
+def test_unanswered_calls_are_counted_and_not_timed() -> None:
     async def of_ours(peer: Peer) -> None:
         await hears_the_parameters(peer)
         peer.send(State.LOADGEN, {"version": "1"}, State.CREATE_STREAMS, State.TEST_START, State.TEST_RUNNING)
@@ -98,7 +98,7 @@ def test_a_server_without_request_response_is_recognised(kind: Kind) -> None:
     assert said == [State.CLIENT_TERMINATE]
 
 
-def test_our_parameters_are_what_a_stock_server_reads() -> None:
+def test_a_stock_server_understands_the_parameters() -> None:
     seen: dict[str, Any] = {}
 
     async def watching(peer: Peer) -> None:

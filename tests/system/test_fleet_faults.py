@@ -1,4 +1,6 @@
-"""What happens to machines in mid-run: each fault with its bound, seen at the servers, on screen and in the record."""
+"""Faults of machines during a run: each has a time limit, and is visible at the servers, on screen and in the
+record.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ EVERYBODY = "m1,m2,m3,m4,m5,m6"
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens to a machine, and what is to be said of it, on screen and in the end."""
+    """A fault of a machine, and the expected texts on screen and in the result."""
 
     machine: str
     said: str
@@ -43,9 +45,9 @@ FAULTS = {
 
 @dataclass
 class BadDay:
-    """A run in which every fault happens at the same moment, and a sixth machine is left alone.
+    """A run in which every fault happens at the same time; a sixth machine has no fault.
 
-    `known` are the intervals of each machine that the record held just before.
+    `known` are the intervals of each machine that the record had just before the faults.
     """
 
     run: FleetRun
@@ -88,15 +90,13 @@ every_fault = pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 
 
 @every_fault
-def test_a_loss_is_told_by_name_within_three_seconds(fault: Fault, bad_day: BadDay) -> None:
+def test_a_loss_is_reported_by_name_within_three_seconds(fault: Fault, bad_day: BadDay) -> None:
     told_ns = bad_day.run.until(f"! {fault.said}", within_s=0)
     assert told_ns - bad_day.at_ns < GONE_S * NS_PER_S
 
 
 @every_fault
-def test_the_traffic_of_the_lost_is_off_within_three_seconds_for_good(
-    fault: Fault, bad_day: BadDay, world: World
-) -> None:
+def test_traffic_of_lost_machines_stops_within_three_seconds(fault: Fault, bad_day: BadDay, world: World) -> None:
     machines, servers = world
     seen = servers.seen(bad_day.ports, machines.load_address(fault.machine))
     assert sum(0 < bad_day.at_ns - request.at_ns < 2 * NS_PER_S for request in seen) >= 4
@@ -113,7 +113,7 @@ def test_the_record_is_complete_up_to_the_loss(fault: Fault, bad_day: BadDay) ->
     assert kept[: len(before)] == before
 
 
-def test_the_others_go_on_to_the_end(bad_day: BadDay, world: World) -> None:
+def test_the_other_machines_continue_to_the_end(bad_day: BadDay, world: World) -> None:
     machines, servers = world
     last_ns = servers.last_ns(bad_day.ports, machines.load_address("m6"))
     assert last_ns - bad_day.at_ns > 5 * NS_PER_S
@@ -123,7 +123,7 @@ def test_the_others_go_on_to_the_end(bad_day: BadDay, world: World) -> None:
     assert iteration["complete"]
 
 
-def test_the_verdict_names_the_lost_and_what_was_theirs(bad_day: BadDay) -> None:
+def test_the_verdict_names_lost_machines_and_their_connections(bad_day: BadDay) -> None:
     document = bad_day.run.document
     assert (bad_day.code, document["exit_code"], document["verdict"]) == (4, 4, "DEGRADED")
     placed = document["fleet"]["placement"]
@@ -136,7 +136,9 @@ def test_the_verdict_names_the_lost_and_what_was_theirs(bad_day: BadDay) -> None
     assert "Verdict: DEGRADED (exit code 4)" in bad_day.out
 
 
-def test_nothing_is_left_running_and_what_was_not_fetched_can_be(bad_day: BadDay, world: World, tmp_path: Path) -> None:
+def test_no_process_is_left_and_remaining_results_can_be_collected(
+    bad_day: BadDay, world: World, tmp_path: Path
+) -> None:
     machines, _ = world
     assert bad_day.run.nothing_left(), bad_day.run.left()
     spools = {name: sorted(path.name for path in machines.state(name).rglob("*.spool")) for name in machines.names}
@@ -147,7 +149,7 @@ def test_nothing_is_left_running_and_what_was_not_fetched_can_be(bad_day: BadDay
     for name in machines.names:
         expected = "added to the record" if name in there else "there is no spool of"
         assert expected in said[name]
-    # The engine on the other side of the cut went on until its lease ended, and its agent kept it all.
+    # The engine behind the cut link continued until its lease ended, and its agent kept all its results.
     cut_off = intervals_of(bad_day.run.snapshots, "m5/0")
     assert cut_off == list(range(len(cut_off)))
     assert len(cut_off) >= len(bad_day.known["m5"]) + 2
