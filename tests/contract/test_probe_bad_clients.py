@@ -178,7 +178,7 @@ BAD_CLIENTS: dict[Callable[[Peer, int], Awaitable[None]], tuple[str, str]] = {
     leaves_before_its_parameters: ("tests_broken", "closed its control connection"),
     announces_4_gigabytes: ("garbage", "4294967295 bytes"),
     sends_garbage_parameters: ("garbage", "not JSON"),
-    asks_for_too_many_streams: ("tests_broken", "so many parallel streams"),
+    asks_for_too_many_streams: ("tests_broken", "this many parallel streams"),
     asks_for_an_unknown_congestion_control: ("tests_broken", "congestion control"),
     opens_no_streams: ("timed_out", "did not open its streams"),
     opens_no_udp_streams: ("timed_out", "did not open its streams"),
