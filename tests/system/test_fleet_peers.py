@@ -196,4 +196,4 @@ def test_a_worker_of_another_run_is_refused(visited: Visited) -> None:
 
 def test_a_worker_that_joins_too_late_waits_for_the_end(visited: Visited) -> None:
     assert visited.late.code == 0
-    assert visited.late.err.splitlines()[-1] == "late ends: the coordinator is gone"
+    assert visited.late.err.splitlines()[-1] == "late ends: the coordinator has ended"

@@ -219,4 +219,4 @@ def test_joined_workers_report_their_state_and_end(same_load: dict[str, Any]) ->
         assert out == ""
         first, last = err.splitlines()
         assert first.startswith(f"{name} waits up to 10m for the coordinator at {HUB}:")
-        assert last == f"{name} ends: the coordinator is gone"
+        assert last == f"{name} ends: the coordinator has ended"

@@ -137,7 +137,7 @@ def test_a_worker_joins_by_hand_and_ends_with_the_coordinator(machines: Machines
         assert running.result(timeout=60) == ["a", "b"]
     assert within(5, lambda: all(worker.poll() is not None for worker in workers))
     assert [worker.returncode for worker in workers] == [0, 0]
-    assert workers[0].communicate()[1].splitlines()[-1] == "b ends: the coordinator is gone"
+    assert workers[0].communicate()[1].splitlines()[-1] == "b ends: the coordinator has ended"
     assert stranger.returncode == 3
     assert refused.splitlines()[1].startswith("loadgen: the coordinator at tls://198.18.0.1:")
 
