@@ -110,10 +110,10 @@ def _ports(facts: Facts, connections: int, connects_per_s: float) -> list[Advice
     needed = ports.needed(connections, connects_per_s)
     meaning = f"{connections} paced connections to one server need up to {needed} ports; "
     if sources > MOST_SOURCES:
-        meaning += f"{MOST_SOURCES} source addresses do not have so many"
+        meaning += f"{MOST_SOURCES} source addresses do not have enough"
     else:
         meaning += (
-            f"{sources} source addresses have so many: loadgen spec uses them by itself over loopback; otherwise list "
+            f"{sources} source addresses have enough: loadgen spec uses them by itself over loopback; otherwise list "
             "them with --source"
         )
     command = f'sysctl -w net.ipv4.ip_local_port_range="{_WIDE_PORT_RANGE}"'

@@ -20,7 +20,7 @@ class AppWorker:
     docroot: str
     workdir: str
     static: bool
-    """Whether it serves the files, too; otherwise the web server in front of it does."""
+    """Whether the application also serves the files; otherwise the web server in front of it does."""
     unix_socket: str = ""
     host: str = ""
     port: int = 0

@@ -31,7 +31,7 @@ _STOP_TIMEOUT_S = 1.0
 _STDERR_LINES = 20
 _WATCH_S = 0.2
 SILENCE_S = 2.2
-"""An engine that says nothing for longer is ended.  Engines report each second, even when they are idle."""
+"""An engine that is silent for longer is ended.  Engines report each second, even when they are idle."""
 
 
 class _Engine:
@@ -231,7 +231,7 @@ class Agent:
         await asyncio.sleep(0.05)  # its last lines come through another pipe
         last = f"; last line on stderr: {engine.stderr[-1]}" if engine.stderr else ""
         why = why or (f"killed by signal {-code}" if code < 0 else f"exited with code {code}") + last
-        lost = FleetError(f"engine {engine.worker} is gone: {why}")
+        lost = FleetError(f"engine {engine.worker} has ended: {why}")
         for future in (engine.hello, engine.prepared):
             if not future.done():
                 future.set_exception(lost)

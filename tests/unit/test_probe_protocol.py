@@ -234,7 +234,7 @@ def test_states_are_known_or_refused(byte: bytes) -> None:
 
 
 def test_errors_of_a_server_have_texts() -> None:
-    assert iperf3.fault_text(6, 111) == "it does not allow so many parallel streams"
+    assert iperf3.fault_text(6, 111) == "it does not allow this many parallel streams"
     assert iperf3.fault_text(206, 104) == "it could not read from a stream (Connection reset by peer)"
     assert iperf3.fault_text(999, 0) == "iperf3's error number 999"
 

@@ -87,7 +87,7 @@ class DaskFleet:
         self._ordered = -1  # the index of the last segment
         self.problems: list[str] = []
         self.strange = 0
-        """How many messages came from no machine of this fleet."""
+        """The number of messages from senders that are no machine of this fleet."""
 
     @property
     def machines(self) -> tuple[Machine, ...]:

@@ -15,7 +15,7 @@ from loadgen.agent.bootstrap import PATIENCE_S, Serve, bootstrap
 from loadgen.model.errors import FleetError
 
 _END_S = 2.0
-"""How long an agent that was told to end may take for the last reports of its engines."""
+"""Time in seconds for an agent to send the last reports of its engines after it was told to end."""
 
 _KILL_S = 3.0
 

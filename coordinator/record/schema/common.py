@@ -71,7 +71,8 @@ class Environment(Struct, kw_only=True):
     ]
     command_line: list[str]
     server: Annotated[
-        dict[str, Any], Meta(description="What the deployment says of the web server: kind, version, configuration.")
+        dict[str, Any],
+        Meta(description="The deployment's description of the web server: kind, version, configuration."),
     ]
 
 
@@ -120,7 +121,8 @@ class Fleet(Struct, kw_only=True):
     missing: Annotated[Texts, Meta(description="Machines that were asked for and did not play, and why.")]
     hosts: Annotated[list[dict[str, Any]], Meta(description="How to reach the machines by SSH again.")]
     choice: Annotated[
-        dict[str, Any] | UnsetType, Meta(description="What the user chose; empty for this machine. No secrets.")
+        dict[str, Any] | UnsetType,
+        Meta(description="The user's choice of load machines; empty for this machine. No secrets."),
     ] = UNSET
     engines: Annotated[
         list[EngineReady] | UnsetType, Meta(description="The engine of each worker; empty while it is not known.")

@@ -39,8 +39,8 @@ class IperfPart(Struct, kw_only=True):
     mbit_per_s: Annotated[
         float | None,
         Meta(
-            description="Median over the runs of what arrived, in 10^6 bits per second; of bidir, the medians of both "
-            "directions together (each is in rates). Null in a request/response test."
+            description="Median over the runs of the received payload rate, in 10^6 bits per second; of bidir, the "
+            "medians of both directions together (each is in rates). Null in a request/response test."
         ),
     ]
     rates: list[RatePart]
@@ -71,7 +71,9 @@ class ForwardPart(Struct, kw_only=True):
     window_bytes: Window
     flows: Positive
     repeats: Positive
-    mbit_per_s: Annotated[float, Meta(description="Median over the runs of what arrived, in 10^6 bits per second.")]
+    mbit_per_s: Annotated[
+        float, Meta(description="Median over the runs of the received payload rate, in 10^6 bits per second.")
+    ]
     min_mbit_per_s: float
     max_mbit_per_s: float
     runs_mbit_per_s: list[float]
@@ -118,7 +120,7 @@ class IperfDocument(Document, kw_only=True, tag="iperf"):
 
     notes: list[str]
     trust: Trust
-    plan: Annotated[IperfPlan, Meta(description="What was asked for; enough to repeat the run.")]
+    plan: Annotated[IperfPlan, Meta(description="The plan of the run, with everything that is needed to repeat it.")]
     peer: Annotated[str | None, Meta(description="The name of the other end's software.")]
     results: list[IperfPart]
 
@@ -128,7 +130,7 @@ class ForwardDocument(Document, kw_only=True, tag="forward"):
 
     notes: list[str]
     trust: Trust
-    plan: Annotated[ForwardPlan, Meta(description="What was asked for; enough to repeat the run.")]
+    plan: Annotated[ForwardPlan, Meta(description="The plan of the run, with everything that is needed to repeat it.")]
     results: list[ForwardPart]
     latencies: list[ForwardLatencyPart]
     nics: list[NicProofPart]

@@ -70,7 +70,9 @@ class TargetPart(Struct, kw_only=True):
     response_ms: TimesMs
     connection_kbit_per_s: ConnectionRates
     errors: Count
-    errors_by_outcome: Annotated[ErrorCounts, Meta(description="Failed operations by outcome; only what occurred.")]
+    errors_by_outcome: Annotated[
+        ErrorCounts, Meta(description="Failed operations by outcome; only outcomes that occurred.")
+    ]
 
 
 class Iteration(Struct, kw_only=True):
@@ -87,7 +89,9 @@ class Iteration(Struct, kw_only=True):
     requests_ok: Count
     requests_conforming: Annotated[int, Meta(ge=0, description="Requests within the plan's bound.")]
     errors: Count
-    errors_by_outcome: Annotated[ErrorCounts, Meta(description="Failed operations by outcome; only what occurred.")]
+    errors_by_outcome: Annotated[
+        ErrorCounts, Meta(description="Failed operations by outcome; only outcomes that occurred.")
+    ]
     by_kind: dict[str, OkAndBad]
     by_group: dict[str, OkAndBad]
     response_ms: TimesMs
@@ -120,7 +124,7 @@ class RunPart(Struct, kw_only=True):
         ),
     ]
     trust: Trust
-    plan: Annotated[SpecPlan, Meta(description="What was asked for; enough to repeat the run.")]
+    plan: Annotated[SpecPlan, Meta(description="The plan of the run, with everything that is needed to repeat it.")]
     seed: int
     driven_targets: Annotated[
         list[DrivenTarget],
