@@ -63,7 +63,7 @@ def diagnose(facts: Facts, vms: int, connections: int, connects_per_s: float) ->
 
 
 def engine(why_not_compiled: str) -> Advice:
-    """Which engine runs on this machine; `why_not_compiled` is "" where the compiled engine does."""
+    """A finding about the engine that runs on this machine; `why_not_compiled` is "" when the compiled engine runs."""
     if not why_not_compiled:
         return Advice(level=Level.OK, topic="engine", finding="the compiled engine")
     return Advice(

@@ -73,7 +73,7 @@ class Exited:
 
     @property
     def reason(self) -> str:
-        """How the process ended and its last messages, as one line.
+        """The end of the process and its last messages, as one line.
 
         Repeated lines and the indented lines of a traceback are left out: the reason stands in one of the others.
         """

@@ -80,7 +80,7 @@ class Fleet(Protocol):
 
     @property
     def lead_ns(self) -> int:
-        """How long before a segment begins Start must be commanded, so that every worker has it in time."""
+        """The time before a segment at which Start must be commanded, so that every worker gets it in time; in ns."""
 
     def status(self) -> tuple[MachineStatus, ...]:
         """Return the present state of each machine, in the order of `machines`."""

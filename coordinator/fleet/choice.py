@@ -1,4 +1,4 @@
-"""Which load machines the user wants, and the fleet that reaches them."""
+"""The user's choice of load machines, and the fleet that reaches these machines."""
 
 from __future__ import annotations
 

@@ -81,18 +81,18 @@ class Life(enum.Enum):
     """The states; see the diagram above."""
 
     GREETING = "greeting"  # hello was sent
-    MEASURING = "measuring"  # it answered hello; its clock is being measured
-    READY = "ready"  # it can be used; it has no part in the run yet, or refused the one it was given
+    MEASURING = "measuring"  # the machine answered hello; its clock is being measured
+    READY = "ready"  # the machine can be used; it has no part in the run yet, or has refused its part
     PREPARING = "preparing"  # the plan was sent
-    PREPARED = "prepared"  # its engines have their parts of the plan
-    SPARE = "spare"  # it has no part in the run, and its engines were told to end
+    PREPARED = "prepared"  # the machine's engines have their parts of the plan
+    SPARE = "spare"  # the machine has no part in the run, and its engines were told to end
     ORDERED = "ordered"  # a segment was ordered, and not confirmed yet
-    ARMED = "armed"  # it confirmed the last order
+    ARMED = "armed"  # the machine confirmed the last order
     DISMISSING = "dismissing"  # given up; it is being told to end its engines
     LOST = "lost"  # given up; it could not be told to end its engines
     DISMISSED = "dismissed"  # given up; it was told to end its engines
     FINISHING = "finishing"  # the run is over, and the rest of its results is being fetched
-    LEAVING = "leaving"  # it is being told that the run is over
+    LEAVING = "leaving"  # the machine is being told that the run is over
     CLOSED = "closed"
 
 

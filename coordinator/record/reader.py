@@ -95,7 +95,7 @@ def load_fleet(path: Path) -> Record:
 
 
 def recover(record: Record, judge: Judge) -> tuple[Any, str]:
-    """What can still be said of a run that did not finish, and the sentence that says how it ended.
+    """Return the result of an unfinished run as far as it is known, and a sentence about its end.
 
     Raises RecordError when what was measured cannot be of the record's plan.
     """

@@ -174,7 +174,7 @@ class Remote:
         await self._process.wait_closed()
 
     async def why_ended(self) -> str:
-        """How the program ended, as a sentence."""
+        """A sentence about the end of the program."""
         try:
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 await self._process.wait_closed()

@@ -114,7 +114,7 @@ class Agent:
 
     @property
     def present(self) -> int:
-        """How many engines run and were not given up."""
+        """The number of engines that run and were not given up."""
         return sum(not engine.lost for engine in self._engines)
 
     @property
@@ -228,7 +228,7 @@ class Agent:
         if self._closing or dismissed:
             return
         why = why or engine.given_up
-        await asyncio.sleep(0.05)  # its last lines come through another pipe
+        await asyncio.sleep(0.05)  # the engine's last lines arrive through another pipe
         last = f"; last line on stderr: {engine.stderr[-1]}" if engine.stderr else ""
         why = why or (f"killed by signal {-code}" if code < 0 else f"exited with code {code}") + last
         lost = FleetError(f"engine {engine.worker} has ended: {why}")
@@ -277,7 +277,7 @@ class Agent:
         while True:
             await asyncio.sleep(_WATCH_S)
             now_ns = time.monotonic_ns()
-            if now_ns - looked_ns > NS_PER_S:  # this process was frozen: read their reports first
+            if now_ns - looked_ns > NS_PER_S:  # this process was suspended: read the engines' reports first
                 for engine in self._engines:
                     engine.heard_ns = engine.heard_ns and now_ns
             looked_ns = now_ns

@@ -89,9 +89,10 @@ class Vitals:
 
 
 def still_ns(late_ns: int, cpu_ns: int) -> int:
-    """How long a process was stopped if its timer fired `late_ns` late and it used `cpu_ns` since the last look.
+    """Return how long a process was stopped, in ns, if its timer fired `late_ns` late and it used `cpu_ns` since the
+    last look.
 
-    CPU time beyond the timer's interval was work of the process, which delayed the timer without a stop.
+        CPU time beyond the timer's interval was work of the process, which delayed the timer without a stop.
     """
     idle_ns = late_ns - max(0, cpu_ns - _LOOK_NS)
     return idle_ns if idle_ns >= STILL_NS else 0

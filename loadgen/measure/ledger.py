@@ -34,7 +34,7 @@ An engine that ends a segment inside an interval reports the interval twice: at 
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What one worker issued in one window: number of operations, and sent - due of those sent."""
+    """The operations that one worker issued in one window: number of operations, and sent - due of those sent."""
 
     operations: int
     lateness: Histogram

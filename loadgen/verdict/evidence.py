@@ -64,7 +64,7 @@ class NeighbourEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartEvidence:
-    """How far apart the workers of several machines began one segment.
+    """The differences between the start times of several machines' workers in one segment.
 
     `skew_ns`: from worker `first` to worker `last`.  `error_ns`: uncertainty of `skew_ns`, the clock errors of both
     machines added up.

@@ -42,7 +42,7 @@ def worker(contact: str, name: str, credentials: Credentials | None) -> Worker:
     )
 
 
-async def shout(contact: str, data: bytes) -> bytes:
+async def exchange(contact: str, data: bytes) -> bytes:
     """Send bytes to a port; returns the reply until the port closes, or for a short time."""
     host, port = contact.partition("://")[2].rsplit(":", 1)
     reader, writer = await asyncio.open_connection(host, int(port))
@@ -68,7 +68,7 @@ def test_only_certificates_of_the_run_are_accepted_and_other_clients_do_not_dist
             async with worker(contact, "a", ours.issue("a")) as good:
                 assert await hub.joined(["a"], 5) == {"a": good.address}
                 for noise in (b"GET / HTTP/1.0\r\n\r\n", bytes(4096), b"\xff" * 4096, b"\x16\x03\x01\x02\x00garbage"):
-                    assert b"dask" not in await shout(contact, noise)
+                    assert b"dask" not in await exchange(contact, noise)
                 for arguments in (
                     (contact, security(foreign.issue("a"))),
                     (contact.replace("tls://", "tcp://"), security(None)),

@@ -12,8 +12,8 @@ from loadgen.probe.api import ProbeError
 from loadgen.probe.iperf3 import State
 from tests.support.probe_steps import (
     QUICK_NS,
-    hears_the_cookie,
-    hears_the_parameters,
+    receive_cookie,
+    receive_parameters,
     server_in_results,
     server_in_running,
 )
@@ -34,7 +34,7 @@ async def silent_server(peer: Peer) -> None:
 
 
 async def closing_server(peer: Peer) -> None:
-    await hears_the_cookie(peer)
+    await receive_cookie(peer)
     await peer.close()
 
 
@@ -44,36 +44,36 @@ async def http_server(peer: Peer) -> None:
 
 
 async def busy_server(peer: Peer) -> None:
-    await hears_the_cookie(peer)
+    await receive_cookie(peer)
     peer.send(State.ACCESS_DENIED)
     await peer.close()
 
 
 async def refusing_server(peer: Peer) -> None:
-    await hears_the_parameters(peer)
+    await receive_parameters(peer)
     peer.send(State.SERVER_ERROR, struct.pack(">ii", 134, 2))
     await peer.ended()
 
 
 async def half_refusing_server(peer: Peer) -> None:
-    await hears_the_parameters(peer)
+    await receive_parameters(peer)
     peer.send(State.SERVER_ERROR, b"\0")
     await peer.ended()
 
 
 async def never_creating_server(peer: Peer) -> None:
-    await hears_the_parameters(peer)
+    await receive_parameters(peer)
     await peer.ended()
 
 
 async def server_of_other_ways(peer: Peer) -> None:
-    await hears_the_parameters(peer)
+    await receive_parameters(peer)
     peer.send(State.LOADGEN, struct.pack(">I", 1 << 30))
     await peer.ended()
 
 
 async def hurrying_server(peer: Peer) -> None:
-    await hears_the_parameters(peer)
+    await receive_parameters(peer)
     peer.send(State.DISPLAY_RESULTS)
     await peer.ended()
 

@@ -69,7 +69,7 @@ def with_tls(certificate: Path | None) -> Callable[[tuple[str, int]], bytes]:
 
 
 @dataclass(frozen=True)
-class Visited:
+class ContactedRun:
     """A run with foreign clients: the reply that each received, by its name and the owner of the port."""
 
     run: FleetRun
@@ -90,14 +90,14 @@ def listening(machines: Machines, place: str, address: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def visited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visited]:
+def contacted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ContactedRun]:
     with fleet(tmp_path_factory, "peers", lambda directory: Machines(directory, 3), runs=1) as (machines, servers):
         cwd = tmp_path_factory.mktemp("peers")
         file, _ = servers.take(4)
         for name in ("certs", "others"):
             machines.loadgen("fleet", "certificates", name, "--workers", "5", cwd=cwd)
         run = FleetRun(
-            *(machines, cwd / "visited", "--targets", file, "--connections", "2", "--duration", "5s"),
+            *(machines, cwd / "contacted", "--targets", file, "--connections", "2", "--duration", "5s"),
             *("--listen", f"{HUB}:0", "--workers", "2", "--certs", cwd / "certs", *SHORT),
         )
         run.until("waiting for 2 workers")
@@ -154,46 +154,46 @@ def visited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visited]:
 
         heard = machines.call(visit, "m3")
         done = run.wait()
-        yield Visited(run, done, heard, doubles, strangers, end_of(late))
+        yield ContactedRun(run, done, heard, doubles, strangers, end_of(late))
 
 
-def test_a_client_without_a_certificate_of_the_run_learns_nothing(visited: Visited) -> None:
-    assert len(visited.heard) == 16
-    for (who, where), got in visited.heard.items():
+def test_a_client_without_a_certificate_of_the_run_learns_nothing(contacted: ContactedRun) -> None:
+    assert len(contacted.heard) == 16
+    for (who, where), got in contacted.heard.items():
         assert isinstance(got, bytes), (who, where, got)
         # A TLS alert has no information except its kind.
         told = len(got) > 7 or got[:1] not in (b"", b"\x15")
         assert told is (who == OURS), (who, where, got)
 
 
-def test_foreign_clients_do_not_disturb_the_run(visited: Visited) -> None:
-    document = visited.run.document
-    assert visited.done.code == document["exit_code"]
+def test_foreign_clients_do_not_disturb_the_run(contacted: ContactedRun) -> None:
+    document = contacted.run.document
+    assert contacted.done.code == document["exit_code"]
     assert document["verdict"] == "conforming" or all("other processes" in one for one in document["reasons"])
     assert [machine["name"] for machine in document["fleet"]["machines"]] == ["m1", "m2"]
     assert not document["fleet"]["missing"]
     assert not document["notes"]
     for name in ("m1", "m2"):
-        assert intervals_of(visited.run.snapshots, f"{name}/0")[:8] == list(range(8))
-    lines = [line for _, line in visited.run.lines]
+        assert intervals_of(contacted.run.snapshots, f"{name}/0")[:8] == list(range(8))
+    lines = [line for _, line in contacted.run.lines]
     assert all(line.startswith("· ") or "conforming=" in line for line in lines), lines
-    assert visited.run.nothing_left()
+    assert contacted.run.nothing_left()
 
 
-def test_a_second_worker_with_the_same_name_is_refused(visited: Visited) -> None:
-    assert visited.doubles.code == 3
-    _, line, *hint = visited.doubles.err.splitlines()
+def test_a_second_worker_with_the_same_name_is_refused(contacted: ContactedRun) -> None:
+    assert contacted.doubles.code == 3
+    _, line, *hint = contacted.doubles.err.splitlines()
     assert line == "loadgen: a worker named m1 has joined already"
     assert all(one.startswith("hint: ") for one in hint)
 
 
-def test_a_worker_of_another_run_is_refused(visited: Visited) -> None:
-    assert visited.strangers.code == 3
-    _, line, hint = visited.strangers.err.splitlines()
+def test_a_worker_of_another_run_is_refused(contacted: ContactedRun) -> None:
+    assert contacted.strangers.code == 3
+    _, line, hint = contacted.strangers.err.splitlines()
     assert line.endswith("has a certificate of another run, or does not accept this one")
     assert hint == "hint: certificates are valid for one run, and for 24 hours"
 
 
-def test_a_worker_that_joins_too_late_waits_for_the_end(visited: Visited) -> None:
-    assert visited.late.code == 0
-    assert visited.late.err.splitlines()[-1] == "late ends: the coordinator has ended"
+def test_a_worker_that_joins_too_late_waits_for_the_end(contacted: ContactedRun) -> None:
+    assert contacted.late.code == 0
+    assert contacted.late.err.splitlines()[-1] == "late ends: the coordinator has ended"

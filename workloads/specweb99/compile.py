@@ -33,7 +33,7 @@ MAX_ROWS = 100_000
 
 _DECK = sum(mix.CLASS_DECK)
 _LEAST_ROWS = 4 * _DECK
-_HEAD_BYTES = 230  # of a reply of a common server; only the places where connections start depend on it
+_HEAD_BYTES = 230  # head of a common server's reply; only the places where connections start depend on it
 _PAGE_BYTES = 340  # the page of a dynamic operation adds these, with its longer head
 _GOLDEN = (math.sqrt(5) - 1) / 2
 

@@ -26,7 +26,7 @@ _POSTED = 8  # a heartbeat tells of one of the latest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rhythm:
-    """How often a lease is renewed, and after what delay for the first time."""
+    """The interval of a lease's renewals, and the delay of the first renewal."""
 
     interval_s: float
     delay_s: float

@@ -1,4 +1,4 @@
-"""What the documents of all kinds of runs have."""
+"""The common fields of the documents of all kinds of runs."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class LoadMachine(Struct, kw_only=True):
 
 
 class Placement(Struct, kw_only=True):
-    """Which worker plays which connection."""
+    """The assignment of connections to workers."""
 
     workers: list[str]
     worker_of_connection: Annotated[list[Index], Meta(description="Index into workers, by connection number.")]
@@ -134,7 +134,7 @@ class Fleet(Struct, kw_only=True):
 
 
 class Document(Struct, kw_only=True, tag_field="kind"):
-    """What the documents of all kinds have."""
+    """The common fields of the documents of all kinds."""
 
     schema_version: Literal[1]
     started_at: Moment

@@ -27,7 +27,7 @@ class HttpPart(Struct, kw_only=True):
 
 
 class RequestPart(Struct, kw_only=True):
-    """How often one request ended well and in an error."""
+    """The numbers of good and failed operations of one request."""
 
     name: str
     ok: Count

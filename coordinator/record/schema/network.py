@@ -24,7 +24,7 @@ class RatePart(Struct, kw_only=True):
 
 
 class GrantedPart(Struct, kw_only=True):
-    """What getsockopt says; Linux doubles what was asked for."""
+    """The sizes that getsockopt returns; Linux doubles the requested sizes."""
 
     send_bytes: int | None
     receive_bytes: int | None
@@ -101,7 +101,7 @@ class ForwardLatencyPart(Struct, kw_only=True):
 
 
 class NicProofPart(Struct, kw_only=True):
-    """What the NICs of the proxy's host counted during one test."""
+    """The counters of the NICs of the proxy's host for one test."""
 
     link: Link
     mode: Mode

@@ -102,7 +102,7 @@ class Iteration(Struct, kw_only=True):
 
 
 class RunPart(Struct, kw_only=True):
-    """What a run and a point of a sweep have."""
+    """The common fields of a run and of a point of a sweep."""
 
     started_at: Moment
     verdict: Verdict
