@@ -121,3 +121,10 @@ def check_installed(choice: FleetChoice) -> None:
 
     if choice.way is not WayKind.LOCAL:
         require_fleet("making load from other machines")
+
+
+def engines_here(choice: FleetChoice, engines: int) -> int:
+    """The number of engine processes on this machine: `engines` when it makes the load, 0 when others do."""
+    from coordinator.fleet.choice import WayKind
+
+    return engines if choice.way is WayKind.LOCAL else 0

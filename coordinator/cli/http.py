@@ -5,21 +5,18 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import rich_click as click
 
 from coordinator.cli.engine_options import engine_options, sending, source_option
-from coordinator.cli.fleet_options import check_installed, fleet_options, take_choice
+from coordinator.cli.fleet_options import check_installed, engines_here, fleet_options, take_choice
 from coordinator.cli.options import DURATION, FILE, Parsed, result_options
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
 from loadgen.model.errors import PlanError
 from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.units import parse_per_s
-
-if TYPE_CHECKING:
-    pass
 
 _ASKED, _LOAD, _JUDGED, _RESULT = "Requests", "Load", "Objectives", "Result"
 
@@ -141,16 +138,25 @@ def http(
     shows.
     """
     from coordinator.experiment.once import Once
-    from coordinator.output.hdr import check_files
 
     start = start_from("http", plan_file, replay, fleet=True)
     choice = take_choice(given, given["engines"], start)
     plan = _plan(start, urls, given)
-    check_files(hdr)
+    if hdr:
+        from coordinator.output.hdr import check_files
+
+        check_files(hdr)
     if print_plan:
         return show_plan(plan, choice)
     check_installed(choice)
-    return play(Once("http", plan), fleet=choice, out=out, as_json=as_json, hdr=hdr)
+    return play(
+        Once("http", plan),
+        fleet=choice,
+        out=out,
+        as_json=as_json,
+        hdr=hdr,
+        engines=engines_here(choice, plan.engines),
+    )
 
 
 def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPlan:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from coordinator.cli.engine_options import engine_options, sending, source_option
-from coordinator.cli.fleet_options import check_installed, fleet_options, take_choice
+from coordinator.cli.fleet_options import check_installed, engines_here, fleet_options, take_choice
 from coordinator.cli.options import DURATION, FILE, RATE, Parsed, parse_counts, result_options
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
@@ -21,6 +21,7 @@ from loadgen.model.plan import INVENTORY, LOCAL, PROFILES, LastAd, OnLoss, Serve
 from loadgen.model.units import format_duration
 
 if TYPE_CHECKING:
+    from coordinator.experiment.api import Experiment
     from coordinator.fleet.choice import FleetChoice
     from loadgen.model.target import Target
 
@@ -198,11 +199,18 @@ def spec(
 
 
 def _run(plan: SpecPlan, choice: FleetChoice, sweep: tuple[int, ...], out: Path | None, *, as_json: bool) -> int:
-    from coordinator.experiment.once import Once
-    from coordinator.experiment.sweep import VmSweep
+    engines = engines_here(choice, plan.engines)
+    return play(_experiment(plan, sweep), fleet=choice, out=out, as_json=as_json, engines=engines)
 
-    experiment = VmSweep(plan, sweep) if sweep else Once("spec", plan)
-    return play(experiment, fleet=choice, out=out, as_json=as_json)
+
+def _experiment(plan: SpecPlan, sweep: tuple[int, ...]) -> Experiment[SpecPlan]:
+    if sweep:
+        from coordinator.experiment.sweep import VmSweep
+
+        return VmSweep(plan, sweep)
+    from coordinator.experiment.once import Once
+
+    return Once("spec", plan)
 
 
 def _print(plan: SpecPlan, choice: FleetChoice, sweep: tuple[int, ...]) -> int:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
-from coordinator.output.judged import Judged
-from coordinator.record.header import Plan, Result
+if TYPE_CHECKING:  # a command makes a planner before it imports what plays
+    from coordinator.output.judged import Judged
+    from coordinator.record.header import Plan, Result
 
-P = TypeVar("P", bound=Plan, covariant=True)
+P = TypeVar("P", bound="Plan", covariant=True)
 
-Done = Sequence[Judged[Any, Any]]
+Done: TypeAlias = "Sequence[Judged[Any, Any]]"
 """The runs of an experiment that are over, in the order in which they were played."""
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from coordinator.experiment.api import Answer, Done, Next, Progress
-from coordinator.record.header import Plan
 
-P = TypeVar("P", bound=Plan, covariant=True)
+if TYPE_CHECKING:  # a command makes a planner before it imports what plays
+    from coordinator.record.header import Plan
+
+P = TypeVar("P", bound="Plan", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from coordinator.record.writer import default_directory
 from coordinator.run.api import Around
 from coordinator.run.frame import Run
 from coordinator.run.interrupts import Interrupts
+from loadgen.agent.children import EarlyEngines
 
 Say = Callable[[str], None]
 
@@ -39,7 +40,7 @@ class Session:
     `fleet` is None for runs without load machines.  `out` is the directory of the record; None takes the default.
     `form` is an output format (coordinator.output.catalog).  `hdr` are files for the tools of HdrHistogram.  `notes`
     are added to the result.  With `resume`, `out` is the record of an experiment that is continued, and `done` are its
-    runs that are not played again.
+    runs that are not played again.  `early` are engines that were started already.
     """
 
     experiment: Experiment[Any]
@@ -51,6 +52,7 @@ class Session:
     notes: tuple[str, ...] = ()
     resume: bool = False
     done: Done = ()
+    early: EarlyEngines | None = None
 
 
 def cache_directory() -> Path:
@@ -73,7 +75,9 @@ async def _session(session: Session) -> int:
     directory = session.out or default_directory(datetime.now(), kind=experiment.runs)
     with Interrupts() as interrupts, fileset_progress(err) as progress:
         kind, say = load_kind(experiment.runs), _say_on(err)
-        around = Around(cache=cache_directory(), say=say, progress=progress, view=kind.open_view(err))
+        around = Around(
+            cache=cache_directory(), say=say, progress=progress, view=kind.open_view(err), early=session.early
+        )
 
         async def play(step: Next[Any]) -> Judged[Any, Any]:
             own = directory / step.record

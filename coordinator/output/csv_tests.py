@@ -91,12 +91,18 @@ def _whole(result: ProbeResult) -> Mapping[str, object]:
     return row | {
         "sent_bytes": sum(one.sent_bytes for one in streams),
         "received_bytes": result.received_bytes(),
-        "sent_mbit_per_s": f"{sum(_mbit_per_s(one.sent_bytes, one.sent_ns) for one in streams):.6f}",
+        "sent_mbit_per_s": f"{sum(_sent_mbit_per_s(result, way) for way in Direction):.6f}",
         "received_mbit_per_s": f"{received_bps / 1e6:.6f}",
         "retransmits": _sum([one.retransmits for one in streams]),
         "packets": _sum([one.packets for one in streams]),
         "lost_packets": _sum([one.lost for one in streams]),
     }
+
+
+def _sent_mbit_per_s(result: ProbeResult, way: Direction) -> float:
+    """The bytes of all streams in one direction over the time of the slowest."""
+    streams = [one for one in result.streams if one.direction is way]
+    return _mbit_per_s(sum(one.sent_bytes for one in streams), max((one.sent_ns for one in streams), default=0))
 
 
 def _interval(tick: Tick, kind: Kind) -> Mapping[str, object]:

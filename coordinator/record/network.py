@@ -6,6 +6,7 @@ for programs, and are not read back.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -18,6 +19,9 @@ from loadgen.model.plain import from_plain, to_plain
 from loadgen.model.probe import ForwardPlan, IperfPlan
 from loadgen.verdict.network_result import ForwardResult, ForwardRow, IperfResult, IperfRow, LatencyRow, NicProof
 from loadgen.verdict.result import Verdict
+
+_ADDED = frozenset({"duplicates", "limited_here", "slowest_stream_mbit_per_s", "fastest_stream_mbit_per_s"})
+"""Fields of rows that records of 0.1 lack."""
 
 R = TypeVar("R", IperfRow, ForwardRow, LatencyRow, NicProof)
 
@@ -57,9 +61,9 @@ def read_head(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_row(row: IperfRow | ForwardRow | LatencyRow | NicProof) -> dict[str, Any]:
-    """A row with null for what is not known."""
+    """A row with null for what is not known; fields that 0.1 did not have are left out when they say nothing."""
     plain: dict[str, Any] = _with_null(to_plain(row))
-    return plain
+    return _without_defaults(plain, type(row))
 
 
 def write_latency(latency: Latency, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,6 +86,12 @@ def read_row(kind: type[R], data: Mapping[str, Any], *, leave: tuple[str, ...] =
 def or_null(value: float) -> float | None:
     """The value, or None when it is UNKNOWN."""
     return None if value == UNKNOWN else value
+
+
+def _without_defaults(plain: dict[str, Any], kind: type[Any]) -> dict[str, Any]:
+    """`plain` without the fields in `_ADDED` that have their default: a record of 0.1 is written again as it was."""
+    defaults = {field.name: _with_null(to_plain(field.default)) for field in dataclasses.fields(kind)}
+    return {name: value for name, value in plain.items() if name not in _ADDED or value != defaults[name]}
 
 
 def _with_null(value: Any) -> Any:

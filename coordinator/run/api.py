@@ -20,6 +20,7 @@ from coordinator.output.terminal.live import View
 from coordinator.record.document import unfinished
 from coordinator.record.header import Header, Plan
 from coordinator.record.writer import RecordWriter
+from loadgen.agent.children import EarlyEngines
 
 P = TypeVar("P", bound=Plan)
 M = TypeVar("M")
@@ -33,13 +34,15 @@ class Around:
 
     `cache` is the directory that keeps file sets between runs.  `say` shows the user one line of text while the run is
     prepared.  `progress` is called with (done, total) while a file set is made.  `view` is the live view, as the kind
-    of run opened it (:meth:`Kind.open_view`).
+    of run opened it (:meth:`Kind.open_view`).  `early` are engines that were started already; a run whose load comes
+    from this machine uses them first.
     """
 
     cache: Path
     say: Callable[[str], None]
     progress: Callable[[int, int], None]
     view: View[Any]
+    early: EarlyEngines | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,6 +66,7 @@ class TapePlayer(Generic[P]):
             run_id=stage.header.own_fleet.run_id,
             say=stage.around.say,
             on_log=stage.writer.log,
+            early=stage.around.early,
         )
 
     async def _start_servers(self, stage: Stage[P]) -> tuple[Target, ...]:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import contextlib
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from loadgen.agent.children import EarlyEngines, EngineChild, start_engine
 from loadgen.engine.api import Assignment, Segment
 from loadgen.engine.process import assignment_message, start_message
 from loadgen.host import frames
@@ -37,7 +36,7 @@ SILENCE_S = 2.2
 class _Engine:
     """One engine process and its state."""
 
-    def __init__(self, worker: str, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, worker: str, process: EngineChild) -> None:
         self.worker = worker
         self.process = process
         self.lost = False
@@ -50,9 +49,8 @@ class _Engine:
         self.stderr: collections.deque[str] = collections.deque(maxlen=_STDERR_LINES)
 
     def send(self, frame: bytes) -> None:
-        assert self.process.stdin is not None
-        if not self.lost and not self.process.stdin.is_closing():
-            self.process.stdin.write(frame)
+        if not self.lost:
+            self.process.send(frame)
 
 
 class Agent:
@@ -60,7 +58,8 @@ class Agent:
 
     `ours` returns the processes that belong to the run, with their descendants: CPU time that other processes use on
     the engines' cores is evidence against the measurement.  `mark` appears in the command lines of the engines, so that
-    others can see to which run they belong.  `on_log` receives the lines that engines write to stderr.
+    others can see to which run they belong.  `on_log` receives the lines that engines write to stderr.  Engines of
+    `early` are used first.
     """
 
     def __init__(
@@ -72,6 +71,7 @@ class Agent:
         ours: Callable[[], Iterable[int]],
         mark: str = "",
         on_log: Callable[[str], None] = lambda line: None,
+        early: EarlyEngines | None = None,
     ) -> None:
         self._workers = tuple(workers)
         self._on_event = on_event
@@ -79,6 +79,7 @@ class Agent:
         self._quiet = QuietWatch(ours)
         self._mark = mark
         self._on_log = on_log
+        self._early = early or EarlyEngines()
         self._measuring: asyncio.Task[None] | None = None
         self._engines: list[_Engine] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -89,22 +90,12 @@ class Agent:
         """Start the processes.  Returns their pids.  Raises FleetError if one does not come up."""
         for worker in self._workers:
             try:
-                process = await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    "-P",  # never import from the directory in which the user happens to be
-                    "-m",
-                    "loadgen.engine",
-                    self._mark,
-                    stdin=asyncio.subprocess.PIPE,
-                    stdout=asyncio.subprocess.PIPE,
-                    stderr=asyncio.subprocess.PIPE,
-                    start_new_session=True,
-                )
+                process = self._early.take() or start_engine(self._mark)
             except OSError as error:  # out of descriptors, processes or memory
                 raise FleetError(
                     f"engine {worker} cannot be started: {error.strerror}", hint="use fewer engines"
                 ) from error
-            engine = _Engine(worker, process)
+            engine = _Engine(worker, await EngineChild.of(process))
             self._engines.append(engine)
             self._tasks.append(asyncio.create_task(self._read(engine)))
             self._tasks.append(asyncio.create_task(self._read_stderr(engine)))
@@ -174,28 +165,27 @@ class Agent:
             if engine.worker == worker and not engine.lost:
                 engine.lost = True
                 self._no_longer_playing(engine)
-                with contextlib.suppress(ProcessLookupError):
-                    engine.process.kill()
+                engine.process.kill()
 
     async def close(self) -> None:
         """End the processes, and kill those that do not end within 1 s.  Idempotent."""
         self._closing = True
         for engine in self._engines:
-            assert engine.process.stdin is not None
-            engine.process.stdin.close()
+            engine.process.close_input()
         await asyncio.gather(*(self._end(engine) for engine in self._engines))
         own = [task for task in (self._watching, self._measuring) if task is not None]
         for task in own:
             task.cancel()
         await asyncio.gather(*self._tasks, *own, return_exceptions=True)
+        for engine in self._engines:
+            engine.process.close()
 
     @staticmethod
     async def _end(engine: _Engine) -> None:
         try:
             await asyncio.wait_for(engine.process.wait(), _STOP_TIMEOUT_S)
         except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                engine.process.kill()
+            engine.process.kill()
             await engine.process.wait()
 
     def _broadcast(self, frame: bytes) -> None:
@@ -212,15 +202,13 @@ class Agent:
             raise FleetError(f"engines did not {what} within {timeout_s:g} s: {', '.join(late)}")
 
     async def _read(self, engine: _Engine) -> None:
-        assert engine.process.stdout is not None
         why = ""
         try:
             while (message := await frames.receive(engine.process.stdout)) is not None:
                 self._handle(engine, message)
         except (frames.FrameError, ValueError, KeyError) as error:
             why = f"it sent something unreadable: {error}"
-            with contextlib.suppress(ProcessLookupError):
-                engine.process.kill()
+            engine.process.kill()
         code = await engine.process.wait()
         dismissed, engine.lost = engine.lost, True
         if not engine.armed.done():
@@ -240,7 +228,6 @@ class Agent:
         self._no_longer_playing(engine)
 
     async def _read_stderr(self, engine: _Engine) -> None:
-        assert engine.process.stderr is not None
         while line := await engine.process.stderr.read(4096):
             parts = [part for part in line.decode(errors="replace").splitlines() if part]
             engine.stderr.extend(map(printable, parts))
@@ -295,8 +282,7 @@ class Agent:
     def _give_up(self, engine: _Engine, why: str) -> None:
         if not engine.given_up:
             engine.given_up = why
-            with contextlib.suppress(ProcessLookupError):
-                engine.process.kill()
+            engine.process.kill()
 
     def _no_longer_playing(self, engine: _Engine) -> None:
         was, engine.playing = engine.playing, False

@@ -35,7 +35,9 @@ class IperfRow:
 
     `rates`: one entry per direction of payload (two with BIDIR), none in a request/response test.
     `runs_mbit_per_s`: the rate of each run in order, both directions together; () in a request/response test.
-    All other numbers are medians over the `repeats`, with the streams of a run added up (`rtt_ns`: mean of the streams;
+    `limited_here`: this end was at the limit of its CPU in a run, so the rates are lower bounds.
+    `slowest_stream_mbit_per_s`, `fastest_stream_mbit_per_s`: the streams' own rates; UNKNOWN with one stream.  All
+    other numbers are medians over the `repeats`, with the streams of a run added up (`rtt_ns`: mean of the streams;
     `latency`: median of each percentile).
     """
 
@@ -54,7 +56,11 @@ class IperfRow:
     loss_share: float = UNKNOWN
     jitter_ns: float = UNKNOWN
     out_of_order: float = UNKNOWN
+    duplicates: float = UNKNOWN
     latency: Latency = NO_LATENCY
+    limited_here: bool = False
+    slowest_stream_mbit_per_s: float = UNKNOWN
+    fastest_stream_mbit_per_s: float = UNKNOWN
 
     @property
     def mbit_per_s(self) -> float:

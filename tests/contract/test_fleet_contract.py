@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import signal
+import subprocess
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -194,10 +195,10 @@ def test_a_suspended_engine_that_was_dismissed_does_not_return() -> None:
 
 
 def test_an_engine_that_cannot_be_started_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def refuse(*_: object, **__: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(asyncio, "create_subprocess_exec", refuse)
+    monkeypatch.setattr(subprocess, "Popen", refuse)
 
     async def scenario() -> None:
         with pytest.raises(FleetError, match="engine w0 cannot be started: Too many open files"):

@@ -58,6 +58,17 @@ def test_a_timed_test_counts_received_bytes(direction: Direction) -> None:
     assert sum(tick.sent_bytes + tick.received_bytes for tick in result.ticks) > 0
 
 
+def test_a_busy_end_is_distinguished_from_a_waiting_one() -> None:
+    """Writes of 1000 bytes make the sender the limit; at 8 Mbit/s the sender mostly sleeps."""
+    flood, _ = played(short(block_bytes=1000, duration_ns=3 * SHORT_NS))
+    paced, _ = played(short(rate_bps=8_000_000, duration_ns=3 * SHORT_NS))
+    assert flood.local_runnable_ns > 0.9 * flood.wall_ns
+    assert paced.local_runnable_ns < flood.local_runnable_ns
+    for result in (flood, paced):
+        assert 0 < result.local_busiest_ns <= result.local_runnable_ns
+        assert result.remote_busiest_ns > 0
+
+
 def test_windows_are_requested_at_both_ends() -> None:
     result, _ = played(short(window_bytes=65536, limit_bytes=1 << 20))
     for granted in (result.local_granted, result.remote_granted):

@@ -84,6 +84,14 @@ def test_the_iperf_report_of_a_cut_run(golden: Golden) -> None:
     )
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_the_iperf_report_of_rates_that_this_end_limited(golden: Golden, encoding: str) -> None:
+    busy = [dataclasses.replace(one, local_busiest_ns=int(one.wall_ns * 0.99)) for one in iperf_results()]
+    result = judge_iperf(IPERF, busy, others=OTHERS)
+    text = printed(lambda c: print_iperf(c, judged(iperf_header(), result, path=RECORD)), encoding=encoding)
+    golden(f"network/iperf_limited_{encoding}.txt", text)
+
+
 def test_the_iperf_report_of_an_invalid_run_in_ascii(golden: Golden) -> None:
     problem = "send 64K 2/4: 192.0.2.1 port 5201 closed the connection"
     result = judge_iperf(IPERF, iperf_results()[:15], others=(0.92, "make (pid 9)"), problems=(problem,))

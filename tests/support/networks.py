@@ -53,6 +53,7 @@ def stream(number: int, direction: Direction, bps: float, test: ProbeTest) -> St
         packets=UNKNOWN if tcp else 850,
         lost=UNKNOWN if tcp else 17,
         out_of_order=UNKNOWN if tcp else 2,
+        duplicates=UNKNOWN if tcp else 1,
         jitter_ns=UNKNOWN if tcp else 18_000,
     )
 

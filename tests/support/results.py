@@ -239,7 +239,7 @@ def invalid_result() -> RunResult:
     return dataclasses.replace(
         run_result(shorts=(0, 40, 60)),
         verdict=Verdict.INVALID,
-        reasons=("The generator: send lateness 612.4 ms, where at most 100 ms is allowed (p99 of engine 1).",),
+        reasons=("Load generator: send lateness 612.4 ms, but at most 100 ms is allowed (p99 of engine 1).",),
         trust=trust(late_ms=612.4),
     )
 

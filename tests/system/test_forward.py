@@ -99,8 +99,8 @@ def test_without_root_loopback_is_used_and_its_limits_are_reported(tmp_path: Pat
 def test_a_lab_that_cannot_be_built_is_a_plan_error(tmp_path: Path) -> None:
     done = unprivileged("forward", "--lab", "gige", *TINY, "--out", "run", cwd=tmp_path)
     assert (done.code, done.out) == (2, "")
-    assert "no lab can be built: a network namespace cannot be made" in done.err
-    assert "hint: --lab loopback" in done.err
+    assert "no lab can be built: a network namespace cannot be created" in done.err
+    assert "hint: use --lab loopback" in done.err
     assert "Traceback" not in done.err
 
 

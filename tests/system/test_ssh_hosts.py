@@ -96,7 +96,8 @@ async def until(seconds: float, happened: Callable[[], bool]) -> bool:
         (Host(name="m1", command="/none/loadgen"),
          "loadgen is not installed there, or not at the path that was given: …"),
         (Host(name="m1", command="/bin/false"), "it exited with code 1"),
-        (Host(name="m1", command="/bin/echo"), "its output can't be read (a frame of 2003792491 bytes is announced): "
+        (Host(name="m1", command="/bin/echo"),
+         "its output can't be read (a frame of 2003792491 bytes was announced; the limit is 65536 bytes): "
          "does a start-up file of the shell there print something?"),
         # The worker runs and answers, but its task is not valid.
         (Host(name="m1"), "it exited with code 2: serve.name is missing"),
@@ -260,7 +261,7 @@ def test_agents_listen_at_the_hosts_bind_address_and_use_the_given_coordinator_a
         async with opened(way) as (one,):
             assert one.address.startswith(f"tls://{machines.load_address('m1')}:")
             assert list(way.missing) == ["m2"]
-            assert "m2 cannot listen at 198.18.0.77: that is no address of this machine" in way.missing["m2"]
+            assert "m2 cannot listen at 198.18.0.77, which is not an address of this machine" in way.missing["m2"]
 
     in_hub(machines, work)
 

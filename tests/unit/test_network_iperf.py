@@ -1,37 +1,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 
 import pytest
 
 from loadgen.measure.throughput import UNKNOWN, Granted, ProbeResult
 from loadgen.model.errors import ExitCode
-from loadgen.model.probe import Direction, IperfPlan, Kind, Transport
-from loadgen.verdict.network import IperfResult, judge_iperf
-from loadgen.verdict.network_result import IperfRow
-from loadgen.verdict.result import Check, Verdict
+from loadgen.model.probe import Direction, IperfPlan, Kind
+from loadgen.verdict.network import judge_iperf
+from loadgen.verdict.result import Verdict
+from tests.support.iperf_judging import BIDIR, NOBODY, UDP, check, judged, row, slower
 from tests.support.networks import IPERF, iperf_results, probe_result
-
-UDP = dataclasses.replace(IPERF, transport=Transport.UDP, windows_bytes=(0,), rate_bps=10_000_000)
-BIDIR = dataclasses.replace(IPERF, directions=(Direction.BIDIR,))
-NOBODY = (0.0, "")
-
-
-def judged(
-    plan: IperfPlan = IPERF,
-    change: Callable[[ProbeResult], ProbeResult] = lambda one: one,
-    others: tuple[float, str] = NOBODY,
-) -> IperfResult:
-    return judge_iperf(plan, iperf_results(plan, change), others=others)
-
-
-def row(result: IperfResult, window_bytes: int, direction: Direction) -> IperfRow:
-    return next(one for one in result.rows if (one.window_bytes, one.direction) == (window_bytes, direction))
-
-
-def check(result: IperfResult, name: str) -> Check:
-    return next(one for one in result.trust.checks if one.name == name)
 
 
 def test_rows_are_the_plans_cells_with_median_and_spread() -> None:
@@ -68,7 +47,31 @@ def test_streams_are_added_up() -> None:
     assert (found.retransmits, found.cwnd_bytes, found.rtt_ns) == (12, 4 * 524_288, 210_000)
 
 
-def test_both_directions_at_once_have_two_numbers_in_a_row() -> None:
+def unequal(one: ProbeResult) -> ProbeResult:
+    """One stream moves 1 GB in 1 s, and each other stream 1 GB in 10 s."""
+    streams = [
+        dataclasses.replace(s, sent_bytes=10**9, received_bytes=10**9, sent_ns=10**10, received_ns=10**10)
+        for s in one.streams
+    ]
+    for number, stream in enumerate(streams):
+        if number == 0 or stream.direction is not streams[number - 1].direction:
+            streams[number] = dataclasses.replace(stream, received_ns=10**9, sent_ns=10**9)
+    return dataclasses.replace(one, streams=tuple(streams))
+
+
+def test_a_byte_limit_s_rate_is_all_bytes_over_all_of_the_time() -> None:
+    """1 GB in 1 s and 1 GB in 10 s are 2 GB in 10 s: 1,600 Mbit/s, not 8,000 + 800."""
+    plan = dataclasses.replace(IPERF, parallel=2, limit_bytes=2 * 10**9)
+    result = judged(plan, unequal)
+    found = row(result, 64 << 10, Direction.SEND)
+    assert found.mbit_per_s == pytest.approx(1600)
+    assert found.runs_mbit_per_s == pytest.approx([1600] * 4)
+    assert (found.slowest_stream_mbit_per_s, found.fastest_stream_mbit_per_s) == pytest.approx((800, 8000))
+    both = row(judged(dataclasses.replace(plan, directions=(Direction.BIDIR,)), unequal), 64 << 10, Direction.BIDIR)
+    assert [rate.mbit_per_s for rate in both.rates] == pytest.approx([1600, 1600])
+
+
+def test_both_directions_at_once_are_two_numbers_in_a_row() -> None:
     found = row(judged(BIDIR), 64 << 10, Direction.BIDIR)
     assert [rate.direction for rate in found.rates] == [Direction.SEND, Direction.RECEIVE]
     assert [rate.mbit_per_s for rate in found.rates] == pytest.approx([942.25, 942.25])
@@ -143,8 +146,12 @@ def test_other_processes_on_the_cores_make_a_run_invalid() -> None:
     assert "make (pid 9)" in result.reasons[0]
 
 
-def test_unknown_use_by_other_processes_is_not_judged() -> None:
-    assert [one.name for one in judged().trust.checks] == ["tests without traffic", "received beyond sent"]
+def test_nothing_is_said_of_others_when_nothing_is_known_of_them() -> None:
+    assert [one.name for one in judged().trust.checks] == [
+        "tests without traffic",
+        "received beyond sent",
+        "tests limited by this end",
+    ]
 
 
 def test_a_missing_test_makes_a_run_invalid() -> None:
@@ -166,14 +173,6 @@ def test_an_interrupted_run_reports_its_progress(done: int) -> None:
     assert (result.verdict, result.exit_code) == (Verdict.INTERRUPTED, 130)
     assert result.reasons == (f"The run was interrupted after {done} of 40 tests.",)
     assert len(result.rows) == min(done, 10)
-
-
-def slower(one: ProbeResult, share: float) -> ProbeResult:
-    streams = tuple(
-        dataclasses.replace(s, sent_bytes=int(s.sent_bytes * share), received_bytes=int(s.received_bytes * share))
-        for s in one.streams
-    )
-    return dataclasses.replace(one, streams=streams)
 
 
 @pytest.mark.parametrize(("share", "ok"), [(0.96, True), (0.94, False)])
@@ -234,32 +233,7 @@ def test_after_a_warm_up_buffered_bytes_are_allowed(window_bytes: int, ok: bool)
     assert judge_iperf(plan, spoiled, others=NOBODY).trust.valid is ok
 
 
-def test_a_busy_far_end_is_reported() -> None:
-    result = judged(change=lambda one: dataclasses.replace(one, remote_cpu_ns=int(one.wall_ns * 0.97)))
-    assert result.verdict is Verdict.CONFORMING
-    assert result.notes == (
-        "The far end used up to 97 % of a core in 40 of 40 tests while this end had CPU to spare: "
-        "the far end may be the limit.",
-    )
-
-
-@pytest.mark.parametrize(
-    ("peer", "parallel", "near", "says"),
-    [("iperf 3.12", 4, 0.5, True), ("loadgen 0.1.0", 4, 0.5, False), ("iperf 3.12", 1, 0.97, False)],
-)
-def test_a_far_end_may_be_the_limit(peer: str, parallel: int, near: float, says: bool) -> None:
-    """loadgen has a thread per stream, iperf3 3.12 one thread for all streams; an equally busy end is equally
-    suspect.
-    """
-
-    def busy(one: ProbeResult) -> ProbeResult:
-        wall = one.wall_ns
-        return dataclasses.replace(one, peer=peer, remote_cpu_ns=int(wall * 0.97), local_cpu_ns=int(wall * near))
-
-    assert bool(judged(dataclasses.replace(IPERF, parallel=parallel), busy).notes) is says
-
-
-def test_failed_transactions_are_reported() -> None:
+def test_failed_transactions_are_said() -> None:
     plan = dataclasses.replace(IPERF, kind=Kind.RR, directions=(Direction.SEND,), windows_bytes=(0,))
 
     def failing(one: ProbeResult) -> ProbeResult:

@@ -177,7 +177,19 @@ def test_request_response_has_no_rate_in_the_document() -> None:
     assert (row["mbit_per_s"], row["rates"], row["runs_mbit_per_s"]) == (None, [], [])
 
 
-def test_an_unfinished_document_is_marked_and_has_no_result() -> None:
+def test_a_rate_that_this_end_limited_is_an_interval(validator: jsonschema.Draft202012Validator) -> None:
+    busy = [dataclasses.replace(one, local_busiest_ns=one.wall_ns) for one in iperf_results(SMALL)]
+    result = judge_iperf(SMALL, busy, others=OTHERS)
+    document = through_json(finished(iperf_header(SMALL), result, finished_at=END))
+    validator.validate(document)
+    for row in document["results"]:
+        assert row["limited_here"]
+        assert row["interval"] == {"low_mbit_per_s": row["mbit_per_s"], "high_mbit_per_s": None}
+    assert result_of(document) == result
+    assert not any("interval" in row for row in iperf_document()["results"])
+
+
+def test_an_unfinished_document_says_so_and_claims_nothing() -> None:
     for document in (unfinished(iperf_header()), unfinished(forward_header())):
         assert (document["verdict"], document["exit_code"], document["results"]) == ("unfinished", None, [])
         assert document["trust"] == {"valid": None, "checks": []}

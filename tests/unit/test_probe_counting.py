@@ -21,34 +21,52 @@ from loadgen.probe.tcp import Pace, block_bytes, payload
 from loadgen.probe.tcpinfo import TcpInfo, unpack
 
 
-def arrivals_of(*numbers: int) -> tuple[int, int, int]:
+def arrivals_of(*numbers: int) -> tuple[int, int, int, int]:
     arrivals = Arrivals()
     for number in numbers:
         arrivals.take(0, 0, number, 0)
-    return arrivals.packets, arrivals.lost, arrivals.out_of_order
+    return arrivals.packets, arrivals.lost, arrivals.out_of_order, arrivals.duplicates
 
 
 @pytest.mark.parametrize(
     ("numbers", "expected"),
     [
-        ((1, 2, 3), (3, 0, 0)),
-        ((1, 4), (4, 2, 0)),
-        ((3,), (3, 2, 0)),
-        ((1, 3, 2, 4), (4, 0, 1)),  # late, not lost
-        ((1, 4, 2), (4, 1, 1)),
-        ((1, 1), (1, 0, 1)),  # a duplicate looks like a late datagram
-        ((2, 1, 5, 4, 3), (5, 0, 3)),
-        ((1, 1 << 60, 2), (2, 0, 0)),  # no stream jumps this far
+        ((1, 2, 3), (3, 0, 0, 0)),
+        ((1, 4), (4, 2, 0, 0)),
+        ((3,), (3, 2, 0, 0)),
+        ((1, 3, 2, 4), (4, 0, 1, 0)),  # late, not lost
+        ((1, 4, 2), (4, 1, 1, 0)),
+        ((1, 1), (1, 0, 0, 1)),
+        ((1, 3, 3), (3, 1, 0, 1)),  # a duplicate does not take back a loss
+        ((1, 3, 2, 2, 3), (3, 0, 1, 2)),
+        ((2, 1, 5, 4, 3), (5, 0, 3, 0)),
+        ((1, 1 << 60, 2), (2, 0, 0, 0)),  # no stream jumps that far
+        ((1, 200_002, 3, 200_001), (200_002, 199_999, 1, 1)),  # 3 is too long ago to tell late from doubled
     ],
 )
-def test_loss_and_disorder_are_counted_like_iperf3(numbers: tuple[int, ...], expected: tuple[int, int, int]) -> None:
+def test_loss_disorder_and_duplicates_are_counted(
+    numbers: tuple[int, ...], expected: tuple[int, int, int, int]
+) -> None:
     assert arrivals_of(*numbers) == expected
+
+
+@given(st.lists(st.integers(1, 30)))
+def test_what_arrives_is_new_or_a_duplicate(numbers: list[int]) -> None:
+    packets, lost, _, duplicates = arrivals_of(*numbers)
+    assert packets == max(numbers, default=0)
+    assert packets - lost == len(set(numbers))
+    assert duplicates == len(numbers) - len(set(numbers))
+
+
+def test_a_duplicate_is_no_payload() -> None:
+    arrivals = Arrivals()
+    assert [arrivals.take(0, 0, number, 0) for number in (1, 3, 3, 2, 2)] == [True, True, False, True, False]
 
 
 @given(st.permutations(list(range(1, 30))), st.integers(0, 29))
 def test_datagrams_without_duplicates_balance(order: list[int], kept: int) -> None:
     seen = order[:kept]
-    packets, lost, _ = arrivals_of(*seen)
+    packets, lost, *_ = arrivals_of(*seen)
     assert packets == max(seen, default=0)
     assert packets - lost == len(seen)
 
@@ -151,15 +169,19 @@ class FakeStream(Stream):
         self.cpu = 0
         self.path: TcpInfo | None = None
         self.jitter = UNKNOWN
+        self.waited = UNKNOWN
 
-    def read(self) -> tuple[int, int, int, int]:
-        return self.counts
+    def read(self) -> tuple[int, int, int, int, int]:
+        return (*self.counts, 0)
 
     def info(self) -> TcpInfo | None:
         return self.path
 
     def cpu_ns(self) -> int:
         return self.cpu
+
+    def waited_ns(self) -> int:
+        return self.waited
 
     def jitter_ns(self) -> int:
         return self.jitter
@@ -218,6 +240,32 @@ def test_cpu_time_includes_all_threads_of_the_test(monkeypatch: pytest.MonkeyPat
     meter.end(2000)
     assert meter.cpu_ns == 370 + 30
     assert list(meter.cpu_shares) == pytest.approx([0.1, 0.3])
+
+
+@pytest.mark.parametrize(
+    ("cpu_ns", "waited_ns", "user_s", "busiest_ns", "runnable_ns"),
+    [
+        ((300, 900), (UNKNOWN, UNKNOWN), 0.0, 900, 900),
+        ((300, 900), (2000, 50), 0.0, 900, 2300),  # the first waited for a core
+        ((300, 900), (0, 0), 3e-6, 3000, 3000),  # the threads waited for each other: only one of them runs Python
+    ],
+)
+def test_the_busiest_thread_is_told_apart(
+    monkeypatch: pytest.MonkeyPatch,
+    cpu_ns: tuple[int, int],
+    waited_ns: tuple[int, int],
+    user_s: float,
+    busiest_ns: int,
+    runnable_ns: int,
+) -> None:
+    used = iter([(1.0, 1.0), (1.0 + user_s, 9.0)])
+    monkeypatch.setattr(meter_module, "_usage", lambda: next(used))
+    streams = [FakeStream(1, sends=True), FakeStream(3, sends=True)]
+    meter = Meter([*streams], 0, limited=False)
+    for stream, cpu, waited in zip(streams, cpu_ns, waited_ns, strict=True):
+        stream.cpu, stream.waited = cpu, waited
+    meter.end(10_000)
+    assert (meter.busiest_ns, meter.runnable_ns) == (busiest_ns, runnable_ns)
 
 
 @given(st.integers(1, 10**10), st.integers(1, 10**10), st.floats(1e-6, 1e4), st.sampled_from([0.0, 1e-6, 3.3]))

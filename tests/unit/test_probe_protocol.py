@@ -14,7 +14,7 @@ from loadgen.model.units import NS_PER_S
 from loadgen.probe import iperf3
 from loadgen.probe.iperf3 import ProtocolError, State
 from loadgen.probe.messages import Parameters, Results, StreamCount
-from loadgen.probe.outcome import pair_streams
+from loadgen.probe.outcome import by_sender, pair_streams
 
 # As iperf3 3.12 sent them (recorded with a relay between its two ends).
 STOCK_PARAMETERS: dict[str, Any] = {
@@ -102,6 +102,7 @@ counted = st.builds(
     omitted_lost=st.integers(0, 1 << 40),
     omitted_packets=st.integers(0, 1 << 40),
     out_of_order=st.integers(-1, 1 << 40),
+    duplicates=st.integers(-1, 1 << 40),
     rtt_ns=st.integers(-1, 1 << 40),
     rtt_min_ns=st.integers(-1, 1 << 40),
     cwnd_max_bytes=st.integers(-1, 1 << 40),
@@ -243,28 +244,69 @@ def test_results_must_name_each_stream() -> None:
     mine = [StreamCount(id=1, bytes=5, ns=1), StreamCount(id=3, bytes=5, ns=1)]
     theirs = Results.from_wire({"streams": [STOCK_RESULTS["streams"][0]]})
     with pytest.raises(ProtocolError, match="stream 3"):
-        pair_streams(mine, theirs, sending={1, 3}, transport=Transport.TCP)
+        pair_streams(mine, theirs, sending={1, 3}, transport=Transport.TCP, limited=False)
 
 
 def test_datagrams_that_a_stock_receiver_did_not_omit_are_subtracted() -> None:
     mine = StreamCount(id=1, bytes=400, ns=NS_PER_S, packets=4, omitted_packets=4)
     theirs = Results.from_wire({"streams": [{"id": 1, "bytes": 300, "packets": 8, "errors": 1, "end_time": 1}]})
-    (stream,) = pair_streams([mine], theirs, sending={1}, transport=Transport.UDP)
+    (stream,) = pair_streams([mine], theirs, sending={1}, transport=Transport.UDP, limited=False)
     assert (stream.packets, stream.lost, stream.received_bytes, stream.retransmits) == (4, 1, 300, -1)
 
 
 def test_a_receiver_without_data_lost_everything() -> None:
     mine = StreamCount(id=1, bytes=400, ns=NS_PER_S, packets=4)
     theirs = Results.from_wire({"streams": [{"id": 1, "bytes": 0, "packets": 0}]})
-    (stream,) = pair_streams([mine], theirs, sending={1}, transport=Transport.UDP)
+    (stream,) = pair_streams([mine], theirs, sending={1}, transport=Transport.UDP, limited=False)
     assert (stream.packets, stream.lost) == (4, 4)
 
 
-def test_retransmits_are_those_of_the_sender() -> None:
+@pytest.mark.parametrize(
+    ("sender", "receiver", "expected"),
+    [
+        # A stock receiver stops reading at the end: 20 ms of 1000 datagrams a second may have been under way.
+        ({"packets": 1000}, {"packets": 980}, (980, 0)),
+        ({"packets": 1000}, {"packets": 979}, (1000, 21)),
+        ({"packets": 1000}, {"packets": 500, "errors": 10}, (1000, 510)),
+        ({"packets": 10}, {"packets": 0}, (10, 10)),
+        # The warm-up of 500 is in no count, whether or not the receiver tells it apart.
+        ({"packets": 1000, "omitted_packets": 500}, {"packets": 1000}, (1000, 500)),
+        ({"packets": 1000, "omitted_packets": 500}, {"packets": 1000, "omitted_packets": 500}, (1000, 500)),
+        # A path that died in the warm-up.
+        ({"packets": 1000, "omitted_packets": 500}, {"packets": 100, "omitted_packets": 100}, (1000, 1000)),
+        # A loadgen receiver has counted to the end itself.
+        ({"packets": 1000}, {"packets": 900, "loadgen": {"duplicates": 0}}, (900, 0)),
+    ],
+)
+def test_a_loss_is_what_was_sent_and_did_not_arrive(
+    sender: dict[str, Any], receiver: dict[str, Any], expected: tuple[int, int]
+) -> None:
+    mine = StreamCount(id=1, bytes=400, ns=NS_PER_S, **sender)
+    theirs = Results.from_wire({"streams": [{"id": 1, "bytes": 300, "end_time": 1, **receiver}]})
+    (stream,) = pair_streams([mine], theirs, sending={1}, transport=Transport.UDP, limited=False)
+    assert (stream.packets, stream.lost) == expected
+
+
+def test_a_receiver_counts_to_its_sender_s_last_datagram() -> None:
+    count = StreamCount(id=1, bytes=1, ns=1, packets=90, lost=5, omitted_packets=10, duplicates=0)
+    sent = StreamCount(id=1, bytes=1, ns=1, packets=150, omitted_packets=8)
+    counted = by_sender(count, sent, 101)  # one more arrived after the end of the measurement
+    assert (counted.packets, counted.lost) == (90 + 57, 5 + 57)
+    assert by_sender(count, sent, 158) == count
+
+
+def test_a_limit_that_was_not_reached_takes_all_of_the_sender_s_time() -> None:
+    mine = StreamCount(id=1, bytes=1000, ns=10 * NS_PER_S)
+    theirs = Results.from_wire({"streams": [{"id": 1, "bytes": 500, "end_time": 5}]})
+    (stream,) = pair_streams([mine], theirs, sending={1}, transport=Transport.TCP, limited=True)
+    assert stream.received_ns == 10 * NS_PER_S
+
+
+def test_retransmits_are_the_senders_own() -> None:
     counts = {"streams": [{"id": 1, "bytes": 9, "retransmits": 7, "end_time": 1}]}
     mine = [StreamCount(id=1, bytes=8, ns=1, retransmits=2)]
     theirs = Results.from_wire({**counts, "sender_has_retransmits": 1})
     silent = Results.from_wire({**counts, "sender_has_retransmits": 18446744073709551615})
-    assert pair_streams(mine, theirs, sending={1}, transport=Transport.TCP)[0].retransmits == 2
-    assert pair_streams(mine, theirs, sending=set(), transport=Transport.TCP)[0].retransmits == 7
-    assert pair_streams(mine, silent, sending=set(), transport=Transport.TCP)[0].retransmits == -1
+    assert pair_streams(mine, theirs, sending={1}, transport=Transport.TCP, limited=False)[0].retransmits == 2
+    assert pair_streams(mine, theirs, sending=set(), transport=Transport.TCP, limited=False)[0].retransmits == 7
+    assert pair_streams(mine, silent, sending=set(), transport=Transport.TCP, limited=False)[0].retransmits == -1

@@ -18,7 +18,7 @@ from coordinator.run.evidence import TapeMeasured
 from coordinator.run.tapes import Builder
 from deploy.vms import catalog
 from deploy.vms.api import Deployment, VmRequest
-from loadgen.engine.api import Arrivals, EngineKind, Load, Timestamps
+from loadgen.engine.api import Arrivals, Load
 from loadgen.model.bound import Bound
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.target import Target
@@ -60,10 +60,10 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
             bound=ANY_TIME,
             timeout_ns=plan.timeout_ns,
             arrivals=arrivals if plan.rate_per_s else None,
-            timestamps=Timestamps(plan.timestamps),
+            timestamps=plan.timestamps,
             sources=plan.sources,
             tls_verify=plan.tls_verify,
-            engine=EngineKind(plan.engine),
+            engine=plan.engine,
         )
 
     def deployment(self, plan: HttpPlan, cache: Path) -> Deployment:

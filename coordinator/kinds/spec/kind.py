@@ -20,7 +20,7 @@ from coordinator.run.files import document_roots, prepare_files
 from coordinator.run.tapes import Builder
 from deploy.vms import catalog
 from deploy.vms.api import Deployment, VmDriver, VmFacts, VmRequest
-from loadgen.engine.api import EngineKind, Load, Timestamps
+from loadgen.engine.api import Load
 from loadgen.model.plan import SpecPlan
 from loadgen.model.shard import share_out
 from loadgen.model.target import Target
@@ -51,8 +51,8 @@ class SpecKind(TapeKind[SpecPlan, RunResult]):
             bound=plan.bound,
             timeout_ns=plan.timeout_ns,
             paced_reads=plan.paced_reads,
-            engine=EngineKind(plan.engine),
-            timestamps=Timestamps(plan.timestamps),
+            engine=plan.engine,
+            timestamps=plan.timestamps,
             sources=plan.sources,
         )
 

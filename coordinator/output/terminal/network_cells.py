@@ -36,6 +36,11 @@ def mbit(value: float) -> str:
     return fmt.rate(value) if value >= 0 else fmt.NOTHING
 
 
+def at_least(value: float, *, ascii_only: bool) -> str:
+    """A rate in Mbit/s that is no more than a lower bound."""
+    return f"{'>=' if ascii_only else '≥'} {mbit(value)}"
+
+
 def spread(low: float, high: float) -> str:
     """The least and the greatest rate; a dash when they are the same, as with a single run."""
     return f"{mbit(low)}-{mbit(high)}" if low < high else fmt.NOTHING

@@ -42,7 +42,7 @@ def print_iperf(console: Console, judged: Judged[IperfPlan, IperfResult]) -> Non
         ("peer", f"{plan.host} port {plan.port}{f', {result.peer}' if result.peer else ''}"),
         ("tests", _iperf_tests(plan)),
     ]
-    tables = iperf_tables.tables(plan, result.rows)
+    tables = iperf_tables.tables(plan, result.rows, ascii_only=console.options.ascii_only)
     _print(console, _parts(_iperf_title(plan), setup, tables, judged))
 
 

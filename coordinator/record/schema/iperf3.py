@@ -28,6 +28,7 @@ class Iperf3Sum(Struct, kw_only=True):
     lost_percent: OptionalNumber = UNSET
     jitter_ms: OptionalNumber = UNSET
     out_of_order: OptionalNumber = UNSET
+    duplicates: OptionalNumber = UNSET
     omitted: bool | UnsetType = UNSET
     id: Count | UnsetType = UNSET
     max_snd_cwnd: OptionalNumber = UNSET

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from coordinator.record.schema.common import Count, Document, Positive, Trust
 from coordinator.record.schema.iperf3 import Iperf3Run, LatencyPart
@@ -21,6 +21,13 @@ class RatePart(Struct, kw_only=True):
     mbit_per_s: float
     min_mbit_per_s: float
     max_mbit_per_s: float
+
+
+class RateInterval(Struct, kw_only=True):
+    """Between which rates the true one is; null where nothing limits it."""
+
+    low_mbit_per_s: float
+    high_mbit_per_s: float | None
 
 
 class GrantedPart(Struct, kw_only=True):
@@ -61,6 +68,19 @@ class IperfPart(Struct, kw_only=True):
     out_of_order: float | None
     latency: LatencyOrNull
     runs: list[Iperf3Run]
+    duplicates: Annotated[
+        float | UnsetType, Meta(description="Datagrams that arrived once more; in no other count.")
+    ] = UNSET
+    limited_here: Annotated[
+        bool | UnsetType, Meta(description="Whether the client was at the limit of its CPU: see interval.")
+    ] = UNSET
+    interval: Annotated[
+        RateInterval | UnsetType, Meta(description="Only where mbit_per_s is no more than a bound of the path's rate.")
+    ] = UNSET
+    slowest_stream_mbit_per_s: Annotated[
+        float | UnsetType, Meta(description="Rate of the slowest stream over its own time; only with parallel streams.")
+    ] = UNSET
+    fastest_stream_mbit_per_s: float | UnsetType = UNSET
 
 
 class ForwardPart(Struct, kw_only=True):
