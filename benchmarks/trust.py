@@ -104,7 +104,7 @@ def busy(loops: int) -> Disturbance:
 
 
 @contextlib.contextmanager
-def a_little(scene: Scene) -> Iterator[None]:
+def slightly_busy(scene: Scene) -> Iterator[None]:
     """Run a process that uses a tenth of the generator's core."""
     code = (
         "import time\nwhile True:\n e = time.monotonic() + .001\n while time.monotonic() < e: pass\n time.sleep(.009)"
@@ -157,7 +157,7 @@ SETUPS = (
     Setup("open loop, 1,000/s", False, ("--rate", "1000/s", "-c", "64"), quiet),
     Setup("open loop, 5,000/s, Poisson", False, ("--rate", "5000/s", "--poisson", "-c", "256"), quiet),
     Setup("closed loop, 16 connections", False, ("-c", "16"), quiet),
-    Setup("a neighbour uses 10 % of the core", False, ("--rate", "1000/s", "-c", "64"), a_little),
+    Setup("a neighbour uses 10 % of the core", False, ("--rate", "1000/s", "-c", "64"), slightly_busy),
     Setup("the server is stopped, .2 of 1 s", False, ("-c", "32"), stopping(_server, 0.2, 0.8)),
     Setup("the server refuses", False, ("--rate", "500/s", "-c", "16"), quiet, delay_us=-1),
     Setup("closed loop, the client saturates", True, ("-c", "64"), quiet, delay_us=0),

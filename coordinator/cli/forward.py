@@ -27,7 +27,7 @@ _ADDRESS = Parsed("address", parse_address)
 
 
 class Role(enum.Enum):
-    """What this machine does in a test on real machines."""
+    """The role of this machine in a test on real machines."""
 
     SOURCE = "source"
     PROXY = "proxy"

@@ -212,7 +212,9 @@ def _check_server(host: str | None, given: dict[str, Any]) -> None:
         raise PlanError("HOST cannot be combined with --server", hint="give the address to listen at with --host")
     name = next((name for name, value in given.items() if value not in (None, False)), None)
     if name is not None:
-        raise PlanError(f"{_option(name)} cannot be combined with --server", hint="the client says what is measured")
+        raise PlanError(
+            f"{_option(name)} cannot be combined with --server", hint="only the client chooses what is measured"
+        )
 
 
 def _plan(start: Start, host: str | None, port: int | None, given: dict[str, Any]) -> IperfPlan:

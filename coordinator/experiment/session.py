@@ -35,7 +35,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """What the command line asked for.
+    """The requests of the command line.
 
     `fleet` is None for runs without load machines.  `out` is the directory of the record; None takes the default.
     `form` is an output format (coordinator.output.catalog).  `hdr` are files for the tools of HdrHistogram.  `notes`

@@ -45,7 +45,7 @@ class LocalFleet:
 
     @property
     def machines(self) -> tuple[Machine, ...]:
-        """This machine only."""
+        """The only machine of this fleet: this machine."""
         return (self._machine,)
 
     @property

@@ -40,7 +40,7 @@ def printing() -> Iterator[None]:
 
 
 def abandon_stdout() -> None:
-    """Discard what is still buffered: Python would try to write it at exit, and print an error."""
+    """Discard buffered output: Python would try to write it at exit, and print an error."""
     _abandon(1)
 
 
@@ -60,7 +60,7 @@ def open_missing_streams() -> None:
 
 
 def stderr_console() -> Console:
-    """A console on stderr that stops writing when stderr is gone, instead of ending the run."""
+    """A console on stderr that stops writing when stderr is closed, instead of ending the run."""
     from rich.console import Console  # heavy, and not every command prints with it
 
     return Console(file=cast(TextIO, _Courtesy(sys.stderr)) if sys.stderr else None, stderr=True)

@@ -199,7 +199,7 @@ class Conductor:
     async def _expect_the_end(self, iteration: int, wait_ns: int, grace_s: float) -> None:
         """A worker that does not report the end of a segment in time is lost: the run must not wait forever."""
         await asyncio.sleep(max(0, wait_ns) / NS_PER_S)
-        # when this process itself was suspended, wait one more step for the messages that came meanwhile
+        # when this process itself was suspended, wait one more step for the messages that arrived during that time
         for _ in range(_GRACE_STEPS):
             await asyncio.sleep(grace_s / _GRACE_STEPS)
         if self.run.state in (State.PLAYING, State.STOPPING) and self.run.iteration == iteration:

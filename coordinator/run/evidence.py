@@ -35,7 +35,7 @@ _NAMED = 6  # number of targets that are named; the others are counted
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TapeMeasured:
-    """What a tape run measured.
+    """The measurements of a tape run.
 
     `measured_ns` is the length of each window that was begun, by iteration; `complete` holds the iterations that every
     remaining worker finished.  `lost` says why each lost worker is lost.  `log_checks` compares the servers' logs with

@@ -84,8 +84,8 @@ def _warned(demand: Demand, ports: LocalPorts) -> list[str]:
     enough = ports.sources_needed(share, demand.connects_per_s)
     said = f"{enough} addresses (--source) have enough" if enough <= MOST_SOURCES else f"{MOST_SOURCES} are not enough"
     return [
-        f"ports may run out: up to {needed:,} of an address at {host}, with those in TIME_WAIT for {ports.rest_s} s, "
-        f"and there are {ports.each:,}; {said}"
+        f"local ports may run out: each source address needs up to {needed:,} ports to {host}, including those in "
+        f"TIME_WAIT for {ports.rest_s} s, but has {ports.each:,}; {said}"
     ]
 
 

@@ -24,7 +24,7 @@ NOT_KNOWN = (0.0, "")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkMeasured(Generic[T]):
-    """What a run of network tests measured.
+    """The measurements of a run of network tests.
 
     `tests` are the finished tests, in order.  `others` is the share (0..1) of this machine's cores that other processes
     used during tests, and the name of the process with the largest share.  `problems` are sentences that say why the

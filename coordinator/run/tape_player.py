@@ -1,4 +1,4 @@
-"""Plays one tape run."""
+"""Plays one run of a kind that plays a tape of operations."""
 
 from __future__ import annotations
 

@@ -30,11 +30,11 @@ _STOP_TIMEOUT_S = 1.0
 _STDERR_LINES = 20
 _WATCH_S = 0.2
 SILENCE_S = 2.2
-"""An engine that says nothing for longer is ended.  Engines report each second, even when they are idle."""
+"""An engine that is silent for longer is ended.  Engines report each second, even when they are idle."""
 
 
 class _Engine:
-    """One engine process, and what is known of it."""
+    """One engine process and its state."""
 
     def __init__(self, worker: str, process: EngineChild) -> None:
         self.worker = worker
@@ -105,7 +105,7 @@ class Agent:
 
     @property
     def present(self) -> int:
-        """How many engines run and were not given up."""
+        """The number of engines that run and were not given up."""
         return sum(not engine.lost for engine in self._engines)
 
     @property
@@ -193,7 +193,7 @@ class Agent:
             engine.send(frame)
 
     async def _all(self, futures: Sequence[asyncio.Future[Any]], timeout_s: float, what: str) -> None:
-        # Not gather: on a timeout it cancels all futures, so that nobody could say which engines were late.
+        # Not gather: on a timeout it cancels all futures, and then the late engines would not be known.
         done, pending = await asyncio.wait(futures, timeout=timeout_s, return_when=asyncio.FIRST_EXCEPTION)
         for future in done:
             future.result()
@@ -212,18 +212,18 @@ class Agent:
         code = await engine.process.wait()
         dismissed, engine.lost = engine.lost, True
         if not engine.armed.done():
-            engine.armed.set_result(None)  # so that nobody waits for it any longer
+            engine.armed.set_result(None)  # so that no caller waits for it any longer
         if self._closing or dismissed:
             return
         why = why or engine.given_up
-        await asyncio.sleep(0.05)  # its last lines come through another pipe
+        await asyncio.sleep(0.05)  # the engine's last lines arrive through another pipe
         last = f"; last line on stderr: {engine.stderr[-1]}" if engine.stderr else ""
         why = why or (f"killed by signal {-code}" if code < 0 else f"exited with code {code}") + last
-        lost = FleetError(f"engine {engine.worker} is gone: {why}")
+        lost = FleetError(f"engine {engine.worker} has ended: {why}")
         for future in (engine.hello, engine.prepared):
             if not future.done():
                 future.set_exception(lost)
-                future.exception()  # mark as seen, since perhaps nobody waits for it
+                future.exception()  # mark as seen, because there may be no caller that waits for it
         self._on_event(EngineLost(engine.worker, why))
         self._no_longer_playing(engine)
 
@@ -259,12 +259,12 @@ class Agent:
                 self._no_longer_playing(engine)
 
     async def _watch(self) -> None:
-        """End engines that are silent: they would delay the others, and nobody would count their operations."""
+        """End engines that are silent: they would delay the others, and their operations would not be counted."""
         looked_ns = time.monotonic_ns()
         while True:
             await asyncio.sleep(_WATCH_S)
             now_ns = time.monotonic_ns()
-            if now_ns - looked_ns > NS_PER_S:  # this process was frozen: read their reports first
+            if now_ns - looked_ns > NS_PER_S:  # this process was suspended: read the engines' reports first
                 for engine in self._engines:
                     engine.heard_ns = engine.heard_ns and now_ns
             looked_ns = now_ns

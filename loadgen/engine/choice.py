@@ -101,7 +101,7 @@ def _stamps(load: Load) -> Timestamps:
 
 
 def _why_no_kernel_stamps() -> str:
-    """Why the kernel does not stamp what it receives, tried on a loopback connection; "" when it does."""
+    """The reason why the kernel does not stamp received data, tested on a loopback connection; "" when it does."""
     try:
         with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as ours:
             ours.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)

@@ -81,7 +81,7 @@ RULES = Rules()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What was requested of the run, as far as its verdict needs it.
+    """The requested load of a run, as far as its verdict needs it.
 
     `target_of`: index into `targets` by global connection number; its length is the number of requested connections.
     `kinds`, `groups`, `kind_shares`: those of the tape.

@@ -42,7 +42,7 @@ def median_iteration(iterations: Sequence[IterationResult]) -> int:
 
 
 def fairness(targets: Sequence[TargetResult]) -> dict[str, float] | None:
-    """How evenly the VMs served, by x: operations per second and requested connection of each VM.
+    """Measures of fairness between VMs, from x: operations per second and requested connection of each VM.
 
     `jain`: (sum x)^2 / (n * sum x^2), which is 1 when all VMs are equal and 1/n when one VM has everything.
     `slowest_over_fastest`: min x / max x.  None with fewer than two VMs, or when no VM served a request.

@@ -63,21 +63,21 @@ async def refused(peer: Peer) -> None:
     await peer.ended()
 
 
-async def hears_the_cookie(peer: Peer) -> None:
+async def receive_cookie(peer: Peer) -> None:
     """Play a server until it has read the cookie."""
     assert len(await peer.reader.readexactly(37)) == 37
 
 
-async def hears_the_parameters(peer: Peer) -> dict[str, Any]:
+async def receive_parameters(peer: Peer) -> dict[str, Any]:
     """Play a server until it has read the parameters; returns them."""
-    await hears_the_cookie(peer)
+    await receive_cookie(peer)
     peer.send(State.PARAM_EXCHANGE)
     return await peer.block()
 
 
 async def server_in_running(peer: Peer) -> None:
     """Play a server until the test runs."""
-    await hears_the_parameters(peer)
+    await receive_parameters(peer)
     peer.send(State.CREATE_STREAMS, State.TEST_START, State.TEST_RUNNING)
 
 

@@ -39,7 +39,7 @@ def anchors(page: Path) -> list[str]:
 
 
 @pytest.fixture
-def beside_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def page_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Create the files that the pages show, where the commands expect them."""
     shown = [block for page in PAGES for block in blocks(page, "toml")]
     assert len(shown) >= 2
@@ -51,7 +51,7 @@ def beside_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @EACH_DOCUMENT
-@pytest.mark.usefixtures("beside_its_files")
+@pytest.mark.usefixtures("page_files")
 def test_loadgen_accepts_the_commands_of_a_page(page: Path) -> None:
     for block in blocks(page, "sh"):
         for words in lines_of(block):
@@ -178,7 +178,7 @@ def test_the_front_pages_stay_short(name: str) -> None:
     assert len((ROOT / name).read_text(encoding="utf-8").splitlines()) <= LONGEST[name]
 
 
-def test_hosts_and_targets_of_the_pages_can_be_read(beside_its_files: None) -> None:
+def test_hosts_and_targets_of_the_pages_can_be_read(page_files: None) -> None:
     """The commands only show that such files can be read where they are named."""
     from deploy.hosts.inventory import hosts
     from deploy.targets import load

@@ -76,7 +76,7 @@ def test_the_default_port_range_carries_374_paced_connections_to_a_server() -> N
     advice = about(strict, "local ports", connections=375)
     assert advice.level is Level.WARNING
     assert (
-        "375 paced connections to one server need up to 28260 ports; 2 source addresses have so many" in advice.meaning
+        "375 paced connections to one server need up to 28260 ports; 2 source addresses have enough" in advice.meaning
     )
     reserved = with_sysctls(tcp_tw_reuse=0, ip_local_reserved_ports="40000-40099")
     assert about(reserved, "local ports", connections=374).level is Level.WARNING
@@ -86,7 +86,7 @@ def test_reused_ports_carry_more_connections() -> None:
     assert about(GOOD, "local ports", connections=12_000).level is Level.OK
     advice = about(GOOD, "local ports", connections=20_000)
     assert advice.level is Level.WARNING
-    assert "2 source addresses have so many" in advice.meaning
+    assert "2 source addresses have enough" in advice.meaning
     assert "ip_local_port_range" in advice.command
 
 

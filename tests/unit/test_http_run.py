@@ -29,7 +29,7 @@ from workloads.http import workload
 WORKERS = ["fake/0", "fake/1"]
 
 
-class Seeing:
+class ObservingView:
     """A view that calls `see` with all values that it is to show."""
 
     def __init__(self, see: Callable[[HttpView], None] = lambda view: None) -> None:
@@ -55,7 +55,7 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Judge
     monkeypatch.setattr(inventory, "reach", all_there)
 
     def run(
-        view: Seeing, before: Callable[[asyncio.AbstractEventLoop], None] = lambda loop: None
+        view: ObservingView, before: Callable[[asyncio.AbstractEventLoop], None] = lambda loop: None
     ) -> Judged[HttpPlan, HttpResult]:
         async def scenario() -> Judged[HttpPlan, HttpResult]:
             around = Around(cache=tmp_path, say=lambda text: None, progress=lambda done, total: None, view=view)
@@ -78,7 +78,7 @@ def test_the_record_names_the_engines_before_the_run_has_ended(
     play: Callable[..., Judged[HttpPlan, HttpResult]], tmp_path: Path
 ) -> None:
     written: list[dict[str, Any]] = []
-    judged = play(Seeing(lambda view: written.append(json.loads((tmp_path / "run/run.json").read_text()))))
+    judged = play(ObservingView(lambda view: written.append(json.loads((tmp_path / "run/run.json").read_text()))))
     assert {document["verdict"] for document in written} == {"unfinished"}
     assert [one["worker"] for one in written[-1]["fleet"]["engines"]] == WORKERS
     assert [one.worker for one in judged.header.own_fleet.engines] == WORKERS
@@ -104,5 +104,5 @@ def test_the_loop_goes_on_while_hundreds_of_machines_get_their_parts(
 
         monkeypatch.setattr(module, work, waits_for_the_loop)
 
-    play(Seeing(), hold_up)
+    play(ObservingView(), hold_up)
     assert waited == [True]

@@ -29,7 +29,7 @@ def sleeper(environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
 
 
-def gone() -> str:
+def mark_of_ended_coordinator() -> str:
     """Return the mark of a coordinator that has ended."""
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
@@ -41,13 +41,13 @@ def pids_ended() -> list[int]:
 
 
 def test_processes_of_an_ended_coordinator_are_ended() -> None:
-    with sleeper({MARK: gone()}) as orphan:
+    with sleeper({MARK: mark_of_ended_coordinator()}) as orphan:
         assert orphan.pid in pids_ended()
         assert orphan.wait(timeout=5) == -9
 
 
 def test_ended_processes_are_reported() -> None:
-    with sleeper({MARK: gone()}) as orphan:
+    with sleeper({MARK: mark_of_ended_coordinator()}) as orphan:
         (left,) = [one for one in end_leftovers() if one.pid == orphan.pid]
         assert left.command.startswith(f"{sys.executable} -c import sys")
 

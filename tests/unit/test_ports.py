@@ -102,7 +102,9 @@ def test_a_possible_shortage_of_ports_is_reported() -> None:
     far = demand(375, host="192.0.2.1", connects_per_s=1.21)
     found, (said,) = settle_sources(far, USUAL)
     assert found == far
-    assert "up to 28,260 of an address at 192.0.2.1, with those in TIME_WAIT for 60 s, and there are 28,232; 2 " in said
+    assert (
+        "up to 28,260 ports to 192.0.2.1, including those in TIME_WAIT for 60 s, but has 28,232; 2 addresses " in said
+    )
     assert settle_sources(demand(374, host="192.0.2.1", connects_per_s=1.21), USUAL)[1] == []
 
 

@@ -148,7 +148,7 @@ some_json = st.recursive(
 )
 
 
-def swallow(body: bytes) -> None:
+def read_as_every_message(body: bytes) -> None:
     """Read `body` as every type of message; only the protocol's own error may be raised."""
     for read in (Parameters.from_wire, Results.from_wire, StreamCount.from_wire):
         try:
@@ -159,19 +159,19 @@ def swallow(body: bytes) -> None:
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
-    swallow(body)
+    read_as_every_message(body)
 
 
 @given(some_json)
 def test_any_json_is_read_or_refused(value: object) -> None:
-    swallow(json.dumps(value).encode())
+    read_as_every_message(json.dumps(value).encode())
 
 
 @given(st.sampled_from([STOCK_PARAMETERS, STOCK_RESULTS]), st.sampled_from(KEYS), some_json)
 def test_one_wrong_value_is_read_or_refused(right: dict[str, Any], key: str, value: object) -> None:
-    swallow(json.dumps({**right, key: value}).encode())
+    read_as_every_message(json.dumps({**right, key: value}).encode())
     if right is STOCK_RESULTS:
-        swallow(json.dumps({**right, "streams": [{**right["streams"][0], key: value}]}).encode())
+        read_as_every_message(json.dumps({**right, "streams": [{**right["streams"][0], key: value}]}).encode())
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_states_are_known_or_refused(byte: bytes) -> None:
 
 
 def test_errors_of_a_server_have_texts() -> None:
-    assert iperf3.fault_text(6, 111) == "it does not allow so many parallel streams"
+    assert iperf3.fault_text(6, 111) == "it does not allow this many parallel streams"
     assert iperf3.fault_text(206, 104) == "it could not read from a stream (Connection reset by peer)"
     assert iperf3.fault_text(999, 0) == "iperf3's error number 999"
 

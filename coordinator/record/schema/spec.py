@@ -70,7 +70,9 @@ class TargetPart(Struct, kw_only=True):
     response_ms: TimesMs
     connection_kbit_per_s: ConnectionRates
     errors: Count
-    errors_by_outcome: Annotated[ErrorCounts, Meta(description="Failed operations by outcome; only what occurred.")]
+    errors_by_outcome: Annotated[
+        ErrorCounts, Meta(description="Failed operations by outcome; only outcomes that occurred.")
+    ]
 
 
 class Iteration(Struct, kw_only=True):
@@ -89,7 +91,9 @@ class Iteration(Struct, kw_only=True):
         Count | None, Meta(description="Requests within the plan's bound; null in a run that has no score.")
     ]
     errors: Count
-    errors_by_outcome: Annotated[ErrorCounts, Meta(description="Failed operations by outcome; only what occurred.")]
+    errors_by_outcome: Annotated[
+        ErrorCounts, Meta(description="Failed operations by outcome; only outcomes that occurred.")
+    ]
     by_kind: dict[str, OkAndBad]
     by_group: dict[str, OkAndBad]
     response_ms: TimesMs
@@ -101,7 +105,7 @@ class Iteration(Struct, kw_only=True):
 
 
 class RunPart(Struct, kw_only=True):
-    """What a run and a point of a sweep have."""
+    """The common fields of a run and of a point of a sweep."""
 
     started_at: Moment
     verdict: Verdict
@@ -127,7 +131,7 @@ class RunPart(Struct, kw_only=True):
         ),
     ]
     trust: Trust
-    plan: Annotated[SpecPlan, Meta(description="What was asked for; enough to repeat the run.")]
+    plan: Annotated[SpecPlan, Meta(description="The plan of the run, with everything that is needed to repeat it.")]
     seed: int
     driven_targets: Annotated[
         list[DrivenTarget],
