@@ -39,6 +39,23 @@ def printing() -> Iterator[None]:
         raise OutputError(f"the result cannot be printed: stdout: {error.strerror}") from error
 
 
+@contextlib.contextmanager
+def blaming_stdout() -> Iterator[None]:
+    """Inside, libraries write to stdout by themselves, as click does for --help.
+
+    Raises OutputError for an OSError when stdout cannot be written; any other error stays what it is.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError:
+        if sys.stdout is not None:
+            with printing():
+                pass  # what could not be written is still buffered, so the flush fails again if stdout is to blame
+        raise
+
+
 def abandon_stdout() -> None:
     """Discard what is still buffered: Python would try to write it at exit, and print an error."""
     _abandon(1)
