@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,8 @@ def test_help_that_cannot_be_written_is_one_line(arguments: list[str]) -> None:
     assert done.returncode == 2
 
 
-def test_an_error_of_another_file_is_not_blamed_on_stdout() -> None:
-    with pytest.raises(FileNotFoundError), blaming_stdout():
-        raise FileNotFoundError
+@pytest.mark.parametrize("error", [OSError(errno.ENOENT, "no"), OSError(errno.ENOSPC, "full", "a file")])
+def test_an_error_of_another_file_is_not_blamed_on_stdout(error: OSError) -> None:
+    with pytest.raises(OSError, match="no|full") as raised, blaming_stdout():
+        raise error
+    assert raised.value is error
