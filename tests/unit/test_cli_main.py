@@ -47,6 +47,6 @@ def test_help_that_cannot_be_written_is_one_line(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOENT, "no"), OSError(errno.ENOSPC, "full", "a file")])
 def test_an_error_of_another_file_is_not_blamed_on_stdout(error: OSError) -> None:
-    with pytest.raises(OSError, match="no|full") as raised, blaming_stdout():
+    with pytest.raises(OSError, match=r"no|full") as raised, blaming_stdout():
         raise error
     assert raised.value is error
