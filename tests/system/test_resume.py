@@ -18,7 +18,7 @@ SWEEP = (
     *("spec", "--vms", "1,2", "--connections", "2", "--server", "builtin", "--out", "sweep", "--bound", "rate:100k"),
     *("--iterations", "1", "--ramp-up", "0s", "--warmup", "0s", "--duration", "2s", "--ramp-down", "0s"),
 )
-POINT_1, POINT_2 = ("compiling the operations of %d connections" % count for count in (2, 4))
+POINT_1, POINT_2 = (f"compiling the operations of {count} connections" for count in (2, 4))
 
 
 def document(directory: Path) -> dict[str, Any]:
