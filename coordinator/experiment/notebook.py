@@ -15,6 +15,7 @@ from coordinator.output.judged import Judged
 from coordinator.record.document import finished, unfinished
 from coordinator.record.writer import RecordWriter
 from coordinator.run.frame import begin_header, now
+from loadgen.model.errors import LoadgenError
 
 
 class Notebook:
@@ -50,8 +51,11 @@ class Notebook:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        if self._writer is None:
+            return
+        if isinstance(error, LoadgenError):  # not even the first run could be begun
+            self._writer.discard()
+        self._writer.close()
 
     @property
     def problems(self) -> Sequence[str]:

@@ -69,11 +69,13 @@ class RecordWriter:
         self._good_bytes = 0
         self._complete = True
         self._logged_bytes = 0
+        self._again = again
+        self._made = False
         try:
             if again:
                 _replace(directory / RUN, _dump(document))
             else:
-                _make(directory, _dump(document))
+                self._made = _make(directory, _dump(document))
         except OSError as error:
             raise RecordError(
                 f"the record cannot be written to {directory}: {_say(error)}",
@@ -132,6 +134,17 @@ class RecordWriter:
         self.rewrite(document)
         self.close()
 
+    def discard(self) -> None:
+        """Remove the record: the run could not be begun.  What was measured, or is continued, is never removed."""
+        self.close()
+        if self._again or (self.path / INTERVALS).exists():
+            return
+        with contextlib.suppress(OSError):
+            for name in (RUN, AGENTS_LOG):
+                (self.path / name).unlink(missing_ok=True)
+            if self._made:
+                self.path.rmdir()
+
     def close(self) -> None:
         """Close the files.  A record that was not finished stays readable as unfinished."""
         self._complete = False
@@ -146,8 +159,8 @@ class RecordWriter:
             self._problems.append(f"the record is incomplete: {name}: {_say(error)}")
 
 
-def _make(directory: Path, run: bytes) -> None:
-    """Make the directory and its first run.json.  An empty directory may exist already."""
+def _make(directory: Path, run: bytes) -> bool:
+    """Make the directory and its first run.json; whether the directory is new.  It may exist already, when empty."""
     new = not directory.exists()
     directory.mkdir(parents=True, exist_ok=True)
     if any(directory.iterdir()):
@@ -158,6 +171,7 @@ def _make(directory: Path, run: bytes) -> None:
         if new:
             directory.rmdir()
         raise
+    return new
 
 
 def _dump(document: Mapping[str, Any]) -> bytes:
