@@ -54,7 +54,7 @@ RIGHT = {
 
 
 @pytest.mark.parametrize("name", RIGHT)
-def test_right_answers_are_ok_in_every_framing(engine: MakeEngine, name: str) -> None:
+def test_correct_replies_are_ok_in_every_framing(engine: MakeEngine, name: str) -> None:
     played, server = outcomes_of(engine, RIGHT[name], Op(size=900))
     outcomes = played.outcomes()
     assert outcomes[Outcome.OK] >= 2
