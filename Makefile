@@ -42,7 +42,7 @@ lint: $(VENV)/.test-installed ## Check formatting, style, types, import directio
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/vulture
+	$(BIN)/python tools/dead_code.py
 
 format: $(VENV)/.test-installed ## Format the code
 	$(BIN)/ruff format $(SOURCES)

@@ -16,6 +16,8 @@ from coordinator.record.document import finished, unfinished
 from coordinator.record.header import Header
 from coordinator.record.writer import RecordWriter
 from coordinator.run.frame import begin_header, now
+from coordinator.run.interrupts import NothingMeasuredError
+from loadgen.model.errors import LoadgenError
 
 
 class Notebook:
@@ -51,8 +53,12 @@ class Notebook:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        if self._writer is None:
+            return
+        # Not even the first run could be begun.  An experiment that the user stopped is kept, because it can be resumed.
+        if isinstance(error, LoadgenError) and not isinstance(error, NothingMeasuredError):
+            self._writer.discard()
+        self._writer.close()
 
     @property
     def problems(self) -> Sequence[str]:

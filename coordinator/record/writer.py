@@ -71,12 +71,14 @@ class RecordWriter:
         self._complete = True
         self._logged_bytes = 0
         self._lock = -1
+        self._again = again
+        self._made = False
         try:
             if again:
                 self._lock = _lock(directory)
                 _replace(directory / RUN, _dump(document))
             else:
-                _make(directory, _dump(document))
+                self._made = _make(directory, _dump(document))
                 self._lock = _lock(directory)
         except BlockingIOError:
             raise RecordError(
@@ -140,6 +142,17 @@ class RecordWriter:
         self.rewrite(document)
         self.close()
 
+    def discard(self) -> None:
+        """Remove the record: the run could not be begun.  What was measured, or is continued, is never removed."""
+        self.close()
+        if self._again or (self.path / INTERVALS).exists():
+            return
+        with contextlib.suppress(OSError):
+            for name in (RUN, AGENTS_LOG):
+                (self.path / name).unlink(missing_ok=True)
+            if self._made:
+                self.path.rmdir()
+
     def close(self) -> None:
         """Close the files.  A record that was not finished stays readable as unfinished."""
         self._complete = False
@@ -171,8 +184,8 @@ def _lock(directory: Path) -> int:
     return descriptor
 
 
-def _make(directory: Path, run: bytes) -> None:
-    """Make the directory and its first run.json.  An empty directory may exist already."""
+def _make(directory: Path, run: bytes) -> bool:
+    """Make the directory and its first run.json; whether the directory is new.  It may exist already, when empty."""
     new = not directory.exists()
     directory.mkdir(parents=True, exist_ok=True)
     if any(directory.iterdir()):
@@ -183,6 +196,7 @@ def _make(directory: Path, run: bytes) -> None:
         if new:
             directory.rmdir()
         raise
+    return new
 
 
 def _dump(document: Mapping[str, Any]) -> bytes:
