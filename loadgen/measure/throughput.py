@@ -77,7 +77,13 @@ class StreamResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
-    """Request/response times of an RR or CRR test without the omitted warm-up; `failed` transactions have no time."""
+    """Request/response times of an RR or CRR test without the omitted warm-up; `failed` transactions have no time.
+
+    `transactions`: those that were answered.  `unanswered`: those that were not when the test ended, and had waited
+    longer than any other; `stalled_ns`: how long they waited within the measured time, added up.  A closed loop sends
+    nothing while it waits.  Therefore the percentiles count a transaction for each one that the connection would have
+    made at its mean pace; each is a lower bound.  `lower_bounds`: the names of the times below that are such bounds.
+    """
 
     transactions: int
     failed: int
@@ -86,6 +92,9 @@ class Latency:
     p90_ns: int
     p99_ns: int
     max_ns: int
+    unanswered: int = 0
+    stalled_ns: int = 0
+    lower_bounds: tuple[str, ...] = ()
 
     @property
     def per_s(self) -> float:

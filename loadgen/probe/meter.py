@@ -59,7 +59,8 @@ class Meter:
     """The measurement of all streams of a test.  Callers pass the time (CLOCK_MONOTONIC, ns).
 
     `limited`: whether the test ends at a number of bytes; then the time of a stream ends with its last byte.
-    `besides`: returns the CPU time in ns so far of other threads that work for the test.
+    `besides`: returns the CPU time in ns so far of other threads that work for the test.  `base_ns`: when the measured
+    time began.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Meter:
         self._ended: list[Reading] = []
         self._is_over = False
         self._paths = [_Path() for _ in streams]
-        self._base_ns = self._ended_ns = began_ns
+        self.base_ns = self._ended_ns = began_ns
         self._besides = besides
         self._base_besides_ns = self._ended_besides_ns = besides()
         self._base_usage = self._ended_usage = _usage()
@@ -90,7 +91,7 @@ class Meter:
         """Omit everything until `now_ns`, the end of the warm-up; byte limits count from here."""
         self._omitted = self._base = [_read(stream, now_ns) for stream in self._streams]
         self._paths = [_Path() for _ in self._streams]
-        self._base_ns = now_ns
+        self.base_ns = now_ns
         self._base_besides_ns, self._base_usage = self._besides(), _usage()
         self._base_waited = _waited(self._streams)
 
@@ -139,7 +140,7 @@ class Meter:
     @property
     def wall_ns(self) -> int:
         """The measured time; for a limited test, that of the slowest stream."""
-        return max((self._ns(index) for index in range(len(self._streams))), default=self._ended_ns - self._base_ns)
+        return max((self._ns(index) for index in range(len(self._streams))), default=self._ended_ns - self.base_ns)
 
     @property
     def cpu_ns(self) -> int:
@@ -208,8 +209,8 @@ class Meter:
 
     def _ns(self, index: int) -> int:
         last_ns = self._streams[index].cell[LAST]
-        ended_ns = last_ns if self._limited and self._base_ns < last_ns < self._ended_ns else self._ended_ns
-        return ended_ns - self._base_ns
+        ended_ns = last_ns if self._limited and self.base_ns < last_ns < self._ended_ns else self._ended_ns
+        return ended_ns - self.base_ns
 
     def _look(self, now_ns: int) -> list[Reading]:
         readings = [_read(stream, now_ns) for stream in self._streams]

@@ -27,6 +27,7 @@ from loadgen.verdict.network_sums import (
     median_of,
     s_per_gb,
     total_of,
+    unanswered,
 )
 
 _NAMED = 3
@@ -68,6 +69,11 @@ def judge_forward(
         reached=[(row.name, row.mbit_per_s) for row in proxied],
         problems=problems,
         interrupted=interrupted,
+        faults=[
+            fault
+            for row in latencies
+            for fault in unanswered(f"{row.link.value} {row.mode.value} ping-pong", row.latency, 1, rules)
+        ],
     )
     found = (direct_elsewhere(passages), other_traffic(passages, rules))
     more = (*_statements(rows, rules), *_limited(rows, latencies), *_failures(latencies), *filter(None, found))

@@ -19,6 +19,7 @@ from loadgen.verdict.network_sums import (
     median_of,
     s_per_gb,
     total_of,
+    unanswered,
     ways_of,
 )
 
@@ -54,6 +55,7 @@ def judge_iperf(
         reached=[(cell_name(row, rate), rate.mbit_per_s) for row in rows for rate in row.rates],
         problems=problems,
         interrupted=interrupted,
+        faults=[fault for row in rows for fault in _unanswered(plan, row, rules)],
     )
     return IperfResult(
         verdict=verdict,
@@ -145,6 +147,10 @@ def _notes(
     failed = sum(row.latency.failed for row in rows)
     if failed:
         yield f"{failed:,} of {failed + sum(row.latency.transactions for row in rows):,} transactions failed."
+
+
+def _unanswered(plan: IperfPlan, row: IperfRow, rules: NetworkRules) -> Iterator[str]:
+    yield from unanswered(f"{plan.kind.value} {format_window(row.window_bytes)}", row.latency, plan.parallel, rules)
 
 
 def _limits(results: Sequence[ProbeResult], rules: NetworkRules) -> Iterator[str]:

@@ -20,6 +20,8 @@ class NetworkRules:
       counts a block only when its write returns: one block per stream, 1 MiB by default.  If a warm-up was omitted,
       the ends also begin to count at different bytes, up to the content of the socket buffers.  `skew_bytes` per stream
       stands for buffers of unknown size: the usual limits of Linux added up (tcp_wmem 4 MiB, tcp_rmem 6 MiB).
+    * `max_unanswered_share`: share of the transactions that may fail, and share of the connections' time that may pass
+      without an answer until the end of a test; as for the errors of a web run.
     * `busy_core`: share of one core from which an end is at its CPU limit.
     * `link_share`: share of the direct rate from which the link, not the proxy, is the limit.
     * `max_over_direct`: highest proxied rate as a share of the direct rate, on a link with a rate limit.  A higher
@@ -40,6 +42,7 @@ class NetworkRules:
     max_count_skew: float = 0.01
     block_bytes: int = 1 << 20
     skew_bytes: int = 10 << 20
+    max_unanswered_share: float = 0.01
     busy_core: float = 0.95
     link_share: float = 0.95
     max_over_direct: float = 1.05

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import pytest
 
@@ -240,6 +241,59 @@ def test_failed_transactions_are_said() -> None:
         return dataclasses.replace(one, latency=dataclasses.replace(one.latency, failed=5))
 
     assert judged(plan, failing).notes == ("20 of 80,020 transactions failed.",)
+
+
+def stalled(one: ProbeResult) -> ProbeResult:
+    """One of the transactions was not answered for the second half of 2 s."""
+    found = dataclasses.replace(
+        one.latency,
+        p90_ns=800_000_000,
+        p99_ns=980_000_000,
+        max_ns=1_000_000_000,
+        unanswered=1,
+        stalled_ns=1_000_000_000,
+        lower_bounds=("p90_ns", "p99_ns", "max_ns"),
+    )
+    return dataclasses.replace(one, latency=found)
+
+
+RR = dataclasses.replace(IPERF, kind=Kind.RR, directions=(Direction.SEND,), windows_bytes=(0,))
+
+
+def test_a_far_end_that_stops_to_answer_is_the_result() -> None:
+    result = judged(RR, stalled)
+    assert (result.verdict, result.exit_code) == (Verdict.NOT_CONFORMING, 1)
+    assert result.reasons == (
+        "rr auto: no answer came until the end of the test for 50.0 % of the connections' time "
+        "(4 unanswered, the longest for 1.00 s).",
+    )
+    (found,) = result.rows
+    assert found.latency.lower_bounds == ("p90_ns", "p99_ns", "max_ns")
+    assert found.latency.p99_ns == 980_000_000
+
+
+@pytest.mark.parametrize(
+    ("runs", "bounds"),
+    [(1, ("max_ns",)), (2, ("p90_ns", "p99_ns", "max_ns")), (3, ("p90_ns", "p99_ns", "max_ns"))],
+)
+def test_a_median_of_runs_is_a_bound_when_a_longer_wait_would_change_it(runs: int, bounds: tuple[str, ...]) -> None:
+    """Of three runs, one stall only moves the maximum."""
+    plan = dataclasses.replace(RR, repeats=3)
+    results = iperf_results(plan)
+    results[:runs] = [stalled(one) for one in results[:runs]]
+    (found,) = judge_iperf(plan, results, others=NOBODY).rows
+    assert found.latency.lower_bounds == bounds
+    assert found.latency.unanswered == runs
+
+
+def test_a_few_unanswered_or_failed_transactions_are_told_and_more_are_a_miss() -> None:
+    def failing(count: int) -> Callable[[ProbeResult], ProbeResult]:
+        return lambda one: dataclasses.replace(one, latency=dataclasses.replace(one.latency, failed=count))
+
+    assert judged(RR, failing(150)).verdict is Verdict.CONFORMING
+    missed = judged(RR, failing(400))
+    assert missed.verdict is Verdict.NOT_CONFORMING
+    assert missed.reasons == ("rr auto: 1,600 of 81,600 transactions failed.",)
 
 
 @pytest.mark.parametrize(
