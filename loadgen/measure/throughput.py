@@ -51,6 +51,7 @@ class StreamResult:
     counted by the receiver.  `rtt_ns`, `rtt_min_ns` and `cwnd_max_bytes` come from TCP_INFO if this end is the sender.
     Datagrams: `packets` were sent, `lost` of them did not arrive, `out_of_order` arrived late, and `duplicates` arrived
     once more (they are in no other count, `received_bytes` included); `jitter_ns` as in RFC 3550, section 6.4.1.
+    `quiet_ns`: TCP; for how long nothing had come when the test ended, 0 up to some 0.1 s.
     """
 
     id: int
@@ -68,6 +69,7 @@ class StreamResult:
     out_of_order: int = UNKNOWN
     duplicates: int = UNKNOWN
     jitter_ns: int = UNKNOWN
+    quiet_ns: int = UNKNOWN
 
     @property
     def received_bps(self) -> float:

@@ -79,6 +79,7 @@ class Meter:
         self._omitted = [Reading()] * len(streams)
         self._ticked = self._base
         self._ended: list[Reading] = []
+        self._quiet_ns: list[int] = []
         self._is_over = False
         self._paths = [_Path() for _ in streams]
         self.base_ns = self._ended_ns = began_ns
@@ -124,6 +125,7 @@ class Meter:
         self._ended_ns = now_ns
         self._ended_besides_ns, self._ended_usage = self._besides(), _usage()
         self._ended_waited = _waited(self._streams)
+        self._quiet_ns = [stream.quiet_ns(now_ns) for stream in self._streams]
         self._is_over = True
 
     def progress(self) -> tuple[int, int]:
@@ -202,6 +204,7 @@ class Meter:
             omitted_lost=omitted.lost,
             out_of_order=UNKNOWN if end.jitter_ns == UNKNOWN else end.out_of_order - base.out_of_order,
             duplicates=UNKNOWN if end.jitter_ns == UNKNOWN else end.duplicates - base.duplicates,
+            quiet_ns=self._quiet_ns[index],
             rtt_ns=path.rtt_sum_ns // path.looks if path.looks else UNKNOWN,
             rtt_min_ns=path.rtt_min_ns,
             cwnd_max_bytes=path.cwnd_max_bytes,

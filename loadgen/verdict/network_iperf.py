@@ -18,6 +18,7 @@ from loadgen.verdict.network_sums import (
     latency_of,
     median_of,
     s_per_gb,
+    silenced,
     total_of,
     unanswered,
     ways_of,
@@ -55,7 +56,10 @@ def judge_iperf(
         reached=[(cell_name(row, rate), rate.mbit_per_s) for row in rows for rate in row.rates],
         problems=problems,
         interrupted=interrupted,
-        faults=[fault for row in rows for fault in _unanswered(plan, row, rules)],
+        faults=[
+            *(fault for row in rows for fault in _unanswered(plan, row, rules)),
+            *(fault for row in rows for fault in _silenced(row, results, rules)),
+        ],
     )
     return IperfResult(
         verdict=verdict,
@@ -151,6 +155,11 @@ def _notes(
 
 def _unanswered(plan: IperfPlan, row: IperfRow, rules: NetworkRules) -> Iterator[str]:
     yield from unanswered(f"{plan.kind.value} {format_window(row.window_bytes)}", row.latency, plan.parallel, rules)
+
+
+def _silenced(row: IperfRow, results: Sequence[ProbeResult], rules: NetworkRules) -> Iterator[str]:
+    name = f"{row.direction.value} {format_window(row.window_bytes)}"
+    yield from silenced(name, [one for one in results if _cell(one) == (row.window_bytes, row.direction)], rules)
 
 
 def _limits(results: Sequence[ProbeResult], rules: NetworkRules) -> Iterator[str]:

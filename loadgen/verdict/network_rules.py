@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from loadgen.model.probe import Link
+from loadgen.model.units import NS_PER_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,8 @@ class NetworkRules:
       stands for buffers of unknown size: the usual limits of Linux added up (tcp_wmem 4 MiB, tcp_rmem 6 MiB).
     * `max_unanswered_share`: share of the transactions that may fail, and share of the connections' time that may pass
       without an answer until the end of a test; as for the errors of a web run.
+    * `max_quiet_ns`: time at the end of a TCP test in which nothing may arrive.  Longer than the pauses of a lossy
+      path: the kernel repeats a lost segment after 0.2 s, and again after 0.4 s.
     * `busy_core`: share of one core from which an end is at its CPU limit.
     * `link_share`: share of the direct rate from which the link, not the proxy, is the limit.
     * `max_over_direct`: highest proxied rate as a share of the direct rate, on a link with a rate limit.  A higher
@@ -43,6 +46,7 @@ class NetworkRules:
     block_bytes: int = 1 << 20
     skew_bytes: int = 10 << 20
     max_unanswered_share: float = 0.01
+    max_quiet_ns: int = NS_PER_S
     busy_core: float = 0.95
     link_share: float = 0.95
     max_over_direct: float = 1.05

@@ -79,6 +79,26 @@ def latency_of(results: Sequence[ProbeResult]) -> Latency:
     )
 
 
+def silenced(name: str, results: Sequence[ProbeResult], rules: NetworkRules) -> Iterator[str]:
+    """A sentence when nothing arrived any more at the end of a test of the cell `name`, in one of its directions.
+
+    Tests with a byte limit end when the bytes have arrived, and paced streams may pause.
+    """
+    worst = (0, 0)
+    for one in results:
+        if one.test.limit_bytes or one.test.rate_bps:
+            continue
+        for way in ways_of(one.test.direction):
+            quiet = [stream.quiet_ns for stream in one.streams if stream.direction is way]
+            worst = max(worst, (min(quiet, default=0), one.wall_ns))
+    quiet_ns, wall_ns = worst
+    if quiet_ns > rules.max_quiet_ns:
+        yield (
+            f"{name}: nothing arrived in the last {quiet_ns / NS_PER_S:.1f} s of a test of {wall_ns / NS_PER_S:.1f} s; "
+            "its rate is the mean over all of the time."
+        )
+
+
 def unanswered(name: str, latency: Latency, at_once: int, rules: NetworkRules) -> Iterator[str]:
     """A sentence when more than a few of the transactions of the cell `name` got no answer, by count or by time."""
     asked = latency.transactions + latency.failed

@@ -243,6 +243,47 @@ def test_failed_transactions_are_said() -> None:
     assert judged(plan, failing).notes == ("20 of 80,020 transactions failed.",)
 
 
+def quiet(*seconds: float) -> Callable[[ProbeResult], ProbeResult]:
+    """The streams of each direction received nothing in the last seconds of a test."""
+
+    def change(one: ProbeResult) -> ProbeResult:
+        streams = tuple(
+            dataclasses.replace(stream, quiet_ns=int(seconds[number % len(seconds)] * 1e9))
+            for number, stream in enumerate(one.streams)
+        )
+        return dataclasses.replace(one, streams=streams)
+
+    return change
+
+
+def test_a_path_that_carries_nothing_at_the_end_does_not_conform() -> None:
+    """Its mean rate may be as high as was required."""
+    plan = dataclasses.replace(IPERF, windows_bytes=(64 << 10,), directions=(Direction.SEND,), at_least_bps=900_000_000)
+    result = judged(plan, quiet(5.0))
+    assert result.verdict is Verdict.NOT_CONFORMING
+    assert result.reasons == (
+        "send 64K: nothing arrived in the last 5.0 s of a test of 10.0 s; its rate is the mean over all of the time.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("plan", "seconds", "ok"),
+    [
+        (IPERF, (0.9,), True),
+        (IPERF, (1.1,), False),
+        (dataclasses.replace(IPERF, parallel=2), (5.0, 0.0), True),  # the other stream goes on: the table has each
+        (dataclasses.replace(IPERF, parallel=2), (5.0, 4.0), False),
+        (BIDIR, (0.0, 5.0), False),
+        (dataclasses.replace(IPERF, limit_bytes=1 << 30), (5.0,), True),
+        (dataclasses.replace(IPERF, rate_bps=1000), (5.0,), True),
+    ],
+)
+def test_a_pause_at_the_end_is_told_from_a_path_that_died(
+    plan: IperfPlan, seconds: tuple[float, ...], ok: bool
+) -> None:
+    assert (judged(plan, quiet(*seconds)).verdict is Verdict.CONFORMING) is ok
+
+
 def stalled(one: ProbeResult) -> ProbeResult:
     """One of the transactions was not answered for the second half of 2 s."""
     found = dataclasses.replace(

@@ -99,7 +99,7 @@ def _rate(row: ForwardRow, ascii_only: bool) -> str:
 
 def _latency(link: Link, rows: Sequence[LatencyRow], ascii_only: bool) -> RenderableType:
     table = _table(
-        *("mode", "p50", "added", "p90", "p99", "max", "connections/s", "failed", "unanswered"),
+        *("mode", "p50", "added", "p90", "p99", "max", "conn/s", "no answer"),
     )
     for row in rows:
         times = cell.times(row.latency, ascii_only=ascii_only)
@@ -114,8 +114,7 @@ def _latency(link: Link, rows: Sequence[LatencyRow], ascii_only: bool) -> Render
             added,
             *times[1:],
             per_s,
-            cell.count(row.failed),
-            cell.count(row.latency.unanswered),
+            cell.count(row.failed + row.latency.unanswered),
         )
     return cell.titled(f"Ping-pong in µs, and connections per second: {_LINKS[link]}", table)
 

@@ -150,9 +150,9 @@ def _datagrams(rows: Sequence[IperfRow], ascii_only: bool) -> RenderableType:
 
 def _ping_pong(rows: Sequence[IperfRow], ascii_only: bool) -> RenderableType:
     table = plain_table("")
-    _columns(table, "p50", "p90", "p99", "max", "transactions/s", "failed", "unanswered")
+    _columns(table, "p50", "p90", "p99", "max", "transactions/s", "no answer")
     for row in rows:
         found = row.latency
-        counts = (cell.mbit(found.per_s), cell.count(found.failed), cell.count(found.unanswered))
+        counts = (cell.mbit(found.per_s), cell.count(found.failed + found.unanswered))
         add_row(table, format_window(row.window_bytes), *cell.times(found, ascii_only=ascii_only), *counts)
     return cell.titled("Request/response: one byte there, one byte back, in µs", table)
