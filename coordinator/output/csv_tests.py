@@ -72,7 +72,7 @@ def _way(one: ProbeResult | Passage) -> Mapping[str, object]:
 
 
 def _whole(result: ProbeResult) -> Mapping[str, object]:
-    """The sums over all streams and both directions, without what was omitted."""
+    """The sums over all streams and both directions, without the omitted time."""
     row: dict[str, object] = {
         "local_cpu_s": _known(result.local_cpu_ns, NS_PER_S),
         "remote_cpu_s": _known(result.remote_cpu_ns, NS_PER_S),
@@ -108,7 +108,7 @@ def _sent_mbit_per_s(result: ProbeResult, way: Direction) -> float:
 
 
 def _interval(tick: Tick, kind: Kind) -> Mapping[str, object]:
-    """One interval as the client's end saw it, over all streams."""
+    """One interval as measured at the client's end, over all streams."""
     length_ns = tick.end_ns - tick.start_ns
     row: dict[str, object] = {
         "interval_start_s": f"{tick.start_ns / NS_PER_S:.6f}",
@@ -138,7 +138,7 @@ def _known(value: int, unit: int = 1) -> object:
 
 
 def _sum(values: list[int]) -> object:
-    """The sum of what is known; an empty cell when nothing is."""
+    """The sum of the known values; an empty cell when no value is known."""
     known = [value for value in values if value >= 0]
     return sum(known) if known else ""
 

@@ -61,7 +61,7 @@ def _nics(before: HostReport, after: HostReport) -> Iterator[dict[str, Any]]:
 
 
 def _read(document: Mapping[str, Any]) -> ForwardResult:
-    """The result without what was measured, which the document does not hold whole."""
+    """The result without its measurements, which the document holds only in part."""
     return ForwardResult(
         **read_head(document),
         rows=tuple(

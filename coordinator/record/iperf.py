@@ -39,7 +39,7 @@ def _row(row: IperfRow, measured: tuple[ProbeResult, ...]) -> dict[str, Any]:
 
 
 def _read(document: Mapping[str, Any]) -> IperfResult:
-    """The result without what was measured, which the document does not hold whole."""
+    """The result without its measurements, which the document holds only in part."""
     rows = tuple(read_row(IperfRow, data, leave=_DERIVED) for data in document["results"])
     return IperfResult(**read_head(document), rows=rows, peer=document["peer"] or "")
 

@@ -1,4 +1,4 @@
-"""What the documents of `loadgen iperf` and `loadgen forward` share.
+"""The common parts of the documents of `loadgen iperf` and `loadgen forward`.
 
 A number that is not known is null.  `results[].runs[]` hold each test in the terms of iperf3's own document; they are
 for programs, and are not read back.
@@ -105,7 +105,7 @@ def _without_defaults(plain: dict[str, Any], kind: type[Any]) -> dict[str, Any]:
 
 
 def _with_null(value: Any) -> Any:
-    """What is UNKNOWN becomes null; nothing else that is recorded is ever -1."""
+    """Replace UNKNOWN by null; no other recorded value is -1."""
     if isinstance(value, dict):
         return {name: _with_null(item) for name, item in value.items()}
     if isinstance(value, list):

@@ -214,7 +214,7 @@ class StreamCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
-    """What one end counted in a test.
+    """The counters of one end of a test.
 
     `cpu_share` and its user and system parts: CPU time over wall time, 1.0 is one core.  `output`: text for people.
     `version`, `cpu_ns`, `busiest_ns` (its busiest thread) and the granted buffers: only from a loadgen end.

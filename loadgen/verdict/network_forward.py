@@ -98,7 +98,7 @@ def _of(passages: Sequence[Passage], link: Link, mode: Mode, kind: Kind) -> list
 
 
 def _missing(plan: ForwardPlan, passages: Sequence[Passage]) -> int:
-    """How many tests the tables need that were not measured."""
+    """The number of tests that the tables need and that were not measured."""
     missing = 0
     for link in plan.links:
         for mode in plan.modes:
@@ -215,7 +215,7 @@ def _failures(latencies: Sequence[LatencyRow]) -> Iterator[str]:
 
 
 def _statements(rows: Sequence[ForwardRow], rules: NetworkRules) -> Iterator[str]:
-    """How to read the comparison with the direct path, one sentence per link and mode."""
+    """Sentences that explain the comparison with the direct path: one per link and mode."""
     seen = dict.fromkeys((row.link, row.mode) for row in rows if row.share_of_direct >= 0 and row.flows == 1)
     for link, mode in seen:
         compared = [row for row in rows if (row.link, row.mode, row.flows) == (link, mode, 1)]

@@ -76,7 +76,7 @@ class Slo:
         )
 
     def _measure(self, whole: Cell, measured_s: float) -> tuple[float | None, str]:
-        """The value in the unit of the limit (None if unknown), and what it was measured on."""
+        """The value in the unit of the limit (None if unknown), and the subject of the measurement."""
         shed = int(whole.outcomes[Outcome.SHED])
         if self.metric == "rate":
             return (whole.ok / measured_s if measured_s > 0 else None), f"{whole.ok} requests in {measured_s:.4g} s"

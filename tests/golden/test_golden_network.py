@@ -54,7 +54,7 @@ def forward(plan: ForwardPlan) -> ForwardResult:
 
 
 def fast(link: Link, mode: Mode, window_bytes: int, flows: int) -> float:
-    """The rate of each way on an unshaped veth, limited by the speed of the shaped links."""
+    """Return the rate of each way on an unshaped veth, limited by the speed of the shaped links."""
     top = {Link.GIGE: 941.5, Link.TEN_GIGE: 9415.0}.get(link, 45_123.4)
     return min(top, {Mode.DIRECT: 15_800.0, Mode.SPLICE: 41_000.0}.get(mode, 26_500.0)) - flows / 2
 
@@ -78,7 +78,7 @@ def test_the_iperf_report(golden: Golden, name: str) -> None:
     golden(f"network/{name}", printed(lambda c: print_iperf(c, judged(iperf_header(plan), iperf(plan), path=RECORD))))
 
 
-def test_the_iperf_report_of_a_run_that_was_cut(golden: Golden) -> None:
+def test_the_iperf_report_of_a_cut_run(golden: Golden) -> None:
     result = judge_iperf(IPERF, iperf_results()[:7], others=(0.0, ""), interrupted=True)
     golden(
         "network/iperf_cut.txt", printed(lambda c: print_iperf(c, judged(iperf_header(), result, path=RECORD, cut=CUT)))
@@ -143,7 +143,7 @@ def test_the_forward_report_on_loopback(golden: Golden) -> None:
     golden("network/forward_loopback.txt", printed(lambda c: print_forward(c, judged(forward_header(plan), result))))
 
 
-def test_the_forward_report_of_a_route_past_a_nic(golden: Golden) -> None:
+def test_the_forward_report_of_a_route_that_bypasses_a_nic(golden: Golden) -> None:
     passages = forward_passages()
     nothing = dataclasses.replace(passages[1].after, nics=passages[1].before.nics)
     passages[1] = dataclasses.replace(passages[1], after=nothing)
@@ -153,7 +153,7 @@ def test_the_forward_report_of_a_route_past_a_nic(golden: Golden) -> None:
     golden("network/forward_invalid.txt", printed(lambda c: print_forward(c, judged(forward_header(plan), result))))
 
 
-def test_no_report_is_wider_than_it_may_be_on_a_narrow_terminal() -> None:
+def test_reports_fit_narrow_terminals() -> None:
     """No width makes the reports fail."""
     printed(lambda c: print_iperf(c, judged(iperf_header(), iperf(IPERF))), width=30)
     printed(lambda c: print_forward(c, judged(forward_header(), forward(FORWARD))), width=30)

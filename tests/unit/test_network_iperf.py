@@ -14,7 +14,7 @@ from tests.support.iperf_judging import BIDIR, NOBODY, UDP, check, judged, row, 
 from tests.support.networks import IPERF, iperf_results, probe_result
 
 
-def test_the_rows_are_the_plan_s_cells_with_the_median_of_the_runs_and_their_spread() -> None:
+def test_rows_are_the_plans_cells_with_median_and_spread() -> None:
     result = judged()
     assert [(one.window_bytes, one.direction) for one in result.rows] == [
         (window_bytes, direction) for window_bytes in IPERF.windows_bytes for direction in IPERF.directions
@@ -23,7 +23,7 @@ def test_the_rows_are_the_plan_s_cells_with_the_median_of_the_runs_and_their_spr
     assert found.repeats == 4
     assert found.runs_mbit_per_s == pytest.approx([524.0, 524.5, 525.0, 525.5])
     (rate,) = found.rates
-    # Of an even number, the mean of the middle two.
+    # For an even number, the mean of the two middle values.
     assert (rate.mbit_per_s, rate.min_mbit_per_s, rate.max_mbit_per_s) == pytest.approx((524.75, 524.0, 525.5))
     assert found.local_cpu_s_per_gb == pytest.approx(0.11)
     assert found.remote_cpu_s_per_gb == pytest.approx(0.125)
@@ -33,7 +33,7 @@ def test_the_rows_are_the_plan_s_cells_with_the_median_of_the_runs_and_their_spr
     assert result.peer == "iperf 3.12"
 
 
-def test_the_median_is_of_what_arrived_not_of_what_was_sent() -> None:
+def test_the_median_is_of_received_bytes_not_of_sent_bytes() -> None:
     def half(one: ProbeResult) -> ProbeResult:
         streams = tuple(dataclasses.replace(s, sent_bytes=2 * s.sent_bytes) for s in one.streams)
         return dataclasses.replace(one, streams=streams)
@@ -79,7 +79,7 @@ def test_both_directions_at_once_are_two_numbers_in_a_row() -> None:
     assert found.mbit_per_s == pytest.approx(2 * 942.25)
 
 
-def test_what_is_not_known_stays_unknown() -> None:
+def test_unknown_values_stay_unknown() -> None:
     def silent(one: ProbeResult) -> ProbeResult:
         streams = tuple(
             dataclasses.replace(s, retransmits=UNKNOWN, rtt_ns=UNKNOWN, cwnd_max_bytes=UNKNOWN) for s in one.streams
@@ -109,7 +109,7 @@ def test_request_response_has_times_and_no_rate() -> None:
     assert result.verdict is Verdict.CONFORMING
 
 
-def test_a_run_that_nothing_speaks_against_is_conforming_and_says_that_nothing_was_asked() -> None:
+def test_a_good_run_without_a_required_rate_is_valid() -> None:
     result = judged(others=(0.02, "sshd (pid 7)"))
     assert (result.verdict, result.exit_code, result.asked) == (Verdict.CONFORMING, ExitCode.CONFORMING, False)
     assert result.trust.valid
@@ -118,14 +118,14 @@ def test_a_run_that_nothing_speaks_against_is_conforming_and_says_that_nothing_w
 
 
 @pytest.mark.parametrize(("at_least_bps", "verdict"), [(504_750_000, "CONFORMING"), (504_751_000, "NOT_CONFORMING")])
-def test_every_cell_must_reach_what_is_asked(at_least_bps: int, verdict: str) -> None:
+def test_every_cell_must_reach_the_required_rate(at_least_bps: int, verdict: str) -> None:
     result = judged(dataclasses.replace(IPERF, at_least_bps=at_least_bps))
     assert result.verdict is Verdict[verdict]
     assert "receive 16K" in result.reasons[0]
     assert result.asked
 
 
-def test_the_cells_that_missed_are_named() -> None:
+def test_cells_below_the_required_rate_are_named() -> None:
     result = judged(dataclasses.replace(IPERF, at_least_bps=900_000_000))
     assert result.exit_code == 1
     assert result.reasons == (
@@ -133,14 +133,14 @@ def test_the_cells_that_missed_are_named() -> None:
     )
 
 
-def test_of_both_directions_each_must_reach_it() -> None:
+def test_each_of_both_directions_must_reach_the_required_rate() -> None:
     plan = dataclasses.replace(BIDIR, at_least_bps=1_000_000_000, windows_bytes=(64 << 10,))
     assert judged(plan).reasons == (
         "2 of 2 cells are below 1,000 Mbit/s: bidir 64K send 942.2, bidir 64K receive 942.2.",
     )
 
 
-def test_other_users_of_the_cores_spoil_a_run() -> None:
+def test_other_processes_on_the_cores_make_a_run_invalid() -> None:
     assert judged(others=(0.40, "make (pid 9)")).verdict is Verdict.CONFORMING
     result = judged(others=(0.41, "make (pid 9)"))
     assert (result.verdict, result.exit_code) == (Verdict.INVALID, 3)
@@ -155,13 +155,13 @@ def test_nothing_is_said_of_others_when_nothing_is_known_of_them() -> None:
     ]
 
 
-def test_a_test_that_is_missing_spoils_a_run() -> None:
+def test_a_missing_test_makes_a_run_invalid() -> None:
     result = judge_iperf(IPERF, iperf_results()[:-1], others=NOBODY)
     assert result.verdict is Verdict.INVALID
     assert result.reasons == ("Only 39 of 40 tests were measured.",)
 
 
-def test_what_failed_in_mid_run_comes_first() -> None:
+def test_an_error_during_the_run_is_the_first_reason() -> None:
     problem = "send 64K 2/4: 192.0.2.1 port 5201 closed the connection"
     result = judge_iperf(IPERF, iperf_results()[:15], others=NOBODY, problems=(problem,))
     assert result.verdict is Verdict.INVALID
@@ -169,7 +169,7 @@ def test_what_failed_in_mid_run_comes_first() -> None:
 
 
 @pytest.mark.parametrize("done", [0, 1, 15])
-def test_an_interrupted_run_says_how_far_it_came(done: int) -> None:
+def test_an_interrupted_run_reports_its_progress(done: int) -> None:
     result = judge_iperf(IPERF, iperf_results()[:done], others=NOBODY, interrupted=True)
     assert (result.verdict, result.exit_code) == (Verdict.INTERRUPTED, 130)
     assert result.reasons == (f"The run was interrupted after {done} of 40 tests.",)
@@ -177,14 +177,14 @@ def test_an_interrupted_run_says_how_far_it_came(done: int) -> None:
 
 
 @pytest.mark.parametrize(("share", "ok"), [(0.96, True), (0.94, False)])
-def test_datagrams_that_were_not_sent_as_asked_spoil_a_run(share: float, ok: bool) -> None:
+def test_datagrams_below_the_requested_rate_make_a_run_invalid(share: float, ok: bool) -> None:
     result = judged(UDP, lambda one: slower(one, share))
     assert check(result, "datagrams sent").ok is ok
     assert (result.verdict is Verdict.CONFORMING) is ok
 
 
 @pytest.mark.parametrize(("packets", "ok"), [(25, True), (2500, False)])
-def test_three_late_datagrams_spoil_no_short_run(packets: int, ok: bool) -> None:
+def test_three_late_datagrams_do_not_make_a_short_run_invalid(packets: int, ok: bool) -> None:
     def few(one: ProbeResult) -> ProbeResult:
         streams = tuple(dataclasses.replace(stream, packets=packets) for stream in slower(one, 0.89).streams)
         return dataclasses.replace(one, streams=streams)
@@ -192,14 +192,14 @@ def test_three_late_datagrams_spoil_no_short_run(packets: int, ok: bool) -> None
     assert check(judged(UDP, few), "datagrams sent").ok is ok
 
 
-def test_a_tcp_sender_that_the_path_held_back_is_a_result() -> None:
+def test_a_tcp_sender_slowed_down_by_the_path_is_a_result() -> None:
     result = judged(dataclasses.replace(IPERF, rate_bps=2_000_000_000), lambda one: slower(one, 0.4))
     assert result.verdict is Verdict.CONFORMING
     assert result.notes == ("2,000 Mbit/s were requested; the slowest cell reached only 800.0 Mbit/s.",)
 
 
 @pytest.mark.parametrize(("omit_ns", "excess_bytes", "ok"), [(0, 1 << 20, True), (0, 40 << 20, False)])
-def test_a_receiver_cannot_have_more_than_was_sent(omit_ns: int, excess_bytes: int, ok: bool) -> None:
+def test_a_receiver_cannot_receive_more_than_was_sent(omit_ns: int, excess_bytes: int, ok: bool) -> None:
     def more(one: ProbeResult) -> ProbeResult:
         streams = tuple(dataclasses.replace(s, received_bytes=s.sent_bytes + excess_bytes) for s in one.streams)
         return dataclasses.replace(one, streams=streams)
@@ -209,7 +209,7 @@ def test_a_receiver_cannot_have_more_than_was_sent(omit_ns: int, excess_bytes: i
     assert (result.verdict is Verdict.CONFORMING) is ok
 
 
-def test_without_a_warm_up_no_buffers_are_forgiven() -> None:
+def test_without_a_warm_up_no_buffered_bytes_are_allowed() -> None:
     def more(one: ProbeResult) -> ProbeResult:
         streams = tuple(dataclasses.replace(s, received_bytes=s.sent_bytes + (15 << 20)) for s in one.streams)
         return dataclasses.replace(one, streams=streams)
@@ -220,8 +220,8 @@ def test_without_a_warm_up_no_buffers_are_forgiven() -> None:
 
 
 @pytest.mark.parametrize(("window_bytes", "ok"), [(0, True), (64 << 10, False)])
-def test_after_a_warm_up_what_was_in_the_buffers_is_forgiven(window_bytes: int, ok: bool) -> None:
-    """2 s of 10 Mbit/s are 2.5 MB: of 4 MB that were received beyond, buffers can only hold so much."""
+def test_after_a_warm_up_buffered_bytes_are_allowed(window_bytes: int, ok: bool) -> None:
+    """2 s of 10 Mbit/s are 2.5 MB; of 4 MB that were received beyond that, buffers can hold only a part."""
     plan = dataclasses.replace(IPERF, windows_bytes=(window_bytes,), repeats=1, duration_ns=2_000_000_000)
     results = [probe_result(plan.test(window_bytes, way), 10.0) for way in plan.directions]
     spoiled = [
@@ -345,7 +345,7 @@ def test_a_few_unanswered_or_failed_transactions_are_told_and_more_are_a_miss() 
         (dataclasses.replace(IPERF, kind=Kind.RR, directions=(Direction.SEND,), windows_bytes=(0,)), 4),
     ],
 )
-def test_where_nothing_arrives_nothing_was_measured(plan: IperfPlan, silent: int) -> None:
+def test_without_received_data_nothing_was_measured(plan: IperfPlan, silent: int) -> None:
     def mute(one: ProbeResult) -> ProbeResult:
         streams = tuple(dataclasses.replace(each, received_bytes=0) for each in one.streams)
         return dataclasses.replace(one, streams=streams, latency=dataclasses.replace(one.latency, transactions=0))
@@ -354,4 +354,4 @@ def test_where_nothing_arrives_nothing_was_measured(plan: IperfPlan, silent: int
     assert check(result, "tests without traffic").value == silent
     assert result.verdict is Verdict.INVALID
     assert check(judged(plan), "tests without traffic").ok
-    assert judged(UDP, mute).verdict is Verdict.CONFORMING  # all datagrams may be lost: that is a result
+    assert judged(UDP, mute).verdict is Verdict.CONFORMING  # all datagrams may be lost: this is a result

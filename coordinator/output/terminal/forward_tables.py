@@ -61,7 +61,7 @@ def _table(*columns: str, left: int = 1) -> Table:
 
 
 def _nics(proofs: Sequence[NicProof]) -> RenderableType:
-    """What the NICs counted in all tests of a mode: headers and warm-up make it more than the payload."""
+    """The NICs' counts of all tests of a mode; they exceed the payload by headers and warm-up."""
     table = _table(
         *("link", "mode", "tests", "payload MB", "in at", "MB", "out at", "MB", "proven"),
         left=2,

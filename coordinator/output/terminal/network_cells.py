@@ -25,7 +25,7 @@ def titled(title: str, table: Table) -> Group:
 
 
 def runs(rows: Sequence[IperfRow | ForwardRow]) -> str:
-    """How many runs each number of these rows is the median of; they differ in a run that was cut."""
+    """The number of runs behind each median of these rows, as text; the numbers differ in a run that was cut."""
     least, most = min(row.repeats for row in rows), max(row.repeats for row in rows)
     if most == 1:
         return "one run"

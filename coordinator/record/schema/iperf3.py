@@ -71,7 +71,7 @@ class Iperf3End(Struct, kw_only=True):
 
 
 class Iperf3TestStart(Struct, kw_only=True):
-    """What the test was asked to do."""
+    """The requested parameters of the test."""
 
     protocol: str
     num_streams: int
@@ -83,7 +83,7 @@ class Iperf3TestStart(Struct, kw_only=True):
 
 
 class Iperf3Start(Struct, kw_only=True):
-    """What was known before the test."""
+    """The facts that were known before the test."""
 
     test_start: Iperf3TestStart
     sock_bufsize: int
@@ -123,7 +123,7 @@ class LatencyPart(Struct, kw_only=True):
 
 
 class NicPart(Struct, kw_only=True):
-    """What one NIC counted while the test ran."""
+    """The counters of one NIC for the time of the test."""
 
     name: str
     rx_bytes: int
@@ -133,7 +133,7 @@ class NicPart(Struct, kw_only=True):
 
 
 class ProxyPart(Struct, kw_only=True):
-    """What the host of the proxy counted while the test ran."""
+    """The counters of the proxy's host for the time of the test."""
 
     cpu_s: float
     memory_bytes: Count

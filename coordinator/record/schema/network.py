@@ -31,7 +31,7 @@ class RateInterval(Struct, kw_only=True):
 
 
 class GrantedPart(Struct, kw_only=True):
-    """What getsockopt says; Linux doubles what was asked for."""
+    """The sizes that getsockopt returns; Linux doubles the requested sizes."""
 
     send_bytes: int | None
     receive_bytes: int | None
@@ -46,8 +46,8 @@ class IperfPart(Struct, kw_only=True):
     mbit_per_s: Annotated[
         float | None,
         Meta(
-            description="Median over the runs of what arrived, in 10^6 bits per second; of bidir, the medians of both "
-            "directions together (each is in rates). Null in a request/response test."
+            description="Median over the runs of the received payload rate, in 10^6 bits per second; of bidir, the "
+            "medians of both directions together (each is in rates). Null in a request/response test."
         ),
     ]
     rates: list[RatePart]
@@ -91,7 +91,9 @@ class ForwardPart(Struct, kw_only=True):
     window_bytes: Window
     flows: Positive
     repeats: Positive
-    mbit_per_s: Annotated[float, Meta(description="Median over the runs of what arrived, in 10^6 bits per second.")]
+    mbit_per_s: Annotated[
+        float, Meta(description="Median over the runs of the received payload rate, in 10^6 bits per second.")
+    ]
     min_mbit_per_s: float
     max_mbit_per_s: float
     runs_mbit_per_s: list[float]
@@ -131,7 +133,7 @@ class ForwardLatencyPart(Struct, kw_only=True):
 
 
 class NicProofPart(Struct, kw_only=True):
-    """What the NICs of the proxy's host counted during one test."""
+    """The counters of the NICs of the proxy's host for one test."""
 
     link: Link
     mode: Mode
@@ -150,7 +152,7 @@ class IperfDocument(Document, kw_only=True, tag="iperf"):
 
     notes: list[str]
     trust: Trust
-    plan: Annotated[IperfPlan, Meta(description="What was asked for; enough to repeat the run.")]
+    plan: Annotated[IperfPlan, Meta(description="The plan of the run, with everything that is needed to repeat it.")]
     peer: Annotated[str | None, Meta(description="The name of the other end's software.")]
     results: list[IperfPart]
 
@@ -160,7 +162,7 @@ class ForwardDocument(Document, kw_only=True, tag="forward"):
 
     notes: list[str]
     trust: Trust
-    plan: Annotated[ForwardPlan, Meta(description="What was asked for; enough to repeat the run.")]
+    plan: Annotated[ForwardPlan, Meta(description="The plan of the run, with everything that is needed to repeat it.")]
     results: list[ForwardPart]
     latencies: list[ForwardLatencyPart]
     nics: list[NicProofPart]

@@ -37,7 +37,7 @@ from loadgen.verdict.network_evidence import ForwardEvidence, IperfEvidence
 from loadgen.verdict.result import Check, Trust
 
 Found: TypeAlias = Check | Sequence[Check] | None
-"""What a check returns: one check, several, or None when it does not apply to the run."""
+"""The result of a check function: one check, several, or None when it does not apply to the run."""
 
 _E = TypeVar("_E")
 

@@ -10,10 +10,10 @@ from loadgen.verdict.result import Check
 
 
 def limiting_end(evidence: ForwardEvidence) -> Check | None:
-    """How many rows would be judged by the CPU of source or sink; None without rows to compare or to judge.
+    """The number of rows that the CPU of source or sink decides; None without rows to compare or to judge.
 
-    They are proxied rows that look slower than the direct path although an end could not have shown more, and rows that
-    miss the required rate with an end at its limit.
+    Such a row is a proxied row that looks slower than the direct path although an end could not have shown more, or a
+    row that misses the required rate with an end at its limit.
     """
     compared = [row for row in evidence.rows if row.share_of_direct > 0]
     if not compared and not evidence.missed:
