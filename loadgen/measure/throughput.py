@@ -50,7 +50,8 @@ class StreamResult:
     `direction`: SEND or RECEIVE, as seen by the client.  `sent_bytes`: handed to the sender's kernel; `received_bytes`:
     counted by the receiver.  `rtt_ns`, `rtt_min_ns` and `cwnd_max_bytes` come from TCP_INFO if this end is the sender.
     Datagrams: `packets` were sent, `lost` of them did not arrive, `out_of_order` arrived late, and `duplicates` arrived
-    once more (they are in no other count, `received_bytes` included); `jitter_ns` as in RFC 3550, section 6.4.1.
+    once more (they are in no other count, `received_bytes` included); `dropped` of the lost ones came to the receiver's
+    host and found its socket buffer full; `jitter_ns` as in RFC 3550, section 6.4.1.
     `quiet_ns`: TCP; for how long nothing had come when the test ended, 0 up to some 0.1 s.
     """
 
@@ -68,6 +69,7 @@ class StreamResult:
     lost: int = UNKNOWN
     out_of_order: int = UNKNOWN
     duplicates: int = UNKNOWN
+    dropped: int = UNKNOWN
     jitter_ns: int = UNKNOWN
     quiet_ns: int = UNKNOWN
 

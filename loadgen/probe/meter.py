@@ -22,6 +22,7 @@ class Reading:
     lost: int = 0
     out_of_order: int = 0
     duplicates: int = 0
+    dropped: int = UNKNOWN
     jitter_ns: int = UNKNOWN
     cpu_ns: int = 0
     retransmits: int = UNKNOWN
@@ -204,6 +205,7 @@ class Meter:
             omitted_lost=omitted.lost,
             out_of_order=UNKNOWN if end.jitter_ns == UNKNOWN else end.out_of_order - base.out_of_order,
             duplicates=UNKNOWN if end.jitter_ns == UNKNOWN else end.duplicates - base.duplicates,
+            dropped=_since(base.dropped, end.dropped),
             quiet_ns=self._quiet_ns[index],
             rtt_ns=path.rtt_sum_ns // path.looks if path.looks else UNKNOWN,
             rtt_min_ns=path.rtt_min_ns,
@@ -239,6 +241,7 @@ def _read(stream: Stream, now_ns: int) -> Reading:
         lost=lost,
         out_of_order=out_of_order,
         duplicates=duplicates,
+        dropped=stream.dropped(),
         jitter_ns=stream.jitter_ns(),
         cpu_ns=stream.cpu_ns(),
         retransmits=info.total_retransmits if info else UNKNOWN,

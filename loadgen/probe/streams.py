@@ -86,6 +86,10 @@ class Stream:
         """Current jitter; UNKNOWN if this end does not receive datagrams."""
         return UNKNOWN
 
+    def dropped(self) -> int:
+        """Datagrams so far that came, but found the socket's buffer full; UNKNOWN if this end receives none."""
+        return UNKNOWN
+
     def cpu_ns(self) -> int:
         """CPU time of the thread so far; 0 before it starts."""
         if self._cpu_ns == UNKNOWN and self._clock != UNKNOWN:

@@ -148,6 +148,9 @@ def _notes(
             reached = min(rate.mbit_per_s for rate in slow)
             yield f"{asked:,.6g} Mbit/s were requested; the slowest cell reached only {reached:,.1f} Mbit/s."
     yield from _limits(results, rules)
+    dropped = sum(s.dropped for one in results for s in one.streams if s.direction is Direction.SEND and s.dropped > 0)
+    if dropped:
+        yield f"The far end dropped {dropped:,} datagrams that had arrived, because it was too slow to take them."
     failed = sum(row.latency.failed for row in rows)
     if failed:
         yield f"{failed:,} of {failed + sum(row.latency.transactions for row in rows):,} transactions failed."

@@ -23,6 +23,8 @@ class NetworkRules:
       stands for buffers of unknown size: the usual limits of Linux added up (tcp_wmem 4 MiB, tcp_rmem 6 MiB).
     * `max_unanswered_share`: share of the transactions that may fail, and share of the connections' time that may pass
       without an answer until the end of a test; as for the errors of a web run.
+    * `max_dropped_share`: share of the datagrams that may find this end's socket buffer full; the reported loss is too
+      high by as much.
     * `max_quiet_ns`: time at the end of a TCP test in which nothing may arrive.  Longer than the pauses of a lossy
       path: the kernel repeats a lost segment after 0.2 s, and again after 0.4 s.
     * `busy_core`: share of one core from which an end is at its CPU limit.
@@ -46,6 +48,7 @@ class NetworkRules:
     block_bytes: int = 1 << 20
     skew_bytes: int = 10 << 20
     max_unanswered_share: float = 0.01
+    max_dropped_share: float = 0.001
     max_quiet_ns: int = NS_PER_S
     busy_core: float = 0.95
     link_share: float = 0.95

@@ -243,6 +243,29 @@ def test_failed_transactions_are_said() -> None:
     assert judged(plan, failing).notes == ("20 of 80,020 transactions failed.",)
 
 
+def dropping(count: int) -> Callable[[ProbeResult], ProbeResult]:
+    def change(one: ProbeResult) -> ProbeResult:
+        streams = tuple(dataclasses.replace(stream, packets=10_000, dropped=count) for stream in one.streams)
+        return dataclasses.replace(one, streams=streams)
+
+    return change
+
+
+@pytest.mark.parametrize(("count", "ok"), [(10, True), (11, False)])
+def test_datagrams_that_this_end_dropped_were_not_lost_by_the_path(count: int, ok: bool) -> None:
+    result = judged(UDP, dropping(count))
+    assert check(result, "datagrams dropped here").ok is ok
+    assert (result.verdict is Verdict.CONFORMING) is ok
+
+
+def test_datagrams_that_the_far_end_dropped_are_told() -> None:
+    result = judged(dataclasses.replace(UDP, directions=(Direction.SEND,)), dropping(500))
+    assert result.verdict is Verdict.CONFORMING
+    assert result.notes == (
+        "The far end dropped 2,000 datagrams that had arrived, because it was too slow to take them.",
+    )
+
+
 def quiet(*seconds: float) -> Callable[[ProbeResult], ProbeResult]:
     """The streams of each direction received nothing in the last seconds of a test."""
 

@@ -103,6 +103,7 @@ counted = st.builds(
     omitted_packets=st.integers(0, 1 << 40),
     out_of_order=st.integers(-1, 1 << 40),
     duplicates=st.integers(-1, 1 << 40),
+    dropped=st.integers(-1, 1 << 40),
     quiet_ns=st.integers(-1, 1 << 40),
     rtt_ns=st.integers(-1, 1 << 40),
     rtt_min_ns=st.integers(-1, 1 << 40),
