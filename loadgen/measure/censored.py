@@ -1,7 +1,7 @@
 """Times of which some are known only by a lower bound: percentiles, mean and maximum are intervals.
 
 A failed operation never got its reply: its time has no upper bound.  A cut operation was under way when the traffic
-stopped, which says nothing about its remaining time.  docs/decisions/0030 explains how both are counted.
+stopped, which says nothing about its remaining time.  Decision 0031 explains how both are counted.
 """
 
 from __future__ import annotations
