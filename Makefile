@@ -9,12 +9,12 @@ SOURCES := loadgen workloads deploy coordinator tests benchmarks tools setup.py 
 COMPILED := $(filter-out %/_core.c,$(wildcard loadgen/engine/compiled/*.[ch])) loadgen/engine/compiled/_core.pyx $(wildcard loadgen/measure/*.pyx)
 # System tests that may run at the same time as others, because they do not depend on how fast the machine is.
 UNHURRIED := $(addprefix tests/system/test_,proxy.py proxy_flows.py proxy_host.py iperf3_peers.py iperf_cli.py local_vms.py package.py serve.py specweb_fileset_kill.py \
-	fleet_run.py fleet_faults.py fleet_ends.py fleet_peers.py ssh_hosts.py ssh_worker.py operator_tools.py spec_edges.py spec_killed.py \
+	fleet_run.py fleet_faults.py fleet_ends.py fleet_peers.py ssh_hosts.py ssh_worker.py operator_tools.py spec_edges.py spec_killed.py resume.py \
 	terminal.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast test-pythons coverage lint format picture golden schema lock wheel bench bench-engine bench-fleet \
-	bench-http bench-network bench-trust sanitize debian clean
+	bench-http bench-network bench-startup bench-trust sanitize debian clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ bench-http: $(VENV)/.test-installed ## Benchmark: rates of loadgen http and wrk 
 
 bench-fleet: $(VENV)/.test-installed ## Benchmark: coordinator cost of 50 to 500 load machines, about 4 minutes
 	$(BIN)/python benchmarks/fleet.py --profile
+
+bench-startup: $(VENV)/.test-installed ## Benchmark: time from Enter to the prompt, and to the first traffic of spec, two minutes
+	$(BIN)/python benchmarks/startup.py
 
 bench-trust: $(VENV)/.test-installed ## Benchmark: false alarms and misses of the trust checks, about 12 minutes
 	$(BIN)/python benchmarks/trust.py

@@ -69,7 +69,7 @@ class Meter:
         self._responder = responder
 
     def mark(self) -> Mark:
-        """The running totals now."""
+        """Return the running totals of client, core and responder at this moment."""
         return Mark(
             time.monotonic_ns(),
             process_cpu_ns(self._client_pid),

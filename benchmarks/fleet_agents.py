@@ -1,10 +1,10 @@
-"""Many load machines in one process, for benchmarks/fleet.py: agents as they are, with engines that are made up.
+"""Many load machines in one process, for benchmarks/fleet.py: real agents with simulated engines.
 
-Each is a Dask worker of its own with the real plugin, commands, heartbeat and spool.  Only what drives the engines is
-in the place of the real one: it obeys at once, and reports each second what engines would, made in advance.
+Each agent is a Dask worker of its own with the real plugin, commands, heartbeat and spool.  Only the part that drives
+the engines is replaced: it obeys at once, and reports prepared snapshots each second.
 
-in:   a line of JSON (see `Scene`), then `report` when the notes are wanted, and the end of the input
-out:  `ready` when all have joined, then the notes as a line of JSON
+in:   a line of JSON (see `Scene`), then `report` to request the notes, and the end of the input
+out:  `ready` when all machines have joined, then the notes as a line of JSON
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from loadgen.model.units import NS_PER_MS, NS_PER_S
 from workloads.specweb99.mix import GROUPS, KINDS
 
 OPERATIONS_PER_S = 3.3
-"""Of a connection on a line of 400 kbit/s with SPECweb99's mix."""
+"""Operations per second of a connection on a line of 400 kbit/s with SPECweb99's mix."""
 
 _VARIANTS = 4
 _AT_ONCE = 4
@@ -64,7 +64,10 @@ _HEALTH = Health(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """Machines `names` that join `scheduler`, each with its certificate (a mapping of its texts; none without TLS)."""
+    """The machines `names`, which join `scheduler`.
+
+    Each has its certificate: a mapping of its texts, empty without TLS.
+    """
 
     scheduler: str
     names: list[str]
@@ -74,9 +77,10 @@ class Scene:
 
 @dataclass(slots=True)
 class Notes:
-    """When what happened, CLOCK_MONOTONIC ns: `stopped` when stop arrived, by machine.
+    """The times of events, CLOCK_MONOTONIC ns: `stopped` is when the stop arrived, by machine.
 
-    `sent` is when a worker's snapshot of an interval left in a heartbeat; `pending` are those that have not.
+    `sent` is when a worker's snapshot of an interval left in a heartbeat; `pending` are snapshots that have not left
+    yet.
     """
 
     sent: defaultdict[str, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
@@ -86,7 +90,7 @@ class Notes:
 
 
 class SimulatedAgent(Agent):
-    """Engines that are not there."""
+    """Replaces the part of an agent that drives engines; starts no engine process."""
 
     def __init__(self, workers: Sequence[str], on_event: Callable[[AgentEvent], None], *, notes: Notes, **rest: Any):
         super().__init__(workers, on_event, **rest)
@@ -182,7 +186,7 @@ class SimulatedAgent(Agent):
 
 
 class TimedWorker(AgentWorker):
-    """Notes when heartbeats leave."""
+    """A Dask worker that notes the time of each heartbeat."""
 
     def __init__(self, *args: Any, notes: Notes, machine: str, **rest: Any) -> None:
         self._notes = notes
@@ -201,7 +205,7 @@ class TimedWorker(AgentWorker):
 
 
 def _snapshot(assignment: Assignment, window: int) -> Snapshot:
-    """What an engine would report of a second with these connections, as an agent has it that has read it."""
+    """Return an engine's report of a second with these connections, as an agent has read it."""
     targets = np.repeat(np.arange(len(assignment.shares)), assignment.shares)
     connections = np.array(assignment.shard.connections)
     share = np.bincount(targets[connections], minlength=len(assignment.shares))
@@ -220,18 +224,19 @@ def _snapshot(assignment: Assignment, window: int) -> Snapshot:
 
 @functools.cache
 def _table(share: tuple[int, ...], window: int) -> CellTable:
-    """What so many connections do with each target in a second.
+    """Return the operations of this many connections with each target in a second.
 
-    The same for every engine with such a share: made anew for hundreds at the first report, it would hold up for
-    seconds the one core that they have.
+    Cached by share, because all engines with the same share report the same: making the table again for hundreds of
+    engines at the first report would block their only core for seconds.
     """
     made = CellTable.of({(window, at): _cells(count)[at % _VARIANTS] for at, count in enumerate(share) if count})
-    return CellTable.from_wires([made.to_wire()], np.array([len(made)]), [1])  # in narrow columns, as it comes
+    # in narrow columns, as the wire format has them
+    return CellTable.from_wires([made.to_wire()], np.array([len(made)]), [1])
 
 
 @functools.cache
 def _cells(connections: int) -> list[Cell]:
-    """What so many connections do with one target in a second, in a few variants."""
+    """Return a few variants of the operations of this many connections with one target in a second."""
     random = np.random.default_rng(connections)
     return [_cell(max(1, int(random.poisson(connections * OPERATIONS_PER_S))), random) for _ in range(_VARIANTS)]
 
@@ -286,7 +291,7 @@ async def _serve(scene: Scene, notes: Notes) -> None:
     configure()
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     turns = asyncio.Semaphore(_AT_ONCE)
-    # One waits for input.  On machines of their own, threads that read the plan keep nobody's heartbeat waiting.
+    # One thread waits for input.  On real machines, threads that read a plan do not delay heartbeats of other machines.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
     workers = [_make_worker(scene, name, notes) for name in scene.names]
 

@@ -1,7 +1,7 @@
-"""One measurement for benchmarks/fleet.py: a coordinator with so many simulated machines.
+"""One measurement for benchmarks/fleet.py: a coordinator with a given number of simulated machines.
 
-What a run does while it plays is done here as the conductor does it: every event is filed and recorded, and a view is
-built twice a second (and not drawn).
+The coordinator does the same work as the conductor during a run: every event is filed and recorded, and a view is built
+twice a second (but not drawn).
 
 in:   a JSON object (see `Question`) as the only argument
 out:  the figures as a JSON object
@@ -58,14 +58,14 @@ _REFRESH_S = 0.5
 _SETTLE_S = 2.0
 _SHORT_S = 1.2
 _LAST_WORDS_S = 3.0
-_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # hundreds of machines' spools are not on one disk
+_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # real machines' spools are not all on one disk
 _STOPS_AT_S = (0.12, 0.35, 0.7)
-"""When in a second it is stopped: amid the heartbeats, behind them, and in the quiet."""
+"""When the fleet is stopped, as part of a second: during the heartbeats, after them, and while nothing is sent."""
 
 
 @dataclass(slots=True)
 class Ends:
-    """What came out of the fleet: when each snapshot did (by worker and interval), and each worker's last words."""
+    """What the fleet reported: the time of each snapshot (by worker and interval), and each worker's end."""
 
     came_ns: dict[tuple[str, int], int] = field(default_factory=dict)
     began_ns: dict[int, list[int]] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class Ends:
 
 
 class Measurement:
-    """One run over an open fleet."""
+    """A measurement of one run with an open fleet."""
 
     def __init__(self, question: Question, fleet: DaskFleet, way: SimulatedWay, directory: Path) -> None:
         self._question = question
@@ -92,14 +92,14 @@ class Measurement:
         self._origin_ns = 0
 
     async def run(self) -> dict[str, Any]:
-        """The figures."""
+        """Play the run and return its figures by name."""
         question = self._question
         figures: dict[str, Any] = {}
         began_s = time.monotonic()
         demand = Demand(
             hosts=tuple(target.host for target in self._targets), shares=(self._plan.connections,) * question.targets
         )
-        # Each stands for a machine with cores of its own for its engines.
+        # Each agent stands for a machine with cores of its own for its engines.
         machines = [dataclasses.replace(one, cores=question.engines) for one in self._fleet.machines]
         placement, refused = await asyncio.to_thread(admit, machines, demand, self._plan.seed, 60.0)
         assert not refused, refused
@@ -194,7 +194,9 @@ class Measurement:
         return found
 
     async def _stop(self, number: int, at_s: float) -> int:
-        """Stop at that part of a second; when it was commanded.  Returns once all have said that they ended."""
+        """Stop the run at this part of a second, and wait until all workers have reported their end.  Returns the time
+        of the command.
+        """
         since_s = (time.monotonic_ns() - self._origin_ns) / NS_PER_S % 1
         await asyncio.sleep((at_s - since_s) % 1)
         at_ns = time.monotonic_ns()
@@ -273,7 +275,7 @@ class Measurement:
 
     @staticmethod
     def _arrivals_ms(notes: list[dict[str, Any]], number: int, at_ns: int) -> list[float]:
-        """How long after the command stop number `number` was at each machine; infinity where it never was."""
+        """Return the delay of stop number `number` at each machine, in ms; infinity where it did not arrive."""
         return [
             (stops[number] - at_ns) / NS_PER_MS if number < len(stops) else math.inf
             for note in notes
@@ -281,7 +283,7 @@ class Measurement:
         ]
 
     def _clocks(self) -> dict[str, float]:
-        """All clocks are one here: what is not 0 is wrong, and must be within the error that is told."""
+        """Check the clocks: all machines share one clock, so each offset must be 0 within its reported error."""
         clocks = self._fleet.clocks().values()
         return {
             "clock_offset_ms": max(abs(clock.offset_ns) for clock in clocks) / NS_PER_MS,

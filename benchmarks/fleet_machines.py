@@ -25,9 +25,11 @@ _JOIN_S = 300.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is measured: `agents` machines with `engines` each play `connections` with each of `targets` for `seconds`.
+    """The parameters of a measurement: `agents` machines with `engines` engines each play `connections` with each of
+    `targets`.
 
-    Then they are stopped `stops` times.  `profile` samples where the coordinator's time goes, which costs some itself.
+    The traffic lasts `seconds`; then the machines are stopped `stops` times.  `profile` samples the coordinator's CPU
+    time, which itself costs CPU time.
     """
 
     agents: int
@@ -44,7 +46,7 @@ class Question:
 
 
 class SimulatedWay:
-    """A Way to simulated machines, of which there are several tens in each process."""
+    """A Way to simulated machines; each process holds several tens of machines."""
 
     def __init__(self, question: Question, directory: Path) -> None:
         self._question = question
@@ -75,7 +77,7 @@ class SimulatedWay:
         return tuple(Joined(name=name, address=joined[name]) for name in names)
 
     def cpu_s(self) -> float:
-        """CPU time of all processes of simulated machines."""
+        """CPU time of all processes of simulated machines so far."""
         fields = [
             Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split() for process in self._processes
         ]

@@ -1,4 +1,4 @@
-"""Where a process's CPU time goes: a sample each few milliseconds of it, told apart by whose code is on the stack."""
+"""Profiles the CPU time of a process: takes a sample every few milliseconds and assigns it to the code on the stack."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Self
 INTERVAL_S = 0.002
 
 _PARTS = (
-    # (what, a part of a file's path, a function's name or ""); the first line that fits any frame says whose time it is
+    # (part, part of a file's path, a function's name or ""); the first line that matches any frame decides
     ("view", "coordinator/output/terminal/", ""),
     ("filing", "loadgen/measure/ledger.py", ""),
     ("record", "coordinator/record/writer.py", ""),
@@ -39,7 +39,7 @@ _PARTS = (
 
 
 class Sampler:
-    """Samples while it is entered."""
+    """A context manager that samples while it is open."""
 
     def __init__(self) -> None:
         self.samples: Counter[str] = Counter()
@@ -54,7 +54,7 @@ class Sampler:
         signal.signal(signal.SIGPROF, signal.SIG_IGN)
 
     def shares(self) -> dict[str, float]:
-        """The share of the time in each part, the greatest first."""
+        """Return the share of CPU time of each part, the largest first."""
         total = max(1, self.samples.total())
         return {what: count / total for what, count in self.samples.most_common()}
 

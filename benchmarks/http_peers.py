@@ -1,9 +1,10 @@
-"""When the server is the bottleneck, `loadgen http` must see the rate that wrk sees: HTTP, HTTPS and IPv6, interleaved.
+"""Compares `loadgen http` with wrk when the server is the bottleneck: HTTP, HTTPS and IPv6, in alternating runs.
 
-nginx is alone on the last core and compresses each reply at its highest level, which is dear; the client is on the
-first one.  Both have the same connections and one thread.  nginx's own time proves that it was the limit: what it ran
-or, on a machine that is not quiet, waited for its core.  There, others take of that core now more, now less, so
-requests are compared by the second that nginx ran; on a quiet machine that is the rate.
+Both clients must measure the same rate.  nginx is alone on the last core and compresses each reply at its highest
+level, which is expensive; the client runs on the first core.  Both clients use the same number of connections and one
+thread.  The scheduler statistics of nginx prove that nginx was the limit: the time that it ran or, on a busy machine,
+waited for its core.  On a busy machine, other processes take a varying share of that core, so requests are compared per
+second of nginx's run time; on a quiet machine this is the rate.
 
     python benchmarks/http_peers.py [--connections 64] [--seconds 2] [--repeats 9] [--json FILE]
 """
@@ -56,9 +57,9 @@ http {{
 
 @dataclass(frozen=True)
 class Sample:
-    """One run: requests a second, and those for each second that nginx ran.
+    """The result of one run: requests per second, and requests per second of nginx's run time.
 
-    `ran` is its share of the busiest stretch, `wanted` what it ran or waited for its core.
+    `ran` is nginx's share of its core in the busiest stretch; `wanted` is the share that it ran or waited for its core.
     """
 
     per_s: float
@@ -68,7 +69,7 @@ class Sample:
 
 
 class Meter:
-    """Reads a process's scheduler statistics until it is told to stop."""
+    """Reads a process's scheduler statistics until it is stopped."""
 
     def __init__(self, pid: int) -> None:
         self._file = Path(f"/proc/{pid}/schedstat")
@@ -83,7 +84,9 @@ class Meter:
             self._seen.append((time.monotonic(), ran_ns, waited_ns))
 
     def busiest(self, seconds: float) -> tuple[float, float]:
-        """Of the busiest stretch of so many seconds: the shares that it ran, and that it ran or waited for a core."""
+        """Return two shares of the busiest stretch of `seconds`: the time that the process ran, and that it ran or
+        waited for a core.
+        """
         self._over.set()
         self._thread.join()
         best = (0.0, 0.0)
@@ -101,16 +104,16 @@ class Meter:
 
 
 def wrk(url: str, connections: int, seconds: float, core: int) -> float:
-    """Requests a second."""
+    """Run wrk and return its requests per second."""
     done = _pinned(core, "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "10s", "-H", _HEADER, url)
     found = re.search(r"Requests/sec:\s*([\d.]+)", done)
     if found is None or "Non-2xx" in done or "Socket errors" in done:
-        raise SystemExit(f"wrk did not do well:\n{done}")
+        raise SystemExit(f"wrk reported errors:\n{done}")
     return float(found[1])
 
 
 def loadgen(url: str, connections: int, seconds: float, core: int) -> float:
-    """Requests a second."""
+    """Run `loadgen http` and return its requests per second."""
     own = (sys.executable, "-c", "from coordinator.cli import main; raise SystemExit(main())")
     with tempfile.TemporaryDirectory(prefix="loadgen-bench-") as scratch:
         done = _pinned(
@@ -120,7 +123,7 @@ def loadgen(url: str, connections: int, seconds: float, core: int) -> float:
         )
     total = json.loads(done)["total"]
     if total["errors"]:
-        raise SystemExit(f"loadgen http saw errors: {total}")
+        raise SystemExit(f"loadgen http reported errors: {total}")
     return float(total["per_s"])
 
 
@@ -132,14 +135,14 @@ def _pinned(core: int, *argv: str) -> str:
         check=False,
         cwd=Path(__file__).parents[1],
     )
-    if done.returncode not in (0, 3):  # 3: the generator's own checks, on a machine that is not quiet
+    if done.returncode not in (0, 3):  # 3: on a busy machine, the generator's own checks may fail
         raise SystemExit(f"{argv[0]} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout
 
 
 @contextlib.contextmanager
 def nginx(home: Path, core: int) -> Iterator[tuple[int, dict[str, str]]]:
-    """Its pid, and URLs by name."""
+    """Start nginx; yields its pid, and its URLs by name."""
     binary = shutil.which("nginx", path=_PATH)
     assert binary is not None
     subprocess.run(
@@ -181,7 +184,9 @@ def _wait_for(port: int) -> None:
 
 
 def compare(pid: int, url: str, connections: int, seconds: float, repeats: int, core: int) -> dict[str, list[Sample]]:
-    """Samples of both clients, interleaved.  Who is first in a round is last in the next: the machine drifts."""
+    """Return samples of both clients in alternating runs.  The order is reversed every round, because the machine's
+    speed drifts.
+    """
     samples: dict[str, list[Sample]] = {"wrk": [], "loadgen": []}
     clients = [("wrk", wrk), ("loadgen", loadgen)]
     for number in range(repeats):
@@ -197,7 +202,7 @@ def compare(pid: int, url: str, connections: int, seconds: float, repeats: int, 
 
 
 def _rest(pid: int) -> None:
-    """Wait until nginx is done with what the last client left behind, which is not the next one's."""
+    """Wait until nginx has finished the requests of the last client, so that they do not count for the next client."""
     used = ""
     while used != (now := Path(f"/proc/{pid}/schedstat").read_text()):
         used = now
@@ -205,10 +210,10 @@ def _rest(pid: int) -> None:
 
 
 def row(name: str, samples: dict[str, list[Sample]]) -> tuple[str, bool]:
-    """A line of the table, and whether it is good."""
+    """Return a line of the table, and whether the ratio is good."""
 
     def of(what: str) -> tuple[float, float, float]:
-        """The medians of both, and that of the ratios of the rounds."""
+        """Return the medians of both clients, and the median of the ratios of the rounds."""
         theirs, ours = ([getattr(one, what) for one in samples[who]] for who in ("wrk", "loadgen"))
         return median(theirs), median(ours), median(b / a for a, b in zip(theirs, ours, strict=True))
 
@@ -223,21 +228,23 @@ def row(name: str, samples: dict[str, list[Sample]]) -> tuple[str, bool]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code 0 when every ratio is within 5 % and nginx was the limit."""
+    """Run the benchmark.  Exit code 0 when every ratio is within 5 % and nginx was the limit."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--json", type=Path, help="write all samples to this file, too")
+    parser.add_argument("--json", type=Path, help="File to write all samples to.")
     given = parser.parse_args(arguments)
     cores = sorted(os.sched_getaffinity(0))
     lacking = [name for name in ("nginx", "wrk", "openssl", "taskset") if not shutil.which(name, path=_PATH)]
-    if len(cores) < 2 or lacking:
-        sys.exit(f"this needs two cores, and {', '.join(lacking) or 'has them not'}")
+    if len(cores) < 2:
+        sys.exit("this benchmark needs two cores: one for the client, one for the server")
+    if lacking:
+        sys.exit(f"not installed: {', '.join(lacking)}")
     print(
         f"Linux {platform.release()}, {given.connections} connections, medians of {given.repeats} x {given.seconds:g} s"
     )
-    print("       requests a second         for each s that nginx ran  nginx %: ran, ran or waited")
+    print("       requests a second         per s of nginx run time    nginx %: ran, ran + waited")
     pair = f"{'wrk':>8} {'loadgen':>8} {'ratio':>6} "
     print(f"{'':6} {pair} {pair}   {'wrk':>11} {'loadgen':>11}")
     good, document = True, {}
@@ -250,7 +257,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             document[name] = {who: [vars(one) for one in some] for who, some in samples.items()}
     if given.json:
         given.json.write_text(json.dumps(document, indent=2) + "\n")
-    print("all within 5 % of wrk, nginx the limit:", "yes" if good else "NO")
+    print("all ratios within 5 % of wrk, and nginx was the limit:", "yes" if good else "NO")
     return 0 if good else 1
 
 

@@ -1,8 +1,9 @@
-"""The network side against its peers, in one call, interleaved, medians.
+"""Compares the network tools of loadgen with their peers in one call: alternating runs, medians.
 
-Probes: `loadgen iperf` against iperf3 and iperf2. Proxies: `loadgen proxy` against HAProxy, nginx stream and socat,
-each at its best settings. All over unshaped veth pairs between namespaces that this program makes: it needs root.
-A proxy has a core to itself (the last one); source and sink share the others. The ends of a probe have a core each.
+Probes: `loadgen iperf` against iperf3 and iperf2.  Proxies: `loadgen proxy` against HAProxy, nginx stream and socat,
+each with its best settings.  All traffic crosses unshaped veth pairs between namespaces that this program creates, so
+it must run as root.  A proxy has a core to itself (the last one); source and sink share the other cores.  The two ends
+of a probe have a core each.
 
     python benchmarks/network.py [--quick] [--seconds 2] [--repeats 5] [--flows 1,16,256]
                                  [--only probes|proxies] [--json FILE]
@@ -38,14 +39,14 @@ _CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 _START_S = 10.0
 PROBE_OMIT_S = 1.0
 MARGIN_S = 0.3
-"""A client takes some time to start, which must not be taken for its test."""
+"""Time for a client to start, which must not be counted as part of its test."""
 
 Row = dict[str, float]
 Samples = dict[str, dict[str, list[float]]]
 
 
 class Bench:
-    """The lab with everything that runs in it."""
+    """The lab and the processes that run in it."""
 
     def __init__(self, lab: Lab, stack: contextlib.ExitStack, directory: Path) -> None:
         cores = sorted(os.sched_getaffinity(0))
@@ -56,7 +57,7 @@ class Bench:
         self.other_cores = set(cores[:-1]) or self.last_core
 
     def start(self, place: Place, argv: Sequence[str], cores: set[int]) -> subprocess.Popen[str]:
-        """Start it there, on `cores`; it ends with the benchmark."""
+        """Start a program in a place of the lab, on `cores`; the program ends with the benchmark."""
         inside = self._lab.inside(place)
         process = subprocess.Popen(
             [*inside.prefix, find(argv[0]), *argv[1:]],
@@ -66,18 +67,18 @@ class Bench:
             stderr=subprocess.DEVNULL,
             text=True,
             preexec_fn=lambda: os.sched_setaffinity(0, cores),
-            start_new_session=True,  # socat forks; all of it must end
+            start_new_session=True,  # socat forks; all its processes must end
         )
         self._stack.callback(_end, process)
         return process
 
     def ends(self, what: str, host: str, port: int, *rest: object) -> subprocess.Popen[str]:
-        """A source in the source's place."""
+        """Start a source in the source's place."""
         argv = [sys.executable, ENDS, what, host, str(port), *map(str, rest)]
         return self.start(Place.SOURCE, argv, self.other_cores)
 
     def wait_for_port(self, host: str, port: int, process: subprocess.Popen[str]) -> None:
-        """Until somebody listens.  Raises SystemExit when nobody does."""
+        """Wait until a process listens on the port.  Raises SystemExit when none does in time."""
         inside = self._lab.inside(Place.SOURCE)
         probe = f"import socket; socket.create_connection(({host!r}, {port}), 1).close()"
         deadline = time.monotonic() + _START_S
@@ -97,7 +98,7 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def cpu_s(pid: int) -> float:
-    """CPU time of a process and of all below it that are alive or waited for (socat has one for each connection)."""
+    """CPU time of a process and its descendants, running or waited for (socat has a process for each connection)."""
     total, todo = 0.0, [pid]
     parents: dict[int, list[int]] = {}
     stats: dict[int, list[str]] = {}
@@ -116,12 +117,12 @@ def cpu_s(pid: int) -> float:
 
 
 def rss_bytes(pid: int) -> int:
-    """Resident memory of one process."""
+    """The resident memory of one process, in bytes."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def result_of(process: subprocess.Popen[str]) -> dict[str, Any]:
-    """The JSON line that a source ends with."""
+    """Return the JSON document on the last line of a source's output."""
     assert process.stdout is not None
     lines = process.stdout.read().splitlines()
     process.wait()
@@ -134,7 +135,7 @@ def result_of(process: subprocess.Popen[str]) -> dict[str, Any]:
 def wait_for_go(process: subprocess.Popen[str]) -> None:
     assert process.stdout is not None
     if process.stdout.readline().strip() != "go":
-        raise SystemExit(f"{process.args!r} did not begin")
+        raise SystemExit(f"{process.args!r} did not start its measurement")
 
 
 def add(samples: Samples, name: str, row: Row) -> None:
@@ -166,7 +167,7 @@ def compare_proxies(bench: Bench, flows: Sequence[int], seconds: float, repeats:
     running: list[tuple[Proxy, int, int]] = []
     for number, proxy in enumerate(PROXIES):
         if package := missing(proxy):
-            print(f"left out: {proxy.name} (Debian's package: {package})", file=sys.stderr)
+            print(f"not installed, left out: {proxy.name} (Debian package: {package})", file=sys.stderr)
             continue
         port = FIRST_PORT + number
         command = proxy.command(bench.directory, PROXY_HOST, port, f"{SINK_HOST}:{SINK_PORT}")
@@ -189,7 +190,7 @@ def compare_proxies(bench: Bench, flows: Sequence[int], seconds: float, repeats:
 
 
 def measure_probe(bench: Bench, probe: Probe, port: int, seconds: float, number: int) -> Row:
-    """`seconds` are measured, after a second that is not."""
+    """Measure a probe for `seconds`, after one second that is not measured."""
     known = {
         "host": PROXY_HOST,
         "port": str(port),
@@ -201,7 +202,7 @@ def measure_probe(bench: Bench, probe: Probe, port: int, seconds: float, number:
     try:
         bench.wait_for_port(PROXY_HOST, port, server)
         client = bench.start(Place.SOURCE, [part.format(**known) for part in probe.client], bench.other_cores)
-        # The same yardstick for all: the CPU of the processes, from outside, well inside of the measured time.
+        # The same measure for all: CPU time of the processes, read from outside, well within the measured time.
         time.sleep(PROBE_OMIT_S + MARGIN_S)
         pids = (server.pid, client.pid)
         before, began = sum(map(cpu_s, pids)), time.monotonic()
@@ -222,7 +223,7 @@ def compare_probes(bench: Bench, seconds: float, repeats: int) -> Samples:
         for index, probe in enumerate(probes()):
             if probe.package and not find(probe.client[0]):
                 if not number:
-                    print(f"left out: {probe.name} (Debian's package: {probe.package})", file=sys.stderr)
+                    print(f"not installed, left out: {probe.name} (Debian package: {probe.package})", file=sys.stderr)
                 continue
             add(samples, probe.name, measure_probe(bench, probe, 7100 + index, seconds, number))
     return samples
@@ -233,7 +234,7 @@ def medians(samples: Samples) -> dict[str, Row]:
 
 
 def print_table(title: str, table: dict[str, Row], base: str) -> None:
-    """Every figure, with its ratio to `base` (ours over theirs) behind it."""
+    """Print every figure, followed by its ratio to `base` (ours over theirs)."""
     if not table:
         return
     print(f"\n{title}; in brackets, ours ({base}) over theirs")
@@ -247,7 +248,7 @@ def print_table(title: str, table: dict[str, Row], base: str) -> None:
 
 
 def ratios(table: dict[str, Row], base: str) -> dict[str, Row]:
-    """Ours over theirs."""
+    """Return the ratios of our figures to those of the peers, by peer."""
     return {
         name: {key: table[base][key] / value for key, value in row.items() if value}
         for name, row in table.items()
@@ -269,7 +270,9 @@ def _kinds(table: dict[str, Row]) -> Iterator[tuple[str, dict[str, Row]]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="1 s and 3 repeats: under two minutes, and less sure")
+    parser.add_argument(
+        "--quick", action="store_true", help="Run in under two minutes (1 s, 3 repeats), with less certain results."
+    )
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--flows", default="1,16,256")

@@ -1,15 +1,15 @@
-"""Source and sink for comparing proxies: one thread on epoll each, fair between flows, the same for every proxy.
+"""Source and sink for comparing proxies: one thread with epoll each, fair between flows, the same for every proxy.
 
     python benchmarks/network_ends.py sink HOST PORT
-        discards what comes; a connection whose first byte is "e" has every byte sent back instead
+        discards all data; a connection whose first byte is "e" gets every byte sent back instead
     python benchmarks/network_ends.py flows HOST PORT COUNT SECONDS
-        sends over COUNT connections as fast as it can
+        sends over COUNT connections as fast as possible
     python benchmarks/network_ends.py pingpong HOST PORT SECONDS
-        one byte there and back over one connection
+        sends one byte and waits for it to come back, over one connection
     python benchmarks/network_ends.py connects HOST PORT AT_ONCE SECONDS
-        connect, one byte there and back, close
+        connects, sends one byte, waits for it to come back, and closes
 
-All but the sink say "go" when the measured time begins, and end with one line of JSON.
+Each command except sink prints "go" when the measured time begins, and one line of JSON at its end.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def sink(host: str, port: int) -> None:
 
 
 def flows(host: str, port: int, count: int, seconds: float) -> dict[str, object]:
-    """Bytes of each flow while the proxy was measured."""
+    """Return the bytes of each flow during the measured time."""
     block = memoryview(bytes(BLOCK_BYTES))
     socks = [socket.create_connection((host, port)) for _ in range(count)]
     poller = select.epoll()
@@ -90,7 +90,7 @@ def flows(host: str, port: int, count: int, seconds: float) -> dict[str, object]
     play(began + seconds)
     took = time.monotonic() - began
     for sock in socks:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)  # what is still queued is of no use to anybody
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)  # data that is still queued is not needed
         sock.close()
     return {"seconds": took, "bytes": [sent[fd] - before[fd] for fd in sent]}
 
@@ -149,7 +149,7 @@ def connects(host: str, port: int, at_once: int, seconds: float) -> dict[str, ob
                 except OSError:
                     failed += 1
                 del busy[fd]
-                # No TIME_WAIT: the ports of one address last for three seconds otherwise.
+                # No TIME_WAIT: otherwise the ports of one address are used up in three seconds.
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
                 sock.close()
                 begin()

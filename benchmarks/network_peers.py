@@ -1,4 +1,4 @@
-"""The peers of the network benchmark: how each is started, at the best settings that we know of."""
+"""The peers of the network benchmark: how to start each, with the best settings that we know."""
 
 from __future__ import annotations
 
@@ -50,9 +50,10 @@ stream {{
 
 @dataclass(frozen=True)
 class Proxy:
-    """`argv` has {host}, {port}, {sink}, {config} to fill in; `config` is the text of its file.
+    """A proxy: `argv` has the placeholders {host}, {port}, {sink} and {config}; `config` is the text of its
+    configuration file.
 
-    `kind` says what it is compared with: "splice" or "copy".  `package` is Debian's.
+    `kind` is the mode that it is compared with: "splice" or "copy".  `package` is the Debian package.
     """
 
     name: str
@@ -62,7 +63,7 @@ class Proxy:
     package: str = ""
 
     def command(self, directory: Path, host: str, port: int, sink: str) -> list[str]:
-        """How to start it; writes its configuration into `directory`."""
+        """Return the command that starts the proxy; writes its configuration file into `directory`."""
         known = {"host": host, "port": str(port), "sink": sink, "directory": str(directory)}
         file = directory / f"{re.sub('[^a-z0-9]+', '-', self.name.lower())}.cfg"
         if self.config:
@@ -107,7 +108,7 @@ PROXIES = (
 
 
 def missing(proxy: Proxy) -> str:
-    """The package that has to be installed first; empty when nothing is missing."""
+    """Return the package that must be installed first; "" when nothing is missing."""
     if not proxy.package or (find(proxy.argv[0]) and (proxy.argv[0] != "nginx" or _stream_module() is not None)):
         return ""
     return proxy.package
@@ -115,9 +116,9 @@ def missing(proxy: Proxy) -> str:
 
 @dataclass(frozen=True)
 class Probe:
-    """A pair of programs: `server` listens on {port}, `client` runs {seconds} and prints its rate.
+    """A pair of programs: `server` listens on {port}, `client` runs for {seconds} and prints its rate.
 
-    The first second of its test is not measured, where it can leave it out.
+    The first second of the test is not measured, if the program can omit it.
     """
 
     name: str
@@ -126,7 +127,9 @@ class Probe:
     package: str = ""
 
     def rate_bps(self, report: str) -> float:
-        """What it says arrived in the measured time.  iperf2 reports as CSV, the others as JSON in iperf3's terms."""
+        """Return the rate of arrived data in the measured time.  iperf2 reports CSV, the others report JSON in iperf3's
+        format.
+        """
         if self.client[0] == "iperf":
             return float(report.splitlines()[-1].split(",")[-1])
         document = json.loads(report)
@@ -138,7 +141,7 @@ _LOADGEN = (sys.executable, "-c", "from coordinator.cli import main; raise Syste
 
 
 def probes() -> tuple[Probe, ...]:
-    """Ours, and every setting of the peers that this machine has."""
+    """Return our probe, and every setting of the peers that are installed."""
     server = ("iperf3", "-s", "-p", "{port}", "-B", "{host}")
     client = ("iperf3", "-c", "{host}", "-p", "{port}", "-t", "{seconds}", "-O", "1", "-J")
     found = [
@@ -161,7 +164,7 @@ def probes() -> tuple[Probe, ...]:
         Probe(
             "iperf2",
             ("iperf", "-s", "-p", "{port}", "-B", "{host}"),
-            ("iperf", "-c", "{host}", "-p", "{port}", "-t", "{whole}", "-y", "C"),  # it cannot
+            ("iperf", "-c", "{host}", "-p", "{port}", "-t", "{whole}", "-y", "C"),  # this program cannot omit a second
             "iperf",
         )
     )
@@ -169,12 +172,12 @@ def probes() -> tuple[Probe, ...]:
 
 
 def find(program: str) -> str:
-    """Its path, also where only root's PATH would have it; empty when it is not there."""
+    """Return the path of a program, also when only root's PATH has it; "" when it is not installed."""
     return shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin") or ""
 
 
 def version(program: str) -> str:
-    """The first line of what it says of itself."""
+    """Return the first line of the program's version text."""
     flag = {"nginx": "-v", "haproxy": "-v", "socat": "-V"}.get(program, "--version")
     done = subprocess.run([find(program), flag], capture_output=True, text=True, check=False)
     lines = [line for line in (done.stdout + done.stderr).splitlines() if "ersion" in line or program in line]

@@ -1,11 +1,12 @@
-"""Does the self-check cry wolf, and does it miss a wolf?  Known-good and known-bad set-ups, each played several times.
+"""Measures how often the self-check is wrong: known-good and known-bad set-ups, each played several times.
 
-The load generator has one core, a responder in C that takes 5 ms for each request another one.  In the good set-ups
-the generator can do what it is asked, whatever the server does; in the bad ones it can't, and its numbers are not the
-server's.  The responder records itself what each request took, so it is seen how wrong the numbers were.
+The load generator has one core; a responder in C, which takes 5 ms for each request, has another core.  In the good
+set-ups the generator can make the requested load, whatever the server does.  In the bad set-ups it cannot, and its
+figures do not describe the server.  The responder records the true time of each request, so the error of the figures is
+known.
 
  false alarm   INVALID (exit code 3) in a good set-up
- miss          a verdict in a bad one
+ miss          a verdict in a bad set-up
 
     python benchmarks/trust.py [--repeats 5] [--seconds 3] [--engines compiled,python] [--json FILE]
 
@@ -45,7 +46,7 @@ Disturbance = Callable[["Scene"], AbstractContextManager[None]]
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A run that goes on: the process of `loadgen`, the server, and the core of the first."""
+    """A run in progress: the process of `loadgen`, the server, and the core of the process."""
 
     loadgen_pid: int
     responder: Responder
@@ -54,7 +55,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """How `loadgen http` is called, and what is done to it meanwhile.  `bad`: its numbers can't be trusted then."""
+    """The arguments of `loadgen http`, and the disturbance during the run.  `bad`: its figures cannot be trusted."""
 
     name: str
     bad: bool
@@ -65,7 +66,7 @@ class Setup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of one run.  Errors are of what it reported, less the truth; None where there is none to compare."""
+    """The outcome of one run.  Errors are reported minus true values; None when there is nothing to compare."""
 
     setup: str
     engine: str
@@ -78,12 +79,12 @@ class Outcome:
 
 @contextlib.contextmanager
 def quiet(scene: Scene) -> Iterator[None]:
-    """Nobody disturbs it."""
+    """A context manager that disturbs nothing."""
     yield
 
 
 def busy(loops: int) -> Disturbance:
-    """So many busy loops on its core."""
+    """Run this many busy loops on the generator's core."""
 
     @contextlib.contextmanager
     def disturb(scene: Scene) -> Iterator[None]:
@@ -103,8 +104,8 @@ def busy(loops: int) -> Disturbance:
 
 
 @contextlib.contextmanager
-def a_little(scene: Scene) -> Iterator[None]:
-    """Somebody uses a tenth of its core."""
+def slightly_busy(scene: Scene) -> Iterator[None]:
+    """Run a process that uses a tenth of the generator's core."""
     code = (
         "import time\nwhile True:\n e = time.monotonic() + .001\n while time.monotonic() < e: pass\n time.sleep(.009)"
     )
@@ -117,7 +118,7 @@ def a_little(scene: Scene) -> Iterator[None]:
 
 
 def stopping(pids: Callable[[Scene], Sequence[int]], stop_s: float, go_s: float) -> Disturbance:
-    """Processes that stand still for a while, again and again."""
+    """Stop processes for a while, again and again."""
 
     @contextlib.contextmanager
     def disturb(scene: Scene) -> Iterator[None]:
@@ -156,20 +157,20 @@ SETUPS = (
     Setup("open loop, 1,000/s", False, ("--rate", "1000/s", "-c", "64"), quiet),
     Setup("open loop, 5,000/s, Poisson", False, ("--rate", "5000/s", "--poisson", "-c", "256"), quiet),
     Setup("closed loop, 16 connections", False, ("-c", "16"), quiet),
-    Setup("a neighbour uses 10 % of the core", False, ("--rate", "1000/s", "-c", "64"), a_little),
-    Setup("the server stands still, .2 of 1 s", False, ("-c", "32"), stopping(_server, 0.2, 0.8)),
+    Setup("a neighbour uses 10 % of the core", False, ("--rate", "1000/s", "-c", "64"), slightly_busy),
+    Setup("the server is stopped, .2 of 1 s", False, ("-c", "32"), stopping(_server, 0.2, 0.8)),
     Setup("the server refuses", False, ("--rate", "500/s", "-c", "16"), quiet, delay_us=-1),
     Setup("closed loop, the client saturates", True, ("-c", "64"), quiet, delay_us=0),
-    Setup("open loop, far more than it can", True, ("--rate", "400000/s", "-c", "64"), quiet, delay_us=0),
+    Setup("open loop, far above its maximum", True, ("--rate", "400000/s", "-c", "64"), quiet, delay_us=0),
     Setup("a busy loop on the core", True, ("--rate", "1000/s", "-c", "64"), busy(1)),
     Setup("four busy loops on the core", True, ("--rate", "5000/s", "-c", "256"), busy(4)),
-    Setup("the engine stands still, .2 of 1 s", True, ("--rate", "1000/s", "-c", "64"), stopping(_engines, 0.2, 0.8)),
+    Setup("the engine is stopped, .2 of 1 s", True, ("--rate", "1000/s", "-c", "64"), stopping(_engines, 0.2, 0.8)),
     Setup("the same in a closed loop", True, ("-c", "32"), stopping(_engines, 0.2, 0.8)),
 )
 
 
 def play(setup: Setup, engine: str, program: Path, cores: tuple[int, int], seconds: float) -> Outcome:
-    """One run, as a user would start it."""
+    """Play one run through the command line, as a user would."""
     ours, theirs = cores
     with (
         serving(program, theirs, delay_us=max(0, setup.delay_us)) as responder,
@@ -217,8 +218,8 @@ def play(setup: Setup, engine: str, program: Path, cores: tuple[int, int], secon
 
 
 def show(setups: Sequence[Setup], outcomes: Sequence[Outcome], engines: Sequence[str]) -> None:
-    """A row for each set-up and engine."""
-    print(f"{'':38}{'engine':10}{'INVALID':>9}  {'reported less true, ms':^24}  which checks failed")
+    """Print a row for each set-up and engine."""
+    print(f"{'':38}{'engine':10}{'INVALID':>9}  {'reported - true, ms':^24}  which checks failed")
     print(f"{'':38}{'':10}{'':>9}  {'p50, worst':>11} {'p99, worst':>11}")
     for setup in setups:
         for engine in engines:
@@ -238,17 +239,21 @@ def show(setups: Sequence[Setup], outcomes: Sequence[Outcome], engines: Sequence
 
 
 def main() -> int:
-    """Exit code 0 when nothing was judged wrongly."""
+    """Run the benchmark.  Exit code 0 when no run was judged wrongly."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=5, help="how often each set-up is played")
-    parser.add_argument("--seconds", type=float, default=3.0, help="the measured window")
-    parser.add_argument("--engines", default=",".join(kind.value for kind in available()), help="which engines")
-    parser.add_argument("--only", default="", help="set-ups with this in their name")
-    parser.add_argument("--json", type=Path, help="write the outcomes to this file, too")
+    parser.add_argument("--repeats", type=int, default=5, help="Runs of each set-up.")
+    parser.add_argument("--seconds", type=float, default=3.0, help="Length of the measured window.")
+    parser.add_argument(
+        "--engines",
+        default=",".join(kind.value for kind in available()),
+        help="Engines to measure, separated by commas.",
+    )
+    parser.add_argument("--only", default="", help="Only set-ups whose names contain this text.")
+    parser.add_argument("--json", type=Path, help="File to write all outcomes to.")
     options = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
-        raise SystemExit("this needs two cores")
+        raise SystemExit("this benchmark needs two cores: one for the generator, one for the server")
     engines = options.engines.split(",")
     setups = [setup for setup in SETUPS if options.only in setup.name]
     outcomes = []
@@ -263,7 +268,7 @@ def main() -> int:
     alarms = sum(one.invalid and not one.bad for one in outcomes)
     misses = sum(one.bad and not one.invalid for one in outcomes)
     good, bad = sum(not one.bad for one in outcomes), sum(one.bad for one in outcomes)
-    print(f"\nfalse alarms: {alarms} of {good} good runs; misses: {misses} of {bad} bad ones")
+    print(f"\nfalse alarms: {alarms} of {good} good runs; misses: {misses} of {bad} bad runs")
     if options.json:
         options.json.write_text(json.dumps([asdict(one) for one in outcomes], indent=2) + "\n")
     return 1 if alarms or misses else 0

@@ -1,7 +1,8 @@
-"""The child processes of a network run: probes at its ends, and a proxy in between.  Each does one task at a time.
+"""The child processes of a network run: a probe at each end, and a proxy between the ends.  Each process does one task
+at a time.
 
-They end with this process: their input ends, and they have a parent-death signal (loadgen.probe.process,
-loadgen.proxy.process).
+A child process ends when this process ends: its standard input is closed, and it has a parent-death signal
+(loadgen.probe.process, loadgen.proxy.process).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from loadgen.model.units import NS_PER_S
 
 _START_TIMEOUT_S = 20.0
 _ANSWER_TIMEOUT_S = 20.0
-_TEST_GRACE_S = 60.0  # the probe itself gives a silent peer up long before
+_TEST_GRACE_S = 60.0  # the probe itself gives up on a silent peer long before this time
 _STOP_TIMEOUT_S = 1.0
 _STDERR_LINES = 20
 
@@ -33,16 +34,19 @@ OnTick = Callable[[Tick], None]
 
 
 class StoppedError(Exception):
-    """A test was stopped on request."""
+    """Error: the test was stopped on request."""
 
 
 class End:
-    """A context manager: inside, the child process runs.  Raises FleetError if it does not start, or ends by itself."""
+    """A child process as a context manager: the process runs inside the `async with` block.
+
+    Raises FleetError when the process does not start, or ends by itself.
+    """
 
     module = ""
 
     def __init__(self, name: str, *, inside: Inside = HERE, environment: Mapping[str, str] | None = None) -> None:
-        """`name` is used in messages.  `environment` is added to that of this process."""
+        """`name` is used in messages.  `environment` is added to the environment of this process."""
         self.name = name
         self._inside = inside
         self._environment = {**os.environ, **(environment or {})}
@@ -55,7 +59,7 @@ class End:
             self._process = await asyncio.create_subprocess_exec(
                 *self._inside.prefix,
                 sys.executable,
-                "-P",  # never import from the directory in which the user happens to be
+                "-P",  # a child must not import modules from the user's working directory
                 "-m",
                 self.module,
                 stdin=asyncio.subprocess.PIPE,
@@ -65,7 +69,7 @@ class End:
                 pass_fds=self._inside.descriptors,
                 env=self._environment,
             )
-        except OSError as error:  # out of descriptors, processes or memory
+        except OSError as error:  # no file descriptors, processes or memory left
             raise FleetError(f"the {self.name} cannot be started: {error.strerror}") from error
         self._listening = asyncio.create_task(self._read_stderr())
         try:
@@ -89,16 +93,16 @@ class End:
         return self._process.returncode is not None
 
     def send(self, message: dict[str, Any]) -> None:
-        """Send a message.  If the process has ended this does nothing; waiting for the answer will raise."""
+        """Send a message.  Does nothing when the process has ended: waiting for the answer raises then."""
         assert self._process.stdin is not None
         if not self.is_lost and not self._process.stdin.is_closing():
             self._process.stdin.write(frames.encode(message))
 
     async def _ask(self, message: dict[str, Any], answer: str, timeout_s: float, on_tick: OnTick | None = None) -> Any:
-        """Send `message`, and return the message that `is` an `answer`.
+        """Send `message`, and return the reply of type `answer`.
 
-        Raises the error that the process reports (TargetError, PlanError or StoppedError), and FleetError if it does
-        not answer in time.
+        Raises the error that the process reports (TargetError, PlanError or StoppedError), and FleetError when the
+        process does not answer in time.
         """
         self.send(message)
         return await self._next(answer, timeout_s, on_tick)
@@ -115,20 +119,20 @@ class End:
                     if message["is"] == "tick" and on_tick is not None:
                         on_tick(from_plain(Tick, message["tick"]))
         except TimeoutError:
-            raise FleetError(f"the {self.name} said nothing for {timeout_s:g} s") from None
+            raise FleetError(f"the {self.name} did not answer within {timeout_s:g} s") from None
         except (frames.FrameError, KeyError) as error:
             raise FleetError(f"the {self.name} sent something unreadable: {error}") from error
-        raise FleetError(f"the {self.name} is gone: {await self.why_lost()}")
+        raise FleetError(f"the {self.name} has ended: {await self.why_lost()}")
 
     def kill(self) -> None:
-        """Kill the process."""
+        """Kill the process (SIGKILL); returns when the process has ended."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
 
     async def wait_lost(self) -> None:
-        """Wait until the process ends by itself, and raise FleetError then."""
+        """Wait until the process ends by itself.  Always raises FleetError, which says how the process ended."""
         await self._process.wait()
-        raise FleetError(f"the {self.name} is gone: {await self.why_lost()}")
+        raise FleetError(f"the {self.name} has ended: {await self.why_lost()}")
 
     async def why_lost(self) -> str:
         """Return how the process ended, or that it closed its output."""
@@ -157,7 +161,7 @@ class End:
 
 
 class ProbeEnd(End):
-    """One end of a network test: serves tests, or runs them against a server."""
+    """One end of a network test: it serves tests, or runs tests against a server."""
 
     module = "loadgen.probe.process"
 
@@ -167,12 +171,12 @@ class ProbeEnd(End):
         self._stopped = False
 
     async def serve(self, host: str, port: int = 0) -> int:
-        """Serve tests from now on.  Returns the port.  Raises PlanError if nobody can listen at that address."""
+        """Start to serve tests.  Returns the port.  Raises PlanError when the process cannot listen at this address."""
         answer = await self._ask({"do": "serve", "host": host, "port": port}, "listening", _ANSWER_TIMEOUT_S)
         return int(answer["port"])
 
     async def run(self, test: ProbeTest, host: str, port: int, on_tick: OnTick | None = None) -> ProbeResult:
-        """Run one test.  Raises StoppedError after :meth:`stop`, TargetError if the other end is at fault."""
+        """Run one test.  Raises StoppedError after :meth:`stop`, and TargetError when the other end fails."""
         if self._stopped:
             raise StoppedError
         request = {"do": "run", "id": self._number(), "test": to_plain(test), "host": host, "port": port}
@@ -181,13 +185,13 @@ class ProbeEnd(End):
         return from_plain(ProbeResult, answer["result"])
 
     async def report(self, host: str, port: int) -> HostReport:
-        """Return the report of the proxy host at an address.  Raises TargetError."""
+        """Return the report of the proxy host at `host` and `port`.  Raises TargetError."""
         request = {"do": "ask", "id": self._number(), "host": host, "port": port}
         answer = await self._ask(request, "report", _ANSWER_TIMEOUT_S)
         return from_plain(HostReport, answer["report"])
 
     def stop(self) -> None:
-        """Stop the running test, if there is one, and run no further tests."""
+        """Stop the running test, if there is one.  No further test can be run."""
         self._stopped = True
         self.send({"do": "stop"})
 

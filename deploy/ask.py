@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import aiohttp
-from yarl import URL
+from typing import TYPE_CHECKING
 
 from loadgen.model.target import Target
 
-_TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=3, sock_read=3)
+if TYPE_CHECKING:  # a tenth of a second to import, and most runs of `loadgen http` ask servers nothing
+    import aiohttp
+
+_TIMEOUTS_S = {"total": 60, "sock_connect": 3, "sock_read": 3}
 _MAX_BODY_BYTES = 256 << 20  # a POST log of 1.8 million records
 _AT_ONCE = 64
 
@@ -25,13 +27,20 @@ class Answer:
     problem: str = ""
 
 
+def load_client() -> None:
+    """Import the HTTP client now, so that the first :func:`ask_all` need not do it.  Any thread may call this."""
+    importlib.import_module("aiohttp")
+
+
 async def ask_all(targets: Sequence[Target], path: str) -> list[Answer]:
     """The replies of all targets to GET `path`, in the order of `targets`.
 
     Any status but 200 is a problem.  Raises nothing, whatever a server does.
     """
-    turns = asyncio.Semaphore(_AT_ONCE)
-    async with aiohttp.ClientSession(timeout=_TIMEOUT, auto_decompress=False) as session:
+    import aiohttp
+
+    turns, timeout = asyncio.Semaphore(_AT_ONCE), aiohttp.ClientTimeout(**_TIMEOUTS_S)
+    async with aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as session:
 
         async def one(target: Target) -> Answer:
             async with turns:
@@ -50,6 +59,8 @@ async def ask_all(targets: Sequence[Target], path: str) -> list[Answer]:
 
 
 async def _get(session: aiohttp.ClientSession, url: str) -> Answer:
+    from yarl import URL
+
     # encoded=True sends the path as it is written: a workload's query strings need not be form data.
     async with session.get(URL(url, encoded=True), allow_redirects=False) as reply:
         if reply.status != 200:

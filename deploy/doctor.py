@@ -1,4 +1,4 @@
-"""What the settings of a machine mean for a load, and what to change: `loadgen doctor`.
+"""The effect of a machine's settings on a load, and recommended changes: `loadgen doctor`.
 
 The load consists of paced connections (users), each of which opens several TCP connections per second; each of these
 leaves a port in TIME_WAIT for 60 s (:mod:`loadgen.verdict.ports`).
@@ -23,7 +23,7 @@ _WIDE_PORT_RANGE = "1024 65000"
 
 
 class Level(enum.Enum):
-    """How serious a finding is: harmless, may limit or falsify a result, will make the run fail."""
+    """The severity of a finding: harmless, may limit or falsify a result, will make the run fail."""
 
     OK = "ok"
     WARNING = "warning"
@@ -63,7 +63,7 @@ def diagnose(facts: Facts, vms: int, connections: int, connects_per_s: float) ->
 
 
 def engine(why_not_compiled: str) -> Advice:
-    """Which engine runs on this machine; `why_not_compiled` is "" where the compiled engine does."""
+    """A finding about the engine that runs on this machine; `why_not_compiled` is "" when the compiled engine runs."""
     if not why_not_compiled:
         return Advice(level=Level.OK, topic="engine", finding="the compiled engine")
     return Advice(
@@ -110,10 +110,10 @@ def _ports(facts: Facts, connections: int, connects_per_s: float) -> list[Advice
     needed = ports.needed(connections, connects_per_s)
     meaning = f"{connections} paced connections to one server need up to {needed} ports; "
     if sources > MOST_SOURCES:
-        meaning += f"{MOST_SOURCES} source addresses do not have so many"
+        meaning += f"{MOST_SOURCES} source addresses do not have enough"
     else:
         meaning += (
-            f"{sources} source addresses have so many: loadgen spec uses them by itself over loopback; otherwise list "
+            f"{sources} source addresses have enough: loadgen spec uses them by itself over loopback; otherwise list "
             "them with --source"
         )
     command = f'sysctl -w net.ipv4.ip_local_port_range="{_WIDE_PORT_RANGE}"'

@@ -20,7 +20,7 @@ class AppWorker:
     docroot: str
     workdir: str
     static: bool
-    """Whether it serves the files, too; otherwise the web server in front of it does."""
+    """Whether the application also serves the files; otherwise the web server in front of it does."""
     unix_socket: str = ""
     host: str = ""
     port: int = 0
@@ -73,7 +73,7 @@ class Exited:
 
     @property
     def reason(self) -> str:
-        """How the process ended and its last messages, as one line.
+        """The end of the process and its last messages, as one line.
 
         Repeated lines and the indented lines of a traceback are left out: the reason stands in one of the others.
         """

@@ -1,6 +1,6 @@
-"""Golden files: text that was looked at once and must not change unseen.
+"""Shared options and fixtures: golden files, which hold approved output that a test compares with the present output.
 
-`pytest --update-golden` writes what the code prints now; the diff is then for a person to read.
+`pytest --update-golden` writes the present output into the files; then a person must read the diff.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# How long an example takes says something of the machine, not of the code.
+# The run time of an example depends on the machine, so it must not fail a test.
 settings.register_profile("loadgen", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("loadgen")
 
@@ -20,19 +20,24 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def pytest_configure() -> None:
-    """A test run in the background ignores Ctrl-C, and so would all that it starts: the tests send it to these."""
+    """Restore the default action of SIGINT, which a test run in the background ignores.
+
+    Child processes would inherit that, and tests send Ctrl-C to their children.
+    """
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="write the golden files anew instead of comparing")
+    parser.addoption(
+        "--update-golden", action="store_true", help="Write the golden files instead of comparing with them."
+    )
 
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """Compares `text` with the golden file of that name."""
+    """Return a function that compares `text` with the golden file of a name."""
 
     def check(name: str, text: str) -> None:
         path = GOLDEN / name

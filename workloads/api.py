@@ -1,4 +1,4 @@
-"""The seam between a workload and the rest: what a run that plays operation tapes takes from its workload.
+"""The interface of workloads: the parts that a run of operation tapes takes from its workload.
 
 A workload turns a plan into data.  It performs no I/O except in :class:`ServerFiles`.  :mod:`workloads.catalog` finds
 workloads by name; `tests/contract/test_workload_contract.py` states the laws that each of them keeps.
@@ -47,7 +47,9 @@ class Sent:
 
 
 class ServerFiles(Protocol):
-    """What each server must serve: files below a document root, and an application for dynamic operations."""
+    """The content that each server must serve: files below a document root, and an application for dynamic
+    operations.
+    """
 
     @property
     def extent(self) -> str:
@@ -87,7 +89,7 @@ class ServerFiles(Protocol):
 
 
 class ServerCheck(Protocol):
-    """What is asked of every server before and after each iteration, and how its answer is judged."""
+    """The requests to every server before and after each iteration, and the judgement of the answers."""
 
     @property
     def name(self) -> str:
@@ -102,13 +104,13 @@ class ServerCheck(Protocol):
         """The path that is requested after an iteration; the body of the reply is judged."""
 
     def problems(self, body: bytes, sent: Sent) -> list[str]:
-        """Compare a server's reply with what was sent to it; returns the contradictions, [] if there are none.
+        """Compare a server's reply with the requests sent to it; returns the contradictions, [] if there are none.
 
         Pure; never raises, whatever `body` holds.
         """
 
     def passed(self, sent: Sequence[Sent]) -> str:
-        """What was verified when no server has a problem, as a phrase; `sent` has one value per server."""
+        """The verified facts when no server has a problem, as a phrase; `sent` has one value per server."""
 
 
 class Workload(Protocol[P_contra]):
@@ -124,10 +126,10 @@ class Workload(Protocol[P_contra]):
         """The TCP connections that each connection of the plan opens per second; 0.0 where that is unknown."""
 
     def files(self, plan: P_contra) -> ServerFiles | None:
-        """What servers must serve; None when the workload demands nothing of them.
+        """The content that servers must serve; None when the workload has no demands.
 
         Raises PlanError when no server can hold what the plan needs.
         """
 
     def check(self, plan: P_contra) -> ServerCheck | None:
-        """What is asked of servers around each iteration; None when nothing is."""
+        """The requests to servers around each iteration; None when there are none."""

@@ -1,4 +1,4 @@
-"""The command line.  stdout carries only results; everything else goes to stderr."""
+"""The command line.  stdout carries only results; all other output goes to stderr."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from click.exceptions import Abort, ClickException, Exit
 
 from coordinator.cli.commands import COMMANDS
 from coordinator.cli.lazy import LazyGroup
-from coordinator.output.streams import abandon_stdout, open_missing_streams
+from coordinator.output.streams import abandon_stdout, blaming_stdout, open_missing_streams
 from loadgen import __version__
 from loadgen.model.errors import ExitCode, LoadgenError
 
 _HELP = click.RichHelpConfiguration(
-    # An option and what it takes in one column: at 80 columns there is no room for more beside the help.
+    # The option and its argument share a column: at 80 columns there is no room for another column beside the help.
     options_table_column_types=["required", "opt_all_metavar", "help"],
     append_metavars_help_string="{}",
     max_width=100,
@@ -26,7 +26,7 @@ _HELP = click.RichHelpConfiguration(
 @click.group(
     cls=LazyGroup,
     entries=COMMANDS,
-    # The help configuration is not set by click.rich_config, which imports rich at once.
+    # Help is not configured through click.rich_config, because that module imports rich at once.
     context_settings={"help_option_names": ["-h", "--help"], "rich_help_config": _HELP},
 )
 @click.version_option(__version__, prog_name="loadgen")
@@ -50,7 +50,8 @@ def main() -> int:
     """Run the command line and return the exit code (loadgen.model.errors.ExitCode)."""
     open_missing_streams()
     try:
-        code = app.main(prog_name="loadgen", standalone_mode=False)
+        with blaming_stdout():
+            code = app.main(prog_name="loadgen", standalone_mode=False)
     except Exit as error:
         return error.exit_code
     except ClickException as error:
@@ -64,11 +65,12 @@ def main() -> int:
         _complain(error.message, error.hint)
         return int(error.exit_code)
     except (BrokenPipeError, SystemExit) as error:
-        if isinstance(error, SystemExit) and error.code == ExitCode.USAGE:  # rich-click printed the help of a group
+        # rich-click printed the help of a group and exits with this code
+        if isinstance(error, SystemExit) and error.code == ExitCode.USAGE:
             return int(ExitCode.USAGE)
-        abandon_stdout()  # the reader of stdout has gone; click and rich report that as SystemExit(1)
+        abandon_stdout()  # the reader of stdout has closed it; click and rich report this as SystemExit(1)
         return 128 + signal.SIGPIPE
-    except Exception:  # noqa: BLE001 - the last line of defence, and it says so
+    except Exception:  # noqa: BLE001 - the last handler: reports the error as a bug
         import traceback
 
         traceback.print_exc()

@@ -1,4 +1,4 @@
-"""The commands of loadgen: where each is defined, and the first sentence of its help.
+"""The commands of loadgen: the module of each command, and the first sentence of its help.
 
 A new command is a module beside this one and an entry here.  A test compares the sentences with the commands' help.
 """

@@ -1,4 +1,4 @@
-"""Options about the engines: the same for every command that makes load with engine processes."""
+"""Options about the engines, the same for every command that uses engine processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PANEL = "Engines"
 
 
 def source_option(panel: str) -> Callable[[F], F]:
-    """--source, in the help panel `panel`."""
+    """The option --source, in the help panel `panel`."""
     return click.option(
         "--source",
         metavar="ADDRESS,...",
@@ -25,7 +25,9 @@ def source_option(panel: str) -> Callable[[F], F]:
 
 
 def engine_options(default: str) -> Callable[[F], F]:
-    """--engines, --engine and --timestamps; `default` says how many engines there are by default."""
+    """The options --engines, --engine and --timestamps; `default` is the help text for the default number of
+    engines.
+    """
     options = (
         click.option(
             "--engines",
@@ -59,7 +61,7 @@ def engine_options(default: str) -> Callable[[F], F]:
 
 
 def sending(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a plan that these options set, by name; None where an option is not given."""
+    """Return the plan fields that these options set, by name; None where an option is not given."""
     return {
         "sources": tuple(given["source"].split(",")) if given["source"] else None,
         "engine": EngineKind(given["engine"]) if given["engine"] else None,

@@ -1,4 +1,4 @@
-"""Options about the machines that make the load: the same for every command that makes some."""
+"""Options about load machines, the same for every command that uses load machines."""
 
 from __future__ import annotations
 
@@ -81,17 +81,17 @@ _OPTIONS = (
 
 
 def fleet_options(command: F) -> F:
-    """Add all options about load machines."""
+    """Add all options about load machines to a command."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
 def take_choice(given: dict[str, Any], engines: int | None, start: Start) -> FleetChoice:
-    """The load machines that the options choose; without a choice, those of the plan or the record.
+    """Return the load machines that the options choose; without such options, those of the plan or the record.
 
-    Takes the options out of `given`.  `engines` is the number on each machine; None: as the plan says, else one for
-    each core.  Raises PlanError for options that do not go together, and for machines that cannot be restored.
+    Removes the options from `given`.  `engines` is the number on each machine; None takes the number of the plan, or
+    one for each core.  Raises PlanError for options that cannot be combined, and for machines that cannot be restored.
     """
     from coordinator.fleet.choice import FleetChoice
 
@@ -115,9 +115,16 @@ def take_choice(given: dict[str, Any], engines: int | None, start: Start) -> Fle
 
 
 def check_installed(choice: FleetChoice) -> None:
-    """Raises PlanError when other machines are chosen, and the packages that reach them are missing."""
+    """Raise PlanError when other machines are chosen, but the packages to reach them are missing."""
     from coordinator.fleet.choice import WayKind
     from loadgen.agent.extra import require_fleet
 
     if choice.way is not WayKind.LOCAL:
         require_fleet("making load from other machines")
+
+
+def engines_here(choice: FleetChoice, engines: int) -> int:
+    """The number of engine processes on this machine: `engines` when it makes the load, 0 when others do."""
+    from coordinator.fleet.choice import WayKind
+
+    return engines if choice.way is WayKind.LOCAL else 0

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 def choice_to_table(choice: FleetChoice) -> dict[str, Any]:
-    """What differs from the defaults, as plain data for TOML; empty when this machine makes the load."""
+    """Return the settings that differ from the defaults, as plain data for TOML; empty when this machine makes the
+    load.
+    """
     from coordinator.fleet.choice import WayKind
 
     return {} if choice.way is WayKind.LOCAL else choice.to_dict()
@@ -28,10 +30,10 @@ def choice_from_table(table: object) -> FleetChoice:
 
 
 def choice_from_record(fleet: object) -> FleetChoice:
-    """The load machines of a recorded run; `fleet` is that part of its run.json.
+    """Return the load machines of a recorded run; `fleet` is the fleet section of its run.json.
 
-    Raises PlanError when the record does not hold enough to reach them again: records of version 0.1 and before keep
-    the hosts of --hosts only.
+    Raises PlanError when the record has too little information to reach the machines again: records of version 0.1 and
+    before keep only the hosts of --hosts.
     """
     from coordinator.fleet.choice import FleetChoice, WayKind
 

@@ -40,14 +40,14 @@ class Foreground:
         self._over = False
 
     def run(self) -> int:
-        """Run until a signal and the end of the drain time; the number of connections that were cut."""
+        """Run until a signal and the end of the drain time.  Returns the number of connections that were cut."""
         self._loop.add(self._service)
         display = threading.Thread(target=self._display, daemon=True)
         with self._signals():
             self._say(opening_line(self._service))
             display.start()
             gc.collect()
-            gc.freeze()  # the objects of this moment stay alive, so no collection has to visit them
+            gc.freeze()  # all present objects stay alive, so garbage collection need not visit them
             cut = self._loop.run()
         self._over = True
         self._news.set()
@@ -56,7 +56,7 @@ class Foreground:
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        # A signal that is ignored stays ignored, as nohup intends.
+        # A signal that is ignored stays ignored, because nohup relies on this.
         numbers = [number for number in _STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
         before = {number: signal.signal(number, lambda *_: self._loop.post(self._stop)) for number in numbers}
         try:
@@ -66,7 +66,7 @@ class Foreground:
                 signal.signal(number, handler)
 
     def _stop(self) -> None:
-        """Drain at the first call, and cut the open connections at the second.  Runs on the loop's thread."""
+        """Drain at the first call, and cut the open connections at the second call.  Runs on the loop's thread."""
         self._loop.drain(0 if self._asked else self._service.config.drain_ns)
         self._asked += 1
         self._news.set()
@@ -96,7 +96,7 @@ class Foreground:
         self._write((_ERASE_LINE if self._redraws else "") + text + "\n")
 
     def _draw(self, text: str) -> None:
-        """Replace the last line of the terminal."""
+        """Replace the last line of the terminal by the counters."""
         if self._redraws:
             with contextlib.suppress(OSError):
                 columns = os.get_terminal_size(_STDERR).columns  # 0 when unknown
@@ -110,7 +110,7 @@ class Foreground:
 
 
 def opening_line(service: Service) -> str:
-    """The first line: where the proxy listens, and how it forwards."""
+    """Return the first line of output: the address of the proxy, and how it forwards."""
     config = service.config
     listen = format_address(config.listen_host, service.port)
     connect = format_address(config.connect_host, config.connect_port)
@@ -124,7 +124,7 @@ def opening_line(service: Service) -> str:
 
 
 def progress_line(now: ProxyCounters, before: ProxyCounters, interval_ns: int) -> str:
-    """One line: open connections, the rates since `before`, and the errors so far."""
+    """Return a line of counters: open connections, the rates since `before`, and the errors so far."""
     forward, back = (
         rate((getattr(now, name) - getattr(before, name)) * 8e-6 * NS_PER_S / interval_ns)
         for name in ("forwarded_bytes", "returned_bytes")
@@ -145,14 +145,14 @@ def progress_line(now: ProxyCounters, before: ProxyCounters, interval_ns: int) -
 
 
 def totals(counters: ProxyCounters, cut: int) -> dict[str, int]:
-    """The final counters; `cut` is the number of connections that were cut after the drain time."""
+    """Return the final counters; `cut` is the number of connections that were cut after the drain time."""
     plain: dict[str, Any] = to_plain(counters)
     del plain["open"]  # 0 at the end
     return {**plain, "cut": cut}
 
 
 def document(service: Service, counters: ProxyCounters, cut: int, elapsed_ns: int) -> dict[str, Any]:
-    """The final counters and the settings, for --json; `elapsed_ns` is the time that the proxy ran."""
+    """Return the final counters and the settings, for --json; `elapsed_ns` is the run time of the proxy."""
     config = service.config
     return {
         "listen": format_address(config.listen_host, service.port),

@@ -27,7 +27,7 @@ _ADDRESS = Parsed("address", parse_address)
 
 
 class Role(enum.Enum):
-    """What this machine does in a test on real machines."""
+    """The role of this machine in a test on real machines."""
 
     SOURCE = "source"
     PROXY = "proxy"
@@ -42,14 +42,14 @@ _TAKES = {
     Role.PROXY: ("listen", "connect", "windows", "modes"),
     Role.SINK: ("listen",),
 }
-"""The options that each role takes; without a role, all of the test runs on this machine."""
+"""The options that each role takes; without a role, the whole test runs on this machine."""
 
 _NEEDS: dict[Role | None, tuple[str, ...]] = {Role.PROXY: ("listen", "connect"), Role.SINK: ("listen",)}
-"""The options that a role cannot do without."""
+"""The options that each role requires."""
 
 
 def _choices(allowed: tuple[E, ...]) -> Callable[[str], tuple[E, ...]]:
-    """A parser of comma-separated lists of these members, each at most once."""
+    """Return a parser of comma-separated lists of these members, each at most once."""
     known = {one.value: one for one in allowed}
 
     def parse(text: str) -> tuple[E, ...]:
@@ -181,7 +181,7 @@ def _run(plan: ForwardPlan, out: Path | None, *, as_json: bool, note: str) -> in
 
 
 def _be_sink(host: str, port: int) -> int:
-    """Be the sink until Ctrl-C; the exit code."""
+    """Run as the sink until Ctrl-C; returns the exit code."""
     import uvloop
 
     from coordinator.kinds.forward.roles import be_sink
@@ -191,7 +191,7 @@ def _be_sink(host: str, port: int) -> int:
 
 
 def _be_proxy(given: dict[str, Any]) -> int:
-    """Be the proxy host until Ctrl-C; the exit code.  Raises PlanError."""
+    """Run as the proxy host until Ctrl-C; returns the exit code.  Raises PlanError."""
     import uvloop
 
     from coordinator.kinds.forward.roles import be_proxy
@@ -216,7 +216,7 @@ def _be_proxy(given: dict[str, Any]) -> int:
 
 
 def _check(role: Role | None, given: dict[str, Any]) -> None:
-    """Raises PlanError for options that the role does not take, and for options that it lacks."""
+    """Raise PlanError for options that the role does not take, and for missing options that the role requires."""
     what = f"--role {role.value}" if role else "a run on this machine"
     for name, value in given.items():
         if value not in (None, False) and name not in _TAKES[role]:
@@ -230,7 +230,7 @@ def _check(role: Role | None, given: dict[str, Any]) -> None:
 
 
 def _links(start: Start, given: dict[str, Any]) -> tuple[tuple[Link, ...] | None, str]:
-    """The links to measure (None: as the plan says), and a note about the choice."""
+    """Return the links to measure (None: those of the plan), and a note about the choice."""
     if given["sink"] or given["proxy"]:
         return (Link.REAL,), ""
     if given["lab"] or start.sets("links"):
@@ -245,7 +245,7 @@ def _links(start: Start, given: dict[str, Any]) -> tuple[tuple[Link, ...] | None
 
 
 def _plan(start: Start, given: dict[str, Any], links: tuple[Link, ...] | None) -> ForwardPlan:
-    """The plan that the options make from `start`.  Raises PlanError."""
+    """Return the plan that the options make from `start`.  Raises PlanError."""
     ends = {name: format_address(*given[name]) if given[name] else None for name in ("proxy", "sink")}
     if given["lab"]:
         ends = dict.fromkeys(ends, "")
@@ -273,7 +273,7 @@ def _plan(start: Start, given: dict[str, Any], links: tuple[Link, ...] | None) -
 
 
 def _is_real(links: tuple[Link, ...] | None, start: Start) -> bool:
-    """Whether the run is on real machines; `links` of None are those of the plan."""
+    """Whether the run is on real machines; when `links` is None, the links of the plan decide."""
     return links == (Link.REAL,) if links else start.data.get("links") == [Link.REAL.value]
 
 

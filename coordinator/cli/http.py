@@ -5,21 +5,18 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import rich_click as click
 
 from coordinator.cli.engine_options import engine_options, sending, source_option
-from coordinator.cli.fleet_options import check_installed, fleet_options, take_choice
+from coordinator.cli.fleet_options import check_installed, engines_here, fleet_options, take_choice
 from coordinator.cli.options import DURATION, FILE, Parsed, result_options
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
 from loadgen.model.errors import PlanError
 from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.units import parse_per_s
-
-if TYPE_CHECKING:
-    pass
 
 _ASKED, _LOAD, _JUDGED, _RESULT = "Requests", "Load", "Objectives", "Result"
 
@@ -141,20 +138,29 @@ def http(
     shows.
     """
     from coordinator.experiment.once import Once
-    from coordinator.output.hdr import check_files
 
     start = start_from("http", plan_file, replay, fleet=True)
     choice = take_choice(given, given["engines"], start)
     plan = _plan(start, urls, given)
-    check_files(hdr)
+    if hdr:
+        from coordinator.output.hdr import check_files
+
+        check_files(hdr)
     if print_plan:
         return show_plan(plan, choice)
     check_installed(choice)
-    return play(Once("http", plan), fleet=choice, out=out, as_json=as_json, hdr=hdr)
+    return play(
+        Once("http", plan),
+        fleet=choice,
+        out=out,
+        as_json=as_json,
+        hdr=hdr,
+        engines=engines_here(choice, plan.engines),
+    )
 
 
 def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPlan:
-    """The plan that the options make from `start`.  Raises PlanError."""
+    """Return the plan that the options make from `start`.  Raises PlanError."""
     requests = _given_requests(urls, given)
     plan = start.read(
         HttpPlan.from_dict,
@@ -182,7 +188,7 @@ def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPla
 
 
 def _given_requests(urls: tuple[str, ...], given: dict[str, Any]) -> tuple[HttpRequest, ...] | None:
-    """The requests of the file, or one for each URL; None when neither is given.  Raises PlanError."""
+    """Return the requests of the file, or one for each URL; None when neither is given.  Raises PlanError."""
     if given["requests_file"] is None:
         return tuple(HttpRequest(url=url) for url in urls) or None
     if urls or given["method"] or given["headers"] or given["body"]:
@@ -194,7 +200,7 @@ def _given_requests(urls: tuple[str, ...], given: dict[str, Any]) -> tuple[HttpR
 
 
 def _read_requests(file: Path) -> tuple[HttpRequest, ...]:
-    """The requests of a TOML file.  Raises PlanError that names the file."""
+    """Read the requests of a TOML file.  Raises PlanError that names the file."""
     from workloads.http.requests import parse_requests
 
     try:
@@ -208,7 +214,7 @@ def _read_requests(file: Path) -> tuple[HttpRequest, ...]:
 
 
 def _changed(request: HttpRequest, given: dict[str, Any]) -> HttpRequest:
-    """The request with the method, headers and body that the options give."""
+    """Return the request with the method, headers and body that the options give."""
     return override(
         request,
         method=given["method"].upper() if given["method"] else None,
@@ -218,6 +224,9 @@ def _changed(request: HttpRequest, given: dict[str, Any]) -> HttpRequest:
 
 
 def _engines(plan: HttpPlan) -> int:
-    """One for each core but the coordinator's; in an open loop, each engine needs a connection to every target."""
+    """Return the default number of engines: one for each core except one, which the coordinator uses.
+
+    In an open loop, each engine needs a connection to every target, so the number may be smaller.
+    """
     fewest = min(plan.shares) if plan.rate_per_s else plan.connections
     return max(1, min(len(os.sched_getaffinity(0)) - 1, fewest))

@@ -33,11 +33,11 @@ _UDP_BPS = 1_000_000
 
 _ENDS, _LOAD, _TIME, _RESULT = "Ends", "Load", "Time", "Result"
 _DEFAULT = IperfPlan(host="")
-_OPTION_NAMES = {"limit": "bytes", "plan_file": "plan"}  # where they differ from the parameter's
+_OPTION_NAMES = {"limit": "bytes", "plan_file": "plan"}  # short options whose names differ from the parameters' names
 
 
 def parse_cores(text: str) -> tuple[int, ...]:
-    """The cores of a text like `0` or `0,2`.  Raises PlanError unless this process may use all of them."""
+    """Return the cores of a text like `0` or `0,2`.  Raises PlanError unless this process may use all of them."""
     try:
         cores = tuple(int(part) for part in text.split(","))
     except ValueError:
@@ -197,7 +197,7 @@ def _run(plan: IperfPlan, out: Path | None, *, as_json: bool) -> int:
 
 
 def _serve(host: str, port: int) -> int:
-    """Serve tests until Ctrl-C; the exit code."""
+    """Serve tests until Ctrl-C; returns the exit code."""
     import uvloop
 
     from coordinator.kinds.iperf.served import serve_tests
@@ -207,16 +207,18 @@ def _serve(host: str, port: int) -> int:
 
 
 def _check_server(host: str | None, given: dict[str, Any]) -> None:
-    """Raises PlanError for options that only a client takes."""
+    """Raise PlanError for options that only a client takes."""
     if host is not None:
         raise PlanError("HOST cannot be combined with --server", hint="give the address to listen at with --host")
     name = next((name for name, value in given.items() if value not in (None, False)), None)
     if name is not None:
-        raise PlanError(f"{_option(name)} cannot be combined with --server", hint="the client says what is measured")
+        raise PlanError(
+            f"{_option(name)} cannot be combined with --server", hint="only the client chooses what is measured"
+        )
 
 
 def _plan(start: Start, host: str | None, port: int | None, given: dict[str, Any]) -> IperfPlan:
-    """The plan that the options make from `start`.  Raises PlanError."""
+    """Return the plan that the options make from `start`.  Raises PlanError."""
     rr = given["rr"] or start.data.get("kind") == Kind.RR.value
     udp = given["udp"] or start.data.get("transport") == Transport.UDP.value
     if rr:
@@ -255,7 +257,7 @@ def _plan(start: Start, host: str | None, port: int | None, given: dict[str, Any
 
 
 def _check_rr(given: dict[str, Any]) -> None:
-    """Raises PlanError for options that have no meaning for request/response."""
+    """Raise PlanError for options that have no meaning for request/response."""
     for name in ("udp", "send", "receive", "bidir", "limit", "block", "rate", "at_least"):
         if given[name] not in (None, False):
             raise PlanError(
@@ -264,7 +266,7 @@ def _check_rr(given: dict[str, Any]) -> None:
 
 
 def _option(name: str) -> str:
-    """The option of a parameter, like `--at-least`."""
+    """Return the option of a parameter, like `--at-least`."""
     return f"--{_OPTION_NAMES.get(name, name).replace('_', '-')}"
 
 

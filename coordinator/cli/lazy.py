@@ -1,4 +1,4 @@
-"""A group of commands, each of which is imported when it is called."""
+"""A group that imports each command only when the command is called."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class Entry(NamedTuple):
-    """Where a command is defined (`package.module:name`), and the first sentence of its help."""
+    """The place where a command is defined (`package.module:name`), and the first sentence of its help."""
 
     place: str
     summary: str
 
 
 class LazyGroup(click.RichGroup):
-    """A group that knows its commands by name and summary, and imports a command when it is asked for.
+    """A group that knows its commands by name and summary, and imports a command only when it is needed.
 
     Help and completion of the group itself show only names and summaries, so they import no command.
     """
@@ -34,7 +34,7 @@ class LazyGroup(click.RichGroup):
             self.add_command(click.RichCommand(name=name, help=entry.summary))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, imported; None when there is no such command."""
+        """Import and return the command of that name; None when there is no such command."""
         listed = super().get_command(ctx, cmd_name)
         if listed is None or self._lists:
             return listed
@@ -49,7 +49,7 @@ class LazyGroup(click.RichGroup):
             click.RichGroup.format_options(self, ctx, formatter)  # type: ignore[arg-type]  # rich-click makes only these
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """The options and commands that begin with `incomplete`, without importing any command."""
+        """Return the options and commands that begin with `incomplete`, without importing any command."""
         with self._listing():
             return super().shell_complete(ctx, incomplete)
 

@@ -1,4 +1,6 @@
-"""Option types shared by the commands: text of the command line becomes a value, wrong text becomes one clear line."""
+"""Option types that the commands share: each turns text of the command line into a value, or reports an error in one
+line.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,14 @@ _MAX_WINDOW_BYTES = (1 << 31) - 1  # setsockopt takes an int
 
 
 class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
-    """An option whose text is read by a parser of the model; text that the parser refuses is a usage error."""
+    """An option type that reads text with a parser of the model; an error of the parser is a usage error."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
         self.name = name
         self._parse = parse
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """`value` parsed, or unchanged when it is not text."""
+        """Return `value` parsed, or unchanged when it is not text."""
         if not isinstance(value, str):
             return value
         try:
@@ -34,7 +36,7 @@ class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic in newer rel
 
 
 def parse_counts(text: str) -> tuple[int, ...]:
-    """The numbers of a text like `16` or `1,4,16`: positive and ascending.  Raises PlanError."""
+    """Return the numbers of a text like `16` or `1,4,16`: positive and ascending.  Raises PlanError."""
     try:
         counts = tuple(int(part) for part in text.split(","))
     except ValueError:
@@ -45,7 +47,7 @@ def parse_counts(text: str) -> tuple[int, ...]:
 
 
 def parse_windows(text: str) -> tuple[int, ...]:
-    """The windows of a text like `16K,64K,auto`, in bytes; 0 stands for `auto`, the kernel's choice.
+    """Return the windows of a text like `16K,64K,auto`, in bytes; 0 stands for `auto`, the kernel's choice.
 
     Raises PlanError for a window that is not allowed, or is given twice.
     """
@@ -56,7 +58,7 @@ def parse_windows(text: str) -> tuple[int, ...]:
 
 
 def parse_window(text: str) -> int:
-    """One window like `64K` or `auto`, in bytes, as :func:`parse_windows` reads it.  Raises PlanError."""
+    """Return one window like `64K` or `auto`, in bytes; see :func:`parse_windows`.  Raises PlanError."""
     if text == AUTO:
         return 0
     size_bytes = parse_size_bytes(text)
@@ -74,7 +76,9 @@ DIRECTORY = click.Path(path_type=Path, file_okay=False)
 
 
 def result_options(kind: str, *short: str) -> Callable[[F], F]:
-    """--out and --json (`short`: its short name) of a command that makes a record of this kind."""
+    """The options --out and --json (`short`: the short name of --json) of a command that makes a record of this
+    kind.
+    """
 
     def add(command: F) -> F:
         as_json = click.option(

@@ -1,7 +1,8 @@
-"""--plan, --replay and --print-plan: where the options of a command start from, and how its plan is printed.
+"""The options --plan, --replay and --print-plan: the values from which a command's options start, and how its plan is
+printed.
 
 A plan file is TOML: the fields of the plan, and a table [fleet] when load machines other than this one are chosen.
-Options on the command line override what the file or the record says.
+Options on the command line override the values of the file or the record.
 """
 
 from __future__ import annotations
@@ -52,18 +53,18 @@ _OPTIONS = (
 
 
 class Plan(Protocol):
-    """What every plan has."""
+    """The method that every plan has."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The plan as plain data."""
+        """Return the plan as plain data, from which the plan can be read again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """What the options of a command start from: a plan file, a record, or nothing.
+    """The values from which a command's options start: a plan file, a record, or nothing.
 
-    `data` are the fields of the plan that are set there, as plain data.  `fleet` reads the load machines, with
-    PlanError when they cannot be restored; None: there are none.  `name` is what errors name; empty for nothing.
+    `data` are the plan fields that are set there, as plain data.  `fleet` reads the load machines, and raises PlanError
+    when they cannot be restored; None when there are none.  `name` is the name for error messages; "" for nothing.
     """
 
     data: Mapping[str, Any] = field(default_factory=dict)
@@ -75,9 +76,9 @@ class Start:
         return name in self.data
 
     def read(self, from_dict: Callable[[dict[str, Any]], P], **changes: Any) -> P:
-        """The plan that the fields make, overridden by those of `changes` that are not None.
+        """Return the plan from these fields, overridden by those of `changes` that are not None.
 
-        Raises PlanError that names the field, and the file if that is where the mistake is.
+        Raises PlanError that names the field, and the file when the file has the mistake.
         """
         changed = {name: to_plain(value) for name, value in changes.items() if value is not None}
         try:
@@ -86,7 +87,7 @@ class Start:
             raise (self._named(error) if self._is_wrong(from_dict, error) else error) from None
 
     def _is_wrong(self, from_dict: Callable[[dict[str, Any]], P], error: PlanError) -> bool:
-        """Whether the file or the record has this mistake itself, without any option."""
+        """Whether the file or the record itself has this mistake, without any option."""
         try:
             from_dict(dict(self.data))
         except PlanError as own:
@@ -94,7 +95,9 @@ class Start:
         return False
 
     def choice(self) -> FleetChoice | None:
-        """The load machines; None when the file or the record names none.  Raises PlanError that names the file."""
+        """Return the load machines; None when the file or the record names none.  Raises PlanError that names the
+        file.
+        """
         try:
             return self.fleet() if self.fleet else None
         except PlanError as error:
@@ -105,14 +108,15 @@ class Start:
 
 
 def plan_options(command: F) -> F:
-    """Add --plan, --replay and --print-plan."""
+    """Add --plan, --replay and --print-plan to a command."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
 def start_from(kind: str, plan_file: Path | None, replay: Path | None, *, fleet: bool) -> Start:
-    """What the options of `loadgen KIND` start from; `fleet` says whether that command takes load machines.
+    """Return the values from which the options of `loadgen KIND` start; `fleet` says whether that command takes load
+    machines.
 
     Raises PlanError, in one line, when the file or the record cannot be read or is of another kind.
     """
@@ -160,7 +164,7 @@ def _recorded(kind: str, run: Path, *, fleet: bool) -> Start:
 
 
 def plan_text(plan: Plan, choice: FleetChoice | None = None, *, comment: str = "") -> str:
-    """The plan and its load machines as TOML that --plan reads back, after `comment` (one line)."""
+    """Return the plan and its load machines as TOML for --plan, after `comment` (one line)."""
     import tomli_w
 
     table = choice_to_table(choice) if choice else {}
@@ -169,7 +173,7 @@ def plan_text(plan: Plan, choice: FleetChoice | None = None, *, comment: str = "
 
 
 def show_plan(plan: Plan, choice: FleetChoice | None = None, *, comment: str = "") -> int:
-    """Print :func:`plan_text` on stdout; the exit code."""
+    """Print :func:`plan_text` on stdout; returns the exit code."""
     from coordinator.output.streams import printing
 
     with printing():
@@ -178,5 +182,5 @@ def show_plan(plan: Plan, choice: FleetChoice | None = None, *, comment: str = "
 
 
 def override(value: T, **changes: Any) -> T:
-    """`dataclasses.replace` with the changes that are not None."""
+    """Return `dataclasses.replace` with the changes that are not None."""
     return dataclasses.replace(value, **{name: new for name, new in changes.items() if new is not None})

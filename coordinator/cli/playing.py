@@ -1,4 +1,4 @@
-"""The last step of every command that plays something: from the experiment to the exit code."""
+"""The last step of every command that plays an experiment; returns the exit code."""
 
 from __future__ import annotations
 
@@ -19,17 +19,26 @@ def play(
     as_json: bool,
     hdr: tuple[Path, ...] = (),
     note: str = "",
+    engines: int = 0,
 ) -> int:
-    """Play the experiment and return the exit code; `note` goes into the result."""
-    from coordinator.experiment.session import Session, run_session
+    """Play the experiment and return the exit code; `note` is added to the result.
 
-    session = Session(
-        experiment=experiment,
-        fleet=fleet,
-        command_line=tuple(sys.argv),
-        out=out,
-        form="json" if as_json else "text",
-        hdr=hdr,
-        notes=(note,) if note else (),
-    )
-    return run_session(session)
+    `engines` is the number of engine processes on this machine.  They start before anything else is imported, because
+    nothing at the beginning of a run takes longer; whatever happens then, they end.
+    """
+    from loadgen.agent.children import EarlyEngines
+
+    with EarlyEngines(engines) as early:
+        from coordinator.experiment.session import Session, run_session
+
+        session = Session(
+            experiment=experiment,
+            fleet=fleet,
+            command_line=tuple(sys.argv),
+            out=out,
+            form="json" if as_json else "text",
+            hdr=hdr,
+            notes=(note,) if note else (),
+            early=early,
+        )
+        return run_session(session)

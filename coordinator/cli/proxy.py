@@ -20,7 +20,7 @@ _ENDS, _SOCKETS, _LIMITS, _RESULT = "Ends", "Sockets", "Limits", "Result"
 
 
 def parse_listen(text: str) -> tuple[str, int]:
-    """Host and port of a text like `192.0.2.1:8080`; without a host (`:8080`), the loopback address."""
+    """Return host and port of a text like `192.0.2.1:8080`; without a host (`:8080`), the loopback address."""
     return parse_address(_LOOPBACK + text if text.rfind(":") == 0 else text)
 
 
@@ -137,7 +137,7 @@ def proxy(
 
 
 def _run(config: ProxyConfig, *, as_json: bool) -> int:
-    """Forward until a signal, then print the counters; the exit code."""
+    """Forward until a signal, then print the counters; returns the exit code."""
     from coordinator.cli.foreground import Foreground, document, totals
     from coordinator.output.streams import printing
     from loadgen.host.limits import raise_open_files

@@ -1,4 +1,4 @@
-"""`loadgen show`: a record again, in any of the output formats."""
+"""`loadgen show`: prints a record in any of the output formats."""
 
 from __future__ import annotations
 

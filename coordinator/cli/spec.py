@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from coordinator.cli.engine_options import engine_options, sending, source_option
-from coordinator.cli.fleet_options import check_installed, fleet_options, take_choice
+from coordinator.cli.fleet_options import check_installed, engines_here, fleet_options, take_choice
 from coordinator.cli.options import DURATION, FILE, RATE, Parsed, parse_counts, result_options
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
@@ -21,6 +21,7 @@ from loadgen.model.plan import INVENTORY, LOCAL, PROFILES, LastAd, OnLoss, Serve
 from loadgen.model.units import format_duration
 
 if TYPE_CHECKING:
+    from coordinator.experiment.api import Experiment
     from coordinator.fleet.choice import FleetChoice
     from loadgen.model.target import Target
 
@@ -28,7 +29,7 @@ _DRIVEN, _LOAD, _TIME = "VMs", "Load, and when it conforms", "Time"
 
 
 def _default(name: str) -> str:
-    """The defaults of a duration, as help shows them."""
+    """Return the defaults of a duration, for the help text."""
     durations = (f"{format_duration(getattr(phases, name))} {profile}" for profile, phases in PROFILES.items())
     return f"[default: {', '.join(durations)}]"
 
@@ -198,11 +199,18 @@ def spec(
 
 
 def _run(plan: SpecPlan, choice: FleetChoice, sweep: tuple[int, ...], out: Path | None, *, as_json: bool) -> int:
-    from coordinator.experiment.once import Once
-    from coordinator.experiment.sweep import VmSweep
+    engines = engines_here(choice, plan.engines)
+    return play(_experiment(plan, sweep), fleet=choice, out=out, as_json=as_json, engines=engines)
 
-    experiment = VmSweep(plan, sweep) if sweep else Once("spec", plan)
-    return play(experiment, fleet=choice, out=out, as_json=as_json)
+
+def _experiment(plan: SpecPlan, sweep: tuple[int, ...]) -> Experiment[SpecPlan]:
+    if sweep:
+        from coordinator.experiment.sweep import VmSweep
+
+        return VmSweep(plan, sweep)
+    from coordinator.experiment.once import Once
+
+    return Once("spec", plan)
 
 
 def _print(plan: SpecPlan, choice: FleetChoice, sweep: tuple[int, ...]) -> int:
@@ -212,7 +220,7 @@ def _print(plan: SpecPlan, choice: FleetChoice, sweep: tuple[int, ...]) -> int:
 
 
 def _check_fleet(choice: FleetChoice, plan: SpecPlan, sweep: tuple[int, ...]) -> None:
-    """Raises PlanError when the load machines cannot reach the VMs, or cannot serve a sweep."""
+    """Raise PlanError when the load machines cannot reach the VMs, or cannot be used for a sweep."""
     from coordinator.fleet.choice import WayKind
 
     if not choice.is_here and not plan.targets and ipaddress.ip_address(plan.vm_address).is_loopback:
@@ -227,7 +235,7 @@ def _check_fleet(choice: FleetChoice, plan: SpecPlan, sweep: tuple[int, ...]) ->
 
 
 def _chosen_targets(driver: str | None, file: Path | None, vms: tuple[int, ...] | None) -> tuple[Target, ...] | None:
-    """The targets of the file, as many as --vms asks for; None without a file.  Raises PlanError."""
+    """Return the targets of the file, as many as --vms asks for; None without a file.  Raises PlanError."""
     if file is None:
         return None
     from deploy.targets import load
@@ -248,7 +256,9 @@ def _plan(
     *,
     driver: str | None,
 ) -> SpecPlan:
-    """The plan that the options make from `start`; for a sweep, that of its last point.  Raises PlanError."""
+    """Return the plan that the options make from `start`; for a sweep, the plan of its last point.  Raises
+    PlanError.
+    """
     base = start.read(SpecPlan.from_dict)
     phases = override(
         base.phases if given["profile"] is None else PROFILES[given["profile"]],
@@ -260,7 +270,7 @@ def _plan(
     )
     count = vms[-1] if vms else len(targets) if targets else base.vms
     connections = base.connections if given["connections"] is None else given["connections"]
-    fewest = vms[0] if vms else count  # all points of a sweep have one number of engines
+    fewest = vms[0] if vms else count  # all points of a sweep use the same number of engines
     engines = given["engines"]
     if engines is None and not start.sets("engines"):
         engines = max(1, min(len(os.sched_getaffinity(0)), fewest * connections))

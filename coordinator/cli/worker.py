@@ -108,5 +108,5 @@ def worker(
     waits = f"waits up to {format_duration(patience)} for" if patience else "joins"
     click.echo(f"{task.name} {waits} the coordinator at {format_address(*coordinator)}  (Ctrl-C ends it)", err=True)
     stopped = uvloop.run(agent.join(task, source=str(cert), patience_s=patience / NS_PER_S, cores=cores or 0))
-    click.echo(f"{task.name} ends: {'a signal asked for it' if stopped else 'the coordinator is gone'}", err=True)
+    click.echo(f"{task.name} ends: {'stopped by a signal' if stopped else 'the coordinator has ended'}", err=True)
     return 0

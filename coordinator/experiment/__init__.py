@@ -1,1 +1,1 @@
-"""Experiments: which run comes next, given the results so far, until there is an answer."""
+"""Experiments: an experiment plans the next run from the results so far, until it has an answer."""

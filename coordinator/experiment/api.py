@@ -1,17 +1,18 @@
-"""The seam of experiments: a pure planner that says which run comes next.  `executor` plays what it says."""
+"""The interface of experiments: a pure planner returns the next run.  The module `executor` plays the runs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
-from coordinator.output.judged import Judged
-from coordinator.record.header import Plan, Result
+if TYPE_CHECKING:  # a command makes a planner before it imports what plays
+    from coordinator.output.judged import Judged
+    from coordinator.record.header import Plan, Result
 
-P = TypeVar("P", bound=Plan, covariant=True)
+P = TypeVar("P", bound="Plan", covariant=True)
 
-Done = Sequence[Judged[Any, Any]]
+Done: TypeAlias = "Sequence[Judged[Any, Any]]"
 """The runs of an experiment that are over, in the order in which they were played."""
 
 
@@ -19,8 +20,8 @@ Done = Sequence[Judged[Any, Any]]
 class Next(Generic[P]):
     """A run to play.
 
-    `record` is the directory of the run's record, relative to the experiment's; "" when the experiment is this run
-    alone and needs no record of its own.  `label` names the run for the user: `4 VMs`.
+    `record` is the directory of the run's record, relative to the directory of the experiment; it is "" when the
+    experiment consists of this run and needs no record of its own.  `label` names the run for the user, like `4 VMs`.
     """
 
     plan: P
@@ -30,16 +31,17 @@ class Next(Generic[P]):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the experiment found: a verdict with its reasons, as the record's kind of the experiment has it."""
+    """The result of the experiment: a verdict with its reasons, in the form that the record of the experiment holds."""
 
     result: Result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far an experiment is.
+    """The progress of an experiment.
 
-    `runs` is the number of all its runs, None while that depends on results; `left_ns` the planned time that is left.
+    `runs` is the number of all runs; None while that number depends on results.  `left_ns` is the planned time that is
+    left.
     """
 
     runs: int | None
@@ -47,25 +49,27 @@ class Progress:
 
 
 class Experiment(Protocol[P]):
-    """A planner.  Its methods are pure: equal results give equal plans, so an experiment can be resumed."""
+    """A planner.  Its methods are pure: equal results give equal plans.  So an experiment can be resumed."""
 
     @property
     def runs(self) -> str:
-        """The kind of its runs (coordinator.kinds.catalog)."""
+        """The kind of the experiment's runs (coordinator.kinds.catalog)."""
 
     @property
     def kind(self) -> str:
-        """The kind of its own record; that of its only run when it needs no record of its own."""
+        """The kind of the experiment's record; the kind of its only run when the experiment has no record of its
+        own.
+        """
 
     @property
     def shown(self) -> P:
-        """The plan that the experiment's record shows, from which the experiment can be resumed."""
+        """The plan in the experiment's record; the experiment can be resumed from it."""
 
     def plan(self, done: Done) -> Next[P] | Answer:
-        """The next run, or the answer when no more runs are needed (or the user interrupted the last one)."""
+        """Return the next run, or the answer when no more runs are needed or the user interrupted the last run."""
 
     def answer(self, done: Done) -> Answer:
-        """What can be said after at least one run, if no more runs follow."""
+        """Return the answer when no more runs follow; needs at least one run."""
 
     def progress(self, done: Done) -> Progress:
-        """How far the experiment is."""
+        """Return the progress of the experiment."""

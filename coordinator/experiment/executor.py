@@ -1,4 +1,6 @@
-"""Plays what a planner says until there is an answer.  It starts nothing itself: the caller hands in how to play."""
+"""Plays the runs of a planner until it has an answer.  The module starts nothing itself: the caller passes the function
+that plays a run.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,9 @@ P = TypeVar("P", bound=Plan)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of an experiment: the runs that are over, and the answer that they give.
+    """The outcome of an experiment: the finished runs, and the answer from these runs.
 
-    `failed` says why the next run could not be begun; None when the answer is complete.
+    `failed` says why the next run could not start; None when the answer is complete.
     """
 
     done: Done
@@ -37,8 +39,8 @@ async def execute(
 ) -> Outcome:
     """Play runs with `play` until the planner has an answer; `done` are runs that were played before.
 
-    `say` tells the user which run comes next; `on_done` hears of each run that is over.  Raises LoadgenError when the
-    first run cannot be begun: then there is nothing to answer with.
+    `say` tells the user which run is next; `on_done` is called with each finished run.  Raises LoadgenError when the
+    first run cannot start: then there are no results.
     """
     over = list(done)
     while True:
@@ -58,7 +60,7 @@ async def execute(
 
 
 def _announce(experiment: Experiment[P], step: Next[P], done: Done) -> str:
-    """`— 4 VMs (2 of 3), about 2m30s left —`."""
+    """Return a line like `— 4 VMs (2 of 3), about 2m30s left —`."""
     progress = experiment.progress(done)
     of = f" of {progress.runs}" if progress.runs else ""
     seconds = round(progress.left_ns / NS_PER_S)

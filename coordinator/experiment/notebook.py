@@ -1,4 +1,4 @@
-"""The record of an experiment that has several runs, below whose directory each run has a record of its own."""
+"""The record of an experiment with several runs.  Each run has its own record in a directory below the experiment's."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from coordinator.run.frame import begin_header, now
 
 
 class Notebook:
-    """Keeps the experiment's run.json whole at every moment; a context manager.
+    """Keeps the experiment's run.json complete at all times; a context manager.
 
-    The record of an experiment that is one run is the record of that run, so nothing is written for it.  With
-    `again`, the record exists already and is continued; `done` are the runs in it that count.
+    An experiment of one run uses the record of that run, so nothing is written for it.  With `again`, the record exists
+    already and is continued; `done` are the runs in the record that are used again.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Notebook:
         self._writer: RecordWriter | None = None
         if experiment.kind != experiment.runs:
             header = begin_header(experiment.kind, experiment.shown, fleet, command_line)
-            # The experiment itself is no run of the load machines.
+            # The experiment itself is not a run on load machines.
             self._header = dataclasses.replace(header, fleet=dataclasses.replace(header.own_fleet, run_id=""))
             document = unfinished(self._header, experiment.answer(done).result if done else None)
             self._writer = RecordWriter(directory, document, again=again)
@@ -55,17 +55,17 @@ class Notebook:
 
     @property
     def problems(self) -> Sequence[str]:
-        """What could not be recorded, in sentences."""
+        """Sentences that say what could not be recorded."""
         return self._writer.problems if self._writer is not None else ()
 
     def note(self, done: Done) -> None:
-        """Write down that one more run is over."""
+        """Record one more finished run."""
         if self._writer is not None:
             self._header = dataclasses.replace(self._header, environment=done[-1].header.environment)
             self._writer.rewrite(unfinished(self._header, self._experiment.answer(done).result))
 
     def close(self, outcome: Outcome) -> Judged[Any, Any]:
-        """Write the end of the experiment, unless a run could not be begun; what the output formats show."""
+        """Write the end of the experiment, unless a run could not start.  Returns what the output formats print."""
         if self._writer is None:
             return outcome.done[-1]
         result, header = outcome.answer.result, self._header

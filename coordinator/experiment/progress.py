@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 @contextlib.contextmanager
 def fileset_progress(err: Console) -> Iterator[Callable[[int, int], None]]:
-    """Inside, the yielded function gets (done, total); the bar is drawn only when there is something to make."""
+    """Yield a function that takes (done, total).  The bar is drawn only when there are files to make."""
     bar = Progress(
         TextColumn("  making the file set"),
         BarColumn(),

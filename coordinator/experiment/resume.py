@@ -1,4 +1,4 @@
-"""Continues an experiment that was stopped, from its record."""
+"""Continues a stopped experiment from its record."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from loadgen.verdict.result import Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumable:
-    """An experiment from its record, and its runs that need not be played again."""
+    """An experiment read from its record, and the runs that are not played again."""
 
     record: Record
     experiment: Experiment[Any]
@@ -27,10 +27,10 @@ class Resumable:
 
 
 def resumable(path: Path) -> Resumable:
-    """The experiment whose record is in the directory `path`.
+    """Read the experiment whose record is in the directory `path`.
 
-    Raises RecordError when there is no such record, and PlanError when nothing is left to play or the record is that
-    of a single run.
+    Raises RecordError when there is no such record, and PlanError when nothing is left to play or the record is that of
+    a single run.
     """
     record = load(path)
     if record.header.kind not in _RESTORE:
@@ -60,7 +60,7 @@ _RESTORE: dict[str, Callable[[Record], Resumable]] = {KIND_SWEEP: _sweep}
 
 
 def set_aside(record: Path) -> Path:
-    """Rename the record of a run that was cut, so that the run can be played again; the new name."""
+    """Rename the record of an unfinished run, so that the run can be played again.  Returns the new path."""
     number = 1
     while (kept := record.with_name(f"{record.name}.cut-{number}")).exists():
         number += 1

@@ -1,4 +1,6 @@
-"""From an experiment to an exit code: terminal, signals, the runs, the record, the result on stdout."""
+"""Plays an experiment for the command line: handles terminal and signals, writes the record, prints the result, and
+returns the exit code.
+"""
 
 from __future__ import annotations
 
@@ -26,18 +28,19 @@ from coordinator.record.writer import default_directory
 from coordinator.run.api import Around
 from coordinator.run.frame import Run
 from coordinator.run.interrupts import Interrupts
+from loadgen.agent.children import EarlyEngines
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """What the command line asked for.
+    """The requests of the command line.
 
     `fleet` is None for runs without load machines.  `out` is the directory of the record; None takes the default.
-    `form` is an output format (coordinator.output.catalog).  `hdr` are files for HdrHistogram's tools.  `notes` go
-    into the result.  With `resume`, `out` is the record of an experiment that is continued, and `done` are the runs
-    in it that are not played again.
+    `form` is an output format (coordinator.output.catalog).  `hdr` are files for the tools of HdrHistogram.  `notes`
+    are added to the result.  With `resume`, `out` is the record of an experiment that is continued, and `done` are its
+    runs that are not played again.  `early` are engines that were started already.
     """
 
     experiment: Experiment[Any]
@@ -49,10 +52,11 @@ class Session:
     notes: tuple[str, ...] = ()
     resume: bool = False
     done: Done = ()
+    early: EarlyEngines | None = None
 
 
 def cache_directory() -> Path:
-    """Where file sets are kept between runs (XDG Base Directory Specification)."""
+    """Return the directory that keeps file sets between runs (XDG Base Directory Specification)."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "loadgen"
 
@@ -60,7 +64,7 @@ def cache_directory() -> Path:
 def run_session(session: Session) -> int:
     """Play the experiment, print its result, and return the exit code.
 
-    Raises LoadgenError when the first run cannot be begun, or, after the result so far is printed, a later one.
+    Raises LoadgenError when the first run cannot start.  When a later run cannot start, prints the result so far first.
     """
     return uvloop.run(_session(session))
 
@@ -71,7 +75,9 @@ async def _session(session: Session) -> int:
     directory = session.out or default_directory(datetime.now(), kind=experiment.runs)
     with Interrupts() as interrupts, fileset_progress(err) as progress:
         kind, say = load_kind(experiment.runs), _say_on(err)
-        around = Around(cache=cache_directory(), say=say, progress=progress, view=kind.open_view(err))
+        around = Around(
+            cache=cache_directory(), say=say, progress=progress, view=kind.open_view(err), early=session.early
+        )
 
         async def play(step: Next[Any]) -> Judged[Any, Any]:
             own = directory / step.record

@@ -19,7 +19,7 @@ RESERVED_FILES = 32
 _WEIGHT = 1000  # weights are whole numbers; this is the weight of one core
 
 _TARGET_BYTES, _CONNECTION_BYTES = 2_000, 100
-"""Upper bounds of what an engine reports each second: per target (1.3 KB was measured) and per connection (48 B)."""
+"""Upper bounds of an engine's reports per second, in bytes: per target (measured: 1.3 KB) and per connection (48 B)."""
 
 
 def admit(machines: Sequence[Machine], demand: Demand, seed: int, seconds: float) -> tuple[Placement, dict[str, str]]:
@@ -41,14 +41,15 @@ def admit(machines: Sequence[Machine], demand: Demand, seed: int, seconds: float
 
 
 def say_missing(missing: Mapping[str, str]) -> str:
-    """Return machines and what is wrong with them, in one line."""
+    """Return a line with the machines and their problems."""
     return "; ".join(f"{name}: {why}" for name, why in missing.items())
 
 
 def _place(machines: Sequence[Machine], shares: Sequence[int], seed: int) -> Placement:
     weighted = list(itertools.islice(_workers(machines), sum(shares)))
     worker_of = place(shares, [weight for _, weight in weighted], seed)
-    used = np.unique(worker_of)  # an engine with a small weight may get no connection; it takes no part in the run then
+    # An engine with a small weight may get no connection; it takes no part in the run then.
+    used = np.flatnonzero(np.bincount(worker_of))
     return Placement(tuple(weighted[at][0] for at in used.tolist()), np.searchsorted(used, worker_of).astype(np.int32))
 
 

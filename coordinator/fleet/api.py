@@ -47,7 +47,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Stop all traffic now."""
+    """Stop the traffic of all workers now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Fleet(Protocol):
 
     @property
     def missing(self) -> Mapping[str, str]:
-        """Machines that were asked for and cannot be used: the reason, by name."""
+        """The requested machines that cannot be used: by name, the reason."""
 
     @property
     def problems(self) -> Sequence[str]:
@@ -80,7 +80,7 @@ class Fleet(Protocol):
 
     @property
     def lead_ns(self) -> int:
-        """How long before a segment begins Start must be commanded, so that every worker has it in time."""
+        """The time before a segment at which Start must be commanded, so that every worker gets it in time; in ns."""
 
     def status(self) -> tuple[MachineStatus, ...]:
         """Return the present state of each machine, in the order of `machines`."""

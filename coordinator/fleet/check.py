@@ -78,7 +78,7 @@ async def check_fleet(fleet: Measuring, bandwidth_to: tuple[str, int] | None) ->
 
 
 def _warning(machine: Machine, clock: Clock) -> str:
-    """Return what may spoil a run on a usable machine; empty if nothing does."""
+    """Return the first condition of a usable machine that may disturb a run; "" if there is none."""
     if clock.error_ns > MAX_CLOCK_ERROR_NS:
         return f"its clock is known to ±{clock.error_ns / 1e6:.1f} ms only; the link to it may be busy"
     if machine.open_files < MIN_OPEN_FILES:

@@ -1,4 +1,4 @@
-"""Which load machines the user wants, and the fleet that reaches them."""
+"""The user's choice of load machines, and the fleet that reaches these machines."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class FleetChoice:
         return [dataclasses.asdict(host) for host in self.hosts]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what differs from the default, as plain data for TOML or JSON.  It contains no secrets.
+        """Return the settings that differ from the default, as plain data for TOML or JSON.  It contains no secrets.
 
         `listen` is a text like "192.0.2.1:4711", `certs` the path of the directory as it was given.
         """
@@ -82,7 +82,7 @@ class FleetChoice:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> FleetChoice:
-        """Read what :meth:`to_dict` returned.  Raises PlanError in one line that names what is wrong."""
+        """Read what :meth:`to_dict` returned.  Raises PlanError, in one line that names the mistake."""
         plain = from_plain(_Plain, dict(data), "fleet")
         ways = [name for name in ("hosts", "scheduler", "listen") if getattr(plain, name)]
         if len(ways) > 1:

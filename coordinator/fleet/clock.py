@@ -58,7 +58,8 @@ class ClockTrack:
         error_ns = (round_trip_ns + 1) // 2 + 1  # both divisions round
         if self._at_ns is not None:
             aged_ns = self._aged_ns(received_ns)
-            jumped = abs(offset_ns - self._offset_ns) > error_ns + aged_ns  # it was suspended, or is another one
+            # the machine was suspended, or is another machine
+            jumped = abs(offset_ns - self._offset_ns) > error_ns + aged_ns
             if error_ns > aged_ns and not jumped:
                 return
         self._offset_ns, self._error_ns, self._at_ns = offset_ns, error_ns, sent_ns

@@ -144,7 +144,7 @@ def sources_of(fleet: FleetRecord) -> list[Source]:
 
 
 async def collect(record: Path, workers: Collection[str], sources: Sequence[Source]) -> list[Collected]:
-    """Fetch all spools at once, and add what is new of these workers to the record."""
+    """Fetch all spools at once, and add new intervals of these workers to the record."""
 
     def keep(data: bytes) -> int:
         new = [event for event in events_of(data) if isinstance(event, Snapshot)]

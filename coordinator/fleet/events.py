@@ -1,4 +1,4 @@
-"""What can happen to a load machine: the events that coordinator.fleet.member handles."""
+"""The events of a load machine, which coordinator.fleet.member handles."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The machine sent something that cannot be right, or refused what it must not refuse."""
+    """The machine sent an impossible message, or refused a command that it must not refuse."""
 
     why: str
 

@@ -1,4 +1,4 @@
-"""What must be done about a load machine: the instructions that coordinator.fleet.member returns."""
+"""The instructions about a load machine that coordinator.fleet.member returns."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SendStart:
 
 @dataclass(frozen=True, slots=True)
 class DismissEngines:
-    """Do: tell the machine to end these engines.  Nobody waits for an answer."""
+    """Do: tell the machine to end these engines.  No answer is awaited."""
 
     workers: tuple[str, ...]
 
@@ -46,7 +46,7 @@ class Tell:
 
 @dataclass(frozen=True, slots=True)
 class Pull:
-    """Do: fetch what the machine's spool holds beyond what has been received.  Answered by Pulled."""
+    """Do: fetch the part of the machine's spool that has not been received.  Answered by Pulled."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from coordinator.fleet.api import Fleet
 from coordinator.fleet.choice import FleetChoice, WayKind
 from coordinator.fleet.local import LocalFleet
+from loadgen.agent.children import EarlyEngines
 from loadgen.model.plan import OnLoss
 
 
@@ -18,14 +19,15 @@ def make_fleet(
     run_id: str,
     say: Callable[[str], None],
     on_log: Callable[[str, str], None],
+    early: EarlyEngines | None = None,
 ) -> Fleet:
     """The fleet, closed yet; on this machine it has `engines`, others count their own.
 
-    `on_log` gets (machine, line) of what its agents log.
+    `on_log` gets (machine, line) of what its agents log.  On this machine, engines of `early` are used first.
     Every way but the local one needs the extra's packages (loadgen.agent.extra).
     """
     if choice.way is WayKind.LOCAL:
-        return LocalFleet(engines)
+        return LocalFleet(engines, early)
     from coordinator.fleet.dask.build import build
 
     return build(choice, on_loss, run_id=run_id, say=say, on_log=on_log)

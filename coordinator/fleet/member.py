@@ -81,18 +81,18 @@ class Life(enum.Enum):
     """The states; see the diagram above."""
 
     GREETING = "greeting"  # hello was sent
-    MEASURING = "measuring"  # it answered hello; its clock is being measured
-    READY = "ready"  # it can be used; it has no part in the run yet, or refused the one it was given
+    MEASURING = "measuring"  # the machine answered hello; its clock is being measured
+    READY = "ready"  # the machine can be used; it has no part in the run yet, or has refused its part
     PREPARING = "preparing"  # the plan was sent
-    PREPARED = "prepared"  # its engines have their parts of the plan
-    SPARE = "spare"  # it has no part in the run, and its engines were told to end
+    PREPARED = "prepared"  # the machine's engines have their parts of the plan
+    SPARE = "spare"  # the machine has no part in the run, and its engines were told to end
     ORDERED = "ordered"  # a segment was ordered, and not confirmed yet
-    ARMED = "armed"  # it confirmed the last order
+    ARMED = "armed"  # the machine confirmed the last order
     DISMISSING = "dismissing"  # given up; it is being told to end its engines
     LOST = "lost"  # given up; it could not be told to end its engines
     DISMISSED = "dismissed"  # given up; it was told to end its engines
     FINISHING = "finishing"  # the run is over, and the rest of its results is being fetched
-    LEAVING = "leaving"  # it is being told that the run is over
+    LEAVING = "leaving"  # the machine is being told that the run is over
     CLOSED = "closed"
 
 
@@ -137,7 +137,7 @@ class Member:
         return self.described.workers if self.described is not None else ()
 
     def silent_ns(self, now_ns: int) -> int:
-        """Return for how long it was not heard; 0 if it is not expected to be heard."""
+        """Return how long the machine has been silent, in ns; 0 if no message is expected from it."""
         return 0 if self._heard_ns is None else max(0, now_ns - self._heard_ns)
 
     def is_overdue(self, now_ns: int) -> bool:
@@ -151,7 +151,7 @@ class Member:
         return MachineState.SILENT if self.is_overdue(now_ns) else self.reported
 
     def handle(self, event: Event) -> list[Instruction]:
-        """Return what must be done because of `event`, in this order."""
+        """Return the instructions that follow from `event`, in this order."""
         match event:
             case Ticked(now_ns):
                 return self._tick(now_ns)
@@ -266,7 +266,7 @@ class Member:
         before_ns, self._ticked_ns = self._ticked_ns, now_ns
         if self._heard_ns is None:
             return []
-        if before_ns is not None and now_ns - before_ns > _STALL_NS:  # nobody could be heard meanwhile
+        if before_ns is not None and now_ns - before_ns > _STALL_NS:  # no machine could be heard during that time
             self._heard_ns = min(now_ns, self._heard_ns + now_ns - before_ns)
         if now_ns - self._heard_ns <= self.silence_ns:
             return []
@@ -308,7 +308,7 @@ class Member:
         return [Rest()]
 
     def _forget(self) -> None:
-        """From now on it is not expected to be heard, and nothing is fetched from it."""
+        """From now on no message is expected from the machine, and nothing is fetched from it."""
         self.pulling = False
         self._heard_ns = None
 

@@ -1,4 +1,4 @@
-"""Checks of what a machine reports: it may be broken, and must not spoil the results of other machines.  Pure."""
+"""Checks of a machine's reports: a broken machine must not falsify the results of other machines.  Pure."""
 
 from __future__ import annotations
 

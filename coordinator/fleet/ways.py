@@ -27,7 +27,9 @@ class Line(Protocol):
         """The asynchronous `distributed.Client` that carries calls and their answers."""
 
     def listen(self, topic: str, hear: Callable[[Any], None]) -> None:
-        """Pass what is logged under a topic to `hear`, from now on; each message contains the worker's address."""
+        """Pass messages that are logged under a topic to `hear`, from now on; each message contains the worker's
+        address.
+        """
 
     def post(self, messages: Mapping[str, dict[str, Any]]) -> bool:
         """Send each agent, by its address, a message without an answer.  Returns False if only calls can be carried.
@@ -45,7 +47,7 @@ class Way(Protocol):
 
     @property
     def missing(self) -> Mapping[str, str]:
-        """Machines that were asked for and did not join: the reason, by name."""
+        """The requested machines that did not join: by name, the reason."""
 
     async def open(self) -> tuple[Joined, ...]:
         """Start the agents.  Returns those that joined, in the order in which they were asked for.
@@ -54,7 +56,7 @@ class Way(Protocol):
         """
 
     async def lose(self, name: str) -> None:
-        """End everything of ours on a machine that was given up, even if it is frozen.  Never raises."""
+        """End all processes of the run on a machine that was given up, even a suspended agent.  Never raises."""
 
     async def close(self) -> None:
         """End everything that `open` began, on all machines.  Idempotent, bounded in time."""

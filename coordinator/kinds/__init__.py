@@ -1,1 +1,1 @@
-"""The kinds of runs: the little in which `spec`, `http`, `iperf` and `forward` differ."""
+"""The kinds of runs: the parts in which `spec`, `http`, `iperf` and `forward` differ."""

@@ -1,4 +1,4 @@
-"""The kinds of runs by name.  A new kind is one folder here and one entry below."""
+"""The kinds of runs by name.  A new kind is one folder in this package and one entry in the table below."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KINDS = {
 
 
 def load_kind(name: str) -> Kind[Any, Any, Any]:
-    """The kind of that name, imported when it is asked for.  Raises RecordError when there is none."""
+    """Import and return the kind `name`.  Raises RecordError when there is no such kind."""
     if name not in _KINDS:
         raise RecordError(f"{name!r} is not a kind of run; known are {', '.join(_KINDS)}")
     module, _, attribute = _KINDS[name].partition(":")
@@ -28,7 +28,7 @@ def load_kind(name: str) -> Kind[Any, Any, Any]:
 
 
 def judges() -> dict[str, Judge]:
-    """How a run of each kind is judged by what its record holds, when the run did not write its end."""
+    """By kind: the function that judges a run from its record when the run did not record its end."""
     return {name: _judge(name) for name in _KINDS}
 
 

@@ -1,4 +1,4 @@
-"""What `iperf` and `forward` have in common as kinds of runs."""
+"""The common base of the kinds `iperf` and `forward`."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ class NetworkKind(abc.ABC, Generic[P, T, R]):
 
     @abc.abstractmethod
     def title(self, plan: P) -> str:
-        """What is run, in one line."""
+        """Return the title of the run, one line."""
 
     @abc.abstractmethod
     def steps(self, plan: P) -> int:
-        """The number of tests."""
+        """Return the number of tests of `plan`."""
 
     @abc.abstractmethod
     def total_ns(self, plan: P) -> int:
-        """The time that all tests take by the plan."""
+        """Return the time that all tests take by the plan."""
 
     @abc.abstractmethod
     def served_here(self, plan: P) -> bool:
-        """Whether a process that this run did not start serves on this machine."""
+        """Return whether a process that this run did not start serves on this machine."""
 
     @abc.abstractmethod
     async def cross(self, plan: P, course: Course[T]) -> None:
@@ -52,28 +52,28 @@ class NetworkKind(abc.ABC, Generic[P, T, R]):
 
     @abc.abstractmethod
     def judge(self, played: Played[P, NetworkMeasured[T]]) -> R:
-        """The result of a run."""
+        """Return the result of a run."""
 
     def prepare(self, plan: P, around: Around) -> None:
         """Do what must be done before the first test."""
 
     def settle(self, plan: P, fleet: FleetChoice | None) -> tuple[P, tuple[str, ...]]:
-        """Nothing depends on this machine."""
+        """Return the plan unchanged, because nothing in it depends on this machine."""
         return plan, ()
 
     def player(self, plan: P, fleet: FleetChoice | None, around: Around) -> Player[P, NetworkMeasured[T]]:
-        """A player of all tests."""
+        """Return a player of all tests."""
         self.prepare(plan, around)
         return NetworkPlayer(self)
 
     def rows(self, played: Played[P, NetworkMeasured[T]]) -> NDArray[np.void] | None:
-        """Network runs have no connections to list."""
+        """Return None: network runs have no connections to list."""
         return None
 
     def restore(self, header: Header[P], measured: Iterable[T]) -> Played[P, NetworkMeasured[T]]:
-        """The tests that a cut run recorded.  Who else used the cores is only written at the end of a run."""
+        """Return the tests in the record of an unfinished run.  Such a record does not say who else used the cores."""
         return Played(header=header, measured=NetworkMeasured(tests=tuple(measured)), interrupted=True)
 
     def open_view(self, console: Console) -> View[Any]:
-        """One line for each test that is over, and the running one."""
+        """Return the live view: one line for each finished test, and the running test."""
         return open_network_view(console)

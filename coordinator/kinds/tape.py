@@ -1,4 +1,4 @@
-"""What `spec` and `http` have in common as kinds of runs."""
+"""The common base of the kinds `spec` and `http`."""
 
 from __future__ import annotations
 
@@ -40,50 +40,50 @@ class TapeKind(abc.ABC, Generic[P, R]):
     name: str
 
     def workload(self, plan: P) -> Workload[P]:
-        """The workload of the same name."""
+        """The workload that has the name of this kind."""
         return choose(self.name)
 
     @abc.abstractmethod
     def planned_targets(self, plan: P) -> Sequence[Target]:
-        """The targets that the plan names; () when the run starts its servers itself."""
+        """Return the targets that the plan names; () when the run starts its servers itself."""
 
     @abc.abstractmethod
     def shares(self, plan: P, targets: Sequence[Target]) -> Sequence[int]:
-        """The number of connections to each target."""
+        """Return the number of connections to each target."""
 
     @abc.abstractmethod
     def hosts(self, plan: P, targets: Sequence[Target]) -> Sequence[str]:
-        """The address of each target."""
+        """Return the address of each target."""
 
     @abc.abstractmethod
     def load(self, plan: P, part: int, parts: int) -> Load:
-        """How the engine number `part` of `parts` plays."""
+        """Return how engine number `part` of `parts` plays."""
 
     @abc.abstractmethod
     def deployment(self, plan: P, cache: Path) -> Deployment:
-        """The servers, not started.  Raises PlanError when this machine cannot run them."""
+        """Return the servers, not started.  Raises PlanError when this machine cannot run them."""
 
     @abc.abstractmethod
     def builder(self, plan: P, targets: Sequence[Target], server: str) -> Builder:
-        """What makes the live view's values."""
+        """Return the builder of the live view's values."""
 
     @abc.abstractmethod
     def judge(self, played: Played[P, TapeMeasured]) -> R:
-        """The result of a run."""
+        """Return the result of a run."""
 
     @abc.abstractmethod
     def open_view(self, console: Console) -> View[Any]:
-        """The live view on a terminal, or plain lines elsewhere."""
+        """Return the live view on a terminal; elsewhere, a view that prints plain lines."""
 
     async def before_servers(self, plan: P, around: Around, facts: VmFacts) -> None:
-        """Nothing has to be prepared for servers that run already."""
+        """Do nothing: servers that run already need no preparation."""
 
     def server_facts(self, facts: VmFacts) -> Mapping[str, str]:
-        """Nothing is known of servers that run already."""
+        """Return the facts of servers that run already: nothing is known about them."""
         return {}
 
     def demand(self, plan: P, targets: Sequence[Target] = ()) -> Demand:
-        """What the plan asks of load machines; `targets` once they are known."""
+        """Return what the plan needs from load machines; `targets` are set when they are known."""
         targets = targets or self.planned_targets(plan)
         return Demand(
             hosts=tuple(self.hosts(plan, targets)),
@@ -93,7 +93,7 @@ class TapeKind(abc.ABC, Generic[P, R]):
         )
 
     def asked(self, plan: P, targets: Sequence[Target]) -> Asked:
-        """What the judge compares with."""
+        """Return the part of the plan that the judge compares with the measurements."""
         targets = targets or self.planned_targets(plan)
         shares, counting = self.shares(plan, targets), self.workload(plan).counting(plan)
         return Asked(
@@ -106,7 +106,7 @@ class TapeKind(abc.ABC, Generic[P, R]):
         )
 
     def settle(self, plan: P, fleet: FleetChoice | None) -> tuple[P, tuple[str, ...]]:
-        """Where the load comes from this machine: addresses to connect from that have ports enough."""
+        """When this machine makes the load, choose source addresses that have enough ports."""
         if fleet is None or fleet.way is not WayKind.LOCAL:
             return plan, ()
         tls = any(target.tls for target in self.planned_targets(plan))
@@ -114,15 +114,15 @@ class TapeKind(abc.ABC, Generic[P, R]):
         return dataclasses.replace(plan, sources=found.sources), tuple(notices)
 
     def player(self, plan: P, fleet: FleetChoice | None, around: Around) -> Player[P, TapeMeasured]:
-        """A player of the plan's tape."""
+        """Return a player of the plan's tape."""
         return TapePlayer(self, fleet or FleetChoice())
 
     def rows(self, played: Played[P, TapeMeasured]) -> NDArray[np.void] | None:
-        """No rows."""
+        """Return None: by default, a kind records no rows of connections."""
         return None
 
     def evidence(self, played: Played[P, TapeMeasured]) -> TapeEvidence:
-        """The run as evidence on its load generator."""
+        """Return the run as evidence about its load generator."""
         header = played.header
         return TapeEvidence(
             asked=self.asked(header.plan, header.targets),
@@ -133,10 +133,10 @@ class TapeKind(abc.ABC, Generic[P, R]):
         )
 
     def restore(self, header: Header[P], measured: Iterable[Snapshot]) -> Played[P, TapeMeasured]:
-        """What the snapshots of a cut run say.
+        """Rebuild the measurements of an unfinished run from its snapshots.
 
         The last window that was begun is incomplete; every worker has finished the windows before it.  Raises
-        ValueError when a snapshot cannot be of this plan.
+        ValueError when a snapshot does not match the plan.
         """
         intake = empty_intake(self.asked(header.plan, header.targets), header.own_fleet.placement)
         seen: dict[int, list[int]] = {}

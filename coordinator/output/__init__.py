@@ -1,1 +1,1 @@
-"""What people and programs get to see: the live view of a run, and a record in one of several formats."""
+"""Output for people and programs: the live view of a run, and a record in one of several formats."""

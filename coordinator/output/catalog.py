@@ -16,7 +16,7 @@ class Format(Protocol):
     """Writes one run to a text stream.  Raises a LoadgenError when it has nothing to write about this run."""
 
     def __call__(self, judged: Judged[Any, Any], stream: TextIO, /) -> None:
-        """Write `judged` to `stream`."""
+        """Write the finished run `judged` to the text stream `stream`.  Raises a LoadgenError as described above."""
 
 
 FORMATS: dict[str, str] = {

@@ -71,7 +71,7 @@ def _way(one: ProbeResult | Passage) -> Mapping[str, object]:
 
 
 def _whole(result: ProbeResult) -> Mapping[str, object]:
-    """The sums over all streams and both directions, without what was omitted."""
+    """The sums over all streams and both directions, without the omitted time."""
     row: dict[str, object] = {
         "local_cpu_s": _known(result.local_cpu_ns, NS_PER_S),
         "remote_cpu_s": _known(result.remote_cpu_ns, NS_PER_S),
@@ -91,7 +91,7 @@ def _whole(result: ProbeResult) -> Mapping[str, object]:
     return row | {
         "sent_bytes": sum(one.sent_bytes for one in streams),
         "received_bytes": result.received_bytes(),
-        "sent_mbit_per_s": f"{sum(_mbit_per_s(one.sent_bytes, one.sent_ns) for one in streams):.6f}",
+        "sent_mbit_per_s": f"{sum(_sent_mbit_per_s(result, way) for way in Direction):.6f}",
         "received_mbit_per_s": f"{received_bps / 1e6:.6f}",
         "retransmits": _sum([one.retransmits for one in streams]),
         "packets": _sum([one.packets for one in streams]),
@@ -99,8 +99,14 @@ def _whole(result: ProbeResult) -> Mapping[str, object]:
     }
 
 
+def _sent_mbit_per_s(result: ProbeResult, way: Direction) -> float:
+    """The bytes of all streams in one direction over the time of the slowest."""
+    streams = [one for one in result.streams if one.direction is way]
+    return _mbit_per_s(sum(one.sent_bytes for one in streams), max((one.sent_ns for one in streams), default=0))
+
+
 def _interval(tick: Tick, kind: Kind) -> Mapping[str, object]:
-    """One interval as the client's end saw it, over all streams."""
+    """One interval as measured at the client's end, over all streams."""
     length_ns = tick.end_ns - tick.start_ns
     row: dict[str, object] = {
         "interval_start_s": f"{tick.start_ns / NS_PER_S:.6f}",
@@ -130,7 +136,7 @@ def _known(value: int, unit: int = 1) -> object:
 
 
 def _sum(values: list[int]) -> object:
-    """The sum of what is known; an empty cell when nothing is."""
+    """The sum of the known values; an empty cell when no value is known."""
     known = [value for value in values if value >= 0]
     return sum(known) if known else ""
 

@@ -1,4 +1,6 @@
-"""A run with its result, as every output format gets it: at the end of the run, or read from the record later."""
+"""A run with its result, in the form that every output format takes: at the end of the run, or read from the record
+later.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was measured in a run, from the intervals of its record, as the output formats need it."""
+"""The measurements of a run, read from the intervals of its record, for the output formats."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ INTERVAL_S = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One record with measurements: the run's own, or that of one run of several.
+    """One record with measurements: the record of the run, or of one of several runs.
 
     `name` is the directory of the record, relative to the one that was asked for; it is empty for that one itself.
     `start_s` is when the part began, after the start of the whole.

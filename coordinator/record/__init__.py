@@ -1,1 +1,3 @@
-"""What a program sees, and what is kept: a directory per run that stays readable whatever happens to the run."""
+"""The records of runs: a directory per run that programs can read, and that stays readable whatever happens to the
+run.
+"""

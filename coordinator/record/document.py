@@ -69,7 +69,7 @@ def _document(header: Header[Plan], result: Result | None, finished_at: str) -> 
 
 
 def _plain(value: Any) -> Any:
-    """Only what JSON can say: numpy's numbers become Python's, tuples lists, and what is not finite null."""
+    """Return plain JSON data: numpy numbers become Python numbers, tuples lists, and non-finite numbers null."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

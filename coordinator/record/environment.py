@@ -70,7 +70,7 @@ class Environment:
 def collect(
     *, command_line: Sequence[str], server: Mapping[str, Any] | None = None, proc: Path = Path("/proc")
 ) -> Environment:
-    """The environment on this machine.  What cannot be read is empty or 0: it must not fail a run."""
+    """The environment on this machine.  Values that cannot be read are "" or 0, because they must not fail a run."""
     return Environment(
         host=platform.node(),
         kernel=platform.release(),

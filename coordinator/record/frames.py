@@ -1,4 +1,4 @@
-"""The intervals of a record: what was measured, one msgpack map after another, perhaps cut in the middle of a write."""
+"""The intervals of a record: measurements as consecutive msgpack maps; the last one may be incomplete."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MAX_FRAME_BYTES = 1 << 28
 
 
 class Frames(Generic[T]):
-    """What a record's intervals hold, in the order in which it came; `read` makes some of them from plain data.
+    """The measurements in a record's intervals, in the order of arrival; `read` makes some of them from plain data.
 
     Iterating reads the file from its start.  After that, `torn_bytes` says how many bytes at the end were not a whole
     frame: a run that was killed in the middle of a write leaves some.

@@ -1,4 +1,4 @@
-"""What is known of a run before it begins, and what the results of all kinds of runs have in common."""
+"""The facts about a run before it begins, and the common fields of all kinds of results."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class RecordError(LoadgenError):
 
 
 class Plan(Protocol):
-    """What a run was asked to do."""
+    """The plan of a run: everything that was requested of it."""
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain data for JSON and TOML."""
 
 
 class Result(Protocol):
-    """What the results of all kinds of runs have."""
+    """The common fields of the results of all kinds of runs."""
 
     @property
     def verdict(self) -> Verdict:
@@ -57,7 +57,7 @@ P = TypeVar("P", bound=Plan, covariant=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header(Generic[P]):
-    """What is known of a run before it begins; `P` is the type of its plan.
+    """The facts about a run before it begins; `P` is the type of its plan.
 
     `kind` is a key of :data:`coordinator.record.catalog.KINDS`.  `started_at` is ISO 8601 with a zone.  `targets` are
     the servers that are driven, with their real ports; `()` for a network run.  `fleet` is None for a network run,

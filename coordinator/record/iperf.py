@@ -14,6 +14,9 @@ from loadgen.model.plain import from_plain
 from loadgen.model.probe import IperfPlan
 from loadgen.verdict.network_result import IperfResult, IperfRow
 
+_DERIVED = ("mbit_per_s", "interval", "cpu_s_per_gb", "runs")
+"""Fields of a row in the document that follow from others, or that are not read back."""
+
 
 def _write(header: Header[IperfPlan], result: IperfResult | None) -> dict[str, Any]:
     if result is None:
@@ -29,13 +32,15 @@ def _row(row: IperfRow, measured: tuple[ProbeResult, ...]) -> dict[str, Any]:
         if (one.test.window_bytes, one.test.direction) == (row.window_bytes, row.direction)
     ]
     rate = row.mbit_per_s if row.rates else None  # a request/response test has none
-    promised = {"mbit_per_s": rate, "cpu_s_per_gb": or_null(row.cpu_s_per_gb), "runs": runs}
+    promised: dict[str, Any] = {"mbit_per_s": rate, "cpu_s_per_gb": or_null(row.cpu_s_per_gb), "runs": runs}
+    if row.limited_here and rate is not None:
+        promised["interval"] = {"low_mbit_per_s": rate, "high_mbit_per_s": None}
     return write_latency(row.latency, write_row(row)) | promised
 
 
 def _read(document: Mapping[str, Any]) -> IperfResult:
-    """The result without what was measured, which the document does not hold whole."""
-    rows = tuple(read_row(IperfRow, data, leave=("mbit_per_s", "cpu_s_per_gb", "runs")) for data in document["results"])
+    """The result without its measurements, which the document holds only in part."""
+    rows = tuple(read_row(IperfRow, data, leave=_DERIVED) for data in document["results"])
     return IperfResult(**read_head(document), rows=rows, peer=document["peer"] or "")
 
 

@@ -106,6 +106,7 @@ def _sums(streams: Sequence[StreamResult], transport: Transport, suffix: str) ->
         received |= _known("jitter_ms", jitter_ns, NS_PER_MS) | _known("packets", packets)
         received |= _lost(_total([one.lost for one in streams]), packets)
         received |= _known("out_of_order", _total([one.out_of_order for one in streams]))
+        received |= _known("duplicates", _total([one.duplicates for one in streams]))
     return {
         f"sum_sent{suffix}": {**sent, "sender": sends},
         f"sum_received{suffix}": {**received, "sender": sends},
@@ -137,6 +138,7 @@ def _datagram_stream(one: StreamResult) -> dict[str, Any]:
             **_known("packets", one.packets),
             **_lost(one.lost, one.packets),
             **_known("out_of_order", one.out_of_order),
+            **_known("duplicates", one.duplicates),
             "sender": one.direction is Direction.SEND,
         }
     }

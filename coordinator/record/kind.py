@@ -1,4 +1,6 @@
-"""What the record has to know of a kind of run: one value for each kind, listed in coordinator.record.catalog."""
+"""The functions that the record needs for a kind of run: one value for each kind, listed in
+coordinator.record.catalog.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ def driven_targets(document: Mapping[str, Any], plan: object) -> tuple[Target, .
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordKind(Generic[P, R]):
-    """How one kind of record is written and read.
+    """The functions that write and read one kind of record.
 
     `read_plan` makes the plan from its plain data.  `write` makes the part of the document that differs between
     kinds; its result is None for a run that has only begun.  `read` makes the result from a whole document.

@@ -1,4 +1,4 @@
-"""What the documents of `loadgen iperf` and `loadgen forward` share.
+"""The common parts of the documents of `loadgen iperf` and `loadgen forward`.
 
 A number that is not known is null.  `results[].runs[]` hold each test in the terms of iperf3's own document; they are
 for programs, and are not read back.
@@ -6,6 +6,7 @@ for programs, and are not read back.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -18,6 +19,20 @@ from loadgen.model.plain import from_plain, to_plain
 from loadgen.model.probe import ForwardPlan, IperfPlan
 from loadgen.verdict.network_result import ForwardResult, ForwardRow, IperfResult, IperfRow, LatencyRow, NicProof
 from loadgen.verdict.result import Verdict
+
+_ADDED = frozenset(
+    {
+        "connections_limited_by",
+        "duplicates",
+        "fastest_stream_mbit_per_s",
+        "limited_by",
+        "limited_here",
+        "sink_busy",
+        "slowest_stream_mbit_per_s",
+        "source_busy",
+    }
+)
+"""Fields of rows that records of 0.1 lack."""
 
 R = TypeVar("R", IperfRow, ForwardRow, LatencyRow, NicProof)
 
@@ -57,9 +72,9 @@ def read_head(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_row(row: IperfRow | ForwardRow | LatencyRow | NicProof) -> dict[str, Any]:
-    """A row with null for what is not known."""
+    """A row with null for what is not known; fields that 0.1 did not have are left out when they say nothing."""
     plain: dict[str, Any] = _with_null(to_plain(row))
-    return plain
+    return _without_defaults(plain, type(row))
 
 
 def write_latency(latency: Latency, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,8 +99,14 @@ def or_null(value: float) -> float | None:
     return None if value == UNKNOWN else value
 
 
+def _without_defaults(plain: dict[str, Any], kind: type[Any]) -> dict[str, Any]:
+    """`plain` without the fields in `_ADDED` that have their default: a record of 0.1 is written again as it was."""
+    defaults = {field.name: _with_null(to_plain(field.default)) for field in dataclasses.fields(kind)}
+    return {name: value for name, value in plain.items() if name not in _ADDED or value != defaults[name]}
+
+
 def _with_null(value: Any) -> Any:
-    """What is UNKNOWN becomes null; nothing else that is recorded is ever -1."""
+    """Replace UNKNOWN by null; no other recorded value is -1."""
     if isinstance(value, dict):
         return {name: _with_null(item) for name, item in value.items()}
     if isinstance(value, list):

@@ -49,7 +49,7 @@ class Record:
 
     @property
     def measured(self) -> Frames[Any]:
-        """What was measured, in the order in which it came: snapshots, or the tests of a network run."""
+        """The measurements in the order of arrival: snapshots, or the tests of a network run."""
         return Frames(self.path / INTERVALS, KINDS[self.header.kind].measured)
 
     def result(self) -> Any:
@@ -95,7 +95,7 @@ def load_fleet(path: Path) -> Record:
 
 
 def recover(record: Record, judge: Judge) -> tuple[Any, str]:
-    """What can still be said of a run that did not finish, and the sentence that says how it ended.
+    """Return the result of an unfinished run as far as it is known, and a sentence about its end.
 
     Raises RecordError when what was measured cannot be of the record's plan.
     """
@@ -109,7 +109,9 @@ def recover(record: Record, judge: Judge) -> tuple[Any, str]:
 
 @contextlib.contextmanager
 def _damage(file: Path, document: Mapping[str, Any]) -> Iterator[None]:
-    """Inside, a document is read: what a damaged one raises becomes a RecordError that names the place."""
+    """Inside the context, a document is read: an error in a damaged document becomes a RecordError that names its
+    place.
+    """
     try:
         yield
     except PlanError as error:

@@ -1,4 +1,4 @@
-"""run.json of a sweep: a list of points, each of which has what the document of its own run has."""
+"""run.json of a sweep: a list of points, each with the fields of its run's own document."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ _MAX_LOG_BYTES = 4 << 20
 
 
 class Measured(Protocol):
-    """Something that was measured, which goes into the intervals."""
+    """A measurement that is written to the intervals."""
 
     def to_wire(self) -> Mapping[str, Any]:
         """The value as plain data for msgpack."""
@@ -94,7 +94,7 @@ class RecordWriter:
         return tuple(self._problems)
 
     def append(self, items: Iterable[Measured]) -> None:
-        """Append what was measured.  After the first failure nothing more is appended, because a gap would mislead."""
+        """Append measurements.  After the first failure nothing more is appended, because a gap would mislead."""
         if not self._complete:
             return
         data = b"".join(msgpack.packb(item.to_wire()) for item in items)

@@ -1,1 +1,1 @@
-"""One play of a plan: the frame, what every kind of run supplies to it, and the value that comes out (`Played`)."""
+"""One run of a plan: the frame, the interface of the kinds of runs, and the value that a run returns (`Played`)."""

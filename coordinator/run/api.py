@@ -1,4 +1,6 @@
-"""What the frame of a run gives, what a kind of run supplies, and the value that the judge gets."""
+"""The interfaces of a run: what the frame passes to a kind of run, what the kind supplies, and what the judge
+receives.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +20,7 @@ from coordinator.output.terminal.live import View
 from coordinator.record.document import unfinished
 from coordinator.record.header import Header, Plan
 from coordinator.record.writer import RecordWriter
+from loadgen.agent.children import EarlyEngines
 
 P = TypeVar("P", bound=Plan)
 M = TypeVar("M")
@@ -27,25 +30,27 @@ M_co = TypeVar("M_co", covariant=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Around:
-    """What a run needs of the world outside the plan.
+    """The parts of the environment that a run needs.
 
-    `cache` is the directory that keeps file sets between runs.  `say` shows the user one line of text while the run
-    is prepared.  `progress` is told (done, total) while a file set is made.  `view` shows the run while it goes on;
-    what the view shows is known to the kind of run that opened it (:meth:`Kind.open_view`).
+    `cache` is the directory that keeps file sets between runs.  `say` shows the user one line of text while the run is
+    prepared.  `progress` is called with (done, total) while a file set is made.  `view` is the live view, as the kind
+    of run opened it (:meth:`Kind.open_view`).  `early` are engines that were started already; a run whose load comes
+    from this machine uses them first.
     """
 
     cache: Path
     say: Callable[[str], None]
     progress: Callable[[int, int], None]
     view: View[Any]
+    early: EarlyEngines | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Played(Generic[P, M]):
-    """One run as it was played: all that its judge may know.
+    """A finished run: everything that its judge may use.
 
-    `header` says what was asked for and on which machines it ran.  `measured` is what the run measured (TapeMeasured
-    or NetworkMeasured).  `interrupted` says whether the user stopped the run.  `notes` are sentences for the report.
+    `header` says what was asked for and which machines were used.  `measured` is what the run measured (TapeMeasured or
+    NetworkMeasured).  `interrupted` says whether the user stopped the run.  `notes` are sentences for the report.
     """
 
     header: Header[P]
@@ -55,10 +60,10 @@ class Played(Generic[P, M]):
 
 
 class Stage(Generic[P]):
-    """A run under way: its header, its record, and what has to be closed when the run is over.
+    """A run in progress: its header, its record, and the resources to close when the run is over.
 
-    `notices` are sentences that the user should know; they are shown live and become notes of the result.
-    Whatever enters `stack` is closed when the traffic is over, last in first out.
+    `notices` are sentences for the user; they are shown live and become notes of the result.  The context managers on
+    `stack` are closed after the traffic, in reverse order.
     """
 
     def __init__(self, header: Header[P], writer: RecordWriter, stack: AsyncExitStack, around: Around) -> None:
@@ -74,7 +79,7 @@ class Stage(Generic[P]):
         return self.header.plan
 
     def learn(self, **known: Any) -> None:
-        """Put fields into the header that have become known, and rewrite the unfinished record with them."""
+        """Set header fields that have become known, and write them to the unfinished record."""
         self.header = dataclasses.replace(self.header, **known)
         self.writer.rewrite(unfinished(self.header))
 
@@ -83,9 +88,9 @@ class Player(Protocol[P, M_co]):
     """Plays one run on a stage."""
 
     async def play(self, stage: Stage[P]) -> M_co:
-        """Bring up what the run needs, play it, and return what was measured.
+        """Start what the run needs, play the run, and return its measurements.
 
-        Raises LoadgenError only before traffic has flowed.
+        Raises LoadgenError only before there was any traffic.
         """
 
     def interrupt(self) -> bool:
@@ -97,32 +102,34 @@ class Player(Protocol[P, M_co]):
 
 
 class Kind(Protocol[P, M, R_co]):
-    """A kind of run: `spec`, `http`, `iperf`, `forward`.  Everything that is not here is the same for all kinds."""
+    """A kind of run: `spec`, `http`, `iperf`, `forward`.  Everything else is the same for all kinds."""
 
     @property
     def name(self) -> str:
-        """The name of the kind in records and of its command."""
+        """The name of the kind, in records and as a command."""
 
     def settle(self, plan: P, fleet: FleetChoice | None) -> tuple[P, tuple[str, ...]]:
-        """The plan with what depends on this machine filled in, and notices for the user.
+        """Fill in the parts of the plan that depend on this machine.  Returns the plan, and notices for the user.
 
         Raises PlanError when this machine cannot play the plan.
         """
 
     def player(self, plan: P, fleet: FleetChoice | None, around: Around) -> Player[P, M]:
-        """A player for one run of a settled plan."""
+        """Return a player for one run of a settled plan."""
 
     def judge(self, played: Played[P, M]) -> R_co:
-        """The result of a run.  Pure."""
+        """Return the result of a run.  Pure."""
 
     def rows(self, played: Played[P, M]) -> NDArray[np.void] | None:
-        """What each connection did in each window (CONNECTION_DTYPE), for the record; None if the kind has no rows."""
+        """Return the results of each connection in each window (CONNECTION_DTYPE); None when the kind has no such
+        rows.
+        """
 
     def restore(self, header: Header[P], measured: Iterable[Any]) -> Played[P, M]:
-        """A run that did not write its end, from what its record's intervals hold.
+        """Rebuild a run that did not record its end, from the intervals of its record.
 
-        Raises ValueError when that cannot be of the header's plan.
+        Raises ValueError when the intervals do not match the header's plan.
         """
 
     def open_view(self, console: Console) -> View[Any]:
-        """The live view on a terminal, or plain lines elsewhere."""
+        """Return the live view on a terminal; elsewhere, a view that prints plain lines."""

@@ -1,4 +1,4 @@
-"""Asks the servers around each iteration, and compares what they answer with what was sent."""
+"""Asks the servers before and after each iteration, and compares their logs with what was sent."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from loadgen.verdict.result import Check
 from loadgen.verdict.rules import Asked
 from workloads.api import Sent, ServerCheck
 
-_SHOWN = 3  # at most so many problems of an iteration are quoted; the others are counted
+_SHOWN = 3  # number of problems of an iteration that are quoted; the others are counted
 
 
 class Auditor:
-    """Sends the request that comes before an iteration and the one that comes after it, to every server.
+    """Sends every server the requests that belong before and after an iteration.
 
-    `checks` holds one check for each audited iteration.  `problems` are sentences on servers that did not answer the
-    first request with 200.
+    `checks` holds one check for each audited iteration.  `problems` are sentences about servers that did not answer the
+    first request with status 200.
     """
 
     def __init__(self, check: ServerCheck | None, asked: Asked, ledger: Ledger) -> None:
-        """Without a `check`, servers are asked nothing."""
+        """Without `check`, nothing is sent to the servers."""
         self._check = check
         self._asked = asked
         self._targets = asked.targets
@@ -46,12 +46,12 @@ class Auditor:
         self._lost_before = self._ledger.lost_workers
 
     async def audit(self, iteration: int) -> None:
-        """Fetch every server's account of the iteration and compare it."""
+        """Fetch every server's log of the iteration and compare the log with what was sent."""
         check = self._check
         if check is None:
             return
         answers = await ask_all(self._targets, check.after_path)
-        # What an engine sent last is not reported when the engine is killed; a server that logged it is right.
+        # A killed engine cannot report its last requests; the server's log of these requests is right.
         complete = self._ledger.lost_workers == self._lost_before
         sent = [Sent(counts=counts, complete=complete) for counts in self._sent() - self._before]
         wrong = [
@@ -66,7 +66,7 @@ class Auditor:
         )
 
     def _sent(self) -> NDArray[np.int64]:
-        """Operations so far, of shape (targets, kinds, groups, 3): ok, bad and cut."""
+        """Return the operations so far, of shape (targets, kinds, groups, 3): ok, bad and cut."""
         shape = (len(self._targets), len(self._asked.kinds), len(self._asked.groups), 3)
         totals = np.zeros(shape, dtype=np.int64)
         for (_, target), cell in self._ledger.totals().cells.items():

@@ -1,6 +1,6 @@
-"""Carries the run's state machine: its effects out to fleet and servers, what happens back in.
+"""Connects the state machine of a run to the outside: sends its effects to fleet and servers, and passes events back.
 
-Everything arrives in one queue and is handled in one place, in order.  No policy is here.
+All events go through one queue and are handled in order, by one task.  The decisions are in RunState.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ from loadgen.measure.together import Snapshots
 from loadgen.model.plan import Phases
 from loadgen.model.units import NS_PER_S
 
-_GRACE_S = 3.0  # how long after its end a segment's last words may take
-_STOP_GRACE_S = 1.0  # the same when it was stopped: who says nothing then is left to its lease
+_GRACE_S = 3.0  # how long to wait for the last message of a segment after its planned end
+_STOP_GRACE_S = 1.0  # the same after a stop; later, a silent worker ends when its lease runs out
 _GRACE_STEPS = 6
 _REFRESH_S = 0.5
-_GATHER_S = 0.05  # all engines of a machine are lost at once, and that is drawn once
-_AT_ONCE = 64  # snapshots that are recorded with one write
+_GATHER_S = 0.05  # all engines of a machine are lost at the same time; they are drawn together
+_AT_ONCE = 64  # number of snapshots that are recorded with one write
 
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """What the conductor calls: `reset` and `audit` talk to the servers, `keep` records, `show` draws.
+    """The functions that the conductor calls: `reset` and `audit` talk to the servers, `keep` records, `show` draws.
 
-    `ready` is told once, when each worker has said which engine plays there, or is lost; by name.
+    `ready` is called once, when each worker has reported its engine or is lost; its argument is by worker name.
     """
 
     ready: Callable[[Mapping[str, EngineReady]], None]
@@ -59,7 +59,9 @@ class Hooks:
 
 
 class Conductor:
-    """One run.  Once `conduct` has returned, what has no underscore holds all that is known of it."""
+    """Plays one run. After `conduct` has returned, the public attributes hold everything that is known about the
+    run.
+    """
 
     def __init__(self, run: RunState, fleet: Fleet, intake: Intake, phases: Phases, hooks: Hooks) -> None:
         self.run = run
@@ -70,18 +72,18 @@ class Conductor:
         self._all_ready = False
         self._fleet = fleet
         self._hooks = hooks
-        self._inbox: asyncio.Queue[Event | AgentEvent | None] = asyncio.Queue()  # None: time to draw
+        self._inbox: asyncio.Queue[Event | AgentEvent | None] = asyncio.Queue()  # None: it is time to draw
         self._tasks: set[asyncio.Task[None]] = set()
         self._bad_news = asyncio.Event()
         self._began_ns = 0
-        self._fresh: list[Snapshot | Snapshots] = []  # filed, and about to be recorded
+        self._fresh: list[Snapshot | Snapshots] = []  # filed, not yet recorded
 
     def post(self, event: Event) -> None:
-        """Something happened outside: the servers are ready, or the user wants to stop."""
+        """Report an event from outside: the servers are ready, or the user wants to stop."""
         self._inbox.put_nowait(event)
 
     async def conduct(self) -> None:
-        """Until the run is finished.  Exceptions of the hooks end it."""
+        """Play until the run is finished.  An exception of a hook ends the run."""
         self._began_ns = time.monotonic_ns()
         try:
             self._spawn(self._pump())
@@ -113,7 +115,7 @@ class Conductor:
             case Snapshot() | EngineReady() | SegmentBegan() | SegmentEnded() | EngineLost() if (
                 event.worker not in self.run.workers
             ):
-                pass  # it has no part in the run: fewer connections than engines, or its machine was left out
+                pass  # a worker outside the run: there are fewer connections than engines, or its machine was left out
             case EngineReady():
                 self.engines[event.worker] = event
                 self._note_ready()
@@ -137,7 +139,7 @@ class Conductor:
     def _file(self, snapshot: Snapshot) -> None:
         try:
             self.intake.receive(snapshot)
-        except ValueError as error:  # what a sick machine says costs that machine, not the run
+        except ValueError as error:  # an invalid message ends its worker, not the run
             self._lose(snapshot.worker, f"it sent something unreadable: {error}")
         else:
             self._record(snapshot)
@@ -145,7 +147,7 @@ class Conductor:
     def _file_all(self, together: Snapshots) -> None:
         try:
             self.intake.receive_all(together)
-        except ValueError:  # that costs the worker whose fault it is, and no other
+        except ValueError:  # an invalid snapshot ends its own worker only
             for snapshot in together.split():
                 self._file(snapshot)
         else:
@@ -157,7 +159,7 @@ class Conductor:
             self._keep()
 
     def _keep(self) -> None:
-        """Record what has come together: a write for each would cost as much as filing it."""
+        """Record the pending snapshots together: one write for each would take as long as filing it."""
         fresh, self._fresh = self._fresh, []
         if fresh:
             self._hooks.keep(fresh)
@@ -195,9 +197,10 @@ class Conductor:
                     self._hooks.show(self.position())
 
     async def _expect_the_end(self, iteration: int, wait_ns: int, grace_s: float) -> None:
-        """A worker that does not announce the end of a segment in time is lost: nobody may wait for ever."""
+        """A worker that does not report the end of a segment in time is lost: the run must not wait forever."""
         await asyncio.sleep(max(0, wait_ns) / NS_PER_S)
-        for _ in range(_GRACE_STEPS):  # when it is us who were frozen, that costs one step, and then we hear them
+        # when this process itself was suspended, wait one more step for the messages that arrived during that time
+        for _ in range(_GRACE_STEPS):
             await asyncio.sleep(grace_s / _GRACE_STEPS)
         if self.run.state in (State.PLAYING, State.STOPPING) and self.run.iteration == iteration:
             for worker in sorted(self.run.playing):
@@ -224,7 +227,7 @@ class Conductor:
         self._tasks.add(asyncio.ensure_future(work))
 
     def position(self) -> Position:
-        """Where the run is now."""
+        """Return the current position of the run."""
         now_ns = time.monotonic_ns()
         run, timeline = self.run, self.timeline
         name, elapsed_ns, length_ns = timeline.phase(run.state, run.iteration, now_ns)

@@ -1,4 +1,4 @@
-"""One network test after the other, until all are played, one of them fails, or the user interrupts the run."""
+"""Plays network tests one after the other, until all are played, one test fails, or the user interrupts the run."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ T = TypeVar("T", bound=ProbeResult | Passage)
 class Course(Generic[T]):
     """The tests of one run.
 
-    `tests` are those that were played to their end, in order; `keep` gets each of them for the record.
-    `interrupted` and `problems` say why the course is `over` before its last test.
+    `tests` are the finished tests, in order; `keep` is called with each of them, for the record.  `interrupted` and
+    `problems` say why the course is `over` before its last test.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Course(Generic[T]):
 
     @property
     def over(self) -> bool:
-        """Whether no more tests are to be played."""
+        """Whether no more tests follow."""
         return self.interrupted or bool(self.problems)
 
     @property
@@ -61,25 +61,25 @@ class Course(Generic[T]):
         return sum(use.used_ns for use in uses) / available_ns, max(uses, key=lambda use: use.share).most
 
     def prepare(self, what: str) -> None:
-        """Show what is done before the next test."""
+        """Show a step that prepares the next test."""
         self._label = what
         self._tell()
 
     def interrupt(self) -> bool:
-        """Break off the running test and play no more; False while no test was ever played."""
+        """Break off the running test and play no more; returns False while no test was ever played."""
         if not self._step:
             return False
         if self._running is not None:
-            if self.interrupted:  # the probe was asked before and did not obey
+            if self.interrupted:  # the probe was asked before and did not stop
                 self._running.kill()
             self._running.stop()
         self.interrupted = True
         return True
 
     async def play(self, label: str, kind: Kind, probe: ProbeEnd, once: Callable[[OnTick], Awaitable[T]]) -> None:
-        """Play one test by calling `once`; `probe` is the process that plays it.
+        """Play one test by calling `once`; `probe` is the process that plays the test.
 
-        Raises LoadgenError when the very first test fails, for then there is nothing to judge.
+        Raises LoadgenError when the first test fails, because then there is nothing to judge.
         """
         self._step, self._label, self._kind, self._ticks = self._step + 1, label, kind, ()
         self._running = probe
@@ -106,7 +106,7 @@ class Course(Generic[T]):
         self._finish(test.result if isinstance(test, Passage) else test)
 
     def fail(self, problem: str) -> None:
-        """Play no more tests, because of `problem`."""
+        """Stop the course because of `problem`, a sentence for the report."""
         self.problems = (*self.problems, problem)
 
     def _finish(self, result: ProbeResult) -> None:

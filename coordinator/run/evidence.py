@@ -1,8 +1,8 @@
-"""What a run of tapes shows about its load generator, in the form that the trust checks take."""
+"""The evidence of a tape run about its load generator, as the trust checks take it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +15,7 @@ from coordinator.run.intake import Intake
 from loadgen.measure.cells import Cell
 from loadgen.measure.events import CoresShared
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.ledger import Totals
+from loadgen.measure.ledger import Played, Totals
 from loadgen.model.machine import Machine
 from loadgen.verdict.evidence import (
     Loop,
@@ -30,17 +30,17 @@ from loadgen.verdict.result import Check
 from loadgen.verdict.rules import Asked
 from loadgen.verdict.run import LostWorker
 
-_NAMED = 6  # at most so many targets are named; the others are counted
+_NAMED = 6  # number of targets that are named; the others are counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TapeMeasured:
-    """What a run of tapes measured.
+    """The measurements of a tape run.
 
-    `measured_ns` is the length of each window that was begun, by iteration; `complete` holds the iterations that
-    every remaining worker played to their end.  `lost` says why each lost worker is gone.  `log_checks` compares the
-    servers' logs with what was sent, by iteration.  `began_ns` is when each worker began (CLOCK_MONOTONIC of the
-    coordinator), by iteration.  `shared` is what other processes used of the engines' cores, by segment and machine.
+    `measured_ns` is the length of each window that was begun, by iteration; `complete` holds the iterations that every
+    remaining worker finished.  `lost` says why each lost worker is lost.  `log_checks` compares the servers' logs with
+    what was sent, by iteration.  `began_ns` is when each worker began (CLOCK_MONOTONIC of the coordinator), by
+    iteration.  `shared` is the use of the engines' cores by other processes, by segment and machine.
     """
 
     intake: Intake
@@ -54,10 +54,10 @@ class TapeMeasured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TapeEvidence:
-    """A run of tapes as evidence on its load generator.
+    """A tape run as evidence about its load generator.
 
-    `sources` are the addresses that connections came from; () for the kernel's own choice.  `strangers_serve` says
-    whether the servers, should they run on this machine, are processes that this run did not start.
+    `sources` are the source addresses of connections; () for the kernel's choice.  `strangers_serve` says whether
+    servers on this machine are processes that this run did not start.
     """
 
     asked: Asked
@@ -67,58 +67,67 @@ class TapeEvidence:
     strangers_serve: bool
 
 
-def trust_evidence(run: TapeEvidence, totals: Totals, loop: Loop) -> TrustEvidence:
-    """What the trust checks take; `totals` are the sums of everything that the engines reported."""
+def trust_evidence(
+    run: TapeEvidence, totals: Totals, loop: Loop, windows: Collection[int] | None = None
+) -> TrustEvidence:
+    """What the trust checks take, about `windows` taken together; None means all measured windows.
+
+    `totals` are the sums of everything that the engines reported.
+    """
+    windows = run.measured.measured_ns.keys() if windows is None else windows
     nothing = Cell.empty(len(run.asked.kinds), len(run.asked.groups))
-    windows = [cell for window in run.measured.measured_ns for cell in totals.window(window).values()]
+    cells = [cell for window in windows for cell in totals.window(window).values()]
     return TrustEvidence(
         loop=loop,
         asked=run.asked,
-        workers=_worker_evidence(run, totals),
+        workers=_worker_evidence(run, totals, windows),
         whole=Cell.merge_all([nothing, *totals.cells.values()]),
-        window=Cell.merge_all([nothing, *windows]),
-        measured_ns=sum(run.measured.measured_ns.values()),
+        window=Cell.merge_all([nothing, *cells]),
+        measured_ns=sum(run.measured.measured_ns[window] for window in windows),
         ports=_port_evidence(run),
         neighbours=_neighbour_evidence(run),
-        starts=_start_evidence(run),
+        starts=_start_evidence(run, windows),
     )
 
 
-def _worker_evidence(run: TapeEvidence, totals: Totals) -> list[WorkerEvidence]:
-    """What each worker says of itself in the judged windows."""
-    ledger = run.measured.intake.ledger
-    workers = []
-    for worker in ledger.workers:
-        played = [p for (window, who), p in totals.played.items() if who == worker and window >= 0]
-        workers.append(
-            WorkerEvidence(
-                worker=worker,
-                connections=_connections(run, worker),
-                judged_ns=sum(run.measured.measured_ns.values()),
-                operations=sum(p.operations for p in played),
-                lateness=Histogram.merge_all(p.lateness for p in played),
-                health=[health for n, health in ledger.health(worker) if n in run.measured.intake.judged],
-            )
+def _worker_evidence(run: TapeEvidence, totals: Totals, windows: Collection[int]) -> list[WorkerEvidence]:
+    """What each worker says of itself in `windows`; a worker that was lost before them is left out."""
+    intake = run.measured.intake
+    judged = frozenset[int]().union(*(intake.intervals_of(window) for window in windows))
+    played_by: dict[str, list[Played]] = {worker: [] for worker in intake.ledger.workers}
+    for (window, worker), played in totals.played.items():
+        if window in windows:
+            played_by[worker].append(played)
+    return [
+        WorkerEvidence(
+            worker=worker,
+            connections=_connections(run, worker),
+            judged_ns=sum(run.measured.measured_ns[window] for window in windows),
+            operations=sum(one.operations for one in played_here),
+            lateness=Histogram.merge_all(one.lateness for one in played_here),
+            health=[health for n, health in intake.ledger.health(worker) if n in judged],
         )
-    return workers
+        for worker, played_here in played_by.items()
+        if played_here or worker not in run.measured.lost
+    ]
 
 
-def _start_evidence(run: TapeEvidence) -> list[StartEvidence]:
-    """How far apart the workers began each segment; nothing of a single machine."""
+def _start_evidence(run: TapeEvidence, windows: Collection[int]) -> list[StartEvidence]:
+    """How far apart the workers began the segments of `windows`; nothing of a single machine."""
     if len(_machines(run)) < 2:
         return []
-    return [_start(run, began_ns) for began_ns in run.measured.began_ns.values()]
+    return [_start(run, began_ns) for window, began_ns in run.measured.began_ns.items() if window in windows]
 
 
 def start_skews_ns(began_ns: Mapping[int, Mapping[str, int]]) -> dict[int, int]:
-    """By iteration: how long after the first worker the last one began."""
+    """Return by iteration: the time between the start of the first worker and the start of the last worker."""
     return {at: max(one.values()) - min(one.values()) for at, one in began_ns.items() if one}
 
 
 def _start(run: TapeEvidence, began_ns: Mapping[str, int]) -> StartEvidence:
     first, last = min(began_ns, key=began_ns.__getitem__), max(began_ns, key=began_ns.__getitem__)
     clocks = {worker: run.fleet.clocks.get(machine.name) for machine in _machines(run) for worker in machine.workers}
-    # One clock does not differ from itself.
+    # One machine has one clock, so it needs no correction.
     both = (clocks.get(first), clocks.get(last)) if _machine_of(first) != _machine_of(last) else ()
     errors = [clock.error_ns for clock in both if clock is not None]
     return StartEvidence(skew_ns=began_ns[last] - began_ns[first], error_ns=sum(errors), first=first, last=last)
@@ -129,7 +138,7 @@ def _machine_of(worker: str) -> str:
 
 
 def _neighbour_evidence(run: TapeEvidence) -> list[NeighbourEvidence]:
-    """What others used of the engines' cores; nothing where those may be the servers."""
+    """Return the use of the engines' cores by other processes; () when these processes may be the servers."""
     return [
         NeighbourEvidence(machine=_say_machine(one.machine), share=one.share, most=one.most)
         for one in run.measured.shared
@@ -146,10 +155,10 @@ def _say_machine(name: str) -> str:
 
 
 def _port_evidence(run: TapeEvidence) -> list[PortEvidence]:
-    """The ephemeral ports of each machine, where its kernel says how many there are."""
+    """Return the ephemeral ports of each machine whose kernel reports them."""
     found = []
     loopback = all(is_loopback(target.host) for target in run.asked.targets)
-    # An address of another family than a server's brings it nothing: the server with the fewest counts.
+    # A source address serves only servers of the same family: the server with the fewest source addresses counts.
     sources = min((usable_sources(run.sources, target.host) for target in run.asked.targets), default=1)
     for machine in _machines(run):
         ports = LocalPorts.of(machine.sysctls, on_loopback=loopback)
@@ -167,7 +176,7 @@ def _port_evidence(run: TapeEvidence) -> list[PortEvidence]:
 
 
 def lost_workers(run: TapeEvidence) -> list[LostWorker]:
-    """The lost ones; all workers of a machine that was lost are one."""
+    """Return the lost workers; all workers of a lost machine are one entry."""
     asked = run.asked
     groups: dict[str, list[str]] = {}
     for worker, why in run.measured.lost.items():
@@ -191,7 +200,7 @@ def lost_workers(run: TapeEvidence) -> list[LostWorker]:
 
 
 def _say_shares(counts: Sequence[int], names: Sequence[str]) -> str:
-    """`3 of each of vm01 to vm16`, or `2 of vm01, 1 of vm02`: targets with the same loss are told together."""
+    """Return `3 of each of vm01 to vm16`, or `2 of vm01, 1 of vm02`: targets with equal losses are listed together."""
     by_count: dict[int, list[str]] = {}
     for name, count in zip(names, counts, strict=True):
         by_count.setdefault(count, []).append(name)

@@ -1,4 +1,4 @@
-"""The files that servers must have, made in the cache of this machine before the servers start."""
+"""The files that servers must have.  They are made in the cache of this machine before the servers start."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ T = TypeVar("T")
 
 
 def document_roots(cache: Path, count: int, *, own: bool) -> tuple[Path, ...]:
-    """The document root of each of `count` VMs: one directory for all of them, or one for each with `own`."""
+    """Return the document root of each of `count` VMs: one directory that all VMs share, or with `own` one directory
+    per VM.
+    """
     if not own:
         return (cache / "fileset",) * count
     return tuple(cache / "per-vm" / f"vm{number + 1}" for number in range(count))
 
 
 async def prepare_files(files: ServerFiles, around: Around, count: int, *, own: bool) -> None:
-    """Make what is missing in the document roots of `count` VMs.
+    """Make missing files in the document roots of `count` VMs.
 
-    Raises LoadgenError when the files cannot be made.  Cancelled, it stops after the part that it is making.
+    Raises LoadgenError when the files cannot be made.  When the coroutine is cancelled, it stops after the part that is
+    being made.
     """
     shared = around.cache / "fileset"
     around.say(f"file set: {files.extent}, {files.size_bytes / 1e6:.0f} MB, in {shared}")
@@ -54,4 +57,4 @@ async def _while_wanted(make: Callable[[Progress], T], progress: Progress) -> T:
 
 
 def _unseen(done: int, total: int) -> None:
-    """Copies are quick beside the making of the first file set, and need no progress bar."""
+    """Copies take little time compared with making the first file set, so they need no progress bar."""

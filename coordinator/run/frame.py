@@ -1,6 +1,6 @@
 """The frame of every run: record, preparation, traffic, closing, judgement, and the end of the record.
 
-Nothing that happens after traffic has flowed costs the result: what fails while the run is closed becomes a note.
+After traffic, nothing can lose the result: an error while the run is closed becomes a note.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ R = TypeVar("R", bound=Result)
 
 
 def now() -> str:
-    """The present time as records have it: ISO 8601 with a zone, whole seconds."""
+    """Return the present time in the form of records: ISO 8601 with a zone, whole seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def begin_header(kind: str, plan: P, fleet: FleetChoice | None, command_line: tuple[str, ...]) -> Header[P]:
-    """What is known of a run before anything is started; `fleet` is None for runs without load machines."""
+    """Return the header that is known before anything is started; `fleet` is None for runs without load machines."""
     machines = None
     if fleet is not None:
         machines = FleetRecord(
@@ -55,7 +55,7 @@ def begin_header(kind: str, plan: P, fleet: FleetChoice | None, command_line: tu
 async def conduct(player: Player[P, M], stage: Stage[P]) -> Played[P, M]:
     """Play a run on `stage` and close everything that the run opened.
 
-    Raises LoadgenError when the run cannot be begun.  Once the player has returned, what fails is a note.
+    Raises LoadgenError when the run cannot start.  After the player has returned, errors become notes.
     """
     measured: M
     closing: list[str] = []
@@ -81,7 +81,7 @@ async def _close(stack: AsyncExitStack, notes: list[str]) -> None:
 class Run(Generic[P, M, R]):
     """One run of a kind, from its plan to its judged record in `directory`.
 
-    `hdr` are files that get the response times in the formats of HdrHistogram's tools.  `notes` are for the result.
+    `hdr` are files for response times in the formats of HdrHistogram's tools.  `notes` are added to the result.
     """
 
     kind: Kind[P, M, R]
@@ -95,13 +95,13 @@ class Run(Generic[P, M, R]):
     _player: Player[P, M] | None = None
 
     def interrupt(self) -> bool:
-        """Stop the traffic and judge what was measured; False while there is no traffic to stop."""
+        """Stop the traffic and judge what was measured; returns False while there is no traffic to stop."""
         return self._player is not None and self._player.interrupt()
 
     async def run(self) -> Judged[P, R]:
-        """Play, judge and record.  What could not be recorded is among the result's notes.
+        """Play, judge and record the run.  Problems of the record become notes of the result.
 
-        Raises LoadgenError when the run cannot be begun.
+        Raises LoadgenError when the run cannot start.
         """
         plan, notices = self.kind.settle(self.plan, self.fleet)
         header = begin_header(self.kind.name, plan, self.fleet, self.command_line)

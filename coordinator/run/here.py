@@ -1,6 +1,6 @@
-"""What this machine must grant before it makes a load: looked at before anything is started.
+"""Checks before the start whether this machine can make the load.
 
-Machines elsewhere say it of themselves when they join (coordinator.fleet.admission).
+Other machines report the same facts when they join (coordinator.fleet.admission).
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ _WIDE_RANGE = 'sysctl -w net.ipv4.ip_local_port_range="1024 65000"'
 
 
 def settle_here(demand: Demand, load: Load, engines: int, *, tls: bool) -> tuple[Demand, list[str]]:
-    """The demand with addresses to connect from, and what is to be said of it: see the functions below."""
+    """Choose the source addresses of the load and check this machine; see the functions below.
+
+    Returns the demand with source addresses, and notices.
+    """
     check_engine(load, tls=tls)
     check_files(sum(demand.shares), engines, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     return settle_sources(demand, read_sysctls())
 
 
 def check_engine(load: Load, *, tls: bool) -> None:
-    """Raises PlanError when the engine or the time-stamps that a load insists on are not to be had here."""
+    """Raise PlanError when the requested engine or time stamps are not available."""
     try:
         choose_for(load, tls=tls)
     except FleetError as error:
@@ -35,21 +38,21 @@ def check_engine(load: Load, *, tls: bool) -> None:
 
 
 def check_files(connections: int, engines: int, hard_limit: int) -> None:
-    """Raises PlanError when an engine may not open so many connections; it raises its limit to the hard one."""
+    """Raise PlanError when an engine cannot open enough connections; engines raise their limit to the hard limit."""
     needed = -(-connections // engines) + RESERVED_FILES
     if 0 <= hard_limit < needed:
         more = -(-connections // max(1, hard_limit - RESERVED_FILES))
         raise PlanError(
-            f"each of {engines} engines needs {needed:,} open files, and may have {hard_limit:,}",
+            f"each of {engines} engines needs {needed:,} open files, but the hard limit is {hard_limit:,}",
             hint=f"--engines {more}, or a higher limit (as root: ulimit -Hn {needed})",
         )
 
 
 def settle_sources(demand: Demand, sysctls: Mapping[str, str]) -> tuple[Demand, list[str]]:
-    """The demand with addresses to connect from that have ports enough, and what is to be said of it.
+    """Choose source addresses that have enough ports.  Returns the demand with them, and notices.
 
-    On loopback every address of 127.0.0.0/8 is ours, so where none were given as many are taken as are needed.
-    Raises PlanError when there are fewer ports than connections.
+    On loopback all addresses of 127.0.0.0/8 can be used: when none are given, as many are taken as needed.  Raises
+    PlanError when there are fewer ports than connections.
     """
     ports = LocalPorts.of(sysctls, on_loopback=demand.on_loopback)
     if ports is None:
@@ -72,7 +75,7 @@ def settle_sources(demand: Demand, sysctls: Mapping[str, str]) -> tuple[Demand, 
 
 
 def _warned(demand: Demand, ports: LocalPorts) -> list[str]:
-    """What may become of closed connections, where most are closed."""
+    """Return a warning about ports in TIME_WAIT when most connections are closed after use."""
     host, share = max(zip(demand.hosts, demand.shares, strict=True), key=lambda one: one[1])
     sources = usable_sources(demand.sources, host)
     needed = ports.needed(share, demand.connects_per_s, sources)
@@ -81,10 +84,10 @@ def _warned(demand: Demand, ports: LocalPorts) -> list[str]:
     enough = ports.sources_needed(share, demand.connects_per_s)
     said = f"{enough} addresses (--source) have enough" if enough <= MOST_SOURCES else f"{MOST_SOURCES} are not enough"
     return [
-        f"ports may run out: up to {needed:,} of an address at {host}, with those in TIME_WAIT for {ports.rest_s} s, "
-        f"and there are {ports.each:,}; {said}"
+        f"local ports may run out: each source address needs up to {needed:,} ports to {host}, including those in "
+        f"TIME_WAIT for {ports.rest_s} s, but has {ports.each:,}; {said}"
     ]
 
 
 def _is_ipv4_loopback(host: str) -> bool:
-    return is_loopback(host) and host[0].isdigit() and ":" not in host  # a name may stand for ::1
+    return is_loopback(host) and host[0].isdigit() and ":" not in host  # a host name may also resolve to ::1

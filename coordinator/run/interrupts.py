@@ -1,4 +1,4 @@
-"""Ctrl-C (SIGINT), SIGTERM and SIGHUP: they stop a run, or end a role in the foreground."""
+"""Ctrl-C (SIGINT), SIGTERM and SIGHUP: these signals stop a run, or end a role in the foreground."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class NothingMeasuredError(LoadgenError):
-    """The user stopped the command before there was any traffic to judge."""
+    """Error: the user stopped the command before there was any traffic to judge."""
 
     exit_code = ExitCode.INTERRUPTED
 
@@ -26,16 +26,16 @@ class Interruptible(Protocol[Result]):
     """A run that can be interrupted."""
 
     def run(self) -> Coroutine[Any, Any, Result]:
-        """Play from the beginning to the end; the result."""
+        """Play the run from start to end, and return its result."""
 
     def interrupt(self) -> bool:
-        """Stop the traffic and judge what there is; False while there is no traffic to stop."""
+        """Stop the traffic and judge what was measured; returns False while there is no traffic to stop."""
 
 
 class Interrupts:
-    """A context manager that handles the signals: each one stops the traffic of the run that goes on.
+    """A context manager that handles the signals: each signal stops the traffic of the current run.
 
-    While there is no traffic, a signal cancels the run.  A signal between two runs keeps the next one from starting.
+    A signal before there is traffic cancels the run.  After a signal between two runs, the next run does not start.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class Interrupts:
 
 @contextlib.asynccontextmanager
 async def until_signalled() -> AsyncIterator[asyncio.Event]:
-    """Inside, SIGINT, SIGTERM and SIGHUP set the event instead of ending the process."""
+    """Inside the context, SIGINT, SIGTERM and SIGHUP set the event instead of ending the process."""
     loop, signalled, numbers = asyncio.get_running_loop(), asyncio.Event(), _heeded()
     for number in numbers:
         loop.add_signal_handler(number, signalled.set)
@@ -86,7 +86,7 @@ async def until_signalled() -> AsyncIterator[asyncio.Event]:
 
 
 def _heeded() -> list[signal.Signals]:
-    """The signals that stop a run.  A signal that is ignored stays ignored, because nohup relies on that."""
+    """The signals that stop a run.  A signal that is ignored stays ignored, because nohup relies on this."""
     return [number for number in _STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
 

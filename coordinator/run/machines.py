@@ -1,4 +1,6 @@
-"""The load machines of a run of tapes: opened, given their shares, and described for the record."""
+"""The load machines of a tape run: opens the fleet, assigns the connections, and describes the machines for the
+record.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from loadgen.verdict.ports import Demand
 
 
 async def open_fleet(fleet: Fleet, choice: FleetChoice, say: Callable[[str], None]) -> None:
-    """Open the fleet, after telling the user what may take a while.  Raises LoadgenError when it cannot be opened."""
+    """Open the fleet.  Steps that may take a while are announced first.  Raises LoadgenError when the fleet cannot be
+    opened.
+    """
     if choice.hosts:
         count = len(choice.hosts)
         say(f"starting agents by SSH on {count} host{'s' * (count > 1)}")
@@ -28,7 +32,7 @@ async def open_fleet(fleet: Fleet, choice: FleetChoice, say: Callable[[str], Non
 def place_on(
     fleet: Fleet, record: FleetRecord, demand: Demand, *, phases: Phases, seed: int, on_loss: OnLoss
 ) -> tuple[FleetRecord, list[str]]:
-    """Which worker of an open fleet plays which connections, and a sentence for each machine that is left out.
+    """Return which worker of an open fleet plays which connections, and a sentence for each machine that is left out.
 
     A machine that cannot carry its share is left out.  Raises FleetError when a machine is missing and `on_loss` is
     ABORT, or when no machine is left.
@@ -52,7 +56,7 @@ def place_on(
 
 
 def say_lost(machines: Sequence[MachineStatus], lost: Mapping[str, str]) -> list[str]:
-    """A sentence for each machine that has a problem, and for each lost engine of the other machines."""
+    """Return a sentence for each machine that has a problem, and for each lost engine of other machines."""
     gone = {one.name for one in machines if one.state is MachineState.LOST}
     return [
         *(f"machine {one.name}{' is lost' * (one.name in gone)}: {one.why}" for one in machines if one.why),
@@ -61,6 +65,6 @@ def say_lost(machines: Sequence[MachineStatus], lost: Mapping[str, str]) -> list
 
 
 def with_engines(record: FleetRecord, engines: Mapping[str, EngineReady]) -> FleetRecord:
-    """The fleet's record with the engine that each worker runs; `engines` is by worker."""
+    """Return the record of the fleet with the engine of each worker; `engines` is by worker."""
     known = tuple(engines[worker] for worker in record.placement.workers if worker in engines)
     return dataclasses.replace(record, engines=known)

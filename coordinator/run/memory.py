@@ -1,4 +1,4 @@
-"""The garbage collector and the allocator, kept out of the way while a run goes on."""
+"""Settings of the garbage collector and the allocator that keep both from delaying a run."""
 
 from __future__ import annotations
 
@@ -6,23 +6,26 @@ import ctypes
 import gc
 
 _YOUNG = 10_000
-"""So many new objects before it looks at them, for 20 ms.  With hundreds of machines, 700 come in milliseconds."""
+"""New objects before a collection, which takes 20 ms. The default is 700, which hundreds of machines create in
+milliseconds.
+"""
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
 _KEPT_BYTES = 256 << 20
 _LARGEST_BYTES = 32 << 20
-"""The most that glibc allows."""
+"""The largest value that glibc allows, in bytes."""
 
 
 def settle_memory() -> None:
-    """What is there now stays: no collection looks at it again, which would hold up the run for 30 ms each time.
+    """Exclude all present objects from garbage collection, and keep freed memory for reuse.
 
-    And what is freed is kept for the next second: adding up what hundreds of engines report takes the same megabytes
-    each time, and taking them from the kernel anew, 4 KB a page fault, is half of what it costs.
+    Each collection of the present objects would delay the run by 30 ms.  Adding up the reports of hundreds of engines
+    needs the same megabytes each second; to get them from the kernel again, 4 KB per page fault, takes half of that
+    time.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG, 20, 20)
-    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):  # glibc has it, musl does not
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):  # glibc has mallopt, musl does not
         mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
         mallopt(_M_MMAP_THRESHOLD, _LARGEST_BYTES)

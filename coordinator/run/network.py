@@ -1,4 +1,4 @@
-"""A run of network tests: what its kinds supply, and the player that all of them share."""
+"""A run of network tests: the interface of its kinds, and the player for all of them."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ P_contra = TypeVar("P_contra", contravariant=True)
 T = TypeVar("T", bound=ProbeResult | Passage)
 
 NOT_KNOWN = (0.0, "")
-"""What other processes used of the cores, where nobody measured that, or a server that runs here would be counted."""
+"""Use of the cores by other processes when it was not measured, or would include a server on this machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkMeasured(Generic[T]):
-    """What a run of network tests measured.
+    """The measurements of a run of network tests.
 
-    `tests` are those that were played to their end, in order.  `others` is the share (0..1) of this machine's cores
-    that other processes used while tests ran, and the name of the greatest user.  `problems` are sentences that say
-    why the run ended before its last test.
+    `tests` are the finished tests, in order.  `others` is the share (0..1) of this machine's cores that other processes
+    used during tests, and the name of the process with the largest share.  `problems` are sentences that say why the
+    run ended before its last test.
     """
 
     tests: Sequence[T]
@@ -37,19 +37,21 @@ class NetworkMeasured(Generic[T]):
 
 
 class Tests(Protocol[P_contra, T]):
-    """The tests of a kind of network run."""
+    """The tests of one kind of network run."""
 
     def title(self, plan: P_contra) -> str:
-        """What is run, in one line."""
+        """Return the title of the run, one line."""
 
     def steps(self, plan: P_contra) -> int:
-        """The number of tests."""
+        """Return the number of tests of `plan`."""
 
     def total_ns(self, plan: P_contra) -> int:
-        """The time that all tests take by the plan."""
+        """Return the time that all tests take by the plan."""
 
     def served_here(self, plan: P_contra) -> bool:
-        """Whether a process that this run did not start serves on this machine.  May take seconds to resolve names."""
+        """Return whether a process that this run did not start serves on this machine.  Resolving names may take
+        seconds.
+        """
 
     async def cross(self, plan: P_contra, course: Course[T]) -> None:
         """Build the network, play all tests on the course, and take the network down."""
@@ -68,11 +70,11 @@ class NetworkPlayer(Generic[P, T]):
         return self._course is not None and self._course.interrupted
 
     def interrupt(self) -> bool:
-        """Break off the running test and play no more; False while no test was ever played."""
+        """Break off the running test and play no more; returns False while no test was ever played."""
         return self._course is not None and self._course.interrupt()
 
     async def play(self, stage: Stage[P]) -> NetworkMeasured[T]:
-        """Play all tests.  Raises LoadgenError when the first one cannot be played."""
+        """Play all tests.  Raises LoadgenError when the first test cannot be played."""
         plan, tests = stage.plan, self._tests
         served_here = await asyncio.to_thread(tests.served_here, plan)
         with stage.around.view as view:
@@ -86,7 +88,7 @@ class NetworkPlayer(Generic[P, T]):
             await tests.cross(plan, course)
         return NetworkMeasured(
             tests=tuple(course.tests),
-            # A server that runs here without us cannot be told from any other process.
+            # A server on this machine that this run did not start cannot be told apart from other processes.
             others=NOT_KNOWN if served_here else course.others,
             problems=course.problems,
         )

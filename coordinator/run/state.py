@@ -1,10 +1,10 @@
-"""The progress of a run, as a pure state machine: what happened goes in, what is to be done comes out.
+"""The progress of a run as a pure state machine: takes events and returns effects.
 
 Rules: every change of state is in this class; nothing here awaits, logs or reads a clock.
 
-Each iteration goes RESETTING -> PLAYING -> AUDITING.  An interrupt stops the traffic and waits for the
-engines' last words, a second one does not wait.  A lost worker doesn't hold up the others, unless the
-policy is to abort; with the last one the run is over.
+Each iteration goes RESETTING -> PLAYING -> AUDITING.  A first interrupt stops the traffic and waits for the last
+reports of the engines; a second interrupt does not wait.  After the loss of a worker the other workers continue, unless
+the policy is to abort.  The loss of the last worker ends the run.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from loadgen.model.plan import OnLoss
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Servers answer and engines are prepared."""
+    """Event: servers answer and engines are prepared."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResetDone:
-    """Every server has emptied its log and made its advertisements anew, or failed to."""
+    """Event: every server has emptied its log and recreated its advertisements, or has failed to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A worker has ended the segment that is played."""
+    """Event: a worker has finished the current segment."""
 
     worker: str
     why: str
@@ -35,7 +35,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A worker is gone."""
+    """Event: a worker is lost, for the reason `why`."""
 
     worker: str
     why: str
@@ -43,12 +43,12 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """The servers' logs have been compared with what was sent."""
+    """Event: the servers' logs have been compared with what was sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """The user wants to stop."""
+    """Event: the user wants to stop."""
 
 
 Event = Ready | ResetDone | Ended | Lost | Audited | Interrupted
@@ -56,40 +56,40 @@ Event = Ready | ResetDone | Ended | Lost | Audited | Interrupted
 
 @dataclass(frozen=True, slots=True)
 class ResetServers:
-    """Do: send Reset to every server."""
+    """Effect: send Reset to every server."""
 
     iteration: int
 
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """Do: start the segment on every worker."""
+    """Effect: start the segment on every worker."""
 
     iteration: int
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """Do: fetch every server's log."""
+    """Effect: fetch every server's log."""
 
     iteration: int
 
 
 @dataclass(frozen=True, slots=True)
 class StopTraffic:
-    """Do: stop every worker now."""
+    """Effect: stop every worker now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """Do: judge what there is."""
+    """Effect: judge what was measured."""
 
 
 Effect = ResetServers | Play | Audit | StopTraffic | Finish
 
 
 class State(enum.Enum):
-    """Where a run is."""
+    """The state of a run; see the module for the transitions."""
 
     PREPARING = "preparing"
     RESETTING = "resetting"
@@ -101,8 +101,10 @@ class State(enum.Enum):
 
 @dataclass(slots=True)
 class RunState:
-    """See the module.  `lost` says why each lost worker is gone; `complete` holds the iterations that every
-    remaining worker played to their end."""
+    """The state machine of a run; see the module.
+
+    `lost` says why each lost worker is lost; `complete` holds the iterations that every remaining worker finished.
+    """
 
     workers: frozenset[str]
     iterations: int
@@ -112,8 +114,8 @@ class RunState:
     interrupted: bool = False
     lost: dict[str, str] = field(default_factory=dict)
     complete: set[int] = field(default_factory=set)
-    playing: set[str] = field(default_factory=set)  # who has not ended the segment yet
-    stalled: str = ""  # why a worker stopped by itself (its lease ran out); empty if none did
+    playing: set[str] = field(default_factory=set)  # workers that have not finished the segment yet
+    stalled: str = ""  # why a worker stopped by itself (its lease ran out); "" when none did
 
     @property
     def present(self) -> frozenset[str]:
@@ -121,7 +123,7 @@ class RunState:
         return self.workers - self.lost.keys()
 
     def handle(self, event: Event) -> list[Effect]:
-        """What `event` makes necessary."""
+        """Return the effects that `event` causes, in order, and change the state."""
         if self.state is State.FINISHED:
             if isinstance(event, Lost):
                 self.lost.setdefault(event.worker, event.why)
@@ -161,7 +163,7 @@ class RunState:
         return self._finish()
 
     def _abort(self, worker: str) -> list[Effect]:
-        """A worker is gone, and the others shall not go on without it."""
+        """A worker is lost, and the policy is to abort."""
         self.playing.discard(worker)
         if self.state is State.PLAYING and self.playing:
             self.state = State.STOPPING
@@ -169,7 +171,7 @@ class RunState:
         return [] if self.state is State.STOPPING and self.playing else self._finish()
 
     def _after(self, worker: str) -> list[Effect]:
-        """A worker plays no longer, one way or the other."""
+        """A worker has finished the segment or is lost."""
         self.playing.discard(worker)
         if not self.present:
             return self._finish()

@@ -1,4 +1,4 @@
-"""What a kind of run of operation tapes supplies, and what each engine gets of it."""
+"""The interface of the kinds of tape runs, and the assignment of each engine."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ from workloads.api import Workload
 
 
 class TapePlan(Plan, Protocol):
-    """What the plans of all runs of tapes have.  They are dataclasses."""
+    """The fields that the plans of all tape runs have.  Plans are dataclasses."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def phases(self) -> Phases:
-        """How long each part of the run takes."""
+        """The duration of each phase of the run."""
 
     @property
     def engines(self) -> int:
-        """Engine processes on this machine, when the load comes from here."""
+        """The number of engine processes on this machine, when this machine makes the load."""
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Addresses to connect from; () for the kernel's choice."""
+        """The source addresses of connections; () for the kernel's choice."""
 
     @property
     def on_loss(self) -> OnLoss:
-        """What the run does when it loses a load machine."""
+        """The policy for the loss of a load machine."""
 
     @property
     def seed(self) -> int:
@@ -57,7 +57,7 @@ P_contra = TypeVar("P_contra", bound=TapePlan, contravariant=True)
 
 
 class Builder(Protocol):
-    """Makes what the live view shows."""
+    """Makes the values of the live view."""
 
     def build(
         self,
@@ -67,39 +67,39 @@ class Builder(Protocol):
         machines: Sequence[MachineStatus],
         engine: str,
     ) -> Any:
-        """The run at `position`; `engine` says which engine plays, "" while that is not known."""
+        """Return the values for the run at `position`; `engine` names the engine, "" while it is not known."""
 
 
 class Tapes(Protocol[P_contra]):
-    """What a kind of run of tapes supplies."""
+    """The interface of a kind of tape run."""
 
     def workload(self, plan: P_contra) -> Workload[P_contra]:
         """The workload that compiles the plan."""
 
     def demand(self, plan: P_contra, targets: Sequence[Target] = ()) -> Demand:
-        """What the plan asks of load machines; `targets` once they are known."""
+        """Return what the plan needs from load machines; `targets` are set when they are known."""
 
     def load(self, plan: P_contra, part: int, parts: int) -> Load:
-        """How the engine number `part` of `parts` plays."""
+        """Return how engine number `part` of `parts` plays."""
 
     def asked(self, plan: P_contra, targets: Sequence[Target]) -> Asked:
-        """What the judge compares with."""
+        """Return the part of the plan that the judge compares with the measurements."""
 
     def deployment(self, plan: P_contra, cache: Path) -> Deployment:
-        """The servers, not started.  Raises PlanError when this machine cannot run them."""
+        """Return the servers, not started.  Raises PlanError when this machine cannot run them."""
 
     async def before_servers(self, plan: P_contra, around: Around, facts: VmFacts) -> None:
-        """Prepare what the servers need, and say what is started."""
+        """Prepare what the servers need, and tell the user what is started."""
 
     def server_facts(self, facts: VmFacts) -> Mapping[str, str]:
-        """What the record says of the servers."""
+        """Return the facts about the servers, for the record."""
 
     def builder(self, plan: P_contra, targets: Sequence[Target], server: str) -> Builder:
-        """What makes the live view's values."""
+        """Return the builder of the live view's values."""
 
 
 def empty_intake(asked: Asked, placement: Placement) -> Intake:
-    """An intake for a run in which the workers of `placement` play what was asked."""
+    """Return an empty intake for a run in which the workers of `placement` play the plan."""
     return Intake.of(
         placement.workers,
         len(asked.kinds),
@@ -110,9 +110,9 @@ def empty_intake(asked: Asked, placement: Placement) -> Intake:
 
 
 def assignments(tapes: Tapes[P], plan: P, asked: Asked, placement: Placement, tape: OpTape) -> list[Assignment]:
-    """What each worker gets.
+    """Return the assignment of each worker.
 
-    Raises FleetError when an engine of an open loop has no connection to a target to which it has to send.
+    Raises FleetError when an engine of an open loop has no connection to a target to which it must send.
     """
     shares = tuple(np.bincount(asked.target_of, minlength=len(asked.targets)).tolist())
     loads = [tapes.load(plan, part, len(placement.workers)) for part in range(len(placement.workers))]
@@ -132,7 +132,7 @@ def assignments(tapes: Tapes[P], plan: P, asked: Asked, placement: Placement, ta
 
 
 def _check_reach(asked: Asked, placement: Placement) -> None:
-    """In an open loop every engine sends its part of the operations, whichever target they go to."""
+    """Check the connections of an open loop: there, every engine sends to all targets."""
     for number, worker in enumerate(placement.workers):
         reached = set(asked.target_of[placement.worker_of == number].tolist())
         if missing := set(range(len(asked.targets))) - reached:

@@ -1,4 +1,4 @@
-"""When the segments of a run were played, and the name of the phase at a moment.  Pure."""
+"""Records when the segments of a run were played, and names the phase at any time.  Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from coordinator.run.state import State
 from loadgen.engine.api import Segment
 from loadgen.model.plan import Phases
 
-_WAKING_NS = 5_000_000  # a worker that begins this much late has only woken up late
+_WAKING_NS = 5_000_000  # a worker that begins later than this has started late
 
 _BETWEEN = {
     State.PREPARING: "preparing",
@@ -23,8 +23,8 @@ _BETWEEN = {
 class Timeline:
     """Times are CLOCK_MONOTONIC ns of the coordinator.
 
-    `origin_ns` is the start of the first segment, 0 before it.  `began_ns` says by iteration when each worker began.
-    `stopped_ns` is when the traffic was stopped before its planned end, 0 if it was not.
+    `origin_ns` is the start of the first segment, 0 before that start.  `began_ns` holds by iteration when each worker
+    began.  `stopped_ns` is when the traffic was stopped before its planned end; 0 without such a stop.
     """
 
     phases: Phases
@@ -49,7 +49,7 @@ class Timeline:
         return segment
 
     def measured_ns(self, now_ns: int) -> dict[int, int]:
-        """How much of each window all workers have played up to `now_ns`, by iteration."""
+        """Return by iteration how much of its window all workers have played up to `now_ns`."""
         end_ns = self.stopped_ns or now_ns
         return {
             iteration: max(0, min(end_ns, segment.window_end_ns) - self._all_began_ns(iteration, segment))
@@ -57,17 +57,21 @@ class Timeline:
         }
 
     def _all_began_ns(self, iteration: int, segment: Segment) -> int:
-        """When the window began for all workers: a worker that starts late makes the window shorter for all."""
+        """Return when the window began for all workers: a worker that starts late shortens the window for all
+        workers.
+        """
         latest_ns = max(self.began_ns.get(iteration, {}).values(), default=0)
         return max(segment.window_start_ns, latest_ns - _WAKING_NS)
 
     @property
     def total_ns(self) -> int:
-        """The planned time of all iterations, without what happens between them."""
+        """The planned time of all iterations, without the pauses between them."""
         return sum(self.phases.length_ns(i) for i in range(self.phases.iterations))
 
     def phase(self, state: State, iteration: int, now_ns: int) -> tuple[str, int, int]:
-        """The name of the phase at `now_ns`, how long it has lasted and how long it takes, in ns (0: not known)."""
+        """Return the phase at `now_ns`: its name, how long it has lasted, and its planned length, in ns (0: not
+        known).
+        """
         if state is not State.PLAYING:
             return _BETWEEN[state], 0, 0
         phases, at_ns = self.phases, now_ns - self.segments[iteration].start_ns

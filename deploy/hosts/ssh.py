@@ -174,7 +174,7 @@ class Remote:
         await self._process.wait_closed()
 
     async def why_ended(self) -> str:
-        """How the program ended, as a sentence."""
+        """A sentence about the end of the program."""
         try:
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 await self._process.wait_closed()
@@ -199,7 +199,7 @@ class Remote:
         await asyncio.gather(self._draining, return_exceptions=True)
 
     async def _drain(self) -> None:
-        """Read stderr of the program until its end: a program whose stderr nobody reads blocks."""
+        """Read stderr of the program until its end: a program whose stderr is not read blocks."""
         with contextlib.suppress(asyncssh.Error, OSError):
             while part := await self._process.stderr.read(4096):
                 self._last_words.extend(line for line in part.decode(errors="replace").splitlines() if line.strip())

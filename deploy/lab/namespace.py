@@ -17,7 +17,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """How to start a program in a namespace: `prefix` before its arguments, and `descriptors` inherited.
+    """The means to start a program in a namespace: `prefix` goes before its arguments, `descriptors` are inherited.
 
     The program keeps the pid of the process that was started, and so its parent-death signal.
     """
@@ -51,7 +51,9 @@ class Namespace:
         return f"/proc/self/fd/{self.descriptor}"
 
     def inside(self, nsenter: str) -> Inside:
-        """How to start a program in the namespace.  `nsenter` is the path of that program of util-linux."""
+        """Return the means to start a program in the namespace.  `nsenter` is the path of that program of
+        util-linux.
+        """
         return Inside((nsenter, f"--net={self.path}", "--"), (self.descriptor,))
 
     def call(self, work: Callable[[], T]) -> T:

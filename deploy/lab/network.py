@@ -68,7 +68,7 @@ class Lab:
             namespace.close()
 
     def inside(self, place: Place) -> Inside:
-        """How to start a program in a place of the lab."""
+        """Return the means to start a program in a place of the lab."""
         return self._places[place].inside(_tool("nsenter"))
 
     def _build(self) -> None:

@@ -1,4 +1,4 @@
-"""The seam of web servers, and what they have in common."""
+"""The interface of web servers, and their common code."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class WebServer(Protocol):
         """Name and version, as the server reports them."""
 
     def files_needed(self, connections: int) -> int:
-        """The number of file descriptors that one process of a VM needs for so many connections."""
+        """The number of file descriptors that one process of a VM needs for `connections` connections."""
 
     def setup(self, vm: Vm) -> Setup:
         """The way to run the server in a VM; raises PlanError when it cannot run there."""

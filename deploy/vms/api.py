@@ -21,7 +21,7 @@ from loadgen.model.target import Target
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VmRequest:
-    """What a run asks of a driver.
+    """The demands of a run on a driver.
 
     A driver that starts servers reads `count`, `server`, `address` (where VMs listen), `base_port` (the first VM's
     port, the others follow; 0: any free ports), `connections` (per VM) and `docroots` (one per VM; they may be equal).
@@ -58,7 +58,7 @@ class VmDeath:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VmFacts:
-    """What was deployed, for the record.
+    """The facts about deployed VMs, for the record.
 
     `server` is the kind of web server, or `given` for servers that the driver did not start (then `version` is
     empty).  `config` is the first VM's configuration, "" where it has none or is not up yet; the configurations of
@@ -92,11 +92,11 @@ class Deployment(Protocol):
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What the user should know, as sentences: for example, given servers that do not answer."""
+        """Notices for the user, as sentences: for example, given servers that do not answer."""
 
     @property
     def facts(self) -> VmFacts:
-        """What is deployed; `driver`, `server` and `version` are known before the deployment is entered."""
+        """The facts about the VMs; `driver`, `server` and `version` are known before the deployment is entered."""
 
     def deaths(self) -> AsyncIterator[VmDeath]:
         """Each death when it happens, until the deployment is left.  For one reader."""

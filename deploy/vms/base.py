@@ -1,4 +1,4 @@
-"""What the deployments of all drivers have in common: started step by step, ended in reverse, deaths in a queue."""
+"""The common base of all deployments: start step by step, end in reverse order, deaths in a queue."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class BaseDeployment(ABC):
         await self.close()
 
     async def close(self) -> None:
-        """End what was started.  Further calls do nothing."""
+        """End all started processes.  Further calls do nothing."""
         self._deaths.put_nowait(None)
         await self._ends.aclose()
 

@@ -1,1 +1,1 @@
-"""What runs on a load machine: it drives engines, keeps what they measure, and reports to the coordinator."""
+"""The agent on a load machine: it drives engines, keeps their measurements, and reports to the coordinator."""

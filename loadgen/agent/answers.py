@@ -1,4 +1,4 @@
-"""How an agent answers a call: with plain data, or with a refusal that says whose fault it is.
+"""The answers of an agent to calls: plain data, or a refusal that names the cause.
 
 A refusal is {"failed": {"whose", "message", "hint"}}; loadgen.agent.messages.read_refusal reads it.
 """

@@ -1,4 +1,4 @@
-"""What a worker process is told to do: one message on its standard input, after which the input stays open."""
+"""The task of a worker process: one message on its standard input, after which the input stays open."""
 
 from __future__ import annotations
 

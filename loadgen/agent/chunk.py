@@ -22,7 +22,7 @@ class Chunk:
 
     @property
     def intact(self) -> bool:
-        """Whether the checksum matches."""
+        """Whether the checksum matches the position and the data of the chunk."""
         return hash_of(self.offset, self.data) == self.sha256
 
     @classmethod

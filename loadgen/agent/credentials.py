@@ -34,7 +34,7 @@ _RENEW = "make new certificates: loadgen fleet certificates DIRECTORY --workers 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """What a participant of a run shows and trusts, as PEM texts: the authority, its own certificate and its key."""
+    """The credentials of a participant of a run, as PEM texts: the authority, its own certificate and its key."""
 
     ca_pem: str
     cert_pem: str

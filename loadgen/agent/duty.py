@@ -1,4 +1,4 @@
-"""The work of a load machine for one run: it drives its engines, spools what they measure, and sends heartbeats.
+"""The work of a load machine for one run: it drives its engines, spools their measurements, and sends heartbeats.
 
 It knows nothing of the network: commands are methods, heartbeats leave by one callback.
 """
@@ -37,8 +37,8 @@ ABANDONED_NS = 10 * NS_PER_S
 
 _LAST_WORDS_S = 0.8  # engines need milliseconds unless they are frozen; ending must take less than 2 s in all
 _HOLD_S = 0.05  # snapshots that come within this time are written, sent and read as one
-_HOLD_ROWS = 100_000  # of tallies: 5 MB, because frames are limited
-_GATHER_S = 0.01  # what happens to all engines at nearly the same time goes into one message
+_HOLD_ROWS = 100_000  # rows of tallies: 5 MB, because frames are limited
+_GATHER_S = 0.01  # events of all engines at nearly the same time are sent in one message
 
 Heartbeat = dict[str, Any]
 

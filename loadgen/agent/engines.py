@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import contextlib
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from loadgen.agent.children import EarlyEngines, EngineChild, start_engine
 from loadgen.engine.api import Assignment, Segment
 from loadgen.engine.process import assignment_message, start_message
 from loadgen.host import frames
@@ -31,13 +30,13 @@ _STOP_TIMEOUT_S = 1.0
 _STDERR_LINES = 20
 _WATCH_S = 0.2
 SILENCE_S = 2.2
-"""An engine that says nothing for longer is ended.  Engines report each second, even when they are idle."""
+"""An engine that is silent for longer is ended.  Engines report each second, even when they are idle."""
 
 
 class _Engine:
-    """One engine process, and what is known of it."""
+    """One engine process and its state."""
 
-    def __init__(self, worker: str, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, worker: str, process: EngineChild) -> None:
         self.worker = worker
         self.process = process
         self.lost = False
@@ -50,9 +49,8 @@ class _Engine:
         self.stderr: collections.deque[str] = collections.deque(maxlen=_STDERR_LINES)
 
     def send(self, frame: bytes) -> None:
-        assert self.process.stdin is not None
-        if not self.lost and not self.process.stdin.is_closing():
-            self.process.stdin.write(frame)
+        if not self.lost:
+            self.process.send(frame)
 
 
 class Agent:
@@ -60,7 +58,8 @@ class Agent:
 
     `ours` returns the processes that belong to the run, with their descendants: CPU time that other processes use on
     the engines' cores is evidence against the measurement.  `mark` appears in the command lines of the engines, so that
-    others can see to which run they belong.  `on_log` receives the lines that engines write to stderr.
+    others can see to which run they belong.  `on_log` receives the lines that engines write to stderr.  Engines of
+    `early` are used first.
     """
 
     def __init__(
@@ -72,6 +71,7 @@ class Agent:
         ours: Callable[[], Iterable[int]],
         mark: str = "",
         on_log: Callable[[str], None] = lambda line: None,
+        early: EarlyEngines | None = None,
     ) -> None:
         self._workers = tuple(workers)
         self._on_event = on_event
@@ -79,6 +79,7 @@ class Agent:
         self._quiet = QuietWatch(ours)
         self._mark = mark
         self._on_log = on_log
+        self._early = early or EarlyEngines()
         self._measuring: asyncio.Task[None] | None = None
         self._engines: list[_Engine] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -89,22 +90,12 @@ class Agent:
         """Start the processes.  Returns their pids.  Raises FleetError if one does not come up."""
         for worker in self._workers:
             try:
-                process = await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    "-P",  # never import from the directory in which the user happens to be
-                    "-m",
-                    "loadgen.engine",
-                    self._mark,
-                    stdin=asyncio.subprocess.PIPE,
-                    stdout=asyncio.subprocess.PIPE,
-                    stderr=asyncio.subprocess.PIPE,
-                    start_new_session=True,
-                )
+                process = self._early.take() or start_engine(self._mark)
             except OSError as error:  # out of descriptors, processes or memory
                 raise FleetError(
                     f"engine {worker} cannot be started: {error.strerror}", hint="use fewer engines"
                 ) from error
-            engine = _Engine(worker, process)
+            engine = _Engine(worker, await EngineChild.of(process))
             self._engines.append(engine)
             self._tasks.append(asyncio.create_task(self._read(engine)))
             self._tasks.append(asyncio.create_task(self._read_stderr(engine)))
@@ -114,7 +105,7 @@ class Agent:
 
     @property
     def present(self) -> int:
-        """How many engines run and were not given up."""
+        """The number of engines that run and were not given up."""
         return sum(not engine.lost for engine in self._engines)
 
     @property
@@ -174,28 +165,27 @@ class Agent:
             if engine.worker == worker and not engine.lost:
                 engine.lost = True
                 self._no_longer_playing(engine)
-                with contextlib.suppress(ProcessLookupError):
-                    engine.process.kill()
+                engine.process.kill()
 
     async def close(self) -> None:
         """End the processes, and kill those that do not end within 1 s.  Idempotent."""
         self._closing = True
         for engine in self._engines:
-            assert engine.process.stdin is not None
-            engine.process.stdin.close()
+            engine.process.close_input()
         await asyncio.gather(*(self._end(engine) for engine in self._engines))
         own = [task for task in (self._watching, self._measuring) if task is not None]
         for task in own:
             task.cancel()
         await asyncio.gather(*self._tasks, *own, return_exceptions=True)
+        for engine in self._engines:
+            engine.process.close()
 
     @staticmethod
     async def _end(engine: _Engine) -> None:
         try:
             await asyncio.wait_for(engine.process.wait(), _STOP_TIMEOUT_S)
         except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                engine.process.kill()
+            engine.process.kill()
             await engine.process.wait()
 
     def _broadcast(self, frame: bytes) -> None:
@@ -203,7 +193,7 @@ class Agent:
             engine.send(frame)
 
     async def _all(self, futures: Sequence[asyncio.Future[Any]], timeout_s: float, what: str) -> None:
-        # Not gather: on a timeout it cancels all futures, so that nobody could say which engines were late.
+        # Not gather: on a timeout it cancels all futures, and then the late engines would not be known.
         done, pending = await asyncio.wait(futures, timeout=timeout_s, return_when=asyncio.FIRST_EXCEPTION)
         for future in done:
             future.result()
@@ -212,35 +202,32 @@ class Agent:
             raise FleetError(f"engines did not {what} within {timeout_s:g} s: {', '.join(late)}")
 
     async def _read(self, engine: _Engine) -> None:
-        assert engine.process.stdout is not None
         why = ""
         try:
             while (message := await frames.receive(engine.process.stdout)) is not None:
                 self._handle(engine, message)
         except (frames.FrameError, ValueError, KeyError) as error:
             why = f"it sent something unreadable: {error}"
-            with contextlib.suppress(ProcessLookupError):
-                engine.process.kill()
+            engine.process.kill()
         code = await engine.process.wait()
         dismissed, engine.lost = engine.lost, True
         if not engine.armed.done():
-            engine.armed.set_result(None)  # so that nobody waits for it any longer
+            engine.armed.set_result(None)  # so that no caller waits for it any longer
         if self._closing or dismissed:
             return
         why = why or engine.given_up
-        await asyncio.sleep(0.05)  # its last lines come through another pipe
+        await asyncio.sleep(0.05)  # the engine's last lines arrive through another pipe
         last = f"; last line on stderr: {engine.stderr[-1]}" if engine.stderr else ""
         why = why or (f"killed by signal {-code}" if code < 0 else f"exited with code {code}") + last
-        lost = FleetError(f"engine {engine.worker} is gone: {why}")
+        lost = FleetError(f"engine {engine.worker} has ended: {why}")
         for future in (engine.hello, engine.prepared):
             if not future.done():
                 future.set_exception(lost)
-                future.exception()  # mark as seen, since perhaps nobody waits for it
+                future.exception()  # mark as seen, because there may be no caller that waits for it
         self._on_event(EngineLost(engine.worker, why))
         self._no_longer_playing(engine)
 
     async def _read_stderr(self, engine: _Engine) -> None:
-        assert engine.process.stderr is not None
         while line := await engine.process.stderr.read(4096):
             parts = [part for part in line.decode(errors="replace").splitlines() if part]
             engine.stderr.extend(map(printable, parts))
@@ -272,12 +259,12 @@ class Agent:
                 self._no_longer_playing(engine)
 
     async def _watch(self) -> None:
-        """End engines that are silent: they would delay the others, and nobody would count their operations."""
+        """End engines that are silent: they would delay the others, and their operations would not be counted."""
         looked_ns = time.monotonic_ns()
         while True:
             await asyncio.sleep(_WATCH_S)
             now_ns = time.monotonic_ns()
-            if now_ns - looked_ns > NS_PER_S:  # this process was frozen: read their reports first
+            if now_ns - looked_ns > NS_PER_S:  # this process was suspended: read the engines' reports first
                 for engine in self._engines:
                     engine.heard_ns = engine.heard_ns and now_ns
             looked_ns = now_ns
@@ -295,8 +282,7 @@ class Agent:
     def _give_up(self, engine: _Engine, why: str) -> None:
         if not engine.given_up:
             engine.given_up = why
-            with contextlib.suppress(ProcessLookupError):
-                engine.process.kill()
+            engine.process.kill()
 
     def _no_longer_playing(self, engine: _Engine) -> None:
         was, engine.playing = engine.playing, False

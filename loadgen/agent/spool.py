@@ -94,7 +94,7 @@ class Spool:
         return b""
 
     def acknowledge(self, offset: int) -> None:
-        """Drop from memory what the coordinator has received: everything before `offset`."""
+        """Drop the data that the coordinator has received, which is everything before `offset`, from memory."""
         gone = min(offset - self._memory_offset, len(self._memory))
         if self.problem and gone > 0:
             del self._memory[:gone]
@@ -157,7 +157,7 @@ def is_written(file: BinaryIO) -> bool:
 def left_behind(directory: Path) -> Iterator[LeftBehind]:
     """Yield all spools in the directory, sorted by run and machine; also those of runs that are not over."""
     for path in sorted(directory.glob(f"*/*{_SUFFIX}")):
-        with contextlib.suppress(OSError):  # it was removed meanwhile
+        with contextlib.suppress(OSError):  # another process has removed it
             found = path.stat()
             yield LeftBehind(
                 run_id=unquote(path.parent.name),

@@ -64,7 +64,7 @@ async def obey() -> None:
 
 
 async def join(task: Serve, *, source: str, patience_s: float, cores: int) -> bool:
-    """Be an agent until the coordinator is gone.  Returns True if a signal ended it instead.
+    """Run as an agent until the coordinator ends.  Returns True if a signal ended it instead.
 
     `source` is the file of the certificate, for messages.  `patience_s` is how long to wait for the coordinator.
     `cores` is the number of engine processes; 0 means as many as the coordinator wants, or one for each core.
@@ -79,7 +79,7 @@ async def join(task: Serve, *, source: str, patience_s: float, cores: int) -> bo
 async def serve(
     task: Serve, until: asyncio.Event, *, source: str, patience_s: float | None = None, cores: int = 0
 ) -> None:
-    """Be an agent until `until` is set or the coordinator is gone.  Raises PlanError, FleetError."""
+    """Run as an agent until `until` is set or the coordinator ends.  Raises PlanError, FleetError."""
     from loadgen.agent.credentials import parse
     from loadgen.agent.dask.join import be_agent
     from loadgen.agent.dask.security import security
@@ -149,7 +149,7 @@ async def _standard_input() -> asyncio.StreamReader:
 
 
 async def _watch(reader: asyncio.StreamReader, until: asyncio.Event) -> None:
-    """Set `until` when the input ends: whoever started us is gone then."""
+    """Set `until` when the input ends, because then the parent process has ended."""
     with contextlib.suppress(OSError):
         while await reader.read(4096):
             pass

@@ -1,4 +1,4 @@
-"""What an engine reports: records folded into counts, and counts merged into snapshots.  All engines share it."""
+"""The reports of an engine: records folded into counts, and counts merged into snapshots.  All engines share it."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _NEVER = 1 << 63
 
 
 class Sleeper(Protocol):
-    """What the agenda wakes.  Sleepers that are due at the same time are woken in the order of `number`."""
+    """An object that the agenda wakes.  Sleepers that are due at the same time are woken in the order of `number`."""
 
     number: int
 
@@ -62,7 +62,7 @@ class Agenda:
 
     def _fire(self) -> None:
         self._timer = None
-        self._armed_ns = -1  # pushes must not arm the timer meanwhile: it is armed once, below
+        self._armed_ns = -1  # pushes must not arm the timer here: it is armed once, below
         heap, now_ns = self._heap, self._now_ns
         now, woken = now_ns(), 0
         while heap and heap[0][0] <= now:

@@ -38,7 +38,7 @@ class Arrivals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """How operations are played and judged.
+    """The settings by which operations are played and judged.
 
     `line_bps` 0 means unpaced: a closed loop without think time, or with `arrivals` an open loop.  After an error
     a connection rests for `error_rest_ns`, so that a dead target is not flooded with connects; in an open loop other
@@ -90,7 +90,7 @@ class Assignment:
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Assignment:
-        """The inverse of :meth:`to_wire`."""
+        """Rebuild an assignment from the plain data that :meth:`to_wire` returned."""
         load = dict(wire["load"])
         load["bound"] = Bound(**{**load["bound"], "kind": BoundKind(load["bound"]["kind"])})
         load["engine"] = EngineKind(load["engine"])

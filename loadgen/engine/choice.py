@@ -13,7 +13,6 @@ import time
 from dataclasses import dataclass
 
 from loadgen.engine.api import Assignment, EndedHook, Engine, EngineKind, Load, Timestamps
-from loadgen.engine.player import Player
 from loadgen.engine.vitals import Vitals
 from loadgen.model.errors import FleetError
 
@@ -79,6 +78,8 @@ def make_player(
 ) -> Engine:
     """Make the engine of `choice`.  Raises TargetError and FleetError as the engines' constructors do."""
     if choice.kind is EngineKind.PYTHON:
+        from loadgen.engine.player import Player  # the compiled engine starts sooner without it
+
         return Player(assignment, loop, ended, now_ns=time.monotonic_ns, vitals=vitals)
     from loadgen.engine.compiled.player import CompiledPlayer  # cannot be imported where it was not built
 
@@ -100,7 +101,7 @@ def _stamps(load: Load) -> Timestamps:
 
 
 def _why_no_kernel_stamps() -> str:
-    """Why the kernel does not stamp what it receives, tried on a loopback connection; "" when it does."""
+    """The reason why the kernel does not stamp received data, tested on a loopback connection; "" when it does."""
     try:
         with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as ours:
             ours.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)

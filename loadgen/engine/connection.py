@@ -172,7 +172,7 @@ class Connection:
             self.readable(found_ns)
 
     def readable(self, found_ns: int) -> None:
-        """Read what the socket has; `found_ns` is when it was found readable."""
+        """Read the available data; `found_ns` is when the socket was found readable."""
         sock, context = self._sock, self._context
         if sock is None:  # closed in the same turn of the loop
             return
@@ -289,7 +289,7 @@ class Connection:
             self._pause_if_ahead(now_ns)
 
     def _pause_if_ahead(self, now_ns: int) -> None:
-        """Stop reading until the line speed allows what was received."""
+        """Stop reading until the line speed allows the received bytes."""
         crossed_ns = self._sent_ns + self._received * 8 * NS_PER_S // self._context.line_bps
         if crossed_ns > now_ns:
             self._context.readiness.unwatch(self._fd)

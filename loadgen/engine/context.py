@@ -1,4 +1,4 @@
-"""What all connections of a Python engine share: clock, tape, targets, limits, and where results go.
+"""The shared objects of all connections of a Python engine: clock, tape, targets, limits, and where results go.
 
 A connection reads from this class and never from the player that owns it, so that imports inside the engine
 point one way.  The class is slotted because every operation reads its attributes.

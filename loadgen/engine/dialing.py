@@ -1,4 +1,4 @@
-"""Opening the client's side of a TCP connection, without waiting, and what a failure to do so means."""
+"""Opening the client's side of a TCP connection, without waiting, and the meaning of failures."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ class TlsConnection(Connection):
             super()._send(now_ns)
 
     def readable(self, found_ns: int) -> None:
-        """Read what the socket has, and decrypt it."""
+        """Read the available data, and decrypt it."""
         sock, context = self._sock, self._context
         if sock is None:  # closed in the same turn of the loop
             return

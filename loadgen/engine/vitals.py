@@ -52,7 +52,7 @@ class Vitals:
         loop.call_later(_LOOK_NS / NS_PER_S, self._look, loop)
 
     def mark(self) -> Mark:
-        """The running totals now."""
+        """The running totals of the process at this moment."""
         return Mark(time.monotonic_ns(), time.process_time_ns(), self._runqueue_ns(), self._still_ns)
 
     def health(self, before: Mark, after: Mark, open_sockets: int, active_connections: int) -> Health:
@@ -89,9 +89,10 @@ class Vitals:
 
 
 def still_ns(late_ns: int, cpu_ns: int) -> int:
-    """How long a process was stopped if its timer fired `late_ns` late and it used `cpu_ns` since the last look.
+    """Return how long a process was stopped, in ns, if its timer fired `late_ns` late and it used `cpu_ns` since the
+    last look.
 
-    CPU time beyond the timer's interval was work of the process, which delayed the timer without a stop.
+        CPU time beyond the timer's interval was work of the process, which delayed the timer without a stop.
     """
     idle_ns = late_ns - max(0, cpu_ns - _LOOK_NS)
     return idle_ns if idle_ns >= STILL_NS else 0

@@ -139,7 +139,7 @@ def _tells_overdue(bound: Bound) -> bool:
 def _judge(
     response: NDArray[np.int64], size: NDArray[np.int64], state: NDArray[np.int64], bound: Bound
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which operations are good, tolerable, and overdue (cut after the tolerable time)."""
+    """Return which operations are good, tolerable, and overdue (cut after the tolerable time)."""
     ok = state == OK
     good = ok & (response <= bound.good_ns + bound.good_ns_per_byte * size)
     tolerable = ok & (response <= bound.tolerable_ns + bound.tolerable_ns_per_byte * size)

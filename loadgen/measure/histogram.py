@@ -46,7 +46,7 @@ def highest_of(bucket: NDArray[np.int64]) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Histogram:
-    """How often each value in nanoseconds occurred.
+    """Counts of values in nanoseconds, in buckets.
 
     `indexes`: the buckets that are not empty, ascending.  `counts`: their positive counts.  `max_ns` and `min_ns` are
     exact; both are 0 if no value was recorded.

@@ -34,7 +34,7 @@ An engine that ends a segment inside an interval reports the interval twice: at 
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What one worker issued in one window: number of operations, and sent - due of those sent."""
+    """The operations that one worker issued in one window: number of operations, and sent - due of those sent."""
 
     operations: int
     lateness: Histogram
@@ -249,7 +249,7 @@ class Ledger:
             raise ValueError(f"a snapshot of worker {workers[0]!r} has other kinds or groups than this run")
 
     def _note(self, worker: str, interval: int, health: Health, connects: NDArray[np.int64]) -> None:
-        """After filing a snapshot: keep what the whole run needs of it, and note the worker's progress."""
+        """After filing a snapshot: keep its values for the whole run, and note the worker's progress."""
         if not self._health[worker]:
             self._next[worker] = interval  # an engine that starts late does not report earlier intervals
         self._health[worker][interval] = health

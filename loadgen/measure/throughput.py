@@ -49,8 +49,8 @@ class StreamResult:
 
     `direction`: SEND or RECEIVE, as seen by the client.  `sent_bytes`: handed to the sender's kernel; `received_bytes`:
     counted by the receiver.  `rtt_ns`, `rtt_min_ns` and `cwnd_max_bytes` come from TCP_INFO if this end is the sender.
-    Datagrams: `packets` were sent to the receiver, `lost` of them did not arrive, `out_of_order` arrived late;
-    `jitter_ns` as in RFC 3550, section 6.4.1.
+    Datagrams: `packets` were sent, `lost` of them did not arrive, `out_of_order` arrived late, and `duplicates` arrived
+    once more (they are in no other count, `received_bytes` included); `jitter_ns` as in RFC 3550, section 6.4.1.
     """
 
     id: int
@@ -66,11 +66,12 @@ class StreamResult:
     packets: int = UNKNOWN
     lost: int = UNKNOWN
     out_of_order: int = UNKNOWN
+    duplicates: int = UNKNOWN
     jitter_ns: int = UNKNOWN
 
     @property
     def received_bps(self) -> float:
-        """The rate that results report: bits received over the receiver's own time; 0.0 without time."""
+        """The stream's own rate: bits received over the receiver's time for this stream; 0.0 without time."""
         return self.received_bytes * 8 * NS_PER_S / self.received_ns if self.received_ns > 0 else 0.0
 
 
@@ -104,7 +105,9 @@ class ProbeResult:
     `peer`: name and version that the far end reports; may be empty.  `started_at_ns`: CLOCK_MONOTONIC of the client.
     `wall_ns`: the measured time.  `local_cpu_ns` and `remote_cpu_ns`: CPU time of both ends during `wall_ns`.  This end
     counts all threads of the test, and a stock iperf3 its whole process.  A loadgen server may run other tests, so it
-    leaves out its control thread (except with CRR, where that thread does the work).  `discarded`: whether this end's
+    leaves out its control thread (except with CRR, where that thread does the work).  `local_busiest_ns` and
+    `remote_busiest_ns`: CPU time of the busiest thread of an end; no stream is faster than a whole core lets it be.
+    `local_runnable_ns`: the same with the time in which the thread waited for a core.  `discarded`: whether this end's
     receiver dropped the bytes in the kernel (MSG_TRUNC) instead of copying them.
     """
 
@@ -121,10 +124,19 @@ class ProbeResult:
     streams: tuple[StreamResult, ...]
     ticks: tuple[Tick, ...]
     latency: Latency = NO_LATENCY
+    local_busiest_ns: int = UNKNOWN
+    local_runnable_ns: int = UNKNOWN
+    remote_busiest_ns: int = UNKNOWN
 
     def received_bps(self, direction: Direction) -> float:
-        """The received rate in one direction, over all streams."""
-        return sum(one.received_bps for one in self.streams if one.direction is direction)
+        """The received rate in one direction: the bytes of all streams over the time of the slowest; 0.0 without time.
+
+        Each stream of a test with a byte limit has a time of its own.  The rates of streams that did not run at the
+        same time must not be added up.
+        """
+        streams = [one for one in self.streams if one.direction is direction]
+        longest_ns = max((one.received_ns for one in streams), default=0)
+        return sum(one.received_bytes for one in streams) * 8 * NS_PER_S / longest_ns if longest_ns > 0 else 0.0
 
     def received_bytes(self) -> int:
         """Bytes received in both directions, over all streams."""

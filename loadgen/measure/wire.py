@@ -107,7 +107,7 @@ def _numbers(data: bytes, width: int, name: str) -> NDArray[Any]:
 
 
 def starts_of(sizes: NDArray[Any]) -> NDArray[np.int64]:
-    """Where each of n consecutive parts begins, and where the last one ends: n + 1 numbers."""
+    """The offsets of n consecutive parts, and the end of the last part: n + 1 numbers."""
     starts = np.zeros(len(sizes) + 1, np.int64)
     sizes.cumsum(out=starts[1:])
     return starts

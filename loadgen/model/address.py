@@ -1,4 +1,4 @@
-"""Addresses written as HOST:PORT."""
+"""Reads and writes network addresses as text in the form HOST:PORT."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class BoundKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
-    """When a request conforms.
+    """The bound that a request must keep to conform.
 
     `floor_bps` is the rate that a connection must reach (rate bounds only; 0 for time bounds).
     `good_share` and `tolerable_share` are the shares of a connection's requests that must be good

@@ -6,7 +6,7 @@ import enum
 
 
 class Outcome(enum.IntEnum):
-    """How an operation ended.  Records store the numbers: append members, never renumber them.
+    """The outcome of an operation.  Records store the numbers: append members, never renumber them.
 
     All members except OK and CUT are errors.
     """

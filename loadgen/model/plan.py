@@ -1,4 +1,4 @@
-"""The plan of a `loadgen spec` run: what the user asked for, validated and frozen.
+"""The plan of a `loadgen spec` run: the user's request, validated and frozen.
 
 The plan goes into the record, and prints as TOML that reads back to the same plan.
 """
@@ -80,14 +80,14 @@ class Server(enum.Enum):
 
 
 class LastAd(enum.Enum):
-    """How the client chooses `last_ad` in its cookie.  SPECweb99 does not publish its rule, so a plan declares one."""
+    """The client's choice of `last_ad` in its cookie.  SPECweb99 does not publish its rule, so a plan declares one."""
 
     PREVIOUS = "previous"  # the Ad_id of the previous reply
     RANDOM = "random"  # uniform over the 360 ads
 
 
 class OnLoss(enum.Enum):
-    """What happens when a run loses a load machine, or an engine process."""
+    """The policy for the loss of a load machine or an engine process."""
 
     DEGRADE = "degrade"  # the run continues without it, and the verdict is DEGRADED
     ABORT = "abort"  # the run stops

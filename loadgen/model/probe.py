@@ -39,7 +39,7 @@ class Transport(enum.Enum):
 
 
 class Direction(enum.Enum):
-    """Which end of a test sends, as its client sees it."""
+    """The direction of a test from the client's point of view."""
 
     SEND = "send"
     RECEIVE = "receive"
@@ -159,7 +159,7 @@ class Link(enum.Enum):
 
 
 class Mode(enum.Enum):
-    """How bytes travel from the source to the sink."""
+    """The way of bytes from the source to the sink."""
 
     DIRECT = "direct"  # routed by the kernel, without the proxy
     SPLICE = "splice"  # through the proxy, without copies to user space

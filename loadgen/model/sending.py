@@ -1,4 +1,4 @@
-"""What plans of every kind say about the sending side: the engine, its time stamps, the addresses to connect from."""
+"""The sending part of all kinds of plans: the engine, its time stamps, the addresses to connect from."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class EngineKind(enum.Enum):
 
 
 class Timestamps(enum.Enum):
-    """What an engine takes as the arrival time of a reply."""
+    """The source of a reply's arrival time."""
 
     AUTO = "auto"  # the most accurate kind that the engine has
     KERNEL = "kernel"  # the kernel's receive time stamp: queueing in the load generator is not charged to the server

@@ -27,7 +27,7 @@ from loadgen.probe.rr import MEASURED, OVER, PHASE, Asker, latency
 from loadgen.probe.sockets import check_congestion, congestion_of, granted, segment_bytes
 from loadgen.probe.streams import BYTES, LIMIT, Stream
 from loadgen.probe.tcp import TcpReceiver, TcpSender, block_bytes, payload
-from loadgen.probe.udp import DEFAULT_RATE_BPS, LARGEST_DEFAULT_BYTES, UdpReceiver, UdpSender
+from loadgen.probe.udp import DEFAULT_RATE_BPS, LARGEST_DEFAULT_BYTES, UdpReceiver, UdpSender, settle
 
 PATIENCE_NS = 10 * NS_PER_S
 
@@ -196,7 +196,10 @@ class _Client:
         for asker in self._askers:
             asker.cell[PHASE] = OVER
         for stream in self._streams:
-            stream.stop()  # receivers continue until the server stops, which could otherwise block in a write
+            if stream.sends or self._test.transport is Transport.TCP:
+                # A TCP receiver continues until the server stops, which could otherwise block in a write.  Receivers of
+                # datagrams are closed with the test: stragglers are not lost.
+                stream.stop()
         return await self._exchange(control, asked, meter, began_ns)
 
     def _begin_to_count(self) -> None:
@@ -264,6 +267,7 @@ class _Client:
             streams=counts,
             version=__version__,
             cpu_ns=meter.cpu_ns,
+            busiest_ns=meter.busiest_ns,
             granted_send_bytes=local_granted.send_bytes,
             granted_receive_bytes=local_granted.receive_bytes,
         )
@@ -272,8 +276,12 @@ class _Client:
         await self._expect(control, State.DISPLAY_RESULTS)
         await control.send(State.IPERF_DONE)
         self._finished = True
+        if self._test.transport is Transport.UDP:
+            receivers = [stream for stream in self._streams if not stream.sends]
+            counts = await settle(counts, receivers, theirs.streams)
         sending = {stream.id for stream in self._streams if stream.sends}
-        streams = pair_streams(counts, theirs, sending=sending, transport=self._test.transport)
+        limited = bool(self._test.limit_bytes)
+        streams = pair_streams(counts, theirs, sending=sending, transport=self._test.transport, limited=limited)
         wall_ns = meter.wall_ns
         return ProbeResult(
             test=self._test,
@@ -282,6 +290,9 @@ class _Client:
             wall_ns=wall_ns,
             local_cpu_ns=meter.cpu_ns,
             remote_cpu_ns=theirs.cpu_ns if theirs.cpu_ns != UNKNOWN else round(theirs.cpu_share * wall_ns),
+            local_busiest_ns=meter.busiest_ns,
+            local_runnable_ns=meter.runnable_ns,
+            remote_busiest_ns=theirs.busiest_ns,
             local_granted=local_granted,
             remote_granted=Granted(send_bytes=theirs.granted_send_bytes, receive_bytes=theirs.granted_receive_bytes),
             congestion=congestion,

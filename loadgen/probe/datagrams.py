@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections import OrderedDict
 
 from loadgen.model.units import NS_PER_S
 
@@ -11,6 +12,7 @@ _NS_PER_US = 1000
 HEADER_32 = struct.Struct(">III")  # seconds, microseconds, number from 1
 HEADER_64 = struct.Struct(">IIQ")
 _MAX_GAP = 1 << 32  # a larger gap does not occur in one stream, so the datagram is not of this stream
+_MISSING = 1 << 16  # how many missing numbers are remembered: about 70 ms of losses at 10 Gbit/s
 
 
 def header_of(*, counters_64bit: bool) -> struct.Struct:
@@ -25,34 +27,51 @@ def stamp(now_ns: int) -> tuple[int, int]:
 
 
 class Arrivals:
-    """Counts received datagrams as iperf3 does.
+    """Counts received datagrams.
 
-    `packets`: the highest packet number seen.  `lost`: missing numbers below it.  `out_of_order`: datagrams whose
-    number was not above the highest; each takes back one loss, because it was counted as lost before.  `jitter_ns`:
-    smoothed difference of transit times (RFC 3550, section 6.4.1), for which the two clocks need not agree.
+    `packets`: the highest packet number seen.  `lost`: missing numbers below it.  `out_of_order`: datagrams that
+    arrived after a higher number; each takes back its own loss.  `duplicates`: datagrams whose number had arrived
+    before; they take back nothing (iperf3 does not tell them from late ones, so each hides a loss there).
+    `jitter_ns`: smoothed difference of transit times (RFC 3550, section 6.4.1); the two clocks need not agree.
+
+    Only the newest missing numbers are remembered.  An older one that arrives counts as a duplicate and stays lost.
     """
 
-    __slots__ = ("_transit_ns", "jitter_ns", "lost", "out_of_order", "packets")
+    __slots__ = ("_missing", "_transit_ns", "duplicates", "jitter_ns", "lost", "out_of_order", "packets")
 
     def __init__(self) -> None:
         self.packets = 0
         self.lost = 0
         self.out_of_order = 0
+        self.duplicates = 0
+        self._missing: OrderedDict[int, None] = OrderedDict()
         self.jitter_ns = 0.0
         self._transit_ns: int | None = None
 
-    def take(self, seconds: int, microseconds: int, number: int, now_ns: int) -> None:
-        """Count one datagram with these header fields, received at `now_ns`."""
+    def take(self, seconds: int, microseconds: int, number: int, now_ns: int) -> bool:
+        """Count one datagram with these header fields, received at `now_ns`; whether its payload is new."""
         if number > self.packets + _MAX_GAP:
-            return
+            return False
         if number > self.packets:
-            self.lost += number - self.packets - 1
+            if number > self.packets + 1:
+                self._miss(number)
             self.packets = number
-        else:
+        elif number in self._missing:
+            del self._missing[number]
             self.out_of_order += 1
-            if self.lost:
-                self.lost -= 1
+            self.lost -= 1
+        else:
+            self.duplicates += 1
+            return False
         transit_ns = now_ns - (seconds * NS_PER_S + microseconds * _NS_PER_US)
         if self._transit_ns is not None:
             self.jitter_ns += (abs(transit_ns - self._transit_ns) - self.jitter_ns) / 16
         self._transit_ns = transit_ns
+        return True
+
+    def _miss(self, number: int) -> None:
+        """Count the numbers between the highest one and `number` as lost."""
+        self.lost += number - self.packets - 1
+        self._missing.update(dict.fromkeys(range(max(self.packets + 1, number - _MISSING), number)))
+        while len(self._missing) > _MISSING:
+            self._missing.popitem(last=False)

@@ -81,7 +81,7 @@ class ServerFault(enum.IntEnum):
 
 _FAULTS: Mapping[int, str] = {
     5: "the test is longer than it allows",
-    6: "it does not allow so many parallel streams",
+    6: "it does not allow this many parallel streams",
     7: "it does not allow blocks of that size",
     8: "it does not allow a window of that size",
     10: "it does not allow an MSS of that size",

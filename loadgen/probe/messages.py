@@ -137,6 +137,7 @@ class StreamCount:
 
     `bytes`: sent by a sender, or received by a receiver.  `ns`: the measured time.  `packets` and `lost` exclude the
     warm-up if the peer reports `omitted_packets`; otherwise they include it, and `omits_packets` is False.
+    `duplicates`: only from a loadgen receiver, which counts `packets` and `lost` by what its sender sent.
     """
 
     id: int
@@ -150,6 +151,7 @@ class StreamCount:
     omitted_lost: int = 0
     omitted_packets: int = 0
     out_of_order: int = UNKNOWN
+    duplicates: int = UNKNOWN
     rtt_ns: int = UNKNOWN
     rtt_min_ns: int = UNKNOWN
     cwnd_max_bytes: int = UNKNOWN
@@ -170,6 +172,7 @@ class StreamCount:
             "loadgen": {
                 "ns": self.ns,
                 "out_of_order": self.out_of_order,
+                "duplicates": self.duplicates,
                 "rtt_ns": self.rtt_ns,
                 "rtt_min_ns": self.rtt_min_ns,
                 "cwnd_max_bytes": self.cwnd_max_bytes,
@@ -201,17 +204,17 @@ class StreamCount:
             omitted_packets=max(0, omitted_packets),
             **{
                 name: _whole(ours, name, low=UNKNOWN, default=UNKNOWN)
-                for name in ("out_of_order", "rtt_ns", "rtt_min_ns", "cwnd_max_bytes")
+                for name in ("out_of_order", "duplicates", "rtt_ns", "rtt_min_ns", "cwnd_max_bytes")
             },
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
-    """What one end counted in a test.
+    """The counters of one end of a test.
 
     `cpu_share` and its user and system parts: CPU time over wall time, 1.0 is one core.  `output`: text for people.
-    `version`, `cpu_ns` and the granted buffers: only from a loadgen end.
+    `version`, `cpu_ns`, `busiest_ns` (its busiest thread) and the granted buffers: only from a loadgen end.
     """
 
     cpu_share: float
@@ -223,6 +226,7 @@ class Results:
     output: str = ""
     version: str = ""
     cpu_ns: int = UNKNOWN
+    busiest_ns: int = UNKNOWN
     granted_send_bytes: int = UNKNOWN
     granted_receive_bytes: int = UNKNOWN
 
@@ -237,6 +241,7 @@ class Results:
             "loadgen": {
                 "version": self.version,
                 "cpu_ns": self.cpu_ns,
+                "busiest_ns": self.busiest_ns,
                 "granted_send_bytes": self.granted_send_bytes,
                 "granted_receive_bytes": self.granted_receive_bytes,
             },
@@ -267,6 +272,7 @@ class Results:
             output=_text(wire, "server_output_text", top=_MAX_TEXT),
             version=_name(ours, "version"),
             cpu_ns=_whole(ours, "cpu_ns", low=UNKNOWN, default=UNKNOWN),
+            busiest_ns=_whole(ours, "busiest_ns", low=UNKNOWN, default=UNKNOWN),
             granted_send_bytes=_whole(ours, "granted_send_bytes", low=UNKNOWN, default=UNKNOWN),
             granted_receive_bytes=_whole(ours, "granted_receive_bytes", low=UNKNOWN, default=UNKNOWN),
         )

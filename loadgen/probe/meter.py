@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from loadgen.measure.throughput import UNKNOWN, Tick
+from loadgen.model.units import NS_PER_S
 from loadgen.probe.messages import StreamCount
 from loadgen.probe.streams import LAST, NO_LIMIT, Stream
 
@@ -20,6 +21,7 @@ class Reading:
     packets: int = 0
     lost: int = 0
     out_of_order: int = 0
+    duplicates: int = 0
     jitter_ns: int = UNKNOWN
     cpu_ns: int = 0
     retransmits: int = UNKNOWN
@@ -82,6 +84,7 @@ class Meter:
         self._besides = besides
         self._base_besides_ns = self._ended_besides_ns = besides()
         self._base_usage = self._ended_usage = _usage()
+        self._base_waited = self._ended_waited = _waited(streams)
 
     def omit_until(self, now_ns: int) -> None:
         """Omit everything until `now_ns`, the end of the warm-up; byte limits count from here."""
@@ -89,6 +92,7 @@ class Meter:
         self._paths = [_Path() for _ in self._streams]
         self._base_ns = now_ns
         self._base_besides_ns, self._base_usage = self._besides(), _usage()
+        self._base_waited = _waited(self._streams)
 
     def tick(self, now_ns: int, *, omitted: bool) -> Tick:
         """The changes since the last tick, as a Tick that ends at `now_ns`."""
@@ -118,6 +122,7 @@ class Meter:
         self._ended = self._look(now_ns)
         self._ended_ns = now_ns
         self._ended_besides_ns, self._ended_usage = self._besides(), _usage()
+        self._ended_waited = _waited(self._streams)
         self._is_over = True
 
     def progress(self) -> tuple[int, int]:
@@ -139,8 +144,32 @@ class Meter:
     @property
     def cpu_ns(self) -> int:
         """CPU time of all threads of the test during the measured time."""
-        streams_ns = sum(end.cpu_ns - base.cpu_ns for base, end in zip(self._base, self._ended, strict=True))
-        return streams_ns + self._ended_besides_ns - self._base_besides_ns
+        return sum(self._stream_cpu_ns) + self._ended_besides_ns - self._base_besides_ns
+
+    @property
+    def busiest_ns(self) -> int:
+        """CPU time of the busiest thread of the test; or of all Python code of the process, which runs on one core.
+
+        Only one thread of the process executes Python at a time (the GIL).  That is its time in user mode: in the
+        kernel, a thread does not hold the GIL.
+        """
+        (user_before_s, _), (user_after_s, _) = self._base_usage, self._ended_usage
+        besides_ns = self._ended_besides_ns - self._base_besides_ns
+        return max([besides_ns, round((user_after_s - user_before_s) * NS_PER_S), *self._stream_cpu_ns])
+
+    @property
+    def runnable_ns(self) -> int:
+        """As :attr:`busiest_ns`, with the time in which the thread waited for a core that something else used."""
+        waits = [
+            after - max(0, before) if after != UNKNOWN else 0
+            for before, after in zip(self._base_waited, self._ended_waited, strict=True)
+        ]
+        runnable = [cpu_ns + wait_ns for cpu_ns, wait_ns in zip(self._stream_cpu_ns, waits, strict=True)]
+        return max([self.busiest_ns, *runnable])
+
+    @property
+    def _stream_cpu_ns(self) -> list[int]:
+        return [end.cpu_ns - base.cpu_ns for base, end in zip(self._base, self._ended, strict=True)]
 
     @property
     def cpu_shares(self) -> tuple[float, float]:
@@ -171,6 +200,7 @@ class Meter:
             omitted_packets=omitted.packets,
             omitted_lost=omitted.lost,
             out_of_order=UNKNOWN if end.jitter_ns == UNKNOWN else end.out_of_order - base.out_of_order,
+            duplicates=UNKNOWN if end.jitter_ns == UNKNOWN else end.duplicates - base.duplicates,
             rtt_ns=path.rtt_sum_ns // path.looks if path.looks else UNKNOWN,
             rtt_min_ns=path.rtt_min_ns,
             cwnd_max_bytes=path.cwnd_max_bytes,
@@ -196,7 +226,7 @@ def share(limit_bytes: int, among: int) -> list[int]:
 
 
 def _read(stream: Stream, now_ns: int) -> Reading:
-    count, packets, lost, out_of_order = stream.read()
+    count, packets, lost, out_of_order, duplicates = stream.read()
     info = stream.info()
     return Reading(
         at_ns=now_ns,
@@ -204,6 +234,7 @@ def _read(stream: Stream, now_ns: int) -> Reading:
         packets=packets,
         lost=lost,
         out_of_order=out_of_order,
+        duplicates=duplicates,
         jitter_ns=stream.jitter_ns(),
         cpu_ns=stream.cpu_ns(),
         retransmits=info.total_retransmits if info else UNKNOWN,
@@ -211,6 +242,10 @@ def _read(stream: Stream, now_ns: int) -> Reading:
         rtt_min_ns=info.rtt_min_ns if info else UNKNOWN,
         cwnd_bytes=info.cwnd_bytes if info else UNKNOWN,
     )
+
+
+def _waited(streams: Sequence[Stream]) -> list[int]:
+    return [stream.waited_ns() for stream in streams]
 
 
 def _usage() -> tuple[float, float]:

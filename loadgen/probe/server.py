@@ -172,7 +172,7 @@ class ProbeServer:
         self._on_served(session.served(self._end_of(test)))
 
     def _end_of(self, test: asyncio.Task[None]) -> str:
-        """How the test ended, in words; also counts it."""
+        """Return the end of the test in words; also counts the test."""
         try:
             test.result()
         except asyncio.CancelledError:

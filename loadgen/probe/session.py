@@ -19,13 +19,13 @@ from loadgen.probe.api import ProbeError, ServedTest, ServerLimits
 from loadgen.probe.control import Control, PeerGoneError, PeerSilentError
 from loadgen.probe.door import Door
 from loadgen.probe.iperf3 import ERROR, ProtocolError, ServerFault, State, fault_text, stream_ids
-from loadgen.probe.messages import Parameters, Results
+from loadgen.probe.messages import Parameters, Results, StreamCount
 from loadgen.probe.meter import Meter, no_cpu_ns, share
 from loadgen.probe.rr import ANSWER, Echo
 from loadgen.probe.sockets import check_congestion, congestion_of, granted, tune
 from loadgen.probe.streams import LIMIT, Stream
 from loadgen.probe.tcp import TcpReceiver, TcpSender, payload
-from loadgen.probe.udp import UdpReceiver, UdpSender
+from loadgen.probe.udp import UdpReceiver, UdpSender, settle
 
 _TICK_NS = NS_PER_S
 _DRAIN_STEP_NS = 5 * NS_PER_MS
@@ -236,7 +236,13 @@ class Session:
         if drain:
             await self._drain(theirs)
             meter.end(time.monotonic_ns())
-        await control.send(self._results(asked, meter).to_wire(), State.DISPLAY_RESULTS)
+        counts: tuple[StreamCount, ...] = ()
+        if asked.kind is Kind.STREAM:
+            counts = meter.counts()
+            if asked.transport is Transport.UDP:
+                receivers = [stream for stream in self._streams if not stream.sends]
+                counts = await settle(counts, receivers, theirs.streams)
+        await control.send(self._results(asked, meter, counts).to_wire(), State.DISPLAY_RESULTS)
         state = await control.soon()
         if state is not State.IPERF_DONE:
             raise _break_off(state)
@@ -254,10 +260,9 @@ class Session:
             quiet_ns = quiet_ns + _DRAIN_STEP_NS if now == before else 0
             before = now
 
-    def _results(self, asked: Parameters, meter: Meter) -> Results:
+    def _results(self, asked: Parameters, meter: Meter, counts: tuple[StreamCount, ...]) -> Results:
         sock = self._streams[0].sock if self._streams else self._control.sock
         buffers = granted(sock)
-        counts = () if asked.kind is not Kind.STREAM else meter.counts()
         user_share, system_share = meter.cpu_shares
         tcp = asked.transport is Transport.TCP
         return Results(
@@ -270,6 +275,7 @@ class Session:
             output=_output(asked, meter) if asked.wants_output else "",
             version=__version__,
             cpu_ns=meter.cpu_ns,
+            busiest_ns=meter.busiest_ns,
             granted_send_bytes=buffers.send_bytes,
             granted_receive_bytes=buffers.receive_bytes,
         )

@@ -15,6 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Collection
+from pathlib import Path
 
 from loadgen.measure.throughput import UNKNOWN
 from loadgen.probe.sockets import make_blocking, tcp_info
@@ -47,6 +48,8 @@ class Stream:
         self._thread: threading.Thread | None = None
         self._clock = UNKNOWN
         self._cpu_ns = UNKNOWN  # known after the thread has ended
+        self._schedstat: Path | None = None
+        self._waited_ns = UNKNOWN
 
     def start(self) -> None:
         """Start the thread.  Raises OSError if that fails."""
@@ -62,9 +65,9 @@ class Stream:
         """Runs in the thread, until `cell[STOP]` or the end of the connection.  May raise OSError."""
         raise NotImplementedError
 
-    def read(self) -> tuple[int, int, int, int]:
-        """Counts so far: bytes, datagrams (sent, or expected by the receiver), lost and out-of-order datagrams."""
-        return self.cell[BYTES], 0, 0, 0
+    def read(self) -> tuple[int, int, int, int, int]:
+        """Counts so far: bytes; datagrams (sent, or the receiver's highest number), lost, out of order, duplicates."""
+        return self.cell[BYTES], 0, 0, 0, 0
 
     def info(self) -> TcpInfo | None:
         """The kernel's TCP_INFO if this end sends over TCP; else None."""
@@ -82,6 +85,16 @@ class Stream:
             except OSError:  # the thread has just ended
                 return max(0, self._cpu_ns)
         return max(0, self._cpu_ns)
+
+    def waited_ns(self) -> int:
+        """Time that the thread could run but waited for a core (proc(5), schedstat); UNKNOWN before it starts.
+
+        UNKNOWN also where the kernel does not count it.
+        """
+        if not self.ended and self._schedstat is not None:
+            with contextlib.suppress(OSError, ValueError, IndexError):  # the thread may end meanwhile
+                self._waited_ns = int(self._schedstat.read_text().split()[1])
+        return self._waited_ns
 
     @property
     def ended(self) -> bool:
@@ -113,6 +126,7 @@ class Stream:
 
     def _main(self) -> None:
         self._clock = time.pthread_getcpuclockid(threading.get_ident())
+        self._schedstat = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat")
         try:
             if self._cores:
                 os.sched_setaffinity(0, self._cores)
@@ -121,6 +135,7 @@ class Stream:
             if not self.cell[STOP]:
                 self.broken = error.strerror or str(error)
         finally:
+            self.waited_ns()
             self._cpu_ns = time.thread_time_ns()
             with contextlib.suppress(RuntimeError):  # the loop is closed, so nothing waits for this event
                 self._loop.call_soon_threadsafe(self._over.set)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from loadgen.model.probe import MIN_UDP_BLOCK_BYTES
-from loadgen.model.units import NS_PER_S
+from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.probe.datagrams import Arrivals, header_of, stamp
+from loadgen.probe.messages import StreamCount
+from loadgen.probe.outcome import by_sender
 from loadgen.probe.streams import BYTES, LAST, LIMIT, STOP, Stream
 from loadgen.probe.tcp import Pace
 
@@ -17,6 +20,9 @@ DEFAULT_RATE_BPS = 1 << 20
 """iperf3's default rate."""
 
 LARGEST_DEFAULT_BYTES = 32 << 10  # over loopback the MSS is 64 KB; iperf3 has the same limit
+
+_SETTLE_STEP_NS = 5 * NS_PER_MS
+_SETTLE_QUIET_NS = 200 * NS_PER_MS  # without a new datagram for this time, those that are missing are lost
 
 _NAP_NS = NS_PER_S // 20
 _BUFFER_BYTES = 1 << 16  # the largest datagram
@@ -79,14 +85,14 @@ class UdpSender(Stream):
                 burst -= 1
         cell[LAST] = now_ns()
 
-    def read(self) -> tuple[int, int, int, int]:
-        """Counts so far: bytes, datagrams, 0, 0."""
+    def read(self) -> tuple[int, int, int, int, int]:
+        """Counts so far: bytes, datagrams, 0, 0, 0."""
         sent = self.cell[BYTES]
-        return sent, -(-sent // len(self._datagram)), 0, 0
+        return sent, -(-sent // len(self._datagram)), 0, 0, 0
 
 
 class UdpReceiver(Stream):
-    """Receives datagrams until it is closed; `timed`: whether to record the time of each."""
+    """Receives datagrams until it is stopped; `timed`: whether to record the time of each."""
 
     def __init__(
         self,
@@ -101,7 +107,7 @@ class UdpReceiver(Stream):
         self._header = header_of(counters_64bit=counters_64bit)
         self._timed = timed
         self._arrivals = Arrivals()
-        self._seen = (0, 0, 0, 0)
+        self._seen = (0, 0, 0, 0, 0)
 
     def work(self) -> None:
         """Receive and count datagrams until told to stop."""
@@ -119,16 +125,39 @@ class UdpReceiver(Stream):
                 continue
             at_ns = now_ns()
             seconds, microseconds, number = unpack(buffer)
-            take(seconds, microseconds, number, at_ns)
-            received += got
-            self._seen = (received, arrivals.packets, arrivals.lost, arrivals.out_of_order)
+            if take(seconds, microseconds, number, at_ns):
+                received += got
+            self._seen = (received, arrivals.packets, arrivals.lost, arrivals.out_of_order, arrivals.duplicates)
             if self._timed:
                 cell[LAST] = at_ns
 
-    def read(self) -> tuple[int, int, int, int]:
-        """Counts so far, all from the same moment: bytes, datagrams, lost, out of order."""
+    def read(self) -> tuple[int, int, int, int, int]:
+        """Counts so far, all from the same moment; bytes of duplicates are not counted."""
         return self._seen
 
     def jitter_ns(self) -> int:
         """The current jitter, RFC 3550, section 6.4.1."""
         return round(self._arrivals.jitter_ns)
+
+
+async def settle(
+    counts: Sequence[StreamCount], receivers: Sequence[Stream], theirs: Sequence[StreamCount]
+) -> tuple[StreamCount, ...]:
+    """`counts`, where those of `receivers` go by what their senders sent, after waiting for datagrams on their way.
+
+    `theirs`: the far end's counts.  The receivers must still be running.
+    """
+    sent = {count.id: count for count in theirs}
+    waiting = {stream.id: stream for stream in receivers if stream.id in sent}
+    before, quiet_ns = -1, 0
+    while quiet_ns < _SETTLE_QUIET_NS and any(
+        stream.read()[1] < sent[number].packets + sent[number].omitted_packets for number, stream in waiting.items()
+    ):
+        await asyncio.sleep(_SETTLE_STEP_NS / NS_PER_S)
+        now = sum(stream.read()[1] for stream in waiting.values())
+        quiet_ns = quiet_ns + _SETTLE_STEP_NS if now == before else 0
+        before = now
+    return tuple(
+        by_sender(count, sent[count.id], waiting[count.id].read()[1]) if count.id in waiting else count
+        for count in counts
+    )

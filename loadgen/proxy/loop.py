@@ -231,7 +231,7 @@ class ProxyLoop:
 
     def _redial(self, connection: Connection) -> None:
         """After a failed connect: try the next upstream address for the same client."""
-        if connection in connection.service.open:  # otherwise it has ended meanwhile
+        if connection in connection.service.open:  # otherwise the connection has already ended
             client, upstream = connection.ends
             self._forget(connection)
             abort_socket(upstream.sock)
@@ -319,7 +319,7 @@ class ProxyLoop:
         self._review(connection)
 
     def _review(self, connection: Connection) -> None:
-        """Set the epoll masks of both sockets to what the relay wants."""
+        """Set the epoll masks of both sockets to the events that the relay needs."""
         directions = connection.relay.directions
         for end in connection.ends:
             ours, theirs = directions[end.which], directions[1 - end.which]

@@ -20,7 +20,7 @@ class Half(enum.Enum):
 
 
 class Action(enum.Enum):
-    """What the owner of the sockets must do next."""
+    """The next action of the owner of the sockets."""
 
     NOTHING = "nothing"
     SHUTDOWN = "shutdown"  # shut down the destination of this direction for writing

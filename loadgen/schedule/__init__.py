@@ -1,1 +1,1 @@
-"""What operations are, when they are due and who plays them: tapes, arrivals, placement.  Pure; uses numpy only."""
+"""The content of operations, their due times and their workers: tapes, arrivals, placement.  Pure; uses numpy only."""

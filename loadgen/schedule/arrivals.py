@@ -1,4 +1,4 @@
-"""When the operations of an open loop are due: depends on the seed only, not on the number of workers."""
+"""The due times of operations of an open loop: they depend on the seed only, not on the number of workers."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from loadgen.model.units import NS_PER_S
 def offsets_ns(
     *, rate_per_s: float, poisson: bool, seed: int, part: int, parts: int, length_ns: int
 ) -> NDArray[np.int64]:
-    """When operations part, part + parts, part + 2 parts, … are due: ns after the start, ascending int64 < `length_ns`.
+    """The due times of operations part, part + parts, part + 2 parts, …: ns after the start, ascending int64 <
+    `length_ns`.
 
-    Constant rate: operation k is due at k / rate.  Poisson: gaps are exponential with mean 1 / rate.  All parts draw
-    the same gaps from `seed`, so that all parts together are one Poisson process.
+        Constant rate: operation k is due at k / rate.  Poisson: gaps are exponential with mean 1 / rate.  All parts
+    draw the same gaps from `seed`, so that all parts together are one Poisson process.
     """
     expected = rate_per_s * length_ns / NS_PER_S
     if not poisson:

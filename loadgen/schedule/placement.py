@@ -1,4 +1,4 @@
-"""Which worker plays which connection: exact shares by weight, spread evenly over the targets."""
+"""The assignment of connections to workers: exact shares by weight, spread evenly over the targets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Placement:
         return Shard(tuple(np.flatnonzero(self.worker_of == self.workers.index(worker)).tolist()))
 
     def connections(self, worker: str, target_of: NDArray[np.int32], targets: int) -> NDArray[np.int64]:
-        """How many connections `worker` plays to each of `targets` targets, int64.
+        """The number of connections that `worker` plays to each of `targets` targets, int64.
 
         `target_of`: target index by global connection number.  Raises ValueError if `worker` is unknown.
         """

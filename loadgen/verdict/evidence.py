@@ -13,7 +13,7 @@ from loadgen.verdict.rules import RULES, Asked, Rules
 
 
 class Loop(enum.Enum):
-    """What decides when an operation is due.  Some checks apply to one kind of loop only."""
+    """The rule that decides when an operation is due.  Some checks apply to one kind of loop only."""
 
     PACED = "paced"  # closed loop; each connection receives at its line speed (`loadgen spec`)
     CLOSED = "closed"  # each connection starts its next operation when the one before it ends
@@ -22,7 +22,7 @@ class Loop(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerEvidence:
-    """What one engine process measured of itself in the judged windows.
+    """One engine process's measurements of itself in the judged windows.
 
     `connections`: how many it plays.  `judged_ns`: total length of the judged windows.  `operations`: how many it
     issued in them.  `lateness`: sent - due of each operation sent.  `health`: one entry per judged interval.
@@ -64,7 +64,7 @@ class NeighbourEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartEvidence:
-    """How far apart the workers of several machines began one segment.
+    """The differences between the start times of several machines' workers in one segment.
 
     `skew_ns`: from worker `first` to worker `last`.  `error_ns`: uncertainty of `skew_ns`, the clock errors of both
     machines added up.
@@ -80,9 +80,10 @@ class StartEvidence:
 class TrustEvidence:
     """Everything that decides whether the load generator of a tape run can be trusted.
 
-    `window`: operations due in the measured windows.  `whole`: operations of the whole run, also those outside of the
-    windows.  `measured_ns`: total length of the measured windows.  `ports` is empty where the kernel does not report
-    its port range, `neighbours` where other processes were not observed, `starts` for a single machine.
+    One value is evidence on one window, or on several taken together.  `window`: operations due in these windows.
+    `whole`: operations of the whole run, also those outside of any window.  `measured_ns`: total length of the
+    windows.  `ports` is empty where the kernel does not report its port range, `neighbours` where other processes were
+    not observed, `starts` for a single machine.
     """
 
     loop: Loop

@@ -110,7 +110,7 @@ class HttpRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRow:
-    """How often one request of the plan succeeded (`ok`) and failed (`bad`)."""
+    """The numbers of good (`ok`) and failed (`bad`) operations of one request of the plan."""
 
     name: str
     ok: int

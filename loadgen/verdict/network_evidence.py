@@ -13,7 +13,7 @@ from loadgen.verdict.network_rules import NETWORK_RULES, NetworkRules
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkEvidence:
-    """What `iperf` and `forward` have in common.
+    """The common evidence of `iperf` and `forward` runs.
 
     `results`: every test that was measured.  `others`: the share (0..1) of this machine's cores that processes without
     a part in the run used, and the process that used the most; (0.0, "") when that is not known.
@@ -33,7 +33,12 @@ class IperfEvidence(NetworkEvidence):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForwardEvidence(NetworkEvidence):
-    """Evidence of a `loadgen forward` run: also its table rows, and a proof for each test that must cross two NICs."""
+    """Evidence of a `loadgen forward` run.
+
+    `rows`: of the tables; `missed`: those below the required rate.  `proofs`: one for each test that must cross two
+    NICs.
+    """
 
     rows: Sequence[ForwardRow]
+    missed: Sequence[ForwardRow]
     proofs: Sequence[NicProof]

@@ -8,13 +8,13 @@ from loadgen.measure.throughput import UNKNOWN, ProbeResult, StreamResult
 from loadgen.model.probe import Direction, IperfPlan, Kind, Transport
 from loadgen.model.units import format_window
 from loadgen.verdict.checks.catalog import IPERF_CHECKS, run_checks
+from loadgen.verdict.network_ends import Limit, busy_there, limit_of, runnable_here
 from loadgen.verdict.network_evidence import IperfEvidence
 from loadgen.verdict.network_result import IperfResult, IperfRow, Rate
 from loadgen.verdict.network_rules import NETWORK_RULES, NetworkRules
 from loadgen.verdict.network_sums import (
     MBIT,
     conclude,
-    cores_of,
     latency_of,
     median_of,
     s_per_gb,
@@ -40,7 +40,7 @@ def judge_iperf(
     them makes the run INVALID.  `notes`: sentences to repeat in the result.
     """
     rows = tuple(
-        _row(window_bytes, direction, runs)
+        _row(window_bytes, direction, runs, rules)
         for window_bytes in plan.windows_bytes
         for direction in plan.directions
         if (runs := [one for one in results if _cell(one) == (window_bytes, direction)])
@@ -79,7 +79,7 @@ def _cell(result: ProbeResult) -> tuple[int, Direction]:
     return result.test.window_bytes, result.test.direction
 
 
-def _row(window_bytes: int, direction: Direction, runs: Sequence[ProbeResult]) -> IperfRow:
+def _row(window_bytes: int, direction: Direction, runs: Sequence[ProbeResult], rules: NetworkRules) -> IperfRow:
     streams = [one.streams for one in runs]
     ways = ways_of(direction) if runs[0].test.kind is Kind.STREAM else ()
     rates = tuple(_rate(way, [one.received_bps(way) / MBIT for one in runs]) for way in ways)
@@ -99,8 +99,19 @@ def _row(window_bytes: int, direction: Direction, runs: Sequence[ProbeResult]) -
         loss_share=median_of(_loss(each) for each in streams),
         jitter_ns=median_of(_mean([s.jitter_ns for s in each if s.jitter_ns >= 0]) for each in streams),
         out_of_order=median_of(total_of(s.out_of_order for s in each) for each in streams),
+        duplicates=median_of(total_of(s.duplicates for s in each) for each in streams),
         latency=latency_of(runs),
+        limited_here=any(limit_of(one, rules) is Limit.HERE for one in runs),
+        slowest_stream_mbit_per_s=median_of(min(_own_rates(one)) for one in runs),
+        fastest_stream_mbit_per_s=median_of(max(_own_rates(one)) for one in runs),
     )
+
+
+def _own_rates(result: ProbeResult) -> Sequence[float]:
+    """The rate of each stream in Mbit/s, over its own time; UNKNOWN with one stream, whose rate is that of the test."""
+    if result.test.parallel < 2 or not result.streams:
+        return (UNKNOWN,)
+    return [one.received_bps / MBIT for one in result.streams]
 
 
 def _rate(direction: Direction, mbit_per_s: Sequence[float]) -> Rate:
@@ -130,26 +141,30 @@ def _notes(
         if slow:
             reached = min(rate.mbit_per_s for rate in slow)
             yield f"{asked:,.6g} Mbit/s were requested; the slowest cell reached only {reached:,.1f} Mbit/s."
-    busy = [one for one in results if _far_end_is_busy(one, rules)]
-    if busy:
-        most = max(cores_of(one.remote_cpu_ns, one) for one in busy)
-        yield (
-            f"The far end used up to {100 * most:.0f} % of a core in {len(busy)} of {len(results)} tests while this "
-            "end had CPU to spare: the far end may be the limit."
-        )
+    yield from _limits(results, rules)
     failed = sum(row.latency.failed for row in rows)
     if failed:
         yield f"{failed:,} of {failed + sum(row.latency.transactions for row in rows):,} transactions failed."
 
 
-def _far_end_is_busy(result: ProbeResult, rules: NetworkRules) -> bool:
-    """Whether the far end was at its CPU limit while this end was not.
-
-    The limit is one core per thread.  Our far end has one thread per stream; iperf3 before 3.16 has a single thread and
-    does not report its number of threads, so one is assumed.
-    """
-    if result.test.kind is not Kind.STREAM:
-        return False
-    threads = result.test.parallel if result.peer.startswith("loadgen") else 1
-    far, near = cores_of(result.remote_cpu_ns, result), cores_of(result.local_cpu_ns, result)
-    return far >= rules.busy_core * threads and 0 <= near < rules.busy_core * result.test.parallel
+def _limits(results: Sequence[ProbeResult], rules: NetworkRules) -> Iterator[str]:
+    """One sentence for each kind of limit that the ends were at."""
+    found = [(one, limit_of(one, rules)) for one in results]
+    for limit in (Limit.HERE, Limit.THERE, Limit.BOTH):
+        limited = [one for one, its in found if its is limit]
+        if not limited:
+            continue
+        many = f"in {len(limited)} of {len(results)} tests"
+        here, there = (100 * max(busy(one) for one in limited) for busy in (runnable_here, busy_there))
+        if limit is Limit.HERE:
+            yield (
+                f"This end used a core or waited for one up to {here:.0f} % of the time {many} while the far end had "
+                "CPU to spare: this end was the limit, and the rates are lower bounds."
+            )
+        elif limit is Limit.THERE:
+            yield (
+                f"The far end used up to {there:.0f} % of a core {many} while this end had CPU to spare: the far end "
+                "may be the limit."
+            )
+        else:
+            yield f"Both ends were at the limit of a core {many}: the rates are those of their CPUs."

@@ -35,7 +35,9 @@ class IperfRow:
 
     `rates`: one entry per direction of payload (two with BIDIR), none in a request/response test.
     `runs_mbit_per_s`: the rate of each run in order, both directions together; () in a request/response test.
-    All other numbers are medians over the `repeats`, with the streams of a run added up (`rtt_ns`: mean of the streams;
+    `limited_here`: this end was at the limit of its CPU in a run, so the rates are lower bounds.
+    `slowest_stream_mbit_per_s`, `fastest_stream_mbit_per_s`: the streams' own rates; UNKNOWN with one stream.  All
+    other numbers are medians over the `repeats`, with the streams of a run added up (`rtt_ns`: mean of the streams;
     `latency`: median of each percentile).
     """
 
@@ -54,7 +56,11 @@ class IperfRow:
     loss_share: float = UNKNOWN
     jitter_ns: float = UNKNOWN
     out_of_order: float = UNKNOWN
+    duplicates: float = UNKNOWN
     latency: Latency = NO_LATENCY
+    limited_here: bool = False
+    slowest_stream_mbit_per_s: float = UNKNOWN
+    fastest_stream_mbit_per_s: float = UNKNOWN
 
     @property
     def mbit_per_s(self) -> float:
@@ -73,8 +79,10 @@ class ForwardRow:
     """One path from source to sink, with one window and one number of flows; medians over the `repeats`.
 
     `proxy_cpu_s_per_gb` is UNKNOWN for DIRECT: no process is charged for the kernel's routing.  `source_cores` and
-    `sink_cores`: CPU time over wall time of the processes at both ends.  `share_of_direct`: the rate as a share of the
-    direct path's with the same window and flows.  `slowest_over_fastest`: rates of the flows within a run.
+    `sink_cores`: CPU time over wall time of the processes at both ends; `source_busy` and `sink_busy`: of the busiest
+    thread of each.  `share_of_direct`: the rate as a share of the direct path's with the same window and flows.
+    `slowest_over_fastest`: rates of the flows within a run.  `limited_by`: what the rate is the rate of, when that is
+    not the proxy: "source", "sink" or "link"; else empty.
     """
 
     link: Link
@@ -92,6 +100,14 @@ class ForwardRow:
     share_of_direct: float = UNKNOWN
     slowest_over_fastest: float = UNKNOWN
     retransmits: float = UNKNOWN
+    source_busy: float = UNKNOWN
+    sink_busy: float = UNKNOWN
+    limited_by: str = ""
+
+    @property
+    def limited_by_end(self) -> bool:
+        """Whether the rate is a lower bound, because source or sink could not have shown a higher one."""
+        return self.limited_by in ("source", "sink")
 
     @property
     def name(self) -> str:
@@ -104,7 +120,8 @@ class ForwardRow:
 class LatencyRow:
     """Request/response times (`latency`) and connections per second of one path.
 
-    `added_ns`: its p50 minus that of DIRECT.  `failed`: failed transactions of both tests.
+    `added_ns`: its p50 minus that of DIRECT.  `failed`: failed transactions of both tests.  `connections_limited_by`:
+    "source" or "sink" when its CPU limited the connections per second; else empty.
     """
 
     link: Link
@@ -113,6 +130,7 @@ class LatencyRow:
     added_ns: float = UNKNOWN
     connections_per_s: float = UNKNOWN
     failed: int = 0
+    connections_limited_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,7 +76,7 @@ class LocalPorts:
         return math.ceil(connections / sources + resting + 4 * math.sqrt(resting))
 
     def sources_needed(self, connections: int, connects_per_s: float) -> int:
-        """How many source addresses have enough ports; MOST_SOURCES + 1 if even MOST_SOURCES have not."""
+        """The number of source addresses that have enough ports; MOST_SOURCES + 1 if MOST_SOURCES are not enough."""
         enough = bisect.bisect_left(
             range(1, MOST_SOURCES + 1),
             True,
@@ -86,7 +86,9 @@ class LocalPorts:
 
 
 def usable_sources(sources: Sequence[str], host: str) -> int:
-    """How many of `sources` can connect to `host`: those of its address family, at least 1 (the kernel's choice)."""
+    """The number of `sources` that can connect to `host`: those of its address family, at least 1 (the kernel's
+    choice).
+    """
     try:
         version = ipaddress.ip_address(host.split("%")[0]).version
     except ValueError:  # a host name may resolve to either family
@@ -103,7 +105,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _reserved(text: str, low: int, high: int) -> int:
-    """How many of the ports low..high are in `text`, a list like `8080,9000-9100`."""
+    """The number of ports low..high that are in `text`, a list like `8080,9000-9100`."""
     count = 0
     for part in text.split(","):
         first, _, last = part.partition("-")

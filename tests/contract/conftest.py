@@ -12,7 +12,7 @@ from workloads.specweb99 import fileset, urls
 
 @pytest.fixture(scope="session")
 def specweb_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A document root with the file set of the plan of :mod:`tests.support.specweb_server`."""
+    """Make a document root with the file set of the plan of :mod:`tests.support.specweb_server`."""
     root = tmp_path_factory.mktemp("set")
     fileset.ensure(root, urls.directories(PLAN))
     return root
@@ -20,5 +20,5 @@ def specweb_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def place(specweb_files: Path, tmp_path: Path) -> Place:
-    """The directories of one reference server."""
+    """Make the directories of one reference server."""
     return Place(specweb_files, tmp_path)

@@ -1,4 +1,4 @@
-"""The agent of a load machine, over a real Dask scheduler: what it answers, reports, keeps, and leaves behind."""
+"""The agent of a load machine, over a real Dask scheduler: its answers, its reports, its results, and its end."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from tests.support.tapes import Op, make_tape
 
 RUN = "run-of-a-test"
 OVER_S = 3.0
-"""The agent's own 2 s, and what a busy machine adds."""
+"""The agent's time limit of 2 s, and the delay of a busy machine."""
 
 
 def run(scenario: Callable[[], Awaitable[None]]) -> None:
@@ -61,7 +61,7 @@ def engines_of(run_id: str = RUN) -> list[int]:
 
 
 class Coordinator:
-    """Asks an agent, and collects what it says."""
+    """Sends calls to an agent, and collects its reports."""
 
     def __init__(self, client: Any, address: str, run_id: str = RUN) -> None:
         self._client = client
@@ -93,7 +93,7 @@ class Coordinator:
         return await self.ask(calls.renew, self.run_id, time.monotonic_ns() + LEASE_NS, self.stream.received)
 
     async def play(self, port: int, workers: list[str], length_s: float) -> None:
-        """Prepare, and start a segment in 0.2 s."""
+        """Prepare the agent, and start a segment in 0.2 s."""
         common = Assignment(
             worker="",
             shard=Shard(()),
@@ -111,7 +111,7 @@ class Coordinator:
         end_ns = start_ns + int(length_s * NS_PER_S)
         segment = {
             "index": 0,
-            "origin_ns": start_ns - 8 * NS_PER_S // 10,  # so that the first report is not long in coming
+            "origin_ns": start_ns - 8 * NS_PER_S // 10,  # so that the first report follows soon
             "start_ns": start_ns,
             "window_start_ns": start_ns,
             "window_end_ns": end_ns,
@@ -148,7 +148,7 @@ async def joined(
 
 
 def spooled(spool: Path, run_id: str = RUN) -> list[AgentEvent]:
-    """What is in the spool that is left behind."""
+    """Return the events in the spool that the agent has left."""
     data = (spool / run_id / "m.spool").read_bytes()
     whole = Chunk(offset=0, data=data, sha256=hash_of(0, data))
     return list(map(event_from_wire, Stream().take(whole)))
@@ -203,8 +203,8 @@ def test_a_run_from_hello_to_leave(tmp_path: Path) -> None:
     run(scenario)
 
 
-def test_what_is_posted_renews_and_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lease that ends is "the coordinator is gone", a stop is not."""
+def test_posted_messages_renew_the_lease_and_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An expired lease is reported as "the coordinator is gone"; a stop is not."""
     monkeypatch.setattr("loadgen.agent.duty.ABANDONED_NS", NS_PER_S)
 
     async def scenario() -> None:
@@ -213,7 +213,7 @@ def test_what_is_posted_renews_and_stops(tmp_path: Path, monkeypatch: pytest.Mon
             assert "workers" in await coordinator.hello(engines=1)
             await coordinator.play(server.port, ["m/0"], 60)
             sent: list[int] = []
-            for _ in range(12):  # longer than it would wait for renewals
+            for _ in range(12):  # longer than the agent waits for renewals
                 sent.append(time.monotonic_ns())
                 lease = sent[-1] + LEASE_NS, coordinator.stream.received
                 assert hub.post({address: {"op": RENEW, "run_id": RUN, "sent_ns": sent[-1], "lease": lease}})
@@ -233,12 +233,12 @@ def test_what_is_posted_renews_and_stops(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 async def unfetched(coordinator: Coordinator) -> Chunk:
-    """What has not come yet, fetched."""
+    """Fetch and return the events that have not arrived yet."""
     answer = await coordinator.ask(calls.read_spool, RUN, "m", coordinator.stream.received, 1 << 20, "")
     return Chunk.from_wire(answer)
 
 
-def test_a_name_is_of_one_worker(tmp_path: Path) -> None:
+def test_two_workers_cannot_have_the_same_name(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with joined(tmp_path) as (hub, _, _, _):
             with pytest.raises(FleetError, match="a worker named m has joined already"):
@@ -250,7 +250,7 @@ def test_a_name_is_of_one_worker(tmp_path: Path) -> None:
     run(scenario)
 
 
-def test_what_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_calls_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
         async with joined(tmp_path) as (hub, coordinator, _, _):
             assert "it has loadgen" in refusal(await coordinator.hello(loadgen="0.0.1"))
@@ -281,7 +281,7 @@ def test_what_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             for run_id in (RUN, "unknown"):
                 assert await coordinator.ask(calls.stop, run_id, 0) == {}
                 assert await coordinator.ask(calls.dismiss, run_id, []) == {}
-            async with asyncio.timeout(5):  # they were killed, and nobody waits for that
+            async with asyncio.timeout(5):  # the engines were killed, and no call waits for that
                 while engines_of():  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             await coordinator.ask(calls.leave, RUN, False)
@@ -315,7 +315,7 @@ def test_the_end_of_an_agent_that_plays(tmp_path: Path, end: str, frozen: bool) 
     run(scenario)
 
 
-def test_an_agent_that_nobody_renews_ends_its_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_agent_without_renewals_ends_its_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
         async with joined(tmp_path) as (_, coordinator, _, _), ScriptedServer(good) as server:
             await coordinator.hello()
@@ -324,7 +324,7 @@ def test_an_agent_that_nobody_renews_ends_its_engines(tmp_path: Path, monkeypatc
             (pid,) = engines_of()
             monkeypatch.setattr(duties, "ABANDONED_NS", 1)
             async with asyncio.timeout(OVER_S):
-                while alive(pid):  # noqa: ASYNC110  # nobody says that it ended
+                while alive(pid):  # noqa: ASYNC110  # the end of the engines has no event
                     await asyncio.sleep(0.02)
             monkeypatch.undo()
             assert (await coordinator.renew())["known"] is False
@@ -335,7 +335,7 @@ def test_an_agent_that_nobody_renews_ends_its_engines(tmp_path: Path, monkeypatc
     run(scenario)
 
 
-def test_an_agent_in_a_cluster_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_agent_in_a_users_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agents, "SILENCE_S", 0.05)
 
     async def scenario() -> None:
@@ -359,7 +359,7 @@ def test_an_agent_in_a_cluster_of_the_user(tmp_path: Path, monkeypatch: pytest.M
     run(scenario)
 
 
-def test_who_is_not_of_the_run_does_not_join(tmp_path: Path) -> None:
+def test_a_worker_of_another_run_cannot_join(tmp_path: Path) -> None:
     async def scenario() -> None:
         mine, foreign = Authority(), Authority()
         async with Hub(["127.0.0.1"], 0, mine.issue("coordinator")) as hub:

@@ -54,7 +54,7 @@ RIGHT = {
 
 
 @pytest.mark.parametrize("name", RIGHT)
-def test_right_answers_are_ok_in_every_framing(engine: MakeEngine, name: str) -> None:
+def test_correct_replies_are_ok_in_every_framing(engine: MakeEngine, name: str) -> None:
     played, server = outcomes_of(engine, RIGHT[name], Op(size=900))
     outcomes = played.outcomes()
     assert outcomes[Outcome.OK] >= 2
@@ -310,7 +310,8 @@ def test_stop_ends_at_once_and_only_once(engine: MakeEngine) -> None:
 
     played, seen = run(scenario)
     assert played.why == "stopped"
-    assert 0 <= seen - sum(played.outcomes().values()) <= 2
+    # Each of the two connections has one request under way, which the server may not have read yet when it is cut.
+    assert abs(seen - sum(played.outcomes().values())) <= 2
 
 
 def test_traffic_stops_by_itself_when_the_lease_runs_out(engine: MakeEngine) -> None:

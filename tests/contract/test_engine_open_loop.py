@@ -76,7 +76,7 @@ def at_least(histogram: Histogram, value_ns: int) -> int:
 
 
 @pytest.mark.parametrize("poisson", [False, True])
-def test_each_operation_that_is_due_is_recorded_once(engine: MakeEngine, poisson: bool) -> None:
+def test_each_due_operation_is_recorded_once(engine: MakeEngine, poisson: bool) -> None:
     asked = arrivals(1000, poisson=poisson)
 
     async def scenario() -> tuple[Played, ScriptedServer]:

@@ -59,7 +59,7 @@ def by_tls(files: TlsFiles, behaviour: Behaviour, op: Op, **options: Any) -> tup
 
 
 @pytest.mark.parametrize("name", ["good", "chunked", "until_close", "interim", "byte_by_byte"])
-def test_right_answers_are_ok_in_every_framing(trusted: TlsFiles, name: str) -> None:
+def test_correct_replies_are_ok_in_every_framing(trusted: TlsFiles, name: str) -> None:
     played, server = by_tls(trusted, getattr(scripted, name), Op(size=100))
     outcomes = played.outcomes()
     assert outcomes[Outcome.OK] >= 2
@@ -67,7 +67,7 @@ def test_right_answers_are_ok_in_every_framing(trusted: TlsFiles, name: str) -> 
     assert outcomes[Outcome.OK] <= len(server.requests) <= outcomes[Outcome.OK] + 2
 
 
-def test_a_body_of_many_tls_records_is_whole(trusted: TlsFiles) -> None:
+def test_a_body_of_many_tls_records_is_complete(trusted: TlsFiles) -> None:
     played, _ = by_tls(trusted, scripted.good, Op(size=700_000))
     assert played.outcomes()[Outcome.OK] >= 1
     assert set(played.outcomes()) <= {Outcome.OK, Outcome.CUT}

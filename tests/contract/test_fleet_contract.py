@@ -1,4 +1,4 @@
-"""What every fleet does with commands, and what it says, whatever connects its workers."""
+"""The contract of fleets: the effects of commands and the reports of workers, however the workers are connected."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import signal
+import subprocess
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -53,7 +54,7 @@ FLEETS: dict[str, Callable[[], Fleet]] = {
 
 @pytest.fixture(params=sorted(FLEETS))
 def make(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Fleet]:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))  # where agents keep their spools
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))  # the directory for spools of agents
     return FLEETS[request.param]
 
 
@@ -102,7 +103,7 @@ async def opened(make: Callable[[], Fleet], host: str = "127.0.0.1") -> AsyncIte
             yield fleet
         finally:
             await fleet.close()
-            await fleet.close()  # again is fine
+            await fleet.close()  # close is idempotent
 
 
 def by(event: OneEvent) -> str:
@@ -154,7 +155,7 @@ def test_stop_ends_every_worker(make: Callable[[], Fleet]) -> None:
     run(scenario)
 
 
-def test_who_cannot_get_ready_says_why(make: Callable[[], Fleet]) -> None:
+def test_a_worker_that_cannot_get_ready_reports_the_reason(make: Callable[[], Fleet]) -> None:
     async def scenario() -> None:
         with pytest.raises(TargetError, match="t0"):
             async with opened(make, host="nowhere.invalid"):
@@ -163,7 +164,7 @@ def test_who_cannot_get_ready_says_why(make: Callable[[], Fleet]) -> None:
     run(scenario)
 
 
-def test_a_dismissed_worker_plays_no_more_and_the_others_do(make: Callable[[], Fleet]) -> None:
+def test_a_dismissed_worker_stops_and_the_others_continue(make: Callable[[], Fleet]) -> None:
     async def scenario() -> None:
         async with opened(make) as fleet:
             gone, *others = workers_of(fleet.machines)
@@ -182,7 +183,7 @@ def _until_dead(pid: int) -> None:
         time.sleep(0.01)
 
 
-def test_a_frozen_engine_that_was_dismissed_does_not_come_back() -> None:
+def test_a_suspended_engine_that_was_dismissed_does_not_return() -> None:
     async def scenario() -> None:
         async with opened(lambda: LocalFleet(2)) as fleet:
             assert isinstance(fleet, LocalFleet)
@@ -194,10 +195,10 @@ def test_a_frozen_engine_that_was_dismissed_does_not_come_back() -> None:
 
 
 def test_an_engine_that_cannot_be_started_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def refuse(*_: object, **__: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(asyncio, "create_subprocess_exec", refuse)
+    monkeypatch.setattr(subprocess, "Popen", refuse)
 
     async def scenario() -> None:
         with pytest.raises(FleetError, match="engine w0 cannot be started: Too many open files"):
@@ -206,7 +207,7 @@ def test_an_engine_that_cannot_be_started_is_named(monkeypatch: pytest.MonkeyPat
     run(scenario)
 
 
-def test_engines_that_are_late_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_late_engines_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("loadgen.agent.engines._START_TIMEOUT_S", 0.01)
 
     async def scenario() -> None:
@@ -220,7 +221,7 @@ def test_engines_that_are_late_are_named(monkeypatch: pytest.MonkeyPatch) -> Non
     run(scenario)
 
 
-def test_a_killed_engine_is_named_and_the_other_plays_on() -> None:
+def test_a_killed_engine_is_named_and_the_other_continues() -> None:
     async def scenario() -> None:
         async with opened(lambda: LocalFleet(2)) as fleet:
             assert isinstance(fleet, LocalFleet)
@@ -235,8 +236,8 @@ def test_a_killed_engine_is_named_and_the_other_plays_on() -> None:
     run(scenario)
 
 
-def test_traffic_stops_when_nobody_renews_the_lease() -> None:
-    """An agent that is there but frozen: the pipes stay open, only the renewals cease."""
+def test_traffic_stops_without_renewals_of_the_lease() -> None:
+    """The agent exists but is suspended: pipes stay open, and only the renewals are missing."""
 
     async def scenario() -> None:
         events: asyncio.Queue[AgentEvent] = asyncio.Queue()
@@ -284,7 +285,7 @@ def test_each_connection_plays_the_same_operations_on_any_number_of_engines(engi
     run(scenario)
 
 
-def test_a_frozen_engine_is_named_long_before_its_segment_ends() -> None:
+def test_a_suspended_engine_is_named_long_before_its_segment_ends() -> None:
     async def scenario() -> None:
         async with opened(lambda: LocalFleet(2)) as fleet:
             assert isinstance(fleet, LocalFleet)
@@ -294,7 +295,7 @@ def test_a_frozen_engine_is_named_long_before_its_segment_ends() -> None:
             frozen_ns = time.monotonic_ns()
             while not isinstance(event := await fleet.event(), EngineLost):
                 pass
-            assert time.monotonic_ns() - frozen_ns < 3 * NS_PER_S  # the bound of the contract
+            assert time.monotonic_ns() - frozen_ns < 3 * NS_PER_S  # the time limit of the contract
             assert event.worker == "local/0"
             assert event.why.startswith("silent for 2.")
 

@@ -1,4 +1,4 @@
-"""Who may talk to the coordinator's port, and that nobody else is noticed."""
+"""Access to the coordinator's port: only workers of the run are let in; other clients disturb nobody."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def worker(contact: str, name: str, credentials: Credentials | None) -> Worker:
     )
 
 
-async def shout(contact: str, data: bytes) -> bytes:
-    """Send bytes to a port; what comes back until it closes, or for a short while."""
+async def exchange(contact: str, data: bytes) -> bytes:
+    """Send bytes to a port; returns the reply until the port closes, or for a short time."""
     host, port = contact.partition("://")[2].rsplit(":", 1)
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(data)
@@ -54,7 +54,7 @@ async def shout(contact: str, data: bytes) -> bytes:
     return b""
 
 
-def test_only_who_has_a_certificate_of_the_run_is_let_in_and_nobody_notices_the_others() -> None:
+def test_only_certificates_of_the_run_are_accepted_and_other_clients_do_not_disturb() -> None:
     seen = io.StringIO()
     terminal = logging.StreamHandler(seen)
     loud = logging.getLogger("distributed.comm.tcp")
@@ -68,7 +68,7 @@ def test_only_who_has_a_certificate_of_the_run_is_let_in_and_nobody_notices_the_
             async with worker(contact, "a", ours.issue("a")) as good:
                 assert await hub.joined(["a"], 5) == {"a": good.address}
                 for noise in (b"GET / HTTP/1.0\r\n\r\n", bytes(4096), b"\xff" * 4096, b"\x16\x03\x01\x02\x00garbage"):
-                    assert b"dask" not in await shout(contact, noise)
+                    assert b"dask" not in await exchange(contact, noise)
                 for arguments in (
                     (contact, security(foreign.issue("a"))),
                     (contact.replace("tls://", "tcp://"), security(None)),
@@ -90,7 +90,7 @@ def test_only_who_has_a_certificate_of_the_run_is_let_in_and_nobody_notices_the_
         loud.removeHandler(terminal)
 
 
-def test_workers_are_known_by_name_and_number_as_they_come() -> None:
+def test_workers_are_counted_and_named_as_they_join() -> None:
     async def scenario() -> None:
         async with Hub([LOOPBACK, "127.0.0.2"], 0, None) as hub:
             contacts = [hub.contact(LOOPBACK), hub.contact("127.0.0.2")]
@@ -105,7 +105,7 @@ def test_workers_are_known_by_name_and_number_as_they_come() -> None:
     run(scenario)
 
 
-def test_an_address_that_is_not_ours_is_said_in_one_line() -> None:
+def test_an_address_of_another_machine_is_refused_in_one_line() -> None:
     async def scenario() -> None:
         with pytest.raises(PlanError, match=r"cannot listen at 192\.0\.2\.1, port 0: "):
             async with Hub(["192.0.2.1"], 0, None):

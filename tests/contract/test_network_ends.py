@@ -1,4 +1,6 @@
-"""The coordinator's side of the ends of a network run: whatever a child does, there is an answer or one clear line."""
+"""The coordinator's side of a network run's child processes: any behaviour of a child gives an answer or a one-line
+error.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,7 @@ def environment(*script: Any) -> dict[str, str]:
 
 
 def with_end(script: tuple[Any, ...], use: Callable[[Fake], Awaitable[T]]) -> T:
-    """What `use` makes of a child that plays `script`, a step for its start and then one for each message."""
+    """Call `use` with a child that plays `script`: a step for its start, and then a step for each message."""
 
     async def run() -> T:
         async with Fake("sink", environment=environment(*script)) as end:
@@ -60,12 +62,12 @@ def failed(whose: str) -> list[dict[str, Any]]:
     return [{"is": "failed", "id": 1, "whose": whose, "message": "no luck", "hint": "try again"}]
 
 
-def test_a_server_says_which_port_it_has() -> None:
+def test_a_server_reports_its_port() -> None:
     listening = [{"is": "listening", "host": "h", "port": 4711}]
     assert with_end((HELLO, listening), lambda end: end.serve("h")) == 4711
 
 
-def test_a_proxy_host_says_what_it_offers() -> None:
+def test_a_proxy_host_reports_its_services() -> None:
     async def run() -> tuple[int, HostReport]:
         said = [{"is": "listening", "host": "h", "port": 8, "report": to_plain(REPORT)}]
         async with FakeProxy("proxy", environment=environment(HELLO, said)) as end:
@@ -74,7 +76,7 @@ def test_a_proxy_host_says_what_it_offers() -> None:
     assert asyncio.run(run()) == (8, REPORT)
 
 
-def test_reports_are_asked_one_after_the_other() -> None:
+def test_reports_are_requested_one_after_the_other() -> None:
     def answer(report: HostReport) -> list[dict[str, Any]]:
         return [{"is": "report", "id": 1, "report": to_plain(report)}]
 
@@ -85,13 +87,13 @@ def test_reports_are_asked_one_after_the_other() -> None:
 
 
 @pytest.mark.parametrize(("whose", "error"), [("target", TargetError), ("plan", PlanError), ("else", FleetError)])
-def test_a_failure_is_the_fault_of_who_is_named(whose: str, error: type[Exception]) -> None:
+def test_an_error_is_blamed_on_the_named_end(whose: str, error: type[Exception]) -> None:
     with pytest.raises(error, match="no luck") as caught:
         with_end((HELLO, failed(whose)), lambda end: end.run(TEST, "h", 1))
     assert getattr(caught.value, "hint", "") == "try again"
 
 
-def test_ticks_come_before_the_end_of_their_test() -> None:
+def test_ticks_arrive_before_the_end_of_their_test() -> None:
     seen: list[Tick] = []
     ticks = [{"is": "tick", "id": 1, "tick": to_plain(TICK)}] * 2
     with pytest.raises(StoppedError):
@@ -99,7 +101,7 @@ def test_ticks_come_before_the_end_of_their_test() -> None:
     assert seen == [TICK, TICK]
 
 
-def test_an_end_that_was_stopped_plays_no_more() -> None:
+def test_a_stopped_end_plays_no_more_tests() -> None:
     async def stop_and_run(end: Fake) -> None:
         end.stop()
         await end.run(TEST, "h", 1)
@@ -111,27 +113,27 @@ def test_an_end_that_was_stopped_plays_no_more() -> None:
 @pytest.mark.parametrize(
     ("script", "why"),
     [
-        (("die",), "the sink is gone: killed by signal 9"),
-        (("exit",), "the sink is gone: exited with code 7; last line on stderr: it is too dark here"),
-        ((HELLO, "die"), "the sink is gone: killed by signal 9"),
+        (("die",), "the sink has ended: killed by signal 9"),
+        (("exit",), "the sink has ended: exited with code 7; last line on stderr: it is too dark here"),
+        ((HELLO, "die"), "the sink has ended: killed by signal 9"),
         ((HELLO, "babble"), "the sink sent something unreadable"),
         ((HELLO, "mumble"), "the sink sent something unreadable"),
-        ((HELLO, "close"), "the sink is gone: it closed its output"),
+        ((HELLO, "close"), "the sink has ended: it closed its output"),
     ],
 )
-def test_a_child_that_fails_us_is_named_with_its_reason(script: tuple[Any, ...], why: str) -> None:
+def test_a_failed_child_is_named_with_the_reason(script: tuple[Any, ...], why: str) -> None:
     with pytest.raises(FleetError) as caught:
         with_end(script, lambda end: end.serve("h"))
     assert caught.value.message.startswith(why)
 
 
-def test_a_child_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_child_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ends, "_ANSWER_TIMEOUT_S", 0.1)
-    with pytest.raises(FleetError, match=r"the sink said nothing for 0.1 s"):
+    with pytest.raises(FleetError, match=r"the sink did not answer within 0.1 s"):
         with_end((HELLO, "sleep"), lambda end: end.serve("h"))
 
 
-def test_leaving_ends_the_child_even_when_it_does_not_listen() -> None:
+def test_leaving_the_context_ends_a_child_that_does_not_react() -> None:
     async def pid(end: Fake) -> int:
         end.stop()
         assert alive(end.pid)
@@ -140,7 +142,7 @@ def test_leaving_ends_the_child_even_when_it_does_not_listen() -> None:
     assert not alive(with_end((HELLO, "sleep"), pid))
 
 
-def test_a_child_that_was_lost_takes_no_more_messages() -> None:
+def test_a_lost_child_accepts_no_more_messages() -> None:
     async def lose(end: Fake) -> bool:
         end.kill()
         with pytest.raises(FleetError):
@@ -151,7 +153,7 @@ def test_a_child_that_was_lost_takes_no_more_messages() -> None:
     assert with_end((HELLO, "sleep"), lose)
 
 
-def test_a_module_that_cannot_run_says_why() -> None:
+def test_a_module_that_cannot_run_reports_the_reason() -> None:
     class Missing(ProbeEnd):
         module = "loadgen.no_such_module"
 
@@ -160,6 +162,6 @@ def test_a_module_that_cannot_run_says_why() -> None:
             pass
 
     with pytest.raises(
-        FleetError, match=r"the source is gone: exited with code 1; last line on stderr: .*no_such_module"
+        FleetError, match=r"the source has ended: exited with code 1; last line on stderr: .*no_such_module"
     ):
         asyncio.run(run())

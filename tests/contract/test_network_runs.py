@@ -1,4 +1,4 @@
-"""A network run from plan to judgement, on a child that does as the test says."""
+"""A network run from plan to judgement, with a child that follows the test's script."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def run_in(directory: Path, view: Seen) -> IperfTestRun:
 def playing(
     script: list[Any], directory: Path, monkeypatch: pytest.MonkeyPatch, *, interrupt_at: int = 0
 ) -> tuple[IperfResult, Seen]:
-    """What a run makes of a probe that answers with `script`, a step of it for each test."""
+    """Play a run whose probe answers with `script`, one step for each test."""
     monkeypatch.setattr(ProbeEnd, "module", "tests.support.fake_end")
     monkeypatch.setenv("FAKE_END", json.dumps([HELLO, *script]))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -100,7 +100,7 @@ def kept(directory: Path) -> list[Any]:
     return list(unpacker)
 
 
-def test_all_tests_are_played_shown_kept_and_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_tests_are_played_shown_recorded_and_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = [[TICKED, stream(rate)] for rate in (800, 1000, 900)]
     result, seen = playing(script, tmp_path / "run", monkeypatch)
     assert [row.mbit_per_s for row in result.rows] == [pytest.approx(900)]
@@ -114,16 +114,16 @@ def test_all_tests_are_played_shown_kept_and_judged(tmp_path: Path, monkeypatch:
     assert [one.label for one in seen.all if one.ticks == (TICK,)] == [label for label, _ in last.finished]
 
 
-def test_what_fails_first_is_the_end_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_first_test_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TargetError, match="nobody answers"):
         playing([[NOBODY]], tmp_path / "run", monkeypatch)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["verdict"] == "unfinished"
 
 
 @pytest.mark.parametrize(
-    ("step", "why"), [([NOBODY], "send 64K 2/3: nobody answers"), ("die", "the probe is gone: killed by signal 9")]
+    ("step", "why"), [([NOBODY], "send 64K 2/3: nobody answers"), ("die", "the probe has ended: killed by signal 9")]
 )
-def test_what_fails_later_leaves_what_was_measured(
+def test_a_later_failure_keeps_the_finished_tests(
     step: Any, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result, _ = playing([[stream(900)], step], tmp_path / "run", monkeypatch)
@@ -133,25 +133,25 @@ def test_what_fails_later_leaves_what_was_measured(
     assert len(kept(tmp_path / "run")) == 1
 
 
-def test_an_interruption_leaves_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interruption_keeps_the_finished_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stopped = {**NOBODY, "whose": "stopped"}
     result, _ = playing([[stream(900)], [TICKED], [stopped]], tmp_path / "run", monkeypatch, interrupt_at=2)
     assert (result.verdict, [row.repeats for row in result.rows]) == (Verdict.INTERRUPTED, [1])
     assert int(result.exit_code) == 130
 
 
-def test_before_anything_is_played_there_is_nothing_to_interrupt(tmp_path: Path) -> None:
+def test_before_the_first_test_there_is_nothing_to_interrupt(tmp_path: Path) -> None:
     assert not run_in(tmp_path, Seen()).interrupt()
 
 
 @pytest.mark.parametrize(
     ("host", "here"), [("127.0.0.1", True), ("::1", True), ("192.0.2.1", False), ("no.such.invalid", False)]
 )
-def test_it_is_known_which_addresses_are_of_this_machine(host: str, here: bool) -> None:
+def test_addresses_of_this_machine_are_recognised(host: str, here: bool) -> None:
     assert is_here(host) is here
 
 
-def test_a_kind_of_address_that_this_kernel_has_not_is_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_family_that_the_kernel_lacks_is_not_local(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
 

@@ -1,4 +1,4 @@
-"""Clients that break the probe's protocol: each costs the server nothing but its own test."""
+"""Clients that break the probe's protocol: each ends only its own test."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ async def never_says_done(peer: Peer, port: int) -> None:
     await data.close()
 
 
-# The script of each bad client, the counter of the server that it raises, and a part of how its test ended.
+# The script of each bad client, the server's counter that it raises, and a part of the reason why its test ended.
 BAD_CLIENTS: dict[Callable[[Peer, int], Awaitable[None]], tuple[str, str]] = {
     says_nothing: ("timed_out", ""),
     shows_half_a_cookie: ("timed_out", ""),
@@ -178,7 +178,7 @@ BAD_CLIENTS: dict[Callable[[Peer, int], Awaitable[None]], tuple[str, str]] = {
     leaves_before_its_parameters: ("tests_broken", "closed its control connection"),
     announces_4_gigabytes: ("garbage", "4294967295 bytes"),
     sends_garbage_parameters: ("garbage", "not JSON"),
-    asks_for_too_many_streams: ("tests_broken", "so many parallel streams"),
+    asks_for_too_many_streams: ("tests_broken", "this many parallel streams"),
     asks_for_an_unknown_congestion_control: ("tests_broken", "congestion control"),
     opens_no_streams: ("timed_out", "did not open its streams"),
     opens_no_udp_streams: ("timed_out", "did not open its streams"),
@@ -203,7 +203,7 @@ BEFORE_PARAMETERS = {
 
 
 @pytest.mark.parametrize("script", BAD_CLIENTS, ids=lambda script: script.__name__)
-def test_a_bad_client_costs_only_itself(script: Callable[[Peer, int], Awaitable[None]]) -> None:
+def test_a_bad_client_ends_only_its_own_test(script: Callable[[Peer, int], Awaitable[None]]) -> None:
     counter, ended = BAD_CLIENTS[script]
 
     async def scenario() -> None:

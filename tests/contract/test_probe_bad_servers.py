@@ -12,8 +12,8 @@ from loadgen.probe.api import ProbeError
 from loadgen.probe.iperf3 import State
 from tests.support.probe_steps import (
     QUICK_NS,
-    hears_the_cookie,
-    hears_the_parameters,
+    receive_cookie,
+    receive_parameters,
     server_in_results,
     server_in_running,
 )
@@ -34,7 +34,7 @@ async def silent_server(peer: Peer) -> None:
 
 
 async def closing_server(peer: Peer) -> None:
-    await hears_the_cookie(peer)
+    await receive_cookie(peer)
     await peer.close()
 
 
@@ -44,36 +44,36 @@ async def http_server(peer: Peer) -> None:
 
 
 async def busy_server(peer: Peer) -> None:
-    await hears_the_cookie(peer)
+    await receive_cookie(peer)
     peer.send(State.ACCESS_DENIED)
     await peer.close()
 
 
 async def refusing_server(peer: Peer) -> None:
-    await hears_the_parameters(peer)
+    await receive_parameters(peer)
     peer.send(State.SERVER_ERROR, struct.pack(">ii", 134, 2))
     await peer.ended()
 
 
 async def half_refusing_server(peer: Peer) -> None:
-    await hears_the_parameters(peer)
+    await receive_parameters(peer)
     peer.send(State.SERVER_ERROR, b"\0")
     await peer.ended()
 
 
 async def never_creating_server(peer: Peer) -> None:
-    await hears_the_parameters(peer)
+    await receive_parameters(peer)
     await peer.ended()
 
 
 async def server_of_other_ways(peer: Peer) -> None:
-    await hears_the_parameters(peer)
+    await receive_parameters(peer)
     peer.send(State.LOADGEN, struct.pack(">I", 1 << 30))
     await peer.ended()
 
 
 async def hurrying_server(peer: Peer) -> None:
-    await hears_the_parameters(peer)
+    await receive_parameters(peer)
     peer.send(State.DISPLAY_RESULTS)
     await peer.ended()
 
@@ -119,7 +119,7 @@ async def server_that_leaves_with_the_results(peer: Peer) -> None:
     await peer.close()
 
 
-# The script of each bad server, and a part of what the user is told.
+# The script of each bad server, and a part of the message for the user.
 BAD_SERVERS: dict[Callable[[Peer], Awaitable[None]], str] = {
     silent_server: "did not answer for 0.1 s",
     closing_server: "closed its control connection",
@@ -141,7 +141,7 @@ BAD_SERVERS: dict[Callable[[Peer], Awaitable[None]], str] = {
 
 
 @pytest.mark.parametrize("script", BAD_SERVERS, ids=lambda script: script.__name__)
-def test_a_bad_server_is_told_in_one_line(script: Callable[[Peer], Awaitable[None]]) -> None:
+def test_a_bad_server_is_reported_in_one_line(script: Callable[[Peer], Awaitable[None]]) -> None:
     async def scenario() -> tuple[str, int]:
         async with scripted_server(script) as port:
             before = footprint()

@@ -1,4 +1,4 @@
-"""What the probe's client sends, and how it counts broken streams and calls without an answer."""
+"""The messages of the probe's client, and its counts of broken streams and unanswered calls."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from loadgen.model.probe import Direction, Kind
 from loadgen.model.units import NS_PER_S
 from loadgen.probe.api import ProbeError
 from loadgen.probe.iperf3 import State
-from tests.support.probe_steps import hears_the_cookie, hears_the_parameters
+from tests.support.probe_steps import receive_cookie, receive_parameters
 from tests.support.probes import (
     Peer,
     probe,
@@ -26,11 +26,11 @@ from tests.support.probes import (
 )
 
 
-def test_a_stream_that_broke_has_not_reached_its_limit() -> None:
+def test_a_broken_stream_has_not_reached_its_limit() -> None:
     reset = asyncio.Event()
 
     async def resets(peer: Peer) -> None:
-        await hears_the_cookie(peer)
+        await receive_cookie(peer)
         sock = peer.writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         peer.writer.transport.abort()
@@ -38,7 +38,7 @@ def test_a_stream_that_broke_has_not_reached_its_limit() -> None:
         reset.set()
 
     async def goes_on(peer: Peer) -> None:
-        await hears_the_parameters(peer)
+        await receive_parameters(peer)
         peer.send(State.CREATE_STREAMS)
         await reset.wait()
         peer.send(State.TEST_START, State.TEST_RUNNING)
@@ -55,9 +55,9 @@ def test_a_stream_that_broke_has_not_reached_its_limit() -> None:
     run(scenario)
 
 
-def test_calls_that_get_no_answer_are_counted_and_not_timed() -> None:
+def test_unanswered_calls_are_counted_and_not_timed() -> None:
     async def of_ours(peer: Peer) -> None:
-        await hears_the_parameters(peer)
+        await receive_parameters(peer)
         peer.send(State.LOADGEN, {"version": "1"}, State.CREATE_STREAMS, State.TEST_START, State.TEST_RUNNING)
         assert await peer.state() == State.TEST_END
         peer.send(State.EXCHANGE_RESULTS)
@@ -66,7 +66,7 @@ def test_calls_that_get_no_answer_are_counted_and_not_timed() -> None:
         await peer.ended()
 
     async def hangs_up(peer: Peer) -> None:
-        await hears_the_cookie(peer)
+        await receive_cookie(peer)
         await peer.close()
 
     async def scenario() -> ProbeResult:
@@ -83,7 +83,7 @@ def test_a_server_without_request_response_is_recognised(kind: Kind) -> None:
     said: list[int] = []
 
     async def stock(peer: Peer) -> None:
-        await hears_the_parameters(peer)
+        await receive_parameters(peer)
         peer.send(State.CREATE_STREAMS)
         said.append(await peer.state())
 
@@ -98,11 +98,11 @@ def test_a_server_without_request_response_is_recognised(kind: Kind) -> None:
     assert said == [State.CLIENT_TERMINATE]
 
 
-def test_our_parameters_are_what_a_stock_server_reads() -> None:
+def test_a_stock_server_understands_the_parameters() -> None:
     seen: dict[str, Any] = {}
 
     async def watching(peer: Peer) -> None:
-        seen.update(await hears_the_parameters(peer))
+        seen.update(await receive_parameters(peer))
         await peer.close()
 
     async def scenario() -> None:

@@ -1,4 +1,4 @@
-"""Both ends of a probe over loopback: right results in every direction."""
+"""Both ends of a probe over loopback: correct results in every direction."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.support.probes import (
 
 @pytest.mark.parametrize("direction", Direction)
 @pytest.mark.parametrize("parallel", [1, 3])
-def test_a_limit_is_kept_to_the_byte_in_every_direction(direction: Direction, parallel: int) -> None:
+def test_a_limit_is_exact_to_the_byte_in_every_direction(direction: Direction, parallel: int) -> None:
     limit = 3_000_001
     result, served = played(short(direction=direction, parallel=parallel, limit_bytes=limit, block_bytes=10_000))
     both = (Direction.SEND, Direction.RECEIVE) if direction is Direction.BIDIR else (direction,)
@@ -45,7 +45,7 @@ def test_a_limit_is_kept_to_the_byte_in_every_direction(direction: Direction, pa
 
 
 @pytest.mark.parametrize("direction", Direction)
-def test_a_timed_test_counts_what_arrives(direction: Direction) -> None:
+def test_a_timed_test_counts_received_bytes(direction: Direction) -> None:
     result, _ = played(short(direction=direction))
     assert result.wall_ns == pytest.approx(SHORT_NS, rel=0.5)
     for stream in result.streams:
@@ -58,10 +58,21 @@ def test_a_timed_test_counts_what_arrives(direction: Direction) -> None:
     assert sum(tick.sent_bytes + tick.received_bytes for tick in result.ticks) > 0
 
 
-def test_windows_are_asked_for_at_both_ends() -> None:
+def test_a_busy_end_is_distinguished_from_a_waiting_one() -> None:
+    """Writes of 1000 bytes make the sender the limit; at 8 Mbit/s the sender mostly sleeps."""
+    flood, _ = played(short(block_bytes=1000, duration_ns=3 * SHORT_NS))
+    paced, _ = played(short(rate_bps=8_000_000, duration_ns=3 * SHORT_NS))
+    assert flood.local_runnable_ns > 0.9 * flood.wall_ns
+    assert paced.local_runnable_ns < flood.local_runnable_ns
+    for result in (flood, paced):
+        assert 0 < result.local_busiest_ns <= result.local_runnable_ns
+        assert result.remote_busiest_ns > 0
+
+
+def test_windows_are_requested_at_both_ends() -> None:
     result, _ = played(short(window_bytes=65536, limit_bytes=1 << 20))
     for granted in (result.local_granted, result.remote_granted):
-        assert (granted.send_bytes, granted.receive_bytes) == (131072, 131072)  # Linux doubles what was asked for
+        assert (granted.send_bytes, granted.receive_bytes) == (131072, 131072)  # Linux doubles the requested size
 
 
 @pytest.mark.parametrize("transport", Transport)
@@ -146,13 +157,13 @@ def test_a_type_of_service_goes_out_over_ipv4_from_a_socket_for_both() -> None:
         assert sock.getsockopt(socket.IPPROTO_IP, socket.IP_TOS) == 32
 
 
-def test_ticks_come_each_second_after_whatever_was_omitted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "_TICK_NS", 80 * NS_PER_MS)  # a second, for this test
+def test_ticks_are_sent_each_second_counted_from_the_end_of_the_omitted_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_TICK_NS", 80 * NS_PER_MS)  # instead of one second
     result, _ = played(short(omit_ns=40 * NS_PER_MS, rate_bps=8_000_000))
     assert [tick.omitted for tick in result.ticks] == [True, False, False]
 
 
-def test_nothing_is_left_of_good_tests() -> None:
+def test_good_tests_leave_nothing_behind() -> None:
     async def scenario() -> tuple[tuple[int, int], tuple[int, int]]:
         async with serving() as served:
             before = footprint()

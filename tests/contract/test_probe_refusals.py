@@ -1,4 +1,4 @@
-"""Tests of a probe that cannot begin or that end early: what both ends say, and that nothing is left behind."""
+"""Tests of a probe that cannot begin or that end early: the messages of both ends, and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.support.probes import (
 )
 
 
-def test_a_busy_server_says_so() -> None:
+def test_a_busy_server_refuses() -> None:
     async def scenario() -> int:
         async with serving(tests=1) as served:
             first = asyncio.create_task(probe(short(duration_ns=NS_PER_S), served.port))
@@ -43,7 +43,7 @@ def test_a_busy_server_says_so() -> None:
     assert run(scenario) == 1
 
 
-def test_an_ipv6_address_is_written_like_one() -> None:
+def test_messages_put_ipv6_addresses_in_brackets() -> None:
     with pytest.raises(ProbeError, match=r"^\[::1\]:1 refuses"):
         run(lambda: probe(short(), 1, host="::1"))
 
@@ -70,7 +70,7 @@ def test_a_cancelled_test_ends_at_both_ends(options: dict[str, Any]) -> None:
     assert after == before
 
 
-def test_a_server_that_is_stopped_says_so_to_its_clients() -> None:
+def test_a_stopped_server_informs_its_clients() -> None:
     async def scenario() -> tuple[str, str]:
         async with serving() as served:
             task = asyncio.create_task(probe(short(duration_ns=30 * NS_PER_S), served.port))
@@ -85,7 +85,7 @@ def test_a_server_that_is_stopped_says_so_to_its_clients() -> None:
     assert ended == "the server was stopped"
 
 
-def test_a_user_is_told_what_this_machine_cannot_do() -> None:
+def test_unsupported_settings_are_reported() -> None:
     with pytest.raises(PlanError, match="no congestion control nonsense") as caught:
         run(lambda: probe(short(congestion="nonsense"), 1))
     assert "reno" in caught.value.hint
@@ -96,7 +96,7 @@ def test_a_user_is_told_what_this_machine_cannot_do() -> None:
     assert result.congestion == "reno"
 
 
-def test_a_user_is_told_where_nobody_answers() -> None:
+def test_an_unreachable_server_is_reported() -> None:
     with socket.socket() as unused:
         unused.bind((HOST, 0))
         with pytest.raises(ProbeError, match="refuses the connection") as caught:
@@ -106,7 +106,7 @@ def test_a_user_is_told_where_nobody_answers() -> None:
         run(lambda: probe(short(), 5201, host="no..such"))
 
 
-def test_an_address_that_cannot_be_had_is_the_users_to_mend() -> None:
+def test_an_unavailable_address_is_a_plan_error() -> None:
     async def scenario() -> None:
         async with serving() as served:
             with pytest.raises(PlanError, match="cannot listen"):
@@ -124,7 +124,7 @@ class NoIpv6(socket.socket):
         super().__init__(family, *others, **more)
 
 
-def test_a_user_is_told_what_this_machine_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_address_family_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "socket", NoIpv6)
     with pytest.raises(ProbeError, match="cannot be reached from here: Address family not supported"):
         run(lambda: probe(short(), 5201, host="::1"))
@@ -134,7 +134,7 @@ def no_thread(self: threading.Thread) -> None:
     raise RuntimeError("can't start new thread")
 
 
-def test_a_user_is_told_that_no_thread_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shortage_of_threads_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading.Thread, "start", no_thread)
 
     async def scenario() -> None:
@@ -145,7 +145,7 @@ def test_a_user_is_told_that_no_thread_can_be_had(monkeypatch: pytest.MonkeyPatc
     run(scenario)
 
 
-def test_a_server_without_threads_refuses_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_without_threads_refuses_and_continues(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> list[str]:
         async with serving() as served:
             with monkeypatch.context() as without:

@@ -1,4 +1,4 @@
-"""What the probe's server does with stock clients, with streams that come late, and with strangers."""
+"""The probe's server with stock clients, with late streams, and with foreign connections."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.probes import (
 )
 
 
-def test_bytes_that_are_late_for_the_end_still_count_for_a_limit() -> None:
+def test_bytes_after_the_end_still_count_for_a_limit() -> None:
     async def scenario() -> dict[str, Any]:
         async with serving() as served:
             peer = await Peer.connect(served.port)
@@ -44,7 +44,7 @@ def test_bytes_that_are_late_for_the_end_still_count_for_a_limit() -> None:
     assert run(scenario)["streams"][0]["bytes"] == 5000
 
 
-def test_a_stock_client_gets_more_than_its_limit_because_it_may_not_have_counted_all() -> None:
+def test_a_stock_client_gets_more_than_its_limit_because_it_may_not_have_counted_everything() -> None:
     async def scenario() -> bytes:
         async with serving() as served:
             peer = await Peer.connect(served.port)
@@ -56,7 +56,7 @@ def test_a_stock_client_gets_more_than_its_limit_because_it_may_not_have_counted
             received = await data.reader.readexactly(50_000)
             assert [await peer.state(), await peer.state()] == [State.TEST_START, State.TEST_RUNNING]
             peer.send(State.TEST_END)
-            await data.ended()  # a client may read whole blocks and wait for the rest of the last one
+            await data.ended()  # a client may read complete blocks and wait for the rest of the last one
             assert await peer.state() == State.EXCHANGE_RESULTS
             for one in (data, peer):
                 await one.close()
@@ -65,7 +65,7 @@ def test_a_stock_client_gets_more_than_its_limit_because_it_may_not_have_counted
     assert len(run(scenario)) == 50_000
 
 
-def test_a_udp_stream_that_comes_while_another_is_let_in_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_udp_stream_that_arrives_while_another_is_accepted_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """Between bind() and connect(), the new socket receives datagrams that are for the listening socket."""
     visits: list[socket.socket] = []
 
@@ -99,7 +99,7 @@ def test_a_udp_stream_that_comes_while_another_is_let_in_is_not_lost(monkeypatch
     run(scenario)
 
 
-def test_a_greeting_that_comes_twice_is_one_stream() -> None:
+def test_a_repeated_greeting_is_one_stream() -> None:
     async def scenario() -> int:
         async with serving() as served:
             peer = await Peer.connect(served.port)
@@ -116,7 +116,7 @@ def test_a_greeting_that_comes_twice_is_one_stream() -> None:
     assert run(scenario) == 0  # the server was still waiting for the second stream
 
 
-def test_a_client_that_waits_for_its_turn_may_leave() -> None:
+def test_a_waiting_client_may_leave() -> None:
     async def scenario() -> list[str]:
         async with serving() as served:
             peers = [await Peer.connect(served.port) for _ in range(2)]
@@ -133,7 +133,7 @@ def test_a_client_that_waits_for_its_turn_may_leave() -> None:
     assert run(scenario) == ["it closed its control connection"]
 
 
-def test_streams_may_take_their_time_one_after_the_other() -> None:
+def test_streams_may_arrive_slowly_one_after_the_other() -> None:
     async def scenario() -> None:
         async with serving(patience_ns=NS_PER_S) as served:
             peer = await Peer.connect(served.port)
@@ -152,7 +152,7 @@ def test_streams_may_take_their_time_one_after_the_other() -> None:
     run(scenario)
 
 
-def test_foreign_streams_and_datagrams_are_turned_away() -> None:
+def test_foreign_streams_and_datagrams_are_refused() -> None:
     async def scenario() -> None:
         async with serving() as served:
             peer = await Peer.connect(served.port)
@@ -176,7 +176,7 @@ def test_foreign_streams_and_datagrams_are_turned_away() -> None:
     run(scenario)
 
 
-def test_strangers_are_limited() -> None:
+def test_the_number_of_foreign_connections_is_limited() -> None:
     async def scenario() -> None:
         async with serving(strangers=2) as served:
             peers = [await Peer.connect(served.port) for _ in range(3)]

@@ -1,4 +1,4 @@
-"""What a proxy promises of the bytes that it forwards, in both modes, over real sockets."""
+"""The contract of a proxy about forwarded bytes, in both modes, over real sockets."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def upstream() -> Iterator[socket.socket]:
 
 @MODES
 @pytest.mark.parametrize("block_bytes", [1000, 16 << 10, 1 << 20])
-def test_bytes_pass_unaltered_both_ways_at_once(mode: Mode, block_bytes: int, upstream: socket.socket) -> None:
+def test_bytes_pass_unchanged_in_both_directions_at_once(mode: Mode, block_bytes: int, upstream: socket.socket) -> None:
     size_bytes = min(BULK, 1000 * block_bytes)
     with proxying(port_of(upstream), mode) as proxy, joined(proxy, upstream) as ends:
 
@@ -87,7 +87,7 @@ def test_bytes_pass_unaltered_both_ways_at_once(mode: Mode, block_bytes: int, up
 
 @MODES
 @pytest.mark.parametrize("first", ["client", "upstream"])
-def test_after_a_half_close_the_other_direction_goes_on(mode: Mode, first: str, upstream: socket.socket) -> None:
+def test_after_a_half_close_the_other_direction_continues(mode: Mode, first: str, upstream: socket.socket) -> None:
     with proxying(port_of(upstream), mode) as proxy, joined(proxy, upstream) as ends:
         ended, other = ends if first == "client" else ends[::-1]
         ended.sendall(b"last words")
@@ -107,7 +107,7 @@ def test_after_a_half_close_the_other_direction_goes_on(mode: Mode, first: str, 
 
 
 @MODES
-def test_both_may_end_without_a_word(mode: Mode, upstream: socket.socket) -> None:
+def test_both_ends_may_close_without_data(mode: Mode, upstream: socket.socket) -> None:
     with proxying(port_of(upstream), mode) as proxy, joined(proxy, upstream) as (client, server):
         client.shutdown(socket.SHUT_WR)
         server.shutdown(socket.SHUT_WR)
@@ -117,7 +117,7 @@ def test_both_may_end_without_a_word(mode: Mode, upstream: socket.socket) -> Non
 
 @MODES
 @pytest.mark.parametrize("way", ["to the upstream", "to the client"])
-def test_who_does_not_read_stalls_the_sender_and_gets_everything_later(
+def test_a_slow_reader_blocks_the_sender_and_gets_everything_later(
     mode: Mode, way: str, upstream: socket.socket
 ) -> None:
     with proxying(port_of(upstream), mode, window_bytes=WINDOW_BYTES) as proxy, joined(proxy, upstream) as ends:
@@ -127,7 +127,7 @@ def test_who_does_not_read_stalls_the_sender_and_gets_everything_later(
         held = [end.held_bytes for end in proxy.connection().ends]
         assert sum(held) <= (PIPE_BYTES if mode is Mode.SPLICE else COPY_BYTES)
         assert sum(held) > 0
-        assert send_until_blocked(source, sent) == sent  # no more is taken later
+        assert send_until_blocked(source, sent) == sent  # no more is accepted later
         source.shutdown(socket.SHUT_WR)
         received = read_all(sink)
         assert len(received) == sent
@@ -153,7 +153,7 @@ def test_a_reset_is_passed_on(mode: Mode, who: str, upstream: socket.socket) -> 
 
 
 @MODES
-@pytest.mark.parametrize("who", ["the sender", "the one who does not read"])
+@pytest.mark.parametrize("who", ["the sender", "the end that does not read"])
 def test_a_reset_of_a_blocked_flow_is_counted_once(mode: Mode, who: str, upstream: socket.socket) -> None:
     with (
         proxying(port_of(upstream), mode, window_bytes=WINDOW_BYTES) as proxy,
@@ -171,7 +171,7 @@ def test_a_reset_of_a_blocked_flow_is_counted_once(mode: Mode, who: str, upstrea
 
 
 @MODES
-def test_what_a_broken_flow_left_behind_is_nobody_elses(mode: Mode, upstream: socket.socket) -> None:
+def test_bytes_left_by_a_broken_flow_reach_no_other_flow(mode: Mode, upstream: socket.socket) -> None:
     with proxying(port_of(upstream), mode, window_bytes=64 << 10) as proxy:
         for _ in range(2):
             with joined(proxy, upstream) as (client, server):
@@ -181,7 +181,7 @@ def test_what_a_broken_flow_left_behind_is_nobody_elses(mode: Mode, upstream: so
         with joined(proxy, upstream) as (client, server):
             send(client, 100_000)
             assert len(read_exactly(server, 100_000)) == 100_000
-            with proxy.frozen():  # the proxy reads from the client before it knows of the reset
+            with proxy.frozen():  # the proxy reads from the client before it knows about the reset
                 send(client, 100_000)
                 reset(server)
             assert is_reset(client)
@@ -192,7 +192,7 @@ def test_what_a_broken_flow_left_behind_is_nobody_elses(mode: Mode, upstream: so
 
 
 @MODES
-def test_who_reads_a_little_and_sends_a_lot_does_not_stop_the_others(mode: Mode, upstream: socket.socket) -> None:
+def test_a_slow_reader_that_sends_much_does_not_block_other_flows(mode: Mode, upstream: socket.socket) -> None:
     with (
         proxying(port_of(upstream), mode, window_bytes=WINDOW_BYTES) as proxy,
         joined(proxy, upstream, receive_bytes=4096) as (client, server),
@@ -201,7 +201,7 @@ def test_who_reads_a_little_and_sends_a_lot_does_not_stop_the_others(mode: Mode,
         sending = in_thread(send, client, BULK)
         assert is_stream(0, read_exactly(server, BULK))
         sending.join()
-        received = read_exactly(client, 150_000)  # less than the proxy holds, but enough that it writes again
+        received = read_exactly(client, 150_000)  # less than the proxy holds, but enough to make it write again
         with joined(proxy, upstream) as (other, heard):
             other.sendall(b"me too")
             assert read_exactly(heard, 6) == b"me too"
@@ -211,8 +211,8 @@ def test_who_reads_a_little_and_sends_a_lot_does_not_stop_the_others(mode: Mode,
 
 
 @MODES
-def test_an_end_that_comes_while_the_rest_is_written_is_not_missed(mode: Mode, upstream: socket.socket) -> None:
-    """The reader has room again and the sender hangs up, both in one turn of the loop."""
+def test_an_end_during_the_write_of_the_rest_is_noticed(mode: Mode, upstream: socket.socket) -> None:
+    """The reader has room again and the sender closes, both in one turn of the loop."""
     with (
         proxying(port_of(upstream), mode, window_bytes=WINDOW_BYTES) as proxy,
         joined(proxy, upstream, receive_bytes=4096) as (client, server),
@@ -232,7 +232,7 @@ def test_an_end_that_comes_while_the_rest_is_written_is_not_missed(mode: Mode, u
 
 
 @MODES
-def test_a_hang_up_that_cannot_be_acted_on_yet_keeps_nobody_busy(mode: Mode, upstream: socket.socket) -> None:
+def test_a_close_that_must_wait_causes_no_busy_loop(mode: Mode, upstream: socket.socket) -> None:
     with (
         proxying(port_of(upstream), mode, window_bytes=WINDOW_BYTES) as proxy,
         joined(proxy, upstream, receive_bytes=4096) as (client, server),
@@ -257,7 +257,7 @@ STEP = st.tuples(
 @pytest.mark.parametrize("mode", [Mode.SPLICE, Mode.COPY], ids=lambda mode: mode.value)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEP, max_size=12), first=st.sampled_from((0, 1)), rest=st.integers(0, 2_000_000))
-def test_whatever_the_order_every_byte_arrives_once(
+def test_in_any_order_every_byte_arrives_once(
     mode: Mode, steps: list[tuple[str, int, int]], first: int, rest: int, proxies: dict[Mode, tuple[Proxy, Any]]
 ) -> None:
     proxy, upstream = proxies[mode]
@@ -271,7 +271,7 @@ def test_whatever_the_order_every_byte_arrives_once(
                 sent[which] += ends[which].send(stream(sent[which] + which, size_bytes))
 
         def receive_some(which: int, size_bytes: int) -> bool:
-            """Whether the stream has ended."""
+            """Receive some bytes; returns whether the stream has ended."""
             try:
                 data = ends[which].recv(size_bytes)
             except BlockingIOError:
@@ -285,7 +285,7 @@ def test_whatever_the_order_every_byte_arrives_once(
                 send_some(which, size_bytes)
             else:
                 receive_some(which, size_bytes)
-        # Then one end shuts down, the other sends the rest, and both read until the end of the stream.
+        # Then one end shuts down, the other end sends the rest, and both read until the end of the stream.
         goal = {first: sent[first], 1 - first: sent[1 - first] + rest}
         has_ended = [False, False]
         while not all(has_ended):

@@ -1,4 +1,4 @@
-"""What a proxy does at its limits: connections, idle time, descriptors, and the time to drain."""
+"""The limits of a proxy: connections, idle time, descriptors, and the drain time."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_one_connection_too_many_is_reset(upstream: socket.socket) -> None:
             assert read_exactly(server, 10) == b"room again"
 
 
-def test_who_says_nothing_for_too_long_is_reset(upstream: socket.socket) -> None:
+def test_an_idle_connection_is_reset(upstream: socket.socket) -> None:
     clock = Clock()
     with proxying(port_of(upstream), idle_ns=NS_PER_S, now_ns=clock) as proxy:
         clock.advance(proxy, 200 * NS_PER_MS)
@@ -93,7 +93,7 @@ def test_who_says_nothing_for_too_long_is_reset(upstream: socket.socket) -> None
             settled(proxy, open=0, idle=2, reset=0)
 
 
-def test_what_is_open_may_end_while_it_drains(upstream: socket.socket) -> None:
+def test_open_connections_may_end_during_the_drain_time(upstream: socket.socket) -> None:
     with proxying(port_of(upstream)) as proxy, joined(proxy, upstream) as (client, server):
         proxy.end(5 * NS_PER_S)
         settled_at = proxy.service.sock.fileno
@@ -108,7 +108,7 @@ def test_what_is_open_may_end_while_it_drains(upstream: socket.socket) -> None:
         assert proxy.cut == 0
 
 
-def test_nobody_new_is_accepted_while_it_drains(upstream: socket.socket) -> None:
+def test_no_new_connection_is_accepted_during_the_drain_time(upstream: socket.socket) -> None:
     with proxying(port_of(upstream)) as proxy, joined(proxy, upstream) as (client, server):
         address = proxy.service.sock.getsockname()
         proxy.end(5 * NS_PER_S)
@@ -119,7 +119,7 @@ def test_nobody_new_is_accepted_while_it_drains(upstream: socket.socket) -> None
         assert read_exactly(server, 10) == b"still here"
 
 
-def test_what_does_not_end_in_time_is_cut(upstream: socket.socket) -> None:
+def test_connections_that_do_not_end_in_time_are_cut(upstream: socket.socket) -> None:
     with proxying(port_of(upstream)) as proxy, joined(proxy, upstream) as (client, server):
         proxy.end(200 * NS_PER_MS)
         assert is_reset(client)
@@ -129,7 +129,7 @@ def test_what_does_not_end_in_time_is_cut(upstream: socket.socket) -> None:
         assert proxy.counters.open == 0
 
 
-def test_a_thousand_connects_at_once_and_nobody_speaks(upstream: socket.socket) -> None:
+def test_a_thousand_simultaneous_connects_without_data(upstream: socket.socket) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
     try:
@@ -171,7 +171,7 @@ def test_without_descriptors_it_refuses_and_recovers(mode: Mode, upstream: socke
             assert resets(proxy, others[3])
             settled(proxy, accepted=5, refused=4, upstream_failed=0)
             taken.append(os.open(os.devnull, os.O_RDONLY))
-            # A blocked flow cannot open a pipe of its own now.
+            # A blocked flow cannot open a pipe now.
             sent = send_until_blocked(server, limit_bytes=4 << 20)
             assert any(end.held_bytes for end in proxy.connection().ends)
             sending = in_thread(send, server, BULK, sent)
@@ -203,7 +203,7 @@ def test_without_even_a_spare_descriptor_it_waits(upstream: socket.socket) -> No
 
 
 @MODES
-def test_what_blocked_flows_needed_is_given_back(mode: Mode, upstream: socket.socket) -> None:
+def test_resources_of_blocked_flows_are_released(mode: Mode, upstream: socket.socket) -> None:
     with proxying(port_of(upstream), mode, window_bytes=WINDOW_BYTES) as proxy:
         before = descriptors()
         with contextlib.ExitStack() as stack:

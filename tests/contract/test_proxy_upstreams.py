@@ -52,7 +52,7 @@ def test_an_upstream_that_refuses_resets_the_client() -> None:
         assert settled(proxy, open=0) == ProxyCounters(accepted=3, upstream_failed=3)
 
 
-def test_an_upstream_that_never_answers_is_given_up() -> None:
+def test_a_connect_without_an_answer_is_abandoned() -> None:
     clock = Clock()
     with silent_upstream() as port, proxying(port, connect_timeout_ns=NS_PER_S, now_ns=clock) as proxy:
         clock.advance(proxy, 200 * NS_PER_MS)
@@ -83,9 +83,7 @@ def _found(*hosts: str) -> Callable[..., list[Any]]:
     return look_up
 
 
-def test_of_several_addresses_the_one_that_answers_is_taken(
-    upstream: socket.socket, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_first_address_that_answers_is_used(upstream: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", _found("127.0.0.8", "255.255.255.255", "127.0.0.9", "127.0.0.1"))
     with proxying(port_of(upstream), connect_host="many.test") as proxy:
         for _ in range(2):
@@ -96,14 +94,14 @@ def test_of_several_addresses_the_one_that_answers_is_taken(
         assert settled(proxy, open=0) == ProxyCounters(accepted=2, forwarded_bytes=10)
 
 
-def test_when_no_address_answers_it_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_no_address_answers_one_failure_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", _found("127.0.0.8", "127.0.0.9"))
     with refusing_upstream() as port, proxying(port, connect_host="many.test") as proxy:
         assert refuses(proxy)
         assert settled(proxy, open=0) == ProxyCounters(accepted=1, upstream_failed=1)
 
 
-def test_connections_come_from_the_address_that_was_asked_for(upstream: socket.socket) -> None:
+def test_connections_come_from_the_requested_address(upstream: socket.socket) -> None:
     with (
         proxying(port_of(upstream), source_host="127.0.0.2") as proxy,
         joined(proxy, upstream) as (_, one),
@@ -115,7 +113,7 @@ def test_connections_come_from_the_address_that_was_asked_for(upstream: socket.s
 
 @pytest.mark.skipif(not os.path.exists("/proc/net/if_inet6"), reason="this kernel has no IPv6")  # noqa: PTH110
 @MODES
-def test_version_six_of_ip(mode: Mode) -> None:
+def test_ipv6_works(mode: Mode) -> None:
     six: dict[str, Any] = {"listen_host": "::1", "connect_host": "::1", "source_host": "::1"}
     with (
         listening("::1") as upstream,
@@ -127,18 +125,18 @@ def test_version_six_of_ip(mode: Mode) -> None:
 
 
 @MODES
-def test_the_window_is_asked_of_all_sockets(mode: Mode, upstream: socket.socket) -> None:
+def test_the_window_is_requested_on_all_sockets(mode: Mode, upstream: socket.socket) -> None:
     with proxying(port_of(upstream), mode, window_bytes=48 << 10) as proxy, joined(proxy, upstream):
         granted = [
             end.sock.getsockopt(socket.SOL_SOCKET, option)
             for end in proxy.connection().ends
             for option in (socket.SO_SNDBUF, socket.SO_RCVBUF)
         ]
-        assert granted == [96 << 10] * 4  # Linux grants twice what was asked for
+        assert granted == [96 << 10] * 4  # Linux grants twice the requested size
         assert proxy.service.granted_bytes() == (96 << 10, 96 << 10)
 
 
-def test_an_address_that_is_taken_is_a_plain_error(upstream: socket.socket) -> None:
+def test_a_taken_address_is_a_plan_error(upstream: socket.socket) -> None:
     with (
         pytest.raises(PlanError, match=r"cannot listen on 127.0.0.1:.*in use"),
         proxying(9, listen_port=port_of(upstream)),
@@ -146,23 +144,23 @@ def test_an_address_that_is_taken_is_a_plain_error(upstream: socket.socket) -> N
         pass
 
 
-def test_a_source_that_is_not_ours_is_a_plain_error() -> None:
+def test_a_source_of_another_machine_is_a_plan_error() -> None:
     with pytest.raises(PlanError, match=r"cannot connect from 192\.0\.2\.1"), proxying(9, source_host="192.0.2.1"):
         pass
 
 
-def test_a_source_of_another_kind_is_a_plain_error() -> None:
+def test_a_source_of_another_family_is_a_plan_error() -> None:
     with pytest.raises(PlanError, match="no address of the source's family"), proxying(9, source_host="::1"):
         pass
 
 
-def test_a_proxy_to_itself_is_a_plain_error() -> None:
+def test_a_proxy_to_itself_is_a_plan_error() -> None:
     port = free_ports(1)
     with pytest.raises(PlanError, match="cannot forward to itself"), proxying(port, listen_port=port):
         pass
 
 
 @pytest.mark.parametrize("host", ["::g", "..", "a" * 70])
-def test_an_upstream_without_an_address_is_the_targets_fault(host: str) -> None:
+def test_an_upstream_without_an_address_is_a_target_error(host: str) -> None:
     with pytest.raises(TargetError, match="is not known"), proxying(9, connect_host=host):
         pass

@@ -67,7 +67,7 @@ def get(client: http.client.HTTPConnection, path: str) -> tuple[int, bytes]:
 
 
 @pytest.mark.parametrize("class_", range(files.CLASSES))
-def test_it_serves_files_whole(target: Target, class_: int) -> None:
+def test_files_are_served_completely(target: Target, class_: int) -> None:
     with connect(target) as client:
         client.request("GET", file_path(0, class_, 8))
         reply = client.getresponse()
@@ -76,14 +76,14 @@ def test_it_serves_files_whole(target: Target, class_: int) -> None:
 
 
 @pytest.mark.parametrize("path", [DYNAMIC_GET, DYNAMIC_CGI])
-def test_it_serves_pages_of_the_app(target: Target, path: str) -> None:
+def test_pages_of_the_app_are_served(target: Target, path: str) -> None:
     with connect(target) as client:
         status, page = get(client, f"{path}?{file_path(0, 3, 8)}")
     assert status == 200
     assert files.content(0, 3, 8) in page
 
 
-def test_posts_and_cookies_pass_both_ways(target: Target) -> None:
+def test_posts_and_cookies_pass_in_both_directions(target: Target) -> None:
     body = post_body(0, 1, 2, 77)
     with connect(target) as client:
         assert get(client, reset_command(SpecPlan(vms=1)))[0] == 200
@@ -100,7 +100,7 @@ def test_posts_and_cookies_pass_both_ways(target: Target) -> None:
 @pytest.mark.parametrize(
     "path", ["/", "/nothing", "/secret", "/file_set/../secret", "/file_set/dir00000/class9_9", "/file_set/dir00001/x"]
 )
-def test_what_is_not_there_is_404(target: Target, path: str) -> None:
+def test_a_missing_file_is_404(target: Target, path: str) -> None:
     with connect(target) as client:
         status, body = get(client, path)
     assert status == 404
@@ -123,7 +123,7 @@ def test_a_connection_is_closed_on_request(target: Target) -> None:
             assert reply.read().endswith(files.content(0, 0, 0))
 
 
-def test_it_holds_all_its_connections_at_once(target: Target) -> None:
+def test_all_connections_are_kept_at_once(target: Target) -> None:
     clients = [http.client.HTTPConnection(target.host, target.port, timeout=10) for _ in range(20)]
     try:
         for path in (SMALL, f"{DYNAMIC_GET}?{SMALL}"):
@@ -136,7 +136,7 @@ def test_it_holds_all_its_connections_at_once(target: Target) -> None:
 
 
 @pytest.mark.parametrize("path", [file_path(0, 3, 8), f"{DYNAMIC_GET}?{file_path(0, 3, 8)}"])
-def test_clients_that_leave_in_the_middle_of_a_reply_do_no_harm(target: Target, path: str) -> None:
+def test_clients_that_leave_during_a_reply_do_no_harm(target: Target, path: str) -> None:
     for _ in range(30):
         with closing(socket.create_connection((target.host, target.port), timeout=10)) as client:
             client.setsockopt(
@@ -148,7 +148,7 @@ def test_clients_that_leave_in_the_middle_of_a_reply_do_no_harm(target: Target, 
         assert get(client, path)[0] == 200
 
 
-def test_it_says_what_it_is(vms: LocalVms) -> None:
+def test_the_server_reports_its_name_and_version(vms: LocalVms) -> None:
     facts = vms.facts
     assert facts.driver == "local"
     assert any(character.isdigit() for character in facts.version)
@@ -157,7 +157,7 @@ def test_it_says_what_it_is(vms: LocalVms) -> None:
 
 
 @pytest.mark.parametrize("server", EVERY_SERVER)
-def test_stopped_it_leaves_nothing(server: WebServer, docroot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_server_leaves_nothing(server: WebServer, docroot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     others = set(children_of(os.getpid()))
     before = open_files()
     with tempfile.TemporaryDirectory(prefix="t") as directory:  # a short path, because it contains unix sockets

@@ -15,7 +15,7 @@ from workloads.specweb99 import ads, files, mix, postlog, urls
 from workloads.specweb99.compile import compile_tape
 
 
-def test_every_sort_of_operation_is_answered_as_its_tape_expects(place: Place) -> None:
+def test_every_kind_of_operation_is_answered_as_its_tape_expects(place: Place) -> None:
     tape = compile_tape(PLAN)
     rows: list[int] = []
     for group in range(5):
@@ -75,7 +75,7 @@ def test_static_files_can_be_left_to_a_server_in_front(place: Place) -> None:
     run(replace(place.config, static=False), scenario)
 
 
-def test_reset_forgets_the_log_and_makes_the_tables_anew(place: Place) -> None:
+def test_reset_empties_the_log_and_creates_the_tables_again(place: Place) -> None:
     other = replace(PLAN, seed=4, connections=5)
 
     async def scenario(client: Client) -> None:

@@ -22,7 +22,7 @@ def test_the_cgi_operation_runs_a_process_for_each_request(place: Place) -> None
         assert [(reply.status, reply.headers["x"]) for reply in replies] == [(201, "1")] * 3
         pids = {int(reply.body) for reply in replies}
         assert len(pids) == 3
-        for pid in pids:  # collected: the pid of a zombie would still exist
+        for pid in pids:  # reaped: the pid of a zombie would still exist
             with pytest.raises(ProcessLookupError):
                 os.kill(pid, 0)
 
@@ -30,7 +30,7 @@ def test_the_cgi_operation_runs_a_process_for_each_request(place: Place) -> None
 
 
 @pytest.mark.parametrize("script", ["exit 3", "echo nonsense", "printf 'Status: x\\n\\n'", "printf 'A: b\\n'", ""])
-def test_a_cgi_script_that_fails_is_told(place: Place, script: str) -> None:
+def test_a_failing_cgi_script_is_reported(place: Place, script: str) -> None:
     path = place.workdir / "bad.sh"
     path.write_text(script)
 
@@ -42,7 +42,7 @@ def test_a_cgi_script_that_fails_is_told(place: Place, script: str) -> None:
     run(replace(place.config, cgi_script=path), scenario)
 
 
-def test_a_cgi_script_that_hangs_is_killed_with_its_children(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_cgi_script_is_killed_with_its_children(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cgi, "TIMEOUT_S", 0.2)
     path = place.workdir / "hang.sh"
     path.write_text(f"sleep 1000 & echo $$ $! > {place.workdir}/pids; wait")
@@ -64,7 +64,7 @@ def test_a_cgi_script_that_hangs_is_killed_with_its_children(place: Place, monke
 
 
 def is_gone(pid: int) -> bool:
-    """Whether a process has ended; init may not have collected an orphan yet."""
+    """Whether a process has ended; init may not have reaped an orphan yet."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].startswith("Z")
     except FileNotFoundError:

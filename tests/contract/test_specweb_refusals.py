@@ -1,4 +1,4 @@
-"""Requests that the reference server must refuse, and how it explains that."""
+"""Requests that the reference server must refuse, and the messages for them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from workloads.specweb99 import ads, postlog, urls
         "/",
     ],
 )
-def test_nothing_but_the_files_can_be_got(place: Place, path: str) -> None:
+def test_only_files_of_the_file_set_are_served(place: Place, path: str) -> None:
     async def scenario(client: Client) -> None:
         assert (await client.get(path)).status == 404
         for operation in (urls.DYNAMIC_GET, urls.DYNAMIC_CAD, urls.DYNAMIC_CGI):
@@ -33,7 +33,7 @@ def test_nothing_but_the_files_can_be_got(place: Place, path: str) -> None:
     run(place.config, scenario)
 
 
-def test_files_that_are_missing_are_told_in_the_page(place: Place) -> None:
+def test_missing_files_are_reported_in_the_page(place: Place) -> None:
     missing = "/file_set/dir99999/class0_0"
 
     async def scenario(client: Client) -> None:
@@ -94,7 +94,7 @@ def test_garbage_posts_are_refused_and_not_logged(place: Place, body: bytes, sta
     assert (place.workdir / "post.log").read_bytes() == postlog.EMPTY
 
 
-def test_what_the_request_says_cannot_pose_as_the_content(place: Place) -> None:
+def test_text_of_a_request_cannot_look_like_the_content(place: Place) -> None:
     async def scenario(client: Client) -> None:
         reply = await client.get(f"{urls.DYNAMIC_GET}?<pre>&lt;</pre>")
         assert reply.status == 400
@@ -104,14 +104,14 @@ def test_what_the_request_says_cannot_pose_as_the_content(place: Place) -> None:
 
 
 @pytest.mark.parametrize("query", ["", "command/Finish", "command/Fetch&x", "command/Reset&maxload=1"])
-def test_commands_that_are_none_are_refused(place: Place, query: str) -> None:
+def test_invalid_commands_are_refused(place: Place, query: str) -> None:
     async def scenario(client: Client) -> None:
         assert (await client.get(f"{urls.COMMAND}?{query}")).status == 400
 
     run(place.config, scenario)
 
 
-def test_without_a_reset_only_what_needs_users_fails(place: Place) -> None:
+def test_without_a_reset_only_operations_that_need_users_fail(place: Place) -> None:
     async def scenario(client: Client) -> None:
         assert (await client.get(f"{urls.DYNAMIC_GET}?{FILE}")).status == 200
         assert (await client.get(f"{urls.DYNAMIC_CGI}?{FILE}")).status == 200
@@ -122,7 +122,7 @@ def test_without_a_reset_only_what_needs_users_fails(place: Place) -> None:
     run(place.config, scenario, reset=False)
 
 
-def test_a_log_that_is_garbage_is_told(place: Place) -> None:
+def test_an_invalid_log_is_reported(place: Place) -> None:
     async def scenario(client: Client) -> None:
         (place.workdir / "post.log").write_bytes(b"garbage garbage")
         assert (await client.post(POST, USER)).status == 500

@@ -1,4 +1,4 @@
-"""The contract of VM drivers: what every driver of the catalog does, and the toy driver of CONTRIBUTING's recipe."""
+"""The contract of VM drivers: laws of every driver of the catalog, and of the toy driver of CONTRIBUTING's recipe."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def docroot(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def tmpdir_of_runs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where drivers keep files; its path is short, because it contains unix sockets."""
+    """Return the directory for files of drivers; its path is short, because it contains unix sockets."""
     with tempfile.TemporaryDirectory(prefix="t") as path:
         monkeypatch.setenv("TMPDIR", path)
         yield Path(path)
@@ -49,7 +49,7 @@ def tmpdir_of_runs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @asynccontextmanager
 async def request(name: str, docroots: list[Path]) -> AsyncIterator[VmRequest]:
-    """A request that the driver can meet; servers that run already exist inside."""
+    """Return a request that the driver can meet; inside the context, servers for it run if the driver starts none."""
     if driver(name).starts_servers:
         yield vm_request(docroots, server=Server.BUILTIN)
     else:
@@ -89,12 +89,12 @@ def processes() -> set[int]:
 
 
 def left_in(directory: Path) -> tuple[set[int], set[Path], set[str]]:
-    """The processes of this one, the files in the directory of runs, and the open descriptors."""
+    """Return the child processes of this process, the files in the directory of runs, and the open descriptors."""
     return processes(), set(directory.iterdir()), {path.name for path in Path("/proc/self/fd").iterdir()}
 
 
 @pytest.mark.parametrize("name", DRIVERS)
-def test_every_target_serves_what_was_asked_for(name: str, docroot: Path) -> None:
+def test_every_target_serves_the_requested_files(name: str, docroot: Path) -> None:
     async def scenario(vms: Deployment) -> None:
         assert len({target.authority for target in vms.targets}) == 3
         assert len({target.name for target in vms.targets}) == 3
@@ -106,7 +106,7 @@ def test_every_target_serves_what_was_asked_for(name: str, docroot: Path) -> Non
 
 
 @pytest.mark.parametrize("name", DRIVERS)
-def test_nothing_is_started_before_it_is_entered(name: str, docroot: Path, tmpdir_of_runs: Path) -> None:
+def test_nothing_is_started_before_the_context_is_entered(name: str, docroot: Path, tmpdir_of_runs: Path) -> None:
     async def main() -> None:
         async with request(name, [docroot]) as asked:
             before = left_in(tmpdir_of_runs)
@@ -120,7 +120,7 @@ def test_nothing_is_started_before_it_is_entered(name: str, docroot: Path, tmpdi
 
 
 @pytest.mark.parametrize("name", DRIVERS)
-def test_left_it_leaves_what_was_there_before(name: str, docroot: Path, tmpdir_of_runs: Path) -> None:
+def test_after_the_context_everything_is_as_before(name: str, docroot: Path, tmpdir_of_runs: Path) -> None:
     async def main() -> None:
         async with request(name, [docroot] * 2) as asked:
             before = left_in(tmpdir_of_runs)
@@ -133,7 +133,7 @@ def test_left_it_leaves_what_was_there_before(name: str, docroot: Path, tmpdir_o
 
 
 @pytest.mark.parametrize("name", STARTING)
-def test_a_death_is_reported_by_the_name_of_its_target(name: str, docroot: Path) -> None:
+def test_a_death_is_reported_with_the_name_of_its_target(name: str, docroot: Path) -> None:
     async def scenario(vms: Deployment) -> None:
         os.kill(descendants(os.getpid())[-1], signal.SIGKILL)
         death = await asyncio.wait_for(anext(vms.deaths()), 20)
@@ -144,7 +144,7 @@ def test_a_death_is_reported_by_the_name_of_its_target(name: str, docroot: Path)
 
 
 @pytest.mark.parametrize("name", STARTING)
-def test_a_vm_that_was_killed_leaves_nothing_either(name: str, docroot: Path, tmpdir_of_runs: Path) -> None:
+def test_a_killed_vm_leaves_nothing(name: str, docroot: Path, tmpdir_of_runs: Path) -> None:
     before = left_in(tmpdir_of_runs)
 
     async def scenario(vms: Deployment) -> None:
@@ -156,7 +156,7 @@ def test_a_vm_that_was_killed_leaves_nothing_either(name: str, docroot: Path, tm
 
 
 @pytest.mark.parametrize("name", STARTING)
-def test_a_port_that_is_taken_is_named_and_nothing_is_left(name: str, docroot: Path, tmpdir_of_runs: Path) -> None:
+def test_a_taken_port_is_named_and_nothing_is_left(name: str, docroot: Path, tmpdir_of_runs: Path) -> None:
     before = left_in(tmpdir_of_runs)
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = int(other.getsockname()[1])
@@ -198,9 +198,7 @@ def test_a_third_vm_that_does_not_serve_ends_the_others(
 
 
 @pytest.mark.parametrize("name", STARTING)
-def test_a_vm_that_lacks_only_the_proof_does_not_serve(
-    name: str, docroot: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_vm_that_lacks_only_the_proof_is_refused(name: str, docroot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deploy.vms.local._READY_S", 1.0)
     monkeypatch.setattr("tests.support.toy_driver.READY_S", 1.0)
     request = replace(vm_request([docroot], server=Server.BUILTIN), proof_path="/file_set/dir00001/class0_0")
@@ -264,7 +262,7 @@ def test_given_servers_without_a_proof_have_to_accept_connections(docroot: Path)
     asyncio.run(main())
 
 
-def test_a_driver_without_its_servers_and_an_unknown_one_are_refused() -> None:
+def test_an_unknown_driver_and_a_driver_without_servers_are_refused() -> None:
     with pytest.raises(PlanError, match="needs targets"):
         driver("inventory").prepare(VmRequest(count=1))
     with pytest.raises(PlanError, match="there is no VM driver 'xen'") as caught:

@@ -35,7 +35,7 @@ from workloads.specweb99 import mix, page, postlog, urls
 
 
 def post_log(counts: NDArray[np.int64]) -> bytes:
-    """The reply to Fetch of a server that got these operations and kept its POST log correctly."""
+    """Return the reply to Fetch of a server that received these operations and kept its POST log correctly."""
     posts = counts[:, mix.POST, 0]
     records = [
         postlog.PostRecord(
@@ -58,7 +58,7 @@ def post_log(counts: NDArray[np.int64]) -> bytes:
 
 @dataclass(frozen=True)
 class Case:
-    """A plan, the numbers that follow from it, and what a truthful server replies to the request after an iteration."""
+    """A plan, the numbers that follow from it, and a correct server's reply to the request after an iteration."""
 
     plan: Any
     other: Any
@@ -113,7 +113,7 @@ def tape(name: str) -> OpTape:
     return workload(name).compile(CASES[name].plan)
 
 
-def test_equal_plans_give_equal_tapes_and_others_do_not(name: str, tape: OpTape) -> None:
+def test_equal_plans_give_equal_tapes_and_different_plans_give_different_tapes(name: str, tape: OpTape) -> None:
     assert workload(name).compile(CASES[name].plan).to_wire() == tape.to_wire()
     assert workload(name).compile(CASES[name].other).to_wire() != tape.to_wire()
 
@@ -127,7 +127,7 @@ def test_operations_are_counted_in_the_categories_of_the_tape(name: str, tape: O
     assert tape.ops["group"].max() < len(counting.groups)
 
 
-def test_every_operation_refers_to_what_is_there(name: str, tape: OpTape) -> None:
+def test_operations_refer_to_existing_entries(name: str, tape: OpTape) -> None:
     assert tape.ops["target"].max() < CASES[name].targets
     assert tape.ops["next"].max() < len(tape.ops)
     assert tape.ops["check"].max() < len(tape.checks)
@@ -148,7 +148,7 @@ def test_a_connection_opens_a_finite_number_of_tcp_connections(name: str) -> Non
     assert connects_per_s >= 0
 
 
-# --- what servers must serve
+# --- files that servers must serve
 
 
 @pytest.fixture(scope="module", params=["spec"])
@@ -186,7 +186,7 @@ def copied(files: ServerFiles, root: Path, tmp_path_factory: pytest.TempPathFact
     return copied
 
 
-def test_a_copy_is_whole_and_an_error_in_it_is_found(files: ServerFiles, copied: Path) -> None:
+def test_a_copy_is_complete_and_an_error_in_it_is_found(files: ServerFiles, copied: Path) -> None:
     assert files.verify(copied) == []
     victim = copied / files.proof_path.removeprefix("/")
     correct = victim.read_bytes()
@@ -195,7 +195,7 @@ def test_a_copy_is_whole_and_an_error_in_it_is_found(files: ServerFiles, copied:
     victim.write_bytes(correct)
 
 
-def test_the_phrase_for_their_number_has_a_number(files: ServerFiles) -> None:
+def test_the_text_for_their_number_has_a_number(files: ServerFiles) -> None:
     assert files.extent.split()[0].isdecimal()
 
 
@@ -221,7 +221,7 @@ def test_only_a_server_with_all_files_answers_the_proof(files: ServerFiles, root
         assert status(vms.targets[0], files.proof_path) == 404
 
 
-def test_a_real_server_that_was_prepared_is_accepted_until_something_is_made_up(files: ServerFiles, root: Path) -> None:
+def test_the_log_of_a_prepared_server_is_compared_with_the_operations(files: ServerFiles, root: Path) -> None:
     check = check_of("spec")
     with serving(files, root, files.proof_path) as vms:
         assert [answer.problem for answer in asyncio.run(ask_all(vms.targets, check.before_path))] == [""]
@@ -231,7 +231,7 @@ def test_a_real_server_that_was_prepared_is_accepted_until_something_is_made_up(
     assert check.problems(answer.body, sent("spec", 1))
 
 
-# --- what servers are asked around iterations
+# --- requests to servers around iterations
 
 
 @pytest.fixture(params=CHECKED)
@@ -246,7 +246,7 @@ def check_of(name: str) -> ServerCheck:
 
 
 def sent(name: str, ok: int, *, complete: bool = True) -> Sent:
-    """Some operations of every kind and group, `ok` of each without an error."""
+    """Return some operations of every kind and group: `ok` of each without an error."""
     counting = workload(name).counting(CASES[name].plan)
     counts = np.zeros((len(counting.kinds), len(counting.groups), 3), np.int64)
     counts[..., 0] = ok
@@ -257,7 +257,7 @@ def test_all_and_only_workloads_with_a_reply_check_servers() -> None:
     assert [name for name in CASES if workload(name).check(CASES[name].plan) is not None] == CHECKED
 
 
-def test_a_truthful_reply_is_accepted(checked: str) -> None:
+def test_a_correct_reply_is_accepted(checked: str) -> None:
     check, reply = check_of(checked), CASES[checked].reply
     assert reply is not None
     for ok in (0, 1, 30):
@@ -266,7 +266,7 @@ def test_a_truthful_reply_is_accepted(checked: str) -> None:
 
 
 @pytest.mark.parametrize(("claimed", "happened"), [(30, 29), (29, 30), (0, 1), (1, 0)])
-def test_a_reply_that_contradicts_what_was_sent_is_refused(checked: str, claimed: int, happened: int) -> None:
+def test_a_reply_that_contradicts_the_operations_is_refused(checked: str, claimed: int, happened: int) -> None:
     reply = CASES[checked].reply
     assert reply is not None
     problems = check_of(checked).problems(reply(sent(checked, claimed).counts), sent(checked, happened))
@@ -276,7 +276,7 @@ def test_a_reply_that_contradicts_what_was_sent_is_refused(checked: str, claimed
 
 @given(body=st.binary(max_size=300))
 @pytest.mark.parametrize("name_", CHECKED)
-def test_garbage_is_refused_and_never_raises(name_: str, body: bytes) -> None:
+def test_garbage_is_refused_without_an_exception(name_: str, body: bytes) -> None:
     assert check_of(name_).problems(body, sent(name_, 7))
 
 

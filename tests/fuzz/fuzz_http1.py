@@ -1,7 +1,7 @@
 """A fuzz target for the sans-IO reply reader: `python tests/fuzz/fuzz_http1.py -max_total_time=60 [corpus]`.
 
-The first byte selects the row, the second the length of pieces.  Any stream must end in DONE or in an Outcome that
-does not depend on the pieces, and that the compiled reader, where it was built, agrees with.
+The first byte selects the row, the second byte the length of pieces.  Any stream must end in DONE or in an Outcome that
+does not depend on the pieces; the compiled reader, if it was built, must give the same result.
 """
 
 from __future__ import annotations

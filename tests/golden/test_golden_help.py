@@ -1,4 +1,4 @@
-"""The help texts, at 100 columns and without colour, in whatever terminal the tests run."""
+"""The help texts, at 100 columns and without colour, in any terminal."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _commands(group: click.Group, before: str = "") -> dict[str, click.Command]:
 
 KNOWN = _commands(app)
 COMMANDS = list(KNOWN)
-# Everything from which rich learns what kind of terminal it writes to.
+# All variables from which rich learns the type of terminal.
 ELSEWHERE = ("FORCE_COLOR", "NO_COLOR", "LINES", "TERMINAL_WIDTH", "RICH_CLICK_THEME", "GITHUB_ACTIONS", "PY_COLORS")
 
 
@@ -53,12 +53,12 @@ def test_help(golden: Callable[[str, str], None], command: str) -> None:
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 @pytest.mark.parametrize("width", [80, 100, 200])
-def test_help_fits_the_terminal_and_names_no_option_in_two_pieces(command: str, width: int) -> None:
+def test_help_fits_the_terminal_and_splits_no_option(command: str, width: int) -> None:
     text = shown(*command.split(), "--help", COLUMNS=str(width))
     assert max(len(line) for line in text.splitlines()) <= min(width, 100)
     for parameter in (KNOWN[command] if command else app).params:
         if isinstance(parameter, click.Option) and parameter.hidden:
-            continue  # for another loadgen process, not for a person
+            continue  # a command for another loadgen process, not for a person
         for name in (*parameter.opts, *parameter.secondary_opts):
             assert not name.startswith("--") or name in text
 
@@ -67,7 +67,7 @@ def test_the_version() -> None:
     assert shown("--version") == f"loadgen, version {__version__}\n"
 
 
-def test_every_command_says_what_it_is_for() -> None:
+def test_every_command_has_a_summary() -> None:
     for command in [app, *KNOWN.values()]:
         assert command.help, command.name
         assert command.get_short_help_str(200).endswith((".", "?")), command.name

@@ -58,7 +58,7 @@ def test_the_report(golden: Golden, name: str) -> None:
     golden(f"http/{name}", printed(make(), plan))
 
 
-def test_the_report_of_a_run_that_was_cut_in_ascii(golden: Golden) -> None:
+def test_the_report_of_a_cut_run_in_ascii(golden: Golden) -> None:
     found = result(complete=frozenset(), interrupted=True)
     cut = "the run was cut: it did not write its end"
     found = result(complete=frozenset(), interrupted=True)
@@ -107,11 +107,11 @@ def test_the_live_screen_before_the_first_interval() -> None:
     assert "local/0" not in drawn(begun, 80, 24)
 
 
-def test_the_live_screen_with_trouble(golden: Golden) -> None:
+def test_the_live_screen_with_problems(golden: Golden) -> None:
     golden("http/live_80x24_trouble.txt", drawn(view(MISSED, notices=("a: refused",), outcomes=TROUBLE), 80, 24))
 
 
-def test_a_small_terminal_shows_those_with_errors_first(golden: Golden) -> None:
+def test_a_small_terminal_shows_targets_with_errors_first(golden: Golden) -> None:
     text = drawn(view(MANY, outcomes={25: Outcome.RESET}), 50, 12)
     assert "192.0.2.26" in text
     golden("http/live_50x12_many.txt", text)

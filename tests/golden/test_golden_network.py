@@ -53,7 +53,7 @@ def forward(plan: ForwardPlan) -> ForwardResult:
 
 
 def fast(link: Link, mode: Mode, window_bytes: int, flows: int) -> float:
-    """The rate of each way on an unshaped veth, limited by the speed of the shaped links."""
+    """Return the rate of each way on an unshaped veth, limited by the speed of the shaped links."""
     top = {Link.GIGE: 941.5, Link.TEN_GIGE: 9415.0}.get(link, 45_123.4)
     return min(top, {Mode.DIRECT: 15_800.0, Mode.SPLICE: 41_000.0}.get(mode, 26_500.0)) - flows / 2
 
@@ -77,11 +77,19 @@ def test_the_iperf_report(golden: Golden, name: str) -> None:
     golden(f"network/{name}", printed(lambda c: print_iperf(c, judged(iperf_header(plan), iperf(plan), path=RECORD))))
 
 
-def test_the_iperf_report_of_a_run_that_was_cut(golden: Golden) -> None:
+def test_the_iperf_report_of_a_cut_run(golden: Golden) -> None:
     result = judge_iperf(IPERF, iperf_results()[:7], others=(0.0, ""), interrupted=True)
     golden(
         "network/iperf_cut.txt", printed(lambda c: print_iperf(c, judged(iperf_header(), result, path=RECORD, cut=CUT)))
     )
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_the_iperf_report_of_rates_that_this_end_limited(golden: Golden, encoding: str) -> None:
+    busy = [dataclasses.replace(one, local_busiest_ns=int(one.wall_ns * 0.99)) for one in iperf_results()]
+    result = judge_iperf(IPERF, busy, others=OTHERS)
+    text = printed(lambda c: print_iperf(c, judged(iperf_header(), result, path=RECORD)), encoding=encoding)
+    golden(f"network/iperf_limited_{encoding}.txt", text)
 
 
 def test_the_iperf_report_of_an_invalid_run_in_ascii(golden: Golden) -> None:
@@ -100,6 +108,18 @@ def test_the_forward_report_of_several_links(golden: Golden) -> None:
     golden("network/forward_links.txt", printed(lambda c: print_forward(c, judged(forward_header(ALL_LINKS), result))))
 
 
+def test_the_forward_report_of_rates_that_the_source_limited(golden: Golden) -> None:
+    plan = dataclasses.replace(FORWARD, links=(Link.TEN_GIGE,))
+    passages = [
+        dataclasses.replace(
+            one, result=dataclasses.replace(one.result, local_busiest_ns=int(one.result.wall_ns * 0.99))
+        )
+        for one in forward_passages(plan, fast)
+    ]
+    result = judge_forward(plan, passages, others=OTHERS)
+    golden("network/forward_limited.txt", printed(lambda c: print_forward(c, judged(forward_header(plan), result))))
+
+
 def test_the_forward_report_on_loopback(golden: Golden) -> None:
     plan = dataclasses.replace(FORWARD, links=(Link.LOOPBACK,), modes=(Mode.DIRECT, Mode.COPY), flows=(1,))
     notes = ("no lab was built, so this is loopback: it needs root",)
@@ -107,7 +127,7 @@ def test_the_forward_report_on_loopback(golden: Golden) -> None:
     golden("network/forward_loopback.txt", printed(lambda c: print_forward(c, judged(forward_header(plan), result))))
 
 
-def test_the_forward_report_of_a_route_past_a_nic(golden: Golden) -> None:
+def test_the_forward_report_of_a_route_that_bypasses_a_nic(golden: Golden) -> None:
     passages = forward_passages()
     nothing = dataclasses.replace(passages[1].after, nics=passages[1].before.nics)
     passages[1] = dataclasses.replace(passages[1], after=nothing)
@@ -117,7 +137,7 @@ def test_the_forward_report_of_a_route_past_a_nic(golden: Golden) -> None:
     golden("network/forward_invalid.txt", printed(lambda c: print_forward(c, judged(forward_header(plan), result))))
 
 
-def test_no_report_is_wider_than_it_may_be_on_a_narrow_terminal() -> None:
+def test_reports_fit_narrow_terminals() -> None:
     """No width makes the reports fail."""
     printed(lambda c: print_iperf(c, judged(iperf_header(), iperf(IPERF))), width=30)
     printed(lambda c: print_forward(c, judged(forward_header(), forward(FORWARD))), width=30)

@@ -14,7 +14,7 @@ LOOPBACK = "127.0.0.1"
 
 
 class InProcessWay:
-    """A way of `names`; `given_up` are those that the fleet lost."""
+    """A Way that reaches the agents `names`; `given_up` holds the agents that the fleet gave up as lost."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = tuple(names)
@@ -44,7 +44,7 @@ class InProcessWay:
         return tuple(Joined(name=name, address=address) for name, address in joined.items())
 
     def end(self, name: str) -> None:
-        """The agent goes away, as if it were told to."""
+        """End the agent, as if its machine had been told to end."""
         self._until[name].set()
 
     async def lose(self, name: str) -> None:

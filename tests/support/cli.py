@@ -1,4 +1,4 @@
-"""Runs the installed command as a user would, in a process of its own."""
+"""Runs the installed command as a user would, in a separate process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOADGEN = str(Path(sys.executable).parent / "loadgen")
 
 @dataclass(frozen=True)
 class Done:
-    """A finished command."""
+    """A finished command: its exit code and its output."""
 
     code: int
     out: str
@@ -29,13 +29,13 @@ class Done:
 
 
 def environment(cache: Path) -> dict[str, str]:
-    """The test's environment, with a cache of its own and a terminal that is none."""
+    """Return the test's environment, with a separate cache and without a terminal."""
     kept = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES", "FORCE_COLOR")}
     return {**kept, "XDG_CACHE_HOME": str(cache), "TERM": "dumb"}
 
 
 def loadgen(*arguments: str | Path, cache: Path, cwd: Path, timeout_s: float = 90) -> Done:
-    """Run to the end."""
+    """Run the command to its end; fails when it takes too long."""
     done = subprocess.run(
         [LOADGEN, *map(str, arguments)],
         cwd=cwd,
@@ -50,7 +50,7 @@ def loadgen(*arguments: str | Path, cache: Path, cwd: Path, timeout_s: float = 9
 
 
 def start(*arguments: str | Path, cache: Path, cwd: Path) -> subprocess.Popen[str]:
-    """Start it, in a session of its own, with pipes."""
+    """Start the command in a session of its own, with pipes for stdout and stderr."""
     return subprocess.Popen(
         [LOADGEN, *map(str, arguments)],
         cwd=cwd,
@@ -64,7 +64,7 @@ def start(*arguments: str | Path, cache: Path, cwd: Path) -> subprocess.Popen[st
 
 
 def descendants(pid: int) -> list[int]:
-    """All processes below `pid`, from /proc."""
+    """Return all processes below `pid`, from /proc."""
     parents: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -90,7 +90,7 @@ def alive(pid: int) -> bool:
 
 
 def command_of(pid: int) -> str:
-    """Its command line, as one text; empty when it is gone."""
+    """Return the command line of a process as one text; "" when the process has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:

@@ -1,4 +1,4 @@
-"""Command lines of loadgen in documents and scripts, checked with the real command line parser."""
+"""Checks command lines of loadgen in documents and scripts with the real command line parser."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from coordinator.cli import app
 
 
 def _find(words: Sequence[str]) -> tuple[click.Command, list[str], list[str], click.Context]:
-    """The command that `words` name, its path, the words behind it, and the context to make it in.
+    """Find the command that `words` name.  Returns the command, its path, the words after it, and its parent's context.
 
     Raises click.UsageError when there is no such command.
     """
     command: click.Command = app
-    names = app.context_settings["help_option_names"]  # a command keeps the help option that it saw first
+    names = app.context_settings["help_option_names"]  # a command keeps the help option that it created first
     context = click.Context(app, info_name="loadgen", help_option_names=names)
     rest, path = list(words), []
     while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
@@ -31,23 +31,23 @@ def _find(words: Sequence[str]) -> tuple[click.Command, list[str], list[str], cl
 
 
 def accept(argv: Sequence[str]) -> str:
-    """The command that a whole command line names, like `fleet check`; nothing is run.
+    """Return the command that a whole command line names, like `fleet check`; nothing is run.
 
-    Raises click.UsageError when the command line is not accepted: a command, an option or a value is unknown, or
-    something that is required is missing.
+    Raises click.UsageError when the command line is not accepted: a command, an option or a value is unknown, or a
+    required part is missing.
     """
     command, path, rest, context = _find(argv)
     if isinstance(command, click.Group) and path:
         raise click.UsageError(f"loadgen {' '.join(path)} needs a command")
     if not path:
         app.make_parser(context).parse_args(list(rest))  # loadgen --version
-    elif rest != ["--help"]:  # that asks to print the help text, and to exit
+    elif rest != ["--help"]:  # this option prints the help text and exits
         command.make_context(path[-1], rest, parent=context.parent)
     return " ".join(path)
 
 
 def mention(argv: Sequence[str]) -> str:
-    """The command that a piece of a command line names, as running text has it; values and arguments may be missing.
+    """Return the command that part of a command line names, as in running text; values and arguments may be missing.
 
     Raises click.UsageError when the command, or one of its options, is unknown.
     """
@@ -61,7 +61,7 @@ def mention(argv: Sequence[str]) -> str:
 
 
 def options(command: click.Command = app) -> Iterator[str]:
-    """All options of a command and of the commands below it."""
+    """Return all options of a command and of the commands below it."""
     for parameter in command.params:
         yield from (*parameter.opts, *parameter.secondary_opts)
     if isinstance(command, click.Group):
@@ -73,10 +73,12 @@ def options(command: click.Command = app) -> Iterator[str]:
 
 
 def lines_of(shell: str) -> Iterator[list[str]]:
-    """Calls of loadgen in shell text, their continuations joined: lines that begin with it, or that run its image."""
+    """Return the calls of loadgen in shell text, with continuation lines joined: lines that run the command or its
+    image.
+    """
     for line in re.sub(r"\\\n\s*", " ", shell).splitlines():
         if not re.match(r"\s*(loadgen|docker run)\b", line):
-            continue  # other text need not be shell
+            continue  # other text need not be valid shell
         words = shlex.split(line, comments=True)
         if words[0] == "loadgen":
             yield words[1:]
@@ -86,6 +88,6 @@ def lines_of(shell: str) -> Iterator[list[str]]:
 
 
 def mentions_of(prose: str) -> Iterator[list[str]]:
-    """Calls of loadgen in the code spans of running text."""
+    """Return the calls of loadgen in the code spans of running text."""
     for span in re.findall(r"`loadgen( [^`]*)?`", prose):
         yield shlex.split(span)

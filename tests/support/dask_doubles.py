@@ -1,4 +1,4 @@
-"""A Dask client and the agents behind it, without Dask: a fleet is answered at once, or as a test wants it."""
+"""A Dask client and the agents behind it, without Dask: a call is answered at once, or as the test defines."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ RUN = "run1"
 
 
 class FakeAgent:
-    """Answers as an agent does.
+    """Answers calls as an agent does.
 
-    `answers` overrules by the name of the call, a RuntimeError being what the client itself raises; what is in `mute`
-    is never answered; `greeted` is called when hello has come, and it is answered `patience_s` later.
+    `answers` overrides the answer to a call by its name; a RuntimeError is raised, as the client itself would raise it.
+    Calls in `mute` are never answered.  `greeted` is called when hello has arrived; the answer to hello takes
+    `patience_s`.
     """
 
     def __init__(self, name: str, *, engines: int = 2, ahead_ns: int = 0) -> None:
@@ -93,7 +94,7 @@ class FakeAgent:
         return {"offset": offset, "data": data, "sha256": hash_of(offset, bytes(data))}
 
     def heartbeat(self, **other: Any) -> dict[str, Any]:
-        """The next one, with what is new in the spool; `other` overrules fields."""
+        """Return the next heartbeat, with the new data of the spool; `other` overrides fields."""
         chunk = self.piece(self.sent) if self.sent < len(self.spool) else None
         self.sent = len(self.spool)
         self.seq += 1
@@ -110,7 +111,7 @@ class FakeAgent:
             "log": [],
             "log_dropped": 0,
             "problem": "",
-            "worker": self.address,  # the scheduler's addition
+            "worker": self.address,  # the scheduler adds this field
             **other,
         }
 
@@ -137,7 +138,10 @@ class FakeClient:
 
 
 class FakeLine:
-    """Carries what agents say; when it `posts`, also messages that nobody answers (they are `asked` by their `op`)."""
+    """Carries messages of agents.
+
+    With `posts`, it also carries messages that need no answer; an agent has them in `asked` under their `op`.
+    """
 
     def __init__(self, agents: Sequence[FakeAgent], *, posts: bool) -> None:
         self.client = FakeClient(agents)
@@ -166,7 +170,7 @@ class FakeLine:
 
 
 class FakeWay:
-    """Agents that are there; `given_up` are those that the fleet lost."""
+    """A Way to agents that exist already; `given_up` holds the agents that the fleet gave up as lost."""
 
     def __init__(self, agents: Sequence[FakeAgent], missing: Mapping[str, str], *, posts: bool) -> None:
         self.line = FakeLine(agents, posts=posts)
@@ -186,7 +190,7 @@ class FakeWay:
 
 
 class Scene:
-    """A fleet of agents, and what came out of it."""
+    """A fleet of agents, and the events that the fleet reported."""
 
     def __init__(
         self,
@@ -218,7 +222,7 @@ class Scene:
         self.way.line.beat(agent.heartbeat(**other))
 
     async def events(self, count: int) -> list[AgentEvent]:
-        """The next ones; fails when they do not come, or more do."""
+        """Return the next `count` events; fails when fewer or more arrive."""
         async with asyncio.timeout(5):
             got = [await self.fleet.event() for _ in range(count)]
         with contextlib.suppress(TimeoutError):

@@ -1,4 +1,6 @@
-"""Runs on a machine that others use, too: loadgen finds that out, calls the run INVALID, and is right."""
+"""Expected results of runs on a machine that others use, too: loadgen detects the disturbance and calls the run
+INVALID.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +11,16 @@ _FOLLOWS = {OTHERS, "send lateness", "time lost to lateness", "engine runnable",
 
 
 def disturbed(document: dict[str, Any]) -> bool:
-    """Whether nothing is wrong with a run but that others used its cores, and what follows from that."""
+    """Whether the only problem of a run is that other processes used its cores, and the consequences of that."""
     failed = {check["name"] for check in document["trust"]["checks"] if not check["ok"]}
     return OTHERS in failed and failed <= _FOLLOWS
 
 
 def ending(document: dict[str, Any], code: int, verdict: str) -> tuple[int, str]:
-    """The exit code and the verdict that a run must have: these, unless it was disturbed."""
+    """Return the exit code and the verdict that a run must have: the given ones, unless it was disturbed."""
     return (3, "INVALID") if disturbed(document) else (code, verdict)
 
 
 def headline(document: dict[str, Any], score: str) -> str:
-    """What its report says of the servers: the score, unless the run was disturbed."""
+    """Return the headline that the report must have: the score, unless the run was disturbed."""
     return "INVALID" if disturbed(document) else score

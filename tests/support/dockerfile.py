@@ -14,25 +14,25 @@ IGNORE = ROOT / ".dockerignore"
 
 
 def instructions() -> list[tuple[str, str]]:
-    """The instructions in order, each as its word and the rest of its line, continuation lines joined."""
+    """Return the instructions in order: each as its word and the rest of its line, with continuation lines joined."""
     text = re.sub(r"^#.*\n", "", DOCKERFILE.read_text(encoding="utf-8"), flags=re.MULTILINE)
     lines = [line.strip() for line in re.sub(r"\\\n\s*", "", text).splitlines() if line.strip()]
     return [(word, rest) for word, _, rest in (line.partition(" ") for line in lines)]
 
 
 def all_of(word: str) -> list[str]:
-    """The rest of each instruction that begins with `word`."""
+    """Return the rest of each instruction that begins with `word`."""
     return [rest for found, rest in instructions() if found == word]
 
 
 def copied_sources() -> list[str]:
-    """Every path of the build context that a COPY instruction names."""
+    """Return every path of the build context that a COPY instruction names."""
     lines = [rest.split() for rest in all_of("COPY") if not rest.startswith("--from=")]
     return [source for *sources, _ in lines for source in sources]
 
 
 def wheel_command() -> list[str]:
-    """The words of the instruction that builds the wheel."""
+    """Return the words of the instruction that builds the wheel."""
     [found] = [rest for rest in all_of("RUN") if rest.startswith("pip wheel ")]
     return shlex.split(found)
 
@@ -48,7 +48,7 @@ def is_in_context(path: PurePosixPath) -> bool:
 
 
 def copied_files() -> Iterator[PurePosixPath]:
-    """The files that the image's build stage gets, relative to the project's directory."""
+    """Return the files that the image's build stage gets, relative to the project's directory."""
     for source in copied_sources():
         found = ROOT / source
         for path in [found] if found.is_file() else sorted(found.rglob("*")):

@@ -1,4 +1,4 @@
-"""Runs an engine on the test's own loop against servers of the test, and collects everything it says."""
+"""Runs an engine on the test's own event loop against servers of the test, and collects all its reports."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ needs_compiled = pytest.mark.skipif("compiled" not in ENGINES, reason=f"the comp
 
 @dataclass
 class Played:
-    """What an engine reported."""
+    """The reports of an engine: its records and its end."""
 
     totals: Totals
     snapshots: list[Snapshot] = field(default_factory=list)
@@ -68,7 +68,7 @@ class Played:
         return self.totals.cells[window, target]
 
     def outcomes(self) -> dict[Outcome, int]:
-        """Over all windows and targets, those that occurred."""
+        """Return the outcomes that occurred, over all windows and targets."""
         total = sum((cell.outcomes for cell in self.totals.cells.values()), np.zeros(len(Outcome), dtype=np.int64))
         return {outcome: int(total[outcome]) for outcome in Outcome if total[outcome]}
 
@@ -97,7 +97,7 @@ async def play(
     tls_verify: bool = True,
     targets: Sequence[Target] | None = None,
 ) -> Played:
-    """Play one segment of `length_ns`; the window is all of it unless given."""
+    """Play one segment of `length_ns`; the window is the whole segment unless given."""
     loop = asyncio.get_running_loop()
     finished: asyncio.Future[str] = loop.create_future()
     shares = shares or [tape.starts.shape[1] // len(ports)] * len(ports)
@@ -145,7 +145,7 @@ async def play(
 
 @contextlib.contextmanager
 def records_kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[NDArray[np.void]]]:
-    """The records that engines write down meanwhile, as they are folded."""
+    """Yield a list that receives copies of the records of engines when they are folded."""
     kept: list[NDArray[np.void]] = []
 
     def keeping(records: NDArray[np.void], *arguments: Any, **named: Any) -> Any:

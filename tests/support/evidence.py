@@ -66,7 +66,7 @@ healths = st.builds(
 
 
 def rows(*given: Mapping[str, int], dtype: np.dtype[np.void] = TALLY_DTYPE) -> NDArray[np.void]:
-    """A structured array by field; what is not named is 0."""
+    """Return a structured array from columns by field; missing fields are 0."""
     table = np.zeros(len(given), dtype)
     for at, row in enumerate(given):
         for name, value in row.items():
@@ -106,7 +106,7 @@ def targets(n: int) -> tuple[Target, ...]:
 
 
 def asked(vms: int, connections: int, bound: Bound | None = None) -> Asked:
-    """`vms` targets with `connections` each, one group, the classes of SPECweb99."""
+    """Return a plan's demand: `vms` targets of `connections` connections each, one group, SPECweb99's classes."""
     return Asked(
         targets=targets(vms),
         target_of=np.repeat(np.arange(vms, dtype=np.int32), connections),

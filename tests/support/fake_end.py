@@ -1,7 +1,7 @@
-"""A child at the end of a network run that does as its test says: `python -m tests.support.fake_end`.
+"""A child at the end of a network run that follows a script of the test: `python -m tests.support.fake_end`.
 
-Its environment holds FAKE_END, a list of what it does with each message that it gets, in JSON: a list of messages to
-send, or a text that is one of the words below.
+The environment variable FAKE_END holds the script as JSON: a list with a step for each message that the child receives.
+A step is a list of messages to send, or one of the words below.
 """
 
 from __future__ import annotations

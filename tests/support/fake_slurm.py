@@ -1,8 +1,8 @@
-"""Slurm on one machine, as far as a batch script sees it: `python fake_slurm.py PROGRAM [ARGUMENT]...`.
+"""Slurm on one machine, as a batch script sees it: `python fake_slurm.py PROGRAM [ARGUMENT]...`.
 
-Programs: sbatch (as with --wait: its exit code is the job's), srun, scontrol, getent, and `loadgen`, which writes down
-how it was called.  Options that Slurm does not have, or that stand where it does not read them, are refused; so are
-those that it has and this does not know, since nothing would be tested of them.
+Programs: sbatch (like --wait: its exit code is the exit code of the job), srun, scontrol, getent, and `loadgen`, which
+records how it was called.  Options that Slurm does not have, or that stand where Slurm does not read them, are refused.
+Options of Slurm that this program does not know are refused, too, because no test would check them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 _NUMBER = r"[1-9]\d*"
-# What a value must look like; None for an option that takes none.
+# Pattern of a value; None for an option without a value.
 _SBATCH: dict[str, str | None] = {
     "job-name": r"\S+",
     "nodes": _NUMBER,
@@ -41,7 +41,7 @@ _SRUN: dict[str, str | None] = {
 }
 _JOB = "4711"
 _PATIENCE_S = 60
-"""Whatever goes wrong, nothing stays for longer.  Nobody may be that slow: who ends by it has not done its part."""
+"""Time limit of every process, in seconds.  A process that reaches it has failed."""
 
 
 def _refuse(program: str, why: str) -> NoReturn:
@@ -50,7 +50,7 @@ def _refuse(program: str, why: str) -> NoReturn:
 
 
 def _options(program: str, known: dict[str, str | None], words: list[str]) -> tuple[dict[str, str], list[str]]:
-    """The long options at the beginning, and what follows."""
+    """Return the long options at the beginning, and the words after them."""
     found: dict[str, str] = {}
     while words and words[0].startswith("-"):
         name, _, value = words.pop(0).removeprefix("--").partition("=")
@@ -64,7 +64,7 @@ def _options(program: str, known: dict[str, str | None], words: list[str]) -> tu
 
 
 def _directives(script: str) -> list[str]:
-    """The options inside of the script; Slurm does not read on behind the first command."""
+    """Return the options inside the script; Slurm does not read any after the first command."""
     found, began = [], False
     for line in script.splitlines():
         if line.startswith("#SBATCH"):
@@ -97,14 +97,15 @@ def _sbatch(words: list[str]) -> int:
         "SLURMD_NODENAME": "node1",
         **({"SLURM_CPUS_PER_TASK": chosen["cpus-per-task"]} if "cpus-per-task" in chosen else {}),
     }
-    # It runs a copy: what lies beside the script is not beside the copy.
+    # Slurm runs a copy: files beside the script are not beside the copy.
     with tempfile.TemporaryDirectory() as elsewhere, Path(chosen["output"].replace("%j", _JOB)).open("wb") as output:
         copy = Path(elsewhere) / "slurm_script"
         copy.write_text(script, encoding="utf-8")
         with subprocess.Popen(
             [script.splitlines()[0].removeprefix("#!"), copy, *rest[1:]], env=environment, stdout=output, stderr=output
         ) as job:
-            # When the time is nearly up: the batch shell alone gets what it asked for, or soon all of it is killed.
+            # When the time is nearly over, the batch shell alone gets the requested signal; soon after, the job is
+            # killed.
             asked = re.fullmatch(r"B:([A-Z]+)@\d+", chosen.get("signal", ""))
             last = signal.Signals[f"SIG{asked[1]}"] if asked else signal.SIGKILL
             signal.signal(signal.SIGTERM, lambda *_: job.send_signal(last))
@@ -147,11 +148,11 @@ def _getent(words: list[str]) -> int:
             for kind in ("STREAM", "DGRAM", "RAW"):
                 sys.stdout.write(f"127.0.0.{name.removeprefix('node')}    {kind} {name}\n")
             return 0
-    return 2  # as it says that there is no such name
+    return 2  # this is how getent says that there is no such name
 
 
 def _loadgen(words: list[str]) -> int:
-    """Writes down how it was called, and does as far as the script can see what the real one does."""
+    """Record the call, and do what a batch script can see of the real loadgen."""
     calls, over = Path(os.environ["FAKE_CALLS"]), Path(os.environ["FAKE_CALLS"]) / "over"
     said: dict[str, Any] = {"argv": words, "node": os.environ.get("SLURMD_NODENAME"), "pid": os.getpid()}
     code = 0
@@ -166,7 +167,7 @@ def _loadgen(words: list[str]) -> int:
             time.sleep(0.01)
 
     def stop(*_: object) -> NoReturn:
-        """As the real one at the first signal."""
+        """Stop like the real command at the first signal."""
         said["stopped"] = True
         write()
         over.touch()
@@ -199,7 +200,7 @@ _PROGRAMS = {"sbatch": _sbatch, "srun": _srun, "scontrol": _scontrol, "getent": 
 
 
 def install(place: Path) -> None:
-    """Make these programs, and a sleep that is short, the first in a PATH that begins with `place`."""
+    """Install these programs and a short sleep in `place`, which must be the first directory of PATH."""
     for name in _PROGRAMS:
         _write(place / name, f'exec {sys.executable} -S -E {__file__} {name} "$@"')
     _write(place / "sleep", f"exec {shutil.which('sleep')} 0.05")

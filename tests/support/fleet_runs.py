@@ -1,4 +1,4 @@
-"""Runs of `loadgen spec` on machines of their own: watched from outside, by what servers see and records hold."""
+"""Runs of `loadgen spec` on load machines, observed from outside: the requests at the servers, and the records."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.vms import within
 from workloads.specweb99 import files, fileset
 
 GONE_S = 3.0
-"""The bound of it all: traffic off, loss told, nothing left."""
+"""The time within which traffic must end, a loss must be reported, and processes must be gone."""
 
 SHORT = ("--iterations", "1", "--ramp-up", "1s", "--warmup", "1s", "--ramp-down", "1s", "--engines", "1")
 """A run with one engine on each machine; its window is given by --duration."""
@@ -65,7 +65,7 @@ with tempfile.TemporaryDirectory() as home:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a server was asked: when (CLOCK_MONOTONIC), by whom, on which port, and all that tells it from others."""
+    """A request at a server: its time (CLOCK_MONOTONIC), client, port, and all parts that identify it."""
 
     at_ns: int
     address: str
@@ -74,7 +74,7 @@ class Request:
 
 
 class Servers:
-    """Web servers in the middle that note each request of the load; `take` gives each run some of its own."""
+    """Web servers in the middle that record each request of the load; `take` reserves some of them for a run."""
 
     def __init__(self, machines: Machines, directory: Path, docroot: Path, runs: int) -> None:
         self._directory = directory
@@ -87,7 +87,7 @@ class Servers:
         self._free: list[int] = []
 
     def take(self, count: int) -> tuple[Path, list[int]]:
-        """A file for `--targets`, and the ports in it."""
+        """Return a file for `--targets`, and the ports in it."""
         assert self._child.stdout is not None
         if not self._free:
             self._free = list(map(int, self._child.stdout.readline().split()))
@@ -99,7 +99,7 @@ class Servers:
         return path, ports
 
     def seen(self, ports: Sequence[int], address: str = "") -> list[Request]:
-        """What came to these ports, from an address or from anywhere, in order."""
+        """Return the requests at these ports, from one address or from any, in order."""
         wanted = set(map(str, ports))
         found = []
         for line in self._log.read_text().splitlines():
@@ -109,18 +109,18 @@ class Servers:
         return found
 
     def last_ns(self, ports: Sequence[int], address: str = "") -> int:
-        """When the last of these came; 0 when none did."""
+        """Return the time of the last of these requests; 0 when there are none."""
         return max((request.at_ns for request in self.seen(ports, address)), default=0)
 
 
 def docroot(factory: pytest.TempPathFactory, connections: int = 5) -> Path:
-    """A file set for servers with so many connections, made once for all tests of a session."""
+    """Return a file set for servers with this many connections, made once for all tests of a session."""
     root = factory.getbasetemp() / "fleet-file-set"
     return fileset.ensure(root, files.directories(connections), lambda done, total: None).root
 
 
 class FleetRun:
-    """A `loadgen spec` in the hub that writes its record to `out`; its stderr is read as it comes."""
+    """A `loadgen spec` in the hub that writes its record to `out`; its stderr is read continuously."""
 
     def __init__(self, machines: Machines, cwd: Path, *arguments: str | Path, out: str = "run") -> None:
         cwd.mkdir(exist_ok=True)
@@ -144,11 +144,11 @@ class FleetRun:
 
     @property
     def err(self) -> str:
-        """What it has said so far on stderr."""
+        """Return the stderr so far."""
         return "\n".join(line for _, line in self.lines)
 
     def until(self, text: str, within_s: float = 30) -> int:
-        """When it said something with this text in it."""
+        """Wait until stderr has a line with this text; returns when the line was read, in ns."""
         found: list[int] = []
 
         def said() -> bool:
@@ -160,7 +160,7 @@ class FleetRun:
         return found[0]
 
     def wait(self, timeout_s: float = 60) -> Done:
-        """Its end."""
+        """Wait for the end of the run; returns its exit code and output."""
         self.process.wait(timeout_s)
         for reader in self._readers:
             reader.join(5)
@@ -168,32 +168,32 @@ class FleetRun:
 
     @property
     def document(self) -> dict[str, Any]:
-        """Its run.json."""
+        """Return the run.json of the run's record."""
         found = json.loads((self.record / "run.json").read_text())
         assert isinstance(found, dict)
         return found
 
     @property
     def snapshots(self) -> list[Snapshot]:
-        """What its record holds of the engines' reports."""
+        """Return the reports of the engines from the record."""
         return list(frames(self.record))
 
     @property
     def run_id(self) -> str:
-        """What its agents call it."""
+        """Return the id of the run, as its agents know it."""
         return str(self.document["fleet"]["run_id"])
 
     def agent(self, name: str) -> int:
-        """The pid of its agent on a machine."""
+        """Return the pid of its agent on a machine."""
         (found,) = commands(self._machines.processes(name), f"worker --stdin {self.run_id}/")
         return found
 
     def engine(self, name: str) -> int:
-        """The pid of its engine on a machine; of several, the first."""
+        """Return the pid of its engine on a machine; with several engines, the first."""
         return min(commands(self._machines.processes(name), f"loadgen.engine {self.run_id}"))
 
     def left(self) -> dict[str, dict[int, str]]:
-        """What still runs for it on the machines."""
+        """Return the processes of the run that are left on the machines: by machine, command lines by pid."""
         run_id = self.run_id
         found = {name: self._machines.processes(name) for name in self._machines.names}
         ours = {
@@ -203,12 +203,12 @@ class FleetRun:
         return {name: one for name, one in ours.items() if one}
 
     def nothing_left(self, within_s: float = GONE_S) -> bool:
-        """Whether soon nothing does."""
+        """Whether no process of the run is left on the machines within the time limit."""
         return within(within_s, lambda: not self.left())
 
 
 def intervals_of(snapshots: Sequence[Snapshot], worker: str) -> list[int]:
-    """The numbers of the intervals that a worker has reported, in order."""
+    """Return the numbers of the intervals that a worker has reported, in order."""
     return sorted({snapshot.interval for snapshot in snapshots if snapshot.worker == worker})
 
 
@@ -216,7 +216,7 @@ def intervals_of(snapshots: Sequence[Snapshot], worker: str) -> list[int]:
 def fleet(
     factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Machines], *, runs: int
 ) -> Iterator[tuple[Machines, Servers]]:
-    """Machines, and servers for so many runs."""
+    """Yield machines, and servers for `runs` runs."""
     directory = factory.mktemp(name)
     with make(directory) as machines:
         yield machines, Servers(machines, directory, docroot(factory), runs)

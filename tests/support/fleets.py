@@ -1,4 +1,6 @@
-"""A fleet without processes, for tests of what drives one; it passes the same contract as the real ones."""
+"""A fleet without processes, for tests of the code that uses a fleet; it passes the same contract as the real
+fleets.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,12 @@ from tests.support.snapshots import tallies, tally
 
 
 class FakeFleet:
-    """Plays every segment in no time: one operation of each connection, due in the window."""
+    """Plays every segment at once: one operation of each connection, due in the window."""
 
     def __init__(self, workers: Sequence[str], *, mute: frozenset[str] = frozenset(), longest_s: int = 10) -> None:
         self._workers = tuple(workers)
-        self._mute = mute  # workers that never announce an end
-        self._longest_ns = longest_s * 10**9  # a longer segment goes on until it is stopped
+        self._mute = mute  # workers that never report an end
+        self._longest_ns = longest_s * 10**9  # a longer segment continues until it is stopped
         self._events: asyncio.Queue[AgentEvent] = asyncio.Queue()
         self._assignments: Sequence[Assignment] = ()
         self._playing = -1

@@ -1,4 +1,4 @@
-"""A made-up `loadgen http` run: its plan, the snapshots of its engines, its result."""
+"""A constructed `loadgen http` run: its plan, the snapshots of its engines, its result."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def snapshots(
     cpu: float = 0.5,
     outcomes: Mapping[int, Outcome] | None = None,
 ) -> list[Snapshot]:
-    """One snapshot per second of a closed loop (or of a rate); `outcomes` are by the number of the operation."""
+    """Return one snapshot per second of a closed loop (or of a rate); `outcomes` are by operation number."""
     tape = compile_http(plan)
     step_ns = int(NS_PER_S / plan.rate_per_s) if plan.rate_per_s else int(service_ms * NS_PER_MS)
     rows: list[tuple[int, ...]] = []
@@ -144,7 +144,7 @@ def result(
     notes: tuple[str, ...] = (),
     **changes: Any,
 ) -> HttpResult:
-    """The result of `given`, by default that of a good run."""
+    """Return the result of the run `given`, by default of a good run."""
     kind, begun = HttpKind(), header(plan)
     intake = empty_intake(kind.asked(plan, plan.targets), begun.own_fleet.placement)
     for snapshot in snapshots(plan) if given is None else given:

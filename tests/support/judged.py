@@ -1,4 +1,4 @@
-"""Runs with their results, as output formats get them."""
+"""Runs with their results, in the form that output formats take."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ RECORD = Path("runs/2026-02-03T04-05-06-spec")
 
 
 def judged(header: Header[P], result: R, *, path: Path = RECORD, cut: str = "") -> Judged[P, R]:
-    """A finished run, or with the sentence `cut` one that was cut."""
+    """Return a finished run; with the sentence `cut`, a run that was cut."""
     document: dict[str, Any] = finished(header, result, finished_at=END)
     return Judged(path=path, document=document, header=header, result=result, cut=cut)

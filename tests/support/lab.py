@@ -1,4 +1,4 @@
-"""Networks of this machine, and the mark of tests that need to build a lab."""
+"""Network labs on this machine, and the mark of tests that must be able to build a lab."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ needs_iperf3 = pytest.mark.skipif(
 
 
 def start(lab: Lab, place: Place, *argv: str) -> subprocess.Popen[str]:
-    """A program in a place of the lab, with its output on a pipe."""
+    """Start a program in a place of the lab, with its output on a pipe."""
     inside = lab.inside(place)
     return subprocess.Popen(
         [*inside.prefix, *argv],
@@ -40,7 +40,7 @@ def start(lab: Lab, place: Place, *argv: str) -> subprocess.Popen[str]:
 
 
 def said(lab: Lab, place: Place, *argv: str) -> str:
-    """The output of a program in a place of the lab."""
+    """Return the output of a program in a place of the lab."""
     with start(lab, place, *argv) as process:
         out, err = process.communicate(timeout=30)
     assert process.returncode == 0, err
@@ -52,19 +52,19 @@ def json_of(lab: Lab, place: Place, *argv: str) -> Any:
 
 
 def lab_nics_here() -> set[str]:
-    """NICs in the namespace of the tests that have names of NICs of a lab."""
+    """Return the NICs in the test's own namespace whose names are names of a lab's NICs."""
     here = {path.name for path in Path("/sys/class/net").iterdir()}
     return here & {nic for nics in NICS.values() for nic in nics}
 
 
 def named_namespaces() -> set[str]:
-    """The named network namespaces that `ip netns` lists."""
+    """Return the named network namespaces that `ip netns` lists."""
     home = Path("/run/netns")
     return {path.name for path in home.iterdir()} if home.exists() else set()
 
 
 def namespaces_of(pids: list[int]) -> set[int]:
-    """The network namespaces, by inode, that these processes are in or hold a descriptor of."""
+    """Return the network namespaces, by inode, that these processes are in or hold a descriptor of."""
     found = set()
     for pid in pids:
         with contextlib.suppress(OSError):  # the process has ended
@@ -77,5 +77,5 @@ def namespaces_of(pids: list[int]) -> set[int]:
 
 
 def held_namespaces() -> set[int]:
-    """The network namespaces, by inode, of all processes."""
+    """Return the network namespaces, by inode, of all processes."""
     return namespaces_of([int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()])

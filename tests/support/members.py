@@ -1,4 +1,4 @@
-"""A load machine's state machine in a test: each event is followed by a look at its invariants."""
+"""A load machine's state machine in a test: its invariants are checked after each event."""
 
 from __future__ import annotations
 
@@ -61,16 +61,16 @@ PATHS: dict[Life, tuple[Event, ...]] = {
     Life.LEAVING: (*ARMED, Closing(), Finished("")),
     Life.CLOSED: (*DISMISSING, Closing()),
 }
-"""A way to each state."""
+"""Events that lead to each state."""
 
 SERVING = tuple(
     life for life in PATHS if life not in (Life.DISMISSING, Life.LOST, Life.DISMISSED, *(Life.LEAVING, Life.CLOSED))
 )
-"""The states of a machine that is not given up, and that was not told that the run is over."""
+"""The states of a machine that is not given up and does not know that the run is over."""
 
 
 class Checked:
-    """A member in the state `life`, whose invariants are checked after each event."""
+    """A member in the state `life` whose invariants are checked after each event."""
 
     def __init__(self, life: Life = Life.GREETING) -> None:
         self.member = Member(NAME)
@@ -78,7 +78,7 @@ class Checked:
         assert self.member.state is life
 
     def feed(self, *events: Event) -> list[Instruction]:
-        """All that these events make necessary."""
+        """Feed these events to the member; returns all instructions."""
         done: list[Instruction] = []
         for event in events:
             done += self.member.handle(event)

@@ -1,4 +1,4 @@
-"""Hand-made network measurements, as of a quiet Gigabit Ethernet."""
+"""Constructed network measurements, as of an undisturbed Gigabit Ethernet."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ def stream(number: int, direction: Direction, bps: float, test: ProbeTest) -> St
         packets=UNKNOWN if tcp else 850,
         lost=UNKNOWN if tcp else 17,
         out_of_order=UNKNOWN if tcp else 2,
+        duplicates=UNKNOWN if tcp else 1,
         jitter_ns=UNKNOWN if tcp else 18_000,
     )
 
@@ -70,7 +71,7 @@ def latency(p50_ns: int = 40_000, *, failed: int = 0) -> Latency:
 
 
 def probe_result(test: ProbeTest, mbit_per_s: float, **changes: object) -> ProbeResult:
-    """A test at a steady rate, which all streams together reach in each direction."""
+    """Return a test at a steady rate; `rate` is the sum of all streams in each direction."""
     bps = mbit_per_s * 1e6
     sends, receives = (test.direction in (way, Direction.BIDIR) for way in (Direction.SEND, Direction.RECEIVE))
     ways = [way for way, used in ((Direction.SEND, sends), (Direction.RECEIVE, receives)) if used]
@@ -90,7 +91,7 @@ def probe_result(test: ProbeTest, mbit_per_s: float, **changes: object) -> Probe
         streams=tuple(stream(2 * n + 1 if n else 1, way, rate, test) for n, (way, rate) in enumerate(streams)),
         ticks=tuple(ticks(test, bps * sends, bps * receives)),
     )
-    return dataclasses.replace(made, **changes)  # type: ignore[arg-type]  # whatever the test wants changed
+    return dataclasses.replace(made, **changes)  # type: ignore[arg-type]  # the test chooses the overrides
 
 
 def rr_result(test: ProbeTest, found: Latency) -> ProbeResult:
@@ -101,7 +102,7 @@ def rr_result(test: ProbeTest, found: Latency) -> ProbeResult:
 def iperf_results(
     plan: IperfPlan = IPERF, change: Callable[[ProbeResult], ProbeResult] = lambda one: one
 ) -> list[ProbeResult]:
-    """All of the plan's tests; the repeats differ by 0.5 Mbit/s, receiving is 20 slower than sending."""
+    """Return all tests of the plan; repeats differ by 0.5 Mbit/s, and receiving is 20 Mbit/s slower than sending."""
     found = []
     for repeat in range(plan.repeats):
         for window_bytes in plan.windows_bytes:
@@ -117,7 +118,7 @@ def iperf_results(
 
 
 def report(at_ns: int, *, crossed_bytes: int = 0, cpu_ns: int = 0, services: tuple[Service, ...] = ()) -> HostReport:
-    """A proxy host after `crossed_bytes` came in at va1 and went out at vb0, with 4 % of headers."""
+    """Return a report of a proxy host after `crossed_bytes` came in at va1 and went out at vb0, with 4 % of headers."""
     headers, acks = int(crossed_bytes * 1.04), crossed_bytes // 60
     return HostReport(
         version="0.1.0",
@@ -135,7 +136,7 @@ def report(at_ns: int, *, crossed_bytes: int = 0, cpu_ns: int = 0, services: tup
 def passage(link: Link, mode: Mode, test: ProbeTest, mbit_per_s: float, *, found: Latency | None = None) -> Passage:
     result = probe_result(test, mbit_per_s) if found is None else rr_result(test, found)
     whole = result.received_bytes() * (test.omit_ns + test.duration_ns) // test.duration_ns
-    crossed = whole if found is None else 200 * found.transactions  # headers, and acknowledgements both ways
+    crossed = whole if found is None else 200 * found.transactions  # headers, and acknowledgements in both directions
     counters = ProxyCounters(accepted=2, forwarded_bytes=whole)
     service = Service(mode=mode, window_bytes=test.window_bytes, port=7001, counters=counters)
     proxied = () if mode is Mode.DIRECT else (service,)
@@ -161,7 +162,7 @@ def forward_passages(
         941.5 - 2.0 * (mode is Mode.COPY) - flows
     ),
 ) -> list[Passage]:
-    """All of the plan's tests at `rate(link, mode, window_bytes, flows)` Mbit/s."""
+    """Return all tests of the plan at `rate(link, mode, window_bytes, flows)` Mbit/s."""
     made = []
     for link in plan.links:
         cells = [(window_bytes, 1, plan.repeats) for window_bytes in plan.windows_bytes]
@@ -190,7 +191,7 @@ def forward_header(plan: ForwardPlan = FORWARD) -> Header[ForwardPlan]:
 
 
 def progress(finished: int = 6, *, steps: int = 40, notices: tuple[str, ...] = ()) -> Progress:
-    """The progress in the middle of a run, five seconds into a test."""
+    """Return the progress in the middle of a run, five seconds into a test."""
     names = [
         f"{way} {window}K {repeat}/4"
         for repeat in range(1, 5)

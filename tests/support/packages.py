@@ -14,11 +14,11 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 300
-"""For one build or one installation; the machine may be busy and the packages not in pip's cache."""
+"""Time limit for one build or installation, in seconds; the machine may be busy, and pip's cache empty."""
 
 
 def tracked() -> list[Path]:
-    """The files of the repository relative to ROOT, and those that git would add; skips where there is no git."""
+    """Return the files of the repository relative to ROOT, and files that git would add; skips without git."""
     git = shutil.which("git")
     if git is None or not (ROOT / ".git").exists():
         pytest.skip("not a git repository: which files belong to the project is not known")
@@ -36,7 +36,9 @@ def copy(files: Iterable[Path], target: Path) -> None:
 
 
 def run(*command: str | Path, cwd: Path, more: Mapping[str, str] | None = None) -> str:
-    """What a command prints, with `more` in its environment; fails with all of its output if the command fails."""
+    """Return the output of a command, with `more` in its environment; fails with the whole output if the command
+    fails.
+    """
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     done = subprocess.run(
         command,
@@ -55,7 +57,7 @@ def run(*command: str | Path, cwd: Path, more: Mapping[str, str] | None = None) 
 
 @dataclass(frozen=True)
 class Installed:
-    """An environment of its own in which nothing but loadgen and what loadgen needs is installed."""
+    """A separate environment in which only loadgen and its dependencies are installed."""
 
     place: Path
     log: str
@@ -65,7 +67,7 @@ class Installed:
         return self.place / "bin"
 
     def python(self, code: str) -> str:
-        """What a program prints there; the repository is not on its path."""
+        """Return the output of a program in this environment; the repository is not on its path."""
         return run(self.bin / "python", "-P", "-c", code, cwd=self.place).strip()
 
 

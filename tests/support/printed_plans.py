@@ -1,4 +1,4 @@
-"""`loadgen COMMAND --print-plan` in this process: what it prints, or the one line with which it refuses."""
+"""Runs `loadgen COMMAND --print-plan` in this process: returns its output, or the message of a refusal."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from loadgen.model.errors import LoadgenError
 
 
 def plan_toml(command: str, *arguments: str | Path) -> str:
-    """What is printed."""
+    """Return the plan that the command prints, as TOML."""
     done = CliRunner().invoke(app, [command, *map(str, arguments), "--print-plan"], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return done.stdout
 
 
 def plan_data(command: str, *arguments: str | Path) -> dict[str, Any]:
-    """What is printed, as plain data."""
+    """Return the plan that the command prints, as plain data."""
     return tomllib.loads(plan_toml(command, *arguments))
 
 
 def refusal(command: str, *arguments: str | Path) -> str:
-    """The message of a refusal, which prints nothing on stdout and has exit code 2."""
+    """Return the message of a refusal; checks that stdout is empty and the exit code is 2."""
     done = CliRunner().invoke(app, [command, *map(str, arguments), "--print-plan"])
     assert done.stdout == ""
     if isinstance(done.exception, LoadgenError):

@@ -19,7 +19,7 @@ from tests.support.probes import (
 )
 
 QUICK_NS = 100 * NS_PER_MS
-"""The patience in tests where one end never answers."""
+"""Time limit in seconds for tests where one end never answers."""
 
 RIGHT: dict[str, Any] = {"tcp": True, "omit": 0, "time": 5, "num": 0, "blockcount": 0, "parallel": 1, "len": 1000}
 """Parameters that the server accepts, as iperf3 writes them."""
@@ -63,21 +63,21 @@ async def refused(peer: Peer) -> None:
     await peer.ended()
 
 
-async def hears_the_cookie(peer: Peer) -> None:
+async def receive_cookie(peer: Peer) -> None:
     """Play a server until it has read the cookie."""
     assert len(await peer.reader.readexactly(37)) == 37
 
 
-async def hears_the_parameters(peer: Peer) -> dict[str, Any]:
+async def receive_parameters(peer: Peer) -> dict[str, Any]:
     """Play a server until it has read the parameters; returns them."""
-    await hears_the_cookie(peer)
+    await receive_cookie(peer)
     peer.send(State.PARAM_EXCHANGE)
     return await peer.block()
 
 
 async def server_in_running(peer: Peer) -> None:
     """Play a server until the test runs."""
-    await hears_the_parameters(peer)
+    await receive_parameters(peer)
     peer.send(State.CREATE_STREAMS, State.TEST_START, State.TEST_RUNNING)
 
 

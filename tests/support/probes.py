@@ -1,4 +1,4 @@
-"""Both ends of a probe to test with: ours, stock iperf3, and scripted ones that do what no good peer does."""
+"""Both ends of a probe for tests: those of loadgen, stock iperf3, and scripted ones that break the protocol."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SHORT_NS = 100 * NS_PER_MS
 
 
 def run(scenario: Callable[[], Awaitable[T]], timeout_s: float = 30) -> T:
-    """`scenario` in a loop of its own."""
+    """Run `scenario` in an event loop of its own."""
 
     async def bounded() -> T:
         return await asyncio.wait_for(scenario(), timeout_s)
@@ -41,21 +41,21 @@ def run(scenario: Callable[[], Awaitable[T]], timeout_s: float = 30) -> T:
 
 @dataclass
 class Served:
-    """A server of ours, and what it said of its tests."""
+    """A server of loadgen, and its reports about its tests."""
 
     server: ProbeServer
     port: int
     tests: list[ServedTest] = field(default_factory=list)
 
     async def until_served(self, count: int) -> list[ServedTest]:
-        """Its tests, when there are so many."""
+        """Wait until the server has reported `count` tests; returns the reports."""
         await until(lambda: len(self.tests) >= count)
         return self.tests
 
 
 @contextlib.asynccontextmanager
 async def serving(host: str = HOST, **limits: int) -> AsyncIterator[Served]:
-    """A server of ours on a port of the kernel's choice."""
+    """Run a server of loadgen on a port of the kernel's choice."""
     tests: list[ServedTest] = []
     server = ProbeServer(on_served=tests.append, limits=ServerLimits(**limits))
     port = await server.open(host, 0)
@@ -66,7 +66,7 @@ async def serving(host: str = HOST, **limits: int) -> AsyncIterator[Served]:
 
 
 async def probe(test: ProbeTest, port: int, *, patience_ns: int = 5 * NS_PER_S, host: str = HOST) -> ProbeResult:
-    """Our client, without its ticks."""
+    """Run a client of loadgen; returns its result, without its ticks."""
 
     def forget(tick: Tick) -> None:
         del tick
@@ -75,7 +75,7 @@ async def probe(test: ProbeTest, port: int, *, patience_ns: int = 5 * NS_PER_S, 
 
 
 async def until(condition: Callable[[], bool], timeout_s: float = 5) -> None:
-    """Wait for something that other tasks, threads or processes do."""
+    """Wait until `condition` returns True, through other tasks, threads or processes."""
     async with asyncio.timeout(timeout_s):
         while True:
             if condition():
@@ -85,7 +85,7 @@ async def until(condition: Callable[[], bool], timeout_s: float = 5) -> None:
 
 @contextlib.contextmanager
 def stock_server() -> Iterator[int]:
-    """`iperf3 -s`; its port."""
+    """Run `iperf3 -s` inside the context; yields its port."""
     assert IPERF3 is not None
     with socket.socket() as free:
         free.bind((HOST, 0))
@@ -109,7 +109,7 @@ def _listening(pid: int) -> str:
 
 
 async def stock_client(port: int, *arguments: str) -> dict[str, Any]:
-    """What `iperf3 -c -J` says, all of it."""
+    """Return the whole JSON output of `iperf3 -c -J`."""
     assert IPERF3 is not None
     process = await asyncio.create_subprocess_exec(
         IPERF3, "-c", HOST, "-p", str(port), "-J", *arguments, stdout=asyncio.subprocess.PIPE
@@ -125,21 +125,21 @@ async def stock_client(port: int, *arguments: str) -> dict[str, Any]:
 
 
 def footprint() -> tuple[int, int]:
-    """Descriptors and threads of this process; uvloop's spare one, which it opens once, aside."""
+    """Return the descriptors and threads of this process, without the spare descriptor that uvloop opens once."""
     count = 0
     for path in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(OSError):  # it was that of the listing
+        with contextlib.suppress(OSError):  # the descriptor of the listing itself
             count += str(path.readlink()) != os.devnull
     return count, threading.active_count()
 
 
 def short(**options: Any) -> ProbeTest:
-    """A test of ours that takes no time worth mentioning."""
+    """Return a test of loadgen that takes almost no time."""
     return ProbeTest(**{"duration_ns": SHORT_NS, **options})
 
 
 class Peer:
-    """One end of a plain TCP connection, to be driven step by step."""
+    """One end of a plain TCP connection that the test drives step by step."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -150,7 +150,7 @@ class Peer:
         return cls(*await asyncio.open_connection(HOST, port))
 
     def send(self, *parts: bytes | int | dict[str, Any]) -> None:
-        """Bytes, states and blocks."""
+        """Send bytes, a state (one byte), or a block with its length."""
         for part in parts:
             if isinstance(part, int):
                 part = part.to_bytes(1, "big", signed=True)
@@ -160,17 +160,17 @@ class Peer:
             self.writer.write(part)
 
     async def state(self) -> int:
-        """The next byte as a state."""
+        """Receive the next byte as a state."""
         return int.from_bytes(await self.reader.readexactly(1), "big", signed=True)
 
     async def block(self) -> dict[str, Any]:
-        """The next block."""
+        """Receive the next block: its length, then its JSON."""
         size = int.from_bytes(await self.reader.readexactly(4), "big")
         value: dict[str, Any] = json.loads(await self.reader.readexactly(size))
         return value
 
     async def ended(self) -> bytes:
-        """Everything that still comes until the other end closes."""
+        """Receive all data until the other end closes."""
         try:
             return await self.reader.read(-1)
         except ConnectionResetError:
@@ -188,7 +188,9 @@ Script = Callable[[Peer], Awaitable[None]]
 
 @contextlib.asynccontextmanager
 async def scripted_server(script: Script, stream: Script | None = None) -> AsyncIterator[int]:
-    """A server whose first connection plays `script` and whose others play `stream`, or only swallow; its port."""
+    """Run a server whose first connection plays `script`; other connections play `stream` or only receive.  Yields its
+    port.
+    """
     peers: list[Peer] = []
     playing: list[asyncio.Task[None]] = []
 

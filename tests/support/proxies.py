@@ -21,14 +21,14 @@ from loadgen.proxy.service import Connection, Service
 from tests.support.vms import within
 
 PATIENCE_S = 20.0
-"""Time limit for what happens at once on an idle machine; it is not a promise of the product."""
+"""Time limit in seconds for events that happen at once on an idle machine; the product does not promise it."""
 
-_NOISE = os.urandom(1_000_003)  # its length is prime: no chunk size meets the same offsets again
+_NOISE = os.urandom(1_000_003)  # its length is prime, so no chunk size meets the same offsets again
 _TWICE = memoryview(_NOISE + _NOISE)
 
 
 def stream(offset: int, size_bytes: int) -> memoryview:
-    """Up to `size_bytes` of an endless test stream from `offset` on; no two offsets near each other look alike."""
+    """Return up to `size_bytes` of an endless test stream from `offset` on; nearby offsets have different contents."""
     start = offset % len(_NOISE)
     return _TWICE[start : start + min(size_bytes, len(_NOISE))]
 
@@ -86,17 +86,17 @@ class Proxy:
         return self.service.counters()
 
     def connection(self) -> Connection:
-        """The only open connection, once it is connected to the upstream."""
+        """Return the only open connection, once it is connected to the upstream."""
         assert within(PATIENCE_S, lambda: [c.connecting for c in list(self.service.open)] == [False])
         return next(iter(self.service.open))
 
     def client(self, **changes: int) -> socket.socket:
-        """A new client connection to the proxy."""
+        """Return a new client connection to the proxy."""
         return connect(self.service.sock.family, self.service.sock.getsockname(), **changes)
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
-        """Inside, the loop stands still; afterwards it sees all that happened meanwhile in one turn."""
+        """Inside the context, the loop is stopped; afterwards it sees all events of that time in one turn."""
         reached, leave = threading.Event(), threading.Event()
 
         def freeze() -> None:
@@ -115,7 +115,7 @@ class Proxy:
 def proxying(
     connect_port: int, mode: Mode = Mode.SPLICE, *, now_ns: Callable[[], int] = time.monotonic_ns, **changes: Any
 ) -> Iterator[Proxy]:
-    """Inside, a proxy forwards to a port on loopback; it has ended afterwards."""
+    """Inside the context, a proxy forwards to a port on loopback; afterwards it has ended."""
     config = {"listen_host": "127.0.0.1", "listen_port": 0, "connect_host": "127.0.0.1", **changes}
     service = Service(ProxyConfig(connect_port=connect_port, mode=mode, **config))
     loop = ProxyLoop(now_ns)
@@ -131,7 +131,7 @@ def proxying(
 
 @contextlib.contextmanager
 def listening(host: str = "127.0.0.1", backlog: int = 1024) -> Iterator[socket.socket]:
-    """A listening upstream that has accepted no connection yet."""
+    """Return a listening upstream that has accepted no connection yet."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as sock:
         sock.bind((host, 0))
@@ -142,7 +142,7 @@ def listening(host: str = "127.0.0.1", backlog: int = 1024) -> Iterator[socket.s
 
 @contextlib.contextmanager
 def silent_upstream() -> Iterator[int]:
-    """The port of an upstream that does not answer SYNs, because its queue is full."""
+    """Yield the port of an upstream that does not answer SYNs, because its queue is full."""
     with contextlib.ExitStack() as stack:
         sock = stack.enter_context(listening(backlog=0))
         for _ in range(4):
@@ -154,14 +154,14 @@ def silent_upstream() -> Iterator[int]:
 
 @contextlib.contextmanager
 def refusing_upstream() -> Iterator[int]:
-    """A port on which nothing listens, reserved until the end."""
+    """Yield a port on which nothing listens; it is reserved until the end of the context."""
     with socket.socket() as sock:
         sock.bind(("0.0.0.0", 0))
         yield sock.getsockname()[1]
 
 
 def free_ports(count: int) -> int:
-    """The first of `count` consecutive ports that are free now."""
+    """Return the first of `count` consecutive ports that are free now."""
     while True:
         with contextlib.ExitStack() as stack, contextlib.suppress(OSError, OverflowError):
             first = 0
@@ -190,7 +190,7 @@ def connect(family: int, address: Any, *, receive_bytes: int = 0, send_bytes: in
 
 @contextlib.contextmanager
 def joined(proxy: Proxy, upstream: socket.socket, **changes: int) -> Iterator[tuple[socket.socket, socket.socket]]:
-    """A client's socket, and the upstream's socket of the same proxied connection."""
+    """Return a client's socket, and the upstream's socket of the same proxied connection."""
     with proxy.client(**changes) as client:
         server, _ = upstream.accept()
         with server:
@@ -231,12 +231,12 @@ def resets(proxy: Proxy, client: socket.socket) -> bool:
 
 
 def is_silent(sock: socket.socket, seconds: float = 0.05) -> bool:
-    """Whether nothing can be read for some time, not even the end of the stream."""
+    """Whether nothing can be read for some time: neither data nor the end of the stream."""
     return not select.select([sock], [], [], seconds)[0]
 
 
 def read_exactly(sock: socket.socket, size_bytes: int) -> bytes:
-    """Read that many bytes, or fewer if the stream ends before."""
+    """Read this many bytes, or fewer if the stream ends earlier."""
     data = bytearray()
     while len(data) < size_bytes and (chunk := sock.recv(min(size_bytes - len(data), 1 << 20))):
         data += chunk
@@ -261,17 +261,17 @@ def send_until_blocked(sock: socket.socket, offset: int = 0, limit_bytes: int = 
 
 
 def descriptors(pid: int | str = "self") -> int:
-    """How many descriptors a process has open, without the one that this function needs."""
+    """Return how many descriptors a process has open, without the one that this function uses."""
     with os.scandir(f"/proc/{pid}/fd") as entries:
         return sum(1 for _ in entries) - (pid == "self")
 
 
 def resident_bytes(pid: int) -> int:
-    """The resident memory of a process."""
+    """Return the resident memory of a process, in bytes."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def cpu_s(pid: int) -> float:
-    """The CPU seconds that a process has used since it began."""
+    """Return the CPU seconds that a process has used so far."""
     ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
     return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")

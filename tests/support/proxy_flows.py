@@ -1,4 +1,4 @@
-"""What the tests of a proxy's flows share: sending, waiting for counters, and blocking a flow."""
+"""Helpers for tests of a proxy's flows: sending, waiting for counters, and blocking a flow."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from tests.support.vms import within
 
 MODES = pytest.mark.parametrize("mode", [Mode.SPLICE, Mode.COPY], ids=lambda mode: mode.value)
 BULK = 6 << 20
-"""Bytes enough to block a flow more than once while the other end reads."""
+"""Enough bytes to block a flow more than once while the other end reads."""
 
 WINDOW_BYTES = 128 << 10
 """A small window that holds two segments of the loopback interface: with one, each write waits for a delayed ACK."""
 
 
 def port_of(sock: socket.socket) -> int:
-    """The port that a socket is bound to."""
+    """Return the port that a socket is bound to."""
     port: int = sock.getsockname()[1]
     return port
 
@@ -90,7 +90,7 @@ def count_turns(proxy: Proxy) -> Iterator[int]:
 
 @contextlib.contextmanager
 def no_descriptors() -> Iterator[list[int]]:
-    """Inside, this process can open no descriptor; closing one of those that are yielded frees one."""
+    """Inside the context, this process can open no descriptor; closing one of the yielded ones frees one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     taken = [os.open(os.devnull, os.O_RDONLY)]
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 1, hard))  # noqa: PTH208

@@ -1,4 +1,4 @@
-"""The two reply readers, in Python and in C, told the same and asked the same."""
+"""The reply readers in Python and in C behind one interface, so that tests can compare them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PIECE_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """All that a reader says about a stream: `fed` bytes of it, until `result`."""
+    """The results of a reader for a stream: `fed` bytes of the stream, until `result`."""
 
     result: int
     fed: int
@@ -32,7 +32,7 @@ class Reading(Protocol):
 
 
 class PythonReading:
-    """loadgen.engine.http1 and body."""
+    """The Python reader: loadgen.engine.http1 with loadgen.engine.body."""
 
     def __init__(self, tape: OpTape) -> None:
         self._tape = tape
@@ -56,7 +56,7 @@ class PythonReading:
         if result == MORE and close:
             result = reader.eof()
         cookie = self._cookies[row]
-        # Without a head there is no cookie to look at, and the reader may still hold the one before.
+        # Without a head there is no cookie, and the reader may still hold the cookie of the reply before.
         right = not cookie or (reader.status > 0 and reader.set_cookie() == cookie)
         return Read(
             result, fed, reader.status, reader.body_bytes, reader.reusable, started, right, int(check.verdict())
@@ -64,7 +64,7 @@ class PythonReading:
 
 
 class CompiledReading:
-    """loadgen.engine.compiled: `skipping` lets bytes that need not be seen go by unseen."""
+    """The compiled reader, loadgen.engine.compiled; with `skipping`, bytes that need no check are not passed to it."""
 
     def __init__(self, tape: OpTape, *, skipping: bool = False) -> None:
         from loadgen.engine.compiled._core import Reader

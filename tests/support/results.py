@@ -1,4 +1,4 @@
-"""Hand-made results of spec runs and sweeps."""
+"""Constructed results of spec runs and sweeps."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from loadgen.verdict.result import (
     Trust,
     Verdict,
 )
+from loadgen.verdict.run import without_score
 
 KINDS = {"class 0": (2310, 0), "class 1": (3301, 1), "class 2": (924, 1), "class 3": (66, 0)}
 GROUPS = {"static": (4620, 1), "standard GET": (822, 0), "custom ad GET": (832, 1), "POST": (317, 0), "CGI": (10, 0)}
@@ -70,7 +71,7 @@ def header(vms: int = 16) -> Header[SpecPlan]:
 
 
 def local_fleet(connections: int, engines: int = 1) -> FleetRecord:
-    """A fleet of this machine only; its engines take the connections in turn."""
+    """Return a fleet of this machine only; its engines take the connections in turn."""
     workers = tuple(f"local/{i}" for i in range(engines))
     return FleetRecord(
         way="local",
@@ -83,7 +84,7 @@ def local_fleet(connections: int, engines: int = 1) -> FleetRecord:
 
 
 def three_machines(connections: int) -> FleetRecord:
-    """A fleet of three machines over SSH whose clocks began at different boots."""
+    """Return a fleet of three machines over SSH with different boot times."""
     machines = [
         Machine(
             name=name,
@@ -117,7 +118,7 @@ def three_machines(connections: int) -> FleetRecord:
 
 
 def checked() -> list[Checked]:
-    """Three checked machines: one without a problem, one with a warning, and one that cannot be used."""
+    """Return three checked machines: one without a problem, one with a warning, and one that cannot be used."""
     fleet = three_machines(80)
     first, second, _ = fleet.machines
     return [
@@ -150,7 +151,9 @@ def target_result(index: int, conforming: int = 20) -> TargetResult:
 
 
 def iteration(index: int, vms: int = 16, short: int = 0) -> IterationResult:
-    """An iteration in which `short` connections do not conform, beginning with those of the third (or last) VM."""
+    """Return an iteration in which `short` connections do not conform, beginning with those of the third (or last)
+    VM.
+    """
     left, rows_by_index = short, {}
     for i in [*range(min(2, vms - 1), vms), *range(min(2, vms - 1))]:
         rows_by_index[i] = target_result(i, 20 - min(left, 20))
@@ -166,7 +169,7 @@ def iteration(index: int, vms: int = 16, short: int = 0) -> IterationResult:
         ops_per_s=sum(row.ops_per_s for row in rows),
         kbit_per_s=sum(row.kbit_per_s for row in rows),
         requests_ok=sum(row.requests_ok for row in rows),
-        requests_conforming=sum(row.requests_conforming for row in rows),
+        requests_conforming=sum(row.requests_conforming or 0 for row in rows),
         errors=dict(sum((Counter(row.errors) for row in rows), Counter[str]())),
         by_kind=KINDS,
         by_group=GROUPS,
@@ -206,7 +209,7 @@ def trust(*, late_ms: float = 0.75) -> Trust:
 
 
 def run_result(vms: int = 16, *, shorts: tuple[int, ...] = (0, 0, 0)) -> RunResult:
-    """A valid run whose iterations lack `shorts` connections; the middle one of three is the median."""
+    """Return a valid run whose iterations lack `shorts` connections; the middle one of three is the median."""
     iterations = tuple(iteration(i, vms, short) for i, short in enumerate(shorts))
     order = sorted(range(len(shorts)), key=lambda i: shorts[i])
     median = order[len(order) // 2]
@@ -234,11 +237,15 @@ def run_result(vms: int = 16, *, shorts: tuple[int, ...] = (0, 0, 0)) -> RunResu
 
 
 def invalid_result() -> RunResult:
-    return dataclasses.replace(
+    found = dataclasses.replace(
         run_result(shorts=(0, 40, 60)),
         verdict=Verdict.INVALID,
         reasons=("Load generator: send lateness 612.4 ms, but at most 100 ms is allowed (p99 of engine 1).",),
         trust=trust(late_ms=612.4),
+    )
+    late = dataclasses.replace(found.iterations[1], trust=found.trust)
+    return without_score(
+        dataclasses.replace(found, iterations=(found.iterations[0], late, found.iterations[2])),
     )
 
 
@@ -276,7 +283,7 @@ def sweep_point(vms: int, result: RunResult) -> SweepPoint:
 
 
 def sweep(points: int = 3) -> Sweep:
-    """A sweep over three numbers of VMs of which the first `points` are done."""
+    """Return a sweep over three numbers of VMs of which the first `points` are done."""
     whole = (
         sweep_point(1, run_result(1)),
         sweep_point(4, run_result(4)),

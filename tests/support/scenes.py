@@ -1,4 +1,4 @@
-"""What tests of a fleet on Dask have in common: a segment, a plan, and waiting with a limit."""
+"""Shared parts of the tests of a fleet on Dask: a segment, a plan, and waiting with a time limit."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def prepare(*workers: str) -> Prepare:
 
 async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not true():  # noqa: ASYNC110  # what is waited for has no event
+        while not true():  # noqa: ASYNC110  # the condition has no event
             await asyncio.sleep(0.001)
 
 

@@ -1,4 +1,4 @@
-"""Web servers whose answers are known: right ones, slow ones and every kind of wrong one."""
+"""Web servers whose replies are known: correct ones, slow ones and every kind of wrong one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.tapes import content
 Reader = asyncio.StreamReader
 Writer = asyncio.StreamWriter
 Behaviour = Callable[[str, int, Writer], Awaitable[bool]]
-"""(path, size, writer) -> whether the connection stays open."""
+"""A function of (path, size, writer) that returns whether the connection stays open."""
 
 
 def head(size: int, *, status: str = "200 OK", extra: str = "") -> bytes:
@@ -24,7 +24,7 @@ def head(size: int, *, status: str = "200 OK", extra: str = "") -> bytes:
 
 
 def reset(writer: Writer) -> None:
-    """Close with RST."""
+    """Close the connection with RST instead of FIN."""
     sock = writer.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
@@ -154,7 +154,7 @@ def with_cookie(value: str) -> Behaviour:
 
 
 def limited(bps: float) -> Behaviour:
-    """Sends each reply, head and body, evenly at `bps`; its last byte leaves when all its bits would have."""
+    """Send each reply, head and body, evenly at `bps`; its last byte leaves after the time of all its bits."""
 
     async def answer(path: str, size: int, writer: Writer) -> bool:
         loop = asyncio.get_running_loop()
@@ -214,7 +214,7 @@ def in_turns(behaviours: Sequence[Behaviour]) -> Behaviour:
 
 
 def spec_answer(behaviour: Behaviour) -> Behaviour:
-    """The behaviour for the workload's own requests, whose size is not in their query."""
+    """Return `behaviour` for the workload's own requests, whose query has no size: replies have 1,000 bytes."""
 
     async def answer(path: str, size: int, writer: Writer) -> bool:
         return await behaviour(path, size or 1000, writer)
@@ -223,9 +223,9 @@ def spec_answer(behaviour: Behaviour) -> Behaviour:
 
 
 class ScriptedServer:
-    """One server on 127.0.0.1; counts what it is asked for.  `requests` lists paths in order of arrival.
+    """One server on 127.0.0.1 that counts its requests.  `requests` lists paths in order of arrival.
 
-    `peers` are the addresses that connected; with `tls` it speaks HTTPS.
+    `peers` are the addresses that connected; with `tls` the server speaks HTTPS.
     """
 
     def __init__(self, behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Hand-made snapshots."""
+"""Constructed snapshots of engines, with known counts and histograms."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def cell(ok: int, bad: int = 0, *, received: int = 1_000_000, response_ms: int =
 
 
 def tallies(*rows: dict[str, int]) -> NDArray[np.void]:
-    """Rows of TALLY_DTYPE by field; what is not named is 0."""
+    """Return rows of TALLY_DTYPE from columns by field; missing fields are 0."""
     table = np.zeros(len(rows), TALLY_DTYPE)
     for at, row in enumerate(rows):
         for name, value in row.items():
@@ -44,7 +44,7 @@ def tallies(*rows: dict[str, int]) -> NDArray[np.void]:
 
 
 def tally(window: int, connection: int, *, ok: int = 5, bad: int = 0, kbit_per_s: int = 390) -> dict[str, int]:
-    """One second of operations at that rate."""
+    """Return the tally of one second of operations at this rate."""
     return {
         "window": window,
         "connection": connection,

@@ -6,7 +6,7 @@ from loadgen.schedule.optape import OpTape
 
 
 def wrong_with(tape: OpTape, row: int, body: bytes) -> str:
-    """The error in `body` as the reply to an operation of the tape; "" if there is none."""
+    """Return the error in `body` as the reply to an operation of the tape; "" if there is none."""
     op = tape.ops[row]
     check = tape.checks[op["check"]]
     content = body

@@ -1,4 +1,4 @@
-"""What the tests over real SSH share: functions to run on agents, and coroutines in the hub's network."""
+"""Shared parts of the tests over real SSH: functions to run on agents, and coroutines in the hub's network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def asked() -> tuple[Callable[..., str], Callable[..., int]]:
-    """Functions to run on an agent: what its name is, and how many files it may open.
+    """Return functions to run on an agent: one returns its name, the other its limit of open files.
 
     They are nested so that they are sent with their code: the agent cannot import this module.
     """
@@ -35,15 +35,17 @@ def asked() -> tuple[Callable[..., str], Callable[..., int]]:
 
 NAME_OF, OPEN_FILES = asked()
 RUN = "20260101-120000-ssh"
-"""The id of the run that all of these tests play."""
+"""The id of the run in all of these tests."""
 
 BOUND_S = 10
-"""Time limit for what takes a few seconds on an idle machine."""
+"""Time limit in seconds for steps that take a few seconds on an idle machine."""
 
 
 @contextlib.contextmanager
 def as_coordinators_user(machines: Machines, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Inside, this process has the environment of the coordinator's user; afterwards no machine may run anything."""
+    """Inside the context, this process has the environment of the coordinator's user; afterwards, no process may be
+    left on a machine.
+    """
     for name in os.environ.keys() - machines.environment.keys():
         monkeypatch.delenv(name)
     for name, value in machines.environment.items():

@@ -11,7 +11,7 @@ import asyncssh
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where ssh reaches a host: the name that its user gives, the address and the port."""
+    """The place where ssh reaches a host: the host's name in the user's configuration, its address and its port."""
 
     name: str
     address: str
@@ -19,7 +19,7 @@ class Endpoint:
 
 
 def write_server(own: Path, port: int, key: asyncssh.SSHKey, user: asyncssh.SSHKey, refusing: str) -> Path:
-    """Write what one sshd needs into `own`; returns its configuration.
+    """Write the files of one sshd into `own`; returns its configuration.
 
     `user` may log in with its key, except at the address `refusing`, where no key is accepted.
     """

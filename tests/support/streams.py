@@ -1,4 +1,4 @@
-"""Random and hostile response streams, the same for the same seed, and a tape whose rows expect what they may hold."""
+"""Random and malformed response streams, equal for equal seeds, and a tape whose rows expect such streams."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from loadgen.schedule.optape import CHECK_DTYPE, KEEP_ALIVE, OP_DTYPE, START_DTY
 
 PREFIX, STRIDE, PERIOD, LITERAL, LITERAL_AT = b"   60 x\n", 7, b"abc", b"AD", (20, 41)
 ANCHOR, SUFFIX, CONTENT_BYTES, COOKIE = b"<pre>", b"</pre>", 60, b"a=1&b=2"
-EDGE_BYTES = (-2, -1, 0, 1, 2, 3, 4)  # around a limit
+EDGE_BYTES = (-2, -1, 0, 1, 2, 3, 4)  # lengths around a limit
 
 
 @dataclass(frozen=True, slots=True)
 class Expecting:
-    """What one row of the tape expects of its reply."""
+    """The expectation of one row of the tape about its reply."""
 
     checked: bool = True
     framed: bool = False
@@ -37,7 +37,7 @@ VARIANTS = (
 
 
 def right_body(expecting: Expecting) -> bytes:
-    """The body that passes its check."""
+    """Return the body that passes the check of its row."""
     content = bytearray(PREFIX + b"." * (CONTENT_BYTES - len(PREFIX)))
     for j, at in enumerate(range(len(PREFIX), CONTENT_BYTES, STRIDE)):
         content[at] = PERIOD[j % len(PERIOD)]
@@ -47,7 +47,7 @@ def right_body(expecting: Expecting) -> bytes:
 
 
 def stream_tape(rows: int, connections: int = 1) -> OpTape:
-    """A ring of `rows`: row i is asked for as /i and expects VARIANTS[i mod their number]."""
+    """Return a ring of `rows`: row i requests /i and expects VARIANTS[i mod len(VARIANTS)]."""
     strings = StringsBuilder()
     ops, checks = np.zeros(rows, dtype=OP_DTYPE), np.zeros(len(VARIANTS), dtype=CHECK_DTYPE)
     rest = strings.add(b"\r\n")
@@ -71,7 +71,7 @@ def stream_tape(rows: int, connections: int = 1) -> OpTape:
 
 
 def make_stream(row: int, seed: int) -> bytes:
-    """A stream for `row`: a right reply, one with something wrong in it, one at a limit, or hardly one at all."""
+    """Return a stream for `row`: a correct reply, a reply with one error, a reply at a limit, or almost no reply."""
     dice = random.Random(seed * 1_000_003 + row)
     stream = _reply(dice, VARIANTS[row % len(VARIANTS)])
     for _ in range(dice.choice((0, 0, 0, 1, 1, 2, 3))):
@@ -153,7 +153,7 @@ def _pipelined(stream: bytes, dice: random.Random) -> bytes:
 
 
 def _oversized(stream: bytes, dice: random.Random) -> bytes:
-    """Something as long as its limit, or a little off it."""
+    """Return a stream part as long as its limit, or slightly shorter or longer."""
     off = dice.choice(EDGE_BYTES)
     head_at, body_at = stream.find(b"\r\n"), stream.find(b"\r\n\r\n")
     if dice.random() < 0.4 and 0 <= head_at < body_at:

@@ -1,4 +1,4 @@
-"""A TCP relay that lets replies through at a known rate: what is behind it is real, how fast it is is known."""
+"""A TCP relay that passes replies at a known rate: the server behind it is real, but its speed is known."""
 
 from __future__ import annotations
 
@@ -53,12 +53,13 @@ class Throttle:
         writer.write_eof()
 
     async def _replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """A line of `bps`: a byte leaves when all before it have had their time; idle time earns nothing.
+        """Pass replies like a line of `bps`: a byte leaves when all bytes before it have left; idle time gives no
+        credit.
 
-        What the sleeps overshoot is caught up with, or the line would be some per cent slower than it says.
+        Time that the sleeps overshoot is made up for; otherwise the line would be some per cent too slow.
         """
         loop = asyncio.get_running_loop()
-        step = max(64, int(self._bps / 8 * 0.02))  # 20 ms worth
+        step = max(64, int(self._bps / 8 * 0.02))  # 20 ms of data
         free_at = loop.time()
         while data := await reader.read(step):
             if loop.time() - free_at > _OVERSHOOT_S:
@@ -71,7 +72,7 @@ class Throttle:
 
 
 class Lag:
-    """A context in which it is measured how late what should happen now does happen here: `mean_s`."""
+    """A context that measures how late timers fire on this machine: `mean_s` is the mean."""
 
     def __init__(self) -> None:
         self._late_s: list[float] = []

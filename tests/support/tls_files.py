@@ -1,4 +1,4 @@
-"""Makes a certificate authority for a test, and a server certificate that it has signed, as files."""
+"""Creates files of a certificate authority for a test, and of a server certificate that the authority has signed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class TlsFiles:
 
 
 def make_tls_files(directory: Path, *, name: str = "localhost") -> TlsFiles:
-    """Make the files in `directory`, for the host `name`; for localhost, its addresses are valid names, too."""
+    """Create the files in `directory` for the host `name`; for localhost, its addresses are valid names, too."""
     ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     ca_name, subject = (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)]) for text in ("test authority", name))
     hosts = [

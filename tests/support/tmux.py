@@ -1,4 +1,4 @@
-"""A real terminal of a known size, through tmux: keys go in, what a person would see comes out."""
+"""A real terminal of a known size, through tmux: tests send keys and read the screen."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TMUX = shutil.which("tmux")
 
 @dataclass(frozen=True)
 class Pane:
-    """A shell in a terminal.  Its prompt is `code=N>`: the exit code of the command before."""
+    """A shell in a terminal.  Its prompt is `code=N>`, with the exit code of the previous command."""
 
     socket: str
 
@@ -39,24 +39,24 @@ class Pane:
         self.tmux("resize-window", "-x", str(width), "-y", str(height))
 
     def screen(self, *, colours: bool = False) -> list[str]:
-        """The lines on the screen now, without spaces at their ends."""
+        """Return the lines on the screen now, without trailing spaces."""
         shown = self.tmux("capture-pane", "-p", *(["-e"] if colours else []))
         return [line.rstrip() for line in shown.splitlines()]
 
     def unwrapped(self) -> list[str]:
-        """The same, with what the terminal had to wrap joined again."""
+        """Return the lines on the screen now, with wrapped lines joined."""
         return [line.rstrip() for line in self.tmux("capture-pane", "-p", "-J").splitlines()]
 
     def history(self) -> str:
-        """All that was ever on the screen, what was wrapped joined again."""
+        """Return all lines that were ever on the screen, with wrapped lines joined."""
         return self.tmux("capture-pane", "-p", "-J", "-S", "-")
 
     def ask(self, what: str) -> str:
-        """A format variable of tmux, like `cursor_flag`."""
+        """Return the value of a format variable of tmux, like `cursor_flag`."""
         return self.tmux("display-message", "-p", f"#{{{what}}}").strip()
 
     def until(self, seen: Callable[[list[str]], bool], within_s: float = 60) -> list[str]:
-        """The first screen that is as asked for."""
+        """Wait for a screen for which `seen` returns True; returns this screen."""
         deadline = time.monotonic() + within_s
         while not seen(screen := self.screen()):
             assert time.monotonic() < deadline, "not seen in time; the screen is:\n" + "\n".join(screen)
@@ -64,7 +64,7 @@ class Pane:
         return screen
 
     def exit_code(self, within_s: float = 60) -> int:
-        """Waits until the prompt is back."""
+        """Wait for the prompt; returns the exit code of the last command."""
 
         def prompt(screen: list[str]) -> bool:
             last = next((line for line in reversed(screen) if line), "")
@@ -76,9 +76,9 @@ class Pane:
 
 @contextmanager
 def terminal(cwd: Path, environment: Mapping[str, str], width: int = 80, height: int = 24) -> Iterator[Pane]:
-    """A tmux server of its own with one pane; it is gone afterwards, with all that runs in it."""
+    """A tmux server of its own with one pane; at the end, the server and all its processes are ended."""
     assert TMUX is not None
-    sockets = tempfile.mkdtemp(prefix="loadgen-tmux-")  # a socket's path must be short, tmp_path may be long
+    sockets = tempfile.mkdtemp(prefix="loadgen-tmux-")  # a socket's path must be short, but tmp_path may be long
     pane = Pane(f"{sockets}/s")
     kept = {"PATH": os.environ["PATH"], "HOME": str(cwd), "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
     subprocess.run(
@@ -90,7 +90,7 @@ def terminal(cwd: Path, environment: Mapping[str, str], width: int = 80, height:
     )
     try:
         pane.tmux("set-option", "-g", "status", "off")
-        pane.resize(width, height)  # the status line took one
+        pane.resize(width, height)  # the status line took one line
         pane.type("PS1='code=$?>'")
         pane.exit_code(within_s=10)
         yield pane

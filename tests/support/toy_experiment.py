@@ -19,15 +19,15 @@ class UntilConforming:
     kind: str = "spec"
 
     def plan(self, done: Done) -> Next[SpecPlan] | Answer:
-        """The next try, or the answer."""
+        """Return the next try, or the answer."""
         if done and (done[-1].result.verdict is Verdict.CONFORMING or len(done) == self.most):
             return self.answer(done)
         return Next(plan=self.shown, record=f"try-{len(done) + 1}", label=f"try {len(done) + 1}")
 
     def answer(self, done: Done) -> Answer:
-        """The result of the last try."""
+        """Return the result of the last try."""
         return Answer(done[-1].result)
 
     def progress(self, done: Done) -> Progress:
-        """Nobody knows how many tries it takes."""
+        """The number of tries is not known in advance."""
         return Progress(runs=None, left_ns=0)

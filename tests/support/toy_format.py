@@ -1,4 +1,4 @@
-"""An output format that is as small as one can be: the verdict in one line, for a chat or a status page."""
+"""A minimal output format: the verdict in one line, for a chat or a status page."""
 
 from __future__ import annotations
 

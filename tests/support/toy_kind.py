@@ -1,4 +1,4 @@
-"""A kind of run that is as small as one can be: a plan and a number, without load machines and targets."""
+"""A minimal kind of run: a plan and a number, without load machines and targets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The workload of CONTRIBUTING's recipe: one request, again and again; each server is asked how often it got it."""
+"""The workload of CONTRIBUTING's recipe: repeats one request; each server is asked how many requests it received."""
 
 from __future__ import annotations
 

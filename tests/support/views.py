@@ -1,4 +1,4 @@
-"""Hand-made values for the live view of a spec run."""
+"""Constructed values for the live view of a spec run."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def run_view(vms: int = 16, *, engines: int = 2, failing: tuple[int, ...] = (), 
 
 
 def fleet_view(machines: int = 3, *, lost: tuple[int, ...] = (), vms: int = 16) -> RunView:
-    """A run on several load machines."""
+    """Return the view of a run on several load machines."""
     rows = tuple(
         MachineRow(
             name=f"load-machine-{i + 1}",
@@ -79,7 +79,7 @@ def fleet_view(machines: int = 3, *, lost: tuple[int, ...] = (), vms: int = 16) 
 
 
 def starting_view() -> RunView:
-    """A run before its first complete interval."""
+    """Return the view of a run before its first complete interval."""
     view = run_view(2)
     idle = [
         dataclasses.replace(row, conforming=None, ops_per_s=0.0, mbit_per_s=0.0, p50_ms=None, p99_ms=None, errors=0)

@@ -1,4 +1,4 @@
-"""Servers to test with: a small file set, requests for VMs that serve it, and the processes of a deployment."""
+"""Servers for tests: a small file set, requests for VMs that serve it, and the processes of a deployment."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ EVERY_SERVER = [
 
 
 def needs(name: str) -> Any:
-    """A parameter that is the name of a kind of server; skipped where that kind is not installed."""
+    """Return a test parameter with the name of a kind of server; skipped where that kind is not installed."""
     missing = INSTALLED[Server(name)] is None
     return pytest.param(name, marks=pytest.mark.skipif(missing, reason=f"{name} is not installed"))
 
 
 def vm_request(docroots: Sequence[Path], *, connections: int = 20, base_port: int = 0, **changes: Any) -> VmRequest:
-    """A request for one VM per document root; each must have the first directory of the file set."""
+    """Return a request for one VM per document root; each must have the first directory of the file set."""
     needed = FileSetNeeded(directories=1)
     return VmRequest(
         count=len(docroots),
@@ -69,7 +69,7 @@ def make_file_set(root: Path) -> Path:
 
 @contextmanager
 def entered(deployment: LocalVms) -> Iterator[LocalVms]:
-    """VMs that run inside; the caller may block, since it does not share their event loop."""
+    """Run VMs inside the context; the test may block, because it does not share their event loop."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(deployment.__aenter__())
         try:
@@ -79,18 +79,18 @@ def entered(deployment: LocalVms) -> Iterator[LocalVms]:
 
 
 def running(server: WebServer, docroots: Sequence[Path], base_port: int = 0) -> AbstractContextManager[LocalVms]:
-    """VMs of a small file set that run inside."""
+    """Run VMs of a small file set inside the context."""
     return entered(LocalVms(server, vm_request(docroots, base_port=base_port)))
 
 
 def descendants(pid: int) -> list[int]:
-    """The pids of all processes below a process."""
+    """Return the pids of all processes below a process."""
     children = children_of(pid)
     return children + [below for child in children for below in descendants(child)]
 
 
 def is_running(pid: int) -> bool:
-    """Whether the process runs; one that has ended but is not collected yet does not."""
+    """Whether the process runs; a zombie does not count."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -98,7 +98,7 @@ def is_running(pid: int) -> bool:
 
 
 def within(seconds: float, happened: Callable[[], bool]) -> bool:
-    """Whether `happened` returns True within that time."""
+    """Whether `happened` returns True within this time."""
     deadline = time.monotonic() + seconds
     while not happened():
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""SPECweb99's own arithmetic, on a real engine against a server that is never the bottleneck."""
+"""The arithmetic of SPECweb99, checked on a real engine with a server that is never the bottleneck."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def run(tape: OpTape, length_s: float) -> Played:
 
 
 def test_every_connection_reaches_the_line_speed_and_ops_times_ms_is_1000() -> None:
-    """Check 5 of the benchmark style: rate of every connection, and that operations follow back to back."""
+    """Check 5 of the benchmark style: the rate of every connection, and operations without gaps between them."""
     size = 5_000 - len(head(4_900))
     connections, length_s = 10, 4.0
     played = run(make_tape([Op(size=size)], connections, spread_ns=9_000_000), length_s)
@@ -40,7 +40,7 @@ def test_every_connection_reaches_the_line_speed_and_ops_times_ms_is_1000() -> N
     assert np.all(np.abs(rates / LINE_BPS - 1) <= 0.01)
     ops_per_s = tallies["ok"] / (length_s - 0.009 * np.arange(connections))
     ms_per_op = tallies["busy_ns"] / tallies["ok"] / 1e6
-    # An operation is 100 ms: the last one may be under way at the end, so one in 40 is the resolution.
+    # An operation takes 100 ms: the last one may be in progress at the end, so one in 40 is the resolution.
     assert np.all(ops_per_s * ms_per_op >= 1000 * (1 - 0.01))
     assert np.all(ops_per_s * ms_per_op <= 1000 * (1 + 1 / 39))
 
@@ -57,6 +57,6 @@ def test_a_connection_at_line_speed_makes_3_2_to_3_4_operations_a_second(connect
 
 
 def _number_of(size: int, class_: int) -> int:
-    """Which of a class's nine files has that size."""
+    """Return which of a class's nine files has this size."""
     base = 1024 * int(10**class_)
     return -(-size * 10 // base) - 1

@@ -1,4 +1,4 @@
-"""The benchmarks that need nothing but this machine still run; what they measure is not looked at."""
+"""Benchmarks that need only this machine still run; their figures are not checked."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ two_cores = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="client 
 
 @pytest.fixture(scope="module")
 def responder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The engine benchmark's server."""
+    """Yield the server of the engine benchmark, which runs inside the context."""
     if shutil.which("cc") is None:
         pytest.skip("no C compiler")
     return build(tmp_path_factory.mktemp("responder"))
 
 
-def test_the_fleet_s_benchmark_measures_all_that_it_tells(tmp_path: Path) -> None:
+def test_the_fleet_benchmark_reports_all_figures(tmp_path: Path) -> None:
     found = tmp_path / "found.json"
     arguments = ["--agents", "3", "--seconds", "1", "--quick", "--json", str(found)]
     done = subprocess.run(
         [sys.executable, str(FLEET), *arguments], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stderr == ""
-    assert done.returncode in (0, 1), "it keeps what it promises, or this machine is too busy"
+    assert done.returncode in (0, 1), "the targets are reached, or this machine is too busy"
     (three,) = json.loads(found.read_text())
     assert three["agents"] == 3
     assert (three["losses"], three["missing"], three["snapshots_missing"], three["problems"]) == (0, 0, 0, [])
@@ -51,12 +51,12 @@ def test_the_fleet_s_benchmark_measures_all_that_it_tells(tmp_path: Path) -> Non
     for name in ("cpu_share", "rss_mb", "snapshot_p99_ms", "stop_max_ms", "start_skew_ms", "machine_kb_per_s"):
         assert three[name] > 0
     assert "coordinator CPU" in done.stdout
-    assert "none lost: " in done.stdout.splitlines()[-1]
+    assert "nothing lost: " in done.stdout.splitlines()[-1]
 
 
 @needs_wrk
 @two_cores
-def test_the_engine_s_benchmark_measures_all_that_it_tells(tmp_path: Path) -> None:
+def test_the_engine_benchmark_reports_all_figures(tmp_path: Path) -> None:
     found = tmp_path / "found.json"
     arguments = ["--quick", "--only", "closed", "--seconds", "1", "--rounds", "1", "--json", str(found)]
     done = subprocess.run(
@@ -78,7 +78,7 @@ def test_the_engine_s_benchmark_measures_all_that_it_tells(tmp_path: Path) -> No
     assert done.returncode == (0 if all(target["reached"] for target in document["targets"]) else 1)
 
 
-def test_its_server_answers_by_size_however_a_request_is_cut(responder: Path) -> None:
+def test_the_responder_answers_by_size_for_any_pieces_of_a_request(responder: Path) -> None:
     with serving(responder, min(os.sched_getaffinity(0)), ports=2) as served:
         for port in served.ports:
             with socket.socket() as client:
@@ -103,7 +103,7 @@ def test_its_server_answers_by_size_however_a_request_is_cut(responder: Path) ->
         assert served.requests == 6
 
 
-def test_its_server_waits_as_long_as_it_says_and_records_it(responder: Path) -> None:
+def test_the_responder_delays_replies_and_records_the_delay(responder: Path) -> None:
     with (
         serving(responder, min(os.sched_getaffinity(0)), delay_us=20_000) as served,
         socket.create_connection(("127.0.0.1", served.ports[0]), timeout=5) as client,
@@ -112,7 +112,7 @@ def test_its_server_waits_as_long_as_it_says_and_records_it(responder: Path) -> 
         for _ in range(3):
             client.sendall(b"GET /10 HTTP/1.1\r\n\r\n")
             assert client.recv(4_096).endswith(b"\r\n\r\n..........")
-        while served.requests < 3:  # it counts a reply after it was sent
+        while served.requests < 3:  # the responder counts a reply after sending it
             time.sleep(0.01)
         took_ms = (time.monotonic() - began) * 1e3
         truth = served.truth()

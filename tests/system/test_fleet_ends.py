@@ -1,6 +1,6 @@
-"""How a run on several machines ends when it must not go on, or could hardly begin: nothing is left anywhere.
+"""The end of runs on several machines that must stop, or can hardly begin: nothing is left on any machine.
 
-All runs of this module are under way at once, each for a minute unless a test ends it.
+All runs of this module are in progress at the same time, each for a minute unless a test ends it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.support.vms import within
 pytestmark = needs_machines
 
 SMALL, FEW = "m4", "m5"
-"""Machines with next to no disk, and with 64 file descriptors."""
+"""Machines with almost no disk space, and with 64 file descriptors."""
 
 UNUSABLE = {
     "old": "it has loadgen 0.0.1, the coordinator has ",
@@ -35,13 +35,13 @@ UNUSABLE = {
     SMALL: "it has only ",
     FEW: "an engine needs 72 open files, but may have 64 ",
 }
-"""Hosts that cannot be used, and what is said of them; `old` has another version of loadgen."""
+"""Hosts that cannot be used, with the reported reasons; `old` has another version of loadgen."""
 
 SLOW = ("--line-speed", "100k", "--bound", "rate:80k")
 
 
 class Runs:
-    """The runs, started one after the other while tests are at work with the first ones."""
+    """The runs, which are started one after the other while tests use the first ones."""
 
     def __init__(self, machines: Machines, servers: Servers, directory: Path) -> None:
         self.machines, self.servers = machines, servers
@@ -60,36 +60,36 @@ class Runs:
         self._start("interrupted-twice", 4, "m1,m2")
         self._start("aborted", 4, "m1,m2,m3", "--on-loss", "abort")
         self._start("refused", 4, f"m1,{REFUSING}", "--on-loss", "abort")
-        self.over.wait()  # what a thread starts ends with it
+        self.over.wait()  # the processes of a thread end with the thread
 
     def _start(self, name: str, vms: int, hosts: str | Path, *more: str) -> None:
         file, ports = self.servers.take(vms)
         arguments = ("--targets", file, "--connections", "5", "--hosts", hosts, "--duration", "60s", *SHORT, *more)
         run = FleetRun(self.machines, self._directory / name, *arguments)
         self._runs[name] = run, ports
-        if name != "left-out":  # it waits for a host that does not answer
+        if name != "left-out":  # this run waits for a host that does not answer
             within(20, lambda: "compiling" in run.err or run.process.poll() is not None)
 
     def __getitem__(self, name: str) -> tuple[FleetRun, list[int]]:
-        """A run, once it is started, and the ports that it drives."""
+        """Return a run, once it is started, and the ports of its targets."""
         assert within(60, lambda: name in self._runs), f"{name} was not started"
         return self._runs[name]
 
     def measuring(self, name: str) -> tuple[FleetRun, list[int]]:
-        """The same, once it measures."""
+        """Return a run, once it measures, and the ports of its targets."""
         run, ports = self[name]
         run.until("measuring 1/1")
         assert within(30, lambda: time.monotonic_ns() - self.servers.last_ns(ports) < NS_PER_S // 2)
         return run, ports
 
     def off_after_s(self, ports: list[int], at_ns: int) -> float:
-        """How long after `at_ns` the last request came, once the bound for that is over."""
+        """Return how long after `at_ns` the last request arrived, once the time limit for it is over."""
         time.sleep(max(0.0, GONE_S + 0.5 - (time.monotonic_ns() - at_ns) / NS_PER_S))
         return (self.servers.last_ns(ports) - at_ns) / NS_PER_S
 
 
 def _hosts_file(directory: Path) -> Path:
-    """A file for --hosts: the first machine, and all that cannot be used."""
+    """Return a file for --hosts with the first machine and all unusable hosts."""
     program = directory / "old-loadgen"
     code = 'import loadgen, sys; loadgen.__version__ = "0.0.1"; from coordinator.cli import main; sys.exit(main())'
     program.write_text(f"#!/bin/sh\nexec {sys.executable} -P -c '{code}' \"$@\"\n")
@@ -112,7 +112,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
         made.over.set()
 
 
-def test_a_killed_coordinator_is_followed_by_silence_and_its_run_can_be_collected(runs: Runs) -> None:
+def test_after_a_coordinator_is_killed_traffic_stops_and_its_run_can_be_collected(runs: Runs) -> None:
     run, ports = runs.measuring("killed")
     time.sleep(1.3)
     at_ns = time.monotonic_ns()
@@ -144,7 +144,7 @@ def test_a_killed_coordinator_is_followed_by_silence_and_its_run_can_be_collecte
     assert runs.off_after_s(ports, at_ns) < GONE_S
 
 
-def test_a_frozen_coordinator_loses_its_traffic_and_blames_no_machine(runs: Runs) -> None:
+def test_a_suspended_coordinator_loses_its_traffic_and_blames_no_machine(runs: Runs) -> None:
     run, ports = runs.measuring("frozen")
     at_ns = time.monotonic_ns()
     os.kill(run.process.pid, signal.SIGSTOP)
@@ -169,7 +169,7 @@ def test_ctrl_c_stops_all_machines(runs: Runs) -> None:
 
 
 def test_a_second_ctrl_c_does_not_wait(runs: Runs) -> None:
-    """One agent is frozen: it does not answer, and nobody waits for it twice."""
+    """One agent is suspended and does not answer; the second Ctrl-C does not wait for it."""
     run, ports = runs.measuring("interrupted-twice")
     os.kill(run.agent("m2"), signal.SIGSTOP)
     at_ns = time.monotonic_ns()
@@ -182,7 +182,7 @@ def test_a_second_ctrl_c_does_not_wait(runs: Runs) -> None:
     assert runs.off_after_s(ports, at_ns) < GONE_S
 
 
-def test_with_abort_a_loss_ends_it_all(runs: Runs) -> None:
+def test_with_abort_a_loss_ends_the_run(runs: Runs) -> None:
     run, ports = runs.measuring("aborted")
     at_ns = time.monotonic_ns()
     os.kill(run.agent("m3"), signal.SIGKILL)
@@ -192,8 +192,8 @@ def test_with_abort_a_loss_ends_it_all(runs: Runs) -> None:
     assert (runs.servers.last_ns(ports) - at_ns) / NS_PER_S < GONE_S
 
 
-def test_hosts_that_cannot_be_used_are_left_out_by_name(runs: Runs) -> None:
-    """The run goes on with the rest, and ends as that does."""
+def test_unusable_hosts_are_left_out_and_named(runs: Runs) -> None:
+    """The run continues with the other hosts, and ends normally."""
     run, _ = runs["left-out"]
     done = run.wait()
     document = run.document
@@ -212,7 +212,7 @@ def test_hosts_that_cannot_be_used_are_left_out_by_name(runs: Runs) -> None:
     assert run.nothing_left(), run.left()
 
 
-def test_with_abort_a_host_that_cannot_be_used_keeps_the_run_from_beginning(runs: Runs) -> None:
+def test_with_abort_an_unusable_host_prevents_the_run(runs: Runs) -> None:
     run, ports = runs["refused"]
     done = run.wait()
     assert (done.code, done.out) == (3, "")

@@ -1,4 +1,6 @@
-"""What happens to machines in mid-run: each fault with its bound, seen at the servers, on screen and in the record."""
+"""Faults of machines during a run: each has a time limit, and is visible at the servers, on screen and in the
+record.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ EVERYBODY = "m1,m2,m3,m4,m5,m6"
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens to a machine, and what is to be said of it, on screen and in the end."""
+    """A fault of a machine, and the expected texts on screen and in the result."""
 
     machine: str
     said: str
@@ -42,10 +44,10 @@ FAULTS = {
 
 
 @dataclass
-class BadDay:
-    """A run in which every fault happens at the same moment, and a sixth machine is left alone.
+class FaultyRun:
+    """A run in which every fault happens at the same time; a sixth machine has no fault.
 
-    `known` are the intervals of each machine that the record held just before.
+    `known` are the intervals of each machine that the record had just before the faults.
     """
 
     run: FleetRun
@@ -64,7 +66,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 @pytest.fixture(scope="module")
-def bad_day(world: World, tmp_path_factory: pytest.TempPathFactory) -> BadDay:
+def faulty_run(world: World, tmp_path_factory: pytest.TempPathFactory) -> FaultyRun:
     machines, servers = world
     file, ports = servers.take(16)
     arguments = ("--targets", file, "--connections", "2", "--hosts", EVERYBODY, "--duration", "7s")
@@ -81,51 +83,49 @@ def bad_day(world: World, tmp_path_factory: pytest.TempPathFactory) -> BadDay:
     machines.mend("m5")
     mended_ns = time.monotonic_ns()
     done = run.wait()
-    return BadDay(run, ports, known, at_ns, mended_ns, done.code, done.out)
+    return FaultyRun(run, ports, known, at_ns, mended_ns, done.code, done.out)
 
 
 every_fault = pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 
 
 @every_fault
-def test_a_loss_is_told_by_name_within_three_seconds(fault: Fault, bad_day: BadDay) -> None:
-    told_ns = bad_day.run.until(f"! {fault.said}", within_s=0)
-    assert told_ns - bad_day.at_ns < GONE_S * NS_PER_S
+def test_a_loss_is_reported_by_name_within_three_seconds(fault: Fault, faulty_run: FaultyRun) -> None:
+    told_ns = faulty_run.run.until(f"! {fault.said}", within_s=0)
+    assert told_ns - faulty_run.at_ns < GONE_S * NS_PER_S
 
 
 @every_fault
-def test_the_traffic_of_the_lost_is_off_within_three_seconds_for_good(
-    fault: Fault, bad_day: BadDay, world: World
-) -> None:
+def test_traffic_of_lost_machines_stops_within_three_seconds(fault: Fault, faulty_run: FaultyRun, world: World) -> None:
     machines, servers = world
-    seen = servers.seen(bad_day.ports, machines.load_address(fault.machine))
-    assert sum(0 < bad_day.at_ns - request.at_ns < 2 * NS_PER_S for request in seen) >= 4
-    assert seen[-1].at_ns - bad_day.at_ns < GONE_S * NS_PER_S
-    assert seen[-1].at_ns < bad_day.mended_ns
+    seen = servers.seen(faulty_run.ports, machines.load_address(fault.machine))
+    assert sum(0 < faulty_run.at_ns - request.at_ns < 2 * NS_PER_S for request in seen) >= 4
+    assert seen[-1].at_ns - faulty_run.at_ns < GONE_S * NS_PER_S
+    assert seen[-1].at_ns < faulty_run.mended_ns
 
 
 @every_fault
-def test_the_record_is_complete_up_to_the_loss(fault: Fault, bad_day: BadDay) -> None:
-    kept = intervals_of(bad_day.run.snapshots, f"{fault.machine}/0")
-    before = bad_day.known[fault.machine]
+def test_the_record_is_complete_up_to_the_loss(fault: Fault, faulty_run: FaultyRun) -> None:
+    kept = intervals_of(faulty_run.run.snapshots, f"{fault.machine}/0")
+    before = faulty_run.known[fault.machine]
     assert len(before) >= 3
     assert kept == list(range(len(kept)))
     assert kept[: len(before)] == before
 
 
-def test_the_others_go_on_to_the_end(bad_day: BadDay, world: World) -> None:
+def test_the_other_machines_continue_to_the_end(faulty_run: FaultyRun, world: World) -> None:
     machines, servers = world
-    last_ns = servers.last_ns(bad_day.ports, machines.load_address("m6"))
-    assert last_ns - bad_day.at_ns > 5 * NS_PER_S
-    kept = intervals_of(bad_day.run.snapshots, "m6/0")
+    last_ns = servers.last_ns(faulty_run.ports, machines.load_address("m6"))
+    assert last_ns - faulty_run.at_ns > 5 * NS_PER_S
+    kept = intervals_of(faulty_run.run.snapshots, "m6/0")
     assert kept[:10] == list(range(10))  # ramps, warm-up and window
-    (iteration,) = bad_day.run.document["iterations"]
+    (iteration,) = faulty_run.run.document["iterations"]
     assert iteration["complete"]
 
 
-def test_the_verdict_names_the_lost_and_what_was_theirs(bad_day: BadDay) -> None:
-    document = bad_day.run.document
-    assert (bad_day.code, document["exit_code"], document["verdict"]) == (4, 4, "DEGRADED")
+def test_the_verdict_names_lost_machines_and_their_connections(faulty_run: FaultyRun) -> None:
+    document = faulty_run.run.document
+    assert (faulty_run.code, document["exit_code"], document["verdict"]) == (4, 4, "DEGRADED")
     placed = document["fleet"]["placement"]
     for fault in FAULTS.values():
         (reason,) = [one for one in document["reasons"] if fault.reason in one]
@@ -133,22 +133,24 @@ def test_the_verdict_names_the_lost_and_what_was_theirs(bad_day: BadDay) -> None
         assert f"with it {count} of 32 connections" in reason
         assert reason.count("vm") == count
     assert not [one for one in document["reasons"] if "m6 " in one or "m6/" in one]
-    assert "Verdict: DEGRADED (exit code 4)" in bad_day.out
+    assert "Verdict: DEGRADED (exit code 4)" in faulty_run.out
 
 
-def test_nothing_is_left_running_and_what_was_not_fetched_can_be(bad_day: BadDay, world: World, tmp_path: Path) -> None:
+def test_no_process_is_left_and_remaining_results_can_be_collected(
+    faulty_run: FaultyRun, world: World, tmp_path: Path
+) -> None:
     machines, _ = world
-    assert bad_day.run.nothing_left(), bad_day.run.left()
+    assert faulty_run.run.nothing_left(), faulty_run.run.left()
     spools = {name: sorted(path.name for path in machines.state(name).rglob("*.spool")) for name in machines.names}
     there = {fault.machine for fault in FAULTS.values() if fault.left_there}
     assert spools == {name: [f"{name}.spool"] * (name in there) for name in machines.names}
-    done = machines.loadgen("collect", bad_day.run.record, cwd=tmp_path)
+    done = machines.loadgen("collect", faulty_run.run.record, cwd=tmp_path)
     said = dict(line.split(": ", 1) for line in done.out.splitlines())
     for name in machines.names:
         expected = "added to the record" if name in there else "there is no spool of"
         assert expected in said[name]
-    # The engine on the other side of the cut went on until its lease ended, and its agent kept it all.
-    cut_off = intervals_of(bad_day.run.snapshots, "m5/0")
+    # The engine behind the cut link continued until its lease ended, and its agent kept all its results.
+    cut_off = intervals_of(faulty_run.run.snapshots, "m5/0")
     assert cut_off == list(range(len(cut_off)))
-    assert len(cut_off) >= len(bad_day.known["m5"]) + 2
+    assert len(cut_off) >= len(faulty_run.known["m5"]) + 2
     assert not [path for name in machines.names for path in machines.state(name).rglob("*.spool")]

@@ -1,4 +1,4 @@
-"""Strangers at the ports of a run: they are refused, whatever they say, and the run does not notice."""
+"""Foreign clients at the ports of a run: they are refused, whatever they send, and do not disturb the run."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tests.support.machines import HUB, Machines, needs_machines
 pytestmark = needs_machines
 
 IDLE = 100
-"""Connections that say nothing, all the time."""
+"""Number of connections that send nothing for the whole time."""
 
 OURS = "this run's"
-"""Who has its certificate is let in, and then talks nonsense."""
+"""The name of a client with a valid certificate, which is let in and then sends garbage."""
 
 
 def ended(connection: socket.socket) -> bytes:
-    """What comes until the other side hangs up; a reset is an end, too.  Raises TimeoutError when it does not."""
+    """Receive data until the other side closes; a reset counts as closing.  Raises TimeoutError without an end."""
     connection.settimeout(GONE_S)
     got = b""
     with contextlib.suppress(ConnectionError, ssl.SSLError):
@@ -37,7 +37,7 @@ def ended(connection: socket.socket) -> bytes:
 
 
 def plain(data: bytes) -> Callable[[tuple[str, int]], bytes]:
-    """Says something that is no TLS."""
+    """Send data that is not TLS; returns the reply."""
 
     def talk(address: tuple[str, int]) -> bytes:
         with socket.create_connection(address, GONE_S) as connection:
@@ -50,7 +50,7 @@ def plain(data: bytes) -> Callable[[tuple[str, int]], bytes]:
 
 
 def with_tls(certificate: Path | None) -> Callable[[tuple[str, int]], bytes]:
-    """Shakes hands as well as it can, and asks to be let in."""
+    """Perform a TLS handshake if possible, and ask to be let in; returns the reply."""
 
     def talk(address: tuple[str, int]) -> bytes:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -69,8 +69,8 @@ def with_tls(certificate: Path | None) -> Callable[[tuple[str, int]], bytes]:
 
 
 @dataclass(frozen=True)
-class Visited:
-    """A run that strangers came to: what each got to hear, by its name and whose port it was."""
+class ContactedRun:
+    """A run with foreign clients: the reply that each received, by its name and the owner of the port."""
 
     run: FleetRun
     done: Done
@@ -81,7 +81,7 @@ class Visited:
 
 
 def listening(machines: Machines, place: str, address: str) -> int:
-    """The port at which somebody listens at an address, who is no sshd."""
+    """Return the port at which a process other than sshd listens at an address."""
     lines = machines.call(lambda: Path("/proc/thread-self/net/tcp").read_text(), place).splitlines()[1:]
     packed = socket.inet_aton(address)[::-1].hex().upper()
     ends = [fields[1].split(":") for line in lines if (fields := line.split())[3] == "0A"]
@@ -90,14 +90,14 @@ def listening(machines: Machines, place: str, address: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def visited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visited]:
+def contacted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ContactedRun]:
     with fleet(tmp_path_factory, "peers", lambda directory: Machines(directory, 3), runs=1) as (machines, servers):
         cwd = tmp_path_factory.mktemp("peers")
         file, _ = servers.take(4)
         for name in ("certs", "others"):
             machines.loadgen("fleet", "certificates", name, "--workers", "5", cwd=cwd)
         run = FleetRun(
-            *(machines, cwd / "visited", "--targets", file, "--connections", "2", "--duration", "5s"),
+            *(machines, cwd / "contacted", "--targets", file, "--connections", "2", "--duration", "5s"),
             *("--listen", f"{HUB}:0", "--workers", "2", "--certs", cwd / "certs", *SHORT),
         )
         run.until("waiting for 2 workers")
@@ -140,7 +140,7 @@ def visited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visited]:
             def one(who: str, where: str) -> None:
                 try:
                     heard[who, where] = others[who](ports[where])
-                except BaseException as error:  # noqa: BLE001 - a test looks at it
+                except BaseException as error:  # noqa: BLE001 - a test checks the exception
                     heard[who, where] = error
 
             with contextlib.ExitStack() as stack:
@@ -154,46 +154,46 @@ def visited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visited]:
 
         heard = machines.call(visit, "m3")
         done = run.wait()
-        yield Visited(run, done, heard, doubles, strangers, end_of(late))
+        yield ContactedRun(run, done, heard, doubles, strangers, end_of(late))
 
 
-def test_nobody_without_a_certificate_of_the_run_is_told_anything(visited: Visited) -> None:
-    assert len(visited.heard) == 16
-    for (who, where), got in visited.heard.items():
+def test_a_client_without_a_certificate_of_the_run_learns_nothing(contacted: ContactedRun) -> None:
+    assert len(contacted.heard) == 16
+    for (who, where), got in contacted.heard.items():
         assert isinstance(got, bytes), (who, where, got)
-        # A TLS alert says no more than that it is one.
+        # A TLS alert has no information except its kind.
         told = len(got) > 7 or got[:1] not in (b"", b"\x15")
         assert told is (who == OURS), (who, where, got)
 
 
-def test_the_run_does_not_notice(visited: Visited) -> None:
-    document = visited.run.document
-    assert visited.done.code == document["exit_code"]
+def test_foreign_clients_do_not_disturb_the_run(contacted: ContactedRun) -> None:
+    document = contacted.run.document
+    assert contacted.done.code == document["exit_code"]
     assert document["verdict"] == "conforming" or all("other processes" in one for one in document["reasons"])
     assert [machine["name"] for machine in document["fleet"]["machines"]] == ["m1", "m2"]
     assert not document["fleet"]["missing"]
     assert not document["notes"]
     for name in ("m1", "m2"):
-        assert intervals_of(visited.run.snapshots, f"{name}/0")[:8] == list(range(8))
-    lines = [line for _, line in visited.run.lines]
+        assert intervals_of(contacted.run.snapshots, f"{name}/0")[:8] == list(range(8))
+    lines = [line for _, line in contacted.run.lines]
     assert all(line.startswith("· ") or "conforming=" in line for line in lines), lines
-    assert visited.run.nothing_left()
+    assert contacted.run.nothing_left()
 
 
-def test_a_second_worker_of_a_name_is_refused(visited: Visited) -> None:
-    assert visited.doubles.code == 3
-    _, line, *hint = visited.doubles.err.splitlines()
+def test_a_second_worker_with_the_same_name_is_refused(contacted: ContactedRun) -> None:
+    assert contacted.doubles.code == 3
+    _, line, *hint = contacted.doubles.err.splitlines()
     assert line == "loadgen: a worker named m1 has joined already"
     assert all(one.startswith("hint: ") for one in hint)
 
 
-def test_a_worker_of_another_run_is_refused(visited: Visited) -> None:
-    assert visited.strangers.code == 3
-    _, line, hint = visited.strangers.err.splitlines()
+def test_a_worker_of_another_run_is_refused(contacted: ContactedRun) -> None:
+    assert contacted.strangers.code == 3
+    _, line, hint = contacted.strangers.err.splitlines()
     assert line.endswith("has a certificate of another run, or does not accept this one")
     assert hint == "hint: certificates are valid for one run, and for 24 hours"
 
 
-def test_a_worker_that_comes_too_late_waits_for_the_end(visited: Visited) -> None:
-    assert visited.late.code == 0
-    assert visited.late.err.splitlines()[-1] == "late ends: the coordinator is gone"
+def test_a_worker_that_joins_too_late_waits_for_the_end(contacted: ContactedRun) -> None:
+    assert contacted.late.code == 0
+    assert contacted.late.err.splitlines()[-1] == "late ends: the coordinator has ended"

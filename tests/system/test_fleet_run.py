@@ -1,4 +1,6 @@
-"""Whole runs on three machines, by each way to them: started together, judged, with the operations of a local run."""
+"""Complete runs on three machines, reached in each supported way: started together, judged, with the operations of a
+local run.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +27,10 @@ pytestmark = needs_machines
 TRIES = 3
 MAX_SKEW_NS = 5 * NS_PER_MS
 DISTURBED_SKEW_NS = 100 * NS_PER_MS
-"""What the verdict allows (loadgen.verdict.rules), where others used the cores."""
+"""The limit of the verdict (loadgen.verdict.rules), for runs that other processes disturbed."""
 HAS_TIME_NAMESPACES = Path("/proc/self/ns/time").exists()
 AHEAD_S = random.randrange(1000, 10_000_000) if HAS_TIME_NAMESPACES else 0
-"""By how much the clock of the second machine is ahead."""
+"""The seconds by which the clock of the second machine is ahead."""
 
 needs_time_namespaces = pytest.mark.skipif(
     not HAS_TIME_NAMESPACES and os.environ.get("CI") != "true", reason="this kernel has no time namespaces"
@@ -48,7 +50,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def over_ssh(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[FleetRun, int, str]:
-    """A run by SSH on 16 real servers: the run, its exit code, and what it printed."""
+    """A run by SSH on 16 real servers: the run, its exit code, and its output."""
     machines, _ = world
     targets = machines.targets(machines.serve(docroot(tmp_path_factory), connections=3))
     cwd = tmp_path_factory.mktemp("over-ssh")
@@ -61,7 +63,7 @@ def over_ssh(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Fl
     return run, done.code, done.out
 
 
-def test_three_machines_over_ssh_carry_a_run_that_conforms(over_ssh: tuple[FleetRun, int, str], world: World) -> None:
+def test_a_run_on_three_machines_over_ssh_conforms(over_ssh: tuple[FleetRun, int, str], world: World) -> None:
     run, code, out = over_ssh
     document = run.document
     assert (code, document["verdict"]) == ending(document, 0, "conforming"), document["reasons"]
@@ -78,7 +80,7 @@ def test_three_machines_over_ssh_carry_a_run_that_conforms(over_ssh: tuple[Fleet
     assert not [path for name in world[0].names for path in world[0].state(name).rglob("*.spool")]
 
 
-def test_every_vm_is_driven_by_every_machine(over_ssh: tuple[FleetRun, int, str]) -> None:
+def test_every_machine_drives_every_vm(over_ssh: tuple[FleetRun, int, str]) -> None:
     placed = over_ssh[0].document["fleet"]["placement"]
     workers, of = placed["workers"], placed["worker_of_connection"]
     assert sorted(workers) == ["m1/0", "m2/0", "m3/0"]
@@ -89,7 +91,7 @@ def test_every_vm_is_driven_by_every_machine(over_ssh: tuple[FleetRun, int, str]
 
 
 @needs_time_namespaces
-def test_clock_offsets_are_right_within_their_bounds(over_ssh: tuple[FleetRun, int, str]) -> None:
+def test_clock_offsets_are_within_their_error_bounds(over_ssh: tuple[FleetRun, int, str]) -> None:
     document = over_ssh[0].document
     machines = {one["name"]: one for one in document["fleet"]["machines"]}
     for name, true_ns in (("m1", 0), ("m2", AHEAD_S * NS_PER_S), ("m3", 0)):
@@ -98,7 +100,7 @@ def test_clock_offsets_are_right_within_their_bounds(over_ssh: tuple[FleetRun, i
         assert abs(one["offset_ns"] - true_ns) <= one["error_ns"]
 
 
-def test_all_start_together(over_ssh: tuple[FleetRun, int, str]) -> None:
+def test_all_machines_start_together(over_ssh: tuple[FleetRun, int, str]) -> None:
     document = over_ssh[0].document
     assert list(document["fleet"]["start_skew_ns"]) == ["0"]
     limit_ns = DISTURBED_SKEW_NS if disturbed(document) else MAX_SKEW_NS
@@ -107,7 +109,7 @@ def test_all_start_together(over_ssh: tuple[FleetRun, int, str]) -> None:
 
 
 class Cluster:
-    """A Dask cluster of the user's: a scheduler in the hub, a worker on each machine, started by hand."""
+    """A user's Dask cluster: a scheduler in the hub and a worker on each machine, started by hand."""
 
     def __init__(self, machines: Machines, directory: Path) -> None:
         dask = Path(sys.executable).parent / "dask"
@@ -129,13 +131,13 @@ class Cluster:
 
     @property
     def address(self) -> str:
-        """The scheduler's."""
+        """The address of the scheduler, as Dask writes it."""
         return str(json.loads(self.file.read_text())["address"])
 
 
 @pytest.fixture(scope="module")
 def same_load(over_ssh: object, world: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """One load played locally and in three ways on three machines: the runs, and what was asked of each VM, by way."""
+    """One load played locally and in three ways on three machines: by way, the run and the requests at each VM."""
     machines, servers = world
     directory = tmp_path_factory.mktemp("same-load")
     ports: dict[str, list[int]] = {}
@@ -146,7 +148,7 @@ def same_load(over_ssh: object, world: World, tmp_path_factory: pytest.TempPathF
         load = ("--targets", file, "--connections", "1", "--duration", "3s", "--seed", "7")
         runs[way] = FleetRun(machines, directory / way, *load, *SHORT, *more)
 
-    start("local")  # alone: beside it three fleets begin, and it would fall behind
+    start("local")  # alone: beside three fleets that start, this run would be too slow
     runs["local"].wait()
     certificates = directory / "certs"
     machines.loadgen("fleet", "certificates", certificates, "--workers", "3", cwd=directory)
@@ -178,21 +180,21 @@ def same_load(over_ssh: object, world: World, tmp_path_factory: pytest.TempPathF
 
 @pytest.mark.parametrize("way", ["ssh", "scheduler", "join"])
 def test_each_connection_plays_the_operations_of_the_local_run(way: str, same_load: dict[str, Any]) -> None:
-    """Each VM has one connection, so what a VM is asked is what that plays, request for request."""
+    """Each VM has one connection, so the requests at a VM are the operations of this connection."""
     local, here = same_load["asked"]["local"], same_load["asked"][way]
     assert sum(map(len, local)) > 200
     for ours, theirs in zip(here, local, strict=True):
         count = min(len(ours), len(theirs))
         assert ours[:count] == theirs[:count]
-        assert abs(len(ours) - len(theirs)) <= 10  # what was due just at the end; small files take milliseconds
+        assert abs(len(ours) - len(theirs)) <= 10  # operations due just at the end; small files take milliseconds
     counts = [sum(map(len, one)) for one in (here, local)]
-    # A machine of three that did not play, or a share played twice, is a third and more; on a busy machine all paced
-    # connections are some tenths of a second late, of 3 s, and conform down to four fifths of their rate.
+    # A machine that did not play, or a share that was played twice, changes the number by a third or more; on a busy
+    # machine all paced connections are some tenths of a second late, of 3 s, and conform down to 80 % of their rate.
     assert abs(counts[0] - counts[1]) <= counts[1] / 5
 
 
 @pytest.mark.parametrize("way", ["scheduler", "join"])
-def test_other_ways_to_the_same_machines(way: str, same_load: dict[str, Any], world: World) -> None:
+def test_other_ways_reach_the_same_machines(way: str, same_load: dict[str, Any], world: World) -> None:
     run = same_load["runs"][way]
     document = run.document
     assert document["verdict"] == "conforming" or disturbed(document), document["reasons"]
@@ -205,16 +207,16 @@ def test_other_ways_to_the_same_machines(way: str, same_load: dict[str, Any], wo
     assert run.nothing_left(), run.left()
 
 
-def test_what_an_unencrypted_cluster_is_told_to_be(same_load: dict[str, Any]) -> None:
+def test_an_unencrypted_cluster_causes_a_warning(same_load: dict[str, Any]) -> None:
     lines = [line for _, line in same_load["runs"]["scheduler"].lines]
     assert any("is not encrypted" in line for line in lines)
     assert not [line for line in lines if "Warning" in line or "Traceback" in line]
 
 
-def test_workers_that_joined_say_what_they_do_and_end(same_load: dict[str, Any]) -> None:
+def test_joined_workers_report_their_state_and_end(same_load: dict[str, Any]) -> None:
     assert same_load["worker codes"] == [0, 0, 0]
     for name, (out, err) in zip(("m1", "m2", "m3"), same_load["joined"], strict=True):
         assert out == ""
         first, last = err.splitlines()
         assert first.startswith(f"{name} waits up to 10m for the coordinator at {HUB}:")
-        assert last == f"{name} ends: the coordinator is gone"
+        assert last == f"{name} ends: the coordinator has ended"

@@ -1,4 +1,4 @@
-"""`loadgen forward` as a user runs it: in a lab, without root, by hand, interrupted and killed."""
+"""`loadgen forward` as users run it: in a lab, without root, by hand, interrupted and killed."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ TINY = ("--windows", "64K", "--flows", "1", "--repeats", "1", "--duration", "300
 SETPRIV = shutil.which("setpriv")
 needs_setpriv = pytest.mark.skipif(
     (SETPRIV is None or os.geteuid() != 0) and os.environ.get("CI") != "true",
-    reason="root and setpriv (util-linux) are needed to be somebody who may not build a network",
+    reason="root and setpriv (util-linux) are needed to run as a user who may not build a network",
 )
 
 
 def unprivileged(*arguments: str, cwd: Path) -> Done:
-    """As a user whom the kernel does not let make a network namespace."""
+    """Run as a user who may not create a network namespace."""
     assert SETPRIV is not None
     done = subprocess.run(
         [SETPRIV, "--bounding-set", "-all", "--inh-caps", "-all", LOADGEN, *arguments],
@@ -48,10 +48,12 @@ def by_mode(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def begun(process: subprocess.Popen[str], seen: str) -> set[int]:
-    """Waits for a line of its stderr that has `seen`: the network namespaces that it and its children are in then."""
+    """Wait for a line of stderr with `seen`; returns the network namespaces of the process and its children at that
+    time.
+    """
     assert process.stderr is not None
     while seen not in (line := process.stderr.readline()):
-        assert line, f"it ended before it said {seen!r}"
+        assert line, f"the command ended before it printed {seen!r}"
     return namespaces_of([process.pid, *descendants(process.pid)])
 
 
@@ -67,7 +69,7 @@ def test_in_a_lab_both_nics_are_crossed_and_nothing_is_left(tmp_path: Path) -> N
             one.kill()
     assert made
     done = Done(one.returncode, out, err)
-    assert done.code in (1, 3), done.err  # 3: others used this machine's cores meanwhile
+    assert done.code in (1, 3), done.err  # 3: other processes used this machine's cores during the run
     rows = by_mode(done.document)
     assert set(rows) == {"direct", "splice", "copy"}
     for row in rows.values():
@@ -84,7 +86,7 @@ def test_in_a_lab_both_nics_are_crossed_and_nothing_is_left(tmp_path: Path) -> N
 
 
 @needs_setpriv
-def test_without_root_it_is_loopback_and_it_says_what_that_does_not_show(tmp_path: Path) -> None:
+def test_without_root_loopback_is_used_and_its_limits_are_reported(tmp_path: Path) -> None:
     done = unprivileged("forward", "--modes", "copy", *TINY, "--out", "run", cwd=tmp_path)
     assert done.code in (0, 3), done.err
     said = " ".join(done.out.split())
@@ -94,22 +96,22 @@ def test_without_root_it_is_loopback_and_it_says_what_that_does_not_show(tmp_pat
 
 
 @needs_setpriv
-def test_a_lab_that_cannot_be_built_is_the_users_to_change(tmp_path: Path) -> None:
+def test_a_lab_that_cannot_be_built_is_a_plan_error(tmp_path: Path) -> None:
     done = unprivileged("forward", "--lab", "gige", *TINY, "--out", "run", cwd=tmp_path)
     assert (done.code, done.out) == (2, "")
-    assert "no lab can be built: a network namespace cannot be made" in done.err
-    assert "hint: --lab loopback" in done.err
+    assert "no lab can be built: a network namespace cannot be created" in done.err
+    assert "hint: use --lab loopback" in done.err
     assert "Traceback" not in done.err
 
 
-def test_what_makes_no_sense_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+def test_contradictory_options_are_refused_before_anything_is_built(tmp_path: Path) -> None:
     done = loadgen("forward", "--role", "proxy", "--listen", "127.0.0.1:0", cache=tmp_path, cwd=tmp_path)
     assert (done.code, done.out, list(tmp_path.iterdir())) == (2, "", [])
     assert "--role proxy needs --connect" in done.err
 
 
 @needs_lab
-def test_ctrl_c_judges_what_there_is(tmp_path: Path) -> None:
+def test_ctrl_c_judges_the_finished_tests(tmp_path: Path) -> None:
     held = held_namespaces()
     asked = ("--lab", "gige", "--modes", "splice", "--windows", "64K", "--repeats", "9", "--flows", "1")
     with start(
@@ -132,7 +134,7 @@ def test_ctrl_c_judges_what_there_is(tmp_path: Path) -> None:
 
 @needs_lab
 @pytest.mark.parametrize("moment", ["getting ready", "1/", "done 1/"])
-def test_a_kill_leaves_neither_network_nor_process_and_a_record_that_can_be_read(moment: str, tmp_path: Path) -> None:
+def test_a_kill_leaves_no_network_and_no_process_but_a_readable_record(moment: str, tmp_path: Path) -> None:
     held = held_namespaces()
     asked = ("--lab", "none", "--modes", "splice", "--windows", "64K", "--repeats", "9", "--flows", "1")
     with start("forward", *asked, "--duration", "400ms", "--out", "run", cache=tmp_path, cwd=tmp_path) as one:
@@ -161,11 +163,11 @@ def test_a_proxy_that_dies_is_named(tmp_path: Path) -> None:
         finally:
             one.kill()
     assert one.returncode in (3, 4)
-    assert "the proxy is gone: killed by signal 9" in " ".join(out.split())
+    assert "the proxy has ended: killed by signal 9" in " ".join(out.split())
 
 
-def test_by_hand_on_three_machines(tmp_path: Path) -> None:
-    """Here all three are this one."""
+def test_the_roles_can_be_started_by_hand_on_three_machines(tmp_path: Path) -> None:
+    """In this test, this machine plays all three."""
     with start("forward", "--role", "sink", "--listen", "127.0.0.1:0", cache=tmp_path, cwd=tmp_path) as sink:
         try:
             sink_at = _address(sink, r"sink: listens on (\S+)")
@@ -201,10 +203,10 @@ def _address(process: subprocess.Popen[str], pattern: str) -> str:
     for line in process.stderr:
         if found := re.search(pattern, line):
             return found[1]
-    raise AssertionError(f"it ended before it said {pattern!r}")
+    raise AssertionError(f"the command ended before it printed {pattern!r}")
 
 
-def test_clean_ends_what_a_lab_left_and_nobody_else(tmp_path: Path) -> None:
+def test_clean_ends_only_processes_that_a_lab_left(tmp_path: Path) -> None:
     script = "import time; time.sleep(60)"
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()

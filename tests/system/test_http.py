@@ -1,4 +1,4 @@
-"""`loadgen http` against a real nginx: HTTP, HTTPS, IPv6; its counts are nginx's own."""
+"""`loadgen http` against a real nginx: HTTP, HTTPS, IPv6; its counts equal those of nginx."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ http {{
 
 @dataclass(frozen=True, slots=True)
 class Nginx:
-    """A running nginx, and what it logs."""
+    """A running nginx, and its log."""
 
     home: Path
     plain: int
@@ -70,13 +70,13 @@ class Nginx:
         os.truncate(self.home / "access.log", 0)
 
     def counted(self) -> int:
-        """The requests that it has served as it says itself, this question among them."""
+        """Return the number of requests that nginx has served, including this request."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.plain}/status", timeout=5) as reply:
             text: str = reply.read().decode()
         return int(text.splitlines()[2].split()[2])
 
     def logged(self, count: int) -> bool:
-        """Whether it logs that many requests in the end, and no more: it may be a moment behind."""
+        """Whether nginx finally logs exactly this many requests; its log may be slightly late."""
         return within(10, lambda: len(self.lines()) >= count) and len(self.lines()) == count
 
 
@@ -118,7 +118,7 @@ def test_a_closed_loop_counts_what_nginx_counts(nginx: Nginx, tmp_path: Path) ->
         cache=tmp_path,
         cwd=tmp_path,
     )
-    assert done.code in (0, 3), done.err  # on a busy machine the client may be the limit, and says so
+    assert done.code in (0, 3), done.err  # on a busy machine the client may be the limit, and reports it
     found = done.document
     assert nginx.logged(found["sent"])
     seen = Counter(line.split()[0] for line in nginx.lines())
@@ -142,8 +142,8 @@ def test_a_closed_loop_counts_what_nginx_counts(nginx: Nginx, tmp_path: Path) ->
 
 @pytest.mark.parametrize("where", ["http://127.0.0.1:{plain}", "https://127.0.0.1:{secure}", "http://[::1]:{plain}"])
 @pytest.mark.parametrize("close", [False, True], ids=["keep-alive", "close"])
-def test_what_was_sent_is_what_nginx_counts(nginx: Nginx, tmp_path: Path, where: str, *, close: bool) -> None:
-    """Exactly, though connections open, shake hands and wait for replies when the run ends."""
+def test_nginx_counts_exactly_the_sent_requests(nginx: Nginx, tmp_path: Path, where: str, *, close: bool) -> None:
+    """The numbers are exact, although connections open, shake hands and wait for replies when the run ends."""
     nginx.forget()
     before = nginx.counted()
     url = where.format(plain=nginx.plain, secure=nginx.secure)
@@ -160,7 +160,7 @@ def test_what_was_sent_is_what_nginx_counts(nginx: Nginx, tmp_path: Path, where:
     assert found["total"]["errors"] == 0
 
 
-def test_an_open_loop_by_tls_sends_exactly_what_is_due(nginx: Nginx, tmp_path: Path) -> None:
+def test_an_open_loop_with_tls_sends_exactly_the_due_requests(nginx: Nginx, tmp_path: Path) -> None:
     nginx.forget()
     (tmp_path / "shop.toml").write_text(
         f"""
@@ -197,7 +197,7 @@ def test_an_open_loop_by_tls_sends_exactly_what_is_due(nginx: Nginx, tmp_path: P
     assert [check["name"] for check in found["slos"]] == ["rate", "errors", "shed"]
 
 
-def test_a_certificate_is_verified_unless_told_otherwise(nginx: Nginx, tmp_path: Path) -> None:
+def test_certificates_are_verified_by_default(nginx: Nginx, tmp_path: Path) -> None:
     url = f"https://127.0.0.1:{nginx.secure}/"
     refused = loadgen("http", url, "-d", "1s", cache=tmp_path, cwd=tmp_path)
     assert refused.code == 1
@@ -209,7 +209,7 @@ def test_a_certificate_is_verified_unless_told_otherwise(nginx: Nginx, tmp_path:
     assert " 50 " in taken.out
 
 
-def test_an_objective_that_is_missed_is_exit_code_one(nginx: Nginx, tmp_path: Path) -> None:
+def test_a_missed_objective_has_exit_code_1(nginx: Nginx, tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{nginx.plain}"
     done = loadgen(
         *(
@@ -238,7 +238,7 @@ def test_an_objective_that_is_missed_is_exit_code_one(nginx: Nginx, tmp_path: Pa
     assert again.out.splitlines()[-8:] == done.out.splitlines()[-8:]
 
 
-def test_sources_and_a_target_that_is_missing(nginx: Nginx, tmp_path: Path) -> None:
+def test_source_addresses_and_a_missing_target(nginx: Nginx, tmp_path: Path) -> None:
     nginx.forget()
     (dead,) = _free_ports(1)
     done = loadgen(
@@ -248,7 +248,7 @@ def test_sources_and_a_target_that_is_missing(nginx: Nginx, tmp_path: Path) -> N
         cwd=tmp_path,
     )
     found = done.document
-    assert nginx.logged(found["sent"])  # and nothing of what was refused
+    assert nginx.logged(found["sent"])  # and no requests of the refused run
     assert {line.split()[0] for line in nginx.lines()} == {"127.0.0.2", "127.0.0.3"}
     assert set(found["targets"][1]["errors_by_outcome"]) == {"REFUSED"}
     assert any("connection refused" in note for note in found["notes"])
@@ -256,7 +256,7 @@ def test_sources_and_a_target_that_is_missing(nginx: Nginx, tmp_path: Path) -> N
     assert (nobody.code, len(nobody.err.splitlines())) == (1, 1)
 
 
-def test_a_run_that_is_killed_leaves_a_record_and_nothing_else(nginx: Nginx, tmp_path: Path) -> None:
+def test_a_killed_run_leaves_a_record_and_nothing_else(nginx: Nginx, tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{nginx.plain}/"
     process = start("http", url, "-d", "60s", "-c", "4", "--rate", "100", "--out", "run", cache=tmp_path, cwd=tmp_path)
     assert within(60, lambda: (tmp_path / "run/intervals.msgpack").exists())
@@ -281,7 +281,7 @@ def _quiet(nginx: Nginx) -> bool:
     return len(nginx.lines()) == count
 
 
-def test_an_interrupt_ends_it_with_what_was_measured(nginx: Nginx, tmp_path: Path) -> None:
+def test_an_interrupt_ends_the_run_and_shows_its_measurements(nginx: Nginx, tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{nginx.plain}/"
     process = start("http", url, "-d", "60s", "-c", "4", "--rate", "100", "--out", "run", cache=tmp_path, cwd=tmp_path)
     assert within(60, lambda: (tmp_path / "run/intervals.msgpack").exists())

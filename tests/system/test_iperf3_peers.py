@@ -1,4 +1,4 @@
-"""The probe against real `iperf3`, both ways round, and its process as the coordinator uses it."""
+"""The probe against real `iperf3`, in both roles, and the probe's process as the coordinator uses it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def stock() -> Iterator[int]:
 
 
 async def against(stock: int, test: ProbeTest) -> ProbeResult:
-    """A stock server is busy for a moment after each test."""
+    """Run a test against a stock server; repeats it while the server is busy for a moment after a test."""
     for _ in range(100):
         try:
             return await probe(test, stock)
@@ -41,10 +41,10 @@ async def against(stock: int, test: ProbeTest) -> ProbeResult:
             if "is busy" not in error.message:
                 raise
             await asyncio.sleep(0.02)
-    raise AssertionError("it stays busy")
+    raise AssertionError("the server stays busy")
 
 
-# Our client, a stock server.
+# The client of loadgen with a stock server
 
 
 @needs_iperf3
@@ -64,11 +64,11 @@ def test_a_stock_server_is_measured_in_every_direction(stock: int, direction: Di
 
 @needs_iperf3
 @pytest.mark.parametrize("parallel", [1, 3])
-def test_a_stock_server_gets_every_byte_of_a_limit(stock: int, parallel: int) -> None:
+def test_a_stock_server_receives_every_byte_of_a_limit(stock: int, parallel: int) -> None:
     result = run(lambda: against(stock, short(limit_bytes=MEGABYTE + 1, parallel=parallel)))
     assert sum(stream.sent_bytes for stream in result.streams) == MEGABYTE + 1
     received = sum(stream.received_bytes for stream in result.streams)
-    assert 0 < received <= MEGABYTE + 1  # a stock one stops reading when it hears of the end
+    assert 0 < received <= MEGABYTE + 1  # a stock server stops reading when it receives the end
 
 
 @needs_iperf3
@@ -94,14 +94,14 @@ def test_a_stock_server_omits_whole_seconds(stock: int) -> None:
 
 
 @needs_iperf3
-def test_a_stock_server_has_no_request_response(stock: int) -> None:
+def test_a_stock_server_does_not_support_request_response(stock: int) -> None:
     for kind in (Kind.RR, Kind.CRR):
         with pytest.raises(ProbeError, match="stock iperf3, which has no request/response"):
             run(partial(against, stock, short(kind=kind)))
 
 
 @needs_iperf3
-def test_a_stock_server_that_is_busy_is_recognised(stock: int) -> None:
+def test_a_busy_stock_server_is_recognised(stock: int) -> None:
     async def scenario() -> None:
         first = asyncio.create_task(against(stock, short(duration_ns=400 * NS_PER_MS)))
         await asyncio.sleep(0.15)
@@ -112,7 +112,7 @@ def test_a_stock_server_that_is_busy_is_recognised(stock: int) -> None:
     run(scenario)
 
 
-# A stock client, our server.
+# A stock client with the server of loadgen
 
 
 def streams_of(document: dict[str, Any]) -> list[dict[str, Any]]:
@@ -141,14 +141,14 @@ def test_a_stock_client_is_served(arguments: Sequence[str]) -> None:
     received = 0
     for stream in streams:
         sender, receiver = stream["sender"], stream["receiver"]
-        # What we count arrived is what the client says it sent.  The other way round it counts what it had read
-        # when it had enough, and we what we had sent.
+        # The bytes that the server counts as received are those that the client reports as sent.  In the other
+        # direction, the client counts the bytes that it had read at the limit, and the server its sent bytes.
         if sender["sender"]:
             assert receiver["bytes"] == sender["bytes"] > 0
             received += receiver["bytes"]
         else:
             assert sender["bytes"] >= receiver["bytes"]
-            assert receiver["bytes"] > 0 or "--bidir" in arguments  # it may have sent enough before
+            assert receiver["bytes"] > 0 or "--bidir" in arguments  # the client may have sent enough before
     assert test.received_bytes == received
     if "--get-server-output" in arguments:
         assert "Mbit/s" in document["server_output_text"]
@@ -173,7 +173,7 @@ def test_a_stock_udp_client_is_served(direction: str) -> None:
 
 
 @needs_iperf3
-def test_four_stock_clients_at_once_have_each_its_own_right_result() -> None:
+def test_four_simultaneous_stock_clients_have_correct_separate_results() -> None:
     wanted = {
         ("-n", "1M"): MEGABYTE,
         ("-n", "2M", "-P", "2"): 2 * MEGABYTE,
@@ -208,7 +208,7 @@ def test_a_stock_client_that_omits_is_served() -> None:
 
 
 @needs_iperf3
-def test_a_stock_client_is_told_what_is_refused() -> None:
+def test_a_stock_client_receives_the_reason_of_a_refusal() -> None:
     async def scenario() -> tuple[dict[str, Any], dict[str, Any]]:
         async with serving(streams=2) as served:
             many = await stock_client(served.port, "-n", "1M", "-P", "3")
@@ -225,7 +225,7 @@ def test_a_stock_client_is_told_what_is_refused() -> None:
 
 
 @needs_iperf3
-def test_a_killed_stock_client_costs_only_itself() -> None:
+def test_a_killed_stock_client_ends_only_its_own_test() -> None:
     async def scenario() -> str:
         async with serving() as served:
             process = await asyncio.create_subprocess_exec(
@@ -241,11 +241,11 @@ def test_a_killed_stock_client_costs_only_itself() -> None:
     assert "control connection" in run(scenario)
 
 
-# The process.
+# The process
 
 
 class Child:
-    """`python -m loadgen.probe.process`, spoken to as the coordinator does."""
+    """`python -m loadgen.probe.process`, used as the coordinator uses it."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
@@ -255,7 +255,7 @@ class Child:
         self.process.stdin.write(frames.encode(message))
 
     async def next(self, *kinds: str) -> dict[str, Any]:
-        """The next message of one of these kinds; others are passed over."""
+        """Return the next message of one of these kinds; other messages are skipped."""
         assert self.process.stdout is not None
         while (message := await asyncio.wait_for(frames.receive(self.process.stdout), 10)) is not None:
             if message["is"] in kinds:
@@ -285,7 +285,7 @@ async def child() -> AsyncIterator[Child]:
         try:
             assert await asyncio.wait_for(process.wait(), 20) == 0
         finally:
-            if process.returncode is None:  # a failure must not hang the other tests
+            if process.returncode is None:  # a failure must not block the other tests
                 process.kill()
                 await process.wait()
 
@@ -331,7 +331,7 @@ def test_the_process_serves_and_runs_tests() -> None:
     run(scenario)
 
 
-def test_the_process_ends_with_its_input_in_the_middle_of_a_test() -> None:
+def test_the_process_ends_with_its_input_during_a_test() -> None:
     async def scenario() -> None:
         async with serving() as served:
             async with child() as client:
@@ -345,7 +345,7 @@ def test_the_process_ends_with_its_input_in_the_middle_of_a_test() -> None:
 
 
 def test_the_process_ends_with_its_parent() -> None:
-    """Whoever holds its input open, the process is gone when its parent was killed."""
+    """Even when its input stays open, the process ends when its parent is killed."""
     program = (
         "import subprocess, sys, time\n"
         "p = subprocess.Popen([sys.executable, '-m', 'loadgen.probe.process'], stdin=0, stdout=subprocess.PIPE)\n"

@@ -1,4 +1,4 @@
-"""`loadgen iperf` as a person uses it: the command on both ends, and stock iperf3 on either."""
+"""`loadgen iperf` as users run it: the command at both ends, and stock iperf3 at either end."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ QUICK = ("-t", "300ms", "--repeats", "1")
 
 @dataclass
 class Serving:
-    """`loadgen iperf --server` in a process; `lines` are what it printed on stdout so far."""
+    """A running `loadgen iperf --server`; `lines` are the lines that it has printed on stdout."""
 
     process: subprocess.Popen[str]
     port: str
     lines: list[str] = field(default_factory=list)
 
     def end(self) -> int:
-        """Ctrl-C; the exit code."""
+        """Send Ctrl-C and wait; returns the exit code."""
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(30)
 
@@ -68,7 +68,7 @@ def serving(tmp_path: Path) -> Iterator[Serving]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """One for all tests that do not end it."""
+    """One server for all tests that do not end it."""
     with serving(tmp_path_factory.mktemp("server")) as found:
         yield found
 
@@ -92,7 +92,7 @@ def test_a_run_ends_with_the_table_and_a_record_that_shows_the_same(server: Serv
     assert len(validated(json.loads((tmp_path / "run" / "run.json").read_text("utf-8")))["results"]) == 4
 
 
-def test_a_document_has_what_was_promised(server: Serving, tmp_path: Path) -> None:
+def test_documented_fields_are_present(server: Serving, tmp_path: Path) -> None:
     arguments = ("-p", server.port, "-w", "64K", "-P", "2", "--bidir", "--send", "-J", *QUICK)
     document = validated(loadgen("iperf", "127.0.0.1", *arguments, cache=tmp_path, cwd=tmp_path).document)
     assert [(row["direction"], row["window_bytes"]) for row in document["results"]] == [
@@ -113,7 +113,7 @@ def test_a_document_has_what_was_promised(server: Serving, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("arguments", "last"), [(("-u",), "UDP (one run)"), (("--rr",), "Request/response")])
-def test_the_other_tests_have_tables_of_their_own(
+def test_other_kinds_of_tests_have_their_own_tables(
     server: Serving, tmp_path: Path, arguments: tuple[str, ...], last: str
 ) -> None:
     done = loadgen("iperf", "127.0.0.1", "-p", server.port, *arguments, *QUICK, cache=tmp_path, cwd=tmp_path)
@@ -121,14 +121,14 @@ def test_the_other_tests_have_tables_of_their_own(
     assert last in done.out
 
 
-def test_below_what_was_asked_the_exit_code_is_1(server: Serving, tmp_path: Path) -> None:
+def test_below_the_required_rate_the_exit_code_is_1(server: Serving, tmp_path: Path) -> None:
     arguments = ("-p", server.port, "-w", "auto", "--send", "--at-least", "900000G", *QUICK)
     done = loadgen("iperf", "127.0.0.1", *arguments, cache=tmp_path, cwd=tmp_path)
     assert done.code == 1
     assert "Verdict: NOT CONFORMING (exit code 1)" in done.out
 
 
-def test_nobody_there_is_one_line_and_leaves_no_result(tmp_path: Path) -> None:
+def test_an_unreachable_server_is_reported_in_one_line_and_leaves_no_result(tmp_path: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = str(unused.getsockname()[1])
@@ -139,18 +139,18 @@ def test_nobody_there_is_one_line_and_leaves_no_result(tmp_path: Path) -> None:
 
 
 @needs_iperf3
-def test_stock_iperf3_on_the_other_side(tmp_path: Path) -> None:
+def test_stock_iperf3_can_be_the_other_end(tmp_path: Path) -> None:
     with stock_server() as port:
         arguments = ("-p", str(port), "-w", "auto", "--send", "-t", "1", "--repeats", "1", "--json")
         done = loadgen("iperf", "127.0.0.1", *arguments, cache=tmp_path, cwd=tmp_path)
     assert done.code == 0, done.err
     document = validated(done.document)
-    assert document["peer"] is None  # a stock server does not say what it is
+    assert document["peer"] is None  # a stock server does not report its version
     assert document["results"][0]["mbit_per_s"] > 0
 
 
 @needs_iperf3
-def test_a_server_tells_of_each_test_and_counts_at_its_end(tmp_path: Path) -> None:
+def test_a_server_reports_each_test_and_its_counters_at_the_end(tmp_path: Path) -> None:
     assert IPERF3 is not None
     with serving(tmp_path) as server:
         subprocess.run(
@@ -163,7 +163,7 @@ def test_a_server_tells_of_each_test_and_counts_at_its_end(tmp_path: Path) -> No
     assert re.match(r"connections=2 tests_done=1 tests_broken=0 ", counters)
 
 
-def test_ctrl_c_ends_the_run_and_judges_what_there_is(server: Serving, tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_run_and_judges_the_finished_tests(server: Serving, tmp_path: Path) -> None:
     arguments = ("-p", server.port, "-w", "auto", "--send", "-t", "1s", "--repeats", "50", "--out", "run")
     run = start("iperf", "127.0.0.1", *arguments, cache=tmp_path, cwd=tmp_path)
     assert run.stderr is not None
@@ -181,7 +181,7 @@ def test_ctrl_c_ends_the_run_and_judges_what_there_is(server: Serving, tmp_path:
     assert not any(alive(pid) for pid in below)
 
 
-def test_a_run_that_was_killed_can_be_shown(server: Serving, tmp_path: Path) -> None:
+def test_a_killed_run_can_be_shown(server: Serving, tmp_path: Path) -> None:
     arguments = ("-p", server.port, "-w", "auto", "--send", "-t", "300ms", "--repeats", "50", "--out", "run")
     run = start("iperf", "127.0.0.1", *arguments, cache=tmp_path, cwd=tmp_path)
     assert run.stderr is not None
@@ -199,18 +199,18 @@ def test_a_run_that_was_killed_can_be_shown(server: Serving, tmp_path: Path) -> 
 @pytest.mark.skipif(
     TMUX is None and os.environ.get("CI") != "true", reason="tmux is not installed (make debian installs it)"
 )
-def test_in_a_terminal_a_person_sees_it_go_on_and_then_the_report(server: Serving, tmp_path: Path) -> None:
+def test_a_terminal_shows_progress_and_then_the_report(server: Serving, tmp_path: Path) -> None:
     with terminal(tmp_path, {}) as pane:
         (tmp_path / "go").write_text(
             f"#!/bin/sh\nexec {LOADGEN} iperf 127.0.0.1 -p {server.port} -w auto --send -t 1s --repeats 3 --out run\n"
         )
         (tmp_path / "go").chmod(0o755)
         pane.type("./go")
-        # One is over and another runs; between them, the screen shows one that is over and is still the newest.
+        # One test is over and another runs; between them, the screen shows the finished one as the newest.
         wanted = [r"test [23]/3  send auto [23]/3 .* \d+%  0:0\d left", r"^ send auto 1/3  [\d,.]+( |$)"]
         pane.until(lambda screen: all(re.search(one, "\n".join(screen), re.MULTILINE) for one in wanted))
         assert pane.exit_code() == 0
         report = pane.history()
         assert "Verdict: VALID (exit code 0)" in report
-        assert "left" not in report.split("TCP throughput by window")[-1]  # the live view has gone
+        assert "left" not in report.split("TCP throughput by window")[-1]  # the live view has disappeared
         assert pane.ask("cursor_flag") == "1"

@@ -1,4 +1,4 @@
-"""A real lab: its links have the documented speed, and nothing remains of it."""
+"""A real lab: its links have the documented speed, and nothing is left afterwards."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ with Lab(Link.NONE) as lab:
 
 @needs_lab
 @needs_iperf3
-def test_it_is_as_fast_as_gigabit_ethernet_in_each_direction() -> None:
+def test_the_link_has_the_speed_of_gigabit_ethernet_in_each_direction() -> None:
     with Lab(Link.GIGE) as lab, start(lab, Place.SINK, "iperf3", "-s", "--forceflush") as server:
         try:
             assert server.stdout is not None
@@ -67,7 +67,7 @@ def test_it_is_as_fast_as_gigabit_ethernet_in_each_direction() -> None:
 
 
 @needs_lab
-def test_the_bytes_cross_the_proxys_nics_and_these_take_large_segments() -> None:
+def test_bytes_cross_the_nics_of_the_proxy_as_large_segments() -> None:
     with Lab(Link.NONE) as lab:
         for place, nics in NICS.items():
             assert {one["ifname"] for one in json_of(lab, place, "ip", "-j", "link")} == {"lo", *nics}
@@ -81,7 +81,7 @@ def test_the_bytes_cross_the_proxys_nics_and_these_take_large_segments() -> None
 
 
 @needs_lab
-def test_nothing_of_it_is_in_our_own_namespace_and_nothing_is_left() -> None:
+def test_the_lab_uses_no_namespace_of_the_test_and_leaves_nothing() -> None:
     named = named_namespaces()
     before = namespaces_of([os.getpid()])
     with Lab(Link.GIGE):
@@ -124,7 +124,7 @@ def test_a_kill_while_it_is_built_leaves_nothing(after_s: float) -> None:
         def look() -> bool:
             made.update(
                 namespaces_of([holder.pid]) - before
-            )  # all that were seen: the process changes between its namespaces
+            )  # all processes that were seen: the process changes between its namespaces
             return bool(made)
 
         assert within(20, look)
@@ -135,14 +135,14 @@ def test_a_kill_while_it_is_built_leaves_nothing(after_s: float) -> None:
     assert not lab_nics_here()
 
 
-def test_who_may_not_build_one_is_told_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_user_who_may_not_build_a_lab_gets_a_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("deploy.lab.network._tool", lambda name: "")
     with pytest.raises(PlanError, match="ip and nsenter and tc must be installed"), Lab(Link.GIGE):
         pass
 
 
 @needs_lab
-def test_a_command_that_hangs_is_the_fleet_s_fault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_command_that_does_not_end_is_a_fleet_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     hangs = tmp_path / "ip"
     hangs.write_text("#!/bin/sh\nexec sleep 30\n")
     hangs.chmod(0o755)
@@ -153,7 +153,7 @@ def test_a_command_that_hangs_is_the_fleet_s_fault(monkeypatch: pytest.MonkeyPat
 
 
 @needs_lab
-def test_what_serves_in_another_namespace_of_this_machine_is_here() -> None:
+def test_a_server_in_another_namespace_of_this_machine_is_local() -> None:
     with Lab(Link.NONE) as lab, start(lab, Place.SINK, "sleep", "30") as server:
         try:
             assert within(20, lambda: is_here(SINK_HOST))

@@ -1,4 +1,4 @@
-"""The driver `local` with real processes: what remains when something dies, and how errors are reported."""
+"""The driver `local` with real processes: what is left when a process dies, and how errors are reported."""
 
 from __future__ import annotations
 
@@ -120,17 +120,17 @@ async def start(server: WebServer, docroots: list[Path], base_port: int = 0) -> 
 
 
 @pytest.mark.parametrize("server", EVERY_SERVER)
-def test_sixteen_vms_start_on_ports_of_their_own(server: WebServer, docroot: Path, tmpdir_of_runs: Path) -> None:
+def test_sixteen_vms_start_on_different_ports(server: WebServer, docroot: Path, tmpdir_of_runs: Path) -> None:
     with running(server, [docroot] * 16) as vms:
         assert len({target.port for target in vms.targets}) == 16
         assert [target.name for target in vms.targets][::15] == ["vm01", "vm16"]
         assert all(is_served(vms, index) for index in range(16))
         fds = [len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in children_of(warden_pid())]
-        assert max(fds) < 40  # of 16 or 32 processes: no process has inherited descriptors of the others
+        assert max(fds) < 40  # of 16 or 32 processes: no process has inherited descriptors of another
     assert list(tmpdir_of_runs.iterdir()) == []
 
 
-def test_each_vm_may_have_a_document_root_of_its_own(docroot: Path, tmp_path: Path) -> None:
+def test_each_vm_may_have_its_own_document_root(docroot: Path, tmp_path: Path) -> None:
     own = make_file_set(tmp_path)
     (own / "file_set/dir00000/only_here").write_text("own")
     with running(builtin.find(), [docroot, own]) as vms:
@@ -139,7 +139,7 @@ def test_each_vm_may_have_a_document_root_of_its_own(docroot: Path, tmp_path: Pa
 
 @pytest.mark.parametrize("server", EVERY_SERVER)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda n: n.name)
-def test_nothing_survives_the_coordinator(
+def test_no_process_survives_the_coordinator(
     server: WebServer, number: signal.Signals, docroot: Path, tmpdir_of_runs: Path
 ) -> None:
     argv = [sys.executable, "-c", COORDINATOR, server.kind.value, str(docroot)]
@@ -153,7 +153,7 @@ def test_nothing_survives_the_coordinator(
 
 
 @pytest.mark.parametrize("server", EVERY_SERVER)
-def test_nothing_survives_the_warden(server: WebServer, docroot: Path, tmpdir_of_runs: Path) -> None:
+def test_no_process_survives_the_warden(server: WebServer, docroot: Path, tmpdir_of_runs: Path) -> None:
     async def scenario() -> list[VmDeath]:
         async with LocalVms(server, vm_request([docroot] * 3)) as vms:
             pid = warden_pid()
@@ -183,7 +183,7 @@ def test_a_coordinator_and_a_warden_killed_together_leave_no_process(
     assert within(10, lambda: not any(is_running(pid) for pid in pids))
 
 
-def test_the_vm_that_died_is_named() -> None:
+def test_a_dead_vm_is_named() -> None:
     async def scenario(docroot: Path) -> tuple[VmDeath, list[bool]]:
         async with LocalVms(builtin.find(), vm_request([docroot] * 3)) as vms:
             os.kill(children_of(warden_pid())[1], signal.SIGKILL)
@@ -211,7 +211,7 @@ def test_a_taken_port_is_named_before_anything_starts(docroot: Path) -> None:
     assert "0 for any" in caught.value.hint
 
 
-def test_a_host_that_is_not_ours_is_named(docroot: Path) -> None:
+def test_a_host_of_another_machine_is_named(docroot: Path) -> None:
     async def scenario() -> None:
         async with LocalVms(builtin.find(), vm_request([docroot], address="192.0.2.1")):
             pass
@@ -220,12 +220,12 @@ def test_a_host_that_is_not_ours_is_named(docroot: Path) -> None:
         asyncio.run(scenario())
 
 
-def test_more_connections_than_files_are_refused(docroot: Path) -> None:
+def test_too_many_connections_for_the_limit_of_open_files_are_refused(docroot: Path) -> None:
     with pytest.raises(PlanError, match="open files"):
         Local().prepare(vm_request([docroot], connections=10**9, server=Server.BUILTIN))
 
 
-def test_two_runs_at_once_do_not_take_each_others_ports(docroot: Path) -> None:
+def test_two_simultaneous_runs_use_different_ports(docroot: Path) -> None:
     async def scenario() -> set[int]:
         first, second = (LocalVms(builtin.find(), vm_request([docroot] * 4)) for _ in range(2))
         try:
@@ -238,7 +238,7 @@ def test_two_runs_at_once_do_not_take_each_others_ports(docroot: Path) -> None:
     assert len(asyncio.run(scenario())) == 8
 
 
-def test_what_a_program_said_before_it_gave_up_is_passed_on(docroot: Path, tmpdir_of_runs: Path) -> None:
+def test_the_last_output_of_a_failed_program_is_reported(docroot: Path, tmpdir_of_runs: Path) -> None:
     server = WithProgram("import sys; sys.exit('bad directive')", in_front=True)
     with pytest.raises(TargetError, match=r"vm\d\d did not start: program exited with status 1: bad directive"):
         asyncio.run(start(server, [docroot] * 2))
@@ -248,7 +248,7 @@ def test_what_a_program_said_before_it_gave_up_is_passed_on(docroot: Path, tmpdi
 
 @dataclass(frozen=True)
 class Spoilt:
-    """A server whose configuration contains an invalid line."""
+    """A server whose configuration has an invalid line."""
 
     server: WebServer
     kind: Server = Server.NGINX
@@ -263,18 +263,20 @@ class Spoilt:
 
 
 @pytest.mark.parametrize("server", [server for server in EVERY_SERVER if server.id != "builtin"])
-def test_a_configuration_that_is_refused_is_quoted(server: WebServer, docroot: Path) -> None:
+def test_the_error_in_a_refused_configuration_is_quoted(server: WebServer, docroot: Path) -> None:
     with pytest.raises(TargetError, match=r"vm01 did not start: .*nonsense"):
         asyncio.run(start(Spoilt(server), [docroot]))
 
 
-def test_a_file_set_that_is_not_there_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_file_set_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deploy.vms.local._READY_S", 0.2)
     with pytest.raises(TargetError, match=r"vm01 .* does not serve /file_set/dir00000/class0_0: .*404"):
         asyncio.run(start(builtin.find(), [tmp_path]))
 
 
-def test_a_program_that_says_too_much_is_neither_stopped_nor_kept_whole(docroot: Path, tmpdir_of_runs: Path) -> None:
+def test_a_program_with_much_output_is_not_stopped_and_its_output_is_not_kept_completely(
+    docroot: Path, tmpdir_of_runs: Path
+) -> None:
     flag = tmpdir_of_runs / "said"
     code = f"""
 import pathlib, time
@@ -298,7 +300,7 @@ def test_a_program_that_ignores_sigterm_is_killed(docroot: Path, tmpdir_of_runs:
     assert list(tmpdir_of_runs.iterdir()) == []
 
 
-def test_what_a_program_left_behind_is_ended(docroot: Path, tmpdir_of_runs: Path) -> None:
+def test_processes_left_by_a_program_are_ended(docroot: Path, tmpdir_of_runs: Path) -> None:
     """The program starts a daemon: a grandchild in a session of its own, whose parent has ended."""
     note = tmpdir_of_runs / "pid"
     code = f"""
@@ -318,14 +320,16 @@ time.sleep(60)
     assert not is_running(pid)
 
 
-def test_a_supervisor_that_does_not_start_is_quoted(docroot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_supervisor_that_does_not_start_is_quoted(
+    docroot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     broken = (sys.executable, "-c", "raise OSError('no room for it')")
     monkeypatch.setattr("deploy.vms.local._WARDEN", broken)
     with pytest.raises(TargetError, match="supervisor did not start: OSError: no room for it"):
         asyncio.run(start(builtin.find(), [docroot]))
 
 
-def test_a_start_that_is_cancelled_leaves_nothing(docroot: Path, tmpdir_of_runs: Path) -> None:
+def test_a_cancelled_start_leaves_nothing(docroot: Path, tmpdir_of_runs: Path) -> None:
     async def scenario() -> None:
         task = asyncio.create_task(start(WithProgram("import time; time.sleep(60)", in_front=True), [docroot] * 2))
         assert await asyncio.to_thread(within, 20, lambda: any(tmpdir_of_runs.glob("loadgen-*/vm02")))

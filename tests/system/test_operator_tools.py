@@ -58,13 +58,13 @@ def unit(place: Path, text: str) -> Path:
 
 
 @needs_systemd
-def test_systemd_takes_the_unit_without_a_word(tmp_path: Path) -> None:
+def test_systemd_accepts_the_unit_without_a_message(tmp_path: Path) -> None:
     path = unit(tmp_path, UNIT.read_text(encoding="utf-8"))
     assert told("systemd-analyze", "verify", "--man=no", path) == (0, "")
 
 
 @needs_systemd
-def test_that_word_would_be_heard(tmp_path: Path) -> None:
+def test_a_message_of_systemd_would_be_noticed(tmp_path: Path) -> None:
     path = unit(tmp_path, UNIT.read_text(encoding="utf-8").replace("RestartSec=", "RestartSecs="))
     assert "RestartSecs" in told("systemd-analyze", "verify", "--man=no", path)[1]
 
@@ -73,7 +73,7 @@ def test_that_word_would_be_heard(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("without", "code"), [("", 0), ("CapabilityBoundingSet=|SystemCallFilter=.*|DynamicUser=yes", 1)]
 )
-def test_systemd_finds_that_the_worker_may_do_little(tmp_path: Path, without: str, code: int) -> None:
+def test_systemd_confirms_that_the_worker_has_few_rights(tmp_path: Path, without: str, code: int) -> None:
     """The exposure that systemd computes, from 0 to 100."""
     text = UNIT.read_text(encoding="utf-8")
     path = unit(tmp_path, re.sub(rf"^({without})$", "", text, flags=re.MULTILINE) if without else text)
@@ -99,7 +99,7 @@ HADOLINT = Path(sys.executable).parent / "hadolint"
 
 
 @pytest.mark.skipif(not HADOLINT.exists() and os.environ.get("CI") != "true", reason="hadolint is not installed")
-def test_hadolint_takes_the_dockerfile_without_a_word() -> None:
+def test_hadolint_accepts_the_dockerfile_without_a_message() -> None:
     assert told(HADOLINT, "--no-color", DOCKERFILE) == (0, "")
 
 
@@ -107,13 +107,13 @@ def test_hadolint_takes_the_dockerfile_without_a_word() -> None:
 
 
 @needs_shellcheck
-def test_shellcheck_takes_the_batch_script_without_a_word() -> None:
+def test_shellcheck_accepts_the_batch_script_without_a_message() -> None:
     assert told("shellcheck", SBATCH) == (0, "")
 
 
 @dataclass(frozen=True)
 class Job:
-    """A finished batch job: exit code, output of sbatch and of the job, and the calls of loadgen in it."""
+    """A finished batch job: its exit code, the output of sbatch and of the job, and the calls of loadgen in it."""
 
     code: int
     said: str
@@ -131,7 +131,7 @@ class Job:
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Mapping[str, str]:
-    """The environment in which `sbatch` is the one of the tests."""
+    """Return the environment in which `sbatch` is the fake program of the tests."""
     programs, calls = tmp_path / "programs", tmp_path / "calls"
     programs.mkdir()
     calls.mkdir()
@@ -166,13 +166,13 @@ def ended(cluster: Mapping[str, str], process: subprocess.Popen[str]) -> Job:
 
 
 def values(call: Mapping[str, Any]) -> dict[str, str]:
-    """The options of a call, each with its value."""
+    """Return the options of a call, each with its value."""
     argv = call["argv"]
     return {word: argv[at + 1] for at, word in enumerate(argv) if word.startswith("--")}
 
 
 @needs_ip
-def test_a_batch_job_plays_from_all_nodes_but_its_first(cluster: Mapping[str, str]) -> None:
+def test_a_batch_job_uses_all_nodes_except_its_first(cluster: Mapping[str, str]) -> None:
     job = ended(cluster, submitted(cluster, SBATCH, "t.toml", "--connections", "50"))
     assert (job.code, job.said, job.output) == (0, "", "")
     assert [call["node"] for call in job.workers] == ["node2", "node3", "node4", "node5"]
@@ -187,36 +187,36 @@ def test_a_batch_job_plays_from_all_nodes_but_its_first(cluster: Mapping[str, st
 
 
 @needs_ip
-def test_loadgen_takes_what_the_batch_job_calls(cluster: Mapping[str, str], tmp_path: Path) -> None:
+def test_loadgen_accepts_the_calls_of_the_batch_job(cluster: Mapping[str, str], tmp_path: Path) -> None:
     job = ended(cluster, submitted(cluster, "--nodes=2", SBATCH, "t.toml", "--on-loss", "abort", "--engines", "2"))
     assert sorted(accept(call["argv"]) for call in job.calls) == ["fleet certificates", "spec", "worker"]
 
 
 @needs_ip
-def test_a_run_that_never_began_leaves_no_worker_waiting(cluster: Mapping[str, str]) -> None:
+def test_a_run_that_never_began_leaves_no_waiting_worker(cluster: Mapping[str, str]) -> None:
     job = ended(cluster, submitted({**cluster, "FAKE_RUN": "refuse"}, "--nodes=3", SBATCH, "t.toml"))
     assert job.code == 2
     assert [call.get("stopped") for call in job.workers] == [True, True]
 
 
 @needs_ip
-def test_before_its_time_is_up_the_run_is_stopped_and_judged(cluster: Mapping[str, str]) -> None:
+def test_shortly_before_the_time_limit_the_run_is_stopped_and_judged(cluster: Mapping[str, str]) -> None:
     process = submitted({**cluster, "FAKE_RUN": "wait"}, "--nodes=2", SBATCH, "t.toml")
     calls = Path(cluster["FAKE_CALLS"])
     assert within(30, lambda: len(list(calls.glob("*.json"))) == 3)
-    process.terminate()  # the sbatch of the tests forwards it, as --signal=B:TERM does
+    process.terminate()  # the fake sbatch forwards the signal, like --signal=B:TERM
     job = ended(cluster, process)
     assert (job.code, job.call("spec")["stopped"]) == (4, True)
     assert not Path(values(job.call("spec"))["--certs"]).exists(), "keys are left behind"
 
 
-def test_one_node_is_too_few(cluster: Mapping[str, str]) -> None:
+def test_one_node_is_refused(cluster: Mapping[str, str]) -> None:
     job = ended(cluster, submitted(cluster, "--nodes=1", SBATCH, "t.toml"))
     assert (job.code, job.calls) == (2, [])
     assert "at least two nodes" in job.output
 
 
-def test_a_batch_job_without_targets_says_how_it_is_called(cluster: Mapping[str, str]) -> None:
+def test_a_batch_job_without_targets_prints_its_usage(cluster: Mapping[str, str]) -> None:
     job = ended(cluster, submitted(cluster, SBATCH))
     assert (job.code, job.calls) == (2, [])
     assert job.output.startswith("usage: sbatch ")
@@ -230,7 +230,7 @@ def test_a_batch_job_without_targets_says_how_it_is_called(cluster: Mapping[str,
         ("true\n#SBATCH --nodes=5", "behind the first command"),
     ],
 )
-def test_the_fake_refuses_what_slurm_does(
+def test_the_fake_refuses_the_options_that_slurm_refuses(
     cluster: Mapping[str, str], tmp_path: Path, wrong: str, complaint: str
 ) -> None:
     script = tmp_path / "wrong.sbatch"

@@ -73,7 +73,7 @@ def compiled_in(wheel: Path) -> list[str]:
 
 
 def play(at: Installed, cache: Path) -> dict[str, Any]:
-    """The record of a short run with the installed command, outside the repository."""
+    """Return the record of a short run with the installed command, outside the repository."""
     done = subprocess.run(
         [at.bin / "loadgen", *SPEC],
         cwd=at.place,
@@ -87,14 +87,14 @@ def play(at: Installed, cache: Path) -> dict[str, Any]:
     found = json.loads((at.place / "run" / "run.json").read_text(encoding="utf-8"))
     assert isinstance(found, dict)
     assert done.returncode == found["exit_code"], done.stderr
-    assert done.returncode in (0, 1, 3), "the run must end with a verdict, whatever this machine has to do beside it"
+    assert done.returncode in (0, 1, 3), "the run must end with a verdict, even on a busy machine"
     assert f"(exit code {done.returncode})" in done.stdout
     assert len(found["iterations"]) == 1
     assert len(found["targets"]) == 2
     return found
 
 
-def test_the_wheel_has_every_file_that_the_packages_need_to_run(built: Built) -> None:
+def test_the_wheel_has_every_file_that_is_needed_to_run(built: Built) -> None:
     names = names_in(built.wheel)
     packaged = [path for path in tracked() if path.parts[0] in PACKAGES and path.parts[:2] != ("deploy", "operator")]
     assert {f"{package}/py.typed" for package in PACKAGES} <= {str(path) for path in packaged}
@@ -113,13 +113,13 @@ def test_the_wheel_has_the_compiled_parts(built: Built) -> None:
     assert compiled_in(built.wheel) == sorted(EXTENSIONS)
 
 
-def test_the_source_distribution_has_every_file_but_the_hidden_ones(built: Built) -> None:
+def test_the_source_distribution_has_every_file_except_hidden_ones(built: Built) -> None:
     with tarfile.open(built.source) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert [str(path) for path in tracked() if str(path) not in names and not path.parts[0].startswith(".")] == []
 
 
-def test_an_installed_wheel_plays_with_the_compiled_engine(installed: Installed, tmp_path: Path) -> None:
+def test_an_installed_wheel_uses_the_compiled_engine(installed: Installed, tmp_path: Path) -> None:
     where = installed.python("import loadgen, coordinator; print(loadgen.__file__, coordinator.__file__)")
     assert all(path.startswith(str(installed.place)) for path in where.split())
     for name in EXTENSIONS:
@@ -138,7 +138,7 @@ def test_a_type_checker_reads_the_types_of_an_installed_wheel(installed: Install
     assert '"int"' in said.replace("builtins.", "")
 
 
-def test_without_a_c_compiler_the_source_distribution_is_installed_and_says_so(built: Built, tmp_path: Path) -> None:
+def test_without_a_c_compiler_the_source_distribution_is_installed_with_a_message(built: Built, tmp_path: Path) -> None:
     at = install(built.source, tmp_path / "venv", more={"CC": "/nonexistent/cc"})
     for what in ("the compiled engine was not built; the Python engine is used", "counting was not compiled"):
         assert f"loadgen: {what}" in at.log
@@ -149,7 +149,7 @@ def test_without_a_c_compiler_the_source_distribution_is_installed_and_says_so(b
     assert all("no C compiler" in one["why"] for one in engines)
 
 
-def test_what_the_dockerfile_copies_is_enough_to_build_the_compiled_parts(tmp_path: Path) -> None:
+def test_the_files_copied_by_the_dockerfile_are_enough_to_build_the_compiled_parts(tmp_path: Path) -> None:
     context = tmp_path / "src"
     copy(map(Path, copied_files()), context)
     assert (context / "loadgen").is_dir()

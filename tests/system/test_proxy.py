@@ -1,4 +1,4 @@
-"""`loadgen proxy` as a user runs it: signals, limits, the terminal, and errors of one line."""
+"""`loadgen proxy` as users run it: signals, limits, the terminal, and one-line errors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def upstream() -> Iterator[socket.socket]:
         yield sock
 
 
-def test_out_of_descriptors_it_refuses_and_recovers_and_stays_calm(upstream: socket.socket, tmp_path: Path) -> None:
+def test_without_descriptors_the_proxy_refuses_recovers_and_uses_little_cpu(
+    upstream: socket.socket, tmp_path: Path
+) -> None:
     limited = ("sh", "-c", 'ulimit -n 40; exec "$@"', "sh")
     with started(upstream, tmp_path, "--json", prefix=limited) as proxy, contextlib.ExitStack() as stack:
         clients = []
@@ -68,7 +70,7 @@ def test_out_of_descriptors_it_refuses_and_recovers_and_stays_calm(upstream: soc
     assert counters["refused"] >= 60 - 40 // 2
 
 
-def test_a_signal_lets_what_is_open_end(upstream: socket.socket, tmp_path: Path) -> None:
+def test_after_a_signal_open_connections_may_end(upstream: socket.socket, tmp_path: Path) -> None:
     with (
         started(upstream, tmp_path, "--json") as proxy,
         proxy.client() as client,
@@ -96,7 +98,7 @@ def test_a_signal_lets_what_is_open_end(upstream: socket.socket, tmp_path: Path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
-def test_a_second_signal_cuts_it(number: signal.Signals, upstream: socket.socket, tmp_path: Path) -> None:
+def test_a_second_signal_cuts_open_connections(number: signal.Signals, upstream: socket.socket, tmp_path: Path) -> None:
     with started(upstream, tmp_path) as proxy, proxy.client() as client, upstream.accept()[0] as server:
         proxy.drain(number)
         code, out, _ = proxy.end(number)
@@ -107,7 +109,7 @@ def test_a_second_signal_cuts_it(number: signal.Signals, upstream: socket.socket
         assert re.search(r"^accepted +1$", out, re.MULTILINE)
 
 
-def test_what_does_not_end_in_time_is_cut(upstream: socket.socket, tmp_path: Path) -> None:
+def test_connections_that_do_not_end_in_time_are_cut(upstream: socket.socket, tmp_path: Path) -> None:
     with (
         started(upstream, tmp_path, "--drain", "100ms", "--json") as proxy,
         proxy.client() as client,
@@ -127,7 +129,7 @@ def test_a_dead_upstream_is_counted(tmp_path: Path) -> None:
         assert json.loads(proxy.end()[1])["counters"]["upstream_failed"] == 3
 
 
-def test_a_port_that_is_taken_is_one_line(upstream: socket.socket, tmp_path: Path) -> None:
+def test_a_taken_port_is_reported_in_one_line(upstream: socket.socket, tmp_path: Path) -> None:
     port = upstream.getsockname()[1]
     done = loadgen("proxy", "--listen", f":{port}", "--connect", "127.0.0.1:9", cache=tmp_path, cwd=tmp_path)
     assert done.code == 2

@@ -1,4 +1,4 @@
-"""Many connections through `loadgen proxy` at once: no byte is altered or lost, and memory is bounded."""
+"""Many simultaneous connections through `loadgen proxy`: no byte is changed or lost, and memory is limited."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def upstream() -> Iterator[socket.socket]:
 
 
 class Talker:
-    """One end of a connection: sends `size_bytes` in random chunks with random pauses, and hashes what it receives.
+    """One end of a connection: sends `size_bytes` in random chunks with random pauses, and hashes the received bytes.
 
     It holds back the last `last_words_bytes` until the other end has shut down.
     """
@@ -91,14 +91,16 @@ def _pause(chance: random.Random) -> None:
 
 
 @MODES
-def test_a_gigabyte_arrives_as_it_was_sent(mode: str, upstream: socket.socket, tmp_path: Path) -> None:
-    """Twelve connections at once: chunks of 1 B to 1 MB, pauses, half-closes in any order; SHA-256 at both ends."""
+def test_a_gigabyte_arrives_unchanged(mode: str, upstream: socket.socket, tmp_path: Path) -> None:
+    """Twelve simultaneous connections: chunks of 1 B to 1 MB, pauses, half-closes in any order; SHA-256 at both
+    ends.
+    """
     chance = random.Random(1999)
     with started(upstream, tmp_path, "--mode", mode, "--json") as proxy, contextlib.ExitStack() as stack:
         clients: list[Talker] = []
         servers: list[Talker] = []
         for number in range(12):
-            last_words = [(0, 0), (0, 200_000), (1, 0)][number % 3]  # of nobody, of the upstream, of the client
+            last_words = [(0, 0), (0, 200_000), (1, 0)][number % 3]  # no end, the upstream, or the client
             for talkers, sock, last_words_bytes in (
                 (clients, proxy.client(), last_words[0]),
                 (servers, upstream.accept()[0], last_words[1]),
@@ -128,7 +130,7 @@ def test_a_gigabyte_arrives_as_it_was_sent(mode: str, upstream: socket.socket, t
 
 
 @MODES
-def test_many_blocked_flows_need_bounded_memory_and_lose_nothing(
+def test_many_blocked_flows_need_limited_memory_and_lose_nothing(
     mode: str, upstream: socket.socket, tmp_path: Path
 ) -> None:
     flows, patience = 256, 20.0

@@ -81,7 +81,7 @@ async def _hosted(upstream: socket.socket) -> None:
 
 async def _report_when(port: int, happened: Callable[[HostReport], bool]) -> HostReport:
     async with asyncio.timeout(PATIENCE_S):
-        while not happened(report := await fetch("127.0.0.1", port)):  # noqa: ASYNC110 - another process changes it
+        while not happened(report := await fetch("127.0.0.1", port)):  # noqa: ASYNC110 - set by another process
             await asyncio.sleep(0.02)
     return report
 
@@ -91,11 +91,11 @@ def _connects_to(port: int) -> bool:
         return sock.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_a_proxy_host_forwards_each_way_and_reports(upstream: socket.socket) -> None:
+def test_a_proxy_host_forwards_in_each_mode_and_reports(upstream: socket.socket) -> None:
     asyncio.run(_hosted(upstream))
 
 
-def test_a_host_that_cannot_be_is_refused_and_nothing_listens() -> None:
+def test_an_invalid_host_is_refused_and_nothing_listens() -> None:
     async def refused(first: int) -> None:
         async with ProxyEnd("proxy") as proxy:
 
@@ -144,11 +144,11 @@ asyncio.run(main())
 """
 
 
-def test_it_does_not_outlive_whoever_started_it() -> None:
+def test_the_process_ends_with_its_parent() -> None:
     with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         pid, port = map(int, parent.stdout.readline().split())
         assert _connects_to(port)
         parent.kill()
     assert within(PATIENCE_S, lambda: not is_running(pid))
-    assert within(PATIENCE_S, lambda: not _connects_to(port))  # its other thread may end a little later
+    assert within(PATIENCE_S, lambda: not _connects_to(port))  # its second thread may end slightly later

@@ -1,4 +1,4 @@
-"""More connections than local ports: in a network of the test's own, whose kernel gives 30 to an address."""
+"""More connections than local ports: in a separate network namespace whose kernel has 30 ports per address."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHORT = ("--iterations", "1", "--ramp-up", "0", "--warmup", "0", "--duration", "
 
 
 def scarce(*arguments: str, cache: Path) -> Done:
-    """`loadgen spec` of one builtin server, in a network of its own."""
+    """Run `loadgen spec` with one builtin server in a separate network namespace."""
     done = subprocess.run(
         [
             "unshare",
@@ -47,10 +47,11 @@ def scarce(*arguments: str, cache: Path) -> Done:
 
 
 @pytest.mark.parametrize("engine", [one.value for one in available()])
-def test_over_loopback_more_addresses_are_taken(tmp_path: Path, engine: str) -> None:
+def test_over_loopback_more_addresses_are_used(tmp_path: Path, engine: str) -> None:
     done = scarce("--connections", "70", *SHORT, "--engine", engine, "--json", "--out", "run", cache=tmp_path)
     found = done.document
-    assert found["plan"]["sources"] == [f"127.0.0.{number}" for number in range(1, 10)]  # 70 and what rests
+    # for 70 open ports and those in TIME_WAIT
+    assert found["plan"]["sources"] == [f"127.0.0.{number}" for number in range(1, 10)]
     assert {one["engine"] for one in found["fleet"]["engines"]} == {engine}
     assert any("connecting from 127.0.0.1 to 127.0.0.9" in note for note in found["notes"])
     checks = {check["name"]: check for check in found["trust"]["checks"]}
@@ -60,7 +61,7 @@ def test_over_loopback_more_addresses_are_taken(tmp_path: Path, engine: str) -> 
     assert target["errors"] == 0
 
 
-def test_what_cannot_work_is_refused_before_anything_is_started(tmp_path: Path) -> None:
+def test_an_impossible_load_is_refused_before_anything_is_started(tmp_path: Path) -> None:
     done = scarce("--connections", "70", "--source", "127.0.0.1,127.0.0.2", "--out", "run", cache=tmp_path)
     assert done.code == 2
     message, hint = done.err.splitlines()

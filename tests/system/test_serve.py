@@ -39,7 +39,7 @@ def docroot(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("server", EVERY_SERVER)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
-def test_it_serves_until_asked_to_end(server: WebServer, number: signal.Signals, docroot: Path) -> None:
+def test_the_server_runs_until_it_is_stopped(server: WebServer, number: signal.Signals, docroot: Path) -> None:
     argv = [sys.executable, "-c", SERVE, server.kind.value, str(docroot)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -54,7 +54,7 @@ def test_it_serves_until_asked_to_end(server: WebServer, number: signal.Signals,
     assert not any(is_running(pid) for pid in pids)
 
 
-def test_it_ends_when_the_server_does(docroot: Path) -> None:
+def test_the_command_ends_when_the_server_ends(docroot: Path) -> None:
     argv = [sys.executable, "-c", SERVE, "builtin", str(docroot)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -1,4 +1,6 @@
-"""`loadgen` at its edges: interrupted while it gets ready, in a terminal that closes, with nobody at its pipes."""
+"""`loadgen` in unusual situations: interrupted during preparation, in a terminal that closes, without readers of its
+output.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ SMALL = (
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache that keeps its file set from test to test."""
+    """Return a cache directory whose file set is shared by the tests of this module."""
     cache = tmp_path_factory.mktemp("cache")
     loadgen("fileset", "--connections", "5", cache=cache, cwd=cache)
     return cache
@@ -44,10 +46,10 @@ def until(happened: Callable[[], bool]) -> None:
 def read_until(process: subprocess.Popen[str], words: str) -> None:
     assert process.stderr is not None
     while words not in (line := process.stderr.readline()):
-        assert line, "it ended before that"
+        assert line, "the command ended before this line"
 
 
-def test_an_interrupt_while_the_file_set_is_made_does_not_wait_for_it(tmp_path: Path) -> None:
+def test_an_interrupt_while_the_file_set_is_made_ends_at_once(tmp_path: Path) -> None:
     process = start("spec", "--vms", "1", "--connections", "500", "--out", "run", cache=tmp_path, cwd=tmp_path)
     made = tmp_path / "loadgen" / "fileset" / "file_set"
     until(made.is_dir)
@@ -59,7 +61,7 @@ def test_an_interrupt_while_the_file_set_is_made_does_not_wait_for_it(tmp_path: 
     assert len(list(made.iterdir())) < 300  # of 352
 
 
-def test_a_sweep_that_is_interrupted_between_points_prints_those_it_has(cache: Path, tmp_path: Path) -> None:
+def test_a_sweep_interrupted_between_points_prints_the_finished_points(cache: Path, tmp_path: Path) -> None:
     process = start(*SMALL, "--vms", "1,2", cache=cache, cwd=tmp_path)
     read_until(process, "(2 of 2)")
     process.send_signal(signal.SIGINT)
@@ -71,7 +73,7 @@ def test_a_sweep_that_is_interrupted_between_points_prints_those_it_has(cache: P
     assert loadgen("show", "run", cache=cache, cwd=tmp_path).code == 0
 
 
-def test_many_interrupts_do_not_cost_the_result(cache: Path, tmp_path: Path) -> None:
+def test_many_interrupts_do_not_lose_the_result(cache: Path, tmp_path: Path) -> None:
     process = start(*SMALL, "--duration", "20s", cache=cache, cwd=tmp_path)
     read_until(process, "measuring")
     for _ in range(4):
@@ -82,7 +84,7 @@ def test_many_interrupts_do_not_cost_the_result(cache: Path, tmp_path: Path) -> 
     assert verdict(tmp_path / "run") == "interrupted"
 
 
-def test_a_hang_up_that_is_ignored_stays_ignored(cache: Path, tmp_path: Path) -> None:
+def test_an_ignored_hang_up_stays_ignored(cache: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
         ["nohup", LOADGEN, *SMALL],
         cwd=tmp_path,
@@ -99,7 +101,7 @@ def test_a_hang_up_that_is_ignored_stays_ignored(cache: Path, tmp_path: Path) ->
     assert verdict(tmp_path / "run") != "interrupted"
 
 
-def test_a_terminal_that_closes_ends_the_traffic_and_the_run_is_judged(cache: Path, tmp_path: Path) -> None:
+def test_when_a_terminal_closes_the_traffic_ends_and_the_run_is_judged(cache: Path, tmp_path: Path) -> None:
     ours, theirs = os.openpty()
     process = subprocess.Popen(
         [LOADGEN, *SMALL, "--duration", "20s"],
@@ -115,12 +117,12 @@ def test_a_terminal_that_closes_ends_the_traffic_and_the_run_is_judged(cache: Pa
     seen = b""
     while b"measuring" not in seen:
         seen += os.read(ours, 65536)
-    os.close(ours)  # the kernel sends SIGHUP; whatever is drawn from now on fails
+    os.close(ours)  # the kernel sends SIGHUP; from now on, drawing fails
     process.wait(timeout=60)
     assert verdict(tmp_path / "run") == "interrupted"
 
 
-def test_nobody_has_to_read_stderr(cache: Path, tmp_path: Path) -> None:
+def test_stderr_need_not_be_read(cache: Path, tmp_path: Path) -> None:
     process = start(*SMALL, "--json", cache=cache, cwd=tmp_path)
     assert process.stderr is not None
     assert process.stdout is not None
@@ -133,7 +135,7 @@ def test_nobody_has_to_read_stderr(cache: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("closed", [0, 2])
-def test_a_stream_that_is_closed_from_the_start_is_no_obstacle(closed: int, cache: Path, tmp_path: Path) -> None:
+def test_a_stream_that_is_closed_from_the_start_does_not_disturb(closed: int, cache: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [LOADGEN, *SMALL, "--json"],
         cwd=tmp_path,
@@ -150,7 +152,7 @@ PRINTED = [["doctor"], ["completion", "bash"], ["spec", "--print-plan"]]
 
 
 @pytest.mark.parametrize("arguments", PRINTED, ids=lambda value: value[0])
-def test_a_result_that_nobody_reads_ends_it_as_sigpipe_would(arguments: list[str], tmp_path: Path) -> None:
+def test_a_result_without_a_reader_ends_the_command_like_sigpipe(arguments: list[str], tmp_path: Path) -> None:
     end, pipe = os.pipe()
     os.close(end)
     done = subprocess.run(
@@ -168,7 +170,7 @@ def test_a_result_that_nobody_reads_ends_it_as_sigpipe_would(arguments: list[str
 
 
 @pytest.mark.parametrize("arguments", PRINTED, ids=lambda value: value[0])
-def test_a_result_that_cannot_be_written_is_told_in_one_line(arguments: list[str], tmp_path: Path) -> None:
+def test_an_unwritable_result_is_reported_in_one_line(arguments: list[str], tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [LOADGEN, *arguments],
@@ -183,7 +185,7 @@ def test_a_result_that_cannot_be_written_is_told_in_one_line(arguments: list[str
     assert done.stderr == "loadgen: the result cannot be printed: stdout: No space left on device\n"
 
 
-def test_a_host_without_an_address_is_told_in_words(cache: Path, tmp_path: Path) -> None:
+def test_a_host_without_an_address_is_reported_in_words(cache: Path, tmp_path: Path) -> None:
     (tmp_path / "targets.toml").write_text('[[target]]\nname = "one"\nhost = "nowhere.invalid"\nport = 80\n')
     done = loadgen("spec", "--targets", "targets.toml", "--connections", "5", cache=cache, cwd=tmp_path)
     assert done.code == 1
@@ -191,7 +193,7 @@ def test_a_host_without_an_address_is_told_in_words(cache: Path, tmp_path: Path)
     assert "unknown error" not in done.err.lower()
 
 
-def test_servers_that_may_not_open_enough_files_are_refused_before_a_file_set_is_made(tmp_path: Path) -> None:
+def test_too_small_a_limit_of_open_files_is_refused_before_a_file_set_is_made(tmp_path: Path) -> None:
     done = subprocess.run(
         ["prlimit", "--nofile=400:400", LOADGEN, *SMALL, "--connections", "400", "--engines", "4"],
         cwd=tmp_path,

@@ -1,4 +1,4 @@
-"""`loadgen spec` killed at any point: its processes and files are gone, and its record can be read."""
+"""`loadgen spec` killed at any time: no process and no file is left, and its record can be read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHORT = ("--iterations", "1", "--ramp-up", "500ms", "--warmup", "1s", "--ramp-do
 
 @pytest.fixture
 def short() -> Iterator[Path]:
-    """A temporary directory whose path leaves room for that of a unix socket."""
+    """Return a temporary directory with a short path, because a unix socket's path is limited."""
     with tempfile.TemporaryDirectory(prefix="lg") as path:
         yield Path(path)
 
@@ -28,7 +28,9 @@ def short() -> Iterator[Path]:
 @pytest.mark.parametrize("moment", ["file set:", "starting", "compiling", "ramp-up", "measuring 1/1 2/"])
 @pytest.mark.parametrize("server", [needs("nginx"), "builtin"])
 def test_nothing_survives_a_killed_coordinator(server: str, moment: str, tmp_path: Path, short: Path) -> None:
-    """At five points: files are made, servers start, operations are compiled, load begins, load is measured."""
+    """The kill happens at five points: files are made, servers start, operations are compiled, load begins, load is
+    measured.
+    """
     temporary = short
     process = subprocess.Popen(
         [LOADGEN, "spec", "--vms", "4", "--server", server, "--out", "run", *SHORT],
@@ -42,7 +44,7 @@ def test_nothing_survives_a_killed_coordinator(server: str, moment: str, tmp_pat
     assert process.stderr is not None
     try:
         while moment not in (line := process.stderr.readline()):
-            assert line, "it ended before that"
+            assert line, "the command ended before this line"
         started = descendants(process.pid)
     finally:
         process.kill()
@@ -56,7 +58,7 @@ def test_nothing_survives_a_killed_coordinator(server: str, moment: str, tmp_pat
     assert shown.code == 0, shown.err
     assert "run was cut" in shown.out
     if not moment.startswith("measuring"):
-        # Whoever has read that it ramps up may, on a busy machine, kill it later.
+        # On a busy machine, the kill may follow the line about the ramp-up later.
         assert moment == "ramp-up" or "of 80 requested connections" not in shown.out
     else:
         assert "of 80 requested connections" in shown.out

@@ -1,4 +1,4 @@
-"""`loadgen spec` against servers whose answer is known, whole: targets file in, verdict and record out."""
+"""`loadgen spec` against servers with known answers, from the targets file to the verdict and the record."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from workloads.specweb99 import files, fileset
 
 CONNECTIONS = 5
 MAX_LAG_S = 0.003
-"""An operation takes 1.2 s over a line of 100 kbit/s: relays that are so late keep nobody above 80 %."""
+"""An operation takes 1.2 s over a line of 100 kbit/s: with relays this late, no connection stays above 80 %."""
 LENIENT = ("--bound", "rate:100k")
-"""For tests of something else than speed: a few short operations on a busy machine may miss 320 kbit/s."""
+"""The bound for tests that do not test speed: a few short operations on a busy machine may miss 320 kbit/s."""
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +52,7 @@ def write_targets(directory: Path, ports: Sequence[int]) -> Path:
 
 
 async def spec(directory: Path, ports: Sequence[int], *more: str) -> tuple[int, dict[str, Any], str]:
-    """Exit code, run.json and stderr of a short run."""
+    """Return exit code, run.json and stderr of a short run."""
     targets = write_targets(directory, ports)
     arguments = (
         f"spec --targets {targets} --connections {CONNECTIONS} --iterations 1 "
@@ -83,8 +83,12 @@ def errors_of(document: dict[str, Any], target: int = 0) -> dict[str, int]:
     return found
 
 
-def test_79_percent_of_the_cap_convicts_every_connection_and_81_percent_none(docroot: Path, tmp_path: Path) -> None:
-    """Slow lines make what a relay in Python adds to each operation small against the 1 % that is to be told."""
+def test_at_79_percent_of_the_cap_no_connection_conforms_and_at_81_percent_all_do(
+    docroot: Path, tmp_path: Path
+) -> None:
+    """On slow lines, the delay of a relay in Python is small compared with the difference of 1 % that the test must
+    see.
+    """
     line_bps = 100_000
 
     async def scenario() -> None:
@@ -104,7 +108,7 @@ def test_79_percent_of_the_cap_convicts_every_connection_and_81_percent_none(doc
         assert document["conforming_connections"] == 0
         code, document, _ = fast
         if lag.mean_s > MAX_LAG_S:
-            return  # the relays themselves were slower than they should be, so no answer is known for this one
+            return  # the relays themselves were too slow, so the answer of this run is not known
         assert document["conforming_connections"] == CONNECTIONS, document["reasons"]
         assert code == 0
         assert document["trust"]["valid"]
@@ -123,7 +127,7 @@ BROKEN = {
 }
 
 
-def test_each_broken_server_is_named_with_what_it_did_and_a_good_one_beside_them_does_not_suffer(
+def test_each_broken_server_is_named_with_its_error_and_a_good_server_is_not_affected(
     docroot: Path, tmp_path: Path
 ) -> None:
     async def scenario() -> None:
@@ -149,7 +153,7 @@ def test_each_broken_server_is_named_with_what_it_did_and_a_good_one_beside_them
     asyncio.run(scenario())
 
 
-def test_a_server_that_dies_in_mid_run_is_refused_from_then_on(docroot: Path, tmp_path: Path) -> None:
+def test_a_server_that_dies_during_the_run_counts_as_refused(docroot: Path, tmp_path: Path) -> None:
     async def scenario() -> None:
         async with web_servers(docroot, 1) as stays, web_servers(docroot, 1) as dies:
             ports = [stays.targets[0].port, dies.targets[0].port]
@@ -167,10 +171,10 @@ def test_a_server_that_dies_in_mid_run_is_refused_from_then_on(docroot: Path, tm
     asyncio.run(scenario())
 
 
-def test_one_dead_target_is_counted_and_only_dead_ones_are_one_clear_line(docroot: Path, tmp_path: Path) -> None:
+def test_one_dead_target_is_counted_and_only_dead_targets_are_a_one_line_error(docroot: Path, tmp_path: Path) -> None:
     async def scenario() -> None:
         with socket.socket() as held:
-            held.bind(("127.0.0.1", 0))  # bound but not listening: nobody else gets the port
+            held.bind(("127.0.0.1", 0))  # bound but not listening: no other process gets the port
             nobody = held.getsockname()[1]
             async with web_servers(docroot, 1) as vms:
                 some = await spec(tmp_path / "some", [vms.targets[0].port, nobody], "--duration", "3s", *LENIENT)
@@ -183,7 +187,7 @@ def test_one_dead_target_is_counted_and_only_dead_ones_are_one_clear_line(docroo
         code, document, err = none
         assert code == 1
         assert document == {}
-        assert err.count("\n") == 2  # what is wrong, and what to do
+        assert err.count("\n") == 2  # the problem, and the remedy
         assert "Traceback" not in err
         assert f"127.0.0.1:{nobody}" in err
 
@@ -205,7 +209,7 @@ def test_a_time_bound_is_judged_by_response_times(docroot: Path, tmp_path: Path)
     asyncio.run(scenario())
 
 
-def test_an_interrupt_stops_at_once_and_judges_what_was_measured(docroot: Path, tmp_path: Path) -> None:
+def test_an_interrupt_stops_at_once_and_judges_the_measurements(docroot: Path, tmp_path: Path) -> None:
     async def scenario() -> None:
         async with web_servers(docroot, 1) as vms:
             file = write_targets(tmp_path, [vms.targets[0].port])
@@ -219,7 +223,7 @@ def test_an_interrupt_stops_at_once_and_judges_what_was_measured(docroot: Path, 
             )
             assert process.stderr is not None
             while b"measuring 1/3 2/" not in (line := await process.stderr.readline()):
-                assert line, "it ended before that"
+                assert line, "the command ended before this line"
             process.send_signal(signal.SIGINT)
             out, err = await asyncio.wait_for(process.communicate(), 60)
         assert process.returncode == 130, err

@@ -1,4 +1,4 @@
-"""`loadgen spec` with servers of its own: each kind whole, killed at any point, and told to do what it can't."""
+"""`loadgen spec` with its own servers: complete runs with each kind, mistakes, and disturbances."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHORT = ("--iterations", "1", "--ramp-up", "500ms", "--warmup", "1s", "--ramp-do
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache that keeps its file set from test to test."""
+    """Return a cache directory whose file set is shared by the tests of this module."""
     return tmp_path_factory.mktemp("cache")
 
 
@@ -90,7 +90,7 @@ def test_a_record_replays_its_plan(cache: Path, tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     done = loadgen("spec", "--replay", "one", "--out", "two", cache=cache, cwd=tmp_path)
-    assert done.code in (0, 1, 3), done.err  # 3: others used this machine's cores
+    assert done.code in (0, 1, 3), done.err  # 3: other processes used this machine's cores
     assert run_json(tmp_path / "two")["plan"] == run_json(tmp_path / "one")["plan"]
     printed = loadgen("spec", "--replay", "one", "--print-plan", cache=cache, cwd=tmp_path)
     (tmp_path / "plan.toml").write_text(printed.out)
@@ -116,7 +116,7 @@ def test_a_record_replays_its_plan(cache: Path, tmp_path: Path) -> None:
         (["nonsense"], "No such command"),
     ],
 )
-def test_a_mistake_gets_one_clear_line_and_exit_code_2(arguments: list[str], line: str, tmp_path: Path) -> None:
+def test_a_mistake_is_reported_in_one_line_with_exit_code_2(arguments: list[str], line: str, tmp_path: Path) -> None:
     done = loadgen(*arguments, cache=tmp_path, cwd=tmp_path)
     assert done.code == 2
     assert done.out == ""
@@ -138,7 +138,7 @@ def test_a_taken_port_is_named(cache: Path, tmp_path: Path) -> None:
     assert "Traceback" not in done.err
 
 
-def test_a_place_that_cannot_be_written_is_named_before_anything_starts(cache: Path, tmp_path: Path) -> None:
+def test_an_unwritable_directory_is_named_before_anything_starts(cache: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = loadgen("spec", "--out", "file/run", cache=cache, cwd=tmp_path)
     assert done.code == 2
@@ -146,8 +146,8 @@ def test_a_place_that_cannot_be_written_is_named_before_anything_starts(cache: P
     assert "starting" not in done.err
 
 
-def test_a_disk_that_fills_up_in_mid_run_costs_the_record_not_the_result(cache: Path, tmp_path: Path) -> None:
-    """A limit on file sizes stands in for the disk: the write fails in the same place."""
+def test_a_disk_that_becomes_full_during_a_run_loses_the_record_but_not_the_result(cache: Path, tmp_path: Path) -> None:
+    """A limit on file sizes replaces a full disk: the write fails in the same place."""
     loadgen("fileset", cache=cache, cwd=tmp_path)
 
     def limit() -> None:
@@ -164,14 +164,14 @@ def test_a_disk_that_fills_up_in_mid_run_costs_the_record_not_the_result(cache: 
         preexec_fn=limit,
         check=False,
     )
-    assert done.returncode in (0, 1, 3), done.stderr  # 3: others used this machine's cores
+    assert done.returncode in (0, 1, 3), done.stderr  # 3: other processes used this machine's cores
     assert ("INVALID" if done.returncode == 3 else "80 of 80 requested connections conform") in done.stdout
     assert "the record ends early" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_a_starved_engine_is_invalid_and_says_nothing_about_the_servers(cache: Path, tmp_path: Path) -> None:
-    """Its core is taken away by busy loops; the servers have the other ones."""
+    """Busy loops use the engine's core; the servers have the other cores."""
     arguments = ("--vms", "4", "--server", "builtin", "--engines", "1", "--duration", "5s", "--json", "--out", "run")
     process = start("spec", *arguments, *SHORT, cache=cache, cwd=tmp_path)
     hogs: list[subprocess.Popen[bytes]] = []

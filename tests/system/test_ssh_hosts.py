@@ -1,4 +1,4 @@
-"""Machines over real SSH: each fault of a host is one sentence, and nothing is ever left on a machine."""
+"""Machines over real SSH: each fault of a host is reported in one sentence, and nothing is left on a machine."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def user(machines: Machines, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def refusal(machines: Machines, host: Host) -> str:
-    """The message of the error when a host cannot be connected to, or nothing can be started there."""
+    """Return the message of the error when a host cannot be connected to, or no agent can be started there."""
 
     async def work() -> str:
         link = await Ssh().connect(host)
@@ -77,7 +77,7 @@ async def opened(way: SshWay) -> Any:
 
 
 async def until(seconds: float, happened: Callable[[], bool]) -> bool:
-    """Whether something happens in time, while the event loop goes on."""
+    """Whether `happened` becomes true in time, while the event loop continues."""
     return await asyncio.to_thread(within, seconds, happened)
 
 
@@ -96,20 +96,21 @@ async def until(seconds: float, happened: Callable[[], bool]) -> bool:
         (Host(name="m1", command="/none/loadgen"),
          "loadgen is not installed there, or not at the path that was given: …"),
         (Host(name="m1", command="/bin/false"), "it exited with code 1"),
-        (Host(name="m1", command="/bin/echo"), "its output can't be read (a frame of 2003792491 bytes is announced): "
+        (Host(name="m1", command="/bin/echo"),
+         "its output can't be read (a frame of 2003792491 bytes was announced; the limit is 65536 bytes): "
          "does a start-up file of the shell there print something?"),
-        # The worker runs and answers: the task that it got is not valid.
+        # The worker runs and answers, but its task is not valid.
         (Host(name="m1"), "it exited with code 2: serve.name is missing"),
     ],
     ids=["unknown", "changed", "key", "user", "port", "name", "absent", "fails", "talks", "garbage"],
 )  # fmt: skip
-def test_what_is_wrong_with_a_host_is_one_sentence(machines: Machines, host: Host, why: str) -> None:
+def test_faults_of_a_host_are_reported_in_one_sentence(machines: Machines, host: Host, why: str) -> None:
     found = refusal(machines, host)
     for part in why.split("…"):
         assert part in found
 
 
-def test_a_host_that_does_not_answer_costs_the_others_no_more_than_the_time_limit(
+def test_a_host_that_does_not_answer_delays_the_others_only_for_the_time_limit(
     machines: Machines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert ssh.CONNECT_TIMEOUT_S == 10
@@ -127,7 +128,7 @@ def test_a_host_that_does_not_answer_costs_the_others_no_more_than_the_time_limi
     assert 2 <= took_s < ssh.CONNECT_TIMEOUT_S + BOUND_S
 
 
-def test_agents_join_and_close_leaves_nothing(machines: Machines, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_agents_join_and_close_leaves_no_process(machines: Machines, monkeypatch: pytest.MonkeyPatch) -> None:
     killed: list[int] = []
 
     async def kill(link: ssh.Link, pid: int, mark: str) -> bool:
@@ -158,10 +159,10 @@ def test_agents_join_and_close_leaves_nothing(machines: Machines, monkeypatch: p
     in_hub(machines, work)
     for name in machines.names:
         assert machines.processes(name) == {}
-        assert not list((machines.state(name)).iterdir())  # nothing was written there
+        assert not list((machines.state(name)).iterdir())  # no file was written on the machine
 
 
-def test_an_agent_that_is_killed_is_gone_and_one_that_is_frozen_is_killed(machines: Machines) -> None:
+def test_a_killed_agent_is_gone_and_a_suspended_agent_is_killed(machines: Machines) -> None:
     async def work() -> None:
         way = SshWay([Host(name="m1"), Host(name="m2"), Host(name="m3")], run_id=RUN)
         async with opened(way) as joined:
@@ -178,14 +179,14 @@ def test_an_agent_that_is_killed_is_gone_and_one_that_is_frozen_is_killed(machin
             assert time.monotonic() - began < BOUND_S
             assert await until(BOUND_S, lambda: not is_running(agents["m2"]))
             began = time.monotonic()
-        assert time.monotonic() - began < BOUND_S  # m3 is frozen: it gets two seconds, then it is killed
+        assert time.monotonic() - began < BOUND_S  # m3 is suspended: it gets two seconds, then it is killed
         assert await until(BOUND_S, lambda: not is_running(agents["m3"]))
 
     in_hub(machines, work)
 
 
-def test_a_host_whose_connection_is_lost_is_reached_by_another_one(machines: Machines) -> None:
-    """The sshd process of the connection ends, and the agent is frozen and does not see that."""
+def test_a_host_with_a_lost_connection_is_reached_by_a_new_one(machines: Machines) -> None:
+    """The sshd process of the connection ends; the agent is suspended and does not notice that."""
 
     async def work() -> None:
         way = SshWay([Host(name="m1")], run_id=RUN)
@@ -204,7 +205,7 @@ def _parent(pid: int) -> int:
     return parent_in_stat(Path(f"/proc/{pid}/stat").read_text()) or 0
 
 
-def test_a_process_that_has_the_pid_of_an_agent_is_left_alone(machines: Machines) -> None:
+def test_another_process_with_the_pid_of_an_agent_is_left_alone(machines: Machines) -> None:
     async def work() -> None:
         link = await Ssh().connect(Host(name="m1"))
         try:
@@ -224,7 +225,7 @@ def test_a_process_that_has_the_pid_of_an_agent_is_left_alone(machines: Machines
         bystander.wait()
 
 
-def test_a_coordinator_that_is_killed_leaves_nothing_there(machines: Machines, tmp_path: Path) -> None:
+def test_a_killed_coordinator_leaves_no_process_on_machines(machines: Machines, tmp_path: Path) -> None:
     program = tmp_path / "killed.py"
     program.write_text(f"""
 import asyncio
@@ -250,7 +251,7 @@ asyncio.run(main())
     assert within(3, lambda: not any(machines.processes(name) for name in machines.names))
 
 
-def test_agents_listen_where_the_host_says_and_reach_us_where_we_say(machines: Machines) -> None:
+def test_agents_listen_at_the_hosts_bind_address_and_use_the_given_coordinator_address(machines: Machines) -> None:
     async def work() -> None:
         way = SshWay(
             [Host(name="m1", bind=machines.load_address("m1")), Host(name="m2", bind="198.18.0.77")],
@@ -260,12 +261,12 @@ def test_agents_listen_where_the_host_says_and_reach_us_where_we_say(machines: M
         async with opened(way) as (one,):
             assert one.address.startswith(f"tls://{machines.load_address('m1')}:")
             assert list(way.missing) == ["m2"]
-            assert "m2 cannot listen at 198.18.0.77: that is no address of this machine" in way.missing["m2"]
+            assert "m2 cannot listen at 198.18.0.77, which is not an address of this machine" in way.missing["m2"]
 
     in_hub(machines, work)
 
 
-def test_through_another_machine_it_must_be_said_where_we_are(machines: Machines) -> None:
+def test_through_a_jump_host_the_coordinator_address_must_be_given(machines: Machines) -> None:
     def by(name: str) -> Host:
         return Host(name="far", address=name)
 

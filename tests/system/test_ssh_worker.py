@@ -1,4 +1,6 @@
-"""`loadgen worker` and the spool over real SSH: fetched once, garbled, joined by hand, and never left behind."""
+"""`loadgen worker` and the spool over real SSH: results are fetched once, invalid tasks are refused, workers join and
+end.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,7 @@ def user(machines: Machines, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def test_what_a_machine_kept_is_fetched_and_deleted_once_it_was(machines: Machines) -> None:
+def test_results_on_a_machine_are_fetched_and_deleted_once(machines: Machines) -> None:
     content = os.urandom((4 << 20) + 4711)
     digest = hashlib.sha256(content).hexdigest()
     path = spool_path(machines.state("m1") / "loadgen" / "spool", RUN, "m1")
@@ -88,13 +90,13 @@ def test_what_a_machine_kept_is_fetched_and_deleted_once_it_was(machines: Machin
 @pytest.mark.parametrize(
     ("told", "why"),
     [
-        (b"GET / HTTP/1.1\r\n\r\n", "what this worker was told cannot be read: a frame of 1195725856 bytes"),
+        (b"GET / HTTP/1.1\r\n\r\n", "the task on standard input cannot be read: a frame of 1195725856 bytes"),
         (frames.encode({"do": "serve", "name": "a", "scheduler": "tcp://127.0.0.1:1", "credentials": "x"}),
-         "its certificate is not a certificate of ours"),
+         "its certificate is not a certificate of loadgen"),
     ],
     ids=["http", "certificate"],
 )  # fmt: skip
-def test_a_garbled_bootstrap_is_one_line(told: bytes, why: str, machines: Machines) -> None:
+def test_an_invalid_task_is_reported_in_one_line(told: bytes, why: str, machines: Machines) -> None:
     done = subprocess.run([LOADGEN, "worker", "--stdin", "x"], input=told, capture_output=True, timeout=20, check=False)
     assert done.returncode == 2
     line, *hint = done.stderr.decode().splitlines()
@@ -127,19 +129,20 @@ def test_a_worker_joins_by_hand_and_ends_with_the_coordinator(machines: Machines
         running = pool.submit(in_hub, machines, work)
         assert within(30, lambda: bool(said) or running.done())
         join = said[0].split(" --join ")[1].split()[0]
-        # The coordinator must still be there to refuse it: a later worker waits ten minutes for another coordinator.
+        # The coordinator must still exist to refuse this worker: a later worker waits ten minutes for another
+        # coordinator.
         stranger = start(9, "stranger")
         _, refused = stranger.communicate(timeout=30)
         workers = [start(1, "b"), start(0, "a")]
         assert running.result(timeout=60) == ["a", "b"]
     assert within(5, lambda: all(worker.poll() is not None for worker in workers))
     assert [worker.returncode for worker in workers] == [0, 0]
-    assert workers[0].communicate()[1].splitlines()[-1] == "b ends: the coordinator is gone"
+    assert workers[0].communicate()[1].splitlines()[-1] == "b ends: the coordinator has ended"
     assert stranger.returncode == 3
     assert refused.splitlines()[1].startswith("loadgen: the coordinator at tls://198.18.0.1:")
 
 
-def test_nothing_of_it_outlives_a_test_that_is_killed(tmp_path: Path) -> None:
+def test_no_machine_outlives_a_killed_test(tmp_path: Path) -> None:
     program = f"""
 import sys, time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`loadgen spec` as a person sees it: in a terminal of 80 x 24, through a pipe, into a log, and stopped half-way."""
+"""`loadgen spec` as users see it: in a terminal of 80 x 24, through a pipe, into a log, and interrupted."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ RUN = (
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache with the file set already in it, so that runs begin at once."""
+    """Return a cache directory that already has the file set, so that runs begin at once."""
     directory = tmp_path_factory.mktemp("cache")
     assert loadgen("fileset", "--connections", "80", cache=directory, cwd=directory).code == 0
     return directory
 
 
 def script(cwd: Path, *arguments: str, after: str = "") -> str:
-    """A command short enough not to wrap."""
+    """Write a script whose command line is short enough not to wrap."""
     (cwd / "go").write_text(f"#!/bin/sh\nexec {LOADGEN} {' '.join([*RUN, *arguments])} {after}\n")
     (cwd / "go").chmod(0o755)
     return "./go"
@@ -47,7 +47,7 @@ def is_row(name: str, line: str) -> bool:
 
 
 def shows_everything(screen: list[str]) -> bool:
-    """Title, phase and time left, every VM, the totals and both engines."""
+    """Whether the screen has title, phase and time left, every VM, the totals and both engines."""
     text = "\n".join(screen)
     return (
         "16 VMs × 5 connections" in text
@@ -59,12 +59,12 @@ def shows_everything(screen: list[str]) -> bool:
 
 
 def below(pane: Pane) -> list[int]:
-    """What runs in the terminal, its shell left out."""
+    """Return the processes in the terminal, without its shell."""
     return descendants(int(pane.ask("pane_pid")))
 
 
 def nothing_left(pids: list[int]) -> bool:
-    """Within 3 s: a process that was told to end needs a moment."""
+    """Whether no process is left within 3 s: a process that was told to end needs a moment."""
     deadline = time.monotonic() + 3
     while left := [command_of(pid) for pid in pids if alive(pid)]:
         assert time.monotonic() < deadline, left
@@ -73,22 +73,22 @@ def nothing_left(pids: list[int]) -> bool:
 
 
 def as_reported(code: int, text: str) -> bool:
-    """The report is there, and the exit code is its own.
+    """Whether the report is on the screen, and the exit code is that of its verdict.
 
-    A machine with other work to do makes a run INVALID; that is not what is tested here.
+    A machine with other work makes a run INVALID; this test does not check that.
     """
     verdicts = {0: "Verdict: CONFORMING (exit code 0)", 3: "Verdict: INVALID (exit code 3)"}
     return verdicts[code] in text and "Can the load generator be trusted?" in text
 
 
 def settings(pane: Pane) -> list[object]:
-    """The terminal's modes: echo, line editing and so on."""
+    """Return the terminal's modes: echo, line editing and so on."""
     with Path(pane.ask("pane_tty")).open("rb") as tty:
         return termios.tcgetattr(tty)
 
 
 @in_a_terminal
-def test_sixteen_vms_fit_24_lines_and_the_report_takes_their_place(cache: Path, tmp_path: Path) -> None:
+def test_sixteen_vms_fit_24_lines_and_the_report_replaces_them(cache: Path, tmp_path: Path) -> None:
     with terminal(tmp_path, {"XDG_CACHE_HOME": str(cache)}) as pane:
         before = settings(pane)
         pane.type(script(tmp_path, "--duration", "5s"))
@@ -100,7 +100,7 @@ def test_sixteen_vms_fit_24_lines_and_the_report_takes_their_place(cache: Path, 
         code = pane.exit_code()
         history = pane.history()
         assert as_reported(code, history)
-        assert "late p99" not in history  # the live view has gone whole
+        assert "late p99" not in history  # the live view has disappeared completely
         assert "Record: run" in pane.screen()
         assert pane.ask("cursor_flag") == "1"
         assert settings(pane) == before
@@ -108,14 +108,14 @@ def test_sixteen_vms_fit_24_lines_and_the_report_takes_their_place(cache: Path, 
 
 
 @in_a_terminal
-def test_a_terminal_may_change_its_size_in_mid_run(cache: Path, tmp_path: Path) -> None:
+def test_a_terminal_may_change_its_size_during_a_run(cache: Path, tmp_path: Path) -> None:
     with terminal(tmp_path, {"XDG_CACHE_HOME": str(cache)}) as pane:
         pane.type(script(tmp_path, "--duration", "8s"))
         pane.until(shows_everything)
         pane.resize(110, 30)
         wide = pane.until(lambda screen: shows_everything(_without_address(screen)) and "127.0.0.1:" in str(screen))
         assert titles(wide) == 1
-        pane.resize(62, 30)  # the terminal wraps what is there, so it is on more lines than was drawn
+        pane.resize(62, 30)  # the terminal wraps the present lines, so they take more lines than were drawn
         narrow = pane.until(lambda screen: " all 16 " in str(screen) and "127.0.0.1" not in str(screen))
         assert titles(narrow) == 1, "\n".join(narrow)
         pane.resize(60, 14)
@@ -136,7 +136,7 @@ def _without_address(screen: list[str]) -> list[str]:
 
 
 @in_a_terminal
-def test_ctrl_c_stops_the_traffic_and_judges_what_was_measured(cache: Path, tmp_path: Path) -> None:
+def test_ctrl_c_stops_the_traffic_and_judges_the_measurements(cache: Path, tmp_path: Path) -> None:
     with terminal(tmp_path, {"XDG_CACHE_HOME": str(cache)}) as pane:
         before = settings(pane)
         pane.type(script(tmp_path, "--duration", "300s"))
@@ -157,7 +157,7 @@ def test_ctrl_c_stops_the_traffic_and_judges_what_was_measured(cache: Path, tmp_
 
 
 @in_a_terminal
-def test_ctrl_c_before_there_is_traffic_says_that_nothing_was_measured(cache: Path, tmp_path: Path) -> None:
+def test_ctrl_c_before_traffic_reports_that_nothing_was_measured(cache: Path, tmp_path: Path) -> None:
     with terminal(tmp_path, {"XDG_CACHE_HOME": str(cache)}) as pane:
         pane.type(script(tmp_path, "--duration", "300s"))
         pane.until(lambda screen: "· starting 16 VMs" in str(screen))
@@ -172,7 +172,7 @@ def test_ctrl_c_before_there_is_traffic_says_that_nothing_was_measured(cache: Pa
 
 
 @in_a_terminal
-def test_no_colour_where_none_is_wanted_and_json_goes_down_the_pipe(cache: Path, tmp_path: Path) -> None:
+def test_no_colour_where_it_is_not_wanted_and_only_json_on_stdout(cache: Path, tmp_path: Path) -> None:
     """The live view is on stderr: a pipe at stdout gets one JSON document and nothing else."""
     with terminal(tmp_path, {"XDG_CACHE_HOME": str(cache), "NO_COLOR": "1"}) as pane:
         pane.type(script(tmp_path, "--duration", "3s", "--json") + " | cat > out.json")
@@ -186,14 +186,14 @@ def test_no_colour_where_none_is_wanted_and_json_goes_down_the_pipe(cache: Path,
 
 
 def _colours(text: str) -> set[str]:
-    """Colour codes in the escape sequences of a text; bold and dim are none."""
+    """Return the colour codes in the escape sequences of a text; bold and dim do not count."""
     codes = {code for found in re.findall(r"\x1b\[([\d;]*)m", text) for code in found.split(";")}
     return {code for code in codes if re.fullmatch(r"[349][0-7]|10[0-7]|[34]8", code)}
 
 
 @in_a_terminal
-def test_there_is_colour_where_nobody_objects(cache: Path, tmp_path: Path) -> None:
-    """Else the test before could not fail."""
+def test_colour_is_used_by_default(cache: Path, tmp_path: Path) -> None:
+    """Otherwise the test before could not fail."""
     with terminal(tmp_path, {"XDG_CACHE_HOME": str(cache)}) as pane:
         pane.type(script(tmp_path, "--duration", "300s"))
         pane.until(shows_everything)
@@ -216,7 +216,7 @@ def test_a_dumb_terminal_gets_plain_lines(cache: Path, tmp_path: Path) -> None:
     assert b"\x1b" not in said
 
 
-def test_without_a_terminal_there_is_one_line_an_interval(cache: Path, tmp_path: Path) -> None:
+def test_without_a_terminal_one_line_is_printed_per_interval(cache: Path, tmp_path: Path) -> None:
     done = loadgen(*RUN, "--duration", "4s", "--json", cache=cache, cwd=tmp_path)
     assert done.code == done.document["exit_code"]
     assert done.code in (0, 3), done.err
@@ -225,13 +225,13 @@ def test_without_a_terminal_there_is_one_line_an_interval(cache: Path, tmp_path:
     assert [line for line in lines if not re.match(shape, line)] == []
     assert "\x1b" not in done.err
     measuring = [line for line in lines if " measuring 1/1 " in line]
-    # A line an interval, and one more for a phase that begins; an interval may be late, but not each.
+    # One line per interval, and one line for each phase that begins; some intervals may be late, but not all.
     assert 2 <= len(measuring) <= 6
     assert len(lines) <= 6 + 8
 
 
-def test_a_reader_that_goes_away_is_no_bug_of_ours() -> None:
-    """`loadgen ... | head -1`: it ends as programs do that write to nobody, and says nothing."""
+def test_a_reader_that_closes_the_pipe_is_not_reported_as_a_bug() -> None:
+    """`loadgen ... | head -1` ends like other programs without a reader, and prints no message."""
     run = subprocess.Popen([LOADGEN, "spec", "--print-plan"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert run.stdout is not None
     run.stdout.close()

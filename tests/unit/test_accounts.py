@@ -49,7 +49,7 @@ operations = st.fixed_dictionaries(
 
 
 @given(done=st.lists(operations, max_size=30), cuts=st.lists(st.integers(0, 30), max_size=5))
-def test_folded_in_parts_or_at_once_it_is_the_same(done: list[dict[str, int]], cuts: list[int]) -> None:
+def test_folding_in_parts_gives_the_same_counts_as_folding_at_once(done: list[dict[str, int]], cuts: list[int]) -> None:
     whole, parts = accounts(), accounts()
     whole.fold(records(*done), SEGMENT)
     edges = [0, *sorted(min(cut, len(done)) for cut in cuts), len(done)]

@@ -1,4 +1,4 @@
-"""HOST:PORT as text."""
+"""Reading and writing addresses as HOST:PORT."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from loadgen.model.errors import PlanError
         ("[::]:1", ("::", 1)),
     ],
 )
-def test_an_address_is_read_and_written_alike(text: str, address: tuple[str, int]) -> None:
+def test_addresses_are_read_and_written_in_the_same_form(text: str, address: tuple[str, int]) -> None:
     assert parse_address(text) == address
     assert format_address(*address) == text
 
@@ -26,7 +26,7 @@ def test_an_address_is_read_and_written_alike(text: str, address: tuple[str, int
     "text", ["", ":", "5201", ":5201", "host:", "host:x", "host:65536", "host:-1", "host:²", "::1:5201", "[host]:1",
              "[]:1", "[::1:1", "a b:1", "a]:1"]
 )  # fmt: skip
-def test_anything_else_is_refused_in_one_line(text: str) -> None:
+def test_other_text_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(PlanError) as caught:
         parse_address(text)
     assert "\n" not in caught.value.message

@@ -1,4 +1,6 @@
-"""Who carries what: machines that can't carry their share are refused, with the reason, before the start."""
+"""The placement of connections: machines that cannot carry their share are refused before the start, with the
+reason.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,7 @@ def counts(machines: list[Machine], shares: list[int]) -> dict[str, int]:
     return {worker: len(placement.shard(worker).connections) for worker in placement.workers}
 
 
-def test_cores_weigh_and_engines_share_them() -> None:
+def test_cores_are_the_weights_and_engines_share_them() -> None:
     found = counts([machine("a", cores=1, engines=1), machine("b", cores=2), machine("local", cores=1)], [60])
     assert found == {"a/0": 15, "b/0": 15, "b/1": 15, "local/0": 7, "local/1": 8}
     # An engine is one process: cores that no engine uses carry nothing.
@@ -48,8 +50,8 @@ def test_few_connections_go_to_all_machines_first() -> None:
     assert counts([machine("a", engines=4), machine("b", engines=4)], [3]) == {"a/0": 1, "b/0": 1, "a/1": 1}
 
 
-def test_an_engine_without_connections_has_no_part_in_the_run() -> None:
-    """It would be blamed for having sent nothing."""
+def test_an_engine_without_connections_is_left_out() -> None:
+    """An engine without connections sends nothing, and would be blamed for that."""
     found = counts([machine("a"), machine("local", cores=1, engines=5)], [5])
     assert found == {"a/0": 1, "local/0": 1, "a/1": 2, "local/2": 1}
 
@@ -64,14 +66,14 @@ def test_an_engine_without_connections_has_no_part_in_the_run() -> None:
     ],
     ids=["files", "space", "cores", "ports"],
 )
-def test_who_cannot_carry_its_share_is_refused_and_the_others_carry_it(poor: Machine, why: str) -> None:
+def test_a_machine_that_cannot_carry_its_share_is_refused_and_the_others_carry_it(poor: Machine, why: str) -> None:
     placement, refused = admit([machine("a"), machine("b"), poor], demand(120, 120), seed=1, seconds=70)
     assert list(refused) == ["c"]
     assert why in refused["c"]
     assert np.bincount(placement.worker_of).tolist() == [60, 60, 60, 60]
 
 
-def test_when_nobody_can_there_is_no_run() -> None:
+def test_without_a_capable_machine_there_is_no_run() -> None:
     with pytest.raises(FleetError, match="no load machine can carry its share: a: an engine needs"):
         admit([machine("a", open_files=10)], demand(100), seed=1, seconds=70)
 

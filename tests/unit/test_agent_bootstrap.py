@@ -14,7 +14,7 @@ SERVE = Serve(name="m1", scheduler="tls://192.0.2.1:4711", credentials="PEM", bi
 
 
 @pytest.mark.parametrize("task", [SERVE, Collect(run_id="r", name="m1", spool="", delete=True)])
-def test_what_a_worker_is_told_is_read(task: Serve | Collect) -> None:
+def test_the_task_of_a_worker_is_read(task: Serve | Collect) -> None:
     assert read_bootstrap(bootstrap(task)) == task
 
 
@@ -31,7 +31,7 @@ def test_what_a_worker_is_told_is_read(task: Serve | Collect) -> None:
         ({"do": "collect", "run_id": "r", "name": "a", "delete": 1}, r"collect\.delete must be true or false"),
     ],
 )
-def test_what_it_cannot_do_is_one_line(message: dict[str, Any] | None, why: str) -> None:
+def test_an_invalid_task_is_refused_in_one_line(message: dict[str, Any] | None, why: str) -> None:
     with pytest.raises(PlanError, match=why) as caught:
         read_bootstrap(message)
     assert "\n" not in caught.value.message
@@ -41,7 +41,7 @@ PLAIN = st.none() | st.booleans() | st.integers() | st.text() | st.binary() | st
 
 
 @given(st.dictionaries(st.sampled_from(["do", "name", "scheduler", "run_id"]) | st.text(), PLAIN))
-def test_whatever_it_is_told_is_read_or_refused(message: dict[str, Any]) -> None:
+def test_any_input_is_read_or_refused(message: dict[str, Any]) -> None:
     for do in ("serve", "collect", message.get("do")):
         with contextlib.suppress(PlanError):
             read_bootstrap({**message, "do": do})

@@ -1,4 +1,4 @@
-"""What a machine's engines report at nearly the same time is written as one, in order, and never held back for long."""
+"""Reports that a machine's engines send at nearly the same time are written as one frame, in order, and soon."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ENDED = SegmentEnded("a/0", 0, "complete")
 
 
 class Idle:
-    """Drives two engines that are not there."""
+    """Replaces the driver of two engines; starts no process."""
 
     present, playing = 2, False
 
@@ -37,7 +37,7 @@ class Idle:
 
 
 def frames_of(path: Path) -> list[list[OneEvent]]:
-    """By frame, the events in it."""
+    """Return the events of each frame."""
     data, found = path.read_bytes(), []
     while data:
         size = int.from_bytes(data[:4], "big")
@@ -50,7 +50,7 @@ Scenario = Callable[[Callable[[AgentEvent], None], Duty], Awaitable[None]]
 
 
 def on_duty(tmp_path: Path, scenario: Scenario) -> list[list[OneEvent]]:
-    """The frames of its spool after the scenario, which is given what engines call when something happens."""
+    """Return the frames of the spool after the scenario, which receives the callback for events of engines."""
 
     async def play() -> None:
         made: list[Idle] = []
@@ -72,7 +72,7 @@ def on_duty(tmp_path: Path, scenario: Scenario) -> list[list[OneEvent]]:
     return frames_of(tmp_path / "a.spool")
 
 
-def test_what_all_engines_report_is_one_frame_as_soon_as_it_is_whole(tmp_path: Path) -> None:
+def test_reports_of_all_engines_become_one_frame_when_complete(tmp_path: Path) -> None:
     both: list[OneEvent] = [snapshot("a/0", 0), snapshot("a/1", 0)]
 
     async def reported(happens: Callable[[AgentEvent], None], duty: Duty) -> None:
@@ -83,7 +83,7 @@ def test_what_all_engines_report_is_one_frame_as_soon_as_it_is_whole(tmp_path: P
     assert on_duty(tmp_path, reported) == [both]
 
 
-def test_what_one_engine_reported_comes_before_what_happens_next(tmp_path: Path) -> None:
+def test_a_report_of_one_engine_is_written_before_its_next_event(tmp_path: Path) -> None:
     one = snapshot("a/0", 0)
 
     async def ended(happens: Callable[[AgentEvent], None], duty: Duty) -> None:
@@ -93,13 +93,13 @@ def test_what_one_engine_reported_comes_before_what_happens_next(tmp_path: Path)
     assert on_duty(tmp_path, ended) == [[one], [ENDED]]
 
 
-def test_nobody_waits_long_for_an_engine_that_is_late(tmp_path: Path) -> None:
+def test_a_late_engine_delays_the_others_only_briefly(tmp_path: Path) -> None:
     early, late = snapshot("a/0", 0), snapshot("a/1", 0)
 
     async def written(happens: Callable[[AgentEvent], None], duty: Duty) -> None:
         happens(early)
         async with asyncio.timeout(10):
-            while not duty.spool.length:  # noqa: ASYNC110  # a spool tells nobody when it grows
+            while not duty.spool.length:  # noqa: ASYNC110  # the growth of a spool has no event
                 await asyncio.sleep(0.001)
         happens(late)
         await duty.finish()
@@ -107,7 +107,7 @@ def test_nobody_waits_long_for_an_engine_that_is_late(tmp_path: Path) -> None:
     assert on_duty(tmp_path, written) == [[early], [late]]
 
 
-def test_a_segment_that_was_stopped_before_its_order_came_ends_at_once(tmp_path: Path) -> None:
+def test_a_segment_that_is_stopped_before_its_order_arrives_ends_at_once(tmp_path: Path) -> None:
     soon_ns = time.monotonic_ns() + 3600 * NS_PER_S
     late = Segment(
         index=2, origin_ns=soon_ns, start_ns=soon_ns, window_start_ns=soon_ns, window_end_ns=soon_ns, end_ns=soon_ns
@@ -120,7 +120,7 @@ def test_a_segment_that_was_stopped_before_its_order_came_ends_at_once(tmp_path:
     assert on_duty(tmp_path, overtaken) == [[SegmentEnded(worker, 2, "stopped")] for worker in ("a/0", "a/1")]
 
 
-def test_the_end_writes_what_is_held(tmp_path: Path) -> None:
+def test_closing_writes_pending_reports(tmp_path: Path) -> None:
     one = snapshot("a/0", 0)
 
     async def finished(happens: Callable[[AgentEvent], None], duty: Duty) -> None:

@@ -22,7 +22,7 @@ TARGETS = (Target(name="vm01", host="127.0.0.1", port=9000),)
 
 
 def page_of_log(records: int) -> bytes:
-    """What a server answers that logged so many POSTs of class 0."""
+    """Return the reply of a server that logged `records` POSTs of class 0."""
     log = postlog.header(records) + b"".join(
         postlog.PostRecord(
             number=number,
@@ -66,17 +66,17 @@ def audited(monkeypatch: pytest.MonkeyPatch, *, sent: int, logged: int, lost: bo
     return auditor.checks[0]
 
 
-def test_a_log_of_what_was_sent_is_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_that_matches_the_requests_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert audited(monkeypatch, sent=5, logged=5).ok
 
 
 @pytest.mark.parametrize("logged", [4, 6])
-def test_a_log_of_less_or_more_is_not(monkeypatch: pytest.MonkeyPatch, logged: int) -> None:
+def test_a_log_with_fewer_or_more_records_is_rejected(monkeypatch: pytest.MonkeyPatch, logged: int) -> None:
     check = audited(monkeypatch, sent=5, logged=logged)
     assert not check.ok
     assert f"vm01: the log has {logged} POSTs of class 0, but" in check.detail
 
 
-def test_what_a_lost_engine_sent_last_is_not_held_against_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreported_requests_of_a_lost_engine_do_not_count_against_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
     assert audited(monkeypatch, sent=5, logged=6, lost=True).ok
     assert not audited(monkeypatch, sent=5, logged=4, lost=True).ok

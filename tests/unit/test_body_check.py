@@ -1,4 +1,4 @@
-"""The body check: correct bodies pass however they are cut, and each wrong byte that is checked is found."""
+"""The body check accepts correct bodies in any pieces, and finds each wrong byte that is checked."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def verdict(body: bytes, cuts: list[int] | None = None, *, framed: bool = True) 
 
 @settings(deadline=None)
 @given(cuts=st.lists(st.integers(0, 300), max_size=8), framed=st.booleans())
-def test_a_right_body_passes_however_it_is_cut(cuts: list[int], framed: bool) -> None:
+def test_a_correct_body_passes_in_any_pieces(cuts: list[int], framed: bool) -> None:
     assert verdict(right_body(framed=framed), cuts, framed=framed) is Outcome.OK
     assert verdict(right_body(framed=framed), list(range(300)), framed=framed) is Outcome.OK
 
 
 @settings(deadline=None)
 @given(cuts=st.lists(st.integers(0, 300), max_size=8), at=st.integers(0, 199))
-def test_every_byte_that_is_checked_is_found_wrong(cuts: list[int], at: int) -> None:
+def test_every_wrong_checked_byte_is_found(cuts: list[int], at: int) -> None:
     body = bytearray(right_body(framed=False))
     body[at] ^= 0xFF
     checked = at < len(PREFIX) or (at - len(PREFIX)) % STRIDE == 0
@@ -77,14 +77,14 @@ def test_a_wrong_length_is_told_apart_from_wrong_bytes(framed: bool) -> None:
     assert verdict(body + b"!", framed=framed) is Outcome.BAD_LENGTH
 
 
-def test_a_page_without_its_anchor_or_with_another_end_is_wrong() -> None:
+def test_a_page_without_its_anchor_or_with_a_wrong_end_is_rejected() -> None:
     body = right_body()
     assert verdict(body.replace(ANCHOR, b"<PRE>\n")) is Outcome.BAD_CONTENT
     assert verdict(body[:-1] + b"!") is Outcome.BAD_CONTENT
     assert verdict(b"") is Outcome.BAD_CONTENT
 
 
-def test_a_body_without_an_anchor_is_given_up_early() -> None:
+def test_a_body_without_an_anchor_is_rejected_early() -> None:
     check = BodyCheck()
     check.begin(spec(), b"")
     looked = 0
@@ -94,7 +94,7 @@ def test_a_body_without_an_anchor_is_given_up_early() -> None:
     assert check.verdict() is Outcome.BAD_CONTENT
 
 
-def test_a_body_that_does_not_end_is_given_up() -> None:
+def test_an_endless_body_is_rejected() -> None:
     check = BodyCheck()
     check.begin(spec(framed=False), LITERAL)
     looked = 0
@@ -104,7 +104,7 @@ def test_a_body_that_does_not_end_is_given_up() -> None:
     assert check.verdict() is Outcome.BAD_LENGTH
 
 
-def test_without_an_expectation_any_body_is_ok() -> None:
+def test_without_an_expectation_any_body_is_accepted() -> None:
     check = BodyCheck()
     check.begin(BodySpec(b"", -1, b"", b"", 0, b"", ()), b"")
     assert check.look(b"whatever", 0, 8)

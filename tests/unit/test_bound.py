@@ -19,11 +19,11 @@ TIMES = st.builds(
 
 
 @given(st.one_of(RATES, TIMES))
-def test_a_bound_comes_back_from_its_text(bound: Bound) -> None:
+def test_a_bound_survives_conversion_to_text(bound: Bound) -> None:
     assert Bound.parse(str(bound)) == bound
 
 
-def test_a_rate_bound_gives_the_time_that_the_bytes_take_at_the_floor() -> None:
+def test_a_rate_bound_allows_the_transfer_time_at_the_floor() -> None:
     bound = Bound.parse("rate")
     assert bound == Bound.rate(320_000)
     assert bound.good_ns_per_byte * 40_000 == NS_PER_S  # 40 kB are 320 kbit
@@ -55,7 +55,7 @@ def test_a_time_bound_needs_95_and_99_percent() -> None:
         ("time:1s/2s/3s", "'2s/3s' is not a duration"),
     ],
 )
-def test_what_is_no_bound_is_said_in_one_line(text: str, message: str) -> None:
+def test_invalid_bounds_are_refused_in_one_line(text: str, message: str) -> None:
     with pytest.raises(PlanError) as caught:
         Bound.parse(text)
     assert caught.value.message.startswith(message)
@@ -72,7 +72,7 @@ def test_a_share_lies_between_0_and_1(name: str, share: float) -> None:
 
 @pytest.mark.parametrize("slope", [-1.0, math.inf, math.nan])
 @pytest.mark.parametrize("name", ["good_ns_per_byte", "tolerable_ns_per_byte"])
-def test_a_time_per_byte_is_a_number_that_can_be_compared_with(name: str, slope: float) -> None:
+def test_a_time_per_byte_is_finite_and_not_negative(name: str, slope: float) -> None:
     changes: dict[str, Any] = {name: slope}
     with pytest.raises(PlanError, match="finite and not negative"):
         dataclasses.replace(Bound.rate(1), **changes)

@@ -33,7 +33,7 @@ def context(of: Credentials, directory: Path, purpose: ssl.Purpose) -> ssl.SSLCo
 
 
 def shake_hands(client: Credentials, server: Credentials, directory: Path) -> None:
-    """A handshake in memory.  Raises SSLError when one refuses the other."""
+    """Perform a TLS handshake in memory.  Raises SSLError when one side refuses the other."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = [
         context(client, directory, ssl.Purpose.SERVER_AUTH).wrap_bio(to_client, to_server),
@@ -46,12 +46,12 @@ def shake_hands(client: Credentials, server: Credentials, directory: Path) -> No
             continue
 
 
-def test_those_of_one_run_trust_each_other(tmp_path: Path) -> None:
+def test_certificates_of_one_run_trust_each_other(tmp_path: Path) -> None:
     shake_hands(ONE, OTHER, tmp_path)
 
 
 @pytest.mark.parametrize(("client", "server"), [(STRANGER, ONE), (ONE, STRANGER)])
-def test_those_of_another_run_are_refused(client: Credentials, server: Credentials, tmp_path: Path) -> None:
+def test_certificates_of_another_run_are_refused(client: Credentials, server: Credentials, tmp_path: Path) -> None:
     with pytest.raises(ssl.SSLError, match=r"verify failed|unknown ca"):
         shake_hands(client, server, tmp_path)
 
@@ -62,7 +62,7 @@ def test_a_certificate_of_a_run_cannot_issue_others(tmp_path: Path) -> None:
         parse(false.to_pem(), "x.pem")
 
 
-def test_what_is_written_is_read_and_a_secret(tmp_path: Path) -> None:
+def test_a_written_certificate_reads_back_and_is_secret(tmp_path: Path) -> None:
     path = tmp_path / "one.pem"
     path.write_text("somebody else's")
     path.chmod(0o666)
@@ -76,10 +76,10 @@ def test_the_order_in_a_file_does_not_matter() -> None:
     assert parse(ONE.to_pem().replace("\n", "\r\n"), "x.pem") == ONE
 
 
-def test_an_expired_one_is_said_to_be_so() -> None:
+def test_an_expired_certificate_is_reported() -> None:
     then = datetime(2026, 3, 1, 12, tzinfo=UTC)
     text = Authority(then).issue("a").to_pem()
-    parse(text, "a.pem", then - timedelta(minutes=59))  # another machine's clock is behind
+    parse(text, "a.pem", then - timedelta(minutes=59))  # the clock of the other machine is behind
     parse(text, "a.pem", then + LIFETIME)
     with pytest.raises(PlanError, match=r"the certificate a\.pem expired on 2026-03-02 at 12:00 UTC"):
         parse(text, "a.pem", then + LIFETIME + timedelta(seconds=1))
@@ -88,7 +88,7 @@ def test_an_expired_one_is_said_to_be_so() -> None:
 
 
 def changed(text: str) -> str:
-    """With another byte in the middle of what each block holds."""
+    """Return the text with one byte changed in the middle of each PEM block."""
     return re.sub(r"(?<=\n[A-Za-z0-9+/]{30})[A-Za-z0-9+/]", lambda found: "B" if found[0] == "A" else "A", text)
 
 
@@ -112,7 +112,7 @@ def changed(text: str) -> str:
         "changed", "changed key", "cut",
     ],
 )  # fmt: skip
-def test_what_is_no_certificate_of_ours_is_one_line(text: str) -> None:
+def test_invalid_certificates_are_refused_in_one_line(text: str) -> None:
     with pytest.raises(PlanError, match="not a certificate of loadgen") as caught:
         parse(text, "x.pem")
     assert "\n" not in caught.value.message
@@ -121,7 +121,7 @@ def test_what_is_no_certificate_of_ours_is_one_line(text: str) -> None:
 
 @given(st.integers(0, len(ONE.to_pem()) - 1), st.characters(codec="ascii"))
 @settings(max_examples=150, deadline=None)
-def test_a_damaged_file_is_refused_or_as_good(at: int, sign: str) -> None:
+def test_a_damaged_file_is_refused_or_still_valid(at: int, sign: str) -> None:
     text = ONE.to_pem()
     with contextlib.suppress(PlanError):
         parse(text[:at] + sign + text[at + 1 :], "x.pem")
@@ -130,7 +130,7 @@ def test_a_damaged_file_is_refused_or_as_good(at: int, sign: str) -> None:
 @pytest.mark.parametrize(
     ("content", "why"), [(None, "cannot be read: No such file"), (b"\xff", "it is not text"), (b"x", "0 private keys")]
 )
-def test_a_file_that_cannot_be_used_is_named(content: bytes | None, why: str, tmp_path: Path) -> None:
+def test_an_unusable_file_is_named(content: bytes | None, why: str, tmp_path: Path) -> None:
     path = tmp_path / "c.pem"
     if content is not None:
         path.write_bytes(content)
@@ -138,6 +138,6 @@ def test_a_file_that_cannot_be_used_is_named(content: bytes | None, why: str, tm
         load(path)
 
 
-def test_a_directory_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+def test_a_missing_directory_is_reported_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match=r"c\.pem cannot be written: No such file"):
         ONE.write(tmp_path / "none" / "c.pem")

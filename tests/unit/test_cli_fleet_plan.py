@@ -19,7 +19,7 @@ HOSTS: list[dict[str, Any]] = [{"name": "a"}, {"name": "b", "user": "alice", "po
 
 
 def fleet_of(*arguments: str | Path) -> dict[str, Any] | None:
-    """The table [fleet] that is printed."""
+    """Return the table [fleet] of the printed plan."""
     found: dict[str, Any] | None = plan_data("http", URL, *arguments).get("fleet")
     return found
 
@@ -28,7 +28,7 @@ def fleet_of(*arguments: str | Path) -> dict[str, Any] | None:
     ("arguments", "table"),
     [
         ([], None),
-        (["--engines", "2"], None),  # of this machine: the plan says it
+        (["--engines", "2"], None),  # the number of engines on this machine is part of the plan
         (["--hosts", "a,alice@b:2222"], {"hosts": [{"name": "a"}, {"name": "b", "user": "alice", "port": 2222}]}),
         (
             ["--hosts", "a", "--coordinator", "192.0.2.1", "--engines", "2"],
@@ -39,7 +39,7 @@ def fleet_of(*arguments: str | Path) -> dict[str, Any] | None:
     ],
     ids=str,
 )
-def test_a_chosen_fleet_is_printed_as_far_as_it_is_not_the_default(
+def test_a_printed_fleet_lists_only_settings_that_differ_from_the_default(
     arguments: list[str], table: dict[str, Any] | None
 ) -> None:
     assert fleet_of(*arguments) == table
@@ -83,7 +83,7 @@ def test_options_override_the_fleet_of_a_plan(
         ('hosts = [{name = "a"}]\nscheduler = "b"', "fleet.hosts and fleet.scheduler cannot be combined"),
     ],
 )
-def test_a_mistake_in_a_fleet_table_is_named_with_the_file(tmp_path: Path, table: str, message: str) -> None:
+def test_mistakes_in_a_fleet_table_are_named_with_the_file(tmp_path: Path, table: str, message: str) -> None:
     file = plan_with(tmp_path, table)
     said = refusal("http", URL, "--plan", file)
     assert said.startswith(f"{file}: ")
@@ -91,7 +91,7 @@ def test_a_mistake_in_a_fleet_table_is_named_with_the_file(tmp_path: Path, table
 
 
 def recorded(directory: Path, way: str, hosts: list[dict[str, Any]], choice: dict[str, Any] | None = None) -> Path:
-    """As much of a record of loadgen spec as a replay reads."""
+    """Return a record of loadgen spec with the parts that a replay reads."""
     header = results.header()
     plan = dataclasses.replace(header.plan, vm_address="192.0.2.1")
     fleet = FleetRecord(way=way, run_id="1", hosts=hosts, choice=choice or {})
@@ -118,7 +118,7 @@ def test_a_replay_of_a_run_from_this_machine_has_no_fleet(tmp_path: Path) -> Non
         ("scheduler", "the record does not say where its Dask scheduler was", ("--scheduler", "tcp://a:1")),
     ],
 )
-def test_a_replay_says_why_it_cannot_restore_the_fleet(
+def test_a_replay_reports_why_it_cannot_restore_the_fleet(
     tmp_path: Path, way: str, reason: str, instead: tuple[str, ...]
 ) -> None:
     run = recorded(tmp_path / "run", way, [])
@@ -127,7 +127,7 @@ def test_a_replay_says_why_it_cannot_restore_the_fleet(
 
 
 @pytest.mark.parametrize("fleet", [[], {}, {"way": "balloon"}, {"way": "ssh", "hosts": 3}, {"way": "ssh", "hosts": []}])
-def test_a_damaged_fleet_of_a_record_is_named_with_the_file(tmp_path: Path, fleet: object) -> None:
+def test_a_damaged_fleet_in_a_record_is_named_with_the_file(tmp_path: Path, fleet: object) -> None:
     run = recorded(tmp_path / "run", "ssh", HOSTS)
     document = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps({**document, "fleet": fleet}))
@@ -136,7 +136,7 @@ def test_a_damaged_fleet_of_a_record_is_named_with_the_file(tmp_path: Path, flee
     assert "fleet" in said
 
 
-def test_a_replay_restores_what_the_user_chose(tmp_path: Path) -> None:
+def test_a_replay_restores_the_users_choice(tmp_path: Path) -> None:
     choice = {"scheduler": "tcp://a:1", "workers": 3}
     run = recorded(tmp_path / "run", "scheduler", [], choice)
     assert plan_data("spec", "--replay", run)["fleet"] == choice

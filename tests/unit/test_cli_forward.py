@@ -1,4 +1,4 @@
-"""From the options of `loadgen forward` to its plan, and what does not go together."""
+"""Options of `loadgen forward`: the plan that they make, and combinations that are refused."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ K = 1024
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What would have been run: plans and notes of sessions, or what a role was started with."""
+    """Collects the calls instead of running them: plans and notes of sessions, and the arguments of roles."""
     calls: list[Any] = []
 
     def run_session(session: Session) -> int:
@@ -39,7 +39,7 @@ def run(*arguments: str) -> None:
 
 
 def refused(*arguments: str) -> tuple[str, str]:
-    """The message and the hint."""
+    """Return the message and the hint of a refusal."""
     done = CliRunner().invoke(app, ["forward", *arguments])
     if isinstance(done.exception, LoadgenError):
         assert int(done.exception.exit_code) == 2
@@ -54,7 +54,7 @@ def test_as_root_the_default_is_a_gigabit_lab(asked: list[Any]) -> None:
     assert asked == [(ForwardPlan(), ())]
 
 
-def test_without_root_it_is_loopback_and_it_says_why(asked: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_root_the_default_is_loopback_with_a_reason(asked: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deploy.lab.network.why_not", lambda: "that takes root")
     run()
     ((plan, notes),) = asked
@@ -62,7 +62,7 @@ def test_without_root_it_is_loopback_and_it_says_why(asked: list[Any], monkeypat
     assert "that takes root" in notes[0]
 
 
-def test_what_is_given_is_in_the_plan(asked: list[Any]) -> None:
+def test_options_are_in_the_plan(asked: list[Any]) -> None:
     run(
         *("--lab", "10g,none", "--windows", "64K,auto", "--modes", "splice,direct", "--flows", "1,4"),
         *("--duration", "500ms", "--omit", "100ms", "--repeats", "1", "--at-least", "900M"),
@@ -86,7 +86,7 @@ def test_long_tests_do_not_make_the_latency_test_longer(asked: list[Any]) -> Non
 
 
 @pytest.mark.parametrize("role", [(), ("--role", "source")])
-def test_a_source_of_real_machines(role: tuple[str, ...], asked: list[Any]) -> None:
+def test_the_role_source_measures_real_machines(role: tuple[str, ...], asked: list[Any]) -> None:
     run(*role, "--sink", "192.0.2.2:5201", "--proxy", "[2001:db8::1]:5202")
     assert asked == [(ForwardPlan(links=(Link.REAL,), sink="192.0.2.2:5201", proxy="[2001:db8::1]:5202"), ())]
 
@@ -96,7 +96,7 @@ def test_without_a_proxy_only_the_direct_path_is_measured(asked: list[Any]) -> N
     assert asked[0][0].modes == (Mode.DIRECT,)
 
 
-def test_a_sink_and_a_proxy_wait_where_they_are_told(asked: list[Any]) -> None:
+def test_a_sink_and_a_proxy_listen_at_the_given_address(asked: list[Any]) -> None:
     run("--role", "sink", "--listen", "192.0.2.2:5201")
     assert asked.pop()[:2] == ("192.0.2.2", 5201)
     run("--role", "proxy", "--listen", "0.0.0.0:0", "--connect", "192.0.2.2:5201", "--windows", "128K")
@@ -142,7 +142,7 @@ def test_a_sink_and_a_proxy_wait_where_they_are_told(asked: list[Any]) -> None:
         ),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_one_line(arguments: str, said: str, asked: list[Any]) -> None:
+def test_contradictory_options_are_refused_in_one_line(arguments: str, said: str, asked: list[Any]) -> None:
     message, _ = refused(*arguments.split())
     assert said in " ".join(message.split()).replace("│ ", "")
     assert asked == []

@@ -1,4 +1,4 @@
-"""What starting loadgen imports: nothing heavy for --version, for help and for completion."""
+"""Imports at start-up: --version, help and completion import no heavy module."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ HEAVY = {
     "tomli_w",
     "uvloop",
 }
-"""Modules that no help text needs; each takes 10 ms of CPU or more, or brings one that does."""
+"""Modules that no help text needs; each takes 10 ms of CPU or more, or imports a module that does."""
 
 OURS = ("coordinator", "deploy", "loadgen", "workloads")
 
@@ -56,7 +56,7 @@ print(json.dumps(sorted(set(sys.modules) - before)), file=sys.stderr)
 
 
 def imported(*arguments: str, **environment: str) -> set[str]:
-    """The modules that a command line imports in an interpreter of its own."""
+    """Return the modules that a command line imports in a new interpreter."""
     done = subprocess.run(
         [sys.executable, "-c", _REPORT, *arguments],
         capture_output=True,
@@ -72,13 +72,13 @@ def ours(modules: set[str]) -> set[str]:
 
 
 @pytest.mark.parametrize("option", ["--version", "--help"])
-def test_the_version_and_the_list_of_commands_import_next_to_nothing(option: str) -> None:
+def test_version_and_the_list_of_commands_import_few_modules(option: str) -> None:
     modules = imported(option)
     assert ours(modules) == VERSION_MAY_IMPORT
     assert not modules & HEAVY
 
 
-def test_the_version_needs_neither_rich_nor_the_metadata_of_packages() -> None:
+def test_version_needs_neither_rich_nor_the_metadata_of_packages() -> None:
     modules = imported("--version")
     assert not {name for name in modules if name.partition(".")[0] == "rich"}
     assert "importlib.metadata" not in modules
@@ -96,7 +96,7 @@ def test_completion_imports_nothing_heavy(words: str) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_list_of_commands_says_what_each_command_says_of_itself(command: str) -> None:
+def test_the_list_of_commands_matches_the_help_of_each_command(command: str) -> None:
     known = app.get_command(click.Context(app), command)
     assert known is not None
     assert known.help is not None
@@ -105,7 +105,7 @@ def test_the_list_of_commands_says_what_each_command_says_of_itself(command: str
     assert COMMANDS[command].summary == first
 
 
-def test_a_command_that_is_not_there_is_a_usage_error() -> None:
+def test_an_unknown_command_is_a_usage_error() -> None:
     assert app.get_command(click.Context(app), "steam") is None
     with pytest.raises(click.UsageError, match="No such command 'steam'"):
         app.resolve_command(click.Context(app), ["steam"])

@@ -1,4 +1,4 @@
-"""From options, plan files and records to the plan that is run."""
+"""The plan that is made from options, plan files and records."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ TWO = (Target(name="a", host="192.0.2.1", port=80), Target(name="b", host="::1",
 
 
 def printed(*arguments: str | Path) -> SpecPlan:
-    """The plan that these options make."""
+    """Return the plan that these options make."""
     data = plan_data("spec", *arguments)
     data.pop("fleet", None)
     return SpecPlan.from_dict(data)
 
 
 def refused(*arguments: str | Path) -> str:
-    """The message with which these options are refused."""
+    """Return the message with which these options are refused."""
     return refusal("spec", *arguments)
 
 
@@ -84,7 +84,7 @@ def at(phases: Phases = QUICK, **changes: Any) -> dict[str, Any]:
     ],
     ids=" ".join,
 )
-def test_an_option_changes_what_it_says_and_nothing_else(arguments: list[str], changes: dict[str, Any]) -> None:
+def test_an_option_changes_only_its_own_field(arguments: list[str], changes: dict[str, Any]) -> None:
     assert printed(*arguments) == dataclasses.replace(DEFAULT, **changes)
 
 
@@ -95,7 +95,7 @@ def test_the_full_profile_has_the_durations_of_specweb99() -> None:
     assert phases.iterations == 3
 
 
-def test_the_quick_profile_is_over_in_90_seconds() -> None:
+def test_the_quick_profile_takes_less_than_90_seconds() -> None:
     phases = printed().phases
     assert sum(phases.length_ns(number) for number in range(phases.iterations)) < 80 * NS_PER_S
 
@@ -107,12 +107,12 @@ def targets(tmp_path: Path) -> Path:
     return path
 
 
-def test_targets_say_how_many_vms_there_are(targets: Path) -> None:
+def test_the_number_of_vms_follows_from_the_targets(targets: Path) -> None:
     plan = printed("--targets", targets)
     assert (plan.vms, plan.targets) == (2, TWO)
 
 
-def test_vms_are_the_first_of_the_targets(targets: Path) -> None:
+def test_vms_selects_the_first_targets(targets: Path) -> None:
     assert [one.name for one in printed("--targets", targets, "--vms", "1").targets] == ["a"]
     assert "--vms asks for 3 VMs, but" in refused("--targets", targets, "--vms", "3")
 
@@ -148,11 +148,11 @@ def test_load_machines_must_be_able_to_reach_the_servers() -> None:
         ("--on-loss cry", "'cry' is not one of"),
     ],
 )
-def test_load_machines_that_make_no_sense_are_refused(arguments: str, message: str) -> None:
+def test_contradictory_options_for_load_machines_are_refused(arguments: str, message: str) -> None:
     assert message in refused(*arguments.split())
 
 
-def test_options_come_before_the_plan_file_and_that_before_defaults(tmp_path: Path) -> None:
+def test_options_override_the_plan_file_and_the_file_overrides_defaults(tmp_path: Path) -> None:
     path = tmp_path / "plan.toml"
     path.write_text('vms = 3\nconnections = 9\nserver = "apache"\n')
     mine = dataclasses.replace(DEFAULT, vms=3, connections=9, server=Server.APACHE, engines=min(CORES, 27))
@@ -162,7 +162,7 @@ def test_options_come_before_the_plan_file_and_that_before_defaults(tmp_path: Pa
     assert printed("--plan", path, "--vms", "1", "--connections", "1").engines == 1
 
 
-def test_a_plan_file_settles_the_engines_if_it_names_them(tmp_path: Path) -> None:
+def test_a_plan_file_may_set_the_engines(tmp_path: Path) -> None:
     path = tmp_path / "plan.toml"
     path.write_text("engines = 17\n")
     assert printed("--plan", path).engines == 17
@@ -180,7 +180,7 @@ def test_a_plan_file_with_targets_needs_no_number_of_vms(tmp_path: Path, targets
 
 
 def record(directory: Path, plan: SpecPlan, kind: str = "spec") -> Path:
-    """As much of a record as a replay reads."""
+    """Return a record with the parts that a replay reads."""
     header = dataclasses.replace(results.header(), plan=plan)
     directory.mkdir()
     document = unfinished(header if kind == "spec" else dataclasses.replace(header, kind=KIND_SWEEP))
@@ -188,7 +188,7 @@ def record(directory: Path, plan: SpecPlan, kind: str = "spec") -> Path:
     return directory
 
 
-def test_a_replay_is_the_plan_of_the_record_and_options_come_before_it(tmp_path: Path) -> None:
+def test_a_replay_uses_the_plan_of_the_record_and_options_override_it(tmp_path: Path) -> None:
     plan = dataclasses.replace(DEFAULT, vms=2, connections=3, engines=5, seed=77)
     run = record(tmp_path / "run", plan)
     assert printed("--replay", run) == plan
@@ -231,7 +231,7 @@ def test_a_plan_and_a_replay_exclude_each_other(tmp_path: Path) -> None:
         (["--timestamps", "kernel", "--engine", "python"], "only the compiled engine reads the kernel's time stamps"),
     ],
 )
-def test_a_value_that_cannot_be_is_named(arguments: list[str], message: str) -> None:
+def test_invalid_values_are_named(arguments: list[str], message: str) -> None:
     assert message in refused(*arguments)
 
 
@@ -268,7 +268,7 @@ def test_a_value_that_cannot_be_is_named(arguments: list[str], message: str) -> 
         ("vms = ", "is not TOML"),
     ],
 )
-def test_what_is_wrong_in_a_plan_file_is_named_with_the_file(tmp_path: Path, text: str, message: str) -> None:
+def test_mistakes_in_a_plan_file_are_named_with_the_file(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "plan.toml"
     path.write_text(text)
     said = refused("--plan", path)
@@ -276,7 +276,7 @@ def test_what_is_wrong_in_a_plan_file_is_named_with_the_file(tmp_path: Path, tex
     assert message in said
 
 
-def test_a_plan_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_plan_file_is_named(tmp_path: Path) -> None:
     assert refused("--plan", tmp_path / "none.toml").endswith("none.toml cannot be read: No such file or directory")
     (tmp_path / "plan.toml").write_bytes(b"\xff")
     assert "is not TOML" in refused("--plan", tmp_path / "plan.toml")

@@ -1,4 +1,4 @@
-"""--plan and --replay of every command: what options override, and what is refused in one line."""
+"""--plan and --replay of every command: options override them, and mistakes are refused in one line."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def written(directory: Path, data: dict[str, Any]) -> Path:
 
 
 def recorded(directory: Path, kind: str) -> Path:
-    """As much of a record of this kind as a replay reads."""
+    """Return a record of this kind with the parts that a replay reads."""
     head = results.header()
     known: dict[str, Any] = {"started_at": head.started_at, "environment": head.environment}
     headers: dict[str, Header[Any]] = {
@@ -77,19 +77,19 @@ def recorded(directory: Path, kind: str) -> Path:
     ],
     ids=lambda value: " ".join(value) or "nothing" if isinstance(value, list) else "",
 )
-def test_an_option_overrides_the_plan_file_and_nothing_else(
+def test_an_option_overrides_only_its_own_field_of_the_plan_file(
     tmp_path: Path, command: str, plan: HttpPlan | IperfPlan | ForwardPlan, arguments: list[str], changes: Any
 ) -> None:
     file = written(tmp_path, plan.to_dict())
     assert plan_data(command, "--plan", file, *arguments) == {**plan.to_dict(), **changes}
 
 
-def test_urls_take_the_place_of_the_requests_of_a_plan(tmp_path: Path) -> None:
+def test_urls_replace_the_requests_of_a_plan(tmp_path: Path) -> None:
     file = written(tmp_path, HTTP.to_dict())
     assert [one["url"] for one in plan_data("http", "--plan", file, "http://c/")["requests"]] == ["http://c/"]
 
 
-def test_parts_of_a_request_change_each_request_of_a_plan(tmp_path: Path) -> None:
+def test_options_for_requests_change_each_request_of_a_plan(tmp_path: Path) -> None:
     file = written(tmp_path, HTTP.to_dict())
     changed = plan_data("http", "--plan", file, "--method", "post", "--body", "x", "-H", "A: b")["requests"]
     assert [(one["url"], one["method"], one["headers"], one["body"], one["weight"]) for one in changed] == [
@@ -98,7 +98,7 @@ def test_parts_of_a_request_change_each_request_of_a_plan(tmp_path: Path) -> Non
     ]
 
 
-def test_a_plan_file_of_real_machines_can_be_led_back_to_a_lab(tmp_path: Path) -> None:
+def test_options_turn_a_plan_for_real_machines_into_a_plan_for_a_lab(tmp_path: Path) -> None:
     plan = {"links": ["real"], "sink": "192.0.2.2:1", "proxy": "192.0.2.1:1"}
     file = written(tmp_path, plan)
     changed = plan_data("forward", "--plan", file, "--lab", "loopback")
@@ -119,7 +119,7 @@ def test_a_plan_file_of_real_machines_can_be_led_back_to_a_lab(tmp_path: Path) -
     ],
     ids=str,
 )
-def test_what_a_short_plan_file_leaves_out_is_as_without_a_plan(
+def test_fields_missing_in_a_plan_file_have_their_defaults(
     tmp_path: Path, command: str, data: dict[str, Any], arguments: list[str], expected: dict[str, Any]
 ) -> None:
     found = plan_data(command, "--plan", written(tmp_path, data), *arguments)
@@ -127,7 +127,7 @@ def test_what_a_short_plan_file_leaves_out_is_as_without_a_plan(
 
 
 @pytest.mark.parametrize("command", ["spec", "http", "iperf", "forward"])
-def test_a_replay_is_the_plan_of_the_record(tmp_path: Path, command: str) -> None:
+def test_a_replay_uses_the_plan_of_the_record(tmp_path: Path, command: str) -> None:
     run = recorded(tmp_path, command)
     assert plan_data(command, "--replay", run) == json.loads((run / "run.json").read_text())["plan"]
 
@@ -138,7 +138,7 @@ def test_a_record_of_another_command_is_not_replayed(tmp_path: Path, command: st
 
 
 @pytest.mark.parametrize("plan", [None, [], {"conections": 3}])
-def test_the_plan_of_a_damaged_record_is_named_with_its_file(tmp_path: Path, plan: object) -> None:
+def test_a_damaged_plan_in_a_record_is_named_with_its_file(tmp_path: Path, plan: object) -> None:
     run = recorded(tmp_path, "iperf")
     document = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps({**document, "plan": plan}))
@@ -161,7 +161,7 @@ def test_the_plan_of_a_damaged_record_is_named_with_its_file(tmp_path: Path, pla
         ("forward", "= 1", "is not TOML"),
     ],
 )
-def test_a_mistake_in_a_plan_file_is_named_with_the_file(tmp_path: Path, command: str, text: str, message: str) -> None:
+def test_mistakes_in_a_plan_file_are_named_with_the_file(tmp_path: Path, command: str, text: str, message: str) -> None:
     file = tmp_path / "plan.toml"
     file.write_text(text)
     said = refusal(command, "--plan", file)
@@ -190,7 +190,7 @@ def test_a_mistake_in_an_option_does_not_blame_the_plan_file(
 
 
 @pytest.mark.parametrize("command", ["spec", "http", "iperf", "forward"])
-def test_a_plan_file_that_cannot_be_read_is_named(tmp_path: Path, command: str) -> None:
+def test_an_unreadable_plan_file_is_named(tmp_path: Path, command: str) -> None:
     missing = tmp_path / "none.toml"
     assert refusal(command, "--plan", missing) == f"the plan {missing} cannot be read: No such file or directory"
     assert refusal(command, "--plan", missing, "--replay", "x") == "--plan and --replay are both given"

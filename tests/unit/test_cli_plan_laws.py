@@ -1,4 +1,4 @@
-"""Every plan of every command prints as TOML that reads back to the same plan, and to the same load machines."""
+"""Every plan of every command can be printed as TOML and read back, with its load machines."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def test_a_plan_file_reads_back_to_the_plan_and_the_load_machines(kind: str, fil
 
 @kinds
 @given(data=st.data())
-def test_what_the_command_prints_is_what_it_read(kind: str, file: Path, data: st.DataObject) -> None:
-    """The command line adds nothing to a whole plan, and takes nothing away."""
+def test_a_command_prints_the_plan_that_it_read(kind: str, file: Path, data: st.DataObject) -> None:
+    """A command neither adds anything to a complete plan, nor leaves anything out."""
     _, plans = KINDS[kind]
     plan = data.draw(plans)
     choice = data.draw(plan_values.choices) if kind in TAKE_A_FLEET else None
@@ -69,14 +69,14 @@ def test_what_the_command_prints_is_what_it_read(kind: str, file: Path, data: st
 
 @kinds
 @given(data=st.data())
-def test_a_plan_comes_back_from_json_too(kind: str, data: st.DataObject) -> None:
+def test_a_plan_survives_json(kind: str, data: st.DataObject) -> None:
     of, plans = KINDS[kind]
     plan = data.draw(plans)
     assert of.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
 
 
 @given(plan_values.choices)
-def test_load_machines_come_back_from_their_table(choice: FleetChoice) -> None:
+def test_a_fleet_survives_conversion_to_a_table(choice: FleetChoice) -> None:
     table = choice_to_table(choice)
     assert choice_from_table(table) == (choice if table else FleetChoice())
 
@@ -89,21 +89,21 @@ JSON = st.recursive(
 
 
 def tables_in(plain: Any) -> list[dict[str, Any]]:
-    """All tables in plain data, the whole included."""
+    """Return all tables in plain data, including the outermost one."""
     if isinstance(plain, dict):
         return [plain, *(table for value in plain.values() for table in tables_in(value))]
     return [table for value in plain for table in tables_in(value)] if isinstance(plain, list) else []
 
 
 def spoil(plain: dict[str, Any], data: st.DataObject) -> None:
-    """Replace one value anywhere by anything."""
+    """Replace one value at any depth by another value of any type."""
     table = data.draw(st.sampled_from(tables_in(plain)))
     key = data.draw(st.one_of(st.sampled_from(sorted(table)), st.text(max_size=5)) if table else st.text(max_size=5))
     table[key] = data.draw(JSON)
 
 
 def read(from_dict: Callable[[dict[str, Any]], Any], plain: dict[str, Any]) -> Any:
-    """What is read, or the message."""
+    """Return the plan that is read, or the message of the error."""
     try:
         return from_dict(plain)
     except PlanError as error:
@@ -112,7 +112,7 @@ def read(from_dict: Callable[[dict[str, Any]], Any], plain: dict[str, Any]) -> A
 
 @kinds
 @given(data=st.data())
-def test_whatever_a_plan_file_holds_it_is_a_plan_or_one_line(kind: str, data: st.DataObject) -> None:
+def test_any_plan_file_is_a_plan_or_a_one_line_error(kind: str, data: st.DataObject) -> None:
     of, plans = KINDS[kind]
     plain = data.draw(plans).to_dict()
     spoil(plain, data)
@@ -124,7 +124,7 @@ def test_whatever_a_plan_file_holds_it_is_a_plan_or_one_line(kind: str, data: st
 
 
 @given(choice=plan_values.choices, data=st.data())
-def test_whatever_a_fleet_table_holds_it_is_a_choice_or_one_line(choice: FleetChoice, data: st.DataObject) -> None:
+def test_any_fleet_table_is_a_choice_or_a_one_line_error(choice: FleetChoice, data: st.DataObject) -> None:
     table = choice_to_table(choice)
     spoil(table, data)
     found = read(choice_from_table, table)

@@ -1,4 +1,4 @@
-"""What machines still have of a run, put into its record."""
+"""`loadgen collect`: results that machines still hold are added to the record."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def fetch(run: Path, data: bytes, tmp_path: Path) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("torn", [b"", b"\x85\xa6worker"])
-def test_what_the_record_does_not_have_is_added_once(tmp_path: Path, torn: bytes) -> None:
+def test_missing_intervals_are_added_once(tmp_path: Path, torn: bytes) -> None:
     run = record(tmp_path / "run", 2, torn)
     data = spool(*SNAPSHOTS, EngineLost("c07/0", "killed by signal 9"))
     assert fetch(run, data, tmp_path) == (3, "")
@@ -68,7 +68,7 @@ def test_a_spool_of_another_run_changes_nothing(tmp_path: Path, worker: str, cpu
 
 
 @pytest.mark.parametrize("cells", [{(0, 0): cell(1, response_ms=1)}, {}], ids=["cells", "none"])
-def test_what_was_recorded_together_with_larger_numbers_is_the_same(
+def test_intervals_recorded_together_and_with_larger_numbers_are_equal(
     tmp_path: Path, cells: dict[tuple[int, int], Cell]
 ) -> None:
     mine = snapshot("c07/0", 0, cells, (tally(0, 0),))
@@ -81,8 +81,8 @@ def test_what_was_recorded_together_with_larger_numbers_is_the_same(
 
 
 @pytest.mark.parametrize("kept", [0, 1, 2])
-def test_an_interval_that_was_reported_twice_is_added_in_its_order(tmp_path: Path, kept: int) -> None:
-    """A segment that ends inside of an interval reports it, and the interval's end reports it again."""
+def test_an_interval_that_was_reported_twice_is_added_in_order(tmp_path: Path, kept: int) -> None:
+    """A segment that ends inside an interval reports this interval; the end of the interval reports it again."""
     both = [replace(SNAPSHOTS[0], tallies=tallies(tally(0, 0, ok=ok))) for ok in (1, 2)]
     with RecordWriter(tmp_path / "run", unfinished(results.header())) as writer:
         writer.append(both[:kept])
@@ -91,12 +91,12 @@ def test_an_interval_that_was_reported_twice_is_added_in_its_order(tmp_path: Pat
     assert list(frames(tmp_path / "run")) == both
 
 
-def test_a_spool_that_was_cut_gives_what_is_whole(tmp_path: Path) -> None:
+def test_complete_frames_of_a_cut_spool_are_used(tmp_path: Path) -> None:
     run = record(tmp_path / "run", 0)
     assert fetch(run, spool(*SNAPSHOTS)[:-7], tmp_path) == (4, "")
 
 
-def test_what_is_no_spool_is_said_and_changes_nothing(tmp_path: Path) -> None:
+def test_a_file_that_is_no_spool_is_reported_and_changes_nothing(tmp_path: Path) -> None:
     run = record(tmp_path / "run", 2)
     added, problem = fetch(run, b"\0\0\0\3abc", tmp_path)
     assert (added, problem.partition(":")[0]) == (0, "this is not a spool of loadgen")
@@ -105,16 +105,16 @@ def test_what_is_no_spool_is_said_and_changes_nothing(tmp_path: Path) -> None:
     assert "cannot be read: No such file" in found.problem
 
 
-def test_a_spool_of_many_chunks_is_read_whole() -> None:
+def test_a_spool_of_many_chunks_is_read_completely() -> None:
     many = [snapshot("c07/0", interval) for interval in range(9000)]
     data = spool(*many)
     assert len(data) > 4 << 20
     assert len(events_of(data)) == 9000
 
 
-def test_hosts_are_asked_where_they_kept_it() -> None:
+def test_hosts_are_asked_for_spools_in_their_own_directory() -> None:
     fleet = replace(results.three_machines(80), hosts=({"name": "c07", "user": "alice"}, {"name": "c09"}))
-    (source,) = sources_of(fleet)  # the other one never was of this run
+    (source,) = sources_of(fleet)  # the other host was never part of this run
     assert isinstance(source, SpoolOnHost)
     assert source.host.user == "alice"
     assert source.host.spool == "/home/alice/.local/state/loadgen/spool"
@@ -122,6 +122,6 @@ def test_hosts_are_asked_where_they_kept_it() -> None:
 
 
 @pytest.mark.parametrize(("way", "message"), [("local", "nothing to collect"), ("join", "not reached by SSH")])
-def test_where_nobody_can_be_asked_that_is_said(way: str, message: str) -> None:
+def test_a_run_without_reachable_hosts_is_reported(way: str, message: str) -> None:
     with pytest.raises(PlanError, match=message):
         sources_of(replace(results.three_machines(80), way=way))

@@ -1,4 +1,4 @@
-"""The conductor carries the state machine's effects out, in order, and what happens back in."""
+"""The conductor executes the effects of the state machine in order, and passes events back."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from workloads.specweb99.mix import GROUPS, KINDS
 
 
 class Diary:
-    """What the hooks were called with."""
+    """Records the calls of the hooks."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -73,7 +73,7 @@ def test_every_iteration_is_reset_played_and_audited() -> None:
     assert diary.calls == ["reset 0", "audit 0", "reset 1", "audit 1"]
     assert {(s.worker, s.interval) for s in diary.snapshots} == {("a", 0), ("b", 0), ("a", 1), ("b", 1)}
     assert conductor.run.complete == {0, 1}
-    assert conductor.intake.judged == {0, 1}
+    assert [conductor.intake.intervals_of(window) for window in (0, 1)] == [{0}, {1}]
     assert diary.positions[-1].phase == "finished"
     first, second = conductor.timeline.segments[0], conductor.timeline.segments[1]
     assert first.origin_ns == second.origin_ns == first.start_ns
@@ -92,17 +92,19 @@ def test_an_exception_of_a_hook_ends_the_run() -> None:
         conduct(fleet, diary, phases())
 
 
-def test_a_worker_that_stays_silent_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_worker_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("coordinator.run.conductor._GRACE_S", 0.01)
     fleet = FakeFleet(["a", "b"], mute=frozenset({"b"}))
     conductor = conduct(fleet, Diary(), phases(iterations=1))
     assert conductor.run.lost == {"b": "it is silent"}
     assert conductor.run.complete == {0}
-    assert fleet.dismissed == {"b"}  # it may only have been frozen
+    assert fleet.dismissed == {"b"}  # the worker may only have been suspended
 
 
-def test_who_has_no_part_in_the_run_costs_nothing() -> None:
-    """With fewer connections than engines some are left over; a machine that was left out may be lost as well."""
+def test_reports_of_workers_outside_the_run_are_ignored() -> None:
+    """With fewer connections than engines, some workers are outside the run; a machine that was left out may be lost,
+    too.
+    """
     fleet = FakeFleet(["a", "left-over"])
     fleet.dismissed.add("left-over")
     fleet.lose("left-over")
@@ -123,14 +125,14 @@ def test_who_has_no_part_in_the_run_costs_nothing() -> None:
     assert conductor.run.complete == {0}
 
 
-def test_which_engines_play_is_told_once_when_all_have_said_it_or_are_lost() -> None:
+def test_ready_is_called_once_when_all_workers_have_reported_or_are_lost() -> None:
     fleet, diary = FakeFleet(["a", "b", "c"]), Diary()
     by_name = {name: EngineReady(name, "compiled", "kernel", "") for name in ("a", "b", "c")}
     fleet.say(by_name["c"])
     fleet.lose("b")
     conductor = conduct(fleet, diary, phases(iterations=1))
     assert conductor.run.complete == {0}
-    assert diary.ready == []  # nobody knows which engine a has
+    assert diary.ready == []  # the engine of worker a is not known
     fleet, diary = FakeFleet(["a", "b", "c"]), Diary()
     fleet.say(by_name["c"])
     fleet.lose("b")
@@ -141,7 +143,7 @@ def test_which_engines_play_is_told_once_when_all_have_said_it_or_are_lost() -> 
 
 
 @pytest.mark.parametrize("sick", [{"connection": 1}, {"target": 1}, {"kinds": 3}], ids=str)
-def test_who_measures_what_nobody_asked_for_is_lost(sick: dict[str, int]) -> None:
+def test_a_worker_with_an_unplanned_measurement_is_lost(sick: dict[str, int]) -> None:
     fleet, diary = FakeFleet(["a", "b"]), Diary()
     cells = {(0, sick.get("target", 0)): Cell.empty(sick.get("kinds", 4), 5)}
     good = fleet.snapshot("b", 0)
@@ -153,7 +155,7 @@ def test_who_measures_what_nobody_asked_for_is_lost(sick: dict[str, int]) -> Non
     assert {snapshot.worker for snapshot in diary.snapshots} == {"a"}
 
 
-def test_who_is_sick_among_those_that_report_together_costs_only_itself() -> None:
+def test_an_invalid_report_among_several_ends_only_its_worker() -> None:
     fleet, diary = FakeFleet(["a", "b", "left-over"]), Diary()
     fleet.dismissed.add("left-over")
     sick = replace(fleet.snapshot("b", 0), tallies=tallies(tally(0, 1, ok=0)))
@@ -173,10 +175,10 @@ def test_who_is_sick_among_those_that_report_together_costs_only_itself() -> Non
     assert conductor.intake.ledger.health_at("a", 7) is not None
 
 
-def test_who_was_frozen_does_not_take_the_others_for_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Their last words are waiting when it wakes up, long after they were due."""
+def test_a_suspended_coordinator_does_not_lose_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The final reports of the workers are already waiting when the coordinator continues, long after they were due."""
     monkeypatch.setattr("coordinator.run.conductor._GRACE_S", 0.6)
-    fleet = FakeFleet(["a", "b"], longest_s=1)  # ends no segment by itself
+    fleet = FakeFleet(["a", "b"], longest_s=1)  # does not end a segment by itself
 
     async def scenario() -> Conductor:
         run = RunState(frozenset(fleet.workers), 1)
@@ -185,7 +187,7 @@ def test_who_was_frozen_does_not_take_the_others_for_silent(monkeypatch: pytest.
         conducting = asyncio.create_task(conductor.conduct())
         await asyncio.sleep(1.1)
         asyncio.get_running_loop().call_later(0.6, fleet.end, "complete")
-        time.sleep(0.8)  # noqa: ASYNC251 - the whole process stands still, past the end and the grace
+        time.sleep(0.8)  # noqa: ASYNC251 - suspends the whole process past the end and the grace time
         await asyncio.wait_for(conducting, 20)
         return conductor
 

@@ -21,7 +21,7 @@ from tests.support.dask_doubles import FakeAgent, Scene
 from tests.support.scenes import prepare, run, segment
 
 
-def test_a_segment_is_told_and_reported_in_each_machines_own_clock() -> None:
+def test_a_segment_is_ordered_and_reported_in_the_clock_of_each_machine() -> None:
     ahead = {"a": 10**15 + 7, "b": -17 * NS_PER_S}
     a, b = (FakeAgent(name, ahead_ns=ns) for name, ns in ahead.items())
 
@@ -46,7 +46,7 @@ def test_a_segment_is_told_and_reported_in_each_machines_own_clock() -> None:
     run(scenario)
 
 
-def test_who_is_not_armed_in_time_is_lost_and_the_others_start() -> None:
+def test_a_machine_that_is_not_armed_in_time_is_lost_and_the_others_start() -> None:
     a, b = FakeAgent("a"), FakeAgent("b", engines=1)
     b.mute.add("start")
 
@@ -63,7 +63,7 @@ def test_who_is_not_armed_in_time_is_lost_and_the_others_start() -> None:
     run(scenario)
 
 
-def test_stop_does_not_wait_for_who_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stop_does_not_wait_for_machines_that_do_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleets, "_STOP_TIMEOUT_S", 0.05)
     a, b = FakeAgent("a"), FakeAgent("b")
     b.mute.add("stop")
@@ -78,7 +78,7 @@ def test_stop_does_not_wait_for_who_does_not_answer(monkeypatch: pytest.MonkeyPa
     run(scenario)
 
 
-def test_a_refusal_to_prepare_says_who_and_whose_fault_it_is() -> None:
+def test_a_refused_prepare_names_the_machine_and_the_cause() -> None:
     a, b = FakeAgent("a"), FakeAgent("b")
     b.answers["prepare"] = {"failed": {"whose": "target", "message": "t0 is unknown", "hint": "look"}}
 
@@ -93,7 +93,7 @@ def test_a_refusal_to_prepare_says_who_and_whose_fault_it_is() -> None:
     run(scenario)
 
 
-def test_who_has_no_part_in_the_run_is_not_sent_the_plan() -> None:
+def test_a_machine_outside_the_run_gets_no_plan() -> None:
     a, b = FakeAgent("a"), FakeAgent("b")
 
     async def scenario() -> None:

@@ -1,4 +1,4 @@
-"""Leases of a fleet on Dask, over agents that are doubles: who is renewed when, and what a renewal says."""
+"""Leases of a fleet on Dask, with doubles of agents: the time and the content of renewals."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.dask_doubles import RUN, FakeAgent, Scene
 from tests.support.scenes import ended, run, until
 
 
-def test_a_lease_is_renewed_from_the_moment_of_sending_and_says_what_has_arrived(
+def test_a_lease_counts_from_the_sending_of_its_renewal_which_reports_received_bytes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(fleets, "_RENEW_S", 0.02)
@@ -36,12 +36,12 @@ def test_a_lease_is_renewed_from_the_moment_of_sending_and_says_what_has_arrived
             sent_ns = until_ns - a.ahead_ns - LEASE_NS
             assert before_ns - 50 * NS_PER_MS < sent_ns < time.monotonic_ns() + 50 * NS_PER_MS
             assert acknowledged == len(a.spool)
-            assert stuck.count("renew") == 1  # they do not pile up, and nobody else waits for it
+            assert stuck.count("renew") == 1  # renewals do not accumulate, and no other machine waits for this one
 
     run(scenario)
 
 
-def test_a_great_many_machines_are_renewed_in_groups_and_nobody_waits_for_another(
+def test_many_machines_are_renewed_in_groups_that_do_not_wait_for_each_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(fleets, "_MANY", 3)
@@ -57,7 +57,7 @@ def test_a_great_many_machines_are_renewed_in_groups_and_nobody_waits_for_anothe
             until_ns, acknowledged = told["a"]
             assert -50 * NS_PER_MS < time.monotonic_ns() - (until_ns - a.ahead_ns - LEASE_NS) < NS_PER_S
             assert acknowledged == len(a.spool)
-            await until(lambda: min(one.count("renew") for one in agents) >= 2)  # on its own, in turn
+            await until(lambda: min(one.count("renew") for one in agents) >= 2)  # by itself, in turn
             assert b.count("renew_group") > b.count("renew")
 
             stuck.mute.add("renew_group")
@@ -73,7 +73,9 @@ def test_a_great_many_machines_are_renewed_in_groups_and_nobody_waits_for_anothe
     run(scenario)
 
 
-def test_one_in_turn_is_asked_for_its_clock_though_renewals_are_posted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_machine_at_a_time_is_asked_for_its_clock_although_renewals_are_posted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(fleets, "_MANY", 1)
     monkeypatch.setattr(fleets, "_RENEW_MANY_S", 0.02)
     agents = [FakeAgent("a"), FakeAgent("b")]
@@ -87,7 +89,7 @@ def test_one_in_turn_is_asked_for_its_clock_though_renewals_are_posted(monkeypat
     run(scenario)
 
 
-def test_what_can_be_posted_waits_for_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_posted_renewals_do_not_wait_for_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("coordinator.fleet.dask.leases._TURN", 1_000_000)
     monkeypatch.setattr(fleets, "_MANY", 1)
     monkeypatch.setattr(fleets, "_RENEW_MANY_S", 0.02)
@@ -105,9 +107,9 @@ def test_what_can_be_posted_waits_for_no_answer(monkeypatch: pytest.MonkeyPatch)
             assert 0 <= until_ns - a.ahead_ns - LEASE_NS - sent_ns + 50 * NS_PER_MS < 100 * NS_PER_MS
             assert acknowledged == len(a.spool)
             asked = a.count("renew")
-            a.ahead_ns += NS_PER_S  # its clock jumps; the next heartbeat tells
+            a.ahead_ns += NS_PER_S  # its clock jumps, and the next heartbeat shows that
             a.heard = time.monotonic_ns(), a.now_ns()
-            scene.beat(a)  # of a renewal that nobody sent
+            scene.beat(a)  # an answer to a renewal that was never sent
             await asyncio.sleep(0.05)
             assert abs(scene.fleet.clocks()["a"].offset_ns - a.ahead_ns) > NS_PER_S // 2
             posted = a.count(RENEW)
@@ -124,7 +126,7 @@ def test_what_can_be_posted_waits_for_no_answer(monkeypatch: pytest.MonkeyPatch)
     run(scenario)
 
 
-def test_who_is_late_with_its_heartbeat_is_renewed_on_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_with_a_late_heartbeat_is_renewed_separately(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleets, "_MANY", 1)
     monkeypatch.setattr(fleets, "_RENEW_MANY_S", 0.02)
     monkeypatch.setattr(fleets, "OVERDUE_NS", 100 * NS_PER_MS)
@@ -147,7 +149,7 @@ def test_who_is_late_with_its_heartbeat_is_renewed_on_its_own(monkeypatch: pytes
     run(scenario)
 
 
-def test_who_no_longer_serves_the_run_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_that_no_longer_serves_the_run_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleets, "_RENEW_S", 0.02)
     a, b = FakeAgent("a"), FakeAgent("b", engines=1)
 

@@ -18,7 +18,7 @@ from tests.support.dask_doubles import FakeAgent, Scene
 from tests.support.scenes import ended, prepare, run, segment, until
 
 
-def test_a_lost_machine_is_reported_once_and_given_up_and_no_event_of_it_comes_any_more() -> None:
+def test_a_lost_machine_is_reported_once_and_its_later_events_are_ignored() -> None:
     a, b = FakeAgent("a"), FakeAgent("b", engines=3)
     b.mute.add("dismiss")
 
@@ -35,8 +35,8 @@ def test_a_lost_machine_is_reported_once_and_given_up_and_no_event_of_it_comes_a
             why = "machine b is lost: its connection ended"
             assert await scene.events(3) == [
                 EngineLost("b/0", "killed by signal 9"),
-                ended("b/1"),  # it came before
-                EngineLost("b/1", why),  # b/2 had no part in the run
+                ended("b/1"),  # this event was received before the loss
+                EngineLost("b/1", why),  # b/2 was outside the run
             ]
             await until(lambda: scene.way.given_up == ["b"])
             status = {one.name: one for one in scene.fleet.status()}
@@ -51,7 +51,7 @@ def test_a_lost_machine_is_reported_once_and_given_up_and_no_event_of_it_comes_a
             assert await scene.events(1) == [ended("a/0")]
             await scene.fleet.command(Dismiss("b/1"))
         assert scene.way.given_up == ["b"]
-        assert b.count("leave") == 0  # it was never reached again
+        assert b.count("leave") == 0  # the machine was never reached again
         (problem,) = scene.fleet.problems
         assert problem == (
             "b: some of its results may be missing (it was lost: its connection ended); "
@@ -61,7 +61,7 @@ def test_a_lost_machine_is_reported_once_and_given_up_and_no_event_of_it_comes_a
     run(scenario)
 
 
-def test_a_machine_that_was_heard_again_is_dismissed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_machine_that_is_heard_again_is_dismissed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machines, "_DISMISS_TIMEOUT_S", 0.02)
     a, b = FakeAgent("a"), FakeAgent("b")
     b.mute.add("dismiss")
@@ -71,7 +71,7 @@ def test_a_machine_that_was_heard_again_is_dismissed_once(monkeypatch: pytest.Mo
             scene.way.line.part(b)
             await scene.events(2)
             await asyncio.sleep(0.03)
-            assert b.count("dismiss") == 1  # it is not reached
+            assert b.count("dismiss") == 1  # the machine is not reached
             b.mute.clear()
             for _ in range(5):
                 scene.beat(b)
@@ -82,7 +82,7 @@ def test_a_machine_that_was_heard_again_is_dismissed_once(monkeypatch: pytest.Mo
     run(scenario)
 
 
-def test_a_machine_that_says_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_machine_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleets, "SILENCE_NS", 200 * NS_PER_MS)
     a = FakeAgent("a", engines=1)
 

@@ -1,4 +1,4 @@
-"""A fleet on Dask while it opens: who is missing, and what happens meanwhile."""
+"""A fleet on Dask while it opens: missing machines, and events during the opening."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.scenes import run
         ("clock", {"at_ns": "noon"}, "it sent something unreadable"),
     ],
 )
-def test_who_cannot_be_used_is_missing_and_named(call: str, answer: Any, said: str) -> None:
+def test_unusable_machines_are_missing_and_named(call: str, answer: Any, said: str) -> None:
     a, b = FakeAgent("a"), FakeAgent("b")
     b.answers[call] = answer
 
@@ -47,7 +47,7 @@ def test_who_cannot_be_used_is_missing_and_named(call: str, answer: Any, said: s
     run(scenario)
 
 
-def test_a_machine_that_reports_before_its_hello_is_read_is_understood() -> None:
+def test_reports_before_the_answer_to_hello_are_processed() -> None:
     a = FakeAgent("a")
 
     async def scenario() -> None:
@@ -65,7 +65,7 @@ def test_a_machine_that_reports_before_its_hello_is_read_is_understood() -> None
     run(scenario)
 
 
-def test_what_happens_while_others_say_hello_is_told_but_not_of_who_is_missing() -> None:
+def test_events_during_hello_are_reported_except_those_of_missing_machines() -> None:
     a, b, c = FakeAgent("a"), FakeAgent("b"), FakeAgent("c")
 
     async def scenario() -> None:

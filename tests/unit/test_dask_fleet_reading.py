@@ -1,4 +1,4 @@
-"""What machines of a fleet on Dask report: read together, in order, and checked."""
+"""Reports of machines of a fleet on Dask: read together, in order, and checked."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ junk = st.recursive(
 )
 
 
-def test_what_machines_report_at_the_same_time_is_read_as_one_and_nonsense_costs_only_who_said_it() -> None:
+def test_simultaneous_reports_are_read_together_and_an_invalid_one_ends_only_its_machine() -> None:
     a, b, c, sick = agents = [FakeAgent(name) for name in ("a", "b", "c", "sick")]
 
     async def scenario() -> None:
@@ -62,7 +62,7 @@ def test_what_machines_report_at_the_same_time_is_read_as_one_and_nonsense_costs
     run(scenario)
 
 
-def test_who_reports_for_another_in_what_is_read_together_is_lost() -> None:
+def test_a_machine_that_reports_for_another_in_a_group_is_lost() -> None:
     a, thief = FakeAgent("a"), FakeAgent("thief")
 
     async def scenario() -> None:
@@ -77,7 +77,7 @@ def test_who_reports_for_another_in_what_is_read_together_is_lost() -> None:
     run(scenario)
 
 
-def test_what_is_read_together_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_a_group_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("coordinator.fleet.dask.unread._BYTES", 1)
     a, b = FakeAgent("a"), FakeAgent("b")
 
@@ -92,7 +92,7 @@ def test_what_is_read_together_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> N
     run(scenario)
 
 
-def test_what_a_machine_sent_before_nonsense_counts() -> None:
+def test_reports_before_an_invalid_one_count() -> None:
     a = FakeAgent("a")
 
     async def scenario() -> None:
@@ -107,7 +107,7 @@ def test_what_a_machine_sent_before_nonsense_counts() -> None:
     run(scenario)
 
 
-def test_each_machines_reports_stay_in_their_order() -> None:
+def test_reports_of_a_machine_stay_in_order() -> None:
     a, b = FakeAgent("a"), FakeAgent("b")
 
     async def scenario() -> None:
@@ -125,7 +125,7 @@ def test_each_machines_reports_stay_in_their_order() -> None:
     run(scenario)
 
 
-def test_what_came_before_a_machine_left_is_read() -> None:
+def test_reports_before_a_machine_left_are_read() -> None:
     a = FakeAgent("a")
 
     async def scenario() -> None:
@@ -149,7 +149,7 @@ def test_what_came_before_a_machine_left_is_read() -> None:
     ],
     ids=["began", "begins", "interval"],
 )
-def test_who_speaks_of_times_that_cannot_be_is_lost(event: AgentEvent, said: str) -> None:
+def test_a_machine_that_reports_impossible_times_is_lost(event: AgentEvent, said: str) -> None:
     a = FakeAgent("a", engines=1)
 
     async def scenario() -> None:
@@ -164,7 +164,7 @@ def test_who_speaks_of_times_that_cannot_be_is_lost(event: AgentEvent, said: str
     run(scenario)
 
 
-def test_who_plays_without_an_order_is_lost() -> None:
+def test_a_machine_that_plays_without_an_order_is_lost() -> None:
     a = FakeAgent("a", engines=1)
 
     async def scenario() -> None:
@@ -187,7 +187,7 @@ def test_who_plays_without_an_order_is_lost() -> None:
         ({"chunk": {"offset": 0}}, "field 'data'"),
     ],
 )
-def test_a_machine_that_sends_nonsense_is_lost_and_another_is_not(spoil: dict[str, Any], said: str) -> None:
+def test_an_invalid_report_ends_only_its_machine(spoil: dict[str, Any], said: str) -> None:
     a, b = FakeAgent("a"), FakeAgent("b", engines=1)
 
     async def scenario() -> None:
@@ -204,7 +204,7 @@ def test_a_machine_that_sends_nonsense_is_lost_and_another_is_not(spoil: dict[st
 
 
 @pytest.mark.parametrize("event", [ended("a/0"), CoresShared("a", 0.5, "x"), EngineLost("b/7", "x")])
-def test_a_machine_that_speaks_for_another_is_lost(event: AgentEvent) -> None:
+def test_a_machine_that_reports_for_another_is_lost(event: AgentEvent) -> None:
     a, b = FakeAgent("a"), FakeAgent("b", engines=1)
 
     async def scenario() -> None:
@@ -233,7 +233,7 @@ def test_no_message_of_a_machine_harms_the_coordinator_or_another_machine(messag
         async with Scene(a, b).opened() as scene:
             for message in messages:
                 scene.way.line.news(message)
-                if isinstance(message, dict):  # some field of a heartbeat, or more
+                if isinstance(message, dict):  # one or more fields of a heartbeat
                     scene.beat(b, **message)
                 else:
                     scene.way.line.beat(message)

@@ -1,4 +1,4 @@
-"""Results and log lines of a fleet on Dask on their way to the coordinator."""
+"""Results and log lines of a fleet on Dask, on their way to the coordinator."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.support.dask_doubles import FakeAgent, Scene
 from tests.support.scenes import ended, run, segment, until
 
 
-def test_pieces_that_did_not_arrive_are_fetched_and_every_event_comes_once() -> None:
+def test_missing_chunks_are_fetched_and_every_event_is_reported_once() -> None:
     a = FakeAgent("a")
 
     async def scenario() -> None:
         async with Scene(a).opened() as scene:
             a.happened(ended("a/0", 1))
-            a.heartbeat()  # it is lost
+            a.heartbeat()  # this heartbeat is lost
             a.happened(ended("a/0", 2))
             scene.beat(a)
             assert await scene.events(2) == [ended("a/0", 1), ended("a/0", 2)]
@@ -30,7 +30,7 @@ def test_pieces_that_did_not_arrive_are_fetched_and_every_event_comes_once() -> 
             beat["chunk"]["sha256"] = "0" * 64
             scene.way.line.beat(beat)
             assert await scene.events(1) == [ended("a/0", 3)]
-            scene.beat(a, chunk=a.piece(0))  # all of it again
+            scene.beat(a, chunk=a.piece(0))  # all data is sent again
             scene.beat(a, problem="its spool could not be written any more")
             a.happened(CoresShared("a", 0.5, "cc1"))
             await scene.fleet.settle()  # without any heartbeat
@@ -52,7 +52,7 @@ def test_pieces_that_did_not_arrive_are_fetched_and_every_event_comes_once() -> 
         (OSError("gone"), "cannot be reached: gone"),
     ],
 )
-def test_what_is_not_fetched_at_the_end_stays_there_and_is_told(finish: Any, said: str) -> None:
+def test_results_that_were_not_fetched_stay_on_the_machine_and_are_reported(finish: Any, said: str) -> None:
     a = FakeAgent("a")
     a.answers["finish"] = finish
 
@@ -72,7 +72,7 @@ def test_what_is_not_fetched_at_the_end_stays_there_and_is_told(finish: Any, sai
     run(scenario)
 
 
-def test_the_log_of_a_machine_is_passed_on_up_to_a_megabyte() -> None:
+def test_the_log_of_a_machine_is_forwarded_up_to_a_megabyte() -> None:
     a = FakeAgent("a")
 
     async def scenario() -> None:

@@ -1,4 +1,4 @@
-"""The Dask worker that an agent is."""
+"""The Dask worker of an agent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from distributed import Worker
 from loadgen.agent.dask import join
 
 
-def test_dasks_own_heartbeat_is_sent_each_ten_seconds_also_by_a_machine_that_has_just_booted(
+def test_the_dask_heartbeat_is_sent_every_ten_seconds_even_soon_after_boot(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = SimpleNamespace(uptime_s=0.0)
@@ -22,7 +22,7 @@ def test_dasks_own_heartbeat_is_sent_each_ten_seconds_also_by_a_machine_that_has
         sent.append(clock.uptime_s)
 
     async def beat() -> None:
-        worker = join.AgentWorker.__new__(join.AgentWorker)  # for this it needs no scheduler
+        worker = join.AgentWorker.__new__(join.AgentWorker)  # this call needs no scheduler
         for clock.uptime_s in (1.5, 2.0, 11.4, 11.5, 12.0):
             await worker.heartbeat()
 

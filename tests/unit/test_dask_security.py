@@ -1,4 +1,4 @@
-"""Keys reach OpenSSL without touching a disk."""
+"""Keys are passed to OpenSSL without being written to a disk."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from loadgen.model.errors import PlanError
 def open_keys() -> int:
     links = []
     for one in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # that of the listing itself
+        with contextlib.suppress(FileNotFoundError):  # the descriptor of the listing itself
             links.append(str(one.readlink()))
     return sum("loadgen-certificate" in link for link in links)
 
 
-def test_a_key_is_in_no_file_that_has_a_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))  # writing there would fail
+def test_a_key_is_in_no_named_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))  # writing to this directory would fail
     credentials = Authority().issue("c07")
     gc.collect()
     before = open_keys()
@@ -38,11 +38,11 @@ def test_a_key_is_in_no_file_that_has_a_name(monkeypatch: pytest.MonkeyPatch, tm
     assert open_keys() == before
 
 
-def test_what_is_no_key_is_refused_in_one_line() -> None:
+def test_an_invalid_key_is_refused_in_one_line() -> None:
     good = Authority().issue("c07")
     with pytest.raises(PlanError, match="the certificate cannot be used: "):
         security(Credentials(ca_pem=good.ca_pem, cert_pem=good.cert_pem, key_pem=good.ca_pem))
 
 
-def test_nobody_sees_a_key_by_chance() -> None:
+def test_a_key_is_not_printed_by_accident() -> None:
     assert "PRIVATE KEY" not in repr(Authority().issue("c07"))

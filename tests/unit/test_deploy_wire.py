@@ -25,14 +25,14 @@ EVENTS = st.one_of(
 
 
 @given(LAUNCHES)
-def test_a_command_is_one_line_and_comes_back(launch: Launch) -> None:
+def test_a_command_is_one_line_and_reads_back(launch: Launch) -> None:
     line = launch.encode()
     assert line.index(b"\n") == len(line) - 1
     assert Launch.decode(line) == launch
 
 
 @given(EVENTS)
-def test_an_event_is_one_line_and_comes_back(event: Hello | Exited) -> None:
+def test_an_event_is_one_line_and_reads_back(event: Hello | Exited) -> None:
     line = encode_event(event)
     assert line.index(b"\n") == len(line) - 1
     assert decode_event(line) == event
@@ -57,6 +57,6 @@ def test_the_reason_is_one_line(status: int, log: tuple[str, ...], reason: str) 
     assert Exited(vm="vm01", process="nginx", status=status, log=log).reason == reason
 
 
-def test_names_are_of_one_width() -> None:
+def test_names_have_equal_widths() -> None:
     assert vm_names(2) == ("vm01", "vm02")
     assert vm_names(100)[0] == "vm001"

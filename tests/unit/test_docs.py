@@ -1,4 +1,4 @@
-"""What the documents promise, held against the tree."""
+"""Statements of the documents are checked against the repository."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_the_map_in_the_design_lists_every_package_once() -> None:
 
 @pytest.mark.parametrize("outcome", Outcome, ids=lambda outcome: outcome.name)
 def test_every_outcome_is_explained(outcome: Outcome) -> None:
-    """In the table of `docs/reading-results.md`, by the name that `run.json` has."""
+    """In the table of `docs/reading-results.md`, with the name that `run.json` uses."""
     text = (ROOT / "docs" / "reading-results.md").read_text(encoding="utf-8")
     assert re.search(rf"^\| {outcome.name} \| \S", text, re.MULTILINE)
 
@@ -48,7 +48,7 @@ def test_every_check_is_explained() -> None:
 
 
 def committed() -> list[Path]:
-    """The files of the repository, and those that are about to be."""
+    """Return the files of the repository, and files that git would add."""
     git = shutil.which("git")
     if git is None or not (ROOT / ".git").exists():
         pytest.skip("not a git repository: nothing is committed")
@@ -60,8 +60,8 @@ def committed() -> list[Path]:
     return [path for path in found if path.is_file()]
 
 
-def test_what_the_code_cites_of_the_design_is_there() -> None:
-    """A section of the map, a subject in its table of decisions, or the file of a decision."""
+def test_references_to_the_design_exist() -> None:
+    """A reference is a section of the map, a subject in its table of decisions, or the file of a decision."""
     design = (ROOT / "DESIGN.md").read_text(encoding="utf-8")
     code = [path.read_text(encoding="utf-8") for path in committed() if path.suffix in (".py", ".toml")]
     sections = {name for text in code for name in re.findall(r'DESIGN\.md, "(\w+)"', text)}
@@ -71,7 +71,7 @@ def test_what_the_code_cites_of_the_design_is_there() -> None:
     assert [name for name in sorted(decisions) if not (ROOT / "docs" / "decisions" / name).is_file()] == []
 
 
-# Put together here, so that this file does not hold what it looks for.
+# The patterns are concatenated here, so that this file does not contain them.
 REGISTRIES = [
     ".".join(parts)
     for parts in (
@@ -89,8 +89,8 @@ REGISTRIES = [
 HOMES = ["/" + name + "/" for name in ("work", "root")]
 
 
-def test_no_file_names_a_package_registry_or_a_place_of_one_machine() -> None:
-    """Registries are the business of pip and apt; a path of the author's machine is nobody's."""
+def test_no_file_names_a_package_registry_or_a_local_path() -> None:
+    """Registries are configured in pip and apt; a path of one machine does not exist on others."""
     found = []
     for path in committed():
         text = path.read_bytes().decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""The documents: each command in them is one that loadgen accepts, and what they link to is there."""
+"""The documents: loadgen accepts each command in them, and their links have targets."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 DOCUMENTS = [*FRONT, *PAGES, *DECISIONS, ROOT / "benchmarks" / "RESULTS.md"]
 EACH_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 EACH_DOCUMENT = pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page.stem)
-# Comments there contain commands, too, indented further than the text around them.
+# Comments contain commands, too; these are indented further than the text around them.
 SCRIPTS = sorted(path for path in (ROOT / "deploy" / "operator").rglob("*") if path.is_file())
-# Options of sbatch in the text.
+# Options of sbatch in the text
 OTHERS = {"slurm": {"--exclusive", "--nodes"}}
 LONGEST = {"README.md": 120, "DESIGN.md": 200}
 
@@ -39,8 +39,8 @@ def anchors(page: Path) -> list[str]:
 
 
 @pytest.fixture
-def beside_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The files that the pages show are where the commands look for them."""
+def page_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Create the files that the pages show, where the commands expect them."""
     shown = [block for page in PAGES for block in blocks(page, "toml")]
     assert len(shown) >= 2
     for block in shown:
@@ -51,7 +51,7 @@ def beside_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @EACH_DOCUMENT
-@pytest.mark.usefixtures("beside_its_files")
+@pytest.mark.usefixtures("page_files")
 def test_loadgen_accepts_the_commands_of_a_page(page: Path) -> None:
     for block in blocks(page, "sh"):
         for words in lines_of(block):
@@ -86,7 +86,7 @@ def test_a_page_shows_commands(page: Path) -> None:
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.stem)
 def test_a_shell_block_is_marked_as_one(page: Path) -> None:
-    """Otherwise its commands would not be looked at."""
+    """Otherwise its commands would not be checked."""
     text = page.read_text(encoding="utf-8")
     for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
         assert language, block
@@ -123,7 +123,7 @@ def test_options_in_the_text_are_options_of_loadgen(page: Path) -> None:
 
 
 @EACH_DOCUMENT
-def test_what_a_page_links_to_is_there(page: Path) -> None:
+def test_links_of_a_page_have_targets(page: Path) -> None:
     for link in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
         if link.startswith("https://"):
             continue
@@ -162,7 +162,7 @@ def paths_of_the_recipes() -> list[str]:
 
 
 @pytest.mark.parametrize("path", paths_of_the_recipes())
-def test_what_a_recipe_names_is_there(path: str) -> None:
+def test_files_of_the_recipes_exist(path: str) -> None:
     text = (ROOT / path).read_text(encoding="utf-8")
     assert "/toy_" not in path or len(text.splitlines()) <= 40
 
@@ -178,8 +178,8 @@ def test_the_front_pages_stay_short(name: str) -> None:
     assert len((ROOT / name).read_text(encoding="utf-8").splitlines()) <= LONGEST[name]
 
 
-def test_the_hosts_and_targets_of_the_pages_are_read_as_such(beside_its_files: None) -> None:
-    """The commands only show that these files can be read where they name them."""
+def test_hosts_and_targets_of_the_pages_can_be_read(page_files: None) -> None:
+    """The commands only show that such files can be read where they are named."""
     from deploy.hosts.inventory import hosts
     from deploy.targets import load
 

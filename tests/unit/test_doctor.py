@@ -9,7 +9,7 @@ from deploy.doctor import Advice, Level, diagnose, engine
 from deploy.facts import Facts, Sysctls
 from loadgen.model.plan import Server
 
-CONNECTS_PER_S = 1.21  # of a connection of `loadgen spec`
+CONNECTS_PER_S = 1.21  # connects per second of each connection of `loadgen spec`
 
 GOOD = Facts(
     cpu_model="EPYC",
@@ -47,7 +47,7 @@ def with_sysctls(**changes: object) -> Facts:
     return replace(GOOD, sysctls=replace(GOOD.sysctls, **changes))  # type: ignore[arg-type]
 
 
-def test_a_good_machine_is_well() -> None:
+def test_a_good_machine_has_no_problem() -> None:
     assert {advice.level for advice in advise(GOOD, 16, 20)} == {Level.OK}
 
 
@@ -76,17 +76,17 @@ def test_the_default_port_range_carries_374_paced_connections_to_a_server() -> N
     advice = about(strict, "local ports", connections=375)
     assert advice.level is Level.WARNING
     assert (
-        "375 paced connections to one server need up to 28260 ports; 2 source addresses have so many" in advice.meaning
+        "375 paced connections to one server need up to 28260 ports; 2 source addresses have enough" in advice.meaning
     )
     reserved = with_sysctls(tcp_tw_reuse=0, ip_local_reserved_ports="40000-40099")
     assert about(reserved, "local ports", connections=374).level is Level.WARNING
 
 
-def test_ports_that_are_used_again_carry_more() -> None:
+def test_reused_ports_carry_more_connections() -> None:
     assert about(GOOD, "local ports", connections=12_000).level is Level.OK
     advice = about(GOOD, "local ports", connections=20_000)
     assert advice.level is Level.WARNING
-    assert "2 source addresses have so many" in advice.meaning
+    assert "2 source addresses have enough" in advice.meaning
     assert "ip_local_port_range" in advice.command
 
 
@@ -102,7 +102,7 @@ def test_a_short_accept_queue() -> None:
     assert advice.command == "sysctl -w net.core.somaxconn=200"
 
 
-def test_settings_that_cannot_be_read_are_said() -> None:
+def test_unreadable_settings_are_reported() -> None:
     hidden = with_sysctls(ip_local_port_range=None, tcp_max_tw_buckets=None, somaxconn=None, tcp_max_syn_backlog=None)
     unknown = [advice for advice in advise(hidden, 16, 20) if advice.finding.endswith("cannot be read here")]
     assert [advice.level for advice in unknown] == [Level.WARNING] * 4
@@ -118,7 +118,7 @@ def test_a_slow_governor() -> None:
     assert "performance" in advice.command
 
 
-def test_a_hidden_governor_is_no_topic() -> None:
+def test_an_unknown_governor_is_not_mentioned() -> None:
     assert all(advice.topic != "CPU governor" for advice in advise(replace(GOOD, governors=()), 16, 20))
 
 
@@ -140,12 +140,12 @@ def test_a_missing_package() -> None:
 
 
 @given(st.integers(1, 1000), st.integers(1, 5000))
-def test_what_is_not_well_says_what_it_means(vms: int, connections: int) -> None:
+def test_a_problem_has_an_explanation(vms: int, connections: int) -> None:
     for advice in advise(GOOD, vms, connections):
         assert advice.level is Level.OK or advice.meaning
 
 
-def test_it_says_which_engine_plays_and_why() -> None:
+def test_the_engine_and_the_reason_for_it_are_shown() -> None:
     assert engine("") == Advice(level=Level.OK, topic="engine", finding="the compiled engine")
     slow = engine("it was not built: there was no C compiler")
     assert slow.level is Level.WARNING

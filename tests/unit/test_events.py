@@ -38,7 +38,7 @@ def test_every_event_crosses_the_wire(event: AgentEvent) -> None:
     assert event_from_wire(event_to_wire(event)) == event
 
 
-def test_what_is_said_does_nothing_to_a_terminal() -> None:
+def test_text_of_an_event_cannot_control_a_terminal() -> None:
     lost = EngineLost("m/0", "its last words: \x1b[2J\nall well")
     assert event_from_wire(event_to_wire(lost)) == EngineLost("m/0", "its last words:  [2J all well")
 
@@ -51,15 +51,15 @@ JUNK = st.recursive(
 
 
 @given(EVENTS.map(event_to_wire), st.data())
-def test_whatever_is_wrong_with_one_is_a_value_error(wire: dict[str, Any], data: st.DataObject) -> None:
+def test_any_invalid_event_is_a_value_error(wire: dict[str, Any], data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(wire)))
     with contextlib.suppress(ValueError):
         event_from_wire({**wire, name: data.draw(JUNK)})
 
 
 @given(JUNK)
-def test_junk_is_a_value_error(junk: Any) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - any of them, but no other kind
+def test_garbage_is_a_value_error(junk: Any) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - any message, but no other type
         event_from_wire(junk)
 
 

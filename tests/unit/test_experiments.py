@@ -1,4 +1,4 @@
-"""Planners are pure, and the executor plays what they say."""
+"""Planners are pure, and the executor plays the runs that they plan."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def judged(step: Next[SpecPlan], verdict: Verdict = Verdict.CONFORMING) -> Judge
 
 
 class Played:
-    """Plays nothing: gives each run the next verdict, or fails to begin it."""
+    """Plays nothing: gives each run the next verdict, or fails to start it."""
 
     def __init__(self, verdicts: Sequence[Verdict | LoadgenError]) -> None:
         self._verdicts = list(verdicts)
@@ -63,7 +63,7 @@ class Played:
         )
 
 
-def test_one_run_is_its_own_answer_and_needs_no_announcement() -> None:
+def test_a_single_run_is_its_own_answer_and_is_not_announced() -> None:
     played = Played([Verdict.NOT_CONFORMING])
     outcome = played.execute(Once("spec", PLAN))
     assert [(step.plan, step.record) for step in played.steps] == [(PLAN, "")]
@@ -71,7 +71,7 @@ def test_one_run_is_its_own_answer_and_needs_no_announcement() -> None:
     assert played.said == []
 
 
-def test_a_sweep_plays_each_number_of_vms_once_and_says_where_it_is() -> None:
+def test_a_sweep_plays_each_number_of_vms_once_and_shows_its_progress() -> None:
     played = Played([Verdict.CONFORMING, Verdict.NOT_CONFORMING, Verdict.CONFORMING])
     outcome = played.execute(VmSweep(PLAN, (1, 4, 16)))
     assert [(step.plan.vms, step.record) for step in played.steps] == [(1, "vms-1"), (4, "vms-4"), (16, "vms-16")]
@@ -84,7 +84,7 @@ def test_a_sweep_plays_each_number_of_vms_once_and_says_where_it_is() -> None:
     assert played.said[2] == "— 16 VMs (3 of 3), about 72s left —"
 
 
-def test_the_points_of_a_sweep_over_targets_drive_the_first_of_them() -> None:
+def test_a_sweep_over_targets_uses_the_first_targets_for_each_point() -> None:
     sweep = VmSweep(dataclasses.replace(PLAN, vms=4, targets=TARGETS), (2, 4))
     first = sweep.plan(())
     assert isinstance(first, Next)
@@ -99,7 +99,7 @@ def test_an_interrupted_point_ends_the_sweep() -> None:
     assert outcome.answer.result.verdict is Verdict.INTERRUPTED
 
 
-def test_a_point_that_cannot_be_begun_leaves_the_answer_of_those_before_it() -> None:
+def test_after_a_point_that_cannot_start_the_answer_has_the_earlier_points() -> None:
     failure = TargetError("no more ports")
     outcome = Played([Verdict.CONFORMING, failure]).execute(VmSweep(PLAN, (1, 2)))
     assert outcome.failed is failure
@@ -108,7 +108,7 @@ def test_a_point_that_cannot_be_begun_leaves_the_answer_of_those_before_it() -> 
         Played([failure]).execute(VmSweep(PLAN, (1, 2)))
 
 
-def test_a_resumed_sweep_plays_only_what_is_left() -> None:
+def test_a_resumed_sweep_plays_only_the_missing_points() -> None:
     sweep = VmSweep(PLAN, (1, 2, 3))
     first = sweep.plan(())
     assert isinstance(first, Next)
@@ -129,8 +129,8 @@ def test_the_toy_experiment_repeats_a_run_until_it_conforms() -> None:
     st.lists(st.integers(1, 64), min_size=1, max_size=6, unique=True).map(sorted),
     st.lists(st.sampled_from(list(Verdict)), min_size=6, max_size=6),
 )
-def test_a_stopped_sweep_that_is_resumed_asks_for_the_same_runs(vms: list[int], verdicts: list[Verdict]) -> None:
-    """A planner keeps no state: a new one with the same results goes on with the same run."""
+def test_a_resumed_sweep_plans_the_same_runs(vms: list[int], verdicts: list[Verdict]) -> None:
+    """A planner keeps no state: a new planner with the same results continues with the same run."""
     done: list[Judged[Any, Any]] = []
     while True:
         step, again = VmSweep(PLAN, tuple(vms)).plan(done), VmSweep(PLAN, tuple(vms)).plan(tuple(done))

@@ -34,7 +34,7 @@ def test_memory_is_in_bytes() -> None:
     }
 
 
-def test_the_commonest_cpu_model_counts() -> None:
+def test_the_most_common_cpu_model_is_reported() -> None:
     assert parse_cpu_model(CPUINFO) == "AMD EPYC 7763: 64-Core"
     assert parse_cpu_model("Processor: ARM\n") is None
 
@@ -52,7 +52,7 @@ def test_ranges(text: str, value: tuple[int, int] | None) -> None:
 @pytest.mark.parametrize(
     ("text", "parent"), [("12 (a) S 7 12 12 0", 7), ("12 (a (b) c) d) R 8 1", 8), ("", None), ("12 (a)", None)]
 )
-def test_a_parent_is_found_behind_any_name(text: str, parent: int | None) -> None:
+def test_a_parent_is_found_behind_any_process_name(text: str, parent: int | None) -> None:
     assert parent_in_stat(text) == parent
 
 

@@ -1,4 +1,4 @@
-"""Files stay small, so that each holds one idea."""
+"""Files stay small, so that each file has one purpose."""
 
 from __future__ import annotations
 

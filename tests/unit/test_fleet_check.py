@@ -16,7 +16,7 @@ FIRST, SECOND, _ = three_machines(8).machines
 
 
 class Checkable(FakeFleet):
-    """Two machines, one of them without a line to anywhere, and one that is missing."""
+    """A fleet of two usable machines, of which one has no network path to the server, and a missing machine."""
 
     def __init__(self, machines: tuple[Machine, ...] = (FIRST, SECOND), *, error_ns: int = 100_000) -> None:
         super().__init__([])
@@ -44,7 +44,7 @@ class Checkable(FakeFleet):
         return 941e6, 940e6
 
 
-def test_every_machine_that_was_asked_for_has_a_row() -> None:
+def test_every_requested_machine_has_a_row() -> None:
     rows = asyncio.run(check_fleet(Checkable(), ("192.0.2.1", 5201)))
     assert [(row.name, row.usable, row.problem) for row in rows] == [
         ("c07", True, ""),
@@ -54,7 +54,7 @@ def test_every_machine_that_was_asked_for_has_a_row() -> None:
     assert (rows[0].send_bps, rows[0].receive_bps, rows[1].send_bps) == (941e6, 940e6, None)
 
 
-def test_when_none_can_be_used_each_says_why() -> None:
+def test_when_no_machine_is_usable_each_has_a_reason() -> None:
     (row,) = asyncio.run(check_fleet(Checkable(()), None))
     assert (row.name, row.usable) == ("c09", False)
 
@@ -68,7 +68,7 @@ def test_when_none_can_be_used_each_says_why() -> None:
     ],
     ids=["clock", "files", "space"],
 )
-def test_what_may_spoil_a_run_is_a_warning(machine: Machine, error_ns: int, warning: str) -> None:
+def test_conditions_that_may_disturb_a_run_are_warnings(machine: Machine, error_ns: int, warning: str) -> None:
     row, _ = asyncio.run(check_fleet(Checkable((machine,), error_ns=error_ns), None))
     assert row.usable
     assert warning in row.problem

@@ -29,11 +29,11 @@ from loadgen.model.errors import PlanError
         (FleetChoice(scheduler="tcp://[::1"), False),
         (FleetChoice(listen=("127.0.0.1", 0)), True),
         (FleetChoice(listen=("0.0.0.0", 8786)), False),
-        (FleetChoice(hosts=(Host(name="localhost"),)), False),  # it may be a port that leads elsewhere
+        (FleetChoice(hosts=(Host(name="localhost"),)), False),  # the port may lead to another machine
     ],
     ids=lambda value: "" if isinstance(value, bool) else value.scheduler or str(value.listen) or value.way.value,
 )
-def test_only_what_is_surely_this_machine_is_here(choice: FleetChoice, here: bool) -> None:
+def test_only_addresses_that_are_certainly_this_machine_count_as_local(choice: FleetChoice, here: bool) -> None:
     assert choice.is_here is here
 
 
@@ -73,7 +73,7 @@ def test_a_choice_survives_json_and_toml(choice: FleetChoice) -> None:
     assert FleetChoice.from_dict(tomllib.loads(tomli_w.dumps(plain))) == choice
 
 
-def test_only_what_differs_from_the_default_is_written() -> None:
+def test_only_settings_that_differ_from_the_default_are_written() -> None:
     assert FleetChoice().to_dict() == {}
     assert FleetChoice(hosts=(Host(name="a"), Host(name="b", address="c", port=2222)), engines=2).to_dict() == {
         "hosts": [{"name": "a"}, {"name": "b", "address": "c", "port": 2222}],
@@ -104,7 +104,7 @@ def test_only_what_differs_from_the_default_is_written() -> None:
         ({"engines": True}, "fleet.engines must be a whole number, got True"),
     ],
 )
-def test_a_choice_that_cannot_be_is_refused_in_one_line(data: dict[str, Any], said: str) -> None:
+def test_invalid_choices_are_refused_in_one_line(data: dict[str, Any], said: str) -> None:
     with pytest.raises(PlanError) as refused:
         FleetChoice.from_dict(data)
     assert refused.value.message.startswith(said)

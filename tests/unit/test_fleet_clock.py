@@ -14,7 +14,7 @@ START_NS = 10**15
 
 
 def asked(track: ClockTrack, sent_ns: int, there_ns: int, back_ns: int, offset_ns: int) -> int:
-    """A round trip to a clock that is ahead by `offset_ns`; when its answer is here."""
+    """Make a round trip to a clock that is ahead by `offset_ns`; returns the time when the answer arrives."""
     received_ns = sent_ns + there_ns + back_ns
     track.sample(sent_ns=sent_ns, theirs_ns=sent_ns + there_ns + offset_ns, received_ns=received_ns)
     return received_ns
@@ -26,7 +26,7 @@ def asked(track: ClockTrack, sent_ns: int, there_ns: int, back_ns: int, offset_n
     drift=st.floats(-1, 1),
     wait_ns=st.integers(0, 120 * NS_PER_S),
 )
-def test_the_error_bound_is_true_for_any_delays_and_any_drift_that_is_allowed(
+def test_the_error_bound_holds_for_any_delays_and_any_allowed_drift(
     offset_ns: int, trips: list[tuple[int, int, int]], drift: float, wait_ns: int
 ) -> None:
     track = ClockTrack()
@@ -52,34 +52,34 @@ def test_the_error_bound_is_true_for_any_delays_and_any_drift_that_is_allowed(
     drift=st.floats(-1, 1),
 )
 @example(offset_ns=5, there_ns=0, held_ns=3 * NS_PER_S, back_ns=0, drift=1.0)  # within its drift
-def test_the_error_bound_is_true_when_it_answers_later(
+def test_the_error_bound_holds_when_the_machine_answers_later(
     offset_ns: int, there_ns: int, held_ns: int, back_ns: int, drift: float
 ) -> None:
-    """`held_ns` is of its own clock, which drifts."""
+    """`held_ns` is measured with the machine's clock, which drifts."""
     track = ClockTrack()
     heard_ns = START_NS + there_ns
     said_ns = heard_ns + math.ceil(held_ns / (1 + drift * DRIFT_PPM / 1_000_000))
     theirs_ns = heard_ns + offset_ns
     track.overhear(sent_ns=START_NS, heard_ns=theirs_ns, said_ns=theirs_ns + held_ns, received_ns=said_ns + back_ns)
     clock, ahead_ns = track.at(said_ns + back_ns), theirs_ns + held_ns - said_ns
-    assert clock.error_ns > 0  # it was not refused
+    assert clock.error_ns > 0  # the sample was accepted
     assert abs(clock.offset_ns - ahead_ns) <= clock.error_ns + 2
     assert clock.error_ns <= (there_ns + back_ns) // 2 + 2 * NS_PER_MS
-    assert track.round_trip_ns == 0  # how long it waits for its heartbeat says nothing of the network
+    assert track.round_trip_ns == 0  # the time that an answer waits for a heartbeat is independent of the network
 
 
-def test_what_cannot_have_been_heard_says_nothing() -> None:
+def test_impossible_samples_are_ignored() -> None:
     track = ClockTrack()
     asked(track, START_NS, 10_000, 10_000, 700)
     known = track.at(START_NS)
     track.overhear(sent_ns=START_NS, heard_ns=START_NS, said_ns=START_NS + NS_PER_S, received_ns=START_NS + 1)
     track.overhear(sent_ns=START_NS, heard_ns=START_NS + 1, said_ns=START_NS, received_ns=START_NS + 1)
-    jumped_ns = START_NS - NS_PER_S  # what was heard before the sample, and comes by another way after it
+    jumped_ns = START_NS - NS_PER_S  # heard before the sample; the second message comes after it by another way
     track.overhear(sent_ns=jumped_ns, heard_ns=jumped_ns, said_ns=jumped_ns + 1, received_ns=jumped_ns + 1000)
     assert track.at(START_NS) == known
 
 
-def test_the_shortest_round_trip_counts() -> None:
+def test_the_shortest_round_trip_is_used() -> None:
     track = ClockTrack()
     now_ns = asked(track, START_NS, 5 * NS_PER_MS, NS_PER_MS, 700)
     now_ns = asked(track, now_ns, 10_000, 10_000, 700)
@@ -90,7 +90,7 @@ def test_the_shortest_round_trip_counts() -> None:
     assert track.round_trip_ns == 6 * NS_PER_MS  # in the middle of three
 
 
-def test_an_old_measurement_gives_way_to_a_poorer_new_one() -> None:
+def test_an_old_measurement_is_replaced_by_a_less_exact_new_one() -> None:
     track = ClockTrack()
     now_ns = asked(track, START_NS, 10_000, 10_000, 0)
     drifted_ns = 60 * DRIFT_PPM * 1000 // 2
@@ -98,7 +98,7 @@ def test_an_old_measurement_gives_way_to_a_poorer_new_one() -> None:
     assert track.at(now_ns).offset_ns == drifted_ns
 
 
-def test_a_clock_that_jumped_is_believed_at_once() -> None:
+def test_a_clock_jump_is_accepted_at_once() -> None:
     track = ClockTrack()
     now_ns = asked(track, START_NS, 10_000, 10_000, 0)
     now_ns = asked(track, now_ns, NS_PER_MS, NS_PER_MS, 5 * NS_PER_S)

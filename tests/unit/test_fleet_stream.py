@@ -1,4 +1,4 @@
-"""What machines send: in any order, spoilt in any way, it comes out once and whole, or it is a ValueError."""
+"""Results from machines: in any order and with any damage, they are read completely and once, or raise ValueError."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SPOOL = b"".join(frames.encode(event_to_wire(event)) for event in EVENTS)
 
 
 def piece(offset: int, size: int, spoil: int = -1) -> Chunk:
-    """A piece of the spool; with `spoil`, a bit of that byte is wrong."""
+    """Return a piece of the spool; with `spoil`, one bit of that byte is wrong."""
     data = bytearray(SPOOL[offset : offset + size])
     digest = hash_of(offset, bytes(data))
     if data and spoil >= 0:
@@ -51,18 +51,18 @@ anywhere = st.integers(0, len(SPOOL))
 in_order = st.lists(anywhere, max_size=8).map(
     lambda cuts: [(a, b - a, -1) for a, b in itertools.pairwise([0, *sorted(cuts), len(SPOOL)])]
 )
-pieces = st.tuples(st.none() | anywhere, anywhere, st.just(-1) | anywhere)  # None: just what comes next
+pieces = st.tuples(st.none() | anywhere, anywhere, st.just(-1) | anywhere)  # None: the next piece
 
 
 @given(
     deliveries=st.one_of(
         st.lists(pieces, max_size=12),
-        in_order.flatmap(st.permutations),  # all there, in any order
+        in_order.flatmap(st.permutations),  # all pieces, in any order
         st.tuples(in_order, st.lists(pieces, max_size=4)).flatmap(lambda both: st.permutations(both[0] + both[1])),
     ),
     pull=st.integers(1, 2 * len(SPOOL)),
 )
-def test_any_pieces_and_then_pulls_give_every_byte_once(
+def test_any_pieces_followed_by_pulls_give_every_byte_once(
     deliveries: list[tuple[int | None, int, int]], pull: int
 ) -> None:
     stream = Stream()
@@ -96,7 +96,7 @@ def test_a_piece_of_another_place_is_refused() -> None:
         (frames.encode({"is": "began", "worker": "a/0", "segment": -1, "at_ns": 1}), "segment"),
     ],
 )
-def test_frames_that_are_none_are_refused_after_what_came_before(body: bytes, said: str) -> None:
+def test_invalid_frames_are_refused_after_the_valid_ones_before(body: bytes, said: str) -> None:
     data = SPOOL + body
     events = map(event_from_wire, Stream().take(Chunk(offset=0, data=data, sha256=hash_of(0, data))))
     assert [next(events) for _ in EVENTS] == list(EVENTS)
@@ -147,7 +147,7 @@ def test_a_heartbeat_is_read() -> None:
     heartbeat = Heartbeat.from_wire({**HEARTBEAT, "log": ["\x1b[2J\x07hello"], "cpu_share": None})
     assert heartbeat.chunk is not None
     assert list(map(event_from_wire, Stream().take(heartbeat.chunk))) == list(EVENTS)
-    assert heartbeat.log == (" [2J hello",)  # no machine writes on the user's terminal
+    assert heartbeat.log == (" [2J hello",)  # a machine must not write control characters to the user's terminal
     assert Heartbeat.from_wire({**HEARTBEAT, "chunk": None}).chunk is None
 
 
@@ -169,7 +169,7 @@ def test_lines_beyond_a_thousand_are_counted() -> None:
         ("heard", [2**63, 5]),
         ("heard", [1, 2.5]),
         ("heard", [True, 1]),
-        ("state", "lost"),  # that is for the coordinator to say
+        ("state", "lost"),  # only the coordinator may say this
         ("state", "asleep"),
         ("engines", True),
         ("cpu_share", float("nan")),
@@ -187,12 +187,12 @@ def test_lines_beyond_a_thousand_are_counted() -> None:
         ("problem", None),
     ],
 )
-def test_a_heartbeat_that_no_agent_sent_is_refused(field: str, value: object) -> None:
+def test_an_invalid_heartbeat_is_refused(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=r"field|chunk|text"):
         Heartbeat.from_wire({**HEARTBEAT, field: value})
 
 
-def test_a_machine_is_read() -> None:
+def test_the_description_of_a_machine_is_read() -> None:
     machine = read_machine(HELLO, "a", "tcp://192.0.2.1:7")
     assert machine.workers == ("a/0", "a/1")
     assert machine.address == "tcp://192.0.2.1:7"
@@ -201,13 +201,13 @@ def test_a_machine_is_read() -> None:
 @pytest.mark.parametrize(
     "workers", [[], ["b/0"], ["a/1"], ["a/0", "a/0"], ["a/0", 7], "a/0", [f"a/{i}" for i in range(5000)]]
 )
-def test_a_machine_names_its_own_engines_only(workers: object) -> None:
+def test_a_machine_can_only_name_its_own_engines(workers: object) -> None:
     with pytest.raises(ValueError, match=r"workers|text"):
         read_machine({**HELLO, "workers": workers}, "a", "")
 
 
 @pytest.mark.parametrize(("whose", "kind"), [("fleet", FleetError), ("target", TargetError), ("plan", PlanError)])
-def test_a_refusal_is_an_error_by_whose_fault_it_is(whose: str, kind: type[Exception]) -> None:
+def test_the_error_of_a_refusal_depends_on_its_cause(whose: str, kind: type[Exception]) -> None:
     error = read_refusal({"failed": {"whose": whose, "message": "no\nroom", "hint": "make some"}})
     assert type(error) is kind
     assert (error.message, error.hint) == ("no room", "make some")
@@ -248,7 +248,7 @@ SAMPLES: tuple[dict[str, Any], ...] = (
 
 
 def spoilt(wire: dict[str, Any], data: st.DataObject) -> Any:
-    """`wire` with a value at any depth, or all of it, replaced by junk."""
+    """Return `wire` with a value at any depth, or the whole value, replaced by garbage."""
     where = data.draw(st.sampled_from([None, *wire]))
     if where is None:
         return data.draw(junk)
@@ -270,6 +270,6 @@ def test_any_message_is_read_or_a_value_error(data: st.DataObject) -> None:
 
 
 @given(text=st.text())
-def test_any_text_from_afar_is_one_line_that_can_be_shown_and_written(text: str) -> None:
+def test_any_remote_text_becomes_one_printable_line(text: str) -> None:
     assert messages.clean(text).isprintable()
     messages.clean(text).encode()

@@ -38,7 +38,7 @@ TIMED = dataclasses.replace(CTX, bound=Bound.time(2 * NS_PER_S, 4 * NS_PER_S))
 
 @pytest.fixture(autouse=True, scope="module", params=["compiled", "numpy"])
 def way(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Records are counted this way; what is compiled is there wherever there is a C compiler, as in CI."""
+    """Use one way to count records; the compiled one must exist wherever there is a C compiler, as in CI."""
     if request.param == "compiled" and not module.IS_COMPILED and "CI" not in os.environ:
         pytest.skip("there was no C compiler")
     with pytest.MonkeyPatch.context() as patch:
@@ -63,14 +63,14 @@ def play(*given: dict[str, int], ctx: FoldContext = CTX) -> tuple[Mapping[tuple[
     return fold(records(*given), ctx)
 
 
-def test_an_operation_is_of_the_window_in_which_it_was_due() -> None:
+def test_an_operation_belongs_to_the_window_in_which_it_was_due() -> None:
     cells, _ = play(op(99.9, 5), op(100, 5), op(119.999999999, 5), op(120, 5))
     assert cells[3, 0].ok == 2
     assert cells[-1, 0].ok == 2
 
 
-def test_a_connection_is_judged_by_an_operation_that_takes_the_whole_window() -> None:
-    """Throughput and mix are not: they would hold all of its bytes, and more long ones than were asked for."""
+def test_an_operation_as_long_as_the_window_counts_for_its_connection_only() -> None:
+    """It does not count for throughput and mix: it would add all its bytes, and more long operations than planned."""
     stalled = op(99, 30, size=1000, outcome=Outcome.CUT)
     cells, tallies = play(stalled, op(99, 20.9, connection=1), op(99, 21, connection=2))
     assert (cells[-1, 0].cut, cells[-1, 0].ok, cells[-1, 1].ok) == (1, 1, 1)
@@ -79,8 +79,8 @@ def test_a_connection_is_judged_by_an_operation_that_takes_the_whole_window() ->
     assert tallies["busy_ns"].tolist() == [20_900_000_000, 30 * NS_PER_S, 21 * NS_PER_S]
 
 
-def test_whole_is_meant_by_line_time() -> None:
-    """1.1 MB came in a second, but would have crossed the line in 22."""
+def test_whole_operations_are_decided_by_line_time() -> None:
+    """1.1 MB arrived in a second, but the line would have taken 22 s."""
     large = op(99, 1, size=1_100_000)
     assert play(large)[1]["window"].tolist() == [3]
     assert play(large, ctx=dataclasses.replace(CTX, line_bps=0))[1]["window"].tolist() == [-1]
@@ -113,7 +113,7 @@ def test_a_cut_operation_adds_bytes_and_time_but_is_neither_ok_nor_bad() -> None
     assert cell.counts[1, 1].tolist() == [0, 0, 1]
 
 
-def test_the_rate_bound_asks_for_the_time_of_the_bytes_at_the_floor() -> None:
+def test_the_rate_bound_allows_the_transfer_time_at_the_floor() -> None:
     cells, tallies = play(op(101, 0.375), op(102, 0.375000001))  # 15,000 B at 320 kbit/s are 375 ms
     assert (cells[3, 0].good, cells[3, 0].tolerable, cells[3, 0].ok) == (1, 1, 2)
     assert tallies["good"][0] == 1
@@ -126,11 +126,11 @@ def test_the_time_bound_tells_good_tolerable_and_failed_apart() -> None:
     assert tallies[["good", "tolerable"]].tolist() == [(1, 2)]
 
 
-def test_a_cut_operation_is_overdue_when_it_was_beyond_the_tolerable_time() -> None:
+def test_a_cut_operation_is_overdue_after_the_tolerable_time() -> None:
     cut = int(Outcome.CUT)
     cells, tallies = play(op(101, 4, outcome=cut), op(102, 4.1, outcome=cut), op(103, 9), ctx=TIMED)
     assert (cells[3, 0].overdue, tallies["overdue"][0]) == (1, 1)
-    assert play(op(102, 9, outcome=cut))[0][3, 0].overdue == 0  # a bound by size: who knows the size?
+    assert play(op(102, 9, outcome=cut))[0][3, 0].overdue == 0  # with a bound by size, the size is not known
 
 
 def test_response_service_and_lateness_are_kept_apart() -> None:
@@ -154,18 +154,18 @@ def test_failed_and_cut_operations_leave_lower_bounds_of_their_times() -> None:
     assert (cell.service_cut.total, cell.service_cut.max_ns) == (1, 7 * NS_PER_S - NS_PER_MS)
 
 
-def test_outside_of_all_windows_everything_is_of_none() -> None:
+def test_outside_of_all_windows_everything_counts_for_no_window() -> None:
     cells, tallies = fold(records(op(101, 1), op(130, 1)), CTX, window=-1)
     assert {at: cell.ok for at, cell in cells.items()} == {(-1, 0): 2}
     assert tallies["window"].tolist() == [-1]
 
 
-def test_no_records_no_cells() -> None:
+def test_without_records_there_are_no_cells() -> None:
     cells, tallies = play()
     assert (cells, len(tallies)) == ({}, 0)
 
 
-def test_nothing_of_the_result_lives_in_the_engine_s_buffer() -> None:
+def test_the_result_does_not_refer_to_the_engines_buffer() -> None:
     buffer = bytearray(records(op(101, 0.3), op(102, 1, connection=2)).tobytes())
     view = np.frombuffer(buffer, dtype=records().dtype)
     cells, tallies = fold(view, CTX)
@@ -174,7 +174,7 @@ def test_nothing_of_the_result_lives_in_the_engine_s_buffer() -> None:
     assert (CellTable.of(cells).to_wire(), tallies.tobytes()) == before
 
 
-# The same rules once more, an operation at a time.
+# An independent implementation of the same rules, one operation at a time
 
 
 def slow_fold(table: NDArray[np.void], ctx: FoldContext) -> tuple[dict[tuple[int, int], Cell], dict[Any, Any]]:
@@ -264,14 +264,14 @@ def test_folding_at_once_in_parts_or_one_by_one_is_the_same(
 
 
 @pytest.mark.parametrize("wrong", [{"row": 4}, {"connection": 4}, {"outcome": OUTCOMES}])
-def test_a_record_of_what_there_is_not_is_refused(wrong: dict[str, int]) -> None:
+def test_a_record_with_an_invalid_index_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(IndexError):
         play(op(101, 1), op(102, 1, **wrong))
 
 
 @pytest.mark.parametrize("first", [0, 900_000])
-def test_many_records_alike_of_any_connections_are_folded_as_one_by_one(first: int) -> None:
-    """What is close together is counted, what is far apart is sorted."""
+def test_many_similar_records_of_any_connections_are_folded_like_single_ones(first: int) -> None:
+    """Close indices are counted; distant indices are sorted."""
     random = np.random.default_rng(first)
     target_of = np.zeros(first + 4, np.int32)
     target_of[first:] = CTX.target_of

@@ -1,4 +1,4 @@
-"""The frame of every run: what fails after the traffic is a note and never costs the result."""
+"""The frame of every run: an error after the traffic becomes a note and never loses the result."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TEST = probe_result(PLAN.test(65536, Direction.SEND), 900)
 
 
 class Scripted:
-    """A player that does what the test says, and measures one test."""
+    """A player that follows the test's script, and measures one test."""
 
     def __init__(self, act: Callable[[Stage[IperfPlan]], None]) -> None:
         self._act = act
@@ -92,7 +92,7 @@ def test_notices_become_notes_and_the_record_ends_finished(tmp_path: Path) -> No
     assert document(tmp_path)["verdict"] == judged.result.verdict.value == judged.document["verdict"]
 
 
-def test_what_fails_while_the_run_is_closed_is_a_note(tmp_path: Path) -> None:
+def test_errors_while_the_run_is_closed_become_notes(tmp_path: Path) -> None:
     closed: list[str] = []
 
     async def fail() -> None:
@@ -110,7 +110,7 @@ def test_what_fails_while_the_run_is_closed_is_a_note(tmp_path: Path) -> None:
     assert document(tmp_path)["notes"][-1] == judged.result.notes[-1]
 
 
-def test_what_fails_before_the_traffic_is_the_end_and_everything_is_closed(tmp_path: Path) -> None:
+def test_an_error_before_the_traffic_ends_the_run_and_everything_is_closed(tmp_path: Path) -> None:
     closed: list[str] = []
 
     def act(stage: Stage[IperfPlan]) -> None:
@@ -123,7 +123,7 @@ def test_what_fails_before_the_traffic_is_the_end_and_everything_is_closed(tmp_p
     assert document(tmp_path)["verdict"] == "unfinished"
 
 
-def test_what_becomes_known_is_in_the_record_at_once(tmp_path: Path) -> None:
+def test_new_facts_are_recorded_at_once(tmp_path: Path) -> None:
     seen: list[str] = []
 
     def act(stage: Stage[IperfPlan]) -> None:

@@ -1,4 +1,4 @@
-"""The HDR files are read back by the hdrhistogram package, which other tools use."""
+"""The HDR files can be read with the package hdrhistogram, which other tools use."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_encoding_reads_back_to_the_same_counts_and_percentiles(seed: int) -
 
 
 @pytest.mark.parametrize("values", [[0], [2047], [2048, 2049], [0, 0, 0, 10**9], [TOP_NS, 5], list(range(3000))])
-def test_odd_histograms_survive(values: list[int]) -> None:
+def test_unusual_histograms_survive(values: list[int]) -> None:
     ours = Histogram.of(np.array(values, np.int64))
     theirs = reader_of(ours)
     assert theirs.get_total_count() == len(values)
@@ -76,12 +76,12 @@ def test_an_interval_log_adds_up_to_the_whole(tmp_path: Path) -> None:
     assert low <= whole.get_value_at_percentile(99) <= high
 
 
-def test_the_percentile_listing_says_what_theirs_says() -> None:
+def test_the_percentile_listing_equals_that_of_hdrhistogram() -> None:
     ours = sample(7)
     theirs = reader_of(ours)
     listed = [line.split() for line in hgrm(ours).splitlines() if line[:1] == " " and "Value" not in line]
     for value, level, *_ in listed[1:-1]:
-        # Theirs rounds to the nearest rank, ours goes up to the next.
+        # The package rounds to the nearest rank; loadgen rounds up to the next rank.
         low, high = (theirs.get_value_at_percentile(100 * (float(level) + d / ours.total)) / 1e6 for d in (-1, 1))
         assert low * 0.998 <= float(value) <= high * 1.002
     assert len(listed) > 50
@@ -90,6 +90,6 @@ def test_the_percentile_listing_says_what_theirs_says() -> None:
     assert any(line.startswith("#[Mean") for line in hgrm(ours).splitlines())
 
 
-def test_nothing_measured_is_a_file_too() -> None:
+def test_without_values_a_file_is_written() -> None:
     assert "Total count    =            0" in hgrm(Histogram.EMPTY)
     assert reader_of(Histogram.EMPTY).get_total_count() == 0

@@ -1,4 +1,4 @@
-"""What a machine says of itself: heartbeats, log lines, versions, how busy it is."""
+"""A machine's reports about itself: heartbeats, log lines, versions, load."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def beat(heart: Heart, length: int = len(SPOOL), spool: bytes = SPOOL) -> dict[s
     )
 
 
-def test_a_heartbeat_is_what_the_coordinator_reads() -> None:
+def test_the_coordinator_can_read_a_heartbeat() -> None:
     heart = Heart("m")
     beat(heart, 0)
     wire = beat(heart, 10)
@@ -48,14 +48,14 @@ def test_a_heartbeat_is_what_the_coordinator_reads() -> None:
     assert Heartbeat.from_wire(beat(heart, 10)).chunk is None
 
 
-def test_each_renewal_is_told_of_once() -> None:
+def test_each_renewal_is_acknowledged_once() -> None:
     heart = Heart("m")
     heart.hear(1, 2)
     heart.hear(3, 4)
     assert [Heartbeat.from_wire(beat(heart)).heard for _ in range(2)] == [(3, 4), None]
 
 
-def test_chunks_end_when_too_much_is_under_way() -> None:
+def test_no_chunk_is_sent_when_too_much_is_in_transit() -> None:
     heart = Heart("m")
     sent = 0
     while (chunk := beat(heart)["chunk"]) is not None:
@@ -68,11 +68,11 @@ def test_chunks_end_when_too_much_is_under_way() -> None:
     assert beat(heart)["chunk"]["offset"] == sent
 
 
-def test_what_the_coordinator_fetched_itself_is_not_sent_again() -> None:
+def test_data_that_the_coordinator_fetched_is_not_sent_again() -> None:
     heart = Heart("m", chunk_bytes=4)
     beat(heart, 10)
     heart.acknowledge(7)
-    heart.acknowledge(2)  # an old one that was late
+    heart.acknowledge(2)  # an old renewal that was late
     assert beat(heart, 10)["chunk"]["data"] == SPOOL[7:10]
 
 
@@ -91,7 +91,7 @@ def test_every_byte_is_sent_once_and_in_order(steps: list[tuple[int, float]], ch
     assert sent == SPOOL[:length]
 
 
-def test_a_spool_that_cannot_be_read_sends_nothing() -> None:
+def test_an_unreadable_spool_sends_nothing() -> None:
     heart = Heart("m")
     assert beat(heart, 10, spool=b"")["chunk"] is None
     assert beat(heart, 10)["chunk"]["data"] == SPOOL[:10]
@@ -99,13 +99,13 @@ def test_a_spool_that_cannot_be_read_sends_nothing() -> None:
 
 @settings(deadline=None)
 @given(now=st.integers(0, 1 << 50), origin=st.integers(0, 1 << 50))
-def test_a_heartbeat_comes_after_the_engines_have_reported(now: int, origin: int) -> None:
+def test_a_heartbeat_is_sent_after_the_engines_have_reported(now: int, origin: int) -> None:
     due = next_beat_ns(now, origin)
     assert now < due <= now + 10**9
     assert (due - origin) % 10**9 == 10**8
 
 
-def test_log_lines_are_bounded() -> None:
+def test_log_lines_are_limited() -> None:
     tail = LogTail()
     logger = logging.getLogger("loadgen-test-of-logtail")
     logger.propagate = False
@@ -125,7 +125,7 @@ def test_log_lines_are_bounded() -> None:
 VERSIONS = {"loadgen": "1.2", "python": "3.11.7", "distributed": "2026.8.0"}
 
 
-def test_equal_versions_are_fine() -> None:
+def test_equal_versions_are_accepted() -> None:
     compare_versions(VERSIONS, {**VERSIONS, "python": "3.11.2"})
 
 
@@ -145,7 +145,7 @@ def test_another_version_is_refused(asked: dict[str, str], text: str) -> None:
         compare_versions(VERSIONS, {})
 
 
-def test_how_busy_a_machine_is(tmp_path: Path) -> None:
+def test_the_load_of_a_machine_is_computed(tmp_path: Path) -> None:
     stat = tmp_path / "stat"
     meter = CpuMeter(tmp_path)
     assert meter.read() is None

@@ -27,7 +27,7 @@ def test_the_buckets_tile_all_values_without_gap_or_overlap() -> None:
 
 
 @given(a=histograms, b=histograms, c=histograms)
-def test_merging_does_not_care_who_reports_first(a: Histogram, b: Histogram, c: Histogram) -> None:
+def test_merging_is_commutative(a: Histogram, b: Histogram, c: Histogram) -> None:
     merge = Histogram.merge_all
     assert merge([a, EMPTY]) == a == merge([EMPTY, a])
     assert merge([a, b]) == merge([b, a])
@@ -35,18 +35,18 @@ def test_merging_does_not_care_who_reports_first(a: Histogram, b: Histogram, c: 
 
 
 @given(a=values_ns, b=values_ns)
-def test_merging_is_recording_everything_in_one(a: list[int], b: list[int]) -> None:
+def test_merging_equals_recording_all_values_in_one(a: list[int], b: list[int]) -> None:
     assert of(*a, *b) == Histogram.merge_all([of(*a), of(*b)])
 
 
 @given(values=values_ns, n=st.integers(1, 5))
-def test_recording_n_at_once_is_recording_n_times(values: list[int], n: int) -> None:
+def test_recording_n_at_once_equals_recording_n_times(values: list[int], n: int) -> None:
     assert of(*values * n) == Histogram.merge_all([of(*values)] * n)
     assert of(*values * n).total == n * len(values)
 
 
 @given(values=values_ns.filter(bool), q=st.floats(0.01, 100))
-def test_a_percentile_is_the_true_one_or_up_to_a_thousandth_above(values: list[int], q: float) -> None:
+def test_a_percentile_is_exact_or_at_most_a_thousandth_too_large(values: list[int], q: float) -> None:
     rank = max(1, math.ceil(round(q / 100 * len(values), 6)))
     true = sorted(values)[rank - 1]
     told = of(*values).percentile_ns(q)
@@ -55,7 +55,7 @@ def test_a_percentile_is_the_true_one_or_up_to_a_thousandth_above(values: list[i
 
 
 @given(values=values_ns.filter(bool))
-def test_the_ends_are_exact(values: list[int]) -> None:
+def test_the_extremes_are_exact(values: list[int]) -> None:
     histogram = of(*values)
     assert (histogram.min_ns, histogram.max_ns) == (min(values), max(values))
     assert histogram.percentile_ns(100) == max(values)
@@ -73,17 +73,17 @@ def test_a_percentile_is_by_nearest_rank() -> None:
     assert [hundred.percentile_ns(q) for q in (7, 55, 56)] == [7, 55, 56]  # 7 / 100 * 100 is above 7 in floats
 
 
-def test_of_nothing_there_is_no_percentile_and_no_mean() -> None:
+def test_an_empty_histogram_has_no_percentile_and_no_mean() -> None:
     assert (EMPTY.total, EMPTY.percentile_ns(50), EMPTY.mean_ns) == (0, None, None)
     assert of() == EMPTY
 
 
-def test_what_is_out_of_range_counts_at_the_ends() -> None:
+def test_values_out_of_range_count_at_the_ends() -> None:
     assert of(-7, 2**60) == of(0, TOP_NS)
 
 
 @given(st.lists(st.integers(0, 2**40), max_size=30), st.integers(0, 2**40))
-def test_sums_are_of_all_values_and_of_those_that_are_large_enough(values: list[int], least: int) -> None:
+def test_sums_cover_all_values_or_those_above_a_limit(values: list[int], least: int) -> None:
     histogram = Histogram.of(np.array(values, np.int64))
     assert histogram.sum_ns() == pytest.approx(sum(values), rel=1 / 2048, abs=len(values))
     part = histogram.sum_ns(least)

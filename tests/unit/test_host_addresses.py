@@ -32,10 +32,10 @@ def test_only_local_addresses_are_taken() -> None:
     assert parse_fib_trie("") == parse_if_inet6("") == set()
 
 
-def test_every_namespace_is_looked_into(tmp_path: Path) -> None:
+def test_every_namespace_is_read(tmp_path: Path) -> None:
     process(tmp_path, 1, "net:[1]", FIB_TRIE)
     process(tmp_path, 2, "net:[1]", FIB_TRIE)
-    process(tmp_path, 3, "net:[2]", None)  # it may not be looked into, or has ended
+    process(tmp_path, 3, "net:[2]", None)  # the namespace may not be read, or has ended
     process(tmp_path, 4, "net:[3]", FIB_TRIE.replace("10.9.0.2\n", "10.8.0.2\n"))
     (tmp_path / "sys").mkdir()
     assert all_addresses(tmp_path) == {"10.9.0.2", "10.8.0.2"}

@@ -1,4 +1,4 @@
-"""What a proxy host says of itself, and how it is asked: whatever answers, it is a report or one clear line."""
+"""The report of a proxy host, and how it is requested: any answer is a report or a one-line error."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_counters_of_all_nics_but_the_loopback_are_read() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "\n", "eth0: 1 2 3", "eth0: a b c d e f g h i j", "no colon at all"])
-def test_what_is_no_nic_is_passed_over(text: str) -> None:
+def test_lines_without_a_nic_are_skipped(text: str) -> None:
     assert parse_nics(text) == ()
 
 
@@ -46,14 +46,14 @@ def test_without_proc_there_are_no_nics_and_no_memory(tmp_path: Path) -> None:
     assert (taken.nics, taken.memory_bytes, taken.services) == ((), 0, (SERVICE,))
 
 
-def test_a_report_has_this_process_in_it() -> None:
+def test_a_report_describes_this_process() -> None:
     taken = report.take("1.2", [])
     assert taken.version == "1.2"
     assert taken.memory_bytes > 1 << 20
     assert taken.cpu_ns > 0
 
 
-def test_a_report_is_fetched_as_it_was_made() -> None:
+def test_a_report_arrives_unchanged() -> None:
     made: list[HostReport] = []
 
     def make() -> HostReport:
@@ -71,14 +71,14 @@ def test_a_report_is_fetched_as_it_was_made() -> None:
     assert [one.version for one in made] == ["0", "1"]
 
 
-def test_what_a_peer_sends_is_of_no_interest_and_a_flood_passes() -> None:
+def test_data_from_a_peer_is_ignored_and_a_flood_is_survived() -> None:
     async def flood() -> HostReport:
         server = await report.serve("127.0.0.1", 0, lambda: report.take("1", []))
         try:
-            for _ in range(90):  # as many as the kernel queues while our loop is busy here
+            for _ in range(90):  # as many connections as the kernel queues while this loop is busy
                 with contextlib.suppress(OSError), socket.create_connection((server.host, server.port)) as peer:
                     peer.send(b'{"do":"host"}\n' * 100)
-            while True:  # until those that were refused for their number have been buried
+            while True:  # until the connections that were refused for their number are closed
                 with contextlib.suppress(TargetError):
                     return await report.fetch(server.host, server.port)
         finally:
@@ -87,7 +87,7 @@ def test_what_a_peer_sends_is_of_no_interest_and_a_flood_passes() -> None:
     assert asyncio.run(flood()).version == "1"
 
 
-def test_a_port_that_is_taken_is_the_users_to_change() -> None:
+def test_a_taken_port_is_a_plan_error() -> None:
     async def serve() -> None:
         await report.serve("127.0.0.1", port, lambda: report.take("1", []))
 
@@ -123,7 +123,7 @@ async def _ask(answer: Answer, timeout_s: float) -> HostReport:
         b"x" * (report.MAX_REPORT_BYTES * 2),
     ],
 )
-def test_whoever_answers_with_something_else_is_no_proxy_host(said: bytes) -> None:
+def test_another_answer_is_not_a_report(said: bytes) -> None:
     async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(said)
         with contextlib.suppress(OSError):
@@ -135,7 +135,7 @@ def test_whoever_answers_with_something_else_is_no_proxy_host(said: bytes) -> No
     assert "--role proxy" in caught.value.hint
 
 
-def test_whoever_never_answers_is_not_waited_for() -> None:
+def test_a_missing_answer_times_out() -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
@@ -144,7 +144,7 @@ def test_whoever_never_answers_is_not_waited_for() -> None:
         asyncio.run(_ask(answer, 0.05))
 
 
-def test_where_nobody_is_there_that_is_said() -> None:
+def test_an_unreachable_host_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
     with pytest.raises(TargetError, match=r"cannot be reached: .*[Rr]efused|cannot be reached: Connect call failed"):

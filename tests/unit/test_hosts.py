@@ -31,7 +31,7 @@ HOSTS = st.lists(
 )
 
 
-def test_a_list_says_user_and_port_as_ssh_does() -> None:
+def test_a_list_uses_the_notation_of_ssh_for_user_and_port() -> None:
     assert parse_list("a, user@b:2222,[2001:db8::7]:22 ,::1".replace(",::1", ",[::1]")) == (
         Host(name="a"),
         Host(name="b", address="b", user="user", port=2222),
@@ -41,11 +41,11 @@ def test_a_list_says_user_and_port_as_ssh_does() -> None:
 
 
 @given(HOSTS)
-def test_what_is_written_is_read(written: list[Host]) -> None:
+def test_written_hosts_read_back(written: list[Host]) -> None:
     assert parse(tomli_w.dumps({"host": [to_plain(host) for host in written]}), "h.toml") == tuple(written)
 
 
-def test_a_host_is_reached_by_its_name_unless_it_says_an_address() -> None:
+def test_a_host_is_reached_by_its_name_unless_an_address_is_given() -> None:
     assert parse(ONE, "h.toml")[0].address == "a"
     assert parse(f'{ONE}address = "192.0.2.7"', "h.toml")[0].address == "192.0.2.7"
 
@@ -58,7 +58,7 @@ def test_a_host_is_reached_by_its_name_unless_it_says_an_address() -> None:
         (Host(name="a", address="::1"), "::1"),
     ],
 )
-def test_a_host_is_named_in_messages_as_one_would_reach_it(host: Host, login: str) -> None:
+def test_messages_name_a_host_as_ssh_would(host: Host, login: str) -> None:
     assert host.login == login
 
 
@@ -77,7 +77,7 @@ def test_a_host_is_named_in_messages_as_one_would_reach_it(host: Host, login: st
         ("a,b,a:22", "--hosts: two hosts have the name 'a'"),
     ],
 )
-def test_what_is_wrong_in_a_list_is_said_in_one_line(text: str, message: str) -> None:
+def test_errors_in_a_list_are_refused_in_one_line(text: str, message: str) -> None:
     with pytest.raises(PlanError) as caught:
         parse_list(text)
     assert caught.value.message.startswith(message)
@@ -106,14 +106,14 @@ def test_what_is_wrong_in_a_list_is_said_in_one_line(text: str, message: str) ->
         ("[[host]]\nname = ''", "h.toml: host 1: '' is no name for a host"),
     ],
 )
-def test_what_is_wrong_in_a_file_is_said_in_one_line(text: str, message: str) -> None:
+def test_errors_in_a_file_are_refused_in_one_line(text: str, message: str) -> None:
     with pytest.raises(PlanError) as caught:
         parse(text, "h.toml")
     assert caught.value.message.startswith(message)
     assert "\n" not in caught.value.message
 
 
-def test_the_option_takes_either(tmp_path: Path) -> None:
+def test_the_option_takes_a_list_or_a_file(tmp_path: Path) -> None:
     path = tmp_path / "fleet"
     path.write_text(ONE)
     assert hosts(str(path)) == hosts("a") == (Host(name="a"),)

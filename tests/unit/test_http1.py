@@ -1,4 +1,4 @@
-"""The sans-IO reply reader: framings, limits, and that results do not depend on how the bytes are cut."""
+"""The sans-IO reply reader: framings, limits, and results that do not depend on the pieces of the stream."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from loadgen.model.outcome import Outcome
 
 
 class Collects:
-    """A sink that keeps the body, and gives it up beyond a limit."""
+    """A sink that keeps the body, and rejects it beyond a limit."""
 
     def __init__(self, most: int = 1 << 20) -> None:
         self.body = b""
@@ -119,18 +119,18 @@ def test_when_a_connection_can_be_used_again(head: bytes, reusable: bool) -> Non
         (b"HTTP/1.1 200 OK\r\nX: " + b"a" * (2 * MAX_HEAD_BYTES), Outcome.HEAD_TOO_LARGE),
     ],
 )
-def test_everything_wrong_has_an_outcome(stream: bytes, outcome: Outcome) -> None:
+def test_every_error_has_an_outcome(stream: bytes, outcome: Outcome) -> None:
     found = read(stream)
     assert Outcome(found.result) is outcome
     assert not found.reusable
 
 
-def test_endless_trailers_are_bounded() -> None:
+def test_endless_trailers_are_refused() -> None:
     stream = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"T: 1234567890\r\n" * 2000
     assert Outcome(read(stream).result) is Outcome.HEAD_TOO_LARGE
 
 
-def test_a_body_that_the_sink_gives_up_ends_the_reply() -> None:
+def test_a_body_that_the_sink_rejects_ends_the_reply() -> None:
     reader = ReplyReader({})
     reader.begin(Collects(most=10))
     assert reader.feed(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 11) == Outcome.BAD_LENGTH
@@ -183,7 +183,7 @@ hostile = st.one_of(
 
 @settings(max_examples=400, deadline=None)
 @given(stream=hostile, cuts=st.lists(st.integers(0, 500), max_size=6))
-def test_the_way_a_stream_is_cut_changes_nothing(stream: bytes, cuts: list[int]) -> None:
+def test_the_pieces_of_a_stream_do_not_change_the_result(stream: bytes, cuts: list[int]) -> None:
     whole = read(stream)
     for cut in (read(stream, cuts), read(stream, list(range(len(stream))))):
         # Surplus bytes that were not fed do not make the connection unusable.

@@ -31,7 +31,7 @@ def plan_of(*urls: str, **options: Any) -> HttpPlan:
         ("http://a/ä", Url(tls=False, host="a", port=80, path="/%C3%A4")),
     ],
 )
-def test_urls_are_taken_apart(text: str, url: Url) -> None:
+def test_urls_are_parsed(text: str, url: Url) -> None:
     assert Url.parse(text) == url
 
 
@@ -40,7 +40,7 @@ def test_urls_are_taken_apart(text: str, url: Url) -> None:
     ["", "a", "localhost:80/", "ftp://a/", "http://", "http://a:0/", "http://a:99999/", "http://a b/", "http://u:p@a/",
      "http://ä/", "http://[::1/", "http://a/\r\nX: y"],
 )  # fmt: skip
-def test_what_is_no_url_is_refused_in_one_line(text: str) -> None:
+def test_invalid_urls_are_refused_in_one_line(text: str) -> None:
     with pytest.raises(PlanError) as caught:
         Url.parse(text)
     assert "\n" not in caught.value.message
@@ -69,7 +69,7 @@ def test_any_text_is_a_url_or_a_plan_error(text: str) -> None:
         {"weight": 0},
     ],
 )
-def test_a_request_that_cannot_be_played_is_refused(wrong: dict[str, Any]) -> None:
+def test_invalid_requests_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(PlanError):
         HttpRequest(url="http://a/", **wrong)
 
@@ -77,7 +77,7 @@ def test_a_request_that_cannot_be_played_is_refused(wrong: dict[str, Any]) -> No
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"connections": 1},  # there are two targets
+        {"connections": 1},  # the plan has two targets
         {"engines": 3, "connections": 2},
         {"engines": 2, "connections": 3, "rate_per_s": 10.0},  # one target has a single connection for two engines
         {"rate_per_s": -1.0},
@@ -89,7 +89,7 @@ def test_a_request_that_cannot_be_played_is_refused(wrong: dict[str, Any]) -> No
         {"engine": EngineKind.PYTHON, "timestamps": Timestamps.KERNEL},
     ],
 )
-def test_a_plan_that_cannot_be_run_is_refused(wrong: dict[str, Any]) -> None:
+def test_invalid_plans_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(PlanError):
         plan_of("http://a/", "http://b/", **wrong)
 
@@ -115,7 +115,7 @@ def test_urls_of_one_server_are_one_target_with_their_weights() -> None:
     assert plan.shares == [40, 20, 10]
 
 
-def test_the_tape_deals_requests_by_weight_evenly_spread() -> None:
+def test_the_tape_spreads_requests_evenly_by_weight() -> None:
     requests = (HttpRequest(url="http://a/1", weight=6), HttpRequest(url="http://a/2", weight=2))
     tape = compile_http(HttpPlan(requests=requests, connections=4))
     assert tape.ops["kind"].tolist() in ([0, 0, 1, 0], [0, 1, 0, 0])
@@ -141,7 +141,7 @@ def text_of(request: HttpRequest) -> tuple[bytes, bytes, int]:
     return tape.strings[op["line"]], tape.strings[op["rest"]], int(op["flags"])
 
 
-def test_a_request_is_what_goes_over_the_wire() -> None:
+def test_a_request_is_encoded_as_sent() -> None:
     line, rest, flags = text_of(HttpRequest(url="http://a/b?c", headers=("Accept: text/html", "X-A:  b ")))
     assert line == b"GET /b?c HTTP/1.1\r\n"
     assert rest == b"User-Agent: loadgen\r\nAccept: text/html\r\nX-A: b\r\n\r\n"
@@ -152,7 +152,7 @@ def test_a_request_is_what_goes_over_the_wire() -> None:
     assert b"Content-Length: 0\r\n" in text_of(HttpRequest(url="http://a/", method="PUT"))[1]
 
 
-def test_of_many_requests_only_all_are_counted() -> None:
+def test_with_many_requests_only_the_total_is_counted() -> None:
     many = compile_http(plan_of(*(f"http://a/{n}" for n in range(MAX_KINDS + 1))))
     assert many.kinds == ("all requests",)
     assert set(many.ops["kind"].tolist()) == {0}
@@ -195,7 +195,7 @@ def test_a_file_of_requests_is_read() -> None:
         ("[[request]]\nurl='http://a/'\nheaders=1", "request 1: headers must be a list"),
     ],
 )
-def test_a_wrong_file_says_where(text: str, word: str) -> None:
+def test_errors_in_a_file_of_requests_have_their_place(text: str, word: str) -> None:
     with pytest.raises(PlanError) as caught:
         parse_requests(text)
     assert word in caught.value.message

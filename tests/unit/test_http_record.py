@@ -47,7 +47,7 @@ def test_documents_fit_the_schema(validator: jsonschema.Draft202012Validator) ->
 
 
 @pytest.mark.parametrize("missing", ["total", "slos", "plan", "sent"])
-def test_the_schema_misses_what_is_missing(validator: jsonschema.Draft202012Validator, missing: str) -> None:
+def test_the_schema_detects_missing_fields(validator: jsonschema.Draft202012Validator, missing: str) -> None:
     broken = document()
     del broken[missing]
     assert not validator.is_valid(broken)
@@ -74,7 +74,7 @@ def test_a_finished_record_is_shown(tmp_path: Path) -> None:
     assert "80.0 requests/s" in done.output
 
 
-def test_a_record_that_was_cut_is_judged_by_its_snapshots(tmp_path: Path) -> None:
+def test_a_cut_record_is_judged_by_its_snapshots(tmp_path: Path) -> None:
     directory = record(tmp_path / "r", finish=False)
     with (directory / INTERVALS).open("ab") as file:
         file.write(b"\x87torn")
@@ -95,7 +95,7 @@ def test_snapshots_of_another_run_are_refused(tmp_path: Path) -> None:
         read_judged(directory, judges())
 
 
-def test_response_times_are_written_for_the_tools(tmp_path: Path) -> None:
+def test_response_times_are_written_for_other_tools(tmp_path: Path) -> None:
     directory = record(tmp_path / "r", finish=True)
     files = [tmp_path / "a.hgrm", tmp_path / "a.hlog"]
     assert write_files(files, read_judged(directory, judges())) == []
@@ -111,13 +111,13 @@ def test_response_times_are_written_for_the_tools(tmp_path: Path) -> None:
     assert write_files([tmp_path / "no" / "a.hgrm"], read_judged(directory, judges()))
 
 
-def test_a_run_without_replies_has_files_without_times(tmp_path: Path) -> None:
+def test_a_run_without_replies_writes_files_without_times(tmp_path: Path) -> None:
     RecordWriter(tmp_path / "r", unfinished(header())).close()
     assert write_files([tmp_path / "a.hgrm"], read_judged(tmp_path / "r", judges())) == []
     assert "Total count    =            0" in (tmp_path / "a.hgrm").read_text()
 
 
-def test_other_endings_are_refused_before_the_run(tmp_path: Path) -> None:
+def test_other_file_name_endings_are_refused_before_the_run(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="neither"):
         check_files([tmp_path / "a.txt"])
     with pytest.raises(PlanError, match="no directory"):
@@ -154,14 +154,14 @@ def test_the_command_line_makes_a_plan() -> None:
         (["http://a/", "--hdr", "x.txt"], "neither"),
     ],
 )
-def test_a_mistake_is_one_line(arguments: list[str], word: str) -> None:
+def test_mistakes_are_refused_in_one_line(arguments: list[str], word: str) -> None:
     code, message = print_plan(*arguments)
     assert code == -1
     assert word in message
     assert "\n" not in message
 
 
-def test_what_machines_still_have_can_be_collected(tmp_path: Path) -> None:
+def test_results_on_machines_can_be_collected(tmp_path: Path) -> None:
     directory = record(tmp_path / "r", finish=False)
     done = CliRunner().invoke(app, ["collect", str(directory), str(tmp_path / "a.spool")], standalone_mode=False)
     assert done.return_value == 1

@@ -1,4 +1,4 @@
-"""A `loadgen http` run over a fleet that is played."""
+"""A `loadgen http` run over a fake fleet."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from workloads.http import workload
 WORKERS = ["fake/0", "fake/1"]
 
 
-class Seeing:
-    """A view that calls `see` with all that it is to show."""
+class ObservingView:
+    """A view that calls `see` with all values that it is to show."""
 
     def __init__(self, see: Callable[[HttpView], None] = lambda view: None) -> None:
         self.update = see
@@ -46,7 +46,7 @@ class Seeing:
 
 @pytest.fixture
 def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Judged[HttpPlan, HttpResult]]:
-    """Runs a plan, with its record in `tmp_path/run`."""
+    """Run a plan; its record is in `tmp_path/run`."""
 
     async def all_there(*_: object, **__: object) -> list[str]:
         return []
@@ -55,7 +55,7 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Judge
     monkeypatch.setattr(inventory, "reach", all_there)
 
     def run(
-        view: Seeing, before: Callable[[asyncio.AbstractEventLoop], None] = lambda loop: None
+        view: ObservingView, before: Callable[[asyncio.AbstractEventLoop], None] = lambda loop: None
     ) -> Judged[HttpPlan, HttpResult]:
         async def scenario() -> Judged[HttpPlan, HttpResult]:
             around = Around(cache=tmp_path, say=lambda text: None, progress=lambda done, total: None, view=view)
@@ -78,7 +78,7 @@ def test_the_record_names_the_engines_before_the_run_has_ended(
     play: Callable[..., Judged[HttpPlan, HttpResult]], tmp_path: Path
 ) -> None:
     written: list[dict[str, Any]] = []
-    judged = play(Seeing(lambda view: written.append(json.loads((tmp_path / "run/run.json").read_text()))))
+    judged = play(ObservingView(lambda view: written.append(json.loads((tmp_path / "run/run.json").read_text()))))
     assert {document["verdict"] for document in written} == {"unfinished"}
     assert [one["worker"] for one in written[-1]["fleet"]["engines"]] == WORKERS
     assert [one.worker for one in judged.header.own_fleet.engines] == WORKERS
@@ -91,7 +91,7 @@ def test_the_record_names_the_engines_before_the_run_has_ended(
 def test_the_loop_goes_on_while_hundreds_of_machines_get_their_parts(
     play: Callable[..., Judged[HttpPlan, HttpResult]], monkeypatch: pytest.MonkeyPatch, module: ModuleType, work: str
 ) -> None:
-    """Leases are renewed by it."""
+    """The loop must continue because it renews leases."""
     done = getattr(module, work)
     waited: list[bool] = []
 
@@ -104,5 +104,5 @@ def test_the_loop_goes_on_while_hundreds_of_machines_get_their_parts(
 
         monkeypatch.setattr(module, work, waits_for_the_loop)
 
-    play(Seeing(), hold_up)
+    play(ObservingView(), hold_up)
     assert waited == [True]

@@ -28,7 +28,7 @@ def of(plan: HttpPlan, given: Sequence[Snapshot]) -> HttpResult:
     return result(plan, given=given)
 
 
-def test_a_run_without_an_objective_holds_when_its_generator_does() -> None:
+def test_without_an_objective_the_verdict_depends_on_the_generator() -> None:
     found = result()
     assert found.verdict is Verdict.CONFORMING
     assert found.total.ok == found.sent == 4 * 40
@@ -43,7 +43,7 @@ def test_a_run_without_an_objective_holds_when_its_generator_does() -> None:
     ]
 
 
-def test_an_objective_that_is_missed_is_told_with_its_numbers() -> None:
+def test_a_missed_objective_is_reported_with_its_numbers() -> None:
     plan = dataclasses.replace(PLAN, slos=("p99<10ms", "rate>1/s"))
     found = of(plan, snapshots(plan))
     assert found.verdict is Verdict.NOT_CONFORMING
@@ -53,7 +53,7 @@ def test_an_objective_that_is_missed_is_told_with_its_numbers() -> None:
     assert "less than 10 ms" in found.reasons[0]
 
 
-def test_a_client_without_cpu_to_spare_was_the_limit() -> None:
+def test_a_client_without_spare_cpu_was_the_limit() -> None:
     plan = dataclasses.replace(PLAN, slos=("rate>1/s",))
     found = of(plan, snapshots(plan, cpu=0.97))
     assert found.verdict is Verdict.INVALID
@@ -61,7 +61,7 @@ def test_a_client_without_cpu_to_spare_was_the_limit() -> None:
     assert "The client was the limit: the servers can do 80 requests/s or more." in found.reasons
 
 
-def test_littles_law_sees_connections_that_were_idle() -> None:
+def test_littles_law_detects_idle_connections() -> None:
     good = snapshots(PLAN)
     assert check(of(PLAN, good), "Little's law").ok
     half = [one for one in good if one.interval == 0]
@@ -70,7 +70,7 @@ def test_littles_law_sees_connections_that_were_idle() -> None:
     assert bad.value > 40
 
 
-def test_a_server_that_stands_still_is_no_gap_in_littles_law() -> None:
+def test_a_stalled_server_does_not_violate_littles_law() -> None:
     window = dataclasses.replace(Cell.empty(1, 1), response=Histogram.of(np.full(4 * 95, 10 * NS_PER_MS)))
     stall = Histogram.of(np.full(4, 500 * NS_PER_MS))
     stalled = dataclasses.replace(window, response=Histogram.merge_all([window.response, stall]))
@@ -87,10 +87,10 @@ def test_a_server_that_stands_still_is_no_gap_in_littles_law() -> None:
     assert little(window).ok
     gap = little(stalled)
     assert gap.value > 40
-    assert gap.ok  # each connection may have been inside of such a request when the window opened or ended
+    assert gap.ok  # at the start and at the end of the window, each connection may have been inside such a request
 
 
-def test_a_client_that_stood_still_in_a_closed_loop_is_no_judge() -> None:
+def test_a_client_that_stalled_in_a_closed_loop_is_invalid() -> None:
     fine = snapshots(PLAN, late_ms=1)
     assert check(of(PLAN, fine), "time lost to lateness").ok
     found = of(PLAN, [fine[0], snapshots(PLAN, late_ms=30)[1]])
@@ -99,7 +99,7 @@ def test_a_client_that_stood_still_in_a_closed_loop_is_no_judge() -> None:
 
 
 @pytest.mark.parametrize("plan", [PLAN, OPEN], ids=["closed", "open"])
-def test_an_engine_that_stood_still_is_no_judge(plan: HttpPlan) -> None:
+def test_an_engine_that_stalled_is_invalid(plan: HttpPlan) -> None:
     def stopped(one: Snapshot, still_ns: int) -> Snapshot:
         return dataclasses.replace(one, health=dataclasses.replace(one.health, still_ns=still_ns))
 
@@ -111,29 +111,30 @@ def test_an_engine_that_stood_still_is_no_judge(plan: HttpPlan) -> None:
     assert found.verdict is Verdict.INVALID
 
 
-def test_of_an_open_loop_lateness_counts_only_where_connections_were_free() -> None:
+def test_in_an_open_loop_lateness_counts_only_with_free_connections() -> None:
     fine = of(OPEN, snapshots(OPEN, service_ms=5, late_ms=1))
     assert check(fine, "send lateness").ok
     ours = of(OPEN, snapshots(OPEN, service_ms=5, late_ms=40))
     assert not check(ours, "send lateness").ok
     assert ours.verdict is Verdict.INVALID
-    # Four connections that are busy half of the time: who is late may have waited for the server.
+    # Four connections are busy half of the time: a late operation may have waited for the server.
     theirs = of(OPEN, snapshots(OPEN, service_ms=60, late_ms=40))
     assert all(one.name != "send lateness" for one in theirs.trust.checks)
     assert theirs.verdict is Verdict.NOT_CONFORMING
 
 
-def test_a_stall_of_the_server_does_not_convict_the_generator() -> None:
+def test_a_stall_of_the_server_is_not_blamed_on_the_generator() -> None:
     fine = snapshots(OPEN, service_ms=1)
     late = snapshots(OPEN, service_ms=1, late_ms=900)
     found = of(OPEN, [fine[0], late[1]])
-    assert not check(found, "send lateness").ok  # half of all were late, and connections were free: that is us
+    # half of the operations were late while connections were free: the generator was late
+    assert not check(found, "send lateness").ok
     plan = dataclasses.replace(OPEN, slos=("max<100ms",))
     stalled = of(plan, [fine[0], snapshots(OPEN, service_ms=900)[1]])
     assert stalled.verdict is Verdict.NOT_CONFORMING
 
 
-def test_when_nothing_is_answered_well_the_run_does_not_conform() -> None:
+def test_a_run_without_good_replies_does_not_conform() -> None:
     plan = dataclasses.replace(OPEN, slos=())
     failed = dict.fromkeys(range(1000), Outcome.REFUSED)
     found = of(plan, snapshots(plan, service_ms=5, outcomes=failed))
@@ -141,7 +142,7 @@ def test_when_nothing_is_answered_well_the_run_does_not_conform() -> None:
     assert "most ended as refused" in found.reasons[-1]
 
 
-def test_what_was_shed_is_counted_and_was_not_sent() -> None:
+def test_shed_operations_are_counted_and_were_not_sent() -> None:
     plan = dataclasses.replace(OPEN, slos=("shed<1%",))
     found = of(plan, snapshots(plan, service_ms=5, outcomes={3: Outcome.SHED, 7: Outcome.SHED}))
     assert found.total.errors == {"SHED": 2}
@@ -150,7 +151,7 @@ def test_what_was_shed_is_counted_and_was_not_sent() -> None:
     assert found.verdict is Verdict.NOT_CONFORMING
 
 
-def test_a_lost_worker_degrades_and_an_interrupt_comes_first() -> None:
+def test_a_lost_worker_degrades_and_an_interrupt_takes_precedence() -> None:
     lost = result(lost={"local/0": "it is silent"})
     assert lost.verdict is Verdict.DEGRADED
     both = result(lost={"local/0": "it is silent"}, interrupted=True, complete=frozenset())

@@ -39,7 +39,7 @@ FLEET = replace(_FLEET, machines=(replace(_FLEET.machines[0], sysctls=SYSCTLS),)
 
 
 def in_the_mix(ok: int) -> Cell:
-    """`ok` operations of the static group with the classes as they should be."""
+    """Return `ok` operations of the static group in the correct mix of classes."""
     made = cell(ok, late_ms=0)
     made.counts[:] = 0
     made.counts[:, 0, 0] = [ok * share // sum(CLASS_DECK) for share in CLASS_DECK]
@@ -47,7 +47,7 @@ def in_the_mix(ok: int) -> Cell:
 
 
 def snapshots(slow: frozenset[int] = frozenset()) -> list[Snapshot]:
-    """Two windows of two intervals each; engine i plays connections i and i + 2 (one of each VM)."""
+    """Return two windows of two intervals each; engine i plays connections i and i + 2 (one of each VM)."""
     return [
         snapshot(
             f"local/{engine}",
@@ -136,7 +136,7 @@ def test_a_server_whose_log_is_wrong_does_not_conform() -> None:
     assert any("record 3" in reason for reason in result.reasons)
 
 
-def test_strangers_on_the_cores_make_it_invalid() -> None:
+def test_other_processes_on_the_cores_make_a_run_invalid() -> None:
     busy = CoresShared("local", 0.9, "hog (pid 7)")
     quiet = replace(busy, share=0.1)
     assert judge(replace(measured(snapshots()), shared=[quiet])).verdict is Verdict.CONFORMING
@@ -145,8 +145,8 @@ def test_strangers_on_the_cores_make_it_invalid() -> None:
     assert "hog (pid 7)" in result.reasons[0]
 
 
-def test_a_server_that_stalls_for_the_whole_window_is_not_the_generator_s_fault() -> None:
-    """Nothing was due in the window: the connections are inside operations that cover it."""
+def test_a_server_that_stalls_for_the_whole_window_is_not_the_generators_fault() -> None:
+    """No operation was due in the window: the connections are inside operations that cover it."""
     row = tally(0, 0, ok=0) | {"cut": 1, "busy_ns": 9 * NS_PER_S}
     stalled = [
         snapshot(f"local/{engine}", 2, {(-1, 0): in_the_mix(100)}, (row | {"connection": engine},))
@@ -166,7 +166,7 @@ def test_a_lost_worker_degrades_and_its_share_is_named() -> None:
     assert "2 of 4 connections" in result.reasons[0]
 
 
-def test_an_interrupted_run_shows_what_was_measured() -> None:
+def test_an_interrupted_run_shows_its_measurements() -> None:
     cut = replace(measured(snapshots()), complete=frozenset({0}), measured_ns={0: 2 * NS_PER_S, 1: NS_PER_S})
     result = judge(cut, interrupted=True)
     assert result.verdict is Verdict.INTERRUPTED
@@ -174,7 +174,7 @@ def test_an_interrupted_run_shows_what_was_measured() -> None:
     assert result.median == 0
 
 
-def test_nothing_measured_is_no_crash() -> None:
+def test_a_run_without_measurements_has_a_result() -> None:
     result = judge(replace(measured([]), measured_ns={}, complete=frozenset()), interrupted=True)
     assert result.verdict is Verdict.INTERRUPTED
     assert result.iterations == ()
@@ -198,8 +198,8 @@ def test_snapshots_before_the_first_window_are_no_result() -> None:
 @pytest.mark.parametrize(
     ("reuse", "host", "ok"), [("0", "127.0.0.1", False), ("2", "127.0.0.1", True), ("2", "192.0.2.1", False)]
 )
-def test_ports_are_counted_for_as_long_as_the_kernel_keeps_them(reuse: str, host: str, ok: bool) -> None:
-    """Five ports, four connects in all: within 60 s they are too many for four, within 1 s not."""
+def test_ports_are_counted_as_long_as_the_kernel_keeps_them(reuse: str, host: str, ok: bool) -> None:
+    """Five ports, four connects in total: within 60 s, these are too many for four; within 1 s, they are not."""
     found = measured(snapshots())
     targets = tuple(replace(target, host=host) for target in TARGETS)
     sysctls = {"net.ipv4.ip_local_port_range": "1000 1004", "net.ipv4.tcp_tw_reuse": reuse}
@@ -220,7 +220,7 @@ def test_snapshots_of_another_run_are_refused() -> None:
         judge_snapshots(header(), [stranger])
 
 
-def test_workers_of_a_lost_machine_are_told_together_with_what_they_played() -> None:
+def test_workers_of_a_lost_machine_are_reported_together_with_their_connections() -> None:
     two = [Machine(name=name, workers=(f"{name}/0", f"{name}/1"), cores=2, open_files=99) for name in ("a", "b")]
     workers = ("a/0", "b/0", "a/1", "b/1")
     fleet = replace(FLEET, machines=tuple(two), placement=Placement(workers, np.arange(4, dtype=np.int32)))
@@ -239,7 +239,7 @@ def test_workers_of_a_lost_machine_are_told_together_with_what_they_played() -> 
     assert result.reasons[1].endswith("1 of 4 connections (25.0 %): 1 of vm1.")
 
 
-def test_machines_that_began_far_apart_make_it_invalid() -> None:
+def test_distant_start_times_of_machines_make_a_run_invalid() -> None:
     two = tuple(Machine(name=name, workers=(f"{name}/0",), cores=2, open_files=99) for name in ("a", "local"))
     clocks = {"a": Clock(offset_ns=5, error_ns=300_000), "local": Clock(error_ns=100_000)}
     fleet = replace(FLEET, machines=(*two, *FLEET.machines), clocks=clocks)
@@ -253,3 +253,34 @@ def test_machines_that_began_far_apart_make_it_invalid() -> None:
     result = judge(replace(measured(snapshots()), began_ns=began_ns), fleet=fleet)
     (check,) = [one for one in result.trust.checks if one.name == "start skew"]
     assert check.detail == "a/0 to a/1; clock error ± 0.00 ms"  # of one machine
+
+
+def test_a_starved_window_beside_a_quiet_one_makes_the_run_invalid() -> None:
+    """The second of two windows; its engine used 97 % of a core, and 53 % on average over both."""
+    given = [
+        replace(one, health=replace(one.health, cpu_ns=(97 if one.interval >= 2 else 10) * NS_PER_S // 100))
+        if one.worker == "local/1"
+        else one
+        for one in snapshots()
+    ]
+    result = judge(measured(given))
+    assert result.verdict is Verdict.INVALID
+    assert "engine CPU 97 %" in result.reasons[0]
+    assert "iteration 2, engine local/1" in result.reasons[0]
+    assert [one.trust is not None and one.trust.valid for one in result.iterations] == [True, False]
+    assert result.conforming_connections is None
+
+
+def test_a_lost_worker_beside_an_engine_that_is_late_makes_the_run_invalid() -> None:
+    only = [one for one in snapshots() if one.worker == "local/0" or one.interval == 0]
+    late = [
+        replace(
+            one, cells={key: replace(in_the_mix(100), lateness=cell(100, late_ms=612).lateness) for key in one.cells}
+        )
+        for one in only
+    ]
+    result = judge(replace(measured(late), lost={"local/1": "killed by signal 9"}))
+    assert result.verdict is Verdict.INVALID
+    assert "send lateness 612" in result.reasons[0]
+    assert any("local/1 (killed by signal 9)" in reason for reason in result.reasons)
+    assert result.conforming_connections is None

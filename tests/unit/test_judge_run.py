@@ -48,11 +48,13 @@ def run(
     )
 
 
-def test_the_first_that_applies_is_the_verdict() -> None:
+def test_the_first_applicable_verdict_is_used() -> None:
     every = [
         (run(FAILED, DISTRUSTED, interrupted=True, lost=(LOST,)), Verdict.INTERRUPTED, ExitCode.INTERRUPTED),
-        (run(FAILED, DISTRUSTED, lost=(LOST,)), Verdict.DEGRADED, ExitCode.DEGRADED),
+        (run(FAILED, DISTRUSTED, lost=(LOST,)), Verdict.INVALID, ExitCode.INVALID),
         (run(FAILED, DISTRUSTED), Verdict.INVALID, ExitCode.INVALID),
+        (run(FAILED, lost=(LOST,)), Verdict.DEGRADED, ExitCode.DEGRADED),
+        (run(THREE[:2], lost=(LOST,)), Verdict.DEGRADED, ExitCode.DEGRADED),
         (run(FAILED), Verdict.NOT_CONFORMING, ExitCode.NOT_CONFORMING),
         (run(), Verdict.CONFORMING, ExitCode.CONFORMING),
     ]
@@ -60,13 +62,31 @@ def test_the_first_that_applies_is_the_verdict() -> None:
 
 
 def test_reasons_are_sentences_with_the_numbers_and_the_weightier_come_first() -> None:
+    late = "Load generator: send lateness 431 ms, but at most 100 ms is allowed (engine 1: percentile 99)."
+    gone = "Worker w2 was lost 12 s into the run, and with it 5 of 20 connections (25.0 %)."
     assert run(FAILED, DISTRUSTED, interrupted=True, lost=(LOST,)).reasons == (
         "The run was interrupted after 3 of 3 iterations.",
-        "Worker w2 was lost 12 s into the run, and with it 5 of 20 connections (25.0 %).",
-        "Load generator: send lateness 431 ms, but at most 100 ms is allowed (engine 1: percentile 99).",
+        late,
+        gone,
+    )
+    assert run(FAILED, lost=(LOST,)).reasons == (
+        gone,
         "Iteration 2: conforming connections 90 %, but at least 95 % is needed (18 of 20).",
     )
     assert run().reasons == ("All 3 complete iterations conformed; in the median 20 of 20 connections (100.0 %).",)
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_run_without_trust_has_nothing_that_looks_like_a_score(interrupted: bool) -> None:
+    result = run(FAILED, DISTRUSTED, interrupted=interrupted, lost=(LOST,))
+    assert not result.has_score
+    assert (result.conforming_connections, result.fairness) == (None, None)
+    for one in result.iterations:
+        assert (one.conforming, one.requests_conforming) == (None, None)
+    for target in (*result.targets, *(target for one in result.iterations for target in one.targets)):
+        assert (target.conforming, target.requests_conforming) == (None, None)
+    assert [(one.conforms, one.checks) for one in result.iterations] == [(None, ())] * 3
+    assert not any("conform" in reason for reason in result.reasons)
 
 
 def test_every_iteration_must_conform_not_the_median_only() -> None:
@@ -75,7 +95,7 @@ def test_every_iteration_must_conform_not_the_median_only() -> None:
     assert result.iterations[result.median].conforms
 
 
-def test_an_interrupted_run_shows_what_was_measured() -> None:
+def test_an_interrupted_run_shows_its_measurements() -> None:
     cut = iteration(1, 7, checks=(SLOW,), complete=False)
     result = run((THREE[0], cut), interrupted=True)
     assert (result.verdict, result.median, result.conforming_connections) == (Verdict.INTERRUPTED, 0, 20)
@@ -86,19 +106,19 @@ def test_an_interrupted_run_shows_what_was_measured() -> None:
     )
 
 
-def test_interrupted_in_the_first_window_the_part_of_it_is_shown_but_not_judged() -> None:
+def test_a_run_interrupted_in_its_first_window_shows_that_part_but_is_not_judged() -> None:
     result = run((iteration(0, 7, checks=(SLOW,), complete=False),), interrupted=True)
     assert (result.median, result.conforming_connections, len(result.targets)) == (0, 7, 2)
     assert result.reasons == ("The run was interrupted before the first of 3 iterations was complete.",)
 
 
-def test_interrupted_before_anything_was_measured() -> None:
+def test_interrupted_before_any_measurement() -> None:
     result = run((), Trust(checks=()), interrupted=True)
     assert (result.verdict, result.median, result.targets, result.fairness) == (Verdict.INTERRUPTED, -1, (), None)
 
 
 @pytest.mark.parametrize("iterations", [(), THREE[:2], (*THREE[:2], iteration(2, complete=False))])
-def test_a_run_that_lacks_a_window_says_nothing_of_the_servers(iterations: tuple[IterationResult, ...]) -> None:
+def test_a_run_with_a_missing_window_is_not_judged(iterations: tuple[IterationResult, ...]) -> None:
     result = run(iterations)
     assert result.verdict is Verdict.INVALID
     assert result.reasons == (f"Only {min(2, len(iterations))} of 3 iterations were complete.",)
@@ -129,13 +149,14 @@ def vms(*ops_and_connections: tuple[float, int]) -> list[TargetResult]:
 def test_fairness_of_known_shares() -> None:
     assert fairness(vms((30, 10), (30, 10), (30, 10))) == {"jain": pytest.approx(1), "slowest_over_fastest": 1}
     assert fairness(vms((40, 10), (0, 10), (0, 10), (0, 10))) == {"jain": 0.25, "slowest_over_fastest": 0}
-    assert fairness(vms((60, 20), (30, 10))) == {"jain": 1, "slowest_over_fastest": 1}  # by weight: twice the clients
+    # by weight: twice as many clients
+    assert fairness(vms((60, 20), (30, 10))) == {"jain": 1, "slowest_over_fastest": 1}
     assert fairness(vms((30, 10))) is None
     assert fairness(vms((0, 10), (0, 10))) is None
 
 
 @given(st.lists(st.tuples(st.floats(0.001, 1e6), st.integers(1, 1000)), min_size=2, max_size=20))
-def test_fairness_has_its_bounds(given: list[tuple[float, int]]) -> None:
+def test_fairness_has_limits(given: list[tuple[float, int]]) -> None:
     fair = fairness(vms(*given))
     assert fair is not None
     assert 1 / len(given) - 1e-9 <= fair["jain"] <= 1 + 1e-9

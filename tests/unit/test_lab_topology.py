@@ -46,7 +46,7 @@ def test_an_unshaped_lab_has_no_shaper() -> None:
     assert not [line for _, line in lines(Link.NONE) if line.startswith("tc")]
 
 
-def test_the_only_way_between_the_ends_leads_through_the_proxy() -> None:
+def test_the_only_path_between_the_ends_leads_through_the_proxy() -> None:
     made = lines(Link.GIGE)
     assert (Place.SOURCE, f"ip route add default via {PROXY_HOST}") in made
     sink_way = [line for place, line in made if place is Place.SINK and line.startswith("ip route")]

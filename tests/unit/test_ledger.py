@@ -46,7 +46,7 @@ def same(a: Totals, b: Totals) -> bool:
     return (a.cells, a.played) == (b.cells, b.played) and np.array_equal(a.tallies, b.tallies)
 
 
-def test_only_what_everybody_has_reported_is_complete() -> None:
+def test_an_interval_is_complete_when_all_workers_have_reported() -> None:
     ledger = Ledger(WORKERS, KINDS, GROUPS)
     seen = []
     for worker, n in [("a", 0), ("a", 1), ("b", 0), ("b", 0), ("b", 1), ("a", 3), ("b", 2), ("a", 2)]:
@@ -56,12 +56,12 @@ def test_only_what_everybody_has_reported_is_complete() -> None:
     assert (ledger.reported_through("a"), ledger.reported_through("b")) == (3, 2)
 
 
-def test_an_engine_that_starts_late_holds_nobody_up() -> None:
+def test_an_engine_that_starts_late_does_not_delay_the_others() -> None:
     ledger = ledger_of([snap("a", 0), snap("a", 1), snap("b", 1)])
     assert ledger.complete_through() == 1
 
 
-def test_a_resend_replaces() -> None:
+def test_a_repeated_report_replaces_the_first() -> None:
     ledger = ledger_of([snap("a", 0, ok=3), snap("b", 0), snap("a", 0, ok=5)])
     assert ledger.interval(0).cells[0, 0].ok == 6
     assert ledger.interval(0).tallies["ok"].tolist() == [6]
@@ -72,7 +72,7 @@ def test_a_lost_worker_is_not_waited_for() -> None:
     assert ledger.complete_through() == 0
     ledger.lost("b", ledger.reported_through("b") + 1)
     assert ledger.complete_through() == 2
-    ledger.receive(snap("b", 1, ok=100))  # its last words come too late
+    ledger.receive(snap("b", 1, ok=100))  # its last report arrives too late
     assert ledger.totals().cells[0, 0].ok == 4
     ledger.receive(snap("a", 3))
     ledger.lost("a", 4)
@@ -86,7 +86,7 @@ def test_a_worker_that_never_reported_can_be_lost() -> None:
 
 
 @pytest.mark.parametrize("wrong", [snap("c", 0), dataclasses.replace(snap("a", 0), cells={(0, 0): Cell.empty(9, 9)})])
-def test_what_is_not_of_this_run_is_refused(wrong: Snapshot) -> None:
+def test_reports_of_another_run_are_refused(wrong: Snapshot) -> None:
     with pytest.raises(ValueError, match="snapshot"):
         ledger_of([wrong])
 
@@ -98,7 +98,7 @@ def test_what_is_not_of_this_run_is_refused(wrong: Snapshot) -> None:
     first=st.integers(0, 4),
     last=st.integers(0, 4),
 )
-def test_order_and_resends_do_not_matter(sent: list[Snapshot], order: random.Random, first: int, last: int) -> None:
+def test_order_and_repetitions_do_not_matter(sent: list[Snapshot], order: random.Random, first: int, last: int) -> None:
     shuffled = sent * 2
     order.shuffle(shuffled)
     ledger = ledger_of(shuffled)
@@ -112,9 +112,7 @@ def test_order_and_resends_do_not_matter(sent: list[Snapshot], order: random.Ran
     groups=st.lists(st.lists(snapshots(), min_size=1, max_size=4), max_size=4),
     lost=st.none() | st.tuples(st.sampled_from(WORKERS), st.integers(0, 4)),
 )
-def test_those_that_come_together_are_filed_as_if_each_came_alone(
-    groups: list[list[Snapshot]], lost: tuple[str, int] | None
-) -> None:
+def test_filing_together_equals_filing_one_by_one(groups: list[list[Snapshot]], lost: tuple[str, int] | None) -> None:
     alone, together = Ledger(WORKERS, KINDS, GROUPS), Ledger(WORKERS, KINDS, GROUPS)
     for number, group in enumerate(groups):
         if number == 1 and lost is not None:
@@ -131,7 +129,7 @@ def test_those_that_come_together_are_filed_as_if_each_came_alone(
     assert together.peak_connects(2) == alone.peak_connects(2)
 
 
-def test_who_reports_together_and_then_alone_has_said_it_again() -> None:
+def test_a_report_after_a_joint_report_replaces_it() -> None:
     ledger = Ledger(WORKERS, KINDS, GROUPS)
     ledger.receive_all(Snapshots.of([snap("a", 0, ok=3, connects=1), snap("b", 0, target=1, connects=2)]))
     assert ledger.interval(0).cells[0, 0].ok == 3
@@ -140,7 +138,7 @@ def test_who_reports_together_and_then_alone_has_said_it_again() -> None:
     assert ledger.peak_connects(1) == {0: 4, 1: 2}
 
 
-def test_of_those_that_come_together_none_is_filed_when_one_is_not_of_this_run() -> None:
+def test_an_invalid_report_prevents_filing_of_its_whole_group() -> None:
     ledger = Ledger(WORKERS, KINDS, GROUPS)
     with pytest.raises(ValueError, match="'c'"):
         ledger.receive_all(Snapshots.of([snap("a", 0), snap("c", 0)]))
@@ -149,7 +147,7 @@ def test_of_those_that_come_together_none_is_filed_when_one_is_not_of_this_run()
 
 
 def widened(wire: dict[str, Any]) -> dict[str, Any]:
-    """The same, with every column in eight bytes a number, as nobody of ours writes it and anybody may."""
+    """Return the same snapshot with eight bytes per number in every column: valid, but not written by loadgen."""
     size, kinds, groups = (wire["cells"][name] for name in ("size", "kinds", "groups"))
     sizes = {"slots": size, "targets": size, "outcomes": size * OUTCOMES, "counts": size * kinds * groups * 3}
     sizes |= {"sums": size * 5, "sizes": 3 * size, "max_ns": 3 * size, "min_ns": 3 * size}
@@ -180,7 +178,7 @@ def test_columns_of_any_width_are_added_up(some: list[Snapshot]) -> None:
     assert wide.peak_connects(2) == narrow.peak_connects(2)
 
 
-def test_a_long_run_is_added_up_and_loses_nothing() -> None:
+def test_a_long_run_is_added_up_without_loss() -> None:
     half = 3 * KEPT_INTERVALS
     length = 2 * half
     sent = [snap(w, n, ok=n, window=n // half, target=i) for n in range(length) for i, w in enumerate(WORKERS)]
@@ -197,7 +195,7 @@ def test_a_long_run_is_added_up_and_loses_nothing() -> None:
     assert ledger.interval(length - KEPT_INTERVALS).cells[1, 0].ok == length - KEPT_INTERVALS
 
 
-def test_the_newest_intervals_can_always_be_looked_at() -> None:
+def test_the_newest_intervals_can_always_be_read() -> None:
     ledger = Ledger(WORKERS, KINDS, GROUPS)
     for n in range(4 * KEPT_INTERVALS):
         for worker in WORKERS:
@@ -206,12 +204,12 @@ def test_the_newest_intervals_can_always_be_looked_at() -> None:
         assert ledger.interval(oldest).cells[0, 0].ok == 2 * oldest
 
 
-def test_old_intervals_are_let_go_of() -> None:
+def test_old_intervals_are_released() -> None:
     ledger = ledger_of(snap(w, n) for n in range(1000) for w in WORKERS)
     kept = [n for n in range(1000) if _kept(ledger, n)]
     assert kept == list(range(kept[0], 1000))
     assert KEPT_INTERVALS <= len(kept) <= 2 * KEPT_INTERVALS
-    ledger.receive(snap("a", 0, ok=99))  # a resend of what is added up can only be the same
+    ledger.receive(snap("a", 0, ok=99))  # a repeated report of an added interval must be equal
     assert ledger.totals().cells[0, 0].ok == 2000
     with pytest.raises(LookupError):
         ledger.totals(0, 5)
@@ -236,7 +234,7 @@ def test_totals_by_window_and_by_worker() -> None:
     assert totals.played[0, "a"].lateness == Histogram.of(np.array([NS_PER_MS, 2 * NS_PER_MS], np.int64))
 
 
-def test_connects_are_counted_within_a_span_of_the_same_ports() -> None:
+def test_connects_are_counted_within_the_time_that_ports_rest() -> None:
     opened = [("a", 0, 5, 0), ("b", 0, 7, 0), ("a", 1, 1, 1), ("a", 59, 10, 0), ("a", 60, 6, 0), ("a", 200, 21, 0)]
     ledger = ledger_of(snap(w, n, target=target, connects=connects) for w, n, connects, target in opened)
     assert ledger.peak_connects(60) == {0: 22, 1: 1}

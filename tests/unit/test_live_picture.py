@@ -18,12 +18,12 @@ WORKER = HEADER.own_fleet.placement.workers[0]
 
 
 def played(interval: int, window: int, operations: int) -> Snapshot:
-    """A second in which the first connection of each VM played, in `window` (-1: not measured)."""
+    """Return a second in which the first connection of each VM played, in `window` (-1: not measured)."""
     cells = {(window, target): cell(operations) for target in range(2)}
     return snapshot(WORKER, interval, cells, (tally(window, 0), tally(window, 20)))
 
 
-# A warm-up, ten seconds of the first iteration, a pause, and eleven seconds of the second.
+# A warm-up, ten seconds of the first iteration, a pause, and eleven seconds of the second iteration.
 SNAPSHOTS = [
     *(played(n, -1, 1) for n in range(5)),
     *(played(n, 0, 2) for n in range(5, 15)),
@@ -36,7 +36,7 @@ def words(svg: str) -> list[str]:
     return " ".join("".join(element.itertext()) for element in ElementTree.fromstring(svg).iter()).split()
 
 
-def test_it_shows_the_last_iteration_as_far_as_it_is_asked_to() -> None:
+def test_the_last_iteration_is_shown_up_to_the_requested_second() -> None:
     view = view_of(HEADER, SNAPSHOTS, share=0.6)
     assert (view.iteration, view.interval, view.phase, view.phase_elapsed_s) == (1, 24, "measuring", 7)
     assert [row.ops_per_s for row in view.targets] == [24, 24]
@@ -45,7 +45,7 @@ def test_it_shows_the_last_iteration_as_far_as_it_is_asked_to() -> None:
     assert view.elapsed_s == (phases.length_ns(0) + phases.lead_ns(1)) / 1e9 + 7
 
 
-def test_the_picture_holds_what_the_terminal_shows() -> None:
+def test_the_picture_has_the_text_of_the_terminal() -> None:
     svg = draw(view_of(HEADER, SNAPSHOTS))
     shown = words(svg)
     for word in ("vm1", "vm2", "48.0", "nginx", "compiled", "2/3", "measuring"):
@@ -58,7 +58,7 @@ def test_a_run_without_a_measured_window_is_refused() -> None:
         view_of(HEADER, SNAPSHOTS[:5])
 
 
-def test_the_picture_of_the_readme_is_one_of_these() -> None:
+def test_the_picture_of_the_readme_was_made_by_the_tool() -> None:
     assert "](docs/live.svg)" in (ROOT / "README.md").read_text(encoding="utf-8")
     svg = (ROOT / "docs" / "live.svg").read_text(encoding="utf-8")
     assert any("vm16" in word for word in words(svg))

@@ -65,26 +65,26 @@ def test_sixteen_vms_with_two_engines_and_two_notices_need_no_second_page_at_24_
     assert Layout.fit(dataclasses.replace(run_view(18), notices=("a", "b")), 24).pages == 2
 
 
-def test_what_is_wrong_is_named_on_every_page() -> None:
+def test_problems_are_named_on_every_page() -> None:
     view = run_view(64, failing=(50,))
     for page in range(4):
         text = "\n".join(plain_lines(dataclasses.replace(view, elapsed_s=float(page * PAGE_S)), 80, 24))
         assert "! 1 VM with problems: vm51" in text
 
 
-def test_trouble_is_marked_without_colour() -> None:
+def test_problems_are_marked_without_colour() -> None:
     lines = plain_lines(run_view(16, failing=(2,)), 80, 24)
     assert [line.split()[0] for line in lines if line.startswith("!")] == ["!vm3", "!all"]
 
 
-def test_a_share_is_never_rounded_up_to_all_of_it() -> None:
+def test_a_share_is_never_rounded_up_to_100_percent() -> None:
     view = run_view(16)
     nearly = dataclasses.replace(view, totals=dataclasses.replace(view.totals, requested=20_000, conforming=19_999))
     assert " 99.9 " in next(line for line in plain_lines(nearly, 80, 24) if "all 16" in line)
 
 
 class Terminal(Console):
-    """A terminal whose size the test sets."""
+    """A terminal whose size is set by the test."""
 
     now = ConsoleDimensions(80, 24)
 
@@ -102,7 +102,7 @@ def terminal() -> tuple[Terminal, io.StringIO]:
     return Terminal(file=out, force_terminal=True, color_system=None, _environ={"TERM": "xterm"}), out
 
 
-def test_the_terminal_gets_its_cursor_back_even_on_ctrl_c() -> None:
+def test_the_cursor_is_restored_even_after_ctrl_c() -> None:
     console, out = terminal()
 
     def interrupted() -> None:
@@ -148,7 +148,7 @@ def test_the_live_view_is_for_terminals_that_can_show_it(force_terminal: bool, t
     assert type(open_view(console)) is kind
 
 
-def test_plain_lines_come_once_an_interval_and_notices_once() -> None:
+def test_plain_lines_are_printed_once_per_interval_and_notices_once() -> None:
     out = io.StringIO()
     with PlainView(Console(file=out, width=80), news) as view:
         view.update(starting_view())

@@ -1,4 +1,4 @@
-"""The life of a load machine: what each event makes necessary, in each state."""
+"""The life of a load machine: the instructions that follow each event in each state."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_run_without_trouble() -> None:
     [(Left(), "its connection ended"), (Failed("nonsense"), "nonsense"), (Renewed(known=False), UNKNOWN_RUN)],
     ids=["left", "failed", "unknown"],
 )
-def test_a_machine_can_be_lost_in_each_state_and_only_once(life: Life, event: Event, why: str) -> None:
+def test_a_machine_can_be_lost_once_in_each_state(life: Life, event: Event, why: str) -> None:
     one = Checked(life)
     present = [worker for worker in WORKERS if worker in one.member.present]
     assert one.feed(event) == lost(*present, why=why)
@@ -97,7 +97,7 @@ def test_a_machine_can_be_lost_in_each_state_and_only_once(life: Life, event: Ev
 
 
 @pytest.mark.parametrize("life", [life for life in PATHS if life not in SERVING], ids=lambda life: life.value)
-def test_a_machine_that_is_given_up_or_gone_takes_no_part(life: Life) -> None:
+def test_a_machine_that_is_given_up_or_has_left_takes_no_part(life: Life) -> None:
     one = Checked(life)
     why = one.member.why
     events = (
@@ -143,16 +143,16 @@ def test_engines_that_were_lost_before_are_not_reported_again() -> None:
 
 
 @pytest.mark.parametrize("life", [Life.GREETING, Life.MEASURING], ids=lambda life: life.value)
-def test_a_machine_that_refuses_at_the_beginning_is_closed_and_not_lost(life: Life) -> None:
+def test_a_machine_that_refuses_at_hello_is_closed_and_not_lost(life: Life) -> None:
     one = Checked(life)
     assert one.feed(Refused("it has loadgen 9")) == [Rest()]
     assert (one.member.state, one.member.why) == (Life.CLOSED, "it has loadgen 9")
 
 
-def test_a_machine_that_is_lost_at_the_beginning_is_left_out() -> None:
+def test_a_machine_that_is_lost_at_hello_is_left_out() -> None:
     one = Checked(Life.GREETING)
     one.feed(Left())
-    assert one.feed(Refused("its connection ended")) == []  # its answer to hello is not waited for any longer
+    assert one.feed(Refused("its connection ended")) == []  # the answer to hello is no longer waited for
     assert one.feed(LeftOut()) == [Rest()]
     assert one.member.state is Life.CLOSED
 
@@ -165,7 +165,7 @@ def test_a_machine_that_refuses_the_plan_can_be_prepared_again() -> None:
     assert one.feed(Prepared()) == []
 
 
-def test_a_machine_without_a_part_ends_its_engines_and_is_ordered_nothing() -> None:
+def test_a_machine_without_connections_ends_its_engines_and_gets_no_order() -> None:
     one = Checked(Life.READY)
     assert one.feed(Assigned(frozenset())) == [DismissAll()]
     assert one.member.present == set()
@@ -177,7 +177,7 @@ def test_a_machine_without_a_part_ends_its_engines_and_is_ordered_nothing() -> N
 @pytest.mark.parametrize(
     "life", [Life.GREETING, Life.MEASURING, Life.PREPARING, Life.FINISHING], ids=lambda life: life.value
 )
-def test_nothing_is_ordered_before_it_is_prepared_nor_at_the_end(life: Life) -> None:
+def test_nothing_is_ordered_before_prepare_and_after_the_end(life: Life) -> None:
     one = Checked(life)
     assert one.feed(Ordered(segment(7), 9)) == []
     assert one.member.state is life
@@ -191,7 +191,7 @@ def test_a_machine_that_confirms_too_late_is_lost_and_its_confirmation_is_ignore
     assert one.member.state is Life.DISMISSING
 
 
-def test_the_state_shown_is_the_last_that_it_reported_or_confirmed() -> None:
+def test_the_displayed_state_is_the_last_reported_or_confirmed_one() -> None:
     one = Checked(Life.ORDERED)
     assert one.member.shown(0) is MachineState.READY
     one.feed(Armed())
@@ -200,9 +200,9 @@ def test_the_state_shown_is_the_last_that_it_reported_or_confirmed() -> None:
     assert one.member.shown(0) is MachineState.PLAYING
 
 
-def test_an_abandoned_machine_that_is_heard_again_is_dismissed_once() -> None:
+def test_a_given_up_machine_that_is_heard_again_is_dismissed_once() -> None:
     one = Checked(Life.DISMISSING)
-    assert one.feed(Spoke(20), Spoke(21)) == []  # it is being told already
+    assert one.feed(Spoke(20), Spoke(21)) == []  # it is being dismissed already
     assert one.feed(DismissalEnded(heard=False)) == []
     assert one.feed(Spoke(30)) == [DismissAll()]
     assert one.feed(DismissalEnded(heard=True), Spoke(40), Spoke(41)) == []
@@ -218,7 +218,7 @@ def test_results_are_fetched_once_at_a_time() -> None:
     assert one.feed(BEHIND) == [Pull()]
 
 
-def test_nothing_is_fetched_before_its_answer_to_hello_is_read() -> None:
+def test_nothing_is_fetched_before_the_answer_to_hello() -> None:
     assert Checked(Life.GREETING).feed(BEHIND) == []
     assert Checked(Life.MEASURING).feed(BEHIND) == [Pull()]
 
@@ -227,13 +227,13 @@ def test_closing_while_a_chunk_is_fetched() -> None:
     one = Checked(Life.ARMED)
     ended = SegmentEnded("m/0", 0, "complete")
     assert one.feed(BEHIND, Closing()) == [Pull(), FetchRest()]
-    assert one.feed(Reported(ended)) == [Tell(ended)]  # out of the chunk that was under way
+    assert one.feed(Reported(ended)) == [Tell(ended)]  # the event is in the chunk that is in transit
     assert one.feed(Pulled(), Closing()) == []
     assert one.feed(Finished("")) == [Rest(), Leave(delete_spool=True)]
     assert one.feed(Pulled(), Gone()) == [Rest()]
 
 
-def test_results_that_were_not_fetched_stay_there() -> None:
+def test_results_that_were_not_fetched_stay_on_the_machine() -> None:
     one = Checked(Life.FINISHING)
     assert one.feed(Finished("they did not arrive")) == [Rest(), Leave(delete_spool=False)]
     assert one.member.unfetched == "they did not arrive"
@@ -253,7 +253,7 @@ def test_a_lost_machine_that_was_reached_is_told_that_the_run_is_over_and_keeps_
     assert one.member.unfetched == "it was lost: its connection ended"
 
 
-def test_a_machine_that_is_lost_while_the_rest_is_fetched_keeps_its_results() -> None:
+def test_a_machine_that_is_lost_during_the_final_fetch_keeps_its_results() -> None:
     one = Checked(Life.FINISHING)
     assert one.feed(Failed("silent")) == lost(*WORKERS, why="silent")
     assert one.feed(DismissalEnded(heard=True)) == []

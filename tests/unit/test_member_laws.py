@@ -1,4 +1,4 @@
-"""What holds for a load machine whatever happens, in whatever order."""
+"""Invariants of a load machine for any events in any order."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(Finished, st.sampled_from(["", "it did not come"])),
     st.just(Gone()),
 )
-usual = st.integers(0, len(ARMED)).map(lambda count: list(ARMED[:count]))  # random events seldom lead far
+usual = st.integers(0, len(ARMED)).map(lambda count: list(ARMED[:count]))  # random events seldom reach the later states
 histories = st.builds(lambda begin, rest: begin + rest, usual, st.lists(events, max_size=30))
 
 
@@ -76,7 +76,7 @@ def test_invariants_hold_after_each_event_and_a_lost_machine_gets_no_part_of_the
     one = Checked()
     for event in history:
         was_lost = one.member.lost
-        done = one.feed(event)  # this also checks the invariants
+        done = one.feed(event)  # feeding also checks the invariants
         if was_lost:
             assert one.member.lost, "a machine that was given up stays given up"
             assert not any(isinstance(each, SendPlan | SendStart | Tell | Pull | FetchRest) for each in done)
@@ -113,7 +113,7 @@ def test_every_machine_ends_closed(history: list[Event], fetched: bool) -> None:
     one = Checked()
     one.feed(*history)
     pending: list[Instruction] = one.feed(Closing())
-    if one.member.state is Life.FINISHING:  # it may have been told before
+    if one.member.state is Life.FINISHING:  # the machine may have been told before
         pending = one.feed(Finished("" if fetched else "it did not come"))
     if one.member.state is Life.LEAVING:
         assert not pending or any(isinstance(each, Leave) for each in pending)

@@ -1,4 +1,4 @@
-"""When a load machine is overdue, when it is given up for its silence, and what a frozen coordinator does to that."""
+"""When a load machine is overdue, when it is given up because of silence, and the effect of a suspended coordinator."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TICK_NS = 100 * NS_PER_MS
 
 
 def tick_through(one: Checked, from_ns: int, to_ns: int) -> int | None:
-    """The first tick at which it is lost; None if it never is."""
+    """Return the first tick at which the machine is lost; None when it never is."""
     for now_ns in range(from_ns + TICK_NS, to_ns + 1, TICK_NS):
         if one.feed(Ticked(now_ns)):
             assert one.member.lost
@@ -23,7 +23,7 @@ def tick_through(one: Checked, from_ns: int, to_ns: int) -> int | None:
     return None
 
 
-def test_a_silent_machine_is_lost_in_time_and_says_for_how_long_it_was_silent() -> None:
+def test_a_silent_machine_is_lost_in_time_with_the_length_of_its_silence() -> None:
     one = Checked(Life.ARMED)
     one.feed(Spoke(NS_PER_S))
     at_ns = tick_through(one, 0, 10 * NS_PER_S)
@@ -43,7 +43,7 @@ def test_a_silent_machine_that_is_heard_again_in_time_is_not_lost() -> None:
     assert tick_through(one, 2 * NS_PER_S, 4 * NS_PER_S) is None
 
 
-def test_a_machine_is_expected_only_while_it_serves() -> None:
+def test_heartbeats_are_expected_only_while_a_machine_serves() -> None:
     for life in (Life.GREETING, Life.MEASURING, Life.LEAVING, Life.CLOSED, Life.LOST, Life.DISMISSED):
         one = Checked(life)
         one.feed(Ticked(NS_PER_S))
@@ -52,7 +52,7 @@ def test_a_machine_is_expected_only_while_it_serves() -> None:
         assert not one.member.is_overdue(100 * NS_PER_S)
 
 
-def test_a_machine_is_expected_while_the_rest_of_its_results_is_fetched() -> None:
+def test_heartbeats_are_expected_during_the_final_fetch() -> None:
     one = Checked(Life.FINISHING)
     assert tick_through(one, 0, 10 * NS_PER_S) is not None
     one.feed(Finished("silent"))
@@ -60,7 +60,7 @@ def test_a_machine_is_expected_while_the_rest_of_its_results_is_fetched() -> Non
 
 
 @given(stall_ns=st.integers(NS_PER_S + 1, 3600 * NS_PER_S), ticks=st.integers(1, 21))
-def test_a_frozen_coordinator_gives_every_machine_as_much_more_time(stall_ns: int, ticks: int) -> None:
+def test_a_suspended_coordinator_gives_every_machine_that_much_more_time(stall_ns: int, ticks: int) -> None:
     one = Checked(Life.ARMED)
     before_ns = ticks * TICK_NS
     assert tick_through(one, 0, before_ns) is None
@@ -71,9 +71,9 @@ def test_a_frozen_coordinator_gives_every_machine_as_much_more_time(stall_ns: in
     assert SILENCE_NS < at_ns - stall_ns <= SILENCE_NS + TICK_NS
 
 
-def test_a_machine_that_is_heard_right_after_the_freeze_counts_from_then() -> None:
+def test_a_heartbeat_right_after_a_suspension_counts_from_its_receipt() -> None:
     one = Checked(Life.ARMED)
-    one.feed(Ticked(TICK_NS), Spoke(60 * NS_PER_S))  # its heartbeat waited in the socket
+    one.feed(Ticked(TICK_NS), Spoke(60 * NS_PER_S))  # the heartbeat was waiting in the socket
     assert one.feed(Ticked(60 * NS_PER_S)) == []
     assert one.member.silent_ns(60 * NS_PER_S) == 0
     at_ns = tick_through(one, 60 * NS_PER_S, 120 * NS_PER_S)
@@ -81,7 +81,7 @@ def test_a_machine_that_is_heard_right_after_the_freeze_counts_from_then() -> No
     assert at_ns <= 60 * NS_PER_S + SILENCE_NS + TICK_NS
 
 
-def test_a_lost_machine_is_not_lost_again_by_its_silence() -> None:
+def test_a_lost_machine_is_not_lost_again_because_of_silence() -> None:
     one = Checked(Life.ARMED)
     one.feed(Left())
     assert tick_through(one, 0, 10 * NS_PER_S) is None

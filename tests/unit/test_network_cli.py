@@ -23,7 +23,7 @@ DEFAULT = IperfPlan(host=HOST)
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[IperfPlan, Session]]:
-    """The runs that were asked for, in the place of running them."""
+    """Collects the runs instead of running them."""
     found: list[tuple[IperfPlan, Session]] = []
 
     def run(session: Session) -> int:
@@ -82,7 +82,7 @@ def invoke(*arguments: str) -> int:
     ],
     ids=lambda value: " ".join(value) or "nothing" if isinstance(value, list) else "",
 )
-def test_what_is_given_is_asked(asked: list[tuple[IperfPlan, Session]], arguments: list[str], plan: IperfPlan) -> None:
+def test_options_are_in_the_plan(asked: list[tuple[IperfPlan, Session]], arguments: list[str], plan: IperfPlan) -> None:
     assert invoke(HOST, *arguments) == 0
     assert [found for found, _ in asked] == [plan]
 
@@ -116,14 +116,14 @@ def test_the_session_knows_where_the_result_goes(asked: list[tuple[IperfPlan, Se
     ],
     ids=lambda value: " ".join(value) or "nothing" if isinstance(value, list) else "",
 )
-def test_what_does_not_go_together_is_one_clear_error(arguments: list[str], says: str) -> None:
+def test_contradictory_options_are_refused_in_one_line(arguments: list[str], says: str) -> None:
     with pytest.raises(LoadgenError) as caught:
         invoke(*arguments)
     assert caught.value.message == says
     assert caught.value.exit_code == 2
 
 
-def test_a_core_that_is_not_there_is_a_usage_error() -> None:
+def test_an_unavailable_core_is_a_usage_error() -> None:
     with pytest.raises(click.BadParameter, match="not all of these cores can be used"):
         invoke(HOST, "-A", "0,4096")
 
@@ -132,12 +132,12 @@ def test_a_core_that_is_not_there_is_a_usage_error() -> None:
     ("text", "windows_bytes"),
     [("16K", (16384,)), ("16K, 64K,auto", (16384, 65536, 0)), ("auto", (0,)), ("1000", (1000,))],
 )
-def test_windows_as_people_write_them(text: str, windows_bytes: tuple[int, ...]) -> None:
+def test_windows_are_read(text: str, windows_bytes: tuple[int, ...]) -> None:
     assert parse_windows(text) == windows_bytes
 
 
 @pytest.mark.parametrize("text", ["", "16K,", "16K,16K", "16K,16384", "auto,auto", "0", "2G", "-1", "kernel"])
-def test_what_is_no_list_of_windows_is_one_clear_error(text: str) -> None:
+def test_an_invalid_list_of_windows_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(PlanError) as caught:
         parse_windows(text)
     assert caught.value.hint
@@ -160,7 +160,7 @@ def test_a_served_test_is_one_line() -> None:
     assert line_of(broken).endswith("  0.0 s  CPU 0.25 s  it went away")
 
 
-def test_every_counter_of_a_server_is_told() -> None:
+def test_every_counter_of_a_server_is_printed() -> None:
     line = counters_line(ServerCounters(connections=3, garbage=1))
     assert line.startswith("connections=3 tests_done=0")
     assert line.count("=") == len(dataclasses.fields(ServerCounters))

@@ -42,13 +42,13 @@ def on(*links: Link, **changes: object) -> ForwardPlan:
     return dataclasses.replace(FORWARD, links=links, sink=sink, proxy=sink, **changes)  # type: ignore[arg-type]
 
 
-def test_the_rows_are_every_way_by_window_and_flows() -> None:
+def test_there_is_a_row_for_every_way_window_and_number_of_flows() -> None:
     result = judged()
     assert len(result.rows) == 3 * (5 + 1)
     found = row(result, Mode.SPLICE)
     assert (found.repeats, found.retransmits) == (3, 3)
     assert found.mbit_per_s == pytest.approx(940.5)
-    assert found.proxy_cpu_s_per_gb == pytest.approx(0.18)  # over all that was forwarded, the warm-up's too
+    assert found.proxy_cpu_s_per_gb == pytest.approx(0.18)  # over all forwarded bytes, including the warm-up
     assert found.source_cores == pytest.approx(940.5e6 / 8 * 0.11e-9)
     assert found.share_of_direct == pytest.approx(1.0)
     assert row(result, Mode.COPY).share_of_direct == pytest.approx(938.5 / 940.5)
@@ -57,7 +57,7 @@ def test_the_rows_are_every_way_by_window_and_flows() -> None:
     assert row(result, Mode.SPLICE, flows=16).share_of_direct == pytest.approx(1.0)
 
 
-def test_a_flow_that_starves_is_seen() -> None:
+def test_a_starving_flow_is_reported() -> None:
     def starve(one: Passage) -> Passage:
         first, *rest = one.result.streams or (None,)
         if first is None or not rest:
@@ -75,7 +75,7 @@ def test_latency_is_compared_with_the_direct_path() -> None:
     assert (splice.latency.p50_ns, splice.added_ns, splice.connections_per_s) == (60_000, 40_000, 10_000)
 
 
-def test_a_quiet_lab_is_valid_and_says_that_the_link_was_the_limit() -> None:
+def test_an_undisturbed_lab_is_valid_and_the_link_was_the_limit() -> None:
     result = judged()
     assert (result.verdict, result.exit_code, result.asked) == (Verdict.CONFORMING, 0, False)
     assert result.reasons == ("54 of 54 tests were measured, and all checks passed.",)
@@ -99,7 +99,7 @@ def test_a_slower_proxy_is_only_compared() -> None:
 
 
 @pytest.mark.parametrize(("at_least_bps", "code"), [(900_000_000, 0), (941_000_000, 1)])
-def test_what_is_asked_is_asked_of_the_proxies_by_window(at_least_bps: int, code: int) -> None:
+def test_the_required_rate_is_checked_for_proxies_by_window(at_least_bps: int, code: int) -> None:
     """The direct path is no proxy, and many flows share a queue by chance."""
     plan = dataclasses.replace(FORWARD, at_least_bps=at_least_bps)
     result = judged(plan, lambda link, mode, window_bytes, flows: 940.0 / flows)
@@ -108,7 +108,7 @@ def test_what_is_asked_is_asked_of_the_proxies_by_window(at_least_bps: int, code
         assert result.reasons[0].startswith("10 of 10 cells are below 941 Mbit/s: gige splice 16K 940.0, ")
 
 
-def test_without_a_proxy_the_direct_path_is_asked() -> None:
+def test_without_a_proxy_the_required_rate_is_checked_for_the_direct_path() -> None:
     plan = dataclasses.replace(FORWARD, modes=(Mode.DIRECT,), at_least_bps=950_000_000)
     assert judged(plan).verdict is Verdict.NOT_CONFORMING
 
@@ -121,14 +121,14 @@ def test_without_a_proxy_the_direct_path_is_asked() -> None:
         (lambda one: one.window_bytes == SMALL and one.mode is Mode.SPLICE, 3),
     ],
 )
-def test_a_test_that_is_missing_spoils_a_run(drop: Callable[[Passage], bool], missing: int) -> None:
+def test_a_missing_test_makes_a_run_invalid(drop: Callable[[Passage], bool], missing: int) -> None:
     kept = [one for one in forward_passages() if not drop(one)]
     result = judge_forward(FORWARD, kept, others=NOBODY)
     assert result.verdict is Verdict.INVALID
     assert result.reasons == (f"Only {54 - missing} of 54 tests were measured.",)
 
 
-def test_an_interrupted_run_is_judged_by_what_there_is() -> None:
+def test_an_interrupted_run_is_judged_by_the_finished_tests() -> None:
     result = judge_forward(FORWARD, forward_passages()[:7], others=NOBODY, interrupted=True)
     assert (result.verdict, result.exit_code) == (Verdict.INTERRUPTED, 130)
     assert result.reasons == ("The run was interrupted after 7 of 54 tests.",)
@@ -136,11 +136,11 @@ def test_an_interrupted_run_is_judged_by_what_there_is() -> None:
     assert (nothing.rows, nothing.latencies, nothing.proofs, nothing.trust.checks) == ((), (), (), ())
 
 
-# What the NICs of the proxy's host counted.
+# Counters of the NICs of the proxy host
 
 
 def counted(one: Passage, *nics: NicCounters) -> Passage:
-    """As if the host had these NICs, all at zero before."""
+    """Return the counters of a host with these NICs; all counters were 0 before."""
     zero = tuple(NicCounters(name=nic.name, rx_bytes=0, tx_bytes=0, rx_packets=0, tx_packets=0) for nic in nics)
     before = dataclasses.replace(one.before, nics=zero)
     return dataclasses.replace(one, before=before, after=dataclasses.replace(one.after, nics=nics))
@@ -165,8 +165,8 @@ BYPASSES: dict[str, Callable[[Passage], Passage]] = {
 
 @pytest.mark.parametrize("which", BYPASSES)
 @pytest.mark.parametrize("mode", Mode, ids=lambda mode: mode.value)
-def test_a_route_that_bypasses_a_nic_spoils_a_run(which: str, mode: Mode) -> None:
-    """On one single test, of any way, the direct one too."""
+def test_a_route_that_bypasses_a_nic_makes_a_run_invalid(which: str, mode: Mode) -> None:
+    """Even in a single test, of any way, including the direct way."""
     passages = forward_passages()
     at = next(number for number, one in enumerate(passages) if one.mode is mode)
     passages[at] = BYPASSES[which](passages[at])
@@ -186,8 +186,8 @@ def test_the_proof_names_the_nics_and_the_payload() -> None:
     assert proof.rx_bytes > proof.payload_bytes
 
 
-def test_bytes_on_the_way_back_must_cross_too() -> None:
-    """In a test of both directions, NICs that only counted the way there prove nothing."""
+def test_bytes_of_the_return_path_must_cross_too() -> None:
+    """In a test of both directions, NICs that only counted the forward path are no proof."""
 
     def both(one: Passage) -> Passage:
         back = tuple(
@@ -206,8 +206,8 @@ def test_bytes_on_the_way_back_must_cross_too() -> None:
         assert judge_forward(FORWARD, [seen], others=NOBODY, interrupted=True).proofs[0].ok is ok
 
 
-def test_what_the_proxy_read_must_have_come_in_and_what_it_wrote_may_still_be_in_its_buffers() -> None:
-    """The sink got 100 MB, the proxy forwarded 110."""
+def test_bytes_that_the_proxy_read_must_have_come_in_and_written_ones_may_be_in_buffers() -> None:
+    """The sink received 100 MB, the proxy forwarded 110 MB."""
     passages = [one for one in forward_passages() if one.mode is Mode.COPY and one.result.test.kind is Kind.STREAM]
     one = passages[0]
     payload = one.result.received_bytes()
@@ -218,13 +218,13 @@ def test_what_the_proxy_read_must_have_come_in_and_what_it_wrote_may_still_be_in
         assert judge_forward(FORWARD, [seen], others=NOBODY, interrupted=True).proofs[0].ok is ok
 
 
-def test_on_loopback_there_is_no_nic_to_prove() -> None:
+def test_on_loopback_no_nic_is_checked() -> None:
     result = judged(on(Link.LOOPBACK), change=BYPASSES["the loopback"])
     assert result.proofs == ()
     assert result.verdict is Verdict.CONFORMING
 
 
-def test_between_machines_a_proxy_s_host_is_held_to_it_and_a_lone_sink_is_not() -> None:
+def test_between_machines_a_proxy_host_is_checked_and_a_single_sink_is_not() -> None:
     bypassed = judged(on(Link.REAL), change=BYPASSES["the loopback"])
     assert bypassed.verdict is Verdict.INVALID
     alone = on(Link.REAL, modes=(Mode.DIRECT,))
@@ -239,7 +239,7 @@ def test_between_machines_the_direct_path_may_be_another_route() -> None:
     assert result.exit_code == 0
     assert any("compared with another route" in note for note in result.notes)
     assert not any("another route" in note for note in judged(on(Link.REAL)).notes)
-    assert judged(change=elsewhere).exit_code == 3  # in a lab there is none
+    assert judged(change=elsewhere).exit_code == 3  # in a lab there is only one route
 
 
 def test_other_traffic_on_a_nic_is_a_note() -> None:
@@ -254,10 +254,10 @@ def test_other_traffic_on_a_nic_is_a_note() -> None:
     assert result.notes[-1].startswith("Other traffic on the NIC va1: it counted ")
 
 
-# Whether the comparison with the direct path holds.
+# Whether the comparison with the direct path is valid
 
 
-def test_a_gigabit_link_that_carries_less_spoils_a_run() -> None:
+def test_a_gigabit_link_below_its_rate_makes_a_run_invalid() -> None:
     result = judged(rate=lambda link, mode, window_bytes, flows: 929.0 if window_bytes >= FULL else 941.0)
     assert result.verdict is Verdict.INVALID
     assert "gige link 929 Mbit/s, but at least 930" in result.reasons[0]
@@ -274,15 +274,13 @@ def test_small_windows_and_other_links_may_be_slower() -> None:
     [
         (Link.GIGE, FULL, 1, False),
         (Link.TEN_GIGE, FULL, 1, False),
-        (Link.GIGE, SMALL, 1, True),  # a proxy cuts the round trip in two
+        (Link.GIGE, SMALL, 1, True),  # a proxy halves the round-trip time
         (Link.GIGE, FULL, 16, True),
-        (Link.NONE, FULL, 1, True),  # the kernel's routing is slower than a proxy there
+        (Link.NONE, FULL, 1, True),  # routing in the kernel is slower there than a proxy
         (Link.LOOPBACK, FULL, 1, True),
     ],
 )
-def test_a_proxy_that_is_faster_than_its_link_convicts_the_measurement(
-    link: Link, window_bytes: int, flows: int, ok: bool
-) -> None:
+def test_a_proxy_faster_than_its_link_makes_a_run_invalid(link: Link, window_bytes: int, flows: int, ok: bool) -> None:
     def rate(_: Link, mode: Mode, window: int, count: int) -> float:
         return 990.0 if mode is Mode.SPLICE and (window, count) == (window_bytes, flows) else 940.0
 
@@ -293,7 +291,7 @@ def test_a_proxy_that_is_faster_than_its_link_convicts_the_measurement(
 
 
 def with_ends(direct_cores: float, proxied_cores: float) -> Callable[[Passage], Passage]:
-    """The sink uses so many cores, without and with the proxy."""
+    """Return tests in which the sink uses this many cores, without and with the proxy."""
 
     def change(one: Passage) -> Passage:
         cores = direct_cores if one.mode is Mode.DIRECT else proxied_cores
@@ -307,14 +305,14 @@ def with_ends(direct_cores: float, proxied_cores: float) -> Callable[[Passage], 
 @pytest.mark.parametrize(
     ("through", "direct_cores", "proxied_cores", "ok"),
     [
-        (870.0, 0.98, 0.97, False),  # 92.6 % of the direct path, and the sink was at its limit both times
-        (800.0, 0.98, 0.97, True),  # the sink could have shown more
+        (870.0, 0.98, 0.97, False),  # 92.6 % of the direct path, and the sink was at its limit in both tests
+        (800.0, 0.98, 0.97, True),  # the sink could have received more
         (920.0, 0.98, 0.97, True),  # the link was the limit
         (870.0, 0.50, 0.97, True),
         (870.0, 0.98, 0.50, True),
     ],
 )
-def test_an_end_that_could_not_have_shown_a_faster_proxy_convicts_the_measurement(
+def test_an_end_at_its_limit_makes_a_run_invalid(
     through: float, direct_cores: float, proxied_cores: float, ok: bool
 ) -> None:
     result = judged(rate=proxied(940.0, through), change=with_ends(direct_cores, proxied_cores))
@@ -322,8 +320,8 @@ def test_an_end_that_could_not_have_shown_a_faster_proxy_convicts_the_measuremen
     assert (result.verdict is Verdict.CONFORMING) is ok
 
 
-def test_a_report_of_another_host_proves_nothing() -> None:
-    """NICs that were not there before are not counted."""
+def test_a_report_of_another_host_is_no_proof() -> None:
+    """NICs that did not exist before are not counted."""
 
     def renamed(report: HostReport) -> HostReport:
         return dataclasses.replace(report, nics=tuple(dataclasses.replace(n, name=f"x{n.name}") for n in report.nics))
@@ -331,8 +329,8 @@ def test_a_report_of_another_host_proves_nothing() -> None:
     assert judged(change=lambda one: dataclasses.replace(one, after=renamed(one.after))).verdict is Verdict.INVALID
 
 
-def test_what_is_asked_is_asked_of_the_plan_s_windows_only() -> None:
-    """The window of the flows is measured with one flow, too, where the sweep is without it."""
+def test_the_required_rate_is_checked_for_the_plans_windows_only() -> None:
+    """The window of the flows is also measured with one flow, even when it is not in the list of windows."""
     plan = dataclasses.replace(FORWARD, windows_bytes=(1 << 20,), flows=(1,), at_least_bps=900_000_000)
     alone = dataclasses.replace(plan, windows_bytes=(FULL,), repeats=1)
     slow = [one for one in forward_passages(alone, proxied(940.0, 800.0)) if one.result.test.kind is Kind.STREAM]
@@ -340,7 +338,7 @@ def test_what_is_asked_is_asked_of_the_plan_s_windows_only() -> None:
     assert judge_forward(plan, passages, others=NOBODY).exit_code == 0
 
 
-def test_a_proxy_that_fails_transactions_is_told_of() -> None:
+def test_failed_transactions_of_a_proxy_are_reported() -> None:
     def failing(one: Passage) -> Passage:
         latency = dataclasses.replace(one.result.latency, failed=3 * (one.mode is Mode.COPY))
         return dataclasses.replace(one, result=dataclasses.replace(one.result, latency=latency))

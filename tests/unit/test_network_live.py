@@ -70,7 +70,7 @@ def test_the_newest_finished_tests_are_shown() -> None:
     assert "earlier" not in "\n".join(lines(progress(4)))
 
 
-def test_a_warm_up_is_called_one() -> None:
+def test_a_warm_up_is_labelled() -> None:
     view = progress()
     warm = dataclasses.replace(view, ticks=(dataclasses.replace(view.ticks[0], omitted=True),))
     assert any("warm-up, not counted" in line for line in lines(warm))
@@ -81,7 +81,7 @@ def test_a_test_without_a_rate_has_a_dash() -> None:
     assert any("rr 1/4  -" in line for line in lines(dataclasses.replace(progress(), finished=(("rr 1/4", -1.0),))))
 
 
-def test_the_lines_do_not_jump_when_a_test_begins() -> None:
+def test_lines_keep_their_places_when_a_test_begins() -> None:
     view = progress()
     waiting = lines(dataclasses.replace(view, ticks=()))
     running = lines(view)
@@ -92,20 +92,20 @@ def test_the_lines_do_not_jump_when_a_test_begins() -> None:
     ("values", "drawn"),
     [([], ""), ([0, 0], "  "), ([1, 2, 4, 8], "▂▃▅█"), ([5, 5], "██"), ([1e-9, 1], "▁█"), ([-3, 3], " █")],
 )
-def test_a_sparkline_is_as_high_as_its_values(values: list[float], drawn: str) -> None:
+def test_the_height_of_a_sparkline_follows_its_values(values: list[float], drawn: str) -> None:
     assert fmt.sparkline(values, ascii_only=False) == drawn
     assert cell_len(fmt.sparkline(values, ascii_only=True)) == len(values)
 
 
 @pytest.mark.parametrize(("force_terminal", "kind"), [(True, LiveView), (False, PlainView)])
-def test_the_live_view_is_for_terminals(force_terminal: bool, kind: type) -> None:
+def test_the_live_view_is_for_terminals_only(force_terminal: bool, kind: type) -> None:
     console = Console(file=io.StringIO(), force_terminal=force_terminal, _environ={"TERM": "xterm"})
     with open_network_view(console) as view:
         assert type(view) is kind
         view.update(progress())
 
 
-def test_plain_lines_tell_each_tick_and_each_end_once() -> None:
+def test_plain_lines_report_each_tick_and_each_end_once() -> None:
     out = io.StringIO()
     now = progress(2, notices=("[disk] full",))
     with open_network_view(Console(file=out, width=40)) as view:
@@ -126,7 +126,7 @@ def test_plain_lines_tell_each_tick_and_each_end_once() -> None:
     ]
 
 
-def test_plain_lines_say_what_datagrams_lost() -> None:
+def test_plain_lines_report_lost_datagrams() -> None:
     out = io.StringIO()
     now = progress(1)
     tick = dataclasses.replace(now.ticks[0], retransmits=UNKNOWN, rtt_ns=UNKNOWN, packets=85, lost=3)

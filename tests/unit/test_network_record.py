@@ -24,7 +24,7 @@ from coordinator.record.iperf3 import run_document
 from coordinator.record.network import Kept
 from coordinator.record.reader import load
 from coordinator.record.writer import INTERVALS, RUN, RecordWriter, default_directory
-from loadgen.measure.forwarding import NO_REPORT
+from loadgen.measure.forwarding import NO_REPORT, Passage
 from loadgen.measure.throughput import UNKNOWN, Granted
 from loadgen.model.probe import Direction, IperfPlan, Kind, Link, Mode, Transport
 from loadgen.verdict.network import judge_forward, judge_iperf
@@ -71,12 +71,12 @@ def through_json(document: dict[str, Any]) -> dict[str, Any]:
 def validator() -> jsonschema.Draft202012Validator:
     schema = json.loads((Path(coordinator.record.__file__).parent / "run.schema.json").read_text("utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
-    # By kind: the message of a failing `oneOf` says nothing.
+    # By kind, because the message of a failing `oneOf` has no details
     return jsonschema.Draft202012Validator(schema)
 
 
 @pytest.mark.parametrize("name", PLANS)
-def test_an_iperf_result_comes_back_from_its_document(name: str) -> None:
+def test_an_iperf_result_reads_back_from_its_document(name: str) -> None:
     plan = PLANS[name]
     result = judge_iperf(plan, iperf_results(plan), others=OTHERS, notes=("the disk was full",))
     document = through_json(finished(iperf_header(plan), result, finished_at=END))
@@ -85,7 +85,7 @@ def test_an_iperf_result_comes_back_from_its_document(name: str) -> None:
 
 
 @pytest.mark.parametrize("links", [(Link.GIGE,), (Link.GIGE, Link.NONE), (Link.LOOPBACK,)])
-def test_a_forward_result_comes_back_from_its_document(links: tuple[Link, ...]) -> None:
+def test_a_forward_result_reads_back_from_its_document(links: tuple[Link, ...]) -> None:
     plan = dataclasses.replace(FORWARD, links=links)
     result = judge_forward(plan, forward_passages(plan), others=OTHERS)
     document = through_json(finished(forward_header(plan), result, finished_at=END))
@@ -111,7 +111,7 @@ def test_the_other_documents_fit_the_schema_too(validator: jsonschema.Draft20201
 
 
 @pytest.mark.parametrize("missing", ["verdict", "trust", "results", "environment", "plan", "peer"])
-def test_the_schema_misses_what_is_missing(validator: jsonschema.Draft202012Validator, missing: str) -> None:
+def test_the_schema_detects_missing_fields(validator: jsonschema.Draft202012Validator, missing: str) -> None:
     document = iperf_document()
     del document[missing]
     assert not validator.is_valid(document)
@@ -120,7 +120,7 @@ def test_the_schema_misses_what_is_missing(validator: jsonschema.Draft202012Vali
 @pytest.mark.parametrize(
     "place", [(), ("results", 0), ("results", 0, "runs", 0, "end"), ("results", 0, "runs", 0, "end", "sum_sent")]
 )
-def test_the_schema_sees_a_field_that_nobody_described(
+def test_the_schema_detects_undescribed_fields(
     validator: jsonschema.Draft202012Validator, place: tuple[Any, ...]
 ) -> None:
     document = iperf_document()
@@ -131,7 +131,7 @@ def test_the_schema_sees_a_field_that_nobody_described(
     assert not validator.is_valid(document)
 
 
-def test_a_program_finds_what_was_promised_of_iperf() -> None:
+def test_documented_fields_of_iperf_are_present() -> None:
     document = iperf_document()
     assert (document["kind"], document["verdict"], document["exit_code"]) == ("iperf", "conforming", 0)
     first = document["results"][0]
@@ -143,7 +143,7 @@ def test_a_program_finds_what_was_promised_of_iperf() -> None:
     }
 
 
-def test_a_program_finds_what_was_promised_of_forward() -> None:
+def test_documented_fields_of_forward_are_present() -> None:
     document = forward_document()
     assert document["kind"] == "forward"
     by_mode = {row["mode"]: row for row in document["results"] if row["window_bytes"] == 65536 and row["flows"] == 1}
@@ -157,13 +157,13 @@ def test_a_program_finds_what_was_promised_of_forward() -> None:
     assert all(proof["ok"] for proof in document["nics"])
 
 
-def test_what_is_not_known_is_null() -> None:
+def test_unknown_values_are_null() -> None:
     row = iperf_document()["results"][0]
     assert (row["loss_share"], row["jitter_ns"], row["latency"]) == (None, None, None)
     assert forward_document()["latencies"][0]["added_ns"] is None
 
 
-def test_without_a_proxy_s_host_nothing_is_claimed_of_it(validator: jsonschema.Draft202012Validator) -> None:
+def test_without_a_proxy_host_its_fields_are_null(validator: jsonschema.Draft202012Validator) -> None:
     plan = dataclasses.replace(FORWARD, links=(Link.REAL,), modes=(Mode.DIRECT,), sink="192.0.2.2:5201")
     alone = [dataclasses.replace(one, before=NO_REPORT, after=NO_REPORT) for one in forward_passages(plan)]
     result = judge_forward(plan, alone, others=OTHERS)
@@ -177,17 +177,43 @@ def test_request_response_has_no_rate_in_the_document() -> None:
     assert (row["mbit_per_s"], row["rates"], row["runs_mbit_per_s"]) == (None, [], [])
 
 
+def test_a_rate_that_this_end_limited_is_an_interval(validator: jsonschema.Draft202012Validator) -> None:
+    busy = [dataclasses.replace(one, local_busiest_ns=one.wall_ns) for one in iperf_results(SMALL)]
+    result = judge_iperf(SMALL, busy, others=OTHERS)
+    document = through_json(finished(iperf_header(SMALL), result, finished_at=END))
+    validator.validate(document)
+    for row in document["results"]:
+        assert row["limited_here"]
+        assert row["interval"] == {"low_mbit_per_s": row["mbit_per_s"], "high_mbit_per_s": None}
+    assert result_of(document) == result
+    assert not any("interval" in row for row in iperf_document()["results"])
+
+
+def test_a_rate_that_the_source_limited_is_an_interval(validator: jsonschema.Draft202012Validator) -> None:
+    def busy(one: Passage) -> Passage:
+        return dataclasses.replace(one, result=dataclasses.replace(one.result, local_busiest_ns=one.result.wall_ns))
+
+    result = judge_forward(FORWARD, [busy(one) for one in forward_passages()], others=OTHERS)
+    document = through_json(finished(forward_header(), result, finished_at=END))
+    validator.validate(document)
+    for row in document["results"]:
+        assert row["limited_by"] == "source"
+        assert row["interval"] == {"low_mbit_per_s": row["mbit_per_s"], "high_mbit_per_s": None}
+    assert {row["connections_limited_by"] for row in document["latencies"]} == {"source"}
+    assert result_of(document) == result
+
+
 def test_an_unfinished_document_says_so_and_claims_nothing() -> None:
     for document in (unfinished(iperf_header()), unfinished(forward_header())):
         assert (document["verdict"], document["exit_code"], document["results"]) == ("unfinished", None, [])
         assert document["trust"] == {"valid": None, "checks": []}
 
 
-# In iperf3's terms.
+# In the format of iperf3
 
 
-def test_a_sending_test_as_iperf3_would_say_it() -> None:
-    """One second is omitted and two are measured: iperf3 counts time from the end of the omitted part."""
+def test_a_sending_test_in_the_format_of_iperf3() -> None:
+    """One second is omitted and two seconds are measured: iperf3 counts time from the end of the omitted part."""
     test = dataclasses.replace(SMALL, duration_ns=2_000_000_000).test(16 << 10, Direction.SEND)
     run = run_document(probe_result(test, 800.0))
     sums = [one["sum"] for one in run["intervals"]]
@@ -236,17 +262,17 @@ def test_datagrams_have_jitter_and_loss() -> None:
     assert "retransmits" not in run["end"]["sum_sent"]
 
 
-def test_what_is_not_known_is_left_out() -> None:
+def test_unknown_values_are_left_out() -> None:
     result = probe_result(SMALL.test(0, Direction.SEND), 10.0, remote_cpu_ns=UNKNOWN, local_granted=Granted())
     run = run_document(result)
     assert set(run["end"]["cpu_utilization_percent"]) == {"host_total"}
     assert "sndbuf_actual" not in run["start"]
-    assert "blksize" not in run["start"]["test_start"]  # the transport's own choice
+    assert "blksize" not in run["start"]["test_start"]  # chosen by the transport
     known = run_document(probe_result(dataclasses.replace(SMALL, block_bytes=1400).test(0, Direction.SEND), 10.0))
     assert known["start"]["test_start"]["blksize"] == 1400
 
 
-# On the disk.
+# On disk
 
 
 def test_a_finished_record_is_shown_again(tmp_path: Path) -> None:
@@ -262,7 +288,7 @@ def test_a_finished_record_is_shown_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("torn", [b"", b"\x8d\xa4test"])
-def test_an_unfinished_iperf_run_is_judged_by_what_it_left(tmp_path: Path, torn: bytes) -> None:
+def test_an_unfinished_iperf_run_is_judged_by_its_recorded_tests(tmp_path: Path, torn: bytes) -> None:
     measured = iperf_results(SMALL)[:3]
     with RecordWriter(tmp_path / "run", unfinished(iperf_header(SMALL))) as writer:
         writer.append(Kept(one) for one in measured)
@@ -277,7 +303,7 @@ def test_an_unfinished_iperf_run_is_judged_by_what_it_left(tmp_path: Path, torn:
     assert ("the last 6 bytes are an incomplete interval" in how) is bool(torn)
 
 
-def test_an_unfinished_forward_run_is_judged_by_what_it_left(tmp_path: Path) -> None:
+def test_an_unfinished_forward_run_is_judged_by_its_recorded_tests(tmp_path: Path) -> None:
     measured = forward_passages()[:5]
     with RecordWriter(tmp_path / "run", unfinished(forward_header())) as writer:
         writer.append(Kept(one) for one in measured)
@@ -307,13 +333,13 @@ def test_show_prints_the_report_or_the_document(tmp_path: Path, kind: str) -> No
     assert json.loads(printed) == document
 
 
-def test_a_network_record_is_not_one_of_spec(tmp_path: Path) -> None:
+def test_a_network_record_is_not_a_record_of_spec(tmp_path: Path) -> None:
     RecordWriter(tmp_path / "run", iperf_document()).close()
     with pytest.raises(RecordError, match="is a record of loadgen iperf, not of loadgen spec"):
         load(tmp_path / "run", KIND_SPEC)
 
 
-def test_the_directory_says_what_kind_of_run_it_was(tmp_path: Path) -> None:
+def test_the_directory_name_shows_the_kind_of_run(tmp_path: Path) -> None:
     at = datetime.datetime(2026, 2, 3, 4, 5, 6, tzinfo=datetime.UTC)
     assert default_directory(at, tmp_path, kind="iperf").name == "2026-02-03T04-05-06-iperf"
 
@@ -321,7 +347,7 @@ def test_the_directory_says_what_kind_of_run_it_was(tmp_path: Path) -> None:
 def _paths(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:
-        if key != "runs":  # these are for other programs
+        if key != "runs":  # these fields are for other programs
             yield (*at, key)
             yield from _paths(item, (*at, key))
 
@@ -335,7 +361,7 @@ PATHS = [(kind, path) for kind, document in DOCUMENTS.items() for path in _paths
     put=st.one_of(st.none(), st.integers(), st.text(max_size=3), st.just([]), st.just({}), st.floats(allow_nan=False)),
 )
 @settings(max_examples=60, deadline=None)
-def test_a_damaged_document_never_raises_anything_else(
+def test_a_damaged_document_raises_only_record_errors(
     tmp_path_factory: pytest.TempPathFactory, place: tuple[str, tuple[Any, ...]], put: object
 ) -> None:
     kind, path = place

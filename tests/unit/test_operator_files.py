@@ -1,4 +1,4 @@
-"""The files for operators: the Kubernetes manifests and the Dockerfile keep what the documents promise."""
+"""The files for operators: the Kubernetes manifests and the Dockerfile match the documents."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def container(job: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def arguments(job: Mapping[str, Any]) -> dict[str, str]:
-    """The options of a container's command, each with its value."""
+    """Return the options of a container's command, each with its value."""
     return dict(word.split("=", 1) for word in container(job)["args"][1:])
 
 
@@ -65,14 +65,14 @@ def test_kubernetes_knows_every_field(name: str, release: str) -> None:
     [{"completion": 4}, {"completions": "four"}, {"template": {"spec": {"containers": [{"image": "loadgen"}]}}}],
     ids=["unknown", "mistyped", "nameless"],
 )
-def test_kubernetes_would_complain(change: Mapping[str, Any], release: str) -> None:
+def test_the_check_of_fields_detects_errors(change: Mapping[str, Any], release: str) -> None:
     wrong = copy.deepcopy(WORKERS)
     wrong["spec"] |= change
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(wrong, release, strict=True)
 
 
-def test_as_many_workers_start_as_the_coordinator_waits_for() -> None:
+def test_the_coordinator_waits_for_the_number_of_workers_that_start() -> None:
     spec = WORKERS["spec"]
     assert spec["completionMode"] == "Indexed"
     assert spec["completions"] == spec["parallelism"] == int(arguments(COORDINATOR)["--workers"])
@@ -86,12 +86,12 @@ def test_a_lost_worker_is_not_replaced_and_a_run_not_repeated() -> None:
 
 
 @JOBS
-def test_nothing_of_a_job_stays_for_ever(job: Mapping[str, Any]) -> None:
+def test_a_finished_job_is_removed(job: Mapping[str, Any]) -> None:
     assert job["spec"]["activeDeadlineSeconds"] <= 24 * 3600, "its certificate is not valid for longer"
     assert job["spec"]["ttlSecondsAfterFinished"] > 0
 
 
-def test_no_node_has_two_workers() -> None:
+def test_workers_run_on_different_nodes() -> None:
     [rule] = pod(WORKERS)["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
     assert rule["topologyKey"] == "kubernetes.io/hostname"
     assert rule["labelSelector"]["matchLabels"] == WORKERS["spec"]["template"]["metadata"]["labels"]
@@ -108,7 +108,7 @@ def test_workers_join_the_coordinator_by_the_name_of_a_headless_service() -> Non
     assert [port["port"]] == [known["containerPort"] for known in container(COORDINATOR)["ports"]]
 
 
-def test_each_worker_sees_its_own_certificate_only() -> None:
+def test_each_worker_sees_only_its_own_certificate() -> None:
     mount = next(mount for mount in container(WORKERS)["volumeMounts"] if mount["name"] == "certificates")
     assert mount["mountPath"] == arguments(WORKERS)["--cert"]
     assert mount["subPathExpr"] == "worker-$(INDEX).pem"
@@ -117,7 +117,7 @@ def test_each_worker_sees_its_own_certificate_only() -> None:
     assert path == "metadata.annotations['batch.kubernetes.io/job-completion-index']"
 
 
-def test_the_coordinator_finds_what_is_mounted() -> None:
+def test_mounted_files_are_where_the_coordinator_expects_them() -> None:
     mounted = {mount["mountPath"]: mount for mount in container(COORDINATOR)["volumeMounts"]}
     given = arguments(COORDINATOR)
     assert mounted[given["--certs"]]["readOnly"]
@@ -126,8 +126,8 @@ def test_the_coordinator_finds_what_is_mounted() -> None:
 
 
 @pytest.mark.parametrize("text", [ROOT / "docs" / "kubernetes.md", OPERATOR / "kubernetes"], ids=lambda path: path.stem)
-def test_the_commands_make_what_the_manifests_name(text: Path) -> None:
-    """The documents say how to make each Secret and ConfigMap, with a file for each worker."""
+def test_documented_commands_create_the_objects_of_the_manifests(text: Path) -> None:
+    """The documents show how to create each Secret and ConfigMap, with a file for each worker."""
     files = [text] if text.is_file() else FILES
     said = "\n".join(path.read_text(encoding="utf-8") for path in files)
     said = re.sub(r" \\\n[# ]*", " ", said)
@@ -143,7 +143,7 @@ def test_the_commands_make_what_the_manifests_name(text: Path) -> None:
 
 
 @JOBS
-def test_what_is_mounted_is_there(job: Mapping[str, Any]) -> None:
+def test_mounted_objects_exist(job: Mapping[str, Any]) -> None:
     assert sorted(mount["name"] for mount in container(job)["volumeMounts"]) == sorted(
         volume["name"] for volume in pod(job)["volumes"]
     )
@@ -151,7 +151,7 @@ def test_what_is_mounted_is_there(job: Mapping[str, Any]) -> None:
     assert [claim for claim in claimed if f"PersistentVolumeClaim/{claim['claimName']}" not in OBJECTS] == []
 
 
-def test_what_a_worker_measured_survives_a_read_only_image() -> None:
+def test_results_of_a_worker_survive_a_read_only_image() -> None:
     volumes = {volume["name"]: volume for volume in pod(WORKERS)["volumes"]}
     writable = {
         mount["mountPath"] for mount in container(WORKERS)["volumeMounts"] if "emptyDir" in volumes[mount["name"]]
@@ -160,8 +160,8 @@ def test_what_a_worker_measured_survives_a_read_only_image() -> None:
 
 
 @JOBS
-def test_a_pod_may_do_as_little_as_the_restricted_standard_asks_for(job: Mapping[str, Any]) -> None:
-    """As the "restricted" Pod Security Standard asks, and also without a token and with a read-only image."""
+def test_pods_meet_the_restricted_security_standard(job: Mapping[str, Any]) -> None:
+    """As the "restricted" Pod Security Standard demands; in addition, without a token and with a read-only image."""
     around, own = pod(job)["securityContext"], container(job)["securityContext"]
     assert around["runAsNonRoot"] is True
     assert around["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -177,14 +177,14 @@ def test_a_pod_may_do_as_little_as_the_restricted_standard_asks_for(job: Mapping
 
 
 @JOBS
-def test_a_pod_is_given_what_it_asks_for_and_not_more(job: Mapping[str, Any]) -> None:
+def test_limits_of_a_pod_equal_its_requests(job: Mapping[str, Any]) -> None:
     resources = container(job)["resources"]
     assert set(resources["requests"]) == set(resources["limits"])
     assert {"cpu", "memory"} <= set(resources["limits"])
 
 
-def test_a_worker_has_whole_cores_of_its_own() -> None:
-    """The static CPU policy reserves cores for pods that request whole ones, with requests equal to limits."""
+def test_a_worker_has_whole_cores() -> None:
+    """The static CPU policy reserves cores for pods that request whole cores with limits equal to requests."""
     resources = container(WORKERS)["resources"]
     assert resources["requests"] == resources["limits"]
     assert int(resources["limits"]["cpu"]) > int(arguments(WORKERS)["--cores"])
@@ -201,7 +201,7 @@ def test_loadgen_takes_the_arguments_of_a_pod(job: Mapping[str, Any]) -> None:
 # The image
 
 
-def test_the_image_is_of_one_python_that_the_project_supports() -> None:
+def test_the_image_uses_one_supported_python() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     build, final = (found.partition(" AS ")[0] for found in all_of("FROM"))
     version = re.fullmatch(r"python:(3\.\d+)-slim", final)
@@ -210,7 +210,7 @@ def test_the_image_is_of_one_python_that_the_project_supports() -> None:
     assert f"Programming Language :: Python :: {version[1]}" in project["classifiers"]
 
 
-def test_the_image_holds_the_packages_and_nothing_else_of_the_directory() -> None:
+def test_the_image_has_only_the_packages_of_the_directory() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     sources = copied_sources()
     assert [source for source in sources if not (ROOT / source).exists()] == []
@@ -229,7 +229,7 @@ def test_the_image_installs_the_wheel_with_the_fleet_extra_and_locked_versions()
     assert install.endswith('"$(echo /wheels/*.whl)[fleet]"'), "by its file: an index may have another of that name"
 
 
-def test_the_image_is_not_made_without_the_compiled_parts() -> None:
+def test_the_image_build_fails_without_the_compiled_parts() -> None:
     extensions = set(
         re.findall(r'^    "(loadgen[\w.]+)":', (ROOT / "setup.py").read_text(encoding="utf-8"), re.MULTILINE)
     )
@@ -253,7 +253,7 @@ def test_build_products_of_the_host_stay_out_of_the_build_context(name: str) -> 
     assert is_in_context(PurePosixPath("loadgen/engine/compiled/_core.pyx"))
 
 
-def test_the_image_runs_as_the_user_that_kubernetes_asks_for() -> None:
+def test_the_image_runs_as_the_user_that_kubernetes_requires() -> None:
     user, group = all_of("USER")[-1].split(":")
     assert int(user) > 0
     for job in (WORKERS, COORDINATOR):
@@ -262,14 +262,14 @@ def test_the_image_runs_as_the_user_that_kubernetes_asks_for() -> None:
         assert context["fsGroup"] == int(group), "otherwise it could not read its certificate"
 
 
-def test_the_image_is_the_command() -> None:
+def test_the_entry_point_of_the_image_is_the_command() -> None:
     """As a list: with a shell in between, signals would not reach loadgen."""
     [entry] = all_of("ENTRYPOINT")
     assert json.loads(entry) == ["/opt/loadgen/bin/loadgen"]
     assert accept(json.loads(all_of("CMD")[-1])) == "worker"
 
 
-def test_the_image_is_named_alike_and_by_its_version_everywhere() -> None:
+def test_the_image_has_the_same_versioned_name_everywhere() -> None:
     texts = [*FILES, OPERATOR / "docker" / "Dockerfile", *(ROOT / "docs").glob("*.md")]
     named = [found for path in texts for found in re.findall(r"\bloadgen:[\w.]+", path.read_text(encoding="utf-8"))]
     assert len(named) >= 4

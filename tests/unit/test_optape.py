@@ -24,7 +24,7 @@ TAPES = st.builds(
 
 
 @given(TAPES)
-def test_a_tape_comes_back_from_the_wire(tape: OpTape) -> None:
+def test_a_tape_survives_the_wire(tape: OpTape) -> None:
     found = OpTape.from_wire(msgpack.unpackb(msgpack.packb(tape.to_wire())))
     for name in ("ops", "checks", "starts"):
         np.testing.assert_array_equal(getattr(found, name), getattr(tape, name))
@@ -34,7 +34,7 @@ def test_a_tape_comes_back_from_the_wire(tape: OpTape) -> None:
     assert (found.kinds, found.groups, found.kind_shares) == (tape.kinds, tape.groups, tape.kind_shares)
 
 
-def test_what_came_over_the_wire_cannot_be_written_to() -> None:
+def test_a_tape_from_the_wire_is_read_only() -> None:
     tape = OpTape(
         np.zeros(1, OP_DTYPE), np.zeros(1, CHECK_DTYPE), Strings.of([b""]), np.zeros((1, 1), START_DTYPE), (), (), ()
     )

@@ -40,10 +40,10 @@ def test_every_entry_of_the_catalog_names_a_format(name: str) -> None:
 
 def test_every_kind_has_a_report_and_a_judge() -> None:
     assert set(REPORTS) == set(KINDS)
-    assert set(judges()) == set(KINDS) - {KIND_SWEEP}  # its points are judged each by itself
+    assert set(judges()) == set(KINDS) - {KIND_SWEEP}  # each of its points is judged separately
 
 
-def test_a_format_of_ten_lines_is_one_file_and_one_entry(
+def test_a_format_needs_one_file_and_one_entry(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(FORMATS, "line", "tests.support.toy_format:write_line")
@@ -58,11 +58,11 @@ def test_show_offers_every_format() -> None:
     assert list(form.type.choices) == list(FORMATS)
 
 
-def test_the_csv_of_a_run_adds_up_what_its_engines_reported(tmp_path: Path) -> None:
+def test_the_csv_of_a_run_sums_the_reports_of_its_engines(tmp_path: Path) -> None:
     header, snapshots = https.header(), https.snapshots()
     with RecordWriter(tmp_path / "run", unfinished(header)) as writer:
         writer.append(snapshots)
-        writer.append(snapshots[:1])  # what is reported again counts once
+        writer.append(snapshots[:1])  # a repeated report counts once
     stream = io.StringIO()
     write(read_judged(tmp_path / "run", judges()), "csv", stream)
     rows = list(csv.DictReader(io.StringIO(stream.getvalue())))
@@ -80,13 +80,13 @@ def test_the_columns_are_described_in_the_docs() -> None:
     assert described == (set(TARGET_COLUMNS) - times) | {"response_p50_ms"} | set(TEST_COLUMNS)
 
 
-def test_a_sweep_without_a_point_is_one_clear_error(tmp_path: Path) -> None:
+def test_a_sweep_without_a_point_is_a_one_line_error(tmp_path: Path) -> None:
     RecordWriter(tmp_path / "run", unfinished(results.sweep_header(), results.sweep(0))).close()
     with pytest.raises(RecordError, match="cut before its first point was done"):
         read_judged(tmp_path / "run", judges())
 
 
-def test_a_sweep_that_was_cut_shows_its_points(tmp_path: Path) -> None:
+def test_a_cut_sweep_shows_its_points(tmp_path: Path) -> None:
     RecordWriter(tmp_path / "run", unfinished(results.sweep_header(), results.sweep(2))).close()
     found = read_judged(tmp_path / "run", judges())
     assert found.result == results.sweep(2)
@@ -98,7 +98,7 @@ def test_a_run_without_load_machines_has_no_fleet() -> None:
         _ = iperf_header(IPERF).own_fleet
 
 
-def test_time_outside_of_the_windows_is_in_the_rows_and_not_in_the_response_times(tmp_path: Path) -> None:
+def test_time_outside_windows_is_in_the_rows_but_not_in_the_response_times(tmp_path: Path) -> None:
     first, second = https.snapshots()
     warm = {(-1, target): cell for (_, target), cell in first.cells.items()}
     with RecordWriter(tmp_path / "run", unfinished(https.header())) as writer:
@@ -112,7 +112,7 @@ def test_time_outside_of_the_windows_is_in_the_rows_and_not_in_the_response_time
     assert [(row["interval_start_s"], row["iteration"]) for row in rows] == [("0", "")] * 2 + [("1", "0")] * 2
 
 
-def test_the_points_of_a_sweep_are_told_apart_by_name_and_time(tmp_path: Path) -> None:
+def test_points_of_a_sweep_differ_in_name_and_time(tmp_path: Path) -> None:
     begun = results.sweep_header()
     later = dataclasses.replace(https.header(), started_at="2026-02-03T04:06:36+00:00")  # 90 s after the sweep
     RecordWriter(tmp_path / "run", unfinished(begun, results.sweep(1))).close()
@@ -130,7 +130,7 @@ def test_the_points_of_a_sweep_are_told_apart_by_name_and_time(tmp_path: Path) -
     assert {(row["run"], row["interval_start_s"]) for row in rows} == {("vms-1", "90"), ("vms-1", "91")}
 
 
-def test_json_is_written_as_the_record_spells_it(tmp_path: Path) -> None:
+def test_json_equals_the_record(tmp_path: Path) -> None:
     header = dataclasses.replace(results.header(), environment=dataclasses.replace(results.environment(), host="küche"))
     RecordWriter(tmp_path / "run", unfinished(header)).close()
     stream = io.StringIO()

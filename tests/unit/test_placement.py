@@ -25,22 +25,22 @@ def test_each_worker_has_its_part_of_every_target(shares: list[int], weights: li
     for number, total in enumerate(share_out(sum(shares), weights)):
         mine = placement.connections(str(number), target_of, len(shares))
         fair = np.array(shares) * total / sum(shares)
-        # Before the target, and after it, what the worker has is off by less than one.
+        # Before and after each target, the worker's number of connections is off by less than one.
         assert (np.abs(mine - fair) < 2).all(), (mine, fair)
 
 
 @given(SHARES, WEIGHTS, st.integers(0, 2**32))
-def test_shards_together_are_all_connections_once(shares: list[int], weights: list[int], seed: int) -> None:
+def test_shards_together_have_each_connection_once(shares: list[int], weights: list[int], seed: int) -> None:
     workers = tuple(map(str, range(len(weights))))
     placement = Placement(workers, place(shares, weights, seed))
     played = [number for worker in workers for number in placement.shard(worker).connections]
     assert sorted(played) == list(range(sum(shares)))
 
 
-def test_the_seed_permutes_who_plays_which() -> None:
+def test_the_seed_permutes_the_assignment() -> None:
     shares, weights = [20] * 16, [1, 1, 2]
     first, again, other = (place(shares, weights, seed) for seed in (1, 1, 2))
     assert (first == again).all()
     assert (first != other).any()
-    # Which worker has a VM's first connection is not always the same one.
+    # The worker with a VM's first connection is not always the same.
     assert len(set(first[::20].tolist())) == 3

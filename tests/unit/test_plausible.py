@@ -1,4 +1,4 @@
-"""Reports of a machine that cannot be true, and the clock in which the others are passed on."""
+"""Impossible reports of a machine are refused; times of other reports are converted to the coordinator's clock."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def member(life: Life = Life.ARMED) -> Member:
     return Checked(life).member
 
 
-def test_the_start_of_a_segment_is_passed_on_in_the_coordinators_clock() -> None:
+def test_the_start_of_a_segment_is_converted_to_the_coordinators_clock() -> None:
     began = SegmentBegan("m/0", 0, ORIGIN_NS + AHEAD_NS)
     assert checked(member(), began, ORIGIN_NS, AHEAD_NS) == SegmentBegan("m/0", 0, ORIGIN_NS)
 
@@ -31,7 +31,7 @@ def test_a_segment_begins_after_its_order_and_not_far_in_the_future(at_ns: int) 
         checked(member(), SegmentBegan("m/0", 0, at_ns), ORIGIN_NS, 0)
 
 
-def test_a_machine_that_was_ordered_nothing_begins_nothing() -> None:
+def test_a_machine_without_an_order_cannot_begin_a_segment() -> None:
     with pytest.raises(ValueError, match="impossible time for the start"):
         checked(member(Life.PREPARED), SegmentBegan("m/0", 0, ORIGIN_NS), ORIGIN_NS, 0)
 
@@ -46,12 +46,12 @@ def test_a_machine_that_was_ordered_nothing_begins_nothing() -> None:
         CoresShared("n", 0.5, "cc1"),
     ],
 )
-def test_a_machine_reports_for_itself_only(event: AgentEvent) -> None:
+def test_a_machine_can_only_report_for_itself(event: AgentEvent) -> None:
     with pytest.raises(ValueError, match="which is not one of its own"):
         checked(member(), event, ORIGIN_NS, 0)
 
 
-def test_what_is_plausible_is_passed_on_as_it_is() -> None:
+def test_plausible_reports_are_passed_on_unchanged() -> None:
     for event in (
         snapshot("m/1", 2),
         Snapshots.of([snapshot("m/0", 0), snapshot("m/1", 0)]),

@@ -1,4 +1,4 @@
-"""How many local ports a load needs, and how many there are."""
+"""The number of local ports that a load needs, and the number that is available."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ def demand(*shares: int, host: str = "127.0.0.1", connects_per_s: float = 0.0, s
     return Demand(hosts=(host,) * len(shares), shares=shares, connects_per_s=connects_per_s, sources=sources)
 
 
-def test_a_closed_connection_keeps_its_port_as_long_as_the_kernel_says() -> None:
+def test_a_closed_connection_keeps_its_port_for_the_kernels_time() -> None:
     assert ports().rest_s == 1
     assert ports(on_loopback=False).rest_s == 60  # tcp_tw_reuse 2 is for loopback
     assert ports(on_loopback=False, tcp_tw_reuse="1").rest_s == 1
     assert ports(tcp_tw_reuse="0").rest_s == 60
-    assert ports().needed(1250, 1.21) == 2919  # 1250 open, 1512.5 at rest, four times 38.9 more
+    assert ports().needed(1250, 1.21) == 2919  # 1250 open, 1512.5 in TIME_WAIT, 4 * 38.9 more
     assert ports(tcp_tw_reuse="0").needed(1250, 1.21) == 93_205
     assert ports(tcp_tw_reuse="0").needed(1250, 1.21, 4) == 23_603
     assert ports(tcp_tw_reuse="0", tcp_max_tw_buckets="10000").needed(1250, 1.21) == 1250 + 10_000 + 400
     assert ports().needed(1250, 0) == 1250
 
 
-def test_ports_that_are_reserved_are_not_ours() -> None:
+def test_reserved_ports_are_not_available() -> None:
     assert ports().each == 28_232
     assert ports(ip_local_reserved_ports="80,32767-32769,40000,60999-61005").each == 28_232 - 4
-    assert ports(ip_local_port_range="5 5", ip_local_reserved_ports="5").each == 1  # nothing can be divided by none
+    assert ports(ip_local_port_range="5 5", ip_local_reserved_ports="5").each == 1  # division by zero is avoided
     assert LocalPorts.of({}, on_loopback=True) is None
 
 
 @given(st.integers(1, 100_000), st.floats(0, 100), st.integers(1, 60_000))
-def test_so_many_sources_are_enough_and_one_less_is_not(connections: int, connects_per_s: float, each: int) -> None:
+def test_the_number_of_required_sources_is_exact(connections: int, connects_per_s: float, each: int) -> None:
     some = LocalPorts(each=each, rest_s=60, max_resting=1 << 17)
     count = some.sources_needed(connections, connects_per_s)
     assert count > MOST_SOURCES or some.needed(connections, connects_per_s, count) <= each
     assert count == 1 or some.needed(connections, connects_per_s, count - 1) > each
 
 
-def test_only_sources_of_a_servers_family_reach_it() -> None:
+def test_only_sources_of_a_servers_address_family_count() -> None:
     assert usable_sources((), "::1") == 1
     assert usable_sources(("127.0.0.1", "127.0.0.2", "::1"), "127.0.0.9") == 2
     assert usable_sources(("127.0.0.1", "127.0.0.2", "::1"), "fe80::1%eth0") == 1
@@ -66,13 +66,13 @@ def test_only_sources_of_a_servers_family_reach_it() -> None:
     ]
 
 
-def test_a_load_with_ports_enough_stays_as_it_is() -> None:
+def test_a_load_with_enough_ports_is_unchanged() -> None:
     for one in (demand(1250), demand(12_000, connects_per_s=1.21), demand(28_232)):
         assert settle_sources(one, USUAL) == (one, [])
-    assert settle_sources(demand(100_000), {}) == (demand(100_000), [])  # nobody knows
+    assert settle_sources(demand(100_000), {}) == (demand(100_000), [])  # the number is not known
 
 
-def test_on_loopback_more_addresses_are_taken_and_it_is_said() -> None:
+def test_on_loopback_more_addresses_are_used_and_reported() -> None:
     found, said = settle_sources(demand(20, 20_000, connects_per_s=1.21), USUAL)
     assert found.sources == ("127.0.0.1", "127.0.0.2")
     assert said == ["connecting from 127.0.0.1 to 127.0.0.2: one address has 28,232 ports to a server"]
@@ -86,29 +86,33 @@ def test_on_loopback_more_addresses_are_taken_and_it_is_said() -> None:
     [
         (demand(28_233, host="192.0.2.1"), "connect from 2 addresses"),
         (demand(28_233, host="::1"), "connect from 2 addresses"),
-        (demand(28_233, host="localhost"), "connect from 2 addresses"),  # which may be ::1
+        (demand(28_233, host="localhost"), "connect from 2 addresses"),  # the name may resolve to ::1
         (demand(60_000, sources=("127.0.0.5", "127.0.0.6")), "connect from 3 addresses"),
         (demand(28_233, sources=("::1", "127.0.0.6")), "connect from 2 addresses"),
     ],
 )
-def test_a_load_that_cannot_be_is_refused_with_what_to_do(one: Demand, hint: str) -> None:
+def test_a_load_without_enough_ports_is_refused_with_a_remedy(one: Demand, hint: str) -> None:
     with pytest.raises(PlanError, match="need as many local ports, and there are") as refused:
         settle_sources(one, USUAL)
     assert hint in refused.value.hint
     assert refused.value.exit_code == 2
 
 
-def test_where_ports_may_run_out_it_is_said() -> None:
+def test_a_possible_shortage_of_ports_is_reported() -> None:
     far = demand(375, host="192.0.2.1", connects_per_s=1.21)
     found, (said,) = settle_sources(far, USUAL)
     assert found == far
-    assert "up to 28,260 of an address at 192.0.2.1, with those in TIME_WAIT for 60 s, and there are 28,232; 2 " in said
+    assert (
+        "up to 28,260 ports to 192.0.2.1, including those in TIME_WAIT for 60 s, but has 28,232; 2 addresses " in said
+    )
     assert settle_sources(demand(374, host="192.0.2.1", connects_per_s=1.21), USUAL)[1] == []
 
 
-def test_an_engine_that_may_not_open_so_many_files_is_refused_with_what_to_do() -> None:
+def test_an_engine_that_cannot_open_enough_files_is_refused_with_a_remedy() -> None:
     check_files(20_000, 2, 20_000)
     check_files(20_000, 1, -1)  # no limit
-    with pytest.raises(PlanError, match="each of 1 engines needs 20,032 open files, and may have 20,000") as refused:
+    with pytest.raises(
+        PlanError, match="each of 1 engines needs 20,032 open files, but the hard limit is 20,000"
+    ) as refused:
         check_files(20_000, 1, 20_000)
     assert "--engines 2" in refused.value.hint

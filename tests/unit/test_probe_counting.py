@@ -1,4 +1,4 @@
-"""What the streams of a probe count: datagrams, struct tcp_info, shares of a limit, pace, moments that count."""
+"""The counters of a probe's streams: datagrams, struct tcp_info, shares of a limit, pace, measured times."""
 
 from __future__ import annotations
 
@@ -21,34 +21,52 @@ from loadgen.probe.tcp import Pace, block_bytes, payload
 from loadgen.probe.tcpinfo import TcpInfo, unpack
 
 
-def arrivals_of(*numbers: int) -> tuple[int, int, int]:
+def arrivals_of(*numbers: int) -> tuple[int, int, int, int]:
     arrivals = Arrivals()
     for number in numbers:
         arrivals.take(0, 0, number, 0)
-    return arrivals.packets, arrivals.lost, arrivals.out_of_order
+    return arrivals.packets, arrivals.lost, arrivals.out_of_order, arrivals.duplicates
 
 
 @pytest.mark.parametrize(
     ("numbers", "expected"),
     [
-        ((1, 2, 3), (3, 0, 0)),
-        ((1, 4), (4, 2, 0)),
-        ((3,), (3, 2, 0)),
-        ((1, 3, 2, 4), (4, 0, 1)),  # late, not lost
-        ((1, 4, 2), (4, 1, 1)),
-        ((1, 1), (1, 0, 1)),  # a duplicate looks like one that is late
-        ((2, 1, 5, 4, 3), (5, 0, 3)),
-        ((1, 1 << 60, 2), (2, 0, 0)),  # no stream jumps that far
+        ((1, 2, 3), (3, 0, 0, 0)),
+        ((1, 4), (4, 2, 0, 0)),
+        ((3,), (3, 2, 0, 0)),
+        ((1, 3, 2, 4), (4, 0, 1, 0)),  # late, not lost
+        ((1, 4, 2), (4, 1, 1, 0)),
+        ((1, 1), (1, 0, 0, 1)),
+        ((1, 3, 3), (3, 1, 0, 1)),  # a duplicate does not take back a loss
+        ((1, 3, 2, 2, 3), (3, 0, 1, 2)),
+        ((2, 1, 5, 4, 3), (5, 0, 3, 0)),
+        ((1, 1 << 60, 2), (2, 0, 0, 0)),  # no stream jumps that far
+        ((1, 200_002, 3, 200_001), (200_002, 199_999, 1, 1)),  # 3 is too long ago to tell late from doubled
     ],
 )
-def test_loss_and_disorder_are_counted_as_iperf3_does(numbers: tuple[int, ...], expected: tuple[int, int, int]) -> None:
+def test_loss_disorder_and_duplicates_are_counted(
+    numbers: tuple[int, ...], expected: tuple[int, int, int, int]
+) -> None:
     assert arrivals_of(*numbers) == expected
+
+
+@given(st.lists(st.integers(1, 30)))
+def test_what_arrives_is_new_or_a_duplicate(numbers: list[int]) -> None:
+    packets, lost, _, duplicates = arrivals_of(*numbers)
+    assert packets == max(numbers, default=0)
+    assert packets - lost == len(set(numbers))
+    assert duplicates == len(numbers) - len(set(numbers))
+
+
+def test_a_duplicate_is_no_payload() -> None:
+    arrivals = Arrivals()
+    assert [arrivals.take(0, 0, number, 0) for number in (1, 3, 3, 2, 2)] == [True, True, False, True, False]
 
 
 @given(st.permutations(list(range(1, 30))), st.integers(0, 29))
 def test_datagrams_without_duplicates_balance(order: list[int], kept: int) -> None:
     seen = order[:kept]
-    packets, lost, _ = arrivals_of(*seen)
+    packets, lost, *_ = arrivals_of(*seen)
     assert packets == max(seen, default=0)
     assert packets - lost == len(seen)
 
@@ -62,7 +80,7 @@ def test_jitter_is_that_of_rfc_3550() -> None:
     assert arrivals.jitter_ns == pytest.approx(1000 + (16_000 - 1000) / 16)
 
 
-def test_jitter_does_not_mind_another_clock() -> None:
+def test_jitter_does_not_depend_on_the_other_clock() -> None:
     arrivals = Arrivals()
     for number in (1, 2):
         arrivals.take(4_000_000_000, number * 1000, number, number * 1_000_000)
@@ -93,7 +111,7 @@ def test_tcp_info_is_unpacked_by_the_kernels_order() -> None:
     )
 
 
-def test_an_older_kernel_says_less() -> None:
+def test_older_kernels_return_less() -> None:
     info = unpack(full_tcp_info()[:104])  # Linux 2.6 to 4.0
     assert (info.rtt_ns, info.cwnd_bytes, info.total_retransmits) == (250_000, 14_480, 7)
     assert info.rtt_min_ns == UNKNOWN
@@ -101,11 +119,11 @@ def test_an_older_kernel_says_less() -> None:
 
 
 @given(st.integers(0, 300))
-def test_tcp_info_may_end_anywhere(size: int) -> None:
+def test_tcp_info_may_end_at_any_byte(size: int) -> None:
     unpack((full_tcp_info() + bytes(100))[:size])
 
 
-def test_no_sample_of_the_least_rtt_is_not_an_rtt() -> None:
+def test_a_missing_sample_of_the_minimum_rtt_is_unknown() -> None:
     data = bytearray(full_tcp_info())
     struct.pack_into("=I", data, 148, 0xFFFFFFFF)
     assert unpack(bytes(data)).rtt_min_ns == UNKNOWN
@@ -118,22 +136,22 @@ def test_a_limit_is_shared_to_the_last_byte(limit_bytes: int, among: int) -> Non
     assert max(shares) - min(shares) <= 1
 
 
-def test_no_limit_is_no_limit_for_each() -> None:
+def test_without_a_limit_each_stream_has_no_limit() -> None:
     assert share(0, 2) == [NO_LIMIT, NO_LIMIT]
 
 
-def test_a_paced_stream_keeps_its_mean_and_forgets_old_debts() -> None:
-    pace = Pace(8_000_000, 0)  # a byte each µs
+def test_a_paced_stream_keeps_its_mean_rate_and_forgets_long_delays() -> None:
+    pace = Pace(8_000_000, 0)  # one byte per µs
     assert pace.wait_ns(0) == 0
     pace.sent(1000)
     assert pace.wait_ns(0) == 1_000_000
-    assert pace.wait_ns(1_500_000) == -500_000  # late by half a block: the next one comes at once
+    assert pace.wait_ns(1_500_000) == -500_000  # late by half a block: the next block is sent at once
     pace.sent(1000)
     assert pace.wait_ns(1_500_000) == 500_000
     assert pace.wait_ns(60 * NS_PER_S) == -NS_PER_S
 
 
-def test_blocks_are_smaller_for_many_streams_and_for_slow_ones() -> None:
+def test_blocks_are_smaller_for_many_or_slow_streams() -> None:
     assert [block_bytes(parallel, 0) for parallel in (1, 8, 16, 256)] == [1 << 20, 1 << 20, 1 << 18, 1 << 17]
     assert block_bytes(1, 80_000_000) == 100_000
     assert block_bytes(1, 1000) == 4096
@@ -141,7 +159,7 @@ def test_blocks_are_smaller_for_many_streams_and_for_slow_ones() -> None:
 
 
 class FakeStream(Stream):
-    """A stream without a connection, whose counts are told."""
+    """A stream without a connection, whose counters the test sets."""
 
     def __init__(self, number: int, *, sends: bool) -> None:
         self.id = number
@@ -151,15 +169,19 @@ class FakeStream(Stream):
         self.cpu = 0
         self.path: TcpInfo | None = None
         self.jitter = UNKNOWN
+        self.waited = UNKNOWN
 
-    def read(self) -> tuple[int, int, int, int]:
-        return self.counts
+    def read(self) -> tuple[int, int, int, int, int]:
+        return (*self.counts, 0)
 
     def info(self) -> TcpInfo | None:
         return self.path
 
     def cpu_ns(self) -> int:
         return self.cpu
+
+    def waited_ns(self) -> int:
+        return self.waited
 
     def jitter_ns(self) -> int:
         return self.jitter
@@ -172,7 +194,7 @@ class FakeStream(Stream):
         self.path = unpack(bytes(data))
 
 
-def test_what_is_omitted_counts_for_nothing() -> None:
+def test_omitted_time_does_not_count() -> None:
     out, back = FakeStream(1, sends=True), FakeStream(3, sends=False)
     out.at(100, 1, 5)
     meter = Meter([out, back], 1000, limited=False)
@@ -187,7 +209,7 @@ def test_what_is_omitted_counts_for_nothing() -> None:
     out.at(300, 30, 9)
     assert meter.progress() == (1000, 1200)
     meter.end(1000 + 3 * NS_PER_S)
-    out.counts, out.cpu = (9999, 0, 0, 0), 999  # after the end
+    out.counts, out.cpu = (9999, 0, 0, 0), 999  # after the end of the test
     sent, received = meter.counts()
     assert (sent.bytes, sent.ns, sent.retransmits) == (1000, 2 * NS_PER_S, 3)
     assert (sent.rtt_ns, sent.rtt_min_ns, sent.cwnd_max_bytes) == (300_000, 33_000, 30 * 1448)
@@ -195,19 +217,19 @@ def test_what_is_omitted_counts_for_nothing() -> None:
     assert (meter.wall_ns, meter.cpu_ns) == (2 * NS_PER_S, 60)
 
 
-def test_the_path_is_looked_at_again_and_again() -> None:
+def test_the_path_is_sampled_repeatedly() -> None:
     out = FakeStream(1, sends=True)
     meter = Meter([out], 0, limited=False)
     for second, (rtt_us, cwnd) in enumerate([(100, 5), (200, 9), (600, 7)], 1):
         out.at(rtt_us, cwnd, 0)
         meter.tick(second * NS_PER_S, omitted=False)
-    out.path = unpack(b"")  # its kernel says no more
+    out.path = unpack(b"")  # the kernel returns no more fields
     meter.end(4 * NS_PER_S)
     (count,) = meter.counts()
     assert (count.rtt_ns, count.rtt_min_ns, count.cwnd_max_bytes) == (300_000, 33_000, 9 * 1448)
 
 
-def test_cpu_time_is_of_all_that_worked_for_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cpu_time_includes_all_threads_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
     out, besides = FakeStream(1, sends=True), iter([5, 20, 50])
     used = iter([(0.0, 0.0), (1.0, 1.0), (2.0, 4.0)])
     monkeypatch.setattr(meter_module, "_usage", lambda: next(used))
@@ -220,8 +242,34 @@ def test_cpu_time_is_of_all_that_worked_for_the_test(monkeypatch: pytest.MonkeyP
     assert list(meter.cpu_shares) == pytest.approx([0.1, 0.3])
 
 
+@pytest.mark.parametrize(
+    ("cpu_ns", "waited_ns", "user_s", "busiest_ns", "runnable_ns"),
+    [
+        ((300, 900), (UNKNOWN, UNKNOWN), 0.0, 900, 900),
+        ((300, 900), (2000, 50), 0.0, 900, 2300),  # the first waited for a core
+        ((300, 900), (0, 0), 3e-6, 3000, 3000),  # the threads waited for each other: only one of them runs Python
+    ],
+)
+def test_the_busiest_thread_is_told_apart(
+    monkeypatch: pytest.MonkeyPatch,
+    cpu_ns: tuple[int, int],
+    waited_ns: tuple[int, int],
+    user_s: float,
+    busiest_ns: int,
+    runnable_ns: int,
+) -> None:
+    used = iter([(1.0, 1.0), (1.0 + user_s, 9.0)])
+    monkeypatch.setattr(meter_module, "_usage", lambda: next(used))
+    streams = [FakeStream(1, sends=True), FakeStream(3, sends=True)]
+    meter = Meter([*streams], 0, limited=False)
+    for stream, cpu, waited in zip(streams, cpu_ns, waited_ns, strict=True):
+        stream.cpu, stream.waited = cpu, waited
+    meter.end(10_000)
+    assert (meter.busiest_ns, meter.runnable_ns) == (busiest_ns, runnable_ns)
+
+
 @given(st.integers(1, 10**10), st.integers(1, 10**10), st.floats(1e-6, 1e4), st.sampled_from([0.0, 1e-6, 3.3]))
-def test_no_share_of_cpu_time_is_negative(cpu_ns: int, wall_ns: int, user_s: float, system_s: float) -> None:
+def test_cpu_time_is_never_negative(cpu_ns: int, wall_ns: int, user_s: float, system_s: float) -> None:
     out, used = FakeStream(1, sends=True), iter([(0.0, 0.0), (user_s, system_s)])
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(meter_module, "_usage", lambda: next(used))
@@ -237,7 +285,7 @@ def test_a_datagram_has_room_for_its_header() -> None:
     ProbeTest(transport=Transport.UDP, block_bytes=16)
 
 
-def test_omitted_datagrams_stand_beside_the_others() -> None:
+def test_omitted_datagrams_are_counted_separately() -> None:
     back = FakeStream(1, sends=False)
     back.jitter = 77
     meter = Meter([back], 0, limited=False)
@@ -252,7 +300,7 @@ def test_omitted_datagrams_stand_beside_the_others() -> None:
     assert (count.omitted_packets, count.omitted_lost) == (10, 3)
 
 
-def test_a_limited_streams_time_ends_with_its_last_byte() -> None:
+def test_the_time_of_a_limited_stream_ends_with_its_last_byte() -> None:
     fast, slow = FakeStream(1, sends=True), FakeStream(3, sends=True)
     meter = Meter([fast, slow], 0, limited=True)
     fast.cell[LAST], slow.cell[LAST] = 300, 700

@@ -1,4 +1,4 @@
-"""iperf3's protocol as values: what is written can be read, and nothing that is read does harm."""
+"""iperf3's protocol as values: written values can be read, and no input does harm."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from loadgen.model.units import NS_PER_S
 from loadgen.probe import iperf3
 from loadgen.probe.iperf3 import ProtocolError, State
 from loadgen.probe.messages import Parameters, Results, StreamCount
-from loadgen.probe.outcome import pair_streams
+from loadgen.probe.outcome import by_sender, pair_streams
 
 # As iperf3 3.12 sent them (recorded with a relay between its two ends).
 STOCK_PARAMETERS: dict[str, Any] = {
@@ -102,6 +102,7 @@ counted = st.builds(
     omitted_lost=st.integers(0, 1 << 40),
     omitted_packets=st.integers(0, 1 << 40),
     out_of_order=st.integers(-1, 1 << 40),
+    duplicates=st.integers(-1, 1 << 40),
     rtt_ns=st.integers(-1, 1 << 40),
     rtt_min_ns=st.integers(-1, 1 << 40),
     cwnd_max_bytes=st.integers(-1, 1 << 40),
@@ -115,12 +116,12 @@ def through_the_wire(value: object) -> dict[str, Any]:
 
 
 @given(asked_by_us)
-def test_parameters_come_back_as_they_went(asked: Parameters) -> None:
+def test_parameters_survive_the_wire(asked: Parameters) -> None:
     assert Parameters.from_wire(through_the_wire(asked.to_wire("loadgen 1.2"))) == asked
 
 
 @given(st.lists(counted, max_size=4, unique_by=lambda count: count.id), st.sampled_from(["", 'a\nb"c']))
-def test_results_come_back_as_they_went(streams: list[StreamCount], output: str) -> None:
+def test_results_survive_the_wire(streams: list[StreamCount], output: str) -> None:
     results = Results(
         cpu_share=0.5, cpu_user_share=0.25, cpu_system_share=0.25, has_retransmits=True, congestion="bbr",
         streams=tuple(streams), output=output, version="1", cpu_ns=5, granted_send_bytes=6, granted_receive_bytes=7,
@@ -147,8 +148,8 @@ some_json = st.recursive(
 )
 
 
-def swallow(body: bytes) -> None:
-    """Read `body` as everything that it could be; only the one kind of error may come out."""
+def read_as_every_message(body: bytes) -> None:
+    """Read `body` as every type of message; only the protocol's own error may be raised."""
     for read in (Parameters.from_wire, Results.from_wire, StreamCount.from_wire):
         try:
             read(iperf3.parse_block(body))
@@ -158,19 +159,19 @@ def swallow(body: bytes) -> None:
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
-    swallow(body)
+    read_as_every_message(body)
 
 
 @given(some_json)
 def test_any_json_is_read_or_refused(value: object) -> None:
-    swallow(json.dumps(value).encode())
+    read_as_every_message(json.dumps(value).encode())
 
 
 @given(st.sampled_from([STOCK_PARAMETERS, STOCK_RESULTS]), st.sampled_from(KEYS), some_json)
-def test_a_wrong_value_in_right_ones_is_read_or_refused(right: dict[str, Any], key: str, value: object) -> None:
-    swallow(json.dumps({**right, key: value}).encode())
+def test_one_wrong_value_is_read_or_refused(right: dict[str, Any], key: str, value: object) -> None:
+    read_as_every_message(json.dumps({**right, key: value}).encode())
     if right is STOCK_RESULTS:
-        swallow(json.dumps({**right, "streams": [{**right["streams"][0], key: value}]}).encode())
+        read_as_every_message(json.dumps({**right, "streams": [{**right["streams"][0], key: value}]}).encode())
 
 
 @pytest.mark.parametrize(
@@ -178,7 +179,7 @@ def test_a_wrong_value_in_right_ones_is_read_or_refused(right: dict[str, Any], k
     [b"[" * 100_000, b'{"num":' + b"9" * 5000 + b"}", b"\xff{}", b"[]", b"", b'{"num":NaN}', b'{"time":Infinity}'],
     ids=["deep", "long number", "no text", "a list", "nothing", "NaN", "infinity"],
 )
-def test_what_is_no_block_is_refused(body: bytes) -> None:
+def test_invalid_blocks_are_refused(body: bytes) -> None:
     with pytest.raises(ProtocolError):
         iperf3.parse_block(body)
 
@@ -189,13 +190,13 @@ def test_what_is_no_block_is_refused(body: bytes) -> None:
      ("sctp", True), ("loadgen", []), ("time", 10**9), ("TOS", 256), ("congestion", "a\0b"),
      ("loadgen", {"version": "\x1b[2J"}), ("loadgen", {"version": "\ud800"})],
 )  # fmt: skip
-def test_parameters_that_cannot_be_are_refused(key: str, value: object) -> None:
+def test_impossible_parameters_are_refused(key: str, value: object) -> None:
     with pytest.raises(ProtocolError):
         Parameters.from_wire({**STOCK_PARAMETERS, key: value})
 
 
 @pytest.mark.parametrize("version", ["\x1b[2J", "\ud800", "1\n2"])
-def test_what_a_peer_calls_itself_can_be_shown(version: str) -> None:
+def test_the_name_of_a_peer_is_printable(version: str) -> None:
     with pytest.raises(ProtocolError, match="printable"):
         Results.from_wire({"loadgen": {"version": version}})
 
@@ -205,12 +206,12 @@ def test_results_that_name_a_stream_twice_are_refused() -> None:
         Results.from_wire({"streams": [{"id": 1}, {"id": 1}]})
 
 
-def test_a_block_above_its_limit_is_refused_before_it_is_read() -> None:
+def test_a_block_above_the_limit_is_refused_before_it_is_read() -> None:
     with pytest.raises(ProtocolError, match="limit"):
         iperf3.block_length(b"\xff\xff\xff\xff", 1000)
 
 
-def test_stream_ids_are_those_that_iperf3_gives() -> None:
+def test_stream_ids_are_those_of_iperf3() -> None:
     assert iperf3.stream_ids(5) == (1, 3, 4, 5, 6)
 
 
@@ -233,8 +234,8 @@ def test_states_are_known_or_refused(byte: bytes) -> None:
         assert iperf3.state_byte(state) == byte
 
 
-def test_faults_of_a_server_have_words() -> None:
-    assert iperf3.fault_text(6, 111) == "it does not allow so many parallel streams"
+def test_errors_of_a_server_have_texts() -> None:
+    assert iperf3.fault_text(6, 111) == "it does not allow this many parallel streams"
     assert iperf3.fault_text(206, 104) == "it could not read from a stream (Connection reset by peer)"
     assert iperf3.fault_text(999, 0) == "iperf3's error number 999"
 
@@ -243,21 +244,62 @@ def test_results_must_name_each_stream() -> None:
     mine = [StreamCount(id=1, bytes=5, ns=1), StreamCount(id=3, bytes=5, ns=1)]
     theirs = Results.from_wire({"streams": [STOCK_RESULTS["streams"][0]]})
     with pytest.raises(ProtocolError, match="stream 3"):
-        pair_streams(mine, theirs, sending={1, 3}, transport=Transport.TCP)
+        pair_streams(mine, theirs, sending={1, 3}, transport=Transport.TCP, limited=False)
 
 
-def test_datagrams_that_a_stock_receiver_did_not_omit_are_taken_off() -> None:
+def test_datagrams_that_a_stock_receiver_did_not_omit_are_subtracted() -> None:
     mine = StreamCount(id=1, bytes=400, ns=NS_PER_S, packets=4, omitted_packets=4)
     theirs = Results.from_wire({"streams": [{"id": 1, "bytes": 300, "packets": 8, "errors": 1, "end_time": 1}]})
-    (stream,) = pair_streams([mine], theirs, sending={1}, transport=Transport.UDP)
+    (stream,) = pair_streams([mine], theirs, sending={1}, transport=Transport.UDP, limited=False)
     assert (stream.packets, stream.lost, stream.received_bytes, stream.retransmits) == (4, 1, 300, -1)
 
 
-def test_a_receiver_that_got_nothing_lost_everything() -> None:
+def test_a_receiver_without_data_lost_everything() -> None:
     mine = StreamCount(id=1, bytes=400, ns=NS_PER_S, packets=4)
     theirs = Results.from_wire({"streams": [{"id": 1, "bytes": 0, "packets": 0}]})
-    (stream,) = pair_streams([mine], theirs, sending={1}, transport=Transport.UDP)
+    (stream,) = pair_streams([mine], theirs, sending={1}, transport=Transport.UDP, limited=False)
     assert (stream.packets, stream.lost) == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("sender", "receiver", "expected"),
+    [
+        # A stock receiver stops reading at the end: 20 ms of 1000 datagrams a second may have been under way.
+        ({"packets": 1000}, {"packets": 980}, (980, 0)),
+        ({"packets": 1000}, {"packets": 979}, (1000, 21)),
+        ({"packets": 1000}, {"packets": 500, "errors": 10}, (1000, 510)),
+        ({"packets": 10}, {"packets": 0}, (10, 10)),
+        # The warm-up of 500 is in no count, whether or not the receiver tells it apart.
+        ({"packets": 1000, "omitted_packets": 500}, {"packets": 1000}, (1000, 500)),
+        ({"packets": 1000, "omitted_packets": 500}, {"packets": 1000, "omitted_packets": 500}, (1000, 500)),
+        # A path that died in the warm-up.
+        ({"packets": 1000, "omitted_packets": 500}, {"packets": 100, "omitted_packets": 100}, (1000, 1000)),
+        # A loadgen receiver has counted to the end itself.
+        ({"packets": 1000}, {"packets": 900, "loadgen": {"duplicates": 0}}, (900, 0)),
+    ],
+)
+def test_a_loss_is_what_was_sent_and_did_not_arrive(
+    sender: dict[str, Any], receiver: dict[str, Any], expected: tuple[int, int]
+) -> None:
+    mine = StreamCount(id=1, bytes=400, ns=NS_PER_S, **sender)
+    theirs = Results.from_wire({"streams": [{"id": 1, "bytes": 300, "end_time": 1, **receiver}]})
+    (stream,) = pair_streams([mine], theirs, sending={1}, transport=Transport.UDP, limited=False)
+    assert (stream.packets, stream.lost) == expected
+
+
+def test_a_receiver_counts_to_its_sender_s_last_datagram() -> None:
+    count = StreamCount(id=1, bytes=1, ns=1, packets=90, lost=5, omitted_packets=10, duplicates=0)
+    sent = StreamCount(id=1, bytes=1, ns=1, packets=150, omitted_packets=8)
+    counted = by_sender(count, sent, 101)  # one more arrived after the end of the measurement
+    assert (counted.packets, counted.lost) == (90 + 57, 5 + 57)
+    assert by_sender(count, sent, 158) == count
+
+
+def test_a_limit_that_was_not_reached_takes_all_of_the_sender_s_time() -> None:
+    mine = StreamCount(id=1, bytes=1000, ns=10 * NS_PER_S)
+    theirs = Results.from_wire({"streams": [{"id": 1, "bytes": 500, "end_time": 5}]})
+    (stream,) = pair_streams([mine], theirs, sending={1}, transport=Transport.TCP, limited=True)
+    assert stream.received_ns == 10 * NS_PER_S
 
 
 def test_retransmits_are_the_senders_own() -> None:
@@ -265,6 +307,6 @@ def test_retransmits_are_the_senders_own() -> None:
     mine = [StreamCount(id=1, bytes=8, ns=1, retransmits=2)]
     theirs = Results.from_wire({**counts, "sender_has_retransmits": 1})
     silent = Results.from_wire({**counts, "sender_has_retransmits": 18446744073709551615})
-    assert pair_streams(mine, theirs, sending={1}, transport=Transport.TCP)[0].retransmits == 2
-    assert pair_streams(mine, theirs, sending=set(), transport=Transport.TCP)[0].retransmits == 7
-    assert pair_streams(mine, silent, sending=set(), transport=Transport.TCP)[0].retransmits == -1
+    assert pair_streams(mine, theirs, sending={1}, transport=Transport.TCP, limited=False)[0].retransmits == 2
+    assert pair_streams(mine, theirs, sending=set(), transport=Transport.TCP, limited=False)[0].retransmits == 7
+    assert pair_streams(mine, silent, sending=set(), transport=Transport.TCP, limited=False)[0].retransmits == -1

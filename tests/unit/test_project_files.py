@@ -1,4 +1,4 @@
-"""The files around the code: versions that are locked, commands that exist, and forms that a forge accepts."""
+"""The files around the code: locked versions, commands that exist, and forms that a forge accepts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FORGE = ROOT / ".github"
 
 
 def requirements() -> list[Requirement]:
-    """What pyproject.toml asks for, with all extras but the project itself."""
+    """Return the requirements of pyproject.toml, with all extras except the project itself."""
     project = PROJECT["project"]
     texts = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
     return [found for found in map(Requirement, texts) if found.name != project["name"]]
@@ -50,7 +50,7 @@ def applies(requirement: Requirement, python: str) -> bool:
 
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("wanted", requirements(), ids=lambda wanted: str(wanted.name))
-def test_the_lock_has_a_version_that_is_allowed(wanted: Requirement, python: str) -> None:
+def test_the_lock_has_an_allowed_version(wanted: Requirement, python: str) -> None:
     if not applies(wanted, python):
         pytest.skip("not needed for this Python")
     found = [
@@ -77,8 +77,8 @@ def test_the_installed_version_is_that_of_the_project() -> None:
     assert loadgen.__version__ == importlib.metadata.version(PROJECT["project"]["name"])
 
 
-def test_everything_that_names_the_distribution_uses_its_name() -> None:
-    """Several projects are called loadgen: `pip install loadgen` could install one of those."""
+def test_the_distribution_has_the_same_name_everywhere() -> None:
+    """Several projects are called loadgen: `pip install loadgen` could install another one."""
     name = PROJECT["project"]["name"]
     found = {}
     for path in tracked():
@@ -105,7 +105,7 @@ def test_make_help_lists_every_target() -> None:
     assert set(phony[1].replace("\\", " ").split()) == targets()
 
 
-def test_system_tests_that_run_beside_others_exist() -> None:
+def test_listed_system_tests_exist() -> None:
     found = re.search(r"^UNHURRIED := .*?test_,((?:.*\\\n)*.*)\)$", MAKEFILE, re.MULTILINE)
     assert found
     names = found[1].replace("\\", " ").split()
@@ -119,11 +119,11 @@ def test_the_commands_install_the_locked_versions() -> None:
     assert all("--constraint constraints.txt" in line for line in installs)
 
 
-def test_ci_calls_what_a_person_calls() -> None:
+def test_ci_runs_the_same_commands_as_a_person() -> None:
     assert (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()[-1] == "exec make test"
 
 
-def test_names_that_look_unused_have_a_reason_and_are_there() -> None:
+def test_names_that_look_unused_have_a_reason_and_exist() -> None:
     used = {
         token.string
         for package in ("loadgen", "workloads", "deploy", "coordinator")
@@ -164,7 +164,7 @@ def test_the_forge_accepts_the_file(schema: str, paths: list[Path]) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_workflows_call_targets_and_scripts_that_exist() -> None:
+def test_workflows_call_existing_targets_and_scripts() -> None:
     commands = [step["run"] for step in steps() if "run" in step]
     called = {name for command in commands for name in re.findall(r"\bmake ([a-z-]+)", command)}
     assert {"lint", "coverage", "wheel"} <= called <= targets()

@@ -1,4 +1,4 @@
-"""What a proxy may be told, what its command makes of words, and what it says."""
+"""The settings of a proxy, its command's options, and its output."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def config(**changes: Any) -> ProxyConfig:
         ({"window_bytes": -1}, "must not be negative"),
     ],
 )
-def test_what_cannot_be_is_refused(changes: dict[str, Any], complaint: str) -> None:
+def test_invalid_settings_are_refused(changes: dict[str, Any], complaint: str) -> None:
     with pytest.raises(PlanError, match=complaint):
         config(**changes)
 
@@ -68,12 +68,12 @@ def test_a_host_has_a_proxy_for_each_mode_and_window() -> None:
     assert {one.listen_port for one in host().proxies()} == {0}
 
 
-def test_a_hosts_ports_end_where_ports_do() -> None:
+def test_the_ports_of_a_host_end_at_the_highest_port() -> None:
     with pytest.raises(PlanError, match="got 65536"):
         host(port=65534).proxies()
 
 
-def test_a_host_goes_over_a_pipe() -> None:
+def test_a_host_survives_the_wire() -> None:
     assert from_plain(HostConfig, to_plain(host())) == host()
 
 
@@ -86,11 +86,11 @@ def test_a_host_goes_over_a_pipe() -> None:
         ("0.0.0.0:0", ("0.0.0.0", 0)),
     ],
 )
-def test_nothing_but_the_loopback_is_opened_unasked(text: str, address: tuple[str, int]) -> None:
+def test_only_the_loopback_address_is_opened_by_default(text: str, address: tuple[str, int]) -> None:
     assert parse_listen(text) == address
 
 
-def test_progress_shows_rates_and_only_the_troubles_that_there_were() -> None:
+def test_progress_shows_rates_and_only_errors_that_occurred() -> None:
     before = ProxyCounters(accepted=1, forwarded_bytes=1_000_000_000)
     now = ProxyCounters(accepted=1204, open=3, forwarded_bytes=1_250_000_000, returned_bytes=125_000)
     assert progress_line(now, before, 2 * NS_PER_S) == (
@@ -125,7 +125,7 @@ ENDS = ["--listen", ":0", "--connect", "127.0.0.1:9"]
         ([*ENDS, "--source", "::1"], "no address of the source's family"),
     ],
 )
-def test_a_mistake_is_one_line_and_a_hint(
+def test_mistakes_are_reported_in_one_line_with_a_hint(
     arguments: list[str], complaint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["loadgen", "proxy", *arguments])

@@ -1,4 +1,4 @@
-"""The pumps by themselves, on pairs of sockets: nothing waits, and nothing is left in what the next flow gets."""
+"""The pumps alone, on pairs of sockets: no call waits, and no byte is left for the next flow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DATA_BYTES = 150_000
 
 @dataclass
 class Flow:
-    """From `source` to `sink`, through `end`, whose peer takes little at once."""
+    """A flow from `source` to `sink`, through `end`, whose peer accepts little at once."""
 
     pump: Pump
     source: socket.socket
@@ -34,7 +34,7 @@ def flow(request: pytest.FixtureRequest) -> Iterator[Flow]:
     outer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32 << 10)
     ends = (End(inner, 0, pump.move, blocking=True), End(outer, 1, pump.move, blocking=True))
     ends[0].peer, ends[1].peer = ends[1], ends[0]
-    ends[0].streak = 1  # it is no longer a small flow
+    ends[0].streak = 1  # no longer a small flow
     for each in (source, sink):
         each.settimeout(PATIENCE_S)
     try:
@@ -52,7 +52,7 @@ def promptly(work: Callable[[], object]) -> None:
     assert not thread.is_alive(), "it waits"
 
 
-def test_what_the_peer_does_not_take_is_held_and_written_later(flow: Flow) -> None:
+def test_bytes_that_the_peer_does_not_accept_are_held_and_written_later(flow: Flow) -> None:
     flow.source.sendall(stream(0, DATA_BYTES))
     promptly(lambda: flow.end.move(flow.end))
     assert flow.end.read_bytes == DATA_BYTES
@@ -61,15 +61,15 @@ def test_what_the_peer_does_not_take_is_held_and_written_later(flow: Flow) -> No
     assert stash is not None
     received = b""
     while flow.end.held_bytes:
-        for _ in range(2):  # the first time there is room, the second there is none
-            flow.end.peer.harvest()  # as if its own direction had become a bulk flow
+        for _ in range(2):  # the first time there is room, the second time there is none
+            flow.end.peer.harvest()  # as if this direction had become a bulk flow
             promptly(lambda: stash.write(flow.end))
         received += read_exactly(flow.sink, DATA_BYTES - flow.end.held_bytes - len(received))
     received += read_exactly(flow.sink, DATA_BYTES - len(received))
     assert is_stream(0, received)
 
 
-def test_a_held_flow_keeps_its_bytes_while_another_goes_on(flow: Flow) -> None:
+def test_a_held_flow_keeps_its_bytes_while_another_continues(flow: Flow) -> None:
     flow.source.sendall(stream(0, DATA_BYTES))
     flow.end.move(flow.end)
     first = flow.end.stash
@@ -77,7 +77,7 @@ def test_a_held_flow_keeps_its_bytes_while_another_goes_on(flow: Flow) -> None:
     held_bytes = flow.end.held_bytes
     received = read_exactly(flow.sink, DATA_BYTES - held_bytes)
     flow.end.stash, flow.end.held_bytes, offset = None, 0, flow.end.offset
-    flow.source.sendall(b"another" * 3000)  # less than the peer takes at once
+    flow.source.sendall(b"another" * 3000)  # less than the peer accepts at once
     flow.end.move(flow.end)
     assert not flow.end.held_bytes
     assert read_exactly(flow.sink, 21_000) == b"another" * 3000
@@ -88,7 +88,7 @@ def test_a_held_flow_keeps_its_bytes_while_another_goes_on(flow: Flow) -> None:
     assert is_stream(0, received)
 
 
-def test_the_next_flow_gets_nothing_of_a_broken_one(flow: Flow) -> None:
+def test_the_next_flow_gets_no_bytes_of_a_broken_one(flow: Flow) -> None:
     flow.source.sendall(b"not for others" * 2000)
     flow.end.peer.sock.shutdown(socket.SHUT_WR)
     with pytest.raises(BrokenPipeError):
@@ -104,7 +104,7 @@ def test_the_next_flow_gets_nothing_of_a_broken_one(flow: Flow) -> None:
         old.close()
 
 
-def test_a_bulk_flow_is_read_in_blocking_mode_and_still_never_waits_for_long(flow: Flow) -> None:
+def test_a_bulk_flow_is_read_in_blocking_mode_without_long_waits(flow: Flow) -> None:
     for _ in range(BULK_READS + 2):
         flow.source.sendall(stream(0, 20_000))
         assert flow.end.move(flow.end) == 20_000
@@ -127,7 +127,7 @@ def test_a_bulk_flow_is_read_in_blocking_mode_and_still_never_waits_for_long(flo
     assert raised
 
 
-def test_the_end_is_told_as_nothing(flow: Flow) -> None:
+def test_the_end_of_a_stream_is_zero_bytes(flow: Flow) -> None:
     flow.source.shutdown(socket.SHUT_WR)
     assert flow.end.move(flow.end) == 0
     assert flow.end.stash is None

@@ -1,4 +1,4 @@
-"""The half-close logic, without a socket: no order of events loses a byte or tells anybody anything twice."""
+"""The half-close logic, without a socket: in any order of events, no byte is lost and no message is repeated."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from loadgen.proxy.relay import Action, Half, Relay
 WAYS = (0, 1)
 
 
-def test_a_direction_ends_once_the_other_goes_on() -> None:
+def test_when_one_direction_ends_the_other_continues() -> None:
     relay = Relay()
     assert relay.ended(0) is Action.SHUTDOWN
     assert not relay.directions[0].wants_read
@@ -22,13 +22,13 @@ def test_a_direction_ends_once_the_other_goes_on() -> None:
     assert relay.directions[1].wants_read
 
 
-def test_the_second_end_closes() -> None:
+def test_after_both_ends_the_connection_is_closed() -> None:
     relay = Relay()
     assert relay.ended(1) is Action.SHUTDOWN
     assert relay.ended(0) is Action.CLOSE
 
 
-def test_what_is_held_arrives_before_the_end_is_told() -> None:
+def test_held_bytes_are_written_before_the_end_is_signalled() -> None:
     relay = Relay()
     relay.held(0, 5)
     assert relay.ended(0) is Action.NOTHING
@@ -38,7 +38,7 @@ def test_what_is_held_arrives_before_the_end_is_told() -> None:
     assert relay.held(0, 0) is Action.SHUTDOWN
 
 
-def test_an_end_is_told_once() -> None:
+def test_an_end_is_signalled_once() -> None:
     relay = Relay()
     assert relay.ended(0) is Action.SHUTDOWN
     assert relay.ended(0) is Action.NOTHING
@@ -50,7 +50,7 @@ def test_an_end_is_told_once() -> None:
 
 
 class Owner(RuleBasedStateMachine):
-    """Has the sockets, obeys the relay, and keeps books of its own."""
+    """Owns the sockets, obeys the relay, and keeps its own accounts for comparison."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -49,7 +49,7 @@ def sweep(points: int, *, finished_at: str = "") -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", RESULTS)
-def test_a_result_comes_back_from_its_document(name: str) -> None:
+def test_a_result_reads_back_from_its_document(name: str) -> None:
     document = through_json(finished(results.header(), RESULTS[name], finished_at=END))
     assert result_of(document) == RESULTS[name]
     assert header_of(document) == results.header()
@@ -66,19 +66,19 @@ def test_the_other_documents_fit_the_schema_too(validator: jsonschema.Draft20201
 
 
 @pytest.mark.parametrize("missing", ["verdict", "trust", "targets", "environment", "schema_version", "driven_targets"])
-def test_the_schema_misses_what_is_missing(validator: jsonschema.Draft202012Validator, missing: str) -> None:
+def test_the_schema_detects_missing_fields(validator: jsonschema.Draft202012Validator, missing: str) -> None:
     document = through_json(finished(results.header(), RESULTS["conforming"], finished_at=END))
     del document[missing]
     assert not validator.is_valid(document)
 
 
-def test_the_schema_sees_a_field_that_nobody_described(validator: jsonschema.Draft202012Validator) -> None:
+def test_the_schema_detects_undescribed_fields(validator: jsonschema.Draft202012Validator) -> None:
     document = through_json(finished(results.header(), RESULTS["conforming"], finished_at=END))
     document["targets"][0]["colour"] = "green"
     assert not validator.is_valid(document)
 
 
-def test_a_program_finds_what_was_promised() -> None:
+def test_documented_fields_are_present() -> None:
     document = finished(results.header(), RESULTS["not conforming"], finished_at=END)
     assert document["kind"] == "spec"
     assert (document["verdict"], document["exit_code"]) == ("not conforming", 1)
@@ -92,6 +92,32 @@ def test_a_program_finds_what_was_promised() -> None:
     assert document["trust"]["checks"][0]["limit"] == 100
 
 
+def test_the_document_of_an_invalid_run_has_no_number_that_looks_like_a_score() -> None:
+    document = through_json(finished(results.header(), RESULTS["invalid"], finished_at=END))
+    assert (document["conforming_connections"], document["fairness"]) == (None, None)
+
+    def values(node: object, name: str) -> list[object]:
+        parts = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+        own = [node[name]] if isinstance(node, dict) and name in node else []
+        return own + [value for part in parts for value in values(part, name)]
+
+    for name in ("conforming", "conforms", "requests_conforming"):
+        found = values(document, name)
+        assert found
+        assert set(found) == {None}
+    assert [item["checks"] for item in document["iterations"]] == [[]] * 3
+    assert "280" not in json.dumps(document)
+
+
+def test_a_score_that_an_earlier_version_wrote_of_an_invalid_run_is_not_shown() -> None:
+    old = finished(results.header(), results.run_result(shorts=(0, 40, 60)), finished_at=END)
+    found = result_of(through_json({**old, "verdict": "INVALID", "exit_code": 3}))
+    assert isinstance(found, RunResult)
+    assert found.conforming_connections is None
+    assert [one.conforming for one in found.iterations] == [None] * 3
+    assert {one.conforming for one in found.targets} == {None}
+
+
 def test_an_unfinished_document_says_so_and_claims_nothing() -> None:
     document = unfinished(results.header())
     assert document["verdict"] == "unfinished"
@@ -101,7 +127,7 @@ def test_an_unfinished_document_says_so_and_claims_nothing() -> None:
     assert len(document["driven_targets"]) == 16
 
 
-def test_a_sweep_comes_back_and_is_as_good_as_its_worst_point() -> None:
+def test_a_sweep_reads_back_and_has_the_verdict_of_its_worst_point() -> None:
     document = through_json(sweep(3, finished_at=END))
     assert result_of(document) == results.sweep()
     assert (document["verdict"], document["exit_code"]) == ("not conforming", 1)
@@ -116,7 +142,7 @@ def test_a_sweep_with_an_invalid_point_is_invalid() -> None:
     assert spoiled.verdict is Verdict.INVALID
 
 
-def test_numbers_that_json_cannot_say_become_null_and_numpy_s_become_plain() -> None:
+def test_non_finite_numbers_become_null_and_numpy_numbers_become_plain() -> None:
     whole = RESULTS["conforming"]
     odd = dataclasses.replace(whole.trust.checks[0], value=math.inf, limit=np.float64(2.5), ok=np.bool_(True))  # type: ignore[arg-type]
     result: RunResult = dataclasses.replace(
@@ -132,7 +158,7 @@ def test_numbers_that_json_cannot_say_become_null_and_numpy_s_become_plain() -> 
     assert math.isnan(result_of(document).trust.checks[0].value)
 
 
-def test_a_new_kind_is_one_entry_of_the_catalog(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_kind_needs_one_entry_of_the_catalog(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(KINDS, "count", COUNT)
     header = Header(
         kind="count",

@@ -22,7 +22,7 @@ def test_this_machine_is_described_and_read_back() -> None:
     assert found.command_line == ("loadgen", "spec")
 
 
-def test_a_machine_that_says_nothing_is_no_failure(tmp_path: Path) -> None:
+def test_a_machine_without_information_is_no_error(tmp_path: Path) -> None:
     found = collect(command_line=[], proc=tmp_path)
     assert (found.memory_bytes, found.sysctls) == (0, {})
 

@@ -56,7 +56,7 @@ def test_a_record_reads_back(tmp_path: Path) -> None:
         assert file["connections"].dtype == CONNECTION_DTYPE
 
 
-def test_run_json_may_be_named_itself(tmp_path: Path) -> None:
+def test_the_path_of_run_json_is_accepted(tmp_path: Path) -> None:
     RecordWriter(tmp_path / "run", END).close()
     assert reader.load(tmp_path / "run" / RUN).path == tmp_path / "run"
 
@@ -68,7 +68,7 @@ def test_a_record_is_readable_from_its_first_moment(tmp_path: Path) -> None:
     assert list(record.measured) == []
 
 
-def test_an_unfinished_run_is_judged_by_what_it_left(tmp_path: Path) -> None:
+def test_an_unfinished_run_is_judged_by_its_recorded_intervals(tmp_path: Path) -> None:
     with RecordWriter(tmp_path / "run", START) as writer:
         writer.append(SNAPSHOTS)
     with (tmp_path / "run" / INTERVALS).open("ab") as file:
@@ -104,7 +104,7 @@ def test_a_sweep_s_record(tmp_path: Path) -> None:
 
 @given(data=st.data())
 @settings(max_examples=60, deadline=None)
-def test_any_cut_of_the_intervals_leaves_the_whole_ones(
+def test_any_cut_of_the_intervals_leaves_the_complete_ones(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     packed = [msgpack.packb(item.to_wire()) for item in SNAPSHOTS[:3]]
@@ -121,7 +121,7 @@ def test_any_cut_of_the_intervals_leaves_the_whole_ones(
 
 @given(garbage=st.binary(min_size=1, max_size=200))
 @settings(max_examples=200, deadline=None)
-def test_garbage_behind_the_intervals_is_left_out(tmp_path_factory: pytest.TempPathFactory, garbage: bytes) -> None:
+def test_garbage_after_the_intervals_is_ignored(tmp_path_factory: pytest.TempPathFactory, garbage: bytes) -> None:
     path = tmp_path_factory.mktemp("garbage") / INTERVALS
     path.write_bytes(msgpack.packb(SNAPSHOTS[0].to_wire()) + garbage)
     frames = Frames(path, snapshots_of)
@@ -129,7 +129,7 @@ def test_garbage_behind_the_intervals_is_left_out(tmp_path_factory: pytest.TempP
     assert frames.torn_bytes == len(garbage)
 
 
-def test_sigkill_in_the_middle_loses_no_whole_interval(tmp_path: Path) -> None:
+def test_sigkill_during_a_write_loses_no_complete_interval(tmp_path: Path) -> None:
     program = textwrap.dedent("""
         import sys
         from pathlib import Path
@@ -165,7 +165,7 @@ def test_sigkill_in_the_middle_loses_no_whole_interval(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_files() -> Iterator[int]:
-    """The greatest size of a file in bytes: the writer takes this limit for a full disk."""
+    """Limit the size of files in bytes: the writer takes this limit for a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     limit = len(json.dumps(START, indent=2)) + 100
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
@@ -173,7 +173,7 @@ def small_files() -> Iterator[int]:
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_full_disk_ends_the_record_and_not_the_run(tmp_path: Path, small_files: int) -> None:
+def test_a_full_disk_ends_the_record_but_not_the_run(tmp_path: Path, small_files: int) -> None:
     many = SNAPSHOTS * 4
     fitting = small_files // len(msgpack.packb(many[0].to_wire()))
     assert 0 < fitting < len(many)
@@ -193,14 +193,14 @@ def test_a_full_disk_ends_the_record_and_not_the_run(tmp_path: Path, small_files
     assert not [p for p in record.path.iterdir() if p.name.startswith(".")]
 
 
-def test_a_disk_that_is_full_already_is_one_clear_error(tmp_path: Path, small_files: int) -> None:
+def test_an_already_full_disk_is_a_one_line_error(tmp_path: Path, small_files: int) -> None:
     with pytest.raises(RecordError, match=r"the record cannot be written to .*/run: File too large") as caught:
         RecordWriter(tmp_path / "run", START | {"notes": ["x" * small_files]})
     assert "--out" in caught.value.hint
     assert not (tmp_path / "run").exists()
 
 
-def test_a_directory_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
+def test_a_directory_with_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("precious")
     with pytest.raises(RecordError, match="the directory is not empty"):
         RecordWriter(tmp_path, START)
@@ -212,20 +212,20 @@ def test_an_empty_directory_is_used(tmp_path: Path) -> None:
     assert (tmp_path / RUN).exists()
 
 
-def test_a_file_in_the_way_is_one_clear_error(tmp_path: Path) -> None:
+def test_an_existing_file_is_a_one_line_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RecordError, match="Not a directory"):
         RecordWriter(tmp_path / "file" / "run", START)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_parent_is_one_clear_error(tmp_path: Path) -> None:
+def test_a_read_only_parent_is_a_one_line_error(tmp_path: Path) -> None:
     tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
     with pytest.raises(RecordError, match="Permission denied"):
         RecordWriter(tmp_path / "run", START)
 
 
-def test_a_file_system_that_takes_no_files_is_one_clear_error() -> None:
+def test_an_unwritable_file_system_is_a_one_line_error() -> None:
     with pytest.raises(RecordError, match="the record cannot be written to /proc/run"):
         RecordWriter(Path("/proc/run"), START)
 
@@ -253,13 +253,13 @@ def test_default_directories_do_not_collide(tmp_path: Path) -> None:
         ("\x00\xff", "is not a record"),
     ],
 )
-def test_a_foreign_file_is_one_clear_error(tmp_path: Path, text: str, says: str) -> None:
+def test_a_foreign_file_is_a_one_line_error(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / RUN).write_bytes(text.encode("latin-1"))
     with pytest.raises(RecordError, match=says):
         reader.load(tmp_path, KIND_SPEC, KIND_SWEEP)
 
 
-def test_no_record_at_all_is_one_clear_error(tmp_path: Path) -> None:
+def test_a_missing_record_is_a_one_line_error(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"there is no record: .* does not exist"):
         reader.load(tmp_path / "nowhere")
 
@@ -279,7 +279,7 @@ PATHS = list(_paths(ONE))
     path=st.sampled_from(PATHS), put=st.one_of(st.none(), st.integers(), st.text(max_size=3), st.just([]), st.just({}))
 )
 @settings(max_examples=300, deadline=None)
-def test_a_damaged_document_never_raises_anything_else(
+def test_a_damaged_document_raises_only_record_errors(
     tmp_path_factory: pytest.TempPathFactory, path: tuple[Any, ...], put: object
 ) -> None:
     document = json.loads(json.dumps(ONE))

@@ -33,7 +33,7 @@ BEGUN: dict[str, dict[str, Any]] = {
 }
 
 
-def test_the_file_is_what_the_types_say() -> None:
+def test_the_schema_file_matches_the_types() -> None:
     assert json.loads(FILE.read_text("utf-8")) == json.loads(schema_text()), "run: make schema"
 
 
@@ -52,7 +52,7 @@ def test_documents_fit_the_schema_and_the_types(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_schema_misses_whatever_is_missing_and_sees_what_nobody_described(kind: str) -> None:
+def test_the_schema_detects_missing_and_undescribed_fields(kind: str) -> None:
     schema = json.loads(FILE.read_text("utf-8"))
     validator = jsonschema.Draft202012Validator(schema)
     for name in BEGUN[kind]:
@@ -61,12 +61,12 @@ def test_the_schema_misses_whatever_is_missing_and_sees_what_nobody_described(ki
     assert not validator.is_valid({**BEGUN[kind], "plan": {**BEGUN[kind]["plan"], "colour": "green"}})
 
 
-def test_damage_is_told_with_its_place() -> None:
+def test_damage_is_reported_with_its_place() -> None:
     broken = json.loads(json.dumps(DOCUMENTS["spec"]))
     broken["iterations"][1]["targets"][0]["port"] = "http"
     assert why_damaged(broken) == "Expected `int`, got `str` - at `$.iterations[1].targets[0].port`"
 
 
-def test_what_only_reads_and_writes_records_does_not_load_the_types() -> None:
+def test_reading_and_writing_records_does_not_import_the_types() -> None:
     program = "import sys, coordinator.record.reader; assert 'msgspec' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -1,4 +1,4 @@
-"""The run's state machine: what happens makes what necessary."""
+"""The run's state machine: the effects of each event."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_an_undisturbed_run_plays_every_iteration_and_finishes() -> None:
     assert run.complete == {0, 1}
 
 
-def test_an_interrupt_stops_the_traffic_and_waits_for_the_last_words() -> None:
+def test_an_interrupt_stops_the_traffic_and_waits_for_the_last_reports() -> None:
     run = RunState(TWO, iterations=3)
     run.handle(Ready())
     run.handle(ResetDone())
@@ -63,7 +63,7 @@ def test_an_interrupt_between_segments_finishes_at_once() -> None:
     assert run.handle(Interrupted()) == [Finish()]
 
 
-def test_a_lost_worker_does_not_hold_up_the_others() -> None:
+def test_a_lost_worker_does_not_delay_the_others() -> None:
     run = RunState(TWO, iterations=2)
     run.handle(Ready())
     run.handle(ResetDone())
@@ -75,7 +75,7 @@ def test_a_lost_worker_does_not_hold_up_the_others() -> None:
     assert run.lost == {"a": "killed by signal 9"}
 
 
-def test_the_last_loss_ends_the_run() -> None:
+def test_the_loss_of_the_last_worker_ends_the_run() -> None:
     run = RunState(TWO, iterations=2)
     run.handle(Ready())
     run.handle(ResetDone())
@@ -83,7 +83,7 @@ def test_the_last_loss_ends_the_run() -> None:
     assert run.handle(Lost("b", "y")) == [Finish()]
 
 
-def test_a_lease_that_ran_out_ends_the_run_after_the_audit() -> None:
+def test_an_expired_lease_ends_the_run_after_the_audit() -> None:
     run = RunState(frozenset({"a"}), iterations=3)
     run.handle(Ready())
     run.handle(ResetDone())
@@ -93,7 +93,7 @@ def test_a_lease_that_ran_out_ends_the_run_after_the_audit() -> None:
     assert run.complete == set()
 
 
-def test_a_stranger_is_ignored() -> None:
+def test_an_unknown_worker_is_ignored() -> None:
     run = RunState(TWO, iterations=1)
     run.handle(Ready())
     run.handle(ResetDone())
@@ -110,7 +110,7 @@ events: st.SearchStrategy[Event] = st.one_of(
 
 
 @given(st.lists(events, max_size=40))
-def test_any_story_finishes_at_most_once_and_plays_only_in_order(story: list[Event]) -> None:
+def test_any_events_finish_a_run_at_most_once_and_in_order(story: list[Event]) -> None:
     run = RunState(TWO, iterations=3)
     effects = [effect for event in story for effect in run.handle(event)]
     assert effects.count(Finish()) == (1 if run.state is State.FINISHED else 0)
@@ -121,7 +121,7 @@ def test_any_story_finishes_at_most_once_and_plays_only_in_order(story: list[Eve
         assert effects[-1] == Finish()
 
 
-def test_who_wants_all_or_nothing_stops_when_one_is_lost() -> None:
+def test_with_abort_the_run_stops_when_a_worker_is_lost() -> None:
     run = RunState(TWO, iterations=2, on_loss=OnLoss.ABORT)
     run.handle(Ready())
     run.handle(ResetDone())
@@ -132,7 +132,7 @@ def test_who_wants_all_or_nothing_stops_when_one_is_lost() -> None:
     assert not run.interrupted
 
 
-def test_one_that_is_lost_while_nothing_is_played_ends_such_a_run_at_once() -> None:
+def test_with_abort_a_loss_between_segments_ends_the_run_at_once() -> None:
     run = RunState(TWO, iterations=2, on_loss=OnLoss.ABORT)
     run.handle(Ready())
     assert run.handle(Lost("a", "gone")) == [Finish()]

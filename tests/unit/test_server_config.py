@@ -37,16 +37,16 @@ def test_nginx_listens_serves_and_proxies() -> None:
     assert "sendfile on;" in config
 
 
-def test_nginx_is_one_process_that_dies_with_its_parent() -> None:
+def test_nginx_is_one_process_that_ends_with_its_parent() -> None:
     assert {"daemon off;", "master_process off;"} <= set(lines(NGINX))
 
 
-def test_nginx_holds_twice_the_connections_and_the_proxied_ones() -> None:
+def test_nginx_allows_twice_the_connections_and_the_proxied_ones() -> None:
     assert f"worker_connections {NGINX.files_needed(300)};" in lines(NGINX)
     assert NGINX.files_needed(300) > 3 * 300
 
 
-def test_nginx_writes_nowhere_but_in_its_own_directory() -> None:
+def test_nginx_writes_only_in_its_own_directory() -> None:
     for line in lines(NGINX):
         if line.startswith(("pid", "client_body_temp", "proxy_temp", "fastcgi_temp", "uwsgi_temp", "scgi_temp")):
             assert line.split()[1].strip('";').startswith("/t/run/vm07/")
@@ -71,7 +71,7 @@ def test_apache_has_a_thread_for_every_connection_in_one_process() -> None:
     assert "-X" in APACHE.setup(VM).launch.program
 
 
-def test_idle_connections_outlive_the_longest_pause_of_a_paced_client() -> None:
+def test_idle_connections_are_kept_longer_than_the_longest_pause_of_a_client() -> None:
     pause_s = 8 * 921_600 / 400_000
     nginx = next(line for line in lines(NGINX) if line.startswith("keepalive_timeout 1"))
     apache = next(line for line in lines(APACHE) if line.startswith("KeepAliveTimeout"))
@@ -86,7 +86,7 @@ def test_behind_a_proxy_the_app_serves_no_files(server: WebServer) -> None:
     assert app.unix_socket == "/t/run/vm07/app.sock"
 
 
-def test_builtin_serves_all_on_the_port() -> None:
+def test_builtin_serves_everything_on_the_port() -> None:
     launch = BUILTIN.setup(VM).launch
     assert launch.program == ()
     assert launch.app.static
@@ -100,7 +100,7 @@ def test_ipv6_addresses_are_in_brackets(server: WebServer) -> None:
 
 @pytest.mark.parametrize("server", PROXIES, ids=lambda s: s.kind.value)
 @pytest.mark.parametrize("path", ["/da ta/$x", '/a"b', "/a\\b", "/a\nb", "/%{HOST}", "/a[b]", "/a*"])
-def test_a_path_that_a_server_would_read_otherwise_is_refused(server: WebServer, path: str) -> None:
+def test_a_path_with_special_characters_is_refused(server: WebServer, path: str) -> None:
     with pytest.raises(PlanError, match="cannot be used"):
         server.setup(replace(VM, docroot=Path(path)))
 

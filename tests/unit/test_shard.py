@@ -10,7 +10,7 @@ WEIGHTS = st.lists(st.integers(1, 1000), min_size=1, max_size=200)
 
 
 @given(st.integers(0, 10**6), WEIGHTS)
-def test_shares_add_up_and_are_within_one_of_what_is_fair(total: int, weights: list[int]) -> None:
+def test_shares_add_up_and_differ_by_less_than_one_from_the_exact_share(total: int, weights: list[int]) -> None:
     shares = share_out(total, weights)
     assert sum(shares) == total
     assert len(shares) == len(weights)
@@ -19,21 +19,21 @@ def test_shares_add_up_and_are_within_one_of_what_is_fair(total: int, weights: l
 
 
 @given(st.integers(1, 1000), st.integers(1, 200))
-def test_equal_weights_share_evenly_what_can_be_shared_evenly(each: int, vms: int) -> None:
+def test_equal_weights_share_evenly_when_possible(each: int, vms: int) -> None:
     assert share_out(each * vms, [7] * vms) == [each] * vms
 
 
-def test_twice_the_weight_is_twice_the_connections() -> None:
+def test_twice_the_weight_gets_twice_the_connections() -> None:
     assert share_out(60, [1, 2, 3]) == [10, 20, 30]
 
 
 @given(st.sets(st.integers(0, 2**32 - 1)))
-def test_a_shard_crosses_the_wire(numbers: set[int]) -> None:
+def test_a_shard_survives_the_wire(numbers: set[int]) -> None:
     shard = Shard(tuple(sorted(numbers)))
     assert Shard.from_wire(shard.to_wire()) == shard
 
 
 @pytest.mark.parametrize("wire", [b"abc", b"\1\0\0\0" * 2, "text", 7])
-def test_what_is_no_shard_is_refused(wire: object) -> None:
+def test_invalid_shards_are_refused(wire: object) -> None:
     with pytest.raises(ValueError, match="shard"):
         Shard.from_wire(wire)  # type: ignore[arg-type]

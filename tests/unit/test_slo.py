@@ -32,7 +32,7 @@ HUNDRED = list(range(1, 101))
     ("text", "value", "ok"),
     [
         ("p99<100ms", 99, True),
-        ("p99<99ms", 99, False),  # the bucket of 99 ms ends a little above
+        ("p99<99ms", 99, False),  # the upper end of the bucket of 99 ms is slightly above 99 ms
         ("p50 <= 51ms", 50, True),
         ("p99.9<=1s", 100, True),
         ("max<100ms", 100, False),
@@ -54,7 +54,7 @@ def test_an_objective_is_judged_with_its_numbers(text: str, value: float, ok: bo
     assert check.detail
 
 
-def test_what_was_shed_is_no_error_and_what_was_cut_is_neither() -> None:
+def test_shed_and_cut_operations_are_no_errors() -> None:
     found = window(HUNDRED[:98], TIMED_OUT=2, SHED=50, CUT=50)
     errors = Slo.parse("errors<=2%").judge(found, 1.0)
     assert (errors.value, errors.ok) == (2.0, True)
@@ -63,7 +63,7 @@ def test_what_was_shed_is_no_error_and_what_was_cut_is_neither() -> None:
 
 
 @pytest.mark.parametrize("text", ["p99<1h", "mean<1h", "max<1h", "errors<100%", "shed<100%"])
-def test_nothing_measured_keeps_no_objective(text: str) -> None:
+def test_without_measurements_no_objective_is_met(text: str) -> None:
     check = Slo.parse(text).judge(window([]), 1.0)
     assert not check.ok
     assert check.value == 0.0
@@ -105,11 +105,11 @@ NONE = (
 
 
 @pytest.mark.parametrize("text", ["", *NONE.split()])
-def test_what_is_no_objective_is_refused_with_examples(text: str) -> None:
+def test_invalid_objectives_are_refused_with_examples(text: str) -> None:
     with pytest.raises(PlanError) as caught:
         Slo.parse(text)
     assert caught.value.hint
 
 
-def test_a_time_without_a_unit_is_in_seconds_as_everywhere() -> None:
+def test_a_time_without_a_unit_is_in_seconds() -> None:
     assert Slo.parse("p99<5").limit == 5000

@@ -64,7 +64,7 @@ def test_tables_of_other_shapes_do_not_merge() -> None:
 
 
 @given(snapshot=snapshots())
-def test_the_wire_brings_back_the_same(snapshot: Snapshot) -> None:
+def test_a_snapshot_survives_the_wire(snapshot: Snapshot) -> None:
     assert Snapshot.from_wire(msgpack.unpackb(msgpack.packb(snapshot.to_wire()))) == snapshot
 
 
@@ -91,7 +91,8 @@ TALLY = SAMPLE.to_wire()["tallies"][: len(SAMPLE.to_wire()["tallies"]) // 2]
         ("cells", {**CELLS, "targets": np.array([1, 2**16], "<u4").tobytes()}),
         ("cells", {**CELLS, "outcomes": CELLS["outcomes"][:-1]}),
         ("cells", {**CELLS, "counts": CELLS["counts"] + b"\0"}),
-        ("cells", {**CELLS, "counts": b"\xff" * 8 * len(CELLS["counts"])}),  # beyond what sums of stay inside 64 bits
+        # beyond the limit that keeps sums within 64 bits
+        ("cells", {**CELLS, "counts": b"\xff" * 8 * len(CELLS["counts"])}),
         ("cells", {**CELLS, "outcomes": b"\x7f" * 8 * len(CELLS["outcomes"])}),
         ("cells", {**CELLS, "kinds": 0, "counts": b""}),
         ("cells", {**CELLS, "kinds": 2**40}),
@@ -111,7 +112,7 @@ TALLY = SAMPLE.to_wire()["tallies"][: len(SAMPLE.to_wire()["tallies"]) // 2]
         ("health", {**HEALTH.to_wire(), "runqueue_ns": -2}),
     ],
 )
-def test_the_wire_refuses_what_no_engine_wrote(field: str, value: object) -> None:
+def test_invalid_wire_forms_are_refused(field: str, value: object) -> None:
     wire = SAMPLE.to_wire()
     assert Snapshot.from_wire(wire) == SAMPLE
     with pytest.raises(ValueError, match=r"field|cells|tall|mapping"):
@@ -119,7 +120,7 @@ def test_the_wire_refuses_what_no_engine_wrote(field: str, value: object) -> Non
 
 
 @pytest.mark.parametrize("field", SAMPLE.to_wire())
-def test_the_wire_refuses_a_missing_field(field: str) -> None:
+def test_a_missing_field_is_refused(field: str) -> None:
     wire = SAMPLE.to_wire()
     del wire[field]
     with pytest.raises(ValueError, match=field):
@@ -153,7 +154,7 @@ garbage = st.recursive(
 
 
 def paths(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The way to every value inside of `value`."""
+    """Return the paths to all values inside `value`."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [at, *(path for key, item in inner for path in paths(item, (*at, key)))]
 
@@ -172,7 +173,7 @@ def test_garbage_anywhere_is_a_value_error_or_a_snapshot(data: st.DataObject, sn
     spoilt = with_value(wire, data.draw(st.sampled_from(paths(wire))), junk)
     with contextlib.suppress(ValueError):
         read = Snapshot.from_wire(spoilt)
-        assert Snapshot.from_wire(read.to_wire()) == read  # what gets through is a snapshot in every respect
+        assert Snapshot.from_wire(read.to_wire()) == read  # accepted data is a valid snapshot in every respect
         table = CellTable.of(read.cells)
         assert CellTable.merge_all([table, table]).keys() == read.cells.keys()
         assert all(np.all(c.response.counts > 0) for c in read.cells.values())

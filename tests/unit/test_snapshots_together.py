@@ -1,4 +1,4 @@
-"""Snapshots that were joined come apart as they were, and what nobody wrote is a ValueError."""
+"""Joined snapshots separate unchanged, and invalid data raises ValueError."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def read_all(wire: object) -> list[Snapshot]:
 
 
 @given(given=some)
-def test_they_come_apart_as_they_were(given: list[Snapshot]) -> None:
+def test_joined_snapshots_separate_unchanged(given: list[Snapshot]) -> None:
     wire = msgpack.unpackb(msgpack.packb(event_to_wire(Snapshots.of(given))))
     assert list(apart([event_from_wire(wire)])) == given
 
 
 @given(given=some)
-def test_a_part_is_a_snapshot_in_every_respect(given: list[Snapshot]) -> None:
+def test_a_separated_part_is_a_complete_snapshot(given: list[Snapshot]) -> None:
     read = read_all(Snapshots.of(given).to_wire())
     assert [Snapshot.from_wire(one.to_wire()) for one in read] == given
     assert read_all(Snapshots.of(read).to_wire()) == given
@@ -53,7 +53,7 @@ def test_a_part_is_a_snapshot_in_every_respect(given: list[Snapshot]) -> None:
 
 
 @given(given=some)
-def test_connects_are_told_by_snapshot_and_target(given: list[Snapshot]) -> None:
+def test_connects_are_kept_by_snapshot_and_target(given: list[Snapshot]) -> None:
     for one, row in zip(given, Snapshots.of(given).connects().tolist(), strict=True):
         found = dict.fromkeys(range(len(row)), 0)
         for (_, target), counted in one.cells.items():
@@ -67,7 +67,7 @@ def test_several_wire_forms_are_read_as_one(given: list[list[Snapshot]]) -> None
     assert Snapshots.from_wires(wires).split() == [one for group in given for one in group]
 
 
-def test_those_that_count_other_kinds_are_not_joined() -> None:
+def test_snapshots_with_different_kinds_are_not_joined() -> None:
     other = snapshot("a/1", 0, {(0, 0): type(cell(1)).empty(2, 2)})
     with pytest.raises(ValueError, match="dimension"):
         Snapshots.of([TWO[0], other])
@@ -79,14 +79,14 @@ def test_those_that_count_other_kinds_are_not_joined() -> None:
     ("field", "said"),
     [("cell_parts", "differs from the sum of their parts"), ("tally_parts", "bytes of tallies are not 2 rows")],
 )
-def test_what_one_has_too_many_of_is_not_given_to_the_next(field: str, said: str) -> None:
+def test_surplus_data_of_one_snapshot_is_not_given_to_the_next(field: str, said: str) -> None:
     one, other = WIRE, Snapshots.of(TWO).to_wire()
     with pytest.raises(ValueError, match=said):
         Snapshots.from_wires([{**one, field: packed(2, 0)}, {**other, field: packed(3, 1)}])
 
 
 @pytest.mark.parametrize("numbers", [{"kinds": 0}, {"groups": "x"}, {"kinds": 256}])
-def test_one_without_cells_must_make_sense_beside_others_too(numbers: dict[str, object]) -> None:
+def test_a_snapshot_without_cells_is_checked_beside_others_too(numbers: dict[str, object]) -> None:
     quiet = Snapshots.of([snapshot("a/1", 0, {})]).to_wire()
     assert Snapshots.from_wires([WIRE, quiet]).workers == ("a/0", "a/1", "a/1")
     with pytest.raises(ValueError, match="field"):
@@ -94,7 +94,7 @@ def test_one_without_cells_must_make_sense_beside_others_too(numbers: dict[str, 
 
 
 @pytest.mark.parametrize("value", [0, 1, 2**32 - 1, 2**32, MAX_NUMBER - 1])
-def test_health_of_any_size_is_told_together_as_it_is_told_alone(value: int) -> None:
+def test_health_of_any_size_is_equal_when_joined(value: int) -> None:
     alone = {**TWO[0].health.to_wire(), "open_fds": value, "runqueue_ns": value - 1}
     health = Health.from_wire(alone)
     assert read_all(Snapshots.of([dataclasses.replace(TWO[0], health=health)]).to_wire())[0].health == health
@@ -102,8 +102,8 @@ def test_health_of_any_size_is_told_together_as_it_is_told_alone(value: int) -> 
         Health.from_wire({**alone, "open_fds": MAX_NUMBER})
 
 
-def test_histograms_of_a_size_that_comes_round_are_refused() -> None:
-    """3 x 2,048 rows: in 64 bits, 2,048 such sizes and the right ones more make any number."""
+def test_histogram_sizes_that_overflow_are_refused() -> None:
+    """The size is 3 x 2,048 rows: in 64 bits, 2,048 such sizes plus the correct sizes give any number."""
     wire = Snapshots.of([snapshot("a/0", 0, {(0, at): cell(1) for at in range(2_048)})]).to_wire()
     sizes = np.ones(3 * 2_048, "<u8")
     sizes[:2_048] = 2**53 - 1
@@ -132,28 +132,28 @@ def packed(*numbers: int) -> bytes:
         ("cell_parts", packed(1, 1)),
         ("cell_parts", packed(2, 2)),
         ("cell_parts", np.array([2**52, 1], "<u8").tobytes()),
-        ("cell_parts", packed(3, 0)),  # then two cells of one worker are of the same window and target
+        ("cell_parts", packed(3, 0)),  # two cells of one worker have the same window and target
         ("cell_parts", np.array([2**53 - 1] * 2, "<u8").tobytes()),
         ("tally_parts", packed(1, 1)),
         ("tally_parts", np.array([2**53 - 1] * 2, "<u8").tobytes()),
-        ("tally_parts", packed(3, 0)),  # then the rows of one worker are not in order
+        ("tally_parts", packed(3, 0)),  # the rows of one worker are not in order
         ("tallies", WIRE["tallies"][:-1]),
         ("health", WIRE["health"][:1]),
         ("health", [WIRE["health"], None]),
-        ("health", bytes(16)),  # -1 everywhere, which only one field may be
+        ("health", bytes(16)),  # all values are -1, which is allowed in one field only
         ("health", None),
         ("cells", None),
     ],
 )
-def test_what_no_machine_wrote_is_refused(field: str, value: object) -> None:
+def test_invalid_joined_data_is_refused(field: str, value: object) -> None:
     assert read_all(WIRE) == TWO
     with pytest.raises(ValueError, match=r"field|cells|tall|mapping"):
         read_all({**WIRE, field: value})
 
 
 @pytest.mark.parametrize("field", ["cell_parts", "tally_parts"])
-def test_parts_whose_sum_comes_round_are_refused(field: str) -> None:
-    """In 64 bits 2,048 such numbers and the right one more make any number; numpy would write past its memory."""
+def test_part_sizes_that_overflow_are_refused(field: str) -> None:
+    """In 64 bits, 2,048 such numbers plus the correct number give any number; numpy would write beyond its memory."""
     many = [snapshot("a/0", 0, {}, ())] * 2_048 + [TWO[0]]
     wire = Snapshots.of(many).to_wire()
     size = 2 if field == "cell_parts" else len(TWO[0].tallies)
@@ -183,7 +183,7 @@ def changed(value: Any, path: Sequence[Any], new: Any) -> Any:
     byte=st.integers(0, 255),
     junk=st.none() | st.integers(-2, 2**64) | st.binary(max_size=40),
 )
-def test_what_is_spoilt_is_a_value_error_or_snapshots(
+def test_damaged_data_is_a_value_error_or_snapshots(
     given: list[Snapshot], data: st.DataObject, at: int, byte: int, junk: object
 ) -> None:
     wire = Snapshots.of(given).to_wire()

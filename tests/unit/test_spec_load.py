@@ -1,4 +1,4 @@
-"""What a plan says of the sending side reaches every engine."""
+"""The plan's settings for sending reach every engine."""
 
 from __future__ import annotations
 

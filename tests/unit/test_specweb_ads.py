@@ -20,7 +20,7 @@ def tables(users: int = 20, windows: tuple[int, int] = (40, 140)) -> ads.AdTable
 
 
 def search(of: ads.AdTables, user: int, last_ad: int) -> tuple[int, int, bool, int] | None:
-    """The search, step by step: (ad, weight, expired, number of ads visited)."""
+    """Search step by step; returns (ad, weight, expired, number of visited ads)."""
     ad, looked = (last_ad + 1) % 360, 1
     while ad != last_ad:
         common = int(of.personality[user]) & int(of.demographic[ad])
@@ -34,7 +34,7 @@ def search(of: ads.AdTables, user: int, last_ad: int) -> tuple[int, int, bool, i
 
 
 @given(st.integers(1, 400), st.integers(0, 10**6), st.integers(0, 359))
-def test_the_table_answers_as_the_search_does(users: int, pick: int, last_ad: int) -> None:
+def test_the_table_gives_the_results_of_the_search(users: int, pick: int, last_ad: int) -> None:
     of = tables(users)
     expected = ads.expected(of, NOW_S)
     user = pick % users
@@ -46,7 +46,7 @@ def test_the_table_answers_as_the_search_does(users: int, pick: int, last_ad: in
 
 
 @given(st.data())
-def test_the_table_answers_as_the_search_does_for_any_tables(data: st.DataObject) -> None:
+def test_the_table_gives_the_results_of_the_search_for_any_tables(data: st.DataObject) -> None:
     seed = data.draw(st.integers(0, 2**32))
     rng = np.random.default_rng(seed)
     of = ads.AdTables(
@@ -65,7 +65,7 @@ def test_the_table_answers_as_the_search_does_for_any_tables(data: st.DataObject
         assert expected.cookie(1, last_ad) == ads.MISSED_COOKIE
 
 
-def test_a_search_ends_before_the_ad_that_it_began_at() -> None:
+def test_a_search_ends_before_the_ad_at_which_it_began() -> None:
     of = tables()
     only = dataclasses.replace(of, minmatch=np.where(np.arange(360) == 20, 1, 76))
     expected = ads.expected(only, NOW_S)
@@ -138,7 +138,7 @@ def test_the_data_files_have_their_formats_and_read_back() -> None:
         (None, b"    0 00000001 00000001  75 1700000000\n"),
     ],
 )
-def test_data_files_that_are_none_are_refused(personality: bytes | None, table: bytes | None) -> None:
+def test_invalid_data_files_are_refused(personality: bytes | None, table: bytes | None) -> None:
     of = tables()
     with pytest.raises(ValueError, match=r"."):
         ads.parse(
@@ -168,7 +168,7 @@ def test_request_cookies_read_back(user: int, last_ad: int) -> None:
         "my_cookie=user_id=१००००&last_ad=1",
     ],
 )
-def test_garbage_cookies_are_nobodys(cookie: str) -> None:
+def test_invalid_cookies_have_no_user(cookie: str) -> None:
     assert ads.parse_request_cookie(cookie, 10) is None
 
 

@@ -61,15 +61,15 @@ def test_tags_are_where_the_client_looks(file: tuple[int, int, int]) -> None:
         assert (at - 1 - files.HEADER_BYTES) % 4096 == 0
 
 
-def test_tags_use_every_place_there_is() -> None:
+def test_tags_use_every_possible_place() -> None:
     offsets = files.tag_offsets(np.arange(4000), 2, 8)
     places, counts = np.unique(offsets, return_counts=True)
-    assert len(places) == 23  # so many validation bytes have space after them
+    assert len(places) == 23  # this many validation bytes have space after them
     assert counts.max() / counts.min() < 1.3
     assert (offsets[:, 0] < offsets[:, 1]).all()
 
 
-def test_contents_are_the_same_for_ever_and_differ_between_files() -> None:
+def test_contents_never_change_and_differ_between_files() -> None:
     # a change of the contents invalidates every existing file set: change the key of the contents, too
     assert files.content(0, 0, 0) == files.content(0, 0, 0)
     assert files.content(7, 1, 0)[:180] == GOLDEN_START

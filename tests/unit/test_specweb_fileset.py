@@ -26,7 +26,7 @@ def names(root: Path) -> list[str]:
     return sorted(path.name for path in root.iterdir() if path.name != ".lock")
 
 
-def test_a_new_set_is_right_and_readable_by_all(root: Path) -> None:
+def test_a_new_set_is_correct_and_readable_by_all(root: Path) -> None:
     assert fileset.verify(root, 2) == []
     assert names(root) == ["file_set"]
     assert names(root / "file_set") == ["dir00000", "dir00001"]
@@ -45,7 +45,7 @@ def test_modes_do_not_depend_on_the_umask(tmp_path: Path) -> None:
     assert [p.stat().st_mode & 0o777 for p in (one, one.parent, one.parent.parent)] == [0o644, 0o755, 0o755]
 
 
-def test_a_right_set_is_reused_and_a_larger_one_extends_it(root: Path) -> None:
+def test_a_correct_set_is_reused_and_extended_for_more_connections(root: Path) -> None:
     kept = (root / "file_set/dir00000/class3_8").stat()
     told: list[tuple[int, int]] = []
     assert fileset.ensure(root, 2).made == 0
@@ -96,7 +96,7 @@ FAULTS = [truncate, remove, add, of_another_version, replace_by_file, file_by_di
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_what_is_wrong_is_made_again(root: Path, fault: Callable[[Path], None]) -> None:
+def test_wrong_files_are_made_again(root: Path, fault: Callable[[Path], None]) -> None:
     fault(root / "file_set/dir00000")
     assert fileset.verify(root, 2) != []
     assert fileset.ensure(root, 2).made == 1
@@ -104,7 +104,7 @@ def test_what_is_wrong_is_made_again(root: Path, fault: Callable[[Path], None]) 
     assert not list(root.glob(".making-*"))
 
 
-def test_what_dead_processes_left_is_removed(root: Path) -> None:
+def test_files_of_ended_processes_are_removed(root: Path) -> None:
     (root / ".making-dir00002").mkdir()
     (root / ".making-dir00002/class0_0").write_bytes(b"half")
     (root / ".making-dir00007-wrong").touch()
@@ -130,7 +130,7 @@ def test_verify_names_every_fault(root: Path) -> None:
     assert problems.count("\n") == 4
 
 
-def test_a_copy_is_equal_and_of_its_own(root: Path, tmp_path: Path) -> None:
+def test_a_copy_is_equal_and_independent(root: Path, tmp_path: Path) -> None:
     made = fileset.copy(fileset.ensure(root, 2), tmp_path / "copy")
     assert (made.made, made.root) == (2, tmp_path / "copy")
     assert fileset.verify(tmp_path / "copy", 2) == []
@@ -139,14 +139,14 @@ def test_a_copy_is_equal_and_of_its_own(root: Path, tmp_path: Path) -> None:
     assert fileset.copy(fileset.ensure(root, 2), tmp_path / "copy").made == 0
 
 
-def test_two_at_once_make_each_directory_once(tmp_path: Path) -> None:
+def test_two_processes_at_once_make_each_directory_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(3) as pool:
         made = list(pool.map(lambda count: fileset.ensure(tmp_path, count).made, (3, 4, 3)))
     assert sum(made) == 4
     assert fileset.verify(tmp_path, 4) == []
 
 
-def test_too_little_room_is_told_before_anything_is_written(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_space_is_reported_before_anything_is_written(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_frsize=4096, f_bavail=1000))
     with pytest.raises(LoadgenError, match=r"needs 41 MB more in .*, but 4 MB are free") as told:
         fileset.ensure(root, 10)
@@ -159,7 +159,7 @@ def test_too_little_room_is_told_before_anything_is_written(root: Path, monkeypa
     ("free_blocks", "message"),
     [(100, r"needs 16 MB more in .*, but 0 MB are free"), (10**9, r"No space left .*15 MB were still to be written")],
 )
-def test_a_disk_that_fills_up_meanwhile_leaves_no_half_directory(
+def test_a_disk_that_becomes_full_leaves_no_incomplete_directory(
     root: Path, monkeypatch: pytest.MonkeyPatch, free_blocks: int, message: str
 ) -> None:
     free = [10**9, free_blocks]
@@ -178,7 +178,7 @@ def test_a_disk_that_fills_up_meanwhile_leaves_no_half_directory(
     assert names(root / "file_set") == ["dir00000", "dir00001", "dir00002"]
 
 
-def test_a_root_that_cannot_be_is_told(tmp_path: Path) -> None:
+def test_an_impossible_root_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(LoadgenError, match=r"cannot be kept in .*: Not a directory"):
         fileset.ensure(tmp_path / "file" / "set", 1)

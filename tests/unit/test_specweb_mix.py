@@ -65,7 +65,7 @@ def test_directories_follow_zipf(rng: np.random.Generator) -> None:
 
 
 @given(st.integers(1, 3000), st.integers(0, 2**32))
-def test_a_row_of_sessions_can_be_played_in_a_circle(count: int, seed: int) -> None:
+def test_a_sequence_of_sessions_can_be_repeated(count: int, seed: int) -> None:
     keep_alive, last = mix.deal_sessions(count, np.random.default_rng(seed))
     assert len(keep_alive) == len(last) == count
     assert last[-1]
@@ -76,7 +76,7 @@ def test_a_row_of_sessions_can_be_played_in_a_circle(count: int, seed: int) -> N
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=6).filter(sum), st.integers(1, 500), st.integers(0, 2**32))
-def test_every_whole_deck_has_exactly_its_cards(deck: list[int], count: int, seed: int) -> None:
+def test_every_complete_deck_has_exactly_its_cards(deck: list[int], count: int, seed: int) -> None:
     cards = mix.deal(deck, count, np.random.default_rng(seed))
     assert len(cards) == count
     for at in range(0, count - sum(deck) + 1, sum(deck)):

@@ -61,7 +61,7 @@ def test_a_record_has_139_bytes_and_reads_back(record: PostRecord) -> None:
     assert PostRecord.parse(raw) == record
 
 
-def test_a_record_looks_as_published() -> None:
+def test_a_record_has_the_published_form() -> None:
     text = records([0, 2])[1].to_bytes().decode()
     assert text == (
         "         2 1800000001         77     1  2  1          1 "
@@ -71,13 +71,13 @@ def test_a_record_looks_as_published() -> None:
 
 
 @given(st.binary(max_size=300))
-def test_garbage_is_no_record(raw: bytes) -> None:
+def test_garbage_is_not_a_record(raw: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         PostRecord.parse(b"x" + raw)
 
 
 @given(st.lists(st.integers(0, 3), max_size=40))
-def test_a_log_of_all_posts_in_order_is_right(classes: list[int]) -> None:
+def test_a_log_of_all_posts_in_order_is_correct(classes: list[int]) -> None:
     report = check(log_of(records(classes)), counts(classes))
     assert report.ok, report.problems
     assert report.records == len(classes)
@@ -85,7 +85,7 @@ def test_a_log_of_all_posts_in_order_is_right(classes: list[int]) -> None:
 
 
 @given(st.binary(max_size=700))
-def test_no_log_makes_the_check_fail(log: bytes) -> None:
+def test_a_missing_log_fails_the_check(log: bytes) -> None:
     report = check(log, PostCounts(ok=(0,) * 4, attempted=(9,) * 4))
     assert report.ok == (log == header(0))  # no other text of that length is a log
 
@@ -134,7 +134,7 @@ def test_a_server_may_lack_one_per_cent_of_a_class(logged: int, ok: bool) -> Non
     assert check(log, PostCounts(ok=(0, 0, 100, 0), attempted=(0, 0, 100, 0))).ok is ok
 
 
-def test_evidence_is_bounded_and_counted() -> None:
+def test_evidence_is_limited_and_counted() -> None:
     classes = [0] * 100
     report = check(log_of([replace(r, pid=1) for r in records(classes)]), counts(classes))
     assert report.problem_count == 100
@@ -142,5 +142,5 @@ def test_evidence_is_bounded_and_counted() -> None:
     assert report.problems[0].record == 1
 
 
-def test_the_empty_log_is_right() -> None:
+def test_the_empty_log_is_correct() -> None:
     assert check(postlog.EMPTY, counts([])).ok

@@ -24,7 +24,7 @@ def record(class_: int) -> postlog.PostRecord:
     )
 
 
-def test_appends_at_the_same_time_are_all_there_in_order(tmp_path: Path) -> None:
+def test_simultaneous_appends_are_complete_and_in_order(tmp_path: Path) -> None:
     def append(class_: int) -> None:
         log = PostLog(tmp_path)
         for _ in range(300):
@@ -41,7 +41,7 @@ def test_appends_at_the_same_time_are_all_there_in_order(tmp_path: Path) -> None
     assert report.records == 1200
 
 
-def test_a_log_whose_writer_died_before_counting_lacks_that_post_only(tmp_path: Path) -> None:
+def test_a_writer_that_died_before_counting_loses_only_its_post(tmp_path: Path) -> None:
     log = PostLog(tmp_path)
     log.append(record(0))
     with (tmp_path / "post.log").open("ab") as file:
@@ -52,7 +52,7 @@ def test_a_log_whose_writer_died_before_counting_lacks_that_post_only(tmp_path: 
     assert report.ok, report.problems
 
 
-def test_a_log_that_was_never_written_is_empty_and_reset_empties_it(tmp_path: Path) -> None:
+def test_a_missing_log_is_empty_and_reset_empties_a_log(tmp_path: Path) -> None:
     log = PostLog(tmp_path)
     assert log.read() == postlog.EMPTY
     log.append(record(0))

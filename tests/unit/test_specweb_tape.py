@@ -70,7 +70,7 @@ def asked(tape: OpTape, row: int) -> tuple[int, int]:
 
 
 def rows_of_each_sort(tape: OpTape) -> list[int]:
-    """A few rows of every combination of group and kind that occurs."""
+    """Return a few rows of every combination of group and kind that occurs."""
     rows = []
     for group in range(5):
         for kind in range(4):
@@ -246,7 +246,7 @@ def test_connections_start_inside_an_operation_during_ramp_up(tape: OpTape) -> N
     longest = line_times_ns(tape, 1000).max()
     assert delays.min() >= 0
     assert delays.max() < ramp_up + longest
-    # a third of the time of a connection is class 3: so many connections are inside one at any moment
+    # a third of a connection's time is class 3, so a third of the connections are inside one at any time
     waits = delays - np.minimum(delays, ramp_up)
     assert 0.15 < (waits > NS_PER_S).mean() < 0.6
 
@@ -263,7 +263,7 @@ def test_connections_start_inside_an_operation_during_ramp_up(tape: OpTape) -> N
         SpecPlan(vms=3, connections=7, line_bps=8, bound=Bound.rate(8)),
     ],
 )  # fmt: skip
-def test_tapes_of_all_sizes_are_bounded_and_whole(plan: SpecPlan) -> None:
+def test_tapes_of_all_sizes_are_limited_and_complete(plan: SpecPlan) -> None:
     tape = compile_tape(plan)
     assert 0 < len(tape.ops) <= MAX_ROWS
     assert tape.starts.shape == (plan.phases.iterations, plan.total_connections)

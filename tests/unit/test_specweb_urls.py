@@ -17,7 +17,7 @@ FILE = st.tuples(st.integers(0, 99_999), st.integers(0, 3), st.integers(0, 8))
 
 
 @given(FILE, st.integers(0, 10**10 - 1), st.permutations(range(5)))
-def test_what_is_written_reads_back(file: tuple[int, int, int], client: int, order: list[int]) -> None:
+def test_written_text_reads_back(file: tuple[int, int, int], client: int, order: list[int]) -> None:
     assert urls.parse_file_path(urls.file_path(*file)) == file
     fields = urls.post_body(*file, client).split("&")
     body = "&".join(fields[i] for i in order).encode()
@@ -47,7 +47,7 @@ def test_only_names_of_files_are_paths(text: str) -> None:
         "",
     ],
 )
-def test_paths_cannot_climb(path: str) -> None:
+def test_paths_cannot_leave_the_root(path: str) -> None:
     assert urls.parse_file_path(path) is None
 
 
@@ -66,7 +66,7 @@ def test_paths_cannot_climb(path: str) -> None:
         b"urlroot=/file_set/&dir=\xff\xff&class=0&num=0&client=1",
     ],
 )
-def test_bodies_that_are_no_posts_are_refused(body: bytes) -> None:
+def test_invalid_bodies_are_refused(body: bytes) -> None:
     assert urls.parse_post_body(body) is None
 
 

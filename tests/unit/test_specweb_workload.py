@@ -1,4 +1,4 @@
-"""The SPECweb99-style workload behind its seam: what servers must have, and when a POST log is wrong."""
+"""The SPECweb99-style workload behind its interface: what servers must have, and when a POST log is wrong."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CHECK = PostLogCheck("/reset")
 
 
 def fetched(posts: int) -> bytes:
-    """The reply to Fetch of a server that logged so many POSTs of class 0."""
+    """Return the reply to Fetch of a server that logged `posts` POSTs of class 0."""
     record = postlog.PostRecord(
         number=0,
         time_s=1,
@@ -37,26 +37,26 @@ def _numbered(record: postlog.PostRecord, number: int) -> bytes:
 
 
 def sent(ok: int, bad: int = 0, *, complete: bool = True) -> Sent:
-    """POSTs of class 0, among other operations."""
+    """Return POSTs of class 0 among other operations."""
     counts = np.full((len(mix.KINDS), len(mix.GROUPS), 3), 9, np.int64)
     counts[:, mix.POST, :] = 0
     counts[0, mix.POST, :2] = ok, bad
     return Sent(counts, complete)
 
 
-def test_a_log_of_what_was_sent_is_in_order() -> None:
+def test_a_log_that_matches_the_requests_is_accepted() -> None:
     assert CHECK.problems(fetched(5), sent(5)) == []
     assert CHECK.problems(fetched(6), sent(5, bad=1)) == []
     assert CHECK.passed([sent(5), sent(6)]) == "11 POSTs, all logged, all in order"
 
 
 @pytest.mark.parametrize("logged", [4, 6])
-def test_a_log_of_less_or_more_is_not(logged: int) -> None:
+def test_a_log_with_fewer_or_more_records_is_rejected(logged: int) -> None:
     (problem,) = CHECK.problems(fetched(logged), sent(5))
     assert problem.startswith(f"the log has {logged} POSTs of class 0, but")
 
 
-def test_a_server_is_not_blamed_for_what_a_lost_engine_did_not_report() -> None:
+def test_unreported_requests_of_a_lost_engine_do_not_count_against_a_server() -> None:
     assert CHECK.problems(fetched(6), sent(5, complete=False)) == []
     assert CHECK.problems(fetched(4), sent(5, complete=False))
 
@@ -73,7 +73,7 @@ def test_connections_are_opened_in_proportion_to_the_line_speed() -> None:
     assert fast == 10 * slow
 
 
-def test_the_file_set_is_that_of_the_server_with_the_most_connections() -> None:
+def test_the_file_set_suits_the_server_with_the_most_connections() -> None:
     targets = tuple(Target(name=name, host="::1", port=at, weight=at) for at, name in enumerate("ab", start=1))
     needed = Specweb99().files(SpecPlan(vms=2, targets=targets, connections=300))
     assert needed.directories == files.directories(400)

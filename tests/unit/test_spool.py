@@ -1,4 +1,4 @@
-"""The spool: what was appended is what is read, whatever the disk does."""
+"""The spool: appended data can be read, whatever the disk does."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from loadgen.model.errors import FleetError
 
 
 class Disk:
-    """Takes so many bytes, and then says that it is full."""
+    """A disk that accepts `room` bytes and then reports that it is full."""
 
     def __init__(self, room: int) -> None:
         self.room = room
@@ -58,7 +58,7 @@ def drained(spool: Spool, *, at_once: int, acknowledge: bool = False, offset: in
     return found
 
 
-def test_one_that_is_still_written_is_known(tmp_path: Path) -> None:
+def test_a_spool_in_use_is_recognised(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "r" / "m.spool")
     spool.append(b"abc")
     with spool.path.open("rb") as file:
@@ -68,7 +68,7 @@ def test_one_that_is_still_written_is_known(tmp_path: Path) -> None:
         assert not is_written(file)
 
 
-def test_what_was_appended_is_in_the_file_at_once(tmp_path: Path) -> None:
+def test_appended_data_is_in_the_file_at_once(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "r" / "m.spool")
     spool.append(b"abc")
     assert (tmp_path / "r" / "m.spool").read_bytes() == b"abc"
@@ -108,7 +108,7 @@ def test_a_full_disk_loses_nothing(
     spool.close()
 
 
-def test_what_memory_cannot_hold_is_counted(tmp_path: Path, disk: Disk) -> None:
+def test_data_that_does_not_fit_into_memory_is_counted(tmp_path: Path, disk: Disk) -> None:
     disk.room = 5
     spool = Spool(tmp_path / "r" / "m.spool")
     half = b"x" * (MEMORY_BYTES // 2)
@@ -156,12 +156,12 @@ def test_names_survive_the_file_system(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(("run_id", "name"), [("..", "m"), ("", "m"), ("r", ""), (".", "m"), ("r", "x" * 300)])
-def test_names_that_are_none(tmp_path: Path, run_id: str, name: str) -> None:
+def test_invalid_names_are_refused(tmp_path: Path, run_id: str, name: str) -> None:
     with pytest.raises(FleetError, match="cannot be names of a spool"):
         spool_path(tmp_path, run_id, name)
 
 
-def test_what_nobody_fetches_goes_after_a_week(tmp_path: Path) -> None:
+def test_spools_are_removed_after_a_week(tmp_path: Path) -> None:
     for age in (-1, 1):
         spool = Spool(spool_path(tmp_path, f"age{age}", "m"))
         spool.append(b"x")
@@ -181,5 +181,5 @@ def test_what_nobody_fetches_goes_after_a_week(tmp_path: Path) -> None:
         ({}, "/.local/state/loadgen/spool"),
     ],
 )
-def test_where_spools_are(environment: dict[str, Any], expected: str) -> None:
+def test_the_directory_of_spools(environment: dict[str, Any], expected: str) -> None:
     assert str(default_directory(environment)) == expected

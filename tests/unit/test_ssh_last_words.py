@@ -1,4 +1,4 @@
-"""What is said of a worker that ended on its host."""
+"""The reason that is reported when a worker on a host ends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deploy.hosts.ssh import Remote
 
 
 class Ended:
-    """A process that ended, as asyncssh has it."""
+    """A process that has ended, in the form of asyncssh."""
 
     def __init__(self, code: int, stderr: bytes) -> None:
         self.returncode = code
@@ -38,7 +38,7 @@ class Ended:
     ],
     ids=["refused", "bug", "missing", "killed"],
 )
-def test_the_reason_is_told_and_not_the_hint(code: int, stderr: bytes, said: str) -> None:
+def test_the_reason_is_reported_without_the_hint(code: int, stderr: bytes, said: str) -> None:
     async def scenario() -> str:
         return await Remote(cast("asyncssh.SSHClientProcess[bytes]", Ended(code, stderr)), "mark").why_ended()
 

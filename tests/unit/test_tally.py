@@ -25,7 +25,7 @@ def test_rows_of_one_window_and_connection_become_one() -> None:
     )
 
 
-def test_nothing_merges_to_no_rows() -> None:
+def test_merging_nothing_gives_no_rows() -> None:
     assert merge_tallies([]).dtype == TALLY_DTYPE
     assert len(merge_tallies([empty_tallies()])) == 0
 
@@ -42,8 +42,8 @@ def test_order_and_grouping_do_not_matter(a: NDArray[np.void], b: NDArray[np.voi
 @given(
     keys=st.sets(st.tuples(st.integers(-1, 2), st.integers(0, 30)), min_size=1), order=st.randoms(use_true_random=False)
 )
-def test_rows_that_are_all_different_are_put_in_order(keys: set[tuple[int, int]], order: random.Random) -> None:
-    """Few or many of all that there could be: places are marked, or keys are sorted."""
+def test_different_rows_are_sorted(keys: set[tuple[int, int]], order: random.Random) -> None:
+    """With few or with many of the possible rows: places are marked, or keys are sorted."""
     shuffled = list(keys)
     order.shuffle(shuffled)
     mixed = rows(*({"window": w, "connection": c, "ok": 100 * w + c + 100} for w, c in shuffled))
@@ -60,17 +60,17 @@ def test_nothing_is_lost(a: NDArray[np.void], b: NDArray[np.void]) -> None:
 
 
 @given(a=tallies)
-def test_tables_with_the_same_rows_add_up_as_any_do(a: NDArray[np.void]) -> None:
+def test_tables_with_the_same_rows_add_up_like_others(a: NDArray[np.void]) -> None:
     once = merge_tallies([a])
     thrice = merge_tallies([once, once, once])
-    unlike = rows({"window": 3, "connection": 8, "ok": 1})  # not in any of them: what has others' rows is sorted
+    unlike = rows({"window": 3, "connection": 8, "ok": 1})  # none of these tables has this row, so rows are sorted
     assert np.array_equal(thrice, merge_tallies([once, once, once, unlike])[: len(once)])
     assert np.array_equal(thrice, merge_tallies([a, a, a]))
     for name in ("ok", "bytes", "busy_ns"):
         assert np.array_equal(thrice[name], 3 * once[name])
 
 
-NARROW_BYTES = 22  # of a row, instead of 48
+NARROW_BYTES = 22  # bytes of a row, instead of 48
 LARGEST = {
     "window": 2**15 - 1,
     "connection": 2**32 - 1,
@@ -80,7 +80,7 @@ LARGEST = {
 }
 
 
-def test_rows_are_packed_in_half_of_the_bytes_while_all_of_them_fit() -> None:
+def test_rows_are_packed_in_half_of_the_bytes_if_all_fit() -> None:
     full = rows({**LARGEST, "connection": 1}, LARGEST, {"window": -1, "connection": 2})
     packed = pack_tallies(full)
     assert len(packed) == NARROW_BYTES * len(full)
@@ -89,7 +89,7 @@ def test_rows_are_packed_in_half_of_the_bytes_while_all_of_them_fit() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in LARGEST if name != "connection"])
-def test_one_number_that_does_not_fit_is_not_cut(name: str) -> None:
+def test_a_number_that_does_not_fit_is_not_truncated(name: str) -> None:
     over = rows(LARGEST, {**LARGEST, name: LARGEST[name] + 1})
     packed = pack_tallies(over)
     assert len(packed) == TALLY_DTYPE.itemsize * len(over)
@@ -105,6 +105,6 @@ def test_packed_parts_of_either_width_are_read_one_after_another(parts: list[NDA
 
 
 @pytest.mark.parametrize("packed", [b"x" * 23, b"x" * 48 * 3, b"", b"x" * 44 + b"x" * 48])
-def test_bytes_that_are_not_so_many_rows_are_refused(packed: bytes) -> None:
+def test_bytes_of_another_number_of_rows_are_refused(packed: bytes) -> None:
     with pytest.raises(ValueError, match="bytes of tallies are not 2 rows"):
         unpack_tallies([pack_tallies(rows(LARGEST)), packed], [1, 2])

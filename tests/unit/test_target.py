@@ -26,7 +26,7 @@ def test_the_host_header_of_a_target(host: str, authority: str) -> None:
         ({"weight": 0}, "target a: weight must be at least 1, got 0"),
     ],
 )
-def test_what_a_target_cannot_be(wrong: dict[str, Any], message: str) -> None:
+def test_invalid_targets_are_refused(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(PlanError) as caught:
         Target(**{"name": "a", "host": "192.0.2.1", "port": 80, **wrong})
     assert caught.value.message == message

@@ -35,7 +35,7 @@ def test_weight_is_one_unless_given() -> None:
 
 
 @given(TARGETS)
-def test_what_is_written_is_read(targets: list[Target]) -> None:
+def test_written_targets_read_back(targets: list[Target]) -> None:
     tables = [{"name": t.name, "host": t.host, "port": t.port, "weight": t.weight} for t in targets]
     assert parse(tomli_w.dumps({"target": tables}), "t.toml") == tuple(targets)
 
@@ -59,7 +59,7 @@ def test_what_is_written_is_read(targets: list[Target]) -> None:
         (f"{ONE}weight = 0", "t.toml: target 1: target a: weight must be at least 1, got 0"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(text: str, message: str) -> None:
+def test_errors_in_a_file_are_refused_in_one_line(text: str, message: str) -> None:
     with pytest.raises(PlanError) as caught:
         parse(text, "t.toml")
     assert caught.value.message.startswith(message)
@@ -71,7 +71,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load(tmp_path / "none.toml")
 
 
-def test_a_file_of_bytes_is_not_toml(tmp_path: Path) -> None:
+def test_a_binary_file_is_not_toml(tmp_path: Path) -> None:
     (tmp_path / "t.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(PlanError, match="not UTF-8"):
         load(tmp_path / "t.toml")

@@ -29,7 +29,7 @@ MIX = [f"mix issued: class {number}" for number in range(4)]
 
 
 def evidence(loop: Loop, *, time_wait: int = 0) -> TrustEvidence:
-    """Evidence with something for every check."""
+    """Return evidence for every check."""
     health = Health(
         wall_ns=NS_PER_S,
         cpu_ns=0,
@@ -110,7 +110,7 @@ def with_toy(given: TrustEvidence) -> Trust:
     return judge_trust(given, (*TAPE_CHECKS, time_wait_sockets))
 
 
-def test_a_new_check_convicts_and_acquits() -> None:
+def test_a_new_check_can_fail_and_pass() -> None:
     good = with_toy(evidence(Loop.OPEN, time_wait=MAX_TIME_WAIT))
     assert (good.checks[-1].name, good.checks[-1].ok) == ("sockets in TIME_WAIT", True)
     bad = with_toy(evidence(Loop.OPEN, time_wait=MAX_TIME_WAIT + 1))

@@ -18,7 +18,7 @@ from loadgen.model.units import (
 
 
 @given(st.integers(0, 10**18))
-def test_a_duration_comes_back_from_its_text(duration_ns: int) -> None:
+def test_a_duration_survives_conversion_to_text(duration_ns: int) -> None:
     assert parse_duration_ns(format_duration(duration_ns)) == duration_ns
 
 
@@ -39,11 +39,11 @@ def test_the_text_of_a_duration_is_the_shortest(number: int, unit: str) -> None:
         ("3µs", 3000),
         ("3us", 3000),
         ("7ns", 7),
-        ("0.1", 100 * NS_PER_MS),  # not a nanosecond less: no binary fractions
+        ("0.1", 100 * NS_PER_MS),  # exact to the nanosecond: no binary fractions
         ("0", 0),
     ],
 )
-def test_durations_as_people_write_them(text: str, duration_ns: int) -> None:
+def test_durations_are_read(text: str, duration_ns: int) -> None:
     assert parse_duration_ns(text) == duration_ns
 
 
@@ -51,12 +51,12 @@ def test_durations_as_people_write_them(text: str, duration_ns: int) -> None:
     ("duration_ns", "text"),
     [(0, "0s"), (1, "1ns"), (1_500_000_000, "1500ms"), (90 * NS_PER_S, "90s"), (7200 * NS_PER_S, "2h")],
 )
-def test_durations_as_we_write_them(duration_ns: int, text: str) -> None:
+def test_durations_are_written(duration_ns: int, text: str) -> None:
     assert format_duration(duration_ns) == text
 
 
 @given(st.integers(0, 10**12), st.sampled_from([("", 1), ("k", 10**3), ("M", 10**6), ("G", 10**9)]))
-def test_a_rate_with_any_multiple_and_any_way_to_say_bits_per_second(number: int, multiple: tuple[str, int]) -> None:
+def test_a_rate_may_have_any_multiple_and_any_name_of_bits_per_second(number: int, multiple: tuple[str, int]) -> None:
     letter, factor = multiple
     for unit in ("", "bit/s", "bps", "bit"):
         assert parse_rate_bps(f"{number}{letter}{unit}") == number * factor
@@ -68,7 +68,7 @@ def test_a_rate_may_have_a_fraction() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "s", "ten s", "-1s", "1 fortnight", "1e3s", "1s2", "1,5s", "nan", "inf"])
-def test_what_is_no_duration_is_quoted(text: str) -> None:
+def test_invalid_durations_are_quoted(text: str) -> None:
     with pytest.raises(PlanError) as caught:
         parse_duration_ns(text)
     assert caught.value.message.startswith(f"{text!r} is not a duration")
@@ -76,7 +76,7 @@ def test_what_is_no_duration_is_quoted(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "k", "fast", "-4k", "4 parsecs", "400kB/s", "400kBps", "4/s", "1e5"])
-def test_what_is_no_rate_is_quoted(text: str) -> None:
+def test_invalid_rates_are_quoted(text: str) -> None:
     with pytest.raises(PlanError) as caught:
         parse_rate_bps(text)
     assert caught.value.message.startswith(f"{text!r} is not a rate")
@@ -84,7 +84,7 @@ def test_what_is_no_rate_is_quoted(text: str) -> None:
 
 
 @given(st.integers(0, 1 << 50))
-def test_a_size_comes_back_from_its_text(size_bytes: int) -> None:
+def test_a_size_survives_conversion_to_text(size_bytes: int) -> None:
     assert parse_size_bytes(format_size(size_bytes)) == size_bytes
 
 
@@ -102,23 +102,23 @@ def test_a_size_comes_back_from_its_text(size_bytes: int) -> None:
         ("0", 0),
     ],
 )
-def test_sizes_as_people_write_them(text: str, size_bytes: int) -> None:
-    """Binary multiples, as iperf3 means them."""
+def test_sizes_are_read(text: str, size_bytes: int) -> None:
+    """Multiples are binary, as in iperf3."""
     assert parse_size_bytes(text) == size_bytes
 
 
 @pytest.mark.parametrize(("size_bytes", "text"), [(0, "0"), (1000, "1000"), (16384, "16K"), (3 << 19, "1536K")])
-def test_sizes_as_we_write_them(size_bytes: int, text: str) -> None:
+def test_sizes_are_written(size_bytes: int, text: str) -> None:
     assert format_size(size_bytes) == text
 
 
 @pytest.mark.parametrize("text", ["", "K", "big", "-4K", "4 furlongs", "16Kb", "16Kbit", "1e5"])
-def test_what_is_no_size_is_quoted(text: str) -> None:
+def test_invalid_sizes_are_quoted(text: str) -> None:
     with pytest.raises(PlanError) as caught:
         parse_size_bytes(text)
     assert caught.value.message.startswith(f"{text!r} is not a size")
     assert caught.value.hint
 
 
-def test_a_window_that_nobody_asked_for_has_a_name() -> None:
+def test_the_default_window_has_a_name() -> None:
     assert [format_window(size) for size in (0, 16384)] == ["auto", "16K"]

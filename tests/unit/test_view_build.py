@@ -28,7 +28,7 @@ def ledger(*workers: str) -> Ledger:
     return Ledger(workers, KINDS, GROUPS)
 
 
-def test_before_the_first_interval_nothing_is_claimed() -> None:
+def test_before_the_first_interval_there_are_no_figures() -> None:
     view = builder().build(ledger("a"), dataclasses.replace(MEASURE, iteration=-1), ["hello"])
     assert (view.interval, view.engines, view.notices) == (-1, (), ("hello",))
     assert [(row.name, row.address, row.requested) for row in view.targets] == [
@@ -39,7 +39,7 @@ def test_before_the_first_interval_nothing_is_claimed() -> None:
     assert view.totals.p99_ms is None
 
 
-def test_rates_are_of_the_newest_complete_interval() -> None:
+def test_rates_are_those_of_the_newest_complete_interval() -> None:
     book, make = ledger("a", "b"), builder()
     book.receive(snapshot("a", 0, {(0, 0): cell(4, received=250_000)}))
     book.receive(snapshot("b", 0, {(0, 0): cell(6, received=1_000_000, response_ms=100), (-1, 1): cell(2)}))
@@ -55,7 +55,7 @@ def test_rates_are_of_the_newest_complete_interval() -> None:
     assert make.build(book, MEASURE, engine="python engine").title == "title · python engine"
 
 
-def test_conforming_and_errors_add_up_over_the_iteration() -> None:
+def test_conforming_and_errors_are_summed_over_the_iteration() -> None:
     book, make = ledger("a"), builder()
     book.receive(
         snapshot("a", 0, {(0, 0): cell(5, 1), (-1, 1): cell(5, 2)}, (tally(0, 0), tally(0, 1, kbit_per_s=200)))
@@ -75,7 +75,7 @@ def test_conforming_and_errors_add_up_over_the_iteration() -> None:
     assert (view.totals.conforming, view.totals.errors) == (5, 4)
 
 
-def test_the_next_iteration_starts_from_nothing() -> None:
+def test_the_next_iteration_starts_at_zero() -> None:
     book, make = ledger("a"), builder()
     book.receive(snapshot("a", 0, {(0, 0): cell(5, 1)}, (tally(0, 0, kbit_per_s=200),)))
     assert make.build(book, MEASURE).totals.conforming == 5
@@ -85,7 +85,7 @@ def test_the_next_iteration_starts_from_nothing() -> None:
     assert [row.errors for row in view.targets] == [0, 3]
 
 
-def test_a_view_that_was_not_asked_for_long_goes_on() -> None:
+def test_a_view_continues_after_a_long_pause() -> None:
     book, make = ledger("a"), builder()
     for n in range(500):
         book.receive(snapshot("a", n))
@@ -93,7 +93,7 @@ def test_a_view_that_was_not_asked_for_long_goes_on() -> None:
     assert (view.interval, view.targets[0].ops_per_s) == (499, 5.0)
 
 
-def test_engines_are_shown_as_they_were_in_that_interval() -> None:
+def test_engines_are_shown_as_in_the_newest_complete_interval() -> None:
     book = ledger("a", "b", "c")
     book.receive(snapshot("a", 0, {(0, 0): cell(5, late_ms=3), (-1, 1): cell(1, late_ms=7)}))
     book.receive(snapshot("b", 0, {}, runqueue_ns=-1))
@@ -104,7 +104,7 @@ def test_engines_are_shown_as_they_were_in_that_interval() -> None:
     assert (two.worker, two.runqueue_share, two.lateness_p99_ms) == ("b", None, None)
 
 
-def test_machines_have_rows_with_their_engines_lateness_unless_it_is_this_one() -> None:
+def test_remote_machines_have_rows_with_their_engines_lateness() -> None:
     book = ledger("a/0", "a/1", "ab/0")
     book.receive(snapshot("a/0", 0, {(0, 0): cell(5, late_ms=3)}))
     book.receive(snapshot("a/1", 0, {(0, 0): cell(5, late_ms=7)}))

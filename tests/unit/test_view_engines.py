@@ -13,7 +13,7 @@ def test_the_title_names_each_kind_once() -> None:
     assert engine_title([PYTHON, *COMPILED]) == "compiled and python engines"
 
 
-def test_the_report_says_how_they_differ() -> None:
+def test_the_report_names_the_differences() -> None:
     assert list(engine_lines(COMPILED)) == ["compiled, replies stamped by the kernel"]
     assert list(engine_lines([PYTHON, *COMPILED])) == [
         "3 x compiled, replies stamped by the kernel",

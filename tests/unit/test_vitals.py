@@ -13,9 +13,9 @@ from loadgen.engine.vitals import STILL_NS, Mark, Vitals, still_ns
         (0, 0, 0),
         (STILL_NS - 1, 0, 0),
         (STILL_NS, 0, STILL_NS),
-        (10 * STILL_NS, 50_000_000, 10 * STILL_NS),  # it worked until the timer was due, then it was stopped
+        (10 * STILL_NS, 50_000_000, 10 * STILL_NS),  # the process worked until the timer was due, then it was stopped
         (10 * STILL_NS, 50_000_000 + STILL_NS, 9 * STILL_NS),
-        (10 * STILL_NS, 50_000_000 + 10 * STILL_NS, 0),  # it worked all the time
+        (10 * STILL_NS, 50_000_000 + 10 * STILL_NS, 0),  # the process worked all the time
         (-5, 0, 0),
     ],
 )

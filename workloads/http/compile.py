@@ -21,7 +21,7 @@ from loadgen.schedule.optape import (
 from workloads.api import Counting
 
 MAX_KINDS = 32
-"""Up to so many different requests are counted separately; more are counted together."""
+"""Up to this many different requests are counted separately; more requests are counted together."""
 
 GROUPS = ("all",)
 """The only group of operations."""

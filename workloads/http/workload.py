@@ -1,4 +1,4 @@
-"""Any HTTP requests behind the seam of :mod:`workloads.api`: servers need nothing, and are not checked."""
+"""Any HTTP requests behind the interface of :mod:`workloads.api`: servers need nothing, and are not checked."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Http:
         return 0.0
 
     def files(self, plan: HttpPlan) -> None:
-        """Nothing: the servers serve what they have."""
+        """None: the servers serve their own content."""
 
     def check(self, plan: HttpPlan) -> None:
         """Nothing: the servers keep no log that could be compared."""

@@ -1,4 +1,4 @@
-"""Custom advertisements: which user gets which one, as the server computes it and the client expects it.
+"""Custom advertisements: the choice of a user's ad, which the server computes and the client expects.
 
 Server and client build equal tables from the arguments of the Reset command.  The tables are our own; they have the
 *statistics* of those of SPECweb99 (see DESIGN.md): every user and every ad has one bit per attribute; only every 24th

@@ -33,7 +33,7 @@ MAX_ROWS = 100_000
 
 _DECK = sum(mix.CLASS_DECK)
 _LEAST_ROWS = 4 * _DECK
-_HEAD_BYTES = 230  # of a reply of a common server; only the places where connections start depend on it
+_HEAD_BYTES = 230  # head of a common server's reply; only the places where connections start depend on it
 _PAGE_BYTES = 340  # the page of a dynamic operation adds these, with its longer head
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
@@ -202,7 +202,7 @@ def _put_lines(ops: NDArray[np.void], file: NDArray[np.int64], strings: StringsB
 
 
 def _put_rests(ops: NDArray[np.void], draws: _Draws, answers: ads.Expected, strings: StringsBuilder) -> None:
-    """Set the headers and bodies of all rows, and what the replies to CAD and POST operations must contain."""
+    """Set the headers and bodies of all rows, and the expected contents of replies to CAD and POST operations."""
     common = "User-Agent: loadgen\r\n"
     plain = [strings.add(f"{common}{close}\r\n".encode()) for close in ("", "Connection: close\r\n")]
     ops["rest"] = np.array(plain)[draws.last.astype(np.int64)]

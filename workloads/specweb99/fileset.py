@@ -165,7 +165,7 @@ def _sweep(root: Path) -> None:
 
 
 def _require_room(root: Path, directories: int) -> None:
-    """Raises LoadgenError, before anything is written, when there is too little space for so many directories."""
+    """Raises LoadgenError, before anything is written, when there is too little space for this many directories."""
     disk = os.statvfs(root)
     block = disk.f_frsize
     needed = directories * (sum(-(-size // block) * block for size in _SIZES.values()) + block)
@@ -189,7 +189,9 @@ def _locked(root: Path) -> Iterator[None]:
 
 @contextmanager
 def _room_explained(root: Path, directories: int) -> Iterator[None]:
-    """Report a disk that gets full meanwhile, since others write to it, like one that was full before."""
+    """Report a disk that becomes full during the work like a disk that was full before; other processes may write to
+    it.
+    """
     try:
         yield
     except OSError as error:

@@ -46,7 +46,7 @@ SESSION_LENGTHS = (1, *_LENGTHS)
 CONNECTS_PER_S = 1.21
 """TCP connections per second of a connection (a user) on a line of 400 kbit/s, which makes 3.28 operations."""
 
-_STRATA = 10  # so few that each VM of a short run gets its share of large files
+_STRATA = 10  # few enough that each VM of a short run gets its share of large files
 
 
 def zipf(count: int) -> NDArray[np.float64]:
@@ -106,7 +106,7 @@ def draw_directories(count: int, directories: int, rng: np.random.Generator) -> 
 
 
 def deal_sessions(count: int, rng: np.random.Generator) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """How `count` consecutive requests share TCP connections: (is on a persistent one, is the last on its connection).
+    """Deal `count` consecutive requests to TCP connections: (is on a persistent one, is the last on its connection).
 
     The last request always ends its connection, so that the sequence can be played in a circle.
     """

@@ -20,7 +20,7 @@ EMPTY = b"%10d\n" % 0
 """The log after a Reset."""
 
 _LACKING_LIMIT = 0.01  # the share of the good POSTs that a log may lack
-_EVIDENCE = 20  # every record of a log can be wrong; only so many problems are reported
+_EVIDENCE = 20  # every record of a log can be wrong; the number of reported problems is limited
 _RECORD = re.compile(
     rb"([ 0-9]{10}) ([ 0-9]{10}) ([ 0-9]{10}) ([ 0-9]{5}) ([ 0-9]{2}) ([ 0-9]{2}) ([ 0-9]{10})"
     rb" ([!-~ ]{60}) ([ 0-9]{10}) ([ 0-9]{10})\n"
@@ -117,12 +117,12 @@ class PostLogReport:
 
 
 def header(records: int) -> bytes:
-    """The first line of a log with so many records."""
+    """The first line of a log with this many records."""
     return b"%10d\n" % records
 
 
 def check(log: bytes, posts: PostCounts) -> PostLogReport:
-    """Check the format of a log and compare it with what was sent.  Never raises, whatever `log` contains."""
+    """Check the format of a log and compare it with the sent requests.  Never raises, whatever `log` contains."""
     problems: list[LogProblem] = []
     records = _split(log, problems)
     logged = [0] * files.CLASSES

@@ -41,7 +41,9 @@ class Specweb99:
 
 @dataclass(frozen=True, slots=True)
 class FileSetNeeded:
-    """A file set of so many directories, and the application of this workload; a :class:`workloads.api.ServerFiles`."""
+    """A file set of this many directories, and the application of this workload; a
+    :class:`workloads.api.ServerFiles`.
+    """
 
     directories: int
 
@@ -62,7 +64,7 @@ class FileSetNeeded:
 
     @property
     def app(self) -> str:
-        """The reference server's application."""
+        """The reference server's application factory, as `module:function`."""
         return "workloads.specweb99.app:vm_app"
 
     @property
@@ -95,7 +97,7 @@ class PostLogCheck:
     name: str = "POST log"
 
     def problems(self, body: bytes, sent: Sent) -> list[str]:
-        """What is wrong with a server's log; at most 20 problems, and the number of the others."""
+        """The problems of a server's log: at most 20, and the number of the others."""
         try:
             log = page.content_of(body)
         except ValueError as error:

@@ -73,7 +73,7 @@ class Asker:
         return await ask(self._client, self._address, call, *arguments, timeout_s=timeout_s)
 
     def cut(self, why: str) -> None:
-        """From now on nobody waits for an answer, for this reason."""
+        """End present and later waits for answers of the worker; `why` is the reason."""
         self._cut.set_result(why)
 
 

@@ -87,7 +87,7 @@ class DaskFleet:
         self._ordered = -1  # the index of the last segment
         self.problems: list[str] = []
         self.strange = 0
-        """How many messages came from no machine of this fleet."""
+        """The number of messages from senders that are no machine of this fleet."""
 
     @property
     def machines(self) -> tuple[Machine, ...]:
@@ -178,7 +178,7 @@ class DaskFleet:
         raise FleetError("it is lost")
 
     async def settle(self) -> None:
-        """Wait until everything that was measured by now is among the events, but no longer than 2 s."""
+        """Wait until all measurements so far are among the events, at most 2 s."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SETTLE_S):
                 await asyncio.gather(*(machine.fetch_or_lose() for machine in self._present()))
@@ -291,7 +291,7 @@ class DaskFleet:
     # What happens
 
     def _on_heartbeat(self, message: Any) -> None:
-        """Take what a worker sent; Dask adds the address of the worker."""
+        """Receive a worker's message; Dask adds the address of the worker."""
         sender = message.get("worker") if isinstance(message, dict) else None
         machine = self._machines.get(sender) if isinstance(sender, str) else None
         if machine is None:
@@ -307,10 +307,14 @@ class DaskFleet:
         if isinstance(news, dict) and news.get("action") == "remove-worker":
             machine = self._machines.get(news.get("worker", ""))
             if machine is not None and not self._closed:
-                self._inbox.put_nowait((machine, None, time.monotonic_ns()))  # read after what it sent before
+                self._inbox.put_nowait(
+                    (machine, None, time.monotonic_ns())
+                )  # read after the machine's earlier messages
 
     async def _read_inbox(self) -> None:
-        """Read heartbeats in slices of 5 ms: they come all at once, and renewals must not wait for the last of them."""
+        """Read heartbeats in slices of 5 ms: all arrive at the same time, and renewals must not wait for the last
+        one.
+        """
         while True:
             heard = [await self._inbox.get()]
             await asyncio.sleep(_GATHER_S)

@@ -114,7 +114,7 @@ class Hub:
         return MappingProxyType(self._register.present)
 
     def contact(self, address: str) -> str:
-        """Return where workers reach it at one of its addresses, like "tls://192.0.2.1:4711"."""
+        """Return the contact address of the hub for `address`, one of its addresses, like "tls://192.0.2.1:4711"."""
         assert self._scheduler is not None, "the hub is not entered"
         at = self._addresses.index(address)
         return str(self._scheduler.listeners[at].contact_address)
@@ -148,7 +148,9 @@ async def _bounded(close: Any) -> None:
 
 
 def _check(address: str, port: int) -> None:
-    """Raise PlanError if nobody can listen there.  Dask would print a traceback, and leave a socket open."""
+    """Raise PlanError if this machine cannot listen at the address.  Dask would print a traceback, and leave a socket
+    open.
+    """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:

@@ -1,4 +1,4 @@
-"""The way by hand: somebody starts workers, with certificates made before, and they join the coordinator."""
+"""The manual way: the user starts workers, with certificates made before, and the workers join the coordinator."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class JoinWay:
         return self._missing
 
     async def open(self) -> tuple[Joined, ...]:
-        """Listen, and wait up to ten minutes for all workers.  Raises PlanError if nobody can listen there."""
+        """Listen, and wait up to ten minutes for all workers.  Raises PlanError if this machine cannot listen there."""
         host = await _resolved(self._host, self._port)
         hub = Hub((host,), self._port, load(self._certificates / "coordinator.pem"))
         self._hub = await hub.__aenter__()
@@ -78,7 +78,7 @@ class JoinWay:
             seen = set(hub.present)
             if len(seen) >= self._workers:
                 break
-            # No longer than that: one may leave while another joins.
+            # At most that long: a worker may leave while another one joins.
             await hub.more_than(len(seen), min(left_s, _LOOK_S))
         first = list(hub.present.items())[: self._workers]
         return dict(sorted(first))

@@ -1,4 +1,6 @@
-"""The lease of one machine: its engines stop when nobody renews it.  A renewal also measures the machine's clock."""
+"""The lease of one machine: the machine's engines stop when the lease is not renewed.  A renewal also measures the
+machine's clock.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ _POSTED = 8  # a heartbeat tells of one of the latest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rhythm:
-    """How often a lease is renewed, and after what delay for the first time."""
+    """The interval of a lease's renewals, and the delay of the first renewal."""
 
     interval_s: float
     delay_s: float
@@ -57,25 +59,26 @@ class Lease:
         self._posted_ns: collections.deque[int] = collections.deque(maxlen=_POSTED)
 
     def keep(self, rhythm: Rhythm) -> None:
-        """Renew it in this rhythm from now on, until :meth:`stop`."""
+        """Renew the lease in this rhythm from now on, until :meth:`stop`."""
         self._is_kept = True
         self._keeping = asyncio.create_task(self._keep(rhythm))
 
     def stop(self) -> None:
-        """Renew it no longer; somebody else may do so."""
+        """Stop the renewals; another object may continue them."""
         self._is_kept = False
         if self._keeping is not None and self._keeping is not asyncio.current_task():
             self._keeping.cancel()
 
     def renew_once(self) -> None:
-        """Renew it and measure the clock, unless that is under way."""
+        """Renew the lease and measure the clock, unless a renewal is in progress."""
         if self._keeping is None or self._keeping.done():
             self._keeping = asyncio.create_task(self._renew())
 
     def terms(self, now_ns: int) -> tuple[int, int]:
-        """Return what a renewal says: the end of the lease, in the machine's clock, and how many bytes were received.
+        """Return the content of a renewal: the end of the lease in the machine's clock, and the number of received
+        bytes.
 
-        `now_ns` is when the renewal is sent.
+                `now_ns` is when the renewal is sent.
         """
         # From the moment of sending: a renewal that is stuck in the network must not extend anything.
         return now_ns + self._clock.at(now_ns).offset_ns + LEASE_NS, self._stream.received

@@ -26,7 +26,7 @@ from loadgen.model.units import NS_PER_S
 
 GROUP = 32
 
-_TURN = 4  # one clock is measured in so many rounds; a call costs as much as ten posted renewals
+_TURN = 4  # rounds per measurement of one clock; a call costs as much as ten posted renewals
 
 _SILENT = UnansweredError("it did not answer in time")
 

@@ -1,4 +1,4 @@
-"""Keeps Dask's log lines off the user's terminal, for example those about strangers who connect to the port."""
+"""Keeps Dask's log lines off the user's terminal, for example those about foreign clients that connect to the port."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ class RemoteMachine:
 
     @property
     def missing_bytes(self) -> int:
-        """Bytes of its results that it announced and that have not been received."""
+        """The number of bytes of results that the machine announced and that have not been received."""
         return self._results.stream.missing_bytes
 
     def feed(self, event: happened.Event) -> list[do.Instruction]:
@@ -152,9 +152,10 @@ class RemoteMachine:
         measuring: asyncio.Semaphore,
         rhythm: Rhythm,
     ) -> None:
-        """Have it start its engines, measure its clock, and renew its lease from then on.  Never raises LoadgenError.
+        """Make the machine start its engines, measure its clock, and renew its lease from then on.  Never raises
+        LoadgenError.
 
-        `measuring` limits how many clocks are measured at once.
+                `measuring` limits how many clocks are measured at once.
         """
         try:
             answer = await self._ask(
@@ -174,7 +175,7 @@ class RemoteMachine:
             self.feed(happened.Measured(time.monotonic_ns()))
 
     async def _measure_clock(self, samples: int) -> None:
-        """Make so many round trips, or as many as half a second allows."""
+        """Make this many round trips, or fewer when half a second is over."""
         began_ns = time.monotonic_ns()
         for _ in range(samples):
             sent_ns = time.monotonic_ns()
@@ -207,7 +208,9 @@ class RemoteMachine:
         self.feed(happened.Prepared())
 
     async def start(self, segment: Segment, timeout_s: float) -> None:
-        """Have it play a segment, which has times of our clock.  A machine that does not confirm in time is lost."""
+        """Make the machine play a segment, whose times are of the coordinator's clock.  A machine that does not confirm
+        in time is lost.
+        """
         now_ns = time.monotonic_ns()
         if do.SendStart(segment) not in self.feed(happened.Ordered(segment, now_ns)):
             return
@@ -237,7 +240,7 @@ class RemoteMachine:
             heard = True
         self.feed(happened.DismissalEnded(heard))
 
-    # What it says
+    # Messages from the machine
 
     def hear(self, heartbeat: Heartbeat, received_ns: int) -> None:
         """Take a heartbeat that came at `received_ns`.  Raises UnreadableError if its results cannot be read."""
@@ -271,7 +274,7 @@ class RemoteMachine:
         self._fatal(happened.Left())
 
     def _fatal(self, event: happened.Event) -> None:
-        self._unread.read()  # what it sent before still counts
+        self._unread.read()  # its earlier messages still count
         self.feed(event)
 
     def check_snapshots(self, workers: Sequence[str], intervals: Sequence[int]) -> None:
@@ -283,7 +286,7 @@ class RemoteMachine:
         if snapshots is not None:
             self._unread.add(self, snapshots)
             return
-        self._unread.read()  # what it sent before comes before this
+        self._unread.read()  # its earlier messages come first
         if not self.lost:
             now_ns = time.monotonic_ns()
             event = checked(self.member, event_from_wire(frame), now_ns, self.clock.at(now_ns).offset_ns)

@@ -34,7 +34,7 @@ class Results:
         self._on_frame = on_frame
 
     def take(self, chunk: Chunk, *, together: bool = False) -> None:
-        """Take what is new in a chunk.  Raises UnreadableError.
+        """Add the new bytes of a chunk.  Raises UnreadableError.
 
         `together` is passed to `on_frame`: snapshots may be read together with those of other machines.
         """
@@ -43,7 +43,7 @@ class Results:
                 self._on_frame(frame, together)
 
     async def fetch(self, spool: str) -> None:
-        """Fetch what the spool in directory `spool` holds by now.
+        """Fetch the present content of the spool in directory `spool`.
 
         Raises UnreadableError if the data cannot be read, another LoadgenError if the machine does not answer.
         """

@@ -151,7 +151,7 @@ class SchedulerWay:
         self._say(f"the connection to the Dask scheduler at {self._address} is not encrypted")
 
     async def _unregister(self) -> None:
-        with contextlib.suppress(Exception):  # some workers never had the agent, or are gone
+        with contextlib.suppress(Exception):  # some workers never had the agent, or have ended
             await self.line.client.unregister_worker_plugin(self._plugin.name)
 
 

@@ -15,7 +15,7 @@ from loadgen.agent.bootstrap import PATIENCE_S, Serve, bootstrap
 from loadgen.model.errors import FleetError
 
 _END_S = 2.0
-"""How long an agent that was told to end may take for the last reports of its engines."""
+"""Time in seconds for an agent to send the last reports of its engines after it was told to end."""
 
 _KILL_S = 3.0
 
@@ -66,7 +66,9 @@ class SshWay:
         return {host.name: self._missing[host.name] for host in self._hosts if host.name in self._missing}
 
     async def open(self) -> tuple[Joined, ...]:
-        """Connect to all hosts, and start an agent on each.  Raises PlanError if nobody can listen for them here."""
+        """Connect to all hosts, and start an agent on each.  Raises PlanError if this machine cannot listen for
+        them.
+        """
         try:
             found = await asyncio.gather(*(self._connect(host) for host in self._hosts))
             self._agents = {agent.host.name: agent for agent in found if agent is not None}
@@ -144,7 +146,7 @@ class SshWay:
             await asyncio.gather(joining, return_exceptions=True)
 
     async def _end(self, agent: _Agent) -> None:
-        """End the agent and the connection, so that nothing of ours runs there any more.  Bounded in time."""
+        """End the agent and the connection, so that no process of the run is left there.  Limited in time."""
         try:
             if agent.remote is not None and agent.has_ended is not None:
                 agent.remote.end_input()

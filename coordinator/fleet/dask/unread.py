@@ -24,7 +24,7 @@ class Speaker(Protocol):
         """Raise ValueError if it cannot have measured these snapshots."""
 
     def lose(self, why: str) -> None:
-        """Give it up, because what it sent cannot be read."""
+        """Give the machine up, because its message cannot be read."""
 
 
 class Unread:
@@ -36,7 +36,7 @@ class Unread:
         self._bytes = 0
 
     def add(self, machine: Speaker, wire: object) -> None:
-        """Keep what a machine sent: the wire form of Snapshots, which is not checked yet."""
+        """Keep a machine's message: the wire form of Snapshots, which is not checked yet."""
         self._waiting.append((machine, wire))
         tallies = wire.get("tallies") if isinstance(wire, Mapping) else None
         self._bytes += len(tallies) if isinstance(tallies, bytes) else 0

@@ -20,33 +20,33 @@ from workloads.forward import ForwardStep
 
 
 class ForwardKind(NetworkKind[ForwardPlan, Passage, ForwardResult]):
-    """Its tests go from a source through a proxy host to a sink, on each link of the plan."""
+    """Plays tests from a source through a proxy host to a sink, on each link of the plan."""
 
     name = "forward"
 
     def title(self, plan: ForwardPlan) -> str:
-        """The links."""
+        """Return the title of the run, which lists the links."""
         return f"loadgen forward · {', '.join(link.value for link in plan.links)}"
 
     def steps(self, plan: ForwardPlan) -> int:
-        """A test for each link, mode, window, number of flows and repeat."""
+        """One test for each link, mode, window, number of flows and repeat."""
         return len(plan.links) * len(forward.steps(plan))
 
     def total_ns(self, plan: ForwardPlan) -> int:
-        """Measured and omitted time of all tests."""
+        """The measured and omitted time of all tests."""
         return forward.total_ns(plan)
 
     def served_here(self, plan: ForwardPlan) -> bool:
-        """Whether a proxy host or sink that somebody else started runs on this machine."""
+        """Whether this machine runs a proxy host or a sink that this run did not start."""
         return any(is_here(parse_address(address)[0]) for address in (plan.proxy, plan.sink) if address)
 
     def prepare(self, plan: ForwardPlan, around: Around) -> None:
-        """End what a lab that was killed has left behind."""
+        """End processes that a killed lab left behind."""
         for left in end_leftovers():
             around.say(f"ended a process that an earlier lab left behind: pid {left.pid}, {left.command}")
 
     async def cross(self, plan: ForwardPlan, course: Course[Passage]) -> None:
-        """Build each link in turn and play all tests on it."""
+        """Build each link in turn, and play all its tests."""
         for link in plan.links:
             course.prepare(f"{link.value}: getting ready")
             try:
@@ -60,7 +60,7 @@ class ForwardKind(NetworkKind[ForwardPlan, Passage, ForwardResult]):
                 break
 
     def judge(self, played: Played[ForwardPlan, NetworkMeasured[Passage]]) -> ForwardResult:
-        """The table of all tests, with objectives and trust checks."""
+        """Return the table of all tests, with objectives and trust checks."""
         return judge_forward(
             played.header.plan,
             played.measured.tests,
@@ -84,7 +84,7 @@ async def _cross(plan: ForwardPlan, link: Link, ways: Ways, course: Course[Passa
 
 
 async def _pass(link: Link, ways: Ways, step: ForwardStep, on_tick: OnTick) -> Passage:
-    """Play one test, and ask the proxy host for its counters before and after it."""
+    """Play one test, and ask the proxy host for its counters before and after the test."""
     try:
         before = await ways.report()
         result = await ways.source.run(step.test, *ways.to(step.mode, step.window_bytes), on_tick)

@@ -1,4 +1,4 @@
-"""The roles of a forwarding test that wait for others: a sink, and a proxy host, in the foreground until Ctrl-C."""
+"""The roles of a forwarding test that run in the foreground until Ctrl-C: the sink and the proxy host."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Say = Callable[[str], None]
 
 
 async def be_sink(host: str, port: int, say: Say) -> None:
-    """Receive what sources send, until a signal.  Raises LoadgenError when that cannot be, or ends by itself."""
+    """Receive what sources send, until a signal.  Raises LoadgenError when the sink cannot start, or ends by itself."""
     async with until_signalled() as signalled, ProbeEnd("sink") as sink:
         port = await sink.serve(host, port)
         say(f"sink: listens on {format_address(host, port)}  (Ctrl-C ends it)")
@@ -36,9 +36,9 @@ async def be_proxy(
     say: Say,
     every_s: float = 5.0,
 ) -> None:
-    """Forward what sources send, until a signal, and say what was counted, `every_s` if anything was.
+    """Forward connections of sources until a signal; print the counters every `every_s` seconds when they have changed.
 
-    Raises LoadgenError when that cannot be, or ends by itself.
+    Raises LoadgenError when the proxy host cannot start, or ends by itself.
     """
     async with until_signalled() as signalled, ProxyEnd("proxy") as proxy:
         port, report = await proxy.host(
@@ -60,15 +60,15 @@ async def be_proxy(
 
 
 def totals(report: HostReport) -> ProxyCounters:
-    """What all services of a host have counted together."""
+    """Return the sums of the counters of all services of a host."""
     each = [one.counters for one in report.services]
     return ProxyCounters(
-        **{name: sum(getattr(one, name) for one in each) for name in ProxyCounters.__slots__}  # all are counts
+        **{name: sum(getattr(one, name) for one in each) for name in ProxyCounters.__slots__}  # all fields are counts
     )
 
 
 async def _say_totals(host: str, port: int, said: ProxyCounters, say: Say) -> ProxyCounters:
-    """Of a host that listens on any address, the loopback answers as well."""
+    """Print the counters.  A host that listens at a wildcard address is asked at the loopback address."""
     asked = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     try:
         counters = totals(await fetch(asked, port))
@@ -85,7 +85,7 @@ async def _say_totals(host: str, port: int, said: ProxyCounters, say: Say) -> Pr
 
 
 async def _wait(signalled: asyncio.Event, end: End, timeout_s: float | None = None) -> bool:
-    """Whether a signal came in time.  Raises FleetError when the process ends before."""
+    """Return whether a signal came in time.  Raises FleetError when the process ends before the signal."""
     waits = [asyncio.create_task(signalled.wait()), asyncio.create_task(end.wait_lost())]
     try:
         done, _ = await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""The network of a forwarding run: a source, and the ways from it to a sink."""
+"""The network of a forwarding run: a source, and its paths to a sink."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ Address = tuple[str, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ways:
-    """`source` sends; `sink` is where the direct way leads.  `proxy` answers with reports, None where there is none.
+    """`source` sends; `sink` is the address at the end of the direct path.  `proxy` is where the proxy host reports;
+    None without one.
 
-    `services` are the ports of the proxy's host by mode and window.  `others` are the processes of ours beside the
-    source.
+    `services` are the ports of the proxy host by mode and window.  `others` are the processes that this run started,
+    without the source.
     """
 
     source: ProbeEnd
@@ -40,26 +41,27 @@ class Ways:
     others: tuple[End, ...] = ()
 
     def to(self, mode: Mode, window_bytes: int) -> Address:
-        """Where the source connects to."""
+        """Return the address to which the source connects."""
         if mode is Mode.DIRECT:
             return self.sink
         assert self.proxy is not None
         return self.proxy[0], self.services[mode, window_bytes]
 
     async def report(self) -> HostReport:
-        """Of the proxy's host, now.  Raises TargetError."""
+        """Return the current report of the proxy host.  Raises TargetError."""
         return NO_REPORT if self.proxy is None else await self.source.report(*self.proxy)
 
     async def check(self) -> None:
-        """Raises FleetError when one of our own processes is gone: then that is why a test failed."""
+        """Raise FleetError when a process of this run has ended: then its end is the reason why a test failed."""
         for end in self.others:
-            with contextlib.suppress(TimeoutError):  # a moment: others may hear of its end before we do
+            # wait a moment: another process may notice the end of a process before this one
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(end.wait_lost(), _LOST_WITHIN_S)
 
 
 @contextlib.asynccontextmanager
 async def open_ways(plan: ForwardPlan, link: Link) -> AsyncIterator[Ways]:
-    """Build what `link` says, or find the machines that the plan names.  Raises LoadgenError."""
+    """Build the network of `link`, or find the machines that the plan names.  Raises LoadgenError."""
     async with contextlib.AsyncExitStack() as stack:
         if link is Link.REAL:
             yield await _real(plan, stack)
@@ -73,7 +75,7 @@ async def open_ways(plan: ForwardPlan, link: Link) -> AsyncIterator[Ways]:
 async def _own(
     plan: ForwardPlan, stack: contextlib.AsyncExitStack, *, hosts: tuple[str, str], lab: Lab | None = None
 ) -> Ways:
-    """All three are processes of ours; `hosts` are the proxy's and the sink's addresses."""
+    """Start source, proxy host and sink as processes of this run, at the addresses `hosts` of proxy host and sink."""
     environment = mark() if lab else {}
 
     def inside(place: Place) -> Inside:

@@ -1,4 +1,4 @@
-"""From what a `loadgen http` run measured to its result.  Pure."""
+"""Computes the result of a `loadgen http` run from its measurements.  Pure."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _wall_ns(health: Sequence[Health]) -> int:
 
 
 def judge(played: Played[HttpPlan, TapeMeasured], evidence: TapeEvidence) -> HttpResult:
-    """The result of a run, which has one window; `evidence` is on its load generator."""
+    """Return the result of a run, which has one window; `evidence` says whether its load generator can be trusted."""
     plan, measured, asked = played.header.plan, played.measured, evidence.asked
     totals = measured.intake.ledger.totals()
     measured_ns = measured.measured_ns.get(0, 0)

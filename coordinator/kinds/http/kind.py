@@ -1,4 +1,4 @@
-"""`loadgen http`: what differs from other runs of tapes."""
+"""`loadgen http`: the parts in which it differs from other kinds of tape runs."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ from coordinator.run.evidence import TapeMeasured
 from coordinator.run.tapes import Builder
 from deploy.vms import catalog
 from deploy.vms.api import Deployment, VmRequest
-from loadgen.engine.api import Arrivals, EngineKind, Load, Timestamps
+from loadgen.engine.api import Arrivals, Load
 from loadgen.model.bound import Bound
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.target import Target
 from loadgen.verdict.http_result import HttpResult
 
 ANY_TIME = Bound.rate(1)
-"""The engines' bound: objectives are judged by what was measured in the end, not request by request."""
+"""The engines' limits of a request; here none: objectives are judged from the whole measurement, not by request."""
 
 
 class HttpKind(TapeKind[HttpPlan, HttpResult]):
-    """Requests that the user wrote, to servers that run already, in a closed or an open loop."""
+    """Sends requests that the user wrote to servers that run already, in a closed or an open loop."""
 
     name = "http"
 
     def planned_targets(self, plan: HttpPlan) -> Sequence[Target]:
-        """The servers of the URLs."""
+        """Return the servers of the URLs."""
         return plan.targets
 
     def shares(self, plan: HttpPlan, targets: Sequence[Target]) -> Sequence[int]:
-        """By the weights of the requests to each server."""
+        """Return the connections to each server, in proportion to the weights of its requests."""
         return plan.shares
 
     def hosts(self, plan: HttpPlan, targets: Sequence[Target]) -> Sequence[str]:
-        """The hosts of the URLs."""
+        """Return the hosts of the URLs."""
         return [target.host for target in targets]
 
     def load(self, plan: HttpPlan, part: int, parts: int) -> Load:
-        """An open loop when the plan has a rate, otherwise a closed loop without think time."""
+        """Return an open loop when the plan has a rate, otherwise a closed loop without think time."""
         arrivals = Arrivals(
             rate_per_s=plan.rate_per_s,
             poisson=plan.poisson,
@@ -60,32 +60,32 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
             bound=ANY_TIME,
             timeout_ns=plan.timeout_ns,
             arrivals=arrivals if plan.rate_per_s else None,
-            timestamps=Timestamps(plan.timestamps),
+            timestamps=plan.timestamps,
             sources=plan.sources,
             tls_verify=plan.tls_verify,
-            engine=EngineKind(plan.engine),
+            engine=plan.engine,
         )
 
     def deployment(self, plan: HttpPlan, cache: Path) -> Deployment:
-        """The servers of the URLs; each must accept a connection, with TLS where the URL says https."""
+        """Return the servers of the URLs; each must accept a connection, with TLS for https."""
         request = VmRequest(count=len(plan.targets), targets=plan.targets, tls_verify=plan.tls_verify)
         return catalog.choose("inventory").prepare(request)
 
     def builder(self, plan: HttpPlan, targets: Sequence[Target], server: str) -> Builder:
-        """A row for each server."""
+        """Return the builder of the live view, with a row for each server."""
         return HttpViewBuilder(plan, title=title(plan))
 
     def open_view(self, console: Console) -> View[Any]:
-        """The live view of servers, engines and machines."""
+        """Return the live view of servers, engines and machines."""
         return open_http_view(console)
 
     def judge(self, played: Played[HttpPlan, TapeMeasured]) -> HttpResult:
-        """Rates and response times against the objectives, and whether the generator can be trusted."""
+        """Judge rates and response times against the objectives, and check whether the generator can be trusted."""
         return judge(played, self.evidence(played))
 
 
 def title(plan: HttpPlan) -> str:
-    """What is run, in one line."""
+    """Return the title of the run, one line."""
     what = plan.requests[0].name if len(plan.requests) == 1 else f"{len(plan.requests)} requests"
     how = f"{plan.rate_per_s:,g}/s{' Poisson' if plan.poisson else ''} over " if plan.rate_per_s else ""
     return f"loadgen http · {what} · {how}{plan.connections} connections"

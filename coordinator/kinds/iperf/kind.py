@@ -17,20 +17,20 @@ from workloads import iperf
 
 
 class IperfKind(NetworkKind[IperfPlan, ProbeResult, IperfResult]):
-    """Its tests go from a probe process here to the server that the plan names."""
+    """Plays tests from a probe process on this machine against the server that the plan names."""
 
     name = "iperf"
 
     def title(self, plan: IperfPlan) -> str:
-        """The server's address."""
+        """Return the title of the run, which names the server's address."""
         return f"loadgen iperf · {plan.host} port {plan.port}"
 
     def steps(self, plan: IperfPlan) -> int:
-        """A test for each window, direction and repeat."""
+        """One test for each window, direction and repeat."""
         return len(iperf.steps(plan))
 
     def total_ns(self, plan: IperfPlan) -> int:
-        """Measured and omitted time of all tests."""
+        """The measured and omitted time of all tests."""
         return iperf.total_ns(plan)
 
     def served_here(self, plan: IperfPlan) -> bool:
@@ -47,7 +47,7 @@ class IperfKind(NetworkKind[IperfPlan, ProbeResult, IperfResult]):
                     break
 
     def judge(self, played: Played[IperfPlan, NetworkMeasured[ProbeResult]]) -> IperfResult:
-        """The table of all tests, with objectives and trust checks."""
+        """Return the table of all tests, with objectives and trust checks."""
         return judge_iperf(
             played.header.plan,
             played.measured.tests,

@@ -1,4 +1,4 @@
-"""`loadgen iperf --server`: a probe server in this process, until a signal."""
+"""`loadgen iperf --server`: a probe server in this process, which runs until a signal."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ Say = Callable[[str], None]
 
 
 async def serve_tests(host: str, port: int, *, say: Say, tell: Say) -> None:
-    """Serve all who come.  `say` is told where; `tell` of each test that has ended, and at the end what was counted.
+    """Serve all clients until a signal.
 
-    Raises PlanError when it cannot listen there, and whatever `tell` raises.
+    `say` is called with the address; `tell` is called with a line for each finished test, and with the counters at the
+    end.  Raises PlanError when the server cannot listen at the address, and any error that `tell` raises.
     """
     lines: asyncio.Queue[str] = asyncio.Queue()
-    # A line is told from here, not from within the server: what cannot be printed is no fault of a test.
+    # Lines are printed here, not in the server: an error while printing is not an error of a test.
     server = ProbeServer(on_served=lambda test: lines.put_nowait(test_line(test)))
     async with until_signalled() as signalled:
         port = await server.open(host, port)
@@ -43,7 +44,7 @@ async def serve_tests(host: str, port: int, *, say: Say, tell: Say) -> None:
 
 
 def test_line(test: ServedTest) -> str:
-    """Who, what, and what came of it."""
+    """Return a line about a test: its client, its parameters and its result."""
     seconds = test.seconds or 1.0
     rates = [
         f"{word} {size * 8e-6 / seconds:,.1f} Mbit/s"
@@ -55,5 +56,5 @@ def test_line(test: ServedTest) -> str:
 
 
 def counters_line(counters: ServerCounters) -> str:
-    """All of them, by name."""
+    """Return a line with all counters by name."""
     return " ".join(f"{name}={value}" for name, value in dataclasses.asdict(counters).items())

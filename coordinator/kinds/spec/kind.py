@@ -1,4 +1,4 @@
-"""`loadgen spec`: what differs from other runs of tapes."""
+"""`loadgen spec`: the parts in which it differs from other kinds of tape runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from coordinator.run.files import document_roots, prepare_files
 from coordinator.run.tapes import Builder
 from deploy.vms import catalog
 from deploy.vms.api import Deployment, VmDriver, VmFacts, VmRequest
-from loadgen.engine.api import EngineKind, Load, Timestamps
+from loadgen.engine.api import Load
 from loadgen.model.plan import SpecPlan
 from loadgen.model.shard import share_out
 from loadgen.model.target import Target
@@ -28,36 +28,36 @@ from loadgen.verdict.result import RunResult
 
 
 class SpecKind(TapeKind[SpecPlan, RunResult]):
-    """One web server per VM, paced connections, a bound for each connection, and a log that is compared."""
+    """One web server per VM, paced connections, a limit for each connection, and server logs that are checked."""
 
     name = "spec"
 
     def planned_targets(self, plan: SpecPlan) -> Sequence[Target]:
-        """The servers of --targets."""
+        """Return the servers of --targets; () when the run starts VMs."""
         return plan.targets
 
     def shares(self, plan: SpecPlan, targets: Sequence[Target]) -> Sequence[int]:
-        """By the targets' weights; the same for all VMs that the run starts."""
+        """Return the connections to each target, in proportion to its weight; all VMs of the run get equally many."""
         return share_out(plan.total_connections, [target.weight for target in targets] or [1] * plan.vms)
 
     def hosts(self, plan: SpecPlan, targets: Sequence[Target]) -> Sequence[str]:
-        """The VMs' address, before they are started."""
+        """Return the VMs' address, which is known before the VMs start."""
         return [target.host for target in targets] or [plan.vm_address] * plan.vms
 
     def load(self, plan: SpecPlan, part: int, parts: int) -> Load:
-        """Paced connections in a closed loop."""
+        """Return paced connections in a closed loop."""
         return Load(
             line_bps=plan.line_bps,
             bound=plan.bound,
             timeout_ns=plan.timeout_ns,
             paced_reads=plan.paced_reads,
-            engine=EngineKind(plan.engine),
-            timestamps=Timestamps(plan.timestamps),
+            engine=plan.engine,
+            timestamps=plan.timestamps,
             sources=plan.sources,
         )
 
     def deployment(self, plan: SpecPlan, cache: Path) -> Deployment:
-        """VMs on this machine with the file set and the dynamic operations, or the servers of --targets."""
+        """Return VMs on this machine with the file set and the dynamic operations, or the servers of --targets."""
         files = self.workload(plan).files(plan)
         assert files is not None
         request = VmRequest(
@@ -83,26 +83,28 @@ class SpecKind(TapeKind[SpecPlan, RunResult]):
             around.say(f"starting {plan.vms} VMs: {facts.server} {facts.version}")
 
     def server_facts(self, facts: VmFacts) -> Mapping[str, str]:
-        """What serves; of servers that run elsewhere, only that they were given."""
+        """Return the server software of the VMs.  Of servers that run elsewhere, only their origin is known."""
         if facts.server == "given":
             return {"kind": facts.server, "version": facts.version}
         return {"kind": facts.server, "version": facts.version, "driver": facts.driver, "config": facts.config}
 
     def builder(self, plan: SpecPlan, targets: Sequence[Target], server: str) -> Builder:
-        """A row for each VM."""
+        """Return the builder of the live view, with a row for each VM."""
         title = f"loadgen spec · {plan.vms} VMs × {plan.connections} connections · {server} · seed {plan.seed}"
         return ViewBuilder(plan, targets, title=title)
 
     def open_view(self, console: Console) -> View[Any]:
-        """The live view of VMs, engines and machines."""
+        """Return the live view of VMs, engines and machines."""
         return open_view(console)
 
     def judge(self, played: Played[SpecPlan, TapeMeasured]) -> RunResult:
-        """Conforming connections in the median iteration, and whether the generator can be trusted."""
+        """Judge by the conforming connections of the median iteration, and check whether the generator can be
+        trusted.
+        """
         return judge(played, self.evidence(played))
 
     def rows(self, played: Played[SpecPlan, TapeMeasured]) -> NDArray[np.void]:
-        """What each connection did in each window."""
+        """Return the results of each connection in each window."""
         return connection_rows(played.measured, self.asked(played.header.plan, played.header.targets))
 
 

@@ -1,4 +1,4 @@
-"""Which engines play or played a run, in words: their costs and their time stamps differ."""
+"""The engines of a run, in words: their costs and their time stamps differ."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class Row(Protocol):
 
     @property
     def machine(self) -> _Machine | None:
-        """What the machine says of itself; None when it cannot be reached."""
+        """The machine's report about itself; None when the machine cannot be reached."""
 
     @property
     def clock(self) -> _Clock:
@@ -72,7 +72,7 @@ class Row(Protocol):
 
     @property
     def problem(self) -> str:
-        """What is wrong with the machine; empty when nothing is."""
+        """The problem of the machine; "" when there is none."""
 
     @property
     def usable(self) -> bool:

@@ -18,7 +18,7 @@ Shown = TypeVar("Shown", contravariant=True)
 
 
 class View(Protocol[Shown]):
-    """Shows a run while it goes on.  It is a context manager: leaving it restores the terminal."""
+    """Shows a run in progress.  It is a context manager: leaving it restores the terminal."""
 
     def __enter__(self) -> Self:
         """Take over the terminal, until the view is left."""

@@ -34,7 +34,7 @@ class _Clock(Protocol):
 
 
 class Status(Protocol):
-    """What a fleet says of one of its machines at one moment."""
+    """A fleet's report about one of its machines at one moment."""
 
     @property
     def name(self) -> str:
@@ -62,7 +62,7 @@ class Status(Protocol):
 
     @property
     def why(self) -> str:
-        """What is wrong with the machine; empty when nothing is."""
+        """The problem of the machine; "" when there is none."""
 
 
 def machine_rows(machines: Iterable[Status], late_ms: Mapping[str, float]) -> tuple[MachineRow, ...]:

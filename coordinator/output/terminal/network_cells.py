@@ -24,7 +24,7 @@ def titled(title: str, table: Table) -> Group:
 
 
 def runs(rows: Sequence[IperfRow | ForwardRow]) -> str:
-    """How many runs each number of these rows is the median of; they differ in a run that was cut."""
+    """The number of runs behind each median of these rows, as text; the numbers differ in a run that was cut."""
     least, most = min(row.repeats for row in rows), max(row.repeats for row in rows)
     if most == 1:
         return "one run"
@@ -34,6 +34,11 @@ def runs(rows: Sequence[IperfRow | ForwardRow]) -> str:
 def mbit(value: float) -> str:
     """A rate in Mbit/s; a dash below 0."""
     return fmt.rate(value) if value >= 0 else fmt.NOTHING
+
+
+def at_least(value: float, *, ascii_only: bool) -> str:
+    """A rate in Mbit/s that is no more than a lower bound."""
+    return f"{'>=' if ascii_only else '≥'} {mbit(value)}"
 
 
 def spread(low: float, high: float) -> str:

@@ -53,7 +53,7 @@ def engine_words(engines: tuple[EngineRow, ...]) -> list[str]:
 
 
 def machine_words(machines: tuple[MachineRow, ...]) -> list[str]:
-    """How many of several machines have no problem; nothing when the run has one machine."""
+    """The number of machines without a problem, as text; "" when the run has one machine."""
     if not machines:
         return []
     return [f"machines={sum(not row.failing for row in machines)}/{len(machines)}"]

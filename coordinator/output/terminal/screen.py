@@ -52,7 +52,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What fits on the screen: `rows` VMs on each of `pages`, and the number of lines of each other part.
+    """The layout that fits on the screen: `rows` VMs on each of `pages`, and the number of lines of each other part.
 
     `engine_lines` are the lines of machines in a run on several machines.
     """

@@ -1,4 +1,4 @@
-"""Write run.schema.json anew."""
+"""Writes run.schema.json from the types of the documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the documents of all kinds of runs have."""
+"""The common fields of the documents of all kinds of runs."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ class Environment(Struct, kw_only=True):
     ]
     command_line: list[str]
     server: Annotated[
-        dict[str, Any], Meta(description="What the deployment says of the web server: kind, version, configuration.")
+        dict[str, Any],
+        Meta(description="The deployment's description of the web server: kind, version, configuration."),
     ]
 
 
@@ -105,7 +106,7 @@ class LoadMachine(Struct, kw_only=True):
 
 
 class Placement(Struct, kw_only=True):
-    """Which worker plays which connection."""
+    """The assignment of connections to workers."""
 
     workers: list[str]
     worker_of_connection: Annotated[list[Index], Meta(description="Index into workers, by connection number.")]
@@ -120,7 +121,8 @@ class Fleet(Struct, kw_only=True):
     missing: Annotated[Texts, Meta(description="Machines that were asked for and did not play, and why.")]
     hosts: Annotated[list[dict[str, Any]], Meta(description="How to reach the machines by SSH again.")]
     choice: Annotated[
-        dict[str, Any] | UnsetType, Meta(description="What the user chose; empty for this machine. No secrets.")
+        dict[str, Any] | UnsetType,
+        Meta(description="The user's choice of load machines; empty for this machine. No secrets."),
     ] = UNSET
     engines: Annotated[
         list[EngineReady] | UnsetType, Meta(description="The engine of each worker; empty while it is not known.")
@@ -132,7 +134,7 @@ class Fleet(Struct, kw_only=True):
 
 
 class Document(Struct, kw_only=True, tag_field="kind"):
-    """What the documents of all kinds have."""
+    """The common fields of the documents of all kinds."""
 
     schema_version: Literal[1]
     started_at: Moment

@@ -1,4 +1,4 @@
-"""run.schema.json from the types of the documents, and what is wrong with a document that is not of its type."""
+"""Generates run.schema.json from the types of the documents, and finds the error in a document of a wrong type."""
 
 from __future__ import annotations
 

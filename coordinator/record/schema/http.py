@@ -72,7 +72,7 @@ class HttpPart(Struct, kw_only=True):
 
 
 class RequestPart(Struct, kw_only=True):
-    """How often one request ended well and in an error."""
+    """The numbers of good and failed operations of one request."""
 
     name: str
     ok: Count
@@ -90,9 +90,9 @@ class HttpDocument(Document, kw_only=True, tag="http"):
     requests: Annotated[list[RequestPart], Meta(description="One row per request; a single one for many requests.")]
     lateness_ms: Annotated[Times | None, Meta(description="From due to sent.")]
     slos: Annotated[
-        list[HttpSlo], Meta(description="The objectives, with what was measured; empty when the run is INVALID.")
+        list[HttpSlo], Meta(description="The objectives, with the measured values; empty when the run is INVALID.")
     ]
     trust: Trust
-    plan: Annotated[HttpPlan, Meta(description="What was asked for; enough to repeat the run.")]
+    plan: Annotated[HttpPlan, Meta(description="The plan of the run, with everything that is needed to repeat it.")]
     seed: int
     fleet: Fleet

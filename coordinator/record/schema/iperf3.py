@@ -28,6 +28,7 @@ class Iperf3Sum(Struct, kw_only=True):
     lost_percent: OptionalNumber = UNSET
     jitter_ms: OptionalNumber = UNSET
     out_of_order: OptionalNumber = UNSET
+    duplicates: OptionalNumber = UNSET
     omitted: bool | UnsetType = UNSET
     id: Count | UnsetType = UNSET
     max_snd_cwnd: OptionalNumber = UNSET
@@ -70,7 +71,7 @@ class Iperf3End(Struct, kw_only=True):
 
 
 class Iperf3TestStart(Struct, kw_only=True):
-    """What the test was asked to do."""
+    """The requested parameters of the test."""
 
     protocol: str
     num_streams: int
@@ -82,7 +83,7 @@ class Iperf3TestStart(Struct, kw_only=True):
 
 
 class Iperf3Start(Struct, kw_only=True):
-    """What was known before the test."""
+    """The facts that were known before the test."""
 
     test_start: Iperf3TestStart
     sock_bufsize: int
@@ -105,7 +106,7 @@ class LatencyPart(Struct, kw_only=True):
 
 
 class NicPart(Struct, kw_only=True):
-    """What one NIC counted while the test ran."""
+    """The counters of one NIC for the time of the test."""
 
     name: str
     rx_bytes: int
@@ -115,7 +116,7 @@ class NicPart(Struct, kw_only=True):
 
 
 class ProxyPart(Struct, kw_only=True):
-    """What the host of the proxy counted while the test ran."""
+    """The counters of the proxy's host for the time of the test."""
 
     cpu_s: float
     memory_bytes: Count

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from coordinator.record.schema.common import Count, Document, Positive, Trust
 from coordinator.record.schema.iperf3 import Iperf3Run, LatencyPart
@@ -23,8 +23,15 @@ class RatePart(Struct, kw_only=True):
     max_mbit_per_s: float
 
 
+class RateInterval(Struct, kw_only=True):
+    """Between which rates the true one is; null where nothing limits it."""
+
+    low_mbit_per_s: float
+    high_mbit_per_s: float | None
+
+
 class GrantedPart(Struct, kw_only=True):
-    """What getsockopt says; Linux doubles what was asked for."""
+    """The sizes that getsockopt returns; Linux doubles the requested sizes."""
 
     send_bytes: int | None
     receive_bytes: int | None
@@ -39,8 +46,8 @@ class IperfPart(Struct, kw_only=True):
     mbit_per_s: Annotated[
         float | None,
         Meta(
-            description="Median over the runs of what arrived, in 10^6 bits per second; of bidir, the medians of both "
-            "directions together (each is in rates). Null in a request/response test."
+            description="Median over the runs of the received payload rate, in 10^6 bits per second; of bidir, the "
+            "medians of both directions together (each is in rates). Null in a request/response test."
         ),
     ]
     rates: list[RatePart]
@@ -61,6 +68,19 @@ class IperfPart(Struct, kw_only=True):
     out_of_order: float | None
     latency: LatencyOrNull
     runs: list[Iperf3Run]
+    duplicates: Annotated[
+        float | UnsetType, Meta(description="Datagrams that arrived once more; in no other count.")
+    ] = UNSET
+    limited_here: Annotated[
+        bool | UnsetType, Meta(description="Whether the client was at the limit of its CPU: see interval.")
+    ] = UNSET
+    interval: Annotated[
+        RateInterval | UnsetType, Meta(description="Only where mbit_per_s is no more than a bound of the path's rate.")
+    ] = UNSET
+    slowest_stream_mbit_per_s: Annotated[
+        float | UnsetType, Meta(description="Rate of the slowest stream over its own time; only with parallel streams.")
+    ] = UNSET
+    fastest_stream_mbit_per_s: float | UnsetType = UNSET
 
 
 class ForwardPart(Struct, kw_only=True):
@@ -71,7 +91,9 @@ class ForwardPart(Struct, kw_only=True):
     window_bytes: Window
     flows: Positive
     repeats: Positive
-    mbit_per_s: Annotated[float, Meta(description="Median over the runs of what arrived, in 10^6 bits per second.")]
+    mbit_per_s: Annotated[
+        float, Meta(description="Median over the runs of the received payload rate, in 10^6 bits per second.")
+    ]
     min_mbit_per_s: float
     max_mbit_per_s: float
     runs_mbit_per_s: list[float]
@@ -85,6 +107,15 @@ class ForwardPart(Struct, kw_only=True):
     slowest_over_fastest: float | None
     retransmits: float | None
     runs: list[Iperf3Run]
+    source_busy: Annotated[
+        float | UnsetType, Meta(description="Share of a core that the busiest thread of the source used.")
+    ] = UNSET
+    sink_busy: float | UnsetType = UNSET
+    limited_by: Annotated[
+        Literal["source", "sink", "link"] | UnsetType,
+        Meta(description="What the rate is the rate of, when that is not the proxy."),
+    ] = UNSET
+    interval: Annotated[RateInterval | UnsetType, Meta(description="Only where source or sink was the limit.")] = UNSET
 
 
 class ForwardLatencyPart(Struct, kw_only=True):
@@ -96,10 +127,13 @@ class ForwardLatencyPart(Struct, kw_only=True):
     added_ns: Annotated[float | None, Meta(description="The median minus that of direct.")]
     connections_per_s: float | None
     failed: Count
+    connections_limited_by: Annotated[
+        Literal["source", "sink"] | UnsetType, Meta(description="Then connections_per_s is a lower bound.")
+    ] = UNSET
 
 
 class NicProofPart(Struct, kw_only=True):
-    """What the NICs of the proxy's host counted during one test."""
+    """The counters of the NICs of the proxy's host for one test."""
 
     link: Link
     mode: Mode
@@ -118,7 +152,7 @@ class IperfDocument(Document, kw_only=True, tag="iperf"):
 
     notes: list[str]
     trust: Trust
-    plan: Annotated[IperfPlan, Meta(description="What was asked for; enough to repeat the run.")]
+    plan: Annotated[IperfPlan, Meta(description="The plan of the run, with everything that is needed to repeat it.")]
     peer: Annotated[str | None, Meta(description="The name of the other end's software.")]
     results: list[IperfPart]
 
@@ -128,7 +162,7 @@ class ForwardDocument(Document, kw_only=True, tag="forward"):
 
     notes: list[str]
     trust: Trust
-    plan: Annotated[ForwardPlan, Meta(description="What was asked for; enough to repeat the run.")]
+    plan: Annotated[ForwardPlan, Meta(description="The plan of the run, with everything that is needed to repeat it.")]
     results: list[ForwardPart]
     latencies: list[ForwardLatencyPart]
     nics: list[NicProofPart]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from coordinator.record.schema.common import (
     Check,
@@ -59,9 +59,9 @@ class TargetPart(Struct, kw_only=True):
     host: str
     port: Port
     requested: Count
-    conforming: Count
+    conforming: Annotated[Count | None, Meta(description="Null in a run that has no score.")]
     requests_ok: Count
-    requests_conforming: Count
+    requests_conforming: Annotated[Count | None, Meta(description="Requests within the bound; null without a score.")]
     ops_per_s: float | None
     kbit_per_s: Annotated[
         float | None,
@@ -70,7 +70,9 @@ class TargetPart(Struct, kw_only=True):
     response_ms: TimesMs
     connection_kbit_per_s: ConnectionRates
     errors: Count
-    errors_by_outcome: Annotated[ErrorCounts, Meta(description="Failed operations by outcome; only what occurred.")]
+    errors_by_outcome: Annotated[
+        ErrorCounts, Meta(description="Failed operations by outcome; only outcomes that occurred.")
+    ]
 
 
 class Iteration(Struct, kw_only=True):
@@ -79,26 +81,31 @@ class Iteration(Struct, kw_only=True):
     index: Index
     measured_s: Annotated[float, Meta(ge=0)]
     complete: Annotated[bool, Meta(description="False when the window was cut short.")]
-    conforms: Annotated[bool, Meta(description="Whether every check holds.")]
+    conforms: Annotated[bool | None, Meta(description="Whether every check holds; null in a run that has no score.")]
     requested: Count
-    conforming: Count
+    conforming: Annotated[Count | None, Meta(description="Null in a run that has no score.")]
     ops_per_s: float | None
     kbit_per_s: float | None
     requests_ok: Count
-    requests_conforming: Annotated[int, Meta(ge=0, description="Requests within the plan's bound.")]
+    requests_conforming: Annotated[
+        Count | None, Meta(description="Requests within the plan's bound; null in a run that has no score.")
+    ]
     errors: Count
-    errors_by_outcome: Annotated[ErrorCounts, Meta(description="Failed operations by outcome; only what occurred.")]
+    errors_by_outcome: Annotated[
+        ErrorCounts, Meta(description="Failed operations by outcome; only outcomes that occurred.")
+    ]
     by_kind: dict[str, OkAndBad]
     by_group: dict[str, OkAndBad]
     response_ms: TimesMs
     service_ms: TimesMs
     lateness_ms: TimesMs
-    checks: list[Check]
+    checks: Annotated[list[Check], Meta(description="Checks of the servers; empty in a run that has no score.")]
     targets: list[TargetPart]
+    trust: Annotated[Trust | UnsetType, Meta(description="Checks of the load generator in this window.")] = UNSET
 
 
 class RunPart(Struct, kw_only=True):
-    """What a run and a point of a sweep have."""
+    """The common fields of a run and of a point of a sweep."""
 
     started_at: Moment
     verdict: Verdict
@@ -107,7 +114,11 @@ class RunPart(Struct, kw_only=True):
     notes: list[str]
     requested_connections: Annotated[int, Meta(ge=1, description="Simultaneous connections asked for, of all VMs.")]
     conforming_connections: Annotated[
-        Count | None, Meta(description="Conforming connections in the median iteration; null when unfinished.")
+        Count | None,
+        Meta(
+            description="Conforming connections in the median iteration; null when unfinished, and in a run that has "
+            "no score because it is INVALID or a trust check failed."
+        ),
     ]
     median_iteration: Annotated[Index | None, Meta(description="Index into iterations; null when none was measured.")]
     iterations: list[Iteration]
@@ -120,7 +131,7 @@ class RunPart(Struct, kw_only=True):
         ),
     ]
     trust: Trust
-    plan: Annotated[SpecPlan, Meta(description="What was asked for; enough to repeat the run.")]
+    plan: Annotated[SpecPlan, Meta(description="The plan of the run, with everything that is needed to repeat it.")]
     seed: int
     driven_targets: Annotated[
         list[DrivenTarget],

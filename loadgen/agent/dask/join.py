@@ -58,7 +58,7 @@ async def be_agent(
     cores: int = 0,
     patience_s: float = PATIENCE_S,
 ) -> None:
-    """Be machine `name` of the coordinator with that scheduler, until the scheduler is gone or `until` is set.
+    """Run as machine `name` of the coordinator with that scheduler, until the scheduler ends or `until` is set.
 
     It listens at address `bind`; "" means the address from which it reaches the coordinator.  It waits for the
     coordinator for up to `patience_s`.  `spool` and `cores` are as for AgentPlugin.  When this returns, traffic has

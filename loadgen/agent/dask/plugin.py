@@ -66,7 +66,7 @@ class AgentPlugin(WorkerPlugin):
         for name in _LOGGERS:
             logging.getLogger(name).addHandler(self._log)
         logging.getLogger("distributed.worker").addFilter(_is_no_renewal)
-        if self.name == _NAME:  # in a cluster of the user there may be several plugins, and nobody posts messages
+        if self.name == _NAME:  # in a user's cluster there may be several plugins, and no messages are posted
             worker.stream_handlers[RENEW] = self._on_renew
             worker.stream_handlers[STOP] = self._on_stop
 
@@ -102,7 +102,7 @@ class AgentPlugin(WorkerPlugin):
     async def hello(
         self, run_id: str, name: str, engines: int, versions: Mapping[str, str], spool: str
     ) -> dict[str, Any]:
-        """Become machine `name` of a run, with so many engines (0: one for each core).
+        """Become machine `name` of a run with `engines` engines (0: one for each core).
 
         Returns the description of the machine.  Raises FleetError with the reason if it cannot serve.
         """
@@ -110,7 +110,7 @@ class AgentPlugin(WorkerPlugin):
         self._greeting = run_id
         try:
             if self._duty is not None:
-                await self._duty.end()  # the coordinator of that run is gone
+                await self._duty.end()  # the coordinator of that run has ended
             directory = self.spool_directory(spool)
             made = await asyncio.to_thread(_make_spool, directory, run_id, name)
             workers = [f"{name}/{i}" for i in range(self._cores or engines or facts.usable_cores())]

@@ -18,7 +18,7 @@ _ROLES = ("client", "scheduler", "worker")
 
 
 class _InMemory(Security):
-    """Keeps its certificate and key in a file in memory that nobody else can open, and that ends with this object.
+    """Keeps its certificate and key in a file in memory that no other process can open, and that ends with this object.
 
     OpenSSL reads keys from files only, and Dask would write the key to the disk for a moment.
     """

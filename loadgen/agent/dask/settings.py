@@ -48,7 +48,7 @@ _SETTINGS: dict[str, object] = {
     "distributed.worker.lifetime.restart": False,
     "distributed.worker.profile.enabled": False,
     "distributed.worker.resources": {},
-    "distributed.worker.use-file-locking": True,  # removes what a killed worker left behind
+    "distributed.worker.use-file-locking": True,  # removes files that a killed worker left behind
     "temporary-directory": None,
 }
 

@@ -14,6 +14,7 @@ from loadgen.verdict.checks.network.limiting_end import limiting_end
 from loadgen.verdict.checks.network.link_rate import link_rate
 from loadgen.verdict.checks.network.nic_path import nic_path
 from loadgen.verdict.checks.network.other_processes import other_processes as network_other_processes
+from loadgen.verdict.checks.network.own_end import own_end
 from loadgen.verdict.checks.network.proxied_over_direct import proxied_over_direct
 from loadgen.verdict.checks.network.received_beyond_sent import received_beyond_sent
 from loadgen.verdict.checks.network.traffic import traffic
@@ -36,7 +37,7 @@ from loadgen.verdict.network_evidence import ForwardEvidence, IperfEvidence
 from loadgen.verdict.result import Check, Trust
 
 Found: TypeAlias = Check | Sequence[Check] | None
-"""What a check returns: one check, several, or None when it does not apply to the run."""
+"""The result of a check function: one check, several, or None when it does not apply to the run."""
 
 _E = TypeVar("_E")
 
@@ -63,6 +64,7 @@ IPERF_CHECKS: tuple[Callable[[IperfEvidence], Found], ...] = (
     traffic,
     datagrams_sent,
     received_beyond_sent,
+    own_end,
 )
 """Checks of `loadgen iperf`."""
 

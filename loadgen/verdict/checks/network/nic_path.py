@@ -9,7 +9,7 @@ from loadgen.verdict.result import Check
 
 
 def nic_path(evidence: ForwardEvidence) -> Check | None:
-    """How many tests lack the proof that they crossed two NICs; None when no test needs a proof."""
+    """The number of tests without the proof that they crossed two NICs; None when no test needs a proof."""
     if not evidence.proofs:
         return None
     bad = [proof for proof in evidence.proofs if not proof.ok]

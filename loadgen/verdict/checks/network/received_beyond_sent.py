@@ -45,7 +45,7 @@ def _excess(got: int, allowed: float) -> float:
 
 
 def _slack(result: ProbeResult, way: Direction, rules: NetworkRules) -> float:
-    """How many bytes the receiver's count may be ahead of the sender's."""
+    """The number of bytes by which the receiver's count may exceed the sender's count."""
     block = rules.max_count_skew * _counted(result, way)[0] + result.test.parallel * (
         result.test.block_bytes or rules.block_bytes
     )

@@ -12,7 +12,7 @@ from loadgen.verdict.result import Check
 
 
 def traffic(evidence: NetworkEvidence) -> Check | None:
-    """How many TCP tests had a direction without payload; None without TCP tests: all datagrams may get lost."""
+    """The number of TCP tests with a direction without payload; None without TCP tests: all datagrams may get lost."""
     certain = [one for one in evidence.results if one.test.transport is Transport.TCP]
     if not certain:
         return None

@@ -1,4 +1,4 @@
-"""Did an engine, or the machine below it, stand still?"""
+"""Was an engine, or the machine below it, stopped for some time?"""
 
 from __future__ import annotations
 

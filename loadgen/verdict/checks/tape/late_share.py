@@ -1,4 +1,4 @@
-"""How much lighter did lateness make the load of a paced run?"""
+"""By how much did lateness reduce the load of a paced run?"""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from loadgen.verdict.result import Check
 
 
 def local_limits(evidence: TrustEvidence) -> Check:
-    """How many connects failed for lack of a local port or file descriptor; none is allowed."""
+    """The number of connects that failed for lack of a local port or file descriptor; none is allowed."""
     failed = int(evidence.whole.outcomes[Outcome.LOCAL_LIMIT])
     return Check(
         name="local limits",

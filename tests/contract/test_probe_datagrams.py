@@ -1,0 +1,134 @@
+"""Loss is counted by the sender: over paths that lose, double or stop to carry datagrams, at both ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from loadgen.measure.throughput import ProbeResult, StreamResult
+from loadgen.model.probe import Direction, ProbeTest, Transport
+from loadgen.model.units import NS_PER_MS
+from tests.support.lab import needs_iperf3
+from tests.support.probes import probe, run, serving, short, stock_client, stock_server
+from tests.support.relay import Fate, relay
+
+ONE_WAY = (Direction.SEND, Direction.RECEIVE)
+COUNT = 400
+"""Datagrams of a stream: 0.4 s at 1000 a second."""
+
+
+def udp(direction: Direction, **changes: Any) -> ProbeTest:
+    return short(
+        transport=Transport.UDP,
+        direction=direction,
+        rate_bps=8_000_000,
+        block_bytes=1000,
+        **{"duration_ns": COUNT * NS_PER_MS, **changes},
+    )
+
+
+def dies_after(count: int) -> Fate:
+    return lambda number: int(number <= count)
+
+
+def over(fate: Fate, test: ProbeTest) -> tuple[StreamResult, ...]:
+    """The streams of a test over a path with this fate, against a server of ours."""
+
+    async def scenario() -> ProbeResult:
+        async with serving() as served, relay(served.port, fate) as port:
+            return await probe(test, port)
+
+    return run(scenario).streams
+
+
+@pytest.mark.parametrize("direction", Direction)
+def test_a_path_that_dies_at_half_loses_half(direction: Direction) -> None:
+    for stream in over(dies_after(COUNT // 2), udp(direction)):
+        assert stream.packets == pytest.approx(COUNT, rel=0.25)  # a busy machine sends less
+        assert stream.packets - stream.lost == COUNT // 2
+        assert stream.received_bytes == 1000 * COUNT // 2
+        assert (stream.duplicates, stream.out_of_order) == (0, 0)
+
+
+@pytest.mark.parametrize("direction", ONE_WAY)
+def test_a_path_that_carries_nothing_loses_everything(direction: Direction) -> None:
+    (stream,) = over(dies_after(0), udp(direction))
+    assert stream.packets == stream.lost > 0
+
+
+@pytest.mark.parametrize("direction", ONE_WAY)
+def test_a_byte_limit_is_not_reached_faster_by_losing_the_rest(direction: Direction) -> None:
+    """200 of 400 datagrams arrive in the first half of the time: that is half of the rate."""
+    (stream,) = over(dies_after(COUNT // 2), udp(direction, limit_bytes=1000 * COUNT, duration_ns=800 * NS_PER_MS))
+    assert stream.packets - stream.lost == COUNT // 2
+    assert stream.received_bps < 5_000_000
+
+
+@pytest.mark.parametrize("direction", ONE_WAY)
+def test_a_path_that_dies_after_the_warm_up_loses_what_comes_then(direction: Direction) -> None:
+    test = udp(direction, omit_ns=200 * NS_PER_MS, duration_ns=200 * NS_PER_MS)
+    (stream,) = over(dies_after(300), test)
+    assert stream.packets == pytest.approx(200, rel=0.3)
+    assert stream.packets - stream.lost == pytest.approx(100, abs=60)
+
+
+@pytest.mark.parametrize("direction", ONE_WAY)
+def test_duplicates_do_not_take_back_losses(direction: Direction) -> None:
+    """Of three datagrams, the second is lost and the third arrives twice."""
+    (stream,) = over(lambda number: (1, 0, 2)[(number - 1) % 3], udp(direction))
+    third = stream.packets / 3
+    assert stream.lost == pytest.approx(third, abs=2)
+    assert stream.duplicates == pytest.approx(third, abs=4)
+    assert stream.received_bytes == 1000 * (stream.packets - stream.lost)
+
+
+@pytest.mark.parametrize("direction", Direction)
+def test_a_quiet_path_loses_nothing(direction: Direction) -> None:
+    for stream in over(lambda number: 1, udp(direction, parallel=2)):
+        assert (stream.lost, stream.duplicates) == (0, 0)
+
+
+# With a stock iperf3 at one end.
+
+
+@needs_iperf3
+@pytest.mark.parametrize("direction", ONE_WAY)
+def test_a_stock_server_s_path_that_dies_at_half_loses_half(direction: Direction) -> None:
+    async def scenario(port: int) -> ProbeResult:
+        async with relay(port, dies_after(COUNT // 2)) as near:
+            return await probe(udp(direction), near)
+
+    with stock_server() as port:
+        (stream,) = run(lambda: scenario(port)).streams
+    assert stream.packets == pytest.approx(COUNT, rel=0.25)
+    assert stream.packets - stream.lost == COUNT // 2
+
+
+@needs_iperf3
+def test_a_stock_client_is_told_of_all_that_it_sent_and_that_did_not_arrive() -> None:
+    async def scenario() -> dict[str, Any]:
+        async with serving() as served, relay(served.port, dies_after(500)) as near:
+            return await stock_client(near, "-u", "-t", "1", "-b", "8M", "-l", "1000")
+
+    document = run(scenario)
+    assert "error" not in document, document["error"]
+    stream = document["end"]["streams"][0]["udp"]
+    assert stream["packets"] == pytest.approx(1000, rel=0.1)
+    assert stream["lost_packets"] == stream["packets"] - 500
+
+
+@needs_iperf3
+def test_a_stock_client_that_receives_reports_what_it_can_see() -> None:
+    """iperf3 3.12 goes by the highest number that arrived: that is its report, and no fault of the server."""
+
+    async def scenario() -> tuple[dict[str, Any], int]:
+        async with serving() as served, relay(served.port, lambda number: number % 2) as near:
+            document = await stock_client(near, "-u", "-t", "1", "-b", "8M", "-l", "1000", "-R")
+            (test,) = await served.until_served(1)
+            return document, test.sent_bytes
+
+    document, sent_bytes = run(scenario)
+    stream = document["end"]["streams"][0]["udp"]
+    assert stream["lost_percent"] == pytest.approx(50, abs=2)
+    assert sent_bytes == pytest.approx(1_000_000, rel=0.1)

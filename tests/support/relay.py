@@ -1,0 +1,105 @@
+"""A path between a probe and its server that passes TCP, and does with each datagram what a test says."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from tests.support.probes import HOST
+
+Fate = Callable[[int], int]
+"""From the number of a datagram of a stream, in its direction from 1, to the number of copies that arrive."""
+
+_LEAST_BYTES = 16  # a shorter datagram is the greeting of a stream
+
+
+class _Half(asyncio.DatagramProtocol):
+    """One side of a stream's way: passes on what comes to the other side."""
+
+    def __init__(self, pass_on: Callable[[bytes, Any], None]) -> None:
+        self._pass_on = pass_on
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        self._pass_on(data, addr)
+
+
+class _Datagrams:
+    def __init__(self, port: int, fate: Fate) -> None:
+        self._port = port
+        self._fate = fate
+        self._loop = asyncio.get_running_loop()
+        self._ups: dict[Any, asyncio.Future[asyncio.DatagramTransport]] = {}
+        self._counts: dict[tuple[Any, bool], int] = {}
+        self.down: asyncio.DatagramTransport | None = None
+
+    def came(self, data: bytes, guest: Any) -> None:
+        if guest not in self._ups:
+            self._ups[guest] = asyncio.ensure_future(self._open(guest))
+        up = self._ups[guest]
+        if up.done():
+            self._send(up.result(), data, None, (guest, True))
+        else:
+            up.add_done_callback(lambda done: self._send(done.result(), data, None, (guest, True)))
+
+    async def _open(self, guest: Any) -> asyncio.DatagramTransport:
+        def back(data: bytes, _: Any) -> None:
+            assert self.down is not None
+            self._send(self.down, data, guest, (guest, False))
+
+        transport, _ = await self._loop.create_datagram_endpoint(lambda: _Half(back), remote_addr=(HOST, self._port))
+        return transport
+
+    def _send(self, to: asyncio.DatagramTransport, data: bytes, address: Any, way: tuple[Any, bool]) -> None:
+        copies = 1
+        if len(data) >= _LEAST_BYTES:
+            self._counts[way] = number = self._counts.get(way, 0) + 1
+            copies = self._fate(number)
+        for _ in range(copies):
+            to.sendto(data, address)
+
+    def close(self) -> None:
+        for up in self._ups.values():
+            if up.done():
+                up.result().close()
+        if self.down is not None:
+            self.down.close()
+
+
+@contextlib.asynccontextmanager
+async def relay(port: int, fate: Fate) -> AsyncIterator[int]:
+    """A path to the server on `port`; the port of its near end."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.add(asyncio.current_task())  # type: ignore[arg-type]  # this is a task
+        far_reader, far_writer = await asyncio.open_connection(HOST, port)
+        try:
+            await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+        finally:
+            writer.close()
+            far_writer.close()
+
+    server = await asyncio.start_server(accept, HOST, 0)
+    near: int = server.sockets[0].getsockname()[1]
+    datagrams = _Datagrams(port, fate)
+    datagrams.down, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: _Half(datagrams.came), local_addr=(HOST, near)
+    )
+    try:
+        yield near
+    finally:
+        datagrams.close()
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
+        writer.write_eof()

@@ -1,0 +1,89 @@
+"""What a stopped sweep's record says about the runs that are left."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from coordinator.experiment.api import Next
+from coordinator.experiment.resume import resumable, set_aside
+from coordinator.record.document import finished, unfinished
+from coordinator.record.header import KIND_SWEEP, Header
+from coordinator.record.sweep_result import Sweep, SweepPoint
+from loadgen.model.errors import LoadgenError, PlanError
+from loadgen.model.plan import SpecPlan
+from loadgen.model.target import Target
+from loadgen.verdict.result import Verdict
+from tests.support import results
+
+END = "2026-02-03T05:00:00+00:00"
+VMS = (1, 2, 3)
+TARGETS = tuple(Target(name=f"t{n}", host="192.0.2.1", port=8000 + n) for n in range(3))
+
+
+def point(vms: int, verdict: Verdict = Verdict.CONFORMING) -> SweepPoint:
+    result = dataclasses.replace(results.run_result(vms), verdict=verdict)
+    return SweepPoint(vms, results.header(vms), result, f"vms-{vms}")
+
+
+def written(directory: Path, sweep: Sweep, *, targets: tuple[Target, ...] = (), ended: bool = False) -> Path:
+    plan = dataclasses.replace(results.header(3).plan, targets=targets)
+    header: Header[SpecPlan] = dataclasses.replace(results.header(3), kind=KIND_SWEEP, plan=plan)
+    document = finished(header, sweep, finished_at=END) if ended else unfinished(header, sweep)
+    (directory / "run.json").write_text(json.dumps(document))
+    return directory
+
+
+def test_the_points_that_are_done_are_used_again_and_the_next_one_is_played(tmp_path: Path) -> None:
+    found = resumable(written(tmp_path, Sweep(vms=VMS, points=(point(1), point(2, Verdict.INVALID)))))
+    assert [one.path.name for one in found.done] == ["vms-1", "vms-2"]
+    step = found.experiment.plan(found.done)
+    assert isinstance(step, Next)
+    assert (step.plan.vms, step.record) == (3, "vms-3")
+
+
+def test_a_point_that_the_user_interrupted_is_played_again(tmp_path: Path) -> None:
+    sweep = Sweep(vms=VMS, points=(point(1), point(2, Verdict.INTERRUPTED)))
+    found = resumable(written(tmp_path, sweep, ended=True))
+    step = found.experiment.plan(found.done)
+    assert isinstance(step, Next)
+    assert step.plan.vms == 2
+
+
+def test_a_sweep_that_was_cut_in_its_first_point_begins_with_it(tmp_path: Path) -> None:
+    found = resumable(written(tmp_path, Sweep(vms=VMS)))
+    assert found.done == ()
+    step = found.experiment.plan(())
+    assert isinstance(step, Next)
+    assert step.plan.vms == 1
+
+
+def test_the_targets_of_points_that_were_not_begun_are_known(tmp_path: Path) -> None:
+    found = resumable(written(tmp_path, Sweep(vms=VMS), targets=TARGETS))
+    assert found.experiment.shown.targets == TARGETS
+    step = found.experiment.plan(())
+    assert isinstance(step, Next)
+    assert step.plan.targets == TARGETS[:1]
+
+
+def test_a_finished_sweep_is_not_resumed(tmp_path: Path) -> None:
+    whole = Sweep(vms=VMS, points=tuple(point(vms) for vms in VMS))
+    with pytest.raises(PlanError, match="nothing is left to play"):
+        resumable(written(tmp_path, whole, ended=True))
+
+
+def test_a_single_run_is_not_resumed_and_the_hint_repeats_it(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(json.dumps(unfinished(results.header())))
+    with pytest.raises(LoadgenError, match="is one run of loadgen spec") as caught:
+        resumable(tmp_path)
+    assert caught.value.hint == f"repeat it: loadgen spec --replay {tmp_path}"
+
+
+def test_the_record_of_a_run_that_was_cut_is_kept_under_a_free_name(tmp_path: Path) -> None:
+    for number in (1, 2):
+        (tmp_path / "vms-3").mkdir()
+        assert set_aside(tmp_path / "vms-3") == tmp_path / f"vms-3.cut-{number}"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["vms-3.cut-1", "vms-3.cut-2"]
