@@ -15,6 +15,13 @@ from numpy.typing import NDArray
 from loadgen.measure.cells import Cell
 from loadgen.measure.histogram import EMPTY, Histogram, bucket_of, highest_of, lowest_of
 
+PATIENCE = 2
+"""A cut operation is unanswered when it had waited longer than this many times the slowest answered operation.
+
+With n operations per connection, one of the operations under way at the end of a fault-free run has waited longer than
+the slowest answered one in about one run of n, but twice as long far more rarely (decision 0031).
+"""
+
 _SLACK = 1e-9  # relative: products of many floats are not exact
 
 
@@ -31,8 +38,8 @@ class Times:
     """Times in ns of operations: `known` of those that succeeded, lower bounds of those that `failed` or were `cut`.
 
     The low end of an interval counts each lower bound as the time itself.  The high end counts a failed operation as
-    infinite, and a cut operation as the operations that took longer than it had waited (Kaplan and Meier's estimate);
-    it is infinite if none took longer.
+    infinite, and a cut operation as the operations that took longer than it had waited (Kaplan and Meier's estimate).
+    If none took longer, it counts as PATIENCE times the longest of them, or as infinite if it had waited even longer.
     """
 
     known: Histogram
@@ -77,13 +84,17 @@ class Times:
             return None
         if not self.failed.total and not self.cut.total:
             return Span(low_ns, low_ns)
-        total = self.total
         reached = np.cumsum(self._masses())
-        at = int(np.searchsorted(reached, max(1.0, q / 100 * total) * (1 - _SLACK)))
-        if at == len(reached):
+        at = int(np.searchsorted(reached, max(1.0, q / 100 * self.total) * (1 - _SLACK)))
+        beyond = at - len(self.known.indexes)
+        if beyond > 0:
             return Span(low_ns, math.inf)
-        last = at == len(reached) - 1
-        high_ns = self.known.max_ns if last else int(highest_of(self.known.indexes[at : at + 1].astype(np.int64))[0])
+        if beyond == 0:
+            high_ns = PATIENCE * self.known.max_ns
+        elif beyond == -1:
+            high_ns = self.known.max_ns
+        else:
+            high_ns = int(highest_of(self.known.indexes[at : at + 1].astype(np.int64))[0])
         return Span(low_ns, max(low_ns, high_ns))
 
     def mean(self) -> Span | None:
@@ -97,18 +108,28 @@ class Times:
         if masses.sum() < total * (1 - _SLACK):
             return Span(low_ns, math.inf)
         buckets = self.known.indexes.astype(np.int64)
-        high_ns = float((masses * (lowest_of(buckets) + highest_of(buckets)) / 2).sum()) / total
-        return Span(low_ns, max(low_ns, high_ns))
+        values = np.append((lowest_of(buckets) + highest_of(buckets)) / 2, PATIENCE * self.known.max_ns)
+        return Span(low_ns, max(low_ns, float((masses * values).sum()) / total))
 
     def _masses(self) -> NDArray[np.float64]:
-        """How many operations each bucket of `known` stands for at the high end."""
-        known, cut = self.known.counts.astype(np.float64), self.cut.counts
+        """The number of operations for which each bucket of `known` stands at the high end.
+
+        One more entry follows, for PATIENCE times the maximum.  What is missing from the total is infinite.
+        """
+        if not self.known.total:
+            return np.zeros(1)
+        endless = self.cut.since(PATIENCE * self.known.max_ns + 1)
+        waiting = slice(0, len(self.cut.indexes) - len(endless.indexes))
+        infinite = self.failed.total + endless.total
+        cut_from = _from(self.cut.counts[waiting])
         # Cut operations of the same bucket were still under way at its values, so they count there.
-        cut_from = _from(cut)[np.searchsorted(self.cut.indexes, self.known.indexes)]
-        under_way = _from(self.known.counts)[:-1] + cut_from + self.failed.total
-        left = np.cumprod(1 - known / under_way)
-        masses: NDArray[np.float64] = self.total * -np.diff(left, prepend=1.0)
-        return masses
+        cut_from = cut_from[np.searchsorted(self.cut.indexes[waiting], self.known.indexes)]
+        under_way = _from(self.known.counts)[:-1] + cut_from + infinite
+        left = np.cumprod(1 - self.known.counts / under_way)
+        masses = self.total * -np.diff(left, prepend=1.0)
+        after = float(cut_from[-1])  # cut operations that had waited longer than the slowest known one
+        rest = self.total * float(left[-1])
+        return np.append(masses, rest * after / (after + infinite) if after else 0.0)
 
 
 def _from(counts: NDArray[np.int64]) -> NDArray[np.float64]:

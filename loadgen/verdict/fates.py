@@ -9,22 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from loadgen.measure.cells import Cell
+from loadgen.measure.censored import PATIENCE
 from loadgen.measure.histogram import Histogram
 from loadgen.model.outcome import Outcome
-
-PATIENCE = 2
-"""A cut operation is unanswered when it had waited longer than this many times the slowest answered operation.
-
-With 20 operations per connection, one of ten operations under way at the end of a fault-free run has waited longer
-than the slowest answered one in one run of twenty, and twice as long in one run of four thousand (exponential times).
-"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fates:
     """The operations of one target, or of all: those due in the window, and those under way during all of it.
 
-    `cell` counts them.  `unanswered`: how long the cut operations had waited that count as unanswered, see PATIENCE.
+    `cell` counts them.  `unanswered`: the waits of the cut operations that count as unanswered
+    (loadgen.measure.censored.PATIENCE).
     """
 
     cell: Cell

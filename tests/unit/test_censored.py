@@ -73,6 +73,17 @@ def test_a_cut_operation_counts_as_those_that_took_longer() -> None:
     assert in_ms(found.mean()) == (pytest.approx(37 / 5, rel=0.002), pytest.approx(47 / 5, rel=0.002))
 
 
+def test_a_little_more_patience_than_the_slowest_answer_needed_is_no_silence() -> None:
+    """The request that had waited 25 ms may take up to twice the slowest time; the one of 50 ms is unanswered."""
+    found = times([10] * 97 + [20], cut=[25])
+    assert in_ms(found.percentile(100)) == (25, 40)
+    assert in_ms(found.percentile(98))[1] == pytest.approx(20, rel=0.002)
+    assert in_ms(found.mean())[1] == pytest.approx((970 + 20 + 40) / 99, rel=0.002)
+    both = times([10] * 97 + [20], cut=[25, 50])
+    assert in_ms(both.percentile(100)) == (50, math.inf)
+    assert in_ms(both.percentile(99))[1] == 40
+
+
 def test_without_an_answer_nothing_has_an_upper_bound() -> None:
     assert in_ms(times([], cut=[100, 200]).percentile(50)) == (pytest.approx(100, rel=0.002), math.inf)
     assert times([]).percentile(50) is None
