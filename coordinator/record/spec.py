@@ -56,8 +56,9 @@ SPEC = RecordKind(read_plan=SpecPlan.from_dict, write=write_run, read=read_run, 
 
 
 def _iteration(item: IterationResult) -> dict[str, Any]:
-    own = {"trust": write_trust(item.trust)} if item.trust is not None else {}
-    given = {name: value for name, value in dataclasses.asdict(item).items() if name != "trust"}
+    own: dict[str, Any] = {"trust": write_trust(item.trust)} if item.trust is not None else {}
+    own |= {"fairness": item.fairness} if item.fairness is not None else {}
+    given = {name: value for name, value in dataclasses.asdict(item).items() if name not in ("trust", "fairness")}
     return {
         **_with_error_sum(given),
         **own,

@@ -15,6 +15,7 @@ from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.verdict.connection import State, judge_connections
 from loadgen.verdict.each_target import check_connections, check_errors
+from loadgen.verdict.fairness import fairness
 from loadgen.verdict.mix import check_mix
 from loadgen.verdict.result import Check, IterationResult, ResponseTimes, TargetResult
 from loadgen.verdict.rules import RULES, Asked, Rules
@@ -72,6 +73,7 @@ def judge_iteration(
         lateness_ms=percentiles_ms(whole.lateness),
         checks=(*checks, *more_checks),
         targets=targets,
+        fairness=fairness(found, asked.target_of, len(asked.targets)),
     )
 
 

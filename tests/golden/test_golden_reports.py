@@ -123,3 +123,14 @@ def test_a_record_prints_what_the_run_printed(tmp_path: Path, result: RunResult)
     again = read_judged(tmp_path / "run", judges())
     assert again == run
     assert printed(lambda c: print_report(c, again)) == printed(lambda c: print_report(c, run))
+
+
+def test_vms_are_called_unfair_beyond_chance_only() -> None:
+    fair = results.run_result()
+    unfair = dataclasses.replace(fair, fairness=results.FAIRNESS | {"slowest_over_fastest": 0.909})
+    assert "0.972\n  (fair: equal VMs would have at least 0.961" in printed(
+        lambda c: print_report(c, judged(results.header(), fair))
+    )
+    assert "0.909\n  (UNFAIR: equal VMs would have at least 0.961" in printed(
+        lambda c: print_report(c, judged(results.header(), unfair))
+    )

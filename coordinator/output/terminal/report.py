@@ -7,7 +7,7 @@ run has no score; its report says first and last that it says nothing about the 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -34,6 +34,7 @@ from coordinator.output.terminal.parts import (
 from coordinator.record.header import Header
 from loadgen.model.plan import SpecPlan
 from loadgen.model.units import format_duration
+from loadgen.verdict.fairness import BY_CHANCE, JAIN, RATIO, is_unfair
 from loadgen.verdict.result import IterationResult, RunResult, TargetResult, Verdict
 
 _NOTHING_SAID = "The load generator failed its checks: the run says nothing about the servers."
@@ -68,8 +69,7 @@ def report(judged: Judged[SpecPlan, RunResult]) -> RenderableType:
     if result.has_score:
         parts.append(_headline(result))
     if result.fairness:
-        shares = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in result.fairness.items())
-        parts.append(Text(f"Fairness between the VMs: {shares}"))
+        parts.append(Text(_say_fairness(result.fairness)))
     parts.append(_verdict(result))
     if result.notes:
         parts.append(bullets("note:", result.notes))
@@ -123,6 +123,15 @@ def _headline(result: RunResult) -> RenderableType:
     if result.verdict is Verdict.INTERRUPTED:
         score = f"Stopped early, so this is not a score: {score}"
     return Text(score, STYLES[result.verdict])
+
+
+def _say_fairness(found: Mapping[str, float | None]) -> str:
+    jain, ratio, chance = (found.get(name) for name in (JAIN, RATIO, BY_CHANCE))
+    text = f"Fairness between the VMs: jain {fmt.ratio(jain)}, slowest over fastest {fmt.ratio(ratio)}"
+    if chance is None:
+        return text
+    verdict = "UNFAIR" if is_unfair(found) else "fair"
+    return f"{text}\n  ({verdict}: equal VMs would have at least {fmt.ratio(chance)} in 369 of 370 runs)"
 
 
 def _targets(result: RunResult) -> Table:
