@@ -17,8 +17,8 @@ from coordinator.cli.playing import play
 from deploy.vms.catalog import names
 from loadgen.model.bound import Bound
 from loadgen.model.errors import PlanError
-from loadgen.model.plan import INVENTORY, LOCAL, PROFILES, LastAd, OnLoss, Server, SpecPlan
-from loadgen.model.units import format_duration
+from loadgen.model.plan import FULL, INVENTORY, LOCAL, PROFILES, LastAd, OnLoss, Server, SpecPlan
+from loadgen.model.units import NS_PER_S, format_duration
 
 if TYPE_CHECKING:
     from coordinator.fleet.choice import FleetChoice
@@ -132,7 +132,8 @@ def _default(name: str) -> str:
     "--profile",
     type=click.Choice(list(PROFILES)),
     panel=_TIME,
-    help="All durations at once: quick (less than 90 s) or full (those of SPECweb99, 1 h 50 min).  [default: quick]",
+    help="All durations at once: quick (less than 90 s) or full (those of SPECweb99, "
+    f"{FULL.total_ns // (60 * NS_PER_S)} min).  [default: quick]",
 )
 @click.option(
     "--iterations",
