@@ -76,7 +76,8 @@ def _ok_and_bad(counts: Mapping[str, tuple[int, int]]) -> dict[str, dict[str, in
 def _target(item: TargetResult) -> dict[str, Any]:
     low, mean, high = item.connection_kbit_per_s
     own = {"connection_kbit_per_s": {"min": low, "mean": mean, "max": high}}
-    return {**_with_error_sum(dataclasses.asdict(item)), **own}
+    given = {name: value for name, value in dataclasses.asdict(item).items() if (name, value) != ("dead_share", None)}
+    return {**_with_error_sum(given), **own}
 
 
 def _with_error_sum(data: dict[str, Any]) -> dict[str, Any]:

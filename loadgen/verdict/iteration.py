@@ -43,7 +43,7 @@ def judge_iteration(
     whole = Cell.merge_all([nothing, *cells.values()])
     seconds = measured_ns / NS_PER_S
     targets = tuple(
-        _target_result(target, cells.get(number, nothing), found[asked.target_of == number], seconds)
+        _target_result(target, cells.get(number, nothing), found[asked.target_of == number], measured_ns)
         for number, target in enumerate(asked.targets)
     )
     conforming = int((found["state"] == State.CONFORMING).sum())
@@ -87,7 +87,8 @@ def percentiles_ms(histogram: Histogram) -> ResponseTimes:
     return ResponseTimes(p50=at(50), p90=at(90), p99=at(99), max=at(100))
 
 
-def _target_result(target: Target, cell: Cell, found: NDArray[np.void], seconds: float) -> TargetResult:
+def _target_result(target: Target, cell: Cell, found: NDArray[np.void], measured_ns: int) -> TargetResult:
+    seconds, whole_ns = measured_ns / NS_PER_S, len(found) * measured_ns
     kbit_per_s = found["bits_per_s"] / 1000
     return TargetResult(
         name=target.name,
@@ -104,6 +105,8 @@ def _target_result(target: Target, cell: Cell, found: NDArray[np.void], seconds:
         if len(found)
         else (0.0, 0.0, 0.0),
         errors=cell.errors,
+        # The window of an interrupted run may be known to a second only.
+        dead_share=max(0.0, 1 - float(found["busy_ns"].sum()) / whole_ns) if whole_ns else 0.0,
     )
 
 

@@ -297,6 +297,14 @@ def test_any_invalid_connection_is_against_the_rules() -> None:
     assert check(iteration({0: cell(MIX)}, slow), "invalid connections").ok
 
 
+def test_time_in_time_outs_is_dead_time() -> None:
+    """Failed operations add no time to any rate: 297 of 1200 s in time-outs, and the connection conforms."""
+    inside = served(0, 390) | {"bytes": 390 * 125 * 15, "busy_ns": WINDOW_NS * 903 // 1200}
+    result = iteration({0: cell(MIX), 1: cell(MIX)}, [inside, served(1, 390)], vms=3, each=1)
+    assert [target.conforming for target in result.targets] == [1, 1, 0]
+    assert [target.dead_share for target in result.targets] == [pytest.approx(297 / 1200), 0, 1]
+
+
 def test_a_target_that_did_nothing_is_in_the_result() -> None:
     result = iteration({}, [])
     assert not result.conforms

@@ -7,7 +7,7 @@ run has no score; its report says first and last that it says nothing about the 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -37,6 +37,12 @@ from loadgen.model.units import format_duration
 from loadgen.verdict.fairness import BY_CHANCE, JAIN, RATIO, is_unfair
 from loadgen.verdict.result import IterationResult, RunResult, TargetResult, Verdict
 
+_DEAD = 0.01
+"""From this share of connection time on, dead time is told."""
+
+_NAMED = 6
+"""At most this many VMs are named; the others are counted."""
+
 _NOTHING_SAID = "The load generator failed its checks: the run says nothing about the servers."
 
 
@@ -65,7 +71,7 @@ def report(judged: Judged[SpecPlan, RunResult]) -> RenderableType:
     if result.iterations:
         parts += [_iterations(result), Text()]
     if result.targets:
-        parts += [_targets(result), Text()]
+        parts += [_targets(result), *_dead_time(result.targets), Text()]
     if result.has_score:
         parts.append(_headline(result))
     if result.fairness:
@@ -144,6 +150,17 @@ def _targets(result: RunResult) -> Table:
     for row in result.targets:
         add_row(table, *_target_cells(row))
     return table
+
+
+def _dead_time(targets: Sequence[TargetResult]) -> list[RenderableType]:
+    """The VMs with dead time that matters, worst first; nothing without any."""
+    dead = [(row.dead_share, row.name) for row in targets if row.dead_share is not None and row.dead_share >= _DEAD]
+    if not dead:
+        return []
+    dead.sort(reverse=True)
+    named = ", ".join(f"{name} {share:.1%}" for share, name in dead[:_NAMED])
+    more = f", and {len(dead) - _NAMED} more" if len(dead) > _NAMED else ""
+    return [Text(f"Dead time (failed operations, rests, no operation), share of connection time: {named}{more}")]
 
 
 def _target_cells(row: TargetResult) -> Iterator[str]:

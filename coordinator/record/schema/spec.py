@@ -79,6 +79,13 @@ class TargetPart(Struct, kw_only=True):
     connection_kbit_per_s: ConnectionRates
     errors: Count
     errors_by_outcome: Annotated[ErrorCounts, Meta(description="Failed operations by outcome; only what occurred.")]
+    dead_share: Annotated[
+        Annotated[float, Meta(ge=0, le=1)] | UnsetType,
+        Meta(
+            description="Share of the connections' time in the window in failed operations, in the rests after them, "
+            "and without any operation."
+        ),
+    ] = UNSET
 
 
 class Iteration(Struct, kw_only=True):
