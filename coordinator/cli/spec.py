@@ -18,8 +18,8 @@ from deploy.vms.catalog import DRIVERS, choose, choose_for, default_name
 from loadgen.model.bound import Bound
 from loadgen.model.entry import choices_help
 from loadgen.model.errors import PlanError
-from loadgen.model.plan import PROFILES, LastAd, OnLoss, Server, SpecPlan
-from loadgen.model.units import format_duration
+from loadgen.model.plan import FULL, PROFILES, LastAd, OnLoss, Server, SpecPlan
+from loadgen.model.units import NS_PER_S, format_duration
 
 if TYPE_CHECKING:
     from coordinator.experiment.api import Experiment
@@ -134,7 +134,8 @@ def _default(name: str) -> str:
     "--profile",
     type=click.Choice(list(PROFILES)),
     panel=_TIME,
-    help="All durations at once: quick (less than 90 s) or full (those of SPECweb99, 1 h 50 min).  [default: quick]",
+    help="All durations at once: quick (less than 90 s) or full (those of SPECweb99, "
+    f"{FULL.total_ns // (60 * NS_PER_S)} min).  [default: quick]",
 )
 @click.option(
     "--iterations",

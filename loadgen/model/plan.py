@@ -45,6 +45,11 @@ class Phases:
         """The time from the start of an iteration to its end."""
         return self.lead_ns(iteration) + self.measure_ns + self.ramp_down_ns
 
+    @property
+    def total_ns(self) -> int:
+        """The length of all iterations, without the pauses between them in which the servers are asked."""
+        return sum(self.length_ns(iteration) for iteration in range(self.iterations))
+
 
 QUICK = Phases(
     ramp_up_ns=NS_PER_S,
@@ -62,7 +67,7 @@ FULL = Phases(
     ramp_down_ns=300 * NS_PER_S,
     iterations=3,
 )
-"""The durations of SPECweb99; such a run takes 1 h 50 min."""
+"""The durations of SPECweb99.  SPECweb99 has no ramp-up before its warm-up, so it takes five minutes less."""
 
 PROFILES = {"quick": QUICK, "full": FULL}
 
