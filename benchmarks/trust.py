@@ -203,7 +203,7 @@ def play(setup: Setup, engine: str, program: Path, cores: tuple[int, int], secon
     checks = document.get("trust", {}).get("checks", [])
     times = document.get("total", {}).get("response_ms", {})
     errors = [
-        times[name] - percentile_ms(truth, q) if truth is not None and truth.sum() and times.get(name) else None
+        times[name]["low"] - percentile_ms(truth, q) if truth is not None and truth.sum() and times.get(name) else None
         for name, q in (("p50", 50), ("p99", 99))
     ]
     return Outcome(

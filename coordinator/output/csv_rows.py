@@ -13,10 +13,10 @@ from coordinator.output.csv_tests import TEST_COLUMNS, rows_of_tests
 from coordinator.output.judged import Judged
 from coordinator.output.measured import INTERVAL_S, Part, cells_by_interval, parts_of
 from loadgen.measure.cells import Cell
-from loadgen.measure.histogram import Histogram
+from loadgen.measure.censored import Times
 from loadgen.model.units import NS_PER_MS
 
-_TIMES = ("response", "service", "lateness")
+_SPANS = ("response", "service")
 _PERCENTILES = {"p50": 50, "p90": 90, "p99": 99, "max": 100}
 
 TARGET_COLUMNS = (
@@ -29,7 +29,8 @@ TARGET_COLUMNS = (
     "cut_operations",
     "received_bytes",
     "connects",
-    *(f"{time}_{name}_ms" for time in _TIMES for name in _PERCENTILES),
+    *(f"{time}_{name}_ms" for time in (*_SPANS, "lateness") for name in _PERCENTILES),
+    *(f"{time}_{name}_high_ms" for time in _SPANS for name in _PERCENTILES),
 )
 """The columns of runs against targets: spec, its sweeps, and http."""
 
@@ -58,17 +59,23 @@ def _rows_of_targets(part: Part) -> Iterator[Mapping[str, object]]:
 
 
 def _numbers(cell: Cell) -> Mapping[str, object]:
-    times: Mapping[str, Histogram] = {name: getattr(cell, name) for name in _TIMES}
+    times = {
+        "response": Times.response_of(cell),
+        "service": Times.service_of(cell),
+        "lateness": Times.exactly(cell.lateness),
+    }
+    spans = {(time, name): one.percentile(q) for time, one in times.items() for name, q in _PERCENTILES.items()}
     return {
         "ok_operations": cell.ok,
         "failed_operations": cell.bad,
         "cut_operations": cell.cut,
         "received_bytes": cell.bytes,
         "connects": cell.connects,
+        **{f"{time}_{name}_ms": _ms(span.low if span else None) for (time, name), span in spans.items()},
         **{
-            f"{time}_{name}_ms": _ms(histogram.percentile_ns(q))
-            for time, histogram in times.items()
-            for name, q in _PERCENTILES.items()
+            f"{time}_{name}_high_ms": _ms(span.high if span else None)
+            for (time, name), span in spans.items()
+            if time in _SPANS
         },
     }
 

@@ -19,6 +19,8 @@ SUFFIXES = (".hgrm", ".hlog")
 def write_hdr(judged: Judged[Any, Any], stream: TextIO) -> None:
     """Write the response times of the judged windows as an interval log, one interval per second.
 
+    Failed and cut operations count with the time until then, which is a lower bound of their response time: so do the
+    low ends of the intervals in the report.
     The intervals of a sweep carry the name of their run as a tag.  Raises OutputError when the record holds no
     response times.
     """
@@ -71,6 +73,9 @@ def _intervals(judged: Judged[Any, Any]) -> list[Interval]:
 
 def _of_part(part: Part) -> Iterator[Interval]:
     for interval, cells in cells_by_interval(part.record.measured):
-        times = Histogram.merge_all(cell.response for (window, _), cell in cells.items() if window >= 0)
+        judged = [cell for (window, _), cell in cells.items() if window >= 0]
+        times = Histogram.merge_all(
+            one for cell in judged for one in (cell.response, cell.response_failed, cell.response_cut)
+        )
         if times.total:
             yield Interval(part.start_s + interval * INTERVAL_S, INTERVAL_S, times, part.name)

@@ -11,8 +11,9 @@ from coordinator.record.header import Header
 from coordinator.record.kind import RecordKind
 from loadgen.measure.together import snapshots_of
 from loadgen.model.http_plan import HttpPlan
-from loadgen.verdict.http_result import HttpResult, HttpRow, RequestRow, Times
+from loadgen.verdict.http_result import HttpResult, HttpRow, RequestRow, Span, Times, TimeSpans
 from loadgen.verdict.result import Verdict
+from loadgen.verdict.slo import SloCheck
 
 
 def _write(header: Header[HttpPlan], result: HttpResult | None) -> dict[str, Any]:
@@ -24,7 +25,7 @@ def _write(header: Header[HttpPlan], result: HttpResult | None) -> dict[str, Any
         "targets": [_row(row) for row in result.targets] if result else [],
         "requests": [dataclasses.asdict(row) for row in result.requests] if result else [],
         "lateness_ms": dataclasses.asdict(result.lateness_ms) if result else None,
-        "slos": [dataclasses.asdict(check) for check in result.slos] if result else [],
+        "slos": [_slo(check) for check in result.slos] if result else [],
         "trust": write_trust(result.trust if result else None),
         "plan": header.plan.to_dict(),
         "seed": header.plan.seed,
@@ -42,22 +43,52 @@ def _read(document: Mapping[str, Any]) -> HttpResult:
         targets=tuple(_read_row(row) for row in document["targets"]),
         requests=tuple(RequestRow(**row) for row in document["requests"]),
         lateness_ms=Times(**document["lateness_ms"]),
-        slos=tuple(read_check(check) for check in document["slos"]),
+        slos=tuple(_read_slo(check) for check in document["slos"]),
         trust=read_trust(document["trust"]),
         notes=tuple(document["notes"]),
     )
 
 
+def _slo(check: SloCheck) -> dict[str, Any]:
+    """`at_least` is there only if it is true."""
+    fields = dataclasses.asdict(check)
+    return fields if check.at_least else {name: value for name, value in fields.items() if name != "at_least"}
+
+
+def _read_slo(data: Mapping[str, Any]) -> SloCheck:
+    plain = read_check({name: value for name, value in data.items() if name != "at_least"})
+    return SloCheck(**dataclasses.asdict(plain), at_least=data.get("at_least", False))
+
+
 def _row(row: HttpRow) -> dict[str, Any]:
     """`errors` as one number, which most readers want, and `errors_by_outcome` for the others."""
-    return {**dataclasses.asdict(row), "errors": sum(row.errors.values()), "errors_by_outcome": row.errors}
+    fates = {name: getattr(row, name) for name in _NEW if getattr(row, name) is not None}
+    fields = {name: value for name, value in dataclasses.asdict(row).items() if name not in _NEW}
+    if not fates:  # a record of version 0.1.0: numbers, not intervals
+        for name in _TIMES:
+            fields[name] = {key: span and span["low"] for key, span in fields[name].items()}
+    return {**fields, **fates, "errors": sum(row.errors.values()), "errors_by_outcome": row.errors}
 
 
 def _read_row(data: Mapping[str, Any]) -> HttpRow:
-    times = {name: Times(**data[name]) for name in ("response_ms", "service_ms")}
+    times = {name: TimeSpans(**{key: _read_span(value) for key, value in data[name].items()}) for name in _TIMES}
     rest = {name: value for name, value in data.items() if name != "errors_by_outcome"}
     return HttpRow(**{**rest, **times, "errors": data["errors_by_outcome"]})
 
+
+def _read_span(value: Any) -> Span | None:
+    """An interval; version 0.1.0 wrote a number."""
+    if value is None:
+        return None
+    if isinstance(value, Mapping):
+        return Span(**value)
+    return Span(value, value)
+
+
+_NEW = ("due", "sent", "unanswered")
+"""Fields of a row that records of version 0.1.0 do not have."""
+
+_TIMES = ("response_ms", "service_ms")
 
 HTTP = RecordKind(
     read_plan=HttpPlan.from_dict,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,11 @@ _KEY_BITS = 34  # bits of a window and a target packed into one number
 _ERRORS = np.array([outcome.is_error for outcome in Outcome])
 _COUNTERS = ("good", "tolerable", "overdue", "bytes", "connects")
 _TIMES = ("response", "service", "lateness")
+_BOUNDS = ("response_failed", "response_cut", "service_failed", "service_cut")
+
+
+def _empty() -> Histogram:
+    return EMPTY
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +42,8 @@ class Cell:
     kind and group of the tape.  `bytes`: all bytes received, also by failed operations.  `overdue`: cut operations that
     had exceeded a fixed tolerable time.  `connects`: TCP connections opened.  The histograms are in nanoseconds:
     `response` (done - due) and `service` (done - sent) of ok operations, `lateness` (sent - due) of all sent ones.
+    Of a failed or cut operation, these differences are only lower bounds of its times, and are kept apart:
+    `response_failed` and `response_cut` have all such operations, `service_failed` and `service_cut` the sent ones.
     """
 
     outcomes: NDArray[np.int64]
@@ -49,6 +56,10 @@ class Cell:
     response: Histogram
     service: Histogram
     lateness: Histogram
+    response_failed: Histogram = field(default_factory=_empty)
+    response_cut: Histogram = field(default_factory=_empty)
+    service_failed: Histogram = field(default_factory=_empty)
+    service_cut: Histogram = field(default_factory=_empty)
 
     @classmethod
     def empty(cls, kinds: int, groups: int) -> Cell:
@@ -71,9 +82,7 @@ class Cell:
             overdue=sum(c.overdue for c in parts),
             bytes=sum(c.bytes for c in parts),
             connects=sum(c.connects for c in parts),
-            response=Histogram.merge_all(c.response for c in parts),
-            service=Histogram.merge_all(c.service for c in parts),
-            lateness=Histogram.merge_all(c.lateness for c in parts),
+            **{name: Histogram.merge_all(getattr(c, name) for c in parts) for name in (*_TIMES, *_BOUNDS)},
         )
 
     @property
@@ -107,7 +116,7 @@ class Cell:
         return (
             np.array_equal(self.outcomes, other.outcomes)
             and np.array_equal(self.counts, other.counts)
-            and all(getattr(self, name) == getattr(other, name) for name in (*_COUNTERS, *_TIMES))
+            and all(getattr(self, name) == getattr(other, name) for name in (*_COUNTERS, *_TIMES, *_BOUNDS))
         )
 
     __hash__ = None  # type: ignore[assignment]  # arrays are compared by content
@@ -123,9 +132,10 @@ class CellTable(Mapping[Key, Cell]):
     With n cells: `slots` (n) holds window + 1, `targets` (n) the target indexes.  `outcomes` has the shape
     (n, OUTCOMES), `counts` (n, kinds, groups, 3), `sums` (n, 5) for good, tolerable, overdue, bytes and connects.
     `times` has 3 n rows: response, service and lateness of the first cell, then of the second, and so on.
+    `bounds` has 4 n rows in the same way: response_failed, response_cut, service_failed, service_cut.
     """
 
-    __slots__ = ("_at", "counts", "outcomes", "slots", "sums", "targets", "times")
+    __slots__ = ("_at", "bounds", "counts", "outcomes", "slots", "sums", "targets", "times")
 
     def __init__(
         self,
@@ -135,6 +145,7 @@ class CellTable(Mapping[Key, Cell]):
         counts: NDArray[Any],
         sums: NDArray[Any],
         times: Histograms,
+        bounds: Histograms,
     ) -> None:
         self.slots = slots
         self.targets = targets
@@ -142,6 +153,7 @@ class CellTable(Mapping[Key, Cell]):
         self.counts = counts
         self.sums = sums
         self.times = times
+        self.bounds = bounds
         self._at: dict[Key, int] = {}
 
     @property
@@ -165,6 +177,7 @@ class CellTable(Mapping[Key, Cell]):
             np.array([cell.counts for cell in values]),
             np.array([[getattr(cell, name) for name in _COUNTERS] for cell in values], np.int64),
             Histograms.of(getattr(cell, name) for cell in values for name in _TIMES),
+            Histograms.of(getattr(cell, name) for cell in values for name in _BOUNDS),
         )
 
     @classmethod
@@ -180,6 +193,7 @@ class CellTable(Mapping[Key, Cell]):
             np.concatenate([table.counts for table in parts]),
             np.concatenate([table.sums for table in parts]),
             Histograms.join([table.times for table in parts]),
+            Histograms.join([table.bounds for table in parts]),
         )
 
     def add_up(self) -> CellTable:
@@ -201,7 +215,8 @@ class CellTable(Mapping[Key, Cell]):
             total(self.outcomes),
             total(self.counts),
             total(self.sums),
-            self.times.add_up(_each(group), len(_TIMES) * len(found)),
+            self.times.add_up(_each(group, len(_TIMES)), len(_TIMES) * len(found)),
+            self.bounds.add_up(_each(group, len(_BOUNDS)), len(_BOUNDS) * len(found)),
         )
 
     @classmethod
@@ -220,6 +235,7 @@ class CellTable(Mapping[Key, Cell]):
             self.counts.astype(np.int64),
             self.sums.astype(np.int64),
             self.times.widened(),
+            self.bounds.widened(),
         )
 
     def part(self, first: int, end: int) -> CellTable:
@@ -231,6 +247,7 @@ class CellTable(Mapping[Key, Cell]):
             self.counts[first:end],
             self.sums[first:end],
             self.times.part(len(_TIMES) * first, len(_TIMES) * end),
+            self.bounds.part(len(_BOUNDS) * first, len(_BOUNDS) * end),
         )
 
     def add_up_lateness(self, group: NDArray[np.int64], groups: int) -> Histograms:
@@ -254,7 +271,8 @@ class CellTable(Mapping[Key, Cell]):
             self._at = {one: row for row, one in enumerate(self)}
         row = self._at[key]
         good, tolerable, overdue, received, connects = self.sums[row].tolist()
-        response, service, lateness = (self.times[len(_TIMES) * row + at] for at in range(len(_TIMES)))
+        times = {name: self.times[len(_TIMES) * row + at] for at, name in enumerate(_TIMES)}
+        bounds = {name: self.bounds[len(_BOUNDS) * row + at] for at, name in enumerate(_BOUNDS)}
         return Cell(
             outcomes=self.outcomes[row].astype(np.int64),
             counts=self.counts[row].astype(np.int64),
@@ -263,13 +281,13 @@ class CellTable(Mapping[Key, Cell]):
             overdue=overdue,
             bytes=received,
             connects=connects,
-            response=response,
-            service=service,
-            lateness=lateness,
+            **times,
+            **bounds,
         )
 
     def to_wire(self) -> dict[str, Any]:
-        """The table as plain data for msgpack."""
+        """The table as plain data for msgpack.  Without failed and cut operations, the field `bounds` is left out."""
+        bounds = {"bounds": self.bounds.to_wire()} if len(self.bounds.indexes) else {}
         return {
             "size": len(self),
             "kinds": self.counts.shape[1],
@@ -280,6 +298,7 @@ class CellTable(Mapping[Key, Cell]):
             "counts": pack(self.counts),
             "sums": pack(self.sums),
             "times": self.times.to_wire(),
+            **bounds,
         }
 
     @classmethod
@@ -313,6 +332,7 @@ class CellTable(Mapping[Key, Cell]):
             column("counts", kinds, groups, 3),
             column("sums", len(_COUNTERS)),
             Histograms.from_wires([read_field(wire, "times") for wire in wires], [len(_TIMES) * n for n in sizes]),
+            _read_bounds(wires, [len(_BOUNDS) * n for n in sizes]),
         )
         if table.slots.max(initial=0) > MAX_WINDOWS + 1 or table.targets.max(initial=0) >= MAX_TARGETS:
             raise ValueError("the cells' windows or targets are out of range")
@@ -334,7 +354,20 @@ _NONE = CellTable(
     np.zeros((0, 1, 1, 3), np.int64),
     np.zeros((0, len(_COUNTERS)), np.int64),
     Histograms.of(()),
+    Histograms.of(()),
 )
+
+
+def _read_bounds(wires: Sequence[object], rows: Sequence[int]) -> Histograms:
+    """The bounds in several wire forms; empty where a wire form has none, as those of version 0.1.0."""
+    has = [isinstance(wire, Mapping) and "bounds" in wire for wire in wires]
+    if not any(has):
+        return Histograms.nothing(sum(rows))
+    forms = [
+        read_field(wire, "bounds") if some else Histograms.nothing(size).to_wire()
+        for wire, some, size in zip(wires, has, rows, strict=True)
+    ]
+    return Histograms.from_wires(forms, rows)
 
 
 def _shape(wire: object) -> tuple[int, int]:
@@ -342,6 +375,6 @@ def _shape(wire: object) -> tuple[int, int]:
     return read_int(wire, "kinds", low=1, high=255), read_int(wire, "groups", low=1, high=255)
 
 
-def _each(group: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The group of each histogram, from the group of each cell."""
-    return (len(_TIMES) * group[:, np.newaxis] + np.arange(len(_TIMES))).ravel()
+def _each(group: NDArray[np.int64], rows: int) -> NDArray[np.int64]:
+    """The group of each histogram, from the group of each cell, which has `rows` histograms."""
+    return (rows * group[:, np.newaxis] + np.arange(rows)).ravel()

@@ -29,7 +29,7 @@ except ImportError:  # built without a C compiler
 IS_COMPILED = _fold is not None
 
 _STATES = len((OK, BAD, CUT))
-_SUMS, _TIMES = 5, 3  # columns of CellTable.sums; rows of CellTable.times per cell
+_SUMS, _TIMES, _BOUNDS = 5, 3, 4  # columns of CellTable.sums; rows of CellTable.times and of CellTable.bounds per cell
 
 _DENSE = 16
 """Up to this ratio of places to values, counting into all places is faster than sorting."""
@@ -121,7 +121,11 @@ def fold_compiled(
     # Copied, so that the interval does not keep the oversized buffers alive.
     times = Histograms(starts, buckets[:found].copy(), entries[:found].copy(), max_ns, min_ns)
     slots = np.where(cell_keys & 1, window + 1, 0)
-    return CellTable(slots, cell_keys >> 1, outcomes, counts, sums, times), tallies
+    bounds = Histograms.nothing(_BOUNDS * n)
+    if outcomes[:, Outcome.OK].sum() < size:
+        ended = np.flatnonzero(records["outcome"] != Outcome.OK)
+        bounds = Histograms.of(_lower_bounds(records[ended], cells[ended], n))
+    return CellTable(slots, cell_keys >> 1, outcomes, counts, sums, times, bounds), tallies
 
 
 fold = fold_compiled if IS_COMPILED else fold_with_numpy
@@ -176,6 +180,7 @@ class _Columns:
         response = _histograms(slot[ok], self.response[ok], n)
         service = _histograms(slot[ok], (records["done_ns"] - records["sent_ns"])[ok], n)
         lateness = _histograms(slot[sent], (records["sent_ns"] - records["due_ns"])[sent], n)
+        bounds = _lower_bounds({name: column[~ok] for name, column in records.items()}, slot[~ok], n)
         return {
             (window if key & 1 else -1, key >> 1): Cell(
                 outcomes[at],
@@ -188,6 +193,7 @@ class _Columns:
                 response[at],
                 service[at],
                 lateness[at],
+                *bounds[_BOUNDS * at : _BOUNDS * (at + 1)],
             )
             for at, key in enumerate(keys.tolist())
         }
@@ -210,6 +216,20 @@ class _Columns:
         rows["bytes"] = _total(slot, self.records["bytes"] * counted, n)
         rows["busy_ns"] = _total(slot, self.busy * counted, n)
         return rows
+
+
+def _lower_bounds(
+    ended: Mapping[str, NDArray[Any]] | NDArray[np.void], slot: NDArray[np.int64], slots: int
+) -> list[Histogram]:
+    """The rows of CellTable.bounds for failed and cut operations; `slot` is the cell of each."""
+    due, sent, done = (ended[name] for name in ("due_ns", "sent_ns", "done_ns"))
+    row = _BOUNDS * slot + (ended["outcome"] == Outcome.CUT)
+    was_sent = sent > 0
+    return _histograms(
+        np.concatenate([row, row[was_sent] + 2]),
+        np.concatenate([done - due, (done - sent)[was_sent]]),
+        _BOUNDS * slots,
+    )
 
 
 def _numbered(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -120,6 +120,15 @@ class Histogram:
         middles = (lowest_of(buckets) + highest_of(buckets)) / 2
         return float(np.average(middles, weights=self.counts))
 
+    def since(self, at_least_ns: int) -> Histogram:
+        """The values in buckets that begin at `at_least_ns` or above."""
+        lowest = lowest_of(self.indexes.astype(np.int64))
+        first = int(np.searchsorted(lowest, at_least_ns))
+        if first == len(self.indexes):
+            return self.EMPTY
+        least = self.min_ns if first == 0 else int(lowest[first])
+        return Histogram(self.indexes[first:], self.counts[first:], max_ns=self.max_ns, min_ns=least)
+
     def sum_ns(self, at_least_ns: int = 0) -> float:
         """The sum of all values in buckets that begin at `at_least_ns` or above (error at most 1/2048)."""
         buckets = self.indexes.astype(np.int64)

@@ -54,6 +54,12 @@ class Histograms:
         )
 
     @classmethod
+    def nothing(cls, rows: int) -> Histograms:
+        """`rows` empty histograms."""
+        none = np.zeros(rows, np.int64)
+        return cls(np.zeros(rows + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int64), none, none)
+
+    @classmethod
     def join(cls, parts: Sequence[Histograms]) -> Histograms:
         """The rows of at least one `Histograms`, in order."""
         return cls(
@@ -110,6 +116,8 @@ class Histograms:
 
     def add_up(self, group: NDArray[np.int64], groups: int) -> Histograms:
         """`groups` rows: row g is the sum of all rows whose `group` is g; rows of a negative group are left out."""
+        if not len(self.indexes):
+            return Histograms.nothing(groups)
         order = np.argsort(group, kind="stable")
         ends = np.searchsorted(group[order], np.arange(groups + 1))
         starts, indexes, counts = _add_up(self, order, ends)

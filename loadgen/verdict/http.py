@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from loadgen.measure.cells import BAD, OK, Cell
-from loadgen.model.outcome import Outcome
+from loadgen.measure.censored import Times as Censored
 from loadgen.model.units import NS_PER_S
 from loadgen.verdict.checks.tape.engine_cpu import ENGINE_CPU, ENGINE_RUNNABLE
-from loadgen.verdict.http_result import HttpResult, HttpRow, RequestRow, Times
-from loadgen.verdict.result import Check, Trust, Verdict
+from loadgen.verdict.fates import Fates, fates_by_target, sum_of
+from loadgen.verdict.http_result import HttpResult, HttpRow, RequestRow, Times, TimeSpans
+from loadgen.verdict.result import Trust, Verdict
 from loadgen.verdict.rules import Asked
 from loadgen.verdict.run import LostWorker, say_failed, say_lost
-from loadgen.verdict.slo import Slo
-
-_UNSENT = (Outcome.SHED, Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.LOCAL_LIMIT, Outcome.BAD_TLS)
-"""Outcomes of requests that were never sent, and that did not wait for a connection at the end either."""
+from loadgen.verdict.slo import Slo, SloCheck
 
 
 def judge_http(
@@ -33,42 +31,47 @@ def judge_http(
 ) -> HttpResult:
     """The result with its verdict: the first verdict in this list that applies; the reasons name all that apply.
 
-    1. INTERRUPTED: the user stopped the run.  2. DEGRADED: a worker was lost.  3. INVALID: a trust check fails, or the
-    window was not measured completely.  4. NOT_CONFORMING: an objective is missed, or no request was answered.
-    5. CONFORMING.
+    1. INTERRUPTED: the user stopped the run.  2. INVALID: a trust check fails, or the window was not measured
+    completely.  3. DEGRADED: a worker was lost.  4. NOT_CONFORMING: an objective is missed, or no request was answered.
+    5. CONFORMING.  The objectives of an INVALID run are not judged.
 
     A closed loop at full speed saturates something.  If it saturates an engine, the rate is only a lower bound of what
     the servers can do, and the times include the engine's own queue: the run is INVALID, and a reason gives the bound.
     `cells` are keyed by (window, target) as in the ledger; `measured_ns` is the length of the window.
     """
     nothing = Cell.empty(len(asked.kinds), len(asked.groups))
-    own = {target: cell for (window, target), cell in cells.items() if window == 0}
-    window = Cell.merge_all([nothing, *own.values()])
-    whole = Cell.merge_all([nothing, *cells.values()])
+    fates = fates_by_target(cells, len(asked.targets), nothing, measured_ns)
+    window = sum_of(fates, nothing)
+    sent = [
+        sum(cells.get((at, number), nothing).lateness.total for at in (-1, 0)) for number in range(len(asked.targets))
+    ]
     measured_s = measured_ns / NS_PER_S
-    total = _row("all", window, asked.connections, measured_s)
-    checks = tuple(slo.judge(window, measured_s) for slo in slos)
-    reasons = _reasons(total, checks, trust, open_loop, complete, interrupted, lost, asked.connections)
+    total = _row("all", window, asked.connections, measured_s, sum(sent))
+    is_judged = trust.valid and bool(complete or interrupted or lost)
+    closed = 0 if open_loop else asked.connections
+    checks = tuple(slo.judge(window, measured_s, closed_connections=closed) for slo in slos) if is_judged else ()
+    reasons = _reasons(window, total, checks, trust, open_loop, complete, interrupted, lost, asked.connections)
     shares = [int((asked.target_of == number).sum()) for number in range(len(asked.targets))]
     return HttpResult(
         verdict=reasons[0][0],
         reasons=tuple(text for _, text in reasons),
         measured_s=measured_s,
-        sent=whole.lateness.total,
+        sent=sum(sent),
         total=total,
         targets=tuple(
-            _row(target.name, own.get(number, nothing), shares[number], measured_s)
+            _row(target.name, fates[number], shares[number], measured_s, sent[number])
             for number, target in enumerate(asked.targets)
         ),
-        requests=_requests(window, asked.kinds),
-        lateness_ms=Times.of(window.lateness),
+        requests=_requests(window.cell, asked.kinds),
+        lateness_ms=Times.of(window.cell.lateness),
         slos=checks,
         trust=trust,
         notes=(*notes, *_notes(window, open_loop)),
     )
 
 
-def _row(name: str, cell: Cell, connections: int, measured_s: float) -> HttpRow:
+def _row(name: str, fates: Fates, connections: int, measured_s: float, sent: int) -> HttpRow:
+    cell = fates.cell
     return HttpRow(
         name=name,
         connections=connections,
@@ -77,8 +80,11 @@ def _row(name: str, cell: Cell, connections: int, measured_s: float) -> HttpRow:
         cut=cell.cut,
         per_s=cell.ok / measured_s if measured_s else 0.0,
         mbit_per_s=8e-6 * cell.bytes / measured_s if measured_s else 0.0,
-        response_ms=Times.of(cell.response),
-        service_ms=Times.of(cell.service),
+        response_ms=TimeSpans.of(Censored.response_of(cell)),
+        service_ms=TimeSpans.of(Censored.service_of(cell)),
+        due=cell.issued,
+        sent=sent,
+        unanswered=fates.unanswered.total,
     )
 
 
@@ -91,8 +97,9 @@ def _requests(window: Cell, kinds: Sequence[str]) -> tuple[RequestRow, ...]:
 
 
 def _reasons(
+    window: Fates,
     total: HttpRow,
-    slos: Sequence[Check],
+    slos: Sequence[SloCheck],
     trust: Trust,
     open_loop: bool,
     complete: bool,
@@ -103,37 +110,74 @@ def _reasons(
     reasons: list[tuple[Verdict, str]] = []
     if interrupted:
         reasons.append((Verdict.INTERRUPTED, "The run was interrupted before its window was measured completely."))
-    reasons += [(Verdict.DEGRADED, say_lost(one, connections)) for one in lost]
     failed = [check for check in trust.checks if not check.ok]
     if not open_loop and any(check.name in (ENGINE_CPU, ENGINE_RUNNABLE) for check in failed):
-        limit = f"The client was the limit: the servers can do {total.per_s:,.0f} requests/s or more."
+        limit = f"The client was the limit: the servers can do {_rate(total.per_s)} requests/s or more."
         reasons.append((Verdict.INVALID, limit))
     reasons += [(Verdict.INVALID, f"Load generator: {say_failed(check)}.") for check in failed]
-    if not complete and not interrupted:
-        reasons.append((Verdict.INVALID, "The window was not measured completely."))
-    reasons += [(Verdict.NOT_CONFORMING, f"Objective missed: {say_failed(check)}.") for check in slos if not check.ok]
-    if not total.ok and total.errors:
-        worst = max(total.errors, key=total.errors.__getitem__)
-        name = worst.lower().replace("_", " ")
-        reasons.append((Verdict.NOT_CONFORMING, f"No request succeeded; most ended as {name}."))
-    if not reasons:
-        reasons.append((Verdict.CONFORMING, _conforming(total, len(slos))))
+    reasons += [(Verdict.DEGRADED, say_lost(one, connections)) for one in lost]
+    if not complete and not interrupted:  # a lost worker explains it
+        verdict = Verdict.DEGRADED if lost else Verdict.INVALID
+        reasons.append((verdict, "The window was not measured completely."))
+    reasons += [(Verdict.NOT_CONFORMING, _missed(check)) for check in slos if not check.ok]
+    if not total.ok and (total.due or not reasons):
+        reasons.append((Verdict.NOT_CONFORMING, _no_answer(window)))
+    elif total.unanswered:
+        # The sentence names what happened in any verdict; on its own it leaves a measurement valid.
+        reasons.append((Verdict.CONFORMING, _unanswered(window)))
+    if all(verdict is Verdict.CONFORMING for verdict, _ in reasons):
+        reasons.insert(0, (Verdict.CONFORMING, _conforming(total, len(slos))))
     return reasons
+
+
+def _missed(check: SloCheck) -> str:
+    if not check.at_least:
+        return f"Objective missed: {say_failed(check)}."
+    need = {"<": "less than", "<=": "at most"}[check.relation]
+    return (
+        f"Objective missed: {check.name} is at least {check.value:.4g} {check.unit}, but {need} {check.limit:.4g} "
+        f"{check.unit} is required ({check.detail})."
+    )
+
+
+def _no_answer(window: Fates) -> str:
+    errors, cut = window.cell.errors, window.cell.cut
+    worst = max(errors, key=errors.__getitem__).lower().replace("_", " ") if errors else ""
+    if not cut:
+        return f"No request succeeded; most ended as {worst}." if worst else "No request was answered: none was due."
+    failed = f"; {window.cell.bad:,} failed, most as {worst}" if worst else ""
+    return f"No request was answered: {cut:,} had no complete reply at the end, after {_longest(window)}{failed}."
+
+
+def _unanswered(window: Fates) -> str:
+    number = window.unanswered.total
+    return f"{number:,} request{'s' * (number != 1)} had no complete reply at the end, after {_longest(window)}."
+
+
+def _longest(window: Fates) -> str:
+    return f"up to {window.cell.response_cut.max_ns / NS_PER_S:.3g} s"
+
+
+def _rate(per_s: float) -> str:
+    return f"{per_s:,.0f}" if per_s >= 100 else f"{per_s:.3g}"
 
 
 def _conforming(total: HttpRow, slos: int) -> str:
     bad = sum(total.errors.values())
-    counted = f"{total.ok:,} requests, {total.per_s:,.0f} per second, {bad:,} errors"
+    counted = f"{total.ok:,} requests, {_rate(total.per_s)} per second, {bad:,} errors"
+    if total.unanswered:
+        counted += f", {total.unanswered:,} unanswered"
     if not slos:
         return f"Measured: {counted}. No objective was given."
     return f"{'The objective holds' if slos == 1 else f'All {slos} objectives hold'}: {counted}."
 
 
-def _notes(window: Cell, open_loop: bool) -> list[str]:
-    """Notes on requests that no percentile includes."""
-    failed = sum(window.errors.get(outcome.name, 0) for outcome in _UNSENT)
-    # At most the cut ones: a request whose handshake timed out was not sent either.
-    never_sent = min(window.cut, window.issued - window.lateness.total - failed)
+def _notes(window: Fates, open_loop: bool) -> list[str]:
+    """Notes on requests that some percentiles do not include."""
+    never_sent = window.cell.cut - window.cell.service_cut.total
     if not open_loop or never_sent <= 0:
         return []
-    return [f"{never_sent:,} requests still waited for a connection at the end; no percentile includes them"]
+    return [
+        f"{never_sent:,} requests still waited for a connection at the end: the response times include their waits as "
+        "lower bounds, service times and lateness do not"
+    ]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+from loadgen.measure import censored
 from loadgen.measure.histogram import Histogram
 from loadgen.model.errors import ExitCode
 from loadgen.model.units import NS_PER_MS
-from loadgen.verdict.result import Check, Trust, Verdict
+from loadgen.verdict.result import Trust, Verdict
+from loadgen.verdict.slo import SloCheck
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +41,57 @@ class Times:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A time in milliseconds that is known to lie between `low` and `high`; `high` is None without an upper bound."""
+
+    low: float
+    high: float | None
+
+    @classmethod
+    def of(cls, span: censored.Span | None) -> Span | None:
+        """The same interval, given in nanoseconds; None for None."""
+        if span is None:
+            return None
+        return cls(span.low / NS_PER_MS, span.high / NS_PER_MS if math.isfinite(span.high) else None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeSpans:
+    """Mean, percentiles and maximum as intervals; all None when there was no operation."""
+
+    mean: Span | None
+    p50: Span | None
+    p90: Span | None
+    p99: Span | None
+    p99_9: Span | None
+    max: Span | None
+
+    @classmethod
+    def of(cls, times: censored.Times) -> TimeSpans:
+        """The intervals of these times."""
+        return cls(
+            mean=Span.of(times.mean()),
+            p50=Span.of(times.percentile(50)),
+            p90=Span.of(times.percentile(90)),
+            p99=Span.of(times.percentile(99)),
+            p99_9=Span.of(times.percentile(99.9)),
+            max=Span.of(times.percentile(100)),
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRow:
     """One target, or all targets together, in the measured window.
 
-    `ok`, `errors` (by Outcome name; only those that occurred) and `cut` count operations that were due in the window;
-    an operation is cut when the run ends before it does.  `per_s` counts ok operations, `mbit_per_s` all bytes
-    received.  `response_ms` is done - due and `service_ms` done - sent, of ok operations.
+    `ok`, `errors` (by Outcome name; only those that occurred) and `cut` add up to `due`: the operations that were due
+    in the window, and those that were due before it and under way during all of it.  An operation is cut when the run
+    ends before it does.  `unanswered` are the cut operations that had waited far longer than any answered one
+    (loadgen.verdict.fates).  `sent`: all requests sent, also during the warm-up, to compare with the server's own
+    count.  `per_s` counts ok operations, `mbit_per_s` all bytes received.  `response_ms` is done - due and `service_ms`
+    done - sent; failed and cut operations count with lower bounds.
+
+    In records of version 0.1.0, `due`, `sent` and `unanswered` are None, and the times are those of ok operations.
     """
 
     name: str
@@ -54,8 +101,11 @@ class HttpRow:
     cut: int
     per_s: float
     mbit_per_s: float
-    response_ms: Times
-    service_ms: Times
+    response_ms: TimeSpans
+    service_ms: TimeSpans
+    due: int | None = None
+    sent: int | None = None
+    unanswered: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +122,9 @@ class HttpResult:
     """The result of `loadgen http`.
 
     `reasons`: the sentences behind the verdict, most important first.  `sent`: all requests sent, also during the
-    warm-up, to compare with the servers' own counts.  `lateness_ms`: sent - due; in an open loop, the wait for a
-    connection and for the load generator.  `slos`: the objectives; without any, CONFORMING only means that the
-    measurement is valid.
+    warm-up, to compare with the servers' own counts.  `lateness_ms`: sent - due of sent operations; in an open loop,
+    the wait for a connection and for the load generator.  `slos`: the objectives; empty when the run is INVALID or
+    DEGRADED.  Without any objective, CONFORMING only means that the measurement is valid.
     """
 
     verdict: Verdict
@@ -85,7 +135,7 @@ class HttpResult:
     targets: tuple[HttpRow, ...]
     requests: tuple[RequestRow, ...]
     lateness_ms: Times
-    slos: tuple[Check, ...]
+    slos: tuple[SloCheck, ...]
     trust: Trust
     notes: tuple[str, ...] = ()
 

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
-from loadgen.measure.cells import Cell
+from loadgen.measure import censored
 from loadgen.model.errors import PlanError
 from loadgen.model.outcome import Outcome
-from loadgen.model.units import NS_PER_MS, parse_duration_ns
+from loadgen.model.units import NS_PER_MS, NS_PER_S, parse_duration_ns
+from loadgen.verdict.fates import Fates
 from loadgen.verdict.result import Check
 
 _SLO = re.compile(r"\s*(p(\d+(?:\.\d+)?)|mean|max|errors|shed|rate)\s*(<=|>=|<|>)\s*(.+?)\s*")
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*(k?)\s*(?:/s)?")
 _HINT = "examples: p99<50ms, mean<5ms, max<2s, errors<0.1%, shed<1%, rate>4500/s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SloCheck(Check):
+    """An objective with what was measured.  `at_least`: `value` is only a lower bound, and nothing bounds it above."""
+
+    at_least: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,14 +67,17 @@ class Slo:
             raise PlanError(f"{text!r}: {error.message}", hint=error.hint or _HINT) from error
         return cls(metric=metric, relation=relation, limit=limit_ns / NS_PER_MS, unit="ms")
 
-    def judge(self, whole: Cell, measured_s: float) -> Check:
-        """Whether the objective holds for the operations in `whole`, a window measured for `measured_s` seconds.
+    def judge(self, window: Fates, measured_s: float, *, closed_connections: int = 0) -> SloCheck:
+        """Whether the objective holds for the operations in `window`, which was measured for `measured_s` seconds.
 
-        An objective on times fails when no operation succeeded.
+        A time objective must hold for every value that the time can have: it is judged by the high end of the interval,
+        and is missed when there is none.  Failed and unanswered operations are errors.  In a closed loop, of
+        `closed_connections`, the share of errors is at least the share of the connections' time in unanswered
+        operations: a connection that hangs would otherwise count as a single operation.
         """
-        value, detail = self._measure(whole, measured_s)
-        ok = value is not None and _holds(value, self.relation, self.limit)
-        return Check(
+        value, at_least, detail = self._measure(window, measured_s, closed_connections)
+        ok = value is not None and not at_least and _holds(value, self.relation, self.limit)
+        return SloCheck(
             name=self.metric,
             value=0.0 if value is None else value,
             limit=self.limit,
@@ -73,32 +85,50 @@ class Slo:
             unit=self.unit,
             relation=self.relation,
             detail=detail,
+            at_least=at_least,
         )
 
-    def _measure(self, whole: Cell, measured_s: float) -> tuple[float | None, str]:
-        """The value in the unit of the limit (None if unknown), and the subject of the measurement."""
+    def _measure(self, window: Fates, measured_s: float, closed_connections: int) -> tuple[float | None, bool, str]:
+        """The value in the unit of the limit (None if unknown), whether it is a lower bound, and its detail."""
+        whole = window.cell
         shed = int(whole.outcomes[Outcome.SHED])
         if self.metric == "rate":
-            return (whole.ok / measured_s if measured_s > 0 else None), f"{whole.ok} requests in {measured_s:.4g} s"
+            value = whole.ok / measured_s if measured_s > 0 else None
+            return value, False, f"{whole.ok} requests in {measured_s:.4g} s"
         if self.metric == "shed":
             due = whole.issued
-            return (100 * shed / due if due else None), f"{shed} of {due} requests that were due"
+            return (100 * shed / due if due else None), False, f"{shed} of {due} requests that were due"
         if self.metric == "errors":
-            bad = whole.bad - shed
-            done = whole.ok + bad
-            return (100 * bad / done if done else None), f"{bad} of {done} requests"
-        response = whole.response
-        detail = f"of {response.total} requests"
-        if not response.total:
-            return None, "no request succeeded"
-        if self.metric == "mean":
-            value_ns = response.mean_ns
-        elif self.metric == "max":
-            value_ns = response.max_ns
-        else:
-            value_ns = response.percentile_ns(float(self.metric[1:]))
-        assert value_ns is not None
-        return value_ns / NS_PER_MS, detail
+            return self._errors(window, whole.bad - shed, measured_s, closed_connections)
+        if not whole.ok:
+            return None, False, "no request succeeded"
+        times = censored.Times.response_of(whole)
+        span = times.mean() if self.metric == "mean" else times.percentile(self._percentile)
+        assert span is not None
+        detail = f"of {times.total} requests"
+        if math.isfinite(span.high):
+            return span.high / NS_PER_MS, False, detail
+        without = ", ".join(
+            f"{number} {what}" for number, what in ((times.failed.total, "failed"), (times.cut.total, "cut")) if number
+        )
+        return span.low / NS_PER_MS, True, f"{detail}, {without}: their times have no upper bound"
+
+    @property
+    def _percentile(self) -> float:
+        return 100.0 if self.metric == "max" else float(self.metric[1:])
+
+    @staticmethod
+    def _errors(window: Fates, bad: int, measured_s: float, closed_connections: int) -> tuple[float | None, bool, str]:
+        unanswered = window.unanswered.total
+        wrong, done = bad + unanswered, window.cell.ok + bad + unanswered
+        if not done:
+            return None, False, "no request ended"
+        detail = f"{wrong} of {done} requests" + (f", {unanswered} of them unanswered" if unanswered else "")
+        share = wrong / done
+        silent = window.silent_share(closed_connections, round(measured_s * NS_PER_S))
+        if silent <= share:
+            return 100 * share, False, detail
+        return 100 * silent, False, f"share of the connections' time in unanswered requests; {detail}"
 
 
 def _holds(value: float, relation: str, limit: float) -> bool:

@@ -46,6 +46,10 @@ cells = st.builds(
     response=histograms,
     service=histograms,
     lateness=histograms,
+    response_failed=histograms,
+    response_cut=histograms,
+    service_failed=histograms,
+    service_cut=histograms,
 )
 cell_maps = st.dictionaries(st.tuples(st.integers(-1, 1), st.integers(0, 2)), cells, max_size=2)
 healths = st.builds(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coordinator.kinds.http.kind import HttpKind
 from coordinator.record.header import KIND_HTTP, Header
 from coordinator.run.api import Played
 from coordinator.run.evidence import TapeMeasured
 from coordinator.run.tapes import empty_intake
+from loadgen.measure.cells import CellTable
 from loadgen.measure.fold import FoldContext, fold
 from loadgen.measure.record import RECORD_DTYPE
 from loadgen.measure.snapshot import Health, Snapshot
@@ -47,6 +50,59 @@ def header(plan: HttpPlan = PLAN) -> Header[HttpPlan]:
     )
 
 
+def health(plan: HttpPlan, cpu: float = 0.5, wall_ns: int = NS_PER_S) -> Health:
+    return Health(
+        wall_ns=wall_ns,
+        cpu_ns=int(cpu * wall_ns),
+        runqueue_ns=0,
+        still_ns=0,
+        open_fds=20,
+        fd_limit=1024,
+        sockets_time_wait=0,
+        active_connections=plan.connections,
+    )
+
+
+def fold_rows(
+    plan: HttpPlan, rows: Sequence[tuple[int, ...]], *, start_ns: int = 0
+) -> tuple[CellTable, NDArray[np.void]]:
+    """The cells and tallies of `rows`, which have the fields of RECORD_DTYPE; the window begins at `start_ns`."""
+    tape = compile_http(plan)
+    context = FoldContext(
+        kind=np.ascontiguousarray(tape.ops["kind"]),
+        group=np.ascontiguousarray(tape.ops["group"]),
+        kinds=len(tape.kinds),
+        groups=1,
+        target_of=np.repeat(np.arange(len(plan.shares), dtype=np.int32), plan.shares),
+        line_bps=0,
+        bound=Bound.rate(1),
+    )
+    end_ns = start_ns + plan.duration_ns
+    return fold(np.array(rows, RECORD_DTYPE), context, window=0, window_start_ns=start_ns, window_end_ns=end_ns)
+
+
+def ended(
+    plan: HttpPlan, operations: Iterable[tuple[float, float, Outcome]], *, start_s: float = 0.0, cpu: float = 0.5
+) -> list[Snapshot]:
+    """One snapshot per second of a run whose window begins at `start_s`, of operations (due_s, done_s, outcome).
+
+    Connection n plays operation n, and so on in turns.  An operation is reported in the second in which it ends.
+    """
+    by_second: defaultdict[int, list[tuple[int, ...]]] = defaultdict(list)
+    for number, (due_s, done_s, outcome) in enumerate(operations):
+        due, done = (1 + round(second * NS_PER_S) for second in (due_s, done_s))
+        sent = 0 if outcome in (Outcome.SHED, Outcome.REFUSED) else due
+        by_second[done // NS_PER_S].append((due, sent, done, 100, 0, number % plan.connections, outcome, 0))
+    last = round(start_s + plan.duration_ns / NS_PER_S)
+    found = []
+    for second in range(last + 1):
+        cells, tallies = fold_rows(plan, by_second[second], start_ns=round(start_s * NS_PER_S))
+        # The engine is busy when it ends, a moment after the window.
+        own = health(plan, 1.0, NS_PER_S // 100) if second == last else health(plan, cpu)
+        found.append(Snapshot("local/0", second, cells, tallies, own))
+    return found
+
+
 def snapshots(
     plan: HttpPlan = PLAN,
     *,
@@ -57,7 +113,6 @@ def snapshots(
 ) -> list[Snapshot]:
     """Return one snapshot per second of a closed loop (or of a rate); `outcomes` are by operation number."""
     tape = compile_http(plan)
-    target_of = np.repeat(np.arange(len(plan.shares), dtype=np.int32), plan.shares)
     step_ns = int(NS_PER_S / plan.rate_per_s) if plan.rate_per_s else int(service_ms * NS_PER_MS)
     rows: list[tuple[int, ...]] = []
     if plan.rate_per_s:
@@ -74,31 +129,10 @@ def snapshots(
             rows.append((due + 1, 0, due + 1, 0, row, connection, outcome, 0))
         else:
             rows.append((due + 1, sent + 1, done + 1, 1000, row, connection, outcome, 0))
-    records = np.array(rows, RECORD_DTYPE)
-    context = FoldContext(
-        kind=np.ascontiguousarray(tape.ops["kind"]),
-        group=np.ascontiguousarray(tape.ops["group"]),
-        kinds=len(tape.kinds),
-        groups=1,
-        target_of=target_of,
-        line_bps=0,
-        bound=Bound.rate(1),
-    )
-    health = Health(
-        wall_ns=NS_PER_S,
-        cpu_ns=int(cpu * NS_PER_S),
-        runqueue_ns=0,
-        still_ns=0,
-        open_fds=20,
-        fd_limit=1024,
-        sockets_time_wait=0,
-        active_connections=plan.connections,
-    )
     found = []
     for second in range(plan.duration_ns // NS_PER_S):
-        mine = records[records["due_ns"] // NS_PER_S == second]
-        cells, tallies = fold(mine, context, window=0, window_start_ns=0, window_end_ns=1 << 62)
-        found.append(Snapshot("local/0", second, cells, tallies, health))
+        cells, tallies = fold_rows(plan, [row for row in rows if row[0] // NS_PER_S == second])
+        found.append(Snapshot("local/0", second, cells, tallies, health(plan, cpu)))
     return found
 
 

@@ -8,7 +8,7 @@ import socket
 import ssl
 import struct
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import parse_qs, urlsplit
 
 from tests.support.tapes import content
@@ -173,6 +173,42 @@ def delayed(seconds: float) -> Behaviour:
     async def answer(path: str, size: int, writer: Writer) -> bool:
         await asyncio.sleep(seconds)
         return await good(path, size, writer)
+
+    return answer
+
+
+def silent_after(seconds: float) -> Behaviour:
+    """Good replies for `seconds` from the first request on; later requests get none."""
+    silent_from_s = float("inf")
+
+    async def answer(path: str, size: int, writer: Writer) -> bool:
+        nonlocal silent_from_s
+        now_s = asyncio.get_running_loop().time()
+        silent_from_s = min(silent_from_s, now_s + seconds)
+        return await (good if now_s < silent_from_s else silent)(path, size, writer)
+
+    return answer
+
+
+def trickling(step_s: float) -> Behaviour:
+    """One byte of the reply per `step_s`."""
+
+    async def answer(path: str, size: int, writer: Writer) -> bool:
+        for byte in head(size) + content(path, size):
+            writer.write(bytes([byte]))
+            await writer.drain()
+            await asyncio.sleep(step_s)
+        return True
+
+    return answer
+
+
+def in_turns(behaviours: Sequence[Behaviour]) -> Behaviour:
+    """Request n is answered by behaviour n; from the last one on, by the last."""
+    following = iter(behaviours)
+
+    async def answer(path: str, size: int, writer: Writer) -> bool:
+        return await next(following, behaviours[-1])(path, size, writer)
 
     return answer
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,8 +52,8 @@ def cell(
     made.outcomes[Outcome.OK], made.outcomes[Outcome.CUT] = sum(by_class), cut
     made.outcomes[Outcome.BAD_LENGTH] = sum(bad)
     times = Histogram.of(np.arange(1, sum(by_class) + 1) * NS_PER_MS)
-    given = {"good": sum(by_class), "tolerable": sum(by_class), "overdue": 0, "bytes": 1000, "connects": 1, **more}
-    return Cell(made.outcomes, made.counts, **given, response=times, service=times, lateness=times)
+    given: dict[str, Any] = {"good": sum(by_class), "tolerable": sum(by_class), "bytes": 1000, "connects": 1, **more}
+    return dataclasses.replace(made, **given, response=times, service=times, lateness=times)
 
 
 def iteration(

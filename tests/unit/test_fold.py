@@ -142,6 +142,18 @@ def test_response_service_and_lateness_are_kept_apart() -> None:
     assert (cell.lateness.max_ns, cell.lateness.total) == (NS_PER_MS, 2)
 
 
+def test_failed_and_cut_operations_leave_lower_bounds_of_their_times() -> None:
+    waited = {**op(104, 9, outcome=Outcome.CUT), "sent_ns": 0}  # an open loop: it found no free connection
+    shed = {**op(105, 0, outcome=Outcome.SHED), "sent_ns": 0}
+    cut, failed = op(103, 7, outcome=Outcome.CUT), op(102, 10, outcome=Outcome.TIMED_OUT)
+    cell = play(op(101, 0.5), failed, cut, waited, shed)[0][3, 0]
+    assert (cell.response.total, cell.response_failed.total, cell.response_cut.total) == (1, 2, 2)
+    assert (cell.response_failed.min_ns, cell.response_failed.max_ns) == (0, 10 * NS_PER_S)
+    assert (cell.response_cut.min_ns, cell.response_cut.max_ns) == (7 * NS_PER_S, 9 * NS_PER_S)
+    assert (cell.service_failed.total, cell.service_failed.max_ns) == (1, 10 * NS_PER_S - NS_PER_MS)
+    assert (cell.service_cut.total, cell.service_cut.max_ns) == (1, 7 * NS_PER_S - NS_PER_MS)
+
+
 def test_outside_of_all_windows_everything_counts_for_no_window() -> None:
     cells, tallies = fold(records(op(101, 1), op(130, 1)), CTX, window=-1)
     assert {at: cell.ok for at, cell in cells.items()} == {(-1, 0): 2}
@@ -196,6 +208,10 @@ def slow_fold(table: NDArray[np.void], ctx: FoldContext) -> tuple[dict[tuple[int
                 response=Histogram.of(np.array([response] if state == OK else [], np.int64)),
                 service=Histogram.of(np.array([done - sent] if state == OK else [], np.int64)),
                 lateness=Histogram.of(np.array([sent - due] if sent else [], np.int64)),
+                response_failed=Histogram.of(np.array([response] if state == BAD else [], np.int64)),
+                response_cut=Histogram.of(np.array([response] if state == CUT else [], np.int64)),
+                service_failed=Histogram.of(np.array([done - sent] if state == BAD and sent else [], np.int64)),
+                service_cut=Histogram.of(np.array([done - sent] if state == CUT and sent else [], np.int64)),
             )
         )
         tally = tallies[3 if judged else -1, connection]

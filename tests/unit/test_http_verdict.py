@@ -157,3 +157,24 @@ def test_a_lost_worker_degrades_and_an_interrupt_takes_precedence() -> None:
     both = result(lost={"local/0": "it is silent"}, interrupted=True, complete=frozenset())
     assert both.verdict is Verdict.INTERRUPTED
     assert len(both.reasons) == 2
+
+
+def test_without_trust_nothing_looks_like_a_score() -> None:
+    """Not even beside a lost worker, whose connections are missing in Little's law without being its fault."""
+    plan = dataclasses.replace(PLAN, slos=("rate>1/s",))
+    both = result(plan, given=snapshots(plan, cpu=0.97), lost={"local/0": "it is silent"})
+    assert both.verdict is Verdict.INVALID
+    assert both.slos == ()
+    assert any("was lost" in reason for reason in both.reasons)
+    half = [one for one in snapshots(plan) if one.interval == 0]
+    lost = result(plan, given=half, lost={"local/0": "it is silent"})
+    assert lost.verdict is Verdict.DEGRADED
+    assert [check.ok for check in lost.slos] == [True]
+
+
+def test_an_operation_that_fails_keeps_its_connection_busy() -> None:
+    """Three of four connections wait for time-outs: what is late then waited for the servers, not for us."""
+    late = snapshots(OPEN, service_ms=5, late_ms=40)
+    assert not check(of(OPEN, late), "send lateness").ok
+    failed = snapshots(OPEN, service_ms=60, late_ms=40, outcomes=dict.fromkeys(range(1000), Outcome.TIMED_OUT))
+    assert all(one.name != "send lateness" for one in of(OPEN, failed).trust.checks)

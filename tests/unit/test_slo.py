@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -8,16 +10,19 @@ from loadgen.measure.histogram import Histogram
 from loadgen.model.errors import PlanError
 from loadgen.model.outcome import OUTCOMES, Outcome
 from loadgen.model.units import NS_PER_MS
+from loadgen.verdict.fates import Fates
 from loadgen.verdict.slo import Slo
 
 
-def cell(times_ms: list[int], **outcomes: int) -> Cell:
+def window(times_ms: list[int], *, unanswered_ms: tuple[int, ...] = (), **outcomes: int) -> Fates:
     found = np.zeros(OUTCOMES, np.int64)
     found[Outcome.OK] = len(times_ms)
     for name, count in outcomes.items():
         found[Outcome[name]] = count
-    times = Histogram.of(np.array(times_ms, np.int64) * NS_PER_MS)
-    return Cell(found, np.zeros((1, 1, 3), np.int64), 0, 0, 0, 0, 0, times, times, times)
+    found[Outcome.CUT] += len(unanswered_ms)
+    times, unanswered = (Histogram.of(np.array(one, np.int64) * NS_PER_MS) for one in (times_ms, unanswered_ms))
+    made = dataclasses.replace(Cell.empty(1, 1), outcomes=found, response=times, response_cut=unanswered)
+    return Fates(made, unanswered)
 
 
 HUNDRED = list(range(1, 101))
@@ -43,14 +48,14 @@ HUNDRED = list(range(1, 101))
     ],
 )
 def test_an_objective_is_judged_with_its_numbers(text: str, value: float, ok: bool) -> None:
-    check = Slo.parse(text).judge(cell(HUNDRED), 10.0)
+    check = Slo.parse(text).judge(window(HUNDRED), 10.0)
     assert check.value == pytest.approx(value, rel=2e-3)
     assert check.ok is ok
     assert check.detail
 
 
 def test_shed_and_cut_operations_are_no_errors() -> None:
-    found = cell(HUNDRED[:98], TIMED_OUT=2, SHED=50, CUT=50)
+    found = window(HUNDRED[:98], TIMED_OUT=2, SHED=50, CUT=50)
     errors = Slo.parse("errors<=2%").judge(found, 1.0)
     assert (errors.value, errors.ok) == (2.0, True)
     shed = Slo.parse("shed<25%").judge(found, 1.0)
@@ -59,9 +64,39 @@ def test_shed_and_cut_operations_are_no_errors() -> None:
 
 @pytest.mark.parametrize("text", ["p99<1h", "mean<1h", "max<1h", "errors<100%", "shed<100%"])
 def test_without_measurements_no_objective_is_met(text: str) -> None:
-    check = Slo.parse(text).judge(cell([]), 1.0)
+    check = Slo.parse(text).judge(window([]), 1.0)
     assert not check.ok
     assert check.value == 0.0
+
+
+@pytest.mark.parametrize("metric", ["p99", "p50", "mean", "max"])
+def test_failed_requests_leave_a_time_objective_unmet(metric: str) -> None:
+    """Forty percent ended as timed out; and one answer was quick among many refusals."""
+    check = Slo.parse(f"{metric}<50ms").judge(window([5] * 60, TIMED_OUT=40), 10.0)
+    assert check.ok is (metric == "p50")
+    assert check.at_least is (metric != "p50")
+    assert not Slo.parse(f"{metric}<50ms").judge(window([1], REFUSED=99_999), 10.0).ok
+
+
+def test_unanswered_requests_are_errors_and_lower_bounds() -> None:
+    silent = window([4] * 100, unanswered_ms=tuple(range(20, 2020, 20)))
+    p99 = Slo.parse("p99<50ms").judge(silent, 4.0)
+    assert p99.value == pytest.approx(1960, rel=0.002)
+    assert (p99.ok, p99.at_least) == (False, True)
+    assert "100 cut" in p99.detail
+    errors = Slo.parse("errors<0.1%").judge(silent, 4.0)
+    assert (errors.value, errors.ok) == (50.0, False)
+    assert not Slo.parse("errors<99%").judge(window([], unanswered_ms=(100, 200)), 4.0).ok
+
+
+def test_a_connection_that_hangs_in_a_closed_loop_counts_with_its_time() -> None:
+    """Five of a hundred connections hang for all of ten seconds, beside a million quick answers."""
+    hung = window([1] * 1_000_000, unanswered_ms=(10_000,) * 5)
+    closed = Slo.parse("errors<0.1%").judge(hung, 10.0, closed_connections=100)
+    assert closed.value == pytest.approx(5, rel=0.01)
+    assert not closed.ok
+    assert "time" in closed.detail
+    assert Slo.parse("errors<0.1%").judge(hung, 10.0).ok
 
 
 NONE = (

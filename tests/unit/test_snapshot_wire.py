@@ -98,6 +98,8 @@ TALLY = SAMPLE.to_wire()["tallies"][: len(SAMPLE.to_wire()["tallies"]) // 2]
         ("cells", {**CELLS, "kinds": 2**40}),
         ("cells", {**CELLS, "sums": [0] * 10}),
         ("cells", {**CELLS, "times": None}),
+        ("cells", {**CELLS, "bounds": None}),
+        ("cells", {**CELLS, "bounds": CELLS["times"]}),  # other numbers of rows
         ("tallies", SAMPLE.to_wire()["tallies"][:-1]),
         ("tallies", TALLY * 2),
         ("tallies", rows({"connection": 2}, {"connection": 1}).tobytes()),
@@ -123,6 +125,18 @@ def test_a_missing_field_is_refused(field: str) -> None:
     del wire[field]
     with pytest.raises(ValueError, match=field):
         Snapshot.from_wire(wire)
+
+
+def test_the_wire_of_a_version_without_lower_bounds_is_read_as_having_none() -> None:
+    """Snapshots without failed and cut operations leave them out, too."""
+    old = {name: value for name, value in CELLS.items() if name != "bounds"}
+    found = Snapshot.from_wire({**SAMPLE.to_wire(), "cells": old})
+    assert all(cell.response_failed.total == cell.response_cut.total == 0 for cell in found.cells.values())
+    plain = CellTable.of({(0, 0): Cell.empty(2, 3)})
+    assert "bounds" not in plain.to_wire()
+    parts = np.array([1, 2])
+    mixed = CellTable.from_wires([plain.to_wire(), CELLS], parts, [1, 1])
+    assert list(mixed.values()) == [Cell.empty(2, 3), *SAMPLE.cells.values()]
 
 
 garbage = st.recursive(

@@ -7,6 +7,7 @@ shows the measured numbers, and says first and last that the servers may do bett
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -32,18 +33,46 @@ from coordinator.output.terminal.parts import (
 from coordinator.record.header import Header
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.units import format_duration
-from loadgen.verdict.http_result import HttpResult, HttpRow, Times
+from loadgen.verdict.http_result import HttpResult, HttpRow, Span, Times, TimeSpans
 from loadgen.verdict.result import Verdict
+
+_MS_PER_S = 1000
+_CLOSE = 1.05  # ends of an interval within this ratio are written as one number, the high one
 
 _NOT_THEIRS = "The load generator failed its checks: the servers may do better than these numbers."
 
 
 def print_http(console: Console, judged: Judged[HttpPlan, HttpResult]) -> None:
     """Print the report of a `loadgen http` run."""
-    console.print(Group(*_parts(judged)), width=min(WIDTH, console.width))
+    console.print(Group(*_parts(judged, _Words(console.options.ascii_only))), width=min(WIDTH, console.width))
 
 
-def _parts(judged: Judged[HttpPlan, HttpResult]) -> Iterator[RenderableType]:
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """How times are written: `5.00`; an interval as `5.00-7.00` or, without an upper bound, as `≥ 5.00`."""
+
+    ascii_only: bool
+
+    def at_least(self, text: str) -> str:
+        return f"{'>=' if self.ascii_only else '≥'} {text}"
+
+    def millis(self, value: Span | float | None) -> str:
+        if not isinstance(value, Span):
+            return fmt.millis(value)
+        low = fmt.millis(value.low)
+        if value.high is None:
+            return self.at_least(low)
+        high = fmt.millis(value.high)
+        return high if value.high <= _CLOSE * value.low else f"{low}-{high}"
+
+    def seconds(self, value: Span) -> str:
+        """For a sentence: seconds from one second on."""
+        if value.high is not None or value.low < _MS_PER_S:
+            return f"{self.millis(value)} ms"
+        return self.at_least(f"{value.low / _MS_PER_S:.3g} s")
+
+
+def _parts(judged: Judged[HttpPlan, HttpResult], words: _Words) -> Iterator[RenderableType]:
     result, header = judged.result, judged.header
     plan = header.plan
     invalid = result.verdict is Verdict.INVALID
@@ -65,14 +94,14 @@ def _parts(judged: Judged[HttpPlan, HttpResult]) -> Iterator[RenderableType]:
         yield _requests(result)
         yield Text()
     if result.measured_s:
-        yield _times(result, open_loop=plan.rate_per_s > 0)
+        yield _times(result, words, open_loop=plan.rate_per_s > 0)
         yield Text()
-        yield _targets(result)
+        yield _targets(result, words)
         yield Text()
     if result.slos:
-        yield checks_table("Objectives", result.slos)
+        yield checks_table("Objectives", result.slos, at_least=words.at_least(""))
         yield Text()
-    yield _headline(result, plan)
+    yield _headline(result, plan, words)
     word = "valid" if result.verdict is Verdict.CONFORMING and not result.slos else ""
     yield verdict_line(result.verdict, word.upper())
     yield bullets("-", result.reasons)
@@ -111,57 +140,62 @@ def _load(plan: HttpPlan) -> str:
     return f"open loop, {plan.rate_per_s:,g}/s {'Poisson' if plan.poisson else 'constant'}, {connections}"
 
 
-def _headline(result: HttpResult, plan: HttpPlan) -> Text:
+def _headline(result: HttpResult, plan: HttpPlan, words: _Words) -> Text:
     total = result.total
     if not result.measured_s:
         return Text("Nothing was measured.", "bold")
     asked = f" of {plan.rate_per_s:,g} requested" if plan.rate_per_s else ""
-    p50, p99 = (fmt.millis(value) for value in (total.response_ms.p50, total.response_ms.p99))
+    p50, p99 = (
+        words.seconds(value) if value else f"{fmt.NOTHING} ms"
+        for value in (total.response_ms.p50, total.response_ms.p99)
+    )
+    unanswered = f", {fmt.count(total.unanswered)} unanswered" if total.unanswered else ""
     return Text(
         f"{fmt.rate(total.per_s)} requests/s{asked}, {fmt.rate(total.mbit_per_s)} Mbit/s; "
-        f"response p50 {p50} ms, p99 {p99} ms; {fmt.count(sum(total.errors.values()))} errors",
+        f"response p50 {p50}, p99 {p99}; {fmt.count(sum(total.errors.values()))} errors{unanswered}",
         "bold",
     )
 
 
-def _times(result: HttpResult, *, open_loop: bool) -> Table:
+def _times(result: HttpResult, words: _Words, *, open_loop: bool) -> Table:
     table = plain_table("Times (ms)")
     table.add_column("", no_wrap=True)
     for title in ("mean", "p50", "p90", "p99", "p99.9", "max"):
         table.add_column(title, justify="right", no_wrap=True)
-    add_row(table, "response (due to done)", *_time_cells(result.total.response_ms))
-    add_row(table, "service (sent to done)", *_time_cells(result.total.service_ms))
+    add_row(table, "response (due to done)", *_time_cells(result.total.response_ms, words))
+    add_row(table, "service (sent to done)", *_time_cells(result.total.service_ms, words))
     if open_loop:
-        add_row(table, "lateness (due to sent)", *_time_cells(result.lateness_ms))
+        add_row(table, "lateness (due to sent)", *_time_cells(result.lateness_ms, words))
     return table
 
 
-def _time_cells(times: Times) -> list[str]:
-    return [fmt.millis(value) for value in (times.mean, times.p50, times.p90, times.p99, times.p99_9, times.max)]
+def _time_cells(times: Times | TimeSpans, words: _Words) -> list[str]:
+    return [words.millis(value) for value in (times.mean, times.p50, times.p90, times.p99, times.p99_9, times.max)]
 
 
-def _targets(result: HttpResult) -> Table:
+def _targets(result: HttpResult, words: _Words) -> Table:
     table = plain_table("Targets")
     table.add_column("", width=1)
-    table.add_column("target", no_wrap=True, max_width=24)
-    for title in ("conns", "ok", "errors", "req/s", "Mbit/s", "p50", "p99"):
+    table.add_column("target", overflow="ellipsis", max_width=24)  # gives way when the numbers are wide
+    for title in ("conns", "ok", "errors", "cut", "req/s", "Mbit/s", "p50", "p99"):
         table.add_column(title, justify="right", no_wrap=True)
     rows = result.targets if len(result.targets) == 1 else (*result.targets, result.total)
     for row in rows:
-        add_row(table, *_target_cells(row))
+        add_row(table, *_target_cells(row, words))
     return table
 
 
-def _target_cells(row: HttpRow) -> Iterator[str]:
-    yield "!" if row.errors else " "
+def _target_cells(row: HttpRow, words: _Words) -> Iterator[str]:
+    yield "!" if row.errors or row.unanswered else " "
     yield row.name
     yield fmt.count(row.connections)
     yield fmt.count(row.ok)
     yield fmt.count(sum(row.errors.values()))
+    yield fmt.count(row.cut)
     yield fmt.rate(row.per_s)
     yield fmt.rate(row.mbit_per_s)
-    yield fmt.millis(row.response_ms.p50)
-    yield fmt.millis(row.response_ms.p99)
+    yield words.millis(row.response_ms.p50)
+    yield words.millis(row.response_ms.p99)
 
 
 def _requests(result: HttpResult) -> Table:

@@ -11,12 +11,13 @@ from coordinator.output.terminal.build import INTERVAL_S, engine_rows, lateness_
 from coordinator.output.terminal.machines import Status, machine_rows
 from coordinator.output.terminal.runview import EngineRow, MachineRow, Position
 from loadgen.measure.cells import Cell
+from loadgen.measure.censored import Times
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Ledger, Totals
 from loadgen.measure.tally import empty_tallies
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.outcome import Outcome
-from loadgen.model.units import NS_PER_MS
+from loadgen.verdict.http_result import Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +28,9 @@ class HttpTargetRow:
     connections: int
     per_s: float
     mbit_per_s: float
-    p50_ms: float | None
-    p99_ms: float | None
-    max_ms: float | None
+    p50_ms: Span | None
+    p99_ms: Span | None
+    max_ms: Span | None
     errors: int
     shed: int
 
@@ -108,20 +109,20 @@ class HttpViewBuilder:
 
 
 def _row(name: str, connections: int, cells: Sequence[Cell], errors: int, shed: int) -> HttpTargetRow:
-    response = Histogram.merge_all(cell.response for cell in cells)
-
-    def ms(q: float) -> float | None:
-        value_ns = response.percentile_ns(q)
-        return None if value_ns is None else value_ns / NS_PER_MS
-
+    times = [Times.response_of(cell) for cell in cells]
+    response = Times(
+        Histogram.merge_all(one.known for one in times),
+        Histogram.merge_all(one.failed for one in times),
+        Histogram.merge_all(one.cut for one in times),
+    )
     return HttpTargetRow(
         name=name,
         connections=connections,
         per_s=sum(cell.ok for cell in cells) / INTERVAL_S,
         mbit_per_s=8e-6 * sum(cell.bytes for cell in cells) / INTERVAL_S,
-        p50_ms=ms(50),
-        p99_ms=ms(99),
-        max_ms=ms(100),
+        p50_ms=Span.of(response.percentile(50)),
+        p99_ms=Span.of(response.percentile(99)),
+        max_ms=Span.of(response.percentile(100)),
         errors=errors,
         shed=shed,
     )

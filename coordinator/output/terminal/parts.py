@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from coordinator.record.fleet import FleetRecord
 from coordinator.record.header import Header
 from loadgen.model.units import NS_PER_MS
 from loadgen.verdict.result import Check, Verdict
+from loadgen.verdict.slo import SloCheck
 
 WIDTH = 80
 """The greatest width of a report, in columns."""
@@ -92,10 +93,11 @@ def add_row(table: Table, *cells: str | Text) -> None:
     table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
 
 
-def checks_table(title: str, checks: tuple[Check, ...], *, judged: bool = True) -> Table:
+def checks_table(title: str, checks: Sequence[Check], *, judged: bool = True, at_least: str = "") -> Table:
     """The table of checks, with the detail of each check that failed (run.json has all details).
 
     With `judged` False, as for the servers of an invalid run, the numbers are shown but not called good or bad.
+    `at_least` is written before a value that is only a lower bound.
     """
     table = plain_table(title)
     for heading in ("", "", "measured", "limit", ""):
@@ -107,7 +109,7 @@ def checks_table(title: str, checks: tuple[Check, ...], *, judged: bool = True) 
             table,
             mark,
             check.name,
-            f"{_number(check.value)}{unit}",
+            f"{at_least if isinstance(check, SloCheck) and check.at_least else ''}{_number(check.value)}{unit}",
             f"{check.relation} {_number(check.limit)}{unit}",
             "" if check.ok or not judged else check.detail,
         )

@@ -4,11 +4,39 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from coordinator.record.schema.common import Check, Count, Document, ErrorCounts, Fleet, Trust
 from loadgen.model.http_plan import HttpPlan
-from loadgen.verdict.http_result import Times
+from loadgen.verdict.http_result import Span, Times
+
+Interval = Annotated[
+    Span | float | None,
+    Meta(
+        description="The value lies between low and high; high is null when failed and cut requests leave it without "
+        "an upper bound. Null without requests. A number in records of version 0.1.0, which counted only requests that "
+        "ended well."
+    ),
+]
+
+
+class HttpTimes(Struct, kw_only=True):
+    """Milliseconds of requests; failed and cut requests count with lower bounds of their times."""
+
+    mean: Interval
+    p50: Interval
+    p90: Interval
+    p99: Interval
+    p99_9: Interval
+    max: Interval
+
+
+class HttpSlo(Check, kw_only=True):
+    """An objective with what was measured."""
+
+    at_least: Annotated[
+        bool | UnsetType, Meta(description="True when value is a lower bound, and nothing bounds it above.")
+    ] = UNSET
 
 
 class HttpPart(Struct, kw_only=True):
@@ -19,11 +47,28 @@ class HttpPart(Struct, kw_only=True):
     ok: Count
     errors: Annotated[int, Meta(ge=0, description="Failed requests; those that were shed count.")]
     errors_by_outcome: ErrorCounts
-    cut: Annotated[int, Meta(ge=0, description="Requests that were under way when the run ended.")]
+    cut: Annotated[int, Meta(ge=0, description="Requests without a complete reply when the run ended.")]
     per_s: Annotated[float, Meta(description="Requests per second that ended well.")]
     mbit_per_s: Annotated[float, Meta(description="Heads and bodies received.")]
-    response_ms: Annotated[Times, Meta(description="From due to done.")]
-    service_ms: Annotated[Times, Meta(description="From sent to done.")]
+    response_ms: Annotated[HttpTimes, Meta(description="From due to done.")]
+    service_ms: Annotated[HttpTimes, Meta(description="From sent to done; of the requests that were sent.")]
+    due: Annotated[
+        Count | UnsetType,
+        Meta(
+            description="Requests that were due in the window, or before it and under way during all of it: the sum of "
+            "ok, errors and cut."
+        ),
+    ] = UNSET
+    sent: Annotated[
+        Count | UnsetType, Meta(description="Requests that went out to it, those of the warm-up included.")
+    ] = UNSET
+    unanswered: Annotated[
+        Count | UnsetType,
+        Meta(
+            description="Cut requests that had waited more than twice as long as the slowest answered one; all of them "
+            "when none was answered. The objective errors counts them."
+        ),
+    ] = UNSET
 
 
 class RequestPart(Struct, kw_only=True):
@@ -44,7 +89,9 @@ class HttpDocument(Document, kw_only=True, tag="http"):
     targets: list[HttpPart]
     requests: Annotated[list[RequestPart], Meta(description="One row per request; a single one for many requests.")]
     lateness_ms: Annotated[Times | None, Meta(description="From due to sent.")]
-    slos: Annotated[list[Check], Meta(description="The objectives, with the measured values.")]
+    slos: Annotated[
+        list[HttpSlo], Meta(description="The objectives, with the measured values; empty when the run is INVALID.")
+    ]
     trust: Trust
     plan: Annotated[HttpPlan, Meta(description="The plan of the run, with everything that is needed to repeat it.")]
     seed: int

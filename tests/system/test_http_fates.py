@@ -1,0 +1,130 @@
+"""`loadgen http` against servers that stop answering: no request is left out, and the servers get the blame."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadgen.engine.choice import available
+from tests.support.cli import Done, loadgen
+from tests.support.scripted import (
+    Behaviour,
+    ScriptedServer,
+    delayed,
+    error_500,
+    good,
+    hangs_up,
+    in_turns,
+    resets,
+    silent,
+    silent_after,
+    trickling,
+)
+
+pytestmark = pytest.mark.parametrize("engine", [kind.value for kind in available()])
+
+QUICK = delayed(0.005)
+
+
+def play(
+    behaviours: Sequence[Behaviour], tmp_path: Path, engine: str, *arguments: str
+) -> tuple[Done, list[ScriptedServer]]:
+    """A run against one server for each behaviour, and the servers, which counted their requests."""
+
+    async def scenario() -> tuple[Done, list[ScriptedServer]]:
+        servers = [ScriptedServer(behaviour) for behaviour in behaviours]
+        for server in servers:
+            await server.__aenter__()
+        urls = [f"http://127.0.0.1:{server.port}/?size=500" for server in servers]
+        more = ("--engine", engine, "--engines", "1", "--out", "run", *arguments)
+        done = await asyncio.to_thread(loadgen, "http", *urls, *more, cache=tmp_path, cwd=tmp_path)
+        await asyncio.sleep(0.2)  # the servers read what was sent last
+        for server in servers:
+            await server.__aexit__()
+        return done, servers
+
+    return asyncio.run(scenario())
+
+
+def document(tmp_path: Path) -> dict[str, Any]:
+    shown = loadgen("show", "run", "--json", cache=tmp_path, cwd=tmp_path)
+    found: dict[str, Any] = shown.document
+    return found
+
+
+def rows(tmp_path: Path) -> list[dict[str, str]]:
+    shown = loadgen("show", "run", "--format", "csv", cache=tmp_path, cwd=tmp_path)
+    return list(csv.DictReader(shown.out.splitlines()))
+
+
+def test_silence_after_two_seconds_misses_the_objectives(tmp_path: Path, engine: str) -> None:
+    asked = ("--rate", "50/s", "-c", "300", "-d", "4s", "--slo", "p99<50ms", "--slo", "errors<0.1%")
+    done, (server,) = play([silent_after(2)], tmp_path, engine, *asked, "--hdr", "a.hgrm")
+    assert done.code == 1, done.out
+    assert "p99 ≥ 1.9" in " ".join(done.out.split())  # it may be at the end of a line
+    assert "unanswered" in done.out
+    total = document(tmp_path)["total"]
+    assert 1900 <= total["response_ms"]["p99"]["low"] <= 2000
+    assert total["response_ms"]["p99"]["high"] is None
+    assert total["unanswered"] == pytest.approx(100, abs=8)
+    assert total["ok"] + total["errors"] + total["cut"] == total["due"] == total["sent"] == len(server.requests) == 200
+    listing = (tmp_path / "a.hgrm").read_text()
+    assert f"Total count    = {200:12d}" in listing
+    assert f"Max     = {total['response_ms']['max']['low']:12.6f}" in listing
+
+
+@pytest.mark.parametrize("behaviour", [silent, trickling(0.2)], ids=["silent", "trickling"])
+@pytest.mark.parametrize("rate", [(), ("--rate", "20/s")], ids=["closed", "open"])
+def test_a_server_that_never_answers_does_not_conform(
+    tmp_path: Path, engine: str, behaviour: Behaviour, rate: tuple[str, ...]
+) -> None:
+    done, (server,) = play([behaviour], tmp_path, engine, "-c", "4", "-d", "2s", *rate)
+    assert done.code == 1, done.out
+    assert "No request was answered" in done.out
+    found = document(tmp_path)
+    assert found["total"]["cut"] == found["total"]["unanswered"] == (40 if rate else 4)
+    assert found["sent"] == len(server.requests) == 4
+
+
+def test_hung_connections_of_a_closed_loop_are_the_server_s_fault(tmp_path: Path, engine: str) -> None:
+    """Two of forty connections hang, from the warm-up on."""
+    hangs = in_turns([silent, silent, QUICK])
+    done, _ = play([hangs], tmp_path, engine, "-c", "40", "-d", "2s", "--warmup", "1s", "--slo", "errors<1%")
+    assert done.code == 1, done.out
+    found = document(tmp_path)
+    assert found["total"]["unanswered"] == 2
+    assert found["slos"][0]["value"] == pytest.approx(5, abs=0.1)
+    assert all(check["ok"] for check in found["trust"]["checks"] if check["name"] == "Little's law")
+
+
+def test_a_closed_loop_that_is_frozen_at_its_end_is_the_server_s_fault(tmp_path: Path, engine: str) -> None:
+    done, _ = play([silent_after(1.5)], tmp_path, engine, "-c", "8", "-d", "3s", "--slo", "errors<1%")
+    found = document(tmp_path)
+    assert found["total"]["unanswered"] == 8
+    law = [check for check in found["trust"]["checks"] if check["name"] == "Little's law"]
+    assert law
+    assert law[0]["ok"], law
+    if done.code != 3:  # the server shares the machine, and may take its cores
+        assert done.code == 1, done.out
+
+
+def test_the_fates_of_each_target_add_up_to_what_its_server_counted(tmp_path: Path, engine: str) -> None:
+    mixed = in_turns([good, error_500, good, resets, good, hangs_up, silent, silent, QUICK])
+    done, servers = play([mixed, QUICK], tmp_path, engine, "--rate", "200/s", "-c", "100", "-d", "2s")
+    assert done.code in (0, 3), done.out
+    found, parts = document(tmp_path), rows(tmp_path)
+    for target, server in zip(found["targets"], servers, strict=True):
+        fates = target["ok"] + target["errors"] + target["cut"]
+        assert fates == target["due"] == target["sent"] == len(server.requests) == 200
+        assert sum(target["errors_by_outcome"].values()) == target["errors"]
+        own = [row for row in parts if row["target"] == target["name"]]
+        for name, column in (("ok", "ok_operations"), ("errors", "failed_operations"), ("cut", "cut_operations")):
+            assert sum(int(row[column]) for row in own) == target[name]
+    assert found["targets"][0]["errors"] == 3
+    assert found["targets"][0]["unanswered"] == 2
+    assert found["total"]["due"] == found["sent"] == 400
