@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections import OrderedDict
 
 from loadgen.model.units import NS_PER_S
 
@@ -12,7 +11,8 @@ _NS_PER_US = 1000
 HEADER_32 = struct.Struct(">III")  # seconds, microseconds, number from 1
 HEADER_64 = struct.Struct(">IIQ")
 _MAX_GAP = 1 << 32  # a larger gap does not occur in one stream, so the datagram is not of this stream
-_MISSING = 1 << 16  # how many missing numbers are remembered: about 70 ms of losses at 10 Gbit/s
+_WINDOW = 1 << 16  # of how many numbers it is remembered which are missing: 70 ms of datagrams at 10 Gbit/s
+_ONES = b"\1" * _WINDOW
 
 
 def header_of(*, counters_64bit: bool) -> struct.Struct:
@@ -34,7 +34,7 @@ class Arrivals:
     before; they take back nothing (iperf3 does not tell them from late ones, so each hides a loss there).
     `jitter_ns`: smoothed difference of transit times (RFC 3550, section 6.4.1); the two clocks need not agree.
 
-    Only the newest missing numbers are remembered.  An older one that arrives counts as a duplicate and stays lost.
+    A number below the newest 65,536 counts as a duplicate when it arrives, and stays lost if it was.
     """
 
     __slots__ = ("_missing", "_transit_ns", "duplicates", "jitter_ns", "lost", "out_of_order", "packets")
@@ -44,7 +44,7 @@ class Arrivals:
         self.lost = 0
         self.out_of_order = 0
         self.duplicates = 0
-        self._missing: OrderedDict[int, None] = OrderedDict()
+        self._missing = bytearray(_WINDOW)  # by number modulo the window: 1 if it has not arrived
         self.jitter_ns = 0.0
         self._transit_ns: int | None = None
 
@@ -55,9 +55,10 @@ class Arrivals:
         if number > self.packets:
             if number > self.packets + 1:
                 self._miss(number)
+            self._missing[number % _WINDOW] = 0
             self.packets = number
-        elif number in self._missing:
-            del self._missing[number]
+        elif number > self.packets - _WINDOW and self._missing[number % _WINDOW]:
+            self._missing[number % _WINDOW] = 0
             self.out_of_order += 1
             self.lost -= 1
         else:
@@ -72,6 +73,8 @@ class Arrivals:
     def _miss(self, number: int) -> None:
         """Count the numbers between the highest one and `number` as lost."""
         self.lost += number - self.packets - 1
-        self._missing.update(dict.fromkeys(range(max(self.packets + 1, number - _MISSING), number)))
-        while len(self._missing) > _MISSING:
-            self._missing.popitem(last=False)
+        first = max(self.packets + 1, number - _WINDOW)
+        begin, count = first % _WINDOW, number - first
+        before_wrap = min(count, _WINDOW - begin)
+        self._missing[begin : begin + before_wrap] = _ONES[:before_wrap]
+        self._missing[: count - before_wrap] = _ONES[: count - before_wrap]

@@ -58,6 +58,16 @@ def test_what_arrives_is_new_or_a_duplicate(numbers: list[int]) -> None:
     assert duplicates == len(numbers) - len(set(numbers))
 
 
+@given(st.lists(st.integers(1, 300), max_size=80), st.integers(0, 1 << 17))
+def test_arrivals_are_counted_wherever_the_window_wraps(steps: list[int], offset: int) -> None:
+    arrivals, seen = Arrivals(), set()
+    arrivals.take(0, 0, offset + 1, 0)
+    for number in steps:
+        assert arrivals.take(0, 0, offset + 1 + number, 0) is (number not in seen)
+        seen.add(number)
+    assert arrivals.packets - arrivals.lost == len(seen) + 1
+
+
 def test_a_duplicate_is_no_payload() -> None:
     arrivals = Arrivals()
     assert [arrivals.take(0, 0, number, 0) for number in (1, 3, 3, 2, 2)] == [True, True, False, True, False]
