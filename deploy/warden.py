@@ -1,10 +1,10 @@
 """The warden: the parent of all processes that a driver starts on this machine (`python -m deploy.warden APP`).
 
-The warden imports the application APP (`module:function`) once, forks a worker per VM from itself, starts the web
-servers and reports processes that end.  It ends all of them when its standard input ends: the driver closes it to
-stop, and the kernel closes it when the driver dies in whatever way.  If the warden itself is killed, the kernel kills
-its children.  The warden has no event loop, because it forks, and it forks from its main thread only: the kernel takes
-the end of a forking thread for the death of the parent.
+The warden imports the application APP (`module:function`, or "" for none) once, forks a worker per VM from itself,
+starts programs such as web servers, and reports processes that end.  It ends all of them when its standard input ends:
+the driver closes it to stop, and the kernel closes it when the driver dies in whatever way.  If the warden itself is
+killed, the kernel kills its children.  The warden has no event loop, because it forks, and it forks from its main
+thread only: the kernel takes the end of a forking thread for the death of the parent.
 
 One case leaves something behind: when the driver *and* the warden are killed by SIGKILL at the same time, no process
 survives (a CGI program that is running ends by itself), but the run's directory under TMPDIR remains.
@@ -79,7 +79,7 @@ class _Child:
 
 
 class _Warden:
-    def __init__(self, directory: Path, make_app: MakeApp, commands_fd: int, events_fd: int) -> None:
+    def __init__(self, directory: Path, make_app: MakeApp | None, commands_fd: int, events_fd: int) -> None:
         self._directory = directory
         self._make_app = make_app
         self._commands_fd = commands_fd
@@ -135,7 +135,9 @@ class _Warden:
             self._launch(Launch.decode(line))
 
     def _launch(self, launch: Launch) -> None:
-        self._start(launch, "app", lambda: run_worker(launch.app, self._make_app))
+        app, make_app = launch.app, self._make_app
+        if app is not None and make_app is not None:
+            self._start(launch, "app", lambda: run_worker(app, make_app))
         if launch.program:
             name, *argv = launch.program
             self._start(launch, name, lambda: run_program(argv))
@@ -210,7 +212,7 @@ class _Warden:
 
 def main() -> None:
     """Run a warden.  The application is its argument; commands come on standard input, events go to standard output."""
-    make_app: MakeApp = pkgutil.resolve_name(sys.argv[1])
+    make_app: MakeApp | None = pkgutil.resolve_name(sys.argv[1]) if sys.argv[1] else None
     become_subreaper()
     raise_open_files()
     gc.freeze()  # modules imported so far are never collected, so their pages stay shared with the workers

@@ -28,16 +28,17 @@ class AppWorker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """The command to start one VM: its application, and the web server in front of it, if any.
+    """The command to start the processes of one VM: its application, if any, and a program, if any.
 
-    The logs of both go to `directory`, which exists.
+    The program is the web server in front of the application, or one that needs no such application.  The output of
+    each goes to a log in `directory`, which exists.
     """
 
     vm: str
     directory: str
-    app: AppWorker
+    app: AppWorker | None = None
     program: tuple[str, ...] = ()
-    """The name of the web server, then its argument list, which begins with the path of the program; or ()."""
+    """The name of the program, then its argument list, which begins with the path of the program; or ()."""
 
     def encode(self) -> bytes:
         """The command as one line of JSON."""
@@ -50,7 +51,7 @@ class Launch:
         return cls(
             vm=data["vm"],
             directory=data["directory"],
-            app=AppWorker(**data["app"]),
+            app=AppWorker(**data["app"]) if data["app"] else None,
             program=tuple(data["program"]),
         )
 

@@ -15,20 +15,7 @@ _.no_wrap  # rich: attribute of a text
 _.writeable  # numpy: makes the array read-only
 _.trace  # the third argument of __exit__() and __aexit__()
 
-# Found by name through a catalog, which imports it when it is asked for.
-_.SpecKind  # coordinator.kinds.catalog
-_.HttpKind  # coordinator.kinds.catalog
-_.IperfKind  # coordinator.kinds.catalog
-_.ForwardKind  # coordinator.kinds.catalog
-_.write_text  # coordinator.output.catalog
-_.write_json  # coordinator.output.catalog
-_.write_csv  # coordinator.output.catalog
-_.write_hdr  # coordinator.output.catalog
-_.Local  # deploy.vms.catalog
-_.Inventory  # deploy.vms.catalog
-_.Http  # workloads.catalog
-_.Specweb99  # workloads.catalog
-_.vm_app  # workloads.specweb99.workload: the application that VMs run
+# Used by types only.
 _.__call__  # the signature of an output format
 _.DataclassInstance  # a bound of a type variable, written as text
 

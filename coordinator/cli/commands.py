@@ -5,7 +5,7 @@ A new command is a module beside this one and an entry here.  A test compares th
 
 from __future__ import annotations
 
-from coordinator.cli.lazy import Entry
+from loadgen.model.entry import Entry
 
 COMMANDS = {
     "spec": Entry(

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from loadgen.model.entry import Entry
+
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
-
-
-class Entry(NamedTuple):
-    """The place where a command is defined (`package.module:name`), and the first sentence of its help."""
-
-    place: str
-    summary: str
 
 
 class LazyGroup(click.RichGroup):
@@ -38,8 +32,7 @@ class LazyGroup(click.RichGroup):
         listed = super().get_command(ctx, cmd_name)
         if listed is None or self._lists:
             return listed
-        module, _, attribute = self._entries[cmd_name].place.partition(":")
-        command = getattr(importlib.import_module(module), attribute)
+        command = self._entries[cmd_name].load()
         assert isinstance(command, click.Command)
         return command
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import rich_click as click
 
 from coordinator.output.catalog import FORMATS, print_result
+from loadgen.model.entry import choices_help
 
 
 @click.command()
@@ -17,8 +18,7 @@ from coordinator.output.catalog import FORMATS, print_result
     type=click.Choice(tuple(FORMATS)),
     default="text",
     show_default=True,
-    help="Format of the output: the report (text), run.json (json), response times as an HdrHistogram interval log"
-    " (hdr), or one row per target and second, or per test (csv).",
+    help=f"Format of the output. {choices_help(FORMATS)}.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Short form of --format json.")
 def show(record: Path, form: str, as_json: bool) -> int:

@@ -14,11 +14,12 @@ from coordinator.cli.fleet_options import check_installed, engines_here, fleet_o
 from coordinator.cli.options import DURATION, FILE, RATE, Parsed, parse_counts, result_options
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
-from deploy.vms.catalog import names
+from deploy.vms.catalog import DRIVERS, choose, choose_for, default_name
 from loadgen.model.bound import Bound
+from loadgen.model.entry import choices_help
 from loadgen.model.errors import PlanError
-from loadgen.model.plan import INVENTORY, LOCAL, PROFILES, LastAd, OnLoss, Server, SpecPlan
-from loadgen.model.units import format_duration
+from loadgen.model.plan import FULL, PROFILES, LastAd, OnLoss, Server, SpecPlan
+from loadgen.model.units import NS_PER_S, format_duration
 
 if TYPE_CHECKING:
     from coordinator.experiment.api import Experiment
@@ -45,10 +46,10 @@ def _default(name: str) -> str:
 )
 @click.option(
     "--vm-driver",
-    type=click.Choice(names()),
+    type=click.Choice(tuple(DRIVERS)),
     panel=_DRIVEN,
-    help="How VMs come up: started on this machine (local), or running elsewhere already (inventory, with --targets).  "
-    "[default: local; inventory with --targets]",
+    help=f"How VMs come up. {choices_help(DRIVERS)}.  [default: {default_name(with_targets=False)}; "
+    f"{default_name(with_targets=True)} with --targets]",
 )
 @click.option(
     "--targets",
@@ -133,7 +134,8 @@ def _default(name: str) -> str:
     "--profile",
     type=click.Choice(list(PROFILES)),
     panel=_TIME,
-    help="All durations at once: quick (less than 90 s) or full (those of SPECweb99, 1 h 50 min).  [default: quick]",
+    help="All durations at once: quick (less than 90 s) or full (those of SPECweb99, "
+    f"{FULL.total_ns // (60 * NS_PER_S)} min).  [default: quick]",
 )
 @click.option(
     "--iterations",
@@ -187,9 +189,8 @@ def spec(
     """
     start = start_from("spec", plan_file, replay, fleet=True)
     choice = take_choice(given, given["engines"], start)
-    plan = _plan(start, vms, _chosen_targets(vm_driver, targets, vms), given, driver=vm_driver)
-    if vm_driver == INVENTORY and not plan.targets:
-        raise PlanError(f"--vm-driver {INVENTORY} needs --targets", hint="give the servers with --targets FILE")
+    plan = _plan(start, vms, _chosen_targets(targets, vms), given, driver=vm_driver)
+    choose_for(plan.vm_driver, plan.targets)
     sweep = vms if vms is not None and len(vms) > 1 else ()
     _check_fleet(choice, plan, sweep)
     if print_plan:
@@ -234,14 +235,12 @@ def _check_fleet(choice: FleetChoice, plan: SpecPlan, sweep: tuple[int, ...]) ->
         )
 
 
-def _chosen_targets(driver: str | None, file: Path | None, vms: tuple[int, ...] | None) -> tuple[Target, ...] | None:
+def _chosen_targets(file: Path | None, vms: tuple[int, ...] | None) -> tuple[Target, ...] | None:
     """Return the targets of the file, as many as --vms asks for; None without a file.  Raises PlanError."""
     if file is None:
         return None
     from deploy.targets import load
 
-    if driver not in (None, INVENTORY):
-        raise PlanError(f"--targets cannot be combined with --vm-driver {driver}", hint="leave one of them out")
     found = load(file)
     if vms and vms[-1] > len(found):
         raise PlanError(f"--vms asks for {vms[-1]} VMs, but {file} has {len(found)} targets")
@@ -274,13 +273,12 @@ def _plan(
     engines = given["engines"]
     if engines is None and not start.sets("engines"):
         engines = max(1, min(len(os.sched_getaffinity(0)), fewest * connections))
-    starts_servers = driver not in (None, INVENTORY)
-    if targets is None and (vms or starts_servers):
+    if targets is None and (vms or (driver is not None and choose(driver).starts_servers)):
         targets = ()  # the option overrides the targets of the plan file
     return override(
         base,
         vms=count,
-        vm_driver="" if targets or driver == LOCAL else driver,
+        vm_driver=_driver_name(base, driver, targets),
         targets=targets,
         connections=connections,
         server=Server(given["server"]) if given["server"] else None,
@@ -298,3 +296,15 @@ def _plan(
         seed=given["seed"],
         **sending(given),
     )
+
+
+def _driver_name(base: SpecPlan, driver: str | None, targets: tuple[Target, ...] | None) -> str:
+    """The `vm_driver` of the plan: "" for the default, so that equal runs have equal plans.
+
+    `driver` and `targets` are those of the options; they override the plan `base`.
+    """
+    name = base.vm_driver if driver is None else driver
+    with_targets = bool(base.targets if targets is None else targets)
+    if name and driver is None and targets is not None and choose(name).starts_servers is with_targets:
+        return ""  # the plan file's driver does not fit with the targets of the options
+    return "" if name == default_name(with_targets=with_targets) else name

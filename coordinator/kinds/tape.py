@@ -143,10 +143,11 @@ class TapeKind(abc.ABC, Generic[P, R]):
         for snapshot in measured:
             if snapshot.worker in intake.ledger.workers:
                 intake.receive(snapshot)
-                for window in set(snapshot.tallies["window"].tolist()):
+                # Not by the tallies: an operation before a window may reach into it.
+                for window in {window for window, _ in snapshot.cells}:
                     seen.setdefault(window, []).append(snapshot.interval)
-        windows, whole_ns = sorted(window for window in seen if window >= 0), header.plan.phases.measure_ns
-        seen_ns = {window: (max(seen[window]) - min(seen[window]) + 1) * NS_PER_S for window in windows}
+        windows, whole_ns = range(max(seen, default=-1) + 1), header.plan.phases.measure_ns
+        seen_ns = {w: (max(seen[w]) - min(seen[w]) + 1) * NS_PER_S for w in windows if w in seen}
         return Played(
             header=header,
             measured=TapeMeasured(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import pkgutil
 import sys
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from coordinator.output.streams import printing
+from loadgen.model.entry import Entry
 
 if TYPE_CHECKING:  # a format's name is needed for --help, and a record takes time to import
     from coordinator.output.judged import Judged
@@ -19,18 +19,18 @@ class Format(Protocol):
         """Write the finished run `judged` to the text stream `stream`.  Raises a LoadgenError as described above."""
 
 
-FORMATS: dict[str, str] = {
-    "text": "coordinator.output.text:write_text",
-    "json": "coordinator.output.json_text:write_json",
-    "hdr": "coordinator.output.hdr:write_hdr",
-    "csv": "coordinator.output.csv_rows:write_csv",
+FORMATS: dict[str, Entry] = {
+    "text": Entry("coordinator.output.text:write_text", "the report"),
+    "json": Entry("coordinator.output.json_text:write_json", "run.json"),
+    "hdr": Entry("coordinator.output.hdr:write_hdr", "response times as an HdrHistogram interval log"),
+    "csv": Entry("coordinator.output.csv_rows:write_csv", "one row per target and second, or per test"),
 }
-"""By name: the module and the function, which are imported when they are called."""
+"""By name: the function, which is imported when it is called, and its description in `loadgen show --help`."""
 
 
 def write(judged: Judged[Any, Any], name: str, stream: TextIO) -> None:
     """Write the run to `stream` in the format called `name`."""
-    form: Format = pkgutil.resolve_name(FORMATS[name])
+    form: Format = FORMATS[name].load()
     form(judged, stream)
 
 

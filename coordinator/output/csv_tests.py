@@ -33,6 +33,7 @@ TEST_COLUMNS = (
     "lost_packets",
     "transactions",
     "failed_transactions",
+    "unanswered_transactions",
     "latency_p50_ms",
     "latency_p90_ms",
     "latency_p99_ms",
@@ -81,6 +82,7 @@ def _whole(result: ProbeResult) -> Mapping[str, object]:
         return row | {
             "transactions": found.transactions,
             "failed_transactions": found.failed,
+            "unanswered_transactions": found.unanswered,
             "latency_p50_ms": _known(found.p50_ns, NS_PER_MS),
             "latency_p90_ms": _known(found.p90_ns, NS_PER_MS),
             "latency_p99_ms": _known(found.p99_ns, NS_PER_MS),

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from coordinator.record.latency import latency_part
 from loadgen.measure.throughput import NO_LATENCY, UNKNOWN, ProbeResult, StreamResult, Tick
 from loadgen.model.plain import to_plain
 from loadgen.model.probe import Direction, Transport
@@ -57,7 +58,7 @@ def bare_run_document(result: ProbeResult) -> dict[str, Any]:
         "end": end,
     }
     if result.latency != NO_LATENCY:
-        document["latency"] = {**to_plain(result.latency), "per_s": result.latency.per_s}
+        document["latency"] = latency_part(result.latency, to_plain(result.latency))
     return document
 
 

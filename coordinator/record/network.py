@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from coordinator.record.checks import read_trust, write_trust
 from coordinator.record.header import Header
+from coordinator.record.latency import latency_part, without_derived
 from loadgen.measure.forwarding import Passage
 from loadgen.measure.throughput import NO_LATENCY, UNKNOWN, Latency, ProbeResult
 from loadgen.model.plain import from_plain, to_plain
@@ -79,7 +80,7 @@ def write_row(row: IperfRow | ForwardRow | LatencyRow | NicProof) -> dict[str, A
 
 def write_latency(latency: Latency, data: Mapping[str, Any]) -> dict[str, Any]:
     """`data` with its `latency` and the transactions a second; null where no latency was measured."""
-    found = None if latency == NO_LATENCY else {**data["latency"], "per_s": latency.per_s}
+    found = None if latency == NO_LATENCY else latency_part(latency, data["latency"])
     return {**data, "latency": found}
 
 
@@ -88,9 +89,7 @@ def read_row(kind: type[R], data: Mapping[str, Any], *, leave: tuple[str, ...] =
     plain = {name: value for name, value in data.items() if name not in leave}
     if "latency" in plain:
         latency = plain["latency"]
-        plain["latency"] = (
-            to_plain(NO_LATENCY) if latency is None else {k: v for k, v in latency.items() if k != "per_s"}
-        )
+        plain["latency"] = to_plain(NO_LATENCY) if latency is None else without_derived(latency)
     return from_plain(kind, _without_null(plain))
 
 

@@ -56,8 +56,9 @@ SPEC = RecordKind(read_plan=SpecPlan.from_dict, write=write_run, read=read_run, 
 
 
 def _iteration(item: IterationResult) -> dict[str, Any]:
-    own = {"trust": write_trust(item.trust)} if item.trust is not None else {}
-    given = {name: value for name, value in dataclasses.asdict(item).items() if name != "trust"}
+    own: dict[str, Any] = {"trust": write_trust(item.trust)} if item.trust is not None else {}
+    own |= {"fairness": item.fairness} if item.fairness is not None else {}
+    given = {name: value for name, value in dataclasses.asdict(item).items() if name not in ("trust", "fairness")}
     return {
         **_with_error_sum(given),
         **own,
@@ -75,7 +76,8 @@ def _ok_and_bad(counts: Mapping[str, tuple[int, int]]) -> dict[str, dict[str, in
 def _target(item: TargetResult) -> dict[str, Any]:
     low, mean, high = item.connection_kbit_per_s
     own = {"connection_kbit_per_s": {"min": low, "mean": mean, "max": high}}
-    return {**_with_error_sum(dataclasses.asdict(item)), **own}
+    given = {name: value for name, value in dataclasses.asdict(item).items() if (name, value) != ("dead_share", None)}
+    return {**_with_error_sum(given), **own}
 
 
 def _with_error_sum(data: dict[str, Any]) -> dict[str, Any]:

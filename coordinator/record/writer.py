@@ -16,6 +16,7 @@ survives SIGKILL, so nothing is buffered here.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
 import json
 import os
@@ -69,11 +70,20 @@ class RecordWriter:
         self._good_bytes = 0
         self._complete = True
         self._logged_bytes = 0
+        self._lock = -1
+        self._again = again
+        self._made = False
         try:
             if again:
+                self._lock = _lock(directory)
                 _replace(directory / RUN, _dump(document))
             else:
-                _make(directory, _dump(document))
+                self._made = _make(directory, _dump(document))
+                self._lock = _lock(directory)
+        except BlockingIOError:
+            raise RecordError(
+                f"another loadgen is writing the record in {directory}", hint="wait until it has ended, or stop it"
+            ) from None
         except OSError as error:
             raise RecordError(
                 f"the record cannot be written to {directory}: {_say(error)}",
@@ -132,12 +142,26 @@ class RecordWriter:
         self.rewrite(document)
         self.close()
 
+    def discard(self) -> None:
+        """Remove the record: the run could not be begun.  What was measured, or is continued, is never removed."""
+        self.close()
+        if self._again or (self.path / INTERVALS).exists():
+            return
+        with contextlib.suppress(OSError):
+            for name in (RUN, AGENTS_LOG):
+                (self.path / name).unlink(missing_ok=True)
+            if self._made:
+                self.path.rmdir()
+
     def close(self) -> None:
         """Close the files.  A record that was not finished stays readable as unfinished."""
         self._complete = False
         if self._intervals is not None:
             self._intervals.close()
             self._intervals = None
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     def _try(self, name: str, data: bytes) -> None:
         try:
@@ -146,8 +170,22 @@ class RecordWriter:
             self._problems.append(f"the record is incomplete: {name}: {_say(error)}")
 
 
-def _make(directory: Path, run: bytes) -> None:
-    """Make the directory and its first run.json.  An empty directory may exist already."""
+def _lock(directory: Path) -> int:
+    """Lock the record against other writers until the returned descriptor is closed.
+
+    The kernel releases the lock of a process that was killed.  Raises BlockingIOError when another process holds it.
+    """
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _make(directory: Path, run: bytes) -> bool:
+    """Make the directory and its first run.json; whether the directory is new.  It may exist already, when empty."""
     new = not directory.exists()
     directory.mkdir(parents=True, exist_ok=True)
     if any(directory.iterdir()):
@@ -158,6 +196,7 @@ def _make(directory: Path, run: bytes) -> None:
         if new:
             directory.rmdir()
         raise
+    return new
 
 
 def _dump(document: Mapping[str, Any]) -> bytes:

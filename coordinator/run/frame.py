@@ -22,6 +22,7 @@ from coordinator.record.fleet import FleetRecord
 from coordinator.record.header import Header, Plan, Result
 from coordinator.record.writer import RecordWriter
 from coordinator.run.api import Around, Kind, Played, Player, Stage
+from loadgen.model.errors import LoadgenError
 
 P = TypeVar("P", bound=Plan)
 M = TypeVar("M")
@@ -74,7 +75,10 @@ async def _close(stack: AsyncExitStack, notes: list[str]) -> None:
     try:
         await stack.aclose()
     except Exception as error:  # noqa: BLE001 - the result of finished traffic is worth more than a clean end
-        notes.append(f"closing the run failed: {type(error).__name__}: {error}")
+        failed: BaseException | None = error
+        while failed is not None:  # an exit stack chains the errors of its callbacks
+            notes.append(f"closing the run failed: {type(failed).__name__}: {failed}")
+            failed = failed.__context__
 
 
 @dataclass(slots=True)
@@ -101,7 +105,7 @@ class Run(Generic[P, M, R]):
     async def run(self) -> Judged[P, R]:
         """Play, judge and record the run.  Problems of the record become notes of the result.
 
-        Raises LoadgenError when the run cannot start.
+        Raises LoadgenError when the run cannot start; then no record remains.
         """
         plan, notices = self.kind.settle(self.plan, self.fleet)
         header = begin_header(self.kind.name, plan, self.fleet, self.command_line)
@@ -109,7 +113,11 @@ class Run(Generic[P, M, R]):
             stage = Stage(header, writer, AsyncExitStack(), self.around)
             stage.notices += [*self.notes, *notices]
             self._player = self.kind.player(plan, self.fleet, self.around)
-            played = await conduct(self._player, stage)
+            try:
+                played = await conduct(self._player, stage)
+            except LoadgenError:  # the run could not be begun, so there is nothing to show
+                writer.discard()
+                raise
             played = dataclasses.replace(played, notes=(*played.notes, *writer.problems))
             told = len(writer.problems)
             judged = self._judged(played)

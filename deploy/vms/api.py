@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +28,10 @@ class VmRequest:
     They need not exist before the deployment is entered.  A driver of servers that run already reads `targets`, and
     `tls_verify` for those that speak TLS.
 
+    `server` is the web server to run.  A driver refuses one that it cannot run; AUTO leaves the choice to the driver.
     `app` is the application for dynamic operations, as `module:function` (see :class:`workloads.api.ServerFiles`).
+    The function is called with the document root, a directory that the application may write to, and whether it
+    serves the files, too; it returns an `aiohttp.web.Application`.  Each VM runs one; "" means files only.
     `proof_path` and `app_path` must be answered with status 200 by a server that has the files, and by one that runs
     the application; where `proof_path` is empty, a server has to accept connections only.  `content` says in words
     what each server must have: `35 directories of the file set`.
@@ -101,19 +104,17 @@ class Deployment(Protocol):
     def deaths(self) -> AsyncIterator[VmDeath]:
         """Each death when it happens, until the deployment is left.  For one reader."""
 
-    def counters(self) -> Mapping[str, Mapping[str, int]]:
-        """By VM name: totals since its start that the host counts (units in their names); {} where it counts none."""
-
 
 class VmDriver(Protocol):
     """A way to start VMs, or to find servers that run already."""
 
     @property
     def starts_servers(self) -> bool:
-        """Whether the driver starts servers, which need document roots; False when they run already."""
+        """True: the driver starts servers, which need document roots.  False: it uses the targets of the request."""
 
     def prepare(self, request: VmRequest) -> Deployment:
         """Check the request before any file is made for it; starts nothing.
 
-        Raises PlanError when this machine cannot meet the request.
+        Raises PlanError when the driver cannot meet the request on this machine: it cannot run the web server or
+        the application that is asked for, or it needs targets and the request has none.
         """

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
 from deploy.vms.api import VmDeath, VmFacts, VmRequest
+from deploy.vms.probe import wait_until_ready
+from loadgen.model.errors import TargetError
 from loadgen.model.target import Target
+
+_READY_PER_VM_S = 0.1
 
 
 class BaseDeployment(ABC):
     """A :class:`deploy.vms.api.Deployment` for which a driver writes :meth:`start` only."""
+
+    ready_s = 15.0
+    """How long :meth:`wait_until_serving` waits for VMs, plus 0.1 s per VM; a driver whose VMs boot sets more."""
 
     def __init__(self, request: VmRequest, facts: VmFacts) -> None:
         """A deployment that is not started; `start` may replace `facts`, and set `notices`."""
@@ -29,8 +36,9 @@ class BaseDeployment(ABC):
     async def start(self, ends: AsyncExitStack) -> tuple[Target, ...]:
         """Start every VM and wait until it serves; returns the targets.
 
-        Each step registers on `ends`, before it begins, how it is ended: all of these are called when the deployment
-        is left, and when `start` fails or is cancelled.  Raises PlanError or TargetError.
+        Everything that is registered on `ends` is called, in reverse order, when the deployment is left, and when
+        `start` fails or is cancelled.  Register the end of a thing before the first `await` at which it may exist.
+        Raises PlanError or TargetError.
         """
 
     async def __aenter__(self) -> Self:
@@ -58,6 +66,35 @@ class BaseDeployment(ABC):
         while (death := await self._deaths.get()) is not None:
             yield death
 
-    def counters(self) -> Mapping[str, Mapping[str, int]]:
-        """None, unless a driver overrides it."""
-        return {}
+    async def wait_until_serving(
+        self, targets: Sequence[Target], explain: Callable[[str], str] = lambda name: ""
+    ) -> None:
+        """Wait until every target answers the request's `proof_path` and `app_path`; for :meth:`start`.
+
+        Raises TargetError when a target does not serve in time (`explain` gives the hint by the name of the target),
+        and at once when a death is reported: a process that ended explains more than a missing answer.
+        """
+        paths = [path for path in (self.request.proof_path, self.request.app_path) if path]
+        timeout_s = self.ready_s + _READY_PER_VM_S * len(targets)
+        ready = asyncio.create_task(wait_until_ready(targets, paths, timeout_s, explain))
+        death = asyncio.create_task(self._deaths.get())
+        try:
+            await asyncio.wait((ready, death), return_when=asyncio.FIRST_COMPLETED)
+            if death.done() and (found := death.result()) is not None:
+                raise TargetError(f"{found.name} did not start: {found.reason}", hint=_hint(found.reason))
+            await ready
+        finally:
+            for task in (ready, death):
+                task.cancel()
+            await asyncio.gather(ready, death, return_exceptions=True)
+
+
+def vm_names(count: int) -> tuple[str, ...]:
+    """vm01, vm02 and so on, all of one length."""
+    width = max(2, len(str(count)))
+    return tuple(f"vm{number:0{width}d}" for number in range(1, count + 1))
+
+
+def _hint(reason: str) -> str:
+    taken = "ddress already in use" in reason
+    return "another program took the port; choose other ports, or 0 for any free ones" if taken else ""

@@ -87,8 +87,8 @@ cdef class Rules:
         """Write the number of each record's cell and of its tally.
 
         Cell: 2 * target, plus 1 if the operation was due in the window.  Tally: the connection, plus the number of
-        connections if the operation counts for the window.  Raises IndexError if a record's connection, row, outcome,
-        kind or group is out of range.
+        connections if the operation counts for the window: due in it, or reaching into it.  Raises IndexError if a
+        record's connection, row, outcome, kind or group is out of range.
         """
         cdef Py_ssize_t at
         cdef const record *one
@@ -107,7 +107,7 @@ cdef class Rules:
             inside = self.has_window and self.window_start_ns <= one.due_ns < self.window_end_ns
             cells[at] = 2 * <int64_t>self.target_of[one.connection] + inside
             if not inside and self.has_window and one.due_ns < self.window_start_ns:
-                inside = one.due_ns + busy_ns(self, one) >= self.window_end_ns
+                inside = one.due_ns + busy_ns(self, one) > self.window_start_ns
             tallies[at] = inside * connections + one.connection
 
     def count(
@@ -124,7 +124,7 @@ cdef class Rules:
         cdef Py_ssize_t at
         cdef const record *one
         cdef tally *mine
-        cdef int64_t response, cell
+        cdef int64_t response, cell, busy, received
         cdef double size
         cdef bint good, tolerable, overdue
         cdef int state
@@ -151,8 +151,9 @@ cdef class Rules:
             mine.tolerable += tolerable
             mine.overdue += overdue
             if state != BAD:
-                mine.bytes += one.bytes
-                mine.busy_ns += busy_ns(self, one)
+                part_inside(self, one, &busy, &received)
+                mine.bytes += received
+                mine.busy_ns += busy
 
     def times(
         self,
@@ -229,6 +230,20 @@ cdef inline int64_t response_ns(const record *one) noexcept nogil:
 
 cdef inline int64_t busy_ns(Rules rules, const record *one) noexcept:
     return max(response_ns(one), <int64_t>rint(<double>one.bytes * rules.line_ns_per_byte))
+
+
+cdef inline void part_inside(Rules rules, const record *one, int64_t *busy, int64_t *received) noexcept:
+    """Write the line time and the bytes; of an operation that counts for the window, the part inside of it."""
+    cdef int64_t whole = busy_ns(rules, one), end = one.due_ns + whole, part
+    busy[0], received[0] = whole, one.bytes
+    if not rules.has_window or one.due_ns >= rules.window_end_ns:
+        return
+    if one.due_ns < rules.window_start_ns and end <= rules.window_start_ns:
+        return
+    part = min(end, rules.window_end_ns) - max(one.due_ns, rules.window_start_ns)
+    if part != whole:
+        busy[0] = part
+        received[0] = <int64_t>rint(<double>one.bytes * <double>part / <double>whole)
 
 
 cdef extern from *:

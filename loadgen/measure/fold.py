@@ -61,9 +61,12 @@ def fold_with_numpy(
 
     An operation that was due in [`window_start_ns`, `window_end_ns`) belongs to `window`, any other to window -1.  With
     `window` -1, all operations belong to window -1.  In the tallies, an operation also belongs to the window if it
-    covers the window: due before its start, with a line time that ends at its end or later.  Such an operation counts
-    for the connection, but not for throughput and mix: it moved only a part of its bytes in the window, and only long
-    operations can cover a window.  The line time is the larger of done - due and the time of its bytes at line speed.
+    reaches into it: due before its start, with a line time that ends after its start.  Such an operation counts for the
+    connection, but not for throughput and mix.  The line time is the larger of done - due and the time of its bytes at
+    line speed.
+
+    The tallies of the window hold the part of the line time that lies in the window, and the same part of the bytes:
+    neither may a stall across an end of the window be missed, nor one outside of it be counted.
     Raises IndexError if the row, connection or outcome of a record is out of range.
     """
     if not len(records):
@@ -76,10 +79,12 @@ def fold_with_numpy(
     if ctx.line_bps:
         busy = np.maximum(response, np.rint(size * (8 * NS_PER_S / ctx.line_bps)).astype(np.int64))
     due_inside = (due >= window_start_ns) & (due < window_end_ns) & (window >= 0)
-    covers = (due < window_start_ns) & (due + busy >= window_end_ns) & (window >= 0)
+    reaches = (due < window_start_ns) & (due + busy > window_start_ns) & (window >= 0)
     state = _STATE[taken["outcome"]].astype(np.int64)
     good, tolerable, overdue = _judge(response, size, state, ctx.bound)
-    columns = _Columns(taken, ctx, due_inside, due_inside | covers, state, response, busy, good, tolerable, overdue)
+    judged = due_inside | reaches
+    busy, size = _inside(due, busy, size, judged, window_start_ns, window_end_ns)
+    columns = _Columns(taken, ctx, due_inside, judged, state, response, busy, size, good, tolerable, overdue)
     return CellTable.of(columns.cells(window)), columns.tallies(window)
 
 
@@ -150,8 +155,29 @@ def _judge(
     return good, tolerable, np.zeros_like(ok)
 
 
+def _inside(
+    due: NDArray[np.int64],
+    busy: NDArray[np.int64],
+    size: NDArray[np.int64],
+    judged: NDArray[np.bool_],
+    start_ns: int,
+    end_ns: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The line time and the bytes of each operation, those of the judged ones as far as they lie in the window."""
+    part = np.minimum(due + busy, end_ns) - np.maximum(due, start_ns)
+    at = np.flatnonzero(judged & (part != busy))
+    if not len(at):
+        return busy, size
+    inside, received = busy.copy(), size.copy()
+    inside[at] = part[at]
+    received[at] = np.rint(size[at] * part[at].astype(np.float64) / busy[at]).astype(np.int64)
+    return inside, received
+
+
 @dataclass(frozen=True, slots=True)
 class _Columns:
+    """The records as columns; `busy` and `size` are the line time and the bytes that count for the connection."""
+
     records: Mapping[str, NDArray[Any]]
     ctx: FoldContext
     due_inside: NDArray[np.bool_]
@@ -159,6 +185,7 @@ class _Columns:
     state: NDArray[np.int64]
     response: NDArray[np.int64]
     busy: NDArray[np.int64]
+    size: NDArray[np.int64]
     good: NDArray[np.bool_]
     tolerable: NDArray[np.bool_]
     overdue: NDArray[np.bool_]
@@ -215,7 +242,7 @@ class _Columns:
             rows[name] = states[:, at]
         for name, column in (("overdue", self.overdue), ("good", self.good), ("tolerable", self.tolerable)):
             rows[name] = _total(slot, column, n)
-        rows["bytes"] = _total(slot, self.records["bytes"] * counted, n)
+        rows["bytes"] = _total(slot, self.size * counted, n)
         rows["busy_ns"] = _total(slot, self.busy * counted, n)
         return rows
 

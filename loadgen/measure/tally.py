@@ -21,7 +21,10 @@ TALLY_DTYPE = np.dtype(
         ("busy_ns", "<i8"),  # line time of ok and cut operations: max(done - due, 8 * bytes / line speed)
     ]
 )
-"""Bad operations add neither bytes nor time, as in SPECweb99, whose rates count successful operations only."""
+"""Bad operations add neither bytes nor time, as in SPECweb99, whose rates count successful operations only.
+
+A measured window has the part of each line time that lies in it, and the same part of the bytes.
+"""
 
 _NARROW_DTYPE = np.dtype(
     [

@@ -50,7 +50,9 @@ class StreamResult:
     `direction`: SEND or RECEIVE, as seen by the client.  `sent_bytes`: handed to the sender's kernel; `received_bytes`:
     counted by the receiver.  `rtt_ns`, `rtt_min_ns` and `cwnd_max_bytes` come from TCP_INFO if this end is the sender.
     Datagrams: `packets` were sent, `lost` of them did not arrive, `out_of_order` arrived late, and `duplicates` arrived
-    once more (they are in no other count, `received_bytes` included); `jitter_ns` as in RFC 3550, section 6.4.1.
+    once more (they are in no other count, `received_bytes` included); `dropped` of the lost ones came to the receiver's
+    host and found its socket buffer full; `jitter_ns` as in RFC 3550, section 6.4.1.
+    `quiet_ns`: TCP; for how long nothing had come when the test ended, 0 up to some 0.1 s.
     """
 
     id: int
@@ -67,7 +69,9 @@ class StreamResult:
     lost: int = UNKNOWN
     out_of_order: int = UNKNOWN
     duplicates: int = UNKNOWN
+    dropped: int = UNKNOWN
     jitter_ns: int = UNKNOWN
+    quiet_ns: int = UNKNOWN
 
     @property
     def received_bps(self) -> float:
@@ -77,7 +81,13 @@ class StreamResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
-    """Request/response times of an RR or CRR test without the omitted warm-up; `failed` transactions have no time."""
+    """Request/response times of an RR or CRR test without the omitted warm-up; `failed` transactions have no time.
+
+    `transactions`: those that were answered.  `unanswered`: those that were not when the test ended, and had waited
+    longer than any other; `stalled_ns`: how long they waited within the measured time, added up.  A closed loop sends
+    nothing while it waits.  Therefore the percentiles count a transaction for each one that the connection would have
+    made at its mean pace; each is a lower bound.  `lower_bounds`: the names of the times below that are such bounds.
+    """
 
     transactions: int
     failed: int
@@ -86,6 +96,9 @@ class Latency:
     p90_ns: int
     p99_ns: int
     max_ns: int
+    unanswered: int = 0
+    stalled_ns: int = 0
+    lower_bounds: tuple[str, ...] = ()
 
     @property
     def per_s(self) -> float:

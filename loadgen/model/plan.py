@@ -45,6 +45,11 @@ class Phases:
         """The time from the start of an iteration to its end."""
         return self.lead_ns(iteration) + self.measure_ns + self.ramp_down_ns
 
+    @property
+    def total_ns(self) -> int:
+        """The length of all iterations, without the pauses between them in which the servers are asked."""
+        return sum(self.length_ns(iteration) for iteration in range(self.iterations))
+
 
 QUICK = Phases(
     ramp_up_ns=NS_PER_S,
@@ -62,10 +67,7 @@ FULL = Phases(
     ramp_down_ns=300 * NS_PER_S,
     iterations=3,
 )
-"""The durations of SPECweb99; such a run takes 1 h 50 min."""
-
-LOCAL, INVENTORY = "local", "inventory"
-"""The VM drivers that a plan without `vm_driver` means: servers started here, and servers that run already."""
+"""The durations of SPECweb99.  SPECweb99 has no ramp-up before its warm-up, so it takes five minutes less."""
 
 PROFILES = {"quick": QUICK, "full": FULL}
 
@@ -98,7 +100,7 @@ class SpecPlan:
     """A `loadgen spec` run.
 
     Either the driver starts `vms` servers that listen at `vm_address`, or `targets` run elsewhere.  `vm_driver` is a
-    name in deploy.vms.catalog; "" means INVENTORY with targets and LOCAL without them.
+    name in the catalog of VM drivers, which checks that it fits with `targets`; "" means the default.
     `engines` is the number of engine processes on this machine; load machines of a fleet have their own number.
     `connections` is per VM; with weights, it is the mean per VM.  `sources` are the addresses to connect from; with
     none, the kernel chooses.
@@ -128,10 +130,6 @@ class SpecPlan:
     def __post_init__(self) -> None:
         if self.vms < 1:
             raise PlanError(f"vms must be at least 1, got {self.vms}")
-        if self.targets and self.vm_driver not in ("", INVENTORY):
-            raise PlanError(
-                f"targets cannot be combined with vm_driver {self.vm_driver!r}", hint="leave one of them out"
-            )
         if self.targets and self.vms != len(self.targets):
             raise PlanError(f"{len(self.targets)} targets are given, but vms is {self.vms}")
         names = [t.name for t in self.targets]
@@ -166,11 +164,6 @@ class SpecPlan:
     def total_connections(self) -> int:
         """The number of simultaneous connections to all VMs together."""
         return self.vms * self.connections
-
-    @property
-    def driver(self) -> str:
-        """The name of the VM driver that brings up the servers."""
-        return self.vm_driver or (INVENTORY if self.targets else LOCAL)
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain data (for JSON and TOML); :meth:`from_dict` reads it back to an equal plan."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from loadgen import __version__
-from loadgen.measure.throughput import NO_LATENCY, UNKNOWN, Granted, ProbeResult, Tick
+from loadgen.measure.throughput import NO_LATENCY, UNKNOWN, Granted, Latency, ProbeResult, Tick
 from loadgen.model.address import format_address
 from loadgen.model.errors import PlanError
 from loadgen.model.probe import Direction, Kind, ProbeTest, Transport
@@ -20,10 +20,11 @@ from loadgen.probe.connect import Path, connect
 from loadgen.probe.control import Control
 from loadgen.probe.crr import Caller
 from loadgen.probe.iperf3 import COOKIE_BYTES, ProtocolError, State, cookie_of, fault_text, stream_ids
+from loadgen.probe.latency import Asked, latency
 from loadgen.probe.messages import Parameters, Results
 from loadgen.probe.meter import Meter, share
 from loadgen.probe.outcome import pair_streams
-from loadgen.probe.rr import MEASURED, OVER, PHASE, Asker, latency
+from loadgen.probe.rr import MEASURED, OVER, PHASE, Asker
 from loadgen.probe.sockets import check_congestion, congestion_of, granted, segment_bytes
 from loadgen.probe.streams import BYTES, LIMIT, Stream
 from loadgen.probe.tcp import TcpReceiver, TcpSender, block_bytes, payload
@@ -249,6 +250,8 @@ class _Client:
             raise ProbeError(f"broke the test off in the middle: {broken}")
 
     async def _exchange(self, control: Control, asked: Parameters, meter: Meter, began_ns: int) -> ProbeResult:
+        # A transaction that is under way may still be answered.
+        await asyncio.gather(*(asker.hang_up() for asker in self._askers))
         await control.send(State.TEST_END)
         await self._judge(await control.soon(), (State.EXCHANGE_RESULTS,))
         congestion = congestion_of(self._streams[0].sock) if self._test.transport is Transport.TCP else ""
@@ -299,8 +302,18 @@ class _Client:
             discarded=any(isinstance(stream, TcpReceiver) for stream in self._streams),
             streams=streams,
             ticks=tuple(self._ticks),
-            latency=latency(self._askers, wall_ns) if self._askers else NO_LATENCY,
+            latency=self._latency(meter),
         )
+
+    def _latency(self, meter: Meter) -> Latency:
+        """The times of the askers, whose threads have ended."""
+        if not self._askers:
+            return NO_LATENCY
+        asked = [
+            Asked(answered=one.histogram(), given_up=one.given_up, failed=one.failed, at_once=one.at_once)
+            for one in self._askers
+        ]
+        return latency(asked, meter.base_ns, meter.base_ns + meter.wall_ns)
 
     async def _expect(self, control: Control, *wanted: State) -> State:
         return await self._judge(await control.soon(), wanted)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadgen.model.units import NS_PER_MS, NS_PER_S
-from loadgen.probe.rr import ANSWER, MEASURED, PHASE, Asker
+from loadgen.probe.rr import ANSWER, PHASE, Asker
 from loadgen.probe.sockets import BLOCKED_AT_MOST_NS
 from loadgen.probe.streams import BYTES, STOP
 from loadgen.probe.tcpinfo import TcpInfo
@@ -50,7 +50,7 @@ class Caller(Asker):
         self._address = address
         self._family = family
         self._cookie = cookie
-        self._at_once = at_once
+        self.at_once = at_once
         self._calls: dict[int, _Call] = {}
         self._done = 0
 
@@ -64,14 +64,17 @@ class Caller(Asker):
                     if (at_ns := now_ns()) - swept_ns > BLOCKED_AT_MOST_NS:
                         self._sweep(at_ns)
                         swept_ns = at_ns
-                    while len(calls) < self._at_once and at_ns >= paused_until_ns:
+                    while len(calls) < self.at_once and at_ns >= paused_until_ns:
                         if not self._begin(poll):
                             paused_until_ns = at_ns + _PAUSE_NS
-                    wait_ns = _PAUSE_NS if len(calls) < self._at_once else BLOCKED_AT_MOST_NS
-                    for descriptor, _ in poll.poll(wait_ns / NS_PER_S, _EVENTS):
-                        self._advance(calls[descriptor], poll)
+                    wait_ns = _PAUSE_NS if len(calls) < self.at_once else BLOCKED_AT_MOST_NS
+                    self._advance_all(poll, wait_ns)
+                until_ns = now_ns() + BLOCKED_AT_MOST_NS  # those under way may still be answered
+                while calls and (rest_ns := until_ns - now_ns()) > 0:
+                    self._advance_all(poll, rest_ns)
             finally:
                 for call in calls.values():
+                    self.give_up(call.phase, call.began_ns)
                     call.sock.close()
                 calls.clear()
 
@@ -97,6 +100,10 @@ class Caller(Asker):
             return False
         self._calls[sock.fileno()] = call
         return True
+
+    def _advance_all(self, poll: select.epoll, wait_ns: int) -> None:
+        for descriptor, _ in poll.poll(wait_ns / NS_PER_S, _EVENTS):
+            self._advance(self._calls[descriptor], poll)
 
     def _advance(self, call: _Call, poll: select.epoll) -> None:
         sock = call.sock
@@ -131,7 +138,7 @@ class Caller(Asker):
             self._fail(call.phase)
 
     def _fail(self, phase: int) -> None:
-        if phase == self.cell[PHASE] == MEASURED and not self.cell[STOP]:
+        if self.counts(phase):
             self.failed += 1
 
     def _sweep(self, now_ns: int) -> None:

@@ -137,7 +137,9 @@ class StreamCount:
 
     `bytes`: sent by a sender, or received by a receiver.  `ns`: the measured time.  `packets` and `lost` exclude the
     warm-up if the peer reports `omitted_packets`; otherwise they include it, and `omits_packets` is False.
-    `duplicates`: only from a loadgen receiver, which counts `packets` and `lost` by what its sender sent.
+    `duplicates`: only from a loadgen receiver, which counts `packets` and `lost` by what its sender sent.  `dropped`:
+    the lost ones that its socket had no room for.  `quiet_ns`: for how long nothing had come when the test ended; only
+    from a loadgen receiver over TCP.
     """
 
     id: int
@@ -152,6 +154,8 @@ class StreamCount:
     omitted_packets: int = 0
     out_of_order: int = UNKNOWN
     duplicates: int = UNKNOWN
+    dropped: int = UNKNOWN
+    quiet_ns: int = UNKNOWN
     rtt_ns: int = UNKNOWN
     rtt_min_ns: int = UNKNOWN
     cwnd_max_bytes: int = UNKNOWN
@@ -173,6 +177,8 @@ class StreamCount:
                 "ns": self.ns,
                 "out_of_order": self.out_of_order,
                 "duplicates": self.duplicates,
+                "dropped": self.dropped,
+                "quiet_ns": self.quiet_ns,
                 "rtt_ns": self.rtt_ns,
                 "rtt_min_ns": self.rtt_min_ns,
                 "cwnd_max_bytes": self.cwnd_max_bytes,
@@ -204,7 +210,15 @@ class StreamCount:
             omitted_packets=max(0, omitted_packets),
             **{
                 name: _whole(ours, name, low=UNKNOWN, default=UNKNOWN)
-                for name in ("out_of_order", "duplicates", "rtt_ns", "rtt_min_ns", "cwnd_max_bytes")
+                for name in (
+                    "out_of_order",
+                    "duplicates",
+                    "dropped",
+                    "quiet_ns",
+                    "rtt_ns",
+                    "rtt_min_ns",
+                    "cwnd_max_bytes",
+                )
             },
         )
 

@@ -22,6 +22,7 @@ class Reading:
     lost: int = 0
     out_of_order: int = 0
     duplicates: int = 0
+    dropped: int = UNKNOWN
     jitter_ns: int = UNKNOWN
     cpu_ns: int = 0
     retransmits: int = UNKNOWN
@@ -59,7 +60,8 @@ class Meter:
     """The measurement of all streams of a test.  Callers pass the time (CLOCK_MONOTONIC, ns).
 
     `limited`: whether the test ends at a number of bytes; then the time of a stream ends with its last byte.
-    `besides`: returns the CPU time in ns so far of other threads that work for the test.
+    `besides`: returns the CPU time in ns so far of other threads that work for the test.  `base_ns`: when the measured
+    time began.
     """
 
     def __init__(
@@ -78,9 +80,10 @@ class Meter:
         self._omitted = [Reading()] * len(streams)
         self._ticked = self._base
         self._ended: list[Reading] = []
+        self._quiet_ns: list[int] = []
         self._is_over = False
         self._paths = [_Path() for _ in streams]
-        self._base_ns = self._ended_ns = began_ns
+        self.base_ns = self._ended_ns = began_ns
         self._besides = besides
         self._base_besides_ns = self._ended_besides_ns = besides()
         self._base_usage = self._ended_usage = _usage()
@@ -90,7 +93,7 @@ class Meter:
         """Omit everything until `now_ns`, the end of the warm-up; byte limits count from here."""
         self._omitted = self._base = [_read(stream, now_ns) for stream in self._streams]
         self._paths = [_Path() for _ in self._streams]
-        self._base_ns = now_ns
+        self.base_ns = now_ns
         self._base_besides_ns, self._base_usage = self._besides(), _usage()
         self._base_waited = _waited(self._streams)
 
@@ -123,6 +126,7 @@ class Meter:
         self._ended_ns = now_ns
         self._ended_besides_ns, self._ended_usage = self._besides(), _usage()
         self._ended_waited = _waited(self._streams)
+        self._quiet_ns = [stream.quiet_ns(now_ns) for stream in self._streams]
         self._is_over = True
 
     def progress(self) -> tuple[int, int]:
@@ -139,7 +143,7 @@ class Meter:
     @property
     def wall_ns(self) -> int:
         """The measured time; for a limited test, that of the slowest stream."""
-        return max((self._ns(index) for index in range(len(self._streams))), default=self._ended_ns - self._base_ns)
+        return max((self._ns(index) for index in range(len(self._streams))), default=self._ended_ns - self.base_ns)
 
     @property
     def cpu_ns(self) -> int:
@@ -201,6 +205,8 @@ class Meter:
             omitted_lost=omitted.lost,
             out_of_order=UNKNOWN if end.jitter_ns == UNKNOWN else end.out_of_order - base.out_of_order,
             duplicates=UNKNOWN if end.jitter_ns == UNKNOWN else end.duplicates - base.duplicates,
+            dropped=_since(base.dropped, end.dropped),
+            quiet_ns=self._quiet_ns[index],
             rtt_ns=path.rtt_sum_ns // path.looks if path.looks else UNKNOWN,
             rtt_min_ns=path.rtt_min_ns,
             cwnd_max_bytes=path.cwnd_max_bytes,
@@ -208,8 +214,8 @@ class Meter:
 
     def _ns(self, index: int) -> int:
         last_ns = self._streams[index].cell[LAST]
-        ended_ns = last_ns if self._limited and self._base_ns < last_ns < self._ended_ns else self._ended_ns
-        return ended_ns - self._base_ns
+        ended_ns = last_ns if self._limited and self.base_ns < last_ns < self._ended_ns else self._ended_ns
+        return ended_ns - self.base_ns
 
     def _look(self, now_ns: int) -> list[Reading]:
         readings = [_read(stream, now_ns) for stream in self._streams]
@@ -235,6 +241,7 @@ def _read(stream: Stream, now_ns: int) -> Reading:
         lost=lost,
         out_of_order=out_of_order,
         duplicates=duplicates,
+        dropped=stream.dropped(),
         jitter_ns=stream.jitter_ns(),
         cpu_ns=stream.cpu_ns(),
         retransmits=info.total_retransmits if info else UNKNOWN,

@@ -80,6 +80,8 @@ def _result(
         out_of_order=receiver.out_of_order,
         duplicates=receiver.duplicates if udp else UNKNOWN,
         jitter_ns=receiver.jitter_ns if udp else UNKNOWN,
+        dropped=receiver.dropped if udp else UNKNOWN,
+        quiet_ns=receiver.quiet_ns,
     )
 
 

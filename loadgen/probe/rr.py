@@ -9,7 +9,6 @@ from collections.abc import Collection
 import numpy as np
 
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.throughput import UNKNOWN, Latency
 from loadgen.probe.streams import BYTES, STOP, Stream
 
 ANSWER = b"\0"
@@ -45,13 +44,19 @@ class Echo(Stream):
 class Asker(Stream):
     """The client's end of an RR connection: sends a byte, waits for the answer, and records the time.
 
-    `cell[BYTES]`: number of transactions.  `failed`: transactions in the measured time without an answer.
+    `cell[BYTES]`: number of transactions.  `failed`: transactions in the measured time that ended without an answer.
+    `given_up`: when each transaction began that was still unanswered at the end, and when the wait ended.  A
+    transaction that began in the omitted warm-up counts if it ended later.
     """
+
+    at_once = 1
+    """The number of transactions under way at the same time."""
 
     def __init__(self, number: int, sock: socket.socket, cores: Collection[int] = ()) -> None:
         super().__init__(number, sock, sends=True, cores=cores)
         self.cell[PHASE] = OMITTED
         self.failed = 0
+        self.given_up: list[tuple[int, int]] = []
         self._times_ns: list[int] = []
         self._histograms: list[Histogram] = []
 
@@ -68,9 +73,14 @@ class Asker(Stream):
                     break
                 except BlockingIOError:
                     if cell[STOP]:
+                        self.give_up(phase, began_ns)
                         return
+                except OSError:
+                    self.give_up(phase, began_ns)
+                    raise
             ended_ns = now_ns()
             if not data:
+                self.give_up(phase, began_ns)
                 if not cell[STOP]:
                     self.broken = "it closed a data connection"
                 return
@@ -79,11 +89,20 @@ class Asker(Stream):
             self.note(phase, ended_ns - began_ns)
 
     def note(self, phase: int, took_ns: int) -> None:
-        """Record a transaction that began in `phase`; it counts if all of it lies in the measured time."""
-        if phase == self.cell[PHASE] == MEASURED:
+        """Record a transaction that began in `phase` and was answered."""
+        if self.counts(phase):
             self._times_ns.append(took_ns)
             if len(self._times_ns) >= _BATCH:
                 self._fold()
+
+    def counts(self, phase: int) -> bool:
+        """Whether a transaction that began in `phase` and ends now lies in the measured time, at least in part."""
+        return phase != OVER and self.cell[PHASE] != OMITTED
+
+    def give_up(self, phase: int, began_ns: int) -> None:
+        """Record a transaction that began in `phase` and will not be answered before the test is over."""
+        if self.counts(phase):
+            self.given_up.append((began_ns, time.monotonic_ns()))
 
     def histogram(self) -> Histogram:
         """All recorded times.  Call only after the thread has ended."""
@@ -95,22 +114,3 @@ class Asker(Stream):
             Histogram.merge_all([*self._histograms, Histogram.of(np.array(self._times_ns, dtype=np.int64))])
         ]
         self._times_ns.clear()
-
-
-def latency(askers: Collection[Asker], wall_ns: int) -> Latency:
-    """The times of all `askers` together.  Call only after their threads have ended."""
-    times = Histogram.merge_all(asker.histogram() for asker in askers)
-
-    def percentile(q: float) -> int:
-        value_ns = times.percentile_ns(q)
-        return UNKNOWN if value_ns is None else value_ns
-
-    return Latency(
-        transactions=times.total,
-        failed=sum(asker.failed for asker in askers),
-        wall_ns=wall_ns,
-        p50_ns=percentile(50),
-        p90_ns=percentile(90),
-        p99_ns=percentile(99),
-        max_ns=times.max_ns if times.total else UNKNOWN,
-    )

@@ -18,6 +18,9 @@ BLOCKED_AT_MOST_NS = 100 * NS_PER_MS
 """Longest blocking call of a stream's thread, so that it notices the end of its test."""
 
 _SO_MAX_PACING_RATE = 47  # asm-generic/socket.h
+_SO_MEMINFO = 55  # asm-generic/socket.h; since Linux 4.12
+_MEMINFO = struct.Struct("=9I")
+_MEMINFO_DROPS = 8  # SK_MEMINFO_DROPS of linux/sock_diag.h
 _AVAILABLE = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
 _LARGEST_RATE = (1 << 63) - 1
 
@@ -76,6 +79,15 @@ def tcp_info(sock: socket.socket) -> TcpInfo:
         return unpack(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES))
     except OSError:
         return unpack(b"")
+
+
+def dropped(sock: socket.socket) -> int:
+    """Datagrams that the kernel dropped because the socket's buffer was full; UNKNOWN if closed or not counted."""
+    try:
+        counters = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+    except OSError:
+        return UNKNOWN
+    return int(_MEMINFO.unpack(counters)[_MEMINFO_DROPS]) if len(counters) == _MEMINFO.size else UNKNOWN
 
 
 def congestion_of(sock: socket.socket) -> str:

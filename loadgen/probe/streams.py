@@ -28,6 +28,8 @@ BYTES = 0  # bytes so far; written by the thread
 STOP = 1  # true: the thread must end; written by the director
 LIMIT = 2  # number of bytes after which a sender ends; written by the director
 LAST = 3  # CLOCK_MONOTONIC in ns of the last progress, in tests with a limit; written by the thread
+QUIET = 4  # CLOCK_MONOTONIC in ns at which a TCP receiver last noticed that nothing comes; written by the thread
+QUIET_BYTES = 5  # the bytes it had received by then
 
 
 class Stream:
@@ -41,7 +43,7 @@ class Stream:
         self.sends = sends
         self.sock = sock
         self.broken = ""
-        self.cell = [0, 0, NO_LIMIT, 0]
+        self.cell = [0, 0, NO_LIMIT, 0, 0, 0]
         self._cores = cores
         self._loop = asyncio.get_running_loop()
         self._over = asyncio.Event()
@@ -69,12 +71,23 @@ class Stream:
         """Counts so far: bytes; datagrams (sent, or the receiver's highest number), lost, out of order, duplicates."""
         return self.cell[BYTES], 0, 0, 0, 0
 
+    def quiet_ns(self, now_ns: int) -> int:
+        """For how long nothing has come, if this end receives over TCP; 0 up to some 0.1 s; else UNKNOWN."""
+        if self.sends or self.sock.type is not socket.SOCK_STREAM:
+            return UNKNOWN
+        since_ns = self.cell[QUIET]
+        return now_ns - since_ns if since_ns and self.cell[QUIET_BYTES] == self.cell[BYTES] else 0
+
     def info(self) -> TcpInfo | None:
         """The kernel's TCP_INFO if this end sends over TCP; else None."""
         return tcp_info(self.sock) if self.sends and self.sock.type is socket.SOCK_STREAM else None
 
     def jitter_ns(self) -> int:
         """Current jitter; UNKNOWN if this end does not receive datagrams."""
+        return UNKNOWN
+
+    def dropped(self) -> int:
+        """Datagrams so far that came, but found the socket's buffer full; UNKNOWN if this end receives none."""
         return UNKNOWN
 
     def cpu_ns(self) -> int:

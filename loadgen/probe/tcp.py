@@ -8,7 +8,7 @@ import time
 from collections.abc import Collection
 
 from loadgen.model.units import NS_PER_S
-from loadgen.probe.streams import BYTES, LAST, LIMIT, STOP, Stream
+from loadgen.probe.streams import BYTES, LAST, LIMIT, QUIET, QUIET_BYTES, STOP, Stream
 
 BLOCK_BYTES = 1 << 20
 """Default size of a write: large, for few calls, but small enough for the CPU cache."""
@@ -160,6 +160,8 @@ class TcpReceiver(Stream):
                 except BlockingIOError:
                     if cell[STOP]:
                         return
+                    if not cell[QUIET] or received != cell[QUIET_BYTES]:
+                        cell[QUIET_BYTES], cell[QUIET] = received, now_ns()
                     break
                 if not got:
                     if not cell[STOP]:

@@ -13,6 +13,7 @@ from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.probe.datagrams import Arrivals, header_of, stamp
 from loadgen.probe.messages import StreamCount
 from loadgen.probe.outcome import by_sender
+from loadgen.probe.sockets import dropped
 from loadgen.probe.streams import BYTES, LAST, LIMIT, STOP, Stream
 from loadgen.probe.tcp import Pace
 
@@ -134,6 +135,10 @@ class UdpReceiver(Stream):
     def read(self) -> tuple[int, int, int, int, int]:
         """Counts so far, all from the same moment; bytes of duplicates are not counted."""
         return self._seen
+
+    def dropped(self) -> int:
+        """Datagrams that the kernel dropped because this thread was too slow."""
+        return dropped(self.sock)
 
     def jitter_ns(self) -> int:
         """The current jitter, RFC 3550, section 6.4.1."""

@@ -25,7 +25,8 @@ class WorkerEvidence:
     """One engine process's measurements of itself in the judged windows.
 
     `connections`: how many it plays.  `judged_ns`: total length of the judged windows.  `operations`: how many it
-    issued in them.  `lateness`: sent - due of each operation sent.  `health`: one entry per judged interval.
+    issued in them.  `lateness`: sent - due of each operation sent.  `health`: one entry per judged interval of 1 s, so
+    the entries' `wall_ns` add up to about `judged_ns`.
     """
 
     worker: str

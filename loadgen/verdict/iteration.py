@@ -15,6 +15,7 @@ from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.verdict.connection import State, judge_connections
 from loadgen.verdict.each_target import check_connections, check_errors
+from loadgen.verdict.fairness import fairness
 from loadgen.verdict.mix import check_mix
 from loadgen.verdict.result import Check, IterationResult, ResponseTimes, TargetResult
 from loadgen.verdict.rules import RULES, Asked, Rules
@@ -42,7 +43,7 @@ def judge_iteration(
     whole = Cell.merge_all([nothing, *cells.values()])
     seconds = measured_ns / NS_PER_S
     targets = tuple(
-        _target_result(target, cells.get(number, nothing), found[asked.target_of == number], seconds)
+        _target_result(target, cells.get(number, nothing), found[asked.target_of == number], measured_ns)
         for number, target in enumerate(asked.targets)
     )
     conforming = int((found["state"] == State.CONFORMING).sum())
@@ -72,6 +73,7 @@ def judge_iteration(
         lateness_ms=percentiles_ms(whole.lateness),
         checks=(*checks, *more_checks),
         targets=targets,
+        fairness=fairness(found, asked.target_of, len(asked.targets)),
     )
 
 
@@ -85,7 +87,8 @@ def percentiles_ms(histogram: Histogram) -> ResponseTimes:
     return ResponseTimes(p50=at(50), p90=at(90), p99=at(99), max=at(100))
 
 
-def _target_result(target: Target, cell: Cell, found: NDArray[np.void], seconds: float) -> TargetResult:
+def _target_result(target: Target, cell: Cell, found: NDArray[np.void], measured_ns: int) -> TargetResult:
+    seconds, whole_ns = measured_ns / NS_PER_S, len(found) * measured_ns
     kbit_per_s = found["bits_per_s"] / 1000
     return TargetResult(
         name=target.name,
@@ -102,6 +105,8 @@ def _target_result(target: Target, cell: Cell, found: NDArray[np.void], seconds:
         if len(found)
         else (0.0, 0.0, 0.0),
         errors=cell.errors,
+        # The window of an interrupted run may be known to a second only.
+        dead_share=max(0.0, 1 - float(found["busy_ns"].sum()) / whole_ns) if whole_ns else 0.0,
     )
 
 

@@ -26,7 +26,9 @@ from loadgen.verdict.network_sums import (
     latency_of,
     median_of,
     s_per_gb,
+    silenced,
     total_of,
+    unanswered,
 )
 
 _NAMED = 3
@@ -68,6 +70,7 @@ def judge_forward(
         reached=[(row.name, row.mbit_per_s) for row in proxied],
         problems=problems,
         interrupted=interrupted,
+        faults=[*_stopped(rows, passages, rules), *_unanswered(latencies, rules)],
     )
     found = (direct_elsewhere(passages), other_traffic(passages, rules))
     more = (*_statements(rows, rules), *_limited(rows, latencies), *_failures(latencies), *filter(None, found))
@@ -191,6 +194,18 @@ def _latencies(plan: ForwardPlan, passages: Sequence[Passage], rules: NetworkRul
                     rules,
                 ),
             )
+
+
+def _stopped(rows: Sequence[ForwardRow], passages: Sequence[Passage], rules: NetworkRules) -> Iterator[str]:
+    for row in rows:
+        key = (row.link, row.mode, row.window_bytes, row.flows)
+        runs = [one.result for one in passages if (one.link, one.mode, one.window_bytes, one.flows) == key]
+        yield from silenced(row.name, [one for one in runs if one.test.kind is Kind.STREAM], rules)
+
+
+def _unanswered(latencies: Sequence[LatencyRow], rules: NetworkRules) -> Iterator[str]:
+    for row in latencies:
+        yield from unanswered(f"{row.link.value} {row.mode.value} ping-pong", row.latency, 1, rules)
 
 
 def _failures(latencies: Sequence[LatencyRow]) -> Iterator[str]:

@@ -18,7 +18,9 @@ from loadgen.verdict.network_sums import (
     latency_of,
     median_of,
     s_per_gb,
+    silenced,
     total_of,
+    unanswered,
     ways_of,
 )
 
@@ -54,6 +56,10 @@ def judge_iperf(
         reached=[(cell_name(row, rate), rate.mbit_per_s) for row in rows for rate in row.rates],
         problems=problems,
         interrupted=interrupted,
+        faults=[
+            *(fault for row in rows for fault in _unanswered(plan, row, rules)),
+            *(fault for row in rows for fault in _silenced(row, results, rules)),
+        ],
     )
     return IperfResult(
         verdict=verdict,
@@ -142,9 +148,21 @@ def _notes(
             reached = min(rate.mbit_per_s for rate in slow)
             yield f"{asked:,.6g} Mbit/s were requested; the slowest cell reached only {reached:,.1f} Mbit/s."
     yield from _limits(results, rules)
+    dropped = sum(s.dropped for one in results for s in one.streams if s.direction is Direction.SEND and s.dropped > 0)
+    if dropped:
+        yield f"The far end dropped {dropped:,} datagrams that had arrived, because it was too slow to take them."
     failed = sum(row.latency.failed for row in rows)
     if failed:
         yield f"{failed:,} of {failed + sum(row.latency.transactions for row in rows):,} transactions failed."
+
+
+def _unanswered(plan: IperfPlan, row: IperfRow, rules: NetworkRules) -> Iterator[str]:
+    yield from unanswered(f"{plan.kind.value} {format_window(row.window_bytes)}", row.latency, plan.parallel, rules)
+
+
+def _silenced(row: IperfRow, results: Sequence[ProbeResult], rules: NetworkRules) -> Iterator[str]:
+    name = f"{row.direction.value} {format_window(row.window_bytes)}"
+    yield from silenced(name, [one for one in results if _cell(one) == (row.window_bytes, row.direction)], rules)
 
 
 def _limits(results: Sequence[ProbeResult], rules: NetworkRules) -> Iterator[str]:

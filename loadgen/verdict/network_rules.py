@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from loadgen.model.probe import Link
+from loadgen.model.units import NS_PER_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,12 @@ class NetworkRules:
       counts a block only when its write returns: one block per stream, 1 MiB by default.  If a warm-up was omitted,
       the ends also begin to count at different bytes, up to the content of the socket buffers.  `skew_bytes` per stream
       stands for buffers of unknown size: the usual limits of Linux added up (tcp_wmem 4 MiB, tcp_rmem 6 MiB).
+    * `max_unanswered_share`: share of the transactions that may fail, and share of the connections' time that may pass
+      without an answer until the end of a test; as for the errors of a web run.
+    * `max_dropped_share`: share of the datagrams that may find this end's socket buffer full; the reported loss is too
+      high by as much.
+    * `max_quiet_ns`: time at the end of a TCP test in which nothing may arrive.  Longer than the pauses of a lossy
+      path: the kernel repeats a lost segment after 0.2 s, and again after 0.4 s.
     * `busy_core`: share of one core from which an end is at its CPU limit.
     * `link_share`: share of the direct rate from which the link, not the proxy, is the limit.
     * `max_over_direct`: highest proxied rate as a share of the direct rate, on a link with a rate limit.  A higher
@@ -40,6 +47,9 @@ class NetworkRules:
     max_count_skew: float = 0.01
     block_bytes: int = 1 << 20
     skew_bytes: int = 10 << 20
+    max_unanswered_share: float = 0.01
+    max_dropped_share: float = 0.001
+    max_quiet_ns: int = NS_PER_S
     busy_core: float = 0.95
     link_share: float = 0.95
     max_over_direct: float = 1.05

@@ -74,7 +74,9 @@ class TargetResult:
     `kbit_per_s`: bits received in operations due in the window, divided by the length of the window.  `errors`: by
     Outcome name, only those that occurred.  `response_ms`: done - due.  `connection_kbit_per_s`: minimum, mean and
     maximum of the connections' own rates (bits over time in operations).  `conforming` and `requests_conforming` are
-    None in a run that has no score.
+    None in a run that has no score.  `dead_share`: share (0..1) of its connections' time in the window that was not
+    in operations that ended well or were cut: time-outs and other failures, rests after them, and connections that did
+    not play.  None in records of earlier versions.
     """
 
     name: str
@@ -89,6 +91,7 @@ class TargetResult:
     response_ms: ResponseTimes
     connection_kbit_per_s: tuple[float, float, float]
     errors: dict[str, int]
+    dead_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +101,9 @@ class IterationResult:
     `by_kind` and `by_group`: {name: (ok, bad)}.  `response_ms` (done - due), `service_ms` (done - sent) and
     `lateness_ms` (sent - due): over all targets.  `checks` decide whether the iteration conforms: conforming share,
     errors, mix of each class, POST log.  `complete`: False when the window was cut short.  `trust`: the checks of the
-    load generator in this window; None in records of earlier versions.  In a run that has no score, `conforming` and
-    `requests_conforming` are None and `checks` is empty.
+    load generator in this window; None in records of earlier versions.  `fairness`: see
+    :func:`loadgen.verdict.fairness.fairness`; None with fewer than two VMs, or when no VM served anything.  In a run
+    that has no score, `conforming`, `requests_conforming` and `fairness` are None and `checks` is empty.
     """
 
     index: int
@@ -120,6 +124,7 @@ class IterationResult:
     checks: tuple[Check, ...]
     targets: tuple[TargetResult, ...]
     trust: Trust | None = None
+    fairness: dict[str, float | None] | None = None
 
     @property
     def conforms(self) -> bool | None:
@@ -132,10 +137,8 @@ class RunResult:
     """The result of a `loadgen spec` run.
 
     `reasons`: the sentences behind the verdict, most important first.  `median`: index of the median iteration in
-    `iterations`; -1 when none was measured.  `targets`: the VMs in the median iteration.  `fairness` compares these
-    VMs by operations per second and requested connection: Jain's index and the slowest-over-fastest ratio; None with
-    fewer than two VMs, or when no VM served a request.  A run that has no score has neither `conforming_connections`
-    nor `fairness` (see :attr:`has_score`).
+    `iterations`; -1 when none was measured.  `targets` and `fairness`: those of the median iteration.  A run that has
+    no score has neither `conforming_connections` nor `fairness` (see :attr:`has_score`).
     """
 
     verdict: Verdict
@@ -146,7 +149,7 @@ class RunResult:
     iterations: tuple[IterationResult, ...]
     targets: tuple[TargetResult, ...]
     trust: Trust
-    fairness: dict[str, float] | None = None
+    fairness: dict[str, float | None] | None = None
     notes: tuple[str, ...] = field(default=())
 
     @property

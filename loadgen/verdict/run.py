@@ -41,21 +41,6 @@ def median_iteration(iterations: Sequence[IterationResult]) -> int:
     return chosen[(len(chosen) - 1) // 2] if chosen else -1
 
 
-def fairness(targets: Sequence[TargetResult]) -> dict[str, float] | None:
-    """Measures of fairness between VMs, from x: operations per second and requested connection of each VM.
-
-    `jain`: (sum x)^2 / (n * sum x^2), which is 1 when all VMs are equal and 1/n when one VM has everything.
-    `slowest_over_fastest`: min x / max x.  None with fewer than two VMs, or when no VM served a request.
-    """
-    rates = [t.ops_per_s / t.requested for t in targets if t.requested]
-    if len(rates) < 2 or not any(rates):
-        return None
-    return {
-        "jain": sum(rates) ** 2 / (len(rates) * sum(rate * rate for rate in rates)),
-        "slowest_over_fastest": min(rates) / max(rates),
-    }
-
-
 def judge_run(
     iterations: Sequence[IterationResult],
     trust: Trust,
@@ -104,7 +89,7 @@ def judge_run(
         iterations=tuple(iterations),
         targets=iterations[median].targets if iterations else (),
         trust=trust,
-        fairness=fairness(iterations[median].targets) if iterations else None,
+        fairness=iterations[median].fairness if iterations else None,
         notes=tuple(notes),
     )
     return result if result.has_score else without_score(result)
@@ -121,7 +106,12 @@ def without_score(result: RunResult) -> RunResult:
         fairness=None,
         iterations=tuple(
             dataclasses.replace(
-                one, conforming=None, requests_conforming=None, checks=(), targets=_without_counts(one.targets)
+                one,
+                conforming=None,
+                requests_conforming=None,
+                checks=(),
+                fairness=None,
+                targets=_without_counts(one.targets),
             )
             for one in result.iterations
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from loadgen.measure.throughput import ProbeResult, StreamResult
 from loadgen.model.probe import Direction, ProbeTest, Transport
 from loadgen.model.units import NS_PER_MS
+from loadgen.probe.udp import UdpReceiver
 from tests.support.lab import needs_iperf3
 from tests.support.probes import probe, run, serving, short, stock_client, stock_server
 from tests.support.relay import Fate, relay
@@ -86,7 +88,24 @@ def test_duplicates_do_not_take_back_losses(direction: Direction) -> None:
 @pytest.mark.parametrize("direction", Direction)
 def test_a_quiet_path_loses_nothing(direction: Direction) -> None:
     for stream in over(lambda number: 1, udp(direction, parallel=2)):
-        assert (stream.lost, stream.duplicates) == (0, 0)
+        assert (stream.lost, stream.duplicates, stream.dropped) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("direction", ONE_WAY)
+def test_a_receiver_that_is_too_slow_is_told_from_a_path_that_loses(
+    monkeypatch: pytest.MonkeyPatch, direction: Direction
+) -> None:
+    """It sleeps in the first half, and its buffer has room for a few of the 200 datagrams."""
+    work = UdpReceiver.work
+
+    def late(self: UdpReceiver) -> None:
+        time.sleep(COUNT / 2000)
+        work(self)
+
+    monkeypatch.setattr(UdpReceiver, "work", late)
+    (stream,) = over(lambda number: 1, udp(direction, window_bytes=16 << 10))
+    assert stream.dropped == pytest.approx(stream.lost, abs=2)
+    assert stream.dropped > 50
 
 
 # With a stock iperf3 at one end.

@@ -6,18 +6,22 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
+import sys
 import tempfile
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deploy.servers.builtin import find as find_builtin
 from deploy.vms import catalog
 from deploy.vms.api import Deployment, VmDeath, VmDriver, VmRequest
+from deploy.vms.base import BaseDeployment
 from deploy.vms.local import LocalVms
 from loadgen.model.errors import PlanError, TargetError
 from loadgen.model.plan import Server
@@ -30,7 +34,20 @@ def driver(name: str) -> VmDriver:
     return Toy() if name == "toy" else catalog.choose(name)
 
 
-DRIVERS = (*catalog.names(), "toy")
+COORDINATOR = """
+import asyncio, sys
+from pathlib import Path
+from tests.contract.test_vm_contract import driver, start_request
+
+async def main():
+    async with driver(sys.argv[1]).prepare(start_request(sys.argv[1], [Path(sys.argv[2])] * 2)):
+        print("ready", flush=True)
+        await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+DRIVERS = (*catalog.DRIVERS, "toy")
 STARTING = tuple(name for name in DRIVERS if driver(name).starts_servers)
 
 
@@ -47,11 +64,33 @@ def tmpdir_of_runs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield Path(path)
 
 
+def accepts(name: str, asked: VmRequest) -> bool:
+    try:
+        driver(name).prepare(asked)
+    except PlanError:
+        return False
+    return True
+
+
+def start_request(name: str, docroots: list[Path], **changes: Any) -> VmRequest:
+    """A request to start servers: builtin ones, which are quick to start, where the driver has them."""
+    quick = vm_request(docroots, server=Server.BUILTIN, **changes)
+    return quick if accepts(name, quick) else replace(quick, server=Server.AUTO)
+
+
+def hasty(name: str, asked: VmRequest, monkeypatch: pytest.MonkeyPatch, ready_s: float = 1.0) -> Deployment:
+    """A deployment of a driver that waits at most `ready_s` for its VMs."""
+    vms = driver(name).prepare(asked)
+    assert isinstance(vms, BaseDeployment)
+    monkeypatch.setattr(type(vms), "ready_s", ready_s)
+    return vms
+
+
 @asynccontextmanager
 async def request(name: str, docroots: list[Path]) -> AsyncIterator[VmRequest]:
     """Return a request that the driver can meet; inside the context, servers for it run if the driver starts none."""
     if driver(name).starts_servers:
-        yield vm_request(docroots, server=Server.BUILTIN)
+        yield start_request(name, docroots)
     else:
         async with LocalVms(find_builtin(), vm_request(docroots)) as others:
             yield vm_request([], targets=others.targets)
@@ -99,8 +138,9 @@ def test_every_target_serves_the_requested_files(name: str, docroot: Path) -> No
         assert len({target.authority for target in vms.targets}) == 3
         assert len({target.name for target in vms.targets}) == 3
         assert vms.notices == ()
-        path = vm_request([docroot]).proof_path
-        assert [await asyncio.to_thread(status, target, path) for target in vms.targets] == [200] * 3
+        asked = vm_request([docroot])
+        for path in (asked.proof_path, asked.app_path):
+            assert [await asyncio.to_thread(status, target, path) for target in vms.targets] == [200] * 3
 
     play(name, [docroot] * 3, scenario)
 
@@ -160,9 +200,9 @@ def test_a_taken_port_is_named_and_nothing_is_left(name: str, docroot: Path, tmp
     before = left_in(tmpdir_of_runs)
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = int(other.getsockname()[1])
-        request = vm_request([docroot], base_port=port, server=Server.BUILTIN)
+        asked = start_request(name, [docroot], base_port=port)
         with pytest.raises(PlanError, match=f"port {port} on 127.0.0.1 is taken"):
-            asyncio.run(enter(driver(name).prepare(request)))
+            asyncio.run(enter(driver(name).prepare(asked)))
     assert left_in(tmpdir_of_runs) == before
 
 
@@ -184,13 +224,11 @@ def test_the_stream_of_deaths_ends_with_the_deployment(name: str, docroot: Path)
 def test_a_third_vm_that_does_not_serve_ends_the_others(
     name: str, docroot: Path, tmp_path: Path, tmpdir_of_runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deploy.vms.local._READY_S", 1.0)
-    monkeypatch.setattr("tests.support.toy_driver.READY_S", 1.0)
     before = left_in(tmpdir_of_runs)
 
     async def main() -> None:
         with pytest.raises(TargetError, match=r"vm.* does not serve"):
-            await driver(name).prepare(vm_request([docroot, docroot, tmp_path], server=Server.BUILTIN)).__aenter__()
+            await hasty(name, start_request(name, [docroot, docroot, tmp_path]), monkeypatch).__aenter__()
         assert processes() == before[0]
 
     asyncio.run(main())
@@ -199,11 +237,9 @@ def test_a_third_vm_that_does_not_serve_ends_the_others(
 
 @pytest.mark.parametrize("name", STARTING)
 def test_a_vm_that_lacks_only_the_proof_is_refused(name: str, docroot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deploy.vms.local._READY_S", 1.0)
-    monkeypatch.setattr("tests.support.toy_driver.READY_S", 1.0)
-    request = replace(vm_request([docroot], server=Server.BUILTIN), proof_path="/file_set/dir00001/class0_0")
+    asked = replace(start_request(name, [docroot]), proof_path="/file_set/dir00001/class0_0")
     with pytest.raises(TargetError, match="does not serve /file_set/dir00001/class0_0"):
-        asyncio.run(enter(driver(name).prepare(request)))
+        asyncio.run(enter(hasty(name, asked, monkeypatch)))
 
 
 @pytest.mark.parametrize("name", STARTING)
@@ -213,7 +249,7 @@ def test_a_start_that_is_cancelled_leaves_nothing(
     before = left_in(tmpdir_of_runs)
 
     async def main() -> None:
-        vms = driver(name).prepare(vm_request([docroot, tmp_path], server=Server.BUILTIN))
+        vms = driver(name).prepare(start_request(name, [docroot, tmp_path]))
         starting = asyncio.create_task(vms.__aenter__())
         assert await asyncio.to_thread(within, 20, lambda: len(processes()) >= len(before[0]) + 2)
         starting.cancel()
@@ -225,14 +261,64 @@ def test_a_start_that_is_cancelled_leaves_nothing(
     assert left_in(tmpdir_of_runs) == before
 
 
-@pytest.mark.parametrize("name", DRIVERS)
-def test_counters_are_totals_by_target(name: str, docroot: Path) -> None:
+@pytest.mark.parametrize("name", STARTING)
+def test_a_vm_that_dies_while_it_starts_is_named_at_once(
+    name: str, docroot: Path, tmp_path: Path, tmpdir_of_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = left_in(tmpdir_of_runs)
+
+    async def main() -> None:
+        vms = hasty(name, start_request(name, [docroot, tmp_path]), monkeypatch, ready_s=300.0)
+        starting = asyncio.create_task(vms.__aenter__())
+        assert await asyncio.to_thread(within, 20, lambda: len(processes()) >= len(before[0]) + 2)
+        os.kill(descendants(os.getpid())[-1], signal.SIGKILL)
+        with pytest.raises(TargetError, match=r"vm.* did not start: "):
+            await asyncio.wait_for(starting, 20)
+
+    asyncio.run(main())
+    assert left_in(tmpdir_of_runs) == before
+
+
+@pytest.mark.parametrize("name", STARTING)
+def test_nothing_is_left_when_the_coordinator_is_killed(name: str, docroot: Path, tmpdir_of_runs: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", COORDINATOR, name, str(docroot)], stdout=subprocess.PIPE) as killed:
+        assert killed.stdout is not None
+        assert killed.stdout.readline() == b"ready\n"
+        started = descendants(killed.pid)
+        assert len(started) >= 2
+        killed.kill()
+    assert within(10, lambda: not any(is_running(pid) for pid in started))
+    assert within(10, lambda: not any(tmpdir_of_runs.iterdir()))
+
+
+@pytest.mark.parametrize("name", STARTING)
+def test_ctrl_c_in_the_terminal_does_not_reach_the_vms(name: str, docroot: Path) -> None:
+    """The terminal sends it to a process group of the coordinator's session; the traffic must be stopped first."""
+
     async def scenario(vms: Deployment) -> None:
-        first, second = vms.counters(), vms.counters()
-        assert set(first) <= {target.name for target in vms.targets}
-        assert all(second[vm][counter] >= total for vm, totals in first.items() for counter, total in totals.items())
+        assert {os.getsid(pid) for pid in processes()}.isdisjoint({os.getsid(0)})
 
     play(name, [docroot], scenario)
+
+
+@pytest.mark.parametrize("server", [server for server in Server if server is not Server.AUTO])
+@pytest.mark.parametrize("name", STARTING)
+def test_another_web_server_than_the_one_asked_for_is_never_taken(name: str, server: Server, docroot: Path) -> None:
+    asked = vm_request([docroot], server=server)
+    if accepts(name, asked):
+        assert driver(name).prepare(asked).facts.server == server.value
+
+
+@pytest.mark.parametrize("name", STARTING)
+def test_a_path_that_is_not_asked_for_is_not_waited_for(
+    name: str, docroot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        asked = replace(start_request(name, [docroot]), proof_path="", app_path="")
+        async with hasty(name, asked, monkeypatch) as vms:
+            assert len(vms.targets) == 1
+
+    asyncio.run(main())
 
 
 def test_given_servers_may_be_missing_but_not_all(docroot: Path) -> None:
@@ -262,9 +348,13 @@ def test_given_servers_without_a_proof_have_to_accept_connections(docroot: Path)
     asyncio.run(main())
 
 
-def test_an_unknown_driver_and_a_driver_without_servers_are_refused() -> None:
-    with pytest.raises(PlanError, match="needs targets"):
-        driver("inventory").prepare(VmRequest(count=1))
+@pytest.mark.parametrize("name", [name for name in DRIVERS if name not in STARTING])
+def test_a_driver_of_servers_that_run_already_refuses_a_request_without_them(name: str) -> None:
+    with pytest.raises(PlanError, match=f"the VM driver {name} needs targets"):
+        driver(name).prepare(VmRequest(count=1))
+
+
+def test_an_unknown_driver_is_refused() -> None:
     with pytest.raises(PlanError, match="there is no VM driver 'xen'") as caught:
         catalog.choose("xen")
-    assert ", ".join(catalog.names()) in caught.value.hint
+    assert ", ".join(catalog.DRIVERS) in caught.value.hint

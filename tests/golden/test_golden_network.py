@@ -22,6 +22,7 @@ from tests.support.networks import (
     forward_passages,
     iperf_header,
     iperf_results,
+    latency,
     progress,
 )
 
@@ -82,6 +83,21 @@ def test_the_iperf_report_of_a_cut_run(golden: Golden) -> None:
     golden(
         "network/iperf_cut.txt", printed(lambda c: print_iperf(c, judged(iperf_header(), result, path=RECORD, cut=CUT)))
     )
+
+
+def test_the_iperf_report_of_a_far_end_that_stopped_to_answer(golden: Golden) -> None:
+    plan = PLANS["iperf_rr.txt"]
+    stall = dataclasses.replace(
+        latency(),
+        p99_ns=980_000_000,
+        max_ns=1_000_000_000,
+        unanswered=1,
+        stalled_ns=1_000_000_000,
+        lower_bounds=("p99_ns", "max_ns"),
+    )
+    results = [dataclasses.replace(one, latency=stall) for one in iperf_results(plan)]
+    result = judge_iperf(plan, results, others=OTHERS)
+    golden("network/iperf_rr_stall.txt", printed(lambda c: print_iperf(c, judged(iperf_header(plan), result))))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])

@@ -123,3 +123,24 @@ def test_a_record_prints_the_report_of_the_run(tmp_path: Path, result: RunResult
     again = read_judged(tmp_path / "run", judges())
     assert again == run
     assert printed(lambda c: print_report(c, again)) == printed(lambda c: print_report(c, run))
+
+
+def test_vms_are_called_unfair_beyond_chance_only() -> None:
+    fair = results.run_result()
+    unfair = dataclasses.replace(fair, fairness=results.FAIRNESS | {"slowest_over_fastest": 0.909})
+    assert "0.972\n  (fair: equal VMs would have at least 0.961" in printed(
+        lambda c: print_report(c, judged(results.header(), fair))
+    )
+    assert "0.909\n  (UNFAIR: equal VMs would have at least 0.961" in printed(
+        lambda c: print_report(c, judged(results.header(), unfair))
+    )
+
+
+def test_dead_time_that_matters_is_told() -> None:
+    result = results.run_result()
+    shares = {0: 0.2475, 1: 0.005, 2: 1.0}
+    rows = tuple(dataclasses.replace(row, dead_share=shares.get(i, 0.0)) for i, row in enumerate(result.targets))
+    text = printed(lambda c: print_report(c, judged(results.header(), dataclasses.replace(result, targets=rows))))
+    said = " ".join(text.split())
+    assert "Dead time (failed operations, rests, no operation), share of connection time: vm3 100.0%, vm1 24.8%" in said
+    assert "Dead time" not in printed(lambda c: print_report(c, judged(results.header(), result)))

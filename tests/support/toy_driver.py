@@ -1,38 +1,40 @@
-"""The VM driver of CONTRIBUTING's recipe: one `python -m http.server` per VM."""
+"""The VM driver of CONTRIBUTING's recipe: one aiohttp process per VM."""
 
-from __future__ import annotations
-
-import asyncio
 import sys
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 
 from deploy.vms.api import VmFacts, VmRequest
-from deploy.vms.base import BaseDeployment
+from deploy.vms.base import BaseDeployment, vm_names
 from deploy.vms.ports import Reservation
-from deploy.vms.probe import wait_until_ready
+from deploy.vms.processes import Processes
+from deploy.wire import Launch
+from loadgen.model.errors import PlanError
 from loadgen.model.target import Target
 
-READY_S = 20.0
+CODE = """import pathlib, pkgutil, sys; from aiohttp import web; name, docroot, workdir, host, port = sys.argv[1:]
+app = pkgutil.resolve_name(name)(pathlib.Path(docroot), pathlib.Path(workdir), True)
+web.run_app(app, host=host, port=int(port))"""
+
+
+class ToyVms(BaseDeployment):
+    async def start(self, ends: AsyncExitStack) -> tuple[Target, ...]:
+        held = ends.enter_context(Reservation(self.request.address, self.request.count, self.request.base_port))
+        pairs = zip(vm_names(self.request.count), held.ports, strict=True)
+        targets = tuple(Target(name=name, host=held.address, port=port) for name, port in pairs)
+        processes = Processes([vm.name for vm in targets], self.died)
+        directory = await processes.open(ends)
+        for vm, docroot in zip(targets, self.request.docroots, strict=True):
+            (own := directory / vm.name).mkdir()
+            argv = sys.executable, "-P", "-c", CODE, self.request.app, str(docroot), str(own), vm.host, str(vm.port)
+            processes.launch([Launch(vm=vm.name, directory=str(own), program=("aiohttp", *argv))])
+        await self.wait_until_serving(targets)
+        return targets
 
 
 class Toy:
     starts_servers = True
 
     def prepare(self, request: VmRequest) -> ToyVms:
-        return ToyVms(request, VmFacts(driver="toy", server="http.server", version=sys.version, config=""))
-
-
-class ToyVms(BaseDeployment):
-    async def start(self, ends: AsyncExitStack) -> tuple[Target, ...]:
-        held = ends.enter_context(Reservation(self.request.address, self.request.count, self.request.base_port))
-        targets = tuple(Target(name=f"vm{port}", host=held.address, port=port) for port in held.ports)
-        for target, docroot in zip(targets, self.request.docroots, strict=True):
-            argv = ("-m", "http.server", str(target.port), "--bind", target.host, "--directory", str(docroot))
-            server = await asyncio.create_subprocess_exec(sys.executable, *argv, stderr=asyncio.subprocess.DEVNULL)
-            ended = asyncio.create_task(server.wait(), name=target.name)
-            ended.add_done_callback(lambda task: self.died(task.get_name(), f"ended with status {task.result()}"))
-            ends.push_async_callback(asyncio.wait, [ended])
-            ends.enter_context(suppress(ProcessLookupError))
-            ends.callback(server.kill)
-        await wait_until_ready(targets, [self.request.proof_path], READY_S)
-        return targets
+        if request.server.value not in ("auto", "builtin") or not request.app:
+            raise PlanError("the VM driver toy runs applications with the builtin server only")
+        return ToyVms(request, VmFacts(driver="toy", server="builtin", version=sys.version, config=""))

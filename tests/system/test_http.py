@@ -254,6 +254,7 @@ def test_source_addresses_and_a_missing_target(nginx: Nginx, tmp_path: Path) -> 
     assert any("connection refused" in note for note in found["notes"])
     nobody = loadgen("http", f"http://127.0.0.1:{dead}/", cache=tmp_path, cwd=tmp_path)
     assert (nobody.code, len(nobody.err.splitlines())) == (1, 1)
+    assert not any((tmp_path / "runs").glob("*"))  # a run that could not be begun leaves no record
 
 
 def test_a_killed_run_leaves_a_record_and_nothing_else(nginx: Nginx, tmp_path: Path) -> None:

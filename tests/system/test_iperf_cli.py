@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -161,6 +162,55 @@ def test_a_server_reports_each_test_and_its_counters_at_the_end(tmp_path: Path) 
     assert first.startswith("127.0.0.1  TCP")
     assert re.search(r"received [\d,.]+ Mbit/s  CPU [\d.]+ s  done$", first), first
     assert re.match(r"connections=2 tests_done=1 tests_broken=0 ", counters)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "running", "reason"),
+    [
+        (("-w", "auto", "--receive"), "Mbit/s=", "nothing arrived in the last "),
+        (("--rr",), "transactions/s=", "no answer came until the end of the test for "),
+    ],
+    ids=["receive", "rr"],
+)
+def test_a_server_that_freezes_until_the_end_does_not_conform(
+    tmp_path: Path, arguments: tuple[str, ...], running: str, reason: str
+) -> None:
+    """It goes on after the end, so the results are complete; the mean rate and the median look good."""
+    with serving(tmp_path) as server:
+        options = (*arguments, "-p", server.port, "-t", "4", "--repeats", "1")
+        run = start("iperf", "127.0.0.1", *options, cache=tmp_path, cwd=tmp_path)
+        try:
+            assert run.stderr is not None
+            while running not in (line := run.stderr.readline()):
+                assert line
+            server.process.send_signal(signal.SIGSTOP)
+            time.sleep(4)
+            server.process.send_signal(signal.SIGCONT)
+            out, err = run.communicate(timeout=60)
+        finally:
+            run.kill()
+    assert run.returncode == 1, out + err
+    said = " ".join(out.split())
+    assert "Verdict: NOT CONFORMING" in said
+    assert reason in said
+    if "--rr" in arguments:
+        assert re.search(r"auto [\d,]+ .*≥ [\d,]+ ≥ [\d,]+ [\d,.]+ 1 Verdict", said), said
+
+
+def test_a_server_that_is_killed_in_the_middle_has_no_result(tmp_path: Path) -> None:
+    """The first test of a run: there is nothing to judge, and one line says why."""
+    with serving(tmp_path) as server:
+        run = start("iperf", "127.0.0.1", "-p", server.port, "-t", "4", "--repeats", "1", cache=tmp_path, cwd=tmp_path)
+        try:
+            assert run.stderr is not None
+            while "Mbit/s=" not in (line := run.stderr.readline()):
+                assert line
+            server.process.kill()
+            out, err = run.communicate(timeout=60)
+        finally:
+            run.kill()
+    assert (run.returncode, out) == (1, "")
+    assert re.search(r"^loadgen: 127\.0\.0\.1:\d+ (broke|closed) ", err, re.MULTILINE), err
 
 
 def test_ctrl_c_ends_the_run_and_judges_the_finished_tests(server: Serving, tmp_path: Path) -> None:

@@ -73,7 +73,9 @@ class WithProgram:
 
     def setup(self, vm: Vm) -> Setup:
         setup = builtin.find().setup(vm)
-        app = replace(setup.launch.app, unix_socket=str(vm.app_socket)) if self.in_front else setup.launch.app
+        app = setup.launch.app
+        assert app is not None
+        app = replace(app, unix_socket=str(vm.app_socket)) if self.in_front else app
         argv = ("program", sys.executable, "-c", self.code)
         return replace(setup, launch=replace(setup.launch, app=app, program=argv))
 
@@ -269,7 +271,7 @@ def test_the_error_in_a_refused_configuration_is_quoted(server: WebServer, docro
 
 
 def test_a_missing_file_set_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deploy.vms.local._READY_S", 0.2)
+    monkeypatch.setattr(LocalVms, "ready_s", 0.2)
     with pytest.raises(TargetError, match=r"vm01 .* does not serve /file_set/dir00000/class0_0: .*404"):
         asyncio.run(start(builtin.find(), [tmp_path]))
 
@@ -324,7 +326,7 @@ def test_the_error_of_a_supervisor_that_does_not_start_is_quoted(
     docroot: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = (sys.executable, "-c", "raise OSError('no room for it')")
-    monkeypatch.setattr("deploy.vms.local._WARDEN", broken)
+    monkeypatch.setattr("deploy.vms.processes._WARDEN", broken)
     with pytest.raises(TargetError, match="supervisor did not start: OSError: no room for it"):
         asyncio.run(start(builtin.find(), [docroot]))
 

@@ -22,6 +22,7 @@ VERSION_MAY_IMPORT = {
     "coordinator.output.streams",
     "loadgen",
     "loadgen.model",
+    "loadgen.model.entry",
     "loadgen.model.errors",
 }
 """All modules of loadgen that `--version` and `--help` may import."""

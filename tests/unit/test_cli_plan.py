@@ -8,13 +8,17 @@ import os
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from coordinator.cli import app
+from coordinator.cli.spec import spec
 from coordinator.record.document import unfinished
 from coordinator.record.header import KIND_SWEEP
+from deploy.vms.catalog import DRIVERS
 from loadgen.model.bound import Bound
+from loadgen.model.entry import Entry
 from loadgen.model.plan import FULL, QUICK, LastAd, Phases, Server, SpecPlan
 from loadgen.model.sending import EngineKind, Timestamps
 from loadgen.model.target import Target
@@ -120,14 +124,41 @@ def test_vms_selects_the_first_targets(targets: Path) -> None:
 def test_a_vm_driver_takes_targets_or_starts_servers(tmp_path: Path, targets: Path) -> None:
     assert printed("--vm-driver", "local") == DEFAULT
     assert printed("--vm-driver", "inventory", "--targets", targets) == printed("--targets", targets)
-    assert refused("--vm-driver", "inventory") == "--vm-driver inventory needs --targets"
-    assert refused("--vm-driver", "local", "--targets", targets).startswith("--targets cannot be combined with")
+    assert refused("--vm-driver", "inventory") == "the VM driver inventory needs targets"
+    assert refused("--vm-driver", "local", "--targets", targets).startswith("the VM driver local starts servers itself")
     assert "'qemu' is not one of 'local', 'inventory'" in refused("--vm-driver", "qemu")
     path = tmp_path / "plan.toml"
     path.write_text(TARGETS.replace("[[target]]", "[[targets]]"))
     assert printed("--plan", path, "--vm-driver", "inventory").targets == TWO
     local = printed("--plan", path, "--vm-driver", "local")
     assert (local.vms, local.targets) == (2, ())
+
+
+class _Listed:
+    """A driver of servers that run already, other than `inventory`."""
+
+    starts_servers = False
+
+
+def test_any_driver_of_servers_that_run_already_takes_targets(
+    tmp_path: Path, targets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(DRIVERS, "listed", Entry(f"{__name__}:_Listed", "listed servers"))
+    plan = dataclasses.replace(DEFAULT, vm_driver="listed", targets=TWO, vms=2, engines=min(CORES, 40))
+    path = tmp_path / "plan.toml"
+    path.write_text('vm_driver = "listed"\n' + TARGETS.replace("[[target]]", "[[targets]]"))
+    (option,) = [option for option in spec.params if option.name == "vm_driver"]
+    assert isinstance(option.type, click.Choice)
+    monkeypatch.setattr(option.type, "choices", tuple(DRIVERS))
+    assert printed("--vm-driver", "listed", "--targets", targets) == plan
+    assert printed("--plan", path) == plan
+    assert printed("--plan", path, "--targets", targets) == plan
+    assert refused("--vm-driver", "listed") == "the VM driver listed needs targets"
+    assert printed("--plan", path, "--vms", "1").vm_driver == ""
+    assert printed("--plan", path, "--vm-driver", "local").targets == ()
+    path.write_text('vm_driver = "local"\n' + TARGETS.replace("[[target]]", "[[targets]]"))
+    assert "cannot be combined with targets" in refused("--plan", path)
+    assert printed("--plan", path, "--targets", targets).vm_driver == ""
 
 
 def test_load_machines_must_be_able_to_reach_the_servers() -> None:

@@ -107,6 +107,38 @@ def test_a_server_limited_to_a_share_of_the_cap_from_record_to_verdict(share: fl
     assert (found["state"][0] == State.CONFORMING) == conforming
 
 
+def one_file_at_a_time(freeze_s: float, thaw_s: float) -> NDArray[np.void]:
+    """Records of 15,000 B (300 ms at line speed) from 10 s before the window on, by a server that stands still once."""
+    given, due = [], -10 * NS_PER_S
+    while due < WINDOW_NS:
+        done = due + NS_PER_MS
+        if freeze_s * NS_PER_S <= done < thaw_s * NS_PER_S:
+            done = round(thaw_s * NS_PER_S)
+        given.append({"due_ns": due, "sent_ns": due + 1, "done_ns": done, "bytes": 15_000})
+        due += max(done - due, 300 * NS_PER_MS)
+    return records(*given)
+
+
+@pytest.mark.parametrize(("freeze_s", "thaw_s", "inside_s"), [(-4, 5.8, 5.8), (-9, -1, 0), (18, 30, 2), (-4, 40, 20)])
+def test_a_stall_counts_as_long_as_it_lasts_inside_the_window(freeze_s: float, thaw_s: float, inside_s: float) -> None:
+    ctx = FoldContext(
+        kind=np.zeros(1, np.uint8),
+        group=np.zeros(1, np.uint8),
+        kinds=4,
+        groups=1,
+        target_of=np.zeros(1, np.int32),
+        line_bps=400_000,
+        bound=FLOOR,
+    )
+    table = one_file_at_a_time(freeze_s, thaw_s)
+    _, found = fold(table, ctx, window=0, window_start_ns=0, window_end_ns=WINDOW_NS)
+    found = found[found["window"] == 0]
+    assert found["busy_ns"][0] == WINDOW_NS  # every moment of the window is accounted for
+    judged = judge_connections(found, 1, FLOOR)
+    assert judged["bits_per_s"][0] == pytest.approx(400_000 * (1 - inside_s / 20), rel=0.02, abs=9000)
+    assert (judged["state"][0] == State.CONFORMING) == (inside_s < 4)
+
+
 def test_a_connection_that_never_opened_does_not_conform() -> None:
     assert states(served(1, 390), connections=3) == [State.NO_REQUESTS, State.CONFORMING, State.NO_REQUESTS]
 
@@ -265,6 +297,14 @@ def test_any_invalid_connection_is_against_the_rules() -> None:
     assert (silent.value, silent.detail) == (1, "1 without any request; most: vm0 with 1")
     slow = [*FINE[:-1], served(19, 250)]
     assert check(iteration({0: cell(MIX)}, slow), "invalid connections").ok
+
+
+def test_time_in_time_outs_is_dead_time() -> None:
+    """Failed operations add no time to any rate: 297 of 1200 s in time-outs, and the connection conforms."""
+    inside = served(0, 390) | {"bytes": 390 * 125 * 15, "busy_ns": WINDOW_NS * 903 // 1200}
+    result = iteration({0: cell(MIX), 1: cell(MIX)}, [inside, served(1, 390)], vms=3, each=1)
+    assert [target.conforming for target in result.targets] == [1, 1, 0]
+    assert [target.dead_share for target in result.targets] == [pytest.approx(297 / 1200), 0, 1]
 
 
 def test_a_target_that_did_nothing_is_in_the_result() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.vms.local import vm_names
+from deploy.vms.base import vm_names
 from deploy.wire import AppWorker, Exited, Hello, Launch, decode_event, encode_event
 
 TEXT = st.text(st.characters(codec="utf-8"))
@@ -17,7 +17,7 @@ APPS = st.builds(
     host=TEXT,
     port=st.integers(0, 65535),
 )
-LAUNCHES = st.builds(Launch, vm=TEXT, directory=TEXT, app=APPS, program=st.lists(TEXT).map(tuple))
+LAUNCHES = st.builds(Launch, vm=TEXT, directory=TEXT, app=st.none() | APPS, program=st.lists(TEXT).map(tuple))
 EVENTS = st.one_of(
     st.builds(Hello, directory=TEXT),
     st.builds(Exited, vm=TEXT, process=TEXT, status=st.integers(), log=st.lists(TEXT).map(tuple)),

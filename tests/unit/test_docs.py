@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from coordinator.output.catalog import FORMATS
+from deploy.vms.catalog import DRIVERS
+from loadgen.model.entry import Entry
 from loadgen.model.outcome import Outcome
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +49,14 @@ def test_every_check_is_explained() -> None:
     names = names_of_checks()
     assert len(names) > 12
     assert [name for name in sorted(names) if name not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("page", "entries"), [("spec.md", DRIVERS), ("output.md", FORMATS)], ids=["VM drivers", "output formats"]
+)
+def test_every_entry_of_a_catalog_has_a_row_in_the_table_of_its_page(page: str, entries: Mapping[str, Entry]) -> None:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    assert [name for name in entries if not re.search(rf"^\|.*(`|--format ){name}`.*\|", text, re.MULTILINE)] == []
 
 
 def committed() -> list[Path]:

@@ -72,17 +72,37 @@ def test_an_operation_belongs_to_the_window_in_which_it_was_due() -> None:
 def test_an_operation_as_long_as_the_window_counts_for_its_connection_only() -> None:
     """It does not count for throughput and mix: it would add all its bytes, and more long operations than planned."""
     stalled = op(99, 30, size=1000, outcome=Outcome.CUT)
-    cells, tallies = play(stalled, op(99, 20.9, connection=1), op(99, 21, connection=2))
+    cells, tallies = play(stalled, op(99, 0.9, connection=1), op(99, 21, connection=2))
     assert (cells[-1, 0].cut, cells[-1, 0].ok, cells[-1, 1].ok) == (1, 1, 1)
     assert not any(window == 3 for window, _ in cells)
     assert tallies["window"].tolist() == [-1, 3, 3]
-    assert tallies["busy_ns"].tolist() == [20_900_000_000, 30 * NS_PER_S, 21 * NS_PER_S]
+    assert tallies["busy_ns"].tolist() == [900 * NS_PER_MS, 20 * NS_PER_S, 20 * NS_PER_S]
 
 
-def test_whole_operations_are_decided_by_line_time() -> None:
-    """1.1 MB arrived in a second, but the line would have taken 22 s."""
+def test_a_stall_across_an_end_of_the_window_counts_as_far_as_it_lies_in_it() -> None:
+    """From 4 s before the window to 5.8 s into it; its bytes are shared out by time.  And from 18 s into it on."""
+    cells, tallies = play(op(96, 9.8, size=98_000), op(105.8, 0.3), op(118, 5, size=50_000), op(120, 1))
+    assert tallies[["window", "ok", "bytes", "busy_ns"]].tolist() == [
+        (-1, 1, 15_000, NS_PER_S),
+        (3, 3, 58_000 + 15_000 + 20_000, 8_100 * NS_PER_MS),
+    ]
+    assert (cells[3, 0].ok, cells[3, 0].bytes, cells[3, 0].response.max_ns) == (2, 65_000, 5 * NS_PER_S)
+
+
+def test_an_operation_that_ends_when_the_window_begins_is_outside_of_it() -> None:
+    assert play(op(99, 1))[1]["window"].tolist() == [-1]
+    assert play(op(99, 1.000000001))[1][["window", "bytes", "busy_ns"]].tolist() == [(3, 0, 1)]
+
+
+def test_a_failure_across_the_opening_of_the_window_counts_in_it() -> None:
+    tallies = play(op(96, 9.8, size=700, outcome=Outcome.TIMED_OUT))[1]
+    assert tallies[["window", "bad", "bytes", "busy_ns"]].tolist() == [(3, 1, 0, 0)]
+
+
+def test_what_reaches_into_the_window_is_judged_by_line_time() -> None:
+    """1.1 MB came in a second before the window, but would have crossed the line in 22."""
     large = op(99, 1, size=1_100_000)
-    assert play(large)[1]["window"].tolist() == [3]
+    assert play(large)[1][["window", "bytes", "busy_ns"]].tolist() == [(3, 1_000_000, 20 * NS_PER_S)]
     assert play(large, ctx=dataclasses.replace(CTX, line_bps=0))[1]["window"].tolist() == [-1]
 
 
@@ -104,9 +124,9 @@ def test_a_bad_operation_adds_neither_bytes_nor_time_to_its_connection() -> None
 
 
 def test_a_cut_operation_adds_bytes_and_time_but_is_neither_ok_nor_bad() -> None:
-    cells, tallies = play(op(110, 12, size=5_000, row=2, outcome=Outcome.CUT))
+    cells, tallies = play(op(110, 10, size=5_000, row=2, outcome=Outcome.CUT))
     assert tallies[["ok", "bad", "cut", "good", "bytes", "busy_ns"]].tolist() == [
-        (0, 0, 1, 0, 5_000, 12 * NS_PER_S),
+        (0, 0, 1, 0, 5_000, 10 * NS_PER_S),
     ]
     cell = cells[3, 0]
     assert (cell.ok, cell.bad, cell.cut, cell.response.total, cell.lateness.total) == (0, 0, 1, 0, 1)
@@ -188,7 +208,10 @@ def slow_fold(table: NDArray[np.void], ctx: FoldContext) -> tuple[dict[tuple[int
         line = round(8 * NS_PER_S * size / ctx.line_bps) if ctx.line_bps else 0
         busy = max(response, line)
         due_inside = START <= due < END
-        judged = due_inside or (due < START and due + busy >= END)
+        judged = due_inside or (due < START and due + busy > START)
+        inside, received = busy, size
+        if judged and (inside := min(due + busy, END) - max(due, START)) != busy:
+            received = round(float(size) * float(inside) / float(busy))
         bound = ctx.bound
         good = state == OK and response <= bound.good_ns + bound.good_ns_per_byte * size
         tolerable = state == OK and response <= bound.tolerable_ns + bound.tolerable_ns_per_byte * size
@@ -219,8 +242,8 @@ def slow_fold(table: NDArray[np.void], ctx: FoldContext) -> tuple[dict[tuple[int
             tally[name] += value
         for name, value in (("good", good), ("tolerable", tolerable), ("overdue", overdue)):
             tally[name] += value
-        tally["bytes"] += size * (state != BAD)
-        tally["busy_ns"] += busy * (state != BAD)
+        tally["bytes"] += received * (state != BAD)
+        tally["busy_ns"] += inside * (state != BAD)
     return {at: Cell.merge_all(parts) for at, parts in found.items()}, tallies
 
 

@@ -13,6 +13,7 @@ import pytest
 from coordinator.fleet.choice import FleetChoice
 from coordinator.kinds.iperf.kind import IperfKind
 from coordinator.output.judged import Judged
+from coordinator.record.network import Kept
 from coordinator.run.api import Around, Player, Stage
 from coordinator.run.frame import Run
 from coordinator.run.network import NetworkMeasured
@@ -120,7 +121,28 @@ def test_an_error_before_the_traffic_ends_the_run_and_everything_is_closed(tmp_p
     with pytest.raises(TargetError, match="nobody answers"):
         play(tmp_path, act)
     assert closed == ["closed"]
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_was_measured_before_an_error_stays_in_the_record(tmp_path: Path) -> None:
+    def act(stage: Stage[IperfPlan]) -> None:
+        stage.writer.append([Kept(TEST)])
+        raise TargetError("nobody answers any more")
+
+    with pytest.raises(TargetError, match="nobody answers any more"):
+        play(tmp_path, act)
     assert document(tmp_path)["verdict"] == "unfinished"
+
+
+def test_a_directory_that_the_user_made_stays_when_the_run_cannot_be_begun(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+
+    def act(stage: Stage[IperfPlan]) -> None:
+        raise TargetError("nobody answers")
+
+    with pytest.raises(TargetError, match="nobody answers"):
+        play(tmp_path, act)
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 def test_new_facts_are_recorded_at_once(tmp_path: Path) -> None:

@@ -284,3 +284,9 @@ def test_a_lost_worker_beside_an_engine_that_is_late_makes_the_run_invalid() -> 
     assert "send lateness 612" in result.reasons[0]
     assert any("local/1 (killed by signal 9)" in reason for reason in result.reasons)
     assert result.conforming_connections is None
+
+
+def test_an_operation_that_reaches_into_a_window_does_not_begin_it() -> None:
+    """The run was cut in its warm-up, when the reply of a large file had come that takes until the window."""
+    early = [snapshot("local/0", 0, {(-1, 0): cell(5)}, (tally(-1, 0), tally(0, 1)))]
+    assert judge_snapshots(header(), early).iterations == ()

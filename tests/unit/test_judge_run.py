@@ -3,15 +3,13 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from loadgen.measure.ledger import Totals
 from loadgen.model.errors import ExitCode
 from loadgen.model.units import NS_PER_S
 from loadgen.verdict.iteration import judge_iteration
-from loadgen.verdict.result import Check, IterationResult, RunResult, TargetResult, Trust, Verdict
-from loadgen.verdict.run import LostWorker, fairness, judge_run, median_iteration
+from loadgen.verdict.result import Check, IterationResult, RunResult, Trust, Verdict
+from loadgen.verdict.run import LostWorker, judge_run, median_iteration
 from tests.support.evidence import asked, rows
 
 GOOD = Check(name="send lateness", value=2, limit=100, ok=True, unit="ms")
@@ -140,24 +138,3 @@ def test_the_median_is_by_conforming_then_by_throughput(
 ) -> None:
     given = [iteration(i, c, o) for i, (c, o) in enumerate(zip(conforming, ops, strict=True))]
     assert median_iteration(given) == median
-
-
-def vms(*ops_and_connections: tuple[float, int]) -> list[TargetResult]:
-    return [dataclasses.replace(EMPTY.targets[0], ops_per_s=ops, requested=n) for ops, n in ops_and_connections]
-
-
-def test_fairness_of_known_shares() -> None:
-    assert fairness(vms((30, 10), (30, 10), (30, 10))) == {"jain": pytest.approx(1), "slowest_over_fastest": 1}
-    assert fairness(vms((40, 10), (0, 10), (0, 10), (0, 10))) == {"jain": 0.25, "slowest_over_fastest": 0}
-    # by weight: twice as many clients
-    assert fairness(vms((60, 20), (30, 10))) == {"jain": 1, "slowest_over_fastest": 1}
-    assert fairness(vms((30, 10))) is None
-    assert fairness(vms((0, 10), (0, 10))) is None
-
-
-@given(st.lists(st.tuples(st.floats(0.001, 1e6), st.integers(1, 1000)), min_size=2, max_size=20))
-def test_fairness_has_limits(given: list[tuple[float, int]]) -> None:
-    fair = fairness(vms(*given))
-    assert fair is not None
-    assert 1 / len(given) - 1e-9 <= fair["jain"] <= 1 + 1e-9
-    assert 0 < fair["slowest_over_fastest"] <= 1

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import pytest
 
@@ -240,6 +241,123 @@ def test_failed_transactions_are_said() -> None:
         return dataclasses.replace(one, latency=dataclasses.replace(one.latency, failed=5))
 
     assert judged(plan, failing).notes == ("20 of 80,020 transactions failed.",)
+
+
+def dropping(count: int) -> Callable[[ProbeResult], ProbeResult]:
+    def change(one: ProbeResult) -> ProbeResult:
+        streams = tuple(dataclasses.replace(stream, packets=10_000, dropped=count) for stream in one.streams)
+        return dataclasses.replace(one, streams=streams)
+
+    return change
+
+
+@pytest.mark.parametrize(("count", "ok"), [(10, True), (11, False)])
+def test_datagrams_that_this_end_dropped_were_not_lost_by_the_path(count: int, ok: bool) -> None:
+    result = judged(UDP, dropping(count))
+    assert check(result, "datagrams dropped here").ok is ok
+    assert (result.verdict is Verdict.CONFORMING) is ok
+
+
+def test_datagrams_that_the_far_end_dropped_are_told() -> None:
+    result = judged(dataclasses.replace(UDP, directions=(Direction.SEND,)), dropping(500))
+    assert result.verdict is Verdict.CONFORMING
+    assert result.notes == (
+        "The far end dropped 2,000 datagrams that had arrived, because it was too slow to take them.",
+    )
+
+
+def quiet(*seconds: float) -> Callable[[ProbeResult], ProbeResult]:
+    """The streams of each direction received nothing in the last seconds of a test."""
+
+    def change(one: ProbeResult) -> ProbeResult:
+        streams = tuple(
+            dataclasses.replace(stream, quiet_ns=int(seconds[number % len(seconds)] * 1e9))
+            for number, stream in enumerate(one.streams)
+        )
+        return dataclasses.replace(one, streams=streams)
+
+    return change
+
+
+def test_a_path_that_carries_nothing_at_the_end_does_not_conform() -> None:
+    """Its mean rate may be as high as was required."""
+    plan = dataclasses.replace(IPERF, windows_bytes=(64 << 10,), directions=(Direction.SEND,), at_least_bps=900_000_000)
+    result = judged(plan, quiet(5.0))
+    assert result.verdict is Verdict.NOT_CONFORMING
+    assert result.reasons == (
+        "send 64K: nothing arrived in the last 5.0 s of a test of 10.0 s; its rate is the mean over all of the time.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("plan", "seconds", "ok"),
+    [
+        (IPERF, (0.9,), True),
+        (IPERF, (1.1,), False),
+        (dataclasses.replace(IPERF, parallel=2), (5.0, 0.0), True),  # the other stream goes on: the table has each
+        (dataclasses.replace(IPERF, parallel=2), (5.0, 4.0), False),
+        (BIDIR, (0.0, 5.0), False),
+        (dataclasses.replace(IPERF, limit_bytes=1 << 30), (5.0,), True),
+        (dataclasses.replace(IPERF, rate_bps=1000), (5.0,), True),
+    ],
+)
+def test_a_pause_at_the_end_is_told_from_a_path_that_died(
+    plan: IperfPlan, seconds: tuple[float, ...], ok: bool
+) -> None:
+    assert (judged(plan, quiet(*seconds)).verdict is Verdict.CONFORMING) is ok
+
+
+def stalled(one: ProbeResult) -> ProbeResult:
+    """One of the transactions was not answered for the second half of 2 s."""
+    found = dataclasses.replace(
+        one.latency,
+        p90_ns=800_000_000,
+        p99_ns=980_000_000,
+        max_ns=1_000_000_000,
+        unanswered=1,
+        stalled_ns=1_000_000_000,
+        lower_bounds=("p90_ns", "p99_ns", "max_ns"),
+    )
+    return dataclasses.replace(one, latency=found)
+
+
+RR = dataclasses.replace(IPERF, kind=Kind.RR, directions=(Direction.SEND,), windows_bytes=(0,))
+
+
+def test_a_far_end_that_stops_to_answer_is_the_result() -> None:
+    result = judged(RR, stalled)
+    assert (result.verdict, result.exit_code) == (Verdict.NOT_CONFORMING, 1)
+    assert result.reasons == (
+        "rr auto: no answer came until the end of the test for 50.0 % of the connections' time "
+        "(4 unanswered, the longest for 1.00 s).",
+    )
+    (found,) = result.rows
+    assert found.latency.lower_bounds == ("p90_ns", "p99_ns", "max_ns")
+    assert found.latency.p99_ns == 980_000_000
+
+
+@pytest.mark.parametrize(
+    ("runs", "bounds"),
+    [(1, ("max_ns",)), (2, ("p90_ns", "p99_ns", "max_ns")), (3, ("p90_ns", "p99_ns", "max_ns"))],
+)
+def test_a_median_of_runs_is_a_bound_when_a_longer_wait_would_change_it(runs: int, bounds: tuple[str, ...]) -> None:
+    """Of three runs, one stall only moves the maximum."""
+    plan = dataclasses.replace(RR, repeats=3)
+    results = iperf_results(plan)
+    results[:runs] = [stalled(one) for one in results[:runs]]
+    (found,) = judge_iperf(plan, results, others=NOBODY).rows
+    assert found.latency.lower_bounds == bounds
+    assert found.latency.unanswered == runs
+
+
+def test_a_few_unanswered_or_failed_transactions_are_told_and_more_are_a_miss() -> None:
+    def failing(count: int) -> Callable[[ProbeResult], ProbeResult]:
+        return lambda one: dataclasses.replace(one, latency=dataclasses.replace(one.latency, failed=count))
+
+    assert judged(RR, failing(150)).verdict is Verdict.CONFORMING
+    missed = judged(RR, failing(400))
+    assert missed.verdict is Verdict.NOT_CONFORMING
+    assert missed.reasons == ("rr auto: 1,600 of 81,600 transactions failed.",)
 
 
 @pytest.mark.parametrize(

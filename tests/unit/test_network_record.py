@@ -36,6 +36,7 @@ from tests.support.networks import (
     forward_passages,
     iperf_header,
     iperf_results,
+    latency,
     probe_result,
 )
 
@@ -175,6 +176,23 @@ def test_without_a_proxy_host_its_fields_are_null(validator: jsonschema.Draft202
 def test_request_response_has_no_rate_in_the_document() -> None:
     (row,) = iperf_document(PLANS["rr"])["results"]
     assert (row["mbit_per_s"], row["rates"], row["runs_mbit_per_s"]) == (None, [], [])
+
+
+def test_a_time_that_is_a_lower_bound_is_an_interval(validator: jsonschema.Draft202012Validator) -> None:
+    stall = dataclasses.replace(
+        latency(), p99_ns=980_000_000, max_ns=10**9, unanswered=1, stalled_ns=10**9, lower_bounds=("p99_ns", "max_ns")
+    )
+    plan = PLANS["rr"]
+    result = judge_iperf(plan, [dataclasses.replace(one, latency=stall) for one in iperf_results(plan)], others=OTHERS)
+    document = through_json(finished(iperf_header(plan), result, finished_at=END))
+    validator.validate(document)
+    (row,) = document["results"]
+    for found in (row["latency"], *(one["latency"] for one in row["runs"])):
+        assert found["intervals"] == {
+            "p99_ns": {"low": 980_000_000, "high": None},
+            "max_ns": {"low": 10**9, "high": None},
+        }
+    assert result_of(document) == result
 
 
 def test_a_rate_that_this_end_limited_is_an_interval(validator: jsonschema.Draft202012Validator) -> None:

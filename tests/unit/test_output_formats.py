@@ -3,7 +3,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import pkgutil
+import json
 import re
 from pathlib import Path
 from typing import get_type_hints
@@ -23,6 +23,7 @@ from coordinator.record.document import unfinished
 from coordinator.record.header import KIND_SWEEP, RecordError
 from coordinator.record.writer import RUN, RecordWriter
 from loadgen.measure.snapshot import Snapshot
+from loadgen.model.entry import Entry
 from tests.support import https, results
 from tests.support.judged import judged
 from tests.support.networks import IPERF, iperf_header
@@ -33,7 +34,7 @@ CONFORMING = judged(results.header(), results.run_result())
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_entry_of_the_catalog_names_a_format(name: str) -> None:
-    found = pkgutil.resolve_name(FORMATS[name])
+    found = FORMATS[name].load()
     assert get_type_hints(found)["return"] is type(None)
     assert found.__doc__
 
@@ -46,7 +47,7 @@ def test_every_kind_has_a_report_and_a_judge() -> None:
 def test_a_format_needs_one_file_and_one_entry(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(FORMATS, "line", "tests.support.toy_format:write_line")
+    monkeypatch.setitem(FORMATS, "line", Entry("tests.support.toy_format:write_line", "the verdict in one line"))
     print_result(CONFORMING, "line")
     assert capsys.readouterr().out == "spec: conforming: all three iterations conform: 320 of 320 connections\n"
     assert len((ROOT / "tests/support/toy_format.py").read_text().splitlines()) <= 40
@@ -82,8 +83,11 @@ def test_the_columns_are_described_in_the_docs() -> None:
 
 def test_a_sweep_without_a_point_is_a_one_line_error(tmp_path: Path) -> None:
     RecordWriter(tmp_path / "run", unfinished(results.sweep_header(), results.sweep(0))).close()
+    found, document = read_judged(tmp_path / "run", judges()), io.StringIO()
     with pytest.raises(RecordError, match="cut before its first point was done"):
-        read_judged(tmp_path / "run", judges())
+        write(found, "text", io.StringIO())
+    write(found, "json", document)  # needs no result
+    assert json.loads(document.getvalue())["points"] == []
 
 
 def test_a_cut_sweep_shows_its_points(tmp_path: Path) -> None:

@@ -180,6 +180,12 @@ class FakeStream(Stream):
     def cpu_ns(self) -> int:
         return self.cpu
 
+    def dropped(self) -> int:
+        return UNKNOWN
+
+    def quiet_ns(self, now_ns: int) -> int:
+        return UNKNOWN
+
     def waited_ns(self) -> int:
         return self.waited
 

@@ -82,6 +82,7 @@ def test_idle_connections_are_kept_longer_than_the_longest_pause_of_a_client() -
 @pytest.mark.parametrize("server", PROXIES, ids=lambda s: s.kind.value)
 def test_behind_a_proxy_the_app_serves_no_files(server: WebServer) -> None:
     app = server.setup(VM).launch.app
+    assert app is not None
     assert not app.static
     assert app.unix_socket == "/t/run/vm07/app.sock"
 
@@ -89,6 +90,7 @@ def test_behind_a_proxy_the_app_serves_no_files(server: WebServer) -> None:
 def test_builtin_serves_everything_on_the_port() -> None:
     launch = BUILTIN.setup(VM).launch
     assert launch.program == ()
+    assert launch.app is not None
     assert launch.app.static
     assert (launch.app.host, launch.app.port, launch.app.unix_socket) == ("127.0.0.1", 8087, "")
 

@@ -9,9 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 from coordinator.cli.commands import COMMANDS
-from coordinator.cli.lazy import Entry, LazyGroup
+from coordinator.cli.lazy import LazyGroup
 from coordinator.experiment.session import Session
 from coordinator.record.document import unfinished
+from loadgen.model.entry import Entry
 from tests.support import results
 from tests.support.toy_experiment import UntilConforming
 

@@ -44,7 +44,7 @@ def engine(
         judged_ns=WINDOW_NS,
         operations=lateness.total,
         lateness=lateness,
-        health=[dataclasses.replace(HEALTHY, **health)] * 3,
+        health=[dataclasses.replace(HEALTHY, **health)] * (WINDOW_NS // HEALTHY.wall_ns),
     )
 
 

@@ -109,4 +109,4 @@ class SpecKind(TapeKind[SpecPlan, RunResult]):
 
 
 def _driver(plan: SpecPlan) -> VmDriver:
-    return catalog.choose(plan.driver)
+    return catalog.choose_for(plan.vm_driver, plan.targets)

@@ -83,3 +83,8 @@ def column(share: float, width: int, *, ascii_only: bool) -> str:
         return "#" * max(1 if share > 0 else 0, round(share * width))
     eighths = max(1 if share > 0 else 0, round(share * width * 8))
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
+
+
+def ratio(value: float | None) -> str:
+    """A ratio with three decimals; a dash for None."""
+    return NOTHING if value is None else f"{value:.3f}"

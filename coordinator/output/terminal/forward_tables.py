@@ -99,14 +99,10 @@ def _rate(row: ForwardRow, ascii_only: bool) -> str:
 
 def _latency(link: Link, rows: Sequence[LatencyRow], ascii_only: bool) -> RenderableType:
     table = _table(
-        *("mode", "p50", "added", "p90", "p99", "max", "connections/s", "failed"),
+        *("mode", "p50", "added", "p90", "p99", "max", "conn/s", "no answer"),
     )
     for row in rows:
-        found = row.latency
-        times = [
-            cell.micros(value) if value >= 0 else "-"
-            for value in (found.p50_ns, found.p90_ns, found.p99_ns, found.max_ns)
-        ]
+        times = cell.times(row.latency, ascii_only=ascii_only)
         per_s = cell.mbit(row.connections_per_s)
         if row.connections_limited_by:
             per_s = cell.at_least(row.connections_per_s, ascii_only=ascii_only)
@@ -118,7 +114,7 @@ def _latency(link: Link, rows: Sequence[LatencyRow], ascii_only: bool) -> Render
             added,
             *times[1:],
             per_s,
-            cell.count(row.failed),
+            cell.count(row.failed + row.latency.unanswered),
         )
     return cell.titled(f"Ping-pong in µs, and connections per second: {_LINKS[link]}", table)
 

@@ -29,7 +29,7 @@ def tables(plan: IperfPlan, rows: Sequence[IperfRow], *, ascii_only: bool) -> It
     if not rows:
         return
     if plan.kind is not Kind.STREAM:
-        yield from (_ping_pong(rows), Text())
+        yield from (_ping_pong(rows, ascii_only), Text())
         return
     yield from (_effort(plan, rows), Text())
     if plan.parallel > 1:
@@ -148,12 +148,11 @@ def _datagrams(rows: Sequence[IperfRow], ascii_only: bool) -> RenderableType:
     return cell.titled(f"UDP ({cell.runs(rows)})", table)
 
 
-def _ping_pong(rows: Sequence[IperfRow]) -> RenderableType:
+def _ping_pong(rows: Sequence[IperfRow], ascii_only: bool) -> RenderableType:
     table = plain_table("")
-    _columns(table, "p50", "p90", "p99", "max", "transactions/s", "failed")
+    _columns(table, "p50", "p90", "p99", "max", "transactions/s", "no answer")
     for row in rows:
         found = row.latency
-        times = (found.p50_ns, found.p90_ns, found.p99_ns, found.max_ns)
-        shown = [cell.micros(value) if value >= 0 else "-" for value in times]
-        add_row(table, format_window(row.window_bytes), *shown, cell.mbit(found.per_s), cell.count(found.failed))
+        counts = (cell.mbit(found.per_s), cell.count(found.failed + found.unanswered))
+        add_row(table, format_window(row.window_bytes), *cell.times(found, ascii_only=ascii_only), *counts)
     return cell.titled("Request/response: one byte there, one byte back, in µs", table)

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from coordinator.output.terminal import format as fmt
+from loadgen.measure.throughput import Latency
 from loadgen.model.units import NS_PER_MS, NS_PER_US
 from loadgen.verdict.network_result import ForwardRow, IperfRow
 
@@ -71,6 +72,16 @@ def millis(value_ns: float) -> str:
 def micros(value_ns: float) -> str:
     """A time in whole µs; it may be negative, as an added latency can be."""
     return f"{value_ns / NS_PER_US:,.0f}"
+
+
+def times(found: Latency, *, ascii_only: bool) -> list[str]:
+    """p50, p90, p99 and the maximum in whole µs; marked when no more than a lower bound is known."""
+    mark = ">= " if ascii_only else "≥ "
+    values = {name: getattr(found, name) for name in ("p50_ns", "p90_ns", "p99_ns", "max_ns")}
+    return [
+        f"{mark if name in found.lower_bounds else ''}{micros(value)}" if value >= 0 else fmt.NOTHING
+        for name, value in values.items()
+    ]
 
 
 def kib(size_bytes: float) -> str:

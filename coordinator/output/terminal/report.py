@@ -7,7 +7,7 @@ run has no score; its report says first and last that it says nothing about the 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -34,7 +34,14 @@ from coordinator.output.terminal.parts import (
 from coordinator.record.header import Header
 from loadgen.model.plan import SpecPlan
 from loadgen.model.units import format_duration
+from loadgen.verdict.fairness import BY_CHANCE, JAIN, RATIO, is_unfair
 from loadgen.verdict.result import IterationResult, RunResult, TargetResult, Verdict
+
+_DEAD = 0.01
+"""From this share of connection time on, dead time is told."""
+
+_NAMED = 6
+"""At most this many VMs are named; the others are counted."""
 
 _NOTHING_SAID = "The load generator failed its checks: the run says nothing about the servers."
 
@@ -64,12 +71,11 @@ def report(judged: Judged[SpecPlan, RunResult]) -> RenderableType:
     if result.iterations:
         parts += [_iterations(result), Text()]
     if result.targets:
-        parts += [_targets(result), Text()]
+        parts += [_targets(result), *_dead_time(result.targets), Text()]
     if result.has_score:
         parts.append(_headline(result))
     if result.fairness:
-        shares = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in result.fairness.items())
-        parts.append(Text(f"Fairness between the VMs: {shares}"))
+        parts.append(Text(_say_fairness(result.fairness)))
     parts.append(_verdict(result))
     if result.notes:
         parts.append(bullets("note:", result.notes))
@@ -125,6 +131,15 @@ def _headline(result: RunResult) -> RenderableType:
     return Text(score, STYLES[result.verdict])
 
 
+def _say_fairness(found: Mapping[str, float | None]) -> str:
+    jain, ratio, chance = (found.get(name) for name in (JAIN, RATIO, BY_CHANCE))
+    text = f"Fairness between the VMs: jain {fmt.ratio(jain)}, slowest over fastest {fmt.ratio(ratio)}"
+    if chance is None:
+        return text
+    verdict = "UNFAIR" if is_unfair(found) else "fair"
+    return f"{text}\n  ({verdict}: equal VMs would have at least {fmt.ratio(chance)} in 369 of 370 runs)"
+
+
 def _targets(result: RunResult) -> Table:
     table = plain_table("VMs (median iteration)")
     table.add_column("", width=1)
@@ -135,6 +150,17 @@ def _targets(result: RunResult) -> Table:
     for row in result.targets:
         add_row(table, *_target_cells(row))
     return table
+
+
+def _dead_time(targets: Sequence[TargetResult]) -> list[RenderableType]:
+    """The VMs with dead time that matters, worst first; nothing without any."""
+    dead = [(row.dead_share, row.name) for row in targets if row.dead_share is not None and row.dead_share >= _DEAD]
+    if not dead:
+        return []
+    dead.sort(reverse=True)
+    named = ", ".join(f"{name} {share:.1%}" for share, name in dead[:_NAMED])
+    more = f", and {len(dead) - _NAMED} more" if len(dead) > _NAMED else ""
+    return [Text(f"Dead time (failed operations, rests, no operation), share of connection time: {named}{more}")]
 
 
 def _target_cells(row: TargetResult) -> Iterator[str]:

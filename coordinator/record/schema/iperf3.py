@@ -92,6 +92,13 @@ class Iperf3Start(Struct, kw_only=True):
     rcvbuf_actual: int | UnsetType = UNSET
 
 
+class TimeInterval(Struct, kw_only=True):
+    """Between which times the true one is; null where nothing limits it."""
+
+    low: int
+    high: int | None
+
+
 class LatencyPart(Struct, kw_only=True):
     """A request/response test: one byte there, one byte back."""
 
@@ -103,6 +110,16 @@ class LatencyPart(Struct, kw_only=True):
     p99_ns: int | None
     max_ns: int | None
     per_s: float
+    unanswered: Annotated[
+        Count | UnsetType, Meta(description="Unanswered at the end, after a longer wait than any answered one.")
+    ] = UNSET
+    stalled_ns: Annotated[
+        Count | UnsetType, Meta(description="The waits of the unanswered ones within the measured time, added up.")
+    ] = UNSET
+    lower_bounds: Annotated[
+        list[str] | UnsetType, Meta(description="The names of the times that are only lower bounds.")
+    ] = UNSET
+    intervals: Annotated[dict[str, TimeInterval] | UnsetType, Meta(description="By the names in lower_bounds.")] = UNSET
 
 
 class NicPart(Struct, kw_only=True):

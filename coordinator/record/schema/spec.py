@@ -24,6 +24,14 @@ from coordinator.record.schema.common import (
 )
 from loadgen.model.plan import SpecPlan
 
+Fairness = Annotated[
+    dict[str, float | None],
+    Meta(
+        description="How evenly the VMs served, by bits over time in operations: Jain's index, the slowest over the "
+        "fastest VM, and the ratio that chance alone explains. Records of 0.1.0 compare operations per second."
+    ),
+]
+
 
 class TimesMs(Struct, kw_only=True):
     """Percentiles in milliseconds, null without any operation.
@@ -70,9 +78,14 @@ class TargetPart(Struct, kw_only=True):
     response_ms: TimesMs
     connection_kbit_per_s: ConnectionRates
     errors: Count
-    errors_by_outcome: Annotated[
-        ErrorCounts, Meta(description="Failed operations by outcome; only outcomes that occurred.")
-    ]
+    errors_by_outcome: Annotated[ErrorCounts, Meta(description="Failed operations by outcome; only what occurred.")]
+    dead_share: Annotated[
+        Annotated[float, Meta(ge=0, le=1)] | UnsetType,
+        Meta(
+            description="Share of the connections' time in the window in failed operations, in the rests after them, "
+            "and without any operation."
+        ),
+    ] = UNSET
 
 
 class Iteration(Struct, kw_only=True):
@@ -102,6 +115,7 @@ class Iteration(Struct, kw_only=True):
     checks: Annotated[list[Check], Meta(description="Checks of the servers; empty in a run that has no score.")]
     targets: list[TargetPart]
     trust: Annotated[Trust | UnsetType, Meta(description="Checks of the load generator in this window.")] = UNSET
+    fairness: Fairness | UnsetType = UNSET
 
 
 class RunPart(Struct, kw_only=True):
@@ -124,11 +138,8 @@ class RunPart(Struct, kw_only=True):
     iterations: list[Iteration]
     targets: Annotated[list[TargetPart], Meta(description="The VMs in the median iteration.")]
     fairness: Annotated[
-        dict[str, float | None] | None,
-        Meta(
-            description="How evenly the VMs of the median iteration were served, by operations per second and "
-            "requested connection; null with fewer than two VMs, or when none served anything."
-        ),
+        Fairness | None,
+        Meta(description="That of the median iteration; null with fewer than two VMs, or in a run that has no score."),
     ]
     trust: Trust
     plan: Annotated[SpecPlan, Meta(description="The plan of the run, with everything that is needed to repeat it.")]

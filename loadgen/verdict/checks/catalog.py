@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias, TypeVar
 
+from loadgen.verdict.checks.network.datagrams_dropped import datagrams_dropped
 from loadgen.verdict.checks.network.datagrams_sent import datagrams_sent
 from loadgen.verdict.checks.network.limiting_end import limiting_end
 from loadgen.verdict.checks.network.link_rate import link_rate
@@ -63,6 +64,7 @@ IPERF_CHECKS: tuple[Callable[[IperfEvidence], Found], ...] = (
     network_other_processes,
     traffic,
     datagrams_sent,
+    datagrams_dropped,
     received_beyond_sent,
     own_end,
 )

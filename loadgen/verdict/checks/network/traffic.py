@@ -25,7 +25,7 @@ def _silent(result: ProbeResult) -> Iterator[str]:
     """The name of the test if it lacks payload."""
     test, window = result.test, format_window(result.test.window_bytes)
     if test.kind is not Kind.STREAM:
-        if not result.latency.transactions:
+        if not result.latency.transactions and not result.latency.unanswered:
             yield f"{test.kind.value} {window}"
     else:
         arrived = {one.direction for one in result.streams if one.received_bytes}

@@ -1,0 +1,93 @@
+"""Records of runs of every kind and of every end, for output formats to write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from coordinator.record.document import finished, unfinished
+from coordinator.record.header import Header
+from coordinator.record.network import Kept
+from coordinator.record.sweep_result import Sweep
+from coordinator.record.writer import Measured, RecordWriter
+from loadgen.verdict.network import judge_forward, judge_iperf
+from tests.support import https, results
+from tests.support.judged import END
+from tests.support.networks import (
+    FORWARD,
+    IPERF,
+    forward_header,
+    forward_passages,
+    iperf_header,
+    iperf_results,
+)
+
+QUIET = (0.02, "sshd (pid 7)")
+BUSY = (0.92, "make (pid 9)")
+CUT = None  # in place of a result: the run did not write its end
+
+
+def write_record(directory: Path, header: Header[Any], result: Any, measured: Iterable[Measured] = ()) -> None:
+    """Write the record of one run; without a result, that of a run that was cut."""
+    with RecordWriter(directory, unfinished(header)) as writer:
+        writer.append(measured)
+        if result is not CUT:
+            writer.finish(finished(header, result, finished_at=END))
+
+
+def _spec(directory: Path, result: Any) -> None:
+    write_record(directory, results.header(), result)
+
+
+def _sweep(directory: Path, sweep: Sweep, *, cut: bool = False) -> None:
+    header = results.sweep_header()
+    document = unfinished(header, sweep) if cut else finished(header, sweep, finished_at=END)
+    RecordWriter(directory, document).close()
+    for point in sweep.points:
+        write_record(directory / point.record, point.header, point.result)
+
+
+def _http(directory: Path, result: Any) -> None:
+    write_record(directory, https.header(), result, https.snapshots())
+
+
+def _iperf(directory: Path, result: Any) -> None:
+    write_record(directory, iperf_header(), result, map(Kept, iperf_results()))
+
+
+def _forward(directory: Path, result: Any) -> None:
+    write_record(directory, forward_header(), result, map(Kept, forward_passages()))
+
+
+RECORDS: dict[str, Callable[[Path], None]] = {
+    "spec good": lambda path: _spec(path, results.run_result()),
+    "spec cut": lambda path: _spec(path, CUT),
+    "spec INVALID": lambda path: _spec(path, results.invalid_result()),
+    "spec interrupted": lambda path: _spec(path, results.interrupted_result()),
+    "spec-sweep good": lambda path: _sweep(path, results.sweep(2)),
+    "spec-sweep cut": lambda path: _sweep(path, results.sweep(2), cut=True),
+    "spec-sweep INVALID": lambda path: _sweep(path, _sweep_of(results.invalid_result())),
+    "spec-sweep interrupted": lambda path: _sweep(path, _sweep_of(results.interrupted_result())),
+    "http good": lambda path: _http(path, https.result()),
+    "http cut": lambda path: _http(path, CUT),
+    "http INVALID": lambda path: _http(path, https.result(given=https.snapshots(cpu=0.96))),
+    "http interrupted": lambda path: _http(path, https.result(interrupted=True)),
+    "iperf good": lambda path: _iperf(path, judge_iperf(IPERF, iperf_results(), others=QUIET)),
+    "iperf cut": lambda path: _iperf(path, CUT),
+    "iperf INVALID": lambda path: _iperf(path, judge_iperf(IPERF, iperf_results(), others=BUSY)),
+    "iperf interrupted": lambda path: _iperf(
+        path, judge_iperf(IPERF, iperf_results()[:7], others=QUIET, interrupted=True)
+    ),
+    "forward good": lambda path: _forward(path, judge_forward(FORWARD, forward_passages(), others=QUIET)),
+    "forward cut": lambda path: _forward(path, CUT),
+    "forward INVALID": lambda path: _forward(path, judge_forward(FORWARD, forward_passages(), others=BUSY)),
+    "forward interrupted": lambda path: _forward(
+        path, judge_forward(FORWARD, forward_passages()[:3], others=QUIET, interrupted=True)
+    ),
+}
+"""By kind and end: each writes a record into a directory."""
+
+
+def _sweep_of(result: Any) -> Sweep:
+    return Sweep(vms=(16,), points=(results.sweep_point(16, result),))
