@@ -29,6 +29,8 @@ from tests.support.scripted import (
 pytestmark = pytest.mark.parametrize("engine", [kind.value for kind in available()])
 
 QUICK = delayed(0.005)
+DISTURBED = {"engine stood still", "engine runnable", "other processes", "send lateness"}
+"""Checks that other work on this machine can fail."""
 
 
 def play(
@@ -57,6 +59,17 @@ def document(tmp_path: Path) -> dict[str, Any]:
     return found
 
 
+def blames_the_servers(done: Done, found: dict[str, Any]) -> bool:
+    """Whether the run does not conform.  On a disturbed machine it may be INVALID, but not because of the servers."""
+    if done.code == 3:
+        failed = {check["name"] for check in found["trust"]["checks"] if not check["ok"]}
+        assert failed <= DISTURBED, done.out
+        assert found["slos"] == []
+        return False
+    assert done.code == 1, done.out
+    return True
+
+
 def rows(tmp_path: Path) -> list[dict[str, str]]:
     shown = loadgen("show", "run", "--format", "csv", cache=tmp_path, cwd=tmp_path)
     return list(csv.DictReader(shown.out.splitlines()))
@@ -65,10 +78,12 @@ def rows(tmp_path: Path) -> list[dict[str, str]]:
 def test_silence_after_two_seconds_misses_the_objectives(tmp_path: Path, engine: str) -> None:
     asked = ("--rate", "50/s", "-c", "300", "-d", "4s", "--slo", "p99<50ms", "--slo", "errors<0.1%")
     done, (server,) = play([silent_after(2)], tmp_path, engine, *asked, "--hdr", "a.hgrm")
-    assert done.code == 1, done.out
+    found = document(tmp_path)
+    if blames_the_servers(done, found):
+        assert [check["ok"] for check in found["slos"]] == [False, False]
     assert "p99 ≥ 1.9" in " ".join(done.out.split())  # it may be at the end of a line
     assert "unanswered" in done.out
-    total = document(tmp_path)["total"]
+    total = found["total"]
     assert 1900 <= total["response_ms"]["p99"]["low"] <= 2000
     assert total["response_ms"]["p99"]["high"] is None
     assert total["unanswered"] == pytest.approx(100, abs=8)
@@ -84,9 +99,9 @@ def test_a_server_that_never_answers_does_not_conform(
     tmp_path: Path, engine: str, behaviour: Behaviour, rate: tuple[str, ...]
 ) -> None:
     done, (server,) = play([behaviour], tmp_path, engine, "-c", "4", "-d", "2s", *rate)
-    assert done.code == 1, done.out
-    assert "No request was answered" in done.out
     found = document(tmp_path)
+    blames_the_servers(done, found)
+    assert "No request was answered" in done.out
     assert found["total"]["cut"] == found["total"]["unanswered"] == (40 if rate else 4)
     assert found["sent"] == len(server.requests) == 4
 
@@ -95,10 +110,10 @@ def test_hung_connections_of_a_closed_loop_are_the_server_s_fault(tmp_path: Path
     """Two of forty connections hang, from the warm-up on."""
     hangs = in_turns([silent, silent, QUICK])
     done, _ = play([hangs], tmp_path, engine, "-c", "40", "-d", "2s", "--warmup", "1s", "--slo", "errors<1%")
-    assert done.code == 1, done.out
     found = document(tmp_path)
     assert found["total"]["unanswered"] == 2
-    assert found["slos"][0]["value"] == pytest.approx(5, abs=0.1)
+    if blames_the_servers(done, found):
+        assert found["slos"][0]["value"] == pytest.approx(5, abs=0.1)
     assert all(check["ok"] for check in found["trust"]["checks"] if check["name"] == "Little's law")
 
 
@@ -109,8 +124,7 @@ def test_a_closed_loop_that_is_frozen_at_its_end_is_the_server_s_fault(tmp_path:
     law = [check for check in found["trust"]["checks"] if check["name"] == "Little's law"]
     assert law
     assert law[0]["ok"], law
-    if done.code != 3:  # the server shares the machine, and may take its cores
-        assert done.code == 1, done.out
+    blames_the_servers(done, found)
 
 
 def test_the_fates_of_each_target_add_up_to_what_its_server_counted(tmp_path: Path, engine: str) -> None:
