@@ -10,6 +10,8 @@ import pytest
 from coordinator.experiment.notebook import Notebook
 from coordinator.experiment.sweep import VmSweep
 from coordinator.fleet.choice import FleetChoice
+from coordinator.record.reader import load
+from coordinator.run.interrupts import NothingMeasuredError
 from loadgen.model.errors import TargetError
 from loadgen.model.plan import SpecPlan
 
@@ -17,7 +19,8 @@ from loadgen.model.plan import SpecPlan
 def fail(directory: Path, error: Exception, *, again: bool = False) -> None:
     """Write the record of a sweep whose first run raises `error`."""
     sweep = VmSweep(SpecPlan(vms=2), (1, 2))
-    with Notebook(sweep, directory, FleetChoice(), ("loadgen", "spec"), (), again=again):
+    header = load(directory).header if again else None
+    with Notebook(sweep, directory, FleetChoice(), ("loadgen", "spec"), (), again=header):
         raise error
 
 
@@ -33,4 +36,7 @@ def test_a_sweep_that_ends_in_another_way_or_is_continued_stays(tmp_path: Path) 
     assert json.loads((tmp_path / "run" / "run.json").read_text())["verdict"] == "unfinished"
     with pytest.raises(TargetError):
         fail(tmp_path / "run", TargetError("nobody answers"), again=True)
+    with pytest.raises(NothingMeasuredError):  # the user stopped it, and may resume it
+        fail(tmp_path / "interrupted", NothingMeasuredError("interrupted"))
+    assert json.loads((tmp_path / "interrupted" / "run.json").read_text())["vms"] == [1, 2]
     assert json.loads((tmp_path / "run" / "run.json").read_text())["verdict"] == "unfinished"
