@@ -55,7 +55,7 @@ class Notebook:
     ) -> None:
         if self._writer is None:
             return
-        # Not even the first run could be begun.  An experiment that the user stopped is kept, because it can be resumed.
+        # Not even the first run could be begun.  What the user stopped is kept, because it can be resumed.
         if isinstance(error, LoadgenError) and not isinstance(error, NothingMeasuredError):
             self._writer.discard()
         self._writer.close()
