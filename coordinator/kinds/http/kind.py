@@ -69,7 +69,7 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
     def deployment(self, plan: HttpPlan, cache: Path) -> Deployment:
         """Return the servers of the URLs; each must accept a connection, with TLS for https."""
         request = VmRequest(count=len(plan.targets), targets=plan.targets, tls_verify=plan.tls_verify)
-        return catalog.choose("inventory").prepare(request)
+        return catalog.choose_for("", plan.targets).prepare(request)
 
     def builder(self, plan: HttpPlan, targets: Sequence[Target], server: str) -> Builder:
         """Return the builder of the live view, with a row for each server."""
