@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
-if TYPE_CHECKING:  # a command makes a planner before it imports what plays
+if TYPE_CHECKING:  # a command makes a planner before it imports the modules that play runs
     from coordinator.output.judged import Judged
     from coordinator.record.header import Plan, Result
 

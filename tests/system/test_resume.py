@@ -1,4 +1,4 @@
-"""`loadgen resume`: a sweep that was killed goes on where it stopped, and says what it uses again."""
+"""`loadgen resume`: a killed sweep continues where it stopped, and reports which runs are used again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def document(directory: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def killed(tmp_path: Path) -> Path:
-    """A sweep of which the first point is done, and the second one was killed while it was prepared."""
+    """Return a sweep whose first point is done, and whose second point was killed during its preparation."""
     process = subprocess.Popen(
         [LOADGEN, *SWEEP],
         cwd=tmp_path,
@@ -42,7 +42,7 @@ def killed(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_killed_sweep_goes_on_with_the_point_that_was_cut(killed: Path) -> None:
+def test_a_killed_sweep_continues_with_the_point_that_was_cut(killed: Path) -> None:
     sweep = killed / "sweep"
     assert document(sweep)["verdict"] == "unfinished"
     first = (sweep / "vms-1" / "run.json").read_bytes()

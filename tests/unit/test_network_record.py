@@ -177,7 +177,7 @@ def test_request_response_has_no_rate_in_the_document() -> None:
     assert (row["mbit_per_s"], row["rates"], row["runs_mbit_per_s"]) == (None, [], [])
 
 
-def test_a_rate_that_this_end_limited_is_an_interval(validator: jsonschema.Draft202012Validator) -> None:
+def test_a_rate_limited_by_this_end_is_an_interval(validator: jsonschema.Draft202012Validator) -> None:
     busy = [dataclasses.replace(one, local_busiest_ns=one.wall_ns) for one in iperf_results(SMALL)]
     result = judge_iperf(SMALL, busy, others=OTHERS)
     document = through_json(finished(iperf_header(SMALL), result, finished_at=END))
