@@ -57,9 +57,7 @@ class Experiment(Protocol[P]):
 
     @property
     def kind(self) -> str:
-        """The kind of the experiment's record; the kind of its only run when the experiment has no record of its
-        own.
-        """
+        """The kind of the experiment's record; the kind of its only run when it has no record of its own."""
 
     @property
     def shown(self) -> P:

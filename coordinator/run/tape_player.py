@@ -83,8 +83,9 @@ class TapePlayer(Generic[P]):
         return deployment.targets
 
     def _place(self, stage: Stage[P], fleet: Fleet, targets: Sequence[Target]) -> FleetRecord:
-        """Return which worker plays what.  Machines that cannot carry their share are left out, or the run does not
-        start.
+        """Return which worker plays what.
+
+        Machines that cannot carry their share are left out, or the run does not start.
         """
         plan = stage.plan
         placed, notices = place_on(

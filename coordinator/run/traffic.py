@@ -56,8 +56,9 @@ class Traffic(Generic[P]):
         )
 
     async def prepare(self) -> None:
-        """Compile the tape and pass each engine its assignment.  Raises LoadgenError when an engine refuses its
-        assignment.
+        """Compile the tape and pass each engine its assignment.
+
+        Raises LoadgenError when an engine refuses its assignment.
         """
         stage, plan = self._stage, self._stage.plan
         stage.around.say(f"compiling the operations of {self._asked.connections} connections (seed {plan.seed})")

@@ -153,8 +153,9 @@ class LocalVms(BaseDeployment):
         return Path(hello.directory)
 
     async def _all_ready(self, targets: Sequence[Target], directory: Path) -> None:
-        """Wait until all VMs answer.  If a process ends first, its end is reported, because it explains the missing
-        answer.
+        """Wait until all VMs answer.
+
+        If a process ends first, its end is reported, because it explains the missing answer.
         """
         paths = [path for path in (self.request.proof_path, self.request.app_path) if path]
         timeout_s = _READY_S + _READY_PER_VM_S * len(targets)

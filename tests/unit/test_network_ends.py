@@ -29,9 +29,7 @@ def test_a_busy_far_end_is_reported() -> None:
     [("iperf 3.12", 4, 0.5, True), ("loadgen 0.1.0", 4, 0.5, False), ("iperf 3.12", 1, 0.97, False)],
 )
 def test_a_far_end_may_be_the_limit(peer: str, parallel: int, near: float, says: bool) -> None:
-    """loadgen has a thread per stream, iperf3 3.12 one thread for all streams; an equally busy end is equally
-    suspect.
-    """
+    """loadgen has a thread per stream, iperf3 3.12 one thread for all; an equally busy end is equally suspect."""
 
     def busy(one: ProbeResult) -> ProbeResult:
         wall = one.wall_ns

@@ -311,9 +311,7 @@ class DaskFleet:
                 self._inbox.put_nowait((machine, None, time.monotonic_ns()))
 
     async def _read_inbox(self) -> None:
-        """Read heartbeats in slices of 5 ms: all arrive at the same time, and renewals must not wait for the last
-        one.
-        """
+        """Read heartbeats in slices of 5 ms: all arrive at the same time, and renewals must not wait for them."""
         while True:
             heard = [await self._inbox.get()]
             await asyncio.sleep(_GATHER_S)

@@ -10,9 +10,7 @@ from loadgen.verdict.result import Check
 
 
 def limiting_end(evidence: ForwardEvidence) -> Check | None:
-    """The number of proxied rows that were limited by the CPU of source or sink; None without direct rows to compare
-    with.
-    """
+    """The number of proxied rows that were limited by the CPU of source or sink; None without direct rows."""
     compared = [row for row in evidence.rows if row.share_of_direct > 0]
     if not compared:
         return None
