@@ -14,7 +14,7 @@ UNHURRIED := $(addprefix tests/system/test_,proxy.py proxy_flows.py proxy_host.p
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast test-pythons coverage lint format picture golden schema lock wheel bench bench-engine bench-fleet \
-	bench-http bench-network bench-trust sanitize debian clean
+	bench-http bench-network bench-startup bench-trust sanitize debian clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ bench-http: $(VENV)/.test-installed ## Benchmark: rates of loadgen http and wrk 
 
 bench-fleet: $(VENV)/.test-installed ## Benchmark: coordinator cost of 50 to 500 load machines, about 4 minutes
 	$(BIN)/python benchmarks/fleet.py --profile
+
+bench-startup: $(VENV)/.test-installed ## Benchmark: time from Enter to the prompt, and to the first traffic of spec, two minutes
+	$(BIN)/python benchmarks/startup.py
 
 bench-trust: $(VENV)/.test-installed ## Benchmark: false alarms and misses of the trust checks, about 12 minutes
 	$(BIN)/python benchmarks/trust.py

@@ -100,7 +100,7 @@ def figures(plan: SpecPlan, intake: Intake) -> dict[str, Any]:
     rates = found["bits_per_s"] / plan.line_bps
     cells = totals.window(0).values()
     lateness, service = (Histogram.merge_all(getattr(c, name) for c in cells) for name in ("lateness", "service"))
-    health = [h for n, h in intake.ledger.health("local/0") if n in intake.judged]
+    health = [h for n, h in intake.ledger.health("local/0") if n in intake.intervals_of(0)]
     return {
         "connections": plan.total_connections,
         "operations_per_s": sum(c.ok for c in cells) / (plan.phases.measure_ns / NS_PER_S),

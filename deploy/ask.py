@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,11 @@ class Answer:
 
     body: bytes
     problem: str = ""
+
+
+def load_client() -> None:
+    """Import the HTTP client now, so that the first :func:`ask_all` need not do it.  Any thread may call this."""
+    importlib.import_module("aiohttp")
 
 
 async def ask_all(targets: Sequence[Target], path: str) -> list[Answer]:

@@ -11,7 +11,7 @@ from click.exceptions import Abort, ClickException, Exit
 
 from coordinator.cli.commands import COMMANDS
 from coordinator.cli.lazy import LazyGroup
-from coordinator.output.streams import abandon_stdout, open_missing_streams
+from coordinator.output.streams import abandon_stdout, blaming_stdout, open_missing_streams
 from loadgen import __version__
 from loadgen.model.errors import ExitCode, LoadgenError
 
@@ -50,7 +50,8 @@ def main() -> int:
     """Run the command line and return the exit code (loadgen.model.errors.ExitCode)."""
     open_missing_streams()
     try:
-        code = app.main(prog_name="loadgen", standalone_mode=False)
+        with blaming_stdout():
+            code = app.main(prog_name="loadgen", standalone_mode=False)
     except Exit as error:
         return error.exit_code
     except ClickException as error:

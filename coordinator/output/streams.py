@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import sys
@@ -13,6 +14,9 @@ from loadgen.model.errors import LoadgenError
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 class OutputError(LoadgenError):
@@ -36,7 +40,27 @@ def printing() -> Iterator[None]:
         raise BrokenPipeError from None
     except OSError as error:
         abandon_stdout()
-        raise OutputError(f"the result cannot be printed: stdout: {error.strerror}") from error
+        raise _unwritable(error) from error
+
+
+def _unwritable(error: OSError) -> OutputError:
+    return OutputError(f"the result cannot be printed: stdout: {error.strerror}")
+
+
+@contextlib.contextmanager
+def blaming_stdout() -> Iterator[None]:
+    """Inside, libraries write to stdout by themselves, as click does for --help.
+
+    Raises OutputError for an error of a stream that cannot be written; any other error stays what it is.  Only stdout
+    can be that stream: records report their own errors, and stderr may be lost.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _UNWRITABLE or error.filename is not None:
+            raise
+        abandon_stdout()
+        raise _unwritable(error) from error
 
 
 def abandon_stdout() -> None:

@@ -32,7 +32,9 @@ def _row(row: ForwardRow, measured: tuple[Passage, ...]) -> dict[str, Any]:
         for one in measured
         if (one.link, one.mode, one.window_bytes, one.flows) == key and one.result.test.kind is Kind.STREAM
     ]
-    return {**write_row(row), "cpu_s_per_gb": or_null(row.proxy_cpu_s_per_gb), "runs": runs}
+    interval = {"low_mbit_per_s": row.mbit_per_s, "high_mbit_per_s": None}
+    bound = {"interval": interval} if row.limited_by_end else {}
+    return {**write_row(row), **bound, "cpu_s_per_gb": or_null(row.proxy_cpu_s_per_gb), "runs": runs}
 
 
 def _passage(passage: Passage) -> dict[str, Any]:
@@ -62,7 +64,9 @@ def _read(document: Mapping[str, Any]) -> ForwardResult:
     """The result without its measurements, which the document holds only in part."""
     return ForwardResult(
         **read_head(document),
-        rows=tuple(read_row(ForwardRow, data, leave=("cpu_s_per_gb", "runs")) for data in document["results"]),
+        rows=tuple(
+            read_row(ForwardRow, data, leave=("interval", "cpu_s_per_gb", "runs")) for data in document["results"]
+        ),
         latencies=tuple(read_row(LatencyRow, data) for data in document["latencies"]),
         proofs=tuple(read_row(NicProof, data) for data in document["nics"]),
     )

@@ -20,7 +20,18 @@ from loadgen.model.probe import ForwardPlan, IperfPlan
 from loadgen.verdict.network_result import ForwardResult, ForwardRow, IperfResult, IperfRow, LatencyRow, NicProof
 from loadgen.verdict.result import Verdict
 
-_ADDED = frozenset({"duplicates", "limited_here", "slowest_stream_mbit_per_s", "fastest_stream_mbit_per_s"})
+_ADDED = frozenset(
+    {
+        "connections_limited_by",
+        "duplicates",
+        "fastest_stream_mbit_per_s",
+        "limited_by",
+        "limited_here",
+        "sink_busy",
+        "slowest_stream_mbit_per_s",
+        "source_busy",
+    }
+)
 """Fields of rows that records of 0.1 lack."""
 
 R = TypeVar("R", IperfRow, ForwardRow, LatencyRow, NicProof)

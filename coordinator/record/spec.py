@@ -12,6 +12,7 @@ from coordinator.record.kind import RecordKind
 from loadgen.measure.together import snapshots_of
 from loadgen.model.plan import SpecPlan
 from loadgen.verdict.result import IterationResult, ResponseTimes, RunResult, TargetResult, Verdict
+from loadgen.verdict.run import without_score
 
 
 def write_run(header: Header[SpecPlan], result: RunResult | None) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def write_run(header: Header[SpecPlan], result: RunResult | None) -> dict[str, A
 def read_run(document: Mapping[str, Any]) -> RunResult:
     """The result in a finished document or in a point of a sweep.  KeyError, TypeError or ValueError without one."""
     median = document["median_iteration"]
-    return RunResult(
+    result = RunResult(
         verdict=Verdict(document["verdict"]),
         reasons=tuple(document["reasons"]),
         requested_connections=document["requested_connections"],
@@ -47,14 +48,19 @@ def read_run(document: Mapping[str, Any]) -> RunResult:
         fairness=document["fairness"],
         notes=tuple(document["notes"]),
     )
+    # Versions before this rule wrote scores of runs that have none.
+    return result if result.has_score else without_score(result)
 
 
 SPEC = RecordKind(read_plan=SpecPlan.from_dict, write=write_run, read=read_run, measured=snapshots_of)
 
 
 def _iteration(item: IterationResult) -> dict[str, Any]:
+    own = {"trust": write_trust(item.trust)} if item.trust is not None else {}
+    given = {name: value for name, value in dataclasses.asdict(item).items() if name != "trust"}
     return {
-        **_with_error_sum(dataclasses.asdict(item)),
+        **_with_error_sum(given),
+        **own,
         "conforms": item.conforms,
         "by_kind": _ok_and_bad(item.by_kind),
         "by_group": _ok_and_bad(item.by_group),
@@ -87,8 +93,9 @@ def _read_iteration(data: Mapping[str, Any]) -> IterationResult:
         "checks": tuple(read_check(check) for check in data["checks"]),
         "targets": tuple(_read_target(target) for target in data["targets"]),
     }
+    own = {"trust": read_trust(data["trust"])} if "trust" in data else {}
     given = {name: value for name, value in data.items() if name != "conforms"}
-    return IterationResult(**{**_without_error_sum(given), **times, **counts, **lists})
+    return IterationResult(**{**_without_error_sum(given), **times, **counts, **lists, **own})
 
 
 def _read_target(data: Mapping[str, Any]) -> TargetResult:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +15,7 @@ from coordinator.run.intake import Intake
 from loadgen.measure.cells import Cell
 from loadgen.measure.events import CoresShared
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.ledger import Totals
+from loadgen.measure.ledger import Played, Totals
 from loadgen.model.machine import Machine
 from loadgen.verdict.evidence import (
     Loop,
@@ -67,47 +67,56 @@ class TapeEvidence:
     strangers_serve: bool
 
 
-def trust_evidence(run: TapeEvidence, totals: Totals, loop: Loop) -> TrustEvidence:
-    """Return the input of the trust checks; `totals` are the sums of all reports of the engines."""
+def trust_evidence(
+    run: TapeEvidence, totals: Totals, loop: Loop, windows: Collection[int] | None = None
+) -> TrustEvidence:
+    """What the trust checks take, about `windows` taken together; None means all measured windows.
+
+    `totals` are the sums of everything that the engines reported.
+    """
+    windows = run.measured.measured_ns.keys() if windows is None else windows
     nothing = Cell.empty(len(run.asked.kinds), len(run.asked.groups))
-    windows = [cell for window in run.measured.measured_ns for cell in totals.window(window).values()]
+    cells = [cell for window in windows for cell in totals.window(window).values()]
     return TrustEvidence(
         loop=loop,
         asked=run.asked,
-        workers=_worker_evidence(run, totals),
+        workers=_worker_evidence(run, totals, windows),
         whole=Cell.merge_all([nothing, *totals.cells.values()]),
-        window=Cell.merge_all([nothing, *windows]),
-        measured_ns=sum(run.measured.measured_ns.values()),
+        window=Cell.merge_all([nothing, *cells]),
+        measured_ns=sum(run.measured.measured_ns[window] for window in windows),
         ports=_port_evidence(run),
         neighbours=_neighbour_evidence(run),
-        starts=_start_evidence(run),
+        starts=_start_evidence(run, windows),
     )
 
 
-def _worker_evidence(run: TapeEvidence, totals: Totals) -> list[WorkerEvidence]:
-    """Return the figures that each worker reported about itself for the judged windows."""
-    ledger = run.measured.intake.ledger
-    workers = []
-    for worker in ledger.workers:
-        played = [p for (window, who), p in totals.played.items() if who == worker and window >= 0]
-        workers.append(
-            WorkerEvidence(
-                worker=worker,
-                connections=_connections(run, worker),
-                judged_ns=sum(run.measured.measured_ns.values()),
-                operations=sum(p.operations for p in played),
-                lateness=Histogram.merge_all(p.lateness for p in played),
-                health=[health for n, health in ledger.health(worker) if n in run.measured.intake.judged],
-            )
+def _worker_evidence(run: TapeEvidence, totals: Totals, windows: Collection[int]) -> list[WorkerEvidence]:
+    """What each worker says of itself in `windows`; a worker that was lost before them is left out."""
+    intake = run.measured.intake
+    judged = frozenset[int]().union(*(intake.intervals_of(window) for window in windows))
+    played_by: dict[str, list[Played]] = {worker: [] for worker in intake.ledger.workers}
+    for (window, worker), played in totals.played.items():
+        if window in windows:
+            played_by[worker].append(played)
+    return [
+        WorkerEvidence(
+            worker=worker,
+            connections=_connections(run, worker),
+            judged_ns=sum(run.measured.measured_ns[window] for window in windows),
+            operations=sum(one.operations for one in played_here),
+            lateness=Histogram.merge_all(one.lateness for one in played_here),
+            health=[health for n, health in intake.ledger.health(worker) if n in judged],
         )
-    return workers
+        for worker, played_here in played_by.items()
+        if played_here or worker not in run.measured.lost
+    ]
 
 
-def _start_evidence(run: TapeEvidence) -> list[StartEvidence]:
-    """Return the differences between the start times of workers, by segment; () when there is only one machine."""
+def _start_evidence(run: TapeEvidence, windows: Collection[int]) -> list[StartEvidence]:
+    """How far apart the workers began the segments of `windows`; nothing of a single machine."""
     if len(_machines(run)) < 2:
         return []
-    return [_start(run, began_ns) for began_ns in run.measured.began_ns.values()]
+    return [_start(run, began_ns) for window, began_ns in run.measured.began_ns.items() if window in windows]
 
 
 def start_skews_ns(began_ns: Mapping[int, Mapping[str, int]]) -> dict[int, int]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +20,15 @@ from loadgen.measure.together import Snapshots
 class Intake:
     """All snapshots of a run with `connections` connections and `targets` targets.
 
-    `judged` holds the intervals (whole seconds) in which operations of a measured window were reported.
+    `ended` holds, by measured window, the intervals (whole seconds) in which operations ended that were due in it;
+    `touched` those in which an operation ended that took a part of it.
     """
 
     ledger: Ledger
     connections: int
     targets: int
-    judged: set[int] = field(default_factory=set)
+    ended: defaultdict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
+    touched: defaultdict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
 
     @classmethod
     def of(cls, workers: Iterable[str], kinds: int, groups: int, *, connections: int, targets: int) -> Intake:
@@ -32,11 +36,12 @@ class Intake:
         return cls(Ledger(workers, kinds, groups), connections, targets)
 
     def receive(self, snapshot: Snapshot) -> None:
-        """File one snapshot.  Raises ValueError when the snapshot cannot belong to this run."""
-        self._check(snapshot.tallies, CellTable.of(snapshot.cells))
+        """File one snapshot.  Raises ValueError when the snapshot cannot be of this run."""
+        cells = CellTable.of(snapshot.cells)
+        self._check(snapshot.tallies, cells)
         self.ledger.receive(snapshot)
-        if (snapshot.tallies["window"] >= 0).any():
-            self.judged.add(snapshot.interval)
+        _note(self.ended, cells.windows, np.full(len(cells.windows), snapshot.interval))
+        _note(self.touched, snapshot.tallies["window"], np.full(len(snapshot.tallies), snapshot.interval))
 
     def receive_all(self, together: Snapshots) -> None:
         """File several snapshots.
@@ -45,13 +50,28 @@ class Intake:
         """
         self._check(together.tallies, together.cells)
         self.ledger.receive_all(together)
-        judged = together.tallies["window"] >= 0
-        if judged.any():
-            found = np.repeat(together.intervals, together.tally_parts)[judged]
-            self.judged.update(found[np.flatnonzero(np.diff(found, prepend=-1))].tolist())
+        _note(self.ended, together.cells.windows, np.repeat(together.intervals, together.cell_parts))
+        _note(self.touched, together.tallies["window"], np.repeat(together.intervals, together.tally_parts))
+
+    def intervals_of(self, window: int) -> frozenset[int]:
+        """The intervals in which the engines worked for a measured window.
+
+        When the servers stood still for the whole window, nothing was due in it, and the intervals are those in which
+        the operations ended that covered it.
+        """
+        return frozenset(self.ended.get(window) or self.touched.get(window) or ())
 
     def _check(self, tallies: NDArray[np.void], cells: CellTable) -> None:
         if tallies["connection"].max(initial=0) >= self.connections:
             raise ValueError(f"a snapshot has more connections than the run's {self.connections}")
         if cells.targets.max(initial=0) >= self.targets:
             raise ValueError(f"a snapshot has more targets than the run's {self.targets}")
+
+
+def _note(intervals: defaultdict[int, set[int]], windows: NDArray[Any], at: NDArray[np.int64]) -> None:
+    """Add to `intervals`, by window, the intervals `at` of the rows whose `windows` are measured ones."""
+    measured = windows >= 0
+    if measured.any():
+        pairs = (windows[measured].astype(np.int64) << 32) + at[measured]
+        for pair in pairs[np.flatnonzero(np.diff(pairs, prepend=-1))].tolist():
+            intervals[pair >> 32].add(pair & 0xFFFFFFFF)

@@ -18,8 +18,10 @@ from coordinator.run.machines import open_fleet, place_on
 from coordinator.run.state import Interrupted
 from coordinator.run.tapes import TapePlan, Tapes
 from coordinator.run.traffic import Traffic
+from deploy.ask import load_client
 from deploy.vms.api import Deployment
 from loadgen.model.target import Target
+from loadgen.schedule.optape import OpTape
 
 P = TypeVar("P", bound=TapePlan)
 
@@ -47,14 +49,14 @@ class TapePlayer(Generic[P]):
     async def play(self, stage: Stage[P]) -> TapeMeasured:
         """Play the plan.  Raises LoadgenError when the run cannot start."""
         fleet = self._fleet(stage)
-        targets = await self._start_servers(stage)
+        tape, targets = await self._start_servers(stage)
         stage.stack.callback(lambda: stage.notices.extend(fleet.problems))  # complete once the fleet is closed
         stage.stack.push_async_callback(fleet.close)
         await open_fleet(fleet, self._choice, stage.around.say)
         placed = await asyncio.to_thread(self._place, stage, fleet, targets)
         stage.learn(fleet=placed)
         traffic = Traffic(self._tapes, stage, fleet, placed, targets)
-        await traffic.prepare()
+        await traffic.prepare(tape)
         self._conductor = traffic.conductor
         return await traffic.play()
 
@@ -69,10 +71,13 @@ class TapePlayer(Generic[P]):
             early=stage.around.early,
         )
 
-    async def _start_servers(self, stage: Stage[P]) -> tuple[Target, ...]:
+    async def _start_servers(self, stage: Stage[P]) -> tuple[asyncio.Task[OpTape], tuple[Target, ...]]:
+        """Start the servers, and begin to compile the tape meanwhile."""
         plan, around = stage.plan, stage.around
         deployment = self._tapes.deployment(plan, around.cache)
         await self._tapes.before_servers(plan, around, deployment.facts)
+        tape = asyncio.create_task(asyncio.to_thread(self._compile, plan))
+        stage.stack.push_async_callback(_give_up, tape)
         await stage.stack.enter_async_context(deployment)
         stage.notices += deployment.notices
         watching = asyncio.create_task(_watch(deployment, stage.notices))
@@ -80,7 +85,13 @@ class TapePlayer(Generic[P]):
         server = self._tapes.server_facts(deployment.facts)
         environment = dataclasses.replace(stage.header.environment, server=server)
         stage.header = dataclasses.replace(stage.header, targets=deployment.targets, environment=environment)
-        return deployment.targets
+        return tape, deployment.targets
+
+    def _compile(self, plan: P) -> OpTape:
+        workload = self._tapes.workload(plan)
+        if workload.check(plan) is not None:
+            load_client()
+        return workload.compile(plan)
 
     def _place(self, stage: Stage[P], fleet: Fleet, targets: Sequence[Target]) -> FleetRecord:
         """Return which worker plays what.
@@ -98,6 +109,12 @@ class TapePlayer(Generic[P]):
         )
         stage.notices += notices
         return placed
+
+
+async def _give_up(task: asyncio.Task[OpTape]) -> None:
+    """Wait for a task that may have failed, and whose result nobody needs any more."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _watch(deployment: Deployment, notices: list[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from coordinator.fleet.api import Fleet, Prepare
@@ -22,6 +22,7 @@ from coordinator.run.state import Ready, RunState
 from coordinator.run.tapes import TapePlan, Tapes, assignments, empty_intake
 from loadgen.measure.events import EngineReady
 from loadgen.model.target import Target
+from loadgen.schedule.optape import OpTape
 
 P = TypeVar("P", bound=TapePlan)
 
@@ -55,18 +56,18 @@ class Traffic(Generic[P]):
             ),
         )
 
-    async def prepare(self) -> None:
-        """Compile the tape and pass each engine its assignment.
+    async def prepare(self, tape: Awaitable[OpTape]) -> None:
+        """Wait for the compiled tape and pass each engine its assignment.
 
         Raises LoadgenError when an engine refuses its assignment.
         """
         stage, plan = self._stage, self._stage.plan
         stage.around.say(f"compiling the operations of {self._asked.connections} connections (seed {plan.seed})")
-        # In threads, because leases must be renewed at the same time: with hundreds of machines this takes seconds.
-        tape = await asyncio.to_thread(self._tapes.workload(plan).compile, plan)
-        given = await asyncio.to_thread(assignments, self._tapes, plan, self._asked, self._record.placement, tape)
-        await self._fleet.command(Prepare(given))
-        settle_memory()
+        compiled = await tape
+        # In a thread, because leases must be renewed at the same time: with hundreds of machines this takes seconds.
+        given = await asyncio.to_thread(assignments, self._tapes, plan, self._asked, self._record.placement, compiled)
+        # In this order: the engines get ready while the memory of this process settles.
+        await asyncio.gather(self._fleet.command(Prepare(given)), _settle_memory())
 
     async def play(self) -> TapeMeasured:
         """Play all iterations, or until the user or the loss of all workers ends the run."""
@@ -105,3 +106,7 @@ class Traffic(Generic[P]):
         notices = [*self._stage.notices, *say_lost(machines, conductor.run.lost)]
         engine = engine_title(conductor.engines.values())
         self._stage.around.view.update(self._builder.build(self._intake.ledger, position, notices, machines, engine))
+
+
+async def _settle_memory() -> None:
+    settle_memory()

@@ -98,6 +98,8 @@ class EngineChild:
         except BaseException:
             process.kill()
             process.wait()
+            if process.stdin is not None:
+                process.stdin.close()
             for output in outputs:
                 output.close()
             raise

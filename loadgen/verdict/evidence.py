@@ -80,9 +80,10 @@ class StartEvidence:
 class TrustEvidence:
     """Everything that decides whether the load generator of a tape run can be trusted.
 
-    `window`: operations due in the measured windows.  `whole`: operations of the whole run, also those outside of the
-    windows.  `measured_ns`: total length of the measured windows.  `ports` is empty where the kernel does not report
-    its port range, `neighbours` where other processes were not observed, `starts` for a single machine.
+    One value is evidence on one window, or on several taken together.  `window`: operations due in these windows.
+    `whole`: operations of the whole run, also those outside of any window.  `measured_ns`: total length of the
+    windows.  `ports` is empty where the kernel does not report its port range, `neighbours` where other processes were
+    not observed, `starts` for a single machine.
     """
 
     loop: Loop

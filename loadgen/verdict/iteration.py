@@ -14,6 +14,7 @@ from loadgen.model.bound import BoundKind
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.verdict.connection import State, judge_connections
+from loadgen.verdict.each_target import check_connections, check_errors
 from loadgen.verdict.mix import check_mix
 from loadgen.verdict.result import Check, IterationResult, ResponseTimes, TargetResult
 from loadgen.verdict.rules import RULES, Asked, Rules
@@ -36,6 +37,7 @@ def judge_iteration(
     """
     found = judge_connections(totals.window_tallies(index), asked.connections, asked.bound, rules)
     cells = totals.window(index)
+    names = [target.name for target in asked.targets]
     nothing = Cell.empty(len(asked.kinds), len(asked.groups))
     whole = Cell.merge_all([nothing, *cells.values()])
     seconds = measured_ns / NS_PER_S
@@ -43,8 +45,11 @@ def judge_iteration(
         _target_result(target, cells.get(number, nothing), found[asked.target_of == number], seconds)
         for number, target in enumerate(asked.targets)
     )
-    conforming = sum(target.conforming for target in targets)
-    checks = [_check_conforming(targets, found, rules), _check_errors(whole, asked.kinds, rules)]
+    conforming = int((found["state"] == State.CONFORMING).sum())
+    checks = [
+        *check_connections(found, asked, rules),
+        check_errors({name: cells[at] for at, name in enumerate(names) if at in cells}, whole, asked.kinds, rules),
+    ]
     if asked.bound.kind is BoundKind.TIME:
         checks += _check_times(whole, asked.bound.good_share, asked.bound.tolerable_share)
     # Cut requests count too: the end of a segment cuts mostly long requests, and leaving them out would skew the mix.
@@ -102,57 +107,6 @@ def _target_result(target: Target, cell: Cell, found: NDArray[np.void], seconds:
 
 def _ok_and_bad(names: Sequence[str], counts: NDArray[np.int64]) -> dict[str, tuple[int, int]]:
     return {name: (int(row[OK]), int(row[BAD])) for name, row in zip(names, counts, strict=True)}
-
-
-def _check_conforming(targets: Sequence[TargetResult], found: NDArray[np.void], rules: Rules) -> Check:
-    conforming, requested = sum(t.conforming for t in targets), len(found)
-    detail = f"{conforming} of {requested} requested connections conformed"
-    causes = [
-        f"{count} {text}"
-        for state, text in (
-            (State.SLOW, "too slow"),
-            (State.ERRORS, "with too many errors"),
-            (State.NO_REQUESTS, "without any request"),
-        )
-        if (count := int((found["state"] == state).sum()))
-    ]
-    if causes:
-        worst = min(targets, key=lambda t: t.conforming / t.requested if t.requested else 1.0)
-        detail += f" ({', '.join(causes)}); worst: {worst.name} with {worst.conforming} of {worst.requested}"
-    return Check(
-        name="conforming connections",
-        value=100 * conforming / requested,
-        limit=100 * rules.min_conforming_share,
-        ok=conforming >= rules.min_conforming_share * requested,
-        unit="%",
-        relation=">=",
-        detail=detail,
-    )
-
-
-def _check_errors(whole: Cell, kinds: Sequence[str], rules: Rules) -> Check:
-    """The highest error share among all requests together and the requests of each kind.
-
-    A kind may always have one failure: with fewer than 100 requests, a single one would exceed 1 %.
-    """
-    by_kind = whole.counts.sum(axis=1)
-    asked = [("all requests", whole.bad, whole.ok + whole.bad, 0)]
-    asked += [(kind, int(row[BAD]), int(row[OK] + row[BAD]), 1) for kind, row in zip(kinds, by_kind, strict=True)]
-    limits = [max(rules.max_error_share, spare / n if n else 0.0) for _, _, n, spare in asked]
-    shares = [bad / n if n else 0.0 for _, bad, n, _ in asked]
-    worst = max(range(len(asked)), key=lambda i: (shares[i] > limits[i], shares[i]))
-    name, bad, n, _ = asked[worst]
-    detail = f"{bad} of {n} failed: {name}"
-    if whole.errors:
-        detail += "; " + ", ".join(f"{name} {count}" for name, count in whole.errors.items())
-    return Check(
-        name="errors",
-        value=100 * shares[worst],
-        limit=100 * limits[worst],
-        ok=shares[worst] <= limits[worst],
-        unit="%",
-        detail=detail,
-    )
 
 
 def _check_times(whole: Cell, good_share: float, tolerable_share: float) -> list[Check]:

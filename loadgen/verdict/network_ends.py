@@ -64,6 +64,13 @@ def busy_there(result: ProbeResult) -> float:
     return cores / threads if cores >= 0 else UNKNOWN
 
 
+def busy_end(source_busy: float, sink_busy: float, rules: NetworkRules) -> str:
+    """ "source" or "sink", whichever used a whole core (the source if both did); empty if neither did."""
+    if source_busy >= rules.busy_core:
+        return "source"
+    return "sink" if sink_busy >= rules.busy_core else ""
+
+
 def _kept_its_pace(result: ProbeResult, rules: NetworkRules) -> bool:
     """Whether the sender reached the requested rate, by received bytes (TCP) or by sent bytes (UDP)."""
     test = result.test

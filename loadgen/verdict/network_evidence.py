@@ -33,7 +33,12 @@ class IperfEvidence(NetworkEvidence):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForwardEvidence(NetworkEvidence):
-    """Evidence of a `loadgen forward` run: also its table rows, and a proof for each test that must cross two NICs."""
+    """Evidence of a `loadgen forward` run.
+
+    `rows`: of the tables; `missed`: those below the required rate.  `proofs`: one for each test that must cross two
+    NICs.
+    """
 
     rows: Sequence[ForwardRow]
+    missed: Sequence[ForwardRow]
     proofs: Sequence[NicProof]

@@ -8,6 +8,7 @@ from loadgen.measure.forwarding import Passage
 from loadgen.measure.throughput import NO_LATENCY, UNKNOWN
 from loadgen.model.probe import Direction, ForwardPlan, Kind, Link, Mode
 from loadgen.verdict.checks.catalog import FORWARD_CHECKS, run_checks
+from loadgen.verdict.network_ends import busy_end, busy_here, busy_there
 from loadgen.verdict.network_evidence import ForwardEvidence
 from loadgen.verdict.network_nics import (
     direct_elsewhere,
@@ -28,6 +29,9 @@ from loadgen.verdict.network_sums import (
     total_of,
 )
 
+_NAMED = 3
+"""How many cells a note names."""
+
 _UNLIMITED = (Link.NONE, Link.LOOPBACK)
 """Links without a rate limit of their own: the direct path can be slower than the proxied one."""
 
@@ -47,14 +51,15 @@ def judge_forward(
     `at_least_bps` of the plan applies to the proxied rows of the sweep over windows.  It does not apply to rows with
     several flows: chance decides how flows share a NIC's queues, with or without a proxy.
     """
-    rows = tuple(_rows(plan, passages))
-    latencies = tuple(_latencies(plan, passages))
+    rows = tuple(_rows(plan, passages, rules))
+    latencies = tuple(_latencies(plan, passages, rules))
     proofs = tuple(prove(passage) for passage in passages if must_be_proven(passage))
     results = [one.result for one in passages]
-    evidence = ForwardEvidence(results=results, others=others, rows=rows, proofs=proofs, rules=rules)
-    trust = run_checks(evidence, FORWARD_CHECKS)
     swept = [row for row in rows if row.flows == 1 and row.window_bytes in plan.windows_bytes]
     proxied = [row for row in swept if row.mode is not Mode.DIRECT] or swept
+    missed = [row for row in proxied if row.mbit_per_s * MBIT < plan.at_least_bps]
+    evidence = ForwardEvidence(results=results, others=others, rows=rows, missed=missed, proofs=proofs, rules=rules)
+    trust = run_checks(evidence, FORWARD_CHECKS)
     verdict, reasons = conclude(
         trust.checks,
         done=len(passages),
@@ -65,7 +70,7 @@ def judge_forward(
         interrupted=interrupted,
     )
     found = (direct_elsewhere(passages), other_traffic(passages, rules))
-    more = (*_statements(rows, rules), *_failures(latencies), *filter(None, found))
+    more = (*_statements(rows, rules), *_limited(rows, latencies), *_failures(latencies), *filter(None, found))
     return ForwardResult(
         verdict=verdict,
         reasons=reasons,
@@ -102,7 +107,7 @@ def _missing(plan: ForwardPlan, passages: Sequence[Passage]) -> int:
     return missing
 
 
-def _rows(plan: ForwardPlan, passages: Sequence[Passage]) -> Iterator[ForwardRow]:
+def _rows(plan: ForwardPlan, passages: Sequence[Passage], rules: NetworkRules) -> Iterator[ForwardRow]:
     for link in plan.links:
         for window_bytes, flows in _cells(plan):
             direct: float = UNKNOWN
@@ -114,15 +119,20 @@ def _rows(plan: ForwardPlan, passages: Sequence[Passage]) -> Iterator[ForwardRow
                     if (one.window_bytes, one.flows) == (window_bytes, flows)
                 ]
                 if runs:
-                    row = _row(runs, direct)
+                    row = _row(runs, direct, rules)
                     direct = row.mbit_per_s if mode is Mode.DIRECT else direct
                     yield row
 
 
-def _row(runs: Sequence[Passage], direct: float) -> ForwardRow:
+def _row(runs: Sequence[Passage], direct: float, rules: NetworkRules) -> ForwardRow:
     first, results = runs[0], [one.result for one in runs]
+    source_busy, sink_busy = (median_of(busy(one) for one in results) for busy in (busy_here, busy_there))
     rates = [sum(one.received_bps(way) for way in (Direction.SEND, Direction.RECEIVE)) / MBIT for one in results]
     rate = median_of(rates)
+    share = rate / direct if direct > 0 and first.mode is not Mode.DIRECT else UNKNOWN
+    limit = busy_end(source_busy, sink_busy, rules)
+    if not limit and first.link not in _UNLIMITED and share >= rules.link_share:
+        limit = "link"
     return ForwardRow(
         link=first.link,
         mode=first.mode,
@@ -136,9 +146,12 @@ def _row(runs: Sequence[Passage], direct: float) -> ForwardRow:
         proxy_cpu_s_per_gb=median_of(_proxy_cpu(one) for one in runs),
         source_cores=median_of(cores_of(one.local_cpu_ns, one) for one in results),
         sink_cores=median_of(cores_of(one.remote_cpu_ns, one) for one in results),
-        share_of_direct=rate / direct if direct > 0 and first.mode is not Mode.DIRECT else UNKNOWN,
+        share_of_direct=share,
         slowest_over_fastest=median_of(_evenness(one) for one in runs),
         retransmits=median_of(total_of(s.retransmits for s in one.streams) for one in results),
+        source_busy=source_busy,
+        sink_busy=sink_busy,
+        limited_by=limit,
     )
 
 
@@ -154,7 +167,7 @@ def _evenness(passage: Passage) -> float:
     return min(rates) / max(rates) if len(rates) > 1 and max(rates) > 0 else UNKNOWN
 
 
-def _latencies(plan: ForwardPlan, passages: Sequence[Passage]) -> Iterator[LatencyRow]:
+def _latencies(plan: ForwardPlan, passages: Sequence[Passage], rules: NetworkRules) -> Iterator[LatencyRow]:
     for link in plan.links:
         direct_ns = UNKNOWN
         for mode in sorted(plan.modes, key=lambda mode: mode is not Mode.DIRECT):
@@ -172,6 +185,11 @@ def _latencies(plan: ForwardPlan, passages: Sequence[Passage]) -> Iterator[Laten
                 added_ns=latency.p50_ns - direct_ns if known else UNKNOWN,
                 connections_per_s=median_of(one.result.latency.per_s for one in connects),
                 failed=sum(one.result.latency.failed for one in (*pings, *connects)),
+                connections_limited_by=busy_end(
+                    median_of(busy_here(one.result) for one in connects),
+                    median_of(busy_there(one.result) for one in connects),
+                    rules,
+                ),
             )
 
 
@@ -185,13 +203,31 @@ def _statements(rows: Sequence[ForwardRow], rules: NetworkRules) -> Iterator[str
     """Sentences that explain the comparison with the direct path: one per link and mode."""
     seen = dict.fromkeys((row.link, row.mode) for row in rows if row.share_of_direct >= 0 and row.flows == 1)
     for link, mode in seen:
-        shares = [row.share_of_direct for row in rows if (row.link, row.mode, row.flows) == (link, mode, 1)]
+        compared = [row for row in rows if (row.link, row.mode, row.flows) == (link, mode, 1)]
+        shares = [row.share_of_direct for row in compared]
         low, high = 100 * min(shares), 100 * max(shares)
         spread = f"{low:.1f} %" if f"{low:.1f}" == f"{high:.1f}" else f"{low:.1f} to {high:.1f} %"
         text = f"{link.value}, {mode.value}: {spread} of the direct path"
+        limits = sorted({row.limited_by for row in compared if row.limited_by})
         if min(shares) < rules.link_share:
             yield f"{text}."
-        elif link in _UNLIMITED:
+        elif not limits:
             yield f"{text}; no link limits the rate here."
         else:
-            yield f"{text}; the link is the limit, so the proxy can forward at least this much."
+            yield f"{text}; the {' or the '.join(limits)} is the limit, so the proxy can forward at least this much."
+
+
+def _limited(rows: Sequence[ForwardRow], latencies: Sequence[LatencyRow]) -> Iterator[str]:
+    """Which rates are lower bounds because an end was at the limit of its CPU."""
+    for end in ("source", "sink"):
+        limited = [row for row in rows if row.limited_by == end]
+        if limited:
+            most = 100 * max(row.source_busy if end == "source" else row.sink_busy for row in limited)
+            names = ", ".join(row.name for row in limited[:_NAMED]) + (", ..." if len(limited) > _NAMED else "")
+            yield (
+                f"The {end} used up to {most:.0f} % of a core in {len(limited)} of {len(rows)} cells, so their rates "
+                f"are lower bounds: {names}."
+            )
+        ways = [f"{row.link.value} {row.mode.value}" for row in latencies if row.connections_limited_by == end]
+        if ways:
+            yield f"The {end} used a whole core, so the connections per second are lower bounds: {', '.join(ways)}."

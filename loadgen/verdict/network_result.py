@@ -79,8 +79,10 @@ class ForwardRow:
     """One path from source to sink, with one window and one number of flows; medians over the `repeats`.
 
     `proxy_cpu_s_per_gb` is UNKNOWN for DIRECT: no process is charged for the kernel's routing.  `source_cores` and
-    `sink_cores`: CPU time over wall time of the processes at both ends.  `share_of_direct`: the rate as a share of the
-    direct path's with the same window and flows.  `slowest_over_fastest`: rates of the flows within a run.
+    `sink_cores`: CPU time over wall time of the processes at both ends; `source_busy` and `sink_busy`: of the busiest
+    thread of each.  `share_of_direct`: the rate as a share of the direct path's with the same window and flows.
+    `slowest_over_fastest`: rates of the flows within a run.  `limited_by`: what the rate is the rate of, when that is
+    not the proxy: "source", "sink" or "link"; else empty.
     """
 
     link: Link
@@ -98,6 +100,14 @@ class ForwardRow:
     share_of_direct: float = UNKNOWN
     slowest_over_fastest: float = UNKNOWN
     retransmits: float = UNKNOWN
+    source_busy: float = UNKNOWN
+    sink_busy: float = UNKNOWN
+    limited_by: str = ""
+
+    @property
+    def limited_by_end(self) -> bool:
+        """Whether the rate is a lower bound, because source or sink could not have shown a higher one."""
+        return self.limited_by in ("source", "sink")
 
     @property
     def name(self) -> str:
@@ -110,7 +120,8 @@ class ForwardRow:
 class LatencyRow:
     """Request/response times (`latency`) and connections per second of one path.
 
-    `added_ns`: its p50 minus that of DIRECT.  `failed`: failed transactions of both tests.
+    `added_ns`: its p50 minus that of DIRECT.  `failed`: failed transactions of both tests.  `connections_limited_by`:
+    "source" or "sink" when its CPU limited the connections per second; else empty.
     """
 
     link: Link
@@ -119,6 +130,7 @@ class LatencyRow:
     added_ns: float = UNKNOWN
     connections_per_s: float = UNKNOWN
     failed: int = 0
+    connections_limited_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,6 +46,18 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """Whether the load generator's own measurements allow a verdict on the servers."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def valid(self) -> bool:
+        """Whether every trust check passed."""
+        return all(check.ok for check in self.checks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseTimes:
     """Percentiles of a time in milliseconds; all None when there was no operation."""
 
@@ -61,26 +73,22 @@ class TargetResult:
 
     `kbit_per_s`: bits received in operations due in the window, divided by the length of the window.  `errors`: by
     Outcome name, only those that occurred.  `response_ms`: done - due.  `connection_kbit_per_s`: minimum, mean and
-    maximum of the connections' own rates (bits over time in operations).
+    maximum of the connections' own rates (bits over time in operations).  `conforming` and `requests_conforming` are
+    None in a run that has no score.
     """
 
     name: str
     host: str
     port: int
     requested: int
-    conforming: int
+    conforming: int | None
     requests_ok: int
-    requests_conforming: int
+    requests_conforming: int | None
     ops_per_s: float
     kbit_per_s: float
     response_ms: ResponseTimes
     connection_kbit_per_s: tuple[float, float, float]
     errors: dict[str, int]
-
-    @property
-    def all_conforming(self) -> bool:
-        """Whether every requested connection conformed."""
-        return self.conforming == self.requested
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,18 +97,20 @@ class IterationResult:
 
     `by_kind` and `by_group`: {name: (ok, bad)}.  `response_ms` (done - due), `service_ms` (done - sent) and
     `lateness_ms` (sent - due): over all targets.  `checks` decide whether the iteration conforms: conforming share,
-    errors, mix of each class, POST log.  `complete`: False when the window was cut short.
+    errors, mix of each class, POST log.  `complete`: False when the window was cut short.  `trust`: the checks of the
+    load generator in this window; None in records of earlier versions.  In a run that has no score, `conforming` and
+    `requests_conforming` are None and `checks` is empty.
     """
 
     index: int
     measured_s: float
     complete: bool
     requested: int
-    conforming: int
+    conforming: int | None
     ops_per_s: float
     kbit_per_s: float
     requests_ok: int
-    requests_conforming: int
+    requests_conforming: int | None
     errors: dict[str, int]
     by_kind: dict[str, tuple[int, int]]
     by_group: dict[str, tuple[int, int]]
@@ -109,23 +119,12 @@ class IterationResult:
     lateness_ms: ResponseTimes
     checks: tuple[Check, ...]
     targets: tuple[TargetResult, ...]
+    trust: Trust | None = None
 
     @property
-    def conforms(self) -> bool:
-        """Whether every check of the iteration passed."""
-        return all(check.ok for check in self.checks)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trust:
-    """Whether the load generator's own measurements allow a verdict on the servers."""
-
-    checks: tuple[Check, ...]
-
-    @property
-    def valid(self) -> bool:
-        """Whether every trust check passed."""
-        return all(check.ok for check in self.checks)
+    def conforms(self) -> bool | None:
+        """Whether every check of the iteration passed; None in a run that has no score."""
+        return None if self.conforming is None else all(check.ok for check in self.checks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,19 +134,25 @@ class RunResult:
     `reasons`: the sentences behind the verdict, most important first.  `median`: index of the median iteration in
     `iterations`; -1 when none was measured.  `targets`: the VMs in the median iteration.  `fairness` compares these
     VMs by operations per second and requested connection: Jain's index and the slowest-over-fastest ratio; None with
-    fewer than two VMs, or when no VM served a request.
+    fewer than two VMs, or when no VM served a request.  A run that has no score has neither `conforming_connections`
+    nor `fairness` (see :attr:`has_score`).
     """
 
     verdict: Verdict
     reasons: tuple[str, ...]
     requested_connections: int
-    conforming_connections: int
+    conforming_connections: int | None
     median: int
     iterations: tuple[IterationResult, ...]
     targets: tuple[TargetResult, ...]
     trust: Trust
     fairness: dict[str, float] | None = None
     notes: tuple[str, ...] = field(default=())
+
+    @property
+    def has_score(self) -> bool:
+        """Whether anything may be said about the servers: not in an INVALID run, nor when a trust check failed."""
+        return self.verdict is not Verdict.INVALID and self.trust.valid
 
     @property
     def exit_code(self) -> ExitCode:

@@ -23,9 +23,10 @@ class Rules:
 
     About the servers, from SPECweb99's validity checks:
 
-    * `max_error_share`: share of failed requests, per connection and per class (SPECweb99's code has 0.0105, to allow
-      for its rounding).
-    * `min_conforming_share`: share of the requested connections that must conform in each iteration.
+    * `max_error_share`: share of failed requests, per connection, and per class on all VMs and on each VM (SPECweb99's
+      code has 0.0105, to allow for its rounding, and judges each client machine).
+    * `min_conforming_share`: share of the requested connections that must conform in each iteration, on all VMs
+      (SPECweb99) and on each VM (ours: SPECweb99 has one server).
     * `mix_tolerance`: relative deviation of a class from its intended share (10 %; SPECweb99's code has 10.5 %).
     * `mix_deviations`: deviation that a window with few requests may have, in binomial standard deviations.  This rule
       is ours: SPECweb99's window of 1200 s does not need it from 21 connections on.

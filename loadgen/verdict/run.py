@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -36,7 +37,7 @@ def median_iteration(iterations: Sequence[IterationResult]) -> int:
     count only when none is complete.
     """
     chosen = [i for i, one in enumerate(iterations) if one.complete] or list(range(len(iterations)))
-    chosen.sort(key=lambda i: (iterations[i].conforming, iterations[i].ops_per_s))
+    chosen.sort(key=lambda i: (iterations[i].conforming or 0, iterations[i].ops_per_s))
     return chosen[(len(chosen) - 1) // 2] if chosen else -1
 
 
@@ -67,28 +68,34 @@ def judge_run(
 ) -> RunResult:
     """The result with its verdict: the first verdict in this list that applies; the reasons name all that apply.
 
-    1. INTERRUPTED: the user stopped the run.  2. DEGRADED: a worker was lost.  3. INVALID: a trust check fails, or a
-    window is missing.  4. NOT_CONFORMING: a check of a complete iteration fails.  5. CONFORMING.
+    1. INTERRUPTED: the user stopped the run.  2. INVALID: a trust check fails, or a window is missing although no
+    worker was lost.  3. DEGRADED: a worker was lost.  4. NOT_CONFORMING: a check of a complete iteration fails.
+    5. CONFORMING.
+
+    A run that is INVALID, or whose trust checks fail, has no score: see :func:`without_score`.
     """
     complete = [one for one in iterations if one.complete]
     median = median_iteration(iterations)
     reasons: list[tuple[Verdict, str]] = []
     if interrupted:
         reasons.append((Verdict.INTERRUPTED, _interrupted(len(complete), planned_iterations)))
-    reasons += [(Verdict.DEGRADED, say_lost(one, requested_connections)) for one in lost]
     reasons += [(Verdict.INVALID, f"Load generator: {say_failed(c)}.") for c in trust.checks if not c.ok]
-    if not interrupted and len(complete) < planned_iterations:
-        missing = f"Only {len(complete)} of {planned_iterations} iterations were complete."
-        reasons.append((Verdict.INVALID, missing))
-    reasons += [
-        (Verdict.NOT_CONFORMING, f"Iteration {one.index + 1}: {say_failed(check)}.")
-        for one in complete
-        for check in one.checks
-        if not check.ok
-    ]
+    missing = not interrupted and len(complete) < planned_iterations
+    if missing and not lost:
+        reasons.append((Verdict.INVALID, _missing(len(complete), planned_iterations)))
+    reasons += [(Verdict.DEGRADED, say_lost(one, requested_connections)) for one in lost]
+    if missing and lost:
+        reasons.append((Verdict.DEGRADED, _missing(len(complete), planned_iterations)))
+    if trust.valid and not any(verdict is Verdict.INVALID for verdict, _ in reasons):
+        reasons += [
+            (Verdict.NOT_CONFORMING, f"Iteration {one.index + 1}: {say_failed(check)}.")
+            for one in complete
+            for check in one.checks
+            if not check.ok
+        ]
     if not reasons or (interrupted and complete and all(verdict is Verdict.INTERRUPTED for verdict, _ in reasons)):
         reasons.append((Verdict.CONFORMING, _conforming(complete, iterations[median])))
-    return RunResult(
+    result = RunResult(
         verdict=reasons[0][0],
         reasons=tuple(text for _, text in reasons),
         requested_connections=requested_connections,
@@ -100,6 +107,34 @@ def judge_run(
         fairness=fairness(iterations[median].targets) if iterations else None,
         notes=tuple(notes),
     )
+    return result if result.has_score else without_score(result)
+
+
+def without_score(result: RunResult) -> RunResult:
+    """The result without any number that looks like a score: conforming counts, checks of the servers, fairness.
+
+    Rates and times stay: they are evidence on what happened, and no rule turns them into a verdict.
+    """
+    return dataclasses.replace(
+        result,
+        conforming_connections=None,
+        fairness=None,
+        iterations=tuple(
+            dataclasses.replace(
+                one, conforming=None, requests_conforming=None, checks=(), targets=_without_counts(one.targets)
+            )
+            for one in result.iterations
+        ),
+        targets=_without_counts(result.targets),
+    )
+
+
+def _without_counts(targets: Sequence[TargetResult]) -> tuple[TargetResult, ...]:
+    return tuple(dataclasses.replace(one, conforming=None, requests_conforming=None) for one in targets)
+
+
+def _missing(complete: int, planned: int) -> str:
+    return f"Only {complete} of {planned} iterations were complete."
 
 
 def say_failed(check: Check) -> str:
@@ -126,9 +161,8 @@ def say_lost(one: LostWorker, requested: int) -> str:
 
 
 def _conforming(complete: Sequence[IterationResult], median: IterationResult) -> str:
-    count = (
-        f"{median.conforming} of {median.requested} connections ({100 * median.conforming / median.requested:.1f} %)"
-    )
+    share = 100 * (median.conforming or 0) / median.requested
+    count = f"{median.conforming} of {median.requested} connections ({share:.1f} %)"
     if len(complete) == 1:
         return f"The iteration conformed: {count}."
     return f"All {len(complete)} complete iterations conformed; in the median {count}."

@@ -108,6 +108,18 @@ def test_the_forward_report_of_several_links(golden: Golden) -> None:
     golden("network/forward_links.txt", printed(lambda c: print_forward(c, judged(forward_header(ALL_LINKS), result))))
 
 
+def test_the_forward_report_of_rates_that_the_source_limited(golden: Golden) -> None:
+    plan = dataclasses.replace(FORWARD, links=(Link.TEN_GIGE,))
+    passages = [
+        dataclasses.replace(
+            one, result=dataclasses.replace(one.result, local_busiest_ns=int(one.result.wall_ns * 0.99))
+        )
+        for one in forward_passages(plan, fast)
+    ]
+    result = judge_forward(plan, passages, others=OTHERS)
+    golden("network/forward_limited.txt", printed(lambda c: print_forward(c, judged(forward_header(plan), result))))
+
+
 def test_the_forward_report_on_loopback(golden: Golden) -> None:
     plan = dataclasses.replace(FORWARD, links=(Link.LOOPBACK,), modes=(Mode.DIRECT, Mode.COPY), flows=(1,))
     notes = ("no lab was built, so this is loopback: it needs root",)

@@ -73,7 +73,7 @@ def test_every_iteration_is_reset_played_and_audited() -> None:
     assert diary.calls == ["reset 0", "audit 0", "reset 1", "audit 1"]
     assert {(s.worker, s.interval) for s in diary.snapshots} == {("a", 0), ("b", 0), ("a", 1), ("b", 1)}
     assert conductor.run.complete == {0, 1}
-    assert conductor.intake.judged == {0, 1}
+    assert [conductor.intake.intervals_of(window) for window in (0, 1)] == [{0}, {1}]
     assert diary.positions[-1].phase == "finished"
     first, second = conductor.timeline.segments[0], conductor.timeline.segments[1]
     assert first.origin_ns == second.origin_ns == first.start_ns

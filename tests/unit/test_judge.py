@@ -252,4 +252,35 @@ def test_distant_start_times_of_machines_make_a_run_invalid() -> None:
     began_ns = {0: {"a/0": 7, "a/1": 8}}
     result = judge(replace(measured(snapshots()), began_ns=began_ns), fleet=fleet)
     (check,) = [one for one in result.trust.checks if one.name == "start skew"]
-    assert check.detail == "a/0 to a/1; clock error ± 0.00 ms"  # on one machine
+    assert check.detail == "a/0 to a/1; clock error ± 0.00 ms"  # of one machine
+
+
+def test_a_starved_window_beside_a_quiet_one_makes_the_run_invalid() -> None:
+    """The second of two windows; its engine used 97 % of a core, and 53 % on average over both."""
+    given = [
+        replace(one, health=replace(one.health, cpu_ns=(97 if one.interval >= 2 else 10) * NS_PER_S // 100))
+        if one.worker == "local/1"
+        else one
+        for one in snapshots()
+    ]
+    result = judge(measured(given))
+    assert result.verdict is Verdict.INVALID
+    assert "engine CPU 97 %" in result.reasons[0]
+    assert "iteration 2, engine local/1" in result.reasons[0]
+    assert [one.trust is not None and one.trust.valid for one in result.iterations] == [True, False]
+    assert result.conforming_connections is None
+
+
+def test_a_lost_worker_beside_an_engine_that_is_late_makes_the_run_invalid() -> None:
+    only = [one for one in snapshots() if one.worker == "local/0" or one.interval == 0]
+    late = [
+        replace(
+            one, cells={key: replace(in_the_mix(100), lateness=cell(100, late_ms=612).lateness) for key in one.cells}
+        )
+        for one in only
+    ]
+    result = judge(replace(measured(late), lost={"local/1": "killed by signal 9"}))
+    assert result.verdict is Verdict.INVALID
+    assert "send lateness 612" in result.reasons[0]
+    assert any("local/1 (killed by signal 9)" in reason for reason in result.reasons)
+    assert result.conforming_connections is None

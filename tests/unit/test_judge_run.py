@@ -51,25 +51,45 @@ def run(
 def test_the_first_applicable_verdict_is_used() -> None:
     every = [
         (run(FAILED, DISTRUSTED, interrupted=True, lost=(LOST,)), Verdict.INTERRUPTED, ExitCode.INTERRUPTED),
-        (run(FAILED, DISTRUSTED, lost=(LOST,)), Verdict.DEGRADED, ExitCode.DEGRADED),
+        (run(FAILED, DISTRUSTED, lost=(LOST,)), Verdict.INVALID, ExitCode.INVALID),
         (run(FAILED, DISTRUSTED), Verdict.INVALID, ExitCode.INVALID),
+        (run(FAILED, lost=(LOST,)), Verdict.DEGRADED, ExitCode.DEGRADED),
+        (run(THREE[:2], lost=(LOST,)), Verdict.DEGRADED, ExitCode.DEGRADED),
         (run(FAILED), Verdict.NOT_CONFORMING, ExitCode.NOT_CONFORMING),
         (run(), Verdict.CONFORMING, ExitCode.CONFORMING),
     ]
     assert [(r.verdict, r.exit_code) for r, _, _ in every] == [(verdict, code) for _, verdict, code in every]
 
 
-def test_reasons_are_sentences_with_numbers_in_order_of_importance() -> None:
+def test_reasons_are_sentences_with_the_numbers_and_the_weightier_come_first() -> None:
+    late = "Load generator: send lateness 431 ms, but at most 100 ms is allowed (engine 1: percentile 99)."
+    gone = "Worker w2 was lost 12 s into the run, and with it 5 of 20 connections (25.0 %)."
     assert run(FAILED, DISTRUSTED, interrupted=True, lost=(LOST,)).reasons == (
         "The run was interrupted after 3 of 3 iterations.",
-        "Worker w2 was lost 12 s into the run, and with it 5 of 20 connections (25.0 %).",
-        "Load generator: send lateness 431 ms, but at most 100 ms is allowed (engine 1: percentile 99).",
+        late,
+        gone,
+    )
+    assert run(FAILED, lost=(LOST,)).reasons == (
+        gone,
         "Iteration 2: conforming connections 90 %, but at least 95 % is needed (18 of 20).",
     )
     assert run().reasons == ("All 3 complete iterations conformed; in the median 20 of 20 connections (100.0 %).",)
 
 
-def test_every_iteration_must_conform_not_only_the_median() -> None:
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_run_without_trust_has_nothing_that_looks_like_a_score(interrupted: bool) -> None:
+    result = run(FAILED, DISTRUSTED, interrupted=interrupted, lost=(LOST,))
+    assert not result.has_score
+    assert (result.conforming_connections, result.fairness) == (None, None)
+    for one in result.iterations:
+        assert (one.conforming, one.requests_conforming) == (None, None)
+    for target in (*result.targets, *(target for one in result.iterations for target in one.targets)):
+        assert (target.conforming, target.requests_conforming) == (None, None)
+    assert [(one.conforms, one.checks) for one in result.iterations] == [(None, ())] * 3
+    assert not any("conform" in reason for reason in result.reasons)
+
+
+def test_every_iteration_must_conform_not_the_median_only() -> None:
     result = run(FAILED)
     assert result.verdict is Verdict.NOT_CONFORMING
     assert result.iterations[result.median].conforms

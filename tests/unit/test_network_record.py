@@ -24,7 +24,7 @@ from coordinator.record.iperf3 import run_document
 from coordinator.record.network import Kept
 from coordinator.record.reader import load
 from coordinator.record.writer import INTERVALS, RUN, RecordWriter, default_directory
-from loadgen.measure.forwarding import NO_REPORT
+from loadgen.measure.forwarding import NO_REPORT, Passage
 from loadgen.measure.throughput import UNKNOWN, Granted
 from loadgen.model.probe import Direction, IperfPlan, Kind, Link, Mode, Transport
 from loadgen.verdict.network import judge_forward, judge_iperf
@@ -187,6 +187,20 @@ def test_a_rate_limited_by_this_end_is_an_interval(validator: jsonschema.Draft20
         assert row["interval"] == {"low_mbit_per_s": row["mbit_per_s"], "high_mbit_per_s": None}
     assert result_of(document) == result
     assert not any("interval" in row for row in iperf_document()["results"])
+
+
+def test_a_rate_that_the_source_limited_is_an_interval(validator: jsonschema.Draft202012Validator) -> None:
+    def busy(one: Passage) -> Passage:
+        return dataclasses.replace(one, result=dataclasses.replace(one.result, local_busiest_ns=one.result.wall_ns))
+
+    result = judge_forward(FORWARD, [busy(one) for one in forward_passages()], others=OTHERS)
+    document = through_json(finished(forward_header(), result, finished_at=END))
+    validator.validate(document)
+    for row in document["results"]:
+        assert row["limited_by"] == "source"
+        assert row["interval"] == {"low_mbit_per_s": row["mbit_per_s"], "high_mbit_per_s": None}
+    assert {row["connections_limited_by"] for row in document["latencies"]} == {"source"}
+    assert result_of(document) == result
 
 
 def test_an_unfinished_document_says_so_and_claims_nothing() -> None:

@@ -6,7 +6,9 @@ import csv
 import io
 import json
 import tarfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -80,7 +82,25 @@ def test_writing_a_record_again_changes_no_byte(records: Path, name: str) -> Non
     if name in OF_TESTS:  # a result that was read back has no tests in the format of iperf3
         for row in (*again["results"], *document["results"]):
             row["runs"] = []
-    assert spelled(again) == spelled(document)
+    assert spelled(again) == spelled(_as_written_today(document))
+
+
+def _as_written_today(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document without the scores that INVALID runs and points had."""
+    copy = {**document, "points": [_as_written_today(point) for point in document.get("points", ())]}
+    if "points" not in document:
+        del copy["points"]
+    if document["verdict"] == "INVALID" and "conforming_connections" in document:
+        copy |= {"conforming_connections": None, "fairness": None, "targets": _uncounted(document["targets"])}
+        copy["iterations"] = [
+            one | {"conforms": None, "checks": [], "targets": _uncounted(one["targets"])}
+            for one in _uncounted(document["iterations"])
+        ]
+    return copy
+
+
+def _uncounted(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{**row, "conforming": None, "requests_conforming": None} for row in rows]
 
 
 @pytest.mark.parametrize("name", ON_TARGETS)

@@ -92,7 +92,33 @@ def test_documented_fields_are_present() -> None:
     assert document["trust"]["checks"][0]["limit"] == 100
 
 
-def test_an_unfinished_document_is_marked_and_has_no_result() -> None:
+def test_the_document_of_an_invalid_run_has_no_number_that_looks_like_a_score() -> None:
+    document = through_json(finished(results.header(), RESULTS["invalid"], finished_at=END))
+    assert (document["conforming_connections"], document["fairness"]) == (None, None)
+
+    def values(node: object, name: str) -> list[object]:
+        parts = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+        own = [node[name]] if isinstance(node, dict) and name in node else []
+        return own + [value for part in parts for value in values(part, name)]
+
+    for name in ("conforming", "conforms", "requests_conforming"):
+        found = values(document, name)
+        assert found
+        assert set(found) == {None}
+    assert [item["checks"] for item in document["iterations"]] == [[]] * 3
+    assert "280" not in json.dumps(document)
+
+
+def test_a_score_that_an_earlier_version_wrote_of_an_invalid_run_is_not_shown() -> None:
+    old = finished(results.header(), results.run_result(shorts=(0, 40, 60)), finished_at=END)
+    found = result_of(through_json({**old, "verdict": "INVALID", "exit_code": 3}))
+    assert isinstance(found, RunResult)
+    assert found.conforming_connections is None
+    assert [one.conforming for one in found.iterations] == [None] * 3
+    assert {one.conforming for one in found.targets} == {None}
+
+
+def test_an_unfinished_document_says_so_and_claims_nothing() -> None:
     document = unfinished(results.header())
     assert document["verdict"] == "unfinished"
     assert document["exit_code"] is None

@@ -14,7 +14,7 @@ from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.verdict.evidence import Loop, PortEvidence, TrustEvidence, WorkerEvidence
 from loadgen.verdict.result import Check, Trust
-from loadgen.verdict.trust import judge_trust
+from loadgen.verdict.trust import judge_trust, worst_of_windows
 from tests.support.evidence import asked
 
 WINDOW_NS = 60 * NS_PER_S
@@ -198,3 +198,24 @@ def test_nearly_all_files_open_is_not_trusted() -> None:
     trust = judge(engine("1"), engine("2", open_fds=1000))
     assert failing(trust) == ["open files"]
     assert check(trust, "open files").detail == "engine 2: 1000 open, 1024 allowed"
+
+
+def test_a_disturbed_window_cannot_hide_beside_quiet_ones() -> None:
+    """One window of three at 97 % CPU and 43 ms late; pooled over all three, CPU is 37 % and lateness 1 ms."""
+    quiet = judge(engine("1"), engine("2"))
+    starved = judge(engine("1"), engine("2", lateness=late(43, times=10_000), cpu_ns=NS_PER_S * 97 // 100))
+    trust = worst_of_windows({0: quiet, 1: starved, 2: quiet})
+    assert set(failing(trust)) == {"engine CPU", "engine runnable"}
+    assert check(trust, "engine CPU").value == pytest.approx(97)
+    assert check(trust, "engine CPU").detail == "iteration 2, engine 2 ran 97.0 % of the time"
+    assert check(trust, "send lateness").value == pytest.approx(43, rel=0.001)
+    assert [one.name for one in trust.checks] == [one.name for one in quiet.checks]
+    assert check(trust, "ephemeral ports") == check(quiet, "ephemeral ports")  # the same in all windows
+    assert worst_of_windows({}).checks == ()
+
+
+def test_of_values_that_must_be_large_the_smallest_is_the_worst() -> None:
+    many, none = judge(engine("1")), judge(engine("1", lateness=late(times=0)))
+    trust = worst_of_windows({0: many, 1: none})
+    assert check(trust, "operations issued").value == 0
+    assert failing(trust) == ["operations issued"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,19 +15,24 @@ from loadgen.model.plan import SpecPlan
 from loadgen.verdict.connection import judge_connections
 from loadgen.verdict.evidence import Loop
 from loadgen.verdict.iteration import judge_iteration
-from loadgen.verdict.result import IterationResult, RunResult, Trust
+from loadgen.verdict.result import IterationResult, RunResult
 from loadgen.verdict.rules import Asked
 from loadgen.verdict.run import judge_run
-from loadgen.verdict.trust import judge_trust
+from loadgen.verdict.trust import judge_trust, worst_of_windows
 
 
 def judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence) -> RunResult:
     """Return the result of a run; `evidence` says whether its load generator can be trusted."""
     asked, totals = evidence.asked, played.measured.intake.ledger.totals()
-    iterations = _iterations(played.measured, asked, totals)
+    iterations = [
+        dataclasses.replace(one, trust=judge_trust(trust_evidence(evidence, totals, Loop.PACED, (one.index,))))
+        for one in _iterations(played.measured, asked, totals)
+    ]
+    # A window that was cut short does not count, so it cannot spoil the complete ones.
+    judged = [one for one in iterations if one.complete] or iterations
     return judge_run(
         iterations,
-        judge_trust(trust_evidence(evidence, totals, Loop.PACED)) if iterations else Trust(checks=()),
+        worst_of_windows({one.index: one.trust for one in judged if one.trust is not None}),
         requested_connections=asked.connections,
         planned_iterations=played.header.plan.phases.iterations,
         interrupted=played.interrupted,

@@ -66,7 +66,7 @@ def _cells(point: SweepPoint) -> Iterator[str]:
         yield from [fmt.NOTHING] * 7
     else:
         median = result.iterations[result.median]
-        yield fmt.count(result.conforming_connections)
+        yield fmt.count(result.conforming_connections or 0)
         yield fmt.count(min(_conforming(result.targets)))
         yield f"{_mean(result.targets):,.1f}"
         yield fmt.rate(median.ops_per_s)
@@ -78,11 +78,11 @@ def _cells(point: SweepPoint) -> Iterator[str]:
 
 def _counts(point: SweepPoint) -> bool:
     """Whether the point has a valid measurement of the servers."""
-    return bool(point.result.targets) and point.result.verdict is not Verdict.INVALID
+    return bool(point.result.targets) and point.result.has_score
 
 
 def _conforming(targets: Sequence[TargetResult]) -> list[int]:
-    return [row.conforming for row in targets]
+    return [row.conforming or 0 for row in targets]
 
 
 def _mean(targets: Sequence[TargetResult]) -> float:
@@ -103,8 +103,9 @@ def _aggregate(point: SweepPoint) -> _Bar:
     result = point.result
     if not _counts(point):
         return _nothing(point)
-    words = f"{fmt.count(result.conforming_connections)} of {fmt.count(result.requested_connections)}"
-    return _Bar(_label(point), result.conforming_connections, result.requested_connections, words)
+    conforming = result.conforming_connections or 0
+    words = f"{fmt.count(conforming)} of {fmt.count(result.requested_connections)}"
+    return _Bar(_label(point), conforming, result.requested_connections, words)
 
 
 def _per_vm(point: SweepPoint) -> _Bar:

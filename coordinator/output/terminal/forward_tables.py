@@ -35,7 +35,7 @@ _LOOPBACK = (
 )
 
 
-def tables(plan: ForwardPlan, result: ForwardResult) -> Iterator[RenderableType]:
+def tables(plan: ForwardPlan, result: ForwardResult, *, ascii_only: bool) -> Iterator[RenderableType]:
     """All tables of a result, each followed by an empty line."""
     if result.proofs:
         yield from (_nics(result.proofs), Text())
@@ -44,12 +44,12 @@ def tables(plan: ForwardPlan, result: ForwardResult) -> Iterator[RenderableType]
         latencies = [row for row in result.latencies if row.link is link]
         swept = [row for row in rows if row.flows == 1]
         if latencies:
-            yield from (_latency(link, latencies), Text())
+            yield from (_latency(link, latencies, ascii_only), Text())
         if len(rows) > len(swept):
             several = [row for row in rows if row.flows > 1 or row.window_bytes == plan.flows_window_bytes]
-            yield from (_flows(link, several), Text())
+            yield from (_flows(link, several, ascii_only), Text())
         if swept:
-            yield from (_effort(link, swept), Text(), *_answer(link, swept), Text())
+            yield from (_effort(link, swept), Text(), *_answer(link, swept, ascii_only), Text())
 
 
 def _table(*columns: str, left: int = 1) -> Table:
@@ -92,7 +92,12 @@ def _carrier(counted: Iterable[tuple[str, int]]) -> str:
     return sums.most_common(1)[0][0] or "none"
 
 
-def _latency(link: Link, rows: Sequence[LatencyRow]) -> RenderableType:
+def _rate(row: ForwardRow, ascii_only: bool) -> str:
+    """The rate of a row in Mbit/s, marked as a lower bound where an end was the limit."""
+    return cell.at_least(row.mbit_per_s, ascii_only=ascii_only) if row.limited_by_end else cell.mbit(row.mbit_per_s)
+
+
+def _latency(link: Link, rows: Sequence[LatencyRow], ascii_only: bool) -> RenderableType:
     table = _table(
         *("mode", "p50", "added", "p90", "p99", "max", "connections/s", "failed"),
     )
@@ -102,6 +107,9 @@ def _latency(link: Link, rows: Sequence[LatencyRow]) -> RenderableType:
             cell.micros(value) if value >= 0 else "-"
             for value in (found.p50_ns, found.p90_ns, found.p99_ns, found.max_ns)
         ]
+        per_s = cell.mbit(row.connections_per_s)
+        if row.connections_limited_by:
+            per_s = cell.at_least(row.connections_per_s, ascii_only=ascii_only)
         added = cell.micros(row.added_ns) if row.added_ns != -1 else "-"
         add_row(
             table,
@@ -109,13 +117,13 @@ def _latency(link: Link, rows: Sequence[LatencyRow]) -> RenderableType:
             times[0],
             added,
             *times[1:],
-            cell.mbit(row.connections_per_s),
+            per_s,
             cell.count(row.failed),
         )
     return cell.titled(f"Ping-pong in µs, and connections per second: {_LINKS[link]}", table)
 
 
-def _flows(link: Link, rows: Sequence[ForwardRow]) -> RenderableType:
+def _flows(link: Link, rows: Sequence[ForwardRow], ascii_only: bool) -> RenderableType:
     window = format_window(rows[0].window_bytes)
     table = _table(
         *("mode", "flows", "Mbit/s", "of direct %", "slowest/fastest", "CPU-s/GB", "retransmits"),
@@ -127,7 +135,7 @@ def _flows(link: Link, rows: Sequence[ForwardRow]) -> RenderableType:
                 table,
                 row.mode.value,
                 cell.count(row.flows),
-                cell.mbit(row.mbit_per_s),
+                _rate(row, ascii_only),
                 cell.percent(row.share_of_direct, 1),
                 even,
                 cell.cpu(row.proxy_cpu_s_per_gb),
@@ -156,7 +164,7 @@ def _effort(link: Link, rows: Sequence[ForwardRow]) -> RenderableType:
     return cell.titled(f"CPU, and share of the direct path ({cell.runs(rows)}): {_LINKS[link]}", table)
 
 
-def _answer(link: Link, rows: Sequence[ForwardRow]) -> Iterator[RenderableType]:
+def _answer(link: Link, rows: Sequence[ForwardRow], ascii_only: bool) -> Iterator[RenderableType]:
     modes = list(dict.fromkeys(row.mode for row in rows))
     table = _table(
         *("window", *(mode.value for mode in modes), "Linux*", "Xen*"),
@@ -165,7 +173,7 @@ def _answer(link: Link, rows: Sequence[ForwardRow]) -> Iterator[RenderableType]:
     by_cell: dict[tuple[int, Mode], ForwardRow] = {(row.window_bytes, row.mode): row for row in rows}
     for window_bytes in dict.fromkeys(row.window_bytes for row in rows):
         found = [by_cell.get((window_bytes, mode)) for mode in modes]
-        shown = [cell.mbit(row.mbit_per_s) if row else "-" for row in found]
+        shown = [_rate(row, ascii_only) if row else "-" for row in found]
         add_row(table, format_window(window_bytes), *shown, *PAPER.get(window_bytes, ("-", "-")))
     yield cell.titled(f"Forwarded in Mbit/s ({cell.runs(rows)}): {_LINKS[link]}", table)
     yield Text(f"* the paper's copying proxy: {cell.PAPER_TESTBED}", "dim")

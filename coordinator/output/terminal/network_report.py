@@ -52,7 +52,7 @@ def print_forward(console: Console, judged: Judged[ForwardPlan, ForwardResult]) 
     setup = [("links", ", ".join(link.value for link in plan.links)), ("tests", _forward_tests(plan))]
     if Link.REAL in plan.links:
         setup.append(("roles", f"proxy {plan.proxy or '-'}, sink {plan.sink}"))
-    tables = forward_tables.tables(plan, result)
+    tables = forward_tables.tables(plan, result, ascii_only=console.options.ascii_only)
     _print(console, _parts("TCP forwarding rate", setup, tables, judged))
 
 

@@ -49,14 +49,14 @@ def report(judged: Judged[SpecPlan, RunResult]) -> RenderableType:
     result, header = judged.result, judged.header
     parts: list[RenderableType] = [Text("SPECweb99-style run", "bold"), _setup(header), Text()]
     parts += cut_banner(judged.cut)
-    invalid = result.verdict is Verdict.INVALID
-    if invalid:
-        parts += [_headline(result), Text()]
+    if not result.has_score:
+        parts += [_no_score(result), Text()]
     # The answer comes last, so that it is still on the screen when the run has ended.
     if result.median >= 0:
         median = result.iterations[result.median]
         parts += [_operations(median), Text(), *_errors(result.targets)]
-        parts += [checks_table("Checks of the servers (median iteration)", median.checks, judged=not invalid), Text()]
+        if median.checks:
+            parts += [checks_table("Checks of the servers (median iteration)", median.checks), Text()]
     if len(header.own_fleet.machines) > 1:
         parts += [machines_table(header.own_fleet), Text()]
     if result.trust.checks:
@@ -65,9 +65,9 @@ def report(judged: Judged[SpecPlan, RunResult]) -> RenderableType:
         parts += [_iterations(result), Text()]
     if result.targets:
         parts += [_targets(result), Text()]
-    if not invalid:
+    if result.has_score:
         parts.append(_headline(result))
-    if result.fairness and not invalid:
+    if result.fairness:
         shares = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in result.fairness.items())
         parts.append(Text(f"Fairness between the VMs: {shares}"))
     parts.append(_verdict(result))
@@ -108,9 +108,13 @@ def _setup(header: Header[SpecPlan]) -> RenderableType:
     return grid
 
 
+def _no_score(result: RunResult) -> RenderableType:
+    said = _NOTHING_SAID if not result.trust.valid else "Not all iterations were measured."
+    title = "INVALID" if result.verdict is Verdict.INVALID else "NO SCORE"
+    return banner(title, f"{said} There is no score. What follows is evidence.", "bold red")
+
+
 def _headline(result: RunResult) -> RenderableType:
-    if result.verdict is Verdict.INVALID:
-        return banner("INVALID", f"{_NOTHING_SAID} There is no score. What follows is evidence.", "bold red")
     if result.median < 0:
         return Text("Nothing was measured: there is no score.", "bold")
     whole = sum(row.complete for row in result.iterations)
@@ -134,10 +138,10 @@ def _targets(result: RunResult) -> Table:
 
 
 def _target_cells(row: TargetResult) -> Iterator[str]:
-    yield " " if row.all_conforming and not row.errors else "!"
+    yield " " if row.conforming in (row.requested, None) and not row.errors else "!"
     yield row.name
     yield f"[{row.host}]:{row.port}" if ":" in row.host else f"{row.host}:{row.port}"
-    yield f"{row.conforming}/{row.requested}"
+    yield _of(row)
     yield fmt.rate(row.ops_per_s)
     yield fmt.rate(row.kbit_per_s)
     yield fmt.millis(row.response_ms.p50)
@@ -152,11 +156,13 @@ def _iterations(result: RunResult) -> Table:
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for at, row in enumerate(result.iterations):
-        requests = fmt.share_of(row.requests_conforming, row.requests_ok + sum(row.errors.values()))
+        answered = row.requests_ok + sum(row.errors.values())
+        within = row.requests_conforming
+        requests = None if within is None else fmt.share_of(within, answered)
         add_row(
             table,
             f"{row.index + 1}{' median' if at == result.median else ''}",
-            f"{row.conforming}/{row.requested}",
+            _of(row),
             "-" if requests is None else f"{fmt.percent(requests)}%",
             fmt.rate(row.ops_per_s),
             fmt.rate(row.kbit_per_s / 1000),
@@ -171,9 +177,14 @@ def _iterations(result: RunResult) -> Table:
 def _judgement(result: RunResult, row: IterationResult) -> str:
     if not row.complete:
         return "cut"
-    if result.verdict is Verdict.INVALID:
-        return fmt.NOTHING
-    return "ok" if row.conforms else "FAIL"
+    if row.trust is not None and not row.trust.valid:
+        return "INVALID"
+    return {None: fmt.NOTHING, True: "ok", False: "FAIL"}[row.conforms]
+
+
+def _of(row: IterationResult | TargetResult) -> str:
+    """Conforming of requested connections; a dash in a run that has no score."""
+    return fmt.NOTHING if row.conforming is None else f"{row.conforming}/{row.requested}"
 
 
 def _operations(row: IterationResult) -> Table:
@@ -212,6 +223,6 @@ def _errors(targets: Iterable[TargetResult]) -> list[RenderableType]:
 def _verdict(result: RunResult) -> RenderableType:
     lines: list[RenderableType] = [verdict_line(result.verdict)]
     lines.append(bullets("-", result.reasons))
-    if result.verdict is Verdict.INVALID:
+    if not result.trust.valid:
         lines.append(Text(f"  {_NOTHING_SAID}", "bold red"))
     return Group(*lines)

@@ -107,6 +107,15 @@ class ForwardPart(Struct, kw_only=True):
     slowest_over_fastest: float | None
     retransmits: float | None
     runs: list[Iperf3Run]
+    source_busy: Annotated[
+        float | UnsetType, Meta(description="Share of a core that the busiest thread of the source used.")
+    ] = UNSET
+    sink_busy: float | UnsetType = UNSET
+    limited_by: Annotated[
+        Literal["source", "sink", "link"] | UnsetType,
+        Meta(description="What the rate is the rate of, when that is not the proxy."),
+    ] = UNSET
+    interval: Annotated[RateInterval | UnsetType, Meta(description="Only where source or sink was the limit.")] = UNSET
 
 
 class ForwardLatencyPart(Struct, kw_only=True):
@@ -118,6 +127,9 @@ class ForwardLatencyPart(Struct, kw_only=True):
     added_ns: Annotated[float | None, Meta(description="The median minus that of direct.")]
     connections_per_s: float | None
     failed: Count
+    connections_limited_by: Annotated[
+        Literal["source", "sink"] | UnsetType, Meta(description="Then connections_per_s is a lower bound.")
+    ] = UNSET
 
 
 class NicProofPart(Struct, kw_only=True):

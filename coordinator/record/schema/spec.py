@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from coordinator.record.schema.common import (
     Check,
@@ -59,9 +59,9 @@ class TargetPart(Struct, kw_only=True):
     host: str
     port: Port
     requested: Count
-    conforming: Count
+    conforming: Annotated[Count | None, Meta(description="Null in a run that has no score.")]
     requests_ok: Count
-    requests_conforming: Count
+    requests_conforming: Annotated[Count | None, Meta(description="Requests within the bound; null without a score.")]
     ops_per_s: float | None
     kbit_per_s: Annotated[
         float | None,
@@ -81,13 +81,15 @@ class Iteration(Struct, kw_only=True):
     index: Index
     measured_s: Annotated[float, Meta(ge=0)]
     complete: Annotated[bool, Meta(description="False when the window was cut short.")]
-    conforms: Annotated[bool, Meta(description="Whether every check holds.")]
+    conforms: Annotated[bool | None, Meta(description="Whether every check holds; null in a run that has no score.")]
     requested: Count
-    conforming: Count
+    conforming: Annotated[Count | None, Meta(description="Null in a run that has no score.")]
     ops_per_s: float | None
     kbit_per_s: float | None
     requests_ok: Count
-    requests_conforming: Annotated[int, Meta(ge=0, description="Requests within the plan's bound.")]
+    requests_conforming: Annotated[
+        Count | None, Meta(description="Requests within the plan's bound; null in a run that has no score.")
+    ]
     errors: Count
     errors_by_outcome: Annotated[
         ErrorCounts, Meta(description="Failed operations by outcome; only outcomes that occurred.")
@@ -97,8 +99,9 @@ class Iteration(Struct, kw_only=True):
     response_ms: TimesMs
     service_ms: TimesMs
     lateness_ms: TimesMs
-    checks: list[Check]
+    checks: Annotated[list[Check], Meta(description="Checks of the servers; empty in a run that has no score.")]
     targets: list[TargetPart]
+    trust: Annotated[Trust | UnsetType, Meta(description="Checks of the load generator in this window.")] = UNSET
 
 
 class RunPart(Struct, kw_only=True):
@@ -111,7 +114,11 @@ class RunPart(Struct, kw_only=True):
     notes: list[str]
     requested_connections: Annotated[int, Meta(ge=1, description="Simultaneous connections asked for, of all VMs.")]
     conforming_connections: Annotated[
-        Count | None, Meta(description="Conforming connections in the median iteration; null when unfinished.")
+        Count | None,
+        Meta(
+            description="Conforming connections in the median iteration; null when unfinished, and in a run that has "
+            "no score because it is INVALID or a trust check failed."
+        ),
     ]
     median_iteration: Annotated[Index | None, Meta(description="Index into iterations; null when none was measured.")]
     iterations: list[Iteration]

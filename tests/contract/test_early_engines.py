@@ -1,0 +1,113 @@
+"""Engines that start before the rest of a run is imported: who uses them, when they start, and that they end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+
+import pytest
+
+from coordinator.fleet.local import LocalFleet
+from loadgen.agent import children
+from loadgen.agent.children import EarlyEngines, EngineChild
+from tests.support.cli import alive
+
+_START_ONLY = """
+import json, sys
+from loadgen.agent import children
+def tell(mark=""):
+    print(json.dumps(sorted(sys.modules)))
+    raise KeyboardInterrupt
+children.start_engine = tell
+from coordinator.cli import main
+sys.exit(main())
+"""
+"""A command that is interrupted where it would start its first engine, and prints the modules imported until then."""
+
+HTTP, SPEC = ("http", "http://127.0.0.1:9/"), ("spec", "--vms", "2", "--server", "builtin")
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", _START_ONLY, *arguments], capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+@pytest.mark.parametrize("arguments", [HTTP, SPEC], ids=["http", "spec"])
+def test_engines_start_before_what_plays_is_imported(arguments: tuple[str, ...]) -> None:
+    done = command(*arguments)
+    modules = set(json.loads(done.stdout))
+    assert not modules & {"aiohttp", "coordinator.experiment.session", "msgpack", "numpy", "rich.console", "uvloop"}
+    assert done.returncode == 130
+    assert done.stderr.strip() == "loadgen: interrupted"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (*HTTP, "--print-plan"),
+        (*SPEC, "--print-plan"),
+        (*HTTP, "--engines", "0"),
+        (*HTTP, "--hdr", "without-a-suffix"),
+        (*SPEC, "--connections", "0"),
+        ("http",),
+        ("http", "--help"),
+    ],
+)
+def test_nothing_starts_when_nothing_is_played(arguments: tuple[str, ...]) -> None:
+    done = command(*arguments)
+    assert "sys" not in done.stdout  # the list of modules
+    assert done.returncode in (0, 2)
+
+
+def test_engines_that_nobody_takes_end() -> None:
+    with EarlyEngines(2) as early:
+        pids = [process.pid for process in early._processes]
+        assert all(map(alive, pids))
+    assert len(pids) == 2
+    assert not any(map(alive, pids))
+    assert early.take() is None
+
+
+def test_the_fleet_of_this_machine_uses_them_first_and_starts_the_others() -> None:
+    async def scenario(early: EarlyEngines) -> tuple[int, ...]:
+        fleet = LocalFleet(2, early)
+        try:
+            await fleet.open()
+            assert early.take() is None
+            return fleet.pids
+        finally:
+            await fleet.close()
+
+    with EarlyEngines(1) as early:
+        (first,) = [process.pid for process in early._processes]
+        pids = asyncio.run(scenario(early))
+    assert pids[0] == first
+    assert len(set(pids)) == 2
+    assert not any(map(alive, pids))
+
+
+def test_where_none_can_be_started_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(mark: str = "") -> None:
+        raise OSError
+
+    monkeypatch.setattr(children, "start_engine", refuse)
+    with EarlyEngines(2) as early:
+        assert early.take() is None
+
+
+def test_an_engine_ends_when_it_is_interrupted_while_it_is_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> int:
+        process = children.start_engine()
+        monkeypatch.setattr(asyncio.get_running_loop(), "connect_write_pipe", _cancelled)
+        with pytest.raises(asyncio.CancelledError):
+            await EngineChild.of(process)
+        return process.pid
+
+    assert not alive(asyncio.run(scenario()))
+
+
+async def _cancelled(*_: object) -> None:
+    raise asyncio.CancelledError
