@@ -72,7 +72,7 @@ class TapePlayer(Generic[P]):
         )
 
     async def _start_servers(self, stage: Stage[P]) -> tuple[asyncio.Task[OpTape], tuple[Target, ...]]:
-        """Start the servers, and begin to compile the tape meanwhile."""
+        """Start the servers, and begin to compile the tape at the same time."""
         plan, around = stage.plan, stage.around
         deployment = self._tapes.deployment(plan, around.cache)
         await self._tapes.before_servers(plan, around, deployment.facts)
@@ -112,7 +112,7 @@ class TapePlayer(Generic[P]):
 
 
 async def _give_up(task: asyncio.Task[OpTape]) -> None:
-    """Wait for a task that may have failed, and whose result nobody needs any more."""
+    """Wait for a task that may have failed and whose result is not needed any more."""
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 

@@ -113,7 +113,7 @@ class ForwardPart(Struct, kw_only=True):
     sink_busy: float | UnsetType = UNSET
     limited_by: Annotated[
         Literal["source", "sink", "link"] | UnsetType,
-        Meta(description="What the rate is the rate of, when that is not the proxy."),
+        Meta(description="The part that limited the rate, when this is not the proxy."),
     ] = UNSET
     interval: Annotated[RateInterval | UnsetType, Meta(description="Only where source or sink was the limit.")] = UNSET
 
