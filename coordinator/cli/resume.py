@@ -34,7 +34,7 @@ def resume(record: Path, as_json: bool) -> int:
         command_line=tuple(sys.argv),
         out=found.record.path,
         form="json" if as_json else "text",
-        resume=True,
+        resumed=found.record.header,
         done=found.done,
     )
     return run_session(session)

@@ -67,7 +67,7 @@ class Experiment(Protocol[P]):
         """Return the next run, or the answer when no more runs are needed or the user interrupted the last run."""
 
     def answer(self, done: Done) -> Answer:
-        """Return the answer when no more runs follow; needs at least one run."""
+        """Return what can be said so far.  An experiment with a record of its own also answers for no run at all."""
 
     def progress(self, done: Done) -> Progress:
         """Return the progress of the experiment."""

@@ -13,6 +13,7 @@ from coordinator.experiment.executor import Outcome
 from coordinator.fleet.choice import FleetChoice
 from coordinator.output.judged import Judged
 from coordinator.record.document import finished, unfinished
+from coordinator.record.header import Header
 from coordinator.record.writer import RecordWriter
 from coordinator.run.frame import begin_header, now
 
@@ -20,8 +21,8 @@ from coordinator.run.frame import begin_header, now
 class Notebook:
     """Keeps the experiment's run.json complete at all times; a context manager.
 
-    An experiment of one run uses the record of that run, so nothing is written for it.  With `again`, the record exists
-    already and is continued; `done` are the runs in the record that are used again.
+    An experiment of one run uses the record of that run, so nothing is written for it.  `again` is the header of a
+    record that is continued, None for a new record; `done` are the runs in the record that are used again.
     """
 
     def __init__(
@@ -32,17 +33,17 @@ class Notebook:
         command_line: tuple[str, ...],
         done: Done,
         *,
-        again: bool,
+        again: Header[Any] | None,
     ) -> None:
         self._experiment = experiment
         self._directory = directory
         self._writer: RecordWriter | None = None
         if experiment.kind != experiment.runs:
-            header = begin_header(experiment.kind, experiment.shown, fleet, command_line)
+            header = again or begin_header(experiment.kind, experiment.shown, fleet, command_line)
             # The experiment itself is not a run on load machines.
             self._header = dataclasses.replace(header, fleet=dataclasses.replace(header.own_fleet, run_id=""))
-            document = unfinished(self._header, experiment.answer(done).result if done else None)
-            self._writer = RecordWriter(directory, document, again=again)
+            document = unfinished(self._header, experiment.answer(done).result)
+            self._writer = RecordWriter(directory, document, again=again is not None)
 
     def __enter__(self) -> Self:
         return self
@@ -61,7 +62,9 @@ class Notebook:
     def note(self, done: Done) -> None:
         """Record one more finished run."""
         if self._writer is not None:
-            self._header = dataclasses.replace(self._header, environment=done[-1].header.environment)
+            command_line = self._header.environment.command_line
+            environment = dataclasses.replace(done[-1].header.environment, command_line=command_line)
+            self._header = dataclasses.replace(self._header, environment=environment)
             self._writer.rewrite(unfinished(self._header, self._experiment.answer(done).result))
 
     def close(self, outcome: Outcome) -> Judged[Any, Any]:

@@ -35,7 +35,7 @@ def resumable(path: Path) -> Resumable:
     record = load(path)
     if record.header.kind not in _RESTORE:
         raise PlanError(
-            f"{path} is one run of loadgen {record.header.kind}, and a run that was cut cannot be continued",
+            f"{path} is one run of loadgen {record.header.kind}; only a sweep can be continued",
             hint=f"repeat it: loadgen {record.header.kind} --replay {path}",
         )
     found = _RESTORE[record.header.kind](record)
@@ -48,6 +48,11 @@ def _sweep(record: Record) -> Resumable:
     """Points that the user interrupted are played again."""
     sweep: Sweep = record.result()
     header = record.header
+    if header.plan.targets and len(header.plan.targets) < max(sweep.vms):
+        raise PlanError(
+            f"{record.path} was written by version 0.1.0, which did not record the targets of the last point",
+            hint="play the sweep again with --targets",
+        )
     kept = [point for point in sweep.points if point.result.verdict is not Verdict.INTERRUPTED]
     done = tuple(
         Judged(path=record.path / point.record, document={}, header=point.header, result=point.result) for point in kept

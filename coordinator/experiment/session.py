@@ -24,6 +24,7 @@ from coordinator.kinds.catalog import load_kind
 from coordinator.output.catalog import print_result
 from coordinator.output.judged import Judged
 from coordinator.output.streams import stderr_console
+from coordinator.record.header import Header
 from coordinator.record.writer import default_directory
 from coordinator.run.api import Around
 from coordinator.run.frame import Run
@@ -39,8 +40,8 @@ class Session:
 
     `fleet` is None for runs without load machines.  `out` is the directory of the record; None takes the default.
     `form` is an output format (coordinator.output.catalog).  `hdr` are files for the tools of HdrHistogram.  `notes`
-    are added to the result.  With `resume`, `out` is the record of an experiment that is continued, and `done` are its
-    runs that are not played again.  `early` are engines that were started already.
+    are added to the result.  `resumed` is the header of an experiment that is continued; then `out` is the directory
+    of its record, and `done` are its runs that are not played again.  `early` are engines that were started already.
     """
 
     experiment: Experiment[Any]
@@ -50,7 +51,7 @@ class Session:
     form: str = "text"
     hdr: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
-    resume: bool = False
+    resumed: Header[Any] | None = None
     done: Done = ()
     early: EarlyEngines | None = None
 
@@ -81,7 +82,7 @@ async def _session(session: Session) -> int:
 
         async def play(step: Next[Any]) -> Judged[Any, Any]:
             own = directory / step.record
-            if session.resume and own.exists():
+            if session.resumed and own.exists():
                 say(f"the record of a run that was cut is kept as {set_aside(own)}")
             run = Run(
                 kind=kind,
@@ -96,7 +97,7 @@ async def _session(session: Session) -> int:
             return await interrupts.during(run)
 
         notebook = Notebook(
-            experiment, directory, session.fleet, session.command_line, session.done, again=session.resume
+            experiment, directory, session.fleet, session.command_line, session.done, again=session.resumed
         )
         with notebook:
             outcome = await execute(experiment, play=play, say=say, on_done=notebook.note, done=session.done)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from coordinator.record.header import UNFINISHED, Header, Plan, RecordError, Result
+from coordinator.record.header import UNFINISHED, Header, Plan, Result
 from coordinator.record.reader import Judge, Record, load, recover
 
 P = TypeVar("P", bound=Plan, covariant=True)
@@ -42,13 +42,7 @@ def read_judged(path: Path, judges: Mapping[str, Judge]) -> Judged[Any, Any]:
 
 def _result_of(record: Record, judges: Mapping[str, Judge]) -> tuple[Any, str]:
     if record.is_sweep:
-        sweep = record.result()
-        if not sweep.points:
-            raise RecordError(
-                f"{record.path} is a sweep that was cut before its first point was done",
-                hint="the records of its points are in the directories below it",
-            )
-        return sweep, "" if record.finished else "the sweep was cut off before it wrote its result"
+        return record.result(), "" if record.finished else "the sweep was cut off before it wrote its result"
     if record.document["verdict"] != UNFINISHED:
         return record.result(), ""
     return recover(record, judges[record.header.kind])

@@ -15,7 +15,7 @@ from loadgen.model.plan import SpecPlan
 
 
 def _write(header: Header[SpecPlan], sweep: Sweep | None) -> dict[str, Any]:
-    """The plan of `header` is the one of the first point: the others differ in their VMs alone."""
+    """The plan of `header` is that of the last point, which has all targets; the points differ in their VMs only."""
     return {
         "vms": sweep.vms if sweep else (),
         "plan": header.plan.to_dict(),

@@ -16,6 +16,7 @@ survives SIGKILL, so nothing is buffered here.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
 import json
 import os
@@ -69,11 +70,18 @@ class RecordWriter:
         self._good_bytes = 0
         self._complete = True
         self._logged_bytes = 0
+        self._lock = -1
         try:
             if again:
+                self._lock = _lock(directory)
                 _replace(directory / RUN, _dump(document))
             else:
                 _make(directory, _dump(document))
+                self._lock = _lock(directory)
+        except BlockingIOError:
+            raise RecordError(
+                f"another loadgen is writing the record in {directory}", hint="wait until it has ended, or stop it"
+            ) from None
         except OSError as error:
             raise RecordError(
                 f"the record cannot be written to {directory}: {_say(error)}",
@@ -138,12 +146,29 @@ class RecordWriter:
         if self._intervals is not None:
             self._intervals.close()
             self._intervals = None
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     def _try(self, name: str, data: bytes) -> None:
         try:
             _replace(self.path / name, data)
         except OSError as error:
             self._problems.append(f"the record is incomplete: {name}: {_say(error)}")
+
+
+def _lock(directory: Path) -> int:
+    """Lock the record against other writers until the returned descriptor is closed.
+
+    The kernel releases the lock of a process that was killed.  Raises BlockingIOError when another process holds it.
+    """
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _make(directory: Path, run: bytes) -> None:

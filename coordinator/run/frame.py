@@ -74,7 +74,10 @@ async def _close(stack: AsyncExitStack, notes: list[str]) -> None:
     try:
         await stack.aclose()
     except Exception as error:  # noqa: BLE001 - the result of finished traffic is worth more than a clean end
-        notes.append(f"closing the run failed: {type(error).__name__}: {error}")
+        failed: BaseException | None = error
+        while failed is not None:  # an exit stack chains the errors of its callbacks
+            notes.append(f"closing the run failed: {type(failed).__name__}: {failed}")
+            failed = failed.__context__
 
 
 @dataclass(slots=True)

@@ -33,6 +33,7 @@ class TapePlayer(Generic[P]):
         self._tapes = tapes
         self._choice = choice
         self._conductor: Conductor | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def interrupted(self) -> bool:
@@ -58,7 +59,10 @@ class TapePlayer(Generic[P]):
         traffic = Traffic(self._tapes, stage, fleet, placed, targets)
         await traffic.prepare(tape)
         self._conductor = traffic.conductor
-        return await traffic.play()
+        measured = await traffic.play()
+        if self._watching is not None:
+            self._watching.cancel()  # a VM that dies after the traffic changes nothing that was measured
+        return measured
 
     def _fleet(self, stage: Stage[P]) -> Fleet:
         return make_fleet(
@@ -80,8 +84,8 @@ class TapePlayer(Generic[P]):
         stage.stack.push_async_callback(_give_up, tape)
         await stage.stack.enter_async_context(deployment)
         stage.notices += deployment.notices
-        watching = asyncio.create_task(_watch(deployment, stage.notices))
-        stage.stack.callback(watching.cancel)
+        self._watching = asyncio.create_task(_watch(deployment, stage.notices))
+        stage.stack.callback(self._watching.cancel)
         server = self._tapes.server_facts(deployment.facts)
         environment = dataclasses.replace(stage.header.environment, server=server)
         stage.header = dataclasses.replace(stage.header, targets=deployment.targets, environment=environment)

@@ -137,8 +137,10 @@ class Agent:
             engine.armed = asyncio.get_running_loop().create_future()
             engine.heard_ns = time.monotonic_ns()
             engine.playing = True
-        await self._begin_measuring([engine.process.pid for engine in engines])
-        self._broadcast(start_message(segment))
+        if self._measuring is not None:
+            await self._measuring
+        self._broadcast(start_message(segment))  # first, because a look at all processes may take long
+        await asyncio.to_thread(self._quiet.begin, [engine.process.pid for engine in engines])
         if engines:
             await asyncio.wait([engine.armed for engine in engines], timeout=_ARM_TIMEOUT_S)
         for engine in engines:
@@ -288,11 +290,6 @@ class Agent:
         was, engine.playing = engine.playing, False
         if was and not self.playing and not self._closing:
             self._measuring = asyncio.create_task(self._end_measuring())
-
-    async def _begin_measuring(self, pids: Sequence[int]) -> None:
-        if self._measuring is not None:
-            await self._measuring
-        await asyncio.to_thread(self._quiet.begin, pids)
 
     async def _end_measuring(self) -> None:
         use = await asyncio.to_thread(self._quiet.end)

@@ -12,6 +12,7 @@ from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.parts import WIDTH, add_row, bullets, plain_table, setup_line, verdict_line, where
 from coordinator.output.terminal.report import server_name, vms
+from coordinator.record.header import RecordError
 from coordinator.record.sweep_result import Sweep, SweepPoint
 from loadgen.model.plan import SpecPlan
 from loadgen.verdict.result import TargetResult, Verdict
@@ -25,6 +26,11 @@ def print_sweep(console: Console, judged: Judged[SpecPlan, Sweep]) -> None:
 def sweep_report(judged: Judged[SpecPlan, Sweep]) -> RenderableType:
     """The table and the bars of a sweep as a rich renderable."""
     sweep, header, cut = judged.result, judged.header, judged.cut
+    if not sweep.points:
+        raise RecordError(
+            f"{judged.path} is a sweep that was cut before its first point was done",
+            hint="the records of its points are in the directories below it",
+        )
     plan = header.plan
     parts: list[RenderableType] = [
         Text("SPECweb99-style sweep over the number of VMs", "bold"),
