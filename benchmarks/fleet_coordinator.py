@@ -194,8 +194,9 @@ class Measurement:
         return found
 
     async def _stop(self, number: int, at_s: float) -> int:
-        """Stop the run at this part of a second, and wait until all workers have reported their end.  Returns the time
-        of the command.
+        """Stop the run at this part of a second, and wait until all workers have reported their end.
+
+        Returns the time of the command.
         """
         since_s = (time.monotonic_ns() - self._origin_ns) / NS_PER_S % 1
         await asyncio.sleep((at_s - since_s) % 1)

@@ -184,8 +184,9 @@ def _wait_for(port: int) -> None:
 
 
 def compare(pid: int, url: str, connections: int, seconds: float, repeats: int, core: int) -> dict[str, list[Sample]]:
-    """Return samples of both clients in alternating runs.  The order is reversed every round, because the machine's
-    speed drifts.
+    """Return samples of both clients in alternating runs.
+
+    The order is reversed every round, because the machine's speed drifts.
     """
     samples: dict[str, list[Sample]] = {"wrk": [], "loadgen": []}
     clients = [("wrk", wrk), ("loadgen", loadgen)]

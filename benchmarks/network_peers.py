@@ -127,8 +127,9 @@ class Probe:
     package: str = ""
 
     def rate_bps(self, report: str) -> float:
-        """Return the rate of arrived data in the measured time.  iperf2 reports CSV, the others report JSON in iperf3's
-        format.
+        """Return the rate of arrived data in the measured time.
+
+        iperf2 reports CSV, the others report JSON in iperf3's format.
         """
         if self.client[0] == "iperf":
             return float(report.splitlines()[-1].split(",")[-1])

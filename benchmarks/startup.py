@@ -57,7 +57,7 @@ asyncio.run(main())
 
 @contextlib.contextmanager
 def http_server() -> Iterator[int]:
-    """A server for `loadgen http` in a process of its own; its port."""
+    """Start a server for `loadgen http` in a separate process; yields its port."""
     with subprocess.Popen([sys.executable, "-c", _SERVER], stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
@@ -77,7 +77,7 @@ def to_the_end_s(argv: list[str], directory: str) -> float:
 
 
 def to_first_traffic_s(argv: list[str], directory: str) -> float:
-    """How long a `loadgen spec` takes until an engine has connected to a VM; the run is interrupted then."""
+    """Return the seconds until an engine of `loadgen spec` has connected to a VM; then the run is interrupted."""
     began_s = time.perf_counter()
     with subprocess.Popen(argv, cwd=directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
         while not _engines_are_connected(run.pid):
@@ -107,7 +107,7 @@ def _engines_are_connected(pid: int) -> bool:
 
 
 def measure(binaries: list[Path], rounds: int, port: int, directory: str) -> dict[str, list[list[float]]]:
-    """By the name of the command: the times of all rounds, s, for each installation; one round before is not kept."""
+    """Return by command the times of all rounds in s, for each installation; a first round is discarded."""
     found: dict[str, list[list[float]]] = {name: [[] for _ in binaries] for name in (BARE, *ENDING, TRAFFIC)}
     for number in range(rounds + 1):
         for name, times in found.items():
@@ -126,7 +126,7 @@ def measure(binaries: list[Path], rounds: int, port: int, directory: str) -> dic
 
 
 def table(found: dict[str, list[list[float]]], names: list[str]) -> str:
-    """The medians in ms, and their ratios to the bare interpreter of the same installation."""
+    """Return a table of the medians in ms, and of their ratios to the bare interpreter of the same installation."""
     lines = ["| command | " + " | ".join(f"{name}, ms | × bare" for name in names) + " |"]
     lines.append("| --- |" + " --- | --- |" * len(names))
     bare = [statistics.median(times) for times in found[BARE]]
@@ -141,8 +141,8 @@ def main() -> int:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--against", type=Path, help="directory with the programs loadgen and python to compare with")
-    parser.add_argument("--json", type=Path, help="write all times, s, to this file")
+    parser.add_argument("--against", type=Path, help="Directory with the programs loadgen and python to compare with.")
+    parser.add_argument("--json", type=Path, help="File to write all times to, in seconds.")
     given = parser.parse_args()
     binaries = [Path(sys.executable).parent]
     names = ["this"]

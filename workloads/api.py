@@ -47,9 +47,7 @@ class Sent:
 
 
 class ServerFiles(Protocol):
-    """The content that each server must serve: files below a document root, and an application for dynamic
-    operations.
-    """
+    """The content that each server must serve: files below a document root, and an application."""
 
     @property
     def extent(self) -> str:

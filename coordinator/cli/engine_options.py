@@ -25,9 +25,7 @@ def source_option(panel: str) -> Callable[[F], F]:
 
 
 def engine_options(default: str) -> Callable[[F], F]:
-    """The options --engines, --engine and --timestamps; `default` is the help text for the default number of
-    engines.
-    """
+    """The options --engines, --engine and --timestamps; `default` is the help text for the default of --engines."""
     options = (
         click.option(
             "--engines",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def choice_to_table(choice: FleetChoice) -> dict[str, Any]:
-    """Return the settings that differ from the defaults, as plain data for TOML; empty when this machine makes the
+    """Return the settings that differ from the defaults, as plain data for TOML; {} when this machine makes the
     load.
     """
     from coordinator.fleet.choice import WayKind

@@ -56,7 +56,7 @@ def _choices(allowed: tuple[E, ...]) -> Callable[[str], tuple[E, ...]]:
         names = [part.strip() for part in text.split(",")]
         wrong = next((name for name in names if name not in known), None)
         if wrong is not None:
-            raise PlanError(f"{wrong!r} is none of {', '.join(known)}", hint="separate several by commas")
+            raise PlanError(f"{wrong!r} is not one of {', '.join(known)}", hint="separate several by commas")
         if len(set(names)) != len(names):
             raise PlanError(f"{text!r}: a name is given twice")
         return tuple(known[name] for name in names)

@@ -1,6 +1,4 @@
-"""Option types that the commands share: each turns text of the command line into a value, or reports an error in one
-line.
-"""
+"""Option types of the commands: each turns text of the command line into a value, or reports an error in one line."""
 
 from __future__ import annotations
 
@@ -76,9 +74,7 @@ DIRECTORY = click.Path(path_type=Path, file_okay=False)
 
 
 def result_options(kind: str, *short: str) -> Callable[[F], F]:
-    """The options --out and --json (`short`: the short name of --json) of a command that makes a record of this
-    kind.
-    """
+    """The options --out and --json (`short`: the short name of --json) of a command that makes such a record."""
 
     def add(command: F) -> F:
         as_json = click.option(

@@ -95,8 +95,9 @@ class Start:
         return False
 
     def choice(self) -> FleetChoice | None:
-        """Return the load machines; None when the file or the record names none.  Raises PlanError that names the
-        file.
+        """Return the load machines; None when the file or the record names none.
+
+        Raises PlanError that names the file.
         """
         try:
             return self.fleet() if self.fleet else None

@@ -255,8 +255,9 @@ def _plan(
     *,
     driver: str | None,
 ) -> SpecPlan:
-    """Return the plan that the options make from `start`; for a sweep, the plan of its last point.  Raises
-    PlanError.
+    """Return the plan that the options make from `start`; for a sweep, the plan of its last point.
+
+    Raises PlanError.
     """
     base = start.read(SpecPlan.from_dict)
     phases = override(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
-if TYPE_CHECKING:  # a command makes a planner before it imports what plays
+if TYPE_CHECKING:  # a command makes a planner before it imports the modules that play runs
     from coordinator.output.judged import Judged
     from coordinator.record.header import Plan, Result
 
@@ -57,9 +57,7 @@ class Experiment(Protocol[P]):
 
     @property
     def kind(self) -> str:
-        """The kind of the experiment's record; the kind of its only run when the experiment has no record of its
-        own.
-        """
+        """The kind of the experiment's record; the kind of its only run when it has no record of its own."""
 
     @property
     def shown(self) -> P:

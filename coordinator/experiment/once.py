@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from coordinator.experiment.api import Answer, Done, Next, Progress
 
-if TYPE_CHECKING:  # a command makes a planner before it imports what plays
+if TYPE_CHECKING:  # a command makes a planner before it imports the modules that play runs
     from coordinator.record.header import Plan
 
 P = TypeVar("P", bound="Plan", covariant=True)

@@ -14,8 +14,9 @@ from loadgen.verdict.result import Verdict
 
 @dataclass(frozen=True, slots=True)
 class VmSweep:
-    """Plays `base` with each number of VMs in `vms`, in this order.  With targets, a point uses the first targets of
-    the list.
+    """Plays `base` with each number of VMs in `vms`, in this order.
+
+    With targets, a point uses the first targets of the list.
     """
 
     base: SpecPlan

@@ -48,7 +48,7 @@ def say_missing(missing: Mapping[str, str]) -> str:
 def _place(machines: Sequence[Machine], shares: Sequence[int], seed: int) -> Placement:
     weighted = list(itertools.islice(_workers(machines), sum(shares)))
     worker_of = place(shares, [weight for _, weight in weighted], seed)
-    # An engine with a small weight may get no connection; it takes no part in the run then.
+    # An engine with a small weight may get no connection; then it is outside the run.
     used = np.flatnonzero(np.bincount(worker_of))
     return Placement(tuple(weighted[at][0] for at in used.tolist()), np.searchsorted(used, worker_of).astype(np.int32))
 

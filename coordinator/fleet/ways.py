@@ -27,9 +27,7 @@ class Line(Protocol):
         """The asynchronous `distributed.Client` that carries calls and their answers."""
 
     def listen(self, topic: str, hear: Callable[[Any], None]) -> None:
-        """Pass messages that are logged under a topic to `hear`, from now on; each message contains the worker's
-        address.
-        """
+        """Pass messages of a topic to `hear`, from now on; each message contains the worker's address."""
 
     def post(self, messages: Mapping[str, dict[str, Any]]) -> bool:
         """Send each agent, by its address, a message without an answer.  Returns False if only calls can be carried.

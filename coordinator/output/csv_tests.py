@@ -102,7 +102,7 @@ def _whole(result: ProbeResult) -> Mapping[str, object]:
 
 
 def _sent_mbit_per_s(result: ProbeResult, way: Direction) -> float:
-    """The bytes of all streams in one direction over the time of the slowest."""
+    """The sent rate in one direction, in Mbit/s: the bytes of all streams over the time of the slowest stream."""
     streams = [one for one in result.streams if one.direction is way]
     return _mbit_per_s(sum(one.sent_bytes for one in streams), max((one.sent_ns for one in streams), default=0))
 

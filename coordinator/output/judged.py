@@ -1,6 +1,4 @@
-"""A run with its result, in the form that every output format takes: at the end of the run, or read from the record
-later.
-"""
+"""A run with its result, in the form that output formats take: at the end of the run, or read from the record."""
 
 from __future__ import annotations
 

@@ -1,3 +1,1 @@
-"""The records of runs: a directory per run that programs can read, and that stays readable whatever happens to the
-run.
-"""
+"""The records of runs: a directory per run that programs can read, and that stays readable after any failure."""

@@ -15,7 +15,7 @@ from loadgen.model.probe import IperfPlan
 from loadgen.verdict.network_result import IperfResult, IperfRow
 
 _DERIVED = ("mbit_per_s", "interval", "cpu_s_per_gb", "runs")
-"""Fields of a row in the document that follow from others, or that are not read back."""
+"""Fields of a row in the document that follow from other fields, or that are not read back."""
 
 
 def _write(header: Header[IperfPlan], result: IperfResult | None) -> dict[str, Any]:

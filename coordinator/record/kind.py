@@ -1,6 +1,4 @@
-"""The functions that the record needs for a kind of run: one value for each kind, listed in
-coordinator.record.catalog.
-"""
+"""The functions that the record needs for each kind of run, as one value; coordinator.record.catalog lists them."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def read_head(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_row(row: IperfRow | ForwardRow | LatencyRow | NicProof) -> dict[str, Any]:
-    """A row with null for what is not known; fields that 0.1 did not have are left out when they say nothing."""
+    """A row with null for unknown values; fields that 0.1 did not have are left out when they have their default."""
     plain: dict[str, Any] = _with_null(to_plain(row))
     return _without_defaults(plain, type(row))
 

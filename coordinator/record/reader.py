@@ -109,9 +109,7 @@ def recover(record: Record, judge: Judge) -> tuple[Any, str]:
 
 @contextlib.contextmanager
 def _damage(file: Path, document: Mapping[str, Any]) -> Iterator[None]:
-    """Inside the context, a document is read: an error in a damaged document becomes a RecordError that names its
-    place.
-    """
+    """Inside the context, errors in a damaged document become a RecordError that names their place."""
     try:
         yield
     except PlanError as error:

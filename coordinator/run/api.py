@@ -1,6 +1,4 @@
-"""The interfaces of a run: what the frame passes to a kind of run, what the kind supplies, and what the judge
-receives.
-"""
+"""The interfaces of a run: the frame's input to a kind of run, the kind's functions, and the judge's input."""
 
 from __future__ import annotations
 
@@ -121,9 +119,7 @@ class Kind(Protocol[P, M, R_co]):
         """Return the result of a run.  Pure."""
 
     def rows(self, played: Played[P, M]) -> NDArray[np.void] | None:
-        """Return the results of each connection in each window (CONNECTION_DTYPE); None when the kind has no such
-        rows.
-        """
+        """Return the results of each connection in each window (CONNECTION_DTYPE); None when the kind has none."""
 
     def restore(self, header: Header[P], measured: Iterable[Any]) -> Played[P, M]:
         """Rebuild a run that did not record its end, from the intervals of its record.

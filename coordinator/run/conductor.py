@@ -59,8 +59,9 @@ class Hooks:
 
 
 class Conductor:
-    """Plays one run. After `conduct` has returned, the public attributes hold everything that is known about the
-    run.
+    """Plays one run.
+
+    After `conduct` has returned, the public attributes hold everything that is known about the run.
     """
 
     def __init__(self, run: RunState, fleet: Fleet, intake: Intake, phases: Phases, hooks: Hooks) -> None:

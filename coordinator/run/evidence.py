@@ -70,7 +70,7 @@ class TapeEvidence:
 def trust_evidence(
     run: TapeEvidence, totals: Totals, loop: Loop, windows: Collection[int] | None = None
 ) -> TrustEvidence:
-    """What the trust checks take, about `windows` taken together; None means all measured windows.
+    """Return the input of the trust checks for `windows` together; None means all measured windows.
 
     `totals` are the sums of everything that the engines reported.
     """
@@ -91,7 +91,7 @@ def trust_evidence(
 
 
 def _worker_evidence(run: TapeEvidence, totals: Totals, windows: Collection[int]) -> list[WorkerEvidence]:
-    """What each worker says of itself in `windows`; a worker that was lost before them is left out."""
+    """Return the figures that each worker reported about itself for `windows`, without workers lost before."""
     intake = run.measured.intake
     judged = frozenset[int]().union(*(intake.intervals_of(window) for window in windows))
     played_by: dict[str, list[Played]] = {worker: [] for worker in intake.ledger.workers}
@@ -113,7 +113,7 @@ def _worker_evidence(run: TapeEvidence, totals: Totals, windows: Collection[int]
 
 
 def _start_evidence(run: TapeEvidence, windows: Collection[int]) -> list[StartEvidence]:
-    """How far apart the workers began the segments of `windows`; nothing of a single machine."""
+    """Return the differences between the workers' starts in the segments of `windows`; () for one machine."""
     if len(_machines(run)) < 2:
         return []
     return [_start(run, began_ns) for window, began_ns in run.measured.began_ns.items() if window in windows]

@@ -16,9 +16,7 @@ T = TypeVar("T")
 
 
 def document_roots(cache: Path, count: int, *, own: bool) -> tuple[Path, ...]:
-    """Return the document root of each of `count` VMs: one directory that all VMs share, or with `own` one directory
-    per VM.
-    """
+    """Return the document root of each of `count` VMs: one shared directory, or with `own` one directory per VM."""
     if not own:
         return (cache / "fileset",) * count
     return tuple(cache / "per-vm" / f"vm{number + 1}" for number in range(count))

@@ -1,6 +1,4 @@
-"""The load machines of a tape run: opens the fleet, assigns the connections, and describes the machines for the
-record.
-"""
+"""The load machines of a tape run: opens the fleet, assigns connections, describes the machines for the record."""
 
 from __future__ import annotations
 
@@ -20,8 +18,9 @@ from loadgen.verdict.ports import Demand
 
 
 async def open_fleet(fleet: Fleet, choice: FleetChoice, say: Callable[[str], None]) -> None:
-    """Open the fleet.  Steps that may take a while are announced first.  Raises LoadgenError when the fleet cannot be
-    opened.
+    """Open the fleet.
+
+    Steps that may take a while are announced first.  Raises LoadgenError when the fleet cannot be opened.
     """
     if choice.hosts:
         count = len(choice.hosts)

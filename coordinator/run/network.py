@@ -49,8 +49,9 @@ class Tests(Protocol[P_contra, T]):
         """Return the time that all tests take by the plan."""
 
     def served_here(self, plan: P_contra) -> bool:
-        """Return whether a process that this run did not start serves on this machine.  Resolving names may take
-        seconds.
+        """Return whether a process that this run did not start serves on this machine.
+
+        Resolving names may take seconds.
         """
 
     async def cross(self, plan: P_contra, course: Course[T]) -> None:

@@ -76,7 +76,7 @@ class TapePlayer(Generic[P]):
         )
 
     async def _start_servers(self, stage: Stage[P]) -> tuple[asyncio.Task[OpTape], tuple[Target, ...]]:
-        """Start the servers, and begin to compile the tape meanwhile."""
+        """Start the servers, and begin to compile the tape at the same time."""
         plan, around = stage.plan, stage.around
         deployment = self._tapes.deployment(plan, around.cache)
         await self._tapes.before_servers(plan, around, deployment.facts)
@@ -98,8 +98,9 @@ class TapePlayer(Generic[P]):
         return workload.compile(plan)
 
     def _place(self, stage: Stage[P], fleet: Fleet, targets: Sequence[Target]) -> FleetRecord:
-        """Return which worker plays what.  Machines that cannot carry their share are left out, or the run does not
-        start.
+        """Return which worker plays what.
+
+        Machines that cannot carry their share are left out, or the run does not start.
         """
         plan = stage.plan
         placed, notices = place_on(
@@ -115,7 +116,7 @@ class TapePlayer(Generic[P]):
 
 
 async def _give_up(task: asyncio.Task[OpTape]) -> None:
-    """Wait for a task that may have failed, and whose result nobody needs any more."""
+    """Wait for a task that may have failed and whose result is not needed any more."""
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 

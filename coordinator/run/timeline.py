@@ -57,9 +57,7 @@ class Timeline:
         }
 
     def _all_began_ns(self, iteration: int, segment: Segment) -> int:
-        """Return when the window began for all workers: a worker that starts late shortens the window for all
-        workers.
-        """
+        """Return when the window began for all workers: a worker that starts late shortens the window for all."""
         latest_ns = max(self.began_ns.get(iteration, {}).values(), default=0)
         return max(segment.window_start_ns, latest_ns - _WAKING_NS)
 
@@ -69,9 +67,7 @@ class Timeline:
         return sum(self.phases.length_ns(i) for i in range(self.phases.iterations))
 
     def phase(self, state: State, iteration: int, now_ns: int) -> tuple[str, int, int]:
-        """Return the phase at `now_ns`: its name, how long it has lasted, and its planned length, in ns (0: not
-        known).
-        """
+        """Return the phase at `now_ns`: its name, its time so far, and its planned length, in ns (0: not known)."""
         if state is not State.PLAYING:
             return _BETWEEN[state], 0, 0
         phases, at_ns = self.phases, now_ns - self.segments[iteration].start_ns

@@ -57,11 +57,14 @@ class Traffic(Generic[P]):
         )
 
     async def prepare(self, tape: Awaitable[OpTape]) -> None:
-        """Give each engine its assignment, once the tape is compiled.  Raises LoadgenError when an engine refuses."""
+        """Wait for the compiled tape and pass each engine its assignment.
+
+        Raises LoadgenError when an engine refuses its assignment.
+        """
         stage, plan = self._stage, self._stage.plan
         stage.around.say(f"compiling the operations of {self._asked.connections} connections (seed {plan.seed})")
         compiled = await tape
-        # In a thread, because leases must be renewed meanwhile: with hundreds of machines this takes seconds.
+        # In a thread, because leases must be renewed at the same time: with hundreds of machines this takes seconds.
         given = await asyncio.to_thread(assignments, self._tapes, plan, self._asked, self._record.placement, compiled)
         # In this order: the engines get ready while the memory of this process settles.
         await asyncio.gather(self._fleet.command(Prepare(given)), _settle_memory())

@@ -60,13 +60,15 @@ class Host:
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
-            raise PlanError(f"{self.name!r} is no name for a host: use up to 64 letters, digits and any of . - _ : %")
+            raise PlanError(
+                f"{self.name!r} is not a valid host name: use up to 64 letters, digits and any of . - _ : %"
+            )
         if not self.address:
             object.__setattr__(self, "address", self.name)
         for what in ("address", "bind"):
             value = getattr(self, what)
             if value and not _WORD.fullmatch(value):
-                raise PlanError(f"host {self.name}: {what} {value!r} is no address")
+                raise PlanError(f"host {self.name}: {what} {value!r} is not an address")
         if not 0 <= self.port <= 65535:
             raise PlanError(f"host {self.name}: port {self.port} is not in 1..65535")
         if self.cores < 0:
@@ -103,7 +105,7 @@ def parse_list(text: str) -> tuple[Host, ...]:
     found = []
     for part in (part.strip() for part in text.split(",")):
         if not (one := _ONE.fullmatch(part)):
-            raise PlanError(f"{part!r} is no host" if part else f"{text!r}: a host is missing", hint=_LIST_HINT)
+            raise PlanError(f"{part!r} is not a host" if part else f"{text!r}: a host is missing", hint=_LIST_HINT)
         name, port = one["host"].strip("[]"), one["port"]
         if port == "0":
             raise PlanError(f"host {name}: port 0 is not in 1..65535", hint=_LIST_HINT)

@@ -51,8 +51,9 @@ class Namespace:
         return f"/proc/self/fd/{self.descriptor}"
 
     def inside(self, nsenter: str) -> Inside:
-        """Return the means to start a program in the namespace.  `nsenter` is the path of that program of
-        util-linux.
+        """Return the means to start a program in the namespace.
+
+        `nsenter` is the path of that program of util-linux.
         """
         return Inside((nsenter, f"--net={self.path}", "--"), (self.descriptor,))
 

@@ -26,7 +26,7 @@ def start_engine(mark: str = "") -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [
             sys.executable,
-            "-P",  # never import from the directory in which the user happens to be
+            "-P",  # a child must not import modules from the user's working directory
             "-m",
             "loadgen.engine",
             mark,
@@ -64,7 +64,7 @@ class EarlyEngines:
             left.communicate()
 
     def take(self) -> subprocess.Popen[bytes] | None:
-        """A process that was not taken yet, which the caller must end; None when there is none."""
+        """Return a process that was not taken yet; the caller must end it.  None when there is none."""
         return self._processes.pop(0) if self._processes else None
 
 
@@ -87,7 +87,7 @@ class EngineChild:
 
     @classmethod
     async def of(cls, process: subprocess.Popen[bytes]) -> EngineChild:
-        """Drive `process` from now on.  When this fails or is cancelled, the process has ended."""
+        """Take over `process`.  When this call fails or is cancelled, it ends the process."""
         loop, stdout, stderr = asyncio.get_running_loop(), asyncio.StreamReader(), asyncio.StreamReader()
         outputs: list[asyncio.ReadTransport] = []
         try:
@@ -107,7 +107,7 @@ class EngineChild:
 
     @property
     def pid(self) -> int:
-        """The process id."""
+        """The process id (pid) of the engine process."""
         return self._process.pid
 
     def send(self, frame: bytes) -> None:
@@ -120,7 +120,7 @@ class EngineChild:
         self._stdin.close()
 
     def close(self) -> None:
-        """Close the pipes of a process that has ended; what was not read is lost."""
+        """Close the pipes of a process that has ended; unread data is lost."""
         self._stdin.close()
         for output in self._outputs:
             output.close()
@@ -130,7 +130,7 @@ class EngineChild:
         self._process.kill()
 
     async def wait(self) -> int:
-        """The exit code, or minus the signal that ended the process, once it has ended."""
+        """Wait for the end; returns the exit code, or minus the number of the signal that ended the process."""
         while (code := self._process.poll()) is None:  # noqa: ASYNC110 - the kernel sets no asyncio.Event
             await asyncio.sleep(_POLL_S)
         return code

@@ -142,10 +142,11 @@ class ProbeResult:
     remote_busiest_ns: int = UNKNOWN
 
     def received_bps(self, direction: Direction) -> float:
-        """The received rate in one direction: the bytes of all streams over the time of the slowest; 0.0 without time.
+        """The received rate in one direction: the bytes of all streams over the time of the slowest stream; 0.0 without
+        time.
 
-        Each stream of a test with a byte limit has a time of its own.  The rates of streams that did not run at the
-        same time must not be added up.
+                Each stream of a test with a byte limit has a time of its own.  The rates of streams that did not run at
+        the same time must not be added up.
         """
         streams = [one for one in self.streams if one.direction is direction]
         longest_ns = max((one.received_ns for one in streams), default=0)

@@ -163,7 +163,7 @@ class Meter:
 
     @property
     def runnable_ns(self) -> int:
-        """As :attr:`busiest_ns`, with the time in which the thread waited for a core that something else used."""
+        """As :attr:`busiest_ns`, plus the time in which the thread waited for a core that another thread used."""
         waits = [
             after - max(0, before) if after != UNKNOWN else 0
             for before, after in zip(self._base_waited, self._ended_waited, strict=True)

@@ -16,7 +16,7 @@ from loadgen.probe.iperf3 import ProtocolError
 from loadgen.probe.messages import Results, StreamCount
 
 _IN_FLIGHT_NS = 20 * NS_PER_MS
-"""A stock receiver stops reading when it hears of the end; datagrams of this time may still have been on their way."""
+"""A stock receiver stops reading when it receives the end; datagrams of this time in ns may still be in transit."""
 
 
 def by_sender(count: StreamCount, sent: StreamCount, highest: int) -> StreamCount:
@@ -61,7 +61,8 @@ def _result(
     udp = transport is Transport.UDP
     counted = _datagrams(sender, receiver) if udp else receiver
     received_ns = receiver.ns or sender.ns
-    if limited and receiver.bytes < sender.bytes:  # the receiver's time ends with its last byte, but more was sent
+    # the receiver's time ends with its last byte, but more bytes were sent
+    if limited and receiver.bytes < sender.bytes:
         received_ns = max(received_ns, sender.ns)
     return StreamResult(
         id=receiver.id,
@@ -86,7 +87,7 @@ def _result(
 
 
 def _datagrams(sender: StreamCount, receiver: StreamCount) -> StreamCount:
-    """The receiver's count of datagrams, by what the sender sent, and without the warm-up."""
+    """The receiver's count of datagrams, corrected by the sender's count, and without the warm-up."""
     if receiver.duplicates != UNKNOWN:  # a loadgen receiver: counted with by_sender
         return receiver
     seen = receiver.packets + receiver.omitted_packets

@@ -105,7 +105,7 @@ class Stream:
         UNKNOWN also where the kernel does not count it.
         """
         if not self.ended and self._schedstat is not None:
-            with contextlib.suppress(OSError, ValueError, IndexError):  # the thread may end meanwhile
+            with contextlib.suppress(OSError, ValueError, IndexError):  # the thread may end at this moment
                 self._waited_ns = int(self._schedstat.read_text().split()[1])
         return self._waited_ns
 

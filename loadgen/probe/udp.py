@@ -23,7 +23,7 @@ DEFAULT_RATE_BPS = 1 << 20
 LARGEST_DEFAULT_BYTES = 32 << 10  # over loopback the MSS is 64 KB; iperf3 has the same limit
 
 _SETTLE_STEP_NS = 5 * NS_PER_MS
-_SETTLE_QUIET_NS = 200 * NS_PER_MS  # without a new datagram for this time, those that are missing are lost
+_SETTLE_QUIET_NS = 200 * NS_PER_MS  # without a new datagram for this time, missing datagrams are lost
 
 _NAP_NS = NS_PER_S // 20
 _BUFFER_BYTES = 1 << 16  # the largest datagram
@@ -93,7 +93,7 @@ class UdpSender(Stream):
 
 
 class UdpReceiver(Stream):
-    """Receives datagrams until it is stopped; `timed`: whether to record the time of each."""
+    """Receives datagrams until it is stopped; `timed`: whether to record the time of each datagram."""
 
     def __init__(
         self,

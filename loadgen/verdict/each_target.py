@@ -56,7 +56,7 @@ def _check_all(
 
 
 def _check_worst(by_target: NDArray[np.int64], requested: NDArray[np.int64], asked: Asked, rules: Rules) -> Check:
-    """The VM that is furthest below what it needs: the share that all VMs together need.
+    """Check the VM that is furthest below its required share, which equals that of all VMs together.
 
     One connection may always miss the bound, because one of fewer than 20 would exceed 5 %; but not the only one.
     """
@@ -94,7 +94,7 @@ def _check_invalid(found: NDArray[np.void], asked: Asked) -> Check:
 
 
 def _counts(chosen: NDArray[np.bool_], asked: Asked) -> NDArray[np.int64]:
-    """How many connections of each target are chosen."""
+    """Return the number of chosen connections of each target."""
     return np.bincount(asked.target_of[chosen], minlength=len(asked.targets))
 
 
@@ -110,7 +110,7 @@ def check_errors(cells: Mapping[str, Cell], whole: Cell, kinds: Sequence[str], r
     limits = [max(rules.max_error_share, spare / n if n else 0.0) for _, _, n, spare in asked]
     shares = [bad / n if n else 0.0 for _, bad, n, _ in asked]
     excess = [share / limit if share > limit else 0.0 for share, limit in zip(shares, limits, strict=True)]
-    # With nothing above its limit, the share of a VM says little: it may come from a single failure.
+    # With no value above its limit, the share of one VM has little meaning: it may come from a single failure.
     worst = max(range(len(asked)), key=lambda i: (excess[i], shares[i] if i <= len(kinds) else -1.0))
     name, bad, n, _ = asked[worst]
     detail = f"{bad} of {n} failed: {name}"

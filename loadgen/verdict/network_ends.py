@@ -1,4 +1,4 @@
-"""Which end of a test was at the limit of its CPU.
+"""Determines which end of a test was at the limit of its CPU.
 
 A stream is not faster than one core lets its slower end be.  If the far end is at its limit, the rate is that of the
 far end.  If only this end is, the rate is a lower bound of what the far end and the path carry.
@@ -24,7 +24,7 @@ class Limit(enum.Enum):
 
 
 def limit_of(result: ProbeResult, rules: NetworkRules) -> Limit:
-    """The ends that limited a test.  An end that kept the rate that it was asked for limited nothing."""
+    """Return the ends that limited a test.  An end that kept the requested rate limited nothing."""
     if _kept_its_pace(result, rules) and not _lost(result):
         return Limit.NONE
     here = runnable_here(result) >= rules.busy_core
@@ -72,16 +72,16 @@ def busy_end(source_busy: float, sink_busy: float, rules: NetworkRules) -> str:
 
 
 def _kept_its_pace(result: ProbeResult, rules: NetworkRules) -> bool:
-    """Whether the sender reached the requested rate, with what arrived (TCP) or what it sent (UDP)."""
+    """Whether the sender reached the requested rate, by received bytes (TCP) or by sent bytes (UDP)."""
     test = result.test
     if test.kind is not Kind.STREAM or not test.rate_bps:
         return test.kind is Kind.STREAM and test.transport is Transport.UDP  # its default rate is 1 Mbit/s
     least_bps = rules.min_sent_share * test.rate_bps * test.parallel
     if test.transport is Transport.UDP:
-        return True  # the check `datagrams sent` compares what was sent with what was asked
+        return True  # the check `datagrams sent` compares the sent rate with the requested rate
     return all(result.received_bps(way) >= least_bps for way in ways_of(test.direction))
 
 
 def _lost(result: ProbeResult) -> bool:
-    """Whether datagrams to this end got lost: it may have been too slow to take them."""
+    """Whether datagrams to this end were lost: it may have been too slow to receive them."""
     return any(one.lost > 0 for one in result.streams if one.direction is Direction.RECEIVE)

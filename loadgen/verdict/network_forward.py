@@ -32,7 +32,7 @@ from loadgen.verdict.network_sums import (
 )
 
 _NAMED = 3
-"""How many cells a note names."""
+"""The number of cells that a note names."""
 
 _UNLIMITED = (Link.NONE, Link.LOOPBACK)
 """Links without a rate limit of their own: the direct path can be slower than the proxied one."""

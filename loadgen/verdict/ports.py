@@ -86,9 +86,7 @@ class LocalPorts:
 
 
 def usable_sources(sources: Sequence[str], host: str) -> int:
-    """The number of `sources` that can connect to `host`: those of its address family, at least 1 (the kernel's
-    choice).
-    """
+    """The number of `sources` of the address family of `host`, at least 1 (the kernel's choice)."""
     try:
         version = ipaddress.ip_address(host.split("%")[0]).version
     except ValueError:  # a host name may resolve to either family

@@ -42,6 +42,6 @@ def _worst(by_window: Mapping[int, Check]) -> Check:
 
 
 def _strain(check: Check) -> float:
-    """How close the value is to the limit, or how far beyond it: the larger, the worse."""
+    """The ratio of the value to its limit, inverted for lower limits: the larger, the worse."""
     value, limit = (check.value, check.limit) if check.relation.startswith("<") else (check.limit, check.value)
     return value / limit if limit else math.inf * value if value else 0.0

@@ -1,4 +1,4 @@
-"""Engines that start before the rest of a run is imported: who uses them, when they start, and that they end."""
+"""Engines that start before the rest of a run is imported: their use, their start, and their end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ children.start_engine = tell
 from coordinator.cli import main
 sys.exit(main())
 """
-"""A command that is interrupted where it would start its first engine, and prints the modules imported until then."""
+"""A command that is interrupted before it starts its first engine, and prints the modules imported so far."""
 
 HTTP, SPEC = ("http", "http://127.0.0.1:9/"), ("spec", "--vms", "2", "--server", "builtin")
 
@@ -36,7 +36,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("arguments", [HTTP, SPEC], ids=["http", "spec"])
-def test_engines_start_before_what_plays_is_imported(arguments: tuple[str, ...]) -> None:
+def test_engines_start_before_the_modules_that_play_are_imported(arguments: tuple[str, ...]) -> None:
     done = command(*arguments)
     modules = set(json.loads(done.stdout))
     assert not modules & {"aiohttp", "coordinator.experiment.session", "msgpack", "numpy", "rich.console", "uvloop"}
@@ -62,7 +62,7 @@ def test_nothing_starts_when_nothing_is_played(arguments: tuple[str, ...]) -> No
     assert done.returncode in (0, 2)
 
 
-def test_engines_that_nobody_takes_end() -> None:
+def test_engines_that_are_not_taken_end() -> None:
     with EarlyEngines(2) as early:
         pids = [process.pid for process in early._processes]
         assert all(map(alive, pids))
@@ -98,7 +98,7 @@ def test_where_none_can_be_started_there_are_none(monkeypatch: pytest.MonkeyPatc
         assert early.take() is None
 
 
-def test_an_engine_ends_when_it_is_interrupted_while_it_is_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_ends_when_its_take_over_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> int:
         process = children.start_engine()
         monkeypatch.setattr(asyncio.get_running_loop(), "connect_write_pipe", _cancelled)

@@ -316,7 +316,7 @@ def test_stop_ends_at_once_and_only_once(engine: MakeEngine) -> None:
 
     played, seen = run(scenario)
     assert played.why == "stopped"
-    # Each of the two connections has one request under way, which the server may not have read yet when it is cut.
+    # Each of the two connections has one request in progress, which the server may not have read yet when it is cut.
     assert abs(seen - sum(played.outcomes().values())) <= 2
 
 

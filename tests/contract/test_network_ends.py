@@ -1,6 +1,4 @@
-"""The coordinator's side of a network run's child processes: any behaviour of a child gives an answer or a one-line
-error.
-"""
+"""The coordinator's side of a network run's child processes: any child gives an answer or a one-line error."""
 
 from __future__ import annotations
 

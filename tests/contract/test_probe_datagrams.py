@@ -1,4 +1,4 @@
-"""Loss is counted by the sender: over paths that lose, double or stop to carry datagrams, at both ends."""
+"""Loss is counted by the sender: over paths that lose, duplicate or stop to carry datagrams, at both ends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.relay import Fate, relay
 
 ONE_WAY = (Direction.SEND, Direction.RECEIVE)
 COUNT = 400
-"""Datagrams of a stream: 0.4 s at 1000 a second."""
+"""Number of datagrams of a stream: 0.4 s at 1000 per second."""
 
 
 def udp(direction: Direction, **changes: Any) -> ProbeTest:
@@ -35,7 +35,7 @@ def dies_after(count: int) -> Fate:
 
 
 def over(fate: Fate, test: ProbeTest) -> tuple[StreamResult, ...]:
-    """The streams of a test over a path with this fate, against a server of ours."""
+    """Return the streams of a test over a path with this fate, against a server of loadgen."""
 
     async def scenario() -> ProbeResult:
         async with serving() as served, relay(served.port, fate) as port:
@@ -45,7 +45,7 @@ def over(fate: Fate, test: ProbeTest) -> tuple[StreamResult, ...]:
 
 
 @pytest.mark.parametrize("direction", Direction)
-def test_a_path_that_dies_at_half_loses_half(direction: Direction) -> None:
+def test_a_path_that_stops_halfway_loses_half(direction: Direction) -> None:
     for stream in over(dies_after(COUNT // 2), udp(direction)):
         assert stream.packets == pytest.approx(COUNT, rel=0.25)  # a busy machine sends less
         assert stream.packets - stream.lost == COUNT // 2
@@ -60,15 +60,15 @@ def test_a_path_that_carries_nothing_loses_everything(direction: Direction) -> N
 
 
 @pytest.mark.parametrize("direction", ONE_WAY)
-def test_a_byte_limit_is_not_reached_faster_by_losing_the_rest(direction: Direction) -> None:
-    """200 of 400 datagrams arrive in the first half of the time: that is half of the rate."""
+def test_losing_the_rest_does_not_speed_up_a_byte_limit(direction: Direction) -> None:
+    """200 of 400 datagrams arrive in the first half of the time: half of the rate."""
     (stream,) = over(dies_after(COUNT // 2), udp(direction, limit_bytes=1000 * COUNT, duration_ns=800 * NS_PER_MS))
     assert stream.packets - stream.lost == COUNT // 2
     assert stream.received_bps < 5_000_000
 
 
 @pytest.mark.parametrize("direction", ONE_WAY)
-def test_a_path_that_dies_after_the_warm_up_loses_what_comes_then(direction: Direction) -> None:
+def test_a_path_that_stops_after_the_warm_up_loses_all_later_datagrams(direction: Direction) -> None:
     test = udp(direction, omit_ns=200 * NS_PER_MS, duration_ns=200 * NS_PER_MS)
     (stream,) = over(dies_after(300), test)
     assert stream.packets == pytest.approx(200, rel=0.3)
@@ -86,7 +86,7 @@ def test_duplicates_do_not_take_back_losses(direction: Direction) -> None:
 
 
 @pytest.mark.parametrize("direction", Direction)
-def test_a_quiet_path_loses_nothing(direction: Direction) -> None:
+def test_a_good_path_loses_nothing(direction: Direction) -> None:
     for stream in over(lambda number: 1, udp(direction, parallel=2)):
         assert (stream.lost, stream.duplicates, stream.dropped) == (0, 0, 0)
 
@@ -108,12 +108,12 @@ def test_a_receiver_that_is_too_slow_is_told_from_a_path_that_loses(
     assert stream.dropped > 50
 
 
-# With a stock iperf3 at one end.
+# With a stock iperf3 at one end
 
 
 @needs_iperf3
 @pytest.mark.parametrize("direction", ONE_WAY)
-def test_a_stock_server_s_path_that_dies_at_half_loses_half(direction: Direction) -> None:
+def test_a_path_from_a_stock_server_that_stops_halfway_loses_half(direction: Direction) -> None:
     async def scenario(port: int) -> ProbeResult:
         async with relay(port, dies_after(COUNT // 2)) as near:
             return await probe(udp(direction), near)
@@ -125,7 +125,7 @@ def test_a_stock_server_s_path_that_dies_at_half_loses_half(direction: Direction
 
 
 @needs_iperf3
-def test_a_stock_client_is_told_of_all_that_it_sent_and_that_did_not_arrive() -> None:
+def test_a_stock_client_receives_the_loss_of_all_its_datagrams() -> None:
     async def scenario() -> dict[str, Any]:
         async with serving() as served, relay(served.port, dies_after(500)) as near:
             return await stock_client(near, "-u", "-t", "1", "-b", "8M", "-l", "1000")
@@ -138,8 +138,8 @@ def test_a_stock_client_is_told_of_all_that_it_sent_and_that_did_not_arrive() ->
 
 
 @needs_iperf3
-def test_a_stock_client_that_receives_reports_what_it_can_see() -> None:
-    """iperf3 3.12 goes by the highest number that arrived: that is its report, and no fault of the server."""
+def test_a_receiving_stock_client_reports_the_loss_that_it_can_see() -> None:
+    """iperf3 3.12 uses the highest number that arrived: this is its report, and not an error of the server."""
 
     async def scenario() -> tuple[dict[str, Any], int]:
         async with serving() as served, relay(served.port, lambda number: number % 2) as near:

@@ -73,9 +73,7 @@ def options(command: click.Command = app) -> Iterator[str]:
 
 
 def lines_of(shell: str) -> Iterator[list[str]]:
-    """Return the calls of loadgen in shell text, with continuation lines joined: lines that run the command or its
-    image.
-    """
+    """Return the calls of loadgen in shell text, with continuation lines joined, also of its image."""
     for line in re.sub(r"\\\n\s*", " ", shell).splitlines():
         if not re.match(r"\s*(loadgen|docker run)\b", line):
             continue  # other text need not be valid shell

@@ -1,6 +1,4 @@
-"""Expected results of runs on a machine that others use, too: loadgen detects the disturbance and calls the run
-INVALID.
-"""
+"""Expected results of runs on a machine that others use, too: loadgen calls a disturbed run INVALID."""
 
 from __future__ import annotations
 

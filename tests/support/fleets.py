@@ -1,6 +1,4 @@
-"""A fleet without processes, for tests of the code that uses a fleet; it passes the same contract as the real
-fleets.
-"""
+"""A fleet without processes, for tests of the code that uses a fleet; it passes the contract of fleets."""
 
 from __future__ import annotations
 

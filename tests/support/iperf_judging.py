@@ -1,4 +1,4 @@
-"""Judging hand-made measurements of `loadgen iperf`."""
+"""Judges constructed measurements of `loadgen iperf`."""
 
 from __future__ import annotations
 

@@ -36,9 +36,7 @@ def copy(files: Iterable[Path], target: Path) -> None:
 
 
 def run(*command: str | Path, cwd: Path, more: Mapping[str, str] | None = None) -> str:
-    """Return the output of a command, with `more` in its environment; fails with the whole output if the command
-    fails.
-    """
+    """Return the output of a command, with `more` in its environment; fails with the output if the command fails."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     done = subprocess.run(
         command,

@@ -188,8 +188,9 @@ Script = Callable[[Peer], Awaitable[None]]
 
 @contextlib.asynccontextmanager
 async def scripted_server(script: Script, stream: Script | None = None) -> AsyncIterator[int]:
-    """Run a server whose first connection plays `script`; other connections play `stream` or only receive.  Yields its
-    port.
+    """Run a server whose first connection plays `script`; other connections play `stream` or only receive.
+
+    Yields its port.
     """
     peers: list[Peer] = []
     playing: list[asyncio.Task[None]] = []

@@ -1,4 +1,4 @@
-"""A path between a probe and its server that passes TCP, and does with each datagram what a test says."""
+"""A path between a probe and its server that passes TCP, and treats each datagram as the test defines."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 from tests.support.probes import HOST
 
 Fate = Callable[[int], int]
-"""From the number of a datagram of a stream, in its direction from 1, to the number of copies that arrive."""
+"""A function from a datagram's number in its stream and direction (from 1) to the number of copies that arrive."""
 
 _LEAST_BYTES = 16  # a shorter datagram is the greeting of a stream
 
 
 class _Half(asyncio.DatagramProtocol):
-    """One side of a stream's way: passes on what comes to the other side."""
+    """One side of a stream's path: passes datagrams on to the other side."""
 
     def __init__(self, pass_on: Callable[[bytes, Any], None]) -> None:
         self._pass_on = pass_on
@@ -69,7 +69,7 @@ class _Datagrams:
 
 @contextlib.asynccontextmanager
 async def relay(port: int, fate: Fate) -> AsyncIterator[int]:
-    """A path to the server on `port`; the port of its near end."""
+    """Run a path to the server on `port`; yields the port of its near end."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

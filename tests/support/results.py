@@ -156,9 +156,7 @@ def target_result(index: int, conforming: int = 20) -> TargetResult:
 
 
 def iteration(index: int, vms: int = 16, short: int = 0) -> IterationResult:
-    """Return an iteration in which `short` connections do not conform, beginning with those of the third (or last)
-    VM.
-    """
+    """Return an iteration in which `short` connections do not conform, beginning with the third (or last) VM's."""
     left, rows_by_index = short, {}
     for i in [*range(min(2, vms - 1), vms), *range(min(2, vms - 1))]:
         rows_by_index[i] = target_result(i, 20 - min(left, 20))

@@ -1,6 +1,4 @@
-"""Faults of machines during a run: each has a time limit, and is visible at the servers, on screen and in the
-record.
-"""
+"""Faults of machines during a run: each is visible in time at the servers, on screen and in the record."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Complete runs on three machines, reached in each supported way: started together, judged, with the operations of a
-local run.
-"""
+"""Complete runs on three machines, reached in each way: started together, judged, compared with a local run."""
 
 from __future__ import annotations
 

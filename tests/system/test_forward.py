@@ -48,9 +48,7 @@ def by_mode(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def begun(process: subprocess.Popen[str], seen: str) -> set[int]:
-    """Wait for a line of stderr with `seen`; returns the network namespaces of the process and its children at that
-    time.
-    """
+    """Wait for a line of stderr with `seen`; returns the network namespaces of the process and its children."""
     assert process.stderr is not None
     while seen not in (line := process.stderr.readline()):
         assert line, f"the command ended before it printed {seen!r}"

@@ -92,9 +92,7 @@ def _pause(chance: random.Random) -> None:
 
 @MODES
 def test_a_gigabyte_arrives_unchanged(mode: str, upstream: socket.socket, tmp_path: Path) -> None:
-    """Twelve simultaneous connections: chunks of 1 B to 1 MB, pauses, half-closes in any order; SHA-256 at both
-    ends.
-    """
+    """Twelve connections at once: chunks of 1 B to 1 MB, pauses, half-closes in any order; SHA-256 at both ends."""
     chance = random.Random(1999)
     with started(upstream, tmp_path, "--mode", mode, "--json") as proxy, contextlib.ExitStack() as stack:
         clients: list[Talker] = []

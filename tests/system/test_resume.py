@@ -1,4 +1,4 @@
-"""`loadgen resume`: a sweep that was stopped goes on where it stopped, and says what it uses again."""
+"""`loadgen resume`: a stopped sweep continues where it stopped, and reports which runs are used again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def document(directory: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def sweep_at(moment: str, directory: Path) -> Iterator[subprocess.Popen[str]]:
-    """A sweep whose stderr has just shown `moment`; it is killed at the end of the context."""
+    """Yield a sweep whose stderr has just shown `moment`; the sweep is killed at the end of the context."""
     process = subprocess.Popen(
         [LOADGEN, *SWEEP],
         cwd=directory,
@@ -48,7 +48,7 @@ def sweep_at(moment: str, directory: Path) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def test_a_killed_sweep_goes_on_with_the_point_that_was_cut(tmp_path: Path) -> None:
+def test_a_killed_sweep_continues_with_the_point_that_was_cut(tmp_path: Path) -> None:
     sweep = tmp_path / "sweep"
     with sweep_at(POINT_2, tmp_path):
         pass

@@ -1,6 +1,4 @@
-"""`loadgen` in unusual situations: interrupted during preparation, in a terminal that closes, without readers of its
-output.
-"""
+"""`loadgen` in unusual situations: interrupted early, in a terminal that closes, without readers of its output."""
 
 from __future__ import annotations
 

@@ -28,9 +28,7 @@ def short() -> Iterator[Path]:
 @pytest.mark.parametrize("moment", ["file set:", "starting", "compiling", "ramp-up", "measuring 1/1 2/"])
 @pytest.mark.parametrize("server", [needs("nginx"), "builtin"])
 def test_nothing_survives_a_killed_coordinator(server: str, moment: str, tmp_path: Path, short: Path) -> None:
-    """The kill happens at five points: files are made, servers start, operations are compiled, load begins, load is
-    measured.
-    """
+    """The kill happens at five points: file set, start of servers, compilation, start of load, measurement."""
     temporary = short
     process = subprocess.Popen(
         [LOADGEN, "spec", "--vms", "4", "--server", server, "--out", "run", *SHORT],

@@ -86,9 +86,7 @@ def errors_of(document: dict[str, Any], target: int = 0) -> dict[str, int]:
 def test_at_79_percent_of_the_cap_no_connection_conforms_and_at_81_percent_all_do(
     docroot: Path, tmp_path: Path
 ) -> None:
-    """On slow lines, the delay of a relay in Python is small compared with the difference of 1 % that the test must
-    see.
-    """
+    """On slow lines, the delay of a relay in Python is small compared with the 1 % that the test must see."""
     line_bps = 100_000
 
     async def scenario() -> None:

@@ -1,6 +1,4 @@
-"""`loadgen worker` and the spool over real SSH: results are fetched once, invalid tasks are refused, workers join and
-end.
-"""
+"""`loadgen worker` and the spool over real SSH: fetched once, invalid tasks refused, joined by hand."""
 
 from __future__ import annotations
 

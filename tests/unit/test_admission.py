@@ -1,6 +1,4 @@
-"""The placement of connections: machines that cannot carry their share are refused before the start, with the
-reason.
-"""
+"""The placement of connections: machines that cannot carry their share are refused before the start."""
 
 from __future__ import annotations
 

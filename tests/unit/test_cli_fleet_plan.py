@@ -77,7 +77,7 @@ def test_options_override_the_fleet_of_a_plan(
         ('hosts = "a"', "fleet.hosts must be a list, got 'a'"),
         ("hosts = [1]", "fleet.hosts[0] must be a table, got 1"),
         ('hosts = [{name = "a", prot = 1}]', "unknown key fleet.hosts[0].prot"),
-        ('hosts = [{name = "a b"}]', "'a b' is no name for a host"),
+        ('hosts = [{name = "a b"}]', "'a b' is not a valid host name"),
         ('listen = "a"\ncerts = "c"', "'a' is not HOST:PORT"),
         ('listen = "a:1"', "fleet.listen and fleet.certs must be given together"),
         ('hosts = [{name = "a"}]\nscheduler = "b"', "fleet.hosts and fleet.scheduler cannot be combined"),

@@ -109,10 +109,10 @@ def test_a_sink_and_a_proxy_listen_at_the_given_address(asked: list[Any]) -> Non
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("--lab fast", "'fast' is none of gige, 10g, none, loopback"),
+        ("--lab fast", "'fast' is not one of gige, 10g, none, loopback"),
         ("--lab gige,gige", "given twice"),
-        ("--lab real", "'real' is none of"),
-        ("--modes proxy", "'proxy' is none of direct, splice, copy"),
+        ("--lab real", "'real' is not one of"),
+        ("--modes proxy", "'proxy' is not one of direct, splice, copy"),
         ("--windows 0", "is not a window"),
         ("--flows 0", "must be positive"),
         ("--flows 5000", "flows must be 1 to 1024"),

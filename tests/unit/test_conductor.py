@@ -102,9 +102,7 @@ def test_a_silent_worker_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_reports_of_workers_outside_the_run_are_ignored() -> None:
-    """With fewer connections than engines, some workers are outside the run; a machine that was left out may be lost,
-    too.
-    """
+    """With fewer connections than engines, some workers are outside the run; machines that were left out are, too."""
     fleet = FakeFleet(["a", "left-over"])
     fleet.dismissed.add("left-over")
     fleet.lose("left-over")

@@ -284,8 +284,8 @@ def test_a_vm_whose_requests_fail_is_found_among_many_good_ones() -> None:
     assert check(iteration({3: spare, 1: cell((3500, 5000, 1400, 100))}, FINE, vms=24), "errors").ok
 
 
-def test_any_invalid_connection_is_against_the_rules() -> None:
-    """SPECweb99: a run with a connection that had too many errors is not valid, whatever the other ones did."""
+def test_any_invalid_connection_breaks_the_rules() -> None:
+    """SPECweb99: a run with a connection that had too many errors is not valid, whatever the other connections did."""
     assert check(iteration({0: cell(MIX)}, FINE), "invalid connections").ok
     failing = [*FINE[:-1], served(19, 390, ok=64, bad=2)]
     invalid = check(iteration({0: cell(MIX)}, failing), "invalid connections")

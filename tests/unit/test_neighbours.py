@@ -13,8 +13,8 @@ SECOND = 1_000_000_000
 
 
 def sample(**cpu_s: float) -> Sample:
-    """Return a sample: our tree (10 and its child 11), a busy process (20) on core 0, another (21) on core 1, a kernel
-    thread (3).
+    """Return a sample: our processes (10, its child 11), busy ones (20 on core 0, 21 on core 1), a kernel thread
+    (3).
     """
     tree = {"us": (10, 1, 0), "engine": (11, 10, 0), "hog": (20, 1, 0), "far": (21, 1, 1), "ksoftirqd": (3, 2, 0)}
     return Sample(

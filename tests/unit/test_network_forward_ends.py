@@ -1,4 +1,4 @@
-"""What limited the rate of a forwarding test: the link, the source, the sink, or the proxy."""
+"""The limit of the rate of a forwarding test: the link, the source, the sink, or the proxy."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def check(result: ForwardResult) -> Check:
     [(0.99, 0.40, "source"), (0.40, 0.99, "sink"), (0.99, 0.99, "source"), (0.40, 0.40, "link")],
 )
 def test_an_end_that_uses_a_whole_core_on_both_paths_is_the_limit(source: float, sink: float, limit: str) -> None:
-    """8 Gbit/s on a link of 10: it is not the link that limits."""
+    """8 Gbit/s on a link of 10 Gbit/s: the link is not the limit."""
     result = judged(TEN_GIGE, busy(source, sink))
     assert result.verdict is Verdict.CONFORMING  # nothing was required
     assert result.notes[0] == (
@@ -73,8 +73,10 @@ def test_without_a_link_s_rate_the_ends_are_looked_at_too(link: Link) -> None:
     assert "no link limits the rate here" in judged(plan, busy(0.5, 0.5)).notes[0]
 
 
-def test_a_slower_proxy_with_a_busy_source_is_told() -> None:
-    """The source reached its limit only on the path through the proxy: the rate is a lower bound of the proxy's."""
+def test_a_slower_proxy_with_a_busy_source_is_reported() -> None:
+    """The source reached its limit only on the path through the proxy: the rate is a lower bound of the proxy's
+    rate.
+    """
     result = judged(TEN_GIGE, busy(0.50, 0.40, proxied_source=0.98), through=4000.0)
     assert result.notes[0] == "10g, splice: 50.0 % of the direct path."
     assert result.notes[1] == (
@@ -86,8 +88,8 @@ def test_a_slower_proxy_with_a_busy_source_is_told() -> None:
 @pytest.mark.parametrize(
     ("source", "at_least_bps", "verdict"),
     [
-        (0.99, 7_000_000_000, Verdict.CONFORMING),  # it is a lower bound, and enough
-        (0.99, 9_000_000_000, Verdict.INVALID),  # the proxy may reach it
+        (0.99, 7_000_000_000, Verdict.CONFORMING),  # the rate is a lower bound, which is high enough
+        (0.99, 9_000_000_000, Verdict.INVALID),  # the proxy may reach the required rate
         (0.50, 9_000_000_000, Verdict.NOT_CONFORMING),
     ],
 )

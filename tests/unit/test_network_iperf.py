@@ -49,7 +49,7 @@ def test_streams_are_added_up() -> None:
 
 
 def unequal(one: ProbeResult) -> ProbeResult:
-    """One stream moves 1 GB in 1 s, and each other stream 1 GB in 10 s."""
+    """Return a test in which one stream moves 1 GB in 1 s, and each other stream 1 GB in 10 s."""
     streams = [
         dataclasses.replace(s, sent_bytes=10**9, received_bytes=10**9, sent_ns=10**10, received_ns=10**10)
         for s in one.streams
@@ -60,7 +60,7 @@ def unequal(one: ProbeResult) -> ProbeResult:
     return dataclasses.replace(one, streams=tuple(streams))
 
 
-def test_a_byte_limit_s_rate_is_all_bytes_over_all_of_the_time() -> None:
+def test_with_a_byte_limit_the_rate_is_all_bytes_over_the_longest_time() -> None:
     """1 GB in 1 s and 1 GB in 10 s are 2 GB in 10 s: 1,600 Mbit/s, not 8,000 + 800."""
     plan = dataclasses.replace(IPERF, parallel=2, limit_bytes=2 * 10**9)
     result = judged(plan, unequal)

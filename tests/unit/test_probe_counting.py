@@ -41,7 +41,8 @@ def arrivals_of(*numbers: int) -> tuple[int, int, int, int]:
         ((1, 3, 2, 2, 3), (3, 0, 1, 2)),
         ((2, 1, 5, 4, 3), (5, 0, 3, 0)),
         ((1, 1 << 60, 2), (2, 0, 0, 0)),  # no stream jumps that far
-        ((1, 200_002, 3, 200_001), (200_002, 199_999, 1, 1)),  # 3 is too long ago to tell late from doubled
+        # 3 is too old to distinguish a late datagram from a duplicate
+        ((1, 200_002, 3, 200_001), (200_002, 199_999, 1, 1)),
     ],
 )
 def test_loss_disorder_and_duplicates_are_counted(
@@ -51,7 +52,7 @@ def test_loss_disorder_and_duplicates_are_counted(
 
 
 @given(st.lists(st.integers(1, 30)))
-def test_what_arrives_is_new_or_a_duplicate(numbers: list[int]) -> None:
+def test_a_datagram_is_new_or_a_duplicate(numbers: list[int]) -> None:
     packets, lost, _, duplicates = arrivals_of(*numbers)
     assert packets == max(numbers, default=0)
     assert packets - lost == len(set(numbers))
@@ -262,11 +263,11 @@ def test_cpu_time_includes_all_threads_of_the_test(monkeypatch: pytest.MonkeyPat
     ("cpu_ns", "waited_ns", "user_s", "busiest_ns", "runnable_ns"),
     [
         ((300, 900), (UNKNOWN, UNKNOWN), 0.0, 900, 900),
-        ((300, 900), (2000, 50), 0.0, 900, 2300),  # the first waited for a core
-        ((300, 900), (0, 0), 3e-6, 3000, 3000),  # the threads waited for each other: only one of them runs Python
+        ((300, 900), (2000, 50), 0.0, 900, 2300),  # the first thread waited for a core
+        ((300, 900), (0, 0), 3e-6, 3000, 3000),  # the threads waited for each other: only one of them can run Python
     ],
 )
-def test_the_busiest_thread_is_told_apart(
+def test_the_busiest_thread_is_counted_separately(
     monkeypatch: pytest.MonkeyPatch,
     cpu_ns: tuple[int, int],
     waited_ns: tuple[int, int],

@@ -266,21 +266,21 @@ def test_a_receiver_without_data_lost_everything() -> None:
 @pytest.mark.parametrize(
     ("sender", "receiver", "expected"),
     [
-        # A stock receiver stops reading at the end: 20 ms of 1000 datagrams a second may have been under way.
+        # A stock receiver stops reading at the end: 20 ms of 1000 datagrams per second may have been in transit.
         ({"packets": 1000}, {"packets": 980}, (980, 0)),
         ({"packets": 1000}, {"packets": 979}, (1000, 21)),
         ({"packets": 1000}, {"packets": 500, "errors": 10}, (1000, 510)),
         ({"packets": 10}, {"packets": 0}, (10, 10)),
-        # The warm-up of 500 is in no count, whether or not the receiver tells it apart.
+        # The warm-up of 500 is in no count, whether or not the receiver reports it separately.
         ({"packets": 1000, "omitted_packets": 500}, {"packets": 1000}, (1000, 500)),
         ({"packets": 1000, "omitted_packets": 500}, {"packets": 1000, "omitted_packets": 500}, (1000, 500)),
-        # A path that died in the warm-up.
+        # A path that stopped in the warm-up
         ({"packets": 1000, "omitted_packets": 500}, {"packets": 100, "omitted_packets": 100}, (1000, 1000)),
-        # A loadgen receiver has counted to the end itself.
+        # A loadgen receiver has counted up to the end.
         ({"packets": 1000}, {"packets": 900, "loadgen": {"duplicates": 0}}, (900, 0)),
     ],
 )
-def test_a_loss_is_what_was_sent_and_did_not_arrive(
+def test_loss_is_sent_minus_received(
     sender: dict[str, Any], receiver: dict[str, Any], expected: tuple[int, int]
 ) -> None:
     mine = StreamCount(id=1, bytes=400, ns=NS_PER_S, **sender)
@@ -289,15 +289,15 @@ def test_a_loss_is_what_was_sent_and_did_not_arrive(
     assert (stream.packets, stream.lost) == expected
 
 
-def test_a_receiver_counts_to_its_sender_s_last_datagram() -> None:
+def test_a_receiver_counts_up_to_the_last_datagram_of_its_sender() -> None:
     count = StreamCount(id=1, bytes=1, ns=1, packets=90, lost=5, omitted_packets=10, duplicates=0)
     sent = StreamCount(id=1, bytes=1, ns=1, packets=150, omitted_packets=8)
-    counted = by_sender(count, sent, 101)  # one more arrived after the end of the measurement
+    counted = by_sender(count, sent, 101)  # one more datagram arrived after the end of the measurement
     assert (counted.packets, counted.lost) == (90 + 57, 5 + 57)
     assert by_sender(count, sent, 158) == count
 
 
-def test_a_limit_that_was_not_reached_takes_all_of_the_sender_s_time() -> None:
+def test_a_limit_that_was_not_reached_uses_the_whole_time_of_the_sender() -> None:
     mine = StreamCount(id=1, bytes=1000, ns=10 * NS_PER_S)
     theirs = Results.from_wire({"streams": [{"id": 1, "bytes": 500, "end_time": 5}]})
     (stream,) = pair_streams([mine], theirs, sending={1}, transport=Transport.TCP, limited=True)

@@ -1,4 +1,4 @@
-"""What a stopped sweep's record says about the runs that are left."""
+"""The runs that are left, according to the record of a stopped sweep."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def written(directory: Path, sweep: Sweep, *, targets: tuple[Target, ...] = (), 
     return directory
 
 
-def test_the_points_that_are_done_are_used_again_and_the_next_one_is_played(tmp_path: Path) -> None:
+def test_finished_points_are_used_again_and_the_next_point_is_played(tmp_path: Path) -> None:
     found = resumable(written(tmp_path, Sweep(vms=VMS, points=(point(1), point(2, Verdict.INVALID)))))
     assert [one.path.name for one in found.done] == ["vms-1", "vms-2"]
     step = found.experiment.plan(found.done)
@@ -53,7 +53,7 @@ def test_a_point_that_the_user_interrupted_is_played_again(tmp_path: Path) -> No
     assert step.plan.vms == 2
 
 
-def test_a_sweep_that_was_cut_in_its_first_point_begins_with_it(tmp_path: Path) -> None:
+def test_a_sweep_that_was_cut_in_its_first_point_starts_with_this_point(tmp_path: Path) -> None:
     found = resumable(written(tmp_path, Sweep(vms=VMS)))
     assert found.done == ()
     step = found.experiment.plan(())
@@ -61,7 +61,7 @@ def test_a_sweep_that_was_cut_in_its_first_point_begins_with_it(tmp_path: Path) 
     assert step.plan.vms == 1
 
 
-def test_the_targets_of_points_that_were_not_begun_are_known(tmp_path: Path) -> None:
+def test_the_targets_of_points_that_did_not_start_are_known(tmp_path: Path) -> None:
     found = resumable(written(tmp_path, Sweep(vms=VMS), targets=TARGETS))
     assert found.experiment.shown.targets == TARGETS
     step = found.experiment.plan(())
@@ -82,7 +82,7 @@ def test_a_single_run_is_not_resumed_and_the_hint_repeats_it(tmp_path: Path) -> 
     assert caught.value.hint == f"repeat it: loadgen spec --replay {tmp_path}"
 
 
-def test_the_record_of_a_run_that_was_cut_is_kept_under_a_free_name(tmp_path: Path) -> None:
+def test_the_record_of_a_cut_run_is_kept_under_a_free_name(tmp_path: Path) -> None:
     for number in (1, 2):
         (tmp_path / "vms-3").mkdir()
         assert set_aside(tmp_path / "vms-3") == tmp_path / f"vms-3.cut-{number}"

@@ -153,9 +153,7 @@ def test_an_engine_starved_by_busy_loops_is_not_trusted() -> None:
 
 @pytest.mark.parametrize(("cpu_ms", "waited_ms"), [(87, 694), (75, 305), (151, 413), (234, 475)])
 def test_waiting_beside_sixteen_busy_servers_is_no_false_alarm(cpu_ms: int, waited_ms: int) -> None:
-    """As measured: two engines and 16 servers on two cores that were at least 88 % busy; operations were sent in
-    time.
-    """
+    """As measured: two engines and 16 servers on two cores, 88 % busy or more; operations were sent in time."""
     trust = judge(engine(cpu_ns=cpu_ms * NS_PER_MS, runqueue_ns=waited_ms * NS_PER_MS))
     assert trust.valid
 

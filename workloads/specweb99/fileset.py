@@ -189,9 +189,7 @@ def _locked(root: Path) -> Iterator[None]:
 
 @contextmanager
 def _room_explained(root: Path, directories: int) -> Iterator[None]:
-    """Report a disk that becomes full during the work like a disk that was full before; other processes may write to
-    it.
-    """
+    """Report a disk that becomes full during the work (other processes may write) like one that was full before."""
     try:
         yield
     except OSError as error:

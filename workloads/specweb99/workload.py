@@ -41,9 +41,7 @@ class Specweb99:
 
 @dataclass(frozen=True, slots=True)
 class FileSetNeeded:
-    """A file set of this many directories, and the application of this workload; a
-    :class:`workloads.api.ServerFiles`.
-    """
+    """A file set of this many directories, and the application; a :class:`workloads.api.ServerFiles`."""
 
     directories: int
 

@@ -307,14 +307,11 @@ class DaskFleet:
         if isinstance(news, dict) and news.get("action") == "remove-worker":
             machine = self._machines.get(news.get("worker", ""))
             if machine is not None and not self._closed:
-                self._inbox.put_nowait(
-                    (machine, None, time.monotonic_ns())
-                )  # read after the machine's earlier messages
+                # read after the machine's earlier messages
+                self._inbox.put_nowait((machine, None, time.monotonic_ns()))
 
     async def _read_inbox(self) -> None:
-        """Read heartbeats in slices of 5 ms: all arrive at the same time, and renewals must not wait for the last
-        one.
-        """
+        """Read heartbeats in slices of 5 ms: all arrive at the same time, and renewals must not wait for them."""
         while True:
             heard = [await self._inbox.get()]
             await asyncio.sleep(_GATHER_S)

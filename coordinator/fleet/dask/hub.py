@@ -148,8 +148,9 @@ async def _bounded(close: Any) -> None:
 
 
 def _check(address: str, port: int) -> None:
-    """Raise PlanError if this machine cannot listen at the address.  Dask would print a traceback, and leave a socket
-    open.
+    """Raise PlanError if this machine cannot listen at the address.
+
+    Dask would print a traceback, and leave a socket open.
     """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:

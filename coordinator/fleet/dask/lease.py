@@ -1,5 +1,6 @@
-"""The lease of one machine: the machine's engines stop when the lease is not renewed.  A renewal also measures the
-machine's clock.
+"""The lease of one machine: the machine's engines stop when the lease is not renewed.
+
+A renewal also measures the machine's clock.
 """
 
 from __future__ import annotations

@@ -66,8 +66,9 @@ class SshWay:
         return {host.name: self._missing[host.name] for host in self._hosts if host.name in self._missing}
 
     async def open(self) -> tuple[Joined, ...]:
-        """Connect to all hosts, and start an agent on each.  Raises PlanError if this machine cannot listen for
-        them.
+        """Connect to all hosts, and start an agent on each.
+
+        Raises PlanError if this machine cannot listen for them.
         """
         try:
             found = await asyncio.gather(*(self._connect(host) for host in self._hosts))

@@ -28,7 +28,7 @@ def judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence) -> Run
         dataclasses.replace(one, trust=judge_trust(trust_evidence(evidence, totals, Loop.PACED, (one.index,))))
         for one in _iterations(played.measured, asked, totals)
     ]
-    # A window that was cut short does not count, so it cannot spoil the complete ones.
+    # A window that was cut short does not count, so the complete windows are not affected.
     judged = [one for one in iterations if one.complete] or iterations
     return judge_run(
         iterations,

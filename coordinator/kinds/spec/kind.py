@@ -98,9 +98,7 @@ class SpecKind(TapeKind[SpecPlan, RunResult]):
         return open_view(console)
 
     def judge(self, played: Played[SpecPlan, TapeMeasured]) -> RunResult:
-        """Judge by the conforming connections of the median iteration, and check whether the generator can be
-        trusted.
-        """
+        """Judge by the conforming connections of the median iteration, and by the trust checks of the generator."""
         return judge(played, self.evidence(played))
 
     def rows(self, played: Played[SpecPlan, TapeMeasured]) -> NDArray[np.void]:

@@ -72,7 +72,7 @@ def _effort(plan: IperfPlan, rows: Sequence[IperfRow]) -> RenderableType:
 
 
 def _each_stream(rows: Sequence[IperfRow]) -> RenderableType:
-    """The streams' own rates: with a byte limit each stream has a time of its own, so they do not add up."""
+    """The rates of single streams: with a byte limit the streams' times differ, so their rates do not add up."""
     table = plain_table("")
     _columns(table, "direction", "slowest", "fastest")
     for row in rows:

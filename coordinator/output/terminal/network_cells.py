@@ -38,7 +38,7 @@ def mbit(value: float) -> str:
 
 
 def at_least(value: float, *, ascii_only: bool) -> str:
-    """A rate in Mbit/s that is no more than a lower bound."""
+    """A rate in Mbit/s that is only a lower bound."""
     return f"{'>=' if ascii_only else '≥'} {mbit(value)}"
 
 

@@ -24,7 +24,7 @@ class RatePart(Struct, kw_only=True):
 
 
 class RateInterval(Struct, kw_only=True):
-    """Between which rates the true one is; null where nothing limits it."""
+    """The bounds of the true rate; null where there is no bound."""
 
     low_mbit_per_s: float
     high_mbit_per_s: float | None
@@ -69,13 +69,13 @@ class IperfPart(Struct, kw_only=True):
     latency: LatencyOrNull
     runs: list[Iperf3Run]
     duplicates: Annotated[
-        float | UnsetType, Meta(description="Datagrams that arrived once more; in no other count.")
+        float | UnsetType, Meta(description="Datagrams that arrived repeatedly; they are in no other count.")
     ] = UNSET
     limited_here: Annotated[
         bool | UnsetType, Meta(description="Whether the client was at the limit of its CPU: see interval.")
     ] = UNSET
     interval: Annotated[
-        RateInterval | UnsetType, Meta(description="Only where mbit_per_s is no more than a bound of the path's rate.")
+        RateInterval | UnsetType, Meta(description="Only where mbit_per_s is merely a bound of the path's rate.")
     ] = UNSET
     slowest_stream_mbit_per_s: Annotated[
         float | UnsetType, Meta(description="Rate of the slowest stream over its own time; only with parallel streams.")
@@ -113,7 +113,7 @@ class ForwardPart(Struct, kw_only=True):
     sink_busy: float | UnsetType = UNSET
     limited_by: Annotated[
         Literal["source", "sink", "link"] | UnsetType,
-        Meta(description="What the rate is the rate of, when that is not the proxy."),
+        Meta(description="The part that limited the rate, when this is not the proxy."),
     ] = UNSET
     interval: Annotated[RateInterval | UnsetType, Meta(description="Only where source or sink was the limit.")] = UNSET
 

@@ -14,9 +14,10 @@ from loadgen.verdict.result import Check
 
 
 def own_end(evidence: IperfEvidence) -> Check | None:
-    """How many tests this end limited; None without tests, and over loopback, where both ends are the same machine.
+    """The number of tests that this end limited; None without tests, and over loopback, where both ends are the same
+    machine.
 
-    A test whose cell reached the required rate is left out: the path carries at least that much.
+        A test whose cell reached the required rate is left out: the path carries at least that much.
     """
     if not evidence.results or _is_loopback(evidence.plan.host):
         return None
@@ -31,7 +32,7 @@ def own_end(evidence: IperfEvidence) -> Check | None:
 
 
 def own_use(result: ProbeResult) -> str:
-    """What the busiest thread of this end used, in words, beside that of the far end."""
+    """The use of a core by the busiest thread of this end, in words, compared with the far end."""
     used, runnable, there = busy_here(result), runnable_here(result), busy_there(result)
     waited = f" and waited for one {100 * (runnable - used):.0f} % of the time" if runnable - used >= 0.01 else ""
     far = f"; the far end's used {100 * there:.0f} %" if there >= 0 else ""
