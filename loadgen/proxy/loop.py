@@ -7,6 +7,7 @@ import errno
 import os
 import select
 import socket
+import threading
 from collections import deque
 from collections.abc import Callable
 
@@ -39,6 +40,7 @@ class ProxyLoop:
         self._paused: list[Service] = []
         self._posted: deque[Callable[[], None]] = deque()
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._waking = threading.RLock()  # reentrant, because a signal handler may post while its thread does
         self._epoll.register(self._wake_fd, _IN)
         self._spare_fd = -1
         self._find_spare()
@@ -58,8 +60,9 @@ class ProxyLoop:
         After :meth:`close`, `call` does not run.
         """
         self._posted.append(call)
-        if self._wake_fd >= 0:
-            os.eventfd_write(self._wake_fd, 1)
+        with self._waking:  # otherwise the loop may close the descriptor just before it is written
+            if self._wake_fd >= 0:
+                os.eventfd_write(self._wake_fd, 1)
 
     def drain(self, within_ns: int) -> None:
         """Accept no more connections, and end when all have ended or after `within_ns`."""
@@ -84,10 +87,11 @@ class ProxyLoop:
             service.close()
         self._services.clear()
         self._epoll.close()
-        for fd in (self._wake_fd, self._spare_fd):
-            if fd >= 0:
-                os.close(fd)
-        self._wake_fd = self._spare_fd = -1
+        with self._waking:
+            for fd in (self._wake_fd, self._spare_fd):
+                if fd >= 0:
+                    os.close(fd)
+            self._wake_fd = self._spare_fd = -1
 
     def _turn(self) -> None:
         find = self._ends.get
