@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -297,12 +298,33 @@ def test_any_invalid_connection_is_against_the_rules() -> None:
     assert check(iteration({0: cell(MIX)}, slow), "invalid connections").ok
 
 
+@pytest.mark.parametrize(("connects", "ok"), [(3700, True), (4080, True), (4400, False), (10_000, False)])
+def test_a_server_that_does_not_keep_connections_open_is_found_among_good_ones(connects: int, ok: bool) -> None:
+    """The load is another one then: SPECweb99 fixes 70 % of requests on persistent connections."""
+    wanted = replace(asked(2, 10), connects=(0.37, 0.85))
+    totals = Totals({(0, 0): cell(MIX, connects=3700), (0, 1): cell(MIX, connects=connects)}, rows(*FINE), {})
+    found = check(judge_iteration(0, totals, wanted, measured_ns=WINDOW_NS), "connects per operation")
+    assert found.ok is ok
+    assert found.value == connects / 10_000
+    assert found.limit == pytest.approx(0.37 * 1.105 + 3 * 0.85 / 100)
+    if not ok:
+        assert found.detail == f"vm1: {connects} connections for 10000 operations, 0.37 intended for each"
+
+
+def test_connections_that_failures_ended_are_not_held_against_a_server() -> None:
+    wanted = replace(asked(1, 20), connects=(0.37, 0.85))
+    totals = Totals({(0, 0): cell(MIX, bad=(1000, 0, 0, 0), connects=5000)}, rows(*FINE), {})
+    assert check(judge_iteration(0, totals, wanted, measured_ns=WINDOW_NS), "connects per operation").ok
+
+
 def test_time_in_time_outs_is_dead_time() -> None:
     """Failed operations add no time to any rate: 297 of 1200 s in time-outs, and the connection conforms."""
-    inside = served(0, 390) | {"bytes": 390 * 125 * 15, "busy_ns": WINDOW_NS * 903 // 1200}
-    result = iteration({0: cell(MIX), 1: cell(MIX)}, [inside, served(1, 390)], vms=3, each=1)
-    assert [target.conforming for target in result.targets] == [1, 1, 0]
-    assert [target.dead_share for target in result.targets] == [pytest.approx(297 / 1200), 0, 1]
+    inside = {"bytes": 390 * 125 * 15, "busy_ns": WINDOW_NS * 903 // 1200}
+    failing, late = served(0, 390, ok=3000, bad=30) | inside, served(1, 390) | inside
+    result = iteration({0: cell(MIX), 1: cell(MIX)}, [failing, late, served(2, 390)], vms=4, each=1)
+    assert [target.conforming for target in result.targets] == [1, 1, 1, 0]
+    # The second one began after the window opened, and the last one never did.
+    assert [target.dead_share for target in result.targets] == [pytest.approx(297 / 1200), 0, 0, 1]
 
 
 def test_a_target_that_did_nothing_is_in_the_result() -> None:
