@@ -103,6 +103,7 @@ class TapeKind(abc.ABC, Generic[P, R]):
             groups=counting.groups,
             kind_shares=counting.kind_shares,
             bound=self.load(plan, 0, 1).bound,
+            connects=counting.connects,
         )
 
     def settle(self, plan: P, fleet: FleetChoice | None) -> tuple[P, tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -124,6 +125,25 @@ def check_errors(cells: Mapping[str, Cell], whole: Cell, kinds: Sequence[str], r
         unit="%",
         detail=detail,
     )
+
+
+def check_connects(cells: Mapping[str, Cell], intended: float, deviation: float, rules: Rules) -> Check:
+    """TCP connections for each operation of the worst VM: too many when a server does not keep connections open.
+
+    `cells`: by name of the VM.  `intended` and `deviation`: see :class:`loadgen.verdict.rules.Asked`.  A failed
+    operation ends its connection, so one connection more is allowed for each.
+    """
+    worst, value, limit = "no operation", 0.0, intended * (1 + rules.mix_tolerance)
+    for name, cell in cells.items():
+        operations = cell.ok + cell.cut
+        if not operations:
+            continue
+        mine = max(0, cell.connects - cell.bad) / operations
+        mine_limit = intended * (1 + rules.mix_tolerance) + rules.mix_deviations * deviation / math.sqrt(operations)
+        if mine * limit > value * mine_limit or worst == "no operation":
+            value, limit = mine, mine_limit
+            worst = f"{name}: {cell.connects} connections for {operations} operations, {intended:g} intended for each"
+    return Check(name="connects per operation", value=value, limit=limit, ok=value <= limit, detail=worst)
 
 
 def _by_kind(cell: Cell, kinds: Sequence[str], of: str) -> list[tuple[str, int, int, int]]:

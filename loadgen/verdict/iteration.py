@@ -14,7 +14,7 @@ from loadgen.model.bound import BoundKind
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.verdict.connection import State, judge_connections
-from loadgen.verdict.each_target import check_connections, check_errors
+from loadgen.verdict.each_target import check_connections, check_connects, check_errors
 from loadgen.verdict.fairness import fairness
 from loadgen.verdict.mix import check_mix
 from loadgen.verdict.result import Check, IterationResult, ResponseTimes, TargetResult
@@ -38,7 +38,7 @@ def judge_iteration(
     """
     found = judge_connections(totals.window_tallies(index), asked.connections, asked.bound, rules)
     cells = totals.window(index)
-    names = [target.name for target in asked.targets]
+    by_name = {target.name: cells[number] for number, target in enumerate(asked.targets) if number in cells}
     nothing = Cell.empty(len(asked.kinds), len(asked.groups))
     whole = Cell.merge_all([nothing, *cells.values()])
     seconds = measured_ns / NS_PER_S
@@ -49,12 +49,14 @@ def judge_iteration(
     conforming = int((found["state"] == State.CONFORMING).sum())
     checks = [
         *check_connections(found, asked, rules),
-        check_errors({name: cells[at] for at, name in enumerate(names) if at in cells}, whole, asked.kinds, rules),
+        check_errors(by_name, whole, asked.kinds, rules),
     ]
     if asked.bound.kind is BoundKind.TIME:
         checks += _check_times(whole, asked.bound.good_share, asked.bound.tolerable_share)
     # Cut requests count too: the end of a segment cuts mostly long requests, and leaving them out would skew the mix.
     checks += check_mix(whole.counts[..., [OK, CUT]].sum(axis=(1, 2)), asked.kinds, asked.kind_shares, rules)
+    if asked.connects is not None:
+        checks.append(check_connects(by_name, *asked.connects, rules))
     return IterationResult(
         index=index,
         measured_s=seconds,
@@ -105,9 +107,19 @@ def _target_result(target: Target, cell: Cell, found: NDArray[np.void], measured
         if len(found)
         else (0.0, 0.0, 0.0),
         errors=cell.errors,
-        # The window of an interrupted run may be known to a second only.
-        dead_share=max(0.0, 1 - float(found["busy_ns"].sum()) / whole_ns) if whole_ns else 0.0,
+        dead_share=_dead_ns(found, measured_ns) / whole_ns if whole_ns else 0.0,
     )
+
+
+def _dead_ns(found: NDArray[np.void], measured_ns: int) -> float:
+    """The time in the window that its connections lost to failures, and that of connections without any operation.
+
+    A connection without failures has lost no time.  It may have begun after the window opened, inside of a long
+    operation: see workloads.specweb99.compile.
+    """
+    lost = (found["bad"] > 0) | (found["state"] == State.NO_REQUESTS)
+    # The window of an interrupted run may be known to a second only.
+    return float(np.maximum(measured_ns - found["busy_ns"][lost], 0).sum())
 
 
 def _ok_and_bad(names: Sequence[str], counts: NDArray[np.int64]) -> dict[str, tuple[int, int]]:

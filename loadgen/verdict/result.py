@@ -74,9 +74,9 @@ class TargetResult:
     `kbit_per_s`: bits received in operations due in the window, divided by the length of the window.  `errors`: by
     Outcome name, only those that occurred.  `response_ms`: done - due.  `connection_kbit_per_s`: minimum, mean and
     maximum of the connections' own rates (bits over time in operations).  `conforming` and `requests_conforming` are
-    None in a run that has no score.  `dead_share`: share (0..1) of its connections' time in the window that was not
-    in operations that ended well or were cut: time-outs and other failures, rests after them, and connections that did
-    not play.  None in records of earlier versions.
+    None in a run that has no score.  `dead_share`: share (0..1) of its connections' time in the window that was lost:
+    in time-outs and other failures, in the rests after them, and in connections that did not play.  None in records of
+    earlier versions.
     """
 
     name: str

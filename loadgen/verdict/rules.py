@@ -27,7 +27,8 @@ class Rules:
       code has 0.0105, to allow for its rounding, and judges each client machine).
     * `min_conforming_share`: share of the requested connections that must conform in each iteration, on all VMs
       (SPECweb99) and on each VM (ours: SPECweb99 has one server).
-    * `mix_tolerance`: relative deviation of a class from its intended share (10 %; SPECweb99's code has 10.5 %).
+    * `mix_tolerance`: relative deviation of a class from its intended share (10 %; SPECweb99's code has 10.5 %); also
+      of the TCP connections from their intended number.
     * `mix_deviations`: deviation that a window with few requests may have, in binomial standard deviations.  This rule
       is ours: SPECweb99's window of 1200 s does not need it from 21 connections on.
 
@@ -84,7 +85,8 @@ class Asked:
     """The requested load of a run, as far as its verdict needs it.
 
     `target_of`: index into `targets` by global connection number; its length is the number of requested connections.
-    `kinds`, `groups`, `kind_shares`: those of the tape.
+    `kinds`, `groups`, `kind_shares`: those of the tape.  `connects`: the intended TCP connections for each operation,
+    and the standard deviation of their number for a single operation; None when any number is right.
     """
 
     targets: Sequence[Target]
@@ -93,6 +95,7 @@ class Asked:
     groups: Sequence[str]
     kind_shares: Sequence[float]
     bound: Bound
+    connects: tuple[float, float] | None = None
 
     @property
     def connections(self) -> int:

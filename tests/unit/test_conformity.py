@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from loadgen.measure.cells import Cell
 from loadgen.measure.fold import FoldContext, fold
-from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Totals
 from loadgen.model.bound import Bound
 from loadgen.model.outcome import Outcome
@@ -22,20 +18,10 @@ from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.verdict.connection import State, judge_connections
 from loadgen.verdict.iteration import judge_iteration
 from loadgen.verdict.mix import check_mix
-from loadgen.verdict.result import Check, IterationResult
+from loadgen.verdict.result import Check
 from loadgen.verdict.rules import RULES
 from tests.support.evidence import asked, records, rows, tallies
-
-FLOOR = Bound.rate(320_000)
-TIMES = Bound.time(2 * NS_PER_S, 4 * NS_PER_S)
-WINDOW_NS = 20 * NS_PER_S
-
-
-def served(connection: int, kbit_per_s: float, *, ok: int = 66, bad: int = 0, cut: int = 0) -> dict[str, int]:
-    """Return a connection that was busy for 20 s at this rate."""
-    size = round(kbit_per_s * 1000 * 20 / 8)
-    counts = {"connection": connection, "ok": ok, "bad": bad, "cut": cut, "good": ok, "tolerable": ok}
-    return {**counts, "bytes": size, "busy_ns": WINDOW_NS}
+from tests.support.iterations import FINE, FLOOR, MIX, TIMES, WINDOW_NS, cell, check, iteration, served
 
 
 def states(*given: dict[str, int], connections: int | None = None, bound: Bound = FLOOR) -> list[State]:
@@ -43,35 +29,7 @@ def states(*given: dict[str, int], connections: int | None = None, bound: Bound 
     return [State(s) for s in found["state"].tolist()]
 
 
-def cell(
-    by_class: tuple[int, int, int, int], *, bad: tuple[int, int, int, int] = (0, 0, 0, 0), cut: int = 0, **more: int
-) -> Cell:
-    """Return operations by class; cut operations are of class 3."""
-    made = Cell.empty(4, 1)
-    made.counts[:, 0, 0], made.counts[:, 0, 1], made.counts[3, 0, 2] = by_class, bad, cut
-    made.outcomes[Outcome.OK], made.outcomes[Outcome.CUT] = sum(by_class), cut
-    made.outcomes[Outcome.BAD_LENGTH] = sum(bad)
-    times = Histogram.of(np.arange(1, sum(by_class) + 1) * NS_PER_MS)
-    given: dict[str, Any] = {"good": sum(by_class), "tolerable": sum(by_class), "bytes": 1000, "connects": 1, **more}
-    return dataclasses.replace(made, **given, response=times, service=times, lateness=times)
-
-
-def iteration(
-    cells: dict[int, Cell], found: list[dict[str, int]], *, vms: int = 1, each: int = 20, bound: Bound = FLOOR
-) -> IterationResult:
-    totals = Totals({(0, target): one for target, one in cells.items()}, rows(*found), {})
-    return judge_iteration(0, totals, asked(vms, each, bound), measured_ns=WINDOW_NS)
-
-
-def check(result: IterationResult, name: str) -> Check:
-    return next(c for c in result.checks if c.name == name)
-
-
-MIX = (3500, 5000, 1400, 100)
-FINE = [served(i, 390) for i in range(20)]
-
-
-# Connections
+# Connections.
 
 
 @pytest.mark.parametrize(("share", "state"), [(0.79, State.SLOW), (0.81, State.CONFORMING), (0.80, State.CONFORMING)])
@@ -244,67 +202,6 @@ def test_each_target_is_judged_by_its_own_connections_and_the_worst_is_named() -
     assert [(t.name, t.conforming, t.requests_ok) for t in result.targets] == [("vm0", 4, 10_000), ("vm1", 1, 10)]
     assert "worst: vm1 with 1 of 4" in check(result, "conforming connections").detail
     assert result.targets[1].connection_kbit_per_s == pytest.approx((300, 322.5, 390))
-
-
-def test_one_frozen_vm_of_24_does_not_hide_among_the_others() -> None:
-    """Its connections are 4 % of all: they are inside operations that cover the window."""
-    frozen = [{"connection": 8 * 7 + i, "cut": 1, "busy_ns": WINDOW_NS} for i in range(8)]
-    good = [served(i, 390) for i in range(24 * 8) if i // 8 != 7]
-    found = sorted((*good, *frozen), key=lambda row: row["connection"])
-    result = iteration({i: cell(MIX) for i in range(24) if i != 7}, found, vms=24, each=8)
-    assert result.conforming == 184  # 95.8 %
-    assert check(result, "conforming connections").ok
-    worst = check(result, "conforming, worst VM")
-    assert (worst.value, worst.limit, worst.ok) == (0, 87.5, False)
-    assert worst.detail == "vm7: 0 of 8 connections conformed; 1 of 24 VMs have too few"
-    assert result.conforms is False
-
-
-@pytest.mark.parametrize(
-    ("each", "slow", "ok"), [(1, 0, True), (1, 1, False), (2, 1, True), (2, 2, False), (40, 2, True), (40, 3, False)]
-)
-def test_one_connection_of_a_vm_may_miss_the_bound_but_not_the_only_one(each: int, slow: int, ok: bool) -> None:
-    found = [served(i, 250 if i < slow else 390) for i in range(100 * each)]
-    result = iteration({0: cell(MIX)}, found, vms=100, each=each)
-    assert check(result, "conforming connections").ok
-    assert check(result, "conforming, worst VM").ok is ok
-    assert not [c for c in iteration({0: cell(MIX)}, FINE).checks if "worst VM" in c.name]  # of a single one
-
-
-def test_a_vm_whose_requests_fail_is_found_among_many_good_ones() -> None:
-    """5 % of one VM's requests of class 1: 0.2 % of all of class 1."""
-    bad = cell((350, 475, 140, 10), bad=(0, 25, 0, 0))
-    errors = check(
-        iteration({3: bad, **{i: cell((350, 500, 140, 10)) for i in range(24) if i != 3}}, FINE, vms=24), "errors"
-    )
-    assert not errors.ok
-    assert errors.value == pytest.approx(5)
-    assert "25 of 500 failed: class 1 of vm3" in errors.detail
-    spare = cell((35, 49, 14, 1), bad=(0, 1, 0, 0))  # one failure is allowed
-    assert check(iteration({3: spare, 1: cell((3500, 5000, 1400, 100))}, FINE, vms=24), "errors").ok
-
-
-def test_any_invalid_connection_breaks_the_rules() -> None:
-    """SPECweb99: a run with a connection that had too many errors is not valid, whatever the other connections did."""
-    assert check(iteration({0: cell(MIX)}, FINE), "invalid connections").ok
-    failing = [*FINE[:-1], served(19, 390, ok=64, bad=2)]
-    invalid = check(iteration({0: cell(MIX)}, failing), "invalid connections")
-    assert (invalid.value, invalid.limit, invalid.ok) == (1, 0, False)
-    assert invalid.detail == "1 with too many errors; most: vm0 with 1"
-    once = [*FINE[:-1], served(19, 390, ok=65, bad=1)]
-    assert check(iteration({0: cell(MIX)}, once), "invalid connections").ok
-    silent = check(iteration({0: cell(MIX)}, FINE[:-1]), "invalid connections")
-    assert (silent.value, silent.detail) == (1, "1 without any request; most: vm0 with 1")
-    slow = [*FINE[:-1], served(19, 250)]
-    assert check(iteration({0: cell(MIX)}, slow), "invalid connections").ok
-
-
-def test_time_in_time_outs_is_dead_time() -> None:
-    """Failed operations add no time to any rate: 297 of 1200 s in time-outs, and the connection conforms."""
-    inside = served(0, 390) | {"bytes": 390 * 125 * 15, "busy_ns": WINDOW_NS * 903 // 1200}
-    result = iteration({0: cell(MIX), 1: cell(MIX)}, [inside, served(1, 390)], vms=3, each=1)
-    assert [target.conforming for target in result.targets] == [1, 1, 0]
-    assert [target.dead_share for target in result.targets] == [pytest.approx(297 / 1200), 0, 1]
 
 
 def test_a_target_that_did_nothing_is_in_the_result() -> None:

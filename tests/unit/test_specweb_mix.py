@@ -81,3 +81,13 @@ def test_every_complete_deck_has_exactly_its_cards(deck: list[int], count: int, 
     assert len(cards) == count
     for at in range(0, count - sum(deck) + 1, sum(deck)):
         assert np.bincount(cards[at : at + sum(deck)], minlength=len(deck)).tolist() == deck
+
+
+def test_the_connections_per_operation_are_those_that_are_dealt() -> None:
+    rng = np.random.default_rng(3)
+    counts = [int(mix.deal_sessions(2_000, rng)[1].sum()) for _ in range(100)]
+    assert np.mean(counts) / 2_000 == pytest.approx(mix.CONNECTS_PER_OPERATION, rel=0.02)
+    lengths = np.repeat(mix.SESSION_LENGTHS, mix.SESSION_DECK)
+    assert lengths.std() / lengths.mean() ** 1.5 == pytest.approx(mix.CONNECTS_DEVIATION, rel=0.01)
+    # The decks make the number more even than renewal theory says.
+    assert np.std(counts) < mix.CONNECTS_DEVIATION * 2_000**0.5

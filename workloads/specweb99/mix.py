@@ -46,7 +46,16 @@ SESSION_LENGTHS = (1, *_LENGTHS)
 CONNECTS_PER_S = 1.21
 """TCP connections per second of a connection (a user) on a line of 400 kbit/s, which makes 3.28 operations."""
 
-_STRATA = 10  # few enough that each VM of a short run gets its share of large files
+CONNECTS_PER_OPERATION = 0.37
+"""407 TCP connections for 1100 requests."""
+
+CONNECTS_DEVIATION = 0.85
+"""Standard deviation of the number of TCP connections for n operations, divided by the root of n.
+
+For requests per TCP connection with mean m and standard deviation s, it is s / m^1.5 (renewal theory): 3.78 / 2.70^1.5.
+"""
+
+_STRATA = 10  # so few that each VM of a short run gets its share of large files
 
 
 def zipf(count: int) -> NDArray[np.float64]:

@@ -24,7 +24,12 @@ class Specweb99:
 
     def counting(self, plan: SpecPlan) -> Counting:
         """Kinds are file classes, groups are types of operations; they are the same for every plan."""
-        return Counting(kinds=mix.KINDS, groups=mix.GROUPS, kind_shares=mix.CLASS_SHARES)
+        return Counting(
+            kinds=mix.KINDS,
+            groups=mix.GROUPS,
+            kind_shares=mix.CLASS_SHARES,
+            connects=(mix.CONNECTS_PER_OPERATION, mix.CONNECTS_DEVIATION),
+        )
 
     def connects_per_s(self, plan: SpecPlan) -> float:
         """Proportional to the line speed, since connections are paced by it."""
