@@ -19,6 +19,11 @@ def ending(document: dict[str, Any], code: int, verdict: str) -> tuple[int, str]
     return (3, "INVALID") if disturbed(document) else (code, verdict)
 
 
+def score(document: dict[str, Any], conforming: int) -> int | None:
+    """The conforming connections that a run or a point must have: a disturbed one has no score."""
+    return None if disturbed(document) else conforming
+
+
 def headline(document: dict[str, Any], score: str) -> str:
     """Return the headline that the report must have: the score, unless the run was disturbed."""
     return "INVALID" if disturbed(document) else score

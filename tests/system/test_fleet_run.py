@@ -15,7 +15,7 @@ import pytest
 
 import coordinator.record
 from loadgen.model.units import NS_PER_MS, NS_PER_S
-from tests.support.disturbed import disturbed, ending, headline
+from tests.support.disturbed import disturbed, ending, headline, score
 from tests.support.fleet_runs import SHORT, FleetRun, Servers, docroot, fleet, intervals_of
 from tests.support.machines import HUB, Machines, needs_machines
 from tests.support.vms import within
@@ -65,7 +65,7 @@ def test_a_run_on_three_machines_over_ssh_conforms(over_ssh: tuple[FleetRun, int
     run, code, out = over_ssh
     document = run.document
     assert (code, document["verdict"]) == ending(document, 0, "conforming"), document["reasons"]
-    assert document["conforming_connections"] == (None if disturbed(document) else 48)
+    assert document["conforming_connections"] == score(document, 48)
     assert headline(document, "48 of 48 requested connections conform") in out
     assert "Load machines" in out
     for name in world[0].names:
@@ -196,7 +196,7 @@ def test_other_ways_reach_the_same_machines(way: str, same_load: dict[str, Any],
     run = same_load["runs"][way]
     document = run.document
     assert document["verdict"] == "conforming" or disturbed(document), document["reasons"]
-    assert document["conforming_connections"] == (None if disturbed(document) else 16)
+    assert document["conforming_connections"] == score(document, 16)
     assert document["fleet"]["way"] == way
     assert sorted(one["name"] for one in document["fleet"]["machines"]) == ["m1", "m2", "m3"]
     assert not document["fleet"]["missing"]

@@ -18,7 +18,7 @@ import pytest
 import coordinator.record
 from loadgen.engine.choice import available
 from tests.support.cli import LOADGEN, command_of, descendants, environment, loadgen, start
-from tests.support.disturbed import ending, headline
+from tests.support.disturbed import disturbed, ending, headline, score
 from tests.support.vms import needs
 
 SHORT = ("--iterations", "1", "--ramp-up", "500ms", "--warmup", "1s", "--ramp-down", "1s", "--bound", "rate:100k")
@@ -52,11 +52,12 @@ def test_every_operation_on_every_kind_of_server(server: str, cache: Path, tmp_p
     )
     assert all(counts["ok"] > 0 for counts in iteration["by_group"].values()), iteration["by_group"]
     assert iteration["errors"] == 0
-    log = next(check for check in iteration["checks"] if check["name"] == "POST log")
-    assert log["ok"], log
-    assert "all logged, all in order" in log["detail"]
+    if not disturbed(document):
+        log = next(check for check in iteration["checks"] if check["name"] == "POST log")
+        assert log["ok"], log
+        assert "all logged, all in order" in log["detail"]
     assert len(document["targets"]) == 8
-    assert document["requested_connections"] == document["conforming_connections"] == 160
+    assert (document["requested_connections"], document["conforming_connections"]) == (160, score(document, 160))
     schema = json.loads((Path(coordinator.record.__file__).parent / "run.schema.json").read_text())
     jsonschema.validate(document, schema)
     assert run_json(tmp_path / "run")["verdict"] == document["verdict"]
@@ -77,7 +78,8 @@ def test_a_sweep_ends_with_its_table_and_a_record_of_each_point(cache: Path, tmp
     assert done.code == max(codes), done.out
     assert "sweep over the number of VMs" in done.out
     assert [point["vms"] for point in document["points"]] == [1, 2]
-    assert [point["conforming_connections"] for point in document["points"]] == [20, 40]
+    scores = [score(point, conforming) for point, conforming in zip(document["points"], (20, 40), strict=True)]
+    assert [point["conforming_connections"] for point in document["points"]] == scores
     assert run_json(tmp_path / "run" / "vms-2")["verdict"] == document["points"][1]["verdict"]
     shown = loadgen("show", "run", cache=cache, cwd=tmp_path)
     assert shown.out == done.out
