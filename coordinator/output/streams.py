@@ -55,7 +55,11 @@ def blaming_stdout() -> Iterator[None]:
     can be that stream: records report their own errors, and stderr may be lost.
     """
     try:
-        yield
+        try:
+            yield
+        finally:  # click ends by an exception; what is still buffered then would be written at exit, and fail there
+            if sys.stdout is not None and not sys.stdout.closed:
+                sys.stdout.flush()
     except OSError as error:
         if error.errno not in _UNWRITABLE or error.filename is not None:
             raise
