@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -129,6 +130,7 @@ class FleetRun:
         self.lines: list[tuple[int, str]] = []
         self.process = machines.start("spec", *arguments, "--out", out, cwd=cwd)
         self._out = ""
+        self._run_id = ""
         self._readers = [threading.Thread(target=work, daemon=True) for work in (self._read_out, self._read_err)]
         for reader in self._readers:
             reader.start()
@@ -161,6 +163,7 @@ class FleetRun:
 
     def wait(self, timeout_s: float = 60) -> Done:
         """Wait for the end of the run; returns its exit code and output."""
+        within(timeout_s, self._identified)  # a run that cannot be begun leaves no record
         self.process.wait(timeout_s)
         for reader in self._readers:
             reader.join(5)
@@ -178,10 +181,19 @@ class FleetRun:
         """Return the reports of the engines from the record."""
         return list(frames(self.record))
 
+    def _identified(self) -> bool:
+        """Note the id of the run while it has a record; True when the id is known or the run has ended."""
+        with contextlib.suppress(FileNotFoundError):
+            self._run_id = str(self.document["fleet"]["run_id"])
+        return bool(self._run_id) or self.process.poll() is not None
+
     @property
     def run_id(self) -> str:
         """Return the id of the run, as its agents know it."""
-        return str(self.document["fleet"]["run_id"])
+        if not self._run_id:
+            self._identified()
+        assert self._run_id, "the run had no record yet"
+        return self._run_id
 
     def agent(self, name: str) -> int:
         """Return the pid of its agent on a machine."""

@@ -91,6 +91,7 @@ def terminal(cwd: Path, environment: Mapping[str, str], width: int = 80, height:
     try:
         pane.tmux("set-option", "-g", "status", "off")
         pane.resize(width, height)  # the status line took one line
+        pane.until(any, within_s=10)  # otherwise the shell prints its first prompt into what is typed
         pane.type("PS1='code=$?>'")
         pane.exit_code(within_s=10)
         yield pane
