@@ -29,6 +29,7 @@ TARGET_COLUMNS = (
     "cut_operations",
     "received_bytes",
     "connects",
+    "retries",
     *(f"{time}_{name}_ms" for time in _TIMES for name in _PERCENTILES),
 )
 """The columns of runs against targets: spec, its sweeps, and http."""
@@ -65,6 +66,7 @@ def _numbers(cell: Cell) -> Mapping[str, object]:
         "cut_operations": cell.cut,
         "received_bytes": cell.bytes,
         "connects": cell.connects,
+        "retries": cell.retries,
         **{
             f"{time}_{name}_ms": _ms(histogram.percentile_ns(q))
             for time, histogram in times.items()

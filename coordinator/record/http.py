@@ -50,7 +50,8 @@ def _read(document: Mapping[str, Any]) -> HttpResult:
 
 def _row(row: HttpRow) -> dict[str, Any]:
     """`errors` as one number, which most readers want, and `errors_by_outcome` for the others."""
-    return {**dataclasses.asdict(row), "errors": sum(row.errors.values()), "errors_by_outcome": row.errors}
+    data = {**dataclasses.asdict(row), "errors": sum(row.errors.values()), "errors_by_outcome": row.errors}
+    return {name: value for name, value in data.items() if value is not None}  # 0.1.0 did not count retries
 
 
 def _read_row(data: Mapping[str, Any]) -> HttpRow:

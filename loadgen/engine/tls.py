@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ssl
 
-from loadgen.engine.connection import Connection, Doing
+from loadgen.engine.connection import Connection
 from loadgen.engine.context import EngineContext
+from loadgen.engine.doing import Doing
+from loadgen.measure.record import RETRIED
 from loadgen.model.outcome import Outcome
 
 _RECORD_BYTES = 16_384  # the largest plaintext of one TLS record (RFC 8446, 5.1)
@@ -56,10 +58,9 @@ class TlsConnection(Connection):
         self._sealed = False  # whether `_out` is encrypted
         self._peer_ended = False  # the server sent close_notify
 
-    def begin(self, now_ns: int) -> None:
-        """Begin the operation, which is due."""
+    def _expect_reply(self) -> None:
         self._sealed = False
-        super().begin(now_ns)
+        super()._expect_reply()
 
     def _connect(self, now_ns: int) -> bool:
         if not super()._connect(now_ns):
@@ -153,7 +154,7 @@ class TlsConnection(Connection):
         super()._finish(now_ns)
 
     def _record(self, done_ns: int, outcome: Outcome) -> None:
-        if self._plain:
+        if self._plain and not self._flags & RETRIED:
             self._sent_ns = 0  # before the handshake is complete no request was sent
         super()._record(done_ns, outcome)
 

@@ -25,7 +25,8 @@ _MAX_CELLS = 1 << 20
 _KEY_BITS = 34  # bits of a window and a target packed into one number
 
 _ERRORS = np.array([outcome.is_error for outcome in Outcome])
-_COUNTERS = ("good", "tolerable", "overdue", "bytes", "connects")
+_COUNTERS = ("good", "tolerable", "overdue", "bytes", "connects", "retries", "failed_ns", "rest_ns")
+_FIRST_COUNTERS = 5  # so many had the wire form at first, which did not tell their number
 _TIMES = ("response", "service", "lateness")
 
 
@@ -35,7 +36,9 @@ class Cell:
 
     Arrays are int64.  `outcomes`: by Outcome.  `counts`: shape (kinds, groups, 3), the ok, bad and cut operations by
     kind and group of the tape.  `bytes`: all bytes received, also by failed operations.  `overdue`: cut operations that
-    had exceeded a fixed tolerable time.  `connects`: TCP connections opened.  The histograms are in nanoseconds:
+    had exceeded a fixed tolerable time.  `connects`: TCP connections opened.  `retries`: requests that were sent
+    once more because the server had closed the kept TCP connection.  `failed_ns`: time that failed and cut operations
+    held a connection.  `rest_ns`: time that connections rested after errors.  The histograms are in nanoseconds:
     `response` (done - due) and `service` (done - sent) of ok operations, `lateness` (sent - due) of all sent ones.
     """
 
@@ -49,12 +52,18 @@ class Cell:
     response: Histogram
     service: Histogram
     lateness: Histogram
+    retries: int = 0
+    failed_ns: int = 0
+    rest_ns: int = 0
 
     @classmethod
     def empty(cls, kinds: int, groups: int) -> Cell:
         """A cell without operations; merging it with another changes nothing."""
         return cls(
-            np.zeros(OUTCOMES, np.int64), np.zeros((kinds, groups, 3), np.int64), 0, 0, 0, 0, 0, EMPTY, EMPTY, EMPTY
+            np.zeros(OUTCOMES, np.int64),
+            np.zeros((kinds, groups, 3), np.int64),
+            *(0, 0, 0, 0, 0),
+            *(EMPTY, EMPTY, EMPTY),
         )
 
     @classmethod
@@ -71,6 +80,9 @@ class Cell:
             overdue=sum(c.overdue for c in parts),
             bytes=sum(c.bytes for c in parts),
             connects=sum(c.connects for c in parts),
+            retries=sum(c.retries for c in parts),
+            failed_ns=sum(c.failed_ns for c in parts),
+            rest_ns=sum(c.rest_ns for c in parts),
             response=Histogram.merge_all(c.response for c in parts),
             service=Histogram.merge_all(c.service for c in parts),
             lateness=Histogram.merge_all(c.lateness for c in parts),
@@ -121,7 +133,8 @@ class CellTable(Mapping[Key, Cell]):
     """Cells by (window, target index), stored as integer columns; a Cell is built when it is looked up.
 
     With n cells: `slots` (n) holds window + 1, `targets` (n) the target indexes.  `outcomes` has the shape
-    (n, OUTCOMES), `counts` (n, kinds, groups, 3), `sums` (n, 5) for good, tolerable, overdue, bytes and connects.
+    (n, OUTCOMES), `counts` (n, kinds, groups, 3), `sums` (n, 8) for good, tolerable, overdue, bytes, connects, retries,
+    failed_ns and rest_ns.
     `times` has 3 n rows: response, service and lateness of the first cell, then of the second, and so on.
     """
 
@@ -253,16 +266,11 @@ class CellTable(Mapping[Key, Cell]):
         if not self._at:
             self._at = {one: row for row, one in enumerate(self)}
         row = self._at[key]
-        good, tolerable, overdue, received, connects = self.sums[row].tolist()
         response, service, lateness = (self.times[len(_TIMES) * row + at] for at in range(len(_TIMES)))
         return Cell(
             outcomes=self.outcomes[row].astype(np.int64),
             counts=self.counts[row].astype(np.int64),
-            good=good,
-            tolerable=tolerable,
-            overdue=overdue,
-            bytes=received,
-            connects=connects,
+            **dict(zip(_COUNTERS, self.sums[row].tolist(), strict=True)),
             response=response,
             service=service,
             lateness=lateness,
@@ -278,6 +286,7 @@ class CellTable(Mapping[Key, Cell]):
             "targets": pack(self.targets),
             "outcomes": pack(self.outcomes),
             "counts": pack(self.counts),
+            "counters": len(_COUNTERS),
             "sums": pack(self.sums),
             "times": self.times.to_wire(),
         }
@@ -311,7 +320,7 @@ class CellTable(Mapping[Key, Cell]):
             column("targets"),
             column("outcomes", OUTCOMES),
             column("counts", kinds, groups, 3),
-            column("sums", len(_COUNTERS)),
+            _sums(wires, sizes),
             Histograms.from_wires([read_field(wire, "times") for wire in wires], [len(_TIMES) * n for n in sizes]),
         )
         if table.slots.max(initial=0) > MAX_WINDOWS + 1 or table.targets.max(initial=0) >= MAX_TARGETS:
@@ -340,6 +349,26 @@ _NONE = CellTable(
 def _shape(wire: object) -> tuple[int, int]:
     """The numbers of kinds and groups in a wire form."""
     return read_int(wire, "kinds", low=1, high=255), read_int(wire, "groups", low=1, high=255)
+
+
+def _sums(wires: Sequence[object], sizes: Sequence[int]) -> NDArray[Any]:
+    """The column `sums` of several wire forms; counters that a form does not have are 0."""
+    counters = [
+        read_int(wire, "counters", low=_FIRST_COUNTERS, high=len(_COUNTERS)) if _tells(wire) else _FIRST_COUNTERS
+        for wire in wires
+    ]
+    if all(count == len(_COUNTERS) for count in counters):
+        return unpack_all(wires, "sums", [size * len(_COUNTERS) for size in sizes]).reshape(-1, len(_COUNTERS))
+    sums = np.zeros((sum(sizes), len(_COUNTERS)), np.int64)
+    end = 0
+    for wire, size, count in zip(wires, sizes, counters, strict=True):
+        sums[end : end + size, :count] = unpack_all([wire], "sums", [size * count]).reshape(-1, count)
+        end += size
+    return sums
+
+
+def _tells(wire: object) -> bool:
+    return isinstance(wire, Mapping) and "counters" in wire
 
 
 def _each(group: NDArray[np.int64]) -> NDArray[np.int64]:

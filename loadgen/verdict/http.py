@@ -79,6 +79,7 @@ def _row(name: str, cell: Cell, connections: int, measured_s: float) -> HttpRow:
         mbit_per_s=8e-6 * cell.bytes / measured_s if measured_s else 0.0,
         response_ms=Times.of(cell.response),
         service_ms=Times.of(cell.service),
+        retries=cell.retries,
     )
 
 

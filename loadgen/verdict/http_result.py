@@ -44,7 +44,9 @@ class HttpRow:
 
     `ok`, `errors` (by Outcome name; only those that occurred) and `cut` count operations that were due in the window;
     an operation is cut when the run ends before it does.  `per_s` counts ok operations, `mbit_per_s` all bytes
-    received.  `response_ms` is done - due and `service_ms` done - sent, of ok operations.
+    received.  `retries` counts requests that were sent once more, because the server had closed the kept TCP
+    connection; None in records of 0.1.0, which did not count them.  `response_ms` is done - due and `service_ms`
+    done - sent, of ok operations.
     """
 
     name: str
@@ -56,6 +58,7 @@ class HttpRow:
     mbit_per_s: float
     response_ms: Times
     service_ms: Times
+    retries: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from loadgen.model.http_plan import HttpPlan
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.verdict.checks.tape.littles_law import littles_law
+from loadgen.verdict.checks.tape.open_lateness import open_lateness
 from loadgen.verdict.evidence import Loop, TrustEvidence
 from loadgen.verdict.http_result import HttpResult
 from loadgen.verdict.result import Check, Verdict
@@ -121,6 +122,24 @@ def test_of_an_open_loop_lateness_counts_only_where_connections_were_free() -> N
     theirs = of(OPEN, snapshots(OPEN, service_ms=60, late_ms=40))
     assert all(one.name != "send lateness" for one in theirs.trust.checks)
     assert theirs.verdict is Verdict.NOT_CONFORMING
+
+
+def test_connections_that_fail_or_rest_are_not_free() -> None:
+    late = Histogram.of(np.full(100, 900 * NS_PER_MS))
+    window = dataclasses.replace(Cell.empty(1, 1), lateness=late)
+
+    def judged(cell: Cell) -> Check | None:
+        return open_lateness(
+            TrustEvidence(
+                loop=Loop.OPEN, asked=asked(1, 4), workers=(), whole=cell, window=cell, measured_ns=10 * NS_PER_S
+            )
+        )
+
+    ours = judged(window)
+    assert ours is not None
+    assert not ours.ok
+    assert judged(dataclasses.replace(window, rest_ns=11 * NS_PER_S)) is None
+    assert judged(dataclasses.replace(window, failed_ns=11 * NS_PER_S)) is None
 
 
 def test_a_stall_of_the_server_does_not_convict_the_generator() -> None:

@@ -144,20 +144,31 @@ def _targets(result: HttpResult) -> Table:
     table = plain_table("Targets")
     table.add_column("", width=1)
     table.add_column("target", no_wrap=True, max_width=24)
-    for title in ("conns", "ok", "errors", "req/s", "Mbit/s", "p50", "p99"):
+    for title in (
+        "conns",
+        "ok",
+        "errors",
+        *(["retries"] if result.total.retries else []),
+        "req/s",
+        "Mbit/s",
+        "p50",
+        "p99",
+    ):
         table.add_column(title, justify="right", no_wrap=True)
     rows = result.targets if len(result.targets) == 1 else (*result.targets, result.total)
     for row in rows:
-        add_row(table, *_target_cells(row))
+        add_row(table, *_target_cells(row, retries=bool(result.total.retries)))
     return table
 
 
-def _target_cells(row: HttpRow) -> Iterator[str]:
+def _target_cells(row: HttpRow, *, retries: bool) -> Iterator[str]:
     yield "!" if row.errors else " "
     yield row.name
     yield fmt.count(row.connections)
     yield fmt.count(row.ok)
     yield fmt.count(sum(row.errors.values()))
+    if retries:
+        yield fmt.count(row.retries or 0)
     yield fmt.rate(row.per_s)
     yield fmt.rate(row.mbit_per_s)
     yield fmt.millis(row.response_ms.p50)

@@ -24,6 +24,9 @@ class HttpPart(Struct, kw_only=True):
     mbit_per_s: Annotated[float, Meta(description="Heads and bodies received.")]
     response_ms: Annotated[Times, Meta(description="From due to done.")]
     service_ms: Annotated[Times, Meta(description="From sent to done.")]
+    retries: Annotated[
+        int, Meta(ge=0, description="Requests sent once more: the server had closed the kept TCP connection.")
+    ] = 0
 
 
 class RequestPart(Struct, kw_only=True):
