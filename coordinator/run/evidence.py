@@ -56,15 +56,13 @@ class TapeMeasured:
 class TapeEvidence:
     """A run of tapes as evidence on its load generator.
 
-    `sources` are the addresses that connections came from; () for the kernel's own choice.  `strangers_serve` says
-    whether the servers, should they run on this machine, are processes that this run did not start.
+    `sources` are the addresses that connections came from; () for the kernel's own choice.
     """
 
     asked: Asked
     fleet: FleetRecord
     measured: TapeMeasured
     sources: Sequence[str]
-    strangers_serve: bool
 
 
 def trust_evidence(run: TapeEvidence, totals: Totals, loop: Loop) -> TrustEvidence:
@@ -129,11 +127,10 @@ def _machine_of(worker: str) -> str:
 
 
 def _neighbour_evidence(run: TapeEvidence) -> list[NeighbourEvidence]:
-    """What others used of the engines' cores; nothing where those may be the servers."""
+    """What others used of the cores on which the engines ran."""
     return [
         NeighbourEvidence(machine=_say_machine(one.machine), share=one.share, most=one.most)
         for one in run.measured.shared
-        if not (run.strangers_serve and one.machine == LOCAL)
     ]
 
 

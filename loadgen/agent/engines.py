@@ -17,7 +17,10 @@ from typing import Any
 from loadgen.engine.api import Assignment, Segment
 from loadgen.engine.process import assignment_message, start_message
 from loadgen.host import frames
-from loadgen.host.neighbours import QuietWatch, is_runnable
+from loadgen.host.addresses import is_here
+from loadgen.host.listeners import listening_pids
+from loadgen.host.neighbours import QuietWatch
+from loadgen.host.processes import is_runnable
 from loadgen.measure.events import AgentEvent, CoresShared, EngineLost, EngineReady, SegmentBegan, SegmentEnded
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.wire import printable
@@ -83,6 +86,7 @@ class Agent:
         self._engines: list[_Engine] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._watching: asyncio.Task[None] | None = None
+        self._servers: set[int] | None = None  # processes of targets on this machine; None if they are unknown
         self._closing = False
 
     async def open(self) -> list[int]:
@@ -133,6 +137,8 @@ class Agent:
                 engine.send(assignment_message(given[engine.worker]))
             else:
                 self.dismiss(engine.worker)
+        targets = {(target.host, target.port) for one in assignments for target in one.targets}
+        self._servers = await asyncio.to_thread(_servers_here, targets)
         chosen = [engine for engine in self._engines if engine.worker in given]
         await self._all([engine.prepared for engine in chosen], _PREPARE_TIMEOUT_S, "get ready")
 
@@ -276,6 +282,8 @@ class Agent:
         looked_ns = time.monotonic_ns()
         while True:
             await asyncio.sleep(_WATCH_S)
+            if self.playing:
+                await asyncio.to_thread(self._quiet.look)
             now_ns = time.monotonic_ns()
             if now_ns - looked_ns > NS_PER_S:  # this process was frozen: read their reports first
                 for engine in self._engines:
@@ -306,9 +314,18 @@ class Agent:
     async def _begin_measuring(self, pids: Sequence[int]) -> None:
         if self._measuring is not None:
             await self._measuring
-        await asyncio.to_thread(self._quiet.begin, pids)
+        if self._servers is not None:  # otherwise servers could not be told from other processes
+            await asyncio.to_thread(self._quiet.begin, pids, self._servers)
 
     async def _end_measuring(self) -> None:
         use = await asyncio.to_thread(self._quiet.end)
         if use is not None:
             self._on_event(CoresShared(self._machine, use.share, use.most))
+
+
+def _servers_here(targets: Iterable[tuple[str, int]]) -> set[int] | None:
+    """The processes of this machine that listen on the ports of targets (host, port); None if some are unknown."""
+    ports: dict[str, set[int]] = {}
+    for host, port in targets:
+        ports.setdefault(host, set()).add(port)
+    return listening_pids({port for host, of_host in ports.items() if is_here(host) for port in of_host})

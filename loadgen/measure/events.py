@@ -58,9 +58,10 @@ class EngineLost:
 
 @dataclass(frozen=True, slots=True)
 class CoresShared:
-    """CPU that other processes used on a machine's engine cores during one segment.
+    """CPU that other processes used on the cores on which a machine's engines ran, during one segment.
 
-    `share`: of the time of these cores, 0..1.  `most`: the process that used the most.
+    `share`: of the time of the cores of the engine that was disturbed most, 0..1.  `most`: the process that used
+    the most.
     """
 
     machine: str

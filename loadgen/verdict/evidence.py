@@ -52,9 +52,10 @@ class PortEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeighbourEvidence:
-    """CPU that other processes used on the cores where the engines of one load machine may run.
+    """CPU that other processes used on the cores on which the engines of one load machine ran.
 
-    `share`: of the time of those cores, 0..1.  `most`: the process that used the most.
+    `share`: of the time of the cores of the engine that was disturbed most, 0..1.  `most`: the process that used the
+    most.  Servers on that machine that listen on the targets' ports are not counted.
     """
 
     machine: str

@@ -42,9 +42,10 @@ class Rules:
     * `max_cpu_share`, `max_runnable_share`: share of wall time that an engine ran, and that it ran *or waited for a
       core*.  An engine without enough CPU is always runnable (measured: 0.99-1.00).  Waiting alone proves nothing:
       beside servers without enough CPU, both shares add up to 0.78 while operations are sent in time.
-    * `max_neighbour_share`: share of the engines' cores used by processes without a part in the run, or taken by the
-      hypervisor.  An engine beside a busy loop may still send in time (measured: p99 of 4-6 ms beside four loops), but
-      then the run measures a race for the core.  Quiet machine: 0-3 %.
+    * `max_neighbour_share`: share of the cores on which an engine ran that was used by processes without a part in the
+      run, or taken by the hypervisor.  An engine beside a busy loop may still send in time (measured: p99 of 4-6 ms
+      beside four loops), but then the run measures a race for the core.  Quiet machine: 0-3 %.  A busy loop takes at
+      least a quarter of a core that it shares with an engine, its server and the coordinator.
     * `max_open_lateness_ns`: sent - due of operations in an open loop that found a free connection.  Quiet machine:
       1 ms, the timer step of the Python engine.
     * `max_little_gap`: relative gap between rate x mean response and the connections of a closed loop.
@@ -67,7 +68,7 @@ class Rules:
     max_late_share: float = 0.05
     max_cpu_share: float = 0.90
     max_runnable_share: float = 0.90
-    max_neighbour_share: float = 0.40
+    max_neighbour_share: float = 0.20
     max_open_lateness_ns: int = 20 * NS_PER_MS
     max_little_gap: float = 0.05
     max_still_share: float = 0.05

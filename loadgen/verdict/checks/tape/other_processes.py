@@ -15,5 +15,5 @@ def other_processes(evidence: TrustEvidence) -> Check | None:
         "other processes",
         worst.share,
         evidence.rules.max_neighbour_share,
-        detail=f"{worst.machine}: share of the engines' cores; largest user: {worst.most}",
+        detail=f"{worst.machine}: share of the cores of one engine; largest user: {worst.most}",
     )
