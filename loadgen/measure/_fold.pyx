@@ -33,7 +33,7 @@ cdef packed struct tally:
 
 cdef enum:
     OK, BAD, CUT, STATES  # as in loadgen.measure.cells
-    GOOD = 0, TOLERABLE, OVERDUE, BYTES, CONNECTS, RETRIES, FAILED_NS, REST_NS, SUMS  # columns of CellTable.sums
+    GOOD = 0, TOLERABLE, OVERDUE, BYTES, CONNECTS, RETRIES, REST_NS, SUMS  # columns of CellTable.sums
     CONNECTED = 1, RETRIED = 2, RESTED = 4  # as in loadgen.measure.record
     RESPONSE = 0, SERVICE, LATENESS, TIMES  # rows of CellTable.times per cell
     HALF_BITS = 10  # as in loadgen.measure.histogram
@@ -150,8 +150,6 @@ cdef class Rules:
             if one.flags & (RETRIED | RESTED):
                 sums[cell, RETRIES] += (one.flags & RETRIED) != 0
                 sums[cell, REST_NS] += self.error_rest_ns if one.flags & RESTED else 0
-            if state != OK and (state == BAD or one.sent_ns > 0):
-                sums[cell, FAILED_NS] += max(one.done_ns - (one.sent_ns if one.sent_ns > 0 else one.due_ns), 0)
             mine.ok += state == OK
             mine.bad += state == BAD
             mine.cut += state == CUT

@@ -25,7 +25,7 @@ _MAX_CELLS = 1 << 20
 _KEY_BITS = 34  # bits of a window and a target packed into one number
 
 _ERRORS = np.array([outcome.is_error for outcome in Outcome])
-_COUNTERS = ("good", "tolerable", "overdue", "bytes", "connects", "retries", "failed_ns", "rest_ns")
+_COUNTERS = ("good", "tolerable", "overdue", "bytes", "connects", "retries", "rest_ns")
 _FIRST_COUNTERS = 5  # so many had the wire form at first, which did not tell their number
 _TIMES = ("response", "service", "lateness")
 
@@ -37,8 +37,8 @@ class Cell:
     Arrays are int64.  `outcomes`: by Outcome.  `counts`: shape (kinds, groups, 3), the ok, bad and cut operations by
     kind and group of the tape.  `bytes`: all bytes received, also by failed operations.  `overdue`: cut operations that
     had exceeded a fixed tolerable time.  `connects`: TCP connections opened.  `retries`: requests that were sent
-    once more because the server had closed the kept TCP connection.  `failed_ns`: time that failed and cut operations
-    held a connection.  `rest_ns`: time that connections rested after errors.  The histograms are in nanoseconds:
+    once more because the server had closed the kept TCP connection.  `rest_ns`: time that connections rested after
+    errors.  The histograms are in nanoseconds:
     `response` (done - due) and `service` (done - sent) of ok operations, `lateness` (sent - due) of all sent ones.
     """
 
@@ -53,7 +53,6 @@ class Cell:
     service: Histogram
     lateness: Histogram
     retries: int = 0
-    failed_ns: int = 0
     rest_ns: int = 0
 
     @classmethod
@@ -81,7 +80,6 @@ class Cell:
             bytes=sum(c.bytes for c in parts),
             connects=sum(c.connects for c in parts),
             retries=sum(c.retries for c in parts),
-            failed_ns=sum(c.failed_ns for c in parts),
             rest_ns=sum(c.rest_ns for c in parts),
             response=Histogram.merge_all(c.response for c in parts),
             service=Histogram.merge_all(c.service for c in parts),
@@ -133,8 +131,8 @@ class CellTable(Mapping[Key, Cell]):
     """Cells by (window, target index), stored as integer columns; a Cell is built when it is looked up.
 
     With n cells: `slots` (n) holds window + 1, `targets` (n) the target indexes.  `outcomes` has the shape
-    (n, OUTCOMES), `counts` (n, kinds, groups, 3), `sums` (n, 8) for good, tolerable, overdue, bytes, connects, retries,
-    failed_ns and rest_ns.
+    (n, OUTCOMES), `counts` (n, kinds, groups, 3), `sums` (n, 7) for good, tolerable, overdue, bytes, connects, retries
+    and rest_ns.
     `times` has 3 n rows: response, service and lateness of the first cell, then of the second, and so on.
     """
 

@@ -29,7 +29,7 @@ except ImportError:  # built without a C compiler
 IS_COMPILED = _fold is not None
 
 _STATES = len((OK, BAD, CUT))
-_SUMS, _TIMES = 8, 3  # columns of CellTable.sums; rows of CellTable.times per cell
+_SUMS, _TIMES = 7, 3  # columns of CellTable.sums; rows of CellTable.times per cell
 
 _DENSE = 16
 """Up to this ratio of places to values, counting into all places is faster than sorting."""
@@ -172,9 +172,8 @@ class _Columns:
         outcomes = np.bincount(slot * OUTCOMES + records["outcome"], minlength=n * OUTCOMES).reshape(n, OUTCOMES)
 
         ok, sent = state == OK, records["sent_ns"] > 0
-        flags, begun = records["flags"], np.where(sent, records["sent_ns"], records["due_ns"])
-        failed_ns = np.maximum(records["done_ns"] - begun, 0) * (~ok & ((state == BAD) | sent))
-        good, tolerable, overdue, received, connects, retries, failed, rests = (
+        flags = records["flags"]
+        good, tolerable, overdue, received, connects, retries, rests = (
             _total(slot, column, n).tolist()
             for column in (
                 self.good,
@@ -183,7 +182,6 @@ class _Columns:
                 records["bytes"],
                 (flags & CONNECTED) != 0,
                 (flags & RETRIED) != 0,
-                failed_ns,
                 (flags & RESTED) != 0,
             )
         )
@@ -203,7 +201,6 @@ class _Columns:
                 service[at],
                 lateness[at],
                 retries=retries[at],
-                failed_ns=failed[at],
                 rest_ns=rests[at] * ctx.error_rest_ns,
             )
             for at, key in enumerate(keys.tolist())

@@ -44,7 +44,6 @@ cells = st.builds(
     bytes=counters,
     connects=st.integers(0, 1000),
     retries=st.integers(0, 1000),
-    failed_ns=counters,
     rest_ns=counters,
     response=histograms,
     service=histograms,

@@ -196,7 +196,6 @@ def slow_fold(table: NDArray[np.void], ctx: FoldContext) -> tuple[dict[tuple[int
                 connects=int(r["flags"]) & CONNECTED,
                 retries=int(bool(r["flags"] & RETRIED)),
                 rest_ns=ctx.error_rest_ns if r["flags"] & RESTED else 0,
-                failed_ns=max(done - (sent or due), 0) * (state == BAD or (state == CUT and sent > 0)),
                 response=Histogram.of(np.array([response] if state == OK else [], np.int64)),
                 service=Histogram.of(np.array([done - sent] if state == OK else [], np.int64)),
                 lateness=Histogram.of(np.array([sent - due] if sent else [], np.int64)),

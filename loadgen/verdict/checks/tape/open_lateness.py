@@ -13,7 +13,7 @@ def open_lateness(evidence: TrustEvidence) -> Check | None:
     """A percentile of sent - due; only for an open loop whose connections were mostly free.
 
     All connections can have been busy at once for at most the share of time that the average connection was busy.
-    A connection is also busy with an operation that fails, and while it rests after an error.
+    A connection is not free while it rests after an error, either.
     Operations that came due in that time, and as many again while the backlog was sent, waited for the server.  All
     other operations waited for the load generator.
     """
@@ -21,8 +21,7 @@ def open_lateness(evidence: TrustEvidence) -> Check | None:
     sent = window.lateness.total
     if evidence.loop is not Loop.OPEN or not sent or not measured_ns:
         return None
-    held_ns = window.service.sum_ns() + window.failed_ns + window.rest_ns
-    busy = held_ns / (evidence.asked.connections * measured_ns)
+    busy = (window.service.sum_ns() + window.rest_ns) / (evidence.asked.connections * measured_ns)
     if busy > _BUSY:
         return None
     hiccup = 100 * (1 - (rules.late_operations - 1) / sent)  # fewer late operations than that prove nothing
