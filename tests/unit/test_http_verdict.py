@@ -99,6 +99,19 @@ def test_a_client_that_stood_still_in_a_closed_loop_is_no_judge() -> None:
     assert found.verdict is Verdict.INVALID
 
 
+def test_the_client_s_share_of_a_closed_loop_is_shown_and_may_be_its_own_work_only() -> None:
+    """Beside a busy loop, the engine had its core for 7 % of the time, and connections waited for it for 30 %."""
+    disturbed = of(PLAN, snapshots(PLAN, late_ms=15, cpu=0.07))
+    share = check(disturbed, "client's share")
+    assert share.value == pytest.approx(30, abs=0.1)
+    assert share.limit == pytest.approx(17)
+    assert disturbed.verdict is Verdict.INVALID
+    own_work = check(of(PLAN, snapshots(PLAN, late_ms=15, cpu=0.5)), "client's share")
+    assert own_work.value == pytest.approx(30, abs=0.1)
+    assert own_work.ok
+    assert all(one.name != "client's share" for one in of(OPEN, snapshots(OPEN, service_ms=5)).trust.checks)
+
+
 @pytest.mark.parametrize("plan", [PLAN, OPEN], ids=["closed", "open"])
 def test_an_engine_that_stood_still_is_no_judge(plan: HttpPlan) -> None:
     def stopped(one: Snapshot, still_ns: int) -> Snapshot:

@@ -62,7 +62,7 @@ def evidence(loop: Loop, *, time_wait: int = 0) -> TrustEvidence:
     ("loop", "before", "after"),
     [
         (Loop.PACED, ["send lateness", "time lost to lateness"], MIX),
-        (Loop.CLOSED, [], ["engine stood still", "time lost to lateness", "Little's law"]),
+        (Loop.CLOSED, [], ["engine stood still", "client's share", "time lost to lateness", "Little's law"]),
         (Loop.OPEN, [], ["engine stood still", "send lateness"]),
     ],
 )

@@ -17,6 +17,7 @@ from loadgen.verdict.checks.network.other_processes import other_processes as ne
 from loadgen.verdict.checks.network.proxied_over_direct import proxied_over_direct
 from loadgen.verdict.checks.network.received_beyond_sent import received_beyond_sent
 from loadgen.verdict.checks.network.traffic import traffic
+from loadgen.verdict.checks.tape.client_share import client_share
 from loadgen.verdict.checks.tape.closed_waits import closed_waits
 from loadgen.verdict.checks.tape.engine_cpu import engine_cpu
 from loadgen.verdict.checks.tape.engine_still import engine_still
@@ -47,6 +48,7 @@ TAPE_CHECKS: tuple[Callable[[TrustEvidence], Found], ...] = (
     engine_cpu,
     engine_still,
     open_lateness,
+    client_share,
     closed_waits,
     littles_law,
     mix_issued,
