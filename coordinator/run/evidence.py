@@ -13,7 +13,7 @@ from coordinator.fleet.local import LOCAL
 from coordinator.record.fleet import FleetRecord
 from coordinator.run.intake import Intake
 from loadgen.measure.cells import Cell
-from loadgen.measure.events import CoresShared
+from loadgen.measure.events import UNKNOWN, CoresShared
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Totals
 from loadgen.model.machine import Machine
@@ -129,7 +129,12 @@ def _machine_of(worker: str) -> str:
 def _neighbour_evidence(run: TapeEvidence) -> list[NeighbourEvidence]:
     """What others used of the cores on which the engines ran."""
     return [
-        NeighbourEvidence(machine=_say_machine(one.machine), share=one.share, most=one.most)
+        NeighbourEvidence(
+            machine=_say_machine(one.machine),
+            share=one.share if one.share != UNKNOWN else None,
+            most=one.most,
+            throttled=one.throttled if one.throttled != UNKNOWN else None,
+        )
         for one in run.measured.shared
     ]
 

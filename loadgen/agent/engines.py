@@ -12,6 +12,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from loadgen.engine.api import Assignment, Segment
@@ -21,7 +22,8 @@ from loadgen.host.addresses import is_here
 from loadgen.host.listeners import listening_pids
 from loadgen.host.neighbours import QuietWatch
 from loadgen.host.processes import is_runnable
-from loadgen.measure.events import AgentEvent, CoresShared, EngineLost, EngineReady, SegmentBegan, SegmentEnded
+from loadgen.host.quota import Periods, read_periods, throttled_share
+from loadgen.measure.events import UNKNOWN, AgentEvent, CoresShared, EngineLost, EngineReady, SegmentBegan, SegmentEnded
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.wire import printable
 from loadgen.model.errors import FleetError, TargetError
@@ -86,6 +88,7 @@ class Agent:
         self._engines: list[_Engine] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._watching: asyncio.Task[None] | None = None
+        self._periods: dict[Path, Periods] | None = None
         self._servers: set[int] | None = None  # processes of targets on this machine; None if they are unknown
         self._closing = False
 
@@ -314,13 +317,15 @@ class Agent:
     async def _begin_measuring(self, pids: Sequence[int]) -> None:
         if self._measuring is not None:
             await self._measuring
+        self._periods = await asyncio.to_thread(read_periods)
         if self._servers is not None:  # otherwise servers could not be told from other processes
             await asyncio.to_thread(self._quiet.begin, pids, self._servers)
 
     async def _end_measuring(self) -> None:
         use = await asyncio.to_thread(self._quiet.end)
-        if use is not None:
-            self._on_event(CoresShared(self._machine, use.share, use.most))
+        share, most = (use.share, use.most) if use is not None else (UNKNOWN, "unknown")
+        throttled = throttled_share(self._periods, await asyncio.to_thread(read_periods))
+        self._on_event(CoresShared(self._machine, share, most, UNKNOWN if throttled is None else throttled))
 
 
 def _servers_here(targets: Iterable[tuple[str, int]]) -> set[int] | None:

@@ -46,6 +46,8 @@ class Rules:
       run, or taken by the hypervisor.  An engine beside a busy loop may still send in time (measured: p99 of 4-6 ms
       beside four loops), but then the run measures a race for the core.  Quiet machine: 0-3 %.  A busy loop takes at
       least a quarter of a core that it shares with an engine, its server and the coordinator.
+    * `max_throttled_share`: share of the periods of a CPU quota in which it was used up.  Each such period stops all
+      engines of the machine for a part of it, like `max_still_share`.
     * `max_open_lateness_ns`: sent - due of operations in an open loop that found a free connection.  Quiet machine:
       1 ms, the timer step of the Python engine.
     * `max_little_gap`: relative gap between rate x mean response and the connections of a closed loop.
@@ -73,6 +75,7 @@ class Rules:
     max_cpu_share: float = 0.90
     max_runnable_share: float = 0.90
     max_neighbour_share: float = 0.20
+    max_throttled_share: float = 0.05
     max_open_lateness_ns: int = 20 * NS_PER_MS
     max_little_gap: float = 0.05
     max_still_share: float = 0.05

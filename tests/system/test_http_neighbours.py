@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.cli import loadgen
 
-_SERVER = """
+SERVER = """
 import asyncio
 REPLY = b"HTTP/1.1 200 OK\\r\\nContent-Length: 4\\r\\n\\r\\ngood"
 class Protocol(asyncio.Protocol):
@@ -53,7 +53,7 @@ def one_core() -> Iterator[None]:
 
 def others_beside(loops: int, tmp_path: Path) -> tuple[dict[str, Any], dict[str, Any], int]:
     """The result beside so many busy loops, its check of other processes, and the pid of the server."""
-    with running(_SERVER) as (server,), running(_LOOP, loops):
+    with running(SERVER) as (server,), running(_LOOP, loops):
         assert server.stdout is not None
         url = f"http://127.0.0.1:{int(server.stdout.readline())}/"
         done = loadgen("http", url, "-c", "8", "-d", "2s", "--json", cache=tmp_path, cwd=tmp_path)

@@ -12,7 +12,7 @@ from loadgen.measure.snapshot import Health
 from loadgen.model.bound import Bound
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_MS, NS_PER_S
-from loadgen.verdict.evidence import Loop, PortEvidence, TrustEvidence, WorkerEvidence
+from loadgen.verdict.evidence import Loop, NeighbourEvidence, PortEvidence, TrustEvidence, WorkerEvidence
 from loadgen.verdict.result import Check, Trust
 from loadgen.verdict.trust import judge_trust
 from tests.support.evidence import asked
@@ -161,7 +161,8 @@ def test_waiting_beside_sixteen_busy_servers_is_no_false_alarm(cpu_ms: int, wait
 def test_a_kernel_that_does_not_tell_waiting_times_is_no_reason_for_distrust() -> None:
     trust = judge(engine(runqueue_ns=-1))
     assert trust.valid
-    assert check(trust, "engine runnable").detail == "not reported by any engine"
+    assert not check(trust, "engine runnable").known
+    assert check(trust, "engine runnable").detail == "not known: not reported by any engine"
 
 
 def test_the_mix_issued_is_judged_whatever_became_of_it() -> None:
@@ -198,3 +199,25 @@ def test_nearly_all_files_open_is_not_trusted() -> None:
     trust = judge(engine("1"), engine("2", open_fds=1000))
     assert failing(trust) == ["open files"]
     assert check(trust, "open files").detail == "engine 2: 1000 open, 1024 allowed"
+
+
+def beside(*given: NeighbourEvidence) -> Trust:
+    return judge_trust(dataclasses.replace(evidence(engine()), neighbours=given))
+
+
+def test_a_quota_that_stops_the_engines_is_not_trusted() -> None:
+    quiet = NeighbourEvidence(machine="here", share=0.1, most="make", throttled=0.04)
+    assert beside(quiet).valid
+    trust = beside(quiet, dataclasses.replace(quiet, machine="there", throttled=0.9))
+    assert failing(trust) == ["CPU quota"]
+    assert check(trust, "CPU quota").value == pytest.approx(90)
+    assert "there" in check(trust, "CPU quota").detail
+
+
+def test_what_a_machine_cannot_tell_is_unknown_and_not_good() -> None:
+    dumb = NeighbourEvidence(machine="here", share=None, most="", throttled=None)
+    trust = beside(dumb)
+    assert trust.valid
+    assert {one.name for one in trust.checks if not one.known} == {"other processes", "CPU quota"}
+    known = beside(dumb, NeighbourEvidence(machine="there", share=0.5, most="make", throttled=0.9))
+    assert failing(known) == ["other processes", "CPU quota"]

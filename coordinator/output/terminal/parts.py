@@ -93,7 +93,7 @@ def add_row(table: Table, *cells: str | Text) -> None:
 
 
 def checks_table(title: str, checks: tuple[Check, ...], *, judged: bool = True) -> Table:
-    """The table of checks, with the detail of each check that failed (run.json has all details).
+    """The table of checks, with the detail of each check that failed or is not known (run.json has all details).
 
     With `judged` False, as for the servers of an invalid run, the numbers are shown but not called good or bad.
     """
@@ -102,14 +102,16 @@ def checks_table(title: str, checks: tuple[Check, ...], *, judged: bool = True) 
         table.add_column(heading, justify="right" if heading else "left", no_wrap=heading != "")
     for check in checks:
         unit = f" {check.unit}" if check.unit else ""
-        mark = Text(fmt.NOTHING) if not judged else Text("ok") if check.ok else Text("FAIL", "bold red")
+        mark = Text("ok") if check.ok else Text("FAIL", "bold red")
+        if not judged or not check.known:
+            mark = Text(fmt.NOTHING)
         add_row(
             table,
             mark,
             check.name,
-            f"{_number(check.value)}{unit}",
+            f"{_number(check.value)}{unit}" if check.known else "unknown",
             f"{check.relation} {_number(check.limit)}{unit}",
-            "" if check.ok or not judged else check.detail,
+            "" if (check.ok and check.known) or not judged else check.detail,
         )
     return table
 

@@ -19,6 +19,7 @@ from loadgen.verdict.checks.network.received_beyond_sent import received_beyond_
 from loadgen.verdict.checks.network.traffic import traffic
 from loadgen.verdict.checks.tape.client_share import client_share
 from loadgen.verdict.checks.tape.closed_waits import closed_waits
+from loadgen.verdict.checks.tape.cpu_quota import cpu_quota
 from loadgen.verdict.checks.tape.engine_cpu import engine_cpu
 from loadgen.verdict.checks.tape.engine_still import engine_still
 from loadgen.verdict.checks.tape.ephemeral_ports import ephemeral_ports
@@ -54,6 +55,7 @@ TAPE_CHECKS: tuple[Callable[[TrustEvidence], Found], ...] = (
     mix_issued,
     local_limits,
     other_processes,
+    cpu_quota,
     ephemeral_ports,
     start_skew,
     open_files,
