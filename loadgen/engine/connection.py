@@ -143,7 +143,11 @@ class Connection:
         if row != self._prepared_row:
             self._prepare(row)
         self._out = self._request
-        self._expect_reply()
+        if self._checked:
+            self._check.begin(self._tape.spec(row), self._tape.literals[row])
+            self._reader.begin(self._check)
+        else:
+            self._reader.begin(None)
         if self._sock is None and not self._connect(now_ns):
             return
         self._send(now_ns)
@@ -198,15 +202,6 @@ class Connection:
         self._cookie = tape.cookies[row]
         self._closes = bool(tape.flags[row] & CLOSE_AFTER)
         self._next_row = tape.next_rows[row]
-
-    def _expect_reply(self) -> None:
-        """Prepare the reader for the reply to the row that is played."""
-        if self._checked:
-            row = self._row
-            self._check.begin(self._tape.spec(row), self._tape.literals[row])
-            self._reader.begin(self._check)
-        else:
-            self._reader.begin(None)
 
     def _connect(self, now_ns: int) -> bool:
         """Open a TCP connection; False when it failed at once."""
@@ -362,7 +357,9 @@ class Connection:
         self._flags |= RETRIED
         self._progress_ns = now_ns
         self._out = self._request
-        self._expect_reply()
+        if self._checked:
+            self._check.begin(self._tape.spec(self._row), self._tape.literals[self._row])
+        self._reader.begin(self._check if self._checked else None)
         if self._connect(now_ns):
             self._send(now_ns)
 

@@ -58,16 +58,17 @@ class TlsConnection(Connection):
         self._sealed = False  # whether `_out` is encrypted
         self._peer_ended = False  # the server sent close_notify
 
-    def _expect_reply(self) -> None:
+    def begin(self, now_ns: int) -> None:
+        """Begin the operation, which is due."""
         self._sealed = False
-        super()._expect_reply()
+        super().begin(now_ns)
 
     def _connect(self, now_ns: int) -> bool:
         if not super()._connect(now_ns):
             return False
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = self._tls_context.wrap_bio(self._incoming, self._outgoing, server_hostname=self._host)
-        self._plain, self._out = self._out, b""
+        self._plain, self._out, self._sealed = self._out, b"", False
         self._peer_ended = False
         return True
 

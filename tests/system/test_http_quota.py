@@ -24,12 +24,12 @@ def own_group() -> Path:
 
 @pytest.fixture
 def quota() -> Iterator[Path]:
-    """A control group with 30 % of a core (cgroups v1), which this process and all that it starts are in."""
+    """A control group with 15 % of a core (cgroups v1), which this process and all that it starts are in."""
     own = own_group()
     group = own / f"loadgen-test-{os.getpid()}"
     try:
         group.mkdir()
-        (group / "cpu.cfs_quota_us").write_text("30000")
+        (group / "cpu.cfs_quota_us").write_text("15000")
         (group / "cgroup.procs").write_text(str(os.getpid()))
     except OSError:
         with contextlib.suppress(OSError):
@@ -52,4 +52,3 @@ def test_a_quota_that_is_used_up_makes_the_run_invalid(tmp_path: Path) -> None:
     assert done.code == 3, done.err
     (check,) = [one for one in done.document["trust"]["checks"] if one["name"] == "CPU quota"]
     assert not check["ok"]
-    assert check["value"] > 50
