@@ -130,7 +130,6 @@ class TapeKind(abc.ABC, Generic[P, R]):
             fleet=header.own_fleet,
             measured=played.measured,
             sources=header.plan.sources,
-            strangers_serve=bool(self.planned_targets(header.plan)),
         )
 
     def restore(self, header: Header[P], measured: Iterable[Snapshot]) -> Played[P, TapeMeasured]:

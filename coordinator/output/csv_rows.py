@@ -29,6 +29,7 @@ TARGET_COLUMNS = (
     "cut_operations",
     "received_bytes",
     "connects",
+    "retries",
     *(f"{time}_{name}_ms" for time in (*_SPANS, "lateness") for name in _PERCENTILES),
     *(f"{time}_{name}_high_ms" for time in _SPANS for name in _PERCENTILES),
 )
@@ -71,6 +72,7 @@ def _numbers(cell: Cell) -> Mapping[str, object]:
         "cut_operations": cell.cut,
         "received_bytes": cell.bytes,
         "connects": cell.connects,
+        "retries": cell.retries,
         **{f"{time}_{name}_ms": _ms(span.low if span else None) for (time, name), span in spans.items()},
         **{
             f"{time}_{name}_high_ms": _ms(span.high if span else None)

@@ -85,7 +85,7 @@ def _read_span(value: Any) -> Span | None:
     return Span(value, value)
 
 
-_NEW = ("due", "sent", "unanswered")
+_NEW = ("due", "sent", "unanswered", "retries")
 """Fields of a row that records of version 0.1.0 do not have."""
 
 _TIMES = ("response_ms", "service_ms")

@@ -13,7 +13,7 @@ from coordinator.fleet.local import LOCAL
 from coordinator.record.fleet import FleetRecord
 from coordinator.run.intake import Intake
 from loadgen.measure.cells import Cell
-from loadgen.measure.events import CoresShared
+from loadgen.measure.events import UNKNOWN, CoresShared
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Played, Totals
 from loadgen.model.machine import Machine
@@ -56,15 +56,13 @@ class TapeMeasured:
 class TapeEvidence:
     """A tape run as evidence about its load generator.
 
-    `sources` are the source addresses of connections; () for the kernel's choice.  `strangers_serve` says whether
-    servers on this machine are processes that this run did not start.
+    `sources` are the source addresses of connections; () for the kernel's choice.
     """
 
     asked: Asked
     fleet: FleetRecord
     measured: TapeMeasured
     sources: Sequence[str]
-    strangers_serve: bool
 
 
 def trust_evidence(
@@ -138,11 +136,15 @@ def _machine_of(worker: str) -> str:
 
 
 def _neighbour_evidence(run: TapeEvidence) -> list[NeighbourEvidence]:
-    """Return the use of the engines' cores by other processes; () when these processes may be the servers."""
+    """Return the use by other processes of the cores on which the engines ran."""
     return [
-        NeighbourEvidence(machine=_say_machine(one.machine), share=one.share, most=one.most)
+        NeighbourEvidence(
+            machine=_say_machine(one.machine),
+            share=one.share if one.share != UNKNOWN else None,
+            most=one.most,
+            throttled=one.throttled if one.throttled != UNKNOWN else None,
+        )
         for one in run.measured.shared
-        if not (run.strangers_serve and one.machine == LOCAL)
     ]
 
 

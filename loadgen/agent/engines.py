@@ -10,14 +10,19 @@ import asyncio
 import collections
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from loadgen.agent.children import EarlyEngines, EngineChild, start_engine
 from loadgen.engine.api import Assignment, Segment
 from loadgen.engine.process import assignment_message, start_message
 from loadgen.host import frames
-from loadgen.host.neighbours import QuietWatch, is_runnable
-from loadgen.measure.events import AgentEvent, CoresShared, EngineLost, EngineReady, SegmentBegan, SegmentEnded
+from loadgen.host.addresses import is_here
+from loadgen.host.listeners import listening_pids
+from loadgen.host.neighbours import QuietWatch
+from loadgen.host.processes import is_runnable
+from loadgen.host.quota import Periods, read_periods, throttled_share
+from loadgen.measure.events import UNKNOWN, AgentEvent, CoresShared, EngineLost, EngineReady, SegmentBegan, SegmentEnded
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.wire import printable
 from loadgen.model.errors import FleetError, TargetError
@@ -84,6 +89,8 @@ class Agent:
         self._engines: list[_Engine] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._watching: asyncio.Task[None] | None = None
+        self._periods: dict[Path, Periods] | None = None
+        self._servers: set[int] | None = None  # processes of targets on this machine; None if they are unknown
         self._closing = False
 
     async def open(self) -> list[int]:
@@ -124,6 +131,8 @@ class Agent:
                 engine.send(assignment_message(given[engine.worker]))
             else:
                 self.dismiss(engine.worker)
+        targets = {(target.host, target.port) for one in assignments for target in one.targets}
+        self._servers = await asyncio.to_thread(_servers_here, targets)
         chosen = [engine for engine in self._engines if engine.worker in given]
         await self._all([engine.prepared for engine in chosen], _PREPARE_TIMEOUT_S, "get ready")
 
@@ -140,7 +149,7 @@ class Agent:
         if self._measuring is not None:
             await self._measuring
         self._broadcast(start_message(segment))  # first, because a look at all processes may take long
-        await asyncio.to_thread(self._quiet.begin, [engine.process.pid for engine in engines])
+        await self._begin_measuring([engine.process.pid for engine in engines])
         if engines:
             await asyncio.wait([engine.armed for engine in engines], timeout=_ARM_TIMEOUT_S)
         for engine in engines:
@@ -265,6 +274,8 @@ class Agent:
         looked_ns = time.monotonic_ns()
         while True:
             await asyncio.sleep(_WATCH_S)
+            if self.playing:
+                await asyncio.to_thread(self._quiet.look)
             now_ns = time.monotonic_ns()
             if now_ns - looked_ns > NS_PER_S:  # this process was suspended: read the engines' reports first
                 for engine in self._engines:
@@ -291,7 +302,21 @@ class Agent:
         if was and not self.playing and not self._closing:
             self._measuring = asyncio.create_task(self._end_measuring())
 
+    async def _begin_measuring(self, pids: Sequence[int]) -> None:
+        self._periods = await asyncio.to_thread(read_periods)
+        if self._servers is not None:  # otherwise servers could not be told from other processes
+            await asyncio.to_thread(self._quiet.begin, pids, self._servers)
+
     async def _end_measuring(self) -> None:
         use = await asyncio.to_thread(self._quiet.end)
-        if use is not None:
-            self._on_event(CoresShared(self._machine, use.share, use.most))
+        share, most = (use.share, use.most) if use is not None else (UNKNOWN, "unknown")
+        throttled = throttled_share(self._periods, await asyncio.to_thread(read_periods))
+        self._on_event(CoresShared(self._machine, share, most, UNKNOWN if throttled is None else throttled))
+
+
+def _servers_here(targets: Iterable[tuple[str, int]]) -> set[int] | None:
+    """The processes of this machine that listen on the ports of targets (host, port); None if some are unknown."""
+    ports: dict[str, set[int]] = {}
+    for host, port in targets:
+        ports.setdefault(host, set()).add(port)
+    return listening_pids({port for host, of_host in ports.items() if is_here(host) for port in of_host})

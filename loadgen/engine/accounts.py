@@ -30,6 +30,7 @@ class Accounts:
             target_of=self.target_of,
             line_bps=load.line_bps,
             bound=load.bound,
+            error_rest_ns=load.error_rest_ns,
         )
         self._fresh: list[_Part] = []  # folded, but in no snapshot yet
         self._reported: list[_Part] = []  # already in a snapshot of the current interval

@@ -10,33 +10,21 @@ errno and to the moment of sending.
 
 from __future__ import annotations
 
-import enum
 import select
 import socket
 
 from loadgen.engine.body import BodyCheck
 from loadgen.engine.context import EngineContext
 from loadgen.engine.dialing import connect_outcome, dial
-from loadgen.engine.http1 import DONE, MORE, ReplyReader
+from loadgen.engine.doing import Doing
+from loadgen.engine.http1 import DONE, IDEMPOTENT, MORE, ReplyReader
 from loadgen.engine.records import PACK, ROW_BYTES
+from loadgen.measure.record import CONNECTED, RESTED, RETRIED
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_S
 from loadgen.schedule.optape import CLOSE_AFTER
 
 _PACED_BUFFER_BYTES = 8_192  # small, so that unread bytes of a reply stay in the server's send buffer
-
-
-class Doing(enum.IntEnum):
-    """The state of a connection."""
-
-    RESTING = 0  # waits until its next operation is due
-    CONNECTING = 1
-    SENDING = 2  # the kernel accepted part of the request
-    READING = 3
-    PAUSED = 4  # stopped reading because it is ahead of the line speed (paced reads only)
-    STOPPED = 5
-
-
 _RESTING, _CONNECTING, _SENDING, _READING, _PAUSED, _STOPPED = Doing  # a global is cheaper than an enum member
 _OK = Outcome.OK
 
@@ -52,12 +40,12 @@ class Connection:
         "_check",
         "_checked",
         "_closes",
-        "_connected",
         "_context",
         "_cookie",
         "_doing",
         "_due_ns",
         "_fd",
+        "_flags",
         "_host_line",
         "_next_row",
         "_out",
@@ -95,7 +83,7 @@ class Connection:
         self._sent_ns = 0
         self._progress_ns = 0
         self._received = 0
-        self._connected = 0
+        self._flags = 0  # those of RECORD_DTYPE, of the current operation
         self._prepared_row = -1  # the row that the next six fields belong to
         self._request = b""
         self._checked = False  # whether the body of the reply is checked
@@ -151,7 +139,7 @@ class Connection:
         row = self._row
         self._sent_ns = self._progress_ns = now_ns
         self._received = 0
-        self._connected = 0
+        self._flags = 0
         if row != self._prepared_row:
             self._prepare(row)
         self._out = self._request
@@ -184,7 +172,7 @@ class Connection:
             self._read_failed(context.now_ns(), error)
             return
         # The server is not charged for this connection's wait for its turn.  A request that was sent and answered
-        # within the turn came after `found_ns`, and needs a stamp of its own.
+        # within the turn needs a stamp of its own.
         now_ns = found_ns if found_ns >= self._sent_ns else context.now_ns()
         if self._doing is _RESTING:
             self._close()  # the server closed an idle connection, or sent bytes that were not asked for
@@ -225,7 +213,7 @@ class Connection:
             self._fail(now_ns, connect_outcome(error))
             return False
         self._sock, self._fd = sock, sock.fileno()
-        self._connected = 1
+        self._flags |= CONNECTED
         context.open_sockets += 1
         context.readiness.watch(self._fd, self)
         return True
@@ -311,21 +299,25 @@ class Connection:
             outcome = self._check.verdict() if self._checked else _OK
             if outcome is _OK and self._cookie and reader.set_cookie() != self._cookie:
                 outcome = Outcome.BAD_COOKIE
+        # A whole reply shows that the server works.  A paced connection rests nevertheless: the reply that it expected
+        # would have taken about as long, and short error pages must not multiply its requests.
+        rests = outcome is not _OK and self._context.line_bps > 0
+        self._flags |= RESTED * rests
         self._record(now_ns, outcome)
         # If the reply came before the whole request was sent, the next request would be taken for the rest of it.
         if not reader.reusable or self._out or self._closes:
             self._close()
-        if outcome is not _OK:
+        if rests:
             self._rest_after_error(now_ns)
             return
-        if self._sock is not None and not self._checked and not self._cookie:
+        if outcome is _OK and self._sock is not None and not self._checked and not self._cookie:
             head = reader.whole_head(self._received)
             if head is not None:
                 self._tape.repeats[self._row] = head, self._received
         self._go_on(now_ns)
 
     def _go_on(self, now_ns: int) -> None:
-        """Go on after a good operation: the next one is due when the line speed allows the bytes of this one."""
+        """Go on without a rest: the next operation is due when the line speed allows the bytes of this one."""
         context = self._context
         if context.dispatcher is not None:
             self._doing = _RESTING
@@ -341,17 +333,42 @@ class Connection:
             context.readiness.then(self)
 
     def _fail(self, now_ns: int, outcome: Outcome) -> None:
-        """Record a failed operation, close the TCP connection, rest, then go on with the next row."""
+        """Record a failed operation, close the TCP connection, rest, then go on with the next row.
+
+        A server may close a kept TCP connection between two requests.  A request that meets such a close is sent once
+        more on a new connection if its method allows that; otherwise it fails, but no rest follows.
+        """
+        closed_between = outcome is Outcome.NO_REPLY and not self._flags & CONNECTED and not self._received
+        if closed_between and self._request.partition(b" ")[0] in IDEMPOTENT:
+            self._send_again(now_ns)
+            return
+        if not closed_between:
+            self._flags |= RESTED
         self._record(now_ns, outcome)
         self._close()
-        self._rest_after_error(now_ns)
+        if closed_between:
+            self._go_on(now_ns)
+        else:
+            self._rest_after_error(now_ns)
+
+    def _send_again(self, now_ns: int) -> None:
+        """Send the request on a new TCP connection.  The operation keeps the times when it was due and first sent."""
+        self._close()
+        self._flags |= RETRIED
+        self._progress_ns = now_ns
+        self._out = self._request
+        if self._checked:
+            self._check.begin(self._tape.spec(self._row), self._tape.literals[self._row])
+        self._reader.begin(self._check if self._checked else None)
+        if self._connect(now_ns):
+            self._send(now_ns)
 
     def _rest_after_error(self, now_ns: int) -> None:
-        self._row = self._tape.next_rows[self._row]
+        self._row = self._next_row
         self._rest_until(max(now_ns, self._due_ns) + self._context.error_rest_ns)
 
     def _record(self, done_ns: int, outcome: Outcome) -> None:
-        if self._doing is _CONNECTING and not self._received:
+        if self._doing is _CONNECTING and not self._received and not self._flags & RETRIED:
             self._sent_ns = 0  # without a TCP connection no request was sent
         records = self._context.records
         at = records.at
@@ -365,7 +382,7 @@ class Connection:
             self._row,
             self.number,
             outcome,
-            self._connected,
+            self._flags,
         )
         records.at = at = at + ROW_BYTES
         if at == records.end:

@@ -28,6 +28,9 @@ MAX_KNOWN_BYTES = 2_048
 MAX_CHUNK_LINE_BYTES = 256
 """The limit for a chunk-size or trailer line.  All trailers together are limited like a head."""
 
+IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
+"""The methods of requests that may be sent twice with the effect of once (RFC 9110, 9.2.2)."""
+
 _HEAD, _FIXED, _UNTIL_CLOSE, _CHUNK_SIZE, _CHUNK_DATA, _CHUNK_END, _TRAILERS, _OVER = range(8)
 _CRLF2 = b"\r\n\r\n"
 _VERSION = b"HTTP/1."

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ssl
 
-from loadgen.engine.connection import Connection, Doing
+from loadgen.engine.connection import Connection
 from loadgen.engine.context import EngineContext
+from loadgen.engine.doing import Doing
+from loadgen.measure.record import RETRIED
 from loadgen.model.outcome import Outcome
 
 _RECORD_BYTES = 16_384  # the largest plaintext of one TLS record (RFC 8446, 5.1)
@@ -66,7 +68,7 @@ class TlsConnection(Connection):
             return False
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = self._tls_context.wrap_bio(self._incoming, self._outgoing, server_hostname=self._host)
-        self._plain, self._out = self._out, b""
+        self._plain, self._out, self._sealed = self._out, b"", False
         self._peer_ended = False
         return True
 
@@ -153,7 +155,7 @@ class TlsConnection(Connection):
         super()._finish(now_ns)
 
     def _record(self, done_ns: int, outcome: Outcome) -> None:
-        if self._plain:
+        if self._plain and not self._flags & RETRIED:
             self._sent_ns = 0  # before the handshake is complete no request was sent
         super()._record(done_ns, outcome)
 

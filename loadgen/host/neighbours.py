@@ -1,41 +1,26 @@
-"""CPU that other processes and the hypervisor use on the cores where the engines may run.
+"""CPU that other processes and the hypervisor use on the cores on which the engines run.
 
-An engine that shares its cores may still send in time, but it then measures a race for the core instead of the servers.
-The figures are lower bounds, so that a quiet machine is never accused: a process that ended between two samples is not
-counted, and neither are the processes of the run.
+An engine that shares its core may still send in time, but it then measures a race for the core instead of the servers.
+What a core was used for is read from the core's own counters, so that processes that end between two samples count,
+too.  The CPU time of the run's own processes and of kernel threads, which also work for the run, is subtracted.  Where
+it is not certain on which core a process of the run was, its time is subtracted from all that it may have been on.  So
+the figures are lower bounds, and a quiet machine is never accused.
 """
 
 from __future__ import annotations
 
-import os
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence, Set
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
-from loadgen.measure.wire import printable
+from loadgen.host.processes import Sample, descendants, take_sample
 
-_TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-_KTHREADD = 2  # the parent of all kernel threads, which also work for the run itself
-_STEAL = 8  # column of /proc/stat, where column 0 is the name
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """A process at one moment: CPU time so far, parent process, and the core that it last ran on."""
-
-    name: str
-    parent: int
-    cpu_ns: int
-    core: int
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """All processes by pid at one moment, and the time that the hypervisor took from each core so far."""
-
-    processes: dict[int, Process]
-    stolen_ns: dict[int, int]
+_KTHREADD = 2  # the parent of all kernel threads
+_LEAST_NS = 500_000_000  # the shortest time between two samples
+_RARELY = 50  # and so many times the duration of a sample: it costs 2 % of a core at most
+_ENDED = "processes that ended soon"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,93 +38,142 @@ class OtherUse:
         return self.used_ns / (self.wall_ns * self.cores) if self.wall_ns and self.cores else 0.0
 
 
-def parse_stat(text: str) -> Process:
-    """The process in the text of /proc/PID/stat (proc(5)).  Raises ValueError or IndexError if it is malformed."""
-    head, _, tail = text.rpartition(")")
-    fields = tail.split()
-    cpu_ns = (int(fields[11]) + int(fields[12])) * _TICK_NS
-    return Process(printable(head.partition("(")[2]), int(fields[1]), cpu_ns, int(fields[36]))
+@dataclass(slots=True)
+class _Beside:
+    """What others used beside one engine so far."""
+
+    used_ns: int = 0
+    core_ns: int = 0  # the time of the cores that the engine ran on
+    stolen_ns: int = 0
+    by_name: Counter[str] = field(default_factory=Counter)
+
+    def use(self) -> OtherUse:
+        name, most_ns = max(self.by_name.items(), key=lambda one: one[1], default=("none", 0))
+        if 2 * self.by_name.total() < self.used_ns:
+            name = _ENDED
+        if self.stolen_ns > most_ns:
+            name = "the hypervisor"
+        return OtherUse(self.used_ns, self.core_ns, 1, name)
 
 
-def take_sample(proc: Path = Path("/proc")) -> Sample:
-    """Sample all processes; takes some milliseconds."""
-    processes = {}
-    for entry in os.scandir(proc):
-        if entry.name.isdigit():
-            try:
-                processes[int(entry.name)] = parse_stat((proc / entry.name / "stat").read_text(errors="replace"))
-            except (OSError, ValueError, IndexError):
-                continue  # the process has ended
-    stolen = {}
-    for line in (proc / "stat").read_text().splitlines():
-        fields = line.split()
-        if fields and fields[0].startswith("cpu") and fields[0] != "cpu" and len(fields) > _STEAL:
-            stolen[int(fields[0][3:])] = int(fields[_STEAL]) * _TICK_NS
-    return Sample(processes, stolen)
+class Neighbours:
+    """Adds up, for each engine, what others used of the cores that it ran on.
+
+    `ours` are the processes whose CPU time, with that of their descendants, is not counted.
+    """
+
+    def __init__(self, engines: Iterable[int], ours: Iterable[int]) -> None:
+        self._ours = tuple(ours)
+        self._beside = {pid: _Beside() for pid in engines}
+
+    def add(self, before: Sample, after: Sample) -> None:
+        """Count the time between two samples."""
+        mine = descendants(before, self._ours) | descendants(after, self._ours)
+        spent = _Spent(before, after, mine)
+        for pid, beside in self._beside.items():
+            cores = _cores_of(pid, before, after)
+            if not cores or not cores <= after.cores.keys() & before.cores.keys():
+                continue
+            used_ns = sum(after.cores[core].used_ns - before.cores[core].used_ns for core in cores)
+            stolen_ns = max(0, sum(after.cores[core].stolen_ns - before.cores[core].stolen_ns for core in cores))
+            beside.used_ns += min(max(0, used_ns - spent.of_ours_ns(cores)), spent.others_ns) + stolen_ns
+            beside.stolen_ns += stolen_ns
+            beside.core_ns += len(cores) * (after.at_ns - before.at_ns)
+            beside.by_name.update(spent.of_others_ns(cores))
+
+    def worst(self) -> OtherUse:
+        """What others used beside the engine that was disturbed most."""
+        return max(
+            (one.use() for one in self._beside.values()), key=lambda use: use.share, default=OtherUse(0, 0, 0, "")
+        )
 
 
-def others(before: Sample, after: Sample, *, ours: Iterable[int], cores: Set[int], wall_ns: int) -> OtherUse:
-    """CPU used on `cores` between two samples by the hypervisor and by processes that do not descend from `ours`."""
-    mine = _descendants(after, ours) | _descendants(before, ours)
-    used_ns, most, most_ns = 0, "none", 0
-    for pid, process in after.processes.items():
-        if pid in mine or process.core not in cores or _KTHREADD in (pid, process.parent):
-            continue
-        earlier = before.processes.get(pid)
-        spent_ns = process.cpu_ns - (earlier.cpu_ns if earlier and earlier.name == process.name else 0)
-        used_ns += max(0, spent_ns)
-        if spent_ns > most_ns:
-            most, most_ns = f"{process.name} (pid {pid})", spent_ns
-    stolen_ns = sum(after.stolen_ns.get(core, 0) - before.stolen_ns.get(core, 0) for core in cores)
-    if stolen_ns > most_ns:
-        most = "the hypervisor"
-    return OtherUse(used_ns + max(0, stolen_ns), wall_ns, len(cores), most)
+class _Spent:
+    """Who spent how much CPU time between two samples."""
+
+    def __init__(self, before: Sample, after: Sample, mine: Set[int]) -> None:
+        self._mine: list[tuple[set[int], int]] = []  # (cores that a process may have been on, its CPU time)
+        self._others: list[tuple[int, str, int]] = []
+        total_ns = 0
+        ended_ns = Counter[int]()  # what children that have ended since had used before, by parent
+        for pid, process in before.processes.items():
+            if pid not in after.processes:
+                ended_ns[process.parent] += process.cpu_ns + process.reaped_ns
+        for pid, process in after.processes.items():
+            earlier = before.processes.get(pid)
+            if earlier is not None and earlier.cpu_ns > process.cpu_ns:
+                earlier = None  # another process has the number now
+            spent_ns = process.cpu_ns - (earlier.cpu_ns if earlier else 0)
+            if pid in mine or _KTHREADD in (pid, process.parent):
+                spent_ns += process.reaped_ns - (earlier.reaped_ns if earlier else 0)
+                spent_ns -= ended_ns[pid]  # it was spent before, but is in `reaped_ns` only now
+                cores = {process.core, *([earlier.core] if earlier else [])}
+                if pid in after.threads:
+                    cores |= _cores_of(pid, before, after)
+                self._mine.append((cores, max(0, spent_ns)))
+                total_ns += max(0, spent_ns)
+            elif spent_ns > 0:
+                self._others.append((process.core, f"{process.name} (pid {pid})", spent_ns))
+        used_ns = sum(core.used_ns - before.cores[at].used_ns for at, core in after.cores.items() if at in before.cores)
+        self.others_ns = max(0, used_ns - total_ns)  # on the whole machine, where no doubt about cores exists
+
+    def of_ours_ns(self, cores: Set[int]) -> int:
+        return sum(spent_ns for on, spent_ns in self._mine if on & cores)
+
+    def of_others_ns(self, cores: Set[int]) -> dict[str, int]:
+        return {name: spent_ns for core, name, spent_ns in self._others if core in cores}
 
 
-def _descendants(sample: Sample, roots: Iterable[int]) -> set[int]:
-    children: dict[int, list[int]] = {}
-    for pid, process in sample.processes.items():
-        children.setdefault(process.parent, []).append(pid)
-    found, todo = set(), list(roots)
-    while todo:
-        pid = todo.pop()
-        if pid not in found:
-            found.add(pid)
-            todo += children.get(pid, [])
-    return found
+def _cores_of(pid: int, before: Sample, after: Sample) -> set[int]:
+    """The cores that a process ran on, as far as two samples of its threads show; empty if it has ended.
 
-
-def is_runnable(pid: int, proc: Path = Path("/proc")) -> bool:
-    """Whether a process runs or waits for a core, so that it is not frozen even if it sends nothing."""
-    try:
-        return (proc / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()[0] == "R"
-    except (OSError, IndexError):
-        return False
+    Threads that used no CPU time are left out, unless none did.
+    """
+    earlier, later = before.threads.get(pid, {}), after.threads.get(pid, {})
+    ran = {tid for tid, thread in later.items() if tid not in earlier or thread.cpu_ns > earlier[tid].cpu_ns}
+    return {threads[tid].core for tid in ran or later for threads in (earlier, later) if tid in threads}
 
 
 class QuietWatch:
-    """Measures per segment how much of the engines' cores processes use that do not descend from `ours`."""
+    """Measures per segment how much others use of the engines' cores; `ours` are processes of the run.
+
+    `look` may be called from any thread; the other methods must not be called at the same time.
+    """
 
     def __init__(self, ours: Callable[[], Iterable[int]]) -> None:
         self._ours = ours
         self._pids: tuple[int, ...] = ()
-        self._begun: tuple[int, Sample] | None = None
+        self._lock = threading.Lock()
+        self._last: Sample | None = None
+        self._took_ns = 0
+        self._found: Neighbours | None = None
 
-    def begin(self, pids: Sequence[int]) -> None:
-        """Begin a segment, on the cores that the processes `pids` may use."""
+    def begin(self, pids: Sequence[int], also_ours: Iterable[int] = ()) -> None:
+        """Begin a segment with the engines `pids`; `also_ours` are processes, such as servers, that may use cores."""
         self._pids = tuple(pids)
-        self._begun = (time.monotonic_ns(), take_sample())
+        self._found = Neighbours(pids, [*self._ours(), *also_ours])
+        self._last = None
+        self._sample()
+
+    def look(self) -> None:
+        """Take a sample, unless the last one is too recent for what a sample costs."""
+        with self._lock:
+            wait_ns = max(_LEAST_NS, _RARELY * self._took_ns)
+            if self._last is not None and time.monotonic_ns() - self._last.at_ns >= wait_ns:
+                self._sample()
 
     def end(self) -> OtherUse | None:
-        """End the segment: the use by others; None if no segment had begun."""
-        if self._begun is None:
-            return None
-        (began_ns, before), self._begun = self._begun, None
-        cores: set[int] = set()
-        for pid in self._pids:
-            try:
-                cores |= os.sched_getaffinity(pid)
-            except ProcessLookupError:
-                continue  # a lost engine has no cores
-        wall_ns = time.monotonic_ns() - began_ns
-        return others(before, take_sample(), ours=self._ours(), cores=cores, wall_ns=wall_ns)
+        """End the segment: the use by others beside the engine that was disturbed most; None if none had begun."""
+        with self._lock:
+            found = self._found
+            if found is None:
+                return None
+            self._sample()
+            self._found = self._last = None
+            return found.worst()
+
+    def _sample(self) -> None:
+        before, after = self._last, take_sample(self._pids)
+        self._last, self._took_ns = after, time.monotonic_ns() - after.at_ns
+        if before is not None and self._found is not None:
+            self._found.add(before, after)

@@ -15,6 +15,7 @@ class Rules:
         kinds: int,
         groups: int,
         line_ns_per_byte: float,
+        error_rest_ns: int,
         has_fixed_bound: bool,
     ) -> None: ...
     def places(self, records: NDArray[np.void], cells: NDArray[np.int64], tallies: NDArray[np.int64]) -> None: ...

@@ -17,7 +17,7 @@ cdef packed struct record:
     uint32_t row
     uint32_t connection
     uint32_t outcome
-    uint32_t connected
+    uint32_t flags
 
 cdef packed struct tally:
     int32_t window
@@ -33,7 +33,8 @@ cdef packed struct tally:
 
 cdef enum:
     OK, BAD, CUT, STATES  # as in loadgen.measure.cells
-    GOOD = 0, TOLERABLE, OVERDUE, BYTES, CONNECTS, SUMS  # columns of CellTable.sums
+    GOOD = 0, TOLERABLE, OVERDUE, BYTES, CONNECTS, RETRIES, REST_NS, SUMS  # columns of CellTable.sums
+    CONNECTED = 1, RETRIED = 2, RESTED = 4  # as in loadgen.measure.record
     RESPONSE = 0, SERVICE, LATENESS, TIMES  # rows of CellTable.times per cell
     HALF_BITS = 10  # as in loadgen.measure.histogram
     DENSE = 16  # up to this ratio of places to values, counting into all places is faster than sorting
@@ -48,7 +49,7 @@ cdef class Rules:
     cdef const int32_t[::1] target_of
     cdef int kinds, groups
     cdef bint has_window, has_fixed_bound
-    cdef int64_t window_start_ns, window_end_ns, good_ns, tolerable_ns
+    cdef int64_t window_start_ns, window_end_ns, good_ns, tolerable_ns, error_rest_ns
     cdef double line_ns_per_byte, good_ns_per_byte, tolerable_ns_per_byte
 
     def __init__(
@@ -64,6 +65,7 @@ cdef class Rules:
         int kinds,
         int groups,
         double line_ns_per_byte,
+        int64_t error_rest_ns,
         bint has_fixed_bound,
     ):
         """`window_ns`: (start, end), or None without a window.  Bounds are pairs (ns, ns per byte).
@@ -81,6 +83,7 @@ cdef class Rules:
         self.good_ns, self.good_ns_per_byte = good
         self.tolerable_ns, self.tolerable_ns_per_byte = tolerable
         self.line_ns_per_byte = line_ns_per_byte
+        self.error_rest_ns = error_rest_ns
         self.has_fixed_bound = has_fixed_bound
 
     def places(self, const record[::1] records, int64_t[::1] cells, int64_t[::1] tallies):
@@ -143,7 +146,10 @@ cdef class Rules:
             sums[cell, TOLERABLE] += tolerable
             sums[cell, OVERDUE] += overdue
             sums[cell, BYTES] += one.bytes
-            sums[cell, CONNECTS] += one.connected
+            sums[cell, CONNECTS] += one.flags & CONNECTED
+            if one.flags & (RETRIED | RESTED):
+                sums[cell, RETRIES] += (one.flags & RETRIED) != 0
+                sums[cell, REST_NS] += self.error_rest_ns if one.flags & RESTED else 0
             mine.ok += state == OK
             mine.bad += state == BAD
             mine.cut += state == CUT

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from loadgen.measure.cell_wire import read_bounds, read_shape, read_sums
 from loadgen.measure.histogram import EMPTY, Histogram
 from loadgen.measure.histograms import Histograms
 from loadgen.measure.wire import pack, read_field, read_int, sums_of, unpack_all
@@ -25,7 +26,7 @@ _MAX_CELLS = 1 << 20
 _KEY_BITS = 34  # bits of a window and a target packed into one number
 
 _ERRORS = np.array([outcome.is_error for outcome in Outcome])
-_COUNTERS = ("good", "tolerable", "overdue", "bytes", "connects")
+_COUNTERS = ("good", "tolerable", "overdue", "bytes", "connects", "retries", "rest_ns")
 _TIMES = ("response", "service", "lateness")
 _BOUNDS = ("response_failed", "response_cut", "service_failed", "service_cut")
 
@@ -40,7 +41,9 @@ class Cell:
 
     Arrays are int64.  `outcomes`: by Outcome.  `counts`: shape (kinds, groups, 3), the ok, bad and cut operations by
     kind and group of the tape.  `bytes`: all bytes received, also by failed operations.  `overdue`: cut operations that
-    had exceeded a fixed tolerable time.  `connects`: TCP connections opened.  The histograms are in nanoseconds:
+    had exceeded a fixed tolerable time.  `connects`: TCP connections opened.  `retries`: requests that were sent
+    once more because the server had closed the kept TCP connection.  `rest_ns`: time that connections rested after
+    errors.  The histograms are in nanoseconds:
     `response` (done - due) and `service` (done - sent) of ok operations, `lateness` (sent - due) of all sent ones.
     Of a failed or cut operation, these differences are only lower bounds of its times, and are kept apart:
     `response_failed` and `response_cut` have all such operations, `service_failed` and `service_cut` the sent ones.
@@ -60,12 +63,17 @@ class Cell:
     response_cut: Histogram = field(default_factory=_empty)
     service_failed: Histogram = field(default_factory=_empty)
     service_cut: Histogram = field(default_factory=_empty)
+    retries: int = 0
+    rest_ns: int = 0
 
     @classmethod
     def empty(cls, kinds: int, groups: int) -> Cell:
         """A cell without operations; merging it with another changes nothing."""
         return cls(
-            np.zeros(OUTCOMES, np.int64), np.zeros((kinds, groups, 3), np.int64), 0, 0, 0, 0, 0, EMPTY, EMPTY, EMPTY
+            np.zeros(OUTCOMES, np.int64),
+            np.zeros((kinds, groups, 3), np.int64),
+            *(0, 0, 0, 0, 0),
+            *(EMPTY, EMPTY, EMPTY),
         )
 
     @classmethod
@@ -82,6 +90,8 @@ class Cell:
             overdue=sum(c.overdue for c in parts),
             bytes=sum(c.bytes for c in parts),
             connects=sum(c.connects for c in parts),
+            retries=sum(c.retries for c in parts),
+            rest_ns=sum(c.rest_ns for c in parts),
             **{name: Histogram.merge_all(getattr(c, name) for c in parts) for name in (*_TIMES, *_BOUNDS)},
         )
 
@@ -130,7 +140,8 @@ class CellTable(Mapping[Key, Cell]):
     """Cells by (window, target index), stored as integer columns; a Cell is built when it is looked up.
 
     With n cells: `slots` (n) holds window + 1, `targets` (n) the target indexes.  `outcomes` has the shape
-    (n, OUTCOMES), `counts` (n, kinds, groups, 3), `sums` (n, 5) for good, tolerable, overdue, bytes and connects.
+    (n, OUTCOMES), `counts` (n, kinds, groups, 3), `sums` (n, 7) for good, tolerable, overdue, bytes, connects, retries
+    and rest_ns.
     `times` has 3 n rows: response, service and lateness of the first cell, then of the second, and so on.
     `bounds` has 4 n rows in the same way: response_failed, response_cut, service_failed, service_cut.
     """
@@ -270,17 +281,12 @@ class CellTable(Mapping[Key, Cell]):
         if not self._at:
             self._at = {one: row for row, one in enumerate(self)}
         row = self._at[key]
-        good, tolerable, overdue, received, connects = self.sums[row].tolist()
-        times = {name: self.times[len(_TIMES) * row + at] for at, name in enumerate(_TIMES)}
-        bounds = {name: self.bounds[len(_BOUNDS) * row + at] for at, name in enumerate(_BOUNDS)}
+        times: dict[str, Any] = {name: self.times[len(_TIMES) * row + at] for at, name in enumerate(_TIMES)}
+        bounds: dict[str, Any] = {name: self.bounds[len(_BOUNDS) * row + at] for at, name in enumerate(_BOUNDS)}
         return Cell(
             outcomes=self.outcomes[row].astype(np.int64),
             counts=self.counts[row].astype(np.int64),
-            good=good,
-            tolerable=tolerable,
-            overdue=overdue,
-            bytes=received,
-            connects=connects,
+            **dict(zip(_COUNTERS, self.sums[row].tolist(), strict=True)),
             **times,
             **bounds,
         )
@@ -296,6 +302,7 @@ class CellTable(Mapping[Key, Cell]):
             "targets": pack(self.targets),
             "outcomes": pack(self.outcomes),
             "counts": pack(self.counts),
+            "counters": len(_COUNTERS),
             "sums": pack(self.sums),
             "times": self.times.to_wire(),
             **bounds,
@@ -314,7 +321,7 @@ class CellTable(Mapping[Key, Cell]):
             raise ValueError("the number of cells differs from the sum of their parts")
         shapes = {
             shape
-            for shape, size in zip([_shape(wire) for wire in wires], sizes, strict=True)
+            for shape, size in zip([read_shape(wire) for wire in wires], sizes, strict=True)
             if size or len(wires) == 1
         }
         if len(shapes) > 1:
@@ -330,9 +337,9 @@ class CellTable(Mapping[Key, Cell]):
             column("targets"),
             column("outcomes", OUTCOMES),
             column("counts", kinds, groups, 3),
-            column("sums", len(_COUNTERS)),
+            read_sums(wires, sizes, len(_COUNTERS)),
             Histograms.from_wires([read_field(wire, "times") for wire in wires], [len(_TIMES) * n for n in sizes]),
-            _read_bounds(wires, [len(_BOUNDS) * n for n in sizes]),
+            read_bounds(wires, [len(_BOUNDS) * n for n in sizes]),
         )
         if table.slots.max(initial=0) > MAX_WINDOWS + 1 or table.targets.max(initial=0) >= MAX_TARGETS:
             raise ValueError("the cells' windows or targets are out of range")
@@ -356,23 +363,6 @@ _NONE = CellTable(
     Histograms.of(()),
     Histograms.of(()),
 )
-
-
-def _read_bounds(wires: Sequence[object], rows: Sequence[int]) -> Histograms:
-    """The bounds in several wire forms; empty where a wire form has none, as those of version 0.1.0."""
-    has = [isinstance(wire, Mapping) and "bounds" in wire for wire in wires]
-    if not any(has):
-        return Histograms.nothing(sum(rows))
-    forms = [
-        read_field(wire, "bounds") if some else Histograms.nothing(size).to_wire()
-        for wire, some, size in zip(wires, has, rows, strict=True)
-    ]
-    return Histograms.from_wires(forms, rows)
-
-
-def _shape(wire: object) -> tuple[int, int]:
-    """The numbers of kinds and groups in a wire form."""
-    return read_int(wire, "kinds", low=1, high=255), read_int(wire, "groups", low=1, high=255)
 
 
 def _each(group: NDArray[np.int64], rows: int) -> NDArray[np.int64]:

@@ -15,6 +15,9 @@ from loadgen.measure.wire import printable, read_field, read_int, read_text
 _MAX_CLOCK_NS = (1 << 63) - 1
 _MAX_WHY = 4096
 
+UNKNOWN = -1.0
+"""A share that the machine cannot tell."""
+
 
 @dataclass(frozen=True, slots=True)
 class EngineReady:
@@ -58,14 +61,17 @@ class EngineLost:
 
 @dataclass(frozen=True, slots=True)
 class CoresShared:
-    """CPU that other processes used on a machine's engine cores during one segment.
+    """CPU that other processes used on the cores on which a machine's engines ran, during one segment.
 
-    `share`: of the time of these cores, 0..1.  `most`: the process that used the most.
+    `share`: of the time of the cores of the engine that was disturbed most, 0..1.  `most`: the process that used
+    the most.  `throttled`: share of the periods of the machine's CPU quota in which it was used up.  Both shares are
+    UNKNOWN where the machine cannot tell.
     """
 
     machine: str
     share: float
     most: str
+    throttled: float = UNKNOWN
 
 
 OneEvent = Snapshot | EngineReady | SegmentBegan | SegmentEnded | EngineLost | CoresShared
@@ -100,8 +106,8 @@ def event_to_wire(event: AgentEvent) -> dict[str, Any]:
             return {"is": "ended", "worker": worker, "segment": segment, "why": why}
         case EngineLost(worker, why):
             return {"is": "lost", "worker": worker, "why": why[:_MAX_WHY]}
-        case CoresShared(machine, share, most):
-            return {"is": "shared", "machine": machine, "share": share, "most": most}
+        case CoresShared(machine, share, most, throttled):
+            return {"is": "shared", "machine": machine, "share": share, "most": most, "throttled": throttled}
 
 
 def snapshots_in(wire: object) -> object | None:
@@ -135,9 +141,14 @@ def event_from_wire(wire: Mapping[str, Any]) -> AgentEvent:
         case "lost":
             return EngineLost(read_text(wire, "worker"), printable(read_text(wire, "why", max_length=_MAX_WHY)))
         case "shared":
-            share = read_field(wire, "share")
-            if not isinstance(share, float) or not math.isfinite(share) or share < 0:
-                raise ValueError(f"field 'share' is {share!r}, expected a finite number from 0.0")
-            return CoresShared(read_text(wire, "machine"), share, printable(read_text(wire, "most")))
+            share, throttled = _read_share(wire, "share"), _read_share(wire, "throttled")
+            return CoresShared(read_text(wire, "machine"), share, printable(read_text(wire, "most")), throttled)
         case other:
             raise ValueError(f"unknown event {other!r}")
+
+
+def _read_share(wire: Mapping[str, Any], name: str) -> float:
+    share = read_field(wire, name)
+    if not isinstance(share, float) or not math.isfinite(share) or (share < 0 and share != UNKNOWN):
+        raise ValueError(f"field {name!r} is {share!r}, expected a finite number from 0.0, or {UNKNOWN}")
+    return share

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from loadgen.measure.cells import BAD, CUT, OK, Cell, CellTable
 from loadgen.measure.histogram import EMPTY, TOP_NS, Histogram, bucket_of
 from loadgen.measure.histograms import Histograms
-from loadgen.measure.record import RECORD_DTYPE
+from loadgen.measure.record import CONNECTED, RECORD_DTYPE, RESTED, RETRIED
 from loadgen.measure.tally import TALLY_DTYPE, empty_tallies
 from loadgen.model.bound import Bound, BoundKind
 from loadgen.model.outcome import OUTCOMES, Outcome
@@ -29,7 +29,7 @@ except ImportError:  # built without a C compiler
 IS_COMPILED = _fold is not None
 
 _STATES = len((OK, BAD, CUT))
-_SUMS, _TIMES, _BOUNDS = 5, 3, 4  # columns of CellTable.sums; rows of CellTable.times and of CellTable.bounds per cell
+_SUMS, _TIMES, _BOUNDS = 7, 3, 4  # columns of CellTable.sums; rows of CellTable.times and of CellTable.bounds per cell
 
 _DENSE = 16
 """Up to this ratio of places to values, counting into all places is faster than sorting."""
@@ -42,7 +42,8 @@ class FoldContext:
     """The tables that the numbers in a record refer to, and the bound that judges its times.
 
     `kind` and `group`: by row of the tape, with values below `kinds` and `groups`.  `target_of`: target index by global
-    connection number.  `line_bps`: line speed of a connection; 0 means not paced.
+    connection number.  `line_bps`: line speed of a connection; 0 means not paced.  `error_rest_ns`: the rest after an
+    operation whose record has the flag RESTED.
     """
 
     kind: NDArray[np.uint8]
@@ -52,6 +53,7 @@ class FoldContext:
     target_of: NDArray[np.int32]
     line_bps: int
     bound: Bound
+    error_rest_ns: int = 0
 
 
 def fold_with_numpy(
@@ -106,6 +108,7 @@ def fold_compiled(
         kinds=ctx.kinds,
         groups=ctx.groups,
         line_ns_per_byte=8 * NS_PER_S / ctx.line_bps if ctx.line_bps else 0.0,
+        error_rest_ns=ctx.error_rest_ns,
         has_fixed_bound=_tells_overdue(bound),
     )
     cell_places, tally_places = np.empty(size, np.int64), np.empty(size, np.int64)
@@ -201,11 +204,20 @@ class _Columns:
         counts = counts.reshape(n, ctx.kinds, ctx.groups, _STATES)
         outcomes = np.bincount(slot * OUTCOMES + records["outcome"], minlength=n * OUTCOMES).reshape(n, OUTCOMES)
 
-        good, tolerable, overdue, received, connects = (
-            _total(slot, column, n).tolist()
-            for column in (self.good, self.tolerable, self.overdue, records["bytes"], records["connected"])
-        )
         ok, sent = state == OK, records["sent_ns"] > 0
+        flags = records["flags"]
+        good, tolerable, overdue, received, connects, retries, rests = (
+            _total(slot, column, n).tolist()
+            for column in (
+                self.good,
+                self.tolerable,
+                self.overdue,
+                records["bytes"],
+                (flags & CONNECTED) != 0,
+                (flags & RETRIED) != 0,
+                (flags & RESTED) != 0,
+            )
+        )
         response = _histograms(slot[ok], self.response[ok], n)
         service = _histograms(slot[ok], (records["done_ns"] - records["sent_ns"])[ok], n)
         lateness = _histograms(slot[sent], (records["sent_ns"] - records["due_ns"])[sent], n)
@@ -222,7 +234,12 @@ class _Columns:
                 response[at],
                 service[at],
                 lateness[at],
-                *bounds[_BOUNDS * at : _BOUNDS * (at + 1)],
+                response_failed=bounds[_BOUNDS * at],
+                response_cut=bounds[_BOUNDS * at + 1],
+                service_failed=bounds[_BOUNDS * at + 2],
+                service_cut=bounds[_BOUNDS * at + 3],
+                retries=retries[at],
+                rest_ns=rests[at] * ctx.error_rest_ns,
             )
             for at, key in enumerate(keys.tolist())
         }

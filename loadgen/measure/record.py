@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+CONNECTED = 1  # a new TCP connection was opened for the operation
+RETRIED = 2  # the server had closed the kept TCP connection, so the request was sent once more on a new one
+RESTED = 4  # the connection rests afterwards (loadgen.engine.api.Load.error_rest_ns)
+
 RECORD_DTYPE = np.dtype(
     [
         ("due_ns", "<i8"),  # when the operation was due; CLOCK_MONOTONIC of the load machine
@@ -13,7 +17,7 @@ RECORD_DTYPE = np.dtype(
         ("row", "<u4"),  # row of the tape
         ("connection", "<u4"),  # global connection number
         ("outcome", "<u4"),  # loadgen.model.outcome.Outcome
-        ("connected", "<u4"),  # 1 if a new TCP connection was opened for it
+        ("flags", "<u4"),  # CONNECTED | RETRIED | RESTED
     ]
 )
 """A record has 48 bytes.  Engines write records into a preallocated array, which is folded once per second."""

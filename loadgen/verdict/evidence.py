@@ -53,14 +53,17 @@ class PortEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeighbourEvidence:
-    """CPU that other processes used on the cores where the engines of one load machine may run.
+    """What a load machine took from its engines in one segment: CPU on their cores, and time without quota.
 
-    `share`: of the time of those cores, 0..1.  `most`: the process that used the most.
+    `share`: of the time of the cores of the engine that was disturbed most, 0..1; None when not known.  `most`: the
+    process that used the most.  Servers on that machine that listen on the targets' ports are not counted.
+    `throttled`: share of the periods of the machine's CPU quota in which it was used up; None when not known.
     """
 
     machine: str
-    share: float
+    share: float | None
     most: str
+    throttled: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

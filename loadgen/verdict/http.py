@@ -85,6 +85,7 @@ def _row(name: str, fates: Fates, connections: int, measured_s: float, sent: int
         due=cell.issued,
         sent=sent,
         unanswered=fates.unanswered.total,
+        retries=cell.retries,
     )
 
 

@@ -90,8 +90,10 @@ class HttpRow:
     (loadgen.verdict.fates).  `sent`: all requests sent, also during the warm-up, to compare with the server's own
     count.  `per_s` counts ok operations, `mbit_per_s` all bytes received.  `response_ms` is done - due and `service_ms`
     done - sent; failed and cut operations count with lower bounds.
+    `retries` counts requests that were sent once more, because the server had closed the kept TCP connection.
 
-    In records of version 0.1.0, `due`, `sent` and `unanswered` are None, and the times are those of ok operations.
+    In records of version 0.1.0, `due`, `sent`, `unanswered` and `retries` are None, and the times are those of ok
+    operations.
     """
 
     name: str
@@ -106,6 +108,7 @@ class HttpRow:
     due: int | None = None
     sent: int | None = None
     unanswered: int | None = None
+    retries: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass, field
 
 from loadgen.model.errors import ExitCode
@@ -28,7 +29,7 @@ class Check:
     """One named comparison of a measured value with a limit.
 
     `unit`: of value and limit.  `relation`: "<=", "<", ">=" or ">"; `ok` means that `value relation limit` holds.
-    `detail`: what was compared, and who was worst.
+    A value that could not be measured is NaN, and then `ok` is True.  `detail`: what was compared, and who was worst.
     """
 
     name: str
@@ -43,6 +44,16 @@ class Check:
     def at_most(cls, name: str, share: float, limit: float, *, detail: str) -> Check:
         """A check that `share` is at most `limit`; both are given as 0..1 and stored in percent."""
         return cls(name=name, value=100 * share, limit=100 * limit, ok=share <= limit, unit="%", detail=detail)
+
+    @classmethod
+    def unknown(cls, name: str, limit: float, *, detail: str) -> Check:
+        """A check like that of :meth:`at_most` whose share could not be measured: it convicts nobody."""
+        return cls(name=name, value=math.nan, limit=100 * limit, ok=True, unit="%", detail=detail)
+
+    @property
+    def known(self) -> bool:
+        """Whether the value was measured."""
+        return not math.isnan(self.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

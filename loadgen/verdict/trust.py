@@ -36,12 +36,14 @@ def worst_of_windows(windows: Mapping[int, Trust]) -> Trust:
 def _worst(by_window: Mapping[int, Check]) -> Check:
     window = max(by_window, key=lambda number: (not by_window[number].ok, _strain(by_window[number])))
     worst = by_window[window]
-    if all(check == worst for check in by_window.values()):
+    if not worst.known or all(check == worst for check in by_window.values()):
         return worst
     return dataclasses.replace(worst, detail=f"iteration {window + 1}, {worst.detail}")
 
 
 def _strain(check: Check) -> float:
-    """The ratio of the value to its limit, inverted for lower limits: the larger, the worse."""
+    """The ratio of the value to its limit, inverted for lower limits: the larger, the worse; -1 for unknown values."""
+    if not check.known:
+        return -1.0
     value, limit = (check.value, check.limit) if check.relation.startswith("<") else (check.limit, check.value)
     return value / limit if limit else math.inf * value if value else 0.0

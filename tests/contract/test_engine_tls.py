@@ -67,6 +67,15 @@ def test_correct_replies_are_ok_in_every_framing(trusted: TlsFiles, name: str) -
     assert outcomes[Outcome.OK] <= len(server.requests) <= outcomes[Outcome.OK] + 2
 
 
+def test_a_request_that_meets_a_close_is_sent_once_more(trusted: TlsFiles) -> None:
+    played, server = by_tls(trusted, scripted.closes_after(3), Op(size=900), length_ns=NS_PER_S)
+    assert set(played.outcomes()) <= {Outcome.OK, Outcome.CUT}
+    assert played.outcomes()[Outcome.OK] > 10
+    assert played.cell().retries >= 3
+    assert played.cell().connects == pytest.approx(server.connections, abs=2)  # a handshake may be under way
+    assert played.cell().rest_ns == 0
+
+
 def test_a_body_of_many_tls_records_is_complete(trusted: TlsFiles) -> None:
     played, _ = by_tls(trusted, scripted.good, Op(size=700_000))
     assert played.outcomes()[Outcome.OK] >= 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 OTHERS = "other processes"
-_FOLLOWS = {OTHERS, "send lateness", "time lost to lateness", "engine runnable", "start skew"}
+_FOLLOWS = {OTHERS, "send lateness", "time lost to lateness", "client's share", "engine runnable", "start skew"}
 
 
 def disturbed(document: dict[str, Any]) -> bool:

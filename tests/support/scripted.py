@@ -145,6 +145,21 @@ async def endless_body(path: str, size: int, writer: Writer) -> bool:
     return False
 
 
+def closes_after(replies: int, behaviour: Behaviour = good, *, resets: bool = False) -> Behaviour:
+    """Closes a TCP connection unannounced, when the request after so many replies has arrived."""
+    answered: Counter[Writer] = Counter()
+
+    async def answer(path: str, size: int, writer: Writer) -> bool:
+        if answered[writer] < replies:
+            answered[writer] += 1
+            return await behaviour(path, size, writer)
+        if resets:
+            reset(writer)
+        return False
+
+    return answer
+
+
 def with_cookie(value: str) -> Behaviour:
     async def answer(path: str, size: int, writer: Writer) -> bool:
         writer.write(head(size, extra=f"Set-Cookie: {value}; Path=/\r\n") + content(path, size))

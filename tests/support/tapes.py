@@ -25,6 +25,7 @@ PERIOD = b"abcdefg"
 class Op:
     """One row: its path, the size of the reply's body, and the other expectations."""
 
+    method: str = "GET"
     path: str = "/x"
     size: int = 1000
     status: int = 200
@@ -58,7 +59,7 @@ def make_tape(ops: Sequence[Op], connections: int, *, segments: int = 1, spread_
     for i, op in enumerate(ops):
         end = b"Connection: close\r\n\r\n" if op.close else b"\r\n"
         rows[i] = (
-            strings.add(f"GET {op.path}?size={op.size} HTTP/1.1\r\n".encode()),
+            strings.add(f"{op.method} {op.path}?size={op.size} HTTP/1.1\r\n".encode()),
             strings.add(end),
             i,
             strings.add(op.cookie),

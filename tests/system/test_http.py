@@ -23,6 +23,7 @@ from hdrh.log import HistogramLogReader
 from loadgen.engine.choice import available
 from loadgen.measure.histogram import TOP_NS
 from tests.support.cli import loadgen, start
+from tests.support.disturbed import disturbed, ending
 from tests.support.tls_files import TlsFiles, make_tls_files
 from tests.support.vms import within
 
@@ -194,7 +195,8 @@ def test_an_open_loop_with_tls_sends_exactly_the_due_requests(nginx: Nginx, tmp_
     assert {line.split()[1] for line in nginx.lines()} == {"https"}
     engines = [(one["worker"], one["engine"], one["timestamps"], one["why"]) for one in found["fleet"]["engines"]]
     assert engines == [(f"local/{n}", "python", "loop", "only the Python engine supports TLS") for n in range(2)]
-    assert [check["name"] for check in found["slos"]] == ["rate", "errors", "shed"]
+    judged = [] if disturbed(found) else ["rate", "errors", "shed"]
+    assert [check["name"] for check in found["slos"]] == judged
 
 
 def test_certificates_are_verified_by_default(nginx: Nginx, tmp_path: Path) -> None:
@@ -230,9 +232,10 @@ def test_a_missed_objective_has_exit_code_1(nginx: Nginx, tmp_path: Path) -> Non
         cache=tmp_path,
         cwd=tmp_path,
     )
-    assert done.code == 1, done.out
+    document = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (done.code, document["verdict"]) == ending(document, 1, "not conforming"), done.out
     assert "bad status" in done.out
-    assert "FAIL  errors" in done.out
+    assert disturbed(document) or "FAIL  errors" in done.out
     again = loadgen("show", "run", cache=tmp_path, cwd=tmp_path)
     assert again.code == 0
     assert again.out.splitlines()[-8:] == done.out.splitlines()[-8:]

@@ -12,7 +12,7 @@ import pytest
 import uvloop
 
 from loadgen.engine.api import Assignment, Load, Segment
-from loadgen.engine.connection import Doing
+from loadgen.engine.doing import Doing
 from loadgen.engine.player import Player
 from loadgen.engine.vitals import Vitals
 from loadgen.model.bound import Bound

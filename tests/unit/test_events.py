@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.measure.events import (
+    UNKNOWN,
     AgentEvent,
     CoresShared,
     EngineLost,
@@ -29,7 +30,7 @@ EVENTS = st.one_of(
     st.builds(SegmentBegan, WORDS, st.integers(0, 99), st.integers(0, 2**63 - 1)),
     st.builds(SegmentEnded, WORDS, st.integers(0, 99), SAID),
     st.builds(EngineLost, WORDS, SAID),
-    st.builds(CoresShared, WORDS, st.floats(0, 9), SAID),
+    st.builds(CoresShared, WORDS, st.floats(0, 9) | st.just(UNKNOWN), SAID, st.floats(0, 1) | st.just(UNKNOWN)),
 )
 
 

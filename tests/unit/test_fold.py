@@ -16,6 +16,7 @@ from loadgen.measure import fold as module
 from loadgen.measure.cells import BAD, CUT, OK, Cell, CellTable
 from loadgen.measure.fold import FoldContext
 from loadgen.measure.histogram import Histogram
+from loadgen.measure.record import CONNECTED, RESTED, RETRIED
 from loadgen.measure.tally import merge_tallies
 from loadgen.model.bound import Bound, BoundKind
 from loadgen.model.outcome import OUTCOMES, Outcome
@@ -227,7 +228,9 @@ def slow_fold(table: NDArray[np.void], ctx: FoldContext) -> tuple[dict[tuple[int
                 tolerable=int(tolerable),
                 overdue=int(overdue),
                 bytes=size,
-                connects=int(r["connected"]),
+                connects=int(r["flags"]) & CONNECTED,
+                retries=int(bool(r["flags"] & RETRIED)),
+                rest_ns=ctx.error_rest_ns if r["flags"] & RESTED else 0,
                 response=Histogram.of(np.array([response] if state == OK else [], np.int64)),
                 service=Histogram.of(np.array([done - sent] if state == OK else [], np.int64)),
                 lateness=Histogram.of(np.array([sent - due] if sent else [], np.int64)),
@@ -262,12 +265,17 @@ any_record = st.builds(
     row=st.integers(0, 3),
     connection=st.integers(0, 3),
     outcome=st.integers(0, OUTCOMES - 1),
-    connected=st.integers(0, 1),
+    flags=st.integers(0, 7),
 )
 
 
 @pytest.mark.parametrize(
-    "ctx", [dataclasses.replace(CTX, line_bps=3_000_000), TIMED, dataclasses.replace(TIMED, line_bps=0)]
+    "ctx",
+    [
+        dataclasses.replace(CTX, line_bps=3_000_000),
+        dataclasses.replace(TIMED, error_rest_ns=250_000_000),
+        dataclasses.replace(TIMED, line_bps=0),
+    ],
 )
 @given(table=st.lists(any_record, max_size=30).map(lambda given: records(*given)), cut=st.integers(0, 30))
 def test_folding_at_once_in_parts_or_one_by_one_is_the_same(

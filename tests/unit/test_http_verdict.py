@@ -13,6 +13,7 @@ from loadgen.model.http_plan import HttpPlan
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.verdict.checks.tape.littles_law import littles_law
+from loadgen.verdict.checks.tape.open_lateness import open_lateness
 from loadgen.verdict.evidence import Loop, TrustEvidence
 from loadgen.verdict.http_result import HttpResult
 from loadgen.verdict.result import Check, Verdict
@@ -98,6 +99,19 @@ def test_a_client_that_stalled_in_a_closed_loop_is_invalid() -> None:
     assert found.verdict is Verdict.INVALID
 
 
+def test_the_client_s_share_of_a_closed_loop_is_shown_and_may_be_its_own_work_only() -> None:
+    """Beside a busy loop, the engine had its core for 7 % of the time, and connections waited for it for 30 %."""
+    disturbed = of(PLAN, snapshots(PLAN, late_ms=15, cpu=0.07))
+    share = check(disturbed, "client's share")
+    assert share.value == pytest.approx(30, abs=0.1)
+    assert share.limit == pytest.approx(17)
+    assert disturbed.verdict is Verdict.INVALID
+    own_work = check(of(PLAN, snapshots(PLAN, late_ms=15, cpu=0.5)), "client's share")
+    assert own_work.value == pytest.approx(30, abs=0.1)
+    assert own_work.ok
+    assert all(one.name != "client's share" for one in of(OPEN, snapshots(OPEN, service_ms=5)).trust.checks)
+
+
 @pytest.mark.parametrize("plan", [PLAN, OPEN], ids=["closed", "open"])
 def test_an_engine_that_stalled_is_invalid(plan: HttpPlan) -> None:
     def stopped(one: Snapshot, still_ns: int) -> Snapshot:
@@ -121,6 +135,23 @@ def test_in_an_open_loop_lateness_counts_only_with_free_connections() -> None:
     theirs = of(OPEN, snapshots(OPEN, service_ms=60, late_ms=40))
     assert all(one.name != "send lateness" for one in theirs.trust.checks)
     assert theirs.verdict is Verdict.NOT_CONFORMING
+
+
+def test_connections_that_rest_are_not_free() -> None:
+    late = Histogram.of(np.full(100, 900 * NS_PER_MS))
+    window = dataclasses.replace(Cell.empty(1, 1), lateness=late)
+
+    def judged(cell: Cell) -> Check | None:
+        return open_lateness(
+            TrustEvidence(
+                loop=Loop.OPEN, asked=asked(1, 4), workers=(), whole=cell, window=cell, measured_ns=10 * NS_PER_S
+            )
+        )
+
+    ours = judged(window)
+    assert ours is not None
+    assert not ours.ok
+    assert judged(dataclasses.replace(window, rest_ns=11 * NS_PER_S)) is None
 
 
 def test_a_stall_of_the_server_is_not_blamed_on_the_generator() -> None:

@@ -150,7 +150,7 @@ def widened(wire: dict[str, Any]) -> dict[str, Any]:
     """Return the same snapshot with eight bytes per number in every column: valid, but not written by loadgen."""
     size, kinds, groups = (wire["cells"][name] for name in ("size", "kinds", "groups"))
     sizes = {"slots": size, "targets": size, "outcomes": size * OUTCOMES, "counts": size * kinds * groups * 3}
-    sizes |= {"sums": size * 5, "sizes": 3 * size, "max_ns": 3 * size, "min_ns": 3 * size}
+    sizes |= {"sums": size * wire["cells"]["counters"], "sizes": 3 * size, "max_ns": 3 * size, "min_ns": 3 * size}
     sizes |= dict.fromkeys(("intervals", "cell_parts", "tally_parts"), len(wire["workers"]))
     sizes |= dict.fromkeys(("indexes", "counts_of_times"), int(unpack(wire["cells"]["times"], "sizes", 3 * size).sum()))
 

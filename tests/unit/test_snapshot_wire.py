@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import operator
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from loadgen.measure.cells import Cell, CellTable
 from loadgen.measure.snapshot import Health, Snapshot
+from loadgen.measure.wire import pack
 from loadgen.model.outcome import Outcome
 from tests.support.evidence import GROUPS, KINDS, cell_maps, cells, rows, snapshots
 
@@ -68,6 +70,15 @@ def test_a_snapshot_survives_the_wire(snapshot: Snapshot) -> None:
     assert Snapshot.from_wire(msgpack.unpackb(msgpack.packb(snapshot.to_wire()))) == snapshot
 
 
+@given(snapshot=snapshots())
+def test_a_wire_form_of_five_counters_is_read(snapshot: Snapshot) -> None:
+    """Version 0.1.0 had five counters, and its wire form did not tell their number."""
+    wire, table = snapshot.to_wire(), CellTable.of(snapshot.cells)
+    old = {name: value for name, value in wire["cells"].items() if name != "counters"}
+    read = Snapshot.from_wire({**wire, "cells": {**old, "sums": pack(table.sums[:, :5])}})
+    assert read.cells == {at: dataclasses.replace(cell, retries=0, rest_ns=0) for at, cell in snapshot.cells.items()}
+
+
 CELLS = SAMPLE.to_wire()["cells"]
 TALLY = SAMPLE.to_wire()["tallies"][: len(SAMPLE.to_wire()["tallies"]) // 2]
 
@@ -84,6 +95,8 @@ TALLY = SAMPLE.to_wire()["tallies"][: len(SAMPLE.to_wire()["tallies"]) // 2]
         ("cells", {}),
         ("cells", [CELLS]),
         ("cells", {**CELLS, "size": 3}),
+        ("cells", {**CELLS, "counters": 4}),
+        ("cells", {**CELLS, "counters": 8}),
         ("cells", {**CELLS, "size": -1}),
         ("cells", {**CELLS, "size": 2**40}),
         ("cells", {**CELLS, "slots": b"\1\1", "targets": b"\2\2"}),  # twice the same

@@ -12,7 +12,7 @@ from loadgen.measure.snapshot import Health
 from loadgen.model.bound import Bound
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_MS, NS_PER_S
-from loadgen.verdict.evidence import Loop, PortEvidence, TrustEvidence, WorkerEvidence
+from loadgen.verdict.evidence import Loop, NeighbourEvidence, PortEvidence, TrustEvidence, WorkerEvidence
 from loadgen.verdict.result import Check, Trust
 from loadgen.verdict.trust import judge_trust, worst_of_windows
 from tests.support.evidence import asked
@@ -161,7 +161,8 @@ def test_waiting_beside_sixteen_busy_servers_is_no_false_alarm(cpu_ms: int, wait
 def test_a_kernel_without_waiting_times_does_not_reduce_trust() -> None:
     trust = judge(engine(runqueue_ns=-1))
     assert trust.valid
-    assert check(trust, "engine runnable").detail == "not reported by any engine"
+    assert not check(trust, "engine runnable").known
+    assert check(trust, "engine runnable").detail == "not known: not reported by any engine"
 
 
 def test_the_mix_is_judged_by_issued_operations() -> None:
@@ -219,3 +220,36 @@ def test_of_values_that_must_be_large_the_smallest_is_the_worst() -> None:
     trust = worst_of_windows({0: many, 1: none})
     assert check(trust, "operations issued").value == 0
     assert failing(trust) == ["operations issued"]
+
+
+def beside(*given: NeighbourEvidence) -> Trust:
+    return judge_trust(dataclasses.replace(evidence(engine()), neighbours=given))
+
+
+def test_a_quota_that_stops_the_engines_is_not_trusted() -> None:
+    quiet = NeighbourEvidence(machine="here", share=0.1, most="make", throttled=0.04)
+    assert beside(quiet).valid
+    trust = beside(quiet, dataclasses.replace(quiet, machine="there", throttled=0.9))
+    assert failing(trust) == ["CPU quota"]
+    assert check(trust, "CPU quota").value == pytest.approx(90)
+    assert "there" in check(trust, "CPU quota").detail
+
+
+def test_what_a_machine_cannot_tell_is_unknown_and_not_good() -> None:
+    dumb = NeighbourEvidence(machine="here", share=None, most="", throttled=None)
+    trust = beside(dumb)
+    assert trust.valid
+    assert {one.name for one in trust.checks if not one.known} == {"other processes", "CPU quota"}
+    known = beside(dumb, NeighbourEvidence(machine="there", share=0.5, most="make", throttled=0.9))
+    assert failing(known) == ["other processes", "CPU quota"]
+
+
+def test_an_unknown_window_does_not_hide_a_known_one() -> None:
+    unknown = beside(NeighbourEvidence(machine="here", share=None, most="", throttled=None))
+    quiet = beside(NeighbourEvidence(machine="here", share=0.1, most="make", throttled=0.01))
+    loud = beside(NeighbourEvidence(machine="here", share=0.5, most="make", throttled=0.01))
+    for windows in ([unknown, quiet], [quiet, unknown]):
+        trust = worst_of_windows(dict(enumerate(windows)))
+        assert check(trust, "other processes").value == pytest.approx(10)
+    assert failing(worst_of_windows({0: unknown, 1: loud, 2: unknown})) == ["other processes"]
+    assert check(worst_of_windows({0: unknown, 1: unknown}), "CPU quota").detail.startswith("not known")

@@ -24,7 +24,7 @@ from tests.support.evidence import asked
 from tests.support.toy_check import MAX_TIME_WAIT, time_wait_sockets
 
 COMMON_BEFORE = ["engine CPU", "engine runnable"]
-COMMON_AFTER = ["local limits", "other processes", "ephemeral ports", "start skew", "open files"]
+COMMON_AFTER = ["local limits", "other processes", "CPU quota", "ephemeral ports", "start skew", "open files"]
 MIX = [f"mix issued: class {number}" for number in range(4)]
 
 
@@ -62,7 +62,7 @@ def evidence(loop: Loop, *, time_wait: int = 0) -> TrustEvidence:
     ("loop", "before", "after"),
     [
         (Loop.PACED, ["send lateness", "time lost to lateness"], MIX),
-        (Loop.CLOSED, [], ["engine stood still", "time lost to lateness", "Little's law"]),
+        (Loop.CLOSED, [], ["engine stood still", "client's share", "time lost to lateness", "Little's law"]),
         (Loop.OPEN, [], ["engine stood still", "send lateness"]),
     ],
 )

@@ -177,21 +177,24 @@ def _targets(result: HttpResult, words: _Words) -> Table:
     table = plain_table("Targets")
     table.add_column("", width=1)
     table.add_column("target", overflow="ellipsis", max_width=24)  # gives way when the numbers are wide
-    for title in ("conns", "ok", "errors", "cut", "req/s", "Mbit/s", "p50", "p99"):
+    retries = bool(result.total.retries)
+    for title in ("conns", "ok", "errors", "cut", *(["retries"] if retries else []), "req/s", "Mbit/s", "p50", "p99"):
         table.add_column(title, justify="right", no_wrap=True)
     rows = result.targets if len(result.targets) == 1 else (*result.targets, result.total)
     for row in rows:
-        add_row(table, *_target_cells(row, words))
+        add_row(table, *_target_cells(row, words, retries=retries))
     return table
 
 
-def _target_cells(row: HttpRow, words: _Words) -> Iterator[str]:
+def _target_cells(row: HttpRow, words: _Words, *, retries: bool) -> Iterator[str]:
     yield "!" if row.errors or row.unanswered else " "
     yield row.name
     yield fmt.count(row.connections)
     yield fmt.count(row.ok)
     yield fmt.count(sum(row.errors.values()))
     yield fmt.count(row.cut)
+    if retries:
+        yield fmt.count(row.retries or 0)
     yield fmt.rate(row.per_s)
     yield fmt.rate(row.mbit_per_s)
     yield words.millis(row.response_ms.p50)

@@ -94,7 +94,7 @@ def add_row(table: Table, *cells: str | Text) -> None:
 
 
 def checks_table(title: str, checks: Sequence[Check], *, judged: bool = True, at_least: str = "") -> Table:
-    """The table of checks, with the detail of each check that failed (run.json has all details).
+    """The table of checks, with the detail of each check that failed or is not known (run.json has all details).
 
     With `judged` False, as for the servers of an invalid run, the numbers are shown but not called good or bad.
     `at_least` is written before a value that is only a lower bound.
@@ -104,14 +104,17 @@ def checks_table(title: str, checks: Sequence[Check], *, judged: bool = True, at
         table.add_column(heading, justify="right" if heading else "left", no_wrap=heading != "")
     for check in checks:
         unit = f" {check.unit}" if check.unit else ""
-        mark = Text(fmt.NOTHING) if not judged else Text("ok") if check.ok else Text("FAIL", "bold red")
+        mark = Text("ok") if check.ok else Text("FAIL", "bold red")
+        if not judged or not check.known:
+            mark = Text(fmt.NOTHING)
+        bound = at_least if isinstance(check, SloCheck) and check.at_least else ""
         add_row(
             table,
             mark,
             check.name,
-            f"{at_least if isinstance(check, SloCheck) and check.at_least else ''}{_number(check.value)}{unit}",
+            f"{bound}{_number(check.value)}{unit}" if check.known else "unknown",
             f"{check.relation} {_number(check.limit)}{unit}",
-            "" if check.ok or not judged else check.detail,
+            "" if (check.ok and check.known) or not judged else check.detail,
         )
     return table
 

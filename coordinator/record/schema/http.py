@@ -69,6 +69,10 @@ class HttpPart(Struct, kw_only=True):
             "when none was answered. The objective errors counts them."
         ),
     ] = UNSET
+    retries: Annotated[
+        Count | UnsetType,
+        Meta(description="Requests sent once more: the server had closed the kept TCP connection."),
+    ] = UNSET
 
 
 class RequestPart(Struct, kw_only=True):

@@ -45,7 +45,8 @@ static void drop(struct engine *engine, struct connection *c)
 
 static void record(struct engine *engine, const struct connection *c, int64_t done_ns, enum outcome outcome)
 {
-    bool unsent = c->doing == CONNECTING && !c->received; /* without a TCP connection no request was sent */
+    /* without a TCP connection no request was sent */
+    bool unsent = c->doing == CONNECTING && !c->received && !(c->flags & RETRIED);
     engine_record(engine, &(struct record){.due_ns = c->due_ns,
                                            .sent_ns = unsent ? 0 : c->sent_ns,
                                            .done_ns = done_ns,
@@ -53,7 +54,7 @@ static void record(struct engine *engine, const struct connection *c, int64_t do
                                            .row = c->row,
                                            .connection = c->number,
                                            .outcome = outcome,
-                                           .connected = c->connected});
+                                           .flags = c->flags});
 }
 
 void connection_rest(struct engine *engine, struct connection *c, int64_t until_ns)
@@ -62,12 +63,12 @@ void connection_rest(struct engine *engine, struct connection *c, int64_t until_
     agenda_push(&engine->agenda, until_ns, (uint32_t)(c - engine->connections));
 }
 
-/* Go on after an operation: the next one is due at `due_ns`. */
-static void advance(struct engine *engine, struct connection *c, int64_t due_ns, bool failed)
+/* Go on after an operation: the next one is due at `due_ns`, which is after a rest if the operation `rests`. */
+static void advance(struct engine *engine, struct connection *c, int64_t due_ns, bool rests)
 {
     set_urgent(engine, c, false);
     if (engine->load.open) {
-        if (failed)
+        if (rests)
             connection_rest(engine, c, due_ns);
         else
             openloop_free(engine, c);
@@ -75,17 +76,42 @@ static void advance(struct engine *engine, struct connection *c, int64_t due_ns,
     }
     c->row = engine->tape.ops[c->row].next;
     c->due_ns = due_ns;
-    if (!failed && (!engine->load.line_bps || due_ns <= engine->woke_ns))
+    if (!rests && (!engine->load.line_bps || due_ns <= engine->woke_ns))
         engine_begin_soon(engine, c);
     else
         connection_rest(engine, c, due_ns); /* also after a failure in connection_begin, which must not recurse */
 }
 
+/* Whether the request may be sent twice with the effect of once: http1.IDEMPOTENT. */
+static bool is_idempotent(const struct engine *engine, const struct connection *c)
+{
+    static const char *const methods[] = {"GET ", "HEAD ", "OPTIONS ", "TRACE ", "PUT ", "DELETE "};
+    struct text line = tape_text(&engine->tape, engine->tape.ops[c->row].line);
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+        if (line.bytes >= strlen(methods[i]) && memcmp(line.at, methods[i], strlen(methods[i])) == 0)
+            return true;
+    return false;
+}
+
+static void send_again(struct engine *engine, struct connection *c);
+
+/* Record a failed operation, close the TCP connection, rest, then go on.
+
+   A server may close a kept TCP connection at any moment between two requests.  A request that meets such a close is
+   sent once more on a new connection if its method allows that; otherwise it fails, but no rest follows. */
 static void fail(struct engine *engine, struct connection *c, int64_t at_ns, enum outcome outcome)
 {
+    bool closed_between = outcome == OUTCOME_NO_REPLY && !(c->flags & CONNECTED) && !c->received;
+    if (closed_between && is_idempotent(engine, c)) {
+        send_again(engine, c);
+        return;
+    }
+    if (!closed_between)
+        c->flags |= RESTED;
     record(engine, c, at_ns, outcome);
     drop(engine, c);
-    advance(engine, c, (at_ns > c->due_ns ? at_ns : c->due_ns) + engine->load.error_rest_ns, true);
+    int64_t due_ns = at_ns > c->due_ns ? at_ns : c->due_ns;
+    advance(engine, c, closed_between ? due_ns : due_ns + engine->load.error_rest_ns, !closed_between);
 }
 
 static bool right_status(const struct engine *engine, const struct connection *c)
@@ -103,18 +129,23 @@ static void finish(struct engine *engine, struct connection *c, int64_t done_ns,
         if (outcome == OUTCOME_OK && !c->reply.cookie_right)
             outcome = OUTCOME_BAD_COOKIE;
     }
+    /* A whole reply shows that the server works, so no rest is needed.  A paced connection rests nevertheless: the
+       replies that it expected would have taken that long, and short error pages must not multiply its requests. */
+    bool rests = outcome != OUTCOME_OK && engine->load.line_bps;
+    if (rests)
+        c->flags |= RESTED;
     record(engine, c, done_ns, outcome);
     /* If the reply came before the whole request was sent, the next request would be taken for the rest of it. */
     if (ended || !c->reply.reusable || c->unsent || engine->tape.ops[c->row].flags & FLAG_CLOSE_AFTER)
         drop(engine, c);
     int64_t due_ns;
-    if (outcome == OUTCOME_OK) {
+    if (!rests) {
         due_ns = (int64_t)((double)c->due_ns + (double)c->received * engine->load.ns_per_byte);
         due_ns = done_ns > due_ns ? done_ns : due_ns;
     } else {
         due_ns = (done_ns > c->due_ns ? done_ns : c->due_ns) + engine->load.error_rest_ns;
     }
-    advance(engine, c, due_ns, outcome != OUTCOME_OK);
+    advance(engine, c, due_ns, rests);
 }
 
 /* Send the unsent part of the request, *left bytes: assembled in one buffer if it fits, otherwise from its pieces. */
@@ -167,6 +198,20 @@ static void send_request(struct engine *engine, struct connection *c, int64_t at
     set_urgent(engine, c, true);
 }
 
+/* Begin to open a TCP connection; false when that failed at once. */
+static bool open_connection(struct engine *engine, struct connection *c, int64_t at_ns)
+{
+    c->doing = CONNECTING;
+    int error = dial(engine, c);
+    if (error) {
+        fail(engine, c, at_ns, connect_outcome(error));
+        return false;
+    }
+    atomic_fetch_add_explicit(&engine->open_sockets, 1, memory_order_relaxed);
+    c->flags |= CONNECTED;
+    return true;
+}
+
 void connection_begin(struct engine *engine, struct connection *c)
 {
     int64_t at_ns = now_ns();
@@ -174,20 +219,26 @@ void connection_begin(struct engine *engine, struct connection *c)
     c->sent_ns = c->progress_ns = at_ns;
     c->received = 0;
     c->out_at = 0;
-    c->connected = false;
+    c->flags = 0;
     c->unsent = true;
     reply_begin(&c->reply, engine->heads, &engine->tape, &engine->tape.ops[c->row]);
-    if (c->fd < 0) {
-        c->doing = CONNECTING;
-        int error = dial(engine, c);
-        if (error) {
-            fail(engine, c, at_ns, connect_outcome(error));
-            return;
-        }
-        atomic_fetch_add_explicit(&engine->open_sockets, 1, memory_order_relaxed);
-        c->connected = true;
-    }
+    if (c->fd < 0 && !open_connection(engine, c, at_ns))
+        return;
     send_request(engine, c, at_ns);
+}
+
+/* Send the request on a new TCP connection.  The operation keeps the times when it was due and first sent. */
+static void send_again(struct engine *engine, struct connection *c)
+{
+    int64_t at_ns = now_ns();
+    drop(engine, c);
+    c->flags |= RETRIED;
+    c->progress_ns = at_ns;
+    c->out_at = 0;
+    c->unsent = true;
+    reply_begin(&c->reply, engine->heads, &engine->tape, &engine->tape.ops[c->row]);
+    if (open_connection(engine, c, at_ns))
+        send_request(engine, c, at_ns);
 }
 
 /* Receive into the shared buffer, or with `drop` discard the bytes.  *stamp_ns is the kernel's time-stamp of the last
@@ -306,9 +357,11 @@ void connection_event(struct engine *engine, struct connection *c, uint32_t even
         return;
     }
     int64_t sent_ns = c->sent_ns;
+    uint8_t flags = c->flags;
     if (events & READABLE)
         read_reply(engine, c, events & ENDED);
-    if (events & EPOLLOUT && c->unsent && c->sent_ns == sent_ns && (c->doing == CONNECTING || c->doing == SENDING)) {
+    if (events & EPOLLOUT && c->unsent && c->sent_ns == sent_ns && c->flags == flags &&
+        (c->doing == CONNECTING || c->doing == SENDING)) {
         c->progress_ns = engine->woke_ns;
         send_request(engine, c, engine->woke_ns);
     }

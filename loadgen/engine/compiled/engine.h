@@ -57,7 +57,7 @@ struct connection {
     uint32_t next; /* the slot after this one in the list that holds it, if any */
     int fd;
     uint8_t doing;
-    bool connected; /* a TCP connection was opened for this operation */
+    uint8_t flags;  /* of the current operation: CONNECTED, RETRIED, RESTED */
     bool unsent;    /* the kernel has not accepted the whole request yet */
     bool urgent;    /* see rest() in engine.c */
 };

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from loadgen.engine.body import ANCHOR_WITHIN_BYTES, OVERRUN_BYTES
 from loadgen.engine.http1 import DONE, MAX_CHUNK_LINE_BYTES, MAX_HEAD_BYTES, MORE
-from loadgen.measure.record import RECORD_DTYPE
+from loadgen.measure.record import CONNECTED, RECORD_DTYPE, RESTED, RETRIED
 from loadgen.model.outcome import Outcome
 from loadgen.schedule.optape import CHECK_DTYPE, CLOSE_AFTER, KEEP_ALIVE, OP_DTYPE
 
@@ -52,6 +52,9 @@ def _facts() -> Iterator[tuple[str, int]]:
         yield f"{type(member).__name__}.{member.name}", member.value
     yield "KEEP_ALIVE", KEEP_ALIVE
     yield "CLOSE_AFTER", CLOSE_AFTER
+    yield "CONNECTED", CONNECTED
+    yield "RETRIED", RETRIED
+    yield "RESTED", RESTED
     yield "MORE", MORE
     yield "DONE", DONE
     yield "MAX_HEAD_BYTES", MAX_HEAD_BYTES

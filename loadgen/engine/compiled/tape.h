@@ -44,10 +44,12 @@ struct __attribute__((packed)) check {
     int64_t literal_at[LITERALS];
 };
 
-/* RECORD_DTYPE */
+/* RECORD_DTYPE, and its flags */
+enum { CONNECTED = 1, RETRIED = 2, RESTED = 4 };
+
 struct record {
     int64_t due_ns, sent_ns, done_ns, bytes;
-    uint32_t row, connection, outcome, connected;
+    uint32_t row, connection, outcome, flags;
 };
 
 struct text {

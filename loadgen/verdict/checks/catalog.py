@@ -19,7 +19,9 @@ from loadgen.verdict.checks.network.own_end import own_end
 from loadgen.verdict.checks.network.proxied_over_direct import proxied_over_direct
 from loadgen.verdict.checks.network.received_beyond_sent import received_beyond_sent
 from loadgen.verdict.checks.network.traffic import traffic
+from loadgen.verdict.checks.tape.client_share import client_share
 from loadgen.verdict.checks.tape.closed_waits import closed_waits
+from loadgen.verdict.checks.tape.cpu_quota import cpu_quota
 from loadgen.verdict.checks.tape.engine_cpu import engine_cpu
 from loadgen.verdict.checks.tape.engine_still import engine_still
 from loadgen.verdict.checks.tape.ephemeral_ports import ephemeral_ports
@@ -49,11 +51,13 @@ TAPE_CHECKS: tuple[Callable[[TrustEvidence], Found], ...] = (
     engine_cpu,
     engine_still,
     open_lateness,
+    client_share,
     closed_waits,
     littles_law,
     mix_issued,
     local_limits,
     other_processes,
+    cpu_quota,
     ephemeral_ports,
     start_skew,
     open_files,

@@ -41,8 +41,8 @@ def engine_cpu(evidence: TrustEvidence) -> tuple[Check, Check]:
             wanted,
             evidence.rules.max_runnable_share,
             detail=f"engine {hungriest} ran or waited for a core {100 * wanted:.1f} % of the time "
-            f"(ran {100 * cpu[hungriest]:.1f} %)"
-            if hungriest
-            else _NOT_REPORTED,
-        ),
+            f"(ran {100 * cpu[hungriest]:.1f} %)",
+        )
+        if hungriest
+        else Check.unknown(ENGINE_RUNNABLE, evidence.rules.max_runnable_share, detail=f"not known: {_NOT_REPORTED}"),
     )

@@ -13,15 +13,16 @@ def open_lateness(evidence: TrustEvidence) -> Check | None:
     """A percentile of sent - due; only for an open loop whose connections were mostly free.
 
     All connections can have been busy at once for at most the share of time that the average connection was busy, with
-    operations that were answered, failed or cut.  Operations that came due in that time, and as many again while the
-    backlog was sent, waited for the server.  All other operations waited for the load generator.
+    operations that were answered, failed or cut, or with the rest after an error.  Operations that came due in that
+    time, and as many again while the backlog was sent, waited for the server.  All other operations waited for the load
+    generator.
     """
     window, measured_ns, rules = evidence.window, evidence.measured_ns, evidence.rules
     sent = window.lateness.total
     if evidence.loop is not Loop.OPEN or not sent or not measured_ns:
         return None
     served_ns = sum(one.sum_ns() for one in (window.service, window.service_failed, window.service_cut))
-    busy = served_ns / (evidence.asked.connections * measured_ns)
+    busy = (served_ns + window.rest_ns) / (evidence.asked.connections * measured_ns)
     if busy > _BUSY:
         return None
     hiccup = 100 * (1 - (rules.late_operations - 1) / sent)  # fewer late operations than that prove nothing

@@ -10,10 +10,17 @@ def other_processes(evidence: TrustEvidence) -> Check | None:
     """The share of the engines' cores that other processes used, on the worst machine; None when not observed."""
     if not evidence.neighbours:
         return None
-    worst = max(evidence.neighbours, key=lambda one: one.share)
+    known = [(one.share, one) for one in evidence.neighbours if one.share is not None]
+    if not known:
+        return Check.unknown(
+            "other processes",
+            evidence.rules.max_neighbour_share,
+            detail="not known: this user may not see which processes listen on the targets' ports",
+        )
+    share, worst = max(known, key=lambda one: one[0])
     return Check.at_most(
         "other processes",
-        worst.share,
+        share,
         evidence.rules.max_neighbour_share,
-        detail=f"{worst.machine}: share of the engines' cores; largest user: {worst.most}",
+        detail=f"{worst.machine}: share of the cores of one engine; largest user: {worst.most}",
     )

@@ -1,0 +1,91 @@
+"""The CPU quota of this process's control groups, and how often it stopped the process (cgroups v1, v2 and hybrid)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """Enforcement periods of a CPU quota so far, and those in which the quota was used up."""
+
+    all: int
+    throttled: int
+
+
+def read_periods(proc: Path = Path("/proc")) -> dict[Path, Periods] | None:
+    """The periods of each control group with a CPU quota that this process is in; its parents have quotas, too.
+
+    Empty without a quota.  None when the kernel does not report control groups, or they are not mounted.
+    """
+    try:
+        mounts = list(_cpu_mounts((proc / "self" / "mountinfo").read_text()))
+        groups = dict(_groups((proc / "self" / "cgroup").read_text()))
+    except (OSError, ValueError):
+        return None
+    found: dict[Path, Periods] = {}
+    readable = False
+    for hierarchy, root, mount in mounts:
+        for directory in _directories(groups.get(hierarchy), root, mount):
+            with contextlib.suppress(OSError, ValueError):
+                text = (directory / "cpu.stat").read_text()
+                readable = True
+                if (periods := parse_cpu_stat(text)) is not None:
+                    found[directory] = periods
+    return found if readable else None
+
+
+def throttled_share(before: dict[Path, Periods] | None, after: dict[Path, Periods] | None) -> float | None:
+    """The share of periods in which the quota of a group was used up, for the worst group; None when not known."""
+    if before is None or after is None:
+        return None
+    shares = [0.0]
+    for group, now in after.items():
+        was = before.get(group, Periods(0, 0))
+        if now.all > was.all:
+            shares.append((now.throttled - was.throttled) / (now.all - was.all))
+    return max(shares)
+
+
+def parse_cpu_stat(text: str) -> Periods | None:
+    """The periods in the text of cpu.stat; None when the group has no quota.  Raises ValueError if it is malformed."""
+    values = dict(line.split() for line in text.splitlines())
+    if "nr_periods" not in values:
+        return None
+    return Periods(int(values["nr_periods"]), int(values["nr_throttled"]))
+
+
+def _cpu_mounts(mountinfo: str) -> Iterator[tuple[str, PurePosixPath, Path]]:
+    """(hierarchy, root inside it, mount point) of each mounted hierarchy that may limit CPU: "cpu" of v1, "" of v2."""
+    for line in mountinfo.splitlines():
+        front, _, back = line.partition(" - ")
+        fields, kind = front.split(), back.split()
+        if kind[0] == "cgroup2":
+            yield "", PurePosixPath(fields[3]), Path(fields[4])
+        elif kind[0] == "cgroup" and "cpu" in kind[2].split(","):
+            yield "cpu", PurePosixPath(fields[3]), Path(fields[4])
+
+
+def _groups(cgroup: str) -> Iterator[tuple[str, PurePosixPath]]:
+    """(hierarchy, group) in the text of /proc/self/cgroup, for the hierarchies of `_cpu_mounts`."""
+    for line in cgroup.splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers or "cpu" in controllers.split(","):
+            yield ("cpu" if controllers else ""), PurePosixPath(path)
+
+
+def _directories(group: PurePosixPath | None, root: PurePosixPath, mount: Path) -> Iterator[Path]:
+    """The directories of a group and its parents, below the mount point of a hierarchy that shows `root`."""
+    if group is None:
+        return
+    # In a container the mount may show a part of the hierarchy, or the path may be relative to another root.
+    below = group.relative_to(root) if group.is_relative_to(root) else PurePosixPath()
+    yield mount
+    for depth in range(1, len(below.parts) + 1):
+        part = PurePosixPath(*below.parts[:depth])
+        if part.is_absolute():
+            part = part.relative_to("/")
+        yield mount / part
