@@ -142,6 +142,8 @@ class FleetRun:
     def _read_err(self) -> None:
         assert self.process.stderr is not None
         for line in self.process.stderr:
+            if not self._run_id:
+                self._identified()  # now, because a run that cannot be begun leaves no record
             self.lines.append((time.monotonic_ns(), line.rstrip("\n")))
 
     @property
@@ -163,7 +165,6 @@ class FleetRun:
 
     def wait(self, timeout_s: float = 60) -> Done:
         """Wait for the end of the run; returns its exit code and output."""
-        within(timeout_s, self._identified)  # a run that cannot be begun leaves no record
         self.process.wait(timeout_s)
         for reader in self._readers:
             reader.join(5)
