@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 TIME_WAIT_S = 60  # TCP_TIMEWAIT_LEN of Linux
-MOST_SOURCES = 250  # source addresses on loopback, from 127.0.0.1 on
+MOST_SOURCES = 250  # source addresses on loopback, from 127.0.0.2 on
 _REUSE_S = 1  # with tcp_tw_reuse, a port in TIME_WAIT can be reused after one second
 RANGE, RESERVED = "net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports"
 REUSE, BUCKETS = "net.ipv4.tcp_tw_reuse", "net.ipv4.tcp_max_tw_buckets"

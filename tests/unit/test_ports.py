@@ -74,9 +74,9 @@ def test_a_load_with_enough_ports_is_unchanged() -> None:
 
 def test_on_loopback_more_addresses_are_used_and_reported() -> None:
     found, said = settle_sources(demand(20, 20_000, connects_per_s=1.21), USUAL)
-    assert found.sources == ("127.0.0.1", "127.0.0.2")
-    assert said == ["connecting from 127.0.0.1 to 127.0.0.2: one address has 28,232 ports to a server"]
-    assert settle_sources(demand(28_233, host="127.8.8.8"), USUAL)[0].sources == ("127.0.0.1", "127.0.0.2")
+    assert found.sources == ("127.0.0.2", "127.0.0.3")
+    assert said == ["connecting from 127.0.0.2 to 127.0.0.3: one address has 28,232 ports to a server"]
+    assert settle_sources(demand(28_233, host="127.8.8.8"), USUAL)[0].sources == ("127.0.0.2", "127.0.0.3")
     strict = {**USUAL, REUSE: "0"}
     assert len(settle_sources(demand(1250, connects_per_s=1.21), strict)[0].sources) == 4
 
