@@ -6,11 +6,15 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.support.proxies import PATIENCE_S, descriptors, listening
+from tests.support.vms import within
 
 # The run time of an example depends on the machine, so it must not fail a test.
 settings.register_profile("loadgen", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -47,3 +51,18 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == path.read_text(encoding="utf-8"), f"{path} differs: pytest --update-golden, then read the diff"
 
     return check
+
+
+@pytest.fixture
+def upstream() -> Iterator[socket.socket]:
+    """Make a listening socket for a proxy to connect to."""
+    with listening() as sock:
+        yield sock
+
+
+@pytest.fixture
+def no_descriptor_is_left() -> Iterator[None]:
+    """Fail a test that leaves open descriptors in this process."""
+    before = descriptors()
+    yield
+    assert within(PATIENCE_S, lambda: descriptors() <= before)

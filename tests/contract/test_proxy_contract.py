@@ -19,7 +19,6 @@ from loadgen.proxy.pump import COPY_BYTES, PIPE_BYTES
 from tests.support.proxies import (
     PATIENCE_S,
     Proxy,
-    descriptors,
     is_reset,
     is_silent,
     is_stream,
@@ -43,20 +42,8 @@ from tests.support.proxy_flows import (
     send,
     settled,
 )
-from tests.support.vms import within
 
-
-@pytest.fixture(autouse=True)
-def _no_descriptor_is_left() -> Iterator[None]:
-    before = descriptors()
-    yield
-    assert within(PATIENCE_S, lambda: descriptors() <= before)
-
-
-@pytest.fixture
-def upstream() -> Iterator[socket.socket]:
-    with listening() as sock:
-        yield sock
+pytestmark = pytest.mark.usefixtures("no_descriptor_is_left")
 
 
 @MODES

@@ -8,7 +8,6 @@ import resource
 import select
 import socket
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -23,7 +22,6 @@ from tests.support.proxies import (
     is_silent,
     is_stream,
     joined,
-    listening,
     proxying,
     read_all,
     read_exactly,
@@ -44,18 +42,7 @@ from tests.support.proxy_flows import (
 )
 from tests.support.vms import within
 
-
-@pytest.fixture(autouse=True)
-def _no_descriptor_is_left() -> Iterator[None]:
-    before = descriptors()
-    yield
-    assert within(PATIENCE_S, lambda: descriptors() <= before)
-
-
-@pytest.fixture
-def upstream() -> Iterator[socket.socket]:
-    with listening() as sock:
-        yield sock
+pytestmark = pytest.mark.usefixtures("no_descriptor_is_left")
 
 
 def test_one_connection_too_many_is_reset(upstream: socket.socket) -> None:

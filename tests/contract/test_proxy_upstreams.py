@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,9 +14,7 @@ from loadgen.model.errors import PlanError, TargetError
 from loadgen.model.probe import Mode
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from tests.support.proxies import (
-    PATIENCE_S,
     Clock,
-    descriptors,
     free_ports,
     is_reset,
     is_silent,
@@ -29,20 +27,8 @@ from tests.support.proxies import (
     silent_upstream,
 )
 from tests.support.proxy_flows import MODES, port_of, settled
-from tests.support.vms import within
 
-
-@pytest.fixture(autouse=True)
-def _no_descriptor_is_left() -> Iterator[None]:
-    before = descriptors()
-    yield
-    assert within(PATIENCE_S, lambda: descriptors() <= before)
-
-
-@pytest.fixture
-def upstream() -> Iterator[socket.socket]:
-    with listening() as sock:
-        yield sock
+pytestmark = pytest.mark.usefixtures("no_descriptor_is_left")
 
 
 def test_an_upstream_that_refuses_resets_the_client() -> None:

@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,19 +21,12 @@ from tests.support.proxies import (
     cpu_s,
     descriptors,
     is_reset,
-    listening,
     read_all,
     read_exactly,
     refusing_upstream,
 )
 from tests.support.proxy_command import started
 from tests.support.vms import within
-
-
-@pytest.fixture
-def upstream() -> Iterator[socket.socket]:
-    with listening() as sock:
-        yield sock
 
 
 def test_without_descriptors_the_proxy_refuses_recovers_and_uses_little_cpu(

@@ -11,7 +11,7 @@ import selectors
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,6 @@ from tests.support.proxies import (
     cpu_s,
     descriptors,
     is_stream,
-    listening,
     resident_bytes,
     stream,
 )
@@ -30,12 +29,6 @@ from tests.support.vms import within
 
 MODES = pytest.mark.parametrize("mode", ["splice", "copy"])
 MIB = 1 << 20
-
-
-@pytest.fixture
-def upstream() -> Iterator[socket.socket]:
-    with listening() as sock:
-        yield sock
 
 
 class Talker:

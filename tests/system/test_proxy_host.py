@@ -6,7 +6,7 @@ import asyncio
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -20,16 +20,9 @@ from tests.support.proxies import (
     descriptors,
     free_ports,
     is_reset,
-    listening,
     read_all,
 )
 from tests.support.vms import is_running, within
-
-
-@pytest.fixture
-def upstream() -> Iterator[socket.socket]:
-    with listening() as sock:
-        yield sock
 
 
 async def _hosted(upstream: socket.socket) -> None:
