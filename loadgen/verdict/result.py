@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, field
 
 from loadgen.model.errors import ExitCode
+from loadgen.verdict.disturbance import Disturbance
 
 
 class Verdict(enum.Enum):
@@ -149,7 +150,8 @@ class RunResult:
 
     `reasons`: the sentences behind the verdict, most important first.  `median`: index of the median iteration in
     `iterations`; -1 when none was measured.  `targets` and `fairness`: those of the median iteration.  A run that has
-    no score has neither `conforming_connections` nor `fairness` (see :attr:`has_score`).
+    no score has neither `conforming_connections` nor `fairness` (see :attr:`has_score`).  `disturbance`: the disturbed
+    seconds; None when no second was watched, and in records of earlier versions.
     """
 
     verdict: Verdict
@@ -162,6 +164,7 @@ class RunResult:
     trust: Trust
     fairness: dict[str, float | None] | None = None
     notes: tuple[str, ...] = field(default=())
+    disturbance: Disturbance | None = None
 
     @property
     def has_score(self) -> bool:

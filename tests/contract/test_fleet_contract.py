@@ -22,6 +22,7 @@ from coordinator.fleet.dask.fleet import DaskFleet
 from coordinator.fleet.local import LocalFleet
 from loadgen.agent.engines import Agent
 from loadgen.engine.api import Assignment, Load, Segment
+from loadgen.measure.disturbance import MachineSecond
 from loadgen.measure.events import (
     AgentEvent,
     CoresShared,
@@ -107,7 +108,7 @@ async def opened(make: Callable[[], Fleet], host: str = "127.0.0.1") -> AsyncIte
 
 
 def by(event: OneEvent) -> str:
-    return event.machine if isinstance(event, CoresShared) else event.worker
+    return event.machine if isinstance(event, CoresShared | MachineSecond) else event.worker
 
 
 def agent_of(*workers: str) -> Agent:
@@ -122,7 +123,7 @@ async def until_all_ended(fleet: Fleet) -> list[OneEvent]:
     events: list[AgentEvent] = []
     while sum(isinstance(event, SegmentEnded | EngineLost) for event in events) < len(workers_of(fleet.machines)):
         events.append(await fleet.event())
-    return [event for event in apart(events) if not isinstance(event, CoresShared)]
+    return [event for event in apart(events) if not isinstance(event, CoresShared | MachineSecond)]
 
 
 def test_every_worker_reports_and_then_ends(make: Callable[[], Fleet]) -> None:

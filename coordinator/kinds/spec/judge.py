@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
+from coordinator.kinds.again import disturbance_of
 from coordinator.record.connections import CONNECTION_DTYPE
 from coordinator.run.api import Played
 from coordinator.run.evidence import TapeEvidence, TapeMeasured, lost_workers, trust_evidence
@@ -15,7 +16,7 @@ from loadgen.model.plan import SpecPlan
 from loadgen.verdict.connection import judge_connections
 from loadgen.verdict.evidence import Loop
 from loadgen.verdict.iteration import judge_iteration
-from loadgen.verdict.result import IterationResult, RunResult
+from loadgen.verdict.result import Check, IterationResult, RunResult, Trust
 from loadgen.verdict.rules import Asked
 from loadgen.verdict.run import judge_run
 from loadgen.verdict.trust import judge_trust, worst_of_windows
@@ -23,10 +24,17 @@ from loadgen.verdict.trust import judge_trust, worst_of_windows
 
 def judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence) -> RunResult:
     """Return the result of a run; `evidence` says whether its load generator can be trusted."""
-    asked, totals = evidence.asked, played.measured.intake.ledger.totals()
+    result = _judge(played, evidence)
+    disturbance = disturbance_of(result, evidence, lambda rest: _judge(played, rest), _checks)
+    return dataclasses.replace(result, disturbance=disturbance)
+
+
+def _judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence) -> RunResult:
+    """Return the result of what `evidence` has of the run."""
+    asked, totals = evidence.asked, evidence.measured.totals
     iterations = [
         dataclasses.replace(one, trust=judge_trust(trust_evidence(evidence, totals, Loop.PACED, (one.index,))))
-        for one in _iterations(played.measured, asked, totals)
+        for one in _iterations(evidence.measured, asked, totals)
     ]
     # A window that was cut short does not count, so the complete windows are not affected.
     judged = [one for one in iterations if one.complete] or iterations
@@ -39,6 +47,12 @@ def judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence) -> Run
         lost=lost_workers(evidence),
         notes=played.notes,
     )
+
+
+def _checks(result: RunResult) -> dict[str, Check]:
+    """Return the checks of a result by name: of the servers in its worst iteration, and of the load generator."""
+    servers = {one.index: Trust(checks=one.checks) for one in result.iterations if one.complete}
+    return {check.name: check for check in (*worst_of_windows(servers).checks, *result.trust.checks)}
 
 
 def connection_rows(measured: TapeMeasured, asked: Asked) -> NDArray[np.void]:
