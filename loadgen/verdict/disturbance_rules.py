@@ -23,15 +23,15 @@ class DisturbanceRules:
     """The limits of a second.  All are ours, from measurements on two cores (docs/decisions/0033).
 
     * `max_others_share`: share of the cores that an engine ran on that other processes used; the limit of the check
-      "other processes".  Quiet machine: up to 8 % in single seconds.  A busy loop on the core of an engine: 25 to 95 %.
-    * `max_stolen_share`: the same, taken by the hypervisor.  Quiet machine: up to 2 %.
+      "other processes".  Quiet machine: 0 to 5 % in single seconds.  A busy loop on the core of an engine: 25 to 98 %.
+    * `max_stolen_share`: the same, taken by the hypervisor.  Quiet machine: up to 0.5 %.
     * `max_throttled_ns`: time in which the CPU quota of a control group kept the engine, or what it waits for, from
       running.  A quota that is not used up stops nothing.
     * `max_waiting_share`: share of the second in which an engine waited for a core, if others used `min_others_share`
       of the core.  An engine that waits for processes of the run only is not disturbed: with its servers on the same
-      cores it waits for more than half of the time on a quiet machine.
+      cores, it waits for a third of the time on a quiet machine.
     * `max_still_share`: share of the second in which the engine was due to run, did not wait for a core, and did not
-      run: something had stopped it (Health.still_ns).  Quiet machine: 0.
+      run: something had stopped it (Health.still_ns).  Quiet machine: up to 3 %.
     * `max_dropped`: packets that this machine dropped before its TCP saw them.
     """
 
@@ -97,7 +97,7 @@ def _of_engine(engine: EngineSecond, health: Health | None, rules: DisturbanceRu
     # An engine that stood still may report several seconds at once.
     wall_ns = max(health.wall_ns, NS_PER_S)
     waiting, still = health.runqueue_ns / wall_ns, health.still_ns / wall_ns
-    if waiting > rules.max_waiting_share and others > rules.min_others_share:
+    if waiting > rules.max_waiting_share and rules.min_others_share < others <= rules.max_others_share:
         yield _cause("waiting for a core", waiting, rules.max_waiting_share, f"engine {engine.worker}", engine.most)
     if still > rules.max_still_share:
         yield _cause("stood still", still, rules.max_still_share, f"engine {engine.worker}")
