@@ -67,13 +67,17 @@ def test_the_seconds_of_a_busy_loop_are_named_and_no_others(kind: str, tmp_path:
         if span["what"] == "other processes"
     }
     table = loadgen("show", tmp_path / "run", "--format", "disturbance", cache=tmp_path, cwd=tmp_path).out
-    beside = {
-        int(row["second"])
+    most = {
+        int(row["second"]): row["others_most"]
         for row in csv.DictReader(io.StringIO(table))
-        if f"(pid {hog.pid})" in row["others_most"] and float(row["others_ms"]) > _LEAST_MS
+        if float(row["others_ms"]) > _LEAST_MS
     }
+    beside = {number for number, name in most.items() if f"(pid {hog.pid})" in name}
     # On a busy machine the loop may begin late, and then it ends in the second after its two.
-    assert {3} <= beside <= {2, 3, 4}
+    assert beside <= {2, 3, 4}
+    if most.keys() - {0, 2, 3, 4}:
+        pytest.skip(f"other processes use this core: {most}")
+    assert 3 in beside
     assert beside <= named
     assert found["verdict_depends"] != "none"
     report = loadgen("show", tmp_path / "run", cache=tmp_path, cwd=tmp_path).out
