@@ -153,7 +153,7 @@ def _neighbour_evidence(run: TapeEvidence, windows: Collection[int]) -> list[Nei
     seen = set[str]()
     for window in windows:
         uses = disturbances.uses(window, rest=bool(run.measured.left_out))
-        for machine in {machine for machine, _ in uses}:
+        for machine in sorted({machine for machine, _ in uses}):
             worst = max((use for (at, _), use in uses.items() if at == machine), key=lambda use: use.share or 0.0)
             seen.add(machine)
             found.append(
