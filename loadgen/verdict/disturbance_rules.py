@@ -33,7 +33,7 @@ class DisturbanceRules:
     * `max_still_share`: share of the second in which the engine was due to run, did not wait for a core, and did not
       run: something had stopped it (Health.still_ns).  Quiet machine: up to 3 %.
     * `max_dropped`: packets that this machine dropped before its TCP saw them.
-    * `min_wall_ns`: shares of CPU time are judged if the samples are so far apart.  The kernel counts that time in ticks
+    * `min_wall_ns`: shares of CPU time are judged if the samples are so far apart.  The kernel counts it in ticks
       of 10 ms, and segments end at any time.
     """
 
