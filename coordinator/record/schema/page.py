@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -34,8 +35,8 @@ _UNITS: Final = {
 }
 """Unit by the end of a field's name; the first one that fits counts."""
 
-_IN_MS: Final = ("Times", "TimesMs", "HttpTimes", "Span")
-"""Types of which all numbers are in milliseconds."""
+_IN_MS: Final = ("Times", "HttpTimes", "Span")
+"""Types of which all numbers are in milliseconds; so are those of types whose names end in Ms."""
 
 _HEAD: Final = """\
 # The fields of run.json
@@ -103,7 +104,8 @@ def _refs(value: Any) -> Iterator[str]:
 
 
 def _section(types: Mapping[str, Any], name: str) -> str:
-    about = _cell(types[name].get("description", "")).replace("None", "null")  # the description is a docstring
+    # The description is a docstring: it may name errors, and values of Python.
+    about = re.sub(r" ?\bRaises [^.]*\.", "", _cell(types[name].get("description", ""))).replace("None", "null")
     return f"### {name}\n\n" + (f"{about}\n\n" if about else "") + _table(types, name)
 
 
@@ -132,7 +134,10 @@ def _type(types: Mapping[str, Any], of: Mapping[str, Any]) -> str:
         return f"list of {_type(types, of.get('items', {}))}"
     if kind == "object":
         values = of.get("additionalProperties")
-        return f"map of text to {_type(types, values)}" if isinstance(values, Mapping) and values else "map"
+        if not isinstance(values, Mapping) or not values:
+            return "map"
+        value = _type(types, values)
+        return f"map of text to {f'({value})' if ' or ' in value else value}"
     return {"string": "text"}.get(kind, str(kind))
 
 
@@ -143,7 +148,7 @@ def _choice(values: Iterable[Any]) -> str:
 def _unit(name: str, field: str, text: str) -> str:
     if "number" not in text and "integer" not in text:
         return ""
-    if name in _IN_MS:
+    if name in _IN_MS or name.endswith("Ms"):
         return "ms"
     return next((unit for end, unit in _UNITS.items() if field.endswith(end)), "")
 
