@@ -25,8 +25,10 @@ from loadgen.model.bound import Bound
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.verdict.checks.catalog import FORWARD_CHECKS, IPERF_CHECKS, TAPE_CHECKS
-from loadgen.verdict.connection import State, judge_connections
+from loadgen.verdict.connection import FINDING_DTYPE, State, judge_connections
+from loadgen.verdict.fairness import JAIN, RATIO, fairness
 from loadgen.verdict.fates import Fates
+from loadgen.verdict.result import Verdict
 from loadgen.verdict.rules import RULES
 from loadgen.verdict.slo import Slo
 
@@ -227,3 +229,20 @@ def test_each_check_of_the_servers_has_a_row() -> None:
 def test_the_limits_on_the_page_are_those_of_the_rules(row: str, limit: str) -> None:
     line = next(line for line in PAGE.splitlines() if line.startswith(f"| {row} |"))
     assert limit.replace("%", " %") in line.rsplit(" | ", 1)[1]
+
+
+def test_the_fairness_of_two_servers() -> None:
+    said = re.search(r"two VMs with rates (\d+) and (\d+) have (\d\.\d+); Jain's index of the two is (\d\.\d+)", PAGE)
+    assert said
+    found = np.zeros(2, FINDING_DTYPE)
+    found["bytes"], found["busy_ns"] = [int(said[1]), int(said[2])], NS_PER_S
+    result = fairness(found, np.arange(2, dtype=np.int32), 2)
+    assert result
+    assert result[RATIO] == pytest.approx(float(said[3]))
+    assert result[JAIN] == pytest.approx(float(said[4]), abs=0.0005)
+
+
+def test_the_verdicts_have_their_exit_codes() -> None:
+    rows = {row["verdict"]: int(row["exit"]) for row in table("order")}
+    assert rows.pop("CONFORMING, VALID") == int(Verdict.CONFORMING.exit_code)
+    assert rows == {one.name.replace("_", " "): int(one.exit_code) for one in Verdict if one is not Verdict.CONFORMING}
