@@ -126,8 +126,9 @@ class HttpResult:
 
     `reasons`: the sentences behind the verdict, most important first.  `sent`: all requests sent, also during the
     warm-up, to compare with the servers' own counts.  `lateness_ms`: sent - due of sent operations; in an open loop,
-    the wait for a connection and for the load generator.  `slos`: the objectives; empty when the run is INVALID or
-    DEGRADED.  Without any objective, CONFORMING only means that the measurement is valid.
+    the wait for a connection and for the load generator.  `slos`: the objectives; empty when a trust check failed, or
+    when the window is missing without a lost worker.  Without any objective, CONFORMING only means that the measurement
+    is valid.
     """
 
     verdict: Verdict
