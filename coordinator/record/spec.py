@@ -9,6 +9,7 @@ from typing import Any
 from coordinator.record.checks import read_check, read_trust, write_trust
 from coordinator.record.header import Header
 from coordinator.record.kind import RecordKind
+from coordinator.record.margin import read_margin, write_margin
 from loadgen.measure.together import snapshots_of
 from loadgen.model.plan import SpecPlan
 from loadgen.verdict.result import IterationResult, ResponseTimes, RunResult, TargetResult, Verdict
@@ -25,6 +26,7 @@ def write_run(header: Header[SpecPlan], result: RunResult | None) -> dict[str, A
         "iterations": [_iteration(item) for item in result.iterations] if result else [],
         "targets": [_target(item) for item in result.targets] if result else [],
         "fairness": result.fairness if result else None,
+        **({"margin": write_margin(result.margin)} if result and result.margin else {}),
         "trust": write_trust(result.trust if result else None),
         "plan": header.plan.to_dict(),
         "seed": header.plan.seed,
@@ -46,6 +48,7 @@ def read_run(document: Mapping[str, Any]) -> RunResult:
         targets=tuple(_read_target(data) for data in document["targets"]),
         trust=read_trust(document["trust"]),
         fairness=document["fairness"],
+        margin=read_margin(document["margin"]) if "margin" in document else None,
         notes=tuple(document["notes"]),
     )
     # Versions before this rule wrote scores of runs that have none.

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
+from coordinator.kinds.spec.margin import margin_of
 from coordinator.record.connections import CONNECTION_DTYPE
 from coordinator.run.api import Played
 from coordinator.run.evidence import TapeEvidence, TapeMeasured, lost_workers, trust_evidence
@@ -19,9 +20,10 @@ from loadgen.verdict.result import IterationResult, RunResult
 from loadgen.verdict.rules import Asked
 from loadgen.verdict.run import judge_run
 from loadgen.verdict.trust import judge_trust, worst_of_windows
+from workloads.api import Workload
 
 
-def judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence) -> RunResult:
+def judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence, workload: Workload[SpecPlan]) -> RunResult:
     """Return the result of a run; `evidence` says whether its load generator can be trusted."""
     asked, totals = evidence.asked, played.measured.intake.ledger.totals()
     iterations = [
@@ -30,7 +32,7 @@ def judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence) -> Run
     ]
     # A window that was cut short does not count, so the complete windows are not affected.
     judged = [one for one in iterations if one.complete] or iterations
-    return judge_run(
+    result = judge_run(
         iterations,
         worst_of_windows({one.index: one.trust for one in judged if one.trust is not None}),
         requested_connections=asked.connections,
@@ -39,6 +41,12 @@ def judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence) -> Run
         lost=lost_workers(evidence),
         notes=played.notes,
     )
+    median = result.iterations[result.median] if result.median >= 0 else None
+    if median is None or not median.complete or not result.has_score:
+        return result
+    found = judge_connections(totals.window_tallies(median.index), asked.connections, asked.bound)
+    margin = margin_of(played.header.plan, workload, asked, result.iterations, median, found)
+    return dataclasses.replace(result, margin=margin)
 
 
 def connection_rows(measured: TapeMeasured, asked: Asked) -> NDArray[np.void]:

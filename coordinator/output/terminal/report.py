@@ -16,6 +16,7 @@ from rich.text import Text
 from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.engines import engine_lines
+from coordinator.output.terminal.margin_lines import margin_lines
 from coordinator.output.terminal.parts import (
     STYLES,
     WIDTH,
@@ -73,7 +74,7 @@ def report(judged: Judged[SpecPlan, RunResult]) -> RenderableType:
     if result.targets:
         parts += [_targets(result), *_dead_time(result.targets), Text()]
     if result.has_score:
-        parts.append(_headline(result))
+        parts += [_headline(result), *margin_lines(result)]
     if result.fairness:
         parts.append(Text(_say_fairness(result.fairness)))
     parts.append(_verdict(result))

@@ -22,6 +22,7 @@ from coordinator.record.schema.common import (
     Trust,
     Verdict,
 )
+from coordinator.record.schema.margin import Margin
 from loadgen.model.plan import SpecPlan
 
 Fairness = Annotated[
@@ -149,6 +150,10 @@ class RunPart(Struct, kw_only=True):
         Meta(description="The servers that were driven, in the order of the target numbers in intervals.msgpack."),
     ]
     fleet: Fleet
+    margin: Annotated[
+        Margin | UnsetType,
+        Meta(description="Absent in a run that has no score or no complete iteration, and in earlier versions."),
+    ] = UNSET
 
 
 class SpecDocument(RunPart, kw_only=True, tag_field="kind", tag="spec"):
