@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, field
 
 from loadgen.model.errors import ExitCode
+from loadgen.verdict.disturbance import Disturbance
 from loadgen.verdict.margin import Margin
 
 
@@ -151,7 +152,8 @@ class RunResult:
     `reasons`: the sentences behind the verdict, most important first.  `median`: index of the median iteration in
     `iterations`; -1 when none was measured.  `targets` and `fairness`: those of the median iteration.  A run that has
     no score has neither `conforming_connections` nor `fairness` (see :attr:`has_score`) nor `margin`.  `margin` is also
-    None without a complete iteration, and in records of earlier versions.
+    None without a complete iteration, and in records of earlier versions.  `disturbance`: the disturbed seconds; None
+    when no second was watched, and in records of earlier versions.
     """
 
     verdict: Verdict
@@ -165,6 +167,7 @@ class RunResult:
     fairness: dict[str, float | None] | None = None
     margin: Margin | None = None
     notes: tuple[str, ...] = field(default=())
+    disturbance: Disturbance | None = None
 
     @property
     def has_score(self) -> bool:

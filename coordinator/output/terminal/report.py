@@ -25,6 +25,7 @@ from coordinator.output.terminal.parts import (
     bullets,
     checks_table,
     cut_banner,
+    disturbance_lines,
     machines_table,
     own_version,
     plain_table,
@@ -78,6 +79,7 @@ def report(judged: Judged[SpecPlan, RunResult]) -> RenderableType:
     if result.fairness:
         parts.append(Text(_say_fairness(result.fairness)))
     parts.append(_verdict(result))
+    parts += disturbance_lines(result.disturbance)
     if result.notes:
         parts.append(bullets("note:", result.notes))
     parts += where(judged.path)

@@ -22,6 +22,7 @@ from coordinator.record.schema.common import (
     Trust,
     Verdict,
 )
+from coordinator.record.schema.disturbance import DisturbanceOrUnset
 from coordinator.record.schema.margin import Margin
 from loadgen.model.plan import SpecPlan
 
@@ -143,6 +144,7 @@ class RunPart(Struct, kw_only=True):
         Meta(description="That of the median iteration; null with fewer than two VMs, or in a run that has no score."),
     ]
     trust: Trust
+    disturbance: DisturbanceOrUnset = UNSET
     plan: Annotated[SpecPlan, Meta(description="The plan of the run, with everything that is needed to repeat it.")]
     seed: int
     driven_targets: Annotated[
