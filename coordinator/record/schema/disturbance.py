@@ -20,21 +20,21 @@ class WithoutDisturbed(Struct, kw_only=True):
 class MachineObserved(Struct, kw_only=True):
     """One load machine: seconds of the measured windows that were watched, and those that were disturbed."""
 
-    machine: str
-    seconds: Count
-    disturbed: Count
+    machine: Annotated[str, Meta(description="Name of the load machine.")]
+    seconds: Annotated[Count, Meta(description="Seconds of the measured windows that were watched.")]
+    disturbed: Annotated[Count, Meta(description="Of these, seconds that were disturbed.")]
 
 
 class DisturbedSpan(Struct, kw_only=True):
     """Consecutive seconds of the run that one cause disturbed; the values are those of the worst second."""
 
-    machine: str
+    machine: Annotated[str, Meta(description="Name of the load machine.")]
     first_s: Annotated[Count, Meta(description="Seconds after the start of the run.")]
     last_s: Annotated[Count, Meta(description="The last second, included.")]
     what: Annotated[str, Meta(description="The cause, such as other processes, hypervisor, CPU quota.")]
-    value: float
-    limit: float
-    unit: str
+    value: Annotated[float, Meta(description="The measured value of the worst second.")]
+    limit: Annotated[float, Meta(description="The value from which a second is disturbed.")]
+    unit: Annotated[str, Meta(description="Unit of value and limit; empty for a plain number.")]
     where: Annotated[str, Meta(description="The cores or the engine; empty for the whole machine.")]
     who: Annotated[str, Meta(description="The process that used the most, where it is known.")]
 
@@ -53,9 +53,11 @@ class Disturbance(Struct, kw_only=True):
         ),
     ]
     sentence: Annotated[str, Meta(description="The same in words; empty when nothing was disturbed.")]
-    without: WithoutDisturbed | None
-    machines: list[MachineObserved]
-    spans: list[DisturbedSpan]
+    without: Annotated[
+        WithoutDisturbed | None, Meta(description="The run judged again; null when there is nothing to compare.")
+    ]
+    machines: Annotated[list[MachineObserved], Meta(description="One entry for each watched load machine.")]
+    spans: Annotated[list[DisturbedSpan], Meta(description="What disturbed, in the order of time.")]
 
 
 DisturbanceOrUnset = Annotated[

@@ -8,17 +8,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from coordinator.record.schema.common import Check, Count, Document, ErrorCounts, Fleet, Trust
 from coordinator.record.schema.disturbance import DisturbanceOrUnset
+from coordinator.record.schema.span import Interval
 from loadgen.model.http_plan import HttpPlan
-from loadgen.verdict.http_result import Span, Times
-
-Interval = Annotated[
-    Span | float | None,
-    Meta(
-        description="The value lies between low and high; high is null when failed and cut requests leave it without "
-        "an upper bound. Null without requests. A number in records of version 0.1.0, which counted only requests that "
-        "ended well."
-    ),
-]
+from loadgen.verdict.http_result import Times
 
 
 class HttpTimes(Struct, kw_only=True):
