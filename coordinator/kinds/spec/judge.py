@@ -11,16 +11,20 @@ from coordinator.kinds.spec.margin import margin_of
 from coordinator.record.connections import CONNECTION_DTYPE
 from coordinator.run.api import Played
 from coordinator.run.evidence import TapeEvidence, TapeMeasured, lost_workers, trust_evidence
+from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Totals
 from loadgen.model.plan import SpecPlan
 from loadgen.verdict.connection import judge_connections
 from loadgen.verdict.evidence import Loop
 from loadgen.verdict.iteration import judge_iteration
+from loadgen.verdict.lateness import cost_of
 from loadgen.verdict.result import IterationResult, RunResult
 from loadgen.verdict.rules import Asked
 from loadgen.verdict.run import judge_run
 from loadgen.verdict.trust import judge_trust, worst_of_windows
 from workloads.api import Workload
+
+_OUT_THAT_MATTERS = 0.01
 
 
 def judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence, workload: Workload[SpecPlan]) -> RunResult:
@@ -44,9 +48,23 @@ def judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence, worklo
     median = result.iterations[result.median] if result.median >= 0 else None
     if median is None or not median.complete or not result.has_score:
         return result
+    late = Histogram.merge_all(cell.lateness for cell in totals.window(median.index).values())
     found = judge_connections(totals.window_tallies(median.index), asked.connections, asked.bound)
-    margin = margin_of(played.header.plan, workload, asked, result.iterations, median, found)
-    return dataclasses.replace(result, margin=margin)
+    margin = margin_of(played.header.plan, workload, evidence.timings, asked, result.iterations, median, found)
+    return dataclasses.replace(result, margin=margin, notes=(*result.notes, *_say_lateness(late, evidence)))
+
+
+def _say_lateness(late: Histogram, evidence: TapeEvidence) -> list[str]:
+    """Return a note when single requests missed their bound by the load generator's lateness alone; usually none.
+
+    It does not matter for the score, which counts the time of all operations of a connection.
+    """
+    if evidence.timings is None:
+        return []
+    share = cost_of(late, evidence.timings, evidence.line_bps, evidence.asked.bound).out_share
+    if share <= _OUT_THAT_MATTERS:
+        return []
+    return [f"lateness of the load generator alone takes {share:.1%} of the requests out of their bound (in bound)"]
 
 
 def connection_rows(measured: TapeMeasured, asked: Asked) -> NDArray[np.void]:
