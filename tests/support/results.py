@@ -30,6 +30,7 @@ from loadgen.verdict.result import (
     Verdict,
 )
 from loadgen.verdict.run import without_score
+from loadgen.verdict.span import PercentileSpans, Span
 
 FAIRNESS: dict[str, float | None] = {
     "jain": 0.9998,
@@ -140,6 +141,10 @@ def checked() -> list[Checked]:
     ]
 
 
+def spans(**times_ms: float) -> PercentileSpans:
+    return PercentileSpans(**{name: Span(value, value) for name, value in times_ms.items()})
+
+
 def target_result(index: int, conforming: int = 20) -> TargetResult:
     return TargetResult(
         name=f"vm{index + 1}",
@@ -151,7 +156,7 @@ def target_result(index: int, conforming: int = 20) -> TargetResult:
         requests_conforming=1300 + index,
         ops_per_s=65.55 + index / 8,
         kbit_per_s=7840.5 + 3 * index,
-        response_ms=ResponseTimes(p50=4.5, p90=98.25, p99=812.0 + index, max=1650.5),
+        response_ms=spans(p50=4.5, p90=98.25, p99=812.0 + index, max=1650.5),
         connection_kbit_per_s=(391.5, 396.25, 399.0),
         errors={} if conforming == 20 else {"CLOSED_EARLY": 2, "BAD_STATUS": 1},
     )
@@ -178,8 +183,8 @@ def iteration(index: int, vms: int = 16, short: int = 0) -> IterationResult:
         errors=dict(sum((Counter(row.errors) for row in rows), Counter[str]())),
         by_kind=KINDS,
         by_group=GROUPS,
-        response_ms=ResponseTimes(p50=4.25, p90=96.0, p99=809.0 + index, max=1650.5),
-        service_ms=ResponseTimes(p50=4.125, p90=95.5, p99=808.0, max=1649.0),
+        response_ms=spans(p50=4.25, p90=96.0, p99=809.0 + index, max=1650.5),
+        service_ms=spans(p50=4.125, p90=95.5, p99=808.0, max=1649.0),
         lateness_ms=ResponseTimes(p50=0.0625, p90=0.25, p99=0.75, max=2.5),
         checks=(
             Check(

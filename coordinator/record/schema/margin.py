@@ -12,8 +12,8 @@ from coordinator.record.schema.common import Count, Positive
 class Spread(Struct, kw_only=True):
     """The lowest and the highest value."""
 
-    low: Annotated[float, Meta(ge=0)]
-    high: Annotated[float, Meta(ge=0)]
+    low: Annotated[float, Meta(ge=0, description="The lowest value.")]
+    high: Annotated[float, Meta(ge=0, description="The highest value.")]
 
 
 class Ideal(Struct, kw_only=True):
@@ -32,7 +32,7 @@ class AtFloor(Struct, kw_only=True):
     """The median iteration, judged with another floor."""
 
     change: Annotated[float, Meta(description="Relative to the floor of the plan: -0.05, 0 or 0.05.")]
-    floor_bps: Count
+    floor_bps: Annotated[Count, Meta(description="The floor, in bit/s.")]
     conforming: Annotated[Count | None, Meta(description="Null where the floor is above the line speed.")]
 
 
