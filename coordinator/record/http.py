@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from coordinator.record.checks import read_check, read_trust, write_trust
+from coordinator.record.disturbance import read_disturbance, write_disturbance
 from coordinator.record.header import Header
 from coordinator.record.kind import RecordKind
 from coordinator.record.span import number_of, read_span
@@ -28,6 +29,7 @@ def _write(header: Header[HttpPlan], result: HttpResult | None) -> dict[str, Any
         "lateness_ms": dataclasses.asdict(result.lateness_ms) if result else None,
         "slos": [_slo(check) for check in result.slos] if result else [],
         "trust": write_trust(result.trust if result else None),
+        **write_disturbance(result.disturbance if result else None),
         "plan": header.plan.to_dict(),
         "seed": header.plan.seed,
         "fleet": header.own_fleet.to_dict(),
@@ -47,6 +49,7 @@ def _read(document: Mapping[str, Any]) -> HttpResult:
         slos=tuple(_read_slo(check) for check in document["slos"]),
         trust=read_trust(document["trust"]),
         notes=tuple(document["notes"]),
+        disturbance=read_disturbance(document),
     )
 
 

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from coordinator.record.checks import read_check, read_trust, write_trust
+from coordinator.record.disturbance import read_disturbance, write_disturbance
 from coordinator.record.header import Header
 from coordinator.record.kind import RecordKind
+from coordinator.record.margin import read_margin, write_margin
 from coordinator.record.span import number_of, read_span
 from loadgen.measure.together import snapshots_of
 from loadgen.model.plan import SpecPlan
@@ -27,7 +29,9 @@ def write_run(header: Header[SpecPlan], result: RunResult | None) -> dict[str, A
         "iterations": [_iteration(item) for item in result.iterations] if result else [],
         "targets": [_target(item) for item in result.targets] if result else [],
         "fairness": result.fairness if result else None,
+        **({"margin": write_margin(result.margin)} if result and result.margin else {}),
         "trust": write_trust(result.trust if result else None),
+        **write_disturbance(result.disturbance if result else None),
         "plan": header.plan.to_dict(),
         "seed": header.plan.seed,
         "driven_targets": [dataclasses.asdict(target) for target in header.targets],
@@ -48,7 +52,9 @@ def read_run(document: Mapping[str, Any]) -> RunResult:
         targets=tuple(_read_target(data) for data in document["targets"]),
         trust=read_trust(document["trust"]),
         fairness=document["fairness"],
+        margin=read_margin(document["margin"]) if "margin" in document else None,
         notes=tuple(document["notes"]),
+        disturbance=read_disturbance(document),
     )
     # Versions before this rule wrote scores of runs that have none.
     return result if result.has_score else without_score(result)

@@ -8,6 +8,7 @@ from loadgen.measure import censored
 from loadgen.measure.histogram import Histogram
 from loadgen.model.errors import ExitCode
 from loadgen.model.units import NS_PER_MS
+from loadgen.verdict.disturbance import Disturbance
 from loadgen.verdict.result import Trust, Verdict
 from loadgen.verdict.slo import SloCheck
 from loadgen.verdict.span import Span
@@ -111,8 +112,10 @@ class HttpResult:
 
     `reasons`: the sentences behind the verdict, most important first.  `sent`: all requests sent, also during the
     warm-up, to compare with the servers' own counts.  `lateness_ms`: sent - due of sent operations; in an open loop,
-    the wait for a connection and for the load generator.  `slos`: the objectives; empty when the run is INVALID or
-    DEGRADED.  Without any objective, CONFORMING only means that the measurement is valid.
+    the wait for a connection and for the load generator.  `slos`: the objectives; empty when a trust check failed, or
+    when the window is missing without a lost worker.  Without any objective, CONFORMING only means that the measurement
+    is valid.  `disturbance`: the disturbed seconds; None when no second was watched, and in records of earlier
+    versions.
     """
 
     verdict: Verdict
@@ -126,6 +129,7 @@ class HttpResult:
     slos: tuple[SloCheck, ...]
     trust: Trust
     notes: tuple[str, ...] = ()
+    disturbance: Disturbance | None = None
 
     @property
     def exit_code(self) -> ExitCode:

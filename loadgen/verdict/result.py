@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass, field
 
 from loadgen.model.errors import ExitCode
+from loadgen.verdict.disturbance import Disturbance
+from loadgen.verdict.margin import Margin
 from loadgen.verdict.span import PercentileSpans
 
 
@@ -156,7 +158,9 @@ class RunResult:
 
     `reasons`: the sentences behind the verdict, most important first.  `median`: index of the median iteration in
     `iterations`; -1 when none was measured.  `targets` and `fairness`: those of the median iteration.  A run that has
-    no score has neither `conforming_connections` nor `fairness` (see :attr:`has_score`).
+    no score has neither `conforming_connections` nor `fairness` (see :attr:`has_score`) nor `margin`.  `margin` is also
+    None without a complete iteration, and in records of earlier versions.  `disturbance`: the disturbed seconds; None
+    when no second was watched, and in records of earlier versions.
     """
 
     verdict: Verdict
@@ -168,7 +172,9 @@ class RunResult:
     targets: tuple[TargetResult, ...]
     trust: Trust
     fairness: dict[str, float | None] | None = None
+    margin: Margin | None = None
     notes: tuple[str, ...] = field(default=())
+    disturbance: Disturbance | None = None
 
     @property
     def has_score(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from loadgen.model.machine import Clock, Machine
 from loadgen.model.plan import Server, SpecPlan
 from loadgen.model.target import Target
 from loadgen.schedule.placement import Placement
+from loadgen.verdict.margin import FLOOR_CHANGES, AtFloor, Ideal, Margin, Spread
 from loadgen.verdict.result import (
     Check,
     IterationResult,
@@ -216,6 +218,28 @@ def trust(*, late_ms: float = 0.75) -> Trust:
     )
 
 
+def margin(iterations: Sequence[IterationResult], median: int) -> Margin:
+    """Return the margin of such a run, with 4 connections within 5 % of the floor."""
+    chosen, rate = iterations[median], iterations[median].ops_per_s
+    conforming = [one.conforming or 0 for one in iterations]
+    return Margin(
+        ideal=Ideal(
+            conforming=chosen.requested,
+            ops_per_s=1.004 * rate,
+            deals=40,
+            conforming_spread=Spread(chosen.requested, chosen.requested),
+            ops_per_s_spread=Spread(0.99 * rate, 1.02 * rate),
+        ),
+        floors=tuple(
+            AtFloor(change, round(320_000 * (1 + change)), (chosen.conforming or 0) - lost)
+            for change, lost in zip(FLOOR_CHANGES, (0, 0, 4), strict=True)
+        ),
+        conforming=Spread(min(conforming), max(conforming)),
+        ops_per_s=Spread(rate, rate),
+        near_floor=4,
+    )
+
+
 def run_result(vms: int = 16, *, shorts: tuple[int, ...] = (0, 0, 0)) -> RunResult:
     """Return a valid run whose iterations lack `shorts` connections; the middle one of three is the median."""
     iterations = tuple(iteration(i, vms, short) for i, short in enumerate(shorts))
@@ -240,6 +264,7 @@ def run_result(vms: int = 16, *, shorts: tuple[int, ...] = (0, 0, 0)) -> RunResu
         targets=chosen.targets,
         trust=trust(),
         fairness=FAIRNESS if vms > 1 else None,
+        margin=margin(iterations, median),
         notes=("short windows: not every connection met a class 3 file",),
     )
 

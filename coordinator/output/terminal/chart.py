@@ -11,6 +11,7 @@ from rich.text import Text
 from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.intervals import Words
+from coordinator.output.terminal.margin_lines import edge
 from coordinator.output.terminal.parts import WIDTH, add_row, bullets, plain_table, setup_line, verdict_line, where
 from coordinator.output.terminal.report import server_name, vms
 from coordinator.record.header import RecordError
@@ -42,6 +43,7 @@ def _report(judged: Judged[SpecPlan, Sweep], words: Words) -> RenderableType:
         parts += [Text(f"CUT: {cut}.", "bold yellow"), Text()]
     parts += [
         _table(sweep.points, words),
+        *_edges(sweep.points),
         Text(),
         _Bars("Conforming connections, all VMs together", tuple(map(_aggregate, sweep.points))),
         Text(),
@@ -62,6 +64,10 @@ def _table(points: Sequence[SweepPoint], words: Words) -> RenderableType:
     for point in points:
         add_row(table, *_cells(point, words))
     return table
+
+
+def _edges(points: Sequence[SweepPoint]) -> list[RenderableType]:
+    return [Text(f"{vms(point.vms)}: {said}", "bold") for point in points if (said := edge(point.result))]
 
 
 def _cells(point: SweepPoint, words: Words) -> Iterator[str]:

@@ -23,6 +23,7 @@ from coordinator.output.terminal.parts import (
     bullets,
     checks_table,
     cut_banner,
+    disturbance_lines,
     machines_table,
     own_version,
     plain_table,
@@ -78,6 +79,7 @@ def _parts(judged: Judged[HttpPlan, HttpResult], words: Words) -> Iterator[Rende
     word = "valid" if result.verdict is Verdict.CONFORMING and not result.slos else ""
     yield verdict_line(result.verdict, word.upper())
     yield bullets("-", result.reasons)
+    yield from disturbance_lines(result.disturbance)
     if result.notes:
         yield bullets("note:", result.notes)
     yield from where(judged.path)

@@ -17,6 +17,7 @@ from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.engines import engine_lines
 from coordinator.output.terminal.intervals import Words
+from coordinator.output.terminal.margin_lines import margin_lines
 from coordinator.output.terminal.parts import (
     STYLES,
     WIDTH,
@@ -25,6 +26,7 @@ from coordinator.output.terminal.parts import (
     bullets,
     checks_table,
     cut_banner,
+    disturbance_lines,
     machines_table,
     own_version,
     plain_table,
@@ -73,10 +75,11 @@ def _report(judged: Judged[SpecPlan, RunResult], words: Words) -> RenderableType
     if result.targets:
         parts += [_targets(result, words), *_dead_time(result.targets), Text()]
     if result.has_score:
-        parts.append(_headline(result))
+        parts += [_headline(result), *margin_lines(result)]
     if result.fairness:
         parts.append(Text(_say_fairness(result.fairness)))
     parts.append(_verdict(result))
+    parts += disturbance_lines(result.disturbance)
     if result.notes:
         parts.append(bullets("note:", result.notes))
     parts += where(judged.path)

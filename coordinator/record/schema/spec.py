@@ -22,6 +22,8 @@ from coordinator.record.schema.common import (
     Trust,
     Verdict,
 )
+from coordinator.record.schema.disturbance import DisturbanceOrUnset
+from coordinator.record.schema.margin import Margin
 from coordinator.record.schema.span import Interval
 from loadgen.model.plan import SpecPlan
 
@@ -163,6 +165,7 @@ class RunPart(Struct, kw_only=True):
         Meta(description="That of the median iteration; null with fewer than two VMs, or in a run that has no score."),
     ]
     trust: Trust
+    disturbance: DisturbanceOrUnset = UNSET
     plan: Annotated[SpecPlan, Meta(description="The plan of the run, with everything that is needed to repeat it.")]
     seed: int
     driven_targets: Annotated[
@@ -170,6 +173,10 @@ class RunPart(Struct, kw_only=True):
         Meta(description="The servers that were driven, in the order of the target numbers in intervals.msgpack."),
     ]
     fleet: Fleet
+    margin: Annotated[
+        Margin | UnsetType,
+        Meta(description="Absent in a run that has no score or no complete iteration, and in earlier versions."),
+    ] = UNSET
 
 
 class SpecDocument(RunPart, kw_only=True, tag_field="kind", tag="spec"):
