@@ -130,6 +130,7 @@ class TapeKind(abc.ABC, Generic[P, R]):
             fleet=header.own_fleet,
             measured=played.measured,
             sources=header.plan.sources,
+            canary=header.plan.canary,
         )
 
     def restore(self, header: Header[P], measured: Iterable[Snapshot]) -> Played[P, TapeMeasured]:

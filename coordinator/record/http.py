@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from coordinator.record.canary import read_canary, write_canary
 from coordinator.record.checks import read_check, read_trust, write_trust
 from coordinator.record.header import Header
 from coordinator.record.kind import RecordKind
@@ -27,6 +28,7 @@ def _write(header: Header[HttpPlan], result: HttpResult | None) -> dict[str, Any
         "lateness_ms": dataclasses.asdict(result.lateness_ms) if result else None,
         "slos": [_slo(check) for check in result.slos] if result else [],
         "trust": write_trust(result.trust if result else None),
+        **write_canary(result.canary if result else ()),
         "plan": header.plan.to_dict(),
         "seed": header.plan.seed,
         "fleet": header.own_fleet.to_dict(),
@@ -46,6 +48,7 @@ def _read(document: Mapping[str, Any]) -> HttpResult:
         slos=tuple(_read_slo(check) for check in document["slos"]),
         trust=read_trust(document["trust"]),
         notes=tuple(document["notes"]),
+        canary=read_canary(document),
     )
 
 

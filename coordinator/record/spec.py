@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from coordinator.record.canary import read_canary, write_canary
 from coordinator.record.checks import read_check, read_trust, write_trust
 from coordinator.record.header import Header
 from coordinator.record.kind import RecordKind
@@ -26,6 +27,7 @@ def write_run(header: Header[SpecPlan], result: RunResult | None) -> dict[str, A
         "targets": [_target(item) for item in result.targets] if result else [],
         "fairness": result.fairness if result else None,
         "trust": write_trust(result.trust if result else None),
+        **write_canary(result.canary if result else ()),
         "plan": header.plan.to_dict(),
         "seed": header.plan.seed,
         "driven_targets": [dataclasses.asdict(target) for target in header.targets],
@@ -47,6 +49,7 @@ def read_run(document: Mapping[str, Any]) -> RunResult:
         trust=read_trust(document["trust"]),
         fairness=document["fairness"],
         notes=tuple(document["notes"]),
+        canary=read_canary(document),
     )
     # Versions before this rule wrote scores of runs that have none.
     return result if result.has_score else without_score(result)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from loadgen.measure.canary import CanariesHeard
 from loadgen.measure.cells import MAX_WINDOWS
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.together import Snapshots
@@ -74,7 +75,7 @@ class CoresShared:
     throttled: float = UNKNOWN
 
 
-OneEvent = Snapshot | EngineReady | SegmentBegan | SegmentEnded | EngineLost | CoresShared
+OneEvent = Snapshot | EngineReady | SegmentBegan | SegmentEnded | EngineLost | CoresShared | CanariesHeard
 
 """An event of one worker or machine."""
 
@@ -108,6 +109,8 @@ def event_to_wire(event: AgentEvent) -> dict[str, Any]:
             return {"is": "lost", "worker": worker, "why": why[:_MAX_WHY]}
         case CoresShared(machine, share, most, throttled):
             return {"is": "shared", "machine": machine, "share": share, "most": most, "throttled": throttled}
+        case CanariesHeard():
+            return {"is": "canaries", "canaries": event.to_wire()}
 
 
 def snapshots_in(wire: object) -> object | None:
@@ -143,6 +146,8 @@ def event_from_wire(wire: Mapping[str, Any]) -> AgentEvent:
         case "shared":
             share, throttled = _read_share(wire, "share"), _read_share(wire, "throttled")
             return CoresShared(read_text(wire, "machine"), share, printable(read_text(wire, "most")), throttled)
+        case "canaries":
+            return CanariesHeard.from_wire(read_field(wire, "canaries"))
         case other:
             raise ValueError(f"unknown event {other!r}")
 

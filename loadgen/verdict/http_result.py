@@ -9,6 +9,7 @@ from loadgen.measure import censored
 from loadgen.measure.histogram import Histogram
 from loadgen.model.errors import ExitCode
 from loadgen.model.units import NS_PER_MS
+from loadgen.verdict.canary import CanaryRow
 from loadgen.verdict.result import Trust, Verdict
 from loadgen.verdict.slo import SloCheck
 
@@ -127,7 +128,8 @@ class HttpResult:
     `reasons`: the sentences behind the verdict, most important first.  `sent`: all requests sent, also during the
     warm-up, to compare with the servers' own counts.  `lateness_ms`: sent - due of sent operations; in an open loop,
     the wait for a connection and for the load generator.  `slos`: the objectives; empty when the run is INVALID or
-    DEGRADED.  Without any objective, CONFORMING only means that the measurement is valid.
+    DEGRADED.  Without any objective, CONFORMING only means that the measurement is valid.  `canary` has a row for each
+    engine; () for a run without canaries.
     """
 
     verdict: Verdict
@@ -141,6 +143,7 @@ class HttpResult:
     slos: tuple[SloCheck, ...]
     trust: Trust
     notes: tuple[str, ...] = ()
+    canary: tuple[CanaryRow, ...] = ()
 
     @property
     def exit_code(self) -> ExitCode:

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, field
 
 from loadgen.model.errors import ExitCode
+from loadgen.verdict.canary import CanaryRow
 
 
 class Verdict(enum.Enum):
@@ -149,7 +150,8 @@ class RunResult:
 
     `reasons`: the sentences behind the verdict, most important first.  `median`: index of the median iteration in
     `iterations`; -1 when none was measured.  `targets` and `fairness`: those of the median iteration.  A run that has
-    no score has neither `conforming_connections` nor `fairness` (see :attr:`has_score`).
+    no score has neither `conforming_connections` nor `fairness` (see :attr:`has_score`).  `canary` has a row for each
+    engine and window; () for a run without canaries.
     """
 
     verdict: Verdict
@@ -162,6 +164,7 @@ class RunResult:
     trust: Trust
     fairness: dict[str, float | None] | None = None
     notes: tuple[str, ...] = field(default=())
+    canary: tuple[CanaryRow, ...] = ()
 
     @property
     def has_score(self) -> bool:

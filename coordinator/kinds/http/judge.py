@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from coordinator.run.api import Played
-from coordinator.run.evidence import TapeEvidence, TapeMeasured, lost_workers, trust_evidence
+from coordinator.run.evidence import TapeEvidence, TapeMeasured, canary_rows, lost_workers, trust_evidence
 from loadgen.measure.ledger import Ledger
 from loadgen.measure.snapshot import Health
 from loadgen.model.http_plan import HttpPlan
@@ -55,7 +55,7 @@ def judge(played: Played[HttpPlan, TapeMeasured], evidence: TapeEvidence) -> Htt
     lost = lost_workers(evidence)
     if lost:  # the connections of a lost worker are missing, and the result says so
         trust = Trust(checks=tuple(check for check in trust.checks if check.name != LITTLES_LAW))
-    return judge_http(
+    result = judge_http(
         totals.cells,
         asked,
         [Slo.parse(text) for text in plan.slos],
@@ -67,3 +67,4 @@ def judge(played: Played[HttpPlan, TapeMeasured], evidence: TapeEvidence) -> Htt
         lost=lost,
         notes=played.notes,
     )
+    return dataclasses.replace(result, canary=canary_rows(evidence))

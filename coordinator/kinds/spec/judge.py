@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from coordinator.record.connections import CONNECTION_DTYPE
 from coordinator.run.api import Played
-from coordinator.run.evidence import TapeEvidence, TapeMeasured, lost_workers, trust_evidence
+from coordinator.run.evidence import TapeEvidence, TapeMeasured, canary_rows, lost_workers, trust_evidence
 from loadgen.measure.ledger import Totals
 from loadgen.model.plan import SpecPlan
 from loadgen.verdict.connection import judge_connections
@@ -30,7 +30,7 @@ def judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence) -> Run
     ]
     # A window that was cut short does not count, so the complete windows are not affected.
     judged = [one for one in iterations if one.complete] or iterations
-    return judge_run(
+    result = judge_run(
         iterations,
         worst_of_windows({one.index: one.trust for one in judged if one.trust is not None}),
         requested_connections=asked.connections,
@@ -39,6 +39,7 @@ def judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence) -> Run
         lost=lost_workers(evidence),
         notes=played.notes,
     )
+    return dataclasses.replace(result, canary=canary_rows(evidence))
 
 
 def connection_rows(measured: TapeMeasured, asked: Asked) -> NDArray[np.void]:

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
+from coordinator.output.terminal.canary import canary_lines
 from coordinator.output.terminal.engines import engine_lines
 from coordinator.output.terminal.parts import (
     WIDTH,
@@ -88,6 +89,7 @@ def _parts(judged: Judged[HttpPlan, HttpResult], words: _Words) -> Iterator[Rend
         yield Text()
     if result.trust.checks:
         yield checks_table("Can the load generator be trusted?", result.trust.checks)
+        yield from canary_lines(result.canary)
         yield Text()
     yield from _errors(result.targets)
     if len(result.requests) > 1:

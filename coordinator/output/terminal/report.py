@@ -15,6 +15,7 @@ from rich.text import Text
 
 from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
+from coordinator.output.terminal.canary import canary_lines
 from coordinator.output.terminal.engines import engine_lines
 from coordinator.output.terminal.parts import (
     STYLES,
@@ -67,7 +68,8 @@ def report(judged: Judged[SpecPlan, RunResult]) -> RenderableType:
     if len(header.own_fleet.machines) > 1:
         parts += [machines_table(header.own_fleet), Text()]
     if result.trust.checks:
-        parts += [checks_table("Can the load generator be trusted?", result.trust.checks), Text()]
+        parts += [checks_table("Can the load generator be trusted?", result.trust.checks)]
+        parts += [*canary_lines(result.canary), Text()]
     if result.iterations:
         parts += [_iterations(result), Text()]
     if result.targets:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from coordinator.record.schema.common import Check, Count, Document, ErrorCounts, Fleet, Trust
+from coordinator.record.schema.common import CanaryRows, Check, Count, Document, ErrorCounts, Fleet, Trust
 from loadgen.model.http_plan import HttpPlan
 from loadgen.verdict.http_result import Span, Times
 
@@ -97,6 +97,7 @@ class HttpDocument(Document, kw_only=True, tag="http"):
         list[HttpSlo], Meta(description="The objectives, with the measured values; empty when the run is INVALID.")
     ]
     trust: Trust
+    canary: CanaryRows | UnsetType = UNSET
     plan: Annotated[HttpPlan, Meta(description="The plan of the run, with everything that is needed to repeat it.")]
     seed: int
     fleet: Fleet

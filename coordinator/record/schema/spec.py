@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from coordinator.record.schema.common import (
+    CanaryRows,
     Check,
     Count,
     Document,
@@ -142,6 +143,7 @@ class RunPart(Struct, kw_only=True):
         Meta(description="That of the median iteration; null with fewer than two VMs, or in a run that has no score."),
     ]
     trust: Trust
+    canary: CanaryRows | UnsetType = UNSET
     plan: Annotated[SpecPlan, Meta(description="The plan of the run, with everything that is needed to repeat it.")]
     seed: int
     driven_targets: Annotated[
