@@ -13,6 +13,7 @@ from loadgen.measure.together import snapshots_of
 from loadgen.model.plan import SpecPlan
 from loadgen.verdict.result import IterationResult, ResponseTimes, RunResult, TargetResult, Verdict
 from loadgen.verdict.run import without_score
+from loadgen.verdict.time_shares import TimeShares
 
 
 def write_run(header: Header[SpecPlan], result: RunResult | None) -> dict[str, Any]:
@@ -52,13 +53,17 @@ def read_run(document: Mapping[str, Any]) -> RunResult:
     return result if result.has_score else without_score(result)
 
 
+_NEW, _NEW_OF_TARGET = ("trust", "fairness", "time"), ("dead_share", "time")
+"""Fields of an iteration and of a target that records of version 0.1.0 do not have."""
+
 SPEC = RecordKind(read_plan=SpecPlan.from_dict, write=write_run, read=read_run, measured=snapshots_of)
 
 
 def _iteration(item: IterationResult) -> dict[str, Any]:
     own: dict[str, Any] = {"trust": write_trust(item.trust)} if item.trust is not None else {}
     own |= {"fairness": item.fairness} if item.fairness is not None else {}
-    given = {name: value for name, value in dataclasses.asdict(item).items() if name not in ("trust", "fairness")}
+    own |= {"time": dataclasses.asdict(item.time)} if item.time is not None else {}
+    given = {name: value for name, value in dataclasses.asdict(item).items() if name not in _NEW}
     return {
         **_with_error_sum(given),
         **own,
@@ -76,7 +81,8 @@ def _ok_and_bad(counts: Mapping[str, tuple[int, int]]) -> dict[str, dict[str, in
 def _target(item: TargetResult) -> dict[str, Any]:
     low, mean, high = item.connection_kbit_per_s
     own = {"connection_kbit_per_s": {"min": low, "mean": mean, "max": high}}
-    given = {name: value for name, value in dataclasses.asdict(item).items() if (name, value) != ("dead_share", None)}
+    fields = dataclasses.asdict(item)
+    given = {name: value for name, value in fields.items() if name not in _NEW_OF_TARGET or value is not None}
     return {**_with_error_sum(given), **own}
 
 
@@ -95,17 +101,19 @@ def _read_iteration(data: Mapping[str, Any]) -> IterationResult:
         "checks": tuple(read_check(check) for check in data["checks"]),
         "targets": tuple(_read_target(target) for target in data["targets"]),
     }
-    own = {"trust": read_trust(data["trust"])} if "trust" in data else {}
+    own: dict[str, Any] = {"trust": read_trust(data["trust"])} if "trust" in data else {}
+    own |= {"time": TimeShares(**data["time"])} if "time" in data else {}
     given = {name: value for name, value in data.items() if name != "conforms"}
     return IterationResult(**{**_without_error_sum(given), **times, **counts, **lists, **own})
 
 
 def _read_target(data: Mapping[str, Any]) -> TargetResult:
     rates = data["connection_kbit_per_s"]
-    own = {
+    own: dict[str, Any] = {
         "response_ms": ResponseTimes(**data["response_ms"]),
         "connection_kbit_per_s": (rates["min"], rates["mean"], rates["max"]),
     }
+    own |= {"time": TimeShares(**data["time"])} if "time" in data else {}
     return TargetResult(**{**_without_error_sum(data), **own})
 
 

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, field
 
 from loadgen.model.errors import ExitCode
+from loadgen.verdict.time_shares import TimeShares, is_dead
 
 
 class Verdict(enum.Enum):
@@ -86,7 +87,8 @@ class TargetResult:
     Outcome name, only those that occurred.  `response_ms`: done - due.  `connection_kbit_per_s`: minimum, mean and
     maximum of the connections' own rates (bits over time in operations).  `conforming` and `requests_conforming` are
     None in a run that has no score.  `dead_share`: share (0..1) of its connections' time in the window that was lost:
-    in time-outs and other failures, in the rests after them, and in connections that did not play.  None in records of
+    in time-outs and other failures, in the rests after them, and in connections that did not play.  `time`: where all
+    of its connections' time went; with it, `dead` says whether the VM answered next to nothing.  None in records of
     earlier versions.
     """
 
@@ -103,6 +105,12 @@ class TargetResult:
     connection_kbit_per_s: tuple[float, float, float]
     errors: dict[str, int]
     dead_share: float | None = None
+    time: TimeShares | None = None
+
+    @property
+    def dead(self) -> bool | None:
+        """Whether the VM is dead (loadgen.verdict.time_shares); None when not known."""
+        return is_dead(self.time, 1000 * self.kbit_per_s / 8 / max(self.requested, 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +120,8 @@ class IterationResult:
     `by_kind` and `by_group`: {name: (ok, bad)}.  `response_ms` (done - due), `service_ms` (done - sent) and
     `lateness_ms` (sent - due): over all targets.  `checks` decide whether the iteration conforms: conforming share,
     errors, mix of each class, POST log.  `complete`: False when the window was cut short.  `trust`: the checks of the
-    load generator in this window; None in records of earlier versions.  `fairness`: see
+    load generator in this window; None in records of earlier versions.  `time`: where the time of all connections went;
+    None in records of earlier versions.  `fairness`: see
     :func:`loadgen.verdict.fairness.fairness`; None with fewer than two VMs, or when no VM served anything.  In a run
     that has no score, `conforming`, `requests_conforming` and `fairness` are None and `checks` is empty.
     """
@@ -136,6 +145,7 @@ class IterationResult:
     targets: tuple[TargetResult, ...]
     trust: Trust | None = None
     fairness: dict[str, float | None] | None = None
+    time: TimeShares | None = None
 
     @property
     def conforms(self) -> bool | None:

@@ -57,6 +57,7 @@ def judge(played: Played[HttpPlan, TapeMeasured], evidence: TapeEvidence) -> Htt
         trust = Trust(checks=tuple(check for check in trust.checks if check.name != LITTLES_LAW))
     return judge_http(
         totals.cells,
+        totals.window_tallies(0),
         asked,
         [Slo.parse(text) for text in plan.slos],
         trust,

@@ -31,6 +31,7 @@ from coordinator.output.terminal.parts import (
     verdict_line,
     where,
 )
+from coordinator.output.terminal.time_lines import time_lines
 from coordinator.record.header import Header
 from loadgen.model.plan import SpecPlan
 from loadgen.model.units import format_duration
@@ -71,7 +72,8 @@ def report(judged: Judged[SpecPlan, RunResult]) -> RenderableType:
     if result.iterations:
         parts += [_iterations(result), Text()]
     if result.targets:
-        parts += [_targets(result), *_dead_time(result.targets), Text()]
+        time = result.iterations[result.median].time if result.median >= 0 else None
+        parts += [_targets(result), *time_lines(time, result.targets, "VMs"), *_dead_time(result.targets), Text()]
     if result.has_score:
         parts.append(_headline(result))
     if result.fairness:

@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from coordinator.record.schema.common import Check, Count, Document, ErrorCounts, Fleet, Trust
+from coordinator.record.schema.spec import Time
 from loadgen.model.http_plan import HttpPlan
 from loadgen.verdict.http_result import Span, Times
 
@@ -73,6 +74,7 @@ class HttpPart(Struct, kw_only=True):
         Count | UnsetType,
         Meta(description="Requests sent once more: the server had closed the kept TCP connection."),
     ] = UNSET
+    time: Time = UNSET
 
 
 class RequestPart(Struct, kw_only=True):

@@ -23,6 +23,7 @@ from coordinator.record.schema.common import (
     Verdict,
 )
 from loadgen.model.plan import SpecPlan
+from loadgen.verdict.time_shares import TimeShares
 
 Fairness = Annotated[
     dict[str, float | None],
@@ -50,6 +51,17 @@ class OkAndBad(Struct, kw_only=True):
 
     ok: Count
     bad: Count
+
+
+Time = Annotated[
+    TimeShares | UnsetType,
+    Meta(
+        description="Where the time of all connections in the window went, as shares that add up to 1: service (sent "
+        "to done of operations that ended well), pacing (from then until the line speed allows the next operation), "
+        "lateness (due to sent: the load generator's), rest (after a failure), failed (sent to done of failed "
+        "operations), unfinished (of operations cut at the end), absent (no operation), idle (free, in an open loop)."
+    ),
+]
 
 
 class ConnectionRates(Struct, kw_only=True):
@@ -86,6 +98,7 @@ class TargetPart(Struct, kw_only=True):
             "and without any operation."
         ),
     ] = UNSET
+    time: Time = UNSET
 
 
 class Iteration(Struct, kw_only=True):
@@ -116,6 +129,7 @@ class Iteration(Struct, kw_only=True):
     targets: list[TargetPart]
     trust: Annotated[Trust | UnsetType, Meta(description="Checks of the load generator in this window.")] = UNSET
     fairness: Fairness | UnsetType = UNSET
+    time: Time = UNSET
 
 
 class RunPart(Struct, kw_only=True):

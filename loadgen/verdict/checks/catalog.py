@@ -35,6 +35,7 @@ from loadgen.verdict.checks.tape.operations_issued import operations_issued
 from loadgen.verdict.checks.tape.other_processes import other_processes
 from loadgen.verdict.checks.tape.send_lateness import send_lateness
 from loadgen.verdict.checks.tape.start_skew import start_skew
+from loadgen.verdict.checks.tape.time_accounted import time_accounted
 from loadgen.verdict.evidence import TrustEvidence
 from loadgen.verdict.network_evidence import ForwardEvidence, IperfEvidence
 from loadgen.verdict.result import Check, Trust
@@ -54,6 +55,7 @@ TAPE_CHECKS: tuple[Callable[[TrustEvidence], Found], ...] = (
     client_share,
     closed_waits,
     littles_law,
+    time_accounted,
     mix_issued,
     local_limits,
     other_processes,
