@@ -19,6 +19,7 @@ from loadgen.measure.record import RESTED
 from loadgen.measure.slot_time import PARTS, are_known, total_ns
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_MS, NS_PER_S
+from loadgen.verdict.time_shares import unaccounted_share
 from tests.support.engines import ENGINES, MakeEngine, Played, play, records_kept
 from tests.support.scripted import ScriptedServer, Writer, good, head, silent
 from tests.support.tapes import Op, make_tape
@@ -134,3 +135,17 @@ def test_the_time_of_an_open_loop_is_that_of_its_connections(
         inside = np.minimum(ends, start + LENGTH) - np.maximum(begun, start)
         assert int(total_ns(np.array([row]))[0]) == int(np.maximum(inside, 0).sum())
         assert row["lateness_ns"] == row["pacing_ns"] == 0
+
+
+def test_after_an_engine_was_stopped_its_connections_are_absent(engine: MakeEngine) -> None:
+    async def scenario() -> Played:
+        async with ScriptedServer(slow) as server:
+            return await play(
+                engine, make_tape([Op()], 4), [server.port], length_ns=20 * NS_PER_S, stop_after_ns=200 * NS_PER_MS
+            )
+
+    tallies = uvloop.run(scenario()).tallies()
+    share = unaccounted_share(tallies, 4, 20 * NS_PER_S)
+    assert share is not None
+    assert share > 0.5
+    assert (total_ns(tallies) > 0).all()

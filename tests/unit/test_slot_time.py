@@ -122,7 +122,7 @@ def test_a_closed_loop_adds_up_to_the_nanosecond(
     row = folded(records(*table), dataclasses.replace(CTX, line_bps=line_bps))
     absent = END - START - int(total_ns(row).sum())
     assert absent == END - START - in_window(first, due)
-    assert are_known(row)
+    assert are_known(row) or not total_ns(row).any()  # only of failures that took no time at all is nothing known
     assert all((row[name] >= 0).all() for name in PARTS)
 
 

@@ -41,7 +41,7 @@ def time_lines(time: TimeShares | None, rows: Sequence[Row], what: str) -> Itera
         "late": time.lateness,
         "rest": time.rest,
         "failed": time.failed,
-        "unfinished": time.unfinished,
+        "cut": time.unfinished,
         "absent": time.absent,
         "idle": time.idle,
     }
