@@ -17,6 +17,7 @@ from loadgen.model.http_plan import HttpPlan
 from loadgen.verdict.http_result import HttpResult, HttpRow, RequestRow, Times, TimeSpans
 from loadgen.verdict.result import Verdict
 from loadgen.verdict.slo import SloCheck
+from loadgen.verdict.time_shares import TimeShares
 
 
 def _write(header: Header[HttpPlan], result: HttpResult | None) -> dict[str, Any]:
@@ -70,7 +71,8 @@ def _read_slo(data: Mapping[str, Any]) -> SloCheck:
 def _row(row: HttpRow) -> dict[str, Any]:
     """`errors` as one number, which most readers want, and `errors_by_outcome` for the others."""
     fates = {name: getattr(row, name) for name in _NEW if getattr(row, name) is not None}
-    fields = {name: value for name, value in dataclasses.asdict(row).items() if name not in _NEW}
+    fields = {name: value for name, value in dataclasses.asdict(row).items() if name not in (*_NEW, "time")}
+    fields |= {"time": dataclasses.asdict(row.time)} if row.time is not None else {}
     if not fates:  # a record of version 0.1.0: numbers, not intervals
         for name in _TIMES:
             fields[name] = {key: number_of(span) for key, span in fields[name].items()}
@@ -80,6 +82,7 @@ def _row(row: HttpRow) -> dict[str, Any]:
 def _read_row(data: Mapping[str, Any]) -> HttpRow:
     times = {name: TimeSpans(**{key: read_span(value) for key, value in data[name].items()}) for name in _TIMES}
     rest = {name: value for name, value in data.items() if name != "errors_by_outcome"}
+    rest |= {"time": TimeShares(**data["time"])} if "time" in data else {}
     return HttpRow(**{**rest, **times, "errors": data["errors_by_outcome"]})
 
 

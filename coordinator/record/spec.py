@@ -18,6 +18,7 @@ from loadgen.model.plan import SpecPlan
 from loadgen.verdict.result import IterationResult, ResponseTimes, RunResult, TargetResult, Verdict
 from loadgen.verdict.run import without_score
 from loadgen.verdict.span import PercentileSpans
+from loadgen.verdict.time_shares import TimeShares
 
 
 def write_run(header: Header[SpecPlan], result: RunResult | None) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def read_run(document: Mapping[str, Any]) -> RunResult:
     return result if result.has_score else without_score(result)
 
 
-_ADDED = ("dead_share", "cut")
+_ADDED = ("dead_share", "cut", "time")
 """Fields that records of version 0.1.0 lack."""
 
 _SPANS = {"response_ms", "service_ms"}
@@ -123,17 +124,19 @@ def _read_iteration(data: Mapping[str, Any]) -> IterationResult:
         "checks": tuple(read_check(check) for check in data["checks"]),
         "targets": tuple(_read_target(target) for target in data["targets"]),
     }
-    own = {"trust": read_trust(data["trust"])} if "trust" in data else {}
+    own: dict[str, Any] = {"trust": read_trust(data["trust"])} if "trust" in data else {}
+    own |= {"time": TimeShares(**data["time"])} if "time" in data else {}
     given = {name: value for name, value in data.items() if name != "conforms"}
     return IterationResult(**{**_without_error_sum(given), **times, **counts, **lists, **own})
 
 
 def _read_target(data: Mapping[str, Any]) -> TargetResult:
     rates = data["connection_kbit_per_s"]
-    own = {
+    own: dict[str, Any] = {
         "response_ms": _read_spans(data["response_ms"]),
         "connection_kbit_per_s": (rates["min"], rates["mean"], rates["max"]),
     }
+    own |= {"time": TimeShares(**data["time"])} if "time" in data else {}
     return TargetResult(**{**_without_error_sum(data), **own})
 
 

@@ -32,6 +32,7 @@ from loadgen.verdict.ports import LocalPorts, is_loopback, usable_sources
 from loadgen.verdict.result import Check
 from loadgen.verdict.rules import Asked
 from loadgen.verdict.run import LostWorker
+from loadgen.verdict.time_shares import unaccounted_share
 
 _NAMED = 6  # number of targets that are named; the others are counted
 
@@ -152,10 +153,29 @@ def _worker_evidence(run: TapeEvidence, totals: Totals, windows: Collection[int]
             operations=sum(one.operations for one in played_here),
             lateness=Histogram.merge_all(one.lateness for one in played_here),
             health=[health for n, health in intake.ledger.health(worker) if n in judged],
+            unaccounted_share=_unaccounted_share(run, totals, windows, worker),
         )
         for worker, played_here in played_by.items()
         if played_here or worker not in run.measured.lost
     ]
+
+
+def _unaccounted_share(run: TapeEvidence, totals: Totals, windows: Collection[int], worker: str) -> float | None:
+    """Return the share of the time of a worker's connections that no operation has, in the worst of `windows`.
+
+    Returns None for a lost worker, and without complete windows: the length of others is known to a second only.
+    """
+    placement, measured = run.fleet.placement, run.measured
+    if worker in measured.lost or worker not in placement.workers:
+        return None
+    mine = placement.worker_of == placement.workers.index(worker)
+    shares = []
+    for window in measured.complete.intersection(windows):
+        tallies = totals.window_tallies(window)
+        own = np.take(tallies, np.flatnonzero(mine[tallies["connection"]]))
+        shares.append(unaccounted_share(own, int(mine.sum()), measured.measured_ns[window]))
+    known = [share for share in shares if share is not None]
+    return max(known, default=None)
 
 
 def _start_evidence(run: TapeEvidence, windows: Collection[int]) -> list[StartEvidence]:

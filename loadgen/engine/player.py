@@ -102,6 +102,7 @@ class Player:
         if self._segment is not None:
             raise RuntimeError("cannot start a segment: the previous one has not ended")
         self._segment = segment
+        self._accounts.start(segment)
         self._lease_doubted = False
         self._context.readiness = Readiness(self._loop, self._now_ns)
         if self._open_loop is not None:

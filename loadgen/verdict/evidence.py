@@ -28,7 +28,8 @@ class WorkerEvidence:
 
     `connections`: how many it plays.  `judged_ns`: total length of the judged windows.  `operations`: how many it
     issued in them.  `lateness`: sent - due of each operation sent.  `health`: one entry per judged interval of 1 s, so
-    the entries' `wall_ns` add up to about `judged_ns`.
+    the entries' `wall_ns` add up to about `judged_ns`.  `unaccounted_share`: share of its connections' time in complete
+    windows that is no part of any operation (loadgen.verdict.time_shares); None when not known, and for a lost worker.
     """
 
     worker: str
@@ -37,6 +38,7 @@ class WorkerEvidence:
     operations: int
     lateness: Histogram
     health: Sequence[Health]
+    unaccounted_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,6 +61,8 @@ class Rules:
     * `max_still_share`: share of a closed loop's connection time in waits for the client longer than
       `max_open_lateness_ns`; also the share of time that an engine stood still (Health.still_ns).  A busy client adds
       shorter waits, and shows in its CPU.
+    * `max_unaccounted_share`: share of the connection time of a closed or paced loop that no part of an operation has
+      (loadgen.measure.slot_time).  Whatever the servers do, each moment is a part of one.  Quiet machine: 0.00 %.
     * `max_idle_lateness`: share of a closed loop's connection time between due and sent beyond the share of time that
       the engine worked.  A connection can only wait for an engine that works, unless something keeps the engine from
       its core.  Measured at full speed with 1 to 256 connections: 9 to 68 % below the engine's CPU share without
@@ -96,6 +98,7 @@ class Rules:
     max_canary_share: float = 0.5
     max_closed_canary_share: float = 2.0
     min_canaries: int = 20
+    max_unaccounted_share: float = 0.05
     max_fd_share: float = 0.90
     max_start_skew_ns: int = 100 * NS_PER_MS
 

@@ -68,6 +68,7 @@ def _judge(played: Played[HttpPlan, TapeMeasured], evidence: TapeEvidence) -> Ht
         trust = Trust(checks=tuple(check for check in trust.checks if check.name != LITTLES_LAW))
     result = judge_http(
         totals.cells,
+        totals.window_tallies(0),
         asked,
         [Slo.parse(text) for text in plan.slos],
         trust,

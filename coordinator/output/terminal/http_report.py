@@ -32,6 +32,7 @@ from coordinator.output.terminal.parts import (
     verdict_line,
     where,
 )
+from coordinator.output.terminal.time_lines import time_lines
 from coordinator.record.header import Header
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.units import format_duration
@@ -73,6 +74,7 @@ def _parts(judged: Judged[HttpPlan, HttpResult], words: Words) -> Iterator[Rende
         yield Text()
         yield _targets(result, words)
         yield from _retries(result.targets)
+        yield from time_lines(result.total.time, result.targets, "targets")
         yield Text()
     if result.slos:
         yield checks_table("Objectives", result.slos, at_least=words.at_least(""))

@@ -35,6 +35,7 @@ from coordinator.output.terminal.parts import (
     verdict_line,
     where,
 )
+from coordinator.output.terminal.time_lines import time_lines
 from coordinator.record.header import Header
 from loadgen.model.plan import SpecPlan
 from loadgen.model.units import format_duration
@@ -75,7 +76,13 @@ def _report(judged: Judged[SpecPlan, RunResult], words: Words) -> RenderableType
     if result.iterations:
         parts += [_iterations(result, words), Text()]
     if result.targets:
-        parts += [_targets(result, words), *_dead_time(result.targets), Text()]
+        time = result.iterations[result.median].time if result.median >= 0 else None
+        parts += [
+            _targets(result, words),
+            *time_lines(time, result.targets, "VMs"),
+            *_dead_time(result.targets),
+            Text(),
+        ]
     if result.has_score:
         parts += [_headline(result), *margin_lines(result)]
     if result.fairness:

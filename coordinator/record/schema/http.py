@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from coordinator.record.schema.common import CanaryRows, Check, Count, Document, ErrorCounts, Fleet, Trust
 from coordinator.record.schema.disturbance import DisturbanceOrUnset
 from coordinator.record.schema.span import Interval
+from coordinator.record.schema.spec import Time
 from loadgen.model.http_plan import HttpPlan
 from loadgen.verdict.http_result import Times
 
@@ -66,6 +67,7 @@ class HttpPart(Struct, kw_only=True):
         Count | UnsetType,
         Meta(description="Requests sent once more: the server had closed the kept TCP connection."),
     ] = UNSET
+    time: Time = UNSET
 
 
 class RequestPart(Struct, kw_only=True):

@@ -113,6 +113,7 @@ class CompiledPlayer:
                 f"a connection starts at row {rows.max()}, but the tape has {len(self._assignment.tape.ops)} rows"
             )
         due_ns = np.ascontiguousarray(starts["delay_ns"]) + segment.start_ns
+        self._accounts.start(segment)
         self._core.arm(segment.start_ns, segment.end_ns)
         self._thread = threading.Thread(
             target=self._play, args=(rows, due_ns, *self._arrivals(segment)), name="loadgen-player", daemon=True

@@ -37,6 +37,7 @@ from loadgen.verdict.checks.tape.other_processes import other_processes
 from loadgen.verdict.checks.tape.rate_lost import rate_lost
 from loadgen.verdict.checks.tape.send_lateness import send_lateness
 from loadgen.verdict.checks.tape.start_skew import start_skew
+from loadgen.verdict.checks.tape.time_accounted import time_accounted
 from loadgen.verdict.evidence import TrustEvidence
 from loadgen.verdict.network_evidence import ForwardEvidence, IperfEvidence
 from loadgen.verdict.result import Check, Trust
@@ -58,6 +59,7 @@ TAPE_CHECKS: tuple[Callable[[TrustEvidence], Found], ...] = (
     closed_waits,
     littles_law,
     canary,
+    time_accounted,
     mix_issued,
     local_limits,
     other_processes,
