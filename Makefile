@@ -84,8 +84,8 @@ bench-fleet: $(VENV)/.test-installed ## Benchmark: coordinator cost of 50 to 500
 bench-startup: $(VENV)/.test-installed ## Benchmark: time from Enter to the prompt, and to the first traffic of spec, two minutes
 	$(BIN)/python benchmarks/startup.py
 
-bench-trust: $(VENV)/.test-installed ## Benchmark: false alarms and misses of the trust checks, about 12 minutes
-	$(BIN)/python benchmarks/trust.py
+bench-trust: $(VENV)/.test-installed ## Benchmark: verdicts on known set-ups, good and bad, about 25 minutes; as root, all of them
+	$(BIN)/python benchmarks/trust.py --repeats 3
 
 sanitize: $(VENV)/.test-installed ## Run the engine's tests on a build with sanitizers (needs gcc, two minutes)
 	@tools/sanitize.sh

@@ -13,6 +13,7 @@ from coordinator.run.conductor import Conductor, Hooks
 from coordinator.run.intake import Intake
 from coordinator.run.state import Ready, RunState
 from loadgen.measure.cells import Cell
+from loadgen.measure.disturbance import MachineSecond
 from loadgen.measure.events import EngineReady, apart
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.together import Snapshots
@@ -31,6 +32,7 @@ class Diary:
         self.snapshots: list[Snapshot] = []
         self.positions: list[Position] = []
         self.ready: list[dict[str, EngineReady]] = []
+        self.seconds: list[MachineSecond] = []
 
     async def reset(self, iteration: int) -> None:
         self.calls.append(f"reset {iteration}")
@@ -44,6 +46,7 @@ class Diary:
             self.reset,
             self.audit,
             lambda filed: self.snapshots.extend(one for one in apart(filed) if isinstance(one, Snapshot)),
+            self.seconds.append,
             self.positions.append,
         )
 

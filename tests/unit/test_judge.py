@@ -23,6 +23,7 @@ from loadgen.model.plan import QUICK, SpecPlan
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_S
 from loadgen.schedule.placement import Placement
+from loadgen.verdict.margin import Spread
 from loadgen.verdict.result import Check, RunResult, Verdict
 from tests.support.results import header as some_header
 from tests.support.results import local_fleet
@@ -115,6 +116,18 @@ def test_a_good_run_conforms_in_every_iteration() -> None:
     assert [one.conforming for one in result.iterations] == [4, 4]
     assert [target.requested for target in result.targets] == [2, 2]
     assert {check.name for check in result.trust.checks} >= {"send lateness", "ephemeral ports", "open files"}
+
+
+def test_a_score_has_a_margin() -> None:
+    """One connection has 300 kbit/s, the others 390; the floor is 320 kbit/s."""
+    result = judge(measured(snapshots(slow=frozenset({2}))))
+    assert result.margin is not None
+    assert [one.conforming for one in result.margin.floors] == [3, 3, 3]
+    assert result.margin.conforming == Spread(3, 3)
+    assert result.margin.ideal is not None
+    assert (result.margin.ideal.conforming, result.margin.ideal.deals) == (4, 40)
+    assert judge(measured(snapshots(slow=frozenset({2})))).margin == result.margin
+    assert judge(replace(measured(snapshots()), complete=frozenset())).margin is None
 
 
 def test_a_slow_connection_is_found_at_its_target_and_in_the_rows() -> None:

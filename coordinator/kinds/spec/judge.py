@@ -7,6 +7,8 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
+from coordinator.kinds.again import disturbance_of
+from coordinator.kinds.spec.margin import margin_of
 from coordinator.record.connections import CONNECTION_DTYPE
 from coordinator.run.api import Played
 from coordinator.run.evidence import TapeEvidence, TapeMeasured, lost_workers, trust_evidence
@@ -15,18 +17,27 @@ from loadgen.model.plan import SpecPlan
 from loadgen.verdict.connection import judge_connections
 from loadgen.verdict.evidence import Loop
 from loadgen.verdict.iteration import judge_iteration
-from loadgen.verdict.result import IterationResult, RunResult
+from loadgen.verdict.margin import Margin
+from loadgen.verdict.result import Check, IterationResult, RunResult, Trust
 from loadgen.verdict.rules import Asked
 from loadgen.verdict.run import judge_run
 from loadgen.verdict.trust import judge_trust, worst_of_windows
+from workloads.api import Workload
 
 
-def judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence) -> RunResult:
+def judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence, workload: Workload[SpecPlan]) -> RunResult:
     """Return the result of a run; `evidence` says whether its load generator can be trusted."""
-    asked, totals = evidence.asked, played.measured.intake.ledger.totals()
+    result = _judge(played, evidence)
+    disturbance = disturbance_of(result, evidence, lambda rest: _judge(played, rest), _checks)
+    return dataclasses.replace(result, disturbance=disturbance, margin=_margin(played, evidence, workload, result))
+
+
+def _judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence) -> RunResult:
+    """Return the result of what `evidence` has of the run."""
+    asked, totals = evidence.asked, evidence.measured.totals
     iterations = [
         dataclasses.replace(one, trust=judge_trust(trust_evidence(evidence, totals, Loop.PACED, (one.index,))))
-        for one in _iterations(played.measured, asked, totals)
+        for one in _iterations(evidence.measured, asked, totals)
     ]
     # A window that was cut short does not count, so the complete windows are not affected.
     judged = [one for one in iterations if one.complete] or iterations
@@ -39,6 +50,24 @@ def judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence) -> Run
         lost=lost_workers(evidence),
         notes=played.notes,
     )
+
+
+def _margin(
+    played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence, workload: Workload[SpecPlan], result: RunResult
+) -> Margin | None:
+    """Return the margin of a score; None for a result that has none."""
+    median = result.iterations[result.median] if result.median >= 0 else None
+    if median is None or not median.complete or not result.has_score:
+        return None
+    asked = evidence.asked
+    found = judge_connections(evidence.measured.totals.window_tallies(median.index), asked.connections, asked.bound)
+    return margin_of(played.header.plan, workload, asked, result.iterations, median, found)
+
+
+def _checks(result: RunResult) -> dict[str, Check]:
+    """Return the checks of a result by name: of the servers in its worst iteration, and of the load generator."""
+    servers = {one.index: Trust(checks=one.checks) for one in result.iterations if one.complete}
+    return {check.name: check for check in (*worst_of_windows(servers).checks, *result.trust.checks)}
 
 
 def connection_rows(measured: TapeMeasured, asked: Asked) -> NDArray[np.void]:

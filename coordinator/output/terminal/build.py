@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from coordinator.output.terminal.machines import Status, machine_rows
 from coordinator.output.terminal.runview import EngineRow, Position, RunView, TargetRow
 from loadgen.measure.cells import Cell
+from loadgen.measure.censored import Times
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Ledger, PlayedTable, Totals
 from loadgen.measure.tally import TALLY_DTYPE, add_tallies, empty_tallies
@@ -26,6 +27,7 @@ from loadgen.model.shard import share_out
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS
 from loadgen.verdict.connection import State, states_of
+from loadgen.verdict.span import Span
 
 INTERVAL_S = 1
 """The length of an interval of the ledger (Snapshot.interval counts seconds)."""
@@ -137,7 +139,7 @@ class ViewBuilder:
 
 
 def _row(target: Target, cells: Sequence[Cell], *, requested: int, conforming: int | None, errors: int) -> TargetRow:
-    response = Histogram.merge_all(cell.response for cell in cells)
+    response = response_of_all(cells)
     return TargetRow(
         name=target.name,
         address=target.authority,
@@ -145,15 +147,15 @@ def _row(target: Target, cells: Sequence[Cell], *, requested: int, conforming: i
         conforming=conforming,
         ops_per_s=sum(cell.ok for cell in cells) / INTERVAL_S,
         mbit_per_s=8e-6 * sum(cell.bytes for cell in cells) / INTERVAL_S,
-        p50_ms=_percentile_ms(response, 50),
-        p99_ms=_percentile_ms(response, 99),
+        p50_ms=Span.of(response.percentile(50)),
+        p99_ms=Span.of(response.percentile(99)),
         errors=errors,
     )
 
 
 def _all(rows: Sequence[TargetRow], interval: Totals) -> TargetRow:
     known = any(row.conforming is not None for row in rows)
-    response = Histogram.merge_all(cell.response for cell in interval.cells.values())
+    response = response_of_all(interval.cells.values())
     return TargetRow(
         name=f"all {len(rows)}",
         address="",
@@ -162,8 +164,8 @@ def _all(rows: Sequence[TargetRow], interval: Totals) -> TargetRow:
         conforming=sum(row.requested if row.conforming is None else row.conforming for row in rows) if known else None,
         ops_per_s=sum(row.ops_per_s for row in rows),
         mbit_per_s=sum(row.mbit_per_s for row in rows),
-        p50_ms=_percentile_ms(response, 50),
-        p99_ms=_percentile_ms(response, 99),
+        p50_ms=Span.of(response.percentile(50)),
+        p99_ms=Span.of(response.percentile(99)),
         errors=sum(row.errors for row in rows),
     )
 
@@ -207,6 +209,11 @@ def engine_rows(ledger: Ledger, newest: int, late_ms: Mapping[str, float]) -> tu
     return tuple(rows)
 
 
-def _percentile_ms(histogram: Histogram, q: float) -> float | None:
-    value_ns = histogram.percentile_ns(q)
-    return None if value_ns is None else value_ns / NS_PER_MS
+def response_of_all(cells: Iterable[Cell]) -> Times:
+    """The response times of several cells together."""
+    times = [Times.response_of(cell) for cell in cells]
+    return Times(
+        Histogram.merge_all(one.known for one in times),
+        Histogram.merge_all(one.failed for one in times),
+        Histogram.merge_all(one.cut for one in times),
+    )

@@ -7,17 +7,15 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from coordinator.output.terminal.build import INTERVAL_S, engine_rows, lateness_p99_ms
+from coordinator.output.terminal.build import INTERVAL_S, engine_rows, lateness_p99_ms, response_of_all
 from coordinator.output.terminal.machines import Status, machine_rows
 from coordinator.output.terminal.runview import EngineRow, MachineRow, Position
 from loadgen.measure.cells import Cell
-from loadgen.measure.censored import Times
-from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Ledger, Totals
 from loadgen.measure.tally import empty_tallies
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.outcome import Outcome
-from loadgen.verdict.http_result import Span
+from loadgen.verdict.span import Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,12 +107,7 @@ class HttpViewBuilder:
 
 
 def _row(name: str, connections: int, cells: Sequence[Cell], errors: int, shed: int) -> HttpTargetRow:
-    times = [Times.response_of(cell) for cell in cells]
-    response = Times(
-        Histogram.merge_all(one.known for one in times),
-        Histogram.merge_all(one.failed for one in times),
-        Histogram.merge_all(one.cut for one in times),
-    )
+    response = response_of_all(cells)
     return HttpTargetRow(
         name=name,
         connections=connections,
