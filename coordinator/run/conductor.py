@@ -132,6 +132,8 @@ class Conductor:
                 self.timeline.began_ns.setdefault(segment, {})[worker] = at_ns
             case CoresShared():
                 self.shared.append(event)
+            case MachineSecond() if self.run.workers.isdisjoint(one.worker for one in event.engines):
+                pass  # a machine outside the run
             case MachineSecond():
                 self.intake.observe(event)
                 self._hooks.observe(event)

@@ -17,6 +17,7 @@ from loadgen.measure.events import UNKNOWN, CoresShared
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Played, Totals
 from loadgen.model.machine import Machine
+from loadgen.schedule.timings import Timings
 from loadgen.verdict.evidence import (
     Loop,
     NeighbourEvidence,
@@ -63,13 +64,16 @@ class TapeMeasured:
 class TapeEvidence:
     """A tape run as evidence about its load generator.
 
-    `sources` are the source addresses of connections; () for the kernel's choice.
+    `sources` are the source addresses of connections; () for the kernel's choice.  `timings` and `line_bps`: see
+    :class:`loadgen.verdict.evidence.TrustEvidence`.
     """
 
     asked: Asked
     fleet: FleetRecord
     measured: TapeMeasured
     sources: Sequence[str]
+    timings: Timings | None = None
+    line_bps: int = 0
 
 
 def trust_evidence(
@@ -92,6 +96,8 @@ def trust_evidence(
         ports=_port_evidence(run),
         neighbours=_neighbour_evidence(run, windows),
         starts=_start_evidence(run, windows),
+        timings=run.timings,
+        line_bps=run.line_bps,
     )
 
 
@@ -153,7 +159,7 @@ def _neighbour_evidence(run: TapeEvidence, windows: Collection[int]) -> list[Nei
     seen = set[str]()
     for window in windows:
         uses = disturbances.uses(window, rest=bool(run.measured.left_out))
-        for machine in {machine for machine, _ in uses}:
+        for machine in sorted({machine for machine, _ in uses}):
             worst = max((use for (at, _), use in uses.items() if at == machine), key=lambda use: use.share or 0.0)
             seen.add(machine)
             found.append(

@@ -18,8 +18,7 @@ from loadgen.agent.disturbance import Disturbances
 from loadgen.engine.api import Assignment, Segment
 from loadgen.engine.process import assignment_message, start_message
 from loadgen.host import frames
-from loadgen.host.addresses import is_here
-from loadgen.host.listeners import listening_pids
+from loadgen.host.listeners import servers_here
 from loadgen.host.neighbours import QuietWatch
 from loadgen.host.processes import is_runnable
 from loadgen.host.quota import Periods, read_periods, throttled_share
@@ -134,7 +133,7 @@ class Agent:
             else:
                 self.dismiss(engine.worker)
         targets = {(target.host, target.port) for one in assignments for target in one.targets}
-        self._servers = await asyncio.to_thread(_servers_here, targets)
+        self._servers = await asyncio.to_thread(servers_here, targets)
         chosen = [engine for engine in self._engines if engine.worker in given]
         await self._all([engine.prepared for engine in chosen], _PREPARE_TIMEOUT_S, "get ready")
 
@@ -315,11 +314,3 @@ class Agent:
         share, most = (use.share, use.most) if use is not None else (UNKNOWN, "unknown")
         throttled = throttled_share(self._periods, await asyncio.to_thread(read_periods))
         self._on_event(CoresShared(self._machine, share, most, UNKNOWN if throttled is None else throttled))
-
-
-def _servers_here(targets: Iterable[tuple[str, int]]) -> set[int] | None:
-    """The processes of this machine that listen on the ports of targets (host, port); None if some are unknown."""
-    ports: dict[str, set[int]] = {}
-    for host, port in targets:
-        ports.setdefault(host, set()).add(port)
-    return listening_pids({port for host, of_host in ports.items() if is_here(host) for port in of_host})

@@ -118,6 +118,11 @@ def snapshots_in(wire: object) -> object | None:
     return wire.get("snapshots") if isinstance(wire, Mapping) and wire.get("is") == "snapshots" else None
 
 
+def is_second(wire: object) -> bool:
+    """Whether the wire form of an event is that of a MachineSecond."""
+    return isinstance(wire, Mapping) and wire.get("is") == "second"
+
+
 def event_from_wire(wire: Mapping[str, Any]) -> AgentEvent:
     """The inverse of :func:`event_to_wire`.  Raises ValueError, and nothing else, if `wire` is malformed.
 

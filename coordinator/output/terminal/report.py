@@ -174,8 +174,8 @@ def _target_cells(row: TargetResult, words: Words, *, cut: bool) -> Iterator[str
     yield _of(row)
     yield fmt.rate(row.ops_per_s)
     yield fmt.rate(row.kbit_per_s)
-    yield words.millis(row.response_ms.p50)
-    yield words.millis(row.response_ms.p99)
+    yield words.short(row.response_ms.p50)
+    yield words.short(row.response_ms.p99)
     yield fmt.count(sum(row.errors.values()))
     if cut:
         yield fmt.count(row.cut or 0)
@@ -199,8 +199,8 @@ def _iterations(result: RunResult, words: Words) -> Table:
             "-" if requests is None else f"{fmt.percent(requests)}%",
             fmt.rate(row.ops_per_s),
             fmt.rate(row.kbit_per_s / 1000),
-            words.millis(row.response_ms.p50),
-            words.millis(row.response_ms.p99),
+            words.short(row.response_ms.p50),
+            words.short(row.response_ms.p99),
             fmt.count(sum(row.errors.values())),
             *([fmt.count(row.cut or 0)] if cut else []),
             _judgement(result, row),
