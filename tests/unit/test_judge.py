@@ -128,7 +128,15 @@ def test_a_score_has_a_margin() -> None:
     assert result.margin.ideal is not None
     assert (result.margin.ideal.conforming, result.margin.ideal.deals) == (4, 40)
     assert judge(measured(snapshots(slow=frozenset({2})))).margin == result.margin
-    assert judge(replace(measured(snapshots()), complete=frozenset())).margin is None
+
+
+def test_without_a_score_or_a_complete_iteration_there_is_no_margin() -> None:
+    cut = judge(replace(measured(snapshots()), complete=frozenset()), interrupted=True)
+    assert cut.has_score
+    assert cut.margin is None
+    busy = judge(replace(measured(snapshots()), shared=[CoresShared("local", 0.9, "hog (pid 7)")]))
+    assert busy.verdict is Verdict.INVALID
+    assert busy.margin is None
 
 
 @pytest.mark.parametrize(("late_ms", "notes"), [(5, 0), (14, 1)])
