@@ -10,6 +10,7 @@ from loadgen.measure.cells import Cell
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.snapshot import Health
 from loadgen.schedule.timings import Timings
+from loadgen.verdict.canary import CanaryRow
 from loadgen.verdict.rules import RULES, Asked, Rules
 
 
@@ -90,6 +91,7 @@ class TrustEvidence:
     windows.  `ports` is empty where the kernel does not report its port range, `neighbours` where other processes were
     not observed, `starts` for a single machine.  `timings`: those of the tape; None when they are not known.
     `line_bps`: line speed of a connection; 0 when connections are not paced.
+    `canaries`: a row for each engine and window; empty for a run without canaries.
     """
 
     loop: Loop
@@ -103,4 +105,5 @@ class TrustEvidence:
     starts: Sequence[StartEvidence] = ()
     timings: Timings | None = None
     line_bps: int = 0
+    canaries: Sequence[CanaryRow] = ()
     rules: Rules = RULES

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
+from coordinator.output.terminal.canary import canary_lines
 from coordinator.output.terminal.engines import engine_lines
 from coordinator.output.terminal.intervals import Words
 from coordinator.output.terminal.parts import (
@@ -61,6 +62,7 @@ def _parts(judged: Judged[HttpPlan, HttpResult], words: Words) -> Iterator[Rende
         yield Text()
     if result.trust.checks:
         yield checks_table("Can the load generator be trusted?", result.trust.checks)
+        yield from canary_lines(result.canary)
         yield Text()
     yield from _errors(result.targets)
     if len(result.requests) > 1:

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
+from coordinator.output.terminal.canary import canary_lines
 from coordinator.output.terminal.engines import engine_lines
 from coordinator.output.terminal.intervals import Words
 from coordinator.output.terminal.margin_lines import margin_lines
@@ -69,7 +70,8 @@ def _report(judged: Judged[SpecPlan, RunResult], words: Words) -> RenderableType
     if len(header.own_fleet.machines) > 1:
         parts += [machines_table(header.own_fleet), Text()]
     if result.trust.checks:
-        parts += [checks_table("Can the load generator be trusted?", result.trust.checks), Text()]
+        parts += [checks_table("Can the load generator be trusted?", result.trust.checks)]
+        parts += [*canary_lines(result.canary), Text()]
     if result.iterations:
         parts += [_iterations(result, words), Text()]
     if result.targets:

@@ -35,6 +35,23 @@ RESULTS: Final[Mapping[str, Mapping[str, str]]] = {
         "unit": "Unit of value and limit; empty for a number without a unit.",
         "detail": "What was compared, and which engine, VM, machine or test was worst.",
     },
+    "CanaryRow": {
+        "window": "Number of the measured window, from 0.",
+        "engine": "Name of the engine.",
+        "requests": "Requests that were answered and whose true time is known.",
+        "failed": "Requests without a right reply.",
+        "response_ms": "Response times as the engine saw them (due to done).",
+        "truth_ms": "Times from arrival to reply as the responder saw them.",
+        "added_ms": "The part of the responses in which the responder held no request.",
+        "why": "Why nothing is known; empty when it is.",
+    },
+    "CanaryTimes": {"p50": "Median, in ms; null without requests.", "p99": "99th percentile, in ms."},
+    "CanaryAdds": {"p50": "Median, in ms; null without requests.", "p99": "99th percentile, in ms."},
+    "Estimate": {
+        "value": "The percentile, in ms.",
+        "low": "Lower end of its interval, from the spread of its rank.",
+        "high": "Upper end of its interval.",
+    },
     "Trust": {"checks": "The checks that apply to the run, in the order of the report."},
     "Environment": {
         "host": "Host name of the coordinator's machine.",

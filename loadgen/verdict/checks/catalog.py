@@ -19,6 +19,7 @@ from loadgen.verdict.checks.network.own_end import own_end
 from loadgen.verdict.checks.network.proxied_over_direct import proxied_over_direct
 from loadgen.verdict.checks.network.received_beyond_sent import received_beyond_sent
 from loadgen.verdict.checks.network.traffic import traffic
+from loadgen.verdict.checks.tape.canary import canary
 from loadgen.verdict.checks.tape.client_share import client_share
 from loadgen.verdict.checks.tape.closed_waits import closed_waits
 from loadgen.verdict.checks.tape.cpu_quota import cpu_quota
@@ -56,6 +57,7 @@ TAPE_CHECKS: tuple[Callable[[TrustEvidence], Found], ...] = (
     client_share,
     closed_waits,
     littles_law,
+    canary,
     mix_issued,
     local_limits,
     other_processes,
