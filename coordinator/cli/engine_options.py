@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-import rich_click as click
+import click
 
+from coordinator.cli.panels import option
 from loadgen.model.sending import EngineKind, Timestamps
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -16,7 +17,7 @@ _PANEL = "Engines"
 
 def source_option(panel: str) -> Callable[[F], F]:
     """The option --source, in the help panel `panel`."""
-    return click.option(
+    return option(
         "--source",
         metavar="ADDRESS,...",
         panel=panel,
@@ -27,7 +28,7 @@ def source_option(panel: str) -> Callable[[F], F]:
 def engine_options(default: str) -> Callable[[F], F]:
     """The options --engines, --engine and --timestamps; `default` is the help text for the default of --engines."""
     options = (
-        click.option(
+        option(
             "--engines",
             type=int,
             metavar="N",
@@ -35,13 +36,13 @@ def engine_options(default: str) -> Callable[[F], F]:
             help="Engine processes that make the load, on each machine: 1 to the number of connections.  "
             f"[default: {default}]",
         ),
-        click.option(
+        option(
             "--engine",
             type=click.Choice([kind.value for kind in EngineKind]),
             panel=_PANEL,
             help="Engine to use; auto takes the compiled engine where it can play the run.  [default: auto]",
         ),
-        click.option(
+        option(
             "--timestamps",
             type=click.Choice([kind.value for kind in Timestamps]),
             panel=_PANEL,
@@ -51,8 +52,8 @@ def engine_options(default: str) -> Callable[[F], F]:
     )
 
     def add(command: F) -> F:
-        for option in reversed(options):
-            command = option(command)
+        for add_option in reversed(options):
+            command = add_option(command)
         return command
 
     return add

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from loadgen.agent.children import EarlyEngines, EngineChild, start_engine
+from loadgen.agent.disturbance import Disturbances
 from loadgen.engine.api import Assignment, Segment
 from loadgen.engine.process import assignment_message, start_message
 from loadgen.host import frames
@@ -81,6 +82,7 @@ class Agent:
         self._on_event = on_event
         self._machine = machine
         self._quiet = QuietWatch(ours)
+        self._disturbances = Disturbances(machine, self._quiet, on_event)
         self._mark = mark
         self._on_log = on_log
         self._early = early or EarlyEngines()
@@ -148,7 +150,7 @@ class Agent:
         if self._measuring is not None:
             await self._measuring
         self._broadcast(start_message(segment))  # first, because a look at all processes may take long
-        await self._begin_measuring([engine.process.pid for engine in engines])
+        await self._begin_measuring(segment, {engine.process.pid: engine.worker for engine in engines})
         if engines:
             await asyncio.wait([engine.armed for engine in engines], timeout=_ARM_TIMEOUT_S)
         for engine in engines:
@@ -183,6 +185,7 @@ class Agent:
         for engine in self._engines:
             engine.process.close_input()
         await asyncio.gather(*(self._end(engine) for engine in self._engines))
+        self._disturbances.close()
         own = [task for task in (self._watching, self._measuring) if task is not None]
         for task in own:
             task.cancel()
@@ -273,8 +276,6 @@ class Agent:
         looked_ns = time.monotonic_ns()
         while True:
             await asyncio.sleep(_WATCH_S)
-            if self.playing:
-                await asyncio.to_thread(self._quiet.look)
             now_ns = time.monotonic_ns()
             if now_ns - looked_ns > NS_PER_S:  # this process was suspended: read the engines' reports first
                 for engine in self._engines:
@@ -301,12 +302,14 @@ class Agent:
         if was and not self.playing and not self._closing:
             self._measuring = asyncio.create_task(self._end_measuring())
 
-    async def _begin_measuring(self, pids: Sequence[int]) -> None:
+    async def _begin_measuring(self, segment: Segment, workers: Mapping[int, str]) -> None:
+        """Watch the cores of the engines, `workers` by pid; servers that are not known look like other processes."""
         self._periods = await asyncio.to_thread(read_periods)
-        if self._servers is not None:  # otherwise servers could not be told from other processes
-            await asyncio.to_thread(self._quiet.begin, pids, self._servers)
+        await asyncio.to_thread(self._quiet.begin, list(workers), self._servers)
+        self._disturbances.begin(segment, workers)
 
     async def _end_measuring(self) -> None:
+        await self._disturbances.end()
         use = await asyncio.to_thread(self._quiet.end)
         share, most = (use.share, use.most) if use is not None else (UNKNOWN, "unknown")
         throttled = throttled_share(self._periods, await asyncio.to_thread(read_periods))
