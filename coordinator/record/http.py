@@ -11,6 +11,7 @@ from coordinator.record.header import Header
 from coordinator.record.kind import RecordKind
 from loadgen.measure.together import snapshots_of
 from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_secrets import without_secrets
 from loadgen.verdict.http_result import HttpResult, HttpRow, RequestRow, Span, Times, TimeSpans
 from loadgen.verdict.result import Verdict
 from loadgen.verdict.slo import SloCheck
@@ -96,4 +97,5 @@ HTTP = RecordKind(
     read=_read,
     measured=snapshots_of,
     targets=lambda _, plan: plan.targets,
+    conceal=without_secrets,
 )
