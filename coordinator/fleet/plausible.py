@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from coordinator.fleet.member import Member
+from loadgen.measure.disturbance import MachineSecond
 from loadgen.measure.events import AgentEvent, CoresShared, SegmentBegan
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.together import Snapshots
@@ -37,6 +38,9 @@ def checked(member: Member, event: AgentEvent, now_ns: int, offset_ns: int) -> A
         check_snapshots(member, [event.worker], [event.interval], now_ns)
     elif isinstance(event, CoresShared):
         _check_speaker([event.machine], [member.name])
+    elif isinstance(event, MachineSecond):
+        _check_speaker([event.machine], [member.name])
+        check_snapshots(member, [one.worker for one in event.engines], [event.interval + event.span - 1], now_ns)
     else:
         _check_speaker([event.worker], member.workers)
     if isinstance(event, SegmentBegan):

@@ -30,6 +30,7 @@ from coordinator.run.state import (
     StopTraffic,
 )
 from coordinator.run.timeline import Timeline
+from loadgen.measure.disturbance import MachineSecond
 from loadgen.measure.events import AgentEvent, CoresShared, EngineLost, EngineReady, SegmentBegan, SegmentEnded
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.together import Snapshots
@@ -46,7 +47,8 @@ _AT_ONCE = 64  # number of snapshots that are recorded with one write
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """The functions that the conductor calls: `reset` and `audit` talk to the servers, `keep` records, `show` draws.
+    """The functions that the conductor calls: `reset` and `audit` talk to the servers, `keep` and `observe` record,
+    `show` draws.
 
     `ready` is called once, when each worker has reported its engine or is lost; its argument is by worker name.
     """
@@ -55,6 +57,7 @@ class Hooks:
     reset: Callable[[int], Awaitable[None]]
     audit: Callable[[int], Awaitable[None]]
     keep: Callable[[Sequence[Snapshot | Snapshots]], None]
+    observe: Callable[[MachineSecond], None]
     show: Callable[[Position], None]
 
 
@@ -129,6 +132,11 @@ class Conductor:
                 self.timeline.began_ns.setdefault(segment, {})[worker] = at_ns
             case CoresShared():
                 self.shared.append(event)
+            case MachineSecond() if self.run.workers.isdisjoint(one.worker for one in event.engines):
+                pass  # a machine outside the run
+            case MachineSecond():
+                self.intake.observe(event)
+                self._hooks.observe(event)
             case SegmentEnded(worker, segment, why):
                 if segment == self.run.iteration:
                     self._do(self.run.handle(Ended(worker, why)))

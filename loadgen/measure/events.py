@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadgen.measure.cells import MAX_WINDOWS
+from loadgen.measure.disturbance import MachineSecond
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.together import Snapshots
 from loadgen.measure.wire import printable, read_field, read_int, read_text
@@ -74,7 +75,7 @@ class CoresShared:
     throttled: float = UNKNOWN
 
 
-OneEvent = Snapshot | EngineReady | SegmentBegan | SegmentEnded | EngineLost | CoresShared
+OneEvent = Snapshot | EngineReady | SegmentBegan | SegmentEnded | EngineLost | CoresShared | MachineSecond
 
 """An event of one worker or machine."""
 
@@ -108,11 +109,18 @@ def event_to_wire(event: AgentEvent) -> dict[str, Any]:
             return {"is": "lost", "worker": worker, "why": why[:_MAX_WHY]}
         case CoresShared(machine, share, most, throttled):
             return {"is": "shared", "machine": machine, "share": share, "most": most, "throttled": throttled}
+        case MachineSecond():
+            return {"is": "second", "second": event.to_wire()}
 
 
 def snapshots_in(wire: object) -> object | None:
     """The wire form of the Snapshots inside the wire form of an event; None for any other event."""
     return wire.get("snapshots") if isinstance(wire, Mapping) and wire.get("is") == "snapshots" else None
+
+
+def is_second(wire: object) -> bool:
+    """Whether the wire form of an event is that of a MachineSecond."""
+    return isinstance(wire, Mapping) and wire.get("is") == "second"
 
 
 def event_from_wire(wire: Mapping[str, Any]) -> AgentEvent:
@@ -143,6 +151,8 @@ def event_from_wire(wire: Mapping[str, Any]) -> AgentEvent:
         case "shared":
             share, throttled = _read_share(wire, "share"), _read_share(wire, "throttled")
             return CoresShared(read_text(wire, "machine"), share, printable(read_text(wire, "most")), throttled)
+        case "second":
+            return MachineSecond.from_wire(read_field(wire, "second"))
         case other:
             raise ValueError(f"unknown event {other!r}")
 

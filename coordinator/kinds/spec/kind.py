@@ -101,7 +101,7 @@ class SpecKind(TapeKind[SpecPlan, RunResult]):
 
     def judge(self, played: Played[SpecPlan, TapeMeasured]) -> RunResult:
         """Judge by the conforming connections of the median iteration, and by the trust checks of the generator."""
-        return judge(played, self.evidence(played))
+        return judge(played, self.evidence(played), self.workload(played.header.plan))
 
     def rows(self, played: Played[SpecPlan, TapeMeasured]) -> NDArray[np.void]:
         """Return the results of each connection in each window."""
