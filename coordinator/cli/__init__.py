@@ -12,7 +12,14 @@ from click.exceptions import Abort, ClickException, Exit
 from coordinator.cli.commands import COMMANDS
 from coordinator.cli.lazy import LazyGroup
 from coordinator.cli.panels import CONTEXT
-from coordinator.output.streams import abandon_stdout, blaming_stdout, open_missing_streams
+from coordinator.output.streams import (
+    abandon_stdout,
+    accept_all_text,
+    blaming_stdout,
+    open_missing_streams,
+    print_document,
+)
+from coordinator.starting import wants_json
 from loadgen import __version__
 from loadgen.model.errors import ExitCode, LoadgenError
 
@@ -36,12 +43,31 @@ def app() -> None:
 
 def _complain(message: str, hint: str = "") -> None:
     with contextlib.suppress(OSError, AttributeError):  # stderr may be closed, or None
-        sys.stderr.write(f"loadgen: {message}\n" + (f"hint: {hint}\n" if hint else ""))
+        sys.stderr.write(f"loadgen: {_one_line(message)}\n" + (f"hint: {hint}\n" if hint else ""))
+
+
+def _one_line(message: str) -> str:
+    """The message without the secrets of the command line, and without what would move the cursor of a terminal."""
+    from loadgen.model.secrets import mask_text  # most commands say nothing here, and start faster without it
+
+    joined = " ".join(line.strip() for line in mask_text(message).splitlines())  # click lists choices in lines
+    return "".join(char if char.isprintable() or "\udc80" <= char <= "\udcff" else repr(char)[1:-1] for char in joined)
+
+
+def _fail(code: int, message: str, hint: str = "", *, after_result: bool = False) -> int:
+    """Say on stderr what was wrong; with --json, also on stdout, unless a result was printed.  Returns `code`."""
+    _complain(message, hint)
+    if not after_result and wants_json(sys.argv[1:]):
+        document = {"kind": "error", "error": _one_line(message), "hint": hint, "exit_code": code}
+        with contextlib.suppress(LoadgenError, OSError):  # stderr has the message, whatever stdout is
+            print_document(document)
+    return code
 
 
 def main() -> int:
     """Run the command line and return the exit code (loadgen.model.errors.ExitCode)."""
     open_missing_streams()
+    accept_all_text()
     try:
         with blaming_stdout():
             code = app.main(prog_name="loadgen", standalone_mode=False)
@@ -49,21 +75,23 @@ def main() -> int:
         return error.exit_code
     except ClickException as error:
         context = getattr(error, "ctx", None)
-        _complain(error.format_message(), f"see {context.command_path} --help" if context else "")
-        return int(ExitCode.USAGE)
+        hint = f"see {context.command_path} --help" if context else ""
+        return _fail(int(ExitCode.USAGE), error.format_message(), hint)
     except (Abort, KeyboardInterrupt):
-        _complain("interrupted")
-        return int(ExitCode.INTERRUPTED)
+        return _fail(int(ExitCode.INTERRUPTED), "interrupted")
     except LoadgenError as error:
-        _complain(error.message, error.hint)
-        return int(error.exit_code)
+        return _fail(int(error.exit_code), error.message, error.hint, after_result=error.after_result)
     except (BrokenPipeError, SystemExit):
         abandon_stdout()  # the reader of stdout has closed it; click reports this as SystemExit(1)
         return 128 + signal.SIGPIPE
     except Exception:  # noqa: BLE001 - the last handler: reports the error as a bug
         import traceback
 
-        traceback.print_exc()
-        _complain("this is a bug in loadgen, not in the plan; please report it with the lines above")
-        return int(ExitCode.INTERNAL)
+        from loadgen.model.secrets import mask_text
+
+        with contextlib.suppress(OSError, AttributeError):
+            sys.stderr.write(mask_text(traceback.format_exc()))
+        return _fail(
+            int(ExitCode.INTERNAL), "this is a bug in loadgen, not in the plan; please report it with the lines above"
+        )
     return int(code) if isinstance(code, int) else 0

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from coordinator.cli.panels import command
+from coordinator.starting import end_in_order
 
 
 @command(name="collect")
@@ -35,6 +36,7 @@ def collect_command(run: Path, spools: tuple[Path, ...]) -> int:
     else:
         sources = sources_of(fleet)
         require_fleet("loadgen collect")
+    end_in_order()
     found = uvloop.run(collect(record.path, fleet.placement.workers, sources))
     with printing():
         for one in found:

@@ -11,6 +11,7 @@ import click
 from coordinator.cli.fleet_options import coordinator_option, hosts_option, scheduler_option
 from coordinator.cli.options import Parsed
 from coordinator.cli.panels import group, option
+from coordinator.starting import end_in_order
 from loadgen.model.address import parse_address
 from loadgen.model.errors import PlanError
 
@@ -54,6 +55,7 @@ def check(
     from coordinator.output.terminal.parts import WIDTH
 
     choice = FleetChoice(hosts=hosts or (), scheduler=scheduler or "", coordinator=coordinator or "")
+    end_in_order()
     rows = uvloop.run(_check(choice, bandwidth))
     with printing():
         Console().print(fleet_table(rows), width=min(WIDTH, Console().width))

@@ -6,11 +6,13 @@ import contextlib
 import gc
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
+from coordinator.output.streams import READABLE
 from coordinator.output.terminal.format import count, pad, rate
 from loadgen.measure.forwarding import ProxyCounters
 from loadgen.model.address import format_address
@@ -34,6 +36,7 @@ class Foreground:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._redraws = os.isatty(_STDERR) and os.environ.get("TERM", "dumb") != "dumb"
+        self._encoding = sys.stderr.encoding if sys.stderr else "utf-8"
         self._loop = ProxyLoop(time.monotonic_ns)
         self._asked = 0
         self._news = threading.Event()
@@ -106,7 +109,7 @@ class Foreground:
     def _write(self, text: str) -> None:
         """Write without sys.stderr: a stopped terminal would hold its lock, and the exit would wait for the lock."""
         with contextlib.suppress(OSError):  # stderr is closed
-            os.write(_STDERR, text.encode(errors="replace"))
+            os.write(_STDERR, text.encode(self._encoding, READABLE))
 
 
 def opening_line(service: Service) -> str:

@@ -14,6 +14,7 @@ from coordinator.cli.options import DURATION, RATE, WINDOWS, Parsed, parse_count
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
+from coordinator.starting import end_in_order
 from loadgen.model.address import format_address, parse_address
 from loadgen.model.errors import PlanError
 from loadgen.model.probe import MAX_PARALLEL, MAX_REPEATS, ForwardPlan, Link, Mode
@@ -185,6 +186,7 @@ def _be_sink(host: str, port: int) -> int:
 
     from coordinator.kinds.forward.roles import be_sink
 
+    end_in_order()
     uvloop.run(be_sink(host, port, _say))
     return 0
 
@@ -200,6 +202,7 @@ def _be_proxy(given: dict[str, Any]) -> int:
     if not proxy_modes(plan):
         raise PlanError("--modes direct has no work for a proxy", hint="give --modes splice, copy or both")
     (host, port), (connect_host, connect_port) = given["listen"], given["connect"]
+    end_in_order()
     uvloop.run(
         be_proxy(
             host,

@@ -11,15 +11,18 @@ import click
 
 from coordinator.cli.engine_options import engine_options, sending, source_option
 from coordinator.cli.fleet_options import check_installed, engines_here, fleet_options, take_choice
-from coordinator.cli.options import DURATION, FILE, Parsed, result_options
+from coordinator.cli.options import DURATION, FILE, Parsed, UrlText, result_options
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
 from loadgen.model.errors import PlanError
 from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_secrets import filled, hidden, without_secrets
+from loadgen.model.secrets import MASK
 from loadgen.model.units import parse_per_s
 
 _ASKED, _LOAD, _JUDGED, _RESULT = "Requests", "Load", "Objectives", "Result"
+_MASKED = "Secrets are masked (***). Give them again when the plan is played, or print it with --record-secrets."
 
 
 def _slo(text: str) -> str:
@@ -30,7 +33,7 @@ def _slo(text: str) -> str:
 
 
 @command()
-@click.argument("urls", nargs=-1, metavar="[URL]...")
+@click.argument("urls", nargs=-1, metavar="[URL]...", type=UrlText())
 @option(
     "--requests",
     "requests_file",
@@ -121,12 +124,19 @@ def _slo(text: str) -> str:
     help="File of response times for the tools of HdrHistogram: NAME.hgrm (percentiles) or NAME.hlog (second by "
     "second). Can be given several times.",
 )
+@option(
+    "--record-secrets",
+    is_flag=True,
+    panel=_RESULT,
+    help="Keep Authorization, Cookie and other secrets in the record and in printed plans; without it, they are ***.",
+)
 @result_options("http")
 def http(
     urls: tuple[str, ...],
     plan_file: Path | None,
     replay: Path | None,
     print_plan: bool,
+    record_secrets: bool,
     hdr: tuple[Path, ...],
     out: Path | None,
     as_json: bool,
@@ -148,7 +158,9 @@ def http(
 
         check_files(hdr)
     if print_plan:
-        return show_plan(plan, choice)
+        shown = plan if record_secrets else without_secrets(plan)
+        return show_plan(shown, choice, comment="" if shown == plan else _MASKED)
+    _check_secrets(plan)
     check_installed(choice)
     return play(
         Once("http", plan),
@@ -157,6 +169,7 @@ def http(
         as_json=as_json,
         hdr=hdr,
         engines=engines_here(choice, plan.engines),
+        shows_secrets=record_secrets,
     )
 
 
@@ -219,9 +232,18 @@ def _changed(request: HttpRequest, given: dict[str, Any]) -> HttpRequest:
     return override(
         request,
         method=given["method"].upper() if given["method"] else None,
-        headers=given["headers"] or None,
+        headers=filled(request.headers, given["headers"]) if given["headers"] else None,
         body=given["body"],
     )
+
+
+def _check_secrets(plan: HttpPlan) -> None:
+    """Raise PlanError when the plan comes from a record or a file in which secrets are masked."""
+    if parts := hidden(plan):
+        raise PlanError(
+            f"the plan does not hold its secrets (they are {MASK}): give them again, with {', '.join(parts)}",
+            hint="with --record-secrets, the record of a run and --print-plan keep them",
+        )
 
 
 def _engines(plan: HttpPlan) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from coordinator.cli.options import DURATION, RATE, SIZE, WINDOWS, Parsed, resul
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
+from coordinator.starting import end_in_order
 from loadgen.model.errors import PlanError
 from loadgen.model.probe import (
     IPERF_PORT,
@@ -201,6 +201,7 @@ def _serve(host: str, port: int) -> int:
 
     from coordinator.kinds.iperf.served import serve_tests
 
+    end_in_order()
     uvloop.run(serve_tests(host, port, say=_say, tell=_tell))
     return 0
 
@@ -276,7 +277,6 @@ def _say(text: str) -> None:
 
 
 def _tell(text: str) -> None:
-    from coordinator.output.streams import printing
+    from coordinator.output.streams import print_text
 
-    with printing():
-        sys.stdout.write(f"{text}\n")
+    print_text(f"{text}\n")

@@ -10,9 +10,16 @@ import click
 
 from coordinator.cli.panels import Group
 from loadgen.model.entry import Entry
+from loadgen.model.errors import ExitCode, LoadgenError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+
+
+class StoppedError(LoadgenError):
+    """The user stopped the command."""
+
+    exit_code = ExitCode.INTERRUPTED
 
 
 class LazyGroup(Group):
@@ -36,6 +43,13 @@ class LazyGroup(Group):
         command = self._entries[cmd_name].load()
         assert isinstance(command, click.Command)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command.  Raises StoppedError for Ctrl-C: click would print an empty line."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise StoppedError("interrupted") from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options and the list of commands, without importing any."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from coordinator.cli.panels import option
+from coordinator.cli.panels import decoded, option
 from loadgen.model.errors import LoadgenError, PlanError
 from loadgen.model.units import AUTO, parse_duration_ns, parse_rate_bps, parse_size_bytes
 
@@ -29,9 +30,22 @@ class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic in newer rel
         if not isinstance(value, str):
             return value
         try:
-            return self._parse(value)
+            return self._parse(decoded(value))
         except LoadgenError as error:
             self.fail(error.message + (f" ({error.hint})" if error.hint else ""), param, ctx)
+
+
+class UrlText(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
+    """A URL, of which bytes that are not UTF-8 are sent as they are: as %XX."""
+
+    name = "URL"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return `value` as text."""
+        try:
+            return decoded(value)
+        except click.BadParameter:
+            return "".join(chr(byte) if byte < 0x80 else f"%{byte:02X}" for byte in os.fsencode(value))
 
 
 def parse_counts(text: str) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ click alone writes this help: a library that draws boxes with rich takes longer 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -37,8 +38,38 @@ class Option(click.Option):
         return extra
 
 
+def decoded(text: str) -> str:
+    """An argument of the command line as text: it is UTF-8, whatever the locale says.
+
+    Raises click.BadParameter when it is not.  (Python keeps bytes that the locale cannot decode as surrogates.)
+    """
+    if not any("\udc80" <= char <= "\udcff" for char in text):
+        return text
+    try:
+        return os.fsencode(text).decode("utf-8")
+    except UnicodeDecodeError:
+        raise click.BadParameter(f"'{text}' is not valid UTF-8") from None
+
+
 class Command(click.Command):
     """A command whose help has a section for each panel, in the order of their first options; other options last."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse as click does; texts that are no names of files are decoded."""
+        rest = super().parse_args(ctx, args)
+        for parameter in self.params:
+            value, name = ctx.params.get(parameter.name or ""), parameter.name
+            if name is None or isinstance(parameter.type, click.Path):
+                continue
+            try:
+                if isinstance(value, str):
+                    ctx.params[name] = decoded(value)
+                elif isinstance(value, tuple):
+                    ctx.params[name] = tuple(decoded(one) if isinstance(one, str) else one for one in value)
+            except click.BadParameter as error:
+                error.ctx, error.param = ctx, parameter
+                raise
+        return rest
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the sections."""

@@ -176,10 +176,12 @@ def plan_text(plan: Plan, choice: FleetChoice | None = None, *, comment: str = "
 
 def show_plan(plan: Plan, choice: FleetChoice | None = None, *, comment: str = "") -> int:
     """Print :func:`plan_text` on stdout; returns the exit code."""
-    from coordinator.output.streams import printing
+    from coordinator.output.streams import escaped, print_text
 
-    with printing():
-        sys.stdout.write(plan_text(plan, choice, comment=comment))
+    text = plan_text(plan, choice, comment=comment)
+    if any("\ud800" <= char <= "\udfff" for char in text):  # as Python holds a byte that is not text
+        raise PlanError("the plan holds a name that is not UTF-8, which TOML cannot hold", hint="rename that file")
+    print_text(escaped(text, sys.stdout) if sys.stdout else text)
     return 0
 
 

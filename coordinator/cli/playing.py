@@ -20,8 +20,10 @@ def play(
     hdr: tuple[Path, ...] = (),
     note: str = "",
     engines: int = 0,
+    shows_secrets: bool = False,
 ) -> int:
-    """Play the experiment and return the exit code; `note` is added to the result.
+    """Play the experiment and return the exit code; `note` is added to the result.  With `shows_secrets`, the record
+    holds the secrets of the plan.
 
     `engines` is the number of engine processes on this machine.  They start before anything else is imported, because
     nothing at the beginning of a run takes longer; whatever happens then, they end.
@@ -40,5 +42,6 @@ def play(
             hdr=hdr,
             notes=(note,) if note else (),
             early=early,
+            shows_secrets=shows_secrets,
         )
         return run_session(session)

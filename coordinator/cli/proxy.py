@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING
 
@@ -140,7 +139,7 @@ def proxy(
 def _run(config: ProxyConfig, *, as_json: bool) -> int:
     """Forward until a signal, then print the counters; returns the exit code."""
     from coordinator.cli.foreground import Foreground, document, totals
-    from coordinator.output.streams import printing
+    from coordinator.output.streams import print_document, print_text
     from loadgen.host.limits import raise_open_files
     from loadgen.proxy.service import Service
 
@@ -149,9 +148,8 @@ def _run(config: ProxyConfig, *, as_json: bool) -> int:
     started_ns = time.monotonic_ns()
     cut = Foreground(service).run()
     counters, elapsed_ns = service.counters(), time.monotonic_ns() - started_ns
-    with printing():
-        if as_json:
-            click.echo(json.dumps(document(service, counters, cut, elapsed_ns), indent=2))
-        else:
-            click.echo("".join(f"{name:<16}{value:>20,}\n" for name, value in totals(counters, cut).items()), nl=False)
+    if as_json:
+        print_document(document(service, counters, cut, elapsed_ns))
+    else:
+        print_text("".join(f"{name:<16}{value:>20,}\n" for name, value in totals(counters, cut).items()))
     return 0

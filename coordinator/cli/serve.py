@@ -8,6 +8,7 @@ import click
 
 from coordinator.cli.options import docroot_option
 from coordinator.cli.panels import command, option
+from coordinator.starting import end_in_order
 from loadgen.model.plan import Server
 from loadgen.model.target import Target
 
@@ -78,5 +79,6 @@ def serve(port: int, host: str, server: str, connections: int, root: Path | None
             f"{facts.server} {facts.version} serves on http://{target.authority}/  (Ctrl-C ends the server)", err=True
         )
 
+    end_in_order()
     uvloop.run(serve_until_ended(deployment, ready))
     return 0

@@ -9,6 +9,7 @@ import click
 
 from coordinator.cli.options import Parsed
 from coordinator.cli.panels import command, option
+from coordinator.starting import end_in_order
 from loadgen.model.address import format_address, parse_address
 from loadgen.model.errors import PlanError
 from loadgen.model.units import NS_PER_S, format_duration, parse_duration_ns
@@ -92,6 +93,7 @@ def worker(
     from loadgen.agent.extra import require_fleet
 
     if mark is not None:
+        end_in_order()
         uvloop.run(agent.obey())
         return 0
     if coordinator is None or cert is None:
@@ -108,6 +110,7 @@ def worker(
     )
     waits = f"waits up to {format_duration(patience)} for" if patience else "joins"
     click.echo(f"{task.name} {waits} the coordinator at {format_address(*coordinator)}  (Ctrl-C ends it)", err=True)
+    end_in_order()
     stopped = uvloop.run(agent.join(task, source=str(cert), patience_s=patience / NS_PER_S, cores=cores or 0))
     click.echo(f"{task.name} ends: {'stopped by a signal' if stopped else 'the coordinator has ended'}", err=True)
     return 0

@@ -4,6 +4,7 @@ returns the exit code.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,10 +26,11 @@ from coordinator.output.catalog import print_result
 from coordinator.output.judged import Judged
 from coordinator.output.streams import stderr_console
 from coordinator.record.header import Header
-from coordinator.record.writer import default_directory
+from coordinator.record.writer import claim_directory
 from coordinator.run.api import Around
 from coordinator.run.frame import Run
 from coordinator.run.interrupts import Interrupts
+from coordinator.starting import end_in_order
 from loadgen.agent.children import EarlyEngines
 
 Say = Callable[[str], None]
@@ -42,6 +44,7 @@ class Session:
     `form` is an output format (coordinator.output.catalog).  `hdr` are files for the tools of HdrHistogram.  `notes`
     are added to the result.  `resumed` is the header of an experiment that is continued; then `out` is the directory
     of its record, and `done` are its runs that are not played again.  `early` are engines that were started already.
+    With `shows_secrets`, records hold the secrets of their plans.
     """
 
     experiment: Experiment[Any]
@@ -54,6 +57,7 @@ class Session:
     resumed: Header[Any] | None = None
     done: Done = ()
     early: EarlyEngines | None = None
+    shows_secrets: bool = False
 
 
 def cache_directory() -> Path:
@@ -67,13 +71,25 @@ def run_session(session: Session) -> int:
 
     Raises LoadgenError when the first run cannot start.  When a later run cannot start, prints the result so far first.
     """
+    end_in_order()
     return uvloop.run(_session(session))
 
 
 async def _session(session: Session) -> int:
+    if session.out is not None:
+        return await _play(session, session.out)
+    directory = claim_directory(datetime.now(), kind=session.experiment.runs)
+    try:
+        return await _play(session, directory)
+    finally:
+        with contextlib.suppress(OSError):
+            directory.rmdir()  # possible only when no record was begun in it
+
+
+async def _play(session: Session, directory: Path) -> int:
+    """Play the experiment with its record in `directory`."""
     err = stderr_console()
     experiment = session.experiment
-    directory = session.out or default_directory(datetime.now(), kind=experiment.runs)
     with Interrupts() as interrupts, fileset_progress(err) as progress:
         kind, say = load_kind(experiment.runs), _say_on(err)
         around = Around(
@@ -93,6 +109,7 @@ async def _session(session: Session) -> int:
                 command_line=session.command_line,
                 hdr=session.hdr,
                 notes=session.notes,
+                shows_secrets=session.shows_secrets,
             )
             return await interrupts.during(run)
 
@@ -106,6 +123,7 @@ async def _session(session: Session) -> int:
             say(problem)
         print_result(judged, session.form)
         if outcome.failed:
+            outcome.failed.after_result = True
             raise outcome.failed
         return int(judged.result.exit_code)
 

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import io
 import os
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, TextIO, cast
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from loadgen.model.errors import LoadgenError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+
+READABLE = "loadgen.readable"
+"""The name of an error handler for encoding: what an encoding lacks is written in ASCII, and never raises."""
+
+_IN_ASCII = {
+    "…": "...", "·": "-", "—": "-", "–": "-", "−": "-", "─": "-", "×": "x", "µ": "u", "±": "+-", "≥": ">=", "≤": "<=",
+    "→": "->", "░": ".", **dict.fromkeys("█▇▆▅▄▃▂▁▉▊▋▌▍▎▏", "#"), **dict.fromkeys("│┃┏┓┗┛", "|"), "━": "=",
+    **dict.fromkeys("‘’", "'"), **dict.fromkeys("“”", '"'),
+}  # fmt: skip
+"""Characters of our own texts, in ASCII.  All others are shown as an escape, like \\u0436."""
 
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
@@ -45,6 +56,67 @@ def printing() -> Iterator[None]:
 
 def _unwritable(error: OSError) -> OutputError:
     return OutputError(f"the result cannot be printed: stdout: {error.strerror}")
+
+
+def print_text(text: str) -> None:
+    """Write a text to stdout, as all of a result.  Raises the errors of :func:`printing`."""
+    with printing():
+        sys.stdout.write(text)
+
+
+def print_document(document: Mapping[str, Any]) -> None:
+    """Write a JSON document to stdout, as all of a result.  Raises the errors of :func:`printing`."""
+    with printing():
+        write_document(document, sys.stdout)
+
+
+def write_document(document: Mapping[str, Any], stream: TextIO) -> None:
+    """Write a JSON document to `stream`; in ASCII with escapes where the stream's encoding lacks a character."""
+    import json  # not needed by most commands, which start faster without it
+
+    # A file name need not be valid UTF-8, JSON must be.
+    text = json.dumps(document, indent=2, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
+    if not _encodable(text, stream):
+        text = json.dumps(json.loads(text), indent=2)
+    stream.write(text + "\n")
+
+
+def escaped(text: str, stream: TextIO) -> str:
+    """Return `text` with the escapes of TOML and Python for the characters that the stream's encoding lacks."""
+    return text if _encodable(text, stream) else "".join(c if c.isascii() else _escape(c) for c in text)
+
+
+def _encodable(text: str, stream: TextIO) -> bool:
+    try:
+        text.encode(stream.encoding or "utf-8")
+    except UnicodeError:
+        return False
+    return True
+
+
+def _escape(char: str) -> str:
+    return f"\\U{ord(char):08x}" if ord(char) > 0xFFFF else f"\\u{ord(char):04x}"
+
+
+def _readable(error: UnicodeError) -> tuple[str, int]:
+    """Replace the characters that an encoding lacks; a byte of a file name that is not valid text becomes \\xNN."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    bad = error.object[error.start : error.end]
+    words = (f"\\x{ord(c) - 0xDC00:02x}" if "\udc80" <= c <= "\udcff" else _IN_ASCII.get(c) or _escape(c) for c in bad)
+    return "".join(words), error.end
+
+
+codecs.register_error(READABLE, _readable)
+
+
+def accept_all_text() -> None:
+    """Let stdout and stderr write any text: the locale, or PYTHONIOENCODING, may have chosen an encoding that lacks
+    characters, and a result must not be lost for that.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=READABLE)
 
 
 @contextlib.contextmanager

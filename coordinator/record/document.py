@@ -6,6 +6,7 @@ documents.  JSON has no spelling for a number that is not finite: it is written 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import numbers
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from coordinator.record.catalog import KINDS
 from coordinator.record.environment import Environment
 from coordinator.record.fleet import FleetRecord
 from coordinator.record.header import SCHEMA_VERSION, UNFINISHED, Header, Plan, Result
+from loadgen.model.secrets import mask_text
 
 
 def unfinished(header: Header[Plan], so_far: Result | None = None) -> dict[str, Any]:
@@ -38,6 +40,7 @@ def header_of(document: Mapping[str, Any]) -> Header[Any]:
         environment=Environment.from_dict(document["environment"]),
         targets=kind.targets(document, plan),
         fleet=FleetRecord.from_dict(document["fleet"]) if kind.on_fleet else None,
+        shows_secrets=True,  # a record that is written again keeps what it holds
     )
 
 
@@ -51,6 +54,7 @@ def result_of(document: Mapping[str, Any]) -> Any:
 
 def _document(header: Header[Plan], result: Result | None, finished_at: str) -> dict[str, Any]:
     ended = result if finished_at else None
+    header = header if header.shows_secrets else _concealed(header)
     document = _plain(
         {
             "schema_version": SCHEMA_VERSION,
@@ -66,6 +70,13 @@ def _document(header: Header[Plan], result: Result | None, finished_at: str) -> 
     )
     assert isinstance(document, dict)
     return document
+
+
+def _concealed(header: Header[Plan]) -> Header[Plan]:
+    """The header without the secrets of its plan and of its command line."""
+    words = tuple(mask_text(word) for word in header.environment.command_line)
+    environment = dataclasses.replace(header.environment, command_line=words)
+    return dataclasses.replace(header, plan=KINDS[header.kind].conceal(header.plan), environment=environment)
 
 
 def _plain(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from coordinator.record.environment import Environment
@@ -61,7 +61,8 @@ class Header(Generic[P]):
 
     `kind` is a key of :data:`coordinator.record.catalog.KINDS`.  `started_at` is ISO 8601 with a zone.  `targets` are
     the servers that are driven, with their real ports; `()` for a network run.  `fleet` is None for a network run,
-    and has no machines until they are reached.
+    and has no machines until they are reached.  With `shows_secrets`, the document holds the plan as it is; otherwise
+    it holds the plan without secrets (loadgen.model.secrets).
     """
 
     kind: str
@@ -70,6 +71,7 @@ class Header(Generic[P]):
     environment: Environment
     targets: tuple[Target, ...] = ()
     fleet: FleetRecord | None = None
+    shows_secrets: bool = field(default=False, compare=False)
 
     @property
     def own_fleet(self) -> FleetRecord:

@@ -14,6 +14,7 @@ from coordinator.record.kind import RecordKind
 from coordinator.record.span import number_of, read_span
 from loadgen.measure.together import snapshots_of
 from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_secrets import without_secrets
 from loadgen.verdict.http_result import HttpResult, HttpRow, RequestRow, Times, TimeSpans
 from loadgen.verdict.result import Verdict
 from loadgen.verdict.slo import SloCheck
@@ -97,4 +98,5 @@ HTTP = RecordKind(
     read=_read,
     measured=snapshots_of,
     targets=lambda _, plan: plan.targets,
+    conceal=without_secrets,
 )

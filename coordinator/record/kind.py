@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from coordinator.record.header import Header, Plan, Result
 from loadgen.model.target import Target
 
+T = TypeVar("T")
 P = TypeVar("P", bound=Plan)
 R = TypeVar("R", bound=Result)
 
@@ -16,6 +17,11 @@ R = TypeVar("R", bound=Result)
 def driven_targets(document: Mapping[str, Any], plan: object) -> tuple[Target, ...]:
     """The targets that a document lists; `()` when it lists none."""
     return tuple(Target(**target) for target in document.get("driven_targets", ()))
+
+
+def _as_it_is(plan: T) -> T:
+    """The plan, which holds no secrets."""
+    return plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +32,7 @@ class RecordKind(Generic[P, R]):
     kinds; its result is None for a run that has only begun.  `read` makes the result from a whole document.
     `measured` makes what was measured from one map of the record's intervals; it raises ValueError or PlanError on
     damage.  `targets` finds the servers that were driven.  `on_fleet` says whether load machines played the run.
+    `conceal` masks the secrets of a plan.
     `runs` names the records below this one that hold the measurements, for a kind that is made of several runs.
     """
 
@@ -36,3 +43,4 @@ class RecordKind(Generic[P, R]):
     targets: Callable[[Mapping[str, Any], P], tuple[Target, ...]] = driven_targets
     on_fleet: bool = True
     runs: Callable[[R], Sequence[str]] | None = None
+    conceal: Callable[[P], P] = _as_it_is

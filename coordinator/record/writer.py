@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 from coordinator.record.connections import STATES
 from coordinator.record.header import KIND_SPEC, RecordError
+from loadgen.model.secrets import mask_text
 
 RUN = "run.json"
 INTERVALS = "intervals.msgpack"
@@ -40,6 +41,7 @@ DISTURBANCE = "disturbance.msgpack"
 CONNECTIONS = "connections.npz"
 AGENTS_LOG = "agents.log"
 
+_OURS_ONLY = 0o700  # a record can be copied to others, but it is not shown to them by default
 _MAX_LOG_BYTES = 4 << 20
 """The limit for all agents together, so that a machine that logs without end cannot fill the disk."""
 
@@ -51,14 +53,25 @@ class Measured(Protocol):
         """The value as plain data for msgpack."""
 
 
-def default_directory(started_at: datetime, parent: Path = Path("runs"), *, kind: str = KIND_SPEC) -> Path:
-    """`runs/<time>-<kind>`, with a number appended when another run began in the same second."""
+def claim_directory(started_at: datetime, parent: Path = Path("runs"), *, kind: str = KIND_SPEC) -> Path:
+    """Make `runs/<time>-<kind>`, with a number appended when another run began in the same second, and return it.
+
+    Making it claims the name: of several runs that begin at once, each gets its own.  Raises RecordError.
+    """
     name = f"{started_at:%Y-%m-%dT%H-%M-%S}-{kind}"
     path, tries = parent / name, 1
-    while path.exists():
-        tries += 1
-        path = parent / f"{name}-{tries}"
-    return path
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            try:
+                path.mkdir(mode=_OURS_ONLY)
+            except FileExistsError:
+                tries += 1
+                path = parent / f"{name}-{tries}"
+            else:
+                return path
+    except OSError as error:
+        raise _unwritable(path, error) from error
 
 
 class RecordWriter:
@@ -81,17 +94,27 @@ class RecordWriter:
                 self._lock = _lock(directory)
                 _replace(directory / RUN, _dump(document))
             else:
-                self._made = _make(directory, _dump(document))
+                self._made = _make(directory)
                 self._lock = _lock(directory)
+                self._begin(_dump(document))
         except BlockingIOError:
             raise RecordError(
                 f"another loadgen is writing the record in {directory}", hint="wait until it has ended, or stop it"
             ) from None
         except OSError as error:
-            raise RecordError(
-                f"the record cannot be written to {directory}: {_say(error)}",
-                hint="give another directory with --out",
-            ) from error
+            self.close()
+            raise _unwritable(directory, error) from error
+
+    def _begin(self, run: bytes) -> None:
+        """Write the first run.json.  The directory is locked, so that two runs cannot both find it empty."""
+        try:
+            if any(self.path.iterdir()):
+                raise FileExistsError(None, "the directory is not empty")
+            _replace(self.path / RUN, run)
+        except OSError:
+            if self._made:
+                self.path.rmdir()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -113,7 +136,7 @@ class RecordWriter:
         data = b"".join(msgpack.packb(item.to_wire()) for item in items)
         try:
             if self._intervals is None:
-                self._intervals = (self.path / INTERVALS).open("xb", buffering=0)
+                self._intervals = _open_private(self.path / INTERVALS, os.O_EXCL)
             _write_all(self._intervals, data)
             self._good_bytes += len(data)
         except OSError as error:
@@ -129,7 +152,7 @@ class RecordWriter:
             return
         try:
             if self._seconds is None:
-                self._seconds = (self.path / DISTURBANCE).open("xb", buffering=0)
+                self._seconds = _open_private(self.path / DISTURBANCE, os.O_EXCL)
             _write_all(self._seconds, msgpack.packb(second.to_wire()))
         except OSError as error:
             self._observes = False
@@ -137,10 +160,10 @@ class RecordWriter:
 
     def log(self, machine: str, line: str) -> None:
         """Append a line that the agent of a machine logged.  Lines beyond the limit are dropped."""
-        data = f"{machine}: {line}\n".encode(errors="replace")
+        data = f"{machine}: {mask_text(line)}\n".encode(errors="replace")
         self._logged_bytes += len(data)
         if self._logged_bytes <= _MAX_LOG_BYTES:
-            with contextlib.suppress(OSError), (self.path / AGENTS_LOG).open("ab") as file:
+            with contextlib.suppress(OSError), _open_private(self.path / AGENTS_LOG, os.O_APPEND) as file:
                 file.write(data)
 
     def rewrite(self, document: Mapping[str, Any]) -> None:
@@ -200,19 +223,25 @@ def _lock(directory: Path) -> int:
     return descriptor
 
 
-def _make(directory: Path, run: bytes) -> bool:
-    """Make the directory and its first run.json; whether the directory is new.  It may exist already, when empty."""
-    new = not directory.exists()
-    directory.mkdir(parents=True, exist_ok=True)
-    if any(directory.iterdir()):
-        raise FileExistsError(None, "the directory is not empty")
+def _make(directory: Path) -> bool:
+    """Make the directory; whether it is new."""
     try:
-        _replace(directory / RUN, run)
-    except OSError:
-        if new:
-            directory.rmdir()
+        directory.mkdir(mode=_OURS_ONLY)
+    except FileNotFoundError:
+        if directory.parent.is_dir():  # some file systems answer so when they have no place for directories
+            raise
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        return _make(directory)
+    except FileExistsError:
+        if directory.is_dir():
+            return False
         raise
-    return new
+    return True
+
+
+def _open_private(path: Path, flags: int) -> io.FileIO:
+    """Open a file for writing that only its owner can read: addresses, plans and logs may say more than one knows."""
+    return io.FileIO(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, 0o600), "wb")
 
 
 def _dump(document: Mapping[str, Any]) -> bytes:
@@ -223,7 +252,7 @@ def _replace(path: Path, data: bytes) -> None:
     """Replace the content of `path` by `data` in one step: a crash or a power cut leaves the old or the new one."""
     beside = path.with_name(f".{path.name}.new")
     try:
-        with beside.open("wb", buffering=0) as file:
+        with _open_private(beside, os.O_TRUNC) as file:
             _write_all(file, data)
             os.fsync(file.fileno())
         beside.replace(path)
@@ -243,6 +272,12 @@ def _write_all(file: io.FileIO, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[file.write(rest) :]
+
+
+def _unwritable(directory: Path, error: OSError) -> RecordError:
+    return RecordError(
+        f"the record cannot be written to {directory}: {_say(error)}", hint="give another directory with --out"
+    )
 
 
 def _say(error: OSError) -> str:

@@ -34,7 +34,9 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def begin_header(kind: str, plan: P, fleet: FleetChoice | None, command_line: tuple[str, ...]) -> Header[P]:
+def begin_header(
+    kind: str, plan: P, fleet: FleetChoice | None, command_line: tuple[str, ...], *, shows_secrets: bool = False
+) -> Header[P]:
     """Return the header that is known before anything is started; `fleet` is None for runs without load machines."""
     machines = None
     if fleet is not None:
@@ -50,6 +52,7 @@ def begin_header(kind: str, plan: P, fleet: FleetChoice | None, command_line: tu
         plan=plan,
         environment=collect(command_line=command_line),
         fleet=machines,
+        shows_secrets=shows_secrets,
     )
 
 
@@ -86,6 +89,7 @@ class Run(Generic[P, M, R]):
     """One run of a kind, from its plan to its judged record in `directory`.
 
     `hdr` are files for response times in the formats of HdrHistogram's tools.  `notes` are added to the result.
+    With `shows_secrets`, the record holds the secrets of the plan.
     """
 
     kind: Kind[P, M, R]
@@ -96,6 +100,7 @@ class Run(Generic[P, M, R]):
     command_line: tuple[str, ...]
     hdr: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
+    shows_secrets: bool = False
     _player: Player[P, M] | None = None
 
     def interrupt(self) -> bool:
@@ -108,7 +113,7 @@ class Run(Generic[P, M, R]):
         Raises LoadgenError when the run cannot start; then no record remains.
         """
         plan, notices = self.kind.settle(self.plan, self.fleet)
-        header = begin_header(self.kind.name, plan, self.fleet, self.command_line)
+        header = begin_header(self.kind.name, plan, self.fleet, self.command_line, shows_secrets=self.shows_secrets)
         with RecordWriter(self.directory, unfinished(header)) as writer:
             stage = Stage(header, writer, AsyncExitStack(), self.around)
             stage.notices += [*self.notes, *notices]

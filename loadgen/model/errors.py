@@ -24,7 +24,8 @@ class ExitCode(enum.IntEnum):
 class LoadgenError(Exception):
     """Base class of all errors that are raised on purpose.
 
-    `message`: what was wrong, in one line.  `hint`: what to do about it; may be empty.
+    `message`: what was wrong, in one line.  `hint`: what to do about it; may be empty.  `after_result`: the command
+    has printed a result before the error, so the error must not be printed as a second one.
     """
 
     exit_code = ExitCode.USAGE
@@ -33,6 +34,7 @@ class LoadgenError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.after_result = False
 
 
 class PlanError(LoadgenError):

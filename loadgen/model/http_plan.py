@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 from loadgen.model.errors import PlanError
 from loadgen.model.plain import from_plain, to_plain
 from loadgen.model.plan import OnLoss, Phases
+from loadgen.model.secrets import mask_url
 from loadgen.model.sending import EngineKind, Timestamps, check_sending
 from loadgen.model.shard import share_out
 from loadgen.model.target import Target
@@ -93,8 +94,8 @@ class HttpRequest:
 
     @property
     def name(self) -> str:
-        """The request as reports show it, like `GET http://192.0.2.7/`."""
-        return f"{self.method} {self.url}"
+        """The request as reports show it, like `GET http://192.0.2.7/`; without secrets."""
+        return f"{self.method} {mask_url(self.url)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from coordinator.cli import app
 from coordinator.cli.commands import COMMANDS
 
 VERSION_MAY_IMPORT = {
+    "coordinator.starting",
     "coordinator",
     "coordinator.cli",
     "coordinator.cli.commands",

@@ -23,7 +23,7 @@ from coordinator.record.header import KIND_SPEC, RecordError
 from coordinator.record.iperf3 import run_document
 from coordinator.record.network import Kept
 from coordinator.record.reader import load
-from coordinator.record.writer import INTERVALS, RUN, RecordWriter, default_directory
+from coordinator.record.writer import INTERVALS, RUN, RecordWriter, claim_directory
 from loadgen.measure.forwarding import NO_REPORT, Passage
 from loadgen.measure.throughput import UNKNOWN, Granted
 from loadgen.model.probe import Direction, IperfPlan, Kind, Link, Mode, Transport
@@ -359,7 +359,7 @@ def test_a_network_record_is_not_a_record_of_spec(tmp_path: Path) -> None:
 
 def test_the_directory_name_shows_the_kind_of_run(tmp_path: Path) -> None:
     at = datetime.datetime(2026, 2, 3, 4, 5, 6, tzinfo=datetime.UTC)
-    assert default_directory(at, tmp_path, kind="iperf").name == "2026-02-03T04-05-06-iperf"
+    assert claim_directory(at, tmp_path, kind="iperf").name == "2026-02-03T04-05-06-iperf"
 
 
 def _paths(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

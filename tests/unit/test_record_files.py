@@ -25,7 +25,7 @@ from coordinator.record.connections import CONNECTION_DTYPE
 from coordinator.record.document import finished, unfinished
 from coordinator.record.frames import Frames
 from coordinator.record.header import KIND_SPEC, KIND_SWEEP, Header, RecordError
-from coordinator.record.writer import CONNECTIONS, INTERVALS, RUN, RecordWriter, default_directory
+from coordinator.record.writer import CONNECTIONS, INTERVALS, RUN, RecordWriter, claim_directory
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.together import snapshots_of
 from loadgen.verdict.result import RunResult
@@ -234,7 +234,7 @@ def test_default_directories_do_not_collide(tmp_path: Path) -> None:
     at = datetime.datetime(2026, 2, 3, 4, 5, 6, tzinfo=datetime.UTC)
     names = []
     for _ in range(3):
-        path = default_directory(at, tmp_path / "runs")
+        path = claim_directory(at, tmp_path / "runs")
         RecordWriter(path, START).close()
         names.append(path.name)
     assert names == ["2026-02-03T04-05-06-spec", "2026-02-03T04-05-06-spec-2", "2026-02-03T04-05-06-spec-3"]

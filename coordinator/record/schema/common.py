@@ -143,6 +143,14 @@ class Fleet(Struct, kw_only=True):
     placement: Placement
 
 
+class ErrorDocument(Struct, kw_only=True, tag_field="kind", tag="error"):
+    """A command with --json that failed before it had a result prints this; no record holds it."""
+
+    error: Annotated[str, Meta(description="What was wrong, in one line.")]
+    hint: Annotated[str, Meta(description="What to do about it; may be empty.")]
+    exit_code: Annotated[int, Meta(ge=1, le=255, description="Exit code of the command.")]
+
+
 class Document(Struct, kw_only=True, tag_field="kind"):
     """The common fields of the documents of all kinds."""
 

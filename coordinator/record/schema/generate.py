@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from coordinator.record.schema.common import ErrorDocument
 from coordinator.record.schema.descriptions import describe
 from coordinator.record.schema.http import HttpDocument
 from coordinator.record.schema.network import ForwardDocument, IperfDocument
@@ -17,7 +18,7 @@ from coordinator.record.schema.spec import SpecDocument, SweepDocument
 
 FILE: Final = Path(__file__).parents[1] / "run.schema.json"
 
-AnyDocument = SpecDocument | SweepDocument | IperfDocument | ForwardDocument | HttpDocument
+AnyDocument = SpecDocument | SweepDocument | IperfDocument | ForwardDocument | HttpDocument | ErrorDocument
 
 _LEFT_OUT = ("default", "title", "properties", "$defs")
 

@@ -16,6 +16,7 @@ _KINDS: Final = {
     "http": "A run of `loadgen http`",
     "iperf": "A run of `loadgen iperf`",
     "forward": "A run of `loadgen forward`",
+    "error": "A command with `--json` that failed",
 }
 """Heading by kind of document, in the order of the page."""
 

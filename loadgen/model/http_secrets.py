@@ -1,0 +1,64 @@
+"""The plan of a `loadgen http` run without its secrets, as records and printed plans show it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.secrets import MASK, mask_body, mask_header, mask_url
+
+
+def without_secrets(plan: HttpPlan) -> HttpPlan:
+    """The plan with masked secrets; the same plan when it holds none."""
+    requests = tuple(_masked(request) for request in plan.requests)
+    return plan if requests == plan.requests else dataclasses.replace(plan, requests=requests)
+
+
+def _masked(request: HttpRequest) -> HttpRequest:
+    url, body = mask_url(request.url), mask_body(request.body)
+    headers = tuple(mask_header(line) for line in request.headers)
+    if (url, headers, body) == (request.url, request.headers, request.body):
+        return request
+    return dataclasses.replace(request, url=url, headers=headers, body=body)
+
+
+def hidden(plan: HttpPlan) -> tuple[str, ...]:
+    """What is masked in the plan, each once: names of headers like `-H 'Authorization: …'`, `URL` and `--body`.
+
+    These are the parts of the command line that must be given again before the plan can be played.
+    """
+    found: dict[str, None] = {}
+    for request in plan.requests:
+        found |= {f"-H '{_name(line)}: …'": None for line in request.headers if is_hidden(line)}
+        if MASK in request.url and mask_url(_filled(request.url)) == request.url:
+            found["the URL"] = None
+        if MASK in request.body and mask_body(_filled(request.body)) == request.body:
+            found["--body"] = None
+    return tuple(found)
+
+
+def is_hidden(line: str) -> bool:
+    """Whether the value of a header line is masked."""
+    return mask_header(line) == line and line.partition(":")[2].strip() == MASK
+
+
+def filled(headers: Sequence[str], given: Sequence[str]) -> tuple[str, ...]:
+    """The headers of a request after the headers `given` on the command line.
+
+    Usually these replace all.  When some are masked, they only replace those of the same name, and add the others:
+    otherwise a user who gives a secret again would lose the headers that need not be given.
+    """
+    if not any(is_hidden(line) for line in headers):
+        return tuple(given)
+    names = {_name(line).lower() for line in given}
+    return (*(line for line in headers if _name(line).lower() not in names), *given)
+
+
+def _name(line: str) -> str:
+    return line.partition(":")[0]
+
+
+def _filled(text: str) -> str:
+    """The text with a value in the place of each mask."""
+    return text.replace(MASK, "x")
