@@ -54,7 +54,7 @@ picture: $(VENV)/.installed ## Draw the picture of the live view in the README, 
 golden: $(VENV)/.test-installed ## Rewrite the golden files; read the diff before committing it
 	$(BIN)/pytest -q tests/golden --update-golden
 
-schema: $(VENV)/.test-installed ## Write the JSON Schema of run.json again, from the types in coordinator/record/schema
+schema: $(VENV)/.test-installed ## Write run.schema.json and docs/json.md again, from the types in coordinator/record/schema
 	$(BIN)/python -m coordinator.record.schema
 
 lock: ## Write constraints.txt again after a change of pyproject.toml; UPGRADE=1 takes the newest versions
@@ -87,8 +87,8 @@ bench-fleet: $(VENV)/.test-installed ## Benchmark: coordinator cost of 50 to 500
 bench-startup: $(VENV)/.test-installed ## Benchmark: time from Enter to the prompt, and to the first traffic of spec, two minutes
 	$(BIN)/python benchmarks/startup.py
 
-bench-trust: $(VENV)/.test-installed ## Benchmark: false alarms and misses of the trust checks, about 12 minutes
-	$(BIN)/python benchmarks/trust.py
+bench-trust: $(VENV)/.test-installed ## Benchmark: verdicts on known set-ups, good and bad, about 25 minutes; as root, all of them
+	$(BIN)/python benchmarks/trust.py --repeats 3
 
 sanitize: $(VENV)/.test-installed ## Run the engine's tests on a build with sanitizers (needs gcc, two minutes)
 	@tools/sanitize.sh

@@ -5,6 +5,8 @@ An entry is `_.name  # reason`.  A test finds entries whose name is gone.
 
 # Called by a library, under a name that the library chooses.
 _.convert  # click: converts the text of an option
+_.command_class  # click: the class of a group's commands
+_.format_commands  # click: writes the list of commands into the help
 _.add_worker  # distributed: scheduler plugin
 _.remove_worker  # distributed: scheduler plugin
 _.stimulus_id  # distributed: passes this argument by name to remove_worker()

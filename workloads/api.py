@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadgen.schedule.optape import OpTape
+from loadgen.schedule.timings import Timings
 
 P_contra = TypeVar("P_contra", contravariant=True)
 
@@ -119,6 +120,9 @@ class Workload(Protocol[P_contra]):
 
     def compile(self, plan: P_contra) -> OpTape:
         """The operations of a plan; equal plans (the seed is part of a plan) give equal tapes."""
+
+    def timings(self, plan: P_contra) -> Timings | None:
+        """The length of each reply of the tape, and its starts, without compiling it; None when they are not known."""
 
     def counting(self, plan: P_contra) -> Counting:
         """The categories of the plan's operations, without compiling it."""

@@ -6,28 +6,21 @@ import contextlib
 import signal
 import sys
 
-import rich_click as click
+import click
 from click.exceptions import Abort, ClickException, Exit
 
 from coordinator.cli.commands import COMMANDS
 from coordinator.cli.lazy import LazyGroup
+from coordinator.cli.panels import CONTEXT
 from coordinator.output.streams import abandon_stdout, blaming_stdout, open_missing_streams
 from loadgen import __version__
 from loadgen.model.errors import ExitCode, LoadgenError
-
-_HELP = click.RichHelpConfiguration(
-    # The option and its argument share a column: at 80 columns there is no room for another column beside the help.
-    options_table_column_types=["required", "opt_all_metavar", "help"],
-    append_metavars_help_string="{}",
-    max_width=100,
-)
 
 
 @click.group(
     cls=LazyGroup,
     entries=COMMANDS,
-    # Help is not configured through click.rich_config, because that module imports rich at once.
-    context_settings={"help_option_names": ["-h", "--help"], "rich_help_config": _HELP},
+    context_settings=CONTEXT,
 )
 @click.version_option(__version__, prog_name="loadgen")
 def app() -> None:
@@ -64,11 +57,8 @@ def main() -> int:
     except LoadgenError as error:
         _complain(error.message, error.hint)
         return int(error.exit_code)
-    except (BrokenPipeError, SystemExit) as error:
-        # rich-click printed the help of a group and exits with this code
-        if isinstance(error, SystemExit) and error.code == ExitCode.USAGE:
-            return int(ExitCode.USAGE)
-        abandon_stdout()  # the reader of stdout has closed it; click and rich report this as SystemExit(1)
+    except (BrokenPipeError, SystemExit):
+        abandon_stdout()  # the reader of stdout has closed it; click reports this as SystemExit(1)
         return 128 + signal.SIGPIPE
     except Exception:  # noqa: BLE001 - the last handler: reports the error as a bug
         import traceback

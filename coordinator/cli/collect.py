@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import rich_click as click
+import click
+
+from coordinator.cli.panels import command
 
 
-@click.command(name="collect")
+@command(name="collect")
 @click.argument("run", type=click.Path(path_type=Path, file_okay=False))
 @click.argument("spools", nargs=-1, type=click.Path(path_type=Path, dir_okay=False), metavar="[SPOOL]...")
 def collect_command(run: Path, spools: tuple[Path, ...]) -> int:

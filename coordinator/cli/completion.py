@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import rich_click as click
+import click
 
+from coordinator.cli.panels import command
 from coordinator.output.streams import printing
 
 
-@click.command()
+@command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-import rich_click as click
+import click
+
+from coordinator.cli.panels import command, option
 
 
-@click.command()
-@click.option(
-    "--vms", type=click.IntRange(1), metavar="N", default=16, show_default=True, help="Number of VMs to plan for."
+@command()
+@option(
+    "--vms",
+    type=click.IntRange(1),
+    metavar="N",
+    default=16,
+    show_default=True,
+    help="Number of VMs to plan for, at least 1.",
 )
-@click.option(
-    "--connections", type=click.IntRange(1), metavar="N", default=20, show_default=True, help="Connections per VM."
+@option(
+    "--connections",
+    type=click.IntRange(1),
+    metavar="N",
+    default=20,
+    show_default=True,
+    help="Connections per VM, at least 1.",
 )
 def doctor(vms: int, connections: int) -> int:
     """Check the limits of this machine (files, ports, TCP settings, web servers) and print how to change them.

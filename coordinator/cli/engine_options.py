@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-import rich_click as click
+import click
 
+from coordinator.cli.panels import option
 from loadgen.model.sending import EngineKind, Timestamps
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -16,7 +17,7 @@ _PANEL = "Engines"
 
 def source_option(panel: str) -> Callable[[F], F]:
     """The option --source, in the help panel `panel`."""
-    return click.option(
+    return option(
         "--source",
         metavar="ADDRESS,...",
         panel=panel,
@@ -27,7 +28,7 @@ def source_option(panel: str) -> Callable[[F], F]:
 def engine_options(default: str) -> Callable[[F], F]:
     """The options --engines, --engine, --timestamps, --no-canary; `default` is the help of the first one's default."""
     options = (
-        click.option(
+        option(
             "--engines",
             type=int,
             metavar="N",
@@ -35,20 +36,20 @@ def engine_options(default: str) -> Callable[[F], F]:
             help="Engine processes that make the load, on each machine: 1 to the number of connections.  "
             f"[default: {default}]",
         ),
-        click.option(
+        option(
             "--engine",
             type=click.Choice([kind.value for kind in EngineKind]),
             panel=_PANEL,
             help="Engine to use; auto takes the compiled engine where it can play the run.  [default: auto]",
         ),
-        click.option(
+        option(
             "--timestamps",
             type=click.Choice([kind.value for kind in Timestamps]),
             panel=_PANEL,
             help="Arrival time of a reply: the kernel's time stamp (kernel), or when the engine woke up (loop); auto "
             "takes the most accurate that the engine has.  [default: auto]",
         ),
-        click.option(
+        option(
             "--canary/--no-canary",
             default=None,
             panel=_PANEL,
@@ -58,8 +59,8 @@ def engine_options(default: str) -> Callable[[F], F]:
     )
 
     def add(command: F) -> F:
-        for option in reversed(options):
-            command = option(command)
+        for add_option in reversed(options):
+            command = add_option(command)
         return command
 
     return add

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import rich_click as click
+import click
 
 from coordinator.cli.options import docroot_option
+from coordinator.cli.panels import command, option
 from loadgen.model.errors import LoadgenError
 
 
-@click.command()
-@click.option(
-    "--connections", type=click.IntRange(1), metavar="N", default=20, show_default=True, help="Connections of one VM."
+@command()
+@option(
+    "--connections",
+    type=click.IntRange(1),
+    metavar="N",
+    default=20,
+    show_default=True,
+    help="Connections of one VM, at least 1.",
 )
 @docroot_option
-@click.option("--verify", is_flag=True, help="Compare every byte of the files; make nothing.")
+@option("--verify", is_flag=True, help="Compare every byte of the files; make nothing.")
 def fileset(connections: int, root: Path | None, verify: bool) -> int:
     """Make the SPECweb99-style file set that one VM needs for its connections (more connections, more files)."""
     from rich.console import Console

@@ -6,10 +6,11 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import rich_click as click
+import click
 
 from coordinator.cli.fleet_options import coordinator_option, hosts_option, scheduler_option
 from coordinator.cli.options import Parsed
+from coordinator.cli.panels import group, option
 from loadgen.model.address import parse_address
 from loadgen.model.errors import PlanError
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from deploy.hosts.inventory import Host
 
 
-@click.group()
+@group()
 def fleet() -> None:
     """Prepare load machines for a run."""
 
@@ -28,7 +29,7 @@ def fleet() -> None:
 @hosts_option
 @coordinator_option
 @scheduler_option
-@click.option(
+@option(
     "--bandwidth",
     type=Parsed("address", parse_address),
     metavar="HOST:PORT",
@@ -83,8 +84,12 @@ async def _check(choice: FleetChoice, bandwidth: tuple[str, int] | None) -> list
 
 @fleet.command()
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
-@click.option(
-    "--workers", type=click.IntRange(1, 10_000), metavar="N", required=True, help="Number of workers that will join."
+@option(
+    "--workers",
+    type=click.IntRange(1, 10_000),
+    metavar="N",
+    required=True,
+    help="Number of workers that will join, 1 to 10000.",
 )
 def certificates(directory: Path, workers: int) -> None:
     """Make the certificates of one run in DIRECTORY: coordinator.pem, worker-0.pem, worker-1.pem, ….

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import rich_click as click
+import click
 
 from coordinator.cli.options import DIRECTORY, Parsed
+from coordinator.cli.panels import option
 from coordinator.cli.plan_options import Start, override
 from deploy.hosts.inventory import hosts as parse_hosts
 from loadgen.model.address import parse_address
@@ -23,7 +24,7 @@ _PANEL = "Load machines"
 _WAYS = ("hosts", "scheduler", "listen")
 _NAMES = (*_WAYS, "workers", "certs", "coordinator")
 
-hosts_option = click.option(
+hosts_option = option(
     "--hosts",
     type=Parsed("hosts", parse_hosts),
     metavar="HOST,...|FILE",
@@ -31,14 +32,14 @@ hosts_option = click.option(
     help="Make the load from these machines, by SSH: a,user@b:2222,c, or a TOML file with [[host]] tables.  "
     "[default: from this machine]",
 )
-coordinator_option = click.option(
+coordinator_option = option(
     "--coordinator",
     metavar="ADDRESS",
     panel=_PANEL,
     help="Address at which the machines of --hosts reach this machine.  [default: the address that SSH uses]",
 )
 
-scheduler_option = click.option(
+scheduler_option = option(
     "--scheduler",
     metavar="ADDRESS",
     panel=_PANEL,
@@ -49,28 +50,28 @@ _OPTIONS = (
     hosts_option,
     coordinator_option,
     scheduler_option,
-    click.option(
+    option(
         "--listen",
         type=Parsed("address", parse_address),
         metavar="ADDRESS:PORT",
         panel=_PANEL,
         help="Make the load from workers that join at this address (loadgen worker --join).",
     ),
-    click.option(
+    option(
         "--workers",
         type=click.IntRange(min=1),
         metavar="N",
         panel=_PANEL,
         help="Number of workers to wait for, with --listen or --scheduler; at least 1.  [default: 1]",
     ),
-    click.option(
+    option(
         "--certs",
         type=DIRECTORY,
         metavar="DIRECTORY",
         panel=_PANEL,
         help="Certificates for --listen, made by loadgen fleet certificates.",
     ),
-    click.option(
+    option(
         "--on-loss",
         type=click.Choice([policy.value for policy in OnLoss]),
         panel=_PANEL,
@@ -82,8 +83,8 @@ _OPTIONS = (
 
 def fleet_options(command: F) -> F:
     """Add all options about load machines to a command."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
+    for add_option in reversed(_OPTIONS):
+        command = add_option(command)
     return command
 
 

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import rich_click as click
+import click
 
 from coordinator.cli.options import DURATION, RATE, WINDOWS, Parsed, parse_counts, result_options
+from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
 from loadgen.model.address import format_address, parse_address
@@ -64,8 +65,8 @@ def _choices(allowed: tuple[E, ...]) -> Callable[[str], tuple[E, ...]]:
     return parse
 
 
-@click.command()
-@click.option(
+@command()
+@option(
     "--lab",
     type=Parsed("links", _choices(_LABS)),
     metavar="LINK,...",
@@ -73,27 +74,25 @@ def _choices(allowed: tuple[E, ...]) -> Callable[[str], tuple[E, ...]]:
     help="Networks to build on this machine: gige, 10g, none (unshaped); or loopback, which uses no NIC.  "
     "[default: gige as root, else loopback]",
 )
-@click.option(
+@option(
     "--role",
     type=click.Choice([role.value for role in Role]),
     panel=_NETWORK,
     help="On real machines, the role of this machine. Start the sink first, then the proxy, then the source.",
 )
-@click.option(
+@option(
     "--listen",
     type=_ADDRESS,
     metavar="ADDRESS:PORT",
     panel=_NETWORK,
     help="Address at which a sink or a proxy host is reached. The services of the proxy take ports of their own.",
 )
-@click.option(
-    "--connect", type=_ADDRESS, metavar="HOST:PORT", panel=_NETWORK, help="Address of the sink, for --role proxy."
-)
-@click.option(
+@option("--connect", type=_ADDRESS, metavar="HOST:PORT", panel=_NETWORK, help="Address of the sink, for --role proxy.")
+@option(
     "--proxy", type=_ADDRESS, metavar="HOST:PORT", panel=_NETWORK, help="Address of the proxy host, for the source."
 )
-@click.option("--sink", type=_ADDRESS, metavar="HOST:PORT", panel=_NETWORK, help="Address of the sink, for the source.")
-@click.option(
+@option("--sink", type=_ADDRESS, metavar="HOST:PORT", panel=_NETWORK, help="Address of the sink, for the source.")
+@option(
     "--windows",
     type=WINDOWS,
     metavar="SIZE,...",
@@ -101,14 +100,14 @@ def _choices(allowed: tuple[E, ...]) -> Callable[[str], tuple[E, ...]]:
     help="Socket buffer sizes to request at every end, 1 byte to 2G - 1; auto leaves the size to the kernel.  "
     f"[default: {','.join(format_size(one) for one in _DEFAULT.windows_bytes)}]",
 )
-@click.option(
+@option(
     "--modes",
     type=Parsed("modes", _choices(tuple(Mode))),
     metavar="MODE,...",
     panel=_LOAD,
     help="Ways to the sink: direct (without the proxy), splice, copy.  [default: all]",
 )
-@click.option(
+@option(
     "--flows",
     type=Parsed("counts", parse_counts),
     metavar="N,...",
@@ -116,19 +115,19 @@ def _choices(allowed: tuple[E, ...]) -> Callable[[str], tuple[E, ...]]:
     help=f"Numbers of parallel connections to try, 1 to {MAX_PARALLEL}, with a window of "
     f"{format_size(_DEFAULT.flows_window_bytes)}.  [default: {','.join(map(str, _DEFAULT.flows))}]",
 )
-@click.option(
+@option(
     "--duration",
     type=DURATION,
     panel=_LOAD,
     help=f"Length of each test, at least 100ms.  [default: {format_duration(_DEFAULT.duration_ns)}]",
 )
-@click.option(
+@option(
     "--omit",
     type=DURATION,
     panel=_LOAD,
     help=f"Time at the start of each test that is not counted.  [default: {format_duration(_DEFAULT.omit_ns)}]",
 )
-@click.option(
+@option(
     "--repeats",
     type=int,
     metavar="N",
@@ -136,7 +135,7 @@ def _choices(allowed: tuple[E, ...]) -> Callable[[str], tuple[E, ...]]:
     help=f"Runs per table cell, 1 to {MAX_REPEATS}; the median is reported.  [default: {_DEFAULT.repeats}]",
 )
 @plan_options
-@click.option(
+@option(
     "--at-least",
     type=RATE,
     panel=_RESULT,

@@ -7,11 +7,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-import rich_click as click
+import click
 
 from coordinator.cli.engine_options import engine_options, sending, source_option
 from coordinator.cli.fleet_options import check_installed, engines_here, fleet_options, take_choice
 from coordinator.cli.options import DURATION, FILE, Parsed, result_options
+from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
 from loadgen.model.errors import PlanError
@@ -28,9 +29,9 @@ def _slo(text: str) -> str:
     return text.strip()
 
 
-@click.command()
+@command()
 @click.argument("urls", nargs=-1, metavar="[URL]...")
-@click.option(
+@option(
     "--requests",
     "requests_file",
     type=FILE,
@@ -39,8 +40,8 @@ def _slo(text: str) -> str:
     help="Requests to send instead of URLs: a TOML file with [[request]] tables (url, method, headers, body, status, "
     "weight).",
 )
-@click.option("--method", metavar="METHOD", panel=_ASKED, help="Method of the requests.  [default: GET]")
-@click.option(
+@option("--method", metavar="METHOD", panel=_ASKED, help="Method of the requests.  [default: GET]")
+@option(
     "-H",
     "--header",
     "headers",
@@ -49,14 +50,14 @@ def _slo(text: str) -> str:
     panel=_ASKED,
     help="Header to add to the requests. Can be given several times.",
 )
-@click.option("--body", metavar="TEXT", panel=_ASKED, help="Body of the requests.")
-@click.option(
+@option("--body", metavar="TEXT", panel=_ASKED, help="Body of the requests.")
+@option(
     "--insecure/--verify",
     default=None,
     panel=_ASKED,
     help="Accept any certificate, or verify certificates.  [default: verify]",
 )
-@click.option(
+@option(
     "-c",
     "--connections",
     type=int,
@@ -64,11 +65,11 @@ def _slo(text: str) -> str:
     panel=_LOAD,
     help="Simultaneous connections, to all targets together; at least one per target.  [default: 64]",
 )
-@click.option("-d", "--duration", type=DURATION, panel=_LOAD, help="Measured window, at least 1s.  [default: 10s]")
-@click.option(
+@option("-d", "--duration", type=DURATION, panel=_LOAD, help="Measured window, at least 1s.  [default: 10s]")
+@option(
     "--warmup", type=DURATION, panel=_LOAD, help="Load before the measured window that is not judged.  [default: 0s]"
 )
-@click.option(
+@option(
     "--rate",
     type=Parsed("rate", parse_per_s),
     metavar="N/s",
@@ -76,13 +77,13 @@ def _slo(text: str) -> str:
     help="Rate at which requests are due, whether or not earlier ones were answered (open loop), up to 10000000/s. "
     "Response times count from when a request was due.  [default: each connection as fast as it can]",
 )
-@click.option(
+@option(
     "--poisson/--evenly",
     default=None,
     panel=_LOAD,
     help="Make requests due at random times (a Poisson process), or at even intervals.  [default: evenly]",
 )
-@click.option(
+@option(
     "--max-backlog",
     type=int,
     metavar="N",
@@ -90,17 +91,17 @@ def _slo(text: str) -> str:
     help="Requests that may wait for a connection, per engine and target, at least 0; further requests are shed.  "
     "[default: 100000]",
 )
-@click.option(
+@option(
     "--timeout",
     type=DURATION,
     panel=_LOAD,
     help="Time without a byte of the reply after which a request fails; more than 0s.  [default: 10s]",
 )
 @source_option(_LOAD)
-@click.option("--seed", type=int, metavar="N", panel=_LOAD, help="Seed of the random choices.  [default: 1]")
+@option("--seed", type=int, metavar="N", panel=_LOAD, help="Seed of the random choices.  [default: 1]")
 @engine_options("one per core but one")
 @fleet_options
-@click.option(
+@option(
     "--slo",
     "slos",
     type=Parsed("objective", _slo),
@@ -111,7 +112,7 @@ def _slo(text: str) -> str:
     "the exit code is 1. Can be given several times.",
 )
 @plan_options
-@click.option(
+@option(
     "--hdr",
     type=FILE,
     multiple=True,

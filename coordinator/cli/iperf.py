@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import rich_click as click
+import click
 
 from coordinator.cli.options import DURATION, RATE, SIZE, WINDOWS, Parsed, result_options
+from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
 from loadgen.model.errors import PlanError
@@ -51,23 +52,23 @@ def parse_cores(text: str) -> tuple[int, ...]:
     return cores
 
 
-@click.command()
+@command()
 @click.argument("host", required=False, metavar="[HOST]")
-@click.option(
+@option(
     "--server",
     "-s",
     is_flag=True,
     panel=_ENDS,
     help="Serve tests in the foreground until Ctrl-C: tests of loadgen iperf and of stock iperf3 -c, many at once.",
 )
-@click.option(
+@option(
     "--host",
     "listen",
     metavar="ADDRESS",
     panel=_ENDS,
     help="Address at which the server listens; 0.0.0.0 or :: means every address.  [default: 127.0.0.1]",
 )
-@click.option(
+@option(
     "--port",
     "-p",
     type=click.IntRange(0, 65535),
@@ -75,7 +76,7 @@ def parse_cores(text: str) -> tuple[int, ...]:
     panel=_ENDS,
     help=f"Port of the server, 1 to 65535; with --server, 0 takes any free port.  [default: {IPERF_PORT}]",
 )
-@click.option(
+@option(
     "--windows",
     "-w",
     type=WINDOWS,
@@ -84,16 +85,16 @@ def parse_cores(text: str) -> tuple[int, ...]:
     help="Socket buffer sizes to request at both ends, 1 byte to 2G - 1; auto leaves the size to the kernel.  "
     f"[default: {','.join(map(format_size, WINDOWS_BYTES))}; auto with --udp or --rr]",
 )
-@click.option(
+@option(
     "--receive",
     "-R",
     is_flag=True,
     panel=_LOAD,
     help="Measure with the server sending.  [default: receive, then send]",
 )
-@click.option("--send", is_flag=True, panel=_LOAD, help="Measure with this end sending.")
-@click.option("--bidir", is_flag=True, panel=_LOAD, help="Measure with both ends sending at once.")
-@click.option(
+@option("--send", is_flag=True, panel=_LOAD, help="Measure with this end sending.")
+@option("--bidir", is_flag=True, panel=_LOAD, help="Measure with both ends sending at once.")
+@option(
     "--parallel",
     "-P",
     type=int,
@@ -101,14 +102,14 @@ def parse_cores(text: str) -> tuple[int, ...]:
     panel=_LOAD,
     help=f"Streams at the same time, 1 to {MAX_PARALLEL}.  [default: {_DEFAULT.parallel}]",
 )
-@click.option(
+@option(
     "--rate",
     "-b",
     type=RATE,
     panel=_LOAD,
     help="Rate limit of each stream, in bit/s.  [default: no limit; 1M with --udp]",
 )
-@click.option(
+@option(
     "--block",
     "-l",
     type=SIZE,
@@ -116,10 +117,10 @@ def parse_cores(text: str) -> tuple[int, ...]:
     help=f"Size of a write, up to {format_size(MAX_BLOCK_BYTES)}; with --udp, size of a datagram, "
     f"{MIN_UDP_BLOCK_BYTES} to {MAX_UDP_BLOCK_BYTES}.  [default: as suits the transport]",
 )
-@click.option(
+@option(
     "--congestion", "-C", metavar="NAME", panel=_LOAD, help="Congestion control algorithm.  [default: the kernel's]"
 )
-@click.option(
+@option(
     "--affinity",
     "-A",
     type=Parsed("cores", parse_cores),
@@ -127,28 +128,26 @@ def parse_cores(text: str) -> tuple[int, ...]:
     panel=_LOAD,
     help="Cores on which the streams of this end run.  [default: any]",
 )
-@click.option("--udp", "-u", is_flag=True, panel=_LOAD, help="Send datagrams; report rate, loss, jitter, reordering.")
-@click.option(
-    "--rr", is_flag=True, panel=_LOAD, help="Measure request/response latency: one byte each way per transaction."
-)
-@click.option(
+@option("--udp", "-u", is_flag=True, panel=_LOAD, help="Send datagrams; report rate, loss, jitter, reordering.")
+@option("--rr", is_flag=True, panel=_LOAD, help="Measure request/response latency: one byte each way per transaction.")
+@option(
     "--duration",
     "-t",
     type=DURATION,
     panel=_TIME,
     help=f"Length of each test, at least 100ms.  [default: {format_duration(_DEFAULT.duration_ns)}]",
 )
-@click.option(
+@option(
     "--omit",
     "-O",
     type=DURATION,
     panel=_TIME,
     help="Time at the start of each test that is not counted.  [default: 0s]",
 )
-@click.option(
+@option(
     "--bytes", "-n", "limit", type=SIZE, panel=_TIME, help="Amount of data that ends a test early.  [default: no limit]"
 )
-@click.option(
+@option(
     "--repeats",
     type=int,
     metavar="N",
@@ -156,7 +155,7 @@ def parse_cores(text: str) -> tuple[int, ...]:
     help=f"Runs per table cell, 1 to {MAX_REPEATS}; the median is reported.  [default: {_DEFAULT.repeats}]",
 )
 @plan_options
-@click.option(
+@option(
     "--at-least",
     type=RATE,
     panel=_RESULT,

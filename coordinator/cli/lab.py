@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import rich_click as click
+import click
 
+from coordinator.cli.panels import group
 from coordinator.output.streams import printing
 from deploy.lab.sweep import end_leftovers
 
 
-@click.group()
+@group()
 def lab() -> None:
     """Manage the networks that `loadgen forward` builds on this machine."""
 

@@ -6,15 +6,16 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import rich_click as click
+import click
 
+from coordinator.cli.panels import Group
 from loadgen.model.entry import Entry
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 
-class LazyGroup(click.RichGroup):
+class LazyGroup(Group):
     """A group that knows its commands by name and summary, and imports a command only when it is needed.
 
     Help and completion of the group itself show only names and summaries, so they import no command.
@@ -25,7 +26,7 @@ class LazyGroup(click.RichGroup):
         self._entries = entries
         self._lists = False
         for name, entry in entries.items():
-            self.add_command(click.RichCommand(name=name, help=entry.summary))
+            self.add_command(click.Command(name=name, help=entry.summary))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return the command of that name; None when there is no such command."""
@@ -39,7 +40,7 @@ class LazyGroup(click.RichGroup):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options and the list of commands, without importing any."""
         with self._listing():
-            click.RichGroup.format_options(self, ctx, formatter)  # type: ignore[arg-type]  # rich-click makes only these
+            super().format_options(ctx, formatter)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return the options and commands that begin with `incomplete`, without importing any command."""

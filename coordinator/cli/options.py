@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import rich_click as click
+import click
 
+from coordinator.cli.panels import option
 from loadgen.model.errors import LoadgenError, PlanError
 from loadgen.model.units import AUTO, parse_duration_ns, parse_rate_bps, parse_size_bytes
 
@@ -77,10 +78,10 @@ def result_options(kind: str, *short: str) -> Callable[[F], F]:
     """The options --out and --json (`short`: the short name of --json) of a command that makes such a record."""
 
     def add(command: F) -> F:
-        as_json = click.option(
+        as_json = option(
             "--json", *short, "as_json", is_flag=True, panel="Result", help="Print the result as one JSON document."
         )(command)
-        return click.option(
+        return option(
             "--out",
             type=click.Path(path_type=Path),
             metavar="DIRECTORY",
@@ -91,7 +92,7 @@ def result_options(kind: str, *short: str) -> Callable[[F], F]:
     return add
 
 
-docroot_option = click.option(
+docroot_option = option(
     "--dir",
     "root",
     type=click.Path(path_type=Path),

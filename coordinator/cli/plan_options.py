@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-import rich_click as click
+import click
 
 from coordinator.cli.fleet_plan import choice_from_record, choice_from_table, choice_to_table
+from coordinator.cli.panels import option
 from loadgen.model.errors import PlanError
 from loadgen.model.plain import to_plain
 
@@ -34,21 +35,21 @@ _PANEL = "Plan"
 _FLEET = "fleet"
 
 _OPTIONS = (
-    click.option(
+    option(
         "--plan",
         "plan_file",
         type=click.Path(path_type=Path, dir_okay=False),
         panel=_PANEL,
         help="Start from the plan in a TOML file, as --print-plan prints it; other options override it.",
     ),
-    click.option(
+    option(
         "--replay",
         type=click.Path(path_type=Path),
         metavar="RUN",
         panel=_PANEL,
         help="Start from the plan of a record, to repeat that run; other options override it.",
     ),
-    click.option("--print-plan", is_flag=True, panel=_PANEL, help="Print the plan as TOML and do not run it."),
+    option("--print-plan", is_flag=True, panel=_PANEL, help="Print the plan as TOML and do not run it."),
 )
 
 
@@ -110,8 +111,8 @@ class Start:
 
 def plan_options(command: F) -> F:
     """Add --plan, --replay and --print-plan to a command."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
+    for add_option in reversed(_OPTIONS):
+        command = add_option(command)
     return command
 
 

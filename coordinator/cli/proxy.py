@@ -6,9 +6,10 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-import rich_click as click
+import click
 
 from coordinator.cli.options import DURATION, Parsed, parse_window
+from coordinator.cli.panels import command, option
 from loadgen.model.address import parse_address
 from loadgen.model.probe import Mode
 
@@ -24,8 +25,8 @@ def parse_listen(text: str) -> tuple[str, int]:
     return parse_address(_LOOPBACK + text if text.rfind(":") == 0 else text)
 
 
-@click.command()
-@click.option(
+@command()
+@option(
     "--listen",
     type=Parsed("address", parse_listen),
     metavar="ADDRESS:PORT",
@@ -33,7 +34,7 @@ def parse_listen(text: str) -> tuple[str, int]:
     panel=_ENDS,
     help="Address at which clients connect; :PORT means the loopback address, and port 0 any free port.",
 )
-@click.option(
+@option(
     "--connect",
     type=Parsed("address", parse_address),
     metavar="HOST:PORT",
@@ -41,14 +42,14 @@ def parse_listen(text: str) -> tuple[str, int]:
     panel=_ENDS,
     help="Upstream to which everything is forwarded. When one of its addresses fails, the next is tried.",
 )
-@click.option(
+@option(
     "--source",
     metavar="ADDRESS",
     default="",
     panel=_ENDS,
     help="Address of this machine from which the upstream is connected to.  [default: the kernel's choice]",
 )
-@click.option(
+@option(
     "--mode",
     type=click.Choice([Mode.SPLICE.value, Mode.COPY.value]),
     default=Mode.SPLICE.value,
@@ -56,7 +57,7 @@ def parse_listen(text: str) -> tuple[str, int]:
     panel=_SOCKETS,
     help="How bytes are forwarded: splice moves pages through a pipe without copying them; copy reads and writes.",
 )
-@click.option(
+@option(
     "--window",
     type=Parsed("window", parse_window),
     metavar="SIZE",
@@ -65,7 +66,7 @@ def parse_listen(text: str) -> tuple[str, int]:
     panel=_SOCKETS,
     help="Socket buffer size to request on both sides, 1 byte to 2G - 1; auto leaves the size to the kernel.",
 )
-@click.option(
+@option(
     "--max-connections",
     type=click.IntRange(1),
     metavar="N",
@@ -74,7 +75,7 @@ def parse_listen(text: str) -> tuple[str, int]:
     panel=_LIMITS,
     help="Maximum number of open connections, at least 1; further connections are reset.",
 )
-@click.option(
+@option(
     "--idle",
     type=DURATION,
     metavar="DURATION",
@@ -82,7 +83,7 @@ def parse_listen(text: str) -> tuple[str, int]:
     panel=_LIMITS,
     help="Time without a byte in either direction after which a connection is reset; 0s means never.  [default: never]",
 )
-@click.option(
+@option(
     "--connect-timeout",
     type=DURATION,
     metavar="DURATION",
@@ -91,7 +92,7 @@ def parse_listen(text: str) -> tuple[str, int]:
     panel=_LIMITS,
     help="Time within which the upstream must answer.",
 )
-@click.option(
+@option(
     "--drain",
     type=DURATION,
     metavar="DURATION",
@@ -100,7 +101,7 @@ def parse_listen(text: str) -> tuple[str, int]:
     panel=_LIMITS,
     help="Time that open connections have to end after Ctrl-C or SIGTERM; a second signal cuts them.",
 )
-@click.option("--json", "as_json", is_flag=True, panel=_RESULT, help="Print the final counters as one JSON document.")
+@option("--json", "as_json", is_flag=True, panel=_RESULT, help="Print the final counters as one JSON document.")
 def proxy(
     listen: tuple[str, int],
     connect: tuple[str, int],

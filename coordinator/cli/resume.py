@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import rich_click as click
+import click
+
+from coordinator.cli.panels import command, option
 
 
-@click.command()
+@command()
 @click.argument("record", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+@option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 def resume(record: Path, as_json: bool) -> int:
     """Continue a sweep that was stopped: play the runs that are missing, on the same load machines.
 

@@ -4,30 +4,31 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import rich_click as click
+import click
 
 from coordinator.cli.options import docroot_option
+from coordinator.cli.panels import command, option
 from loadgen.model.plan import Server
 from loadgen.model.target import Target
 
 
-@click.command()
-@click.option(
+@command()
+@option(
     "--port",
     type=click.IntRange(0, 65535),
     metavar="PORT",
     required=True,
     help="Port to listen on; 0 takes any free port.",
 )
-@click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option(
+@option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@option(
     "--server",
     type=click.Choice([s.value for s in Server]),
     default=Server.BUILTIN.value,
     show_default=True,
     help="Web server to run; auto takes the first that is installed: nginx, apache, builtin.",
 )
-@click.option(
+@option(
     "--connections",
     type=click.IntRange(1),
     metavar="N",

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import rich_click as click
+import click
 
+from coordinator.cli.panels import command, option
 from coordinator.output.catalog import FORMATS, print_result
 from loadgen.model.entry import choices_help
 
 
-@click.command()
+@command()
 @click.argument("record", type=click.Path(path_type=Path))
-@click.option(
+@option(
     "--format",
     "form",
     type=click.Choice(tuple(FORMATS)),
@@ -20,7 +21,7 @@ from loadgen.model.entry import choices_help
     show_default=True,
     help=f"Format of the output. {choices_help(FORMATS)}.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Short form of --format json.")
+@option("--json", "as_json", is_flag=True, help="Short form of --format json.")
 def show(record: Path, form: str, as_json: bool) -> int:
     """Print the result of a recorded run again.
 

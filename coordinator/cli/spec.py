@@ -7,11 +7,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import rich_click as click
+import click
 
 from coordinator.cli.engine_options import engine_options, sending, source_option
 from coordinator.cli.fleet_options import check_installed, engines_here, fleet_options, take_choice
 from coordinator.cli.options import DURATION, FILE, RATE, Parsed, parse_counts, result_options
+from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
 from deploy.vms.catalog import DRIVERS, choose, choose_for, default_name
@@ -35,8 +36,8 @@ def _default(name: str) -> str:
     return f"[default: {', '.join(durations)}]"
 
 
-@click.command()
-@click.option(
+@command()
+@option(
     "--vms",
     type=Parsed("counts", parse_counts),
     metavar="N,N,...",
@@ -44,83 +45,83 @@ def _default(name: str) -> str:
     help="Number of VMs, at least 1: web servers to start, each on its own port. A list runs a sweep: 1,4,16.  "
     "[default: 16]",
 )
-@click.option(
+@option(
     "--vm-driver",
     type=click.Choice(tuple(DRIVERS)),
     panel=_DRIVEN,
     help=f"How VMs come up. {choices_help(DRIVERS)}.  [default: {default_name(with_targets=False)}; "
     f"{default_name(with_targets=True)} with --targets]",
 )
-@click.option(
+@option(
     "--targets",
     type=FILE,
     panel=_DRIVEN,
     help="Drive servers that run elsewhere: a TOML file with [[target]] tables (name, host, port, weight). With "
     "--vms, the first N of them.",
 )
-@click.option(
+@option(
     "--server",
     type=click.Choice([server.value for server in Server]),
     panel=_DRIVEN,
     help="Web server of the VMs; auto takes nginx, else apache, else builtin.  [default: auto]",
 )
-@click.option(
+@option(
     "--vm-address",
     metavar="ADDRESS",
     panel=_DRIVEN,
     help="IP address at which the VMs listen; load machines must reach it.  [default: 127.0.0.1]",
 )
-@click.option(
+@option(
     "--base-port",
     type=int,
     metavar="PORT",
     panel=_DRIVEN,
     help="Port of the first VM, 1 to 65535; the next VMs take the next ports.  [default: any free ports]",
 )
-@click.option(
+@option(
     "--fileset-per-vm/--shared-fileset",
     default=None,
     panel=_DRIVEN,
     help="Give each VM its own copy of the file set, or let all VMs serve the same one.  [default: shared]",
 )
-@click.option(
+@option(
     "--connections",
     type=int,
     metavar="N",
     panel=_LOAD,
     help="Simultaneous connections per VM, at least 1.  [default: 20]",
 )
-@click.option(
+@option(
     "--bound",
     type=Parsed("bound", Bound.parse),
     panel=_LOAD,
     help="When a request conforms: rate, rate:320k, or time:2s/4s (good/tolerable).  [default: rate:320k]",
 )
-@click.option(
+@option(
     "--line-speed",
     type=RATE,
     panel=_LOAD,
     help="Speed of the line that each connection simulates, in bit/s; at least 8.  [default: 400k]",
 )
-@click.option(
+@option(
     "--paced-reads/--no-paced-reads",
     default=None,
     panel=_LOAD,
     help="Read replies no faster than the line, or as fast as they arrive.  [default: as they arrive]",
 )
-@click.option(
+@option(
     "--timeout",
     type=DURATION,
     panel=_LOAD,
     help="Time without a byte of the reply after which an operation fails; more than 0s.  [default: 10s]",
 )
-@click.option(
+@option(
     "--last-ad",
     type=click.Choice([rule.value for rule in LastAd]),
     panel=_LOAD,
     help="Value of last_ad in the client's cookie: the ad of the previous reply, or a random ad.  [default: previous]",
 )
-@click.option(
+@option(
     "--seed",
     type=int,
     metavar="N",
@@ -130,39 +131,39 @@ def _default(name: str) -> str:
 @source_option(_LOAD)
 @engine_options("one per core")
 @fleet_options
-@click.option(
+@option(
     "--profile",
     type=click.Choice(list(PROFILES)),
     panel=_TIME,
     help="All durations at once: quick (less than 90 s) or full (those of SPECweb99, "
     f"{FULL.total_ns // (60 * NS_PER_S)} min).  [default: quick]",
 )
-@click.option(
+@option(
     "--iterations",
     type=int,
     metavar="N",
     panel=_TIME,
     help="Measured windows, at least 1; the median window is the score.  [default: 3]",
 )
-@click.option(
+@option(
     "--ramp-up",
     type=DURATION,
     panel=_TIME,
     help=f"Time before each iteration in which the connections start.  {_default('ramp_up_ns')}",
 )
-@click.option(
+@option(
     "--warmup",
     type=DURATION,
     panel=_TIME,
     help=f"Load before the first iteration that is not judged.  {_default('warmup_ns')}",
 )
-@click.option(
+@option(
     "--duration",
     type=DURATION,
     panel=_TIME,
     help=f"Measured window of an iteration, at least 1s.  {_default('measure_ns')}",
 )
-@click.option(
+@option(
     "--ramp-down",
     type=DURATION,
     panel=_TIME,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-import rich_click as click
+import click
 
 from coordinator.cli.options import Parsed
+from coordinator.cli.panels import command, option
 from loadgen.model.address import format_address, parse_address
 from loadgen.model.errors import PlanError
 from loadgen.model.units import NS_PER_S, format_duration, parse_duration_ns
@@ -21,45 +22,45 @@ def _parse_name(text: str) -> str:
     return text
 
 
-@click.command()
-@click.option(
+@command()
+@option(
     "--join",
     "coordinator",
     type=Parsed("address", parse_address),
     metavar="HOST:PORT",
     help="Address of the coordinator, as the coordinator prints it.",
 )
-@click.option(
+@option(
     "--cert",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="Certificate of this worker, made by loadgen fleet certificates. Each worker needs its own.",
 )
-@click.option(
+@option(
     "--name",
     type=Parsed("name", _parse_name),
     metavar="NAME",
     help="Name of this machine in the run.  [default: host name]",
 )
-@click.option(
+@option(
     "--cores",
     type=click.IntRange(1),
     metavar="N",
     help="Number of engine processes.  [default: the coordinator's choice, or one per core]",
 )
-@click.option(
+@option(
     "--bind",
     metavar="ADDRESS",
     default="",
     help="Address to listen on for the coordinator.  [default: the address from which it is reached]",
 )
-@click.option(
+@option(
     "--spool",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIRECTORY",
     help="Directory for results until the coordinator has them.  [default: ~/.local/state/loadgen/spool]",
 )
-@click.option(
+@option(
     "--patience",
     type=Parsed("duration", parse_duration_ns),
     metavar="DURATION",
@@ -67,7 +68,7 @@ def _parse_name(text: str) -> str:
     show_default=True,
     help="How long to wait for the coordinator to start.",
 )
-@click.option("--stdin", "mark", hidden=True, help="Read the task from standard input, as over SSH.")
+@option("--stdin", "mark", hidden=True, help="Read the task from standard input, as over SSH.")
 def worker(
     coordinator: tuple[str, int] | None,
     cert: Path | None,

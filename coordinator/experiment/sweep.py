@@ -9,6 +9,7 @@ from coordinator.experiment.api import Answer, Done, Next, Progress
 from coordinator.record.header import KIND_SPEC, KIND_SWEEP
 from coordinator.record.sweep_result import Sweep, SweepPoint
 from loadgen.model.plan import SpecPlan
+from loadgen.model.units import counted
 from loadgen.verdict.result import Verdict
 
 
@@ -42,7 +43,7 @@ class VmSweep:
         if len(done) == len(self.vms) or (done and done[-1].result.verdict is Verdict.INTERRUPTED):
             return self.answer(done)
         count = self.vms[len(done)]
-        return Next(plan=self._plan_of(count), record=_record(count), label=f"{count} VMs")
+        return Next(plan=self._plan_of(count), record=_record(count), label=counted(count, "VM"))
 
     def answer(self, done: Done) -> Answer:
         """Return all points so far; the verdict is the worst verdict of the points."""

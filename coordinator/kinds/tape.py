@@ -22,6 +22,7 @@ from coordinator.run.tape_player import TapePlayer
 from coordinator.run.tapes import Builder, TapePlan, empty_intake
 from deploy.vms.api import Deployment, VmFacts
 from loadgen.engine.api import Load
+from loadgen.measure.disturbance import MachineSecond
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_S
@@ -130,11 +131,13 @@ class TapeKind(abc.ABC, Generic[P, R]):
             fleet=header.own_fleet,
             measured=played.measured,
             sources=header.plan.sources,
+            timings=self.workload(header.plan).timings(header.plan),
+            line_bps=self.load(header.plan, 0, 1).line_bps,
             canary=header.plan.canary,
         )
 
-    def restore(self, header: Header[P], measured: Iterable[Snapshot]) -> Played[P, TapeMeasured]:
-        """Rebuild the measurements of an unfinished run from its snapshots.
+    def restore(self, header: Header[P], measured: Iterable[MachineSecond | Snapshot]) -> Played[P, TapeMeasured]:
+        """Rebuild the measurements of an unfinished run from the seconds of its load machines, and its snapshots.
 
         The last window that was begun is incomplete; every worker has finished the windows before it.  Raises
         ValueError when a snapshot does not match the plan.
@@ -142,7 +145,9 @@ class TapeKind(abc.ABC, Generic[P, R]):
         intake = empty_intake(self.asked(header.plan, header.targets), header.own_fleet.placement)
         seen: dict[int, list[int]] = {}
         for snapshot in measured:
-            if snapshot.worker in intake.ledger.workers:
+            if isinstance(snapshot, MachineSecond):
+                intake.observe(snapshot)
+            elif snapshot.worker in intake.ledger.workers:
                 intake.receive(snapshot)
                 # Not by the tallies: an operation before a window may reach into it.
                 for window in {window for window, _ in snapshot.cells}:

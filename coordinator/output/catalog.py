@@ -24,6 +24,9 @@ FORMATS: dict[str, Entry] = {
     "json": Entry("coordinator.output.json_text:write_json", "run.json"),
     "hdr": Entry("coordinator.output.hdr:write_hdr", "response times as an HdrHistogram interval log"),
     "csv": Entry("coordinator.output.csv_rows:write_csv", "one row per target and second, or per test"),
+    "disturbance": Entry(
+        "coordinator.output.disturbance_rows:write_disturbance", "what disturbed the load machines, second by second"
+    ),
 }
 """By name: the function, which is imported when it is called, and its description in `loadgen show --help`."""
 

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 from coordinator.output.csv_tests import TEST_COLUMNS, rows_of_tests
 from coordinator.output.judged import Judged
-from coordinator.output.measured import INTERVAL_S, Part, cells_by_interval, parts_of
+from coordinator.output.measured import INTERVAL_S, Part, parts_of, seconds_of
 from loadgen.measure.cells import Cell
 from loadgen.measure.censored import Times
 from loadgen.model.units import NS_PER_MS
@@ -27,6 +27,7 @@ TARGET_COLUMNS = (
     "ok_operations",
     "failed_operations",
     "cut_operations",
+    "sent_operations",
     "received_bytes",
     "connects",
     "retries",
@@ -48,11 +49,11 @@ def write_csv(judged: Judged[Any, Any], stream: TextIO) -> None:
 
 def _rows_of_targets(part: Part) -> Iterator[Mapping[str, object]]:
     names = [target.name for target in part.record.header.targets]
-    for interval, cells in cells_by_interval(part.record.measured):
-        for (window, target), cell in cells.items():
+    for second in seconds_of(part.record.measured):
+        for (window, target), cell in second.cells.items():
             yield {
                 "run": part.name,
-                "interval_start_s": f"{part.start_s + interval * INTERVAL_S:g}",
+                "interval_start_s": f"{part.start_s + second.interval * INTERVAL_S:g}",
                 "iteration": "" if window < 0 else window,
                 "target": names[target] if target < len(names) else target,
                 **_numbers(cell),
@@ -70,6 +71,7 @@ def _numbers(cell: Cell) -> Mapping[str, object]:
         "ok_operations": cell.ok,
         "failed_operations": cell.bad,
         "cut_operations": cell.cut,
+        "sent_operations": cell.lateness.total,
         "received_bytes": cell.bytes,
         "connects": cell.connects,
         "retries": cell.retries,

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+import numpy as np
+
 from coordinator.output.judged import Judged
-from coordinator.output.measured import INTERVAL_S, Part, cells_by_interval, epoch_s, parts_of
+from coordinator.output.measured import INTERVAL_S, Part, Second, epoch_s, parts_of, seconds_of
 from coordinator.output.streams import OutputError
+from coordinator.record.header import KIND_HTTP
+from coordinator.record.sweep_result import Sweep
 from loadgen.measure.hdr_log import Interval, hgrm, hlog
 from loadgen.measure.histogram import Histogram
 from loadgen.model.errors import PlanError
+from loadgen.model.units import NS_PER_S
+from loadgen.verdict.http_result import HttpResult
 
 SUFFIXES = (".hgrm", ".hlog")
 
@@ -20,7 +26,7 @@ def write_hdr(judged: Judged[Any, Any], stream: TextIO) -> None:
     """Write the response times of the judged windows as an interval log, one interval per second.
 
     Failed and cut operations count with the time until then, which is a lower bound of their response time: so do the
-    low ends of the intervals in the report.
+    low ends of the intervals in the report.  The times of all intervals together are those of the report.
     The intervals of a sweep carry the name of their run as a tag.  Raises OutputError when the record holds no
     response times.
     """
@@ -67,15 +73,41 @@ def _intervals(judged: Judged[Any, Any]) -> list[Interval]:
     found: list[Interval] = []
     for part in parts_of(judged):
         if part.record.has_snapshots:
-            found += _of_part(part)
+            found += _of_part(part, _windows_ns(judged.result, part))
     return found
 
 
-def _of_part(part: Part) -> Iterator[Interval]:
-    for interval, cells in cells_by_interval(part.record.measured):
-        judged = [cell for (window, _), cell in cells.items() if window >= 0]
-        times = Histogram.merge_all(
-            one for cell in judged for one in (cell.response, cell.response_failed, cell.response_cut)
-        )
-        if times.total:
-            yield Interval(part.start_s + interval * INTERVAL_S, INTERVAL_S, times, part.name)
+def _windows_ns(result: Any, part: Part) -> Mapping[int, int]:
+    """The length of each window that counts operations which were under way during all of it."""
+    if isinstance(result, Sweep):
+        result = next(point.result for point in result.points if point.record == part.name)
+    if isinstance(result, HttpResult):
+        lengths = {0: result.measured_s if result.total.due is not None else 0.0}
+    else:
+        lengths = {one.index: one.measured_s for one in result.iterations if one.cut is not None}
+    return {window: round(length_s * NS_PER_S) for window, length_s in lengths.items() if length_s}
+
+
+def _of_part(part: Part, windows_ns: Mapping[int, int]) -> Iterator[Interval]:
+    is_http = part.record.header.kind == KIND_HTTP
+    for second in seconds_of(part.record.measured):
+        judged = [cell for (window, _), cell in second.cells.items() if window >= 0]
+        times = [one for cell in judged for one in (cell.response, cell.response_failed, cell.response_cut)]
+        times += _throughout_one(second, windows_ns) if is_http else _throughout(second, windows_ns)
+        whole = Histogram.merge_all(times)
+        if whole.total:
+            yield Interval(part.start_s + second.interval * INTERVAL_S, INTERVAL_S, whole, part.name)
+
+
+def _throughout_one(second: Second, windows_ns: Mapping[int, int]) -> Iterator[Histogram]:
+    """The waits of the operations that were under way during all of the only window, as the result counts them."""
+    for (window, _), cell in second.cells.items():
+        if window < 0 and 0 in windows_ns:
+            yield cell.response_cut.since(windows_ns[0])
+
+
+def _throughout(second: Second, windows_ns: Mapping[int, int]) -> Iterator[Histogram]:
+    """The same of one of several windows: see :func:`loadgen.verdict.fates.with_those_throughout`."""
+    for window, length_ns in windows_ns.items():
+        own = sum(cell.cut for (at, _), cell in second.cells.items() if at == window)
+        yield Histogram.of(np.full(max(0, second.cut.get(window, 0) - own), length_ns))

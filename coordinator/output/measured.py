@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -55,14 +55,32 @@ def epoch_s(started_at: str) -> float:
         raise RecordError(f"the record says that the run started at {started_at!r}, which is not a time") from error
 
 
-def cells_by_interval(snapshots: Frames[Snapshot]) -> Iterator[tuple[int, Mapping[tuple[int, int], Cell]]]:
-    """The intervals in order, each with its cells by (window, target index), the engines added up."""
-    newest: dict[tuple[int, str], Mapping[tuple[int, int], Cell]] = {}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Second:
+    """One interval, the engines added up.
+
+    `cells`: by (window, target index).  `cut`: by window, the cut operations of its tallies, which also count those
+    that were due before the window and reach into it.
+    """
+
+    interval: int
+    cells: Mapping[tuple[int, int], Cell]
+    cut: Mapping[int, int]
+
+
+def seconds_of(snapshots: Frames[Snapshot]) -> Iterator[Second]:
+    """The intervals in order."""
+    newest: dict[tuple[int, str], Snapshot] = {}
     for snapshot in snapshots:  # a later snapshot of an interval holds all of an earlier one
-        newest[snapshot.interval, snapshot.worker] = snapshot.cells
+        newest[snapshot.interval, snapshot.worker] = snapshot
     by_interval: defaultdict[int, defaultdict[tuple[int, int], list[Cell]]] = defaultdict(lambda: defaultdict(list))
-    for (interval, _), cells in newest.items():
-        for key, cell in cells.items():
+    cut: defaultdict[int, Counter[int]] = defaultdict(Counter)
+    for (interval, _), snapshot in newest.items():
+        for key, cell in snapshot.cells.items():
             by_interval[interval][key].append(cell)
+        rows = snapshot.tallies[snapshot.tallies["cut"] > 0]
+        for window, number in zip(rows["window"].tolist(), rows["cut"].tolist(), strict=True):
+            cut[interval][window] += number
     for interval in sorted(by_interval):
-        yield interval, {key: Cell.merge_all(some) for key, some in sorted(by_interval[interval].items())}
+        cells = {key: Cell.merge_all(some) for key, some in sorted(by_interval[interval].items())}
+        yield Second(interval=interval, cells=cells, cut=cut[interval])

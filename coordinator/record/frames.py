@@ -9,7 +9,8 @@ from typing import Any, Generic, TypeVar
 import msgpack
 
 from coordinator.record.header import RecordError
-from coordinator.record.writer import INTERVALS
+from coordinator.record.writer import DISTURBANCE, INTERVALS
+from loadgen.measure.disturbance import MachineSecond, seconds_of
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.together import snapshots_of
 from loadgen.model.errors import PlanError
@@ -57,6 +58,11 @@ class Frames(Generic[T]):
         """The sentence that says how a run ended that did not write its end.  Iterate first."""
         torn = f"; the last {self.torn_bytes} bytes are an incomplete interval and are left out"
         return f"the run was cut off before it wrote its result{torn if self.torn_bytes else ''}"
+
+
+def seconds(path: Path) -> Frames[MachineSecond]:
+    """What each second was like on the load machines of the record in the directory `path`; none in older records."""
+    return Frames(path / DISTURBANCE, seconds_of)
 
 
 def frames(path: Path) -> Frames[Snapshot]:

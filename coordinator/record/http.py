@@ -8,11 +8,13 @@ from typing import Any
 
 from coordinator.record.canary import read_canary, write_canary
 from coordinator.record.checks import read_check, read_trust, write_trust
+from coordinator.record.disturbance import read_disturbance, write_disturbance
 from coordinator.record.header import Header
 from coordinator.record.kind import RecordKind
+from coordinator.record.span import number_of, read_span
 from loadgen.measure.together import snapshots_of
 from loadgen.model.http_plan import HttpPlan
-from loadgen.verdict.http_result import HttpResult, HttpRow, RequestRow, Span, Times, TimeSpans
+from loadgen.verdict.http_result import HttpResult, HttpRow, RequestRow, Times, TimeSpans
 from loadgen.verdict.result import Verdict
 from loadgen.verdict.slo import SloCheck
 
@@ -28,6 +30,7 @@ def _write(header: Header[HttpPlan], result: HttpResult | None) -> dict[str, Any
         "lateness_ms": dataclasses.asdict(result.lateness_ms) if result else None,
         "slos": [_slo(check) for check in result.slos] if result else [],
         "trust": write_trust(result.trust if result else None),
+        **write_disturbance(result.disturbance if result else None),
         **write_canary(result.canary if result else ()),
         "plan": header.plan.to_dict(),
         "seed": header.plan.seed,
@@ -48,6 +51,7 @@ def _read(document: Mapping[str, Any]) -> HttpResult:
         slos=tuple(_read_slo(check) for check in document["slos"]),
         trust=read_trust(document["trust"]),
         notes=tuple(document["notes"]),
+        disturbance=read_disturbance(document),
         canary=read_canary(document),
     )
 
@@ -69,23 +73,14 @@ def _row(row: HttpRow) -> dict[str, Any]:
     fields = {name: value for name, value in dataclasses.asdict(row).items() if name not in _NEW}
     if not fates:  # a record of version 0.1.0: numbers, not intervals
         for name in _TIMES:
-            fields[name] = {key: span and span["low"] for key, span in fields[name].items()}
+            fields[name] = {key: number_of(span) for key, span in fields[name].items()}
     return {**fields, **fates, "errors": sum(row.errors.values()), "errors_by_outcome": row.errors}
 
 
 def _read_row(data: Mapping[str, Any]) -> HttpRow:
-    times = {name: TimeSpans(**{key: _read_span(value) for key, value in data[name].items()}) for name in _TIMES}
+    times = {name: TimeSpans(**{key: read_span(value) for key, value in data[name].items()}) for name in _TIMES}
     rest = {name: value for name, value in data.items() if name != "errors_by_outcome"}
     return HttpRow(**{**rest, **times, "errors": data["errors_by_outcome"]})
-
-
-def _read_span(value: Any) -> Span | None:
-    """An interval; version 0.1.0 wrote a number."""
-    if value is None:
-        return None
-    if isinstance(value, Mapping):
-        return Span(**value)
-    return Span(value, value)
 
 
 _NEW = ("due", "sent", "unanswered", "retries")

@@ -8,12 +8,16 @@ from typing import Any
 
 from coordinator.record.canary import read_canary, write_canary
 from coordinator.record.checks import read_check, read_trust, write_trust
+from coordinator.record.disturbance import read_disturbance, write_disturbance
 from coordinator.record.header import Header
 from coordinator.record.kind import RecordKind
+from coordinator.record.margin import read_margin, write_margin
+from coordinator.record.span import number_of, read_span
 from loadgen.measure.together import snapshots_of
 from loadgen.model.plan import SpecPlan
 from loadgen.verdict.result import IterationResult, ResponseTimes, RunResult, TargetResult, Verdict
 from loadgen.verdict.run import without_score
+from loadgen.verdict.span import PercentileSpans
 
 
 def write_run(header: Header[SpecPlan], result: RunResult | None) -> dict[str, Any]:
@@ -26,7 +30,9 @@ def write_run(header: Header[SpecPlan], result: RunResult | None) -> dict[str, A
         "iterations": [_iteration(item) for item in result.iterations] if result else [],
         "targets": [_target(item) for item in result.targets] if result else [],
         "fairness": result.fairness if result else None,
+        **({"margin": write_margin(result.margin)} if result and result.margin else {}),
         "trust": write_trust(result.trust if result else None),
+        **write_disturbance(result.disturbance if result else None),
         **write_canary(result.canary if result else ()),
         "plan": header.plan.to_dict(),
         "seed": header.plan.seed,
@@ -48,12 +54,19 @@ def read_run(document: Mapping[str, Any]) -> RunResult:
         targets=tuple(_read_target(data) for data in document["targets"]),
         trust=read_trust(document["trust"]),
         fairness=document["fairness"],
+        margin=read_margin(document["margin"]) if "margin" in document else None,
         notes=tuple(document["notes"]),
+        disturbance=read_disturbance(document),
         canary=read_canary(document),
     )
     # Versions before this rule wrote scores of runs that have none.
     return result if result.has_score else without_score(result)
 
+
+_ADDED = ("dead_share", "cut")
+"""Fields that records of version 0.1.0 lack."""
+
+_SPANS = {"response_ms", "service_ms"}
 
 SPEC = RecordKind(read_plan=SpecPlan.from_dict, write=write_run, read=read_run, measured=snapshots_of)
 
@@ -63,7 +76,7 @@ def _iteration(item: IterationResult) -> dict[str, Any]:
     own |= {"fairness": item.fairness} if item.fairness is not None else {}
     given = {name: value for name, value in dataclasses.asdict(item).items() if name not in ("trust", "fairness")}
     return {
-        **_with_error_sum(given),
+        **_with_error_sum(_without_unknown(given)),
         **own,
         "conforms": item.conforms,
         "by_kind": _ok_and_bad(item.by_kind),
@@ -79,8 +92,16 @@ def _ok_and_bad(counts: Mapping[str, tuple[int, int]]) -> dict[str, dict[str, in
 def _target(item: TargetResult) -> dict[str, Any]:
     low, mean, high = item.connection_kbit_per_s
     own = {"connection_kbit_per_s": {"min": low, "mean": mean, "max": high}}
-    given = {name: value for name, value in dataclasses.asdict(item).items() if (name, value) != ("dead_share", None)}
-    return {**_with_error_sum(given), **own}
+    return {**_with_error_sum(_without_unknown(dataclasses.asdict(item))), **own}
+
+
+def _without_unknown(data: dict[str, Any]) -> dict[str, Any]:
+    """The data without the fields that its record lacks; one of version 0.1.0 has times instead of intervals."""
+    given = {name: value for name, value in data.items() if name not in _ADDED or value is not None}
+    if "cut" not in given:
+        for name in _SPANS & given.keys():
+            given[name] = {key: number_of(span) for key, span in given[name].items()}
+    return given
 
 
 def _with_error_sum(data: dict[str, Any]) -> dict[str, Any]:
@@ -89,7 +110,11 @@ def _with_error_sum(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_iteration(data: Mapping[str, Any]) -> IterationResult:
-    times = {name: ResponseTimes(**data[name]) for name in ("response_ms", "service_ms", "lateness_ms")}
+    times = {
+        "response_ms": _read_spans(data["response_ms"]),
+        "service_ms": _read_spans(data["service_ms"]),
+        "lateness_ms": ResponseTimes(**data["lateness_ms"]),
+    }
     counts = {
         name: {key: (value["ok"], value["bad"]) for key, value in data[name].items()}
         for name in ("by_kind", "by_group")
@@ -106,10 +131,14 @@ def _read_iteration(data: Mapping[str, Any]) -> IterationResult:
 def _read_target(data: Mapping[str, Any]) -> TargetResult:
     rates = data["connection_kbit_per_s"]
     own = {
-        "response_ms": ResponseTimes(**data["response_ms"]),
+        "response_ms": _read_spans(data["response_ms"]),
         "connection_kbit_per_s": (rates["min"], rates["mean"], rates["max"]),
     }
     return TargetResult(**{**_without_error_sum(data), **own})
+
+
+def _read_spans(data: Mapping[str, Any]) -> PercentileSpans:
+    return PercentileSpans(**{name: read_span(value) for name, value in data.items()})
 
 
 def _without_error_sum(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from coordinator.record.header import Header
+from coordinator.record.header import Header, RecordError
 from loadgen.model.errors import ExitCode
 from loadgen.model.plan import SpecPlan
 from loadgen.verdict.result import RunResult, Verdict
@@ -37,16 +37,19 @@ class Sweep:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst verdict of the points.  Raises ValueError without any point."""
+        """The worst verdict of the points.  Raises RecordError without any point: the sweep was cut in its first."""
         found = {point.result.verdict for point in self.points}
         for verdict in _WORST_FIRST:
             if verdict in found:
                 return verdict
-        raise ValueError("a sweep without a point has no verdict")
+        raise RecordError(
+            "the sweep was cut before its first point was done, so it has no verdict",
+            hint="the records of its points are in the directories below it",
+        )
 
     @property
     def exit_code(self) -> ExitCode:
-        """The exit code of the command.  Raises ValueError without any point."""
+        """The exit code of the command.  Raises RecordError without any point."""
         return self.verdict.exit_code
 
     @property

@@ -3,6 +3,7 @@
     run.json            complete at every moment: "unfinished" from the start, replaced at the end
     intervals.msgpack   what was measured, in the order in which it came, one msgpack map after another: every
                         snapshot of every worker, or every finished test of a network run
+    disturbance.msgpack in a run with load machines: what each second was like on each of them
     connections.npz     at the end of a spec run: the counts of each connection in each iteration
     agents.log          in a run on several load machines: the log lines of their agents
 
@@ -35,6 +36,7 @@ from coordinator.record.header import KIND_SPEC, RecordError
 
 RUN = "run.json"
 INTERVALS = "intervals.msgpack"
+DISTURBANCE = "disturbance.msgpack"
 CONNECTIONS = "connections.npz"
 AGENTS_LOG = "agents.log"
 
@@ -67,8 +69,9 @@ class RecordWriter:
         self.path = directory
         self._problems: list[str] = []
         self._intervals: io.FileIO | None = None
+        self._seconds: io.FileIO | None = None
         self._good_bytes = 0
-        self._complete = True
+        self._complete = self._observes = True
         self._logged_bytes = 0
         self._lock = -1
         self._again = again
@@ -120,6 +123,18 @@ class RecordWriter:
                 with contextlib.suppress(OSError):  # the reader also accepts an incomplete frame
                     self._intervals.truncate(self._good_bytes)
 
+    def observe(self, second: Measured) -> None:
+        """Append what a second was like on a load machine.  After the first failure nothing more is appended."""
+        if not self._observes:
+            return
+        try:
+            if self._seconds is None:
+                self._seconds = (self.path / DISTURBANCE).open("xb", buffering=0)
+            _write_all(self._seconds, msgpack.packb(second.to_wire()))
+        except OSError as error:
+            self._observes = False
+            self._problems.append(f"the record ends early: {DISTURBANCE}: {_say(error)}")
+
     def log(self, machine: str, line: str) -> None:
         """Append a line that the agent of a machine logged.  Lines beyond the limit are dropped."""
         data = f"{machine}: {line}\n".encode(errors="replace")
@@ -148,17 +163,18 @@ class RecordWriter:
         if self._again or (self.path / INTERVALS).exists():
             return
         with contextlib.suppress(OSError):
-            for name in (RUN, AGENTS_LOG):
+            for name in (RUN, DISTURBANCE, AGENTS_LOG):
                 (self.path / name).unlink(missing_ok=True)
             if self._made:
                 self.path.rmdir()
 
     def close(self) -> None:
         """Close the files.  A record that was not finished stays readable as unfinished."""
-        self._complete = False
-        if self._intervals is not None:
-            self._intervals.close()
-            self._intervals = None
+        self._complete = self._observes = False
+        for file in (self._intervals, self._seconds):
+            if file is not None:
+                file.close()
+        self._intervals = self._seconds = None
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1

@@ -31,6 +31,7 @@ from coordinator.run.state import (
 )
 from coordinator.run.timeline import Timeline
 from loadgen.measure.canary import CanariesHeard
+from loadgen.measure.disturbance import MachineSecond
 from loadgen.measure.events import AgentEvent, CoresShared, EngineLost, EngineReady, SegmentBegan, SegmentEnded
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.together import Snapshots
@@ -47,7 +48,8 @@ _AT_ONCE = 64  # number of snapshots that are recorded with one write
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """The functions that the conductor calls: `reset` and `audit` talk to the servers, `keep` records, `show` draws.
+    """The functions that the conductor calls: `reset` and `audit` talk to the servers, `keep` and `observe` record,
+    `show` draws.
 
     `ready` is called once, when each worker has reported its engine or is lost; its argument is by worker name.
     """
@@ -56,6 +58,7 @@ class Hooks:
     reset: Callable[[int], Awaitable[None]]
     audit: Callable[[int], Awaitable[None]]
     keep: Callable[[Sequence[Snapshot | Snapshots]], None]
+    observe: Callable[[MachineSecond], None]
     show: Callable[[Position], None]
 
 
@@ -131,6 +134,11 @@ class Conductor:
                 self.timeline.began_ns.setdefault(segment, {})[worker] = at_ns
             case CoresShared():
                 self.shared.append(event)
+            case MachineSecond() if self.run.workers.isdisjoint(one.worker for one in event.engines):
+                pass  # a machine outside the run
+            case MachineSecond():
+                self.intake.observe(event)
+                self._hooks.observe(event)
             case CanariesHeard():
                 self.canaries.append(event)
             case SegmentEnded(worker, segment, why):

@@ -18,6 +18,7 @@ from loadgen.measure.events import UNKNOWN, CoresShared
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Played, Totals
 from loadgen.model.machine import Machine
+from loadgen.schedule.timings import Timings
 from loadgen.verdict.canary import CanaryRow, canary_row, unknown_row
 from loadgen.verdict.evidence import (
     Loop,
@@ -42,7 +43,8 @@ class TapeMeasured:
     `measured_ns` is the length of each window that was begun, by iteration; `complete` holds the iterations that every
     remaining worker finished.  `lost` says why each lost worker is lost.  `log_checks` compares the servers' logs with
     what was sent, by iteration.  `began_ns` is when each worker began (CLOCK_MONOTONIC of the coordinator), by
-    iteration.  `shared` is the use of the engines' cores by other processes, by segment and machine.
+    iteration.  `shared` is the use of the engines' cores by other processes, by segment and machine.  `left_out` are
+    intervals that are not judged: `measured_ns` is shorter by them.
     `canaries` is what the canaries measured, by segment and machine.
     """
 
@@ -53,6 +55,13 @@ class TapeMeasured:
     log_checks: Mapping[int, Check] = field(default_factory=dict)
     began_ns: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
     shared: Sequence[CoresShared] = ()
+    left_out: frozenset[int] = frozenset()
+
+    @property
+    def totals(self) -> Totals:
+        """The sum of all intervals that are judged."""
+        return self.intake.ledger.undisturbed() if self.left_out else self.intake.ledger.totals()
+
     canaries: Sequence[CanariesHeard] = ()
 
 
@@ -60,13 +69,16 @@ class TapeMeasured:
 class TapeEvidence:
     """A tape run as evidence about its load generator.
 
-    `sources` are the source addresses of connections; () for the kernel's choice.  `canary`: the run has canaries.
+    `sources` are the source addresses of connections; () for the kernel's choice.  `timings` and `line_bps`: see
+    :class:`loadgen.verdict.evidence.TrustEvidence`.  `canary`: the run has canaries.
     """
 
     asked: Asked
     fleet: FleetRecord
     measured: TapeMeasured
     sources: Sequence[str]
+    timings: Timings | None = None
+    line_bps: int = 0
     canary: bool = False
 
 
@@ -88,8 +100,10 @@ def trust_evidence(
         window=Cell.merge_all([nothing, *cells]),
         measured_ns=sum(run.measured.measured_ns[window] for window in windows),
         ports=_port_evidence(run),
-        neighbours=_neighbour_evidence(run),
+        neighbours=_neighbour_evidence(run, windows),
         starts=_start_evidence(run, windows),
+        timings=run.timings,
+        line_bps=run.line_bps,
         canaries=canary_rows(run, windows),
     )
 
@@ -125,7 +139,7 @@ def _workers_of(run: TapeEvidence, heard: CanariesHeard) -> Sequence[str]:
 def _worker_evidence(run: TapeEvidence, totals: Totals, windows: Collection[int]) -> list[WorkerEvidence]:
     """Return the figures that each worker reported about itself for `windows`, without workers lost before."""
     intake = run.measured.intake
-    judged = frozenset[int]().union(*(intake.intervals_of(window) for window in windows))
+    judged = frozenset[int]().union(*(intake.intervals_of(window) for window in windows)) - run.measured.left_out
     played_by: dict[str, list[Played]] = {worker: [] for worker in intake.ledger.workers}
     for (window, worker), played in totals.played.items():
         if window in windows:
@@ -169,9 +183,29 @@ def _machine_of(worker: str) -> str:
     return worker.rpartition("/")[0]
 
 
-def _neighbour_evidence(run: TapeEvidence) -> list[NeighbourEvidence]:
-    """Return the use by other processes of the cores on which the engines ran."""
-    return [
+def _neighbour_evidence(run: TapeEvidence, windows: Collection[int]) -> list[NeighbourEvidence]:
+    """Return the use by other processes of the cores on which the engines ran, in the seconds of `windows`.
+
+    Of machines without a whole second in them, the use in whole segments.
+    """
+    disturbances = run.measured.intake.disturbances
+    disturbances.decide_all()
+    found = []
+    seen = set[str]()
+    for window in windows:
+        uses = disturbances.uses(window, rest=bool(run.measured.left_out))
+        for machine in sorted({machine for machine, _ in uses}):
+            worst = max((use for (at, _), use in uses.items() if at == machine), key=lambda use: use.share or 0.0)
+            seen.add(machine)
+            found.append(
+                NeighbourEvidence(
+                    machine=_say_machine(machine),
+                    share=worst.share,
+                    most=max(worst.by_name, key=worst.by_name.__getitem__),
+                    throttled=worst.throttled,
+                )
+            )
+    found += [
         NeighbourEvidence(
             machine=_say_machine(one.machine),
             share=one.share if one.share != UNKNOWN else None,
@@ -179,7 +213,9 @@ def _neighbour_evidence(run: TapeEvidence) -> list[NeighbourEvidence]:
             throttled=one.throttled if one.throttled != UNKNOWN else None,
         )
         for one in run.measured.shared
+        if one.machine not in seen
     ]
+    return found
 
 
 def _machines(run: TapeEvidence) -> Sequence[Machine]:

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from coordinator.run.disturbances import Disturbances
 from loadgen.measure.cells import CellTable
+from loadgen.measure.disturbance import MachineSecond
 from loadgen.measure.ledger import Ledger
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.together import Snapshots
@@ -21,19 +23,28 @@ class Intake:
     """All snapshots of a run with `connections` connections and `targets` targets.
 
     `ended` holds, by measured window, the intervals (whole seconds) in which operations ended that were due in it;
-    `touched` those in which an operation ended that took a part of it.
+    `touched` those in which an operation ended that took a part of it.  `disturbances` are the seconds in which load
+    machines were disturbed; the ledger sets these apart.
     """
 
     ledger: Ledger
     connections: int
     targets: int
+    disturbances: Disturbances = field(default_factory=Disturbances)
     ended: defaultdict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     touched: defaultdict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
 
     @classmethod
     def of(cls, workers: Iterable[str], kinds: int, groups: int, *, connections: int, targets: int) -> Intake:
         """Return an empty intake for a tape that counts `kinds` kinds and `groups` groups of operations."""
-        return cls(Ledger(workers, kinds, groups), connections, targets)
+        disturbances = Disturbances()
+        ledger = Ledger(workers, kinds, groups, disturbances.is_left_out)
+        disturbances.health_at = ledger.health_at
+        return cls(ledger, connections, targets, disturbances)
+
+    def observe(self, second: MachineSecond) -> None:
+        """File what a second was like on a load machine."""
+        self.disturbances.add(second)
 
     def receive(self, snapshot: Snapshot) -> None:
         """File one snapshot.  Raises ValueError when the snapshot cannot be of this run."""

@@ -52,6 +52,7 @@ class Traffic(Generic[P]):
                 reset=self._auditor.reset,
                 audit=self._auditor.audit,
                 keep=stage.writer.append,
+                observe=stage.writer.observe,
                 show=self._show,
             ),
         )

@@ -16,11 +16,11 @@ from typing import Any
 
 from loadgen.agent.canary import Canaries
 from loadgen.agent.children import EarlyEngines, EngineChild, start_engine
+from loadgen.agent.disturbance import Disturbances
 from loadgen.engine.api import Assignment, Segment
 from loadgen.engine.process import assignment_message, start_message
 from loadgen.host import frames
-from loadgen.host.addresses import is_here
-from loadgen.host.listeners import listening_pids
+from loadgen.host.listeners import servers_here
 from loadgen.host.neighbours import QuietWatch
 from loadgen.host.processes import is_runnable
 from loadgen.host.quota import Periods, read_periods, throttled_share
@@ -84,6 +84,7 @@ class Agent:
         self._on_event = on_event
         self._machine = machine
         self._quiet = QuietWatch(ours)
+        self._disturbances = Disturbances(machine, self._quiet, on_event)
         self._mark = mark
         self._on_log = on_log
         self._early = early or EarlyEngines()
@@ -138,7 +139,7 @@ class Agent:
             else:
                 self.dismiss(engine.worker)
         targets = {(target.host, target.port) for one in assignments for target in one.targets}
-        self._servers = await asyncio.to_thread(_servers_here, targets)
+        self._servers = await asyncio.to_thread(servers_here, targets)
         chosen = [engine for engine in self._engines if engine.worker in given]
         await self._all([engine.prepared for engine in chosen], _PREPARE_TIMEOUT_S, "get ready")
 
@@ -156,7 +157,7 @@ class Agent:
             await self._measuring
         self._segment = segment
         self._broadcast(start_message(segment))  # first, because a look at all processes may take long
-        await self._begin_measuring([engine.process.pid for engine in engines])
+        await self._begin_measuring(segment, {engine.process.pid: engine.worker for engine in engines})
         if engines:
             await asyncio.wait([engine.armed for engine in engines], timeout=_ARM_TIMEOUT_S)
         for engine in engines:
@@ -191,6 +192,7 @@ class Agent:
         for engine in self._engines:
             engine.process.close_input()
         await asyncio.gather(*(self._end(engine) for engine in self._engines))
+        self._disturbances.close()
         own = [task for task in (self._watching, self._measuring) if task is not None]
         for task in own:
             task.cancel()
@@ -284,8 +286,6 @@ class Agent:
         looked_ns = time.monotonic_ns()
         while True:
             await asyncio.sleep(_WATCH_S)
-            if self.playing:
-                await asyncio.to_thread(self._quiet.look)
             now_ns = time.monotonic_ns()
             if now_ns - looked_ns > NS_PER_S:  # this process was suspended: read the engines' reports first
                 for engine in self._engines:
@@ -312,23 +312,17 @@ class Agent:
         if was and not self.playing and not self._closing:
             self._measuring = asyncio.create_task(self._end_measuring())
 
-    async def _begin_measuring(self, pids: Sequence[int]) -> None:
+    async def _begin_measuring(self, segment: Segment, workers: Mapping[int, str]) -> None:
+        """Watch the cores of the engines, `workers` by pid; servers that are not known look like other processes."""
         self._periods = await asyncio.to_thread(read_periods)
-        if self._servers is not None:  # otherwise servers could not be told from other processes
-            await asyncio.to_thread(self._quiet.begin, pids, self._servers)
+        await asyncio.to_thread(self._quiet.begin, list(workers), self._servers)
+        self._disturbances.begin(segment, workers)
 
     async def _end_measuring(self) -> None:
+        await self._disturbances.end()
         use = await asyncio.to_thread(self._quiet.end)
         share, most = (use.share, use.most) if use is not None else (UNKNOWN, "unknown")
         throttled = throttled_share(self._periods, await asyncio.to_thread(read_periods))
         self._on_event(CoresShared(self._machine, share, most, UNKNOWN if throttled is None else throttled))
         if self._segment is not None and (heard := await self._canaries.report(self._segment)) is not None:
             self._on_event(heard)
-
-
-def _servers_here(targets: Iterable[tuple[str, int]]) -> set[int] | None:
-    """The processes of this machine that listen on the ports of targets (host, port); None if some are unknown."""
-    ports: dict[str, set[int]] = {}
-    for host, port in targets:
-        ports.setdefault(host, set()).add(port)
-    return listening_pids({port for host, of_host in ports.items() if is_here(host) for port in of_host})

@@ -16,10 +16,10 @@ from loadgen.engine.http1 import Head
 from loadgen.engine.readiness import Readiness
 from loadgen.engine.records import Records
 from loadgen.engine.resolve import Address
+from loadgen.model.sending import PACED_READ_BYTES
 from loadgen.model.units import NS_PER_S
 
 _READ_BYTES = 65_536  # the kernel allocates memory for each read, so a larger buffer costs more
-_PACED_READ_BYTES = 4_096
 
 
 class Playable(Protocol):
@@ -88,5 +88,5 @@ class EngineContext:
         self.line_bps = load.line_bps
         self.ns_per_byte = 8 * NS_PER_S / load.line_bps if load.line_bps else 0.0
         self.paced_reads = load.paced_reads and load.line_bps > 0
-        self.read_bytes = _PACED_READ_BYTES if self.paced_reads else _READ_BYTES
+        self.read_bytes = PACED_READ_BYTES if self.paced_reads else _READ_BYTES
         self.error_rest_ns = load.error_rest_ns

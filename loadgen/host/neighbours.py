@@ -9,8 +9,6 @@ the figures are lower bounds, and a quiet machine is never accused.
 
 from __future__ import annotations
 
-import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
@@ -18,8 +16,6 @@ from dataclasses import dataclass, field
 from loadgen.host.processes import Sample, descendants, take_sample
 
 _KTHREADD = 2  # the parent of all kernel threads
-_LEAST_NS = 500_000_000  # the shortest time between two samples
-_RARELY = 50  # and so many times the duration of a sample: it costs 2 % of a core at most
 _ENDED = "processes that ended soon"
 
 
@@ -39,20 +35,40 @@ class OtherUse:
 
 
 @dataclass(slots=True)
-class _Beside:
-    """What others used beside one engine so far."""
+class Beside:
+    """What others used beside one engine in some time.
+
+    `core_ns`: the time of the `cores` that the engine ran on; of it, `used_ns` were used by others, `stolen_ns` of this
+    by the hypervisor.  `softirq_ns`: time of software interrupts on these cores.  `by_name`: CPU time by process.
+    """
 
     used_ns: int = 0
-    core_ns: int = 0  # the time of the cores that the engine ran on
+    core_ns: int = 0
     stolen_ns: int = 0
+    softirq_ns: int = 0
+    cores: set[int] = field(default_factory=set)
     by_name: Counter[str] = field(default_factory=Counter)
 
+    def add(self, other: Beside) -> None:
+        """Add what others used in another time."""
+        self.used_ns += other.used_ns
+        self.core_ns += other.core_ns
+        self.stolen_ns += other.stolen_ns
+        self.softirq_ns += other.softirq_ns
+        self.cores |= other.cores
+        self.by_name.update(other.by_name)
+
+    @property
+    def most(self) -> str:
+        """The process that used the most, the hypervisor left out."""
+        if 2 * self.by_name.total() < self.used_ns - self.stolen_ns:
+            return _ENDED
+        return max(self.by_name.items(), key=lambda one: one[1], default=("none", 0))[0]
+
     def use(self) -> OtherUse:
-        name, most_ns = max(self.by_name.items(), key=lambda one: one[1], default=("none", 0))
-        if 2 * self.by_name.total() < self.used_ns:
-            name = _ENDED
-        if self.stolen_ns > most_ns:
-            name = "the hypervisor"
+        """The same as a share of the cores, with the hypervisor as one of the others."""
+        most_ns = max(self.by_name.values(), default=0)
+        name = "the hypervisor" if self.stolen_ns > most_ns else self.most
         return OtherUse(self.used_ns, self.core_ns, 1, name)
 
 
@@ -64,22 +80,30 @@ class Neighbours:
 
     def __init__(self, engines: Iterable[int], ours: Iterable[int]) -> None:
         self._ours = tuple(ours)
-        self._beside = {pid: _Beside() for pid in engines}
+        self._beside = {pid: Beside() for pid in engines}
 
-    def add(self, before: Sample, after: Sample) -> None:
-        """Count the time between two samples."""
+    def add(self, before: Sample, after: Sample) -> dict[int, Beside]:
+        """Count the time between two samples; return what others used in it, by engine whose cores are known."""
         mine = descendants(before, self._ours) | descendants(after, self._ours)
         spent = _Spent(before, after, mine)
-        for pid, beside in self._beside.items():
+        found = {}
+        for pid, so_far in self._beside.items():
             cores = _cores_of(pid, before, after)
             if not cores or not cores <= after.cores.keys() & before.cores.keys():
                 continue
             used_ns = sum(after.cores[core].used_ns - before.cores[core].used_ns for core in cores)
             stolen_ns = max(0, sum(after.cores[core].stolen_ns - before.cores[core].stolen_ns for core in cores))
-            beside.used_ns += min(max(0, used_ns - spent.of_ours_ns(cores)), spent.others_ns) + stolen_ns
-            beside.stolen_ns += stolen_ns
-            beside.core_ns += len(cores) * (after.at_ns - before.at_ns)
-            beside.by_name.update(spent.of_others_ns(cores))
+            softirq_ns = sum(after.cores[core].softirq_ns - before.cores[core].softirq_ns for core in cores)
+            found[pid] = Beside(
+                used_ns=min(max(0, used_ns - spent.of_ours_ns(cores)), spent.others_ns) + stolen_ns,
+                core_ns=len(cores) * (after.at_ns - before.at_ns),
+                stolen_ns=stolen_ns,
+                softirq_ns=max(0, softirq_ns),
+                cores=cores,
+                by_name=Counter(spent.of_others_ns(cores)),
+            )
+            so_far.add(found[pid])
+        return found
 
     def worst(self) -> OtherUse:
         """What others used beside the engine that was disturbed most."""
@@ -137,43 +161,44 @@ def _cores_of(pid: int, before: Sample, after: Sample) -> set[int]:
 class QuietWatch:
     """Measures per segment how much others use of the engines' cores; `ours` are processes of the run.
 
-    `look` may be called from any thread; the other methods must not be called at the same time.
+    The methods may be called from any thread, but not at the same time.
     """
 
     def __init__(self, ours: Callable[[], Iterable[int]]) -> None:
         self._ours = ours
         self._pids: tuple[int, ...] = ()
-        self._lock = threading.Lock()
         self._last: Sample | None = None
-        self._took_ns = 0
         self._found: Neighbours | None = None
+        self.knows_others = True
 
-    def begin(self, pids: Sequence[int], also_ours: Iterable[int] = ()) -> None:
-        """Begin a segment with the engines `pids`; `also_ours` are processes, such as servers, that may use cores."""
+    def begin(self, pids: Sequence[int], also_ours: Iterable[int] | None = ()) -> None:
+        """Begin a segment with the engines `pids`; `also_ours` are processes, such as servers, that may use cores.
+
+        None stands for processes that cannot be told from others: then only the cores and the hypervisor are watched.
+        """
         self._pids = tuple(pids)
-        self._found = Neighbours(pids, [*self._ours(), *also_ours])
-        self._last = None
-        self._sample()
+        self.knows_others = also_ours is not None
+        self._found = Neighbours(pids, [*self._ours(), *(also_ours or ())])
+        self._last = take_sample(self._pids)
 
-    def look(self) -> None:
-        """Take a sample, unless the last one is too recent for what a sample costs."""
-        with self._lock:
-            wait_ns = max(_LEAST_NS, _RARELY * self._took_ns)
-            if self._last is not None and time.monotonic_ns() - self._last.at_ns >= wait_ns:
-                self._sample()
+    def look(self) -> tuple[int, dict[int, Beside]]:
+        """Take a sample: how long ago the last one was, in ns, and what others used since then, by engine.
+
+        (0, {}) when no segment has begun.
+        """
+        before = self._last
+        if before is None or self._found is None:
+            return 0, {}
+        self._last = take_sample(self._pids)
+        return self._last.at_ns - before.at_ns, self._found.add(before, self._last)
 
     def end(self) -> OtherUse | None:
-        """End the segment: the use by others beside the engine that was disturbed most; None if none had begun."""
-        with self._lock:
-            found = self._found
-            if found is None:
-                return None
-            self._sample()
-            self._found = self._last = None
-            return found.worst()
+        """End the segment: the use by others beside the engine that was disturbed most.
 
-    def _sample(self) -> None:
-        before, after = self._last, take_sample(self._pids)
-        self._last, self._took_ns = after, time.monotonic_ns() - after.at_ns
-        if before is not None and self._found is not None:
-            self._found.add(before, after)
+        None if no segment had begun, or if others cannot be told from processes of the run.
+        """
+        if self._found is None:
+            return None
+        self.look()
+        found, self._found, self._last = self._found, None, None
+        return found.worst() if self.knows_others else None

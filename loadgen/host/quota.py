@@ -10,10 +10,14 @@ from pathlib import Path, PurePosixPath
 
 @dataclass(frozen=True, slots=True)
 class Periods:
-    """Enforcement periods of a CPU quota so far, and those in which the quota was used up."""
+    """Enforcement periods of a CPU quota so far, and those in which the quota was used up.
+
+    `stopped_ns`: how long it kept tasks of the group from running.
+    """
 
     all: int
     throttled: int
+    stopped_ns: int = 0
 
 
 def read_periods(proc: Path = Path("/proc")) -> dict[Path, Periods] | None:
@@ -55,7 +59,9 @@ def parse_cpu_stat(text: str) -> Periods | None:
     values = dict(line.split() for line in text.splitlines())
     if "nr_periods" not in values:
         return None
-    return Periods(int(values["nr_periods"]), int(values["nr_throttled"]))
+    # Version 1 counts in ns, version 2 in us.
+    stopped_ns = int(values.get("throttled_time", 0)) or 1000 * int(values.get("throttled_usec", 0))
+    return Periods(int(values["nr_periods"]), int(values["nr_throttled"]), stopped_ns)
 
 
 def _cpu_mounts(mountinfo: str) -> Iterator[tuple[str, PurePosixPath, Path]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from loadgen.measure.canary import CanariesHeard
 from loadgen.measure.cells import MAX_WINDOWS
+from loadgen.measure.disturbance import MachineSecond
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.together import Snapshots
 from loadgen.measure.wire import printable, read_field, read_int, read_text
@@ -75,7 +76,9 @@ class CoresShared:
     throttled: float = UNKNOWN
 
 
-OneEvent = Snapshot | EngineReady | SegmentBegan | SegmentEnded | EngineLost | CoresShared | CanariesHeard
+OneEvent = (
+    Snapshot | EngineReady | SegmentBegan | SegmentEnded | EngineLost | CoresShared | MachineSecond | CanariesHeard
+)
 
 """An event of one worker or machine."""
 
@@ -109,6 +112,8 @@ def event_to_wire(event: AgentEvent) -> dict[str, Any]:
             return {"is": "lost", "worker": worker, "why": why[:_MAX_WHY]}
         case CoresShared(machine, share, most, throttled):
             return {"is": "shared", "machine": machine, "share": share, "most": most, "throttled": throttled}
+        case MachineSecond():
+            return {"is": "second", "second": event.to_wire()}
         case CanariesHeard():
             return {"is": "canaries", "canaries": event.to_wire()}
 
@@ -116,6 +121,11 @@ def event_to_wire(event: AgentEvent) -> dict[str, Any]:
 def snapshots_in(wire: object) -> object | None:
     """The wire form of the Snapshots inside the wire form of an event; None for any other event."""
     return wire.get("snapshots") if isinstance(wire, Mapping) and wire.get("is") == "snapshots" else None
+
+
+def is_second(wire: object) -> bool:
+    """Whether the wire form of an event is that of a MachineSecond."""
+    return isinstance(wire, Mapping) and wire.get("is") == "second"
 
 
 def event_from_wire(wire: Mapping[str, Any]) -> AgentEvent:
@@ -146,6 +156,8 @@ def event_from_wire(wire: Mapping[str, Any]) -> AgentEvent:
         case "shared":
             share, throttled = _read_share(wire, "share"), _read_share(wire, "throttled")
             return CoresShared(read_text(wire, "machine"), share, printable(read_text(wire, "most")), throttled)
+        case "second":
+            return MachineSecond.from_wire(read_field(wire, "second"))
         case "canaries":
             return CanariesHeard.from_wire(read_field(wire, "canaries"))
         case other:

@@ -2,14 +2,15 @@
 
 Memory is bounded for runs of any length, and nothing is added up twice, which would delay callers in a run with
 hundreds of workers.  Snapshots are kept as received until every worker has reported later intervals.  Then each
-interval is kept as one sum, and all old intervals together as one sum.  Per worker and interval, only the engine's
-health and the connects per target are kept: a few hundred bytes.
+interval is kept as one sum, and all old intervals together as two sums: of those that are set apart, because something
+disturbed them, and of the others.  Per worker and interval, only the engine's health and the connects per target are
+kept: a few hundred bytes.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -171,15 +172,23 @@ class _Interval:
 
 
 class Ledger:
-    """The snapshots of a known set of workers.  A snapshot that is sent again replaces the earlier one."""
+    """The snapshots of a known set of workers.  A snapshot that is sent again replaces the earlier one.
 
-    def __init__(self, workers: Iterable[str], kinds: int, groups: int) -> None:
+    `is_apart` says whether an interval is set apart.  It is called when the interval is added to the sum of the old
+    ones, in ascending order, or for :meth:`undisturbed`, and must always give the same answer.
+    """
+
+    def __init__(
+        self, workers: Iterable[str], kinds: int, groups: int, is_apart: Callable[[int], bool] = lambda interval: False
+    ) -> None:
+        self._is_apart = is_apart
         self._shape = (kinds, groups)
         self._open: dict[int, _Interval] = {}  # intervals that may still change
         self._sums: dict[
             int, Totals
         ] = {}  # by interval, from _folded on; for open intervals, the sum of what was reported so far
-        self._base = Totals({}, empty_tallies(), {})  # the sum of all intervals before _folded
+        self._base = Totals({}, empty_tallies(), {})  # the sum of the intervals before _folded that are not set apart
+        self._apart: Totals | None = None  # the sum of those that are
         self._folded = 0
         self._final = 0  # the first interval that may still change
         self._next = dict.fromkeys(workers, 0)  # by worker: the first interval that it has not reported yet
@@ -290,9 +299,14 @@ class Ledger:
         if first < self._folded:
             if first > 0 or last < self._folded - 1:
                 raise LookupError(f"intervals before {self._folded} are kept as one sum and cannot be read apart")
-            parts.append(self._base)
+            parts += [self._base, *([self._apart] if self._apart else [])]
         parts += [self._sum(n) for n in sorted(self._open.keys() | self._sums.keys()) if first <= n <= last]
         return parts[0] if len(parts) == 1 else Totals.merge_all(parts)
+
+    def undisturbed(self) -> Totals:
+        """The sum of all intervals that are not set apart."""
+        newer = sorted(self._open.keys() | self._sums.keys())
+        return Totals.merge_all([self._base, *(self._sum(n) for n in newer if not self._is_apart(n))])
 
     def _sum(self, n: int) -> Totals:
         if n not in self._sums:
@@ -304,8 +318,8 @@ class Ledger:
         return sorted(self._health[worker].items(), key=lambda item: item[0])
 
     def health_at(self, worker: str, n: int) -> Health | None:
-        """A worker's health in interval `n`; None if it has not reported that interval."""
-        return self._health[worker].get(n)
+        """A worker's health in interval `n`; None if it has not reported that interval, or is not in this run."""
+        return self._health.get(worker, {}).get(n)
 
     def peak_connects(self, span: int, workers: Iterable[str] | None = None) -> dict[int, int]:
         """By target index: the most connections opened to it within any `span` consecutive intervals.
@@ -347,8 +361,13 @@ class Ledger:
             self._final += 1
         # In batches: the sums are then merged once in KEPT_INTERVALS seconds instead of every second.
         if self._final - self._folded >= 2 * KEPT_INTERVALS:
-            end = self._complete + 1 - KEPT_INTERVALS
-            self._base = self.totals(None, end - 1)
-            for n in [n for n in self._sums if n < end]:
-                del self._sums[n]
-            self._folded = end
+            self._fold(self._complete + 1 - KEPT_INTERVALS)
+
+    def _fold(self, end: int) -> None:
+        """Add the intervals before `end` to the sums of the old ones."""
+        kept, apart = [self._base], [self._apart] if self._apart else []
+        for n in sorted(n for n in self._sums if n < end):
+            (apart if self._is_apart(n) else kept).append(self._sums.pop(n))
+        self._base = Totals.merge_all(kept)
+        self._apart = Totals.merge_all(apart) if apart else None
+        self._folded = end

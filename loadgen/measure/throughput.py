@@ -48,7 +48,8 @@ class StreamResult:
     """One stream after the test, without the omitted warm-up.
 
     `direction`: SEND or RECEIVE, as seen by the client.  `sent_bytes`: handed to the sender's kernel; `received_bytes`:
-    counted by the receiver.  `rtt_ns`, `rtt_min_ns` and `cwnd_max_bytes` come from TCP_INFO if this end is the sender.
+    counted by the receiver.  `rtt_ns`, `rtt_min_ns` and `cwnd_max_bytes` come from the sender's TCP_INFO (a stock
+    iperf3 that sends does not report them).
     Datagrams: `packets` were sent, `lost` of them did not arrive, `out_of_order` arrived late, and `duplicates` arrived
     once more (they are in no other count, `received_bytes` included); `dropped` of the lost ones came to the receiver's
     host and found its socket buffer full; `jitter_ns` as in RFC 3550, section 6.4.1.

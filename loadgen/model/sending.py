@@ -8,6 +8,9 @@ from collections.abc import Sequence
 
 from loadgen.model.errors import PlanError
 
+PACED_READ_BYTES = 4_096
+"""The most that an engine reads at once with paced reads."""
+
 
 class EngineKind(enum.Enum):
     """The engine that is wanted, or that was taken (never AUTO)."""

@@ -100,3 +100,8 @@ def format_duration(duration_ns: int) -> str:
         if duration_ns and duration_ns % _DURATIONS_NS[unit] == 0:
             return f"{duration_ns // _DURATIONS_NS[unit]}{unit}"
     return "0s" if duration_ns == 0 else f"{duration_ns}ns"
+
+
+def counted(number: int, noun: str) -> str:
+    """The number with its noun: `1 VM`, `4 VMs`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -19,7 +19,7 @@ class State(enum.IntEnum):
     CONFORMING = 0
     SLOW = 1  # below the rate floor, or too few good or tolerable requests
     ERRORS = 2  # too large a share of its requests failed
-    NO_REQUESTS = 3  # the connection never opened, or none of its requests was answered
+    NO_REQUESTS = 3  # no operation of the connection lies in the window
 
 
 FINDING_DTYPE = np.dtype(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from loadgen.measure.cells import Cell
 from loadgen.measure.censored import PATIENCE
@@ -57,16 +58,41 @@ def _with_those_throughout(cells: Mapping[tuple[int, int], Cell], target: int, n
     In a closed loop, a connection that waits since the warm-up has no other operation in the window.
     """
     cell, before = cells.get((0, target), nothing), cells.get((-1, target), nothing)
-    throughout = before.response_cut.since(measured_ns)
-    if not measured_ns or not throughout.total:
+    if not measured_ns:
+        return cell
+    return _with_more_cut(cell, before.response_cut.since(measured_ns), before.service_cut.since(measured_ns))
+
+
+def with_those_throughout(
+    cell: Cell, before: Cell, window_tallies: NDArray[np.void], connections: NDArray[np.bool_], measured_ns: int
+) -> Cell:
+    """A target's cell of one of several windows, with the operations that were under way during all of the window.
+
+    `window_tallies` (TALLY_DTYPE) also count the operations that reach into the window; `connections`: which ones are
+    the target's.  A cut operation that was due before the window and reaches into it was under way until its end,
+    because the traffic stops after the window.  It is only known that it had waited for `measured_ns`.  `before`: the
+    target's operations outside of all windows.
+    """
+    own = window_tallies[connections[window_tallies["connection"]]]
+    throughout = int(own["cut"].sum()) - cell.cut
+    sent = min(throughout, before.service_cut.since(measured_ns).total)
+    return _with_more_cut(cell, _waits(throughout, measured_ns), _waits(sent, measured_ns))
+
+
+def _waits(number: int, wait_ns: int) -> Histogram:
+    return Histogram.of(np.full(max(0, number), wait_ns))
+
+
+def _with_more_cut(cell: Cell, response: Histogram, service: Histogram) -> Cell:
+    if not response.total:
         return cell
     outcomes = np.array(cell.outcomes)
-    outcomes[Outcome.CUT] += throughout.total
+    outcomes[Outcome.CUT] += response.total
     return dataclasses.replace(
         cell,
         outcomes=outcomes,
-        response_cut=Histogram.merge_all([cell.response_cut, throughout]),
-        service_cut=Histogram.merge_all([cell.service_cut, before.service_cut.since(measured_ns)]),
+        response_cut=Histogram.merge_all([cell.response_cut, response]),
+        service_cut=Histogram.merge_all([cell.service_cut, service]),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from loadgen.measure import censored
@@ -10,8 +9,10 @@ from loadgen.measure.histogram import Histogram
 from loadgen.model.errors import ExitCode
 from loadgen.model.units import NS_PER_MS
 from loadgen.verdict.canary import CanaryRow
+from loadgen.verdict.disturbance import Disturbance
 from loadgen.verdict.result import Trust, Verdict
 from loadgen.verdict.slo import SloCheck
+from loadgen.verdict.span import Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,21 +41,6 @@ class Times:
             p99_9=ms(histogram.percentile_ns(99.9)),
             max=ms(histogram.percentile_ns(100)),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A time in milliseconds that is known to lie between `low` and `high`; `high` is None without an upper bound."""
-
-    low: float
-    high: float | None
-
-    @classmethod
-    def of(cls, span: censored.Span | None) -> Span | None:
-        """The same interval, given in nanoseconds; None for None."""
-        if span is None:
-            return None
-        return cls(span.low / NS_PER_MS, span.high / NS_PER_MS if math.isfinite(span.high) else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,9 +113,10 @@ class HttpResult:
 
     `reasons`: the sentences behind the verdict, most important first.  `sent`: all requests sent, also during the
     warm-up, to compare with the servers' own counts.  `lateness_ms`: sent - due of sent operations; in an open loop,
-    the wait for a connection and for the load generator.  `slos`: the objectives; empty when the run is INVALID or
-    DEGRADED.  Without any objective, CONFORMING only means that the measurement is valid.  `canary` has a row for each
-    engine; () for a run without canaries.
+    the wait for a connection and for the load generator.  `slos`: the objectives; empty when a trust check failed, or
+    when the window is missing without a lost worker.  Without any objective, CONFORMING only means that the measurement
+    is valid.  `disturbance`: the disturbed seconds; None when no second was watched, and in records of earlier
+    versions.  `canary` has a row for each engine; () for a run without canaries.
     """
 
     verdict: Verdict
@@ -143,6 +130,7 @@ class HttpResult:
     slos: tuple[SloCheck, ...]
     trust: Trust
     notes: tuple[str, ...] = ()
+    disturbance: Disturbance | None = None
     canary: tuple[CanaryRow, ...] = ()
 
     @property

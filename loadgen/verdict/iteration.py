@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadgen.measure.cells import BAD, CUT, OK, Cell
+from loadgen.measure.censored import Times
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Totals
 from loadgen.model.bound import BoundKind
@@ -16,9 +17,11 @@ from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.verdict.connection import State, judge_connections
 from loadgen.verdict.each_target import check_connections, check_connects, check_errors
 from loadgen.verdict.fairness import fairness
+from loadgen.verdict.fates import with_those_throughout
 from loadgen.verdict.mix import check_mix
 from loadgen.verdict.result import Check, IterationResult, ResponseTimes, TargetResult
 from loadgen.verdict.rules import RULES, Asked, Rules
+from loadgen.verdict.span import PercentileSpans
 
 
 def judge_iteration(
@@ -36,14 +39,20 @@ def judge_iteration(
     `complete` is False for a window that was cut short.  `more_checks` are checks made elsewhere, from more than
     measurements: the comparison of the servers' POST logs.
     """
-    found = judge_connections(totals.window_tallies(index), asked.connections, asked.bound, rules)
+    tallies = totals.window_tallies(index)
+    found = judge_connections(tallies, asked.connections, asked.bound, rules)
     cells = totals.window(index)
     by_name = {target.name: cells[number] for number, target in enumerate(asked.targets) if number in cells}
     nothing = Cell.empty(len(asked.kinds), len(asked.groups))
     whole = Cell.merge_all([nothing, *cells.values()])
     seconds = measured_ns / NS_PER_S
+    outside, fates = totals.window(-1), []
+    for number in range(len(asked.targets)):
+        cell, before = cells.get(number, nothing), outside.get(number, nothing)
+        fates.append(with_those_throughout(cell, before, tallies, asked.target_of == number, measured_ns))
+    everything = Cell.merge_all([nothing, *fates])
     targets = tuple(
-        _target_result(target, cells.get(number, nothing), found[asked.target_of == number], measured_ns)
+        _target_result(target, fates[number], found[asked.target_of == number], measured_ns)
         for number, target in enumerate(asked.targets)
     )
     conforming = int((found["state"] == State.CONFORMING).sum())
@@ -70,17 +79,18 @@ def judge_iteration(
         errors=whole.errors,
         by_kind=_ok_and_bad(asked.kinds, whole.counts.sum(axis=1)),
         by_group=_ok_and_bad(asked.groups, whole.counts.sum(axis=0)),
-        response_ms=percentiles_ms(whole.response),
-        service_ms=percentiles_ms(whole.service),
+        response_ms=PercentileSpans.of(Times.response_of(everything)),
+        service_ms=PercentileSpans.of(Times.service_of(everything)),
         lateness_ms=percentiles_ms(whole.lateness),
         checks=(*checks, *more_checks),
         targets=targets,
         fairness=fairness(found, asked.target_of, len(asked.targets)),
+        cut=everything.cut,
     )
 
 
 def percentiles_ms(histogram: Histogram) -> ResponseTimes:
-    """The percentiles that reports show, from a histogram of nanoseconds."""
+    """The percentiles of times that are known, from a histogram of nanoseconds."""
 
     def at(q: float) -> float | None:
         value = histogram.percentile_ns(q)
@@ -102,12 +112,13 @@ def _target_result(target: Target, cell: Cell, found: NDArray[np.void], measured
         requests_conforming=cell.good,
         ops_per_s=cell.ok / seconds,
         kbit_per_s=8 * cell.bytes / 1000 / seconds,
-        response_ms=percentiles_ms(cell.response),
+        response_ms=PercentileSpans.of(Times.response_of(cell)),
         connection_kbit_per_s=(float(kbit_per_s.min()), float(kbit_per_s.mean()), float(kbit_per_s.max()))
         if len(found)
         else (0.0, 0.0, 0.0),
         errors=cell.errors,
         dead_share=_dead_ns(found, measured_ns) / whole_ns if whole_ns else 0.0,
+        cut=cell.cut,
     )
 
 

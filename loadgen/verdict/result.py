@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 
 from loadgen.model.errors import ExitCode
 from loadgen.verdict.canary import CanaryRow
+from loadgen.verdict.disturbance import Disturbance
+from loadgen.verdict.margin import Margin
+from loadgen.verdict.span import PercentileSpans
 
 
 class Verdict(enum.Enum):
@@ -84,11 +87,14 @@ class TargetResult:
     """One VM in one iteration (or, in RunResult.targets, in the median iteration).
 
     `kbit_per_s`: bits received in operations due in the window, divided by the length of the window.  `errors`: by
-    Outcome name, only those that occurred.  `response_ms`: done - due.  `connection_kbit_per_s`: minimum, mean and
-    maximum of the connections' own rates (bits over time in operations).  `conforming` and `requests_conforming` are
-    None in a run that has no score.  `dead_share`: share (0..1) of its connections' time in the window that was lost:
-    in time-outs and other failures, in the rests after them, and in connections that did not play.  None in records of
-    earlier versions.
+    Outcome name, only those that occurred.  `cut`: operations that were under way when the traffic stopped; with
+    `requests_ok` and the errors they are all operations that were due in the window, or due before it and under way
+    during all of it.  `response_ms`: done - due; failed and cut operations count with lower bounds.
+    `connection_kbit_per_s`: minimum, mean and maximum of the connections' own rates (bits over time in operations).
+    `conforming` and `requests_conforming` are None in a run that has no score.  `dead_share`: share (0..1) of its
+    connections' time in the window that was lost: in time-outs and other failures, in the rests after them, and in
+    connections that did not play.  In records of version 0.1.0, `dead_share` and `cut` are None, and the times are
+    those of ok operations.
     """
 
     name: str
@@ -100,10 +106,11 @@ class TargetResult:
     requests_conforming: int | None
     ops_per_s: float
     kbit_per_s: float
-    response_ms: ResponseTimes
+    response_ms: PercentileSpans
     connection_kbit_per_s: tuple[float, float, float]
     errors: dict[str, int]
     dead_share: float | None = None
+    cut: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,11 +118,12 @@ class IterationResult:
     """One measured window.
 
     `by_kind` and `by_group`: {name: (ok, bad)}.  `response_ms` (done - due), `service_ms` (done - sent) and
-    `lateness_ms` (sent - due): over all targets.  `checks` decide whether the iteration conforms: conforming share,
-    errors, mix of each class, POST log.  `complete`: False when the window was cut short.  `trust`: the checks of the
-    load generator in this window; None in records of earlier versions.  `fairness`: see
-    :func:`loadgen.verdict.fairness.fairness`; None with fewer than two VMs, or when no VM served anything.  In a run
-    that has no score, `conforming`, `requests_conforming` and `fairness` are None and `checks` is empty.
+    `lateness_ms` (sent - due): over all targets.  `cut` and the lower bounds in the times: see TargetResult.
+    `checks` decide whether the iteration conforms: conforming share, errors, mix of each class, POST log.  `complete`:
+    False when the window was cut short.  `trust`: the checks of the load generator in this window; None in records of
+    earlier versions.  `fairness`: see :func:`loadgen.verdict.fairness.fairness`; None with fewer than two VMs, or when
+    no VM served anything.  In a run that has no score, `conforming`, `requests_conforming` and `fairness` are None and
+    `checks` is empty.
     """
 
     index: int
@@ -130,13 +138,14 @@ class IterationResult:
     errors: dict[str, int]
     by_kind: dict[str, tuple[int, int]]
     by_group: dict[str, tuple[int, int]]
-    response_ms: ResponseTimes
-    service_ms: ResponseTimes
+    response_ms: PercentileSpans
+    service_ms: PercentileSpans
     lateness_ms: ResponseTimes
     checks: tuple[Check, ...]
     targets: tuple[TargetResult, ...]
     trust: Trust | None = None
     fairness: dict[str, float | None] | None = None
+    cut: int | None = None
 
     @property
     def conforms(self) -> bool | None:
@@ -150,8 +159,10 @@ class RunResult:
 
     `reasons`: the sentences behind the verdict, most important first.  `median`: index of the median iteration in
     `iterations`; -1 when none was measured.  `targets` and `fairness`: those of the median iteration.  A run that has
-    no score has neither `conforming_connections` nor `fairness` (see :attr:`has_score`).  `canary` has a row for each
-    engine and window; () for a run without canaries.
+    no score has neither `conforming_connections` nor `fairness` (see :attr:`has_score`) nor `margin`.  `margin` is also
+    None without a complete iteration, and in records of earlier versions.  `disturbance`: the disturbed seconds; None
+    when no second was watched, and in records of earlier versions.
+    `canary` has a row for each engine and window; () for a run without canaries.
     """
 
     verdict: Verdict
@@ -163,7 +174,9 @@ class RunResult:
     targets: tuple[TargetResult, ...]
     trust: Trust
     fairness: dict[str, float | None] | None = None
+    margin: Margin | None = None
     notes: tuple[str, ...] = field(default=())
+    disturbance: Disturbance | None = None
     canary: tuple[CanaryRow, ...] = ()
 
     @property

@@ -41,6 +41,11 @@ class Rules:
     * `late_operations`: minimum number of late operations; fewer are a hiccup of the machine.
     * `max_late_share`: share of connection time between due and sent.  By that share the load is lighter than
       requested, and the connections are slower.  Their slack is 20 %; harmless in measurements: 1 %.
+    * `max_slack_part`: share of the slack of a rate bound (line speed over floor, minus 1) by which lateness may
+      lengthen the time in operations.  On ideal servers, if each operation is late by the same time, 1 % of the
+      connections miss a floor of 80 % of the line at 101 ms, of 95 % at 37 ms, of 97.5 % at 26 ms; this limit lies at
+      55, 26 and 20 ms.
+    * `least_late_share`: the least value of that limit, for floors at the line speed.  Quiet machine: below 0.02 %.
     * `max_cpu_share`, `max_runnable_share`: share of wall time that an engine ran, and that it ran *or waited for a
       core*.  An engine without enough CPU is always runnable (measured: 0.99-1.00).  Waiting alone proves nothing:
       beside servers without enough CPU, both shares add up to 0.78 while operations are sent in time.
@@ -77,6 +82,8 @@ class Rules:
     max_good_part: float = 0.1
     late_operations: int = 4
     max_late_share: float = 0.05
+    max_slack_part: float = 0.25
+    least_late_share: float = 0.001
     max_cpu_share: float = 0.90
     max_runnable_share: float = 0.90
     max_neighbour_share: float = 0.20

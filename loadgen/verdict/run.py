@@ -104,6 +104,7 @@ def without_score(result: RunResult) -> RunResult:
         result,
         conforming_connections=None,
         fairness=None,
+        margin=None,
         iterations=tuple(
             dataclasses.replace(
                 one,

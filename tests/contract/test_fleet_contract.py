@@ -23,6 +23,7 @@ from coordinator.fleet.local import LocalFleet
 from loadgen.agent.engines import Agent
 from loadgen.engine.api import Assignment, Load, Segment
 from loadgen.measure.canary import CanariesHeard
+from loadgen.measure.disturbance import MachineSecond
 from loadgen.measure.events import (
     AgentEvent,
     CoresShared,
@@ -108,7 +109,7 @@ async def opened(make: Callable[[], Fleet], host: str = "127.0.0.1") -> AsyncIte
 
 
 def by(event: OneEvent) -> str:
-    return event.machine if isinstance(event, CoresShared | CanariesHeard) else event.worker
+    return event.machine if isinstance(event, CoresShared | MachineSecond | CanariesHeard) else event.worker
 
 
 def agent_of(*workers: str) -> Agent:
@@ -123,7 +124,7 @@ async def until_all_ended(fleet: Fleet) -> list[OneEvent]:
     events: list[AgentEvent] = []
     while sum(isinstance(event, SegmentEnded | EngineLost) for event in events) < len(workers_of(fleet.machines)):
         events.append(await fleet.event())
-    return [event for event in apart(events) if not isinstance(event, CoresShared)]
+    return [event for event in apart(events) if not isinstance(event, CoresShared | MachineSecond)]
 
 
 def test_every_worker_reports_and_then_ends(make: Callable[[], Fleet]) -> None:
@@ -140,6 +141,31 @@ def test_every_worker_reports_and_then_ends(make: Callable[[], Fleet]) -> None:
             assert sum(isinstance(event, SegmentEnded) for event in mine) == 1
 
     run(scenario)
+
+
+def test_each_second_of_each_machine_is_watched(make: Callable[[], Fleet]) -> None:
+    if make is FLEETS["fake"]:
+        pytest.skip("it has no machines")
+
+    events: list[AgentEvent] = []
+    names = set[str]()
+
+    async def scenario() -> None:
+        async with opened(make) as fleet:
+            names.update(machine.name for machine in fleet.machines)
+            await fleet.command(soon(fleet, 2.5))
+            while sum(isinstance(event, CoresShared) for event in events) < len(fleet.machines):
+                events.append(await fleet.event())
+
+    run(scenario)
+    seconds = [one for one in events if isinstance(one, MachineSecond)]
+    for machine in names:
+        mine = [one for one in seconds if one.machine == machine]
+        covered = [n for one in mine for n in range(one.interval, one.interval + one.span)]
+        assert covered == [0, 1, 2]
+        assert sum(one.window_ns for one in mine) == 2.5 * NS_PER_S
+        assert all(one.window == 0 and engine.core_ns > 0 for one in mine for engine in one.engines)
+        assert all(one.tcp_retransmits >= 0 for one in mine)
 
 
 def test_stop_ends_every_worker(make: Callable[[], Fleet]) -> None:

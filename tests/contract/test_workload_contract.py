@@ -142,6 +142,18 @@ def test_every_connection_starts_in_every_segment(name: str, tape: OpTape) -> No
     assert tape.starts["delay_ns"].min() >= 0
 
 
+def test_timings_are_those_of_the_tape(name: str, tape: OpTape) -> None:
+    """One ring, in the order of the rows; a reply is longer than its content."""
+    timings = workload(name).timings(CASES[name].plan)
+    if timings is None:
+        return
+    assert timings.starts.tolist() == tape.starts.tolist()
+    assert tape.ops["next"].tolist() == [*range(1, len(tape.ops)), 0]
+    around = timings.reply_bytes - tape.checks["content_bytes"][tape.ops["check"]]
+    assert 0 < around.min() <= around.max() < 1_000
+    assert 0 <= timings.doubt_bytes < timings.reply_bytes.mean()
+
+
 def test_a_connection_opens_a_finite_number_of_tcp_connections(name: str) -> None:
     connects_per_s = workload(name).connects_per_s(CASES[name].plan)
     assert math.isfinite(connects_per_s)

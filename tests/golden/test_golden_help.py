@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
 
-from coordinator.cli import app
+from coordinator.cli import app, main
 from loadgen import __version__
 
 README = Path(__file__).parents[2] / "README.md"
@@ -30,31 +30,31 @@ def _commands(group: click.Group, before: str = "") -> dict[str, click.Command]:
 
 KNOWN = _commands(app)
 COMMANDS = list(KNOWN)
-# All variables from which rich learns the type of terminal.
-ELSEWHERE = ("FORCE_COLOR", "NO_COLOR", "LINES", "TERMINAL_WIDTH", "RICH_CLICK_THEME", "GITHUB_ACTIONS", "PY_COLORS")
 
 
-def run(*arguments: str, **environment: str) -> Result:
-    clean: dict[str, str | None] = {**dict.fromkeys(ELSEWHERE), "COLUMNS": "100", "TERM": "dumb", **environment}
-    return CliRunner().invoke(app, arguments, prog_name="loadgen", env=clean)
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Return the output of a command line on a terminal of the given width."""
 
+    def run(*arguments: str, width: int = 100) -> str:
+        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setattr(sys, "argv", ["loadgen", *arguments])
+        assert main() == 0
+        return "".join(f"{line.rstrip()}\n" for line in capsys.readouterr().out.splitlines())
 
-def shown(*arguments: str, **environment: str) -> str:
-    done = run(*arguments, **environment)
-    assert done.exit_code == 0, done.output
-    return "".join(f"{line.rstrip()}\n" for line in done.stdout.splitlines())
+    return run
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
-def test_help(golden: Callable[[str, str], None], command: str) -> None:
+def test_help(golden: Callable[[str, str], None], shown: Callable[..., str], command: str) -> None:
     name = command.replace(" ", "_") or "loadgen"
     golden(f"help/{name}.txt", shown(*command.split(), "--help"))
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 @pytest.mark.parametrize("width", [80, 100, 200])
-def test_help_fits_the_terminal_and_splits_no_option(command: str, width: int) -> None:
-    text = shown(*command.split(), "--help", COLUMNS=str(width))
+def test_help_fits_the_terminal_and_splits_no_option(shown: Callable[..., str], command: str, width: int) -> None:
+    text = shown(*command.split(), "--help", width=width)
     assert max(len(line) for line in text.splitlines()) <= min(width, 100)
     for parameter in (KNOWN[command] if command else app).params:
         if isinstance(parameter, click.Option) and parameter.hidden:
@@ -63,7 +63,7 @@ def test_help_fits_the_terminal_and_splits_no_option(command: str, width: int) -
             assert not name.startswith("--") or name in text
 
 
-def test_the_version() -> None:
+def test_the_version(shown: Callable[..., str]) -> None:
     assert shown("--version") == f"loadgen, version {__version__}\n"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from loadgen.model.machine import Clock, Machine
 from loadgen.model.plan import Server, SpecPlan
 from loadgen.model.target import Target
 from loadgen.schedule.placement import Placement
+from loadgen.verdict.margin import FLOOR_CHANGES, AtFloor, Ideal, Margin, Spread
 from loadgen.verdict.result import (
     Check,
     IterationResult,
@@ -28,6 +30,7 @@ from loadgen.verdict.result import (
     Verdict,
 )
 from loadgen.verdict.run import without_score
+from loadgen.verdict.span import PercentileSpans, Span
 
 FAIRNESS: dict[str, float | None] = {
     "jain": 0.9998,
@@ -138,6 +141,10 @@ def checked() -> list[Checked]:
     ]
 
 
+def spans(**times_ms: float) -> PercentileSpans:
+    return PercentileSpans(**{name: Span(value, value) for name, value in times_ms.items()})
+
+
 def target_result(index: int, conforming: int = 20) -> TargetResult:
     return TargetResult(
         name=f"vm{index + 1}",
@@ -149,7 +156,7 @@ def target_result(index: int, conforming: int = 20) -> TargetResult:
         requests_conforming=1300 + index,
         ops_per_s=65.55 + index / 8,
         kbit_per_s=7840.5 + 3 * index,
-        response_ms=ResponseTimes(p50=4.5, p90=98.25, p99=812.0 + index, max=1650.5),
+        response_ms=spans(p50=4.5, p90=98.25, p99=812.0 + index, max=1650.5),
         connection_kbit_per_s=(391.5, 396.25, 399.0),
         errors={} if conforming == 20 else {"CLOSED_EARLY": 2, "BAD_STATUS": 1},
     )
@@ -176,8 +183,8 @@ def iteration(index: int, vms: int = 16, short: int = 0) -> IterationResult:
         errors=dict(sum((Counter(row.errors) for row in rows), Counter[str]())),
         by_kind=KINDS,
         by_group=GROUPS,
-        response_ms=ResponseTimes(p50=4.25, p90=96.0, p99=809.0 + index, max=1650.5),
-        service_ms=ResponseTimes(p50=4.125, p90=95.5, p99=808.0, max=1649.0),
+        response_ms=spans(p50=4.25, p90=96.0, p99=809.0 + index, max=1650.5),
+        service_ms=spans(p50=4.125, p90=95.5, p99=808.0, max=1649.0),
         lateness_ms=ResponseTimes(p50=0.0625, p90=0.25, p99=0.75, max=2.5),
         checks=(
             Check(
@@ -211,6 +218,28 @@ def trust(*, late_ms: float = 0.75) -> Trust:
     )
 
 
+def margin(iterations: Sequence[IterationResult], median: int) -> Margin:
+    """Return the margin of such a run, with 4 connections within 5 % of the floor."""
+    chosen, rate = iterations[median], iterations[median].ops_per_s
+    conforming = [one.conforming or 0 for one in iterations]
+    return Margin(
+        ideal=Ideal(
+            conforming=chosen.requested,
+            ops_per_s=1.004 * rate,
+            deals=40,
+            conforming_spread=Spread(chosen.requested, chosen.requested),
+            ops_per_s_spread=Spread(0.99 * rate, 1.02 * rate),
+        ),
+        floors=tuple(
+            AtFloor(change, round(320_000 * (1 + change)), (chosen.conforming or 0) - lost)
+            for change, lost in zip(FLOOR_CHANGES, (0, 0, 4), strict=True)
+        ),
+        conforming=Spread(min(conforming), max(conforming)),
+        ops_per_s=Spread(rate, rate),
+        near_floor=4,
+    )
+
+
 def run_result(vms: int = 16, *, shorts: tuple[int, ...] = (0, 0, 0)) -> RunResult:
     """Return a valid run whose iterations lack `shorts` connections; the middle one of three is the median."""
     iterations = tuple(iteration(i, vms, short) for i, short in enumerate(shorts))
@@ -235,6 +264,7 @@ def run_result(vms: int = 16, *, shorts: tuple[int, ...] = (0, 0, 0)) -> RunResu
         targets=chosen.targets,
         trust=trust(),
         fairness=FAIRNESS if vms > 1 else None,
+        margin=margin(iterations, median),
         notes=("short windows: not every connection met a class 3 file",),
     )
 

@@ -20,7 +20,8 @@ class UntilConforming:
 
     def plan(self, done: Done) -> Next[SpecPlan] | Answer:
         """Return the next try, or the answer."""
-        if done and (done[-1].result.verdict is Verdict.CONFORMING or len(done) == self.most):
+        last = done[-1].result.verdict if done else None
+        if last in (Verdict.CONFORMING, Verdict.INTERRUPTED) or len(done) == self.most:
             return self.answer(done)
         return Next(plan=self.shown, record=f"try-{len(done) + 1}", label=f"try {len(done) + 1}")
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from loadgen.schedule.optape import OpTape
 from tests.support.tapes import Op, make_tape
 from workloads.api import Counting, Sent
 
 
-@dataclass(frozen=True)
-class ToyPlan:
+class ToyPlan(NamedTuple):
     connections: int = 4
 
 
@@ -25,6 +24,7 @@ class Toy:
     def connects_per_s(self, plan: ToyPlan) -> float:
         return 0.0
 
+    def timings(self, plan: ToyPlan) -> None: ...
     def files(self, plan: ToyPlan) -> None: ...
     def check(self, plan: ToyPlan) -> HitCounter:
         return HitCounter()

@@ -5,6 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 from coordinator.output.terminal.runview import EngineRow, MachineRow, RunView, TargetRow
+from loadgen.verdict.span import Span
+
+
+def exactly(value_ms: float) -> Span:
+    return Span(value_ms, value_ms)
 
 
 def target_row(index: int, *, failing: bool = False) -> TargetRow:
@@ -15,8 +20,8 @@ def target_row(index: int, *, failing: bool = False) -> TargetRow:
         conforming=17 if failing else 20,
         ops_per_s=65.25 + index / 8,
         mbit_per_s=7.84 + index / 50,
-        p50_ms=4.125 + index,
-        p99_ms=812.0 + 31 * index,
+        p50_ms=exactly(4.125 + index),
+        p99_ms=exactly(812.0 + 31 * index),
         errors=3 if failing else 0,
     )
 
@@ -30,8 +35,8 @@ def run_view(vms: int = 16, *, engines: int = 2, failing: tuple[int, ...] = (), 
         conforming=sum(row.conforming or 0 for row in rows),
         ops_per_s=sum(row.ops_per_s for row in rows),
         mbit_per_s=sum(row.mbit_per_s for row in rows),
-        p50_ms=11.5,
-        p99_ms=1204.0,
+        p50_ms=exactly(11.5),
+        p99_ms=exactly(1204.0),
         errors=sum(row.errors for row in rows),
     )
     return RunView(

@@ -17,16 +17,25 @@ from coordinator.experiment.executor import Outcome, execute
 from coordinator.experiment.once import Once
 from coordinator.experiment.sweep import VmSweep
 from coordinator.output.judged import Judged
+from coordinator.record.document import unfinished
 from coordinator.record.sweep_result import Sweep
 from loadgen.model.errors import LoadgenError, TargetError
 from loadgen.model.plan import SpecPlan
 from loadgen.model.target import Target
 from loadgen.verdict.result import RunResult, Verdict
-from tests.support.results import header, run_result
+from tests.support.results import header, run_result, sweep_header
 from tests.support.toy_experiment import UntilConforming
 
 PLAN = SpecPlan(connections=4)
 TARGETS = tuple(Target(name=f"t{n}", host="192.0.2.1", port=8000 + n) for n in range(4))
+
+
+EXPERIMENTS: tuple[Experiment[SpecPlan], ...] = (
+    Once("spec", PLAN),
+    VmSweep(PLAN, (1, 2, 3)),
+    UntilConforming(PLAN, most=3),
+)
+"""One of each class."""
 
 
 def judged(step: Next[SpecPlan], verdict: Verdict = Verdict.CONFORMING) -> Judged[SpecPlan, RunResult]:
@@ -63,6 +72,38 @@ class Played:
         )
 
 
+@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda one: type(one).__name__)
+def test_an_experiment_ends_with_the_run_that_the_user_interrupted(experiment: Experiment[SpecPlan]) -> None:
+    played = Played([Verdict.INTERRUPTED])
+    assert played.execute(experiment).answer.result.verdict is Verdict.INTERRUPTED
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda one: type(one).__name__)
+def test_an_experiment_keeps_no_state(experiment: Experiment[SpecPlan]) -> None:
+    first = experiment.plan(())
+    assert isinstance(first, Next)
+    done = (judged(first, Verdict.NOT_CONFORMING),)
+    assert experiment.plan(done) == experiment.plan(list(done))
+    assert experiment.plan(()) == first
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda one: type(one).__name__)
+def test_each_run_of_an_experiment_has_a_directory_of_its_own(experiment: Experiment[SpecPlan]) -> None:
+    played = Played([Verdict.NOT_CONFORMING] * 3)
+    played.execute(experiment)
+    records = [step.record for step in played.steps]
+    assert len(set(records)) == len(records)
+    assert all(records) or len(records) == 1
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda one: type(one).__name__)
+def test_an_experiment_with_a_record_of_its_own_can_fill_it_before_the_first_run(
+    experiment: Experiment[SpecPlan],
+) -> None:
+    if experiment.kind != experiment.runs:
+        assert unfinished(sweep_header(), experiment.answer(()).result)["kind"] == experiment.kind
+
+
 def test_a_single_run_is_its_own_answer_and_is_not_announced() -> None:
     played = Played([Verdict.NOT_CONFORMING])
     outcome = played.execute(Once("spec", PLAN))
@@ -80,7 +121,7 @@ def test_a_sweep_plays_each_number_of_vms_once_and_shows_its_progress() -> None:
     assert isinstance(sweep, Sweep)
     assert [point.vms for point in sweep.points] == [1, 4, 16]
     assert sweep.verdict is Verdict.NOT_CONFORMING  # the worst one
-    assert played.said[0] == "— 1 VMs (1 of 3), about 214s left —"
+    assert played.said[0] == "— 1 VM (1 of 3), about 214s left —"
     assert played.said[2] == "— 16 VMs (3 of 3), about 72s left —"
 
 

@@ -15,8 +15,12 @@ from coordinator.output.catalog import FORMATS, write
 from coordinator.output.judged import Judged, read_judged
 from coordinator.output.streams import OutputError
 from coordinator.record.catalog import KINDS
+from coordinator.record.document import unfinished
+from coordinator.record.header import RecordError
+from coordinator.record.writer import RecordWriter
 from loadgen.model.entry import Entry
 from loadgen.verdict.result import Verdict
+from tests.support import results
 from tests.support.recorded import RECORDS
 
 TOY = "tests.support.toy_format:write_line"
@@ -41,7 +45,7 @@ def written(judged: Judged[Any, Any], name: str) -> str:
     refused = None
     try:
         write(judged, name, stream)
-    except OutputError as error:
+    except (OutputError, RecordError) as error:
         refused = error
     if refused is not None:
         assert "\n" not in refused.message
@@ -89,6 +93,13 @@ def test_a_format_that_shows_verdicts_calls_an_invalid_run_so_and_shows_no_score
 def test_the_document_of_an_invalid_run_has_no_score(tmp_path: Path) -> None:
     document = json.loads(written(recorded("spec INVALID", tmp_path), "json"))
     assert document["conforming_connections"] is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_sweep_that_was_cut_before_its_first_point_is_no_bug_of_the_format(name: str, tmp_path: Path) -> None:
+    RecordWriter(tmp_path / "run", unfinished(results.sweep_header(), results.sweep(0))).close()
+    text = written(read_judged(tmp_path / "run", judges()), name)
+    assert name == "json" or "conforming" not in text.lower()
 
 
 @pytest.mark.parametrize("kind", KINDS)

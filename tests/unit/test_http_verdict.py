@@ -154,6 +154,40 @@ def test_connections_that_rest_are_not_free() -> None:
     assert judged(dataclasses.replace(window, rest_ns=11 * NS_PER_S)) is None
 
 
+def test_operations_due_before_the_window_may_keep_connections_busy_in_it() -> None:
+    """A server stands still from 0.5 s before the window until 1 s after its opening; then the backlog is sent."""
+    waited = Histogram.of(np.linspace(1, 1000, 1000).astype(np.int64) * NS_PER_MS)
+    quick = Histogram.of(np.full(3000, 5 * NS_PER_MS))
+    window = dataclasses.replace(
+        Cell.empty(1, 1), lateness=Histogram.merge_all([waited, Histogram.of(np.full(2000, 100))]), service=quick
+    )
+
+    def judged(*earlier_ms: int, late_ms: int = 0) -> Check | None:
+        earlier = Histogram.of(np.array(earlier_ms, np.int64) * NS_PER_MS)
+        late = Histogram.of(np.full(len(earlier_ms), late_ms * NS_PER_MS))
+        whole = dataclasses.replace(
+            window,
+            service=Histogram.merge_all([quick, earlier]),
+            lateness=Histogram.merge_all([window.lateness, late]),
+        )
+        return open_lateness(
+            TrustEvidence(
+                loop=Loop.OPEN, asked=asked(1, 64), workers=(), whole=whole, window=window, measured_ns=3 * NS_PER_S
+            )
+        )
+
+    ours = judged(*[5] * 1000)
+    assert ours is not None
+    assert not ours.ok
+    assert judged(*[1500] * 64, *[5] * 1000) is None  # the server kept all connections busy for a third of the window
+    few = judged(*[1500] * 6, *[5] * 1000)
+    assert few is not None
+    assert not few.ok
+    # Operations that waited before the window for a connection kept connections busy in it, one after the other.
+    assert judged(*[100] * 2000, late_ms=400) is None
+    assert judged(*[100] * 2000) is not None
+
+
 def test_a_stall_of_the_server_is_not_blamed_on_the_generator() -> None:
     fine = snapshots(OPEN, service_ms=1)
     late = snapshots(OPEN, service_ms=1, late_ms=900)

@@ -78,7 +78,7 @@ def test_reasons_are_sentences_with_the_numbers_and_the_weightier_come_first() -
 def test_a_run_without_trust_has_nothing_that_looks_like_a_score(interrupted: bool) -> None:
     result = run(FAILED, DISTRUSTED, interrupted=interrupted, lost=(LOST,))
     assert not result.has_score
-    assert (result.conforming_connections, result.fairness) == (None, None)
+    assert (result.conforming_connections, result.fairness, result.margin) == (None, None, None)
     for one in result.iterations:
         assert (one.conforming, one.requests_conforming) == (None, None)
     for target in (*result.targets, *(target for one in result.iterations for target in one.targets)):

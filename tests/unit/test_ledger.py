@@ -242,3 +242,24 @@ def test_connects_are_counted_within_the_time_that_ports_rest() -> None:
     assert ledger.peak_connects(1) == {0: 21, 1: 1}
     assert ledger.peak_connects(60, ["b"]) == {0: 7}
     assert ledger_of([]).peak_connects(60) == {}
+
+
+def test_intervals_that_are_set_apart_are_missing_from_the_undisturbed_sum_only() -> None:
+    """Also those that are so old that only sums of many intervals are kept."""
+    asked = []
+
+    def is_apart(interval: int) -> bool:
+        asked.append(interval)
+        return interval % 10 == 3
+
+    count = 5 * KEPT_INTERVALS
+    ledger = Ledger(["a"], KINDS, GROUPS, is_apart)
+    sent = [snap("a", n, ok=n + 1) for n in range(count)]
+    for one in sent:
+        ledger.receive(one)
+    assert asked == sorted(asked)
+    assert len(asked) >= 3 * KEPT_INTERVALS
+    assert same(ledger.totals(), Totals.merge_all(Totals.of(one) for one in sent))
+    rest = Totals.merge_all(Totals.of(one) for one in sent if one.interval % 10 != 3)
+    assert same(ledger.undisturbed(), rest)
+    assert ledger.undisturbed().cells[0, 0].ok < ledger.totals().cells[0, 0].ok

@@ -23,7 +23,7 @@ def test_names_with_spaces_and_parentheses_are_read() -> None:
 
 def test_interrupts_and_waiting_are_not_use_of_a_core() -> None:
     text = "cpu 1 2 3 4 5 6 7 8 0 0\ncpu3 1 2 3 40 50 60 70 8 0 0\nctxt 5\n"
-    assert parse_cores(text) == {3: Core(6 * TICK_NS, 8 * TICK_NS)}
+    assert parse_cores(text) == {3: Core(6 * TICK_NS, 8 * TICK_NS, 70 * TICK_NS)}
 
 
 def test_this_process_and_its_threads_are_found_in_the_real_proc() -> None:
@@ -50,7 +50,7 @@ def test_entries_that_are_no_process_are_skipped(tmp_path: Path) -> None:
     found = take_sample([7], proc=tmp_path)
     assert found.processes == {}
     assert found.threads == {7: {}}
-    assert found.cores == {0: Core(6 * TICK_NS, 25 * TICK_NS)}
+    assert found.cores == {0: Core(6 * TICK_NS, 25 * TICK_NS, 7 * TICK_NS)}
 
 
 def test_who_listens_on_a_port_is_found() -> None:

@@ -32,7 +32,7 @@ def test_version_2_with_the_quota_of_a_parent(tmp_path: Path) -> None:
         "0::/box/run\n",
         {"cg": NO_QUOTA, "cg/box": V2.format(all=20, throttled=18), "cg/box/run": NO_QUOTA},
     )
-    assert read_periods(proc) == {tmp_path / "cg/box": Periods(20, 18)}
+    assert read_periods(proc) == {tmp_path / "cg/box": Periods(20, 18, 5000)}
 
 
 def test_version_1_and_hybrid(tmp_path: Path) -> None:
@@ -43,7 +43,10 @@ def test_version_1_and_hybrid(tmp_path: Path) -> None:
         "9:cpuset:/other\n3:cpu,cpuacct:/box\n0::/\n",
         {"cpu": V1.format(all=0, throttled=0), "cpu/box": V1.format(all=4, throttled=1), "unified": NO_QUOTA},
     )
-    assert read_periods(proc) == {tmp_path / "cpu": Periods(0, 0), tmp_path / "cpu/box": Periods(4, 1)}
+    assert read_periods(proc) == {
+        tmp_path / "cpu": Periods(0, 0, 12345),
+        tmp_path / "cpu/box": Periods(4, 1, 12345),
+    }
 
 
 @pytest.mark.parametrize("group", ["/", "/../elsewhere", "/docker/abc"])
@@ -54,7 +57,7 @@ def test_in_a_container_the_mount_shows_the_own_group(tmp_path: Path, group: str
         f"3:cpu:{group}\n",
         {"cpu": V1.format(all=4, throttled=1)},
     )
-    assert read_periods(proc) == {tmp_path / "cpu": Periods(4, 1)}
+    assert read_periods(proc) == {tmp_path / "cpu": Periods(4, 1, 12345)}
 
 
 def test_without_a_quota_nothing_is_throttled_and_without_cgroups_nothing_is_known(tmp_path: Path) -> None:

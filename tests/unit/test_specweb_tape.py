@@ -233,6 +233,15 @@ def test_connections_are_evenly_spaced_when_the_window_opens(tape: OpTape) -> No
         assert gaps.tolist() == pytest.approx([PLAN.phases.measure_ns] * 319, abs=1)
 
 
+@pytest.mark.parametrize("phases", [QUICK, dataclasses.replace(QUICK, iterations=1), FULL])
+def test_the_timings_of_a_plan_are_those_of_its_tape(phases: Phases) -> None:
+    plan = dataclasses.replace(PLAN, vms=4, phases=phases)
+    tape, timings = compile_tape(plan), compile_.timings(plan)
+    assert timings.starts.tolist() == tape.starts.tolist()
+    around = timings.reply_bytes - tape.checks["content_bytes"][tape.ops["check"]]
+    assert around.tolist() == np.where(tape.ops["group"] == mix.STATIC, 200, 375).tolist()
+
+
 def test_iterations_play_different_operations(tape: OpTape) -> None:
     assert tape.starts.shape == (3, 320)
     rows = tape.starts["row"].astype(np.int64)

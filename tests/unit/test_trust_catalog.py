@@ -14,6 +14,8 @@ from loadgen.measure.cells import Cell
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.snapshot import Health
 from loadgen.model.units import NS_PER_S
+from loadgen.schedule.optape import START_DTYPE
+from loadgen.schedule.timings import Timings
 from loadgen.verdict.canary import canary_row
 from loadgen.verdict.checks import network, tape
 from loadgen.verdict.checks.catalog import FORWARD_CHECKS, IPERF_CHECKS, TAPE_CHECKS, run_checks
@@ -57,6 +59,8 @@ def evidence(loop: Loop, *, time_wait: int = 0) -> TrustEvidence:
         ports=[PortEvidence(machine="here", available=10, peak_connects={0: 1})],
         neighbours=[NeighbourEvidence(machine="here", share=0.1, most="make")],
         starts=[StartEvidence(skew_ns=1, error_ns=1, first="a/0", last="b/0")],
+        timings=Timings(np.array([1_000]), np.zeros((1, 1), START_DTYPE), doubt_bytes=0),
+        line_bps=400_000,
         canaries=[canary_row(0, seen())],
     )
 
@@ -64,7 +68,7 @@ def evidence(loop: Loop, *, time_wait: int = 0) -> TrustEvidence:
 @pytest.mark.parametrize(
     ("loop", "before", "after"),
     [
-        (Loop.PACED, ["send lateness", "time lost to lateness"], ["canary", *MIX]),
+        (Loop.PACED, ["send lateness", "time lost to lateness", "rate lost to lateness"], ["canary", *MIX]),
         (Loop.CLOSED, [], ["engine stood still", "client's share", "time lost to lateness", "Little's law", "canary"]),
         (Loop.OPEN, [], ["engine stood still", "send lateness", "canary"]),
     ],

@@ -8,6 +8,7 @@ from loadgen.model.errors import PlanError
 from loadgen.model.units import (
     NS_PER_MS,
     NS_PER_S,
+    counted,
     format_duration,
     format_size,
     format_window,
@@ -122,3 +123,8 @@ def test_invalid_sizes_are_quoted(text: str) -> None:
 
 def test_the_default_window_has_a_name() -> None:
     assert [format_window(size) for size in (0, 16384)] == ["auto", "16K"]
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 VMs"), (1, "1 VM"), (4, "4 VMs")])
+def test_a_number_has_its_noun_in_the_right_form(number: int, text: str) -> None:
+    assert counted(number, "VM") == text

@@ -15,6 +15,9 @@ class Http:
         """One ring of operations per target; see :func:`workloads.http.compile.compile_http`."""
         return compile_http(plan)
 
+    def timings(self, plan: HttpPlan) -> None:
+        """None: the length of replies is not known."""
+
     def counting(self, plan: HttpPlan) -> Counting:
         """Kinds are the plan's requests; there is one group."""
         return counting(plan)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from loadgen.model.plan import SpecPlan
 from loadgen.schedule.optape import OpTape
+from loadgen.schedule.timings import Timings
 from workloads.api import Counting, Progress, Sent
 from workloads.specweb99 import files, fileset, mix, page, postlog, urls
-from workloads.specweb99.compile import compile_tape
+from workloads.specweb99.compile import compile_tape, timings
 
 _LINE_BPS = 400_000  # the line speed for which mix.CONNECTS_PER_S holds
 
@@ -21,6 +22,10 @@ class Specweb99:
     def compile(self, plan: SpecPlan) -> OpTape:
         """One circular tape that all connections share; see :func:`workloads.specweb99.compile.compile_tape`."""
         return compile_tape(plan)
+
+    def timings(self, plan: SpecPlan) -> Timings:
+        """Those of the tape, with replies of a common length; see :func:`workloads.specweb99.compile.timings`."""
+        return timings(plan)
 
     def counting(self, plan: SpecPlan) -> Counting:
         """Kinds are file classes, groups are types of operations; they are the same for every plan."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from coordinator.kinds.again import disturbance_of
 from coordinator.run.api import Played
 from coordinator.run.evidence import TapeEvidence, TapeMeasured, canary_rows, lost_workers, trust_evidence
 from loadgen.measure.ledger import Ledger
@@ -15,23 +16,24 @@ from loadgen.verdict.checks.tape.littles_law import LITTLES_LAW
 from loadgen.verdict.evidence import Loop, TrustEvidence, WorkerEvidence
 from loadgen.verdict.http import judge_http
 from loadgen.verdict.http_result import HttpResult
-from loadgen.verdict.result import Trust
+from loadgen.verdict.result import Check, Trust
 from loadgen.verdict.slo import Slo
 from loadgen.verdict.trust import judge_trust
 
 
-def _with_all_health(evidence: TrustEvidence, ledger: Ledger) -> TrustEvidence:
+def _with_all_health(evidence: TrustEvidence, ledger: Ledger, left_out: frozenset[int]) -> TrustEvidence:
     """The evidence with the health of each engine over the window, which is the last part of the run.
 
     Evidence is of the intervals in which operations ended.  With servers that do not answer, this is only the moment in
-    which the run ends and all operations are cut: an engine is busy then, and was idle before.
+    which the run ends and all operations are cut: an engine is busy then, and was idle before.  The intervals in
+    `left_out` are not judged.
     """
-    seconds = evidence.measured_ns // NS_PER_S
+    seconds = evidence.measured_ns // NS_PER_S + len(left_out)
 
     def widened(one: WorkerEvidence) -> WorkerEvidence:
         reported = ledger.health(one.worker)
         last = reported[-1][0] if reported else 0
-        health = [health for interval, health in reported if interval > last - seconds]
+        health = [one for interval, one in reported if interval > last - seconds and interval not in left_out]
         return dataclasses.replace(one, health=max(one.health, health, key=_wall_ns))
 
     return dataclasses.replace(evidence, workers=[widened(one) for one in evidence.workers])
@@ -43,17 +45,26 @@ def _wall_ns(health: Sequence[Health]) -> int:
 
 def judge(played: Played[HttpPlan, TapeMeasured], evidence: TapeEvidence) -> HttpResult:
     """Return the result of a run, which has one window; `evidence` says whether its load generator can be trusted."""
-    plan, measured, asked = played.header.plan, played.measured, evidence.asked
-    totals = measured.intake.ledger.totals()
+    result = _judge(played, evidence)
+    disturbance = disturbance_of(result, evidence, lambda rest: _judge(played, rest), _checks)
+    return dataclasses.replace(result, disturbance=disturbance)
+
+
+def _judge(played: Played[HttpPlan, TapeMeasured], evidence: TapeEvidence) -> HttpResult:
+    """Return the result of what `evidence` has of the run."""
+    plan, measured, asked = played.header.plan, evidence.measured, evidence.asked
+    totals = measured.totals
     measured_ns = measured.measured_ns.get(0, 0)
     open_loop = plan.rate_per_s > 0
     loop = Loop.OPEN if open_loop else Loop.CLOSED
     trust = Trust(checks=())
     if measured_ns > 0:
         found = trust_evidence(evidence, totals, loop)
-        trust = judge_trust(_with_all_health(found, measured.intake.ledger))
+        trust = judge_trust(_with_all_health(found, measured.intake.ledger, measured.left_out))
     lost = lost_workers(evidence)
-    if lost:  # the connections of a lost worker are missing, and the result says so
+    # The connections of a lost worker are missing, and the result says so; without some of its seconds, a window has
+    # only parts of the operations at their ends.
+    if lost or measured.left_out:
         trust = Trust(checks=tuple(check for check in trust.checks if check.name != LITTLES_LAW))
     result = judge_http(
         totals.cells,
@@ -68,3 +79,7 @@ def judge(played: Played[HttpPlan, TapeMeasured], evidence: TapeEvidence) -> Htt
         notes=played.notes,
     )
     return dataclasses.replace(result, canary=canary_rows(evidence))
+
+
+def _checks(result: HttpResult) -> dict[str, Check]:
+    return {check.name: check for check in (*result.slos, *result.trust.checks)}

@@ -24,6 +24,7 @@ from loadgen.engine.api import Load
 from loadgen.model.plan import SpecPlan
 from loadgen.model.shard import share_out
 from loadgen.model.target import Target
+from loadgen.model.units import counted
 from loadgen.verdict.result import RunResult
 
 
@@ -81,7 +82,7 @@ class SpecKind(TapeKind[SpecPlan, RunResult]):
         files = self.workload(plan).files(plan)
         if files is not None and _driver(plan).starts_servers:
             await prepare_files(files, around, plan.vms, own=plan.fileset_per_vm)
-            around.say(f"starting {plan.vms} VMs: {facts.server} {facts.version}")
+            around.say(f"starting {counted(plan.vms, 'VM')}: {facts.server} {facts.version}")
 
     def server_facts(self, facts: VmFacts) -> Mapping[str, str]:
         """Return the server software of the VMs.  Of servers that run elsewhere, only their origin is known."""
@@ -91,7 +92,8 @@ class SpecKind(TapeKind[SpecPlan, RunResult]):
 
     def builder(self, plan: SpecPlan, targets: Sequence[Target], server: str) -> Builder:
         """Return the builder of the live view, with a row for each VM."""
-        title = f"loadgen spec · {plan.vms} VMs × {plan.connections} connections · {server} · seed {plan.seed}"
+        load = f"{counted(plan.vms, 'VM')} × {counted(plan.connections, 'connection')}"
+        title = f"loadgen spec · {load} · {server} · seed {plan.seed}"
         return ViewBuilder(plan, targets, title=title)
 
     def open_view(self, console: Console) -> View[Any]:
@@ -100,7 +102,7 @@ class SpecKind(TapeKind[SpecPlan, RunResult]):
 
     def judge(self, played: Played[SpecPlan, TapeMeasured]) -> RunResult:
         """Judge by the conforming connections of the median iteration, and by the trust checks of the generator."""
-        return judge(played, self.evidence(played))
+        return judge(played, self.evidence(played), self.workload(played.header.plan))
 
     def rows(self, played: Played[SpecPlan, TapeMeasured]) -> NDArray[np.void]:
         """Return the results of each connection in each window."""

@@ -10,6 +10,8 @@ from rich.text import Text
 
 from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
+from coordinator.output.terminal.intervals import Words
+from coordinator.output.terminal.margin_lines import edge
 from coordinator.output.terminal.parts import WIDTH, add_row, bullets, plain_table, setup_line, verdict_line, where
 from coordinator.output.terminal.report import server_name, vms
 from coordinator.record.header import RecordError
@@ -20,11 +22,10 @@ from loadgen.verdict.result import TargetResult, Verdict
 
 def print_sweep(console: Console, judged: Judged[SpecPlan, Sweep]) -> None:
     """Print the table and the bars of a sweep."""
-    console.print(sweep_report(judged), width=min(WIDTH, console.width))
+    console.print(_report(judged, Words(console.options.ascii_only)), width=min(WIDTH, console.width))
 
 
-def sweep_report(judged: Judged[SpecPlan, Sweep]) -> RenderableType:
-    """The table and the bars of a sweep as a rich renderable."""
+def _report(judged: Judged[SpecPlan, Sweep], words: Words) -> RenderableType:
     sweep, header, cut = judged.result, judged.header, judged.cut
     if not sweep.points:
         raise RecordError(
@@ -41,7 +42,8 @@ def sweep_report(judged: Judged[SpecPlan, Sweep]) -> RenderableType:
     if cut:
         parts += [Text(f"CUT: {cut}.", "bold yellow"), Text()]
     parts += [
-        _table(sweep.points),
+        _table(sweep.points, words),
+        *_edges(sweep.points),
         Text(),
         _Bars("Conforming connections, all VMs together", tuple(map(_aggregate, sweep.points))),
         Text(),
@@ -54,17 +56,21 @@ def sweep_report(judged: Judged[SpecPlan, Sweep]) -> RenderableType:
     return Group(*parts)
 
 
-def _table(points: Sequence[SweepPoint]) -> RenderableType:
+def _table(points: Sequence[SweepPoint], words: Words) -> RenderableType:
     table = plain_table("")
     for title in ("VMs", "asked", "conform", "VM min", "VM mean", "ops/s", "Mbit/s", "p99 ms", "fair"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for point in points:
-        add_row(table, *_cells(point))
+        add_row(table, *_cells(point, words))
     return table
 
 
-def _cells(point: SweepPoint) -> Iterator[str]:
+def _edges(points: Sequence[SweepPoint]) -> list[RenderableType]:
+    return [Text(f"{vms(point.vms)}: {said}", "bold") for point in points if (said := edge(point.result))]
+
+
+def _cells(point: SweepPoint, words: Words) -> Iterator[str]:
     result = point.result
     yield fmt.count(point.vms)
     yield fmt.count(result.requested_connections)
@@ -77,7 +83,7 @@ def _cells(point: SweepPoint) -> Iterator[str]:
         yield f"{_mean(result.targets):,.1f}"
         yield fmt.rate(median.ops_per_s)
         yield fmt.rate(median.kbit_per_s / 1000)
-        yield fmt.millis(median.response_ms.p99)
+        yield words.short(median.response_ms.p99)
         yield fmt.NOTHING if result.fairness is None else fmt.ratio(result.fairness["jain"])
     yield {Verdict.NOT_CONFORMING: "not conf."}.get(result.verdict, result.verdict.value)
 

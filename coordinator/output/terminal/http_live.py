@@ -11,11 +11,11 @@ from rich.text import Text
 
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.http_view import HttpTargetRow, HttpView
+from coordinator.output.terminal.intervals import live_millis, live_number
 from coordinator.output.terminal.live import View, choose_view
 from coordinator.output.terminal.machines import machine_lines
-from coordinator.output.terminal.plain import Line, engine_words, machine_words, notice_lines, say_number
+from coordinator.output.terminal.plain import Line, engine_words, machine_words, notice_lines
 from coordinator.output.terminal.screen import cut_line, engine_lines, progress_line
-from loadgen.verdict.http_result import Span
 
 _GAP = "  "
 _MAX_NOTICES = 2
@@ -32,27 +32,13 @@ class _Column:
     cell: Callable[[HttpTargetRow], str]
 
 
-def _millis(span: Span | None) -> str:
-    """The low end of an interval; `>` marks one without an upper bound."""
-    if span is None:
-        return fmt.NOTHING
-    return ("" if span.high is not None else ">") + fmt.millis(span.low)
-
-
-def _low(span: Span | None) -> str:
-    """The low end of an interval in a plain line; `>` marks one without an upper bound."""
-    if span is None:
-        return say_number(None)
-    return ("" if span.high is not None else ">") + say_number(span.low)
-
-
 _COLUMNS = (
     _Column("conns", 6, 7, lambda row: fmt.count(row.connections)),
     _Column("req/s", 9, 0, lambda row: fmt.rate(row.per_s)),
     _Column("Mbit/s", 8, 4, lambda row: fmt.rate(row.mbit_per_s)),
-    _Column("p50 ms", 7, 3, lambda row: _millis(row.p50_ms)),
-    _Column("p99 ms", 7, 2, lambda row: _millis(row.p99_ms)),
-    _Column("max ms", 7, 5, lambda row: _millis(row.max_ms)),
+    _Column("p50 ms", 7, 3, lambda row: live_millis(row.p50_ms)),
+    _Column("p99 ms", 7, 2, lambda row: live_millis(row.p99_ms)),
+    _Column("max ms", 7, 5, lambda row: live_millis(row.max_ms)),
     _Column("errors", 7, 1, lambda row: fmt.count(row.errors)),
     _Column("shed", 6, 6, lambda row: fmt.count(row.shed)),
 )
@@ -71,8 +57,8 @@ def http_news(view: HttpView) -> Iterator[Line]:
         f"{at.elapsed_s:.0f}/{at.total_s:.0f}s {at.phase}",
         f"req/s={total.per_s:.1f}",
         f"Mbit/s={total.mbit_per_s:.1f}",
-        f"p50_ms={_low(total.p50_ms)}",
-        f"p99_ms={_low(total.p99_ms)}",
+        f"p50_ms={live_number(total.p50_ms)}",
+        f"p99_ms={live_number(total.p99_ms)}",
         f"errors={total.errors}",
         f"shed={total.shed}",
         *engine_words(view.engines),

@@ -7,7 +7,6 @@ shows the measured numbers, and says first and last that the servers may do bett
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -17,6 +16,7 @@ from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.canary import canary_lines
 from coordinator.output.terminal.engines import engine_lines
+from coordinator.output.terminal.intervals import Words
 from coordinator.output.terminal.parts import (
     WIDTH,
     add_row,
@@ -24,6 +24,7 @@ from coordinator.output.terminal.parts import (
     bullets,
     checks_table,
     cut_banner,
+    disturbance_lines,
     machines_table,
     own_version,
     plain_table,
@@ -34,46 +35,18 @@ from coordinator.output.terminal.parts import (
 from coordinator.record.header import Header
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.units import format_duration
-from loadgen.verdict.http_result import HttpResult, HttpRow, Span, Times, TimeSpans
+from loadgen.verdict.http_result import HttpResult, HttpRow, Times, TimeSpans
 from loadgen.verdict.result import Verdict
-
-_MS_PER_S = 1000
-_CLOSE = 1.05  # ends of an interval within this ratio are written as one number, the high one
 
 _NOT_THEIRS = "The load generator failed its checks: the servers may do better than these numbers."
 
 
 def print_http(console: Console, judged: Judged[HttpPlan, HttpResult]) -> None:
     """Print the report of a `loadgen http` run."""
-    console.print(Group(*_parts(judged, _Words(console.options.ascii_only))), width=min(WIDTH, console.width))
+    console.print(Group(*_parts(judged, Words(console.options.ascii_only))), width=min(WIDTH, console.width))
 
 
-@dataclass(frozen=True, slots=True)
-class _Words:
-    """How times are written: `5.00`; an interval as `5.00-7.00` or, without an upper bound, as `≥ 5.00`."""
-
-    ascii_only: bool
-
-    def at_least(self, text: str) -> str:
-        return f"{'>=' if self.ascii_only else '≥'} {text}"
-
-    def millis(self, value: Span | float | None) -> str:
-        if not isinstance(value, Span):
-            return fmt.millis(value)
-        low = fmt.millis(value.low)
-        if value.high is None:
-            return self.at_least(low)
-        high = fmt.millis(value.high)
-        return high if value.high <= _CLOSE * value.low else f"{low}-{high}"
-
-    def seconds(self, value: Span) -> str:
-        """For a sentence: seconds from one second on."""
-        if value.high is not None or value.low < _MS_PER_S:
-            return f"{self.millis(value)} ms"
-        return self.at_least(f"{value.low / _MS_PER_S:.3g} s")
-
-
-def _parts(judged: Judged[HttpPlan, HttpResult], words: _Words) -> Iterator[RenderableType]:
+def _parts(judged: Judged[HttpPlan, HttpResult], words: Words) -> Iterator[RenderableType]:
     result, header = judged.result, judged.header
     plan = header.plan
     invalid = result.verdict is Verdict.INVALID
@@ -99,6 +72,7 @@ def _parts(judged: Judged[HttpPlan, HttpResult], words: _Words) -> Iterator[Rend
         yield _times(result, words, open_loop=plan.rate_per_s > 0)
         yield Text()
         yield _targets(result, words)
+        yield from _retries(result.targets)
         yield Text()
     if result.slos:
         yield checks_table("Objectives", result.slos, at_least=words.at_least(""))
@@ -107,6 +81,7 @@ def _parts(judged: Judged[HttpPlan, HttpResult], words: _Words) -> Iterator[Rend
     word = "valid" if result.verdict is Verdict.CONFORMING and not result.slos else ""
     yield verdict_line(result.verdict, word.upper())
     yield bullets("-", result.reasons)
+    yield from disturbance_lines(result.disturbance)
     if result.notes:
         yield bullets("note:", result.notes)
     yield from where(judged.path)
@@ -142,7 +117,7 @@ def _load(plan: HttpPlan) -> str:
     return f"open loop, {plan.rate_per_s:,g}/s {'Poisson' if plan.poisson else 'constant'}, {connections}"
 
 
-def _headline(result: HttpResult, plan: HttpPlan, words: _Words) -> Text:
+def _headline(result: HttpResult, plan: HttpPlan, words: Words) -> Text:
     total = result.total
     if not result.measured_s:
         return Text("Nothing was measured.", "bold")
@@ -159,7 +134,7 @@ def _headline(result: HttpResult, plan: HttpPlan, words: _Words) -> Text:
     )
 
 
-def _times(result: HttpResult, words: _Words, *, open_loop: bool) -> Table:
+def _times(result: HttpResult, words: Words, *, open_loop: bool) -> Table:
     table = plain_table("Times (ms)")
     table.add_column("", no_wrap=True)
     for title in ("mean", "p50", "p90", "p99", "p99.9", "max"):
@@ -171,32 +146,37 @@ def _times(result: HttpResult, words: _Words, *, open_loop: bool) -> Table:
     return table
 
 
-def _time_cells(times: Times | TimeSpans, words: _Words) -> list[str]:
+def _time_cells(times: Times | TimeSpans, words: Words) -> list[str]:
     return [words.millis(value) for value in (times.mean, times.p50, times.p90, times.p99, times.p99_9, times.max)]
 
 
-def _targets(result: HttpResult, words: _Words) -> Table:
+def _targets(result: HttpResult, words: Words) -> Table:
     table = plain_table("Targets")
     table.add_column("", width=1)
-    table.add_column("target", overflow="ellipsis", max_width=24)  # gives way when the numbers are wide
-    retries = bool(result.total.retries)
-    for title in ("conns", "ok", "errors", "cut", *(["retries"] if retries else []), "req/s", "Mbit/s", "p50", "p99"):
+    table.add_column("target", overflow="fold", max_width=24)  # gives way when the numbers are wide
+    for title in ("conns", "ok", "errors", "cut", "req/s", "Mbit/s", "p50", "p99"):
         table.add_column(title, justify="right", no_wrap=True)
     rows = result.targets if len(result.targets) == 1 else (*result.targets, result.total)
     for row in rows:
-        add_row(table, *_target_cells(row, words, retries=retries))
+        add_row(table, *_target_cells(row, words))
     return table
 
 
-def _target_cells(row: HttpRow, words: _Words, *, retries: bool) -> Iterator[str]:
+def _retries(targets: Iterable[HttpRow]) -> list[RenderableType]:
+    """The requests that were sent once more, by target; nothing without any."""
+    named = [f"{row.name} {fmt.count(row.retries)}" for row in targets if row.retries]
+    if not named:
+        return []
+    return [Text(f"Retries (the server had closed the kept connection): {', '.join(named)}")]
+
+
+def _target_cells(row: HttpRow, words: Words) -> Iterator[str]:
     yield "!" if row.errors or row.unanswered else " "
     yield row.name
     yield fmt.count(row.connections)
     yield fmt.count(row.ok)
     yield fmt.count(sum(row.errors.values()))
     yield fmt.count(row.cut)
-    if retries:
-        yield fmt.count(row.retries or 0)
     yield fmt.rate(row.per_s)
     yield fmt.rate(row.mbit_per_s)
     yield words.millis(row.response_ms.p50)

@@ -18,6 +18,7 @@ from coordinator.output.terminal.machines import say_offset
 from coordinator.record.fleet import FleetRecord
 from coordinator.record.header import Header
 from loadgen.model.units import NS_PER_MS
+from loadgen.verdict.disturbance import Disturbance
 from loadgen.verdict.result import Check, Verdict
 from loadgen.verdict.slo import SloCheck
 
@@ -61,6 +62,11 @@ def bullets(mark: str, sentences: Iterable[str]) -> RenderableType:
     for sentence in sentences:
         add_row(grid, f" {mark}", sentence)
     return grid
+
+
+def disturbance_lines(found: Disturbance | None) -> list[RenderableType]:
+    """The sentence on the disturbed seconds; nothing when none was disturbed."""
+    return [bullets("disturbed:", [found.sentence])] if found is not None and found.sentence else []
 
 
 def setup_line(header: Header[Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Generic, Self, TypeVar
 
 from rich.console import Console
 
+from coordinator.output.terminal.intervals import live_number
 from coordinator.output.terminal.runview import EngineRow, MachineRow, RunView
 
 T = TypeVar("T")
@@ -36,7 +37,7 @@ def line(view: RunView) -> str:
         f"conforming={conforming}/{total.requested}",
         f"ops/s={total.ops_per_s:.1f}",
         f"Mbit/s={total.mbit_per_s:.1f}",
-        f"p99_ms={say_number(total.p99_ms)}",
+        f"p99_ms={live_number(total.p99_ms)}",
         f"errors={total.errors}",
         *engine_words(view.engines),
         *machine_words(view.machines),

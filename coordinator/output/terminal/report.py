@@ -17,6 +17,8 @@ from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.canary import canary_lines
 from coordinator.output.terminal.engines import engine_lines
+from coordinator.output.terminal.intervals import Words
+from coordinator.output.terminal.margin_lines import margin_lines
 from coordinator.output.terminal.parts import (
     STYLES,
     WIDTH,
@@ -25,6 +27,7 @@ from coordinator.output.terminal.parts import (
     bullets,
     checks_table,
     cut_banner,
+    disturbance_lines,
     machines_table,
     own_version,
     plain_table,
@@ -49,11 +52,10 @@ _NOTHING_SAID = "The load generator failed its checks: the run says nothing abou
 
 def print_report(console: Console, judged: Judged[SpecPlan, RunResult]) -> None:
     """Print the report of a spec run."""
-    console.print(report(judged), width=min(WIDTH, console.width))
+    console.print(_report(judged, Words(console.options.ascii_only)), width=min(WIDTH, console.width))
 
 
-def report(judged: Judged[SpecPlan, RunResult]) -> RenderableType:
-    """The report of a spec run as a rich renderable."""
+def _report(judged: Judged[SpecPlan, RunResult], words: Words) -> RenderableType:
     result, header = judged.result, judged.header
     parts: list[RenderableType] = [Text("SPECweb99-style run", "bold"), _setup(header), Text()]
     parts += cut_banner(judged.cut)
@@ -71,14 +73,15 @@ def report(judged: Judged[SpecPlan, RunResult]) -> RenderableType:
         parts += [checks_table("Can the load generator be trusted?", result.trust.checks)]
         parts += [*canary_lines(result.canary), Text()]
     if result.iterations:
-        parts += [_iterations(result), Text()]
+        parts += [_iterations(result, words), Text()]
     if result.targets:
-        parts += [_targets(result), *_dead_time(result.targets), Text()]
+        parts += [_targets(result, words), *_dead_time(result.targets), Text()]
     if result.has_score:
-        parts.append(_headline(result))
+        parts += [_headline(result), *margin_lines(result)]
     if result.fairness:
         parts.append(Text(_say_fairness(result.fairness)))
     parts.append(_verdict(result))
+    parts += disturbance_lines(result.disturbance)
     if result.notes:
         parts.append(bullets("note:", result.notes))
     parts += where(judged.path)
@@ -142,15 +145,16 @@ def _say_fairness(found: Mapping[str, float | None]) -> str:
     return f"{text}\n  ({verdict}: equal VMs would have at least {fmt.ratio(chance)} in 369 of 370 runs)"
 
 
-def _targets(result: RunResult) -> Table:
+def _targets(result: RunResult, words: Words) -> Table:
     table = plain_table("VMs (median iteration)")
     table.add_column("", width=1)
     table.add_column("VM", no_wrap=True, max_width=12)
-    table.add_column("address", no_wrap=True, max_width=21)
-    for title in ("conform", "ops/s", "kbit/s", "p50 ms", "p99 ms", "errors"):
+    table.add_column("address", overflow="ellipsis", max_width=21)  # gives way when the numbers are wide
+    cut = any(row.cut for row in result.targets)
+    for title in ("conform", "ops/s", "kbit/s", "p50 ms", "p99 ms", "errors", *(["cut"] if cut else [])):
         table.add_column(title, justify="right", no_wrap=True)
     for row in result.targets:
-        add_row(table, *_target_cells(row))
+        add_row(table, *_target_cells(row, words, cut=cut))
     return table
 
 
@@ -165,22 +169,25 @@ def _dead_time(targets: Sequence[TargetResult]) -> list[RenderableType]:
     return [Text(f"Dead time (failed operations, rests, no operation), share of connection time: {named}{more}")]
 
 
-def _target_cells(row: TargetResult) -> Iterator[str]:
+def _target_cells(row: TargetResult, words: Words, *, cut: bool) -> Iterator[str]:
     yield " " if row.conforming in (row.requested, None) and not row.errors else "!"
     yield row.name
     yield f"[{row.host}]:{row.port}" if ":" in row.host else f"{row.host}:{row.port}"
     yield _of(row)
     yield fmt.rate(row.ops_per_s)
     yield fmt.rate(row.kbit_per_s)
-    yield fmt.millis(row.response_ms.p50)
-    yield fmt.millis(row.response_ms.p99)
+    yield words.short(row.response_ms.p50)
+    yield words.short(row.response_ms.p99)
     yield fmt.count(sum(row.errors.values()))
+    if cut:
+        yield fmt.count(row.cut or 0)
 
 
-def _iterations(result: RunResult) -> Table:
+def _iterations(result: RunResult, words: Words) -> Table:
     table = plain_table("Iterations")
     table.add_column("", no_wrap=True)
-    for title in ("conform", "in bound", "ops/s", "Mbit/s", "p50 ms", "p99 ms", "errors"):
+    cut = any(row.cut for row in result.iterations)
+    for title in ("conform", "in bound", "ops/s", "Mbit/s", "p50 ms", "p99 ms", "errors", *(["cut"] if cut else [])):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for at, row in enumerate(result.iterations):
@@ -194,9 +201,10 @@ def _iterations(result: RunResult) -> Table:
             "-" if requests is None else f"{fmt.percent(requests)}%",
             fmt.rate(row.ops_per_s),
             fmt.rate(row.kbit_per_s / 1000),
-            fmt.millis(row.response_ms.p50),
-            fmt.millis(row.response_ms.p99),
+            words.short(row.response_ms.p50),
+            words.short(row.response_ms.p99),
             fmt.count(sum(row.errors.values())),
+            *([fmt.count(row.cut or 0)] if cut else []),
             _judgement(result, row),
         )
     return table

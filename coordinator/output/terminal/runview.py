@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from loadgen.verdict.span import Span
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
@@ -26,8 +28,9 @@ class Position:
 class TargetRow:
     """One VM, or the sum of all.
 
-    Rates and percentiles are those of the newest complete interval; `conforming` and `errors` those of the iteration so
-    far.  `conforming` is None when no connection of the VM can be judged yet.
+    Rates and percentiles are those of the newest complete interval; in the percentiles, failed and cut operations count
+    with lower bounds.  `conforming` and `errors` are those of the iteration so far; `errors` of its measured window
+    only, once an operation of that has ended.  `conforming` is None when no connection of the VM can be judged yet.
     """
 
     name: str
@@ -36,8 +39,8 @@ class TargetRow:
     conforming: int | None
     ops_per_s: float
     mbit_per_s: float
-    p50_ms: float | None
-    p99_ms: float | None
+    p50_ms: Span | None
+    p99_ms: Span | None
     errors: int
 
     @property

@@ -17,6 +17,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from coordinator.output.terminal import format as fmt
+from coordinator.output.terminal.intervals import live_millis
 from coordinator.output.terminal.machines import machine_lines
 from coordinator.output.terminal.runview import EngineRow, RunView, TargetRow
 
@@ -44,8 +45,8 @@ _COLUMNS = (
     _Column("conf %", 6, 0, lambda row: fmt.percent(fmt.share_of(row.conforming, row.requested))),
     _Column("ops/s", 8, 1, lambda row: fmt.rate(row.ops_per_s)),
     _Column("Mbit/s", 8, 3, lambda row: fmt.rate(row.mbit_per_s)),
-    _Column("p50 ms", 7, 5, lambda row: fmt.millis(row.p50_ms)),
-    _Column("p99 ms", 7, 2, lambda row: fmt.millis(row.p99_ms)),
+    _Column("p50 ms", 7, 5, lambda row: live_millis(row.p50_ms)),
+    _Column("p99 ms", 7, 2, lambda row: live_millis(row.p99_ms)),
     _Column("errors", 7, 1, lambda row: fmt.count(row.errors)),
 )
 

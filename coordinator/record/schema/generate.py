@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from coordinator.record.schema.descriptions import describe
 from coordinator.record.schema.http import HttpDocument
 from coordinator.record.schema.network import ForwardDocument, IperfDocument
 from coordinator.record.schema.spec import SpecDocument, SweepDocument
@@ -30,9 +31,19 @@ _HEAD = {
 
 
 def schema_text() -> str:
-    """The text of run.schema.json.  An object may hold only what its type says."""
-    schema = _closed(msgspec.json.schema(AnyDocument))
-    return json.dumps({**_HEAD, **schema}, indent=2, ensure_ascii=False) + "\n"
+    """The text of run.schema.json."""
+    return json.dumps(schema_of_documents(), indent=2, ensure_ascii=False) + "\n"
+
+
+def schema_of_documents() -> dict[str, Any]:
+    """The JSON Schema of all documents, with the description of each field."""
+    return {**_HEAD, **describe(undescribed_schema())}
+
+
+def undescribed_schema() -> dict[str, Any]:
+    """The schema with only the descriptions that the types carry.  An object may hold only what its type says."""
+    schema: dict[str, Any] = _closed(msgspec.json.schema(AnyDocument))
+    return schema
 
 
 def why_damaged(document: Mapping[str, Any]) -> str:

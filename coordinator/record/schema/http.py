@@ -7,17 +7,10 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from coordinator.record.schema.common import CanaryRows, Check, Count, Document, ErrorCounts, Fleet, Trust
+from coordinator.record.schema.disturbance import DisturbanceOrUnset
+from coordinator.record.schema.span import Interval
 from loadgen.model.http_plan import HttpPlan
-from loadgen.verdict.http_result import Span, Times
-
-Interval = Annotated[
-    Span | float | None,
-    Meta(
-        description="The value lies between low and high; high is null when failed and cut requests leave it without "
-        "an upper bound. Null without requests. A number in records of version 0.1.0, which counted only requests that "
-        "ended well."
-    ),
-]
+from loadgen.verdict.http_result import Times
 
 
 class HttpTimes(Struct, kw_only=True):
@@ -97,6 +90,7 @@ class HttpDocument(Document, kw_only=True, tag="http"):
         list[HttpSlo], Meta(description="The objectives, with the measured values; empty when the run is INVALID.")
     ]
     trust: Trust
+    disturbance: DisturbanceOrUnset = UNSET
     canary: CanaryRows | UnsetType = UNSET
     plan: Annotated[HttpPlan, Meta(description="The plan of the run, with everything that is needed to repeat it.")]
     seed: int

@@ -23,6 +23,9 @@ from coordinator.record.schema.common import (
     Trust,
     Verdict,
 )
+from coordinator.record.schema.disturbance import DisturbanceOrUnset
+from coordinator.record.schema.margin import Margin
+from coordinator.record.schema.span import Interval
 from loadgen.model.plan import SpecPlan
 
 Fairness = Annotated[
@@ -33,12 +36,30 @@ Fairness = Annotated[
     ),
 ]
 
+Cut = Annotated[
+    int,
+    Meta(
+        ge=0,
+        description="Operations that were under way when the traffic stopped. With requests_ok and errors they are all "
+        "operations that were due in the window, or before it and under way during all of it.",
+    ),
+]
+
+
+class SpansMs(Struct, kw_only=True):
+    """Percentiles in milliseconds; failed and cut operations count with lower bounds of their times.
+
+    Response is from due to done, service from sent to done.
+    """
+
+    p50: Interval
+    p90: Interval
+    p99: Interval
+    max: Interval
+
 
 class TimesMs(Struct, kw_only=True):
-    """Percentiles in milliseconds, null without any operation.
-
-    Response is from due to done, service from sent to done, lateness from due to sent.
-    """
+    """Percentiles of the lateness, from due to sent, in milliseconds; null without any operation."""
 
     p50: float | None
     p90: float | None
@@ -76,7 +97,7 @@ class TargetPart(Struct, kw_only=True):
         float | None,
         Meta(description="Received by operations due in the measured window, over its length, all connections."),
     ]
-    response_ms: TimesMs
+    response_ms: SpansMs
     connection_kbit_per_s: ConnectionRates
     errors: Count
     errors_by_outcome: Annotated[ErrorCounts, Meta(description="Failed operations by outcome; only what occurred.")]
@@ -87,6 +108,7 @@ class TargetPart(Struct, kw_only=True):
             "and without any operation."
         ),
     ] = UNSET
+    cut: Cut | UnsetType = UNSET
 
 
 class Iteration(Struct, kw_only=True):
@@ -110,13 +132,14 @@ class Iteration(Struct, kw_only=True):
     ]
     by_kind: dict[str, OkAndBad]
     by_group: dict[str, OkAndBad]
-    response_ms: TimesMs
-    service_ms: TimesMs
+    response_ms: SpansMs
+    service_ms: SpansMs
     lateness_ms: TimesMs
     checks: Annotated[list[Check], Meta(description="Checks of the servers; empty in a run that has no score.")]
     targets: list[TargetPart]
     trust: Annotated[Trust | UnsetType, Meta(description="Checks of the load generator in this window.")] = UNSET
     fairness: Fairness | UnsetType = UNSET
+    cut: Cut | UnsetType = UNSET
 
 
 class RunPart(Struct, kw_only=True):
@@ -143,6 +166,7 @@ class RunPart(Struct, kw_only=True):
         Meta(description="That of the median iteration; null with fewer than two VMs, or in a run that has no score."),
     ]
     trust: Trust
+    disturbance: DisturbanceOrUnset = UNSET
     canary: CanaryRows | UnsetType = UNSET
     plan: Annotated[SpecPlan, Meta(description="The plan of the run, with everything that is needed to repeat it.")]
     seed: int
@@ -151,6 +175,10 @@ class RunPart(Struct, kw_only=True):
         Meta(description="The servers that were driven, in the order of the target numbers in intervals.msgpack."),
     ]
     fleet: Fleet
+    margin: Annotated[
+        Margin | UnsetType,
+        Meta(description="Absent in a run that has no score or no complete iteration, and in earlier versions."),
+    ] = UNSET
 
 
 class SpecDocument(RunPart, kw_only=True, tag_field="kind", tag="spec"):

@@ -34,6 +34,7 @@ from loadgen.verdict.checks.tape.open_files import open_files
 from loadgen.verdict.checks.tape.open_lateness import open_lateness
 from loadgen.verdict.checks.tape.operations_issued import operations_issued
 from loadgen.verdict.checks.tape.other_processes import other_processes
+from loadgen.verdict.checks.tape.rate_lost import rate_lost
 from loadgen.verdict.checks.tape.send_lateness import send_lateness
 from loadgen.verdict.checks.tape.start_skew import start_skew
 from loadgen.verdict.evidence import TrustEvidence
@@ -49,6 +50,7 @@ TAPE_CHECKS: tuple[Callable[[TrustEvidence], Found], ...] = (
     operations_issued,
     send_lateness,
     late_share,
+    rate_lost,
     engine_cpu,
     engine_still,
     open_lateness,

@@ -1,0 +1,67 @@
+"""Judges a run again without its disturbed seconds, to see whether its verdict depends on them.  Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Protocol, TypeVar
+
+from coordinator.run.evidence import TapeEvidence
+from loadgen.model.units import NS_PER_S
+from loadgen.verdict.dependence import compare
+from loadgen.verdict.disturbance import Dependence, Disturbance, spans_of
+from loadgen.verdict.result import Check, Trust, Verdict
+
+_LEAST_NS = NS_PER_S // 2  # a shorter rest of a window says nothing
+
+
+class _Result(Protocol):
+    @property
+    def verdict(self) -> Verdict: ...
+
+    @property
+    def trust(self) -> Trust: ...
+
+
+R = TypeVar("R", bound=_Result)
+
+
+def disturbance_of(
+    result: R,
+    evidence: TapeEvidence,
+    judge: Callable[[TapeEvidence], R],
+    checks: Callable[[R], Mapping[str, Check]],
+) -> Disturbance | None:
+    """What disturbed the run with this result; None when no second of a measured window was watched.
+
+    `judge` judges the evidence; it is called for the evidence without the disturbed seconds.  `checks` returns the
+    checks of a result by name, those of the servers and those of the load generator.
+    """
+    measured = evidence.measured
+    found = measured.intake.disturbances
+    found.decide_all()
+    measured_s, disturbed_s = found.counted
+    if not measured_s:
+        return None
+    said = Disturbance(
+        measured_s=measured_s,
+        disturbed_s=disturbed_s,
+        left_out_s=sum(found.left_out_ns(window) for window in measured.measured_ns) / NS_PER_S,
+        machines=found.machines,
+        spans=spans_of(found.causes),
+        dependence=Dependence.NOT_KNOWN if disturbed_s else Dependence.NONE,
+    )
+    rest_ns = {window: max(0, ns - found.left_out_ns(window)) for window, ns in measured.measured_ns.items()}
+    judged = measured.complete or measured.measured_ns.keys()
+    if not disturbed_s or any(rest_ns[window] < _LEAST_NS for window in judged):
+        return said
+    rest = dataclasses.replace(measured, measured_ns=rest_ns, left_out=found.left_out)
+    without = judge(dataclasses.replace(evidence, measured=rest))
+    dependence, again = compare(
+        result.verdict,
+        without.verdict,
+        (checks(result), checks(without)),
+        has_score=result.verdict is not Verdict.INVALID and result.trust.valid,
+        trusted=without.trust.valid,
+    )
+    return dataclasses.replace(said, dependence=dependence, without=again)
