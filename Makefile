@@ -14,7 +14,7 @@ UNHURRIED := $(addprefix tests/system/test_,proxy.py proxy_flows.py proxy_host.p
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast test-pythons coverage lint format picture golden schema lock wheel bench bench-engine bench-fleet \
-	bench-http bench-network bench-startup bench-trust sanitize debian clean
+	bench-canary bench-http bench-network bench-startup bench-trust sanitize debian clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ bench-network: $(VENV)/.test-installed ## Benchmark, as root: probe and proxy co
 bench-http: $(VENV)/.test-installed ## Benchmark: rates of loadgen http and wrk when nginx is the limit
 	@tools/install-debian.sh peers
 	$(BIN)/python benchmarks/http_peers.py
+
+bench-canary: $(VENV)/.test-installed ## Benchmark: what the canary says beside a known truth, and its cost, one minute
+	$(BIN)/python -m benchmarks.canary
 
 bench-fleet: $(VENV)/.test-installed ## Benchmark: coordinator cost of 50 to 500 load machines, about 4 minutes
 	$(BIN)/python benchmarks/fleet.py --profile
