@@ -28,6 +28,7 @@ _PLAYS_ENGINES = ("spec", "http")
 _TIMEOUT_S = 60.0
 _BEGIN_S = 30.0
 _TRIES = 4
+_LOOKS, _LOOK_S = 120, 0.5
 _MAX_OTHERS = 0.15
 """Share of a core that other processes may use on average over a trial; an idle machine uses 1 to 3 %."""
 
@@ -67,6 +68,7 @@ def play(setup: Setup, engine: str, responder: Path, cores: tuple[int, int], sec
     ImpossibleError where this machine cannot make the set-up.
     """
     for _ in range(_TRIES):
+        _wait_for_quiet()
         before, began = _others_s(), time.monotonic()
         trial = _play(setup, engine, responder, cores, seconds)
         others = (_others_s() - before) / (time.monotonic() - began)
@@ -180,6 +182,15 @@ class _Progress:
     def _read_output(self) -> None:
         assert self._run.stdout is not None
         self._said = self._run.stdout.read()
+
+
+def _wait_for_quiet() -> None:
+    """Wait until other processes leave the machine alone, but not for ever."""
+    for _ in range(_LOOKS):
+        before = _others_s()
+        time.sleep(_LOOK_S)
+        if _others_s() - before <= _MAX_OTHERS * _LOOK_S:
+            return
 
 
 def _others_s() -> float:

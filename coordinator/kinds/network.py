@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -43,8 +43,8 @@ class NetworkKind(abc.ABC, Generic[P, T, R]):
         """Return the time that all tests take by the plan."""
 
     @abc.abstractmethod
-    def served_here(self, plan: P) -> bool:
-        """Return whether a process that this run did not start serves on this machine."""
+    def far_ends(self, plan: P) -> Sequence[tuple[str, int]]:
+        """Return host and port of each far end that this run does not start."""
 
     @abc.abstractmethod
     async def cross(self, plan: P, course: Course[T]) -> None:

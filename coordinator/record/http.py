@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from coordinator.record.canary import read_canary, write_canary
 from coordinator.record.checks import read_check, read_trust, write_trust
 from coordinator.record.disturbance import read_disturbance, write_disturbance
 from coordinator.record.header import Header
@@ -31,6 +32,7 @@ def _write(header: Header[HttpPlan], result: HttpResult | None) -> dict[str, Any
         "slos": [_slo(check) for check in result.slos] if result else [],
         "trust": write_trust(result.trust if result else None),
         **write_disturbance(result.disturbance if result else None),
+        **write_canary(result.canary if result else ()),
         "plan": header.plan.to_dict(),
         "seed": header.plan.seed,
         "fleet": header.own_fleet.to_dict(),
@@ -51,6 +53,7 @@ def _read(document: Mapping[str, Any]) -> HttpResult:
         trust=read_trust(document["trust"]),
         notes=tuple(document["notes"]),
         disturbance=read_disturbance(document),
+        canary=read_canary(document),
     )
 
 

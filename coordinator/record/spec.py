@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from coordinator.record.canary import read_canary, write_canary
 from coordinator.record.checks import read_check, read_trust, write_trust
 from coordinator.record.disturbance import read_disturbance, write_disturbance
 from coordinator.record.header import Header
@@ -33,6 +34,7 @@ def write_run(header: Header[SpecPlan], result: RunResult | None) -> dict[str, A
         **({"margin": write_margin(result.margin)} if result and result.margin else {}),
         "trust": write_trust(result.trust if result else None),
         **write_disturbance(result.disturbance if result else None),
+        **write_canary(result.canary if result else ()),
         "plan": header.plan.to_dict(),
         "seed": header.plan.seed,
         "driven_targets": [dataclasses.asdict(target) for target in header.targets],
@@ -56,6 +58,7 @@ def read_run(document: Mapping[str, Any]) -> RunResult:
         margin=read_margin(document["margin"]) if "margin" in document else None,
         notes=tuple(document["notes"]),
         disturbance=read_disturbance(document),
+        canary=read_canary(document),
     )
     # Versions before this rule wrote scores of runs that have none.
     return result if result.has_score else without_score(result)

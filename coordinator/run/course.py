@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Hashable
 from typing import Generic, TypeVar
 
 from coordinator.ends import OnTick, ProbeEnd, StoppedError
@@ -22,18 +22,27 @@ T = TypeVar("T", bound=ProbeResult | Passage)
 class Course(Generic[T]):
     """The tests of one run.
 
-    `tests` are the finished tests, in order; `keep` is called with each of them, for the record.  `interrupted` and
-    `problems` say why the course is `over` before its last test.
+    `tests` are the finished tests, in order; `keep` is called with each of them, for the record.  `servers` are
+    processes of this machine at the far ends that this run did not start; None when they cannot be told from others.
+    `interrupted` and `problems` say why the course is `over` before its last test.
     """
 
     def __init__(
-        self, *, title: str, steps: int, total_ns: int, on_progress: OnProgress, keep: Callable[[T], None]
+        self,
+        *,
+        title: str,
+        steps: int,
+        total_ns: int,
+        on_progress: OnProgress,
+        keep: Callable[[T], None],
+        servers: Collection[int] | None = (),
     ) -> None:
         self._title = title
         self._steps = steps
         self._total_s = total_ns / NS_PER_S
         self._on_progress = on_progress
         self._keep = keep
+        self._servers = servers
         self._began_s = time.monotonic()
         self._step = 0
         self._label = ""
@@ -41,7 +50,7 @@ class Course(Generic[T]):
         self._ticks: tuple[Tick, ...] = ()
         self._finished: tuple[tuple[str, float], ...] = ()
         self._running: ProbeEnd | None = None
-        self._uses: list[OtherUse] = []
+        self._uses: dict[Hashable, list[OtherUse]] = {}
         self.tests: list[T] = []
         self.interrupted = False
         self.problems: tuple[str, ...] = ()
@@ -53,12 +62,17 @@ class Course(Generic[T]):
 
     @property
     def others(self) -> tuple[float, str]:
-        """The share (0..1) of this machine's cores that other processes used during tests, and the greatest user."""
-        uses = self._uses
-        available_ns = sum(use.wall_ns * use.cores for use in uses)
-        if not available_ns:
-            return 0.0, ""
-        return sum(use.used_ns for use in uses) / available_ns, max(uses, key=lambda use: use.share).most
+        """The share (0..1) of the probe's cores that other processes used, and the greatest user.
+
+        It is the share in the table cell that was disturbed most, because tests of other cells would hide a
+        disturbance.  0.0 and "" if it is not known.
+        """
+        cells = [
+            (sum(use.used_ns for use in uses) / available_ns, max(uses, key=lambda use: use.share).most)
+            for uses in self._uses.values()
+            if (available_ns := sum(use.wall_ns * use.cores for use in uses))
+        ]
+        return max(cells, default=(0.0, ""))
 
     def prepare(self, what: str) -> None:
         """Show a step that prepares the next test."""
@@ -84,7 +98,8 @@ class Course(Generic[T]):
         self._step, self._label, self._kind, self._ticks = self._step + 1, label, kind, ()
         self._running = probe
         watch = QuietWatch(lambda: [os.getpid()])
-        watch.begin([probe.pid])
+        if self._servers is not None:
+            watch.begin([probe.pid], self._servers)
         try:
             self._tell()
             test = await once(self._on_tick)
@@ -100,7 +115,7 @@ class Course(Generic[T]):
         finally:
             self._running = None
         if (use := watch.end()) is not None:
-            self._uses.append(use)
+            self._uses.setdefault(_cell(test), []).append(use)
         self.tests.append(test)
         self._keep(test)
         self._finish(test.result if isinstance(test, Passage) else test)
@@ -136,3 +151,8 @@ class Course(Generic[T]):
                 notices=(),
             )
         )
+
+
+def _cell(test: ProbeResult | Passage) -> Hashable:
+    """The table cell of a test: repeats of a test belong to the same cell."""
+    return (test.link, test.mode, test.result.test) if isinstance(test, Passage) else test.test

@@ -11,6 +11,7 @@ from coordinator.record.header import Plan
 from coordinator.record.network import Kept
 from coordinator.run.api import Stage
 from coordinator.run.course import Course
+from loadgen.host.listeners import servers_here
 from loadgen.measure.forwarding import Passage
 from loadgen.measure.throughput import ProbeResult
 
@@ -19,16 +20,16 @@ P_contra = TypeVar("P_contra", contravariant=True)
 T = TypeVar("T", bound=ProbeResult | Passage)
 
 NOT_KNOWN = (0.0, "")
-"""Use of the cores by other processes when it was not measured, or would include a server on this machine."""
+"""Use of the cores by other processes when it was not measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkMeasured(Generic[T]):
     """The measurements of a run of network tests.
 
-    `tests` are the finished tests, in order.  `others` is the share (0..1) of this machine's cores that other processes
-    used during tests, and the name of the process with the largest share.  `problems` are sentences that say why the
-    run ended before its last test.
+    `tests` are the finished tests, in order.  `others` is the share (0..1) of this end's cores that other processes
+    used in the table cell that was disturbed most, and the name of the process with the largest share.  `problems` are
+    sentences that say why the run ended before its last test.
     """
 
     tests: Sequence[T]
@@ -48,11 +49,8 @@ class Tests(Protocol[P_contra, T]):
     def total_ns(self, plan: P_contra) -> int:
         """Return the time that all tests take by the plan."""
 
-    def served_here(self, plan: P_contra) -> bool:
-        """Return whether a process that this run did not start serves on this machine.
-
-        Resolving names may take seconds.
-        """
+    def far_ends(self, plan: P_contra) -> Sequence[tuple[str, int]]:
+        """Return host and port of each far end that this run does not start."""
 
     async def cross(self, plan: P_contra, course: Course[T]) -> None:
         """Build the network, play all tests on the course, and take the network down."""
@@ -77,7 +75,7 @@ class NetworkPlayer(Generic[P, T]):
     async def play(self, stage: Stage[P]) -> NetworkMeasured[T]:
         """Play all tests.  Raises LoadgenError when the first test cannot be played."""
         plan, tests = stage.plan, self._tests
-        served_here = await asyncio.to_thread(tests.served_here, plan)
+        servers = await asyncio.to_thread(servers_here, tests.far_ends(plan))
         with stage.around.view as view:
             course = self._course = Course(
                 title=tests.title(plan),
@@ -85,11 +83,11 @@ class NetworkPlayer(Generic[P, T]):
                 total_ns=tests.total_ns(plan),
                 on_progress=view.update,
                 keep=lambda test: stage.writer.append([Kept(test)]),
+                servers=servers,
             )
             await tests.cross(plan, course)
         return NetworkMeasured(
             tests=tuple(course.tests),
-            # A server on this machine that this run did not start cannot be told apart from other processes.
-            others=NOT_KNOWN if served_here else course.others,
+            others=course.others,
             problems=course.problems,
         )

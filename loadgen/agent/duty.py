@@ -24,6 +24,7 @@ from loadgen.agent.logtail import LogTail
 from loadgen.agent.spool import Spool
 from loadgen.engine.api import LEASE_NS, Assignment, Segment
 from loadgen.host import frames
+from loadgen.measure.disturbance import MachineSecond
 from loadgen.measure.events import AgentEvent, SegmentBegan, SegmentEnded, event_to_wire
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.together import Snapshots
@@ -223,6 +224,9 @@ class Duty:
                 self._write_held()
             elif len(self._held) == 1:
                 asyncio.get_running_loop().call_later(_HOLD_S, self._write_held)
+            return
+        if isinstance(event, MachineSecond):  # it may precede the snapshots of its second, and waits for a heartbeat
+            self.spool.append(frames.encode(event_to_wire(event)))
             return
         self._write_held()
         self.spool.append(frames.encode(event_to_wire(event)))

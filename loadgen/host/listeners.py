@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from pathlib import Path
 
+from loadgen.host.addresses import is_here
+
 _LISTEN = "0A"  # the state of a listening socket in /proc/net/tcp (proc(5))
+
+
+def servers_here(targets: Iterable[tuple[str, int]]) -> set[int] | None:
+    """The processes of this machine that listen on the ports of `targets` (host, port); None if some are unknown.
+
+    Resolving names may take seconds.
+    """
+    ports: dict[str, set[int]] = {}
+    for host, port in targets:
+        ports.setdefault(host, set()).add(port)
+    return listening_pids({port for host, of_host in ports.items() if is_here(host) for port in of_host})
 
 
 def listening_pids(ports: Set[int], proc: Path = Path("/proc")) -> set[int] | None:

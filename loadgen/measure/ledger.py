@@ -320,8 +320,8 @@ class Ledger:
         return sorted(self._health[worker].items(), key=lambda item: item[0])
 
     def health_at(self, worker: str, n: int) -> Health | None:
-        """A worker's health in interval `n`; None if it has not reported that interval."""
-        return self._health[worker].get(n)
+        """A worker's health in interval `n`; None if it has not reported that interval, or is not in this run."""
+        return self._health.get(worker, {}).get(n)
 
     def peak_connects(self, span: int, workers: Iterable[str] | None = None) -> dict[int, int]:
         """By target index: the most connections opened to it within any `span` consecutive intervals.

@@ -33,6 +33,8 @@ class DisturbanceRules:
     * `max_still_share`: share of the second in which the engine was due to run, did not wait for a core, and did not
       run: something had stopped it (Health.still_ns).  Quiet machine: up to 3 %.
     * `max_dropped`: packets that this machine dropped before its TCP saw them.
+    * `min_wall_ns`: shares of CPU time are judged if the samples are so far apart.  The kernel counts it in ticks
+      of 10 ms, and segments end at any time.
     """
 
     max_others_share: float = 0.20
@@ -42,6 +44,7 @@ class DisturbanceRules:
     min_others_share: float = 0.10
     max_still_share: float = 0.10
     max_dropped: int = 0
+    min_wall_ns: int = NS_PER_S // 2
 
 
 DISTURBANCE_RULES = DisturbanceRules()
@@ -70,7 +73,7 @@ def causes_of(
     `health` is what the machine's engines reported of themselves in the same second, by worker.
     """
     found: dict[str, Cause] = {}
-    for engine in second.engines:
+    for engine in second.engines if second.wall_ns >= rules.min_wall_ns else ():
         for cause in _of_engine(engine, health.get(engine.worker), rules):
             if cause.what not in found or cause.value > found[cause.what].value:
                 found[cause.what] = cause

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from loadgen.measure.cells import Cell
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.snapshot import Health
+from loadgen.schedule.timings import Timings
+from loadgen.verdict.canary import CanaryRow
 from loadgen.verdict.rules import RULES, Asked, Rules
 
 
@@ -89,7 +91,9 @@ class TrustEvidence:
     One value is evidence on one window, or on several taken together.  `window`: operations due in these windows.
     `whole`: operations of the whole run, also those outside of any window.  `measured_ns`: total length of the
     windows.  `ports` is empty where the kernel does not report its port range, `neighbours` where other processes were
-    not observed, `starts` for a single machine.
+    not observed, `starts` for a single machine.  `timings`: those of the tape; None when they are not known.
+    `line_bps`: line speed of a connection; 0 when connections are not paced.
+    `canaries`: a row for each engine and window; empty for a run without canaries.
     """
 
     loop: Loop
@@ -101,4 +105,7 @@ class TrustEvidence:
     ports: Sequence[PortEvidence] = ()
     neighbours: Sequence[NeighbourEvidence] = ()
     starts: Sequence[StartEvidence] = ()
+    timings: Timings | None = None
+    line_bps: int = 0
+    canaries: Sequence[CanaryRow] = ()
     rules: Rules = RULES

@@ -8,6 +8,7 @@ from loadgen.measure import censored
 from loadgen.measure.histogram import Histogram
 from loadgen.model.errors import ExitCode
 from loadgen.model.units import NS_PER_MS
+from loadgen.verdict.canary import CanaryRow
 from loadgen.verdict.disturbance import Disturbance
 from loadgen.verdict.result import Trust, Verdict
 from loadgen.verdict.slo import SloCheck
@@ -123,7 +124,7 @@ class HttpResult:
     the wait for a connection and for the load generator.  `slos`: the objectives; empty when a trust check failed, or
     when the window is missing without a lost worker.  Without any objective, CONFORMING only means that the measurement
     is valid.  `disturbance`: the disturbed seconds; None when no second was watched, and in records of earlier
-    versions.
+    versions.  `canary` has a row for each engine; () for a run without canaries.
     """
 
     verdict: Verdict
@@ -138,6 +139,7 @@ class HttpResult:
     trust: Trust
     notes: tuple[str, ...] = ()
     disturbance: Disturbance | None = None
+    canary: tuple[CanaryRow, ...] = ()
 
     @property
     def exit_code(self) -> ExitCode:

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, field
 
 from loadgen.model.errors import ExitCode
+from loadgen.verdict.canary import CanaryRow
 from loadgen.verdict.disturbance import Disturbance
 from loadgen.verdict.margin import Margin
 from loadgen.verdict.span import PercentileSpans
@@ -171,6 +172,7 @@ class RunResult:
     no score has neither `conforming_connections` nor `fairness` (see :attr:`has_score`) nor `margin`.  `margin` is also
     None without a complete iteration, and in records of earlier versions.  `disturbance`: the disturbed seconds; None
     when no second was watched, and in records of earlier versions.
+    `canary` has a row for each engine and window; () for a run without canaries.
     """
 
     verdict: Verdict
@@ -185,6 +187,7 @@ class RunResult:
     margin: Margin | None = None
     notes: tuple[str, ...] = field(default=())
     disturbance: Disturbance | None = None
+    canary: tuple[CanaryRow, ...] = ()
 
     @property
     def has_score(self) -> bool:

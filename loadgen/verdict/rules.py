@@ -41,6 +41,11 @@ class Rules:
     * `late_operations`: minimum number of late operations; fewer are a hiccup of the machine.
     * `max_late_share`: share of connection time between due and sent.  By that share the load is lighter than
       requested, and the connections are slower.  Their slack is 20 %; harmless in measurements: 1 %.
+    * `max_slack_part`: share of the slack of a rate bound (line speed over floor, minus 1) by which lateness may
+      lengthen the time in operations.  On ideal servers, if each operation is late by the same time, 1 % of the
+      connections miss a floor of 80 % of the line at 101 ms, of 95 % at 37 ms, of 97.5 % at 26 ms; this limit lies at
+      55, 26 and 20 ms.
+    * `least_late_share`: the least value of that limit, for floors at the line speed.  Quiet machine: below 0.02 %.
     * `max_cpu_share`, `max_runnable_share`: share of wall time that an engine ran, and that it ran *or waited for a
       core*.  An engine without enough CPU is always runnable (measured: 0.99-1.00).  Waiting alone proves nothing:
       beside servers without enough CPU, both shares add up to 0.78 while operations are sent in time.
@@ -62,6 +67,9 @@ class Rules:
       the engine worked.  A connection can only wait for an engine that works, unless something keeps the engine from
       its core.  Measured at full speed with 1 to 256 connections: 9 to 68 % below the engine's CPU share without
       neighbours; 13 to 28 % above it beside one or two busy loops, which took 40 to 70 % of the rate.
+    * `max_canary_ns`, `max_canary_share`, `max_closed_canary_share`: what the client may add to a median response time,
+      the larger one of a time and of a share of what is measured, in open and in closed loops.  Measured on a quiet
+      machine: 0.1-0.3 ms.  `min_canaries`: the number of requests from which on a canary counts.
     * `max_fd_share`: share of the limit of open files.
     * `max_start_skew_ns`: time between the first and the last engine to begin, on any machine: half a percent of the
       shortest window that holds the longest operation.  Measured between machines: 0.2-3 ms.
@@ -76,6 +84,8 @@ class Rules:
     max_good_part: float = 0.1
     late_operations: int = 4
     max_late_share: float = 0.05
+    max_slack_part: float = 0.25
+    least_late_share: float = 0.001
     max_cpu_share: float = 0.90
     max_runnable_share: float = 0.90
     max_neighbour_share: float = 0.20
@@ -85,6 +95,10 @@ class Rules:
     max_still_share: float = 0.05
     max_idle_lateness: float = 0.10
     max_unaccounted_share: float = 0.05
+    max_canary_ns: int = 2 * NS_PER_MS
+    max_canary_share: float = 0.5
+    max_closed_canary_share: float = 2.0
+    min_canaries: int = 20
     max_fd_share: float = 0.90
     max_start_skew_ns: int = 100 * NS_PER_MS
 

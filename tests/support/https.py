@@ -25,6 +25,7 @@ from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.verdict.http_result import HttpResult
+from tests.support.canaries import heard, seen
 from tests.support.results import environment, local_fleet
 from workloads.http.compile import compile_http
 
@@ -153,6 +154,11 @@ def result(
     intake = empty_intake(kind.asked(plan, plan.targets), begun.own_fleet.placement)
     for snapshot in snapshots(plan) if given is None else given:
         intake.receive(snapshot)
-    measured = TapeMeasured(intake=intake, measured_ns={0: plan.duration_ns}, complete=frozenset({0}))
+    measured = TapeMeasured(
+        intake=intake,
+        measured_ns={0: plan.duration_ns},
+        complete=frozenset({0}),
+        canaries=(heard(seen()),),
+    )
     measured = dataclasses.replace(measured, **changes)
     return kind.judge(Played(header=begun, measured=measured, interrupted=interrupted, notes=notes))

@@ -7,6 +7,7 @@ import contextlib
 import socket
 import ssl
 import struct
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import parse_qs, urlsplit
@@ -65,6 +66,11 @@ async def byte_by_byte(path: str, size: int, writer: Writer) -> bool:
 
 async def error_500(path: str, size: int, writer: Writer) -> bool:
     writer.write(head(5, status="500 Oops") + b"sorry")
+    return True
+
+
+async def missing(path: str, size: int, writer: Writer) -> bool:
+    writer.write(head(9, status="404 Not Found") + b"not there")
     return True
 
 
@@ -238,19 +244,25 @@ def spec_answer(behaviour: Behaviour) -> Behaviour:
 
 
 class ScriptedServer:
-    """One server on 127.0.0.1 that counts its requests.  `requests` lists paths in order of arrival.
+    """One server on 127.0.0.1 that writes down its requests.  `requests` lists paths in order of arrival.
+
+    `arrived_ns`: when each request had arrived (CLOCK_MONOTONIC).
+
+    Requests with the text `unnoticed` in their heads get good replies at once, and are not written down.
 
     `peers` are the addresses that connected; with `tls` the server speaks HTTPS.
     """
 
-    def __init__(self, behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, behaviour: Behaviour, tls: ssl.SSLContext | None = None, *, unnoticed: str = "") -> None:
         self._behaviour = behaviour
+        self._unnoticed = unnoticed
         self._ssl = tls
         self.peers: set[str] = set()
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.connections = 0
         self.requests: list[str] = []
+        self.arrived_ns: list[int] = []
         self.hosts: Counter[str] = Counter()
         self.port = 0
 
@@ -286,7 +298,13 @@ class ScriptedServer:
         request = (await reader.readuntil(b"\r\n\r\n")).decode()
         lines = request.split("\r\n")
         target = urlsplit(lines[0].split(" ")[1])
+        if self._unnoticed and self._unnoticed in request:
+            return await good(target.path, 1000, writer) and "Connection: close" not in request
         self.requests.append(target.path)
+        self.arrived_ns.append(time.monotonic_ns())
+        for line in lines:
+            if line.lower().startswith("content-length: "):
+                await reader.readexactly(int(line.partition(": ")[2]))
         self.hosts.update(line.removeprefix("Host: ") for line in lines if line.startswith("Host: "))
         size = int(parse_qs(target.query).get("size", ["0"])[0])
         stay = await self._behaviour(target.path, size, writer)

@@ -26,6 +26,7 @@ from workloads.specweb99 import files, fileset
 CONNECTIONS = 5
 MAX_LAG_S = 0.003
 """An operation takes 1.2 s over a line of 100 kbit/s: with relays this late, no connection stays above 80 %."""
+DOUBT_BYTES, MEAN_BYTES = 100, 15_000  # of a reply: see workloads.specweb99.compile
 LENIENT = ("--bound", "rate:100k")
 """The bound for tests that do not test speed: a few short operations on a busy machine may miss 320 kbit/s."""
 
@@ -109,6 +110,33 @@ def test_at_79_percent_of_the_cap_no_connection_conforms_and_at_81_percent_all_d
             return  # the relays themselves were too slow, so the answer of this run is not known
         assert document["conforming_connections"] == score(document, CONNECTIONS), document["reasons"]
         assert (code, document["verdict"]) == ending(document, 0, "conforming")
+        for document, counts in ((slow[1], [CONNECTIONS, 0, 0]), (fast[1], [CONNECTIONS, CONNECTIONS, 0])):
+            if not disturbed(document):
+                assert [one["conforming"] for one in document["margin"]["floors"]] == counts
+                assert document["margin"]["is_edge"]
+
+    asyncio.run(scenario())
+
+
+def test_ideal_servers_do_what_a_good_server_does(docroot: Path, tmp_path: Path) -> None:
+    """The simulation of the run's own operations agrees with the run.
+
+    The number of operations may differ by what is not known about the length of replies, and by one for each
+    connection, because a window ends inside of an operation.
+    """
+
+    async def scenario() -> None:
+        async with web_servers(docroot, 2) as vms:
+            _, document, _ = await spec(tmp_path, [vm.port for vm in vms.targets], "--duration", "12s", *LENIENT)
+        if disturbed(document):
+            return
+        margin, measured = document["margin"], document["iterations"][0]
+        ideal = margin["ideal"]
+        assert ideal["conforming"] == measured["conforming"] == 2 * CONNECTIONS
+        doubt = DOUBT_BYTES / MEAN_BYTES * ideal["ops_per_s"]
+        assert abs(measured["ops_per_s"] - ideal["ops_per_s"]) <= doubt + 2 * CONNECTIONS / 12
+        assert ideal["ops_per_s_spread"]["low"] < ideal["ops_per_s_spread"]["high"]
+        assert not margin["is_edge"]
 
     asyncio.run(scenario())
 

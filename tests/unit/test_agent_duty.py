@@ -16,6 +16,7 @@ from loadgen.agent.spool import Spool
 from loadgen.engine.api import Segment
 from loadgen.measure.events import AgentEvent, OneEvent, SegmentEnded, apart, event_from_wire
 from loadgen.model.units import NS_PER_S
+from tests.support.disturbance import second
 from tests.support.snapshots import snapshot
 
 ENDED = SegmentEnded("a/0", 0, "complete")
@@ -91,6 +92,19 @@ def test_a_report_of_one_engine_is_written_before_its_next_event(tmp_path: Path)
         happens(ENDED)
 
     assert on_duty(tmp_path, ended) == [[one], [ENDED]]
+
+
+def test_what_a_second_was_like_does_not_split_the_reports_of_all_engines(tmp_path: Path) -> None:
+    both: list[OneEvent] = [snapshot("a/0", 0), snapshot("a/1", 0)]
+    looked = second(0, machine="a")
+
+    async def reported(happens: Callable[[AgentEvent], None], duty: Duty) -> None:
+        happens(both[0])
+        happens(looked)
+        happens(both[1])
+        assert not duty._urgent.is_set()
+
+    assert on_duty(tmp_path, reported) == [[looked], both]
 
 
 def test_a_late_engine_delays_the_others_only_briefly(tmp_path: Path) -> None:

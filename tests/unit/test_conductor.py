@@ -19,6 +19,7 @@ from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.together import Snapshots
 from loadgen.model.plan import Phases
 from loadgen.model.units import NS_PER_S
+from tests.support.disturbance import engine_second, second
 from tests.support.fleets import FakeFleet
 from tests.support.snapshots import tallies, tally
 from workloads.specweb99.mix import GROUPS, KINDS
@@ -112,15 +113,20 @@ def test_reports_of_workers_outside_the_run_are_ignored() -> None:
     ready = EngineReady("a", "compiled", "kernel", "")
     fleet.say(ready)
     fleet.say(replace(ready, worker="left-over"))
+    own, strange = (second(0, engines=(engine_second(worker),)) for worker in ("a", "left-over"))
+    fleet.say(own)
+    fleet.say(strange)
+    diary = Diary()
 
     async def scenario() -> Conductor:
         intake = Intake.of(["a"], len(KINDS), len(GROUPS), connections=1, targets=1)
-        conductor = Conductor(RunState(frozenset({"a"}), 1), fleet, intake, phases(iterations=1), Diary().hooks())
+        conductor = Conductor(RunState(frozenset({"a"}), 1), fleet, intake, phases(iterations=1), diary.hooks())
         conductor.post(Ready())
         await asyncio.wait_for(conductor.conduct(), 20)
         return conductor
 
     conductor = asyncio.run(scenario())
+    assert diary.seconds == [own]
     assert conductor.engines == {"a": ready}
     assert not conductor.run.lost
     assert conductor.run.complete == {0}

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from coordinator.fleet.api import Start
 from loadgen.host import frames
+from loadgen.measure.disturbance import MachineSecond
 from loadgen.measure.events import (
     AgentEvent,
     CoresShared,
@@ -22,6 +23,7 @@ from loadgen.measure.events import (
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.together import Snapshots
 from tests.support.dask_doubles import FakeAgent, Scene
+from tests.support.disturbance import second
 from tests.support.scenes import ended, run, segment
 from tests.support.snapshots import cell, snapshot, tally
 
@@ -58,6 +60,23 @@ def test_simultaneous_reports_are_read_together_and_an_invalid_one_ends_only_its
             assert {one.worker for one in found if isinstance(one, EngineLost)} == {"sick/0", "sick/1"}
             (why,) = [one.why for one in scene.fleet.status() if one.why]
             assert "tallies" in why
+
+    run(scenario)
+
+
+def test_what_seconds_were_like_does_not_split_the_reports_of_many_machines() -> None:
+    a, b = FakeAgent("a"), FakeAgent("b")
+
+    async def scenario() -> None:
+        async with Scene(a, b).opened() as scene:
+            for agent in (a, b):
+                agent.happened(
+                    Snapshots.of([snapshot(f"{agent.name}/0", 0)]), second(0, machine=agent.name, engines=())
+                )
+                scene.beat(agent)
+            found = await scene.events(3)
+            assert [one.workers for one in found if isinstance(one, Snapshots)] == [("a/0", "b/0")]
+            assert [one.machine for one in found if isinstance(one, MachineSecond)] == ["a", "b"]
 
     run(scenario)
 

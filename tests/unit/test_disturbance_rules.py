@@ -57,6 +57,7 @@ def test_a_disturbance_is_named_with_its_value(
         (second(3), {"still_ns": 100 * NS_PER_MS}),
         (second(3), {"still_ns": 5 * NS_PER_S, "runqueue_ns": -1}),  # it may have waited for its servers
         (second(3), {"still_ns": 150 * NS_PER_MS, "wall_ns": 2 * NS_PER_S}),
+        (second(3, 0.9, wall_ns=NS_PER_S // 2 - 1), {}),  # a few ticks
         (second(3, softnet_squeezed=99, tcp_retransmits=99, listen_overflows=99, pressure_ns=NS_PER_S), {}),
     ],
 )

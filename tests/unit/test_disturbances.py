@@ -103,6 +103,12 @@ def test_the_use_of_a_window_is_that_of_its_own_seconds() -> None:
     assert found.uses(2, rest=False) == {}
 
 
+def test_seconds_that_reach_out_of_a_window_are_not_added_up() -> None:
+    found = decided([second(1, 0.9, begin_ns=300 * NS_PER_MS), second(2), second(3, 0.9, end_ns=600 * NS_PER_MS)])
+    (use,) = found.uses(0, rest=False).values()
+    assert (use.share, use.core_ns) == (0, NS_PER_S)
+
+
 def test_use_that_is_not_known_stays_so() -> None:
     unknown = engine_second(others_ns=-1)
     found = decided([second(n, engines=(unknown,), periods=-1) for n in range(3)])

@@ -17,11 +17,12 @@ from coordinator.run.evidence import TapeMeasured
 from coordinator.run.intake import Intake
 from loadgen.measure.cells import Cell
 from loadgen.measure.events import CoresShared
+from loadgen.measure.histogram import Histogram
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.machine import Clock, Machine
 from loadgen.model.plan import QUICK, SpecPlan
 from loadgen.model.target import Target
-from loadgen.model.units import NS_PER_S
+from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.schedule.placement import Placement
 from loadgen.verdict.margin import Spread
 from loadgen.verdict.result import Check, RunResult, Verdict
@@ -128,6 +129,22 @@ def test_a_score_has_a_margin() -> None:
     assert (result.margin.ideal.conforming, result.margin.ideal.deals) == (4, 40)
     assert judge(measured(snapshots(slow=frozenset({2})))).margin == result.margin
     assert judge(replace(measured(snapshots()), complete=frozenset())).margin is None
+
+
+@pytest.mark.parametrize(("late_ms", "notes"), [(5, 0), (14, 1)])
+def test_lateness_that_takes_small_files_out_of_their_bound_is_told(late_ms: int, notes: int) -> None:
+    """At 320 kbit/s, the smallest replies may take 7.5 ms, so at 14 ms they miss the bound on any server."""
+    late = Histogram.of(np.full(2, late_ms * NS_PER_MS))
+    given = [
+        replace(one, cells={key: replace(found, lateness=late) for key, found in one.cells.items()})
+        for one in snapshots()
+    ]
+    result = judge(measured(given))
+    assert result.verdict is Verdict.CONFORMING, result.reasons
+    said = [note for note in result.notes if note.startswith("lateness of the load generator alone takes")]
+    assert len(said) == notes
+    if notes:
+        assert 2 < float(said[0].partition("takes ")[2].partition("%")[0]) < 7
 
 
 def test_a_slow_connection_is_found_at_its_target_and_in_the_rows() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgpack
 import pytest
 
+from coordinator.kinds.again import disturbance_of
 from coordinator.kinds.catalog import judges
 from coordinator.kinds.http.kind import HttpKind
 from coordinator.output.judged import read_judged
@@ -18,14 +19,14 @@ from coordinator.record.document import finished, result_of, unfinished
 from coordinator.record.schema.generate import why_damaged
 from coordinator.record.writer import DISTURBANCE, RecordWriter
 from coordinator.run.api import Played
-from coordinator.run.evidence import TapeMeasured
+from coordinator.run.evidence import TapeEvidence, TapeMeasured
 from coordinator.run.tapes import empty_intake
 from loadgen.measure.disturbance import MachineSecond
 from loadgen.measure.events import CoresShared
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.outcome import Outcome
-from loadgen.model.units import NS_PER_S
+from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.verdict.disturbance import Dependence, Disturbance
 from loadgen.verdict.http_result import HttpResult
 from loadgen.verdict.result import RunResult, Verdict
@@ -127,6 +128,57 @@ def test_an_invalid_run_stays_invalid_and_tells_no_verdict_on_the_servers() -> N
     assert found.sentence.endswith("the load generator passes its checks. Repeat the run on a quiet machine.")
     busy = http(ended(PLAN, operations(), cpu=0.97), track([1, 2, 3]))
     assert disturbance(busy).sentence.endswith("without them, the load generator does not pass its checks.")
+
+
+def test_the_engines_health_in_disturbed_seconds_is_left_out() -> None:
+    """An engine that stood still for 0.4 of 6 s fails its check; without the second and the next one it did not."""
+    given = [
+        dataclasses.replace(one, health=dataclasses.replace(one.health, still_ns=400 * NS_PER_MS))
+        if one.interval == 2
+        else one
+        for one in ended(PLAN, operations())
+    ]
+    result = http(given, track([]))
+    found = disturbance(result)
+    assert result.verdict is Verdict.INVALID
+    assert [(span.cause.what, span.first_s, span.last_s) for span in found.spans] == [("stood still", 2, 2)]
+    assert found.without is not None
+    assert found.without.trusted
+
+
+def test_a_gap_in_a_closed_loop_breaks_no_law() -> None:
+    """No operation ends in the seconds that are left out, in which all connections were busy."""
+    plan = dataclasses.replace(PLAN, rate_per_s=0.0, slos=(), duration_ns=12 * NS_PER_S)
+    starts_s = (0, 3, 6, 9)
+    given = ended(plan, [(start_s, start_s + 3, Outcome.OK) for start_s in starts_s for _ in range(plan.connections)])
+    # 20 % of a core are allowed in the whole window.
+    found = disturbance(http(given, [second(n, 0.21 * (n % 3 == 1)) for n in range(12)], plan))
+    assert found.left_out_s == 8
+    assert found.dependence is Dependence.SAME
+    assert found.without is not None
+    assert found.without.trusted
+
+
+def test_the_measured_time_is_that_of_the_rest() -> None:
+    kind, begun = HttpKind(), header(PLAN)
+    intake = empty_intake(kind.asked(PLAN, PLAN.targets), begun.own_fleet.placement)
+    for one in track([2], others=0.21):
+        intake.observe(one)
+    for snapshot in ended(PLAN, operations()):
+        intake.receive(snapshot)
+    measured = TapeMeasured(intake=intake, measured_ns={0: 6 * NS_PER_S}, complete=frozenset({0}))
+    played = Played(header=begun, measured=measured, interrupted=False)
+    rests: list[TapeMeasured] = []
+
+    def judge(evidence: TapeEvidence) -> HttpResult:
+        rests.append(evidence.measured)
+        return kind.judge(played)
+
+    disturbance_of(kind.judge(played), kind.evidence(played), judge, lambda result: {})
+    (rest,) = rests
+    assert rest.measured_ns == {0: 4 * NS_PER_S}
+    assert rest.left_out == {2, 3}
+    assert sum(cell.ok for cell in rest.totals.window(0).values()) == 400
 
 
 def test_the_check_of_other_processes_is_of_the_windows_seconds() -> None:

@@ -80,6 +80,7 @@ def test_an_undisturbed_lab_is_valid_and_the_link_was_the_limit() -> None:
     assert (result.verdict, result.exit_code, result.asked) == (Verdict.CONFORMING, 0, False)
     assert result.reasons == ("54 of 54 tests were measured, and all checks passed.",)
     assert [one.name for one in result.trust.checks] == [
+        "other processes",
         "tests without traffic",
         "tests past a NIC",
         "gige link",

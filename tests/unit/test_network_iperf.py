@@ -147,8 +147,13 @@ def test_other_processes_on_the_cores_make_a_run_invalid() -> None:
     assert "make (pid 9)" in result.reasons[0]
 
 
-def test_nothing_is_said_of_others_when_nothing_is_known_of_them() -> None:
-    assert [one.name for one in judged().trust.checks] == [
+def test_other_processes_of_which_nothing_is_known_are_said_to_be_unknown() -> None:
+    checks = judged().trust.checks
+    assert not checks[0].known
+    assert checks[0].ok
+    assert "not known" in checks[0].detail
+    assert [one.name for one in checks] == [
+        "other processes",
         "tests without traffic",
         "received beyond sent",
         "tests limited by this end",

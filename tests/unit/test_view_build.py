@@ -2,15 +2,23 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from coordinator.fleet.api import MachineStatus
+from coordinator.output.terminal import plain
 from coordinator.output.terminal.build import ViewBuilder
 from coordinator.output.terminal.runview import Position
+from coordinator.output.terminal.screen import Screen
+from loadgen.measure.cells import Cell
+from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Ledger
 from loadgen.model.machine import Clock, MachineState
+from loadgen.model.outcome import Outcome
 from loadgen.model.plan import SpecPlan
 from loadgen.model.target import Target
+from loadgen.model.units import NS_PER_MS, NS_PER_S
+from loadgen.verdict.span import Span
 from tests.support.snapshots import GROUPS, KINDS, cell, snapshot, tally
 
 PLAN = SpecPlan(vms=2, connections=3)
@@ -73,8 +81,8 @@ def test_conforming_and_errors_are_summed_over_the_iteration() -> None:
     )
     view = make.build(book, MEASURE)
     assert [row.conforming for row in view.targets] == [3, 2]
-    assert [row.errors for row in view.targets] == [2, 2]
-    assert (view.totals.conforming, view.totals.errors) == (5, 4)
+    assert [row.errors for row in view.targets] == [2, 0]  # no failure outside of the window is in the result
+    assert (view.totals.conforming, view.totals.errors) == (5, 2)
 
 
 def test_the_next_iteration_starts_at_zero() -> None:
@@ -85,6 +93,23 @@ def test_the_next_iteration_starts_at_zero() -> None:
     view = make.build(book, dataclasses.replace(MEASURE, iteration=1))
     assert [row.conforming for row in view.targets] == [None, 3]
     assert [row.errors for row in view.targets] == [0, 3]
+
+
+def test_the_rate_of_a_short_last_interval_is_that_of_its_length() -> None:
+    book, whole = ledger("a"), snapshot("a", 0, {(0, 0): cell(8)})
+    book.receive(dataclasses.replace(whole, health=dataclasses.replace(whole.health, wall_ns=NS_PER_S // 4)))
+    assert builder().build(book, MEASURE).totals.ops_per_s == 32.0
+
+
+def test_an_interval_in_which_operations_were_only_cut_has_their_waits_as_lower_bounds() -> None:
+    book, silent = ledger("a"), Cell.empty(KINDS, GROUPS)
+    silent.outcomes[Outcome.CUT] = 2
+    silent = dataclasses.replace(silent, response_cut=Histogram.of(np.array([1000, 2000]) * NS_PER_MS))
+    book.receive(snapshot("a", 0, {(0, 0): silent}))
+    view = builder().build(book, MEASURE)
+    assert view.totals.p99_ms == Span(2000, None)
+    assert "p99_ms=>2000.0 " in plain.line(view)
+    assert "  >2,000  " in "\n".join(line.plain for line in Screen(view).lines(80, 24, ascii_only=True))
 
 
 def test_a_view_continues_after_a_long_pause() -> None:

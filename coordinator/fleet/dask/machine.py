@@ -30,7 +30,7 @@ from coordinator.fleet.ways import Joined
 from loadgen.agent.dask import calls
 from loadgen.agent.messages import Heartbeat, read_machine
 from loadgen.engine.api import Segment
-from loadgen.measure.events import AgentEvent, event_from_wire, snapshots_in
+from loadgen.measure.events import AgentEvent, event_from_wire, is_second, snapshots_in
 from loadgen.measure.wire import read_field, read_list, read_text
 from loadgen.model.errors import FleetError, LoadgenError
 from loadgen.model.machine import Machine
@@ -286,7 +286,8 @@ class RemoteMachine:
         if snapshots is not None:
             self._unread.add(self, snapshots)
             return
-        self._unread.read()  # its earlier messages come first
+        if not is_second(frame):  # it may be read before snapshots, which many machines' reports have together
+            self._unread.read()  # its earlier messages come first
         if not self.lost:
             now_ns = time.monotonic_ns()
             event = checked(self.member, event_from_wire(frame), now_ns, self.clock.at(now_ns).offset_ns)

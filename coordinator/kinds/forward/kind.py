@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from coordinator.ends import OnTick
 from coordinator.kinds.forward.ways import Ways, open_ways
 from coordinator.kinds.network import NetworkKind
@@ -9,7 +11,6 @@ from coordinator.run.api import Around, Played
 from coordinator.run.course import Course
 from coordinator.run.network import NetworkMeasured
 from deploy.lab.sweep import end_leftovers
-from loadgen.host.addresses import is_here
 from loadgen.measure.forwarding import Passage
 from loadgen.model.address import parse_address
 from loadgen.model.errors import LoadgenError
@@ -36,9 +37,9 @@ class ForwardKind(NetworkKind[ForwardPlan, Passage, ForwardResult]):
         """The measured and omitted time of all tests."""
         return forward.total_ns(plan)
 
-    def served_here(self, plan: ForwardPlan) -> bool:
-        """Whether this machine runs a proxy host or a sink that this run did not start."""
-        return any(is_here(parse_address(address)[0]) for address in (plan.proxy, plan.sink) if address)
+    def far_ends(self, plan: ForwardPlan) -> Sequence[tuple[str, int]]:
+        """The proxy host and the sink, if they run already."""
+        return [parse_address(address) for address in (plan.proxy, plan.sink) if address]
 
     def prepare(self, plan: ForwardPlan, around: Around) -> None:
         """End processes that a killed lab left behind."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 from coordinator.ends import ProbeEnd
 from coordinator.kinds.network import NetworkKind
 from coordinator.run.api import Played
 from coordinator.run.course import Course
 from coordinator.run.network import NetworkMeasured
-from loadgen.host.addresses import is_here
 from loadgen.measure.throughput import ProbeResult
 from loadgen.model.probe import IperfPlan
 from loadgen.verdict.network import IperfResult, judge_iperf
@@ -33,9 +33,9 @@ class IperfKind(NetworkKind[IperfPlan, ProbeResult, IperfResult]):
         """The measured and omitted time of all tests."""
         return iperf.total_ns(plan)
 
-    def served_here(self, plan: IperfPlan) -> bool:
-        """Whether the server's address belongs to this machine."""
-        return is_here(plan.host)
+    def far_ends(self, plan: IperfPlan) -> Sequence[tuple[str, int]]:
+        """The server."""
+        return [(plan.host, plan.port)]
 
     async def cross(self, plan: IperfPlan, course: Course[ProbeResult]) -> None:
         """Play all tests from one probe process."""

@@ -11,25 +11,39 @@ from coordinator.kinds.again import disturbance_of
 from coordinator.kinds.spec.margin import margin_of
 from coordinator.record.connections import CONNECTION_DTYPE
 from coordinator.run.api import Played
-from coordinator.run.evidence import TapeEvidence, TapeMeasured, lost_workers, trust_evidence
+from coordinator.run.evidence import TapeEvidence, TapeMeasured, canary_rows, lost_workers, trust_evidence
+from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Totals
 from loadgen.model.plan import SpecPlan
 from loadgen.verdict.connection import judge_connections
 from loadgen.verdict.evidence import Loop
 from loadgen.verdict.iteration import judge_iteration
-from loadgen.verdict.margin import Margin
+from loadgen.verdict.lateness import cost_of
 from loadgen.verdict.result import Check, IterationResult, RunResult, Trust
 from loadgen.verdict.rules import Asked
 from loadgen.verdict.run import judge_run
 from loadgen.verdict.trust import judge_trust, worst_of_windows
 from workloads.api import Workload
 
+_OUT_THAT_MATTERS = 0.01
+
 
 def judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence, workload: Workload[SpecPlan]) -> RunResult:
     """Return the result of a run; `evidence` says whether its load generator can be trusted."""
     result = _judge(played, evidence)
     disturbance = disturbance_of(result, evidence, lambda rest: _judge(played, rest), _checks)
-    return dataclasses.replace(result, disturbance=disturbance, margin=_margin(played, evidence, workload, result))
+    result = dataclasses.replace(result, disturbance=disturbance)
+    median = result.iterations[result.median] if result.median >= 0 else None
+    if median is None or not median.complete or not result.has_score:
+        return result
+    asked, totals = evidence.asked, evidence.measured.totals
+    found = judge_connections(totals.window_tallies(median.index), asked.connections, asked.bound)
+    late = Histogram.merge_all(cell.lateness for cell in totals.window(median.index).values())
+    return dataclasses.replace(
+        result,
+        margin=margin_of(played.header.plan, workload, evidence.timings, asked, result.iterations, median, found),
+        notes=(*result.notes, *_say_lateness(late, evidence)),
+    )
 
 
 def _judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence) -> RunResult:
@@ -41,7 +55,7 @@ def _judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence) -> Ru
     ]
     # A window that was cut short does not count, so the complete windows are not affected.
     judged = [one for one in iterations if one.complete] or iterations
-    return judge_run(
+    result = judge_run(
         iterations,
         worst_of_windows({one.index: one.trust for one in judged if one.trust is not None}),
         requested_connections=asked.connections,
@@ -50,18 +64,20 @@ def _judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence) -> Ru
         lost=lost_workers(evidence),
         notes=played.notes,
     )
+    return dataclasses.replace(result, canary=canary_rows(evidence))
 
 
-def _margin(
-    played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence, workload: Workload[SpecPlan], result: RunResult
-) -> Margin | None:
-    """Return the margin of a score; None for a result that has none."""
-    median = result.iterations[result.median] if result.median >= 0 else None
-    if median is None or not median.complete or not result.has_score:
-        return None
-    asked = evidence.asked
-    found = judge_connections(evidence.measured.totals.window_tallies(median.index), asked.connections, asked.bound)
-    return margin_of(played.header.plan, workload, asked, result.iterations, median, found)
+def _say_lateness(late: Histogram, evidence: TapeEvidence) -> list[str]:
+    """Return a note when single requests missed their bound by the load generator's lateness alone; usually none.
+
+    It does not matter for the score, which counts the time of all operations of a connection.
+    """
+    if evidence.timings is None:
+        return []
+    share = cost_of(late, evidence.timings, evidence.line_bps, evidence.asked.bound).out_share
+    if share <= _OUT_THAT_MATTERS:
+        return []
+    return [f"lateness of the load generator alone takes {share:.1%} of the requests out of their bound (in bound)"]
 
 
 def _checks(result: RunResult) -> dict[str, Check]:

@@ -23,12 +23,14 @@ _DEALS = 40
 def margin_of(
     plan: SpecPlan,
     workload: Workload[SpecPlan],
+    own: Timings | None,
     asked: Asked,
     iterations: Sequence[IterationResult],
     median: IterationResult,
     found: NDArray[np.void],
 ) -> Margin:
     """The margin of a run whose median iteration is complete; `found` (FINDING_DTYPE) are its connections.
+    `own`: the timings of the plan.
 
     `iterations` are those that were measured.
     """
@@ -36,7 +38,7 @@ def margin_of(
     floors = at_floors(found, asked.bound, plan.line_bps)
     near = near_floor(floors)
     return Margin(
-        ideal=_ideal(plan, workload, asked, median.index),
+        ideal=_ideal(plan, workload, own, asked, median.index),
         floors=floors,
         conforming=_spread([one.conforming or 0 for one in complete]),
         ops_per_s=_spread([one.ops_per_s for one in complete]),
@@ -45,8 +47,9 @@ def margin_of(
     )
 
 
-def _ideal(plan: SpecPlan, workload: Workload[SpecPlan], asked: Asked, iteration: int) -> Ideal | None:
-    own = workload.timings(plan)
+def _ideal(
+    plan: SpecPlan, workload: Workload[SpecPlan], own: Timings | None, asked: Asked, iteration: int
+) -> Ideal | None:
     if own is None:
         return None
     line = Line(plan.line_bps, plan.paced_reads)

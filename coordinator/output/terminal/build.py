@@ -15,6 +15,7 @@ from dataclasses import asdict
 import numpy as np
 from numpy.typing import NDArray
 
+from coordinator.output.terminal.failures import Failures
 from coordinator.output.terminal.machines import Status, machine_rows
 from coordinator.output.terminal.runview import EngineRow, Position, RunView, TargetRow
 from loadgen.measure.cells import Cell
@@ -25,12 +26,12 @@ from loadgen.measure.tally import TALLY_DTYPE, add_tallies, empty_tallies
 from loadgen.model.plan import SpecPlan
 from loadgen.model.shard import share_out
 from loadgen.model.target import Target
-from loadgen.model.units import NS_PER_MS
+from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.verdict.connection import State, states_of
 from loadgen.verdict.span import Span
 
 INTERVAL_S = 1
-"""The length of an interval of the ledger (Snapshot.interval counts seconds)."""
+"""The length of an interval of the ledger (Snapshot.interval counts seconds).  The last one of a segment is shorter."""
 
 
 class ViewBuilder:
@@ -46,7 +47,8 @@ class ViewBuilder:
         self._newest = Totals({}, empty_tallies(), {})
         self._iteration = -1
         self._tallies = self._no_tallies()
-        self._errors: defaultdict[int, int] = defaultdict(int)
+        self._failures = Failures(self._iteration)
+        self._length_s = float(INTERVAL_S)  # of the newest interval
         # Whether the values below are out of date: a newer interval is complete, or another iteration has begun.
         self._stale = True
         self._rows: tuple[TargetRow, ...] = ()
@@ -67,11 +69,12 @@ class ViewBuilder:
         if position.iteration != self._iteration:
             self._iteration = position.iteration
             self._tallies = self._no_tallies()
-            self._errors.clear()
+            self._failures = Failures(self._iteration)
             self._stale = True
         interval = self._catch_up(ledger, newest)
         if self._stale:
             self._stale = False
+            self._length_s = interval_s(ledger, newest)
             self._rows = self._target_rows(interval)
             self._total = _all(self._rows, interval)
             self._late_ms = lateness_p99_ms(interval)
@@ -105,9 +108,7 @@ class ViewBuilder:
 
     def _add(self, interval: Totals) -> None:
         add_tallies(self._tallies, interval.window_tallies(self._iteration))
-        for (window, target), cell in interval.cells.items():
-            if window in (self._iteration, -1):
-                self._errors[target] += cell.bad
+        self._failures.add(interval.cells)
 
     def _target_rows(self, interval: Totals) -> tuple[TargetRow, ...]:
         by_target: defaultdict[int, list[Cell]] = defaultdict(list)
@@ -116,7 +117,12 @@ class ViewBuilder:
         conforming = self._conforming()
         return tuple(
             _row(
-                target, by_target[at], requested=self._requested[at], conforming=conforming[at], errors=self._errors[at]
+                target,
+                by_target[at],
+                length_s=self._length_s,
+                requested=self._requested[at],
+                conforming=conforming[at],
+                errors=self._failures.bad(at),
             )
             for at, target in enumerate(self._targets)
         )
@@ -138,15 +144,23 @@ class ViewBuilder:
         ]
 
 
-def _row(target: Target, cells: Sequence[Cell], *, requested: int, conforming: int | None, errors: int) -> TargetRow:
+def _row(
+    target: Target,
+    cells: Sequence[Cell],
+    *,
+    length_s: float,
+    requested: int,
+    conforming: int | None,
+    errors: int,
+) -> TargetRow:
     response = response_of_all(cells)
     return TargetRow(
         name=target.name,
         address=target.authority,
         requested=requested,
         conforming=conforming,
-        ops_per_s=sum(cell.ok for cell in cells) / INTERVAL_S,
-        mbit_per_s=8e-6 * sum(cell.bytes for cell in cells) / INTERVAL_S,
+        ops_per_s=sum(cell.ok for cell in cells) / length_s,
+        mbit_per_s=8e-6 * sum(cell.bytes for cell in cells) / length_s,
         p50_ms=Span.of(response.percentile(50)),
         p99_ms=Span.of(response.percentile(99)),
         errors=errors,
@@ -187,6 +201,13 @@ def lateness_p99_ms(interval: Totals) -> dict[str, float]:
             found[worker] = ns / NS_PER_MS
             found[machine] = max(found.get(machine, 0.0), found[worker])
     return found
+
+
+def interval_s(ledger: Ledger, newest: int) -> float:
+    """The length of the interval, in which rates are given: that of the engine that played for longest in it."""
+    played = (ledger.health_at(worker, newest) for worker in ledger.workers)
+    longest_ns = max((health.wall_ns for health in played if health is not None), default=0)
+    return min(INTERVAL_S, longest_ns / NS_PER_S) or INTERVAL_S
 
 
 def engine_rows(ledger: Ledger, newest: int, late_ms: Mapping[str, float]) -> tuple[EngineRow, ...]:

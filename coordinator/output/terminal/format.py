@@ -19,7 +19,9 @@ def count(number: int) -> str:
 
 
 def rate(value: float) -> str:
-    """A rate, with one decimal below 10,000 and none above."""
+    """A rate with one decimal, without decimals from 10,000 on, and with two below 1."""
+    if 0 < abs(value) < 0.995:
+        return f"{value:.2f}" if abs(value) >= 0.005 else "<0.01"
     return f"{value:,.1f}" if abs(value) < 10_000 else f"{value:,.0f}"
 
 

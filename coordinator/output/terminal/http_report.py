@@ -14,6 +14,7 @@ from rich.text import Text
 
 from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
+from coordinator.output.terminal.canary import canary_lines
 from coordinator.output.terminal.engines import engine_lines
 from coordinator.output.terminal.intervals import Words
 from coordinator.output.terminal.parts import (
@@ -62,6 +63,7 @@ def _parts(judged: Judged[HttpPlan, HttpResult], words: Words) -> Iterator[Rende
         yield Text()
     if result.trust.checks:
         yield checks_table("Can the load generator be trusted?", result.trust.checks)
+        yield from canary_lines(result.canary)
         yield Text()
     yield from _errors(result.targets)
     if len(result.requests) > 1:
@@ -72,6 +74,7 @@ def _parts(judged: Judged[HttpPlan, HttpResult], words: Words) -> Iterator[Rende
         yield Text()
         yield _targets(result, words)
         yield from time_lines(result.total.time, result.targets, "targets")
+        yield from _retries(result.targets)
         yield Text()
     if result.slos:
         yield checks_table("Objectives", result.slos, at_least=words.at_least(""))
@@ -152,25 +155,30 @@ def _time_cells(times: Times | TimeSpans, words: Words) -> list[str]:
 def _targets(result: HttpResult, words: Words) -> Table:
     table = plain_table("Targets")
     table.add_column("", width=1)
-    table.add_column("target", overflow="ellipsis", max_width=24)  # gives way when the numbers are wide
-    retries = bool(result.total.retries)
-    for title in ("conns", "ok", "errors", "cut", *(["retries"] if retries else []), "req/s", "Mbit/s", "p50", "p99"):
+    table.add_column("target", overflow="fold", max_width=24)  # gives way when the numbers are wide
+    for title in ("conns", "ok", "errors", "cut", "req/s", "Mbit/s", "p50", "p99"):
         table.add_column(title, justify="right", no_wrap=True)
     rows = result.targets if len(result.targets) == 1 else (*result.targets, result.total)
     for row in rows:
-        add_row(table, *_target_cells(row, words, retries=retries))
+        add_row(table, *_target_cells(row, words))
     return table
 
 
-def _target_cells(row: HttpRow, words: Words, *, retries: bool) -> Iterator[str]:
+def _retries(targets: Iterable[HttpRow]) -> list[RenderableType]:
+    """The requests that were sent once more, by target; nothing without any."""
+    named = [f"{row.name} {fmt.count(row.retries)}" for row in targets if row.retries]
+    if not named:
+        return []
+    return [Text(f"Retries (the server had closed the kept connection): {', '.join(named)}")]
+
+
+def _target_cells(row: HttpRow, words: Words) -> Iterator[str]:
     yield "!" if row.errors or row.unanswered else " "
     yield row.name
     yield fmt.count(row.connections)
     yield fmt.count(row.ok)
     yield fmt.count(sum(row.errors.values()))
     yield fmt.count(row.cut)
-    if retries:
-        yield fmt.count(row.retries or 0)
     yield fmt.rate(row.per_s)
     yield fmt.rate(row.mbit_per_s)
     yield words.millis(row.response_ms.p50)

@@ -7,20 +7,24 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from coordinator.output.terminal.build import INTERVAL_S, engine_rows, lateness_p99_ms, response_of_all
+from coordinator.output.terminal.build import INTERVAL_S, engine_rows, interval_s, lateness_p99_ms, response_of_all
+from coordinator.output.terminal.failures import Failures
 from coordinator.output.terminal.machines import Status, machine_rows
 from coordinator.output.terminal.runview import EngineRow, MachineRow, Position
 from loadgen.measure.cells import Cell
 from loadgen.measure.ledger import Ledger, Totals
 from loadgen.measure.tally import empty_tallies
 from loadgen.model.http_plan import HttpPlan
-from loadgen.model.outcome import Outcome
 from loadgen.verdict.span import Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpTargetRow:
-    """One target, or all: rates and times of the newest complete interval; errors and shed requests of the run."""
+    """One target, or all.
+
+    Rates and times are those of the newest complete interval; errors and shed requests those of the measured window, or
+    of the warm-up before it.
+    """
 
     name: str
     connections: int
@@ -56,8 +60,8 @@ class HttpViewBuilder:
         self._shares = plan.shares
         self._seen = -1
         self._newest = Totals({}, empty_tallies(), {})
-        self._bad: defaultdict[int, int] = defaultdict(int)
-        self._shed: defaultdict[int, int] = defaultdict(int)
+        self._failures = Failures(window=0)
+        self._length_s = float(INTERVAL_S)  # of the newest interval
         self._engines: tuple[EngineRow, ...] = ()  # of the newest interval, as the next value
         self._late_ms: Mapping[str, float] = {}  # by worker and by machine
 
@@ -74,48 +78,42 @@ class HttpViewBuilder:
         for n in range(self._seen + 1, newest + 1):
             with contextlib.suppress(LookupError):  # too old: the ledger no longer holds it
                 self._newest = ledger.interval(n)
-                self._count(self._newest)
+                self._failures.add(self._newest.cells)
         if newest > self._seen:
             self._late_ms = lateness_p99_ms(self._newest)
             self._engines = engine_rows(ledger, newest, self._late_ms)
+            self._length_s = interval_s(ledger, newest)
         self._seen = newest
         cells: defaultdict[int, list[Cell]] = defaultdict(list)
         for (_, target), cell in self._newest.cells.items():
             cells[target].append(cell)
         rows = tuple(
-            _row(target.name, self._shares[at], cells[at], self._bad[at], self._shed[at])
+            self._row(target.name, self._shares[at], cells[at], self._failures.bad(at), self._failures.shed(at))
             for at, target in enumerate(self._targets)
         )
         everything = [cell for some in cells.values() for cell in some]
-        bad, shed = sum(self._bad.values()), sum(self._shed.values())
+        bad, shed = sum(row.errors for row in rows), sum(row.shed for row in rows)
         return HttpView(
             title=f"{self._title} · {engine}" if engine else self._title,
             position=position,
             interval=newest,
             targets=rows,
-            total=_row(f"all {len(rows)}", sum(self._shares), everything, bad, shed),
+            total=self._row(f"all {len(rows)}", sum(self._shares), everything, bad, shed),
             engines=self._engines,
             machines=machine_rows(machines, self._late_ms),
             notices=tuple(notices),
         )
 
-    def _count(self, interval: Totals) -> None:
-        for (_, target), cell in interval.cells.items():
-            shed = int(cell.outcomes[Outcome.SHED])
-            self._shed[target] += shed
-            self._bad[target] += cell.bad - shed
-
-
-def _row(name: str, connections: int, cells: Sequence[Cell], errors: int, shed: int) -> HttpTargetRow:
-    response = response_of_all(cells)
-    return HttpTargetRow(
-        name=name,
-        connections=connections,
-        per_s=sum(cell.ok for cell in cells) / INTERVAL_S,
-        mbit_per_s=8e-6 * sum(cell.bytes for cell in cells) / INTERVAL_S,
-        p50_ms=Span.of(response.percentile(50)),
-        p99_ms=Span.of(response.percentile(99)),
-        max_ms=Span.of(response.percentile(100)),
-        errors=errors,
-        shed=shed,
-    )
+    def _row(self, name: str, connections: int, cells: Sequence[Cell], errors: int, shed: int) -> HttpTargetRow:
+        response = response_of_all(cells)
+        return HttpTargetRow(
+            name=name,
+            connections=connections,
+            per_s=sum(cell.ok for cell in cells) / self._length_s,
+            mbit_per_s=8e-6 * sum(cell.bytes for cell in cells) / self._length_s,
+            p50_ms=Span.of(response.percentile(50)),
+            p99_ms=Span.of(response.percentile(99)),
+            max_ms=Span.of(response.percentile(100)),
+            errors=errors,
+            shed=shed,
+        )

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
+from coordinator.output.terminal.canary import canary_lines
 from coordinator.output.terminal.engines import engine_lines
 from coordinator.output.terminal.intervals import Words
 from coordinator.output.terminal.margin_lines import margin_lines
@@ -70,7 +71,8 @@ def _report(judged: Judged[SpecPlan, RunResult], words: Words) -> RenderableType
     if len(header.own_fleet.machines) > 1:
         parts += [machines_table(header.own_fleet), Text()]
     if result.trust.checks:
-        parts += [checks_table("Can the load generator be trusted?", result.trust.checks), Text()]
+        parts += [checks_table("Can the load generator be trusted?", result.trust.checks)]
+        parts += [*canary_lines(result.canary), Text()]
     if result.iterations:
         parts += [_iterations(result, words), Text()]
     if result.targets:
@@ -181,8 +183,8 @@ def _target_cells(row: TargetResult, words: Words, *, cut: bool) -> Iterator[str
     yield _of(row)
     yield fmt.rate(row.ops_per_s)
     yield fmt.rate(row.kbit_per_s)
-    yield words.millis(row.response_ms.p50)
-    yield words.millis(row.response_ms.p99)
+    yield words.short(row.response_ms.p50)
+    yield words.short(row.response_ms.p99)
     yield fmt.count(sum(row.errors.values()))
     if cut:
         yield fmt.count(row.cut or 0)
@@ -206,8 +208,8 @@ def _iterations(result: RunResult, words: Words) -> Table:
             "-" if requests is None else f"{fmt.percent(requests)}%",
             fmt.rate(row.ops_per_s),
             fmt.rate(row.kbit_per_s / 1000),
-            words.millis(row.response_ms.p50),
-            words.millis(row.response_ms.p99),
+            words.short(row.response_ms.p50),
+            words.short(row.response_ms.p99),
             fmt.count(sum(row.errors.values())),
             *([fmt.count(row.cut or 0)] if cut else []),
             _judgement(result, row),

@@ -29,8 +29,8 @@ class TargetRow:
     """One VM, or the sum of all.
 
     Rates and percentiles are those of the newest complete interval; in the percentiles, failed and cut operations count
-    with lower bounds.  `conforming` and `errors` those of the iteration so
-    far.  `conforming` is None when no connection of the VM can be judged yet.
+    with lower bounds.  `conforming` and `errors` are those of the iteration so far; `errors` of its measured window
+    only, once an operation of that has ended.  `conforming` is None when no connection of the VM can be judged yet.
     """
 
     name: str

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from coordinator.record.schema.common import Check, Count, Document, ErrorCounts, Fleet, Trust
+from coordinator.record.schema.common import CanaryRows, Check, Count, Document, ErrorCounts, Fleet, Trust
 from coordinator.record.schema.disturbance import DisturbanceOrUnset
 from coordinator.record.schema.span import Interval
 from coordinator.record.schema.spec import Time
@@ -93,6 +93,7 @@ class HttpDocument(Document, kw_only=True, tag="http"):
     ]
     trust: Trust
     disturbance: DisturbanceOrUnset = UNSET
+    canary: CanaryRows | UnsetType = UNSET
     plan: Annotated[HttpPlan, Meta(description="The plan of the run, with everything that is needed to repeat it.")]
     seed: int
     fleet: Fleet

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from coordinator.record.schema.common import (
+    CanaryRows,
     Check,
     Count,
     Document,
@@ -180,6 +181,7 @@ class RunPart(Struct, kw_only=True):
     ]
     trust: Trust
     disturbance: DisturbanceOrUnset = UNSET
+    canary: CanaryRows | UnsetType = UNSET
     plan: Annotated[SpecPlan, Meta(description="The plan of the run, with everything that is needed to repeat it.")]
     seed: int
     driven_targets: Annotated[

@@ -67,7 +67,7 @@ void connection_rest(struct engine *engine, struct connection *c, int64_t until_
 static void advance(struct engine *engine, struct connection *c, int64_t due_ns, bool rests)
 {
     set_urgent(engine, c, false);
-    if (engine->load.open) {
+    if (engine->load.open || c->number == NOBODY) {
         if (rests)
             connection_rest(engine, c, due_ns);
         else
@@ -374,7 +374,7 @@ void connection_wake(struct engine *engine, struct connection *c)
         c->doing = READING;
         c->progress_ns = engine->woke_ns; /* the connection itself stopped reading: the server is not to blame */
         read_reply(engine, c, false);
-    } else if (engine->load.open) {
+    } else if (engine->load.open || c->number == NOBODY) {
         openloop_free(engine, c);
     } else {
         connection_begin(engine, c);

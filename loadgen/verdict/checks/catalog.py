@@ -19,6 +19,7 @@ from loadgen.verdict.checks.network.own_end import own_end
 from loadgen.verdict.checks.network.proxied_over_direct import proxied_over_direct
 from loadgen.verdict.checks.network.received_beyond_sent import received_beyond_sent
 from loadgen.verdict.checks.network.traffic import traffic
+from loadgen.verdict.checks.tape.canary import canary
 from loadgen.verdict.checks.tape.client_share import client_share
 from loadgen.verdict.checks.tape.closed_waits import closed_waits
 from loadgen.verdict.checks.tape.cpu_quota import cpu_quota
@@ -33,6 +34,7 @@ from loadgen.verdict.checks.tape.open_files import open_files
 from loadgen.verdict.checks.tape.open_lateness import open_lateness
 from loadgen.verdict.checks.tape.operations_issued import operations_issued
 from loadgen.verdict.checks.tape.other_processes import other_processes
+from loadgen.verdict.checks.tape.rate_lost import rate_lost
 from loadgen.verdict.checks.tape.send_lateness import send_lateness
 from loadgen.verdict.checks.tape.start_skew import start_skew
 from loadgen.verdict.checks.tape.time_accounted import time_accounted
@@ -49,6 +51,7 @@ TAPE_CHECKS: tuple[Callable[[TrustEvidence], Found], ...] = (
     operations_issued,
     send_lateness,
     late_share,
+    rate_lost,
     engine_cpu,
     engine_still,
     open_lateness,
@@ -56,6 +59,7 @@ TAPE_CHECKS: tuple[Callable[[TrustEvidence], Found], ...] = (
     closed_waits,
     littles_law,
     time_accounted,
+    canary,
     mix_issued,
     local_limits,
     other_processes,

@@ -5,15 +5,16 @@ from __future__ import annotations
 from loadgen.verdict.network_evidence import NetworkEvidence
 from loadgen.verdict.result import Check
 
+_NAME = "other processes"
+
 
 def other_processes(evidence: NetworkEvidence) -> Check | None:
-    """The share of the run's cores that other processes used; None when that is not known."""
-    share, most = evidence.others
-    if not most:
+    """The share of this end's cores that other processes used, in the worst cell of the table; None without tests."""
+    if not evidence.results:
         return None
+    (share, most), limit = evidence.others, evidence.rules.max_neighbour_share
+    if not most:
+        return Check.unknown(_NAME, limit, detail="not known")
     return Check.at_most(
-        "other processes",
-        share,
-        evidence.rules.max_neighbour_share,
-        detail=f"share of the run's cores; largest user: {most}",
+        _NAME, share, limit, detail=f"share of this end's cores in the worst cell; largest user: {most}"
     )

@@ -1,0 +1,41 @@
+"""Failed operations so far, as live views show them: by target, and of the time that the result will be about."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from loadgen.measure.cells import Cell
+from loadgen.model.outcome import Outcome
+
+_OUTSIDE = -1
+
+
+class Failures:
+    """Failures of one measured window; of the time before it, while no operation of the window has ended.
+
+    The result leaves out failures outside of the window, so a view that went on counting them would contradict it.
+    """
+
+    def __init__(self, window: int) -> None:
+        self._window = window
+        self._bad: Counter[tuple[int, int]] = Counter()
+        self._shed: Counter[tuple[int, int]] = Counter()
+        self._shown = _OUTSIDE
+
+    def add(self, cells: Mapping[tuple[int, int], Cell]) -> None:
+        """Count the operations of an interval; `cells` by (window, target index)."""
+        for key, cell in cells.items():
+            shed = int(cell.outcomes[Outcome.SHED])
+            self._shed[key] += shed
+            self._bad[key] += cell.bad - shed
+            if key[0] == self._window:
+                self._shown = self._window
+
+    def bad(self, target: int) -> int:
+        """The failed operations of a target; those that were shed do not count."""
+        return self._bad[self._shown, target]
+
+    def shed(self, target: int) -> int:
+        """The operations of a target that were due and shed, because too many waited for a connection."""
+        return self._shed[self._shown, target]
