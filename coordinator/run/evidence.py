@@ -163,10 +163,11 @@ def _worker_evidence(run: TapeEvidence, totals: Totals, windows: Collection[int]
 def _unaccounted_share(run: TapeEvidence, totals: Totals, windows: Collection[int], worker: str) -> float | None:
     """Return the share of the time of a worker's connections that no operation has, in the worst of `windows`.
 
-    Returns None for a lost worker, and without complete windows: the length of others is known to a second only.
+    Returns None for a lost worker, and without complete windows: the length of others is known to a second only.  Also
+    with seconds left out: an operation is reported in the second in which it ends, with all of its time.
     """
     placement, measured = run.fleet.placement, run.measured
-    if worker in measured.lost or worker not in placement.workers:
+    if measured.left_out or worker in measured.lost or worker not in placement.workers:
         return None
     mine = placement.worker_of == placement.workers.index(worker)
     shares = []

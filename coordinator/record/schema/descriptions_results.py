@@ -107,6 +107,16 @@ RESULTS: Final[Mapping[str, Mapping[str, str]]] = {
         "why": "Why the compiled engine is not used; empty if it is.",
     },
     "TimesMs": _PERCENTILES,
+    "TimeShares": {
+        "service": "Sent to done, of operations that ended well.",
+        "pacing": "Done until the line speed allows the next operation.",
+        "lateness": "Due to sent, of all operations: the load generator's own time.",
+        "rest": "The rests of connections after failures.",
+        "failed": "Sent to done, of operations that failed.",
+        "unfinished": "Sent to the end, of operations that were cut.",
+        "absent": "No operation, in a closed or paced loop; 0 in an open loop.",
+        "idle": "Free connections of an open loop; 0 in other loops.",
+    },
     "OkAndBad": {
         "ok": "Operations that ended well.",
         "bad": "Operations that ended in an error; those that were cut are in neither.",
