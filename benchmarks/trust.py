@@ -60,14 +60,15 @@ def main() -> int:
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         raise SystemExit("this benchmark needs two cores: one for the load generator, one for the servers")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is cleaned up
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that everything is cleaned up
+    interrupted = False
     trials: list[Trial] = []
     skipped: dict[str, str] = {}
     try:
         for _ in range(options.repeats):
             _round(setups, options.engines.split(","), (cores[1], cores[0]), options.seconds, trials, skipped)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        interrupted = True
     rows = _rows(setups, trials)
     if rows:
         print(f"{table(rows)}\n\n{summary(rows)}")
@@ -75,6 +76,9 @@ def main() -> int:
         print(f"Skipped: {title}: {reason}")
     if options.json:
         options.json.write_text(json.dumps([asdict(one) for one in trials], indent=2) + "\n")
+    if interrupted:
+        print("Interrupted: this is not the whole benchmark.")
+        return 130
     return 0 if all_right(rows) else 1
 
 
