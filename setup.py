@@ -15,6 +15,7 @@ SOURCES = [
     "lifecycle.c",
     "engine.c",
     "openloop.c",
+    "canary.c",
     "connection.c",
     "dialing.c",
     "reader.c",

@@ -213,6 +213,8 @@ def _snapshot(assignment: Assignment, window: int) -> Snapshot:
     tallies["window"], tallies["connection"] = window, connections
     tallies["ok"] = tallies["good"] = tallies["tolerable"] = round(OPERATIONS_PER_S)
     tallies["bytes"], tallies["busy_ns"] = 50_000, NS_PER_S
+    tallies["service_ns"], tallies["lateness_ns"] = 3 * NS_PER_MS, NS_PER_MS
+    tallies["pacing_ns"] = NS_PER_S - 4 * NS_PER_MS
     return Snapshot(
         worker="any",
         interval=0,

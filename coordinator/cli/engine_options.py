@@ -26,7 +26,7 @@ def source_option(panel: str) -> Callable[[F], F]:
 
 
 def engine_options(default: str) -> Callable[[F], F]:
-    """The options --engines, --engine and --timestamps; `default` is the help text for the default of --engines."""
+    """The options --engines, --engine, --timestamps, --no-canary; `default` is the help of the first one's default."""
     options = (
         option(
             "--engines",
@@ -49,6 +49,13 @@ def engine_options(default: str) -> Callable[[F], F]:
             help="Arrival time of a reply: the kernel's time stamp (kernel), or when the engine woke up (loop); auto "
             "takes the most accurate that the engine has.  [default: auto]",
         ),
+        option(
+            "--canary/--no-canary",
+            default=None,
+            panel=_PANEL,
+            help="Measure what each engine adds to response times: one more connection, 24 requests/s, to a responder "
+            "on the load machine whose answers take a known time.  [default: canary]",
+        ),
     )
 
     def add(command: F) -> F:
@@ -65,4 +72,5 @@ def sending(given: Mapping[str, Any]) -> dict[str, Any]:
         "sources": tuple(given["source"].split(",")) if given["source"] else None,
         "engine": EngineKind(given["engine"]) if given["engine"] else None,
         "timestamps": Timestamps(given["timestamps"]) if given["timestamps"] else None,
+        "canary": given["canary"],
     }

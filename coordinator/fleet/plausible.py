@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from coordinator.fleet.member import Member
+from loadgen.measure.canary import CanariesHeard
 from loadgen.measure.disturbance import MachineSecond
 from loadgen.measure.events import AgentEvent, CoresShared, SegmentBegan
 from loadgen.measure.snapshot import Snapshot
@@ -41,6 +42,9 @@ def checked(member: Member, event: AgentEvent, now_ns: int, offset_ns: int) -> A
     elif isinstance(event, MachineSecond):
         _check_speaker([event.machine], [member.name])
         check_snapshots(member, [one.worker for one in event.engines], [event.interval + event.span - 1], now_ns)
+    elif isinstance(event, CanariesHeard):
+        _check_speaker([event.machine], [member.name])
+        _check_speaker([one.worker for one in event.engines], member.workers)
     else:
         _check_speaker([event.worker], member.workers)
     if isinstance(event, SegmentBegan):

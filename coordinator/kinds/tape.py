@@ -133,6 +133,7 @@ class TapeKind(abc.ABC, Generic[P, R]):
             sources=header.plan.sources,
             timings=self.workload(header.plan).timings(header.plan),
             line_bps=self.load(header.plan, 0, 1).line_bps,
+            canary=header.plan.canary,
         )
 
     def restore(self, header: Header[P], measured: Iterable[MachineSecond | Snapshot]) -> Played[P, TapeMeasured]:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from coordinator.record.canary import read_canary, write_canary
 from coordinator.record.checks import read_check, read_trust, write_trust
 from coordinator.record.disturbance import read_disturbance, write_disturbance
 from coordinator.record.header import Header
@@ -17,6 +18,7 @@ from loadgen.model.http_secrets import without_secrets
 from loadgen.verdict.http_result import HttpResult, HttpRow, RequestRow, Times, TimeSpans
 from loadgen.verdict.result import Verdict
 from loadgen.verdict.slo import SloCheck
+from loadgen.verdict.time_shares import TimeShares
 
 
 def _write(header: Header[HttpPlan], result: HttpResult | None) -> dict[str, Any]:
@@ -31,6 +33,7 @@ def _write(header: Header[HttpPlan], result: HttpResult | None) -> dict[str, Any
         "slos": [_slo(check) for check in result.slos] if result else [],
         "trust": write_trust(result.trust if result else None),
         **write_disturbance(result.disturbance if result else None),
+        **write_canary(result.canary if result else ()),
         "plan": header.plan.to_dict(),
         "seed": header.plan.seed,
         "fleet": header.own_fleet.to_dict(),
@@ -51,6 +54,7 @@ def _read(document: Mapping[str, Any]) -> HttpResult:
         trust=read_trust(document["trust"]),
         notes=tuple(document["notes"]),
         disturbance=read_disturbance(document),
+        canary=read_canary(document),
     )
 
 
@@ -68,7 +72,8 @@ def _read_slo(data: Mapping[str, Any]) -> SloCheck:
 def _row(row: HttpRow) -> dict[str, Any]:
     """`errors` as one number, which most readers want, and `errors_by_outcome` for the others."""
     fates = {name: getattr(row, name) for name in _NEW if getattr(row, name) is not None}
-    fields = {name: value for name, value in dataclasses.asdict(row).items() if name not in _NEW}
+    fields = {name: value for name, value in dataclasses.asdict(row).items() if name not in (*_NEW, "time")}
+    fields |= {"time": dataclasses.asdict(row.time)} if row.time is not None else {}
     if not fates:  # a record of version 0.1.0: numbers, not intervals
         for name in _TIMES:
             fields[name] = {key: number_of(span) for key, span in fields[name].items()}
@@ -78,6 +83,7 @@ def _row(row: HttpRow) -> dict[str, Any]:
 def _read_row(data: Mapping[str, Any]) -> HttpRow:
     times = {name: TimeSpans(**{key: read_span(value) for key, value in data[name].items()}) for name in _TIMES}
     rest = {name: value for name, value in data.items() if name != "errors_by_outcome"}
+    rest |= {"time": TimeShares(**data["time"])} if "time" in data else {}
     return HttpRow(**{**rest, **times, "errors": data["errors_by_outcome"]})
 
 

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from coordinator.record.canary import read_canary, write_canary
 from coordinator.record.checks import read_check, read_trust, write_trust
 from coordinator.record.disturbance import read_disturbance, write_disturbance
 from coordinator.record.header import Header
@@ -17,6 +18,7 @@ from loadgen.model.plan import SpecPlan
 from loadgen.verdict.result import IterationResult, ResponseTimes, RunResult, TargetResult, Verdict
 from loadgen.verdict.run import without_score
 from loadgen.verdict.span import PercentileSpans
+from loadgen.verdict.time_shares import TimeShares
 
 
 def write_run(header: Header[SpecPlan], result: RunResult | None) -> dict[str, Any]:
@@ -32,6 +34,7 @@ def write_run(header: Header[SpecPlan], result: RunResult | None) -> dict[str, A
         **({"margin": write_margin(result.margin)} if result and result.margin else {}),
         "trust": write_trust(result.trust if result else None),
         **write_disturbance(result.disturbance if result else None),
+        **write_canary(result.canary if result else ()),
         "plan": header.plan.to_dict(),
         "seed": header.plan.seed,
         "driven_targets": [dataclasses.asdict(target) for target in header.targets],
@@ -55,12 +58,13 @@ def read_run(document: Mapping[str, Any]) -> RunResult:
         margin=read_margin(document["margin"]) if "margin" in document else None,
         notes=tuple(document["notes"]),
         disturbance=read_disturbance(document),
+        canary=read_canary(document),
     )
     # Versions before this rule wrote scores of runs that have none.
     return result if result.has_score else without_score(result)
 
 
-_ADDED = ("dead_share", "cut")
+_ADDED = ("dead_share", "cut", "time")
 """Fields that records of version 0.1.0 lack."""
 
 _SPANS = {"response_ms", "service_ms"}
@@ -120,17 +124,19 @@ def _read_iteration(data: Mapping[str, Any]) -> IterationResult:
         "checks": tuple(read_check(check) for check in data["checks"]),
         "targets": tuple(_read_target(target) for target in data["targets"]),
     }
-    own = {"trust": read_trust(data["trust"])} if "trust" in data else {}
+    own: dict[str, Any] = {"trust": read_trust(data["trust"])} if "trust" in data else {}
+    own |= {"time": TimeShares(**data["time"])} if "time" in data else {}
     given = {name: value for name, value in data.items() if name != "conforms"}
     return IterationResult(**{**_without_error_sum(given), **times, **counts, **lists, **own})
 
 
 def _read_target(data: Mapping[str, Any]) -> TargetResult:
     rates = data["connection_kbit_per_s"]
-    own = {
+    own: dict[str, Any] = {
         "response_ms": _read_spans(data["response_ms"]),
         "connection_kbit_per_s": (rates["min"], rates["mean"], rates["max"]),
     }
+    own |= {"time": TimeShares(**data["time"])} if "time" in data else {}
     return TargetResult(**{**_without_error_sum(data), **own})
 
 

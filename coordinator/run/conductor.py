@@ -30,6 +30,7 @@ from coordinator.run.state import (
     StopTraffic,
 )
 from coordinator.run.timeline import Timeline
+from loadgen.measure.canary import CanariesHeard
 from loadgen.measure.disturbance import MachineSecond
 from loadgen.measure.events import AgentEvent, CoresShared, EngineLost, EngineReady, SegmentBegan, SegmentEnded
 from loadgen.measure.snapshot import Snapshot
@@ -73,6 +74,7 @@ class Conductor:
         self.timeline = Timeline(phases)
         self.engines: dict[str, EngineReady] = {}
         self.shared: list[CoresShared] = []
+        self.canaries: list[CanariesHeard] = []
         self._all_ready = False
         self._fleet = fleet
         self._hooks = hooks
@@ -137,6 +139,8 @@ class Conductor:
             case MachineSecond():
                 self.intake.observe(event)
                 self._hooks.observe(event)
+            case CanariesHeard():
+                self.canaries.append(event)
             case SegmentEnded(worker, segment, why):
                 if segment == self.run.iteration:
                     self._do(self.run.handle(Ended(worker, why)))

@@ -12,12 +12,14 @@ from coordinator.fleet.api import say_machine_lost
 from coordinator.fleet.local import LOCAL
 from coordinator.record.fleet import FleetRecord
 from coordinator.run.intake import Intake
+from loadgen.measure.canary import CanariesHeard
 from loadgen.measure.cells import Cell
 from loadgen.measure.events import UNKNOWN, CoresShared
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Played, Totals
 from loadgen.model.machine import Machine
 from loadgen.schedule.timings import Timings
+from loadgen.verdict.canary import CanaryRow, canary_row, unknown_row
 from loadgen.verdict.evidence import (
     Loop,
     NeighbourEvidence,
@@ -30,6 +32,7 @@ from loadgen.verdict.ports import LocalPorts, is_loopback, usable_sources
 from loadgen.verdict.result import Check
 from loadgen.verdict.rules import Asked
 from loadgen.verdict.run import LostWorker
+from loadgen.verdict.time_shares import unaccounted_share
 
 _NAMED = 6  # number of targets that are named; the others are counted
 
@@ -43,6 +46,7 @@ class TapeMeasured:
     what was sent, by iteration.  `began_ns` is when each worker began (CLOCK_MONOTONIC of the coordinator), by
     iteration.  `shared` is the use of the engines' cores by other processes, by segment and machine.  `left_out` are
     intervals that are not judged: `measured_ns` is shorter by them.
+    `canaries` is what the canaries measured, by segment and machine.
     """
 
     intake: Intake
@@ -59,13 +63,15 @@ class TapeMeasured:
         """The sum of all intervals that are judged."""
         return self.intake.ledger.undisturbed() if self.left_out else self.intake.ledger.totals()
 
+    canaries: Sequence[CanariesHeard] = ()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TapeEvidence:
     """A tape run as evidence about its load generator.
 
     `sources` are the source addresses of connections; () for the kernel's choice.  `timings` and `line_bps`: see
-    :class:`loadgen.verdict.evidence.TrustEvidence`.
+    :class:`loadgen.verdict.evidence.TrustEvidence`.  `canary`: the run has canaries.
     """
 
     asked: Asked
@@ -74,6 +80,7 @@ class TapeEvidence:
     sources: Sequence[str]
     timings: Timings | None = None
     line_bps: int = 0
+    canary: bool = False
 
 
 def trust_evidence(
@@ -98,7 +105,36 @@ def trust_evidence(
         starts=_start_evidence(run, windows),
         timings=run.timings,
         line_bps=run.line_bps,
+        canaries=canary_rows(run, windows),
     )
+
+
+def canary_rows(run: TapeEvidence, windows: Collection[int] | None = None) -> tuple[CanaryRow, ...]:
+    """Return what the canaries measured in `windows`, or in all of them: a row for each window and engine.
+
+    Workers that were lost are left out where nothing is known about them.
+    """
+    if not run.canary:
+        return ()
+    measured = run.measured
+    heard = {(one.segment, worker): one for one in measured.canaries for worker in _workers_of(run, one)}
+    seen = {(one.segment, row.worker): row for one in measured.canaries for row in one.engines}
+    rows = []
+    for window in sorted(measured.measured_ns.keys() if windows is None else windows):
+        for worker in run.fleet.placement.workers:
+            if (window, worker) in seen:
+                rows.append(canary_row(window, seen[window, worker]))
+            elif worker not in measured.lost:
+                event = heard.get((window, worker))
+                rows.append(unknown_row(window, worker, event.why if event is not None else _NOT_REPORTED))
+    return tuple(rows)
+
+
+_NOT_REPORTED = "the machine did not report it"
+
+
+def _workers_of(run: TapeEvidence, heard: CanariesHeard) -> Sequence[str]:
+    return next((machine.workers for machine in _machines(run) if machine.name == heard.machine), ())
 
 
 def _worker_evidence(run: TapeEvidence, totals: Totals, windows: Collection[int]) -> list[WorkerEvidence]:
@@ -117,10 +153,29 @@ def _worker_evidence(run: TapeEvidence, totals: Totals, windows: Collection[int]
             operations=sum(one.operations for one in played_here),
             lateness=Histogram.merge_all(one.lateness for one in played_here),
             health=[health for n, health in intake.ledger.health(worker) if n in judged],
+            unaccounted_share=_unaccounted_share(run, totals, windows, worker),
         )
         for worker, played_here in played_by.items()
         if played_here or worker not in run.measured.lost
     ]
+
+
+def _unaccounted_share(run: TapeEvidence, totals: Totals, windows: Collection[int], worker: str) -> float | None:
+    """Return the share of the time of a worker's connections that no operation has, in the worst of `windows`.
+
+    Returns None for a lost worker, and without complete windows: the length of others is known to a second only.
+    """
+    placement, measured = run.fleet.placement, run.measured
+    if worker in measured.lost or worker not in placement.workers:
+        return None
+    mine = placement.worker_of == placement.workers.index(worker)
+    shares = []
+    for window in measured.complete.intersection(windows):
+        tallies = totals.window_tallies(window)
+        own = np.take(tallies, np.flatnonzero(mine[tallies["connection"]]))
+        shares.append(unaccounted_share(own, int(mine.sum()), measured.measured_ns[window]))
+    known = [share for share in shares if share is not None]
+    return max(known, default=None)
 
 
 def _start_evidence(run: TapeEvidence, windows: Collection[int]) -> list[StartEvidence]:

@@ -15,6 +15,7 @@ from loadgen.measure.cells import CellTable
 from loadgen.measure.disturbance import MachineSecond
 from loadgen.measure.ledger import Ledger
 from loadgen.measure.snapshot import Snapshot
+from loadgen.measure.tally import operations_of
 from loadgen.measure.together import Snapshots
 
 
@@ -52,7 +53,8 @@ class Intake:
         self._check(snapshot.tallies, cells)
         self.ledger.receive(snapshot)
         _note(self.ended, cells.windows, np.full(len(cells.windows), snapshot.interval))
-        _note(self.touched, snapshot.tallies["window"], np.full(len(snapshot.tallies), snapshot.interval))
+        windows = _windows_of(snapshot.tallies)
+        _note(self.touched, windows, np.full(len(windows), snapshot.interval))
 
     def receive_all(self, together: Snapshots) -> None:
         """File several snapshots.
@@ -62,7 +64,8 @@ class Intake:
         self._check(together.tallies, together.cells)
         self.ledger.receive_all(together)
         _note(self.ended, together.cells.windows, np.repeat(together.intervals, together.cell_parts))
-        _note(self.touched, together.tallies["window"], np.repeat(together.intervals, together.tally_parts))
+        windows = _windows_of(together.tallies)
+        _note(self.touched, windows, np.repeat(together.intervals, together.tally_parts))
 
     def intervals_of(self, window: int) -> frozenset[int]:
         """The intervals in which the engines worked for a measured window.
@@ -77,6 +80,11 @@ class Intake:
             raise ValueError(f"a snapshot has more connections than the run's {self.connections}")
         if cells.targets.max(initial=0) >= self.targets:
             raise ValueError(f"a snapshot has more targets than the run's {self.targets}")
+
+
+def _windows_of(tallies: NDArray[np.void]) -> NDArray[np.int64]:
+    """The window of each row; -1 for a row without operations, which only says what happened between them."""
+    return np.where(operations_of(tallies) > 0, tallies["window"], -1)
 
 
 def _note(intervals: defaultdict[int, set[int]], windows: NDArray[Any], at: NDArray[np.int64]) -> None:

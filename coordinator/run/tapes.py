@@ -44,6 +44,10 @@ class TapePlan(Plan, Protocol):
         """The source addresses of connections; () for the kernel's choice."""
 
     @property
+    def canary(self) -> bool:
+        """Whether each engine has a canary."""
+
+    @property
     def on_loss(self) -> OnLoss:
         """The policy for the loss of a load machine."""
 

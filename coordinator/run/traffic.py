@@ -97,6 +97,7 @@ class Traffic(Generic[P]):
             log_checks=self._auditor.checks,
             began_ns=timeline.began_ns,
             shared=tuple(conductor.shared),
+            canaries=tuple(conductor.canaries),
         )
 
     def _on_ready(self, engines: Mapping[str, EngineReady]) -> None:

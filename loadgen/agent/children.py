@@ -23,14 +23,20 @@ def start_engine(mark: str = "") -> subprocess.Popen[bytes]:
 
     Call this from the main thread: the kernel kills the engine when the thread that started it ends.
     """
+    return start_child("loadgen.engine", mark)
+
+
+def start_child(module: str, *arguments: str, pass_fds: Sequence[int] = ()) -> subprocess.Popen[bytes]:
+    """Start `python -m module` with pipes and with the descriptors `pass_fds`, as :func:`start_engine` does."""
     return subprocess.Popen(
         [
             sys.executable,
             "-P",  # a child must not import modules from the user's working directory
             "-m",
-            "loadgen.engine",
-            mark,
+            module,
+            *arguments,
         ],
+        pass_fds=pass_fds,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

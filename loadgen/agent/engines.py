@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import dataclasses
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from loadgen.agent.canary import Canaries
 from loadgen.agent.children import EarlyEngines, EngineChild, start_engine
 from loadgen.agent.disturbance import Disturbances
 from loadgen.engine.api import Assignment, Segment
@@ -91,6 +93,8 @@ class Agent:
         self._tasks: list[asyncio.Task[None]] = []
         self._watching: asyncio.Task[None] | None = None
         self._periods: dict[Path, Periods] | None = None
+        self._canaries = Canaries(machine, mark)
+        self._segment: Segment | None = None
         self._servers: set[int] | None = None  # processes of targets on this machine; None if they are unknown
         self._closing = False
 
@@ -127,9 +131,11 @@ class Agent:
         Raises FleetError with the reason if an engine refuses, TargetError if it cannot resolve a target.
         """
         given: Mapping[str, Assignment] = {one.worker: one for one in assignments}
+        ports = await self._canaries.open([one.worker for one in assignments if one.load.canary])
         for engine in self._engines:
             if engine.worker in given:
-                engine.send(assignment_message(given[engine.worker]))
+                port = ports.get(engine.worker, 0)
+                engine.send(assignment_message(dataclasses.replace(given[engine.worker], canary_port=port)))
             else:
                 self.dismiss(engine.worker)
         targets = {(target.host, target.port) for one in assignments for target in one.targets}
@@ -149,6 +155,7 @@ class Agent:
             engine.playing = True
         if self._measuring is not None:
             await self._measuring
+        self._segment = segment
         self._broadcast(start_message(segment))  # first, because a look at all processes may take long
         await self._begin_measuring(segment, {engine.process.pid: engine.worker for engine in engines})
         if engines:
@@ -190,6 +197,7 @@ class Agent:
         for task in own:
             task.cancel()
         await asyncio.gather(*self._tasks, *own, return_exceptions=True)
+        await self._canaries.close()
         for engine in self._engines:
             engine.process.close()
 
@@ -267,6 +275,8 @@ class Agent:
                 self._on_event(SegmentBegan(engine.worker, message["segment"], message["at_ns"]))
             case "snapshot":
                 self._on_event(Snapshot.from_wire(message["snapshot"]))
+            case "canary":
+                self._canaries.take(engine.worker, message["rows"])
             case "ended":
                 self._on_event(SegmentEnded(engine.worker, message["segment"], message["why"]))
                 self._no_longer_playing(engine)
@@ -314,3 +324,5 @@ class Agent:
         share, most = (use.share, use.most) if use is not None else (UNKNOWN, "unknown")
         throttled = throttled_share(self._periods, await asyncio.to_thread(read_periods))
         self._on_event(CoresShared(self._machine, share, most, UNKNOWN if throttled is None else throttled))
+        if self._segment is not None and (heard := await self._canaries.report(self._segment)) is not None:
+            self._on_event(heard)

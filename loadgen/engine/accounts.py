@@ -10,7 +10,7 @@ from loadgen.engine.vitals import Vitals
 from loadgen.measure.cells import CellTable
 from loadgen.measure.fold import FoldContext, fold
 from loadgen.measure.snapshot import Snapshot
-from loadgen.measure.tally import merge_tallies
+from loadgen.measure.tally import TALLY_DTYPE, merge_tallies
 
 _Part = tuple[CellTable, NDArray[np.void]]
 
@@ -22,6 +22,8 @@ class Accounts:
         tape, load = assignment.tape, assignment.load
         self.target_of = np.repeat(np.arange(len(assignment.shares), dtype=np.int32), assignment.shares)
         self._worker = assignment.worker
+        self._starts = tape.starts
+        self._connections = np.array(assignment.shard.connections, np.int64)
         self._context = FoldContext(
             kind=np.ascontiguousarray(tape.ops["kind"]),
             group=np.ascontiguousarray(tape.ops["group"]),
@@ -31,12 +33,32 @@ class Accounts:
             line_bps=load.line_bps,
             bound=load.bound,
             error_rest_ns=load.error_rest_ns,
+            is_open=load.arrivals is not None,
         )
         self._fresh: list[_Part] = []  # folded, but in no snapshot yet
         self._reported: list[_Part] = []  # already in a snapshot of the current interval
         self._interval = -1
         self._vitals = vitals
         self._drained = self._interval_began = vitals.mark()
+
+    def start(self, segment: Segment) -> None:
+        """Count the time of a paced loop's connections before their first operations are due.
+
+        Each starts inside of an operation, as if its line time had begun before the segment (see the tape's `starts`):
+        what is left of it is pacing.
+        """
+        if not self._context.line_bps or self._context.is_open:
+            return
+        due_ns = segment.start_ns + self._starts["delay_ns"][segment.index, self._connections]
+        pacing_ns = np.minimum(due_ns, segment.window_end_ns) - max(segment.start_ns, segment.window_start_ns)
+        waits = pacing_ns > 0
+        rows = np.zeros(np.count_nonzero(waits), TALLY_DTYPE)
+        rows["window"], rows["connection"], rows["pacing_ns"] = (
+            segment.index,
+            self._connections[waits],
+            pacing_ns[waits],
+        )
+        self._fresh.append((CellTable.of({}), rows))
 
     def fold(self, records: NDArray[np.void], segment: Segment) -> None:
         """Turn `records` (RECORD_DTYPE) of a segment into counts.  The caller may reuse the array afterwards."""

@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.bound import Bound, BoundKind
 from loadgen.model.sending import EngineKind as EngineKind  # a plan names them, too
@@ -43,7 +46,7 @@ class Load:
     `line_bps` 0 means unpaced: a closed loop without think time, or with `arrivals` an open loop.  After an error
     a connection rests for `error_rest_ns`, so that a dead target is not flooded with connects; in an open loop other
     connections play its operations meanwhile.  `sources` are addresses of this machine to connect from, in turn;
-    () leaves the choice to the kernel.
+    () leaves the choice to the kernel.  `canary`: the machine runs a responder for a canary on each engine.
     """
 
     line_bps: int
@@ -56,13 +59,15 @@ class Load:
     sources: tuple[str, ...] = ()
     tls_verify: bool = True
     error_rest_ns: int = 250 * NS_PER_MS
+    canary: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
     """Everything that an engine process is given before its first segment.
 
-    `shares[t]` is the number of connections to target t.  Connections are numbered target by target.
+    `shares[t]` is the number of connections to target t.  Connections are numbered target by target.  `canary_port` is
+    the port of the machine's responder for this engine (loadgen.engine.canary); 0 for no canary.
     """
 
     worker: str
@@ -71,6 +76,7 @@ class Assignment:
     shares: tuple[int, ...]
     tape: OpTape
     load: Load
+    canary_port: int = 0
 
     def to_wire(self) -> dict[str, Any]:
         """The assignment as dicts, lists, bytes, strings and numbers, for msgpack."""
@@ -86,6 +92,7 @@ class Assignment:
             "shares": list(self.shares),
             "tape": self.tape.to_wire(),
             "load": load,
+            "canary_port": self.canary_port,
         }
 
     @classmethod
@@ -104,6 +111,7 @@ class Assignment:
             shares=tuple(wire["shares"]),
             tape=OpTape.from_wire(wire["tape"]),
             load=Load(**load),
+            canary_port=wire["canary_port"],
         )
 
 
@@ -136,6 +144,9 @@ class Engine(Protocol):
 
     def drain(self, interval: int) -> Snapshot:
         """Everything recorded since the previous interval, as the snapshot of `interval`.  Repeatable."""
+
+    def take_canary(self) -> NDArray[np.void]:
+        """The records (RECORD_DTYPE) of the canary since the last call; no rows without a canary."""
 
 
 EndedHook = Callable[[Segment, str], None]

@@ -324,7 +324,8 @@ class Connection:
             context.dispatcher.free(self, self.target, context.now_ns())
             return
         self._row = self._next_row
-        due_ns = int(self._due_ns + self._received * context.ns_per_byte) if context.ns_per_byte else now_ns
+        # Rounded as in loadgen.measure.fold, which finds the end of this operation: no ns is counted twice.
+        due_ns = self._due_ns + int(self._received * context.ns_per_byte + 0.5) if context.ns_per_byte else now_ns
         if due_ns > now_ns:
             self._rest_until(due_ns)
         else:
@@ -369,7 +370,7 @@ class Connection:
 
     def _record(self, done_ns: int, outcome: Outcome) -> None:
         if self._doing is _CONNECTING and not self._received and not self._flags & RETRIED:
-            self._sent_ns = 0  # without a TCP connection no request was sent
+            self._sent_ns = -abs(self._sent_ns)  # without a TCP connection no request was sent
         records = self._context.records
         at = records.at
         PACK(

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from loadgen.engine.accounts import Accounts
 from loadgen.engine.agenda import Agenda
 from loadgen.engine.api import Assignment, EndedHook, Segment
+from loadgen.engine.canary_slot import CanarySlot
 from loadgen.engine.columns import TapeColumns
 from loadgen.engine.connection import Connection
 from loadgen.engine.context import EngineContext
@@ -18,6 +22,7 @@ from loadgen.engine.resolve import resolve
 from loadgen.engine.sources import sources_by_family
 from loadgen.engine.tls import TlsConnection, client_context
 from loadgen.engine.vitals import Vitals
+from loadgen.measure.record import RECORD_DTYPE
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 
@@ -61,6 +66,7 @@ class Player:
         if assignment.load.arrivals is not None:
             self._open_loop = OpenLoop(self._context, assignment.load.arrivals, assignment.shares)
             self._context.dispatcher = self._open_loop
+        self._canary = CanarySlot(assignment, loop, now_ns, self._agenda) if assignment.canary_port else None
         self._segment: Segment | None = None
         self._end_timer: asyncio.TimerHandle | None = None
         self._pulse_timer: asyncio.Handle | None = None
@@ -96,6 +102,7 @@ class Player:
         if self._segment is not None:
             raise RuntimeError("cannot start a segment: the previous one has not ended")
         self._segment = segment
+        self._accounts.start(segment)
         self._lease_doubted = False
         self._context.readiness = Readiness(self._loop, self._now_ns)
         if self._open_loop is not None:
@@ -105,6 +112,8 @@ class Player:
             rows, delays = starts["row"].tolist(), starts["delay_ns"].tolist()
             for connection in self._connections:
                 connection.start(rows[connection.number], segment.start_ns + delays[connection.number])
+        if self._canary is not None:
+            self._canary.start(segment, self._context.readiness)
         wait_ns = segment.end_ns - self._now_ns()
         self._end_timer = self._loop.call_later(max(0.0, wait_ns / NS_PER_S), self._end, "complete")
         self._pulse()
@@ -121,6 +130,10 @@ class Player:
         """Everything recorded since the previous interval.  Draining an interval again returns all of it again."""
         self._fold()
         return self._accounts.drain(interval, self._context.open_sockets, self._active())
+
+    def take_canary(self) -> NDArray[np.void]:
+        """The records of the canary since the last call."""
+        return self._canary.take() if self._canary is not None else np.zeros(0, dtype=RECORD_DTYPE)
 
     def _look(self) -> None:
         self._context.readiness.look()
@@ -155,6 +168,8 @@ class Player:
             self._swept_ns = now_ns
             for connection in self._connections:
                 connection.expire(now_ns, timeout_ns)
+            if self._canary is not None:
+                self._canary.expire(now_ns, timeout_ns)
         self._pulse_timer = self._loop.call_later(_PULSE_S, self._pulse)
 
     def _end(self, why: str) -> None:
@@ -167,6 +182,8 @@ class Player:
             self._open_loop.stop(now_ns)
         for connection in self._connections:
             connection.stop(now_ns)
+        if self._canary is not None:
+            self._canary.stop(now_ns)
         self._context.readiness.close()
         for timer in (self._end_timer, self._pulse_timer):
             if timer is not None:

@@ -5,7 +5,7 @@ when the agent still runs but is silent.
 
 down: prepare {assignment} · start {segment} · renew {until_ns} · stop
 up:   hello {pid, version, engines} · prepared {engine, timestamps, why} · failed {whose, message, hint}
-      armed {segment} · began {segment, at_ns} · snapshot {...} · ended {segment, why}
+      armed {segment} · began {segment, at_ns} · snapshot {...} · canary {rows} · ended {segment, why}
 """
 
 from __future__ import annotations
@@ -113,6 +113,8 @@ class EngineProcess:
     def _report(self) -> None:
         assert self._player is not None
         self._send({"is": "snapshot", "snapshot": self._player.drain(self._interval).to_wire()})
+        if len(canary := self._player.take_canary()):
+            self._send({"is": "canary", "rows": canary.tobytes()})
 
     def _ended(self, segment: Segment, why: str) -> None:
         if self._beginning is not None:

@@ -156,7 +156,7 @@ class TlsConnection(Connection):
 
     def _record(self, done_ns: int, outcome: Outcome) -> None:
         if self._plain and not self._flags & RETRIED:
-            self._sent_ns = 0  # before the handshake is complete no request was sent
+            self._sent_ns = -abs(self._sent_ns)  # before the handshake is complete no request was sent
         super()._record(done_ns, outcome)
 
     def _decrypt(self) -> bytes:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import ctypes
 import os
 import signal
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from loadgen.host.limits import raise_open_files
 from loadgen.model.errors import ExitCode
+
+if TYPE_CHECKING:
+    import asyncio
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -24,6 +26,8 @@ def begin() -> None:
 
 async def pipes() -> tuple[asyncio.StreamReader, asyncio.WriteTransport]:
     """Standard input and output for frames.  From now on, an exception in a callback ends the process."""
+    import asyncio  # a child without an event loop starts sooner
+
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)

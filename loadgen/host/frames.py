@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Protocol
 
 import msgpack
@@ -35,7 +34,7 @@ async def receive(reader: Reader, max_bytes: int = MAX_FRAME_BYTES) -> dict[str,
         if size > max_bytes:
             raise FrameError(f"a frame of {size} bytes was announced; the limit is {max_bytes} bytes")
         body = await reader.readexactly(size)
-    except (asyncio.IncompleteReadError, ConnectionResetError):
+    except (EOFError, ConnectionResetError):  # asyncio.IncompleteReadError is an EOFError
         return None
     try:
         message = msgpack.unpackb(body)

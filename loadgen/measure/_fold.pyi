@@ -17,8 +17,9 @@ class Rules:
         line_ns_per_byte: float,
         error_rest_ns: int,
         has_fixed_bound: bool,
+        is_open: bool,
     ) -> None: ...
-    def places(self, records: NDArray[np.void], cells: NDArray[np.int64], tallies: NDArray[np.int64]) -> None: ...
+    def places(self, records: NDArray[np.void], cells: NDArray[np.int64], tallies: NDArray[np.int64]) -> bool: ...
     def count(
         self,
         records: NDArray[np.void],

@@ -30,6 +30,12 @@ cdef packed struct tally:
     uint32_t tolerable
     int64_t bytes
     int64_t busy_ns
+    int64_t service_ns
+    int64_t pacing_ns
+    int64_t lateness_ns
+    int64_t rest_ns
+    int64_t failed_ns
+    int64_t unfinished_ns
 
 cdef enum:
     OK, BAD, CUT, STATES  # as in loadgen.measure.cells
@@ -40,6 +46,7 @@ cdef enum:
     DENSE = 16  # up to this ratio of places to values, counting into all places is faster than sorting
 
 cdef int64_t TOP_NS = (<int64_t>1 << 42) - 1
+cdef int64_t HIGHEST = (<int64_t>1 << 62), LOWEST = -(<int64_t>1 << 62)
 
 
 cdef class Rules:
@@ -48,7 +55,7 @@ cdef class Rules:
     cdef const uint8_t[::1] kind, group, state
     cdef const int32_t[::1] target_of
     cdef int kinds, groups
-    cdef bint has_window, has_fixed_bound
+    cdef bint has_window, has_fixed_bound, is_open
     cdef int64_t window_start_ns, window_end_ns, good_ns, tolerable_ns, error_rest_ns
     cdef double line_ns_per_byte, good_ns_per_byte, tolerable_ns_per_byte
 
@@ -67,6 +74,7 @@ cdef class Rules:
         double line_ns_per_byte,
         int64_t error_rest_ns,
         bint has_fixed_bound,
+        bint is_open,
     ):
         """`window_ns`: (start, end), or None without a window.  Bounds are pairs (ns, ns per byte).
 
@@ -85,17 +93,19 @@ cdef class Rules:
         self.line_ns_per_byte = line_ns_per_byte
         self.error_rest_ns = error_rest_ns
         self.has_fixed_bound = has_fixed_bound
+        self.is_open = is_open
 
     def places(self, const record[::1] records, int64_t[::1] cells, int64_t[::1] tallies):
         """Write the number of each record's cell and of its tally.
 
         Cell: 2 * target, plus 1 if the operation was due in the window.  Tally: the connection, plus the number of
-        connections if the operation counts for the window: due in it, or reaching into it.  Raises IndexError if a
-        record's connection, row, outcome, kind or group is out of range.
+        connections if the operation counts for the window: due in it, or reaching into it.  Returns whether a rest
+        reaches into the window after an operation that does not.  Raises IndexError if a record's connection, row,
+        outcome, kind or group is out of range.
         """
         cdef Py_ssize_t at
         cdef const record *one
-        cdef bint inside
+        cdef bint inside, rests = False
         cdef int64_t connections = self.target_of.shape[0]
         for at in range(records.shape[0]):
             one = &records[at]
@@ -110,8 +120,11 @@ cdef class Rules:
             inside = self.has_window and self.window_start_ns <= one.due_ns < self.window_end_ns
             cells[at] = 2 * <int64_t>self.target_of[one.connection] + inside
             if not inside and self.has_window and one.due_ns < self.window_start_ns:
-                inside = one.due_ns + busy_ns(self, one) > self.window_start_ns
+                inside = one.due_ns + busy_ns(self, one, response_ns(one)) > self.window_start_ns
+                if not inside and one.flags & RESTED and (one.sent_ns or not self.is_open):
+                    rests |= max(one.done_ns, one.due_ns) + self.error_rest_ns > self.window_start_ns
             tallies[at] = inside * connections + one.connection
+        return rests
 
     def count(
         self,
@@ -127,7 +140,7 @@ cdef class Rules:
         cdef Py_ssize_t at
         cdef const record *one
         cdef tally *mine
-        cdef int64_t response, cell, busy, received
+        cdef int64_t response, cell
         cdef double size
         cdef bint good, tolerable, overdue
         cdef int state
@@ -156,10 +169,7 @@ cdef class Rules:
             mine.good += good
             mine.tolerable += tolerable
             mine.overdue += overdue
-            if state != BAD:
-                part_inside(self, one, &busy, &received)
-                mine.bytes += received
-                mine.busy_ns += busy
+            add_time(self, one, state, response, mine)
 
     def times(
         self,
@@ -234,22 +244,47 @@ cdef inline int64_t response_ns(const record *one) noexcept nogil:
     return max(one.done_ns - one.due_ns, 0)
 
 
-cdef inline int64_t busy_ns(Rules rules, const record *one) noexcept:
-    return max(response_ns(one), <int64_t>rint(<double>one.bytes * rules.line_ns_per_byte))
+cdef inline int64_t busy_ns(Rules rules, const record *one, int64_t response) noexcept:
+    return max(response, <int64_t>(<double>one.bytes * rules.line_ns_per_byte + 0.5))
 
 
-cdef inline void part_inside(Rules rules, const record *one, int64_t *busy, int64_t *received) noexcept:
-    """Write the line time and the bytes; of an operation that counts for the window, the part inside of it."""
-    cdef int64_t whole = busy_ns(rules, one), end = one.due_ns + whole, part
-    busy[0], received[0] = whole, one.bytes
-    if not rules.has_window or one.due_ns >= rules.window_end_ns:
-        return
-    if one.due_ns < rules.window_start_ns and end <= rules.window_start_ns:
-        return
-    part = min(end, rules.window_end_ns) - max(one.due_ns, rules.window_start_ns)
-    if part != whole:
-        busy[0] = part
-        received[0] = <int64_t>rint(<double>one.bytes * <double>part / <double>whole)
+cdef inline int64_t overlap(int64_t start, int64_t end, int64_t low, int64_t high) noexcept nogil:
+    return max(min(end, high) - max(start, low), 0)
+
+
+cdef inline void add_time(Rules rules, const record *one, int state, int64_t response, tally *mine) noexcept:
+    """Add the time in the operation and its parts, and its bytes; for a window, as far as they lie in it.
+
+    See loadgen.measure.slot_time for the parts.
+    """
+    cdef int64_t whole = busy_ns(rules, one, response), due = one.due_ns, end = due + whole
+    cdef int64_t low = LOWEST, high = HIGHEST, begun, sent, done, busy, served
+    if mine.window >= 0:
+        low, high = rules.window_start_ns, rules.window_end_ns
+    begun = one.sent_ns if one.sent_ns >= 0 else -one.sent_ns
+    done = due + response
+    sent = min(max(begun, due), done)
+    if state != BAD:
+        busy = min(end, high) - max(due, low)
+        mine.busy_ns += busy
+        mine.bytes += one.bytes if busy == whole else <int64_t>rint(<double>one.bytes * <double>busy / <double>whole)
+    if rules.is_open:
+        if not begun:
+            return
+        sent, done = begun, max(one.done_ns, begun)
+        due, end = sent, done
+    served = overlap(sent, done, low, high)
+    mine.lateness_ns += overlap(due, sent, low, high)
+    if state == OK:
+        mine.service_ns += served
+        mine.pacing_ns += overlap(done, end, low, high)
+    elif state == BAD:
+        mine.failed_ns += served
+    else:
+        mine.unfinished_ns += served
+        mine.pacing_ns += overlap(done, end, low, high)
+    if one.flags & RESTED:
+        mine.rest_ns += overlap(done, done + rules.error_rest_ns, low, high)
 
 
 cdef extern from *:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from loadgen.measure.canary import CanariesHeard
 from loadgen.measure.cells import MAX_WINDOWS
 from loadgen.measure.disturbance import MachineSecond
 from loadgen.measure.snapshot import Snapshot
@@ -75,7 +76,9 @@ class CoresShared:
     throttled: float = UNKNOWN
 
 
-OneEvent = Snapshot | EngineReady | SegmentBegan | SegmentEnded | EngineLost | CoresShared | MachineSecond
+OneEvent = (
+    Snapshot | EngineReady | SegmentBegan | SegmentEnded | EngineLost | CoresShared | MachineSecond | CanariesHeard
+)
 
 """An event of one worker or machine."""
 
@@ -111,6 +114,8 @@ def event_to_wire(event: AgentEvent) -> dict[str, Any]:
             return {"is": "shared", "machine": machine, "share": share, "most": most, "throttled": throttled}
         case MachineSecond():
             return {"is": "second", "second": event.to_wire()}
+        case CanariesHeard():
+            return {"is": "canaries", "canaries": event.to_wire()}
 
 
 def snapshots_in(wire: object) -> object | None:
@@ -153,6 +158,8 @@ def event_from_wire(wire: Mapping[str, Any]) -> AgentEvent:
             return CoresShared(read_text(wire, "machine"), share, printable(read_text(wire, "most")), throttled)
         case "second":
             return MachineSecond.from_wire(read_field(wire, "second"))
+        case "canaries":
+            return CanariesHeard.from_wire(read_field(wire, "canaries"))
         case other:
             raise ValueError(f"unknown event {other!r}")
 

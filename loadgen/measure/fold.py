@@ -16,7 +16,8 @@ from loadgen.measure.cells import BAD, CUT, OK, Cell, CellTable
 from loadgen.measure.histogram import EMPTY, TOP_NS, Histogram, bucket_of
 from loadgen.measure.histograms import Histograms
 from loadgen.measure.record import CONNECTED, RECORD_DTYPE, RESTED, RETRIED
-from loadgen.measure.tally import TALLY_DTYPE, empty_tallies
+from loadgen.measure.slot_time import PARTS
+from loadgen.measure.tally import TALLY_DTYPE, empty_tallies, merge_tallies
 from loadgen.model.bound import Bound, BoundKind
 from loadgen.model.outcome import OUTCOMES, Outcome
 from loadgen.model.units import NS_PER_S
@@ -34,6 +35,8 @@ _SUMS, _TIMES, _BOUNDS = 7, 3, 4  # columns of CellTable.sums; rows of CellTable
 _DENSE = 16
 """Up to this ratio of places to values, counting into all places is faster than sorting."""
 
+_FAR = 1 << 62  # beyond any time of CLOCK_MONOTONIC
+
 _STATE = np.array([BAD if o.is_error else CUT if o is Outcome.CUT else OK for o in Outcome], np.uint8)
 
 
@@ -43,7 +46,7 @@ class FoldContext:
 
     `kind` and `group`: by row of the tape, with values below `kinds` and `groups`.  `target_of`: target index by global
     connection number.  `line_bps`: line speed of a connection; 0 means not paced.  `error_rest_ns`: the rest after an
-    operation whose record has the flag RESTED.
+    operation whose record has the flag RESTED.  `is_open`: whether operations of an open loop wait for a connection.
     """
 
     kind: NDArray[np.uint8]
@@ -54,6 +57,7 @@ class FoldContext:
     line_bps: int
     bound: Bound
     error_rest_ns: int = 0
+    is_open: bool = False
 
 
 def fold_with_numpy(
@@ -68,7 +72,9 @@ def fold_with_numpy(
     line speed.
 
     The tallies of the window hold the part of the line time that lies in the window, and the same part of the bytes:
-    neither may a stall across an end of the window be missed, nor one outside of it be counted.
+    neither may a stall across an end of the window be missed, nor one outside of it be counted.  The same holds for
+    the parts of the connection's time (loadgen.measure.slot_time).  A rest may reach into the window after an operation
+    that does not; then a row has nothing but the rest.
     Raises IndexError if the row, connection or outcome of a record is out of range.
     """
     if not len(records):
@@ -79,15 +85,20 @@ def fold_with_numpy(
     response = np.maximum(done - due, 0)
     busy = response
     if ctx.line_bps:
-        busy = np.maximum(response, np.rint(size * (8 * NS_PER_S / ctx.line_bps)).astype(np.int64))
+        busy = np.maximum(response, (size * (8 * NS_PER_S / ctx.line_bps) + 0.5).astype(np.int64))
     due_inside = (due >= window_start_ns) & (due < window_end_ns) & (window >= 0)
     reaches = (due < window_start_ns) & (due + busy > window_start_ns) & (window >= 0)
     state = _STATE[taken["outcome"]].astype(np.int64)
     good, tolerable, overdue = _judge(response, size, state, ctx.bound)
     judged = due_inside | reaches
+    parts = _parts(taken, ctx, state, due + busy, judged, window_start_ns, window_end_ns)
     busy, size = _inside(due, busy, size, judged, window_start_ns, window_end_ns)
-    columns = _Columns(taken, ctx, due_inside, judged, state, response, busy, size, good, tolerable, overdue)
-    return CellTable.of(columns.cells(window)), columns.tallies(window)
+    columns = _Columns(taken, ctx, due_inside, judged, state, response, busy, size, parts, good, tolerable, overdue)
+    tallies = columns.tallies(window)
+    if window >= 0:
+        rests = _rests_into(records[~judged], ctx, window, window_start_ns, window_end_ns)
+        tallies = merge_tallies([tallies, rests]) if len(rests) else tallies
+    return CellTable.of(columns.cells(window)), tallies
 
 
 def fold_compiled(
@@ -110,9 +121,10 @@ def fold_compiled(
         line_ns_per_byte=8 * NS_PER_S / ctx.line_bps if ctx.line_bps else 0.0,
         error_rest_ns=ctx.error_rest_ns,
         has_fixed_bound=_tells_overdue(bound),
+        is_open=ctx.is_open,
     )
     cell_places, tally_places = np.empty(size, np.int64), np.empty(size, np.int64)
-    rules.places(records, cell_places, tally_places)
+    rests_reach = rules.places(records, cell_places, tally_places)
     cell_keys, cells = _numbered(cell_places)
     tally_keys, rows = _numbered(tally_places)
     n = len(cell_keys)
@@ -122,6 +134,9 @@ def fold_compiled(
     judged, tallies["connection"] = np.divmod(tally_keys, len(ctx.target_of))
     tallies["window"] = np.where(judged, window, -1)
     rules.count(records, cells, outcomes, counts, sums, rows, tallies)
+    if rests_reach:
+        outside = records[tally_places < len(ctx.target_of)]
+        tallies = merge_tallies([tallies, _rests_into(outside, ctx, window, window_start_ns, window_end_ns)])
     starts = np.zeros(_TIMES * n + 1, np.int64)
     buckets, entries = np.empty(_TIMES * size, np.int32), np.empty(_TIMES * size, np.int64)
     max_ns, min_ns = np.empty(_TIMES * n, np.int64), np.empty(_TIMES * n, np.int64)
@@ -177,9 +192,65 @@ def _inside(
     return inside, received
 
 
+def _parts(
+    records: Mapping[str, NDArray[Any]],
+    ctx: FoldContext,
+    state: NDArray[np.int64],
+    end: NDArray[np.int64],
+    judged: NDArray[np.bool_],
+    start_ns: int,
+    end_ns: int,
+) -> dict[str, NDArray[np.int64]]:
+    """Where the time of each operation went, by part; `end` is the end of its line time.  See slot_time."""
+    due, begun = records["due_ns"], np.abs(records["sent_ns"])
+    done = np.maximum(records["done_ns"], due)
+    sent = np.clip(begun, due, done)
+    if ctx.is_open:
+        sent, done = begun, np.maximum(records["done_ns"], begun)
+        due = sent
+        end = done = np.where(begun > 0, done, 0)
+    low = np.where(judged, start_ns, -_FAR)
+    high = np.where(judged, end_ns, _FAR)
+
+    def inside(first: NDArray[np.int64], last: NDArray[np.int64], which: NDArray[np.bool_] | bool) -> NDArray[np.int64]:
+        lasted: NDArray[np.int64] = np.maximum(np.minimum(last, high) - np.maximum(first, low), 0) * which
+        return lasted
+
+    rested = (records["flags"] & RESTED) != 0
+    if ctx.is_open:
+        rested = rested & (begun > 0)
+    return {
+        "service_ns": inside(sent, done, state == OK),
+        "pacing_ns": inside(done, end, state != BAD),
+        "lateness_ns": inside(due, sent, True),
+        "rest_ns": inside(done, done + ctx.error_rest_ns, rested),
+        "failed_ns": inside(sent, done, state == BAD),
+        "unfinished_ns": inside(sent, done, state == CUT),
+    }
+
+
+def _rests_into(
+    records: NDArray[np.void], ctx: FoldContext, window: int, start_ns: int, end_ns: int
+) -> NDArray[np.void]:
+    """One row for each connection that rests at the start of the window, from `records` that do not count for it."""
+    rested = (records["flags"] & RESTED) != 0
+    if ctx.is_open:
+        rested &= records["sent_ns"] != 0
+    before = records[rested & (records["due_ns"] < start_ns)]
+    done = np.maximum(before["done_ns"], np.abs(before["sent_ns"]) if ctx.is_open else before["due_ns"])
+    rests = np.minimum(done + ctx.error_rest_ns, end_ns) - np.maximum(done, start_ns)
+    at = np.flatnonzero(rests > 0)
+    rows = np.zeros(len(at), TALLY_DTYPE)
+    rows["window"], rows["connection"], rows["rest_ns"] = window, before["connection"][at], rests[at]
+    return merge_tallies([rows])
+
+
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """The records as columns; `busy` and `size` are the line time and the bytes that count for the connection."""
+    """The records as columns.
+
+    `busy`, `size` and `parts` are the line time, the bytes, and the parts of the time that count for the connection.
+    """
 
     records: Mapping[str, NDArray[Any]]
     ctx: FoldContext
@@ -189,6 +260,7 @@ class _Columns:
     response: NDArray[np.int64]
     busy: NDArray[np.int64]
     size: NDArray[np.int64]
+    parts: Mapping[str, NDArray[np.int64]]
     good: NDArray[np.bool_]
     tolerable: NDArray[np.bool_]
     overdue: NDArray[np.bool_]
@@ -261,6 +333,8 @@ class _Columns:
             rows[name] = _total(slot, column, n)
         rows["bytes"] = _total(slot, self.size * counted, n)
         rows["busy_ns"] = _total(slot, self.busy * counted, n)
+        for name in PARTS:
+            rows[name] = _total(slot, self.parts[name], n)
         return rows
 
 

@@ -20,7 +20,7 @@ from loadgen.measure.cells import Cell, CellTable
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.histograms import Histograms
 from loadgen.measure.snapshot import Health, Snapshot
-from loadgen.measure.tally import empty_tallies, join_tallies, merge_tallies
+from loadgen.measure.tally import empty_tallies, join_tallies, merge_tallies, operations_of
 from loadgen.measure.together import Snapshots
 
 KEPT_INTERVALS = 10
@@ -109,14 +109,16 @@ class Totals:
         workers = sorted(set(names))
         number = {worker: at for at, worker in enumerate(workers)}
         who = np.array([number[name] for name in names], np.int64)
-        # A key is a window and a worker; every key that occurs in the cells or in the tallies was played.
+        # A key is a window and a worker; every key that occurs in the cells or in tallies with operations was played.
         of_cells = (joined.windows + 1) * len(workers)
         of_cells += np.repeat(who, np.concatenate([part.cell_parts for part in parts]))
         of_rows = (rows["window"].astype(np.int64) + 1) * len(workers)
         of_rows += np.repeat(who, np.concatenate([part.tally_parts for part in parts]))
+        done = operations_of(rows)
+        of_rows, done = of_rows[done > 0], done[done > 0]
         keys, numbers = _numbered(np.concatenate([of_cells, of_rows]))
         operations = np.zeros(len(keys), np.int64)
-        np.add.at(operations, numbers[len(of_cells) :], rows["ok"].astype(np.int64) + rows["bad"] + rows["cut"])
+        np.add.at(operations, numbers[len(of_cells) :], done)
         lateness = joined.add_up_lateness(numbers[: len(of_cells)], len(keys))
         by = [(key // len(workers) - 1, workers[key % len(workers)]) for key in keys.tolist()]
         played = PlayedTable(by, operations, lateness)

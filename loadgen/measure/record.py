@@ -11,7 +11,7 @@ RESTED = 4  # the connection rests afterwards (loadgen.engine.api.Load.error_res
 RECORD_DTYPE = np.dtype(
     [
         ("due_ns", "<i8"),  # when the operation was due; CLOCK_MONOTONIC of the load machine
-        ("sent_ns", "<i8"),  # when its connect began, or its request was handed to the kernel; 0: no request was sent
+        ("sent_ns", "<i8"),  # when its connect began, or its request was handed to the kernel; see below
         ("done_ns", "<i8"),  # when the last byte of the reply arrived, or the failure was known
         ("bytes", "<i8"),  # bytes received, head and body
         ("row", "<u4"),  # row of the tape
@@ -20,4 +20,8 @@ RECORD_DTYPE = np.dtype(
         ("flags", "<u4"),  # CONNECTED | RETRIED | RESTED
     ]
 )
-"""A record has 48 bytes.  Engines write records into a preallocated array, which is folded once per second."""
+"""A record has 48 bytes.  Engines write records into a preallocated array, which is folded once per second.
+
+`sent_ns` is positive only if a request was sent.  It is -t if a connection began the operation at t and sent no
+request, because no TCP connection came about; and 0 if no connection ever began it.
+"""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadgen.measure.cells import MAX_WINDOWS, Cell, CellTable
+from loadgen.measure.slot_time import pack_parts, unpack_parts
 from loadgen.measure.tally import pack_tallies, tally_keys, unpack_tallies
 from loadgen.measure.wire import (
     MAX_NUMBER,
@@ -103,6 +104,7 @@ class Snapshot:
             "cells": CellTable.of(self.cells).to_wire(),
             "rows": len(self.tallies),
             "tallies": pack_tallies(self.tallies),
+            "times": pack_parts(self.tallies),
             "health": self.health.to_wire(),
         }
 
@@ -134,21 +136,27 @@ def _cells(wire: object) -> CellTable:
 
 
 def read_tallies(wires: Sequence[object], parts: NDArray[Any], members: Sequence[int]) -> NDArray[np.void]:
-    """The rows (TALLY_DTYPE) in the field `tallies` of several wire forms, one after another.
+    """The rows (TALLY_DTYPE) in the fields `tallies` and `times` of several wire forms, one after another.
 
     Wire form i holds the rows of `members[i]` snapshots.  `parts` has the number of rows of each of these snapshots,
-    over all wire forms.  Raises ValueError if a field is malformed.
+    over all wire forms.  Version 0.1.0 wrote no `times`.  Raises ValueError if a field is malformed.
     """
     data = [read_bytes(wire, "tallies") for wire in wires]
     if parts.max(initial=0) > sum(map(len, data)):  # the sum of very large numbers could overflow
         raise ValueError("the number of tallies differs from the sum of their parts")
-    tallies = unpack_tallies(data, sums_of(parts, members).tolist())
+    sizes = sums_of(parts, members).tolist()
+    tallies = unpack_tallies(data, sizes)
     # Seen as unsigned, negative numbers are large.
     if (tallies["window"] + np.int32(1)).view(np.uint32).max(initial=0) > MAX_WINDOWS + 1:
         raise ValueError("a tally's window is out of range")
     for name in ("bytes", "busy_ns"):
         if tallies[name].view(np.uint64).max(initial=0) > MAX_NUMBER:
             raise ValueError(f"a tally's {name} is out of range")
+    unpack_parts(tallies, [_read_times(wire) for wire in wires], sizes)
     if not ascend(tally_keys(tallies), starts_of(parts)):
         raise ValueError("the tallies are not in order, or two have the same window and connection")
     return tallies
+
+
+def _read_times(wire: object) -> bytes:
+    return read_bytes(wire, "times") if isinstance(wire, Mapping) and "times" in wire else b""

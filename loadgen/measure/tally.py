@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-TALLY_DTYPE = np.dtype(
+from loadgen.measure.slot_time import PARTS
+
+_COUNTED_DTYPE = np.dtype(
     [
         ("window", "<i4"),  # iteration; -1: outside every measured window
         ("connection", "<u4"),  # global connection number
@@ -21,9 +23,12 @@ TALLY_DTYPE = np.dtype(
         ("busy_ns", "<i8"),  # line time of ok and cut operations: max(done - due, 8 * bytes / line speed)
     ]
 )
+
+TALLY_DTYPE = np.dtype([*_COUNTED_DTYPE.descr, *((name, "<i8") for name in PARTS)])
 """Bad operations add neither bytes nor time, as in SPECweb99, whose rates count successful operations only.
 
-A measured window has the part of each line time that lies in it, and the same part of the bytes.
+A measured window has the part of each line time that lies in it, and the same part of the bytes.  The last columns are
+the parts of the connection's time: see :mod:`loadgen.measure.slot_time`.
 """
 
 _NARROW_DTYPE = np.dtype(
@@ -36,10 +41,11 @@ _NARROW_DTYPE = np.dtype(
         ("busy_high", "<u2"),  # in units of 2^32 ns
     ]
 )
-"""A form of less than half the size, in which one second of a paced connection fits."""
+"""A form of less than half the size of _COUNTED_DTYPE, in which one second of a paced connection fits."""
 
 _COUNTS = slice(2, 8)  # indexes into the 4-byte words of a row
 _BUSY_LOW, _BUSY_HIGH = 10, 11
+_COUNTED = _COUNTED_DTYPE.itemsize // 4  # words of a row without the parts of its time
 
 _RAW = np.dtype(f"V{TALLY_DTYPE.itemsize}")  # numpy copies opaque rows ten times faster than rows with fields
 
@@ -62,16 +68,25 @@ def tally_keys(tallies: NDArray[np.void]) -> NDArray[np.int64]:
     return keys
 
 
+def operations_of(tallies: NDArray[np.void]) -> NDArray[np.int64]:
+    """The number of operations of each row; 0 if it only has the time of a rest, or before the first operation."""
+    found: NDArray[np.int64] = tallies["ok"].astype(np.int64) + tallies["bad"] + tallies["cut"]
+    return found
+
+
 def join_tallies(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
     """The rows of all parts, in order."""
     return np.concatenate([part.view(_RAW) for part in (empty_tallies(), *parts)]).view(TALLY_DTYPE)
 
 
 def pack_tallies(rows: NDArray[np.void]) -> bytes:
-    """The rows as little-endian bytes: in _NARROW_DTYPE if all of them fit, else in TALLY_DTYPE."""
+    """The rows as little-endian bytes: in _NARROW_DTYPE if all of them fit, else in _COUNTED_DTYPE.
+
+    The parts of the time are packed apart, by :func:`loadgen.measure.slot_time.pack_parts`.
+    """
     rows = np.ascontiguousarray(rows)
     if not _are_narrow(rows):
-        return rows.tobytes()
+        return _words(rows)[:, :_COUNTED].tobytes()
     words, narrow = _words(rows), np.empty(len(rows), _NARROW_DTYPE)
     for name in ("window", "connection", "bytes"):
         narrow[name] = rows[name]
@@ -81,15 +96,14 @@ def pack_tallies(rows: NDArray[np.void]) -> bytes:
 
 
 def unpack_tallies(packed: Sequence[bytes], rows: Sequence[int]) -> NDArray[np.void]:
-    """The inverse of :func:`pack_tallies` for several byte strings; string i holds `rows[i]` rows.
+    """The inverse of :func:`pack_tallies` for several byte strings; string i holds `rows[i]` rows; all parts are 0.
 
     Raises ValueError if a string has the wrong length.  The values in the rows are not checked.
     """
     lengths = [(len(one), number) for one, number in zip(packed, rows, strict=True)]
-    for dtype in (_NARROW_DTYPE, TALLY_DTYPE):
+    for dtype, whole in ((_NARROW_DTYPE, _widened), (_COUNTED_DTYPE, _with_parts)):
         if all(length == dtype.itemsize * number for length, number in lengths):
-            read = np.frombuffer(b"".join(packed), dtype)
-            return _widened(read) if dtype is _NARROW_DTYPE else read
+            return whole(np.frombuffer(b"".join(packed), dtype))
     if len(packed) == 1:
         raise ValueError(f"{len(packed[0])} bytes of tallies are not {rows[0]} rows")
     return join_tallies([unpack_tallies([one], [number]) for one, number in zip(packed, rows, strict=True)])
@@ -106,8 +120,14 @@ def _are_narrow(rows: NDArray[np.void]) -> bool:
     )
 
 
+def _with_parts(counted: NDArray[np.void]) -> NDArray[np.void]:
+    rows = np.zeros(len(counted), TALLY_DTYPE)
+    _words(rows)[:, :_COUNTED] = counted.view("<u4").reshape(-1, _COUNTED)
+    return rows
+
+
 def _widened(narrow: NDArray[np.void]) -> NDArray[np.void]:
-    rows = np.empty(len(narrow), TALLY_DTYPE)
+    rows = np.zeros(len(narrow), TALLY_DTYPE)
     words = _words(rows)
     for name in ("window", "connection", "bytes"):
         rows[name] = narrow[name]

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadgen.measure.cells import CellTable
+from loadgen.measure.slot_time import pack_parts
 from loadgen.measure.snapshot import MAX_INTERVAL, Health, Snapshot, read_tallies
 from loadgen.measure.tally import join_tallies, pack_tallies
 from loadgen.measure.wire import pack, read_field, read_list, starts_of, unpack, unpack_all
@@ -94,6 +95,7 @@ class Snapshots:
             "cells": self.cells.to_wire(),
             "tally_parts": pack(self.tally_parts),
             "tallies": pack_tallies(self.tallies),
+            "times": pack_parts(self.tallies),
             "health": Health.pack_all(self.health),
         }
 

@@ -107,8 +107,8 @@ class HttpPlan:
     rate, whether or not earlier ones were answered (open loop): at even intervals, or as a Poisson process.  When more
     than `max_backlog` requests of an engine wait for a connection to one target, further ones are shed.
     `sources` are the addresses to connect from; with none, the kernel chooses.  `slos` are objectives as in
-    loadgen.verdict.slo.  `engines` is the number of engine processes on this machine; load machines of a fleet have
-    their own number.
+    loadgen.verdict.slo.  `canary`: each engine has a canary (loadgen.engine.canary).  `engines` is the number of engine
+    processes on this machine; load machines of a fleet have their own number.
     """
 
     requests: tuple[HttpRequest, ...]
@@ -124,6 +124,7 @@ class HttpPlan:
     slos: tuple[str, ...] = ()
     engine: EngineKind = EngineKind.AUTO
     timestamps: Timestamps = Timestamps.AUTO
+    canary: bool = True
     engines: int = 1
     on_loss: OnLoss = OnLoss.DEGRADE
     seed: int = 1
@@ -191,6 +192,8 @@ class HttpPlan:
         """The plan as plain data (for JSON and TOML); :meth:`from_dict` reads it back to an equal plan."""
         data = to_plain(self)
         assert isinstance(data, dict)
+        if self.canary:
+            del data["canary"]  # plans of version 0.1 have no such field
         return data
 
     @classmethod

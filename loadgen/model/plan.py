@@ -103,7 +103,7 @@ class SpecPlan:
     name in the catalog of VM drivers, which checks that it fits with `targets`; "" means the default.
     `engines` is the number of engine processes on this machine; load machines of a fleet have their own number.
     `connections` is per VM; with weights, it is the mean per VM.  `sources` are the addresses to connect from; with
-    none, the kernel chooses.
+    none, the kernel chooses.  `canary`: each engine has a canary (loadgen.engine.canary).
     """
 
     vms: int = 16
@@ -123,6 +123,7 @@ class SpecPlan:
     sources: tuple[str, ...] = ()
     engine: EngineKind = EngineKind.AUTO
     timestamps: Timestamps = Timestamps.AUTO
+    canary: bool = True
     engines: int = 1
     on_loss: OnLoss = OnLoss.DEGRADE
     seed: int = 1
@@ -171,6 +172,8 @@ class SpecPlan:
         assert isinstance(data, dict)
         if not self.vm_driver:
             del data["vm_driver"]  # plans of version 0.1 have no such field
+        if self.canary:
+            del data["canary"]  # nor this one
         return data
 
     @classmethod

@@ -10,6 +10,7 @@ from loadgen.measure.cells import Cell
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.snapshot import Health
 from loadgen.schedule.timings import Timings
+from loadgen.verdict.canary import CanaryRow
 from loadgen.verdict.rules import RULES, Asked, Rules
 
 
@@ -27,7 +28,8 @@ class WorkerEvidence:
 
     `connections`: how many it plays.  `judged_ns`: total length of the judged windows.  `operations`: how many it
     issued in them.  `lateness`: sent - due of each operation sent.  `health`: one entry per judged interval of 1 s, so
-    the entries' `wall_ns` add up to about `judged_ns`.
+    the entries' `wall_ns` add up to about `judged_ns`.  `unaccounted_share`: share of its connections' time in complete
+    windows that is no part of any operation (loadgen.verdict.time_shares); None when not known, and for a lost worker.
     """
 
     worker: str
@@ -36,6 +38,7 @@ class WorkerEvidence:
     operations: int
     lateness: Histogram
     health: Sequence[Health]
+    unaccounted_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +93,7 @@ class TrustEvidence:
     windows.  `ports` is empty where the kernel does not report its port range, `neighbours` where other processes were
     not observed, `starts` for a single machine.  `timings`: those of the tape; None when they are not known.
     `line_bps`: line speed of a connection; 0 when connections are not paced.
+    `canaries`: a row for each engine and window; empty for a run without canaries.
     """
 
     loop: Loop
@@ -103,4 +107,5 @@ class TrustEvidence:
     starts: Sequence[StartEvidence] = ()
     timings: Timings | None = None
     line_bps: int = 0
+    canaries: Sequence[CanaryRow] = ()
     rules: Rules = RULES

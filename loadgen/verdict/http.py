@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from loadgen.measure.cells import BAD, OK, Cell
 from loadgen.measure.censored import Times as Censored
 from loadgen.model.units import NS_PER_S
@@ -14,10 +17,12 @@ from loadgen.verdict.result import Trust, Verdict
 from loadgen.verdict.rules import Asked
 from loadgen.verdict.run import LostWorker, say_failed, say_lost
 from loadgen.verdict.slo import Slo, SloCheck
+from loadgen.verdict.time_shares import TimeShares, time_shares
 
 
 def judge_http(
     cells: Mapping[tuple[int, int], Cell],
+    tallies: NDArray[np.void],
     asked: Asked,
     slos: Sequence[Slo],
     trust: Trust,
@@ -37,7 +42,8 @@ def judge_http(
 
     A closed loop at full speed saturates something.  If it saturates an engine, the rate is only a lower bound of what
     the servers can do, and the times include the engine's own queue: the run is INVALID, and a reason gives the bound.
-    `cells` are keyed by (window, target) as in the ledger; `measured_ns` is the length of the window.
+    `cells` are keyed by (window, target) as in the ledger; `tallies` (TALLY_DTYPE) are those of the window, and
+    `measured_ns` is its length.
     """
     nothing = Cell.empty(len(asked.kinds), len(asked.groups))
     fates = fates_by_target(cells, len(asked.targets), nothing, measured_ns)
@@ -46,7 +52,9 @@ def judge_http(
         sum(cells.get((at, number), nothing).lateness.total for at in (-1, 0)) for number in range(len(asked.targets))
     ]
     measured_s = measured_ns / NS_PER_S
-    total = _row("all", window, asked.connections, measured_s, sum(sent))
+    by_target = asked.target_of[tallies["connection"]]
+    whole = time_shares(tallies, asked.connections, measured_ns, open_loop=open_loop)
+    total = _row("all", window, asked.connections, measured_s, sum(sent), whole)
     is_judged = trust.valid and bool(complete or interrupted or lost)
     closed = 0 if open_loop else asked.connections
     checks = tuple(slo.judge(window, measured_s, closed_connections=closed) for slo in slos) if is_judged else ()
@@ -59,7 +67,14 @@ def judge_http(
         sent=sum(sent),
         total=total,
         targets=tuple(
-            _row(target.name, fates[number], shares[number], measured_s, sent[number])
+            _row(
+                target.name,
+                fates[number],
+                shares[number],
+                measured_s,
+                sent[number],
+                time_shares(tallies[by_target == number], shares[number], measured_ns, open_loop=open_loop),
+            )
             for number, target in enumerate(asked.targets)
         ),
         requests=_requests(window.cell, asked.kinds),
@@ -70,7 +85,7 @@ def judge_http(
     )
 
 
-def _row(name: str, fates: Fates, connections: int, measured_s: float, sent: int) -> HttpRow:
+def _row(name: str, fates: Fates, connections: int, measured_s: float, sent: int, time: TimeShares | None) -> HttpRow:
     cell = fates.cell
     return HttpRow(
         name=name,
@@ -86,6 +101,7 @@ def _row(name: str, fates: Fates, connections: int, measured_s: float, sent: int
         sent=sent,
         unanswered=fates.unanswered.total,
         retries=cell.retries,
+        time=time,
     )
 
 

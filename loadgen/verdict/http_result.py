@@ -8,10 +8,12 @@ from loadgen.measure import censored
 from loadgen.measure.histogram import Histogram
 from loadgen.model.errors import ExitCode
 from loadgen.model.units import NS_PER_MS
+from loadgen.verdict.canary import CanaryRow
 from loadgen.verdict.disturbance import Disturbance
 from loadgen.verdict.result import Trust, Verdict
 from loadgen.verdict.slo import SloCheck
 from loadgen.verdict.span import Span
+from loadgen.verdict.time_shares import TimeShares, is_dead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +79,10 @@ class HttpRow:
     count.  `per_s` counts ok operations, `mbit_per_s` all bytes received.  `response_ms` is done - due and `service_ms`
     done - sent; failed and cut operations count with lower bounds.
     `retries` counts requests that were sent once more, because the server had closed the kept TCP connection.
+    `time` says where the time of the connections went.
 
-    In records of version 0.1.0, `due`, `sent`, `unanswered` and `retries` are None, and the times are those of ok
-    operations.
+    In records of version 0.1.0, `due`, `sent`, `unanswered`, `retries` and `time` are None, and the times are those of
+    ok operations.
     """
 
     name: str
@@ -95,6 +98,12 @@ class HttpRow:
     sent: int | None = None
     unanswered: int | None = None
     retries: int | None = None
+    time: TimeShares | None = None
+
+    @property
+    def dead(self) -> bool | None:
+        """Whether the target is dead (loadgen.verdict.time_shares); None when not known."""
+        return is_dead(self.time, 1e6 * self.mbit_per_s / 8 / max(self.connections, 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +124,7 @@ class HttpResult:
     the wait for a connection and for the load generator.  `slos`: the objectives; empty when a trust check failed, or
     when the window is missing without a lost worker.  Without any objective, CONFORMING only means that the measurement
     is valid.  `disturbance`: the disturbed seconds; None when no second was watched, and in records of earlier
-    versions.
+    versions.  `canary` has a row for each engine; () for a run without canaries.
     """
 
     verdict: Verdict
@@ -130,6 +139,7 @@ class HttpResult:
     trust: Trust
     notes: tuple[str, ...] = ()
     disturbance: Disturbance | None = None
+    canary: tuple[CanaryRow, ...] = ()
 
     @property
     def exit_code(self) -> ExitCode:

@@ -11,6 +11,8 @@ from loadgen.measure.cells import BAD, CUT, OK, Cell
 from loadgen.measure.censored import Times
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Totals
+from loadgen.measure.slot_time import are_known
+from loadgen.measure.tally import operations_of
 from loadgen.model.bound import BoundKind
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS, NS_PER_S
@@ -22,6 +24,7 @@ from loadgen.verdict.mix import check_mix
 from loadgen.verdict.result import Check, IterationResult, ResponseTimes, TargetResult
 from loadgen.verdict.rules import RULES, Asked, Rules
 from loadgen.verdict.span import PercentileSpans
+from loadgen.verdict.time_shares import time_shares
 
 
 def judge_iteration(
@@ -41,6 +44,7 @@ def judge_iteration(
     """
     tallies = totals.window_tallies(index)
     found = judge_connections(tallies, asked.connections, asked.bound, rules)
+    by_target = asked.target_of[tallies["connection"]]
     cells = totals.window(index)
     by_name = {target.name: cells[number] for number, target in enumerate(asked.targets) if number in cells}
     nothing = Cell.empty(len(asked.kinds), len(asked.groups))
@@ -52,7 +56,13 @@ def judge_iteration(
         fates.append(with_those_throughout(cell, before, tallies, asked.target_of == number, measured_ns))
     everything = Cell.merge_all([nothing, *fates])
     targets = tuple(
-        _target_result(target, fates[number], found[asked.target_of == number], measured_ns)
+        _target_result(
+            target,
+            fates[number],
+            found[asked.target_of == number],
+            tallies[by_target == number],
+            measured_ns,
+        )
         for number, target in enumerate(asked.targets)
     )
     conforming = int((found["state"] == State.CONFORMING).sum())
@@ -85,6 +95,7 @@ def judge_iteration(
         checks=(*checks, *more_checks),
         targets=targets,
         fairness=fairness(found, asked.target_of, len(asked.targets)),
+        time=time_shares(tallies, asked.connections, measured_ns),
         cut=everything.cut,
     )
 
@@ -99,8 +110,10 @@ def percentiles_ms(histogram: Histogram) -> ResponseTimes:
     return ResponseTimes(p50=at(50), p90=at(90), p99=at(99), max=at(100))
 
 
-def _target_result(target: Target, cell: Cell, found: NDArray[np.void], measured_ns: int) -> TargetResult:
-    seconds, whole_ns = measured_ns / NS_PER_S, len(found) * measured_ns
+def _target_result(
+    target: Target, cell: Cell, found: NDArray[np.void], tallies: NDArray[np.void], measured_ns: int
+) -> TargetResult:
+    seconds = measured_ns / NS_PER_S
     kbit_per_s = found["bits_per_s"] / 1000
     return TargetResult(
         name=target.name,
@@ -117,20 +130,24 @@ def _target_result(target: Target, cell: Cell, found: NDArray[np.void], measured
         if len(found)
         else (0.0, 0.0, 0.0),
         errors=cell.errors,
-        dead_share=_dead_ns(found, measured_ns) / whole_ns if whole_ns else 0.0,
+        dead_share=_dead_share(found, tallies, measured_ns),
+        time=time_shares(tallies, len(found), measured_ns),
         cut=cell.cut,
     )
 
 
-def _dead_ns(found: NDArray[np.void], measured_ns: int) -> float:
-    """The time in the window that its connections lost to failures, and that of connections without any operation.
+def _dead_share(found: NDArray[np.void], tallies: NDArray[np.void], measured_ns: int) -> float | None:
+    """The share of the time lost to failures and the rests after them, and to connections without any operation.
 
-    A connection without failures has lost no time.  It may have begun after the window opened, inside of a long
-    operation: see workloads.specweb99.compile.
+    Returns None for records of versions that did not measure it.
     """
-    lost = (found["bad"] > 0) | (found["state"] == State.NO_REQUESTS)
+    if not are_known(tallies):
+        return None
+    without = (found["state"] == State.NO_REQUESTS).sum() * measured_ns
+    of_others = tallies[operations_of(tallies) > 0]
+    lost_ns = without + of_others["failed_ns"].sum() + of_others["rest_ns"].sum()
     # The window of an interrupted run may be known to a second only.
-    return float(np.maximum(measured_ns - found["busy_ns"][lost], 0).sum())
+    return min(1.0, float(lost_ns) / (len(found) * measured_ns)) if len(found) and measured_ns else 0.0
 
 
 def _ok_and_bad(names: Sequence[str], counts: NDArray[np.int64]) -> dict[str, tuple[int, int]]:

@@ -7,9 +7,11 @@ import math
 from dataclasses import dataclass, field
 
 from loadgen.model.errors import ExitCode
+from loadgen.verdict.canary import CanaryRow
 from loadgen.verdict.disturbance import Disturbance
 from loadgen.verdict.margin import Margin
 from loadgen.verdict.span import PercentileSpans
+from loadgen.verdict.time_shares import TimeShares, is_dead
 
 
 class Verdict(enum.Enum):
@@ -92,8 +94,9 @@ class TargetResult:
     `connection_kbit_per_s`: minimum, mean and maximum of the connections' own rates (bits over time in operations).
     `conforming` and `requests_conforming` are None in a run that has no score.  `dead_share`: share (0..1) of its
     connections' time in the window that was lost: in time-outs and other failures, in the rests after them, and in
-    connections that did not play.  In records of version 0.1.0, `dead_share` and `cut` are None, and the times are
-    those of ok operations.
+    connections that did not play.  `time`: where all of its connections' time went; with it, `dead` says whether
+    the VM answered next to nothing.  In records of version 0.1.0, `dead_share`, `cut` and `time` are None, and the
+    times are those of ok operations.
     """
 
     name: str
@@ -110,6 +113,12 @@ class TargetResult:
     errors: dict[str, int]
     dead_share: float | None = None
     cut: int | None = None
+    time: TimeShares | None = None
+
+    @property
+    def dead(self) -> bool | None:
+        """Whether the VM is dead (loadgen.verdict.time_shares); None when not known."""
+        return is_dead(self.time, 1000 * self.kbit_per_s / 8 / max(self.requested, 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +126,8 @@ class IterationResult:
     """One measured window.
 
     `by_kind` and `by_group`: {name: (ok, bad)}.  `response_ms` (done - due), `service_ms` (done - sent) and
-    `lateness_ms` (sent - due): over all targets.  `cut` and the lower bounds in the times: see TargetResult.
+    `lateness_ms` (sent - due): over all targets.  `time`: that of all connections.  `cut` and the lower bounds in
+    the times: see TargetResult.
     `checks` decide whether the iteration conforms: conforming share, errors, mix of each class, POST log.  `complete`:
     False when the window was cut short.  `trust`: the checks of the load generator in this window; None in records of
     earlier versions.  `fairness`: see :func:`loadgen.verdict.fairness.fairness`; None with fewer than two VMs, or when
@@ -144,6 +154,7 @@ class IterationResult:
     targets: tuple[TargetResult, ...]
     trust: Trust | None = None
     fairness: dict[str, float | None] | None = None
+    time: TimeShares | None = None
     cut: int | None = None
 
     @property
@@ -161,6 +172,7 @@ class RunResult:
     no score has neither `conforming_connections` nor `fairness` (see :attr:`has_score`) nor `margin`.  `margin` is also
     None without a complete iteration, and in records of earlier versions.  `disturbance`: the disturbed seconds; None
     when no second was watched, and in records of earlier versions.
+    `canary` has a row for each engine and window; () for a run without canaries.
     """
 
     verdict: Verdict
@@ -175,6 +187,7 @@ class RunResult:
     margin: Margin | None = None
     notes: tuple[str, ...] = field(default=())
     disturbance: Disturbance | None = None
+    canary: tuple[CanaryRow, ...] = ()
 
     @property
     def has_score(self) -> bool:

@@ -61,10 +61,15 @@ class Rules:
     * `max_still_share`: share of a closed loop's connection time in waits for the client longer than
       `max_open_lateness_ns`; also the share of time that an engine stood still (Health.still_ns).  A busy client adds
       shorter waits, and shows in its CPU.
+    * `max_unaccounted_share`: share of the connection time of a closed or paced loop that no part of an operation has
+      (loadgen.measure.slot_time).  Whatever the servers do, each moment is a part of one.  Quiet machine: 0.00 %.
     * `max_idle_lateness`: share of a closed loop's connection time between due and sent beyond the share of time that
       the engine worked.  A connection can only wait for an engine that works, unless something keeps the engine from
       its core.  Measured at full speed with 1 to 256 connections: 9 to 68 % below the engine's CPU share without
       neighbours; 13 to 28 % above it beside one or two busy loops, which took 40 to 70 % of the rate.
+    * `max_canary_ns`, `max_canary_share`, `max_closed_canary_share`: what the client may add to a median response time,
+      the larger one of a time and of a share of what is measured, in open and in closed loops.  Measured on a quiet
+      machine: 0.1-0.3 ms.  `min_canaries`: the number of requests from which on a canary counts.
     * `max_fd_share`: share of the limit of open files.
     * `max_start_skew_ns`: time between the first and the last engine to begin, on any machine: half a percent of the
       shortest window that holds the longest operation.  Measured between machines: 0.2-3 ms.
@@ -89,6 +94,11 @@ class Rules:
     max_little_gap: float = 0.05
     max_still_share: float = 0.05
     max_idle_lateness: float = 0.10
+    max_canary_ns: int = 2 * NS_PER_MS
+    max_canary_share: float = 0.5
+    max_closed_canary_share: float = 2.0
+    min_canaries: int = 20
+    max_unaccounted_share: float = 0.05
     max_fd_share: float = 0.90
     max_start_skew_ns: int = 100 * NS_PER_MS
 

@@ -61,7 +61,7 @@ def test_an_operation_cut_while_connecting_was_not_sent(engine: MakeEngine, monk
     with deaf_port() as port:
         found, records = played(engine, port, monkeypatch)
     assert found.outcomes() == {Outcome.CUT: 1}
-    assert records["sent_ns"].tolist() == [0]
+    assert (records["sent_ns"] < 0).tolist() == [True]
     assert found.cell().lateness.total == 0
 
 
@@ -74,7 +74,7 @@ def test_an_operation_that_never_connects_was_not_sent(engine: MakeEngine, monke
         port = server.getsockname()[1]
     refused, records = played(engine, port, monkeypatch)
     assert refused.outcomes()[Outcome.REFUSED] == len(records) >= 2
-    assert not records["sent_ns"].any()
+    assert (records["sent_ns"] < 0).all()
 
 
 def test_an_operation_cut_while_waiting_for_a_reply_was_sent(
@@ -87,7 +87,7 @@ def test_an_operation_cut_while_waiting_for_a_reply_was_sent(
     with records_kept(monkeypatch) as kept:
         found, requests = run(scenario)
     assert found.outcomes() == {Outcome.CUT: 1}
-    assert np.concatenate(kept)["sent_ns"].all()
+    assert (np.concatenate(kept)["sent_ns"] > 0).all()
     assert found.cell().lateness.total == requests == 1
 
 
@@ -95,4 +95,4 @@ def test_an_operation_cut_in_a_tls_handshake_was_not_sent(monkeypatch: pytest.Mo
     with socket.create_server(("127.0.0.1", 0)) as server:  # the kernel accepts the connection, and no one answers
         found, records = played(python_engine, server.getsockname()[1], monkeypatch, tls=True)
     assert found.outcomes() == {Outcome.CUT: 1}
-    assert records["sent_ns"].tolist() == [0]
+    assert (records["sent_ns"] < 0).tolist() == [True]

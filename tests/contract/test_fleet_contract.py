@@ -22,6 +22,7 @@ from coordinator.fleet.dask.fleet import DaskFleet
 from coordinator.fleet.local import LocalFleet
 from loadgen.agent.engines import Agent
 from loadgen.engine.api import Assignment, Load, Segment
+from loadgen.measure.canary import CanariesHeard
 from loadgen.measure.disturbance import MachineSecond
 from loadgen.measure.events import (
     AgentEvent,
@@ -108,7 +109,7 @@ async def opened(make: Callable[[], Fleet], host: str = "127.0.0.1") -> AsyncIte
 
 
 def by(event: OneEvent) -> str:
-    return event.machine if isinstance(event, CoresShared | MachineSecond) else event.worker
+    return event.machine if isinstance(event, CoresShared | MachineSecond | CanariesHeard) else event.worker
 
 
 def agent_of(*workers: str) -> Agent:

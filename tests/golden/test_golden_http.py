@@ -17,7 +17,8 @@ from coordinator.output.terminal.runview import Position
 from loadgen.measure.ledger import Ledger
 from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.outcome import Outcome
-from loadgen.verdict.http_result import HttpResult
+from loadgen.verdict.http_result import HttpResult, TimeSpans
+from loadgen.verdict.span import Span
 from tests.support.https import OPEN, PLAN, header, result, snapshots
 from tests.support.judged import judged
 
@@ -56,6 +57,23 @@ RUNS: dict[str, tuple[HttpPlan, Callable[[], HttpResult]]] = {
 def test_the_report(golden: Golden, name: str) -> None:
     plan, make = RUNS[name]
     golden(f"http/{name}", printed(make(), plan))
+
+
+def test_names_of_targets_are_whole_beside_lower_bounds_and_retries() -> None:
+    found = result(MISSED, given=snapshots(MISSED, service_ms=5, outcomes=TROUBLE))
+    endless = TimeSpans(**dict.fromkeys(("mean", "p50", "p90", "p99", "p99_9", "max"), Span(4005, None)))
+    rows = tuple(
+        dataclasses.replace(
+            row, name=f"127.0.0.1:4676{at}", errors={"BAD_STATUS": 36_828}, response_ms=endless, retries=at
+        )
+        for at, row in enumerate(found.targets)
+    )
+    total = dataclasses.replace(found.total, retries=1)
+    text = printed(dataclasses.replace(found, targets=rows, total=total), MISSED)
+    assert "\n!  127.0.0.1:46760 " in text
+    assert "≥ 4,005  ≥ 4,005" in text
+    assert "\nRetries (the server had closed the kept connection): 127.0.0.1:46761 1\n" in text
+    assert "…" not in text
 
 
 def test_the_report_of_a_cut_run_in_ascii(golden: Golden) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 OTHERS = "other processes"
@@ -27,3 +28,8 @@ def score(document: dict[str, Any], conforming: int) -> int | None:
 def headline(document: dict[str, Any], score: str) -> str:
     """Return the headline that the report must have: the score, unless the run was disturbed."""
     return "INVALID" if disturbed(document) else score
+
+
+def network_code(out: str, code: int) -> int:
+    """Return the exit code that the report `out` of a network run must have: `code`, unless the run was disturbed."""
+    return 3 if re.search(r"Measurement: other\s+processes", out) else code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -24,6 +25,7 @@ from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.verdict.http_result import HttpResult
+from tests.support.canaries import heard, seen
 from tests.support.results import environment, local_fleet
 from workloads.http.compile import compile_http
 
@@ -86,13 +88,16 @@ def ended(
 ) -> list[Snapshot]:
     """One snapshot per second of a run whose window begins at `start_s`, of operations (due_s, done_s, outcome).
 
-    Connection n plays operation n, and so on in turns.  An operation is reported in the second in which it ends.
+    The connection that has been free longest plays the next one.  An operation is reported in the second in which it
+    ends.
     """
+    free = [(0.0, number) for number in range(plan.connections)]
     by_second: defaultdict[int, list[tuple[int, ...]]] = defaultdict(list)
-    for number, (due_s, done_s, outcome) in enumerate(operations):
+    for due_s, done_s, outcome in sorted(operations, key=lambda one: one[0]):
+        number = heapq.heapreplace(free, (done_s, free[0][1]))[1]
         due, done = (1 + round(second * NS_PER_S) for second in (due_s, done_s))
         sent = 0 if outcome in (Outcome.SHED, Outcome.REFUSED) else due
-        by_second[done // NS_PER_S].append((due, sent, done, 100, 0, number % plan.connections, outcome, 0))
+        by_second[done // NS_PER_S].append((due, sent, done, 100, 0, number, outcome, 0))
     last = round(start_s + plan.duration_ns / NS_PER_S)
     found = []
     for second in range(last + 1):
@@ -149,6 +154,11 @@ def result(
     intake = empty_intake(kind.asked(plan, plan.targets), begun.own_fleet.placement)
     for snapshot in snapshots(plan) if given is None else given:
         intake.receive(snapshot)
-    measured = TapeMeasured(intake=intake, measured_ns={0: plan.duration_ns}, complete=frozenset({0}))
+    measured = TapeMeasured(
+        intake=intake,
+        measured_ns={0: plan.duration_ns},
+        complete=frozenset({0}),
+        canaries=(heard(seen()),),
+    )
     measured = dataclasses.replace(measured, **changes)
     return kind.judge(Played(header=begun, measured=measured, interrupted=interrupted, notes=notes))

@@ -26,7 +26,7 @@ def served(connection: int, kbit_per_s: float, *, ok: int = 66, bad: int = 0, cu
     """A connection that was busy for 20 s at that rate."""
     size = round(kbit_per_s * 1000 * 20 / 8)
     counts = {"connection": connection, "ok": ok, "bad": bad, "cut": cut, "good": ok, "tolerable": ok}
-    return {**counts, "bytes": size, "busy_ns": WINDOW_NS}
+    return {**counts, "bytes": size, "busy_ns": WINDOW_NS, "service_ns": WINDOW_NS}
 
 
 def cell(

@@ -31,6 +31,7 @@ from loadgen.verdict.result import (
 )
 from loadgen.verdict.run import without_score
 from loadgen.verdict.span import PercentileSpans, Span
+from loadgen.verdict.time_shares import TimeShares
 
 FAIRNESS: dict[str, float | None] = {
     "jain": 0.9998,
@@ -141,6 +142,11 @@ def checked() -> list[Checked]:
     ]
 
 
+TIME = TimeShares(
+    service=0.012, pacing=0.9815, lateness=0.0041, rest=0.0004, failed=0.002, unfinished=0, absent=0, idle=0
+)
+
+
 def spans(**times_ms: float) -> PercentileSpans:
     return PercentileSpans(**{name: Span(value, value) for name, value in times_ms.items()})
 
@@ -159,6 +165,7 @@ def target_result(index: int, conforming: int = 20) -> TargetResult:
         response_ms=spans(p50=4.5, p90=98.25, p99=812.0 + index, max=1650.5),
         connection_kbit_per_s=(391.5, 396.25, 399.0),
         errors={} if conforming == 20 else {"CLOSED_EARLY": 2, "BAD_STATUS": 1},
+        time=TIME,
     )
 
 
@@ -179,6 +186,7 @@ def iteration(index: int, vms: int = 16, short: int = 0) -> IterationResult:
         ops_per_s=sum(row.ops_per_s for row in rows),
         kbit_per_s=sum(row.kbit_per_s for row in rows),
         requests_ok=sum(row.requests_ok for row in rows),
+        time=TIME,
         requests_conforming=sum(row.requests_conforming or 0 for row in rows),
         errors=dict(sum((Counter(row.errors) for row in rows), Counter[str]())),
         by_kind=KINDS,

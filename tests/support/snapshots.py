@@ -54,6 +54,8 @@ def tally(window: int, connection: int, *, ok: int = 5, bad: int = 0, kbit_per_s
         "tolerable": ok,
         "bytes": kbit_per_s * 125 if ok else 0,
         "busy_ns": NS_PER_S if ok else 0,
+        "service_ns": NS_PER_S if ok else 0,
+        "failed_ns": 0 if ok else NS_PER_S,
     }
 
 

@@ -75,7 +75,7 @@ def test_the_seconds_of_a_busy_loop_are_named_and_no_others(kind: str, tmp_path:
     beside = {number for number, name in most.items() if f"(pid {hog.pid})" in name}
     # On a busy machine the loop may begin late, and then it ends in the second after its two.
     assert beside <= {2, 3, 4}
-    if most.keys() - {0, 2, 3, 4}:
+    if 3 not in beside and most.keys() - {2, 3, 4}:
         pytest.skip(f"other processes use this core: {most}")
     assert 3 in beside
     assert beside <= named

@@ -21,6 +21,7 @@ import pytest
 
 import coordinator.record
 from tests.support.cli import LOADGEN, alive, descendants, loadgen, start
+from tests.support.disturbed import disturbed, network_code
 from tests.support.lab import IPERF3, needs_iperf3
 from tests.support.probes import stock_server
 from tests.support.tmux import TMUX, terminal
@@ -83,11 +84,12 @@ def validated(document: dict[str, Any]) -> dict[str, Any]:
 def test_a_run_ends_with_the_table_and_a_record_that_shows_the_same(server: Serving, tmp_path: Path) -> None:
     arguments = ("--port", server.port, "--windows", "64K,auto", "--out", "run", *QUICK)
     done = loadgen("iperf", "127.0.0.1", *arguments, cache=tmp_path, cwd=tmp_path)
-    assert done.code == 0, done.err
+    assert done.code == network_code(done.out, 0), done.err
     table = done.out[done.out.index("TCP throughput by window in Mbit/s") :].splitlines()
     assert table[1].split() == ["window", "receive", "spread", "send", "spread", "Linux*", "Xen*"]
     assert [line.split()[0] for line in table[3:5]] == ["64K", "auto"]
-    assert "Verdict: VALID (exit code 0)" in done.out
+    assert f"(exit code {done.code})" in done.out
+    assert done.code == 3 or "Verdict: VALID" in done.out
     assert len(re.findall(r"^done \d/4 ", done.err, re.MULTILINE)) == 4
     assert loadgen("show", "run", cache=tmp_path, cwd=tmp_path).out == done.out
     assert len(validated(json.loads((tmp_path / "run" / "run.json").read_text("utf-8")))["results"]) == 4
@@ -118,15 +120,15 @@ def test_other_kinds_of_tests_have_their_own_tables(
     server: Serving, tmp_path: Path, arguments: tuple[str, ...], last: str
 ) -> None:
     done = loadgen("iperf", "127.0.0.1", "-p", server.port, *arguments, *QUICK, cache=tmp_path, cwd=tmp_path)
-    assert done.code == 0, done.out + done.err
+    assert done.code == network_code(done.out, 0), done.out + done.err
     assert last in done.out
 
 
 def test_below_the_required_rate_the_exit_code_is_1(server: Serving, tmp_path: Path) -> None:
     arguments = ("-p", server.port, "-w", "auto", "--send", "--at-least", "900000G", *QUICK)
     done = loadgen("iperf", "127.0.0.1", *arguments, cache=tmp_path, cwd=tmp_path)
-    assert done.code == 1
-    assert "Verdict: NOT CONFORMING (exit code 1)" in done.out
+    assert done.code == network_code(done.out, 1)
+    assert done.code == 3 or "Verdict: NOT CONFORMING (exit code 1)" in done.out
 
 
 def test_an_unreachable_server_is_reported_in_one_line_and_leaves_no_result(tmp_path: Path) -> None:
@@ -144,7 +146,7 @@ def test_stock_iperf3_can_be_the_other_end(tmp_path: Path) -> None:
     with stock_server() as port:
         arguments = ("-p", str(port), "-w", "auto", "--send", "-t", "1", "--repeats", "1", "--json")
         done = loadgen("iperf", "127.0.0.1", *arguments, cache=tmp_path, cwd=tmp_path)
-    assert done.code == 0, done.err
+    assert done.code == 0 or disturbed(done.document), done.err
     document = validated(done.document)
     assert document["peer"] is None  # a stock server does not report its version
     assert document["results"][0]["mbit_per_s"] > 0
@@ -189,9 +191,9 @@ def test_a_server_that_freezes_until_the_end_does_not_conform(
             out, err = run.communicate(timeout=60)
         finally:
             run.kill()
-    assert run.returncode == 1, out + err
+    assert run.returncode == network_code(out, 1), out + err
     said = " ".join(out.split())
-    assert "Verdict: NOT CONFORMING" in said
+    assert run.returncode == 3 or "Verdict: NOT CONFORMING" in said
     assert reason in said
     if "--rr" in arguments:
         assert re.search(r"auto [\d,]+ .*≥ [\d,]+ ≥ [\d,]+ [\d,.]+ 1 Verdict", said), said
@@ -259,8 +261,9 @@ def test_a_terminal_shows_progress_and_then_the_report(server: Serving, tmp_path
         # One test is over and another runs; between them, the screen shows the finished one as the newest.
         wanted = [r"test [23]/3  send auto [23]/3 .* \d+%  0:0\d left", r"^ send auto 1/3  [\d,.]+( |$)"]
         pane.until(lambda screen: all(re.search(one, "\n".join(screen), re.MULTILINE) for one in wanted))
-        assert pane.exit_code() == 0
+        code = pane.exit_code()
         report = pane.history()
-        assert "Verdict: VALID (exit code 0)" in report
+        assert code == network_code(report, 0)
+        assert code == 3 or "Verdict: VALID (exit code 0)" in report
         assert "left" not in report.split("TCP throughput by window")[-1]  # the live view has disappeared
         assert pane.ask("cursor_flag") == "1"

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from loadgen.measure.ledger import Totals
+from loadgen.model.units import NS_PER_S
 from loadgen.verdict.iteration import judge_iteration
 from tests.support.evidence import asked, rows
 from tests.support.iterations import FINE, MIX, WINDOW_NS, cell, check, iteration, served
@@ -86,8 +87,11 @@ def test_connections_that_failures_ended_are_not_held_against_a_server() -> None
 
 def test_time_in_time_outs_is_dead_time() -> None:
     """Failed operations add no time to any rate: 297 of 1200 s in time-outs, and the connection conforms."""
-    inside = {"bytes": 390 * 125 * 15, "busy_ns": WINDOW_NS * 903 // 1200}
-    failing, late = served(0, 390, ok=3000, bad=30) | inside, served(1, 390) | inside
+    busy_ns = WINDOW_NS * 903 // 1200
+    inside = {"bytes": 390 * 125 * 15, "busy_ns": busy_ns, "service_ns": busy_ns}
+    lost_ns = WINDOW_NS * 297 // 1200
+    failing = served(0, 390, ok=3000, bad=30) | inside | {"failed_ns": lost_ns - NS_PER_S, "rest_ns": NS_PER_S}
+    late = served(1, 390) | inside
     result = iteration({0: cell(MIX), 1: cell(MIX)}, [failing, late, served(2, 390)], vms=4, each=1)
     assert [target.conforming for target in result.targets] == [1, 1, 1, 0]
     # The second one began after the window opened, and the last one never did.

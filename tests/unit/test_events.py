@@ -20,6 +20,7 @@ from loadgen.measure.events import (
     event_to_wire,
 )
 from loadgen.measure.wire import printable
+from tests.support.canaries import heard, seen
 from tests.support.evidence import snapshots
 
 WORDS = st.text(min_size=1, max_size=20)
@@ -31,6 +32,7 @@ EVENTS = st.one_of(
     st.builds(SegmentEnded, WORDS, st.integers(0, 99), SAID),
     st.builds(EngineLost, WORDS, SAID),
     st.builds(CoresShared, WORDS, st.floats(0, 9) | st.just(UNKNOWN), SAID, st.floats(0, 1) | st.just(UNKNOWN)),
+    st.just(heard(seen("m/0", failed=2), machine="m")),
 )
 
 
@@ -56,6 +58,11 @@ def test_any_invalid_event_is_a_value_error(wire: dict[str, Any], data: st.DataO
     name = data.draw(st.sampled_from(sorted(wire)))
     with contextlib.suppress(ValueError):
         event_from_wire({**wire, name: data.draw(JUNK)})
+    inner = wire.get("canaries", {})
+    with contextlib.suppress(ValueError):
+        event_from_wire(
+            {**wire, "canaries": {**inner, data.draw(st.sampled_from(sorted(inner) or [""])): data.draw(JUNK)}}
+        )
 
 
 @given(JUNK)

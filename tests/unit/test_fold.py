@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -198,6 +199,25 @@ def test_the_result_does_not_refer_to_the_engines_buffer() -> None:
 # An independent implementation of the same rules, one operation at a time
 
 
+def spans(
+    due: int, begun: int, done: int, end: int, state: int, rests: bool, ctx: FoldContext
+) -> Iterator[tuple[str, int, int]]:
+    """Where the time of an operation goes: (part, from, until)."""
+    if ctx.is_open:
+        if not begun:
+            return
+        due = begun
+        end = max(done, begun)
+    done = max(done, due)
+    sent = min(max(begun, due), done)
+    yield "lateness_ns", due, sent
+    yield {OK: "service_ns", BAD: "failed_ns", CUT: "unfinished_ns"}[state], sent, done
+    if state != BAD:
+        yield "pacing_ns", done, end
+    if rests:
+        yield "rest_ns", done, done + ctx.error_rest_ns
+
+
 def slow_fold(table: NDArray[np.void], ctx: FoldContext) -> tuple[dict[tuple[int, int], Cell], dict[Any, Any]]:
     found: defaultdict[tuple[int, int], list[Any]] = defaultdict(list)
     tallies: defaultdict[tuple[int, int], dict[str, int]] = defaultdict(lambda: defaultdict(int))
@@ -206,7 +226,7 @@ def slow_fold(table: NDArray[np.void], ctx: FoldContext) -> tuple[dict[tuple[int
         outcome = Outcome(int(r["outcome"]))
         state = BAD if outcome.is_error else CUT if outcome is Outcome.CUT else OK
         response = max(done - due, 0)
-        line = round(8 * NS_PER_S * size / ctx.line_bps) if ctx.line_bps else 0
+        line = math.floor(8 * NS_PER_S * size / ctx.line_bps + 0.5) if ctx.line_bps else 0
         busy = max(response, line)
         due_inside = START <= due < END
         judged = due_inside or (due < START and due + busy > START)
@@ -233,11 +253,11 @@ def slow_fold(table: NDArray[np.void], ctx: FoldContext) -> tuple[dict[tuple[int
                 rest_ns=ctx.error_rest_ns if r["flags"] & RESTED else 0,
                 response=Histogram.of(np.array([response] if state == OK else [], np.int64)),
                 service=Histogram.of(np.array([done - sent] if state == OK else [], np.int64)),
-                lateness=Histogram.of(np.array([sent - due] if sent else [], np.int64)),
+                lateness=Histogram.of(np.array([sent - due] if sent > 0 else [], np.int64)),
                 response_failed=Histogram.of(np.array([response] if state == BAD else [], np.int64)),
                 response_cut=Histogram.of(np.array([response] if state == CUT else [], np.int64)),
-                service_failed=Histogram.of(np.array([done - sent] if state == BAD and sent else [], np.int64)),
-                service_cut=Histogram.of(np.array([done - sent] if state == CUT and sent else [], np.int64)),
+                service_failed=Histogram.of(np.array([done - sent] if state == BAD and sent > 0 else [], np.int64)),
+                service_cut=Histogram.of(np.array([done - sent] if state == CUT and sent > 0 else [], np.int64)),
             )
         )
         tally = tallies[3 if judged else -1, connection]
@@ -247,6 +267,11 @@ def slow_fold(table: NDArray[np.void], ctx: FoldContext) -> tuple[dict[tuple[int
             tally[name] += value
         tally["bytes"] += received * (state != BAD)
         tally["busy_ns"] += inside * (state != BAD)
+        for name, first, last in spans(due, abs(sent), done, due + busy, state, bool(r["flags"] & RESTED), ctx):
+            low, high = (START, END) if judged else (first, last)
+            tally[name] += max(min(last, high) - max(first, low), 0)
+            if name == "rest_ns" and not judged and due < START < last:
+                tallies[3, connection][name] += min(last, END) - max(first, START)
     return {at: Cell.merge_all(parts) for at, parts in found.items()}, tallies
 
 
@@ -260,7 +285,7 @@ any_record = st.builds(
     due=st.one_of(st.integers(START - 25 * NS_PER_S, END + NS_PER_S), st.sampled_from([START, END, START - 1])),
     late=st.integers(0, 10**8),
     took=st.integers(-1000, 25 * NS_PER_S),
-    sent=st.integers(0, 1),
+    sent=st.integers(-1, 1),
     bytes=st.integers(0, 1_200_000),
     row=st.integers(0, 3),
     connection=st.integers(0, 3),
@@ -275,6 +300,7 @@ any_record = st.builds(
         dataclasses.replace(CTX, line_bps=3_000_000),
         dataclasses.replace(TIMED, error_rest_ns=250_000_000),
         dataclasses.replace(TIMED, line_bps=0),
+        dataclasses.replace(TIMED, line_bps=0, error_rest_ns=30 * NS_PER_S, is_open=True),
     ],
 )
 @given(table=st.lists(any_record, max_size=30).map(lambda given: records(*given)), cut=st.integers(0, 30))

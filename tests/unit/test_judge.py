@@ -128,7 +128,15 @@ def test_a_score_has_a_margin() -> None:
     assert result.margin.ideal is not None
     assert (result.margin.ideal.conforming, result.margin.ideal.deals) == (4, 40)
     assert judge(measured(snapshots(slow=frozenset({2})))).margin == result.margin
-    assert judge(replace(measured(snapshots()), complete=frozenset())).margin is None
+
+
+def test_without_a_score_or_a_complete_iteration_there_is_no_margin() -> None:
+    cut = judge(replace(measured(snapshots()), complete=frozenset()), interrupted=True)
+    assert cut.has_score
+    assert cut.margin is None
+    busy = judge(replace(measured(snapshots()), shared=[CoresShared("local", 0.9, "hog (pid 7)")]))
+    assert busy.verdict is Verdict.INVALID
+    assert busy.margin is None
 
 
 @pytest.mark.parametrize(("late_ms", "notes"), [(5, 0), (14, 1)])
@@ -256,7 +264,8 @@ def test_workers_of_a_lost_machine_are_reported_together_with_their_connections(
     fleet = replace(FLEET, machines=tuple(two), placement=Placement(workers, np.arange(4, dtype=np.int32)))
     intake = intake_of(workers)
     for one in snapshots():
-        intake.receive(replace(one, worker="a/0"))
+        if one.worker == "local/0":
+            intake.receive(replace(one, worker="a/0"))
     silent = say_machine_lost("b", "silent for 2.2 s")
     lost = {"b/0": silent, "b/1": silent, "a/1": "killed by signal 9"}
     result = judge(replace(measured([]), intake=intake, lost=lost), fleet=fleet)

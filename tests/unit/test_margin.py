@@ -29,6 +29,7 @@ from loadgen.verdict.connection import judge_connections
 from loadgen.verdict.ideal import Line
 from loadgen.verdict.margin import AtFloor, Margin, Spread, alone, at_floors, ideal_of, is_edge, near_floor
 from loadgen.verdict.result import RunResult
+from loadgen.verdict.run import without_score
 from tests.support import results
 from tests.support.evidence import asked
 from tests.support.judged import judged
@@ -160,6 +161,10 @@ def test_what_is_said_below_a_score() -> None:
         "Conforming at other floors (-5 % / floor / +5 %): 320 / 320 / 316",
     ]
     assert lines(None) == []
+
+
+def test_a_result_without_a_score_has_none() -> None:
+    assert without_score(results.run_result()).margin is None
 
 
 def test_a_rate_below_the_spread_is_compared_with_ideal_servers() -> None:

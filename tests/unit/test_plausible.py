@@ -9,6 +9,7 @@ from coordinator.fleet.plausible import check_snapshots, checked
 from loadgen.measure.events import AgentEvent, CoresShared, EngineLost, SegmentBegan, SegmentEnded
 from loadgen.measure.together import Snapshots
 from loadgen.model.units import NS_PER_S
+from tests.support.canaries import heard, seen
 from tests.support.members import NAME, Checked, segment
 from tests.support.snapshots import snapshot
 
@@ -44,6 +45,8 @@ def test_a_machine_without_an_order_cannot_begin_a_segment() -> None:
         SegmentEnded("n/0", 0, "complete"),
         EngineLost("", "killed"),
         CoresShared("n", 0.5, "cc1"),
+        heard(machine="n"),
+        heard(seen("n/0"), machine=NAME),
     ],
 )
 def test_a_machine_can_only_report_for_itself(event: AgentEvent) -> None:
@@ -57,6 +60,7 @@ def test_plausible_reports_are_passed_on_unchanged() -> None:
         Snapshots.of([snapshot("m/0", 0), snapshot("m/1", 0)]),
         SegmentEnded("m/0", 0, "complete"),
         CoresShared(NAME, 0.5, "cc1"),
+        heard(seen("m/0"), machine=NAME),
     ):
         assert checked(member(), event, ORIGIN_NS, AHEAD_NS) is event
 

@@ -132,7 +132,7 @@ def test_invalid_wire_forms_are_refused(field: str, value: object) -> None:
         Snapshot.from_wire({**wire, field: value})
 
 
-@pytest.mark.parametrize("field", SAMPLE.to_wire())
+@pytest.mark.parametrize("field", sorted(SAMPLE.to_wire().keys() - {"times"}))  # version 0.1.0 did not write the times
 def test_a_missing_field_is_refused(field: str) -> None:
     wire = SAMPLE.to_wire()
     del wire[field]

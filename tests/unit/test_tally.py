@@ -92,7 +92,7 @@ def test_rows_are_packed_in_half_of_the_bytes_if_all_fit() -> None:
 def test_a_number_that_does_not_fit_is_not_truncated(name: str) -> None:
     over = rows(LARGEST, {**LARGEST, name: LARGEST[name] + 1})
     packed = pack_tallies(over)
-    assert len(packed) == TALLY_DTYPE.itemsize * len(over)
+    assert len(packed) == 48 * len(over)
     assert np.array_equal(unpack_tallies([packed], [len(over)]), over)
 
 

@@ -16,12 +16,14 @@ from loadgen.measure.snapshot import Health
 from loadgen.model.units import NS_PER_S
 from loadgen.schedule.optape import START_DTYPE
 from loadgen.schedule.timings import Timings
+from loadgen.verdict.canary import canary_row
 from loadgen.verdict.checks import network, tape
 from loadgen.verdict.checks.catalog import FORWARD_CHECKS, IPERF_CHECKS, TAPE_CHECKS, run_checks
 from loadgen.verdict.evidence import Loop, NeighbourEvidence, PortEvidence, StartEvidence, TrustEvidence, WorkerEvidence
 from loadgen.verdict.result import Check, Trust
 from loadgen.verdict.trust import judge_trust
 from tests.support import toy_check
+from tests.support.canaries import seen
 from tests.support.evidence import asked
 from tests.support.toy_check import MAX_TIME_WAIT, time_wait_sockets
 
@@ -59,15 +61,16 @@ def evidence(loop: Loop, *, time_wait: int = 0) -> TrustEvidence:
         starts=[StartEvidence(skew_ns=1, error_ns=1, first="a/0", last="b/0")],
         timings=Timings(np.array([1_000]), np.zeros((1, 1), START_DTYPE), doubt_bytes=0),
         line_bps=400_000,
+        canaries=[canary_row(0, seen())],
     )
 
 
 @pytest.mark.parametrize(
     ("loop", "before", "after"),
     [
-        (Loop.PACED, ["send lateness", "time lost to lateness", "rate lost to lateness"], MIX),
-        (Loop.CLOSED, [], ["engine stood still", "client's share", "time lost to lateness", "Little's law"]),
-        (Loop.OPEN, [], ["engine stood still", "send lateness"]),
+        (Loop.PACED, ["send lateness", "time lost to lateness", "rate lost to lateness"], ["canary", *MIX]),
+        (Loop.CLOSED, [], ["engine stood still", "client's share", "time lost to lateness", "Little's law", "canary"]),
+        (Loop.OPEN, [], ["engine stood still", "send lateness", "canary"]),
     ],
 )
 def test_each_loop_gets_its_checks_in_the_order_of_the_report(loop: Loop, before: list[str], after: list[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from coordinator.kinds.again import disturbance_of
 from coordinator.run.api import Played
-from coordinator.run.evidence import TapeEvidence, TapeMeasured, lost_workers, trust_evidence
+from coordinator.run.evidence import TapeEvidence, TapeMeasured, canary_rows, lost_workers, trust_evidence
 from loadgen.measure.ledger import Ledger
 from loadgen.measure.snapshot import Health
 from loadgen.model.http_plan import HttpPlan
@@ -66,8 +66,9 @@ def _judge(played: Played[HttpPlan, TapeMeasured], evidence: TapeEvidence) -> Ht
     # only parts of the operations at their ends.
     if lost or measured.left_out:
         trust = Trust(checks=tuple(check for check in trust.checks if check.name != LITTLES_LAW))
-    return judge_http(
+    result = judge_http(
         totals.cells,
+        totals.window_tallies(0),
         asked,
         [Slo.parse(text) for text in plan.slos],
         trust,
@@ -78,6 +79,7 @@ def _judge(played: Played[HttpPlan, TapeMeasured], evidence: TapeEvidence) -> Ht
         lost=lost,
         notes=played.notes,
     )
+    return dataclasses.replace(result, canary=canary_rows(evidence))
 
 
 def _checks(result: HttpResult) -> dict[str, Check]:

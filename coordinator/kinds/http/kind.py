@@ -62,6 +62,7 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
             arrivals=arrivals if plan.rate_per_s else None,
             timestamps=plan.timestamps,
             sources=plan.sources,
+            canary=plan.canary,
             tls_verify=plan.tls_verify,
             engine=plan.engine,
         )

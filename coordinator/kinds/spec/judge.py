@@ -11,7 +11,7 @@ from coordinator.kinds.again import disturbance_of
 from coordinator.kinds.spec.margin import margin_of
 from coordinator.record.connections import CONNECTION_DTYPE
 from coordinator.run.api import Played
-from coordinator.run.evidence import TapeEvidence, TapeMeasured, lost_workers, trust_evidence
+from coordinator.run.evidence import TapeEvidence, TapeMeasured, canary_rows, lost_workers, trust_evidence
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Totals
 from loadgen.model.plan import SpecPlan
@@ -55,7 +55,7 @@ def _judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence) -> Ru
     ]
     # A window that was cut short does not count, so the complete windows are not affected.
     judged = [one for one in iterations if one.complete] or iterations
-    return judge_run(
+    result = judge_run(
         iterations,
         worst_of_windows({one.index: one.trust for one in judged if one.trust is not None}),
         requested_connections=asked.connections,
@@ -64,6 +64,7 @@ def _judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence) -> Ru
         lost=lost_workers(evidence),
         notes=played.notes,
     )
+    return dataclasses.replace(result, canary=canary_rows(evidence))
 
 
 def _say_lateness(late: Histogram, evidence: TapeEvidence) -> list[str]:

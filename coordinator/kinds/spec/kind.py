@@ -55,6 +55,7 @@ class SpecKind(TapeKind[SpecPlan, RunResult]):
             engine=plan.engine,
             timestamps=plan.timestamps,
             sources=plan.sources,
+            canary=plan.canary,
         )
 
     def deployment(self, plan: SpecPlan, cache: Path) -> Deployment:

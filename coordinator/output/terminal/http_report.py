@@ -14,6 +14,7 @@ from rich.text import Text
 
 from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
+from coordinator.output.terminal.canary import canary_lines
 from coordinator.output.terminal.engines import engine_lines
 from coordinator.output.terminal.intervals import Words
 from coordinator.output.terminal.parts import (
@@ -31,6 +32,7 @@ from coordinator.output.terminal.parts import (
     verdict_line,
     where,
 )
+from coordinator.output.terminal.time_lines import time_lines
 from coordinator.record.header import Header
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.units import format_duration
@@ -61,6 +63,7 @@ def _parts(judged: Judged[HttpPlan, HttpResult], words: Words) -> Iterator[Rende
         yield Text()
     if result.trust.checks:
         yield checks_table("Can the load generator be trusted?", result.trust.checks)
+        yield from canary_lines(result.canary)
         yield Text()
     yield from _errors(result.targets)
     if len(result.requests) > 1:
@@ -71,6 +74,7 @@ def _parts(judged: Judged[HttpPlan, HttpResult], words: Words) -> Iterator[Rende
         yield Text()
         yield _targets(result, words)
         yield from _retries(result.targets)
+        yield from time_lines(result.total.time, result.targets, "targets")
         yield Text()
     if result.slos:
         yield checks_table("Objectives", result.slos, at_least=words.at_least(""))

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
+from coordinator.output.terminal.canary import canary_lines
 from coordinator.output.terminal.engines import engine_lines
 from coordinator.output.terminal.intervals import Words
 from coordinator.output.terminal.margin_lines import margin_lines
@@ -34,6 +35,7 @@ from coordinator.output.terminal.parts import (
     verdict_line,
     where,
 )
+from coordinator.output.terminal.time_lines import time_lines
 from coordinator.record.header import Header
 from loadgen.model.plan import SpecPlan
 from loadgen.model.units import format_duration
@@ -69,11 +71,18 @@ def _report(judged: Judged[SpecPlan, RunResult], words: Words) -> RenderableType
     if len(header.own_fleet.machines) > 1:
         parts += [machines_table(header.own_fleet), Text()]
     if result.trust.checks:
-        parts += [checks_table("Can the load generator be trusted?", result.trust.checks), Text()]
+        parts += [checks_table("Can the load generator be trusted?", result.trust.checks)]
+        parts += [*canary_lines(result.canary), Text()]
     if result.iterations:
         parts += [_iterations(result, words), Text()]
     if result.targets:
-        parts += [_targets(result, words), *_dead_time(result.targets), Text()]
+        time = result.iterations[result.median].time if result.median >= 0 else None
+        parts += [
+            _targets(result, words),
+            *time_lines(time, result.targets, "VMs"),
+            *_dead_time(result.targets),
+            Text(),
+        ]
     if result.has_score:
         parts += [_headline(result), *margin_lines(result)]
     if result.fairness:

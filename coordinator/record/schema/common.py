@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from loadgen.measure.events import EngineReady
+from loadgen.verdict.canary import CanaryRow
 
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
@@ -44,6 +45,15 @@ class Trust(Struct, kw_only=True):
 
     valid: Annotated[bool | None, Meta(description="Null when unfinished.")]
     checks: list[Check]
+
+
+CanaryRows = Annotated[
+    list[CanaryRow],
+    Meta(
+        description="What each engine adds to response times, by window: its canary's requests, as the engine and the "
+        "responder saw them, in milliseconds. Absent without canaries."
+    ),
+]
 
 
 class Environment(Struct, kw_only=True):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 _SENDING: Final = {
+    "canary": "Whether each engine has a canary; left out when it has.",
     "timeout_ns": "An operation fails when no byte arrives for this time; so does a connect.",
     "sources": "Local addresses to connect from, in turn; empty leaves the choice to the kernel.",
     "engine": "Which engine was asked for; fleet.engines says which one played.",

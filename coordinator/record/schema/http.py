@@ -6,9 +6,10 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from coordinator.record.schema.common import Check, Count, Document, ErrorCounts, Fleet, Trust
+from coordinator.record.schema.common import CanaryRows, Check, Count, Document, ErrorCounts, Fleet, Trust
 from coordinator.record.schema.disturbance import DisturbanceOrUnset
 from coordinator.record.schema.span import Interval
+from coordinator.record.schema.spec import Time
 from loadgen.model.http_plan import HttpPlan
 from loadgen.verdict.http_result import Times
 
@@ -66,6 +67,7 @@ class HttpPart(Struct, kw_only=True):
         Count | UnsetType,
         Meta(description="Requests sent once more: the server had closed the kept TCP connection."),
     ] = UNSET
+    time: Time = UNSET
 
 
 class RequestPart(Struct, kw_only=True):
@@ -91,6 +93,7 @@ class HttpDocument(Document, kw_only=True, tag="http"):
     ]
     trust: Trust
     disturbance: DisturbanceOrUnset = UNSET
+    canary: CanaryRows | UnsetType = UNSET
     plan: Annotated[HttpPlan, Meta(description="The plan of the run, with everything that is needed to repeat it.")]
     seed: int
     fleet: Fleet

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from coordinator.record.schema.common import (
+    CanaryRows,
     Check,
     Count,
     Document,
@@ -26,6 +27,7 @@ from coordinator.record.schema.disturbance import DisturbanceOrUnset
 from coordinator.record.schema.margin import Margin
 from coordinator.record.schema.span import Interval
 from loadgen.model.plan import SpecPlan
+from loadgen.verdict.time_shares import TimeShares
 
 Fairness = Annotated[
     dict[str, float | None],
@@ -73,6 +75,17 @@ class OkAndBad(Struct, kw_only=True):
     bad: Count
 
 
+Time = Annotated[
+    TimeShares | UnsetType,
+    Meta(
+        description="Where the time of all connections in the window went, as shares that add up to 1: service (sent "
+        "to done of operations that ended well), pacing (from then until the line speed allows the next operation), "
+        "lateness (due to sent: the load generator's), rest (after a failure), failed (sent to done of failed "
+        "operations), unfinished (of operations cut at the end), absent (no operation), idle (free, in an open loop)."
+    ),
+]
+
+
 class ConnectionRates(Struct, kw_only=True):
     """The connections' own rates: bits over time in operations."""
 
@@ -107,6 +120,7 @@ class TargetPart(Struct, kw_only=True):
             "and without any operation."
         ),
     ] = UNSET
+    time: Time = UNSET
     cut: Cut | UnsetType = UNSET
 
 
@@ -138,6 +152,7 @@ class Iteration(Struct, kw_only=True):
     targets: list[TargetPart]
     trust: Annotated[Trust | UnsetType, Meta(description="Checks of the load generator in this window.")] = UNSET
     fairness: Fairness | UnsetType = UNSET
+    time: Time = UNSET
     cut: Cut | UnsetType = UNSET
 
 
@@ -166,6 +181,7 @@ class RunPart(Struct, kw_only=True):
     ]
     trust: Trust
     disturbance: DisturbanceOrUnset = UNSET
+    canary: CanaryRows | UnsetType = UNSET
     plan: Annotated[SpecPlan, Meta(description="The plan of the run, with everything that is needed to repeat it.")]
     seed: int
     driven_targets: Annotated[

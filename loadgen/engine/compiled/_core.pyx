@@ -68,6 +68,18 @@ cdef extern from "ring.h":
     void ring_take(ring *, uint64_t)
 
 
+cdef extern from "canary.h":
+    cdef struct canary_times:
+        int64_t phase_ns
+        int64_t period_ns
+        int64_t max_behind_ns
+    cdef struct canary:
+        pass
+    enum:
+        CANARY_RECORDS
+    uint64_t canary_take(canary *, record *, uint64_t)
+
+
 cdef extern from "engine.h":
     enum why:
         pass
@@ -94,8 +106,10 @@ cdef extern from "engine.h":
         const uint32_t *number_of
         const uint32_t *target_of
         const uint32_t *source_of
+        canary_times canary
     cdef struct engine:
         ring ring
+        canary canary
         int told
     int engine_create(const setup *, engine **)
     void engine_destroy(engine *)
@@ -148,8 +162,9 @@ cdef class Core:
     """An engine.  Arrays must be contiguous and in range; loadgen.engine.compiled.player ensures it.
 
     `targets` are tuples (socket address, Host line, connection number for unsent operations), `sources` are socket
-    addresses.  `numbers`, `target_of` and `source_of` are uint32 arrays with one entry per connection.  Raises
-    MemoryError, and OSError when no descriptor is left.
+    addresses.  `numbers`, `target_of` and `source_of` are uint32 arrays with one entry per connection.  If the last
+    number is NOBODY, that connection is the canary: it plays the last row of the tape, with `canary_times` (phase,
+    period and the longest delay, in ns).  Raises MemoryError, and OSError when no descriptor is left.
     """
 
     cdef engine *_engine
@@ -157,7 +172,8 @@ cdef class Core:
 
     def __cinit__(
         self, arrays, list targets, list sources, numbers, target_of, source_of, double ns_per_byte, *, int64_t line_bps,
-        int64_t timeout_ns, int64_t error_rest_ns, bint paced_reads, bint kernel_stamps, bint open, uint32_t max_backlog
+        int64_t timeout_ns, int64_t error_rest_ns, bint paced_reads, bint kernel_stamps, bint open, uint32_t max_backlog,
+        canary_times=(0, 1, 0)
     ):
         cdef _Tape held_tape = _Tape(*arrays)
         cdef setup given
@@ -173,6 +189,7 @@ cdef class Core:
         given.load.kernel_stamps = kernel_stamps
         given.load.open = open
         given.load.max_backlog = max_backlog
+        given.canary.phase_ns, given.canary.period_ns, given.canary.max_behind_ns = canary_times
         given.targets = len(targets)
         given.sources = len(sources)
         given.connections = len(numbers)
@@ -252,6 +269,12 @@ cdef class Core:
     def take(self, uint64_t count):
         """Give the memory of `count` records back to the engine."""
         ring_take(&self._engine.ring, count)
+
+    def canary(self):
+        """The canary's records since the last call, as bytes of RECORD_DTYPE."""
+        cdef bytearray taken = bytearray(CANARY_RECORDS * sizeof(record))
+        cdef uint64_t count = canary_take(&self._engine.canary, <record *><char *>taken, CANARY_RECORDS)
+        return bytes(taken[: count * sizeof(record)])
 
 
 cdef class Reader:

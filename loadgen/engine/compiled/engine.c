@@ -33,6 +33,10 @@ static void tell(int fd)
 
 void engine_record(struct engine *engine, const struct record *record)
 {
+    if (record->connection == NOBODY) {
+        canary_record(&engine->canary, record);
+        return;
+    }
     struct ring *ring = &engine->ring;
     uint64_t used = ring_used(ring);
     if (used >= FOLD_RECORDS && !atomic_exchange_explicit(&ring->asked, true, memory_order_relaxed))
@@ -80,7 +84,9 @@ static void begin(struct engine *engine, const uint32_t *rows, const int64_t *du
     openloop_begin(engine);
     for (uint32_t i = 0; i < engine->connection_count; i++) {
         struct connection *c = &engine->connections[i];
-        if (engine->load.open) {
+        if (c->number == NOBODY) {
+            canary_start(engine, engine->segment.start_ns);
+        } else if (engine->load.open) {
             openloop_free(engine, c);
         } else {
             c->row = rows[i];
@@ -94,6 +100,7 @@ static void end(struct engine *engine)
 {
     int64_t at_ns = now_ns();
     openloop_end(engine, at_ns);
+    canary_end(engine);
     for (uint32_t i = 0; i < engine->connection_count; i++)
         connection_stop(engine, &engine->connections[i], at_ns);
 }
@@ -135,8 +142,10 @@ static int rest(struct engine *engine, const struct pace *pace, struct epoll_eve
 {
     int64_t at_ns = now_ns(), until_ns = at_ns + PULSE_NS, tick_ns = engine->woke_ns + TICK_NS;
     bool ticking = pace->busy && engine->load.line_bps;
-    if (engine->agenda.size) {
-        int64_t due_ns = engine->agenda.entries[0].at_ns;
+    int64_t due_ns = canary_next_ns(&engine->canary);
+    if (engine->agenda.size && engine->agenda.entries[0].at_ns < due_ns)
+        due_ns = engine->agenda.entries[0].at_ns;
+    if (due_ns < until_ns) {
         if (ticking && due_ns < tick_ns)
             due_ns = tick_ns;
         until_ns = due_ns < until_ns ? due_ns : until_ns;
@@ -194,6 +203,8 @@ enum why engine_play(struct engine *engine, const uint32_t *rows, const int64_t 
             openloop_arrive(engine);
         while (engine->agenda.size && engine->agenda.entries[0].at_ns <= at_ns)
             connection_wake(engine, &engine->connections[agenda_pop(&engine->agenda)]);
+        if (canary_next_ns(&engine->canary) <= at_ns)
+            canary_play(engine, at_ns);
         begin_all_soon(engine);
         if (at_ns - pace.swept_ns >= pace.sweep_ns) {
             pace.swept_ns = at_ns;

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "agenda.h"
+#include "canary.h"
 #include "clock.h"
 #include "reply.h"
 #include "ring.h"
@@ -97,6 +98,7 @@ struct engine {
     uint32_t target_count, connection_count, source_count;
     struct agenda agenda;
     struct ring ring;
+    struct canary canary;
     struct waiting *waiting; /* the backlog of all targets: an array of places that grows when it is full */
     uint32_t waiting_room, waiting_spare;
     struct segment segment;
@@ -120,12 +122,14 @@ struct engine {
 /* lifecycle.c */
 
 /* What an engine is created from.  `tape` must outlast the engine.  The three arrays have one entry per connection:
-   its global number, its target, and its source (NOBODY leaves the source to the kernel). */
+   its global number, its target, and its source (NOBODY leaves the source to the kernel).  A last connection with the
+   number NOBODY is the canary, which plays the last row of the tape; the load plays the others. */
 struct setup {
     struct tape tape;
     struct load load;
     uint32_t targets, sources, connections;
     const uint32_t *number_of, *target_of, *source_of;
+    struct canary_times canary;
 };
 
 /* Create an engine in *made.  0, or an errno, and then *made is NULL. */

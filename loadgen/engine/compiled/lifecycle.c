@@ -53,7 +53,8 @@ int engine_create(const struct setup *setup, struct engine **made)
     if (engine == NULL)
         return ENOMEM;
     engine->epoll = engine->wake = engine->told = -1;
-    engine->waiting_spare = NOBODY;
+    engine->waiting_spare = engine->canary.slot = NOBODY;
+    engine->canary.times = setup->canary;
     engine->tape = setup->tape;
     engine->load = setup->load;
     engine->target_count = setup->targets;
@@ -70,6 +71,10 @@ int engine_create(const struct setup *setup, struct engine **made)
         c->number = setup->number_of[i];
         c->target = setup->target_of[i];
         c->source = setup->source_of[i];
+        if (c->number == NOBODY) {
+            engine->canary.slot = i;
+            engine->tape.rows--;
+        }
     }
     *made = engine;
     return 0;

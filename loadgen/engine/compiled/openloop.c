@@ -97,6 +97,10 @@ void openloop_arrive(struct engine *engine)
 
 void openloop_free(struct engine *engine, struct connection *c)
 {
+    if (c->number == NOBODY) {
+        canary_free(engine);
+        return;
+    }
     struct target *target = &engine->targets[c->target];
     if (target->waiting) {
         struct waiting next = take_from_backlog(engine, target);

@@ -20,7 +20,8 @@ void openloop_begin(struct engine *engine);
 /* Dispatch the next operation, which is due. */
 void openloop_arrive(struct engine *engine);
 
-/* Give a connection the operation that has waited longest, or keep it until one is due. */
+/* Give a connection the operation that has waited longest, or keep it until one is due.  The canary's connection, in any
+   kind of loop, waits for the canary's own schedule. */
 void openloop_free(struct engine *engine, struct connection *c);
 
 /* End the segment: operations that were due by `at_ns` and never sent are recorded as CUT. */

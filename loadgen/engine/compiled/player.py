@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from loadgen.engine.accounts import Accounts
 from loadgen.engine.api import Assignment, EndedHook, Segment
+from loadgen.engine.canary import HOST, HOST_LINE, MAX_BEHIND_NS, PERIOD_NS, phase_ns, with_canary
 from loadgen.engine.compiled._core import Core
 from loadgen.engine.compiled.layout import NOBODY, Ending
 from loadgen.engine.resolve import Address, resolve
@@ -76,11 +77,17 @@ class CompiledPlayer:
             (_packed(address), f"Host: {target.authority}\r\n".encode(), stand_in)
             for target, address, stand_in in zip(assignment.targets, addresses, stand_ins, strict=True)
         ]
+        tape, numbers = assignment.tape, self._numbers
+        if assignment.canary_port:  # one more target, row and connection, all of them the last
+            tape = with_canary(tape, len(targets))
+            target_of = np.append(target_of, np.uint32(len(targets)))
+            targets.append((_packed((socket.AF_INET, (HOST, assignment.canary_port))), HOST_LINE, 0))
+            numbers, source_of = (np.append(column, np.uint32(NOBODY)) for column in (numbers, source_of))
         return Core(
-            arrays_of(assignment.tape, len(targets)),
+            arrays_of(tape, len(targets)),
             targets,
             sources,
-            self._numbers,
+            numbers,
             target_of,
             source_of,
             8 * NS_PER_S / load.line_bps if load.line_bps else 0.0,
@@ -91,6 +98,7 @@ class CompiledPlayer:
             kernel_stamps=kernel_stamps,
             open=load.arrivals is not None,
             max_backlog=load.arrivals.max_backlog if load.arrivals is not None else 0,
+            canary_times=(phase_ns(assignment.shard), PERIOD_NS, MAX_BEHIND_NS),
         )
 
     def start(self, segment: Segment) -> None:
@@ -105,6 +113,7 @@ class CompiledPlayer:
                 f"a connection starts at row {rows.max()}, but the tape has {len(self._assignment.tape.ops)} rows"
             )
         due_ns = np.ascontiguousarray(starts["delay_ns"]) + segment.start_ns
+        self._accounts.start(segment)
         self._core.arm(segment.start_ns, segment.end_ns)
         self._thread = threading.Thread(
             target=self._play, args=(rows, due_ns, *self._arrivals(segment)), name="loadgen-player", daemon=True
@@ -132,6 +141,10 @@ class CompiledPlayer:
         self._fold()
         active = len(self._numbers) if self._segment is not None else 0
         return self._accounts.drain(interval, self._core.open_sockets, active)
+
+    def take_canary(self) -> NDArray[np.void]:
+        """The records of the canary since the last call."""
+        return np.frombuffer(self._core.canary(), dtype=RECORD_DTYPE)
 
     def _arrivals(self, segment: Segment) -> tuple[NDArray[np.int64], int, int]:
         """The open loop's due times after the start, the number of the first operation, and the step between two."""

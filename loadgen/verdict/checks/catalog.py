@@ -19,6 +19,7 @@ from loadgen.verdict.checks.network.own_end import own_end
 from loadgen.verdict.checks.network.proxied_over_direct import proxied_over_direct
 from loadgen.verdict.checks.network.received_beyond_sent import received_beyond_sent
 from loadgen.verdict.checks.network.traffic import traffic
+from loadgen.verdict.checks.tape.canary import canary
 from loadgen.verdict.checks.tape.client_share import client_share
 from loadgen.verdict.checks.tape.closed_waits import closed_waits
 from loadgen.verdict.checks.tape.cpu_quota import cpu_quota
@@ -36,6 +37,7 @@ from loadgen.verdict.checks.tape.other_processes import other_processes
 from loadgen.verdict.checks.tape.rate_lost import rate_lost
 from loadgen.verdict.checks.tape.send_lateness import send_lateness
 from loadgen.verdict.checks.tape.start_skew import start_skew
+from loadgen.verdict.checks.tape.time_accounted import time_accounted
 from loadgen.verdict.evidence import TrustEvidence
 from loadgen.verdict.network_evidence import ForwardEvidence, IperfEvidence
 from loadgen.verdict.result import Check, Trust
@@ -56,6 +58,8 @@ TAPE_CHECKS: tuple[Callable[[TrustEvidence], Found], ...] = (
     client_share,
     closed_waits,
     littles_law,
+    canary,
+    time_accounted,
     mix_issued,
     local_limits,
     other_processes,

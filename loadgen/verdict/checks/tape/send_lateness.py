@@ -17,7 +17,7 @@ def send_lateness(evidence: TrustEvidence) -> Check | None:
     if evidence.loop is not Loop.PACED:
         return None
     rules = evidence.rules
-    limit_ns = _limit_ns(evidence.asked.bound, rules)
+    limit_ns = lateness_limit_ns(evidence.asked.bound, rules)
     value_ns, detail = 0, "no operation was sent"
     for one in evidence.workers:
         sent = one.lateness.total
@@ -39,7 +39,8 @@ def send_lateness(evidence: TrustEvidence) -> Check | None:
     )
 
 
-def _limit_ns(bound: Bound, rules: Rules) -> float:
+def lateness_limit_ns(bound: Bound, rules: Rules) -> float:
+    """How late an operation of a paced run may be without harm, in ns."""
     if bound.kind is BoundKind.TIME:
         return min(float(rules.max_lateness_ns), rules.max_good_part * bound.good_ns)
     return float(rules.max_lateness_ns)

@@ -1,0 +1,40 @@
+"""A timer of the kernel as a descriptor (timerfd, which Python has from 3.13 on): event loops are less exact."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+
+from loadgen.model.units import NS_PER_S
+
+_TFD_NONBLOCK = os.O_NONBLOCK  # sys/timerfd.h
+_TFD_CLOEXEC = os.O_CLOEXEC
+_TFD_TIMER_ABSTIME = 1
+
+
+class _Timespec(ctypes.Structure):
+    _fields_ = (("seconds", ctypes.c_long), ("rest_ns", ctypes.c_long))  # a time_t is a long on 64-bit Linux
+
+    @classmethod
+    def of(cls, time_ns: int) -> _Timespec:
+        return cls(*divmod(time_ns, NS_PER_S))
+
+
+class _Itimerspec(ctypes.Structure):
+    _fields_ = (("interval", _Timespec), ("first", _Timespec))
+
+
+def periodic_timer(first_ns: int, period_ns: int) -> int:
+    """A descriptor that becomes readable at `first_ns` of CLOCK_MONOTONIC, and every `period_ns` after that.
+
+    The caller closes it.  Raises OSError when no descriptor is left.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    descriptor: int = libc.timerfd_create(time.CLOCK_MONOTONIC, _TFD_NONBLOCK | _TFD_CLOEXEC)
+    if descriptor < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    first_ns = max(first_ns, 1)  # 0 would stop the timer
+    times = _Itimerspec(_Timespec.of(period_ns), _Timespec.of(first_ns))
+    libc.timerfd_settime(descriptor, _TFD_TIMER_ABSTIME, ctypes.byref(times), None)
+    return descriptor
