@@ -13,11 +13,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 from loadgen.model.errors import PlanError
 from loadgen.model.target import Target
+from loadgen.model.toml import parse_toml
 
 _KEYS: dict[str, type] = {"name": str, "host": str, "port": int, "weight": int}
 _REQUIRED = ("name", "host", "port")
@@ -38,8 +38,8 @@ def load(path: Path) -> tuple[Target, ...]:
 def parse(text: str, source: str) -> tuple[Target, ...]:
     """The targets in a text, at least one; raises PlanError, which names `source`, for anything else."""
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        document = parse_toml(text)
+    except ValueError as error:
         raise PlanError(f"{source}: not TOML: {error}", hint=_SHAPE) from error
     tables = document.pop("target", [])
     if document:
@@ -70,4 +70,4 @@ def _target(table: dict[str, object], where: str) -> Target:
     try:
         return Target(**table)  # type: ignore[arg-type]  # checked above
     except PlanError as error:
-        raise PlanError(f"{where}: {error.message}") from error
+        raise PlanError(f"{where}: {error.message}", hint=error.hint) from error

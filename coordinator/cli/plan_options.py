@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from coordinator.cli.fleet_plan import choice_from_record, choice_from_table, ch
 from coordinator.cli.panels import option
 from loadgen.model.errors import PlanError
 from loadgen.model.plain import to_plain
+from loadgen.model.toml import parse_toml
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -138,10 +138,10 @@ def _written(plan_file: Path, *, fleet: bool) -> Start:
 
 def _toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return parse_toml(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise PlanError(f"the plan {file} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise PlanError(f"{file} is not TOML: {error}") from error
 
 

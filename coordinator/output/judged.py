@@ -9,6 +9,9 @@ from typing import Any, Generic, TypeVar
 
 from coordinator.record.header import UNFINISHED, Header, Plan, Result
 from coordinator.record.reader import Judge, Record, load, recover
+from coordinator.record.writer import is_being_written
+
+RUNNING = "the run is still going on: this is what it has measured, as if it were interrupted now"
 
 P = TypeVar("P", bound=Plan, covariant=True)
 R = TypeVar("R", bound=Result, covariant=True)
@@ -45,4 +48,6 @@ def _result_of(record: Record, judges: Mapping[str, Judge]) -> tuple[Any, str]:
         return record.result(), "" if record.finished else "the sweep was cut off before it wrote its result"
     if record.document["verdict"] != UNFINISHED:
         return record.result(), ""
-    return recover(record, judges[record.header.kind])
+    running = is_being_written(record.path)  # asked first: the run may end while its intervals are read
+    result, cut = recover(record, judges[record.header.kind])
+    return result, RUNNING if running else cut

@@ -131,7 +131,7 @@ def _read(file: Path) -> dict[str, Any]:
         raise RecordError(f"there is no record: {file} does not exist") from None
     except OSError as error:
         raise RecordError(f"{file} cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RecordError(f"{file} is not a record: {error}") from error
     if not isinstance(document, dict):
         raise RecordError(f"{file} is not a record of loadgen")

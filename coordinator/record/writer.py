@@ -209,18 +209,29 @@ class RecordWriter:
             self._problems.append(f"the record is incomplete: {name}: {_say(error)}")
 
 
-def _lock(directory: Path) -> int:
+def _lock(directory: Path, kind: int = fcntl.LOCK_EX) -> int:
     """Lock the record against other writers until the returned descriptor is closed.
 
     The kernel releases the lock of a process that was killed.  Raises BlockingIOError when another process holds it.
     """
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def is_being_written(directory: Path) -> bool:
+    """Whether a process of this machine is writing the record."""
+    try:
+        os.close(_lock(directory, fcntl.LOCK_SH))  # shared: others may look, too
+    except BlockingIOError:
+        return True
+    except OSError:  # it cannot be said, for example on a file system without locks
+        return False
+    return False
 
 
 def _make(directory: Path) -> bool:

@@ -20,7 +20,6 @@ Host(name='c08', address='c08', user='alice', port=2222, cores=0, bind='', comma
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from pathlib import Path
 from loadgen.model.address import format_address
 from loadgen.model.errors import PlanError
 from loadgen.model.plain import from_plain
+from loadgen.model.toml import parse_toml
 
 _NAME = re.compile(r"[A-Za-z0-9:_][A-Za-z0-9:._%-]{0,63}")
 _WORD = re.compile(r"[A-Za-z0-9:_][A-Za-z0-9:._%-]*")
@@ -116,8 +116,8 @@ def parse_list(text: str) -> tuple[Host, ...]:
 def parse(text: str, source: str) -> tuple[Host, ...]:
     """The hosts in a text, at least one; raises PlanError, which names `source`, for anything else."""
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        document = parse_toml(text)
+    except ValueError as error:
         raise PlanError(f"{source}: not TOML: {error}", hint=_SHAPE) from error
     tables = document.pop("host", [])
     if document:

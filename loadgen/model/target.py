@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from loadgen.model.errors import PlanError
+
+_NOT_IN_A_HOST = re.compile(r"[\s/\\\[\]@?#\x00-\x1f\x7f]")
+_IPV6 = re.compile(r"[0-9A-Fa-f:.]+(%.+)?")
+
+
+def _is_host(text: str) -> bool:
+    return not _NOT_IN_A_HOST.search(text) and (":" not in text or _IPV6.fullmatch(text) is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +31,11 @@ class Target:
     def __post_init__(self) -> None:
         if not self.name or not self.host:
             raise PlanError("a target needs a name and a host")
+        if not _is_host(self.host):
+            raise PlanError(
+                f"target {self.name!r}: host {self.host!r} is not the name or the address of a machine",
+                hint="give only the host, like web1.example, 192.0.2.1 or 2001:db8::1; the port is a field of its own",
+            )
         if not 1 <= self.port <= 65535:
             raise PlanError(f"target {self.name}: port {self.port} is not in 1..65535")
         if self.weight < 1:

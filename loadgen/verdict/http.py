@@ -148,6 +148,8 @@ def _reasons(
 
 
 def _missed(check: SloCheck) -> str:
+    if not check.known:
+        return f"Objective missed: {check.name} is not known, because {check.detail}."
     if not check.at_least:
         return f"Objective missed: {say_failed(check)}."
     need = {"<": "less than", "<=": "at most"}[check.relation]

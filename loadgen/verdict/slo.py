@@ -79,7 +79,7 @@ class Slo:
         ok = value is not None and not at_least and _holds(value, self.relation, self.limit)
         return SloCheck(
             name=self.metric,
-            value=0.0 if value is None else value,
+            value=math.nan if value is None else value,
             limit=self.limit,
             ok=ok,
             unit=self.unit,

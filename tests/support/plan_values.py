@@ -52,7 +52,8 @@ bounds = st.one_of(
         _slopes,
     ),
 )
-targets = st.builds(Target, name=names, host=names, port=ports, weight=st.integers(1, 10**9))
+_driven = st.from_regex(r"[A-Za-z0-9_.-]+|[0-9a-f]{1,4}::[0-9a-f]{1,4}", fullmatch=True)
+targets = st.builds(Target, name=names, host=_driven, port=ports, weight=st.integers(1, 10**9))
 
 
 @st.composite

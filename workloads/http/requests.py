@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from typing import Any
 
 from loadgen.model.errors import PlanError
 from loadgen.model.http_plan import HttpRequest
 from loadgen.model.plain import from_plain
+from loadgen.model.toml import parse_toml
 
 
 def parse_requests(text: str) -> tuple[HttpRequest, ...]:
@@ -17,8 +17,8 @@ def parse_requests(text: str) -> tuple[HttpRequest, ...]:
     which names the request by its number, for text that is not TOML, unknown keys and impossible values.
     """
     try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        data = parse_toml(text)
+    except ValueError as error:
         raise PlanError(f"the file is not TOML: {error}") from error
     tables = data.pop("request", None)
     if data:

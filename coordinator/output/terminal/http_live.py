@@ -18,6 +18,7 @@ from coordinator.output.terminal.plain import Line, engine_words, machine_words,
 from coordinator.output.terminal.screen import cut_line, engine_lines, progress_line
 
 _GAP = "  "
+_FINISHED = "finished"  # coordinator/run/timeline.py
 _MAX_NOTICES = 2
 _NAME_MAX = 32
 
@@ -53,15 +54,20 @@ def http_news(view: HttpView) -> Iterator[Line]:
     """One line for each complete interval and for each phase, and each notice once."""
     yield from notice_lines(view.notices)
     at, total = view.position, view.total
-    parts = [
-        f"{at.elapsed_s:.0f}/{at.total_s:.0f}s {at.phase}",
+    # The newest second has rates: there is none before the first one, and the last one ends after the traffic.
+    newest = [
         f"req/s={total.per_s:.1f}",
         f"Mbit/s={total.mbit_per_s:.1f}",
         f"p50_ms={live_number(total.p50_ms)}",
         f"p99_ms={live_number(total.p99_ms)}",
+    ]
+    measured = view.interval >= 0 and at.phase != _FINISHED
+    parts = [
+        f"{at.elapsed_s:.0f}/{at.total_s:.0f}s {at.phase}",
+        *(newest if measured else []),
         f"errors={total.errors}",
         f"shed={total.shed}",
-        *engine_words(view.engines),
+        *(engine_words(view.engines) if measured else []),
         *machine_words(view.machines),
     ]
     yield Line((view.interval, at.phase), " ".join(parts))

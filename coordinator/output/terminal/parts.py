@@ -13,6 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from coordinator.output.judged import RUNNING
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.machines import say_offset
 from coordinator.record.fleet import FleetRecord
@@ -42,7 +43,8 @@ def where(path: Path) -> list[RenderableType]:
 
 def cut_banner(cut: str) -> list[RenderableType]:
     """The banner of a run that did not write its end, from the sentence that says so; nothing without a sentence."""
-    return [banner("CUT", f"{cut[0].upper()}{cut[1:]}.", "bold yellow"), Text()] if cut else []
+    title = "RUNNING" if cut == RUNNING else "CUT"
+    return [banner(title, f"{cut[0].upper()}{cut[1:]}.", "bold yellow"), Text()] if cut else []
 
 
 def banner(title: str, text: str, style: str) -> Panel:
@@ -111,7 +113,7 @@ def checks_table(title: str, checks: Sequence[Check], *, judged: bool = True, at
     for check in checks:
         unit = f" {check.unit}" if check.unit else ""
         mark = Text("ok") if check.ok else Text("FAIL", "bold red")
-        if not judged or not check.known:
+        if not judged or (not check.known and check.ok):
             mark = Text(fmt.NOTHING)
         bound = at_least if isinstance(check, SloCheck) and check.at_least else ""
         add_row(
