@@ -94,7 +94,7 @@ def test_progress_shows_rates_and_only_errors_that_occurred() -> None:
     before = ProxyCounters(accepted=1, forwarded_bytes=1_000_000_000)
     now = ProxyCounters(accepted=1204, open=3, forwarded_bytes=1_250_000_000, returned_bytes=125_000)
     assert progress_line(now, before, 2 * NS_PER_S) == (
-        "proxy: 3 open, 1,204 accepted; Mbit/s 1,000.0 forward, 0.5 back; 1.25 GB"
+        "proxy: 3 open, 1,204 accepted; Mbit/s 1,000.0 forward, 0.50 back; 1.25 GB"
     )
     troubled = ProxyCounters(accepted=9, refused=1, upstream_failed=2, reset=3, idle=4)
     assert progress_line(troubled, troubled, NS_PER_S) == (

@@ -47,16 +47,6 @@ RESULTS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "CanaryTimes": {"p50": "Median, in ms; null without requests.", "p99": "99th percentile, in ms."},
     "CanaryAdds": {"p50": "Median, in ms; null without requests.", "p99": "99th percentile, in ms."},
-    "TimeShares": {
-        "service": "Share between sent and done of operations that ended well or were under way.",
-        "pacing": "Share in which the simulated line still carried the reply.",
-        "lateness": "Share between due and sent: the load generator's own.",
-        "rest": "Share of rests after failures.",
-        "failed": "Share in operations that failed.",
-        "unfinished": "Share in operations that had no complete reply at the end.",
-        "absent": "Share without any operation in a closed loop; 0 in an open loop.",
-        "idle": "Share in which a connection of an open loop was free; 0 in a closed loop.",
-    },
     "Estimate": {
         "value": "The percentile, in ms.",
         "low": "Lower end of its interval, from the spread of its rank.",
