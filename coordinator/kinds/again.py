@@ -53,7 +53,7 @@ def disturbance_of(
     )
     rest_ns = {window: max(0, ns - found.left_out_ns(window)) for window, ns in measured.measured_ns.items()}
     judged = measured.complete or measured.measured_ns.keys()
-    if not disturbed_s or any(rest_ns[window] < _LEAST_NS for window in judged):
+    if not disturbed_s or not found.left_out or any(rest_ns[window] < _LEAST_NS for window in judged):
         return said
     rest = dataclasses.replace(measured, measured_ns=rest_ns, left_out=found.left_out)
     without = judge(dataclasses.replace(evidence, measured=rest))

@@ -228,6 +228,8 @@ def _neighbour_evidence(run: TapeEvidence, windows: Collection[int]) -> list[Nei
                 )
             )
     segments = not run.measured.left_out
+    # The segments of a machine that was lost are those before the windows that it did not reach.
+    seen |= {one.machine for one in disturbances.machines} & _lost_machines(run)
     found += [
         NeighbourEvidence(
             machine=_say_machine(one.machine),
@@ -239,6 +241,11 @@ def _neighbour_evidence(run: TapeEvidence, windows: Collection[int]) -> list[Nei
         if one.machine not in seen
     ]
     return found
+
+
+def _lost_machines(run: TapeEvidence) -> set[str]:
+    """The machines of which each worker is lost."""
+    return {one.name for one in _machines(run) if set(one.workers) <= run.measured.lost.keys()}
 
 
 def _machines(run: TapeEvidence) -> Sequence[Machine]:

@@ -95,6 +95,10 @@ class Disturbance:
                 "it is not known whether the load generator passes its checks without them (not known for single "
                 f"seconds: {', '.join(self.undecided)}). Repeat the run on a quiet machine."
             )
+        if without is None and not self.left_out_s:
+            return (
+                "a second in which a window ends cannot be left out to judge again. Repeat the run on a quiet machine."
+            )
         if without is None:
             return "too few undisturbed seconds are left to judge again. Repeat the run on a quiet machine."
         if without.verdict is None:

@@ -180,6 +180,16 @@ def test_the_use_of_a_whole_segment_does_not_convict_undisturbed_seconds() -> No
     assert disturbance(result).undecided == ("other processes",)
 
 
+def test_a_disturbed_second_that_counts_is_not_said_to_be_left_out() -> None:
+    """The window ends within the disturbed second, so the run judged again would be the same run."""
+    plan = dataclasses.replace(PLAN, duration_ns=59 * NS_PER_S // 10)
+    given = ended(plan, [one for one in operations([5]) if one[0] < 5.8])
+    result = http(given, [*track([])[:5], second(5, 0.9, end_ns=NS_PER_S * 9 // 10)], plan)
+    assert result.verdict is Verdict.NOT_CONFORMING
+    assert disturbance(result).dependence is Dependence.NOT_KNOWN
+    assert "a second in which a window ends cannot be left out" in disturbance(result).sentence
+
+
 def test_a_run_that_lacks_a_window_does_not_depend_on_disturbed_seconds() -> None:
     result = http(ended(PLAN, operations()), track([2], others=0.21), complete=frozenset())
     assert result.verdict is Verdict.INVALID
@@ -267,6 +277,15 @@ def spec_run(seconds: Iterable[MachineSecond], slow_at: int = -1, **changes: obj
     for usual, other in zip(quick, slow, strict=True):
         measured.intake.receive(other if usual.interval == slow_at else usual)
     return spec.judge(dataclasses.replace(measured, **changes))  # type: ignore[arg-type]
+
+
+def test_a_lost_machine_is_not_convicted_by_an_earlier_segment() -> None:
+    """It had a busy ramp, kept to the limit in the first window, and was lost before the second one."""
+    lost = {"local/0": "killed by signal 9", "local/1": "killed by signal 9"}
+    result = spec_run(spec_track([])[:2], shared=[CoresShared("local", 0.9, "hog (pid 7)")], lost=lost)
+    assert "other processes" not in [check.name for check in result.trust.checks if not check.ok]
+    unseen = spec_run([], shared=[CoresShared("local", 0.9, "hog (pid 7)")], lost=lost)
+    assert "other processes" in [check.name for check in unseen.trust.checks if not check.ok]
 
 
 def spec_track(busy: Iterable[int], others: float = 0.21) -> list[MachineSecond]:
