@@ -6,7 +6,16 @@ import re
 from typing import Any
 
 OTHERS = "other processes"
-_FOLLOWS = {OTHERS, "send lateness", "time lost to lateness", "client's share", "engine runnable", "start skew"}
+_FOLLOWS = {
+    OTHERS,
+    "send lateness",
+    "time lost to lateness",
+    "rate lost to lateness",
+    "canary",
+    "client's share",
+    "engine runnable",
+    "start skew",
+}
 
 
 def disturbed(document: dict[str, Any]) -> bool:
@@ -28,6 +37,11 @@ def score(document: dict[str, Any], conforming: int) -> int | None:
 def headline(document: dict[str, Any], score: str) -> str:
     """Return the headline that the report must have: the score, unless the run was disturbed."""
     return "INVALID" if disturbed(document) else score
+
+
+def says_disturbed(out: str) -> bool:
+    """Whether the report `out` of a tape run names other processes as a reason of its verdict."""
+    return re.search(r"Load generator: other\s+processes", out) is not None
 
 
 def network_code(out: str, code: int) -> int:

@@ -13,6 +13,7 @@ import pytest
 
 from loadgen.engine.choice import available
 from tests.support.cli import LOADGEN, alive, command_of, descendants, environment, loadgen
+from tests.support.disturbed import says_disturbed
 from tests.support.vms import needs
 
 SHORT = ("--iterations", "1", "--ramp-up", "500ms", "--warmup", "1s", "--ramp-down", "1s", "--bound", "rate:100k")
@@ -59,6 +60,6 @@ def test_nothing_survives_a_killed_coordinator(server: str, moment: str, tmp_pat
         # On a busy machine, the kill may follow the line about the ramp-up later.
         assert moment == "ramp-up" or "of 80 requested connections" not in shown.out
     else:
-        assert "of 80 requested connections" in shown.out
+        assert "of 80 requested connections" in shown.out or says_disturbed(shown.out)
         playing = json.loads((tmp_path / "run/run.json").read_text())["fleet"]["engines"]
         assert {one["engine"] for one in playing} == {available()[0].value}
