@@ -53,15 +53,23 @@ def disturbance_of(
     )
     rest_ns = {window: max(0, ns - found.left_out_ns(window)) for window, ns in measured.measured_ns.items()}
     judged = measured.complete or measured.measured_ns.keys()
-    if not disturbed_s or any(rest_ns[window] < _LEAST_NS for window in judged):
+    if not disturbed_s or not found.left_out or any(rest_ns[window] < _LEAST_NS for window in judged):
         return said
     rest = dataclasses.replace(measured, measured_ns=rest_ns, left_out=found.left_out)
     without = judge(dataclasses.replace(evidence, measured=rest))
+    if without.trust.valid and (undecided := _undecided(result.trust, without.trust)):
+        return dataclasses.replace(said, undecided=undecided)
     dependence, again = compare(
         result.verdict,
         without.verdict,
         (checks(result), checks(without)),
         has_score=result.verdict is not Verdict.INVALID and result.trust.valid,
-        trusted=without.trust.valid,
+        trusted=(result.trust.valid, without.trust.valid),
     )
     return dataclasses.replace(said, dependence=dependence, without=again)
+
+
+def _undecided(whole: Trust, rest: Trust) -> tuple[str, ...]:
+    """The failed checks of the whole run that are not known for the rest of it, such as the canary's."""
+    known = {check.name for check in rest.checks if check.known}
+    return tuple(check.name for check in whole.checks if not check.ok and check.name not in known)

@@ -31,6 +31,7 @@ def write_disturbance(found: Disturbance | None) -> dict[str, Any]:
             }
             for span in found.spans
         ],
+        **({"undecided": list(found.undecided)} if found.undecided else {}),
     }
     return {"disturbance": part}
 
@@ -49,6 +50,7 @@ def read_disturbance(document: Mapping[str, Any]) -> Disturbance | None:
         spans=tuple(_read_span(one) for one in part["spans"]),
         dependence=Dependence(part["verdict_depends"]),
         without=None if without is None else Without(**{**without, "changes": tuple(without["changes"])}),
+        undecided=tuple(part.get("undecided", ())),
     )
 
 

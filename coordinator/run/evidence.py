@@ -112,9 +112,10 @@ def trust_evidence(
 def canary_rows(run: TapeEvidence, windows: Collection[int] | None = None) -> tuple[CanaryRow, ...]:
     """Return what the canaries measured in `windows`, or in all of them: a row for each window and engine.
 
-    Workers that were lost are left out where nothing is known about them.
+    Workers that were lost are left out where nothing is known about them.  With seconds left out there are none: a
+    canary is known for whole windows only.
     """
-    if not run.canary:
+    if not run.canary or run.measured.left_out:
         return ()
     measured = run.measured
     heard = {(one.segment, worker): one for one in measured.canaries for worker in _workers_of(run, one)}
@@ -207,7 +208,7 @@ def _machine_of(worker: str) -> str:
 def _neighbour_evidence(run: TapeEvidence, windows: Collection[int]) -> list[NeighbourEvidence]:
     """Return the use by other processes of the cores on which the engines ran, in the seconds of `windows`.
 
-    Of machines without a whole second in them, the use in whole segments.
+    Of machines without a whole second in them, the use in whole segments; with seconds left out, it is not known.
     """
     disturbances = run.measured.intake.disturbances
     disturbances.decide_all()
@@ -226,17 +227,25 @@ def _neighbour_evidence(run: TapeEvidence, windows: Collection[int]) -> list[Nei
                     throttled=worst.throttled,
                 )
             )
+    segments = not run.measured.left_out
+    # The segments of a machine that was lost are those before the windows that it did not reach.
+    seen |= {one.machine for one in disturbances.machines} & _lost_machines(run)
     found += [
         NeighbourEvidence(
             machine=_say_machine(one.machine),
-            share=one.share if one.share != UNKNOWN else None,
+            share=one.share if segments and one.share != UNKNOWN else None,
             most=one.most,
-            throttled=one.throttled if one.throttled != UNKNOWN else None,
+            throttled=one.throttled if segments and one.throttled != UNKNOWN else None,
         )
         for one in run.measured.shared
         if one.machine not in seen
     ]
     return found
+
+
+def _lost_machines(run: TapeEvidence) -> set[str]:
+    """The machines of which each worker is lost."""
+    return {one.name for one in _machines(run) if set(one.workers) <= run.measured.lost.keys()}
 
 
 def _machines(run: TapeEvidence) -> Sequence[Machine]:

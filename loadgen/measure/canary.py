@@ -100,28 +100,45 @@ def compare(
     """The canary of `worker` in the window from begin to end (CLOCK_MONOTONIC).
 
     `records` (RECORD_DTYPE) and `truths` (TRUTH_DTYPE) are in the order of time.  A request whose truth is missing, for
-    example because the kernel did not stamp it, is left out.
+    example because the kernel did not stamp it, is left out, and so are those that waited for it: nobody knows how long
+    the responder held it.
     """
     seen = np.concatenate(records) if records else np.zeros(0, RECORD_DTYPE)
-    begin_ns, end_ns = window_ns
-    seen = seen[(seen["due_ns"] >= begin_ns) & (seen["due_ns"] < end_ns)]
-    answered = seen[seen["outcome"] == Outcome.OK.value]
-    cut = int((seen["outcome"] == Outcome.CUT.value).sum())
     truth = np.concatenate(truths) if truths else np.zeros(0, TRUTH_DTYPE)
     received, replied = truth["received_ns"], truth["replied_ns"]
-    own = np.searchsorted(received, answered["sent_ns"] - _EARLY_NS)
-    known = own < len(truth)
-    known[known] = received[own[known]] <= answered["done_ns"][known]
-    answered, own = answered[known], own[known]
+    own = np.searchsorted(received, seen["sent_ns"] - _EARLY_NS)
+    ok = seen["outcome"] == Outcome.OK.value
+    known = (own < len(truth)) & (ok | (seen["sent_ns"] > 0))
+    known[known] = received[own[known]] <= seen["done_ns"][known]
+    begin_ns, end_ns = window_ns
+    inside = (seen["due_ns"] >= begin_ns) & (seen["due_ns"] < end_ns)
+    failed = int((inside & ~ok & (seen["outcome"] != Outcome.CUT.value)).sum())
+    told = inside & ok & known & ~_waited_for(seen, ~known)
+    answered, own = seen[told], own[told]
     response_ns = answered["done_ns"] - answered["due_ns"]
     held_ns = _held_ns(truth, answered["done_ns"]) - _held_ns(truth, answered["due_ns"])
     return CanarySeen(
         worker=worker,
-        failed=len(seen) - cut - len(known),
+        failed=failed,
         response=Histogram.of(response_ns),
         truth=Histogram.of((replied - received)[own]),
         added=Histogram.of(response_ns - held_ns),
     )
+
+
+def _waited_for(seen: NDArray[np.void], unknown: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which requests were due before one of the `unknown` requests was over, and done after it had begun.
+
+    A failure is over when the next request is sent: the connection rests after it.
+    """
+    begins = np.where(seen["sent_ns"] > 0, seen["sent_ns"], seen["due_ns"])
+    failed = seen["outcome"] != Outcome.OK.value
+    ends = np.where(failed, np.append(begins[1:], seen["done_ns"][-1:]), seen["done_ns"])
+    begins, ends = begins[unknown], np.maximum.accumulate(np.maximum(ends, seen["done_ns"])[unknown])
+    at = np.searchsorted(ends, seen["due_ns"], side="right")
+    found = at < len(ends)
+    found[found] = begins[at[found]] < seen["done_ns"][found]
+    return found
 
 
 def _held_ns(truth: NDArray[np.void], until_ns: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -14,15 +14,17 @@ def compare(
     checks: Sequence[Mapping[str, Check]],
     *,
     has_score: bool,
-    trusted: bool,
+    trusted: tuple[bool, bool],
 ) -> tuple[Dependence, Without]:
     """Whether a verdict depends on the disturbed seconds; `without` is the verdict that leaves them out.
 
     `checks`: those of the run and those of the run without, by name.  `has_score`: the run has one, so that verdicts on
-    servers may be told.  `trusted`: the load generator of the run without passes its checks.
+    servers may be told.  `trusted`: whether the load generator passes its checks in the run, and in the run without.
     """
+    was, is_trusted = trusted
     if not has_score:
-        return Dependence.OTHER if trusted else Dependence.SAME, Without(verdict=None, trusted=trusted)
+        other = is_trusted and not was  # an incomplete window makes a run INVALID, too
+        return Dependence.OTHER if other else Dependence.SAME, Without(verdict=None, trusted=is_trusted)
     whole, rest = checks
     changes = tuple(
         f"{name} {_value(rest[name])} instead of {_value(check)}"
@@ -31,7 +33,7 @@ def compare(
     )
     same = without is verdict
     return Dependence.SAME if same else Dependence.OTHER, Without(
-        verdict=without.value, trusted=trusted, changes=changes
+        verdict=without.value, trusted=is_trusted, changes=changes
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from loadgen.verdict.disturbance_rules import OTHERS, Cause
 
@@ -13,7 +14,10 @@ _NAMED = 2  # causes, and checks, in the sentence
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disturbed:
-    """Consecutive seconds `first_s` to `last_s` of the run, disturbed on `machine` by one cause, as in the worst."""
+    """Consecutive seconds `first_s` to `last_s` of the run, disturbed on `machine` by one cause, as in the worst.
+
+    Its `who` is who used the most in more of these seconds than anybody else.
+    """
 
     machine: str
     first_s: int
@@ -34,7 +38,7 @@ class Dependence(enum.Enum):
     """Whether the verdict depends on the disturbed seconds."""
 
     NONE = "none"  # no second was disturbed
-    NOT_KNOWN = "not known"  # there are no undisturbed seconds to judge
+    NOT_KNOWN = "not known"  # too few undisturbed seconds are left, or a failed check cannot be judged again
     SAME = "same"  # without the disturbed seconds, the verdict is the same
     OTHER = "other"  # without them, it would be another
 
@@ -58,7 +62,8 @@ class Disturbance:
 
     `measured_s`: seconds of the measured windows that were watched on any machine.  `disturbed_s`: of these, seconds
     that were disturbed on any machine.  `left_out_s`: length of what was left out to judge again.  `without` is None
-    when nothing was disturbed, or when nothing is left.
+    when nothing was disturbed, when nothing is left, or when `undecided` checks of the load generator failed, which are
+    not known for single seconds.
     """
 
     measured_s: int
@@ -68,6 +73,7 @@ class Disturbance:
     spans: tuple[Disturbed, ...]
     dependence: Dependence
     without: Without | None = None
+    undecided: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -84,11 +90,20 @@ class Disturbance:
 
     def _so(self) -> str:
         without = self.without
+        if self.undecided:
+            return (
+                "it is not known whether the load generator passes its checks without them (not known for single "
+                f"seconds: {', '.join(self.undecided)}). Repeat the run on a quiet machine."
+            )
+        if without is None and not self.left_out_s:
+            return (
+                "a second in which a window ends cannot be left out to judge again. Repeat the run on a quiet machine."
+            )
         if without is None:
-            return "there are no undisturbed seconds to judge. Repeat the run on a quiet machine."
+            return "too few undisturbed seconds are left to judge again. Repeat the run on a quiet machine."
         if without.verdict is None:
             passes = "passes" if without.trusted else "does not pass"
-            advice = " Repeat the run on a quiet machine." if without.trusted else ""
+            advice = " Repeat the run on a quiet machine." if self.dependence is Dependence.OTHER else ""
             return f"without them, the load generator {passes} its checks.{advice}"
         if self.dependence is Dependence.SAME:
             return "without them, the verdict is the same."
@@ -100,6 +115,7 @@ class Disturbance:
 def spans_of(causes: Iterable[tuple[str, int, Cause]]) -> tuple[Disturbed, ...]:
     """(machine, second, cause) as spans of consecutive seconds, by time; each with the worst of its causes."""
     spans: list[Disturbed] = []
+    users: list[Counter[str]] = []  # by span: in how many seconds each process used the most
     last: dict[tuple[str, str], int] = {}  # the index of the newest span by machine and cause
     for machine, second, cause in sorted(causes, key=lambda one: one[1]):
         key = machine, cause.what
@@ -107,8 +123,11 @@ def spans_of(causes: Iterable[tuple[str, int, Cause]]) -> tuple[Disturbed, ...]:
         if at is None or spans[at].last_s < second - 1:
             last[key] = len(spans)
             spans.append(Disturbed(machine=machine, first_s=second, last_s=second, cause=cause))
+            users.append(Counter([cause.who]))
             continue
+        users[at][cause.who] += 1
         worst = max(spans[at].cause, cause, key=lambda one: one.value)
+        worst = replace(worst, who=users[at].most_common(1)[0][0])
         spans[at] = Disturbed(machine=machine, first_s=spans[at].first_s, last_s=second, cause=worst)
     return tuple(spans)
 
@@ -122,18 +141,19 @@ def _say(span: Disturbed, *, named: bool) -> str:
     cause = span.cause
     machine = f"machine {span.machine}: " if named else ""
     when = f"at {span.first_s} s" if span.first_s == span.last_s else f"at {span.first_s}-{span.last_s} s"
-    who = f", most of it {cause.who}" if cause.who not in _NOBODY and cause.what == OTHERS else ""
-    return f"{machine}{_PHRASES[cause.what].format(cause=cause)}{who} {when}"
+    up_to = "up to " * (span.first_s < span.last_s)  # the value is that of the worst second
+    who = f", largest user {cause.who}" if cause.who not in _NOBODY and cause.what == OTHERS else ""
+    return f"{machine}{_PHRASES[cause.what].format(cause=cause, up_to=up_to)} {when}{who}"
 
 
 _NOBODY = ("", "none", "unknown")
 
 _PHRASES = {
-    OTHERS: "other processes used {cause.value:.0f} % of {cause.where}",
-    "hypervisor": "the hypervisor took {cause.value:.0f} % of {cause.where}",
-    "CPU quota": "the CPU quota was used up in {cause.value:.0f} % of its periods",
-    "waiting for a core": "{cause.where} waited for a core for {cause.value:.0f} % of the time",
-    "stood still": "{cause.where} stood still for {cause.value:.0f} % of the time",
-    "packets dropped": "{cause.value:,.0f} packets were dropped",
+    OTHERS: "other processes used {up_to}{cause.value:.0f} % of {cause.where}",
+    "hypervisor": "the hypervisor took {up_to}{cause.value:.0f} % of {cause.where}",
+    "CPU quota": "the CPU quota was used up in {up_to}{cause.value:.0f} % of its periods",
+    "waiting for a core": "{cause.where} waited for a core for {up_to}{cause.value:.0f} % of the time",
+    "stood still": "{cause.where} stood still for {up_to}{cause.value:.0f} % of the time",
+    "packets dropped": "{up_to}{cause.value:,.0f} packets were dropped",
 }
 """By the name of the cause."""

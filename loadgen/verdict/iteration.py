@@ -139,13 +139,17 @@ def _target_result(
 def _dead_share(found: NDArray[np.void], tallies: NDArray[np.void], measured_ns: int) -> float | None:
     """The share of the time lost to failures and the rests after them, and to connections without any operation.
 
+    The time before the first operation of a connection, which is pacing, is not lost: in the window of an interrupted
+    run, a connection may not have come to an operation.
     Returns None for records of versions that did not measure it.
     """
     if not are_known(tallies):
         return None
-    without = (found["state"] == State.NO_REQUESTS).sum() * measured_ns
-    of_others = tallies[operations_of(tallies) > 0]
-    lost_ns = without + of_others["failed_ns"].sum() + of_others["rest_ns"].sum()
+    have = operations_of(tallies) > 0
+    before_ns = np.minimum(tallies["pacing_ns"][~have], measured_ns).sum()
+    without_ns = (found["state"] == State.NO_REQUESTS).sum() * measured_ns - before_ns
+    of_others = tallies[have]
+    lost_ns = without_ns + of_others["failed_ns"].sum() + of_others["rest_ns"].sum()
     # The window of an interrupted run may be known to a second only.
     return min(1.0, float(lost_ns) / (len(found) * measured_ns)) if len(found) and measured_ns else 0.0
 

@@ -78,6 +78,18 @@ def test_a_request_without_its_truth_is_left_out_and_one_that_failed_is_counted(
     found = compared(rows, truths((41, 46)))
     assert (found.response.total, found.failed) == (1, 1)
     assert compared(rows, truths()).added == Histogram.EMPTY
+
+
+@pytest.mark.parametrize("outcome", [Outcome.OK, Outcome.TIMED_OUT])
+def test_a_wait_for_a_request_of_unknown_truth_is_not_the_engines(outcome: Outcome) -> None:
+    """A responder that stood still reads its requests so late that it knows nothing about them."""
+    lost = records((0, 0, 1600), outcome=outcome)
+    sent = 1601 + 250 * (outcome is not Outcome.OK)  # the connection rests after a failure
+    rows = records((41, sent, sent + 6), (sent - 5, sent + 6, sent + 12), (sent + 99, sent + 99, sent + 105))
+    truth = truths((sent, sent + 5), (sent + 6, sent + 11), (sent + 99, sent + 104))
+    found = compared(np.concatenate([lost, rows]), truth)
+    assert found.added.total == 1
+    assert found.added.max_ns == MS
     assert compare("w", [], [], window_ns=(0, 1)).added == Histogram.EMPTY
 
 

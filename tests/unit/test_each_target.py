@@ -96,3 +96,11 @@ def test_time_in_time_outs_is_dead_time() -> None:
     assert [target.conforming for target in result.targets] == [1, 1, 1, 0]
     # The second one began after the window opened, and the last one never did.
     assert [target.dead_share for target in result.targets] == [pytest.approx(297 / 1200), 0, 0, 1]
+
+
+def test_the_time_before_the_first_operation_is_not_dead() -> None:
+    """An interrupted window ends while a connection still waits for the moment at which it should start."""
+    waits = {"window": 0, "connection": 1, "pacing_ns": 4 * WINDOW_NS}
+    begins = {"window": 0, "connection": 2, "pacing_ns": WINDOW_NS // 4}
+    result = iteration({0: cell(MIX)}, [served(0, 390), waits, begins], vms=3, each=1)
+    assert [target.dead_share for target in result.targets] == [0, 0, 0.75]

@@ -202,6 +202,9 @@ def test_a_lost_worker_degrades_and_its_share_is_named() -> None:
     assert result.verdict is Verdict.DEGRADED
     assert "local/1 (killed by signal 9)" in result.reasons[0]
     assert "2 of 4 connections" in result.reasons[0]
+    # Ideal servers would have the connections of the lost worker, too: a comparison would blame the servers.
+    assert result.margin is not None
+    assert result.margin.ideal is None
 
 
 def test_an_interrupted_run_shows_its_measurements() -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgpack
 import pytest
@@ -15,6 +16,7 @@ from coordinator.kinds.catalog import judges
 from coordinator.kinds.http.kind import HttpKind
 from coordinator.output.judged import read_judged
 from coordinator.output.text import write_text
+from coordinator.record.disturbance import read_disturbance, write_disturbance
 from coordinator.record.document import finished, result_of, unfinished
 from coordinator.record.schema.generate import why_damaged
 from coordinator.record.writer import DISTURBANCE, RecordWriter
@@ -30,6 +32,7 @@ from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.verdict.disturbance import Dependence, Disturbance
 from loadgen.verdict.http_result import HttpResult
 from loadgen.verdict.result import RunResult, Verdict
+from tests.support.canaries import heard, seen, tail
 from tests.support.disturbance import engine_second, second
 from tests.support.https import OPEN, ended, header
 from tests.unit import test_judge as spec
@@ -49,14 +52,18 @@ def operations(slow_s: Iterable[int] = (), *, silent_from_s: float = 99.0) -> li
     return found
 
 
-def http(given: Sequence[Snapshot], seconds: Iterable[MachineSecond] = (), plan: HttpPlan = PLAN) -> HttpResult:
+def http(
+    given: Sequence[Snapshot], seconds: Iterable[MachineSecond] = (), plan: HttpPlan = PLAN, **more: Any
+) -> HttpResult:
     kind, begun = HttpKind(), header(plan)
     intake = empty_intake(kind.asked(plan, plan.targets), begun.own_fleet.placement)
     for one in seconds:
         intake.observe(one)
     for snapshot in given:
         intake.receive(snapshot)
-    measured = TapeMeasured(intake=intake, measured_ns={0: plan.duration_ns}, complete=frozenset({0}))
+    measured = TapeMeasured(
+        **{"intake": intake, "measured_ns": {0: plan.duration_ns}, "complete": frozenset({0}), **more}
+    )
     return kind.judge(Played(header=begun, measured=measured, interrupted=False))
 
 
@@ -88,7 +95,7 @@ def test_a_verdict_that_disturbed_seconds_cause_depends_on_them() -> None:
     assert found.without.verdict == "conforming"
     assert found.left_out_s == 2
     assert found.sentence == (
-        "1 of 6 seconds was disturbed (other processes used 21 % of core 1, most of it hog (pid 7) at 2 s); without "
+        "1 of 6 seconds was disturbed (other processes used 21 % of core 1 at 2 s, largest user hog (pid 7)); without "
         "them, the verdict would be CONFORMING: p99 4 ms instead of 61 ms. Repeat the run on a quiet machine."
     )
 
@@ -99,7 +106,7 @@ def test_a_verdict_that_other_seconds_cause_does_not(slow: list[int]) -> None:
     found = disturbance(result)
     assert result.verdict is (Verdict.NOT_CONFORMING if slow else Verdict.CONFORMING)
     assert found.dependence is Dependence.SAME
-    assert found.sentence.endswith("at 2 s); without them, the verdict is the same.")
+    assert found.sentence.endswith("hog (pid 7)); without them, the verdict is the same.")
 
 
 def test_a_silent_server_cannot_hide_behind_a_disturbance() -> None:
@@ -113,7 +120,9 @@ def test_a_run_that_was_disturbed_throughout_cannot_be_judged_again() -> None:
     found = disturbance(result)
     assert found.dependence is Dependence.NOT_KNOWN
     assert found.without is None
-    assert found.sentence.endswith("there are no undisturbed seconds to judge. Repeat the run on a quiet machine.")
+    assert found.sentence.endswith(
+        "too few undisturbed seconds are left to judge again. Repeat the run on a quiet machine."
+    )
 
 
 def test_an_invalid_run_stays_invalid_and_tells_no_verdict_on_the_servers() -> None:
@@ -128,6 +137,76 @@ def test_an_invalid_run_stays_invalid_and_tells_no_verdict_on_the_servers() -> N
     assert found.sentence.endswith("the load generator passes its checks. Repeat the run on a quiet machine.")
     busy = http(ended(PLAN, operations(), cpu=0.97), track([1, 2, 3]))
     assert disturbance(busy).sentence.endswith("without them, the load generator does not pass its checks.")
+
+
+def test_a_canary_of_disturbed_seconds_does_not_convict_the_others() -> None:
+    """A canary is known for whole windows only, so nobody knows what it shows without the disturbed seconds."""
+    delayed = heard(seen(added_ms=100))
+    alone = http(ended(PLAN, operations()), track([2], others=0.21), canaries=(delayed,))
+    assert [check.name for check in alone.trust.checks if not check.ok] == ["canary"]
+    assert disturbance(alone).dependence is Dependence.NOT_KNOWN
+    assert disturbance(alone).without is None
+    assert disturbance(alone).sentence.endswith(
+        "it is not known whether the load generator passes its checks without them (not known for single seconds: "
+        "canary). Repeat the run on a quiet machine."
+    )
+    assert read_disturbance(write_disturbance(disturbance(alone))) == disturbance(alone)
+    busy = http(ended(PLAN, operations(), cpu=0.97), track([2]), canaries=(delayed,))
+    assert disturbance(busy).sentence.endswith("without them, the load generator does not pass its checks.")
+    # With slow seconds, the limit of the canary is half of a larger percentile.
+    slow = http(ended(PLAN, operations([2])), track([2], others=0.21), canaries=(heard(seen(added_ms=1.9)),))
+    assert slow.verdict is Verdict.NOT_CONFORMING
+    rest = disturbance(slow).without
+    assert rest is not None
+    assert rest.verdict == "conforming"
+
+
+def test_a_canary_that_slow_seconds_excuse_is_not_compared_with_the_others() -> None:
+    """25 ms are less than half of the measured 61 ms, and more than the 20 ms that are allowed without slow seconds."""
+    plan = dataclasses.replace(PLAN, slos=())
+    result = http(ended(plan, operations([2])), track([2], others=0.21), plan, canaries=(heard(tail()),))
+    assert result.verdict is Verdict.CONFORMING
+    assert disturbance(result).dependence is Dependence.SAME
+
+
+def test_the_use_of_a_whole_segment_does_not_convict_undisturbed_seconds() -> None:
+    """Of three seconds, the two whole ones are left out; only the use of the segment is known for the rest."""
+    plan = dataclasses.replace(PLAN, duration_ns=3 * NS_PER_S)
+    given = ended(plan, [one for one in operations() if one[0] < 2.9])
+    shared = (CoresShared("local", 0.3, "hog (pid 7)"),)
+    partial = second(2, end_ns=NS_PER_S * 9 // 10)
+    result = http(given, [second(0, 0.9), second(1, 0.0), partial], plan, shared=shared)
+    assert [check.name for check in result.trust.checks if not check.ok] == ["other processes"]
+    assert disturbance(result).undecided == ("other processes",)
+
+
+def test_a_disturbed_second_that_counts_is_not_said_to_be_left_out() -> None:
+    """The window ends within the disturbed second, so the run judged again would be the same run."""
+    plan = dataclasses.replace(PLAN, duration_ns=59 * NS_PER_S // 10)
+    given = ended(plan, [one for one in operations([5]) if one[0] < 5.8])
+    result = http(given, [*track([])[:5], second(5, 0.9, end_ns=NS_PER_S * 9 // 10)], plan)
+    assert result.verdict is Verdict.NOT_CONFORMING
+    assert disturbance(result).dependence is Dependence.NOT_KNOWN
+    assert "a second in which a window ends cannot be left out" in disturbance(result).sentence
+
+
+def test_a_run_that_lacks_a_window_does_not_depend_on_disturbed_seconds() -> None:
+    result = http(ended(PLAN, operations()), track([2], others=0.21), complete=frozenset())
+    assert result.verdict is Verdict.INVALID
+    assert result.trust.valid
+    assert disturbance(result).dependence is Dependence.SAME
+    assert disturbance(result).sentence.endswith("without them, the load generator passes its checks.")
+
+
+def test_a_span_names_who_used_the_most_in_most_seconds() -> None:
+    users = ["tests (pid 1)", "tests (pid 1)", "cc1 (pid 2)"]
+    engines = [engine_second(others=0.3 + n / 10, most=who) for n, who in enumerate(users, start=1)]
+    given = [second(n, engines=(engine,)) for n, engine in enumerate(engines)]
+    result = http(ended(PLAN, operations()), [*given, *track([])[3:]])
+    assert (
+        "other processes used up to 60 % of core 1 at 0-2 s, largest user tests (pid 1))"
+        in disturbance(result).sentence
+    )
 
 
 def test_the_engines_health_in_disturbed_seconds_is_left_out() -> None:
@@ -198,6 +277,15 @@ def spec_run(seconds: Iterable[MachineSecond], slow_at: int = -1, **changes: obj
     for usual, other in zip(quick, slow, strict=True):
         measured.intake.receive(other if usual.interval == slow_at else usual)
     return spec.judge(dataclasses.replace(measured, **changes))  # type: ignore[arg-type]
+
+
+def test_a_lost_machine_is_not_convicted_by_an_earlier_segment() -> None:
+    """It had a busy ramp, kept to the limit in the first window, and was lost before the second one."""
+    lost = {"local/0": "killed by signal 9", "local/1": "killed by signal 9"}
+    result = spec_run(spec_track([])[:2], shared=[CoresShared("local", 0.9, "hog (pid 7)")], lost=lost)
+    assert "other processes" not in [check.name for check in result.trust.checks if not check.ok]
+    unseen = spec_run([], shared=[CoresShared("local", 0.9, "hog (pid 7)")], lost=lost)
+    assert "other processes" in [check.name for check in unseen.trust.checks if not check.ok]
 
 
 def spec_track(busy: Iterable[int], others: float = 0.21) -> list[MachineSecond]:

@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 from typing import get_type_hints
 
+import click
 import pytest
-import rich_click as click
 
 from coordinator.cli.show import show
 from coordinator.kinds.catalog import judges

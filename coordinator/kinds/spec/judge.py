@@ -38,10 +38,12 @@ def judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence, worklo
         return result
     asked, totals = evidence.asked, evidence.measured.totals
     found = judge_connections(totals.window_tallies(median.index), asked.connections, asked.bound)
+    # With a lost machine, connections are missing that ideal servers would have: that is not the servers' part.
+    timings = None if evidence.measured.lost else evidence.timings
     late = Histogram.merge_all(cell.lateness for cell in totals.window(median.index).values())
     return dataclasses.replace(
         result,
-        margin=margin_of(played.header.plan, workload, evidence.timings, asked, result.iterations, median, found),
+        margin=margin_of(played.header.plan, workload, timings, asked, result.iterations, median, found),
         notes=(*result.notes, *_say_lateness(late, evidence)),
     )
 

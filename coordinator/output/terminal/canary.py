@@ -11,16 +11,28 @@ from loadgen.verdict.canary import CanaryRow, Estimate
 
 
 def canary_lines(rows: Sequence[CanaryRow]) -> list[Text]:
-    """What the client adds to response times, of the worst engine and window; nothing without canaries."""
+    """What the client adds to response times, each percentile in its worst engine and window; [] without canaries."""
     if not rows:
         return []
-    known = [(row.added_ms.p50.value, row) for row in rows if row.added_ms.p50 is not None]
+    known = [row for row in rows if row.added_ms.p50 is not None]
     if not known:
         return [Text("Canary: unknown; what the client adds to response times was not measured.")]
-    _, worst = max(known, key=lambda one: one[0])
-    whose = f" (engine {worst.engine}, the worst of {len(known)})" if len(known) > 1 else ""
-    p50, p99, truth = _ms(worst.added_ms.p50), _ms(worst.added_ms.p99), fmt.millis(worst.truth_ms.p50)
-    return [Text(f"Canary: the client adds {p50} at the median (to {truth} ms), {p99} at p99{whose}.")]
+    p50 = max(known, key=lambda row: _value(row.added_ms.p50))
+    p99 = max(known, key=lambda row: _value(row.added_ms.p99))
+    median, tail, truth = _ms(p50.added_ms.p50), _ms(p99.added_ms.p99), fmt.millis(p50.truth_ms.p50)
+    whose = f" ({_say_worst(known)})" if len(known) > 1 else ""
+    return [Text(f"Canary: the client adds {median} at the median (to {truth} ms), {tail} at p99{whose}.")]
+
+
+def _say_worst(rows: Sequence[CanaryRow]) -> str:
+    """Of how many engines, and of how many windows, the worst is told."""
+    engines, windows = (len({getattr(row, name) for row in rows}) for name in ("engine", "window"))
+    parts = [f"{engines} engines"] * (engines > 1) + [f"{windows} windows"] * (windows > 1)
+    return f"the worst of {' and '.join(parts)}"
+
+
+def _value(found: Estimate | None) -> float:
+    return found.value if found else 0.0
 
 
 def _ms(found: Estimate | None) -> str:

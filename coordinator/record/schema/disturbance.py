@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from coordinator.record.schema.common import Count, Verdict
 
@@ -36,7 +36,7 @@ class DisturbedSpan(Struct, kw_only=True):
     limit: Annotated[float, Meta(description="The value from which a second is disturbed.")]
     unit: Annotated[str, Meta(description="Unit of value and limit; empty for a plain number.")]
     where: Annotated[str, Meta(description="The cores or the engine; empty for the whole machine.")]
-    who: Annotated[str, Meta(description="The process that used the most, where it is known.")]
+    who: Annotated[str, Meta(description="The process that used the most in most seconds; empty or unknown otherwise.")]
 
 
 class Disturbance(Struct, kw_only=True):
@@ -48,8 +48,9 @@ class Disturbance(Struct, kw_only=True):
     verdict_depends: Annotated[
         Literal["none", "not known", "same", "other"],
         Meta(
-            description="none: nothing was disturbed; not known: nothing is left without the disturbed seconds; same: "
-            "without them the verdict is the same; other: it would be another."
+            description="none: nothing was disturbed; not known: nothing is left without the disturbed seconds, or a "
+            "failed check is not known for single seconds; same: without them the verdict is the same; other: it would "
+            "be another."
         ),
     ]
     sentence: Annotated[str, Meta(description="The same in words; empty when nothing was disturbed.")]
@@ -58,6 +59,10 @@ class Disturbance(Struct, kw_only=True):
     ]
     machines: Annotated[list[MachineObserved], Meta(description="One entry for each watched load machine.")]
     spans: Annotated[list[DisturbedSpan], Meta(description="What disturbed, in the order of time.")]
+    undecided: Annotated[
+        list[str] | UnsetType,
+        Meta(description="Failed checks that are not known for single seconds, so the run cannot be judged again."),
+    ] = UNSET
 
 
 DisturbanceOrUnset = Annotated[
