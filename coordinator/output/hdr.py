@@ -100,7 +100,7 @@ def _of_part(part: Part, windows_ns: Mapping[int, int]) -> Iterator[Interval]:
 
 
 def _throughout_one(second: Second, windows_ns: Mapping[int, int]) -> Iterator[Histogram]:
-    """The waits of the operations that were under way during all of the only window, as the result counts them."""
+    """The waits of the operations that were under way during all of the only window without being in its cells."""
     for (window, _), cell in second.cells.items():
         if window < 0 and 0 in windows_ns:
             yield cell.response_cut.since(windows_ns[0])

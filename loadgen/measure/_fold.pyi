@@ -18,6 +18,7 @@ class Rules:
         error_rest_ns: int,
         has_fixed_bound: bool,
         is_open: bool,
+        is_unpaced: bool,
     ) -> None: ...
     def places(self, records: NDArray[np.void], cells: NDArray[np.int64], tallies: NDArray[np.int64]) -> bool: ...
     def count(

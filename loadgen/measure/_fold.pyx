@@ -55,7 +55,7 @@ cdef class Rules:
     cdef const uint8_t[::1] kind, group, state
     cdef const int32_t[::1] target_of
     cdef int kinds, groups
-    cdef bint has_window, has_fixed_bound, is_open
+    cdef bint has_window, has_fixed_bound, is_open, is_unpaced
     cdef int64_t window_start_ns, window_end_ns, good_ns, tolerable_ns, error_rest_ns
     cdef double line_ns_per_byte, good_ns_per_byte, tolerable_ns_per_byte
 
@@ -75,6 +75,7 @@ cdef class Rules:
         int64_t error_rest_ns,
         bint has_fixed_bound,
         bint is_open,
+        bint is_unpaced,
     ):
         """`window_ns`: (start, end), or None without a window.  Bounds are pairs (ns, ns per byte).
 
@@ -94,12 +95,14 @@ cdef class Rules:
         self.error_rest_ns = error_rest_ns
         self.has_fixed_bound = has_fixed_bound
         self.is_open = is_open
+        self.is_unpaced = is_unpaced
 
     def places(self, const record[::1] records, int64_t[::1] cells, int64_t[::1] tallies):
         """Write the number of each record's cell and of its tally.
 
-        Cell: 2 * target, plus 1 if the operation was due in the window.  Tally: the connection, plus the number of
-        connections if the operation counts for the window: due in it, or reaching into it.  Returns whether a rest
+        Cell: 2 * target, plus 1 if the operation was due in the window or, in a closed loop without pacing, reaches
+        into it.  Tally: the connection, plus the number of connections if the operation counts for the window: due in
+        it, or reaching into it.  Returns whether a rest
         reaches into the window after an operation that does not.  Raises IndexError if a record's connection, row,
         outcome, kind or group is out of range.
         """
@@ -121,6 +124,7 @@ cdef class Rules:
             cells[at] = 2 * <int64_t>self.target_of[one.connection] + inside
             if not inside and self.has_window and one.due_ns < self.window_start_ns:
                 inside = one.due_ns + busy_ns(self, one, response_ns(one)) > self.window_start_ns
+                cells[at] += inside and self.is_unpaced
                 if not inside and one.flags & RESTED and (one.sent_ns or not self.is_open):
                     rests |= max(one.done_ns, one.due_ns) + self.error_rest_ns > self.window_start_ns
             tallies[at] = inside * connections + one.connection
@@ -140,7 +144,7 @@ cdef class Rules:
         cdef Py_ssize_t at
         cdef const record *one
         cdef tally *mine
-        cdef int64_t response, cell
+        cdef int64_t response, cell, received
         cdef double size
         cdef bint good, tolerable, overdue
         cdef int state
@@ -158,7 +162,6 @@ cdef class Rules:
             sums[cell, GOOD] += good
             sums[cell, TOLERABLE] += tolerable
             sums[cell, OVERDUE] += overdue
-            sums[cell, BYTES] += one.bytes
             sums[cell, CONNECTS] += one.flags & CONNECTED
             if one.flags & (RETRIED | RESTED):
                 sums[cell, RETRIES] += (one.flags & RETRIED) != 0
@@ -169,7 +172,8 @@ cdef class Rules:
             mine.good += good
             mine.tolerable += tolerable
             mine.overdue += overdue
-            add_time(self, one, state, response, mine)
+            received = add_time(self, one, state, response, mine)
+            sums[cell, BYTES] += received if self.is_unpaced and one.due_ns < self.window_start_ns else one.bytes
 
     def times(
         self,
@@ -252,25 +256,26 @@ cdef inline int64_t overlap(int64_t start, int64_t end, int64_t low, int64_t hig
     return max(min(end, high) - max(start, low), 0)
 
 
-cdef inline void add_time(Rules rules, const record *one, int state, int64_t response, tally *mine) noexcept:
+cdef inline int64_t add_time(Rules rules, const record *one, int state, int64_t response, tally *mine) noexcept:
     """Add the time in the operation and its parts, and its bytes; for a window, as far as they lie in it.
 
-    See loadgen.measure.slot_time for the parts.
+    Returns these bytes, also of an operation that failed.  See loadgen.measure.slot_time for the parts.
     """
     cdef int64_t whole = busy_ns(rules, one, response), due = one.due_ns, end = due + whole
-    cdef int64_t low = LOWEST, high = HIGHEST, begun, sent, done, busy, served
+    cdef int64_t low = LOWEST, high = HIGHEST, begun, sent, done, busy, served, received
     if mine.window >= 0:
         low, high = rules.window_start_ns, rules.window_end_ns
     begun = one.sent_ns if one.sent_ns >= 0 else -one.sent_ns
     done = due + response
     sent = min(max(begun, due), done)
+    busy = min(end, high) - max(due, low)
+    received = one.bytes if busy == whole else <int64_t>rint(<double>one.bytes * <double>busy / <double>whole)
     if state != BAD:
-        busy = min(end, high) - max(due, low)
         mine.busy_ns += busy
-        mine.bytes += one.bytes if busy == whole else <int64_t>rint(<double>one.bytes * <double>busy / <double>whole)
+        mine.bytes += received
     if rules.is_open:
         if not begun:
-            return
+            return received
         sent, done = begun, max(one.done_ns, begun)
         due, end = sent, done
     served = overlap(sent, done, low, high)
@@ -285,6 +290,7 @@ cdef inline void add_time(Rules rules, const record *one, int state, int64_t res
         mine.pacing_ns += overlap(done, end, low, high)
     if one.flags & RESTED:
         mine.rest_ns += overlap(done, done + rules.error_rest_ns, low, high)
+    return received
 
 
 cdef extern from *:

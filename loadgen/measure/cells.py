@@ -40,8 +40,9 @@ class Cell:
     """The operations of one window against one target that ended in the interval.
 
     Arrays are int64.  `outcomes`: by Outcome.  `counts`: shape (kinds, groups, 3), the ok, bad and cut operations by
-    kind and group of the tape.  `bytes`: all bytes received, also by failed operations.  `overdue`: cut operations that
-    had exceeded a fixed tolerable time.  `connects`: TCP connections opened.  `retries`: requests that were sent
+    kind and group of the tape.  `bytes`: all bytes received, also by failed operations; in a closed loop without
+    pacing, of an operation that was due before the window, the part inside.  `overdue`: cut operations
+    that had exceeded a fixed tolerable time.  `connects`: TCP connections opened.  `retries`: requests that were sent
     once more because the server had closed the kept TCP connection.  `rest_ns`: time that connections rested after
     errors.  The histograms are in nanoseconds:
     `response` (done - due) and `service` (done - sent) of ok operations, `lateness` (sent - due) of all sent ones.

@@ -59,6 +59,11 @@ class FoldContext:
     error_rest_ns: int = 0
     is_open: bool = False
 
+    @property
+    def is_unpaced(self) -> bool:
+        """Whether this is a closed loop without pacing."""
+        return not (self.line_bps or self.is_open)
+
 
 def fold_with_numpy(
     records: NDArray[np.void], ctx: FoldContext, *, window: int, window_start_ns: int, window_end_ns: int
@@ -67,14 +72,14 @@ def fold_with_numpy(
 
     An operation that was due in [`window_start_ns`, `window_end_ns`) belongs to `window`, any other to window -1.  With
     `window` -1, all operations belong to window -1.  In the tallies, an operation also belongs to the window if it
-    reaches into it: due before its start, with a line time that ends after its start.  Such an operation counts for the
-    connection, but not for throughput and mix.  The line time is the larger of done - due and the time of its bytes at
-    line speed.
+    reaches into it: due before its start, with a line time (the larger of done - due and the time of its bytes at line
+    speed) that ends after its start.  In the cells, such an operation belongs to the window only in a closed loop
+    without pacing: with its whole times, and with the part of its bytes that lies in the window.
 
     The tallies of the window hold the part of the line time that lies in the window, and the same part of the bytes:
-    neither may a stall across an end of the window be missed, nor one outside of it be counted.  The same holds for
-    the parts of the connection's time (loadgen.measure.slot_time).  A rest may reach into the window after an operation
-    that does not; then a row has nothing but the rest.
+    no stall across an end of the window may be missed, and none outside of it counted.  They hold the parts of its
+    time in the same way (loadgen.measure.slot_time).  If only a rest reaches into the
+    window, a row has nothing but the rest.
     Raises IndexError if the row, connection or outcome of a record is out of range.
     """
     if not len(records):
@@ -89,11 +94,13 @@ def fold_with_numpy(
     due_inside = (due >= window_start_ns) & (due < window_end_ns) & (window >= 0)
     reaches = (due < window_start_ns) & (due + busy > window_start_ns) & (window >= 0)
     state = _STATE[taken["outcome"]].astype(np.int64)
-    good, tolerable, overdue = _judge(response, size, state, ctx.bound)
+    bounds = _judge(response, size, state, ctx.bound)
     judged = due_inside | reaches
     parts = _parts(taken, ctx, state, due + busy, judged, window_start_ns, window_end_ns)
     busy, size = _inside(due, busy, size, judged, window_start_ns, window_end_ns)
-    columns = _Columns(taken, ctx, due_inside, judged, state, response, busy, size, parts, good, tolerable, overdue)
+    joins = reaches & ctx.is_unpaced
+    received = np.where(joins, size, taken["bytes"])
+    columns = _Columns(taken, ctx, due_inside | joins, judged, state, response, busy, size, received, parts, *bounds)
     tallies = columns.tallies(window)
     if window >= 0:
         rests = _rests_into(records[~judged], ctx, window, window_start_ns, window_end_ns)
@@ -122,6 +129,7 @@ def fold_compiled(
         error_rest_ns=ctx.error_rest_ns,
         has_fixed_bound=_tells_overdue(bound),
         is_open=ctx.is_open,
+        is_unpaced=ctx.is_unpaced,
     )
     cell_places, tally_places = np.empty(size, np.int64), np.empty(size, np.int64)
     rests_reach = rules.places(records, cell_places, tally_places)
@@ -247,19 +255,17 @@ def _rests_into(
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """The records as columns.
-
-    `busy`, `size` and `parts` are the line time, the bytes, and the parts of the time that count for the connection.
-    """
+    """`belongs`: to the window in cells, with `received`; `judged`: in tallies, with `busy`, `size` and `parts`."""
 
     records: Mapping[str, NDArray[Any]]
     ctx: FoldContext
-    due_inside: NDArray[np.bool_]
+    belongs: NDArray[np.bool_]
     judged: NDArray[np.bool_]
     state: NDArray[np.int64]
     response: NDArray[np.int64]
     busy: NDArray[np.int64]
     size: NDArray[np.int64]
+    received: NDArray[np.int64]
     parts: Mapping[str, NDArray[np.int64]]
     good: NDArray[np.bool_]
     tolerable: NDArray[np.bool_]
@@ -268,7 +274,7 @@ class _Columns:
     def cells(self, window: int) -> dict[tuple[int, int], Cell]:
         """One cell per (window, target) that has operations."""
         records, ctx, state = self.records, self.ctx, self.state
-        keys, slot = _numbered(ctx.target_of[records["connection"]] * 2 + self.due_inside)
+        keys, slot = _numbered(ctx.target_of[records["connection"]] * 2 + self.belongs)
         n = len(keys)
         row = records["row"]
         place = ((slot * ctx.kinds + ctx.kind[row]) * ctx.groups + ctx.group[row]) * _STATES + state
@@ -284,7 +290,7 @@ class _Columns:
                 self.good,
                 self.tolerable,
                 self.overdue,
-                records["bytes"],
+                self.received,
                 (flags & CONNECTED) != 0,
                 (flags & RETRIED) != 0,
                 (flags & RESTED) != 0,

@@ -88,7 +88,7 @@ class StartEvidence:
 class TrustEvidence:
     """Everything that decides whether the load generator of a tape run can be trusted.
 
-    One value is evidence on one window, or on several taken together.  `window`: operations due in these windows.
+    One value is evidence on one window, or on several taken together.  `window`: operations of these windows.
     `whole`: operations of the whole run, also those outside of any window.  `measured_ns`: total length of the
     windows.  `ports` is empty where the kernel does not report its port range, `neighbours` where other processes were
     not observed, `starts` for a single machine.  `timings`: those of the tape; None when they are not known.

@@ -17,7 +17,9 @@ from loadgen.model.outcome import Outcome
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fates:
-    """The operations of one target, or of all: those due in the window, and those under way during all of it.
+    """The operations of one target, or of all: those that belong to the window, and those under way during all of it.
+
+    In a closed loop, those under way when the window opens belong to it (loadgen.measure.fold).
 
     `cell` counts them.  `unanswered`: the waits of the cut operations that count as unanswered
     (loadgen.measure.censored.PATIENCE).
@@ -55,7 +57,8 @@ def sum_of(fates: Sequence[Fates], nothing: Cell) -> Fates:
 def _with_those_throughout(cells: Mapping[tuple[int, int], Cell], target: int, nothing: Cell, measured_ns: int) -> Cell:
     """The target's cell of the window, with the operations that were due before the window and cut at its end.
 
-    In a closed loop, a connection that waits since the warm-up has no other operation in the window.
+    These are operations of an open loop: those of a closed loop are in the window's cell.  In records of version 0.1.0
+    they are not, and a connection that waits since the warm-up has no other operation in the window.
     """
     cell, before = cells.get((0, target), nothing), cells.get((-1, target), nothing)
     if not measured_ns:

@@ -73,11 +73,12 @@ class HttpRow:
     """One target, or all targets together, in the measured window.
 
     `ok`, `errors` (by Outcome name; only those that occurred) and `cut` add up to `due`: the operations that were due
-    in the window, and those that were due before it and under way during all of it.  An operation is cut when the run
-    ends before it does.  `unanswered` are the cut operations that had waited far longer than any answered one
-    (loadgen.verdict.fates).  `sent`: all requests sent, also during the warm-up, to compare with the server's own
-    count.  `per_s` counts ok operations, `mbit_per_s` all bytes received.  `response_ms` is done - due and `service_ms`
-    done - sent; failed and cut operations count with lower bounds.
+    in the window; of those that were due before it, in a closed loop all that ended in it or were under way during all
+    of it, in an open loop the latter only.  An operation is cut when the run ends before it does.  `unanswered` are the
+    cut operations that had waited far longer than any answered one (loadgen.verdict.fates).  `sent`: all requests sent,
+    also during the warm-up, to compare with the server's own count.  `per_s` counts ok operations, `mbit_per_s` all
+    bytes received.  `response_ms` is done - due and `service_ms` done - sent; failed and cut operations count with
+    lower bounds.
     `retries` counts requests that were sent once more, because the server had closed the kept TCP connection.
     `time` says where the time of the connections went.
 

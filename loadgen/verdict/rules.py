@@ -57,7 +57,6 @@ class Rules:
       engines of the machine for a part of it, like `max_still_share`.
     * `max_open_lateness_ns`: sent - due of operations in an open loop that found a free connection.  Quiet machine:
       1 ms, the timer step of the Python engine.
-    * `max_little_gap`: relative gap between rate x mean response and the connections of a closed loop.
     * `max_still_share`: share of a closed loop's connection time in waits for the client longer than
       `max_open_lateness_ns`; also the share of time that an engine stood still (Health.still_ns).  A busy client adds
       shorter waits, and shows in its CPU.
@@ -91,7 +90,6 @@ class Rules:
     max_neighbour_share: float = 0.20
     max_throttled_share: float = 0.05
     max_open_lateness_ns: int = 20 * NS_PER_MS
-    max_little_gap: float = 0.05
     max_still_share: float = 0.05
     max_idle_lateness: float = 0.10
     max_canary_ns: int = 2 * NS_PER_MS

@@ -211,6 +211,21 @@ def silent_after(seconds: float) -> Behaviour:
     return answer
 
 
+def paused(from_s: float, until_s: float, behaviour: Behaviour) -> Behaviour:
+    """Requests between these times wait until the pause ends; times count from the first request on."""
+    first_s = float("inf")
+
+    async def answer(path: str, size: int, writer: Writer) -> bool:
+        nonlocal first_s
+        now_s = asyncio.get_running_loop().time()
+        first_s = min(first_s, now_s)
+        if from_s <= now_s - first_s < until_s:
+            await asyncio.sleep(first_s + until_s - now_s)
+        return await behaviour(path, size, writer)
+
+    return answer
+
+
 def trickling(step_s: float) -> Behaviour:
     """One byte of the reply per `step_s`."""
 

@@ -108,6 +108,29 @@ def test_what_reaches_into_the_window_is_judged_by_line_time() -> None:
     assert play(large, ctx=dataclasses.replace(CTX, line_bps=0))[1]["window"].tolist() == [-1]
 
 
+def test_in_an_unpaced_closed_loop_an_operation_belongs_to_the_window_in_which_it_ends() -> None:
+    """Its times are whole, because the waits were real; its bytes are those of the part that lies in the window."""
+    played = (
+        op(96, 4, size=1),  # ends when the window opens
+        op(99, 4, size=400, connection=1),
+        op(98, 4, size=800, connection=1, outcome=Outcome.TIMED_OUT),
+        op(99, 21, size=2_100, connection=2, outcome=Outcome.CUT),  # under way during all of it
+        op(118, 4, size=80, connection=1),
+        op(120, 1, connection=1),
+    )
+    cells, tallies = play(*played, ctx=dataclasses.replace(CTX, line_bps=0))
+    assert (cells[-1, 0].ok, cells[-1, 0].bytes, cells[3, 0].ok, cells[3, 0].bad) == (2, 15_001, 2, 1)
+    assert (cells[3, 0].response.max_ns, cells[3, 0].response.min_ns) == (4 * NS_PER_S, 4 * NS_PER_S)
+    assert (cells[3, 0].lateness.total, cells[3, 0].response_failed.max_ns) == (3, 4 * NS_PER_S)
+    assert cells[3, 0].bytes == 300 + 400 + 80
+    assert (cells[3, 1].cut, cells[3, 1].response_cut.max_ns, cells[3, 1].bytes) == (1, 21 * NS_PER_S, 2_000)
+    own = tallies[tallies["window"] == 3]
+    assert own[["connection", "ok", "bad", "cut", "bytes"]].tolist() == [(1, 2, 1, 0, 340), (2, 0, 0, 1, 2_000)]
+    open_cells, _ = play(*played, ctx=dataclasses.replace(CTX, line_bps=0, is_open=True))
+    assert {key: cell.issued for key, cell in open_cells.items()} == {(-1, 0): 4, (3, 0): 1, (-1, 1): 1}
+    assert open_cells[3, 0].bytes == 80
+
+
 def test_line_time_is_the_longer_of_elapsed_and_paced() -> None:
     _, tallies = play(op(101, 0.01), op(102, 0.5, connection=1))
     assert tallies["busy_ns"].tolist() == [300 * NS_PER_MS, 500 * NS_PER_MS]  # 15,000 B at 400 kbit/s are 300 ms
@@ -238,16 +261,18 @@ def slow_fold(table: NDArray[np.void], ctx: FoldContext) -> tuple[dict[tuple[int
         tolerable = state == OK and response <= bound.tolerable_ns + bound.tolerable_ns_per_byte * size
         overdue = state == CUT and bound.kind is BoundKind.TIME and response > bound.tolerable_ns
         row, connection = int(r["row"]), int(r["connection"])
+        unpaced = not ctx.line_bps and not ctx.is_open
+        belongs = judged if unpaced else due_inside
         cell = Cell.empty(ctx.kinds, ctx.groups)
         cell.outcomes[outcome] += 1
         cell.counts[ctx.kind[row], ctx.group[row], state] += 1
-        found[3 if due_inside else -1, int(ctx.target_of[connection])].append(
+        found[3 if belongs else -1, int(ctx.target_of[connection])].append(
             dataclasses.replace(
                 cell,
                 good=int(good),
                 tolerable=int(tolerable),
                 overdue=int(overdue),
-                bytes=size,
+                bytes=received if unpaced and due < START else size,
                 connects=int(r["flags"]) & CONNECTED,
                 retries=int(bool(r["flags"] & RETRIED)),
                 rest_ns=ctx.error_rest_ns if r["flags"] & RESTED else 0,

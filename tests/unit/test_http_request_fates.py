@@ -28,8 +28,8 @@ def of(plan: HttpPlan, operations: Operations, *slos: str, start_s: float = 0.0)
     return result(plan, given=ended(plan, operations, start_s=start_s))
 
 
-def law(found: HttpResult) -> Check:
-    return next(check for check in found.trust.checks if check.name == "Little's law")
+def accounted(found: HttpResult) -> Check:
+    return next(check for check in found.trust.checks if check.name == "time unaccounted for")
 
 
 def closed(until_s: float, took_s: float = 0.04, *, hung: int = 0) -> Operations:
@@ -72,7 +72,7 @@ def test_a_server_that_never_answers_does_not_conform(plan: HttpPlan, slos: tupl
 
 def test_connections_that_hang_are_the_server_s_and_count_with_their_time() -> None:
     found = of(CLOSED, closed(3.96, hung=1), "errors<1%")
-    assert law(found).ok
+    assert accounted(found).ok
     assert found.verdict is Verdict.NOT_CONFORMING
     assert found.slos[0].value == pytest.approx(5, rel=0.01)
     assert found.total.unanswered == 1
@@ -81,12 +81,12 @@ def test_connections_that_hang_are_the_server_s_and_count_with_their_time() -> N
     assert "1 unanswered" in without.reasons[0]
 
 
-def test_a_server_that_stands_still_at_the_end_is_no_gap_in_little_s_law() -> None:
+def test_a_server_that_stands_still_at_the_end_leaves_no_time_unaccounted_for() -> None:
     found = of(CLOSED, closed(3.0), "errors<1%")
-    assert law(found).ok
+    assert accounted(found).ok
     assert (found.verdict, found.total.unanswered) == (Verdict.NOT_CONFORMING, 20)
     idle = of(CLOSED, [one for one in closed(3.0) if one[2] is OK])
-    assert not law(idle).ok
+    assert not accounted(idle).ok
     assert idle.verdict is Verdict.INVALID
 
 
@@ -95,12 +95,39 @@ def test_a_connection_that_hangs_since_the_warm_up_counts_in_the_window() -> Non
     warm = [(due + 2, done + 2, outcome) for due, done, outcome in closed(3.96, hung=1)]
     hung = [(0.5, 6.0, CUT) if outcome is CUT and due == 2.0 else (due, done, outcome) for due, done, outcome in warm]
     found = of(CLOSED, hung, "errors<1%", start_s=2.0)
-    assert law(found).ok
+    assert accounted(found).ok
     assert (found.total.unanswered, found.slos[0].ok) == (1, False)
     assert found.slos[0].value == pytest.approx(5, rel=0.01)
     longest = found.total.response_ms.max
     assert longest is not None
     assert (round(longest.low), longest.high) == (5500, None)
+
+
+def test_a_slow_server_has_the_rate_at_which_it_answers() -> None:
+    """A second for each reply: 10/s with 10 connections, within one request for each connection."""
+    plan = dataclasses.replace(CLOSED, connections=10, duration_ns=round(5.5 * NS_PER_S))
+    played = [(float(at), min(at + 1.0, 7.8), OK if at < 7 else CUT) for at in range(8) for _ in range(10)]
+    found = of(plan, played, "rate>9/s", "max<1001ms", start_s=2.3)
+    assert found.verdict is Verdict.CONFORMING
+    assert (found.total.ok, found.total.cut, found.total.unanswered, found.total.due) == (50, 10, 0, 60)
+    assert abs(found.total.per_s - 10) * 5.5 <= 10
+    assert found.sent == 80
+    assert accounted(found).value == 0
+    bytes_inside = 10 * (70 + 4 * 100 + 100)
+    assert found.total.mbit_per_s == pytest.approx(8e-6 * bytes_inside / 5.5, rel=1e-6)
+
+
+def test_a_wait_across_the_opening_of_the_window_counts_in_whole() -> None:
+    """Each connection waited from 1 s before the window until 0.5 s into it."""
+    warm = [(at * 0.05, at * 0.05 + 0.05, OK) for at in range(20) for _ in range(20)]
+    stalled = [*warm, *[(1.0, 2.5, OK)] * 20]
+    after = [(2.5 + at * 0.05, 2.55 + at * 0.05, OK) for at in range(70) for _ in range(20)]
+    found = of(CLOSED, [*stalled, *after], "max<500ms", start_s=2.0)
+    assert found.verdict is Verdict.NOT_CONFORMING
+    longest = found.total.response_ms.max
+    assert longest is not None
+    assert (round(longest.low), round(longest.high or 0)) == (1500, 1500)
+    assert (found.total.ok, accounted(found).ok) == (71 * 20, True)
 
 
 def test_what_is_under_way_at_the_end_of_a_good_run_is_nobody_s_fault() -> None:

@@ -52,9 +52,9 @@ def views(given: list[Snapshot]) -> list[HttpView]:
 def test_errors_are_those_of_the_window_once_it_has_begun() -> None:
     given = ended(PLAN, OPERATIONS, start_s=1.0)
     found = [(view.total.errors, view.total.shed) for view in views(given)]
-    assert found == [(2, 1), (1, 0), (1, 1), (1, 1)]
+    assert found == [(2, 1), (1, 0), (2, 1), (2, 1)]
     of_window = result(PLAN, given=given).total.errors
-    assert of_window == {"BAD_STATUS": 1, "SHED": 1}
+    assert of_window == {"BAD_STATUS": 1, "SHED": 1, "RESET": 1}
 
 
 def test_the_last_interval_has_the_rate_of_its_length_and_the_waits_of_what_was_cut() -> None:

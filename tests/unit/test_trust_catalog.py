@@ -69,7 +69,7 @@ def evidence(loop: Loop, *, time_wait: int = 0) -> TrustEvidence:
     ("loop", "before", "after"),
     [
         (Loop.PACED, ["send lateness", "time lost to lateness", "rate lost to lateness"], ["canary", *MIX]),
-        (Loop.CLOSED, [], ["engine stood still", "client's share", "time lost to lateness", "Little's law", "canary"]),
+        (Loop.CLOSED, [], ["engine stood still", "client's share", "time lost to lateness", "canary"]),
         (Loop.OPEN, [], ["engine stood still", "send lateness", "canary"]),
     ],
 )

@@ -12,7 +12,6 @@ from loadgen.measure.ledger import Ledger
 from loadgen.measure.snapshot import Health
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.units import NS_PER_S
-from loadgen.verdict.checks.tape.littles_law import LITTLES_LAW
 from loadgen.verdict.evidence import Loop, TrustEvidence, WorkerEvidence
 from loadgen.verdict.http import judge_http
 from loadgen.verdict.http_result import HttpResult
@@ -61,11 +60,6 @@ def _judge(played: Played[HttpPlan, TapeMeasured], evidence: TapeEvidence) -> Ht
     if measured_ns > 0:
         found = trust_evidence(evidence, totals, loop)
         trust = judge_trust(_with_all_health(found, measured.intake.ledger, measured.left_out))
-    lost = lost_workers(evidence)
-    # The connections of a lost worker are missing, and the result says so; without some of its seconds, a window has
-    # only parts of the operations at their ends.
-    if lost or measured.left_out:
-        trust = Trust(checks=tuple(check for check in trust.checks if check.name != LITTLES_LAW))
     result = judge_http(
         totals.cells,
         totals.window_tallies(0),
@@ -76,7 +70,7 @@ def _judge(played: Played[HttpPlan, TapeMeasured], evidence: TapeEvidence) -> Ht
         measured_ns=measured_ns,
         complete=0 in measured.complete,
         interrupted=played.interrupted,
-        lost=lost,
+        lost=lost_workers(evidence),
         notes=played.notes,
     )
     return dataclasses.replace(result, canary=canary_rows(evidence))

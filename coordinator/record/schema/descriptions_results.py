@@ -165,8 +165,8 @@ RESULTS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "RequestPart": {
         "name": "Method and URL, or one name for all when there are many.",
-        "ok": "Requests due in the window that ended well.",
-        "bad": "Requests due in the window that failed.",
+        "ok": "Requests of the window that ended well.",
+        "bad": "Requests of the window that failed.",
     },
     "HttpDocument": {
         "total": "All targets together; null while the run has not ended.",

@@ -49,8 +49,8 @@ class HttpPart(Struct, kw_only=True):
     due: Annotated[
         Count | UnsetType,
         Meta(
-            description="Requests that were due in the window, or before it and under way during all of it: the sum of "
-            "ok, errors and cut."
+            description="Requests of the window: those that were due in it; in a closed loop those under way when it "
+            "opened, in an open loop those under way during all of it. The sum of ok, errors and cut."
         ),
     ] = UNSET
     sent: Annotated[

@@ -27,7 +27,6 @@ from loadgen.verdict.checks.tape.engine_cpu import engine_cpu
 from loadgen.verdict.checks.tape.engine_still import engine_still
 from loadgen.verdict.checks.tape.ephemeral_ports import ephemeral_ports
 from loadgen.verdict.checks.tape.late_share import late_share
-from loadgen.verdict.checks.tape.littles_law import littles_law
 from loadgen.verdict.checks.tape.local_limits import local_limits
 from loadgen.verdict.checks.tape.mix_issued import mix_issued
 from loadgen.verdict.checks.tape.open_files import open_files
@@ -57,7 +56,6 @@ TAPE_CHECKS: tuple[Callable[[TrustEvidence], Found], ...] = (
     open_lateness,
     client_share,
     closed_waits,
-    littles_law,
     canary,
     time_accounted,
     mix_issued,
