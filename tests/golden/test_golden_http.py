@@ -76,6 +76,19 @@ def test_names_of_targets_are_whole_beside_lower_bounds_and_retries() -> None:
     assert "…" not in text
 
 
+def test_columns_give_way_to_the_names_of_targets() -> None:
+    found = result(MISSED, given=snapshots(MISSED, service_ms=5, outcomes=TROUBLE))
+    endless = TimeSpans(**dict.fromkeys(("mean", "p50", "p90", "p99", "p99_9", "max"), Span(4005, None)))
+    rows = tuple(
+        dataclasses.replace(row, name=f"127.0.0.1:4266{at}", ok=1_234_567, per_s=9_999.0, response_ms=endless)
+        for at, row in enumerate(found.targets)
+    )
+    text = printed(dataclasses.replace(found, targets=rows), MISSED)
+    assert "127.0.0.1:42661 " in text
+    assert "conns" not in text
+    assert "1,234,567" in text
+
+
 def test_the_report_of_a_cut_run_in_ascii(golden: Golden) -> None:
     found = result(complete=frozenset(), interrupted=True)
     cut = "the run was cut: it did not write its end"

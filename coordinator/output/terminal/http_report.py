@@ -152,15 +152,28 @@ def _time_cells(times: Times | TimeSpans, words: Words) -> list[str]:
     return [words.millis(value) for value in (times.mean, times.p50, times.p90, times.p99, times.p99_9, times.max)]
 
 
+_COLUMNS = ("target", "conns", "ok", "errors", "cut", "req/s", "Mbit/s", "p50", "p99")
+_SPARE = ("conns", "Mbit/s")  # run.json has them
+_NAME_WIDTH = 24
+
+
 def _targets(result: HttpResult, words: Words) -> Table:
+    """The table of targets, without some columns where the numbers leave too little room for the names."""
+    rows = result.targets if len(result.targets) == 1 else (*result.targets, result.total)
+    cells = [list(_target_cells(row, words)) for row in rows]
+    widths = [max(map(len, column)) for column in zip(("", *_COLUMNS), *cells, strict=True)]
+    widths[1] = min(widths[1], _NAME_WIDTH)
+    kept = list(range(len(widths)))
+    for spare in _SPARE:
+        if sum(widths[at] + 2 for at in kept) - 2 > WIDTH:
+            kept.remove(1 + _COLUMNS.index(spare))
     table = plain_table("Targets")
     table.add_column("", width=1)
-    table.add_column("target", overflow="fold", max_width=24)  # gives way when the numbers are wide
-    for title in ("conns", "ok", "errors", "cut", "req/s", "Mbit/s", "p50", "p99"):
-        table.add_column(title, justify="right", no_wrap=True)
-    rows = result.targets if len(result.targets) == 1 else (*result.targets, result.total)
-    for row in rows:
-        add_row(table, *_target_cells(row, words))
+    table.add_column(_COLUMNS[0], overflow="fold", max_width=_NAME_WIDTH)  # gives way when the numbers are wide
+    for at in kept[2:]:
+        table.add_column(_COLUMNS[at - 1], justify="right", no_wrap=True)
+    for row in cells:
+        add_row(table, *(row[at] for at in kept))
     return table
 
 
