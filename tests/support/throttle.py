@@ -5,30 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from tests.support.tcp_relay import Relay
+
 _OVERSHOOT_S = 0.02
 
 
-class Throttle:
+class Throttle(Relay):
     """Relays 127.0.0.1:port to 127.0.0.1:upstream; each connection's replies pass evenly at `bps`."""
 
     def __init__(self, upstream: int, bps: float) -> None:
-        self._upstream = upstream
+        super().__init__(upstream)
         self._bps = bps
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.port = 0
-
-    async def __aenter__(self) -> Throttle:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=512)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -8,10 +8,12 @@ import math
 import re
 import time
 
+from tests.support.tcp_relay import Relay
+
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 
-class WitnessRelay:
+class WitnessRelay(Relay):
     """Relays 127.0.0.1:port to 127.0.0.1:upstream.
 
     `requests` are the paths in order of arrival, `arrived_ns` their times (CLOCK_MONOTONIC).  A request waits for
@@ -30,28 +32,13 @@ class WitnessRelay:
         unnoticed: str = "",
     ) -> None:
         self._unnoticed = unnoticed
-        self._upstream = upstream
+        super().__init__(upstream)
         self._delay_s = delay_s
         self._silent_after_s = silent_after_s
         self._replies = replies
         self._silent_from_s = math.inf
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
         self.requests: list[str] = []
         self.arrived_ns: list[int] = []
-        self.port = 0
-
-    async def __aenter__(self) -> WitnessRelay:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=512)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
