@@ -61,12 +61,26 @@ def _slo(text: str) -> str:
     help="Accept any certificate, or verify certificates.  [default: verify]",
 )
 @option(
+    "--http2/--http1",
+    default=None,
+    panel=_ASKED,
+    help="Speak HTTP/2 with the Python engine (https: agreed by ALPN; http: by prior knowledge), or HTTP/1.1.  "
+    "[default: http1]",
+)
+@option(
     "-c",
     "--connections",
     type=int,
     metavar="N",
     panel=_LOAD,
     help="Simultaneous connections, to all targets together; at least one per target.  [default: 64]",
+)
+@option(
+    "--streams",
+    type=int,
+    metavar="N",
+    panel=_LOAD,
+    help="Requests at once on each connection, with --http2: 1 to 10000.  [default: 1]",
 )
 @option("-d", "--duration", type=DURATION, panel=_LOAD, help="Measured window, at least 1s.  [default: 10s]")
 @option(
@@ -187,6 +201,8 @@ def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPla
         max_backlog=given["max_backlog"],
         timeout_ns=given["timeout"],
         tls_verify=None if given["insecure"] is None else not given["insecure"],
+        http2=given["http2"],
+        streams=given["streams"],
         slos=given["slos"] or None,
         engines=given["engines"],
         on_loss=given["on_loss"],

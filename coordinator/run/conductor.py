@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -75,6 +76,7 @@ class Conductor:
         self.engines: dict[str, EngineReady] = {}
         self.shared: list[CoresShared] = []
         self.canaries: list[CanariesHeard] = []
+        self.remarks: Counter[str] = Counter()  # what engines noticed about servers
         self._all_ready = False
         self._fleet = fleet
         self._hooks = hooks
@@ -141,7 +143,8 @@ class Conductor:
                 self._hooks.observe(event)
             case CanariesHeard():
                 self.canaries.append(event)
-            case SegmentEnded(worker, segment, why):
+            case SegmentEnded(worker, segment, why, remarks):
+                self.remarks.update(dict(remarks))
                 if segment == self.run.iteration:
                     self._do(self.run.handle(Ended(worker, why)))
             case EngineLost(worker, why):

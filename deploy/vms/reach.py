@@ -8,6 +8,7 @@ import os
 import ssl
 from collections.abc import Sequence
 
+from deploy.vms.http2 import HINT, PROTOCOLS, why_not_http2
 from loadgen.engine.tls import client_context
 from loadgen.model.errors import TargetError
 from loadgen.model.target import Target
@@ -16,17 +17,18 @@ _TIMEOUT_S = 5.0
 _AT_ONCE = 64
 
 
-async def reach(targets: Sequence[Target], *, verify: bool) -> list[str]:
+async def reach(targets: Sequence[Target], *, verify: bool, http2: bool = False) -> list[str]:
     """The problems of targets, one line for each that cannot be used.
 
-    `verify` says whether certificates are checked.  Raises TargetError when no target can be used.
+    `verify` says whether certificates are checked, and `http2` whether the targets must speak HTTP/2.  Raises
+    TargetError when no target can be used.
     """
     turns = asyncio.Semaphore(_AT_ONCE)
-    context = client_context(verify=verify)
+    context = client_context(verify=verify, protocols=PROTOCOLS) if http2 else client_context(verify=verify)
 
     async def one(target: Target) -> str:
         async with turns:
-            return await _problem(target, context)
+            return await _problem(target, context, http2=http2)
 
     problems = await asyncio.gather(*(one(target) for target in targets))
     missing = [f"{target.name}: {why}" for target, why in zip(targets, problems, strict=True) if why]
@@ -36,16 +38,21 @@ async def reach(targets: Sequence[Target], *, verify: bool) -> list[str]:
         hint = (
             "skip the check with --insecure, or name the file of its authority: SSL_CERT_FILE=…" if distrusted else ""
         )
+        if http2 and "HTTP/2" in missing[0]:
+            hint = HINT
         raise TargetError(missing[0] + more, hint=hint)
     return missing
 
 
-async def _problem(target: Target, context: ssl.SSLContext) -> str:
+async def _problem(target: Target, context: ssl.SSLContext, *, http2: bool) -> str:
     """Why the target cannot be used; "" when it can."""
+    said = ""
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             secured = {"ssl": context, "server_hostname": target.host} if target.tls else {}
-            _, writer = await asyncio.open_connection(target.host, target.port, **secured)  # type: ignore[arg-type]
+            reader, writer = await asyncio.open_connection(target.host, target.port, **secured)  # type: ignore[arg-type]
+            if http2:
+                said = await why_not_http2(reader, writer)
     except TimeoutError:
         return f"no answer within {_TIMEOUT_S:g} s"
     except ssl.SSLCertVerificationError as error:
@@ -59,4 +66,4 @@ async def _problem(target: Target, context: ssl.SSLContext) -> str:
     writer.close()
     with contextlib.suppress(OSError, ssl.SSLError):
         await writer.wait_closed()
-    return ""
+    return said

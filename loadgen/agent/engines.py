@@ -278,7 +278,8 @@ class Agent:
             case "canary":
                 self._canaries.take(engine.worker, message["rows"])
             case "ended":
-                self._on_event(SegmentEnded(engine.worker, message["segment"], message["why"]))
+                remarks = tuple((text, count) for text, count in message["remarks"])
+                self._on_event(SegmentEnded(engine.worker, message["segment"], message["why"], remarks))
                 self._no_longer_playing(engine)
 
     async def _watch(self) -> None:

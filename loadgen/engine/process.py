@@ -5,7 +5,7 @@ when the agent still runs but is silent.
 
 down: prepare {assignment} · start {segment} · renew {until_ns} · stop
 up:   hello {pid, version, engines} · prepared {engine, timestamps, why} · failed {whose, message, hint}
-      armed {segment} · began {segment, at_ns} · snapshot {...} · canary {rows} · ended {segment, why}
+      armed {segment} · began {segment, at_ns} · snapshot {...} · canary {rows} · ended {segment, why, remarks}
 """
 
 from __future__ import annotations
@@ -120,7 +120,9 @@ class EngineProcess:
         if self._beginning is not None:
             self._beginning.cancel()
         self._report()  # all records must arrive before the segment is reported as ended
-        self._send({"is": "ended", "segment": segment.index, "why": why})
+        assert self._player is not None
+        remarks = [list(one) for one in sorted(self._player.take_remarks().items())]
+        self._send({"is": "ended", "segment": segment.index, "why": why, "remarks": remarks})
 
     def _send(self, message: dict[str, Any]) -> None:
         self._writer.write(frames.encode(message))

@@ -7,6 +7,7 @@ the moment of sending.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
 
 from loadgen.engine.connection import Connection
 from loadgen.engine.context import EngineContext
@@ -17,8 +18,8 @@ from loadgen.model.outcome import Outcome
 _RECORD_BYTES = 16_384  # the largest plaintext of one TLS record (RFC 8446, 5.1)
 
 
-def client_context(*, verify: bool) -> ssl.SSLContext:
-    """The TLS settings of a client: OpenSSL's defaults (with SSL_CERT_FILE and SSL_CERT_DIR), and only HTTP/1.1.
+def client_context(*, verify: bool, protocols: Sequence[str] = ("http/1.1",)) -> ssl.SSLContext:
+    """The TLS settings of a client: OpenSSL's defaults (with SSL_CERT_FILE and SSL_CERT_DIR), and ALPN of `protocols`.
 
     Without `verify` any certificate is accepted.
     """
@@ -26,7 +27,7 @@ def client_context(*, verify: bool) -> ssl.SSLContext:
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(list(protocols))
     return context
 
 

@@ -12,7 +12,7 @@ from loadgen.measure.cells import MAX_WINDOWS
 from loadgen.measure.disturbance import MachineSecond
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.together import Snapshots
-from loadgen.measure.wire import printable, read_field, read_int, read_text
+from loadgen.measure.wire import MAX_NUMBER, printable, read_field, read_int, read_list, read_text
 
 _MAX_CLOCK_NS = (1 << 63) - 1
 _MAX_WHY = 4096
@@ -46,11 +46,15 @@ class SegmentBegan:
 
 @dataclass(frozen=True, slots=True)
 class SegmentEnded:
-    """An engine reached the end of a segment, or was stopped.  All of its snapshots precede this event."""
+    """An engine reached the end of a segment, or was stopped.  All of its snapshots precede this event.
+
+    `remarks`: what it noticed about servers besides outcomes, and how often.
+    """
 
     worker: str
     segment: int
     why: str
+    remarks: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +110,9 @@ def event_to_wire(event: AgentEvent) -> dict[str, Any]:
             return {"is": "ready", "worker": worker, "engine": engine, "timestamps": timestamps, **reason}
         case SegmentBegan(worker, segment, at_ns):
             return {"is": "began", "worker": worker, "segment": segment, "at_ns": at_ns}
-        case SegmentEnded(worker, segment, why):
-            return {"is": "ended", "worker": worker, "segment": segment, "why": why}
+        case SegmentEnded(worker, segment, why, remarks):
+            said = {"remarks": [list(one) for one in remarks]} if remarks else {}
+            return {"is": "ended", "worker": worker, "segment": segment, "why": why, **said}
         case EngineLost(worker, why):
             return {"is": "lost", "worker": worker, "why": why[:_MAX_WHY]}
         case CoresShared(machine, share, most, throttled):
@@ -150,7 +155,8 @@ def event_from_wire(wire: Mapping[str, Any]) -> AgentEvent:
             return SegmentBegan(read_text(wire, "worker"), read_int(wire, "segment", high=MAX_WINDOWS), at_ns)
         case "ended":
             segment = read_int(wire, "segment", high=MAX_WINDOWS)
-            return SegmentEnded(read_text(wire, "worker"), segment, printable(read_text(wire, "why")))
+            remarks = tuple(_read_remark(one) for one in read_list(wire, "remarks")) if "remarks" in wire else ()
+            return SegmentEnded(read_text(wire, "worker"), segment, printable(read_text(wire, "why")), remarks)
         case "lost":
             return EngineLost(read_text(wire, "worker"), printable(read_text(wire, "why", max_length=_MAX_WHY)))
         case "shared":
@@ -162,6 +168,14 @@ def event_from_wire(wire: Mapping[str, Any]) -> AgentEvent:
             return CanariesHeard.from_wire(read_field(wire, "canaries"))
         case other:
             raise ValueError(f"unknown event {other!r}")
+
+
+def _read_remark(wire: object) -> tuple[str, int]:
+    match wire:
+        case [str(text), int(count)] if not isinstance(count, bool) and 0 < count <= MAX_NUMBER:
+            return printable(text[:_MAX_WHY]), count
+        case _:
+            raise ValueError(f"a remark is {wire!r}, expected a text and a number")
 
 
 def _read_share(wire: Mapping[str, Any], name: str) -> float:

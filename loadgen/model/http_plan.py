@@ -20,6 +20,8 @@ from loadgen.model.units import NS_PER_S
 MAX_REQUESTS = 100_000
 MAX_WEIGHT = 1_000
 MAX_RATE_PER_S = 10_000_000
+MAX_STREAMS = 10_000
+"""Streams of HTTP/2 per connection; servers allow 100 to 250 by default."""
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _OURS = ("host", "content-length", "transfer-encoding", "expect", "upgrade")
@@ -107,7 +109,8 @@ class HttpPlan:
     rate, whether or not earlier ones were answered (open loop): at even intervals, or as a Poisson process.  When more
     than `max_backlog` requests of an engine wait for a connection to one target, further ones are shed.
     `sources` are the addresses to connect from; with none, the kernel chooses.  `slos` are objectives as in
-    loadgen.verdict.slo.  `canary`: each engine has a canary (loadgen.engine.canary).  `engines` is the number of engine
+    loadgen.verdict.slo.  `http2`: HTTP/2 instead of HTTP/1.1, with `streams` requests at once on each connection.
+    `canary`: each engine has a canary (loadgen.engine.canary).  `engines` is the number of engine
     processes on this machine; load machines of a fleet have their own number.
     """
 
@@ -120,6 +123,8 @@ class HttpPlan:
     max_backlog: int = 100_000
     timeout_ns: int = 10 * NS_PER_S
     tls_verify: bool = True
+    http2: bool = False
+    streams: int = 1
     sources: tuple[str, ...] = ()
     slos: tuple[str, ...] = ()
     engine: EngineKind = EngineKind.AUTO
@@ -143,8 +148,17 @@ class HttpPlan:
         if self.timeout_ns < 1:
             raise PlanError("the timeout must be positive")
         check_sending(self.engine, self.timestamps, self.sources)
+        self._check_http2()
         self._check_connections()
         _ = self.phases  # Phases checks the durations
+
+    def _check_http2(self) -> None:
+        if self.streams != 1 and not self.http2:
+            raise PlanError("only HTTP/2 has several streams per connection", hint="give --http2, too")
+        if not 1 <= self.streams <= MAX_STREAMS:
+            raise PlanError(f"the streams per connection must be 1 to {MAX_STREAMS:,}, got {self.streams:,}")
+        if self.http2 and self.engine is EngineKind.COMPILED:
+            raise PlanError("only the Python engine speaks HTTP/2", hint="omit --engine compiled")
 
     def _check_connections(self) -> None:
         if self.connections < 1:
@@ -188,12 +202,19 @@ class HttpPlan:
         """The number of connections to each target."""
         return share_out(self.connections, [target.weight for target in self.targets])
 
+    @property
+    def slots(self) -> list[int]:
+        """The number of requests to each target that are under way at once: one per connection, or per stream."""
+        return [share * self.streams for share in self.shares]
+
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain data (for JSON and TOML); :meth:`from_dict` reads it back to an equal plan."""
         data = to_plain(self)
         assert isinstance(data, dict)
         if self.canary:
             del data["canary"]  # plans of version 0.1 have no such field
+        if not self.http2:
+            del data["http2"], data["streams"]  # nor these
         return data
 
     @classmethod

@@ -57,7 +57,7 @@ def compile_http(plan: HttpPlan) -> OpTape:
         ops=ops,
         checks=checks,
         strings=strings.build(),
-        starts=_starts(rings, plan.shares),
+        starts=_starts(rings, plan.slots),
         kinds=categories.kinds,
         groups=categories.groups,
         kind_shares=categories.kind_shares,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from loadgen.model.bound import Bound
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.target import Target
 from loadgen.verdict.http_result import HttpResult
+from loadgen.verdict.ports import Demand
 
 ANY_TIME = Bound.rate(1)
 """The engines' limits of a request; here none: objectives are judged from the whole measurement, not by request."""
@@ -38,8 +40,12 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
         return plan.targets
 
     def shares(self, plan: HttpPlan, targets: Sequence[Target]) -> Sequence[int]:
-        """Return the connections to each server, in proportion to the weights of its requests."""
-        return plan.shares
+        """Return the connections (HTTP/2: the streams) to each server, in proportion to the weights of its requests."""
+        return plan.slots
+
+    def demand(self, plan: HttpPlan, targets: Sequence[Target] = ()) -> Demand:
+        """Return what the plan needs from load machines: each TCP connection goes to one engine with its streams."""
+        return dataclasses.replace(super().demand(plan, targets), shares=tuple(plan.shares), streams=plan.streams)
 
     def hosts(self, plan: HttpPlan, targets: Sequence[Target]) -> Sequence[str]:
         """Return the hosts of the URLs."""
@@ -65,11 +71,12 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
             canary=plan.canary,
             tls_verify=plan.tls_verify,
             engine=plan.engine,
+            streams=plan.streams if plan.http2 else 0,
         )
 
     def deployment(self, plan: HttpPlan, cache: Path) -> Deployment:
         """Return the servers of the URLs; each must accept a connection, with TLS for https."""
-        request = VmRequest(count=len(plan.targets), targets=plan.targets, tls_verify=plan.tls_verify)
+        request = VmRequest(count=len(plan.targets), targets=plan.targets, tls_verify=plan.tls_verify, http2=plan.http2)
         return catalog.choose_for("", plan.targets).prepare(request)
 
     def builder(self, plan: HttpPlan, targets: Sequence[Target], server: str) -> Builder:
@@ -89,4 +96,5 @@ def title(plan: HttpPlan) -> str:
     """Return the title of the run, one line."""
     what = plan.requests[0].name if len(plan.requests) == 1 else f"{len(plan.requests)} requests"
     how = f"{plan.rate_per_s:,g}/s{' Poisson' if plan.poisson else ''} over " if plan.rate_per_s else ""
-    return f"loadgen http · {what} · {how}{plan.connections} connections"
+    streams = f" x {plan.streams} streams (HTTP/2)" if plan.http2 else ""
+    return f"loadgen http · {what} · {how}{plan.connections} connections{streams}"

@@ -114,6 +114,8 @@ def _requested(plan: HttpPlan) -> str:
 
 def _load(plan: HttpPlan) -> str:
     connections = f"{fmt.count(plan.connections)} connection{'s' * (plan.connections != 1)}"
+    if plan.http2:
+        connections += f" x {fmt.count(plan.streams)} stream{'s' * (plan.streams != 1)} (HTTP/2)"
     if not plan.rate_per_s:
         return f"closed loop, {connections}"
     return f"open loop, {plan.rate_per_s:,g}/s {'Poisson' if plan.poisson else 'constant'}, {connections}"

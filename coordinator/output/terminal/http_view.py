@@ -57,7 +57,7 @@ class HttpViewBuilder:
     def __init__(self, plan: HttpPlan, *, title: str) -> None:
         self._title = title
         self._targets = plan.targets
-        self._shares = plan.shares
+        self._shares = plan.slots
         self._seen = -1
         self._newest = Totals({}, empty_tallies(), {})
         self._failures = Failures(window=0)

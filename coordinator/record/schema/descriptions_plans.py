@@ -67,6 +67,8 @@ PLANS: Final[Mapping[str, Mapping[str, str]]] = {
         "poisson": "Whether requests are due at random (a Poisson process), instead of at even intervals.",
         "max_backlog": "Requests of an engine that may wait for a connection to a target; further ones are shed.",
         "tls_verify": "Whether certificates are checked.",
+        "http2": "Whether requests are sent by HTTP/2; left out for HTTP/1.1.",
+        "streams": "Requests at once on each connection; left out for HTTP/1.1.",
         "slos": "The objectives as text, such as p99<50ms.",
     },
     "HttpRequest": {

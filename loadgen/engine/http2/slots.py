@@ -1,0 +1,52 @@
+"""Makes the stream slots of an engine: those of each TCP connection form a session."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+
+from loadgen.engine.api import Assignment
+from loadgen.engine.context import EngineContext
+from loadgen.engine.http2.client import WINDOW_BYTES
+from loadgen.engine.http2.sealed import PROTOCOLS
+from loadgen.engine.http2.session import Requests, Session
+from loadgen.engine.http2.slot import StreamSlot
+from loadgen.engine.remarks import Remarks
+from loadgen.engine.tls import client_context
+
+
+def make_slots(
+    assignment: Assignment,
+    context: EngineContext,
+    target_of: Sequence[int],
+    sources: Mapping[int, Sequence[str]],
+    remarks: Remarks,
+) -> list[StreamSlot]:
+    """The slots of the engine's shard, in the order of their numbers.
+
+    `target_of`: target index by number; `sources`: source addresses by address family.  The numbers of a target begin
+    at a multiple of the streams per connection, so equal quotients mean one TCP connection.
+    """
+    streams, targets = assignment.load.streams, assignment.targets
+    uses_tls = any(target.tls for target in targets)
+    tls_context = client_context(verify=assignment.load.tls_verify, protocols=PROTOCOLS) if uses_tls else None
+    requests = [Requests(context, target) for target in targets]
+    made: list[StreamSlot] = []
+    for link, numbers in groupby(assignment.shard.connections, lambda number: number // streams):
+        own = list(numbers)
+        index = int(target_of[own[0]])
+        usable = sources.get(context.addresses[index][0], [])
+        session = Session(
+            context,
+            own,
+            index,
+            requests[index],
+            streams=streams,
+            host=targets[index].host,
+            tls_context=tls_context if targets[index].tls else None,
+            source=usable[link % len(usable)] if usable else None,
+            remarks=remarks,
+            window_bytes=WINDOW_BYTES,
+        )
+        made += session.slots
+    return made

@@ -1,0 +1,503 @@
+"""The Python engine over HTTP/2: the same outcomes as over HTTP/1.1, and the faults that only HTTP/2 has."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import uvloop
+from h2.errors import ErrorCodes
+from h2.settings import SettingCodes
+
+from loadgen.engine.api import Arrivals
+from loadgen.model.outcome import Outcome
+from loadgen.model.target import Target
+from loadgen.model.units import NS_PER_MS, NS_PER_S
+from loadgen.schedule.optape import OpTape, Strings
+from tests.support import scripted
+from tests.support.engines import Played, play, python_engine
+from tests.support.http2_server import ACK, Behaviour, Client, Http2Server, Request, frame, good, vanish
+from tests.support.scripted import ScriptedServer
+from tests.support.tapes import Op, content, make_tape
+from tests.support.tls_files import TlsFiles, make_tls_files
+
+T = TypeVar("T")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
+    return make_tls_files(tmp_path_factory.mktemp("tls"))
+
+
+def run(scenario: Callable[[], Awaitable[T]]) -> T:
+    async def bounded() -> T:
+        return await asyncio.wait_for(scenario(), 60)
+
+    return uvloop.run(bounded())
+
+
+def by_http2(
+    behaviour: Behaviour = good,
+    op: Op | None = None,
+    *,
+    slots: int = 6,
+    streams: int = 3,
+    tape: OpTape | None = None,
+    server: Http2Server | None = None,
+    tls: bool = False,
+    **options: Any,
+) -> tuple[Played, Http2Server]:
+    """Play `op` on `slots` slots, of which `streams` share a connection."""
+
+    async def scenario() -> tuple[Played, Http2Server]:
+        async with server or Http2Server(behaviour) as serving:
+            played = await play(
+                python_engine,
+                tape or make_tape([op or Op()], slots),
+                [serving.port],
+                targets=[Target(name="t", host="127.0.0.1", port=serving.port, tls=tls)],
+                streams=streams,
+                **{"length_ns": NS_PER_S // 4, **options},
+            )
+            return played, serving
+
+    return run(scenario)
+
+
+def only_good(played: Played) -> int:
+    """The number of good operations; all others were cut."""
+    outcomes = played.outcomes()
+    assert set(outcomes) <= {Outcome.OK, Outcome.CUT}, (outcomes, played.remarks)
+    return outcomes[Outcome.OK]
+
+
+def test_streams_share_connections() -> None:
+    played, server = by_http2()
+    ok = only_good(played)
+    assert ok >= 6
+    assert len(server.clients) == played.cell().connects == 2
+    assert server.most_at_once <= 3
+    assert ok <= len(server.requests) <= ok + 6
+    assert server.refused == []
+    assert len(played.tallies()) == 6  # each slot is counted as a connection
+
+
+def test_the_request_of_the_tape_arrives_as_http2_wants_it() -> None:
+    _, server = by_http2(op=Op(path="/a/b", close=True))
+    headers = server.requests[0].headers
+    assert headers == {
+        ":method": "GET",
+        ":scheme": "http",
+        ":authority": f"127.0.0.1:{server.port}",
+        ":path": "/a/b?size=1000",
+    }  # no Connection header, which HTTP/2 forbids
+
+
+def test_over_tls(files: TlsFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(files.authority))
+    played, server = by_http2(server=Http2Server(good, files.server_context()), tls=True, op=Op(size=50_000))
+    assert only_good(played) >= 6
+    assert len(server.clients) == 2
+    assert server.requests[0].headers[":scheme"] == "https"
+
+
+def test_a_certificate_that_is_not_trusted(files: TlsFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(make_tls_files(tmp_path).authority))
+    played, server = by_http2(server=Http2Server(good, files.server_context()), tls=True)
+    assert set(played.outcomes()) <= {Outcome.BAD_TLS, Outcome.CUT}
+    assert server.requests == []
+
+
+def test_a_tls_server_without_http2(files: TlsFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(files.authority))
+
+    async def scenario() -> Played:
+        context = files.server_context()
+        context.set_alpn_protocols(["http/1.1"])
+        async with ScriptedServer(scripted.good, context) as server:
+            targets = [Target(name="t", host="127.0.0.1", port=server.port, tls=True)]
+            return await play(
+                python_engine, make_tape([Op()], 2), [server.port], targets=targets, streams=2, length_ns=NS_PER_S // 8
+            )
+
+    played = run(scenario)
+    assert set(played.outcomes()) <= {Outcome.BAD_TLS, Outcome.CUT}
+    assert any("ALPN" in text for text in played.remarks)
+
+
+def test_a_server_that_speaks_http1_only_is_malformed_at_once() -> None:
+    async def scenario() -> Played:
+        async def refuses(path: str, size: int, writer: asyncio.StreamWriter) -> bool:
+            writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+            return True
+
+        async with ScriptedServer(refuses) as server:
+            return await play(python_engine, make_tape([Op()], 2), [server.port], streams=2, length_ns=NS_PER_S // 4)
+
+    played = run(scenario)
+    assert set(played.outcomes()) <= {Outcome.MALFORMED, Outcome.CUT}
+    assert played.outcomes()[Outcome.MALFORMED] >= 2
+    assert played.remarks["the server answers with HTTP/1, not with HTTP/2"] >= 1
+
+
+@pytest.mark.parametrize("name", ["error_500", "wrong_bytes", "too_short", "too_long", "cookie"])
+def test_wrong_replies_have_the_outcomes_of_http1(name: str) -> None:
+    async def wrong(client: Client, stream: int, request: Request) -> None:
+        body, status, extra = content(request.path, request.size), "200", (("set-cookie", "b=2; Path=/"),)
+        if name == "error_500":
+            status = "500"
+        elif name == "wrong_bytes":
+            body = body[:30].replace(b"a", b"b") + body[30:]
+        elif name == "too_short":
+            body = body[:-1]
+        elif name == "too_long":
+            body += b"!"
+        client.reply(stream, body, status=status, extra=extra)
+
+    expected = {
+        "error_500": Outcome.BAD_STATUS,
+        "wrong_bytes": Outcome.BAD_CONTENT,
+        "too_short": Outcome.BAD_LENGTH,
+        "too_long": Outcome.BAD_LENGTH,
+        "cookie": Outcome.BAD_COOKIE,
+    }[name]
+    played, _ = by_http2(wrong, Op(cookie=b"a=1" if name == "cookie" else b""))
+    assert set(played.outcomes()) <= {expected, Outcome.CUT}
+    assert played.outcomes()[expected] > 6
+    assert played.cell().connects == 2  # the connection stays open
+
+
+def test_a_body_far_too_long_is_given_up_and_other_streams_go_on() -> None:
+    async def endless(client: Client, stream: int, request: Request) -> None:
+        client.reply(stream, b"." * (3_000_000 if stream == 1 else 1000))
+
+    played, server = by_http2(endless, Op(size=1000), slots=2, streams=2)
+    outcomes = played.outcomes()
+    assert outcomes[Outcome.BAD_LENGTH] == 1
+    assert len(server.clients) == 1
+
+
+def test_trailers_and_interim_replies_and_long_heads() -> None:
+    async def rich(client: Client, stream: int, request: Request) -> None:
+        client.h2.send_headers(stream, [(":status", "103"), ("link", "</a>")])
+        long = [(f"x-{n}", "v" * 1000) for n in range(20)]  # needs CONTINUATION frames
+        client.h2.send_headers(stream, [(":status", "200"), *long])
+        client.h2.send_data(stream, content(request.path, request.size))
+        client.h2.send_headers(stream, [("grpc-status", "0")], end_stream=True)
+        client.flush()
+
+    played, _ = by_http2(rich, slots=2, streams=2, length_ns=NS_PER_S)
+    assert only_good(played) > 2
+
+
+def test_a_head_beyond_the_limit() -> None:
+    async def huge(client: Client, stream: int, request: Request) -> None:
+        client.h2.send_headers(stream, [(":status", "200"), *((f"x-{n}", "v" * 1000) for n in range(70))])
+        client.flush()
+
+    played, _ = by_http2(huge, slots=1, streams=1, length_ns=NS_PER_S)
+    assert set(played.outcomes()) <= {Outcome.HEAD_TOO_LARGE, Outcome.CUT}
+    assert played.outcomes()[Outcome.HEAD_TOO_LARGE] >= 1
+
+
+def test_head_requests_have_no_body() -> None:
+    async def head(client: Client, stream: int, request: Request) -> None:
+        client.h2.send_headers(stream, [(":status", "200"), ("content-length", "1000")], end_stream=True)
+        client.flush()
+
+    played, server = by_http2(head, Op(method="HEAD", size=0))
+    assert only_good(played) >= 6
+    assert server.requests[0].headers[":method"] == "HEAD"
+
+
+def with_body(method: str, body: bytes, slots: int) -> OpTape:
+    tape = make_tape([Op(method=method)], slots)
+    strings = [tape.strings[i] for i in range(len(tape.strings))]
+    strings[int(tape.ops["rest"][0])] = b"Content-Length: %d\r\n\r\n" % len(body) + body
+    return OpTape(tape.ops, tape.checks, Strings.of(strings), tape.starts, tape.kinds, tape.groups, tape.kind_shares)
+
+
+@pytest.mark.parametrize("window", [1_000, 65_535, 1_000_000])
+def test_a_body_is_sent_as_the_windows_of_the_server_allow(window: int) -> None:
+    body = bytes(range(256)) * 1_200  # more than the connection's window, which is 65,535 bytes
+    server = Http2Server(settings={SettingCodes.INITIAL_WINDOW_SIZE: window})
+    played, _ = by_http2(server=server, tape=with_body("POST", body, 4), streams=2, length_ns=NS_PER_S)
+    assert only_good(played) > 4
+    assert server.refused == []
+    assert {request.body for request in server.requests} == {body}
+
+
+def test_a_reply_before_the_body_was_sent_ends_the_request() -> None:
+    class Early(Http2Server):
+        async def _handle(self, client: Client, event: Any) -> None:
+            await super()._handle(client, event)
+            if type(event).__name__ == "RequestReceived":
+                client.reply(event.stream_id, content("/x", 1000))
+
+    server = Early(settings={SettingCodes.INITIAL_WINDOW_SIZE: 10})
+    played, _ = by_http2(server=server, tape=with_body("POST", b"." * 100_000, 2), streams=2)
+    assert only_good(played) >= 6
+    assert len(server.clients) == 1
+
+
+def test_window_updates_let_long_replies_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loadgen.engine.http2.slots.WINDOW_BYTES", 65_535)
+    played, server = by_http2(op=Op(size=400_000), length_ns=NS_PER_S)
+    assert only_good(played) > 6
+    assert server.refused == []
+
+
+def test_a_lower_limit_of_streams_is_kept_by_more_connections_and_told() -> None:
+    server = Http2Server(settings={SettingCodes.MAX_CONCURRENT_STREAMS: 2})
+    played, _ = by_http2(server=server, slots=5, streams=5)
+    assert only_good(played) >= 6
+    assert server.most_at_once <= 2
+    assert len(server.clients) == 3
+    assert server.refused == []
+    assert played.remarks["the server allows 2 streams per connection, fewer than asked"] == 3
+
+
+def test_a_limit_of_no_streams_is_a_pause() -> None:
+    server = Http2Server(settings={SettingCodes.MAX_CONCURRENT_STREAMS: 0})
+    played, _ = by_http2(server=server, timeout_ns=50 * NS_PER_MS, slots=2, streams=2, length_ns=NS_PER_S // 2)
+    assert set(played.outcomes()) <= {Outcome.TIMED_OUT, Outcome.CUT}
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_goaway_lets_running_streams_end_and_repeats_the_others(method: str) -> None:
+    async def leaves(client: Client, stream: int, request: Request) -> None:
+        if client.seen < 3:
+            return  # answered with the third
+        client.goaway(3)  # the streams 1 and 3 are processed, 5 is not
+        for own in (1, 3):
+            client.reply(own, content(request.path, request.size))
+
+    played, server = by_http2(leaves, Op(method=method), slots=3, streams=3)
+    outcomes = played.outcomes()
+    assert set(outcomes) <= {Outcome.OK, Outcome.CUT, Outcome.NO_REPLY}
+    assert outcomes[Outcome.OK] >= 6
+    assert played.cell().retries > 3
+    assert server.refused == []
+    assert played.remarks["GOAWAY with NO_ERROR (a graceful end)"] >= 3
+
+
+def test_a_request_that_no_server_wants_to_process_fails_after_one_repeat() -> None:
+    async def leaves(client: Client, stream: int, request: Request) -> None:
+        client.goaway(0, ErrorCodes.ENHANCE_YOUR_CALM)
+
+    played, server = by_http2(leaves, slots=1, streams=1)
+    outcomes = played.outcomes()
+    assert set(outcomes) <= {Outcome.NO_REPLY, Outcome.CUT}
+    assert outcomes[Outcome.NO_REPLY] > 1
+    assert 2 * outcomes[Outcome.NO_REPLY] <= len(server.requests) <= 2 * outcomes[Outcome.NO_REPLY] + 2
+    assert played.remarks["GOAWAY with ENHANCE_YOUR_CALM (the server finds the load excessive)"] > 1
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (ErrorCodes.INTERNAL_ERROR, "RST_STREAM with INTERNAL_ERROR (an error inside the server)"),
+        (ErrorCodes.REFUSED_STREAM, "RST_STREAM with REFUSED_STREAM (the server did not process the request)"),
+        (0xABC, "RST_STREAM with the unknown code 0xabc"),
+    ],
+)
+def test_a_reset_stream_is_told_with_its_code(code: int, said: str) -> None:
+    async def resets(client: Client, stream: int, request: Request) -> None:
+        client.reset(stream, code)
+
+    played, server = by_http2(resets, slots=2, streams=2)
+    outcomes = played.outcomes()
+    assert set(outcomes) <= {Outcome.RESET, Outcome.CUT}
+    assert outcomes[Outcome.RESET] > 4
+    assert played.remarks[said] >= outcomes[Outcome.RESET]
+    assert len(server.clients) == 1  # other streams are not to blame
+    repeats = 2 if code == ErrorCodes.REFUSED_STREAM else 1
+    assert len(server.requests) == pytest.approx(repeats * outcomes[Outcome.RESET], abs=4)
+
+
+def test_a_refused_stream_is_sent_once_more() -> None:
+    async def refuses_each_other(client: Client, stream: int, request: Request) -> None:
+        if client.seen % 2:
+            client.reset(stream, ErrorCodes.REFUSED_STREAM)
+        else:
+            await good(client, stream, request)
+
+    played, _ = by_http2(refuses_each_other, Op(method="POST"), slots=1, streams=1)
+    assert only_good(played) > 5
+    assert played.cell().retries >= only_good(played)
+
+
+def test_a_ping_is_answered() -> None:
+    async def pings(client: Client, stream: int, request: Request) -> None:
+        client.h2.ping(b"12345678")
+        await good(client, stream, request)
+
+    played, server = by_http2(pings)
+    assert only_good(played) >= 6
+    assert sum(client.pings for client in server.clients) >= 6
+
+
+def test_a_server_that_never_acknowledges_settings() -> None:
+    played, _ = by_http2(server=Http2Server(hides=ACK))
+    assert only_good(played) >= 6
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        frame(0, 0, b"data on stream 0"),
+        frame(6, 0, b"short"),
+        frame(4, 0, struct.pack("!HI", 5, 1)),  # SETTINGS_MAX_FRAME_SIZE of 1
+        frame(8, 0, bytes(4)),  # a window that grows by nothing
+        frame(1, 99, b"\x88", 4),  # headers on a stream that is not open
+        frame(7, 0, b"bye"),
+        b"\xff\xff\xff" + bytes(6),
+        frame(5, 1, struct.pack("!I", 2) + b"\x82", 4),  # a push, which was refused
+    ],
+    ids=["data", "ping", "settings", "window", "headers", "goaway", "long", "push"],
+)
+def test_a_wrong_frame_is_malformed_at_once(wrong: bytes) -> None:
+    async def breaks(client: Client, stream: int, request: Request) -> None:
+        client.raw(wrong)
+
+    played, _ = by_http2(breaks, slots=1, streams=1, timeout_ns=60 * NS_PER_S)
+    outcomes = played.outcomes()
+    assert set(outcomes) <= {Outcome.MALFORMED, Outcome.CUT}
+    assert outcomes[Outcome.MALFORMED] > 1
+    assert played.remarks
+
+
+def test_a_wrong_frame_of_one_stream_blames_only_this_stream() -> None:
+    async def breaks(client: Client, stream: int, request: Request) -> None:
+        if client.seen == 4:
+            client.raw(frame(1, stream, b"\xff\xff\xff\xff\xff\xff", 4))  # not HPACK
+        elif client.seen < 3:
+            await good(client, stream, request)
+
+    played, server = by_http2(breaks, slots=2, streams=2, timeout_ns=60 * NS_PER_S)
+    outcomes = played.outcomes()
+    assert outcomes[Outcome.MALFORMED] >= 1
+    assert outcomes[Outcome.MALFORMED] == pytest.approx(len(server.clients), abs=1)
+    assert played.cell().retries >= outcomes[Outcome.MALFORMED] - 1  # those of the other stream
+
+
+def test_a_length_that_is_not_that_of_the_body() -> None:
+    async def lies(client: Client, stream: int, request: Request) -> None:
+        client.reply(stream, b"12345", extra=(("content-length", "9"),))
+
+    played, _ = by_http2(lies, slots=1, streams=1)
+    assert set(played.outcomes()) <= {Outcome.BAD_LENGTH, Outcome.CUT}
+
+
+def test_one_silent_stream_times_out_and_others_go_on() -> None:
+    async def forgets_one(client: Client, stream: int, request: Request) -> None:
+        if stream != 1:
+            await good(client, stream, request)
+
+    played, server = by_http2(forgets_one, slots=2, streams=2, timeout_ns=100 * NS_PER_MS, length_ns=NS_PER_S // 2)
+    outcomes = played.outcomes()
+    assert outcomes[Outcome.TIMED_OUT] == 1
+    assert outcomes[Outcome.OK] >= 6
+    assert len(server.clients) == 1
+
+
+def test_a_silent_connection_is_given_up() -> None:
+    async def freezes(client: Client, stream: int, request: Request) -> None:
+        if client.seen < 4 or client.number:
+            await good(client, stream, request)
+
+    played, server = by_http2(freezes, slots=2, streams=2, timeout_ns=100 * NS_PER_MS, length_ns=NS_PER_S // 2)
+    outcomes = played.outcomes()
+    assert outcomes[Outcome.TIMED_OUT] == 2
+    assert outcomes[Outcome.OK] >= 6
+    assert len(server.clients) == 2
+
+
+def test_a_server_that_says_nothing_at_all_times_out() -> None:
+    async def scenario() -> Played:
+        async with ScriptedServer(scripted.silent) as server:
+            return await play(
+                python_engine,
+                make_tape([Op()], 4),
+                [server.port],
+                streams=2,
+                timeout_ns=100 * NS_PER_MS,
+                length_ns=NS_PER_S // 2,
+            )
+
+    played = run(scenario)
+    assert set(played.outcomes()) <= {Outcome.TIMED_OUT, Outcome.CUT}
+    assert played.outcomes()[Outcome.TIMED_OUT] >= 4
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_a_connection_that_ends_within_replies(how: str) -> None:
+    async def ends(client: Client, stream: int, request: Request) -> None:
+        client.h2.send_headers(stream, [(":status", "200")])
+        client.flush()
+        await asyncio.sleep(0.01)
+        if how == "reset":
+            await vanish(client)
+        else:
+            client.writer.close()
+
+    played, _ = by_http2(ends, slots=1, streams=1)
+    expected = Outcome.RESET if how == "reset" else Outcome.CLOSED_EARLY
+    assert set(played.outcomes()) <= {expected, Outcome.CUT}
+    assert played.outcomes()[expected] > 1
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_close_between_two_requests_is_as_in_http1(method: str) -> None:
+    async def closes(client: Client, stream: int, request: Request) -> None:
+        if client.seen < 4:
+            await good(client, stream, request)
+        else:
+            client.writer.close()
+
+    played, _ = by_http2(closes, Op(method=method), slots=1, streams=1)
+    outcomes = played.outcomes()
+    assert outcomes[Outcome.OK] > 6
+    if method == "GET":
+        assert set(outcomes) <= {Outcome.OK, Outcome.CUT}
+        assert played.cell().retries > 2
+    else:
+        assert outcomes[Outcome.NO_REPLY] > 2
+        assert played.cell().rest_ns == 0
+
+
+def test_nobody_listens() -> None:
+    async def scenario() -> Played:
+        async with Http2Server() as server:
+            port = server.port
+        return await play(python_engine, make_tape([Op()], 4), [port], streams=2, length_ns=NS_PER_S // 8)
+
+    played = run(scenario)
+    assert set(played.outcomes()) == {Outcome.REFUSED}
+    assert played.cell().service_failed.total == 0  # no request was sent
+
+
+def test_an_open_loop_counts_from_the_due_time() -> None:
+    async def slow(client: Client, stream: int, request: Request) -> None:
+        await asyncio.sleep(0.02)
+        await good(client, stream, request)
+
+    arrivals = Arrivals(rate_per_s=200, poisson=False, seed=1, part=0, parts=1, max_backlog=5)
+    played, _ = by_http2(slow, slots=1, streams=1, arrivals=arrivals, length_ns=NS_PER_S // 2)
+    outcomes = played.outcomes()
+    assert sum(outcomes.values()) == 100
+    assert outcomes[Outcome.SHED] > 20
+    assert played.cell().response.percentile_ns(50) > 2 * played.cell().service.percentile_ns(50)  # type: ignore[operator]
+
+
+def test_an_open_loop_uses_all_streams() -> None:
+    arrivals = Arrivals(rate_per_s=400, poisson=True, seed=1, part=0, parts=1, max_backlog=500)
+    played, server = by_http2(arrivals=arrivals, slots=6, streams=3)
+    assert only_good(played) > 50
+    assert len(server.clients) == 2
+    assert server.refused == []
