@@ -217,3 +217,8 @@ def test_messages_are_masked(
     shown = capsys.readouterr()
     assert "s3cret" not in shown.out + shown.err
     assert MASK in shown.err
+
+
+def test_a_long_text_takes_linear_time() -> None:
+    text = "y" * 200_000 + "token: abc"
+    assert mask_text(text) == "y" * 200_000 + f"token: {MASK}"  # quadratic, this takes minutes
