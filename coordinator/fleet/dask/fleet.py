@@ -11,7 +11,7 @@ import contextlib
 import functools
 import hashlib
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from coordinator.fleet.admission import say_missing
@@ -47,7 +47,7 @@ _MANY = 100
 _ARM_NS = 300_000_000
 _ORDER_NS = 2_000_000  # per machine: orders are sent one by one, in .5 ms each if this process is idle
 _STOP_TIMEOUT_S = 1.0
-_SETTLE_S = 2.0
+_SETTLE_S = 10.0
 _LOSE_S = 5.0
 _AT_ONCE = 16  # machines whose clocks are measured, or that are sent the plan
 _PULLS_AT_ONCE = 8
@@ -178,10 +178,8 @@ class DaskFleet:
         raise FleetError("it is lost")
 
     async def settle(self) -> None:
-        """Wait until all measurements so far are among the events, at most 2 s."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_SETTLE_S):
-                await asyncio.gather(*(machine.fetch_or_lose() for machine in self._present()))
+        """Wait until all measurements so far are among the events; a machine of which none arrives for 10 s is lost."""
+        await asyncio.gather(*(machine.settle(_SETTLE_S) for machine in self._present()))
         self._unread.read()
 
     async def close(self) -> None:
@@ -253,13 +251,7 @@ class DaskFleet:
         """Take leave of a machine.  Results that were not fetched stay there."""
         async with turns:
             await machine.part()
-        if machine.problem:
-            self.problems.append(f"{machine.name}: {machine.problem}")
-        why = machine.member.unfetched
-        if why and machine.member.ordered_ns is not None:
-            missing = machine.missing_bytes
-            what = f"{missing} bytes of its results are missing" if missing else "some of its results may be missing"
-            self.problems.append(f"{machine.name}: {what} ({why}); run loadgen collect to fetch them")
+        self.problems += [f"{machine.name}: {what}" for what in _problems_of(machine)]
 
     # Commands
 
@@ -384,3 +376,17 @@ async def _all(works: Iterable[Coroutine[Any, Any, None]]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _problems_of(machine: RemoteMachine) -> Iterator[str]:
+    """Yield what went wrong with a machine's results, and with taking leave of it."""
+    why, missing = machine.member.unfetched, machine.missing_bytes
+    if machine.problem:
+        yield machine.problem
+    if machine.member.ordered_ns is None:
+        return
+    if why and (missing or not machine.has_settled):
+        what = f"{missing} bytes of its results are missing" if missing else "some of its results may be missing"
+        yield f"{what} ({why}); run loadgen collect to fetch them"
+    elif reason := why or machine.unreached:
+        yield f"all of its results have arrived, but it could not be told that the run is over ({reason})"

@@ -45,6 +45,7 @@ _PLAN_TIMEOUT_S = 120.0
 _PREPARE_TIMEOUT_S = 75.0  # the agent gives its engines 60
 _FINISH_S = 5.0
 _LEAVE_TIMEOUT_S = 2.0
+_AGAIN_S = 0.05
 _LOG_BYTES = 1 << 20
 
 
@@ -75,6 +76,8 @@ class RemoteMachine:
         self.clock = ClockTrack()
         self.cpu_share: float | None = None
         self.problem = ""
+        self.has_settled = False  # everything that it measured was received
+        self.unreached = ""  # why it could not be told that the run is over
         self._run_id = run_id
         self._on_event = on_event
         self._end_process = end_process
@@ -295,7 +298,28 @@ class RemoteMachine:
 
     # Results
 
-    async def fetch_or_lose(self) -> None:
+    async def settle(self, patience_s: float) -> None:
+        """Fetch what its spool holds by now.  It is lost if that is nonsense, or nothing arrives for `patience_s`."""
+        received, give_up_s = -1, 0.0
+        while not self.lost:
+            if self._results.stream.received > received:
+                received, give_up_s = self._results.stream.received, time.monotonic() + patience_s
+            left_s = give_up_s - time.monotonic()
+            if left_s <= 0:
+                self.lose(f"its last results did not arrive within {patience_s:g} s")
+                return
+            try:
+                async with asyncio.timeout(left_s):
+                    await self._results.fetch(self.described.spool)
+            except (TimeoutError, UnansweredError):
+                await asyncio.sleep(_AGAIN_S)
+            except LoadgenError as error:
+                self.lose(error.message)
+            else:
+                self.has_settled = True
+                return
+
+    async def _pull_once(self) -> None:
         """Fetch what its spool holds by now.  It is lost if it sends nonsense, but not if it does not answer."""
         try:
             await self._results.fetch(self.described.spool)
@@ -303,9 +327,6 @@ class RemoteMachine:
             self.lose(error.message)
         except LoadgenError:
             pass
-
-    async def _pull_once(self) -> None:
-        await self.fetch_or_lose()
         self.feed(happened.Pulled())
 
     async def bandwidth(self, host: str, port: int) -> tuple[float, float]:
@@ -328,8 +349,10 @@ class RemoteMachine:
             pending = self.feed(happened.Finished(await self._fetch_rest()))
         for order in pending:
             if isinstance(order, do.Leave):
-                with contextlib.suppress(LoadgenError):
+                try:
                     await self._ask.anyway(calls.leave, self._run_id, order.delete_spool, timeout_s=_LEAVE_TIMEOUT_S)
+                except LoadgenError as error:
+                    self.unreached = error.message
         self.feed(happened.Gone())
 
     def leave_out(self) -> None:

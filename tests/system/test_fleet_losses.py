@@ -1,0 +1,53 @@
+"""A machine is lost in the middle of a run, or while the run is closed: the run always ends with its report.
+
+These are some cells of the matrix in benchmarks/fleet_losses.py; all of them are played at the same time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+
+import pytest
+
+from tests.support.fleet_runs import fleet
+from tests.support.losses import Ended, Loss, Losses, make
+from tests.support.machines import needs_machines
+
+pytestmark = needs_machines
+
+CELLS = (
+    Loss("link-down", "hosts", "window"),  # from here on: ended in a traceback, or without naming the machine
+    Loss("link-down", "listen", "closing"),
+    Loss("SIGSTOP", "listen", "window"),
+    Loss("SIGSTOP", "hosts", "closing"),
+    Loss("SIGSTOP", "scheduler", "closing", abort=True),
+    Loss("SIGKILL", "hosts", "ramp-up"),
+    Loss("SIGKILL", "scheduler", "arming"),
+    Loss("SIGKILL", "listen", "ramp-down", abort=True),
+    Loss("link-down", "scheduler", "ramp-down"),
+    Loss("disk-full", "listen", "window"),
+    Loss("disk-full", "hosts", "arming"),
+    Loss("clock-step", "scheduler", "window"),
+)
+LANES = 4
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Loss, Future[Ended]]]:
+    with fleet(tmp_path_factory, "losses", lambda directory: make(directory, LANES), runs=2) as (machines, servers):
+        lanes = [ThreadPoolExecutor(1) for _ in range(LANES)]
+        played: dict[Loss, Future[Ended]] = {}
+        for number, lane in enumerate(lanes):
+            losses = Losses(machines, servers, tmp_path_factory.mktemp(f"lane-{number}"), number)
+            played |= {cell: lane.submit(losses.play, cell) for cell in islice(CELLS, number, None, LANES)}
+        yield played
+        for lane in lanes:
+            lane.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("loss", CELLS, ids=str)
+def test_a_run_that_loses_a_machine_ends_with_its_report(loss: Loss, ended: dict[Loss, Future[Ended]]) -> None:
+    found = ended[loss].result(180)
+    assert not found.wrong, f"{found.out}\n{found.err}"
