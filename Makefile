@@ -84,7 +84,7 @@ bench-canary: $(VENV)/.test-installed ## Benchmark: what the canary says beside 
 bench-fleet: $(VENV)/.test-installed ## Benchmark: coordinator cost of 50 to 500 load machines, about 4 minutes
 	$(BIN)/python benchmarks/fleet.py --profile
 
-bench-losses: $(VENV)/.test-installed ## Benchmark, as root: how 100 runs end that lose a load machine, five faults in five phases, ten minutes
+bench-losses: $(VENV)/.test-installed ## Benchmark, as root: how 150 runs end that lose a load machine or their coordinator, a quarter of an hour
 	$(BIN)/python -m benchmarks.fleet_losses
 
 bench-startup: $(VENV)/.test-installed ## Benchmark: time from Enter to the prompt, and to the first traffic of spec, two minutes

@@ -1,8 +1,9 @@
 """Loses one of two load machines in every way that users have met, and looks at how the run ends.
 
-Each of {SIGKILL, SIGSTOP, link down, disk full, clock stepped} hits a machine of {--hosts, --listen, --scheduler} in
-{arming, ramp-up, window, ramp-down, closing}: 75 runs.  Each fault is also played in each phase with `--on-loss abort`,
-with the ways in turn: 100 runs in all.  Needs root, for network namespaces.
+Each of {SIGKILL, SIGSTOP, link down, disk full, wall clock set, clock leapt} hits a machine of {--hosts, --listen,
+--scheduler} in {arming, ramp-up, window, ramp-down, closing}: 90 runs.  Each fault is also played in each phase with
+`--on-loss abort`, with the ways in turn: 30 runs.  In 30 more, the coordinator is killed, or stopped for 5 s.  Needs
+root, for network namespaces.
 
     python -m benchmarks.fleet_losses [--at-once 4] [--only "SIGSTOP listen"] [--seed N --sample 12] [--keep DIRECTORY]
 """
@@ -22,14 +23,14 @@ from pathlib import Path
 
 from loadgen.model.errors import ExitCode
 from tests.support.fleet_runs import Servers
-from tests.support.losses import FAULTS, PHASES, WAYS, Ended, Loss, Losses, make
+from tests.support.losses import FAULTS, KILLED, PHASES, STOPPED, WAYS, Ended, Loss, Losses, make
 from tests.support.machines import REASON
 from workloads.specweb99 import files, fileset
 
 
 def matrix() -> list[Loss]:
-    """Return the 100 cells."""
-    cells = [Loss(*one) for one in itertools.product(FAULTS, WAYS, PHASES)]
+    """Return the 150 cells."""
+    cells = [Loss(*one) for one in itertools.product((*FAULTS, KILLED, STOPPED), WAYS, PHASES)]
     turns = itertools.cycle(WAYS)
     return cells + [Loss(fault, next(turns), phase, abort=True) for fault in FAULTS for phase in PHASES]
 
@@ -64,7 +65,7 @@ def play(cells: Sequence[Loss], lanes: int, directory: Path) -> list[Ended]:
 def report(one: Ended, number: int, of: int) -> None:
     """Print one line, and what is wrong."""
     print(
-        f"{number:3}/{of} {one.loss!s:32} {one.code:3} {one.verdict:14} {one.took_s:5.1f} s after the fault", flush=True
+        f"{number:3}/{of} {one.loss!s:38} {one.code:3} {one.verdict:14} {one.took_s:5.1f} s after the fault", flush=True
     )
     for what in one.wrong:
         print(f"        WRONG: {what}", flush=True)
@@ -73,7 +74,7 @@ def report(one: Ended, number: int, of: int) -> None:
 def table(ended: Sequence[Ended]) -> None:
     """Print how many runs ended well, by fault and phase."""
     print(f"\n{'runs that ended as they must':28}", *(f"{phase:>10}" for phase in PHASES))
-    for fault in FAULTS:
+    for fault in (*FAULTS, KILLED, STOPPED):
         cells = []
         for phase in PHASES:
             these = [one for one in ended if (one.loss.fault, one.loss.phase) == (fault, phase)]

@@ -1,8 +1,8 @@
-"""Loses one load machine of two in a real run: by one fault, in one phase, reached in one way.
+"""Loses one load machine of two in a real run, or its coordinator: by one fault, in one phase, reached in one way.
 
 The matrix is benchmarks/fleet_losses.py; a few of its cells are system tests.  The faults are real: signals, a link
-that is taken down, a full file system.  Only the clock is not, because a process cannot have a wall clock of its own:
-there the agent's Python reads its wall clock through a wrapper that leaps when it is told to.
+that is taken down, a full file system.  Only clocks are not, because a process cannot have clocks of its own that leap:
+there the agent's Python reads the clocks through a wrapper that leaps when it is told to.
 """
 
 from __future__ import annotations
@@ -19,22 +19,26 @@ from pathlib import Path
 
 import tomli_w
 
+from loadgen.model.units import NS_PER_S
 from tests.support.cli import LOADGEN
 from tests.support.cluster import Cluster
-from tests.support.disturbed import ending
 from tests.support.fleet_runs import FleetRun, Servers
+from tests.support.loss_ends import End, wrong_after_kill, wrong_after_loss, wrong_after_nothing, wrong_after_stop
 from tests.support.machines import HUB, Limits, Machines
 from tests.support.small_disk import BYTES, filled, on_small_disk, small_disk_of
-from tests.support.vms import within
 
-FAULTS = ("SIGKILL", "SIGSTOP", "link-down", "disk-full", "clock-step")
+FAULTS = ("SIGKILL", "SIGSTOP", "link-down", "disk-full", "clock-step", "clock-leap")
+"""Of a machine.  `clock-step`: the wall clock is set; `clock-leap`: CLOCK_MONOTONIC leaps, as after a suspension."""
+
+KILLED, STOPPED = "coordinator-SIGKILL", "coordinator-SIGSTOP"
+"""Faults of the coordinator; it is stopped for 5 s."""
+
 WAYS = ("hosts", "listen", "scheduler")
 PHASES = ("arming", "ramp-up", "window", "ramp-down", "closing")
 
-LOSING = ("SIGKILL", "SIGSTOP", "link-down")
-"""The faults by which a machine is lost.  A full disk and a leap of the wall clock must cost nothing."""
-
-LEAP_S = 2 * 24 * 3600
+STEP_S = 2 * 24 * 3600
+LEAP_NS = 1_500_000_000
+STOPPED_S = 5.0
 ENDS_S = 60.0
 """The time within which the run must end after the fault."""
 
@@ -48,13 +52,16 @@ _MOMENTS = {
     "ramp-down": ("ramp-down 1/1", 0.5),
     "closing": ("finished", 0.0),
 }
+_EARLY = ("arming", "ramp-up", "window")
 
 _LEAPING = """
 import signal, sys, time
-ahead, wall, wall_ns = [0], time.time, time.time_ns
-time.time = lambda: wall() + ahead[0]
-time.time_ns = lambda: wall_ns() + ahead[0] * 10**9
-signal.signal(signal.SIGUSR2, lambda number, frame: ahead.__setitem__(0, {leap}))
+step, leap, wall, wall_ns, monotonic_ns = [0], [0], time.time, time.time_ns, time.monotonic_ns
+time.time = lambda: wall() + step[0]
+time.time_ns = lambda: wall_ns() + step[0] * 10**9
+time.monotonic_ns = lambda: monotonic_ns() + leap[0]
+signal.signal(signal.SIGUSR1, lambda number, frame: step.__setitem__(0, {step}))
+signal.signal(signal.SIGUSR2, lambda number, frame: leap.__setitem__(0, {leap}))
 from {module} import main
 sys.exit(main())
 """
@@ -111,25 +118,38 @@ class Losses:
         self._played += 1
         cwd = self._directory / f"{self._played:03}"
         cwd.mkdir()
-        file, _ = self._servers.take(2)
+        file, ports = self._servers.take(2)
         more = ("--on-loss", "abort") if loss.abort else ()
         with contextlib.ExitStack() as stack:
             run, victim = self._start(loss, cwd, ("--targets", file, *_LOAD, *_PHASES, *more), stack)
             text, wait_s = _MOMENTS[loss.phase]
             run.until(text)
             time.sleep(wait_s)
-            at_s = time.monotonic()
-            stack.enter_context(self._lost(loss.fault, victim()))
+            at_ns = time.monotonic_ns()
+            stack.enter_context(self._fault(loss.fault, run, victim))
             try:
                 done = run.wait(ENDS_S)
             except subprocess.TimeoutExpired:
                 run.process.kill()
                 return Ended(loss, (f"it did not end within {ENDS_S:g} s",), -1, "", ENDS_S, "", run.err)
-            took_s = time.monotonic() - at_s
+            took_s = (time.monotonic_ns() - at_ns) / NS_PER_S
+            found = End(run=run, done=done, victim=self._victim, other=self._other)
+            match loss.fault:
+                case "coordinator-SIGKILL":
+                    wrong = wrong_after_kill(found, self._machines, lambda: self._servers.last_ns(ports) - at_ns)
+                case "coordinator-SIGSTOP":
+                    wrong = wrong_after_stop(found)
+                case "disk-full" | "clock-step":
+                    wrong = wrong_after_nothing(found, full=loss.fault == "disk-full" and loss.phase in _EARLY)
+                case _:
+                    wrong = wrong_after_loss(
+                        found,
+                        closing=loss.phase == "closing",
+                        counts=loss.phase in _EARLY and not loss.abort,
+                        is_noted=loss.fault in ("SIGSTOP", "link-down"),
+                    )
             verdict = str(run.document.get("verdict"))
-            return Ended(
-                loss, tuple(_wrong(loss, run, done.out, self._names)), done.code, verdict, took_s, done.out, done.err
-            )
+            return Ended(loss, tuple(wrong), done.code, verdict, took_s, done.out, done.err)
 
     # Ways
 
@@ -137,7 +157,7 @@ class Losses:
         self, loss: Loss, cwd: Path, arguments: Sequence[str | Path], stack: contextlib.ExitStack
     ) -> tuple[FleetRun, Callable[[], int]]:
         """Start a run; returns it with what finds the pid of the victim's agent."""
-        leaps = loss.fault == "clock-step"
+        leaps = loss.fault.startswith("clock")
         match loss.way:
             case "hosts":
                 hosts = cwd / "hosts.toml"
@@ -178,7 +198,7 @@ class Losses:
         return self._machines.start_program(*argv, cwd=cwd, place=name)
 
     def _program(self, name: str, module: str) -> Path:
-        code = _LEAPING.format(leap=LEAP_S, module=module)
+        code = _LEAPING.format(step=STEP_S, leap=LEAP_NS, module=module)
         path = self._directory / name
         source = self._directory / f"{name}.py"
         source.write_text(code)
@@ -193,10 +213,16 @@ class Losses:
     # Faults
 
     @contextlib.contextmanager
-    def _lost(self, fault: str, pid: int) -> Iterator[None]:
-        """Inside, the victim has the fault; `pid` is its agent."""
+    def _fault(self, fault: str, run: FleetRun, victim: Callable[[], int]) -> Iterator[None]:
+        """Inside, the fault is there; `victim` finds the agent of the victim."""
+        pid = run.process.pid if fault in (KILLED, STOPPED) else victim()
         match fault:
-            case "SIGKILL":
+            case "coordinator-SIGSTOP":
+                os.kill(pid, signal.SIGSTOP)
+                time.sleep(STOPPED_S)
+                os.kill(pid, signal.SIGCONT)
+                yield
+            case "SIGKILL" | "coordinator-SIGKILL":
                 os.kill(pid, signal.SIGKILL)
                 yield
             case "SIGSTOP":
@@ -212,7 +238,7 @@ class Losses:
                 with filled(small_disk_of(pid)):
                     yield
             case _:
-                os.kill(pid, signal.SIGUSR2)
+                os.kill(pid, signal.SIGUSR1 if fault == "clock-step" else signal.SIGUSR2)
                 yield
 
 
@@ -224,64 +250,3 @@ def _end(process: subprocess.Popen[str]) -> None:
         process.wait(5)
         return
     process.kill()
-
-
-# The end of a run
-
-
-def _wrong(loss: Loss, run: FleetRun, out: str, names: tuple[str, str]) -> Iterator[str]:
-    """Yield what is wrong with the end of a run."""
-    code, said = run.process.returncode, f"{out}\n{run.err}"
-    for word in ("Traceback", "Error:", "never retrieved", "closing the run failed"):
-        if word in said:
-            yield f"it says {word!r}"
-    if "Verdict:" not in out:
-        yield "it printed no report"
-        return
-    document = run.document
-    if "exit_code" not in document:
-        yield "the record has no result"
-        return
-    if code != document["exit_code"]:
-        yield f"it ended with {code}, but the record says {document['exit_code']}"
-    flat = " ".join(out.split())
-    reasons = document["reasons"]
-    if loss.fault in LOSING:
-        yield from _wrong_loss(loss, document, flat, names)
-    else:
-        wanted = ending(document, 0, "conforming")
-        if (code, document["verdict"]) != wanted:
-            yield f"it ended with {code} ({document['verdict']}: {reasons}) instead of {wanted}"
-    if loss.fault == "disk-full" and loss.phase in ("arming", "ramp-up", "window"):
-        notes = [*document["notes"], *reasons]
-        if not any("could not be written any more: No space left on device" in one for one in notes):
-            yield f"no note says that the disk was full: {notes}"
-    if not within(5, lambda: not run.left().get(names[1])):
-        yield f"processes are left: {run.left()}"
-
-
-def _wrong_loss(loss: Loss, document: dict[str, object], flat: str, names: tuple[str, str]) -> Iterator[str]:
-    victim, other = names
-    reasons, notes = document["reasons"], document["notes"]
-    assert isinstance(reasons, list)
-    assert isinstance(notes, list)
-    found = any(f"Machine {victim} (" in one for one in reasons)
-    if loss.phase == "closing" and not found:  # all of its results had arrived: the loss costs nothing
-        if (ended := (document["exit_code"], document["verdict"])) != (expected := ending(document, 0, "conforming")):
-            yield f"it ended with {ended} ({reasons}) instead of {expected}"
-        if loss.fault != "SIGKILL" and not any(victim in one for one in notes):
-            yield f"no note names {victim}: {notes}"
-        return
-    wanted = ending(document, 4, "DEGRADED")
-    if (document["exit_code"], document["verdict"]) != wanted:
-        yield f"it ended with {document['exit_code']} ({document['verdict']}: {reasons}) instead of {wanted}"
-    if not found:
-        yield f"no reason names {victim}: {reasons}"
-    if any(f"Machine {other} (" in one or f"{other}/" in one for one in reasons):
-        yield f"{other} is blamed: {reasons}"
-    if wanted[0] == 4:
-        conforming = document["conforming_connections"]
-        if loss.phase in ("arming", "ramp-up", "window") and not loss.abort and conforming != 4:
-            yield f"{conforming} of 8 connections conform, but 4 were lost"
-        if "no score" not in flat.lower():
-            yield "the report does not say that there is no score"

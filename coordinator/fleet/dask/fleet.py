@@ -11,7 +11,7 @@ import contextlib
 import functools
 import hashlib
 import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from coordinator.fleet.admission import say_missing
@@ -251,7 +251,8 @@ class DaskFleet:
         """Take leave of a machine.  Results that were not fetched stay there."""
         async with turns:
             await machine.part()
-        self.problems += [f"{machine.name}: {what}" for what in _problems_of(machine)]
+        said = (machine.problem, machine.member.unfinished(machine.missing_bytes))
+        self.problems += [f"{machine.name}: {what}" for what in said if what]
 
     # Commands
 
@@ -376,17 +377,3 @@ async def _all(works: Iterable[Coroutine[Any, Any, None]]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _problems_of(machine: RemoteMachine) -> Iterator[str]:
-    """Yield what went wrong with a machine's results, and with taking leave of it."""
-    why, missing = machine.member.unfetched, machine.missing_bytes
-    if machine.problem:
-        yield machine.problem
-    if machine.member.ordered_ns is None:
-        return
-    if why and (missing or not machine.has_settled):
-        what = f"{missing} bytes of its results are missing" if missing else "some of its results may be missing"
-        yield f"{what} ({why}); run loadgen collect to fetch them"
-    elif reason := why or machine.unreached:
-        yield f"all of its results have arrived, but it could not be told that the run is over ({reason})"

@@ -76,8 +76,6 @@ class RemoteMachine:
         self.clock = ClockTrack()
         self.cpu_share: float | None = None
         self.problem = ""
-        self.has_settled = False  # everything that it measured was received
-        self.unreached = ""  # why it could not be told that the run is over
         self._run_id = run_id
         self._on_event = on_event
         self._end_process = end_process
@@ -93,7 +91,7 @@ class RemoteMachine:
             run_id,
             clock=self.clock,
             stream=self._results.stream,
-            on_renewed=lambda known: self._fatal(happened.Renewed(known)),
+            on_renewed=self._renewed,
             on_failure=self.lose,
         )
 
@@ -251,6 +249,7 @@ class RemoteMachine:
         if self.lease.was_posted(sent_ns):
             said_ns = heartbeat.at_ns
             self.clock.overhear(sent_ns=sent_ns, heard_ns=heard_ns, said_ns=said_ns, received_ns=received_ns)
+            self.feed(happened.Leapt(self.clock.take_leap_ns()))
         self.cpu_share, self.problem = heartbeat.cpu_share, heartbeat.problem
         for line in heartbeat.log:
             self._log(line)
@@ -279,6 +278,10 @@ class RemoteMachine:
     def _fatal(self, event: happened.Event) -> None:
         self._unread.read()  # its earlier messages still count
         self.feed(event)
+
+    def _renewed(self, known: bool) -> None:
+        self._fatal(happened.Renewed(known))
+        self._fatal(happened.Leapt(self.clock.take_leap_ns()))
 
     def check_snapshots(self, workers: Sequence[str], intervals: Sequence[int]) -> None:
         """Raise ValueError if it cannot have measured snapshots of `workers`, each of its interval."""
@@ -316,7 +319,7 @@ class RemoteMachine:
             except LoadgenError as error:
                 self.lose(error.message)
             else:
-                self.has_settled = True
+                self.feed(happened.Settled())
                 return
 
     async def _pull_once(self) -> None:
@@ -344,6 +347,7 @@ class RemoteMachine:
 
         If it cannot be reached, it becomes free for another run by itself.
         """
+        why = ""
         pending = self.feed(happened.Closing())
         if do.FetchRest() in pending:
             pending = self.feed(happened.Finished(await self._fetch_rest()))
@@ -352,8 +356,8 @@ class RemoteMachine:
                 try:
                     await self._ask.anyway(calls.leave, self._run_id, order.delete_spool, timeout_s=_LEAVE_TIMEOUT_S)
                 except LoadgenError as error:
-                    self.unreached = error.message
-        self.feed(happened.Gone())
+                    why = error.message
+        self.feed(happened.Gone(why))
 
     def leave_out(self) -> None:
         """Note that the run begins without the machine."""
