@@ -7,7 +7,7 @@ slots, and a new one when the old one is retired.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from loadgen.engine.agenda import LOOK_EVERY
 from loadgen.engine.context import EngineContext
@@ -53,7 +53,8 @@ class Session:
         streams: int,
         host: str,
         tls_context: ssl.SSLContext | None,
-        source: str | None,
+        sources: Sequence[str],
+        turn: int,
         remarks: Remarks,
         window_bytes: int,
     ) -> None:
@@ -65,7 +66,8 @@ class Session:
         self._index = index
         self._host = host
         self._tls_context = tls_context
-        self._source = source
+        self._sources = sources
+        self._turn = turn  # which of the sources is the first one to try
         self._links: list[Link] = []
         self._going: list[Beginner] = []  # slots whose next operation begins when all events are handled
         self._held = 0
@@ -136,7 +138,7 @@ class Session:
         context = self.context
         slot.opened()
         try:
-            sock = dial(context.addresses[self._index], self._source, 0)
+            sock = dial(context.addresses[self._index], self._sources, self._turn, paced=False)
         except OSError as error:
             slot.fail(now_ns, connect_outcome(error))
             return None

@@ -35,7 +35,6 @@ def make_slots(
     for link, numbers in groupby(assignment.shard.connections, lambda number: number // streams):
         own = list(numbers)
         index = int(target_of[own[0]])
-        usable = sources.get(context.addresses[index][0], [])
         session = Session(
             context,
             own,
@@ -44,7 +43,8 @@ def make_slots(
             streams=streams,
             host=targets[index].host,
             tls_context=tls_context if targets[index].tls else None,
-            source=usable[link % len(usable)] if usable else None,
+            sources=sources.get(context.addresses[index][0], []),
+            turn=link,
             remarks=remarks,
             window_bytes=WINDOW_BYTES,
         )
