@@ -45,6 +45,8 @@ cdef extern from "reply.h":
         uint16_t status
         bint reusable
         bint cookie_right
+        bint surplus
+        text wrong
     int reply_eof(reply *)
     bint reply_started(const reply *)
     int64_t reply_unchecked_ahead(const reply *)
@@ -326,11 +328,13 @@ cdef class Reader:
 
     @property
     def facts(self):
-        """(status, body_bytes, reusable, started, whether the cookie is the expected one)."""
+        """(status, body_bytes, reusable, started, whether the cookie is the expected one, surplus, wrong)."""
         return (
             self._reader.reply.status,
             self._reader.reply.body_bytes,
             bool(self._reader.reply.reusable),
             bool(reply_started(&self._reader.reply)),
             bool(self._reader.reply.cookie_right),
+            bool(self._reader.reply.surplus),
+            self._reader.reply.wrong.at[: self._reader.reply.wrong.bytes],
         )

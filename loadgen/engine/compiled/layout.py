@@ -10,6 +10,7 @@ import enum
 from collections.abc import Iterator, Mapping
 
 from loadgen.engine.body import ANCHOR_WITHIN_BYTES, OVERRUN_BYTES
+from loadgen.engine.head import MAX_SHOWN_BYTES
 from loadgen.engine.http1 import DONE, MAX_CHUNK_LINE_BYTES, MAX_HEAD_BYTES, MORE
 from loadgen.measure.record import CONNECTED, RECORD_DTYPE, RESTED, RETRIED
 from loadgen.model.outcome import Outcome
@@ -59,6 +60,7 @@ def _facts() -> Iterator[tuple[str, int]]:
     yield "DONE", DONE
     yield "MAX_HEAD_BYTES", MAX_HEAD_BYTES
     yield "MAX_CHUNK_LINE_BYTES", MAX_CHUNK_LINE_BYTES
+    yield "MAX_SHOWN_BYTES", MAX_SHOWN_BYTES
     yield "ANCHOR_WITHIN_BYTES", ANCHOR_WITHIN_BYTES
     yield "OVERRUN_BYTES", OVERRUN_BYTES
     yield "NOBODY", NOBODY
