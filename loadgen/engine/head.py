@@ -76,6 +76,12 @@ def line_at(data: bytes, at: int) -> bytes:
     return data[at : len(data) if end < 0 else end].rstrip(b"\r")[:MAX_SHOWN_BYTES]
 
 
+def wants_tls(data: bytes) -> bytes:
+    """The line of an error page that says that the port expects TLS; empty if there is none."""
+    at = max(data.find(word) for word in (b"HTTPS", b"SSL-enabled"))
+    return line_at(data, max(data.rfind(b"\n", 0, at) + 1, at - MAX_SHOWN_BYTES // 2)) if at >= 0 else b""
+
+
 def values_of(head: bytes, name: bytes) -> list[bytes]:
     """The values of the fields `name` ("\\r\\nname:") in a lower-cased canonical head: those of all lines, as one list.
 

@@ -9,9 +9,10 @@ differ.
 from cpython.buffer cimport PyBUF_READ
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.errno cimport ENOMEM
-from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 
 from loadgen.engine.compiled import layout
+from loadgen.model.outcome import Outcome
 
 
 cdef extern from "tape.h":
@@ -82,6 +83,17 @@ cdef extern from "canary.h":
     uint64_t canary_take(canary *, record *, uint64_t)
 
 
+cdef extern from "shown.h":
+    cdef struct shown_text:
+        uint32_t target
+        uint8_t outcome
+        uint8_t bytes
+        char at[1]
+    cdef struct shown:
+        shown_text of[1]
+    uint32_t shown_count(const shown *)
+
+
 cdef extern from "engine.h":
     enum why:
         pass
@@ -112,6 +124,7 @@ cdef extern from "engine.h":
     cdef struct engine:
         ring ring
         canary canary
+        shown shown
         int told
     int engine_create(const setup *, engine **)
     void engine_destroy(engine *)
@@ -271,6 +284,16 @@ cdef class Core:
     def take(self, uint64_t count):
         """Give the memory of `count` records back to the engine."""
         ring_take(&self._engine.ring, count)
+
+    def shown(self):
+        """What the report shows of failed operations: the bytes, by target and outcome."""
+        cdef uint32_t at
+        cdef const shown_text *one
+        found = {}
+        for at in range(shown_count(&self._engine.shown)):
+            one = &self._engine.shown.of[at]
+            found[one.target, Outcome(one.outcome)] = one.at[: one.bytes]
+        return found
 
     def canary(self):
         """The canary's records since the last call, as bytes of RECORD_DTYPE."""

@@ -102,3 +102,16 @@ int head_scan(struct reply *reply, char *at, const char *end, struct found *foun
         return reply_fail_at(reply, OUTCOME_MALFORMED, line, stop);
     return near - at == HEAD_ROOM ? reply_fail_at(reply, OUTCOME_HEAD_TOO_LARGE, line, stop) : 0;
 }
+
+struct text reply_wants_tls(const char *data, size_t bytes)
+{
+    const char *https = memmem(data, bytes, "HTTPS", 5), *enabled = memmem(data, bytes, "SSL-enabled", 11);
+    const char *at = https > enabled ? https : enabled, *end = data + bytes, *line = at;
+    if (at == NULL)
+        return (struct text){NULL, 0};
+    while (line > data && line[-1] != '\n' && at - line < MAX_SHOWN_BYTES / 2)
+        line--;
+    const char *lf = memchr(line, '\n', (size_t)(end - line));
+    size_t shown = (size_t)(line_stop(line, lf ? lf : end) - line);
+    return (struct text){line, shown < MAX_SHOWN_BYTES ? shown : MAX_SHOWN_BYTES};
+}

@@ -63,6 +63,9 @@ bool reply_started(const struct reply *reply);
 int64_t reply_unchecked_ahead(const struct reply *reply);
 int reply_skip(struct reply *reply, int64_t bytes);
 
+/* The line of an error page that says that the port expects TLS; empty if there is none. */
+struct text reply_wants_tls(const char *data, size_t bytes);
+
 /* Free the memory that a reply holds. */
 void reply_free(struct reply *reply);
 
