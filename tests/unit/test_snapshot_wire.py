@@ -77,8 +77,9 @@ def test_a_wire_form_of_five_counters_is_read(snapshot: Snapshot) -> None:
     wire, table = snapshot.to_wire(), CellTable.of(snapshot.cells)
     old = {name: value for name, value in wire["cells"].items() if name != "counters"}
     read = Snapshot.from_wire({**wire, "cells": {**old, "sums": pack(table.sums[:, :5])}})
-    known = {"retries": 0, "rest_ns": 0, "surplus": 0}
-    assert read.cells == {at: dataclasses.replace(cell, **known) for at, cell in snapshot.cells.items()}
+    assert read.cells == {
+        at: dataclasses.replace(cell, retries=0, rest_ns=0, surplus=0) for at, cell in snapshot.cells.items()
+    }
 
 
 @given(snapshot=snapshots())
