@@ -31,6 +31,7 @@ from loadgen.engine.http2.codes import error_name
 from loadgen.engine.http2.frames import GOAWAY, FrameError, Frames, read_goaway
 from loadgen.engine.http2.parts import Hub, Phase, Stream
 from loadgen.engine.http2.sealed import Sealed
+from loadgen.engine.tls_words import tls_words
 from loadgen.model.outcome import Outcome
 
 _MAX_OUT_BYTES = 262_144  # bodies wait while so much is not yet accepted by the kernel
@@ -192,8 +193,8 @@ class Link:
                 if not sealed.ready and not self._shake(sealed):
                     return
                 data = sealed.open()
-            except ssl.SSLError:
-                self._lose(Outcome.BAD_TLS)
+            except ssl.SSLError as error:
+                self._lose(Outcome.BAD_TLS, said=": ".join(filter(None, tls_words(error))))
                 return
         self._read(data, found_ns)
         if sealed is not None and sealed.ended and self.phase is not Phase.CLOSED:
@@ -205,8 +206,7 @@ class Link:
         if not sealed.ready:
             return False
         if not sealed.speaks_http2:
-            self._session.remarks.add("the server did not agree to HTTP/2 in the TLS handshake (ALPN)")
-            self._lose(Outcome.BAD_TLS)
+            self._lose(Outcome.BAD_TLS, said="the server did not agree to HTTP/2 in the TLS handshake (ALPN)")
             return False
         self.phase = Phase.GREETING
         return True
@@ -220,8 +220,7 @@ class Link:
                 if self.phase is Phase.CLOSED:
                     return
         except FrameError as error:
-            self._session.remarks.add(str(error))
-            self._lose(Outcome.MALFORMED)
+            self._lose(Outcome.MALFORMED, said=str(error))
             return
         slot = self._active.get(self._frames.unfinished[0])
         if slot is not None:
@@ -245,20 +244,16 @@ class Link:
 
     def _wrong_frame(self, slot: Stream | None, error: H2Error) -> None:
         """End the connection, as HTTP/2 demands; only the stream with the wrong frame is to blame, if it is known."""
-        self._session.remarks.add(f"a wrong frame: {error}" if str(error) else "a wrong frame")
-        self._say_goodbye()
+        self._collect()  # the GOAWAY that h2 has made
+        with contextlib.suppress(OSError):
+            self._sock.send(self._out)
         if slot is None:
-            self._lose(outcome_of(error))
+            self._lose(outcome_of(error), said=f"a wrong frame: {error}")
             return
+        self._note(outcome_of(error), f"a wrong frame: {error}")
         del self._active[slot.stream]
         self._lose(None)
         slot.fail(self.progress_ns, outcome_of(error))
-
-    def _say_goodbye(self) -> None:
-        """Send the GOAWAY that h2 has made, if the kernel takes it at once."""
-        self._collect()
-        with contextlib.suppress(OSError):
-            self._sock.send(self._out)
 
     def _handle(self, event: Event, found_ns: int) -> None:
         stream: int = getattr(event, "stream_id", None) or 0  # events of the connection have none
@@ -294,7 +289,7 @@ class Link:
     def _reset(self, stream: int, code: int, *, by_server: bool) -> None:
         self._uploads.forget(stream)
         slot = self._active.pop(stream, None)
-        if slot is None:  # after its reply was complete, or after a time-out
+        if slot is None:  # its reply was complete, or it timed out
             return
         if by_server:
             self._session.remarks.add(f"RST_STREAM with {error_name(code)}")
@@ -355,7 +350,7 @@ class Link:
             self._h2.reset_stream(stream, ErrorCodes.CANCEL)
 
     def _go_away(self, last_stream: int, code: int) -> None:
-        """Let the streams up to `last_stream` go on; the requests of the others were not processed."""
+        """Let the streams up to `last_stream` go on: the others were not processed."""
         self._session.remarks.add(f"GOAWAY with {error_name(code)}")
         self._retire()
         for stream in [stream for stream in self._active if stream > last_stream]:
@@ -383,8 +378,14 @@ class Link:
             within = Outcome.CLOSED_EARLY if error is None else Outcome.RESET
             self._lose(Outcome.BAD_TLS if self.phase is Phase.SHAKING else None, within)
 
-    def _lose(self, outcome: Outcome | None, within: Outcome = Outcome.CLOSED_EARLY) -> None:
+    def _note(self, outcome: Outcome, said: str) -> None:
+        self._session.remarks.add(said)
+        self._session.context.show(self._session.target, outcome, said.encode())
+
+    def _lose(self, outcome: Outcome | None, within: Outcome = Outcome.CLOSED_EARLY, said: str = "") -> None:
         """Close, and fail all operations with `outcome`; None: each by itself, `within` if its reply had begun."""
+        if outcome is not None and said:
+            self._note(outcome, said)
         stream, size = self._frames.unfinished
         if (slot := self._active.get(stream)) is not None:
             slot.received += size

@@ -84,6 +84,7 @@ class Hub(Protocol):
     """A session as its carriers and slots see it.  `streams` is the number of slots that may share a carrier."""
 
     context: EngineContext
+    target: int
     streams: int
     remarks: Remarks
     window_bytes: int

@@ -63,7 +63,7 @@ class Session:
         self.remarks = remarks
         self._requests = requests
         self.window_bytes = window_bytes
-        self._index = index
+        self.target = index
         self._host = host
         self._tls_context = tls_context
         self._sources = sources
@@ -138,7 +138,7 @@ class Session:
         context = self.context
         slot.opened()
         try:
-            sock = dial(context.addresses[self._index], self._sources, self._turn, paced=False)
+            sock = dial(context.addresses[self.target], self._sources, self._turn, paced=False)
         except OSError as error:
             slot.fail(now_ns, connect_outcome(error))
             return None

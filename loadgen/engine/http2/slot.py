@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from loadgen.engine.body import BodyCheck
 from loadgen.engine.doing import Doing
 from loadgen.engine.http2.parts import Carrier, Hub, Phase
-from loadgen.measure.record import CONNECTED, RESTED, RETRIED
+from loadgen.measure.record import CONNECTED, RESTED, RETRIED, STATUS_SHIFT
 from loadgen.model.outcome import Outcome
 
 _RESTING, _READING, _STOPPED = Doing.RESTING, Doing.READING, Doing.STOPPED
@@ -129,7 +129,7 @@ class StreamSlot:
                 status = value
             elif name == b"set-cookie" and not self._set_cookie:
                 self._set_cookie = value.split(b";", 1)[0].strip()
-        self._status = int(status) if status.isdigit() else 0
+        self._status = int(status) if status.isdigit() and len(status) == 3 else 0
 
     def take_body(self, data: bytes) -> bool:
         """Process bytes of the body.  False when it is far longer than expected, or wrong in a way that ends it."""
@@ -145,6 +145,7 @@ class StreamSlot:
         if not self._status:
             self.fail(now_ns, Outcome.MALFORMED)
             return
+        self._flags |= self._status << STATUS_SHIFT
         if self._status not in self._session.context.tape.right_statuses[self._row]:
             outcome = Outcome.BAD_STATUS
         else:
