@@ -19,6 +19,7 @@ from loadgen.model.errors import PlanError
 from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.http_secrets import filled, hidden, without_secrets
 from loadgen.model.secrets import MASK
+from loadgen.model.statuses import parse_statuses
 from loadgen.model.units import parse_per_s
 
 _ASKED, _LOAD, _JUDGED, _RESULT = "Requests", "Load", "Objectives", "Result"
@@ -29,6 +30,11 @@ def _slo(text: str) -> str:
     from loadgen.verdict.slo import Slo
 
     Slo.parse(text)
+    return text.strip()
+
+
+def _statuses(text: str) -> str:
+    parse_statuses(text)
     return text.strip()
 
 
@@ -43,7 +49,14 @@ def _slo(text: str) -> str:
     help="Requests to send instead of URLs: a TOML file with [[request]] tables (url, method, headers, body, status, "
     "weight).",
 )
-@option("--method", metavar="METHOD", panel=_ASKED, help="Method of the requests.  [default: GET]")
+@option(
+    "-X",
+    "-m",
+    "--method",
+    metavar="METHOD",
+    panel=_ASKED,
+    help="Method of the requests; the reply to HEAD has no body.  [default: GET]",
+)
 @option(
     "-H",
     "--header",
@@ -51,10 +64,25 @@ def _slo(text: str) -> str:
     multiple=True,
     metavar="'NAME: VALUE'",
     panel=_ASKED,
-    help="Header to add to the requests. Can be given several times.",
+    help="Header to add to the requests; Host replaces that of the URL. Can be given several times.",
 )
 @option("--body", metavar="TEXT", panel=_ASKED, help="Body of the requests.")
 @option(
+    "--expect",
+    type=Parsed("statuses", _statuses),
+    metavar="STATUSES",
+    panel=_ASKED,
+    help="Expected statuses, like 200,204,3xx or 200-299; others are errors.  [default: 200-399]",
+)
+@option(
+    "--keepalive/--no-keepalive",
+    "keepalive",
+    default=None,
+    panel=_ASKED,
+    help="Keep TCP connections for further requests, or open one for each request.  [default: keepalive]",
+)
+@option(
+    "-k",
     "--insecure/--verify",
     default=None,
     panel=_ASKED,
@@ -66,9 +94,24 @@ def _slo(text: str) -> str:
     type=int,
     metavar="N",
     panel=_LOAD,
-    help="Simultaneous connections, to all targets together; at least one per target.  [default: 64]",
+    help="Simultaneous connections, to all targets together; at least one per target.  [default: 64, or fewer with -n]",
 )
-@option("-d", "--duration", type=DURATION, panel=_LOAD, help="Measured window, at least 1s.  [default: 10s]")
+@option(
+    "-n",
+    "--number",
+    type=click.IntRange(min=1),
+    metavar="N",
+    panel=_LOAD,
+    help="Requests to send, over all connections, engines and machines; then the run ends.  [default: as many as the "
+    "duration allows]",
+)
+@option(
+    "-d",
+    "--duration",
+    type=DURATION,
+    panel=_LOAD,
+    help="Measured window, at least 1s; with -n, its longest length.  [default: 10s; with -n: 1h]",
+)
 @option(
     "--warmup", type=DURATION, panel=_LOAD, help="Load before the measured window that is not judged.  [default: 0s]"
 )
@@ -180,12 +223,14 @@ def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPla
         HttpPlan.from_dict,
         requests=() if requests is None and not start.sets("requests") else requests,
         connections=given["connections"],
+        total_requests=given["number"],
         duration_ns=given["duration"],
         warmup_ns=given["warmup"],
         rate_per_s=given["rate"],
         poisson=given["poisson"],
         max_backlog=given["max_backlog"],
         timeout_ns=given["timeout"],
+        keepalive=given["keepalive"],
         tls_verify=None if given["insecure"] is None else not given["insecure"],
         slos=given["slos"] or None,
         engines=given["engines"],
@@ -234,6 +279,7 @@ def _changed(request: HttpRequest, given: dict[str, Any]) -> HttpRequest:
         method=given["method"].upper() if given["method"] else None,
         headers=filled(request.headers, given["headers"]) if given["headers"] else None,
         body=given["body"],
+        **({} if given["expect"] is None else {"expect": given["expect"], "status": 0}),
     )
 
 

@@ -278,7 +278,8 @@ class Agent:
             case "canary":
                 self._canaries.take(engine.worker, message["rows"])
             case "ended":
-                self._on_event(SegmentEnded(engine.worker, message["segment"], message["why"]))
+                ended = SegmentEnded(engine.worker, message["segment"], message["why"], message["done_ns"])
+                self._on_event(ended)
                 self._no_longer_playing(engine)
 
     async def _watch(self) -> None:

@@ -13,6 +13,7 @@ from loadgen.engine.agenda import Agenda
 from loadgen.engine.api import Load
 from loadgen.engine.columns import TapeColumns
 from loadgen.engine.http1 import Head
+from loadgen.engine.quota import Quota
 from loadgen.engine.readiness import Readiness
 from loadgen.engine.records import Records
 from loadgen.engine.resolve import Address
@@ -60,6 +61,7 @@ class EngineContext:
         "ns_per_byte",
         "open_sockets",
         "paced_reads",
+        "quota",
         "read_bytes",
         "readiness",
         "records",
@@ -75,6 +77,7 @@ class EngineContext:
         records: Records,
         tape: TapeColumns,
         addresses: Sequence[Address],
+        quota: Quota | None = None,
     ) -> None:
         self.now_ns = now_ns
         self.agenda = agenda
@@ -85,6 +88,7 @@ class EngineContext:
         self.dispatcher: Dispatcher | None = None
         self.known_heads: dict[bytes, Head] = {}
         self.open_sockets = 0
+        self.quota = quota or Quota(0, 0, now_ns, lambda: None)
         self.line_bps = load.line_bps
         self.ns_per_byte = 8 * NS_PER_S / load.line_bps if load.line_bps else 0.0
         self.paced_reads = load.paced_reads and load.line_bps > 0

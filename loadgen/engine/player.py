@@ -16,6 +16,7 @@ from loadgen.engine.columns import TapeColumns
 from loadgen.engine.connection import Connection
 from loadgen.engine.context import EngineContext
 from loadgen.engine.openloop import OpenLoop
+from loadgen.engine.quota import Quota
 from loadgen.engine.readiness import Readiness
 from loadgen.engine.records import Records
 from loadgen.engine.resolve import resolve
@@ -59,6 +60,7 @@ class Player:
             records=self._records,
             tape=TapeColumns(assignment.tape),
             addresses=[resolve(target) for target in assignment.targets],
+            quota=Quota(assignment.load.requests, len(assignment.shard.connections), now_ns, self._on_done),
         )
         self._accounts = Accounts(assignment, vitals)
         self._connections = self._make_connections()
@@ -104,6 +106,7 @@ class Player:
         self._segment = segment
         self._accounts.start(segment)
         self._lease_doubted = False
+        self._context.quota.start()
         self._context.readiness = Readiness(self._loop, self._now_ns)
         if self._open_loop is not None:
             self._open_loop.start(segment, self._connections)
@@ -131,9 +134,17 @@ class Player:
         self._fold()
         return self._accounts.drain(interval, self._context.open_sockets, self._active())
 
+    @property
+    def done_ns(self) -> int:
+        """When the given number of operations was done; 0 before."""
+        return self._context.quota.done_ns
+
     def take_canary(self) -> NDArray[np.void]:
         """The records of the canary since the last call."""
         return self._canary.take() if self._canary is not None else np.zeros(0, dtype=RECORD_DTYPE)
+
+    def _on_done(self) -> None:
+        self._loop.call_soon(self._end, "complete")
 
     def _look(self) -> None:
         self._context.readiness.look()

@@ -63,6 +63,7 @@ class Played:
     totals: Totals
     snapshots: list[Snapshot] = field(default_factory=list)
     why: str = ""
+    done_s: float = 0.0  # after the start; below 0 if the number of operations was not given, or not reached
 
     def cell(self, window: int = 0, target: int = 0) -> Cell:
         return self.totals.cells[window, target]
@@ -96,6 +97,7 @@ async def play(
     sources: tuple[str, ...] = (),
     tls_verify: bool = True,
     targets: Sequence[Target] | None = None,
+    requests: int = 0,
 ) -> Played:
     """Play one segment of `length_ns`; the window is the whole segment unless given."""
     loop = asyncio.get_running_loop()
@@ -116,6 +118,7 @@ async def play(
             arrivals=arrivals,
             sources=sources,
             tls_verify=tls_verify,
+            requests=requests,
         ),
     )
     engine = make(assignment, loop, lambda segment, why: finished.set_result(why))
@@ -140,7 +143,7 @@ async def play(
     ledger = Ledger(["w"], len(tape.kinds), len(tape.groups))
     for snapshot in snapshots:
         ledger.receive(snapshot)
-    return Played(ledger.totals(), snapshots, why)
+    return Played(ledger.totals(), snapshots, why, (engine.done_ns - start) / NS_PER_S)
 
 
 @contextlib.contextmanager

@@ -54,6 +54,7 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
             part=part,
             parts=parts,
             max_backlog=plan.max_backlog,
+            total=plan.total_requests,
         )
         return Load(
             line_bps=0,
@@ -65,6 +66,7 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
             canary=plan.canary,
             tls_verify=plan.tls_verify,
             engine=plan.engine,
+            requests=0 if plan.rate_per_s else plan.total_requests,
         )
 
     def deployment(self, plan: HttpPlan, cache: Path) -> Deployment:
@@ -89,4 +91,5 @@ def title(plan: HttpPlan) -> str:
     """Return the title of the run, one line."""
     what = plan.requests[0].name if len(plan.requests) == 1 else f"{len(plan.requests)} requests"
     how = f"{plan.rate_per_s:,g}/s{' Poisson' if plan.poisson else ''} over " if plan.rate_per_s else ""
-    return f"loadgen http · {what} · {how}{plan.connections} connections"
+    total = f"{plan.total_requests:,} times · " if plan.total_requests else ""
+    return f"loadgen http · {what} · {total}{how}{plan.connections} connections"

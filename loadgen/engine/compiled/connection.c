@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "openloop.h"
+#include "quota.h"
+#include "status.h"
 
 enum {
     PACED_READ_BYTES = 4096,
@@ -76,7 +78,9 @@ static void advance(struct engine *engine, struct connection *c, int64_t due_ns,
     }
     c->row = engine->tape.ops[c->row].next;
     c->due_ns = due_ns;
-    if (!rests && (!engine->load.line_bps || due_ns <= engine->woke_ns))
+    if (engine->quota.left <= 0)
+        quota_retire(engine, c);
+    else if (!rests && (!engine->load.line_bps || due_ns <= engine->woke_ns))
         engine_begin_soon(engine, c);
     else
         connection_rest(engine, c, due_ns); /* also after a failure in connection_begin, which must not recurse */
@@ -114,17 +118,11 @@ static void fail(struct engine *engine, struct connection *c, int64_t at_ns, enu
     advance(engine, c, closed_between ? due_ns : due_ns + engine->load.error_rest_ns, !closed_between);
 }
 
-static bool right_status(const struct engine *engine, const struct connection *c)
-{
-    uint16_t wanted = engine->tape.ops[c->row].status, status = c->reply.status;
-    return wanted ? status == wanted : status >= 200 && status < 400;
-}
-
 /* Judge a complete reply, record the operation, and go on when the line speed allows its bytes. */
 static void finish(struct engine *engine, struct connection *c, int64_t done_ns, bool ended)
 {
     enum outcome outcome = OUTCOME_BAD_STATUS;
-    if (right_status(engine, c)) {
+    if (is_right_status(&engine->tape, c->row, c->reply.status)) {
         outcome = body_verdict(&c->reply.body);
         if (outcome == OUTCOME_OK && !c->reply.cookie_right)
             outcome = OUTCOME_BAD_COOKIE;
@@ -155,6 +153,8 @@ static ssize_t send_rest(struct engine *engine, const struct connection *c, size
     const struct op *op = &engine->tape.ops[c->row];
     struct text pieces[3] = {tape_text(&engine->tape, op->line), engine->targets[c->target].host_line,
                              tape_text(&engine->tape, op->rest)};
+    if (op->flags & FLAG_OWN_HOST)
+        pieces[1].bytes = 0;
     size_t bytes = pieces[0].bytes + pieces[1].bytes + pieces[2].bytes;
     *left = bytes - c->out_at;
     if (bytes <= REQUEST_BYTES) {
@@ -215,6 +215,8 @@ static bool open_connection(struct engine *engine, struct connection *c, int64_t
 
 void connection_begin(struct engine *engine, struct connection *c)
 {
+    if (!quota_take(engine, c))
+        return;
     int64_t at_ns = now_ns();
     engine->begun++;
     c->sent_ns = c->progress_ns = at_ns;
@@ -293,7 +295,8 @@ static void wrong(struct engine *engine, struct connection *c, int64_t at_ns, in
 {
     enum outcome outcome = (enum outcome)result;
     if (outcome == OUTCOME_BAD_LENGTH) /* the body check gave up early */
-        outcome = right_status(engine, c) ? body_verdict(&c->reply.body) : OUTCOME_BAD_STATUS;
+        outcome = is_right_status(&engine->tape, c->row, c->reply.status) ? body_verdict(&c->reply.body)
+                                                                          : OUTCOME_BAD_STATUS;
     fail(engine, c, at_ns, outcome);
 }
 

@@ -70,7 +70,7 @@ int reply_frame(struct reply *reply, const char *at, const char *end)
     }
     reply->reusable = at[7] == '0' ? HOLDS(connection.value, "keep-alive") : !HOLDS(connection.value, "close");
     reply->left = 0;
-    if (reply->status == 204 || reply->status == 304) {
+    if (reply->bodyless || reply->status == 204 || reply->status == 304) {
         reply->state = FIXED;
     } else if (encoding.value.bytes) {
         /* Both framings at once may be an attempt at request smuggling (RFC 9112, 6.1): refuse to guess. */
