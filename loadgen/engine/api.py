@@ -66,11 +66,6 @@ class Load:
     canary: bool = False
     requests: int = 0
 
-    @property
-    def is_counted(self) -> bool:
-        """Whether a segment ends when a given number of operations is done."""
-        return self.requests > 0 or (self.arrivals is not None and self.arrivals.total > 0)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
