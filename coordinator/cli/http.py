@@ -11,6 +11,8 @@ import click
 
 from coordinator.cli.engine_options import engine_options, sending, source_option
 from coordinator.cli.fleet_options import check_installed, engines_here, fleet_options, take_choice
+from coordinator.cli.http_files import check_tls_files, read_requests, read_urls
+from coordinator.cli.http_options import MAX_TIME, tls_fields, tls_options
 from coordinator.cli.options import DURATION, FILE, Parsed, UrlText, result_options
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
@@ -50,6 +52,15 @@ def _statuses(text: str) -> str:
     "weight).",
 )
 @option(
+    "--urls",
+    "urls_file",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    metavar="FILE",
+    panel=_ASKED,
+    help="List of URLs, one per line (- for the standard input); a line may also be METHOD URL, and lines with # are "
+    "comments.",
+)
+@option(
     "-X",
     "-m",
     "--method",
@@ -81,13 +92,7 @@ def _statuses(text: str) -> str:
     panel=_ASKED,
     help="Keep TCP connections for further requests, or open one for each request.  [default: keepalive]",
 )
-@option(
-    "-k",
-    "--insecure/--verify",
-    default=None,
-    panel=_ASKED,
-    help="Accept any certificate, or verify certificates.  [default: verify]",
-)
+@tls_options
 @option(
     "-c",
     "--connections",
@@ -142,6 +147,14 @@ def _statuses(text: str) -> str:
     type=DURATION,
     panel=_LOAD,
     help="Time without a byte of the reply after which a request fails; more than 0s.  [default: 10s]",
+)
+@option(
+    "-t",
+    "--max-time",
+    type=MAX_TIME,
+    metavar="DURATION",
+    panel=_LOAD,
+    help="Time from sending a request to the end of its reply, after which it fails.  [default: no limit]",
 )
 @source_option(_LOAD)
 @option("--seed", type=int, metavar="N", panel=_LOAD, help="Seed of the random choices.  [default: 1]")
@@ -204,6 +217,7 @@ def http(
         shown = plan if record_secrets else without_secrets(plan)
         return show_plan(shown, choice, comment="" if shown == plan else _MASKED)
     _check_secrets(plan)
+    check_tls_files(plan)
     check_installed(choice)
     return play(
         Once("http", plan),
@@ -231,7 +245,8 @@ def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPla
         max_backlog=given["max_backlog"],
         timeout_ns=given["timeout"],
         keepalive=given["keepalive"],
-        tls_verify=None if given["insecure"] is None else not given["insecure"],
+        max_time_ns=given["max_time"],
+        **tls_fields(given),
         slos=given["slos"] or None,
         engines=given["engines"],
         on_loss=given["on_loss"],
@@ -247,29 +262,19 @@ def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPla
 
 
 def _given_requests(urls: tuple[str, ...], given: dict[str, Any]) -> tuple[HttpRequest, ...] | None:
-    """Return the requests of the file, or one for each URL; None when neither is given.  Raises PlanError."""
+    """Return the requests of the file, or one for each URL of the command line and of the list.
+
+    None when nothing is given.  Raises PlanError.
+    """
     if given["requests_file"] is None:
-        return tuple(HttpRequest(url=url) for url in urls) or None
-    if urls or given["method"] or given["headers"] or given["body"]:
+        listed = read_urls(given["urls_file"]) if given["urls_file"] else ()
+        return (*(HttpRequest(url=url) for url in urls), *listed) or None
+    if urls or given["urls_file"] or given["method"] or given["headers"] or given["body"]:
         raise PlanError(
-            "--requests cannot be combined with URLs, --method, --header or --body",
+            "--requests cannot be combined with URLs, --urls, --method, --header or --body",
             hint="write the whole of each request into the file",
         )
-    return _read_requests(given["requests_file"])
-
-
-def _read_requests(file: Path) -> tuple[HttpRequest, ...]:
-    """Read the requests of a TOML file.  Raises PlanError that names the file."""
-    from workloads.http.requests import parse_requests
-
-    try:
-        return parse_requests(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PlanError(f"{file} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise PlanError(f"{file} is not TOML: {error}") from error
-    except PlanError as error:
-        raise PlanError(f"{file}: {error.message}", hint=error.hint) from error
+    return read_requests(given["requests_file"])
 
 
 def _changed(request: HttpRequest, given: dict[str, Any]) -> HttpRequest:

@@ -11,22 +11,24 @@ from collections.abc import Sequence
 from loadgen.engine.tls import client_context
 from loadgen.model.errors import TargetError
 from loadgen.model.target import Target
+from loadgen.model.tls import TLS_DEFAULTS, TlsSettings
 
 _TIMEOUT_S = 5.0
 _AT_ONCE = 64
 
 
-async def reach(targets: Sequence[Target], *, verify: bool) -> list[str]:
+async def reach(targets: Sequence[Target], *, verify: bool, settings: TlsSettings = TLS_DEFAULTS) -> list[str]:
     """The problems of targets, one line for each that cannot be used.
 
-    `verify` says whether certificates are checked.  Raises TargetError when no target can be used.
+    `verify` says whether certificates are checked, `settings` what else is done in TLS.  Raises TargetError when no
+    target can be used.
     """
     turns = asyncio.Semaphore(_AT_ONCE)
-    context = client_context(verify=verify)
+    context = client_context(verify=verify, settings=settings)
 
     async def one(target: Target) -> str:
         async with turns:
-            return await _problem(target, context)
+            return await _problem(target, context, settings.name or target.host)
 
     problems = await asyncio.gather(*(one(target) for target in targets))
     missing = [f"{target.name}: {why}" for target, why in zip(targets, problems, strict=True) if why]
@@ -34,17 +36,19 @@ async def reach(targets: Sequence[Target], *, verify: bool) -> list[str]:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         distrusted = any("certificate" in why for why in problems)
         hint = (
-            "skip the check with --insecure, or name the file of its authority: SSL_CERT_FILE=…" if distrusted else ""
+            "skip the check with --insecure (-k), or name the file of its authority: --cacert FILE"
+            if distrusted
+            else ""
         )
         raise TargetError(missing[0] + more, hint=hint)
     return missing
 
 
-async def _problem(target: Target, context: ssl.SSLContext) -> str:
+async def _problem(target: Target, context: ssl.SSLContext, name: str) -> str:
     """Why the target cannot be used; "" when it can."""
     try:
         async with asyncio.timeout(_TIMEOUT_S):
-            secured = {"ssl": context, "server_hostname": target.host} if target.tls else {}
+            secured = {"ssl": context, "server_hostname": name} if target.tls else {}
             _, writer = await asyncio.open_connection(target.host, target.port, **secured)  # type: ignore[arg-type]
     except TimeoutError:
         return f"no answer within {_TIMEOUT_S:g} s"

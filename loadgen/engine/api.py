@@ -15,6 +15,7 @@ from loadgen.model.sending import EngineKind as EngineKind  # a plan names them,
 from loadgen.model.sending import Timestamps as Timestamps
 from loadgen.model.shard import Shard
 from loadgen.model.target import Target
+from loadgen.model.tls import TLS_DEFAULTS, TlsSettings
 from loadgen.model.units import NS_PER_MS
 from loadgen.schedule.optape import OpTape
 
@@ -50,7 +51,8 @@ class Load:
     connections play its operations meanwhile.  `sources` are addresses of this machine to connect from, in turn;
     () leaves the choice to the kernel.  `canary`: the machine runs a responder for a canary on each engine.
     `requests`: in a closed loop, the number of operations that this engine plays in a segment, which then ends;
-    0 for as many as the segment's length allows.
+    0 for as many as the segment's length allows.  `request_ns` is the longest time from sending a request to the end of
+    its reply; 0 for no limit.
     """
 
     line_bps: int
@@ -65,6 +67,8 @@ class Load:
     error_rest_ns: int = 250 * NS_PER_MS
     canary: bool = False
     requests: int = 0
+    request_ns: int = 0
+    tls: TlsSettings = TLS_DEFAULTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +122,7 @@ class Assignment:
         load["engine"] = EngineKind(load["engine"])
         load["timestamps"] = Timestamps(load["timestamps"])
         load["sources"] = tuple(load["sources"])
+        load["tls"] = TlsSettings(**load["tls"])
         load["arrivals"] = Arrivals(**load["arrivals"]) if load["arrivals"] else None
         return cls(
             worker=wire["worker"],

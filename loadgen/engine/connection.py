@@ -102,8 +102,9 @@ class Connection:
             context.readiness.watch(self._fd, self)
 
     def expire(self, now_ns: int, timeout_ns: int) -> None:
-        """Fail the operation if nothing has happened for `timeout_ns`."""
-        if self._doing in (_CONNECTING, _SENDING, _READING) and now_ns - self._progress_ns > timeout_ns:
+        """Fail the operation if nothing has happened for `timeout_ns`, or if it takes too long as a whole."""
+        late = now_ns - self._progress_ns > timeout_ns or now_ns - self._sent_ns > self._context.request_ns
+        if late and self._doing in (_CONNECTING, _SENDING, _READING):
             self._fail(now_ns, Outcome.UNREACHABLE if self._doing is _CONNECTING else Outcome.TIMED_OUT)
 
     def stop(self, now_ns: int) -> None:
@@ -358,6 +359,8 @@ class Connection:
             self._context.quota.retire()
 
     def _record(self, done_ns: int, outcome: Outcome) -> None:
+        if done_ns - self._sent_ns > self._context.request_ns and outcome is _OK:
+            outcome = Outcome.TIMED_OUT
         if self._doing is _CONNECTING and not self._received and not self._flags & RETRIED:
             self._sent_ns = -abs(self._sent_ns)  # without a TCP connection no request was sent
         records = self._context.records

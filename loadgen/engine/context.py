@@ -20,6 +20,7 @@ from loadgen.engine.resolve import Address
 from loadgen.model.sending import PACED_READ_BYTES
 from loadgen.model.units import NS_PER_S
 
+_NEVER_NS = 1 << 62
 _READ_BYTES = 65_536  # the kernel allocates memory for each read, so a larger buffer costs more
 
 
@@ -65,6 +66,7 @@ class EngineContext:
         "read_bytes",
         "readiness",
         "records",
+        "request_ns",
         "tape",
     )
 
@@ -94,3 +96,4 @@ class EngineContext:
         self.paced_reads = load.paced_reads and load.line_bps > 0
         self.read_bytes = PACED_READ_BYTES if self.paced_reads else _READ_BYTES
         self.error_rest_ns = load.error_rest_ns
+        self.request_ns = load.request_ns or _NEVER_NS

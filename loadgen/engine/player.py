@@ -28,6 +28,7 @@ from loadgen.measure.snapshot import Snapshot
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 
 _DOUBT_S = 0.05  # how long an engine waits for a renewal in transit before it believes that its lease expired
+_QUICK_S = 0.005  # the least time between two looks for requests that take too long
 _PULSE_S = 0.1  # how often the lease and the time-outs are checked
 
 
@@ -81,7 +82,9 @@ class Player:
         load, targets, context = self._assignment.load, self._assignment.targets, self._context
         host_lines = [f"Host: {target.authority}\r\n".encode() for target in targets]
         sources = sources_by_family(load.sources)
-        tls_context = client_context(verify=load.tls_verify) if any(target.tls for target in targets) else None
+        tls_context = (
+            client_context(verify=load.tls_verify, settings=load.tls) if any(target.tls for target in targets) else None
+        )
         made: list[Connection] = []
         for number in self._assignment.shard.connections:
             index = int(self._accounts.target_of[number])
@@ -91,7 +94,13 @@ class Player:
                 assert tls_context is not None
                 made.append(
                     TlsConnection(
-                        context, number, index, host_line, sources=usable, host=target.host, tls_context=tls_context
+                        context,
+                        number,
+                        index,
+                        host_line,
+                        sources=usable,
+                        host=load.tls.name or target.host,
+                        tls_context=tls_context,
                     )
                 )
             else:
@@ -173,14 +182,15 @@ class Player:
             self._pulse_timer = self._loop.call_later(_DOUBT_S, self._pulse)
             return
         self._lease_doubted = False
-        timeout_ns = self._assignment.load.timeout_ns
-        if now_ns - self._swept_ns > min(timeout_ns // 8, 500 * NS_PER_MS):
+        timeout_ns, request_ns = self._assignment.load.timeout_ns, self._context.request_ns
+        if now_ns - self._swept_ns > min(timeout_ns // 8, request_ns // 8, 500 * NS_PER_MS):
             self._swept_ns = now_ns
             for connection in self._connections:
                 connection.expire(now_ns, timeout_ns)
             if self._canary is not None:
                 self._canary.expire(now_ns, timeout_ns)
-        self._pulse_timer = self._loop.call_later(_PULSE_S, self._pulse)
+        pulse_s = max(_QUICK_S, min(_PULSE_S, request_ns / 8 / NS_PER_S))
+        self._pulse_timer = self._loop.call_later(pulse_s, self._pulse)
 
     def _end(self, why: str) -> None:
         segment = self._segment

@@ -29,6 +29,7 @@ _CONNECTIONS = 64
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _OURS = ("content-length", "transfer-encoding", "expect", "upgrade")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 _SAFE_IN_PATH = "/?:@!$&'()*+,;=%[]~-._"
 
 
@@ -129,6 +130,9 @@ class HttpPlan:
     than `max_backlog` requests of an engine wait for a connection to one target, further ones are shed.
     `keepalive`: whether TCP connections are kept for further requests, or each request has its own.
     `total_requests` is the exact number of requests, after which the run ends; 0 for as many as the duration allows.
+    `timeout_ns` is the longest silence of a server, `max_time_ns` the longest time of a whole request (0: no limit).
+    `tls_ca`, `tls_cert` and `tls_key` are PEM files, "" for none; `tls_name` is the server name that is sent and
+    verified, "" for the host of the URL.
     `sources` are the addresses to connect from; with none, the kernel chooses.  `slos` are objectives as in
     loadgen.verdict.slo.  `canary`: each engine has a canary (loadgen.engine.canary).  `engines` is the number of engine
     processes on this machine; load machines of a fleet have their own number.
@@ -143,7 +147,12 @@ class HttpPlan:
     poisson: bool = False
     max_backlog: int = 100_000
     timeout_ns: int = 10 * NS_PER_S
+    max_time_ns: int = 0
     tls_verify: bool = True
+    tls_ca: str = ""
+    tls_cert: str = ""
+    tls_key: str = ""
+    tls_name: str = ""
     keepalive: bool = True
     sources: tuple[str, ...] = ()
     slos: tuple[str, ...] = ()
@@ -168,6 +177,9 @@ class HttpPlan:
         if self.timeout_ns < 1:
             raise PlanError("the timeout must be positive")
         check_sending(self.engine, self.timestamps, self.sources)
+        if self.max_time_ns < 0:
+            raise PlanError("the longest time of a request (-t) must be positive")
+        self._check_tls()
         self._check_keepalive()
         self._check_connections()
         self._check_total()
@@ -185,6 +197,20 @@ class HttpPlan:
                     f"{target.name} gets {share} of {self.connections} connections, but {need}",
                     hint="give more connections (-c) or fewer engines",
                 )
+
+    def _check_tls(self) -> None:
+        given = [name for name in ("ca", "cert", "key", "name") if getattr(self, f"tls_{name}")]
+        if given and not any(target.tls for target in self.targets):
+            option = {"ca": "--cacert", "name": "--sni"}.get(given[0], f"--{given[0]}")
+            raise PlanError(f"{option} needs a URL with https", hint="write https://…, or omit the option")
+        if self.tls_ca and not self.tls_verify:
+            raise PlanError("--cacert has no effect with --insecure (-k)", hint="omit one of them")
+        if self.tls_key and not self.tls_cert:
+            raise PlanError("--key needs a certificate", hint="give --cert FILE")
+        if self.tls_name and (not self.tls_name.isascii() or not _NAME.fullmatch(self.tls_name)):
+            raise PlanError(
+                f"--sni: {self.tls_name!r} is not the name of a server", hint="write it like www.example.org"
+            )
 
     def _check_keepalive(self) -> None:
         for request in () if self.keepalive else self.requests:
@@ -263,7 +289,7 @@ class HttpPlan:
         return from_plain(cls, data)
 
 
-_LATER = ("total_requests", "keepalive")
+_LATER = ("total_requests", "keepalive", "max_time_ns", "tls_ca", "tls_cert", "tls_key", "tls_name")
 """Fields that are written only when they are set."""
 
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(HttpPlan)}

@@ -27,6 +27,7 @@ from loadgen.model.bound import Bound
 from loadgen.model.outcome import Outcome
 from loadgen.model.shard import Shard
 from loadgen.model.target import Target
+from loadgen.model.tls import TLS_DEFAULTS, TlsSettings
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.schedule.optape import OpTape
 
@@ -98,6 +99,8 @@ async def play(
     tls_verify: bool = True,
     targets: Sequence[Target] | None = None,
     requests: int = 0,
+    request_ns: int = 0,
+    tls: TlsSettings = TLS_DEFAULTS,
 ) -> Played:
     """Play one segment of `length_ns`; the window is the whole segment unless given."""
     loop = asyncio.get_running_loop()
@@ -119,6 +122,8 @@ async def play(
             sources=sources,
             tls_verify=tls_verify,
             requests=requests,
+            request_ns=request_ns,
+            tls=tls,
         ),
     )
     engine = make(assignment, loop, lambda segment, why: finished.set_result(why))

@@ -114,6 +114,8 @@ def http_plans(draw: st.DrawFn) -> HttpPlan:
         max_backlog=draw(counts),
         timeout_ns=draw(st.integers(1, 10**13)),
         tls_verify=draw(st.booleans()),
+        keepalive=draw(st.booleans()),
+        max_time_ns=draw(durations_ns),
         sources=draw(sources),
         slos=tuple(draw(st.lists(st.sampled_from(("p99<50ms", "errors<0.1%", "rate>4500/s")), max_size=3))),
         engine=draw(st.sampled_from(EngineKind)),

@@ -16,12 +16,14 @@ from coordinator.output.terminal.live import View
 from coordinator.run.api import Played
 from coordinator.run.evidence import TapeMeasured
 from coordinator.run.tapes import Builder
+from coordinator.run.tls_files import tls_settings
 from deploy.vms import catalog
 from deploy.vms.api import Deployment, VmRequest
 from loadgen.engine.api import Arrivals, Load
 from loadgen.model.bound import Bound
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.target import Target
+from loadgen.model.tls import TlsSettings
 from loadgen.verdict.http_result import HttpResult
 
 ANY_TIME = Bound.rate(1)
@@ -66,12 +68,19 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
             canary=plan.canary,
             tls_verify=plan.tls_verify,
             engine=plan.engine,
+            request_ns=plan.max_time_ns,
             requests=0 if plan.rate_per_s else plan.total_requests,
         )
 
+    def tls(self, plan: HttpPlan) -> TlsSettings:
+        """Return the contents of the files that the plan names, and the server name."""
+        return tls_settings(plan)
+
     def deployment(self, plan: HttpPlan, cache: Path) -> Deployment:
         """Return the servers of the URLs; each must accept a connection, with TLS for https."""
-        request = VmRequest(count=len(plan.targets), targets=plan.targets, tls_verify=plan.tls_verify)
+        request = VmRequest(
+            count=len(plan.targets), targets=plan.targets, tls_verify=plan.tls_verify, tls=self.tls(plan)
+        )
         return catalog.choose_for("", plan.targets).prepare(request)
 
     def builder(self, plan: HttpPlan, targets: Sequence[Target], server: str) -> Builder:

@@ -68,7 +68,12 @@ PLANS: Final[Mapping[str, Mapping[str, str]]] = {
         "rate_per_s": "Requests that are due per second (open loop); 0 for a closed loop.",
         "poisson": "Whether requests are due at random (a Poisson process), instead of at even intervals.",
         "max_backlog": "Requests of an engine that may wait for a connection to a target; further ones are shed.",
+        "max_time_ns": "Longest time of a request, from sending it to the end of its reply; 0 for no limit.",
         "tls_verify": "Whether certificates are checked.",
+        "tls_ca": "PEM file of the authorities; empty for those of the machine.",
+        "tls_cert": "PEM file of the client's certificate; empty for none.",
+        "tls_key": "PEM file of its key; empty when the certificate's file has it.",
+        "tls_name": "Server name that is sent and verified; empty for the host of the URL.",
         "slos": "The objectives as text, such as p99<50ms.",
     },
     "HttpRequest": {

@@ -26,6 +26,7 @@ class Core:
         max_backlog: int,
         canary_times: tuple[int, int, int] = ...,
         requests: int = ...,
+        request_ns: int = ...,
     ) -> None: ...
     def arm(self, start_ns: int, end_ns: int) -> None: ...
     def play(

@@ -93,6 +93,7 @@ cdef extern from "engine.h":
         bint kernel_stamps
         bint open
         uint32_t max_backlog
+        int64_t request_ns
         int64_t requests
     cdef struct arrivals:
         const int64_t *offsets_ns
@@ -180,7 +181,7 @@ cdef class Core:
     def __cinit__(
         self, arrays, list targets, list sources, numbers, target_of, source_of, double ns_per_byte, *, int64_t line_bps,
         int64_t timeout_ns, int64_t error_rest_ns, bint paced_reads, bint kernel_stamps, bint open, uint32_t max_backlog,
-        canary_times=(0, 1, 0), int64_t requests=0
+        canary_times=(0, 1, 0), int64_t requests=0, int64_t request_ns=0
     ):
         cdef _Tape held_tape = _Tape(*arrays)
         cdef setup given
@@ -197,6 +198,7 @@ cdef class Core:
         given.load.open = open
         given.load.max_backlog = max_backlog
         given.load.requests = requests
+        given.load.request_ns = request_ns
         given.canary.phase_ns, given.canary.period_ns, given.canary.max_behind_ns = canary_times
         given.targets = len(targets)
         given.sources = len(sources)

@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "openloop.h"
+#include "idempotent.h"
+#include "overdue.h"
 #include "quota.h"
 #include "status.h"
 
@@ -48,6 +50,8 @@ static void drop(struct engine *engine, struct connection *c)
 static void record(struct engine *engine, const struct connection *c, int64_t done_ns, enum outcome outcome)
 {
     /* without a TCP connection no request was sent */
+    if (outcome == OUTCOME_OK && is_overdue(engine, c, done_ns))
+        outcome = OUTCOME_TIMED_OUT;
     bool unsent = c->doing == CONNECTING && !c->received && !(c->flags & RETRIED);
     engine_record(engine, &(struct record){.due_ns = c->due_ns,
                                            .sent_ns = unsent ? -c->sent_ns : c->sent_ns,
@@ -84,17 +88,6 @@ static void advance(struct engine *engine, struct connection *c, int64_t due_ns,
         engine_begin_soon(engine, c);
     else
         connection_rest(engine, c, due_ns); /* also after a failure in connection_begin, which must not recurse */
-}
-
-/* Whether the request may be sent twice with the effect of once: http1.IDEMPOTENT. */
-static bool is_idempotent(const struct engine *engine, const struct connection *c)
-{
-    static const char *const methods[] = {"GET ", "HEAD ", "OPTIONS ", "TRACE ", "PUT ", "DELETE "};
-    struct text line = tape_text(&engine->tape, engine->tape.ops[c->row].line);
-    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
-        if (line.bytes >= strlen(methods[i]) && memcmp(line.at, methods[i], strlen(methods[i])) == 0)
-            return true;
-    return false;
 }
 
 static void send_again(struct engine *engine, struct connection *c);
@@ -386,7 +379,8 @@ void connection_wake(struct engine *engine, struct connection *c)
 
 void connection_expire(struct engine *engine, struct connection *c, int64_t at_ns)
 {
-    if (c->doing >= CONNECTING && c->doing <= READING && at_ns - c->progress_ns > engine->load.timeout_ns)
+    bool late = at_ns - c->progress_ns > engine->load.timeout_ns || is_overdue(engine, c, at_ns);
+    if (late && c->doing >= CONNECTING && c->doing <= READING)
         fail(engine, c, at_ns, c->doing == CONNECTING ? OUTCOME_UNREACHABLE : OUTCOME_TIMED_OUT);
 }
 

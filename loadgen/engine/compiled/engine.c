@@ -178,6 +178,8 @@ enum why engine_play(struct engine *engine, const uint32_t *rows, const int64_t 
 {
     struct epoll_event events[EVENTS];
     struct pace pace = {.sweep_ns = engine->load.timeout_ns / 8};
+    if (engine->load.request_ns && engine->load.request_ns / 8 < pace.sweep_ns)
+        pace.sweep_ns = engine->load.request_ns / 8 > NS_PER_MS ? engine->load.request_ns / 8 : NS_PER_MS;
     if (pace.sweep_ns > SWEEP_NS)
         pace.sweep_ns = SWEEP_NS;
     prepare_thread();

@@ -74,6 +74,7 @@ struct load {
     int64_t line_bps, timeout_ns, error_rest_ns;
     bool paced_reads, kernel_stamps, open;
     uint32_t max_backlog;
+    int64_t request_ns; /* the longest time of a request; 0 for no limit */
     int64_t requests; /* closed loop: operations of a segment; 0 for no limit */
 };
 

@@ -100,6 +100,7 @@ class CompiledPlayer:
             max_backlog=load.arrivals.max_backlog if load.arrivals is not None else 0,
             canary_times=(phase_ns(assignment.shard), PERIOD_NS, MAX_BEHIND_NS),
             requests=load.requests,
+            request_ns=load.request_ns,
         )
 
     def start(self, segment: Segment) -> None:
