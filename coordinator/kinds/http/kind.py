@@ -24,6 +24,7 @@ from loadgen.model.bound import Bound
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.target import Target
 from loadgen.model.tls import TlsSettings
+from loadgen.schedule.placement import Placement
 from loadgen.verdict.http_result import HttpResult
 
 ANY_TIME = Bound.rate(1)
@@ -83,7 +84,7 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
         )
         return catalog.choose_for("", plan.targets).prepare(request)
 
-    def builder(self, plan: HttpPlan, targets: Sequence[Target], server: str) -> Builder:
+    def builder(self, plan: HttpPlan, targets: Sequence[Target], server: str, placement: Placement) -> Builder:
         """Return the builder of the live view, with a row for each server."""
         return HttpViewBuilder(plan, title=title(plan))
 
