@@ -12,7 +12,7 @@ import click
 from coordinator.cli.engine_options import engine_options, sending, source_option
 from coordinator.cli.fleet_options import check_installed, engines_here, fleet_options, take_choice
 from coordinator.cli.http_files import check_tls_files, read_requests, read_urls
-from coordinator.cli.http_options import MAX_TIME, tls_fields, tls_options
+from coordinator.cli.http_options import MAX_TIME, route_fields, route_options, tls_fields, tls_options
 from coordinator.cli.options import DURATION, FILE, Parsed, UrlText, result_options
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
@@ -92,6 +92,7 @@ def _statuses(text: str) -> str:
     panel=_ASKED,
     help="Keep TCP connections for further requests, or open one for each request.  [default: keepalive]",
 )
+@route_options
 @tls_options
 @option(
     "-c",
@@ -247,6 +248,7 @@ def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPla
         keepalive=given["keepalive"],
         max_time_ns=given["max_time"],
         **tls_fields(given),
+        **route_fields(given),
         slos=given["slos"] or None,
         engines=given["engines"],
         on_loss=given["on_loss"],

@@ -6,14 +6,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import click
+
 from coordinator.cli.options import FILE, Parsed
 from coordinator.cli.panels import option
 from loadgen.model.errors import PlanError
+from loadgen.model.http_plan import MAX_REDIRECTS
 from loadgen.model.units import parse_duration_ns
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_TLS = "TLS"
+_TLS, _ASKED = "TLS", "Requests"
+_REDIRECTS = 10
 
 
 def _max_time(text: str) -> int:
@@ -58,6 +62,52 @@ _OPTIONS = (
         help="Name of the server, which is sent and verified.  [default: the host of the URL]",
     ),
 )
+
+
+_ROUTES = (
+    option(
+        "-L",
+        "--location",
+        is_flag=True,
+        panel=_ASKED,
+        help="Follow the redirects of each URL once, before the run; each hop is then a request of its own.",
+    ),
+    option(
+        "--max-redirects",
+        type=click.IntRange(1, MAX_REDIRECTS),
+        metavar="N",
+        panel=_ASKED,
+        help=f"Redirects that -L follows for each URL, at most: 1 to {MAX_REDIRECTS}.  [default: {_REDIRECTS}]",
+    ),
+    option(
+        "--connect-to",
+        multiple=True,
+        metavar="HOST1:PORT1:HOST2:PORT2",
+        panel=_ASKED,
+        help="Connect to the second server for URLs of the first one; Host and server name stay. HOST1 and PORT1 may "
+        "be empty, for any. Can be given several times.",
+    ),
+)
+
+
+def route_options(command: F) -> F:
+    """Add the options about where requests go to a command."""
+    for add_option in reversed(_ROUTES):
+        command = add_option(command)
+    return command
+
+
+def route_fields(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the plan fields that these options set, by name; None where an option is not given.
+
+    Raises PlanError when they contradict each other.
+    """
+    if given["max_redirects"] and not given["location"]:
+        raise PlanError("--max-redirects needs -L", hint="give -L, too")
+    return {
+        "connect_to": given["connect_to"] or None,
+        "follow": (given["max_redirects"] or _REDIRECTS) if given["location"] else None,
+    }
 
 
 def tls_options(command: F) -> F:

@@ -17,22 +17,25 @@ _TIMEOUT_S = 5.0
 _AT_ONCE = 64
 
 
-async def reach(targets: Sequence[Target], *, verify: bool, settings: TlsSettings = TLS_DEFAULTS) -> list[str]:
+async def reach(
+    servers: Sequence[tuple[Target, Target]], *, verify: bool, settings: TlsSettings = TLS_DEFAULTS
+) -> list[str]:
     """The problems of targets, one line for each that cannot be used.
 
+    `servers` has each target, and the one with the host and port that its connections go to.
     `verify` says whether certificates are checked, `settings` what else is done in TLS.  Raises TargetError when no
     target can be used.
     """
     turns = asyncio.Semaphore(_AT_ONCE)
     context = client_context(verify=verify, settings=settings)
 
-    async def one(target: Target) -> str:
+    async def one(target: Target, dialed: Target) -> str:
         async with turns:
-            return await _problem(target, context, settings.name or target.host)
+            return await _problem(dialed, context, settings.name or target.host)
 
-    problems = await asyncio.gather(*(one(target) for target in targets))
-    missing = [f"{target.name}: {why}" for target, why in zip(targets, problems, strict=True) if why]
-    if len(missing) == len(targets):
+    problems = await asyncio.gather(*(one(target, dialed) for target, dialed in servers))
+    missing = [f"{target.name}: {why}" for (target, _), why in zip(servers, problems, strict=True) if why]
+    if len(missing) == len(servers):
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         distrusted = any("certificate" in why for why in problems)
         hint = (

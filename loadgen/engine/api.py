@@ -52,7 +52,7 @@ class Load:
     () leaves the choice to the kernel.  `canary`: the machine runs a responder for a canary on each engine.
     `requests`: in a closed loop, the number of operations that this engine plays in a segment, which then ends;
     0 for as many as the segment's length allows.  `request_ns` is the longest time from sending a request to the end of
-    its reply; 0 for no limit.
+    its reply; 0 for no limit.  `dial`: by target, the host and port that its connections go to; () for its own.
     """
 
     line_bps: int
@@ -68,6 +68,7 @@ class Load:
     canary: bool = False
     requests: int = 0
     request_ns: int = 0
+    dial: tuple[tuple[str, int], ...] = ()
     tls: TlsSettings = TLS_DEFAULTS
 
 
@@ -105,6 +106,14 @@ class Assignment:
         }
 
     @property
+    def dialed(self) -> tuple[Target, ...]:
+        """The targets with the hosts and ports that their connections go to."""
+        if not self.load.dial:
+            return self.targets
+        both = zip(self.targets, self.load.dial, strict=True)
+        return tuple(replace(target, host=host, port=port) for target, (host, port) in both)
+
+    @property
     def own(self) -> tuple[int, int]:
         """What differs between the loads of workers: the part of an open loop, and the number of operations."""
         return (self.load.arrivals.part if self.load.arrivals is not None else 0), self.load.requests
@@ -122,6 +131,7 @@ class Assignment:
         load["engine"] = EngineKind(load["engine"])
         load["timestamps"] = Timestamps(load["timestamps"])
         load["sources"] = tuple(load["sources"])
+        load["dial"] = tuple((host, port) for host, port in load["dial"])
         load["tls"] = TlsSettings(**load["tls"])
         load["arrivals"] = Arrivals(**load["arrivals"]) if load["arrivals"] else None
         return cls(

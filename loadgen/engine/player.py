@@ -60,7 +60,7 @@ class Player:
             agenda=self._agenda,
             records=self._records,
             tape=TapeColumns(assignment.tape),
-            addresses=[resolve(target) for target in assignment.targets],
+            addresses=[resolve(target) for target in assignment.dialed],
             quota=Quota(assignment.load.requests, len(assignment.shard.connections), now_ns, self._on_done),
         )
         self._accounts = Accounts(assignment, vitals)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from loadgen.model.connect_to import ConnectTo, dialed
 from loadgen.model.errors import PlanError
 from loadgen.model.plain import from_plain, to_plain
 from loadgen.model.plan import OnLoss, Phases
@@ -23,6 +24,7 @@ MAX_REQUESTS = 100_000
 MAX_WEIGHT = 1_000
 MAX_RATE_PER_S = 10_000_000
 MAX_TOTAL = 10**15
+MAX_REDIRECTS = 50
 
 _COUNTED_DURATION_NS = 3600 * NS_PER_S  # the limit of a run with a given number of requests
 _CONNECTIONS = 64
@@ -133,6 +135,8 @@ class HttpPlan:
     `timeout_ns` is the longest silence of a server, `max_time_ns` the longest time of a whole request (0: no limit).
     `tls_ca`, `tls_cert` and `tls_key` are PEM files, "" for none; `tls_name` is the server name that is sent and
     verified, "" for the host of the URL.
+    `connect_to` are rules as in loadgen.model.connect_to.  `follow` is the largest number of redirects of a request
+    that are followed before the run; 0 to follow none.
     `sources` are the addresses to connect from; with none, the kernel chooses.  `slos` are objectives as in
     loadgen.verdict.slo.  `canary`: each engine has a canary (loadgen.engine.canary).  `engines` is the number of engine
     processes on this machine; load machines of a fleet have their own number.
@@ -154,6 +158,8 @@ class HttpPlan:
     tls_key: str = ""
     tls_name: str = ""
     keepalive: bool = True
+    connect_to: tuple[str, ...] = ()
+    follow: int = 0
     sources: tuple[str, ...] = ()
     slos: tuple[str, ...] = ()
     engine: EngineKind = EngineKind.AUTO
@@ -180,6 +186,11 @@ class HttpPlan:
         if self.max_time_ns < 0:
             raise PlanError("the longest time of a request (-t) must be positive")
         self._check_tls()
+        if not 0 <= self.follow <= MAX_REDIRECTS:
+            raise PlanError(f"the number of redirects must be 0 to {MAX_REDIRECTS}, got {self.follow}")
+        for text in self.connect_to:
+            if not any(ConnectTo.parse(text).fits(target) for target in self.targets) and not self.follow:
+                raise PlanError(f"--connect-to {text}: no URL has this host and port", hint="write them as in the URL")
         self._check_keepalive()
         self._check_connections()
         self._check_total()
@@ -259,6 +270,15 @@ class HttpPlan:
             for (tls, host, port), weight in weights.items()
         )
 
+    def dialed_of(self, target: Target) -> Target:
+        """`target` with the host and port that its connections go to."""
+        return dialed(target, tuple(map(ConnectTo.parse, self.connect_to)))
+
+    @property
+    def dialed(self) -> tuple[Target, ...]:
+        """The targets with the hosts and ports that their connections go to."""
+        return tuple(map(self.dialed_of, self.targets))
+
     @property
     def shares(self) -> list[int]:
         """The number of connections to each target."""
@@ -289,7 +309,17 @@ class HttpPlan:
         return from_plain(cls, data)
 
 
-_LATER = ("total_requests", "keepalive", "max_time_ns", "tls_ca", "tls_cert", "tls_key", "tls_name")
+_LATER = (
+    "total_requests",
+    "keepalive",
+    "max_time_ns",
+    "tls_ca",
+    "tls_cert",
+    "tls_key",
+    "tls_name",
+    "connect_to",
+    "follow",
+)
 """Fields that are written only when they are set."""
 
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(HttpPlan)}

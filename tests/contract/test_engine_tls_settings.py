@@ -80,9 +80,8 @@ def test_the_check_before_a_run_uses_the_same_settings(shop: TlsFiles) -> None:
 
     async def scenario(given: TlsSettings) -> list[str]:
         async with ScriptedServer(scripted.good, shop.server_context()) as server:
-            return await reach(
-                [Target(name="t", host="127.0.0.1", port=server.port, tls=True)], verify=True, settings=given
-            )
+            target = Target(name="t", host="127.0.0.1", port=server.port, tls=True)
+            return await reach([(target, target)], verify=True, settings=given)
 
     assert asyncio.run(scenario(settings)) == []
     with pytest.raises(TargetError) as caught:

@@ -69,7 +69,7 @@ class CompiledPlayer:
 
     def _make_core(self, assignment: Assignment, kernel_stamps: bool) -> Core:
         load = assignment.load
-        addresses = [resolve(target) for target in assignment.targets]
+        addresses = [resolve(target) for target in assignment.dialed]
         target_of = self._accounts.target_of[self._numbers].astype(np.uint32)
         sources, source_of = _sources(load.sources, [family for family, _ in addresses], self._numbers, target_of)
         stand_ins = _stand_ins(assignment.shares, self._numbers, target_of)
