@@ -39,7 +39,9 @@ class GivenServers(BaseDeployment):
         if request.proof_path:
             self.notices = await _probe(request)
         else:
-            self.notices = tuple(await reach(request.targets, verify=request.tls_verify, http2=request.http2))
+            named = zip(request.targets, request.dialed or request.targets, strict=True)
+            found = reach(list(named), verify=request.tls_verify, settings=request.tls, http2=request.http2)
+            self.notices = tuple(await found)
         return request.targets
 
 

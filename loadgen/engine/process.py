@@ -5,7 +5,8 @@ when the agent still runs but is silent.
 
 down: prepare {assignment} · start {segment} · renew {until_ns} · stop
 up:   hello {pid, version, engines} · prepared {engine, timestamps, why} · failed {whose, message, hint}
-      armed {segment} · began {segment, at_ns} · snapshot {...} · canary {rows} · ended {segment, why, remarks}
+      armed {segment} · began {segment, at_ns} · snapshot {...} · canary {rows} · ended {segment, why, done_ns,
+      remarks}
 """
 
 from __future__ import annotations
@@ -122,7 +123,8 @@ class EngineProcess:
         self._report()  # all records must arrive before the segment is reported as ended
         assert self._player is not None
         remarks = [list(one) for one in sorted(self._player.take_remarks().items())]
-        self._send({"is": "ended", "segment": segment.index, "why": why, "remarks": remarks})
+        ended = {"is": "ended", "segment": segment.index, "why": why, "done_ns": self._player.done_ns}
+        self._send({**ended, "remarks": remarks})
 
     def _send(self, message: dict[str, Any]) -> None:
         self._writer.write(frames.encode(message))

@@ -20,9 +20,14 @@ def target(port: int, *, tls: bool = False) -> Target:
     return Target(name="t", host="127.0.0.1", port=port, tls=tls)
 
 
+def twice(*targets: Target) -> list[tuple[Target, Target]]:
+    """Each target, and where its connections go to."""
+    return [(one, one) for one in targets]
+
+
 async def problem(port: int, *, tls: bool = False) -> tuple[str, str]:
     with pytest.raises(TargetError) as caught:
-        await reach([target(port, tls=tls)], verify=False, http2=True)
+        await reach(twice(target(port, tls=tls)), verify=False, http2=True)
     return caught.value.message, caught.value.hint
 
 
@@ -30,7 +35,7 @@ def test_servers_with_http2_are_accepted(tmp_path: Path) -> None:
     async def scenario() -> list[str]:
         files = make_tls_files(tmp_path)
         async with Http2Server() as plain, Http2Server(tls=files.server_context()) as secured:
-            return await reach([target(plain.port), target(secured.port, tls=True)], verify=False, http2=True)
+            return await reach(twice(target(plain.port), target(secured.port, tls=True)), verify=False, http2=True)
 
     assert asyncio.run(scenario()) == []
 
@@ -73,6 +78,6 @@ def test_one_of_several_servers_is_a_notice(tmp_path: Path) -> None:
         async with Http2Server() as good, ScriptedServer(scripted.silent) as other:
             port = other.port
             await other.__aexit__(None, None, None)
-            return await reach([target(good.port), target(port)], verify=False, http2=True)
+            return await reach(twice(target(good.port), target(port)), verify=False, http2=True)
 
     assert asyncio.run(scenario()) == ["t: connection refused"]

@@ -85,8 +85,11 @@ class StreamSlot:
 
     def begin(self, now_ns: int) -> None:
         """Begin the operation, which is due."""
-        tape = self._session.context.tape
-        row = self._row
+        tape, quota, row = self._session.context.tape, self._session.context.quota, self._row
+        if quota.left <= 0:
+            quota.retire()
+            return
+        quota.left -= 1
         self.request = self._session.request(row)
         self._checked = tape.checked[row]
         self._cookie = tape.cookies[row]
@@ -100,7 +103,7 @@ class StreamSlot:
         if self._doing is not _READING or link is None:
             return
         since_ns = self.progress_ns if link.phase is Phase.OPEN else max(self.progress_ns, link.progress_ns)
-        if now_ns - since_ns > timeout_ns:
+        if now_ns - since_ns > timeout_ns or now_ns - abs(self.sent_ns) > self._session.context.request_ns:
             self._session.hold()
             link.expire(self, silent=now_ns - link.progress_ns > timeout_ns)
             self._session.release()
@@ -150,6 +153,8 @@ class StreamSlot:
             outcome = Outcome.BAD_STATUS
         else:
             outcome = self._check.verdict() if self._checked else _OK
+            if now_ns - self.sent_ns > self._session.context.request_ns and outcome is _OK:
+                outcome = Outcome.TIMED_OUT
             if outcome is _OK and self._cookie and self._set_cookie != self._cookie:
                 outcome = Outcome.BAD_COOKIE
         self._record(now_ns, outcome)
@@ -194,6 +199,10 @@ class StreamSlot:
             self.sent_ns = -abs(self.sent_ns)  # no request was sent
         self._record(now_ns, outcome)
         context = self._session.context
+        if context.quota.left <= 0:
+            self._doing = _RESTING
+            context.quota.retire()
+            return
         self._row = context.tape.next_rows[self._row]
         self._rest_until(max(now_ns, self._due_ns) + context.error_rest_ns)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from loadgen.engine.api import Assignment
+from loadgen.engine.api import Assignment, Load
 from loadgen.engine.context import EngineContext
 from loadgen.engine.http2.client import WINDOW_BYTES
 from loadgen.engine.http2.sealed import PROTOCOLS
@@ -28,8 +29,7 @@ def make_slots(
     at a multiple of the streams per connection, so equal quotients mean one TCP connection.
     """
     streams, targets = assignment.load.streams, assignment.targets
-    uses_tls = any(target.tls for target in targets)
-    tls_context = client_context(verify=assignment.load.tls_verify, protocols=PROTOCOLS) if uses_tls else None
+    tls_context = _tls_context(assignment.load) if any(target.tls for target in targets) else None
     requests = [Requests(context, target) for target in targets]
     made: list[StreamSlot] = []
     for link, numbers in groupby(assignment.shard.connections, lambda number: number // streams):
@@ -41,7 +41,7 @@ def make_slots(
             index,
             requests[index],
             streams=streams,
-            host=targets[index].host,
+            host=assignment.load.tls.name or targets[index].host,
             tls_context=tls_context if targets[index].tls else None,
             sources=sources.get(context.addresses[index][0], []),
             turn=link,
@@ -50,3 +50,7 @@ def make_slots(
         )
         made += session.slots
     return made
+
+
+def _tls_context(load: Load) -> ssl.SSLContext:
+    return client_context(verify=load.tls_verify, settings=load.tls, protocols=PROTOCOLS)
