@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from pathlib import Path
 
 from hypothesis import strategies as st
@@ -181,7 +182,7 @@ hosts = st.builds(
     port=st.integers(0, 65535),
     cores=st.integers(0, 64),
     bind=st.sampled_from(("", "192.0.2.8")),
-    command=texts.filter(lambda text: text.isprintable()),
+    command=st.lists(texts.filter(lambda text: text.isprintable()), max_size=3).map(shlex.join),
     spool=st.sampled_from(("", "/var/tmp/spool")),
 )
 _cores = st.integers(0, 64)

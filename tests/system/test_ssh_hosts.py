@@ -17,7 +17,7 @@ import pytest
 
 from coordinator.fleet.dask import ssh_way
 from coordinator.fleet.dask.ssh_way import SshWay
-from deploy.hosts import ssh
+from deploy.hosts import connect, ssh
 from deploy.hosts.inventory import Host
 from deploy.hosts.ssh import Ssh
 from deploy.proc import parent_in_stat
@@ -113,8 +113,8 @@ def test_faults_of_a_host_are_reported_in_one_sentence(machines: Machines, host:
 def test_a_host_that_does_not_answer_delays_the_others_only_for_the_time_limit(
     machines: Machines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert ssh.CONNECT_TIMEOUT_S == 10
-    monkeypatch.setattr(ssh, "CONNECT_TIMEOUT_S", 2)
+    assert connect.CONNECT_TIMEOUT_S == 10
+    monkeypatch.setattr(connect, "CONNECT_TIMEOUT_S", 2)
 
     async def work() -> tuple[SshWay, float, list[str]]:
         way = SshWay([Host(name=SILENT), Host(name="m1")], run_id=RUN)
@@ -125,7 +125,7 @@ def test_a_host_that_does_not_answer_delays_the_others_only_for_the_time_limit(
     way, took_s, joined = in_hub(machines, work)
     assert way.missing == {SILENT: "it does not answer at 198.18.0.99:2201 within 2 s"}
     assert joined == ["m1"]
-    assert 2 <= took_s < ssh.CONNECT_TIMEOUT_S + BOUND_S
+    assert 2 <= took_s < connect.CONNECT_TIMEOUT_S + BOUND_S
 
 
 def test_agents_join_and_close_leaves_no_process(machines: Machines, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,7 @@ class Hub:
         configure()
         raise_open_files()
         for address in self._addresses:
-            _check(address, self._port)
+            check_address(address, self._port)
         async with contextlib.AsyncExitStack() as stack:
             stack.enter_context(QuietLogs())
             hosts = [f"[{address}]" if ":" in address else address for address in self._addresses]
@@ -147,7 +147,7 @@ async def _bounded(close: Any) -> None:
             await close()
 
 
-def _check(address: str, port: int) -> None:
+def check_address(address: str, port: int) -> None:
     """Raise PlanError if this machine cannot listen at the address.
 
     Dask would print a traceback, and leave a socket open.

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from coordinator.fleet.certificates import Authority
-from coordinator.fleet.dask.hub import Hub
+from coordinator.fleet.dask.hub import Hub, check_address
 from coordinator.fleet.ways import Joined, Line
 from deploy.hosts.inventory import Host
 from deploy.hosts.ssh import Link, Remote, Ssh
 from loadgen.agent.bootstrap import PATIENCE_S, Serve, bootstrap
-from loadgen.model.errors import FleetError
+from loadgen.model.errors import FleetError, PlanError
 
 _END_S = 2.0
 """Time in seconds for an agent to send the last reports of its engines after it was told to end."""
@@ -42,14 +42,22 @@ class SshWay:
 
     The coordinator listens at the addresses of this machine from which SSH reaches the hosts, or at
     `coordinator_address`.  Each agent listens at the address at which SSH reaches it, unless its host has another.
+    `say` receives what the user should know, such as a key file that is skipped.
     """
 
-    def __init__(self, hosts: Sequence[Host], *, run_id: str, coordinator_address: str = "") -> None:
+    def __init__(
+        self,
+        hosts: Sequence[Host],
+        *,
+        run_id: str,
+        coordinator_address: str = "",
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
         self._hosts = tuple(hosts)
         self._run_id = run_id
         self._coordinator_address = coordinator_address
         self._authority = Authority()
-        self._ssh = Ssh()
+        self._ssh = Ssh(say)
         self._agents: dict[str, _Agent] = {}
         self._missing: dict[str, str] = {}
         self._hub: Hub | None = None
@@ -73,8 +81,7 @@ class SshWay:
         try:
             found = await asyncio.gather(*(self._connect(host) for host in self._hosts))
             self._agents = {agent.host.name: agent for agent in found if agent is not None}
-            here = [self._coordinator_address or agent.link.local_address for agent in self._agents.values()]
-            hub = Hub(tuple(dict.fromkeys(here)), 0, self._authority.issue("coordinator"))
+            hub = Hub(await self._addresses(), 0, self._authority.issue("coordinator"))
             self._hub = await hub.__aenter__()
             joined = await asyncio.gather(*(self._start(agent, hub) for agent in self._agents.values()))
         except BaseException:
@@ -103,11 +110,24 @@ class SshWay:
             return None
         if link.local_address or self._coordinator_address:
             return _Agent(host, link)
+        how = f"at {link.link_local}, which is valid on one link only" if link.link_local else "through another machine"
         self._missing[host.name] = (
-            "it is reached through another machine; give --coordinator, the address at which it reaches this machine"
+            f"it is reached {how}; give --coordinator, the address at which it reaches this machine"
         )
         await link.close()
         return None
+
+    async def _addresses(self) -> tuple[str, ...]:
+        """Where to listen.  A host for which that is impossible is left out, unless the user chose the address."""
+        if self._coordinator_address:
+            return (self._coordinator_address,)
+        for agent in list(self._agents.values()):
+            try:
+                check_address(agent.link.local_address, 0)
+            except PlanError as error:
+                self._missing[agent.host.name] = f"this machine {error.message}"
+                await self._end(self._agents.pop(agent.host.name))
+        return tuple(dict.fromkeys(agent.link.local_address for agent in self._agents.values()))
 
     async def _start(self, agent: _Agent, hub: Hub) -> Joined | None:
         host = agent.host
