@@ -24,7 +24,8 @@ from loadgen.model.errors import FleetError, LoadgenError, PlanError
 from loadgen.model.plain import from_plain
 
 if TYPE_CHECKING:
-    from deploy.hosts.ssh import Link, Remote, Ssh
+    from deploy.hosts.remote import Remote
+    from deploy.hosts.ssh import Link, Ssh
 
 
 _SILENCE_S = 30.0  # a part of a spool is 4 MB

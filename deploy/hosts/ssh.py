@@ -7,7 +7,6 @@ ends when its input ends.  Every error is one sentence that says what to do.
 from __future__ import annotations
 
 import asyncio
-import collections
 import contextlib
 import os
 import shlex
@@ -20,15 +19,11 @@ import asyncssh
 
 from deploy.hosts.connect import CONNECT_TIMEOUT_S, Connector, Trail, close, said
 from deploy.hosts.inventory import Host
-from loadgen.host import frames
+from deploy.hosts.remote import Remote
 from loadgen.model.errors import FleetError
 
-_HELLO_TIMEOUT_S = 20.0  # the program may be read from a remote file system
 _KILL_TIMEOUT_S = 3.0
 _CLOSE_TIMEOUT_S = 1.0
-_STDERR_LINES = 20
-_SMALL_BYTES = 1 << 16  # only the messages with parts of a spool are longer
-_NOT_FOUND, _NOT_EXECUTABLE = 127, 126  # exit codes of shells
 
 
 class Ssh:
@@ -36,6 +31,7 @@ class Ssh:
 
     def __init__(self, note: Callable[[str], None] = lambda text: None) -> None:
         self._connector = Connector(note)
+        self._note = note
 
     async def connect(self, host: Host) -> Link:
         """Connect to a host.  Raises FleetError when that fails."""
@@ -46,7 +42,7 @@ class Ssh:
             for one in reversed(trail):
                 await close(one, _CLOSE_TIMEOUT_S)
             raise
-        return Link(host, connection, trail, direct=not (settings.jumps or settings.proxy_command))
+        return Link(host, connection, trail, self._note, direct=not (settings.jumps or settings.proxy_command))
 
 
 class Link:
@@ -57,10 +53,19 @@ class Link:
     `link_local`.
     """
 
-    def __init__(self, host: Host, connection: asyncssh.SSHClientConnection, trail: Trail, *, direct: bool) -> None:
+    def __init__(
+        self,
+        host: Host,
+        connection: asyncssh.SSHClientConnection,
+        trail: Trail,
+        note: Callable[[str], None],
+        *,
+        direct: bool,
+    ) -> None:
         self.host = host
         self._connection = connection
         self._trail = trail
+        self._note = note
         reached = _address(connection, "peername") if direct else ""
         # The scope in such an address has a meaning on this machine only, so nobody else can use the address.
         self.link_local = reached if "%" in reached else ""
@@ -87,7 +92,8 @@ class Link:
         remote = Remote(process, mark)
         try:
             remote.tell(bootstrap)
-            await remote.read_hello()
+            if printed := await remote.read_hello():
+                self._note(f"the login shell of {self.host.name} printed {printed!r} before loadgen; it is skipped")
         except BaseException:
             await remote.close()
             raise
@@ -112,87 +118,6 @@ class Link:
         """Close the connection, in bounded time.  Further calls do nothing."""
         for one in (self._connection, *reversed(self._trail)):
             await close(one, _CLOSE_TIMEOUT_S)
-
-
-class Remote:
-    """A `loadgen worker` that runs on a host.  `pid` is its pid there, and that of its process group."""
-
-    def __init__(self, process: asyncssh.SSHClientProcess[bytes], mark: str) -> None:
-        self._process = process
-        self.mark = mark
-        self.pid = 0
-        self._last_words: collections.deque[str] = collections.deque(maxlen=_STDERR_LINES)
-        self._draining = asyncio.create_task(self._drain())
-
-    async def read_hello(self) -> None:
-        """Wait until the program has started.  Raises FleetError when it does not."""
-        try:
-            async with asyncio.timeout(_HELLO_TIMEOUT_S):
-                message = await self.receive(_SMALL_BYTES)
-        except TimeoutError:
-            raise FleetError(f"loadgen did not start there within {_HELLO_TIMEOUT_S:g} s") from None
-        if message is None:
-            raise FleetError(await self.why_ended())
-        pid = message.get("pid")
-        if message.get("is") != "hello" or type(pid) is not int or pid < 2:
-            raise FleetError(f"the program that answers there is not loadgen: {message!r:.80}")
-        self.pid = pid
-
-    async def receive(self, max_bytes: int = frames.MAX_FRAME_BYTES) -> dict[str, Any] | None:
-        """The next message of the program; None when it has ended.  Raises FleetError for output in another format."""
-        try:
-            return await frames.receive(self._process.stdout, max_bytes)
-        except frames.FrameError as error:
-            raise FleetError(
-                f"its output can't be read ({error}): does a start-up file of the shell there print something?"
-            ) from error
-        except (asyncssh.Error, OSError):
-            return None  # the connection was lost
-
-    def tell(self, message: dict[str, Any]) -> None:
-        """Send the program a message.  When it has ended this does nothing, and :meth:`receive` returns None."""
-        with contextlib.suppress(OSError, asyncssh.Error):
-            self._process.stdin.write(frames.encode(message))
-
-    def end_input(self) -> None:
-        """End the input of the program, which then ends."""
-        with contextlib.suppress(OSError, asyncssh.Error):  # the program or the connection has ended
-            self._process.stdin.write_eof()
-
-    async def wait_ended(self) -> None:
-        """Wait until the program or the connection has ended."""
-        await self._process.wait_closed()
-
-    async def why_ended(self) -> str:
-        """A sentence about the end of the program."""
-        try:
-            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
-                await self._process.wait_closed()
-                await asyncio.shield(self._draining)
-        except TimeoutError:
-            return "it closed its output"
-        code = self._process.returncode
-        if code is None:
-            return "the SSH connection to it was lost"
-        words = [
-            line for line in self._last_words if not line.startswith("hint: ")
-        ]  # hints are for users who call the program by hand
-        said = f": {words[-1].removeprefix('loadgen: ')}" if words else ""
-        if code in (_NOT_FOUND, _NOT_EXECUTABLE):
-            return f"loadgen is not installed there, or not at the path that was given{said}"
-        return (f"it was killed by signal {-code}" if code < 0 else f"it exited with code {code}") + said
-
-    async def close(self) -> None:
-        """Close the channel to the program.  Further calls do nothing."""
-        self._process.close()
-        self._draining.cancel()
-        await asyncio.gather(self._draining, return_exceptions=True)
-
-    async def _drain(self) -> None:
-        """Read stderr of the program until its end: a program whose stderr is not read blocks."""
-        with contextlib.suppress(asyncssh.Error, OSError):
-            while part := await self._process.stderr.read(4096):
-                self._last_words.extend(line for line in part.decode(errors="replace").splitlines() if line.strip())
 
 
 def _address(connection: asyncssh.SSHClientConnection, which: str) -> str:

@@ -197,7 +197,7 @@ choices = st.one_of(
     st.builds(FleetChoice, scheduler=st.just("tcp://192.0.2.1:8786"), workers=st.integers(1, 99), engines=_cores),
     st.builds(
         FleetChoice,
-        listen=st.tuples(st.sampled_from(("192.0.2.1", "::")), st.integers(0, 65535)),
+        listen=st.tuples(st.sampled_from(("192.0.2.1", "*", "2001:db8::1")), st.integers(0, 65535)),
         certs=st.just(Path("some/certs")),
         workers=st.integers(1, 99),
         engines=_cores,

@@ -97,8 +97,8 @@ async def until(seconds: float, happened: Callable[[], bool]) -> bool:
          "loadgen is not installed there, or not at the path that was given: …"),
         (Host(name="m1", command="/bin/false"), "it exited with code 1"),
         (Host(name="m1", command="/bin/echo"),
-         "its output can't be read (a frame of 2003792491 bytes was announced; the limit is 65536 bytes): "
-         "does a start-up file of the shell there print something?"),
+         f"it exited with code 0; the machine printed 'worker --stdin {RUN}/x' instead of starting loadgen: may the "
+         "account run commands there (its login shell, ForceCommand)?"),
         # The worker runs and answers, but its task is not valid.
         (Host(name="m1"), "it exited with code 2: serve.name is missing"),
     ],

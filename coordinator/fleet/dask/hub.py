@@ -18,6 +18,7 @@ from loadgen.agent.dask.security import security
 from loadgen.agent.dask.settings import configure
 from loadgen.host.limits import raise_open_files
 from loadgen.model.errors import PlanError
+from loadgen.model.port_range import PortRange
 
 _CLOSE_TIMEOUT_S = 3.0
 
@@ -145,6 +146,20 @@ async def _bounded(close: Any) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_CLOSE_TIMEOUT_S):
             await close()
+
+
+def free_port(addresses: Sequence[str], ports: PortRange) -> int:
+    """The first of the ports that is free at all addresses.  Raises PlanError if there is none."""
+    why = ""
+    for port in ports.numbers:
+        try:
+            for address in addresses:
+                check_address(address, port)
+        except PlanError as error:
+            why = error.message
+        else:
+            return port
+    raise PlanError(f"cannot listen at any of the ports {ports}: {why}", hint="give a larger range with --ports")
 
 
 def check_address(address: str, port: int) -> None:

@@ -7,12 +7,14 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 
 from coordinator.fleet.certificates import Authority
-from coordinator.fleet.dask.hub import Hub, check_address
+from coordinator.fleet.dask.hub import Hub, check_address, free_port
 from coordinator.fleet.ways import Joined, Line
 from deploy.hosts.inventory import Host
-from deploy.hosts.ssh import Link, Remote, Ssh
+from deploy.hosts.remote import Remote
+from deploy.hosts.ssh import Link, Ssh
 from loadgen.agent.bootstrap import PATIENCE_S, Serve, bootstrap
 from loadgen.model.errors import FleetError, PlanError
+from loadgen.model.port_range import PortRange
 
 _END_S = 2.0
 """Time in seconds for an agent to send the last reports of its engines after it was told to end."""
@@ -41,8 +43,9 @@ class SshWay:
     """Agents on `hosts`, for one run.
 
     The coordinator listens at the addresses of this machine from which SSH reaches the hosts, or at
-    `coordinator_address`.  Each agent listens at the address at which SSH reaches it, unless its host has another.
-    `say` receives what the user should know, such as a key file that is skipped.
+    `coordinator_address`.  Each agent listens at the address at which SSH reaches it, unless its host has another.  All
+    of them listen at one of `ports`; None means any.  `say` receives what the user should know, such as a key file that
+    is skipped.
     """
 
     def __init__(
@@ -51,11 +54,13 @@ class SshWay:
         *,
         run_id: str,
         coordinator_address: str = "",
+        ports: PortRange | None = None,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._hosts = tuple(hosts)
         self._run_id = run_id
         self._coordinator_address = coordinator_address
+        self._ports = ports
         self._authority = Authority()
         self._ssh = Ssh(say)
         self._agents: dict[str, _Agent] = {}
@@ -81,7 +86,9 @@ class SshWay:
         try:
             found = await asyncio.gather(*(self._connect(host) for host in self._hosts))
             self._agents = {agent.host.name: agent for agent in found if agent is not None}
-            hub = Hub(await self._addresses(), 0, self._authority.issue("coordinator"))
+            addresses = await self._addresses()
+            port = free_port(addresses, self._ports) if self._ports else 0
+            hub = Hub(addresses, port, self._authority.issue("coordinator"))
             self._hub = await hub.__aenter__()
             joined = await asyncio.gather(*(self._start(agent, hub) for agent in self._agents.values()))
         except BaseException:
@@ -138,6 +145,7 @@ class SshWay:
             credentials=self._authority.issue(host.name).to_pem(),
             bind=host.bind or agent.link.address,
             spool=host.spool,
+            ports=str(self._ports) if self._ports else "",
         )
         try:
             agent.remote = await agent.link.start(f"{self._run_id}/{host.name}", bootstrap(task))
