@@ -21,7 +21,8 @@ from deploy.hosts import connect, ssh
 from deploy.hosts.inventory import Host
 from deploy.hosts.ssh import Ssh
 from deploy.proc import parent_in_stat
-from loadgen.model.errors import FleetError
+from loadgen.model.errors import FleetError, PlanError
+from loadgen.model.port_range import PortRange
 from tests.support.machines import (
     CHANGED,
     HUB,
@@ -262,6 +263,26 @@ def test_agents_listen_at_the_hosts_bind_address_and_use_the_given_coordinator_a
             assert one.address.startswith(f"tls://{machines.load_address('m1')}:")
             assert list(way.missing) == ["m2"]
             assert "m2 cannot listen at 198.18.0.77, which is not an address of this machine" in way.missing["m2"]
+
+    in_hub(machines, work)
+
+
+def test_all_listen_at_the_given_ports(machines: Machines) -> None:
+    ports = PortRange(15000, 15001)
+
+    async def work() -> None:
+        way = SshWay([Host(name="m1"), Host(name="m2")], run_id=RUN, ports=ports)
+        async with opened(way) as joined:
+            assert [one.address.rpartition(":")[2] for one in joined] == ["15000", "15000"]
+            assert way.line.contact(HUB).endswith(":15000")
+            other = SshWay([Host(name="m1")], run_id=f"{RUN}-2", ports=ports)
+            async with opened(other) as (one,):
+                assert one.address.endswith(":15001")
+            full = SshWay(
+                [Host(name="m1", bind=machines.address("m1"))], run_id=f"{RUN}-3", ports=PortRange(15000, 15000)
+            )
+            with pytest.raises(PlanError, match="cannot listen at any of the ports 15000"):
+                await full.open()
 
     in_hub(machines, work)
 
