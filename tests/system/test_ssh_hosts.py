@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from coordinator.fleet.dask import ssh_way
+from coordinator.fleet.dask.hub import Hub
 from coordinator.fleet.dask.ssh_way import SshWay
 from deploy.hosts import connect, ssh
 from deploy.hosts.inventory import Host
@@ -274,6 +275,7 @@ def test_all_listen_at_the_given_ports(machines: Machines) -> None:
         way = SshWay([Host(name="m1"), Host(name="m2")], run_id=RUN, ports=ports)
         async with opened(way) as joined:
             assert [one.address.rpartition(":")[2] for one in joined] == ["15000", "15000"]
+            assert isinstance(way.line, Hub)
             assert way.line.contact(HUB).endswith(":15000")
             other = SshWay([Host(name="m1")], run_id=f"{RUN}-2", ports=ports)
             async with opened(other) as (one,):

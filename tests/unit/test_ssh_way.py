@@ -55,9 +55,9 @@ def links(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ssh_way, "Ssh", Ssh)
 
 
-def missing(**options: str) -> dict[str, str]:
+def missing(coordinator_address: str = "") -> dict[str, str]:
     async def work() -> dict[str, str]:
-        way = SshWay([Host(name=name) for name in LINKS], run_id="r", **options)
+        way = SshWay([Host(name=name) for name in LINKS], run_id="r", coordinator_address=coordinator_address)
         try:
             assert await way.open() == ()
             return dict(way.missing)
