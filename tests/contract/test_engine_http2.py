@@ -201,3 +201,23 @@ def test_window_updates_let_long_replies_through(monkeypatch: pytest.MonkeyPatch
     played, server = by_http2(op=Op(size=400_000), length_ns=NS_PER_S)
     assert only_good(played) > 6
     assert server.refused == []
+
+
+def test_a_given_number_of_requests_is_sent_exactly() -> None:
+    played, server = by_http2(requests=20, length_ns=5 * NS_PER_S)
+    assert played.outcomes() == {Outcome.OK: 20}
+    assert len(server.requests) == 20
+    assert played.done_s > 0
+
+
+def test_a_request_that_takes_too_long_as_a_whole_times_out() -> None:
+    async def trickles(client: Client, stream: int, request: Request) -> None:
+        client.h2.send_headers(stream, [(":status", "200")])
+        for _ in range(50):
+            client.h2.send_data(stream, b".")
+            client.flush()
+            await asyncio.sleep(0.02)
+
+    played, _ = by_http2(trickles, slots=1, streams=1, request_ns=100 * NS_PER_MS, length_ns=NS_PER_S // 2)
+    assert set(played.outcomes()) <= {Outcome.TIMED_OUT, Outcome.CUT}
+    assert played.outcomes()[Outcome.TIMED_OUT] >= 1
