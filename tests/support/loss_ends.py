@@ -79,9 +79,9 @@ def wrong_after_nothing(end: End, *, full: bool) -> Iterator[str]:
 def wrong_after_loss(end: End, *, closing: bool, counts: bool) -> Iterator[str]:
     """Yield what is wrong with a run that lost the victim.
 
-    `closing`: it was lost after the traffic, and costs nothing if its results had arrived.  It is noted only if it had not
-    been told by then that the run is over, which a test from outside cannot know.  `counts`: the connections of the
-    victim must not conform in the window.
+    `closing`: it was lost after the traffic, and costs nothing if its results had arrived.  It is noted only if it had
+    not been told by then that the run is over, which a test from outside cannot know.  `counts`: the connections of
+    the victim must not conform in the window.
     """
     if wrong := _without_report(end):
         yield from wrong
