@@ -61,6 +61,13 @@ _OPTIONS = (
         panel=_TLS,
         help="Name of the server, which is sent and verified.  [default: the host of the URL]",
     ),
+    option(
+        "--tls-resume/--no-tls-resume",
+        default=None,
+        panel=_TLS,
+        help="Resume the TLS session when a connection is opened again, or make each handshake a full one.  "
+        "[default: no-tls-resume]",
+    ),
 )
 
 
@@ -125,6 +132,7 @@ def tls_fields(given: Mapping[str, Any]) -> dict[str, Any]:
         "tls_cert": _path(given["cert"]),
         "tls_key": _path(given["key"]),
         "tls_name": given["sni"],
+        "tls_resume": given["tls_resume"],
     }
 
 

@@ -134,7 +134,7 @@ class HttpPlan:
     `total_requests` is the exact number of requests, after which the run ends; 0 for as many as the duration allows.
     `timeout_ns` is the longest silence of a server, `max_time_ns` the longest time of a whole request (0: no limit).
     `tls_ca`, `tls_cert` and `tls_key` are PEM files, "" for none; `tls_name` is the server name that is sent and
-    verified, "" for the host of the URL.
+    verified, "" for the host of the URL; `tls_resume`: connections that are opened again resume their TLS session.
     `connect_to` are rules as in loadgen.model.connect_to.  `follow` is the largest number of redirects of a request
     that are followed before the run; 0 to follow none.
     `sources` are the addresses to connect from; with none, the kernel chooses.  `slos` are objectives as in
@@ -157,6 +157,7 @@ class HttpPlan:
     tls_cert: str = ""
     tls_key: str = ""
     tls_name: str = ""
+    tls_resume: bool = False
     keepalive: bool = True
     connect_to: tuple[str, ...] = ()
     follow: int = 0
@@ -210,9 +211,9 @@ class HttpPlan:
                 )
 
     def _check_tls(self) -> None:
-        given = [name for name in ("ca", "cert", "key", "name") if getattr(self, f"tls_{name}")]
+        given = [name for name in ("ca", "cert", "key", "name", "resume") if getattr(self, f"tls_{name}")]
         if given and not any(target.tls for target in self.targets):
-            option = {"ca": "--cacert", "name": "--sni"}.get(given[0], f"--{given[0]}")
+            option = {"ca": "--cacert", "name": "--sni", "resume": "--tls-resume"}.get(given[0], f"--{given[0]}")
             raise PlanError(f"{option} needs a URL with https", hint="write https://…, or omit the option")
         if self.tls_ca and not self.tls_verify:
             raise PlanError("--cacert has no effect with --insecure (-k)", hint="omit one of them")
@@ -319,6 +320,7 @@ _LATER = (
     "tls_name",
     "connect_to",
     "follow",
+    "tls_resume",
 )
 """Fields that are written only when they are set."""
 
