@@ -94,6 +94,12 @@ _ROUTES = (
         help="Connect to the second server for URLs of the first one; Host and server name stay. HOST1 and PORT1 may "
         "be empty, for any. Can be given several times.",
     ),
+    option(
+        "--proxy",
+        metavar="URL",
+        panel=_ASKED,
+        help="HTTP proxy to send requests for http URLs to, like http://192.0.2.8:3128.",
+    ),
 )
 
 
@@ -113,6 +119,7 @@ def route_fields(given: Mapping[str, Any]) -> dict[str, Any]:
         raise PlanError("--max-redirects needs -L", hint="give -L, too")
     return {
         "connect_to": given["connect_to"] or None,
+        "proxy": given["proxy"],
         "follow": (given["max_redirects"] or _REDIRECTS) if given["location"] else None,
     }
 
