@@ -19,7 +19,7 @@ from loadgen.probe.api import OnTick, ProbeError
 from loadgen.probe.connect import Path, connect
 from loadgen.probe.control import Control
 from loadgen.probe.crr import Caller
-from loadgen.probe.iperf3 import COOKIE_BYTES, ProtocolError, State, cookie_of, fault_text, stream_ids
+from loadgen.probe.iperf3 import COOKIE_BYTES, UDP_COOKIES, ProtocolError, State, cookie_of, fault_text, stream_ids
 from loadgen.probe.latency import Asked, latency
 from loadgen.probe.messages import Parameters, Results
 from loadgen.probe.meter import Meter, share
@@ -28,7 +28,7 @@ from loadgen.probe.rr import MEASURED, OVER, PHASE, Asker
 from loadgen.probe.sockets import check_congestion, congestion_of, granted, segment_bytes
 from loadgen.probe.streams import BYTES, LIMIT, Stream
 from loadgen.probe.tcp import TcpReceiver, TcpSender, block_bytes, payload
-from loadgen.probe.udp import DEFAULT_RATE_BPS, LARGEST_DEFAULT_BYTES, UdpReceiver, UdpSender, settle
+from loadgen.probe.udp import DEFAULT_RATE_BPS, LARGEST_DEFAULT_BYTES, UdpReceiver, UdpSender, needs_64bit, settle
 
 PATIENCE_NS = 10 * NS_PER_S
 
@@ -77,6 +77,7 @@ class _Client:
         self._streams: list[Stream] = []
         self._askers: list[Asker] = []
         self._peer = ""
+        self._greeting_end = b""
         self._ticks: list[Tick] = []
         self._finished = False
 
@@ -91,7 +92,7 @@ class _Client:
         await self._meet(control)
         if not self._peer:
             asked = replace(asked, omit_ns=math.ceil(asked.omit_ns / NS_PER_S) * NS_PER_S)
-        await self._open_streams(asked)
+        await self._open_streams(control, asked)
         await self._expect(control, State.TEST_START)
         await self._expect(control, State.TEST_RUNNING)
         return await self._measure(control, asked)
@@ -114,6 +115,7 @@ class _Client:
             default = min(LARGEST_DEFAULT_BYTES, mss_bytes) if mss_bytes != UNKNOWN else LARGEST_DEFAULT_BYTES
         else:
             default = block_bytes(test.parallel, rate_bps)
+        block = test.block_bytes or default
         return Parameters(
             kind=test.kind,
             transport=test.transport,
@@ -122,26 +124,29 @@ class _Client:
             duration_ns=0 if test.limit_bytes else test.duration_ns,
             omit_ns=test.omit_ns,
             limit_bytes=test.limit_bytes,
-            block_bytes=test.block_bytes or default,
+            block_bytes=block,
             window_bytes=test.window_bytes,
             rate_bps=rate_bps,
             congestion=test.congestion,
-            counters_64bit=udp,
+            counters_64bit=udp and needs_64bit(rate_bps, block, test.omit_ns + test.duration_ns),
             version=__version__,
+            udp_cookies=udp,
         )
 
     async def _meet(self, control: Control) -> None:
         """Find out whether the server is loadgen or a stock iperf3, and wait until it accepts streams."""
         state = await self._expect(control, State.LOADGEN, State.CREATE_STREAMS)
         if state is State.LOADGEN:
-            self._peer = Results.from_wire({"loadgen": await control.block(_RESULTS_BYTES)}).version
+            server = await control.block(_RESULTS_BYTES)
+            self._peer = Results.from_wire({"loadgen": server}).version
+            self._greeting_end = self._cookie if server.get(UDP_COOKIES) is True else b""
             await self._expect(control, State.CREATE_STREAMS)
         elif self._test.kind is not Kind.STREAM:
             raise ProbeError(
                 "is a stock iperf3, which has no request/response test", hint="run `loadgen iperf --server` there"
             )
 
-    async def _open_streams(self, asked: Parameters) -> None:
+    async def _open_streams(self, control: Control, asked: Parameters) -> None:
         test, path = self._test, self._path
         if test.kind is Kind.CRR:
             self._askers = [Caller(0, path.address, path.family, self._cookie, test.parallel, test.cores)]
@@ -153,16 +158,42 @@ class _Client:
         else:
             block = payload(asked.block_bytes)
             count = test.parallel * (2 if test.direction is Direction.BIDIR else 1)
+            watch = control.watch()
             for index, number in enumerate(stream_ids(count)):
+                if watch.done():
+                    await self._hear_early(watch, index)
                 sends = test.direction is not Direction.RECEIVE and index < test.parallel
-                self._streams.append(await self._stream(asked, number, block, sends=sends))
+                try:
+                    self._streams.append(await self._stream(asked, number, block, watch, sends=sends))
+                except ProbeError:
+                    if watch.done():
+                        await self._hear_early(watch, index)
+                    raise
         self._streams = [*self._askers] or self._streams
 
-    async def _stream(self, asked: Parameters, number: int, block: memoryview, *, sends: bool) -> Stream:
+    async def _hear_early(self, control: asyncio.Task[State], streams: int) -> None:
+        """Judge the message that came when only `streams` of the streams were open.  Raises ProbeError."""
+        state = control.result()
+        if state is State.TEST_START:
+            self._check_age(streams)
+        else:
+            await self._judge(state, ())
+
+    def _check_age(self, streams: int) -> None:
+        """Raise ProbeError if the server takes only `streams` streams because it does not know --bidir."""
+        if self._test.direction is Direction.BIDIR and not self._peer and streams == self._test.parallel:
+            raise ProbeError(
+                "is an iperf3 older than 3.7, which cannot measure both directions at once",
+                hint="measure them one after the other: --receive --send",
+            )
+
+    async def _stream(
+        self, asked: Parameters, number: int, block: memoryview, control: asyncio.Task[State], *, sends: bool
+    ) -> Stream:
         test = self._test
         timed = bool(test.limit_bytes)
         if test.transport is Transport.UDP:
-            sock = await self._path.udp(asked, self._patience_ns)
+            sock = await self._path.udp(asked, self._greeting_end, self._patience_ns, control)
             wide = asked.counters_64bit
             if sends:
                 return UdpSender(number, sock, block, rate_bps=asked.rate_bps, counters_64bit=wide, cores=test.cores)
@@ -247,6 +278,8 @@ class _Client:
         if self._watch.done():
             await self._judge(self._watch.result(), ())
         if broken:
+            if all(stream.cell[BYTES] <= 1 for stream in self._streams if not stream.sends):  # ACCESS_DENIED at most
+                self._check_age(self._test.parallel)
             raise ProbeError(f"broke the test off in the middle: {broken}")
 
     async def _exchange(self, control: Control, asked: Parameters, meter: Meter, began_ns: int) -> ProbeResult:
@@ -284,7 +317,14 @@ class _Client:
             counts = await settle(counts, receivers, theirs.streams)
         sending = {stream.id for stream in self._streams if stream.sends}
         limited = bool(self._test.limit_bytes)
-        streams = pair_streams(counts, theirs, sending=sending, transport=self._test.transport, limited=limited)
+        streams = pair_streams(
+            counts,
+            theirs,
+            sending=sending,
+            transport=self._test.transport,
+            limited=limited,
+            block_bytes=asked.block_bytes,
+        )
         wall_ns = meter.wall_ns
         return ProbeResult(
             test=self._test,
@@ -292,7 +332,7 @@ class _Client:
             started_at_ns=began_ns,
             wall_ns=wall_ns,
             local_cpu_ns=meter.cpu_ns,
-            remote_cpu_ns=theirs.cpu_ns if theirs.cpu_ns != UNKNOWN else round(theirs.cpu_share * wall_ns),
+            remote_cpu_ns=_remote_cpu_ns(theirs, wall_ns),
             local_busiest_ns=meter.busiest_ns,
             local_runnable_ns=meter.runnable_ns,
             remote_busiest_ns=theirs.busiest_ns,
@@ -337,3 +377,10 @@ class _Client:
                 raise ProbeError("was stopped and broke the test off")
         due = " or ".join(one.name for one in wanted) or "nothing"
         raise ProtocolError(f"broke the protocol: it sent {state.name} instead of {due}")
+
+
+def _remote_cpu_ns(theirs: Results, wall_ns: int) -> int:
+    """The far end's CPU time, of a stock iperf3 by its share; UNKNOWN if it reports neither."""
+    if theirs.cpu_ns != UNKNOWN or theirs.cpu_share < 0:
+        return theirs.cpu_ns
+    return round(theirs.cpu_share * wall_ns)

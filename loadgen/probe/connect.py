@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import socket
 from dataclasses import dataclass
 from typing import Any
 
+from loadgen.model.probe import MIN_UDP_BLOCK_BYTES
 from loadgen.model.units import NS_PER_S
 from loadgen.probe.api import ProbeError
 from loadgen.probe.iperf3 import UDP_CONNECT, UDP_CONNECTS
@@ -44,23 +46,35 @@ class Path:
             raise
         return sock
 
-    async def udp(self, asked: Parameters, patience_ns: int) -> socket.socket:
-        """Open a UDP stream and wait for the server's answer.  Raises ProbeError."""
-        loop = asyncio.get_running_loop()
+    async def udp(
+        self, asked: Parameters, cookie: bytes, patience_ns: int, control: asyncio.Future[Any]
+    ) -> socket.socket:
+        """Open a UDP stream and wait until the server has accepted it.
+
+        `cookie`: what the server wants at the end of a greeting; may be empty.  An answer may get lost, so greetings
+        are repeated, and the two other signs count: data of the test, which stay in the socket's queue, and `control`,
+        the next message on the control connection, which the caller must judge.  Raises ProbeError.
+        """
         sock = _socket(self.family, socket.SOCK_DGRAM)
+        loop, readable = asyncio.get_running_loop(), asyncio.Event()
         try:
             sock.setblocking(False)
             tune(sock, asked)
             sock.connect(self.address)
-            async with asyncio.timeout(patience_ns / NS_PER_S):
-                while True:
-                    sock.send(UDP_CONNECT)
-                    try:
-                        answer = await asyncio.wait_for(loop.sock_recv(sock, _GREETING_BYTES), _GREET_AGAIN_S)
-                    except TimeoutError:
-                        continue
-                    if answer in UDP_CONNECTS.values():
-                        return sock
+            loop.add_reader(sock.fileno(), readable.set)
+            try:
+                async with asyncio.timeout(patience_ns / NS_PER_S):
+                    while not control.done():
+                        _greet(sock, UDP_CONNECT + cookie)
+                        hearing: asyncio.Future[Any] = asyncio.ensure_future(readable.wait())
+                        signs = (hearing, control)
+                        await asyncio.wait(signs, timeout=_GREET_AGAIN_S, return_when=asyncio.FIRST_COMPLETED)
+                        hearing.cancel()
+                        readable.clear()
+                        if _is_accepted(sock):
+                            break
+            finally:
+                loop.remove_reader(sock.fileno())
         except TimeoutError:
             sock.close()
             raise ProbeError(
@@ -72,6 +86,26 @@ class Path:
         except BaseException:
             sock.close()
             raise
+        return sock
+
+
+def _greet(sock: socket.socket, greeting: bytes) -> None:
+    with contextlib.suppress(BlockingIOError):
+        sock.send(greeting)
+
+
+def _is_accepted(sock: socket.socket) -> bool:
+    """Whether the answer to a greeting (taken), or data of the test (left in the queue) has come."""
+    while True:
+        try:
+            data = sock.recv(_GREETING_BYTES, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        if len(data) >= MIN_UDP_BLOCK_BYTES:
+            return True
+        sock.recv(_GREETING_BYTES)
+        if data in UDP_CONNECTS.values():
+            return True
 
 
 async def connect(host: str, port: int, patience_ns: int) -> tuple[Path, socket.socket]:

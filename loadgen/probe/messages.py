@@ -14,7 +14,7 @@ from typing import Any
 from loadgen.measure.throughput import UNKNOWN
 from loadgen.model.probe import MAX_BLOCK_BYTES, MAX_PARALLEL, Direction, Kind, Transport
 from loadgen.model.units import NS_PER_S
-from loadgen.probe.iperf3 import ProtocolError
+from loadgen.probe.iperf3 import UDP_COOKIES, ProtocolError
 
 MAX_COUNT = (1 << 63) - 1
 _MINUS_ONE = (1 << 64) - 1  # how iperf3 writes -1
@@ -28,7 +28,8 @@ _DEFAULT_UDP_BLOCK = 1460
 class Parameters:
     """A test as its client requests it; a number that was not given is 0.
 
-    `version`: of a loadgen client; empty for a stock client.  `omit_ns` and `duration_ns`: exact from a loadgen client,
+    `version`: of a loadgen client; empty for a stock client.  `udp_cookies`: whether a loadgen client can append
+    the cookie to the greetings of its UDP streams.  `omit_ns` and `duration_ns`: exact from a loadgen client,
     whole seconds from a stock one.  `limit_bytes`: per direction, over all streams.
     """
 
@@ -52,6 +53,7 @@ class Parameters:
     wants_output: bool = False
     counters_64bit: bool = False
     version: str = ""
+    udp_cookies: bool = False
 
     def to_wire(self, client_version: str) -> dict[str, Any]:
         """The parameters with iperf3's keys; like iperf3, omits optional ones that are 0."""
@@ -87,6 +89,7 @@ class Parameters:
                 "kind": self.kind.value,
                 "omit_ns": self.omit_ns,
                 "duration_ns": self.duration_ns,
+                UDP_COOKIES: self.udp_cookies,
             }
         return wire
 
@@ -128,6 +131,7 @@ class Parameters:
             wants_output=_flag(wire, "get_server_output"),
             counters_64bit=_flag(wire, "udp_counters_64bit"),
             version=_name(ours, "version"),
+            udp_cookies=_flag(ours, UDP_COOKIES),
         )
 
 
@@ -135,8 +139,9 @@ class Parameters:
 class StreamCount:
     """One stream as one end counted it, without the omitted warm-up; UNKNOWN if that end does not report a number.
 
-    `bytes`: sent by a sender, or received by a receiver.  `ns`: the measured time.  `packets` and `lost` exclude the
-    warm-up if the peer reports `omitted_packets`; otherwise they include it, and `omits_packets` is False.
+    `bytes`: sent by a sender, or received by a receiver.  `ns`: the measured time; 0 if unknown (iperf3 before 3.2).
+    `packets` and `lost` exclude the warm-up if the peer reports `omitted_packets`; otherwise they include it, and
+    `omits_packets` is False.
     `duplicates`: only from a loadgen receiver, which counts `packets` and `lost` by what its sender sent.  `dropped`:
     the lost ones that its socket had no room for.  `quiet_ns`: for how long nothing had come when the test ended; only
     from a loadgen receiver over TCP.
@@ -202,9 +207,9 @@ class StreamCount:
             bytes=_whole(wire, "bytes"),
             ns=_whole(ours, "ns", default=round(seconds * NS_PER_S)),
             retransmits=_whole(wire, "retransmits", low=UNKNOWN, default=UNKNOWN),
-            jitter_ns=round(_real(wire, "jitter") * NS_PER_S),
-            lost=max(0, _whole(wire, "errors", low=-MAX_COUNT) - max(0, omitted_lost)),
-            packets=max(0, _whole(wire, "packets", low=-MAX_COUNT) - max(0, omitted_packets)),
+            jitter_ns=round(_real(wire, "jitter") * NS_PER_S) if "jitter" in wire else UNKNOWN,
+            lost=_without(wire, "errors", omitted_lost),
+            packets=_without(wire, "packets", omitted_packets),
             omits_packets=omits,
             omitted_lost=max(0, omitted_lost),
             omitted_packets=max(0, omitted_packets),
@@ -227,8 +232,9 @@ class StreamCount:
 class Results:
     """The counters of one end of a test.
 
-    `cpu_share` and its user and system parts: CPU time over wall time, 1.0 is one core.  `output`: text for people.
-    `version`, `cpu_ns`, `busiest_ns` (its busiest thread) and the granted buffers: only from a loadgen end.
+    `cpu_share` and its user and system parts: CPU time over wall time, 1.0 is one core; UNKNOWN if absent.  `output`:
+    text for people.  `version`, `cpu_ns`, `busiest_ns` (its busiest thread) and the granted buffers: only from a
+    loadgen end.
     """
 
     cpu_share: float
@@ -277,7 +283,7 @@ class Results:
         if len({count.id for count in counts}) != len(counts):
             raise ProtocolError("sent results that name a stream twice")
         return cls(
-            cpu_share=_real(wire, "cpu_util_total") / 100,
+            cpu_share=_real(wire, "cpu_util_total") / 100 if "cpu_util_total" in wire else UNKNOWN,
             cpu_user_share=_real(wire, "cpu_util_user") / 100,
             cpu_system_share=_real(wire, "cpu_util_system") / 100,
             has_retransmits=_whole(wire, "sender_has_retransmits", low=UNKNOWN) > 0,
@@ -303,6 +309,11 @@ def _whole(wire: Mapping[str, Any], key: str, *, low: int = 0, top: int = MAX_CO
     if not isinstance(value, int) or not low <= value <= top:
         raise ProtocolError(f"sent an invalid {key!r}: it must be a whole number from {low} to {top}")
     return value
+
+
+def _without(wire: Mapping[str, Any], key: str, omitted: int) -> int:
+    """The count `key` without the omitted part; UNKNOWN if it is absent."""
+    return max(0, _whole(wire, key, low=-MAX_COUNT) - max(0, omitted)) if key in wire else UNKNOWN
 
 
 def _real(wire: Mapping[str, Any], key: str) -> float:

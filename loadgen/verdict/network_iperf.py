@@ -148,6 +148,13 @@ def _notes(
             reached = min(rate.mbit_per_s for rate in slow)
             yield f"{asked:,.6g} Mbit/s were requested; the slowest cell reached only {reached:,.1f} Mbit/s."
     yield from _limits(results, rules)
+    if plan.transport is Transport.UDP and any(s.lost == UNKNOWN for one in results for s in one.streams):
+        why = (
+            "does not say how many of its losses were in the warm-up (--omit)"
+            if plan.omit_ns
+            else "does not tell losses from duplicates, or does not count datagrams"
+        )
+        yield f"The far end {why}, so the loss is not known; `loadgen iperf --server` tells it."
     dropped = sum(s.dropped for one in results for s in one.streams if s.direction is Direction.SEND and s.dropped > 0)
     if dropped:
         yield f"The far end dropped {dropped:,} datagrams that had arrived, because it was too slow to take them."

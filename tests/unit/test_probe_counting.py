@@ -19,6 +19,7 @@ from loadgen.probe.meter import Meter, share
 from loadgen.probe.streams import LAST, NO_LIMIT, Stream
 from loadgen.probe.tcp import Pace, block_bytes, payload
 from loadgen.probe.tcpinfo import TcpInfo, unpack
+from loadgen.probe.udp import needs_64bit
 
 
 def arrivals_of(*numbers: int) -> tuple[int, int, int, int]:
@@ -67,6 +68,49 @@ def test_arrivals_are_counted_wherever_the_window_wraps(steps: list[int], offset
         assert arrivals.take(0, 0, offset + 1 + number, 0) is (number not in seen)
         seen.add(number)
     assert arrivals.packets - arrivals.lost == len(seen) + 1
+
+
+@pytest.mark.parametrize("highest", [1 << 31, (1 << 32) - 3, 1 << 32, 5 * (1 << 32) - 3])
+def test_numbers_of_32_bits_wrap(highest: int) -> None:
+    """Across 2^31, where iperf3's own counters turn negative, and across 2^32: nothing is late that is not."""
+    arrivals = Arrivals(counters_64bit=False)
+    for number in range((1 << 30), highest, 1 << 30):  # no jump of half the numbers, which would be one back
+        arrivals.take(0, 0, number % (1 << 32), 0)
+    before = arrivals.lost
+    steps = (0, 1, 2, 4, 3, 5, 5, 7, 8)  # 3 is late, 5 comes twice, 6 is lost
+    taken = [arrivals.take(0, 0, (highest + step) % (1 << 32), 0) for step in steps]
+    assert taken == [True] * 6 + [False] + [True] * 2
+    assert arrivals.packets == highest + 8
+    assert (arrivals.out_of_order, arrivals.duplicates) == (1, 1)
+    assert arrivals.packets - arrivals.lost - len(range(1 << 30, highest, 1 << 30)) == 8
+    assert before <= arrivals.lost
+
+
+def test_a_number_before_the_first_is_none_of_the_stream() -> None:
+    """4,294,967,295 is one before 0 in 32 bits, and too far ahead in 64."""
+    for wide in (False, True):
+        arrivals = Arrivals(counters_64bit=wide)
+        assert not arrivals.take(0, 0, 0, 0)
+        assert arrivals.take(0, 0, 1, 0)
+        if not wide:
+            assert not arrivals.take(0, 0, (1 << 32) - 1, 0)
+        assert (arrivals.packets, arrivals.lost, arrivals.duplicates) == (1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("rate_bps", "block_bytes", "seconds", "wide"),
+    [
+        (1_000_000, 1448, 10, False),
+        (10_000_000_000, 1448, 600, False),
+        (10_000_000_000, 1448, 3600, True),
+        (0, 1448, 60, False),
+        (0, 1448, 3600, True),
+    ],
+)
+def test_numbers_have_64_bits_only_where_32_could_wrap(
+    rate_bps: int, block_bytes: int, seconds: int, wide: bool
+) -> None:
+    assert needs_64bit(rate_bps, block_bytes, seconds * NS_PER_S) is wide
 
 
 def test_a_duplicate_is_no_payload() -> None:
