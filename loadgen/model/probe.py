@@ -16,6 +16,7 @@ IPERF_PORT = 5201
 WINDOWS_BYTES = (16 << 10, 32 << 10, 64 << 10, 128 << 10, 256 << 10)
 """The windows of the paper's Table 3."""
 
+MIN_DURATION_NS = 100 * NS_PER_MS
 MAX_PARALLEL = 1024
 MAX_REPEATS = 100
 MAX_BLOCK_BYTES = 1 << 24
@@ -74,7 +75,7 @@ class ProbeTest:
         for name in ("window_bytes", "omit_ns", "limit_bytes", "block_bytes", "rate_bps"):
             if getattr(self, name) < 0:
                 raise PlanError(f"{name} must not be negative")
-        if self.duration_ns < 100 * NS_PER_MS:
+        if self.duration_ns < MIN_DURATION_NS:
             raise PlanError("the duration must be at least 100ms")
         if not 1 <= self.parallel <= MAX_PARALLEL:
             raise PlanError(f"the number of parallel streams must be 1 to {MAX_PARALLEL}, got {self.parallel}")

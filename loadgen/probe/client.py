@@ -8,27 +8,29 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from loadgen import __version__
-from loadgen.measure.throughput import NO_LATENCY, UNKNOWN, Granted, Latency, ProbeResult, Tick
+from loadgen.measure.throughput import UNKNOWN, Granted, ProbeResult, StreamResult, Tick
 from loadgen.model.address import format_address
 from loadgen.model.errors import PlanError
-from loadgen.model.probe import Direction, Kind, ProbeTest, Transport
+from loadgen.model.probe import MIN_DURATION_NS, Direction, Kind, ProbeTest, Transport
 from loadgen.model.units import NS_PER_MS, NS_PER_S
-from loadgen.probe.api import OnTick, ProbeError
+from loadgen.probe.api import OnTick, ProbeError, Stop
+from loadgen.probe.asking import parameters_of
 from loadgen.probe.connect import Path, connect
 from loadgen.probe.control import Control
 from loadgen.probe.crr import Caller
 from loadgen.probe.iperf3 import COOKIE_BYTES, UDP_COOKIES, ProtocolError, State, cookie_of, fault_text, stream_ids
-from loadgen.probe.latency import Asked, latency
 from loadgen.probe.messages import Parameters, Results
 from loadgen.probe.meter import Meter, share
-from loadgen.probe.outcome import pair_streams
+from loadgen.probe.outcome import alone, pair_streams
+from loadgen.probe.result import result_of, with_far_end
 from loadgen.probe.rr import MEASURED, OVER, PHASE, Asker
 from loadgen.probe.sockets import check_congestion, congestion_of, granted, segment_bytes
 from loadgen.probe.streams import BYTES, LIMIT, Stream
-from loadgen.probe.tcp import TcpReceiver, TcpSender, block_bytes, payload
-from loadgen.probe.udp import DEFAULT_RATE_BPS, LARGEST_DEFAULT_BYTES, UdpReceiver, UdpSender, needs_64bit, settle
+from loadgen.probe.tcp import TcpReceiver, TcpSender, payload
+from loadgen.probe.udp import UdpReceiver, UdpSender, settle
 
 PATIENCE_NS = 10 * NS_PER_S
 
@@ -36,27 +38,43 @@ _TICK_NS = NS_PER_S
 _LOOK_NS = NS_PER_S // 4  # longest time until a broken stream is noticed
 _LOOK_LIMITED_NS = 2 * NS_PER_MS  # the same for the end of a test with a byte limit
 _RESULTS_BYTES = 1 << 22
+_HURRY_NS = 2 * NS_PER_S  # for the exchange of results after the user stopped the test
 _LAST_WORD_S = 0.2  # a server that ends a test closes its streams before it sends the reason
 
 
 async def run_test(
-    test: ProbeTest, host: str, port: int, *, on_tick: OnTick, patience_ns: int = PATIENCE_NS
+    test: ProbeTest,
+    host: str,
+    port: int,
+    *,
+    on_tick: OnTick,
+    patience_ns: int = PATIENCE_NS,
+    stop: Stop | None = None,
 ) -> ProbeResult:
     """Run `test` against the server at `host`:`port`; `on_tick` is called about once per second.
 
     A stock iperf3 server omits whole seconds, so the omitted time is rounded up for it.  UDP without a rate uses
     iperf3's default of 1 Mbit/s (2^20).  Raises ProbeError for faults of the server or the network, and PlanError if
     this machine cannot run the test.  Cancelling ends the test on both sides.
+
+    A test that fails or is stopped in the middle has a result, which says so (`cut`), if enough is known without the
+    far end's counts.
     """
     check_congestion(test.congestion)
     if not set(test.cores) <= os.sched_getaffinity(0):
         usable = ",".join(str(core) for core in sorted(os.sched_getaffinity(0)))
         raise PlanError("the test needs cores that this process may not use", hint=f"usable cores: {usable}")
-    client = _Client(test, on_tick, patience_ns)
+    client = _Client(test, on_tick, patience_ns, stop or Stop())
+    where = format_address(host, port)
     try:
-        return await client.run(host, port)
+        try:
+            return await client.run(host, port)
+        except ProbeError as error:
+            if (known := await client.known_alone(f"{where} {error.message}")) is not None:
+                return known
+            raise
     except ProbeError as error:
-        raise type(error)(f"{format_address(host, port)} {error.message}", hint=error.hint) from error.__cause__
+        raise type(error)(f"{where} {error.message}", hint=error.hint) from error.__cause__
     finally:
         await asyncio.shield(
             asyncio.ensure_future(client.close())
@@ -66,7 +84,9 @@ async def run_test(
 class _Client:
     """One test.  Messages of its errors are sentences about the server without the subject."""
 
-    def __init__(self, test: ProbeTest, on_tick: OnTick, patience_ns: int) -> None:
+    def __init__(self, test: ProbeTest, on_tick: OnTick, patience_ns: int, stop: Stop) -> None:
+        self._stop = stop
+        self._meter: Meter | None = None
         self._test = test
         self._on_tick = on_tick
         self._patience_ns = patience_ns
@@ -87,7 +107,7 @@ class _Client:
         self._control = control = Control(sock, self._patience_ns)
         await control.send(self._cookie)
         await self._expect(control, State.PARAM_EXCHANGE)
-        asked = self._parameters(segment_bytes(sock))
+        asked = parameters_of(self._test, segment_bytes(sock))
         await control.send(asked.to_wire(f"loadgen {__version__}"))
         await self._meet(control)
         if not self._peer:
@@ -106,32 +126,6 @@ class _Client:
         finally:
             if self._control is not None:
                 await self._control.close()
-
-    def _parameters(self, mss_bytes: int) -> Parameters:
-        test = self._test
-        udp = test.transport is Transport.UDP
-        rate_bps = test.rate_bps or (DEFAULT_RATE_BPS if udp else 0)
-        if udp:
-            default = min(LARGEST_DEFAULT_BYTES, mss_bytes) if mss_bytes != UNKNOWN else LARGEST_DEFAULT_BYTES
-        else:
-            default = block_bytes(test.parallel, rate_bps)
-        block = test.block_bytes or default
-        return Parameters(
-            kind=test.kind,
-            transport=test.transport,
-            direction=Direction.SEND if test.kind is not Kind.STREAM else test.direction,
-            parallel=test.parallel,
-            duration_ns=0 if test.limit_bytes else test.duration_ns,
-            omit_ns=test.omit_ns,
-            limit_bytes=test.limit_bytes,
-            block_bytes=block,
-            window_bytes=test.window_bytes,
-            rate_bps=rate_bps,
-            congestion=test.congestion,
-            counters_64bit=udp and needs_64bit(rate_bps, block, test.omit_ns + test.duration_ns),
-            version=__version__,
-            udp_cookies=udp,
-        )
 
     async def _meet(self, control: Control) -> None:
         """Find out whether the server is loadgen or a stock iperf3, and wait until it accepts streams."""
@@ -210,7 +204,7 @@ class _Client:
         limited = bool(self._test.limit_bytes)
         meter = Meter(self._streams, began_ns, limited=limited, besides=time.thread_time_ns)
         if not asked.omit_ns:
-            self._begin_to_count()
+            self._begin_to_count(meter)
         try:
             for stream in self._streams:
                 stream.start()
@@ -222,9 +216,11 @@ class _Client:
         if asked.omit_ns:
             await self._until(began_ns + asked.omit_ns, meter, omitted=True)
             meter.omit_until(time.monotonic_ns())
-            self._begin_to_count()
+            self._begin_to_count(meter)
         await self._until(began_ns + asked.omit_ns + self._test.duration_ns, meter, omitted=False)
         meter.end(time.monotonic_ns())
+        if self._stop.asked.is_set():
+            control.hurry(_HURRY_NS)
         for asker in self._askers:
             asker.cell[PHASE] = OVER
         for stream in self._streams:
@@ -232,9 +228,10 @@ class _Client:
                 # A TCP receiver continues until the server stops, which could otherwise block in a write.  Receivers of
                 # datagrams are closed with the test: stragglers are not lost.
                 stream.stop()
-        return await self._exchange(control, asked, meter, began_ns)
+        return await self._exchange(control, asked, meter)
 
-    def _begin_to_count(self) -> None:
+    def _begin_to_count(self, meter: Meter) -> None:
+        self._meter, self._stop.is_heeded = meter, True
         for asker in self._askers:
             asker.cell[PHASE] = MEASURED
         senders = [stream for stream in self._streams if stream.sends and not self._askers]
@@ -245,17 +242,28 @@ class _Client:
         """Tick every second until `end_ns` or the byte limit.  Raises ProbeError if the server or a stream fails."""
         limited = bool(self._test.limit_bytes) and not omitted
         assert self._watch is not None
+        stop = asyncio.ensure_future(self._stop.asked.wait())
+        try:
+            await self._tick_until(end_ns, meter, {self._watch, stop}, omitted=omitted, limited=limited)
+        finally:
+            stop.cancel()
+
+    async def _tick_until(
+        self, end_ns: int, meter: Meter, signs: set[asyncio.Future[Any]], *, omitted: bool, limited: bool
+    ) -> None:
         tick_ns = time.monotonic_ns() + _TICK_NS
         while (now_ns := time.monotonic_ns()) < end_ns and not (limited and self._limit_reached(meter)):
+            if self._stop.asked.is_set():
+                break
             if now_ns >= tick_ns:
                 self._tick(meter.tick(now_ns, omitted=omitted))
                 tick_ns += _TICK_NS * (1 + (now_ns - tick_ns) // _TICK_NS)
                 continue
             look_ns = now_ns + (_LOOK_LIMITED_NS if limited else _LOOK_NS)
             wait_s = (min(end_ns, tick_ns, look_ns) - now_ns) / NS_PER_S
-            await asyncio.wait({self._watch}, timeout=wait_s)
-            await self._check_all_is_well()
-        await self._check_all_is_well()  # a sender that failed counts as ended
+            await asyncio.wait(signs, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+            await self._check_all_is_well(meter)
+        await self._check_all_is_well(meter)  # a sender that failed counts as ended
         self._tick(meter.tick(time.monotonic_ns(), omitted=omitted))
 
     def _limit_reached(self, meter: Meter) -> bool:
@@ -270,9 +278,11 @@ class _Client:
         self._ticks.append(tick)
         self._on_tick(tick)
 
-    async def _check_all_is_well(self) -> None:
+    async def _check_all_is_well(self, meter: Meter) -> None:
         assert self._watch is not None
         broken = next((stream.broken for stream in self._streams if stream.broken), "")
+        if broken or self._watch.done():
+            meter.end(time.monotonic_ns())  # nothing arrives any more
         if broken and not self._watch.done():
             await asyncio.wait({self._watch}, timeout=_LAST_WORD_S)
         if self._watch.done():
@@ -282,7 +292,7 @@ class _Client:
                 self._check_age(self._test.parallel)
             raise ProbeError(f"broke the test off in the middle: {broken}")
 
-    async def _exchange(self, control: Control, asked: Parameters, meter: Meter, began_ns: int) -> ProbeResult:
+    async def _exchange(self, control: Control, asked: Parameters, meter: Meter) -> ProbeResult:
         # A transaction that is under way may still be answered.
         await asyncio.gather(*(asker.hang_up() for asker in self._askers))
         await control.send(State.TEST_END)
@@ -325,35 +335,46 @@ class _Client:
             limited=limited,
             block_bytes=asked.block_bytes,
         )
-        wall_ns = meter.wall_ns
-        return ProbeResult(
-            test=self._test,
-            peer=f"loadgen {self._peer}" if self._peer else "",
-            started_at_ns=began_ns,
-            wall_ns=wall_ns,
-            local_cpu_ns=meter.cpu_ns,
-            remote_cpu_ns=_remote_cpu_ns(theirs, wall_ns),
-            local_busiest_ns=meter.busiest_ns,
-            local_runnable_ns=meter.runnable_ns,
-            remote_busiest_ns=theirs.busiest_ns,
-            local_granted=local_granted,
-            remote_granted=Granted(send_bytes=theirs.granted_send_bytes, receive_bytes=theirs.granted_receive_bytes),
-            congestion=congestion,
-            discarded=any(isinstance(stream, TcpReceiver) for stream in self._streams),
-            streams=streams,
-            ticks=tuple(self._ticks),
-            latency=self._latency(meter),
+        return replace(
+            with_far_end(self._result(meter, streams, local_granted, congestion), theirs),
+            cut="it was interrupted" if self._stop.asked.is_set() else "",
         )
 
-    def _latency(self, meter: Meter) -> Latency:
-        """The times of the askers, whose threads have ended."""
-        if not self._askers:
-            return NO_LATENCY
-        asked = [
-            Asked(answered=one.histogram(), given_up=one.given_up, failed=one.failed, at_once=one.at_once)
-            for one in self._askers
-        ]
-        return latency(asked, meter.base_ns, meter.base_ns + meter.wall_ns)
+    def _result(
+        self, meter: Meter, streams: tuple[StreamResult, ...], local_granted: Granted, congestion: str
+    ) -> ProbeResult:
+        """The result as far as this end knows it.  Threads of askers must have ended."""
+        return result_of(
+            self._test,
+            meter,
+            streams,
+            peer=f"loadgen {self._peer}" if self._peer else "",
+            local_granted=local_granted,
+            congestion=congestion,
+            discarded=any(isinstance(stream, TcpReceiver) for stream in self._streams),
+            ticks=tuple(self._ticks),
+            askers=self._askers,
+        )
+
+    async def known_alone(self, cut: str) -> ProbeResult | None:
+        """What this end knows of a test that failed because of `cut`; None if it is too little to judge."""
+        meter, test = self._meter, self._test
+        if meter is None or not self._streams:
+            return None
+        now_ns = time.monotonic_ns()
+        if not meter.is_over:
+            meter.end(now_ns)
+        if meter.wall_ns < MIN_DURATION_NS:
+            return None
+        sock = self._streams[0].sock
+        local_granted = granted(sock)
+        congestion = congestion_of(sock) if test.transport is Transport.TCP else ""
+        await asyncio.gather(*(asker.close() for asker in self._askers))
+        sending = {stream.id for stream in self._streams if stream.sends}
+        streams = () if self._askers else alone(meter.counts(), sending=sending, transport=test.transport)
+        if not streams and not self._askers:
+            return None
+        return replace(self._result(meter, streams, local_granted, congestion), cut=cut)
 
     async def _expect(self, control: Control, *wanted: State) -> State:
         return await self._judge(await control.soon(), wanted)
@@ -377,10 +398,3 @@ class _Client:
                 raise ProbeError("was stopped and broke the test off")
         due = " or ".join(one.name for one in wanted) or "nothing"
         raise ProtocolError(f"broke the protocol: it sent {state.name} instead of {due}")
-
-
-def _remote_cpu_ns(theirs: Results, wall_ns: int) -> int:
-    """The far end's CPU time, of a stock iperf3 by its share; UNKNOWN if it reports neither."""
-    if theirs.cpu_ns != UNKNOWN or theirs.cpu_share < 0:
-        return theirs.cpu_ns
-    return round(theirs.cpu_share * wall_ns)

@@ -39,6 +39,10 @@ class Control:
             sock.setsockopt(socket.IPPROTO_TCP, option, _KEEPALIVE_S)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
 
+    def hurry(self, patience_ns: int) -> None:
+        """Wait at most this long from now on."""
+        self._patience_s = min(self._patience_s, patience_ns / NS_PER_S)
+
     def watch(self) -> asyncio.Task[State]:
         """Begin to wait for the next state, without a time limit; :meth:`soon` sets the limit."""
         self._watch = asyncio.create_task(self._state())

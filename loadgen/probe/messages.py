@@ -144,7 +144,7 @@ class StreamCount:
     `omits_packets` is False.
     `duplicates`: only from a loadgen receiver, which counts `packets` and `lost` by what its sender sent.  `dropped`:
     the lost ones that its socket had no room for.  `quiet_ns`: for how long nothing had come when the test ended; only
-    from a loadgen receiver over TCP.
+    from a loadgen receiver over TCP.  `acked_bytes`: only of this end's TCP senders; what the far end's kernel has.
     """
 
     id: int
@@ -164,6 +164,7 @@ class StreamCount:
     rtt_ns: int = UNKNOWN
     rtt_min_ns: int = UNKNOWN
     cwnd_max_bytes: int = UNKNOWN
+    acked_bytes: int = UNKNOWN
 
     def to_wire(self) -> dict[str, Any]:
         """The counts with iperf3's keys; `packets` and `errors` include the omitted ones, which have their own keys."""

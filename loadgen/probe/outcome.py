@@ -57,6 +57,24 @@ def pair_streams(
     return tuple(results)
 
 
+def alone(mine: Iterable[StreamCount], *, sending: Collection[int], transport: Transport) -> tuple[StreamResult, ...]:
+    """The result of each stream in `mine` if the far end's counts never came; () if too little is known without them.
+
+    A TCP sender knows what the far end's kernel acknowledged.  A sender of datagrams knows nothing of their arrival.
+    """
+    results = []
+    for count in mine:
+        if count.id in sending:
+            if transport is Transport.UDP or count.acked_bytes == UNKNOWN:
+                return ()
+            there = StreamCount(id=count.id, bytes=min(count.bytes, count.acked_bytes), ns=count.ns)
+            results.append(_result(count, there, Direction.SEND, transport, count.retransmits, False, 0))
+        else:
+            there = StreamCount(id=count.id, bytes=count.bytes, ns=count.ns)
+            results.append(_result(there, count, Direction.RECEIVE, transport, UNKNOWN, False, 0))
+    return tuple(results)
+
+
 def _result(
     sender: StreamCount,
     receiver: StreamCount,

@@ -154,6 +154,7 @@ def full_tcp_info() -> bytes:
     data = bytearray(232)
     for offset, value in {16: 1448, 68: 250, 72: 40, 80: 10, 100: 7, 148: 33}.items():
         struct.pack_into("=I", data, offset, value)
+    struct.pack_into("=Q", data, 120, 5 << 32)
     return bytes(data)
 
 
@@ -163,13 +164,14 @@ def test_tcp_info_is_unpacked_by_the_kernels_order() -> None:
         rtt_min_ns=33_000,
         cwnd_bytes=14_480,
         total_retransmits=7,
+        acked_bytes=5 << 32,
     )
 
 
 def test_older_kernels_return_less() -> None:
     info = unpack(full_tcp_info()[:104])  # Linux 2.6 to 4.0
     assert (info.rtt_ns, info.cwnd_bytes, info.total_retransmits) == (250_000, 14_480, 7)
-    assert info.rtt_min_ns == UNKNOWN
+    assert (info.rtt_min_ns, info.acked_bytes) == (UNKNOWN, UNKNOWN)
     assert set(astuple(unpack(b""))) == {UNKNOWN}
 
 

@@ -1,0 +1,37 @@
+"""What a client asks of its server, from the plan of a test.  Pure."""
+
+from __future__ import annotations
+
+from loadgen import __version__
+from loadgen.measure.throughput import UNKNOWN
+from loadgen.model.probe import Direction, Kind, ProbeTest, Transport
+from loadgen.probe.messages import Parameters
+from loadgen.probe.tcp import block_bytes
+from loadgen.probe.udp import DEFAULT_RATE_BPS, LARGEST_DEFAULT_BYTES, needs_64bit
+
+
+def parameters_of(test: ProbeTest, mss_bytes: int) -> Parameters:
+    """The parameters of `test` for its server; `mss_bytes` is the MSS of the path, or UNKNOWN."""
+    udp = test.transport is Transport.UDP
+    rate_bps = test.rate_bps or (DEFAULT_RATE_BPS if udp else 0)
+    if udp:
+        default = min(LARGEST_DEFAULT_BYTES, mss_bytes) if mss_bytes != UNKNOWN else LARGEST_DEFAULT_BYTES
+    else:
+        default = block_bytes(test.parallel, rate_bps)
+    block = test.block_bytes or default
+    return Parameters(
+        kind=test.kind,
+        transport=test.transport,
+        direction=Direction.SEND if test.kind is not Kind.STREAM else test.direction,
+        parallel=test.parallel,
+        duration_ns=0 if test.limit_bytes else test.duration_ns,
+        omit_ns=test.omit_ns,
+        limit_bytes=test.limit_bytes,
+        block_bytes=block,
+        window_bytes=test.window_bytes,
+        rate_bps=rate_bps,
+        congestion=test.congestion,
+        counters_64bit=udp and needs_64bit(rate_bps, block, test.omit_ns + test.duration_ns),
+        version=__version__,
+        udp_cookies=udp,
+    )
