@@ -7,17 +7,16 @@ from loadgen.measure.throughput import UNKNOWN
 from loadgen.model.probe import Direction, Kind, ProbeTest, Transport
 from loadgen.probe.messages import Parameters
 from loadgen.probe.tcp import block_bytes
-from loadgen.probe.udp import DEFAULT_RATE_BPS, LARGEST_DEFAULT_BYTES, needs_64bit
+from loadgen.probe.udp import LARGEST_DEFAULT_BYTES, needs_64bit
 
 
-def parameters_of(test: ProbeTest, mss_bytes: int) -> Parameters:
-    """The parameters of `test` for its server; `mss_bytes` is the MSS of the path, or UNKNOWN."""
+def parameters_of(test: ProbeTest, mss_bytes: int, token: str = "") -> Parameters:
+    """The parameters of `test` for its server; `mss_bytes` is the MSS of the path, or UNKNOWN; `token`, the login."""
     udp = test.transport is Transport.UDP
-    rate_bps = test.rate_bps or (DEFAULT_RATE_BPS if udp else 0)
     if udp:
         default = min(LARGEST_DEFAULT_BYTES, mss_bytes) if mss_bytes != UNKNOWN else LARGEST_DEFAULT_BYTES
     else:
-        default = block_bytes(test.parallel, rate_bps)
+        default = block_bytes(test.parallel, test.rate_bps)
     block = test.block_bytes or default
     return Parameters(
         kind=test.kind,
@@ -29,9 +28,13 @@ def parameters_of(test: ProbeTest, mss_bytes: int) -> Parameters:
         limit_bytes=test.limit_bytes,
         block_bytes=block,
         window_bytes=test.window_bytes,
-        rate_bps=rate_bps,
+        rate_bps=test.rate_bps,
         congestion=test.congestion,
-        counters_64bit=udp and needs_64bit(rate_bps, block, test.omit_ns + test.duration_ns),
+        mss_bytes=test.mss_bytes,
+        no_delay=test.no_delay,
+        type_of_service=test.type_of_service,
+        counters_64bit=udp and needs_64bit(test.rate_bps, block, test.omit_ns + test.duration_ns),
         version=__version__,
+        token=token,
         udp_cookies=udp,
     )

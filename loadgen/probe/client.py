@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import os
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,16 +23,27 @@ from loadgen.probe.asking import parameters_of
 from loadgen.probe.connect import Path, connect
 from loadgen.probe.control import Control
 from loadgen.probe.crr import Caller
-from loadgen.probe.iperf3 import COOKIE_BYTES, UDP_COOKIES, ProtocolError, State, cookie_of, fault_text, stream_ids
+from loadgen.probe.endings import ended_by, too_old_for_bidir
+from loadgen.probe.iperf3 import (
+    COOKIE_BYTES,
+    UDP_COOKIES,
+    ProtocolError,
+    State,
+    cookie_of,
+    stream_ids,
+)
+from loadgen.probe.login import LoginError, Padding, login_of
+from loadgen.probe.making import stream_of
 from loadgen.probe.messages import Parameters, Results
 from loadgen.probe.meter import Meter, share
 from loadgen.probe.outcome import alone, pair_streams
 from loadgen.probe.result import result_of, with_far_end
 from loadgen.probe.rr import MEASURED, OVER, PHASE, Asker
-from loadgen.probe.sockets import check_congestion, congestion_of, granted, segment_bytes
+from loadgen.probe.sockets import check_test, congestion_of, granted, segment_bytes
+from loadgen.probe.strangers import first_state
 from loadgen.probe.streams import BYTES, LIMIT, Stream
-from loadgen.probe.tcp import TcpReceiver, TcpSender, payload
-from loadgen.probe.udp import UdpReceiver, UdpSender, settle
+from loadgen.probe.tcp import TcpReceiver, payload
+from loadgen.probe.udp import settle
 
 PATIENCE_NS = 10 * NS_PER_S
 
@@ -39,6 +52,7 @@ _LOOK_NS = NS_PER_S // 4  # longest time until a broken stream is noticed
 _LOOK_LIMITED_NS = 2 * NS_PER_MS  # the same for the end of a test with a byte limit
 _RESULTS_BYTES = 1 << 22
 _HURRY_NS = 2 * NS_PER_S  # for the exchange of results after the user stopped the test
+_LISTENS_AGAIN_S = 0.5  # a stock iperf3 stops listening for a moment after it refused a login
 _LAST_WORD_S = 0.2  # a server that ends a test closes its streams before it sends the reason
 
 
@@ -53,18 +67,23 @@ async def run_test(
 ) -> ProbeResult:
     """Run `test` against the server at `host`:`port`; `on_tick` is called about once per second.
 
-    A stock iperf3 server omits whole seconds, so the omitted time is rounded up for it.  UDP without a rate uses
-    iperf3's default of 1 Mbit/s (2^20).  Raises ProbeError for faults of the server or the network, and PlanError if
-    this machine cannot run the test.  Cancelling ends the test on both sides.
-
-    A test that fails or is stopped in the middle has a result, which says so (`cut`), if enough is known without the
-    far end's counts.
+    A stock iperf3 server omits whole seconds, so the omitted time is rounded up for it.  Raises ProbeError for faults
+    of the server or the network, and PlanError if this machine cannot run the test.  Cancelling ends the test on both
+    sides.  A test that fails or is stopped in the middle has a result, which says so (`cut`), if enough is known
+    without the far end's counts.
     """
-    check_congestion(test.congestion)
-    if not set(test.cores) <= os.sched_getaffinity(0):
-        usable = ",".join(str(core) for core in sorted(os.sched_getaffinity(0)))
-        raise PlanError("the test needs cores that this process may not use", hint=f"usable cores: {usable}")
-    client = _Client(test, on_tick, patience_ns, stop or Stop())
+    check_test(test)
+    login, stop = login_of(test), stop or Stop()
+    if login is not None:
+        with contextlib.suppress(LoginError):
+            token = login.token(Padding.PKCS1, int(time.time()))
+            return await _run_once(_Client(test, on_tick, patience_ns, stop, token), host, port)
+        await asyncio.sleep(_LISTENS_AGAIN_S)
+    token = login.token(Padding.OAEP, int(time.time())) if login else ""
+    return await _run_once(_Client(test, on_tick, patience_ns, stop, token), host, port)
+
+
+async def _run_once(client: _Client, host: str, port: int) -> ProbeResult:
     where = format_address(host, port)
     try:
         try:
@@ -76,20 +95,18 @@ async def run_test(
     except ProbeError as error:
         raise type(error)(f"{where} {error.message}", hint=error.hint) from error.__cause__
     finally:
-        await asyncio.shield(
-            asyncio.ensure_future(client.close())
-        )  # also on a second cancellation: threads must not remain
+        closing = asyncio.ensure_future(client.close())
+        await asyncio.shield(closing)  # also on a second cancellation: threads must not remain
 
 
 class _Client:
     """One test.  Messages of its errors are sentences about the server without the subject."""
 
-    def __init__(self, test: ProbeTest, on_tick: OnTick, patience_ns: int, stop: Stop) -> None:
+    def __init__(self, test: ProbeTest, on_tick: OnTick, patience_ns: int, stop: Stop, token: str) -> None:
         self._stop = stop
         self._meter: Meter | None = None
-        self._test = test
-        self._on_tick = on_tick
-        self._patience_ns = patience_ns
+        self._test, self._token = test, token
+        self._on_tick, self._patience_ns = on_tick, patience_ns
         self._path: Path
         self._control: Control | None = None
         self._watch: asyncio.Task[State] | None = None
@@ -103,12 +120,15 @@ class _Client:
 
     async def run(self, host: str, port: int) -> ProbeResult:
         """Run the whole test: connect, measure, exchange results.  Raises ProbeError or PlanError."""
-        self._path, sock = await connect(host, port, self._patience_ns)
+        test, patience_ns = self._test, self._test.connect_timeout_ns or self._patience_ns
+        self._path, sock = await connect(host, port, patience_ns, ip_version=test.ip_version, bind=test.bind)
         self._control = control = Control(sock, self._patience_ns)
         await control.send(self._cookie)
-        await self._expect(control, State.PARAM_EXCHANGE)
+        await self._judge(await first_state(control), (State.PARAM_EXCHANGE,))
         asked = parameters_of(self._test, segment_bytes(sock))
-        await control.send(asked.to_wire(f"loadgen {__version__}"))
+        await control.send(
+            asked.to_wire(f"loadgen {__version__}") | ({"authtoken": self._token} if self._token else {})
+        )
         await self._meet(control)
         if not self._peer:
             asked = replace(asked, omit_ns=math.ceil(asked.omit_ns / NS_PER_S) * NS_PER_S)
@@ -158,11 +178,12 @@ class _Client:
                     await self._hear_early(watch, index)
                 sends = test.direction is not Direction.RECEIVE and index < test.parallel
                 try:
-                    self._streams.append(await self._stream(asked, number, block, watch, sends=sends))
+                    sock = await self._socket(asked, index, watch)
                 except ProbeError:
                     if watch.done():
                         await self._hear_early(watch, index)
                     raise
+                self._streams.append(stream_of(test, asked, number, sock, block, sends=sends))
         self._streams = [*self._askers] or self._streams
 
     async def _hear_early(self, control: asyncio.Task[State], streams: int) -> None:
@@ -176,27 +197,15 @@ class _Client:
     def _check_age(self, streams: int) -> None:
         """Raise ProbeError if the server takes only `streams` streams because it does not know --bidir."""
         if self._test.direction is Direction.BIDIR and not self._peer and streams == self._test.parallel:
-            raise ProbeError(
-                "is an iperf3 older than 3.7, which cannot measure both directions at once",
-                hint="measure them one after the other: --receive --send",
-            )
+            self._meter = None  # half of a test is no result
+            raise too_old_for_bidir()
 
-    async def _stream(
-        self, asked: Parameters, number: int, block: memoryview, control: asyncio.Task[State], *, sends: bool
-    ) -> Stream:
+    async def _socket(self, asked: Parameters, index: int, control: asyncio.Task[State]) -> socket.socket:
         test = self._test
-        timed = bool(test.limit_bytes)
+        port = test.client_port + index if test.client_port else 0
         if test.transport is Transport.UDP:
-            sock = await self._path.udp(asked, self._greeting_end, self._patience_ns, control)
-            wide = asked.counters_64bit
-            if sends:
-                return UdpSender(number, sock, block, rate_bps=asked.rate_bps, counters_64bit=wide, cores=test.cores)
-            return UdpReceiver(number, sock, counters_64bit=wide, timed=timed, cores=test.cores)
-        sock = await self._path.tcp(asked, self._cookie, self._patience_ns)
-        if sends:
-            return TcpSender(number, sock, block, rate_bps=asked.rate_bps, cores=test.cores)
-        eager = not (timed or test.window_bytes)
-        return TcpReceiver(number, sock, eager=eager, timed=timed, cores=test.cores)
+            return await self._path.udp(asked, self._greeting_end, self._patience_ns, control, port)
+        return await self._path.tcp(asked, self._cookie, test.connect_timeout_ns or self._patience_ns, port)
 
     async def _measure(self, control: Control, asked: Parameters) -> ProbeResult:
         self._watch = control.watch()
@@ -383,18 +392,8 @@ class _Client:
         if state in wanted:
             return state
         assert self._control is not None
-        match state:
-            case State.ACCESS_DENIED:
-                self._finished = True
-                raise ProbeError(
-                    "is busy with another test",
-                    hint="a stock iperf3 serves one at a time; `loadgen iperf --server` serves many",
-                )
-            case State.SERVER_ERROR:
-                self._finished = True
-                raise ProbeError(f"cannot run the test: {fault_text(*await self._control.error())}")
-            case State.SERVER_TERMINATE:
-                self._finished = True
-                raise ProbeError("was stopped and broke the test off")
+        if (error := await ended_by(state, self._control, self._test)) is not None:
+            self._finished = True
+            raise error
         due = " or ".join(one.name for one in wanted) or "nothing"
         raise ProtocolError(f"broke the protocol: it sent {state.name} instead of {due}")

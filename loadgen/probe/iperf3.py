@@ -83,6 +83,7 @@ class ServerFault(enum.IntEnum):
     PARAMETERS = 114
     STREAM = 204
     CONGESTION = 134
+    LOGIN = 142  # sent by a stock iperf3 only
 
 
 _FAULTS: Mapping[int, str] = {

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from loadgen.measure.throughput import UNKNOWN
-from loadgen.model.probe import MAX_BLOCK_BYTES, MAX_PARALLEL, Direction, Kind, Transport
+from loadgen.model.probe import MAX_BLOCK_BYTES, MAX_PARALLEL, MAX_WINDOW_BYTES, Direction, Kind, Transport
 from loadgen.model.units import NS_PER_S
 from loadgen.probe.iperf3 import UDP_COOKIES, ProtocolError
 
@@ -28,9 +28,10 @@ _DEFAULT_UDP_BLOCK = 1460
 class Parameters:
     """A test as its client requests it; a number that was not given is 0.
 
-    `version`: of a loadgen client; empty for a stock client.  `udp_cookies`: whether a loadgen client can append
-    the cookie to the greetings of its UDP streams.  `omit_ns` and `duration_ns`: exact from a loadgen client,
-    whole seconds from a stock one.  `limit_bytes`: per direction, over all streams.
+    `version`: of a loadgen client; empty for a stock client.  `udp_cookies`: whether a loadgen client can append the
+    cookie to the greetings of its UDP streams.  `token`: the login (:mod:`loadgen.probe.login`), which is only sent.
+    `omit_ns` and `duration_ns`: exact from a loadgen client, whole seconds from a stock one.  `limit_bytes`: per
+    direction, over all streams.
     """
 
     kind: Kind = Kind.STREAM
@@ -54,6 +55,7 @@ class Parameters:
     counters_64bit: bool = False
     version: str = ""
     udp_cookies: bool = False
+    token: str = field(default="", repr=False)
 
     def to_wire(self, client_version: str) -> dict[str, Any]:
         """The parameters with iperf3's keys; like iperf3, omits optional ones that are 0."""
@@ -81,6 +83,7 @@ class Parameters:
             "congestion": self.congestion,
             "get_server_output": int(self.wants_output),
             "udp_counters_64bit": int(self.counters_64bit),
+            "authtoken": self.token,
         }
         wire |= {key: value for key, value in more.items() if value}
         if self.version:
@@ -120,7 +123,7 @@ class Parameters:
             limit_bytes=_whole(wire, "num"),
             limit_blocks=_whole(wire, "blockcount"),
             block_bytes=_whole(wire, "len", top=MAX_BLOCK_BYTES) or default,
-            window_bytes=_whole(wire, "window", top=1 << 30),
+            window_bytes=_whole(wire, "window", top=MAX_WINDOW_BYTES),
             rate_bps=_whole(wire, "bandwidth"),
             kernel_rate_bps=_whole(wire, "fqrate"),
             burst_blocks=_whole(wire, "burst", top=1000),

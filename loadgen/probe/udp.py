@@ -18,9 +18,6 @@ from loadgen.probe.sockets import dropped
 from loadgen.probe.streams import BYTES, LAST, LIMIT, STOP, Stream
 from loadgen.probe.tcp import Pace
 
-DEFAULT_RATE_BPS = 1 << 20
-"""iperf3's default rate."""
-
 LARGEST_DEFAULT_BYTES = 32 << 10  # over loopback the MSS is 64 KB; iperf3 has the same limit
 
 _SETTLE_STEP_NS = 5 * NS_PER_MS

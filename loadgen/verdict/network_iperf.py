@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from loadgen.measure.throughput import UNKNOWN, ProbeResult, StreamResult
 from loadgen.model.probe import Direction, IperfPlan, Kind, Transport
-from loadgen.model.units import NS_PER_S, format_window
+from loadgen.model.units import NS_PER_S, format_size, format_window
 from loadgen.verdict.checks.catalog import IPERF_CHECKS, run_checks
 from loadgen.verdict.network_ends import Limit, busy_there, limit_of, runnable_here
 from loadgen.verdict.network_evidence import IperfEvidence
@@ -156,6 +156,7 @@ def _notes(
     for one in results:
         if one.cut:
             yield _cut(one, results)
+    yield from _capped(results)
     yield from _limits(results, rules)
     if plan.transport is Transport.UDP and any(s.lost == UNKNOWN for one in results for s in one.streams):
         why = (
@@ -170,6 +171,23 @@ def _notes(
     failed = sum(row.latency.failed for row in rows)
     if failed:
         yield f"{failed:,} of {failed + sum(row.latency.transactions for row in rows):,} transactions failed."
+
+
+def _capped(results: Sequence[ProbeResult]) -> Iterator[str]:
+    """A sentence for each end and buffer for which the kernel granted less than was requested.
+
+    Linux grants twice what is requested, up to twice its limit.
+    """
+    for end, of in (("this end", "local_granted"), ("the far end", "remote_granted")):
+        for what, limit in (("send", "net.core.wmem_max"), ("receive", "net.core.rmem_max")):
+            found = [(one.test.window_bytes, getattr(getattr(one, of), f"{what}_bytes")) for one in results]
+            less = [(window, granted) for window, granted in found if 0 <= granted < 2 * window]
+            if less:
+                window, granted = max(less)
+                yield (
+                    f"The kernel of {end} granted {format_size(granted // 2)} of the {format_size(window)} requested "
+                    f"as the {what} window: {limit} there is the limit."
+                )
 
 
 def _cut(cut: ProbeResult, results: Sequence[ProbeResult]) -> str:
