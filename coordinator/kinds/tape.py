@@ -25,7 +25,9 @@ from loadgen.engine.api import Load
 from loadgen.measure.disturbance import MachineSecond
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.target import Target
+from loadgen.model.tls import TlsSettings
 from loadgen.model.units import NS_PER_S
+from loadgen.schedule.placement import Placement
 from loadgen.verdict.ports import Demand
 from loadgen.verdict.rules import Asked
 from workloads.api import Workload
@@ -60,12 +62,16 @@ class TapeKind(abc.ABC, Generic[P, R]):
     def load(self, plan: P, part: int, parts: int) -> Load:
         """Return how engine number `part` of `parts` plays."""
 
+    def tls(self, plan: P) -> TlsSettings:
+        """Return the defaults: by default, a kind has no certificates of its own."""
+        return TlsSettings()
+
     @abc.abstractmethod
     def deployment(self, plan: P, cache: Path) -> Deployment:
         """Return the servers, not started.  Raises PlanError when this machine cannot run them."""
 
     @abc.abstractmethod
-    def builder(self, plan: P, targets: Sequence[Target], server: str) -> Builder:
+    def builder(self, plan: P, targets: Sequence[Target], server: str, placement: Placement) -> Builder:
         """Return the builder of the live view's values."""
 
     @abc.abstractmethod

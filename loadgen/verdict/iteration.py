@@ -34,16 +34,18 @@ def judge_iteration(
     *,
     measured_ns: int,
     complete: bool = True,
+    lost: NDArray[np.bool_] | None = None,
     more_checks: Iterable[Check] = (),
     rules: Rules = RULES,
 ) -> IterationResult:
     """The result of window `index`, which was measured for `measured_ns`.
 
     `complete` is False for a window that was cut short.  `more_checks` are checks made elsewhere, from more than
-    measurements: the comparison of the servers' POST logs.
+    measurements: the comparison of the servers' POST logs.  `lost` says of each connection whether its engine was lost
+    in this window or before; None: no engine was lost.
     """
     tallies = totals.window_tallies(index)
-    found = judge_connections(tallies, asked.connections, asked.bound, rules)
+    found = judge_connections(tallies, asked.connections, asked.bound, rules, lost=lost)
     by_target = asked.target_of[tallies["connection"]]
     cells = totals.window(index)
     by_name = {target.name: cells[number] for number, target in enumerate(asked.targets) if number in cells}
@@ -140,14 +142,15 @@ def _dead_share(found: NDArray[np.void], tallies: NDArray[np.void], measured_ns:
     """The share of the time lost to failures and the rests after them, and to connections without any operation.
 
     The time before the first operation of a connection, which is pacing, is not lost: in the window of an interrupted
-    run, a connection may not have come to an operation.
+    run, a connection may not have come to an operation.  The time of connections that were lost is not that of the VM.
     Returns None for records of versions that did not measure it.
     """
     if not are_known(tallies):
         return None
     have = operations_of(tallies) > 0
-    before_ns = np.minimum(tallies["pacing_ns"][~have], measured_ns).sum()
-    without_ns = (found["state"] == State.NO_REQUESTS).sum() * measured_ns - before_ns
+    silent = found["connection"][found["state"] == State.NO_REQUESTS]
+    before_ns = np.minimum(tallies["pacing_ns"][np.isin(tallies["connection"], silent)], measured_ns).sum()
+    without_ns = len(silent) * measured_ns - before_ns
     of_others = tallies[have]
     lost_ns = without_ns + of_others["failed_ns"].sum() + of_others["rest_ns"].sum()
     # The window of an interrupted run may be known to a second only.

@@ -12,12 +12,14 @@ from typing import Any, Self
 from distributed import Client, Scheduler
 from distributed.diagnostics.plugin import SchedulerPlugin
 
+from coordinator.fleet.dask.closing import close_bounded
 from coordinator.fleet.dask.logs import QuietLogs
 from loadgen.agent.credentials import Credentials
 from loadgen.agent.dask.security import security
 from loadgen.agent.dask.settings import configure
 from loadgen.host.limits import raise_open_files
 from loadgen.model.errors import PlanError
+from loadgen.model.port_range import PortRange
 
 _CLOSE_TIMEOUT_S = 3.0
 
@@ -63,7 +65,7 @@ class Hub:
         configure()
         raise_open_files()
         for address in self._addresses:
-            _check(address, self._port)
+            check_address(address, self._port)
         async with contextlib.AsyncExitStack() as stack:
             stack.enter_context(QuietLogs())
             hosts = [f"[{address}]" if ":" in address else address for address in self._addresses]
@@ -79,11 +81,12 @@ class Hub:
                 dashboard=False,
                 plugins=[self._register],
             )
-            stack.push_async_callback(_bounded, scheduler.close)
+            stack.callback(scheduler.stop)  # if it cannot be closed in time, it still holds the port
+            stack.push_async_callback(close_bounded, scheduler.close, _CLOSE_TIMEOUT_S)
             await scheduler
             inside = scheduler.listeners[-1].contact_address
             client = Client(inside, asynchronous=True, security=security(self._credentials), set_as_default=False)  # type: ignore[no-untyped-call]
-            stack.push_async_callback(_bounded, client.close)
+            stack.push_async_callback(close_bounded, client.close, _CLOSE_TIMEOUT_S)
             await client
             self._scheduler, self._client = scheduler, client
             self._stack = stack.pop_all()
@@ -140,14 +143,21 @@ class Hub:
         await self._register.changed.wait()
 
 
-async def _bounded(close: Any) -> None:
-    """Close something, without waiting for a frozen peer."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_CLOSE_TIMEOUT_S):
-            await close()
+def free_port(addresses: Sequence[str], ports: PortRange) -> int:
+    """The first of the ports that is free at all addresses.  Raises PlanError if there is none."""
+    why = ""
+    for port in ports.numbers:
+        try:
+            for address in addresses:
+                check_address(address, port)
+        except PlanError as error:
+            why = error.message
+        else:
+            return port
+    raise PlanError(f"cannot listen at any of the ports {ports}: {why}", hint="give a larger range with --ports")
 
 
-def _check(address: str, port: int) -> None:
+def check_address(address: str, port: int) -> None:
     """Raise PlanError if this machine cannot listen at the address.
 
     Dask would print a traceback, and leave a socket open.
