@@ -16,6 +16,8 @@ from loadgen.engine.http1 import Head
 from loadgen.engine.readiness import Readiness
 from loadgen.engine.records import Records
 from loadgen.engine.resolve import Address
+from loadgen.measure.shown import MAX_SHOWN
+from loadgen.model.outcome import Outcome
 from loadgen.model.sending import PACED_READ_BYTES
 from loadgen.model.units import NS_PER_S
 
@@ -63,6 +65,7 @@ class EngineContext:
         "read_bytes",
         "readiness",
         "records",
+        "shown",
         "tape",
     )
 
@@ -85,8 +88,14 @@ class EngineContext:
         self.dispatcher: Dispatcher | None = None
         self.known_heads: dict[bytes, Head] = {}
         self.open_sockets = 0
+        self.shown: dict[tuple[int, Outcome], bytes] = {}  # by target and outcome: what was seen first
         self.line_bps = load.line_bps
         self.ns_per_byte = 8 * NS_PER_S / load.line_bps if load.line_bps else 0.0
         self.paced_reads = load.paced_reads and load.line_bps > 0
         self.read_bytes = PACED_READ_BYTES if self.paced_reads else _READ_BYTES
         self.error_rest_ns = load.error_rest_ns
+
+    def show(self, target: int, outcome: Outcome, text: bytes) -> None:
+        """Keep what the report shows of a failed operation, if it is the first of its kind."""
+        if text and len(self.shown) < MAX_SHOWN:
+            self.shown.setdefault((target, outcome), text)
