@@ -9,14 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadgen.model.http_plan import HttpPlan, HttpRequest, Url
+from loadgen.model.statuses import parse_statuses
 from loadgen.schedule.optape import (
     CHECK_DTYPE,
     CLOSE_AFTER,
+    FIRST_STATUS_SET,
     KEEP_ALIVE,
+    NO_BODY,
     OP_DTYPE,
+    OWN_HOST,
     START_DTYPE,
     OpTape,
     StringsBuilder,
+    status_sets,
 )
 from workloads.api import Counting
 
@@ -38,14 +43,16 @@ def compile_http(plan: HttpPlan) -> OpTape:
     order = _interleave([request.weight for request in plan.requests])
     by_request = np.zeros(len(plan.requests), OP_DTYPE)
     target_of = _target_of(plan)
+    sets: dict[frozenset[int], int] = {}
     for number, request in enumerate(plan.requests):
         row = by_request[number]
-        row["line"] = strings.add(f"{request.method} {Url.parse(request.url).path} HTTP/1.1\r\n".encode("ascii"))
-        row["rest"] = strings.add(_rest(request))
+        row["line"] = strings.add(_line(request))
+        row["rest"] = strings.add(_rest(request, keepalive=plan.keepalive))
         row["target"] = target_of[number]
-        row["status"] = request.status
+        row["status"] = _status(request, sets)
         row["kind"] = number if len(plan.requests) <= MAX_KINDS else 0
-        row["flags"] = CLOSE_AFTER if _closes(request) else KEEP_ALIVE
+        row["flags"] = CLOSE_AFTER if _closes(request) or not plan.keepalive else KEEP_ALIVE
+        row["flags"] |= (NO_BODY if request.method == "HEAD" else 0) | (OWN_HOST if request.own_hosts else 0)
     ops = by_request[order]
     rings = [np.flatnonzero(ops["target"] == target) for target in range(len(plan.targets))]
     for ring in rings:
@@ -61,6 +68,7 @@ def compile_http(plan: HttpPlan) -> OpTape:
         kinds=categories.kinds,
         groups=categories.groups,
         kind_shares=categories.kind_shares,
+        status_sets=status_sets(sets),
     )
 
 
@@ -106,15 +114,34 @@ def _closes(request: HttpRequest) -> bool:
     return any(name == "connection" and "close" in value for name, _, value in lines)
 
 
-def _rest(request: HttpRequest) -> bytes:
+def _line(request: HttpRequest) -> bytes:
+    """The request line, with the request's own Host line if it has one."""
+    line = f"{request.method} {Url.parse(request.url).path} HTTP/1.1\r\n"
+    own = [f"Host: {value.strip()}\r\n" for name, value in _headers(request) if name.lower() == "host"]
+    return "".join([line, *own]).encode("utf-8")
+
+
+def _status(request: HttpRequest, sets: dict[frozenset[int], int]) -> int:
+    """The expected status of a row; a set of several is added to `sets`."""
+    if not request.expect:
+        return request.status
+    expected = parse_statuses(request.expect)
+    return FIRST_STATUS_SET + sets.setdefault(expected, len(sets))
+
+
+def _headers(request: HttpRequest) -> list[tuple[str, str]]:
+    return [(name, value) for name, _, value in (line.partition(":") for line in request.headers)]
+
+
+def _rest(request: HttpRequest, *, keepalive: bool) -> bytes:
     """The part of the request after its Host line."""
     given = {line.partition(":")[0].lower() for line in request.headers}
     lines = [
         f"{name}: {value}"
-        for name, value in (("User-Agent", "loadgen"), ("Accept", "*/*"))
-        if name.lower() not in given
+        for name, value in (("User-Agent", "loadgen"), ("Accept", "*/*"), ("Connection", "" if keepalive else "close"))
+        if value and name.lower() not in given
     ]
-    lines += [f"{name}: {value.strip()}" for name, _, value in (line.partition(":") for line in request.headers)]
+    lines += [f"{name}: {value.strip()}" for name, value in _headers(request) if name.lower() != "host"]
     body = request.body.encode()
     if body or request.method in _WITH_BODY:
         lines.append(f"Content-Length: {len(body)}")
