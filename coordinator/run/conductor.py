@@ -77,6 +77,7 @@ class Conductor:
         self.shared: list[CoresShared] = []
         self.canaries: list[CanariesHeard] = []
         self.remarks: Counter[str] = Counter()  # what engines noticed about servers
+        self.handshakes: dict[str, tuple[int, int]] = {}
         self.broken: Exception | None = None  # a bug of loadgen that cut off the traffic
         self._all_ready = False
         self._fleet = fleet
@@ -157,7 +158,8 @@ class Conductor:
                 self._hooks.observe(event)
             case CanariesHeard():
                 self.canaries.append(event)
-            case SegmentEnded(worker, segment, why, done_ns, remarks):
+            case SegmentEnded(worker, segment, why, done_ns, handshakes, remarks):
+                self.handshakes[worker] = handshakes
                 self.remarks.update(dict(remarks))
                 if why == "complete":  # the planned end, when the number of operations was not reached before
                     end_ns = self.timeline.segments[segment].end_ns if segment in self.timeline.segments else 0

@@ -185,6 +185,10 @@ class Engine(Protocol):
         """What was noticed about servers besides outcomes since the last call, and how often."""
 
     @property
+    def handshakes(self) -> tuple[int, int]:
+        """The TLS handshakes since the engine was made: full ones, resumed ones."""
+
+    @property
     def done_ns(self) -> int:
         """When the given number of operations was done; 0 before, and when the segment ended otherwise."""
 

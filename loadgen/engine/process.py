@@ -5,8 +5,8 @@ when the agent still runs but is silent.
 
 down: prepare {assignment} · start {segment} · renew {until_ns} · stop
 up:   hello {pid, version, engines} · prepared {engine, timestamps, why} · failed {whose, message, hint}
-      armed {segment} · began {segment, at_ns} · snapshot {...} · canary {rows} · ended {segment, why, done_ns,
-      remarks}
+      armed {segment} · began {segment, at_ns} · snapshot {...} · canary {rows}
+      ended {segment, why, done_ns, handshakes, remarks}
 """
 
 from __future__ import annotations
@@ -121,10 +121,11 @@ class EngineProcess:
         if self._beginning is not None:
             self._beginning.cancel()
         self._report()  # all records must arrive before the segment is reported as ended
-        assert self._player is not None
-        remarks = [list(one) for one in sorted(self._player.take_remarks().items())]
-        ended = {"is": "ended", "segment": segment.index, "why": why, "done_ns": self._player.done_ns}
-        self._send({**ended, "remarks": remarks})
+        player = self._player
+        assert player is not None
+        ended = {"is": "ended", "segment": segment.index, "why": why, "done_ns": player.done_ns}
+        remarks = [list(one) for one in sorted(player.take_remarks().items())]
+        self._send({**ended, "handshakes": list(player.handshakes), "remarks": remarks})
 
     def _send(self, message: dict[str, Any]) -> None:
         self._writer.write(frames.encode(message))

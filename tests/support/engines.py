@@ -108,6 +108,7 @@ async def play(
     streams: int = 0,
     requests: int = 0,
     request_ns: int = 0,
+    dial: tuple[tuple[str, int], ...] = (),
     tls: TlsSettings = TLS_DEFAULTS,
 ) -> Played:
     """Play one segment of `length_ns`; the window is the whole segment unless given."""
@@ -132,6 +133,7 @@ async def play(
             streams=streams,
             requests=requests,
             request_ns=request_ns,
+            dial=dial,
             tls=tls,
         ),
     )

@@ -35,6 +35,7 @@ EVENTS = st.one_of(
         st.integers(0, 99),
         SAID,
         st.integers(0, 2**63 - 1),
+        st.tuples(st.integers(0, 99), st.integers(0, 99)),
         st.lists(st.tuples(SAID, st.integers(1, 2**40)), max_size=3).map(tuple),
     ),
     st.builds(EngineLost, WORDS, SAID),

@@ -141,6 +141,8 @@ def test_a_plan_of_http1_is_printed_as_before() -> None:
         ({"streams": 2}, "only HTTP/2 has several streams"),
         ({"http2": True, "streams": 0}, "must be 1 to 10,000, got 0"),
         ({"http2": True, "streams": MAX_STREAMS + 1}, "must be 1 to 10,000, got 10,001"),
+        ({"http2": True, "keepalive": False}, "--no-keepalive is for HTTP/1.1"),
+        ({"http2": True, "tls_resume": True}, "cannot be combined with --tls-resume"),
         ({"http2": True, "engine": EngineKind.COMPILED}, "only the Python engine speaks HTTP/2"),
     ],
 )

@@ -42,25 +42,9 @@ class Link:
     """A TCP connection, whose connect has begun on `sock`; `sealed` for TLS."""
 
     __slots__ = (
-        "_active",
-        "_blocked",
-        "_fd",
-        "_frames",
-        "_fresh",
-        "_h2",
-        "_limit",
-        "_next_stream",
-        "_out",
-        "_sealed",
-        "_session",
-        "_sock",
-        "_uploads",
-        "_waiting",
-        "carried",
-        "phase",
-        "progress_ns",
-        "retired",
-    )
+        "_active", "_blocked", "_fd", "_frames", "_fresh", "_h2", "_limit", "_next_stream", "_out", "_sealed",
+        "_session", "_sock", "_uploads", "_waiting", "carried", "phase", "progress_ns", "retired",
+    )  # fmt: skip
 
     def __init__(self, session: Hub, sock: socket.socket, sealed: Sealed | None, now_ns: int) -> None:
         self._session = session
@@ -205,6 +189,7 @@ class Link:
         self._out += sealed.shake()
         if not sealed.ready:
             return False
+        self._session.context.handshakes[0] += 1
         if not sealed.speaks_http2:
             self._lose(Outcome.BAD_TLS, said="the server did not agree to HTTP/2 in the TLS handshake (ALPN)")
             return False
