@@ -106,6 +106,7 @@ async def play(
     targets: Sequence[Target] | None = None,
     requests: int = 0,
     request_ns: int = 0,
+    dial: tuple[tuple[str, int], ...] = (),
     tls: TlsSettings = TLS_DEFAULTS,
 ) -> Played:
     """Play one segment of `length_ns`; the window is the whole segment unless given."""
@@ -129,6 +130,7 @@ async def play(
             tls_verify=tls_verify,
             requests=requests,
             request_ns=request_ns,
+            dial=dial,
             tls=tls,
         ),
     )

@@ -46,7 +46,7 @@ def compile_http(plan: HttpPlan) -> OpTape:
     sets: dict[frozenset[int], int] = {}
     for number, request in enumerate(plan.requests):
         row = by_request[number]
-        row["line"] = strings.add(_line(request))
+        row["line"] = strings.add(_line(request, proxied=bool(plan.proxy)))
         row["rest"] = strings.add(_rest(request, keepalive=plan.keepalive))
         row["target"] = target_of[number]
         row["status"] = _status(request, sets)
@@ -114,9 +114,14 @@ def _closes(request: HttpRequest) -> bool:
     return any(name == "connection" and "close" in value for name, _, value in lines)
 
 
-def _line(request: HttpRequest) -> bytes:
-    """The request line, with the request's own Host line if it has one."""
-    line = f"{request.method} {Url.parse(request.url).path} HTTP/1.1\r\n"
+def _line(request: HttpRequest, *, proxied: bool) -> bytes:
+    """The request line, with the own Host line of the request; a proxy gets the whole URL (RFC 9112, 3.2.2)."""
+    place = Url.parse(request.url).path
+    if proxied:
+        url = Url.parse(request.url)
+        host = f"[{url.host}]" if ":" in url.host else url.host
+        place = f"http://{host}{'' if url.port == 80 else f':{url.port}'}{place}"
+    line = f"{request.method} {place} HTTP/1.1\r\n"
     own = [f"Host: {value.strip()}\r\n" for name, value in _headers(request) if name.lower() == "host"]
     return "".join([line, *own]).encode("utf-8")
 
