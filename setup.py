@@ -22,6 +22,8 @@ SOURCES = [
     "reply.c",
     "framing.c",
     "body.c",
+    "values.c",
+    "request.c",
 ]
 
 MEANINGS = {

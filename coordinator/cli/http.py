@@ -15,6 +15,7 @@ from coordinator.cli.options import DURATION, FILE, Parsed, UrlText, result_opti
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
+from loadgen.model.data_file import DataFile
 from loadgen.model.errors import PlanError
 from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.http_secrets import filled, hidden, without_secrets
@@ -54,6 +55,14 @@ def _slo(text: str) -> str:
     help="Header to add to the requests. Can be given several times.",
 )
 @option("--body", metavar="TEXT", panel=_ASKED, help="Body of the requests.")
+@option(
+    "--data",
+    type=FILE,
+    metavar="FILE.csv",
+    panel=_ASKED,
+    help="CSV file with a line of column names: each request takes the next row, and {{NAME}} in URLs, headers and "
+    "bodies stands for a column. Other values: {{n}}, {{uuid}}, {{random:1..100}}, {{timestamp}}, {{connection}}.",
+)
 @option(
     "--insecure/--verify",
     default=None,
@@ -191,10 +200,11 @@ def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPla
         engines=given["engines"],
         on_loss=given["on_loss"],
         seed=given["seed"],
+        data=_data(given["data"]),
         **sending(given),
     )
     settled = given["engines"] is not None or start.sets("engines")
-    return dataclasses.replace(
+    return _with_data(
         plan,
         requests=tuple(_changed(request, given) for request in plan.requests),
         engines=plan.engines if settled else _engines(plan),
@@ -235,6 +245,34 @@ def _changed(request: HttpRequest, given: dict[str, Any]) -> HttpRequest:
         headers=filled(request.headers, given["headers"]) if given["headers"] else None,
         body=given["body"],
     )
+
+
+def _data(file: Path | None) -> DataFile | None:
+    """Return the data file of the command line as it is now; None without one.  Raises PlanError."""
+    if file is None:
+        return None
+    from workloads.http.data import read_data
+
+    return read_data(file)[0]
+
+
+def _with_data(plan: HttpPlan, **changes: Any) -> HttpPlan:
+    """Return the plan with changes, and with its data file as it is now.
+
+    Raises PlanError when the file cannot be read, is not the one that the plan describes, or gives nothing to requests.
+    """
+    changed = dataclasses.replace(plan, **changes)
+    if plan.data.file:
+        from workloads.http.data import settled
+
+        changed = dataclasses.replace(changed, data=settled(plan.data))
+    changed.check_values()
+    if plan.data.file and not any(value.is_column for request in changed.requests for value in request.values):
+        columns = ", ".join(f"{{{{{name}}}}}" for name in changed.data.columns[:5])
+        raise PlanError(
+            f"no request uses a column of {plan.data.file}", hint=f"write {columns} in a URL, a header or a body"
+        )
+    return changed
 
 
 def _check_secrets(plan: HttpPlan) -> None:

@@ -47,6 +47,7 @@ class Load:
     a connection rests for `error_rest_ns`, so that a dead target is not flooded with connects; in an open loop other
     connections play its operations meanwhile.  `sources` are addresses of this machine to connect from, in turn;
     () leaves the choice to the kernel.  `canary`: the machine runs a responder for a canary on each engine.
+    The engine is number `part` of `parts` in the run.
     """
 
     line_bps: int
@@ -60,6 +61,8 @@ class Load:
     tls_verify: bool = True
     error_rest_ns: int = 250 * NS_PER_MS
     canary: bool = False
+    part: int = 0
+    parts: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

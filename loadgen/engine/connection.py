@@ -195,8 +195,8 @@ class Connection:
     def _prepare(self, row: int) -> None:
         """Look up the operation of `row`.  Kept until another row is played."""
         tape = self._tape
-        self._prepared_row = row
-        self._request = tape.lines[row] + self._host_line + tape.rests[row]
+        self._prepared_row = -1 if tape.templates[row] else row  # a request with values is made anew each time
+        self._request = self._context.request(row, self._host_line, self.number)
         self._checked = tape.checked[row]
         self._right = tape.right_statuses[row]
         self._cookie = tape.cookies[row]

@@ -16,6 +16,7 @@ from loadgen.engine.http1 import Head
 from loadgen.engine.readiness import Readiness
 from loadgen.engine.records import Records
 from loadgen.engine.resolve import Address
+from loadgen.engine.values import Filler
 from loadgen.model.sending import PACED_READ_BYTES
 from loadgen.model.units import NS_PER_S
 
@@ -54,6 +55,7 @@ class EngineContext:
         "agenda",
         "dispatcher",
         "error_rest_ns",
+        "filler",
         "known_heads",
         "line_bps",
         "now_ns",
@@ -80,6 +82,7 @@ class EngineContext:
         self.agenda = agenda
         self.records = records
         self.tape = tape
+        self.filler = Filler(tape.values, part=load.part, parts=load.parts)
         self.addresses = addresses  # by target
         self.readiness: Readiness
         self.dispatcher: Dispatcher | None = None
@@ -90,3 +93,11 @@ class EngineContext:
         self.paced_reads = load.paced_reads and load.line_bps > 0
         self.read_bytes = PACED_READ_BYTES if self.paced_reads else _READ_BYTES
         self.error_rest_ns = load.error_rest_ns
+
+    def request(self, row: int, host_line: bytes, connection: int) -> bytes:
+        """The request of tape row `row`, on the connection with that number; with values, the next one each time."""
+        tape = self.tape
+        if template := tape.templates[row]:
+            return self.filler.write(template, host_line, connection)
+        request: bytes = tape.lines[row] + host_line + tape.rests[row]
+        return request

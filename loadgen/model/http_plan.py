@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from loadgen.model.data_file import NO_DATA, DataFile
 from loadgen.model.errors import PlanError
+from loadgen.model.http_values import Value, check_names, check_places, tokens_for, values_in
 from loadgen.model.plain import from_plain, to_plain
 from loadgen.model.plan import OnLoss, Phases
 from loadgen.model.secrets import mask_url
@@ -76,7 +78,7 @@ class HttpRequest:
     weight: int = 1
 
     def __post_init__(self) -> None:
-        Url.parse(self.url)
+        _ = self.parts  # checks the URL
         if not _TOKEN.fullmatch(self.method):
             raise PlanError(f"{self.method!r} is not an HTTP method")
         if self.method in ("HEAD", "CONNECT"):
@@ -91,6 +93,20 @@ class HttpRequest:
             raise PlanError(f"the expected status must be 200 to 599, got {self.status}")
         if not 1 <= self.weight <= MAX_WEIGHT:
             raise PlanError(f"the weight must be 1 to {MAX_WEIGHT}, got {self.weight}")
+
+    @property
+    def parts(self) -> Url:
+        """The parts of the URL, whose path has tokens in the place of placeholders (loadgen.model.http_values)."""
+        try:
+            text = tokens_for(self.url)
+        except PlanError:  # braces mean nothing in a record of version 0.1; a new plan is checked by `check_values`
+            text = self.url
+        return Url.parse(text)
+
+    @property
+    def values(self) -> tuple[Value, ...]:
+        """The placeholders of the request.  Raises PlanError for a malformed one."""
+        return tuple(values_in(self.url, *self.headers, self.body))
 
     @property
     def name(self) -> str:
@@ -108,7 +124,8 @@ class HttpPlan:
     than `max_backlog` requests of an engine wait for a connection to one target, further ones are shed.
     `sources` are the addresses to connect from; with none, the kernel chooses.  `slos` are objectives as in
     loadgen.verdict.slo.  `canary`: each engine has a canary (loadgen.engine.canary).  `engines` is the number of engine
-    processes on this machine; load machines of a fleet have their own number.
+    processes on this machine; load machines of a fleet have their own number.  `data` is the file whose rows give
+    values to requests.
     """
 
     requests: tuple[HttpRequest, ...]
@@ -128,6 +145,7 @@ class HttpPlan:
     engines: int = 1
     on_loss: OnLoss = OnLoss.DEGRADE
     seed: int = 1
+    data: DataFile = NO_DATA
 
     def __post_init__(self) -> None:
         if not self.requests:
@@ -145,6 +163,16 @@ class HttpPlan:
         check_sending(self.engine, self.timestamps, self.sources)
         self._check_connections()
         _ = self.phases  # Phases checks the durations
+
+    def check_values(self) -> None:
+        """Raise PlanError when a placeholder is malformed, stands where none can stand, or names an unknown value."""
+        for number, request in enumerate(self.requests, start=1):
+            try:
+                check_places(request.url, request.headers)
+                check_names(request.values, self.data.columns, self.data.file)
+            except PlanError as error:
+                where = f"request {number}: " if len(self.requests) > 1 else ""
+                raise PlanError(f"{where}{error.message}", hint=error.hint) from error
 
     def _check_connections(self) -> None:
         if self.connections < 1:
@@ -169,7 +197,7 @@ class HttpPlan:
         """The servers that the URLs name, in order; the weight of each is the sum of its requests' weights."""
         weights: dict[tuple[bool, str, int], int] = {}
         for request in self.requests:
-            url = Url.parse(request.url)
+            url = request.parts
             key = (url.tls, url.host, url.port)
             weights[key] = weights.get(key, 0) + request.weight
         return tuple(
@@ -194,6 +222,8 @@ class HttpPlan:
         assert isinstance(data, dict)
         if self.canary:
             del data["canary"]  # plans of version 0.1 have no such field
+        if not self.data.file:
+            del data["data"]
         return data
 
     @classmethod

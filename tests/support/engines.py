@@ -96,6 +96,8 @@ async def play(
     sources: tuple[str, ...] = (),
     tls_verify: bool = True,
     targets: Sequence[Target] | None = None,
+    part: int = 0,
+    parts: int = 1,
 ) -> Played:
     """Play one segment of `length_ns`; the window is the whole segment unless given."""
     loop = asyncio.get_running_loop()
@@ -116,6 +118,8 @@ async def play(
             arrivals=arrivals,
             sources=sources,
             tls_verify=tls_verify,
+            part=part,
+            parts=parts,
         ),
     )
     engine = make(assignment, loop, lambda segment, why: finished.set_result(why))

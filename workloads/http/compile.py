@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loadgen.model.http_plan import HttpPlan, HttpRequest, Url
+from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_values import tokens_for
 from loadgen.schedule.optape import (
     CHECK_DTYPE,
     CLOSE_AFTER,
@@ -19,6 +21,8 @@ from loadgen.schedule.optape import (
     StringsBuilder,
 )
 from workloads.api import Counting
+from workloads.http.data import rows_of
+from workloads.http.values import Templates
 
 MAX_KINDS = 32
 """Up to this many different requests are counted separately; more requests are counted together."""
@@ -32,16 +36,23 @@ _WITH_BODY = ("POST", "PUT", "PATCH")
 def compile_http(plan: HttpPlan) -> OpTape:
     """The tape of `plan`: each request as often as its weight says, evenly distributed.
 
-    The status and the framing of replies are checked; their content is not.
+    The status and the framing of replies are checked; their content is not.  Raises PlanError when the plan's data file
+    has changed, or has a value that cannot stand where it is asked for.
     """
+    plan.check_values()
+    templates = Templates(rows_of(plan.data) if plan.data.file else None, plan.data.file)
     strings = StringsBuilder()
     order = _interleave([request.weight for request in plan.requests])
     by_request = np.zeros(len(plan.requests), OP_DTYPE)
     target_of = _target_of(plan)
     for number, request in enumerate(plan.requests):
         row = by_request[number]
-        row["line"] = strings.add(f"{request.method} {Url.parse(request.url).path} HTTP/1.1\r\n".encode("ascii"))
-        row["rest"] = strings.add(_rest(request))
+        line = f"{request.method} {request.parts.path} HTTP/1.1\r\n".encode("ascii")
+        row["line"] = strings.add(line)
+        if request.values:
+            row["template"] = templates.add(line, _rest(_with_tokens(request)))
+        else:
+            row["rest"] = strings.add(_rest(request))
         row["target"] = target_of[number]
         row["status"] = request.status
         row["kind"] = number if len(plan.requests) <= MAX_KINDS else 0
@@ -61,6 +72,7 @@ def compile_http(plan: HttpPlan) -> OpTape:
         kinds=categories.kinds,
         groups=categories.groups,
         kind_shares=categories.kind_shares,
+        values=templates.build(seed=plan.seed, turn=len(ops) > 1),
     )
 
 
@@ -88,7 +100,7 @@ def _interleave(weights: Sequence[int]) -> NDArray[np.int64]:
 def _target_of(plan: HttpPlan) -> list[int]:
     """The index of the target of each request."""
     index = {(target.tls, target.host, target.port): at for at, target in enumerate(plan.targets)}
-    urls = (Url.parse(request.url) for request in plan.requests)
+    urls = (request.parts for request in plan.requests)
     return [index[url.tls, url.host, url.port] for url in urls]
 
 
@@ -99,6 +111,16 @@ def _starts(rings: Sequence[NDArray[np.int64]], shares: Sequence[int]) -> NDArra
         [ring[np.arange(share) * len(ring) // share] for ring, share in zip(rings, shares, strict=True)]
     )
     return starts
+
+
+def _with_tokens(request: HttpRequest) -> HttpRequest:
+    """The request with tokens in the place of placeholders."""
+    return dataclasses.replace(
+        request,
+        url=tokens_for(request.url),
+        headers=tuple(tokens_for(line) for line in request.headers),
+        body=tokens_for(request.body),
+    )
 
 
 def _closes(request: HttpRequest) -> bool:

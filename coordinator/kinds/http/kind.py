@@ -65,6 +65,8 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
             canary=plan.canary,
             tls_verify=plan.tls_verify,
             engine=plan.engine,
+            part=part,
+            parts=parts,
         )
 
     def deployment(self, plan: HttpPlan, cache: Path) -> Deployment:

@@ -68,6 +68,13 @@ PLANS: Final[Mapping[str, Mapping[str, str]]] = {
         "max_backlog": "Requests of an engine that may wait for a connection to a target; further ones are shed.",
         "tls_verify": "Whether certificates are checked.",
         "slos": "The objectives as text, such as p99<50ms.",
+        "data": "The file whose rows give values to requests; left out without one.",
+    },
+    "DataFile": {
+        "file": "Path of the CSV file; empty without one.",
+        "sha256": "Its SHA-256 when the plan was made, hexadecimal; empty if not known yet.",
+        "columns": "Its columns.",
+        "rows": "Number of its rows. The rows themselves are not recorded.",
     },
     "HttpRequest": {
         "url": "Absolute URL.",

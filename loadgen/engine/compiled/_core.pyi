@@ -2,6 +2,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from loadgen.schedule.values import Values
+
 Arrays = tuple[NDArray[Any], NDArray[Any], bytes, NDArray[Any]]
 
 def facts() -> dict[str, int]: ...
@@ -25,6 +27,8 @@ class Core:
         open: bool,
         max_backlog: int,
         canary_times: tuple[int, int, int] = ...,
+        values: Values | None = ...,
+        numbering: tuple[int, int, int] = ...,
     ) -> None: ...
     def arm(self, start_ns: int, end_ns: int) -> None: ...
     def play(

@@ -2,7 +2,7 @@
    for a backlog that grows.
 
    lifecycle.c creates and destroys an engine, engine.c runs the loop, openloop.c dispatches the operations of an open
-   loop, connection.c and dialing.c play operations.  _core.pyx is the only caller of engine_*. */
+   loop, connection.c, request.c and dialing.c play operations.  _core.pyx is the only caller of engine_*. */
 #ifndef LOADGEN_ENGINE_H
 #define LOADGEN_ENGINE_H
 
@@ -14,6 +14,7 @@
 #include "clock.h"
 #include "reply.h"
 #include "ring.h"
+#include "values.h"
 
 enum {
     BUFFER_BYTES = 262144,
@@ -54,6 +55,7 @@ struct connection {
     struct reply reply;
     int64_t due_ns, sent_ns, progress_ns, received;
     size_t out_at; /* number of request bytes that the kernel accepted */
+    struct moment moment; /* of a request with values */
     uint32_t number, target, row, source;
     uint32_t next; /* the slot after this one in the list that holds it, if any */
     int fd;
@@ -90,6 +92,7 @@ struct segment {
 
 struct engine {
     struct tape tape;
+    struct values values; /* zeroed without templates */
     struct load load;
     struct target *targets;
     struct connection *connections;
@@ -111,6 +114,7 @@ struct engine {
     int64_t woke_ns; /* the time when epoll last returned */
     struct ahead ahead;
     uint64_t begun;
+    uint64_t number; /* of the next request with values */
     uint32_t urgent;
     uint32_t soon_first, soon_last; /* connections that begin an operation once everything readable has been read */
     /* Shared by both threads: */
@@ -126,6 +130,7 @@ struct engine {
    number NOBODY is the canary, which plays the last row of the tape; the load plays the others. */
 struct setup {
     struct tape tape;
+    struct values values;
     struct load load;
     uint32_t targets, sources, connections;
     const uint32_t *number_of, *target_of, *source_of;
@@ -190,6 +195,15 @@ void connection_expire(struct engine *engine, struct connection *c, int64_t at_n
 void connection_stop(struct engine *engine, struct connection *c, int64_t at_ns);
 /* Wait until `until_ns`. */
 void connection_rest(struct engine *engine, struct connection *c, int64_t until_ns);
+
+/* request.c */
+
+/* Give the operation, whose request has values, the next number. */
+void request_number(struct engine *engine, struct connection *c);
+/* Send the unsent part of the request, *left bytes, as send(2) does: assembled in one buffer if it fits, otherwise from
+   its
+   pieces. */
+ssize_t request_send(struct engine *engine, const struct connection *c, size_t *left);
 
 /* dialing.c */
 
