@@ -201,8 +201,7 @@ void connection_rest(struct engine *engine, struct connection *c, int64_t until_
 /* Give the operation, whose request has values, the next number. */
 void request_number(struct engine *engine, struct connection *c);
 /* Send the unsent part of the request, *left bytes, as send(2) does: assembled in one buffer if it fits, otherwise from
-   its
-   pieces. */
+   its pieces. */
 ssize_t request_send(struct engine *engine, const struct connection *c, size_t *left);
 
 /* dialing.c */
