@@ -270,11 +270,17 @@ def _port_evidence(run: TapeEvidence) -> list[PortEvidence]:
         found.append(
             PortEvidence(
                 machine=_say_machine(machine.name),
-                available=ports.each * sources,
+                available=ports.beside(len(workers) + (len(run.asked.targets) if loopback else 0)).each * sources,
                 peak_connects=run.measured.intake.ledger.peak_connects(ports.rest_s, workers),
             )
         )
     return found
+
+
+def of_lost_workers(run: TapeEvidence) -> NDArray[np.bool_] | None:
+    """Return of each connection whether its worker was lost; None if no worker was lost."""
+    lost = run.measured.lost
+    return run.fleet.placement.of_any(lost) if lost else None
 
 
 def lost_workers(run: TapeEvidence) -> list[LostWorker]:
