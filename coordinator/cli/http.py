@@ -20,6 +20,7 @@ from loadgen.model.errors import PlanError
 from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.http_secrets import filled, hidden, without_secrets
 from loadgen.model.secrets import MASK
+from loadgen.model.stages import Stage, parse_stages
 from loadgen.model.units import parse_per_s
 
 _ASKED, _LOAD, _JUDGED, _RESULT = "Requests", "Load", "Objectives", "Result"
@@ -88,6 +89,14 @@ def _slo(text: str) -> str:
     panel=_LOAD,
     help="Rate at which requests are due, whether or not earlier ones were answered (open loop), up to 10000000/s. "
     "Response times count from when a request was due.  [default: each connection as fast as it can]",
+)
+@option(
+    "--stages",
+    type=Parsed("stages", parse_stages),
+    metavar="T:N/s,...",
+    panel=_LOAD,
+    help="Rate that changes, instead of --rate and --duration: 10s:100/s ramps in 10 s to 100/s, from the rate before "
+    "(at first 0); 10s@100/s is 10 s at 100/s.",
 )
 @option(
     "--poisson/--evenly",
@@ -185,6 +194,11 @@ def http(
 def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPlan:
     """Return the plan that the options make from `start`.  Raises PlanError."""
     requests = _given_requests(urls, given)
+    if given["stages"] and (given["rate"] or given["duration"] is not None):
+        raise PlanError(
+            "--stages cannot be combined with --rate or --duration",
+            hint="the stages have both; 0s:100/s as the first one begins at 100/s",
+        )
     plan = start.read(
         HttpPlan.from_dict,
         requests=() if requests is None and not start.sets("requests") else requests,
@@ -201,6 +215,7 @@ def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPla
         on_loss=given["on_loss"],
         seed=given["seed"],
         data=_data(given["data"]),
+        stages=_stages(start, given),
         **sending(given),
     )
     settled = given["engines"] is not None or start.sets("engines")
@@ -245,6 +260,13 @@ def _changed(request: HttpRequest, given: dict[str, Any]) -> HttpRequest:
         headers=filled(request.headers, given["headers"]) if given["headers"] else None,
         body=given["body"],
     )
+
+
+def _stages(start: Start, given: dict[str, Any]) -> tuple[Stage, ...] | None:
+    """Return the stages of the command line; none when it gives a rate or a duration instead of those of the plan."""
+    if start.sets("stages") and (given["rate"] or given["duration"] is not None):
+        return ()
+    return given["stages"] or None
 
 
 def _data(file: Path | None) -> DataFile | None:

@@ -14,6 +14,7 @@ from loadgen.model.bound import Bound, BoundKind
 from loadgen.model.sending import EngineKind as EngineKind  # a plan names them, too
 from loadgen.model.sending import Timestamps as Timestamps
 from loadgen.model.shard import Shard
+from loadgen.model.stages import Ramp
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS
 from loadgen.schedule.optape import OpTape
@@ -28,7 +29,8 @@ class Arrivals:
 
     Operation k of all engines is due `offset(k)` after the start of the segment, and this engine plays those with
     k mod `parts` == `part`.  An operation goes to a free connection of its target.  Without one it waits and keeps its
-    due time; it is recorded as SHED if `max_backlog` operations already wait for that target.
+    due time; it is recorded as SHED if `max_backlog` operations already wait for that target.  With `ramps`, the rate
+    changes as they say, from the start of the segment on.
     """
 
     rate_per_s: float
@@ -37,6 +39,7 @@ class Arrivals:
     part: int
     parts: int
     max_backlog: int
+    ramps: tuple[Ramp, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +109,8 @@ class Assignment:
         load["engine"] = EngineKind(load["engine"])
         load["timestamps"] = Timestamps(load["timestamps"])
         load["sources"] = tuple(load["sources"])
-        load["arrivals"] = Arrivals(**load["arrivals"]) if load["arrivals"] else None
+        if arrivals := load["arrivals"]:
+            load["arrivals"] = Arrivals(**{**arrivals, "ramps": tuple(map(tuple, arrivals["ramps"]))})
         return cls(
             worker=wire["worker"],
             shard=Shard.from_wire(wire["shard"]),

@@ -16,6 +16,7 @@ from loadgen.model.plan import OnLoss, Phases
 from loadgen.model.secrets import mask_url
 from loadgen.model.sending import EngineKind, Timestamps, check_sending
 from loadgen.model.shard import share_out
+from loadgen.model.stages import Stage, check_stages, mean_per_s
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_S
 
@@ -125,7 +126,8 @@ class HttpPlan:
     `sources` are the addresses to connect from; with none, the kernel chooses.  `slos` are objectives as in
     loadgen.verdict.slo.  `canary`: each engine has a canary (loadgen.engine.canary).  `engines` is the number of engine
     processes on this machine; load machines of a fleet have their own number.  `data` is the file whose rows give
-    values to requests.
+    values to requests.  With `stages`, requests are due at rates that change; `duration_ns` and `rate_per_s` are then
+    their length and mean rate, whatever was given.
     """
 
     requests: tuple[HttpRequest, ...]
@@ -146,8 +148,15 @@ class HttpPlan:
     on_loss: OnLoss = OnLoss.DEGRADE
     seed: int = 1
     data: DataFile = NO_DATA
+    stages: tuple[Stage, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.stages:
+            check_stages(self.stages, MAX_RATE_PER_S)
+            if self.warmup_ns:
+                raise PlanError("stages allow no warm-up", hint="make the first stage the warm-up")
+            object.__setattr__(self, "duration_ns", sum(stage.duration_ns for stage in self.stages))
+            object.__setattr__(self, "rate_per_s", mean_per_s(self.stages))
         if not self.requests:
             raise PlanError("no URL is given", hint="give one or more URLs, --requests FILE, or --plan FILE")
         if len(self.requests) > MAX_REQUESTS:
@@ -224,6 +233,8 @@ class HttpPlan:
             del data["canary"]  # plans of version 0.1 have no such field
         if not self.data.file:
             del data["data"]
+        if not self.stages:
+            del data["stages"]
         return data
 
     @classmethod

@@ -21,6 +21,7 @@ from deploy.vms.api import Deployment, VmRequest
 from loadgen.engine.api import Arrivals, Load
 from loadgen.model.bound import Bound
 from loadgen.model.http_plan import HttpPlan
+from loadgen.model.stages import ramps_of
 from loadgen.model.target import Target
 from loadgen.schedule.placement import Placement
 from loadgen.verdict.http_result import HttpResult
@@ -55,6 +56,7 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
             part=part,
             parts=parts,
             max_backlog=plan.max_backlog,
+            ramps=ramps_of(plan.stages),
         )
         return Load(
             line_bps=0,
@@ -91,5 +93,10 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
 def title(plan: HttpPlan) -> str:
     """Return the title of the run, one line."""
     what = plan.requests[0].name if len(plan.requests) == 1 else f"{len(plan.requests)} requests"
-    how = f"{plan.rate_per_s:,g}/s{' Poisson' if plan.poisson else ''} over " if plan.rate_per_s else ""
+    rate = (
+        f"{len(plan.stages)} stages up to {max(stage.rate_per_s for stage in plan.stages):,g}"
+        if plan.stages
+        else f"{plan.rate_per_s:,g}"
+    )
+    how = f"{rate}/s{' Poisson' if plan.poisson else ''} over " if plan.rate_per_s else ""
     return f"loadgen http · {what} · {how}{plan.connections} connections"

@@ -128,6 +128,9 @@ def _load(plan: HttpPlan) -> str:
     connections = f"{fmt.count(plan.connections)} connection{'s' * (plan.connections != 1)}"
     if not plan.rate_per_s:
         return f"closed loop, {connections}"
+    if plan.stages:
+        kind = " Poisson" if plan.poisson else ""
+        return f"open loop,{kind} stages {', '.join(map(str, plan.stages))}, {connections}"
     return f"open loop, {plan.rate_per_s:,g}/s {'Poisson' if plan.poisson else 'constant'}, {connections}"
 
 

@@ -68,7 +68,13 @@ PLANS: Final[Mapping[str, Mapping[str, str]]] = {
         "max_backlog": "Requests of an engine that may wait for a connection to a target; further ones are shed.",
         "tls_verify": "Whether certificates are checked.",
         "slos": "The objectives as text, such as p99<50ms.",
+        "stages": "Parts of the run, whose rate changes; left out without any. They set duration_ns and rate_per_s.",
         "data": "The file whose rows give values to requests; left out without one.",
+    },
+    "Stage": {
+        "duration_ns": "Its length.",
+        "rate_per_s": "Requests that are due per second at its end.",
+        "step": "Whether they are due at this rate from its beginning on; otherwise the rate changes evenly.",
     },
     "DataFile": {
         "file": "Path of the CSV file; empty without one.",

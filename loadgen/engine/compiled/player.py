@@ -160,6 +160,7 @@ class CompiledPlayer:
             part=arrivals.part,
             parts=arrivals.parts,
             length_ns=segment.end_ns - segment.start_ns,
+            ramps=arrivals.ramps,
         )
         return np.ascontiguousarray(due), arrivals.part, arrivals.parts
 
