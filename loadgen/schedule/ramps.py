@@ -41,13 +41,6 @@ def ramped_ns(
     return due[due < length_ns]
 
 
-def due_in_ramps(ramps: Sequence[Ramp]) -> list[int]:
-    """The number of operations at even intervals that are due in each ramp, over all engines."""
-    until = np.cumsum([length / NS_PER_S * (begin + end) / 2 for length, begin, end in ramps])
-    whole = [max(0, math.ceil(one - _ROUNDING)) for one in until.tolist()]
-    return [after - before for before, after in zip([0, *whole], whole, strict=False)]
-
-
 def _evenly(expected: float, part: int, parts: int) -> NDArray[np.float64]:
     return np.arange(part, max(0, math.ceil(expected - _ROUNDING)), parts, dtype=np.float64)
 
