@@ -47,9 +47,10 @@ class TapeColumns:
         self.right_statuses = [statuses[status] for status in ops["status"].tolist()]
         self.flags: list[int] = ops["flags"].tolist()
         self.checked: list[bool] = (tape.checks["content_bytes"][ops["check"]] >= 0).tolist()
-        # (head, length) of the last good reply to the row.  A later reply with the same head and length is good and
-        # leaves its connection open, whatever its body; connections fill this in only where bodies are unchecked.
-        self.repeats: list[tuple[bytes, int]] = [(b"", -1)] * len(ops)
+        # (head, length, status in the flags) of the last good reply to the row.  A later reply with the same head and
+        # length is good and leaves its connection open, whatever its body; connections fill this in only where bodies
+        # are unchecked.
+        self.repeats: list[tuple[bytes, int, int]] = [(b"", -1, 0)] * len(ops)
         self._check_of: list[int] = ops["check"].tolist()
         self._specs: list[BodySpec | None] = [None] * len(tape.checks)
         self._strings = tape.strings

@@ -18,9 +18,10 @@ from loadgen.engine.body import BodyCheck
 from loadgen.engine.context import EngineContext
 from loadgen.engine.dialing import connect_outcome, dial
 from loadgen.engine.doing import Doing
+from loadgen.engine.head import wants_tls
 from loadgen.engine.http1 import DONE, IDEMPOTENT, MORE, ReplyReader
 from loadgen.engine.records import PACK, ROW_BYTES
-from loadgen.measure.record import CONNECTED, RESTED, RETRIED
+from loadgen.measure.record import CONNECTED, RESTED, RETRIED, STATUS_SHIFT, SURPLUS
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_S
 from loadgen.schedule.optape import CLOSE_AFTER
@@ -78,12 +79,9 @@ class Connection:
         self._sock: socket.socket | None = None
         self._fd = -1
         self._doing = _STOPPED
-        self._row = 0
-        self._due_ns = 0
-        self._sent_ns = 0
-        self._progress_ns = 0
-        self._received = 0
-        self._flags = 0  # those of RECORD_DTYPE, of the current operation
+        self._row = self._received = 0
+        self._due_ns = self._sent_ns = self._progress_ns = 0
+        self._flags = 0  # those of RECORD_DTYPE, of the current operation, or of the next one
         self._prepared_row = -1  # the row that the next six fields belong to
         self._request = b""
         self._checked = False  # whether the body of the reply is checked
@@ -139,7 +137,6 @@ class Connection:
         row = self._row
         self._sent_ns = self._progress_ns = now_ns
         self._received = 0
-        self._flags = 0
         if row != self._prepared_row:
             self._prepare(row)
         self._out = self._request
@@ -171,15 +168,16 @@ class Connection:
         except OSError as error:
             self._read_failed(context.now_ns(), error)
             return
-        # The server is not charged for this connection's wait for its turn.  A request that was sent and answered
-        # within the turn needs a stamp of its own.
+        # The wait for this turn is not the server's.  A request that was sent within the turn needs an own stamp.
         now_ns = found_ns if found_ns >= self._sent_ns else context.now_ns()
         if self._doing is _RESTING:
-            self._close()  # the server closed an idle connection, or sent bytes that were not asked for
+            self._flags = SURPLUS if data else 0  # the server closed an idle connection, or sent unasked bytes
+            self._close()
             return
-        head, size = self._tape.repeats[self._row]
+        head, size, status = self._tape.repeats[self._row]
         if len(data) == size and data[: len(head)] == head and self._doing is _READING and not self._received:
             self._received = size
+            self._flags |= status
             self._record(now_ns, _OK)
             self._go_on(now_ns)
         elif data:
@@ -233,11 +231,9 @@ class Connection:
             self._doing = _READING
             self._out = b""
             return
-        if taken:
+        if taken or self._doing is not _CONNECTING:
             self._doing = _SENDING
             self._out = self._out[taken:]
-        elif self._doing is not _CONNECTING:
-            self._doing = _SENDING
         self._context.readiness.want_writable(self._fd, True)
 
     def _on_writable(self) -> None:
@@ -267,11 +263,16 @@ class Connection:
         self._progress_ns = now_ns
         result = self._reader.feed(data)
         if result == DONE:
+            if self._reader.status == 400 and 400 not in self._right:
+                self._context.show(self.target, Outcome.BAD_STATUS, wants_tls(data))
             self._finish(now_ns)
         elif result != MORE:
             outcome = Outcome(result)
             if outcome is Outcome.BAD_LENGTH:  # the body check gave up early
+                self._flags |= self._reader.status << STATUS_SHIFT
                 outcome = self._check.verdict() if self._reader.status in self._right else Outcome.BAD_STATUS
+            else:
+                self._context.show(self.target, outcome, self._reader.wrong)
             self._fail(now_ns, outcome)
         elif self._context.paced_reads and not self._out:
             self._pause_if_ahead(now_ns)
@@ -302,7 +303,7 @@ class Connection:
         # A whole reply shows that the server works.  A paced connection rests nevertheless: the reply that it expected
         # would have taken about as long, and short error pages must not multiply its requests.
         rests = outcome is not _OK and self._context.line_bps > 0
-        self._flags |= RESTED * rests
+        self._flags |= RESTED * rests | SURPLUS * reader.surplus | reader.status << STATUS_SHIFT
         self._record(now_ns, outcome)
         # If the reply came before the whole request was sent, the next request would be taken for the rest of it.
         if not reader.reusable or self._out or self._closes:
@@ -313,7 +314,7 @@ class Connection:
         if outcome is _OK and self._sock is not None and not self._checked and not self._cookie:
             head = reader.whole_head(self._received)
             if head is not None:
-                self._tape.repeats[self._row] = head, self._received
+                self._tape.repeats[self._row] = head, self._received, reader.status << STATUS_SHIFT
         self._go_on(now_ns)
 
     def _go_on(self, now_ns: int) -> None:
@@ -385,6 +386,7 @@ class Connection:
             outcome,
             self._flags,
         )
+        self._flags = 0
         records.at = at = at + ROW_BYTES
         if at == records.end:
             records.fold()

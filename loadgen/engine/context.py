@@ -17,6 +17,8 @@ from loadgen.engine.readiness import Readiness
 from loadgen.engine.records import Records
 from loadgen.engine.resolve import Address
 from loadgen.engine.values import Filler
+from loadgen.measure.shown import MAX_SHOWN
+from loadgen.model.outcome import Outcome
 from loadgen.model.sending import PACED_READ_BYTES
 from loadgen.model.units import NS_PER_S
 
@@ -65,6 +67,7 @@ class EngineContext:
         "read_bytes",
         "readiness",
         "records",
+        "shown",
         "tape",
     )
 
@@ -88,6 +91,7 @@ class EngineContext:
         self.dispatcher: Dispatcher | None = None
         self.known_heads: dict[bytes, Head] = {}
         self.open_sockets = 0
+        self.shown: dict[tuple[int, Outcome], bytes] = {}  # by target and outcome: what was seen first
         self.line_bps = load.line_bps
         self.ns_per_byte = 8 * NS_PER_S / load.line_bps if load.line_bps else 0.0
         self.paced_reads = load.paced_reads and load.line_bps > 0
@@ -101,3 +105,8 @@ class EngineContext:
             return self.filler.write(template, host_line, connection)
         request: bytes = tape.lines[row] + host_line + tape.rests[row]
         return request
+
+    def show(self, target: int, outcome: Outcome, text: bytes) -> None:
+        """Keep what the report shows of a failed operation, if it is the first of its kind."""
+        if text and len(self.shown) < MAX_SHOWN:
+            self.shown.setdefault((target, outcome), text)

@@ -128,7 +128,7 @@ class Player:
     def drain(self, interval: int) -> Snapshot:
         """Everything recorded since the previous interval.  Draining an interval again returns all of it again."""
         self._fold()
-        return self._accounts.drain(interval, self._context.open_sockets, self._active())
+        return self._accounts.drain(interval, self._context.open_sockets, self._active(), self._context.shown)
 
     def take_canary(self) -> NDArray[np.void]:
         """The records of the canary since the last call."""

@@ -6,13 +6,16 @@ the moment of sending.
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Sequence
 
 from loadgen.engine.connection import Connection
 from loadgen.engine.context import EngineContext
 from loadgen.engine.doing import Doing
-from loadgen.measure.record import RETRIED
+from loadgen.engine.tls_words import tls_words
+from loadgen.engine.trust_store import check_trust_store
+from loadgen.measure.record import RETRIED, SURPLUS
 from loadgen.model.outcome import Outcome
 
 _RECORD_BYTES = 16_384  # the largest plaintext of one TLS record (RFC 8446, 5.1)
@@ -21,8 +24,10 @@ _RECORD_BYTES = 16_384  # the largest plaintext of one TLS record (RFC 8446, 5.1
 def client_context(*, verify: bool) -> ssl.SSLContext:
     """The TLS settings of a client: OpenSSL's defaults (with SSL_CERT_FILE and SSL_CERT_DIR), and only HTTP/1.1.
 
-    Without `verify` any certificate is accepted.
+    Without `verify` any certificate is accepted.  Raises PlanError when SSL_CERT_FILE or SSL_CERT_DIR is wrong.
     """
+    if verify:
+        check_trust_store(os.environ)
     context = ssl.create_default_context()
     if not verify:
         context.check_hostname = False
@@ -94,8 +99,8 @@ class TlsConnection(Connection):
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
             self._out += self._outgoing.read()
-        except ssl.SSLError:
-            self._fail(now_ns, Outcome.BAD_TLS)
+        except ssl.SSLError as error:
+            self._fail_tls(now_ns, error)
             return
         else:
             handshake = self._out + self._outgoing.read()
@@ -122,7 +127,7 @@ class TlsConnection(Connection):
             if self._doing is Doing.RESTING:
                 self._close()
             elif self._plain:
-                self._fail(now_ns, Outcome.BAD_TLS)
+                self._fail_tls(now_ns, ssl.SSLEOFError())
             else:
                 self._ended(now_ns)
             return
@@ -134,14 +139,15 @@ class TlsConnection(Connection):
             return
         try:
             plain = self._decrypt()
-        except ssl.SSLError:
+        except ssl.SSLError as error:
             if self._doing is Doing.RESTING:
                 self._close()
             else:
-                self._fail(now_ns, Outcome.BAD_TLS)
+                self._fail_tls(now_ns, error)
             return
         if self._doing is Doing.RESTING:  # a server may send session tickets at any time
             if plain or self._peer_ended:
+                self._flags = SURPLUS if plain else 0
                 self._close()
             return
         tls = self._tls
@@ -149,6 +155,12 @@ class TlsConnection(Connection):
             self._take(plain, now_ns)
         if self._peer_ended and self._tls is tls:  # a reply that closes the connection has dropped `_tls`
             self._ended(now_ns)
+
+    def _fail_tls(self, now_ns: int, error: ssl.SSLError) -> None:
+        """Fail the operation because of `error`, which is kept for the report."""
+        words, hint = tls_words(error)
+        self._context.show(self.target, Outcome.BAD_TLS, f"{words}{': ' * bool(hint)}{hint}".encode())
+        self._fail(now_ns, Outcome.BAD_TLS)
 
     def _finish(self, now_ns: int) -> None:
         if self._peer_ended:

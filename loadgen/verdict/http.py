@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from loadgen.measure.cells import BAD, OK, Cell
 from loadgen.measure.censored import Times as Censored
+from loadgen.measure.codes import codes_of
 from loadgen.model.units import NS_PER_S
 from loadgen.verdict.checks.tape.engine_cpu import ENGINE_CPU, ENGINE_RUNNABLE
 from loadgen.verdict.fates import Fates, fates_by_target, sum_of
@@ -16,6 +17,7 @@ from loadgen.verdict.http_result import HttpResult, HttpRow, RequestRow, Times, 
 from loadgen.verdict.result import Trust, Verdict
 from loadgen.verdict.rules import Asked
 from loadgen.verdict.run import LostWorker, say_failed, say_lost
+from loadgen.verdict.seen import say_codes
 from loadgen.verdict.slo import Slo, SloCheck
 from loadgen.verdict.time_shares import TimeShares, time_shares
 
@@ -101,6 +103,8 @@ def _row(name: str, fates: Fates, connections: int, measured_s: float, sent: int
         sent=sent,
         unanswered=fates.unanswered.total,
         retries=cell.retries,
+        statuses=codes_of(cell.statuses),
+        surplus=cell.surplus,
         time=time,
     )
 
@@ -162,6 +166,8 @@ def _missed(check: SloCheck) -> str:
 def _no_answer(window: Fates) -> str:
     errors, cut = window.cell.errors, window.cell.cut
     worst = max(errors, key=errors.__getitem__).lower().replace("_", " ") if errors else ""
+    if worst == "bad status":
+        worst += f" ({say_codes(window.cell)})"
     if not cut:
         return f"No request succeeded; most ended as {worst}." if worst else "No request was answered: none was due."
     failed = f"; {window.cell.bad:,} failed, most as {worst}" if worst else ""

@@ -22,6 +22,7 @@ from loadgen.engine.vitals import Vitals
 from loadgen.measure.cells import Cell
 from loadgen.measure.fold import fold
 from loadgen.measure.ledger import Ledger, Totals
+from loadgen.measure.shown import Shown
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.bound import Bound
 from loadgen.model.outcome import Outcome
@@ -71,6 +72,11 @@ class Played:
         """Return the outcomes that occurred, over all windows and targets."""
         total = sum((cell.outcomes for cell in self.totals.cells.values()), np.zeros(len(Outcome), dtype=np.int64))
         return {outcome: int(total[outcome]) for outcome in Outcome if total[outcome]}
+
+    @property
+    def shown(self) -> tuple[Shown, ...]:
+        """What was seen of failed operations."""
+        return tuple(one for snapshot in self.snapshots[1:] for one in snapshot.shown)
 
     def tallies(self, window: int = 0) -> NDArray[np.void]:
         return self.totals.window_tallies(window)

@@ -16,6 +16,7 @@ from loadgen.verdict.evidence import Loop, TrustEvidence, WorkerEvidence
 from loadgen.verdict.http import judge_http
 from loadgen.verdict.http_result import HttpResult
 from loadgen.verdict.result import Check, Trust
+from loadgen.verdict.seen import say_seen
 from loadgen.verdict.slo import Slo
 from loadgen.verdict.trust import judge_trust
 
@@ -71,7 +72,7 @@ def _judge(played: Played[HttpPlan, TapeMeasured], evidence: TapeEvidence) -> Ht
         complete=0 in measured.complete,
         interrupted=played.interrupted,
         lost=lost_workers(evidence),
-        notes=played.notes,
+        notes=(*played.notes, *say_seen(measured.intake.shown, asked.targets, totals.cells)),
     )
     return dataclasses.replace(result, canary=canary_rows(evidence))
 

@@ -28,6 +28,7 @@ from loadgen.verdict.iteration import judge_iteration
 from loadgen.verdict.lateness import cost_of
 from loadgen.verdict.result import Check, IterationResult, RunResult, Trust
 from loadgen.verdict.run import judge_run
+from loadgen.verdict.seen import say_seen, say_statuses
 from loadgen.verdict.trust import judge_trust, worst_of_windows
 from workloads.api import Workload
 
@@ -68,7 +69,11 @@ def _judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence) -> Ru
         planned_iterations=played.header.plan.phases.iterations,
         interrupted=played.interrupted,
         lost=lost_workers(evidence),
-        notes=played.notes,
+        notes=(
+            *played.notes,
+            *say_statuses(asked.targets, totals.cells),
+            *say_seen(evidence.measured.intake.shown, asked.targets, totals.cells),
+        ),
     )
     return dataclasses.replace(result, canary=canary_rows(evidence))
 

@@ -6,7 +6,7 @@ shows the measured numbers, and says first and last that the servers may do bett
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePath
 
 from rich.console import Console, Group, RenderableType
@@ -67,6 +67,7 @@ def _parts(judged: Judged[HttpPlan, HttpResult], words: Words) -> Iterator[Rende
         yield from canary_lines(result.canary)
         yield Text()
     yield from _errors(result.targets)
+    yield from _statuses(result.targets)
     if len(result.requests) > 1:
         yield _requests(result)
         yield Text()
@@ -241,4 +242,23 @@ def _errors(targets: Iterable[HttpRow]) -> list[RenderableType]:
     for name, counts in sorted(found.items(), key=lambda item: -sum(number for _, number in item[1])):
         whole = fmt.count(sum(number for _, number in counts))
         add_row(table, name.lower().replace("_", " "), whole, ", ".join(f"{who} {count}" for who, count in counts))
+    return [table, Text()]
+
+
+def _statuses(targets: Sequence[HttpRow]) -> list[RenderableType]:
+    """The replies by status code, where there are others than 200."""
+    found: dict[int, list[tuple[str, int]]] = {}
+    for row in targets:
+        for code, number in (row.statuses or {}).items():
+            found.setdefault(code, []).append((row.name, number))
+    if not found.keys() - {200}:
+        return []
+    table = plain_table("Statuses")
+    table.add_column("status")
+    table.add_column("replies", justify="right")
+    if len(targets) > 1:
+        table.add_column("targets, with counts")
+    for code, counts in sorted(found.items()):
+        where = [", ".join(f"{who} {fmt.count(number)}" for who, number in counts)] if len(targets) > 1 else []
+        add_row(table, str(code), fmt.count(sum(number for _, number in counts)), *where)
     return [table, Text()]

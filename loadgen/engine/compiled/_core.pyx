@@ -9,10 +9,11 @@ differ.
 from cpython.buffer cimport PyBUF_READ
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.errno cimport ENOMEM
-from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memset
 
 from loadgen.engine.compiled import layout
+from loadgen.model.outcome import Outcome
 
 
 cdef extern from "tape.h":
@@ -62,6 +63,8 @@ cdef extern from "reply.h":
         uint16_t status
         bint reusable
         bint cookie_right
+        bint surplus
+        text wrong
     int reply_eof(reply *)
     bint reply_started(const reply *)
     int64_t reply_unchecked_ahead(const reply *)
@@ -97,6 +100,17 @@ cdef extern from "canary.h":
     uint64_t canary_take(canary *, record *, uint64_t)
 
 
+cdef extern from "shown.h":
+    cdef struct shown_text:
+        uint32_t target
+        uint8_t outcome
+        uint8_t bytes
+        char at[1]
+    cdef struct shown:
+        shown_text of[1]
+    uint32_t shown_count(const shown *)
+
+
 cdef extern from "engine.h":
     enum why:
         pass
@@ -128,6 +142,7 @@ cdef extern from "engine.h":
     cdef struct engine:
         ring ring
         canary canary
+        shown shown
         int told
     int engine_create(const setup *, engine **)
     void engine_destroy(engine *)
@@ -298,6 +313,16 @@ cdef class Core:
         """Give the memory of `count` records back to the engine."""
         ring_take(&self._engine.ring, count)
 
+    def shown(self):
+        """What the report shows of failed operations: the bytes, by target and outcome."""
+        cdef uint32_t at
+        cdef const shown_text *one
+        found = {}
+        for at in range(shown_count(&self._engine.shown)):
+            one = &self._engine.shown.of[at]
+            found[one.target, Outcome(one.outcome)] = one.at[: one.bytes]
+        return found
+
     def canary(self):
         """The canary's records since the last call, as bytes of RECORD_DTYPE."""
         cdef bytearray taken = bytearray(CANARY_RECORDS * sizeof(record))
@@ -354,11 +379,13 @@ cdef class Reader:
 
     @property
     def facts(self):
-        """(status, body_bytes, reusable, started, whether the cookie is the expected one)."""
+        """(status, body_bytes, reusable, started, whether the cookie is the expected one, surplus, wrong)."""
         return (
             self._reader.reply.status,
             self._reader.reply.body_bytes,
             bool(self._reader.reply.reusable),
             bool(reply_started(&self._reader.reply)),
             bool(self._reader.reply.cookie_right),
+            bool(self._reader.reply.surplus),
+            self._reader.reply.wrong.at[: self._reader.reply.wrong.bytes],
         )

@@ -14,6 +14,7 @@
 #include "clock.h"
 #include "reply.h"
 #include "ring.h"
+#include "shown.h"
 #include "values.h"
 
 enum {
@@ -60,7 +61,7 @@ struct connection {
     uint32_t next; /* the slot after this one in the list that holds it, if any */
     int fd;
     uint8_t doing;
-    uint8_t flags;  /* of the current operation: CONNECTED, RETRIED, RESTED */
+    uint32_t flags; /* those of a record, of the current operation or of the next one */
     bool unsent;    /* the kernel has not accepted the whole request yet */
     bool urgent;    /* see rest() in engine.c */
 };
@@ -102,6 +103,7 @@ struct engine {
     struct agenda agenda;
     struct ring ring;
     struct canary canary;
+    struct shown shown;
     struct waiting *waiting; /* the backlog of all targets: an array of places that grows when it is full */
     uint32_t waiting_room, waiting_spare;
     struct segment segment;

@@ -10,8 +10,10 @@ import enum
 from collections.abc import Iterator, Mapping
 
 from loadgen.engine.body import ANCHOR_WITHIN_BYTES, OVERRUN_BYTES
+from loadgen.engine.head import MAX_SHOWN_BYTES
 from loadgen.engine.http1 import DONE, MAX_CHUNK_LINE_BYTES, MAX_HEAD_BYTES, MORE
-from loadgen.measure.record import CONNECTED, RECORD_DTYPE, RESTED, RETRIED
+from loadgen.measure.record import CONNECTED, RECORD_DTYPE, RESTED, RETRIED, STATUS_SHIFT, SURPLUS
+from loadgen.measure.shown import MAX_SHOWN
 from loadgen.model.outcome import Outcome
 from loadgen.schedule.optape import CHECK_DTYPE, CLOSE_AFTER, KEEP_ALIVE, OP_DTYPE
 from loadgen.schedule.values import PIECE_DTYPE, PieceKind
@@ -61,10 +63,14 @@ def _facts() -> Iterator[tuple[str, int]]:
     yield "CONNECTED", CONNECTED
     yield "RETRIED", RETRIED
     yield "RESTED", RESTED
+    yield "SURPLUS", SURPLUS
+    yield "STATUS_SHIFT", STATUS_SHIFT
+    yield "MAX_SHOWN", MAX_SHOWN
     yield "MORE", MORE
     yield "DONE", DONE
     yield "MAX_HEAD_BYTES", MAX_HEAD_BYTES
     yield "MAX_CHUNK_LINE_BYTES", MAX_CHUNK_LINE_BYTES
+    yield "MAX_SHOWN_BYTES", MAX_SHOWN_BYTES
     yield "ANCHOR_WITHIN_BYTES", ANCHOR_WITHIN_BYTES
     yield "OVERRUN_BYTES", OVERRUN_BYTES
     yield "NOBODY", NOBODY

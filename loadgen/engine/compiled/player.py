@@ -142,7 +142,7 @@ class CompiledPlayer:
         """Everything recorded since the previous interval.  Draining an interval again returns all of it again."""
         self._fold()
         active = len(self._numbers) if self._segment is not None else 0
-        return self._accounts.drain(interval, self._core.open_sockets, active)
+        return self._accounts.drain(interval, self._core.open_sockets, active, self._core.shown())
 
     def take_canary(self) -> NDArray[np.void]:
         """The records of the canary since the last call."""

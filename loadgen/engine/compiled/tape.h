@@ -46,7 +46,7 @@ struct __attribute__((packed)) check {
 };
 
 /* RECORD_DTYPE, and its flags */
-enum { CONNECTED = 1, RETRIED = 2, RESTED = 4 };
+enum { CONNECTED = 1, RETRIED = 2, RESTED = 4, SURPLUS = 8, STATUS_SHIFT = 16 };
 
 struct record {
     int64_t due_ns, sent_ns, done_ns, bytes;
