@@ -6,6 +6,7 @@ the moment of sending.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import ssl
 from collections.abc import Sequence
@@ -16,24 +17,63 @@ from loadgen.engine.doing import Doing
 from loadgen.engine.tls_words import tls_words
 from loadgen.engine.trust_store import check_trust_store
 from loadgen.measure.record import RETRIED, SURPLUS
+from loadgen.model.errors import PlanError
 from loadgen.model.outcome import Outcome
+from loadgen.model.tls import TLS_DEFAULTS, TlsSettings
 
 _RECORD_BYTES = 16_384  # the largest plaintext of one TLS record (RFC 8446, 5.1)
 
 
-def client_context(*, verify: bool) -> ssl.SSLContext:
+def client_context(*, verify: bool, settings: TlsSettings = TLS_DEFAULTS) -> ssl.SSLContext:
     """The TLS settings of a client: OpenSSL's defaults (with SSL_CERT_FILE and SSL_CERT_DIR), and only HTTP/1.1.
 
     Without `verify` any certificate is accepted.  Raises PlanError when SSL_CERT_FILE or SSL_CERT_DIR is wrong.
     """
-    if verify:
+    if verify and not settings.authorities:
         check_trust_store(os.environ)
-    context = ssl.create_default_context()
+    context = ssl.create_default_context(cadata=settings.authorities or None)
+    if settings.certificate:
+        _present(context, settings)
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+def check_settings(settings: TlsSettings) -> None:
+    """Raise PlanError when the certificates or the key cannot be used."""
+    if "ENCRYPTED" in settings.key + settings.certificate:
+        raise PlanError("--key: the key is encrypted", hint="decrypt it: openssl pkey -in FILE -out OTHER")
+    try:
+        client_context(verify=True, settings=TlsSettings(authorities=settings.authorities))
+    except (ssl.SSLError, ValueError):
+        raise PlanError("--cacert: the file has no certificate", hint="it must be a PEM file") from None
+    try:
+        client_context(verify=True, settings=settings)
+    except (ssl.SSLError, ValueError) as error:
+        if "MISMATCH" in str(error):
+            raise PlanError("--key: the key is not that of the certificate (--cert)") from None
+        hint = "both must be PEM files; without --key, the file of --cert must contain the key"
+        raise PlanError("--cert, --key: the files have no certificate with its key", hint=hint) from None
+
+
+def _present(context: ssl.SSLContext, settings: TlsSettings) -> None:
+    """Let the client present its certificate.  OpenSSL reads it from files, which exist in memory only."""
+    with contextlib.ExitStack() as files:
+        certificate, key = (_file(files, text) for text in (settings.certificate, settings.key))
+        context.load_cert_chain(certificate, key if settings.key else None, password=_no_password)
+
+
+def _no_password() -> str:
+    raise ValueError("the key is encrypted")
+
+
+def _file(files: contextlib.ExitStack, text: str) -> str:
+    number = os.memfd_create("loadgen-pem")
+    files.callback(os.close, number)
+    os.write(number, text.encode())
+    return f"/proc/self/fd/{number}"
 
 
 class TlsConnection(Connection):

@@ -20,14 +20,15 @@ _ROUNDING = 1e-6  # of an operation: the integral at the end may be too large by
 
 
 def ramped_ns(
-    ramps: Sequence[Ramp], *, poisson: bool, seed: int, part: int, parts: int, length_ns: int
+    ramps: Sequence[Ramp], *, poisson: bool, seed: int, part: int, parts: int, length_ns: int, total: int = 0
 ) -> NDArray[np.int64]:
     """As :func:`loadgen.schedule.arrivals.offsets_ns`, for rates that change; nothing is due after the last ramp."""
     lengths_s = np.array([length / NS_PER_S for length, _, _ in ramps])
     begin, end = (np.array([ramp[at] for ramp in ramps]) for at in (1, 2))
     due_until = np.concatenate([[0.0], np.cumsum(lengths_s * (begin + end) / 2)])
     starts_ns = np.concatenate([[0], np.cumsum([length for length, _, _ in ramps])])
-    index = _poisson(due_until[-1], seed)[part::parts] if poisson else _evenly(due_until[-1], part, parts)
+    index = _poisson(due_until[-1], seed) if poisson else _evenly(due_until[-1])
+    index = index[: total or None][part::parts]
     # Without a rate, the integral stands still: what falls on it is due when the rate rises again.
     ramp = np.searchsorted(due_until[1:], index, side="right")
     index, ramp = index[ramp < len(ramps)], ramp[ramp < len(ramps)]
@@ -41,8 +42,8 @@ def ramped_ns(
     return due[due < length_ns]
 
 
-def _evenly(expected: float, part: int, parts: int) -> NDArray[np.float64]:
-    return np.arange(part, max(0, math.ceil(expected - _ROUNDING)), parts, dtype=np.float64)
+def _evenly(expected: float) -> NDArray[np.float64]:
+    return np.arange(max(0, math.ceil(expected - _ROUNDING)), dtype=np.float64)
 
 
 def _poisson(expected: float, seed: int) -> NDArray[np.float64]:

@@ -102,7 +102,8 @@ class Coordinator:
             tape=make_tape([Op()], 4),
             load=Load(line_bps=400_000, bound=Bound.rate(320_000), timeout_ns=NS_PER_S),
         ).to_wire()
-        blob = duties.pack_plan({name: value for name, value in common.items() if name not in ("worker", "shard")})
+        shared = {name: value for name, value in common.items() if name not in ("worker", "shard")}
+        blob = duties.pack_plan({**shared, "own": dict.fromkeys(workers, (0, 0))})
         digest = hashlib.sha256(blob).hexdigest()
         assert await self.ask(calls.take_plan, self.run_id, blob) == {"digest": digest}
         shards = {worker: Shard(tuple(range(i, 4, len(workers)))).to_wire() for i, worker in enumerate(workers)}

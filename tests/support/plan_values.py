@@ -111,16 +111,20 @@ def http_plans(draw: st.DrawFn) -> HttpPlan:
     asked = tuple(draw(st.lists(requests, min_size=1, max_size=4)))
     rate_per_s = draw(st.one_of(st.just(0.0), st.floats(1e-3, 1e7)))
     stages = draw(st.one_of(st.just(()), stage_lists))
+    total = draw(st.one_of(st.just(0), st.integers(10**6, 10**15)))
     return HttpPlan(
         requests=asked,
         connections=draw(st.integers(100_000, 10**6)),  # enough for each of these targets, whatever its weight
+        total_requests=total,
         duration_ns=draw(st.integers(NS_PER_S, 10**15)),
-        warmup_ns=0 if stages else draw(durations_ns),
+        warmup_ns=0 if stages or total else draw(durations_ns),
         rate_per_s=rate_per_s,
         poisson=bool(rate_per_s or stages) and draw(st.booleans()),
         max_backlog=draw(counts),
         timeout_ns=draw(st.integers(1, 10**13)),
         tls_verify=draw(st.booleans()),
+        keepalive=draw(st.booleans()),
+        max_time_ns=draw(durations_ns),
         sources=draw(sources),
         slos=tuple(draw(st.lists(st.sampled_from(("p99<50ms", "errors<0.1%", "rate>4500/s")), max_size=3))),
         engine=draw(st.sampled_from(EngineKind)),

@@ -11,14 +11,19 @@ from numpy.typing import NDArray
 
 from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.http_values import tokens_for
+from loadgen.model.statuses import parse_statuses
 from loadgen.schedule.optape import (
     CHECK_DTYPE,
     CLOSE_AFTER,
+    FIRST_STATUS_SET,
     KEEP_ALIVE,
+    NO_BODY,
     OP_DTYPE,
+    OWN_HOST,
     START_DTYPE,
     OpTape,
     StringsBuilder,
+    status_sets,
 )
 from workloads.api import Counting
 from workloads.http.data import rows_of
@@ -45,18 +50,21 @@ def compile_http(plan: HttpPlan) -> OpTape:
     order = _interleave([request.weight for request in plan.requests])
     by_request = np.zeros(len(plan.requests), OP_DTYPE)
     target_of = _target_of(plan)
+    sets: dict[frozenset[int], int] = {}
     for number, request in enumerate(plan.requests):
         row = by_request[number]
-        line = f"{request.method} {request.parts.path} HTTP/1.1\r\n".encode("ascii")
+        marked = _with_tokens(request)
+        line, rest = _line(marked), _rest(marked, keepalive=plan.keepalive)
         row["line"] = strings.add(line)
-        if request.values:
-            row["template"] = templates.add(line, _rest(_with_tokens(request)))
+        if marked is request:
+            row["rest"] = strings.add(rest)
         else:
-            row["rest"] = strings.add(_rest(request))
+            row["template"] = templates.add(line, rest, own_host=bool(request.own_hosts))
         row["target"] = target_of[number]
-        row["status"] = request.status
+        row["status"] = _status(request, sets)
         row["kind"] = number if len(plan.requests) <= MAX_KINDS else 0
-        row["flags"] = CLOSE_AFTER if _closes(request) else KEEP_ALIVE
+        row["flags"] = CLOSE_AFTER if _closes(request) or not plan.keepalive else KEEP_ALIVE
+        row["flags"] |= (NO_BODY if request.method == "HEAD" else 0) | (OWN_HOST if request.own_hosts else 0)
     ops = by_request[order]
     rings = [np.flatnonzero(ops["target"] == target) for target in range(len(plan.targets))]
     for ring in rings:
@@ -73,6 +81,7 @@ def compile_http(plan: HttpPlan) -> OpTape:
         groups=categories.groups,
         kind_shares=categories.kind_shares,
         values=templates.build(seed=plan.seed, turn=len(ops) > 1),
+        status_sets=status_sets(sets),
     )
 
 
@@ -114,7 +123,9 @@ def _starts(rings: Sequence[NDArray[np.int64]], shares: Sequence[int]) -> NDArra
 
 
 def _with_tokens(request: HttpRequest) -> HttpRequest:
-    """The request with tokens in the place of placeholders."""
+    """The request with tokens in the place of placeholders; the same request without any braces."""
+    if not any("{{" in text for text in (request.url, request.body, *request.headers)):
+        return request
     return dataclasses.replace(
         request,
         url=tokens_for(request.url),
@@ -128,15 +139,34 @@ def _closes(request: HttpRequest) -> bool:
     return any(name == "connection" and "close" in value for name, _, value in lines)
 
 
-def _rest(request: HttpRequest) -> bytes:
+def _line(request: HttpRequest) -> bytes:
+    """The request line, with the request's own Host line if it has one."""
+    line = f"{request.method} {request.parts.path} HTTP/1.1\r\n"
+    own = [f"Host: {value.strip()}\r\n" for name, value in _headers(request) if name.lower() == "host"]
+    return "".join([line, *own]).encode("utf-8")
+
+
+def _status(request: HttpRequest, sets: dict[frozenset[int], int]) -> int:
+    """The expected status of a row; a set of several is added to `sets`."""
+    if not request.expect:
+        return request.status
+    expected = parse_statuses(request.expect)
+    return FIRST_STATUS_SET + sets.setdefault(expected, len(sets))
+
+
+def _headers(request: HttpRequest) -> list[tuple[str, str]]:
+    return [(name, value) for name, _, value in (line.partition(":") for line in request.headers)]
+
+
+def _rest(request: HttpRequest, *, keepalive: bool) -> bytes:
     """The part of the request after its Host line."""
     given = {line.partition(":")[0].lower() for line in request.headers}
     lines = [
         f"{name}: {value}"
-        for name, value in (("User-Agent", "loadgen"), ("Accept", "*/*"))
-        if name.lower() not in given
+        for name, value in (("User-Agent", "loadgen"), ("Accept", "*/*"), ("Connection", "" if keepalive else "close"))
+        if value and name.lower() not in given
     ]
-    lines += [f"{name}: {value.strip()}" for name, _, value in (line.partition(":") for line in request.headers)]
+    lines += [f"{name}: {value.strip()}" for name, value in _headers(request) if name.lower() != "host"]
     body = request.body.encode()
     if body or request.method in _WITH_BODY:
         lines.append(f"Content-Length: {len(body)}")

@@ -43,14 +43,19 @@ class Templates:
         self._columns: dict[tuple[str, str], int] = {}
         self._longest: dict[int, int] = {}  # of the values of a column, by the index of its first one
 
-    def add(self, line: bytes, rest: bytes) -> int:
+    def add(self, line: bytes, rest: bytes, *, own_host: bool = False) -> int:
         """The number of a new template: request line, Host line, and the `rest` of the request, all with tokens.
 
+        With `own_host`, the Host line is the second one in `line`; otherwise the engine adds that of the target.
         Raises PlanError when a value of the data file cannot stand where it is asked for.
         """
         head, _, body = rest.partition(b"\r\n\r\n")
-        self._write(split_tokens(line, b"%7B%7B"), "url", _BAD_IN_URL)
-        self._pieces.append((0, 0, 0, PieceKind.HOST, 0))
+        first, _, host = line.partition(b"\r\n")
+        self._write((*split_tokens(first, b"%7B%7B"), b"\r\n"), "url", _BAD_IN_URL)
+        if own_host:
+            self._write(split_tokens(host, b"{{"), "raw", _BAD_IN_HEADER)
+        else:
+            self._pieces.append((0, 0, 0, PieceKind.HOST, 0))
         body_parts = split_tokens(body, b"{{")
         before, length, after = _cut(b"\r\n" + head + b"\r\n")
         self._write(split_tokens(before[2:], b"{{"), "raw", _BAD_IN_HEADER)

@@ -103,7 +103,8 @@ def _setup(header: Header[HttpPlan], sent: int) -> Table:
     for line in engine_lines(header.own_fleet.engines):
         add_row(grid, "engine", line)
     warm = f" after {format_duration(plan.warmup_ns)} of warm-up" if plan.warmup_ns else ""
-    add_row(grid, "measured", f"{format_duration(plan.duration_ns)}{warm}")
+    most = f"{fmt.count(plan.total_requests)} requests, at most " if plan.total_requests else ""
+    add_row(grid, "measured", f"{most}{format_duration(plan.duration_ns)}{warm}")
     add_row(grid, "machine", setup_line(header))
     add_row(grid, "loadgen", own_version(header))
     return grid

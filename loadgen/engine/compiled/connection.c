@@ -9,6 +9,10 @@
 #include <unistd.h>
 
 #include "openloop.h"
+#include "idempotent.h"
+#include "overdue.h"
+#include "quota.h"
+#include "status.h"
 #include "receive.h"
 
 enum {
@@ -45,6 +49,8 @@ static void drop(struct engine *engine, struct connection *c)
 static void record(struct engine *engine, struct connection *c, int64_t done_ns, enum outcome outcome)
 {
     /* without a TCP connection no request was sent */
+    if (outcome == OUTCOME_OK && is_overdue(engine, c, done_ns))
+        outcome = OUTCOME_TIMED_OUT;
     bool unsent = c->doing == CONNECTING && !c->received && !(c->flags & RETRIED);
     engine_record(engine, &(struct record){.due_ns = c->due_ns,
                                            .sent_ns = unsent ? -c->sent_ns : c->sent_ns,
@@ -76,21 +82,12 @@ static void advance(struct engine *engine, struct connection *c, int64_t due_ns,
     }
     c->row = engine->tape.ops[c->row].next;
     c->due_ns = due_ns;
-    if (!rests && (!engine->load.line_bps || due_ns <= engine->woke_ns))
+    if (engine->quota.left <= 0)
+        quota_retire(engine, c);
+    else if (!rests && (!engine->load.line_bps || due_ns <= engine->woke_ns))
         engine_begin_soon(engine, c);
     else
         connection_rest(engine, c, due_ns); /* also after a failure in connection_begin, which must not recurse */
-}
-
-/* Whether the request may be sent twice with the effect of once: http1.IDEMPOTENT. */
-static bool is_idempotent(const struct engine *engine, const struct connection *c)
-{
-    static const char *const methods[] = {"GET ", "HEAD ", "OPTIONS ", "TRACE ", "PUT ", "DELETE "};
-    struct text line = tape_text(&engine->tape, engine->tape.ops[c->row].line);
-    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
-        if (line.bytes >= strlen(methods[i]) && memcmp(line.at, methods[i], strlen(methods[i])) == 0)
-            return true;
-    return false;
 }
 
 static void send_again(struct engine *engine, struct connection *c);
@@ -114,17 +111,11 @@ static void fail(struct engine *engine, struct connection *c, int64_t at_ns, enu
     advance(engine, c, closed_between ? due_ns : due_ns + engine->load.error_rest_ns, !closed_between);
 }
 
-static bool right_status(const struct engine *engine, const struct connection *c)
-{
-    uint16_t wanted = engine->tape.ops[c->row].status, status = c->reply.status;
-    return wanted ? status == wanted : status >= 200 && status < 400;
-}
-
 /* Judge a complete reply, record the operation, and go on when the line speed allows its bytes. */
 static void finish(struct engine *engine, struct connection *c, int64_t done_ns, bool ended)
 {
     enum outcome outcome = OUTCOME_BAD_STATUS;
-    if (right_status(engine, c)) {
+    if (is_right_status(&engine->tape, c->row, c->reply.status)) {
         outcome = body_verdict(&c->reply.body);
         if (outcome == OUTCOME_OK && !c->reply.cookie_right)
             outcome = OUTCOME_BAD_COOKIE;
@@ -192,6 +183,8 @@ static bool open_connection(struct engine *engine, struct connection *c, int64_t
 
 void connection_begin(struct engine *engine, struct connection *c)
 {
+    if (!quota_take(engine, c))
+        return;
     int64_t at_ns = now_ns();
     engine->begun++;
     c->sent_ns = c->progress_ns = at_ns;
@@ -237,7 +230,8 @@ static void wrong(struct engine *engine, struct connection *c, int64_t at_ns, in
     enum outcome outcome = (enum outcome)result;
     if (outcome == OUTCOME_BAD_LENGTH) { /* the body check gave up early */
         c->flags |= (uint32_t)c->reply.status << STATUS_SHIFT;
-        outcome = right_status(engine, c) ? body_verdict(&c->reply.body) : OUTCOME_BAD_STATUS;
+        outcome = is_right_status(&engine->tape, c->row, c->reply.status) ? body_verdict(&c->reply.body)
+                                                                          : OUTCOME_BAD_STATUS;
     } else if (c->number != NOBODY) {
         show(&engine->shown, c->target, outcome, c->reply.wrong);
     }
@@ -274,7 +268,7 @@ static void read_reply(struct engine *engine, struct connection *c, bool ended)
         int result = skip ? reply_skip(&c->reply, got)
                           : reply_feed(&c->reply, engine->buffer + REPLY_ROOM_BYTES, (size_t)got);
         if (result == REPLY_DONE) {
-            if (c->reply.status == 400 && !skip && !right_status(engine, c) && c->number != NOBODY)
+            if (c->reply.status == 400 && !skip && !is_right_status(&engine->tape, c->row, 400) && c->number != NOBODY)
                 show(&engine->shown, c->target, OUTCOME_BAD_STATUS,
                      reply_wants_tls(engine->buffer + REPLY_ROOM_BYTES, (size_t)got));
             finish(engine, c, at_ns, ended);
@@ -338,7 +332,8 @@ void connection_wake(struct engine *engine, struct connection *c)
 
 void connection_expire(struct engine *engine, struct connection *c, int64_t at_ns)
 {
-    if (c->doing >= CONNECTING && c->doing <= READING && at_ns - c->progress_ns > engine->load.timeout_ns)
+    bool late = at_ns - c->progress_ns > engine->load.timeout_ns || is_overdue(engine, c, at_ns);
+    if (late && c->doing >= CONNECTING && c->doing <= READING)
         fail(engine, c, at_ns, c->doing == CONNECTING ? OUTCOME_UNREACHABLE : OUTCOME_TIMED_OUT);
 }
 

@@ -77,6 +77,8 @@ struct load {
     int64_t line_bps, timeout_ns, error_rest_ns;
     bool paced_reads, kernel_stamps, open;
     uint32_t max_backlog;
+    int64_t request_ns; /* the longest time of a request; 0 for no limit */
+    int64_t requests; /* closed loop: operations of a segment; 0 for no limit */
 };
 
 /* The operations of an open loop in a segment: number i is due offsets_ns[i] after the start, and is operation
@@ -84,6 +86,14 @@ struct load {
 struct arrivals {
     const int64_t *offsets_ns;
     uint64_t count, first, step;
+    bool counted; /* the segment ends when these are done */
+};
+
+/* See quota.h. */
+struct quota {
+    int64_t left; /* operations to begin */
+    int64_t done_ns;
+    uint32_t idle; /* connections that have nothing to do any more */
 };
 
 struct segment {
@@ -107,6 +117,7 @@ struct engine {
     struct waiting *waiting; /* the backlog of all targets: an array of places that grows when it is full */
     uint32_t waiting_room, waiting_spare;
     struct segment segment;
+    struct quota quota;
     uint64_t arrived;
     char *buffer; /* REPLY_ROOM_BYTES, then BUFFER_BYTES to receive into */
     char *request;

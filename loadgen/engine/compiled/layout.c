@@ -1,6 +1,7 @@
 #include "layout.h"
 
 #include "engine.h"
+#include "status.h"
 
 #define SIZE(dtype, type)                                                                                              \
     {                                                                                                                  \
@@ -92,6 +93,10 @@ const struct fact layout_facts[] = {
     OUTCOME(BAD_TLS),
     {"KEEP_ALIVE", FLAG_KEEP_ALIVE},
     {"CLOSE_AFTER", FLAG_CLOSE_AFTER},
+    {"NO_BODY", FLAG_NO_BODY},
+    {"OWN_HOST", FLAG_OWN_HOST},
+    {"FIRST_STATUS_SET", FIRST_STATUS_SET},
+    {"STATUS_WORDS", STATUS_WORDS},
     {"CONNECTED", CONNECTED},
     {"RETRIED", RETRIED},
     {"RESTED", RESTED},

@@ -15,7 +15,16 @@ from loadgen.engine.http1 import DONE, MAX_CHUNK_LINE_BYTES, MAX_HEAD_BYTES, MOR
 from loadgen.measure.record import CONNECTED, RECORD_DTYPE, RESTED, RETRIED, STATUS_SHIFT, SURPLUS
 from loadgen.measure.shown import MAX_SHOWN
 from loadgen.model.outcome import Outcome
-from loadgen.schedule.optape import CHECK_DTYPE, CLOSE_AFTER, KEEP_ALIVE, OP_DTYPE
+from loadgen.schedule.optape import (
+    CHECK_DTYPE,
+    CLOSE_AFTER,
+    FIRST_STATUS_SET,
+    KEEP_ALIVE,
+    NO_BODY,
+    OP_DTYPE,
+    OWN_HOST,
+    STATUS_WORDS,
+)
 from loadgen.schedule.values import PIECE_DTYPE, PieceKind
 
 NOBODY = 0xFFFFFFFF
@@ -60,6 +69,10 @@ def _facts() -> Iterator[tuple[str, int]]:
         yield f"{type(member).__name__}.{member.name}", member.value
     yield "KEEP_ALIVE", KEEP_ALIVE
     yield "CLOSE_AFTER", CLOSE_AFTER
+    yield "NO_BODY", NO_BODY
+    yield "OWN_HOST", OWN_HOST
+    yield "FIRST_STATUS_SET", FIRST_STATUS_SET
+    yield "STATUS_WORDS", STATUS_WORDS
     yield "CONNECTED", CONNECTED
     yield "RETRIED", RETRIED
     yield "RESTED", RESTED

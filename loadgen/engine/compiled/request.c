@@ -22,6 +22,8 @@ ssize_t request_send(struct engine *engine, const struct connection *c, size_t *
     }
     struct text pieces[3] = {tape_text(&engine->tape, op->line), engine->targets[c->target].host_line,
                              tape_text(&engine->tape, op->rest)};
+    if (op->flags & FLAG_OWN_HOST)
+        pieces[1].bytes = 0;
     size_t bytes = pieces[0].bytes + pieces[1].bytes + pieces[2].bytes;
     *left = bytes - c->out_at;
     if (bytes <= REQUEST_BYTES) {
