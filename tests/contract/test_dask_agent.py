@@ -366,7 +366,7 @@ def test_a_worker_of_another_run_cannot_join(tmp_path: Path) -> None:
         async with Hub(["127.0.0.1"], 0, mine.issue("coordinator")) as hub:
             address = hub.contact("127.0.0.1")
             for ends, text in (
-                (security(foreign.issue("m")), "has a certificate of another run, or does not accept this one"),
+                (security(foreign.issue("m")), "cannot be joined: it has a certificate of another run"),
                 (security(None), "requires a certificate"),
             ):
                 with pytest.raises(FleetError, match=text):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from pathlib import Path
 
 from hypothesis import strategies as st
@@ -195,7 +196,7 @@ hosts = st.builds(
     port=st.integers(0, 65535),
     cores=st.integers(0, 64),
     bind=st.sampled_from(("", "192.0.2.8")),
-    command=texts.filter(lambda text: text.isprintable()),
+    command=st.lists(texts.filter(lambda text: text.isprintable()), max_size=3).map(shlex.join),
     spool=st.sampled_from(("", "/var/tmp/spool")),
 )
 _cores = st.integers(0, 64)
@@ -210,7 +211,7 @@ choices = st.one_of(
     st.builds(FleetChoice, scheduler=st.just("tcp://192.0.2.1:8786"), workers=st.integers(1, 99), engines=_cores),
     st.builds(
         FleetChoice,
-        listen=st.tuples(st.sampled_from(("192.0.2.1", "::")), st.integers(0, 65535)),
+        listen=st.tuples(st.sampled_from(("192.0.2.1", "*", "2001:db8::1")), st.integers(0, 65535)),
         certs=st.just(Path("some/certs")),
         workers=st.integers(1, 99),
         engines=_cores,
