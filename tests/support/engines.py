@@ -108,6 +108,7 @@ async def play(
     parts: int = 1,
     requests: int = 0,
     request_ns: int = 0,
+    dial: tuple[tuple[str, int], ...] = (),
     tls: TlsSettings = TLS_DEFAULTS,
 ) -> Played:
     """Play one segment of `length_ns`; the window is the whole segment unless given."""
@@ -133,6 +134,7 @@ async def play(
             parts=parts,
             requests=requests,
             request_ns=request_ns,
+            dial=dial,
             tls=tls,
         ),
     )

@@ -54,7 +54,7 @@ def compile_http(plan: HttpPlan) -> OpTape:
     for number, request in enumerate(plan.requests):
         row = by_request[number]
         marked = _with_tokens(request)
-        line, rest = _line(marked), _rest(marked, keepalive=plan.keepalive)
+        line, rest = _line(marked, proxied=bool(plan.proxy)), _rest(marked, keepalive=plan.keepalive)
         row["line"] = strings.add(line)
         if marked is request:
             row["rest"] = strings.add(rest)
@@ -139,9 +139,14 @@ def _closes(request: HttpRequest) -> bool:
     return any(name == "connection" and "close" in value for name, _, value in lines)
 
 
-def _line(request: HttpRequest) -> bytes:
-    """The request line, with the request's own Host line if it has one."""
-    line = f"{request.method} {request.parts.path} HTTP/1.1\r\n"
+def _line(request: HttpRequest, *, proxied: bool) -> bytes:
+    """The request line, with the own Host line of the request; a proxy gets the whole URL (RFC 9112, 3.2.2)."""
+    place = request.parts.path
+    if proxied:
+        url = request.parts
+        host = f"[{url.host}]" if ":" in url.host else url.host
+        place = f"http://{host}{'' if url.port == 80 else f':{url.port}'}{place}"
+    line = f"{request.method} {place} HTTP/1.1\r\n"
     own = [f"Host: {value.strip()}\r\n" for name, value in _headers(request) if name.lower() == "host"]
     return "".join([line, *own]).encode("utf-8")
 

@@ -76,7 +76,7 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
             part=part,
             parts=parts,
             request_ns=plan.max_time_ns,
-            dial=tuple((one.host, one.port) for one in plan.dialed) if plan.connect_to else (),
+            dial=tuple((one.host, one.port) for one in plan.dialed) if plan.connect_to or plan.proxy else (),
             requests=0 if plan.rate_per_s else plan.total_requests,
         )
 
