@@ -14,6 +14,7 @@ from loadgen.model.bound import Bound, BoundKind
 from loadgen.model.sending import EngineKind as EngineKind  # a plan names them, too
 from loadgen.model.sending import Timestamps as Timestamps
 from loadgen.model.shard import Shard
+from loadgen.model.stages import Ramp
 from loadgen.model.target import Target
 from loadgen.model.tls import TLS_DEFAULTS, TlsSettings
 from loadgen.model.units import NS_PER_MS
@@ -30,7 +31,8 @@ class Arrivals:
     Operation k of all engines is due `offset(k)` after the start of the segment, and this engine plays those with
     k mod `parts` == `part`.  An operation goes to a free connection of its target.  Without one it waits and keeps its
     due time; it is recorded as SHED if `max_backlog` operations already wait for that target.  `total` is the number of
-    operations of all engines together; 0 for as many as the segment's length allows.
+    operations of all engines together; 0 for as many as the segment's length allows.  With `ramps`, the rate changes as
+    they say, from the start of the segment on.
     """
 
     rate_per_s: float
@@ -39,6 +41,7 @@ class Arrivals:
     part: int
     parts: int
     max_backlog: int
+    ramps: tuple[Ramp, ...] = ()
     total: int = 0
 
 
@@ -52,6 +55,7 @@ class Load:
     () leaves the choice to the kernel.  `canary`: the machine runs a responder for a canary on each engine.
     `streams`: 0 for HTTP/1.1; otherwise HTTP/2, and so many connections of the load, one after another by number, are
     streams of one TCP connection.
+    The engine is number `part` of `parts` in the run.
     `requests`: in a closed loop, the number of operations that this engine plays in a segment, which then ends;
     0 for as many as the segment's length allows.  `request_ns` is the longest time from sending a request to the end of
     its reply; 0 for no limit.  `dial`: by target, the host and port that its connections go to; () for its own.
@@ -69,6 +73,8 @@ class Load:
     error_rest_ns: int = 250 * NS_PER_MS
     canary: bool = False
     streams: int = 0
+    part: int = 0
+    parts: int = 1
     requests: int = 0
     request_ns: int = 0
     dial: tuple[tuple[str, int], ...] = ()
@@ -134,9 +140,10 @@ class Assignment:
         load["engine"] = EngineKind(load["engine"])
         load["timestamps"] = Timestamps(load["timestamps"])
         load["sources"] = tuple(load["sources"])
+        if arrivals := load["arrivals"]:
+            load["arrivals"] = Arrivals(**{**arrivals, "ramps": tuple(map(tuple, arrivals["ramps"]))})
         load["dial"] = tuple((host, port) for host, port in load["dial"])
         load["tls"] = TlsSettings(**load["tls"])
-        load["arrivals"] = Arrivals(**load["arrivals"]) if load["arrivals"] else None
         return cls(
             worker=wire["worker"],
             shard=Shard.from_wire(wire["shard"]),

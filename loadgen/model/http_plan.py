@@ -10,12 +10,16 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from loadgen.model.connect_to import ConnectTo, dialed
+from loadgen.model.data_file import NO_DATA, DataFile
 from loadgen.model.errors import PlanError
+from loadgen.model.http2 import check_http2
+from loadgen.model.http_values import Value, check_names, check_places, tokens_for, values_in
 from loadgen.model.plain import from_plain, to_plain
 from loadgen.model.plan import OnLoss, Phases
 from loadgen.model.secrets import mask_url
 from loadgen.model.sending import EngineKind, Timestamps, check_sending
 from loadgen.model.shard import share_out
+from loadgen.model.stages import Stage, check_stages, mean_per_s
 from loadgen.model.statuses import parse_statuses
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_S
@@ -23,8 +27,6 @@ from loadgen.model.units import NS_PER_S
 MAX_REQUESTS = 100_000
 MAX_WEIGHT = 1_000
 MAX_RATE_PER_S = 10_000_000
-MAX_STREAMS = 10_000
-"""Streams of HTTP/2 per connection; servers allow 100 to 250 by default."""
 MAX_TOTAL = 10**15
 MAX_REDIRECTS = 50
 
@@ -89,7 +91,7 @@ class HttpRequest:
     expect: str = ""
 
     def __post_init__(self) -> None:
-        Url.parse(self.url)
+        _ = self.parts  # checks the URL
         if not _TOKEN.fullmatch(self.method):
             raise PlanError(f"{self.method!r} is not an HTTP method")
         if self.method == "CONNECT":
@@ -112,6 +114,20 @@ class HttpRequest:
             parse_statuses(self.expect)
         if not 1 <= self.weight <= MAX_WEIGHT:
             raise PlanError(f"the weight must be 1 to {MAX_WEIGHT}, got {self.weight}")
+
+    @property
+    def parts(self) -> Url:
+        """The parts of the URL, whose path has tokens in the place of placeholders (loadgen.model.http_values)."""
+        try:
+            text = tokens_for(self.url)
+        except PlanError:  # braces mean nothing in a record of version 0.1; a new plan is checked by `check_values`
+            text = self.url
+        return Url.parse(text)
+
+    @property
+    def values(self) -> tuple[Value, ...]:
+        """The placeholders of the request.  Raises PlanError for a malformed one."""
+        return tuple(values_in(self.url, *self.headers, self.body))
 
     @property
     def own_hosts(self) -> int:
@@ -141,8 +157,9 @@ class HttpPlan:
     that are followed before the run; 0 to follow none.  `proxy` is the URL of an HTTP proxy that all requests go to.
     `sources` are the addresses to connect from; with none, the kernel chooses.  `slos` are objectives as in
     loadgen.verdict.slo.  `http2`: HTTP/2 instead of HTTP/1.1, with `streams` requests at once on each connection.
-    `canary`: each engine has a canary (loadgen.engine.canary).  `engines` is the number of engine
-    processes on this machine; load machines of a fleet have their own number.
+    `canary`: each engine has a canary (loadgen.engine.canary).  `engines` is the number of engine processes on this
+    machine; load machines of a fleet have their own number.  `data` is the file whose rows give values to requests.
+    With `stages`, requests are due at rates that change; `duration_ns` and `rate_per_s` are then their length and mean.
     """
 
     requests: tuple[HttpRequest, ...]
@@ -175,8 +192,16 @@ class HttpPlan:
     engines: int = 1
     on_loss: OnLoss = OnLoss.DEGRADE
     seed: int = 1
+    data: DataFile = NO_DATA
+    stages: tuple[Stage, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.stages:
+            check_stages(self.stages, MAX_RATE_PER_S)
+            if self.warmup_ns:
+                raise PlanError("stages allow no warm-up", hint="make the first stage the warm-up")
+            object.__setattr__(self, "duration_ns", sum(stage.duration_ns for stage in self.stages))
+            object.__setattr__(self, "rate_per_s", mean_per_s(self.stages))
         if not self.requests:
             raise PlanError("no URL is given", hint="give one or more URLs, --requests FILE, or --plan FILE")
         if len(self.requests) > MAX_REQUESTS:
@@ -190,7 +215,8 @@ class HttpPlan:
         if self.timeout_ns < 1:
             raise PlanError("the timeout must be positive")
         check_sending(self.engine, self.timestamps, self.sources)
-        self._check_http2()
+        others = {"--no-keepalive": not self.keepalive, "--proxy": self.proxy, "--tls-resume": self.tls_resume}
+        check_http2(self.streams, self.engine, others, http2=self.http2)
         if self.max_time_ns < 0:
             raise PlanError("the longest time of a request (-t) must be positive")
         self._check_tls()
@@ -205,18 +231,17 @@ class HttpPlan:
         self._check_total()
         _ = self.phases  # Phases checks the durations
 
-    def _check_http2(self) -> None:
-        if self.streams != 1 and not self.http2:
-            raise PlanError("only HTTP/2 has several streams per connection", hint="give --http2, too")
-        if not 1 <= self.streams <= MAX_STREAMS:
-            raise PlanError(f"the streams per connection must be 1 to {MAX_STREAMS:,}, got {self.streams:,}")
-        if self.http2 and self.engine is EngineKind.COMPILED:
-            raise PlanError("only the Python engine speaks HTTP/2", hint="omit --engine compiled")
-        if self.http2 and not self.keepalive:
-            raise PlanError("--no-keepalive is for HTTP/1.1: HTTP/2 shares connections", hint="omit one of them")
-        for option, given in (("--proxy", self.proxy), ("--tls-resume", self.tls_resume)):
-            if self.http2 and given:
-                raise PlanError(f"--http2 cannot be combined with {option} yet", hint="omit one of them")
+    def check_values(self) -> None:
+        """Raise PlanError when a placeholder is malformed, stands where none can stand, or names an unknown value."""
+        if self.follow and any("{{" in request.url for request in self.requests):
+            raise PlanError("-L cannot follow a URL that differs by request", hint="give the last URL of each redirect")
+        for number, request in enumerate(self.requests, start=1):
+            try:
+                check_places(request.url, request.headers)
+                check_names(request.values, self.data.columns, self.data.file)
+            except PlanError as error:
+                where = f"request {number}: " if len(self.requests) > 1 else ""
+                raise PlanError(f"{where}{error.message}", hint=error.hint) from error
 
     def _check_connections(self) -> None:
         if self.connections < 1:
@@ -290,7 +315,7 @@ class HttpPlan:
         """The servers that the URLs name, in order; the weight of each is the sum of its requests' weights."""
         weights: dict[tuple[bool, str, int], int] = {}
         for request in self.requests:
-            url = Url.parse(request.url)
+            url = request.parts
             key = (url.tls, url.host, url.port)
             weights[key] = weights.get(key, 0) + request.weight
         return tuple(
@@ -321,11 +346,6 @@ class HttpPlan:
         """The number of connections to each target."""
         return share_out(self.connections, [target.weight for target in self.targets])
 
-    @property
-    def slots(self) -> list[int]:
-        """The number of requests to each target that are under way at once: one per connection, or per stream."""
-        return [share * self.streams for share in self.shares]
-
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain data (for JSON and TOML); :meth:`from_dict` reads it back to an equal plan."""
         data = to_plain(self)
@@ -354,6 +374,8 @@ class HttpPlan:
 _LATER = (
     "http2",
     "streams",
+    "data",
+    "stages",
     "total_requests",
     "keepalive",
     "max_time_ns",

@@ -12,7 +12,8 @@ from h2.settings import SettingCodes
 from loadgen.model.outcome import Outcome
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS, NS_PER_S
-from loadgen.schedule.optape import OpTape, Strings
+from loadgen.schedule.optape import OpTape
+from loadgen.schedule.strings import Strings
 from tests.support import scripted
 from tests.support.engines import Played, play, python_engine
 from tests.support.http2_play import by_http2, only_good, run

@@ -18,7 +18,8 @@ from loadgen.engine.http2.frames import MAX_PAYLOAD_BYTES, FrameError, Frames, r
 from loadgen.engine.http2.requests import Request
 from loadgen.engine.remarks import Remarks
 from loadgen.model.errors import FleetError, PlanError
-from loadgen.model.http_plan import MAX_STREAMS, HttpPlan, HttpRequest
+from loadgen.model.http2 import MAX_STREAMS, slots_of
+from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.sending import Timestamps
 from loadgen.schedule.placement import Placement
 from tests.support.http2_server import frame
@@ -75,7 +76,7 @@ def test_a_request_of_http1_becomes_one_of_http2() -> None:
         b"User-Agent: loadgen\r\nConnection: X-Gone, close\r\nTE: trailers\r\nKeep-Alive: 5\r\n"
         b"Content-Length: 7\r\n\r\na\r\n\r\nb!"
     )
-    request = Request.of(b"POST /a?b=c HTTP/1.1\r\n", rest, b"h:80", tls=True)
+    request = Request.of(b"POST /a?b=c HTTP/1.1\r\n" + rest, b"h:80", tls=True)
     assert request.fields == (
         (b":method", b"POST"),
         (b":scheme", b"https"),
@@ -86,11 +87,11 @@ def test_a_request_of_http1_becomes_one_of_http2() -> None:
     )
     assert request.body == b"a\r\n\r\nb!"
     assert not request.idempotent
-    get = Request.of(b"GET / HTTP/1.1\r\n", b"Host: other\r\n\r\n", b"h:80", tls=False)
+    get = Request.of(b"GET / HTTP/1.1\r\nHost: other\r\n\r\n", b"h:80", tls=False)
     assert get.fields[1:3] == ((b":scheme", b"http"), (b":authority", b"other"))
     assert get.body == b""
     assert get.idempotent
-    assert Request.of(b"GET / HTTP/1.1\r\n", b"\r\n", b"h:80", tls=False).fields[4:] == ()
+    assert Request.of(b"GET / HTTP/1.1\r\n\r\n", b"h:80", tls=False).fields[4:] == ()
 
 
 def test_error_codes_in_words() -> None:
@@ -119,7 +120,7 @@ def test_the_streams_of_a_connection_stay_together() -> None:
 def test_a_plan_of_streams() -> None:
     plan = HttpPlan(requests=REQUESTS, connections=4, http2=True, streams=5)
     assert plan.shares == [1, 3]
-    assert plan.slots == [5, 15]
+    assert slots_of(plan.shares, plan.streams) == [5, 15]
     assert compile_http(plan).starts.shape == (1, 20)
     kind = HttpKind()
     assert kind.load(plan, 0, 1).streams == 5
@@ -141,7 +142,7 @@ def test_a_plan_of_http1_is_printed_as_before() -> None:
         ({"streams": 2}, "only HTTP/2 has several streams"),
         ({"http2": True, "streams": 0}, "must be 1 to 10,000, got 0"),
         ({"http2": True, "streams": MAX_STREAMS + 1}, "must be 1 to 10,000, got 10,001"),
-        ({"http2": True, "keepalive": False}, "--no-keepalive is for HTTP/1.1"),
+        ({"http2": True, "keepalive": False}, "cannot be combined with --no-keepalive"),
         ({"http2": True, "tls_resume": True}, "cannot be combined with --tls-resume"),
         ({"http2": True, "engine": EngineKind.COMPILED}, "only the Python engine speaks HTTP/2"),
     ],

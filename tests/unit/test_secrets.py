@@ -222,3 +222,14 @@ def test_messages_are_masked(
 def test_a_long_text_takes_linear_time() -> None:
     text = "y" * 200_000 + "token: abc"
     assert mask_text(text) == "y" * 200_000 + f"token: {MASK}"  # quadratic, this takes minutes
+
+
+def test_a_placeholder_is_no_secret_but_text_beside_it_may_be() -> None:
+    for line in ("Authorization: Bearer {{token}}", "Cookie: {{cookie}}", "X-Api-Key:{{key|raw}}"):
+        assert mask_header(line) == line
+    assert mask_header("Cookie: id=s3cret-1; b={{b}}") == f"Cookie: {MASK}"
+    assert mask_url("http://h/?token={{token}}&key=s3cret") == f"http://h/?token={{{{token}}}}&key={MASK}"
+    assert mask_body("password={{pw}}&n={{n}}") == "password={{pw}}&n={{n}}"
+    plan = HttpPlan(requests=(HttpRequest(url="http://h/?token={{n}}", headers=("Authorization: Basic {{uuid}}",)),))
+    assert without_secrets(plan) == plan
+    assert hidden(plan) == ()

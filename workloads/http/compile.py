@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loadgen.model.http_plan import HttpPlan, HttpRequest, Url
+from loadgen.model.http2 import slots_of
+from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_values import tokens_for
 from loadgen.model.statuses import parse_statuses
 from loadgen.schedule.optape import (
     CHECK_DTYPE,
@@ -24,6 +27,8 @@ from loadgen.schedule.optape import (
     status_sets,
 )
 from workloads.api import Counting
+from workloads.http.data import rows_of
+from workloads.http.values import Templates
 
 MAX_KINDS = 32
 """Up to this many different requests are counted separately; more requests are counted together."""
@@ -37,8 +42,11 @@ _WITH_BODY = ("POST", "PUT", "PATCH")
 def compile_http(plan: HttpPlan) -> OpTape:
     """The tape of `plan`: each request as often as its weight says, evenly distributed.
 
-    The status and the framing of replies are checked; their content is not.
+    The status and the framing of replies are checked; their content is not.  Raises PlanError when the plan's data file
+    has changed, or has a value that cannot stand where it is asked for.
     """
+    plan.check_values()
+    templates = Templates(rows_of(plan.data) if plan.data.file else None, plan.data.file)
     strings = StringsBuilder()
     order = _interleave([request.weight for request in plan.requests])
     by_request = np.zeros(len(plan.requests), OP_DTYPE)
@@ -46,8 +54,13 @@ def compile_http(plan: HttpPlan) -> OpTape:
     sets: dict[frozenset[int], int] = {}
     for number, request in enumerate(plan.requests):
         row = by_request[number]
-        row["line"] = strings.add(_line(request, proxied=bool(plan.proxy)))
-        row["rest"] = strings.add(_rest(request, keepalive=plan.keepalive))
+        marked = _with_tokens(request)
+        line, rest = _line(marked, proxied=bool(plan.proxy)), _rest(marked, keepalive=plan.keepalive)
+        row["line"] = strings.add(line)
+        if marked is request:
+            row["rest"] = strings.add(rest)
+        else:
+            row["template"] = templates.add(line, rest, own_host=bool(request.own_hosts))
         row["target"] = target_of[number]
         row["status"] = _status(request, sets)
         row["kind"] = number if len(plan.requests) <= MAX_KINDS else 0
@@ -64,10 +77,11 @@ def compile_http(plan: HttpPlan) -> OpTape:
         ops=ops,
         checks=checks,
         strings=strings.build(),
-        starts=_starts(rings, plan.slots),
+        starts=_starts(rings, slots_of(plan.shares, plan.streams)),
         kinds=categories.kinds,
         groups=categories.groups,
         kind_shares=categories.kind_shares,
+        values=templates.build(seed=plan.seed, turn=len(ops) > 1),
         status_sets=status_sets(sets),
     )
 
@@ -96,7 +110,7 @@ def _interleave(weights: Sequence[int]) -> NDArray[np.int64]:
 def _target_of(plan: HttpPlan) -> list[int]:
     """The index of the target of each request."""
     index = {(target.tls, target.host, target.port): at for at, target in enumerate(plan.targets)}
-    urls = (Url.parse(request.url) for request in plan.requests)
+    urls = (request.parts for request in plan.requests)
     return [index[url.tls, url.host, url.port] for url in urls]
 
 
@@ -109,6 +123,18 @@ def _starts(rings: Sequence[NDArray[np.int64]], shares: Sequence[int]) -> NDArra
     return starts
 
 
+def _with_tokens(request: HttpRequest) -> HttpRequest:
+    """The request with tokens in the place of placeholders; the same request without any braces."""
+    if not any("{{" in text for text in (request.url, request.body, *request.headers)):
+        return request
+    return dataclasses.replace(
+        request,
+        url=tokens_for(request.url),
+        headers=tuple(tokens_for(line) for line in request.headers),
+        body=tokens_for(request.body),
+    )
+
+
 def _closes(request: HttpRequest) -> bool:
     lines = (line.lower().partition(":") for line in request.headers)
     return any(name == "connection" and "close" in value for name, _, value in lines)
@@ -116,9 +142,9 @@ def _closes(request: HttpRequest) -> bool:
 
 def _line(request: HttpRequest, *, proxied: bool) -> bytes:
     """The request line, with the own Host line of the request; a proxy gets the whole URL (RFC 9112, 3.2.2)."""
-    place = Url.parse(request.url).path
+    place = request.parts.path
     if proxied:
-        url = Url.parse(request.url)
+        url = request.parts
         host = f"[{url.host}]" if ":" in url.host else url.host
         place = f"http://{host}{'' if url.port == 80 else f':{url.port}'}{place}"
     line = f"{request.method} {place} HTTP/1.1\r\n"

@@ -89,8 +89,8 @@ class Hub(Protocol):
     remarks: Remarks
     window_bytes: int
 
-    def request(self, row: int) -> Request:
-        """The request of a row of the tape."""
+    def request(self, row: int, number: int) -> Request:
+        """The request of a row of the tape on the slot with that number."""
 
     def submit(self, slot: Stream, now_ns: int) -> None:
         """Send the request of `slot`."""

@@ -21,15 +21,13 @@ class Request:
     idempotent: bool
 
     @classmethod
-    def of(cls, line: bytes, rest: bytes, authority: bytes, *, tls: bool) -> Request:
-        """The request with the request line `line`, and with `rest` after the Host line.
-
-        A Host header in `rest` takes the place of `authority`.
-        """
+    def of(cls, request: bytes, authority: bytes, *, tls: bool) -> Request:
+        """The form of `request`, which has no Host header, or one that takes the place of `authority`."""
+        head, _, body = request.partition(b"\r\n\r\n")
+        line, *lines = head.split(b"\r\n")
         method, _, target = line.rpartition(b" HTTP/")[0].partition(b" ")
-        head, _, body = (b"\r\n" + rest).partition(b"\r\n\r\n")
         fields = []
-        for text in head.split(b"\r\n"):
+        for text in lines:
             name, _, value = text.partition(b":")
             name, value = name.strip().lower(), value.strip()
             if name == b"host":
@@ -47,3 +45,7 @@ class Request:
             body=body,
             idempotent=method in IDEMPOTENT,
         )
+
+
+NOTHING = Request(fields=(), body=b"", idempotent=False)
+"""Stands for the request of a slot that has not begun any."""

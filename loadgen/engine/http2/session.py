@@ -25,18 +25,18 @@ class Requests:
     """The requests of a tape to one target, each made when it is first played."""
 
     def __init__(self, context: EngineContext, target: Target) -> None:
-        self._tape = context.tape
+        self._context = context
         self._authority = target.authority.encode()
         self._tls = target.tls
         self._known: dict[int, Request] = {}
 
-    def get(self, row: int) -> Request:
-        """The request of `row`."""
+    def get(self, row: int, number: int) -> Request:
+        """The request of `row` on the slot with that number; one with values is made anew each time."""
         found = self._known.get(row)
         if found is None:
-            tape = self._tape
-            found = Request.of(tape.lines[row], tape.rests[row], self._authority, tls=self._tls)
-            self._known[row] = found
+            found = Request.of(self._context.request(row, b"", number), self._authority, tls=self._tls)
+            if not self._context.tape.templates[row]:
+                self._known[row] = found
         return found
 
 
@@ -74,9 +74,9 @@ class Session:
         self._is_dirty = False  # a request was given to a link since the last flush
         self.slots = [StreamSlot(self, number, index) for number in numbers]
 
-    def request(self, row: int) -> Request:
-        """The request of `row` of the tape."""
-        return self._requests.get(row)
+    def request(self, row: int, number: int) -> Request:
+        """The request of `row` of the tape on the slot with that number."""
+        return self._requests.get(row, number)
 
     def submit(self, slot: Stream, now_ns: int) -> None:
         """Send the request of `slot` on a link that has room, or on a new one."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from loadgen.engine.body import BodyCheck
 from loadgen.engine.doing import Doing
 from loadgen.engine.http2.parts import Carrier, Hub, Phase
+from loadgen.engine.http2.requests import NOTHING
 from loadgen.measure.record import CONNECTED, RESTED, RETRIED, STATUS_SHIFT
 from loadgen.model.outcome import Outcome
 
@@ -51,7 +52,7 @@ class StreamSlot:
         self._due_ns = 0
         self._flags = 0
         self._status = 0
-        self.request = session.request(0)
+        self.request = NOTHING
         self.sent_ns = 0
         self.progress_ns = 0
         self.received = 0
@@ -90,7 +91,7 @@ class StreamSlot:
             quota.retire()
             return
         quota.left -= 1
-        self.request = self._session.request(row)
+        self.request = self._session.request(row, self.number)
         self._checked = tape.checked[row]
         self._cookie = tape.cookies[row]
         self._flags = 0
