@@ -8,9 +8,11 @@ import os
 import ssl
 from collections.abc import Sequence
 
+from deploy.tunnels import enter_tunnel
 from deploy.vms.http2 import HINT, PROTOCOLS, why_not_http2
 from loadgen.engine.tls import client_context
 from loadgen.engine.tls_words import tls_words
+from loadgen.engine.tunnel import TunnelError, tunnel_request
 from loadgen.model.errors import TargetError
 from loadgen.model.target import Target
 from loadgen.model.tls import TLS_DEFAULTS, TlsSettings
@@ -34,7 +36,8 @@ async def reach(
 
     async def one(target: Target, dialed: Target) -> tuple[str, str]:
         async with turns:
-            return await _problem(dialed, context, settings.name or target.host, http2=http2)
+            tunnel = tunnel_request(target.authority, settings.proxy_authorization) if settings.tunnel else b""
+            return await _problem(dialed, context, settings.name or target.host, http2=http2, tunnel=tunnel)
 
     problems = await asyncio.gather(*(one(target, dialed) for target, dialed in servers))
     missing = [f"{target.name}: {why}" for (target, _), (why, _) in zip(servers, problems, strict=True) if why]
@@ -44,17 +47,23 @@ async def reach(
     return missing
 
 
-async def _problem(target: Target, context: ssl.SSLContext, name: str, *, http2: bool) -> tuple[str, str]:
-    """Why the target cannot be used, and a hint; "" when it can."""
+async def _problem(
+    target: Target, context: ssl.SSLContext, name: str, *, http2: bool, tunnel: bytes
+) -> tuple[str, str]:
+    """Why the target cannot be used, and a hint; "" when it can.  `tunnel` is the request for one, b"" for none."""
     said = ""
     try:
         async with asyncio.timeout(_TIMEOUT_S):
-            secured = {"ssl": context, "server_hostname": name} if target.tls else {}
+            secured = {"ssl": context, "server_hostname": name} if target.tls and not tunnel else {}
             reader, writer = await asyncio.open_connection(target.host, target.port, **secured)  # type: ignore[arg-type]
+            if target.tls and tunnel:
+                await enter_tunnel(reader, writer, tunnel, context, name)
             if http2:
                 said = await why_not_http2(reader, writer)
     except TimeoutError:
         return f"no answer within {_TIMEOUT_S:g} s", "use http:// if it is a plain web server" * target.tls
+    except TunnelError as error:
+        return str(error), error.hint
     except ssl.SSLError as error:
         return tls_words(error)
     except OSError as error:

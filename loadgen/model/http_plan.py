@@ -13,6 +13,7 @@ from loadgen.model.connect_to import ConnectTo, dialed
 from loadgen.model.data_file import NO_DATA, DataFile
 from loadgen.model.errors import PlanError
 from loadgen.model.http2 import check_http2
+from loadgen.model.http_proxy import Proxy, check_proxy
 from loadgen.model.http_values import Value, check_names, check_places, tokens_for, values_in
 from loadgen.model.plain import from_plain, to_plain
 from loadgen.model.plan import OnLoss, Phases
@@ -273,14 +274,8 @@ class HttpPlan:
     def _check_proxy(self) -> None:
         if not self.proxy:
             return
-        proxy = Url.parse(self.proxy)
-        if proxy.tls or proxy.path != "/":
-            raise PlanError(f"--proxy: {self.proxy!r} is not a proxy", hint="write it like http://192.0.2.8:3128")
-        if any(target.tls for target in self.targets):
-            raise PlanError("--proxy cannot be used for https URLs", hint="use http URLs, or omit --proxy")
-        for option, given in (("--connect-to", self.connect_to), ("-L", self.follow)):
-            if given:
-                raise PlanError(f"--proxy cannot be combined with {option}", hint="omit one of them")
+        secured = (line for request in self.requests if request.parts.tls for line in request.headers)
+        check_proxy(self.proxy, secured, ["--connect-to"] if self.connect_to else [])
 
     def _check_keepalive(self) -> None:
         for request in () if self.keepalive else self.requests:
@@ -332,7 +327,7 @@ class HttpPlan:
     def dialed_of(self, target: Target) -> Target:
         """`target` with the host and port that its connections go to."""
         if self.proxy:
-            proxy = Url.parse(self.proxy)
+            proxy = Proxy.parse(self.proxy)
             return dataclasses.replace(target, host=proxy.host, port=proxy.port)
         return dialed(target, tuple(map(ConnectTo.parse, self.connect_to)))
 

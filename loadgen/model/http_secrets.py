@@ -12,7 +12,10 @@ from loadgen.model.secrets import MASK, mask_body, mask_header, mask_url
 def without_secrets(plan: HttpPlan) -> HttpPlan:
     """The plan with masked secrets; the same plan when it holds none."""
     requests = tuple(_masked(request) for request in plan.requests)
-    return plan if requests == plan.requests else dataclasses.replace(plan, requests=requests)
+    proxy = mask_url(plan.proxy)
+    if requests == plan.requests and proxy == plan.proxy:
+        return plan
+    return dataclasses.replace(plan, requests=requests, proxy=proxy)
 
 
 def _masked(request: HttpRequest) -> HttpRequest:
@@ -35,6 +38,8 @@ def hidden(plan: HttpPlan) -> tuple[str, ...]:
             found["the URL"] = None
         if MASK in request.body and mask_body(_filled(request.body)) == request.body:
             found["--body"] = None
+    if MASK in plan.proxy and mask_url(_filled(plan.proxy)) == plan.proxy:
+        found["--proxy"] = None
     return tuple(found)
 
 

@@ -152,7 +152,7 @@ def test_a_real_server_is_asked() -> None:
 
     found, hosts = asyncio.run(scenario())
     assert [one.url for one in found.requests] == ["http://shop.example/old", "http://other.example/new"]
-    assert hosts == ["other.example:80", "shop.example:80"]
+    assert hosts == ["other.example", "shop.example"]
 
 
 def test_a_server_that_does_not_answer_is_named() -> None:
@@ -188,11 +188,16 @@ def test_a_proxy_gets_the_whole_url(url: str, line: bytes) -> None:
 @pytest.mark.parametrize(
     ("url", "options", "word"),
     [
-        ("https://a/", {"proxy": "http://p:1"}, "https"),
         ("http://a/", {"proxy": "https://p:1"}, "not a proxy"),
-        ("http://a/", {"proxy": "p:1"}, "URL"),
+        ("http://a/", {"proxy": "p:1"}, "not a proxy"),
+        ("http://a/", {"proxy": "http://p:0"}, "not a proxy"),
+        ("http://a/", {"proxy": "http://p:x"}, "not a proxy"),
+        ("http://a/", {"proxy": "http://[::1"}, "not a proxy"),
+        ("http://a/", {"proxy": "http://ж:1"}, "not a proxy"),
+        ("http://a/", {"proxy": "socks5://p:1"}, "socks5 is not supported"),
+        ("http://a/", {"proxy": "http://a%3Ab:s3cret@p:1"}, "colon"),
         ("http://a/", {"proxy": "http://p:1/x"}, "not a proxy"),
-        ("http://a/", {"proxy": "http://p:1", "follow": 3}, "-L"),
+        ("https://a/", {"proxy": "http://p:1", "http2": True}, "--http2"),
         ("http://a/", {"proxy": "http://p:1", "connect_to": ("::b:1",)}, "--connect-to"),
     ],
 )
@@ -200,3 +205,23 @@ def test_senseless_proxies_are_refused_in_one_line(url: str, options: dict[str, 
     with pytest.raises(PlanError, match=word) as caught:
         plan_of(url, **options)
     assert "\n" not in caught.value.message
+
+
+def test_a_message_on_a_proxy_shows_no_password() -> None:
+    with pytest.raises(PlanError) as caught:
+        plan_of(proxy="https://ann:s3cret@p:1")
+    assert "s3cret" not in caught.value.message + caught.value.hint
+
+
+def test_a_password_for_the_proxy_never_goes_to_a_server() -> None:
+    proxy = "http://ann:p%20w@proxy.example:3128"
+    tape = compile_http(plan_of("http://a/", "https://b/", proxy=proxy))
+    lines = {tape.strings[int(op["line"])]: tape.strings[int(op["rest"])] for op in tape.ops}
+    assert b"\r\nProxy-Authorization: Basic YW5uOnAgdw==\r\n" in lines[b"GET http://a/ HTTP/1.1\r\n"]
+    assert b"Proxy" not in lines[b"GET / HTTP/1.1\r\n"]
+    own = HttpRequest(url="https://b/", headers=("proxy-authorization: Basic x",))
+    with pytest.raises(PlanError, match="not to the proxy"):
+        HttpPlan(requests=(own,), proxy="http://p:1")
+    mine = HttpRequest(url="http://a/", headers=("proxy-authorization: Basic x",))
+    (op,) = (sent := compile_http(HttpPlan(requests=(mine,), proxy=proxy))).ops
+    assert b"YW5u" not in sent.strings[int(op["rest"])]

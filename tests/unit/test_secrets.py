@@ -176,6 +176,18 @@ def test_a_replay_says_which_secrets_must_be_given_again(
     assert ("does not hold its secrets" in said[0]) == bool(missing)
 
 
+@pytest.mark.parametrize("login", ["ann:s3cret", "s3cret"])
+def test_the_password_of_a_proxy_is_masked(login: str) -> None:
+    plan = HttpPlan(requests=(HttpRequest(url="https://192.0.2.1/"),), proxy=f"http://{login}@192.0.2.8:3128")
+    masked = without_secrets(plan)
+    assert "s3cret" not in json.dumps(masked.to_dict())
+    assert "192.0.2.8:3128" in masked.proxy
+    assert hidden(masked) == ("--proxy",)
+    assert hidden(plan) == ()
+    assert without_secrets(masked) == masked
+    assert "s3cret" not in mask_text(f"loadgen http https://192.0.2.1/ --proxy {plan.proxy}")
+
+
 def test_headers_that_are_given_again_leave_the_others() -> None:
     masked = without_secrets(PLAN)
     assert len(hidden(masked)) == 6

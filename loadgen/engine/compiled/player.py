@@ -75,7 +75,7 @@ class CompiledPlayer:
         sources, source_of = _sources(load.sources, [family for family, _ in addresses], self._numbers, target_of)
         stand_ins = _stand_ins(assignment.shares, self._numbers, target_of)
         targets = [
-            (_packed(address), f"Host: {target.authority}\r\n".encode(), stand_in)
+            (_packed(address), f"Host: {target.host_header}\r\n".encode(), stand_in)
             for target, address, stand_in in zip(assignment.targets, addresses, stand_ins, strict=True)
         ]
         tape, numbers = assignment.tape, self._numbers
