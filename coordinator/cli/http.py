@@ -177,7 +177,7 @@ def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPla
     """Return the plan that the options make from `start`.  Raises PlanError."""
     requests = _given_requests(urls, given)
     plan = start.read(
-        HttpPlan.from_dict,
+        _from_dict,
         requests=() if requests is None and not start.sets("requests") else requests,
         connections=given["connections"],
         duration_ns=given["duration"],
@@ -199,6 +199,14 @@ def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPla
         requests=tuple(_changed(request, given) for request in plan.requests),
         engines=plan.engines if settled else _engines(plan),
     )
+
+
+def _from_dict(data: dict[str, Any]) -> HttpPlan:
+    """Return the plan that plain data describes, with checked objectives.  Raises PlanError."""
+    plan = HttpPlan.from_dict(data)
+    for text in plan.slos:
+        _slo(text)
+    return plan
 
 
 def _given_requests(urls: tuple[str, ...], given: dict[str, Any]) -> tuple[HttpRequest, ...] | None:

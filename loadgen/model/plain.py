@@ -17,6 +17,7 @@ from loadgen.model.errors import PlanError
 
 T = TypeVar("T")
 
+_MOST_INT = (1 << 63) - 1  # what messages between processes and the compiled engine can hold
 _WORDS: dict[Any, str] = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -70,6 +71,8 @@ def _value(kind: Any, data: object, where: str) -> Any:
         return float(data)
     if type(data) is not kind:  # not isinstance: True is an int
         raise PlanError(f"{where} must be {_WORDS[kind]}, got {data!r}")
+    if type(data) is int and not -_MOST_INT <= data <= _MOST_INT:
+        raise PlanError(f"{where} must be between -2^63 and 2^63, got {data}")
     return data
 
 

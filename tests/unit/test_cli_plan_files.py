@@ -159,6 +159,13 @@ def test_a_damaged_plan_in_a_record_is_named_with_its_file(tmp_path: Path, plan:
         ("forward", 'links = ["fast"]', "links[0] must be gige, 10g, none, loopback or real, got 'fast'"),
         ("forward", "flows = [0]", "flows must be 1 to 1024, got 0"),
         ("forward", "= 1", "is not TOML"),
+        ("http", 'slos = ["p99<50"]\n[[requests]]\nurl = "http://a/"', "'p99<50': '50' has no unit"),
+        ("http", 'slos = ["quick"]\n[[requests]]\nurl = "http://a/"', "'quick' is not an objective"),
+        (
+            "iperf",
+            'host = "a"\nduration_ns = 1_000_000_000_000_000_000_000',
+            "duration_ns must be between -2^63 and 2^63",
+        ),
     ],
 )
 def test_mistakes_in_a_plan_file_are_named_with_the_file(tmp_path: Path, command: str, text: str, message: str) -> None:
