@@ -68,7 +68,7 @@ def _whole(value: Decimal, most: int, text: str, what: str, limit: str) -> int:
 
 
 def parse_duration_ns(text: str, *, bare: bool = True) -> int:
-    """Nanoseconds of a text like `20s`, `250ms`, `1.5m`, `1m30s`, or seconds without a unit where `bare` allows this."""
+    """Nanoseconds of a text like `20s`, `250ms`, `1.5m`, `1m30s`, or seconds without a unit if `bare` allows it."""
     stripped = text.strip()
     if re.fullmatch(_NUMBER, stripped):
         number = parse_number(stripped, text, "duration")
