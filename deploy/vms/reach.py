@@ -44,7 +44,7 @@ async def _problem(target: Target, context: ssl.SSLContext) -> str:
     """Why the target cannot be used; "" when it can."""
     try:
         async with asyncio.timeout(_TIMEOUT_S):
-            secured = {"ssl": context, "server_hostname": target.host} if target.tls else {}
+            secured = {"ssl": context, "server_hostname": target.server_name} if target.tls else {}
             _, writer = await asyncio.open_connection(target.host, target.port, **secured)  # type: ignore[arg-type]
     except TimeoutError:
         return f"no answer within {_TIMEOUT_S:g} s"

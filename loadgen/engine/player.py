@@ -90,7 +90,13 @@ class Player:
                 assert tls_context is not None
                 made.append(
                     TlsConnection(
-                        context, number, index, host_line, source=source, host=target.host, tls_context=tls_context
+                        context,
+                        number,
+                        index,
+                        host_line,
+                        source=source,
+                        host=target.server_name,
+                        tls_context=tls_context,
                     )
                 )
             else:

@@ -6,7 +6,6 @@ import math
 import re
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlsplit
 
 from loadgen.model.errors import PlanError
 from loadgen.model.plain import from_plain, to_plain
@@ -16,6 +15,7 @@ from loadgen.model.sending import EngineKind, Timestamps, check_sending
 from loadgen.model.shard import share_out
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_S
+from loadgen.model.url import Url, complete
 
 MAX_REQUESTS = 100_000
 MAX_WEIGHT = 1_000
@@ -23,47 +23,13 @@ MAX_RATE_PER_S = 10_000_000
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _OURS = ("host", "content-length", "transfer-encoding", "expect", "upgrade")
-_SAFE_IN_PATH = "/?:@!$&'()*+,;=%[]~-._"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Url:
-    """The parts of an absolute http or https URL; `path` includes the query, as in a request line."""
-
-    tls: bool
-    host: str
-    port: int
-    path: str
-
-    @classmethod
-    def parse(cls, text: str) -> Url:
-        """The parts of a URL like `https://example.org:8443/a?b`.  Raises PlanError for any other text."""
-        problem = PlanError(f"{text!r} is not a URL", hint="write it like http://127.0.0.1:8080/path")
-        try:
-            parts = urlsplit(text)
-            host, port = parts.hostname, parts.port
-        except ValueError as error:
-            raise PlanError(f"{text!r} is not a URL: {error}") from error
-        if parts.scheme not in ("http", "https") or not host:
-            raise problem
-        if parts.username is not None:
-            raise PlanError(f"{text!r} contains a user name", hint="use a header instead: -H 'Authorization: Basic …'")
-        if not host.isascii() or any(char <= " " or char == "\x7f" for char in text):
-            raise PlanError(
-                f"{text!r} contains characters that are not allowed in a URL",
-                hint="write them as %XX, and a host name as xn--…",
-            )
-        tls = parts.scheme == "https"
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        if port == 0:
-            raise problem
-        return cls(tls=tls, host=host, port=port or (443 if tls else 80), path=quote(path, safe=_SAFE_IN_PATH))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRequest:
     """One request.
 
+    A `url` without a scheme becomes an http URL.
     `headers` are lines like `Accept: text/html`.  `status` is the expected status; 0 accepts any of 200 to 399.
     `weight` is how often the request is sent, relative to the other requests.
     """
@@ -77,6 +43,7 @@ class HttpRequest:
 
     def __post_init__(self) -> None:
         Url.parse(self.url)
+        object.__setattr__(self, "url", complete(self.url))
         if not _TOKEN.fullmatch(self.method):
             raise PlanError(f"{self.method!r} is not an HTTP method")
         if self.method in ("HEAD", "CONNECT"):

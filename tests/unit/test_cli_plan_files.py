@@ -150,7 +150,7 @@ def test_a_damaged_plan_in_a_record_is_named_with_its_file(tmp_path: Path, plan:
     [
         ("http", "conections = 3", "unknown key conections"),
         ("iperf", "repeats = 1", "host is missing"),
-        ("http", '[[requests]]\nurl = "a"', "'a' is not a URL"),
+        ("http", '[[requests]]\nurl = "a b"', "'a b' is not a URL"),
         ("http", 'requests = []\nengine = "steam"', "engine must be auto, python or compiled, got 'steam'"),
         ("http", "fleet = 3", "fleet must be a table, got 3"),
         ("iperf", 'host = "a"\nrepeats = "many"', "repeats must be a whole number, got 'many'"),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from base64 import b64encode
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loadgen.model.http_plan import HttpPlan, HttpRequest, Url
+from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.url import Url
 from loadgen.schedule.optape import (
     CHECK_DTYPE,
     CLOSE_AFTER,
@@ -115,6 +117,8 @@ def _rest(request: HttpRequest) -> bytes:
         if name.lower() not in given
     ]
     lines += [f"{name}: {value.strip()}" for name, _, value in (line.partition(":") for line in request.headers)]
+    if (credentials := Url.parse(request.url).credentials) and "authorization" not in given:
+        lines.append(f"Authorization: Basic {b64encode(credentials).decode()}")
     body = request.body.encode()
     if body or request.method in _WITH_BODY:
         lines.append(f"Content-Length: {len(body)}")
