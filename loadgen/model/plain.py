@@ -71,7 +71,7 @@ def _value(kind: Any, data: object, where: str) -> Any:
         return float(data)
     if type(data) is not kind:  # not isinstance: True is an int
         raise PlanError(f"{where} must be {_WORDS[kind]}, got {data!r}")
-    if type(data) is int and not -_MOST_INT <= data <= _MOST_INT:
+    if type(data) is int and not -_MOST_INT - 1 <= data <= _MOST_INT:
         raise PlanError(f"{where} must be between -2^63 and 2^63, got {data}")
     return data
 

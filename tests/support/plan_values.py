@@ -52,7 +52,7 @@ bounds = st.one_of(
         _slopes,
     ),
 )
-_driven = st.from_regex(r"[A-Za-z0-9_.-]+|[0-9a-f]{1,4}::[0-9a-f]{1,4}", fullmatch=True)
+_driven = st.from_regex(r"[A-Za-z0-9_-]{1,20}(\.[A-Za-z0-9_-]{1,20}){0,3}|[0-9a-f]{1,4}::[0-9a-f]{1,4}", fullmatch=True)
 targets = st.builds(Target, name=names, host=_driven, port=ports, weight=st.integers(1, 10**9))
 
 
