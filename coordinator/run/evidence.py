@@ -270,7 +270,7 @@ def _port_evidence(run: TapeEvidence) -> list[PortEvidence]:
         found.append(
             PortEvidence(
                 machine=_say_machine(machine.name),
-                available=ports.each * sources,
+                available=ports.beside(len(workers) + (len(run.asked.targets) if loopback else 0)).each * sources,
                 peak_connects=run.measured.intake.ledger.peak_connects(ports.rest_s, workers),
             )
         )

@@ -26,7 +26,9 @@ def settle_here(demand: Demand, load: Load, engines: int, *, tls: bool) -> tuple
     """
     check_engine(load, tls=tls)
     check_files(sum(demand.shares), engines, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-    return settle_sources(demand, read_sysctls())
+    # servers on loopback are this machine's; each engine has a responder for its canary
+    listeners = engines + (len(demand.hosts) if demand.on_loopback else 0)
+    return settle_sources(demand, read_sysctls(), listeners)
 
 
 def check_engine(load: Load, *, tls: bool) -> None:
@@ -48,17 +50,19 @@ def check_files(connections: int, engines: int, hard_limit: int) -> None:
         )
 
 
-def settle_sources(demand: Demand, sysctls: Mapping[str, str]) -> tuple[Demand, list[str]]:
+def settle_sources(demand: Demand, sysctls: Mapping[str, str], listeners: int = 0) -> tuple[Demand, list[str]]:
     """Choose source addresses that have enough ports.  Returns the demand with them, and notices.
 
-    On loopback all addresses of 127.0.0.0/8 can be used: when none are given, as many are taken as needed.  Raises
-    PlanError when there are fewer ports than connections.
+    On loopback all addresses of 127.0.0.0/8 can be used: when none are given, as many are taken as needed.
+    `listeners`: sockets of this machine that may listen on ports of the kernel's range during the run.
+    Raises PlanError when there are fewer ports than connections.
     """
     ports = LocalPorts.of(sysctls, on_loopback=demand.on_loopback)
     if ports is None:
         return demand, []
     if not demand.sources and all(_is_ipv4_loopback(host) for host in demand.hosts):
-        count = max(ports.sources_needed(share, demand.connects_per_s) for share in demand.shares)
+        left = ports.beside(listeners)
+        count = max(left.sources_needed(share, demand.connects_per_s) for share in demand.shares)
         if 1 < count <= MOST_SOURCES:
             # 127.0.0.1 is left to the coordinator: its own requests to the servers leave ports in TIME_WAIT, too
             sources = tuple(f"127.0.0.{number}" for number in range(2, count + 2))
@@ -72,7 +76,7 @@ def settle_sources(demand: Demand, sysctls: Mapping[str, str]) -> tuple[Demand, 
                 hint=f"connect from {-(-share // ports.each)} addresses of this machine (--source A,B,...), "
                 f"or as root: {_WIDE_RANGE}",
             )
-    return demand, _warned(demand, ports)
+    return demand, _warned(demand, ports.beside(listeners))
 
 
 def _warned(demand: Demand, ports: LocalPorts) -> list[str]:

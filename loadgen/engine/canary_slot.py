@@ -47,7 +47,7 @@ class CanarySlot:
         )
         self._context.dispatcher = self
         # The agenda needs a number that no connection of the load has.
-        self._connection = Connection(self._context, sum(assignment.shares), 0, HOST_LINE, source=None)
+        self._connection = Connection(self._context, sum(assignment.shares), 0, HOST_LINE, sources=())
         self._phase_ns = phase_ns(assignment.shard)
         self._due_ns = 0  # of the next operation
         self._is_free = False

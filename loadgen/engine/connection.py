@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import select
 import socket
+from collections.abc import Sequence
 
 from loadgen.engine.body import BodyCheck
 from loadgen.engine.context import EngineContext
@@ -24,7 +25,6 @@ from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_S
 from loadgen.schedule.optape import CLOSE_AFTER
 
-_PACED_BUFFER_BYTES = 8_192  # small, so that unread bytes of a reply stay in the server's send buffer
 _RESTING, _CONNECTING, _SENDING, _READING, _PAUSED, _STOPPED = Doing  # a global is cheaper than an enum member
 _OK = Outcome.OK
 
@@ -32,8 +32,8 @@ _OK = Outcome.OK
 class Connection:
     """A connection to the target with index `target`.
 
-    `number` is the global connection number, `host_line` the request's Host header line, and `source` the local
-    address to connect from (None leaves it to the kernel).
+    `number` is the global connection number, `host_line` the request's Host header line, and `sources` the local
+    addresses to connect from, by number in turn (none leaves the address to the kernel).
     """
 
     __slots__ = (
@@ -58,21 +58,21 @@ class Connection:
         "_row",
         "_sent_ns",
         "_sock",
-        "_source",
+        "_sources",
         "_tape",
         "number",
         "target",
     )
 
     def __init__(
-        self, context: EngineContext, number: int, target: int, host_line: bytes, *, source: str | None
+        self, context: EngineContext, number: int, target: int, host_line: bytes, *, sources: Sequence[str]
     ) -> None:
         self.number = number
         self.target = target
         self._context = context
         self._tape = context.tape
         self._host_line = host_line
-        self._source = source
+        self._sources = sources
         self._reader = ReplyReader(context.known_heads)
         self._check = BodyCheck()
         self._sock: socket.socket | None = None
@@ -208,7 +208,7 @@ class Connection:
         context = self._context
         self._doing = _CONNECTING
         try:
-            sock = dial(context.addresses[self.target], self._source, _PACED_BUFFER_BYTES if context.paced_reads else 0)
+            sock = dial(context.addresses[self.target], self._sources, self.number, paced=context.paced_reads)
         except OSError as error:
             self._fail(now_ns, connect_outcome(error))
             return False

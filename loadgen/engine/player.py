@@ -85,7 +85,6 @@ class Player:
             index = int(self._accounts.target_of[number])
             target, host_line = targets[index], host_lines[index]
             usable = sources.get(context.addresses[index][0], [])
-            source = usable[number % len(usable)] if usable else None
             if target.tls:
                 assert tls_context is not None
                 made.append(
@@ -94,13 +93,13 @@ class Player:
                         number,
                         index,
                         host_line,
-                        source=source,
+                        sources=usable,
                         host=target.server_name,
                         tls_context=tls_context,
                     )
                 )
             else:
-                made.append(Connection(context, number, index, host_line, source=source))
+                made.append(Connection(context, number, index, host_line, sources=usable))
         return made
 
     def start(self, segment: Segment) -> None:

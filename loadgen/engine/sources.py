@@ -9,6 +9,8 @@ from collections.abc import Iterable
 
 from loadgen.model.errors import FleetError
 
+IP_BIND_ADDRESS_NO_PORT = 24  # ip(7): bind the address now, and let connect choose the port
+
 
 def sources_by_family(sources: Iterable[str]) -> dict[int, list[str]]:
     """`sources` by address family, each in the given order.
@@ -24,6 +26,7 @@ def sources_by_family(sources: Iterable[str]) -> dict[int, list[str]]:
         family = socket.AF_INET if version == 4 else socket.AF_INET6
         try:
             with socket.socket(family, socket.SOCK_STREAM) as sock:
+                sock.setsockopt(socket.SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1)  # all ports may be in use
                 sock.bind((source, 0))
         except OSError as error:
             foreign = error.errno in (errno.EADDRNOTAVAIL, errno.EINVAL)

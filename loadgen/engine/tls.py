@@ -7,6 +7,7 @@ the moment of sending.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
 
 from loadgen.engine.connection import Connection
 from loadgen.engine.context import EngineContext
@@ -45,11 +46,11 @@ class TlsConnection(Connection):
         target: int,
         host_line: bytes,
         *,
-        source: str | None,
+        sources: Sequence[str],
         host: str,
         tls_context: ssl.SSLContext,
     ) -> None:
-        super().__init__(context, number, target, host_line, source=source)
+        super().__init__(context, number, target, host_line, sources=sources)
         self._host = host
         self._tls_context = tls_context
         self._incoming = self._outgoing = ssl.MemoryBIO()

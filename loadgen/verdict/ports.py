@@ -13,7 +13,7 @@ import bisect
 import ipaddress
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 TIME_WAIT_S = 60  # TCP_TIMEWAIT_LEN of Linux
 MOST_SOURCES = 250  # source addresses on loopback, from 127.0.0.2 on
@@ -65,6 +65,14 @@ class LocalPorts:
             rest_s=_REUSE_S if reuse == "1" or (reuse == "2" and on_loopback) else TIME_WAIT_S,
             max_resting=int(buckets) if buckets.isdecimal() else 2**31,
         )
+
+    def beside(self, listeners: int) -> LocalPorts:
+        """Return what is left of these ports beside `listeners` sockets that listen on ports the kernel chose.
+
+        connect(2) never takes a port that a listening socket of any address of this machine is bound to (Linux:
+        `__inet_hash_connect` skips such a port).  At least one port is left.
+        """
+        return replace(self, each=max(1, self.each - listeners))
 
     def needed(self, connections: int, connects_per_s: float, sources: int = 1) -> int:
         """Ports that each of `sources` addresses needs to one server: for open connections and for those in TIME_WAIT.

@@ -81,6 +81,18 @@ def test_on_loopback_more_addresses_are_used_and_reported() -> None:
     assert len(settle_sources(demand(1250, connects_per_s=1.21), strict)[0].sources) == 4
 
 
+def test_ports_with_listeners_are_not_counted() -> None:
+    scarce = {**USUAL, RANGE: "40000 40029"}
+    one = demand(70, connects_per_s=0.5)
+    assert len(settle_sources(one, scarce)[0].sources) == 6
+    assert len(settle_sources(one, scarce, listeners=6)[0].sources) == 7
+    assert LocalPorts(each=30, rest_s=1, max_resting=9).beside(4) == LocalPorts(each=26, rest_s=1, max_resting=9)
+    assert LocalPorts(each=30, rest_s=1, max_resting=9).beside(40).each == 1
+    far = demand(374, host="192.0.2.1", connects_per_s=1.21)
+    (said,) = settle_sources(far, USUAL, listeners=100)[1]
+    assert "but has 28,132" in said
+
+
 @pytest.mark.parametrize(
     ("one", "hint"),
     [

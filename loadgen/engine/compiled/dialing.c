@@ -34,7 +34,7 @@ static int bind_source(const struct source *source, int fd)
     return bind(fd, (const struct sockaddr *)&source->address, source->address_bytes);
 }
 
-int dial(struct engine *engine, struct connection *c)
+static int dial_from(struct engine *engine, struct connection *c, uint32_t source)
 {
     const struct target *target = &engine->targets[c->target];
     int family = target->address.ss_family, on = 1, bytes = PACED_BUFFER_BYTES;
@@ -46,7 +46,7 @@ int dial(struct engine *engine, struct connection *c)
     if (engine->load.kernel_stamps)
         setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c};
-    if ((c->source != NOBODY && bind_source(&engine->sources[c->source], fd)) ||
+    if ((source != NOBODY && bind_source(&engine->sources[source], fd)) ||
         (connect(fd, (const struct sockaddr *)&target->address, target->address_bytes) && errno != EINPROGRESS) ||
         epoll_ctl(engine->epoll, EPOLL_CTL_ADD, fd, &event)) {
         int error = errno;
@@ -55,4 +55,17 @@ int dial(struct engine *engine, struct connection *c)
     }
     c->fd = fd;
     return 0;
+}
+
+int dial(struct engine *engine, struct connection *c)
+{
+    int error = dial_from(engine, c, c->source);
+    if (c->source == NOBODY)
+        return error;
+    for (uint32_t step = 1; error == EADDRNOTAVAIL && step < engine->source_count; step++) {
+        uint32_t next = (c->source + step) % engine->source_count;
+        if (engine->sources[next].address.ss_family == engine->sources[c->source].address.ss_family)
+            error = dial_from(engine, c, next); /* the source before has no port left to this server */
+    }
+    return error;
 }
