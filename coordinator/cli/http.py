@@ -19,6 +19,7 @@ from loadgen.model.errors import PlanError
 from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.http_secrets import filled, hidden, without_secrets
 from loadgen.model.secrets import MASK
+from loadgen.model.sending import IpVersion, Resolve
 from loadgen.model.units import parse_per_s
 
 _ASKED, _LOAD, _JUDGED, _RESULT = "Requests", "Load", "Objectives", "Result"
@@ -100,6 +101,15 @@ def _slo(text: str) -> str:
     panel=_LOAD,
     help="Time without a byte of the reply after which a request fails; more than 0s.  [default: 10s]",
 )
+@option(
+    "--resolve",
+    type=click.Choice([kind.value for kind in Resolve]),
+    panel=_LOAD,
+    help="Addresses of a name to connect to: all that accept connections, in turn, or only the first of them.  "
+    "[default: all]",
+)
+@option("-4", "ip_version", flag_value="4", default=None, panel=_LOAD, help="Use only IPv4 addresses.")
+@option("-6", "ip_version", flag_value="6", panel=_LOAD, help="Use only IPv6 addresses.")
 @source_option(_LOAD)
 @option("--seed", type=int, metavar="N", panel=_LOAD, help="Seed of the random choices.  [default: 1]")
 @engine_options("one per core but one")
@@ -187,6 +197,8 @@ def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPla
         max_backlog=given["max_backlog"],
         timeout_ns=given["timeout"],
         tls_verify=None if given["insecure"] is None else not given["insecure"],
+        resolve=Resolve(given["resolve"]) if given["resolve"] else None,
+        ip_version=IpVersion(given["ip_version"]) if given["ip_version"] else None,
         slos=given["slos"] or None,
         engines=given["engines"],
         on_loss=given["on_loss"],

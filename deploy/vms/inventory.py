@@ -39,7 +39,7 @@ class GivenServers(BaseDeployment):
         if request.proof_path:
             self.notices = await _probe(request)
         else:
-            self.notices = tuple(await reach(request.targets, verify=request.tls_verify))
+            self.notices = tuple(await reach(request.targets, verify=request.tls_verify, version=request.ip_version))
         return request.targets
 
 

@@ -15,7 +15,7 @@ from loadgen.engine.columns import TapeColumns
 from loadgen.engine.http1 import Head
 from loadgen.engine.readiness import Readiness
 from loadgen.engine.records import Records
-from loadgen.engine.resolve import Address
+from loadgen.engine.resolve import Ways
 from loadgen.model.sending import PACED_READ_BYTES
 from loadgen.model.units import NS_PER_S
 
@@ -50,7 +50,6 @@ class EngineContext:
     """
 
     __slots__ = (
-        "addresses",
         "agenda",
         "dispatcher",
         "error_rest_ns",
@@ -64,6 +63,7 @@ class EngineContext:
         "readiness",
         "records",
         "tape",
+        "ways",
     )
 
     def __init__(
@@ -74,13 +74,13 @@ class EngineContext:
         agenda: Agenda,
         records: Records,
         tape: TapeColumns,
-        addresses: Sequence[Address],
+        ways: Sequence[Ways],
     ) -> None:
         self.now_ns = now_ns
         self.agenda = agenda
         self.records = records
         self.tape = tape
-        self.addresses = addresses  # by target
+        self.ways = ways  # by target
         self.readiness: Readiness
         self.dispatcher: Dispatcher | None = None
         self.known_heads: dict[bytes, Head] = {}

@@ -18,10 +18,11 @@ from loadgen.engine.context import EngineContext
 from loadgen.engine.openloop import OpenLoop
 from loadgen.engine.readiness import Readiness
 from loadgen.engine.records import Records
-from loadgen.engine.resolve import resolve
+from loadgen.engine.resolve import resolve, uses
 from loadgen.engine.sources import sources_by_family
 from loadgen.engine.tls import TlsConnection, client_context
 from loadgen.engine.vitals import Vitals
+from loadgen.measure.events import AddressUse
 from loadgen.measure.record import RECORD_DTYPE
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.units import NS_PER_MS, NS_PER_S
@@ -58,7 +59,7 @@ class Player:
             agenda=self._agenda,
             records=self._records,
             tape=TapeColumns(assignment.tape),
-            addresses=[resolve(target) for target in assignment.targets],
+            ways=resolve(assignment.targets, assignment.load.resolve, assignment.load.ip_version),
         )
         self._accounts = Accounts(assignment, vitals)
         self._connections = self._make_connections()
@@ -84,7 +85,7 @@ class Player:
         for number in self._assignment.shard.connections:
             index = int(self._accounts.target_of[number])
             target, host_line = targets[index], host_lines[index]
-            usable = sources.get(context.addresses[index][0], [])
+            usable = sources.get(context.ways[index].of(number)[0], [])
             if target.tls:
                 assert tls_context is not None
                 made.append(
@@ -135,6 +136,12 @@ class Player:
         """Everything recorded since the previous interval.  Draining an interval again returns all of it again."""
         self._fold()
         return self._accounts.drain(interval, self._context.open_sockets, self._active())
+
+    @property
+    def addresses(self) -> tuple[AddressUse, ...]:
+        """The addresses of targets whose names have several, with the connections of this engine to each."""
+        made = ((connection.number, connection.target) for connection in self._connections)
+        return uses(self._assignment.targets, self._context.ways, made)
 
     def take_canary(self) -> NDArray[np.void]:
         """The records of the canary since the last call."""

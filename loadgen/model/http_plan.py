@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from loadgen.model.errors import PlanError
 from loadgen.model.plain import from_plain, to_plain
 from loadgen.model.plan import OnLoss, Phases
 from loadgen.model.secrets import mask_url
-from loadgen.model.sending import EngineKind, Timestamps, check_sending
+from loadgen.model.sending import EngineKind, IpVersion, Resolve, Timestamps, check_sending
 from loadgen.model.shard import share_out
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_S
@@ -21,6 +22,7 @@ MAX_REQUESTS = 100_000
 MAX_WEIGHT = 1_000
 MAX_RATE_PER_S = 10_000_000
 
+_NEWER = ("canary", "resolve", "ip_version")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _OURS = ("host", "content-length", "transfer-encoding", "expect", "upgrade")
 
@@ -73,6 +75,7 @@ class HttpPlan:
     `rate_per_s` of 0, each connection sends request after request (closed loop).  Otherwise requests are due at that
     rate, whether or not earlier ones were answered (open loop): at even intervals, or as a Poisson process.  When more
     than `max_backlog` requests of an engine wait for a connection to one target, further ones are shed.
+    `resolve` and `ip_version` choose among the addresses of a name.
     `sources` are the addresses to connect from; with none, the kernel chooses.  `slos` are objectives as in
     loadgen.verdict.slo.  `canary`: each engine has a canary (loadgen.engine.canary).  `engines` is the number of engine
     processes on this machine; load machines of a fleet have their own number.
@@ -87,6 +90,8 @@ class HttpPlan:
     max_backlog: int = 100_000
     timeout_ns: int = 10 * NS_PER_S
     tls_verify: bool = True
+    resolve: Resolve = Resolve.ALL
+    ip_version: IpVersion = IpVersion.ANY
     sources: tuple[str, ...] = ()
     slos: tuple[str, ...] = ()
     engine: EngineKind = EngineKind.AUTO
@@ -159,8 +164,9 @@ class HttpPlan:
         """The plan as plain data (for JSON and TOML); :meth:`from_dict` reads it back to an equal plan."""
         data = to_plain(self)
         assert isinstance(data, dict)
-        if self.canary:
-            del data["canary"]  # plans of version 0.1 have no such field
+        for field in dataclasses.fields(self):  # plans of version 0.1 have no such fields
+            if field.name in _NEWER and getattr(self, field.name) == field.default:
+                del data[field.name]
         return data
 
     @classmethod

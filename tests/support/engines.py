@@ -25,6 +25,7 @@ from loadgen.measure.ledger import Ledger, Totals
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.bound import Bound
 from loadgen.model.outcome import Outcome
+from loadgen.model.sending import IpVersion, Resolve
 from loadgen.model.shard import Shard
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS, NS_PER_S
@@ -96,6 +97,8 @@ async def play(
     sources: tuple[str, ...] = (),
     tls_verify: bool = True,
     targets: Sequence[Target] | None = None,
+    resolve: Resolve = Resolve.FIRST,
+    ip_version: IpVersion = IpVersion.ANY,
 ) -> Played:
     """Play one segment of `length_ns`; the window is the whole segment unless given."""
     loop = asyncio.get_running_loop()
@@ -116,6 +119,8 @@ async def play(
             arrivals=arrivals,
             sources=sources,
             tls_verify=tls_verify,
+            resolve=resolve,
+            ip_version=ip_version,
         ),
     )
     engine = make(assignment, loop, lambda segment, why: finished.set_result(why))

@@ -13,7 +13,7 @@ from loadgen.model.bound import Bound
 from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.plan import LastAd, OnLoss, Phases, Server, SpecPlan
 from loadgen.model.probe import Direction, ForwardPlan, IperfPlan, Kind, Link, Mode, Transport
-from loadgen.model.sending import EngineKind, Timestamps
+from loadgen.model.sending import EngineKind, IpVersion, Resolve, Timestamps
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 
@@ -112,6 +112,8 @@ def http_plans(draw: st.DrawFn) -> HttpPlan:
         max_backlog=draw(counts),
         timeout_ns=draw(st.integers(1, 10**13)),
         tls_verify=draw(st.booleans()),
+        resolve=draw(st.sampled_from(Resolve)),
+        ip_version=draw(st.sampled_from(IpVersion)),
         sources=draw(sources),
         slos=tuple(draw(st.lists(st.sampled_from(("p99<50ms", "errors<0.1%", "rate>4500/s")), max_size=3))),
         engine=draw(st.sampled_from(EngineKind)),

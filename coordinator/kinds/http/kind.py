@@ -64,12 +64,16 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
             sources=plan.sources,
             canary=plan.canary,
             tls_verify=plan.tls_verify,
+            resolve=plan.resolve,
+            ip_version=plan.ip_version,
             engine=plan.engine,
         )
 
     def deployment(self, plan: HttpPlan, cache: Path) -> Deployment:
         """Return the servers of the URLs; each must accept a connection, with TLS for https."""
-        request = VmRequest(count=len(plan.targets), targets=plan.targets, tls_verify=plan.tls_verify)
+        request = VmRequest(
+            count=len(plan.targets), targets=plan.targets, tls_verify=plan.tls_verify, ip_version=plan.ip_version
+        )
         return catalog.choose_for("", plan.targets).prepare(request)
 
     def builder(self, plan: HttpPlan, targets: Sequence[Target], server: str) -> Builder:

@@ -67,6 +67,8 @@ PLANS: Final[Mapping[str, Mapping[str, str]]] = {
         "poisson": "Whether requests are due at random (a Poisson process), instead of at even intervals.",
         "max_backlog": "Requests of an engine that may wait for a connection to a target; further ones are shed.",
         "tls_verify": "Whether certificates are checked.",
+        "resolve": "Addresses of a name to connect to: all that accept, in turn, or the first.",
+        "ip_version": "Version of IP to use: 4, 6 or any.",
         "slos": "The objectives as text, such as p99<50ms.",
     },
     "HttpRequest": {
