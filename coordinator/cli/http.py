@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from coordinator.cli.body import Body, with_body
 from coordinator.cli.engine_options import engine_options, sending, source_option
 from coordinator.cli.fleet_options import check_installed, engines_here, fleet_options, take_choice
 from coordinator.cli.options import DURATION, FILE, Parsed, UrlText, result_options
@@ -54,7 +55,14 @@ def _slo(text: str) -> str:
     panel=_ASKED,
     help="Header to add to the requests. Can be given several times.",
 )
-@option("--body", metavar="TEXT", panel=_ASKED, help="Body of the requests.")
+@option(
+    "--body",
+    type=Body(),
+    metavar="TEXT|@FILE",
+    panel=_ASKED,
+    help="Body of the requests, or the file that holds it (@- for stdin), which may be binary. Without --method, the "
+    "requests become POST.",
+)
 @option(
     "--insecure/--verify",
     default=None,
@@ -225,7 +233,7 @@ def _given_requests(urls: tuple[str, ...], given: dict[str, Any]) -> tuple[HttpR
     """Return the requests of the file, or one for each URL; None when neither is given.  Raises PlanError."""
     if given["requests_file"] is None:
         return tuple(HttpRequest(url=url) for url in urls) or None
-    if urls or given["method"] or given["headers"] or given["body"]:
+    if urls or given["method"] or given["headers"] or given["body"] is not None:
         raise PlanError(
             "--requests cannot be combined with URLs, --method, --header or --body",
             hint="write the whole of each request into the file",
@@ -249,12 +257,12 @@ def _read_requests(file: Path) -> tuple[HttpRequest, ...]:
 
 def _changed(request: HttpRequest, given: dict[str, Any]) -> HttpRequest:
     """Return the request with the method, headers and body that the options give."""
-    return override(
+    changed = override(
         request,
         method=given["method"].upper() if given["method"] else None,
         headers=filled(request.headers, given["headers"]) if given["headers"] else None,
-        body=given["body"],
     )
+    return with_body(changed, given["body"], keep_method=given["method"] is not None)
 
 
 def _check_secrets(plan: HttpPlan) -> None:

@@ -90,9 +90,8 @@ class FleetRecord:
 
 def _engine(engine: EngineReady) -> dict[str, Any]:
     data = dataclasses.asdict(engine)
-    if not engine.addresses:
-        del data["addresses"]  # records of version 0.1 have no such field
-    return data
+    addresses = list(data.pop("addresses"))
+    return {**data, "addresses": addresses} if addresses else data  # records of version 0.1 have no such field
 
 
 def _fields(value: Machine | Clock) -> dict[str, Any]:

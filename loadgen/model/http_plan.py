@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+from base64 import b64decode
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ MAX_RATE_PER_S = 10_000_000
 
 _NEWER = ("canary", "resolve", "ip_version")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+_NOT_IN_A_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")  # RFC 9110, 5.5
 _OURS = ("host", "content-length", "transfer-encoding", "expect", "upgrade")
 
 
@@ -32,7 +34,8 @@ class HttpRequest:
     """One request.
 
     A `url` without a scheme becomes an http URL.
-    `headers` are lines like `Accept: text/html`.  `status` is the expected status; 0 accepts any of 200 to 399.
+    `headers` are lines like `Accept: text/html`.  `body_base64` is a body that is not text, instead of `body`.
+    `status` is the expected status; 0 accepts any of 200 to 399.
     `weight` is how often the request is sent, relative to the other requests.
     """
 
@@ -40,6 +43,7 @@ class HttpRequest:
     method: str = "GET"
     headers: tuple[str, ...] = ()
     body: str = ""
+    body_base64: str = ""
     status: int = 0
     weight: int = 1
 
@@ -52,14 +56,31 @@ class HttpRequest:
             raise PlanError(f"{self.method} requests are not supported", hint="use GET, POST, PUT or another method")
         for line in self.headers:
             name, colon, value = line.partition(":")
-            if not colon or not _TOKEN.fullmatch(name) or any(c in value for c in "\r\n\0"):
+            if not colon or not _TOKEN.fullmatch(name):
                 raise PlanError(f"{line!r} is not a header", hint="write it like 'Accept: text/html'")
+            if wrong := _NOT_IN_A_VALUE.search(value):
+                raise PlanError(f"the header {name} must not contain {wrong[0]!r}, got {value.strip()!r}")
             if name.lower() in _OURS:
                 raise PlanError(f"the header {name} cannot be set", hint="it follows from the URL and the body")
+        if self.body_base64:
+            self._check_body()
         if self.status and not 200 <= self.status <= 599:
             raise PlanError(f"the expected status must be 200 to 599, got {self.status}")
         if not 1 <= self.weight <= MAX_WEIGHT:
             raise PlanError(f"the weight must be 1 to {MAX_WEIGHT}, got {self.weight}")
+
+    def _check_body(self) -> None:
+        if self.body:
+            raise PlanError("body and body_base64 are both given", hint="give one of them")
+        try:
+            self.content  # noqa: B018 - whether it can be decoded
+        except ValueError as error:
+            raise PlanError(f"body_base64 is not base64: {error}") from error
+
+    @property
+    def content(self) -> bytes:
+        """The body as it is sent."""
+        return b64decode(self.body_base64, validate=True) if self.body_base64 else self.body.encode()
 
     @property
     def name(self) -> str:
@@ -167,6 +188,9 @@ class HttpPlan:
         for field in dataclasses.fields(self):  # plans of version 0.1 have no such fields
             if field.name in _NEWER and getattr(self, field.name) == field.default:
                 del data[field.name]
+        for request in data["requests"]:
+            if not request["body_base64"]:
+                del request["body_base64"]
         return data
 
     @classmethod

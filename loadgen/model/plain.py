@@ -47,7 +47,11 @@ def from_plain(kind: type[T], data: object, where: str = "") -> T:
         needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if needed and field.name not in data:
             raise PlanError(f"{_place(where, field.name)} is missing")
-    return kind(**{key: _value(types[key], item, _place(where, key)) for key, item in data.items()})
+    values = {key: _value(types[key], item, _place(where, key)) for key, item in data.items()}
+    try:
+        return kind(**values)
+    except PlanError as error:
+        raise (PlanError(f"{where}: {error.message}", hint=error.hint) if where else error) from None
 
 
 @functools.cache

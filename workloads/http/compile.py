@@ -119,7 +119,7 @@ def _rest(request: HttpRequest) -> bytes:
     lines += [f"{name}: {value.strip()}" for name, _, value in (line.partition(":") for line in request.headers)]
     if (credentials := Url.parse(request.url).credentials) and "authorization" not in given:
         lines.append(f"Authorization: Basic {b64encode(credentials).decode()}")
-    body = request.body.encode()
+    body = request.content
     if body or request.method in _WITH_BODY:
         lines.append(f"Content-Length: {len(body)}")
     return "".join(f"{line}\r\n" for line in lines).encode("utf-8") + b"\r\n" + body

@@ -76,6 +76,7 @@ PLANS: Final[Mapping[str, Mapping[str, str]]] = {
         "method": "HTTP method.",
         "headers": "Header lines.",
         "body": "Body as text.",
+        "body_base64": "Body that is not text, instead of `body`, in base64.",
         "status": "The expected status; 0 accepts 200 to 399.",
         "weight": "How often it is sent, relative to the other requests.",
     },
