@@ -17,7 +17,7 @@ from loadgen.model.sending import EngineKind, IpVersion, Resolve, Timestamps, ch
 from loadgen.model.shard import share_out
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_S
-from loadgen.model.url import Url, complete
+from loadgen.model.url import Url, complete, server_of
 
 MAX_REQUESTS = 100_000
 MAX_WEIGHT = 1_000
@@ -49,7 +49,8 @@ class HttpRequest:
 
     def __post_init__(self) -> None:
         Url.parse(self.url)
-        object.__setattr__(self, "url", complete(self.url))
+        if not self.url.startswith(("http://", "https://")):
+            object.__setattr__(self, "url", complete(self.url))
         if not _TOKEN.fullmatch(self.method):
             raise PlanError(f"{self.method!r} is not an HTTP method")
         if self.method in ("HEAD", "CONNECT"):
@@ -162,8 +163,7 @@ class HttpPlan:
         """The servers that the URLs name, in order; the weight of each is the sum of its requests' weights."""
         weights: dict[tuple[bool, str, int], int] = {}
         for request in self.requests:
-            url = Url.parse(request.url)
-            key = (url.tls, url.host, url.port)
+            key = server_of(request.url)
             weights[key] = weights.get(key, 0) + request.weight
         return tuple(
             Target(

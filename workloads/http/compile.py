@@ -29,6 +29,7 @@ GROUPS = ("all",)
 """The only group of operations."""
 
 _WITH_BODY = ("POST", "PUT", "PATCH")
+_RestKey = tuple[str, tuple[str, ...], str, str, str]
 
 
 def compile_http(plan: HttpPlan) -> OpTape:
@@ -39,17 +40,25 @@ def compile_http(plan: HttpPlan) -> OpTape:
     strings = StringsBuilder()
     order = _interleave([request.weight for request in plan.requests])
     by_request = np.zeros(len(plan.requests), OP_DTYPE)
-    target_of = _target_of(plan)
-    for number, request in enumerate(plan.requests):
-        row = by_request[number]
-        row["line"] = strings.add(f"{request.method} {Url.parse(request.url).path} HTTP/1.1\r\n".encode("ascii"))
-        row["rest"] = strings.add(_rest(request))
-        row["target"] = target_of[number]
-        row["status"] = request.status
-        row["kind"] = number if len(plan.requests) <= MAX_KINDS else 0
-        row["flags"] = CLOSE_AFTER if _closes(request) else KEEP_ALIVE
+    targets = plan.targets
+    index = {(target.tls, target.host, target.port): at for at, target in enumerate(targets)}
+    rests: dict[_RestKey, tuple[int, int]] = {}  # by what the rest follows from: most requests of a plan are alike
+    rows = []
+    for request in plan.requests:
+        url = Url.parse(request.url)
+        line = strings.add(f"{request.method} {url.path} HTTP/1.1\r\n".encode("ascii"))
+        key = (request.method, request.headers, request.body, request.body_base64, url.user)
+        if (rest := rests.get(key)) is None:
+            flags = CLOSE_AFTER if _closes(request) else KEEP_ALIVE
+            rest = rests[key] = (strings.add(_rest(request, url.credentials)), flags)
+        rows.append((line, *rest, index[url.tls, url.host, url.port], request.status))
+    for name, column in zip(("line", "rest", "flags", "target", "status"), zip(*rows, strict=True), strict=True):
+        by_request[name] = column
+    if len(plan.requests) <= MAX_KINDS:
+        by_request["kind"] = np.arange(len(plan.requests))
     ops = by_request[order]
-    rings = [np.flatnonzero(ops["target"] == target) for target in range(len(plan.targets))]
+    by_target = np.argsort(ops["target"], kind="stable")
+    rings = np.split(by_target, np.cumsum(np.bincount(ops["target"], minlength=len(targets)))[:-1])
     for ring in rings:
         ops["next"][ring] = np.roll(ring, -1)
     checks = np.zeros(1, CHECK_DTYPE)
@@ -87,13 +96,6 @@ def _interleave(weights: Sequence[int]) -> NDArray[np.int64]:
     return order
 
 
-def _target_of(plan: HttpPlan) -> list[int]:
-    """The index of the target of each request."""
-    index = {(target.tls, target.host, target.port): at for at, target in enumerate(plan.targets)}
-    urls = (Url.parse(request.url) for request in plan.requests)
-    return [index[url.tls, url.host, url.port] for url in urls]
-
-
 def _starts(rings: Sequence[NDArray[np.int64]], shares: Sequence[int]) -> NDArray[np.void]:
     """The connections of each target start at rows that are evenly distributed over its ring, all without delay."""
     starts = np.zeros((1, sum(shares)), START_DTYPE)
@@ -108,8 +110,8 @@ def _closes(request: HttpRequest) -> bool:
     return any(name == "connection" and "close" in value for name, _, value in lines)
 
 
-def _rest(request: HttpRequest) -> bytes:
-    """The part of the request after its Host line."""
+def _rest(request: HttpRequest, credentials: bytes) -> bytes:
+    """The part of the request after its Host line; `credentials` are those of its URL."""
     given = {line.partition(":")[0].lower() for line in request.headers}
     lines = [
         f"{name}: {value}"
@@ -117,7 +119,7 @@ def _rest(request: HttpRequest) -> bytes:
         if name.lower() not in given
     ]
     lines += [f"{name}: {value.strip()}" for name, _, value in (line.partition(":") for line in request.headers)]
-    if (credentials := Url.parse(request.url).credentials) and "authorization" not in given:
+    if credentials and "authorization" not in given:
         lines.append(f"Authorization: Basic {b64encode(credentials).decode()}")
     body = request.content
     if body or request.method in _WITH_BODY:
