@@ -16,7 +16,6 @@ from loadgen.engine.doing import Doing
 from loadgen.engine.player import Player
 from loadgen.engine.vitals import Vitals
 from loadgen.model.bound import Bound
-from loadgen.model.errors import TargetError
 from loadgen.model.shard import Shard
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS, NS_PER_S
@@ -196,8 +195,3 @@ def test_if_no_address_accepts_the_first_is_used(monkeypatch: pytest.MonkeyPatch
         port = silent.getsockname()[1]
         addresses_of(monkeypatch, "127.0.0.2", "127.0.0.1")
         assert player(StillLoop(), port=port)._context.addresses == [(socket.AF_INET, ("127.0.0.2", port))]
-
-
-def test_an_invalid_host_name_is_reported() -> None:
-    with pytest.raises(TargetError, match=r"target t: host 'a{70}\.com' cannot be resolved"):
-        player(StillLoop(), host="a" * 70 + ".com")

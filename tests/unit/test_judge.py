@@ -240,16 +240,19 @@ def test_snapshots_before_the_first_window_are_no_result() -> None:
     ("reuse", "host", "ok"), [("0", "127.0.0.1", False), ("2", "127.0.0.1", True), ("2", "192.0.2.1", False)]
 )
 def test_ports_are_counted_as_long_as_the_kernel_keeps_them(reuse: str, host: str, ok: bool) -> None:
-    """Five ports, four connects in total: within 60 s, these are too many for four; within 1 s, they are not."""
+    """Nine ports, of which two engines and the servers of this machine hold some as listeners; four connects in total.
+
+    Within 60 s, these are too many for four; within 1 s, they are not.
+    """
     found = measured(snapshots())
     targets = tuple(replace(target, host=host) for target in TARGETS)
-    sysctls = {"net.ipv4.ip_local_port_range": "1000 1004", "net.ipv4.tcp_tw_reuse": reuse}
+    sysctls = {"net.ipv4.ip_local_port_range": "1000 1008", "net.ipv4.tcp_tw_reuse": reuse}
     machine = replace(FLEET.machines[0], sysctls=sysctls)
     result = judge(found, targets=targets, fleet=replace(FLEET, machines=(machine,)))
     (check,) = [check for check in result.trust.checks if check.name == "ephemeral ports"]
     assert check.ok is ok
     assert check.value == (2 if ok else 8)
-    assert np.isclose(check.limit, 5)
+    assert np.isclose(check.limit, 5 if host == "127.0.0.1" else 7)
 
 
 def test_snapshots_of_another_run_are_refused() -> None:
