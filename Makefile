@@ -14,7 +14,7 @@ UNHURRIED := $(addprefix tests/system/test_,proxy.py proxy_flows.py proxy_host.p
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast test-pythons coverage lint format picture golden schema lock wheel bench bench-engine bench-fleet \
-	bench-canary bench-http bench-network bench-startup bench-trust sanitize debian clean
+	bench-canary bench-http bench-losses bench-network bench-startup bench-trust sanitize debian clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ bench-canary: $(VENV)/.test-installed ## Benchmark: what the canary says beside 
 
 bench-fleet: $(VENV)/.test-installed ## Benchmark: coordinator cost of 50 to 500 load machines, about 4 minutes
 	$(BIN)/python benchmarks/fleet.py --profile
+
+bench-losses: $(VENV)/.test-installed ## Benchmark, as root: how 150 runs end that lose a load machine or their coordinator, a quarter of an hour
+	$(BIN)/python -m benchmarks.fleet_losses
 
 bench-startup: $(VENV)/.test-installed ## Benchmark: time from Enter to the prompt, and to the first traffic of spec, two minutes
 	$(BIN)/python benchmarks/startup.py

@@ -107,6 +107,7 @@ class Measurement:
         tape = await asyncio.to_thread(compile_tape, SpecPlan(vms=question.targets, connections=question.connections))
         kind = SpecKind()
         asked = kind.asked(self._plan, self._targets)
+        self._placement = placement
         given = await asyncio.to_thread(assignments, kind, self._plan, asked, placement, tape)
         began_s = time.monotonic()
         await self._fleet.command(Prepare(given))
@@ -239,7 +240,7 @@ class Measurement:
                 self._intake.ledger.lost(worker, self._intake.ledger.reported_through(worker) + 1)
 
     async def _show(self) -> None:
-        builder = ViewBuilder(self._plan, self._targets, title="benchmark")
+        builder = ViewBuilder(self._plan, self._targets, self._placement, title="benchmark")
         while True:
             elapsed_s = max(0.0, (time.monotonic_ns() - self._origin_ns) / NS_PER_S) if self._origin_ns else 0.0
             position = Position(

@@ -53,7 +53,7 @@ def view_of(header: Header[SpecPlan], snapshots: list[Snapshot], share: float = 
 
     kind, fleet = SpecKind(), header.own_fleet
     intake = empty_intake(kind.asked(plan, header.targets), fleet.placement)
-    builder = kind.builder(plan, header.targets, str(header.environment.server.get("kind", "")))
+    builder = kind.builder(plan, header.targets, str(header.environment.server.get("kind", "")), fleet.placement)
     phases = plan.phases
     before_s = (sum(map(phases.length_ns, range(iteration))) + phases.lead_ns(iteration)) / NS_PER_S
     view: RunView | None = None

@@ -101,7 +101,10 @@ class Fleet(Protocol):
         """Return the next event.  The events of each worker come in their order."""
 
     async def settle(self) -> None:
-        """Wait a short time, until everything that was reported so far is among the events."""
+        """Wait until everything that was measured so far is among the events.
+
+        A machine that does not deliver it is lost, which is the last of its events.
+        """
 
     async def close(self) -> None:
         """End everything that `open` began.  Idempotent."""

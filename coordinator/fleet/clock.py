@@ -28,6 +28,7 @@ class ClockTrack:
         self._offset_ns = 0
         self._error_ns = 0
         self._at_ns: int | None = None  # when the best sample was taken; None before the first
+        self._leap_ns = 0
         self._round_trips: collections.deque[int] = collections.deque(maxlen=_LATEST)
 
     @property
@@ -63,10 +64,16 @@ class ClockTrack:
         if self._at_ns is not None:
             aged_ns = self._aged_ns(received_ns)
             # the machine was suspended, or is another machine
-            jumped = abs(offset_ns - self._offset_ns) > error_ns + aged_ns
-            if error_ns > aged_ns and not jumped:
+            leap_ns = abs(offset_ns - self._offset_ns) - error_ns - aged_ns
+            if error_ns > aged_ns and leap_ns <= 0:
                 return
+            self._leap_ns = max(self._leap_ns, leap_ns)
         self._offset_ns, self._error_ns, self._at_ns = offset_ns, error_ns, sent_ns
+
+    def take_leap_ns(self) -> int:
+        """Return by how much the clock leapt at least, at once, since the last call; 0 if it only drifted."""
+        leap_ns, self._leap_ns = self._leap_ns, 0
+        return leap_ns
 
     def at(self, now_ns: int) -> Clock:
         """Return the best sample, with the error that it has at `now_ns`."""

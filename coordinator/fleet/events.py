@@ -77,6 +77,13 @@ class Renewed:
 
 
 @dataclass(frozen=True, slots=True)
+class Leapt:
+    """The offset of the machine's clock changed at once by at least `by_ns`; 0 or less: it only drifted."""
+
+    by_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Assigned:
     """The run commanded Prepare; `workers` are those of the machine's engines that have a part in the run."""
 
@@ -140,6 +147,11 @@ class DismissalEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class Settled:
+    """The traffic is over, and everything that the machine measured was received."""
+
+
+@dataclass(frozen=True, slots=True)
 class Closing:
     """The run is over, and the fleet closes."""
 
@@ -153,7 +165,9 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """The machine was told that the run is over, or could not be told."""
+    """The machine was told that the run is over; `why` says why it could not be told, and is empty if it was."""
+
+    why: str = ""
 
 
 Event = (
@@ -167,6 +181,7 @@ Event = (
     | Left
     | Failed
     | Renewed
+    | Leapt
     | Assigned
     | Prepared
     | PrepareFailed
@@ -177,6 +192,7 @@ Event = (
     | WorkerGivenUp
     | Pulled
     | DismissalEnded
+    | Settled
     | Closing
     | Finished
     | Gone

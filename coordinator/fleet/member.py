@@ -32,6 +32,7 @@ from coordinator.fleet.events import (
     Finished,
     Gone,
     Greeted,
+    Leapt,
     Left,
     LeftOut,
     Measured,
@@ -42,6 +43,7 @@ from coordinator.fleet.events import (
     Refused,
     Renewed,
     Reported,
+    Settled,
     Spoke,
     Ticked,
     Unarmed,
@@ -65,6 +67,7 @@ from coordinator.fleet.instructions import (
 from loadgen.measure.events import EngineLost
 from loadgen.model.machine import Machine, MachineState
 from loadgen.model.units import NS_PER_S
+from loadgen.verdict.rules import RULES
 
 SILENCE_NS = 2_200_000_000
 """A machine that was not heard for longer than this is given up.  Heartbeats come each second."""
@@ -107,8 +110,9 @@ class Member:
     """The machine called `name`.
 
     `described` is its answer to hello.  `present` are its workers that take part and are not lost.  `why` says why it
-    was given up or refused, and is empty otherwise.  `unfetched` says why some of its results may be missing at the
-    end.  `ordered_ns` is when the first segment was ordered, `origin_ns` the origin of the last one.
+    was given up or refused, and is empty otherwise.  `settled`: everything that it measured was received.  `unfetched`
+    says why the end of its results was not fetched, `untold` why it does not know that the run is over.  `ordered_ns`
+    is when the first segment was ordered, `origin_ns` the origin of the last one.
     """
 
     name: str
@@ -118,7 +122,9 @@ class Member:
     described: Machine | None = None
     present: set[str] = field(default_factory=set)
     why: str = ""
+    settled: bool = False
     unfetched: str = ""
+    untold: str = ""
     reported: MachineState = MachineState.READY
     ordered_ns: int | None = None
     origin_ns: int = 0
@@ -150,6 +156,16 @@ class Member:
             return MachineState.LOST
         return MachineState.SILENT if self.is_overdue(now_ns) else self.reported
 
+    def unfinished(self, missing_bytes: int) -> str:
+        """Return what went wrong at its end, for a note; `missing_bytes` of its results are known to be missing."""
+        if self.ordered_ns is None or not (why := self.unfetched or self.untold):
+            return ""
+        if missing_bytes:
+            return f"{missing_bytes} bytes of its results are missing ({why}); run loadgen collect to fetch them"
+        if self.unfetched and not self.settled:
+            return f"some of its results may be missing ({why}); run loadgen collect to fetch them"
+        return f"all of its results have arrived, but it could not be told that the run is over ({why})"
+
     def handle(self, event: Event) -> list[Instruction]:
         """Return the instructions that follow from `event`, in this order."""
         match event:
@@ -162,6 +178,7 @@ class Member:
         if self.state in _GIVEN_UP:
             return self._after_loss(event)
         if self.state is Life.LEAVING and isinstance(event, Gone):
+            self.untold = event.why
             return self._close()
         return []
 
@@ -202,8 +219,13 @@ class Member:
                 return self._lose(why)
             case Renewed(False):
                 return self._lose(UNKNOWN_RUN)
+            case Leapt(by_ns) if by_ns > RULES.max_start_skew_ns and self.ordered_ns is not None:
+                apart = f"its clock and the coordinator's moved apart by {by_ns / NS_PER_S:.2f} s at once"
+                return self._lose(f"{apart}, as if one of them had been suspended")
             case LeftOut():
                 return self._close()
+            case Settled():
+                self.settled = True
             case Closing() if self.state is not Life.FINISHING:
                 self.state = Life.FINISHING
                 return [FetchRest()]
@@ -245,6 +267,7 @@ class Member:
                 if self.ordered_ns is None:
                     self.ordered_ns = now_ns
                 self.origin_ns = segment.origin_ns
+                self.settled = False
                 self.state = Life.ORDERED
                 return [SendStart(segment)]
             case Armed() if self.state is Life.ORDERED:

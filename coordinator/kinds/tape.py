@@ -26,6 +26,7 @@ from loadgen.measure.disturbance import MachineSecond
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_S
+from loadgen.schedule.placement import Placement
 from loadgen.verdict.ports import Demand
 from loadgen.verdict.rules import Asked
 from workloads.api import Workload
@@ -65,7 +66,7 @@ class TapeKind(abc.ABC, Generic[P, R]):
         """Return the servers, not started.  Raises PlanError when this machine cannot run them."""
 
     @abc.abstractmethod
-    def builder(self, plan: P, targets: Sequence[Target], server: str) -> Builder:
+    def builder(self, plan: P, targets: Sequence[Target], server: str, placement: Placement) -> Builder:
         """Return the builder of the live view's values."""
 
     @abc.abstractmethod

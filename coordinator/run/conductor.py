@@ -75,6 +75,7 @@ class Conductor:
         self.engines: dict[str, EngineReady] = {}
         self.shared: list[CoresShared] = []
         self.canaries: list[CanariesHeard] = []
+        self.broken: Exception | None = None  # a bug of loadgen that cut off the traffic
         self._all_ready = False
         self._fleet = fleet
         self._hooks = hooks
@@ -89,7 +90,19 @@ class Conductor:
         self._inbox.put_nowait(event)
 
     async def conduct(self) -> None:
-        """Play until the run is finished.  An exception of a hook ends the run."""
+        """Play until the run is finished.
+
+        An exception ends the run.  It is raised if there was no traffic; otherwise it is `broken`, and what was
+        measured remains.
+        """
+        try:
+            await self._conduct()
+        except Exception as error:
+            if not self.timeline.segments:
+                raise
+            self.broken = error
+
+    async def _conduct(self) -> None:
         self._began_ns = time.monotonic_ns()
         try:
             self._spawn(self._pump())
@@ -104,6 +117,7 @@ class Conductor:
                     self._keep()
             self._keep()
             await self._fleet.settle()
+            await asyncio.sleep(0)  # the pump takes the events of that
             while not self._inbox.empty():
                 self._take(self._inbox.get_nowait())
         finally:
@@ -195,13 +209,13 @@ class Conductor:
         for effect in effects:
             match effect:
                 case ResetServers(iteration):
-                    self._spawn(self._then(self._hooks.reset(iteration), ResetDone()))
+                    self._spawn(self._then(self._hooks.reset, iteration, ResetDone()))
                 case Play(iteration):
                     segment = self.timeline.plan_segment(iteration, time.monotonic_ns() + self._fleet.lead_ns)
                     self._spawn(self._fleet.command(Start(segment)))
                     self._spawn(self._expect_the_end(iteration, segment.end_ns - time.monotonic_ns(), _GRACE_S))
                 case Audit(iteration):
-                    self._spawn(self._then(self._hooks.audit(iteration), Audited()))
+                    self._spawn(self._then(self._hooks.audit, iteration, Audited()))
                 case StopTraffic():
                     self.timeline.stopped_ns = time.monotonic_ns()
                     self._spawn(self._fleet.command(Stop()))
@@ -219,8 +233,8 @@ class Conductor:
             for worker in sorted(self.run.playing):
                 self._inbox.put_nowait(EngineLost(worker, "it is silent"))
 
-    async def _then(self, work: Awaitable[None], event: Event) -> None:
-        await work
+    async def _then(self, hook: Callable[[int], Awaitable[None]], iteration: int, event: Event) -> None:
+        await hook(iteration)
         self._inbox.put_nowait(event)
 
     async def _pump(self) -> None:

@@ -277,6 +277,12 @@ def _port_evidence(run: TapeEvidence) -> list[PortEvidence]:
     return found
 
 
+def of_lost_workers(run: TapeEvidence) -> NDArray[np.bool_] | None:
+    """Return of each connection whether its worker was lost; None if no worker was lost."""
+    lost = run.measured.lost
+    return run.fleet.placement.of_any(lost) if lost else None
+
+
 def lost_workers(run: TapeEvidence) -> list[LostWorker]:
     """Return the lost workers; all workers of a lost machine are one entry."""
     asked = run.asked

@@ -5,6 +5,7 @@ After traffic, nothing can lose the result: an error while the run is closed bec
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import secrets
 from contextlib import AsyncExitStack
@@ -75,13 +76,24 @@ async def conduct(player: Player[P, M], stage: Stage[P]) -> Played[P, M]:
 
 
 async def _close(stack: AsyncExitStack, notes: list[str]) -> None:
+    """Close everything.  An error becomes a note: the result of finished traffic is worth more than a clean end.
+
+    In a task of its own, so that a cancellation that somebody lost in there does not cancel the run.
+    """
+    closing = asyncio.ensure_future(stack.aclose())
     try:
-        await stack.aclose()
-    except Exception as error:  # noqa: BLE001 - the result of finished traffic is worth more than a clean end
-        failed: BaseException | None = error
-        while failed is not None:  # an exit stack chains the errors of its callbacks
-            notes.append(f"closing the run failed: {type(failed).__name__}: {failed}")
-            failed = failed.__context__
+        await asyncio.wait({closing})
+    except asyncio.CancelledError:
+        closing.cancel()
+        await asyncio.wait({closing})
+        raise
+    if closing.cancelled():
+        notes.append("closing the run failed: a part of it was cancelled")
+        return
+    failed = closing.exception()
+    while failed is not None:  # an exit stack chains the errors of its callbacks
+        notes.append(f"closing the run failed: {type(failed).__name__}: {failed}")
+        failed = failed.__context__
 
 
 @dataclass(slots=True)

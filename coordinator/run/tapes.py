@@ -98,7 +98,7 @@ class Tapes(Protocol[P_contra]):
     def server_facts(self, facts: VmFacts) -> Mapping[str, str]:
         """Return the facts about the servers, for the record."""
 
-    def builder(self, plan: P_contra, targets: Sequence[Target], server: str) -> Builder:
+    def builder(self, plan: P_contra, targets: Sequence[Target], server: str, placement: Placement) -> Builder:
         """Return the builder of the live view's values."""
 
 

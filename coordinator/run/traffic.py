@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
+import traceback
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Generic, TypeVar
 
@@ -26,6 +27,8 @@ from loadgen.schedule.optape import OpTape
 
 P = TypeVar("P", bound=TapePlan)
 
+_CUT_OFF = "the traffic was cut off by a bug of loadgen, please report it"
+
 
 class Traffic(Generic[P]):
     """Compiles the tape, passes it to the engines, and plays it.  Handles all values that are shown or recorded."""
@@ -41,7 +44,8 @@ class Traffic(Generic[P]):
         self._asked = tapes.asked(plan, targets)
         self._intake = empty_intake(self._asked, record.placement)
         self._auditor = Auditor(tapes.workload(plan).check(plan), self._asked, self._intake.ledger)
-        self._builder = tapes.builder(plan, targets, str(stage.header.environment.server.get("kind", "")))
+        server = str(stage.header.environment.server.get("kind", ""))
+        self._builder = tapes.builder(plan, targets, server, record.placement)
         self.conductor = Conductor(
             RunState(frozenset(record.placement.workers), plan.phases.iterations, plan.on_loss),
             fleet,
@@ -71,7 +75,7 @@ class Traffic(Generic[P]):
         await asyncio.gather(self._fleet.command(Prepare(given)), _settle_memory())
 
     async def play(self) -> TapeMeasured:
-        """Play all iterations, or until the user or the loss of all workers ends the run."""
+        """Play all iterations, or until the user, the loss of all workers or a bug of loadgen ends the run."""
         with self._stage.around.view:
             self.conductor.post(Ready())
             await self.conductor.conduct()
@@ -81,6 +85,10 @@ class Traffic(Generic[P]):
         stage, conductor = self._stage, self.conductor
         run, timeline = conductor.run, conductor.timeline
         stage.notices += self._auditor.problems
+        if (error := conductor.broken) is not None:
+            stage.notices.append(f"{_CUT_OFF}: {type(error).__name__}: {error}")
+            for line in traceback.format_exception(error):
+                stage.writer.log("coordinator", line.rstrip())
         if run.stalled:
             stage.notices.append(f"traffic stopped by itself: {run.stalled}")
         used = dataclasses.replace(

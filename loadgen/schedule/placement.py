@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,11 @@ class Placement:
     def shard(self, worker: str) -> Shard:
         """The connections that `worker` plays.  Raises ValueError if `worker` is unknown."""
         return Shard(tuple(np.flatnonzero(self.worker_of == self.workers.index(worker)).tolist()))
+
+    def of_any(self, workers: Collection[str]) -> NDArray[np.bool_]:
+        """Whether each connection is played by one of `workers`, by global connection number."""
+        numbers = [number for number, worker in enumerate(self.workers) if worker in workers]
+        return np.isin(self.worker_of, numbers)
 
     def connections(self, worker: str, target_of: NDArray[np.int32], targets: int) -> NDArray[np.int64]:
         """The number of connections that `worker` plays to each of `targets` targets, int64.

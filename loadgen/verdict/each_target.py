@@ -38,6 +38,7 @@ def _check_all(
             (State.SLOW, "too slow"),
             (State.ERRORS, "with too many errors"),
             (State.NO_REQUESTS, "without any request"),
+            (State.LOST, "lost with their load machine"),
         )
         if (count := int((found["state"] == state).sum()))
     ]

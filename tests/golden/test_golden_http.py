@@ -18,6 +18,7 @@ from loadgen.measure.ledger import Ledger
 from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.outcome import Outcome
 from loadgen.verdict.http_result import HttpResult, TimeSpans
+from loadgen.verdict.result import Verdict
 from loadgen.verdict.span import Span
 from tests.support.https import OPEN, PLAN, header, result, snapshots
 from tests.support.judged import judged
@@ -57,6 +58,11 @@ RUNS: dict[str, tuple[HttpPlan, Callable[[], HttpResult]]] = {
 def test_the_report(golden: Golden, name: str) -> None:
     plan, make = RUNS[name]
     golden(f"http/{name}", printed(make(), plan))
+
+
+def test_a_degraded_run_is_not_headed_by_a_result() -> None:
+    found = dataclasses.replace(result(), verdict=Verdict.DEGRADED, reasons=("Machine m1 was lost.",))
+    assert "\nLoad was lost, so this is no result: " in printed(found, PLAN)
 
 
 def test_names_of_targets_are_whole_beside_lower_bounds_and_retries() -> None:

@@ -20,7 +20,7 @@ from coordinator.record.connections import CONNECTION_DTYPE
 from coordinator.record.document import finished, unfinished
 from coordinator.record.sweep_result import Sweep
 from coordinator.record.writer import RecordWriter
-from loadgen.verdict.result import RunResult
+from loadgen.verdict.result import RunResult, Verdict
 from tests.support import results
 from tests.support.judged import END, judged
 
@@ -94,6 +94,21 @@ def test_the_report_of_several_machines(golden: Golden) -> None:
 
 def test_the_table_of_a_check(golden: Golden) -> None:
     golden("fleet_check.txt", printed(lambda c: c.print(fleet_table(results.checked()))))
+
+
+def test_a_degraded_run_is_not_headed_by_a_score() -> None:
+    found = dataclasses.replace(results.run_result(), verdict=Verdict.DEGRADED, reasons=("Machine m1 was lost.",))
+    text = printed(lambda c: print_report(c, judged(results.header(), found)))
+    (line,) = [line for line in text.splitlines() if "requested connections conform" in line]
+    assert line.startswith("Load was lost, so there is no score: ")
+
+
+def test_a_point_of_a_sweep_that_lost_load_has_no_score() -> None:
+    found = dataclasses.replace(results.run_result(), verdict=Verdict.DEGRADED, reasons=("Machine m1 was lost.",))
+    run = judged(results.sweep_header(), Sweep(vms=(16,), points=(results.sweep_point(16, found),)))
+    text = printed(lambda c: print_sweep(c, run))
+    (row,) = [line.split() for line in text.splitlines() if line.split()[-1:] == ["DEGRADED"]]
+    assert row == ["16", "320", *["-"] * 7, "DEGRADED"]
 
 
 def test_an_invalid_run_has_no_score_and_says_nothing_about_the_servers() -> None:

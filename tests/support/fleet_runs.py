@@ -86,13 +86,15 @@ class Servers:
             sys.executable, "-P", "-c", _RECORDING, *arguments, cwd=directory, place="middle", stdin=subprocess.PIPE
         )
         self._free: list[int] = []
+        self._taking = threading.Lock()
 
     def take(self, count: int) -> tuple[Path, list[int]]:
         """Return a file for `--targets`, and the ports in it."""
         assert self._child.stdout is not None
-        if not self._free:
-            self._free = list(map(int, self._child.stdout.readline().split()))
-        ports, self._free = self._free[:count], self._free[count:]
+        with self._taking:
+            if not self._free:
+                self._free = list(map(int, self._child.stdout.readline().split()))
+            ports, self._free = self._free[:count], self._free[count:]
         assert len(ports) == count, "there are servers for more runs"
         path = self._directory / f"targets-{ports[0]}.toml"
         shown = [{"name": f"vm{i + 1:02}", "host": SERVERS, "port": port} for i, port in enumerate(ports)]

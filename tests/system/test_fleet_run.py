@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 
 import coordinator.record
 from loadgen.model.units import NS_PER_MS, NS_PER_S
+from tests.support.cluster import Cluster
 from tests.support.disturbed import disturbed, ending, headline, score
 from tests.support.fleet_runs import SHORT, FleetRun, Servers, docroot, fleet, intervals_of
 from tests.support.machines import HUB, Machines, needs_machines
@@ -106,33 +106,6 @@ def test_all_machines_start_together(over_ssh: tuple[FleetRun, int, str]) -> Non
     assert any(check["name"] == "start skew" for check in document["trust"]["checks"])
 
 
-class Cluster:
-    """A user's Dask cluster: a scheduler in the hub and a worker on each machine, started by hand."""
-
-    def __init__(self, machines: Machines, directory: Path) -> None:
-        dask = Path(sys.executable).parent / "dask"
-        self.file = directory / "scheduler.json"
-        more = ("--no-dashboard", "--scheduler-file", self.file)
-        self.scheduler = machines.start_program(
-            dask, "scheduler", "--host", HUB, "--port", "0", *more, cwd=directory, place="hub"
-        )
-        self.workers = [
-            machines.start_program(
-                *(dask, "worker", "--scheduler-file", self.file, "--name", name, "--host", machines.address(name)),
-                *("--no-nanny", "--nthreads", "1", "--no-dashboard", "--local-directory", directory / name),
-                cwd=directory,
-                place=name,
-            )
-            for name in machines.names
-            if within(60, self.file.exists)
-        ]
-
-    @property
-    def address(self) -> str:
-        """The address of the scheduler, as Dask writes it."""
-        return str(json.loads(self.file.read_text())["address"])
-
-
 @pytest.fixture(scope="module")
 def same_load(over_ssh: object, world: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """One load played locally and in three ways on three machines: by way, the run and the requests at each VM."""
@@ -150,7 +123,7 @@ def same_load(over_ssh: object, world: World, tmp_path_factory: pytest.TempPathF
     runs["local"].wait()
     certificates = directory / "certs"
     machines.loadgen("fleet", "certificates", certificates, "--workers", "3", cwd=directory)
-    cluster = Cluster(machines, directory)
+    cluster = Cluster(machines, directory, machines.names)
     start("join", "--listen", f"{HUB}:0", "--workers", "3", "--certs", certificates)
     runs["join"].until("waiting for 3 workers")
     contact = runs["join"].err.partition("--join ")[2].split()[0]

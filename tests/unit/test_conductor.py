@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from coordinator.fleet.api import Command, Start
 from coordinator.output.terminal.runview import Position
 from coordinator.run.conductor import Conductor, Hooks
 from coordinator.run.intake import Intake
@@ -84,16 +85,35 @@ def test_every_iteration_is_reset_played_and_audited() -> None:
     assert second.start_ns > first.start_ns
 
 
-def test_an_exception_of_a_hook_ends_the_run() -> None:
+async def _broken(*_: object) -> None:
+    raise RuntimeError("no")
+
+
+def test_an_exception_before_there_is_traffic_ends_the_run() -> None:
     diary = Diary()
-
-    async def broken(iteration: int) -> None:
-        raise RuntimeError("no")
-
-    fleet = FakeFleet(["a"])
-    diary.audit = broken  # type: ignore[method-assign]
+    diary.reset = _broken  # type: ignore[method-assign, assignment]
     with pytest.raises(RuntimeError, match="no"):
-        conduct(fleet, diary, phases())
+        conduct(FakeFleet(["a"]), diary, phases())
+
+
+@pytest.mark.parametrize("what", ["a hook", "a command", "a record"])
+def test_an_exception_after_traffic_ends_the_run_and_leaves_what_was_measured(what: str) -> None:
+    diary, fleet = Diary(), FakeFleet(["a"])
+    if what == "a hook":
+        diary.audit = _broken  # type: ignore[method-assign, assignment]
+    elif what == "a record":
+        diary.snapshots = None  # type: ignore[assignment]
+    else:
+        play = fleet.command
+
+        async def command(command: Command) -> None:
+            await (_broken() if isinstance(command, Start) and command.segment.index else play(command))
+
+        fleet.command = command  # type: ignore[method-assign]
+    conductor = conduct(fleet, diary, phases())
+    assert isinstance(conductor.broken, AttributeError if what == "a record" else RuntimeError)
+    assert conductor.run.complete <= {0}
+    assert conductor.intake.intervals_of(0) == {0}
 
 
 def test_a_silent_worker_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from loadgen.measure.ledger import Totals
 from loadgen.model.bound import Bound
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_MS, NS_PER_S
-from loadgen.verdict.connection import State, judge_connections
+from loadgen.verdict.connection import State, judge_connections, lost_in
 from loadgen.verdict.iteration import judge_iteration
 from loadgen.verdict.mix import check_mix
 from loadgen.verdict.result import Check
@@ -163,7 +163,40 @@ def test_being_faster_never_makes_a_connection_worse(table: NDArray[np.void], fa
     assert (after[before == State.ERRORS] == State.ERRORS).all()
 
 
+@pytest.mark.parametrize(
+    ("known_s", "state"),
+    [
+        (20.0, State.CONFORMING),  # its engine was lost later
+        (19.995, State.CONFORMING),
+        (19.9, State.LOST),  # the last operation of the window was never reported
+        (7.0, State.LOST),
+        (0.0, State.LOST),
+    ],
+)
+def test_a_connection_conforms_only_in_windows_before_its_engine_was_lost(known_s: float, state: State) -> None:
+    known_ns = round(known_s * NS_PER_S)
+    mine = {**served(0, 390), "busy_ns": known_ns, "service_ns": known_ns}
+    table = rows(*([mine] if known_s else []), served(1, 390), {"connection": 2, "bad": 5, "failed_ns": WINDOW_NS})
+    lost = lost_in(table, np.array([True, False, True]), WINDOW_NS)
+    found = judge_connections(table, 3, FLOOR, lost=lost)
+    assert found["state"].tolist() == [state, State.CONFORMING, State.ERRORS]
+
+
+def test_in_records_without_times_all_connections_of_a_lost_engine_count_as_lost() -> None:
+    without = [{**served(number, 390), "service_ns": 0} for number in range(2)]
+    assert lost_in(rows(*without), np.array([True, False]), WINDOW_NS).tolist() == [True, False]
+
+
 # Iterations
+
+
+def test_lost_connections_are_counted_apart() -> None:
+    half = [served(number, 390) for number in range(10)]
+    totals = Totals({(0, 0): cell(MIX)}, rows(*half), {})
+    of_lost = np.arange(20) >= 10
+    result = judge_iteration(0, totals, asked(1, 20, FLOOR), measured_ns=WINDOW_NS, of_lost=of_lost)
+    assert (result.conforming, result.requested) == (10, 20)
+    assert "10 lost with their load machine" in check(result, "conforming connections").detail
 
 
 def test_a_good_iteration_conforms() -> None:

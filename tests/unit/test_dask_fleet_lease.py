@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from coordinator.fleet.api import Stop
+from coordinator.fleet.api import Start, Stop
 from coordinator.fleet.dask import fleet as fleets
 from loadgen.agent.dask.plugin import RENEW, STOP
 from loadgen.engine.api import LEASE_NS
@@ -16,7 +16,7 @@ from loadgen.measure.events import (
 )
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from tests.support.dask_doubles import RUN, FakeAgent, Scene
-from tests.support.scenes import ended, run, until
+from tests.support.scenes import ended, run, segment, until
 
 
 def test_a_lease_counts_from_the_sending_of_its_renewal_which_reports_received_bytes(
@@ -122,6 +122,25 @@ def test_posted_renewals_do_not_wait_for_an_answer(monkeypatch: pytest.MonkeyPat
             await scene.fleet.command(Stop())
             assert [one.asked[-1] for one in (a, b)] == [(STOP, (RUN, -1))] * 2
             assert a.count("stop") == 0
+
+    run(scenario)
+
+
+def test_a_machine_whose_clock_leaps_during_the_run_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleets, "_RENEW_S", 0.02)
+    a, b = FakeAgent("a", engines=1), FakeAgent("b", engines=1)
+
+    async def scenario() -> None:
+        async with Scene(a, b).opened() as scene:
+            a.ahead_ns += NS_PER_S  # before the start, its clock is measured anew
+            await until(lambda: abs(scene.fleet.clocks()["a"].offset_ns - a.ahead_ns) < 50 * NS_PER_MS)
+            await scene.fleet.command(Start(segment(NS_PER_S)))
+            b.ahead_ns -= NS_PER_S
+            (lost,) = await scene.events(1)
+            assert isinstance(lost, EngineLost)
+            assert lost.worker == "b/0"
+            assert lost.why.startswith("machine b is lost: its clock and the coordinator's moved apart by ")
+            assert [one.why for one in scene.fleet.status() if one.name == "a"] == [""]
 
     run(scenario)
 

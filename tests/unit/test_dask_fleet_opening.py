@@ -24,6 +24,11 @@ from tests.support.scenes import run
         ("hello", None, "it sent something unreadable"),
         ("hello", ModuleNotFoundError("No module named 'coordinator'"), "is not installed there"),
         ("hello", OSError("timed out"), "cannot be reached: timed out"),
+        (
+            "hello",
+            OSError("in <TLS (closed) local=tls://x remote=tls://y>: ConnectionResetError: [Errno 104] it was reset"),
+            "it cannot be reached: it was reset",
+        ),
         ("hello", RuntimeError("closed"), "RuntimeError: closed"),
         ("clock", {"at_ns": "noon"}, "it sent something unreadable"),
     ],

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from coordinator.fleet.api import Start
-from loadgen.measure.events import (
-    CoresShared,
-)
+from coordinator.fleet.api import Start, say_machine_lost
+from coordinator.fleet.dask import fleet as fleets
+from loadgen.measure.events import CoresShared, EngineLost
 from loadgen.model.units import NS_PER_S
 from tests.support.dask_doubles import FakeAgent, Scene
 from tests.support.scenes import ended, run, segment, until
@@ -68,6 +68,53 @@ def test_results_that_were_not_fetched_stay_on_the_machine_and_are_reported(fini
         assert problem.startswith("a: ")
         assert problem.endswith("; run loadgen collect to fetch them")
         assert scene.way.closed == 1
+
+    run(scenario)
+
+
+def test_a_machine_that_does_not_deliver_its_last_results_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleets, "_SETTLE_S", 0.2)
+    mute, refusing, slow, good = (FakeAgent(name, engines=1) for name in ("mute", "refusing", "slow", "good"))
+    mute.mute.add("read_spool")
+    refusing.answers["read_spool"] = {
+        "failed": {"whose": "fleet", "message": "the spool cannot be read: Input/output error", "hint": ""}
+    }
+    slow.answers["read_spool"] = RuntimeError("the connection was closed")
+
+    async def scenario() -> None:
+        async with Scene(mute, refusing, slow, good).opened() as scene:
+            await scene.fleet.command(Start(segment(NS_PER_S)))
+            for one in (slow, good):
+                one.happened(ended(f"{one.name}/0", 1))
+            asyncio.get_running_loop().call_later(0.1, slow.answers.clear)
+            await scene.fleet.settle()
+            found = await scene.events(4)
+        assert set(found) == {
+            ended("slow/0", 1),
+            ended("good/0", 1),
+            EngineLost("mute/0", say_machine_lost("mute", "its last results did not arrive within 0.2 s")),
+            EngineLost("refusing/0", say_machine_lost("refusing", "the spool cannot be read: Input/output error")),
+        }
+        assert len(scene.fleet.problems) == 2
+        assert all("some of its results may be missing" in problem for problem in scene.fleet.problems)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("last", ["finish", "leave"])
+def test_a_machine_that_is_lost_after_its_results_arrived_is_only_a_note(last: str) -> None:
+    a = FakeAgent("a")
+    a.answers[last] = RuntimeError("the connection was closed")
+
+    async def scenario() -> None:
+        async with Scene(a).opened() as scene:
+            await scene.fleet.command(Start(segment(NS_PER_S)))
+            a.happened(ended("a/0", 1))
+            await scene.fleet.settle()
+            assert await scene.events(1) == [ended("a/0", 1)]
+        (problem,) = scene.fleet.problems
+        assert problem.startswith("a: all of its results have arrived, but it could not be told that the run is over (")
+        assert "the connection was closed" in problem
 
     run(scenario)
 

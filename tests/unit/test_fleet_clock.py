@@ -98,6 +98,37 @@ def test_an_old_measurement_is_replaced_by_a_less_exact_new_one() -> None:
     assert track.at(now_ns).offset_ns == drifted_ns
 
 
+@given(
+    offset_ns=st.integers(-(10**12), 10**15),
+    leap_ns=st.integers(-(10**10), 10**10),
+    trips=st.lists(st.tuples(delays_ns, delays_ns, delays_ns), min_size=1, max_size=9),
+    more=st.lists(st.tuples(delays_ns, delays_ns, delays_ns), min_size=1, max_size=9),
+    drift=st.floats(-1, 1),
+)
+def test_a_leap_is_told_once_and_drift_is_none(
+    offset_ns: int, leap_ns: int, trips: list[tuple[int, int, int]], more: list[tuple[int, int, int]], drift: float
+) -> None:
+    track = ClockTrack()
+    now_ns = START_NS
+
+    def ahead_ns(at_ns: int) -> int:
+        return offset_ns + int((at_ns - START_NS) * drift * DRIFT_PPM / 1_000_000)
+
+    for pause_ns, there_ns, back_ns in trips:
+        sent_ns = now_ns + pause_ns
+        now_ns = asked(track, sent_ns, there_ns, back_ns, ahead_ns(sent_ns + there_ns))
+    assert track.take_leap_ns() <= 2  # this test rounds, too
+    offset_ns += leap_ns
+    for pause_ns, there_ns, back_ns in more:
+        sent_ns = now_ns + pause_ns
+        now_ns = asked(track, sent_ns, there_ns, back_ns, ahead_ns(sent_ns + there_ns))
+    told_ns = track.take_leap_ns()
+    assert told_ns <= abs(leap_ns) + 2
+    slowest_ns = max(there_ns + back_ns for _, there_ns, back_ns in (*trips, *more))
+    assert told_ns >= abs(leap_ns) - 3 * slowest_ns - NS_PER_MS * 10
+    assert track.take_leap_ns() == 0
+
+
 def test_a_clock_jump_is_accepted_at_once() -> None:
     track = ClockTrack()
     now_ns = asked(track, START_NS, 10_000, 10_000, 0)

@@ -111,6 +111,18 @@ def test_errors_while_the_run_is_closed_become_notes(tmp_path: Path) -> None:
     assert document(tmp_path)["notes"][-1] == judged.result.notes[-1]
 
 
+def test_a_cancellation_that_is_lost_while_the_run_is_closed_becomes_a_note(tmp_path: Path) -> None:
+    async def cancelled() -> None:
+        raise asyncio.CancelledError
+
+    def act(stage: Stage[IperfPlan]) -> None:
+        stage.stack.push_async_callback(cancelled)
+
+    judged = play(tmp_path, act)
+    assert judged.result.verdict is Verdict.CONFORMING
+    assert judged.result.notes[-1] == "closing the run failed: a part of it was cancelled"
+
+
 def test_an_error_before_the_traffic_ends_the_run_and_everything_is_closed(tmp_path: Path) -> None:
     closed: list[str] = []
 

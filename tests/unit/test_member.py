@@ -15,6 +15,7 @@ from coordinator.fleet.events import (
     Finished,
     Gone,
     Greeted,
+    Leapt,
     Left,
     LeftOut,
     Measured,
@@ -25,6 +26,7 @@ from coordinator.fleet.events import (
     Refused,
     Renewed,
     Reported,
+    Settled,
     Spoke,
     Unarmed,
     WorkerGivenUp,
@@ -259,6 +261,49 @@ def test_a_machine_that_is_lost_during_the_final_fetch_keeps_its_results() -> No
     assert one.feed(DismissalEnded(heard=True)) == []
     assert one.feed(Finished("")) == [Rest(), Leave(delete_spool=False)]
     assert one.member.unfetched == "it was lost: silent"
+
+
+def test_a_clock_that_leaps_during_the_run_loses_its_machine() -> None:
+    by_ns = 100_000_001
+    one = Checked(Life.PREPARED)
+    assert one.feed(Leapt(by_ns)) == []  # nothing was ordered: the offset is measured anew
+    one.feed(Ordered(segment(0), 5))
+    assert one.feed(Leapt(by_ns - 1), Leapt(0), Leapt(-5)) == []
+    assert EndProcess() in one.feed(Leapt(by_ns))
+    assert one.member.why.startswith("its clock and the coordinator's moved apart by 0.10 s at once")
+    assert one.feed(Leapt(by_ns)) == []
+
+
+@pytest.mark.parametrize(
+    ("events", "missing_bytes", "said"),
+    [
+        ((Settled(), Closing(), Finished(""), Gone()), 0, ""),
+        # It is lost before its results arrived: at once, while the rest is fetched, or by the way of a late dismissal.
+        ((Left(), Closing()), 0, "some of its results may be missing (it was lost: its connection ended)"),
+        ((Closing(), Left(), Finished("cut")), 0, "some of its results may be missing (cut)"),
+        ((Closing(), Left(), DismissalEnded(True), Finished("cut"), Gone()), 0, "some of its results may be missing"),
+        ((Closing(), Finished("late"), Gone()), 0, "some of its results may be missing (late)"),
+        ((Settled(), Closing(), Finished("late"), Gone()), 7, "7 bytes of its results are missing (late)"),
+        # It is lost after they arrived.
+        ((Settled(), Closing(), Left(), Finished("cut")), 0, "all of its results have arrived, but it could not be"),
+        ((Settled(), Left(), Closing()), 0, "all of its results have arrived, but it could not be told"),
+        (
+            (Settled(), Closing(), Finished(""), Left(), Gone("it is mute")),
+            0,
+            "could not be told that the run is over (it is mute)",
+        ),
+        # A segment after that has results of its own.
+        ((Settled(), Ordered(segment(1), 5), Left(), Closing()), 0, "some of its results may be missing"),
+    ],
+)
+def test_what_is_missing_at_the_end_depends_on_what_had_arrived(
+    events: tuple[Event, ...], missing_bytes: int, said: str
+) -> None:
+    one = Checked(Life.ARMED)
+    one.feed(*events)
+    found = one.member.unfinished(missing_bytes)
+    assert said in found
+    assert bool(found) is bool(said)
 
 
 def test_the_first_order_is_remembered_and_the_last_origin() -> None:

@@ -16,6 +16,7 @@ from coordinator.fleet.events import (
     Finished,
     Gone,
     Greeted,
+    Leapt,
     Left,
     LeftOut,
     Measured,
@@ -26,6 +27,7 @@ from coordinator.fleet.events import (
     Refused,
     Renewed,
     Reported,
+    Settled,
     Spoke,
     Ticked,
     Unarmed,
@@ -65,6 +67,8 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.just(Closing()),
     st.builds(Finished, st.sampled_from(["", "it did not come"])),
     st.just(Gone()),
+    st.just(Settled()),
+    st.builds(Leapt, st.sampled_from([0, NS_PER_S])),
 )
 usual = st.integers(0, len(ARMED)).map(lambda count: list(ARMED[:count]))  # random events seldom reach the later states
 histories = st.builds(lambda begin, rest: begin + rest, usual, st.lists(events, max_size=30))

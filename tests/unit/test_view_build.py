@@ -18,6 +18,7 @@ from loadgen.model.outcome import Outcome
 from loadgen.model.plan import SpecPlan
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS, NS_PER_S
+from loadgen.schedule.placement import Placement
 from loadgen.verdict.span import Span
 from tests.support.snapshots import GROUPS, KINDS, cell, snapshot, tally
 
@@ -28,8 +29,11 @@ MEASURE = Position(
 )
 
 
+PLACEMENT = Placement(("a", "b"), np.array([0, 1, 0, 1, 0, 1], np.int32))
+
+
 def builder() -> ViewBuilder:
-    return ViewBuilder(PLAN, TARGETS, title="title")
+    return ViewBuilder(PLAN, TARGETS, PLACEMENT, title="title")
 
 
 def ledger(*workers: str) -> Ledger:
@@ -83,6 +87,18 @@ def test_conforming_and_errors_are_summed_over_the_iteration() -> None:
     assert [row.conforming for row in view.targets] == [3, 2]
     assert [row.errors for row in view.targets] == [2, 0]  # no failure outside of the window is in the result
     assert (view.totals.conforming, view.totals.errors) == (5, 2)
+
+
+def test_connections_of_a_lost_worker_do_not_conform() -> None:
+    book, make = ledger("a", "b"), builder()
+    for worker, connections in (("a", (0, 2, 4)), ("b", (1, 3, 5))):
+        rows = tuple(tally(0, connection, kbit_per_s=500) for connection in connections)
+        book.receive(snapshot(worker, 0, {(0, 0): cell(5, 1), (0, 1): cell(5, 1)}, rows))
+    assert make.build(book, MEASURE).totals.conforming == 6
+    book.lost("b", 1)
+    assert [row.conforming for row in make.build(book, MEASURE).targets] == [2, 1]
+    # Also before anything is known of an iteration, and in each of those that follow.
+    assert make.build(book, dataclasses.replace(MEASURE, iteration=1)).totals.conforming == 3
 
 
 def test_the_next_iteration_starts_at_zero() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,6 +12,9 @@ from distributed import Client
 
 from loadgen.agent.messages import clean, read_refusal
 from loadgen.model.errors import FleetError, LoadgenError
+
+_DASKS_WORDS = re.compile(r"^in <.*?>: |\b\w+Error: |\[Errno -?\d+\] ")
+"""What Dask puts before the words of the kernel: its own name of the connection, and the type of the error."""
 
 
 class UnansweredError(FleetError):
@@ -122,5 +126,6 @@ def say(error: BaseException) -> str:
     if isinstance(error, ImportError):
         return f"loadgen[fleet] is not installed there in the same version: {clean(str(error))}"
     if isinstance(error, OSError):
-        return f"it cannot be reached: {clean(str(error)) or type(error).__name__}"
+        cause = _DASKS_WORDS.sub("", clean(str(error)))
+        return f"it cannot be reached: {cause or type(error).__name__}"
     return clean(f"{type(error).__name__}: {error}")

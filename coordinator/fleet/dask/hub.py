@@ -12,6 +12,7 @@ from typing import Any, Self
 from distributed import Client, Scheduler
 from distributed.diagnostics.plugin import SchedulerPlugin
 
+from coordinator.fleet.dask.closing import close_bounded
 from coordinator.fleet.dask.logs import QuietLogs
 from loadgen.agent.credentials import Credentials
 from loadgen.agent.dask.security import security
@@ -79,11 +80,12 @@ class Hub:
                 dashboard=False,
                 plugins=[self._register],
             )
-            stack.push_async_callback(_bounded, scheduler.close)
+            stack.callback(scheduler.stop)  # if it cannot be closed in time, it still holds the port
+            stack.push_async_callback(close_bounded, scheduler.close, _CLOSE_TIMEOUT_S)
             await scheduler
             inside = scheduler.listeners[-1].contact_address
             client = Client(inside, asynchronous=True, security=security(self._credentials), set_as_default=False)  # type: ignore[no-untyped-call]
-            stack.push_async_callback(_bounded, client.close)
+            stack.push_async_callback(close_bounded, client.close, _CLOSE_TIMEOUT_S)
             await client
             self._scheduler, self._client = scheduler, client
             self._stack = stack.pop_all()
@@ -138,13 +140,6 @@ class Hub:
     async def _change(self) -> None:
         self._register.changed.clear()
         await self._register.changed.wait()
-
-
-async def _bounded(close: Any) -> None:
-    """Close something, without waiting for a frozen peer."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_CLOSE_TIMEOUT_S):
-            await close()
 
 
 def _check(address: str, port: int) -> None:

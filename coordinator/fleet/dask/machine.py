@@ -45,6 +45,7 @@ _PLAN_TIMEOUT_S = 120.0
 _PREPARE_TIMEOUT_S = 75.0  # the agent gives its engines 60
 _FINISH_S = 5.0
 _LEAVE_TIMEOUT_S = 2.0
+_AGAIN_S = 0.05
 _LOG_BYTES = 1 << 20
 
 
@@ -90,7 +91,7 @@ class RemoteMachine:
             run_id,
             clock=self.clock,
             stream=self._results.stream,
-            on_renewed=lambda known: self._fatal(happened.Renewed(known)),
+            on_renewed=self._renewed,
             on_failure=self.lose,
         )
 
@@ -248,6 +249,7 @@ class RemoteMachine:
         if self.lease.was_posted(sent_ns):
             said_ns = heartbeat.at_ns
             self.clock.overhear(sent_ns=sent_ns, heard_ns=heard_ns, said_ns=said_ns, received_ns=received_ns)
+            self.feed(happened.Leapt(self.clock.take_leap_ns()))
         self.cpu_share, self.problem = heartbeat.cpu_share, heartbeat.problem
         for line in heartbeat.log:
             self._log(line)
@@ -277,6 +279,10 @@ class RemoteMachine:
         self._unread.read()  # its earlier messages still count
         self.feed(event)
 
+    def _renewed(self, known: bool) -> None:
+        self._fatal(happened.Renewed(known))
+        self._fatal(happened.Leapt(self.clock.take_leap_ns()))
+
     def check_snapshots(self, workers: Sequence[str], intervals: Sequence[int]) -> None:
         """Raise ValueError if it cannot have measured snapshots of `workers`, each of its interval."""
         check_snapshots(self.member, workers, intervals, time.monotonic_ns())
@@ -295,7 +301,28 @@ class RemoteMachine:
 
     # Results
 
-    async def fetch_or_lose(self) -> None:
+    async def settle(self, patience_s: float) -> None:
+        """Fetch what its spool holds by now.  It is lost if that is nonsense, or nothing arrives for `patience_s`."""
+        received, give_up_s = -1, 0.0
+        while not self.lost:
+            if self._results.stream.received > received:
+                received, give_up_s = self._results.stream.received, time.monotonic() + patience_s
+            left_s = give_up_s - time.monotonic()
+            if left_s <= 0:
+                self.lose(f"its last results did not arrive within {patience_s:g} s")
+                return
+            try:
+                async with asyncio.timeout(left_s):
+                    await self._results.fetch(self.described.spool)
+            except (TimeoutError, UnansweredError):
+                await asyncio.sleep(_AGAIN_S)
+            except LoadgenError as error:
+                self.lose(error.message)
+            else:
+                self.feed(happened.Settled())
+                return
+
+    async def _pull_once(self) -> None:
         """Fetch what its spool holds by now.  It is lost if it sends nonsense, but not if it does not answer."""
         try:
             await self._results.fetch(self.described.spool)
@@ -303,9 +330,6 @@ class RemoteMachine:
             self.lose(error.message)
         except LoadgenError:
             pass
-
-    async def _pull_once(self) -> None:
-        await self.fetch_or_lose()
         self.feed(happened.Pulled())
 
     async def bandwidth(self, host: str, port: int) -> tuple[float, float]:
@@ -323,14 +347,17 @@ class RemoteMachine:
 
         If it cannot be reached, it becomes free for another run by itself.
         """
+        why = ""
         pending = self.feed(happened.Closing())
         if do.FetchRest() in pending:
             pending = self.feed(happened.Finished(await self._fetch_rest()))
         for order in pending:
             if isinstance(order, do.Leave):
-                with contextlib.suppress(LoadgenError):
+                try:
                     await self._ask.anyway(calls.leave, self._run_id, order.delete_spool, timeout_s=_LEAVE_TIMEOUT_S)
-        self.feed(happened.Gone())
+                except LoadgenError as error:
+                    why = error.message
+        self.feed(happened.Gone(why))
 
     def leave_out(self) -> None:
         """Note that the run begins without the machine."""

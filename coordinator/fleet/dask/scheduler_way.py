@@ -15,6 +15,7 @@ from distributed import Client
 from distributed.comm.addressing import get_address_host, parse_address
 
 from coordinator.fleet.dask.asking import say
+from coordinator.fleet.dask.closing import close_bounded
 from coordinator.fleet.dask.logs import QuietLogs
 from coordinator.fleet.ways import Joined, Line
 from loadgen.agent.bootstrap import PATIENCE_S
@@ -74,9 +75,9 @@ class SchedulerWay:
         self._stack.enter_context(QuietLogs())
         client = await self._connect()
         self._line = _ClientLine(client)
-        self._stack.push_async_callback(_bounded, client.close)
+        self._stack.push_async_callback(close_bounded, client.close, _CLOSE_S)
         workers = await self._workers(client)
-        self._stack.push_async_callback(_bounded, self._unregister)
+        self._stack.push_async_callback(close_bounded, self._unregister, _CLOSE_S)
         with contextlib.suppress(Exception):  # a worker without an agent says so itself, by name
             async with asyncio.timeout(_REGISTER_S):
                 await client.register_plugin(self._plugin)
@@ -104,8 +105,7 @@ class SchedulerWay:
                 warnings.simplefilter("ignore")
                 await client
         except BaseException as error:
-            with contextlib.suppress(Exception):
-                await _bounded(client.close)
+            await close_bounded(client.close, _CLOSE_S)
             raise self._refusal(error) from error
         return client
 
@@ -167,10 +167,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-async def _bounded(close: Callable[[], Any]) -> None:
-    """Close something, without waiting for a frozen scheduler."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_CLOSE_S):
-            await close()

@@ -22,6 +22,7 @@ from loadgen.engine.api import Arrivals, Load
 from loadgen.model.bound import Bound
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.target import Target
+from loadgen.schedule.placement import Placement
 from loadgen.verdict.http_result import HttpResult
 
 ANY_TIME = Bound.rate(1)
@@ -76,7 +77,7 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
         )
         return catalog.choose_for("", plan.targets).prepare(request)
 
-    def builder(self, plan: HttpPlan, targets: Sequence[Target], server: str) -> Builder:
+    def builder(self, plan: HttpPlan, targets: Sequence[Target], server: str, placement: Placement) -> Builder:
         """Return the builder of the live view, with a row for each server."""
         return HttpViewBuilder(plan, title=title(plan))
 

@@ -11,16 +11,22 @@ from coordinator.kinds.again import disturbance_of
 from coordinator.kinds.spec.margin import margin_of
 from coordinator.record.connections import CONNECTION_DTYPE
 from coordinator.run.api import Played
-from coordinator.run.evidence import TapeEvidence, TapeMeasured, canary_rows, lost_workers, trust_evidence
+from coordinator.run.evidence import (
+    TapeEvidence,
+    TapeMeasured,
+    canary_rows,
+    lost_workers,
+    of_lost_workers,
+    trust_evidence,
+)
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Totals
 from loadgen.model.plan import SpecPlan
-from loadgen.verdict.connection import judge_connections
+from loadgen.verdict.connection import judge_connections, lost_in
 from loadgen.verdict.evidence import Loop
 from loadgen.verdict.iteration import judge_iteration
 from loadgen.verdict.lateness import cost_of
 from loadgen.verdict.result import Check, IterationResult, RunResult, Trust
-from loadgen.verdict.rules import Asked
 from loadgen.verdict.run import judge_run
 from loadgen.verdict.trust import judge_trust, worst_of_windows
 from workloads.api import Workload
@@ -37,15 +43,13 @@ def judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence, worklo
     if median is None or not median.complete or not result.has_score:
         return result
     asked, totals = evidence.asked, evidence.measured.totals
-    found = judge_connections(totals.window_tallies(median.index), asked.connections, asked.bound)
-    # With a lost machine, connections are missing that ideal servers would have: that is not the servers' part.
-    timings = None if evidence.measured.lost else evidence.timings
     late = Histogram.merge_all(cell.lateness for cell in totals.window(median.index).values())
-    return dataclasses.replace(
-        result,
-        margin=margin_of(played.header.plan, workload, timings, asked, result.iterations, median, found),
-        notes=(*result.notes, *_say_lateness(late, evidence)),
-    )
+    result = dataclasses.replace(result, notes=(*result.notes, *_say_lateness(late, evidence)))
+    if evidence.measured.lost:  # connections are missing: what remains is no score, and has no margin
+        return result
+    found = judge_connections(totals.window_tallies(median.index), asked.connections, asked.bound)
+    margin = margin_of(played.header.plan, workload, evidence.timings, asked, result.iterations, median, found)
+    return dataclasses.replace(result, margin=margin)
 
 
 def _judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence) -> RunResult:
@@ -53,7 +57,7 @@ def _judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence) -> Ru
     asked, totals = evidence.asked, evidence.measured.totals
     iterations = [
         dataclasses.replace(one, trust=judge_trust(trust_evidence(evidence, totals, Loop.PACED, (one.index,))))
-        for one in _iterations(evidence.measured, asked, totals)
+        for one in _iterations(evidence, totals)
     ]
     # A window that was cut short does not count, so the complete windows are not affected.
     judged = [one for one in iterations if one.complete] or iterations
@@ -88,12 +92,16 @@ def _checks(result: RunResult) -> dict[str, Check]:
     return {check.name: check for check in (*worst_of_windows(servers).checks, *result.trust.checks)}
 
 
-def connection_rows(measured: TapeMeasured, asked: Asked) -> NDArray[np.void]:
+def connection_rows(run: TapeEvidence) -> NDArray[np.void]:
     """Return the results of each connection in each window, of dtype CONNECTION_DTYPE."""
+    measured, asked = run.measured, run.asked
     totals = measured.intake.ledger.totals()
+    of_lost = of_lost_workers(run)
     parts = [np.zeros(0, dtype=CONNECTION_DTYPE)]
-    for window in sorted(measured.measured_ns):
-        found = judge_connections(totals.window_tallies(window), asked.connections, asked.bound)
+    for window, measured_ns in sorted(measured.measured_ns.items()):
+        tallies = totals.window_tallies(window)
+        lost = None if of_lost is None else lost_in(tallies, of_lost, measured_ns)
+        found = judge_connections(tallies, asked.connections, asked.bound, lost=lost)
         rows = np.zeros(len(found), dtype=CONNECTION_DTYPE)
         for name in ("connection", "ok", "bad", "bytes", "busy_ns", "state"):
             rows[name] = found[name]
@@ -104,7 +112,9 @@ def connection_rows(measured: TapeMeasured, asked: Asked) -> NDArray[np.void]:
     return np.concatenate(parts)
 
 
-def _iterations(measured: TapeMeasured, asked: Asked, totals: Totals) -> list[IterationResult]:
+def _iterations(run: TapeEvidence, totals: Totals) -> list[IterationResult]:
+    measured, asked = run.measured, run.asked
+    of_lost = of_lost_workers(run)
     return [
         judge_iteration(
             window,
@@ -112,6 +122,7 @@ def _iterations(measured: TapeMeasured, asked: Asked, totals: Totals) -> list[It
             asked,
             measured_ns=measured_ns,
             complete=window in measured.complete,
+            of_lost=of_lost,
             more_checks=[measured.log_checks[window]] if window in measured.log_checks else [],
         )
         for window, measured_ns in sorted(measured.measured_ns.items())

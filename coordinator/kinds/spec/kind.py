@@ -25,6 +25,7 @@ from loadgen.model.plan import SpecPlan
 from loadgen.model.shard import share_out
 from loadgen.model.target import Target
 from loadgen.model.units import counted
+from loadgen.schedule.placement import Placement
 from loadgen.verdict.result import RunResult
 
 
@@ -90,11 +91,11 @@ class SpecKind(TapeKind[SpecPlan, RunResult]):
             return {"kind": facts.server, "version": facts.version}
         return {"kind": facts.server, "version": facts.version, "driver": facts.driver, "config": facts.config}
 
-    def builder(self, plan: SpecPlan, targets: Sequence[Target], server: str) -> Builder:
+    def builder(self, plan: SpecPlan, targets: Sequence[Target], server: str, placement: Placement) -> Builder:
         """Return the builder of the live view, with a row for each VM."""
         load = f"{counted(plan.vms, 'VM')} × {counted(plan.connections, 'connection')}"
         title = f"loadgen spec · {load} · {server} · seed {plan.seed}"
-        return ViewBuilder(plan, targets, title=title)
+        return ViewBuilder(plan, targets, placement, title=title)
 
     def open_view(self, console: Console) -> View[Any]:
         """Return the live view of VMs, engines and machines."""
@@ -106,7 +107,7 @@ class SpecKind(TapeKind[SpecPlan, RunResult]):
 
     def rows(self, played: Played[SpecPlan, TapeMeasured]) -> NDArray[np.void]:
         """Return the results of each connection in each window."""
-        return connection_rows(played.measured, self.asked(played.header.plan, played.header.targets))
+        return connection_rows(self.evidence(played))
 
 
 def _driver(plan: SpecPlan) -> VmDriver:

@@ -27,6 +27,7 @@ from loadgen.model.plan import SpecPlan
 from loadgen.model.shard import share_out
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS, NS_PER_S
+from loadgen.schedule.placement import Placement
 from loadgen.verdict.connection import State, states_of
 from loadgen.verdict.span import Span
 
@@ -37,8 +38,10 @@ INTERVAL_S = 1
 class ViewBuilder:
     """Makes the RunViews of one run, one after the other."""
 
-    def __init__(self, plan: SpecPlan, targets: Sequence[Target], *, title: str) -> None:
+    def __init__(self, plan: SpecPlan, targets: Sequence[Target], placement: Placement, *, title: str) -> None:
         self._plan = plan
+        self._placement = placement
+        self._lost = frozenset[str]()  # workers
         self._targets = tuple(targets)
         self._title = title
         self._requested = share_out(plan.total_connections, [target.weight for target in targets])
@@ -72,6 +75,9 @@ class ViewBuilder:
             self._failures = Failures(self._iteration)
             self._stale = True
         interval = self._catch_up(ledger, newest)
+        if ledger.lost_workers != self._lost:
+            self._lost = ledger.lost_workers
+            self._stale = True
         if self._stale:
             self._stale = False
             self._length_s = interval_s(ledger, newest)
@@ -131,9 +137,12 @@ class ViewBuilder:
         """By target: the connections that conform so far; None while no connection of the target has done anything.
 
         A connection without a finished request counts as conforming here, for it may be in the middle of a long
-        request.  Only the verdict, at the end, counts it as one that did nothing.
+        request.  Only the verdict, at the end, counts it as one that did nothing.  The connections of a lost worker do
+        not conform.
         """
         states = states_of(self._tallies, self._plan.bound)
+        if self._lost:
+            states[self._placement.of_any(self._lost)] = State.LOST
         places = np.bincount(self._target_of * len(State) + states, minlength=len(self._targets) * len(State))
         counts = places.reshape(-1, len(State))
         silent = counts[:, State.NO_REQUESTS]

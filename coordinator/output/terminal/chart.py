@@ -89,8 +89,9 @@ def _cells(point: SweepPoint, words: Words) -> Iterator[str]:
 
 
 def _counts(point: SweepPoint) -> bool:
-    """Whether the point has a valid measurement of the servers."""
-    return bool(point.result.targets) and point.result.has_score
+    """Whether the point has a valid measurement of the servers under the whole load."""
+    result = point.result
+    return bool(result.targets) and result.has_score and result.verdict is not Verdict.DEGRADED
 
 
 def _conforming(targets: Sequence[TargetResult]) -> list[int]:

@@ -130,9 +130,10 @@ def _headline(result: HttpResult, plan: HttpPlan, words: Words) -> Text:
         words.seconds(value) if value else f"{fmt.NOTHING} ms"
         for value in (total.response_ms.p50, total.response_ms.p99)
     )
+    degraded = "Load was lost, so this is no result: " * (result.verdict is Verdict.DEGRADED)
     unanswered = f", {fmt.count(total.unanswered)} unanswered" if total.unanswered else ""
     return Text(
-        f"{fmt.rate(total.per_s)} requests/s{asked}, {fmt.rate(total.mbit_per_s)} Mbit/s; "
+        f"{degraded}{fmt.rate(total.per_s)} requests/s{asked}, {fmt.rate(total.mbit_per_s)} Mbit/s; "
         f"response p50 {p50}, p99 {p99}; {fmt.count(sum(total.errors.values()))} errors{unanswered}",
         "bold",
     )

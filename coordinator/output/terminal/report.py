@@ -142,6 +142,8 @@ def _headline(result: RunResult) -> RenderableType:
     score = f"{result.conforming_connections} of {result.requested_connections} requested connections conform ({of})"
     if result.verdict is Verdict.INTERRUPTED:
         score = f"Stopped early, so this is not a score: {score}"
+    if result.verdict is Verdict.DEGRADED:
+        score = f"Load was lost, so there is no score: {score}"
     return Text(score, STYLES[result.verdict])
 
 

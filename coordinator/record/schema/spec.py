@@ -169,7 +169,8 @@ class RunPart(Struct, kw_only=True):
         Count | None,
         Meta(
             description="Conforming connections in the median iteration; null when unfinished, and in a run that has "
-            "no score because it is INVALID or a trust check failed."
+            "no score because it is INVALID or a trust check failed. Connections of a load machine do not conform in a "
+            "window before whose end it was lost."
         ),
     ]
     median_iteration: Annotated[Index | None, Meta(description="Index into iterations; null when none was measured.")]
