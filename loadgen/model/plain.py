@@ -81,6 +81,8 @@ def _types_of(kind: type[Any]) -> Mapping[str, Any]:
 
 
 def _value(kind: Any, data: object, where: str) -> Any:
+    if kind is int and type(data) is int and -_MOST_INT <= data <= _MOST_INT:
+        return data
     if typing.get_origin(kind) is tuple:
         if not isinstance(data, list):
             raise PlanError(f"{where} must be a list, got {data!r}")
