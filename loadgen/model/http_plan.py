@@ -60,7 +60,7 @@ class HttpRequest:
             if not colon or not _TOKEN.fullmatch(name):
                 raise PlanError(f"{line!r} is not a header", hint="write it like 'Accept: text/html'")
             if wrong := _NOT_IN_A_VALUE.search(value):
-                raise PlanError(f"the header {name} must not contain {wrong[0]!r}")
+                raise PlanError(f"{line!r} is not a header: its value must not contain {wrong[0]!r}")
             if name.lower() in _OURS:
                 raise PlanError(f"the header {name} cannot be set", hint="it follows from the URL and the body")
         if self.body_base64:
