@@ -20,6 +20,7 @@ SOURCES = [
     "dialing.c",
     "reader.c",
     "reply.c",
+    "head.c",
     "framing.c",
     "body.c",
 ]

@@ -12,6 +12,8 @@ import click
 from coordinator.cli.body import Body, with_body
 from coordinator.cli.engine_options import engine_options, sending, source_option
 from coordinator.cli.fleet_options import check_installed, engines_here, fleet_options, take_choice
+from coordinator.cli.http_files import check_tls_files, read_requests, read_urls
+from coordinator.cli.http_options import MAX_TIME, route_fields, route_options, tls_fields, tls_options
 from coordinator.cli.options import DURATION, FILE, Parsed, UrlText, result_options
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
@@ -21,6 +23,7 @@ from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.http_secrets import filled, hidden, without_secrets
 from loadgen.model.secrets import MASK
 from loadgen.model.sending import IpVersion, Resolve
+from loadgen.model.statuses import parse_statuses
 from loadgen.model.units import parse_per_s
 
 _ASKED, _LOAD, _JUDGED, _RESULT = "Requests", "Load", "Objectives", "Result"
@@ -31,6 +34,11 @@ def _slo(text: str) -> str:
     from loadgen.verdict.slo import Slo
 
     Slo.parse(text)
+    return text.strip()
+
+
+def _statuses(text: str) -> str:
+    parse_statuses(text)
     return text.strip()
 
 
@@ -45,7 +53,23 @@ def _slo(text: str) -> str:
     help="Requests to send instead of URLs: a TOML file with [[request]] tables (url, method, headers, body, status, "
     "weight).",
 )
-@option("--method", metavar="METHOD", panel=_ASKED, help="Method of the requests.  [default: GET]")
+@option(
+    "--urls",
+    "urls_file",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    metavar="FILE",
+    panel=_ASKED,
+    help="List of URLs, one per line (- for the standard input); a line may also be METHOD URL, and lines with # are "
+    "comments.",
+)
+@option(
+    "-X",
+    "-m",
+    "--method",
+    metavar="METHOD",
+    panel=_ASKED,
+    help="Method of the requests; the reply to HEAD has no body.  [default: GET]",
+)
 @option(
     "-H",
     "--header",
@@ -53,7 +77,7 @@ def _slo(text: str) -> str:
     multiple=True,
     metavar="'NAME: VALUE'",
     panel=_ASKED,
-    help="Header to add to the requests. Can be given several times.",
+    help="Header to add to the requests; Host replaces that of the URL. Can be given several times.",
 )
 @option(
     "--body",
@@ -64,20 +88,45 @@ def _slo(text: str) -> str:
     "requests become POST.",
 )
 @option(
-    "--insecure/--verify",
+    "--expect",
+    type=Parsed("statuses", _statuses),
+    metavar="STATUSES",
+    panel=_ASKED,
+    help="Expected statuses, like 200,204,3xx or 200-299; others are errors.  [default: 200-399]",
+)
+@option(
+    "--keepalive/--no-keepalive",
+    "keepalive",
     default=None,
     panel=_ASKED,
-    help="Accept any certificate, or verify certificates.  [default: verify]",
+    help="Keep TCP connections for further requests, or open one for each request.  [default: keepalive]",
 )
+@route_options
+@tls_options
 @option(
     "-c",
     "--connections",
     type=int,
     metavar="N",
     panel=_LOAD,
-    help="Simultaneous connections, to all targets together; at least one per target.  [default: 64]",
+    help="Simultaneous connections, to all targets together; at least one per target.  [default: 64, or fewer with -n]",
 )
-@option("-d", "--duration", type=DURATION, panel=_LOAD, help="Measured window, at least 1s.  [default: 10s]")
+@option(
+    "-n",
+    "--number",
+    type=click.IntRange(min=1),
+    metavar="N",
+    panel=_LOAD,
+    help="Requests to send, over all connections, engines and machines; then the run ends.  [default: as many as the "
+    "duration allows]",
+)
+@option(
+    "-d",
+    "--duration",
+    type=DURATION,
+    panel=_LOAD,
+    help="Measured window, at least 1s; with -n, its longest length.  [default: 10s; with -n: 1h]",
+)
 @option(
     "--warmup", type=DURATION, panel=_LOAD, help="Load before the measured window that is not judged.  [default: 0s]"
 )
@@ -118,6 +167,14 @@ def _slo(text: str) -> str:
 )
 @option("-4", "ip_version", flag_value="4", default=None, panel=_LOAD, help="Use only IPv4 addresses.")
 @option("-6", "ip_version", flag_value="6", panel=_LOAD, help="Use only IPv6 addresses.")
+@option(
+    "-t",
+    "--max-time",
+    type=MAX_TIME,
+    metavar="DURATION",
+    panel=_LOAD,
+    help="Time from sending a request to the end of its reply, after which it fails.  [default: no limit]",
+)
 @source_option(_LOAD)
 @option("--seed", type=int, metavar="N", panel=_LOAD, help="Seed of the random choices.  [default: 1]")
 @engine_options("one per core but one")
@@ -179,6 +236,7 @@ def http(
         shown = plan if record_secrets else without_secrets(plan)
         return show_plan(shown, choice, comment="" if shown == plan else _MASKED)
     _check_secrets(plan)
+    check_tls_files(plan)
     check_installed(choice)
     return play(
         Once("http", plan),
@@ -198,15 +256,19 @@ def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPla
         _from_dict,
         requests=() if requests is None and not start.sets("requests") else requests,
         connections=given["connections"],
+        total_requests=given["number"],
         duration_ns=given["duration"],
         warmup_ns=given["warmup"],
         rate_per_s=given["rate"],
         poisson=given["poisson"],
         max_backlog=given["max_backlog"],
         timeout_ns=given["timeout"],
-        tls_verify=None if given["insecure"] is None else not given["insecure"],
         resolve=Resolve(given["resolve"]) if given["resolve"] else None,
         ip_version=IpVersion(given["ip_version"]) if given["ip_version"] else None,
+        keepalive=given["keepalive"],
+        max_time_ns=given["max_time"],
+        **tls_fields(given),
+        **route_fields(given),
         slos=given["slos"] or None,
         engines=given["engines"],
         on_loss=given["on_loss"],
@@ -230,29 +292,19 @@ def _from_dict(data: dict[str, Any]) -> HttpPlan:
 
 
 def _given_requests(urls: tuple[str, ...], given: dict[str, Any]) -> tuple[HttpRequest, ...] | None:
-    """Return the requests of the file, or one for each URL; None when neither is given.  Raises PlanError."""
+    """Return the requests of the file, or one for each URL of the command line and of the list.
+
+    None when nothing is given.  Raises PlanError.
+    """
     if given["requests_file"] is None:
-        return tuple(HttpRequest(url=url) for url in urls) or None
-    if urls or given["method"] or given["headers"] or given["body"] is not None:
+        listed = read_urls(given["urls_file"]) if given["urls_file"] else ()
+        return (*(HttpRequest(url=url) for url in urls), *listed) or None
+    if urls or given["urls_file"] or given["method"] or given["headers"] or given["body"] is not None:
         raise PlanError(
-            "--requests cannot be combined with URLs, --method, --header or --body",
+            "--requests cannot be combined with URLs, --urls, --method, --header or --body",
             hint="write the whole of each request into the file",
         )
-    return _read_requests(given["requests_file"])
-
-
-def _read_requests(file: Path) -> tuple[HttpRequest, ...]:
-    """Read the requests of a TOML file.  Raises PlanError that names the file."""
-    from workloads.http.requests import parse_requests
-
-    try:
-        return parse_requests(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PlanError(f"{file} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise PlanError(f"{file} is not TOML: {error}") from error
-    except PlanError as error:
-        raise PlanError(f"{file}: {error.message}", hint=error.hint) from error
+    return read_requests(given["requests_file"])
 
 
 def _changed(request: HttpRequest, given: dict[str, Any]) -> HttpRequest:
@@ -261,6 +313,7 @@ def _changed(request: HttpRequest, given: dict[str, Any]) -> HttpRequest:
         request,
         method=given["method"].upper() if given["method"] else None,
         headers=filled(request.headers, given["headers"]) if given["headers"] else None,
+        **({} if given["expect"] is None else {"expect": given["expect"], "status": 0}),
     )
     return with_body(changed, given["body"], keep_method=given["method"] is not None)
 

@@ -72,7 +72,9 @@ def _read_slo(data: Mapping[str, Any]) -> SloCheck:
 def _row(row: HttpRow) -> dict[str, Any]:
     """`errors` as one number, which most readers want, and `errors_by_outcome` for the others."""
     fates = {name: getattr(row, name) for name in _NEW if getattr(row, name) is not None}
-    fields = {name: value for name, value in dataclasses.asdict(row).items() if name not in (*_NEW, "time")}
+    fields = {name: value for name, value in dataclasses.asdict(row).items() if name not in (*_NEW, *_LATER, "time")}
+    if row.statuses is not None:
+        fields |= {"statuses": {str(code): number for code, number in row.statuses.items()}, "surplus": row.surplus}
     fields |= {"time": dataclasses.asdict(row.time)} if row.time is not None else {}
     if not fates:  # a record of version 0.1.0: numbers, not intervals
         for name in _TIMES:
@@ -84,11 +86,16 @@ def _read_row(data: Mapping[str, Any]) -> HttpRow:
     times = {name: TimeSpans(**{key: read_span(value) for key, value in data[name].items()}) for name in _TIMES}
     rest = {name: value for name, value in data.items() if name != "errors_by_outcome"}
     rest |= {"time": TimeShares(**data["time"])} if "time" in data else {}
+    if "statuses" in data:
+        rest["statuses"] = {int(code): number for code, number in data["statuses"].items()}
     return HttpRow(**{**rest, **times, "errors": data["errors_by_outcome"]})
 
 
 _NEW = ("due", "sent", "unanswered", "retries")
 """Fields of a row that records of version 0.1.0 do not have."""
+
+_LATER = ("statuses", "surplus")
+"""Fields of a row that records of earlier versions do not have."""
 
 _TIMES = ("response_ms", "service_ms")
 

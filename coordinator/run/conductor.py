@@ -155,7 +155,10 @@ class Conductor:
                 self._hooks.observe(event)
             case CanariesHeard():
                 self.canaries.append(event)
-            case SegmentEnded(worker, segment, why):
+            case SegmentEnded(worker, segment, why, done_ns):
+                if why == "complete":  # the planned end, when the number of operations was not reached before
+                    end_ns = self.timeline.segments[segment].end_ns if segment in self.timeline.segments else 0
+                    self.timeline.done_ns.setdefault(segment, {})[worker] = done_ns or end_ns
                 if segment == self.run.iteration:
                     self._do(self.run.handle(Ended(worker, why)))
             case EngineLost(worker, why):

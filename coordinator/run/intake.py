@@ -14,9 +14,11 @@ from coordinator.run.disturbances import Disturbances
 from loadgen.measure.cells import CellTable
 from loadgen.measure.disturbance import MachineSecond
 from loadgen.measure.ledger import Ledger
+from loadgen.measure.shown import Shown, first_of
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.tally import operations_of
 from loadgen.measure.together import Snapshots
+from loadgen.model.outcome import Outcome
 
 
 @dataclass(slots=True)
@@ -25,7 +27,8 @@ class Intake:
 
     `ended` holds, by measured window, the intervals (whole seconds) in which operations ended that were due in it;
     `touched` those in which an operation ended that took a part of it.  `disturbances` are the seconds in which load
-    machines were disturbed; the ledger sets these apart.
+    machines were disturbed; the ledger sets these apart.  `shown`: what was seen first of failed operations, by target
+    and outcome.
     """
 
     ledger: Ledger
@@ -34,6 +37,7 @@ class Intake:
     disturbances: Disturbances = field(default_factory=Disturbances)
     ended: defaultdict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     touched: defaultdict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
+    shown: dict[tuple[int, Outcome], Shown] = field(default_factory=dict)
 
     @classmethod
     def of(cls, workers: Iterable[str], kinds: int, groups: int, *, connections: int, targets: int) -> Intake:
@@ -52,6 +56,7 @@ class Intake:
         cells = CellTable.of(snapshot.cells)
         self._check(snapshot.tallies, cells)
         self.ledger.receive(snapshot)
+        first_of(self.shown, snapshot.shown)
         _note(self.ended, cells.windows, np.full(len(cells.windows), snapshot.interval))
         windows = _windows_of(snapshot.tallies)
         _note(self.touched, windows, np.full(len(windows), snapshot.interval))
@@ -63,6 +68,8 @@ class Intake:
         """
         self._check(together.tallies, together.cells)
         self.ledger.receive_all(together)
+        for shown in together.shown:
+            first_of(self.shown, shown)
         _note(self.ended, together.cells.windows, np.repeat(together.intervals, together.cell_parts))
         windows = _windows_of(together.tallies)
         _note(self.touched, windows, np.repeat(together.intervals, together.tally_parts))

@@ -39,7 +39,10 @@ class GivenServers(BaseDeployment):
         if request.proof_path:
             self.notices = await _probe(request)
         else:
-            self.notices = tuple(await reach(request.targets, verify=request.tls_verify, version=request.ip_version))
+            named = zip(request.targets, request.dialed or request.targets, strict=True)
+            self.notices = tuple(
+                await reach(list(named), verify=request.tls_verify, settings=request.tls, version=request.ip_version)
+            )
         return request.targets
 
 

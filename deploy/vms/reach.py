@@ -12,77 +12,80 @@ from collections.abc import Sequence
 
 from loadgen.engine.resolve import Address, look_up
 from loadgen.engine.tls import client_context
+from loadgen.engine.tls_words import tls_words
 from loadgen.model.errors import TargetError
 from loadgen.model.sending import IpVersion
 from loadgen.model.target import Target
+from loadgen.model.tls import TLS_DEFAULTS, TlsSettings
 
 _TIMEOUT_S = 5.0
 _AT_ONCE = 64
 
 
-async def reach(targets: Sequence[Target], *, verify: bool, version: IpVersion = IpVersion.ANY) -> list[str]:
+async def reach(
+    servers: Sequence[tuple[Target, Target]],
+    *,
+    verify: bool,
+    settings: TlsSettings = TLS_DEFAULTS,
+    version: IpVersion = IpVersion.ANY,
+) -> list[str]:
     """The problems of targets, one line for each that cannot be used.
 
-    `verify` says whether certificates are checked, `version` which addresses of names are tried.  Raises TargetError
-    when no target can be used.
+    `servers` has each target, and the one with the host and port that its connections go to.
+    `verify` says whether certificates are checked, `settings` what else is done in TLS, `version` which addresses of
+    names are tried.  Raises TargetError when no target can be used.
     """
     turns = asyncio.Semaphore(_AT_ONCE)
-    context = client_context(verify=verify)
+    context = client_context(verify=verify and any(target.tls for target, _ in servers), settings=settings)
 
-    async def one(target: Target) -> str:
+    async def one(target: Target, dialed: Target) -> tuple[str, str]:
         async with turns:
-            return await _problem(target, context, version)
+            return await _problem(dialed, context, settings.name or target.server_name, version)
 
-    problems = await asyncio.gather(*(one(target) for target in targets))
-    missing = [f"{target.name}: {why}" for target, why in zip(targets, problems, strict=True) if why]
-    if len(missing) == len(targets):
+    problems = await asyncio.gather(*(one(target, dialed) for target, dialed in servers))
+    missing = [f"{target.name}: {why}" for (target, _), (why, _) in zip(servers, problems, strict=True) if why]
+    if len(missing) == len(servers):
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        distrusted = any("certificate" in why for why in problems)
-        hint = (
-            "skip the check with --insecure, or name the file of its authority: SSL_CERT_FILE=…" if distrusted else ""
-        )
-        raise TargetError(missing[0] + more, hint=hint)
+        raise TargetError(missing[0] + more, hint=next((hint for _, hint in problems if hint), ""))
     return missing
 
 
-async def _problem(target: Target, context: ssl.SSLContext, version: IpVersion) -> str:
-    """Why the target cannot be used; "" when one of its addresses can."""
+async def _problem(target: Target, context: ssl.SSLContext, name: str, version: IpVersion) -> tuple[str, str]:
+    """Why the target cannot be used, and a hint; "" when one of its addresses can."""
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             addresses = await _addresses(target, version)
     except TimeoutError:
-        return f"{target.host!r} cannot be resolved: the name servers did not answer within {_TIMEOUT_S:g} s"
+        return f"{target.host!r} cannot be resolved: the name servers did not answer within {_TIMEOUT_S:g} s", ""
     except TargetError as error:
-        return error.message.removeprefix(f"{target.name}: ")
-    problems = await asyncio.gather(*(_problem_of(target, address, context) for address in addresses))
-    return problems[0] if all(problems) else ""
+        return error.message.removeprefix(f"{target.name}: "), error.hint
+    problems = await asyncio.gather(*(_problem_of(target, address, context, name) for address in addresses))
+    return problems[0] if all(why for why, _ in problems) else ("", "")
 
 
-async def _problem_of(target: Target, address: Address, context: ssl.SSLContext) -> str:
+async def _problem_of(target: Target, address: Address, context: ssl.SSLContext, name: str) -> tuple[str, str]:
     family, remote = address
     sock = None
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
             await asyncio.get_running_loop().sock_connect(sock, remote)
-            secured = {"ssl": context, "server_hostname": target.server_name} if target.tls else {}
+            secured = {"ssl": context, "server_hostname": name} if target.tls else {}
             _, writer = await asyncio.open_connection(sock=sock, **secured)  # type: ignore[arg-type]
             sock = None  # the writer's
     except TimeoutError:
-        return f"no answer within {_TIMEOUT_S:g} s"
-    except ssl.SSLCertVerificationError as error:
-        return f"its certificate cannot be trusted: {error.verify_message}"
+        return f"no answer within {_TIMEOUT_S:g} s", "use http:// if it is a plain web server" * target.tls
     except ssl.SSLError as error:
-        return f"the TLS handshake failed: {error.reason or error}"
+        return tls_words(error)
     except OSError as error:
-        return (os.strerror(error.errno) if error.errno else str(error)).lower()
+        return (os.strerror(error.errno) if error.errno else str(error)).lower(), ""
     finally:
         if sock is not None:
             sock.close()
     writer.close()
     with contextlib.suppress(OSError, ssl.SSLError):
         await writer.wait_closed()
-    return ""
+    return "", ""
 
 
 def _addresses(target: Target, version: IpVersion) -> asyncio.Future[list[Address]]:

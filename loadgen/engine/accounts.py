@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,8 +11,10 @@ from loadgen.engine.api import Assignment, Segment
 from loadgen.engine.vitals import Vitals
 from loadgen.measure.cells import CellTable
 from loadgen.measure.fold import FoldContext, fold
+from loadgen.measure.shown import Shown
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.tally import TALLY_DTYPE, merge_tallies
+from loadgen.model.outcome import Outcome
 
 _Part = tuple[CellTable, NDArray[np.void]]
 
@@ -38,6 +42,8 @@ class Accounts:
         self._fresh: list[_Part] = []  # folded, but in no snapshot yet
         self._reported: list[_Part] = []  # already in a snapshot of the current interval
         self._interval = -1
+        self._told: set[tuple[int, Outcome]] = set()  # what snapshots of earlier intervals show
+        self._telling: set[tuple[int, Outcome]] = set()  # what those of the current interval show
         self._vitals = vitals
         self._drained = self._interval_began = vitals.mark()
 
@@ -71,9 +77,20 @@ class Accounts:
         )
         self._fresh.append((cells, tallies))
 
-    def drain(self, interval: int, open_sockets: int, active_connections: int) -> Snapshot:
-        """Everything folded since the previous interval.  Draining an interval again returns all of it again."""
+    def drain(
+        self,
+        interval: int,
+        open_sockets: int,
+        active_connections: int,
+        seen: Mapping[tuple[int, Outcome], bytes],
+    ) -> Snapshot:
+        """Everything folded since the previous interval.  Draining an interval again returns all of it again.
+
+        `seen`: what was seen of failed operations since the engine was made, by target and outcome.
+        """
         if interval != self._interval:
+            self._told |= self._telling
+            self._telling = set()
             self._interval = interval
             self._reported = []
             self._interval_began = self._drained
@@ -83,4 +100,6 @@ class Accounts:
         health = self._vitals.health(self._interval_began, self._drained, open_sockets, active_connections)
         cells = CellTable.merge_all([cells for cells, _ in self._reported])
         tallies = merge_tallies([tallies for _, tallies in self._reported])
-        return Snapshot(self._worker, interval, cells, tallies, health)
+        shown = {key: text for key, text in seen.items() if key not in self._told} if seen else {}
+        self._telling |= shown.keys()
+        return Snapshot(self._worker, interval, cells, tallies, health, Shown.of(shown))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,6 +17,7 @@ from loadgen.model.sending import IpVersion, Resolve
 from loadgen.model.sending import Timestamps as Timestamps
 from loadgen.model.shard import Shard
 from loadgen.model.target import Target
+from loadgen.model.tls import TLS_DEFAULTS, TlsSettings
 from loadgen.model.units import NS_PER_MS
 from loadgen.schedule.optape import OpTape
 
@@ -30,7 +31,8 @@ class Arrivals:
 
     Operation k of all engines is due `offset(k)` after the start of the segment, and this engine plays those with
     k mod `parts` == `part`.  An operation goes to a free connection of its target.  Without one it waits and keeps its
-    due time; it is recorded as SHED if `max_backlog` operations already wait for that target.
+    due time; it is recorded as SHED if `max_backlog` operations already wait for that target.  `total` is the number of
+    operations of all engines together; 0 for as many as the segment's length allows.
     """
 
     rate_per_s: float
@@ -39,6 +41,7 @@ class Arrivals:
     part: int
     parts: int
     max_backlog: int
+    total: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +51,11 @@ class Load:
     `line_bps` 0 means unpaced: a closed loop without think time, or with `arrivals` an open loop.  After an error
     a connection rests for `error_rest_ns`, so that a dead target is not flooded with connects; in an open loop other
     connections play its operations meanwhile.  `sources` are addresses of this machine to connect from, in turn;
-    () leaves the choice to the kernel.  `resolve` and `ip_version` choose among the
-    addresses of a target.  `canary`: the machine runs a responder for a canary on each engine.
+    () leaves the choice to the kernel.  `resolve` and `ip_version` choose among the addresses of a
+    target.   `canary`: the machine runs a responder for a canary on each engine.
+    `requests`: in a closed loop, the number of operations that this engine plays in a segment, which then ends;
+    0 for as many as the segment's length allows.  `request_ns` is the longest time from sending a request to the end of
+    its reply; 0 for no limit.  `dial`: by target, the host and port that its connections go to; () for its own.
     """
 
     line_bps: int
@@ -65,6 +71,10 @@ class Load:
     canary: bool = False
     resolve: Resolve = Resolve.FIRST
     ip_version: IpVersion = IpVersion.ANY
+    requests: int = 0
+    request_ns: int = 0
+    dial: tuple[tuple[str, int], ...] = ()
+    tls: TlsSettings = TLS_DEFAULTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +112,24 @@ class Assignment:
             "canary_port": self.canary_port,
         }
 
+    @property
+    def dialed(self) -> tuple[Target, ...]:
+        """The targets with the hosts and ports that their connections go to."""
+        if not self.load.dial:
+            return self.targets
+        both = zip(self.targets, self.load.dial, strict=True)
+        return tuple(replace(target, host=host, port=port) for target, (host, port) in both)
+
+    @property
+    def own(self) -> tuple[int, int]:
+        """What differs between the loads of workers: the part of an open loop, and the number of operations."""
+        return (self.load.arrivals.part if self.load.arrivals is not None else 0), self.load.requests
+
+    def with_own(self, part: int, requests: int) -> Assignment:
+        """The assignment with what differs between workers; the inverse of :attr:`own`."""
+        arrivals = replace(self.load.arrivals, part=part) if self.load.arrivals is not None else None
+        return replace(self, load=replace(self.load, arrivals=arrivals, requests=requests))
+
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Assignment:
         """Rebuild an assignment from the plain data that :meth:`to_wire` returned."""
@@ -112,6 +140,8 @@ class Assignment:
         load["resolve"] = Resolve(load["resolve"])
         load["ip_version"] = IpVersion(load["ip_version"])
         load["sources"] = tuple(load["sources"])
+        load["dial"] = tuple((host, port) for host, port in load["dial"])
+        load["tls"] = TlsSettings(**load["tls"])
         load["arrivals"] = Arrivals(**load["arrivals"]) if load["arrivals"] else None
         return cls(
             worker=wire["worker"],
@@ -160,6 +190,10 @@ class Engine(Protocol):
 
     def take_canary(self) -> NDArray[np.void]:
         """The records (RECORD_DTYPE) of the canary since the last call; no rows without a canary."""
+
+    @property
+    def done_ns(self) -> int:
+        """When the given number of operations was done; 0 before, and when the segment ended otherwise."""
 
 
 EndedHook = Callable[[Segment, str], None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from loadgen.engine.body import BodySpec
-from loadgen.schedule.optape import OpTape
+from loadgen.schedule.optape import FIRST_STATUS_SET, OpTape, statuses_of
 
 _ANY_SUCCESS = frozenset(range(200, 400))  # the statuses accepted where the tape names none
 
@@ -40,12 +40,14 @@ class TapeColumns:
         self.cookies = [strings[i] for i in ops["cookie"].tolist()]
         self.targets: list[int] = ops["target"].tolist()
         statuses = {status: frozenset([status]) for status in np.unique(ops["status"]).tolist()} | {0: _ANY_SUCCESS}
+        statuses |= {FIRST_STATUS_SET + k: one for k, one in enumerate(statuses_of(tape.status_sets))}
         self.right_statuses = [statuses[status] for status in ops["status"].tolist()]
         self.flags: list[int] = ops["flags"].tolist()
         self.checked: list[bool] = (tape.checks["content_bytes"][ops["check"]] >= 0).tolist()
-        # (head, length) of the last good reply to the row.  A later reply with the same head and length is good and
-        # leaves its connection open, whatever its body; connections fill this in only where bodies are unchecked.
-        self.repeats: list[tuple[bytes, int]] = [(b"", -1)] * len(ops)
+        # (head, length, status in the flags) of the last good reply to the row.  A later reply with the same head and
+        # length is good and leaves its connection open, whatever its body; connections fill this in only where bodies
+        # are unchecked.
+        self.repeats: list[tuple[bytes, int, int]] = [(b"", -1, 0)] * len(ops)
         self._check_of: list[int] = ops["check"].tolist()
         self._specs: list[BodySpec | None] = [None] * len(tape.checks)
         self._strings = tape.strings

@@ -18,12 +18,13 @@ from loadgen.engine.body import BodyCheck
 from loadgen.engine.context import EngineContext
 from loadgen.engine.dialing import connect_outcome, dial
 from loadgen.engine.doing import Doing
+from loadgen.engine.head import wants_tls
 from loadgen.engine.http1 import DONE, IDEMPOTENT, MORE, ReplyReader
 from loadgen.engine.records import PACK, ROW_BYTES
-from loadgen.measure.record import CONNECTED, RESTED, RETRIED
+from loadgen.measure.record import CONNECTED, RESTED, RETRIED, STATUS_SHIFT, SURPLUS
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_S
-from loadgen.schedule.optape import CLOSE_AFTER
+from loadgen.schedule.optape import CLOSE_AFTER, NO_BODY, OWN_HOST
 
 _RESTING, _CONNECTING, _SENDING, _READING, _PAUSED, _STOPPED = Doing  # a global is cheaper than an enum member
 _OK = Outcome.OK
@@ -37,32 +38,10 @@ class Connection:
     """
 
     __slots__ = (
-        "_check",
-        "_checked",
-        "_closes",
-        "_context",
-        "_cookie",
-        "_doing",
-        "_due_ns",
-        "_fd",
-        "_flags",
-        "_host_line",
-        "_next_row",
-        "_out",
-        "_prepared_row",
-        "_progress_ns",
-        "_reader",
-        "_received",
-        "_request",
-        "_right",
-        "_row",
-        "_sent_ns",
-        "_sock",
-        "_sources",
-        "_tape",
-        "number",
-        "target",
-    )
+        "_bodyless", "_check", "_checked", "_closes", "_context", "_cookie", "_doing", "_due_ns", "_fd", "_flags",
+        "_host_line", "_next_row", "_out", "_prepared_row", "_progress_ns", "_reader", "_received", "_request",
+        "_right", "_row", "_sent_ns", "_sock", "_sources", "_tape", "number", "target",
+    )  # fmt: skip
 
     def __init__(
         self, context: EngineContext, number: int, target: int, host_line: bytes, *, sources: Sequence[str]
@@ -78,18 +57,16 @@ class Connection:
         self._sock: socket.socket | None = None
         self._fd = -1
         self._doing = _STOPPED
-        self._row = 0
-        self._due_ns = 0
-        self._sent_ns = 0
-        self._progress_ns = 0
-        self._received = 0
-        self._flags = 0  # those of RECORD_DTYPE, of the current operation
-        self._prepared_row = -1  # the row that the next six fields belong to
+        self._row = self._received = 0
+        self._due_ns = self._sent_ns = self._progress_ns = 0
+        self._flags = 0  # those of RECORD_DTYPE, of the current operation, or of the next one
+        self._prepared_row = -1  # the row that the next seven fields belong to
         self._request = b""
         self._checked = False  # whether the body of the reply is checked
         self._right: frozenset[int] = frozenset()  # accepted statuses
         self._cookie = b""
         self._closes = False
+        self._bodyless = False  # the reply has no body
         self._next_row = 0
         self._out = b""  # the part of the request that the kernel has not accepted yet
 
@@ -123,8 +100,9 @@ class Connection:
             context.readiness.watch(self._fd, self)
 
     def expire(self, now_ns: int, timeout_ns: int) -> None:
-        """Fail the operation if nothing has happened for `timeout_ns`."""
-        if self._doing in (_CONNECTING, _SENDING, _READING) and now_ns - self._progress_ns > timeout_ns:
+        """Fail the operation if nothing has happened for `timeout_ns`, or if it takes too long as a whole."""
+        late = now_ns - self._progress_ns > timeout_ns or now_ns - self._sent_ns > self._context.request_ns
+        if late and self._doing in (_CONNECTING, _SENDING, _READING):
             self._fail(now_ns, Outcome.UNREACHABLE if self._doing is _CONNECTING else Outcome.TIMED_OUT)
 
     def stop(self, now_ns: int) -> None:
@@ -136,18 +114,21 @@ class Connection:
 
     def begin(self, now_ns: int) -> None:
         """Begin the operation, which is due."""
-        row = self._row
+        quota, row = self._context.quota, self._row
+        if quota.left <= 0:
+            quota.retire()
+            return
+        quota.left -= 1
         self._sent_ns = self._progress_ns = now_ns
         self._received = 0
-        self._flags = 0
         if row != self._prepared_row:
             self._prepare(row)
         self._out = self._request
         if self._checked:
             self._check.begin(self._tape.spec(row), self._tape.literals[row])
-            self._reader.begin(self._check)
+            self._reader.begin(self._check, self._bodyless)
         else:
-            self._reader.begin(None)
+            self._reader.begin(None, self._bodyless)
         if self._sock is None and not self._connect(now_ns):
             return
         self._send(now_ns)
@@ -171,15 +152,16 @@ class Connection:
         except OSError as error:
             self._read_failed(context.now_ns(), error)
             return
-        # The server is not charged for this connection's wait for its turn.  A request that was sent and answered
-        # within the turn needs a stamp of its own.
+        # The wait for this turn is not the server's.  A request that was sent within the turn needs an own stamp.
         now_ns = found_ns if found_ns >= self._sent_ns else context.now_ns()
         if self._doing is _RESTING:
-            self._close()  # the server closed an idle connection, or sent bytes that were not asked for
+            self._flags = SURPLUS if data else 0  # the server closed an idle connection, or sent unasked bytes
+            self._close()
             return
-        head, size = self._tape.repeats[self._row]
+        head, size, status = self._tape.repeats[self._row]
         if len(data) == size and data[: len(head)] == head and self._doing is _READING and not self._received:
             self._received = size
+            self._flags |= status
             self._record(now_ns, _OK)
             self._go_on(now_ns)
         elif data:
@@ -196,11 +178,13 @@ class Connection:
         """Look up the operation of `row`.  Kept until another row is played."""
         tape = self._tape
         self._prepared_row = row
-        self._request = tape.lines[row] + self._host_line + tape.rests[row]
+        flags = tape.flags[row]
+        self._request = tape.lines[row] + (b"" if flags & OWN_HOST else self._host_line) + tape.rests[row]
+        self._bodyless = bool(flags & NO_BODY)
         self._checked = tape.checked[row]
         self._right = tape.right_statuses[row]
         self._cookie = tape.cookies[row]
-        self._closes = bool(tape.flags[row] & CLOSE_AFTER)
+        self._closes = bool(flags & CLOSE_AFTER)
         self._next_row = tape.next_rows[row]
 
     def _connect(self, now_ns: int) -> bool:
@@ -234,11 +218,9 @@ class Connection:
             self._doing = _READING
             self._out = b""
             return
-        if taken:
+        if taken or self._doing is not _CONNECTING:
             self._doing = _SENDING
             self._out = self._out[taken:]
-        elif self._doing is not _CONNECTING:
-            self._doing = _SENDING
         self._context.readiness.want_writable(self._fd, True)
 
     def _on_writable(self) -> None:
@@ -268,11 +250,16 @@ class Connection:
         self._progress_ns = now_ns
         result = self._reader.feed(data)
         if result == DONE:
+            if self._reader.status == 400 and 400 not in self._right:
+                self._context.show(self.target, Outcome.BAD_STATUS, wants_tls(data))
             self._finish(now_ns)
         elif result != MORE:
             outcome = Outcome(result)
             if outcome is Outcome.BAD_LENGTH:  # the body check gave up early
+                self._flags |= self._reader.status << STATUS_SHIFT
                 outcome = self._check.verdict() if self._reader.status in self._right else Outcome.BAD_STATUS
+            else:
+                self._context.show(self.target, outcome, self._reader.wrong)
             self._fail(now_ns, outcome)
         elif self._context.paced_reads and not self._out:
             self._pause_if_ahead(now_ns)
@@ -303,7 +290,7 @@ class Connection:
         # A whole reply shows that the server works.  A paced connection rests nevertheless: the reply that it expected
         # would have taken about as long, and short error pages must not multiply its requests.
         rests = outcome is not _OK and self._context.line_bps > 0
-        self._flags |= RESTED * rests
+        self._flags |= RESTED * rests | SURPLUS * reader.surplus | reader.status << STATUS_SHIFT
         self._record(now_ns, outcome)
         # If the reply came before the whole request was sent, the next request would be taken for the rest of it.
         if not reader.reusable or self._out or self._closes:
@@ -314,7 +301,7 @@ class Connection:
         if outcome is _OK and self._sock is not None and not self._checked and not self._cookie:
             head = reader.whole_head(self._received)
             if head is not None:
-                self._tape.repeats[self._row] = head, self._received
+                self._tape.repeats[self._row] = head, self._received, reader.status << STATUS_SHIFT
         self._go_on(now_ns)
 
     def _go_on(self, now_ns: int) -> None:
@@ -361,15 +348,21 @@ class Connection:
         self._out = self._request
         if self._checked:
             self._check.begin(self._tape.spec(self._row), self._tape.literals[self._row])
-        self._reader.begin(self._check if self._checked else None)
+        self._reader.begin(self._check if self._checked else None, self._bodyless)
         if self._connect(now_ns):
             self._send(now_ns)
 
     def _rest_after_error(self, now_ns: int) -> None:
         self._row = self._next_row
-        self._rest_until(max(now_ns, self._due_ns) + self._context.error_rest_ns)
+        if self._context.quota.left > 0:
+            self._rest_until(max(now_ns, self._due_ns) + self._context.error_rest_ns)
+        else:
+            self._doing = _RESTING
+            self._context.quota.retire()
 
     def _record(self, done_ns: int, outcome: Outcome) -> None:
+        if done_ns - self._sent_ns > self._context.request_ns and outcome is _OK:
+            outcome = Outcome.TIMED_OUT
         if self._doing is _CONNECTING and not self._received and not self._flags & RETRIED:
             self._sent_ns = -abs(self._sent_ns)  # without a TCP connection no request was sent
         records = self._context.records
@@ -386,6 +379,7 @@ class Connection:
             outcome,
             self._flags,
         )
+        self._flags = 0
         records.at = at = at + ROW_BYTES
         if at == records.end:
             records.fold()

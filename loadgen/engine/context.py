@@ -13,12 +13,16 @@ from loadgen.engine.agenda import Agenda
 from loadgen.engine.api import Load
 from loadgen.engine.columns import TapeColumns
 from loadgen.engine.http1 import Head
+from loadgen.engine.quota import Quota
 from loadgen.engine.readiness import Readiness
 from loadgen.engine.records import Records
 from loadgen.engine.resolve import Ways
+from loadgen.measure.shown import MAX_SHOWN
+from loadgen.model.outcome import Outcome
 from loadgen.model.sending import PACED_READ_BYTES
 from loadgen.model.units import NS_PER_S
 
+_NEVER_NS = 1 << 62
 _READ_BYTES = 65_536  # the kernel allocates memory for each read, so a larger buffer costs more
 
 
@@ -59,9 +63,12 @@ class EngineContext:
         "ns_per_byte",
         "open_sockets",
         "paced_reads",
+        "quota",
         "read_bytes",
         "readiness",
         "records",
+        "request_ns",
+        "shown",
         "tape",
         "ways",
     )
@@ -75,6 +82,7 @@ class EngineContext:
         records: Records,
         tape: TapeColumns,
         ways: Sequence[Ways],
+        quota: Quota | None = None,
     ) -> None:
         self.now_ns = now_ns
         self.agenda = agenda
@@ -85,8 +93,16 @@ class EngineContext:
         self.dispatcher: Dispatcher | None = None
         self.known_heads: dict[bytes, Head] = {}
         self.open_sockets = 0
+        self.quota = quota or Quota(0, 0, now_ns, lambda: None)
+        self.shown: dict[tuple[int, Outcome], bytes] = {}  # by target and outcome: what was seen first
         self.line_bps = load.line_bps
         self.ns_per_byte = 8 * NS_PER_S / load.line_bps if load.line_bps else 0.0
         self.paced_reads = load.paced_reads and load.line_bps > 0
         self.read_bytes = PACED_READ_BYTES if self.paced_reads else _READ_BYTES
         self.error_rest_ns = load.error_rest_ns
+        self.request_ns = load.request_ns or _NEVER_NS
+
+    def show(self, target: int, outcome: Outcome, text: bytes) -> None:
+        """Keep what the report shows of a failed operation, if it is the first of its kind."""
+        if text and len(self.shown) < MAX_SHOWN:
+            self.shown.setdefault((target, outcome), text)

@@ -10,8 +10,21 @@ it takes one comparison, or one `find` and one look-up.
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
+from loadgen.engine.head import (
+    HEAD_END,
+    MAX_SHOWN_BYTES,
+    canonical,
+    is_chunked,
+    length_of,
+    line_at,
+    may_go_on,
+    values_of,
+    wrong_length,
+    wrong_line,
+)
 from loadgen.model.outcome import Outcome
 
 MORE = -1
@@ -25,19 +38,20 @@ MAX_HEADS = 1_024
 """The number of known heads before all are forgotten.  Servers repeat a head until their Date changes."""
 MAX_KNOWN_BYTES = 2_048
 """A longer head is parsed each time."""
-MAX_CHUNK_LINE_BYTES = 256
-"""The limit for a chunk-size or trailer line.  All trailers together are limited like a head."""
+MAX_CHUNK_LINE_BYTES = 4_096
+"""The limit for a chunk-size line.  All trailers together are limited like a head."""
 
 IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
 """The methods of requests that may be sent twice with the effect of once (RFC 9110, 9.2.2)."""
 
 _HEAD, _FIXED, _UNTIL_CLOSE, _CHUNK_SIZE, _CHUNK_DATA, _CHUNK_END, _TRAILERS, _OVER = range(8)
 _CRLF2 = b"\r\n\r\n"
-_VERSION = b"HTTP/1."
-_HEX = frozenset(b"0123456789abcdefABCDEF")
+_HEAD_ROOM = MAX_HEAD_BYTES + 4  # with the end of its last line, and the empty line
+_SIZE_LINE = re.compile(rb"[ \t]*([0-9a-fA-F]*)[ \t]*(;[^\r]*)?")
+_CONNECTION, _LENGTH, _ENCODING = b"\r\nconnection:", b"\r\ncontent-length:", b"\r\ntransfer-encoding:"
 
 Head = tuple[bytes, int, bytes, bytes, int, int, bool]
-"""A parsed head: (its bytes with the empty line, status, lower-cased head, head without the empty line, the state that
+"""A parsed head: (its bytes with the empty line, status, lower-cased canonical head, canonical head, the state that
 reads the body, length of the body, whether the connection can be reused)."""
 
 _NO_HEAD: Head = (b"\0", 0, b"", b"", _OVER, 0, False)
@@ -54,14 +68,18 @@ class Sink(Protocol):
 class ReplyReader:
     """Reads replies.  After DONE, `status`, `head` (lower-cased), `body_bytes` and `reusable` describe the reply.
 
-    `known` maps the bytes of each known head to its parsed form; readers may share it.
+    `surplus`: bytes follow the reply.  `wrong`: the line that was not understood, or its beginning.  `known` maps the
+    bytes of each known head to its parsed form; readers may share it.
     """
 
     __slots__ = (
+        "_bodyless",
         "_kept",
         "_known",
         "_last",
         "_left",
+        "_others",
+        "_seen",
         "_sink",
         "_state",
         "body_bytes",
@@ -69,13 +87,18 @@ class ReplyReader:
         "raw_head",
         "reusable",
         "status",
+        "surplus",
+        "wrong",
     )
 
     def __init__(self, known: dict[bytes, Head]) -> None:
         self._known = known
+        self._others: dict[bytes, Head] = {}  # the known heads of replies without a body, or the others
+        self._bodyless = False
         self._last = _NO_HEAD  # the known head of the last reply
         self._state = _OVER
         self._kept = b""  # an unfinished head or chunk line
+        self._seen = 0  # bytes of the unfinished head, up to the end of a line, that are understood
         self._left = 0  # bytes to come of a fixed body or a chunk; in trailers: bytes seen
         self._sink: Sink | None = None
         self.status = 0
@@ -83,13 +106,24 @@ class ReplyReader:
         self.raw_head = b""
         self.body_bytes = 0
         self.reusable = False
+        self.surplus = False
+        self.wrong = b""
 
-    def begin(self, sink: Sink | None) -> None:
-        """Prepare for the next reply.  `sink` checks its body; None leaves the body unchecked."""
+    def begin(self, sink: Sink | None, bodyless: bool = False) -> None:
+        """Prepare for the next reply.  `sink` checks its body; None leaves the body unchecked.
+
+        `bodyless`: the reply ends with its head, whatever that says, as after a HEAD request (RFC 9112, 6.3).
+        """
+        if bodyless is not self._bodyless:
+            self._bodyless = bodyless
+            self._known, self._others, self._last = self._others, self._known, _NO_HEAD
         self._state = _HEAD
         self._kept = b""
+        self._seen = 0
         self._sink = sink
         self.body_bytes = 0
+        self.surplus = False
+        self.wrong = b""
 
     def feed(self, data: bytes) -> int:
         """Process `data`.  Returns MORE, DONE, or the value of the Outcome of a wrong reply.
@@ -153,9 +187,10 @@ class ReplyReader:
         value = self.raw_head[at + 13 : line_end if line_end >= 0 else len(self.raw_head)]
         return value.split(b";", 1)[0].strip()
 
-    def _fail(self, outcome: Outcome) -> int:
+    def _fail(self, outcome: Outcome, wrong: bytes = b"") -> int:
         self._state = _OVER
         self.reusable = False
+        self.wrong = wrong[:MAX_SHOWN_BYTES]
         return -int(outcome)
 
     def _forget_head(self) -> None:
@@ -177,29 +212,26 @@ class ReplyReader:
         """Parse a head that is not known; returns the same as `_recall_head`."""
         at = 0
         while True:
-            head_end = data.find(_CRLF2, at, end)
-            if head_end < 0:
+            found = HEAD_END.search(data, at, min(end, at + _HEAD_ROOM))
+            if found is None:
                 return self._keep_head(data[at:end])
-            raw = data[at : head_end + 2]
-            if not raw.startswith(_VERSION):
-                return self._fail(Outcome.MALFORMED)
-            if len(raw) - 2 > MAX_HEAD_BYTES:
-                return self._fail(Outcome.HEAD_TOO_LARGE)
-            # "HTTP/1.x SSS": RFC 9112, 4.
-            if raw[8:9] != b" " or not raw[9:12].isdigit() or raw[12:13] not in b" \r":
-                return self._fail(Outcome.MALFORMED)
+            given = data[at : found.start() + 1]
+            raw = canonical(given)
+            if raw is None:
+                return self._fail(Outcome.MALFORMED, wrong_line(given, first=True) or b"")
             status = int(raw[9:12])
             if status >= 200:
                 break
-            if status < 100 or status == 101:
-                return self._fail(Outcome.MALFORMED)
-            at = head_end + 4  # an interim reply (1xx): the final one follows
+            at, self._seen = found.end(), 0  # an interim reply (1xx): the final one follows
+        body_at = found.end()
         self._kept = b""
         self.status = status
         self.raw_head = raw
         self.head = lowered = raw.lower()
-        body_at = self._frame(lowered, head_end + 4)
-        if body_at >= 0 and at == 0 and len(raw) <= MAX_KNOWN_BYTES:
+        wrong = self._frame(lowered)
+        if wrong:
+            return wrong
+        if at == 0 and len(raw) <= MAX_KNOWN_BYTES:
             if len(self._known) >= MAX_HEADS:
                 self._known.clear()
             whole = data[:body_at]
@@ -207,36 +239,46 @@ class ReplyReader:
         return body_at
 
     def _keep_head(self, part: bytes) -> int:
-        """Keep an unfinished head, within bounds, until more bytes come."""
-        if not (part.startswith(_VERSION) or _VERSION.startswith(part)):
-            return self._fail(Outcome.MALFORMED)
-        if len(part) > MAX_HEAD_BYTES + 3:  # `part` may hold all but one byte of the empty line
-            return self._fail(Outcome.HEAD_TOO_LARGE)
+        """Keep an unfinished head, within bounds, until more bytes come; refuse it if it cannot become a right one."""
+        near = part[:_HEAD_ROOM]
+        line = near.rfind(b"\n", self._seen) + 1
+        if line > self._seen:
+            wrong = wrong_line(near[self._seen : line], first=self._seen == 0)
+            if wrong is not None:
+                return self._fail(Outcome.MALFORMED, wrong)
+            self._seen = line
+        if not may_go_on(near[self._seen :], first=self._seen == 0):
+            return self._fail(Outcome.MALFORMED, line_at(near, self._seen))
+        if len(part) >= _HEAD_ROOM:
+            return self._fail(Outcome.HEAD_TOO_LARGE, line_at(near, self._seen))
         self._kept = part
         return MORE
 
-    def _frame(self, head: bytes, body_at: int) -> int:
-        """Decide how the body ends (RFC 9112, 6.3)."""
-        connection = _header(head, b"\r\nconnection:")
+    def _frame(self, head: bytes) -> int:
+        """Decide how the body ends (RFC 9112, 6.3).  0, or minus the value of an Outcome."""
+        connection = values_of(head, _CONNECTION)
         old = head[7:8] == b"0"
-        self.reusable = b"keep-alive" in connection if old else b"close" not in connection
-        encoding = _header(head, b"\r\ntransfer-encoding:")
-        length = _header(head, b"\r\ncontent-length:")
-        if self.status in (204, 304):
+        self.reusable = b"close" not in connection and (not old or b"keep-alive" in connection)
+        codings = [coding for coding in values_of(head, _ENCODING) if coding not in (b"", b"identity")]
+        lengths = values_of(head, _LENGTH)
+        if self._bodyless or self.status in (204, 304):
             self._state, self._left = _FIXED, 0
-        elif encoding:
+        elif codings:
             # Both framings at once may be an attempt at request smuggling (RFC 9112, 6.1): refuse to guess.
-            if length or encoding != b"chunked":
-                return self._fail(Outcome.MALFORMED)
-            self._state = _CHUNK_SIZE
-        elif length:
-            if not length.isdigit() or len(length) > 18 or head.count(b"\r\ncontent-length:") > 1:
-                return self._fail(Outcome.MALFORMED)
-            self._state, self._left = _FIXED, int(length)
+            chunked = is_chunked(codings)
+            if lengths or chunked is None:
+                return self._fail(Outcome.MALFORMED, line_at(self.raw_head, head.rfind(_ENCODING) + 2))
+            self._state = _CHUNK_SIZE if chunked else _UNTIL_CLOSE
+            self.reusable &= chunked and not old  # HTTP/1.0 has no transfer codings (RFC 9112, 6.1)
+        elif lengths:
+            length = length_of(lengths)
+            if length is None:
+                return self._fail(Outcome.MALFORMED, line_at(self.raw_head, wrong_length(head, _LENGTH)))
+            self._state, self._left = _FIXED, length
         else:
             self._state = _UNTIL_CLOSE
             self.reusable = False
-        return body_at
+        return 0
 
     def _read_body(self, data: bytes, at: int, end: int) -> int:
         if self._state == _FIXED:
@@ -246,17 +288,21 @@ class ReplyReader:
             self._left -= take
             if self._left:
                 return MORE
-            self._state = _OVER
-            if at + take < end:
-                self.reusable = False
-            return DONE
+            return self._end(at + take < end)
         if self._state == _UNTIL_CLOSE:
             if end > at and not self._pass(data, at, end):
                 return -self._fail(Outcome.BAD_LENGTH)
             return MORE
-        if self._state == _OVER:
-            return int(Outcome.MALFORMED)
+        if self._state == _OVER:  # the data begin like _NO_HEAD
+            return -self._fail(Outcome.MALFORMED, line_at(data, 0))
         return self._read_chunks(data, at, end)
+
+    def _end(self, surplus: bool) -> int:
+        self._state = _OVER
+        if surplus:
+            self.surplus = True
+            self.reusable = False
+        return DONE
 
     def _pass(self, data: bytes, start: int, end: int) -> bool:
         self.body_bytes += end - start
@@ -277,41 +323,65 @@ class ReplyReader:
                 if self._left:
                     return MORE
                 self._state = _CHUNK_END
-            line_end = data.find(b"\r\n", at, end)
+            line_end = data.find(b"\n", at, end)
             if line_end < 0:
-                if end - at > MAX_CHUNK_LINE_BYTES + 1:  # it may end in a CR
-                    return -self._fail(Outcome.MALFORMED)
+                wrong = self._unfinished(data[at:end])
+                if wrong:
+                    return wrong
                 self._kept = data[at:end]
                 return MORE
-            line = data[at:line_end]
-            at = line_end + 2
-            if len(line) > MAX_CHUNK_LINE_BYTES:
-                return -self._fail(Outcome.MALFORMED)
-            if self._state == _CHUNK_END:
-                if line:
-                    return -self._fail(Outcome.MALFORMED)
-                self._state = _CHUNK_SIZE
-            elif self._state == _CHUNK_SIZE:
-                size = line.split(b";", 1)[0].strip()
-                if not size or len(size) > 15 or not _HEX.issuperset(size):
-                    return -self._fail(Outcome.MALFORMED)
-                self._left = int(size, 16)
-                self._state = _CHUNK_DATA if self._left else _TRAILERS
-            elif not line:  # the empty line after the trailers
+            wrong = self._read_line(data[at:line_end])
+            if wrong:
+                return wrong
+            at = line_end + 1
+            if self._state == _OVER:
+                return self._end(at < end)
+
+    def _unfinished(self, part: bytes) -> int:
+        """0 if `part`, the beginning of a line between chunks, can become a right one; else the value of an Outcome."""
+        content = part.rstrip(b"\r")
+        if self._state == _TRAILERS:
+            if len(part) > MAX_HEAD_BYTES + 1 or self._left + len(content) > MAX_HEAD_BYTES:
+                return -self._fail(Outcome.HEAD_TOO_LARGE, content)
+            return 0
+        wrong = bool(content) if self._state == _CHUNK_END else _chunk_size(content, unfinished=True) < 0
+        if wrong or len(part) > MAX_CHUNK_LINE_BYTES + 1:  # it may end in a CR
+            return -self._fail(Outcome.MALFORMED, content)
+        return 0
+
+    def _read_line(self, line: bytes) -> int:
+        """Process a complete line between chunks.  0, or the value of an Outcome; _OVER: the reply is complete."""
+        content = line.rstrip(b"\r")
+        if self._state == _TRAILERS:
+            if not content and len(line) <= MAX_HEAD_BYTES + 1:  # the empty line after the trailers
                 self._state = _OVER
-                if at < end:
-                    self.reusable = False
-                return DONE
-            else:
-                self._left += len(line)  # counts the bytes of trailers here
-                if self._left > MAX_HEAD_BYTES:
-                    return -self._fail(Outcome.HEAD_TOO_LARGE)
+                return 0
+            self._left += len(content)  # counts the bytes of trailers here
+            if self._left > MAX_HEAD_BYTES or len(line) > MAX_HEAD_BYTES + 1:
+                return -self._fail(Outcome.HEAD_TOO_LARGE, content)
+            if wrong_line(line + b"\n", first=False) is not None:
+                return -self._fail(Outcome.MALFORMED, content)
+            return 0
+        if len(line) > MAX_CHUNK_LINE_BYTES + 1:
+            return -self._fail(Outcome.MALFORMED, content)
+        if self._state == _CHUNK_END:
+            if content:
+                return -self._fail(Outcome.MALFORMED, content)
+            self._state = _CHUNK_SIZE
+            return 0
+        size = _chunk_size(content, unfinished=False)
+        if size < 0:
+            return -self._fail(Outcome.MALFORMED, content)
+        self._left = size
+        self._state = _CHUNK_DATA if size else _TRAILERS
+        return 0
 
 
-def _header(head: bytes, name: bytes) -> bytes:
-    """The value of the first header `name` in a lower-cased head; empty if there is none."""
-    at = head.find(name)
-    if at < 0:
-        return b""
-    at += len(name)
-    return head[at : head.find(b"\r\n", at)].strip()
+def _chunk_size(line: bytes, *, unfinished: bool) -> int:
+    """The size in a chunk line (RFC 9112, 7.1); -1 if the line is wrong.  An unfinished line may have no digits yet."""
+    found = _SIZE_LINE.fullmatch(line)
+    if found is None:
+        return -1
+    if not found[1]:
+        return 0 if unfinished and found[2] is None else -1
+    return int(found[1], 16) if len(found[1].lstrip(b"0")) <= 15 else -1

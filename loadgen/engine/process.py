@@ -5,7 +5,7 @@ when the agent still runs but is silent.
 
 down: prepare {assignment} · start {segment} · renew {until_ns} · stop
 up:   hello {pid, version, engines} · prepared {engine, timestamps, why} · failed {whose, message, hint}
-      armed {segment} · began {segment, at_ns} · snapshot {...} · canary {rows} · ended {segment, why}
+      armed {segment} · began {segment, at_ns} · snapshot {...} · canary {rows} · ended {segment, why, done_ns}
 """
 
 from __future__ import annotations
@@ -124,7 +124,8 @@ class EngineProcess:
         if self._beginning is not None:
             self._beginning.cancel()
         self._report()  # all records must arrive before the segment is reported as ended
-        self._send({"is": "ended", "segment": segment.index, "why": why})
+        done_ns = self._player.done_ns if self._player is not None else 0
+        self._send({"is": "ended", "segment": segment.index, "why": why, "done_ns": done_ns})
 
     def _send(self, message: dict[str, Any]) -> None:
         self._writer.write(frames.encode(message))

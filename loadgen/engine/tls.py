@@ -6,29 +6,74 @@ the moment of sending.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import ssl
 from collections.abc import Sequence
 
 from loadgen.engine.connection import Connection
 from loadgen.engine.context import EngineContext
 from loadgen.engine.doing import Doing
-from loadgen.measure.record import RETRIED
+from loadgen.engine.tls_words import tls_words
+from loadgen.engine.trust_store import check_trust_store
+from loadgen.measure.record import RETRIED, SURPLUS
+from loadgen.model.errors import PlanError
 from loadgen.model.outcome import Outcome
+from loadgen.model.tls import TLS_DEFAULTS, TlsSettings
 
 _RECORD_BYTES = 16_384  # the largest plaintext of one TLS record (RFC 8446, 5.1)
 
 
-def client_context(*, verify: bool) -> ssl.SSLContext:
+def client_context(*, verify: bool, settings: TlsSettings = TLS_DEFAULTS) -> ssl.SSLContext:
     """The TLS settings of a client: OpenSSL's defaults (with SSL_CERT_FILE and SSL_CERT_DIR), and only HTTP/1.1.
 
-    Without `verify` any certificate is accepted.
+    Without `verify` any certificate is accepted.  Raises PlanError when SSL_CERT_FILE or SSL_CERT_DIR is wrong.
     """
-    context = ssl.create_default_context()
+    if verify and not settings.authorities:
+        check_trust_store(os.environ)
+    context = ssl.create_default_context(cadata=settings.authorities or None)
+    if settings.certificate:
+        _present(context, settings)
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+def check_settings(settings: TlsSettings) -> None:
+    """Raise PlanError when the certificates or the key cannot be used."""
+    if "ENCRYPTED" in settings.key + settings.certificate:
+        raise PlanError("--key: the key is encrypted", hint="decrypt it: openssl pkey -in FILE -out OTHER")
+    try:
+        client_context(verify=True, settings=TlsSettings(authorities=settings.authorities))
+    except (ssl.SSLError, ValueError):
+        raise PlanError("--cacert: the file has no certificate", hint="it must be a PEM file") from None
+    try:
+        client_context(verify=True, settings=settings)
+    except (ssl.SSLError, ValueError) as error:
+        if "MISMATCH" in str(error):
+            raise PlanError("--key: the key is not that of the certificate (--cert)") from None
+        hint = "both must be PEM files; without --key, the file of --cert must contain the key"
+        raise PlanError("--cert, --key: the files have no certificate with its key", hint=hint) from None
+
+
+def _present(context: ssl.SSLContext, settings: TlsSettings) -> None:
+    """Let the client present its certificate.  OpenSSL reads it from files, which exist in memory only."""
+    with contextlib.ExitStack() as files:
+        certificate, key = (_file(files, text) for text in (settings.certificate, settings.key))
+        context.load_cert_chain(certificate, key if settings.key else None, password=_no_password)
+
+
+def _no_password() -> str:
+    raise ValueError("the key is encrypted")
+
+
+def _file(files: contextlib.ExitStack, text: str) -> str:
+    number = os.memfd_create("loadgen-pem")
+    files.callback(os.close, number)
+    os.write(number, text.encode())
+    return f"/proc/self/fd/{number}"
 
 
 class TlsConnection(Connection):
@@ -94,8 +139,8 @@ class TlsConnection(Connection):
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
             self._out += self._outgoing.read()
-        except ssl.SSLError:
-            self._fail(now_ns, Outcome.BAD_TLS)
+        except ssl.SSLError as error:
+            self._fail_tls(now_ns, error)
             return
         else:
             handshake = self._out + self._outgoing.read()
@@ -122,7 +167,7 @@ class TlsConnection(Connection):
             if self._doing is Doing.RESTING:
                 self._close()
             elif self._plain:
-                self._fail(now_ns, Outcome.BAD_TLS)
+                self._fail_tls(now_ns, ssl.SSLEOFError())
             else:
                 self._ended(now_ns)
             return
@@ -134,14 +179,15 @@ class TlsConnection(Connection):
             return
         try:
             plain = self._decrypt()
-        except ssl.SSLError:
+        except ssl.SSLError as error:
             if self._doing is Doing.RESTING:
                 self._close()
             else:
-                self._fail(now_ns, Outcome.BAD_TLS)
+                self._fail_tls(now_ns, error)
             return
         if self._doing is Doing.RESTING:  # a server may send session tickets at any time
             if plain or self._peer_ended:
+                self._flags = SURPLUS if plain else 0
                 self._close()
             return
         tls = self._tls
@@ -149,6 +195,12 @@ class TlsConnection(Connection):
             self._take(plain, now_ns)
         if self._peer_ended and self._tls is tls:  # a reply that closes the connection has dropped `_tls`
             self._ended(now_ns)
+
+    def _fail_tls(self, now_ns: int, error: ssl.SSLError) -> None:
+        """Fail the operation because of `error`, which is kept for the report."""
+        words, hint = tls_words(error)
+        self._context.show(self.target, Outcome.BAD_TLS, f"{words}{': ' * bool(hint)}{hint}".encode())
+        self._fail(now_ns, Outcome.BAD_TLS)
 
     def _finish(self, now_ns: int) -> None:
         if self._peer_ended:

@@ -30,7 +30,10 @@ class Rules:
         sums: NDArray[np.int64],
         rows: NDArray[np.int64],
         tallies: NDArray[np.void],
-    ) -> None: ...
+        usual: NDArray[np.int64],
+        times_usual: NDArray[np.int64],
+        others: NDArray[np.int64],
+    ) -> int: ...
     def times(
         self,
         records: NDArray[np.void],

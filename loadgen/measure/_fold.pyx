@@ -39,8 +39,8 @@ cdef packed struct tally:
 
 cdef enum:
     OK, BAD, CUT, STATES  # as in loadgen.measure.cells
-    GOOD = 0, TOLERABLE, OVERDUE, BYTES, CONNECTS, RETRIES, REST_NS, SUMS  # columns of CellTable.sums
-    CONNECTED = 1, RETRIED = 2, RESTED = 4  # as in loadgen.measure.record
+    GOOD = 0, TOLERABLE, OVERDUE, BYTES, CONNECTS, RETRIES, REST_NS, SURPLUSES, SUMS  # columns of CellTable.sums
+    CONNECTED = 1, RETRIED = 2, RESTED = 4, SURPLUS = 8, STATUS_SHIFT = 16  # as in loadgen.measure.record
     RESPONSE = 0, SERVICE, LATENESS, TIMES  # rows of CellTable.times per cell
     HALF_BITS = 10  # as in loadgen.measure.histogram
     DENSE = 16  # up to this ratio of places to values, counting into all places is faster than sorting
@@ -139,8 +139,15 @@ cdef class Rules:
         int64_t[:, ::1] sums,
         const int64_t[::1] rows,
         tally[::1] tallies,
+        int64_t[::1] usual,
+        int64_t[::1] times_usual,
+        int64_t[::1] others,
     ):
-        """Add each record to its cell (index in `cells`) and to its tally (index in `rows`)."""
+        """Add each record to its cell (index in `cells`) and to its tally (index in `rows`).
+
+        `usual` and `times_usual` become the first status code of each cell and the number of its replies; `others` gets
+        cell << 16 | code for each reply with another code.  Returns their number.
+        """
         cdef Py_ssize_t at
         cdef const record *one
         cdef tally *mine
@@ -148,6 +155,8 @@ cdef class Rules:
         cdef double size
         cdef bint good, tolerable, overdue
         cdef int state
+        cdef int64_t code
+        cdef Py_ssize_t unusual = 0
         for at in range(records.shape[0]):
             one = &records[at]
             mine = &tallies[rows[at]]
@@ -163,8 +172,18 @@ cdef class Rules:
             sums[cell, TOLERABLE] += tolerable
             sums[cell, OVERDUE] += overdue
             sums[cell, CONNECTS] += one.flags & CONNECTED
-            if one.flags & (RETRIED | RESTED):
+            code = one.flags >> STATUS_SHIFT
+            if code:
+                if not times_usual[cell]:
+                    usual[cell] = code
+                if usual[cell] == code:
+                    times_usual[cell] += 1
+                else:
+                    others[unusual] = cell << 16 | code
+                    unusual += 1
+            if one.flags & (RETRIED | RESTED | SURPLUS):
                 sums[cell, RETRIES] += (one.flags & RETRIED) != 0
+                sums[cell, SURPLUSES] += (one.flags & SURPLUS) != 0
                 sums[cell, REST_NS] += self.error_rest_ns if one.flags & RESTED else 0
             mine.ok += state == OK
             mine.bad += state == BAD
@@ -174,6 +193,7 @@ cdef class Rules:
             mine.overdue += overdue
             received = add_time(self, one, state, response, mine)
             sums[cell, BYTES] += received if self.is_unpaced and one.due_ns < self.window_start_ns else one.bytes
+        return unusual
 
     def times(
         self,

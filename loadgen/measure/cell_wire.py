@@ -39,16 +39,16 @@ def read_sums(wires: Sequence[object], sizes: Sequence[int], counters: int) -> N
     return sums
 
 
-def read_bounds(wires: Sequence[object], rows: Sequence[int]) -> Histograms:
-    """The bounds in several wire forms; empty where a wire form has none, as those of version 0.1.0.
+def read_some(wires: Sequence[object], name: str, rows: Sequence[int]) -> Histograms:
+    """The histograms in field `name` of several wire forms; empty where a wire form has none, as in earlier versions.
 
     `rows` are the numbers of histograms in the wire forms.  Raises ValueError if a wire form is malformed.
     """
-    has = [_has(wire, "bounds") for wire in wires]
+    has = [_has(wire, name) for wire in wires]
     if not any(has):
         return Histograms.nothing(sum(rows))
     forms = [
-        read_field(wire, "bounds") if some else Histograms.nothing(size).to_wire()
+        read_field(wire, name) if some else Histograms.nothing(size).to_wire()
         for wire, some, size in zip(wires, has, rows, strict=True)
     ]
     return Histograms.from_wires(forms, rows)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loadgen.measure.cell_wire import read_bounds, read_shape, read_sums
+from loadgen.measure.cell_wire import read_shape, read_some, read_sums
 from loadgen.measure.histogram import EMPTY, Histogram
 from loadgen.measure.histograms import Histograms
 from loadgen.measure.wire import pack, read_field, read_int, sums_of, unpack_all
@@ -26,9 +26,10 @@ _MAX_CELLS = 1 << 20
 _KEY_BITS = 34  # bits of a window and a target packed into one number
 
 _ERRORS = np.array([outcome.is_error for outcome in Outcome])
-_COUNTERS = ("good", "tolerable", "overdue", "bytes", "connects", "retries", "rest_ns")
+_COUNTERS = ("good", "tolerable", "overdue", "bytes", "connects", "retries", "rest_ns", "surplus")
 _TIMES = ("response", "service", "lateness")
 _BOUNDS = ("response_failed", "response_cut", "service_failed", "service_cut")
+_CODES = ("statuses",)
 
 
 def _empty() -> Histogram:
@@ -44,7 +45,8 @@ class Cell:
     pacing, of an operation that was due before the window, the part inside.  `overdue`: cut operations
     that had exceeded a fixed tolerable time.  `connects`: TCP connections opened.  `retries`: requests that were sent
     once more because the server had closed the kept TCP connection.  `rest_ns`: time that connections rested after
-    errors.  The histograms are in nanoseconds:
+    errors.  `surplus`: operations with bytes that no request asked for.  `statuses`: the status codes of whole replies
+    (loadgen.measure.codes).  The other histograms are in nanoseconds:
     `response` (done - due) and `service` (done - sent) of ok operations, `lateness` (sent - due) of all sent ones.
     Of a failed or cut operation, these differences are only lower bounds of its times, and are kept apart:
     `response_failed` and `response_cut` have all such operations, `service_failed` and `service_cut` the sent ones.
@@ -66,6 +68,8 @@ class Cell:
     service_cut: Histogram = field(default_factory=_empty)
     retries: int = 0
     rest_ns: int = 0
+    surplus: int = 0
+    statuses: Histogram = field(default_factory=_empty)
 
     @classmethod
     def empty(cls, kinds: int, groups: int) -> Cell:
@@ -93,7 +97,8 @@ class Cell:
             connects=sum(c.connects for c in parts),
             retries=sum(c.retries for c in parts),
             rest_ns=sum(c.rest_ns for c in parts),
-            **{name: Histogram.merge_all(getattr(c, name) for c in parts) for name in (*_TIMES, *_BOUNDS)},
+            surplus=sum(c.surplus for c in parts),
+            **{name: Histogram.merge_all(getattr(c, name) for c in parts) for name in (*_TIMES, *_BOUNDS, *_CODES)},
         )
 
     @property
@@ -127,7 +132,7 @@ class Cell:
         return (
             np.array_equal(self.outcomes, other.outcomes)
             and np.array_equal(self.counts, other.counts)
-            and all(getattr(self, name) == getattr(other, name) for name in (*_COUNTERS, *_TIMES, *_BOUNDS))
+            and all(getattr(self, name) == getattr(other, name) for name in (*_COUNTERS, *_TIMES, *_BOUNDS, *_CODES))
         )
 
     __hash__ = None  # type: ignore[assignment]  # arrays are compared by content
@@ -141,13 +146,13 @@ class CellTable(Mapping[Key, Cell]):
     """Cells by (window, target index), stored as integer columns; a Cell is built when it is looked up.
 
     With n cells: `slots` (n) holds window + 1, `targets` (n) the target indexes.  `outcomes` has the shape
-    (n, OUTCOMES), `counts` (n, kinds, groups, 3), `sums` (n, 7) for good, tolerable, overdue, bytes, connects, retries
-    and rest_ns.
+    (n, OUTCOMES), `counts` (n, kinds, groups, 3), `sums` (n, 8) for good, tolerable, overdue, bytes, connects, retries,
+    rest_ns and surplus.
     `times` has 3 n rows: response, service and lateness of the first cell, then of the second, and so on.
-    `bounds` has 4 n rows in the same way: response_failed, response_cut, service_failed, service_cut.
+    `bounds` has 4 n rows in the same way: response_failed, response_cut, service_failed, service_cut; `statuses` has n.
     """
 
-    __slots__ = ("_at", "bounds", "counts", "outcomes", "slots", "sums", "targets", "times")
+    __slots__ = ("_at", "bounds", "counts", "outcomes", "slots", "statuses", "sums", "targets", "times")
 
     def __init__(
         self,
@@ -158,6 +163,7 @@ class CellTable(Mapping[Key, Cell]):
         sums: NDArray[Any],
         times: Histograms,
         bounds: Histograms,
+        statuses: Histograms,
     ) -> None:
         self.slots = slots
         self.targets = targets
@@ -166,6 +172,7 @@ class CellTable(Mapping[Key, Cell]):
         self.sums = sums
         self.times = times
         self.bounds = bounds
+        self.statuses = statuses
         self._at: dict[Key, int] = {}
 
     @property
@@ -190,6 +197,7 @@ class CellTable(Mapping[Key, Cell]):
             np.array([[getattr(cell, name) for name in _COUNTERS] for cell in values], np.int64),
             Histograms.of(getattr(cell, name) for cell in values for name in _TIMES),
             Histograms.of(getattr(cell, name) for cell in values for name in _BOUNDS),
+            Histograms.of(cell.statuses for cell in values),
         )
 
     @classmethod
@@ -206,6 +214,7 @@ class CellTable(Mapping[Key, Cell]):
             np.concatenate([table.sums for table in parts]),
             Histograms.join([table.times for table in parts]),
             Histograms.join([table.bounds for table in parts]),
+            Histograms.join([table.statuses for table in parts]),
         )
 
     def add_up(self) -> CellTable:
@@ -229,6 +238,7 @@ class CellTable(Mapping[Key, Cell]):
             total(self.sums),
             self.times.add_up(_each(group, len(_TIMES)), len(_TIMES) * len(found)),
             self.bounds.add_up(_each(group, len(_BOUNDS)), len(_BOUNDS) * len(found)),
+            self.statuses.add_up(group, len(found)),
         )
 
     @classmethod
@@ -248,6 +258,7 @@ class CellTable(Mapping[Key, Cell]):
             self.sums.astype(np.int64),
             self.times.widened(),
             self.bounds.widened(),
+            self.statuses.widened(),
         )
 
     def part(self, first: int, end: int) -> CellTable:
@@ -260,6 +271,7 @@ class CellTable(Mapping[Key, Cell]):
             self.sums[first:end],
             self.times.part(len(_TIMES) * first, len(_TIMES) * end),
             self.bounds.part(len(_BOUNDS) * first, len(_BOUNDS) * end),
+            self.statuses.part(first, end),
         )
 
     def add_up_lateness(self, group: NDArray[np.int64], groups: int) -> Histograms:
@@ -290,11 +302,14 @@ class CellTable(Mapping[Key, Cell]):
             **dict(zip(_COUNTERS, self.sums[row].tolist(), strict=True)),
             **times,
             **bounds,
+            statuses=self.statuses[row],
         )
 
     def to_wire(self) -> dict[str, Any]:
-        """The table as plain data for msgpack.  Without failed and cut operations, the field `bounds` is left out."""
-        bounds = {"bounds": self.bounds.to_wire()} if len(self.bounds.indexes) else {}
+        """The table as plain data for msgpack.  Without failed and cut operations, the field `bounds` is left out,
+        and without whole replies the field `statuses`.
+        """
+        some = {name: rows for name in ("bounds", *_CODES) if len((rows := getattr(self, name)).indexes)}
         return {
             "size": len(self),
             "kinds": self.counts.shape[1],
@@ -306,7 +321,7 @@ class CellTable(Mapping[Key, Cell]):
             "counters": len(_COUNTERS),
             "sums": pack(self.sums),
             "times": self.times.to_wire(),
-            **bounds,
+            **{name: rows.to_wire() for name, rows in some.items()},
         }
 
     @classmethod
@@ -340,7 +355,8 @@ class CellTable(Mapping[Key, Cell]):
             column("counts", kinds, groups, 3),
             read_sums(wires, sizes, len(_COUNTERS)),
             Histograms.from_wires([read_field(wire, "times") for wire in wires], [len(_TIMES) * n for n in sizes]),
-            read_bounds(wires, [len(_BOUNDS) * n for n in sizes]),
+            read_some(wires, "bounds", [len(_BOUNDS) * n for n in sizes]),
+            read_some(wires, "statuses", sizes),
         )
         if table.slots.max(initial=0) > MAX_WINDOWS + 1 or table.targets.max(initial=0) >= MAX_TARGETS:
             raise ValueError("the cells' windows or targets are out of range")
@@ -361,8 +377,7 @@ _NONE = CellTable(
     np.zeros((0, OUTCOMES), np.int64),
     np.zeros((0, 1, 1, 3), np.int64),
     np.zeros((0, len(_COUNTERS)), np.int64),
-    Histograms.of(()),
-    Histograms.of(()),
+    *(Histograms.of(()), Histograms.of(()), Histograms.of(())),
 )
 
 

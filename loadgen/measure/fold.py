@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadgen.measure.cells import BAD, CUT, OK, Cell, CellTable
-from loadgen.measure.histogram import EMPTY, TOP_NS, Histogram, bucket_of
+from loadgen.measure.codes import add_codes, count_codes
+from loadgen.measure.grouped import histograms, numbered, total
+from loadgen.measure.histogram import Histogram
 from loadgen.measure.histograms import Histograms
-from loadgen.measure.record import CONNECTED, RECORD_DTYPE, RESTED, RETRIED
+from loadgen.measure.record import CONNECTED, RECORD_DTYPE, RESTED, RETRIED, STATUS_SHIFT, SURPLUS
 from loadgen.measure.slot_time import PARTS
 from loadgen.measure.tally import TALLY_DTYPE, empty_tallies, merge_tallies
 from loadgen.model.bound import Bound, BoundKind
@@ -30,10 +32,7 @@ except ImportError:  # built without a C compiler
 IS_COMPILED = _fold is not None
 
 _STATES = len((OK, BAD, CUT))
-_SUMS, _TIMES, _BOUNDS = 7, 3, 4  # columns of CellTable.sums; rows of CellTable.times and of CellTable.bounds per cell
-
-_DENSE = 16
-"""Up to this ratio of places to values, counting into all places is faster than sorting."""
+_SUMS, _TIMES, _BOUNDS = 8, 3, 4  # columns of CellTable.sums; rows of CellTable.times and of CellTable.bounds per cell
 
 _FAR = 1 << 62  # beyond any time of CLOCK_MONOTONIC
 
@@ -133,15 +132,16 @@ def fold_compiled(
     )
     cell_places, tally_places = np.empty(size, np.int64), np.empty(size, np.int64)
     rests_reach = rules.places(records, cell_places, tally_places)
-    cell_keys, cells = _numbered(cell_places)
-    tally_keys, rows = _numbered(tally_places)
+    cell_keys, cells = numbered(cell_places)
+    tally_keys, rows = numbered(tally_places)
     n = len(cell_keys)
     outcomes, sums = np.zeros((n, OUTCOMES), np.int64), np.zeros((n, _SUMS), np.int64)
     counts = np.zeros((n, ctx.kinds, ctx.groups, _STATES), np.int64)
     tallies = np.zeros(len(tally_keys), TALLY_DTYPE)
     judged, tallies["connection"] = np.divmod(tally_keys, len(ctx.target_of))
     tallies["window"] = np.where(judged, window, -1)
-    rules.count(records, cells, outcomes, counts, sums, rows, tallies)
+    usual, times_usual, others = np.zeros(n, np.int64), np.zeros(n, np.int64), np.empty(size, np.int64)
+    unusual = rules.count(records, cells, outcomes, counts, sums, rows, tallies, usual, times_usual, others)
     if rests_reach:
         outside = records[tally_places < len(ctx.target_of)]
         tallies = merge_tallies([tallies, _rests_into(outside, ctx, window, window_start_ns, window_end_ns)])
@@ -158,7 +158,8 @@ def fold_compiled(
         # Column by column: numpy copies rows with fields at ten times the cost.
         taken = {name: records[name][ended] for name in ("due_ns", "sent_ns", "done_ns", "outcome")}
         bounds = Histograms.of(_lower_bounds(taken, cells[ended], n))
-    return CellTable(slots, cell_keys >> 1, outcomes, counts, sums, times, bounds), tallies
+    statuses = add_codes(usual, times_usual, others[:unusual], n)
+    return CellTable(slots, cell_keys >> 1, outcomes, counts, sums, times, bounds, statuses), tallies
 
 
 fold = fold_compiled if IS_COMPILED else fold_with_numpy
@@ -274,7 +275,7 @@ class _Columns:
     def cells(self, window: int) -> dict[tuple[int, int], Cell]:
         """One cell per (window, target) that has operations."""
         records, ctx, state = self.records, self.ctx, self.state
-        keys, slot = _numbered(ctx.target_of[records["connection"]] * 2 + self.belongs)
+        keys, slot = numbered(ctx.target_of[records["connection"]] * 2 + self.belongs)
         n = len(keys)
         row = records["row"]
         place = ((slot * ctx.kinds + ctx.kind[row]) * ctx.groups + ctx.group[row]) * _STATES + state
@@ -284,8 +285,9 @@ class _Columns:
 
         ok, sent = state == OK, records["sent_ns"] > 0
         flags = records["flags"]
-        good, tolerable, overdue, received, connects, retries, rests = (
-            _total(slot, column, n).tolist()
+        statuses = count_codes(slot, (flags >> STATUS_SHIFT).astype(np.int64), n)
+        good, tolerable, overdue, received, connects, retries, rests, surplus = (
+            total(slot, column, n).tolist()
             for column in (
                 self.good,
                 self.tolerable,
@@ -294,11 +296,12 @@ class _Columns:
                 (flags & CONNECTED) != 0,
                 (flags & RETRIED) != 0,
                 (flags & RESTED) != 0,
+                (flags & SURPLUS) != 0,
             )
         )
-        response = _histograms(slot[ok], self.response[ok], n)
-        service = _histograms(slot[ok], (records["done_ns"] - records["sent_ns"])[ok], n)
-        lateness = _histograms(slot[sent], (records["sent_ns"] - records["due_ns"])[sent], n)
+        response = histograms(slot[ok], self.response[ok], n)
+        service = histograms(slot[ok], (records["done_ns"] - records["sent_ns"])[ok], n)
+        lateness = histograms(slot[sent], (records["sent_ns"] - records["due_ns"])[sent], n)
         bounds = _lower_bounds({name: column[~ok] for name, column in records.items()}, slot[~ok], n)
         return {
             (window if key & 1 else -1, key >> 1): Cell(
@@ -318,6 +321,8 @@ class _Columns:
                 service_cut=bounds[_BOUNDS * at + 3],
                 retries=retries[at],
                 rest_ns=rests[at] * ctx.error_rest_ns,
+                surplus=surplus[at],
+                statuses=statuses[at],
             )
             for at, key in enumerate(keys.tolist())
         }
@@ -326,7 +331,7 @@ class _Columns:
         """One row per (window, connection) that has operations, in that order."""
         connection, state = self.records["connection"], self.state
         width = int(connection.max()) + 1
-        keys, slot = _numbered(self.judged * width + connection)
+        keys, slot = numbered(self.judged * width + connection)
         n = len(keys)
         counted = state != BAD
         states = np.bincount(slot * _STATES + state, minlength=n * _STATES).reshape(n, _STATES)
@@ -336,11 +341,11 @@ class _Columns:
         for name, at in (("ok", OK), ("bad", BAD), ("cut", CUT)):
             rows[name] = states[:, at]
         for name, column in (("overdue", self.overdue), ("good", self.good), ("tolerable", self.tolerable)):
-            rows[name] = _total(slot, column, n)
-        rows["bytes"] = _total(slot, self.size * counted, n)
-        rows["busy_ns"] = _total(slot, self.busy * counted, n)
+            rows[name] = total(slot, column, n)
+        rows["bytes"] = total(slot, self.size * counted, n)
+        rows["busy_ns"] = total(slot, self.busy * counted, n)
         for name in PARTS:
-            rows[name] = _total(slot, self.parts[name], n)
+            rows[name] = total(slot, self.parts[name], n)
         return rows
 
 
@@ -349,52 +354,8 @@ def _lower_bounds(ended: Mapping[str, NDArray[Any]], slot: NDArray[np.int64], sl
     due, sent, done = (ended[name] for name in ("due_ns", "sent_ns", "done_ns"))
     row = _BOUNDS * slot + (ended["outcome"] == Outcome.CUT)
     was_sent = sent > 0
-    return _histograms(
+    return histograms(
         np.concatenate([row, row[was_sent] + 2]),
         np.concatenate([done - due, (done - sent)[was_sent]]),
         _BOUNDS * slots,
     )
-
-
-def _numbered(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The distinct keys, ascending, and the index of each key among them."""
-    if int(keys.max()) > _DENSE * len(keys):
-        found, number = np.unique(keys, return_inverse=True)
-        return found, number
-    found = np.flatnonzero(np.bincount(keys))
-    number = np.zeros(found[-1] + 1, dtype=np.int64)
-    number[found] = np.arange(len(found))
-    return found, number[keys]
-
-
-def _total(slot: NDArray[np.int64], column: NDArray[Any], slots: int) -> NDArray[np.int64]:
-    """The sum of `column` in each of `slots` slots."""
-    # bincount sums in float64, which is exact here: the bytes and times of one second stay far below 2^53.
-    return np.bincount(slot, column, minlength=slots).astype(np.int64)
-
-
-def _histograms(slot: NDArray[np.int64], values_ns: NDArray[np.int64], slots: int) -> list[Histogram]:
-    """One histogram per slot, equal to that of `Histogram.of`."""
-    if not len(slot):
-        return [EMPTY] * slots
-    values_ns = np.clip(values_ns, 0, TOP_NS)
-    index = bucket_of(values_ns)
-    lowest = int(index.min())
-    span = int(index.max()) - lowest + 1
-    place = slot * span + (index - lowest)
-    if slots * span <= _DENSE * len(slot):
-        counts = np.bincount(place, minlength=slots * span)
-        place = np.flatnonzero(counts)
-        counts = counts[place]
-    else:
-        place, counts = np.unique(place, return_counts=True)
-    low, high = np.full(slots, TOP_NS), np.zeros(slots, np.int64)
-    np.minimum.at(low, slot, values_ns)
-    np.maximum.at(high, slot, values_ns)
-    owner, offset = np.divmod(place, span)
-    indexes = (offset + lowest).astype(np.int32)
-    ends = np.searchsorted(owner, np.arange(slots + 1)).tolist()
-    return [
-        Histogram(indexes[start:end], counts[start:end], max_ns=most, min_ns=least) if start < end else EMPTY
-        for start, end, most, least in zip(ends, ends[1:], high.tolist(), low.tolist(), strict=False)
-    ]

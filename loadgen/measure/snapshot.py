@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadgen.measure.cells import MAX_WINDOWS, Cell, CellTable
+from loadgen.measure.shown import Shown, read_shown
 from loadgen.measure.slot_time import pack_parts, unpack_parts
 from loadgen.measure.tally import pack_tallies, tally_keys, unpack_tallies
 from loadgen.measure.wire import (
@@ -87,7 +88,8 @@ class Snapshot:
 
     `interval`: seconds since the start of the run.  Operations belong to the interval in which they *ended*, so a
     snapshot is complete when it is made.  `cells`: by (window, target index); window -1 is time that is not judged.
-    `tallies` (TALLY_DTYPE): at most one row per (window, connection), in that order.
+    `tallies` (TALLY_DTYPE): at most one row per (window, connection), in that order.  `shown`: what was seen of failed
+    operations, and was in no earlier snapshot.
     """
 
     worker: str
@@ -95,6 +97,7 @@ class Snapshot:
     cells: Mapping[tuple[int, int], Cell]
     tallies: NDArray[np.void]
     health: Health
+    shown: tuple[Shown, ...] = ()
 
     def to_wire(self) -> dict[str, Any]:
         """The snapshot as plain data for msgpack: bytes, strings, lists and whole numbers."""
@@ -106,6 +109,7 @@ class Snapshot:
             "tallies": pack_tallies(self.tallies),
             "times": pack_parts(self.tallies),
             "health": self.health.to_wire(),
+            **({"shown": [one.to_wire() for one in self.shown]} if self.shown else {}),
         }
 
     @classmethod
@@ -117,13 +121,15 @@ class Snapshot:
             cells=_cells(read_field(wire, "cells")),
             tallies=read_tallies([wire], np.array([read_int(wire, "rows")]), [1]),
             health=Health.from_wire(read_field(wire, "health")),
+            shown=read_shown(wire),
         )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Snapshot):
             return NotImplemented
         return (
-            (self.worker, self.interval, self.health) == (other.worker, other.interval, other.health)
+            (self.worker, self.interval, self.health, self.shown)
+            == (other.worker, other.interval, other.health, other.shown)
             and self.cells == other.cells
             and np.array_equal(self.tallies, other.tallies)
         )

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadgen.measure.cells import CellTable
+from loadgen.measure.shown import Shown, read_shown
 from loadgen.measure.slot_time import pack_parts
 from loadgen.measure.snapshot import MAX_INTERVAL, Health, Snapshot, read_tallies
 from loadgen.measure.tally import join_tallies, pack_tallies
-from loadgen.measure.wire import pack, read_field, read_list, starts_of, unpack, unpack_all
+from loadgen.measure.wire import pack, read_field, read_int, read_list, starts_of, unpack, unpack_all
 
 _chain = itertools.chain.from_iterable
 
@@ -30,8 +31,8 @@ _MAX_NAME = 256
 class Snapshots:
     """At least one snapshot, as columns.
 
-    `workers`, `intervals`, `health`, `cell_parts` and `tally_parts` (both int64) have one entry per snapshot.  The
-    cells and tallies of all snapshots follow one another; `cell_parts` and `tally_parts` count those of each.
+    `workers`, `intervals`, `health`, `shown`, `cell_parts` and `tally_parts` (both int64) have one entry per snapshot.
+    The cells and tallies of all snapshots follow one another; `cell_parts` and `tally_parts` count those of each.
     """
 
     workers: tuple[str, ...]
@@ -41,6 +42,7 @@ class Snapshots:
     tallies: NDArray[np.void]
     tally_parts: NDArray[np.int64]
     health: tuple[Health, ...]
+    shown: tuple[tuple[Shown, ...], ...]
 
     @classmethod
     def of(cls, snapshots: Iterable[Snapshot]) -> Snapshots:
@@ -55,6 +57,7 @@ class Snapshots:
             tallies=join_tallies([one.tallies for one in parts]),
             tally_parts=np.array([len(one.tallies) for one in parts], np.int64),
             health=tuple(one.health for one in parts),
+            shown=tuple(one.shown for one in parts),
         )
 
     def split(self) -> list[Snapshot]:
@@ -67,6 +70,7 @@ class Snapshots:
                 cells=self.cells.part(cells[at], cells[at + 1]),
                 tallies=self.tallies[rows[at] : rows[at + 1]],
                 health=self.health[at],
+                shown=self.shown[at],
             )
             for at, worker in enumerate(self.workers)
         ]
@@ -97,7 +101,13 @@ class Snapshots:
             "tallies": pack_tallies(self.tallies),
             "times": pack_parts(self.tallies),
             "health": Health.pack_all(self.health),
+            **self._shown_to_wire(),
         }
+
+    def _shown_to_wire(self) -> dict[str, Any]:
+        """What snapshots show: for each that shows anything, its index and the field `shown` of its own wire form."""
+        some = [[at, [one.to_wire() for one in shown]] for at, shown in enumerate(self.shown) if shown]
+        return {"shown": some} if some else {}
 
     @classmethod
     def from_wires(cls, wires: Sequence[object]) -> Snapshots:
@@ -118,7 +128,18 @@ class Snapshots:
             tallies=read_tallies(wires, tally_parts, sizes),
             tally_parts=tally_parts,
             health=Health.unpack_all(wires, sizes),
+            shown=tuple(_chain(map(_read_shown, wires, sizes))),
         )
+
+
+def _read_shown(wire: Any, size: int) -> list[tuple[Shown, ...]]:
+    shown: list[tuple[Shown, ...]] = [()] * size
+    for one in read_list(wire, "shown") if "shown" in wire else ():
+        if not isinstance(one, list | tuple) or len(one) != 2:
+            raise ValueError("field 'shown' does not hold pairs")
+        given = {"at": one[0], "shown": one[1]}
+        shown[read_int(given, "at", high=size - 1)] = read_shown(given)
+    return shown
 
 
 def read_workers(wire: object) -> list[str]:

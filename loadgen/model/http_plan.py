@@ -9,12 +9,14 @@ from base64 import b64decode
 from dataclasses import dataclass
 from typing import Any
 
+from loadgen.model.connect_to import ConnectTo, dialed
 from loadgen.model.errors import PlanError
 from loadgen.model.plain import from_plain, to_plain
 from loadgen.model.plan import OnLoss, Phases
 from loadgen.model.secrets import mask_url
 from loadgen.model.sending import EngineKind, IpVersion, Resolve, Timestamps, check_sending
 from loadgen.model.shard import share_out
+from loadgen.model.statuses import parse_statuses
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_S
 from loadgen.model.url import Url, complete, server_of
@@ -22,11 +24,16 @@ from loadgen.model.url import Url, complete, server_of
 MAX_REQUESTS = 100_000
 MAX_WEIGHT = 1_000
 MAX_RATE_PER_S = 10_000_000
+MAX_TOTAL = 10**15
+MAX_REDIRECTS = 50
 
-_NEWER = ("canary", "resolve", "ip_version")
+_COUNTED_DURATION_NS = 3600 * NS_PER_S  # the limit of a run with a given number of requests
+_CONNECTIONS = 64
+
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _NOT_IN_A_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")  # RFC 9110, 5.5
-_OURS = ("host", "content-length", "transfer-encoding", "expect", "upgrade")
+_OURS = ("content-length", "transfer-encoding", "expect", "upgrade")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +41,9 @@ class HttpRequest:
     """One request.
 
     A `url` without a scheme becomes an http URL.
-    `headers` are lines like `Accept: text/html`.  `body_base64` is a body that is not text, instead of `body`.
-    `status` is the expected status; 0 accepts any of 200 to 399.
+    `headers` are lines like `Accept: text/html`; a Host line replaces that of the URL.  `status` is the expected
+    status, or `expect` are the expected statuses like `200,204,3xx`; with neither, any of 200 to 399 is accepted.
+    `body_base64` is a body that is not text, instead of `body`.
     `weight` is how often the request is sent, relative to the other requests.
     """
 
@@ -46,6 +54,7 @@ class HttpRequest:
     body_base64: str = ""
     status: int = 0
     weight: int = 1
+    expect: str = ""
 
     def __post_init__(self) -> None:
         Url.parse(self.url)
@@ -53,8 +62,10 @@ class HttpRequest:
             object.__setattr__(self, "url", complete(self.url))
         if not _TOKEN.fullmatch(self.method):
             raise PlanError(f"{self.method!r} is not an HTTP method")
-        if self.method in ("HEAD", "CONNECT"):
-            raise PlanError(f"{self.method} requests are not supported", hint="use GET, POST, PUT or another method")
+        if self.method == "CONNECT":
+            raise PlanError("CONNECT requests are not supported", hint="use GET, POST, PUT or another method")
+        if self.method == "HEAD" and self.body:
+            raise PlanError("a HEAD request has no body", hint="omit the body, or use another method")
         for line in self.headers:
             name, colon, value = line.partition(":")
             if not colon or not _TOKEN.fullmatch(name):
@@ -65,8 +76,14 @@ class HttpRequest:
                 raise PlanError(f"the header {name} cannot be set", hint="it follows from the URL and the body")
         if self.body_base64:
             self._check_body()
+        if self.own_hosts > 1:
+            raise PlanError("the header Host is given twice")
         if self.status and not 200 <= self.status <= 599:
             raise PlanError(f"the expected status must be 200 to 599, got {self.status}")
+        if self.status and self.expect:
+            raise PlanError(f"status {self.status} and expect {self.expect!r} are both given", hint="give one of them")
+        if self.expect:
+            parse_statuses(self.expect)
         if not 1 <= self.weight <= MAX_WEIGHT:
             raise PlanError(f"the weight must be 1 to {MAX_WEIGHT}, got {self.weight}")
 
@@ -84,6 +101,11 @@ class HttpRequest:
         return b64decode(self.body_base64, validate=True) if self.body_base64 else self.body.encode()
 
     @property
+    def own_hosts(self) -> int:
+        """The number of Host lines among the headers."""
+        return sum(line.partition(":")[0].lower() == "host" for line in self.headers)
+
+    @property
     def name(self) -> str:
         """The request as reports show it, like `GET http://192.0.2.7/`; without secrets."""
         return f"{self.method} {mask_url(self.url)}"
@@ -98,22 +120,38 @@ class HttpPlan:
     rate, whether or not earlier ones were answered (open loop): at even intervals, or as a Poisson process.  When more
     than `max_backlog` requests of an engine wait for a connection to one target, further ones are shed.
     `resolve` and `ip_version` choose among the addresses of a name.
+    `keepalive`: whether TCP connections are kept for further requests, or each request has its own.
+    `total_requests` is the exact number of requests, after which the run ends; 0 for as many as the duration allows.
+    `timeout_ns` is the longest silence of a server, `max_time_ns` the longest time of a whole request (0: no limit).
+    `tls_ca`, `tls_cert` and `tls_key` are PEM files, "" for none; `tls_name` is the server name that is sent and
+    verified, "" for the host of the URL.
+    `connect_to` are rules as in loadgen.model.connect_to.  `follow` is the largest number of redirects of a request
+    that are followed before the run; 0 to follow none.
     `sources` are the addresses to connect from; with none, the kernel chooses.  `slos` are objectives as in
     loadgen.verdict.slo.  `canary`: each engine has a canary (loadgen.engine.canary).  `engines` is the number of engine
     processes on this machine; load machines of a fleet have their own number.
     """
 
     requests: tuple[HttpRequest, ...]
-    connections: int = 64
+    connections: int = _CONNECTIONS
+    total_requests: int = 0
     duration_ns: int = 10 * NS_PER_S
     warmup_ns: int = 0
     rate_per_s: float = 0.0
     poisson: bool = False
     max_backlog: int = 100_000
     timeout_ns: int = 10 * NS_PER_S
+    max_time_ns: int = 0
     tls_verify: bool = True
     resolve: Resolve = Resolve.ALL
     ip_version: IpVersion = IpVersion.ANY
+    tls_ca: str = ""
+    tls_cert: str = ""
+    tls_key: str = ""
+    tls_name: str = ""
+    keepalive: bool = True
+    connect_to: tuple[str, ...] = ()
+    follow: int = 0
     sources: tuple[str, ...] = ()
     slos: tuple[str, ...] = ()
     engine: EngineKind = EngineKind.AUTO
@@ -137,7 +175,17 @@ class HttpPlan:
         if self.timeout_ns < 1:
             raise PlanError("the timeout must be positive")
         check_sending(self.engine, self.timestamps, self.sources)
+        if self.max_time_ns < 0:
+            raise PlanError("the longest time of a request (-t) must be positive")
+        self._check_tls()
+        if not 0 <= self.follow <= MAX_REDIRECTS:
+            raise PlanError(f"the number of redirects must be 0 to {MAX_REDIRECTS}, got {self.follow}")
+        for text in self.connect_to:
+            if not any(ConnectTo.parse(text).fits(target) for target in self.targets) and not self.follow:
+                raise PlanError(f"--connect-to {text}: no URL has this host and port", hint="write them as in the URL")
+        self._check_keepalive()
         self._check_connections()
+        self._check_total()
         _ = self.phases  # Phases checks the durations
 
     def _check_connections(self) -> None:
@@ -152,6 +200,43 @@ class HttpPlan:
                     f"{target.name} gets {share} of {self.connections} connections, but {need}",
                     hint="give more connections (-c) or fewer engines",
                 )
+
+    def _check_tls(self) -> None:
+        given = [name for name in ("ca", "cert", "key", "name") if getattr(self, f"tls_{name}")]
+        if given and not any(target.tls for target in self.targets):
+            option = {"ca": "--cacert", "name": "--sni"}.get(given[0], f"--{given[0]}")
+            raise PlanError(f"{option} needs a URL with https", hint="write https://…, or omit the option")
+        if self.tls_ca and not self.tls_verify:
+            raise PlanError("--cacert has no effect with --insecure (-k)", hint="omit one of them")
+        if self.tls_key and not self.tls_cert:
+            raise PlanError("--key needs a certificate", hint="give --cert FILE")
+        if self.tls_name and (not self.tls_name.isascii() or not _NAME.fullmatch(self.tls_name)):
+            raise PlanError(
+                f"--sni: {self.tls_name!r} is not the name of a server", hint="write it like www.example.org"
+            )
+
+    def _check_keepalive(self) -> None:
+        for request in () if self.keepalive else self.requests:
+            for line in request.headers:
+                name, _, value = line.partition(":")
+                if name.lower() == "connection" and "close" not in value.lower():
+                    raise PlanError(f"--no-keepalive contradicts the header {line!r}", hint="omit one of them")
+
+    def _check_total(self) -> None:
+        if not self.total_requests:
+            return
+        if not self.connections <= self.total_requests <= MAX_TOTAL:
+            raise PlanError(
+                f"{self.total_requests} requests (-n) cannot be shared by {self.connections} connections (-c)"
+                if 0 < self.total_requests < self.connections
+                else f"the number of requests (-n) must be 1 to {MAX_TOTAL:,}, got {self.total_requests}",
+                hint="give at least one request per connection",
+            )
+        if self.warmup_ns:
+            raise PlanError(
+                "a number of requests (-n) cannot be combined with a warm-up",
+                hint="omit --warmup: -n counts every request",
+            )
 
     @property
     def phases(self) -> Phases:
@@ -176,6 +261,15 @@ class HttpPlan:
             for (tls, host, port), weight in weights.items()
         )
 
+    def dialed_of(self, target: Target) -> Target:
+        """`target` with the host and port that its connections go to."""
+        return dialed(target, tuple(map(ConnectTo.parse, self.connect_to)))
+
+    @property
+    def dialed(self) -> tuple[Target, ...]:
+        """The targets with the hosts and ports that their connections go to."""
+        return tuple(map(self.dialed_of, self.targets))
+
     @property
     def shares(self) -> list[int]:
         """The number of connections to each target."""
@@ -185,21 +279,44 @@ class HttpPlan:
         """The plan as plain data (for JSON and TOML); :meth:`from_dict` reads it back to an equal plan."""
         data = to_plain(self)
         assert isinstance(data, dict)
-        for field in dataclasses.fields(self):  # plans of version 0.1 have no such fields
-            if field.name in _NEWER and getattr(self, field.name) == field.default:
-                del data[field.name]
+        for name in ("canary", *_LATER):
+            if getattr(self, name) == _DEFAULTS[name]:
+                del data[name]  # plans of version 0.1 have no such field
         for request in data["requests"]:
-            if not request["body_base64"]:
-                del request["body_base64"]
+            for name in ("expect", "body_base64"):
+                if not request[name]:
+                    del request[name]  # nor these
         return data
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> HttpPlan:
         """The plan that plain data describes.
 
+        With a number of requests, an hour is the default of the duration, and there are at most as many connections.
         Raises PlanError for an unknown key, a wrong type or a value that is not allowed.
         """
+        total = data.get("total_requests")
+        if isinstance(total, int) and total > 0:
+            data = {"duration_ns": _COUNTED_DURATION_NS, "connections": min(_CONNECTIONS, total), **data}
         return from_plain(cls, data)
+
+
+_LATER = (
+    "total_requests",
+    "keepalive",
+    "max_time_ns",
+    "tls_ca",
+    "tls_cert",
+    "tls_key",
+    "tls_name",
+    "connect_to",
+    "follow",
+    "resolve",
+    "ip_version",
+)
+"""Fields that are written only when they are set."""
+
+_DEFAULTS = {field.name: field.default for field in dataclasses.fields(HttpPlan)}
 
 
 def _name(tls: bool, host: str, port: int) -> str:

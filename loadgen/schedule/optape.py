@@ -10,7 +10,7 @@ Text is stored in one :class:`Strings` table and referred to by index; index 0 i
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,13 @@ from numpy.typing import NDArray
 
 KEEP_ALIVE = 1  # the request uses a persistent connection
 CLOSE_AFTER = 2  # the request is the last one on its TCP connection
+NO_BODY = 4  # the reply has no body, whatever its head says (HEAD)
+OWN_HOST = 8  # `line` has a Host line of its own
+
+FIRST_STATUS_SET = 1_000
+"""From this number on, a row's `status` is the number of a set: set k is number FIRST_STATUS_SET + k."""
+STATUS_WORDS = 10
+"""The words of 64 bits that a set of statuses has: bit s mod 64 of word s / 64 is status s."""
 
 OP_DTYPE = np.dtype(
     [
@@ -28,10 +35,10 @@ OP_DTYPE = np.dtype(
         ("literal", "<u4"),  # the text that must be at the check's `literal_at` offsets; 0: not checked
         ("next", "<u4"),  # the row that a connection plays after this one
         ("target", "<u4"),  # target index in an open loop; in a closed loop each connection has its own target
-        ("status", "<u2"),  # the expected status code; 0: any of 200 to 399
+        ("status", "<u2"),  # the expected status code; 0: any of 200 to 399; from FIRST_STATUS_SET on: a set
         ("kind", "u1"),  # the category of the mix (SPECweb99: file class)
         ("group", "u1"),  # the type of operation (SPECweb99: static, standard GET, CAD, POST, CGI)
-        ("flags", "u1"),  # KEEP_ALIVE | CLOSE_AFTER
+        ("flags", "u1"),  # KEEP_ALIVE | CLOSE_AFTER | NO_BODY | OWN_HOST
     ]
 )
 """One operation; text fields are indexes into the tape's `strings`."""
@@ -62,6 +69,19 @@ START_DTYPE = np.dtype(
     ]
 )
 """Where a connection starts in a segment."""
+
+
+def status_sets(sets: Iterable[Iterable[int]]) -> NDArray[np.uint64]:
+    """The column `status_sets` of a tape for these sets of statuses, each below 64 * STATUS_WORDS."""
+    bits = [np.isin(np.arange(64 * STATUS_WORDS), list(one)) for one in sets]
+    packed = np.packbits(np.array(bits, bool).reshape(-1, 64 * STATUS_WORDS), axis=1, bitorder="little")
+    return packed.view(np.uint64)
+
+
+def statuses_of(sets: NDArray[np.uint64]) -> list[frozenset[int]]:
+    """The inverse of :func:`status_sets`."""
+    bits = np.unpackbits(np.ascontiguousarray(sets).view(np.uint8), axis=1, bitorder="little")
+    return [frozenset(np.flatnonzero(one).tolist()) for one in bits]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +128,7 @@ class OpTape:
     `ops` (OP_DTYPE), `checks` (CHECK_DTYPE) and `strings` refer to each other by index.  `starts` (START_DTYPE) has the
     shape (segments, connections): where each connection, by global number, starts in each segment of the run.  `kinds`
     and `groups` name the values of these columns.  `kind_shares`: the intended share of each kind, 0..1.
+    `status_sets` (uint64, shape (sets, STATUS_WORDS)): the sets of statuses that rows expect.
     """
 
     ops: NDArray[np.void]
@@ -117,6 +138,7 @@ class OpTape:
     kinds: tuple[str, ...]
     groups: tuple[str, ...]
     kind_shares: tuple[float, ...]
+    status_sets: NDArray[np.uint64] = field(default_factory=lambda: status_sets([]))
 
     def to_wire(self) -> dict[str, Any]:
         """The tape as plain data for msgpack: bytes, strings and numbers."""
@@ -130,6 +152,7 @@ class OpTape:
             "kinds": list(self.kinds),
             "groups": list(self.groups),
             "kind_shares": list(self.kind_shares),
+            "status_sets": self.status_sets.tobytes(),
         }
 
     @classmethod
@@ -143,4 +166,5 @@ class OpTape:
             kinds=tuple(wire["kinds"]),
             groups=tuple(wire["groups"]),
             kind_shares=tuple(wire["kind_shares"]),
+            status_sets=np.frombuffer(wire["status_sets"], dtype=np.uint64).reshape(-1, STATUS_WORDS),
         )

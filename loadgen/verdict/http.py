@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from loadgen.measure.cells import BAD, OK, Cell
 from loadgen.measure.censored import Times as Censored
+from loadgen.measure.codes import codes_of
 from loadgen.model.units import NS_PER_S
 from loadgen.verdict.checks.tape.engine_cpu import ENGINE_CPU, ENGINE_RUNNABLE
 from loadgen.verdict.fates import Fates, fates_by_target, sum_of
@@ -16,6 +17,7 @@ from loadgen.verdict.http_result import HttpResult, HttpRow, RequestRow, Times, 
 from loadgen.verdict.result import Trust, Verdict
 from loadgen.verdict.rules import Asked
 from loadgen.verdict.run import LostWorker, say_failed, say_lost
+from loadgen.verdict.seen import say_codes
 from loadgen.verdict.slo import Slo, SloCheck
 from loadgen.verdict.time_shares import TimeShares, time_shares
 
@@ -33,6 +35,7 @@ def judge_http(
     interrupted: bool = False,
     lost: Sequence[LostWorker] = (),
     notes: Sequence[str] = (),
+    done: bool = False,
 ) -> HttpResult:
     """The result with its verdict: the first verdict in this list that applies; the reasons name all that apply.
 
@@ -43,7 +46,7 @@ def judge_http(
     A closed loop at full speed saturates something.  If it saturates an engine, the rate is only a lower bound of what
     the servers can do, and the times include the engine's own queue: the run is INVALID, and a reason gives the bound.
     `cells` are keyed by (window, target) as in the ledger; `tallies` (TALLY_DTYPE) are those of the window, and
-    `measured_ns` is its length.
+    `measured_ns` is its length.  `done`: it ended because the given number of requests was done.
     """
     nothing = Cell.empty(len(asked.kinds), len(asked.groups))
     fates = fates_by_target(cells, len(asked.targets), nothing, measured_ns)
@@ -53,7 +56,8 @@ def judge_http(
     ]
     measured_s = measured_ns / NS_PER_S
     by_target = asked.target_of[tallies["connection"]]
-    whole = time_shares(tallies, asked.connections, measured_ns, open_loop=open_loop)
+    idles = open_loop or done  # connections without an operation are idle, not absent
+    whole = time_shares(tallies, asked.connections, measured_ns, open_loop=idles)
     total = _row("all", window, asked.connections, measured_s, sum(sent), whole)
     is_judged = trust.valid and bool(complete or interrupted or lost)
     closed = 0 if open_loop else asked.connections
@@ -73,7 +77,7 @@ def judge_http(
                 shares[number],
                 measured_s,
                 sent[number],
-                time_shares(tallies[by_target == number], shares[number], measured_ns, open_loop=open_loop),
+                time_shares(tallies[by_target == number], shares[number], measured_ns, open_loop=idles),
             )
             for number, target in enumerate(asked.targets)
         ),
@@ -101,6 +105,8 @@ def _row(name: str, fates: Fates, connections: int, measured_s: float, sent: int
         sent=sent,
         unanswered=fates.unanswered.total,
         retries=cell.retries,
+        statuses=codes_of(cell.statuses),
+        surplus=cell.surplus,
         time=time,
     )
 
@@ -162,6 +168,8 @@ def _missed(check: SloCheck) -> str:
 def _no_answer(window: Fates) -> str:
     errors, cut = window.cell.errors, window.cell.cut
     worst = max(errors, key=errors.__getitem__).lower().replace("_", " ") if errors else ""
+    if worst == "bad status":
+        worst += f" ({say_codes(window.cell)})"
     if not cut:
         return f"No request succeeded; most ended as {worst}." if worst else "No request was answered: none was due."
     failed = f"; {window.cell.bad:,} failed, most as {worst}" if worst else ""

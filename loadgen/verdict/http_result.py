@@ -80,10 +80,12 @@ class HttpRow:
     bytes received.  `response_ms` is done - due and `service_ms` done - sent; failed and cut operations count with
     lower bounds.
     `retries` counts requests that were sent once more, because the server had closed the kept TCP connection.
+    `statuses`: the number of whole replies by status code.  `surplus` counts requests after which, or before which on
+    the idle connection, the server sent bytes that no request asked for.
     `time` says where the time of the connections went.
 
     In records of version 0.1.0, `due`, `sent`, `unanswered`, `retries` and `time` are None, and the times are those of
-    ok operations.
+    ok operations.  `statuses` and `surplus` are None in records of earlier versions.
     """
 
     name: str
@@ -100,6 +102,8 @@ class HttpRow:
     unanswered: int | None = None
     retries: int | None = None
     time: TimeShares | None = None
+    statuses: dict[int, int] | None = None
+    surplus: int | None = None
 
     @property
     def dead(self) -> bool | None:

@@ -34,8 +34,11 @@ def look_at(data: bytes) -> None:
     pieces = [stream[at : at + step] for at in range(0, len(stream), step)]
     whole, cut = PYTHON.read(row, [stream] if stream else []), PYTHON.read(row, pieces)
     assert whole.result == DONE or Outcome(whole.result).is_error
-    # In pieces, less of a stream is fed, and surplus bytes that were not fed do not make the connection unusable.
-    assert replace(cut, fed=whole.fed, reusable=whole.reusable, started=whole.started) == whole
+    # In pieces, less of a stream is fed: surplus bytes that were not fed do not make the connection unusable, and less
+    # of a wrong line is known.
+    same = replace(cut, fed=whole.fed, reusable=whole.reusable, started=whole.started, surplus=whole.surplus)
+    assert replace(same, wrong=whole.wrong) == whole
+    assert whole.wrong[: len(cut.wrong)] == cut.wrong
     assert cut.reusable or not whole.reusable
     for other in OTHERS:
         assert other.read(row, pieces) == cut

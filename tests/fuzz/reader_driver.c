@@ -127,8 +127,8 @@ int main(int count, char **arguments)
         bool started = reply_started(&reply);
         if (result == REPLY_MORE)
             result = reply_eof(&reply);
-        printf("%d %u %d %lld %d %d %d %d\n", result, stream[i].bytes, reply.status, (long long)reply.body_bytes,
-               reply.reusable, started, reply.cookie_right, body_verdict(&reply.body));
+        printf("%d %u %d %lld %d %d %d %d %d\n", result, stream[i].bytes, reply.status, (long long)reply.body_bytes,
+               reply.reusable, started, reply.cookie_right, body_verdict(&reply.body), reply.surplus);
     }
     uint32_t room = 65536;
     struct stream changed = {.at = malloc(room)};

@@ -22,12 +22,14 @@ from loadgen.engine.vitals import Vitals
 from loadgen.measure.cells import Cell
 from loadgen.measure.fold import fold
 from loadgen.measure.ledger import Ledger, Totals
+from loadgen.measure.shown import Shown
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.bound import Bound
 from loadgen.model.outcome import Outcome
 from loadgen.model.sending import IpVersion, Resolve
 from loadgen.model.shard import Shard
 from loadgen.model.target import Target
+from loadgen.model.tls import TLS_DEFAULTS, TlsSettings
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.schedule.optape import OpTape
 
@@ -64,6 +66,7 @@ class Played:
     totals: Totals
     snapshots: list[Snapshot] = field(default_factory=list)
     why: str = ""
+    done_s: float = 0.0  # after the start; below 0 if the number of operations was not given, or not reached
 
     def cell(self, window: int = 0, target: int = 0) -> Cell:
         return self.totals.cells[window, target]
@@ -72,6 +75,11 @@ class Played:
         """Return the outcomes that occurred, over all windows and targets."""
         total = sum((cell.outcomes for cell in self.totals.cells.values()), np.zeros(len(Outcome), dtype=np.int64))
         return {outcome: int(total[outcome]) for outcome in Outcome if total[outcome]}
+
+    @property
+    def shown(self) -> tuple[Shown, ...]:
+        """What was seen of failed operations."""
+        return tuple(one for snapshot in self.snapshots[1:] for one in snapshot.shown)
 
     def tallies(self, window: int = 0) -> NDArray[np.void]:
         return self.totals.window_tallies(window)
@@ -99,6 +107,9 @@ async def play(
     targets: Sequence[Target] | None = None,
     resolve: Resolve = Resolve.FIRST,
     ip_version: IpVersion = IpVersion.ANY,
+    requests: int = 0,
+    request_ns: int = 0,
+    tls: TlsSettings = TLS_DEFAULTS,
 ) -> Played:
     """Play one segment of `length_ns`; the window is the whole segment unless given."""
     loop = asyncio.get_running_loop()
@@ -121,6 +132,9 @@ async def play(
             tls_verify=tls_verify,
             resolve=resolve,
             ip_version=ip_version,
+            requests=requests,
+            request_ns=request_ns,
+            tls=tls,
         ),
     )
     engine = make(assignment, loop, lambda segment, why: finished.set_result(why))
@@ -145,7 +159,7 @@ async def play(
     ledger = Ledger(["w"], len(tape.kinds), len(tape.groups))
     for snapshot in snapshots:
         ledger.receive(snapshot)
-    return Played(ledger.totals(), snapshots, why)
+    return Played(ledger.totals(), snapshots, why, (engine.done_ns - start) / NS_PER_S)
 
 
 @contextlib.contextmanager

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from loadgen.measure.cells import Cell
 from loadgen.measure.histogram import TOP_NS, Histogram
 from loadgen.measure.record import RECORD_DTYPE
+from loadgen.measure.shown import Shown, escaped
 from loadgen.measure.snapshot import Health, Snapshot
 from loadgen.measure.tally import TALLY_DTYPE, merge_tallies
 from loadgen.model.bound import Bound
-from loadgen.model.outcome import OUTCOMES
+from loadgen.model.outcome import OUTCOMES, Outcome
 from loadgen.model.target import Target
 from loadgen.verdict.rules import Asked
 
@@ -52,6 +53,8 @@ cells = st.builds(
     response_cut=histograms,
     service_failed=histograms,
     service_cut=histograms,
+    surplus=st.integers(0, 1000),
+    statuses=st.lists(st.integers(100, 999), max_size=5).map(lambda codes: Histogram.of(np.array(codes, np.int64))),
 )
 cell_maps = st.dictionaries(st.tuples(st.integers(-1, 1), st.integers(0, 2)), cells, max_size=2)
 healths = st.builds(
@@ -80,6 +83,12 @@ def records(*given: Mapping[str, int]) -> NDArray[np.void]:
     return rows(*given, dtype=RECORD_DTYPE)
 
 
+shown = st.builds(
+    Shown,
+    target=st.integers(0, 2),
+    outcome=st.sampled_from([one for one in Outcome if one.is_error]),
+    text=st.binary(max_size=130).map(escaped),
+)
 tally_rows = st.fixed_dictionaries(
     {
         "window": st.integers(-1, 2),
@@ -100,6 +109,7 @@ def snapshots(workers: Sequence[str] = ("a", "b"), intervals: int = 5) -> st.Sea
         cells=cell_maps,
         tallies=tallies.map(lambda table: merge_tallies([table])),
         health=healths,
+        shown=st.lists(shown, max_size=2).map(tuple),
     )
 
 

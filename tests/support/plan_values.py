@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from pathlib import Path
 
 from hypothesis import strategies as st
@@ -102,11 +103,13 @@ requests = st.builds(
 def http_plans(draw: st.DrawFn) -> HttpPlan:
     asked = tuple(draw(st.lists(requests, min_size=1, max_size=4)))
     rate_per_s = draw(st.one_of(st.just(0.0), st.floats(1e-3, 1e7)))
+    total = draw(st.one_of(st.just(0), st.integers(10**6, 10**15)))
     return HttpPlan(
         requests=asked,
         connections=draw(st.integers(100_000, 10**6)),  # enough for each of these targets, whatever its weight
+        total_requests=total,
         duration_ns=draw(st.integers(NS_PER_S, 10**15)),
-        warmup_ns=draw(durations_ns),
+        warmup_ns=0 if total else draw(durations_ns),
         rate_per_s=rate_per_s,
         poisson=bool(rate_per_s) and draw(st.booleans()),
         max_backlog=draw(counts),
@@ -114,6 +117,8 @@ def http_plans(draw: st.DrawFn) -> HttpPlan:
         tls_verify=draw(st.booleans()),
         resolve=draw(st.sampled_from(Resolve)),
         ip_version=draw(st.sampled_from(IpVersion)),
+        keepalive=draw(st.booleans()),
+        max_time_ns=draw(durations_ns),
         sources=draw(sources),
         slos=tuple(draw(st.lists(st.sampled_from(("p99<50ms", "errors<0.1%", "rate>4500/s")), max_size=3))),
         engine=draw(st.sampled_from(EngineKind)),
@@ -183,7 +188,7 @@ hosts = st.builds(
     port=st.integers(0, 65535),
     cores=st.integers(0, 64),
     bind=st.sampled_from(("", "192.0.2.8")),
-    command=texts.filter(lambda text: text.isprintable()),
+    command=st.lists(texts.filter(lambda text: text.isprintable()), max_size=3).map(shlex.join),
     spool=st.sampled_from(("", "/var/tmp/spool")),
 )
 _cores = st.integers(0, 64)
@@ -198,7 +203,7 @@ choices = st.one_of(
     st.builds(FleetChoice, scheduler=st.just("tcp://192.0.2.1:8786"), workers=st.integers(1, 99), engines=_cores),
     st.builds(
         FleetChoice,
-        listen=st.tuples(st.sampled_from(("192.0.2.1", "::")), st.integers(0, 65535)),
+        listen=st.tuples(st.sampled_from(("192.0.2.1", "*", "2001:db8::1")), st.integers(0, 65535)),
         certs=st.just(Path("some/certs")),
         workers=st.integers(1, 99),
         engines=_cores,

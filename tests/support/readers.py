@@ -25,6 +25,8 @@ class Read:
     started: bool
     cookie_right: bool
     verdict: int
+    surplus: bool = False
+    wrong: bytes = b""
 
 
 class Reading(Protocol):
@@ -59,7 +61,16 @@ class PythonReading:
         # Without a head there is no cookie, and the reader may still hold the cookie of the reply before.
         right = not cookie or (reader.status > 0 and reader.set_cookie() == cookie)
         return Read(
-            result, fed, reader.status, reader.body_bytes, reader.reusable, started, right, int(check.verdict())
+            result,
+            fed,
+            reader.status,
+            reader.body_bytes,
+            reader.reusable,
+            started,
+            right,
+            int(check.verdict()),
+            reader.surplus,
+            reader.wrong,
         )
 
 
@@ -88,8 +99,8 @@ class CompiledReading:
                 fed += len(piece)
             if result != MORE:
                 break
-        _, _, _, started, _ = reader.facts
+        started = reader.facts[3]
         if result == MORE and close:
             result = reader.eof()
-        status, body_bytes, reusable, _, right = reader.facts
-        return Read(result, fed, status, body_bytes, reusable, started, right, reader.verdict)
+        status, body_bytes, reusable, _, right, surplus, wrong = reader.facts
+        return Read(result, fed, status, body_bytes, reusable, started, right, reader.verdict, surplus, wrong)

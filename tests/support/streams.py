@@ -87,7 +87,17 @@ def _reply(dice: random.Random, expecting: Expecting) -> bytes:
         at = dice.randrange(len(body))
         body = body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :]
     lines = [b"Server: x", b"X-Some: " + b"y" * dice.choice((0, 1, 40))]
-    lines += dice.choice(([], [], [b"Connection: close"], [b"connection:  Keep-Alive "], [b"Connection: x, CLOSE, y"]))
+    lines += dice.choice(
+        (
+            [],
+            [],
+            [b"Connection: close"],
+            [b"connection:  Keep-Alive "],
+            [b"Connection: x, CLOSE, y"],
+            [b"Connection: keep-alive", b"Connection : close"],
+            [b"Connection: not-close, keep-alive-x"],
+        )
+    )
     lines += dice.choice(
         (
             [],
@@ -102,10 +112,11 @@ def _reply(dice: random.Random, expecting: Expecting) -> bytes:
     if framing in ("chunked", "both"):
         lines += [dice.choice((b"Transfer-Encoding: chunked", b"transfer-ENCODING:  ChunkeD\t"))]
     if framing == "odd":
-        lines += [dice.choice((b"Content-Length:", b"Content-Length: +5", b"Transfer-Encoding: gzip, chunked"))]
+        lines += [dice.choice(_ODD) % {b"size": len(body)}]
     dice.shuffle(lines)
     head = b"HTTP/1.%d %d%s\r\n" % (dice.choice((1, 1, 1, 0)), status, dice.choice((b" OK", b"", b" a b  c")))
     interim = b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\n" * dice.choice((0, 0, 0, 0, 1, 2))
+    head = dice.choice((head, head, head, head.replace(b" ", b"\t\v ")))
     return (
         interim
         + head
@@ -122,6 +133,18 @@ def _chunks(dice: random.Random, body: bytes) -> bytes:
         out.append(dice.choice((b"%x", b"%X;note=1", b" 0%x\t")) % len(piece) + b"\r\n" + piece + b"\r\n")
         at += len(piece)
     return b"".join(out) + b"0\r\n" + b"T: 1\r\n" * dice.choice((0, 0, 1, 3)) + b"\r\n"
+
+
+def _bare(stream: bytes, dice: random.Random) -> bytes:
+    """Return the stream with other line ends: some or all without their CR, or with two."""
+    end, at = dice.choice((b"\n", b"\n", b"\r\r\n")), dice.randrange(len(stream) + 1)
+    return dice.choice((stream.replace(b"\r\n", end), stream[:at] + stream[at:].replace(b"\r\n", end)))
+
+
+def _fold(stream: bytes, dice: random.Random) -> bytes:
+    """Return the stream with a line folded, at a space or right after its beginning."""
+    at = dice.choice([at for at in range(len(stream)) if stream[at : at + 1] in b" \n"] or [0])
+    return stream[:at] + dice.choice((b"\r\n ", b"\n\t", b"\r\n  \r\n ")) + stream[at:]
 
 
 def _insert(stream: bytes, dice: random.Random) -> bytes:
@@ -170,7 +193,25 @@ def _garbage(stream: bytes, dice: random.Random) -> bytes:
     return dice.randbytes(dice.randrange(60))
 
 
+_ODD = (
+    b"Content-Length:",
+    b"Content-Length: +5",
+    b"Content-Length: %(size)d, 00%(size)d",
+    b"Content-Length\t: %(size)d",
+    b"Content-Length:\r\n %(size)d",
+    b"Transfer-Encoding: identity\r\nContent-Length: %(size)d",
+    b"Transfer-Encoding: gzip, chunked",
+    b"Transfer-Encoding: chunked, gzip",
+    b"Transfer-Encoding: chunked\r\nTransfer-Encoding: Chunked",
+    b"Transfer-Encoding: chunked;a=b",
+    b"no colon",
+    b": no name",
+)
+
 _MISCHIEF: tuple[Callable[[bytes, random.Random], bytes], ...] = (
+    _bare,
+    _bare,
+    _fold,
     _insert,
     _insert,
     _delete,

@@ -55,11 +55,11 @@ def test_folding_in_parts_gives_the_same_counts_as_folding_at_once(done: list[di
     edges = [0, *sorted(min(cut, len(done)) for cut in cuts), len(done)]
     for low, high in itertools.pairwise(edges):
         parts.fold(records(*done[low:high]), SEGMENT)
-    once, again = parts.drain(7, 0, 0), parts.drain(7, 0, 0)
-    expected = whole.drain(7, 0, 0)
+    once, again = parts.drain(7, 0, 0, {}), parts.drain(7, 0, 0, {})
+    expected = whole.drain(7, 0, 0, {})
     assert once.cells == expected.cells == again.cells
     assert np.array_equal(once.tallies, expected.tallies)
-    assert not parts.drain(8, 0, 0).cells
+    assert not parts.drain(8, 0, 0, {}).cells
 
 
 def test_records_are_folded_when_the_array_is_full() -> None:

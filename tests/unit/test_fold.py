@@ -17,7 +17,7 @@ from loadgen.measure import fold as module
 from loadgen.measure.cells import BAD, CUT, OK, Cell, CellTable
 from loadgen.measure.fold import FoldContext
 from loadgen.measure.histogram import Histogram
-from loadgen.measure.record import CONNECTED, RESTED, RETRIED
+from loadgen.measure.record import CONNECTED, RESTED, RETRIED, SURPLUS
 from loadgen.measure.tally import merge_tallies
 from loadgen.model.bound import Bound, BoundKind
 from loadgen.model.outcome import OUTCOMES, Outcome
@@ -276,6 +276,8 @@ def slow_fold(table: NDArray[np.void], ctx: FoldContext) -> tuple[dict[tuple[int
                 connects=int(r["flags"]) & CONNECTED,
                 retries=int(bool(r["flags"] & RETRIED)),
                 rest_ns=ctx.error_rest_ns if r["flags"] & RESTED else 0,
+                surplus=int(bool(r["flags"] & SURPLUS)),
+                statuses=Histogram.of(np.array([r["flags"] >> 16] if r["flags"] >> 16 else [], np.int64)),
                 response=Histogram.of(np.array([response] if state == OK else [], np.int64)),
                 service=Histogram.of(np.array([done - sent] if state == OK else [], np.int64)),
                 lateness=Histogram.of(np.array([sent - due] if sent > 0 else [], np.int64)),
@@ -315,7 +317,7 @@ any_record = st.builds(
     row=st.integers(0, 3),
     connection=st.integers(0, 3),
     outcome=st.integers(0, OUTCOMES - 1),
-    flags=st.integers(0, 7),
+    flags=st.builds(lambda flags, status: flags | status << 16, st.integers(0, 15), st.sampled_from([0, 200, 404])),
 )
 
 

@@ -19,7 +19,7 @@ from loadgen.model.target import Target
 
 def refused(target: Target, version: IpVersion = IpVersion.ANY) -> str:
     with pytest.raises(TargetError) as caught:
-        asyncio.run(reach([target], verify=True, version=version))
+        asyncio.run(reach([(target, target)], verify=True, version=version))
     assert "\n" not in caught.value.message
     return caught.value.message
 
@@ -36,7 +36,7 @@ def test_one_of_several_addresses_is_enough(monkeypatch: pytest.MonkeyPatch) -> 
         port = server.getsockname()[1]
         named(monkeypatch, port, ["127.0.0.2", "127.0.0.1"])
         target = Target(name="t", host="many.test", port=port)
-        assert asyncio.run(reach([target], verify=True)) == []
+        assert asyncio.run(reach([(target, target)], verify=True)) == []
     assert refused(target) == "t: connection refused"
 
 

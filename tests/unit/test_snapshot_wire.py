@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.measure.cells import Cell, CellTable
+from loadgen.measure.histogram import EMPTY
 from loadgen.measure.snapshot import Health, Snapshot
 from loadgen.measure.wire import pack
 from loadgen.model.outcome import Outcome
@@ -76,7 +77,22 @@ def test_a_wire_form_of_five_counters_is_read(snapshot: Snapshot) -> None:
     wire, table = snapshot.to_wire(), CellTable.of(snapshot.cells)
     old = {name: value for name, value in wire["cells"].items() if name != "counters"}
     read = Snapshot.from_wire({**wire, "cells": {**old, "sums": pack(table.sums[:, :5])}})
-    assert read.cells == {at: dataclasses.replace(cell, retries=0, rest_ns=0) for at, cell in snapshot.cells.items()}
+    assert read.cells == {
+        at: dataclasses.replace(cell, retries=0, rest_ns=0, surplus=0) for at, cell in snapshot.cells.items()
+    }
+
+
+@given(snapshot=snapshots())
+def test_a_wire_form_without_surplus_statuses_and_texts_is_read(snapshot: Snapshot) -> None:
+    """Earlier versions had seven counters."""
+    wire, table = snapshot.to_wire(), CellTable.of(snapshot.cells)
+    old = {name: value for name, value in wire["cells"].items() if name != "statuses"}
+    cells = {**old, "counters": 7, "sums": pack(table.sums[:, :7])}
+    read = Snapshot.from_wire({**{name: value for name, value in wire.items() if name != "shown"}, "cells": cells})
+    assert read.shown == ()
+    assert read.cells == {
+        at: dataclasses.replace(cell, surplus=0, statuses=EMPTY) for at, cell in snapshot.cells.items()
+    }
 
 
 CELLS = SAMPLE.to_wire()["cells"]
@@ -96,7 +112,7 @@ TALLY = SAMPLE.to_wire()["tallies"][: len(SAMPLE.to_wire()["tallies"]) // 2]
         ("cells", [CELLS]),
         ("cells", {**CELLS, "size": 3}),
         ("cells", {**CELLS, "counters": 4}),
-        ("cells", {**CELLS, "counters": 8}),
+        ("cells", {**CELLS, "counters": 9}),
         ("cells", {**CELLS, "size": -1}),
         ("cells", {**CELLS, "size": 2**40}),
         ("cells", {**CELLS, "slots": b"\1\1", "targets": b"\2\2"}),  # twice the same

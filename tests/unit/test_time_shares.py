@@ -137,11 +137,11 @@ def test_before_its_first_operation_a_paced_connection_is_inside_of_one() -> Non
     """Connection c starts c * 3 s after the segment, whose window is from 4 s to 8 s."""
     made = accounts(400_000, 3 * S)
     made.start(Segment(index=1, origin_ns=0, start_ns=S, window_start_ns=5 * S, window_end_ns=9 * S, end_ns=10 * S))
-    found = made.drain(0, 0, 0).tallies
+    found = made.drain(0, 0, 0, {}).tallies
     assert found[["window", "connection", "pacing_ns"]].tolist() == [(1, 3, 4 * S)]
     unpaced = accounts(0, 3 * S)
     unpaced.start(Segment(index=1, origin_ns=0, start_ns=S, window_start_ns=S, window_end_ns=9 * S, end_ns=10 * S))
-    assert not len(unpaced.drain(0, 0, 0).tallies)
+    assert not len(unpaced.drain(0, 0, 0, {}).tallies)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,15 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.statuses import parse_statuses
 from loadgen.model.url import Url
 from loadgen.schedule.optape import (
     CHECK_DTYPE,
     CLOSE_AFTER,
+    FIRST_STATUS_SET,
     KEEP_ALIVE,
+    NO_BODY,
     OP_DTYPE,
+    OWN_HOST,
     START_DTYPE,
     OpTape,
     StringsBuilder,
+    status_sets,
 )
 from workloads.api import Counting
 
@@ -29,7 +34,7 @@ GROUPS = ("all",)
 """The only group of operations."""
 
 _WITH_BODY = ("POST", "PUT", "PATCH")
-_RestKey = tuple[str, tuple[str, ...], str, str, str]
+_Key = tuple[str, tuple[str, ...], str, str, str, int, str]
 
 
 def compile_http(plan: HttpPlan) -> OpTape:
@@ -42,17 +47,28 @@ def compile_http(plan: HttpPlan) -> OpTape:
     by_request = np.zeros(len(plan.requests), OP_DTYPE)
     targets = plan.targets
     index = {(target.tls, target.host, target.port): at for at, target in enumerate(targets)}
-    rests: dict[_RestKey, tuple[int, int]] = {}  # by what the rest follows from: most requests of a plan are alike
+    sets: dict[frozenset[int], int] = {}
+    alike: dict[_Key, tuple[int, int, int]] = {}  # by what they follow from: most requests of a plan are alike
     rows = []
     for request in plan.requests:
         url = Url.parse(request.url)
-        line = strings.add(f"{request.method} {url.path} HTTP/1.1\r\n".encode("ascii"))
-        key = (request.method, request.headers, request.body, request.body_base64, url.user)
-        if (rest := rests.get(key)) is None:
-            flags = CLOSE_AFTER if _closes(request) else KEEP_ALIVE
-            rest = rests[key] = (strings.add(_rest(request, url.credentials)), flags)
-        rows.append((line, *rest, index[url.tls, url.host, url.port], request.status))
-    for name, column in zip(("line", "rest", "flags", "target", "status"), zip(*rows, strict=True), strict=True):
+        line = strings.add(_line(request, url.path))
+        key = (
+            request.method,
+            request.headers,
+            request.body,
+            request.body_base64,
+            url.user,
+            request.status,
+            request.expect,
+        )
+        if (found := alike.get(key)) is None:
+            flags = CLOSE_AFTER if _closes(request) or not plan.keepalive else KEEP_ALIVE
+            flags |= (NO_BODY if request.method == "HEAD" else 0) | (OWN_HOST if request.own_hosts else 0)
+            rest = strings.add(_rest(request, url.credentials, keepalive=plan.keepalive))
+            found = alike[key] = (rest, flags, _status(request, sets))
+        rows.append((line, index[url.tls, url.host, url.port], *found))
+    for name, column in zip(("line", "target", "rest", "flags", "status"), zip(*rows, strict=True), strict=True):
         by_request[name] = column
     if len(plan.requests) <= MAX_KINDS:
         by_request["kind"] = np.arange(len(plan.requests))
@@ -72,6 +88,7 @@ def compile_http(plan: HttpPlan) -> OpTape:
         kinds=categories.kinds,
         groups=categories.groups,
         kind_shares=categories.kind_shares,
+        status_sets=status_sets(sets),
     )
 
 
@@ -110,15 +127,36 @@ def _closes(request: HttpRequest) -> bool:
     return any(name == "connection" and "close" in value for name, _, value in lines)
 
 
-def _rest(request: HttpRequest, credentials: bytes) -> bytes:
+def _line(request: HttpRequest, path: str) -> bytes:
+    """The request line, with the request's own Host line if it has one."""
+    line = f"{request.method} {path} HTTP/1.1\r\n"
+    if not request.headers:
+        return line.encode("ascii")
+    own = [f"Host: {value.strip()}\r\n" for name, value in _headers(request) if name.lower() == "host"]
+    return "".join([line, *own]).encode("utf-8")
+
+
+def _status(request: HttpRequest, sets: dict[frozenset[int], int]) -> int:
+    """The expected status of a row; a set of several is added to `sets`."""
+    if not request.expect:
+        return request.status
+    expected = parse_statuses(request.expect)
+    return FIRST_STATUS_SET + sets.setdefault(expected, len(sets))
+
+
+def _headers(request: HttpRequest) -> list[tuple[str, str]]:
+    return [(name, value) for name, _, value in (line.partition(":") for line in request.headers)]
+
+
+def _rest(request: HttpRequest, credentials: bytes, *, keepalive: bool) -> bytes:
     """The part of the request after its Host line; `credentials` are those of its URL."""
     given = {line.partition(":")[0].lower() for line in request.headers}
     lines = [
         f"{name}: {value}"
-        for name, value in (("User-Agent", "loadgen"), ("Accept", "*/*"))
-        if name.lower() not in given
+        for name, value in (("User-Agent", "loadgen"), ("Accept", "*/*"), ("Connection", "" if keepalive else "close"))
+        if value and name.lower() not in given
     ]
-    lines += [f"{name}: {value.strip()}" for name, _, value in (line.partition(":") for line in request.headers)]
+    lines += [f"{name}: {value.strip()}" for name, value in _headers(request) if name.lower() != "host"]
     if credentials and "authorization" not in given:
         lines.append(f"Authorization: Basic {b64encode(credentials).decode()}")
     body = request.content

@@ -6,7 +6,7 @@ shows the measured numbers, and says first and last that the servers may do bett
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -66,6 +66,7 @@ def _parts(judged: Judged[HttpPlan, HttpResult], words: Words) -> Iterator[Rende
         yield from canary_lines(result.canary)
         yield Text()
     yield from _errors(result.targets)
+    yield from _statuses(result.targets)
     if len(result.requests) > 1:
         yield _requests(result)
         yield Text()
@@ -101,7 +102,8 @@ def _setup(header: Header[HttpPlan]) -> Table:
     for line in address_lines(header.own_fleet.engines):
         add_row(grid, "addresses", line)
     warm = f" after {format_duration(plan.warmup_ns)} of warm-up" if plan.warmup_ns else ""
-    add_row(grid, "measured", f"{format_duration(plan.duration_ns)}{warm}")
+    most = f"{fmt.count(plan.total_requests)} requests, at most " if plan.total_requests else ""
+    add_row(grid, "measured", f"{most}{format_duration(plan.duration_ns)}{warm}")
     add_row(grid, "machine", setup_line(header))
     add_row(grid, "loadgen", own_version(header))
     return grid
@@ -228,4 +230,23 @@ def _errors(targets: Iterable[HttpRow]) -> list[RenderableType]:
     for name, counts in sorted(found.items(), key=lambda item: -sum(number for _, number in item[1])):
         whole = fmt.count(sum(number for _, number in counts))
         add_row(table, name.lower().replace("_", " "), whole, ", ".join(f"{who} {count}" for who, count in counts))
+    return [table, Text()]
+
+
+def _statuses(targets: Sequence[HttpRow]) -> list[RenderableType]:
+    """The replies by status code, where there are others than 200."""
+    found: dict[int, list[tuple[str, int]]] = {}
+    for row in targets:
+        for code, number in (row.statuses or {}).items():
+            found.setdefault(code, []).append((row.name, number))
+    if not found.keys() - {200}:
+        return []
+    table = plain_table("Statuses")
+    table.add_column("status")
+    table.add_column("replies", justify="right")
+    if len(targets) > 1:
+        table.add_column("targets, with counts")
+    for code, counts in sorted(found.items()):
+        where = [", ".join(f"{who} {fmt.count(number)}" for who, number in counts)] if len(targets) > 1 else []
+        add_row(table, str(code), fmt.count(sum(number for _, number in counts)), *where)
     return [table, Text()]

@@ -68,6 +68,13 @@ class HttpPart(Struct, kw_only=True):
         Meta(description="Requests sent once more: the server had closed the kept TCP connection."),
     ] = UNSET
     time: Time = UNSET
+    statuses: Annotated[
+        dict[str, Count] | UnsetType, Meta(description="Whole replies by status code, right and wrong ones.")
+    ] = UNSET
+    surplus: Annotated[
+        Count | UnsetType,
+        Meta(description="Requests with unasked bytes after the reply, or before it on the idle connection."),
+    ] = UNSET
 
 
 class RequestPart(Struct, kw_only=True):

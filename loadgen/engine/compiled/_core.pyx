@@ -9,9 +9,10 @@ differ.
 from cpython.buffer cimport PyBUF_READ
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.errno cimport ENOMEM
-from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 
 from loadgen.engine.compiled import layout
+from loadgen.model.outcome import Outcome
 
 
 cdef extern from "tape.h":
@@ -29,6 +30,7 @@ cdef extern from "tape.h":
         const check *checks
         const char *data
         const int64_t *offsets
+        const uint64_t *status_sets
         uint32_t rows
 
 
@@ -45,6 +47,8 @@ cdef extern from "reply.h":
         uint16_t status
         bint reusable
         bint cookie_right
+        bint surplus
+        text wrong
     int reply_eof(reply *)
     bint reply_started(const reply *)
     int64_t reply_unchecked_ahead(const reply *)
@@ -80,6 +84,17 @@ cdef extern from "canary.h":
     uint64_t canary_take(canary *, record *, uint64_t)
 
 
+cdef extern from "shown.h":
+    cdef struct shown_text:
+        uint32_t target
+        uint8_t outcome
+        uint8_t bytes
+        char at[1]
+    cdef struct shown:
+        shown_text of[1]
+    uint32_t shown_count(const shown *)
+
+
 cdef extern from "engine.h":
     enum why:
         pass
@@ -92,11 +107,16 @@ cdef extern from "engine.h":
         bint kernel_stamps
         bint open
         uint32_t max_backlog
+        int64_t request_ns
+        int64_t requests
     cdef struct arrivals:
         const int64_t *offsets_ns
         uint64_t count
         uint64_t first
         uint64_t step
+        bint counted
+    cdef struct quota:
+        int64_t done_ns
     cdef struct setup:
         tape tape
         load load
@@ -112,6 +132,8 @@ cdef extern from "engine.h":
     cdef struct engine:
         ring ring
         canary canary
+        quota quota
+        shown shown
         int told
     int engine_create(const setup *, engine **)
     void engine_destroy(engine *)
@@ -152,12 +174,13 @@ cdef class _Tape:
     cdef tape tape
     cdef object _held
 
-    def __cinit__(self, ops, checks, bytes data, offsets):
-        self._held = (ops, checks, data, offsets)
+    def __cinit__(self, ops, checks, bytes data, offsets, status_sets):
+        self._held = (ops, checks, data, offsets, status_sets)
         self.tape.ops = <const op *><uintptr_t>ops.ctypes.data
         self.tape.checks = <const check *><uintptr_t>checks.ctypes.data
         self.tape.data = data
         self.tape.offsets = <const int64_t *><uintptr_t>offsets.ctypes.data
+        self.tape.status_sets = <const uint64_t *><uintptr_t>status_sets.ctypes.data
         self.tape.rows = len(ops)
 
 
@@ -175,8 +198,9 @@ cdef class Core:
 
     def __cinit__(
         self, arrays, list targets, list remotes, list sources, numbers, target_of, remote_of, source_of,
-        double ns_per_byte, *, int64_t line_bps, int64_t timeout_ns, int64_t error_rest_ns, bint paced_reads, bint kernel_stamps, bint open, uint32_t max_backlog,
-        canary_times=(0, 1, 0)
+        double ns_per_byte, *, int64_t line_bps, int64_t timeout_ns, int64_t error_rest_ns, bint paced_reads,
+        bint kernel_stamps, bint open, uint32_t max_backlog, canary_times=(0, 1, 0), int64_t requests=0,
+        int64_t request_ns=0
     ):
         cdef _Tape held_tape = _Tape(*arrays)
         cdef setup given
@@ -192,6 +216,8 @@ cdef class Core:
         given.load.kernel_stamps = kernel_stamps
         given.load.open = open
         given.load.max_backlog = max_backlog
+        given.load.requests = requests
+        given.load.request_ns = request_ns
         given.canary.phase_ns, given.canary.period_ns, given.canary.max_behind_ns = canary_times
         given.targets = len(targets)
         given.remotes = len(remotes)
@@ -224,12 +250,12 @@ cdef class Core:
         """Prepare for a segment, before the thread that plays it starts."""
         engine_arm(self._engine, start_ns, end_ns)
 
-    def play(self, rows, due_ns, offsets_ns, uint64_t first, uint64_t step):
+    def play(self, rows, due_ns, offsets_ns, uint64_t first, uint64_t step, bint counted=False):
         """Play the segment on the calling thread, without the GIL.  Returns a layout.Ending as int.
 
         `rows` (uint32) and `due_ns` (int64) are the first operation of each connection in a closed loop.
         `offsets_ns` (int64) are the due times after the start in an open loop; number i of them is operation
-        first + i * step of all engines.
+        first + i * step of all engines; `counted`: the segment ends when these are done.
         """
         cdef const uint32_t *row = <const uint32_t *><uintptr_t>rows.ctypes.data
         cdef const int64_t *due = <const int64_t *><uintptr_t>due_ns.ctypes.data
@@ -239,6 +265,7 @@ cdef class Core:
         due_later.count = len(offsets_ns)
         due_later.first = first
         due_later.step = step
+        due_later.counted = counted
         with nogil:
             how = engine_play(self._engine, row, due, &due_later)
         return <int>how
@@ -261,6 +288,11 @@ cdef class Core:
         """The number of open TCP connections."""
         return engine_open_sockets(self._engine)
 
+    @property
+    def done_ns(self):
+        """When the given number of operations was done; 0 before."""
+        return self._engine.quota.done_ns
+
     def fileno(self):
         """An event descriptor.  It is readable when records should be read, or when the segment is over."""
         return self._engine.told
@@ -274,6 +306,16 @@ cdef class Core:
     def take(self, uint64_t count):
         """Give the memory of `count` records back to the engine."""
         ring_take(&self._engine.ring, count)
+
+    def shown(self):
+        """What the report shows of failed operations: the bytes, by target and outcome."""
+        cdef uint32_t at
+        cdef const shown_text *one
+        found = {}
+        for at in range(shown_count(&self._engine.shown)):
+            one = &self._engine.shown.of[at]
+            found[one.target, Outcome(one.outcome)] = one.at[: one.bytes]
+        return found
 
     def canary(self):
         """The canary's records since the last call, as bytes of RECORD_DTYPE."""
@@ -331,11 +373,13 @@ cdef class Reader:
 
     @property
     def facts(self):
-        """(status, body_bytes, reusable, started, whether the cookie is the expected one)."""
+        """(status, body_bytes, reusable, started, whether the cookie is the expected one, surplus, wrong)."""
         return (
             self._reader.reply.status,
             self._reader.reply.body_bytes,
             bool(self._reader.reply.reusable),
             bool(reply_started(&self._reader.reply)),
             bool(self._reader.reply.cookie_right),
+            bool(self._reader.reply.surplus),
+            self._reader.reply.wrong.at[: self._reader.reply.wrong.bytes],
         )

@@ -10,12 +10,16 @@
 #include <unistd.h>
 
 #include "openloop.h"
+#include "idempotent.h"
+#include "overdue.h"
+#include "quota.h"
+#include "status.h"
+#include "receive.h"
 
 enum {
     PACED_READ_BYTES = 4096,
     SKIP_BYTES = 32768, /* from this many unchecked bytes on it is cheaper to let the kernel drop them */
-    READS = 16, /* reads of one connection before the others get their turn */
-    FAR_NS = 1000000000 /* a stamp farther away was made before or after the clock was set */
+    READS = 16 /* reads of one connection before the others get their turn */
 };
 
 static const uint32_t READABLE = EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
@@ -43,9 +47,11 @@ static void drop(struct engine *engine, struct connection *c)
     atomic_fetch_sub_explicit(&engine->open_sockets, 1, memory_order_relaxed);
 }
 
-static void record(struct engine *engine, const struct connection *c, int64_t done_ns, enum outcome outcome)
+static void record(struct engine *engine, struct connection *c, int64_t done_ns, enum outcome outcome)
 {
     /* without a TCP connection no request was sent */
+    if (outcome == OUTCOME_OK && is_overdue(engine, c, done_ns))
+        outcome = OUTCOME_TIMED_OUT;
     bool unsent = c->doing == CONNECTING && !c->received && !(c->flags & RETRIED);
     engine_record(engine, &(struct record){.due_ns = c->due_ns,
                                            .sent_ns = unsent ? -c->sent_ns : c->sent_ns,
@@ -55,6 +61,7 @@ static void record(struct engine *engine, const struct connection *c, int64_t do
                                            .connection = c->number,
                                            .outcome = outcome,
                                            .flags = c->flags});
+    c->flags = 0;
 }
 
 void connection_rest(struct engine *engine, struct connection *c, int64_t until_ns)
@@ -76,21 +83,12 @@ static void advance(struct engine *engine, struct connection *c, int64_t due_ns,
     }
     c->row = engine->tape.ops[c->row].next;
     c->due_ns = due_ns;
-    if (!rests && (!engine->load.line_bps || due_ns <= engine->woke_ns))
+    if (engine->quota.left <= 0)
+        quota_retire(engine, c);
+    else if (!rests && (!engine->load.line_bps || due_ns <= engine->woke_ns))
         engine_begin_soon(engine, c);
     else
         connection_rest(engine, c, due_ns); /* also after a failure in connection_begin, which must not recurse */
-}
-
-/* Whether the request may be sent twice with the effect of once: http1.IDEMPOTENT. */
-static bool is_idempotent(const struct engine *engine, const struct connection *c)
-{
-    static const char *const methods[] = {"GET ", "HEAD ", "OPTIONS ", "TRACE ", "PUT ", "DELETE "};
-    struct text line = tape_text(&engine->tape, engine->tape.ops[c->row].line);
-    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
-        if (line.bytes >= strlen(methods[i]) && memcmp(line.at, methods[i], strlen(methods[i])) == 0)
-            return true;
-    return false;
 }
 
 static void send_again(struct engine *engine, struct connection *c);
@@ -114,17 +112,11 @@ static void fail(struct engine *engine, struct connection *c, int64_t at_ns, enu
     advance(engine, c, closed_between ? due_ns : due_ns + engine->load.error_rest_ns, !closed_between);
 }
 
-static bool right_status(const struct engine *engine, const struct connection *c)
-{
-    uint16_t wanted = engine->tape.ops[c->row].status, status = c->reply.status;
-    return wanted ? status == wanted : status >= 200 && status < 400;
-}
-
 /* Judge a complete reply, record the operation, and go on when the line speed allows its bytes. */
 static void finish(struct engine *engine, struct connection *c, int64_t done_ns, bool ended)
 {
     enum outcome outcome = OUTCOME_BAD_STATUS;
-    if (right_status(engine, c)) {
+    if (is_right_status(&engine->tape, c->row, c->reply.status)) {
         outcome = body_verdict(&c->reply.body);
         if (outcome == OUTCOME_OK && !c->reply.cookie_right)
             outcome = OUTCOME_BAD_COOKIE;
@@ -134,6 +126,9 @@ static void finish(struct engine *engine, struct connection *c, int64_t done_ns,
     bool rests = outcome != OUTCOME_OK && engine->load.line_bps;
     if (rests)
         c->flags |= RESTED;
+    if (c->reply.surplus)
+        c->flags |= SURPLUS;
+    c->flags |= (uint32_t)c->reply.status << STATUS_SHIFT;
     record(engine, c, done_ns, outcome);
     /* If the reply came before the whole request was sent, the next request would be taken for the rest of it. */
     if (ended || !c->reply.reusable || c->unsent || engine->tape.ops[c->row].flags & FLAG_CLOSE_AFTER)
@@ -155,6 +150,8 @@ static ssize_t send_rest(struct engine *engine, const struct connection *c, size
     const struct op *op = &engine->tape.ops[c->row];
     struct text pieces[3] = {tape_text(&engine->tape, op->line), engine->targets[c->target].host_line,
                              tape_text(&engine->tape, op->rest)};
+    if (op->flags & FLAG_OWN_HOST)
+        pieces[1].bytes = 0;
     size_t bytes = pieces[0].bytes + pieces[1].bytes + pieces[2].bytes;
     *left = bytes - c->out_at;
     if (bytes <= REQUEST_BYTES) {
@@ -215,12 +212,13 @@ static bool open_connection(struct engine *engine, struct connection *c, int64_t
 
 void connection_begin(struct engine *engine, struct connection *c)
 {
+    if (!quota_take(engine, c))
+        return;
     int64_t at_ns = now_ns();
     engine->begun++;
     c->sent_ns = c->progress_ns = at_ns;
     c->received = 0;
     c->out_at = 0;
-    c->flags = 0;
     c->unsent = true;
     reply_begin(&c->reply, engine->heads, &engine->tape, &engine->tape.ops[c->row]);
     if (c->fd < 0 && !open_connection(engine, c, at_ns))
@@ -242,41 +240,6 @@ static void send_again(struct engine *engine, struct connection *c)
         send_request(engine, c, at_ns);
 }
 
-/* Receive into the shared buffer, or with `drop` discard the bytes.  *stamp_ns is the kernel's time-stamp of the last
-   byte on CLOCK_MONOTONIC; 0 without one. */
-static ssize_t receive(struct engine *engine, const struct connection *c, size_t bytes, bool drop, int64_t *stamp_ns)
-{
-    char *at = engine->buffer + REPLY_ROOM_BYTES;
-    int flags = drop ? MSG_TRUNC : 0;
-    if (!engine->load.kernel_stamps)
-        return recv(c->fd, at, bytes, flags);
-    union {
-        char bytes[CMSG_SPACE(sizeof(struct timespec))];
-        struct cmsghdr header;
-    } control;
-    struct iovec part = {at, bytes};
-    struct msghdr message = {
-        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
-    ssize_t got = recvmsg(c->fd, &message, flags);
-    *stamp_ns = 0;
-    if (got > 0 && message.msg_controllen >= CMSG_LEN(sizeof(struct timespec)) &&
-        control.header.cmsg_level == SOL_SOCKET && control.header.cmsg_type == SO_TIMESTAMPNS) {
-        struct timespec stamp;
-        memcpy(&stamp, CMSG_DATA(&control.header), sizeof stamp);
-        *stamp_ns = to_ns(stamp) - engine->ahead.by_ns;
-    }
-    return got;
-}
-
-/* When the bytes that were just read arrived. */
-static int64_t arrived_ns(const struct engine *engine, const struct connection *c, int64_t stamp_ns)
-{
-    int64_t woke_ns = engine->woke_ns;
-    if (stamp_ns >= c->sent_ns && stamp_ns - woke_ns < FAR_NS && woke_ns - stamp_ns < FAR_NS)
-        return stamp_ns;
-    return woke_ns > c->sent_ns ? woke_ns : c->sent_ns;
-}
-
 /* Stop reading until the line speed allows what was received; false when it already does. */
 static bool pause_if_ahead(struct engine *engine, struct connection *c)
 {
@@ -292,8 +255,13 @@ static bool pause_if_ahead(struct engine *engine, struct connection *c)
 static void wrong(struct engine *engine, struct connection *c, int64_t at_ns, int result)
 {
     enum outcome outcome = (enum outcome)result;
-    if (outcome == OUTCOME_BAD_LENGTH) /* the body check gave up early */
-        outcome = right_status(engine, c) ? body_verdict(&c->reply.body) : OUTCOME_BAD_STATUS;
+    if (outcome == OUTCOME_BAD_LENGTH) { /* the body check gave up early */
+        c->flags |= (uint32_t)c->reply.status << STATUS_SHIFT;
+        outcome = is_right_status(&engine->tape, c->row, c->reply.status) ? body_verdict(&c->reply.body)
+                                                                          : OUTCOME_BAD_STATUS;
+    } else if (c->number != NOBODY) {
+        show(&engine->shown, c->target, outcome, c->reply.wrong);
+    }
     fail(engine, c, at_ns, outcome);
 }
 
@@ -327,6 +295,9 @@ static void read_reply(struct engine *engine, struct connection *c, bool ended)
         int result = skip ? reply_skip(&c->reply, got)
                           : reply_feed(&c->reply, engine->buffer + REPLY_ROOM_BYTES, (size_t)got);
         if (result == REPLY_DONE) {
+            if (c->reply.status == 400 && !skip && !is_right_status(&engine->tape, c->row, 400) && c->number != NOBODY)
+                show(&engine->shown, c->target, OUTCOME_BAD_STATUS,
+                     reply_wants_tls(engine->buffer + REPLY_ROOM_BYTES, (size_t)got));
             finish(engine, c, at_ns, ended);
             return;
         }
@@ -353,12 +324,17 @@ void connection_event(struct engine *engine, struct connection *c, uint32_t even
         return;
     if (c->doing == RESTING || c->doing == FREE) {
         /* The server closed an idle connection, or sent bytes that were not asked for. */
-        if (events & READABLE && (recv(c->fd, engine->buffer, 1, MSG_PEEK) >= 0 || errno != EAGAIN))
-            drop(engine, c);
+        if (events & READABLE) {
+            ssize_t got = recv(c->fd, engine->buffer, 1, MSG_PEEK);
+            if (got > 0)
+                c->flags = SURPLUS;
+            if (got >= 0 || errno != EAGAIN)
+                drop(engine, c);
+        }
         return;
     }
     int64_t sent_ns = c->sent_ns;
-    uint8_t flags = c->flags;
+    uint32_t flags = c->flags;
     if (events & READABLE)
         read_reply(engine, c, events & ENDED);
     if (events & EPOLLOUT && c->unsent && c->sent_ns == sent_ns && c->flags == flags &&
@@ -383,7 +359,8 @@ void connection_wake(struct engine *engine, struct connection *c)
 
 void connection_expire(struct engine *engine, struct connection *c, int64_t at_ns)
 {
-    if (c->doing >= CONNECTING && c->doing <= READING && at_ns - c->progress_ns > engine->load.timeout_ns)
+    bool late = at_ns - c->progress_ns > engine->load.timeout_ns || is_overdue(engine, c, at_ns);
+    if (late && c->doing >= CONNECTING && c->doing <= READING)
         fail(engine, c, at_ns, c->doing == CONNECTING ? OUTCOME_UNREACHABLE : OUTCOME_TIMED_OUT);
 }
 

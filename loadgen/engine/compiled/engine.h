@@ -14,6 +14,7 @@
 #include "clock.h"
 #include "reply.h"
 #include "ring.h"
+#include "shown.h"
 
 enum {
     BUFFER_BYTES = 262144,
@@ -57,7 +58,7 @@ struct connection {
     uint32_t next; /* the slot after this one in the list that holds it, if any */
     int fd;
     uint8_t doing;
-    uint8_t flags;  /* of the current operation: CONNECTED, RETRIED, RESTED */
+    uint32_t flags; /* those of a record, of the current operation or of the next one */
     bool unsent;    /* the kernel has not accepted the whole request yet */
     bool urgent;    /* see rest() in engine.c */
 };
@@ -73,6 +74,8 @@ struct load {
     int64_t line_bps, timeout_ns, error_rest_ns;
     bool paced_reads, kernel_stamps, open;
     uint32_t max_backlog;
+    int64_t request_ns; /* the longest time of a request; 0 for no limit */
+    int64_t requests; /* closed loop: operations of a segment; 0 for no limit */
 };
 
 /* The operations of an open loop in a segment: number i is due offsets_ns[i] after the start, and is operation
@@ -80,6 +83,14 @@ struct load {
 struct arrivals {
     const int64_t *offsets_ns;
     uint64_t count, first, step;
+    bool counted; /* the segment ends when these are done */
+};
+
+/* See quota.h. */
+struct quota {
+    int64_t left; /* operations to begin */
+    int64_t done_ns;
+    uint32_t idle; /* connections that have nothing to do any more */
 };
 
 struct segment {
@@ -98,9 +109,11 @@ struct engine {
     struct agenda agenda;
     struct ring ring;
     struct canary canary;
+    struct shown shown;
     struct waiting *waiting; /* the backlog of all targets: an array of places that grows when it is full */
     uint32_t waiting_room, waiting_spare;
     struct segment segment;
+    struct quota quota;
     uint64_t arrived;
     char *buffer; /* REPLY_ROOM_BYTES, then BUFFER_BYTES to receive into */
     char *request;

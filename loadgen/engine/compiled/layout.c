@@ -1,6 +1,7 @@
 #include "layout.h"
 
 #include "engine.h"
+#include "status.h"
 
 #define SIZE(dtype, type)                                                                                              \
     {                                                                                                                  \
@@ -68,13 +69,21 @@ const struct fact layout_facts[] = {
     OUTCOME(BAD_TLS),
     {"KEEP_ALIVE", FLAG_KEEP_ALIVE},
     {"CLOSE_AFTER", FLAG_CLOSE_AFTER},
+    {"NO_BODY", FLAG_NO_BODY},
+    {"OWN_HOST", FLAG_OWN_HOST},
+    {"FIRST_STATUS_SET", FIRST_STATUS_SET},
+    {"STATUS_WORDS", STATUS_WORDS},
     {"CONNECTED", CONNECTED},
     {"RETRIED", RETRIED},
     {"RESTED", RESTED},
+    {"SURPLUS", SURPLUS},
+    {"STATUS_SHIFT", STATUS_SHIFT},
+    {"MAX_SHOWN", MAX_SHOWN},
     {"MORE", REPLY_MORE},
     {"DONE", REPLY_DONE},
     {"MAX_HEAD_BYTES", MAX_HEAD_BYTES},
     {"MAX_CHUNK_LINE_BYTES", MAX_CHUNK_LINE_BYTES},
+    {"MAX_SHOWN_BYTES", MAX_SHOWN_BYTES},
     {"ANCHOR_WITHIN_BYTES", ANCHOR_WITHIN_BYTES},
     {"OVERRUN_BYTES", OVERRUN_BYTES},
     {"Ending.COMPLETE", PLAYED_TO_THE_END},

@@ -10,10 +10,21 @@ import enum
 from collections.abc import Iterator, Mapping
 
 from loadgen.engine.body import ANCHOR_WITHIN_BYTES, OVERRUN_BYTES
+from loadgen.engine.head import MAX_SHOWN_BYTES
 from loadgen.engine.http1 import DONE, MAX_CHUNK_LINE_BYTES, MAX_HEAD_BYTES, MORE
-from loadgen.measure.record import CONNECTED, RECORD_DTYPE, RESTED, RETRIED
+from loadgen.measure.record import CONNECTED, RECORD_DTYPE, RESTED, RETRIED, STATUS_SHIFT, SURPLUS
+from loadgen.measure.shown import MAX_SHOWN
 from loadgen.model.outcome import Outcome
-from loadgen.schedule.optape import CHECK_DTYPE, CLOSE_AFTER, KEEP_ALIVE, OP_DTYPE
+from loadgen.schedule.optape import (
+    CHECK_DTYPE,
+    CLOSE_AFTER,
+    FIRST_STATUS_SET,
+    KEEP_ALIVE,
+    NO_BODY,
+    OP_DTYPE,
+    OWN_HOST,
+    STATUS_WORDS,
+)
 
 NOBODY = 0xFFFFFFFF
 """Stands for "no source address" where the index of one is expected."""
@@ -52,13 +63,21 @@ def _facts() -> Iterator[tuple[str, int]]:
         yield f"{type(member).__name__}.{member.name}", member.value
     yield "KEEP_ALIVE", KEEP_ALIVE
     yield "CLOSE_AFTER", CLOSE_AFTER
+    yield "NO_BODY", NO_BODY
+    yield "OWN_HOST", OWN_HOST
+    yield "FIRST_STATUS_SET", FIRST_STATUS_SET
+    yield "STATUS_WORDS", STATUS_WORDS
     yield "CONNECTED", CONNECTED
     yield "RETRIED", RETRIED
     yield "RESTED", RESTED
+    yield "SURPLUS", SURPLUS
+    yield "STATUS_SHIFT", STATUS_SHIFT
+    yield "MAX_SHOWN", MAX_SHOWN
     yield "MORE", MORE
     yield "DONE", DONE
     yield "MAX_HEAD_BYTES", MAX_HEAD_BYTES
     yield "MAX_CHUNK_LINE_BYTES", MAX_CHUNK_LINE_BYTES
+    yield "MAX_SHOWN_BYTES", MAX_SHOWN_BYTES
     yield "ANCHOR_WITHIN_BYTES", ANCHOR_WITHIN_BYTES
     yield "OVERRUN_BYTES", OVERRUN_BYTES
     yield "NOBODY", NOBODY

@@ -3,12 +3,10 @@
 
 #include <string.h>
 
-static const char VERSION[] = "HTTP/1.";
-enum { VERSION_BYTES = sizeof VERSION - 1 };
-
 void reply_begin(struct reply *reply, struct heads *heads, const struct tape *tape, const struct op *op)
 {
-    reply->known = &heads->of[op->check % HEADS];
+    reply->bodyless = op->flags & FLAG_NO_BODY;
+    reply->known = &heads->of[reply->bodyless ? HEADS : op->check % HEADS];
     body_begin(&reply->body, tape, op);
     if (reply->kept.at != NULL)
         stash_empty(&reply->kept);
@@ -19,6 +17,8 @@ void reply_begin(struct reply *reply, struct heads *heads, const struct tape *ta
     reply->status = 0;
     reply->state = HEAD;
     reply->reusable = false;
+    reply->surplus = false;
+    reply->wrong.bytes = 0;
 }
 
 bool reply_started(const struct reply *reply)
@@ -41,16 +41,6 @@ int reply_eof(struct reply *reply)
     if (state == UNTIL_CLOSE)
         return REPLY_DONE;
     return started ? OUTCOME_CLOSED_EARLY : OUTCOME_NO_REPLY;
-}
-
-/* Keep an unfinished head, within bounds, until more bytes come. */
-static int keep_head(struct reply *reply, const char *part, size_t bytes)
-{
-    if (memcmp(part, VERSION, bytes < VERSION_BYTES ? bytes : VERSION_BYTES) != 0)
-        return reply_fail(reply, OUTCOME_MALFORMED);
-    if (bytes > MAX_HEAD_BYTES + 3) /* it may hold all but one byte of the empty line */
-        return reply_fail(reply, OUTCOME_HEAD_TOO_LARGE);
-    return stash_put(&reply->kept, part, bytes) ? REPLY_MORE : reply_fail(reply, OUTCOME_LOCAL_LIMIT);
 }
 
 /* Whether the head at *data equals the known head, so that it need not be parsed.  Moves *data behind it. */
@@ -89,32 +79,22 @@ static int read_head(struct reply *reply, char **data, const char *end)
     if (recall(reply, data, end))
         return 0;
     while (true) {
-        char *head_end = memmem(at, (size_t)(end - at), "\r\n\r\n", 4);
-        if (head_end == NULL)
-            return keep_head(reply, at, (size_t)(end - at));
-        /* at[..head_end + 2] holds the status line and the headers, each with its CRLF */
-        size_t bytes = (size_t)(head_end - at);
-        if (bytes + 2 < VERSION_BYTES || memcmp(at, VERSION, VERSION_BYTES) != 0)
-            return reply_fail(reply, OUTCOME_MALFORMED);
-        if (bytes > MAX_HEAD_BYTES)
-            return reply_fail(reply, OUTCOME_HEAD_TOO_LARGE);
-        /* "HTTP/1.x SSS": RFC 9112, 4. */
-        if (bytes < 12 || at[8] != ' ' || !is_digit(at[9]) || !is_digit(at[10]) || !is_digit(at[11]) ||
-            (at[12] != ' ' && at[12] != '\r'))
-            return reply_fail(reply, OUTCOME_MALFORMED);
-        int status = (at[9] - '0') * 100 + (at[10] - '0') * 10 + (at[11] - '0');
-        if (status >= 200) {
-            reply->status = (uint16_t)status;
-            reply->kept.bytes = 0;
-            *data = head_end + 4;
-            int wrong = reply_frame(reply, at, head_end);
-            if (!wrong)
-                remember(reply, at, bytes + 4);
+        struct found found;
+        int wrong = head_scan(reply, at, end, &found);
+        if (wrong)
+            return wrong;
+        if (found.after == NULL) /* keep an unfinished head until more bytes come */
+            return stash_put(&reply->kept, at, (size_t)(end - at)) ? REPLY_MORE
+                                                                   : reply_fail(reply, OUTCOME_LOCAL_LIMIT);
+        if (found.status >= 200) {
+            reply->status = (uint16_t)found.status;
+            *data = found.after;
+            wrong = reply_frame(reply, at, &found);
+            if (!wrong && !found.folded)
+                remember(reply, at, (size_t)(found.after - at));
             return wrong;
         }
-        if (status < 100 || status == 101)
-            return reply_fail(reply, OUTCOME_MALFORMED);
-        at = head_end + 4; /* an interim reply (1xx): the final one follows */
+        at = found.after; /* an interim reply (1xx): the final one follows */
     }
 }
 
@@ -132,51 +112,84 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* The size in a chunk line; -1 when the line is malformed. */
-static int64_t chunk_size(const char *line, const char *line_end)
+/* The size in a chunk line (RFC 9112, 7.1); -1 when the line is wrong.  An unfinished line may have no digits yet. */
+static int64_t chunk_size(const char *line, const char *stop, bool unfinished)
 {
-    const char *end = memchr(line, ';', (size_t)(line_end - line));
-    struct text size = strip(line, end ? end : line_end);
-    if (size.bytes == 0 || size.bytes > 15)
-        return -1;
     int64_t value = 0;
-    for (size_t i = 0; i < size.bytes; i++) {
-        int digit = hex_digit(size.at[i]);
-        if (digit < 0)
+    int digit, digits = 0, significant = 0;
+    while (line < stop && is_blank(*line))
+        line++;
+    for (; line < stop && (digit = hex_digit(*line)) >= 0; line++, digits++) {
+        significant += significant || digit;
+        if (significant > 15)
             return -1;
         value = value * 16 + digit;
     }
-    return value;
+    while (line < stop && is_blank(*line))
+        line++;
+    if (line == stop)
+        return digits || unfinished ? value : -1;
+    return digits && *line == ';' && memchr(line, '\r', (size_t)(stop - line)) == NULL ? value : -1;
 }
 
-/* Process a complete line between chunks: 0 (the state OVER means that the reply is complete), or an outcome. */
-static int read_line(struct reply *reply, const char *line, const char *line_end)
+/* Process a complete line between chunks, which ends before the LF at `lf`: 0 (the state OVER means that the reply is
+   complete), or an outcome. */
+static int read_line(struct reply *reply, const char *line, const char *lf)
 {
-    size_t bytes = (size_t)(line_end - line);
-    if (bytes > MAX_CHUNK_LINE_BYTES)
-        return reply_fail(reply, OUTCOME_MALFORMED);
-    switch (reply->state) {
-    case CHUNK_END:
-        if (bytes)
-            return reply_fail(reply, OUTCOME_MALFORMED);
-        reply->state = CHUNK_SIZE;
-        break;
-    case CHUNK_SIZE:
-        reply->left = chunk_size(line, line_end);
-        if (reply->left < 0)
-            return reply_fail(reply, OUTCOME_MALFORMED);
-        reply->state = reply->left ? CHUNK_DATA : TRAILERS;
-        break;
-    default: /* TRAILERS */
-        if (bytes == 0) {
+    const char *stop = line_stop(line, lf);
+    size_t bytes = (size_t)(stop - line);
+    if (reply->state == TRAILERS) {
+        bool fits = lf - line <= MAX_HEAD_BYTES + 1;
+        if (bytes == 0 && fits) {
             reply->state = OVER;
-            break;
+            return 0;
         }
         reply->left += (int64_t)bytes;
-        if (reply->left > MAX_HEAD_BYTES)
-            return reply_fail(reply, OUTCOME_HEAD_TOO_LARGE);
+        if (reply->left > MAX_HEAD_BYTES || !fits)
+            return reply_fail_at(reply, OUTCOME_HEAD_TOO_LARGE, line, stop);
+        return head_is_field(line, stop) ? 0 : reply_fail_at(reply, OUTCOME_MALFORMED, line, stop);
     }
+    if (lf - line > MAX_CHUNK_LINE_BYTES + 1)
+        return reply_fail_at(reply, OUTCOME_MALFORMED, line, stop);
+    if (reply->state == CHUNK_END) {
+        if (bytes)
+            return reply_fail_at(reply, OUTCOME_MALFORMED, line, stop);
+        reply->state = CHUNK_SIZE;
+        return 0;
+    }
+    reply->left = chunk_size(line, stop, false);
+    if (reply->left < 0)
+        return reply_fail_at(reply, OUTCOME_MALFORMED, line, stop);
+    reply->state = reply->left ? CHUNK_DATA : TRAILERS;
     return 0;
+}
+
+/* Keep the beginning of a line between chunks, until more bytes come: REPLY_MORE, or an outcome if it cannot become a
+   right line. */
+static int keep_line(struct reply *reply, const char *line, const char *end)
+{
+    const char *stop = line_stop(line, end);
+    int64_t bytes = stop - line;
+    if (reply->state == TRAILERS) {
+        if (end - line > MAX_HEAD_BYTES + 1 || reply->left + bytes > MAX_HEAD_BYTES)
+            return reply_fail_at(reply, OUTCOME_HEAD_TOO_LARGE, line, stop);
+    } else {
+        bool wrong = reply->state == CHUNK_END ? bytes > 0 : chunk_size(line, stop, true) < 0;
+        if (wrong || end - line > MAX_CHUNK_LINE_BYTES + 1) /* it may end in a CR */
+            return reply_fail_at(reply, OUTCOME_MALFORMED, line, stop);
+    }
+    return stash_put(&reply->kept, line, (size_t)(end - line)) ? REPLY_MORE : reply_fail(reply, OUTCOME_LOCAL_LIMIT);
+}
+
+/* The reply is complete. */
+static int over(struct reply *reply, bool surplus)
+{
+    reply->state = OVER;
+    if (surplus) {
+        reply->surplus = true;
+        reply->reusable = false;
+    }
+    return REPLY_DONE;
 }
 
 static int read_chunks(struct reply *reply, char *data, const char *end)
@@ -194,23 +207,15 @@ static int read_chunks(struct reply *reply, char *data, const char *end)
                 return REPLY_MORE;
             reply->state = CHUNK_END;
         }
-        char *line_end = memmem(data, (size_t)(end - data), "\r\n", 2);
-        if (line_end == NULL) {
-            if (end - data > MAX_CHUNK_LINE_BYTES + 1) /* it may end in a CR */
-                return reply_fail(reply, OUTCOME_MALFORMED);
-            if (!stash_put(&reply->kept, data, (size_t)(end - data)))
-                return reply_fail(reply, OUTCOME_LOCAL_LIMIT);
-            return REPLY_MORE;
-        }
-        int wrong = read_line(reply, data, line_end);
+        char *lf = memchr(data, '\n', (size_t)(end - data));
+        if (lf == NULL)
+            return keep_line(reply, data, end);
+        int wrong = read_line(reply, data, lf);
         if (wrong)
             return wrong;
-        data = line_end + 2;
-        if (reply->state == OVER) {
-            if (data < end)
-                reply->reusable = false;
-            return REPLY_DONE;
-        }
+        data = lf + 1;
+        if (reply->state == OVER)
+            return over(reply, data < end);
     }
 }
 
@@ -237,10 +242,7 @@ int reply_feed(struct reply *reply, char *data, size_t bytes)
         reply->left -= (int64_t)take;
         if (reply->left)
             return REPLY_MORE;
-        reply->state = OVER;
-        if (data + take < end)
-            reply->reusable = false;
-        return REPLY_DONE;
+        return over(reply, data + take < end);
     }
     case UNTIL_CLOSE:
         if (data < end && !pass(reply, data, (size_t)(end - data)))

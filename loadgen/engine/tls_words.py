@@ -1,0 +1,94 @@
+"""Failures of TLS in words: what the server sent or lacks, and what to use instead."""
+
+from __future__ import annotations
+
+import ssl
+
+_NOT_TLS = ("the server does not speak TLS on this port", "use http:// if it is a plain web server")
+_OLD = ("client and server have no version of TLS in common", "")
+_CLIENT_CERTIFICATE = ("the server requires a client certificate", "")
+_EOF = ("the server closed the connection during the handshake", "")
+
+_REASONS = {
+    "WRONG_VERSION_NUMBER": _NOT_TLS,
+    "HTTP_REQUEST": _NOT_TLS,
+    "RECORD_LAYER_FAILURE": _NOT_TLS,
+    "PACKET_LENGTH_TOO_LONG": _NOT_TLS,
+    "UNKNOWN_PROTOCOL": _NOT_TLS,
+    "TLSV1_ALERT_PROTOCOL_VERSION": _OLD,
+    "UNSUPPORTED_PROTOCOL": _OLD,
+    "NO_PROTOCOLS_AVAILABLE": _OLD,
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": _CLIENT_CERTIFICATE,
+    "SSLV3_ALERT_NO_CERTIFICATE": _CLIENT_CERTIFICATE,
+    "TLSV1_ALERT_NO_APPLICATION_PROTOCOL": (
+        "the server does not speak HTTP/1.1 (it accepted no protocol that ALPN offered)",
+        "HTTP/1.1 over TLS was offered; a server of HTTP/2 only cannot answer it",
+    ),
+    "NO_APPLICATION_PROTOCOL": (
+        "the server does not speak HTTP/1.1 (it accepted no protocol that ALPN offered)",
+        "HTTP/1.1 over TLS was offered; a server of HTTP/2 only cannot answer it",
+    ),
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": (
+        "the server refused the handshake: no common cipher or protocol, or it requires a client certificate",
+        "",
+    ),
+    "NO_SHARED_CIPHER": ("client and server have no cipher in common", ""),
+    "TLSV1_ALERT_UNKNOWN_CA": ("the server does not know the authority of the client certificate", ""),
+    "SSLV3_ALERT_BAD_CERTIFICATE": ("the server does not accept the client certificate", ""),
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": ("the server does not accept the client certificate", ""),
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": ("the server says that the client certificate has expired", ""),
+    "SSLV3_ALERT_CERTIFICATE_REVOKED": ("the server says that the client certificate was revoked", ""),
+    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": ("the server does not accept the kind of the client certificate", ""),
+    "TLSV1_ALERT_ACCESS_DENIED": ("the server denied access to the client certificate", ""),
+    "TLSV1_UNRECOGNIZED_NAME": ("the server has no site of this name (SNI)", "use a name that the server serves"),
+    "TLSV1_ALERT_INTERNAL_ERROR": (
+        "the server had an internal error in the handshake; some servers say so when they have no site of this name",
+        "",
+    ),
+    "TLSV1_ALERT_INSUFFICIENT_SECURITY": ("the server demands stronger ciphers than the client offers", ""),
+    "DH_KEY_TOO_SMALL": ("the server's Diffie-Hellman key is too weak for this machine's OpenSSL", ""),
+    "EE_KEY_TOO_SMALL": ("the key of the server's certificate is too weak for this machine's OpenSSL", ""),
+    "UNSAFE_LEGACY_RENEGOTIATION_DISABLED": ("the server supports only unsafe legacy renegotiation", ""),
+    "UNEXPECTED_EOF_WHILE_READING": _EOF,
+}
+"""Words and a hint by the reason that OpenSSL gives (errors of its library "SSL")."""
+
+_AUTHORITY = "skip the check with --insecure (-k), or name the file of its authority: --cacert FILE"
+_VERIFY = {
+    9: ("its certificate is not valid yet", "check the clocks of both machines"),
+    10: ("its certificate has expired", "renew it, or skip the check with --insecure"),
+    18: ("its certificate is self-signed and not trusted here", _AUTHORITY),
+    19: ("its certificate was signed by an unknown authority (a self-signed one)", _AUTHORITY),
+    20: ("its certificate was signed by an unknown authority", _AUTHORITY),
+    21: ("its certificate was signed by an unknown authority, or the chain that it sends is incomplete", _AUTHORITY),
+    23: ("its certificate was revoked", ""),
+    62: ("its certificate is for another name", "use a name of the certificate, or skip the check with --insecure"),
+    64: ("its certificate is not for this IP address", "use a name of the certificate, or skip it with --insecure"),
+}
+"""Words and a hint by the code of X509_V_ERR_... (OpenSSL, x509_vfy.h)."""
+
+
+def tls_words(error: ssl.SSLError) -> tuple[str, str]:
+    """What went wrong, and a hint, which may be empty."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        said = error.verify_message.rstrip(".")
+        words, hint = _VERIFY.get(error.verify_code, ("its certificate cannot be trusted", _AUTHORITY))
+        return f"{words} ({said})", hint
+    if isinstance(error, ssl.SSLEOFError):
+        return _EOF
+    reason = error.reason or _unnamed(error)
+    if reason in _REASONS:
+        return _REASONS[reason]
+    alert = reason.partition("_ALERT_")[2]
+    if alert:
+        return f"the server ended the handshake with the alert {_plain(alert)}", ""
+    return f"the TLS handshake failed: {_plain(reason) or error}", ""
+
+
+def _unnamed(error: ssl.SSLError) -> str:
+    """The reason of an error for which Python has no name: `[SSL] tlsv1 alert ... (_ssl.c:1006)`."""
+    return str(error).partition("] ")[2].partition(" (_ssl")[0].upper().replace(" ", "_")
+
+
+def _plain(reason: str) -> str:
+    return reason.lower().replace("_", " ")
