@@ -118,7 +118,7 @@ def test_loadgen_accepts_the_commands_in_comments(script: Path) -> None:
 @EACH_PAGE
 def test_options_in_the_text_are_options_of_loadgen(page: Path) -> None:
     known = set(options()) | OTHERS.get(page.stem, set())
-    said = re.findall(r"`(--[a-z-]+)[^`]*`", prose(page))
+    said = re.findall(r"`(--[a-z0-9-]+)[^`]*`", prose(page))
     assert [option for option in said if option not in known] == []
 
 
