@@ -61,6 +61,13 @@ _OPTIONS = (
         panel=_TLS,
         help="Name of the server, which is sent and verified.  [default: the host of the URL]",
     ),
+    option(
+        "--tls-resume/--no-tls-resume",
+        default=None,
+        panel=_TLS,
+        help="Resume the TLS session when a connection is opened again, or make each handshake a full one.  "
+        "[default: no-tls-resume]",
+    ),
 )
 
 
@@ -87,6 +94,12 @@ _ROUTES = (
         help="Connect to the second server for URLs of the first one; Host and server name stay. HOST1 and PORT1 may "
         "be empty, for any. Can be given several times.",
     ),
+    option(
+        "--proxy",
+        metavar="URL",
+        panel=_ASKED,
+        help="HTTP proxy to send requests for http URLs to, like http://192.0.2.8:3128.",
+    ),
 )
 
 
@@ -106,6 +119,7 @@ def route_fields(given: Mapping[str, Any]) -> dict[str, Any]:
         raise PlanError("--max-redirects needs -L", hint="give -L, too")
     return {
         "connect_to": given["connect_to"] or None,
+        "proxy": given["proxy"],
         "follow": (given["max_redirects"] or _REDIRECTS) if given["location"] else None,
     }
 
@@ -125,6 +139,7 @@ def tls_fields(given: Mapping[str, Any]) -> dict[str, Any]:
         "tls_cert": _path(given["cert"]),
         "tls_key": _path(given["key"]),
         "tls_name": given["sni"],
+        "tls_resume": given["tls_resume"],
     }
 
 

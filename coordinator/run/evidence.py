@@ -49,7 +49,8 @@ class TapeMeasured:
     iteration.  `shared` is the use of the engines' cores by other processes, by segment and machine.  `left_out` are
     intervals that are not judged: `measured_ns` is shorter by them.
     `canaries` is what the canaries measured, by segment and machine.  `done` holds the iterations that ended because
-    the given number of operations was done: after that, connections had nothing to do.
+    the given number of operations was done: after that, connections had nothing to do.  `handshakes` counts those of
+    TLS: full ones, resumed ones.
     """
 
     intake: Intake
@@ -69,6 +70,7 @@ class TapeMeasured:
 
     canaries: Sequence[CanariesHeard] = ()
     done: frozenset[int] = frozenset()
+    handshakes: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

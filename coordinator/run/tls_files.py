@@ -16,6 +16,7 @@ def tls_settings(plan: HttpPlan) -> TlsSettings:
         certificate=_text("--cert", plan.tls_cert),
         key=_text("--key", plan.tls_key),
         name=plan.tls_name,
+        resume=plan.tls_resume,
     )
 
 

@@ -110,6 +110,10 @@ class Traffic(Generic[P]):
             began_ns=timeline.began_ns,
             shared=tuple(conductor.shared),
             canaries=tuple(conductor.canaries),
+            handshakes=(
+                sum(full for full, _ in conductor.handshakes.values()),
+                sum(resumed for _, resumed in conductor.handshakes.values()),
+            ),
             done=frozenset(one for one in timeline.segments if timeline.is_done(one)),
         )
 

@@ -288,7 +288,10 @@ class Agent:
             case "canary":
                 self._canaries.take(engine.worker, message["rows"])
             case "ended":
-                ended = SegmentEnded(engine.worker, message["segment"], message["why"], message["done_ns"])
+                full, resumed = message["handshakes"]
+                ended = SegmentEnded(
+                    engine.worker, message["segment"], message["why"], message["done_ns"], (full, resumed)
+                )
                 self._on_event(ended)
                 self._no_longer_playing(engine)
 

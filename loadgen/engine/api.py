@@ -192,6 +192,10 @@ class Engine(Protocol):
         """The records (RECORD_DTYPE) of the canary since the last call; no rows without a canary."""
 
     @property
+    def handshakes(self) -> tuple[int, int]:
+        """The TLS handshakes since the engine was made: full ones, resumed ones."""
+
+    @property
     def done_ns(self) -> int:
         """When the given number of operations was done; 0 before, and when the segment ended otherwise."""
 

@@ -57,6 +57,7 @@ class EngineContext:
         "agenda",
         "dispatcher",
         "error_rest_ns",
+        "handshakes",
         "known_heads",
         "line_bps",
         "now_ns",
@@ -93,6 +94,7 @@ class EngineContext:
         self.dispatcher: Dispatcher | None = None
         self.known_heads: dict[bytes, Head] = {}
         self.open_sockets = 0
+        self.handshakes = [0, 0]  # of TLS: full ones, resumed ones
         self.quota = quota or Quota(0, 0, now_ns, lambda: None)
         self.shown: dict[tuple[int, Outcome], bytes] = {}  # by target and outcome: what was seen first
         self.line_bps = load.line_bps

@@ -101,6 +101,7 @@ class Player:
                         host_line,
                         sources=usable,
                         host=load.tls.name or target.server_name,
+                        resume=load.tls.resume,
                         tls_context=tls_context,
                     )
                 )
@@ -142,6 +143,12 @@ class Player:
         """Everything recorded since the previous interval.  Draining an interval again returns all of it again."""
         self._fold()
         return self._accounts.drain(interval, self._context.open_sockets, self._active(), self._context.shown)
+
+    @property
+    def handshakes(self) -> tuple[int, int]:
+        """The TLS handshakes since the engine was made: full ones, resumed ones."""
+        full, resumed = self._context.handshakes
+        return full, resumed
 
     @property
     def done_ns(self) -> int:

@@ -82,7 +82,18 @@ class TlsConnection(Connection):
     A failure during the handshake or inside TLS is recorded as BAD_TLS.
     """
 
-    __slots__ = ("_host", "_incoming", "_outgoing", "_peer_ended", "_plain", "_sealed", "_tls", "_tls_context")
+    __slots__ = (
+        "_host",
+        "_incoming",
+        "_outgoing",
+        "_peer_ended",
+        "_plain",
+        "_resume",
+        "_sealed",
+        "_session",
+        "_tls",
+        "_tls_context",
+    )
 
     def __init__(
         self,
@@ -94,12 +105,15 @@ class TlsConnection(Connection):
         sources: Sequence[str],
         host: str,
         tls_context: ssl.SSLContext,
+        resume: bool = False,
     ) -> None:
         super().__init__(context, number, target, host_line, sources=sources)
         self._host = host
         self._tls_context = tls_context
         self._incoming = self._outgoing = ssl.MemoryBIO()
         self._tls: ssl.SSLObject | None = None
+        self._resume = resume
+        self._session: ssl.SSLSession | None = None  # of the last TCP connection
         self._plain = b""  # the request, until the handshake is complete
         self._sealed = False  # whether `_out` is encrypted
         self._peer_ended = False  # the server sent close_notify
@@ -113,7 +127,9 @@ class TlsConnection(Connection):
         if not super()._connect(now_ns):
             return False
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = self._tls_context.wrap_bio(self._incoming, self._outgoing, server_hostname=self._host)
+        self._tls = self._tls_context.wrap_bio(
+            self._incoming, self._outgoing, server_hostname=self._host, session=self._session
+        )
         self._plain, self._out, self._sealed = self._out, b"", False
         self._peer_ended = False
         return True
@@ -143,6 +159,7 @@ class TlsConnection(Connection):
             self._fail_tls(now_ns, error)
             return
         else:
+            self._context.handshakes[bool(self._tls.session_reused)] += 1
             handshake = self._out + self._outgoing.read()
             self._seal(self._plain)
             self._plain = b""
@@ -234,5 +251,7 @@ class TlsConnection(Connection):
 
     def _close(self) -> None:
         super()._close()
+        if self._resume and self._tls is not None and not self._plain:
+            self._session = self._tls.session
         self._tls = None
         self._plain = b""

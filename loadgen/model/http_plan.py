@@ -124,9 +124,9 @@ class HttpPlan:
     `total_requests` is the exact number of requests, after which the run ends; 0 for as many as the duration allows.
     `timeout_ns` is the longest silence of a server, `max_time_ns` the longest time of a whole request (0: no limit).
     `tls_ca`, `tls_cert` and `tls_key` are PEM files, "" for none; `tls_name` is the server name that is sent and
-    verified, "" for the host of the URL.
+    verified, "" for the host of the URL; `tls_resume`: connections that are opened again resume their TLS session.
     `connect_to` are rules as in loadgen.model.connect_to.  `follow` is the largest number of redirects of a request
-    that are followed before the run; 0 to follow none.
+    that are followed before the run; 0 to follow none.  `proxy` is the URL of an HTTP proxy that all requests go to.
     `sources` are the addresses to connect from; with none, the kernel chooses.  `slos` are objectives as in
     loadgen.verdict.slo.  `canary`: each engine has a canary (loadgen.engine.canary).  `engines` is the number of engine
     processes on this machine; load machines of a fleet have their own number.
@@ -149,9 +149,11 @@ class HttpPlan:
     tls_cert: str = ""
     tls_key: str = ""
     tls_name: str = ""
+    tls_resume: bool = False
     keepalive: bool = True
     connect_to: tuple[str, ...] = ()
     follow: int = 0
+    proxy: str = ""
     sources: tuple[str, ...] = ()
     slos: tuple[str, ...] = ()
     engine: EngineKind = EngineKind.AUTO
@@ -178,6 +180,7 @@ class HttpPlan:
         if self.max_time_ns < 0:
             raise PlanError("the longest time of a request (-t) must be positive")
         self._check_tls()
+        self._check_proxy()
         if not 0 <= self.follow <= MAX_REDIRECTS:
             raise PlanError(f"the number of redirects must be 0 to {MAX_REDIRECTS}, got {self.follow}")
         for text in self.connect_to:
@@ -202,9 +205,9 @@ class HttpPlan:
                 )
 
     def _check_tls(self) -> None:
-        given = [name for name in ("ca", "cert", "key", "name") if getattr(self, f"tls_{name}")]
+        given = [name for name in ("ca", "cert", "key", "name", "resume") if getattr(self, f"tls_{name}")]
         if given and not any(target.tls for target in self.targets):
-            option = {"ca": "--cacert", "name": "--sni"}.get(given[0], f"--{given[0]}")
+            option = {"ca": "--cacert", "name": "--sni", "resume": "--tls-resume"}.get(given[0], f"--{given[0]}")
             raise PlanError(f"{option} needs a URL with https", hint="write https://…, or omit the option")
         if self.tls_ca and not self.tls_verify:
             raise PlanError("--cacert has no effect with --insecure (-k)", hint="omit one of them")
@@ -214,6 +217,18 @@ class HttpPlan:
             raise PlanError(
                 f"--sni: {self.tls_name!r} is not the name of a server", hint="write it like www.example.org"
             )
+
+    def _check_proxy(self) -> None:
+        if not self.proxy:
+            return
+        proxy = Url.parse(self.proxy)
+        if proxy.tls or proxy.path != "/":
+            raise PlanError(f"--proxy: {self.proxy!r} is not a proxy", hint="write it like http://192.0.2.8:3128")
+        if any(target.tls for target in self.targets):
+            raise PlanError("--proxy cannot be used for https URLs", hint="use http URLs, or omit --proxy")
+        for option, given in (("--connect-to", self.connect_to), ("-L", self.follow)):
+            if given:
+                raise PlanError(f"--proxy cannot be combined with {option}", hint="omit one of them")
 
     def _check_keepalive(self) -> None:
         for request in () if self.keepalive else self.requests:
@@ -263,6 +278,9 @@ class HttpPlan:
 
     def dialed_of(self, target: Target) -> Target:
         """`target` with the host and port that its connections go to."""
+        if self.proxy:
+            proxy = Url.parse(self.proxy)
+            return dataclasses.replace(target, host=proxy.host, port=proxy.port)
         return dialed(target, tuple(map(ConnectTo.parse, self.connect_to)))
 
     @property
@@ -313,6 +331,8 @@ _LATER = (
     "follow",
     "resolve",
     "ip_version",
+    "tls_resume",
+    "proxy",
 )
 """Fields that are written only when they are set."""
 

@@ -100,6 +100,29 @@ def test_expected_statuses_are_a_set(engine: MakeEngine, expect: str, right: set
         assert result.outcomes() == {Outcome.OK if status in right else Outcome.BAD_STATUS: 4}, status
 
 
+def test_a_proxy_gets_requests_for_other_servers(engine: MakeEngine) -> None:
+    async def scenario() -> tuple[Played, ScriptedServer]:
+        async with ScriptedServer(scripted.good) as server:
+            proxy = f"http://127.0.0.1:{server.port}"
+            plan = HttpPlan(requests=(HttpRequest(url="http://shop.example/x"),), connections=2, proxy=proxy)
+            targets, dial = plan.targets, ((one.host, one.port) for one in plan.dialed)
+            played = await play(
+                engine,
+                compile_http(plan),
+                [server.port],
+                targets=targets,
+                dial=tuple(dial),
+                requests=10,
+                length_ns=20 * NS_PER_S,
+            )
+            return played, server
+
+    result, server = run(scenario)
+    assert result.outcomes() == {Outcome.OK: 10}
+    assert set(server.requests) == {"/x"}  # without the server, which the other test checks
+    assert set(server.hosts) == {"shop.example:80"}
+
+
 def test_without_keepalive_each_request_has_its_connection(engine: MakeEngine) -> None:
     result, server = played(engine, scripted.good, {"url": "/x"}, count=10, keepalive=False)
     assert result.outcomes() == {Outcome.OK: 10}

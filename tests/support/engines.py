@@ -109,6 +109,7 @@ async def play(
     ip_version: IpVersion = IpVersion.ANY,
     requests: int = 0,
     request_ns: int = 0,
+    dial: tuple[tuple[str, int], ...] = (),
     tls: TlsSettings = TLS_DEFAULTS,
 ) -> Played:
     """Play one segment of `length_ns`; the window is the whole segment unless given."""
@@ -134,6 +135,7 @@ async def play(
             ip_version=ip_version,
             requests=requests,
             request_ns=request_ns,
+            dial=dial,
             tls=tls,
         ),
     )

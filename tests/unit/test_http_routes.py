@@ -19,6 +19,7 @@ from loadgen.model.target import Target
 from loadgen.model.tls import TLS_DEFAULTS
 from tests.support import scripted
 from tests.support.scripted import ScriptedServer, Writer
+from workloads.http.compile import compile_http
 
 
 def plan_of(*urls: str, **options: Any) -> HttpPlan:
@@ -160,8 +161,42 @@ def test_a_server_that_does_not_answer_is_named() -> None:
 
 
 def test_the_limit_of_redirects_needs_the_option_that_follows_them() -> None:
-    nothing = {"connect_to": (), "location": False, "max_redirects": None}
-    assert route_fields(nothing) == {"connect_to": None, "follow": None}
+    nothing = {"connect_to": (), "location": False, "max_redirects": None, "proxy": None}
+    assert route_fields(nothing) == {"connect_to": None, "follow": None, "proxy": None}
     assert route_fields({**nothing, "location": True})["follow"] == 10
     with pytest.raises(PlanError, match="-L"):
         route_fields({**nothing, "max_redirects": 3})
+
+
+@pytest.mark.parametrize(
+    ("url", "line"),
+    [
+        ("http://a/x?y", b"GET http://a/x?y HTTP/1.1\r\n"),
+        ("http://a:81", b"GET http://a:81/ HTTP/1.1\r\n"),
+        ("http://[::1]:81/", b"GET http://[::1]:81/ HTTP/1.1\r\n"),
+    ],
+)
+def test_a_proxy_gets_the_whole_url(url: str, line: bytes) -> None:
+    plan = plan_of(url, proxy="http://proxy.example:3128")
+    tape = compile_http(plan)
+    assert tape.strings[int(tape.ops["line"][0])] == line
+    assert HttpKind().load(plan, 0, 1).dial == (("proxy.example", 3128),)
+    assert HttpKind().hosts(plan, plan.targets) == ["proxy.example"]
+    assert HttpPlan.from_dict(plan.to_dict()) == plan
+
+
+@pytest.mark.parametrize(
+    ("url", "options", "word"),
+    [
+        ("https://a/", {"proxy": "http://p:1"}, "https"),
+        ("http://a/", {"proxy": "https://p:1"}, "not a proxy"),
+        ("http://a/", {"proxy": "p:1"}, "URL"),
+        ("http://a/", {"proxy": "http://p:1/x"}, "not a proxy"),
+        ("http://a/", {"proxy": "http://p:1", "follow": 3}, "-L"),
+        ("http://a/", {"proxy": "http://p:1", "connect_to": ("::b:1",)}, "--connect-to"),
+    ],
+)
+def test_senseless_proxies_are_refused_in_one_line(url: str, options: dict[str, Any], word: str) -> None:
+    with pytest.raises(PlanError, match=word) as caught:
+        plan_of(url, **options)
+    assert "\n" not in caught.value.message

@@ -52,7 +52,7 @@ def compile_http(plan: HttpPlan) -> OpTape:
     rows = []
     for request in plan.requests:
         url = Url.parse(request.url)
-        line = strings.add(_line(request, url.path))
+        line = strings.add(_line(request, url, proxied=bool(plan.proxy)))
         key = (
             request.method,
             request.headers,
@@ -127,9 +127,13 @@ def _closes(request: HttpRequest) -> bool:
     return any(name == "connection" and "close" in value for name, _, value in lines)
 
 
-def _line(request: HttpRequest, path: str) -> bytes:
-    """The request line, with the request's own Host line if it has one."""
-    line = f"{request.method} {path} HTTP/1.1\r\n"
+def _line(request: HttpRequest, url: Url, *, proxied: bool) -> bytes:
+    """The request line, with the own Host line of the request; a proxy gets the whole URL (RFC 9112, 3.2.2)."""
+    place = url.path
+    if proxied:
+        host = f"[{url.host}]" if ":" in url.host else url.host
+        place = f"http://{host}{'' if url.port == 80 else f':{url.port}'}{place}"
+    line = f"{request.method} {place} HTTP/1.1\r\n"
     if not request.headers:
         return line.encode("ascii")
     own = [f"Host: {value.strip()}\r\n" for name, value in _headers(request) if name.lower() == "host"]

@@ -72,7 +72,12 @@ def _judge(played: Played[HttpPlan, TapeMeasured], evidence: TapeEvidence) -> Ht
         complete=0 in measured.complete,
         interrupted=played.interrupted,
         lost=lost_workers(evidence),
-        notes=(*played.notes, *_on_count(played), *say_seen(measured.intake.shown, asked.targets, totals.cells)),
+        notes=(
+            *played.notes,
+            *_on_count(played),
+            *_on_tls(played),
+            *say_seen(measured.intake.shown, asked.targets, totals.cells),
+        ),
         done=0 in measured.done,
     )
     return dataclasses.replace(result, canary=canary_rows(evidence))
@@ -86,6 +91,13 @@ def _on_count(played: Played[HttpPlan, TapeMeasured]) -> Iterator[str]:
         yield f"The run ended after {limit} (--duration), before all {plan.total_requests:,} requests (-n) were done."
     if 0 in measured.done and measured.measured_ns.get(0, 0) < NS_PER_S:
         yield "The requests took less than a second: figures of so short a run vary. Give more requests (-n)."
+
+
+def _on_tls(played: Played[HttpPlan, TapeMeasured]) -> Iterator[str]:
+    """How many handshakes were resumed, when that was asked for."""
+    full, resumed = played.measured.handshakes
+    if played.header.plan.tls_resume and full + resumed:
+        yield f"TLS: {resumed:,} of {full + resumed:,} handshakes were resumed ({resumed / (full + resumed):.0%})."
 
 
 def _checks(result: HttpResult) -> dict[str, Check]:

@@ -74,7 +74,7 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
             ip_version=plan.ip_version,
             engine=plan.engine,
             request_ns=plan.max_time_ns,
-            dial=tuple((one.host, one.port) for one in plan.dialed) if plan.connect_to else (),
+            dial=tuple((one.host, one.port) for one in plan.dialed) if plan.connect_to or plan.proxy else (),
             requests=0 if plan.rate_per_s else plan.total_requests,
         )
 

@@ -62,6 +62,8 @@ PLANS: Final[Mapping[str, Mapping[str, str]]] = {
         "requests": "The requests, played in turn by their weights.",
         "connections": "Connections to all targets together.",
         "total_requests": "Requests after which the run ends; 0 when only the duration ends it.",
+        "proxy": "URL of the HTTP proxy that requests go to; empty for none.",
+        "tls_resume": "Whether connections that are opened again resume their TLS session.",
         "connect_to": "Rules like HOST1:PORT1:HOST2:PORT2: connections for the first server go to the second one.",
         "follow": "Redirects of a request that are followed before the run, at most; 0 follows none.",
         "keepalive": "Whether TCP connections are kept for further requests.",

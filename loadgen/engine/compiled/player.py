@@ -154,6 +154,11 @@ class CompiledPlayer:
         return self._accounts.drain(interval, self._core.open_sockets, active, self._core.shown())
 
     @property
+    def handshakes(self) -> tuple[int, int]:
+        """None: this engine does not support TLS."""
+        return 0, 0
+
+    @property
     def done_ns(self) -> int:
         """When the given number of operations was done; 0 before."""
         return self._core.done_ns
