@@ -18,11 +18,13 @@ from coordinator.cli.options import DURATION, FILE, Parsed, UrlText, result_opti
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
+from loadgen.model.data_file import DataFile
 from loadgen.model.errors import PlanError
 from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.http_secrets import filled, hidden, without_secrets
 from loadgen.model.secrets import MASK
 from loadgen.model.sending import IpVersion, Resolve
+from loadgen.model.stages import Stage, parse_stages
 from loadgen.model.statuses import parse_statuses
 from loadgen.model.units import parse_per_s
 
@@ -88,6 +90,14 @@ def _statuses(text: str) -> str:
     "requests become POST.",
 )
 @option(
+    "--data",
+    type=FILE,
+    metavar="FILE.csv",
+    panel=_ASKED,
+    help="CSV file with a line of column names: each request takes the next row, and {{NAME}} in URLs, headers and "
+    "bodies stands for a column. Other values: {{n}}, {{uuid}}, {{random:1..100}}, {{timestamp}}, {{connection}}.",
+)
+@option(
     "--expect",
     type=Parsed("statuses", _statuses),
     metavar="STATUSES",
@@ -137,6 +147,14 @@ def _statuses(text: str) -> str:
     panel=_LOAD,
     help="Rate at which requests are due, whether or not earlier ones were answered (open loop), up to 10000000/s. "
     "Response times count from when a request was due.  [default: each connection as fast as it can]",
+)
+@option(
+    "--stages",
+    type=Parsed("stages", parse_stages),
+    metavar="T:N/s,...",
+    panel=_LOAD,
+    help="Rate that changes, instead of --rate and --duration: 10s:100/s ramps in 10 s to 100/s, from the rate before "
+    "(at first 0); 10s@100/s is 10 s at 100/s.",
 )
 @option(
     "--poisson/--evenly",
@@ -252,6 +270,11 @@ def http(
 def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPlan:
     """Return the plan that the options make from `start`.  Raises PlanError."""
     requests = _given_requests(urls, given)
+    if given["stages"] and (given["rate"] or given["duration"] is not None):
+        raise PlanError(
+            "--stages cannot be combined with --rate or --duration",
+            hint="the stages have both; 0s:100/s as the first one begins at 100/s",
+        )
     plan = start.read(
         _from_dict,
         requests=() if requests is None and not start.sets("requests") else requests,
@@ -273,10 +296,12 @@ def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPla
         engines=given["engines"],
         on_loss=given["on_loss"],
         seed=given["seed"],
+        data=_data(given["data"]),
+        stages=_stages(start, given),
         **sending(given),
     )
     settled = given["engines"] is not None or start.sets("engines")
-    return dataclasses.replace(
+    return _with_data(
         plan,
         requests=tuple(_changed(request, given) for request in plan.requests),
         engines=plan.engines if settled else _engines(plan),
@@ -316,6 +341,41 @@ def _changed(request: HttpRequest, given: dict[str, Any]) -> HttpRequest:
         **({} if given["expect"] is None else {"expect": given["expect"], "status": 0}),
     )
     return with_body(changed, given["body"], keep_method=given["method"] is not None)
+
+
+def _stages(start: Start, given: dict[str, Any]) -> tuple[Stage, ...] | None:
+    """Return the stages of the command line; none when it gives a rate or a duration instead of those of the plan."""
+    if start.sets("stages") and (given["rate"] or given["duration"] is not None):
+        return ()
+    return given["stages"] or None
+
+
+def _data(file: Path | None) -> DataFile | None:
+    """Return the data file of the command line as it is now; None without one.  Raises PlanError."""
+    if file is None:
+        return None
+    from workloads.http.data import read_data
+
+    return read_data(file)[0]
+
+
+def _with_data(plan: HttpPlan, **changes: Any) -> HttpPlan:
+    """Return the plan with changes, and with its data file as it is now.
+
+    Raises PlanError when the file cannot be read, is not the one that the plan describes, or gives nothing to requests.
+    """
+    changed = dataclasses.replace(plan, **changes)
+    if plan.data.file:
+        from workloads.http.data import settled
+
+        changed = dataclasses.replace(changed, data=settled(plan.data))
+    changed.check_values()
+    if plan.data.file and not any(value.is_column for request in changed.requests for value in request.values):
+        columns = ", ".join(f"{{{{{name}}}}}" for name in changed.data.columns[:5])
+        raise PlanError(
+            f"no request uses a column of {plan.data.file}", hint=f"write {columns} in a URL, a header or a body"
+        )
+    return changed
 
 
 def _check_secrets(plan: HttpPlan) -> None:

@@ -16,6 +16,7 @@ from loadgen.model.sending import EngineKind as EngineKind  # a plan names them,
 from loadgen.model.sending import IpVersion, Resolve
 from loadgen.model.sending import Timestamps as Timestamps
 from loadgen.model.shard import Shard
+from loadgen.model.stages import Ramp
 from loadgen.model.target import Target
 from loadgen.model.tls import TLS_DEFAULTS, TlsSettings
 from loadgen.model.units import NS_PER_MS
@@ -32,7 +33,8 @@ class Arrivals:
     Operation k of all engines is due `offset(k)` after the start of the segment, and this engine plays those with
     k mod `parts` == `part`.  An operation goes to a free connection of its target.  Without one it waits and keeps its
     due time; it is recorded as SHED if `max_backlog` operations already wait for that target.  `total` is the number of
-    operations of all engines together; 0 for as many as the segment's length allows.
+    operations of all engines together; 0 for as many as the segment's length allows.  With `ramps`, the rate changes as
+    they say, from the start of the segment on.
     """
 
     rate_per_s: float
@@ -41,6 +43,7 @@ class Arrivals:
     part: int
     parts: int
     max_backlog: int
+    ramps: tuple[Ramp, ...] = ()
     total: int = 0
 
 
@@ -51,8 +54,9 @@ class Load:
     `line_bps` 0 means unpaced: a closed loop without think time, or with `arrivals` an open loop.  After an error
     a connection rests for `error_rest_ns`, so that a dead target is not flooded with connects; in an open loop other
     connections play its operations meanwhile.  `sources` are addresses of this machine to connect from, in turn;
-    () leaves the choice to the kernel.  `resolve` and `ip_version` choose among the addresses of a
-    target.   `canary`: the machine runs a responder for a canary on each engine.
+    () leaves the choice to the kernel.  `resolve` and `ip_version` choose among the addresses of a target.
+    `canary`: the machine runs a responder for a canary on each engine.  The engine is number `part` of `parts` in the
+    run.
     `requests`: in a closed loop, the number of operations that this engine plays in a segment, which then ends;
     0 for as many as the segment's length allows.  `request_ns` is the longest time from sending a request to the end of
     its reply; 0 for no limit.  `dial`: by target, the host and port that its connections go to; () for its own.
@@ -71,6 +75,8 @@ class Load:
     canary: bool = False
     resolve: Resolve = Resolve.FIRST
     ip_version: IpVersion = IpVersion.ANY
+    part: int = 0
+    parts: int = 1
     requests: int = 0
     request_ns: int = 0
     dial: tuple[tuple[str, int], ...] = ()
@@ -140,9 +146,10 @@ class Assignment:
         load["resolve"] = Resolve(load["resolve"])
         load["ip_version"] = IpVersion(load["ip_version"])
         load["sources"] = tuple(load["sources"])
+        if arrivals := load["arrivals"]:
+            load["arrivals"] = Arrivals(**{**arrivals, "ramps": tuple(map(tuple, arrivals["ramps"]))})
         load["dial"] = tuple((host, port) for host, port in load["dial"])
         load["tls"] = TlsSettings(**load["tls"])
-        load["arrivals"] = Arrivals(**load["arrivals"]) if load["arrivals"] else None
         return cls(
             worker=wire["worker"],
             shard=Shard.from_wire(wire["shard"]),

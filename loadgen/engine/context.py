@@ -17,10 +17,12 @@ from loadgen.engine.quota import Quota
 from loadgen.engine.readiness import Readiness
 from loadgen.engine.records import Records
 from loadgen.engine.resolve import Ways
+from loadgen.engine.values import Filler
 from loadgen.measure.shown import MAX_SHOWN
 from loadgen.model.outcome import Outcome
 from loadgen.model.sending import PACED_READ_BYTES
 from loadgen.model.units import NS_PER_S
+from loadgen.schedule.optape import OWN_HOST
 
 _NEVER_NS = 1 << 62
 _READ_BYTES = 65_536  # the kernel allocates memory for each read, so a larger buffer costs more
@@ -57,6 +59,7 @@ class EngineContext:
         "agenda",
         "dispatcher",
         "error_rest_ns",
+        "filler",
         "handshakes",
         "known_heads",
         "line_bps",
@@ -89,6 +92,7 @@ class EngineContext:
         self.agenda = agenda
         self.records = records
         self.tape = tape
+        self.filler = Filler(tape.values, part=load.part, parts=load.parts)
         self.ways = ways  # by target
         self.readiness: Readiness
         self.dispatcher: Dispatcher | None = None
@@ -103,6 +107,15 @@ class EngineContext:
         self.read_bytes = PACED_READ_BYTES if self.paced_reads else _READ_BYTES
         self.error_rest_ns = load.error_rest_ns
         self.request_ns = load.request_ns or _NEVER_NS
+
+    def request(self, row: int, host_line: bytes, connection: int) -> bytes:
+        """The request of tape row `row`, on the connection with that number; with values, the next one each time."""
+        tape = self.tape
+        if template := tape.templates[row]:
+            return self.filler.write(template, host_line, connection)
+        own = b"" if tape.flags[row] & OWN_HOST else host_line
+        request: bytes = tape.lines[row] + own + tape.rests[row]
+        return request
 
     def show(self, target: int, outcome: Outcome, text: bytes) -> None:
         """Keep what the report shows of a failed operation, if it is the first of its kind."""

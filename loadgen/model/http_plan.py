@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadgen.model.connect_to import ConnectTo, dialed
+from loadgen.model.data_file import NO_DATA, DataFile
 from loadgen.model.errors import PlanError
+from loadgen.model.http_values import Value, check_names, check_places, tokens_for, values_in
 from loadgen.model.plain import from_plain, to_plain
 from loadgen.model.plan import OnLoss, Phases
 from loadgen.model.secrets import mask_url
 from loadgen.model.sending import EngineKind, IpVersion, Resolve, Timestamps, check_sending
 from loadgen.model.shard import share_out
+from loadgen.model.stages import Stage, check_stages, mean_per_s
 from loadgen.model.statuses import parse_statuses
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_S
@@ -57,7 +60,7 @@ class HttpRequest:
     expect: str = ""
 
     def __post_init__(self) -> None:
-        Url.parse(self.url)
+        _ = self.parts  # checks the URL
         if not self.url.startswith(("http://", "https://")):
             object.__setattr__(self, "url", complete(self.url))
         if not _TOKEN.fullmatch(self.method):
@@ -101,6 +104,28 @@ class HttpRequest:
         return b64decode(self.body_base64, validate=True) if self.body_base64 else self.body.encode()
 
     @property
+    def parts(self) -> Url:
+        """The parts of the URL, whose path has tokens in the place of placeholders (loadgen.model.http_values)."""
+        try:
+            text = tokens_for(self.url)
+        except PlanError:  # braces mean nothing in a record of version 0.1; a new plan is checked by `check_values`
+            text = self.url
+        return Url.parse(text)
+
+    @property
+    def server(self) -> tuple[bool, str, int]:
+        """Whether the URL has TLS, and its host and port."""
+        if "{{" not in self.url:
+            return server_of(self.url)
+        url = self.parts
+        return url.tls, url.host, url.port
+
+    @property
+    def values(self) -> tuple[Value, ...]:
+        """The placeholders of the request.  Raises PlanError for a malformed one."""
+        return tuple(values_in(self.url, *self.headers, self.body))
+
+    @property
     def own_hosts(self) -> int:
         """The number of Host lines among the headers."""
         return sum(line.partition(":")[0].lower() == "host" for line in self.headers)
@@ -129,7 +154,9 @@ class HttpPlan:
     that are followed before the run; 0 to follow none.  `proxy` is the URL of an HTTP proxy that all requests go to.
     `sources` are the addresses to connect from; with none, the kernel chooses.  `slos` are objectives as in
     loadgen.verdict.slo.  `canary`: each engine has a canary (loadgen.engine.canary).  `engines` is the number of engine
-    processes on this machine; load machines of a fleet have their own number.
+    processes on this machine; load machines of a fleet have their own number.  `data` is the file whose rows give
+    values to requests.  With `stages`, requests are due at rates that change; `duration_ns` and `rate_per_s` are then
+    their length and mean rate, whatever was given.
     """
 
     requests: tuple[HttpRequest, ...]
@@ -162,8 +189,16 @@ class HttpPlan:
     engines: int = 1
     on_loss: OnLoss = OnLoss.DEGRADE
     seed: int = 1
+    data: DataFile = NO_DATA
+    stages: tuple[Stage, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.stages:
+            check_stages(self.stages, MAX_RATE_PER_S)
+            if self.warmup_ns:
+                raise PlanError("stages allow no warm-up", hint="make the first stage the warm-up")
+            object.__setattr__(self, "duration_ns", sum(stage.duration_ns for stage in self.stages))
+            object.__setattr__(self, "rate_per_s", mean_per_s(self.stages))
         if not self.requests:
             raise PlanError("no URL is given", hint="give one or more URLs, --requests FILE, or --plan FILE")
         if len(self.requests) > MAX_REQUESTS:
@@ -190,6 +225,18 @@ class HttpPlan:
         self._check_connections()
         self._check_total()
         _ = self.phases  # Phases checks the durations
+
+    def check_values(self) -> None:
+        """Raise PlanError when a placeholder is malformed, stands where none can stand, or names an unknown value."""
+        if self.follow and any("{{" in request.url for request in self.requests):
+            raise PlanError("-L cannot follow a URL that differs by request", hint="give the last URL of each redirect")
+        for number, request in enumerate(self.requests, start=1):
+            try:
+                check_places(request.url, request.headers)
+                check_names(request.values, self.data.columns, self.data.file)
+            except PlanError as error:
+                where = f"request {number}: " if len(self.requests) > 1 else ""
+                raise PlanError(f"{where}{error.message}", hint=error.hint) from error
 
     def _check_connections(self) -> None:
         if self.connections < 1:
@@ -263,7 +310,7 @@ class HttpPlan:
         """The servers that the URLs name, in order; the weight of each is the sum of its requests' weights."""
         weights: dict[tuple[bool, str, int], int] = {}
         for request in self.requests:
-            key = server_of(request.url)
+            key = request.server
             weights[key] = weights.get(key, 0) + request.weight
         return tuple(
             Target(
@@ -320,6 +367,8 @@ class HttpPlan:
 
 
 _LATER = (
+    "data",
+    "stages",
     "total_requests",
     "keepalive",
     "max_time_ns",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from base64 import b64encode
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_values import tokens_for
 from loadgen.model.statuses import parse_statuses
 from loadgen.model.url import Url
 from loadgen.schedule.optape import (
@@ -26,6 +28,8 @@ from loadgen.schedule.optape import (
     status_sets,
 )
 from workloads.api import Counting
+from workloads.http.data import rows_of
+from workloads.http.values import Templates
 
 MAX_KINDS = 32
 """Up to this many different requests are counted separately; more requests are counted together."""
@@ -40,35 +44,36 @@ _Key = tuple[str, tuple[str, ...], str, str, str, int, str]
 def compile_http(plan: HttpPlan) -> OpTape:
     """The tape of `plan`: each request as often as its weight says, evenly distributed.
 
-    The status and the framing of replies are checked; their content is not.
+    The status and the framing of replies are checked; their content is not.  Raises PlanError when the plan's data file
+    has changed, or has a value that cannot stand where it is asked for.
     """
+    plan.check_values()
+    templates = Templates(rows_of(plan.data) if plan.data.file else None, plan.data.file)
     strings = StringsBuilder()
     order = _interleave([request.weight for request in plan.requests])
     by_request = np.zeros(len(plan.requests), OP_DTYPE)
     targets = plan.targets
     index = {(target.tls, target.host, target.port): at for at, target in enumerate(targets)}
     sets: dict[frozenset[int], int] = {}
-    alike: dict[_Key, tuple[int, int, int]] = {}  # by what they follow from: most requests of a plan are alike
+    alike: dict[_Key, tuple[bytes, int, int]] = {}  # by what they follow from: most requests of a plan are alike
     rows = []
     for request in plan.requests:
-        url = Url.parse(request.url)
-        line = strings.add(_line(request, url, proxied=bool(plan.proxy)))
-        key = (
-            request.method,
-            request.headers,
-            request.body,
-            request.body_base64,
-            url.user,
-            request.status,
-            request.expect,
-        )
-        if (found := alike.get(key)) is None:
+        marked = _with_tokens(request)
+        url = Url.parse(marked.url)
+        key = (marked.method, marked.headers, marked.body, marked.body_base64, url.user, marked.status, marked.expect)
+        if key not in alike:
             flags = CLOSE_AFTER if _closes(request) or not plan.keepalive else KEEP_ALIVE
             flags |= (NO_BODY if request.method == "HEAD" else 0) | (OWN_HOST if request.own_hosts else 0)
-            rest = strings.add(_rest(request, url.credentials, keepalive=plan.keepalive))
-            found = alike[key] = (rest, flags, _status(request, sets))
-        rows.append((line, index[url.tls, url.host, url.port], *found))
-    for name, column in zip(("line", "target", "rest", "flags", "status"), zip(*rows, strict=True), strict=True):
+            alike[key] = _rest(marked, url.credentials, keepalive=plan.keepalive), flags, _status(request, sets)
+        rest, flags, status = alike[key]
+        line, at, template = _line(marked, url, proxied=bool(plan.proxy)), 0, 0
+        if marked is request:
+            at = strings.add(rest)
+        else:
+            template = templates.add(line, rest, own_host=bool(request.own_hosts))
+        rows.append((strings.add(line), at, template, index[url.tls, url.host, url.port], flags, status))
+    names = ("line", "rest", "template", "target", "flags", "status")
+    for name, column in zip(names, zip(*rows, strict=True), strict=True):
         by_request[name] = column
     if len(plan.requests) <= MAX_KINDS:
         by_request["kind"] = np.arange(len(plan.requests))
@@ -88,6 +93,7 @@ def compile_http(plan: HttpPlan) -> OpTape:
         kinds=categories.kinds,
         groups=categories.groups,
         kind_shares=categories.kind_shares,
+        values=templates.build(seed=plan.seed, turn=len(ops) > 1),
         status_sets=status_sets(sets),
     )
 
@@ -120,6 +126,18 @@ def _starts(rings: Sequence[NDArray[np.int64]], shares: Sequence[int]) -> NDArra
         [ring[np.arange(share) * len(ring) // share] for ring, share in zip(rings, shares, strict=True)]
     )
     return starts
+
+
+def _with_tokens(request: HttpRequest) -> HttpRequest:
+    """The request with tokens in the place of placeholders; the same request without any braces."""
+    if not any("{{" in text for text in (request.url, request.body, *request.headers)):
+        return request
+    return dataclasses.replace(
+        request,
+        url=tokens_for(request.url),
+        headers=tuple(tokens_for(line) for line in request.headers),
+        body=tokens_for(request.body),
+    )
 
 
 def _closes(request: HttpRequest) -> bool:

@@ -24,6 +24,7 @@ from deploy.vms.api import Deployment, VmRequest
 from loadgen.engine.api import Arrivals, Load
 from loadgen.model.bound import Bound
 from loadgen.model.http_plan import HttpPlan
+from loadgen.model.stages import ramps_of
 from loadgen.model.target import Target
 from loadgen.model.tls import TlsSettings
 from loadgen.schedule.placement import Placement
@@ -59,6 +60,7 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
             part=part,
             parts=parts,
             max_backlog=plan.max_backlog,
+            ramps=ramps_of(plan.stages),
             total=plan.total_requests,
         )
         return Load(
@@ -73,6 +75,8 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
             resolve=plan.resolve,
             ip_version=plan.ip_version,
             engine=plan.engine,
+            part=part,
+            parts=parts,
             request_ns=plan.max_time_ns,
             dial=tuple((one.host, one.port) for one in plan.dialed) if plan.connect_to or plan.proxy else (),
             requests=0 if plan.rate_per_s else plan.total_requests,
@@ -118,6 +122,11 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
 def title(plan: HttpPlan) -> str:
     """Return the title of the run, one line."""
     what = plan.requests[0].name if len(plan.requests) == 1 else f"{len(plan.requests)} requests"
-    how = f"{plan.rate_per_s:,g}/s{' Poisson' if plan.poisson else ''} over " if plan.rate_per_s else ""
+    rate = (
+        f"{len(plan.stages)} stages up to {max(stage.rate_per_s for stage in plan.stages):,g}"
+        if plan.stages
+        else f"{plan.rate_per_s:,g}"
+    )
+    how = f"{rate}/s{' Poisson' if plan.poisson else ''} over " if plan.rate_per_s else ""
     total = f"{plan.total_requests:,} times · " if plan.total_requests else ""
     return f"loadgen http · {what} · {total}{how}{plan.connections} connections"

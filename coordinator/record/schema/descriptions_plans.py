@@ -81,6 +81,19 @@ PLANS: Final[Mapping[str, Mapping[str, str]]] = {
         "tls_key": "PEM file of its key; empty when the certificate's file has it.",
         "tls_name": "Server name that is sent and verified; empty for the host of the URL.",
         "slos": "The objectives as text, such as p99<50ms.",
+        "stages": "Parts of the run, whose rate changes; left out without any. They set duration_ns and rate_per_s.",
+        "data": "The file whose rows give values to requests; left out without one.",
+    },
+    "Stage": {
+        "duration_ns": "Its length.",
+        "rate_per_s": "Requests that are due per second at its end.",
+        "step": "Whether they are due at this rate from its beginning on; otherwise the rate changes evenly.",
+    },
+    "DataFile": {
+        "file": "Path of the CSV file; empty without one.",
+        "sha256": "Its SHA-256 when the plan was made, hexadecimal; empty if not known yet.",
+        "columns": "Its columns.",
+        "rows": "Number of its rows. The rows themselves are not recorded.",
     },
     "HttpRequest": {
         "url": "Absolute URL.",

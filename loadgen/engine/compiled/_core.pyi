@@ -3,6 +3,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from loadgen.model.outcome import Outcome
+from loadgen.schedule.values import Values
 
 Arrays = tuple[NDArray[Any], NDArray[Any], bytes, NDArray[Any], NDArray[Any]]
 
@@ -29,6 +30,8 @@ class Core:
         open: bool,
         max_backlog: int,
         canary_times: tuple[int, int, int] = ...,
+        values: Values | None = ...,
+        numbering: tuple[int, int, int] = ...,
         requests: int = ...,
         request_ns: int = ...,
     ) -> None: ...

@@ -108,6 +108,8 @@ class CompiledPlayer:
             open=load.arrivals is not None,
             max_backlog=load.arrivals.max_backlog if load.arrivals is not None else 0,
             canary_times=(phase_ns(assignment.shard), PERIOD_NS, MAX_BEHIND_NS),
+            values=tape.values,
+            numbering=(load.part, load.parts, _longest(tape, targets)),
             requests=load.requests,
             request_ns=load.request_ns,
         )
@@ -179,6 +181,7 @@ class CompiledPlayer:
             part=arrivals.part,
             parts=arrivals.parts,
             length_ns=segment.end_ns - segment.start_ns,
+            ramps=arrivals.ramps,
             total=arrivals.total,
         )
         return np.ascontiguousarray(due), arrivals.part, arrivals.parts
@@ -235,6 +238,7 @@ def arrays_of(tape: OpTape, targets: int) -> Arrays:
     strings = len(offsets) - 1
     bounds = [(ops[name], strings) for name in ("line", "rest", "cookie", "literal")]
     bounds += [(checks[name], strings) for name in ("anchor", "prefix", "period", "suffix")]
+    bounds += [(ops["template"], 1 if tape.values is None else len(tape.values.templates) - 1)]
     bounds += [(ops["status"], FIRST_STATUS_SET + max(1, len(tape.status_sets)))]
     bounds += [(ops["check"], len(checks)), (ops["next"], len(ops)), (ops["target"], targets)]
     bounds += [(np.maximum(checks[name], 0), _BODY_BYTES) for name in ("content_bytes", "literal_at")]
@@ -243,6 +247,14 @@ def arrays_of(tape: OpTape, targets: int) -> Arrays:
     if offsets[0] < 0 or np.any(np.diff(offsets) < 0) or offsets[-1] > len(data):
         raise ValueError("the offsets of the tape's strings are out of range of their text")
     return ops, checks, data, offsets, np.ascontiguousarray(tape.status_sets)
+
+
+def _longest(tape: OpTape, targets: list[tuple[bytes, int]]) -> int:
+    """The most bytes that a request with values can have.  Raises ValueError when a template is out of range."""
+    if tape.values is None:
+        return 0
+    tape.values.check()
+    return tape.values.longest(max(len(host_line) for host_line, _ in targets))
 
 
 def _sources(
