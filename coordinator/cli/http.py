@@ -12,18 +12,17 @@ import click
 from coordinator.cli.body import Body, with_body
 from coordinator.cli.engine_options import engine_options, sending, source_option
 from coordinator.cli.fleet_options import check_installed, engines_here, fleet_options, take_choice
-from coordinator.cli.http_files import check_tls_files, read_requests, read_urls
+from coordinator.cli.http_files import check_tls_files, read_data_file, read_requests, read_urls
 from coordinator.cli.http_options import MAX_TIME, route_fields, route_options, tls_fields, tls_options
 from coordinator.cli.options import DURATION, FILE, Parsed, UrlText, result_options
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
-from loadgen.model.data_file import DataFile
+from coordinator.cli.resolve_options import resolve_options, resolving
 from loadgen.model.errors import PlanError
 from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.http_secrets import filled, hidden, without_secrets
 from loadgen.model.secrets import MASK
-from loadgen.model.sending import IpVersion, Resolve
 from loadgen.model.stages import Stage, parse_stages
 from loadgen.model.statuses import parse_statuses
 from loadgen.model.units import parse_per_s
@@ -114,6 +113,13 @@ def _statuses(text: str) -> str:
 @route_options
 @tls_options
 @option(
+    "--http2/--http1",
+    default=None,
+    panel=_ASKED,
+    help="Speak HTTP/2 with the Python engine (https: agreed by ALPN; http: by prior knowledge), or HTTP/1.1.  "
+    "[default: http1]",
+)
+@option(
     "-c",
     "--connections",
     type=int,
@@ -136,6 +142,13 @@ def _statuses(text: str) -> str:
     type=DURATION,
     panel=_LOAD,
     help="Measured window, at least 1s; with -n, its longest length.  [default: 10s; with -n: 1h]",
+)
+@option(
+    "--streams",
+    type=int,
+    metavar="N",
+    panel=_LOAD,
+    help="Requests at once on each connection, with --http2: 1 to 10000.  [default: 1]",
 )
 @option(
     "--warmup", type=DURATION, panel=_LOAD, help="Load before the measured window that is not judged.  [default: 0s]"
@@ -176,15 +189,7 @@ def _statuses(text: str) -> str:
     panel=_LOAD,
     help="Time without a byte of the reply after which a request fails; more than 0s.  [default: 10s]",
 )
-@option(
-    "--resolve",
-    type=click.Choice([kind.value for kind in Resolve]),
-    panel=_LOAD,
-    help="Addresses of a name to connect to: all that accept connections, in turn, or only the first of them.  "
-    "[default: all]",
-)
-@option("-4", "ip_version", flag_value="4", default=None, panel=_LOAD, help="Use only IPv4 addresses.")
-@option("-6", "ip_version", flag_value="6", panel=_LOAD, help="Use only IPv6 addresses.")
+@resolve_options(_LOAD)
 @option(
     "-t",
     "--max-time",
@@ -286,17 +291,18 @@ def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPla
         poisson=given["poisson"],
         max_backlog=given["max_backlog"],
         timeout_ns=given["timeout"],
-        resolve=Resolve(given["resolve"]) if given["resolve"] else None,
-        ip_version=IpVersion(given["ip_version"]) if given["ip_version"] else None,
+        http2=given["http2"],
+        streams=given["streams"],
         keepalive=given["keepalive"],
         max_time_ns=given["max_time"],
+        **resolving(given),
         **tls_fields(given),
         **route_fields(given),
         slos=given["slos"] or None,
         engines=given["engines"],
         on_loss=given["on_loss"],
         seed=given["seed"],
-        data=_data(given["data"]),
+        data=read_data_file(given["data"]),
         stages=_stages(start, given),
         **sending(given),
     )
@@ -348,15 +354,6 @@ def _stages(start: Start, given: dict[str, Any]) -> tuple[Stage, ...] | None:
     if start.sets("stages") and (given["rate"] or given["duration"] is not None):
         return ()
     return given["stages"] or None
-
-
-def _data(file: Path | None) -> DataFile | None:
-    """Return the data file of the command line as it is now; None without one.  Raises PlanError."""
-    if file is None:
-        return None
-    from workloads.http.data import read_data
-
-    return read_data(file)[0]
 
 
 def _with_data(plan: HttpPlan, **changes: Any) -> HttpPlan:

@@ -10,6 +10,7 @@ import ssl
 import threading
 from collections.abc import Sequence
 
+from deploy.vms.http2 import HINT, PROTOCOLS, why_not_http2
 from loadgen.engine.resolve import Address, look_up
 from loadgen.engine.tls import client_context
 from loadgen.engine.tls_words import tls_words
@@ -28,19 +29,22 @@ async def reach(
     verify: bool,
     settings: TlsSettings = TLS_DEFAULTS,
     version: IpVersion = IpVersion.ANY,
+    http2: bool = False,
 ) -> list[str]:
     """The problems of targets, one line for each that cannot be used.
 
     `servers` has each target, and the one with the host and port that its connections go to.
     `verify` says whether certificates are checked, `settings` what else is done in TLS, `version` which addresses of
-    names are tried.  Raises TargetError when no target can be used.
+    names are tried, and `http2` whether the targets must speak HTTP/2.  Raises TargetError when no target can be used.
     """
     turns = asyncio.Semaphore(_AT_ONCE)
-    context = client_context(verify=verify and any(target.tls for target, _ in servers), settings=settings)
+    trusted = verify and any(target.tls for target, _ in servers)
+    context = client_context(verify=trusted, settings=settings, protocols=PROTOCOLS if http2 else PROTOCOLS[1:])
 
     async def one(target: Target, dialed: Target) -> tuple[str, str]:
         async with turns:
-            return await _problem(dialed, context, settings.name or target.server_name, version)
+            name = settings.name or target.server_name
+            return await _problem(dialed, context, name, version=version, http2=http2)
 
     problems = await asyncio.gather(*(one(target, dialed) for target, dialed in servers))
     missing = [f"{target.name}: {why}" for (target, _), (why, _) in zip(servers, problems, strict=True) if why]
@@ -50,7 +54,9 @@ async def reach(
     return missing
 
 
-async def _problem(target: Target, context: ssl.SSLContext, name: str, version: IpVersion) -> tuple[str, str]:
+async def _problem(
+    target: Target, context: ssl.SSLContext, name: str, *, version: IpVersion, http2: bool
+) -> tuple[str, str]:
     """Why the target cannot be used, and a hint; "" when one of its addresses can."""
     try:
         async with asyncio.timeout(_TIMEOUT_S):
@@ -59,20 +65,26 @@ async def _problem(target: Target, context: ssl.SSLContext, name: str, version: 
         return f"{target.host!r} cannot be resolved: the name servers did not answer within {_TIMEOUT_S:g} s", ""
     except TargetError as error:
         return error.message.removeprefix(f"{target.name}: "), error.hint
-    problems = await asyncio.gather(*(_problem_of(target, address, context, name) for address in addresses))
+    problems = await asyncio.gather(
+        *(_problem_of(target, address, context, name, http2=http2) for address in addresses)
+    )
     return problems[0] if all(why for why, _ in problems) else ("", "")
 
 
-async def _problem_of(target: Target, address: Address, context: ssl.SSLContext, name: str) -> tuple[str, str]:
+async def _problem_of(
+    target: Target, address: Address, context: ssl.SSLContext, name: str, *, http2: bool
+) -> tuple[str, str]:
     family, remote = address
-    sock = None
+    sock, said = None, ""
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
             await asyncio.get_running_loop().sock_connect(sock, remote)
             secured = {"ssl": context, "server_hostname": name} if target.tls else {}
-            _, writer = await asyncio.open_connection(sock=sock, **secured)  # type: ignore[arg-type]
+            reader, writer = await asyncio.open_connection(sock=sock, **secured)  # type: ignore[arg-type]
             sock = None  # the writer's
+            if http2:
+                said = await why_not_http2(reader, writer)
     except TimeoutError:
         return f"no answer within {_TIMEOUT_S:g} s", "use http:// if it is a plain web server" * target.tls
     except ssl.SSLError as error:
@@ -85,7 +97,7 @@ async def _problem_of(target: Target, address: Address, context: ssl.SSLContext,
     writer.close()
     with contextlib.suppress(OSError, ssl.SSLError):
         await writer.wait_closed()
-    return "", ""
+    return said, HINT if said else ""
 
 
 def _addresses(target: Target, version: IpVersion) -> asyncio.Future[list[Address]]:

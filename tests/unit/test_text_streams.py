@@ -152,7 +152,6 @@ def test_bytes_of_a_url_are_sent_as_they_are_given(tmp_path: Path) -> None:
     ("arguments", "names"),
     [
         ((b"http", b"http://h/", b"-H", b"X: \xff"), b"'-H' / '--header'"),
-        ((b"http", b"http://h/", b"--body", b"\xff"), b"'--body'"),
         ((b"http", b"http://h/", b"--slo", b"\xff<1ms"), b"'--slo'"),
         ((b"http", b"http://h/", b"--hosts", b"\xff"), b"'--hosts'"),
         ((b"iperf", b"\xff"), b"HOST"),

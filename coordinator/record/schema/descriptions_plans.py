@@ -76,6 +76,8 @@ PLANS: Final[Mapping[str, Mapping[str, str]]] = {
         "tls_verify": "Whether certificates are checked.",
         "resolve": "Addresses of a name to connect to: all that accept, in turn, or the first.",
         "ip_version": "Version of IP to use: 4, 6 or any.",
+        "http2": "Whether requests are sent by HTTP/2; left out for HTTP/1.1.",
+        "streams": "Requests at once on each connection; left out for HTTP/1.1.",
         "tls_ca": "PEM file of the authorities; empty for those of the machine.",
         "tls_cert": "PEM file of the client's certificate; empty for none.",
         "tls_key": "PEM file of its key; empty when the certificate's file has it.",

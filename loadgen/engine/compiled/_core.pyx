@@ -132,10 +132,7 @@ cdef extern from "engine.h":
         tape tape
         values values
         load load
-        uint32_t targets
-        uint32_t remotes
-        uint32_t sources
-        uint32_t connections
+        uint32_t targets, remotes, sources, connections
         const uint32_t *number_of
         const uint32_t *target_of
         const uint32_t *remote_of
@@ -234,16 +231,11 @@ cdef class Core:
         given.load.line_bps = line_bps
         given.load.timeout_ns = timeout_ns
         given.load.error_rest_ns = error_rest_ns
-        given.load.paced_reads = paced_reads
-        given.load.kernel_stamps = kernel_stamps
-        given.load.open = open
+        given.load.paced_reads, given.load.kernel_stamps, given.load.open = paced_reads, kernel_stamps, open
         given.load.max_backlog = max_backlog
-        given.load.requests = requests
-        given.load.request_ns = request_ns
+        given.load.requests, given.load.request_ns = requests, request_ns
         given.canary.phase_ns, given.canary.period_ns, given.canary.max_behind_ns = canary_times
-        given.targets = len(targets)
-        given.remotes = len(remotes)
-        given.sources = len(sources)
+        given.targets, given.remotes, given.sources = len(targets), len(remotes), len(sources)
         given.connections = len(numbers)
         given.number_of = <const uint32_t *><uintptr_t>numbers.ctypes.data
         given.target_of = <const uint32_t *><uintptr_t>target_of.ctypes.data
