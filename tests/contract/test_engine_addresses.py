@@ -20,7 +20,8 @@ from loadgen.model.outcome import Outcome
 from loadgen.model.sending import IpVersion, Resolve
 from loadgen.model.target import Target
 from tests.support import engines
-from tests.support.engines import ENGINES, MakeEngine, Played
+from tests.support.engines import ENGINES, MakeEngine, Played, python_engine
+from tests.support.http2_server import Client, Http2Server, Request, good
 from tests.support.tapes import Op, content, make_tape
 
 BODY = content("/x", 1000)
@@ -215,3 +216,29 @@ def test_a_resolver_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     with pytest.raises(TargetError, match=r"'many\.test' cannot be resolved: the name servers do not answer"):
         look_up(Target(name="t", host="many.test", port=80))
+
+
+def test_connections_of_http2_are_spread_and_their_streams_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    named(monkeypatch, *THREE)
+    reached: dict[int, str] = {}
+    made: list[Engine] = []
+
+    async def behave(client: Client, stream: int, request: Request) -> None:
+        reached[client.number] = client.writer.get_extra_info("sockname")[0]
+        await good(client, stream, request)
+
+    def keep(*arguments: Any) -> Engine:
+        made.append(python_engine(*arguments))
+        return made[-1]
+
+    async def scenario() -> Played:
+        async with Http2Server(behave, host="0.0.0.0") as server:
+            target = Target(name="t", host="many.test", port=server.port)
+            load: dict[str, Any] = {"streams": 2, "resolve": Resolve.ALL, "length_ns": 300_000_000}
+            tape = make_tape([Op()], 8)
+            return await asyncio.wait_for(engines.play(keep, tape, [server.port], targets=[target], **load), 30)
+
+    result = uvloop.run(scenario())
+    assert set(result.outcomes()) <= {Outcome.OK, Outcome.CUT}
+    assert Counter(reached.values()) == {"127.0.0.1": 2, "127.0.0.2": 1, "127.0.0.3": 1}
+    assert {one.address: one.connections for one in made[0].addresses} == Counter(reached.values())
