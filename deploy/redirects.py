@@ -10,6 +10,7 @@ import contextlib
 import http.client
 import itertools
 import ssl
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import urldefrag, urljoin
@@ -18,11 +19,12 @@ from deploy.tunnels import enter_tunnel_now
 from loadgen.engine.tls import client_context
 from loadgen.engine.tunnel import TunnelError, tunnel_request
 from loadgen.model.errors import PlanError, TargetError
-from loadgen.model.http_plan import HttpPlan, HttpRequest, Url
+from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.http_proxy import Proxy, with_authorization
 from loadgen.model.secrets import mask_url
 from loadgen.model.target import Target
 from loadgen.model.tls import TlsSettings
+from loadgen.model.url import Url
 
 _TIMEOUT_S = 10.0
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -85,10 +87,11 @@ def _next(here: HttpRequest, first: HttpRequest, status: int, location: str) -> 
     same = (new.tls, new.host, new.port) == (old.tls, old.host, old.port)
     headers = tuple(line for line in here.headers if same or line.partition(":")[0].lower() not in _PRIVATE)
     becomes_get = (status == 303 and here.method != "HEAD") or (status in (301, 302) and here.method == "POST")
-    method, body = ("GET", "") if becomes_get else (here.method, here.body)
+    if becomes_get:
+        here = replace(here, method="GET", body="", body_base64="")
     if becomes_get:
         headers = tuple(line for line in headers if not line.lower().startswith("content-"))
-    return replace(here, url=url, method=method, body=body, headers=headers, status=first.status, expect=first.expect)
+    return replace(here, url=url, headers=headers, status=first.status, expect=first.expect)
 
 
 def _ask(plan: HttpPlan, settings: TlsSettings, request: HttpRequest) -> tuple[int, str]:
@@ -103,7 +106,7 @@ def _ask(plan: HttpPlan, settings: TlsSettings, request: HttpRequest) -> tuple[i
     if url.tls:
         context = client_context(verify=plan.tls_verify, settings=settings)
         tunnel = tunnel_request(server.authority, settings.proxy_authorization) if settings.tunnel else b""
-        connection = _Named(target.host, target.port, settings.name or url.host, context, tunnel)
+        connection = _Named(target.host, target.port, settings.name or server.server_name, context, tunnel)
     else:
         connection = http.client.HTTPConnection(target.host, target.port, timeout=_TIMEOUT_S)
     with contextlib.closing(connection):
@@ -112,11 +115,14 @@ def _ask(plan: HttpPlan, settings: TlsSettings, request: HttpRequest) -> tuple[i
         connection.putrequest(request.method, place, skip_host=True, skip_accept_encoding=True)
         if "host" not in own:
             lines.insert(0, ("Host", server.host_header))
-        if request.body or request.method in ("POST", "PUT", "PATCH"):
-            lines.append(("Content-Length", str(len(request.body.encode()))))
+        if url.user and "authorization" not in own:
+            lines.append(("Authorization", f"Basic {b64encode(url.credentials).decode()}"))
+        body = request.content
+        if body or request.method in ("POST", "PUT", "PATCH"):
+            lines.append(("Content-Length", str(len(body))))
         for name, value in lines:
             connection.putheader(name, value.encode("utf-8"))
-        connection.endheaders(request.body.encode() or None)
+        connection.endheaders(body or None)
         reply = connection.getresponse()
         return reply.status, (reply.getheader("Location") or "").encode("latin-1", "replace").decode("utf-8", "replace")
 

@@ -116,7 +116,7 @@ def new_secured(
     tls_context: ssl.SSLContext,
 ) -> TlsConnection:
     """The connection `number` to `target`, number `index`: through a tunnel if the settings say so."""
-    host, resume = settings.name or target.host, settings.resume
+    host, resume = settings.name or target.server_name, settings.resume
     if not settings.tunnel:
         return TlsConnection(
             context, number, index, host_line, sources=sources, host=host, resume=resume, tls_context=tls_context

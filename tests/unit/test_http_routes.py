@@ -168,6 +168,40 @@ def test_the_limit_of_redirects_needs_the_option_that_follows_them() -> None:
         route_fields({**nothing, "max_redirects": 3})
 
 
+@pytest.mark.parametrize("status", [302, 307])
+def test_a_body_in_base64_is_sent_and_dropped_as_a_text_is(status: int) -> None:
+    asked: list[HttpRequest] = []
+
+    def ask(request: HttpRequest) -> tuple[int, str]:
+        asked.append(request)
+        return (status, "/there") if len(asked) == 1 else (200, "")
+
+    request = HttpRequest(url="http://a/", method="POST", body_base64="/w==")
+    found, _ = follow(HttpPlan(requests=(request,), follow=3), ask)
+    assert [one.content for one in found.requests] == [b"\xff", b"" if status == 302 else b"\xff"]
+
+
+def test_user_names_in_urls_are_sent_when_redirects_are_looked_up() -> None:
+    heads: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n") + await reader.readexactly(1))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async def scenario() -> None:
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            url = f"http://ann:word@127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            request = HttpRequest(url=url, method="POST", body_base64="/w==")
+            await asyncio.to_thread(followed, HttpPlan(requests=(request,), follow=3), TLS_DEFAULTS)
+
+    asyncio.run(scenario())
+    (head,) = heads
+    assert b"\r\nAuthorization: Basic YW5uOndvcmQ=\r\n" in head
+    assert b"\r\nContent-Length: 1\r\n" in head
+    assert head.endswith(b"\r\n\r\n\xff")
+
+
 @pytest.mark.parametrize(
     ("url", "line"),
     [
@@ -189,13 +223,12 @@ def test_a_proxy_gets_the_whole_url(url: str, line: bytes) -> None:
     ("url", "options", "word"),
     [
         ("http://a/", {"proxy": "https://p:1"}, "not a proxy"),
-        ("http://a/", {"proxy": "p:1"}, "not a proxy"),
-        ("http://a/", {"proxy": "http://p:0"}, "not a proxy"),
-        ("http://a/", {"proxy": "http://p:x"}, "not a proxy"),
-        ("http://a/", {"proxy": "http://[::1"}, "not a proxy"),
-        ("http://a/", {"proxy": "http://ж:1"}, "not a proxy"),
+        ("http://a/", {"proxy": "p:0"}, "port must be"),
+        ("http://a/", {"proxy": "http://p:x"}, "not a port"),
+        ("http://a/", {"proxy": "http://[::1"}, "brackets"),
         ("http://a/", {"proxy": "socks5://p:1"}, "socks5 is not supported"),
         ("http://a/", {"proxy": "http://a%3Ab:s3cret@p:1"}, "colon"),
+        ("http://a/", {"proxy": "ann:s3cret@p:1"}, "http://USER"),
         ("http://a/", {"proxy": "http://p:1/x"}, "not a proxy"),
         ("https://a/", {"proxy": "http://p:1", "http2": True}, "--http2"),
         ("http://a/", {"proxy": "http://p:1", "connect_to": ("::b:1",)}, "--connect-to"),

@@ -7,6 +7,7 @@ import io
 import json
 import stat
 import sys
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,28 @@ def test_a_replay_says_which_secrets_must_be_given_again(
     assert ("does not hold its secrets" in said[0]) == bool(missing)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"user=\xe9&password=s3cret&x=1",
+        b'{"user": "\xff", "api_key": "s3cret"}',
+        b"\x00\x01 token=s3cret\r\n\xfe",
+        b"password=s3cret",  # text may be given as base64, too
+    ],
+)
+def test_bodies_in_base64_are_masked_and_their_other_bytes_stay(body: bytes) -> None:
+    request = HttpRequest(url="http://192.0.2.1/", method="POST", body_base64=b64encode(body).decode())
+    plan = HttpPlan(requests=(request,))
+    masked = without_secrets(plan)
+    content = masked.requests[0].content
+    assert b"s3cret" not in content
+    assert content == body.replace(b"s3cret", b"***")
+    assert hidden(masked) == ("--body",)
+    assert without_secrets(masked) == masked
+    binary = dataclasses.replace(request, body_base64=b64encode(bytes(range(256))).decode())
+    assert without_secrets(HttpPlan(requests=(binary,))).requests == (binary,)
+
+
 @pytest.mark.parametrize("login", ["ann:s3cret", "s3cret"])
 def test_the_password_of_a_proxy_is_masked(login: str) -> None:
     plan = HttpPlan(requests=(HttpRequest(url="https://192.0.2.1/"),), proxy=f"http://{login}@192.0.2.8:3128")
@@ -215,7 +238,7 @@ def test_a_secret_that_is_given_again_completes_the_headers(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "words",
     [
-        ["http", "http://ann:s3cret@h/"],
+        ["http", "http://ann:s3cret@h:0/"],
         ["http", "http://h/", "-H", "Authorization: s3cret\nx"],
         ["http", "http://h/?token=s3cret&x=\x7f"],
         ["http", "http://h/", "-H", "Cookie : s3cret"],
