@@ -20,6 +20,7 @@ from loadgen.measure.ledger import Played, Totals
 from loadgen.model.machine import Machine
 from loadgen.schedule.timings import Timings
 from loadgen.verdict.canary import CanaryRow, canary_row, unknown_row
+from loadgen.verdict.connection import lost_in
 from loadgen.verdict.evidence import (
     Loop,
     NeighbourEvidence,
@@ -42,7 +43,8 @@ class TapeMeasured:
     """The measurements of a tape run.
 
     `measured_ns` is the length of each window that was begun, by iteration; `complete` holds the iterations that every
-    remaining worker finished.  `lost` says why each lost worker is lost.  `log_checks` compares the servers' logs with
+    remaining worker finished.  `lost` says why each lost worker is lost; `gone` are, by iteration, those that were lost
+    before they had reported the whole window.  `log_checks` compares the servers' logs with
     what was sent, by iteration.  `began_ns` is when each worker began (CLOCK_MONOTONIC of the coordinator), by
     iteration.  `shared` is the use of the engines' cores by other processes, by segment and machine.  `left_out` are
     intervals that are not judged: `measured_ns` is shorter by them.
@@ -53,6 +55,7 @@ class TapeMeasured:
     measured_ns: Mapping[int, int]
     complete: frozenset[int]
     lost: Mapping[str, str] = field(default_factory=dict)
+    gone: Mapping[int, frozenset[str]] = field(default_factory=dict)
     log_checks: Mapping[int, Check] = field(default_factory=dict)
     began_ns: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
     shared: Sequence[CoresShared] = ()
@@ -277,10 +280,14 @@ def _port_evidence(run: TapeEvidence) -> list[PortEvidence]:
     return found
 
 
-def of_lost_workers(run: TapeEvidence) -> NDArray[np.bool_] | None:
-    """Return of each connection whether its worker was lost; None if no worker was lost."""
-    lost = run.measured.lost
-    return run.fleet.placement.of_any(lost) if lost else None
+def lost_connections(run: TapeEvidence, window: int, totals: Totals) -> NDArray[np.bool_] | None:
+    """Return of each connection whether its worker was lost before the end of `window`; None if no worker was lost."""
+    measured, placement = run.measured, run.fleet.placement
+    if not measured.lost:
+        return None
+    untold = lost_in(totals.window_tallies(window), placement.of_any(measured.lost), measured.measured_ns[window])
+    found: NDArray[np.bool_] = untold | placement.of_any(measured.gone.get(window, ()))
+    return found
 
 
 def lost_workers(run: TapeEvidence) -> list[LostWorker]:

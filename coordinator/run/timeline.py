@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from coordinator.run.state import State
 from loadgen.engine.api import Segment
 from loadgen.model.plan import Phases
+from loadgen.model.units import NS_PER_S
 
 _WAKING_NS = 5_000_000  # a worker that begins later than this has started late
 
@@ -47,6 +48,14 @@ class Timeline:
         )
         self.segments[iteration] = segment
         return segment
+
+    def last_intervals(self) -> dict[int, int]:
+        """Return by iteration the last interval in which any of its window was played."""
+        end_ns = self.stopped_ns or max((one.end_ns for one in self.segments.values()), default=0)
+        return {
+            iteration: (min(end_ns, segment.window_end_ns) - self.origin_ns - 1) // NS_PER_S
+            for iteration, segment in self.segments.items()
+        }
 
     def measured_ns(self, now_ns: int) -> dict[int, int]:
         """Return by iteration how much of its window all workers have played up to `now_ns`."""

@@ -102,6 +102,10 @@ class Traffic(Generic[P]):
             measured_ns=timeline.measured_ns(time.monotonic_ns()),
             complete=frozenset(run.complete),
             lost=dict(run.lost),
+            gone={
+                iteration: frozenset(one for one in run.lost if self._intake.ledger.reported_through(one) < last)
+                for iteration, last in timeline.last_intervals().items()
+            },
             log_checks=self._auditor.checks,
             began_ns=timeline.began_ns,
             shared=tuple(conductor.shared),

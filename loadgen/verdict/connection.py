@@ -80,11 +80,12 @@ def judge_connections(
 
 
 def lost_in(tallies: NDArray[np.void], of_lost: NDArray[np.bool_], measured_ns: int) -> NDArray[np.bool_]:
-    """Which connections were lost with their engines before a window was over, or their operations of it were reported.
+    """Which connections were lost with their engines before all of their operations in a window were reported.
 
     `tallies` (TALLY_DTYPE) are those of the window, which is `measured_ns` long.  `of_lost` says of each requested
     connection whether its engine was lost in the run.  Each moment of a connection that played the whole window belongs
-    to an operation or to a rest, so the sum of these is shorter exactly if the engine was lost before its end.
+    to an operation with its pacing or to a rest, so the sum of these is shorter if one of them was not reported.  It is
+    not if the engine was lost while the connection only waited for the line: who was there is known by the reports.
     """
     known_ns = np.zeros(len(of_lost), np.int64)
     if are_known(tallies):

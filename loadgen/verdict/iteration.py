@@ -16,7 +16,7 @@ from loadgen.measure.tally import operations_of
 from loadgen.model.bound import BoundKind
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS, NS_PER_S
-from loadgen.verdict.connection import State, judge_connections, lost_in
+from loadgen.verdict.connection import State, judge_connections
 from loadgen.verdict.each_target import check_connections, check_connects, check_errors
 from loadgen.verdict.fairness import fairness
 from loadgen.verdict.fates import with_those_throughout
@@ -34,18 +34,17 @@ def judge_iteration(
     *,
     measured_ns: int,
     complete: bool = True,
-    of_lost: NDArray[np.bool_] | None = None,
+    lost: NDArray[np.bool_] | None = None,
     more_checks: Iterable[Check] = (),
     rules: Rules = RULES,
 ) -> IterationResult:
     """The result of window `index`, which was measured for `measured_ns`.
 
     `complete` is False for a window that was cut short.  `more_checks` are checks made elsewhere, from more than
-    measurements: the comparison of the servers' POST logs.  `of_lost` says of each connection whether its engine was
-    lost in the run; None: none was.
+    measurements: the comparison of the servers' POST logs.  `lost` says of each connection whether its engine was lost
+    in this window or before; None: no engine was lost.
     """
     tallies = totals.window_tallies(index)
-    lost = None if of_lost is None else lost_in(tallies, of_lost, measured_ns)
     found = judge_connections(tallies, asked.connections, asked.bound, rules, lost=lost)
     by_target = asked.target_of[tallies["connection"]]
     cells = totals.window(index)
@@ -143,14 +142,15 @@ def _dead_share(found: NDArray[np.void], tallies: NDArray[np.void], measured_ns:
     """The share of the time lost to failures and the rests after them, and to connections without any operation.
 
     The time before the first operation of a connection, which is pacing, is not lost: in the window of an interrupted
-    run, a connection may not have come to an operation.
+    run, a connection may not have come to an operation.  The time of connections that were lost is not that of the VM.
     Returns None for records of versions that did not measure it.
     """
     if not are_known(tallies):
         return None
     have = operations_of(tallies) > 0
-    before_ns = np.minimum(tallies["pacing_ns"][~have], measured_ns).sum()
-    without_ns = (operations_of(found) == 0).sum() * measured_ns - before_ns
+    silent = found["connection"][found["state"] == State.NO_REQUESTS]
+    before_ns = np.minimum(tallies["pacing_ns"][np.isin(tallies["connection"], silent)], measured_ns).sum()
+    without_ns = len(silent) * measured_ns - before_ns
     of_others = tallies[have]
     lost_ns = without_ns + of_others["failed_ns"].sum() + of_others["rest_ns"].sum()
     # The window of an interrupted run may be known to a second only.

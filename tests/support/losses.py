@@ -123,10 +123,12 @@ class Losses:
         with contextlib.ExitStack() as stack:
             run, victim = self._start(loss, cwd, ("--targets", file, *_LOAD, *_PHASES, *more), stack)
             text, wait_s = _MOMENTS[loss.phase]
+            run.until("resetting 1/1")
+            pid = run.process.pid if loss.fault in (KILLED, STOPPED) else victim()
             run.until(text)
             time.sleep(wait_s)
             at_ns = time.monotonic_ns()
-            stack.enter_context(self._fault(loss.fault, run, victim))
+            stack.enter_context(self._fault(loss.fault, pid))
             try:
                 done = run.wait(ENDS_S)
             except subprocess.TimeoutExpired:
@@ -213,33 +215,38 @@ class Losses:
     # Faults
 
     @contextlib.contextmanager
-    def _fault(self, fault: str, run: FleetRun, victim: Callable[[], int]) -> Iterator[None]:
-        """Inside, the fault is there; `victim` finds the agent of the victim."""
-        pid = run.process.pid if fault in (KILLED, STOPPED) else victim()
+    def _fault(self, fault: str, pid: int) -> Iterator[None]:
+        """Inside, the fault is there; `pid` is the process that it hits, which may have ended by then."""
         match fault:
             case "coordinator-SIGSTOP":
-                os.kill(pid, signal.SIGSTOP)
+                _kill(pid, signal.SIGSTOP)
                 time.sleep(STOPPED_S)
-                os.kill(pid, signal.SIGCONT)
+                _kill(pid, signal.SIGCONT)
                 yield
             case "SIGKILL" | "coordinator-SIGKILL":
-                os.kill(pid, signal.SIGKILL)
+                _kill(pid, signal.SIGKILL)
                 yield
             case "SIGSTOP":
-                os.kill(pid, signal.SIGSTOP)
+                _kill(pid, signal.SIGSTOP)
                 yield
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
+                _kill(pid, signal.SIGCONT)
             case "link-down":
                 self._machines.cut(self._victim)
                 yield
                 self._machines.mend(self._victim)
             case "disk-full":
-                with filled(small_disk_of(pid)):
+                with contextlib.ExitStack() as stack:
+                    with contextlib.suppress(FileNotFoundError):
+                        stack.enter_context(filled(small_disk_of(pid)))
                     yield
             case _:
-                os.kill(pid, signal.SIGUSR1 if fault == "clock-step" else signal.SIGUSR2)
+                _kill(pid, signal.SIGUSR1 if fault == "clock-step" else signal.SIGUSR2)
                 yield
+
+
+def _kill(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -193,10 +193,11 @@ def test_in_records_without_times_all_connections_of_a_lost_engine_count_as_lost
 def test_lost_connections_are_counted_apart() -> None:
     half = [served(number, 390) for number in range(10)]
     totals = Totals({(0, 0): cell(MIX)}, rows(*half), {})
-    of_lost = np.arange(20) >= 10
-    result = judge_iteration(0, totals, asked(1, 20, FLOOR), measured_ns=WINDOW_NS, of_lost=of_lost)
+    lost = np.arange(20) >= 10
+    result = judge_iteration(0, totals, asked(1, 20, FLOOR), measured_ns=WINDOW_NS, lost=lost)
     assert (result.conforming, result.requested) == (10, 20)
     assert "10 lost with their load machine" in check(result, "conforming connections").detail
+    assert result.targets[0].dead_share == 0
 
 
 def test_a_good_iteration_conforms() -> None:

@@ -213,6 +213,9 @@ def test_connections_of_a_worker_that_was_lost_later_conformed_before() -> None:
     known = [one for one in snapshots() if one.worker == "local/0" or one.interval < 3]
     found = played(replace(measured(known), lost={"local/1": "killed by signal 9"}))
     assert [one.conforming for one in SpecKind().judge(found).iterations] == [4, 2]
+    # Its connections had only to wait for the line when the worker was lost: all of their time is known.
+    waited = replace(measured(snapshots()), lost={"local/1": "killed by signal 9"}, gone={1: frozenset({"local/1"})})
+    assert [one.conforming for one in judge(waited).iterations] == [4, 2]
     of_second = [State.CONFORMING, State.LOST, State.CONFORMING, State.LOST]
     assert SpecKind().rows(found)["state"].tolist() == [State.CONFORMING] * 4 + of_second
 

@@ -15,14 +15,14 @@ from coordinator.run.evidence import (
     TapeEvidence,
     TapeMeasured,
     canary_rows,
+    lost_connections,
     lost_workers,
-    of_lost_workers,
     trust_evidence,
 )
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Totals
 from loadgen.model.plan import SpecPlan
-from loadgen.verdict.connection import judge_connections, lost_in
+from loadgen.verdict.connection import judge_connections
 from loadgen.verdict.evidence import Loop
 from loadgen.verdict.iteration import judge_iteration
 from loadgen.verdict.lateness import cost_of
@@ -101,12 +101,10 @@ def connection_rows(run: TapeEvidence) -> NDArray[np.void]:
     """Return the results of each connection in each window, of dtype CONNECTION_DTYPE."""
     measured, asked = run.measured, run.asked
     totals = measured.intake.ledger.totals()
-    of_lost = of_lost_workers(run)
     parts = [np.zeros(0, dtype=CONNECTION_DTYPE)]
-    for window, measured_ns in sorted(measured.measured_ns.items()):
-        tallies = totals.window_tallies(window)
-        lost = None if of_lost is None else lost_in(tallies, of_lost, measured_ns)
-        found = judge_connections(tallies, asked.connections, asked.bound, lost=lost)
+    for window in sorted(measured.measured_ns):
+        lost = lost_connections(run, window, totals)
+        found = judge_connections(totals.window_tallies(window), asked.connections, asked.bound, lost=lost)
         rows = np.zeros(len(found), dtype=CONNECTION_DTYPE)
         for name in ("connection", "ok", "bad", "bytes", "busy_ns", "state"):
             rows[name] = found[name]
@@ -119,7 +117,6 @@ def connection_rows(run: TapeEvidence) -> NDArray[np.void]:
 
 def _iterations(run: TapeEvidence, totals: Totals) -> list[IterationResult]:
     measured, asked = run.measured, run.asked
-    of_lost = of_lost_workers(run)
     return [
         judge_iteration(
             window,
@@ -127,7 +124,7 @@ def _iterations(run: TapeEvidence, totals: Totals) -> list[IterationResult]:
             asked,
             measured_ns=measured_ns,
             complete=window in measured.complete,
-            of_lost=of_lost,
+            lost=lost_connections(run, window, totals),
             more_checks=[measured.log_checks[window]] if window in measured.log_checks else [],
         )
         for window, measured_ns in sorted(measured.measured_ns.items())
