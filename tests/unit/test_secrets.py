@@ -219,7 +219,9 @@ def test_messages_are_masked(
     assert MASK in shown.err
 
 
-@pytest.mark.parametrize("text", ["a", "?", "token", "9a", "a-", "&token", "token=", "a@", "token ", "Bearer ", "://", "=:"])
+@pytest.mark.parametrize(
+    "text", ["a", "?", "token", "9a", "a-", "&token", "token=", "a@", "token ", "Bearer ", "://", "=:"]
+)
 def test_a_huge_text_is_masked_without_going_back(text: str) -> None:
     # A pattern that goes back would need hours for these; the suite would be stopped.
     for ending in ("", "@", "=", "=x", " "):
