@@ -177,6 +177,13 @@ class ProbeEnd(End):
 
     async def run(self, test: ProbeTest, host: str, port: int, on_tick: OnTick | None = None) -> ProbeResult:
         """Run one test.  Raises StoppedError after :meth:`stop`, and TargetError when the other end fails."""
+        result = await self.run_or_cut(test, host, port, on_tick)
+        if result.cut:
+            raise StoppedError if self._stopped else TargetError(result.cut)
+        return result
+
+    async def run_or_cut(self, test: ProbeTest, host: str, port: int, on_tick: OnTick | None = None) -> ProbeResult:
+        """The same, but a test that ended in the middle is returned if enough of it is known (`cut`)."""
         if self._stopped:
             raise StoppedError
         request = {"do": "run", "id": self._number(), "test": to_plain(test), "host": host, "port": port}

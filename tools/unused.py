@@ -12,6 +12,7 @@ _.remove_worker  # distributed: scheduler plugin
 _.stimulus_id  # distributed: passes this argument by name to remove_worker()
 _.idempotent  # distributed: reads this attribute of a plugin
 _.teardown  # distributed: worker plugin
+_.public_key_auth_requested  # asyncssh: client callback
 _.validate_host_public_key  # asyncssh: client callback
 _.no_wrap  # rich: attribute of a text
 _.writeable  # numpy: makes the array read-only

@@ -89,10 +89,19 @@ def main() -> int:
     except (BrokenPipeError, SystemExit):
         abandon_stdout()  # the reader of stdout has closed it; click reports this as SystemExit(1)
         return 128 + signal.SIGPIPE
-    except Exception:  # noqa: BLE001 - the last handler: reports the error as a bug
+    except Exception as error:  # noqa: BLE001 - the last handler: reports the error as a bug
         import traceback
 
         from loadgen.model.secrets import mask_text
+        from loadgen.model.shortage import is_short_of_memory
+
+        if is_short_of_memory(error):
+            said = traceback.format_exception_only(error)[-1].strip()
+            return _fail(
+                int(ExitCode.INVALID),
+                f"this machine has too little memory for loadgen: {said}",
+                "free memory, or raise the limit (ulimit -v, the memory limit of the container or service)",
+            )
 
         with contextlib.suppress(OSError, AttributeError):
             sys.stderr.write(mask_text(traceback.format_exc()))

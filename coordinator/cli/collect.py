@@ -34,7 +34,7 @@ def collect_command(run: Path, spools: tuple[Path, ...]) -> int:
     if spools:
         sources = [SpoolFile(path.name.removesuffix(".spool"), path) for path in spools]
     else:
-        sources = sources_of(fleet)
+        sources = sources_of(fleet, lambda text: click.echo(f"· {text}", err=True))
         require_fleet("loadgen collect")
     end_in_order()
     found = uvloop.run(collect(record.path, fleet.placement.workers, sources))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from coordinator.cli.fleet_options import coordinator_option, hosts_option, scheduler_option
+from coordinator.cli.fleet_options import coordinator_option, hosts_option, ports_option, scheduler_option
 from coordinator.cli.options import Parsed
 from coordinator.cli.panels import group, option
 from coordinator.starting import end_in_order
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from coordinator.fleet.check import Checked
     from coordinator.fleet.choice import FleetChoice
     from deploy.hosts.inventory import Host
+    from loadgen.model.port_range import PortRange
 
 
 @group()
@@ -29,6 +30,7 @@ def fleet() -> None:
 @fleet.command()
 @hosts_option
 @coordinator_option
+@ports_option
 @scheduler_option
 @option(
     "--bandwidth",
@@ -37,7 +39,11 @@ def fleet() -> None:
     help="Measure each machine's bandwidth to this address, where loadgen iperf --server or iperf3 -s must run.",
 )
 def check(
-    hosts: tuple[Host, ...] | None, coordinator: str | None, scheduler: str | None, bandwidth: tuple[str, int] | None
+    hosts: tuple[Host, ...] | None,
+    coordinator: str | None,
+    ports: PortRange | None,
+    scheduler: str | None,
+    bandwidth: tuple[str, int] | None,
 ) -> int:
     """Check whether each load machine can be used, and show the reason if it cannot.
 
@@ -46,6 +52,8 @@ def check(
     """
     if not hosts and not scheduler:
         raise PlanError("--hosts or --scheduler is needed", hint="loadgen fleet check --hosts a,b,c")
+    if ports and not hosts:
+        raise PlanError("--ports is given without --hosts")
     import uvloop
     from rich.console import Console
 
@@ -54,7 +62,7 @@ def check(
     from coordinator.output.terminal.fleet_table import fleet_table
     from coordinator.output.terminal.parts import WIDTH
 
-    choice = FleetChoice(hosts=hosts or (), scheduler=scheduler or "", coordinator=coordinator or "")
+    choice = FleetChoice(hosts=hosts or (), scheduler=scheduler or "", coordinator=coordinator or "", ports=ports)
     end_in_order()
     rows = uvloop.run(_check(choice, bandwidth))
     with printing():

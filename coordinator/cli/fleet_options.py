@@ -10,10 +10,11 @@ import click
 from coordinator.cli.options import DIRECTORY, Parsed
 from coordinator.cli.panels import option
 from coordinator.cli.plan_options import Start, override
+from coordinator.fleet.listening import parse_listen
 from deploy.hosts.inventory import hosts as parse_hosts
-from loadgen.model.address import parse_address
 from loadgen.model.errors import PlanError
 from loadgen.model.plan import OnLoss
+from loadgen.model.port_range import parse_ports
 
 if TYPE_CHECKING:
     from coordinator.fleet.choice import FleetChoice
@@ -22,14 +23,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _PANEL = "Load machines"
 _WAYS = ("hosts", "scheduler", "listen")
-_NAMES = (*_WAYS, "workers", "certs", "coordinator")
+_NAMES = (*_WAYS, "workers", "certs", "coordinator", "ports")
 
 hosts_option = option(
     "--hosts",
     type=Parsed("hosts", parse_hosts),
     metavar="HOST,...|FILE",
     panel=_PANEL,
-    help="Make the load from these machines, by SSH: a,user@b:2222,c, or a TOML file with [[host]] tables.  "
+    help="Make the load from these machines, by SSH: a,user@b:2222,c[01-20], or a TOML file with [[host]] tables.  "
     "[default: from this machine]",
 )
 coordinator_option = option(
@@ -37,6 +38,15 @@ coordinator_option = option(
     metavar="ADDRESS",
     panel=_PANEL,
     help="Address at which the machines of --hosts reach this machine.  [default: the address that SSH uses]",
+)
+
+ports_option = option(
+    "--ports",
+    type=Parsed("ports", parse_ports),
+    metavar="FIRST-LAST",
+    panel=_PANEL,
+    help="Ports at which this machine and those of --hosts listen for each other, such as a firewall lets through.  "
+    "[default: any]",
 )
 
 scheduler_option = option(
@@ -49,13 +59,15 @@ scheduler_option = option(
 _OPTIONS = (
     hosts_option,
     coordinator_option,
+    ports_option,
     scheduler_option,
     option(
         "--listen",
-        type=Parsed("address", parse_address),
+        type=Parsed("address", parse_listen),
         metavar="ADDRESS:PORT",
         panel=_PANEL,
-        help="Make the load from workers that join at this address (loadgen worker --join).",
+        help="Make the load from workers that join at this address (loadgen worker --join); *:PORT listens at all "
+        "addresses of this machine.",
     ),
     option(
         "--workers",
@@ -112,6 +124,11 @@ def take_choice(given: dict[str, Any], engines: int | None, start: Start) -> Fle
         raise PlanError("--workers is given without --listen or --scheduler")
     if own["coordinator"] and not choice.hosts:
         raise PlanError("--coordinator is given without --hosts")
+    if own["ports"] and not choice.hosts:
+        raise PlanError(
+            "--ports is given without --hosts",
+            hint="with --listen, the address has the coordinator's port, and loadgen worker has --ports",
+        )
     return choice
 
 

@@ -116,7 +116,7 @@ def opening_line(service: Service) -> str:
     """Return the first line of output: the address of the proxy, and how it forwards."""
     config = service.config
     listen = format_address(config.listen_host, service.port)
-    connect = format_address(config.connect_host, config.connect_port)
+    connect = ", ".join(format_address(one.host, one.port) for one in config.upstreams)
     source = f" from {config.source_host}" if config.source_host else ""
     granted = ""
     if config.window_bytes:
@@ -134,7 +134,10 @@ def progress_line(now: ProxyCounters, before: ProxyCounters, interval_ns: int) -
     )
     wrong = {
         "refused": now.refused,
-        "upstream failed": now.upstream_failed,
+        "upstream refused": now.upstream_refused,
+        "upstream unreachable": now.upstream_unreachable,
+        "upstream timed out": now.upstream_timed_out,
+        "no local port": now.local_limit,
         "reset": now.reset,
         "idle": now.idle,
     }
@@ -159,7 +162,7 @@ def document(service: Service, counters: ProxyCounters, cut: int, elapsed_ns: in
     config = service.config
     return {
         "listen": format_address(config.listen_host, service.port),
-        "connect": format_address(config.connect_host, config.connect_port),
+        "connect": [format_address(one.host, one.port) for one in config.upstreams],
         "mode": config.mode.value,
         "window_bytes": config.window_bytes,
         "elapsed_s": round(elapsed_ns / NS_PER_S, 3),

@@ -11,14 +11,19 @@ import click
 
 from coordinator.cli.engine_options import engine_options, sending, source_option
 from coordinator.cli.fleet_options import check_installed, engines_here, fleet_options, take_choice
+from coordinator.cli.http_files import check_tls_files, read_requests, read_urls
+from coordinator.cli.http_options import MAX_TIME, route_fields, route_options, tls_fields, tls_options
 from coordinator.cli.options import DURATION, FILE, Parsed, UrlText, result_options
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
+from loadgen.model.data_file import DataFile
 from loadgen.model.errors import PlanError
 from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.http_secrets import filled, hidden, without_secrets
 from loadgen.model.secrets import MASK
+from loadgen.model.stages import Stage, parse_stages
+from loadgen.model.statuses import parse_statuses
 from loadgen.model.units import parse_per_s
 
 _ASKED, _LOAD, _JUDGED, _RESULT = "Requests", "Load", "Objectives", "Result"
@@ -29,6 +34,11 @@ def _slo(text: str) -> str:
     from loadgen.verdict.slo import Slo
 
     Slo.parse(text)
+    return text.strip()
+
+
+def _statuses(text: str) -> str:
+    parse_statuses(text)
     return text.strip()
 
 
@@ -43,7 +53,23 @@ def _slo(text: str) -> str:
     help="Requests to send instead of URLs: a TOML file with [[request]] tables (url, method, headers, body, status, "
     "weight).",
 )
-@option("--method", metavar="METHOD", panel=_ASKED, help="Method of the requests.  [default: GET]")
+@option(
+    "--urls",
+    "urls_file",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    metavar="FILE",
+    panel=_ASKED,
+    help="List of URLs, one per line (- for the standard input); a line may also be METHOD URL, and lines with # are "
+    "comments.",
+)
+@option(
+    "-X",
+    "-m",
+    "--method",
+    metavar="METHOD",
+    panel=_ASKED,
+    help="Method of the requests; the reply to HEAD has no body.  [default: GET]",
+)
 @option(
     "-H",
     "--header",
@@ -51,24 +77,57 @@ def _slo(text: str) -> str:
     multiple=True,
     metavar="'NAME: VALUE'",
     panel=_ASKED,
-    help="Header to add to the requests. Can be given several times.",
+    help="Header to add to the requests; Host replaces that of the URL. Can be given several times.",
 )
 @option("--body", metavar="TEXT", panel=_ASKED, help="Body of the requests.")
 @option(
-    "--insecure/--verify",
+    "--data",
+    type=FILE,
+    metavar="FILE.csv",
+    panel=_ASKED,
+    help="CSV file with a line of column names: each request takes the next row, and {{NAME}} in URLs, headers and "
+    "bodies stands for a column. Other values: {{n}}, {{uuid}}, {{random:1..100}}, {{timestamp}}, {{connection}}.",
+)
+@option(
+    "--expect",
+    type=Parsed("statuses", _statuses),
+    metavar="STATUSES",
+    panel=_ASKED,
+    help="Expected statuses, like 200,204,3xx or 200-299; others are errors.  [default: 200-399]",
+)
+@option(
+    "--keepalive/--no-keepalive",
+    "keepalive",
     default=None,
     panel=_ASKED,
-    help="Accept any certificate, or verify certificates.  [default: verify]",
+    help="Keep TCP connections for further requests, or open one for each request.  [default: keepalive]",
 )
+@route_options
+@tls_options
 @option(
     "-c",
     "--connections",
     type=int,
     metavar="N",
     panel=_LOAD,
-    help="Simultaneous connections, to all targets together; at least one per target.  [default: 64]",
+    help="Simultaneous connections, to all targets together; at least one per target.  [default: 64, or fewer with -n]",
 )
-@option("-d", "--duration", type=DURATION, panel=_LOAD, help="Measured window, at least 1s.  [default: 10s]")
+@option(
+    "-n",
+    "--number",
+    type=click.IntRange(min=1),
+    metavar="N",
+    panel=_LOAD,
+    help="Requests to send, over all connections, engines and machines; then the run ends.  [default: as many as the "
+    "duration allows]",
+)
+@option(
+    "-d",
+    "--duration",
+    type=DURATION,
+    panel=_LOAD,
+    help="Measured window, at least 1s; with -n, its longest length.  [default: 10s; with -n: 1h]",
+)
 @option(
     "--warmup", type=DURATION, panel=_LOAD, help="Load before the measured window that is not judged.  [default: 0s]"
 )
@@ -79,6 +138,14 @@ def _slo(text: str) -> str:
     panel=_LOAD,
     help="Rate at which requests are due, whether or not earlier ones were answered (open loop), up to 10000000/s. "
     "Response times count from when a request was due.  [default: each connection as fast as it can]",
+)
+@option(
+    "--stages",
+    type=Parsed("stages", parse_stages),
+    metavar="T:N/s,...",
+    panel=_LOAD,
+    help="Rate that changes, instead of --rate and --duration: 10s:100/s ramps in 10 s to 100/s, from the rate before "
+    "(at first 0); 10s@100/s is 10 s at 100/s.",
 )
 @option(
     "--poisson/--evenly",
@@ -99,6 +166,14 @@ def _slo(text: str) -> str:
     type=DURATION,
     panel=_LOAD,
     help="Time without a byte of the reply after which a request fails; more than 0s.  [default: 10s]",
+)
+@option(
+    "-t",
+    "--max-time",
+    type=MAX_TIME,
+    metavar="DURATION",
+    panel=_LOAD,
+    help="Time from sending a request to the end of its reply, after which it fails.  [default: no limit]",
 )
 @source_option(_LOAD)
 @option("--seed", type=int, metavar="N", panel=_LOAD, help="Seed of the random choices.  [default: 1]")
@@ -161,6 +236,7 @@ def http(
         shown = plan if record_secrets else without_secrets(plan)
         return show_plan(shown, choice, comment="" if shown == plan else _MASKED)
     _check_secrets(plan)
+    check_tls_files(plan)
     check_installed(choice)
     return play(
         Once("http", plan),
@@ -176,25 +252,36 @@ def http(
 def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPlan:
     """Return the plan that the options make from `start`.  Raises PlanError."""
     requests = _given_requests(urls, given)
+    if given["stages"] and (given["rate"] or given["duration"] is not None):
+        raise PlanError(
+            "--stages cannot be combined with --rate or --duration",
+            hint="the stages have both; 0s:100/s as the first one begins at 100/s",
+        )
     plan = start.read(
         HttpPlan.from_dict,
         requests=() if requests is None and not start.sets("requests") else requests,
         connections=given["connections"],
+        total_requests=given["number"],
         duration_ns=given["duration"],
         warmup_ns=given["warmup"],
         rate_per_s=given["rate"],
         poisson=given["poisson"],
         max_backlog=given["max_backlog"],
         timeout_ns=given["timeout"],
-        tls_verify=None if given["insecure"] is None else not given["insecure"],
+        keepalive=given["keepalive"],
+        max_time_ns=given["max_time"],
+        **tls_fields(given),
+        **route_fields(given),
         slos=given["slos"] or None,
         engines=given["engines"],
         on_loss=given["on_loss"],
         seed=given["seed"],
+        data=_data(given["data"]),
+        stages=_stages(start, given),
         **sending(given),
     )
     settled = given["engines"] is not None or start.sets("engines")
-    return dataclasses.replace(
+    return _with_data(
         plan,
         requests=tuple(_changed(request, given) for request in plan.requests),
         engines=plan.engines if settled else _engines(plan),
@@ -202,29 +289,19 @@ def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPla
 
 
 def _given_requests(urls: tuple[str, ...], given: dict[str, Any]) -> tuple[HttpRequest, ...] | None:
-    """Return the requests of the file, or one for each URL; None when neither is given.  Raises PlanError."""
+    """Return the requests of the file, or one for each URL of the command line and of the list.
+
+    None when nothing is given.  Raises PlanError.
+    """
     if given["requests_file"] is None:
-        return tuple(HttpRequest(url=url) for url in urls) or None
-    if urls or given["method"] or given["headers"] or given["body"]:
+        listed = read_urls(given["urls_file"]) if given["urls_file"] else ()
+        return (*(HttpRequest(url=url) for url in urls), *listed) or None
+    if urls or given["urls_file"] or given["method"] or given["headers"] or given["body"]:
         raise PlanError(
-            "--requests cannot be combined with URLs, --method, --header or --body",
+            "--requests cannot be combined with URLs, --urls, --method, --header or --body",
             hint="write the whole of each request into the file",
         )
-    return _read_requests(given["requests_file"])
-
-
-def _read_requests(file: Path) -> tuple[HttpRequest, ...]:
-    """Read the requests of a TOML file.  Raises PlanError that names the file."""
-    from workloads.http.requests import parse_requests
-
-    try:
-        return parse_requests(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PlanError(f"{file} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise PlanError(f"{file} is not TOML: {error}") from error
-    except PlanError as error:
-        raise PlanError(f"{file}: {error.message}", hint=error.hint) from error
+    return read_requests(given["requests_file"])
 
 
 def _changed(request: HttpRequest, given: dict[str, Any]) -> HttpRequest:
@@ -234,7 +311,43 @@ def _changed(request: HttpRequest, given: dict[str, Any]) -> HttpRequest:
         method=given["method"].upper() if given["method"] else None,
         headers=filled(request.headers, given["headers"]) if given["headers"] else None,
         body=given["body"],
+        **({} if given["expect"] is None else {"expect": given["expect"], "status": 0}),
     )
+
+
+def _stages(start: Start, given: dict[str, Any]) -> tuple[Stage, ...] | None:
+    """Return the stages of the command line; none when it gives a rate or a duration instead of those of the plan."""
+    if start.sets("stages") and (given["rate"] or given["duration"] is not None):
+        return ()
+    return given["stages"] or None
+
+
+def _data(file: Path | None) -> DataFile | None:
+    """Return the data file of the command line as it is now; None without one.  Raises PlanError."""
+    if file is None:
+        return None
+    from workloads.http.data import read_data
+
+    return read_data(file)[0]
+
+
+def _with_data(plan: HttpPlan, **changes: Any) -> HttpPlan:
+    """Return the plan with changes, and with its data file as it is now.
+
+    Raises PlanError when the file cannot be read, is not the one that the plan describes, or gives nothing to requests.
+    """
+    changed = dataclasses.replace(plan, **changes)
+    if plan.data.file:
+        from workloads.http.data import settled
+
+        changed = dataclasses.replace(changed, data=settled(plan.data))
+    changed.check_values()
+    if plan.data.file and not any(value.is_column for request in changed.requests for value in request.values):
+        columns = ", ".join(f"{{{{{name}}}}}" for name in changed.data.columns[:5])
+        raise PlanError(
+            f"no request uses a column of {plan.data.file}", hint=f"write {columns} in a URL, a header or a body"
+        )
+    return changed
 
 
 def _check_secrets(plan: HttpPlan) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from coordinator.cli.iperf_words import connection_of, connection_options, iperf3_words, provide_password, server_of
 from coordinator.cli.options import DURATION, RATE, SIZE, WINDOWS, Parsed, result_options
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, plan_options, show_plan, start_from
@@ -27,14 +28,19 @@ from loadgen.model.probe import (
     Kind,
     Transport,
 )
-from loadgen.model.units import format_duration, format_size
+from loadgen.model.units import NS_PER_S, format_duration, format_size
 
 _UDP_BPS = 1_000_000
 """iperf3's default rate of a UDP stream."""
 
 _ENDS, _LOAD, _TIME, _RESULT = "Ends", "Load", "Time", "Result"
 _DEFAULT = IperfPlan(host="")
-_OPTION_NAMES = {"limit": "bytes", "plan_file": "plan"}  # short options whose names differ from the parameters' names
+_OPTION_NAMES = {
+    "limit": "bytes",
+    "plan_file": "plan",
+    "client_port": "cport",
+    "mss": "set-mss",
+}  # short options whose names differ from the parameters' names
 
 
 def parse_cores(text: str) -> tuple[int, ...]:
@@ -61,6 +67,8 @@ def parse_cores(text: str) -> tuple[int, ...]:
     panel=_ENDS,
     help="Serve tests in the foreground until Ctrl-C: tests of loadgen iperf and of stock iperf3 -c, many at once.",
 )
+@option("--client", "-c", metavar="HOST", panel=_ENDS, help="The same as HOST, for users of iperf3.")
+@option("--one-off", "-1", is_flag=True, panel=_ENDS, help="With --server: end after one test.")
 @option(
     "--host",
     "listen",
@@ -107,7 +115,7 @@ def parse_cores(text: str) -> tuple[int, ...]:
     "-b",
     type=RATE,
     panel=_LOAD,
-    help="Rate limit of each stream, in bit/s.  [default: no limit; 1M with --udp]",
+    help="Rate limit of each stream, in bit/s; 0 is no limit.  [default: no limit; 1M with --udp]",
 )
 @option(
     "--block",
@@ -154,6 +162,7 @@ def parse_cores(text: str) -> tuple[int, ...]:
     panel=_TIME,
     help=f"Runs per table cell, 1 to {MAX_REPEATS}; the median is reported.  [default: {_DEFAULT.repeats}]",
 )
+@connection_options
 @plan_options
 @option(
     "--at-least",
@@ -162,9 +171,12 @@ def parse_cores(text: str) -> tuple[int, ...]:
     help="Rate that every table cell must reach, in bit/s; otherwise the exit code is 1.",
 )
 @result_options("iperf", "-J")
+@iperf3_words
 def iperf(
     host: str | None,
     server: bool,
+    client: str | None,
+    one_off: bool,
     listen: str | None,
     port: int | None,
     print_plan: bool,
@@ -178,31 +190,55 @@ def iperf(
     the median of the repeats in Mbit/s. The short options mean what they mean for iperf3.
     """
     if server:
-        _check_server(host, {**given, "print_plan": print_plan, "out": out, "json": as_json})
-        return _serve(listen or "127.0.0.1", IPERF_PORT if port is None else port)
+        if listen is None:
+            listen = given.pop("bind")  # iperf3's word for the address at which a server listens
+        _check_server(host or client, {**given, "print_plan": print_plan, "out": out, "json": as_json})
+        return _serve(listen or "127.0.0.1", IPERF_PORT if port is None else port, tests=1 if one_off else None)
+    if one_off:
+        raise PlanError("--one-off is given without --server", hint="add --server; a client runs --repeats tests")
     if listen is not None:
         raise PlanError("--host is given without --server", hint="add --server, or give HOST without --host")
     start = start_from("iperf", given["plan_file"], given["replay"], fleet=False)
-    if host is None and not start.name:
+    if host is None and client is None and not start.name:
         raise PlanError("HOST is missing", hint="give the server's address, or --server to serve tests")
+    host, port = server_of(host, client, port)
     plan = _plan(start, host, port, given)
-    return show_plan(plan) if print_plan else _run(plan, out, as_json=as_json)
+    if print_plan:
+        return show_plan(plan)
+    provide_password(plan, given["password_file"])
+    return _run(plan, out, as_json=as_json)
 
 
 def _run(plan: IperfPlan, out: Path | None, *, as_json: bool) -> int:
     from coordinator.experiment.once import Once
 
+    if (text := long_run(plan)) is not None:
+        _say(text)
     return play(Once("iperf", plan), out=out, as_json=as_json)
 
 
-def _serve(host: str, port: int) -> int:
+def long_run(plan: IperfPlan) -> str | None:
+    """Return how long the tests of `plan` take, with what makes them fewer; None below a minute."""
+    tests = len(plan.windows_bytes) * len(plan.directions) * plan.repeats
+    total_ns = tests * (plan.omit_ns + plan.duration_ns)
+    if tests == 1 or total_ns < 60 * NS_PER_S:
+        return None
+    each = format_duration(plan.omit_ns + plan.duration_ns)
+    return (
+        f"{tests} tests of {each} take {total_ns // NS_PER_S} s: {len(plan.windows_bytes)} windows, "
+        f"{len(plan.directions)} directions, {plan.repeats} repeats.  "
+        "For one test like iperf3's: --windows auto --send --repeats 1"
+    )
+
+
+def _serve(host: str, port: int, *, tests: int | None) -> int:
     """Serve tests until Ctrl-C; returns the exit code."""
     import uvloop
 
     from coordinator.kinds.iperf.served import serve_tests
 
     end_in_order()
-    uvloop.run(serve_tests(host, port, say=_say, tell=_tell))
+    uvloop.run(serve_tests(host, port, tests=tests, say=_say, tell=_tell))
     return 0
 
 
@@ -232,7 +268,7 @@ def _plan(start: Start, host: str | None, port: int | None, given: dict[str, Any
     unlimited = not start.data.get("rate_bps") if given["udp"] else udp and not start.sets("rate_bps")
     if rate_bps is None and unlimited:
         rate_bps = _UDP_BPS
-    plan = start.read(
+    return start.read(
         IperfPlan.from_dict,
         host=host,
         port=port,
@@ -250,10 +286,8 @@ def _plan(start: Start, host: str | None, port: int | None, given: dict[str, Any
         congestion=given["congestion"],
         cores=given["affinity"],
         at_least_bps=given["at_least"],
+        **connection_of(given),
     )
-    if plan.transport is Transport.UDP and plan.rate_bps == 0:
-        raise PlanError("UDP needs a rate", hint="for the highest rate, give more than the path carries")
-    return plan
 
 
 def _check_rr(given: dict[str, Any]) -> None:

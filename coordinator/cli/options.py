@@ -11,11 +11,10 @@ import click
 
 from coordinator.cli.panels import decoded, option
 from loadgen.model.errors import LoadgenError, PlanError
+from loadgen.model.probe import MAX_WINDOW_BYTES
 from loadgen.model.units import AUTO, parse_duration_ns, parse_rate_bps, parse_size_bytes
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_MAX_WINDOW_BYTES = (1 << 31) - 1  # setsockopt takes an int
 
 
 class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
@@ -75,7 +74,7 @@ def parse_window(text: str) -> int:
     if text == AUTO:
         return 0
     size_bytes = parse_size_bytes(text)
-    if not 0 < size_bytes <= _MAX_WINDOW_BYTES:
+    if not 0 < size_bytes <= MAX_WINDOW_BYTES:
         raise PlanError(f"{text!r} is not a window", hint=f"give 1 byte to 2G - 1, or {AUTO}")
     return size_bytes
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from loadgen.proxy.api import ProxyConfig
 
 _LOOPBACK = "127.0.0.1"
+_LOG_S = 2.0
 _ENDS, _SOCKETS, _LIMITS, _RESULT = "Ends", "Sockets", "Limits", "Result"
 
 
@@ -38,8 +40,16 @@ def parse_listen(text: str) -> tuple[str, int]:
     type=Parsed("address", parse_address),
     metavar="HOST:PORT",
     required=True,
+    multiple=True,
     panel=_ENDS,
-    help="Upstream to which everything is forwarded. When one of its addresses fails, the next is tried.",
+    help="Upstream to which connections are forwarded; may be repeated: connections go to the upstreams in turn. When "
+    "an address fails, the next one is tried. Names are resolved again every 30 s, and after a failed connect.",
+)
+@option(
+    "--send-proxy-v2",
+    is_flag=True,
+    panel=_ENDS,
+    help="Tell the upstream the client's address by the header of the PROXY protocol, version 2.",
 )
 @option(
     "--source",
@@ -92,6 +102,16 @@ def parse_listen(text: str) -> tuple[str, int]:
     help="Time within which the upstream must answer.",
 )
 @option(
+    "--keepalive",
+    type=DURATION,
+    metavar="DURATION",
+    default="60s",
+    show_default=True,
+    panel=_LIMITS,
+    help="Silence of a peer after which it is probed (TCP keepalive); after six probes without an answer, 10 s apart, "
+    "its connection ends. 0s means never.",
+)
+@option(
     "--drain",
     type=DURATION,
     metavar="DURATION",
@@ -100,17 +120,27 @@ def parse_listen(text: str) -> tuple[str, int]:
     panel=_LIMITS,
     help="Time that open connections have to end after Ctrl-C or SIGTERM; a second signal cuts them.",
 )
+@option(
+    "--log",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    panel=_RESULT,
+    help="Add a line to this file for each connection when it ends.",
+)
 @option("--json", "as_json", is_flag=True, panel=_RESULT, help="Print the final counters as one JSON document.")
 def proxy(
     listen: tuple[str, int],
-    connect: tuple[str, int],
+    connect: tuple[tuple[str, int], ...],
+    send_proxy_v2: bool,
     source: str,
     mode: str,
     window: int,
     max_connections: int,
     idle: int,
     connect_timeout: int,
+    keepalive: int,
     drain: int,
+    log: Path | None,
     as_json: bool,
 ) -> int:
     """Forward TCP connections until Ctrl-C, and show live counters.
@@ -118,13 +148,12 @@ def proxy(
     Half-closed connections, back-pressure and resets are passed on. A proxy that listens at another address than the
     loopback address is open to everybody who can reach that address.
     """
-    from loadgen.proxy.api import ProxyConfig
+    from loadgen.proxy.api import ProxyConfig, Upstream
 
     config = ProxyConfig(
         listen_host=listen[0],
         listen_port=listen[1],
-        connect_host=connect[0],
-        connect_port=connect[1],
+        upstreams=tuple(Upstream(*each) for each in connect),
         mode=Mode(mode),
         window_bytes=window,
         source_host=source,
@@ -132,22 +161,30 @@ def proxy(
         idle_ns=idle,
         connect_timeout_ns=connect_timeout,
         drain_ns=drain,
+        keepalive_ns=keepalive,
+        proxy_header=send_proxy_v2,
     )
-    return _run(config, as_json=as_json)
+    return _run(config, log, as_json=as_json)
 
 
-def _run(config: ProxyConfig, *, as_json: bool) -> int:
+def _run(config: ProxyConfig, log: Path | None, *, as_json: bool) -> int:
     """Forward until a signal, then print the counters; returns the exit code."""
     from coordinator.cli.foreground import Foreground, document, totals
     from coordinator.output.streams import print_document, print_text
     from loadgen.host.limits import raise_open_files
+    from loadgen.proxy.journal import Journal
     from loadgen.proxy.service import Service
 
-    service = Service(config)
+    journal = Journal(log, time.time_ns) if log else None
+    service = Service(config, journal)
     raise_open_files()
     started_ns = time.monotonic_ns()
     cut = Foreground(service).run()
     counters, elapsed_ns = service.counters(), time.monotonic_ns() - started_ns
+    if journal is not None:
+        journal.close(_LOG_S)
+        if journal.dropped:
+            click.echo(f"proxy: the log {log} lacks {journal.dropped} lines: it was not written in time", err=True)
     if as_json:
         print_document(document(service, counters, cut, elapsed_ns))
     else:

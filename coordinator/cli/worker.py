@@ -12,6 +12,7 @@ from coordinator.cli.panels import command, option
 from coordinator.starting import end_in_order
 from loadgen.model.address import format_address, parse_address
 from loadgen.model.errors import PlanError
+from loadgen.model.port_range import PortRange, parse_ports
 from loadgen.model.units import NS_PER_S, format_duration, parse_duration_ns
 
 _MAX_NAME_CHARS = 64
@@ -56,6 +57,12 @@ def _parse_name(text: str) -> str:
     help="Address to listen on for the coordinator.  [default: the address from which it is reached]",
 )
 @option(
+    "--ports",
+    type=Parsed("ports", parse_ports),
+    metavar="FIRST-LAST",
+    help="Ports to listen on for the coordinator, such as a firewall lets through.  [default: any]",
+)
+@option(
     "--spool",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIRECTORY",
@@ -76,6 +83,7 @@ def worker(
     name: str | None,
     cores: int | None,
     bind: str,
+    ports: PortRange | None,
     spool: Path | None,
     patience: int,
     mark: str | None,
@@ -107,10 +115,19 @@ def worker(
         credentials=load(cert).to_pem(),
         bind=bind,
         spool=str(spool.absolute()) if spool else "",
+        ports=str(ports) if ports else "",
     )
     waits = f"waits up to {format_duration(patience)} for" if patience else "joins"
     click.echo(f"{task.name} {waits} the coordinator at {format_address(*coordinator)}  (Ctrl-C ends it)", err=True)
     end_in_order()
-    stopped = uvloop.run(agent.join(task, source=str(cert), patience_s=patience / NS_PER_S, cores=cores or 0))
+    stopped = uvloop.run(
+        agent.join(
+            task,
+            source=str(cert),
+            patience_s=patience / NS_PER_S,
+            cores=cores or 0,
+            say=lambda text: click.echo(f"{task.name} is {text}", err=True),
+        )
+    )
     click.echo(f"{task.name} ends: {'stopped by a signal' if stopped else 'the coordinator has ended'}", err=True)
     return 0

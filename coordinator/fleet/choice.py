@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from coordinator.fleet.listening import parse_listen
 from deploy.hosts.inventory import Host
-from loadgen.model.address import format_address, parse_address
+from loadgen.model.address import format_address
 from loadgen.model.errors import PlanError
 from loadgen.model.plain import from_plain, to_plain
+from loadgen.model.port_range import PortRange, parse_ports
 
 
 class WayKind(enum.Enum):
@@ -33,6 +35,7 @@ class FleetChoice:
     `engines` is the number of engine processes on each machine; 0 means one for each core.  `workers` is the number of
     workers that join at `listen`, with certificates from the directory `certs`, or that the scheduler must have.
     `coordinator` is the address at which the agents reach this machine; if it is empty, the address that SSH uses.
+    `ports` are the ports at which this machine and the `hosts` listen for each other; None means any.
     """
 
     hosts: tuple[Host, ...] = ()
@@ -41,6 +44,7 @@ class FleetChoice:
     workers: int = 1
     certs: Path | None = None
     coordinator: str = ""
+    ports: PortRange | None = None
     engines: int = 0
 
     @property
@@ -76,6 +80,7 @@ class FleetChoice:
             "workers": self.workers if self.workers != 1 else 0,
             "certs": str(self.certs) if self.certs is not None else "",
             "coordinator": self.coordinator,
+            "ports": str(self.ports) if self.ports else "",
             "engines": self.engines,
         }
         return {name: value for name, value in data.items() if value}
@@ -93,6 +98,8 @@ class FleetChoice:
             raise PlanError("fleet.workers needs fleet.listen or fleet.scheduler")
         if plain.coordinator and not plain.hosts:
             raise PlanError("fleet.coordinator needs fleet.hosts")
+        if plain.ports and not plain.hosts:
+            raise PlanError("fleet.ports needs fleet.hosts")
         for name, least in (("workers", 1), ("engines", 0)):
             if getattr(plain, name) < least:
                 raise PlanError(f"fleet.{name} must be at least {least}, got {getattr(plain, name)}")
@@ -106,6 +113,7 @@ class FleetChoice:
             workers=plain.workers,
             certs=Path(plain.certs) if plain.certs else None,
             coordinator=plain.coordinator,
+            ports=parse_ports(plain.ports) if plain.ports else None,
             engines=plain.engines,
         )
 
@@ -120,6 +128,7 @@ class _Plain:
     workers: int = 1
     certs: str = ""
     coordinator: str = ""
+    ports: str = ""
     engines: int = 0
 
 
@@ -132,7 +141,7 @@ def _host_to_dict(host: Host) -> dict[str, Any]:
 
 def _address(text: str) -> tuple[str, int]:
     try:
-        return parse_address(text)
+        return parse_listen(text)
     except PlanError as error:
         raise PlanError(f"fleet.listen: {error.message}", hint=error.hint) from error
 

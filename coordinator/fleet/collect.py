@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,7 +24,8 @@ from loadgen.model.errors import FleetError, LoadgenError, PlanError
 from loadgen.model.plain import from_plain
 
 if TYPE_CHECKING:
-    from deploy.hosts.ssh import Remote
+    from deploy.hosts.remote import Remote
+    from deploy.hosts.ssh import Link, Ssh
 
 
 _SILENCE_S = 30.0  # a part of a spool is 4 MB
@@ -62,10 +64,11 @@ class SpoolFile:
 
 @dataclass(frozen=True, slots=True)
 class SpoolOnHost:
-    """A spool on a host that is reached by SSH.  It is deleted once it was fetched."""
+    """A spool on a host that is reached by SSH, with `connect`.  It is deleted once it was fetched."""
 
     host: Host
     run_id: str
+    connect: Callable[[Host], Awaitable[Link]]
 
     @property
     def name(self) -> str:
@@ -74,9 +77,7 @@ class SpoolOnHost:
 
     async def fetch(self, keep: Callable[[bytes], int]) -> int:
         """Pass the whole spool to `keep`; see :class:`Source`."""
-        from deploy.hosts.ssh import Ssh
-
-        link = await Ssh().connect(self.host)
+        link = await self.connect(self.host)
         try:
             task = Collect(run_id=self.run_id, name=self.host.name, spool=self.host.spool, delete=True)
             remote = await link.start(self.run_id, bootstrap(task))
@@ -121,8 +122,11 @@ class Collected:
     problem: str
 
 
-def sources_of(fleet: FleetRecord) -> list[Source]:
-    """Return the spools of a run whose machines are reached by SSH.  Raises PlanError if they are not."""
+def sources_of(fleet: FleetRecord, say: Callable[[str], None] = lambda text: None) -> list[Source]:
+    """Return the spools of a run whose machines are reached by SSH.  Raises PlanError if they are not.
+
+    `say` receives what the user should know, such as a key file that is skipped.
+    """
     if fleet.way == "local":
         raise PlanError("this run used no other machines, so there is nothing to collect")
     if not fleet.hosts:
@@ -133,14 +137,27 @@ def sources_of(fleet: FleetRecord) -> list[Source]:
         )
     spools = {machine.name: machine.spool for machine in fleet.machines}
     found: list[Source] = []
+    connect = _connect(say)
     for data in fleet.hosts:
         host = from_plain(Host, data, "the record's host")
         if host.name in spools:
             host = from_plain(Host, {**data, "spool": spools[host.name]}, "the record's host")
         elif spools:  # a coordinator that was killed while it reached its machines knows none
             continue
-        found.append(SpoolOnHost(host, fleet.run_id))
+        found.append(SpoolOnHost(host, fleet.run_id, connect))
     return found
+
+
+def _connect(say: Callable[[str], None]) -> Callable[[Host], Awaitable[Link]]:
+    """Connects to hosts, together a few at a time, from the first use on: SSH needs the packages of the extra."""
+
+    @functools.cache
+    def ssh() -> Ssh:
+        from deploy.hosts.ssh import Ssh
+
+        return Ssh(say)
+
+    return lambda host: ssh().connect(host)
 
 
 async def collect(record: Path, workers: Collection[str], sources: Sequence[Source]) -> list[Collected]:

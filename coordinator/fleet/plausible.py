@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from coordinator.fleet.member import Member
 from loadgen.measure.canary import CanariesHeard
 from loadgen.measure.disturbance import MachineSecond
-from loadgen.measure.events import AgentEvent, CoresShared, SegmentBegan
+from loadgen.measure.events import AgentEvent, CoresShared, SegmentBegan, SegmentEnded
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.together import Snapshots
 from loadgen.model.units import NS_PER_S
@@ -51,6 +51,10 @@ def checked(member: Member, event: AgentEvent, now_ns: int, offset_ns: int) -> A
         event = dataclasses.replace(event, at_ns=event.at_ns - offset_ns)
         if member.ordered_ns is None or not member.ordered_ns < event.at_ns < now_ns + _AHEAD_NS:
             raise ValueError("it reports an impossible time for the start of a segment")
+    if isinstance(event, SegmentEnded) and event.done_ns:
+        event = dataclasses.replace(event, done_ns=event.done_ns - offset_ns)
+        if member.ordered_ns is None or not member.ordered_ns < event.done_ns < now_ns + _AHEAD_NS:
+            raise ValueError("it reports an impossible time for the end of a segment")
     return event
 
 

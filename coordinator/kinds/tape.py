@@ -25,6 +25,7 @@ from loadgen.engine.api import Load
 from loadgen.measure.disturbance import MachineSecond
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.target import Target
+from loadgen.model.tls import TlsSettings
 from loadgen.model.units import NS_PER_S
 from loadgen.schedule.placement import Placement
 from loadgen.verdict.ports import Demand
@@ -60,6 +61,10 @@ class TapeKind(abc.ABC, Generic[P, R]):
     @abc.abstractmethod
     def load(self, plan: P, part: int, parts: int) -> Load:
         """Return how engine number `part` of `parts` plays."""
+
+    def tls(self, plan: P) -> TlsSettings:
+        """Return the defaults: by default, a kind has no certificates of its own."""
+        return TlsSettings()
 
     @abc.abstractmethod
     def deployment(self, plan: P, cache: Path) -> Deployment:

@@ -75,6 +75,7 @@ class Conductor:
         self.engines: dict[str, EngineReady] = {}
         self.shared: list[CoresShared] = []
         self.canaries: list[CanariesHeard] = []
+        self.handshakes: dict[str, tuple[int, int]] = {}
         self.broken: Exception | None = None  # a bug of loadgen that cut off the traffic
         self._all_ready = False
         self._fleet = fleet
@@ -155,7 +156,11 @@ class Conductor:
                 self._hooks.observe(event)
             case CanariesHeard():
                 self.canaries.append(event)
-            case SegmentEnded(worker, segment, why):
+            case SegmentEnded(worker, segment, why, done_ns, handshakes):
+                self.handshakes[worker] = handshakes
+                if why == "complete":  # the planned end, when the number of operations was not reached before
+                    end_ns = self.timeline.segments[segment].end_ns if segment in self.timeline.segments else 0
+                    self.timeline.done_ns.setdefault(segment, {})[worker] = done_ns or end_ns
                 if segment == self.run.iteration:
                     self._do(self.run.handle(Ended(worker, why)))
             case EngineLost(worker, why):

@@ -118,7 +118,10 @@ class Course(Generic[T]):
             self._uses.setdefault(_cell(test), []).append(use)
         self.tests.append(test)
         self._keep(test)
-        self._finish(test.result if isinstance(test, Passage) else test)
+        result = test.result if isinstance(test, Passage) else test
+        if result.cut and not self.interrupted:
+            self.fail(f"{label}: {result.cut}")
+        self._finish(result)
 
     def fail(self, problem: str) -> None:
         """Stop the course because of `problem`, a sentence for the report."""

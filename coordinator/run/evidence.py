@@ -48,7 +48,9 @@ class TapeMeasured:
     what was sent, by iteration.  `began_ns` is when each worker began (CLOCK_MONOTONIC of the coordinator), by
     iteration.  `shared` is the use of the engines' cores by other processes, by segment and machine.  `left_out` are
     intervals that are not judged: `measured_ns` is shorter by them.
-    `canaries` is what the canaries measured, by segment and machine.
+    `canaries` is what the canaries measured, by segment and machine.  `done` holds the iterations that ended because
+    the given number of operations was done: after that, connections had nothing to do.  `handshakes` counts those of
+    TLS: full ones, resumed ones.
     """
 
     intake: Intake
@@ -67,6 +69,8 @@ class TapeMeasured:
         return self.intake.ledger.undisturbed() if self.left_out else self.intake.ledger.totals()
 
     canaries: Sequence[CanariesHeard] = ()
+    done: frozenset[int] = frozenset()
+    handshakes: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,14 +172,15 @@ def _unaccounted_share(run: TapeEvidence, totals: Totals, windows: Collection[in
     """Return the share of the time of a worker's connections that no operation has, in the worst of `windows`.
 
     Returns None for a lost worker, and without complete windows: the length of others is known to a second only.  Also
-    with seconds left out: an operation is reported in the second in which it ends, with all of its time.
+    with seconds left out: an operation is reported in the second in which it ends, with all of its time.  And for
+    windows that ended when a given number of operations was done: connections had nothing to do at their end.
     """
     placement, measured = run.fleet.placement, run.measured
     if measured.left_out or worker in measured.lost or worker not in placement.workers:
         return None
     mine = placement.worker_of == placement.workers.index(worker)
     shares = []
-    for window in measured.complete.intersection(windows):
+    for window in (measured.complete - measured.done).intersection(windows):
         tallies = totals.window_tallies(window)
         own = np.take(tallies, np.flatnonzero(mine[tallies["connection"]]))
         shares.append(unaccounted_share(own, int(mine.sum()), measured.measured_ns[window]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -18,7 +19,9 @@ from loadgen.engine.api import Assignment, Load
 from loadgen.measure.ledger import Ledger
 from loadgen.model.errors import FleetError
 from loadgen.model.plan import OnLoss, Phases
+from loadgen.model.shard import share_out
 from loadgen.model.target import Target
+from loadgen.model.tls import TlsSettings
 from loadgen.schedule.optape import OpTape
 from loadgen.schedule.placement import Placement
 from loadgen.verdict.ports import Demand
@@ -83,6 +86,9 @@ class Tapes(Protocol[P_contra]):
     def demand(self, plan: P_contra, targets: Sequence[Target] = ()) -> Demand:
         """Return what the plan needs from load machines; `targets` are set when they are known."""
 
+    def tls(self, plan: P_contra) -> TlsSettings:
+        """Return what engines do in TLS.  Raises PlanError when a file of the plan cannot be read."""
+
     def load(self, plan: P_contra, part: int, parts: int) -> Load:
         """Return how engine number `part` of `parts` plays."""
 
@@ -114,24 +120,29 @@ def empty_intake(asked: Asked, placement: Placement) -> Intake:
 
 
 def assignments(tapes: Tapes[P], plan: P, asked: Asked, placement: Placement, tape: OpTape) -> list[Assignment]:
-    """Return the assignment of each worker.
+    """Return the assignment of each worker.  A given number of operations is shared out by connections.
 
     Raises FleetError when an engine of an open loop has no connection to a target to which it must send.
     """
     shares = tuple(np.bincount(asked.target_of, minlength=len(asked.targets)).tolist())
-    loads = [tapes.load(plan, part, len(placement.workers)) for part in range(len(placement.workers))]
+    tls, parts = tapes.tls(plan), len(placement.workers)
+    loads = [dataclasses.replace(tapes.load(plan, part, parts), tls=tls) for part in range(parts)]
+    shards = [placement.shard(worker) for worker in placement.workers]
+    if requests := max(load.requests for load in loads):
+        own = share_out(requests, [len(shard.connections) for shard in shards])
+        loads = [dataclasses.replace(load, requests=one) for load, one in zip(loads, own, strict=True)]
     if any(load.arrivals for load in loads):
         _check_reach(asked, placement)
     return [
         Assignment(
             worker=worker,
-            shard=placement.shard(worker),
+            shard=shard,
             targets=tuple(asked.targets),
             shares=shares,
             tape=tape,
             load=load,
         )
-        for worker, load in zip(placement.workers, loads, strict=True)
+        for worker, load, shard in zip(placement.workers, loads, shards, strict=True)
     ]
 
 

@@ -25,7 +25,8 @@ class Timeline:
     """Times are CLOCK_MONOTONIC ns of the coordinator.
 
     `origin_ns` is the start of the first segment, 0 before that start.  `began_ns` holds by iteration when each worker
-    began.  `stopped_ns` is when the traffic was stopped before its planned end; 0 without such a stop.
+    began.  `done_ns` holds by iteration when each worker had done its given number of operations, or the end of the
+    segment.  `stopped_ns` is when the traffic was stopped before its planned end; 0 without such a stop.
     """
 
     phases: Phases
@@ -33,6 +34,7 @@ class Timeline:
     segments: dict[int, Segment] = field(default_factory=dict)
     began_ns: dict[int, dict[str, int]] = field(default_factory=dict)
     stopped_ns: int = 0
+    done_ns: dict[int, dict[str, int]] = field(default_factory=dict)
 
     def plan_segment(self, iteration: int, start_ns: int) -> Segment:
         """Add the segment of an iteration that starts at `start_ns`."""
@@ -61,9 +63,18 @@ class Timeline:
         """Return by iteration how much of its window all workers have played up to `now_ns`."""
         end_ns = self.stopped_ns or now_ns
         return {
-            iteration: max(0, min(end_ns, segment.window_end_ns) - self._all_began_ns(iteration, segment))
+            iteration: max(0, min(end_ns, self._over_ns(iteration, segment)) - self._all_began_ns(iteration, segment))
             for iteration, segment in self.segments.items()
         }
+
+    def _over_ns(self, iteration: int, segment: Segment) -> int:
+        """Return when the window was over: when the last worker had done its operations, or at its planned end."""
+        return min(segment.window_end_ns, max(self.done_ns.get(iteration, {}).values(), default=segment.window_end_ns))
+
+    def is_done(self, iteration: int) -> bool:
+        """Return whether the iteration ended because the given number of operations was done."""
+        done = self.done_ns.get(iteration, {})
+        return bool(done) and max(done.values()) < self.segments[iteration].window_end_ns
 
     def _all_began_ns(self, iteration: int, segment: Segment) -> int:
         """Return when the window began for all workers: a worker that starts late shortens the window for all."""

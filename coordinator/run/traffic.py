@@ -110,6 +110,11 @@ class Traffic(Generic[P]):
             began_ns=timeline.began_ns,
             shared=tuple(conductor.shared),
             canaries=tuple(conductor.canaries),
+            handshakes=(
+                sum(full for full, _ in conductor.handshakes.values()),
+                sum(resumed for _, resumed in conductor.handshakes.values()),
+            ),
+            done=frozenset(one for one in timeline.segments if timeline.is_done(one)),
         )
 
     def _on_ready(self, engines: Mapping[str, EngineReady]) -> None:

@@ -20,10 +20,14 @@ Host(name='c08', address='c08', user='alice', port=2222, cores=0, bind='', comma
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
+from deploy.hosts.ranges import expand, split_list
 from loadgen.model.address import format_address
 from loadgen.model.errors import PlanError
 from loadgen.model.plain import from_plain
@@ -31,8 +35,9 @@ from loadgen.model.toml import parse_toml
 
 _NAME = re.compile(r"[A-Za-z0-9:_][A-Za-z0-9:._%-]{0,63}")
 _WORD = re.compile(r"[A-Za-z0-9:_][A-Za-z0-9:._%-]*")
-_ONE = re.compile(r"(?:(?P<user>[^@\s]+)@)?(?P<host>\[[^\[\]\s]+\]|[^@:\[\]\s]+)(?::(?P<port>[0-9]{1,5}))?")
-_LIST_HINT = "write them like c07,alice@c08,c09:2222,[2001:db8::7]:2222, or give a TOML file"
+_ONE = re.compile(r"(?:(?P<user>[^\s/]+)@)?(?P<host>\[[^\[\]\s]+\]|[^@:\[\]\s]+)(?::(?P<port>[0-9]{1,5}))?")
+_URL = re.compile(r"ssh://(?P<rest>[^/\s]+)/?", re.IGNORECASE)
+_LIST_HINT = "write them like c07,c[10-20],alice@c08,c09:2222,[2001:db8::7]:2222,ssh://c10:22, or give a TOML file"
 _SHAPE = (
     'each host is a [[host]] table with name = "…" and optionally address, user, port, cores, bind, command and spool'
 )
@@ -44,7 +49,8 @@ class Host:
 
     `name` is the machine's name in the run; `address` is the address to connect to, by default the name (which may be
     a `Host` of the ssh_config).  `cores` is the number of engine processes.  `bind` is the address at which the agent
-    listens.  `command` is the path of loadgen on the machine, `spool` the directory where it keeps its measurements.
+    listens.  `command` is loadgen on the machine, in the words of a shell: its path, perhaps after a program that
+    starts it ("nice -n 5 /opt/loadgen/bin/loadgen").  `spool` is the directory where it keeps its measurements.
 
     Raises PlanError for values that cannot be used.
     """
@@ -77,6 +83,17 @@ class Host:
             if any(ord(sign) < 32 for sign in getattr(self, what)):
                 raise PlanError(f"host {self.name}: {what} {getattr(self, what)!r} holds a control character")
 
+        if self.command and not self.words:
+            raise PlanError(f"host {self.name}: command {self.command!r} has a quote without its end, or no words")
+
+    @property
+    def words(self) -> Sequence[str]:
+        """The words of `command`; none if it has none, or cannot be split."""
+        try:
+            return shlex.split(self.command)
+        except ValueError:
+            return ()
+
     @property
     def login(self) -> str:
         """user@address:port, as far as these are given; for messages."""
@@ -86,7 +103,8 @@ class Host:
 
 def hosts(text: str) -> tuple[Host, ...]:
     """The hosts of the option `--hosts`: the path of a TOML file, or a list.  Raises PlanError."""
-    return load(Path(text)) if "/" in text or text.endswith(".toml") else parse_list(text)
+    is_file = "ssh://" not in text.lower() and ("/" in text or text.endswith(".toml"))
+    return load(Path(text)) if is_file else parse_list(text)
 
 
 def load(path: Path) -> tuple[Host, ...]:
@@ -101,16 +119,29 @@ def load(path: Path) -> tuple[Host, ...]:
 
 
 def parse_list(text: str) -> tuple[Host, ...]:
-    """The hosts in a list like `a,user@b:2222,[::1]`; each has its address as its name.  Raises PlanError."""
+    """The hosts in a list like `a,user@b:2222,[::1],ssh://c:22,d[01-20]`; each has its address as its name.
+
+    Raises PlanError.
+    """
     found = []
-    for part in (part.strip() for part in text.split(",")):
-        if not (one := _ONE.fullmatch(part)):
-            raise PlanError(f"{part!r} is not a host" if part else f"{text!r}: a host is missing", hint=_LIST_HINT)
-        name, port = one["host"].strip("[]"), one["port"]
-        if port == "0":
-            raise PlanError(f"host {name}: port 0 is not in 1..65535", hint=_LIST_HINT)
-        found.append(Host(name=name, user=one["user"] or "", port=int(port or 0)))
+    for part in (part.strip() for part in split_list(text)):
+        url = _URL.fullmatch(part)
+        for one in expand(url["rest"] if url else part):
+            found.append(_one(one, text, percent_coded=url is not None))
     return _each_once(found, "--hosts")
+
+
+def _one(part: str, text: str, *, percent_coded: bool) -> Host:
+    if not (one := _ONE.fullmatch(part)):
+        raise PlanError(f"{part!r} is not a host" if part else f"{text!r}: a host is missing", hint=_LIST_HINT)
+    name, port, user = one["host"].strip("[]"), one["port"], one["user"] or ""
+    if percent_coded:
+        if ":" in user:
+            raise PlanError(f"ssh://…@{name} has a password; SSH uses keys, so give the user's name only")
+        user, name = unquote(user), unquote(name)
+    if port == "0":
+        raise PlanError(f"host {name}: port 0 is not in 1..65535", hint=_LIST_HINT)
+    return Host(name=name, user=user, port=int(port or 0))
 
 
 def parse(text: str, source: str) -> tuple[Host, ...]:
@@ -129,10 +160,23 @@ def parse(text: str, source: str) -> tuple[Host, ...]:
     found = []
     for number, table in enumerate(tables, 1):
         try:
-            found.append(from_plain(Host, table))
+            found += [from_plain(Host, row) for row in _rows(table)]
         except PlanError as error:
             raise PlanError(f"{source}: host {number}: {error.message}", hint=error.hint) from error
     return _each_once(found, source)
+
+
+def _rows(table: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The table of each host that a table with ranges in its name stands for.  An address may have the same ranges."""
+    name, address = table.get("name"), table.get("address")
+    if not isinstance(name, str) or (names := expand(name)) == [name]:
+        return [table]
+    if address is None:
+        return [{**table, "name": one} for one in names]
+    addresses = expand(address) if isinstance(address, str) else []
+    if len(addresses) != len(names):
+        raise PlanError(f"name {name!r} stands for {len(names)} hosts, but address {address!r} for {len(addresses)}")
+    return [{**table, "name": one, "address": at} for one, at in zip(names, addresses, strict=True)]
 
 
 def _each_once(found: Sequence[Host], source: str) -> tuple[Host, ...]:

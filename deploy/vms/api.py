@@ -17,6 +17,7 @@ from typing import Protocol
 
 from loadgen.model.plan import Server
 from loadgen.model.target import Target
+from loadgen.model.tls import TLS_DEFAULTS, TlsSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,7 @@ class VmRequest:
     A driver that starts servers reads `count`, `server`, `address` (where VMs listen), `base_port` (the first VM's
     port, the others follow; 0: any free ports), `connections` (per VM) and `docroots` (one per VM; they may be equal).
     They need not exist before the deployment is entered.  A driver of servers that run already reads `targets`, and
-    `tls_verify` for those that speak TLS.
+    `tls_verify` and `tls` for those that speak TLS; `dialed` are the targets with other hosts and ports to connect to.
 
     `server` is the web server to run.  A driver refuses one that it cannot run; AUTO leaves the choice to the driver.
     `app` is the application for dynamic operations, as `module:function` (see :class:`workloads.api.ServerFiles`).
@@ -49,6 +50,8 @@ class VmRequest:
     content: str = ""
     targets: tuple[Target, ...] = ()
     tls_verify: bool = True
+    tls: TlsSettings = TLS_DEFAULTS
+    dialed: tuple[Target, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

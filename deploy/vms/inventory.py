@@ -39,7 +39,8 @@ class GivenServers(BaseDeployment):
         if request.proof_path:
             self.notices = await _probe(request)
         else:
-            self.notices = tuple(await reach(request.targets, verify=request.tls_verify))
+            named = zip(request.targets, request.dialed or request.targets, strict=True)
+            self.notices = tuple(await reach(list(named), verify=request.tls_verify, settings=request.tls))
         return request.targets
 
 

@@ -12,36 +12,41 @@ from loadgen.engine.tls import client_context
 from loadgen.engine.tls_words import tls_words
 from loadgen.model.errors import TargetError
 from loadgen.model.target import Target
+from loadgen.model.tls import TLS_DEFAULTS, TlsSettings
 
 _TIMEOUT_S = 5.0
 _AT_ONCE = 64
 
 
-async def reach(targets: Sequence[Target], *, verify: bool) -> list[str]:
+async def reach(
+    servers: Sequence[tuple[Target, Target]], *, verify: bool, settings: TlsSettings = TLS_DEFAULTS
+) -> list[str]:
     """The problems of targets, one line for each that cannot be used.
 
-    `verify` says whether certificates are checked.  Raises TargetError when no target can be used.
+    `servers` has each target, and the one with the host and port that its connections go to.
+    `verify` says whether certificates are checked, `settings` what else is done in TLS.  Raises TargetError when no
+    target can be used.
     """
     turns = asyncio.Semaphore(_AT_ONCE)
-    context = client_context(verify=verify and any(target.tls for target in targets))
+    context = client_context(verify=verify and any(target.tls for target, _ in servers), settings=settings)
 
-    async def one(target: Target) -> tuple[str, str]:
+    async def one(target: Target, dialed: Target) -> tuple[str, str]:
         async with turns:
-            return await _problem(target, context)
+            return await _problem(dialed, context, settings.name or target.host)
 
-    problems = await asyncio.gather(*(one(target) for target in targets))
-    missing = [f"{target.name}: {why}" for target, (why, _) in zip(targets, problems, strict=True) if why]
-    if len(missing) == len(targets):
+    problems = await asyncio.gather(*(one(target, dialed) for target, dialed in servers))
+    missing = [f"{target.name}: {why}" for (target, _), (why, _) in zip(servers, problems, strict=True) if why]
+    if len(missing) == len(servers):
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise TargetError(missing[0] + more, hint=next((hint for _, hint in problems if hint), ""))
     return missing
 
 
-async def _problem(target: Target, context: ssl.SSLContext) -> tuple[str, str]:
+async def _problem(target: Target, context: ssl.SSLContext, name: str) -> tuple[str, str]:
     """Why the target cannot be used, and a hint; "" when it can."""
     try:
         async with asyncio.timeout(_TIMEOUT_S):
-            secured = {"ssl": context, "server_hostname": target.host} if target.tls else {}
+            secured = {"ssl": context, "server_hostname": name} if target.tls else {}
             _, writer = await asyncio.open_connection(target.host, target.port, **secured)  # type: ignore[arg-type]
     except TimeoutError:
         return f"no answer within {_TIMEOUT_S:g} s", "use http:// if it is a plain web server" * target.tls

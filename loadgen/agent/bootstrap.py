@@ -18,7 +18,7 @@ class Serve:
 
     `credentials` is the PEM text of a certificate; without it, nothing is encrypted.  `bind` is the address to listen
     at; "" means the one from which the coordinator is reached.  `spool` is the directory for spools; "" means the usual
-    one.
+    one.  `ports` are the ports at which it may listen, like 15000-15100; "" means any.
     """
 
     name: str
@@ -26,6 +26,7 @@ class Serve:
     credentials: str = field(default="", repr=False)
     bind: str = ""
     spool: str = ""
+    ports: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,8 @@ class Collect:
 
 def bootstrap(task: Serve | Collect) -> dict[str, Any]:
     """Return the message that gives a worker this task."""
-    return {"do": "serve" if isinstance(task, Serve) else "collect", **to_plain(task)}
+    given = {name: value for name, value in to_plain(task).items() if value}  # so that another version can read it
+    return {"do": "serve" if isinstance(task, Serve) else "collect", **given}
 
 
 def read_bootstrap(message: dict[str, Any] | None) -> Serve | Collect:

@@ -39,6 +39,8 @@ class Credentials:
     ca_pem: str
     cert_pem: str
     key_pem: str = field(repr=False)
+    dates: str = field(default="", compare=False)
+    """When the certificate is valid, in words, if it was read."""
 
     def to_pem(self) -> str:
         """Return all three in one text, which is a secret."""
@@ -56,10 +58,12 @@ class Credentials:
 
 
 def parse(text: str, source: str, now: datetime | None = None) -> Credentials:
-    """Read what :meth:`Credentials.to_pem` returned, in any order; `source` is named in messages.
+    """Read what :meth:`Credentials.to_pem` returned, in any order; `source`, its file, is named in messages.
 
     Raises PlanError if it is something else, if the parts do not belong together, or if it is not valid at `now`.
     """
+    named = f"the certificate {source}" if source else "the certificate"
+    source = source or "what the coordinator sent"
     blocks = [(found.group(1), found.group(0)) for found in _BLOCK.finditer(text.replace("\r\n", "\n"))]
     keys = [block for kind, block in blocks if kind.endswith("PRIVATE KEY")]
     certificates = [block for kind, block in blocks if kind == "CERTIFICATE"]
@@ -83,14 +87,13 @@ def parse(text: str, source: str, now: datetime | None = None) -> Credentials:
     if not together:
         raise PlanError(f"{source} is not a certificate of loadgen: its parts do not match", hint=_RENEW)
     now = now or datetime.now(UTC)
+    dates = f"valid from {begins:%Y-%m-%d %H:%M} to {ends:%Y-%m-%d %H:%M} UTC"
+    here = f"here it is {now:%Y-%m-%d %H:%M}"
     if now > ends:
-        raise PlanError(f"the certificate {source} expired on {ends:%Y-%m-%d at %H:%M} UTC", hint=_RENEW)
+        raise PlanError(f"{named} expired: it was {dates}, but {here}", hint=_RENEW)
     if now < begins:
-        raise PlanError(
-            f"the certificate {source} is valid from {begins:%Y-%m-%d at %H:%M} UTC on, but here it is {now:%H:%M}",
-            hint="set the clock of this machine",
-        )
-    return Credentials(ca_pem=authority.pem, cert_pem=own.pem, key_pem=keys[0])
+        raise PlanError(f"{named} is not valid yet: it is {dates}, but {here}", hint="set the clock of this machine")
+    return Credentials(ca_pem=authority.pem, cert_pem=own.pem, key_pem=keys[0], dates=dates)
 
 
 def load(path: Path) -> Credentials:

@@ -118,9 +118,9 @@ class Duty:
                 "it has another plan than the coordinator", hint="this is a bug in loadgen; please report it"
             )
         try:
-            common = await asyncio.to_thread(_read_plan, self._blob)
+            common, own = await asyncio.to_thread(_read_plan, self._blob)
             given = [
-                dataclasses.replace(common, worker=worker, shard=Shard.from_wire(shard))
+                dataclasses.replace(common, worker=worker, shard=Shard.from_wire(shard)).with_own(*own[worker])
                 for worker, shard in shards.items()
             ]
         except (ValueError, KeyError, TypeError, zlib.error, msgpack.exceptions.UnpackException) as error:
@@ -292,6 +292,7 @@ def pack_plan(shared: Mapping[str, Any]) -> bytes:
     return zlib.compress(msgpack.packb(shared), 1)
 
 
-def _read_plan(blob: bytes) -> Assignment:
-    """Return the shared assignment, without a worker and its shard."""
-    return Assignment.from_wire({**msgpack.unpackb(zlib.decompress(blob)), "worker": "", "shard": b""})
+def _read_plan(blob: bytes) -> tuple[Assignment, Mapping[str, Sequence[int]]]:
+    """Return the shared assignment, without a worker and its shard, and by worker what `Assignment.own` gave."""
+    shared = msgpack.unpackb(zlib.decompress(blob))
+    return Assignment.from_wire({**shared, "worker": "", "shard": b""}), shared["own"]

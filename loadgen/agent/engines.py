@@ -138,7 +138,7 @@ class Agent:
                 engine.send(assignment_message(dataclasses.replace(given[engine.worker], canary_port=port)))
             else:
                 self.dismiss(engine.worker)
-        targets = {(target.host, target.port) for one in assignments for target in one.targets}
+        targets = {(target.host, target.port) for one in assignments for target in one.dialed}
         self._servers = await asyncio.to_thread(servers_here, targets)
         chosen = [engine for engine in self._engines if engine.worker in given]
         await self._all([engine.prepared for engine in chosen], _PREPARE_TIMEOUT_S, "get ready")
@@ -278,7 +278,11 @@ class Agent:
             case "canary":
                 self._canaries.take(engine.worker, message["rows"])
             case "ended":
-                self._on_event(SegmentEnded(engine.worker, message["segment"], message["why"]))
+                full, resumed = message["handshakes"]
+                ended = SegmentEnded(
+                    engine.worker, message["segment"], message["why"], message["done_ns"], (full, resumed)
+                )
+                self._on_event(ended)
                 self._no_longer_playing(engine)
 
     async def _watch(self) -> None:

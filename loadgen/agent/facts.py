@@ -19,7 +19,7 @@ _UNLIMITED = 1 << 30
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that coordinator and agents must have in common to understand each other."""
+    """Return the versions that a coordinator and its agents tell each other."""
     try:
         engine = version("distributed")
     except PackageNotFoundError:
@@ -30,20 +30,15 @@ def versions() -> dict[str, str]:
 def compare_versions(own: Mapping[str, str], asked: Mapping[str, str]) -> None:
     """Raises FleetError, naming both, when a version of a machine (`own`) is not that of the coordinator (`asked`).
 
-    Of Python only the first two numbers count.
+    Python may differ: only plain data and names of functions cross between them.
     """
-    for name in ("loadgen", "python", "distributed"):
+    for name in ("loadgen", "distributed"):
         mine, theirs = own.get(name, "none"), asked.get(name, "none")
-        if _series(name, mine) != _series(name, theirs):
-            said = name.replace("python", "Python")
+        if mine != theirs:
             raise FleetError(
-                f"it has {said} {mine}, the coordinator has {theirs}",
+                f"it has {name} {mine}, the coordinator has {theirs}",
                 hint="install the same version on both",
             )
-
-
-def _series(name: str, text: str) -> str:
-    return ".".join(text.split(".")[:2]) if name == "python" else text
 
 
 def describe() -> dict[str, Any]:

@@ -16,7 +16,7 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,6 +26,7 @@ from loadgen.agent.bootstrap import PATIENCE_S, Collect, Serve, read_bootstrap
 from loadgen.agent.extra import require_fleet
 from loadgen.host import frames
 from loadgen.model.errors import FleetError, PlanError
+from loadgen.model.port_range import parse_ports
 
 PART_BYTES = 4 << 20
 """The largest part of a spool in one frame."""
@@ -57,27 +58,36 @@ async def obey() -> None:
         _say({"is": "hello", "pid": os.getpid(), "version": __version__})
         watching = asyncio.create_task(_watch(reader, until))
         try:
-            await serve(task, until, source="its certificate")
+            await serve(task, until, source="")
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
 
 
-async def join(task: Serve, *, source: str, patience_s: float, cores: int) -> bool:
+async def join(
+    task: Serve, *, source: str, patience_s: float, cores: int, say: Callable[[str], None] = lambda text: None
+) -> bool:
     """Run as an agent until the coordinator ends.  Returns True if a signal ended it instead.
 
     `source` is the file of the certificate, for messages.  `patience_s` is how long to wait for the coordinator.
-    `cores` is the number of engine processes; 0 means as many as the coordinator wants, or one for each core.
+    `cores` is the number of engine processes; 0 means as many as the coordinator wants, or one for each core.  `say`
+    gets the reason why it waits.
     Raises PlanError, FleetError.
     """
     until = asyncio.Event()
     with _signals(until):
-        await serve(task, until, source=source, patience_s=patience_s, cores=cores)
+        await serve(task, until, source=source, patience_s=patience_s, cores=cores, say=say)
     return until.is_set()
 
 
 async def serve(
-    task: Serve, until: asyncio.Event, *, source: str, patience_s: float | None = None, cores: int = 0
+    task: Serve,
+    until: asyncio.Event,
+    *,
+    source: str,
+    patience_s: float | None = None,
+    cores: int = 0,
+    say: Callable[[str], None] = lambda text: None,
 ) -> None:
     """Run as an agent until `until` is set or the coordinator ends.  Raises PlanError, FleetError."""
     from loadgen.agent.credentials import parse
@@ -94,6 +104,9 @@ async def serve(
         spool=task.spool,
         cores=cores,
         patience_s=PATIENCE_S if patience_s is None else patience_s,
+        ports=parse_ports(task.ports) if task.ports else None,
+        dates=credentials.dates if credentials is not None else "",
+        say=say,
     )
 
 

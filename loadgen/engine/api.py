@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,7 +14,9 @@ from loadgen.model.bound import Bound, BoundKind
 from loadgen.model.sending import EngineKind as EngineKind  # a plan names them, too
 from loadgen.model.sending import Timestamps as Timestamps
 from loadgen.model.shard import Shard
+from loadgen.model.stages import Ramp
 from loadgen.model.target import Target
+from loadgen.model.tls import TLS_DEFAULTS, TlsSettings
 from loadgen.model.units import NS_PER_MS
 from loadgen.schedule.optape import OpTape
 
@@ -28,7 +30,9 @@ class Arrivals:
 
     Operation k of all engines is due `offset(k)` after the start of the segment, and this engine plays those with
     k mod `parts` == `part`.  An operation goes to a free connection of its target.  Without one it waits and keeps its
-    due time; it is recorded as SHED if `max_backlog` operations already wait for that target.
+    due time; it is recorded as SHED if `max_backlog` operations already wait for that target.  `total` is the number of
+    operations of all engines together; 0 for as many as the segment's length allows.  With `ramps`, the rate changes as
+    they say, from the start of the segment on.
     """
 
     rate_per_s: float
@@ -37,6 +41,8 @@ class Arrivals:
     part: int
     parts: int
     max_backlog: int
+    ramps: tuple[Ramp, ...] = ()
+    total: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +53,10 @@ class Load:
     a connection rests for `error_rest_ns`, so that a dead target is not flooded with connects; in an open loop other
     connections play its operations meanwhile.  `sources` are addresses of this machine to connect from, in turn;
     () leaves the choice to the kernel.  `canary`: the machine runs a responder for a canary on each engine.
+    The engine is number `part` of `parts` in the run.
+    `requests`: in a closed loop, the number of operations that this engine plays in a segment, which then ends;
+    0 for as many as the segment's length allows.  `request_ns` is the longest time from sending a request to the end of
+    its reply; 0 for no limit.  `dial`: by target, the host and port that its connections go to; () for its own.
     """
 
     line_bps: int
@@ -60,6 +70,12 @@ class Load:
     tls_verify: bool = True
     error_rest_ns: int = 250 * NS_PER_MS
     canary: bool = False
+    part: int = 0
+    parts: int = 1
+    requests: int = 0
+    request_ns: int = 0
+    dial: tuple[tuple[str, int], ...] = ()
+    tls: TlsSettings = TLS_DEFAULTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +111,24 @@ class Assignment:
             "canary_port": self.canary_port,
         }
 
+    @property
+    def dialed(self) -> tuple[Target, ...]:
+        """The targets with the hosts and ports that their connections go to."""
+        if not self.load.dial:
+            return self.targets
+        both = zip(self.targets, self.load.dial, strict=True)
+        return tuple(replace(target, host=host, port=port) for target, (host, port) in both)
+
+    @property
+    def own(self) -> tuple[int, int]:
+        """What differs between the loads of workers: the part of an open loop, and the number of operations."""
+        return (self.load.arrivals.part if self.load.arrivals is not None else 0), self.load.requests
+
+    def with_own(self, part: int, requests: int) -> Assignment:
+        """The assignment with what differs between workers; the inverse of :attr:`own`."""
+        arrivals = replace(self.load.arrivals, part=part) if self.load.arrivals is not None else None
+        return replace(self, load=replace(self.load, arrivals=arrivals, requests=requests))
+
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Assignment:
         """Rebuild an assignment from the plain data that :meth:`to_wire` returned."""
@@ -103,7 +137,10 @@ class Assignment:
         load["engine"] = EngineKind(load["engine"])
         load["timestamps"] = Timestamps(load["timestamps"])
         load["sources"] = tuple(load["sources"])
-        load["arrivals"] = Arrivals(**load["arrivals"]) if load["arrivals"] else None
+        if arrivals := load["arrivals"]:
+            load["arrivals"] = Arrivals(**{**arrivals, "ramps": tuple(map(tuple, arrivals["ramps"]))})
+        load["dial"] = tuple((host, port) for host, port in load["dial"])
+        load["tls"] = TlsSettings(**load["tls"])
         return cls(
             worker=wire["worker"],
             shard=Shard.from_wire(wire["shard"]),
@@ -147,6 +184,14 @@ class Engine(Protocol):
 
     def take_canary(self) -> NDArray[np.void]:
         """The records (RECORD_DTYPE) of the canary since the last call; no rows without a canary."""
+
+    @property
+    def handshakes(self) -> tuple[int, int]:
+        """The TLS handshakes since the engine was made: full ones, resumed ones."""
+
+    @property
+    def done_ns(self) -> int:
+        """When the given number of operations was done; 0 before, and when the segment ended otherwise."""
 
 
 EndedHook = Callable[[Segment, str], None]

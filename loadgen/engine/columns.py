@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from loadgen.engine.body import BodySpec
-from loadgen.schedule.optape import OpTape
+from loadgen.schedule.optape import FIRST_STATUS_SET, OpTape, statuses_of
 
 _ANY_SUCCESS = frozenset(range(200, 400))  # the statuses accepted where the tape names none
 
@@ -28,6 +28,8 @@ class TapeColumns:
         "rests",
         "right_statuses",
         "targets",
+        "templates",
+        "values",
     )
 
     def __init__(self, tape: OpTape) -> None:
@@ -39,7 +41,10 @@ class TapeColumns:
         self.literals = [strings[i] for i in ops["literal"].tolist()]
         self.cookies = [strings[i] for i in ops["cookie"].tolist()]
         self.targets: list[int] = ops["target"].tolist()
+        self.templates: list[int] = ops["template"].tolist()
+        self.values = tape.values
         statuses = {status: frozenset([status]) for status in np.unique(ops["status"]).tolist()} | {0: _ANY_SUCCESS}
+        statuses |= {FIRST_STATUS_SET + k: one for k, one in enumerate(statuses_of(tape.status_sets))}
         self.right_statuses = [statuses[status] for status in ops["status"].tolist()]
         self.flags: list[int] = ops["flags"].tolist()
         self.checked: list[bool] = (tape.checks["content_bytes"][ops["check"]] >= 0).tolist()

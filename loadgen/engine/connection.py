@@ -24,7 +24,7 @@ from loadgen.engine.records import PACK, ROW_BYTES
 from loadgen.measure.record import CONNECTED, RESTED, RETRIED, STATUS_SHIFT, SURPLUS
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_S
-from loadgen.schedule.optape import CLOSE_AFTER
+from loadgen.schedule.optape import CLOSE_AFTER, NO_BODY
 
 _RESTING, _CONNECTING, _SENDING, _READING, _PAUSED, _STOPPED = Doing  # a global is cheaper than an enum member
 _OK = Outcome.OK
@@ -38,32 +38,10 @@ class Connection:
     """
 
     __slots__ = (
-        "_check",
-        "_checked",
-        "_closes",
-        "_context",
-        "_cookie",
-        "_doing",
-        "_due_ns",
-        "_fd",
-        "_flags",
-        "_host_line",
-        "_next_row",
-        "_out",
-        "_prepared_row",
-        "_progress_ns",
-        "_reader",
-        "_received",
-        "_request",
-        "_right",
-        "_row",
-        "_sent_ns",
-        "_sock",
-        "_sources",
-        "_tape",
-        "number",
-        "target",
-    )
+        "_bodyless", "_check", "_checked", "_closes", "_context", "_cookie", "_doing", "_due_ns", "_fd", "_flags",
+        "_host_line", "_next_row", "_out", "_prepared_row", "_progress_ns", "_reader", "_received", "_request",
+        "_right", "_row", "_sent_ns", "_sock", "_sources", "_tape", "number", "target",
+    )  # fmt: skip
 
     def __init__(
         self, context: EngineContext, number: int, target: int, host_line: bytes, *, sources: Sequence[str]
@@ -82,12 +60,13 @@ class Connection:
         self._row = self._received = 0
         self._due_ns = self._sent_ns = self._progress_ns = 0
         self._flags = 0  # those of RECORD_DTYPE, of the current operation, or of the next one
-        self._prepared_row = -1  # the row that the next six fields belong to
+        self._prepared_row = -1  # the row that the next seven fields belong to
         self._request = b""
         self._checked = False  # whether the body of the reply is checked
         self._right: frozenset[int] = frozenset()  # accepted statuses
         self._cookie = b""
         self._closes = False
+        self._bodyless = False  # the reply has no body
         self._next_row = 0
         self._out = b""  # the part of the request that the kernel has not accepted yet
 
@@ -121,8 +100,9 @@ class Connection:
             context.readiness.watch(self._fd, self)
 
     def expire(self, now_ns: int, timeout_ns: int) -> None:
-        """Fail the operation if nothing has happened for `timeout_ns`."""
-        if self._doing in (_CONNECTING, _SENDING, _READING) and now_ns - self._progress_ns > timeout_ns:
+        """Fail the operation if nothing has happened for `timeout_ns`, or if it takes too long as a whole."""
+        late = now_ns - self._progress_ns > timeout_ns or now_ns - self._sent_ns > self._context.request_ns
+        if late and self._doing in (_CONNECTING, _SENDING, _READING):
             self._fail(now_ns, Outcome.UNREACHABLE if self._doing is _CONNECTING else Outcome.TIMED_OUT)
 
     def stop(self, now_ns: int) -> None:
@@ -134,7 +114,11 @@ class Connection:
 
     def begin(self, now_ns: int) -> None:
         """Begin the operation, which is due."""
-        row = self._row
+        quota, row = self._context.quota, self._row
+        if quota.left <= 0:
+            quota.retire()
+            return
+        quota.left -= 1
         self._sent_ns = self._progress_ns = now_ns
         self._received = 0
         if row != self._prepared_row:
@@ -142,9 +126,9 @@ class Connection:
         self._out = self._request
         if self._checked:
             self._check.begin(self._tape.spec(row), self._tape.literals[row])
-            self._reader.begin(self._check)
+            self._reader.begin(self._check, self._bodyless)
         else:
-            self._reader.begin(None)
+            self._reader.begin(None, self._bodyless)
         if self._sock is None and not self._connect(now_ns):
             return
         self._send(now_ns)
@@ -193,12 +177,14 @@ class Connection:
     def _prepare(self, row: int) -> None:
         """Look up the operation of `row`.  Kept until another row is played."""
         tape = self._tape
-        self._prepared_row = row
-        self._request = tape.lines[row] + self._host_line + tape.rests[row]
+        self._prepared_row = -1 if tape.templates[row] else row  # a request with values is made anew each time
+        self._request = self._context.request(row, self._host_line, self.number)
+        flags = tape.flags[row]
+        self._bodyless = bool(flags & NO_BODY)
         self._checked = tape.checked[row]
         self._right = tape.right_statuses[row]
         self._cookie = tape.cookies[row]
-        self._closes = bool(tape.flags[row] & CLOSE_AFTER)
+        self._closes = bool(flags & CLOSE_AFTER)
         self._next_row = tape.next_rows[row]
 
     def _connect(self, now_ns: int) -> bool:
@@ -361,15 +347,21 @@ class Connection:
         self._out = self._request
         if self._checked:
             self._check.begin(self._tape.spec(self._row), self._tape.literals[self._row])
-        self._reader.begin(self._check if self._checked else None)
+        self._reader.begin(self._check if self._checked else None, self._bodyless)
         if self._connect(now_ns):
             self._send(now_ns)
 
     def _rest_after_error(self, now_ns: int) -> None:
         self._row = self._next_row
-        self._rest_until(max(now_ns, self._due_ns) + self._context.error_rest_ns)
+        if self._context.quota.left > 0:
+            self._rest_until(max(now_ns, self._due_ns) + self._context.error_rest_ns)
+        else:
+            self._doing = _RESTING
+            self._context.quota.retire()
 
     def _record(self, done_ns: int, outcome: Outcome) -> None:
+        if done_ns - self._sent_ns > self._context.request_ns and outcome is _OK:
+            outcome = Outcome.TIMED_OUT
         if self._doing is _CONNECTING and not self._received and not self._flags & RETRIED:
             self._sent_ns = -abs(self._sent_ns)  # without a TCP connection no request was sent
         records = self._context.records

@@ -13,14 +13,18 @@ from loadgen.engine.agenda import Agenda
 from loadgen.engine.api import Load
 from loadgen.engine.columns import TapeColumns
 from loadgen.engine.http1 import Head
+from loadgen.engine.quota import Quota
 from loadgen.engine.readiness import Readiness
 from loadgen.engine.records import Records
 from loadgen.engine.resolve import Address
+from loadgen.engine.values import Filler
 from loadgen.measure.shown import MAX_SHOWN
 from loadgen.model.outcome import Outcome
 from loadgen.model.sending import PACED_READ_BYTES
 from loadgen.model.units import NS_PER_S
+from loadgen.schedule.optape import OWN_HOST
 
+_NEVER_NS = 1 << 62
 _READ_BYTES = 65_536  # the kernel allocates memory for each read, so a larger buffer costs more
 
 
@@ -56,15 +60,19 @@ class EngineContext:
         "agenda",
         "dispatcher",
         "error_rest_ns",
+        "filler",
+        "handshakes",
         "known_heads",
         "line_bps",
         "now_ns",
         "ns_per_byte",
         "open_sockets",
         "paced_reads",
+        "quota",
         "read_bytes",
         "readiness",
         "records",
+        "request_ns",
         "shown",
         "tape",
     )
@@ -78,22 +86,36 @@ class EngineContext:
         records: Records,
         tape: TapeColumns,
         addresses: Sequence[Address],
+        quota: Quota | None = None,
     ) -> None:
         self.now_ns = now_ns
         self.agenda = agenda
         self.records = records
         self.tape = tape
+        self.filler = Filler(tape.values, part=load.part, parts=load.parts)
         self.addresses = addresses  # by target
         self.readiness: Readiness
         self.dispatcher: Dispatcher | None = None
         self.known_heads: dict[bytes, Head] = {}
         self.open_sockets = 0
+        self.handshakes = [0, 0]  # of TLS: full ones, resumed ones
+        self.quota = quota or Quota(0, 0, now_ns, lambda: None)
         self.shown: dict[tuple[int, Outcome], bytes] = {}  # by target and outcome: what was seen first
         self.line_bps = load.line_bps
         self.ns_per_byte = 8 * NS_PER_S / load.line_bps if load.line_bps else 0.0
         self.paced_reads = load.paced_reads and load.line_bps > 0
         self.read_bytes = PACED_READ_BYTES if self.paced_reads else _READ_BYTES
         self.error_rest_ns = load.error_rest_ns
+        self.request_ns = load.request_ns or _NEVER_NS
+
+    def request(self, row: int, host_line: bytes, connection: int) -> bytes:
+        """The request of tape row `row`, on the connection with that number; with values, the next one each time."""
+        tape = self.tape
+        if template := tape.templates[row]:
+            return self.filler.write(template, host_line, connection)
+        own = b"" if tape.flags[row] & OWN_HOST else host_line
+        request: bytes = tape.lines[row] + own + tape.rests[row]
+        return request
 
     def show(self, target: int, outcome: Outcome, text: bytes) -> None:
         """Keep what the report shows of a failed operation, if it is the first of its kind."""

@@ -73,10 +73,12 @@ class ReplyReader:
     """
 
     __slots__ = (
+        "_bodyless",
         "_kept",
         "_known",
         "_last",
         "_left",
+        "_others",
         "_seen",
         "_sink",
         "_state",
@@ -91,6 +93,8 @@ class ReplyReader:
 
     def __init__(self, known: dict[bytes, Head]) -> None:
         self._known = known
+        self._others: dict[bytes, Head] = {}  # the known heads of replies without a body, or the others
+        self._bodyless = False
         self._last = _NO_HEAD  # the known head of the last reply
         self._state = _OVER
         self._kept = b""  # an unfinished head or chunk line
@@ -105,8 +109,14 @@ class ReplyReader:
         self.surplus = False
         self.wrong = b""
 
-    def begin(self, sink: Sink | None) -> None:
-        """Prepare for the next reply.  `sink` checks its body; None leaves the body unchecked."""
+    def begin(self, sink: Sink | None, bodyless: bool = False) -> None:
+        """Prepare for the next reply.  `sink` checks its body; None leaves the body unchecked.
+
+        `bodyless`: the reply ends with its head, whatever that says, as after a HEAD request (RFC 9112, 6.3).
+        """
+        if bodyless is not self._bodyless:
+            self._bodyless = bodyless
+            self._known, self._others, self._last = self._others, self._known, _NO_HEAD
         self._state = _HEAD
         self._kept = b""
         self._seen = 0
@@ -251,7 +261,7 @@ class ReplyReader:
         self.reusable = b"close" not in connection and (not old or b"keep-alive" in connection)
         codings = [coding for coding in values_of(head, _ENCODING) if coding not in (b"", b"identity")]
         lengths = values_of(head, _LENGTH)
-        if self.status in (204, 304):
+        if self._bodyless or self.status in (204, 304):
             self._state, self._left = _FIXED, 0
         elif codings:
             # Both framings at once may be an attempt at request smuggling (RFC 9112, 6.1): refuse to guess.

@@ -63,6 +63,8 @@ class OpenLoop:
             part=arrivals.part,
             parts=arrivals.parts,
             length_ns=segment.end_ns - segment.start_ns,
+            ramps=arrivals.ramps,
+            total=arrivals.total,
         )
         self._taken, self._chunk = 0, []
         self._start_ns = segment.start_ns
@@ -90,6 +92,8 @@ class OpenLoop:
             now_ns = clock()
         if self._due_ns < _NEVER:
             self._context.agenda.push(self._due_ns, self)
+        else:
+            self._settle()
 
     def free(self, connection: Playable, target: int, now_ns: int) -> None:
         """Give `connection` the operation that has waited longest, or keep it until one is due."""
@@ -99,6 +103,18 @@ class OpenLoop:
             connection.play(row, due_ns, now_ns)
         else:
             self._free[target].append(connection)
+            if self._due_ns == _NEVER:
+                self._settle()
+
+    def _settle(self) -> None:
+        """Tell the quota, if the number of operations is given and none is left to begin."""
+        quota = self._context.quota
+        if not self._arrivals.total or any(self._waiting):
+            return
+        if quota.left > 0:
+            quota.close(sum(map(len, self._free)))
+        else:
+            quota.retire()
 
     def stop(self, now_ns: int) -> None:
         """End the segment: operations that were due and never sent are recorded as CUT."""

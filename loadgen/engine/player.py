@@ -16,6 +16,7 @@ from loadgen.engine.columns import TapeColumns
 from loadgen.engine.connection import Connection
 from loadgen.engine.context import EngineContext
 from loadgen.engine.openloop import OpenLoop
+from loadgen.engine.quota import Quota
 from loadgen.engine.readiness import Readiness
 from loadgen.engine.records import Records
 from loadgen.engine.resolve import resolve
@@ -27,6 +28,7 @@ from loadgen.measure.snapshot import Snapshot
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 
 _DOUBT_S = 0.05  # how long an engine waits for a renewal in transit before it believes that its lease expired
+_QUICK_S = 0.005  # the least time between two looks for requests that take too long
 _PULSE_S = 0.1  # how often the lease and the time-outs are checked
 
 
@@ -58,7 +60,8 @@ class Player:
             agenda=self._agenda,
             records=self._records,
             tape=TapeColumns(assignment.tape),
-            addresses=[resolve(target) for target in assignment.targets],
+            addresses=[resolve(target) for target in assignment.dialed],
+            quota=Quota(assignment.load.requests, len(assignment.shard.connections), now_ns, self._on_done),
         )
         self._accounts = Accounts(assignment, vitals)
         self._connections = self._make_connections()
@@ -79,7 +82,9 @@ class Player:
         load, targets, context = self._assignment.load, self._assignment.targets, self._context
         host_lines = [f"Host: {target.authority}\r\n".encode() for target in targets]
         sources = sources_by_family(load.sources)
-        tls_context = client_context(verify=load.tls_verify) if any(target.tls for target in targets) else None
+        tls_context = (
+            client_context(verify=load.tls_verify, settings=load.tls) if any(target.tls for target in targets) else None
+        )
         made: list[Connection] = []
         for number in self._assignment.shard.connections:
             index = int(self._accounts.target_of[number])
@@ -89,7 +94,14 @@ class Player:
                 assert tls_context is not None
                 made.append(
                     TlsConnection(
-                        context, number, index, host_line, sources=usable, host=target.host, tls_context=tls_context
+                        context,
+                        number,
+                        index,
+                        host_line,
+                        sources=usable,
+                        host=load.tls.name or target.host,
+                        resume=load.tls.resume,
+                        tls_context=tls_context,
                     )
                 )
             else:
@@ -103,6 +115,7 @@ class Player:
         self._segment = segment
         self._accounts.start(segment)
         self._lease_doubted = False
+        self._context.quota.start()
         self._context.readiness = Readiness(self._loop, self._now_ns)
         if self._open_loop is not None:
             self._open_loop.start(segment, self._connections)
@@ -130,9 +143,23 @@ class Player:
         self._fold()
         return self._accounts.drain(interval, self._context.open_sockets, self._active(), self._context.shown)
 
+    @property
+    def handshakes(self) -> tuple[int, int]:
+        """The TLS handshakes since the engine was made: full ones, resumed ones."""
+        full, resumed = self._context.handshakes
+        return full, resumed
+
+    @property
+    def done_ns(self) -> int:
+        """When the given number of operations was done; 0 before."""
+        return self._context.quota.done_ns
+
     def take_canary(self) -> NDArray[np.void]:
         """The records of the canary since the last call."""
         return self._canary.take() if self._canary is not None else np.zeros(0, dtype=RECORD_DTYPE)
+
+    def _on_done(self) -> None:
+        self._loop.call_soon(self._end, "complete")
 
     def _look(self) -> None:
         self._context.readiness.look()
@@ -162,14 +189,15 @@ class Player:
             self._pulse_timer = self._loop.call_later(_DOUBT_S, self._pulse)
             return
         self._lease_doubted = False
-        timeout_ns = self._assignment.load.timeout_ns
-        if now_ns - self._swept_ns > min(timeout_ns // 8, 500 * NS_PER_MS):
+        timeout_ns, request_ns = self._assignment.load.timeout_ns, self._context.request_ns
+        if now_ns - self._swept_ns > min(timeout_ns // 8, request_ns // 8, 500 * NS_PER_MS):
             self._swept_ns = now_ns
             for connection in self._connections:
                 connection.expire(now_ns, timeout_ns)
             if self._canary is not None:
                 self._canary.expire(now_ns, timeout_ns)
-        self._pulse_timer = self._loop.call_later(_PULSE_S, self._pulse)
+        pulse_s = max(_QUICK_S, min(_PULSE_S, request_ns / 8 / NS_PER_S))
+        self._pulse_timer = self._loop.call_later(pulse_s, self._pulse)
 
     def _end(self, why: str) -> None:
         segment = self._segment

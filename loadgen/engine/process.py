@@ -5,7 +5,8 @@ when the agent still runs but is silent.
 
 down: prepare {assignment} · start {segment} · renew {until_ns} · stop
 up:   hello {pid, version, engines} · prepared {engine, timestamps, why} · failed {whose, message, hint}
-      armed {segment} · began {segment, at_ns} · snapshot {...} · canary {rows} · ended {segment, why}
+      armed {segment} · began {segment, at_ns} · snapshot {...} · canary {rows}
+      ended {segment, why, done_ns, handshakes}
 """
 
 from __future__ import annotations
@@ -120,7 +121,11 @@ class EngineProcess:
         if self._beginning is not None:
             self._beginning.cancel()
         self._report()  # all records must arrive before the segment is reported as ended
-        self._send({"is": "ended", "segment": segment.index, "why": why})
+        player = self._player
+        done_ns, handshakes = (player.done_ns, player.handshakes) if player is not None else (0, (0, 0))
+        self._send(
+            {"is": "ended", "segment": segment.index, "why": why, "done_ns": done_ns, "handshakes": list(handshakes)}
+        )
 
     def _send(self, message: dict[str, Any]) -> None:
         self._writer.write(frames.encode(message))

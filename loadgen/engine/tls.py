@@ -6,6 +6,7 @@ the moment of sending.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import ssl
 from collections.abc import Sequence
@@ -16,24 +17,63 @@ from loadgen.engine.doing import Doing
 from loadgen.engine.tls_words import tls_words
 from loadgen.engine.trust_store import check_trust_store
 from loadgen.measure.record import RETRIED, SURPLUS
+from loadgen.model.errors import PlanError
 from loadgen.model.outcome import Outcome
+from loadgen.model.tls import TLS_DEFAULTS, TlsSettings
 
 _RECORD_BYTES = 16_384  # the largest plaintext of one TLS record (RFC 8446, 5.1)
 
 
-def client_context(*, verify: bool) -> ssl.SSLContext:
+def client_context(*, verify: bool, settings: TlsSettings = TLS_DEFAULTS) -> ssl.SSLContext:
     """The TLS settings of a client: OpenSSL's defaults (with SSL_CERT_FILE and SSL_CERT_DIR), and only HTTP/1.1.
 
     Without `verify` any certificate is accepted.  Raises PlanError when SSL_CERT_FILE or SSL_CERT_DIR is wrong.
     """
-    if verify:
+    if verify and not settings.authorities:
         check_trust_store(os.environ)
-    context = ssl.create_default_context()
+    context = ssl.create_default_context(cadata=settings.authorities or None)
+    if settings.certificate:
+        _present(context, settings)
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+def check_settings(settings: TlsSettings) -> None:
+    """Raise PlanError when the certificates or the key cannot be used."""
+    if "ENCRYPTED" in settings.key + settings.certificate:
+        raise PlanError("--key: the key is encrypted", hint="decrypt it: openssl pkey -in FILE -out OTHER")
+    try:
+        client_context(verify=True, settings=TlsSettings(authorities=settings.authorities))
+    except (ssl.SSLError, ValueError):
+        raise PlanError("--cacert: the file has no certificate", hint="it must be a PEM file") from None
+    try:
+        client_context(verify=True, settings=settings)
+    except (ssl.SSLError, ValueError) as error:
+        if "MISMATCH" in str(error):
+            raise PlanError("--key: the key is not that of the certificate (--cert)") from None
+        hint = "both must be PEM files; without --key, the file of --cert must contain the key"
+        raise PlanError("--cert, --key: the files have no certificate with its key", hint=hint) from None
+
+
+def _present(context: ssl.SSLContext, settings: TlsSettings) -> None:
+    """Let the client present its certificate.  OpenSSL reads it from files, which exist in memory only."""
+    with contextlib.ExitStack() as files:
+        certificate, key = (_file(files, text) for text in (settings.certificate, settings.key))
+        context.load_cert_chain(certificate, key if settings.key else None, password=_no_password)
+
+
+def _no_password() -> str:
+    raise ValueError("the key is encrypted")
+
+
+def _file(files: contextlib.ExitStack, text: str) -> str:
+    number = os.memfd_create("loadgen-pem")
+    files.callback(os.close, number)
+    os.write(number, text.encode())
+    return f"/proc/self/fd/{number}"
 
 
 class TlsConnection(Connection):
@@ -42,7 +82,18 @@ class TlsConnection(Connection):
     A failure during the handshake or inside TLS is recorded as BAD_TLS.
     """
 
-    __slots__ = ("_host", "_incoming", "_outgoing", "_peer_ended", "_plain", "_sealed", "_tls", "_tls_context")
+    __slots__ = (
+        "_host",
+        "_incoming",
+        "_outgoing",
+        "_peer_ended",
+        "_plain",
+        "_resume",
+        "_sealed",
+        "_session",
+        "_tls",
+        "_tls_context",
+    )
 
     def __init__(
         self,
@@ -54,12 +105,15 @@ class TlsConnection(Connection):
         sources: Sequence[str],
         host: str,
         tls_context: ssl.SSLContext,
+        resume: bool = False,
     ) -> None:
         super().__init__(context, number, target, host_line, sources=sources)
         self._host = host
         self._tls_context = tls_context
         self._incoming = self._outgoing = ssl.MemoryBIO()
         self._tls: ssl.SSLObject | None = None
+        self._resume = resume
+        self._session: ssl.SSLSession | None = None  # of the last TCP connection
         self._plain = b""  # the request, until the handshake is complete
         self._sealed = False  # whether `_out` is encrypted
         self._peer_ended = False  # the server sent close_notify
@@ -73,7 +127,9 @@ class TlsConnection(Connection):
         if not super()._connect(now_ns):
             return False
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = self._tls_context.wrap_bio(self._incoming, self._outgoing, server_hostname=self._host)
+        self._tls = self._tls_context.wrap_bio(
+            self._incoming, self._outgoing, server_hostname=self._host, session=self._session
+        )
         self._plain, self._out, self._sealed = self._out, b"", False
         self._peer_ended = False
         return True
@@ -103,6 +159,7 @@ class TlsConnection(Connection):
             self._fail_tls(now_ns, error)
             return
         else:
+            self._context.handshakes[bool(self._tls.session_reused)] += 1
             handshake = self._out + self._outgoing.read()
             self._seal(self._plain)
             self._plain = b""
@@ -194,5 +251,7 @@ class TlsConnection(Connection):
 
     def _close(self) -> None:
         super()._close()
+        if self._resume and self._tls is not None and not self._plain:
+            self._session = self._tls.session
         self._tls = None
         self._plain = b""

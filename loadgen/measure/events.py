@@ -46,11 +46,17 @@ class SegmentBegan:
 
 @dataclass(frozen=True, slots=True)
 class SegmentEnded:
-    """An engine reached the end of a segment, or was stopped.  All of its snapshots precede this event."""
+    """An engine reached the end of a segment, or was stopped.  All of its snapshots precede this event.
+
+    `done_ns`: when its given number of operations was done (CLOCK_MONOTONIC of its machine); 0 when none was given, or
+    when the segment ended before.  `handshakes`: of TLS, so far: full ones, resumed ones.
+    """
 
     worker: str
     segment: int
     why: str
+    done_ns: int = 0
+    handshakes: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +112,10 @@ def event_to_wire(event: AgentEvent) -> dict[str, Any]:
             return {"is": "ready", "worker": worker, "engine": engine, "timestamps": timestamps, **reason}
         case SegmentBegan(worker, segment, at_ns):
             return {"is": "began", "worker": worker, "segment": segment, "at_ns": at_ns}
-        case SegmentEnded(worker, segment, why):
-            return {"is": "ended", "worker": worker, "segment": segment, "why": why}
+        case SegmentEnded(worker, segment, why, done_ns, handshakes):
+            done: dict[str, Any] = {"done_ns": done_ns} if done_ns else {}
+            done |= {"full": handshakes[0], "resumed": handshakes[1]} if any(handshakes) else {}
+            return {"is": "ended", "worker": worker, "segment": segment, "why": why, **done}
         case EngineLost(worker, why):
             return {"is": "lost", "worker": worker, "why": why[:_MAX_WHY]}
         case CoresShared(machine, share, most, throttled):
@@ -150,7 +158,10 @@ def event_from_wire(wire: Mapping[str, Any]) -> AgentEvent:
             return SegmentBegan(read_text(wire, "worker"), read_int(wire, "segment", high=MAX_WINDOWS), at_ns)
         case "ended":
             segment = read_int(wire, "segment", high=MAX_WINDOWS)
-            return SegmentEnded(read_text(wire, "worker"), segment, printable(read_text(wire, "why")))
+            done_ns = read_int(wire, "done_ns", high=_MAX_CLOCK_NS) if "done_ns" in wire else 0
+            full, resumed = (read_int(wire, name) if name in wire else 0 for name in ("full", "resumed"))
+            why = printable(read_text(wire, "why"))
+            return SegmentEnded(read_text(wire, "worker"), segment, why, done_ns, (full, resumed))
         case "lost":
             return EngineLost(read_text(wire, "worker"), printable(read_text(wire, "why", max_length=_MAX_WHY)))
         case "shared":

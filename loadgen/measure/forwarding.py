@@ -24,14 +24,20 @@ class ProxyCounters:
     """Counters of one listening proxy since it started.
 
     `open`: connections open now.  `refused`: connections over the limit.  `upstream_failed`: connections without a
-    reachable upstream.  `reset`: connections ended by a reset of either side.  `idle`: connections ended by the idle
-    limit.  `forwarded_bytes`: sent to the upstream.  `returned_bytes`: sent back to clients.
+    reachable upstream, the sum of those that `upstream_refused`, that were `upstream_unreachable` and that
+    `upstream_timed_out`.  `local_limit`: connections that failed because the proxy's machine lacked a port or memory.
+    `reset`: connections ended by a reset of either side.  `idle`: connections ended by the idle limit.
+    `forwarded_bytes`: sent to the upstream.  `returned_bytes`: sent back to clients.
     """
 
     accepted: int = 0
     open: int = 0
     refused: int = 0
     upstream_failed: int = 0
+    upstream_refused: int = 0
+    upstream_unreachable: int = 0
+    upstream_timed_out: int = 0
+    local_limit: int = 0
     reset: int = 0
     idle: int = 0
     forwarded_bytes: int = 0

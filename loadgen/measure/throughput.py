@@ -123,6 +123,9 @@ class ProbeResult:
     `remote_busiest_ns`: CPU time of the busiest thread of an end; no stream is faster than a whole core lets it be.
     `local_runnable_ns`: the same with the time in which the thread waited for a core.  `discarded`: whether this end's
     receiver dropped the bytes in the kernel (MSG_TRUNC) instead of copying them.
+    `cut`: why the test ended before its time, or why the far end's counts are missing; empty if it is complete.
+    Without the far end's counts, what this end sent over TCP counts as received if the far end's kernel has
+    acknowledged it.
     """
 
     test: ProbeTest
@@ -141,6 +144,7 @@ class ProbeResult:
     local_busiest_ns: int = UNKNOWN
     local_runnable_ns: int = UNKNOWN
     remote_busiest_ns: int = UNKNOWN
+    cut: str = ""
 
     def received_bps(self, direction: Direction) -> float:
         """The received rate in one direction: the bytes of all streams over the time of the slowest stream; 0.0 without

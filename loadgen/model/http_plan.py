@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from loadgen.model.connect_to import ConnectTo, dialed
+from loadgen.model.data_file import NO_DATA, DataFile
 from loadgen.model.errors import PlanError
+from loadgen.model.http_values import Value, check_names, check_places, tokens_for, values_in
 from loadgen.model.plain import from_plain, to_plain
 from loadgen.model.plan import OnLoss, Phases
 from loadgen.model.secrets import mask_url
 from loadgen.model.sending import EngineKind, Timestamps, check_sending
 from loadgen.model.shard import share_out
+from loadgen.model.stages import Stage, check_stages, mean_per_s
+from loadgen.model.statuses import parse_statuses
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_S
 
 MAX_REQUESTS = 100_000
 MAX_WEIGHT = 1_000
 MAX_RATE_PER_S = 10_000_000
+MAX_TOTAL = 10**15
+MAX_REDIRECTS = 50
+
+_COUNTED_DURATION_NS = 3600 * NS_PER_S  # the limit of a run with a given number of requests
+_CONNECTIONS = 64
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
-_OURS = ("host", "content-length", "transfer-encoding", "expect", "upgrade")
+_OURS = ("content-length", "transfer-encoding", "expect", "upgrade")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 _SAFE_IN_PATH = "/?:@!$&'()*+,;=%[]~-._"
 
 
@@ -64,7 +76,8 @@ class Url:
 class HttpRequest:
     """One request.
 
-    `headers` are lines like `Accept: text/html`.  `status` is the expected status; 0 accepts any of 200 to 399.
+    `headers` are lines like `Accept: text/html`; a Host line replaces that of the URL.  `status` is the expected
+    status, or `expect` are the expected statuses like `200,204,3xx`; with neither, any of 200 to 399 is accepted.
     `weight` is how often the request is sent, relative to the other requests.
     """
 
@@ -74,23 +87,51 @@ class HttpRequest:
     body: str = ""
     status: int = 0
     weight: int = 1
+    expect: str = ""
 
     def __post_init__(self) -> None:
-        Url.parse(self.url)
+        _ = self.parts  # checks the URL
         if not _TOKEN.fullmatch(self.method):
             raise PlanError(f"{self.method!r} is not an HTTP method")
-        if self.method in ("HEAD", "CONNECT"):
-            raise PlanError(f"{self.method} requests are not supported", hint="use GET, POST, PUT or another method")
+        if self.method == "CONNECT":
+            raise PlanError("CONNECT requests are not supported", hint="use GET, POST, PUT or another method")
+        if self.method == "HEAD" and self.body:
+            raise PlanError("a HEAD request has no body", hint="omit the body, or use another method")
         for line in self.headers:
             name, colon, value = line.partition(":")
             if not colon or not _TOKEN.fullmatch(name) or any(c in value for c in "\r\n\0"):
                 raise PlanError(f"{line!r} is not a header", hint="write it like 'Accept: text/html'")
             if name.lower() in _OURS:
                 raise PlanError(f"the header {name} cannot be set", hint="it follows from the URL and the body")
+        if self.own_hosts > 1:
+            raise PlanError("the header Host is given twice")
         if self.status and not 200 <= self.status <= 599:
             raise PlanError(f"the expected status must be 200 to 599, got {self.status}")
+        if self.status and self.expect:
+            raise PlanError(f"status {self.status} and expect {self.expect!r} are both given", hint="give one of them")
+        if self.expect:
+            parse_statuses(self.expect)
         if not 1 <= self.weight <= MAX_WEIGHT:
             raise PlanError(f"the weight must be 1 to {MAX_WEIGHT}, got {self.weight}")
+
+    @property
+    def parts(self) -> Url:
+        """The parts of the URL, whose path has tokens in the place of placeholders (loadgen.model.http_values)."""
+        try:
+            text = tokens_for(self.url)
+        except PlanError:  # braces mean nothing in a record of version 0.1; a new plan is checked by `check_values`
+            text = self.url
+        return Url.parse(text)
+
+    @property
+    def values(self) -> tuple[Value, ...]:
+        """The placeholders of the request.  Raises PlanError for a malformed one."""
+        return tuple(values_in(self.url, *self.headers, self.body))
+
+    @property
+    def own_hosts(self) -> int:
+        """The number of Host lines among the headers."""
+        return sum(line.partition(":")[0].lower() == "host" for line in self.headers)
 
     @property
     def name(self) -> str:
@@ -106,20 +147,40 @@ class HttpPlan:
     `rate_per_s` of 0, each connection sends request after request (closed loop).  Otherwise requests are due at that
     rate, whether or not earlier ones were answered (open loop): at even intervals, or as a Poisson process.  When more
     than `max_backlog` requests of an engine wait for a connection to one target, further ones are shed.
+    `keepalive`: whether TCP connections are kept for further requests, or each request has its own.
+    `total_requests` is the exact number of requests, after which the run ends; 0 for as many as the duration allows.
+    `timeout_ns` is the longest silence of a server, `max_time_ns` the longest time of a whole request (0: no limit).
+    `tls_ca`, `tls_cert` and `tls_key` are PEM files, "" for none; `tls_name` is the server name that is sent and
+    verified, "" for the host of the URL; `tls_resume`: connections that are opened again resume their TLS session.
+    `connect_to` are rules as in loadgen.model.connect_to.  `follow` is the largest number of redirects of a request
+    that are followed before the run; 0 to follow none.  `proxy` is the URL of an HTTP proxy that all requests go to.
     `sources` are the addresses to connect from; with none, the kernel chooses.  `slos` are objectives as in
     loadgen.verdict.slo.  `canary`: each engine has a canary (loadgen.engine.canary).  `engines` is the number of engine
-    processes on this machine; load machines of a fleet have their own number.
+    processes on this machine; load machines of a fleet have their own number.  `data` is the file whose rows give
+    values to requests.  With `stages`, requests are due at rates that change; `duration_ns` and `rate_per_s` are then
+    their length and mean rate, whatever was given.
     """
 
     requests: tuple[HttpRequest, ...]
-    connections: int = 64
+    connections: int = _CONNECTIONS
+    total_requests: int = 0
     duration_ns: int = 10 * NS_PER_S
     warmup_ns: int = 0
     rate_per_s: float = 0.0
     poisson: bool = False
     max_backlog: int = 100_000
     timeout_ns: int = 10 * NS_PER_S
+    max_time_ns: int = 0
     tls_verify: bool = True
+    tls_ca: str = ""
+    tls_cert: str = ""
+    tls_key: str = ""
+    tls_name: str = ""
+    tls_resume: bool = False
+    keepalive: bool = True
+    connect_to: tuple[str, ...] = ()
+    follow: int = 0
+    proxy: str = ""
     sources: tuple[str, ...] = ()
     slos: tuple[str, ...] = ()
     engine: EngineKind = EngineKind.AUTO
@@ -128,8 +189,16 @@ class HttpPlan:
     engines: int = 1
     on_loss: OnLoss = OnLoss.DEGRADE
     seed: int = 1
+    data: DataFile = NO_DATA
+    stages: tuple[Stage, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.stages:
+            check_stages(self.stages, MAX_RATE_PER_S)
+            if self.warmup_ns:
+                raise PlanError("stages allow no warm-up", hint="make the first stage the warm-up")
+            object.__setattr__(self, "duration_ns", sum(stage.duration_ns for stage in self.stages))
+            object.__setattr__(self, "rate_per_s", mean_per_s(self.stages))
         if not self.requests:
             raise PlanError("no URL is given", hint="give one or more URLs, --requests FILE, or --plan FILE")
         if len(self.requests) > MAX_REQUESTS:
@@ -143,8 +212,31 @@ class HttpPlan:
         if self.timeout_ns < 1:
             raise PlanError("the timeout must be positive")
         check_sending(self.engine, self.timestamps, self.sources)
+        if self.max_time_ns < 0:
+            raise PlanError("the longest time of a request (-t) must be positive")
+        self._check_tls()
+        self._check_proxy()
+        if not 0 <= self.follow <= MAX_REDIRECTS:
+            raise PlanError(f"the number of redirects must be 0 to {MAX_REDIRECTS}, got {self.follow}")
+        for text in self.connect_to:
+            if not any(ConnectTo.parse(text).fits(target) for target in self.targets) and not self.follow:
+                raise PlanError(f"--connect-to {text}: no URL has this host and port", hint="write them as in the URL")
+        self._check_keepalive()
         self._check_connections()
+        self._check_total()
         _ = self.phases  # Phases checks the durations
+
+    def check_values(self) -> None:
+        """Raise PlanError when a placeholder is malformed, stands where none can stand, or names an unknown value."""
+        if self.follow and any("{{" in request.url for request in self.requests):
+            raise PlanError("-L cannot follow a URL that differs by request", hint="give the last URL of each redirect")
+        for number, request in enumerate(self.requests, start=1):
+            try:
+                check_places(request.url, request.headers)
+                check_names(request.values, self.data.columns, self.data.file)
+            except PlanError as error:
+                where = f"request {number}: " if len(self.requests) > 1 else ""
+                raise PlanError(f"{where}{error.message}", hint=error.hint) from error
 
     def _check_connections(self) -> None:
         if self.connections < 1:
@@ -159,6 +251,55 @@ class HttpPlan:
                     hint="give more connections (-c) or fewer engines",
                 )
 
+    def _check_tls(self) -> None:
+        given = [name for name in ("ca", "cert", "key", "name", "resume") if getattr(self, f"tls_{name}")]
+        if given and not any(target.tls for target in self.targets):
+            option = {"ca": "--cacert", "name": "--sni", "resume": "--tls-resume"}.get(given[0], f"--{given[0]}")
+            raise PlanError(f"{option} needs a URL with https", hint="write https://…, or omit the option")
+        if self.tls_ca and not self.tls_verify:
+            raise PlanError("--cacert has no effect with --insecure (-k)", hint="omit one of them")
+        if self.tls_key and not self.tls_cert:
+            raise PlanError("--key needs a certificate", hint="give --cert FILE")
+        if self.tls_name and (not self.tls_name.isascii() or not _NAME.fullmatch(self.tls_name)):
+            raise PlanError(
+                f"--sni: {self.tls_name!r} is not the name of a server", hint="write it like www.example.org"
+            )
+
+    def _check_proxy(self) -> None:
+        if not self.proxy:
+            return
+        proxy = Url.parse(self.proxy)
+        if proxy.tls or proxy.path != "/":
+            raise PlanError(f"--proxy: {self.proxy!r} is not a proxy", hint="write it like http://192.0.2.8:3128")
+        if any(target.tls for target in self.targets):
+            raise PlanError("--proxy cannot be used for https URLs", hint="use http URLs, or omit --proxy")
+        for option, given in (("--connect-to", self.connect_to), ("-L", self.follow)):
+            if given:
+                raise PlanError(f"--proxy cannot be combined with {option}", hint="omit one of them")
+
+    def _check_keepalive(self) -> None:
+        for request in () if self.keepalive else self.requests:
+            for line in request.headers:
+                name, _, value = line.partition(":")
+                if name.lower() == "connection" and "close" not in value.lower():
+                    raise PlanError(f"--no-keepalive contradicts the header {line!r}", hint="omit one of them")
+
+    def _check_total(self) -> None:
+        if not self.total_requests:
+            return
+        if not self.connections <= self.total_requests <= MAX_TOTAL:
+            raise PlanError(
+                f"{self.total_requests} requests (-n) cannot be shared by {self.connections} connections (-c)"
+                if 0 < self.total_requests < self.connections
+                else f"the number of requests (-n) must be 1 to {MAX_TOTAL:,}, got {self.total_requests}",
+                hint="give at least one request per connection",
+            )
+        if self.warmup_ns:
+            raise PlanError(
+                "a number of requests (-n) cannot be combined with a warm-up",
+                hint="omit --warmup: -n counts every request",
+            )
+
     @property
     def phases(self) -> Phases:
         """The phases of the run: a warm-up and one measured window."""
@@ -169,7 +310,7 @@ class HttpPlan:
         """The servers that the URLs name, in order; the weight of each is the sum of its requests' weights."""
         weights: dict[tuple[bool, str, int], int] = {}
         for request in self.requests:
-            url = Url.parse(request.url)
+            url = request.parts
             key = (url.tls, url.host, url.port)
             weights[key] = weights.get(key, 0) + request.weight
         return tuple(
@@ -183,6 +324,18 @@ class HttpPlan:
             for (tls, host, port), weight in weights.items()
         )
 
+    def dialed_of(self, target: Target) -> Target:
+        """`target` with the host and port that its connections go to."""
+        if self.proxy:
+            proxy = Url.parse(self.proxy)
+            return dataclasses.replace(target, host=proxy.host, port=proxy.port)
+        return dialed(target, tuple(map(ConnectTo.parse, self.connect_to)))
+
+    @property
+    def dialed(self) -> tuple[Target, ...]:
+        """The targets with the hosts and ports that their connections go to."""
+        return tuple(map(self.dialed_of, self.targets))
+
     @property
     def shares(self) -> list[int]:
         """The number of connections to each target."""
@@ -192,17 +345,45 @@ class HttpPlan:
         """The plan as plain data (for JSON and TOML); :meth:`from_dict` reads it back to an equal plan."""
         data = to_plain(self)
         assert isinstance(data, dict)
-        if self.canary:
-            del data["canary"]  # plans of version 0.1 have no such field
+        for name in ("canary", *_LATER):
+            if getattr(self, name) == _DEFAULTS[name]:
+                del data[name]  # plans of version 0.1 have no such field
+        for request in data["requests"]:
+            if not request["expect"]:
+                del request["expect"]  # nor this one
         return data
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> HttpPlan:
         """The plan that plain data describes.
 
+        With a number of requests, an hour is the default of the duration, and there are at most as many connections.
         Raises PlanError for an unknown key, a wrong type or a value that is not allowed.
         """
+        total = data.get("total_requests")
+        if isinstance(total, int) and total > 0:
+            data = {"duration_ns": _COUNTED_DURATION_NS, "connections": min(_CONNECTIONS, total), **data}
         return from_plain(cls, data)
+
+
+_LATER = (
+    "data",
+    "stages",
+    "total_requests",
+    "keepalive",
+    "max_time_ns",
+    "tls_ca",
+    "tls_cert",
+    "tls_key",
+    "tls_name",
+    "connect_to",
+    "follow",
+    "tls_resume",
+    "proxy",
+)
+"""Fields that are written only when they are set."""
+
+_DEFAULTS = {field.name: field.default for field in dataclasses.fields(HttpPlan)}
 
 
 def _name(tls: bool, host: str, port: int) -> str:

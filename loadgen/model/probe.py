@@ -16,6 +16,26 @@ IPERF_PORT = 5201
 WINDOWS_BYTES = (16 << 10, 32 << 10, 64 << 10, 128 << 10, 256 << 10)
 """The windows of the paper's Table 3."""
 
+MAX_WINDOW_BYTES = (1 << 31) - 1  # setsockopt takes an int
+MIN_MSS_BYTES = 88  # TCP_MIN_MSS of Linux
+MAX_MSS_BYTES = 32767  # MAX_TCP_WINDOW of Linux
+PASSWORD_VARIABLE = "IPERF3_PASSWORD"
+"""The environment variable with the password for a server that demands a login; the same as for iperf3."""
+
+CONNECTION_FIELDS = (
+    "mss_bytes",
+    "no_delay",
+    "type_of_service",
+    "bind",
+    "client_port",
+    "ip_version",
+    "connect_timeout_ns",
+    "username",
+    "rsa_public_key",
+)
+"""The fields of a plan that concern the connections of its tests, and are left out when they have their default."""
+
+MIN_DURATION_NS = 100 * NS_PER_MS
 MAX_PARALLEL = 1024
 MAX_REPEATS = 100
 MAX_BLOCK_BYTES = 1 << 24
@@ -54,7 +74,9 @@ class ProbeTest:
     a datagram with UDP.  `rate_bps` limits each stream in each direction.  `limit_bytes` ends the test early.
     `omit_ns` comes before `duration_ns` and is not counted.  `parallel` is the number of streams in each direction;
     with RR and CRR, the number of simultaneous requests.  `cores` are the cores on which the threads of this end may
-    run; () means any.
+    run; () means any.  `bind` is this end's address; streams connect from `client_port` and the ports after it.
+    `ip_version` is 4 or 6.  `connect_timeout_ns` limits each connect.  `username` and `rsa_public_key` (the path of a
+    file) are for a server that demands a login; the password is in the environment variable PASSWORD_VARIABLE.
     """
 
     kind: Kind = Kind.STREAM
@@ -69,12 +91,21 @@ class ProbeTest:
     rate_bps: int = 0
     congestion: str = ""
     cores: tuple[int, ...] = ()
+    mss_bytes: int = 0
+    no_delay: bool = False
+    type_of_service: int = 0
+    bind: str = ""
+    client_port: int = 0
+    ip_version: int = 0
+    connect_timeout_ns: int = 0
+    username: str = ""
+    rsa_public_key: str = ""
 
     def __post_init__(self) -> None:
         for name in ("window_bytes", "omit_ns", "limit_bytes", "block_bytes", "rate_bps"):
             if getattr(self, name) < 0:
                 raise PlanError(f"{name} must not be negative")
-        if self.duration_ns < 100 * NS_PER_MS:
+        if self.duration_ns < MIN_DURATION_NS:
             raise PlanError("the duration must be at least 100ms")
         if not 1 <= self.parallel <= MAX_PARALLEL:
             raise PlanError(f"the number of parallel streams must be 1 to {MAX_PARALLEL}, got {self.parallel}")
@@ -83,6 +114,7 @@ class ProbeTest:
             raise PlanError(f"a block must be at most {largest} bytes, got {self.block_bytes}")
         if self.transport is Transport.UDP and 0 < self.block_bytes < MIN_UDP_BLOCK_BYTES:
             raise PlanError(f"a datagram must be at least {MIN_UDP_BLOCK_BYTES} bytes, got {self.block_bytes}")
+        _check_sockets(self)
         if self.kind is not Kind.STREAM and self.transport is Transport.UDP:
             raise PlanError("request/response is measured over TCP only", hint="leave out --udp")
 
@@ -109,6 +141,15 @@ class IperfPlan:
     rate_bps: int = 0
     congestion: str = ""
     cores: tuple[int, ...] = ()
+    mss_bytes: int = 0
+    no_delay: bool = False
+    type_of_service: int = 0
+    bind: str = ""
+    client_port: int = 0
+    ip_version: int = 0
+    connect_timeout_ns: int = 0
+    username: str = ""
+    rsa_public_key: str = ""
     at_least_bps: int = 0
 
     def __post_init__(self) -> None:
@@ -135,11 +176,23 @@ class IperfPlan:
             rate_bps=self.rate_bps,
             congestion=self.congestion,
             cores=self.cores,
+            mss_bytes=self.mss_bytes,
+            no_delay=self.no_delay,
+            type_of_service=self.type_of_service,
+            bind=self.bind,
+            client_port=self.client_port,
+            ip_version=self.ip_version,
+            connect_timeout_ns=self.connect_timeout_ns,
+            username=self.username,
+            rsa_public_key=self.rsa_public_key,
         )
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain data (for JSON and TOML); :meth:`from_dict` reads it back to an equal plan."""
         plain: dict[str, Any] = to_plain(self)
+        for name in CONNECTION_FIELDS:
+            if not plain[name]:
+                del plain[name]  # plans of version 0.1 have no such fields
         return plain
 
     @classmethod
@@ -220,6 +273,23 @@ def check_sweep(windows_bytes: tuple[int, ...], repeats: int) -> None:
         raise PlanError("each window must be given once", hint="write them like 16K,64K,auto")
     if not 1 <= repeats <= MAX_REPEATS:
         raise PlanError(f"repeats must be 1 to {MAX_REPEATS}, got {repeats}")
+
+
+def _check_sockets(test: ProbeTest) -> None:
+    if test.mss_bytes and not MIN_MSS_BYTES <= test.mss_bytes <= MAX_MSS_BYTES:
+        raise PlanError(f"the MSS must be {MIN_MSS_BYTES} to {MAX_MSS_BYTES} bytes, got {test.mss_bytes}")
+    if not 0 <= test.type_of_service <= 255:
+        raise PlanError(f"the type of service must be 0 to 255, got {test.type_of_service}")
+    if not 0 <= test.client_port <= 65535 - 2 * test.parallel:
+        raise PlanError(f"the client's port must be 1 to {65535 - 2 * test.parallel}, got {test.client_port}")
+    if test.ip_version not in (0, 4, 6):
+        raise PlanError(f"the IP version must be 4 or 6, got {test.ip_version}")
+    if test.connect_timeout_ns < 0:
+        raise PlanError("connect_timeout_ns must not be negative")
+    if bool(test.username) != bool(test.rsa_public_key):
+        raise PlanError(
+            "a login needs both --username and --rsa-public-key", hint="the password comes from a prompt or a file"
+        )
 
 
 def check_port(port: int) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from loadgen.measure.throughput import Tick
 from loadgen.model.errors import TargetError
@@ -14,6 +15,17 @@ OnTick = Callable[[Tick], None]
 
 class ProbeError(TargetError):
     """The far end cannot be reached, refuses the test, ends it early, or breaks the protocol."""
+
+
+@dataclass(slots=True)
+class Stop:
+    """Asks a running test to end early; its result is then what was measured.
+
+    `is_heeded`: the test measures, and will end by itself.  Before, only cancelling ends it.
+    """
+
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    is_heeded: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,32 +3,47 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import os
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from loadgen import __version__
-from loadgen.measure.throughput import NO_LATENCY, UNKNOWN, Granted, Latency, ProbeResult, Tick
+from loadgen.measure.throughput import UNKNOWN, Granted, ProbeResult, StreamResult, Tick
 from loadgen.model.address import format_address
 from loadgen.model.errors import PlanError
-from loadgen.model.probe import Direction, Kind, ProbeTest, Transport
+from loadgen.model.probe import MIN_DURATION_NS, Direction, Kind, ProbeTest, Transport
 from loadgen.model.units import NS_PER_MS, NS_PER_S
-from loadgen.probe.api import OnTick, ProbeError
+from loadgen.probe.api import OnTick, ProbeError, Stop
+from loadgen.probe.asking import parameters_of
 from loadgen.probe.connect import Path, connect
 from loadgen.probe.control import Control
 from loadgen.probe.crr import Caller
-from loadgen.probe.iperf3 import COOKIE_BYTES, ProtocolError, State, cookie_of, fault_text, stream_ids
-from loadgen.probe.latency import Asked, latency
+from loadgen.probe.endings import ended_by, too_old_for_bidir
+from loadgen.probe.iperf3 import (
+    COOKIE_BYTES,
+    UDP_COOKIES,
+    ProtocolError,
+    State,
+    cookie_of,
+    stream_ids,
+)
+from loadgen.probe.login import LoginError, Padding, login_of
+from loadgen.probe.making import stream_of
 from loadgen.probe.messages import Parameters, Results
 from loadgen.probe.meter import Meter, share
-from loadgen.probe.outcome import pair_streams
+from loadgen.probe.outcome import alone, pair_streams
+from loadgen.probe.result import result_of, with_far_end
 from loadgen.probe.rr import MEASURED, OVER, PHASE, Asker
-from loadgen.probe.sockets import check_congestion, congestion_of, granted, segment_bytes
+from loadgen.probe.sockets import check_test, congestion_of, granted, segment_bytes
+from loadgen.probe.strangers import first_state
 from loadgen.probe.streams import BYTES, LIMIT, Stream
-from loadgen.probe.tcp import TcpReceiver, TcpSender, block_bytes, payload
-from loadgen.probe.udp import DEFAULT_RATE_BPS, LARGEST_DEFAULT_BYTES, UdpReceiver, UdpSender, settle
+from loadgen.probe.tcp import TcpReceiver, payload
+from loadgen.probe.udp import settle
 
 PATIENCE_NS = 10 * NS_PER_S
 
@@ -36,40 +51,62 @@ _TICK_NS = NS_PER_S
 _LOOK_NS = NS_PER_S // 4  # longest time until a broken stream is noticed
 _LOOK_LIMITED_NS = 2 * NS_PER_MS  # the same for the end of a test with a byte limit
 _RESULTS_BYTES = 1 << 22
+_HURRY_NS = 2 * NS_PER_S  # for the exchange of results after the user stopped the test
+_LISTENS_AGAIN_S = 0.5  # a stock iperf3 stops listening for a moment after it refused a login
 _LAST_WORD_S = 0.2  # a server that ends a test closes its streams before it sends the reason
 
 
 async def run_test(
-    test: ProbeTest, host: str, port: int, *, on_tick: OnTick, patience_ns: int = PATIENCE_NS
+    test: ProbeTest,
+    host: str,
+    port: int,
+    *,
+    on_tick: OnTick,
+    patience_ns: int = PATIENCE_NS,
+    stop: Stop | None = None,
 ) -> ProbeResult:
     """Run `test` against the server at `host`:`port`; `on_tick` is called about once per second.
 
-    A stock iperf3 server omits whole seconds, so the omitted time is rounded up for it.  UDP without a rate uses
-    iperf3's default of 1 Mbit/s (2^20).  Raises ProbeError for faults of the server or the network, and PlanError if
-    this machine cannot run the test.  Cancelling ends the test on both sides.
+    A stock iperf3 server omits whole seconds, so the omitted time is rounded up for it.  Raises ProbeError for faults
+    of the server or the network, and PlanError if this machine cannot run the test.  Cancelling ends the test on both
+    sides.  A test that fails or is stopped in the middle has a result, which says so (`cut`), if enough is known
+    without the far end's counts.
     """
-    check_congestion(test.congestion)
-    if not set(test.cores) <= os.sched_getaffinity(0):
-        usable = ",".join(str(core) for core in sorted(os.sched_getaffinity(0)))
-        raise PlanError("the test needs cores that this process may not use", hint=f"usable cores: {usable}")
-    client = _Client(test, on_tick, patience_ns)
+    check_test(test)
+    login, stop = login_of(test), stop or Stop()
+    if login is not None:
+        with contextlib.suppress(LoginError):
+            token = login.token(Padding.PKCS1, int(time.time()))
+            return await _run_once(_Client(test, on_tick, patience_ns, stop, token), host, port)
+        await asyncio.sleep(_LISTENS_AGAIN_S)
+    token = login.token(Padding.OAEP, int(time.time())) if login else ""
+    return await _run_once(_Client(test, on_tick, patience_ns, stop, token), host, port)
+
+
+async def _run_once(client: _Client, host: str, port: int) -> ProbeResult:
+    where = format_address(host, port)
     try:
-        return await client.run(host, port)
+        try:
+            return await client.run(host, port)
+        except ProbeError as error:
+            if (known := await client.known_alone(f"{where} {error.message}")) is not None:
+                return known
+            raise
     except ProbeError as error:
-        raise type(error)(f"{format_address(host, port)} {error.message}", hint=error.hint) from error.__cause__
+        raise type(error)(f"{where} {error.message}", hint=error.hint) from error.__cause__
     finally:
-        await asyncio.shield(
-            asyncio.ensure_future(client.close())
-        )  # also on a second cancellation: threads must not remain
+        closing = asyncio.ensure_future(client.close())
+        await asyncio.shield(closing)  # also on a second cancellation: threads must not remain
 
 
 class _Client:
     """One test.  Messages of its errors are sentences about the server without the subject."""
 
-    def __init__(self, test: ProbeTest, on_tick: OnTick, patience_ns: int) -> None:
-        self._test = test
-        self._on_tick = on_tick
-        self._patience_ns = patience_ns
+    def __init__(self, test: ProbeTest, on_tick: OnTick, patience_ns: int, stop: Stop, token: str) -> None:
+        self._stop = stop
+        self._meter: Meter | None = None
+        self._test, self._token = test, token
+        self._on_tick, self._patience_ns = on_tick, patience_ns
         self._path: Path
         self._control: Control | None = None
         self._watch: asyncio.Task[State] | None = None
@@ -77,21 +114,25 @@ class _Client:
         self._streams: list[Stream] = []
         self._askers: list[Asker] = []
         self._peer = ""
+        self._greeting_end = b""
         self._ticks: list[Tick] = []
         self._finished = False
 
     async def run(self, host: str, port: int) -> ProbeResult:
         """Run the whole test: connect, measure, exchange results.  Raises ProbeError or PlanError."""
-        self._path, sock = await connect(host, port, self._patience_ns)
+        test, patience_ns = self._test, self._test.connect_timeout_ns or self._patience_ns
+        self._path, sock = await connect(host, port, patience_ns, ip_version=test.ip_version, bind=test.bind)
         self._control = control = Control(sock, self._patience_ns)
         await control.send(self._cookie)
-        await self._expect(control, State.PARAM_EXCHANGE)
-        asked = self._parameters(segment_bytes(sock))
-        await control.send(asked.to_wire(f"loadgen {__version__}"))
+        await self._judge(await first_state(control), (State.PARAM_EXCHANGE,))
+        asked = parameters_of(self._test, segment_bytes(sock))
+        await control.send(
+            asked.to_wire(f"loadgen {__version__}") | ({"authtoken": self._token} if self._token else {})
+        )
         await self._meet(control)
         if not self._peer:
             asked = replace(asked, omit_ns=math.ceil(asked.omit_ns / NS_PER_S) * NS_PER_S)
-        await self._open_streams(asked)
+        await self._open_streams(control, asked)
         await self._expect(control, State.TEST_START)
         await self._expect(control, State.TEST_RUNNING)
         return await self._measure(control, asked)
@@ -106,42 +147,20 @@ class _Client:
             if self._control is not None:
                 await self._control.close()
 
-    def _parameters(self, mss_bytes: int) -> Parameters:
-        test = self._test
-        udp = test.transport is Transport.UDP
-        rate_bps = test.rate_bps or (DEFAULT_RATE_BPS if udp else 0)
-        if udp:
-            default = min(LARGEST_DEFAULT_BYTES, mss_bytes) if mss_bytes != UNKNOWN else LARGEST_DEFAULT_BYTES
-        else:
-            default = block_bytes(test.parallel, rate_bps)
-        return Parameters(
-            kind=test.kind,
-            transport=test.transport,
-            direction=Direction.SEND if test.kind is not Kind.STREAM else test.direction,
-            parallel=test.parallel,
-            duration_ns=0 if test.limit_bytes else test.duration_ns,
-            omit_ns=test.omit_ns,
-            limit_bytes=test.limit_bytes,
-            block_bytes=test.block_bytes or default,
-            window_bytes=test.window_bytes,
-            rate_bps=rate_bps,
-            congestion=test.congestion,
-            counters_64bit=udp,
-            version=__version__,
-        )
-
     async def _meet(self, control: Control) -> None:
         """Find out whether the server is loadgen or a stock iperf3, and wait until it accepts streams."""
         state = await self._expect(control, State.LOADGEN, State.CREATE_STREAMS)
         if state is State.LOADGEN:
-            self._peer = Results.from_wire({"loadgen": await control.block(_RESULTS_BYTES)}).version
+            server = await control.block(_RESULTS_BYTES)
+            self._peer = Results.from_wire({"loadgen": server}).version
+            self._greeting_end = self._cookie if server.get(UDP_COOKIES) is True else b""
             await self._expect(control, State.CREATE_STREAMS)
         elif self._test.kind is not Kind.STREAM:
             raise ProbeError(
                 "is a stock iperf3, which has no request/response test", hint="run `loadgen iperf --server` there"
             )
 
-    async def _open_streams(self, asked: Parameters) -> None:
+    async def _open_streams(self, control: Control, asked: Parameters) -> None:
         test, path = self._test, self._path
         if test.kind is Kind.CRR:
             self._askers = [Caller(0, path.address, path.family, self._cookie, test.parallel, test.cores)]
@@ -153,25 +172,40 @@ class _Client:
         else:
             block = payload(asked.block_bytes)
             count = test.parallel * (2 if test.direction is Direction.BIDIR else 1)
+            watch = control.watch()
             for index, number in enumerate(stream_ids(count)):
+                if watch.done():
+                    await self._hear_early(watch, index)
                 sends = test.direction is not Direction.RECEIVE and index < test.parallel
-                self._streams.append(await self._stream(asked, number, block, sends=sends))
+                try:
+                    sock = await self._socket(asked, index, watch)
+                except ProbeError:
+                    if watch.done():
+                        await self._hear_early(watch, index)
+                    raise
+                self._streams.append(stream_of(test, asked, number, sock, block, sends=sends))
         self._streams = [*self._askers] or self._streams
 
-    async def _stream(self, asked: Parameters, number: int, block: memoryview, *, sends: bool) -> Stream:
+    async def _hear_early(self, control: asyncio.Task[State], streams: int) -> None:
+        """Judge the message that came when only `streams` of the streams were open.  Raises ProbeError."""
+        state = control.result()
+        if state is State.TEST_START:
+            self._check_age(streams)
+        else:
+            await self._judge(state, ())
+
+    def _check_age(self, streams: int) -> None:
+        """Raise ProbeError if the server takes only `streams` streams because it does not know --bidir."""
+        if self._test.direction is Direction.BIDIR and not self._peer and streams == self._test.parallel:
+            self._meter = None  # half of a test is no result
+            raise too_old_for_bidir()
+
+    async def _socket(self, asked: Parameters, index: int, control: asyncio.Task[State]) -> socket.socket:
         test = self._test
-        timed = bool(test.limit_bytes)
+        port = test.client_port + index if test.client_port else 0
         if test.transport is Transport.UDP:
-            sock = await self._path.udp(asked, self._patience_ns)
-            wide = asked.counters_64bit
-            if sends:
-                return UdpSender(number, sock, block, rate_bps=asked.rate_bps, counters_64bit=wide, cores=test.cores)
-            return UdpReceiver(number, sock, counters_64bit=wide, timed=timed, cores=test.cores)
-        sock = await self._path.tcp(asked, self._cookie, self._patience_ns)
-        if sends:
-            return TcpSender(number, sock, block, rate_bps=asked.rate_bps, cores=test.cores)
-        eager = not (timed or test.window_bytes)
-        return TcpReceiver(number, sock, eager=eager, timed=timed, cores=test.cores)
+            return await self._path.udp(asked, self._greeting_end, self._patience_ns, control, port)
+        return await self._path.tcp(asked, self._cookie, test.connect_timeout_ns or self._patience_ns, port)
 
     async def _measure(self, control: Control, asked: Parameters) -> ProbeResult:
         self._watch = control.watch()
@@ -179,7 +213,7 @@ class _Client:
         limited = bool(self._test.limit_bytes)
         meter = Meter(self._streams, began_ns, limited=limited, besides=time.thread_time_ns)
         if not asked.omit_ns:
-            self._begin_to_count()
+            self._begin_to_count(meter)
         try:
             for stream in self._streams:
                 stream.start()
@@ -191,9 +225,11 @@ class _Client:
         if asked.omit_ns:
             await self._until(began_ns + asked.omit_ns, meter, omitted=True)
             meter.omit_until(time.monotonic_ns())
-            self._begin_to_count()
+            self._begin_to_count(meter)
         await self._until(began_ns + asked.omit_ns + self._test.duration_ns, meter, omitted=False)
         meter.end(time.monotonic_ns())
+        if self._stop.asked.is_set():
+            control.hurry(_HURRY_NS)
         for asker in self._askers:
             asker.cell[PHASE] = OVER
         for stream in self._streams:
@@ -201,9 +237,10 @@ class _Client:
                 # A TCP receiver continues until the server stops, which could otherwise block in a write.  Receivers of
                 # datagrams are closed with the test: stragglers are not lost.
                 stream.stop()
-        return await self._exchange(control, asked, meter, began_ns)
+        return await self._exchange(control, asked, meter)
 
-    def _begin_to_count(self) -> None:
+    def _begin_to_count(self, meter: Meter) -> None:
+        self._meter, self._stop.is_heeded = meter, True
         for asker in self._askers:
             asker.cell[PHASE] = MEASURED
         senders = [stream for stream in self._streams if stream.sends and not self._askers]
@@ -214,17 +251,28 @@ class _Client:
         """Tick every second until `end_ns` or the byte limit.  Raises ProbeError if the server or a stream fails."""
         limited = bool(self._test.limit_bytes) and not omitted
         assert self._watch is not None
+        stop = asyncio.ensure_future(self._stop.asked.wait())
+        try:
+            await self._tick_until(end_ns, meter, {self._watch, stop}, omitted=omitted, limited=limited)
+        finally:
+            stop.cancel()
+
+    async def _tick_until(
+        self, end_ns: int, meter: Meter, signs: set[asyncio.Future[Any]], *, omitted: bool, limited: bool
+    ) -> None:
         tick_ns = time.monotonic_ns() + _TICK_NS
         while (now_ns := time.monotonic_ns()) < end_ns and not (limited and self._limit_reached(meter)):
+            if self._stop.asked.is_set():
+                break
             if now_ns >= tick_ns:
                 self._tick(meter.tick(now_ns, omitted=omitted))
                 tick_ns += _TICK_NS * (1 + (now_ns - tick_ns) // _TICK_NS)
                 continue
             look_ns = now_ns + (_LOOK_LIMITED_NS if limited else _LOOK_NS)
             wait_s = (min(end_ns, tick_ns, look_ns) - now_ns) / NS_PER_S
-            await asyncio.wait({self._watch}, timeout=wait_s)
-            await self._check_all_is_well()
-        await self._check_all_is_well()  # a sender that failed counts as ended
+            await asyncio.wait(signs, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+            await self._check_all_is_well(meter)
+        await self._check_all_is_well(meter)  # a sender that failed counts as ended
         self._tick(meter.tick(time.monotonic_ns(), omitted=omitted))
 
     def _limit_reached(self, meter: Meter) -> bool:
@@ -239,17 +287,21 @@ class _Client:
         self._ticks.append(tick)
         self._on_tick(tick)
 
-    async def _check_all_is_well(self) -> None:
+    async def _check_all_is_well(self, meter: Meter) -> None:
         assert self._watch is not None
         broken = next((stream.broken for stream in self._streams if stream.broken), "")
+        if broken or self._watch.done():
+            meter.end(time.monotonic_ns())  # nothing arrives any more
         if broken and not self._watch.done():
             await asyncio.wait({self._watch}, timeout=_LAST_WORD_S)
         if self._watch.done():
             await self._judge(self._watch.result(), ())
         if broken:
+            if all(stream.cell[BYTES] <= 1 for stream in self._streams if not stream.sends):  # ACCESS_DENIED at most
+                self._check_age(self._test.parallel)
             raise ProbeError(f"broke the test off in the middle: {broken}")
 
-    async def _exchange(self, control: Control, asked: Parameters, meter: Meter, began_ns: int) -> ProbeResult:
+    async def _exchange(self, control: Control, asked: Parameters, meter: Meter) -> ProbeResult:
         # A transaction that is under way may still be answered.
         await asyncio.gather(*(asker.hang_up() for asker in self._askers))
         await control.send(State.TEST_END)
@@ -284,36 +336,54 @@ class _Client:
             counts = await settle(counts, receivers, theirs.streams)
         sending = {stream.id for stream in self._streams if stream.sends}
         limited = bool(self._test.limit_bytes)
-        streams = pair_streams(counts, theirs, sending=sending, transport=self._test.transport, limited=limited)
-        wall_ns = meter.wall_ns
-        return ProbeResult(
-            test=self._test,
-            peer=f"loadgen {self._peer}" if self._peer else "",
-            started_at_ns=began_ns,
-            wall_ns=wall_ns,
-            local_cpu_ns=meter.cpu_ns,
-            remote_cpu_ns=theirs.cpu_ns if theirs.cpu_ns != UNKNOWN else round(theirs.cpu_share * wall_ns),
-            local_busiest_ns=meter.busiest_ns,
-            local_runnable_ns=meter.runnable_ns,
-            remote_busiest_ns=theirs.busiest_ns,
-            local_granted=local_granted,
-            remote_granted=Granted(send_bytes=theirs.granted_send_bytes, receive_bytes=theirs.granted_receive_bytes),
-            congestion=congestion,
-            discarded=any(isinstance(stream, TcpReceiver) for stream in self._streams),
-            streams=streams,
-            ticks=tuple(self._ticks),
-            latency=self._latency(meter),
+        streams = pair_streams(
+            counts,
+            theirs,
+            sending=sending,
+            transport=self._test.transport,
+            limited=limited,
+            block_bytes=asked.block_bytes,
+        )
+        return replace(
+            with_far_end(self._result(meter, streams, local_granted, congestion), theirs),
+            cut="it was interrupted" if self._stop.asked.is_set() else "",
         )
 
-    def _latency(self, meter: Meter) -> Latency:
-        """The times of the askers, whose threads have ended."""
-        if not self._askers:
-            return NO_LATENCY
-        asked = [
-            Asked(answered=one.histogram(), given_up=one.given_up, failed=one.failed, at_once=one.at_once)
-            for one in self._askers
-        ]
-        return latency(asked, meter.base_ns, meter.base_ns + meter.wall_ns)
+    def _result(
+        self, meter: Meter, streams: tuple[StreamResult, ...], local_granted: Granted, congestion: str
+    ) -> ProbeResult:
+        """The result as far as this end knows it.  Threads of askers must have ended."""
+        return result_of(
+            self._test,
+            meter,
+            streams,
+            peer=f"loadgen {self._peer}" if self._peer else "",
+            local_granted=local_granted,
+            congestion=congestion,
+            discarded=any(isinstance(stream, TcpReceiver) for stream in self._streams),
+            ticks=tuple(self._ticks),
+            askers=self._askers,
+        )
+
+    async def known_alone(self, cut: str) -> ProbeResult | None:
+        """What this end knows of a test that failed because of `cut`; None if it is too little to judge."""
+        meter, test = self._meter, self._test
+        if meter is None or not self._streams:
+            return None
+        now_ns = time.monotonic_ns()
+        if not meter.is_over:
+            meter.end(now_ns)
+        if meter.wall_ns < MIN_DURATION_NS:
+            return None
+        sock = self._streams[0].sock
+        local_granted = granted(sock)
+        congestion = congestion_of(sock) if test.transport is Transport.TCP else ""
+        await asyncio.gather(*(asker.close() for asker in self._askers))
+        sending = {stream.id for stream in self._streams if stream.sends}
+        streams = () if self._askers else alone(meter.counts(), sending=sending, transport=test.transport)
+        if not streams and not self._askers:
+            return None
+        return replace(self._result(meter, streams, local_granted, congestion), cut=cut)
 
     async def _expect(self, control: Control, *wanted: State) -> State:
         return await self._judge(await control.soon(), wanted)
@@ -322,18 +392,8 @@ class _Client:
         if state in wanted:
             return state
         assert self._control is not None
-        match state:
-            case State.ACCESS_DENIED:
-                self._finished = True
-                raise ProbeError(
-                    "is busy with another test",
-                    hint="a stock iperf3 serves one at a time; `loadgen iperf --server` serves many",
-                )
-            case State.SERVER_ERROR:
-                self._finished = True
-                raise ProbeError(f"cannot run the test: {fault_text(*await self._control.error())}")
-            case State.SERVER_TERMINATE:
-                self._finished = True
-                raise ProbeError("was stopped and broke the test off")
+        if (error := await ended_by(state, self._control, self._test)) is not None:
+            self._finished = True
+            raise error
         due = " or ".join(one.name for one in wanted) or "nothing"
         raise ProtocolError(f"broke the protocol: it sent {state.name} instead of {due}")

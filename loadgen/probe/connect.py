@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
+import ipaddress
+import os
 import socket
+import struct
 from dataclasses import dataclass
 from typing import Any
 
+from loadgen.model.address import format_address
+from loadgen.model.errors import PlanError
+from loadgen.model.probe import MIN_UDP_BLOCK_BYTES
 from loadgen.model.units import NS_PER_S
 from loadgen.probe.api import ProbeError
 from loadgen.probe.iperf3 import UDP_CONNECT, UDP_CONNECTS
 from loadgen.probe.messages import Parameters
-from loadgen.probe.sockets import tune
+from loadgen.probe.sockets import fit_segments, tune
 
+_IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h
 _GREET_AGAIN_S = 1.0  # the first datagram of a stream may get lost
 _GREETING_BYTES = 64
 _START_HINT = "start `iperf3 -s` or `loadgen iperf --server` there"
@@ -25,12 +33,25 @@ class Path:
 
     family: int
     address: Any  # of AF_INET or AF_INET6, from getaddrinfo
+    source: Any = None  # of the same family; None: the kernel's choice
 
-    async def tcp(self, asked: Parameters, cookie: bytes, patience_ns: int) -> socket.socket:
-        """Open a TCP data connection and send the test's cookie on it.  Raises ProbeError."""
-        sock = _socket(self.family, socket.SOCK_STREAM)
+    def socket_from(self, kind: int, port: int) -> socket.socket:
+        """A socket that connects from the source and `port`; 0 is the kernel's choice.  Raises ProbeError."""
+        sock = _socket(self.family, kind)
+        try:
+            bind_source(sock, self.source, port)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    async def tcp(self, asked: Parameters, cookie: bytes, patience_ns: int, port: int = 0) -> socket.socket:
+        """Open a TCP data connection (from `port`) and send the test's cookie on it.  Raises ProbeError."""
+        sock = self.socket_from(socket.SOCK_STREAM, port)
         try:
             tune(sock, asked)  # before connecting: the window is part of the handshake
+            if asked.window_bytes and not asked.mss_bytes:
+                fit_segments(sock, asked.window_bytes)
             await _connect(sock, self.address, patience_ns)
             await asyncio.get_running_loop().sock_sendall(sock, cookie)
         except TimeoutError:
@@ -44,23 +65,35 @@ class Path:
             raise
         return sock
 
-    async def udp(self, asked: Parameters, patience_ns: int) -> socket.socket:
-        """Open a UDP stream and wait for the server's answer.  Raises ProbeError."""
-        loop = asyncio.get_running_loop()
-        sock = _socket(self.family, socket.SOCK_DGRAM)
+    async def udp(
+        self, asked: Parameters, cookie: bytes, patience_ns: int, control: asyncio.Future[Any], port: int = 0
+    ) -> socket.socket:
+        """Open a UDP stream (from `port`) and wait until the server has accepted it.
+
+        `cookie`: what the server wants at the end of a greeting; may be empty.  An answer may get lost, so greetings
+        are repeated, and the two other signs count: data of the test, which stay in the socket's queue, and `control`,
+        the next message on the control connection, which the caller must judge.  Raises ProbeError.
+        """
+        sock = self.socket_from(socket.SOCK_DGRAM, port)
+        loop, readable = asyncio.get_running_loop(), asyncio.Event()
         try:
             sock.setblocking(False)
             tune(sock, asked)
             sock.connect(self.address)
-            async with asyncio.timeout(patience_ns / NS_PER_S):
-                while True:
-                    sock.send(UDP_CONNECT)
-                    try:
-                        answer = await asyncio.wait_for(loop.sock_recv(sock, _GREETING_BYTES), _GREET_AGAIN_S)
-                    except TimeoutError:
-                        continue
-                    if answer in UDP_CONNECTS.values():
-                        return sock
+            loop.add_reader(sock.fileno(), readable.set)
+            try:
+                async with asyncio.timeout(patience_ns / NS_PER_S):
+                    while not control.done():
+                        _greet(sock, UDP_CONNECT + cookie)
+                        hearing: asyncio.Future[Any] = asyncio.ensure_future(readable.wait())
+                        signs = (hearing, control)
+                        await asyncio.wait(signs, timeout=_GREET_AGAIN_S, return_when=asyncio.FIRST_COMPLETED)
+                        hearing.cancel()
+                        readable.clear()
+                        if _is_accepted(sock):
+                            break
+            finally:
+                loop.remove_reader(sock.fileno())
         except TimeoutError:
             sock.close()
             raise ProbeError(
@@ -72,20 +105,55 @@ class Path:
         except BaseException:
             sock.close()
             raise
+        return sock
 
 
-async def connect(host: str, port: int, patience_ns: int) -> tuple[Path, socket.socket]:
-    """Open a control connection to the first address of `host` that accepts it.  Raises ProbeError."""
-    loop = asyncio.get_running_loop()
-    try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (socket.gaierror, UnicodeError) as error:
-        why = error.strerror if isinstance(error, socket.gaierror) else "it is not a valid host name"
-        raise ProbeError(f"cannot be found: {why}", hint="check the name") from error
+def _greet(sock: socket.socket, greeting: bytes) -> None:
+    with contextlib.suppress(BlockingIOError):
+        sock.send(greeting)
+
+
+def _is_accepted(sock: socket.socket) -> bool:
+    """Whether the answer to a greeting (taken), or data of the test (left in the queue) has come."""
+    while True:
+        try:
+            data = sock.recv(_GREETING_BYTES, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        if len(data) >= MIN_UDP_BLOCK_BYTES:
+            return True
+        sock.recv(_GREETING_BYTES)
+        if data in UDP_CONNECTS.values():
+            return True
+
+
+async def connect(
+    host: str, port: int, patience_ns: int, *, ip_version: int = 0, bind: str = ""
+) -> tuple[Path, socket.socket]:
+    """Open a control connection to the first address of `host` that accepts it.
+
+    `ip_version`: 4, 6, or 0 for any.  `bind`: this end's address; empty for the kernel's choice.  Raises ProbeError,
+    and PlanError if `bind` is no address of this machine.
+    """
+    family = {0: socket.AF_UNSPEC, 4: socket.AF_INET, 6: socket.AF_INET6}[ip_version]
+    sources = await _sources(bind) if bind else {}
+    found = await _found(host, port, family)
+    if bind and not any(one[0] in sources for one in found):
+        raise PlanError(f"{bind} and {host} have no IP version in common", hint="give --bind an address of the other")
     failure = ProbeError("cannot be found")
     for family, kind, _, _, address in found:
+        if is_unscoped(address):
+            here = ", ".join(name for _, name in socket.if_nameindex())
+            failure = ProbeError(
+                "is a link-local address, which needs the name of an interface",
+                hint=f"write it like {address[0]}%eth0; the interfaces here are {here}",
+            )
+            continue
+        path = Path(family, address, sources.get(family))
+        if bind and path.source is None:
+            continue
         try:
-            sock = _socket(family, kind)
+            sock = path.socket_from(kind, 0)
         except ProbeError as error:
             failure = error
             continue
@@ -103,8 +171,63 @@ async def connect(host: str, port: int, patience_ns: int) -> tuple[Path, socket.
             sock.close()
             raise
         else:
-            return Path(family, address), sock
+            return path, sock
     raise failure
+
+
+def is_unscoped(address: Any) -> bool:
+    """Whether an address of getaddrinfo is link-local without an interface (or with one that does not exist)."""
+    return len(address) == 4 and not address[3] and ipaddress.ip_address(address[0].partition("%")[0]).is_link_local
+
+
+async def look_up(host: str, port: int, family: int = socket.AF_UNSPEC, flags: int = 0) -> list[Any]:
+    """The addresses of `host` for TCP, as getaddrinfo returns them.  Raises OSError or UnicodeError.
+
+    Addresses are not given to the event loop: uvloop takes the scope (%eth0) off them.
+    """
+    try:
+        return list(socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, 0, flags | socket.AI_NUMERICHOST))
+    except (OSError, UnicodeError):
+        loop = asyncio.get_running_loop()
+        return list(await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM, flags=flags))
+
+
+async def _found(host: str, port: int, family: int) -> list[Any]:
+    try:
+        return await look_up(host, port, family)
+    except (OSError, UnicodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not a valid host name"
+        raise ProbeError(f"cannot be found: {why}", hint="check the name") from error
+
+
+async def _sources(bind: str) -> dict[int, Any]:
+    """The addresses of `bind` by family."""
+    try:
+        found = await look_up(bind, 0)
+    except (OSError, UnicodeError) as error:
+        raise PlanError(f"--bind {bind}: there is no such address", hint="give an address of this machine") from error
+    return {family: address for family, _, _, _, address in reversed(found)}
+
+
+def bind_source(sock: socket.socket, source: Any, port: int) -> None:
+    """Bind to an address of the socket's family (None: any) and `port`.  Raises PlanError."""
+    if source is None and not port:
+        return
+    address = list(source or (("::" if sock.family == socket.AF_INET6 else "0.0.0.0"), 0))
+    address[1] = port
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if not port:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+        elif sock.type == socket.SOCK_STREAM:
+            # Closed by a reset, the next test can use the port at once; its data and results have arrived by then.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.bind(tuple(address))
+    except OSError as error:
+        raise PlanError(
+            f"cannot connect from {format_address(address[0], port)}: {error.strerror}",
+            hint="give --bind an address of this machine, and --cport a free port",
+        ) from error
 
 
 def _socket(family: int, kind: int) -> socket.socket:
@@ -115,9 +238,20 @@ def _socket(family: int, kind: int) -> socket.socket:
 
 
 async def _connect(sock: socket.socket, address: Any, patience_ns: int) -> None:
+    # Not by uvloop: it drops the scope of a link-local address.
     sock.setblocking(False)
-    async with asyncio.timeout(patience_ns / NS_PER_S):
-        await asyncio.get_running_loop().sock_connect(sock, address)
+    with contextlib.suppress(BlockingIOError):
+        sock.connect(address)
+        return
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_writer(sock.fileno(), done.set)
+    try:
+        async with asyncio.timeout(patience_ns / NS_PER_S):
+            await done.wait()
+    finally:
+        loop.remove_writer(sock.fileno())
+    if error := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        raise OSError(error, os.strerror(error))
 
 
 def _refusal(error: OSError) -> ProbeError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from typing import Any
 
@@ -10,6 +11,8 @@ from loadgen.model.units import NS_PER_S
 from loadgen.probe.api import ProbeError
 from loadgen.probe.iperf3 import ERROR, LENGTH, State, block, block_length, parse_block, state_byte, state_of
 
+_GREETING_S = 0.3
+_GREETING_BYTES = 64
 _KEEPALIVE_S = 10  # a peer that vanished is noticed after about four times this
 
 
@@ -33,11 +36,16 @@ class Control:
         self._loop = asyncio.get_running_loop()
         self._watch: asyncio.Task[State] | None = None
         self._patience_s = patience_ns / NS_PER_S
+        self._byte = b""
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL):
             sock.setsockopt(socket.IPPROTO_TCP, option, _KEEPALIVE_S)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+
+    def hurry(self, patience_ns: int) -> None:
+        """Wait at most this long from now on."""
+        self._patience_s = min(self._patience_s, patience_ns / NS_PER_S)
 
     def watch(self) -> asyncio.Task[State]:
         """Begin to wait for the next state, without a time limit; :meth:`soon` sets the limit."""
@@ -62,13 +70,26 @@ class Control:
             raise PeerSilentError(f"did not send its block within {self._patience_s:g} s") from None
 
     async def error(self) -> tuple[int, int]:
-        """The data after SERVER_ERROR: iperf3's error number, and errno."""
+        """The data after SERVER_ERROR: iperf3's error number, and errno; 0 if it leaves that out, as for a login."""
+        number = bytes(ERROR.size)
         try:
             async with asyncio.timeout(self._patience_s):
-                number, code = ERROR.unpack(await self._exactly(ERROR.size))
+                number = await self._exactly(ERROR.size // 2)
+                number += await self._exactly(ERROR.size // 2)
         except TimeoutError:
             raise PeerSilentError("did not send the number of its error") from None
-        return number, code
+        except PeerGoneError:
+            if number == bytes(ERROR.size):
+                raise
+        first, second = ERROR.unpack(number.ljust(ERROR.size, b"\0"))
+        return first, second
+
+    async def rest_of_greeting(self) -> bytes:
+        """The byte that was no state, and what follows it soon; for a message."""
+        with contextlib.suppress(TimeoutError, OSError):
+            async with asyncio.timeout(_GREETING_S):
+                self._byte += await self._loop.sock_recv(self.sock, _GREETING_BYTES)
+        return self._byte
 
     async def send(self, *parts: bytes | State | dict[str, Any]) -> None:
         """Send bytes, states and blocks, one after another."""
@@ -98,7 +119,8 @@ class Control:
         self.sock.close()
 
     async def _state(self) -> State:
-        return state_of(await self._exactly(1))
+        self._byte = await self._exactly(1)
+        return state_of(self._byte)
 
     async def _exactly(self, count: int) -> bytes:
         data = bytearray()

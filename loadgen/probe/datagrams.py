@@ -11,6 +11,8 @@ _NS_PER_US = 1000
 HEADER_32 = struct.Struct(">III")  # seconds, microseconds, number from 1
 HEADER_64 = struct.Struct(">IIQ")
 _MAX_GAP = 1 << 32  # a larger gap does not occur in one stream, so the datagram is not of this stream
+_WRAP = 1 << 32  # of the numbers of 32 bits
+_HALF = _WRAP // 2
 _WINDOW = 1 << 16  # of how many numbers it is remembered which are missing: 70 ms of datagrams at 10 Gbit/s
 _ONES = b"\1" * _WINDOW
 
@@ -21,7 +23,10 @@ def header_of(*, counters_64bit: bool) -> struct.Struct:
 
 
 def stamp(now_ns: int) -> tuple[int, int]:
-    """Seconds and microseconds of a header sent at `now_ns`."""
+    """Seconds and microseconds of a header sent at `now_ns`, nanoseconds since 1970.
+
+    iperf3 before 3.7 stamps with the time of day, and takes the first transit time for a difference of two.
+    """
     seconds, rest_ns = divmod(now_ns, NS_PER_S)
     return seconds & 0xFFFFFFFF, rest_ns // _NS_PER_US
 
@@ -34,12 +39,14 @@ class Arrivals:
     before; they take back nothing (iperf3 does not tell them from late ones, so each hides a loss there).
     `jitter_ns`: smoothed difference of transit times (RFC 3550, section 6.4.1); the two clocks need not agree.
 
-    A number below the newest 65,536 counts as a duplicate when it arrives, and stays lost if it was.
+    A number below the newest 65,536 counts as a duplicate when it arrives, and stays lost if it was.  Numbers of 32
+    bits wrap: each is taken for the one that is nearest to the highest (serial arithmetic, RFC 1982).
     """
 
-    __slots__ = ("_missing", "_transit_ns", "duplicates", "jitter_ns", "lost", "out_of_order", "packets")
+    __slots__ = ("_missing", "_transit_ns", "_wraps", "duplicates", "jitter_ns", "lost", "out_of_order", "packets")
 
-    def __init__(self) -> None:
+    def __init__(self, *, counters_64bit: bool = True) -> None:
+        self._wraps = not counters_64bit
         self.packets = 0
         self.lost = 0
         self.out_of_order = 0
@@ -50,7 +57,9 @@ class Arrivals:
 
     def take(self, seconds: int, microseconds: int, number: int, now_ns: int) -> bool:
         """Count one datagram with these header fields, received at `now_ns`; whether its payload is new."""
-        if number > self.packets + _MAX_GAP:
+        if self._wraps and not -_HALF <= number - self.packets < _HALF:
+            number = self.packets + (number - self.packets + _HALF) % _WRAP - _HALF
+        if not 0 < number <= self.packets + _MAX_GAP:
             return False
         if number > self.packets:
             if number > self.packets + 1:

@@ -67,6 +67,12 @@ UDP_CONNECTS = {
 }
 """The first datagram of a UDP stream, and the answer to it."""
 
+GREETING_SIZES = (len(UDP_CONNECT), len(UDP_CONNECT) + COOKIE_BYTES)
+"""The sizes of a greeting: of iperf3, and with the cookie of its test, which a loadgen client may append."""
+
+UDP_COOKIES = "udp_cookies"
+"""The key with which both ends say that a greeting may end with the cookie of its test; used if both say so."""
+
 
 class ServerFault(enum.IntEnum):
     """The error numbers that our server sends after SERVER_ERROR; iperf3 prints its own text for each."""
@@ -77,6 +83,7 @@ class ServerFault(enum.IntEnum):
     PARAMETERS = 114
     STREAM = 204
     CONGESTION = 134
+    LOGIN = 142  # sent by a stock iperf3 only
 
 
 _FAULTS: Mapping[int, str] = {

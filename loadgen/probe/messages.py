@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from loadgen.measure.throughput import UNKNOWN
-from loadgen.model.probe import MAX_BLOCK_BYTES, MAX_PARALLEL, Direction, Kind, Transport
+from loadgen.model.probe import MAX_BLOCK_BYTES, MAX_PARALLEL, MAX_WINDOW_BYTES, Direction, Kind, Transport
 from loadgen.model.units import NS_PER_S
-from loadgen.probe.iperf3 import ProtocolError
+from loadgen.probe.iperf3 import UDP_COOKIES, ProtocolError
 
 MAX_COUNT = (1 << 63) - 1
 _MINUS_ONE = (1 << 64) - 1  # how iperf3 writes -1
@@ -28,8 +28,10 @@ _DEFAULT_UDP_BLOCK = 1460
 class Parameters:
     """A test as its client requests it; a number that was not given is 0.
 
-    `version`: of a loadgen client; empty for a stock client.  `omit_ns` and `duration_ns`: exact from a loadgen client,
-    whole seconds from a stock one.  `limit_bytes`: per direction, over all streams.
+    `version`: of a loadgen client; empty for a stock client.  `udp_cookies`: whether a loadgen client can append the
+    cookie to the greetings of its UDP streams.  `token`: the login (:mod:`loadgen.probe.login`), which is only sent.
+    `omit_ns` and `duration_ns`: exact from a loadgen client, whole seconds from a stock one.  `limit_bytes`: per
+    direction, over all streams.
     """
 
     kind: Kind = Kind.STREAM
@@ -52,6 +54,8 @@ class Parameters:
     wants_output: bool = False
     counters_64bit: bool = False
     version: str = ""
+    udp_cookies: bool = False
+    token: str = field(default="", repr=False)
 
     def to_wire(self, client_version: str) -> dict[str, Any]:
         """The parameters with iperf3's keys; like iperf3, omits optional ones that are 0."""
@@ -79,6 +83,7 @@ class Parameters:
             "congestion": self.congestion,
             "get_server_output": int(self.wants_output),
             "udp_counters_64bit": int(self.counters_64bit),
+            "authtoken": self.token,
         }
         wire |= {key: value for key, value in more.items() if value}
         if self.version:
@@ -87,6 +92,7 @@ class Parameters:
                 "kind": self.kind.value,
                 "omit_ns": self.omit_ns,
                 "duration_ns": self.duration_ns,
+                UDP_COOKIES: self.udp_cookies,
             }
         return wire
 
@@ -117,7 +123,7 @@ class Parameters:
             limit_bytes=_whole(wire, "num"),
             limit_blocks=_whole(wire, "blockcount"),
             block_bytes=_whole(wire, "len", top=MAX_BLOCK_BYTES) or default,
-            window_bytes=_whole(wire, "window", top=1 << 30),
+            window_bytes=_whole(wire, "window", top=MAX_WINDOW_BYTES),
             rate_bps=_whole(wire, "bandwidth"),
             kernel_rate_bps=_whole(wire, "fqrate"),
             burst_blocks=_whole(wire, "burst", top=1000),
@@ -128,6 +134,7 @@ class Parameters:
             wants_output=_flag(wire, "get_server_output"),
             counters_64bit=_flag(wire, "udp_counters_64bit"),
             version=_name(ours, "version"),
+            udp_cookies=_flag(ours, UDP_COOKIES),
         )
 
 
@@ -135,11 +142,12 @@ class Parameters:
 class StreamCount:
     """One stream as one end counted it, without the omitted warm-up; UNKNOWN if that end does not report a number.
 
-    `bytes`: sent by a sender, or received by a receiver.  `ns`: the measured time.  `packets` and `lost` exclude the
-    warm-up if the peer reports `omitted_packets`; otherwise they include it, and `omits_packets` is False.
+    `bytes`: sent by a sender, or received by a receiver.  `ns`: the measured time; 0 if unknown (iperf3 before 3.2).
+    `packets` and `lost` exclude the warm-up if the peer reports `omitted_packets`; otherwise they include it, and
+    `omits_packets` is False.
     `duplicates`: only from a loadgen receiver, which counts `packets` and `lost` by what its sender sent.  `dropped`:
     the lost ones that its socket had no room for.  `quiet_ns`: for how long nothing had come when the test ended; only
-    from a loadgen receiver over TCP.
+    from a loadgen receiver over TCP.  `acked_bytes`: only of this end's TCP senders; what the far end's kernel has.
     """
 
     id: int
@@ -159,6 +167,7 @@ class StreamCount:
     rtt_ns: int = UNKNOWN
     rtt_min_ns: int = UNKNOWN
     cwnd_max_bytes: int = UNKNOWN
+    acked_bytes: int = UNKNOWN
 
     def to_wire(self) -> dict[str, Any]:
         """The counts with iperf3's keys; `packets` and `errors` include the omitted ones, which have their own keys."""
@@ -202,9 +211,9 @@ class StreamCount:
             bytes=_whole(wire, "bytes"),
             ns=_whole(ours, "ns", default=round(seconds * NS_PER_S)),
             retransmits=_whole(wire, "retransmits", low=UNKNOWN, default=UNKNOWN),
-            jitter_ns=round(_real(wire, "jitter") * NS_PER_S),
-            lost=max(0, _whole(wire, "errors", low=-MAX_COUNT) - max(0, omitted_lost)),
-            packets=max(0, _whole(wire, "packets", low=-MAX_COUNT) - max(0, omitted_packets)),
+            jitter_ns=round(_real(wire, "jitter") * NS_PER_S) if "jitter" in wire else UNKNOWN,
+            lost=_without(wire, "errors", omitted_lost),
+            packets=_without(wire, "packets", omitted_packets),
             omits_packets=omits,
             omitted_lost=max(0, omitted_lost),
             omitted_packets=max(0, omitted_packets),
@@ -227,8 +236,9 @@ class StreamCount:
 class Results:
     """The counters of one end of a test.
 
-    `cpu_share` and its user and system parts: CPU time over wall time, 1.0 is one core.  `output`: text for people.
-    `version`, `cpu_ns`, `busiest_ns` (its busiest thread) and the granted buffers: only from a loadgen end.
+    `cpu_share` and its user and system parts: CPU time over wall time, 1.0 is one core; UNKNOWN if absent.  `output`:
+    text for people.  `version`, `cpu_ns`, `busiest_ns` (its busiest thread) and the granted buffers: only from a
+    loadgen end.
     """
 
     cpu_share: float
@@ -277,7 +287,7 @@ class Results:
         if len({count.id for count in counts}) != len(counts):
             raise ProtocolError("sent results that name a stream twice")
         return cls(
-            cpu_share=_real(wire, "cpu_util_total") / 100,
+            cpu_share=_real(wire, "cpu_util_total") / 100 if "cpu_util_total" in wire else UNKNOWN,
             cpu_user_share=_real(wire, "cpu_util_user") / 100,
             cpu_system_share=_real(wire, "cpu_util_system") / 100,
             has_retransmits=_whole(wire, "sender_has_retransmits", low=UNKNOWN) > 0,
@@ -303,6 +313,11 @@ def _whole(wire: Mapping[str, Any], key: str, *, low: int = 0, top: int = MAX_CO
     if not isinstance(value, int) or not low <= value <= top:
         raise ProtocolError(f"sent an invalid {key!r}: it must be a whole number from {low} to {top}")
     return value
+
+
+def _without(wire: Mapping[str, Any], key: str, omitted: int) -> int:
+    """The count `key` without the omitted part; UNKNOWN if it is absent."""
+    return max(0, _whole(wire, key, low=-MAX_COUNT) - max(0, omitted)) if key in wire else UNKNOWN
 
 
 def _real(wire: Mapping[str, Any], key: str) -> float:

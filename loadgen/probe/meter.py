@@ -29,6 +29,7 @@ class Reading:
     rtt_ns: int = UNKNOWN
     rtt_min_ns: int = UNKNOWN
     cwnd_bytes: int = UNKNOWN
+    acked_bytes: int = UNKNOWN
 
 
 @dataclass(slots=True)
@@ -60,8 +61,8 @@ class Meter:
     """The measurement of all streams of a test.  Callers pass the time (CLOCK_MONOTONIC, ns).
 
     `limited`: whether the test ends at a number of bytes; then the time of a stream ends with its last byte.
-    `besides`: returns the CPU time in ns so far of other threads that work for the test.  `base_ns`: when the measured
-    time began.
+    `besides`: returns the CPU time in ns so far of other threads that work for the test.  `began_ns`: when the test
+    began.  `base_ns`: when its measured time began.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class Meter:
     ) -> None:
         self._streams = streams
         self._limited = limited
-        self._began_ns = began_ns
+        self.began_ns = began_ns
         self._datagrams = any(stream.jitter_ns() != UNKNOWN for stream in streams)
         self._base = [_read(stream, began_ns) for stream in streams]
         self._omitted = [Reading()] * len(streams)
@@ -108,8 +109,8 @@ class Meter:
         retransmits = [_since(old.retransmits, new.retransmits) for old, new in senders]
         known = [count for count in retransmits if count != UNKNOWN]
         return Tick(
-            start_ns=(before[0].at_ns if before else now_ns) - self._began_ns,
-            end_ns=now_ns - self._began_ns,
+            start_ns=(before[0].at_ns if before else now_ns) - self.began_ns,
+            end_ns=now_ns - self.began_ns,
             omitted=omitted,
             sent_bytes=sum(new.bytes - old.bytes for old, new in senders),
             received_bytes=sum(new.bytes - old.bytes for old, new in receivers),
@@ -210,6 +211,7 @@ class Meter:
             rtt_ns=path.rtt_sum_ns // path.looks if path.looks else UNKNOWN,
             rtt_min_ns=path.rtt_min_ns,
             cwnd_max_bytes=path.cwnd_max_bytes,
+            acked_bytes=_since(base.acked_bytes, end.acked_bytes),
         )
 
     def _ns(self, index: int) -> int:
@@ -248,6 +250,7 @@ def _read(stream: Stream, now_ns: int) -> Reading:
         rtt_ns=info.rtt_ns if info else UNKNOWN,
         rtt_min_ns=info.rtt_min_ns if info else UNKNOWN,
         cwnd_bytes=info.cwnd_bytes if info else UNKNOWN,
+        acked_bytes=info.acked_bytes if info else UNKNOWN,
     )
 
 

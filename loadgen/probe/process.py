@@ -23,7 +23,7 @@ from loadgen.measure.throughput import Tick
 from loadgen.model.errors import LoadgenError, PlanError
 from loadgen.model.plain import from_plain, to_plain
 from loadgen.model.probe import ProbeTest
-from loadgen.probe.api import ServedTest
+from loadgen.probe.api import ServedTest, Stop
 from loadgen.probe.client import run_test
 from loadgen.probe.server import ProbeServer
 
@@ -38,6 +38,7 @@ class ProbeProcess:
         self._writer = writer
         self._servers: list[ProbeServer] = []
         self._test: asyncio.Task[None] | None = None
+        self._stop = Stop()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self) -> None:
@@ -59,11 +60,14 @@ class ProbeProcess:
                 if self._test is not None and not self._test.done():
                     self._fail(message["id"], "plan", "another test is still running", "")
                     return
+                self._stop = Stop()
                 self._test = self._spawn(message["id"], lambda: self._run(**_without_do(message)))
             case "ask":
                 self._spawn(message["id"], lambda: self._ask(**_without_do(message)))
             case "stop" if self._test is not None:
-                self._test.cancel()
+                self._stop.asked.set()
+                if not self._stop.is_heeded:
+                    self._test.cancel()
 
     def _spawn(self, number: int, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
         task = asyncio.create_task(self._guard(number, work))
@@ -96,7 +100,7 @@ class ProbeProcess:
         def on_tick(tick: Tick) -> None:
             self._send({"is": "tick", "id": id, "tick": to_plain(tick)})
 
-        result = await run_test(from_plain(ProbeTest, test, "test"), host, port, on_tick=on_tick)
+        result = await run_test(from_plain(ProbeTest, test, "test"), host, port, on_tick=on_tick, stop=self._stop)
         self._send({"is": "result", "id": id, "result": to_plain(result)})
 
     async def _ask(self, id: int, host: str, port: int) -> None:

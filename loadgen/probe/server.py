@@ -17,6 +17,7 @@ from loadgen.model.address import format_address
 from loadgen.model.errors import PlanError
 from loadgen.model.units import NS_PER_S
 from loadgen.probe.api import ProbeError, ServedTest, ServerCounters, ServerLimits
+from loadgen.probe.connect import look_up
 from loadgen.probe.control import Control, PeerSilentError
 from loadgen.probe.door import Door
 from loadgen.probe.iperf3 import COOKIE_BYTES, ProtocolError, State, check_cookie, state_byte
@@ -53,7 +54,7 @@ class ProbeServer:
     async def open(self, host: str, port: int) -> int:
         """Listen on all addresses of `host` (`::` includes IPv4); returns the port.  Raises PlanError if that fails."""
         try:
-            found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            found = await look_up(host, port, flags=socket.AI_PASSIVE)
             for family, _, _, _, address in found:
                 where = (address[0], port, *address[2:])
                 listener = _bound(family, socket.SOCK_STREAM, where)

@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from loadgen import __version__
 from loadgen.measure.throughput import UNKNOWN
@@ -17,8 +17,8 @@ from loadgen.model.probe import MAX_UDP_BLOCK_BYTES, MIN_UDP_BLOCK_BYTES, Direct
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.probe.api import ProbeError, ServedTest, ServerLimits
 from loadgen.probe.control import Control, PeerGoneError, PeerSilentError
-from loadgen.probe.door import Door
-from loadgen.probe.iperf3 import ERROR, ProtocolError, ServerFault, State, fault_text, stream_ids
+from loadgen.probe.door import Door, Turn
+from loadgen.probe.iperf3 import ERROR, UDP_COOKIES, ProtocolError, ServerFault, State, fault_text, stream_ids
 from loadgen.probe.messages import Parameters, Results, StreamCount
 from loadgen.probe.meter import Meter, no_cpu_ns, share
 from loadgen.probe.rr import ANSWER, Echo
@@ -27,7 +27,10 @@ from loadgen.probe.streams import LIMIT, Stream
 from loadgen.probe.tcp import TcpReceiver, TcpSender, payload
 from loadgen.probe.udp import UdpReceiver, UdpSender, settle
 
+T = TypeVar("T")
+
 _TICK_NS = NS_PER_S
+_CONTESTED_SHARE = 0.2  # of the patience: a silent test may not hold the turn of its address for longer
 _DRAIN_STEP_NS = 5 * NS_PER_MS
 _DRAIN_QUIET_NS = 200 * NS_PER_MS  # without new bytes for this time, a limited test has received everything
 
@@ -77,7 +80,7 @@ class Session:
             self._what = _what(asked)
             _check(asked, self._limits)
             if asked.version:
-                await control.send(State.LOADGEN, {"version": __version__})
+                await control.send(State.LOADGEN, {"version": __version__, UDP_COOKIES: True})
             self._watch = control.watch()
             await self._open_streams(asked)
             await self._measure(asked)
@@ -141,10 +144,12 @@ class Session:
         patience_s = self._limits.patience_ns / NS_PER_S  # per stream, because clients open streams one by one
         if asked.transport is Transport.UDP:
             async with contextlib.AsyncExitStack() as turn:
-                await self._unless_it_speaks(turn.enter_async_context(self._door.turn_of(self._client.host)), None)
+                cookie = self._client.cookie if asked.udp_cookies else None
+                my_turn = turn.enter_async_context(self._door.turn_of(self._client.host, cookie))
+                mine = await self._unless_it_speaks(my_turn, None)
                 await self._control.send(State.CREATE_STREAMS)
                 for _ in range(count):
-                    await self._unless_it_speaks(self._let_in(), patience_s)
+                    await self._unless_it_speaks(self._let_in(mine, patience_s * _CONTESTED_SHARE), patience_s)
         else:
             self._wanted = count
             await self._control.send(State.CREATE_STREAMS)
@@ -156,21 +161,20 @@ class Session:
             tune(sock, asked)
             self._streams.append(self._stream(asked, index, number, sock, block))
 
-    async def _let_in(self) -> None:
-        self._waiting.append(await self._door.stream(self._client.host, self._client.local))
+    async def _let_in(self, turn: Turn, contested_s: float) -> None:
+        self._waiting.append(await turn.stream(self._client.local, contested_s))
 
-    async def _unless_it_speaks(self, what: Coroutine[Any, Any, Any], patience_s: float | None) -> None:
-        """Wait for `what`, at most `patience_s`.  A message on the control connection meanwhile ends the test."""
+    async def _unless_it_speaks(self, what: Coroutine[Any, Any, T], patience_s: float | None) -> T:
+        """The result of `what`, if it comes within `patience_s`.  A message of the client meanwhile ends the test."""
         assert self._watch is not None
         coming = asyncio.ensure_future(what)
         try:
             await asyncio.wait({coming, self._watch}, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
             if coming.done():
-                coming.result()
-            elif self._watch.done():
+                return coming.result()
+            if self._watch.done():
                 raise _break_off(self._watch.result())
-            else:
-                raise PeerSilentError("did not open its streams")
+            raise PeerSilentError("did not open its streams")
         finally:
             coming.cancel()
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import struct
 from pathlib import Path
 
 from loadgen.measure.throughput import UNKNOWN, Granted
 from loadgen.model.errors import PlanError
-from loadgen.model.probe import Kind
+from loadgen.model.probe import MAX_MSS_BYTES, Kind, ProbeTest
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.probe.messages import Parameters
 from loadgen.probe.tcpinfo import TCP_INFO_BYTES, TcpInfo, unpack
@@ -17,6 +18,7 @@ from loadgen.probe.tcpinfo import TCP_INFO_BYTES, TcpInfo, unpack
 BLOCKED_AT_MOST_NS = 100 * NS_PER_MS
 """Longest blocking call of a stream's thread, so that it notices the end of its test."""
 
+_LEAST_SEGMENT_BYTES = 536  # TCP_MSS_DEFAULT of Linux
 _SO_MAX_PACING_RATE = 47  # asm-generic/socket.h
 _SO_MEMINFO = 55  # asm-generic/socket.h; since Linux 4.12
 _MEMINFO = struct.Struct("=9I")
@@ -48,6 +50,18 @@ def tune(sock: socket.socket, asked: Parameters) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if asked.congestion:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, asked.congestion.encode())
+
+
+def fit_segments(sock: socket.socket, window_bytes: int) -> None:
+    """Let segments fit into the window of the far end; call it before connecting.
+
+    A sender waits until a whole segment, or half of the largest window that it ever saw, fits (RFC 9293, 3.8.6.2.1).
+    Over loopback a segment is 64 KB, and our server sets the window after the handshake, which offers 64 KB: with a
+    smaller window, each write waited for a timer of 0.2 s.  On a NIC, segments are smaller than this.
+    """
+    size = max(_LEAST_SEGMENT_BYTES, window_bytes // 2)
+    if size <= MAX_MSS_BYTES:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, size)
 
 
 def make_blocking(sock: socket.socket) -> None:
@@ -104,6 +118,14 @@ def segment_bytes(sock: socket.socket) -> int:
         return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
     except OSError:
         return UNKNOWN
+
+
+def check_test(test: ProbeTest) -> None:
+    """Raises PlanError if this machine lacks the congestion control or the cores that `test` needs."""
+    check_congestion(test.congestion)
+    if not set(test.cores) <= os.sched_getaffinity(0):
+        usable = ",".join(str(core) for core in sorted(os.sched_getaffinity(0)))
+        raise PlanError("the test needs cores that this process may not use", hint=f"usable cores: {usable}")
 
 
 def check_congestion(name: str) -> None:

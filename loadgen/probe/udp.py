@@ -11,25 +11,35 @@ from collections.abc import Collection, Sequence
 from loadgen.model.probe import MIN_UDP_BLOCK_BYTES
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.probe.datagrams import Arrivals, header_of, stamp
+from loadgen.probe.iperf3 import GREETING_SIZES, UDP_CONNECTS
 from loadgen.probe.messages import StreamCount
 from loadgen.probe.outcome import by_sender
 from loadgen.probe.sockets import dropped
 from loadgen.probe.streams import BYTES, LAST, LIMIT, STOP, Stream
 from loadgen.probe.tcp import Pace
 
-DEFAULT_RATE_BPS = 1 << 20
-"""iperf3's default rate."""
-
 LARGEST_DEFAULT_BYTES = 32 << 10  # over loopback the MSS is 64 KB; iperf3 has the same limit
 
 _SETTLE_STEP_NS = 5 * NS_PER_MS
 _SETTLE_QUIET_NS = 200 * NS_PER_MS  # without a new datagram for this time, missing datagrams are lost
+
+_HIGHEST_PER_S = 4e6  # datagrams that no thread sends per second
+_MOST_IN_32BIT = 1 << 31  # iperf3's own counters are signed
 
 _NAP_NS = NS_PER_S // 20
 _BUFFER_BYTES = 1 << 16  # the largest datagram
 
 # Errors that concern one datagram, not the stream: no listener (yet), or a full queue.
 _PASSING = frozenset({errno.ECONNREFUSED, errno.ENOBUFS, errno.EAGAIN})
+
+
+def needs_64bit(rate_bps: int, block_bytes: int, test_ns: int) -> bool:
+    """Whether a stream may send more datagrams in `test_ns` than every iperf3 counts with numbers of 32 bits.
+
+    Numbers of 64 bits are the exception, because iperf3 3.0 does not know them, and would count no datagram at all.
+    """
+    per_s = rate_bps / (8 * block_bytes) if rate_bps else _HIGHEST_PER_S
+    return per_s * test_ns / NS_PER_S >= _MOST_IN_32BIT
 
 
 class UdpSender(Stream):
@@ -58,6 +68,7 @@ class UdpSender(Stream):
         pack, size = self._header.pack_into, len(datagram)
         wrap = 1 << (32 if self._header.size == 12 else 64)
         pace = Pace(self._rate_bps, now_ns()) if self._rate_bps else None
+        since_1970_ns = time.time_ns() - now_ns()  # once, so that a step of the clock is no jitter
         sent = number = burst = 0
         while not cell[STOP]:
             if pace is not None and not burst:
@@ -71,7 +82,7 @@ class UdpSender(Stream):
                 if rest < MIN_UDP_BLOCK_BYTES:
                     break
                 datagram = datagram[:rest]
-            pack(datagram, 0, *stamp(now_ns()), (number + 1) % wrap)
+            pack(datagram, 0, *stamp(now_ns() + since_1970_ns), (number + 1) % wrap)
             try:
                 done = send(datagram)
             except OSError as error:
@@ -107,7 +118,7 @@ class UdpReceiver(Stream):
         super().__init__(number, sock, sends=False, cores=cores)
         self._header = header_of(counters_64bit=counters_64bit)
         self._timed = timed
-        self._arrivals = Arrivals()
+        self._arrivals = Arrivals(counters_64bit=counters_64bit)
         self._seen = (0, 0, 0, 0, 0)
 
     def work(self) -> None:
@@ -122,7 +133,9 @@ class UdpReceiver(Stream):
                 if error.errno not in _PASSING:
                     raise
                 continue
-            if got < MIN_UDP_BLOCK_BYTES:  # a repeated first datagram
+            if got in GREETING_SIZES and bytes(buffer[:4]) in UDP_CONNECTS:  # a repeated greeting
+                continue
+            if got < MIN_UDP_BLOCK_BYTES:
                 continue
             at_ns = now_ns()
             seconds, microseconds, number = unpack(buffer)

@@ -12,9 +12,12 @@ from collections import deque
 from collections.abc import Callable
 
 from loadgen.model.units import NS_PER_MS, NS_PER_S
+from loadgen.proxy.failure import Failure, failure
+from loadgen.proxy.header import proxy_header
 from loadgen.proxy.pump import BULK_READS, MUTE
 from loadgen.proxy.relay import Action
-from loadgen.proxy.service import Address, Connection, ConnectionEnd, Service, abort_socket
+from loadgen.proxy.service import Client, Connection, ConnectionEnd, Service, abort_socket
+from loadgen.proxy.upstreams import Address, Upstreams
 
 _IN, _OUT = select.EPOLLIN, select.EPOLLOUT
 _TICK_NS = 250 * NS_PER_MS
@@ -23,6 +26,7 @@ _ACCEPTS = 16
 """Largest number of connections to accept at a time, so that open connections do not wait in a flood."""
 _EVENTS = 256
 _ALONE_TURNS, _ALONE_READS = 64, 8
+_RESET = ("reset:client", "reset:upstream")
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -83,7 +87,7 @@ class ProxyLoop:
         """Reset open connections and release all resources.  Idempotent."""
         for service in self._services.values():
             for connection in list(service.open):
-                self._abort(connection)
+                self._abort(connection, "cut")
             service.close()
         self._services.clear()
         self._epoll.close()
@@ -173,7 +177,7 @@ class ProxyLoop:
     def _accept(self, service: Service) -> None:
         for _ in range(_ACCEPTS):
             try:
-                client, _address = service.sock.accept()
+                client = Client(*service.sock.accept())
             except BlockingIOError:
                 return
             except OSError as error:
@@ -183,10 +187,9 @@ class ProxyLoop:
                 return  # or the client closed before the accept
             service.accepted += 1
             if len(service.open) >= service.config.max_connections:
-                service.refused += 1
-                abort_socket(client)
+                service.refuse(client, "connections")
             else:
-                self._dial(service, client, service.addresses)
+                self._dial(service, client, service.upstreams.next())
 
     def _shed(self, service: Service) -> bool:
         """Without free descriptors, use the spare one to refuse the client; whether that was possible."""
@@ -195,13 +198,12 @@ class ProxyLoop:
         os.close(self._spare_fd)
         self._spare_fd = -1
         try:
-            client, _address = service.sock.accept()
+            client = Client(*service.sock.accept())
         except OSError:
             return False
         else:
             service.accepted += 1
-            service.refused += 1
-            abort_socket(client)
+            service.refuse(client, "descriptors")
             return True
         finally:
             self._find_spare()
@@ -211,16 +213,21 @@ class ProxyLoop:
             with contextlib.suppress(OSError):
                 self._spare_fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
-    def _dial(self, service: Service, client: socket.socket, addresses: tuple[Address, ...]) -> None:
-        """Begin to connect to the first of `addresses` that permits it; refuse the client if none does."""
+    def _dial(
+        self, service: Service, client: Client, addresses: tuple[Address, ...], cause: Failure = Failure.UNREACHABLE
+    ) -> None:
+        """Begin to connect to the first of `addresses` that permits it; refuse the client if none does.
+
+        `cause` is why an address that was tried before could not be connected to.
+        """
         for number, address in enumerate(addresses, start=1):
             try:
                 upstream, there = service.connect(address)
             except OSError as error:
                 if error.errno in (errno.EMFILE, errno.ENFILE):
-                    service.refused += 1
-                    abort_socket(client)
+                    service.refuse(client, "descriptors")
                     return
+                cause = failure(error.errno or 0)
                 continue  # no route, no port, or no listener
             connection = Connection(service, client, upstream, address, addresses[number:], self._now_ns())
             service.open.add(connection)
@@ -230,35 +237,41 @@ class ProxyLoop:
             else:
                 self._listen_for(connection.ends[1], _OUT)
             return
-        service.upstream_failed += 1
-        abort_socket(client)
+        service.fail(client, cause)
 
-    def _redial(self, connection: Connection) -> None:
+    def _redial(self, connection: Connection, cause: Failure) -> None:
         """After a failed connect: try the next upstream address for the same client."""
         if connection in connection.service.open:  # otherwise the connection has already ended
-            client, upstream = connection.ends
-            self._forget(connection)
+            upstream = connection.ends[1]
+            self._forget(connection, "")
             abort_socket(upstream.sock)
-            self._dial(connection.service, client.sock, connection.untried)
+            self._dial(connection.service, connection.client, connection.untried, cause)
 
     def _connected(self, connection: Connection) -> None:
         client, upstream = connection.ends
-        if upstream.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        if error := upstream.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self._listen_for(upstream, MUTE)
-            self.post(
-                lambda: self._redial(connection)
-            )  # later, because this turn may have events of the same descriptor
+            # later, because this turn may have events of the same descriptor
+            self.post(lambda: self._redial(connection, failure(error)))
             return
         self._open(connection)
-        self._read(client)  # most clients have sent data by now
+        if connection in connection.service.open:
+            self._read(client)  # most clients have sent data by now
 
     def _open(self, connection: Connection) -> None:
         """Start forwarding: both sockets are connected."""
         client, upstream = connection.ends
         connection.connecting = False
-        connection.since_ns = self._now_ns()
-        connection.service.prefer(connection.address)
+        connection.since_ns = connection.opened_ns = self._now_ns()
+        connection.service.upstreams.prefer(connection.address)
         self._ends[client.fd] = client
+        if connection.service.config.proxy_header:
+            header = proxy_header(connection.client.address, client.sock.getsockname())
+            try:
+                upstream.sock.send(header)  # fits into the empty buffer of a new socket
+            except OSError as error:
+                self._cannot(upstream, error)
+                return
         self._listen_for(upstream, _IN)
         self._listen_for(client, _IN)
 
@@ -273,7 +286,7 @@ class ProxyLoop:
     def _cannot(self, end: ConnectionEnd, error: OSError) -> None:
         if not isinstance(error, BlockingIOError):  # otherwise there was no data after all
             end.connection.service.reset += 1
-            self._abort(end.connection)
+            self._abort(end.connection, _RESET[end.which])
 
     def _after_read(self, end: ConnectionEnd, count: int) -> None:
         relay = end.connection.relay
@@ -302,7 +315,7 @@ class ProxyLoop:
         """Handle an event without a wanted direction: the socket is broken, or closed while its peer is blocked."""
         if end.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             end.connection.service.reset += 1
-            self._abort(end.connection)
+            self._abort(end.connection, _RESET[end.which])
         elif not end.mask:  # otherwise it has become wanted since the event
             self._listen_for(end, MUTE)
 
@@ -310,7 +323,7 @@ class ProxyLoop:
         """Perform `action` for the direction from `end`."""
         connection = end.connection
         if action is Action.CLOSE:
-            self._forget(connection)
+            self._forget(connection, "closed")
             for each in connection.ends:
                 each.sock.close()
             return
@@ -349,26 +362,33 @@ class ProxyLoop:
             for connection in list(service.open):
                 if connection.connecting:
                     if now_ns - connection.since_ns >= config.connect_timeout_ns:
-                        self._redial(connection)
+                        self._redial(connection, Failure.TIMED_OUT)
                 elif config.idle_ns and connection.silent_ns(now_ns) >= config.idle_ns:
                     service.idle += 1
-                    self._abort(connection)
+                    self._abort(connection, "idle")
             if not service.open:
                 service.pump.trim()
+            if service.upstreams.begin_renewal(now_ns):
+                threading.Thread(target=self._renew, args=(service.upstreams,), daemon=True).start()
         self._find_spare()
         for service in self._paused:
             if service.sock.fileno() >= 0:
                 self._epoll.register(service.sock.fileno(), _IN)
         self._paused.clear()
 
-    def _abort(self, connection: Connection) -> None:
-        """Reset both sides, so that no peer takes partial data for complete data."""
-        self._forget(connection)
-        for end in connection.ends:
-            abort_socket(end.sock)
+    def _renew(self, upstreams: Upstreams) -> None:
+        """Resolve the names of upstreams.  Runs in a thread of its own, because a resolver may take seconds."""
+        found = upstreams.resolve()
+        self.post(lambda: upstreams.renew(found, self._now_ns()))
 
-    def _forget(self, connection: Connection) -> None:
-        connection.service.forget(connection)
+    def _abort(self, connection: Connection, end: str) -> None:
+        """Reset both sides, so that no peer takes partial data for complete data."""
+        self._forget(connection, end)
+        for each in connection.ends:
+            abort_socket(each.sock)
+
+    def _forget(self, connection: Connection, how: str) -> None:
+        connection.service.forget(connection, how, self._now_ns())
         for end in connection.ends:
             self._ends.pop(end.fd, None)
             end.mask = MUTE

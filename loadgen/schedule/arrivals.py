@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
+import math
+import sys
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
+from loadgen.model.stages import Ramp
 from loadgen.model.units import NS_PER_S
+from loadgen.schedule.ramps import ramped_ns
 
 
 def offsets_ns(
-    *, rate_per_s: float, poisson: bool, seed: int, part: int, parts: int, length_ns: int
+    *,
+    rate_per_s: float,
+    poisson: bool,
+    seed: int,
+    part: int,
+    parts: int,
+    length_ns: int,
+    ramps: Sequence[Ramp] = (),
+    total: int = 0,
 ) -> NDArray[np.int64]:
     """The due times of operations part, part + parts, part + 2 parts, …: ns after the start, ascending int64 <
-    `length_ns`.
+    `length_ns`.  With a `total`, only operations with numbers below it are due.
 
         Constant rate: operation k is due at k / rate.  Poisson: gaps are exponential with mean 1 / rate.  All parts
-    draw the same gaps from `seed`, so that all parts together are one Poisson process.
+    draw the same gaps from `seed`, so that all parts together are one Poisson process.  With `ramps`, the rate changes
+    as they say (loadgen.schedule.ramps), and `rate_per_s` has no effect.
     """
-    expected = rate_per_s * length_ns / NS_PER_S
+    if ramps:
+        return ramped_ns(ramps, poisson=poisson, seed=seed, part=part, parts=parts, length_ns=length_ns, total=total)
+    expected = min(rate_per_s * length_ns / NS_PER_S, total or math.inf)
     if not poisson:
-        k = np.arange(part, int(expected) + 1, parts)
+        k = np.arange(part, min(int(expected) + 1, total or sys.maxsize), parts)
         evenly: NDArray[np.int64] = np.floor(k * (NS_PER_S / rate_per_s)).astype(np.int64)
         return evenly[evenly < length_ns]
     random = np.random.Generator(np.random.PCG64(seed))
     due = np.zeros(0)
-    while not len(due) or due[-1] < length_ns:
+    while not len(due) or (due[-1] < length_ns and not 0 < total <= len(due)):
         # Ten standard deviations more than expected nearly always suffice; otherwise the loop draws again.
         gaps = random.exponential(NS_PER_S / rate_per_s, int(expected + 10 * expected**0.5 + 10))
         due = np.concatenate([due, (due[-1] if len(due) else 0.0) + np.cumsum(gaps)])
-    whole: NDArray[np.int64] = due[part::parts].astype(np.int64)
+    whole: NDArray[np.int64] = due[part : total or None : parts].astype(np.int64)
     return whole[whole < length_ns]

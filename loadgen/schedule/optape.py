@@ -10,14 +10,24 @@ Text is stored in one :class:`Strings` table and referred to by index; index 0 i
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from loadgen.schedule.strings import Strings
+from loadgen.schedule.values import Values
+
 KEEP_ALIVE = 1  # the request uses a persistent connection
 CLOSE_AFTER = 2  # the request is the last one on its TCP connection
+NO_BODY = 4  # the reply has no body, whatever its head says (HEAD)
+OWN_HOST = 8  # `line` has a Host line of its own
+
+FIRST_STATUS_SET = 1_000
+"""From this number on, a row's `status` is the number of a set: set k is number FIRST_STATUS_SET + k."""
+STATUS_WORDS = 10
+"""The words of 64 bits that a set of statuses has: bit s mod 64 of word s / 64 is status s."""
 
 OP_DTYPE = np.dtype(
     [
@@ -28,10 +38,11 @@ OP_DTYPE = np.dtype(
         ("literal", "<u4"),  # the text that must be at the check's `literal_at` offsets; 0: not checked
         ("next", "<u4"),  # the row that a connection plays after this one
         ("target", "<u4"),  # target index in an open loop; in a closed loop each connection has its own target
-        ("status", "<u2"),  # the expected status code; 0: any of 200 to 399
+        ("status", "<u2"),  # the expected status code; 0: any of 200 to 399; from FIRST_STATUS_SET on: a set
         ("kind", "u1"),  # the category of the mix (SPECweb99: file class)
         ("group", "u1"),  # the type of operation (SPECweb99: static, standard GET, CAD, POST, CGI)
-        ("flags", "u1"),  # KEEP_ALIVE | CLOSE_AFTER
+        ("flags", "u1"),  # KEEP_ALIVE | CLOSE_AFTER | NO_BODY | OWN_HOST
+        ("template", "<u4"),  # index into the templates of `values`; 0: the request is `line`, Host line, `rest`
     ]
 )
 """One operation; text fields are indexes into the tape's `strings`."""
@@ -64,26 +75,17 @@ START_DTYPE = np.dtype(
 """Where a connection starts in a segment."""
 
 
-@dataclass(frozen=True, slots=True)
-class Strings:
-    """A table of byte strings: string *i* is `data[offsets[i]:offsets[i + 1]]`."""
+def status_sets(sets: Iterable[Iterable[int]]) -> NDArray[np.uint64]:
+    """The column `status_sets` of a tape for these sets of statuses, each below 64 * STATUS_WORDS."""
+    bits = [np.isin(np.arange(64 * STATUS_WORDS), list(one)) for one in sets]
+    packed = np.packbits(np.array(bits, bool).reshape(-1, 64 * STATUS_WORDS), axis=1, bitorder="little")
+    return packed.view(np.uint64)
 
-    data: bytes
-    offsets: NDArray[np.int64]
 
-    @classmethod
-    def of(cls, strings: Iterable[bytes]) -> Strings:
-        """A table of `strings`, in order."""
-        parts = list(strings)
-        offsets = np.zeros(len(parts) + 1, dtype=np.int64)
-        np.cumsum([len(p) for p in parts], out=offsets[1:])
-        return cls(b"".join(parts), offsets)
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __getitem__(self, index: int) -> bytes:
-        return self.data[self.offsets[index] : self.offsets[index + 1]]
+def statuses_of(sets: NDArray[np.uint64]) -> list[frozenset[int]]:
+    """The inverse of :func:`status_sets`."""
+    bits = np.unpackbits(np.ascontiguousarray(sets).view(np.uint8), axis=1, bitorder="little")
+    return [frozenset(np.flatnonzero(one).tolist()) for one in bits]
 
 
 class StringsBuilder:
@@ -107,7 +109,10 @@ class OpTape:
 
     `ops` (OP_DTYPE), `checks` (CHECK_DTYPE) and `strings` refer to each other by index.  `starts` (START_DTYPE) has the
     shape (segments, connections): where each connection, by global number, starts in each segment of the run.  `kinds`
+    and `groups` name the values of these columns.  `kind_shares`: the intended share of each kind, 0..1.  `values`: the
+    templates of requests that differ each time; None without such requests.
     and `groups` name the values of these columns.  `kind_shares`: the intended share of each kind, 0..1.
+    `status_sets` (uint64, shape (sets, STATUS_WORDS)): the sets of statuses that rows expect.
     """
 
     ops: NDArray[np.void]
@@ -117,6 +122,8 @@ class OpTape:
     kinds: tuple[str, ...]
     groups: tuple[str, ...]
     kind_shares: tuple[float, ...]
+    values: Values | None = None
+    status_sets: NDArray[np.uint64] = field(default_factory=lambda: status_sets([]))
 
     def to_wire(self) -> dict[str, Any]:
         """The tape as plain data for msgpack: bytes, strings and numbers."""
@@ -130,6 +137,8 @@ class OpTape:
             "kinds": list(self.kinds),
             "groups": list(self.groups),
             "kind_shares": list(self.kind_shares),
+            "values": None if self.values is None else self.values.to_wire(),
+            "status_sets": self.status_sets.tobytes(),
         }
 
     @classmethod
@@ -143,4 +152,6 @@ class OpTape:
             kinds=tuple(wire["kinds"]),
             groups=tuple(wire["groups"]),
             kind_shares=tuple(wire["kind_shares"]),
+            values=None if wire["values"] is None else Values.from_wire(wire["values"]),
+            status_sets=np.frombuffer(wire["status_sets"], dtype=np.uint64).reshape(-1, STATUS_WORDS),
         )

@@ -35,6 +35,7 @@ def judge_http(
     interrupted: bool = False,
     lost: Sequence[LostWorker] = (),
     notes: Sequence[str] = (),
+    done: bool = False,
 ) -> HttpResult:
     """The result with its verdict: the first verdict in this list that applies; the reasons name all that apply.
 
@@ -45,7 +46,7 @@ def judge_http(
     A closed loop at full speed saturates something.  If it saturates an engine, the rate is only a lower bound of what
     the servers can do, and the times include the engine's own queue: the run is INVALID, and a reason gives the bound.
     `cells` are keyed by (window, target) as in the ledger; `tallies` (TALLY_DTYPE) are those of the window, and
-    `measured_ns` is its length.
+    `measured_ns` is its length.  `done`: it ended because the given number of requests was done.
     """
     nothing = Cell.empty(len(asked.kinds), len(asked.groups))
     fates = fates_by_target(cells, len(asked.targets), nothing, measured_ns)
@@ -55,7 +56,8 @@ def judge_http(
     ]
     measured_s = measured_ns / NS_PER_S
     by_target = asked.target_of[tallies["connection"]]
-    whole = time_shares(tallies, asked.connections, measured_ns, open_loop=open_loop)
+    idles = open_loop or done  # connections without an operation are idle, not absent
+    whole = time_shares(tallies, asked.connections, measured_ns, open_loop=idles)
     total = _row("all", window, asked.connections, measured_s, sum(sent), whole)
     is_judged = trust.valid and bool(complete or interrupted or lost)
     closed = 0 if open_loop else asked.connections
@@ -75,7 +77,7 @@ def judge_http(
                 shares[number],
                 measured_s,
                 sent[number],
-                time_shares(tallies[by_target == number], shares[number], measured_ns, open_loop=open_loop),
+                time_shares(tallies[by_target == number], shares[number], measured_ns, open_loop=idles),
             )
             for number, target in enumerate(asked.targets)
         ),

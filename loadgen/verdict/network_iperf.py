@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from loadgen.measure.throughput import UNKNOWN, ProbeResult, StreamResult
 from loadgen.model.probe import Direction, IperfPlan, Kind, Transport
-from loadgen.model.units import format_window
+from loadgen.model.units import NS_PER_S, format_size, format_window
 from loadgen.verdict.checks.catalog import IPERF_CHECKS, run_checks
 from loadgen.verdict.network_ends import Limit, busy_there, limit_of, runnable_here
 from loadgen.verdict.network_evidence import IperfEvidence
@@ -45,12 +45,12 @@ def judge_iperf(
         _row(window_bytes, direction, runs, rules)
         for window_bytes in plan.windows_bytes
         for direction in plan.directions
-        if (runs := [one for one in results if _cell(one) == (window_bytes, direction)])
+        if (runs := _runs(results, window_bytes, direction))
     )
     trust = run_checks(IperfEvidence(results=results, others=others, plan=plan, rules=rules), IPERF_CHECKS)
     verdict, reasons = conclude(
         trust.checks,
-        done=sum(row.repeats for row in rows),
+        done=sum(not one.cut for one in results),
         planned=len(plan.windows_bytes) * len(plan.directions) * plan.repeats,
         at_least_bps=plan.at_least_bps,
         reached=[(cell_name(row, rate), rate.mbit_per_s) for row in rows for rate in row.rates],
@@ -79,6 +79,12 @@ def cell_name(row: IperfRow, rate: Rate) -> str:
     if row.direction is Direction.BIDIR:
         return f"{row.direction.value} {window} {rate.direction.value}"
     return f"{row.direction.value} {window}"
+
+
+def _runs(results: Sequence[ProbeResult], window_bytes: int, direction: Direction) -> list[ProbeResult]:
+    """The runs that make a row: the complete ones of the cell, or those that were cut if there are no others."""
+    cell = [one for one in results if _cell(one) == (window_bytes, direction)]
+    return [one for one in cell if not one.cut] or cell
 
 
 def _cell(result: ProbeResult) -> tuple[int, Direction]:
@@ -147,13 +153,53 @@ def _notes(
         if slow:
             reached = min(rate.mbit_per_s for rate in slow)
             yield f"{asked:,.6g} Mbit/s were requested; the slowest cell reached only {reached:,.1f} Mbit/s."
+    for one in results:
+        if one.cut:
+            yield _cut(one, results)
+    yield from _capped(results)
     yield from _limits(results, rules)
+    if plan.transport is Transport.UDP and any(s.lost == UNKNOWN for one in results for s in one.streams):
+        why = (
+            "does not say how many of its losses were in the warm-up (--omit)"
+            if plan.omit_ns
+            else "does not tell losses from duplicates, or does not count datagrams"
+        )
+        yield f"The far end {why}, so the loss is not known; `loadgen iperf --server` tells it."
     dropped = sum(s.dropped for one in results for s in one.streams if s.direction is Direction.SEND and s.dropped > 0)
     if dropped:
         yield f"The far end dropped {dropped:,} datagrams that had arrived, because it was too slow to take them."
     failed = sum(row.latency.failed for row in rows)
     if failed:
         yield f"{failed:,} of {failed + sum(row.latency.transactions for row in rows):,} transactions failed."
+
+
+def _capped(results: Sequence[ProbeResult]) -> Iterator[str]:
+    """A sentence for each end and buffer for which the kernel granted less than was requested.
+
+    Linux grants twice what is requested, up to twice its limit.
+    """
+    for end, of in (("this end", "local_granted"), ("the far end", "remote_granted")):
+        for what, limit in (("send", "net.core.wmem_max"), ("receive", "net.core.rmem_max")):
+            found = [(one.test.window_bytes, getattr(getattr(one, of), f"{what}_bytes")) for one in results]
+            less = [(window, granted) for window, granted in found if 0 <= granted < 2 * window]
+            if less:
+                window, granted = max(less)
+                yield (
+                    f"The kernel of {end} granted {format_size(granted // 2)} of the {format_size(window)} requested "
+                    f"as the {what} window: {limit} there is the limit."
+                )
+
+
+def _cut(cut: ProbeResult, results: Sequence[ProbeResult]) -> str:
+    """A sentence about a test that ended in the middle."""
+    test = cut.test
+    what = test.direction if test.kind is Kind.STREAM else test.kind
+    many = f"{cut.wall_ns / NS_PER_S:.1f} s of {test.duration_ns / NS_PER_S:.6g} s"
+    if cut in _runs(results, test.window_bytes, test.direction):
+        counted = "its row shows what had arrived by then"
+    else:
+        counted = "it is in no row, because its cell has complete tests"
+    return f"A test was cut ({what.value} {format_window(test.window_bytes)}, {many}): {counted}."
 
 
 def _unanswered(plan: IperfPlan, row: IperfRow, rules: NetworkRules) -> Iterator[str]:

@@ -17,10 +17,12 @@ class NetworkRules:
       run (:class:`loadgen.verdict.rules.Rules`).
     * `min_sent_share`: share of the requested datagram rate that the sender must reach.  Below it, the sender was the
       limit, and the reported loss belongs to another load.  `late_datagrams` datagrams of each stream are forgiven.
-    * `max_count_skew`, `block_bytes`, `skew_bytes`: how far the receiver's count may exceed the sender's.  The sender
-      counts a block only when its write returns: one block per stream, 1 MiB by default.  If a warm-up was omitted,
-      the ends also begin to count at different bytes, up to the content of the socket buffers.  `skew_bytes` per stream
-      stands for buffers of unknown size: the usual limits of Linux added up (tcp_wmem 4 MiB, tcp_rmem 6 MiB).
+    * `max_count_skew`, `block_bytes`, `skew_bytes`, `datagram_skew_ns`: how far the receiver's count may exceed the
+      sender's.  The sender counts a block only when its write returns: one block per stream, 1 MiB by default (the
+      largest datagram for UDP).  If a warm-up was omitted, the ends also begin to count at different bytes, up to the
+      content of the socket buffers.  `skew_bytes` per stream stands for buffers of unknown size: the usual limits of
+      Linux added up (tcp_wmem 4 MiB, tcp_rmem 6 MiB).  With UDP, they
+      begin and end to count up to `datagram_skew_ns` apart.
     * `max_unanswered_share`: share of the transactions that may fail, and share of the connections' time that may pass
       without an answer until the end of a test; as for the errors of a web run.
     * `max_dropped_share`: share of the datagrams that may find this end's socket buffer full; the reported loss is too
@@ -47,6 +49,7 @@ class NetworkRules:
     max_count_skew: float = 0.01
     block_bytes: int = 1 << 20
     skew_bytes: int = 10 << 20
+    datagram_skew_ns: int = 50_000_000
     max_unanswered_share: float = 0.01
     max_dropped_share: float = 0.001
     max_quiet_ns: int = NS_PER_S

@@ -102,7 +102,8 @@ class Coordinator:
             tape=make_tape([Op()], 4),
             load=Load(line_bps=400_000, bound=Bound.rate(320_000), timeout_ns=NS_PER_S),
         ).to_wire()
-        blob = duties.pack_plan({name: value for name, value in common.items() if name not in ("worker", "shard")})
+        shared = {name: value for name, value in common.items() if name not in ("worker", "shard")}
+        blob = duties.pack_plan({**shared, "own": dict.fromkeys(workers, (0, 0))})
         digest = hashlib.sha256(blob).hexdigest()
         assert await self.ask(calls.take_plan, self.run_id, blob) == {"digest": digest}
         shards = {worker: Shard(tuple(range(i, 4, len(workers)))).to_wire() for i, worker in enumerate(workers)}
@@ -365,7 +366,7 @@ def test_a_worker_of_another_run_cannot_join(tmp_path: Path) -> None:
         async with Hub(["127.0.0.1"], 0, mine.issue("coordinator")) as hub:
             address = hub.contact("127.0.0.1")
             for ends, text in (
-                (security(foreign.issue("m")), "has a certificate of another run, or does not accept this one"),
+                (security(foreign.issue("m")), "cannot be joined: it has a certificate of another run"),
                 (security(None), "requires a certificate"),
             ):
                 with pytest.raises(FleetError, match=text):

@@ -124,7 +124,10 @@ def test_request_response_is_timed(kind: Kind) -> None:
 
 def test_many_clients_are_served_at_once_each_with_its_own_result() -> None:
     tests = [short(direction=direction, limit_bytes=1_000_000 + n) for n, direction in enumerate([*Direction] * 2)]
-    udp = [short(direction=direction, transport=Transport.UDP, block_bytes=100) for direction in [*Direction] * 2]
+    udp = [
+        short(direction=direction, transport=Transport.UDP, block_bytes=100, rate_bps=1 << 20)
+        for direction in [*Direction] * 2
+    ]
 
     async def scenario() -> list[ProbeResult]:
         async with serving() as served:

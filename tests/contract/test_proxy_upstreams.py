@@ -35,7 +35,7 @@ def test_an_upstream_that_refuses_resets_the_client() -> None:
     with refusing_upstream() as port, proxying(port) as proxy:
         for _ in range(3):
             assert refuses(proxy)
-        assert settled(proxy, open=0) == ProxyCounters(accepted=3, upstream_failed=3)
+        assert settled(proxy, open=0) == ProxyCounters(accepted=3, upstream_failed=3, upstream_refused=3)
 
 
 def test_a_connect_without_an_answer_is_abandoned() -> None:
@@ -51,13 +51,13 @@ def test_a_connect_without_an_answer_is_abandoned() -> None:
             assert is_silent(client)
             clock.advance(proxy, 300 * NS_PER_MS)
             assert is_reset(client)
-        assert settled(proxy, open=0) == ProxyCounters(accepted=1, upstream_failed=1)
+        assert settled(proxy, open=0) == ProxyCounters(accepted=1, upstream_failed=1, upstream_timed_out=1)
 
 
 def test_an_unroutable_upstream_is_refused() -> None:
     with proxying(9, connect_host="255.255.255.255") as proxy:
         assert refuses(proxy)
-        settled(proxy, open=0, upstream_failed=1)
+        settled(proxy, open=0, upstream_failed=1, upstream_unreachable=1)
 
 
 def _found(*hosts: str) -> Callable[..., list[Any]]:
@@ -76,7 +76,7 @@ def test_the_first_address_that_answers_is_used(upstream: socket.socket, monkeyp
             with joined(proxy, upstream) as (client, server):
                 client.sendall(b"found")
                 assert read_exactly(server, 5) == b"found"
-            assert proxy.service.addresses[0].sockaddr[0] == "127.0.0.1"
+            assert proxy.service.upstreams.next()[0].sockaddr[0] == "127.0.0.1"
         assert settled(proxy, open=0) == ProxyCounters(accepted=2, forwarded_bytes=10)
 
 
@@ -84,7 +84,7 @@ def test_when_no_address_answers_one_failure_is_counted(monkeypatch: pytest.Monk
     monkeypatch.setattr(socket, "getaddrinfo", _found("127.0.0.8", "127.0.0.9"))
     with refusing_upstream() as port, proxying(port, connect_host="many.test") as proxy:
         assert refuses(proxy)
-        assert settled(proxy, open=0) == ProxyCounters(accepted=1, upstream_failed=1)
+        assert settled(proxy, open=0) == ProxyCounters(accepted=1, upstream_failed=1, upstream_refused=1)
 
 
 def test_connections_come_from_the_requested_address(upstream: socket.socket) -> None:

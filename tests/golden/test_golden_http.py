@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -146,6 +147,26 @@ def test_the_live_screen_before_the_first_interval() -> None:
 
 def test_the_live_screen_with_problems(golden: Golden) -> None:
     golden("http/live_80x24_trouble.txt", drawn(view(MISSED, notices=("a: refused",), outcomes=TROUBLE), 80, 24))
+
+
+def test_other_statuses_than_200_are_on_the_screen_and_in_the_lines() -> None:
+    found = dataclasses.replace(view(PLAN), statuses={200: 1234, 404: 5})
+    assert "Statuses: 200 1,234, 404 5\n" in drawn(found, 80, 24)
+    assert " statuses=200:1234,404:5 " in f"{next(http_news(found)).text} "
+    usual = dataclasses.replace(found, statuses={200: 1234})
+    assert "Statuses" not in drawn(usual, 80, 24)
+    assert "statuses" not in next(http_news(usual)).text
+
+
+def test_the_report_counts_replies_by_status() -> None:
+    given = result()
+    rows = tuple(
+        dataclasses.replace(row, statuses={200: 90, 302: 5, 404: number}) for number, row in enumerate(given.targets, 5)
+    )
+    text = printed(dataclasses.replace(given, targets=rows), PLAN)
+    assert "Statuses" in text
+    assert re.search(r"^302 +(5|10) ", text, re.MULTILINE)
+    assert re.search(rf"^404 .*{re.escape(rows[0].name)} 5", text, re.MULTILINE)
 
 
 def test_a_small_terminal_shows_targets_with_errors_first(golden: Golden) -> None:

@@ -28,6 +28,7 @@ from loadgen.model.bound import Bound
 from loadgen.model.outcome import Outcome
 from loadgen.model.shard import Shard
 from loadgen.model.target import Target
+from loadgen.model.tls import TLS_DEFAULTS, TlsSettings
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.schedule.optape import OpTape
 
@@ -64,6 +65,7 @@ class Played:
     totals: Totals
     snapshots: list[Snapshot] = field(default_factory=list)
     why: str = ""
+    done_s: float = 0.0  # after the start; below 0 if the number of operations was not given, or not reached
 
     def cell(self, window: int = 0, target: int = 0) -> Cell:
         return self.totals.cells[window, target]
@@ -102,6 +104,12 @@ async def play(
     sources: tuple[str, ...] = (),
     tls_verify: bool = True,
     targets: Sequence[Target] | None = None,
+    part: int = 0,
+    parts: int = 1,
+    requests: int = 0,
+    request_ns: int = 0,
+    dial: tuple[tuple[str, int], ...] = (),
+    tls: TlsSettings = TLS_DEFAULTS,
 ) -> Played:
     """Play one segment of `length_ns`; the window is the whole segment unless given."""
     loop = asyncio.get_running_loop()
@@ -122,6 +130,12 @@ async def play(
             arrivals=arrivals,
             sources=sources,
             tls_verify=tls_verify,
+            part=part,
+            parts=parts,
+            requests=requests,
+            request_ns=request_ns,
+            dial=dial,
+            tls=tls,
         ),
     )
     engine = make(assignment, loop, lambda segment, why: finished.set_result(why))
@@ -146,7 +160,7 @@ async def play(
     ledger = Ledger(["w"], len(tape.kinds), len(tape.groups))
     for snapshot in snapshots:
         ledger.receive(snapshot)
-    return Played(ledger.totals(), snapshots, why)
+    return Played(ledger.totals(), snapshots, why, (engine.done_ns - start) / NS_PER_S)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from pathlib import Path
 
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.plan import LastAd, OnLoss, Phases, Server, SpecPlan
 from loadgen.model.probe import Direction, ForwardPlan, IperfPlan, Kind, Link, Mode, Transport
 from loadgen.model.sending import EngineKind, Timestamps
+from loadgen.model.stages import Stage
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 
@@ -89,29 +91,41 @@ def spec_plans(draw: st.DrawFn) -> SpecPlan:
 
 requests = st.builds(
     HttpRequest,
-    url=st.sampled_from(("http://a/", "http://a/b?c=d", "https://a/", "http://[::1]:8080/%20", "http://b:81/x")),
+    url=st.sampled_from(("http://a/", "http://a/b?c=d", "https://a/", "http://[::1]:8080/%20", "http://b:81/x?{{n}}")),
     method=st.sampled_from(("GET", "POST", "PURGE")),
     headers=st.lists(st.sampled_from(("Accept: text/html", "X-A:  b ", 'Q: "')), max_size=3).map(tuple),
-    body=texts,
+    body=texts.map(lambda text: text.replace("{{", "")),
     status=st.one_of(st.just(0), st.integers(200, 599)),
     weight=st.integers(1, 1000),
 )
+
+
+stage_lists = st.lists(
+    st.builds(Stage, duration_ns=st.integers(NS_PER_S, 10**13), rate_per_s=st.floats(1e-3, 1e7), step=st.booleans()),
+    min_size=1,
+    max_size=4,
+).map(tuple)
 
 
 @st.composite
 def http_plans(draw: st.DrawFn) -> HttpPlan:
     asked = tuple(draw(st.lists(requests, min_size=1, max_size=4)))
     rate_per_s = draw(st.one_of(st.just(0.0), st.floats(1e-3, 1e7)))
+    stages = draw(st.one_of(st.just(()), stage_lists))
+    total = draw(st.one_of(st.just(0), st.integers(10**6, 10**15)))
     return HttpPlan(
         requests=asked,
         connections=draw(st.integers(100_000, 10**6)),  # enough for each of these targets, whatever its weight
+        total_requests=total,
         duration_ns=draw(st.integers(NS_PER_S, 10**15)),
-        warmup_ns=draw(durations_ns),
+        warmup_ns=0 if stages or total else draw(durations_ns),
         rate_per_s=rate_per_s,
-        poisson=bool(rate_per_s) and draw(st.booleans()),
+        poisson=bool(rate_per_s or stages) and draw(st.booleans()),
         max_backlog=draw(counts),
         timeout_ns=draw(st.integers(1, 10**13)),
         tls_verify=draw(st.booleans()),
+        keepalive=draw(st.booleans()),
+        max_time_ns=draw(durations_ns),
         sources=draw(sources),
         slos=tuple(draw(st.lists(st.sampled_from(("p99<50ms", "errors<0.1%", "rate>4500/s")), max_size=3))),
         engine=draw(st.sampled_from(EngineKind)),
@@ -120,6 +134,7 @@ def http_plans(draw: st.DrawFn) -> HttpPlan:
         engines=draw(st.integers(1, 8)),
         on_loss=draw(st.sampled_from(OnLoss)),
         seed=draw(seeds),
+        stages=stages,
     )
 
 
@@ -181,7 +196,7 @@ hosts = st.builds(
     port=st.integers(0, 65535),
     cores=st.integers(0, 64),
     bind=st.sampled_from(("", "192.0.2.8")),
-    command=texts.filter(lambda text: text.isprintable()),
+    command=st.lists(texts.filter(lambda text: text.isprintable()), max_size=3).map(shlex.join),
     spool=st.sampled_from(("", "/var/tmp/spool")),
 )
 _cores = st.integers(0, 64)
@@ -196,7 +211,7 @@ choices = st.one_of(
     st.builds(FleetChoice, scheduler=st.just("tcp://192.0.2.1:8786"), workers=st.integers(1, 99), engines=_cores),
     st.builds(
         FleetChoice,
-        listen=st.tuples(st.sampled_from(("192.0.2.1", "::")), st.integers(0, 65535)),
+        listen=st.tuples(st.sampled_from(("192.0.2.1", "*", "2001:db8::1")), st.integers(0, 65535)),
         certs=st.just(Path("some/certs")),
         workers=st.integers(1, 99),
         engines=_cores,

@@ -15,7 +15,7 @@ from typing import Any
 
 from loadgen.measure.forwarding import ProxyCounters
 from loadgen.model.probe import Mode
-from loadgen.proxy.api import ProxyConfig
+from loadgen.proxy.api import ProxyConfig, Upstream
 from loadgen.proxy.loop import ProxyLoop
 from loadgen.proxy.service import Connection, Service
 from tests.support.vms import within
@@ -116,8 +116,10 @@ def proxying(
     connect_port: int, mode: Mode = Mode.SPLICE, *, now_ns: Callable[[], int] = time.monotonic_ns, **changes: Any
 ) -> Iterator[Proxy]:
     """Inside the context, a proxy forwards to a port on loopback; afterwards it has ended."""
-    config = {"listen_host": "127.0.0.1", "listen_port": 0, "connect_host": "127.0.0.1", **changes}
-    service = Service(ProxyConfig(connect_port=connect_port, mode=mode, **config))
+    upstream = Upstream(changes.pop("connect_host", "127.0.0.1"), connect_port)
+    journal = changes.pop("journal", None)
+    config = {"listen_host": "127.0.0.1", "listen_port": 0, "upstreams": (upstream,), **changes}
+    service = Service(ProxyConfig(mode=mode, **config), journal)
     loop = ProxyLoop(now_ns)
     loop.add(service)
     proxy = Proxy(service, loop)

@@ -7,12 +7,16 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from loadgen.probe.iperf3 import GREETING_SIZES, UDP_CONNECTS
 from tests.support.probes import HOST
 
 Fate = Callable[[int], int]
 """A function from a datagram's number in its stream and direction (from 1) to the number of copies that arrive."""
 
-_LEAST_BYTES = 16  # a shorter datagram is the greeting of a stream
+
+def _whole(number: int) -> int:
+    """The fate of greetings and answers unless the test says otherwise: each arrives once."""
+    return 1
 
 
 class _Half(asyncio.DatagramProtocol):
@@ -26,12 +30,12 @@ class _Half(asyncio.DatagramProtocol):
 
 
 class _Datagrams:
-    def __init__(self, port: int, fate: Fate) -> None:
+    def __init__(self, port: int, fate: Fate, asked: Fate, answered: Fate) -> None:
         self._port = port
-        self._fate = fate
+        self._fates = {"asked": asked, "answered": answered, "data": fate}
         self._loop = asyncio.get_running_loop()
         self._ups: dict[Any, asyncio.Future[asyncio.DatagramTransport]] = {}
-        self._counts: dict[tuple[Any, bool], int] = {}
+        self._counts: dict[tuple[Any, bool, str], int] = {}
         self.down: asyncio.DatagramTransport | None = None
 
     def came(self, data: bytes, guest: Any) -> None:
@@ -52,10 +56,11 @@ class _Datagrams:
         return transport
 
     def _send(self, to: asyncio.DatagramTransport, data: bytes, address: Any, way: tuple[Any, bool]) -> None:
-        copies = 1
-        if len(data) >= _LEAST_BYTES:
-            self._counts[way] = number = self._counts.get(way, 0) + 1
-            copies = self._fate(number)
+        greeting = (data[:4] in UDP_CONNECTS and len(data) in GREETING_SIZES) or data in UDP_CONNECTS.values()
+        what = "data" if not greeting else "asked" if way[1] else "answered"
+        key = (*way, what)
+        self._counts[key] = number = self._counts.get(key, 0) + 1
+        copies = self._fates[what](number)
         for _ in range(copies):
             to.sendto(data, address)
 
@@ -68,8 +73,11 @@ class _Datagrams:
 
 
 @contextlib.asynccontextmanager
-async def relay(port: int, fate: Fate) -> AsyncIterator[int]:
-    """Run a path to the server on `port`; yields the port of its near end."""
+async def relay(port: int, fate: Fate, *, asked: Fate = _whole, answered: Fate = _whole) -> AsyncIterator[int]:
+    """Run a path to the server on `port`; yields the port of its near end.
+
+    `asked`, `answered`: the fates of the greetings of each stream, and of their answers.
+    """
     tasks: set[asyncio.Task[None]] = set()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -83,7 +91,7 @@ async def relay(port: int, fate: Fate) -> AsyncIterator[int]:
 
     server = await asyncio.start_server(accept, HOST, 0)
     near: int = server.sockets[0].getsockname()[1]
-    datagrams = _Datagrams(port, fate)
+    datagrams = _Datagrams(port, fate, asked, answered)
     datagrams.down, _ = await asyncio.get_running_loop().create_datagram_endpoint(
         lambda: _Half(datagrams.came), local_addr=(HOST, near)
     )

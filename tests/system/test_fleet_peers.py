@@ -190,7 +190,7 @@ def test_a_second_worker_with_the_same_name_is_refused(contacted: ContactedRun) 
 def test_a_worker_of_another_run_is_refused(contacted: ContactedRun) -> None:
     assert contacted.strangers.code == 3
     _, line, hint = contacted.strangers.err.splitlines()
-    assert line.endswith("has a certificate of another run, or does not accept this one")
+    assert "cannot be joined: it has a certificate of another run" in line
     assert hint == "hint: certificates are valid for one run, and for 24 hours"
 
 

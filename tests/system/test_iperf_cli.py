@@ -199,8 +199,8 @@ def test_a_server_that_freezes_until_the_end_does_not_conform(
         assert re.search(r"auto [\d,]+ .*≥ [\d,]+ ≥ [\d,]+ [\d,.]+ 1 Verdict", said), said
 
 
-def test_a_server_that_is_killed_in_the_middle_has_no_result(tmp_path: Path) -> None:
-    """The first test of a run: there is nothing to judge, and one line says why."""
+def test_a_server_that_is_killed_in_the_middle_leaves_what_was_measured(tmp_path: Path) -> None:
+    """Also in the first test of a run."""
     with serving(tmp_path) as server:
         run = start("iperf", "127.0.0.1", "-p", server.port, "-t", "4", "--repeats", "1", cache=tmp_path, cwd=tmp_path)
         try:
@@ -211,8 +211,11 @@ def test_a_server_that_is_killed_in_the_middle_has_no_result(tmp_path: Path) -> 
             out, err = run.communicate(timeout=60)
         finally:
             run.kill()
-    assert (run.returncode, out) == (1, "")
-    assert re.search(r"^loadgen: 127\.0\.0\.1:\d+ (broke|closed) ", err, re.MULTILINE), err
+    assert run.returncode == 3, out + err
+    said = " ".join(out.split())
+    assert re.search(r"Verdict: INVALID .* 127\.0\.0\.1:\d+ (broke|closed) .* 0 of \d+ tests", said), said
+    assert re.search(r"A test was cut \(receive 16K, [123]\.\d s of 4 s\): its row shows", said), said
+    assert re.search(r" 16K [\d,.]+ ", said), said
 
 
 def test_ctrl_c_ends_the_run_and_judges_the_finished_tests(server: Serving, tmp_path: Path) -> None:
@@ -231,6 +234,23 @@ def test_ctrl_c_ends_the_run_and_judges_the_finished_tests(server: Serving, tmp_
     assert loadgen("show", "run", cache=tmp_path, cwd=tmp_path).out == out
     assert below
     assert not any(alive(pid) for pid in below)
+
+
+def test_ctrl_c_in_the_first_test_judges_what_was_measured(server: Serving, tmp_path: Path) -> None:
+    arguments = ("-p", server.port, "-w", "auto", "-R", "-t", "30s", "--repeats", "1", "--out", "run")
+    run = start("iperf", "127.0.0.1", *arguments, cache=tmp_path, cwd=tmp_path)
+    assert run.stderr is not None
+    while "Mbit/s=" not in (line := run.stderr.readline()):
+        assert line
+    run.send_signal(signal.SIGINT)
+    out, _ = run.communicate(timeout=60)
+    assert run.returncode == 130
+    said = " ".join(out.split())
+    assert "The run was interrupted after 0 of 1 tests." in said
+    assert re.search(r"A test was cut \(receive auto, [\d.]+ s of 30 s\): its row shows", said)
+    assert re.search(r"spread Linux\* Xen\* ─+ auto [\d,.]+ - ", said), said
+    document = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert document["results"][0]["mbit_per_s"] > 0
 
 
 def test_a_killed_run_can_be_shown(server: Serving, tmp_path: Path) -> None:

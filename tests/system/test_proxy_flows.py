@@ -114,6 +114,7 @@ def test_a_gigabyte_arrives_unchanged(mode: str, upstream: socket.socket, tmp_pa
     assert code == 0
     assert json.loads(out)["counters"] == {
         **dict.fromkeys(("refused", "upstream_failed", "reset", "idle", "cut"), 0),
+        **dict.fromkeys(("upstream_refused", "upstream_unreachable", "upstream_timed_out", "local_limit"), 0),
         "accepted": 12,
         "forwarded_bytes": sum(client.size_bytes for client in clients),
         "returned_bytes": sum(server.size_bytes for server in servers),

@@ -16,12 +16,14 @@ from typing import Any
 import pytest
 
 from coordinator.fleet.dask import ssh_way
+from coordinator.fleet.dask.hub import Hub
 from coordinator.fleet.dask.ssh_way import SshWay
-from deploy.hosts import ssh
+from deploy.hosts import connect, ssh
 from deploy.hosts.inventory import Host
 from deploy.hosts.ssh import Ssh
 from deploy.proc import parent_in_stat
-from loadgen.model.errors import FleetError
+from loadgen.model.errors import FleetError, PlanError
+from loadgen.model.port_range import PortRange
 from tests.support.machines import (
     CHANGED,
     HUB,
@@ -97,8 +99,8 @@ async def until(seconds: float, happened: Callable[[], bool]) -> bool:
          "loadgen is not installed there, or not at the path that was given: …"),
         (Host(name="m1", command="/bin/false"), "it exited with code 1"),
         (Host(name="m1", command="/bin/echo"),
-         "its output can't be read (a frame of 2003792491 bytes was announced; the limit is 65536 bytes): "
-         "does a start-up file of the shell there print something?"),
+         f"it exited with code 0; the machine printed 'worker --stdin {RUN}/x' instead of starting loadgen: may the "
+         "account run commands there (its login shell, ForceCommand)?"),
         # The worker runs and answers, but its task is not valid.
         (Host(name="m1"), "it exited with code 2: serve.name is missing"),
     ],
@@ -113,8 +115,8 @@ def test_faults_of_a_host_are_reported_in_one_sentence(machines: Machines, host:
 def test_a_host_that_does_not_answer_delays_the_others_only_for_the_time_limit(
     machines: Machines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert ssh.CONNECT_TIMEOUT_S == 10
-    monkeypatch.setattr(ssh, "CONNECT_TIMEOUT_S", 2)
+    assert connect.CONNECT_TIMEOUT_S == 10
+    monkeypatch.setattr(connect, "CONNECT_TIMEOUT_S", 2)
 
     async def work() -> tuple[SshWay, float, list[str]]:
         way = SshWay([Host(name=SILENT), Host(name="m1")], run_id=RUN)
@@ -125,7 +127,7 @@ def test_a_host_that_does_not_answer_delays_the_others_only_for_the_time_limit(
     way, took_s, joined = in_hub(machines, work)
     assert way.missing == {SILENT: "it does not answer at 198.18.0.99:2201 within 2 s"}
     assert joined == ["m1"]
-    assert 2 <= took_s < ssh.CONNECT_TIMEOUT_S + BOUND_S
+    assert 2 <= took_s < connect.CONNECT_TIMEOUT_S + BOUND_S
 
 
 def test_agents_join_and_close_leaves_no_process(machines: Machines, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,6 +264,27 @@ def test_agents_listen_at_the_hosts_bind_address_and_use_the_given_coordinator_a
             assert one.address.startswith(f"tls://{machines.load_address('m1')}:")
             assert list(way.missing) == ["m2"]
             assert "m2 cannot listen at 198.18.0.77, which is not an address of this machine" in way.missing["m2"]
+
+    in_hub(machines, work)
+
+
+def test_all_listen_at_the_given_ports(machines: Machines) -> None:
+    ports = PortRange(15000, 15001)
+
+    async def work() -> None:
+        way = SshWay([Host(name="m1"), Host(name="m2")], run_id=RUN, ports=ports)
+        async with opened(way) as joined:
+            assert [one.address.rpartition(":")[2] for one in joined] == ["15000", "15000"]
+            assert isinstance(way.line, Hub)
+            assert way.line.contact(HUB).endswith(":15000")
+            other = SshWay([Host(name="m1")], run_id=f"{RUN}-2", ports=ports)
+            async with opened(other) as (one,):
+                assert one.address.endswith(":15001")
+            full = SshWay(
+                [Host(name="m1", bind=machines.address("m1"))], run_id=f"{RUN}-3", ports=PortRange(15000, 15000)
+            )
+            with pytest.raises(PlanError, match="cannot listen at any of the ports 15000"):
+                await full.open()
 
     in_hub(machines, work)
 

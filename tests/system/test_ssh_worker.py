@@ -90,7 +90,7 @@ def test_results_on_a_machine_are_fetched_and_deleted_once(machines: Machines) -
     [
         (b"GET / HTTP/1.1\r\n\r\n", "the task on standard input cannot be read: a frame of 1195725856 bytes"),
         (frames.encode({"do": "serve", "name": "a", "scheduler": "tcp://127.0.0.1:1", "credentials": "x"}),
-         "its certificate is not a certificate of loadgen"),
+         "what the coordinator sent is not a certificate of loadgen"),
     ],
     ids=["http", "certificate"],
 )  # fmt: skip

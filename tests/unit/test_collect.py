@@ -121,6 +121,13 @@ def test_hosts_are_asked_for_spools_in_their_own_directory() -> None:
     assert source.run_id == fleet.run_id
 
 
+def test_hosts_are_reached_together_so_that_one_sshd_gets_a_few_connections_at_a_time() -> None:
+    fleet = replace(results.three_machines(80), hosts=({"name": "c07"}, {"name": "c08"}))
+    sources = [source for source in sources_of(fleet) if isinstance(source, SpoolOnHost)]
+    assert len(sources) == 2
+    assert sources[0].connect is sources[1].connect
+
+
 @pytest.mark.parametrize(("way", "message"), [("local", "nothing to collect"), ("join", "not reached by SSH")])
 def test_a_run_without_reachable_hosts_is_reported(way: str, message: str) -> None:
     with pytest.raises(PlanError, match=message):

@@ -118,7 +118,7 @@ def test_loadgen_accepts_the_commands_in_comments(script: Path) -> None:
 @EACH_PAGE
 def test_options_in_the_text_are_options_of_loadgen(page: Path) -> None:
     known = set(options()) | OTHERS.get(page.stem, set())
-    said = re.findall(r"`(--[a-z-]+)[^`]*`", prose(page))
+    said = re.findall(r"`(--[a-z0-9-]+)[^`]*`", prose(page))
     assert [option for option in said if option not in known] == []
 
 
@@ -183,5 +183,5 @@ def test_hosts_and_targets_of_the_pages_can_be_read(page_files: None) -> None:
     from deploy.hosts.inventory import hosts
     from deploy.targets import load
 
-    assert [host.name for host in hosts("hosts.toml")] == ["c07", "c08"]
+    assert [host.name for host in hosts("hosts.toml")][:3] == ["c07", "c08", "rack1n01"]
     assert [target.name for target in load(Path("targets.toml"))] == ["guest-a", "guest-b"]

@@ -19,6 +19,7 @@ from loadgen.probe.meter import Meter, share
 from loadgen.probe.streams import LAST, NO_LIMIT, Stream
 from loadgen.probe.tcp import Pace, block_bytes, payload
 from loadgen.probe.tcpinfo import TcpInfo, unpack
+from loadgen.probe.udp import needs_64bit
 
 
 def arrivals_of(*numbers: int) -> tuple[int, int, int, int]:
@@ -69,6 +70,49 @@ def test_arrivals_are_counted_wherever_the_window_wraps(steps: list[int], offset
     assert arrivals.packets - arrivals.lost == len(seen) + 1
 
 
+@pytest.mark.parametrize("highest", [1 << 31, (1 << 32) - 3, 1 << 32, 5 * (1 << 32) - 3])
+def test_numbers_of_32_bits_wrap(highest: int) -> None:
+    """Across 2^31, where iperf3's own counters turn negative, and across 2^32: nothing is late that is not."""
+    arrivals = Arrivals(counters_64bit=False)
+    for number in range((1 << 30), highest, 1 << 30):  # no jump of half the numbers, which would be one back
+        arrivals.take(0, 0, number % (1 << 32), 0)
+    before = arrivals.lost
+    steps = (0, 1, 2, 4, 3, 5, 5, 7, 8)  # 3 is late, 5 comes twice, 6 is lost
+    taken = [arrivals.take(0, 0, (highest + step) % (1 << 32), 0) for step in steps]
+    assert taken == [True] * 6 + [False] + [True] * 2
+    assert arrivals.packets == highest + 8
+    assert (arrivals.out_of_order, arrivals.duplicates) == (1, 1)
+    assert arrivals.packets - arrivals.lost - len(range(1 << 30, highest, 1 << 30)) == 8
+    assert before <= arrivals.lost
+
+
+def test_a_number_before_the_first_is_none_of_the_stream() -> None:
+    """4,294,967,295 is one before 0 in 32 bits, and too far ahead in 64."""
+    for wide in (False, True):
+        arrivals = Arrivals(counters_64bit=wide)
+        assert not arrivals.take(0, 0, 0, 0)
+        assert arrivals.take(0, 0, 1, 0)
+        if not wide:
+            assert not arrivals.take(0, 0, (1 << 32) - 1, 0)
+        assert (arrivals.packets, arrivals.lost, arrivals.duplicates) == (1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("rate_bps", "block_bytes", "seconds", "wide"),
+    [
+        (1_000_000, 1448, 10, False),
+        (10_000_000_000, 1448, 600, False),
+        (10_000_000_000, 1448, 3600, True),
+        (0, 1448, 60, False),
+        (0, 1448, 3600, True),
+    ],
+)
+def test_numbers_have_64_bits_only_where_32_could_wrap(
+    rate_bps: int, block_bytes: int, seconds: int, wide: bool
+) -> None:
+    assert needs_64bit(rate_bps, block_bytes, seconds * NS_PER_S) is wide
+
+
 def test_a_duplicate_is_no_payload() -> None:
     arrivals = Arrivals()
     assert [arrivals.take(0, 0, number, 0) for number in (1, 3, 3, 2, 2)] == [True, True, False, True, False]
@@ -110,6 +154,7 @@ def full_tcp_info() -> bytes:
     data = bytearray(232)
     for offset, value in {16: 1448, 68: 250, 72: 40, 80: 10, 100: 7, 148: 33}.items():
         struct.pack_into("=I", data, offset, value)
+    struct.pack_into("=Q", data, 120, 5 << 32)
     return bytes(data)
 
 
@@ -119,13 +164,14 @@ def test_tcp_info_is_unpacked_by_the_kernels_order() -> None:
         rtt_min_ns=33_000,
         cwnd_bytes=14_480,
         total_retransmits=7,
+        acked_bytes=5 << 32,
     )
 
 
 def test_older_kernels_return_less() -> None:
     info = unpack(full_tcp_info()[:104])  # Linux 2.6 to 4.0
     assert (info.rtt_ns, info.cwnd_bytes, info.total_retransmits) == (250_000, 14_480, 7)
-    assert info.rtt_min_ns == UNKNOWN
+    assert (info.rtt_min_ns, info.acked_bytes) == (UNKNOWN, UNKNOWN)
     assert set(astuple(unpack(b""))) == {UNKNOWN}
 
 

@@ -15,11 +15,11 @@ from loadgen.model.errors import PlanError
 from loadgen.model.plain import from_plain, to_plain
 from loadgen.model.probe import Mode
 from loadgen.model.units import NS_PER_S
-from loadgen.proxy.api import HostConfig, ProxyConfig
+from loadgen.proxy.api import HostConfig, ProxyConfig, Upstream
 
 
 def config(**changes: Any) -> ProxyConfig:
-    ends = {"listen_host": "127.0.0.1", "listen_port": 0, "connect_host": "127.0.0.1", "connect_port": 80}
+    ends = {"listen_host": "127.0.0.1", "listen_port": 0, "upstreams": (Upstream("127.0.0.1", 80),)}
     return ProxyConfig(**{**ends, **changes})
 
 
@@ -30,7 +30,9 @@ def config(**changes: Any) -> ProxyConfig:
         ({"max_connections": 0}, "at least 1"),
         ({"listen_port": 65536}, "must be 0 to 65535, got 65536"),
         ({"listen_port": -1}, "must be 0 to 65535, got -1"),
-        ({"connect_port": 0}, "must be 1 to 65535, got 0"),
+        ({"upstreams": (Upstream("127.0.0.1", 0),)}, "must be 1 to 65535, got 0"),
+        ({"upstreams": ()}, "at least one upstream"),
+        ({"keepalive_ns": -1}, "must not be negative"),
         ({"connect_timeout_ns": 0}, "longer than 0"),
         ({"idle_ns": -1}, "must not be negative"),
         ({"drain_ns": -1}, "must not be negative"),
@@ -64,7 +66,7 @@ def test_a_host_has_a_proxy_for_each_mode_and_window() -> None:
         (Mode.COPY, 16384, 7003),
         (Mode.COPY, 0, 7004),
     ]
-    assert {(one.connect_host, one.connect_port) for one in proxies} == {("sink", 5201)}
+    assert {one.upstreams for one in proxies} == {(Upstream("sink", 5201),)}
     assert {one.listen_port for one in host().proxies()} == {0}
 
 
@@ -96,10 +98,12 @@ def test_progress_shows_rates_and_only_errors_that_occurred() -> None:
     assert progress_line(now, before, 2 * NS_PER_S) == (
         "proxy: 3 open, 1,204 accepted; Mbit/s 1,000.0 forward, 0.50 back; 1.25 GB"
     )
-    troubled = ProxyCounters(accepted=9, refused=1, upstream_failed=2, reset=3, idle=4)
+    troubled = ProxyCounters(
+        accepted=9, refused=1, upstream_failed=2, upstream_refused=2, local_limit=5, reset=3, idle=4
+    )
     assert progress_line(troubled, troubled, NS_PER_S) == (
         "proxy: 0 open, 9 accepted; Mbit/s 0.0 forward, 0.0 back; 0.00 GB;"
-        " refused 1; upstream failed 2; reset 3; idle 4"
+        " refused 1; upstream refused 2; no local port 5; reset 3; idle 4"
     )
 
 

@@ -226,3 +226,14 @@ def test_a_huge_text_is_masked_without_going_back(text: str) -> None:
     # A pattern that goes back would need hours for these; the suite would be stopped.
     for ending in ("", "@", "=", "=x", " "):
         mask_text(text * (400_000 // len(text)) + ending)
+
+
+def test_a_placeholder_is_no_secret_but_text_beside_it_may_be() -> None:
+    for line in ("Authorization: Bearer {{token}}", "Cookie: {{cookie}}", "X-Api-Key:{{key|raw}}"):
+        assert mask_header(line) == line
+    assert mask_header("Cookie: id=s3cret-1; b={{b}}") == f"Cookie: {MASK}"
+    assert mask_url("http://h/?token={{token}}&key=s3cret") == f"http://h/?token={{{{token}}}}&key={MASK}"
+    assert mask_body("password={{pw}}&n={{n}}") == "password={{pw}}&n={{n}}"
+    plan = HttpPlan(requests=(HttpRequest(url="http://h/?token={{n}}", headers=("Authorization: Basic {{uuid}}",)),))
+    assert without_secrets(plan) == plan
+    assert hidden(plan) == ()

@@ -8,7 +8,7 @@ from typing import cast
 import asyncssh
 import pytest
 
-from deploy.hosts.ssh import Remote
+from deploy.hosts.remote import Remote
 
 
 class Ended:
@@ -28,13 +28,13 @@ class Ended:
     ("code", "stderr", "said"),
     [
         (2, b"noise\nloadgen: nobody answers\nhint: is it running?\n", "it exited with code 2: nobody answers"),
-        (70, b"Traceback\nloadgen: this is a bug\n", "it exited with code 70: this is a bug"),
+        (70, b"Traceback\nValueError: x\nloadgen: this is a bug\n", "it exited with code 70: ValueError: x"),
         (
             127,
             b"sh: 1: not found\n",
             "loadgen is not installed there, or not at the path that was given: sh: 1: not found",
         ),
-        (-9, b"", "it was killed by signal 9"),
+        (-9, b"", "it was killed by signal 9 (does the machine have enough memory?)"),
     ],
     ids=["refused", "bug", "missing", "killed"],
 )

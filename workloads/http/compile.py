@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loadgen.model.http_plan import HttpPlan, HttpRequest, Url
+from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_values import tokens_for
+from loadgen.model.statuses import parse_statuses
 from loadgen.schedule.optape import (
     CHECK_DTYPE,
     CLOSE_AFTER,
+    FIRST_STATUS_SET,
     KEEP_ALIVE,
+    NO_BODY,
     OP_DTYPE,
+    OWN_HOST,
     START_DTYPE,
     OpTape,
     StringsBuilder,
+    status_sets,
 )
 from workloads.api import Counting
+from workloads.http.data import rows_of
+from workloads.http.values import Templates
 
 MAX_KINDS = 32
 """Up to this many different requests are counted separately; more requests are counted together."""
@@ -32,20 +41,30 @@ _WITH_BODY = ("POST", "PUT", "PATCH")
 def compile_http(plan: HttpPlan) -> OpTape:
     """The tape of `plan`: each request as often as its weight says, evenly distributed.
 
-    The status and the framing of replies are checked; their content is not.
+    The status and the framing of replies are checked; their content is not.  Raises PlanError when the plan's data file
+    has changed, or has a value that cannot stand where it is asked for.
     """
+    plan.check_values()
+    templates = Templates(rows_of(plan.data) if plan.data.file else None, plan.data.file)
     strings = StringsBuilder()
     order = _interleave([request.weight for request in plan.requests])
     by_request = np.zeros(len(plan.requests), OP_DTYPE)
     target_of = _target_of(plan)
+    sets: dict[frozenset[int], int] = {}
     for number, request in enumerate(plan.requests):
         row = by_request[number]
-        row["line"] = strings.add(f"{request.method} {Url.parse(request.url).path} HTTP/1.1\r\n".encode("ascii"))
-        row["rest"] = strings.add(_rest(request))
+        marked = _with_tokens(request)
+        line, rest = _line(marked, proxied=bool(plan.proxy)), _rest(marked, keepalive=plan.keepalive)
+        row["line"] = strings.add(line)
+        if marked is request:
+            row["rest"] = strings.add(rest)
+        else:
+            row["template"] = templates.add(line, rest, own_host=bool(request.own_hosts))
         row["target"] = target_of[number]
-        row["status"] = request.status
+        row["status"] = _status(request, sets)
         row["kind"] = number if len(plan.requests) <= MAX_KINDS else 0
-        row["flags"] = CLOSE_AFTER if _closes(request) else KEEP_ALIVE
+        row["flags"] = CLOSE_AFTER if _closes(request) or not plan.keepalive else KEEP_ALIVE
+        row["flags"] |= (NO_BODY if request.method == "HEAD" else 0) | (OWN_HOST if request.own_hosts else 0)
     ops = by_request[order]
     rings = [np.flatnonzero(ops["target"] == target) for target in range(len(plan.targets))]
     for ring in rings:
@@ -61,6 +80,8 @@ def compile_http(plan: HttpPlan) -> OpTape:
         kinds=categories.kinds,
         groups=categories.groups,
         kind_shares=categories.kind_shares,
+        values=templates.build(seed=plan.seed, turn=len(ops) > 1),
+        status_sets=status_sets(sets),
     )
 
 
@@ -88,7 +109,7 @@ def _interleave(weights: Sequence[int]) -> NDArray[np.int64]:
 def _target_of(plan: HttpPlan) -> list[int]:
     """The index of the target of each request."""
     index = {(target.tls, target.host, target.port): at for at, target in enumerate(plan.targets)}
-    urls = (Url.parse(request.url) for request in plan.requests)
+    urls = (request.parts for request in plan.requests)
     return [index[url.tls, url.host, url.port] for url in urls]
 
 
@@ -101,20 +122,56 @@ def _starts(rings: Sequence[NDArray[np.int64]], shares: Sequence[int]) -> NDArra
     return starts
 
 
+def _with_tokens(request: HttpRequest) -> HttpRequest:
+    """The request with tokens in the place of placeholders; the same request without any braces."""
+    if not any("{{" in text for text in (request.url, request.body, *request.headers)):
+        return request
+    return dataclasses.replace(
+        request,
+        url=tokens_for(request.url),
+        headers=tuple(tokens_for(line) for line in request.headers),
+        body=tokens_for(request.body),
+    )
+
+
 def _closes(request: HttpRequest) -> bool:
     lines = (line.lower().partition(":") for line in request.headers)
     return any(name == "connection" and "close" in value for name, _, value in lines)
 
 
-def _rest(request: HttpRequest) -> bytes:
+def _line(request: HttpRequest, *, proxied: bool) -> bytes:
+    """The request line, with the own Host line of the request; a proxy gets the whole URL (RFC 9112, 3.2.2)."""
+    place = request.parts.path
+    if proxied:
+        url = request.parts
+        host = f"[{url.host}]" if ":" in url.host else url.host
+        place = f"http://{host}{'' if url.port == 80 else f':{url.port}'}{place}"
+    line = f"{request.method} {place} HTTP/1.1\r\n"
+    own = [f"Host: {value.strip()}\r\n" for name, value in _headers(request) if name.lower() == "host"]
+    return "".join([line, *own]).encode("utf-8")
+
+
+def _status(request: HttpRequest, sets: dict[frozenset[int], int]) -> int:
+    """The expected status of a row; a set of several is added to `sets`."""
+    if not request.expect:
+        return request.status
+    expected = parse_statuses(request.expect)
+    return FIRST_STATUS_SET + sets.setdefault(expected, len(sets))
+
+
+def _headers(request: HttpRequest) -> list[tuple[str, str]]:
+    return [(name, value) for name, _, value in (line.partition(":") for line in request.headers)]
+
+
+def _rest(request: HttpRequest, *, keepalive: bool) -> bytes:
     """The part of the request after its Host line."""
     given = {line.partition(":")[0].lower() for line in request.headers}
     lines = [
         f"{name}: {value}"
-        for name, value in (("User-Agent", "loadgen"), ("Accept", "*/*"))
-        if name.lower() not in given
+        for name, value in (("User-Agent", "loadgen"), ("Accept", "*/*"), ("Connection", "" if keepalive else "close"))
+        if value and name.lower() not in given
     ]
-    lines += [f"{name}: {value.strip()}" for name, _, value in (line.partition(":") for line in request.headers)]
+    lines += [f"{name}: {value.strip()}" for name, value in _headers(request) if name.lower() != "host"]
     body = request.body.encode()
     if body or request.method in _WITH_BODY:
         lines.append(f"Content-Length: {len(body)}")

@@ -23,8 +23,8 @@ class Http:
         return counting(plan)
 
     def connects_per_s(self, plan: HttpPlan) -> float:
-        """Unknown: the servers decide how often they close a connection."""
-        return 0.0
+        """One per request without kept connections, if the rate is known.  Otherwise the servers decide."""
+        return 0.0 if plan.keepalive else plan.rate_per_s
 
     def files(self, plan: HttpPlan) -> None:
         """None: the servers serve their own content."""

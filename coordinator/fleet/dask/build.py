@@ -28,7 +28,9 @@ def build(
 def _way(choice: FleetChoice, run_id: str, say: Callable[[str], None]) -> Way:
     match choice.way:
         case WayKind.SSH:
-            return SshWay(choice.hosts, coordinator_address=choice.coordinator, run_id=run_id)
+            return SshWay(
+                choice.hosts, coordinator_address=choice.coordinator, ports=choice.ports, run_id=run_id, say=say
+            )
         case WayKind.SCHEDULER:
             return SchedulerWay(choice.scheduler, run_id=run_id, count=choice.workers, say=say)
         case _:

@@ -259,6 +259,7 @@ class DaskFleet:
     async def _prepare(self, assignments: Sequence[Assignment]) -> None:
         wire = assignments[0].to_wire()
         shared = {name: value for name, value in wire.items() if name not in ("worker", "shard")}
+        shared["own"] = {one.worker: one.own for one in assignments}
         blob = await asyncio.to_thread(pack_plan, shared)
         digest = hashlib.sha256(blob).hexdigest()
         shards = {one.worker: one.shard.to_wire() for one in assignments}

@@ -19,6 +19,7 @@ from loadgen.agent.dask.security import security
 from loadgen.agent.dask.settings import configure
 from loadgen.host.limits import raise_open_files
 from loadgen.model.errors import PlanError
+from loadgen.model.port_range import PortRange
 
 _CLOSE_TIMEOUT_S = 3.0
 
@@ -64,7 +65,7 @@ class Hub:
         configure()
         raise_open_files()
         for address in self._addresses:
-            _check(address, self._port)
+            check_address(address, self._port)
         async with contextlib.AsyncExitStack() as stack:
             stack.enter_context(QuietLogs())
             hosts = [f"[{address}]" if ":" in address else address for address in self._addresses]
@@ -142,7 +143,21 @@ class Hub:
         await self._register.changed.wait()
 
 
-def _check(address: str, port: int) -> None:
+def free_port(addresses: Sequence[str], ports: PortRange) -> int:
+    """The first of the ports that is free at all addresses.  Raises PlanError if there is none."""
+    why = ""
+    for port in ports.numbers:
+        try:
+            for address in addresses:
+                check_address(address, port)
+        except PlanError as error:
+            why = error.message
+        else:
+            return port
+    raise PlanError(f"cannot listen at any of the ports {ports}: {why}", hint="give a larger range with --ports")
+
+
+def check_address(address: str, port: int) -> None:
     """Raise PlanError if this machine cannot listen at the address.
 
     Dask would print a traceback, and leave a socket open.

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import socket
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from coordinator.fleet.dask.hub import Hub
+from coordinator.fleet.listening import find_meeting
 from coordinator.fleet.ways import Joined, Line
 from loadgen.agent.credentials import load
 from loadgen.model.address import format_address
-from loadgen.model.errors import PlanError
 
 _PATIENCE_S = 600.0
 _LOOK_S = 1.0
@@ -47,13 +45,16 @@ class JoinWay:
 
     async def open(self) -> tuple[Joined, ...]:
         """Listen, and wait up to ten minutes for all workers.  Raises PlanError if this machine cannot listen there."""
-        host = await _resolved(self._host, self._port)
-        hub = Hub((host,), self._port, load(self._certificates / "coordinator.pem"))
+        meeting = await asyncio.to_thread(find_meeting, self._host, self._port)
+        hub = Hub(meeting.addresses, meeting.port, load(self._certificates / "coordinator.pem"))
         self._hub = await hub.__aenter__()
-        port = int(hub.contact(host).rpartition(":")[2])
-        shown = socket.gethostname() if ipaddress.ip_address(host).is_unspecified else self._host
-        start = f"loadgen worker --join {format_address(shown, port)} --cert {self._certificates}/worker-N.pem"
-        self._say(f"waiting for {self._workers} workers; start each one with a certificate of its own: {start}")
+        port = int(hub.contact(meeting.addresses[0]).rpartition(":")[2])
+        start = f"loadgen worker --join {format_address(meeting.shown, port)} --cert {self._certificates}/worker-N.pem"
+        if meeting.warning:
+            self._say(meeting.warning)
+        where = " and ".join(format_address(address, port) for address in meeting.addresses)
+        workers = f"{self._workers} worker{'' if self._workers == 1 else 's'}"
+        self._say(f"waiting for {workers} at {where}; start each one with a certificate of its own: {start}")
         present = await self._wait(hub)
         for number in range(len(present), self._workers):
             self._missing[f"worker {number + 1} of {self._workers}"] = f"it did not join within {_PATIENCE_S:g} s"
@@ -82,12 +83,3 @@ class JoinWay:
             await hub.more_than(len(seen), min(left_s, _LOOK_S))
         first = list(hub.present.items())[: self._workers]
         return dict(sorted(first))
-
-
-async def _resolved(host: str, port: int) -> str:
-    """Return an IP address for a name or address of this machine.  Raises PlanError."""
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise PlanError(f"{host!r} is not an address of this machine: {error.strerror}") from error
-    return str(found[0][4][0])

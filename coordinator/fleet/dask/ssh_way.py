@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from coordinator.fleet.certificates import Authority
-from coordinator.fleet.dask.hub import Hub
+from coordinator.fleet.dask.hub import Hub, check_address, free_port
 from coordinator.fleet.ways import Joined, Line
 from deploy.hosts.inventory import Host
-from deploy.hosts.ssh import Link, Remote, Ssh
+from deploy.hosts.remote import Remote
+from deploy.hosts.ssh import Link, Ssh
 from loadgen.agent.bootstrap import PATIENCE_S, Serve, bootstrap
-from loadgen.model.errors import FleetError
+from loadgen.model.errors import FleetError, PlanError
+from loadgen.model.port_range import PortRange
 
 _END_S = 2.0
 """Time in seconds for an agent to send the last reports of its engines after it was told to end."""
@@ -41,15 +43,26 @@ class SshWay:
     """Agents on `hosts`, for one run.
 
     The coordinator listens at the addresses of this machine from which SSH reaches the hosts, or at
-    `coordinator_address`.  Each agent listens at the address at which SSH reaches it, unless its host has another.
+    `coordinator_address`.  Each agent listens at the address at which SSH reaches it, unless its host has another.  All
+    of them listen at one of `ports`; None means any.  `say` receives what the user should know, such as a key file that
+    is skipped.
     """
 
-    def __init__(self, hosts: Sequence[Host], *, run_id: str, coordinator_address: str = "") -> None:
+    def __init__(
+        self,
+        hosts: Sequence[Host],
+        *,
+        run_id: str,
+        coordinator_address: str = "",
+        ports: PortRange | None = None,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
         self._hosts = tuple(hosts)
         self._run_id = run_id
         self._coordinator_address = coordinator_address
+        self._ports = ports
         self._authority = Authority()
-        self._ssh = Ssh()
+        self._ssh = Ssh(say)
         self._agents: dict[str, _Agent] = {}
         self._missing: dict[str, str] = {}
         self._hub: Hub | None = None
@@ -73,8 +86,9 @@ class SshWay:
         try:
             found = await asyncio.gather(*(self._connect(host) for host in self._hosts))
             self._agents = {agent.host.name: agent for agent in found if agent is not None}
-            here = [self._coordinator_address or agent.link.local_address for agent in self._agents.values()]
-            hub = Hub(tuple(dict.fromkeys(here)), 0, self._authority.issue("coordinator"))
+            addresses = await self._addresses()
+            port = free_port(addresses, self._ports) if self._ports else 0
+            hub = Hub(addresses, port, self._authority.issue("coordinator"))
             self._hub = await hub.__aenter__()
             joined = await asyncio.gather(*(self._start(agent, hub) for agent in self._agents.values()))
         except BaseException:
@@ -103,11 +117,24 @@ class SshWay:
             return None
         if link.local_address or self._coordinator_address:
             return _Agent(host, link)
+        how = f"at {link.link_local}, which is valid on one link only" if link.link_local else "through another machine"
         self._missing[host.name] = (
-            "it is reached through another machine; give --coordinator, the address at which it reaches this machine"
+            f"it is reached {how}; give --coordinator, the address at which it reaches this machine"
         )
         await link.close()
         return None
+
+    async def _addresses(self) -> tuple[str, ...]:
+        """Where to listen.  A host for which that is impossible is left out, unless the user chose the address."""
+        if self._coordinator_address:
+            return (self._coordinator_address,)
+        for agent in list(self._agents.values()):
+            try:
+                check_address(agent.link.local_address, 0)
+            except PlanError as error:
+                self._missing[agent.host.name] = f"this machine {error.message}"
+                await self._end(self._agents.pop(agent.host.name))
+        return tuple(dict.fromkeys(agent.link.local_address for agent in self._agents.values()))
 
     async def _start(self, agent: _Agent, hub: Hub) -> Joined | None:
         host = agent.host
@@ -118,6 +145,7 @@ class SshWay:
             credentials=self._authority.issue(host.name).to_pem(),
             bind=host.bind or agent.link.address,
             spool=host.spool,
+            ports=str(self._ports) if self._ports else "",
         )
         try:
             agent.remote = await agent.link.start(f"{self._run_id}/{host.name}", bootstrap(task))

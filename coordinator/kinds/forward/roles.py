@@ -76,7 +76,7 @@ async def _say_totals(host: str, port: int, said: ProxyCounters, say: Say) -> Pr
         say(f"proxy: {error.message}")
         return said
     if counters != said:
-        failed = counters.refused + counters.upstream_failed + counters.reset + counters.idle
+        failed = counters.refused + counters.upstream_failed + counters.local_limit + counters.reset + counters.idle
         say(
             f"proxy: open={counters.open} accepted={counters.accepted} failed={failed}"
             f" forwarded_MB={counters.forwarded_bytes / 1e6:.1f} returned_MB={counters.returned_bytes / 1e6:.1f}"

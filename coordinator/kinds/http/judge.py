@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from coordinator.kinds.again import disturbance_of
 from coordinator.run.api import Played
@@ -11,7 +11,7 @@ from coordinator.run.evidence import TapeEvidence, TapeMeasured, canary_rows, lo
 from loadgen.measure.ledger import Ledger
 from loadgen.measure.snapshot import Health
 from loadgen.model.http_plan import HttpPlan
-from loadgen.model.units import NS_PER_S
+from loadgen.model.units import NS_PER_S, format_duration
 from loadgen.verdict.evidence import Loop, TrustEvidence, WorkerEvidence
 from loadgen.verdict.http import judge_http
 from loadgen.verdict.http_result import HttpResult
@@ -72,9 +72,32 @@ def _judge(played: Played[HttpPlan, TapeMeasured], evidence: TapeEvidence) -> Ht
         complete=0 in measured.complete,
         interrupted=played.interrupted,
         lost=lost_workers(evidence),
-        notes=(*played.notes, *say_seen(measured.intake.shown, asked.targets, totals.cells)),
+        notes=(
+            *played.notes,
+            *_on_count(played),
+            *_on_tls(played),
+            *say_seen(measured.intake.shown, asked.targets, totals.cells),
+        ),
+        done=0 in measured.done,
     )
     return dataclasses.replace(result, canary=canary_rows(evidence))
+
+
+def _on_count(played: Played[HttpPlan, TapeMeasured]) -> Iterator[str]:
+    """Notes on a run with a given number of requests."""
+    plan, measured = played.header.plan, played.measured
+    if plan.total_requests and 0 in measured.complete and 0 not in measured.done and not measured.lost:
+        limit = format_duration(plan.duration_ns)
+        yield f"The run ended after {limit} (--duration), before all {plan.total_requests:,} requests (-n) were done."
+    if 0 in measured.done and measured.measured_ns.get(0, 0) < NS_PER_S:
+        yield "The requests took less than a second: figures of so short a run vary. Give more requests (-n)."
+
+
+def _on_tls(played: Played[HttpPlan, TapeMeasured]) -> Iterator[str]:
+    """How many handshakes were resumed, when that was asked for."""
+    full, resumed = played.measured.handshakes
+    if played.header.plan.tls_resume and full + resumed:
+        yield f"TLS: {resumed:,} of {full + resumed:,} handshakes were resumed ({resumed / (full + resumed):.0%})."
 
 
 def _checks(result: HttpResult) -> dict[str, Check]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from coordinator.fleet.choice import FleetChoice
 from coordinator.kinds.http.judge import judge
 from coordinator.kinds.tape import TapeKind
 from coordinator.output.terminal.http_live import open_http_view
@@ -16,12 +17,16 @@ from coordinator.output.terminal.live import View
 from coordinator.run.api import Played
 from coordinator.run.evidence import TapeMeasured
 from coordinator.run.tapes import Builder
+from coordinator.run.tls_files import tls_settings
+from deploy.redirects import followed
 from deploy.vms import catalog
 from deploy.vms.api import Deployment, VmRequest
 from loadgen.engine.api import Arrivals, Load
 from loadgen.model.bound import Bound
 from loadgen.model.http_plan import HttpPlan
+from loadgen.model.stages import ramps_of
 from loadgen.model.target import Target
+from loadgen.model.tls import TlsSettings
 from loadgen.schedule.placement import Placement
 from loadgen.verdict.http_result import HttpResult
 
@@ -43,8 +48,8 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
         return plan.shares
 
     def hosts(self, plan: HttpPlan, targets: Sequence[Target]) -> Sequence[str]:
-        """Return the hosts of the URLs."""
-        return [target.host for target in targets]
+        """Return the hosts that connections go to."""
+        return [plan.dialed_of(target).host for target in targets]
 
     def load(self, plan: HttpPlan, part: int, parts: int) -> Load:
         """Return an open loop when the plan has a rate, otherwise a closed loop without think time."""
@@ -55,6 +60,8 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
             part=part,
             parts=parts,
             max_backlog=plan.max_backlog,
+            ramps=ramps_of(plan.stages),
+            total=plan.total_requests,
         )
         return Load(
             line_bps=0,
@@ -66,12 +73,35 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
             canary=plan.canary,
             tls_verify=plan.tls_verify,
             engine=plan.engine,
+            part=part,
+            parts=parts,
+            request_ns=plan.max_time_ns,
+            dial=tuple((one.host, one.port) for one in plan.dialed) if plan.connect_to or plan.proxy else (),
+            requests=0 if plan.rate_per_s else plan.total_requests,
         )
+
+    def tls(self, plan: HttpPlan) -> TlsSettings:
+        """Return the contents of the files that the plan names, and the server name."""
+        return tls_settings(plan)
 
     def deployment(self, plan: HttpPlan, cache: Path) -> Deployment:
         """Return the servers of the URLs; each must accept a connection, with TLS for https."""
-        request = VmRequest(count=len(plan.targets), targets=plan.targets, tls_verify=plan.tls_verify)
+        request = VmRequest(
+            count=len(plan.targets),
+            targets=plan.targets,
+            tls_verify=plan.tls_verify,
+            tls=self.tls(plan),
+            dialed=plan.dialed,
+        )
         return catalog.choose_for("", plan.targets).prepare(request)
+
+    def settle(self, plan: HttpPlan, fleet: FleetChoice | None) -> tuple[HttpPlan, tuple[str, ...]]:
+        """Follow redirects once, when the plan asks for it, and choose source addresses."""
+        told: tuple[str, ...] = ()
+        if plan.follow:
+            plan, told = followed(plan, tls_settings(plan))
+        settled, notices = super().settle(plan, fleet)
+        return settled, (*told, *notices)
 
     def builder(self, plan: HttpPlan, targets: Sequence[Target], server: str, placement: Placement) -> Builder:
         """Return the builder of the live view, with a row for each server."""
@@ -89,5 +119,11 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
 def title(plan: HttpPlan) -> str:
     """Return the title of the run, one line."""
     what = plan.requests[0].name if len(plan.requests) == 1 else f"{len(plan.requests)} requests"
-    how = f"{plan.rate_per_s:,g}/s{' Poisson' if plan.poisson else ''} over " if plan.rate_per_s else ""
-    return f"loadgen http · {what} · {how}{plan.connections} connections"
+    rate = (
+        f"{len(plan.stages)} stages up to {max(stage.rate_per_s for stage in plan.stages):,g}"
+        if plan.stages
+        else f"{plan.rate_per_s:,g}"
+    )
+    how = f"{rate}/s{' Poisson' if plan.poisson else ''} over " if plan.rate_per_s else ""
+    total = f"{plan.total_requests:,} times · " if plan.total_requests else ""
+    return f"loadgen http · {what} · {total}{how}{plan.connections} connections"

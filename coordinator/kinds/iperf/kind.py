@@ -41,7 +41,7 @@ class IperfKind(NetworkKind[IperfPlan, ProbeResult, IperfResult]):
         """Play all tests from one probe process."""
         async with ProbeEnd("probe") as probe:
             for step in iperf.steps(plan):
-                once = functools.partial(probe.run, step.test, plan.host, plan.port)
+                once = functools.partial(probe.run_or_cut, step.test, plan.host, plan.port)
                 await course.play(step.label, step.test.kind, probe, once)
                 if course.over:
                     break

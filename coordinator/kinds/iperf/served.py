@@ -14,8 +14,8 @@ from loadgen.probe.server import ProbeServer
 Say = Callable[[str], None]
 
 
-async def serve_tests(host: str, port: int, *, say: Say, tell: Say) -> None:
-    """Serve all clients until a signal.
+async def serve_tests(host: str, port: int, *, tests: int | None, say: Say, tell: Say) -> None:
+    """Serve all clients until a signal, or until `tests` of them were served (None: any number).
 
     `say` is called with the address; `tell` is called with a line for each finished test, and with the counters at the
     end.  Raises PlanError when the server cannot listen at the address, and any error that `tell` raises.
@@ -28,11 +28,12 @@ async def serve_tests(host: str, port: int, *, say: Say, tell: Say) -> None:
         say(f"iperf3's protocol is served on {format_address(host, port)}  (Ctrl-C ends it)")
         ending = asyncio.create_task(signalled.wait())
         try:
-            while not ending.done():
+            while not ending.done() and tests != 0:
                 line = asyncio.create_task(lines.get())
                 await asyncio.wait((ending, line), return_when=asyncio.FIRST_COMPLETED)
                 if line.done():
                     tell(line.result())
+                    tests = None if tests is None else tests - 1
                 else:
                     line.cancel()
         finally:

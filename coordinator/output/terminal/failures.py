@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from loadgen.measure.cells import Cell
+from loadgen.measure.codes import codes_of
 from loadgen.model.outcome import Outcome
 
 _OUTSIDE = -1
@@ -21,6 +22,7 @@ class Failures:
         self._window = window
         self._bad: Counter[tuple[int, int]] = Counter()
         self._shed: Counter[tuple[int, int]] = Counter()
+        self._codes: Counter[tuple[int, int]] = Counter()
         self._shown = _OUTSIDE
 
     def add(self, cells: Mapping[tuple[int, int], Cell]) -> None:
@@ -29,8 +31,14 @@ class Failures:
             shed = int(cell.outcomes[Outcome.SHED])
             self._shed[key] += shed
             self._bad[key] += cell.bad - shed
+            for code, number in codes_of(cell.statuses).items():
+                self._codes[key[0], code] += number
             if key[0] == self._window:
                 self._shown = self._window
+
+    def statuses(self) -> dict[int, int]:
+        """The whole replies by status code, ascending; of the time that `bad` is about."""
+        return {code: number for (window, code), number in sorted(self._codes.items()) if window == self._shown}
 
     def bad(self, target: int) -> int:
         """The failed operations of a target; those that were shed do not count."""

@@ -67,10 +67,20 @@ def http_news(view: HttpView) -> Iterator[Line]:
         *(newest if measured else []),
         f"errors={total.errors}",
         f"shed={total.shed}",
+        *(
+            [f"statuses={','.join(f'{code}:{number}' for code, number in view.statuses.items())}"]
+            if _mixed(view)
+            else []
+        ),
         *(engine_words(view.engines) if measured else []),
         *machine_words(view.machines),
     ]
     yield Line((view.interval, at.phase), " ".join(parts))
+
+
+def _mixed(view: HttpView) -> bool:
+    """Whether there are other status codes than 200."""
+    return bool(view.statuses.keys() - {200})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +101,9 @@ class HttpScreen:
         share = at.elapsed_s / at.total_s if at.total_s else 0.0
         remaining_s = max(0.0, at.total_s - at.elapsed_s)
         notices = [Text(f"! {notice}", "yellow") for notice in view.notices[-_MAX_NOTICES:]]
+        if _mixed(view):
+            found = (f"{code} {fmt.count(number)}" for code, number in view.statuses.items())
+            notices.insert(0, Text(f"Statuses: {', '.join(found)}"))
         if view.machines:
             below = machine_lines(view.machines, 1, ascii_only=ascii_only)
         else:

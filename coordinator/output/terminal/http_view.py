@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from coordinator.output.terminal.build import INTERVAL_S, engine_rows, interval_s, lateness_p99_ms, response_of_all
 from coordinator.output.terminal.failures import Failures
@@ -39,7 +39,10 @@ class HttpTargetRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpView:
-    """A `loadgen http` run at one moment.  `interval` is the newest complete interval, or -1 when there is none."""
+    """A `loadgen http` run at one moment.  `interval` is the newest complete interval, or -1 when there is none.
+
+    `statuses` has the replies of the time that the errors are of, by status code.
+    """
 
     title: str
     position: Position
@@ -49,6 +52,7 @@ class HttpView:
     engines: tuple[EngineRow, ...]
     machines: tuple[MachineRow, ...] = ()
     notices: tuple[str, ...] = ()
+    statuses: Mapping[int, int] = field(default_factory=dict)
 
 
 class HttpViewBuilder:
@@ -102,6 +106,7 @@ class HttpViewBuilder:
             engines=self._engines,
             machines=machine_rows(machines, self._late_ms),
             notices=tuple(notices),
+            statuses=self._failures.statuses(),
         )
 
     def _row(self, name: str, connections: int, cells: Sequence[Cell], errors: int, shed: int) -> HttpTargetRow:

@@ -58,3 +58,4 @@ def configure() -> None:
     dask.config.set(_SETTINGS)
     # Dask warns that it cannot guess our address if there is no default route.  We never let it guess.
     warnings.filterwarnings("ignore", "Couldn't detect a suitable IP address", RuntimeWarning)
+    warnings.filterwarnings("ignore", "get_ipv6 is deprecated", FutureWarning)  # Dask itself calls it

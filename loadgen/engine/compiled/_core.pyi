@@ -3,8 +3,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from loadgen.model.outcome import Outcome
+from loadgen.schedule.values import Values
 
-Arrays = tuple[NDArray[Any], NDArray[Any], bytes, NDArray[Any]]
+Arrays = tuple[NDArray[Any], NDArray[Any], bytes, NDArray[Any], NDArray[Any]]
 
 def facts() -> dict[str, int]: ...
 
@@ -27,10 +28,20 @@ class Core:
         open: bool,
         max_backlog: int,
         canary_times: tuple[int, int, int] = ...,
+        values: Values | None = ...,
+        numbering: tuple[int, int, int] = ...,
+        requests: int = ...,
+        request_ns: int = ...,
     ) -> None: ...
     def arm(self, start_ns: int, end_ns: int) -> None: ...
     def play(
-        self, rows: NDArray[Any], due_ns: NDArray[Any], offsets_ns: NDArray[Any], first: int, step: int
+        self,
+        rows: NDArray[Any],
+        due_ns: NDArray[Any],
+        offsets_ns: NDArray[Any],
+        first: int,
+        step: int,
+        counted: bool = ...,
     ) -> int: ...
     def renew(self, until_ns: int) -> None: ...
     def stop(self) -> None: ...
@@ -38,6 +49,8 @@ class Core:
     def over(self) -> bool: ...
     @property
     def open_sockets(self) -> int: ...
+    @property
+    def done_ns(self) -> int: ...
     def fileno(self) -> int: ...
     def records(self) -> memoryview: ...
     def take(self, count: int) -> None: ...

@@ -10,6 +10,7 @@ from cpython.buffer cimport PyBUF_READ
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.errno cimport ENOMEM
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.string cimport memset
 
 from loadgen.engine.compiled import layout
 from loadgen.model.outcome import Outcome
@@ -30,7 +31,20 @@ cdef extern from "tape.h":
         const check *checks
         const char *data
         const int64_t *offsets
+        const uint64_t *status_sets
         uint32_t rows
+
+
+cdef extern from "values.h":
+    cdef struct piece:
+        pass
+    cdef struct values:
+        const piece *pieces
+        const uint32_t *templates
+        const char *data
+        const int64_t *offsets
+        uint64_t rows, turn, seed, first, step
+        size_t request_bytes
 
 
 cdef extern from "body.h":
@@ -106,24 +120,25 @@ cdef extern from "engine.h":
         bint kernel_stamps
         bint open
         uint32_t max_backlog
+        int64_t request_ns
+        int64_t requests
     cdef struct arrivals:
         const int64_t *offsets_ns
-        uint64_t count
-        uint64_t first
-        uint64_t step
+        uint64_t count, first, step
+        bint counted
+    cdef struct quota:
+        int64_t done_ns
     cdef struct setup:
         tape tape
+        values values
         load load
-        uint32_t targets
-        uint32_t sources
-        uint32_t connections
-        const uint32_t *number_of
-        const uint32_t *target_of
-        const uint32_t *source_of
+        uint32_t targets, sources, connections
+        const uint32_t *number_of, *target_of, *source_of
         canary_times canary
     cdef struct engine:
         ring ring
         canary canary
+        quota quota
         shown shown
         int told
     int engine_create(const setup *, engine **)
@@ -164,12 +179,13 @@ cdef class _Tape:
     cdef tape tape
     cdef object _held
 
-    def __cinit__(self, ops, checks, bytes data, offsets):
-        self._held = (ops, checks, data, offsets)
+    def __cinit__(self, ops, checks, bytes data, offsets, status_sets):
+        self._held = (ops, checks, data, offsets, status_sets)
         self.tape.ops = <const op *><uintptr_t>ops.ctypes.data
         self.tape.checks = <const check *><uintptr_t>checks.ctypes.data
         self.tape.data = data
         self.tape.offsets = <const int64_t *><uintptr_t>offsets.ctypes.data
+        self.tape.status_sets = <const uint64_t *><uintptr_t>status_sets.ctypes.data
         self.tape.rows = len(ops)
 
 
@@ -179,7 +195,9 @@ cdef class Core:
     `targets` are tuples (socket address, Host line, connection number for unsent operations), `sources` are socket
     addresses.  `numbers`, `target_of` and `source_of` are uint32 arrays with one entry per connection.  If the last
     number is NOBODY, that connection is the canary: it plays the last row of the tape, with `canary_times` (phase,
-    period and the longest delay, in ns).  Raises MemoryError, and OSError when no descriptor is left.
+    period and the longest delay, in ns).  `values` (a loadgen.schedule.values.Values, or None) makes requests of
+    templates; `numbering` is the first number, the step between two, and the length of the longest request.  Raises
+    MemoryError, and OSError when no descriptor is left.
     """
 
     cdef engine *_engine
@@ -188,14 +206,22 @@ cdef class Core:
     def __cinit__(
         self, arrays, list targets, list sources, numbers, target_of, source_of, double ns_per_byte, *, int64_t line_bps,
         int64_t timeout_ns, int64_t error_rest_ns, bint paced_reads, bint kernel_stamps, bint open, uint32_t max_backlog,
-        canary_times=(0, 1, 0)
+        canary_times=(0, 1, 0), int64_t requests=0, int64_t request_ns=0, values=None, numbering=(0, 1, 0)
     ):
         cdef _Tape held_tape = _Tape(*arrays)
         cdef setup given
         cdef text host_line
         cdef bytes address, line
-        self._held = (held_tape, [line for _, line, _ in targets])
+        self._held = (held_tape, [line for _, line, _ in targets], values)
         given.tape = held_tape.tape
+        memset(&given.values, 0, sizeof(given.values))
+        if values is not None:
+            given.values.pieces = <const piece *><uintptr_t>values.pieces.ctypes.data
+            given.values.templates = <const uint32_t *><uintptr_t>values.templates.ctypes.data
+            given.values.data = <bytes>values.strings.data
+            given.values.offsets = <const int64_t *><uintptr_t>values.strings.offsets.ctypes.data
+            given.values.rows, given.values.turn, given.values.seed = values.rows, values.turn, values.seed
+            given.values.first, given.values.step, given.values.request_bytes = numbering
         given.load.ns_per_byte = ns_per_byte
         given.load.line_bps = line_bps
         given.load.timeout_ns = timeout_ns
@@ -204,6 +230,8 @@ cdef class Core:
         given.load.kernel_stamps = kernel_stamps
         given.load.open = open
         given.load.max_backlog = max_backlog
+        given.load.requests = requests
+        given.load.request_ns = request_ns
         given.canary.phase_ns, given.canary.period_ns, given.canary.max_behind_ns = canary_times
         given.targets = len(targets)
         given.sources = len(sources)
@@ -234,12 +262,12 @@ cdef class Core:
         """Prepare for a segment, before the thread that plays it starts."""
         engine_arm(self._engine, start_ns, end_ns)
 
-    def play(self, rows, due_ns, offsets_ns, uint64_t first, uint64_t step):
+    def play(self, rows, due_ns, offsets_ns, uint64_t first, uint64_t step, bint counted=False):
         """Play the segment on the calling thread, without the GIL.  Returns a layout.Ending as int.
 
         `rows` (uint32) and `due_ns` (int64) are the first operation of each connection in a closed loop.
         `offsets_ns` (int64) are the due times after the start in an open loop; number i of them is operation
-        first + i * step of all engines.
+        first + i * step of all engines; `counted`: the segment ends when these are done.
         """
         cdef const uint32_t *row = <const uint32_t *><uintptr_t>rows.ctypes.data
         cdef const int64_t *due = <const int64_t *><uintptr_t>due_ns.ctypes.data
@@ -249,6 +277,7 @@ cdef class Core:
         due_later.count = len(offsets_ns)
         due_later.first = first
         due_later.step = step
+        due_later.counted = counted
         with nogil:
             how = engine_play(self._engine, row, due, &due_later)
         return <int>how
@@ -270,6 +299,11 @@ cdef class Core:
     def open_sockets(self):
         """The number of open TCP connections."""
         return engine_open_sockets(self._engine)
+
+    @property
+    def done_ns(self):
+        """When the given number of operations was done; 0 before."""
+        return self._engine.quota.done_ns
 
     def fileno(self):
         """An event descriptor.  It is readable when records should be read, or when the segment is over."""

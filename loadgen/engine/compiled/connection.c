@@ -6,10 +6,13 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "openloop.h"
+#include "idempotent.h"
+#include "overdue.h"
+#include "quota.h"
+#include "status.h"
 #include "receive.h"
 
 enum {
@@ -46,6 +49,8 @@ static void drop(struct engine *engine, struct connection *c)
 static void record(struct engine *engine, struct connection *c, int64_t done_ns, enum outcome outcome)
 {
     /* without a TCP connection no request was sent */
+    if (outcome == OUTCOME_OK && is_overdue(engine, c, done_ns))
+        outcome = OUTCOME_TIMED_OUT;
     bool unsent = c->doing == CONNECTING && !c->received && !(c->flags & RETRIED);
     engine_record(engine, &(struct record){.due_ns = c->due_ns,
                                            .sent_ns = unsent ? -c->sent_ns : c->sent_ns,
@@ -77,21 +82,12 @@ static void advance(struct engine *engine, struct connection *c, int64_t due_ns,
     }
     c->row = engine->tape.ops[c->row].next;
     c->due_ns = due_ns;
-    if (!rests && (!engine->load.line_bps || due_ns <= engine->woke_ns))
+    if (engine->quota.left <= 0)
+        quota_retire(engine, c);
+    else if (!rests && (!engine->load.line_bps || due_ns <= engine->woke_ns))
         engine_begin_soon(engine, c);
     else
         connection_rest(engine, c, due_ns); /* also after a failure in connection_begin, which must not recurse */
-}
-
-/* Whether the request may be sent twice with the effect of once: http1.IDEMPOTENT. */
-static bool is_idempotent(const struct engine *engine, const struct connection *c)
-{
-    static const char *const methods[] = {"GET ", "HEAD ", "OPTIONS ", "TRACE ", "PUT ", "DELETE "};
-    struct text line = tape_text(&engine->tape, engine->tape.ops[c->row].line);
-    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
-        if (line.bytes >= strlen(methods[i]) && memcmp(line.at, methods[i], strlen(methods[i])) == 0)
-            return true;
-    return false;
 }
 
 static void send_again(struct engine *engine, struct connection *c);
@@ -115,17 +111,11 @@ static void fail(struct engine *engine, struct connection *c, int64_t at_ns, enu
     advance(engine, c, closed_between ? due_ns : due_ns + engine->load.error_rest_ns, !closed_between);
 }
 
-static bool right_status(const struct engine *engine, const struct connection *c)
-{
-    uint16_t wanted = engine->tape.ops[c->row].status, status = c->reply.status;
-    return wanted ? status == wanted : status >= 200 && status < 400;
-}
-
 /* Judge a complete reply, record the operation, and go on when the line speed allows its bytes. */
 static void finish(struct engine *engine, struct connection *c, int64_t done_ns, bool ended)
 {
     enum outcome outcome = OUTCOME_BAD_STATUS;
-    if (right_status(engine, c)) {
+    if (is_right_status(&engine->tape, c->row, c->reply.status)) {
         outcome = body_verdict(&c->reply.body);
         if (outcome == OUTCOME_OK && !c->reply.cookie_right)
             outcome = OUTCOME_BAD_COOKIE;
@@ -153,37 +143,11 @@ static void finish(struct engine *engine, struct connection *c, int64_t done_ns,
     advance(engine, c, due_ns, rests);
 }
 
-/* Send the unsent part of the request, *left bytes: assembled in one buffer if it fits, otherwise from its pieces. */
-static ssize_t send_rest(struct engine *engine, const struct connection *c, size_t *left)
-{
-    const struct op *op = &engine->tape.ops[c->row];
-    struct text pieces[3] = {tape_text(&engine->tape, op->line), engine->targets[c->target].host_line,
-                             tape_text(&engine->tape, op->rest)};
-    size_t bytes = pieces[0].bytes + pieces[1].bytes + pieces[2].bytes;
-    *left = bytes - c->out_at;
-    if (bytes <= REQUEST_BYTES) {
-        char *at = engine->request;
-        for (int i = 0; i < 3; i++)
-            at = mempcpy(at, pieces[i].at, pieces[i].bytes);
-        return send(c->fd, engine->request + c->out_at, *left, MSG_NOSIGNAL);
-    }
-    struct iovec parts[3];
-    size_t skip = c->out_at, count = 0;
-    for (int i = 0; i < 3; i++) {
-        size_t gone = skip < pieces[i].bytes ? skip : pieces[i].bytes;
-        skip -= gone;
-        if (gone < pieces[i].bytes)
-            parts[count++] = (struct iovec){(void *)(pieces[i].at + gone), pieces[i].bytes - gone};
-    }
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
-    return sendmsg(c->fd, &message, MSG_NOSIGNAL);
-}
-
 /* Hand the request to the kernel.  On a new TCP connection, a failed connect is reported here. */
 static void send_request(struct engine *engine, struct connection *c, int64_t at_ns)
 {
     size_t left;
-    ssize_t taken = send_rest(engine, c, &left);
+    ssize_t taken = request_send(engine, c, &left);
     if (taken < 0) {
         if (errno != EAGAIN) {
             fail(engine, c, at_ns, broken(c, errno));
@@ -219,12 +183,16 @@ static bool open_connection(struct engine *engine, struct connection *c, int64_t
 
 void connection_begin(struct engine *engine, struct connection *c)
 {
+    if (!quota_take(engine, c))
+        return;
     int64_t at_ns = now_ns();
     engine->begun++;
     c->sent_ns = c->progress_ns = at_ns;
     c->received = 0;
     c->out_at = 0;
     c->unsent = true;
+    if (engine->tape.ops[c->row].template)
+        request_number(engine, c);
     reply_begin(&c->reply, engine->heads, &engine->tape, &engine->tape.ops[c->row]);
     if (c->fd < 0 && !open_connection(engine, c, at_ns))
         return;
@@ -262,7 +230,8 @@ static void wrong(struct engine *engine, struct connection *c, int64_t at_ns, in
     enum outcome outcome = (enum outcome)result;
     if (outcome == OUTCOME_BAD_LENGTH) { /* the body check gave up early */
         c->flags |= (uint32_t)c->reply.status << STATUS_SHIFT;
-        outcome = right_status(engine, c) ? body_verdict(&c->reply.body) : OUTCOME_BAD_STATUS;
+        outcome = is_right_status(&engine->tape, c->row, c->reply.status) ? body_verdict(&c->reply.body)
+                                                                          : OUTCOME_BAD_STATUS;
     } else if (c->number != NOBODY) {
         show(&engine->shown, c->target, outcome, c->reply.wrong);
     }
@@ -299,7 +268,7 @@ static void read_reply(struct engine *engine, struct connection *c, bool ended)
         int result = skip ? reply_skip(&c->reply, got)
                           : reply_feed(&c->reply, engine->buffer + REPLY_ROOM_BYTES, (size_t)got);
         if (result == REPLY_DONE) {
-            if (c->reply.status == 400 && !skip && !right_status(engine, c) && c->number != NOBODY)
+            if (c->reply.status == 400 && !skip && !is_right_status(&engine->tape, c->row, 400) && c->number != NOBODY)
                 show(&engine->shown, c->target, OUTCOME_BAD_STATUS,
                      reply_wants_tls(engine->buffer + REPLY_ROOM_BYTES, (size_t)got));
             finish(engine, c, at_ns, ended);
@@ -363,7 +332,8 @@ void connection_wake(struct engine *engine, struct connection *c)
 
 void connection_expire(struct engine *engine, struct connection *c, int64_t at_ns)
 {
-    if (c->doing >= CONNECTING && c->doing <= READING && at_ns - c->progress_ns > engine->load.timeout_ns)
+    bool late = at_ns - c->progress_ns > engine->load.timeout_ns || is_overdue(engine, c, at_ns);
+    if (late && c->doing >= CONNECTING && c->doing <= READING)
         fail(engine, c, at_ns, c->doing == CONNECTING ? OUTCOME_UNREACHABLE : OUTCOME_TIMED_OUT);
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "openloop.h"
+#include "quota.h"
 
 enum {
     EVENTS = 512,
@@ -82,6 +83,7 @@ static void begin(struct engine *engine, const uint32_t *rows, const int64_t *du
     engine->agenda.size = 0;
     engine->soon_first = NOBODY;
     openloop_begin(engine);
+    quota_start(engine);
     for (uint32_t i = 0; i < engine->connection_count; i++) {
         struct connection *c = &engine->connections[i];
         if (c->number == NOBODY) {
@@ -176,6 +178,8 @@ enum why engine_play(struct engine *engine, const uint32_t *rows, const int64_t 
 {
     struct epoll_event events[EVENTS];
     struct pace pace = {.sweep_ns = engine->load.timeout_ns / 8};
+    if (engine->load.request_ns && engine->load.request_ns / 8 < pace.sweep_ns)
+        pace.sweep_ns = engine->load.request_ns / 8 > NS_PER_MS ? engine->load.request_ns / 8 : NS_PER_MS;
     if (pace.sweep_ns > SWEEP_NS)
         pace.sweep_ns = SWEEP_NS;
     prepare_thread();
@@ -201,11 +205,16 @@ enum why engine_play(struct engine *engine, const uint32_t *rows, const int64_t 
         }
         while (openloop_next_ns(engine) <= at_ns)
             openloop_arrive(engine);
+        openloop_settle(engine);
         while (engine->agenda.size && engine->agenda.entries[0].at_ns <= at_ns)
             connection_wake(engine, &engine->connections[agenda_pop(&engine->agenda)]);
         if (canary_next_ns(&engine->canary) <= at_ns)
             canary_play(engine, at_ns);
         begin_all_soon(engine);
+        if (engine->quota.done_ns) {
+            why = PLAYED_TO_THE_END;
+            break;
+        }
         if (at_ns - pace.swept_ns >= pace.sweep_ns) {
             pace.swept_ns = at_ns;
             for (uint32_t i = 0; i < engine->connection_count; i++)

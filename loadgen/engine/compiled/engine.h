@@ -2,7 +2,7 @@
    for a backlog that grows.
 
    lifecycle.c creates and destroys an engine, engine.c runs the loop, openloop.c dispatches the operations of an open
-   loop, connection.c and dialing.c play operations.  _core.pyx is the only caller of engine_*. */
+   loop, connection.c, request.c and dialing.c play operations.  _core.pyx is the only caller of engine_*. */
 #ifndef LOADGEN_ENGINE_H
 #define LOADGEN_ENGINE_H
 
@@ -15,6 +15,7 @@
 #include "reply.h"
 #include "ring.h"
 #include "shown.h"
+#include "values.h"
 
 enum {
     BUFFER_BYTES = 262144,
@@ -55,6 +56,7 @@ struct connection {
     struct reply reply;
     int64_t due_ns, sent_ns, progress_ns, received;
     size_t out_at; /* number of request bytes that the kernel accepted */
+    struct moment moment; /* of a request with values */
     uint32_t number, target, row, source;
     uint32_t next; /* the slot after this one in the list that holds it, if any */
     int fd;
@@ -75,6 +77,8 @@ struct load {
     int64_t line_bps, timeout_ns, error_rest_ns;
     bool paced_reads, kernel_stamps, open;
     uint32_t max_backlog;
+    int64_t request_ns; /* the longest time of a request; 0 for no limit */
+    int64_t requests; /* closed loop: operations of a segment; 0 for no limit */
 };
 
 /* The operations of an open loop in a segment: number i is due offsets_ns[i] after the start, and is operation
@@ -82,6 +86,14 @@ struct load {
 struct arrivals {
     const int64_t *offsets_ns;
     uint64_t count, first, step;
+    bool counted; /* the segment ends when these are done */
+};
+
+/* See quota.h. */
+struct quota {
+    int64_t left; /* operations to begin */
+    int64_t done_ns;
+    uint32_t idle; /* connections that have nothing to do any more */
 };
 
 struct segment {
@@ -91,6 +103,7 @@ struct segment {
 
 struct engine {
     struct tape tape;
+    struct values values; /* zeroed without templates */
     struct load load;
     struct target *targets;
     struct connection *connections;
@@ -104,6 +117,7 @@ struct engine {
     struct waiting *waiting; /* the backlog of all targets: an array of places that grows when it is full */
     uint32_t waiting_room, waiting_spare;
     struct segment segment;
+    struct quota quota;
     uint64_t arrived;
     char *buffer; /* REPLY_ROOM_BYTES, then BUFFER_BYTES to receive into */
     char *request;
@@ -113,6 +127,7 @@ struct engine {
     int64_t woke_ns; /* the time when epoll last returned */
     struct ahead ahead;
     uint64_t begun;
+    uint64_t number; /* of the next request with values */
     uint32_t urgent;
     uint32_t soon_first, soon_last; /* connections that begin an operation once everything readable has been read */
     /* Shared by both threads: */
@@ -128,6 +143,7 @@ struct engine {
    number NOBODY is the canary, which plays the last row of the tape; the load plays the others. */
 struct setup {
     struct tape tape;
+    struct values values;
     struct load load;
     uint32_t targets, sources, connections;
     const uint32_t *number_of, *target_of, *source_of;
@@ -192,6 +208,14 @@ void connection_expire(struct engine *engine, struct connection *c, int64_t at_n
 void connection_stop(struct engine *engine, struct connection *c, int64_t at_ns);
 /* Wait until `until_ns`. */
 void connection_rest(struct engine *engine, struct connection *c, int64_t until_ns);
+
+/* request.c */
+
+/* Give the operation, whose request has values, the next number. */
+void request_number(struct engine *engine, struct connection *c);
+/* Send the unsent part of the request, *left bytes, as send(2) does: assembled in one buffer if it fits, otherwise from
+   its pieces. */
+ssize_t request_send(struct engine *engine, const struct connection *c, size_t *left);
 
 /* dialing.c */
 

@@ -143,7 +143,7 @@ int reply_frame(struct reply *reply, const char *at, const struct found *found)
         }
     }
     reply->reusable = !connection.close && (!old || connection.keep_alive);
-    if (reply->status == 204 || reply->status == 304) {
+    if (reply->bodyless || reply->status == 204 || reply->status == 304) {
         reply->left = 0;
         reply->state = FIXED;
     } else if (codings.number) {

@@ -15,7 +15,17 @@ from loadgen.engine.http1 import DONE, MAX_CHUNK_LINE_BYTES, MAX_HEAD_BYTES, MOR
 from loadgen.measure.record import CONNECTED, RECORD_DTYPE, RESTED, RETRIED, STATUS_SHIFT, SURPLUS
 from loadgen.measure.shown import MAX_SHOWN
 from loadgen.model.outcome import Outcome
-from loadgen.schedule.optape import CHECK_DTYPE, CLOSE_AFTER, KEEP_ALIVE, OP_DTYPE
+from loadgen.schedule.optape import (
+    CHECK_DTYPE,
+    CLOSE_AFTER,
+    FIRST_STATUS_SET,
+    KEEP_ALIVE,
+    NO_BODY,
+    OP_DTYPE,
+    OWN_HOST,
+    STATUS_WORDS,
+)
+from loadgen.schedule.values import PIECE_DTYPE, PieceKind
 
 NOBODY = 0xFFFFFFFF
 """Stands for "no source address" where the index of one is expected."""
@@ -44,16 +54,25 @@ def check(compiled: Mapping[str, int]) -> None:
 
 def _facts() -> Iterator[tuple[str, int]]:
     """Names and values as layout.c has them."""
-    dtypes = {"OP_DTYPE": OP_DTYPE, "CHECK_DTYPE": CHECK_DTYPE, "RECORD_DTYPE": RECORD_DTYPE}
+    dtypes = {
+        "OP_DTYPE": OP_DTYPE,
+        "CHECK_DTYPE": CHECK_DTYPE,
+        "PIECE_DTYPE": PIECE_DTYPE,
+        "RECORD_DTYPE": RECORD_DTYPE,
+    }
     for name, dtype in dtypes.items():
         yield f"{name} bytes", dtype.itemsize
         for field, (of, offset, *_) in (dtype.fields or {}).items():
             yield f"{name}.{field} offset", offset
             yield f"{name}.{field} bytes", of.itemsize
-    for member in (*Outcome, *Ending):
+    for member in (*Outcome, *Ending, *PieceKind):
         yield f"{type(member).__name__}.{member.name}", member.value
     yield "KEEP_ALIVE", KEEP_ALIVE
     yield "CLOSE_AFTER", CLOSE_AFTER
+    yield "NO_BODY", NO_BODY
+    yield "OWN_HOST", OWN_HOST
+    yield "FIRST_STATUS_SET", FIRST_STATUS_SET
+    yield "STATUS_WORDS", STATUS_WORDS
     yield "CONNECTED", CONNECTED
     yield "RETRIED", RETRIED
     yield "RESTED", RESTED

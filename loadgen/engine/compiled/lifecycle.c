@@ -25,7 +25,8 @@ static bool allocate_all(struct engine *engine)
     engine->heads = allocate(1, sizeof *engine->heads);
     engine->ring.records = allocate(RING_RECORDS, sizeof *engine->ring.records);
     engine->buffer = allocate(REPLY_ROOM_BYTES + BUFFER_BYTES, 1);
-    engine->request = allocate(REQUEST_BYTES, 1);
+    size_t request_bytes = engine->values.request_bytes;
+    engine->request = allocate(request_bytes > REQUEST_BYTES ? request_bytes : REQUEST_BYTES, 1);
     return engine->targets && engine->sources && engine->connections && engine->agenda.entries && engine->heads &&
            engine->ring.records && engine->buffer && engine->request;
 }
@@ -56,6 +57,8 @@ int engine_create(const struct setup *setup, struct engine **made)
     engine->waiting_spare = engine->canary.slot = NOBODY;
     engine->canary.times = setup->canary;
     engine->tape = setup->tape;
+    engine->values = setup->values;
+    engine->number = setup->values.first;
     engine->load = setup->load;
     engine->target_count = setup->targets;
     engine->source_count = setup->sources;

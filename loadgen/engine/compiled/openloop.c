@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "quota.h"
+
 enum { WAITING_AT_FIRST = 256 };
 
 static void record_unsent(struct engine *engine, int64_t due_ns, uint32_t row, int64_t done_ns, enum outcome outcome)
@@ -109,6 +111,20 @@ void openloop_free(struct engine *engine, struct connection *c)
     }
     c->doing = FREE;
     engine_line_up(engine, c, &target->free_first, &target->free_last);
+}
+
+void openloop_settle(struct engine *engine)
+{
+    if (!engine->segment.arrivals.counted || openloop_next_ns(engine) != INT64_MAX)
+        return;
+    uint32_t idle = 0;
+    for (uint32_t t = 0; t < engine->target_count; t++) {
+        if (engine->targets[t].waiting)
+            return;
+        for (uint32_t slot = engine->targets[t].free_first; slot != NOBODY; slot = engine->connections[slot].next)
+            idle++;
+    }
+    quota_close(engine, idle);
 }
 
 void openloop_end(struct engine *engine, int64_t at_ns)

@@ -20,6 +20,9 @@ void openloop_begin(struct engine *engine);
 /* Dispatch the next operation, which is due. */
 void openloop_arrive(struct engine *engine);
 
+/* When the number of operations is given: see whether all are done.  No connection may be about to begin one. */
+void openloop_settle(struct engine *engine);
+
 /* Give a connection the operation that has waited longest, or keep it until one is due.  The canary's connection, in any
    kind of loop, waits for the canary's own schedule. */
 void openloop_free(struct engine *engine, struct connection *c);

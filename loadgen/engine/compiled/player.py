@@ -30,7 +30,7 @@ from loadgen.measure.record import RECORD_DTYPE
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.units import NS_PER_S
 from loadgen.schedule.arrivals import offsets_ns
-from loadgen.schedule.optape import OpTape
+from loadgen.schedule.optape import FIRST_STATUS_SET, OpTape
 
 if TYPE_CHECKING:
     from loadgen.engine.compiled._core import Arrays
@@ -69,7 +69,7 @@ class CompiledPlayer:
 
     def _make_core(self, assignment: Assignment, kernel_stamps: bool) -> Core:
         load = assignment.load
-        addresses = [resolve(target) for target in assignment.targets]
+        addresses = [resolve(target) for target in assignment.dialed]
         target_of = self._accounts.target_of[self._numbers].astype(np.uint32)
         sources, source_of = _sources(load.sources, [family for family, _ in addresses], self._numbers, target_of)
         stand_ins = _stand_ins(assignment.shares, self._numbers, target_of)
@@ -99,6 +99,10 @@ class CompiledPlayer:
             open=load.arrivals is not None,
             max_backlog=load.arrivals.max_backlog if load.arrivals is not None else 0,
             canary_times=(phase_ns(assignment.shard), PERIOD_NS, MAX_BEHIND_NS),
+            values=tape.values,
+            numbering=(load.part, load.parts, _longest(tape, targets)),
+            requests=load.requests,
+            request_ns=load.request_ns,
         )
 
     def start(self, segment: Segment) -> None:
@@ -142,6 +146,16 @@ class CompiledPlayer:
         active = len(self._numbers) if self._segment is not None else 0
         return self._accounts.drain(interval, self._core.open_sockets, active, self._core.shown())
 
+    @property
+    def handshakes(self) -> tuple[int, int]:
+        """None: this engine does not support TLS."""
+        return 0, 0
+
+    @property
+    def done_ns(self) -> int:
+        """When the given number of operations was done; 0 before."""
+        return self._core.done_ns
+
     def take_canary(self) -> NDArray[np.void]:
         """The records of the canary since the last call."""
         return np.frombuffer(self._core.canary(), dtype=RECORD_DTYPE)
@@ -158,6 +172,8 @@ class CompiledPlayer:
             part=arrivals.part,
             parts=arrivals.parts,
             length_ns=segment.end_ns - segment.start_ns,
+            ramps=arrivals.ramps,
+            total=arrivals.total,
         )
         return np.ascontiguousarray(due), arrivals.part, arrivals.parts
 
@@ -170,7 +186,9 @@ class CompiledPlayer:
         step: int,
     ) -> None:
         """Play the segment; the body of the thread."""
-        self._why = Ending(self._core.play(rows, due_ns, offsets, first, step))
+        arrivals = self._assignment.load.arrivals
+        counted = arrivals is not None and arrivals.total > 0
+        self._why = Ending(self._core.play(rows, due_ns, offsets, first, step, counted))
 
     def _on_notice(self) -> None:
         """Handle a notice of the playing thread: there are many records, or the segment is over."""
@@ -211,13 +229,23 @@ def arrays_of(tape: OpTape, targets: int) -> Arrays:
     strings = len(offsets) - 1
     bounds = [(ops[name], strings) for name in ("line", "rest", "cookie", "literal")]
     bounds += [(checks[name], strings) for name in ("anchor", "prefix", "period", "suffix")]
+    bounds += [(ops["template"], 1 if tape.values is None else len(tape.values.templates) - 1)]
+    bounds += [(ops["status"], FIRST_STATUS_SET + max(1, len(tape.status_sets)))]
     bounds += [(ops["check"], len(checks)), (ops["next"], len(ops)), (ops["target"], targets)]
     bounds += [(np.maximum(checks[name], 0), _BODY_BYTES) for name in ("content_bytes", "literal_at")]
     if not len(ops) or any(column.size and column.max() >= bound for column, bound in bounds):
         raise ValueError("an index in the tape is out of range of its table")
     if offsets[0] < 0 or np.any(np.diff(offsets) < 0) or offsets[-1] > len(data):
         raise ValueError("the offsets of the tape's strings are out of range of their text")
-    return ops, checks, data, offsets
+    return ops, checks, data, offsets, np.ascontiguousarray(tape.status_sets)
+
+
+def _longest(tape: OpTape, targets: list[tuple[bytes, bytes, int]]) -> int:
+    """The most bytes that a request with values can have.  Raises ValueError when a template is out of range."""
+    if tape.values is None:
+        return 0
+    tape.values.check()
+    return tape.values.longest(max(len(host_line) for _, host_line, _ in targets))
 
 
 def _sources(

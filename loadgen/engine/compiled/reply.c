@@ -5,7 +5,8 @@
 
 void reply_begin(struct reply *reply, struct heads *heads, const struct tape *tape, const struct op *op)
 {
-    reply->known = &heads->of[op->check % HEADS];
+    reply->bodyless = op->flags & FLAG_NO_BODY;
+    reply->known = &heads->of[reply->bodyless ? HEADS : op->check % HEADS];
     body_begin(&reply->body, tape, op);
     if (reply->kept.at != NULL)
         stash_empty(&reply->kept);

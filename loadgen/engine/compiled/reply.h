@@ -27,9 +27,9 @@ struct head {
     char at[KNOWN_HEAD_BYTES];
 };
 
-/* The last head of a reply, by the index of its check modulo HEADS. */
+/* The last head of a reply, by the index of its check modulo HEADS; behind them that of a reply without a body. */
 struct heads {
-    struct head of[HEADS];
+    struct head of[HEADS + 1];
 };
 
 struct reply {
@@ -44,6 +44,7 @@ struct reply {
     uint8_t state;
     bool reusable;
     bool cookie_right;
+    bool bodyless; /* the reply ends with its head, whatever that says */
     bool surplus; /* bytes follow the reply */
 };
 

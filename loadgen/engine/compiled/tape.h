@@ -27,13 +27,14 @@ enum outcome {
     OUTCOME_BAD_TLS = 16 /* never recorded here: only the Python engine supports TLS */
 };
 
-enum { FLAG_KEEP_ALIVE = 1, FLAG_CLOSE_AFTER = 2, LITERALS = 2 };
+enum { FLAG_KEEP_ALIVE = 1, FLAG_CLOSE_AFTER = 2, FLAG_NO_BODY = 4, FLAG_OWN_HOST = 8, LITERALS = 2 };
 
 /* OP_DTYPE, packed like a numpy record. */
 struct __attribute__((packed)) op {
     uint32_t line, rest, check, cookie, literal, next, target;
     uint16_t status;
     uint8_t kind, group, flags;
+    uint32_t template;
 };
 
 /* CHECK_DTYPE */
@@ -62,6 +63,7 @@ struct tape {
     const struct check *checks;
     const char *data;       /* the text of all strings */
     const int64_t *offsets; /* string i is data[offsets[i]] up to, not including, data[offsets[i + 1]] */
+    const uint64_t *status_sets; /* see status.h */
     uint32_t rows;
 };
 

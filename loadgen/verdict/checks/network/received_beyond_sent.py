@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from loadgen.measure.throughput import ProbeResult
-from loadgen.model.probe import Direction
+from loadgen.model.probe import MAX_UDP_BLOCK_BYTES, Direction, Transport
+from loadgen.model.units import NS_PER_S
 from loadgen.verdict.network_evidence import IperfEvidence
 from loadgen.verdict.network_rules import NetworkRules
 from loadgen.verdict.network_sums import ways_of
@@ -46,14 +47,16 @@ def _excess(got: int, allowed: float) -> float:
 
 def _slack(result: ProbeResult, way: Direction, rules: NetworkRules) -> float:
     """The number of bytes by which the receiver's count may exceed the sender's count."""
-    block = rules.max_count_skew * _counted(result, way)[0] + result.test.parallel * (
-        result.test.block_bytes or rules.block_bytes
-    )
-    if not result.test.omit_ns:
+    test, udp = result.test, result.test.transport is Transport.UDP
+    write_bytes = test.block_bytes or (MAX_UDP_BLOCK_BYTES if udp else rules.block_bytes)
+    block = rules.max_count_skew * _counted(result, way)[0] + test.parallel * write_bytes
+    if udp:
+        return block + test.parallel * test.rate_bps * rules.datagram_skew_ns / (8 * NS_PER_S)
+    if not test.omit_ns:
         return block
     sender, receiver = result.local_granted, result.remote_granted
     if way is Direction.RECEIVE:
         sender, receiver = receiver, sender
-    known = sender.send_bytes >= 0 and receiver.receive_bytes >= 0 and result.test.window_bytes > 0
+    known = sender.send_bytes >= 0 and receiver.receive_bytes >= 0 and test.window_bytes > 0
     buffers = sender.send_bytes + receiver.receive_bytes if known else rules.skew_bytes
-    return block + buffers * result.test.parallel
+    return block + buffers * test.parallel

@@ -1,0 +1,49 @@
+"""The files that `loadgen http` reads: requests, lists of URLs, certificates and keys."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from loadgen.model.errors import PlanError
+from loadgen.model.http_plan import HttpPlan, HttpRequest
+
+STDIN = Path("-")
+"""Stands for the standard input where a list of URLs is expected."""
+
+
+def read_requests(file: Path) -> tuple[HttpRequest, ...]:
+    """Read the requests of a TOML file.  Raises PlanError that names the file."""
+    from workloads.http.requests import parse_requests
+
+    return _parsed(file, parse_requests, "is not TOML")
+
+
+def read_urls(file: Path) -> tuple[HttpRequest, ...]:
+    """Read a list of URLs from a file or from STDIN.  Raises PlanError that names the file and the line."""
+    from workloads.http.urls import parse_urls
+
+    return _parsed(file, parse_urls, "is not a list of URLs")
+
+
+def check_tls_files(plan: HttpPlan) -> None:
+    """Raise PlanError when the certificates or the key of the plan cannot be used."""
+    if not (plan.tls_ca or plan.tls_cert):
+        return
+    from coordinator.run.tls_files import tls_settings
+    from loadgen.engine.tls import check_settings
+
+    check_settings(tls_settings(plan))
+
+
+def _parsed(file: Path, parse: Callable[[str], tuple[HttpRequest, ...]], what: str) -> tuple[HttpRequest, ...]:
+    try:
+        data = sys.stdin.buffer.read() if file == STDIN else file.read_bytes()
+        return parse(data.decode("utf-8"))
+    except OSError as error:
+        raise PlanError(f"{file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise PlanError(f"{file} {what}: {error}") from error
+    except PlanError as error:
+        raise PlanError(f"{file}: {error.message}", hint=error.hint) from error
