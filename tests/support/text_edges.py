@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import random
 import sys
 import tempfile
@@ -70,10 +71,11 @@ No argument of a process holds a zero byte: exec() takes none.
 
 
 def texts(dice: random.Random) -> str:
-    """A text: one of the edges, or some characters of many kinds."""
+    """An argument: one of the edges, or some characters of many kinds, as this process would get it in UTF-8."""
+    text = dice.choice(EDGES)
     if dice.random() < 0.5:
-        return dice.choice(EDGES)
-    return "".join(dice.choice(_ALPHABET) for _ in range(dice.randrange(1, 12)))
+        text = "".join(dice.choice(_ALPHABET) for _ in range(dice.randrange(1, 12)))
+    return os.fsdecode(text.encode("utf-8", "surrogateescape"))
 
 
 def command_lines(dice: random.Random) -> Iterator[list[str]]:
