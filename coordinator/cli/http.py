@@ -105,6 +105,13 @@ def _statuses(text: str) -> str:
 @route_options
 @tls_options
 @option(
+    "--http2/--http1",
+    default=None,
+    panel=_ASKED,
+    help="Speak HTTP/2 with the Python engine (https: agreed by ALPN; http: by prior knowledge), or HTTP/1.1.  "
+    "[default: http1]",
+)
+@option(
     "-c",
     "--connections",
     type=int,
@@ -127,6 +134,13 @@ def _statuses(text: str) -> str:
     type=DURATION,
     panel=_LOAD,
     help="Measured window, at least 1s; with -n, its longest length.  [default: 10s; with -n: 1h]",
+)
+@option(
+    "--streams",
+    type=int,
+    metavar="N",
+    panel=_LOAD,
+    help="Requests at once on each connection, with --http2: 1 to 10000.  [default: 1]",
 )
 @option(
     "--warmup", type=DURATION, panel=_LOAD, help="Load before the measured window that is not judged.  [default: 0s]"
@@ -268,6 +282,8 @@ def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPla
         poisson=given["poisson"],
         max_backlog=given["max_backlog"],
         timeout_ns=given["timeout"],
+        http2=given["http2"],
+        streams=given["streams"],
         keepalive=given["keepalive"],
         max_time_ns=given["max_time"],
         **tls_fields(given),

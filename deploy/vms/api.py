@@ -28,6 +28,7 @@ class VmRequest:
     port, the others follow; 0: any free ports), `connections` (per VM) and `docroots` (one per VM; they may be equal).
     They need not exist before the deployment is entered.  A driver of servers that run already reads `targets`, and
     `tls_verify` and `tls` for those that speak TLS; `dialed` are the targets with other hosts and ports to connect to.
+    `http2`: they must speak HTTP/2.
 
     `server` is the web server to run.  A driver refuses one that it cannot run; AUTO leaves the choice to the driver.
     `app` is the application for dynamic operations, as `module:function` (see :class:`workloads.api.ServerFiles`).
@@ -50,6 +51,7 @@ class VmRequest:
     content: str = ""
     targets: tuple[Target, ...] = ()
     tls_verify: bool = True
+    http2: bool = False
     tls: TlsSettings = TLS_DEFAULTS
     dialed: tuple[Target, ...] = ()
 

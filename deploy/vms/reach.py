@@ -8,6 +8,7 @@ import os
 import ssl
 from collections.abc import Sequence
 
+from deploy.vms.http2 import HINT, PROTOCOLS, why_not_http2
 from loadgen.engine.tls import client_context
 from loadgen.engine.tls_words import tls_words
 from loadgen.model.errors import TargetError
@@ -19,20 +20,21 @@ _AT_ONCE = 64
 
 
 async def reach(
-    servers: Sequence[tuple[Target, Target]], *, verify: bool, settings: TlsSettings = TLS_DEFAULTS
+    servers: Sequence[tuple[Target, Target]], *, verify: bool, settings: TlsSettings = TLS_DEFAULTS, http2: bool = False
 ) -> list[str]:
     """The problems of targets, one line for each that cannot be used.
 
     `servers` has each target, and the one with the host and port that its connections go to.
-    `verify` says whether certificates are checked, `settings` what else is done in TLS.  Raises TargetError when no
-    target can be used.
+    `verify` says whether certificates are checked, `settings` what else is done in TLS, and `http2` whether the
+    targets must speak HTTP/2.  Raises TargetError when no target can be used.
     """
     turns = asyncio.Semaphore(_AT_ONCE)
-    context = client_context(verify=verify and any(target.tls for target, _ in servers), settings=settings)
+    trusted = verify and any(target.tls for target, _ in servers)
+    context = client_context(verify=trusted, settings=settings, protocols=PROTOCOLS if http2 else PROTOCOLS[1:])
 
     async def one(target: Target, dialed: Target) -> tuple[str, str]:
         async with turns:
-            return await _problem(dialed, context, settings.name or target.host)
+            return await _problem(dialed, context, settings.name or target.host, http2=http2)
 
     problems = await asyncio.gather(*(one(target, dialed) for target, dialed in servers))
     missing = [f"{target.name}: {why}" for (target, _), (why, _) in zip(servers, problems, strict=True) if why]
@@ -42,12 +44,15 @@ async def reach(
     return missing
 
 
-async def _problem(target: Target, context: ssl.SSLContext, name: str) -> tuple[str, str]:
+async def _problem(target: Target, context: ssl.SSLContext, name: str, *, http2: bool) -> tuple[str, str]:
     """Why the target cannot be used, and a hint; "" when it can."""
+    said = ""
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             secured = {"ssl": context, "server_hostname": name} if target.tls else {}
-            _, writer = await asyncio.open_connection(target.host, target.port, **secured)  # type: ignore[arg-type]
+            reader, writer = await asyncio.open_connection(target.host, target.port, **secured)  # type: ignore[arg-type]
+            if http2:
+                said = await why_not_http2(reader, writer)
     except TimeoutError:
         return f"no answer within {_TIMEOUT_S:g} s", "use http:// if it is a plain web server" * target.tls
     except ssl.SSLError as error:
@@ -59,4 +64,4 @@ async def _problem(target: Target, context: ssl.SSLContext, name: str) -> tuple[
     writer.close()
     with contextlib.suppress(OSError, ssl.SSLError):
         await writer.wait_closed()
-    return "", ""
+    return said, HINT if said else ""

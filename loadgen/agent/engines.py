@@ -278,11 +278,7 @@ class Agent:
             case "canary":
                 self._canaries.take(engine.worker, message["rows"])
             case "ended":
-                full, resumed = message["handshakes"]
-                ended = SegmentEnded(
-                    engine.worker, message["segment"], message["why"], message["done_ns"], (full, resumed)
-                )
-                self._on_event(ended)
+                self._on_event(_ended(engine.worker, message))
                 self._no_longer_playing(engine)
 
     async def _watch(self) -> None:
@@ -330,3 +326,9 @@ class Agent:
         self._on_event(CoresShared(self._machine, share, most, UNKNOWN if throttled is None else throttled))
         if self._segment is not None and (heard := await self._canaries.report(self._segment)) is not None:
             self._on_event(heard)
+
+
+def _ended(worker: str, message: dict[str, Any]) -> SegmentEnded:
+    full, resumed = message["handshakes"]
+    remarks = tuple((text, count) for text, count in message["remarks"])
+    return SegmentEnded(worker, message["segment"], message["why"], message["done_ns"], (full, resumed), remarks)

@@ -53,6 +53,8 @@ class Load:
     a connection rests for `error_rest_ns`, so that a dead target is not flooded with connects; in an open loop other
     connections play its operations meanwhile.  `sources` are addresses of this machine to connect from, in turn;
     () leaves the choice to the kernel.  `canary`: the machine runs a responder for a canary on each engine.
+    `streams`: 0 for HTTP/1.1; otherwise HTTP/2, and so many connections of the load, one after another by number, are
+    streams of one TCP connection.
     The engine is number `part` of `parts` in the run.
     `requests`: in a closed loop, the number of operations that this engine plays in a segment, which then ends;
     0 for as many as the segment's length allows.  `request_ns` is the longest time from sending a request to the end of
@@ -70,6 +72,7 @@ class Load:
     tls_verify: bool = True
     error_rest_ns: int = 250 * NS_PER_MS
     canary: bool = False
+    streams: int = 0
     part: int = 0
     parts: int = 1
     requests: int = 0
@@ -184,6 +187,9 @@ class Engine(Protocol):
 
     def take_canary(self) -> NDArray[np.void]:
         """The records (RECORD_DTYPE) of the canary since the last call; no rows without a canary."""
+
+    def take_remarks(self) -> Mapping[str, int]:
+        """What was noticed about servers besides outcomes since the last call, and how often."""
 
     @property
     def handshakes(self) -> tuple[int, int]:

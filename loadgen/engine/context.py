@@ -41,6 +41,19 @@ class Playable(Protocol):
         """Play the operation of tape row `row`, due at `due_ns`, now.  The connection must be free."""
 
 
+class Slot(Playable, Protocol):
+    """A connection as the player sees it: a connection of HTTP/1.1, or a stream slot of HTTP/2."""
+
+    def start(self, row: int, due_ns: int) -> None:
+        """Play from `row`, whose operation is due at `due_ns` (closed loop)."""
+
+    def expire(self, now_ns: int, timeout_ns: int) -> None:
+        """Fail the operation if nothing has happened for `timeout_ns`."""
+
+    def stop(self, now_ns: int) -> None:
+        """End the segment: an operation in progress is recorded as CUT."""
+
+
 class Dispatcher(Protocol):
     """Assigns the due operations of an open loop to free connections."""
 

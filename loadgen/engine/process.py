@@ -6,7 +6,7 @@ when the agent still runs but is silent.
 down: prepare {assignment} · start {segment} · renew {until_ns} · stop
 up:   hello {pid, version, engines} · prepared {engine, timestamps, why} · failed {whose, message, hint}
       armed {segment} · began {segment, at_ns} · snapshot {...} · canary {rows}
-      ended {segment, why, done_ns, handshakes}
+      ended {segment, why, done_ns, handshakes, remarks}
 """
 
 from __future__ import annotations
@@ -122,10 +122,10 @@ class EngineProcess:
             self._beginning.cancel()
         self._report()  # all records must arrive before the segment is reported as ended
         player = self._player
-        done_ns, handshakes = (player.done_ns, player.handshakes) if player is not None else (0, (0, 0))
-        self._send(
-            {"is": "ended", "segment": segment.index, "why": why, "done_ns": done_ns, "handshakes": list(handshakes)}
-        )
+        assert player is not None
+        ended = {"is": "ended", "segment": segment.index, "why": why, "done_ns": player.done_ns}
+        remarks = [list(one) for one in sorted(player.take_remarks().items())]
+        self._send({**ended, "handshakes": list(player.handshakes), "remarks": remarks})
 
     def _send(self, message: dict[str, Any]) -> None:
         self._writer.write(frames.encode(message))

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 from loadgen.model.connect_to import ConnectTo, dialed
 from loadgen.model.data_file import NO_DATA, DataFile
 from loadgen.model.errors import PlanError
+from loadgen.model.http2 import check_http2
 from loadgen.model.http_values import Value, check_names, check_places, tokens_for, values_in
 from loadgen.model.plain import from_plain, to_plain
 from loadgen.model.plan import OnLoss, Phases
@@ -155,10 +156,10 @@ class HttpPlan:
     `connect_to` are rules as in loadgen.model.connect_to.  `follow` is the largest number of redirects of a request
     that are followed before the run; 0 to follow none.  `proxy` is the URL of an HTTP proxy that all requests go to.
     `sources` are the addresses to connect from; with none, the kernel chooses.  `slos` are objectives as in
-    loadgen.verdict.slo.  `canary`: each engine has a canary (loadgen.engine.canary).  `engines` is the number of engine
-    processes on this machine; load machines of a fleet have their own number.  `data` is the file whose rows give
-    values to requests.  With `stages`, requests are due at rates that change; `duration_ns` and `rate_per_s` are then
-    their length and mean rate, whatever was given.
+    loadgen.verdict.slo.  `http2`: HTTP/2 instead of HTTP/1.1, with `streams` requests at once on each connection.
+    `canary`: each engine has a canary (loadgen.engine.canary).  `engines` is the number of engine processes on this
+    machine; load machines of a fleet have their own number.  `data` is the file whose rows give values to requests.
+    With `stages`, requests are due at rates that change; `duration_ns` and `rate_per_s` are then their length and mean.
     """
 
     requests: tuple[HttpRequest, ...]
@@ -172,6 +173,8 @@ class HttpPlan:
     timeout_ns: int = 10 * NS_PER_S
     max_time_ns: int = 0
     tls_verify: bool = True
+    http2: bool = False
+    streams: int = 1
     tls_ca: str = ""
     tls_cert: str = ""
     tls_key: str = ""
@@ -212,6 +215,8 @@ class HttpPlan:
         if self.timeout_ns < 1:
             raise PlanError("the timeout must be positive")
         check_sending(self.engine, self.timestamps, self.sources)
+        others = {"--no-keepalive": not self.keepalive, "--proxy": self.proxy, "--tls-resume": self.tls_resume}
+        check_http2(self.streams, self.engine, others, http2=self.http2)
         if self.max_time_ns < 0:
             raise PlanError("the longest time of a request (-t) must be positive")
         self._check_tls()
@@ -367,6 +372,8 @@ class HttpPlan:
 
 
 _LATER = (
+    "http2",
+    "streams",
     "data",
     "stages",
     "total_requests",

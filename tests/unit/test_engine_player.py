@@ -12,6 +12,7 @@ import pytest
 import uvloop
 
 from loadgen.engine.api import Assignment, Load, Segment
+from loadgen.engine.connection import Connection
 from loadgen.engine.doing import Doing
 from loadgen.engine.player import Player
 from loadgen.engine.vitals import Vitals
@@ -163,6 +164,7 @@ def test_a_pause_of_the_connection_is_not_a_time_out_of_the_server(monkeypatch: 
     engine.renew(NS_PER_S)
     engine.start(segment(0))
     (connection,) = engine._connections
+    assert isinstance(connection, Connection)
     connection._doing = Doing.PAUSED
     monkeypatch.setattr(
         engine._context.readiness, "watch", lambda descriptor, owner: None

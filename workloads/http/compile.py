@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from loadgen.model.http2 import slots_of
 from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.http_values import tokens_for
 from loadgen.model.statuses import parse_statuses
@@ -76,7 +77,7 @@ def compile_http(plan: HttpPlan) -> OpTape:
         ops=ops,
         checks=checks,
         strings=strings.build(),
-        starts=_starts(rings, plan.shares),
+        starts=_starts(rings, slots_of(plan.shares, plan.streams)),
         kinds=categories.kinds,
         groups=categories.groups,
         kind_shares=categories.kind_shares,

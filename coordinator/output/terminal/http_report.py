@@ -128,6 +128,8 @@ def _data(plan: HttpPlan, sent: int) -> str:
 
 def _load(plan: HttpPlan) -> str:
     connections = f"{fmt.count(plan.connections)} connection{'s' * (plan.connections != 1)}"
+    if plan.http2:
+        connections += f" x {fmt.count(plan.streams)} stream{'s' * (plan.streams != 1)} (HTTP/2)"
     if not plan.rate_per_s:
         return f"closed loop, {connections}"
     if plan.stages:

@@ -74,6 +74,8 @@ PLANS: Final[Mapping[str, Mapping[str, str]]] = {
         "max_backlog": "Requests of an engine that may wait for a connection to a target; further ones are shed.",
         "max_time_ns": "Longest time of a request, from sending it to the end of its reply; 0 for no limit.",
         "tls_verify": "Whether certificates are checked.",
+        "http2": "Whether requests are sent by HTTP/2; left out for HTTP/1.1.",
+        "streams": "Requests at once on each connection; left out for HTTP/1.1.",
         "tls_ca": "PEM file of the authorities; empty for those of the machine.",
         "tls_cert": "PEM file of the client's certificate; empty for none.",
         "tls_key": "PEM file of its key; empty when the certificate's file has it.",

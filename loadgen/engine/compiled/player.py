@@ -13,6 +13,7 @@ import select
 import socket
 import struct
 import threading
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -159,6 +160,10 @@ class CompiledPlayer:
     def take_canary(self) -> NDArray[np.void]:
         """The records of the canary since the last call."""
         return np.frombuffer(self._core.canary(), dtype=RECORD_DTYPE)
+
+    def take_remarks(self) -> Mapping[str, int]:
+        """None: what the compiled engine notices are outcomes."""
+        return {}
 
     def _arrivals(self, segment: Segment) -> tuple[NDArray[np.int64], int, int]:
         """The open loop's due times after the start, the number of the first operation, and the step between two."""
