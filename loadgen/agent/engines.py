@@ -24,7 +24,16 @@ from loadgen.host.listeners import servers_here
 from loadgen.host.neighbours import QuietWatch
 from loadgen.host.processes import is_runnable
 from loadgen.host.quota import Periods, read_periods, throttled_share
-from loadgen.measure.events import UNKNOWN, AgentEvent, CoresShared, EngineLost, EngineReady, SegmentBegan, SegmentEnded
+from loadgen.measure.events import (
+    UNKNOWN,
+    AgentEvent,
+    CoresShared,
+    EngineLost,
+    EngineReady,
+    SegmentBegan,
+    SegmentEnded,
+    addresses_from_wire,
+)
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.wire import printable
 from loadgen.model.errors import FleetError, TargetError
@@ -261,8 +270,9 @@ class Agent:
             case "hello":
                 engine.hello.set_result(message)
             case "prepared":
-                said = [message[name] for name in ("engine", "timestamps", "why")]
-                self._on_event(EngineReady(engine.worker, *said))
+                engine_kind, stamps, why = (message[name] for name in ("engine", "timestamps", "why"))
+                addresses = addresses_from_wire(message["addresses"])
+                self._on_event(EngineReady(engine.worker, engine_kind, stamps, why, addresses))
                 engine.prepared.set_result(None)
             case "failed":
                 fault = TargetError if message["whose"] == "target" else FleetError

@@ -16,7 +16,7 @@ from loadgen.engine.http1 import Head
 from loadgen.engine.quota import Quota
 from loadgen.engine.readiness import Readiness
 from loadgen.engine.records import Records
-from loadgen.engine.resolve import Address
+from loadgen.engine.resolve import Ways
 from loadgen.engine.values import Filler
 from loadgen.measure.shown import MAX_SHOWN
 from loadgen.model.outcome import Outcome
@@ -69,7 +69,6 @@ class EngineContext:
     """
 
     __slots__ = (
-        "addresses",
         "agenda",
         "dispatcher",
         "error_rest_ns",
@@ -88,6 +87,7 @@ class EngineContext:
         "request_ns",
         "shown",
         "tape",
+        "ways",
     )
 
     def __init__(
@@ -98,7 +98,7 @@ class EngineContext:
         agenda: Agenda,
         records: Records,
         tape: TapeColumns,
-        addresses: Sequence[Address],
+        ways: Sequence[Ways],
         quota: Quota | None = None,
     ) -> None:
         self.now_ns = now_ns
@@ -106,7 +106,7 @@ class EngineContext:
         self.records = records
         self.tape = tape
         self.filler = Filler(tape.values, part=load.part, parts=load.parts)
-        self.addresses = addresses  # by target
+        self.ways = ways  # by target
         self.readiness: Readiness
         self.dispatcher: Dispatcher | None = None
         self.known_heads: dict[bytes, Head] = {}

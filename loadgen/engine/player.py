@@ -20,10 +20,11 @@ from loadgen.engine.quota import Quota
 from loadgen.engine.readiness import Readiness
 from loadgen.engine.records import Records
 from loadgen.engine.remarks import Remarks
-from loadgen.engine.resolve import resolve
+from loadgen.engine.resolve import resolve, uses
 from loadgen.engine.sources import sources_by_family
 from loadgen.engine.tls import TlsConnection, client_context
 from loadgen.engine.vitals import Vitals
+from loadgen.measure.events import AddressUse
 from loadgen.measure.record import RECORD_DTYPE
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.units import NS_PER_MS, NS_PER_S
@@ -61,7 +62,7 @@ class Player:
             agenda=self._agenda,
             records=self._records,
             tape=TapeColumns(assignment.tape),
-            addresses=[resolve(target) for target in assignment.dialed],
+            ways=resolve(assignment.dialed, assignment.load.resolve, assignment.load.ip_version),
             quota=Quota(assignment.load.requests, len(assignment.shard.connections), now_ns, self._on_done),
         )
         self._accounts = Accounts(assignment, vitals)
@@ -95,7 +96,7 @@ class Player:
         for number in self._assignment.shard.connections:
             index = int(self._accounts.target_of[number])
             target, host_line = targets[index], host_lines[index]
-            usable = sources.get(context.addresses[index][0], [])
+            usable = sources.get(context.ways[index].of(number)[0], [])
             if target.tls:
                 assert tls_context is not None
                 made.append(
@@ -105,7 +106,7 @@ class Player:
                         index,
                         host_line,
                         sources=usable,
-                        host=load.tls.name or target.host,
+                        host=load.tls.name or target.server_name,
                         resume=load.tls.resume,
                         tls_context=tls_context,
                     )
@@ -159,6 +160,13 @@ class Player:
     def done_ns(self) -> int:
         """When the given number of operations was done; 0 before."""
         return self._context.quota.done_ns
+
+    @property
+    def addresses(self) -> tuple[AddressUse, ...]:
+        """The addresses of targets whose names have several, with the connections of this engine to each."""
+        streams = self._assignment.load.streams or 1  # on one TCP connection
+        made = {(connection.number // streams, connection.target) for connection in self._connections}
+        return uses(self._assignment.targets, self._context.ways, made)
 
     def take_canary(self) -> NDArray[np.void]:
         """The records of the canary since the last call."""

@@ -25,6 +25,7 @@ from loadgen.engine.api import LEASE_NS, Assignment, Engine, Segment
 from loadgen.engine.choice import available, choose, make_player
 from loadgen.engine.vitals import Vitals
 from loadgen.host import child, frames
+from loadgen.measure.events import MAX_ADDRESSES
 from loadgen.model.errors import LoadgenError, TargetError
 from loadgen.model.units import NS_PER_S
 
@@ -83,6 +84,9 @@ class EngineProcess:
                 "engine": choice.kind.value,
                 "timestamps": choice.timestamps.value,
                 "why": choice.why,
+                "addresses": [[one.target, one.address, one.connections] for one in self._player.addresses][
+                    :MAX_ADDRESSES
+                ],
             }
         )
 

@@ -21,18 +21,35 @@ UNKNOWN = -1.0
 """A share that the machine cannot tell."""
 
 
+MAX_ADDRESSES = 1000
+"""The most addresses that an engine reports."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddressUse:
+    """An address of a target whose name has several, and the number of an engine's connections to it.
+
+    `connections` is 0 for an address that is not used: it did not accept a connection, or only the first one is used.
+    """
+
+    target: str
+    address: str
+    connections: int
+
+
 @dataclass(frozen=True, slots=True)
 class EngineReady:
     """An engine process has received its assignment.
 
     `engine`: python or compiled.  `timestamps`: what stamps replies, kernel or loop.  `why`: why the compiled engine is
-    not used; empty if it is.
+    not used; empty if it is.  `addresses` are those of targets whose names have several, at most 1,000.
     """
 
     worker: str
     engine: str
     timestamps: str
     why: str
+    addresses: tuple[AddressUse, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +126,15 @@ def event_to_wire(event: AgentEvent) -> dict[str, Any]:
             return {"is": "snapshot", "snapshot": event.to_wire()}
         case Snapshots():
             return {"is": "snapshots", "snapshots": event.to_wire()}
-        case EngineReady(worker, engine, timestamps, why):
-            reason = {"why": why[:_MAX_WHY]} if why else {}
-            return {"is": "ready", "worker": worker, "engine": engine, "timestamps": timestamps, **reason}
+        case EngineReady(worker, engine, timestamps, why, addresses):
+            more: dict[str, Any] = {"why": why[:_MAX_WHY]} if why else {}
+            if addresses:
+                more["addresses"] = [[one.target, one.address, one.connections] for one in addresses[:MAX_ADDRESSES]]
+            return {"is": "ready", "worker": worker, "engine": engine, "timestamps": timestamps, **more}
         case SegmentBegan(worker, segment, at_ns):
             return {"is": "began", "worker": worker, "segment": segment, "at_ns": at_ns}
         case SegmentEnded(worker, segment, why, done_ns, handshakes, remarks):
-            more: dict[str, Any] = {"done_ns": done_ns} if done_ns else {}
+            more = {"done_ns": done_ns} if done_ns else {}
             more |= {"full": handshakes[0], "resumed": handshakes[1]} if any(handshakes) else {}
             more |= {"remarks": [list(one) for one in remarks]} if remarks else {}
             return {"is": "ended", "worker": worker, "segment": segment, "why": why, **more}
@@ -155,6 +174,7 @@ def event_from_wire(wire: Mapping[str, Any]) -> AgentEvent:
                 printable(read_text(wire, "engine")),
                 printable(read_text(wire, "timestamps")),
                 printable(read_text(wire, "why", max_length=_MAX_WHY)) if "why" in wire else "",
+                addresses_from_wire(wire.get("addresses", [])),
             )
         case "began":
             at_ns = read_int(wire, "at_ns", high=_MAX_CLOCK_NS)
@@ -177,6 +197,16 @@ def event_from_wire(wire: Mapping[str, Any]) -> AgentEvent:
             return CanariesHeard.from_wire(read_field(wire, "canaries"))
         case other:
             raise ValueError(f"unknown event {other!r}")
+
+
+def addresses_from_wire(wire: object) -> tuple[AddressUse, ...]:
+    """The addresses in the wire form of an EngineReady.  Raises ValueError if they are malformed."""
+    if not isinstance(wire, list) or len(wire) > MAX_ADDRESSES:
+        raise ValueError("the addresses of an engine are not a list, or too many")
+    for one in wire:
+        if not (isinstance(one, list) and [type(field) for field in one] == [str, str, int] and 0 <= one[2] < 1 << 32):
+            raise ValueError(f"{one!r} is not a use of an address")
+    return tuple(AddressUse(printable(name[:_MAX_WHY]), printable(at[:_MAX_WHY]), n) for name, at, n in wire)
 
 
 def _read_remark(wire: object) -> tuple[str, int]:

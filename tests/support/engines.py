@@ -26,6 +26,7 @@ from loadgen.measure.shown import Shown
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.bound import Bound
 from loadgen.model.outcome import Outcome
+from loadgen.model.sending import IpVersion, Resolve
 from loadgen.model.shard import Shard
 from loadgen.model.target import Target
 from loadgen.model.tls import TLS_DEFAULTS, TlsSettings
@@ -105,6 +106,8 @@ async def play(
     sources: tuple[str, ...] = (),
     tls_verify: bool = True,
     targets: Sequence[Target] | None = None,
+    resolve: Resolve = Resolve.FIRST,
+    ip_version: IpVersion = IpVersion.ANY,
     streams: int = 0,
     part: int = 0,
     parts: int = 1,
@@ -132,6 +135,8 @@ async def play(
             arrivals=arrivals,
             sources=sources,
             tls_verify=tls_verify,
+            resolve=resolve,
+            ip_version=ip_version,
             streams=streams,
             part=part,
             parts=parts,

@@ -106,7 +106,7 @@ async def good(client: Client, stream: int, request: Request) -> None:
 
 
 class Http2Server:
-    """Serves on a free port of 127.0.0.1 until it is left.  `settings`: those that it sends, by code."""
+    """Serves on a free port of `host` until it is left.  `settings`: those that it sends, by code."""
 
     def __init__(
         self,
@@ -115,7 +115,9 @@ class Http2Server:
         *,
         settings: Mapping[int, int] | None = None,
         hides: bytes = b"",
+        host: str = "127.0.0.1",
     ) -> None:
+        self._host = host
         self._behaviour = behaviour
         self._tls = tls
         self._settings = dict(settings or {})
@@ -132,7 +134,7 @@ class Http2Server:
     async def __aenter__(self) -> Self:
         if self._tls is not None:
             self._tls.set_alpn_protocols(["h2"])
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls, backlog=1024)
+        self._server = await asyncio.start_server(self._serve, self._host, 0, ssl=self._tls, backlog=1024)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -203,7 +203,7 @@ def test_a_secret_that_is_given_again_completes_the_headers(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "words",
     [
-        ["http", "http://ann:s3cret@h/"],
+        ["http", "http://ann:s3cret@h:0/"],
         ["http", "http://h/", "-H", "Authorization: s3cret\nx"],
         ["http", "http://h/?token=s3cret&x=\x7f"],
         ["http", "http://h/", "-H", "Cookie : s3cret"],

@@ -79,6 +79,8 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
             sources=plan.sources,
             canary=plan.canary,
             tls_verify=plan.tls_verify,
+            resolve=plan.resolve,
+            ip_version=plan.ip_version,
             engine=plan.engine,
             streams=plan.streams if plan.http2 else 0,
             part=part,
@@ -100,6 +102,7 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
             tls_verify=plan.tls_verify,
             tls=self.tls(plan),
             dialed=plan.dialed,
+            ip_version=plan.ip_version,
             http2=plan.http2,
         )
         return catalog.choose_for("", plan.targets).prepare(request)

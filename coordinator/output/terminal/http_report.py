@@ -16,7 +16,7 @@ from rich.text import Text
 from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.canary import canary_lines
-from coordinator.output.terminal.engines import engine_lines
+from coordinator.output.terminal.engines import address_lines, engine_lines
 from coordinator.output.terminal.intervals import Words
 from coordinator.output.terminal.parts import (
     WIDTH,
@@ -102,6 +102,8 @@ def _setup(header: Header[HttpPlan], sent: int) -> Table:
     add_row(grid, "load", f"{_load(plan)}, {engines} engine{'s' * (engines != 1)}, seed {plan.seed}")
     for line in engine_lines(header.own_fleet.engines):
         add_row(grid, "engine", line)
+    for line in address_lines(header.own_fleet.engines):
+        add_row(grid, "addresses", line)
     warm = f" after {format_duration(plan.warmup_ns)} of warm-up" if plan.warmup_ns else ""
     most = f"{fmt.count(plan.total_requests)} requests, at most " if plan.total_requests else ""
     add_row(grid, "measured", f"{most}{format_duration(plan.duration_ns)}{warm}")

@@ -18,6 +18,7 @@ from loadgen.engine.http2.requests import Request
 from loadgen.engine.http2.sealed import Sealed
 from loadgen.engine.http2.slot import StreamSlot
 from loadgen.engine.remarks import Remarks
+from loadgen.engine.resolve import Address
 from loadgen.model.target import Target
 
 
@@ -53,6 +54,7 @@ class Session:
         streams: int,
         host: str,
         tls_context: ssl.SSLContext | None,
+        address: Address,
         sources: Sequence[str],
         turn: int,
         remarks: Remarks,
@@ -66,6 +68,7 @@ class Session:
         self.target = index
         self._host = host
         self._tls_context = tls_context
+        self._address = address
         self._sources = sources
         self._turn = turn  # which of the sources is the first one to try
         self._links: list[Link] = []
@@ -138,7 +141,7 @@ class Session:
         context = self.context
         slot.opened()
         try:
-            sock = dial(context.addresses[self.target], self._sources, self._turn, paced=False)
+            sock = dial(self._address, self._sources, self._turn, paced=False)
         except OSError as error:
             slot.fail(now_ns, connect_outcome(error))
             return None

@@ -35,16 +35,18 @@ def make_slots(
     for link, numbers in groupby(assignment.shard.connections, lambda number: number // streams):
         own = list(numbers)
         index = int(target_of[own[0]])
+        address = context.ways[index].of(link)
         session = Session(
             context,
             own,
             index,
             requests[index],
             streams=streams,
-            host=assignment.load.tls.name or targets[index].host,
+            host=assignment.load.tls.name or targets[index].server_name,
             tls_context=tls_context if targets[index].tls else None,
-            sources=sources.get(context.addresses[index][0], []),
-            turn=link,
+            address=address,
+            sources=sources.get(address[0], []),
+            turn=link // len(context.ways[index].used),
             remarks=remarks,
             window_bytes=WINDOW_BYTES,
         )
