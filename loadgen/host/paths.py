@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
@@ -11,3 +12,8 @@ def is_directory(path: Path) -> bool:
         return path.is_dir()
     except (OSError, ValueError):  # ValueError: a zero byte
         return False
+
+
+def to_path(text: str) -> Path:
+    """The path that a text names: its bytes in UTF-8, whatever the locale says about the names of files."""
+    return Path(os.fsdecode(text.encode("utf-8", "surrogateescape")))

@@ -23,11 +23,12 @@ from deploy.hosts.inventory import parse_list
 from deploy.targets import load as load_targets
 from loadgen.model.address import parse_address
 from loadgen.model.errors import LoadgenError
-from loadgen.model.http_plan import HttpPlan, HttpRequest, Url
+from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.plan import SpecPlan
 from loadgen.model.probe import ForwardPlan, IperfPlan
 from loadgen.model.secrets import mask_body, mask_header, mask_text, mask_url
 from loadgen.model.units import parse_duration_ns, parse_per_s, parse_rate_bps, parse_size_bytes
+from loadgen.model.url import Url
 from loadgen.verdict.slo import Slo
 from tests.support.text_edges import EDGES, wrong
 from workloads.http.requests import parse_requests
