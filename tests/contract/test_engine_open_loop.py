@@ -19,7 +19,6 @@ import uvloop
 from numpy.typing import NDArray
 
 from loadgen.engine.api import Arrivals
-from loadgen.measure.cells import CellTable
 from loadgen.measure.histogram import Histogram, lowest_of
 from loadgen.model.errors import FleetError
 from loadgen.model.outcome import Outcome
@@ -121,8 +120,7 @@ def test_a_rate_that_changes_is_played_as_its_schedule_says(
     assert np.array_equal(due - due[0], wanted - wanted[0])
     ends = [100 * NS_PER_MS, 200 * NS_PER_MS, 300 * NS_PER_MS]
     by_stage = np.diff(np.searchsorted(wanted, ends), prepend=0).tolist()
-    told = CellTable.merge_all(CellTable.of(one.stages) for one in played.snapshots)
-    assert {stage: cell.issued for (stage, _), cell in told.items()} == {
+    assert {stage: cell.issued for (stage, _), cell in played.totals.stages.items()} == {
         stage: number for stage, number in enumerate(by_stage) if number
     }
 
