@@ -27,6 +27,7 @@ _.distribution  # record: environment
 _.open_files_limit  # record: environment
 _.libraries  # record: environment
 _.sockets_time_wait  # heartbeats and the record
+_.local_settings  # read by the h2 library
 _.started_at_ns  # record of a network run
 _.discarded  # record of a network run
 _.runs_mbit_per_s  # record of a network run

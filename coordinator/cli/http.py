@@ -9,15 +9,16 @@ from typing import Any
 
 import click
 
+from coordinator.cli.body import Body, with_body
 from coordinator.cli.engine_options import engine_options, sending, source_option
 from coordinator.cli.fleet_options import check_installed, engines_here, fleet_options, take_choice
-from coordinator.cli.http_files import check_tls_files, read_requests, read_urls
+from coordinator.cli.http_files import check_tls_files, read_data_file, read_requests, read_urls
 from coordinator.cli.http_options import MAX_TIME, route_fields, route_options, tls_fields, tls_options
 from coordinator.cli.options import DURATION, FILE, Parsed, UrlText, result_options
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
-from loadgen.model.data_file import DataFile
+from coordinator.cli.resolve_options import resolve_options, resolving
 from loadgen.model.errors import PlanError
 from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.http_secrets import filled, hidden, without_secrets
@@ -79,7 +80,14 @@ def _statuses(text: str) -> str:
     panel=_ASKED,
     help="Header to add to the requests; Host replaces that of the URL. Can be given several times.",
 )
-@option("--body", metavar="TEXT", panel=_ASKED, help="Body of the requests.")
+@option(
+    "--body",
+    type=Body(),
+    metavar="TEXT|@FILE",
+    panel=_ASKED,
+    help="Body of the requests, or the file that holds it (@- for stdin), which may be binary. Without --method, the "
+    "requests become POST.",
+)
 @option(
     "--data",
     type=FILE,
@@ -105,6 +113,13 @@ def _statuses(text: str) -> str:
 @route_options
 @tls_options
 @option(
+    "--http2/--http1",
+    default=None,
+    panel=_ASKED,
+    help="Speak HTTP/2 with the Python engine (https: agreed by ALPN; http: by prior knowledge), or HTTP/1.1.  "
+    "[default: http1]",
+)
+@option(
     "-c",
     "--connections",
     type=int,
@@ -127,6 +142,13 @@ def _statuses(text: str) -> str:
     type=DURATION,
     panel=_LOAD,
     help="Measured window, at least 1s; with -n, its longest length.  [default: 10s; with -n: 1h]",
+)
+@option(
+    "--streams",
+    type=int,
+    metavar="N",
+    panel=_LOAD,
+    help="Requests at once on each connection, with --http2: 1 to 10000.  [default: 1]",
 )
 @option(
     "--warmup", type=DURATION, panel=_LOAD, help="Load before the measured window that is not judged.  [default: 0s]"
@@ -167,6 +189,7 @@ def _statuses(text: str) -> str:
     panel=_LOAD,
     help="Time without a byte of the reply after which a request fails; more than 0s.  [default: 10s]",
 )
+@resolve_options(_LOAD)
 @option(
     "-t",
     "--max-time",
@@ -258,7 +281,7 @@ def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPla
             hint="the stages have both; 0s:100/s as the first one begins at 100/s",
         )
     plan = start.read(
-        HttpPlan.from_dict,
+        _from_dict,
         requests=() if requests is None and not start.sets("requests") else requests,
         connections=given["connections"],
         total_requests=given["number"],
@@ -268,15 +291,18 @@ def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPla
         poisson=given["poisson"],
         max_backlog=given["max_backlog"],
         timeout_ns=given["timeout"],
+        http2=given["http2"],
+        streams=given["streams"],
         keepalive=given["keepalive"],
         max_time_ns=given["max_time"],
+        **resolving(given),
         **tls_fields(given),
         **route_fields(given),
         slos=given["slos"] or None,
         engines=given["engines"],
         on_loss=given["on_loss"],
         seed=given["seed"],
-        data=_data(given["data"]),
+        data=read_data_file(given["data"]),
         stages=_stages(start, given),
         **sending(given),
     )
@@ -288,6 +314,14 @@ def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPla
     )
 
 
+def _from_dict(data: dict[str, Any]) -> HttpPlan:
+    """Return the plan that plain data describes, with checked objectives.  Raises PlanError."""
+    plan = HttpPlan.from_dict(data)
+    for text in plan.slos:
+        _slo(text)
+    return plan
+
+
 def _given_requests(urls: tuple[str, ...], given: dict[str, Any]) -> tuple[HttpRequest, ...] | None:
     """Return the requests of the file, or one for each URL of the command line and of the list.
 
@@ -296,7 +330,7 @@ def _given_requests(urls: tuple[str, ...], given: dict[str, Any]) -> tuple[HttpR
     if given["requests_file"] is None:
         listed = read_urls(given["urls_file"]) if given["urls_file"] else ()
         return (*(HttpRequest(url=url) for url in urls), *listed) or None
-    if urls or given["urls_file"] or given["method"] or given["headers"] or given["body"]:
+    if urls or given["urls_file"] or given["method"] or given["headers"] or given["body"] is not None:
         raise PlanError(
             "--requests cannot be combined with URLs, --urls, --method, --header or --body",
             hint="write the whole of each request into the file",
@@ -306,13 +340,13 @@ def _given_requests(urls: tuple[str, ...], given: dict[str, Any]) -> tuple[HttpR
 
 def _changed(request: HttpRequest, given: dict[str, Any]) -> HttpRequest:
     """Return the request with the method, headers and body that the options give."""
-    return override(
+    changed = override(
         request,
         method=given["method"].upper() if given["method"] else None,
         headers=filled(request.headers, given["headers"]) if given["headers"] else None,
-        body=given["body"],
         **({} if given["expect"] is None else {"expect": given["expect"], "status": 0}),
     )
+    return with_body(changed, given["body"], keep_method=given["method"] is not None)
 
 
 def _stages(start: Start, given: dict[str, Any]) -> tuple[Stage, ...] | None:
@@ -320,15 +354,6 @@ def _stages(start: Start, given: dict[str, Any]) -> tuple[Stage, ...] | None:
     if start.sets("stages") and (given["rate"] or given["duration"] is not None):
         return ()
     return given["stages"] or None
-
-
-def _data(file: Path | None) -> DataFile | None:
-    """Return the data file of the command line as it is now; None without one.  Raises PlanError."""
-    if file is None:
-        return None
-    from workloads.http.data import read_data
-
-    return read_data(file)[0]
 
 
 def _with_data(plan: HttpPlan, **changes: Any) -> HttpPlan:

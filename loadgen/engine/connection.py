@@ -189,10 +189,11 @@ class Connection:
 
     def _connect(self, now_ns: int) -> bool:
         """Open a TCP connection; False when it failed at once."""
-        context = self._context
+        context, ways = self._context, self._context.ways[self.target]
         self._doing = _CONNECTING
         try:
-            sock = dial(context.addresses[self.target], self._sources, self.number, paced=context.paced_reads)
+            turn, at = divmod(self.number, len(ways.used))
+            sock = dial(ways.used[at], self._sources, turn, paced=context.paced_reads)
         except OSError as error:
             self._fail(now_ns, connect_outcome(error))
             return False

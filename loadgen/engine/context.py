@@ -16,7 +16,7 @@ from loadgen.engine.http1 import Head
 from loadgen.engine.quota import Quota
 from loadgen.engine.readiness import Readiness
 from loadgen.engine.records import Records
-from loadgen.engine.resolve import Address
+from loadgen.engine.resolve import Ways
 from loadgen.engine.values import Filler
 from loadgen.measure.shown import MAX_SHOWN
 from loadgen.model.outcome import Outcome
@@ -41,6 +41,19 @@ class Playable(Protocol):
         """Play the operation of tape row `row`, due at `due_ns`, now.  The connection must be free."""
 
 
+class Slot(Playable, Protocol):
+    """A connection as the player sees it: a connection of HTTP/1.1, or a stream slot of HTTP/2."""
+
+    def start(self, row: int, due_ns: int) -> None:
+        """Play from `row`, whose operation is due at `due_ns` (closed loop)."""
+
+    def expire(self, now_ns: int, timeout_ns: int) -> None:
+        """Fail the operation if nothing has happened for `timeout_ns`."""
+
+    def stop(self, now_ns: int) -> None:
+        """End the segment: an operation in progress is recorded as CUT."""
+
+
 class Dispatcher(Protocol):
     """Assigns the due operations of an open loop to free connections."""
 
@@ -56,7 +69,6 @@ class EngineContext:
     """
 
     __slots__ = (
-        "addresses",
         "agenda",
         "dispatcher",
         "error_rest_ns",
@@ -75,6 +87,7 @@ class EngineContext:
         "request_ns",
         "shown",
         "tape",
+        "ways",
     )
 
     def __init__(
@@ -85,7 +98,7 @@ class EngineContext:
         agenda: Agenda,
         records: Records,
         tape: TapeColumns,
-        addresses: Sequence[Address],
+        ways: Sequence[Ways],
         quota: Quota | None = None,
     ) -> None:
         self.now_ns = now_ns
@@ -93,7 +106,7 @@ class EngineContext:
         self.records = records
         self.tape = tape
         self.filler = Filler(tape.values, part=load.part, parts=load.parts)
-        self.addresses = addresses  # by target
+        self.ways = ways  # by target
         self.readiness: Readiness
         self.dispatcher: Dispatcher | None = None
         self.known_heads: dict[bytes, Head] = {}

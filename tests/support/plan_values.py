@@ -14,7 +14,7 @@ from loadgen.model.bound import Bound
 from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.plan import LastAd, OnLoss, Phases, Server, SpecPlan
 from loadgen.model.probe import Direction, ForwardPlan, IperfPlan, Kind, Link, Mode, Transport
-from loadgen.model.sending import EngineKind, Timestamps
+from loadgen.model.sending import EngineKind, IpVersion, Resolve, Timestamps
 from loadgen.model.stages import Stage
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS, NS_PER_S
@@ -54,7 +54,7 @@ bounds = st.one_of(
         _slopes,
     ),
 )
-_driven = st.from_regex(r"[A-Za-z0-9_.-]+|[0-9a-f]{1,4}::[0-9a-f]{1,4}", fullmatch=True)
+_driven = st.from_regex(r"[A-Za-z0-9_-]{1,20}(\.[A-Za-z0-9_-]{1,20}){0,3}|[0-9a-f]{1,4}::[0-9a-f]{1,4}", fullmatch=True)
 targets = st.builds(Target, name=names, host=_driven, port=ports, weight=st.integers(1, 10**9))
 
 
@@ -124,6 +124,8 @@ def http_plans(draw: st.DrawFn) -> HttpPlan:
         max_backlog=draw(counts),
         timeout_ns=draw(st.integers(1, 10**13)),
         tls_verify=draw(st.booleans()),
+        resolve=draw(st.sampled_from(Resolve)),
+        ip_version=draw(st.sampled_from(IpVersion)),
         keepalive=draw(st.booleans()),
         max_time_ns=draw(durations_ns),
         sources=draw(sources),

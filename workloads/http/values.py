@@ -51,7 +51,7 @@ class Templates:
         """
         head, _, body = rest.partition(b"\r\n\r\n")
         first, _, host = line.partition(b"\r\n")
-        self._write((*split_tokens(first, b"%7B%7B"), b"\r\n"), "url", _BAD_IN_URL)
+        self._write((*split_tokens(first, b"{{"), b"\r\n"), "url", _BAD_IN_URL)
         if own_host:
             self._write(split_tokens(host, b"{{"), "raw", _BAD_IN_HEADER)
         else:

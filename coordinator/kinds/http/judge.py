@@ -66,7 +66,7 @@ def _judge(played: Played[HttpPlan, TapeMeasured], evidence: TapeEvidence) -> Ht
         totals.cells,
         totals.window_tallies(0),
         asked,
-        [Slo.parse(text) for text in plan.slos],
+        [Slo.parse(text, bare=True) for text in plan.slos],
         trust,
         open_loop=open_loop,
         measured_ns=measured_ns,

@@ -16,7 +16,7 @@ from rich.text import Text
 from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.canary import canary_lines
-from coordinator.output.terminal.engines import engine_lines
+from coordinator.output.terminal.engines import address_lines, engine_lines
 from coordinator.output.terminal.intervals import Words
 from coordinator.output.terminal.parts import (
     WIDTH,
@@ -104,6 +104,8 @@ def _setup(header: Header[HttpPlan], sent: int) -> Table:
     add_row(grid, "load", f"{_load(plan)}, {engines} engine{'s' * (engines != 1)}, seed {plan.seed}")
     for line in engine_lines(header.own_fleet.engines):
         add_row(grid, "engine", line)
+    for line in address_lines(header.own_fleet.engines):
+        add_row(grid, "addresses", line)
     warm = f" after {format_duration(plan.warmup_ns)} of warm-up" if plan.warmup_ns else ""
     most = f"{fmt.count(plan.total_requests)} requests, at most " if plan.total_requests else ""
     add_row(grid, "measured", f"{most}{format_duration(plan.duration_ns)}{warm}")
@@ -130,6 +132,8 @@ def _data(plan: HttpPlan, sent: int) -> str:
 
 def _load(plan: HttpPlan) -> str:
     connections = f"{fmt.count(plan.connections)} connection{'s' * (plan.connections != 1)}"
+    if plan.http2:
+        connections += f" x {fmt.count(plan.streams)} stream{'s' * (plan.streams != 1)} (HTTP/2)"
     if not plan.rate_per_s:
         return f"closed loop, {connections}"
     if plan.stages:

@@ -13,10 +13,12 @@ class Core:
     def __init__(
         self,
         arrays: Arrays,
-        targets: list[tuple[bytes, bytes, int]],
+        targets: list[tuple[bytes, int]],
+        remotes: list[bytes],
         sources: list[bytes],
         numbers: NDArray[Any],
         target_of: NDArray[Any],
+        remote_of: NDArray[Any],
         source_of: NDArray[Any],
         ns_per_byte: float,
         *,

@@ -36,8 +36,6 @@ enum doing {
 enum why { PLAYED_TO_THE_END, PLAYED_UNTIL_STOPPED, PLAYED_UNTIL_THE_LEASE_EXPIRED };
 
 struct target {
-    struct sockaddr_storage address;
-    socklen_t address_bytes;
     struct text host_line;
     /* Open loop only: */
     uint32_t unsent_connection;           /* the connection number under which unsent operations are recorded */
@@ -57,7 +55,8 @@ struct connection {
     int64_t due_ns, sent_ns, progress_ns, received;
     size_t out_at; /* number of request bytes that the kernel accepted */
     struct moment moment; /* of a request with values */
-    uint32_t number, target, row, source;
+    uint32_t number, target, row;
+    uint32_t remote, source; /* the addresses to connect to and from */
     uint32_t next; /* the slot after this one in the list that holds it, if any */
     int fd;
     uint8_t doing;
@@ -66,10 +65,10 @@ struct connection {
     bool urgent;    /* see rest() in engine.c */
 };
 
-/* A local address to connect from. */
-struct source {
-    struct sockaddr_storage address;
-    socklen_t address_bytes;
+/* An address to connect to or from. */
+struct address {
+    struct sockaddr_storage storage;
+    socklen_t bytes;
 };
 
 struct load {
@@ -107,9 +106,9 @@ struct engine {
     struct load load;
     struct target *targets;
     struct connection *connections;
-    struct source *sources;
+    struct address *remotes, *sources;
     struct heads *heads;
-    uint32_t target_count, connection_count, source_count;
+    uint32_t target_count, connection_count, remote_count, source_count;
     struct agenda agenda;
     struct ring ring;
     struct canary canary;
@@ -138,15 +137,16 @@ struct engine {
 
 /* lifecycle.c */
 
-/* What an engine is created from.  `tape` must outlast the engine.  The three arrays have one entry per connection:
-   its global number, its target, and its source (NOBODY leaves the source to the kernel).  A last connection with the
-   number NOBODY is the canary, which plays the last row of the tape; the load plays the others. */
+/* What an engine is created from.  `tape` must outlast the engine.  The four arrays have one entry per connection:
+   its global number, its target, the address of the target to connect to, and its source (NOBODY leaves the source to
+   the kernel).  A last connection with the number NOBODY is the canary, which plays the last row of the tape; the load
+   plays the others. */
 struct setup {
     struct tape tape;
     struct values values;
     struct load load;
-    uint32_t targets, sources, connections;
-    const uint32_t *number_of, *target_of, *source_of;
+    uint32_t targets, remotes, sources, connections;
+    const uint32_t *number_of, *target_of, *remote_of, *source_of;
     struct canary_times canary;
 };
 
@@ -156,11 +156,11 @@ int engine_create(const struct setup *setup, struct engine **made);
 /* Free an engine with all that it holds; NULL is allowed.  No thread may be playing. */
 void engine_destroy(struct engine *engine);
 
-/* Describe each target and source before the first segment.  `host_line` must outlast the engine.  False when the index
-   or the address is out of range. */
-bool engine_set_target(struct engine *engine, uint32_t index, const void *address, size_t address_bytes,
-                       struct text host_line, uint32_t unsent_connection);
-bool engine_set_source(struct engine *engine, uint32_t index, const void *address, size_t address_bytes);
+/* Describe each target, address of a target, and source before the first segment.  `host_line` must outlast the engine.
+   False when the index or the address is out of range. */
+bool engine_set_target(struct engine *engine, uint32_t index, struct text host_line, uint32_t unsent_connection);
+bool engine_set_remote(struct engine *engine, uint32_t index, const void *address, size_t bytes);
+bool engine_set_source(struct engine *engine, uint32_t index, const void *address, size_t bytes);
 
 /* engine.c, for the controlling thread */
 
