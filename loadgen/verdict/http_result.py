@@ -133,6 +133,7 @@ class Handshakes:
         return self.resumed / max(self.full + self.resumed, 1)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageRow:
     """One stage of the run: the operations that were due in it, whenever they ended.
 
