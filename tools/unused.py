@@ -51,3 +51,4 @@ _.validate  # the invariants of a machine's life; the property tests call it aft
 _.workers_of  # the names of all workers of a fleet, for benchmarks and the contract tests of fleets
 _.body_bytes  # the differential tests compare it between the Python and the compiled reader
 _.strange  # a counter of messages that no machine may send; nothing shows it yet
+_.begins_s  # StageRow: run.json has it, by dataclasses.asdict

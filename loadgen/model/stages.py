@@ -44,12 +44,17 @@ def parse_stages(text: str) -> tuple[Stage, ...]:
 
 def ramps_of(stages: Sequence[Stage]) -> tuple[Ramp, ...]:
     """The rate over the stages, without those of no length: they only set the rate from which the next one begins."""
+    return tuple(ramp for _, _, ramp in played_of(stages))
+
+
+def played_of(stages: Sequence[Stage]) -> tuple[tuple[int, Stage, Ramp], ...]:
+    """The number (from 1) and the ramp of each stage that has a length."""
     befores = itertools.chain((0.0,), (stage.rate_per_s for stage in stages))
-    ramps = [
-        (stage.duration_ns, stage.rate_per_s if stage.step else before, stage.rate_per_s)
-        for stage, before in zip(stages, befores, strict=False)
-    ]
-    return tuple(ramp for ramp in ramps if ramp[0])
+    return tuple(
+        (number, stage, (stage.duration_ns, stage.rate_per_s if stage.step else before, stage.rate_per_s))
+        for number, (stage, before) in enumerate(zip(stages, befores, strict=False), start=1)
+        if stage.duration_ns
+    )
 
 
 def mean_per_s(stages: Sequence[Stage]) -> float:

@@ -229,7 +229,7 @@ def test_a_close_between_two_requests_is_as_in_http1(method: str) -> None:
         else:
             client.writer.close()
 
-    played, _ = by_http2(closes, Op(method=method), slots=1, streams=1)
+    played, _ = by_http2(closes, Op(method=method), slots=1, streams=1, length_ns=NS_PER_S)
     outcomes = played.outcomes()
     assert outcomes[Outcome.OK] > 6
     if method == "GET":

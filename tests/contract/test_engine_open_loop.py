@@ -118,6 +118,11 @@ def test_a_rate_that_changes_is_played_as_its_schedule_says(
         rate_per_s=0.0, poisson=poisson, seed=1, part=1, parts=2, length_ns=300 * NS_PER_MS, ramps=asked.ramps
     )
     assert np.array_equal(due - due[0], wanted - wanted[0])
+    ends = [100 * NS_PER_MS, 200 * NS_PER_MS, 300 * NS_PER_MS]
+    by_stage = np.diff(np.searchsorted(wanted, ends), prepend=0).tolist()
+    assert {stage: cell.issued for (stage, _), cell in played.totals.stages.items()} == {
+        stage: number for stage, number in enumerate(by_stage) if number
+    }
 
 
 def test_parts_of_a_rate_add_up_and_each_plays_its_own_rows(engine: MakeEngine) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from loadgen.host.paths import to_path
 from loadgen.model.data_file import MAX_BYTES, DataFile, Table, described, parse_csv
 from loadgen.model.errors import PlanError
 
@@ -26,7 +27,7 @@ def settled(data: DataFile) -> DataFile:
     """The data file that a plan names, as it is now.  Raises PlanError when it has changed since the plan was made."""
     if not data.file:
         return data
-    found, _ = read_data(Path(data.file))
+    found, _ = read_data(to_path(data.file))
     if data.sha256 not in ("", found.sha256):
         raise PlanError(
             f"{data.file} has changed since the plan was made (its SHA-256 is {found.sha256})",
@@ -37,7 +38,7 @@ def settled(data: DataFile) -> DataFile:
 
 def rows_of(data: DataFile) -> Table:
     """The content of the data file of a plan.  Raises PlanError when the file has changed."""
-    found, table = read_data(Path(data.file))
+    found, table = read_data(to_path(data.file))
     if found.sha256 != data.sha256:
         raise PlanError(f"{data.file} has changed since the plan was made", hint="start the run again")
     return table

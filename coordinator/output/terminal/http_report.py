@@ -33,6 +33,7 @@ from coordinator.output.terminal.parts import (
     verdict_line,
     where,
 )
+from coordinator.output.terminal.stage_lines import stage_lines
 from coordinator.output.terminal.time_lines import time_lines
 from coordinator.record.header import Header
 from loadgen.model.http_plan import HttpPlan
@@ -78,6 +79,7 @@ def _parts(judged: Judged[HttpPlan, HttpResult], words: Words) -> Iterator[Rende
         yield from _retries(result.targets)
         yield from time_lines(result.total.time, result.targets, "targets")
         yield Text()
+    yield from stage_lines(result.stages, words)
     if result.slos:
         yield checks_table("Objectives", result.slos, at_least=words.at_least(""))
         yield Text()

@@ -169,6 +169,10 @@ RESULTS: Final[Mapping[str, Mapping[str, str]]] = {
         "ok": "Requests with a complete and expected reply.",
         "errors_by_outcome": "Failed requests by outcome; only what occurred.",
     },
+    "HttpStage": {
+        "ok": "Requests with a complete and expected reply.",
+        "errors_by_outcome": "Failed requests by outcome; only what occurred.",
+    },
     "RequestPart": {
         "name": "Method and URL, or one name for all when there are many.",
         "ok": "Requests of the window that ended well.",
