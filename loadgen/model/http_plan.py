@@ -123,6 +123,11 @@ class HttpRequest:
         return url.tls, url.host, url.port
 
     @property
+    def has_braces(self) -> bool:
+        """Whether any text of the request has two braces, so that it may have placeholders."""
+        return "{{" in self.url or "{{" in self.body or any("{{" in line for line in self.headers)
+
+    @property
     def values(self) -> tuple[Value, ...]:
         """The placeholders of the request.  Raises PlanError for a malformed one."""
         return tuple(values_in(self.url, *self.headers, self.body))
@@ -239,6 +244,8 @@ class HttpPlan:
         if self.follow and any("{{" in request.url for request in self.requests):
             raise PlanError("-L cannot follow a URL that differs by request", hint="give the last URL of each redirect")
         for number, request in enumerate(self.requests, start=1):
+            if not request.has_braces:
+                continue
             try:
                 check_places(request.url, request.headers)
                 check_names(request.values, self.data.columns, self.data.file)

@@ -36,10 +36,16 @@ def to_plain(value: Any) -> Any:
     return value
 
 
+def made(data: object) -> typing.TypeGuard[tuple[Any, ...]]:
+    """Whether `data` is a tuple of dataclasses, which were checked when they were made.  No file can hold one."""
+    return isinstance(data, tuple) and bool(data) and all(map(dataclasses.is_dataclass, data))
+
+
 def from_plain(kind: type[T], data: object, where: str = "") -> T:
     """The inverse of :func:`to_plain` for the dataclass `kind`.
 
-    `where` names the place of `data` in messages; empty for a whole plan.  Raises PlanError.
+    `where` names the place of `data` in messages; empty for a whole plan.  A tuple of dataclasses in it is taken as it
+    is (see :func:`made`): plans may have 100,000 requests.  Raises PlanError.
     """
     if not isinstance(data, dict):
         raise PlanError(f"{where or 'the plan'} must be a table, got {data!r}")
@@ -84,6 +90,8 @@ def _value(kind: Any, data: object, where: str) -> Any:
     if kind is int and type(data) is int and -_MOST_INT <= data <= _MOST_INT:
         return data
     if typing.get_origin(kind) is tuple:
+        if made(data) and {type(item) for item in data} == {typing.get_args(kind)[0]}:
+            return data
         if not isinstance(data, list):
             raise PlanError(f"{where} must be a list, got {data!r}")
         return tuple(_value(typing.get_args(kind)[0], item, f"{where}[{n}]") for n, item in enumerate(data))

@@ -133,7 +133,7 @@ def _starts(rings: Sequence[NDArray[np.int64]], shares: Sequence[int]) -> NDArra
 
 def _with_tokens(request: HttpRequest) -> HttpRequest:
     """The request with tokens in the place of placeholders; the same request without any braces."""
-    if not any("{{" in text for text in (request.url, request.body, *request.headers)):
+    if not request.has_braces:
         return request
     return dataclasses.replace(
         request,
