@@ -14,6 +14,7 @@ from typing import NoReturn
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _FIRST_FD = 3
+_ENDED = ("Z", "X")  # states in /proc/PID/stat (proc(5)): ended, and not collected by its parent
 _STARTTIME = 19  # of the fields behind the name in /proc/PID/stat (proc(5))
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -67,9 +68,9 @@ def parent_in_stat(stat: str) -> int | None:
 
 
 def start_ticks(pid: int) -> int:
-    """The start time of a process in clock ticks since boot; -1 when there is no such process."""
+    """The start time of a process in clock ticks since boot; -1 when there is none, or it has ended."""
     fields = _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
-    return int(fields[_STARTTIME]) if len(fields) > _STARTTIME else -1
+    return int(fields[_STARTTIME]) if len(fields) > _STARTTIME and fields[0] not in _ENDED else -1
 
 
 def _be_child(parent: int, output_fd: int, run: Callable[[], None], kept: Collection[int]) -> NoReturn:
