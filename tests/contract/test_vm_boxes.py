@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -256,6 +257,21 @@ def test_the_third_of_eight_vms_that_fails_leaves_nothing(
     with pytest.raises(TargetError, match=r"vm03 did not start: .*mount"):
         play(ask([docroot] * 8, address=address), _never)
     assert within(10, lambda: all_that_is_left(os.getpid(), tmpdir_of_runs) == before)
+
+
+def test_a_start_that_fails_before_any_process_leaves_no_cgroup(
+    docroot: Path, tmpdir_of_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = all_that_is_left(os.getpid(), tmpdir_of_runs)
+
+    def fail(*_: object) -> None:
+        assert groups_of(os.getpid())
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("deploy.vms.ns.write_files", fail)
+    with pytest.raises(TargetError, match="cannot be written: No space left on device"):
+        play(ask([docroot]), _never)
+    assert all_that_is_left(os.getpid(), tmpdir_of_runs) == before
 
 
 def _broken_third(**fields: Any) -> Any:
