@@ -16,10 +16,11 @@ from urllib.parse import urldefrag, urljoin
 
 from loadgen.engine.tls import client_context
 from loadgen.model.errors import PlanError, TargetError
-from loadgen.model.http_plan import HttpPlan, HttpRequest, Url
+from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.secrets import mask_url
 from loadgen.model.target import Target
 from loadgen.model.tls import TlsSettings
+from loadgen.model.url import Url
 
 _TIMEOUT_S = 10.0
 _REDIRECTS = (301, 302, 303, 307, 308)

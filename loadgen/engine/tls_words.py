@@ -53,7 +53,7 @@ _REASONS = {
 }
 """Words and a hint by the reason that OpenSSL gives (errors of its library "SSL")."""
 
-_AUTHORITY = "skip the check with --insecure (-k), or name the file of its authority: --cacert FILE"
+_AUTHORITY = "name the file of its authority (--cacert FILE, or SSL_CERT_FILE), or skip the check: --insecure (-k)"
 _VERIFY = {
     9: ("its certificate is not valid yet", "check the clocks of both machines"),
     10: ("its certificate has expired", "renew it, or skip the check with --insecure"),

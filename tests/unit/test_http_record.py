@@ -144,7 +144,7 @@ def test_the_command_line_makes_a_plan() -> None:
     ("arguments", "word"),
     [
         ([], "no URL"),
-        (["a"], "not a URL"),
+        (["a b"], "not a URL"),
         (["http://a/", "--slo", "p99"], "not an objective"),
         (["http://a/", "--rate", "x"], "not a rate"),
         (["http://a/", "--requests", "f.toml"], "cannot be combined with URLs"),

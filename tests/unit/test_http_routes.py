@@ -190,7 +190,8 @@ def test_a_proxy_gets_the_whole_url(url: str, line: bytes) -> None:
     [
         ("https://a/", {"proxy": "http://p:1"}, "https"),
         ("http://a/", {"proxy": "https://p:1"}, "not a proxy"),
-        ("http://a/", {"proxy": "p:1"}, "URL"),
+        ("http://a/", {"proxy": "p:0"}, "URL"),
+        ("http://a/", {"proxy": "http://u:word@p:1"}, "user name"),
         ("http://a/", {"proxy": "http://p:1/x"}, "not a proxy"),
         ("http://a/", {"proxy": "http://p:1", "follow": 3}, "-L"),
         ("http://a/", {"proxy": "http://p:1", "connect_to": ("::b:1",)}, "--connect-to"),

@@ -84,7 +84,7 @@ def test_an_unknown_authority_and_a_wrong_name(files: TlsFiles, tmp_path: Path) 
     others = make_tls_files(tmp_path, name="example.org")
     words, hint = failure(trusting(others), files.server_context())
     assert words.startswith("its certificate was signed by an unknown authority (")
-    assert "SSL_CERT_FILE" in hint
+    assert "--cacert FILE" in hint
     assert "--insecure" in hint
     words, _ = failure(trusting(files), files.server_context(), host="example.org")
     assert words.startswith("its certificate is for another name (")
