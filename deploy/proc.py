@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import signal
 import traceback
@@ -14,6 +15,7 @@ from typing import NoReturn
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _FIRST_FD = 3
+_NEARLY = 0.98  # of a limit of the kernel, whose numbers of processes are spent in groups
 _ENDED = ("Z", "X")  # states in /proc/PID/stat (proc(5)): ended, and not collected by its parent
 _STARTTIME = 19  # of the fields behind the name in /proc/PID/stat (proc(5))
 
@@ -71,6 +73,19 @@ def start_ticks(pid: int) -> int:
     """The start time of a process in clock ticks since boot; -1 when there is none, or it has ended."""
     fields = _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
     return int(fields[_STARTTIME]) if len(fields) > _STARTTIME and fields[0] not in _ENDED else -1
+
+
+def why_no_process(error: OSError) -> str:
+    """The error of a fork in words, with the kernel's limit that was reached, where that can be seen."""
+    said = os.strerror(error.errno or 0)
+    if error.errno != errno.EAGAIN:
+        return said
+    tasks = int(_read(Path("/proc/loadavg")).split()[3].partition("/")[2])
+    for name in ("pid_max", "threads-max"):
+        limit = _read(Path(f"/proc/sys/kernel/{name}")).strip()
+        if limit.isdecimal() and tasks >= _NEARLY * int(limit):
+            return f"{said}: {tasks} processes and threads, but kernel.{name} is {limit}"
+    return f"{said}: a limit of processes is reached (ulimit -u, or pids.max of a cgroup)"
 
 
 def _be_child(parent: int, output_fd: int, run: Callable[[], None], kept: Collection[int]) -> NoReturn:

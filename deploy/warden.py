@@ -28,7 +28,7 @@ from pathlib import Path
 
 from deploy.box.enter import Entrance, Entrances
 from deploy.limits.removal import remove_groups
-from deploy.proc import become_subreaper, children_of, fork_child, run_program
+from deploy.proc import become_subreaper, children_of, fork_child, run_program, why_no_process
 from deploy.run_directory import make_run_directory, remove_leftovers
 from deploy.wire import Exited, Hello, Launch, encode_event
 from deploy.worker import MakeApp, run_worker
@@ -180,7 +180,8 @@ class _Warden:
             finally:
                 os.close(child_output_fd)
         except OSError as error:  # out of processes or descriptors
-            self._say(encode_event(Exited(vm=launch.vm, process=process, status=1, log=(str(error),))))
+            log = (why_no_process(error),)
+            self._say(encode_event(Exited(vm=launch.vm, process=process, status=1, log=log)))
             return 0
         os.set_blocking(output_fd, False)
         child = _Child(launch.vm, process, output_fd, Path(launch.directory) / f"{process}.log")

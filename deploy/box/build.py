@@ -12,6 +12,7 @@ box.  Its mounts:
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -75,7 +76,14 @@ def _change_root(box: Box) -> None:
         own.mkdir()
     tmp.chmod(0o1777)
     layers = ((name, _escaped(path)) for name, path in (("lowerdir", box.base), ("upperdir", upper), ("workdir", work)))
-    mount("overlay", str(root), "overlay", 0, ",".join(f"{name}={path}" for name, path in layers))
+    try:
+        mount("overlay", str(root), "overlay", 0, ",".join(f"{name}={path}" for name, path in layers))
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise RuntimeError(
+            f"{directory} is on a file system that cannot be the upper layer of an overlay; set TMPDIR to another one"
+        ) from None
     _bind(str(tmp), f"{root}/tmp")
     if box.hidden and Path(f"{root}{box.hidden}").exists():
         _bind(str(empty), f"{root}{box.hidden}")

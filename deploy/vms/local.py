@@ -10,7 +10,7 @@ from dataclasses import replace
 from deploy.servers.base import Setup, Vm, WebServer
 from deploy.servers.catalog import choose
 from deploy.vms.api import VmFacts, VmRequest
-from deploy.vms.base import BaseDeployment, vm_names
+from deploy.vms.base import BaseDeployment, to_its_end, vm_names
 from deploy.vms.ports import Reservation
 from deploy.vms.processes import Processes
 from deploy.vms.setup import check_file_limit, last_log_lines, write_files
@@ -62,7 +62,7 @@ class LocalVms(BaseDeployment):
                 for name, port, docroot in zip(vm_names(request.count), held.ports, request.docroots, strict=True)
             ]
             try:
-                setups = await asyncio.to_thread(self._set_up, vms)
+                setups = await to_its_end(asyncio.to_thread(self._set_up, vms))
             except OSError as error:
                 raise TargetError(f"{directory} cannot be written: {error.strerror}") from error
             self.facts = replace(self.facts, config=setups[0].config)

@@ -24,7 +24,7 @@ from deploy.limits.groups import Group, Groups, granted, limits_met, remove_left
 from deploy.servers.base import InheritingServer, Setup, Vm, WebServer
 from deploy.servers.catalog import choose, find_all
 from deploy.vms.api import VmFacts, VmRequest
-from deploy.vms.base import BaseDeployment, vm_names
+from deploy.vms.base import BaseDeployment, to_its_end, vm_names
 from deploy.vms.ns_network import RoutedNetwork, check_unused
 from deploy.vms.ports import Reservation
 from deploy.vms.processes import Processes
@@ -72,6 +72,7 @@ class NsVms(BaseDeployment):
         self._server = server
         self._groups = groups
         self._processes = Processes(vm_names(request.count), self.died)
+        self._network: RoutedNetwork | None = None
         self.groups: Mapping[str, Group] = {}
         """The cgroups of each VM, by its name; known once the deployment is entered."""
         self.boxes: Mapping[str, Box] = {}
@@ -96,7 +97,7 @@ class NsVms(BaseDeployment):
                 for name, (host, port), docroot in zip(vm_names(request.count), places, request.docroots, strict=True)
             ]
             try:
-                setups = await asyncio.to_thread(self._set_up, vms, directory)
+                setups = await to_its_end(asyncio.to_thread(self._set_up, vms, directory))
             except OSError as error:
                 raise TargetError(f"{directory} cannot be written: {error.strerror}") from error
             self.facts = replace(self.facts, config=setups[0].config, details=self._details())
@@ -122,7 +123,6 @@ class NsVms(BaseDeployment):
     def _places(self, ends: AsyncExitStack, held: ExitStack) -> list[tuple[str, int]]:
         """The address and port of each VM; reserves the ports on `held`, or makes the network on `ends`."""
         request = self.request
-        self._network: RoutedNetwork | None = None
         if not is_network(request.address):
             ports = held.enter_context(Reservation(request.address, request.count, request.base_port))
             return [(ports.address, port) for port in ports.ports]

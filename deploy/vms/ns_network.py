@@ -75,13 +75,16 @@ def check_unused(network: str, routes: str) -> None:
     """Raise PlanError when a route of this machine is inside `network`; `routes` is the output of `ip route`."""
     wanted = ipaddress.ip_network(network)
     for line in routes.splitlines():
-        destination = line.split()[0] if line.strip() else ""
-        try:
-            found = ipaddress.ip_network(destination)
-        except ValueError:
-            continue
-        if found.version == wanted.version and found.overlaps(wanted):
+        found = next((one for word in line.split()[:2] if (one := _network(word))), None)  # the first may be a type
+        if found is not None and found.version == wanted.version and found.overlaps(wanted):
             raise PlanError(
                 f"the network {network} is in use on this machine: {line.strip()}",
                 hint="choose another private network with --vm-address",
             )
+
+
+def _network(word: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_network(word)
+    except ValueError:
+        return None

@@ -10,6 +10,7 @@ import pytest
 from deploy.limits.groups import Group, Groups, granted, limits_met, remove_leftovers, usage
 from deploy.limits.hierarchy import Controller, find_controllers
 from deploy.vms.catalog import choose_for
+from deploy.vms.ns_network import RoutedNetwork, check_unused
 from loadgen.host.scheduler import scheduler
 from loadgen.model.addresses import vm_addresses
 from loadgen.model.errors import PlanError, TargetError
@@ -243,3 +244,23 @@ def test_the_scheduler_is_named(tmp_path: Path) -> None:
     (tmp_path / "sys/kernel/sched_ext/root").mkdir(parents=True)
     (tmp_path / "sys/kernel/sched_ext/root/ops").write_text("rusty\n")
     assert scheduler(tmp_path, "6.18") == "sched_ext rusty, autogroup on"
+
+
+def test_a_network_that_a_route_uses_is_refused() -> None:
+    routes = (
+        "default via 192.0.2.1 dev eth0\n192.0.2.0/24 dev eth0 scope link\nunreachable 10.1.0.0/16\n10.9.0.7 dev a\n"
+    )
+    check_unused("198.18.0.0/15", routes)
+    check_unused("fd00::/64", routes)
+    for network in ("192.0.2.128/25", "10.0.0.0/14", "10.9.0.0/24"):
+        with pytest.raises(PlanError, match=f"the network {network} is in use on this machine: "):
+            check_unused(network, routes)
+
+
+def test_neighbours_of_many_vms_are_permanent() -> None:
+    few, many = RoutedNetwork.of("198.18.0.0/15", 511), RoutedNetwork.of("198.18.0.0/15", 1024)
+    assert not any(link.permanent for link in few.links())
+    assert all(link.permanent for link in many.links())
+    assert len({link.device for link in many.links()}) == len({link.address for link in many.links()}) == 1024
+    assert max(len(link.device) for link in many.links()) <= 15  # IFNAMSIZ of linux/if.h, with its final zero
+    assert many.links()[0].gateway == "198.18.0.1"
