@@ -78,7 +78,10 @@ class Groups:
         self._made: list[str] = []
 
     def make(self, name: str) -> Group:
-        """A group for the VM `name`, with the limits set.  Raises TargetError when the kernel refuses."""
+        """A group for the VM `name` with the limits; one without directories if none can be made and no limit is set.
+
+        Raises TargetError when the kernel refuses a limit.
+        """
         places = {one: found.root / _PARENT / self._run / name for one, found in self._controllers.items()}
         group = Group(
             name=name, places=places, versions={one: found.version for one, found in self._controllers.items()}
@@ -91,6 +94,9 @@ class Groups:
             for path, text in _settings(self._limits, group, self._device):
                 path.write_text(text)
         except OSError as error:
+            if not self._limits.given:  # in a container, for example: the VMs run without groups of their own
+                self._controllers = {}
+                return Group(name=name, places={}, versions={})
             raise TargetError(
                 f"{name}: the kernel refuses a limit or a cgroup: {error.strerror} ({error.filename})",
                 hint="run as root on the host, or leave out the limits of VMs",
@@ -124,8 +130,8 @@ class Groups:
 
 def granted(group: Group) -> dict[str, Any]:
     """The limits that the kernel holds for a group, read back from it; without those that it does not limit."""
-    versions = set(group.versions.values())
-    found: dict[str, Any] = {"cgroup": "hybrid" if len(versions) > 1 else f"v{next(iter(versions))}"}
+    versions = {f"v{version}" for version in group.versions.values()}
+    found: dict[str, Any] = {"cgroup": "hybrid" if len(versions) > 1 else "".join(versions) or "none"}
     if group.is_v1("cpu"):
         quota, period = group.read("cpu", "cpu.cfs_quota_us"), group.read("cpu", "cpu.cfs_period_us")
         found["cpu_shares"] = _number(group.read("cpu", "cpu.shares"))

@@ -32,7 +32,7 @@ from tests.support.boxes import (
     namespaces_of,
     needs_root,
 )
-from tests.support.vms import descendants, is_running, make_file_set, needs, vm_request, within
+from tests.support.vms import INSTALLED, descendants, is_running, make_file_set, needs, vm_request, within
 
 pytestmark = needs_root
 
@@ -194,6 +194,25 @@ def test_a_vm_has_its_own_processes_files_network_and_name(docroot: Path, tmpdir
 
     play(ask([docroot] * 2), scenario)
     assert not Path("/etc/loadgen-test").exists()
+
+
+@pytest.mark.parametrize("server", [needs("nginx"), "builtin", "auto"])
+def test_a_published_port_is_served_through_an_inherited_socket(server: str, docroot: Path) -> None:
+    asked = vm_request([docroot] * 2, server=Server(server))
+
+    async def scenario(vms: NsVms) -> None:
+        for path in (asked.proof_path, asked.app_path):
+            assert [await asyncio.to_thread(status, target, path) for target in vms.targets] == [200] * 2
+
+    play(Ns().prepare(asked), scenario)
+
+
+@pytest.mark.needs_apache
+@pytest.mark.skipif(INSTALLED[Server.APACHE] is None, reason="apache is not installed")
+def test_a_server_that_cannot_inherit_a_socket_is_refused(docroot: Path) -> None:
+    with pytest.raises(PlanError, match="apache cannot serve at a published port") as caught:
+        Ns().prepare(vm_request([docroot], server=Server.APACHE))
+    assert "--vm-address 198.18.0.0/15" in caught.value.hint
 
 
 @pytest.mark.parametrize("server", [needs("nginx"), needs("apache"), "builtin"])

@@ -186,6 +186,21 @@ def test_a_refusal_of_the_kernel_is_one_line(tmp_path: Path) -> None:
         Groups(VmLimits(pids=5), disk=tmp_path, controllers=found).make("vm01")
 
 
+def test_without_limits_vms_need_no_cgroups(tmp_path: Path) -> None:
+    """In a container, for example, the file system of the cgroups may be read-only."""
+    found = controllers(tmp_path, 1)
+    found["pids"].root.rmdir()
+    found["pids"].root.write_text("")
+    for controllers_found in (found, {}):
+        groups = Groups(VmLimits(), disk=tmp_path, controllers=controllers_found)
+        group = groups.make("vm01")
+        assert group.paths == ()
+        assert granted(group) == {"cgroup": "none"}
+        assert limits_met(group) == []
+        groups.remove()
+    assert not list(tmp_path.glob("*/*"))
+
+
 @pytest.mark.parametrize(
     ("limits", "said"),
     [
