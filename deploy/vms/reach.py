@@ -10,10 +10,12 @@ import ssl
 import threading
 from collections.abc import Sequence
 
+from deploy.tunnels import enter_tunnel
 from deploy.vms.http2 import HINT, PROTOCOLS, why_not_http2
 from loadgen.engine.resolve import Address, look_up
 from loadgen.engine.tls import client_context
 from loadgen.engine.tls_words import tls_words
+from loadgen.engine.tunnel import TunnelError, tunnel_request
 from loadgen.model.errors import TargetError
 from loadgen.model.sending import IpVersion
 from loadgen.model.target import Target
@@ -44,7 +46,8 @@ async def reach(
     async def one(target: Target, dialed: Target) -> tuple[str, str]:
         async with turns:
             name = settings.name or target.server_name
-            return await _problem(dialed, context, name, version=version, http2=http2)
+            tunnel = tunnel_request(target.authority, settings.proxy_authorization) if settings.tunnel else b""
+            return await _problem(dialed, context, name, version=version, http2=http2, tunnel=tunnel)
 
     problems = await asyncio.gather(*(one(target, dialed) for target, dialed in servers))
     missing = [f"{target.name}: {why}" for (target, _), (why, _) in zip(servers, problems, strict=True) if why]
@@ -55,9 +58,9 @@ async def reach(
 
 
 async def _problem(
-    target: Target, context: ssl.SSLContext, name: str, *, version: IpVersion, http2: bool
+    target: Target, context: ssl.SSLContext, name: str, *, version: IpVersion, http2: bool, tunnel: bytes
 ) -> tuple[str, str]:
-    """Why the target cannot be used, and a hint; "" when one of its addresses can."""
+    """Why the target cannot be used, and a hint; "" when one of its addresses can.  `tunnel`: the request for one."""
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             addresses = await _addresses(target, version)
@@ -66,13 +69,13 @@ async def _problem(
     except TargetError as error:
         return error.message.removeprefix(f"{target.name}: "), error.hint
     problems = await asyncio.gather(
-        *(_problem_of(target, address, context, name, http2=http2) for address in addresses)
+        *(_problem_of(target, address, context, name, http2=http2, tunnel=tunnel) for address in addresses)
     )
     return problems[0] if all(why for why, _ in problems) else ("", "")
 
 
 async def _problem_of(
-    target: Target, address: Address, context: ssl.SSLContext, name: str, *, http2: bool
+    target: Target, address: Address, context: ssl.SSLContext, name: str, *, http2: bool, tunnel: bytes
 ) -> tuple[str, str]:
     family, remote = address
     sock, said = None, ""
@@ -80,13 +83,17 @@ async def _problem_of(
         async with asyncio.timeout(_TIMEOUT_S):
             sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
             await asyncio.get_running_loop().sock_connect(sock, remote)
-            secured = {"ssl": context, "server_hostname": name} if target.tls else {}
+            secured = {"ssl": context, "server_hostname": name} if target.tls and not tunnel else {}
             reader, writer = await asyncio.open_connection(sock=sock, **secured)  # type: ignore[arg-type]
             sock = None  # the writer's
+            if target.tls and tunnel:
+                await enter_tunnel(reader, writer, tunnel, context, name)
             if http2:
                 said = await why_not_http2(reader, writer)
     except TimeoutError:
         return f"no answer within {_TIMEOUT_S:g} s", "use http:// if it is a plain web server" * target.tls
+    except TunnelError as error:
+        return str(error), error.hint
     except ssl.SSLError as error:
         return tls_words(error)
     except OSError as error:

@@ -22,7 +22,8 @@ from loadgen.engine.records import Records
 from loadgen.engine.remarks import Remarks
 from loadgen.engine.resolve import resolve, uses
 from loadgen.engine.sources import sources_by_family
-from loadgen.engine.tls import TlsConnection, client_context
+from loadgen.engine.tls import client_context
+from loadgen.engine.tunnelled import new_secured
 from loadgen.engine.vitals import Vitals
 from loadgen.measure.events import AddressUse
 from loadgen.measure.record import RECORD_DTYPE
@@ -83,7 +84,7 @@ class Player:
     def _make_connections(self) -> Sequence[Slot]:
         """The connections of this engine's shard, in the order of their numbers."""
         load, targets, context = self._assignment.load, self._assignment.targets, self._context
-        host_lines = [f"Host: {target.authority}\r\n".encode() for target in targets]
+        host_lines = [f"Host: {target.host_header}\r\n".encode() for target in targets]
         sources = sources_by_family(load.sources)
         if load.streams:
             from loadgen.engine.http2.slots import make_slots  # other loads need no h2
@@ -100,14 +101,14 @@ class Player:
             if target.tls:
                 assert tls_context is not None
                 made.append(
-                    TlsConnection(
+                    new_secured(
                         context,
                         number,
                         index,
                         host_line,
                         sources=usable,
-                        host=load.tls.name or target.server_name,
-                        resume=load.tls.resume,
+                        target=target,
+                        settings=load.tls,
                         tls_context=tls_context,
                     )
                 )

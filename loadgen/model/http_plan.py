@@ -13,7 +13,7 @@ from loadgen.model.connect_to import ConnectTo, dialed
 from loadgen.model.data_file import NO_DATA, DataFile
 from loadgen.model.errors import PlanError
 from loadgen.model.http2 import check_http2
-from loadgen.model.http_proxy import check_proxy
+from loadgen.model.http_proxy import Proxy, check_proxy
 from loadgen.model.http_values import Value, check_names, check_places, tokens_for, values_in
 from loadgen.model.plain import from_plain, to_plain
 from loadgen.model.plan import OnLoss, Phases
@@ -227,7 +227,8 @@ class HttpPlan:
             raise PlanError("the longest time of a request (-t) must be positive")
         self._check_tls()
         if self.proxy:
-            check_proxy(self.proxy, self.targets, {"--connect-to": self.connect_to, "-L": self.follow})
+            secured = (line for one in self.requests if one.headers and one.server[0] for line in one.headers)
+            check_proxy(self.proxy, secured, {"--connect-to": self.connect_to})
         if not 0 <= self.follow <= MAX_REDIRECTS:
             raise PlanError(f"the number of redirects must be 0 to {MAX_REDIRECTS}, got {self.follow}")
         for text in self.connect_to:
@@ -328,7 +329,7 @@ class HttpPlan:
     def dialed_of(self, target: Target) -> Target:
         """`target` with the host and port that its connections go to."""
         if self.proxy:
-            proxy = Url.parse(self.proxy)
+            proxy = Proxy.parse(self.proxy)
             return dataclasses.replace(target, host=proxy.host, port=proxy.port)
         return dialed(target, tuple(map(ConnectTo.parse, self.connect_to)))
 

@@ -38,8 +38,17 @@ class Target:
             raise PlanError(f"target {self.name}: weight must be at least 1, got {self.weight}")
 
     @property
+    def host_header(self) -> str:
+        """The value of a Host header: without the port if that is the default of the scheme, as clients send it.
+
+        Virtual hosts of some servers are found by the whole value (RFC 9110, sections 4.2.3 and 7.2).
+        """
+        default = 443 if self.tls else 80
+        return self.authority.removesuffix(f":{default}") if self.port == default else self.authority
+
+    @property
     def authority(self) -> str:
-        """Host and port as in a Host header (RFC 9110, section 7.2)."""
+        """Host and port, as in a request to open a tunnel (RFC 9110, section 9.3.6)."""
         host = f"[{without_zone(self.host)}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 

@@ -121,6 +121,19 @@ class RequestRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Handshakes:
+    """The completed TLS handshakes of a run, those of the warm-up included: `full` ones, and `resumed` ones."""
+
+    full: int
+    resumed: int
+
+    @property
+    def resumed_share(self) -> float:
+        """The share of the resumed ones, 0 to 1; 0 without any handshake."""
+        return self.resumed / max(self.full + self.resumed, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageRow:
     """One stage of the run: the operations that were due in it, whenever they ended.
 
@@ -155,8 +168,9 @@ class HttpResult:
     the wait for a connection and for the load generator.  `slos`: the objectives; empty when a trust check failed, or
     when the window is missing without a lost worker.  Without any objective, CONFORMING only means that the measurement
     is valid.  `disturbance`: the disturbed seconds; None when no second was watched, and in records of earlier
-    versions.  `canary` has a row for each engine; () for a run without canaries.  `stages`: in a run with stages, a row
-    for each that has a length.
+    versions.  `canary` has a row for each engine; () for a run without canaries.  `handshakes`: None when no TLS
+    handshake was completed, and in records of earlier versions.  `stages`: in a run with stages, a row for each that
+    has a length.
     """
 
     verdict: Verdict
@@ -172,6 +186,7 @@ class HttpResult:
     notes: tuple[str, ...] = ()
     disturbance: Disturbance | None = None
     canary: tuple[CanaryRow, ...] = ()
+    handshakes: Handshakes | None = None
     stages: tuple[StageRow, ...] = ()
 
     @property

@@ -7,6 +7,7 @@ import io
 import json
 import stat
 import sys
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,40 @@ def test_a_replay_says_which_secrets_must_be_given_again(
     for one in missing:
         assert one in said[0]
     assert ("does not hold its secrets" in said[0]) == bool(missing)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"user=\xe9&password=s3cret&x=1",
+        b'{"user": "\xff", "api_key": "s3cret"}',
+        b"\x00\x01 token=s3cret\r\n\xfe",
+        b"password=s3cret",  # text may be given as base64, too
+    ],
+)
+def test_bodies_in_base64_are_masked_and_their_other_bytes_stay(body: bytes) -> None:
+    request = HttpRequest(url="http://192.0.2.1/", method="POST", body_base64=b64encode(body).decode())
+    plan = HttpPlan(requests=(request,))
+    masked = without_secrets(plan)
+    content = masked.requests[0].content
+    assert b"s3cret" not in content
+    assert content == body.replace(b"s3cret", b"***")
+    assert hidden(masked) == ("--body",)
+    assert without_secrets(masked) == masked
+    binary = dataclasses.replace(request, body_base64=b64encode(bytes(range(256))).decode())
+    assert without_secrets(HttpPlan(requests=(binary,))).requests == (binary,)
+
+
+@pytest.mark.parametrize("login", ["ann:s3cret", "s3cret"])
+def test_the_password_of_a_proxy_is_masked(login: str) -> None:
+    plan = HttpPlan(requests=(HttpRequest(url="https://192.0.2.1/"),), proxy=f"http://{login}@192.0.2.8:3128")
+    masked = without_secrets(plan)
+    assert "s3cret" not in json.dumps(masked.to_dict())
+    assert "192.0.2.8:3128" in masked.proxy
+    assert hidden(masked) == ("--proxy",)
+    assert hidden(plan) == ()
+    assert without_secrets(masked) == masked
+    assert "s3cret" not in mask_text(f"loadgen http https://192.0.2.1/ --proxy {plan.proxy}")
 
 
 def test_headers_that_are_given_again_leave_the_others() -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from loadgen.model.http2 import slots_of
 from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_proxy import Proxy, with_authorization
 from loadgen.model.http_values import tokens_for
 from loadgen.model.statuses import parse_statuses
 from loadgen.model.url import Url
@@ -49,6 +50,7 @@ def compile_http(plan: HttpPlan) -> OpTape:
     has changed, or has a value that cannot stand where it is asked for.
     """
     plan.check_values()
+    plan = _with_authorization(plan)
     templates = Templates(rows_of(plan.data) if plan.data.file else None, plan.data.file)
     strings = StringsBuilder()
     order = _interleave([request.weight for request in plan.requests])
@@ -141,6 +143,20 @@ def _with_tokens(request: HttpRequest) -> HttpRequest:
     )
 
 
+def _with_authorization(plan: HttpPlan) -> HttpPlan:
+    """The plan whose requests for http URLs have the user name and the password of the proxy, if there are any."""
+    proxy = Proxy.parse(plan.proxy) if plan.proxy else None
+    if proxy is None or not proxy.authorization:
+        return plan
+    requests = (
+        request
+        if request.server[0]
+        else dataclasses.replace(request, headers=with_authorization(request.headers, proxy))
+        for request in plan.requests
+    )
+    return dataclasses.replace(plan, requests=tuple(requests))
+
+
 def _closes(request: HttpRequest) -> bool:
     lines = (line.lower().partition(":") for line in request.headers)
     return any(name == "connection" and "close" in value for name, _, value in lines)
@@ -149,7 +165,7 @@ def _closes(request: HttpRequest) -> bool:
 def _line(request: HttpRequest, url: Url, *, proxied: bool) -> bytes:
     """The request line, with the own Host line of the request; a proxy gets the whole URL (RFC 9112, 3.2.2)."""
     place = url.path
-    if proxied:
+    if proxied and not url.tls:
         host = f"[{url.host}]" if ":" in url.host else url.host
         place = f"http://{host}{'' if url.port == 80 else f':{url.port}'}{place}"
     line = f"{request.method} {place} HTTP/1.1\r\n"

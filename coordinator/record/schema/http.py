@@ -85,6 +85,14 @@ class RequestPart(Struct, kw_only=True):
     bad: Count
 
 
+class TlsHandshakes(Struct, kw_only=True):
+    """The completed TLS handshakes of a run, those of the warm-up included."""
+
+    full: Annotated[int, Meta(ge=0, description="Handshakes in which the server showed its certificate.")]
+    resumed: Annotated[int, Meta(ge=0, description="Handshakes that resumed an earlier session (`--tls-resume`).")]
+    resumed_share: Annotated[float, Meta(ge=0, le=1, description="The share of the resumed ones.")]
+
+
 class HttpStage(Struct, kw_only=True):
     """One stage of the run: the requests that were due in it, whenever they ended."""
 
@@ -130,6 +138,9 @@ class HttpDocument(Document, kw_only=True, tag="http"):
     trust: Trust
     disturbance: DisturbanceOrUnset = UNSET
     canary: CanaryRows | UnsetType = UNSET
+    tls_handshakes: Annotated[
+        TlsHandshakes | UnsetType, Meta(description="Present when a TLS handshake was completed.")
+    ] = UNSET
     plan: Annotated[HttpPlan, Meta(description="The plan of the run, with everything that is needed to repeat it.")]
     seed: int
     fleet: Fleet

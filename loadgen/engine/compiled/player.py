@@ -80,7 +80,7 @@ class CompiledPlayer:
         sources, source_of = _sources(load.sources, np.array([family for family, _ in remotes])[remote_of], turn)
         stand_ins = _stand_ins(assignment.shares, self._numbers, target_of)
         targets = [
-            (f"Host: {target.authority}\r\n".encode(), stand_in)
+            (f"Host: {target.host_header}\r\n".encode(), stand_in)
             for target, stand_in in zip(assignment.targets, stand_ins, strict=True)
         ]
         tape, numbers = assignment.tape, self._numbers

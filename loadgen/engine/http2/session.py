@@ -27,7 +27,7 @@ class Requests:
 
     def __init__(self, context: EngineContext, target: Target) -> None:
         self._context = context
-        self._authority = target.authority.encode()
+        self._authority = target.host_header.encode()
         self._tls = target.tls
         self._known: dict[int, Request] = {}
 
