@@ -36,7 +36,8 @@ from tests.support.vms import INSTALLED, descendants, is_running, make_file_set,
 
 pytestmark = needs_root
 
-_NETWORK, _GATEWAY = "198.19.77.0/26", "198.19.77.1"  # of the networks for benchmarks, RFC 2544
+_PREFIX = f"198.19.{os.getpid() % 256}"  # a network for benchmarks (RFC 2544); each worker of pytest has its own
+_NETWORK, _GATEWAY = f"{_PREFIX}.0/26", f"{_PREFIX}.1"
 
 _COORDINATOR = """
 import asyncio, sys
@@ -220,14 +221,14 @@ def test_each_vm_has_an_address_of_its_own_in_a_network(server: str, docroot: Pa
     asked = vm_request([docroot] * 2, server=Server(server), address=_NETWORK)
 
     async def scenario(vms: NsVms) -> None:
-        assert [target.authority for target in vms.targets] == ["198.19.77.2:80", "198.19.77.3:80"]
+        assert [target.authority for target in vms.targets] == [f"{_PREFIX}.2:80", f"{_PREFIX}.3:80"]
         for path in (asked.proof_path, asked.app_path):
             assert [await asyncio.to_thread(status, target, path) for target in vms.targets] == [200] * 2
         for pid in descendants(os.getpid()):
             if namespaces_of([pid]):
                 os.kill(pid, signal.SIGKILL)
         assert (await asyncio.wait_for(anext(vms.deaths()), 20)).name in ("vm01", "vm02")
-        assert await until(lambda: refuses("198.19.77.2"))  # the guard answers for it
+        assert await until(lambda: refuses(f"{_PREFIX}.2"))  # the guard answers for it
 
     play(Ns().prepare(asked), scenario)
     assert within(10, lambda: not devices_with(_GATEWAY))
@@ -243,8 +244,8 @@ def refuses(host: str) -> bool:
 
 def test_a_network_that_this_machine_uses_is_refused(docroot: Path) -> None:
     async def scenario(vms: NsVms) -> None:
-        with pytest.raises(PlanError, match=r"the network 198\.19\.77\.0/24 is in use on this machine: 198\.19\.77"):
-            ask([docroot], address="198.19.77.0/24")
+        with pytest.raises(PlanError, match=f"the network {_PREFIX}.0/24 is in use on this machine: {_PREFIX}"):
+            ask([docroot], address=f"{_PREFIX}.0/24")
 
     play(ask([docroot], address=_NETWORK), scenario)
 
