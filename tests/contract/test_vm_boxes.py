@@ -6,10 +6,12 @@ import asyncio
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from deploy.limits.groups import granted, usage
+from deploy.limits.groups import Group, granted, usage
 from deploy.vms.ns import Ns, NsVms
 from loadgen.model.errors import PlanError, TargetError
 from loadgen.model.limits import VmLimits
@@ -164,6 +166,28 @@ def test_a_quota_of_cpu_time_ends_periods_early(docroot: Path) -> None:
         assert usage(vms.groups["vm02"]).throttled == 0 or vms.groups["vm02"] is not group
 
     play(ask([docroot] * 2, limits=VmLimits(cpus=0.1)), scenario)
+
+
+def test_the_disk_rate_bounds_what_a_vm_writes(docroot: Path) -> None:
+    """In any time, by the kernel's own counter; on a slow disk it writes less, and then the limit proves nothing."""
+    rate = 1 << 20
+
+    async def scenario(vms: NsVms) -> None:
+        group = vms.groups["vm01"]
+        began_s = time.monotonic()
+        dd = "dd if=/dev/zero of=/var/tmp/hog bs=256k count=256 oflag=direct"
+        vms.run("vm01", ("hog", "/bin/sh", "-c", f"{dd}; sleep 60"))
+        assert await until(lambda: written_bytes(group) >= rate)
+        written = written_bytes(group)
+        assert written <= rate * (time.monotonic() - began_s + 1)
+
+    play(ask([docroot] * 2, limits=VmLimits(disk_bytes_per_s=rate)), scenario)
+    assert not Path("/var/tmp/hog").exists()
+
+
+def written_bytes(group: Group) -> int:
+    text = group.read("io", "blkio.throttle.io_service_bytes" if group.is_v1("io") else "io.stat")
+    return sum(map(int, re.findall(r"(?:Write |wbytes=)(\d+)", text)))
 
 
 def test_a_limit_without_its_controller_is_refused(monkeypatch: pytest.MonkeyPatch, docroot: Path) -> None:

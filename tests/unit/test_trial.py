@@ -26,4 +26,7 @@ def test_a_driver_that_exists_but_does_not_start_is_found_out(monkeypatch: pytes
     monkeypatch.setattr("deploy.vms.processes._WARDEN", ("/bin/false",))
     found = {trial.driver: trial.problem for trial in asyncio.run(try_drivers())}
     assert found["local"].startswith("the servers' supervisor did not start")
+    monkeypatch.setattr("deploy.vms.processes._WARDEN", ("/etc/passwd",))
+    found = {trial.driver: trial.problem for trial in asyncio.run(try_drivers())}
+    assert found["local"] == "the servers' supervisor did not start: Permission denied (/etc/passwd)"
     assert found["ns"] == "the VM driver ns needs root, to create namespaces"
