@@ -190,8 +190,8 @@ def limits_met(group: Group) -> list[str]:
         size = f" of {format_size(limits['memory_bytes'])}" if "memory_bytes" in limits else ""
         met.append(f"its memory limit{size} was reached ({counted(counters.oom_kills, 'kill')})")
     if counters.pids_refused:
-        most = f" of {limits['pids']} processes" if "pids" in limits else " of processes"
-        met.append(f"its limit{most} was reached ({counted(counters.pids_refused, 'fork')} refused)")
+        most = f" ({limits['pids']})" if "pids" in limits else ""
+        met.append(f"its limit of processes{most} was reached ({counted(counters.pids_refused, 'fork')} refused)")
     return met
 
 

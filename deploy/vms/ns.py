@@ -105,12 +105,16 @@ class NsVms(BaseDeployment):
                 replace(setup.launch, box=self.boxes[vm.name]) for vm, setup in zip(vms, setups, strict=True)
             )
             targets = tuple(Target(name=vm.name, host=vm.host, port=vm.port) for vm in vms)
-            await self.wait_until_serving(targets, lambda name: last_log_lines(directory / name))
+            await self.wait_until_serving(targets, lambda name: self._explained(directory, name))
             return targets
 
     def died(self, name: str, reason: str) -> None:
         """Report that a VM has died, and which limit it met."""
         super().died(name, "; ".join([reason, *limits_met(self.groups[name])] if name in self.groups else [reason]))
+
+    def _explained(self, directory: Path, name: str) -> str:
+        said = last_log_lines(directory / name)
+        return "; ".join([*([said] if said else []), *limits_met(self.groups[name])])
 
     def run(self, name: str, program: Sequence[str]) -> None:
         """Start one more program in a VM: its name in messages, then its command line.

@@ -153,7 +153,7 @@ def test_counters_are_read_from_both_versions(version: int, tmp_path: Path, monk
     assert (found.memory_bytes, found.oom_kills, found.pids, found.pids_refused) == (100, 2, 3, 6)
     assert limits_met(group) == [
         "its memory limit of 48M was reached (2 kills)",
-        "its limit of 64 processes was reached (6 forks refused)",
+        "its limit of processes (64) was reached (6 forks refused)",
     ]
 
 
