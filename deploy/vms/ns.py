@@ -131,6 +131,7 @@ class NsVms(BaseDeployment):
             ports = held.enter_context(Reservation(request.address, request.count, request.base_port))
             return [(ports.address, port) for port in ports.ports]
         self._network = RoutedNetwork.of(request.address, request.count)
+        ends.push_async_callback(self._network.wait_until_gone)
         guard = ExitStack()
         ends.callback(guard.close)
         self._network.guard(guard)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import os
 import secrets
+import socket
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -20,6 +22,9 @@ PERMANENT_FROM = 512
 The kernel's table of neighbours has 1024 entries by default (`gc_thresh3`), for all namespaces together, and each VM
 takes two.
 """
+
+_GONE_S = 20.0
+_AGAIN_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,17 @@ class RoutedNetwork:
             )
             for number, address in enumerate(vm_addresses(str(self.network), self.count), start=1)
         )
+
+    async def wait_until_gone(self) -> None:
+        """Wait until the kernel has removed all devices, at most 20 s.
+
+        It does so some time after the namespaces have ended.  Until then, the routes are in use, and the next run with
+        this network would be refused.
+        """
+        for _ in range(round(_GONE_S / _AGAIN_S)):
+            if not any(name.startswith(self.prefix) for _, name in socket.if_nameindex()):
+                return
+            await asyncio.sleep(_AGAIN_S)
 
     def guard(self, ends: ExitStack) -> None:
         """Let a namespace without programs have the whole network, so that a VM that has ended refuses connections.

@@ -255,7 +255,7 @@ def test_each_vm_has_an_address_of_its_own_in_a_network(server: str, docroot: Pa
         assert await until(lambda: refuses(f"{_PREFIX}.2"))  # the guard answers for it
 
     play(Ns().prepare(asked), scenario)
-    assert within(10, lambda: not devices_with(_GATEWAY))
+    assert not devices_with(_GATEWAY)
 
 
 def refuses(host: str) -> bool:
@@ -288,7 +288,7 @@ def test_down_leaves_nothing(address: str, docroot: Path, tmpdir_of_runs: Path) 
         assert groups_of(os.getpid())
 
     play(ask([docroot] * 3, address=address), scenario)
-    assert within(10, lambda: all_that_is_left(os.getpid(), tmpdir_of_runs) == before)
+    assert all_that_is_left(os.getpid(), tmpdir_of_runs) == before
     assert not namespaces & namespaces_of(all_pids())
 
 
@@ -300,7 +300,7 @@ def test_the_third_of_eight_vms_that_fails_leaves_nothing(
     monkeypatch.setattr("deploy.vms.ns.Box", _broken_third)
     with pytest.raises(TargetError, match=r"vm03 did not start: .*mount"):
         play(ask([docroot] * 8, address=address), _never)
-    assert within(10, lambda: all_that_is_left(os.getpid(), tmpdir_of_runs) == before)
+    assert all_that_is_left(os.getpid(), tmpdir_of_runs) == before
 
 
 def test_a_start_that_fails_before_any_process_leaves_no_cgroup(
