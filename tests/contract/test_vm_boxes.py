@@ -277,7 +277,7 @@ def test_a_network_that_this_machine_uses_is_refused(docroot: Path) -> None:
 # --- nothing is left
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", _NETWORK])
+@pytest.mark.parametrize("address", ["127.0.0.1", _NETWORK], ids=["published", "routed"])
 def test_down_leaves_nothing(address: str, docroot: Path, tmpdir_of_runs: Path) -> None:
     before = all_that_is_left(os.getpid(), tmpdir_of_runs)
     namespaces: set[str] = set()
@@ -292,7 +292,7 @@ def test_down_leaves_nothing(address: str, docroot: Path, tmpdir_of_runs: Path) 
     assert not namespaces & namespaces_of(all_pids())
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", _NETWORK])
+@pytest.mark.parametrize("address", ["127.0.0.1", _NETWORK], ids=["published", "routed"])
 def test_the_third_of_eight_vms_that_fails_leaves_nothing(
     address: str, docroot: Path, tmpdir_of_runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -329,7 +329,7 @@ async def _never(_: NsVms) -> None:
 
 
 @pytest.mark.parametrize("moment", ["mid-start", "mid-run"])
-@pytest.mark.parametrize("address", ["127.0.0.1", _NETWORK])
+@pytest.mark.parametrize("address", ["127.0.0.1", _NETWORK], ids=["published", "routed"])
 @pytest.mark.parametrize("warden", ["", "and its warden"])
 def test_nothing_is_left_after_sigkill_of_loadgen(
     warden: str, address: str, moment: str, docroot: Path, tmpdir_of_runs: Path
