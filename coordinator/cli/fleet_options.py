@@ -10,7 +10,6 @@ import click
 from coordinator.cli.options import DIRECTORY, Parsed
 from coordinator.cli.panels import option
 from coordinator.cli.plan_options import Start, override
-from coordinator.fleet.listening import parse_listen
 from deploy.hosts.inventory import hosts as parse_hosts
 from loadgen.model.errors import PlanError
 from loadgen.model.plan import OnLoss
@@ -56,6 +55,14 @@ scheduler_option = option(
     help="Make the load from the workers of an existing Dask cluster. Dask's own settings secure it.",
 )
 
+
+def _parse_listen(text: str) -> tuple[str, int]:
+    """Return host and port of the option's text; imports the parser only then, so that help starts faster."""
+    from coordinator.fleet.listening import parse_listen
+
+    return parse_listen(text)
+
+
 _OPTIONS = (
     hosts_option,
     coordinator_option,
@@ -63,7 +70,7 @@ _OPTIONS = (
     scheduler_option,
     option(
         "--listen",
-        type=Parsed("address", parse_listen),
+        type=Parsed("address", _parse_listen),
         metavar="ADDRESS:PORT",
         panel=_PANEL,
         help="Make the load from workers that join at this address (loadgen worker --join); *:PORT listens at all "

@@ -79,8 +79,13 @@ def _concealed(header: Header[Plan]) -> Header[Plan]:
     return dataclasses.replace(header, plan=KINDS[header.kind].conceal(header.plan), environment=environment)
 
 
+_AS_THEY_ARE = frozenset((str, int, bool, type(None)))
+
+
 def _plain(value: Any) -> Any:
     """Return plain JSON data: numpy numbers become Python numbers, tuples lists, and non-finite numbers null."""
+    if type(value) in _AS_THEY_ARE:  # first, because plans may have 100,000 requests
+        return value
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

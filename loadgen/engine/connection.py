@@ -40,7 +40,7 @@ class Connection:
     __slots__ = (
         "_bodyless", "_check", "_checked", "_closes", "_context", "_cookie", "_doing", "_due_ns", "_fd", "_flags",
         "_host_line", "_next_row", "_out", "_prepared_row", "_progress_ns", "_reader", "_received", "_request",
-        "_right", "_row", "_sent_ns", "_sock", "_sources", "_tape", "number", "target",
+        "_right", "_row", "_sent_ns", "_sock", "_sources", "_tape", "_used", "number", "target",
     )  # fmt: skip
 
     def __init__(
@@ -61,13 +61,13 @@ class Connection:
         self._due_ns = self._sent_ns = self._progress_ns = 0
         self._flags = 0  # those of RECORD_DTYPE, of the current operation, or of the next one
         self._prepared_row = -1  # the row that the next seven fields belong to
-        self._request = b""
+        self._request = self._cookie = b""
         self._checked = False  # whether the body of the reply is checked
         self._right: frozenset[int] = frozenset()  # accepted statuses
-        self._cookie = b""
         self._closes = False
         self._bodyless = False  # the reply has no body
         self._next_row = 0
+        self._used = True  # whether the reader must begin anew before the next reply
         self._out = b""  # the part of the request that the kernel has not accepted yet
 
     def start(self, row: int, due_ns: int) -> None:
@@ -127,8 +127,9 @@ class Connection:
         if self._checked:
             self._check.begin(self._tape.spec(row), self._tape.literals[row])
             self._reader.begin(self._check, self._bodyless)
-        else:
+        elif self._used:  # a reply like the last one did not need the reader
             self._reader.begin(None, self._bodyless)
+            self._used = False
         if self._sock is None and not self._connect(now_ns):
             return
         self._send(now_ns)
@@ -177,6 +178,7 @@ class Connection:
     def _prepare(self, row: int) -> None:
         """Look up the operation of `row`.  Kept until another row is played."""
         tape = self._tape
+        self._used = True
         self._prepared_row = -1 if tape.templates[row] else row  # a request with values is made anew each time
         self._request = self._context.request(row, self._host_line, self.number)
         flags = tape.flags[row]
@@ -238,6 +240,7 @@ class Connection:
 
     def _ended(self, now_ns: int) -> None:
         """Handle the end of the stream: the server closed the connection."""
+        self._used = True
         ended = self._reader.eof()
         if ended == DONE:
             self._finish(now_ns)
@@ -248,6 +251,7 @@ class Connection:
         """Process `data` of a reply, which is not empty."""
         self._received += len(data)
         self._progress_ns = now_ns
+        self._used = True
         result = self._reader.feed(data)
         if result == DONE:
             if self._reader.status == 400 and 400 not in self._right:
@@ -361,24 +365,17 @@ class Connection:
             self._context.quota.retire()
 
     def _record(self, done_ns: int, outcome: Outcome) -> None:
-        if done_ns - self._sent_ns > self._context.request_ns and outcome is _OK:
+        context = self._context
+        if done_ns - self._sent_ns > context.request_ns and outcome is _OK:
             outcome = Outcome.TIMED_OUT
         if self._doing is _CONNECTING and not self._received and not self._flags & RETRIED:
             self._sent_ns = -abs(self._sent_ns)  # without a TCP connection no request was sent
-        records = self._context.records
+        records = context.records
         at = records.at
         PACK(
-            records.buffer,
-            at,
-            self._due_ns,
-            self._sent_ns,
-            done_ns,
-            self._received,
-            self._row,
-            self.number,
-            outcome,
-            self._flags,
-        )
+            records.buffer, at, self._due_ns, self._sent_ns, done_ns,
+            self._received, self._row, self.number, outcome, self._flags,
+        )  # fmt: skip
         self._flags = 0
         records.at = at = at + ROW_BYTES
         if at == records.end:

@@ -19,6 +19,7 @@ _SHORT = {"key", "sig", "pwd", "pass", "jwt", "sid"}  # too short to be searched
 # Each pattern begins at one place of a word only, and does not go back within it: a text of 100,000 letters takes no
 # longer than ten times one of 10,000.
 _USER = re.compile(r"(?<![A-Za-z0-9+.-])(?P<scheme>[A-Za-z0-9+.-]++)://(?P<user>[^/?#\s'\"]*)@")
+_LOGIN = re.compile(r"(?<![^\s'\"=])(?P<name>[^\s/:@,='\"]++):(?!\*)[^\s/@,='\"]++@(?=[^\s/@])")  # without a scheme
 _PARAMETER = re.compile(r"(?P<name>(?<=[?&;#])[^=&;#?\s'\"]++)=(?P<value>[^&;#\s'\"]+)")
 _NAME = rf"(?<![\w-])(?P<name>(?>[\w-]*?(?:{_WORDS})[\w-]*+))"
 _SEPARATOR = r"(?P<separator>[\"']?\s*[:=](?!\s*…)\s*[\"']?)"  # our own hints write `Authorization: …`
@@ -42,7 +43,7 @@ def mask_header(line: str) -> str:
 def mask_url(text: str) -> str:
     """A URL, or a text with URLs: passwords (`user:…@`) and the values of secret query parameters are masked."""
     if "@" in text:
-        text = _USER.sub(_masked_user, text)
+        text = _LOGIN.sub(rf"\g<name>:{MASK}@", _USER.sub(_masked_user, text))
     return _PARAMETER.sub(_masked_parameter, text) if "=" in text else text
 
 

@@ -277,3 +277,20 @@ def test_a_placeholder_is_no_secret_but_text_beside_it_may_be() -> None:
     plan = HttpPlan(requests=(HttpRequest(url="http://h/?token={{n}}", headers=("Authorization: Basic {{uuid}}",)),))
     assert without_secrets(plan) == plan
     assert hidden(plan) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("ann:pw@host/", f"ann:{MASK}@host/"),
+        ("loadgen http ann:p:w@host:80/a", f"loadgen http ann:{MASK}@host:80/a"),
+        ("--proxy=ann:pw@p:3128", f"--proxy=ann:{MASK}@p:3128"),
+        ("a:22,bob@b:22", "a:22,bob@b:22"),  # a list of hosts
+        ("ann@host:22", "ann@host:22"),
+        ("12:30 @ noon", "12:30 @ noon"),
+        (f"ann:{MASK}@host", f"ann:{MASK}@host"),
+    ],
+)
+def test_a_login_without_a_scheme_is_masked(text: str, masked: str) -> None:
+    assert mask_text(text) == masked
+    assert mask_url(text) == masked
