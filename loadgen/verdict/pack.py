@@ -64,7 +64,9 @@ def _verdict(plan: PackPlan, packed: Packed, stop: Stop, *, started: int) -> tup
         reasons.append(f"{started} of {plan.count} VMs were started: {stop.why}")
     elif stop.cause is Cause.DEATH:
         reasons.append(stop.why)
-    return (Verdict.NOT_CONFORMING if reasons else Verdict.CONFORMING), reasons
+    if reasons:
+        return Verdict.NOT_CONFORMING, reasons
+    return Verdict.CONFORMING, [f"{sweep.answered:,} of {sweep.asked:,} VMs answered in one sweep"]
 
 
 def _silent(sweep: Sweep) -> str:

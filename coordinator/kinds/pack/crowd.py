@@ -58,11 +58,12 @@ class Crowd:
             base_port=self._plan.base_port + first if self._plan.base_port else 0,
             connections=self._plan.connections,
             docroots=(self._docroot,) * count,
+            app=_APP if self._plan.server is Server.BUILTIN else "",
             proof_path=PROOF,
             content=f"the file {PROOF}",
         )
         deployment = self._driver.prepare(request)
-        if deployment.facts.server == Server.BUILTIN.value:  # this server is an application and nothing else
+        if deployment.facts.server == Server.BUILTIN.value and not request.app:  # it is an application and nothing else
             deployment = self._driver.prepare(dataclasses.replace(request, app=_APP))
         await deployment.__aenter__()
         self._up.append(deployment)

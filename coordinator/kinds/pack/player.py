@@ -92,11 +92,16 @@ class PackPlayer:
         began_ns = time.monotonic_ns()
         self._worst, floor, refused = None, Floor.NONE, ""
         starting = self._doing = asyncio.create_task(self._crowd.add(count))
-        while not (await asyncio.wait({starting}, timeout=_WATCH_S))[0]:
-            now = self._look()
-            self._show(f"starting {counted(count, 'VM')}")
-            if floor is Floor.NONE and (floor := self._floor(now)) is not Floor.NONE:
-                starting.cancel()
+        try:
+            while not (await asyncio.wait({starting}, timeout=_WATCH_S))[0]:
+                now = self._look()
+                self._show(f"starting {counted(count, 'VM')}")
+                if floor is Floor.NONE and (floor := self._floor(now)) is not Floor.NONE:
+                    starting.cancel()
+        except asyncio.CancelledError:
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)  # until nothing of these VMs is left
+            raise
         took_ns = time.monotonic_ns() - began_ns
         self._doing = None
         try:
@@ -156,7 +161,8 @@ class PackPlayer:
 
     def _note(self, stage: Stage[PackPlan], step: Step) -> None:
         self._steps.append(step)
-        stage.writer.append([KeptStep(step)])
+        if len(self._steps) > 1:  # a run whose first VM does not start leaves no record
+            stage.writer.append(map(KeptStep, self._steps[:2] if len(self._steps) == 2 else self._steps[-1:]))
         self._show("deciding what is next")
 
     def _show(self, doing: str, stop: Stop | None = None, *, left: int | None = None) -> None:
