@@ -23,6 +23,8 @@ SOURCES = [
     "head.c",
     "framing.c",
     "body.c",
+    "values.c",
+    "request.c",
 ]
 
 MEANINGS = {

@@ -85,16 +85,17 @@ Watch = Callable[[int, int, int], Coroutine[Any, Any, T]]
 
 def play(load: Load, responder: Responder, core: int) -> Played:
     """Play `load` on an engine process on `core`, and measure it with the responder's counters."""
-    seen, intake = uvloop.run(_play(load, core, partial(_watch, core, responder)))
+    seen, intake = uvloop.run(play_async(load, core, partial(_watch, core, responder)))
     return Played(seen=seen, intake=intake)
 
 
 def play_watched(load: Load, core: int, watch: Watch[T]) -> T:
     """Play `load` on an engine process on `core`; returns the result of `watch`."""
-    return uvloop.run(_play(load, core, watch))[0]
+    return uvloop.run(play_async(load, core, watch))[0]
 
 
-async def _play(load: Load, core: int, watch: Watch[T]) -> tuple[T, Intake]:
+async def play_async(load: Load, core: int, watch: Watch[T]) -> tuple[T, Intake]:
+    """Play `load` on an engine process on `core`; returns the result of `watch`, and what the engine reported."""
     fleet = LocalFleet(1)
     (worker,) = workers_of(fleet.machines)
     assignment = load.assign(worker)

@@ -48,8 +48,9 @@ http {{
     gzip on; gzip_comp_level 9; gzip_types text/plain; default_type text/plain;
     ssl_certificate {home}/certificate.pem; ssl_certificate_key {home}/key.pem;
     server {{
-        listen 127.0.0.1:{plain}; listen [::1]:{plain}; listen 127.0.0.1:{secure} ssl;
+        listen 127.0.0.1:{plain}{http2}; listen [::1]:{plain}{http2}; listen 127.0.0.1:{secure} ssl{http2};
         root {home};
+        location /short {{ return 200 "{short}"; }}
     }}
 }}
 """
@@ -141,8 +142,8 @@ def _pinned(core: int, *argv: str) -> str:
 
 
 @contextlib.contextmanager
-def nginx(home: Path, core: int) -> Iterator[tuple[int, dict[str, str]]]:
-    """Start nginx; yields its pid, and its URLs by name."""
+def nginx(home: Path, core: int, *, http2: bool = False) -> Iterator[tuple[int, dict[str, str]]]:
+    """Start nginx, with HTTP/1.1 or with HTTP/2; yields its pid, and its URLs by name."""
     binary = shutil.which("nginx", path=_PATH)
     assert binary is not None
     subprocess.run(
@@ -158,7 +159,8 @@ def nginx(home: Path, core: int) -> Iterator[tuple[int, dict[str, str]]]:
     with contextlib.ExitStack() as held:
         sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
         plain, secure = (one.getsockname()[1] for one in sockets)
-    (home / "nginx.conf").write_text(_CONFIG.format(home=home, plain=plain, secure=secure))
+    ports = {"plain": plain, "secure": secure, "http2": " http2" * http2}
+    (home / "nginx.conf").write_text(_CONFIG.format(home=home, short="x" * 1_000, **ports))
     process = subprocess.Popen(["taskset", "-c", str(core), binary, "-c", home / "nginx.conf", "-p", home])
     try:
         _wait_for(plain)

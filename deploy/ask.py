@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from loadgen.model.address import format_address
 from loadgen.model.target import Target
 
 if TYPE_CHECKING:  # a tenth of a second to import, and most runs of `loadgen http` ask servers nothing
@@ -45,7 +46,7 @@ async def ask_all(targets: Sequence[Target], path: str) -> list[Answer]:
         async def one(target: Target) -> Answer:
             async with turns:
                 try:
-                    return await _get(session, f"http://{target.authority}{path}")
+                    return await _get(session, f"http://{format_address(target.host, target.port)}{path}")
                 except TimeoutError:
                     return Answer(b"", "no answer in time")
                 except aiohttp.ClientConnectorError as error:

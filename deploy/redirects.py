@@ -10,16 +10,21 @@ import contextlib
 import http.client
 import itertools
 import ssl
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import urldefrag, urljoin
 
+from deploy.tunnels import enter_tunnel_now
 from loadgen.engine.tls import client_context
+from loadgen.engine.tunnel import TunnelError, tunnel_request
 from loadgen.model.errors import PlanError, TargetError
-from loadgen.model.http_plan import HttpPlan, HttpRequest, Url
+from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_proxy import Proxy, with_authorization
 from loadgen.model.secrets import mask_url
 from loadgen.model.target import Target
 from loadgen.model.tls import TlsSettings
+from loadgen.model.url import Url
 
 _TIMEOUT_S = 10.0
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -59,7 +64,8 @@ def _chain(request: HttpRequest, most: int, ask: Ask) -> list[HttpRequest]:
             status, location = ask(here)
         except (OSError, http.client.HTTPException) as error:
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise TargetError(f"{here.name}: the redirects cannot be followed: {why}") from error
+            hint = error.hint if isinstance(error, TunnelError) else ""
+            raise TargetError(f"{here.name}: the redirects cannot be followed: {why}", hint=hint) from error
         if status not in _REDIRECTS or not location:
             return [*chain, here]
         chain.append(replace(here, status=status, expect=""))
@@ -81,45 +87,57 @@ def _next(here: HttpRequest, first: HttpRequest, status: int, location: str) -> 
     same = (new.tls, new.host, new.port) == (old.tls, old.host, old.port)
     headers = tuple(line for line in here.headers if same or line.partition(":")[0].lower() not in _PRIVATE)
     becomes_get = (status == 303 and here.method != "HEAD") or (status in (301, 302) and here.method == "POST")
-    method, body = ("GET", "") if becomes_get else (here.method, here.body)
+    if becomes_get:
+        here = replace(here, method="GET", body="", body_base64="")
     if becomes_get:
         headers = tuple(line for line in headers if not line.lower().startswith("content-"))
-    return replace(here, url=url, method=method, body=body, headers=headers, status=first.status, expect=first.expect)
+    return replace(here, url=url, headers=headers, status=first.status, expect=first.expect)
 
 
 def _ask(plan: HttpPlan, settings: TlsSettings, request: HttpRequest) -> tuple[int, str]:
     url = Url.parse(request.url)
-    target = plan.dialed_of(Target(name=request.name, host=url.host, port=url.port, tls=url.tls))
+    server = Target(name=request.name, host=url.host, port=url.port, tls=url.tls)
+    target = plan.dialed_of(server)
+    headers, place = request.headers, url.path
+    if plan.proxy and not url.tls:
+        headers = with_authorization(headers, Proxy.parse(plan.proxy))
+        place = f"http://{server.host_header}{url.path}"
     connection: http.client.HTTPConnection
     if url.tls:
         context = client_context(verify=plan.tls_verify, settings=settings)
-        connection = _Named(target.host, target.port, settings.name or url.host, context)
+        tunnel = tunnel_request(server.authority, settings.proxy_authorization) if settings.tunnel else b""
+        connection = _Named(target.host, target.port, settings.name or server.server_name, context, tunnel)
     else:
         connection = http.client.HTTPConnection(target.host, target.port, timeout=_TIMEOUT_S)
     with contextlib.closing(connection):
-        lines = [(name, value.strip()) for name, _, value in (line.partition(":") for line in request.headers)]
+        lines = [(name, value.strip()) for name, _, value in (line.partition(":") for line in headers)]
         own = {name.lower() for name, _ in lines}
-        connection.putrequest(request.method, url.path, skip_host=True, skip_accept_encoding=True)
+        connection.putrequest(request.method, place, skip_host=True, skip_accept_encoding=True)
         if "host" not in own:
-            authority = Target(name="x", host=url.host, port=url.port).authority
-            lines.insert(0, ("Host", authority))
-        if request.body or request.method in ("POST", "PUT", "PATCH"):
-            lines.append(("Content-Length", str(len(request.body.encode()))))
+            lines.insert(0, ("Host", server.host_header))
+        if url.user and "authorization" not in own:
+            lines.append(("Authorization", f"Basic {b64encode(url.credentials).decode()}"))
+        body = request.content
+        if body or request.method in ("POST", "PUT", "PATCH"):
+            lines.append(("Content-Length", str(len(body))))
         for name, value in lines:
             connection.putheader(name, value.encode("utf-8"))
-        connection.endheaders(request.body.encode() or None)
+        connection.endheaders(body or None)
         reply = connection.getresponse()
         return reply.status, (reply.getheader("Location") or "").encode("latin-1", "replace").decode("utf-8", "replace")
 
 
 class _Named(http.client.HTTPSConnection):
-    """A connection to one host that verifies the name of another one."""
+    """A connection to one host that verifies the name of another one; `tunnel` is the request for one, or empty."""
 
-    def __init__(self, host: str, port: int, name: str, context: ssl.SSLContext) -> None:
+    def __init__(self, host: str, port: int, name: str, context: ssl.SSLContext, tunnel: bytes) -> None:
         super().__init__(host, port, timeout=_TIMEOUT_S, context=context)
         self._name = name
         self._secure = context
+        self._request = tunnel
 
     def connect(self) -> None:
         http.client.HTTPConnection.connect(self)
+        if self._request:
+            enter_tunnel_now(self.sock, self._request)
         self.sock = self._secure.wrap_socket(self.sock, server_hostname=self._name)

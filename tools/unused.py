@@ -27,6 +27,7 @@ _.distribution  # record: environment
 _.open_files_limit  # record: environment
 _.libraries  # record: environment
 _.sockets_time_wait  # heartbeats and the record
+_.local_settings  # read by the h2 library
 _.started_at_ns  # record of a network run
 _.discarded  # record of a network run
 _.runs_mbit_per_s  # record of a network run
@@ -50,3 +51,4 @@ _.validate  # the invariants of a machine's life; the property tests call it aft
 _.workers_of  # the names of all workers of a fleet, for benchmarks and the contract tests of fleets
 _.body_bytes  # the differential tests compare it between the Python and the compiled reader
 _.strange  # a counter of messages that no machine may send; nothing shows it yet
+_.begins_s  # StageRow: run.json has it, by dataclasses.asdict

@@ -41,6 +41,9 @@ def app() -> None:
     """
 
 
+_MOST_CHARACTERS = 1_000  # of a message, whose wrong value may be of any length
+
+
 def _complain(message: str, hint: str = "") -> None:
     with contextlib.suppress(OSError, AttributeError):  # stderr may be closed, or None
         sys.stderr.write(f"loadgen: {_one_line(message)}\n" + (f"hint: {hint}\n" if hint else ""))
@@ -51,6 +54,8 @@ def _one_line(message: str) -> str:
     from loadgen.model.secrets import mask_text  # most commands say nothing here, and start faster without it
 
     joined = " ".join(line.strip() for line in mask_text(message).splitlines())  # click lists choices in lines
+    if len(joined) > _MOST_CHARACTERS:
+        joined = f"{joined[: _MOST_CHARACTERS // 2]} … {joined[-_MOST_CHARACTERS // 2 :]}"
     return "".join(char if char.isprintable() or "\udc80" <= char <= "\udcff" else repr(char)[1:-1] for char in joined)
 
 

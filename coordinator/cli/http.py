@@ -9,18 +9,21 @@ from typing import Any
 
 import click
 
+from coordinator.cli.body import Body, with_body
 from coordinator.cli.engine_options import engine_options, sending, source_option
 from coordinator.cli.fleet_options import check_installed, engines_here, fleet_options, take_choice
-from coordinator.cli.http_files import check_tls_files, read_requests, read_urls
+from coordinator.cli.http_files import check_tls_files, read_data_file, read_requests, read_urls
 from coordinator.cli.http_options import MAX_TIME, route_fields, route_options, tls_fields, tls_options
 from coordinator.cli.options import DURATION, FILE, Parsed, UrlText, result_options
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
+from coordinator.cli.resolve_options import resolve_options, resolving
 from loadgen.model.errors import PlanError
 from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.http_secrets import filled, hidden, without_secrets
 from loadgen.model.secrets import MASK
+from loadgen.model.stages import Stage, parse_stages
 from loadgen.model.statuses import parse_statuses
 from loadgen.model.units import parse_per_s
 
@@ -77,7 +80,22 @@ def _statuses(text: str) -> str:
     panel=_ASKED,
     help="Header to add to the requests; Host replaces that of the URL. Can be given several times.",
 )
-@option("--body", metavar="TEXT", panel=_ASKED, help="Body of the requests.")
+@option(
+    "--body",
+    type=Body(),
+    metavar="TEXT|@FILE",
+    panel=_ASKED,
+    help="Body of the requests, or the file that holds it (@- for stdin), which may be binary. Without --method, the "
+    "requests become POST.",
+)
+@option(
+    "--data",
+    type=FILE,
+    metavar="FILE.csv",
+    panel=_ASKED,
+    help="CSV file with a line of column names: each request takes the next row, and {{NAME}} in URLs, headers and "
+    "bodies stands for a column. Other values: {{n}}, {{uuid}}, {{random:1..100}}, {{timestamp}}, {{connection}}.",
+)
 @option(
     "--expect",
     type=Parsed("statuses", _statuses),
@@ -94,6 +112,13 @@ def _statuses(text: str) -> str:
 )
 @route_options
 @tls_options
+@option(
+    "--http2/--http1",
+    default=None,
+    panel=_ASKED,
+    help="Speak HTTP/2 with the Python engine (https: agreed by ALPN; http: by prior knowledge), or HTTP/1.1.  "
+    "[default: http1]",
+)
 @option(
     "-c",
     "--connections",
@@ -119,6 +144,13 @@ def _statuses(text: str) -> str:
     help="Measured window, at least 1s; with -n, its longest length.  [default: 10s; with -n: 1h]",
 )
 @option(
+    "--streams",
+    type=int,
+    metavar="N",
+    panel=_LOAD,
+    help="Requests at once on each connection, with --http2: 1 to 10000.  [default: 1]",
+)
+@option(
     "--warmup", type=DURATION, panel=_LOAD, help="Load before the measured window that is not judged.  [default: 0s]"
 )
 @option(
@@ -128,6 +160,14 @@ def _statuses(text: str) -> str:
     panel=_LOAD,
     help="Rate at which requests are due, whether or not earlier ones were answered (open loop), up to 10000000/s. "
     "Response times count from when a request was due.  [default: each connection as fast as it can]",
+)
+@option(
+    "--stages",
+    type=Parsed("stages", parse_stages),
+    metavar="T:N/s,...",
+    panel=_LOAD,
+    help="Rate that changes, instead of --rate and --duration: 10s:100/s ramps in 10 s to 100/s, from the rate before "
+    "(at first 0); 10s@100/s is 10 s at 100/s.",
 )
 @option(
     "--poisson/--evenly",
@@ -149,6 +189,7 @@ def _statuses(text: str) -> str:
     panel=_LOAD,
     help="Time without a byte of the reply after which a request fails; more than 0s.  [default: 10s]",
 )
+@resolve_options(_LOAD)
 @option(
     "-t",
     "--max-time",
@@ -234,8 +275,13 @@ def http(
 def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPlan:
     """Return the plan that the options make from `start`.  Raises PlanError."""
     requests = _given_requests(urls, given)
+    if given["stages"] and (given["rate"] or given["duration"] is not None):
+        raise PlanError(
+            "--stages cannot be combined with --rate or --duration",
+            hint="the stages have both; 0s:100/s as the first one begins at 100/s",
+        )
     plan = start.read(
-        HttpPlan.from_dict,
+        _from_dict,
         requests=() if requests is None and not start.sets("requests") else requests,
         connections=given["connections"],
         total_requests=given["number"],
@@ -245,22 +291,35 @@ def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPla
         poisson=given["poisson"],
         max_backlog=given["max_backlog"],
         timeout_ns=given["timeout"],
+        http2=given["http2"],
+        streams=given["streams"],
         keepalive=given["keepalive"],
         max_time_ns=given["max_time"],
+        **resolving(given),
         **tls_fields(given),
         **route_fields(given),
         slos=given["slos"] or None,
         engines=given["engines"],
         on_loss=given["on_loss"],
         seed=given["seed"],
+        data=read_data_file(given["data"]),
+        stages=_stages(start, given),
         **sending(given),
     )
     settled = given["engines"] is not None or start.sets("engines")
-    return dataclasses.replace(
+    return _with_data(
         plan,
         requests=tuple(_changed(request, given) for request in plan.requests),
         engines=plan.engines if settled else _engines(plan),
     )
+
+
+def _from_dict(data: dict[str, Any]) -> HttpPlan:
+    """Return the plan that plain data describes, with checked objectives.  Raises PlanError."""
+    plan = HttpPlan.from_dict(data)
+    for text in plan.slos:
+        _slo(text)
+    return plan
 
 
 def _given_requests(urls: tuple[str, ...], given: dict[str, Any]) -> tuple[HttpRequest, ...] | None:
@@ -271,7 +330,7 @@ def _given_requests(urls: tuple[str, ...], given: dict[str, Any]) -> tuple[HttpR
     if given["requests_file"] is None:
         listed = read_urls(given["urls_file"]) if given["urls_file"] else ()
         return (*(HttpRequest(url=url) for url in urls), *listed) or None
-    if urls or given["urls_file"] or given["method"] or given["headers"] or given["body"]:
+    if urls or given["urls_file"] or given["method"] or given["headers"] or given["body"] is not None:
         raise PlanError(
             "--requests cannot be combined with URLs, --urls, --method, --header or --body",
             hint="write the whole of each request into the file",
@@ -281,13 +340,39 @@ def _given_requests(urls: tuple[str, ...], given: dict[str, Any]) -> tuple[HttpR
 
 def _changed(request: HttpRequest, given: dict[str, Any]) -> HttpRequest:
     """Return the request with the method, headers and body that the options give."""
-    return override(
+    changed = override(
         request,
         method=given["method"].upper() if given["method"] else None,
         headers=filled(request.headers, given["headers"]) if given["headers"] else None,
-        body=given["body"],
         **({} if given["expect"] is None else {"expect": given["expect"], "status": 0}),
     )
+    return with_body(changed, given["body"], keep_method=given["method"] is not None)
+
+
+def _stages(start: Start, given: dict[str, Any]) -> tuple[Stage, ...] | None:
+    """Return the stages of the command line; none when it gives a rate or a duration instead of those of the plan."""
+    if start.sets("stages") and (given["rate"] or given["duration"] is not None):
+        return ()
+    return given["stages"] or None
+
+
+def _with_data(plan: HttpPlan, **changes: Any) -> HttpPlan:
+    """Return the plan with changes, and with its data file as it is now.
+
+    Raises PlanError when the file cannot be read, is not the one that the plan describes, or gives nothing to requests.
+    """
+    changed = dataclasses.replace(plan, **changes)
+    if plan.data.file:
+        from workloads.http.data import settled
+
+        changed = dataclasses.replace(changed, data=settled(plan.data))
+    changed.check_values()
+    if plan.data.file and not any(value.is_column for request in changed.requests for value in request.values):
+        columns = ", ".join(f"{{{{{name}}}}}" for name in changed.data.columns[:5])
+        raise PlanError(
+            f"no request uses a column of {plan.data.file}", hint=f"write {columns} in a URL, a header or a body"
+        )
+    return changed
 
 
 def _check_secrets(plan: HttpPlan) -> None:

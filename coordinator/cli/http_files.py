@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from loadgen.model.data_file import DataFile
 from loadgen.model.errors import PlanError
 from loadgen.model.http_plan import HttpPlan, HttpRequest
 
@@ -47,3 +48,12 @@ def _parsed(file: Path, parse: Callable[[str], tuple[HttpRequest, ...]], what: s
         raise PlanError(f"{file} {what}: {error}") from error
     except PlanError as error:
         raise PlanError(f"{file}: {error.message}", hint=error.hint) from error
+
+
+def read_data_file(file: Path | None) -> DataFile | None:
+    """Return the data file of the command line as it is now; None without one.  Raises PlanError."""
+    if file is None:
+        return None
+    from workloads.http.data import read_data
+
+    return read_data(file)[0]

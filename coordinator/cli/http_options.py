@@ -98,7 +98,7 @@ _ROUTES = (
         "--proxy",
         metavar="URL",
         panel=_ASKED,
-        help="HTTP proxy to send requests for http URLs to, like http://192.0.2.8:3128.",
+        help="HTTP proxy, like http://USER:PASSWORD@192.0.2.8:3128; https URLs go through a tunnel (CONNECT).",
     ),
 )
 

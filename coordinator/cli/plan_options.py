@@ -19,7 +19,7 @@ import click
 from coordinator.cli.fleet_plan import choice_from_record, choice_from_table, choice_to_table
 from coordinator.cli.panels import option
 from loadgen.model.errors import PlanError
-from loadgen.model.plain import to_plain
+from loadgen.model.plain import made, to_plain
 from loadgen.model.toml import parse_toml
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ class Start:
 
         Raises PlanError that names the field, and the file when the file has the mistake.
         """
-        changed = {name: to_plain(value) for name, value in changes.items() if value is not None}
+        given = {name: value for name, value in changes.items() if value is not None}
+        changed = {name: value if made(value) else to_plain(value) for name, value in given.items()}
         try:
             return from_dict({**self.data, **changed})
         except PlanError as error:

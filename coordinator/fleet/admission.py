@@ -25,6 +25,8 @@ _TARGET_BYTES, _CONNECTION_BYTES = 2_000, 100
 def admit(machines: Sequence[Machine], demand: Demand, seed: int, seconds: float) -> tuple[Placement, dict[str, str]]:
     """Return the placement over all machines that can carry their share, and why each of the others cannot.
 
+    What is placed are connections with all their streams; the numbers of the placement are those of streams.
+
     `seconds` is the length of the run.  The share of a refused machine goes to the others.  Raises FleetError if no
     machine is left.
     """
@@ -36,7 +38,7 @@ def admit(machines: Sequence[Machine], demand: Demand, seed: int, seconds: float
         placement = _place(left, demand.shares, seed)
         found = {machine.name: why for machine in left if (why := _refusal(machine, placement, demand, seconds))}
         if not found:
-            return placement, refused
+            return placement.of_streams(demand.streams), refused
         refused |= found
 
 

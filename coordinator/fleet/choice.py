@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from coordinator.fleet.listening import parse_listen
 from deploy.hosts.inventory import Host
+from loadgen.host.paths import to_path
 from loadgen.model.address import format_address
 from loadgen.model.errors import PlanError
 from loadgen.model.plain import from_plain, to_plain
@@ -111,7 +112,7 @@ class FleetChoice:
             scheduler=plain.scheduler,
             listen=_address(plain.listen) if plain.listen else None,
             workers=plain.workers,
-            certs=Path(plain.certs) if plain.certs else None,
+            certs=to_path(plain.certs) if plain.certs else None,
             coordinator=plain.coordinator,
             ports=parse_ports(plain.ports) if plain.ports else None,
             engines=plain.engines,

@@ -13,6 +13,7 @@ from coordinator.output.measured import INTERVAL_S, Part, Second, epoch_s, parts
 from coordinator.output.streams import OutputError
 from coordinator.record.header import KIND_HTTP
 from coordinator.record.sweep_result import Sweep
+from loadgen.host.paths import is_directory
 from loadgen.measure.hdr_log import Interval, hgrm, hlog
 from loadgen.measure.histogram import Histogram
 from loadgen.model.errors import PlanError
@@ -47,7 +48,7 @@ def check_files(files: Sequence[Path]) -> None:
                 f"{file} is the name of neither a percentile listing nor an interval log",
                 hint="name it .hgrm or .hlog",
             )
-        if not file.parent.is_dir():
+        if not is_directory(file.parent):
             raise PlanError(f"{file} cannot be written: there is no directory {file.parent}")
 
 

@@ -54,5 +54,6 @@ def add_collected(path: Path, snapshots: Sequence[Snapshot]) -> int:
 
 def _digest(snapshot: Snapshot) -> bytes:
     # Snapshots that arrived together have columns as wide as their largest number needs.
-    snapshot = dataclasses.replace(snapshot, cells=CellTable.of(snapshot.cells).widened())
+    cells, stages = (CellTable.of(one).widened() for one in (snapshot.cells, snapshot.stages))
+    snapshot = dataclasses.replace(snapshot, cells=cells, stages=stages)
     return hashlib.sha256(msgpack.packb(snapshot.to_wire())).digest()

@@ -47,7 +47,7 @@ class FleetRecord:
             "missing": dict(self.missing),
             "hosts": [dict(host) for host in self.hosts],
             **({"choice": dict(self.choice)} if self.choice else {}),
-            "engines": [dataclasses.asdict(one) for one in self.engines],
+            "engines": [_engine(one) for one in self.engines],
             "start_skew_ns": {str(iteration): skew for iteration, skew in self.start_skew_ns.items()},
             "placement": {
                 "workers": list(self.placement.workers),
@@ -86,6 +86,12 @@ class FleetRecord:
             ),  # old records have none
             start_skew_ns={int(iteration): skew for iteration, skew in data["start_skew_ns"].items()},
         )
+
+
+def _engine(engine: EngineReady) -> dict[str, Any]:
+    data = dataclasses.asdict(engine)
+    addresses = list(data.pop("addresses"))
+    return {**data, "addresses": addresses} if addresses else data  # records of version 0.1 have no such field
 
 
 def _fields(value: Machine | Clock) -> dict[str, Any]:

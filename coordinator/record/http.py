@@ -15,7 +15,7 @@ from coordinator.record.span import number_of, read_span
 from loadgen.measure.together import snapshots_of
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.http_secrets import without_secrets
-from loadgen.verdict.http_result import HttpResult, HttpRow, RequestRow, Times, TimeSpans
+from loadgen.verdict.http_result import Handshakes, HttpResult, HttpRow, RequestRow, StageRow, Times, TimeSpans
 from loadgen.verdict.result import Verdict
 from loadgen.verdict.slo import SloCheck
 from loadgen.verdict.time_shares import TimeShares
@@ -31,9 +31,11 @@ def _write(header: Header[HttpPlan], result: HttpResult | None) -> dict[str, Any
         "requests": [dataclasses.asdict(row) for row in result.requests] if result else [],
         "lateness_ms": dataclasses.asdict(result.lateness_ms) if result else None,
         "slos": [_slo(check) for check in result.slos] if result else [],
+        **({"stages": [_stage(row) for row in result.stages]} if result and result.stages else {}),
         "trust": write_trust(result.trust if result else None),
         **write_disturbance(result.disturbance if result else None),
         **write_canary(result.canary if result else ()),
+        **_write_handshakes(result.handshakes if result else None),
         "plan": header.plan.to_dict(),
         "seed": header.plan.seed,
         "fleet": header.own_fleet.to_dict(),
@@ -55,7 +57,22 @@ def _read(document: Mapping[str, Any]) -> HttpResult:
         notes=tuple(document["notes"]),
         disturbance=read_disturbance(document),
         canary=read_canary(document),
+        handshakes=_read_handshakes(document),
+        stages=tuple(_read_stage(row) for row in document.get("stages", ())),
     )
+
+
+def _write_handshakes(made: Handshakes | None) -> dict[str, Any]:
+    if made is None:
+        return {}
+    return {"tls_handshakes": {**dataclasses.asdict(made), "resumed_share": made.resumed_share}}
+
+
+def _read_handshakes(document: Mapping[str, Any]) -> Handshakes | None:
+    if "tls_handshakes" not in document:
+        return None
+    made = document["tls_handshakes"]
+    return Handshakes(full=made["full"], resumed=made["resumed"])
 
 
 def _slo(check: SloCheck) -> dict[str, Any]:
@@ -89,6 +106,18 @@ def _read_row(data: Mapping[str, Any]) -> HttpRow:
     if "statuses" in data:
         rest["statuses"] = {int(code): number for code, number in data["statuses"].items()}
     return HttpRow(**{**rest, **times, "errors": data["errors_by_outcome"]})
+
+
+def _stage(row: StageRow) -> dict[str, Any]:
+    fields = {**dataclasses.asdict(row), "slos": [_slo(check) for check in row.slos]}
+    return {**fields, "errors": sum(row.errors.values()), "errors_by_outcome": row.errors}
+
+
+def _read_stage(data: Mapping[str, Any]) -> StageRow:
+    fields = {name: value for name, value in data.items() if name != "errors_by_outcome"}
+    fields["errors"] = data["errors_by_outcome"]
+    fields["response_ms"] = TimeSpans(**{key: read_span(value) for key, value in data["response_ms"].items()})
+    return StageRow(**{**fields, "slos": tuple(_read_slo(check) for check in data["slos"])})
 
 
 _NEW = ("due", "sent", "unanswered", "retries")

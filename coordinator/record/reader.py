@@ -15,6 +15,7 @@ from coordinator.record.document import header_of, result_of
 from coordinator.record.frames import Frames, seconds
 from coordinator.record.header import KIND_SWEEP, SCHEMA_VERSION, UNFINISHED, Header, RecordError
 from coordinator.record.writer import INTERVALS, RUN
+from loadgen.host.paths import is_directory
 from loadgen.measure.together import snapshots_of
 from loadgen.model.errors import PlanError
 
@@ -68,7 +69,7 @@ def load(path: Path, *kinds: str) -> Record:
 
     Raises RecordError, in one line, when this version cannot read it, or when it is of another kind.
     """
-    file = path / RUN if path.is_dir() else path
+    file = path / RUN if is_directory(path) else path
     document = _read(file)
     version, kind = document.get("schema_version"), document.get("kind")
     if not isinstance(version, int) or not isinstance(kind, str) or kind not in KINDS:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -75,6 +76,7 @@ class Conductor:
         self.engines: dict[str, EngineReady] = {}
         self.shared: list[CoresShared] = []
         self.canaries: list[CanariesHeard] = []
+        self.remarks: Counter[str] = Counter()  # what engines noticed about servers
         self.handshakes: dict[str, tuple[int, int]] = {}
         self.broken: Exception | None = None  # a bug of loadgen that cut off the traffic
         self._all_ready = False
@@ -156,8 +158,9 @@ class Conductor:
                 self._hooks.observe(event)
             case CanariesHeard():
                 self.canaries.append(event)
-            case SegmentEnded(worker, segment, why, done_ns, handshakes):
+            case SegmentEnded(worker, segment, why, done_ns, handshakes, remarks):
                 self.handshakes[worker] = handshakes
+                self.remarks.update(dict(remarks))
                 if why == "complete":  # the planned end, when the number of operations was not reached before
                     end_ns = self.timeline.segments[segment].end_ns if segment in self.timeline.segments else 0
                     self.timeline.done_ns.setdefault(segment, {})[worker] = done_ns or end_ns

@@ -54,7 +54,7 @@ class Intake:
     def receive(self, snapshot: Snapshot) -> None:
         """File one snapshot.  Raises ValueError when the snapshot cannot be of this run."""
         cells = CellTable.of(snapshot.cells)
-        self._check(snapshot.tallies, cells)
+        self._check(snapshot.tallies, cells, CellTable.of(snapshot.stages))
         self.ledger.receive(snapshot)
         first_of(self.shown, snapshot.shown)
         _note(self.ended, cells.windows, np.full(len(cells.windows), snapshot.interval))
@@ -66,7 +66,7 @@ class Intake:
 
         Raises ValueError when one of the snapshots cannot belong to this run; then no snapshot is filed.
         """
-        self._check(together.tallies, together.cells)
+        self._check(together.tallies, together.cells, *together.stages)
         self.ledger.receive_all(together)
         for shown in together.shown:
             first_of(self.shown, shown)
@@ -82,10 +82,10 @@ class Intake:
         """
         return frozenset(self.ended.get(window) or self.touched.get(window) or ())
 
-    def _check(self, tallies: NDArray[np.void], cells: CellTable) -> None:
+    def _check(self, tallies: NDArray[np.void], *tables: CellTable) -> None:
         if tallies["connection"].max(initial=0) >= self.connections:
             raise ValueError(f"a snapshot has more connections than the run's {self.connections}")
-        if cells.targets.max(initial=0) >= self.targets:
+        if any(cells.targets.max(initial=0) >= self.targets for cells in tables):
             raise ValueError(f"a snapshot has more targets than the run's {self.targets}")
 
 

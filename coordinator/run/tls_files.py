@@ -6,6 +6,7 @@ from pathlib import Path
 
 from loadgen.model.errors import PlanError
 from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_proxy import Proxy
 from loadgen.model.tls import TlsSettings
 
 
@@ -17,6 +18,8 @@ def tls_settings(plan: HttpPlan) -> TlsSettings:
         key=_text("--key", plan.tls_key),
         name=plan.tls_name,
         resume=plan.tls_resume,
+        tunnel=bool(plan.proxy),
+        proxy_authorization=Proxy.parse(plan.proxy).authorization if plan.proxy else "",
     )
 
 

@@ -91,6 +91,7 @@ class Traffic(Generic[P]):
                 stage.writer.log("coordinator", line.rstrip())
         if run.stalled:
             stage.notices.append(f"traffic stopped by itself: {run.stalled}")
+        stage.notices += [f"{text} ({count:,} times)" for text, count in sorted(conductor.remarks.items())]
         used = dataclasses.replace(
             with_engines(self._record, conductor.engines),
             clocks={**self._record.clocks, **self._fleet.clocks()},

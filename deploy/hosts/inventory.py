@@ -28,6 +28,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from deploy.hosts.ranges import expand, split_list
+from loadgen.host.paths import to_path
 from loadgen.model.address import format_address
 from loadgen.model.errors import PlanError
 from loadgen.model.plain import from_plain
@@ -104,7 +105,7 @@ class Host:
 def hosts(text: str) -> tuple[Host, ...]:
     """The hosts of the option `--hosts`: the path of a TOML file, or a list.  Raises PlanError."""
     is_file = "ssh://" not in text.lower() and ("/" in text or text.endswith(".toml"))
-    return load(Path(text)) if is_file else parse_list(text)
+    return load(to_path(text)) if is_file else parse_list(text)
 
 
 def load(path: Path) -> tuple[Host, ...]:

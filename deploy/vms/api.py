@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Protocol
 
 from loadgen.model.plan import Server
+from loadgen.model.sending import IpVersion
 from loadgen.model.target import Target
 from loadgen.model.tls import TLS_DEFAULTS, TlsSettings
 
@@ -27,7 +28,8 @@ class VmRequest:
     A driver that starts servers reads `count`, `server`, `address` (where VMs listen), `base_port` (the first VM's
     port, the others follow; 0: any free ports), `connections` (per VM) and `docroots` (one per VM; they may be equal).
     They need not exist before the deployment is entered.  A driver of servers that run already reads `targets`, and
-    `tls_verify` and `tls` for those that speak TLS; `dialed` are the targets with other hosts and ports to connect to.
+    `tls_verify` and `tls` for those that speak TLS, `ip_version` for those with names; `dialed` are the targets
+    with other hosts and ports to connect to.  `http2`: they must speak HTTP/2.
 
     `server` is the web server to run.  A driver refuses one that it cannot run; AUTO leaves the choice to the driver.
     `app` is the application for dynamic operations, as `module:function` (see :class:`workloads.api.ServerFiles`).
@@ -50,6 +52,8 @@ class VmRequest:
     content: str = ""
     targets: tuple[Target, ...] = ()
     tls_verify: bool = True
+    ip_version: IpVersion = IpVersion.ANY
+    http2: bool = False
     tls: TlsSettings = TLS_DEFAULTS
     dialed: tuple[Target, ...] = ()
 

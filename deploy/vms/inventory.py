@@ -40,7 +40,14 @@ class GivenServers(BaseDeployment):
             self.notices = await _probe(request)
         else:
             named = zip(request.targets, request.dialed or request.targets, strict=True)
-            self.notices = tuple(await reach(list(named), verify=request.tls_verify, settings=request.tls))
+            found = reach(
+                list(named),
+                verify=request.tls_verify,
+                settings=request.tls,
+                version=request.ip_version,
+                http2=request.http2,
+            )
+            self.notices = tuple(await found)
         return request.targets
 
 

@@ -24,7 +24,16 @@ from loadgen.host.listeners import servers_here
 from loadgen.host.neighbours import QuietWatch
 from loadgen.host.processes import is_runnable
 from loadgen.host.quota import Periods, read_periods, throttled_share
-from loadgen.measure.events import UNKNOWN, AgentEvent, CoresShared, EngineLost, EngineReady, SegmentBegan, SegmentEnded
+from loadgen.measure.events import (
+    UNKNOWN,
+    AgentEvent,
+    CoresShared,
+    EngineLost,
+    EngineReady,
+    SegmentBegan,
+    SegmentEnded,
+    addresses_from_wire,
+)
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.wire import printable
 from loadgen.model.errors import FleetError, TargetError
@@ -261,8 +270,9 @@ class Agent:
             case "hello":
                 engine.hello.set_result(message)
             case "prepared":
-                said = [message[name] for name in ("engine", "timestamps", "why")]
-                self._on_event(EngineReady(engine.worker, *said))
+                engine_kind, stamps, why = (message[name] for name in ("engine", "timestamps", "why"))
+                addresses = addresses_from_wire(message["addresses"])
+                self._on_event(EngineReady(engine.worker, engine_kind, stamps, why, addresses))
                 engine.prepared.set_result(None)
             case "failed":
                 fault = TargetError if message["whose"] == "target" else FleetError
@@ -278,11 +288,7 @@ class Agent:
             case "canary":
                 self._canaries.take(engine.worker, message["rows"])
             case "ended":
-                full, resumed = message["handshakes"]
-                ended = SegmentEnded(
-                    engine.worker, message["segment"], message["why"], message["done_ns"], (full, resumed)
-                )
-                self._on_event(ended)
+                self._on_event(_ended(engine.worker, message))
                 self._no_longer_playing(engine)
 
     async def _watch(self) -> None:
@@ -330,3 +336,9 @@ class Agent:
         self._on_event(CoresShared(self._machine, share, most, UNKNOWN if throttled is None else throttled))
         if self._segment is not None and (heard := await self._canaries.report(self._segment)) is not None:
             self._on_event(heard)
+
+
+def _ended(worker: str, message: dict[str, Any]) -> SegmentEnded:
+    full, resumed = message["handshakes"]
+    remarks = tuple((text, count) for text, count in message["remarks"])
+    return SegmentEnded(worker, message["segment"], message["why"], message["done_ns"], (full, resumed), remarks)

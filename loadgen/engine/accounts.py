@@ -13,10 +13,14 @@ from loadgen.measure.cells import CellTable
 from loadgen.measure.fold import FoldContext, fold
 from loadgen.measure.shown import Shown
 from loadgen.measure.snapshot import Snapshot
+from loadgen.measure.stages import fold_stages
 from loadgen.measure.tally import TALLY_DTYPE, merge_tallies
 from loadgen.model.outcome import Outcome
 
-_Part = tuple[CellTable, NDArray[np.void]]
+_Part = tuple[CellTable, NDArray[np.void], CellTable]
+"""Cells, tallies, and the cells of stages."""
+
+_NO_CELLS = CellTable.of({})
 
 
 class Accounts:
@@ -39,6 +43,8 @@ class Accounts:
             error_rest_ns=load.error_rest_ns,
             is_open=load.arrivals is not None,
         )
+        ramps = load.arrivals.ramps if load.arrivals else ()
+        self._stage_ends_ns = np.cumsum([length for length, _, _ in ramps], dtype=np.int64)  # after the start
         self._fresh: list[_Part] = []  # folded, but in no snapshot yet
         self._reported: list[_Part] = []  # already in a snapshot of the current interval
         self._interval = -1
@@ -64,7 +70,7 @@ class Accounts:
             self._connections[waits],
             pacing_ns[waits],
         )
-        self._fresh.append((CellTable.of({}), rows))
+        self._fresh.append((_NO_CELLS, rows, _NO_CELLS))
 
     def fold(self, records: NDArray[np.void], segment: Segment) -> None:
         """Turn `records` (RECORD_DTYPE) of a segment into counts.  The caller may reuse the array afterwards."""
@@ -75,7 +81,10 @@ class Accounts:
             window_start_ns=segment.window_start_ns,
             window_end_ns=segment.window_end_ns,
         )
-        self._fresh.append((cells, tallies))
+        stages = _NO_CELLS
+        if len(self._stage_ends_ns):
+            stages = fold_stages(records, self._context, segment.start_ns, self._stage_ends_ns)
+        self._fresh.append((cells, tallies, stages))
 
     def drain(
         self,
@@ -98,8 +107,9 @@ class Accounts:
         self._fresh = []
         self._drained = self._vitals.mark()
         health = self._vitals.health(self._interval_began, self._drained, open_sockets, active_connections)
-        cells = CellTable.merge_all([cells for cells, _ in self._reported])
-        tallies = merge_tallies([tallies for _, tallies in self._reported])
+        cells = CellTable.merge_all([cells for cells, _, _ in self._reported])
+        tallies = merge_tallies([tallies for _, tallies, _ in self._reported])
+        stages = CellTable.merge_all([stages for _, _, stages in self._reported])
         shown = {key: text for key, text in seen.items() if key not in self._told} if seen else {}
         self._telling |= shown.keys()
-        return Snapshot(self._worker, interval, cells, tallies, health, Shown.of(shown))
+        return Snapshot(self._worker, interval, cells, tallies, health, Shown.of(shown), stages)

@@ -9,11 +9,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from loadgen.measure.events import AddressUse
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.bound import Bound, BoundKind
 from loadgen.model.sending import EngineKind as EngineKind  # a plan names them, too
+from loadgen.model.sending import IpVersion, Resolve
 from loadgen.model.sending import Timestamps as Timestamps
 from loadgen.model.shard import Shard
+from loadgen.model.stages import Ramp
 from loadgen.model.target import Target
 from loadgen.model.tls import TLS_DEFAULTS, TlsSettings
 from loadgen.model.units import NS_PER_MS
@@ -30,7 +33,8 @@ class Arrivals:
     Operation k of all engines is due `offset(k)` after the start of the segment, and this engine plays those with
     k mod `parts` == `part`.  An operation goes to a free connection of its target.  Without one it waits and keeps its
     due time; it is recorded as SHED if `max_backlog` operations already wait for that target.  `total` is the number of
-    operations of all engines together; 0 for as many as the segment's length allows.
+    operations of all engines together; 0 for as many as the segment's length allows.  With `ramps`, the rate changes as
+    they say, from the start of the segment on.
     """
 
     rate_per_s: float
@@ -39,6 +43,7 @@ class Arrivals:
     part: int
     parts: int
     max_backlog: int
+    ramps: tuple[Ramp, ...] = ()
     total: int = 0
 
 
@@ -49,7 +54,11 @@ class Load:
     `line_bps` 0 means unpaced: a closed loop without think time, or with `arrivals` an open loop.  After an error
     a connection rests for `error_rest_ns`, so that a dead target is not flooded with connects; in an open loop other
     connections play its operations meanwhile.  `sources` are addresses of this machine to connect from, in turn;
-    () leaves the choice to the kernel.  `canary`: the machine runs a responder for a canary on each engine.
+    () leaves the choice to the kernel.  `resolve` and `ip_version` choose among the addresses of a target.
+    `canary`: the machine runs a responder for a canary on each engine.
+    `streams`: 0 for HTTP/1.1; otherwise HTTP/2, and so many connections of the load, one after another by number, are
+    streams of one TCP connection.
+    The engine is number `part` of `parts` in the run.
     `requests`: in a closed loop, the number of operations that this engine plays in a segment, which then ends;
     0 for as many as the segment's length allows.  `request_ns` is the longest time from sending a request to the end of
     its reply; 0 for no limit.  `dial`: by target, the host and port that its connections go to; () for its own.
@@ -66,6 +75,11 @@ class Load:
     tls_verify: bool = True
     error_rest_ns: int = 250 * NS_PER_MS
     canary: bool = False
+    resolve: Resolve = Resolve.FIRST
+    ip_version: IpVersion = IpVersion.ANY
+    streams: int = 0
+    part: int = 0
+    parts: int = 1
     requests: int = 0
     request_ns: int = 0
     dial: tuple[tuple[str, int], ...] = ()
@@ -94,6 +108,8 @@ class Assignment:
         load["bound"]["kind"] = self.load.bound.kind.value
         load["engine"] = self.load.engine.value
         load["timestamps"] = self.load.timestamps.value
+        load["resolve"] = self.load.resolve.value
+        load["ip_version"] = self.load.ip_version.value
         load["sources"] = list(self.load.sources)
         return {
             "worker": self.worker,
@@ -130,10 +146,13 @@ class Assignment:
         load["bound"] = Bound(**{**load["bound"], "kind": BoundKind(load["bound"]["kind"])})
         load["engine"] = EngineKind(load["engine"])
         load["timestamps"] = Timestamps(load["timestamps"])
+        load["resolve"] = Resolve(load["resolve"])
+        load["ip_version"] = IpVersion(load["ip_version"])
         load["sources"] = tuple(load["sources"])
+        if arrivals := load["arrivals"]:
+            load["arrivals"] = Arrivals(**{**arrivals, "ramps": tuple(map(tuple, arrivals["ramps"]))})
         load["dial"] = tuple((host, port) for host, port in load["dial"])
         load["tls"] = TlsSettings(**load["tls"])
-        load["arrivals"] = Arrivals(**load["arrivals"]) if load["arrivals"] else None
         return cls(
             worker=wire["worker"],
             shard=Shard.from_wire(wire["shard"]),
@@ -175,8 +194,15 @@ class Engine(Protocol):
     def drain(self, interval: int) -> Snapshot:
         """Everything recorded since the previous interval, as the snapshot of `interval`.  Repeatable."""
 
+    @property
+    def addresses(self) -> tuple[AddressUse, ...]:
+        """The addresses of targets whose names have several, with the connections of this engine to each."""
+
     def take_canary(self) -> NDArray[np.void]:
         """The records (RECORD_DTYPE) of the canary since the last call; no rows without a canary."""
+
+    def take_remarks(self) -> Mapping[str, int]:
+        """What was noticed about servers besides outcomes since the last call, and how often."""
 
     @property
     def handshakes(self) -> tuple[int, int]:

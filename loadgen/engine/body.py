@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from loadgen.model.outcome import Outcome
-from loadgen.schedule.optape import Strings
+from loadgen.schedule.strings import Strings
 
 ANCHOR_WITHIN_BYTES = 8_192
 """The anchor must lie within the first bytes of the body.  A page has a few hundred bytes before its content."""

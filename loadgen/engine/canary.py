@@ -13,7 +13,8 @@ import numpy as np
 
 from loadgen.model.shard import Shard
 from loadgen.model.units import NS_PER_MS
-from loadgen.schedule.optape import CHECK_DTYPE, KEEP_ALIVE, OP_DTYPE, START_DTYPE, OpTape, Strings
+from loadgen.schedule.optape import CHECK_DTYPE, KEEP_ALIVE, OP_DTYPE, START_DTYPE, OpTape
+from loadgen.schedule.strings import Strings
 
 HOST = "127.0.0.1"
 """The address of every responder: nothing outside of the machine can reach it."""

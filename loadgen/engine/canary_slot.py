@@ -23,6 +23,7 @@ from loadgen.engine.connection import Connection
 from loadgen.engine.context import EngineContext, Playable
 from loadgen.engine.readiness import Readiness
 from loadgen.engine.records import Records
+from loadgen.engine.resolve import Ways
 from loadgen.engine.timer import periodic_timer
 
 
@@ -43,7 +44,7 @@ class CanarySlot:
             agenda=agenda,
             records=self._records,
             tape=TapeColumns(canary_tape()),
-            addresses=[(socket.AF_INET, (HOST, assignment.canary_port))],
+            ways=[Ways(((socket.AF_INET, (HOST, assignment.canary_port)),))],
         )
         self._context.dispatcher = self
         # The agenda needs a number that no connection of the load has.

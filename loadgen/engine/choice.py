@@ -59,9 +59,13 @@ def choose(assignment: Assignment) -> Choice:
 def choose_for(load: Load, *, tls: bool) -> Choice:
     """The engine that plays `load`; `tls`: a target uses TLS.  Raises FleetError as :func:`choose` does."""
     wanted = load.engine
-    why = "only the Python engine supports TLS" if tls else why_not_compiled()
+    cannot = "only the Python engine supports TLS" if tls else ""
+    if load.streams:
+        cannot = "only the Python engine speaks HTTP/2"
+    why = cannot or why_not_compiled()
     if wanted is EngineKind.COMPILED and why:
-        hint = "omit --engine compiled" if tls else "install a C compiler, then loadgen again; or use --engine python"
+        build = "install a C compiler, then loadgen again; or use --engine python"
+        hint = "omit --engine compiled" if cannot else build
         raise FleetError(f"the compiled engine cannot play this load: {why}", hint=hint)
     if wanted is not EngineKind.PYTHON and not why:
         return Choice(kind=EngineKind.COMPILED, timestamps=_stamps(load), why="")

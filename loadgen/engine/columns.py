@@ -28,6 +28,8 @@ class TapeColumns:
         "rests",
         "right_statuses",
         "targets",
+        "templates",
+        "values",
     )
 
     def __init__(self, tape: OpTape) -> None:
@@ -39,6 +41,8 @@ class TapeColumns:
         self.literals = [strings[i] for i in ops["literal"].tolist()]
         self.cookies = [strings[i] for i in ops["cookie"].tolist()]
         self.targets: list[int] = ops["target"].tolist()
+        self.templates: list[int] = ops["template"].tolist()
+        self.values = tape.values
         statuses = {status: frozenset([status]) for status in np.unique(ops["status"]).tolist()} | {0: _ANY_SUCCESS}
         statuses |= {FIRST_STATUS_SET + k: one for k, one in enumerate(statuses_of(tape.status_sets))}
         self.right_statuses = [statuses[status] for status in ops["status"].tolist()]

@@ -24,7 +24,7 @@ from loadgen.engine.records import PACK, ROW_BYTES
 from loadgen.measure.record import CONNECTED, RESTED, RETRIED, STATUS_SHIFT, SURPLUS
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_S
-from loadgen.schedule.optape import CLOSE_AFTER, NO_BODY, OWN_HOST
+from loadgen.schedule.optape import CLOSE_AFTER, NO_BODY
 
 _RESTING, _CONNECTING, _SENDING, _READING, _PAUSED, _STOPPED = Doing  # a global is cheaper than an enum member
 _OK = Outcome.OK
@@ -177,9 +177,9 @@ class Connection:
     def _prepare(self, row: int) -> None:
         """Look up the operation of `row`.  Kept until another row is played."""
         tape = self._tape
-        self._prepared_row = row
+        self._prepared_row = -1 if tape.templates[row] else row  # a request with values is made anew each time
+        self._request = self._context.request(row, self._host_line, self.number)
         flags = tape.flags[row]
-        self._request = tape.lines[row] + (b"" if flags & OWN_HOST else self._host_line) + tape.rests[row]
         self._bodyless = bool(flags & NO_BODY)
         self._checked = tape.checked[row]
         self._right = tape.right_statuses[row]
@@ -189,10 +189,11 @@ class Connection:
 
     def _connect(self, now_ns: int) -> bool:
         """Open a TCP connection; False when it failed at once."""
-        context = self._context
+        context, ways = self._context, self._context.ways[self.target]
         self._doing = _CONNECTING
         try:
-            sock = dial(context.addresses[self.target], self._sources, self.number, paced=context.paced_reads)
+            turn, at = divmod(self.number, len(ways.used))
+            sock = dial(ways.used[at], self._sources, turn, paced=context.paced_reads)
         except OSError as error:
             self._fail(now_ns, connect_outcome(error))
             return False

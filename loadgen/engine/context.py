@@ -16,11 +16,13 @@ from loadgen.engine.http1 import Head
 from loadgen.engine.quota import Quota
 from loadgen.engine.readiness import Readiness
 from loadgen.engine.records import Records
-from loadgen.engine.resolve import Address
+from loadgen.engine.resolve import Ways
+from loadgen.engine.values import Filler
 from loadgen.measure.shown import MAX_SHOWN
 from loadgen.model.outcome import Outcome
 from loadgen.model.sending import PACED_READ_BYTES
 from loadgen.model.units import NS_PER_S
+from loadgen.schedule.optape import OWN_HOST
 
 _NEVER_NS = 1 << 62
 _READ_BYTES = 65_536  # the kernel allocates memory for each read, so a larger buffer costs more
@@ -39,6 +41,19 @@ class Playable(Protocol):
         """Play the operation of tape row `row`, due at `due_ns`, now.  The connection must be free."""
 
 
+class Slot(Playable, Protocol):
+    """A connection as the player sees it: a connection of HTTP/1.1, or a stream slot of HTTP/2."""
+
+    def start(self, row: int, due_ns: int) -> None:
+        """Play from `row`, whose operation is due at `due_ns` (closed loop)."""
+
+    def expire(self, now_ns: int, timeout_ns: int) -> None:
+        """Fail the operation if nothing has happened for `timeout_ns`."""
+
+    def stop(self, now_ns: int) -> None:
+        """End the segment: an operation in progress is recorded as CUT."""
+
+
 class Dispatcher(Protocol):
     """Assigns the due operations of an open loop to free connections."""
 
@@ -54,10 +69,10 @@ class EngineContext:
     """
 
     __slots__ = (
-        "addresses",
         "agenda",
         "dispatcher",
         "error_rest_ns",
+        "filler",
         "handshakes",
         "known_heads",
         "line_bps",
@@ -72,6 +87,7 @@ class EngineContext:
         "request_ns",
         "shown",
         "tape",
+        "ways",
     )
 
     def __init__(
@@ -82,14 +98,15 @@ class EngineContext:
         agenda: Agenda,
         records: Records,
         tape: TapeColumns,
-        addresses: Sequence[Address],
+        ways: Sequence[Ways],
         quota: Quota | None = None,
     ) -> None:
         self.now_ns = now_ns
         self.agenda = agenda
         self.records = records
         self.tape = tape
-        self.addresses = addresses  # by target
+        self.filler = Filler(tape.values, part=load.part, parts=load.parts)
+        self.ways = ways  # by target
         self.readiness: Readiness
         self.dispatcher: Dispatcher | None = None
         self.known_heads: dict[bytes, Head] = {}
@@ -103,6 +120,15 @@ class EngineContext:
         self.read_bytes = PACED_READ_BYTES if self.paced_reads else _READ_BYTES
         self.error_rest_ns = load.error_rest_ns
         self.request_ns = load.request_ns or _NEVER_NS
+
+    def request(self, row: int, host_line: bytes, connection: int) -> bytes:
+        """The request of tape row `row`, on the connection with that number; with values, the next one each time."""
+        tape = self.tape
+        if template := tape.templates[row]:
+            return self.filler.write(template, host_line, connection)
+        own = b"" if tape.flags[row] & OWN_HOST else host_line
+        request: bytes = tape.lines[row] + own + tape.rests[row]
+        return request
 
     def show(self, target: int, outcome: Outcome, text: bytes) -> None:
         """Keep what the report shows of a failed operation, if it is the first of its kind."""

@@ -63,6 +63,7 @@ class OpenLoop:
             part=arrivals.part,
             parts=arrivals.parts,
             length_ns=segment.end_ns - segment.start_ns,
+            ramps=arrivals.ramps,
             total=arrivals.total,
         )
         self._taken, self._chunk = 0, []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +14,18 @@ from loadgen.engine.api import Assignment, EndedHook, Segment
 from loadgen.engine.canary_slot import CanarySlot
 from loadgen.engine.columns import TapeColumns
 from loadgen.engine.connection import Connection
-from loadgen.engine.context import EngineContext
+from loadgen.engine.context import EngineContext, Slot
 from loadgen.engine.openloop import OpenLoop
 from loadgen.engine.quota import Quota
 from loadgen.engine.readiness import Readiness
 from loadgen.engine.records import Records
-from loadgen.engine.resolve import resolve
+from loadgen.engine.remarks import Remarks
+from loadgen.engine.resolve import resolve, uses
 from loadgen.engine.sources import sources_by_family
-from loadgen.engine.tls import TlsConnection, client_context
+from loadgen.engine.tls import client_context
+from loadgen.engine.tunnelled import new_secured
 from loadgen.engine.vitals import Vitals
+from loadgen.measure.events import AddressUse
 from loadgen.measure.record import RECORD_DTYPE
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.units import NS_PER_MS, NS_PER_S
@@ -60,10 +63,11 @@ class Player:
             agenda=self._agenda,
             records=self._records,
             tape=TapeColumns(assignment.tape),
-            addresses=[resolve(target) for target in assignment.dialed],
+            ways=resolve(assignment.dialed, assignment.load.resolve, assignment.load.ip_version),
             quota=Quota(assignment.load.requests, len(assignment.shard.connections), now_ns, self._on_done),
         )
         self._accounts = Accounts(assignment, vitals)
+        self._remarks = Remarks()
         self._connections = self._make_connections()
         self._open_loop: OpenLoop | None = None
         if assignment.load.arrivals is not None:
@@ -77,30 +81,34 @@ class Player:
         self._lease_doubted = False
         self._swept_ns = 0
 
-    def _make_connections(self) -> list[Connection]:
+    def _make_connections(self) -> Sequence[Slot]:
         """The connections of this engine's shard, in the order of their numbers."""
         load, targets, context = self._assignment.load, self._assignment.targets, self._context
-        host_lines = [f"Host: {target.authority}\r\n".encode() for target in targets]
+        host_lines = [f"Host: {target.host_header}\r\n".encode() for target in targets]
         sources = sources_by_family(load.sources)
+        if load.streams:
+            from loadgen.engine.http2.slots import make_slots  # other loads need no h2
+
+            return make_slots(self._assignment, context, self._accounts.target_of.tolist(), sources, self._remarks)
         tls_context = (
             client_context(verify=load.tls_verify, settings=load.tls) if any(target.tls for target in targets) else None
         )
-        made: list[Connection] = []
+        made: list[Slot] = []
         for number in self._assignment.shard.connections:
             index = int(self._accounts.target_of[number])
             target, host_line = targets[index], host_lines[index]
-            usable = sources.get(context.addresses[index][0], [])
+            usable = sources.get(context.ways[index].of(number)[0], [])
             if target.tls:
                 assert tls_context is not None
                 made.append(
-                    TlsConnection(
+                    new_secured(
                         context,
                         number,
                         index,
                         host_line,
                         sources=usable,
-                        host=load.tls.name or target.host,
-                        resume=load.tls.resume,
+                        target=target,
+                        settings=load.tls,
                         tls_context=tls_context,
                     )
                 )
@@ -154,9 +162,20 @@ class Player:
         """When the given number of operations was done; 0 before."""
         return self._context.quota.done_ns
 
+    @property
+    def addresses(self) -> tuple[AddressUse, ...]:
+        """The addresses of targets whose names have several, with the connections of this engine to each."""
+        streams = self._assignment.load.streams or 1  # on one TCP connection
+        made = {(connection.number // streams, connection.target) for connection in self._connections}
+        return uses(self._assignment.targets, self._context.ways, made)
+
     def take_canary(self) -> NDArray[np.void]:
         """The records of the canary since the last call."""
         return self._canary.take() if self._canary is not None else np.zeros(0, dtype=RECORD_DTYPE)
+
+    def take_remarks(self) -> Mapping[str, int]:
+        """How often each remark about servers was made since the last call; only HTTP/2 makes any."""
+        return self._remarks.take()
 
     def _on_done(self) -> None:
         self._loop.call_soon(self._end, "complete")

@@ -6,7 +6,7 @@ when the agent still runs but is silent.
 down: prepare {assignment} · start {segment} · renew {until_ns} · stop
 up:   hello {pid, version, engines} · prepared {engine, timestamps, why} · failed {whose, message, hint}
       armed {segment} · began {segment, at_ns} · snapshot {...} · canary {rows}
-      ended {segment, why, done_ns, handshakes}
+      ended {segment, why, done_ns, handshakes, remarks}
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from loadgen.engine.api import LEASE_NS, Assignment, Engine, Segment
 from loadgen.engine.choice import available, choose, make_player
 from loadgen.engine.vitals import Vitals
 from loadgen.host import child, frames
+from loadgen.measure.events import MAX_ADDRESSES
 from loadgen.model.errors import LoadgenError, TargetError
 from loadgen.model.units import NS_PER_S
 
@@ -83,6 +84,9 @@ class EngineProcess:
                 "engine": choice.kind.value,
                 "timestamps": choice.timestamps.value,
                 "why": choice.why,
+                "addresses": [[one.target, one.address, one.connections] for one in self._player.addresses][
+                    :MAX_ADDRESSES
+                ],
             }
         )
 
@@ -122,10 +126,10 @@ class EngineProcess:
             self._beginning.cancel()
         self._report()  # all records must arrive before the segment is reported as ended
         player = self._player
-        done_ns, handshakes = (player.done_ns, player.handshakes) if player is not None else (0, (0, 0))
-        self._send(
-            {"is": "ended", "segment": segment.index, "why": why, "done_ns": done_ns, "handshakes": list(handshakes)}
-        )
+        assert player is not None
+        ended = {"is": "ended", "segment": segment.index, "why": why, "done_ns": player.done_ns}
+        remarks = [list(one) for one in sorted(player.take_remarks().items())]
+        self._send({**ended, "handshakes": list(player.handshakes), "remarks": remarks})
 
     def _send(self, message: dict[str, Any]) -> None:
         self._writer.write(frames.encode(message))

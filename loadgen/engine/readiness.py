@@ -24,6 +24,10 @@ class Owner(Protocol):
     def ready(self, events: int, found_ns: int) -> None:
         """The socket has `events` of epoll(7), other than EPOLLIN alone, which was found at `found_ns`."""
 
+
+class Beginner(Protocol):
+    """An object that `then` calls back."""
+
     def begin(self, now_ns: int) -> None:
         """Begin an operation, as requested with `then`."""
 
@@ -35,9 +39,9 @@ class Readiness:
         self._loop = loop
         self._now_ns = now_ns
         self._owners: dict[int, Owner] = {}
-        self._after: list[Owner] = []
-        self.then: Callable[[Owner], None] = self._after.append
-        """Call `begin` of an owner after all events that are pending now have been handled.
+        self._after: list[Beginner] = []
+        self.then: Callable[[Beginner], None] = self._after.append
+        """Call `begin` of an object after all events that are pending now have been handled.
 
         Requests sent one right after another find the server awake.  Waking the server costs the client more CPU than
         all its own work on a request.
@@ -97,5 +101,5 @@ class Readiness:
         if self._after:
             after, clock = self._after.copy(), self._now_ns
             self._after.clear()
-            for owner in after:
-                owner.begin(clock())
+            for one in after:
+                one.begin(clock())

@@ -24,8 +24,10 @@ from loadgen.model.tls import TLS_DEFAULTS, TlsSettings
 _RECORD_BYTES = 16_384  # the largest plaintext of one TLS record (RFC 8446, 5.1)
 
 
-def client_context(*, verify: bool, settings: TlsSettings = TLS_DEFAULTS) -> ssl.SSLContext:
-    """The TLS settings of a client: OpenSSL's defaults (with SSL_CERT_FILE and SSL_CERT_DIR), and only HTTP/1.1.
+def client_context(
+    *, verify: bool, settings: TlsSettings = TLS_DEFAULTS, protocols: Sequence[str] = ("http/1.1",)
+) -> ssl.SSLContext:
+    """The TLS settings of a client: OpenSSL's defaults (with SSL_CERT_FILE and SSL_CERT_DIR), and ALPN of `protocols`.
 
     Without `verify` any certificate is accepted.  Raises PlanError when SSL_CERT_FILE or SSL_CERT_DIR is wrong.
     """
@@ -37,7 +39,7 @@ def client_context(*, verify: bool, settings: TlsSettings = TLS_DEFAULTS) -> ssl
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(list(protocols))
     return context
 
 

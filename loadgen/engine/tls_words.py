@@ -6,7 +6,12 @@ import ssl
 
 _NOT_TLS = ("the server does not speak TLS on this port", "use http:// if it is a plain web server")
 _OLD = ("client and server have no version of TLS in common", "")
-_CLIENT_CERTIFICATE = ("the server requires a client certificate", "")
+_GIVE = "give another one: --cert FILE --key FILE"
+_CLIENT_CERTIFICATE = ("the server requires a client certificate", "give one: --cert FILE --key FILE")
+_ALPN = (
+    "the server accepts no protocol that was offered (ALPN)",
+    "HTTP/1.1 is offered; for a server that speaks HTTP/2 only, give --http2",
+)
 _EOF = ("the server closed the connection during the handshake", "")
 
 _REASONS = {
@@ -20,30 +25,27 @@ _REASONS = {
     "NO_PROTOCOLS_AVAILABLE": _OLD,
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": _CLIENT_CERTIFICATE,
     "SSLV3_ALERT_NO_CERTIFICATE": _CLIENT_CERTIFICATE,
-    "TLSV1_ALERT_NO_APPLICATION_PROTOCOL": (
-        "the server does not speak HTTP/1.1 (it accepted no protocol that ALPN offered)",
-        "HTTP/1.1 over TLS was offered; a server of HTTP/2 only cannot answer it",
-    ),
-    "NO_APPLICATION_PROTOCOL": (
-        "the server does not speak HTTP/1.1 (it accepted no protocol that ALPN offered)",
-        "HTTP/1.1 over TLS was offered; a server of HTTP/2 only cannot answer it",
-    ),
+    "TLSV1_ALERT_NO_APPLICATION_PROTOCOL": _ALPN,
+    "NO_APPLICATION_PROTOCOL": _ALPN,
     "SSLV3_ALERT_HANDSHAKE_FAILURE": (
         "the server refused the handshake: no common cipher or protocol, or it requires a client certificate",
-        "",
+        "if it requires a certificate, give one: --cert FILE --key FILE",
     ),
     "NO_SHARED_CIPHER": ("client and server have no cipher in common", ""),
-    "TLSV1_ALERT_UNKNOWN_CA": ("the server does not know the authority of the client certificate", ""),
-    "SSLV3_ALERT_BAD_CERTIFICATE": ("the server does not accept the client certificate", ""),
-    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": ("the server does not accept the client certificate", ""),
-    "SSLV3_ALERT_CERTIFICATE_EXPIRED": ("the server says that the client certificate has expired", ""),
-    "SSLV3_ALERT_CERTIFICATE_REVOKED": ("the server says that the client certificate was revoked", ""),
-    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": ("the server does not accept the kind of the client certificate", ""),
-    "TLSV1_ALERT_ACCESS_DENIED": ("the server denied access to the client certificate", ""),
-    "TLSV1_UNRECOGNIZED_NAME": ("the server has no site of this name (SNI)", "use a name that the server serves"),
+    "TLSV1_ALERT_UNKNOWN_CA": ("the server does not know the authority of the client certificate", _GIVE),
+    "SSLV3_ALERT_BAD_CERTIFICATE": ("the server does not accept the client certificate", _GIVE),
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": ("the server does not accept the client certificate", _GIVE),
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": ("the server says that the client certificate has expired", _GIVE),
+    "SSLV3_ALERT_CERTIFICATE_REVOKED": ("the server says that the client certificate was revoked", _GIVE),
+    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": ("the server does not accept the kind of the client certificate", _GIVE),
+    "TLSV1_ALERT_ACCESS_DENIED": ("the server denied access to the client certificate", _GIVE),
+    "TLSV1_UNRECOGNIZED_NAME": (
+        "the server has no site of this name (SNI)",
+        "give a name that the server serves: --sni NAME",
+    ),
     "TLSV1_ALERT_INTERNAL_ERROR": (
         "the server had an internal error in the handshake; some servers say so when they have no site of this name",
-        "",
+        "if so, give a name that the server serves: --sni NAME",
     ),
     "TLSV1_ALERT_INSUFFICIENT_SECURITY": ("the server demands stronger ciphers than the client offers", ""),
     "DH_KEY_TOO_SMALL": ("the server's Diffie-Hellman key is too weak for this machine's OpenSSL", ""),
@@ -53,7 +55,7 @@ _REASONS = {
 }
 """Words and a hint by the reason that OpenSSL gives (errors of its library "SSL")."""
 
-_AUTHORITY = "skip the check with --insecure (-k), or name the file of its authority: --cacert FILE"
+_AUTHORITY = "name the file of its authority (--cacert FILE, or SSL_CERT_FILE), or skip the check: --insecure (-k)"
 _VERIFY = {
     9: ("its certificate is not valid yet", "check the clocks of both machines"),
     10: ("its certificate has expired", "renew it, or skip the check with --insecure"),

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Mapping
 from pathlib import Path
 
+from loadgen.host.paths import is_directory
 from loadgen.model.errors import PlanError
 
 
@@ -26,7 +27,7 @@ def check_trust_store(environment: Mapping[str, str]) -> None:
                 hint="name the file of the authorities that are trusted, or unset SSL_CERT_FILE",
             ) from None
     for one in folder.split(":") if folder is not None else ():
-        if not Path(one).is_dir():
+        if not is_directory(Path(one)):
             raise PlanError(
                 f"SSL_CERT_DIR={folder}: {one!r} is not a directory",
                 hint="name a directory of trusted authorities, or unset SSL_CERT_DIR",

@@ -12,7 +12,7 @@ from loadgen.measure.cells import MAX_WINDOWS
 from loadgen.measure.disturbance import MachineSecond
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.together import Snapshots
-from loadgen.measure.wire import printable, read_field, read_int, read_text
+from loadgen.measure.wire import MAX_NUMBER, printable, read_field, read_int, read_list, read_text
 
 _MAX_CLOCK_NS = (1 << 63) - 1
 _MAX_WHY = 4096
@@ -21,18 +21,35 @@ UNKNOWN = -1.0
 """A share that the machine cannot tell."""
 
 
+MAX_ADDRESSES = 1000
+"""The most addresses that an engine reports."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddressUse:
+    """An address of a target whose name has several, and the number of an engine's connections to it.
+
+    `connections` is 0 for an address that is not used: it did not accept a connection, or only the first one is used.
+    """
+
+    target: str
+    address: str
+    connections: int
+
+
 @dataclass(frozen=True, slots=True)
 class EngineReady:
     """An engine process has received its assignment.
 
     `engine`: python or compiled.  `timestamps`: what stamps replies, kernel or loop.  `why`: why the compiled engine is
-    not used; empty if it is.
+    not used; empty if it is.  `addresses` are those of targets whose names have several, at most 1,000.
     """
 
     worker: str
     engine: str
     timestamps: str
     why: str
+    addresses: tuple[AddressUse, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +66,8 @@ class SegmentEnded:
     """An engine reached the end of a segment, or was stopped.  All of its snapshots precede this event.
 
     `done_ns`: when its given number of operations was done (CLOCK_MONOTONIC of its machine); 0 when none was given, or
-    when the segment ended before.  `handshakes`: of TLS, so far: full ones, resumed ones.
+    when the segment ended before.  `handshakes`: of TLS, so far: full ones, resumed ones.  `remarks`: what it noticed
+    about servers besides outcomes, and how often.
     """
 
     worker: str
@@ -57,6 +75,7 @@ class SegmentEnded:
     why: str
     done_ns: int = 0
     handshakes: tuple[int, int] = (0, 0)
+    remarks: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +126,18 @@ def event_to_wire(event: AgentEvent) -> dict[str, Any]:
             return {"is": "snapshot", "snapshot": event.to_wire()}
         case Snapshots():
             return {"is": "snapshots", "snapshots": event.to_wire()}
-        case EngineReady(worker, engine, timestamps, why):
-            reason = {"why": why[:_MAX_WHY]} if why else {}
-            return {"is": "ready", "worker": worker, "engine": engine, "timestamps": timestamps, **reason}
+        case EngineReady(worker, engine, timestamps, why, addresses):
+            more: dict[str, Any] = {"why": why[:_MAX_WHY]} if why else {}
+            if addresses:
+                more["addresses"] = [[one.target, one.address, one.connections] for one in addresses[:MAX_ADDRESSES]]
+            return {"is": "ready", "worker": worker, "engine": engine, "timestamps": timestamps, **more}
         case SegmentBegan(worker, segment, at_ns):
             return {"is": "began", "worker": worker, "segment": segment, "at_ns": at_ns}
-        case SegmentEnded(worker, segment, why, done_ns, handshakes):
-            done: dict[str, Any] = {"done_ns": done_ns} if done_ns else {}
-            done |= {"full": handshakes[0], "resumed": handshakes[1]} if any(handshakes) else {}
-            return {"is": "ended", "worker": worker, "segment": segment, "why": why, **done}
+        case SegmentEnded(worker, segment, why, done_ns, handshakes, remarks):
+            more = {"done_ns": done_ns} if done_ns else {}
+            more |= {"full": handshakes[0], "resumed": handshakes[1]} if any(handshakes) else {}
+            more |= {"remarks": [list(one) for one in remarks]} if remarks else {}
+            return {"is": "ended", "worker": worker, "segment": segment, "why": why, **more}
         case EngineLost(worker, why):
             return {"is": "lost", "worker": worker, "why": why[:_MAX_WHY]}
         case CoresShared(machine, share, most, throttled):
@@ -152,6 +174,7 @@ def event_from_wire(wire: Mapping[str, Any]) -> AgentEvent:
                 printable(read_text(wire, "engine")),
                 printable(read_text(wire, "timestamps")),
                 printable(read_text(wire, "why", max_length=_MAX_WHY)) if "why" in wire else "",
+                addresses_from_wire(wire.get("addresses", [])),
             )
         case "began":
             at_ns = read_int(wire, "at_ns", high=_MAX_CLOCK_NS)
@@ -160,8 +183,9 @@ def event_from_wire(wire: Mapping[str, Any]) -> AgentEvent:
             segment = read_int(wire, "segment", high=MAX_WINDOWS)
             done_ns = read_int(wire, "done_ns", high=_MAX_CLOCK_NS) if "done_ns" in wire else 0
             full, resumed = (read_int(wire, name) if name in wire else 0 for name in ("full", "resumed"))
+            remarks = tuple(_read_remark(one) for one in read_list(wire, "remarks")) if "remarks" in wire else ()
             why = printable(read_text(wire, "why"))
-            return SegmentEnded(read_text(wire, "worker"), segment, why, done_ns, (full, resumed))
+            return SegmentEnded(read_text(wire, "worker"), segment, why, done_ns, (full, resumed), remarks)
         case "lost":
             return EngineLost(read_text(wire, "worker"), printable(read_text(wire, "why", max_length=_MAX_WHY)))
         case "shared":
@@ -173,6 +197,24 @@ def event_from_wire(wire: Mapping[str, Any]) -> AgentEvent:
             return CanariesHeard.from_wire(read_field(wire, "canaries"))
         case other:
             raise ValueError(f"unknown event {other!r}")
+
+
+def addresses_from_wire(wire: object) -> tuple[AddressUse, ...]:
+    """The addresses in the wire form of an EngineReady.  Raises ValueError if they are malformed."""
+    if not isinstance(wire, list) or len(wire) > MAX_ADDRESSES:
+        raise ValueError("the addresses of an engine are not a list, or too many")
+    for one in wire:
+        if not (isinstance(one, list) and [type(field) for field in one] == [str, str, int] and 0 <= one[2] < 1 << 32):
+            raise ValueError(f"{one!r} is not a use of an address")
+    return tuple(AddressUse(printable(name[:_MAX_WHY]), printable(at[:_MAX_WHY]), n) for name, at, n in wire)
+
+
+def _read_remark(wire: object) -> tuple[str, int]:
+    match wire:
+        case [str(text), int(count)] if not isinstance(count, bool) and 0 < count <= MAX_NUMBER:
+            return printable(text[:_MAX_WHY]), count
+        case _:
+            raise ValueError(f"a remark is {wire!r}, expected a text and a number")
 
 
 def _read_share(wire: Mapping[str, Any], name: str) -> float:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,12 +91,13 @@ class Totals:
     """The sum of snapshots.
 
     `cells`: by (window, target index).  `played`: by (window, worker).  `tallies` (TALLY_DTYPE): one row per
-    (window, connection), in that order.
+    (window, connection), in that order.  `stages`: cells by (stage, target index).
     """
 
     cells: Mapping[tuple[int, int], Cell]
     tallies: NDArray[np.void]
     played: Mapping[tuple[int, str], Played]
+    stages: Mapping[tuple[int, int], Cell] = field(default_factory=lambda: CellTable.of({}))
 
     @classmethod
     def of(cls, *snapshots: Snapshot | Snapshots) -> Totals:
@@ -122,7 +123,8 @@ class Totals:
         lateness = joined.add_up_lateness(numbers[: len(of_cells)], len(keys))
         by = [(key // len(workers) - 1, workers[key % len(workers)]) for key in keys.tolist()]
         played = PlayedTable(by, operations, lateness)
-        return cls(joined.add_up(), merge_tallies([rows]), played)
+        stages = CellTable.merge_all(table for part in parts for table in part.stages)
+        return cls(joined.add_up(), merge_tallies([rows]), played, stages)
 
     @classmethod
     def merge_all(cls, parts: Iterable[Totals]) -> Totals:
@@ -132,6 +134,7 @@ class Totals:
             CellTable.merge_all(CellTable.of(part.cells) for part in parts),
             merge_tallies([part.tallies for part in parts]),
             PlayedTable.merge_all([PlayedTable.of(part.played) for part in parts]) if parts else {},
+            CellTable.merge_all(CellTable.of(part.stages) for part in parts),
         )
 
     def window(self, window: int) -> dict[int, Cell]:
@@ -218,8 +221,7 @@ class Ledger:
         the interval on in which it was lost.
         """
         worker, interval = snapshot.worker, snapshot.interval
-        table = CellTable.of(snapshot.cells)
-        self._check([worker], table)
+        self._check([worker], [CellTable.of(snapshot.cells), CellTable.of(snapshot.stages)])
         final = interval < self._final
         if final and interval in self._health[worker]:
             return
@@ -235,7 +237,7 @@ class Ledger:
 
     def receive_all(self, together: Snapshots) -> None:
         """File several snapshots.  Raises ValueError like :meth:`receive`; then none of them is filed."""
-        self._check(together.workers, together.cells)
+        self._check(together.workers, [together.cells, *together.stages])
         interval = together.intervals[0]
         is_plain = (
             interval >= self._final
@@ -252,11 +254,11 @@ class Ledger:
         for worker, health, connects in zip(together.workers, together.health, together.connects(), strict=True):
             self._note(worker, interval, health, connects)
 
-    def _check(self, workers: Sequence[str], table: CellTable) -> None:
+    def _check(self, workers: Sequence[str], tables: Iterable[CellTable]) -> None:
         for worker in workers:
             if worker not in self._next:
                 raise ValueError(f"a snapshot comes from worker {worker!r}, which is not in this run")
-        if len(table) and table.counts.shape[1:3] != self._shape:
+        if any(len(table) and table.counts.shape[1:3] != self._shape for table in tables):
             raise ValueError(f"a snapshot of worker {workers[0]!r} has other kinds or groups than this run")
 
     def _note(self, worker: str, interval: int, health: Health, connects: NDArray[np.int64]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -78,7 +78,7 @@ class Health:
         )
 
 
-_HEALTH = tuple(field.name for field in fields(Health))
+_HEALTH = tuple(one.name for one in fields(Health))
 _LOWEST = [-1 if name == "runqueue_ns" else 0 for name in _HEALTH]
 
 
@@ -89,7 +89,8 @@ class Snapshot:
     `interval`: seconds since the start of the run.  Operations belong to the interval in which they *ended*, so a
     snapshot is complete when it is made.  `cells`: by (window, target index); window -1 is time that is not judged.
     `tallies` (TALLY_DTYPE): at most one row per (window, connection), in that order.  `shown`: what was seen of failed
-    operations, and was in no earlier snapshot.
+    operations, and was in no earlier snapshot.  `stages`: the same operations once more by (stage, target index), in a
+    segment with stages (loadgen.measure.stages).
     """
 
     worker: str
@@ -98,6 +99,7 @@ class Snapshot:
     tallies: NDArray[np.void]
     health: Health
     shown: tuple[Shown, ...] = ()
+    stages: Mapping[tuple[int, int], Cell] = field(default_factory=lambda: CellTable.of({}))
 
     def to_wire(self) -> dict[str, Any]:
         """The snapshot as plain data for msgpack: bytes, strings, lists and whole numbers."""
@@ -110,6 +112,7 @@ class Snapshot:
             "times": pack_parts(self.tallies),
             "health": self.health.to_wire(),
             **({"shown": [one.to_wire() for one in self.shown]} if self.shown else {}),
+            **({"stages": CellTable.of(self.stages).to_wire()} if self.stages else {}),
         }
 
     @classmethod
@@ -122,6 +125,7 @@ class Snapshot:
             tallies=read_tallies([wire], np.array([read_int(wire, "rows")]), [1]),
             health=Health.from_wire(read_field(wire, "health")),
             shown=read_shown(wire),
+            stages=read_stages(wire),
         )
 
     def __eq__(self, other: object) -> bool:
@@ -131,6 +135,7 @@ class Snapshot:
             (self.worker, self.interval, self.health, self.shown)
             == (other.worker, other.interval, other.health, other.shown)
             and self.cells == other.cells
+            and self.stages == other.stages
             and np.array_equal(self.tallies, other.tallies)
         )
 
@@ -139,6 +144,11 @@ class Snapshot:
 
 def _cells(wire: object) -> CellTable:
     return CellTable.from_wires([wire], np.array([read_int(wire, "size")]), [1])
+
+
+def read_stages(wire: Mapping[str, Any]) -> CellTable:
+    """The cells in the field `stages` of a wire form; none without the field.  Raises ValueError if malformed."""
+    return _cells(read_field(wire, "stages")) if "stages" in wire else CellTable.of({})
 
 
 def read_tallies(wires: Sequence[object], parts: NDArray[Any], members: Sequence[int]) -> NDArray[np.void]:

@@ -7,7 +7,7 @@ same time.  With hundreds of machines, handling each report separately would be 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from loadgen.measure.cells import CellTable
 from loadgen.measure.shown import Shown, read_shown
 from loadgen.measure.slot_time import pack_parts
-from loadgen.measure.snapshot import MAX_INTERVAL, Health, Snapshot, read_tallies
+from loadgen.measure.snapshot import MAX_INTERVAL, Health, Snapshot, read_stages, read_tallies
 from loadgen.measure.tally import join_tallies, pack_tallies
 from loadgen.measure.wire import pack, read_field, read_int, read_list, starts_of, unpack, unpack_all
 
@@ -31,7 +31,8 @@ _MAX_NAME = 256
 class Snapshots:
     """At least one snapshot, as columns.
 
-    `workers`, `intervals`, `health`, `shown`, `cell_parts` and `tally_parts` (both int64) have one entry per snapshot.
+    `workers`, `intervals`, `health`, `shown`, `stages`, `cell_parts` and `tally_parts` (both int64) have one entry per
+    snapshot.
     The cells and tallies of all snapshots follow one another; `cell_parts` and `tally_parts` count those of each.
     """
 
@@ -43,6 +44,7 @@ class Snapshots:
     tally_parts: NDArray[np.int64]
     health: tuple[Health, ...]
     shown: tuple[tuple[Shown, ...], ...]
+    stages: tuple[CellTable, ...]
 
     @classmethod
     def of(cls, snapshots: Iterable[Snapshot]) -> Snapshots:
@@ -58,6 +60,7 @@ class Snapshots:
             tally_parts=np.array([len(one.tallies) for one in parts], np.int64),
             health=tuple(one.health for one in parts),
             shown=tuple(one.shown for one in parts),
+            stages=tuple(CellTable.of(one.stages) for one in parts),
         )
 
     def split(self) -> list[Snapshot]:
@@ -71,6 +74,7 @@ class Snapshots:
                 tallies=self.tallies[rows[at] : rows[at + 1]],
                 health=self.health[at],
                 shown=self.shown[at],
+                stages=self.stages[at],
             )
             for at, worker in enumerate(self.workers)
         ]
@@ -102,12 +106,18 @@ class Snapshots:
             "times": pack_parts(self.tallies),
             "health": Health.pack_all(self.health),
             **self._shown_to_wire(),
+            **self._stages_to_wire(),
         }
 
     def _shown_to_wire(self) -> dict[str, Any]:
         """What snapshots show: for each that shows anything, its index and the field `shown` of its own wire form."""
         some = [[at, [one.to_wire() for one in shown]] for at, shown in enumerate(self.shown) if shown]
         return {"shown": some} if some else {}
+
+    def _stages_to_wire(self) -> dict[str, Any]:
+        """The stages in the same way."""
+        some = [[at, table.to_wire()] for at, table in enumerate(self.stages) if table]
+        return {"stages": some} if some else {}
 
     @classmethod
     def from_wires(cls, wires: Sequence[object]) -> Snapshots:
@@ -129,17 +139,30 @@ class Snapshots:
             tally_parts=tally_parts,
             health=Health.unpack_all(wires, sizes),
             shown=tuple(_chain(map(_read_shown, wires, sizes))),
+            stages=tuple(_chain(map(_read_stages, wires, sizes))),
         )
 
 
 def _read_shown(wire: Any, size: int) -> list[tuple[Shown, ...]]:
     shown: list[tuple[Shown, ...]] = [()] * size
-    for one in read_list(wire, "shown") if "shown" in wire else ():
-        if not isinstance(one, list | tuple) or len(one) != 2:
-            raise ValueError("field 'shown' does not hold pairs")
-        given = {"at": one[0], "shown": one[1]}
+    for given in _pairs(wire, "shown"):
         shown[read_int(given, "at", high=size - 1)] = read_shown(given)
     return shown
+
+
+def _read_stages(wire: Any, size: int) -> list[CellTable]:
+    stages = [CellTable.of({})] * size
+    for given in _pairs(wire, "stages"):
+        stages[read_int(given, "at", high=size - 1)] = read_stages(given)
+    return stages
+
+
+def _pairs(wire: Any, name: str) -> Iterator[Mapping[str, Any]]:
+    """The entries of a field that only some snapshots have: each is the index of a snapshot and its own field."""
+    for one in read_list(wire, name) if name in wire else ():
+        if not isinstance(one, list | tuple) or len(one) != 2:
+            raise ValueError(f"field {name!r} does not hold pairs")
+        yield {"at": one[0], name: one[1]}
 
 
 def read_workers(wire: object) -> list[str]:

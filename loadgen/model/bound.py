@@ -15,9 +15,7 @@ import math
 from dataclasses import dataclass
 
 from loadgen.model.errors import PlanError
-from loadgen.model.units import NS_PER_S, format_duration, parse_duration_ns, parse_rate_bps
-
-_MOST_NS = 100 * 365 * 86_400 * NS_PER_S  # 100 years: a clock time plus this fits in 64 bits
+from loadgen.model.units import MOST_NS, NS_PER_S, format_duration, parse_duration_ns, parse_rate_bps
 
 
 class BoundKind(enum.Enum):
@@ -50,7 +48,7 @@ class Bound:
             raise PlanError(f"a rate bound needs a floor of at least 1 bit/s, got {self.floor_bps}")
         if self.kind is BoundKind.TIME and not 0 < self.good_ns <= self.tolerable_ns:
             raise PlanError("a time bound needs 0 < good <= tolerable", hint="write it like time:2s/4s")
-        if max(self.good_ns, self.tolerable_ns) > _MOST_NS:
+        if max(self.good_ns, self.tolerable_ns) > MOST_NS:
             raise PlanError("the times of a bound must be below a hundred years")
         if not (0 <= self.good_share <= 1 and 0 <= self.tolerable_share <= 1):
             raise PlanError("the shares of a bound lie between 0 and 1")
@@ -88,7 +86,7 @@ class Bound:
             return cls.rate(parse_rate_bps(rest) if rest else 320_000)
         if kind == "time" and "/" in rest:
             good, _, tolerable = rest.partition("/")
-            return cls.time(parse_duration_ns(good), parse_duration_ns(tolerable))
+            return cls.time(parse_duration_ns(good, bare=False), parse_duration_ns(tolerable, bare=False))
         raise PlanError(f"{text!r} is not a bound", hint="use rate, rate:320k or time:2s/4s")
 
     def __str__(self) -> str:

@@ -5,20 +5,26 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+from base64 import b64decode
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlsplit
 
 from loadgen.model.connect_to import ConnectTo, dialed
+from loadgen.model.data_file import NO_DATA, DataFile
 from loadgen.model.errors import PlanError
+from loadgen.model.http2 import check_http2
+from loadgen.model.http_proxy import Proxy, check_proxy
+from loadgen.model.http_values import Value, check_names, check_places, tokens_for, values_in
 from loadgen.model.plain import from_plain, to_plain
 from loadgen.model.plan import OnLoss, Phases
 from loadgen.model.secrets import mask_url
-from loadgen.model.sending import EngineKind, Timestamps, check_sending
+from loadgen.model.sending import EngineKind, IpVersion, Resolve, Timestamps, check_sending
 from loadgen.model.shard import share_out
+from loadgen.model.stages import Stage, check_stages, mean_per_s
 from loadgen.model.statuses import parse_statuses
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_S
+from loadgen.model.url import Url, complete, server_of
 
 MAX_REQUESTS = 100_000
 MAX_WEIGHT = 1_000
@@ -30,51 +36,19 @@ _COUNTED_DURATION_NS = 3600 * NS_PER_S  # the limit of a run with a given number
 _CONNECTIONS = 64
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+_NOT_IN_A_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")  # RFC 9110, 5.5
 _OURS = ("content-length", "transfer-encoding", "expect", "upgrade")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
-_SAFE_IN_PATH = "/?:@!$&'()*+,;=%[]~-._"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Url:
-    """The parts of an absolute http or https URL; `path` includes the query, as in a request line."""
-
-    tls: bool
-    host: str
-    port: int
-    path: str
-
-    @classmethod
-    def parse(cls, text: str) -> Url:
-        """The parts of a URL like `https://example.org:8443/a?b`.  Raises PlanError for any other text."""
-        problem = PlanError(f"{text!r} is not a URL", hint="write it like http://127.0.0.1:8080/path")
-        try:
-            parts = urlsplit(text)
-            host, port = parts.hostname, parts.port
-        except ValueError as error:
-            raise PlanError(f"{text!r} is not a URL: {error}") from error
-        if parts.scheme not in ("http", "https") or not host:
-            raise problem
-        if parts.username is not None:
-            raise PlanError(f"{text!r} contains a user name", hint="use a header instead: -H 'Authorization: Basic …'")
-        if not host.isascii() or any(char <= " " or char == "\x7f" for char in text):
-            raise PlanError(
-                f"{text!r} contains characters that are not allowed in a URL",
-                hint="write them as %XX, and a host name as xn--…",
-            )
-        tls = parts.scheme == "https"
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        if port == 0:
-            raise problem
-        return cls(tls=tls, host=host, port=port or (443 if tls else 80), path=quote(path, safe=_SAFE_IN_PATH))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRequest:
     """One request.
 
+    A `url` without a scheme becomes an http URL.
     `headers` are lines like `Accept: text/html`; a Host line replaces that of the URL.  `status` is the expected
     status, or `expect` are the expected statuses like `200,204,3xx`; with neither, any of 200 to 399 is accepted.
+    `body_base64` is a body that is not text, instead of `body`.
     `weight` is how often the request is sent, relative to the other requests.
     """
 
@@ -82,12 +56,15 @@ class HttpRequest:
     method: str = "GET"
     headers: tuple[str, ...] = ()
     body: str = ""
+    body_base64: str = ""
     status: int = 0
     weight: int = 1
     expect: str = ""
 
     def __post_init__(self) -> None:
-        Url.parse(self.url)
+        _ = self.parts  # checks the URL
+        if not self.url.startswith(("http://", "https://")):
+            object.__setattr__(self, "url", complete(self.url))
         if not _TOKEN.fullmatch(self.method):
             raise PlanError(f"{self.method!r} is not an HTTP method")
         if self.method == "CONNECT":
@@ -96,10 +73,14 @@ class HttpRequest:
             raise PlanError("a HEAD request has no body", hint="omit the body, or use another method")
         for line in self.headers:
             name, colon, value = line.partition(":")
-            if not colon or not _TOKEN.fullmatch(name) or any(c in value for c in "\r\n\0"):
+            if not colon or not _TOKEN.fullmatch(name):
                 raise PlanError(f"{line!r} is not a header", hint="write it like 'Accept: text/html'")
+            if wrong := _NOT_IN_A_VALUE.search(value):
+                raise PlanError(f"{line!r} is not a header: its value must not contain {wrong[0]!r}")
             if name.lower() in _OURS:
                 raise PlanError(f"the header {name} cannot be set", hint="it follows from the URL and the body")
+        if self.body_base64:
+            self._check_body()
         if self.own_hosts > 1:
             raise PlanError("the header Host is given twice")
         if self.status and not 200 <= self.status <= 599:
@@ -110,6 +91,46 @@ class HttpRequest:
             parse_statuses(self.expect)
         if not 1 <= self.weight <= MAX_WEIGHT:
             raise PlanError(f"the weight must be 1 to {MAX_WEIGHT}, got {self.weight}")
+
+    def _check_body(self) -> None:
+        if self.body:
+            raise PlanError("body and body_base64 are both given", hint="give one of them")
+        try:
+            self.content  # noqa: B018 - whether it can be decoded
+        except ValueError as error:
+            raise PlanError(f"body_base64 is not base64: {error}") from error
+
+    @property
+    def content(self) -> bytes:
+        """The body as it is sent."""
+        return b64decode(self.body_base64, validate=True) if self.body_base64 else self.body.encode()
+
+    @property
+    def parts(self) -> Url:
+        """The parts of the URL, whose path has tokens in the place of placeholders (loadgen.model.http_values)."""
+        try:
+            text = tokens_for(self.url)
+        except PlanError:  # braces mean nothing in a record of version 0.1; a new plan is checked by `check_values`
+            text = self.url
+        return Url.parse(text)
+
+    @property
+    def server(self) -> tuple[bool, str, int]:
+        """Whether the URL has TLS, and its host and port."""
+        if "{{" not in self.url:
+            return server_of(self.url)
+        url = self.parts
+        return url.tls, url.host, url.port
+
+    @property
+    def has_braces(self) -> bool:
+        """Whether any text of the request has two braces, so that it may have placeholders."""
+        return "{{" in self.url or "{{" in self.body or any("{{" in line for line in self.headers)
+
+    @property
+    def values(self) -> tuple[Value, ...]:
+        """The placeholders of the request.  Raises PlanError for a malformed one."""
+        return tuple(values_in(self.url, *self.headers, self.body))
 
     @property
     def own_hosts(self) -> int:
@@ -130,6 +151,7 @@ class HttpPlan:
     `rate_per_s` of 0, each connection sends request after request (closed loop).  Otherwise requests are due at that
     rate, whether or not earlier ones were answered (open loop): at even intervals, or as a Poisson process.  When more
     than `max_backlog` requests of an engine wait for a connection to one target, further ones are shed.
+    `resolve` and `ip_version` choose among the addresses of a name.
     `keepalive`: whether TCP connections are kept for further requests, or each request has its own.
     `total_requests` is the exact number of requests, after which the run ends; 0 for as many as the duration allows.
     `timeout_ns` is the longest silence of a server, `max_time_ns` the longest time of a whole request (0: no limit).
@@ -138,8 +160,10 @@ class HttpPlan:
     `connect_to` are rules as in loadgen.model.connect_to.  `follow` is the largest number of redirects of a request
     that are followed before the run; 0 to follow none.  `proxy` is the URL of an HTTP proxy that all requests go to.
     `sources` are the addresses to connect from; with none, the kernel chooses.  `slos` are objectives as in
-    loadgen.verdict.slo.  `canary`: each engine has a canary (loadgen.engine.canary).  `engines` is the number of engine
-    processes on this machine; load machines of a fleet have their own number.
+    loadgen.verdict.slo.  `http2`: HTTP/2 instead of HTTP/1.1, with `streams` requests at once on each connection.
+    `canary`: each engine has a canary (loadgen.engine.canary).  `engines` is the number of engine processes on this
+    machine; load machines of a fleet have their own number.  `data` is the file whose rows give values to requests.
+    With `stages`, requests are due at rates that change; `duration_ns` and `rate_per_s` are then their length and mean.
     """
 
     requests: tuple[HttpRequest, ...]
@@ -153,6 +177,10 @@ class HttpPlan:
     timeout_ns: int = 10 * NS_PER_S
     max_time_ns: int = 0
     tls_verify: bool = True
+    resolve: Resolve = Resolve.ALL
+    ip_version: IpVersion = IpVersion.ANY
+    http2: bool = False
+    streams: int = 1
     tls_ca: str = ""
     tls_cert: str = ""
     tls_key: str = ""
@@ -170,8 +198,16 @@ class HttpPlan:
     engines: int = 1
     on_loss: OnLoss = OnLoss.DEGRADE
     seed: int = 1
+    data: DataFile = NO_DATA
+    stages: tuple[Stage, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.stages:
+            check_stages(self.stages, MAX_RATE_PER_S)
+            if self.warmup_ns:
+                raise PlanError("stages allow no warm-up", hint="make the first stage the warm-up")
+            object.__setattr__(self, "duration_ns", sum(stage.duration_ns for stage in self.stages))
+            object.__setattr__(self, "rate_per_s", mean_per_s(self.stages))
         if not self.requests:
             raise PlanError("no URL is given", hint="give one or more URLs, --requests FILE, or --plan FILE")
         if len(self.requests) > MAX_REQUESTS:
@@ -185,10 +221,14 @@ class HttpPlan:
         if self.timeout_ns < 1:
             raise PlanError("the timeout must be positive")
         check_sending(self.engine, self.timestamps, self.sources)
+        others = {"--no-keepalive": not self.keepalive, "--proxy": self.proxy, "--tls-resume": self.tls_resume}
+        check_http2(self.streams, self.engine, others, http2=self.http2)
         if self.max_time_ns < 0:
             raise PlanError("the longest time of a request (-t) must be positive")
         self._check_tls()
-        self._check_proxy()
+        if self.proxy:
+            secured = (line for one in self.requests if one.headers and one.server[0] for line in one.headers)
+            check_proxy(self.proxy, secured, {"--connect-to": self.connect_to})
         if not 0 <= self.follow <= MAX_REDIRECTS:
             raise PlanError(f"the number of redirects must be 0 to {MAX_REDIRECTS}, got {self.follow}")
         for text in self.connect_to:
@@ -198,6 +238,20 @@ class HttpPlan:
         self._check_connections()
         self._check_total()
         _ = self.phases  # Phases checks the durations
+
+    def check_values(self) -> None:
+        """Raise PlanError when a placeholder is malformed, stands where none can stand, or names an unknown value."""
+        if self.follow and any("{{" in request.url for request in self.requests):
+            raise PlanError("-L cannot follow a URL that differs by request", hint="give the last URL of each redirect")
+        for number, request in enumerate(self.requests, start=1):
+            if not request.has_braces:
+                continue
+            try:
+                check_places(request.url, request.headers)
+                check_names(request.values, self.data.columns, self.data.file)
+            except PlanError as error:
+                where = f"request {number}: " if len(self.requests) > 1 else ""
+                raise PlanError(f"{where}{error.message}", hint=error.hint) from error
 
     def _check_connections(self) -> None:
         if self.connections < 1:
@@ -225,18 +279,6 @@ class HttpPlan:
             raise PlanError(
                 f"--sni: {self.tls_name!r} is not the name of a server", hint="write it like www.example.org"
             )
-
-    def _check_proxy(self) -> None:
-        if not self.proxy:
-            return
-        proxy = Url.parse(self.proxy)
-        if proxy.tls or proxy.path != "/":
-            raise PlanError(f"--proxy: {self.proxy!r} is not a proxy", hint="write it like http://192.0.2.8:3128")
-        if any(target.tls for target in self.targets):
-            raise PlanError("--proxy cannot be used for https URLs", hint="use http URLs, or omit --proxy")
-        for option, given in (("--connect-to", self.connect_to), ("-L", self.follow)):
-            if given:
-                raise PlanError(f"--proxy cannot be combined with {option}", hint="omit one of them")
 
     def _check_keepalive(self) -> None:
         for request in () if self.keepalive else self.requests:
@@ -271,8 +313,7 @@ class HttpPlan:
         """The servers that the URLs name, in order; the weight of each is the sum of its requests' weights."""
         weights: dict[tuple[bool, str, int], int] = {}
         for request in self.requests:
-            url = Url.parse(request.url)
-            key = (url.tls, url.host, url.port)
+            key = request.server
             weights[key] = weights.get(key, 0) + request.weight
         return tuple(
             Target(
@@ -288,7 +329,7 @@ class HttpPlan:
     def dialed_of(self, target: Target) -> Target:
         """`target` with the host and port that its connections go to."""
         if self.proxy:
-            proxy = Url.parse(self.proxy)
+            proxy = Proxy.parse(self.proxy)
             return dataclasses.replace(target, host=proxy.host, port=proxy.port)
         return dialed(target, tuple(map(ConnectTo.parse, self.connect_to)))
 
@@ -310,8 +351,9 @@ class HttpPlan:
             if getattr(self, name) == _DEFAULTS[name]:
                 del data[name]  # plans of version 0.1 have no such field
         for request in data["requests"]:
-            if not request["expect"]:
-                del request["expect"]  # nor this one
+            for name in ("expect", "body_base64"):
+                if not request[name]:
+                    del request[name]  # nor these
         return data
 
     @classmethod
@@ -328,6 +370,10 @@ class HttpPlan:
 
 
 _LATER = (
+    "http2",
+    "streams",
+    "data",
+    "stages",
     "total_requests",
     "keepalive",
     "max_time_ns",
@@ -337,6 +383,8 @@ _LATER = (
     "tls_name",
     "connect_to",
     "follow",
+    "resolve",
+    "ip_version",
     "tls_resume",
     "proxy",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
 
 from loadgen.model.http_plan import HttpPlan, HttpRequest
@@ -12,15 +13,31 @@ from loadgen.model.secrets import MASK, mask_body, mask_header, mask_url
 def without_secrets(plan: HttpPlan) -> HttpPlan:
     """The plan with masked secrets; the same plan when it holds none."""
     requests = tuple(_masked(request) for request in plan.requests)
-    return plan if requests == plan.requests else dataclasses.replace(plan, requests=requests)
+    proxy = mask_url(plan.proxy)
+    if requests == plan.requests and proxy == plan.proxy:
+        return plan
+    return dataclasses.replace(plan, requests=requests, proxy=proxy)
 
 
 def _masked(request: HttpRequest) -> HttpRequest:
     url, body = mask_url(request.url), mask_body(request.body)
     headers = tuple(mask_header(line) for line in request.headers)
-    if (url, headers, body) == (request.url, request.headers, request.body):
+    binary = _masked_binary(request.body_base64)
+    if (url, headers, body, binary) == (request.url, request.headers, request.body, request.body_base64):
         return request
-    return dataclasses.replace(request, url=url, headers=headers, body=body)
+    return dataclasses.replace(request, url=url, headers=headers, body=body, body_base64=binary)
+
+
+def _masked_binary(coded: str) -> str:
+    """A body in base64 with masked fields; its other bytes stay."""
+    text = _bytes_as_text(coded)
+    masked = mask_body(text)
+    return coded if masked == text else b64encode(masked.encode("latin-1")).decode()
+
+
+def _bytes_as_text(coded: str) -> str:
+    """The bytes of a body in base64, each as one character."""
+    return b64decode(coded).decode("latin-1")
 
 
 def hidden(plan: HttpPlan) -> tuple[str, ...]:
@@ -33,8 +50,11 @@ def hidden(plan: HttpPlan) -> tuple[str, ...]:
         found |= {f"-H '{_name(line)}: …'": None for line in request.headers if is_hidden(line)}
         if MASK in request.url and mask_url(_filled(request.url)) == request.url:
             found["the URL"] = None
-        if MASK in request.body and mask_body(_filled(request.body)) == request.body:
+        bodies = (request.body, _bytes_as_text(request.body_base64))
+        if any(MASK in body and mask_body(_filled(body)) == body for body in bodies):
             found["--body"] = None
+    if MASK in plan.proxy and mask_url(_filled(plan.proxy)) == plan.proxy:
+        found["--proxy"] = None
     return tuple(found)
 
 

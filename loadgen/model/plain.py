@@ -17,24 +17,35 @@ from loadgen.model.errors import PlanError
 
 T = TypeVar("T")
 
+_PLAIN = frozenset((str, int, float, bool, type(None)))
+_UNCHECKED = frozenset((str, bool))
+_MOST_INT = (1 << 63) - 1  # what messages between processes and the compiled engine can hold
 _WORDS: dict[Any, str] = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
 def to_plain(value: Any) -> Any:
     """`value` as dicts, lists, texts, numbers and booleans: enums become their values, tuples lists."""
+    if type(value) in _PLAIN:  # first, because plans may have 100,000 requests
+        return value
     if isinstance(value, enum.Enum):
         return value.value
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, tuple):
         return [to_plain(item) for item in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {name: to_plain(getattr(value, name)) for name in _names_of(type(value))}
     return value
+
+
+def made(data: object) -> typing.TypeGuard[tuple[Any, ...]]:
+    """Whether `data` is a tuple of dataclasses, which were checked when they were made.  No file can hold one."""
+    return isinstance(data, tuple) and bool(data) and all(map(dataclasses.is_dataclass, data))
 
 
 def from_plain(kind: type[T], data: object, where: str = "") -> T:
     """The inverse of :func:`to_plain` for the dataclass `kind`.
 
-    `where` names the place of `data` in messages; empty for a whole plan.  Raises PlanError.
+    `where` names the place of `data` in messages; empty for a whole plan.  A tuple of dataclasses in it is taken as it
+    is (see :func:`made`): plans may have 100,000 requests.  Raises PlanError.
     """
     if not isinstance(data, dict):
         raise PlanError(f"{where or 'the plan'} must be a table, got {data!r}")
@@ -42,11 +53,32 @@ def from_plain(kind: type[T], data: object, where: str = "") -> T:
     for key in data:
         if key not in types:
             raise PlanError(f"unknown key {_place(where, key)}", hint=f"the allowed keys are {_any_of(types, 'and')}")
-    for field in dataclasses.fields(kind):  # type: ignore[arg-type]  # a dataclass, by contract
-        needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        if needed and field.name not in data:
-            raise PlanError(f"{_place(where, field.name)} is missing")
-    return kind(**{key: _value(types[key], item, _place(where, key)) for key, item in data.items()})
+    for name in _needed_of(kind):  # type: ignore[arg-type]
+        if name not in data:
+            raise PlanError(f"{_place(where, name)} is missing")
+    values = {
+        key: item
+        if type(item) is types[key] and types[key] in _UNCHECKED
+        else _value(types[key], item, _place(where, key))
+        for key, item in data.items()
+    }
+    try:
+        return kind(**values)
+    except PlanError as error:
+        raise (PlanError(f"{where}: {error.message}", hint=error.hint) if where else error) from None
+
+
+@functools.cache
+def _names_of(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
+@functools.cache
+def _needed_of(kind: type[Any]) -> tuple[str, ...]:
+    """The fields without a default."""
+    missing = dataclasses.MISSING
+    fields = dataclasses.fields(kind)
+    return tuple(one.name for one in fields if one.default is missing and one.default_factory is missing)
 
 
 @functools.cache
@@ -55,7 +87,11 @@ def _types_of(kind: type[Any]) -> Mapping[str, Any]:
 
 
 def _value(kind: Any, data: object, where: str) -> Any:
+    if kind is int and type(data) is int and -_MOST_INT <= data <= _MOST_INT:
+        return data
     if typing.get_origin(kind) is tuple:
+        if made(data) and {type(item) for item in data} == {typing.get_args(kind)[0]}:
+            return data
         if not isinstance(data, list):
             raise PlanError(f"{where} must be a list, got {data!r}")
         return tuple(_value(typing.get_args(kind)[0], item, f"{where}[{n}]") for n, item in enumerate(data))
@@ -70,6 +106,8 @@ def _value(kind: Any, data: object, where: str) -> Any:
         return float(data)
     if type(data) is not kind:  # not isinstance: True is an int
         raise PlanError(f"{where} must be {_WORDS[kind]}, got {data!r}")
+    if type(data) is int and not -_MOST_INT - 1 <= data <= _MOST_INT:
+        raise PlanError(f"{where} must be between -2^63 and 2^63, got {data}")
     return data
 
 

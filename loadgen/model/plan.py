@@ -136,7 +136,7 @@ class SpecPlan:
         names = [t.name for t in self.targets]
         if len(set(names)) != len(names):
             raise PlanError("two targets have the same name")
-        if len({target.authority for target in self.targets}) != len(self.targets):
+        if len({(target.host, target.port) for target in self.targets}) != len(self.targets):
             raise PlanError("two targets are the same server", hint="write one entry, with a greater weight")
         if self.connections < 1:
             raise PlanError(f"connections must be at least 1, got {self.connections}")

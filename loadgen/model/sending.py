@@ -1,4 +1,4 @@
-"""The sending part of all kinds of plans: the engine, its time stamps, the addresses to connect from."""
+"""The sending part of all kinds of plans: the engine, its time stamps, the addresses to connect to and from."""
 
 from __future__ import annotations
 
@@ -26,6 +26,21 @@ class Timestamps(enum.Enum):
     AUTO = "auto"  # the most accurate kind that the engine has
     KERNEL = "kernel"  # the kernel's receive time stamp: queueing in the load generator is not charged to the server
     LOOP = "loop"  # when the event loop woke up: one time for all replies that were readable then
+
+
+class Resolve(enum.Enum):
+    """The addresses of a name that connections use; those that do not accept a connection at the start are left out."""
+
+    ALL = "all"  # in turn: each gets the same number of connections
+    FIRST = "first"  # all connections use the first one, in the resolver's order
+
+
+class IpVersion(enum.Enum):
+    """The version of IP that connections use."""
+
+    ANY = "any"
+    V4 = "4"
+    V6 = "6"
 
 
 def check_sending(

@@ -11,6 +11,8 @@ class TlsSettings:
 
     A certificate without a key contains its key.  `name` is the server name that is sent (SNI) and verified; "" for the
     host of the URL.  `resume`: a connection that is opened again resumes its TLS session, if the server allows that.
+    `tunnel`: connections go to an HTTP proxy, which is asked for a tunnel first; `proxy_authorization` is the value of
+    the header Proxy-Authorization, "" for none.
     """
 
     authorities: str = ""
@@ -18,6 +20,8 @@ class TlsSettings:
     key: str = ""
     name: str = ""
     resume: bool = False
+    tunnel: bool = False
+    proxy_authorization: str = ""
 
 
 TLS_DEFAULTS = TlsSettings()

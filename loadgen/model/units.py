@@ -1,6 +1,7 @@
 """Durations, sizes and rates as people write them, and as loadgen prints them.
 
-Every parser raises :class:`PlanError` that quotes the wrong text and gives an example.
+Every parser raises :class:`PlanError` that quotes the wrong text and gives an example.  Numbers may have a fraction and
+an exponent (`1.5`, `.5`, `1e3`).
 """
 
 from __future__ import annotations
@@ -25,47 +26,110 @@ _DURATIONS_NS = {
     "m": 60 * NS_PER_S,
     "h": 3600 * NS_PER_S,
 }
+_LONGER = {"sec": "s", "min": "m"}  # units that other tools write
 _DECIMAL = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 _BINARY = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
-_NUMBER_AND_UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Zµ/]*)")
+_MOST_DIGITS = 30  # of a number before its point: more is a mistake, and would take long to compute
+
+MOST_NS = 100 * 365 * 86_400 * NS_PER_S
+"""The longest duration, 100 years: a clock time plus this fits in 64 bits."""
+
+_MOST_BPS = 10**18
+_MOST_BYTES = 1 << 60
+
+_NUMBER = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_PART = re.compile(rf"({_NUMBER})\s*([a-zA-Zµμ]+)\s*")
+_NUMBER_AND_UNIT = re.compile(rf"({_NUMBER})\s*([a-zA-Zµμ/]*)")
+_PER = re.compile(rf"({_NUMBER})\s*(?P<multiple>[a-zA-Z]*)\s*(?:/\s*(?P<count>{_NUMBER})?\s*(?P<unit>[a-zA-Z]+))?")
+
+_DURATION_EXAMPLE = "20s, 250ms or 1m30s"
+_PER_S_EXAMPLE = "5000/s, 5k/s or 30/m"
 
 
 def _split(text: str, what: str, example: str) -> tuple[Decimal, str]:
     match = _NUMBER_AND_UNIT.fullmatch(text.strip())
     if match is None:
         raise PlanError(f"{text!r} is not a {what}", hint=f"write it like {example}")
-    return Decimal(match[1]), match[2].replace("µ", "u")
+    return parse_number(match[1], text, what), match[2]
 
 
-def parse_duration_ns(text: str) -> int:
-    """Nanoseconds of a text like `20s`, `250ms`, `1.5m`, `1h`, or seconds without a unit."""
-    number, unit = _split(text, "duration", "20s, 250ms or 5m")
-    factor = _DURATIONS_NS.get(unit.lower() or "s")
+def parse_number(number: str, text: str, what: str) -> Decimal:
+    """The value of `number`, a part of `text`, which is a `what`.  Raises PlanError when it is absurdly large."""
+    value = Decimal(number)
+    if value and value.adjusted() >= _MOST_DIGITS:
+        raise PlanError(f"{text!r} is not a {what}: the number is too large")
+    return value
+
+
+def _whole(value: Decimal, most: int, text: str, what: str, limit: str) -> int:
+    if value > most:
+        raise PlanError(f"{text!r} is not a {what}: it is more than {limit}")
+    return int(value)
+
+
+def parse_duration_ns(text: str, *, bare: bool = True) -> int:
+    """Nanoseconds of a text like `20s`, `250ms`, `1.5m`, `1m30s`, or seconds without a unit if `bare` allows it."""
+    stripped = text.strip()
+    if re.fullmatch(_NUMBER, stripped):
+        number = parse_number(stripped, text, "duration")
+        if not bare and number:
+            raise PlanError(f"{text!r} has no unit", hint=f"write {stripped}ms or {stripped}s")
+        return _whole(number * NS_PER_S, MOST_NS, text, "duration", "100 years")
+    total, longest, at = Decimal(0), 1 << 62, 0
+    while (part := _PART.match(stripped, at)) is not None:
+        factor = _unit_ns(part[2], text)
+        if factor >= longest:
+            raise PlanError(
+                f"{text!r} is not a duration: the units must descend", hint=f"write it like {_DURATION_EXAMPLE}"
+            )
+        total, longest, at = total + parse_number(part[1], text, "duration") * factor, factor, part.end()
+    if at == 0 or at < len(stripped):
+        raise PlanError(f"{text!r} is not a duration", hint=f"write it like {_DURATION_EXAMPLE}")
+    return _whole(total, MOST_NS, text, "duration", "100 years")
+
+
+def _unit_ns(unit: str, text: str) -> int:
+    name = unit.lower().replace("µ", "u").replace("μ", "u")  # the micro sign and the Greek letter
+    factor = _DURATIONS_NS.get(_LONGER.get(name, name))
     if factor is None:
         raise PlanError(f"{text!r} is not a duration: unknown unit {unit!r}", hint="use ns, us, ms, s, m or h")
-    return int(number * factor)
+    return factor
 
 
 def parse_rate_bps(text: str) -> int:
     """Bits per second of a text like `400k`, `1.5M`, `400kbit/s`, `400kbps` or `400000` (decimal multiples)."""
     number, unit = _split(text, "rate", "400k or 1.5M (bit/s)")
-    for name in ("bit/s", "bps", "bit"):  # case matters: B would mean bytes
+    for name in ("bit/s", "bps", "b/s", "bit"):  # case matters: B would mean bytes
         if unit.endswith(name):
             unit = unit.removesuffix(name)
             break
     factor = _DECIMAL.get(unit.lower())
     if factor is None:
         raise PlanError(f"{text!r} is not a rate", hint="write it like 400k or 1.5M (bit/s)")
-    return int(number * factor)
+    return _whole(number * factor, _MOST_BPS, text, "rate", "1000000000 Gbit/s")
 
 
-def parse_per_s(text: str) -> float:
-    """A number per second of a text like `5000/s`, `5k/s` or `5000`; more than 0."""
-    number, unit = _split(text, "rate", "5000/s or 5k/s")
-    factor = _DECIMAL.get(unit.lower().removesuffix("/s"))
-    if factor is None or not number:
-        raise PlanError(f"{text!r} is not a rate", hint="write it like 5000/s or 5k/s")
-    return float(number * factor)
+def parse_per_s(text: str, *, zero: bool = False) -> float:
+    """A number per second of a text like `5000/s`, `5k/s`, `30/m`, `300/1m`, `1e3` or `5000`; `zero`: it may be 0.
+
+    `30m` is refused: it may mean 30 a minute, or 30 million.
+    """
+    match = _PER.fullmatch(text.strip())
+    multiple = match["multiple"] if match else ""
+    if match is not None and multiple in ("m", "min", "s", "h") and not match["unit"]:
+        example = f"{match[1]}/{multiple}"
+        more = f", or {match[1]}M/s for millions" if multiple == "m" else ""
+        raise PlanError(f"{text!r} is not a rate: {multiple!r} alone is ambiguous", hint=f"write {example}{more}")
+    if match is not None and multiple == "m":
+        raise PlanError(f"{text!r} is not a rate: 'm' is ambiguous", hint=f"write {match[1]}M/s for millions")
+    factor = _DECIMAL.get(multiple.lower())
+    if match is None or factor is None:
+        raise PlanError(f"{text!r} is not a rate", hint=f"write it like {_PER_S_EXAMPLE}")
+    number = parse_number(match[1], text, "rate") * factor
+    period = parse_number(match["count"] or "1", text, "rate") * _unit_ns(match["unit"] or "s", text)
+    if not period or not (number or zero):
+        raise PlanError(f"{text!r} is not a rate: it must be more than 0", hint=f"write it like {_PER_S_EXAMPLE}")
+    return float(number * NS_PER_S / period)
 
 
 def parse_size_bytes(text: str) -> int:
@@ -78,7 +142,7 @@ def parse_size_bytes(text: str) -> int:
     factor = _BINARY.get(unit.lower())
     if factor is None:
         raise PlanError(f"{text!r} is not a size", hint="write it like 16K, 1M or 65536 (bytes)")
-    return int(number * factor)
+    return _whole(number * factor, _MOST_BYTES, text, "size", "1073741824 GiB")
 
 
 def format_size(size_bytes: int) -> str:

@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from loadgen.model.stages import Ramp
 from loadgen.model.units import NS_PER_S
+from loadgen.schedule.ramps import ramped_ns
 
 
 def offsets_ns(
-    *, rate_per_s: float, poisson: bool, seed: int, part: int, parts: int, length_ns: int, total: int = 0
+    *,
+    rate_per_s: float,
+    poisson: bool,
+    seed: int,
+    part: int,
+    parts: int,
+    length_ns: int,
+    ramps: Sequence[Ramp] = (),
+    total: int = 0,
 ) -> NDArray[np.int64]:
     """The due times of operations part, part + parts, part + 2 parts, …: ns after the start, ascending int64 <
     `length_ns`.  With a `total`, only operations with numbers below it are due.
 
         Constant rate: operation k is due at k / rate.  Poisson: gaps are exponential with mean 1 / rate.  All parts
-    draw the same gaps from `seed`, so that all parts together are one Poisson process.
+    draw the same gaps from `seed`, so that all parts together are one Poisson process.  With `ramps`, the rate changes
+    as they say (loadgen.schedule.ramps), and `rate_per_s` has no effect.
     """
+    if ramps:
+        return ramped_ns(ramps, poisson=poisson, seed=seed, part=part, parts=parts, length_ns=length_ns, total=total)
     expected = min(rate_per_s * length_ns / NS_PER_S, total or math.inf)
     if not poisson:
         k = np.arange(part, min(int(expected) + 1, total or sys.maxsize), parts)

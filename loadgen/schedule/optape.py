@@ -16,6 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from loadgen.schedule.strings import Strings
+from loadgen.schedule.values import Values
+
 KEEP_ALIVE = 1  # the request uses a persistent connection
 CLOSE_AFTER = 2  # the request is the last one on its TCP connection
 NO_BODY = 4  # the reply has no body, whatever its head says (HEAD)
@@ -39,6 +42,7 @@ OP_DTYPE = np.dtype(
         ("kind", "u1"),  # the category of the mix (SPECweb99: file class)
         ("group", "u1"),  # the type of operation (SPECweb99: static, standard GET, CAD, POST, CGI)
         ("flags", "u1"),  # KEEP_ALIVE | CLOSE_AFTER | NO_BODY | OWN_HOST
+        ("template", "<u4"),  # index into the templates of `values`; 0: the request is `line`, Host line, `rest`
     ]
 )
 """One operation; text fields are indexes into the tape's `strings`."""
@@ -84,28 +88,6 @@ def statuses_of(sets: NDArray[np.uint64]) -> list[frozenset[int]]:
     return [frozenset(np.flatnonzero(one).tolist()) for one in bits]
 
 
-@dataclass(frozen=True, slots=True)
-class Strings:
-    """A table of byte strings: string *i* is `data[offsets[i]:offsets[i + 1]]`."""
-
-    data: bytes
-    offsets: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, strings: Iterable[bytes]) -> Strings:
-        """A table of `strings`, in order."""
-        parts = list(strings)
-        offsets = np.zeros(len(parts) + 1, dtype=np.int64)
-        np.cumsum([len(p) for p in parts], out=offsets[1:])
-        return cls(b"".join(parts), offsets)
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __getitem__(self, index: int) -> bytes:
-        return self.data[self.offsets[index] : self.offsets[index + 1]]
-
-
 class StringsBuilder:
     """Collects strings for a :class:`Strings` table.  Equal strings share an index; index 0 is the empty string."""
 
@@ -127,6 +109,8 @@ class OpTape:
 
     `ops` (OP_DTYPE), `checks` (CHECK_DTYPE) and `strings` refer to each other by index.  `starts` (START_DTYPE) has the
     shape (segments, connections): where each connection, by global number, starts in each segment of the run.  `kinds`
+    and `groups` name the values of these columns.  `kind_shares`: the intended share of each kind, 0..1.  `values`: the
+    templates of requests that differ each time; None without such requests.
     and `groups` name the values of these columns.  `kind_shares`: the intended share of each kind, 0..1.
     `status_sets` (uint64, shape (sets, STATUS_WORDS)): the sets of statuses that rows expect.
     """
@@ -138,6 +122,7 @@ class OpTape:
     kinds: tuple[str, ...]
     groups: tuple[str, ...]
     kind_shares: tuple[float, ...]
+    values: Values | None = None
     status_sets: NDArray[np.uint64] = field(default_factory=lambda: status_sets([]))
 
     def to_wire(self) -> dict[str, Any]:
@@ -152,6 +137,7 @@ class OpTape:
             "kinds": list(self.kinds),
             "groups": list(self.groups),
             "kind_shares": list(self.kind_shares),
+            "values": None if self.values is None else self.values.to_wire(),
             "status_sets": self.status_sets.tobytes(),
         }
 
@@ -166,5 +152,6 @@ class OpTape:
             kinds=tuple(wire["kinds"]),
             groups=tuple(wire["groups"]),
             kind_shares=tuple(wire["kind_shares"]),
+            values=None if wire["values"] is None else Values.from_wire(wire["values"]),
             status_sets=np.frombuffer(wire["status_sets"], dtype=np.uint64).reshape(-1, STATUS_WORDS),
         )

@@ -42,6 +42,10 @@ class Placement:
         mine = target_of[self.worker_of == self.workers.index(worker)]
         return np.bincount(mine, minlength=targets).astype(np.int64)
 
+    def of_streams(self, streams: int) -> Placement:
+        """The placement of streams, of which each connection has so many: its streams follow each other by number."""
+        return Placement(self.workers, np.repeat(self.worker_of, streams))
+
 
 def place(shares: Sequence[int], weights: Sequence[int], seed: int) -> NDArray[np.int32]:
     """The index of the worker of each connection, int32 by global connection number.

@@ -42,8 +42,25 @@ def fates_by_target(
 ) -> list[Fates]:
     """The fates of window 0 by target index.  `cells`: by (window, target); `nothing`: an empty cell."""
     own = [_with_those_throughout(cells, target, nothing, measured_ns) for target in range(targets)]
-    slowest_ns = max((cell.response.max_ns for cell in own), default=0)
-    return [Fates(cell, _unanswered(cell, slowest_ns)) for cell in own]
+    return [Fates(cell, _unanswered(cell, patience_ns)) for cell, patience_ns in zip(own, _patiences(own), strict=True)]
+
+
+def fates_by_stage(
+    stages: Mapping[tuple[int, int], Cell],
+    number: int,
+    cells: Mapping[tuple[int, int], Cell],
+    targets: int,
+    nothing: Cell,
+    measured_ns: int,
+) -> list[Fates]:
+    """The fates of `number` stages, over all targets.  `stages`: by (stage, target); the others as in fates_by_target.
+
+    What is unanswered is decided in the whole window, so that the stages add up to it.
+    """
+    own = [_with_those_throughout(cells, target, nothing, measured_ns) for target in range(targets)]
+    patiences = list(enumerate(_patiences(own)))
+    by_target = [[(stages.get((at, target), nothing), ns) for target, ns in patiences] for at in range(number)]
+    return [sum_of([Fates(cell, _unanswered(cell, ns)) for cell, ns in some], nothing) for some in by_target]
 
 
 def sum_of(fates: Sequence[Fates], nothing: Cell) -> Fates:
@@ -99,7 +116,11 @@ def _with_more_cut(cell: Cell, response: Histogram, service: Histogram) -> Cell:
     )
 
 
-def _unanswered(cell: Cell, slowest_ns: int) -> Histogram:
-    """`slowest_ns` is the slowest answered operation of any target; it counts where this target answered none."""
-    patience_ns = PATIENCE * (cell.response.max_ns if cell.response.total else slowest_ns)
+def _patiences(own: Sequence[Cell]) -> list[int]:
+    """By target: PATIENCE times its slowest answered operation; times that of any target where it answered none."""
+    slowest_ns = max((cell.response.max_ns for cell in own), default=0)
+    return [PATIENCE * (cell.response.max_ns if cell.response.total else slowest_ns) for cell in own]
+
+
+def _unanswered(cell: Cell, patience_ns: int) -> Histogram:
     return cell.response_cut.since(patience_ns + 1 if patience_ns else 0)

@@ -121,6 +121,45 @@ class RequestRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Handshakes:
+    """The completed TLS handshakes of a run, those of the warm-up included: `full` ones, and `resumed` ones."""
+
+    full: int
+    resumed: int
+
+    @property
+    def resumed_share(self) -> float:
+        """The share of the resumed ones, 0 to 1; 0 without any handshake."""
+        return self.resumed / max(self.full + self.resumed, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageRow:
+    """One stage of the run: the operations that were due in it, whenever they ended.
+
+    `number`: its place in the plan, from 1.  `stage`: as the user writes it.  `begins_s`: after the start of the
+    window.  `measured_s`: how much of its length was played, and `asked_per_s` the mean rate over that.  `ok`, `errors`
+    (by Outcome name) and `cut` add up to `due`; over all stages, each of them adds up to that of the run, as do the
+    `unanswered` ones among the cut.  `per_s` counts ok operations.  `response_ms` as in HttpRow.  `slos`: the
+    objectives of times and shares, judged for the stage alone; they have no effect on the verdict.
+    """
+
+    number: int
+    stage: str
+    begins_s: float
+    measured_s: float
+    asked_per_s: float
+    due: int
+    ok: int
+    errors: dict[str, int]
+    cut: int
+    unanswered: int
+    per_s: float
+    response_ms: TimeSpans
+    slos: tuple[SloCheck, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HttpResult:
     """The result of `loadgen http`.
 
@@ -129,7 +168,9 @@ class HttpResult:
     the wait for a connection and for the load generator.  `slos`: the objectives; empty when a trust check failed, or
     when the window is missing without a lost worker.  Without any objective, CONFORMING only means that the measurement
     is valid.  `disturbance`: the disturbed seconds; None when no second was watched, and in records of earlier
-    versions.  `canary` has a row for each engine; () for a run without canaries.
+    versions.  `canary` has a row for each engine; () for a run without canaries.  `handshakes`: None when no TLS
+    handshake was completed, and in records of earlier versions.  `stages`: in a run with stages, a row for each that
+    has a length.
     """
 
     verdict: Verdict
@@ -145,6 +186,8 @@ class HttpResult:
     notes: tuple[str, ...] = ()
     disturbance: Disturbance | None = None
     canary: tuple[CanaryRow, ...] = ()
+    handshakes: Handshakes | None = None
+    stages: tuple[StageRow, ...] = ()
 
     @property
     def exit_code(self) -> ExitCode:

@@ -27,12 +27,14 @@ class Demand:
     """A load: `shares[t]` connections to the server at `hosts[t]`, from `sources` (empty: the kernel's choice).
 
     `connects_per_s`: TCP connections that each of these connections opens per second.
+    `streams`: HTTP/2 streams on each connection.
     """
 
     hosts: tuple[str, ...]
     shares: tuple[int, ...]
     connects_per_s: float = 0.0
     sources: tuple[str, ...] = ()
+    streams: int = 1
 
     @property
     def on_loopback(self) -> bool:

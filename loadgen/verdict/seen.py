@@ -17,8 +17,8 @@ _MOST = 8
 _BEGINNINGS = (
     ("\\x15\\x03", "it speaks TLS: use https://"),
     ("\\x16\\x03", "it speaks TLS: use https://"),
-    ("\\x00\\x00", "it may speak HTTP/2 only"),
-    ("HTTP/2", "it may speak HTTP/2 only"),
+    ("\\x00\\x00", "it may speak HTTP/2 only: try --http2"),
+    ("HTTP/2", "it may speak HTTP/2 only: try --http2"),
     ("SSH-", "it is an SSH server"),
     ("220 ", "it is a mail or FTP server"),
     ("-ERR", "it is a Redis or POP3 server"),
@@ -89,7 +89,7 @@ def _lines(shown: Mapping[tuple[int, Outcome], Shown], targets: Sequence[Target]
                 yield f'{name} sent too large a head; the limit was reached at "{text}"'
             case Outcome.BAD_STATUS:
                 yield f'{name} wants TLS: use https:// (it said "{text}")'
-            case Outcome.BAD_TLS:
+            case Outcome.BAD_TLS | Outcome.REFUSED | Outcome.UNREACHABLE:
                 yield f"{name}: {text}"
 
 

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from loadgen.measure import censored
 from loadgen.model.errors import PlanError
 from loadgen.model.outcome import Outcome
-from loadgen.model.units import NS_PER_MS, NS_PER_S, parse_duration_ns
+from loadgen.model.units import NS_PER_MS, NS_PER_S, parse_duration_ns, parse_number, parse_per_s
 from loadgen.verdict.fates import Fates
 from loadgen.verdict.result import Check
 
-_SLO = re.compile(r"\s*(p(\d+(?:\.\d+)?)|mean|max|errors|shed|rate)\s*(<=|>=|<|>)\s*(.+?)\s*")
-_SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
-_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*(k?)\s*(?:/s)?")
+_SLO = re.compile(r"\s*(p\(?([0-9]+(?:\.[0-9]+)?)\)?|mean|max|errors|shed|rate)\s*(<=|>=|<|>)\s*(.+?)\s*")
+_SHARE = re.compile(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*(%?)")
 _HINT = "examples: p99<50ms, mean<5ms, max<2s, errors<0.1%, shed<1%, rate>4500/s"
 
 
@@ -39,30 +38,29 @@ class Slo:
     unit: str
 
     @classmethod
-    def parse(cls, text: str) -> Slo:
-        """The objective written in `text`.  Raises PlanError if `text` is not an objective."""
+    def parse(cls, text: str, *, bare: bool = False) -> Slo:
+        """The objective written in `text`.  Raises PlanError if `text` is not an objective.
+
+        `bare`: a time without a unit is in seconds, as in records of older versions; otherwise it is refused, because
+        k6 and others mean milliseconds.
+        """
         match = _SLO.fullmatch(text)
-        problem = PlanError(f"{text!r} is not an objective", hint=_HINT)
         if match is None:
-            raise problem
+            raise PlanError(f"{text!r} is not an objective", hint=_HINT)
         metric, percentile, relation, limit = match.groups()
-        if percentile is not None and not 0 < float(percentile) <= 100:
-            raise PlanError(f"{text!r}: percentile {percentile} is not above 0 and at most 100", hint=_HINT)
+        if percentile is not None:
+            metric = f"p{percentile}"
+            if not 0 < float(percentile) <= 100:
+                raise PlanError(f"{text!r}: percentile {percentile} is not above 0 and at most 100", hint=_HINT)
         if (relation[0] == ">") != (metric == "rate"):
             allowed = "> or >=" if metric == "rate" else "< or <="
             raise PlanError(f"{text!r}: {metric} needs {allowed}", hint=_HINT)
         if metric in ("errors", "shed"):
-            share = _SHARE.fullmatch(limit)
-            if share is None:
-                raise problem
-            return cls(metric=metric, relation=relation, limit=float(share[1]), unit="%")
-        if metric == "rate":
-            rate = _RATE.fullmatch(limit)
-            if rate is None:
-                raise problem
-            return cls(metric=metric, relation=relation, limit=float(rate[1]) * (1000 if rate[2] else 1), unit="/s")
+            return cls(metric=metric, relation=relation, limit=_percent(text, f"{metric}{relation}", limit), unit="%")
         try:
-            limit_ns = parse_duration_ns(limit)
+            if metric == "rate":
+                return cls(metric=metric, relation=relation, limit=parse_per_s(limit, zero=True), unit="/s")
+            limit_ns = parse_duration_ns(limit, bare=bare)
         except PlanError as error:
             raise PlanError(f"{text!r}: {error.message}", hint=error.hint or _HINT) from error
         return cls(metric=metric, relation=relation, limit=limit_ns / NS_PER_MS, unit="ms")
@@ -129,6 +127,22 @@ class Slo:
         if silent <= share:
             return 100 * share, False, detail
         return 100 * silent, False, f"share of the connections' time in unanswered requests; {detail}"
+
+
+def _percent(text: str, left: str, limit: str) -> float:
+    """The percentage in `limit`, which `text` has right of `left`.  Raises PlanError."""
+    match = _SHARE.fullmatch(limit)
+    try:
+        value = float(parse_number(match[1], text, "objective")) if match else None
+    except ArithmeticError:  # like 1.2.3
+        value = None
+    if match is None or value is None:
+        raise PlanError(f"{text!r} is not an objective", hint=_HINT)
+    if not match[2]:
+        raise PlanError(
+            f"{text!r}: {limit} has no unit", hint=f"write {left}{100 * value:g}% for that share, or {left}{limit}%"
+        )
+    return value
 
 
 def _holds(value: float, relation: str, limit: float) -> bool:

@@ -16,7 +16,8 @@ from loadgen.engine.api import Arrivals
 from loadgen.model.outcome import Outcome
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS, NS_PER_S
-from loadgen.schedule.optape import OpTape, Strings
+from loadgen.schedule.optape import OpTape
+from loadgen.schedule.strings import Strings
 from tests.support import scripted
 from tests.support.engines import ENGINES, MakeEngine, Played, play, records_kept
 from tests.support.scripted import ScriptedServer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import selectors
 import socket
 import threading
@@ -66,6 +67,7 @@ def due_in(given: Arrivals, length_ns: int) -> int:
             part=given.part,
             parts=given.parts,
             length_ns=length_ns,
+            ramps=given.ramps,
         )
     )
 
@@ -92,6 +94,35 @@ def test_each_due_operation_is_recorded_once(engine: MakeEngine, poisson: bool) 
     assert outcomes[Outcome.OK] <= len(server.requests) <= sum(outcomes.values())
     assert server.connections <= 8
     assert played.why == "complete"
+
+
+@pytest.mark.parametrize("poisson", [False, True])
+def test_a_rate_that_changes_is_played_as_its_schedule_says(
+    engine: MakeEngine, poisson: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = dataclasses.replace(
+        arrivals(1.0, poisson=poisson, part=1, parts=2),
+        ramps=((100 * NS_PER_MS, 0.0, 800.0), (100 * NS_PER_MS, 0.0, 0.0), (100 * NS_PER_MS, 1000.0, 200.0)),
+    )
+
+    async def scenario() -> Played:
+        async with ScriptedServer(scripted.good) as server:
+            return await play(engine, make_tape([Op()], 8), [server.port], arrivals=asked, length_ns=300 * NS_PER_MS)
+
+    with records_kept(monkeypatch) as kept:
+        played = run(scenario)
+    assert sum(played.outcomes().values()) == due_in(asked, 300 * NS_PER_MS) > 30
+    assert set(played.outcomes()) <= {Outcome.OK, Outcome.CUT}
+    due = np.sort(np.concatenate(kept)["due_ns"])
+    wanted = offsets_ns(
+        rate_per_s=0.0, poisson=poisson, seed=1, part=1, parts=2, length_ns=300 * NS_PER_MS, ramps=asked.ramps
+    )
+    assert np.array_equal(due - due[0], wanted - wanted[0])
+    ends = [100 * NS_PER_MS, 200 * NS_PER_MS, 300 * NS_PER_MS]
+    by_stage = np.diff(np.searchsorted(wanted, ends), prepend=0).tolist()
+    assert {stage: cell.issued for (stage, _), cell in played.totals.stages.items()} == {
+        stage: number for stage, number in enumerate(by_stage) if number
+    }
 
 
 def test_parts_of_a_rate_add_up_and_each_plays_its_own_rows(engine: MakeEngine) -> None:

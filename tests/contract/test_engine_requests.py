@@ -120,7 +120,7 @@ def test_a_proxy_gets_requests_for_other_servers(engine: MakeEngine) -> None:
     result, server = run(scenario)
     assert result.outcomes() == {Outcome.OK: 10}
     assert set(server.requests) == {"/x"}  # without the server, which the other test checks
-    assert set(server.hosts) == {"shop.example:80"}
+    assert set(server.hosts) == {"shop.example"}
 
 
 def test_without_keepalive_each_request_has_its_connection(engine: MakeEngine) -> None:

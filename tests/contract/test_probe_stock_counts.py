@@ -22,7 +22,7 @@ def udp(direction: Direction, **changes: Any) -> ProbeTest:
     return ProbeTest(
         transport=Transport.UDP,
         direction=direction,
-        rate_bps=8_000_000,
+        rate_bps=1_600_000,
         block_bytes=1000,
         **{"duration_ns": NS_PER_S, **changes},
     )
@@ -55,7 +55,7 @@ def test_loss_is_not_reported_where_it_may_be_that_of_the_warm_up() -> None:
     result = over(all_but_each_ninth, udp(Direction.SEND, omit_ns=NS_PER_S))
     (stream,) = result.streams
     assert stream.lost == UNKNOWN
-    assert stream.packets == pytest.approx(1000, rel=0.1)
+    assert stream.packets == pytest.approx(200, rel=0.2)
     report = judged(result)
     assert report.rows[0].loss_share == UNKNOWN
     assert any("warm-up (--omit), so the loss is not known" in note for note in report.notes)
@@ -69,14 +69,14 @@ def test_without_loss_the_warm_up_leaves_no_doubt() -> None:
 @pytest.mark.parametrize(("direction", "omit_ns"), [(Direction.SEND, 0), (Direction.RECEIVE, NS_PER_S)])
 def test_loss_is_that_of_the_path(direction: Direction, omit_ns: int) -> None:
     result = over(all_but_each_ninth, udp(direction, omit_ns=omit_ns))
-    assert judged(result).rows[0].loss_share == pytest.approx(1 / 9, abs=0.005)
+    assert judged(result).rows[0].loss_share == pytest.approx(1 / 9, abs=0.03)
 
 
 def test_half_of_the_datagrams_twice_is_no_valid_measurement_of_a_stock_server() -> None:
     """It counts the copies as payload: half more than was sent arrives."""
     result = over(lambda number: 1 + number % 2, udp(Direction.SEND))
     (stream,) = result.streams
-    assert stream.received_bytes == pytest.approx(1.5 * stream.sent_bytes, rel=0.02)
+    assert stream.received_bytes == pytest.approx(1.5 * stream.sent_bytes, rel=0.1)
     assert stream.lost == UNKNOWN
     report = judged(result)
     failed = [check.name for check in report.trust.checks if not check.ok]
@@ -86,7 +86,7 @@ def test_half_of_the_datagrams_twice_is_no_valid_measurement_of_a_stock_server()
 def test_duplicates_do_not_pass_for_less_loss_at_a_stock_server() -> None:
     """10 of 100 are lost, after 10 that came twice: the copies came too early to hide a loss, and show themselves."""
     result = over(lambda number: 2 if number % 100 < 10 else int(number % 100 < 90), udp(Direction.SEND))
-    assert result.streams[0].lost == UNKNOWN or judged(result).rows[0].loss_share == pytest.approx(0.1, abs=0.01)
+    assert result.streams[0].lost == UNKNOWN or judged(result).rows[0].loss_share == pytest.approx(0.1, abs=0.03)
 
 
 def test_duplicates_and_losses_of_a_stock_sender_are_told_apart() -> None:

@@ -18,16 +18,20 @@ from coordinator.output.terminal.runview import Position
 from loadgen.measure.ledger import Ledger
 from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.outcome import Outcome
+from loadgen.model.stages import parse_stages
 from loadgen.verdict.http_result import HttpResult, TimeSpans
 from loadgen.verdict.result import Verdict
 from loadgen.verdict.span import Span
-from tests.support.https import OPEN, PLAN, header, result, snapshots
+from tests.support.https import OPEN, PLAN, header, result, snapshots, staged
 from tests.support.judged import judged
 
 Golden = Callable[[str, str], None]
 
 RECORD = Path("runs/2026-02-03T04-05-06-http")
 MISSED = dataclasses.replace(OPEN, poisson=True, slos=("p99<2ms", "errors<1%", "rate>30/s"))
+STAGED = dataclasses.replace(
+    OPEN, stages=parse_stages("1s:40/s,500ms@40/s,500ms:0/s"), slos=("p50<50ms", "errors<30%", "rate>1/s")
+)
 ONE = HttpPlan(requests=(HttpRequest(url="http://[2001:db8::7]:8080/"),), connections=4, duration_ns=2_000_000_000)
 TROUBLE = {3: Outcome.TIMED_OUT, 9: Outcome.BAD_STATUS, 10: Outcome.SHED, 11: Outcome.SHED}
 
@@ -51,6 +55,10 @@ RUNS: dict[str, tuple[HttpPlan, Callable[[], HttpResult]]] = {
         lambda: result(MISSED, given=snapshots(MISSED, service_ms=5, outcomes=TROUBLE), notes=("a note",)),
     ),
     "report_invalid.txt": (PLAN, lambda: result(given=snapshots(cpu=0.96))),
+    "report_stages.txt": (
+        STAGED,
+        lambda: result(STAGED, given=staged(STAGED, outcomes=TROUBLE, service_s=dict.fromkeys(range(20, 40), 0.2))),
+    ),
     "report_nothing.txt": (PLAN, lambda: result(given=[], measured_ns={}, complete=frozenset(), interrupted=True)),
 }
 
@@ -64,6 +72,22 @@ def test_the_report(golden: Golden, name: str) -> None:
 def test_a_degraded_run_is_not_headed_by_a_result() -> None:
     found = dataclasses.replace(result(), verdict=Verdict.DEGRADED, reasons=("Machine m1 was lost.",))
     assert "\nLoad was lost, so this is no result: " in printed(found, PLAN)
+
+
+def test_a_thousand_stages_do_not_flood_the_report() -> None:
+    found = result(STAGED, given=staged(STAGED, outcomes=TROUBLE, service_s=dict.fromkeys(range(20, 40), 0.2)))
+    row = dataclasses.replace(found.stages[1], stage="100h@1,000,000/s", due=1_234_567, ok=1_234_567, per_s=999_999.0)
+    text = printed(dataclasses.replace(found, stages=(row,) * 1000), STAGED)
+    assert text.count("100h@1,000,000/s ") <= 40 + 6
+    assert "\nand 960 more stages: run.json has all of them\n" in text
+    assert "…" not in text
+    assert "994 more" in text
+
+
+def test_stages_that_were_not_reached_are_told() -> None:
+    given = staged(STAGED)[:1]
+    found = result(STAGED, given=given, interrupted=True, complete=frozenset(), measured_ns={0: 500_000_000})
+    assert re.search(r"^ +500ms@40/s +not played +- +-", printed(found, STAGED), re.MULTILINE)
 
 
 def test_names_of_targets_are_whole_beside_lower_bounds_and_retries() -> None:

@@ -26,6 +26,7 @@ from loadgen.measure.shown import Shown
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.bound import Bound
 from loadgen.model.outcome import Outcome
+from loadgen.model.sending import IpVersion, Resolve
 from loadgen.model.shard import Shard
 from loadgen.model.target import Target
 from loadgen.model.tls import TLS_DEFAULTS, TlsSettings
@@ -66,6 +67,7 @@ class Played:
     snapshots: list[Snapshot] = field(default_factory=list)
     why: str = ""
     done_s: float = 0.0  # after the start; below 0 if the number of operations was not given, or not reached
+    remarks: dict[str, int] = field(default_factory=dict)
 
     def cell(self, window: int = 0, target: int = 0) -> Cell:
         return self.totals.cells[window, target]
@@ -104,6 +106,11 @@ async def play(
     sources: tuple[str, ...] = (),
     tls_verify: bool = True,
     targets: Sequence[Target] | None = None,
+    resolve: Resolve = Resolve.FIRST,
+    ip_version: IpVersion = IpVersion.ANY,
+    streams: int = 0,
+    part: int = 0,
+    parts: int = 1,
     requests: int = 0,
     request_ns: int = 0,
     dial: tuple[tuple[str, int], ...] = (),
@@ -128,6 +135,11 @@ async def play(
             arrivals=arrivals,
             sources=sources,
             tls_verify=tls_verify,
+            resolve=resolve,
+            ip_version=ip_version,
+            streams=streams,
+            part=part,
+            parts=parts,
             requests=requests,
             request_ns=request_ns,
             dial=dial,
@@ -156,7 +168,8 @@ async def play(
     ledger = Ledger(["w"], len(tape.kinds), len(tape.groups))
     for snapshot in snapshots:
         ledger.receive(snapshot)
-    return Played(ledger.totals(), snapshots, why, (engine.done_ns - start) / NS_PER_S)
+    done_s = (engine.done_ns - start) / NS_PER_S
+    return Played(ledger.totals(), snapshots, why, done_s, dict(engine.take_remarks()))
 
 
 @contextlib.contextmanager

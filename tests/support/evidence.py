@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from loadgen.measure.cells import Cell
+from loadgen.measure.cells import Cell, CellTable
 from loadgen.measure.histogram import TOP_NS, Histogram
 from loadgen.measure.record import RECORD_DTYPE
 from loadgen.measure.shown import Shown, escaped
@@ -57,6 +57,7 @@ cells = st.builds(
     statuses=st.lists(st.integers(100, 999), max_size=5).map(lambda codes: Histogram.of(np.array(codes, np.int64))),
 )
 cell_maps = st.dictionaries(st.tuples(st.integers(-1, 1), st.integers(0, 2)), cells, max_size=2)
+stage_maps = st.dictionaries(st.tuples(st.integers(0, 2), st.integers(0, 2)), cells, max_size=2)
 healths = st.builds(
     Health,
     wall_ns=counters,
@@ -110,6 +111,7 @@ def snapshots(workers: Sequence[str] = ("a", "b"), intervals: int = 5) -> st.Sea
         tallies=tallies.map(lambda table: merge_tallies([table])),
         health=healths,
         shown=st.lists(shown, max_size=2).map(tuple),
+        stages=st.just(CellTable.of({})) | stage_maps,
     )
 
 

@@ -20,10 +20,13 @@ from loadgen.measure.cells import CellTable
 from loadgen.measure.fold import FoldContext, fold
 from loadgen.measure.record import RECORD_DTYPE
 from loadgen.measure.snapshot import Health, Snapshot
+from loadgen.measure.stages import fold_stages
 from loadgen.model.bound import Bound
 from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.outcome import Outcome
+from loadgen.model.stages import ramps_of
 from loadgen.model.units import NS_PER_MS, NS_PER_S
+from loadgen.schedule.ramps import ramped_ns
 from loadgen.verdict.http_result import HttpResult
 from tests.support.canaries import heard, seen
 from tests.support.results import environment, local_fleet
@@ -65,12 +68,10 @@ def health(plan: HttpPlan, cpu: float = 0.5, wall_ns: int = NS_PER_S) -> Health:
     )
 
 
-def fold_rows(
-    plan: HttpPlan, rows: Sequence[tuple[int, ...]], *, start_ns: int = 0
-) -> tuple[CellTable, NDArray[np.void]]:
-    """The cells and tallies of `rows`, which have the fields of RECORD_DTYPE; the window begins at `start_ns`."""
+def context_of(plan: HttpPlan) -> FoldContext:
+    """The tables by which the records of a run of `plan` are folded."""
     tape = compile_http(plan)
-    context = FoldContext(
+    return FoldContext(
         kind=np.ascontiguousarray(tape.ops["kind"]),
         group=np.ascontiguousarray(tape.ops["group"]),
         kinds=len(tape.kinds),
@@ -78,9 +79,18 @@ def fold_rows(
         target_of=np.repeat(np.arange(len(plan.shares), dtype=np.int32), plan.shares),
         line_bps=0,
         bound=Bound.rate(1),
+        is_open=bool(plan.stages),
     )
+
+
+def fold_rows(
+    plan: HttpPlan, rows: Sequence[tuple[int, ...]], *, start_ns: int = 0
+) -> tuple[CellTable, NDArray[np.void]]:
+    """The cells and tallies of `rows`, which have the fields of RECORD_DTYPE; the window begins at `start_ns`."""
     end_ns = start_ns + plan.duration_ns
-    return fold(np.array(rows, RECORD_DTYPE), context, window=0, window_start_ns=start_ns, window_end_ns=end_ns)
+    return fold(
+        np.array(rows, RECORD_DTYPE), context_of(plan), window=0, window_start_ns=start_ns, window_end_ns=end_ns
+    )
 
 
 def ended(
@@ -138,6 +148,32 @@ def snapshots(
     for second in range(plan.duration_ns // NS_PER_S):
         cells, tallies = fold_rows(plan, [row for row in rows if row[0] // NS_PER_S == second])
         found.append(Snapshot("local/0", second, cells, tallies, health(plan, cpu)))
+    return found
+
+
+def staged(
+    plan: HttpPlan, *, outcomes: Mapping[int, Outcome] | None = None, service_s: Mapping[int, float] | None = None
+) -> list[Snapshot]:
+    """Return a snapshot per second of what the stages of `plan` ask for, on the first target.
+
+    An operation takes 5 ms, or what `service_s` says; both mappings are by operation number.
+    """
+    rows = []
+    length_ns = plan.duration_ns
+    ramps = ramps_of(plan.stages)
+    dues = ramped_ns(ramps, poisson=False, seed=1, part=0, parts=1, length_ns=length_ns)
+    for number, due in enumerate((dues + 1).tolist()):
+        done = due + round((service_s or {}).get(number, 0.005) * NS_PER_S)
+        outcome = (outcomes or {}).get(number, Outcome.OK)
+        rows.append((due, 0 if outcome is Outcome.SHED else due, done, 100, 0, 0, outcome, 0))
+    ends_ns = np.cumsum([length for length, _, _ in ramps])
+    found = []
+    for second in range(length_ns // NS_PER_S):
+        last = second + 1 == length_ns // NS_PER_S
+        mine = [row for row in rows if row[2] // NS_PER_S == second or (last and row[2] // NS_PER_S > second)]
+        cells, tallies = fold_rows(plan, mine)
+        stages = fold_stages(np.array(mine, RECORD_DTYPE), context_of(plan), 0, ends_ns)
+        found.append(Snapshot("local/0", second, cells, tallies, health(plan), stages=stages))
     return found
 
 

@@ -76,19 +76,18 @@ def wrong_after_nothing(end: End, *, full: bool) -> Iterator[str]:
     yield from _left(end)
 
 
-def wrong_after_loss(end: End, *, closing: bool, counts: bool, is_noted: bool) -> Iterator[str]:
+def wrong_after_loss(end: End, *, closing: bool, counts: bool) -> Iterator[str]:
     """Yield what is wrong with a run that lost the victim.
 
-    `closing`: it was lost after the traffic, and costs nothing if its results had arrived; then it must be noted if
-    `is_noted`.  `counts`: the connections of the victim must not conform in the window.
+    `closing`: it was lost after the traffic, and costs nothing if its results had arrived.  It is noted only if it had
+    not been told by then that the run is over, which a test from outside cannot know.  `counts`: the connections of
+    the victim must not conform in the window.
     """
     if wrong := _without_report(end):
         yield from wrong
         return
     if closing and not end.names(end.victim):
         yield from wrong_after_nothing(end, full=False)
-        if is_noted and not any(end.victim in one for one in end.notes):
-            yield f"no note names {end.victim}: {end.notes}"
         return
     wanted = ending(end.run.document, 4, "DEGRADED")
     if end.ended != wanted:

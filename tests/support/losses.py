@@ -148,7 +148,6 @@ class Losses:
                         found,
                         closing=loss.phase == "closing",
                         counts=loss.phase in _EARLY and not loss.abort,
-                        is_noted=loss.fault in ("SIGSTOP", "link-down"),
                     )
             verdict = str(run.document.get("verdict"))
             return Ended(loss, tuple(wrong), done.code, verdict, took_s, done.out, done.err)

@@ -14,7 +14,8 @@ from loadgen.model.bound import Bound
 from loadgen.model.http_plan import HttpPlan, HttpRequest
 from loadgen.model.plan import LastAd, OnLoss, Phases, Server, SpecPlan
 from loadgen.model.probe import Direction, ForwardPlan, IperfPlan, Kind, Link, Mode, Transport
-from loadgen.model.sending import EngineKind, Timestamps
+from loadgen.model.sending import EngineKind, IpVersion, Resolve, Timestamps
+from loadgen.model.stages import Stage
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 
@@ -53,7 +54,7 @@ bounds = st.one_of(
         _slopes,
     ),
 )
-_driven = st.from_regex(r"[A-Za-z0-9_.-]+|[0-9a-f]{1,4}::[0-9a-f]{1,4}", fullmatch=True)
+_driven = st.from_regex(r"[A-Za-z0-9_-]{1,20}(\.[A-Za-z0-9_-]{1,20}){0,3}|[0-9a-f]{1,4}::[0-9a-f]{1,4}", fullmatch=True)
 targets = st.builds(Target, name=names, host=_driven, port=ports, weight=st.integers(1, 10**9))
 
 
@@ -90,31 +91,41 @@ def spec_plans(draw: st.DrawFn) -> SpecPlan:
 
 requests = st.builds(
     HttpRequest,
-    url=st.sampled_from(("http://a/", "http://a/b?c=d", "https://a/", "http://[::1]:8080/%20", "http://b:81/x")),
+    url=st.sampled_from(("http://a/", "http://a/b?c=d", "https://a/", "http://[::1]:8080/%20", "http://b:81/x?{{n}}")),
     method=st.sampled_from(("GET", "POST", "PURGE")),
     headers=st.lists(st.sampled_from(("Accept: text/html", "X-A:  b ", 'Q: "')), max_size=3).map(tuple),
-    body=texts,
+    body=texts.map(lambda text: text.replace("{{", "")),
     status=st.one_of(st.just(0), st.integers(200, 599)),
     weight=st.integers(1, 1000),
 )
+
+
+stage_lists = st.lists(
+    st.builds(Stage, duration_ns=st.integers(NS_PER_S, 10**13), rate_per_s=st.floats(1e-3, 1e7), step=st.booleans()),
+    min_size=1,
+    max_size=4,
+).map(tuple)
 
 
 @st.composite
 def http_plans(draw: st.DrawFn) -> HttpPlan:
     asked = tuple(draw(st.lists(requests, min_size=1, max_size=4)))
     rate_per_s = draw(st.one_of(st.just(0.0), st.floats(1e-3, 1e7)))
+    stages = draw(st.one_of(st.just(()), stage_lists))
     total = draw(st.one_of(st.just(0), st.integers(10**6, 10**15)))
     return HttpPlan(
         requests=asked,
         connections=draw(st.integers(100_000, 10**6)),  # enough for each of these targets, whatever its weight
         total_requests=total,
         duration_ns=draw(st.integers(NS_PER_S, 10**15)),
-        warmup_ns=0 if total else draw(durations_ns),
+        warmup_ns=0 if stages or total else draw(durations_ns),
         rate_per_s=rate_per_s,
-        poisson=bool(rate_per_s) and draw(st.booleans()),
+        poisson=bool(rate_per_s or stages) and draw(st.booleans()),
         max_backlog=draw(counts),
         timeout_ns=draw(st.integers(1, 10**13)),
         tls_verify=draw(st.booleans()),
+        resolve=draw(st.sampled_from(Resolve)),
+        ip_version=draw(st.sampled_from(IpVersion)),
         keepalive=draw(st.booleans()),
         max_time_ns=draw(durations_ns),
         sources=draw(sources),
@@ -125,6 +136,7 @@ def http_plans(draw: st.DrawFn) -> HttpPlan:
         engines=draw(st.integers(1, 8)),
         on_loss=draw(st.sampled_from(OnLoss)),
         seed=draw(seeds),
+        stages=stages,
     )
 
 

@@ -70,6 +70,7 @@ def make_tape(ops: Sequence[Op], connections: int, *, segments: int = 1, spread_
             op.kind,
             op.group,
             CLOSE_AFTER if op.close else KEEP_ALIVE,
+            0,
         )
         prefix = f"{op.size:9d} {op.path}\n".encode()[: op.size]
         checks[i] = (

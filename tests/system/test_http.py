@@ -294,3 +294,48 @@ def test_an_interrupt_ends_the_run_and_shows_its_measurements(nginx: Nginx, tmp_
     assert process.returncode == 130
     assert "INTERRUPTED" in out
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("engine", [kind.value for kind in available()])
+def test_plain_http_to_a_port_for_tls_is_told_with_the_status_and_a_hint(
+    nginx: Nginx, tmp_path: Path, engine: str
+) -> None:
+    done = loadgen(
+        *("http", f"http://127.0.0.1:{nginx.secure}/", "-c", "2", "-d", "1s", "--engine", engine, "--json"),
+        cache=tmp_path,
+        cwd=tmp_path,
+    )
+    found = done.document
+    assert set(found["total"]["statuses"]) == {"400"}
+    assert found["total"]["statuses"]["400"] == found["total"]["errors"] > 0
+    (note,) = [note for note in found["notes"] if "use https://" in note]
+    assert "sent to HTTPS port" in note
+    assert any("bad status (400)" in reason for reason in found["reasons"])
+
+
+def test_https_to_a_plain_port_is_told_with_a_hint(nginx: Nginx, tmp_path: Path) -> None:
+    done = loadgen("http", f"https://127.0.0.1:{nginx.plain}/", "-c", "2", "-d", "1s", cache=tmp_path, cwd=tmp_path)
+    assert done.code == 1
+    assert "does not speak TLS on this port" in done.err
+    assert "use http://" in done.err
+
+
+def test_statuses_are_counted_as_nginx_logs_them(nginx: Nginx, tmp_path: Path) -> None:
+    nginx.forget()
+    urls = [f"http://127.0.0.1:{nginx.plain}{path}" for path in ("/", "/made", "/gone")]
+    done = loadgen("http", *urls, "-c", "3", "-d", "1s", "--json", cache=tmp_path, cwd=tmp_path)
+    found = done.document
+    assert nginx.logged(found["sent"])
+    logged = Counter(line.split()[-2] for line in nginx.lines())
+    counted = found["total"]["statuses"]
+    assert set(counted) == {"200", "201", "404"}
+    assert all(0 <= logged[code] - counted[code] <= 3 for code in counted)  # the last ones may be cut
+
+
+def test_a_trust_store_that_names_nothing_is_refused(
+    nginx: Nginx, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    done = loadgen("http", f"https://localhost:{nginx.secure}/", "-c", "2", "-d", "1s", cache=tmp_path, cwd=tmp_path)
+    assert done.code == 2
+    assert "none.pem: no such file" in done.err

@@ -309,8 +309,8 @@ def test_the_process_serves_and_runs_tests() -> None:
             assert (await client.next("failed"))["message"] == "another test is still running"
             await client.next("tick")
             client.send(do="stop")
-            failed = await client.next("failed")
-            assert (failed["id"], failed["whose"]) == (2, "stopped")
+            answer = await client.next("result", "failed")
+            assert (answer["id"], answer["result"]["cut"]) == (2, "it was interrupted")
             client.send(do="run", id=4, test={**to_plain(short()), "parallel": 0}, host=HOST, port=port)
             failed = await client.next("failed")
             assert (failed["id"], failed["whose"]) == (4, "plan")

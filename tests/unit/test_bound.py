@@ -51,7 +51,9 @@ def test_a_time_bound_needs_95_and_99_percent() -> None:
         ("time:/4s", "'' is not a duration"),
         ("time:4s/2s", "a time bound needs 0 < good <= tolerable"),
         ("time:0/2s", "a time bound needs 0 < good <= tolerable"),
-        ("time:4s/9999999999s", "the times of a bound must be below a hundred years"),
+        ("time:4s/9999999999s", "'9999999999s' is not a duration: it is more than 100 years"),
+        ("time:2/4", "'2' has no unit"),
+        ("time:2s/4", "'4' has no unit"),
         ("time:1s/2s/3s", "'2s/3s' is not a duration"),
     ],
 )

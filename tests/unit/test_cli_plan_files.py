@@ -150,7 +150,7 @@ def test_a_damaged_plan_in_a_record_is_named_with_its_file(tmp_path: Path, plan:
     [
         ("http", "conections = 3", "unknown key conections"),
         ("iperf", "repeats = 1", "host is missing"),
-        ("http", '[[requests]]\nurl = "a"', "'a' is not a URL"),
+        ("http", '[[requests]]\nurl = "a b"', "'a b' is not a URL"),
         ("http", 'requests = []\nengine = "steam"', "engine must be auto, python or compiled, got 'steam'"),
         ("http", "fleet = 3", "fleet must be a table, got 3"),
         ("iperf", 'host = "a"\nrepeats = "many"', "repeats must be a whole number, got 'many'"),
@@ -159,6 +159,13 @@ def test_a_damaged_plan_in_a_record_is_named_with_its_file(tmp_path: Path, plan:
         ("forward", 'links = ["fast"]', "links[0] must be gige, 10g, none, loopback or real, got 'fast'"),
         ("forward", "flows = [0]", "flows must be 1 to 1024, got 0"),
         ("forward", "= 1", "is not TOML"),
+        ("http", 'slos = ["p99<50"]\n[[requests]]\nurl = "http://a/"', "'p99<50': '50' has no unit"),
+        ("http", 'slos = ["quick"]\n[[requests]]\nurl = "http://a/"', "'quick' is not an objective"),
+        (
+            "iperf",
+            'host = "a"\nduration_ns = 1_000_000_000_000_000_000_000',
+            "duration_ns must be between -2^63 and 2^63",
+        ),
     ],
 )
 def test_mistakes_in_a_plan_file_are_named_with_the_file(tmp_path: Path, command: str, text: str, message: str) -> None:

@@ -21,13 +21,13 @@ from loadgen.engine.compiled.player import arrays_of
 from tests.support.tapes import Op, make_tape
 
 one, arrays = np.zeros(1, np.uint32), arrays_of(make_tape([Op()], 1), 1)
-TARGET = (b"\\0" * 16, b"Host: t\\r\\n", 0)
+TARGET, REMOTE = (b"Host: t\\r\\n", 0), b"\\0" * 16
 
 
-def make(targets=(TARGET,), sources=()):
+def make(remotes=(REMOTE,), sources=()):
     return Core(
-        arrays, list(targets), list(sources), one, one, one, 0.0, line_bps=0, timeout_ns=1, error_rest_ns=1,
-        paced_reads=False, kernel_stamps=False, open=False, max_backlog=0,
+        arrays, [TARGET], list(remotes), list(sources), one, one, one, one, 0.0, line_bps=0, timeout_ns=1,
+        error_rest_ns=1, paced_reads=False, kernel_stamps=False, open=False, max_backlog=0,
     )
 
 
@@ -65,7 +65,11 @@ assert descriptors() == before
 
 
 @pytest.mark.parametrize(
-    ("arguments", "which"), [("targets=[(bytes(200), b'', 0)]", "target"), ("sources=[bytes(200)]", "source")]
+    ("arguments", "which"),
+    [
+        ("remotes=[bytes(200)]", "socket address 0 of the targets"),
+        ("sources=[bytes(200)]", "the socket address of source 0"),
+    ],
 )
 def test_an_address_that_is_too_long_is_refused(arguments: str, which: str) -> None:
     script = f"""
@@ -75,4 +79,4 @@ except ValueError as error:
     print(error)
 assert descriptors() == before
 """
-    assert ran(script) == f"the socket address of {which} 0 has 200 bytes, which is too long\n"
+    assert ran(script) == f"{which} has 200 bytes, which is too long\n"

@@ -12,11 +12,11 @@ import pytest
 import uvloop
 
 from loadgen.engine.api import Assignment, Load, Segment
+from loadgen.engine.connection import Connection
 from loadgen.engine.doing import Doing
 from loadgen.engine.player import Player
 from loadgen.engine.vitals import Vitals
 from loadgen.model.bound import Bound
-from loadgen.model.errors import TargetError
 from loadgen.model.shard import Shard
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS, NS_PER_S
@@ -163,6 +163,7 @@ def test_a_pause_of_the_connection_is_not_a_time_out_of_the_server(monkeypatch: 
     engine.renew(NS_PER_S)
     engine.start(segment(0))
     (connection,) = engine._connections
+    assert isinstance(connection, Connection)
     connection._doing = Doing.PAUSED
     monkeypatch.setattr(
         engine._context.readiness, "watch", lambda descriptor, owner: None
@@ -170,34 +171,3 @@ def test_a_pause_of_the_connection_is_not_a_time_out_of_the_server(monkeypatch: 
     connection.wake(5 * NS_PER_S)
     connection.expire(5 * NS_PER_S + NS_PER_MS, NS_PER_S)
     assert connection._doing == Doing.READING
-
-
-def addresses_of(monkeypatch: pytest.MonkeyPatch, *hosts: str) -> None:
-    """Make every host name resolve to `hosts`, in this order."""
-
-    def getaddrinfo(host: str, port: int, **_: object) -> list[Any]:
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port)) for one in hosts]
-
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-
-
-def test_of_several_addresses_the_one_that_accepts_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        server.listen()
-        port = server.getsockname()[1]
-        addresses_of(monkeypatch, "127.0.0.2", "127.0.0.1")
-        assert player(StillLoop(), port=port)._context.addresses == [(socket.AF_INET, ("127.0.0.1", port))]
-
-
-def test_if_no_address_accepts_the_first_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))  # bound, but not listening
-        port = silent.getsockname()[1]
-        addresses_of(monkeypatch, "127.0.0.2", "127.0.0.1")
-        assert player(StillLoop(), port=port)._context.addresses == [(socket.AF_INET, ("127.0.0.2", port))]
-
-
-def test_an_invalid_host_name_is_reported() -> None:
-    with pytest.raises(TargetError, match=r"target t: host 'a{70}\.com' cannot be resolved"):
-        player(StillLoop(), host="a" * 70 + ".com")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from loadgen.measure.events import (
     UNKNOWN,
+    AddressUse,
     AgentEvent,
     CoresShared,
     EngineLost,
@@ -25,11 +26,20 @@ from tests.support.evidence import snapshots
 
 WORDS = st.text(min_size=1, max_size=20)
 SAID = WORDS.map(printable)
+USES = st.builds(AddressUse, SAID, SAID, st.integers(0, 2**32 - 1))
 EVENTS = st.one_of(
     snapshots(),
-    st.builds(EngineReady, WORDS, SAID, SAID, st.just("") | SAID),
+    st.builds(EngineReady, WORDS, SAID, SAID, st.just("") | SAID, st.lists(USES, max_size=3).map(tuple)),
     st.builds(SegmentBegan, WORDS, st.integers(0, 99), st.integers(0, 2**63 - 1)),
-    st.builds(SegmentEnded, WORDS, st.integers(0, 99), SAID),
+    st.builds(
+        SegmentEnded,
+        WORDS,
+        st.integers(0, 99),
+        SAID,
+        st.integers(0, 2**63 - 1),
+        st.tuples(st.integers(0, 99), st.integers(0, 99)),
+        st.lists(st.tuples(SAID, st.integers(1, 2**40)), max_size=3).map(tuple),
+    ),
     st.builds(EngineLost, WORDS, SAID),
     st.builds(CoresShared, WORDS, st.floats(0, 9) | st.just(UNKNOWN), SAID, st.floats(0, 1) | st.just(UNKNOWN)),
     st.just(heard(seen("m/0", failed=2), machine="m")),

@@ -91,7 +91,7 @@ def test_only_settings_that_differ_from_the_default_are_written() -> None:
         ({"host": []}, "unknown key fleet.host"),
         ({"hosts": "a,b"}, "fleet.hosts must be a list, got 'a,b'"),
         ({"hosts": [{"address": "a"}]}, "fleet.hosts[0].name is missing"),
-        ({"hosts": [{"name": "a", "port": 70000}]}, "host a: port 70000 is not in 1..65535"),
+        ({"hosts": [{"name": "a", "port": 70000}]}, "fleet.hosts[0]: host a: port 70000 is not in 1..65535"),
         ({"hosts": [{"name": "a"}, {"name": "a", "port": 1}]}, "fleet.hosts: two hosts have the name 'a'"),
         ({"hosts": [{"name": "a"}], "scheduler": "b:1"}, "fleet.hosts and fleet.scheduler cannot be combined"),
         ({"listen": "0.0.0.0:1"}, "fleet.listen and fleet.certs must be given together"),

@@ -21,6 +21,7 @@ from coordinator.record.writer import INTERVALS, RecordWriter
 from loadgen.measure.histogram import TOP_NS
 from loadgen.model.errors import PlanError
 from loadgen.model.outcome import Outcome
+from loadgen.verdict.http_result import Handshakes
 from loadgen.verdict.result import Verdict
 from tests.support.https import OPEN, header, result, snapshots
 
@@ -57,6 +58,17 @@ def test_a_document_reads_back_to_its_result_and_plan() -> None:
     given = snapshots(OPEN, service_ms=5, outcomes={5: Outcome.TIMED_OUT, 6: Outcome.SHED})
     assert result_of(document()) == result(OPEN, given=given)
     assert header_of(document()).plan == OPEN
+
+
+def test_the_share_of_resumed_handshakes_is_a_field(validator: jsonschema.Draft202012Validator) -> None:
+    assert "tls_handshakes" not in document()
+    assert result(handshakes=(0, 0)).handshakes is None
+    found = result(handshakes=(3, 9))
+    assert found.handshakes == Handshakes(full=3, resumed=9)
+    written = json.loads(json.dumps(finished(header(), found, finished_at=END)))
+    assert written["tls_handshakes"] == {"full": 3, "resumed": 9, "resumed_share": 0.75}
+    validator.validate(written)
+    assert result_of(written) == found
 
 
 def record(directory: Path, *, finish: bool) -> Path:
@@ -144,7 +156,7 @@ def test_the_command_line_makes_a_plan() -> None:
     ("arguments", "word"),
     [
         ([], "no URL"),
-        (["a"], "not a URL"),
+        (["a b"], "not a URL"),
         (["http://a/", "--slo", "p99"], "not an objective"),
         (["http://a/", "--rate", "x"], "not a rate"),
         (["http://a/", "--requests", "f.toml"], "cannot be combined with URLs"),

@@ -152,7 +152,7 @@ def test_a_real_server_is_asked() -> None:
 
     found, hosts = asyncio.run(scenario())
     assert [one.url for one in found.requests] == ["http://shop.example/old", "http://other.example/new"]
-    assert hosts == ["other.example:80", "shop.example:80"]
+    assert hosts == ["other.example", "shop.example"]
 
 
 def test_a_server_that_does_not_answer_is_named() -> None:
@@ -166,6 +166,40 @@ def test_the_limit_of_redirects_needs_the_option_that_follows_them() -> None:
     assert route_fields({**nothing, "location": True})["follow"] == 10
     with pytest.raises(PlanError, match="-L"):
         route_fields({**nothing, "max_redirects": 3})
+
+
+@pytest.mark.parametrize("status", [302, 307])
+def test_a_body_in_base64_is_sent_and_dropped_as_a_text_is(status: int) -> None:
+    asked: list[HttpRequest] = []
+
+    def ask(request: HttpRequest) -> tuple[int, str]:
+        asked.append(request)
+        return (status, "/there") if len(asked) == 1 else (200, "")
+
+    request = HttpRequest(url="http://a/", method="POST", body_base64="/w==")
+    found, _ = follow(HttpPlan(requests=(request,), follow=3), ask)
+    assert [one.content for one in found.requests] == [b"\xff", b"" if status == 302 else b"\xff"]
+
+
+def test_user_names_in_urls_are_sent_when_redirects_are_looked_up() -> None:
+    heads: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n") + await reader.readexactly(1))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async def scenario() -> None:
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            url = f"http://ann:word@127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            request = HttpRequest(url=url, method="POST", body_base64="/w==")
+            await asyncio.to_thread(followed, HttpPlan(requests=(request,), follow=3), TLS_DEFAULTS)
+
+    asyncio.run(scenario())
+    (head,) = heads
+    assert b"\r\nAuthorization: Basic YW5uOndvcmQ=\r\n" in head
+    assert b"\r\nContent-Length: 1\r\n" in head
+    assert head.endswith(b"\r\n\r\n\xff")
 
 
 @pytest.mark.parametrize(
@@ -188,11 +222,15 @@ def test_a_proxy_gets_the_whole_url(url: str, line: bytes) -> None:
 @pytest.mark.parametrize(
     ("url", "options", "word"),
     [
-        ("https://a/", {"proxy": "http://p:1"}, "https"),
         ("http://a/", {"proxy": "https://p:1"}, "not a proxy"),
-        ("http://a/", {"proxy": "p:1"}, "URL"),
+        ("http://a/", {"proxy": "p:0"}, "port must be"),
+        ("http://a/", {"proxy": "http://p:x"}, "not a port"),
+        ("http://a/", {"proxy": "http://[::1"}, "brackets"),
+        ("http://a/", {"proxy": "socks5://p:1"}, "socks5 is not supported"),
+        ("http://a/", {"proxy": "http://a%3Ab:s3cret@p:1"}, "colon"),
+        ("http://a/", {"proxy": "ann:s3cret@p:1"}, "begin with http"),
         ("http://a/", {"proxy": "http://p:1/x"}, "not a proxy"),
-        ("http://a/", {"proxy": "http://p:1", "follow": 3}, "-L"),
+        ("https://a/", {"proxy": "http://p:1", "http2": True}, "--http2"),
         ("http://a/", {"proxy": "http://p:1", "connect_to": ("::b:1",)}, "--connect-to"),
     ],
 )
@@ -200,3 +238,23 @@ def test_senseless_proxies_are_refused_in_one_line(url: str, options: dict[str, 
     with pytest.raises(PlanError, match=word) as caught:
         plan_of(url, **options)
     assert "\n" not in caught.value.message
+
+
+def test_a_message_on_a_proxy_shows_no_password() -> None:
+    with pytest.raises(PlanError) as caught:
+        plan_of(proxy="https://ann:s3cret@p:1")
+    assert "s3cret" not in caught.value.message + caught.value.hint
+
+
+def test_a_password_for_the_proxy_never_goes_to_a_server() -> None:
+    proxy = "http://ann:p%20w@proxy.example:3128"
+    tape = compile_http(plan_of("http://a/", "https://b/", proxy=proxy))
+    lines = {tape.strings[int(op["line"])]: tape.strings[int(op["rest"])] for op in tape.ops}
+    assert b"\r\nProxy-Authorization: Basic YW5uOnAgdw==\r\n" in lines[b"GET http://a/ HTTP/1.1\r\n"]
+    assert b"Proxy" not in lines[b"GET / HTTP/1.1\r\n"]
+    own = HttpRequest(url="https://b/", headers=("proxy-authorization: Basic x",))
+    with pytest.raises(PlanError, match="not to the proxy"):
+        HttpPlan(requests=(own,), proxy="http://p:1")
+    mine = HttpRequest(url="http://a/", headers=("proxy-authorization: Basic x",))
+    (op,) = (sent := compile_http(HttpPlan(requests=(mine,), proxy=proxy))).ops
+    assert b"YW5u" not in sent.strings[int(op["rest"])]

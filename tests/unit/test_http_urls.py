@@ -51,7 +51,7 @@ def test_line_ends_of_other_systems_are_read(ends: str) -> None:
     [
         ("", "no URL"),
         ("# nothing\n\n", "no URL"),
-        ("http://a/\nbanana", "line 2"),
+        ("http://a/\nftp://banana", "line 2"),
         ("http://a/ POST x=1", "line 1"),
         ("POST http://a/\n@body.json", "line 2"),
         ("Accept: x\nhttp://a/", "line 1"),

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from loadgen.schedule.optape import CHECK_DTYPE, OP_DTYPE, START_DTYPE, OpTape, Strings, StringsBuilder
+from loadgen.schedule.optape import CHECK_DTYPE, OP_DTYPE, START_DTYPE, OpTape, StringsBuilder
+from loadgen.schedule.strings import Strings
 
 NAMES = st.lists(st.text(max_size=8), max_size=6).map(tuple)
 

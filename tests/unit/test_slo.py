@@ -111,5 +111,41 @@ def test_invalid_objectives_are_refused_with_examples(text: str) -> None:
     assert caught.value.hint
 
 
-def test_a_time_without_a_unit_is_in_seconds() -> None:
-    assert Slo.parse("p99<5").limit == 5000
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("p99 < 50", "write 50ms or 50s"),
+        ("mean<1e3", "write 1e3ms or 1e3s"),
+        ("max<=.5", "write .5ms or .5s"),
+        ("p(95)<500", "write 500ms or 500s"),
+        ("errors<0.1", "write errors<10% for that share, or errors<0.1%"),
+        ("shed<=5", "write shed<=500% for that share, or shed<=5%"),
+        ("rate>30m", "write 30/m, or 30M/s for millions"),
+    ],
+)
+def test_a_limit_that_may_mean_two_things_is_refused_with_both(text: str, hint: str) -> None:
+    with pytest.raises(PlanError) as caught:
+        Slo.parse(text)
+    assert caught.value.message.startswith(repr(text))
+    assert caught.value.hint == hint
+
+
+def test_objectives_of_old_records_may_have_seconds_without_a_unit() -> None:
+    assert Slo.parse("p99<5", bare=True).limit == 5000
+
+
+@pytest.mark.parametrize(
+    ("text", "metric", "limit"),
+    [
+        ("p(95)<500ms", "p95", 500),  # as k6 writes it
+        ("p99<1m30s", "p99", 90_000),
+        ("max<1e3ms", "max", 1000),
+        ("errors<1e-1%", "errors", 0.1),
+        ("rate>30/m", "rate", 0.5),
+        ("rate>=0", "rate", 0),
+        ("rate>1e3", "rate", 1000),
+    ],
+)
+def test_limits_are_written_as_in_other_options(text: str, metric: str, limit: float) -> None:
+    found = Slo.parse(text)
+    assert (found.metric, found.limit) == (metric, limit)

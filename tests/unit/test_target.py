@@ -12,8 +12,26 @@ from loadgen.model.target import Target
     ("host", "authority"),
     [("192.0.2.1", "192.0.2.1:80"), ("web.example", "web.example:80"), ("2001:db8::1", "[2001:db8::1]:80")],
 )
-def test_the_host_header_of_a_target(host: str, authority: str) -> None:
+def test_the_authority_of_a_target(host: str, authority: str) -> None:
     assert Target(name="a", host=host, port=80).authority == authority
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "tls", "header"),
+    [
+        ("web.example", 80, False, "web.example"),
+        ("web.example", 443, True, "web.example"),
+        ("web.example", 443, False, "web.example:443"),
+        ("web.example", 80, True, "web.example:80"),
+        ("web.example", 8080, False, "web.example:8080"),
+        ("192.0.2.1", 180, False, "192.0.2.1:180"),
+        ("2001:db8::80", 80, False, "[2001:db8::80]"),
+        ("2001:db8::1", 443, True, "[2001:db8::1]"),
+        ("2001:db8::1", 8443, True, "[2001:db8::1]:8443"),
+    ],
+)
+def test_the_host_header_leaves_out_the_default_port(host: str, port: int, tls: bool, header: str) -> None:
+    assert Target(name="a", host=host, port=port, tls=tls).host_header == header
 
 
 @pytest.mark.parametrize(

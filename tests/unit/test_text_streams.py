@@ -127,12 +127,12 @@ def test_a_plan_is_printed_in_any_locale(locale: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("locale", LOCALES)
 def test_an_error_is_said_in_any_locale(locale: str, tmp_path: Path) -> None:
-    done = run("http", "http://ж/", "--json", cwd=tmp_path, **LOCALES[locale])
+    done = run("http", "http://ж:0/", "--json", cwd=tmp_path, **LOCALES[locale])
     assert done.returncode == 2
-    assert b"contains characters that are not allowed in a URL" in done.stderr
+    assert b"the port must be 1 to 65535" in done.stderr
     assert b"Traceback" not in done.stderr
     document = json.loads(done.stdout.decode("latin-1" if locale == "latin-1" else "utf-8"))
-    assert "http://ж/" in document["error"]
+    assert "http://ж:0/" in document["error"]
 
 
 @pytest.mark.parametrize("locale", LOCALES)
@@ -152,7 +152,6 @@ def test_bytes_of_a_url_are_sent_as_they_are_given(tmp_path: Path) -> None:
     ("arguments", "names"),
     [
         ((b"http", b"http://h/", b"-H", b"X: \xff"), b"'-H' / '--header'"),
-        ((b"http", b"http://h/", b"--body", b"\xff"), b"'--body'"),
         ((b"http", b"http://h/", b"--slo", b"\xff<1ms"), b"'--slo'"),
         ((b"http", b"http://h/", b"--hosts", b"\xff"), b"'--hosts'"),
         ((b"iperf", b"\xff"), b"HOST"),

@@ -58,10 +58,13 @@ def old_only(context: ssl.SSLContext) -> None:
 def test_a_client_certificate_is_required(files: TlsFiles) -> None:
     server = files.server_context()
     wants_certificate(server)
-    assert failure(trusting(files), server)[0] == "the server requires a client certificate"
+    words, hint = failure(trusting(files), server)
+    assert words == "the server requires a client certificate"
+    assert "--cert FILE --key FILE" in hint
     old_only(server)
-    words, _ = failure(trusting(files), server)
+    words, hint = failure(trusting(files), server)
     assert "client certificate" in words
+    assert "--cert FILE --key FILE" in hint
 
 
 def test_no_version_in_common(files: TlsFiles) -> None:
@@ -84,7 +87,7 @@ def test_an_unknown_authority_and_a_wrong_name(files: TlsFiles, tmp_path: Path) 
     others = make_tls_files(tmp_path, name="example.org")
     words, hint = failure(trusting(others), files.server_context())
     assert words.startswith("its certificate was signed by an unknown authority (")
-    assert "SSL_CERT_FILE" in hint
+    assert "--cacert FILE" in hint
     assert "--insecure" in hint
     words, _ = failure(trusting(files), files.server_context(), host="example.org")
     assert words.startswith("its certificate is for another name (")
@@ -120,7 +123,14 @@ ALERTS = {
     80: "internal error",
     112: "no site of this name",
     116: "requires a client certificate",
-    120: "does not speak HTTP/1.1",
+    120: "accepts no protocol",
+}
+
+
+HINTS = {
+    **dict.fromkeys((40, 42, 45, 48, 49, 116), "--cert FILE --key FILE"),
+    **dict.fromkeys((80, 112), "--sni NAME"),
+    120: "--http2",
 }
 
 
@@ -133,8 +143,9 @@ def test_each_alert_of_a_server_has_words(alert: int) -> None:
     incoming.write(bytes([21, 3, 3, 0, 2, 2, alert]))
     with pytest.raises(ssl.SSLError) as caught:
         tls.do_handshake()
-    words, _ = tls_words(caught.value)
+    words, hint = tls_words(caught.value)
     assert ALERTS[alert] in words
+    assert HINTS.get(alert, "") in hint
     assert "_" not in words
     assert "ssl.c" not in words
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from coordinator.output.terminal.engines import engine_lines, engine_title
-from loadgen.measure.events import EngineReady
+from coordinator.output.terminal.engines import address_lines, engine_lines, engine_title
+from loadgen.measure.events import AddressUse, EngineReady
 
 COMPILED = [EngineReady(f"a/{n}", "compiled", "kernel", "") for n in range(3)]
 PYTHON = EngineReady("b/0", "python", "loop", "it was not built")
@@ -20,3 +20,20 @@ def test_the_report_names_the_differences() -> None:
         "1 x python (it was not built), replies stamped by the event loop",
     ]
     assert not list(engine_lines([]))
+
+
+def on_addresses(worker: str, target: str, **connections: int) -> EngineReady:
+    uses = tuple(AddressUse(target, address, number) for address, number in connections.items())
+    return EngineReady(worker, "compiled", "kernel", "", uses)
+
+
+def test_the_report_adds_up_the_connections_to_each_address() -> None:
+    assert list(address_lines(COMPILED)) == []
+    engines = [on_addresses("a/0", "web:80", a=2, b=0, c=0), on_addresses("a/1", "web:80", a=1, b=3, c=0)]
+    assert list(address_lines(engines)) == ["web:80: connections to a (3), b (3); not used: c"]
+
+
+def test_the_report_names_the_addresses_of_a_few_targets() -> None:
+    lines = list(address_lines(on_addresses("a/0", f"web{n}:80", a=1, b=1) for n in range(7)))
+    assert len(lines) == 6
+    assert lines[-1] == "and 2 more targets with several addresses"

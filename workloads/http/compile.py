@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from base64 import b64encode
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loadgen.model.http_plan import HttpPlan, HttpRequest, Url
+from loadgen.model.http2 import slots_of
+from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_proxy import Proxy, with_authorization
+from loadgen.model.http_values import tokens_for
 from loadgen.model.statuses import parse_statuses
+from loadgen.model.url import Url
 from loadgen.schedule.optape import (
     CHECK_DTYPE,
     CLOSE_AFTER,
@@ -24,6 +30,8 @@ from loadgen.schedule.optape import (
     status_sets,
 )
 from workloads.api import Counting
+from workloads.http.data import rows_of
+from workloads.http.values import Templates
 
 MAX_KINDS = 32
 """Up to this many different requests are counted separately; more requests are counted together."""
@@ -32,29 +40,49 @@ GROUPS = ("all",)
 """The only group of operations."""
 
 _WITH_BODY = ("POST", "PUT", "PATCH")
+_Key = tuple[str, tuple[str, ...], str, str, str, int, str]
 
 
 def compile_http(plan: HttpPlan) -> OpTape:
     """The tape of `plan`: each request as often as its weight says, evenly distributed.
 
-    The status and the framing of replies are checked; their content is not.
+    The status and the framing of replies are checked; their content is not.  Raises PlanError when the plan's data file
+    has changed, or has a value that cannot stand where it is asked for.
     """
+    plan.check_values()
+    plan = _with_authorization(plan)
+    templates = Templates(rows_of(plan.data) if plan.data.file else None, plan.data.file)
     strings = StringsBuilder()
     order = _interleave([request.weight for request in plan.requests])
     by_request = np.zeros(len(plan.requests), OP_DTYPE)
-    target_of = _target_of(plan)
+    targets = plan.targets
+    index = {(target.tls, target.host, target.port): at for at, target in enumerate(targets)}
     sets: dict[frozenset[int], int] = {}
-    for number, request in enumerate(plan.requests):
-        row = by_request[number]
-        row["line"] = strings.add(_line(request, proxied=bool(plan.proxy)))
-        row["rest"] = strings.add(_rest(request, keepalive=plan.keepalive))
-        row["target"] = target_of[number]
-        row["status"] = _status(request, sets)
-        row["kind"] = number if len(plan.requests) <= MAX_KINDS else 0
-        row["flags"] = CLOSE_AFTER if _closes(request) or not plan.keepalive else KEEP_ALIVE
-        row["flags"] |= (NO_BODY if request.method == "HEAD" else 0) | (OWN_HOST if request.own_hosts else 0)
+    alike: dict[_Key, tuple[bytes, int, int]] = {}  # by what they follow from: most requests of a plan are alike
+    rows = []
+    for request in plan.requests:
+        marked = _with_tokens(request)
+        url = Url.parse(marked.url)
+        key = (marked.method, marked.headers, marked.body, marked.body_base64, url.user, marked.status, marked.expect)
+        if key not in alike:
+            flags = CLOSE_AFTER if _closes(request) or not plan.keepalive else KEEP_ALIVE
+            flags |= (NO_BODY if request.method == "HEAD" else 0) | (OWN_HOST if request.own_hosts else 0)
+            alike[key] = _rest(marked, url.credentials, keepalive=plan.keepalive), flags, _status(request, sets)
+        rest, flags, status = alike[key]
+        line, at, template = _line(marked, url, proxied=bool(plan.proxy)), 0, 0
+        if marked is request:
+            at = strings.add(rest)
+        else:
+            template = templates.add(line, rest, own_host=bool(request.own_hosts))
+        rows.append((strings.add(line), at, template, index[url.tls, url.host, url.port], flags, status))
+    names = ("line", "rest", "template", "target", "flags", "status")
+    for name, column in zip(names, zip(*rows, strict=True), strict=True):
+        by_request[name] = column
+    if len(plan.requests) <= MAX_KINDS:
+        by_request["kind"] = np.arange(len(plan.requests))
     ops = by_request[order]
-    rings = [np.flatnonzero(ops["target"] == target) for target in range(len(plan.targets))]
+    by_target = np.argsort(ops["target"], kind="stable")
+    rings = np.split(by_target, np.cumsum(np.bincount(ops["target"], minlength=len(targets)))[:-1])
     for ring in rings:
         ops["next"][ring] = np.roll(ring, -1)
     checks = np.zeros(1, CHECK_DTYPE)
@@ -64,10 +92,11 @@ def compile_http(plan: HttpPlan) -> OpTape:
         ops=ops,
         checks=checks,
         strings=strings.build(),
-        starts=_starts(rings, plan.shares),
+        starts=_starts(rings, slots_of(plan.shares, plan.streams)),
         kinds=categories.kinds,
         groups=categories.groups,
         kind_shares=categories.kind_shares,
+        values=templates.build(seed=plan.seed, turn=len(ops) > 1),
         status_sets=status_sets(sets),
     )
 
@@ -93,13 +122,6 @@ def _interleave(weights: Sequence[int]) -> NDArray[np.int64]:
     return order
 
 
-def _target_of(plan: HttpPlan) -> list[int]:
-    """The index of the target of each request."""
-    index = {(target.tls, target.host, target.port): at for at, target in enumerate(plan.targets)}
-    urls = (Url.parse(request.url) for request in plan.requests)
-    return [index[url.tls, url.host, url.port] for url in urls]
-
-
 def _starts(rings: Sequence[NDArray[np.int64]], shares: Sequence[int]) -> NDArray[np.void]:
     """The connections of each target start at rows that are evenly distributed over its ring, all without delay."""
     starts = np.zeros((1, sum(shares)), START_DTYPE)
@@ -109,19 +131,46 @@ def _starts(rings: Sequence[NDArray[np.int64]], shares: Sequence[int]) -> NDArra
     return starts
 
 
+def _with_tokens(request: HttpRequest) -> HttpRequest:
+    """The request with tokens in the place of placeholders; the same request without any braces."""
+    if not request.has_braces:
+        return request
+    return dataclasses.replace(
+        request,
+        url=tokens_for(request.url),
+        headers=tuple(tokens_for(line) for line in request.headers),
+        body=tokens_for(request.body),
+    )
+
+
+def _with_authorization(plan: HttpPlan) -> HttpPlan:
+    """The plan whose requests for http URLs have the user name and the password of the proxy, if there are any."""
+    proxy = Proxy.parse(plan.proxy) if plan.proxy else None
+    if proxy is None or not proxy.authorization:
+        return plan
+    requests = (
+        request
+        if request.server[0]
+        else dataclasses.replace(request, headers=with_authorization(request.headers, proxy))
+        for request in plan.requests
+    )
+    return dataclasses.replace(plan, requests=tuple(requests))
+
+
 def _closes(request: HttpRequest) -> bool:
     lines = (line.lower().partition(":") for line in request.headers)
     return any(name == "connection" and "close" in value for name, _, value in lines)
 
 
-def _line(request: HttpRequest, *, proxied: bool) -> bytes:
+def _line(request: HttpRequest, url: Url, *, proxied: bool) -> bytes:
     """The request line, with the own Host line of the request; a proxy gets the whole URL (RFC 9112, 3.2.2)."""
-    place = Url.parse(request.url).path
-    if proxied:
-        url = Url.parse(request.url)
+    place = url.path
+    if proxied and not url.tls:
         host = f"[{url.host}]" if ":" in url.host else url.host
         place = f"http://{host}{'' if url.port == 80 else f':{url.port}'}{place}"
     line = f"{request.method} {place} HTTP/1.1\r\n"
+    if not request.headers:
+        return line.encode("ascii")
     own = [f"Host: {value.strip()}\r\n" for name, value in _headers(request) if name.lower() == "host"]
     return "".join([line, *own]).encode("utf-8")
 
@@ -138,8 +187,8 @@ def _headers(request: HttpRequest) -> list[tuple[str, str]]:
     return [(name, value) for name, _, value in (line.partition(":") for line in request.headers)]
 
 
-def _rest(request: HttpRequest, *, keepalive: bool) -> bytes:
-    """The part of the request after its Host line."""
+def _rest(request: HttpRequest, credentials: bytes, *, keepalive: bool) -> bytes:
+    """The part of the request after its Host line; `credentials` are those of its URL."""
     given = {line.partition(":")[0].lower() for line in request.headers}
     lines = [
         f"{name}: {value}"
@@ -147,7 +196,9 @@ def _rest(request: HttpRequest, *, keepalive: bool) -> bytes:
         if value and name.lower() not in given
     ]
     lines += [f"{name}: {value.strip()}" for name, value in _headers(request) if name.lower() != "host"]
-    body = request.body.encode()
+    if credentials and "authorization" not in given:
+        lines.append(f"Authorization: Basic {b64encode(credentials).decode()}")
+    body = request.content
     if body or request.method in _WITH_BODY:
         lines.append(f"Content-Length: {len(body)}")
     return "".join(f"{line}\r\n" for line in lines).encode("utf-8") + b"\r\n" + body

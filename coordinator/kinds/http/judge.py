@@ -14,10 +14,11 @@ from loadgen.model.http_plan import HttpPlan
 from loadgen.model.units import NS_PER_S, format_duration
 from loadgen.verdict.evidence import Loop, TrustEvidence, WorkerEvidence
 from loadgen.verdict.http import judge_http
-from loadgen.verdict.http_result import HttpResult
+from loadgen.verdict.http_result import Handshakes, HttpResult, StageRow
 from loadgen.verdict.result import Check, Trust
 from loadgen.verdict.seen import say_seen
 from loadgen.verdict.slo import Slo
+from loadgen.verdict.stages import stage_rows
 from loadgen.verdict.trust import judge_trust
 
 
@@ -65,7 +66,7 @@ def _judge(played: Played[HttpPlan, TapeMeasured], evidence: TapeEvidence) -> Ht
         totals.cells,
         totals.window_tallies(0),
         asked,
-        [Slo.parse(text) for text in plan.slos],
+        [Slo.parse(text, bare=True) for text in plan.slos],
         trust,
         open_loop=open_loop,
         measured_ns=measured_ns,
@@ -80,7 +81,29 @@ def _judge(played: Played[HttpPlan, TapeMeasured], evidence: TapeEvidence) -> Ht
         ),
         done=0 in measured.done,
     )
-    return dataclasses.replace(result, canary=canary_rows(evidence))
+    return dataclasses.replace(
+        result,
+        canary=canary_rows(evidence),
+        handshakes=_handshakes(measured),
+        stages=_stages(played, evidence, result),
+    )
+
+
+def _stages(played: Played[HttpPlan, TapeMeasured], evidence: TapeEvidence, result: HttpResult) -> tuple[StageRow, ...]:
+    """Return the rows of the stages.  With seconds left out there are none: that would shorten stages by halves."""
+    plan, measured = played.header.plan, evidence.measured
+    measured_ns = measured.measured_ns.get(0, 0)
+    if measured.left_out or not measured_ns:
+        return ()
+    whole = 0 in measured.complete - measured.done
+    return stage_rows(
+        plan.stages,
+        measured.totals,
+        evidence.asked,
+        [Slo.parse(text) for text in plan.slos] if result.slos else (),
+        measured_ns=measured_ns,
+        played_ns=plan.duration_ns if whole else measured_ns,
+    )
 
 
 def _on_count(played: Played[HttpPlan, TapeMeasured]) -> Iterator[str]:
@@ -93,11 +116,17 @@ def _on_count(played: Played[HttpPlan, TapeMeasured]) -> Iterator[str]:
         yield "The requests took less than a second: figures of so short a run vary. Give more requests (-n)."
 
 
+def _handshakes(measured: TapeMeasured) -> Handshakes | None:
+    full, resumed = measured.handshakes
+    return Handshakes(full=full, resumed=resumed) if full + resumed else None
+
+
 def _on_tls(played: Played[HttpPlan, TapeMeasured]) -> Iterator[str]:
     """How many handshakes were resumed, when that was asked for."""
-    full, resumed = played.measured.handshakes
-    if played.header.plan.tls_resume and full + resumed:
-        yield f"TLS: {resumed:,} of {full + resumed:,} handshakes were resumed ({resumed / (full + resumed):.0%})."
+    made = _handshakes(played.measured)
+    if played.header.plan.tls_resume and made is not None:
+        total, share = made.full + made.resumed, made.resumed_share
+        yield f"TLS: {made.resumed:,} of {total:,} handshakes were resumed ({share:.0%})."
 
 
 def _checks(result: HttpResult) -> dict[str, Check]:

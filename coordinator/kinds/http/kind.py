@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,14 @@ from deploy.vms import catalog
 from deploy.vms.api import Deployment, VmRequest
 from loadgen.engine.api import Arrivals, Load
 from loadgen.model.bound import Bound
+from loadgen.model.http2 import slots_of
 from loadgen.model.http_plan import HttpPlan
+from loadgen.model.stages import ramps_of
 from loadgen.model.target import Target
 from loadgen.model.tls import TlsSettings
 from loadgen.schedule.placement import Placement
 from loadgen.verdict.http_result import HttpResult
+from loadgen.verdict.ports import Demand
 
 ANY_TIME = Bound.rate(1)
 """The engines' limits of a request; here none: objectives are judged from the whole measurement, not by request."""
@@ -43,8 +47,12 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
         return plan.targets
 
     def shares(self, plan: HttpPlan, targets: Sequence[Target]) -> Sequence[int]:
-        """Return the connections to each server, in proportion to the weights of its requests."""
-        return plan.shares
+        """Return the connections (HTTP/2: the streams) to each server, in proportion to the weights of its requests."""
+        return slots_of(plan.shares, plan.streams)
+
+    def demand(self, plan: HttpPlan, targets: Sequence[Target] = ()) -> Demand:
+        """Return what the plan needs from load machines: each TCP connection goes to one engine with its streams."""
+        return dataclasses.replace(super().demand(plan, targets), shares=tuple(plan.shares), streams=plan.streams)
 
     def hosts(self, plan: HttpPlan, targets: Sequence[Target]) -> Sequence[str]:
         """Return the hosts that connections go to."""
@@ -59,6 +67,7 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
             part=part,
             parts=parts,
             max_backlog=plan.max_backlog,
+            ramps=ramps_of(plan.stages),
             total=plan.total_requests,
         )
         return Load(
@@ -70,7 +79,12 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
             sources=plan.sources,
             canary=plan.canary,
             tls_verify=plan.tls_verify,
+            resolve=plan.resolve,
+            ip_version=plan.ip_version,
             engine=plan.engine,
+            streams=plan.streams if plan.http2 else 0,
+            part=part,
+            parts=parts,
             request_ns=plan.max_time_ns,
             dial=tuple((one.host, one.port) for one in plan.dialed) if plan.connect_to or plan.proxy else (),
             requests=0 if plan.rate_per_s else plan.total_requests,
@@ -88,6 +102,8 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
             tls_verify=plan.tls_verify,
             tls=self.tls(plan),
             dialed=plan.dialed,
+            ip_version=plan.ip_version,
+            http2=plan.http2,
         )
         return catalog.choose_for("", plan.targets).prepare(request)
 
@@ -115,6 +131,12 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
 def title(plan: HttpPlan) -> str:
     """Return the title of the run, one line."""
     what = plan.requests[0].name if len(plan.requests) == 1 else f"{len(plan.requests)} requests"
-    how = f"{plan.rate_per_s:,g}/s{' Poisson' if plan.poisson else ''} over " if plan.rate_per_s else ""
+    rate = (
+        f"{len(plan.stages)} stages up to {max(stage.rate_per_s for stage in plan.stages):,g}"
+        if plan.stages
+        else f"{plan.rate_per_s:,g}"
+    )
+    how = f"{rate}/s{' Poisson' if plan.poisson else ''} over " if plan.rate_per_s else ""
     total = f"{plan.total_requests:,} times · " if plan.total_requests else ""
-    return f"loadgen http · {what} · {total}{how}{plan.connections} connections"
+    streams = f" x {plan.streams} streams (HTTP/2)" if plan.http2 else ""
+    return f"loadgen http · {what} · {total}{how}{plan.connections} connections{streams}"

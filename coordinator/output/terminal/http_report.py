@@ -7,6 +7,7 @@ shows the measured numbers, and says first and last that the servers may do bett
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import PurePath
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -15,7 +16,7 @@ from rich.text import Text
 from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.canary import canary_lines
-from coordinator.output.terminal.engines import engine_lines
+from coordinator.output.terminal.engines import address_lines, engine_lines
 from coordinator.output.terminal.folding import fold, folded_title, how_slow, some
 from coordinator.output.terminal.intervals import Words
 from coordinator.output.terminal.parts import (
@@ -33,6 +34,7 @@ from coordinator.output.terminal.parts import (
     verdict_line,
     where,
 )
+from coordinator.output.terminal.stage_lines import stage_lines
 from coordinator.output.terminal.time_lines import time_lines
 from coordinator.record.header import Header
 from loadgen.model.http_plan import HttpPlan
@@ -53,7 +55,7 @@ def _parts(judged: Judged[HttpPlan, HttpResult], words: Words) -> Iterator[Rende
     plan = header.plan
     invalid = result.verdict is Verdict.INVALID
     yield Text("HTTP load", "bold")
-    yield _setup(header)
+    yield _setup(header, result.sent)
     yield Text()
     yield from cut_banner(judged.cut)
     if invalid:
@@ -78,6 +80,7 @@ def _parts(judged: Judged[HttpPlan, HttpResult], words: Words) -> Iterator[Rende
         yield from _retries(result.targets)
         yield from time_lines(result.total.time, result.targets, "targets")
         yield Text()
+    yield from stage_lines(result.stages, words)
     if result.slos:
         yield checks_table("Objectives", result.slos, at_least=words.at_least(""))
         yield Text()
@@ -91,15 +94,19 @@ def _parts(judged: Judged[HttpPlan, HttpResult], words: Words) -> Iterator[Rende
     yield from where(judged.path)
 
 
-def _setup(header: Header[HttpPlan]) -> Table:
+def _setup(header: Header[HttpPlan], sent: int) -> Table:
     plan = header.plan
     grid = Table.grid(padding=(0, 2))
     engines = len(header.own_fleet.placement.workers) or plan.engines
     add_row(grid, "started", header.started_at)
     add_row(grid, "requests", _requested(plan))
+    if plan.data.file:
+        add_row(grid, "data", _data(plan, sent))
     add_row(grid, "load", f"{_load(plan)}, {engines} engine{'s' * (engines != 1)}, seed {plan.seed}")
     for line in engine_lines(header.own_fleet.engines):
         add_row(grid, "engine", line)
+    for line in address_lines(header.own_fleet.engines):
+        add_row(grid, "addresses", line)
     warm = f" after {format_duration(plan.warmup_ns)} of warm-up" if plan.warmup_ns else ""
     most = f"{fmt.count(plan.total_requests)} requests, at most " if plan.total_requests else ""
     add_row(grid, "measured", f"{most}{format_duration(plan.duration_ns)}{warm}")
@@ -115,10 +122,24 @@ def _requested(plan: HttpPlan) -> str:
     return f"{fmt.count(len(plan.requests))} requests to {targets} target{'s' * (targets != 1)}"
 
 
+def _data(plan: HttpPlan, sent: int) -> str:
+    """The data file, and how often each of its rows was taken by the `sent` requests."""
+    rows = f"{fmt.count(plan.data.rows)} row{'s' * (plan.data.rows != 1)}"
+    taking = sum(request.weight for request in plan.requests if request.values)
+    each = sent * taking / sum(request.weight for request in plan.requests) / max(plan.data.rows, 1)
+    used = f"each taken about {each:,.{0 if each >= 10 else 1}f} times" if each > 1 else f"{each:.0%} of them taken"
+    return f"{PurePath(plan.data.file).name}, {rows}, {used}"
+
+
 def _load(plan: HttpPlan) -> str:
     connections = f"{fmt.count(plan.connections)} connection{'s' * (plan.connections != 1)}"
+    if plan.http2:
+        connections += f" x {fmt.count(plan.streams)} stream{'s' * (plan.streams != 1)} (HTTP/2)"
     if not plan.rate_per_s:
         return f"closed loop, {connections}"
+    if plan.stages:
+        kind = " Poisson" if plan.poisson else ""
+        return f"open loop,{kind} stages {', '.join(map(str, plan.stages))}, {connections}"
     return f"open loop, {plan.rate_per_s:,g}/s {'Poisson' if plan.poisson else 'constant'}, {connections}"
 
 

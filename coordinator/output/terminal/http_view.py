@@ -14,6 +14,7 @@ from coordinator.output.terminal.runview import EngineRow, MachineRow, Position
 from loadgen.measure.cells import Cell
 from loadgen.measure.ledger import Ledger, Totals
 from loadgen.measure.tally import empty_tallies
+from loadgen.model.http2 import slots_of
 from loadgen.model.http_plan import HttpPlan
 from loadgen.verdict.span import Span
 
@@ -61,7 +62,7 @@ class HttpViewBuilder:
     def __init__(self, plan: HttpPlan, *, title: str) -> None:
         self._title = title
         self._targets = plan.targets
-        self._shares = plan.shares
+        self._shares = slots_of(plan.shares, plan.streams)
         self._seen = -1
         self._newest = Totals({}, empty_tallies(), {})
         self._failures = Failures(window=0)

@@ -16,7 +16,7 @@ from rich.text import Text
 from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.canary import canary_lines
-from coordinator.output.terminal.engines import engine_lines
+from coordinator.output.terminal.engines import address_lines, engine_lines
 from coordinator.output.terminal.folding import fold, folded_title, how_slow, some
 from coordinator.output.terminal.intervals import Words
 from coordinator.output.terminal.margin_lines import margin_lines
@@ -120,6 +120,8 @@ def _setup(header: Header[SpecPlan]) -> RenderableType:
     add_row(grid, "load", f"{load}, bound {plan.bound}, seed {plan.seed}")
     for line in engine_lines(header.own_fleet.engines):
         add_row(grid, "engine", line)
+    for line in address_lines(header.own_fleet.engines):
+        add_row(grid, "addresses", line)
     add_row(grid, "phases", f"{phases.iterations} x {format_duration(phases.measure_ns)} measured")
     add_row(grid, "server", server_name(header))
     add_row(grid, "machine", setup_line(header))

@@ -95,6 +95,12 @@ RESULTS: Final[Mapping[str, Mapping[str, str]]] = {
         "engine": "python or compiled.",
         "timestamps": "What stamps the arrival of replies: the kernel, or the event loop of the engine.",
         "why": "Why the compiled engine is not used; empty if it is.",
+        "addresses": "Connections of this engine by address, for targets whose names have several; at most 1,000.",
+    },
+    "AddressUse": {
+        "target": "The name of the target.",
+        "address": "An address of its name.",
+        "connections": "Connections of the engine to this address; 0 when it did not accept one, or is not used.",
     },
     "TimesMs": _PERCENTILES,
     "TimeShares": {
@@ -160,6 +166,10 @@ RESULTS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "HttpPart": {
         "connections": "Connections to this target.",
+        "ok": "Requests with a complete and expected reply.",
+        "errors_by_outcome": "Failed requests by outcome; only what occurred.",
+    },
+    "HttpStage": {
         "ok": "Requests with a complete and expected reply.",
         "errors_by_outcome": "Failed requests by outcome; only what occurred.",
     },

@@ -85,6 +85,39 @@ class RequestPart(Struct, kw_only=True):
     bad: Count
 
 
+class TlsHandshakes(Struct, kw_only=True):
+    """The completed TLS handshakes of a run, those of the warm-up included."""
+
+    full: Annotated[int, Meta(ge=0, description="Handshakes in which the server showed its certificate.")]
+    resumed: Annotated[int, Meta(ge=0, description="Handshakes that resumed an earlier session (`--tls-resume`).")]
+    resumed_share: Annotated[float, Meta(ge=0, le=1, description="The share of the resumed ones.")]
+
+
+class HttpStage(Struct, kw_only=True):
+    """One stage of the run: the requests that were due in it, whenever they ended."""
+
+    number: Annotated[int, Meta(ge=1, description="Its place in the plan; a stage of no length has no row.")]
+    stage: Annotated[str, Meta(description="The stage as it is written on the command line.")]
+    begins_s: Annotated[float, Meta(description="When it began, after the start of the measured window.")]
+    measured_s: Annotated[float, Meta(description="How much of its length was played.")]
+    asked_per_s: Annotated[float, Meta(description="Mean rate of the plan over the time that was played.")]
+    due: Annotated[int, Meta(ge=0, description="Requests due in it. The sum of ok, errors and cut.")]
+    ok: Count
+    errors: Annotated[int, Meta(ge=0, description="Failed requests; those that were shed count.")]
+    errors_by_outcome: ErrorCounts
+    cut: Annotated[int, Meta(ge=0, description="Requests without a complete reply when the run ended.")]
+    unanswered: Annotated[int, Meta(ge=0, description="Those of the cut that count as unanswered, as in total.")]
+    per_s: Annotated[float, Meta(description="Requests that ended well, per second of the stage.")]
+    response_ms: Annotated[HttpTimes, Meta(description="From due to done.")]
+    slos: Annotated[
+        list[HttpSlo],
+        Meta(
+            description="The objectives, judged for the stage alone: they do not change the verdict. Without rate, "
+            "which is of the whole run; empty when nothing was due, or when the run is INVALID."
+        ),
+    ]
+
+
 class HttpDocument(Document, kw_only=True, tag="http"):
     """The result of a `loadgen http` run."""
 
@@ -98,9 +131,16 @@ class HttpDocument(Document, kw_only=True, tag="http"):
     slos: Annotated[
         list[HttpSlo], Meta(description="The objectives, with the measured values; empty when the run is INVALID.")
     ]
+    stages: Annotated[
+        list[HttpStage] | UnsetType,
+        Meta(description="The stages in order; left out without any. Their counts add up to those of total."),
+    ] = UNSET
     trust: Trust
     disturbance: DisturbanceOrUnset = UNSET
     canary: CanaryRows | UnsetType = UNSET
+    tls_handshakes: Annotated[
+        TlsHandshakes | UnsetType, Meta(description="Present when a TLS handshake was completed.")
+    ] = UNSET
     plan: Annotated[HttpPlan, Meta(description="The plan of the run, with everything that is needed to repeat it.")]
     seed: int
     fleet: Fleet

@@ -3,6 +3,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from loadgen.model.outcome import Outcome
+from loadgen.schedule.values import Values
 
 Arrays = tuple[NDArray[Any], NDArray[Any], bytes, NDArray[Any], NDArray[Any]]
 
@@ -12,10 +13,12 @@ class Core:
     def __init__(
         self,
         arrays: Arrays,
-        targets: list[tuple[bytes, bytes, int]],
+        targets: list[tuple[bytes, int]],
+        remotes: list[bytes],
         sources: list[bytes],
         numbers: NDArray[Any],
         target_of: NDArray[Any],
+        remote_of: NDArray[Any],
         source_of: NDArray[Any],
         ns_per_byte: float,
         *,
@@ -27,6 +30,8 @@ class Core:
         open: bool,
         max_backlog: int,
         canary_times: tuple[int, int, int] = ...,
+        values: Values | None = ...,
+        numbering: tuple[int, int, int] = ...,
         requests: int = ...,
         request_ns: int = ...,
     ) -> None: ...

@@ -10,6 +10,7 @@ from cpython.buffer cimport PyBUF_READ
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.errno cimport ENOMEM
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.string cimport memset
 
 from loadgen.engine.compiled import layout
 from loadgen.model.outcome import Outcome
@@ -32,6 +33,18 @@ cdef extern from "tape.h":
         const int64_t *offsets
         const uint64_t *status_sets
         uint32_t rows
+
+
+cdef extern from "values.h":
+    cdef struct piece:
+        pass
+    cdef struct values:
+        const piece *pieces
+        const uint32_t *templates
+        const char *data
+        const int64_t *offsets
+        uint64_t rows, turn, seed, first, step
+        size_t request_bytes
 
 
 cdef extern from "body.h":
@@ -111,20 +124,18 @@ cdef extern from "engine.h":
         int64_t requests
     cdef struct arrivals:
         const int64_t *offsets_ns
-        uint64_t count
-        uint64_t first
-        uint64_t step
+        uint64_t count, first, step
         bint counted
     cdef struct quota:
         int64_t done_ns
     cdef struct setup:
         tape tape
+        values values
         load load
-        uint32_t targets
-        uint32_t sources
-        uint32_t connections
+        uint32_t targets, remotes, sources, connections
         const uint32_t *number_of
         const uint32_t *target_of
+        const uint32_t *remote_of
         const uint32_t *source_of
         canary_times canary
     cdef struct engine:
@@ -135,7 +146,8 @@ cdef extern from "engine.h":
         int told
     int engine_create(const setup *, engine **)
     void engine_destroy(engine *)
-    bint engine_set_target(engine *, uint32_t, const void *, size_t, text, uint32_t)
+    bint engine_set_target(engine *, uint32_t, text, uint32_t)
+    bint engine_set_remote(engine *, uint32_t, const void *, size_t)
     bint engine_set_source(engine *, uint32_t, const void *, size_t)
     void engine_arm(engine *, int64_t, int64_t)
     void engine_renew(engine *, int64_t)
@@ -184,55 +196,63 @@ cdef class _Tape:
 cdef class Core:
     """An engine.  Arrays must be contiguous and in range; loadgen.engine.compiled.player ensures it.
 
-    `targets` are tuples (socket address, Host line, connection number for unsent operations), `sources` are socket
-    addresses.  `numbers`, `target_of` and `source_of` are uint32 arrays with one entry per connection.  If the last
-    number is NOBODY, that connection is the canary: it plays the last row of the tape, with `canary_times` (phase,
-    period and the longest delay, in ns).  Raises MemoryError, and OSError when no descriptor is left.
+    `targets` are tuples (Host line, connection number for unsent operations), `remotes` and `sources` are socket
+    addresses to connect to and from.  `numbers`, `target_of`, `remote_of` and `source_of` are uint32 arrays with one
+    entry per connection.  If the last number is NOBODY, that connection is the canary: it plays the last row of the
+    tape, with `canary_times` (phase, period and the longest delay, in ns).  `values` (a loadgen.schedule.values.Values,
+    or None) makes requests of templates; `numbering` is the first number, the step between two, and the length of the
+    longest request.  Raises MemoryError, and OSError when no descriptor is left.
     """
 
     cdef engine *_engine
     cdef object _held
 
     def __cinit__(
-        self, arrays, list targets, list sources, numbers, target_of, source_of, double ns_per_byte, *, int64_t line_bps,
-        int64_t timeout_ns, int64_t error_rest_ns, bint paced_reads, bint kernel_stamps, bint open, uint32_t max_backlog,
-        canary_times=(0, 1, 0), int64_t requests=0, int64_t request_ns=0
+        self, arrays, list targets, list remotes, list sources, numbers, target_of, remote_of, source_of,
+        double ns_per_byte, *, int64_t line_bps, int64_t timeout_ns, int64_t error_rest_ns, bint paced_reads,
+        bint kernel_stamps, bint open, uint32_t max_backlog, canary_times=(0, 1, 0), int64_t requests=0,
+        int64_t request_ns=0, values=None, numbering=(0, 1, 0)
     ):
         cdef _Tape held_tape = _Tape(*arrays)
         cdef setup given
         cdef text host_line
         cdef bytes address, line
-        self._held = (held_tape, [line for _, line, _ in targets])
+        self._held = (held_tape, [line for line, _ in targets], values)
         given.tape = held_tape.tape
+        memset(&given.values, 0, sizeof(given.values))
+        if values is not None:
+            given.values.pieces = <const piece *><uintptr_t>values.pieces.ctypes.data
+            given.values.templates = <const uint32_t *><uintptr_t>values.templates.ctypes.data
+            given.values.data = <bytes>values.strings.data
+            given.values.offsets = <const int64_t *><uintptr_t>values.strings.offsets.ctypes.data
+            given.values.rows, given.values.turn, given.values.seed = values.rows, values.turn, values.seed
+            given.values.first, given.values.step, given.values.request_bytes = numbering
         given.load.ns_per_byte = ns_per_byte
         given.load.line_bps = line_bps
         given.load.timeout_ns = timeout_ns
         given.load.error_rest_ns = error_rest_ns
-        given.load.paced_reads = paced_reads
-        given.load.kernel_stamps = kernel_stamps
-        given.load.open = open
+        given.load.paced_reads, given.load.kernel_stamps, given.load.open = paced_reads, kernel_stamps, open
         given.load.max_backlog = max_backlog
-        given.load.requests = requests
-        given.load.request_ns = request_ns
+        given.load.requests, given.load.request_ns = requests, request_ns
         given.canary.phase_ns, given.canary.period_ns, given.canary.max_behind_ns = canary_times
-        given.targets = len(targets)
-        given.sources = len(sources)
+        given.targets, given.remotes, given.sources = len(targets), len(remotes), len(sources)
         given.connections = len(numbers)
         given.number_of = <const uint32_t *><uintptr_t>numbers.ctypes.data
         given.target_of = <const uint32_t *><uintptr_t>target_of.ctypes.data
+        given.remote_of = <const uint32_t *><uintptr_t>remote_of.ctypes.data
         given.source_of = <const uint32_t *><uintptr_t>source_of.ctypes.data
         cdef int error = engine_create(&given, &self._engine)
         if error == ENOMEM:
             raise MemoryError
         if error:
             raise OSError(error, "the engine cannot open its epoll or event descriptors")
-        for i, (address, line, unsent_connection) in enumerate(targets):
+        for i, (line, unsent_connection) in enumerate(targets):
             host_line.at = line
             host_line.bytes = len(line)
-            if not engine_set_target(
-                self._engine, i, <const char *>address, len(address), host_line, unsent_connection
-            ):
-                raise ValueError(f"the socket address of target {i} has {len(address)} bytes, which is too long")
+            engine_set_target(self._engine, i, host_line, unsent_connection)
+        for i, address in enumerate(remotes):
+            if not engine_set_remote(self._engine, i, <const char *>address, len(address)):
+                raise ValueError(f"socket address {i} of the targets has {len(address)} bytes, which is too long")
         for i, address in enumerate(sources):
             if not engine_set_source(self._engine, i, <const char *>address, len(address)):
                 raise ValueError(f"the socket address of source {i} has {len(address)} bytes, which is too long")

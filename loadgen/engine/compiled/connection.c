@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "openloop.h"
@@ -144,39 +143,11 @@ static void finish(struct engine *engine, struct connection *c, int64_t done_ns,
     advance(engine, c, due_ns, rests);
 }
 
-/* Send the unsent part of the request, *left bytes: assembled in one buffer if it fits, otherwise from its pieces. */
-static ssize_t send_rest(struct engine *engine, const struct connection *c, size_t *left)
-{
-    const struct op *op = &engine->tape.ops[c->row];
-    struct text pieces[3] = {tape_text(&engine->tape, op->line), engine->targets[c->target].host_line,
-                             tape_text(&engine->tape, op->rest)};
-    if (op->flags & FLAG_OWN_HOST)
-        pieces[1].bytes = 0;
-    size_t bytes = pieces[0].bytes + pieces[1].bytes + pieces[2].bytes;
-    *left = bytes - c->out_at;
-    if (bytes <= REQUEST_BYTES) {
-        char *at = engine->request;
-        for (int i = 0; i < 3; i++)
-            at = mempcpy(at, pieces[i].at, pieces[i].bytes);
-        return send(c->fd, engine->request + c->out_at, *left, MSG_NOSIGNAL);
-    }
-    struct iovec parts[3];
-    size_t skip = c->out_at, count = 0;
-    for (int i = 0; i < 3; i++) {
-        size_t gone = skip < pieces[i].bytes ? skip : pieces[i].bytes;
-        skip -= gone;
-        if (gone < pieces[i].bytes)
-            parts[count++] = (struct iovec){(void *)(pieces[i].at + gone), pieces[i].bytes - gone};
-    }
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
-    return sendmsg(c->fd, &message, MSG_NOSIGNAL);
-}
-
 /* Hand the request to the kernel.  On a new TCP connection, a failed connect is reported here. */
 static void send_request(struct engine *engine, struct connection *c, int64_t at_ns)
 {
     size_t left;
-    ssize_t taken = send_rest(engine, c, &left);
+    ssize_t taken = request_send(engine, c, &left);
     if (taken < 0) {
         if (errno != EAGAIN) {
             fail(engine, c, at_ns, broken(c, errno));
@@ -220,6 +191,8 @@ void connection_begin(struct engine *engine, struct connection *c)
     c->received = 0;
     c->out_at = 0;
     c->unsent = true;
+    if (engine->tape.ops[c->row].template)
+        request_number(engine, c);
     reply_begin(&c->reply, engine->heads, &engine->tape, &engine->tape.ops[c->row]);
     if (c->fd < 0 && !open_connection(engine, c, at_ns))
         return;

@@ -26,18 +26,18 @@ enum outcome connect_outcome(int error)
     }
 }
 
-static int bind_source(const struct source *source, int fd)
+static int bind_source(const struct address *source, int fd)
 {
     /* Let connect choose the port: the remote address is known then, so a port may be shared by several of them. */
     int on = 1;
     setsockopt(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-    return bind(fd, (const struct sockaddr *)&source->address, source->address_bytes);
+    return bind(fd, (const struct sockaddr *)&source->storage, source->bytes);
 }
 
 static int dial_from(struct engine *engine, struct connection *c, uint32_t source)
 {
-    const struct target *target = &engine->targets[c->target];
-    int family = target->address.ss_family, on = 1, bytes = PACED_BUFFER_BYTES;
+    const struct address *remote = &engine->remotes[c->remote];
+    int family = remote->storage.ss_family, on = 1, bytes = PACED_BUFFER_BYTES;
     int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return errno;
@@ -47,7 +47,7 @@ static int dial_from(struct engine *engine, struct connection *c, uint32_t sourc
         setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c};
     if ((source != NOBODY && bind_source(&engine->sources[source], fd)) ||
-        (connect(fd, (const struct sockaddr *)&target->address, target->address_bytes) && errno != EINPROGRESS) ||
+        (connect(fd, (const struct sockaddr *)&remote->storage, remote->bytes) && errno != EINPROGRESS) ||
         epoll_ctl(engine->epoll, EPOLL_CTL_ADD, fd, &event)) {
         int error = errno;
         close(fd);
@@ -64,7 +64,7 @@ int dial(struct engine *engine, struct connection *c)
         return error;
     for (uint32_t step = 1; error == EADDRNOTAVAIL && step < engine->source_count; step++) {
         uint32_t next = (c->source + step) % engine->source_count;
-        if (engine->sources[next].address.ss_family == engine->sources[c->source].address.ss_family)
+        if (engine->sources[next].storage.ss_family == engine->sources[c->source].storage.ss_family)
             error = dial_from(engine, c, next); /* the source before has no port left to this server */
     }
     return error;

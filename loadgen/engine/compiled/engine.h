@@ -2,7 +2,7 @@
    for a backlog that grows.
 
    lifecycle.c creates and destroys an engine, engine.c runs the loop, openloop.c dispatches the operations of an open
-   loop, connection.c and dialing.c play operations.  _core.pyx is the only caller of engine_*. */
+   loop, connection.c, request.c and dialing.c play operations.  _core.pyx is the only caller of engine_*. */
 #ifndef LOADGEN_ENGINE_H
 #define LOADGEN_ENGINE_H
 
@@ -15,6 +15,7 @@
 #include "reply.h"
 #include "ring.h"
 #include "shown.h"
+#include "values.h"
 
 enum {
     BUFFER_BYTES = 262144,
@@ -35,8 +36,6 @@ enum doing {
 enum why { PLAYED_TO_THE_END, PLAYED_UNTIL_STOPPED, PLAYED_UNTIL_THE_LEASE_EXPIRED };
 
 struct target {
-    struct sockaddr_storage address;
-    socklen_t address_bytes;
     struct text host_line;
     /* Open loop only: */
     uint32_t unsent_connection;           /* the connection number under which unsent operations are recorded */
@@ -55,7 +54,9 @@ struct connection {
     struct reply reply;
     int64_t due_ns, sent_ns, progress_ns, received;
     size_t out_at; /* number of request bytes that the kernel accepted */
-    uint32_t number, target, row, source;
+    struct moment moment; /* of a request with values */
+    uint32_t number, target, row;
+    uint32_t remote, source; /* the addresses to connect to and from */
     uint32_t next; /* the slot after this one in the list that holds it, if any */
     int fd;
     uint8_t doing;
@@ -64,10 +65,10 @@ struct connection {
     bool urgent;    /* see rest() in engine.c */
 };
 
-/* A local address to connect from. */
-struct source {
-    struct sockaddr_storage address;
-    socklen_t address_bytes;
+/* An address to connect to or from. */
+struct address {
+    struct sockaddr_storage storage;
+    socklen_t bytes;
 };
 
 struct load {
@@ -101,12 +102,13 @@ struct segment {
 
 struct engine {
     struct tape tape;
+    struct values values; /* zeroed without templates */
     struct load load;
     struct target *targets;
     struct connection *connections;
-    struct source *sources;
+    struct address *remotes, *sources;
     struct heads *heads;
-    uint32_t target_count, connection_count, source_count;
+    uint32_t target_count, connection_count, remote_count, source_count;
     struct agenda agenda;
     struct ring ring;
     struct canary canary;
@@ -124,6 +126,7 @@ struct engine {
     int64_t woke_ns; /* the time when epoll last returned */
     struct ahead ahead;
     uint64_t begun;
+    uint64_t number; /* of the next request with values */
     uint32_t urgent;
     uint32_t soon_first, soon_last; /* connections that begin an operation once everything readable has been read */
     /* Shared by both threads: */
@@ -134,14 +137,16 @@ struct engine {
 
 /* lifecycle.c */
 
-/* What an engine is created from.  `tape` must outlast the engine.  The three arrays have one entry per connection:
-   its global number, its target, and its source (NOBODY leaves the source to the kernel).  A last connection with the
-   number NOBODY is the canary, which plays the last row of the tape; the load plays the others. */
+/* What an engine is created from.  `tape` must outlast the engine.  The four arrays have one entry per connection:
+   its global number, its target, the address of the target to connect to, and its source (NOBODY leaves the source to
+   the kernel).  A last connection with the number NOBODY is the canary, which plays the last row of the tape; the load
+   plays the others. */
 struct setup {
     struct tape tape;
+    struct values values;
     struct load load;
-    uint32_t targets, sources, connections;
-    const uint32_t *number_of, *target_of, *source_of;
+    uint32_t targets, remotes, sources, connections;
+    const uint32_t *number_of, *target_of, *remote_of, *source_of;
     struct canary_times canary;
 };
 
@@ -151,11 +156,11 @@ int engine_create(const struct setup *setup, struct engine **made);
 /* Free an engine with all that it holds; NULL is allowed.  No thread may be playing. */
 void engine_destroy(struct engine *engine);
 
-/* Describe each target and source before the first segment.  `host_line` must outlast the engine.  False when the index
-   or the address is out of range. */
-bool engine_set_target(struct engine *engine, uint32_t index, const void *address, size_t address_bytes,
-                       struct text host_line, uint32_t unsent_connection);
-bool engine_set_source(struct engine *engine, uint32_t index, const void *address, size_t address_bytes);
+/* Describe each target, address of a target, and source before the first segment.  `host_line` must outlast the engine.
+   False when the index or the address is out of range. */
+bool engine_set_target(struct engine *engine, uint32_t index, struct text host_line, uint32_t unsent_connection);
+bool engine_set_remote(struct engine *engine, uint32_t index, const void *address, size_t bytes);
+bool engine_set_source(struct engine *engine, uint32_t index, const void *address, size_t bytes);
 
 /* engine.c, for the controlling thread */
 
@@ -203,6 +208,14 @@ void connection_expire(struct engine *engine, struct connection *c, int64_t at_n
 void connection_stop(struct engine *engine, struct connection *c, int64_t at_ns);
 /* Wait until `until_ns`. */
 void connection_rest(struct engine *engine, struct connection *c, int64_t until_ns);
+
+/* request.c */
+
+/* Give the operation, whose request has values, the next number. */
+void request_number(struct engine *engine, struct connection *c);
+/* Send the unsent part of the request, *left bytes, as send(2) does: assembled in one buffer if it fits, otherwise from
+   its pieces. */
+ssize_t request_send(struct engine *engine, const struct connection *c, size_t *left);
 
 /* dialing.c */
 

@@ -15,6 +15,11 @@
 #define OP(field) FIELD("OP_DTYPE", op, field)
 #define CHECK(field) FIELD("CHECK_DTYPE", check, field)
 #define RECORD(field) FIELD("RECORD_DTYPE", record, field)
+#define PIECE(field) FIELD("PIECE_DTYPE", piece, field)
+#define KIND(name)                                                                                                     \
+    {                                                                                                                  \
+        "PieceKind." #name, PIECE_##name                                                                               \
+    }
 #define OUTCOME(name)                                                                                                  \
     {                                                                                                                  \
         "Outcome." #name, OUTCOME_##name                                                                               \
@@ -33,6 +38,7 @@ const struct fact layout_facts[] = {
     OP(kind),
     OP(group),
     OP(flags),
+    OP(template),
     SIZE("CHECK_DTYPE", check),
     CHECK(anchor),
     CHECK(content_bytes),
@@ -41,6 +47,12 @@ const struct fact layout_facts[] = {
     CHECK(stride_bytes),
     CHECK(suffix),
     CHECK(literal_at),
+    SIZE("PIECE_DTYPE", piece),
+    PIECE(low),
+    PIECE(span),
+    PIECE(text),
+    PIECE(kind),
+    PIECE(digits),
     SIZE("RECORD_DTYPE", record),
     RECORD(due_ns),
     RECORD(sent_ns),
@@ -50,6 +62,18 @@ const struct fact layout_facts[] = {
     RECORD(connection),
     RECORD(outcome),
     RECORD(flags),
+    KIND(TEXT),
+    KIND(HOST),
+    KIND(NUMBER),
+    KIND(UUID),
+    KIND(RANDOM),
+    KIND(SECONDS),
+    KIND(MILLISECONDS),
+    KIND(NANOSECONDS),
+    KIND(CONNECTION),
+    KIND(COLUMN),
+    KIND(LENGTH),
+    KIND(BODY),
     OUTCOME(OK),
     OUTCOME(CUT),
     OUTCOME(REFUSED),

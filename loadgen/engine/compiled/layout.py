@@ -25,6 +25,7 @@ from loadgen.schedule.optape import (
     OWN_HOST,
     STATUS_WORDS,
 )
+from loadgen.schedule.values import PIECE_DTYPE, PieceKind
 
 NOBODY = 0xFFFFFFFF
 """Stands for "no source address" where the index of one is expected."""
@@ -53,13 +54,18 @@ def check(compiled: Mapping[str, int]) -> None:
 
 def _facts() -> Iterator[tuple[str, int]]:
     """Names and values as layout.c has them."""
-    dtypes = {"OP_DTYPE": OP_DTYPE, "CHECK_DTYPE": CHECK_DTYPE, "RECORD_DTYPE": RECORD_DTYPE}
+    dtypes = {
+        "OP_DTYPE": OP_DTYPE,
+        "CHECK_DTYPE": CHECK_DTYPE,
+        "PIECE_DTYPE": PIECE_DTYPE,
+        "RECORD_DTYPE": RECORD_DTYPE,
+    }
     for name, dtype in dtypes.items():
         yield f"{name} bytes", dtype.itemsize
         for field, (of, offset, *_) in (dtype.fields or {}).items():
             yield f"{name}.{field} offset", offset
             yield f"{name}.{field} bytes", of.itemsize
-    for member in (*Outcome, *Ending):
+    for member in (*Outcome, *Ending, *PieceKind):
         yield f"{type(member).__name__}.{member.name}", member.value
     yield "KEEP_ALIVE", KEEP_ALIVE
     yield "CLOSE_AFTER", CLOSE_AFTER

@@ -19,15 +19,17 @@ static void *allocate(size_t count, size_t bytes)
 static bool allocate_all(struct engine *engine)
 {
     engine->targets = allocate(engine->target_count, sizeof *engine->targets);
+    engine->remotes = allocate(engine->remote_count, sizeof *engine->remotes);
     engine->sources = allocate(engine->source_count, sizeof *engine->sources);
     engine->connections = allocate(engine->connection_count, sizeof *engine->connections);
     engine->agenda.entries = allocate(engine->connection_count, sizeof *engine->agenda.entries);
     engine->heads = allocate(1, sizeof *engine->heads);
     engine->ring.records = allocate(RING_RECORDS, sizeof *engine->ring.records);
     engine->buffer = allocate(REPLY_ROOM_BYTES + BUFFER_BYTES, 1);
-    engine->request = allocate(REQUEST_BYTES, 1);
-    return engine->targets && engine->sources && engine->connections && engine->agenda.entries && engine->heads &&
-           engine->ring.records && engine->buffer && engine->request;
+    size_t request_bytes = engine->values.request_bytes;
+    engine->request = allocate(request_bytes > REQUEST_BYTES ? request_bytes : REQUEST_BYTES, 1);
+    return engine->targets && engine->remotes && engine->sources && engine->connections && engine->agenda.entries &&
+           engine->heads && engine->ring.records && engine->buffer && engine->request;
 }
 
 /* 0, or an errno. */
@@ -56,8 +58,11 @@ int engine_create(const struct setup *setup, struct engine **made)
     engine->waiting_spare = engine->canary.slot = NOBODY;
     engine->canary.times = setup->canary;
     engine->tape = setup->tape;
+    engine->values = setup->values;
+    engine->number = setup->values.first;
     engine->load = setup->load;
     engine->target_count = setup->targets;
+    engine->remote_count = setup->remotes;
     engine->source_count = setup->sources;
     engine->connection_count = setup->connections;
     int error = allocate_all(engine) ? open_descriptors(engine) : ENOMEM;
@@ -70,6 +75,7 @@ int engine_create(const struct setup *setup, struct engine **made)
         c->fd = -1;
         c->number = setup->number_of[i];
         c->target = setup->target_of[i];
+        c->remote = setup->remote_of[i];
         c->source = setup->source_of[i];
         if (c->number == NOBODY) {
             engine->canary.slot = i;
@@ -91,6 +97,7 @@ void engine_destroy(struct engine *engine)
         if (fds[i] >= 0)
             close(fds[i]);
     free(engine->targets);
+    free(engine->remotes);
     free(engine->sources);
     free(engine->connections);
     free(engine->agenda.entries);
@@ -102,25 +109,31 @@ void engine_destroy(struct engine *engine)
     free(engine);
 }
 
-bool engine_set_target(struct engine *engine, uint32_t index, const void *address, size_t address_bytes,
-                       struct text host_line, uint32_t unsent_connection)
+bool engine_set_target(struct engine *engine, uint32_t index, struct text host_line, uint32_t unsent_connection)
 {
-    if (index >= engine->target_count || address_bytes > sizeof(struct sockaddr_storage))
+    if (index >= engine->target_count)
         return false;
     struct target *target = &engine->targets[index];
-    memcpy(&target->address, address, address_bytes);
-    target->address_bytes = (socklen_t)address_bytes;
     target->host_line = host_line;
     target->unsent_connection = unsent_connection;
     return true;
 }
 
-bool engine_set_source(struct engine *engine, uint32_t index, const void *address, size_t address_bytes)
+static bool set_address(struct address *made, const void *address, size_t bytes)
 {
-    if (index >= engine->source_count || address_bytes > sizeof(struct sockaddr_storage))
+    if (bytes > sizeof made->storage)
         return false;
-    struct source *source = &engine->sources[index];
-    memcpy(&source->address, address, address_bytes);
-    source->address_bytes = (socklen_t)address_bytes;
+    memcpy(&made->storage, address, bytes);
+    made->bytes = (socklen_t)bytes;
     return true;
+}
+
+bool engine_set_remote(struct engine *engine, uint32_t index, const void *address, size_t bytes)
+{
+    return index < engine->remote_count && set_address(&engine->remotes[index], address, bytes);
+}
+
+bool engine_set_source(struct engine *engine, uint32_t index, const void *address, size_t bytes)
+{
+    return index < engine->source_count && set_address(&engine->sources[index], address, bytes);
 }

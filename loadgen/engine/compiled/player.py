@@ -13,6 +13,7 @@ import select
 import socket
 import struct
 import threading
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +24,7 @@ from loadgen.engine.api import Assignment, EndedHook, Segment
 from loadgen.engine.canary import HOST, HOST_LINE, MAX_BEHIND_NS, PERIOD_NS, phase_ns, with_canary
 from loadgen.engine.compiled._core import Core
 from loadgen.engine.compiled.layout import NOBODY, Ending
-from loadgen.engine.resolve import Address, resolve
+from loadgen.engine.resolve import Address, resolve, uses
 from loadgen.engine.sources import sources_by_family
 from loadgen.engine.vitals import Vitals
 from loadgen.measure.record import RECORD_DTYPE
@@ -69,26 +70,35 @@ class CompiledPlayer:
 
     def _make_core(self, assignment: Assignment, kernel_stamps: bool) -> Core:
         load = assignment.load
-        addresses = [resolve(target) for target in assignment.dialed]
+        ways = resolve(assignment.dialed, load.resolve, load.ip_version)
         target_of = self._accounts.target_of[self._numbers].astype(np.uint32)
-        sources, source_of = _sources(load.sources, [family for family, _ in addresses], self._numbers, target_of)
+        self.addresses = uses(assignment.targets, ways, zip(self._numbers.tolist(), target_of.tolist(), strict=True))
+        remotes = [address for one in ways for address in one.used]
+        count = np.array([len(one.used) for one in ways], dtype=np.uint32)
+        turn, nth = np.divmod(self._numbers, count[target_of])
+        remote_of = (np.cumsum(count) - count)[target_of].astype(np.uint32) + nth
+        sources, source_of = _sources(load.sources, np.array([family for family, _ in remotes])[remote_of], turn)
         stand_ins = _stand_ins(assignment.shares, self._numbers, target_of)
         targets = [
-            (_packed(address), f"Host: {target.authority}\r\n".encode(), stand_in)
-            for target, address, stand_in in zip(assignment.targets, addresses, stand_ins, strict=True)
+            (f"Host: {target.host_header}\r\n".encode(), stand_in)
+            for target, stand_in in zip(assignment.targets, stand_ins, strict=True)
         ]
         tape, numbers = assignment.tape, self._numbers
         if assignment.canary_port:  # one more target, row and connection, all of them the last
             tape = with_canary(tape, len(targets))
             target_of = np.append(target_of, np.uint32(len(targets)))
-            targets.append((_packed((socket.AF_INET, (HOST, assignment.canary_port))), HOST_LINE, 0))
+            targets.append((HOST_LINE, 0))
+            remote_of = np.append(remote_of, np.uint32(len(remotes)))
+            remotes.append((socket.AF_INET, (HOST, assignment.canary_port)))
             numbers, source_of = (np.append(column, np.uint32(NOBODY)) for column in (numbers, source_of))
         return Core(
             arrays_of(tape, len(targets)),
             targets,
+            [_packed(address) for address in remotes],
             sources,
             numbers,
             target_of,
+            remote_of,
             source_of,
             8 * NS_PER_S / load.line_bps if load.line_bps else 0.0,
             line_bps=load.line_bps,
@@ -99,6 +109,8 @@ class CompiledPlayer:
             open=load.arrivals is not None,
             max_backlog=load.arrivals.max_backlog if load.arrivals is not None else 0,
             canary_times=(phase_ns(assignment.shard), PERIOD_NS, MAX_BEHIND_NS),
+            values=tape.values,
+            numbering=(load.part, load.parts, _longest(tape, targets)),
             requests=load.requests,
             request_ns=load.request_ns,
         )
@@ -158,6 +170,10 @@ class CompiledPlayer:
         """The records of the canary since the last call."""
         return np.frombuffer(self._core.canary(), dtype=RECORD_DTYPE)
 
+    def take_remarks(self) -> Mapping[str, int]:
+        """None: what the compiled engine notices are outcomes."""
+        return {}
+
     def _arrivals(self, segment: Segment) -> tuple[NDArray[np.int64], int, int]:
         """The open loop's due times after the start, the number of the first operation, and the step between two."""
         arrivals = self._assignment.load.arrivals
@@ -170,6 +186,7 @@ class CompiledPlayer:
             part=arrivals.part,
             parts=arrivals.parts,
             length_ns=segment.end_ns - segment.start_ns,
+            ramps=arrivals.ramps,
             total=arrivals.total,
         )
         return np.ascontiguousarray(due), arrivals.part, arrivals.parts
@@ -226,6 +243,7 @@ def arrays_of(tape: OpTape, targets: int) -> Arrays:
     strings = len(offsets) - 1
     bounds = [(ops[name], strings) for name in ("line", "rest", "cookie", "literal")]
     bounds += [(checks[name], strings) for name in ("anchor", "prefix", "period", "suffix")]
+    bounds += [(ops["template"], 1 if tape.values is None else len(tape.values.templates) - 1)]
     bounds += [(ops["status"], FIRST_STATUS_SET + max(1, len(tape.status_sets)))]
     bounds += [(ops["check"], len(checks)), (ops["next"], len(ops)), (ops["target"], targets)]
     bounds += [(np.maximum(checks[name], 0), _BODY_BYTES) for name in ("content_bytes", "literal_at")]
@@ -236,17 +254,24 @@ def arrays_of(tape: OpTape, targets: int) -> Arrays:
     return ops, checks, data, offsets, np.ascontiguousarray(tape.status_sets)
 
 
+def _longest(tape: OpTape, targets: list[tuple[bytes, int]]) -> int:
+    """The most bytes that a request with values can have.  Raises ValueError when a template is out of range."""
+    if tape.values is None:
+        return 0
+    tape.values.check()
+    return tape.values.longest(max(len(host_line) for host_line, _ in targets))
+
+
 def _sources(
-    sources: tuple[str, ...], families: list[int], numbers: NDArray[np.uint32], target_of: NDArray[np.uint32]
+    sources: tuple[str, ...], family_of: NDArray[np.int64], turn: NDArray[np.uint32]
 ) -> tuple[list[bytes], NDArray[np.uint32]]:
-    """The socket addresses to connect from, and the index of the one that each connection uses: by number, in turn."""
+    """The socket addresses to connect from, and the index of the one that each connection uses: by its turn."""
     found = sources_by_family(sources)
     packed: list[bytes] = []
-    source_of = np.full(len(numbers), NOBODY, dtype=np.uint32)
-    family_of = np.array(families)[target_of]
+    source_of = np.full(len(turn), NOBODY, dtype=np.uint32)
     for family, texts in found.items():
         mine = family_of == family
-        source_of[mine] = len(packed) + numbers[mine] % len(texts)
+        source_of[mine] = len(packed) + turn[mine] % len(texts)
         packed += [_packed((family, (text, 0))) for text in texts]
     return packed, source_of
 
