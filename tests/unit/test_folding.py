@@ -9,9 +9,10 @@ import re
 import pytest
 from rich.console import Console
 
-from coordinator.output.terminal.folding import MOST_ROWS, WORST_ROWS, fold, some
+from coordinator.output.terminal.folding import MOST_ROWS, WORST_ROWS, few, fold, some
 from coordinator.output.terminal.http_report import print_http
 from coordinator.output.terminal.report import print_report
+from coordinator.run.own_cost import OwnCost
 from loadgen.verdict.result import RunResult, TargetResult
 from tests.support import https
 from tests.support.judged import judged
@@ -86,3 +87,20 @@ def test_few_names_are_all_named(number: int, said: str) -> None:
 
 def test_of_many_names_the_number_is_told() -> None:
     assert some([f"a{n}" for n in range(2000)]) == "a0, a1, a2, a3, a4, a5 and 1,994 more"
+
+
+def test_of_many_notes_the_first_are_shown() -> None:
+    assert few(["a", "b"]) == ["a", "b"]
+    assert few([f"{n}" for n in range(512)]) == [*map(str, range(10)), "502 more; run.json has all"]
+    result = dataclasses.replace(run_result(), notes=tuple(f"vm{n}: Reset failed" for n in range(512)))
+    report = text(result, 16)
+    assert report.count("Reset failed") == 10
+    assert "note: 502 more; run.json has all" in report
+
+
+def test_the_coordinators_own_cost_is_told_for_many_servers_only() -> None:
+    clock, cpu = iter((100.0, 110.0)), iter((3.0, 5.5))
+    with OwnCost(lambda: next(clock), lambda: next(cpu)) as cost:
+        pass
+    assert cost.notes("the start", 40) == []
+    assert cost.notes("the start", 41) == ["the start took 10.0 s, and 25% of a core in the coordinator"]

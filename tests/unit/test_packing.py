@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def pack(plan: PackPlan, start: Callable[[int, int], Step], most: int = 200) -> 
     raise AssertionError("the planner does not end")
 
 
-def machine(fits: int, refused: str = "vm1 did not start: no", **more: int) -> Callable[[int, int], Step]:
+def machine(fits: int, refused: str = "vm1 did not start: no", **more: Any) -> Callable[[int, int], Step]:
     """A machine onto which so many VMs fit, for a reason that nobody sees coming."""
 
     def start(running: int, tried: int) -> Step:

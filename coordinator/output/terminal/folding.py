@@ -16,6 +16,7 @@ WORST_ROWS = 20
 """Of more rows, so many are shown, the worst first."""
 
 _NAMED = 6
+_SENTENCES = 10
 
 
 def fold(rows: Sequence[T], badness: Callable[[T], Any]) -> tuple[Sequence[T], Sequence[T]]:
@@ -34,6 +35,13 @@ def folded_title(title: str, shown: Sequence[object], folded: Sequence[object]) 
 def how_slow(errors: Mapping[str, int], p99: Span | None) -> tuple[int, float]:
     """The badness of a row by its errors, then by its 99th percentile."""
     return sum(errors.values()), -1.0 if p99 is None else p99.low
+
+
+def few(sentences: Sequence[str]) -> list[str]:
+    """The first of these sentences; instead of the others, how many there are."""
+    if len(sentences) <= _SENTENCES:
+        return list(sentences)
+    return [*sentences[:_SENTENCES], f"{len(sentences) - _SENTENCES:,} more; run.json has all"]
 
 
 def some(texts: Sequence[str]) -> str:

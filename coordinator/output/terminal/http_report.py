@@ -17,7 +17,7 @@ from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.canary import canary_lines
 from coordinator.output.terminal.engines import address_lines, engine_lines
-from coordinator.output.terminal.folding import fold, folded_title, how_slow, some
+from coordinator.output.terminal.folding import few, fold, folded_title, how_slow, some
 from coordinator.output.terminal.intervals import Words
 from coordinator.output.terminal.parts import (
     WIDTH,
@@ -90,7 +90,7 @@ def _parts(judged: Judged[HttpPlan, HttpResult], words: Words) -> Iterator[Rende
     yield bullets("-", result.reasons)
     yield from disturbance_lines(result.disturbance)
     if result.notes:
-        yield bullets("note:", result.notes)
+        yield bullets("note:", few(result.notes))
     yield from where(judged.path)
 
 

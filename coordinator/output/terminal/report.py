@@ -17,7 +17,7 @@ from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.canary import canary_lines
 from coordinator.output.terminal.engines import address_lines, engine_lines
-from coordinator.output.terminal.folding import fold, folded_title, how_slow, some
+from coordinator.output.terminal.folding import few, fold, folded_title, how_slow, some
 from coordinator.output.terminal.intervals import Words
 from coordinator.output.terminal.margin_lines import margin_lines
 from coordinator.output.terminal.parts import (
@@ -91,7 +91,7 @@ def _report(judged: Judged[SpecPlan, RunResult], words: Words) -> RenderableType
     parts.append(_verdict(result))
     parts += disturbance_lines(result.disturbance)
     if result.notes:
-        parts.append(bullets("note:", result.notes))
+        parts.append(bullets("note:", few(result.notes)))
     parts += where(judged.path)
     return Group(*parts)
 
