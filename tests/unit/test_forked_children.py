@@ -15,8 +15,12 @@ def test_a_child_has_no_other_descriptor(in_one_call: bool, monkeypatch: pytest.
         monkeypatch.setattr(proc, "_close_from", lambda first: False)
     held = [os.open(os.devnull, os.O_RDONLY) for _ in range(50)]
     output_fd, child_output_fd = os.pipe()
+
+    def tell() -> None:
+        os.write(1, " ".join(os.listdir("/proc/self/fd")).encode())  # noqa: PTH208
+
     try:
-        pid = proc.fork_child(child_output_fd, lambda: os.write(1, " ".join(os.listdir("/proc/self/fd")).encode()))  # noqa: PTH208
+        pid = proc.fork_child(child_output_fd, tell)
         os.close(child_output_fd)
         said = os.read(output_fd, 4096).decode()
         assert os.waitpid(pid, 0)[1] == 0
