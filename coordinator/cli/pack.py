@@ -53,7 +53,8 @@ _VMS, _MEMORY = "VMs", "Memory and disk"
     "--vm-address",
     metavar="ADDRESS",
     panel=_VMS,
-    help=f"IP address at which the VMs listen.  [default: {_DEFAULT.vm_address}]",
+    help="IP address at which the VMs listen; or, for a driver that can, a network in which each has its own, such as "
+    f"198.18.0.0/15.  [default: {_DEFAULT.vm_address}]",
 )
 @option(
     "--base-port",

@@ -6,12 +6,15 @@ import ipaddress
 from dataclasses import dataclass
 from typing import Any
 
-from loadgen.model.errors import PlanError
+from loadgen.model.errors import PlanError, TargetError
 from loadgen.model.plain import from_plain, to_plain
 from loadgen.model.plan import Server
 from loadgen.model.units import NS_PER_S, format_size, parse_size_bytes
 
 MAX_PORT = 65535
+PART_ADDRESSES = 512
+"""Addresses of a network for the VMs that start together: more than there are of these, and the gateway's."""
+
 MIN_KEPT_BYTES = 64 << 20
 """The least memory and disk that can be kept free: with less, the machine itself is in danger."""
 
@@ -23,7 +26,8 @@ class PackPlan:
     A `count` of 0 means: as many as fit.  `connections` is the number of connections that each server can serve at
     once; the paper's Apache had up to 8 processes.  `reserve_memory_bytes` and `reserve_disk_bytes` are guaranteed to
     each VM: no more VMs are admitted than fit by the sum of their reservations; 0 means overbooked.
-    `keep_memory_bytes` and `keep_disk_bytes` are never given to VMs.  `answer_ns` is the time in which all VMs must
+    `vm_address` may be a network in which each VM has an address of its own, if the driver can give them; each step gets
+    a part of it.  `keep_memory_bytes` and `keep_disk_bytes` are never given to VMs.  `answer_ns` is the time in which all VMs must
     answer the final sweep.
     """
 
@@ -57,6 +61,28 @@ class PackPlan:
         _check_address(self)
 
     @property
+    def is_network(self) -> bool:
+        """Whether each VM has an address of its own."""
+        return "/" in self.vm_address
+
+    def part(self, number: int) -> str:
+        """The address of the step `number`, from 0: a part of the network, or the one address of all VMs.
+
+        Raises TargetError when the network has no more parts.
+        """
+        if not self.is_network:
+            return self.vm_address
+        network = ipaddress.ip_network(self.vm_address)
+        first = int(network.network_address) + number * PART_ADDRESSES
+        if first - int(network.network_address) >= network.num_addresses:
+            raise TargetError(
+                f"addresses: the network {network} has only {number} parts of {PART_ADDRESSES}",
+                hint="give a larger network with --vm-address",
+            )
+        address = type(network.network_address)(first)
+        return f"{address}/{network.max_prefixlen - PART_ADDRESSES.bit_length() + 1}"
+
+    @property
     def guaranteed(self) -> bool:
         """Whether VMs are admitted by their reservations."""
         return self.reserve_memory_bytes > 0 or self.reserve_disk_bytes > 0
@@ -85,12 +111,16 @@ def parse_reservation(text: str) -> tuple[int, int]:
 
 def _check_address(plan: PackPlan) -> None:
     try:
-        ipaddress.ip_address(plan.vm_address)
-    except ValueError:
-        raise PlanError(f"vm_address must be an IP address, got {plan.vm_address!r}") from None
+        ipaddress.ip_network(plan.vm_address)
+    except ValueError as error:
+        raise PlanError(f"vm_address must be an IP address or a network: {error}") from None
+    if plan.is_network and ipaddress.ip_network(plan.vm_address).num_addresses < PART_ADDRESSES:
+        raise PlanError(
+            f"the network {plan.vm_address} is too small", hint=f"give one of at least {PART_ADDRESSES} addresses"
+        )
     if not 0 <= plan.base_port <= MAX_PORT:
         raise PlanError(f"base_port must be 0 to {MAX_PORT}, got {plan.base_port}")
-    if plan.base_port and plan.base_port + max(1, plan.count) - 1 > MAX_PORT:
+    if not plan.is_network and plan.base_port and plan.base_port + max(1, plan.count) - 1 > MAX_PORT:
         raise PlanError(
             f"{plan.count} VMs from port {plan.base_port} on need ports beyond {MAX_PORT}",
             hint="choose a lower base port, or 0 for any free ports",

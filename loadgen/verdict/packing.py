@@ -133,7 +133,7 @@ def _rooms(plan: PackPlan, steps: Sequence[Step]) -> Iterator[tuple[int, Stop]]:
     admits = admitted(plan, start)
     if admits is not None:
         yield admits[0] - now.vms, admits[1]
-    if plan.base_port:
+    if plan.base_port and not plan.is_network:
         ports = MAX_PORT + 1 - plan.base_port
         yield ports - now.vms, Stop(Cause.LIMIT, f"ports: {plan.base_port} to {MAX_PORT} are all in use")
     for floor, before, left, keep in (

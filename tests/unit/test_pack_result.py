@@ -15,7 +15,7 @@ from coordinator.output.catalog import write
 from coordinator.output.judged import read_judged
 from coordinator.record.document import finished, result_of
 from loadgen.measure.packing import UNKNOWN, Silence, Use
-from loadgen.model.errors import PlanError
+from loadgen.model.errors import PlanError, TargetError
 from loadgen.model.pack import PackPlan, parse_reservation
 from loadgen.verdict.pack import judge_pack
 from loadgen.verdict.packing import Cause
@@ -134,6 +134,8 @@ def test_other_reservations_are_refused(text: str) -> None:
         {"keep_disk_bytes": MIB},
         {"answer_ns": 0},
         {"vm_address": "vm.example"},
+        {"vm_address": "198.18.0.1/15"},
+        {"vm_address": "198.18.0.0/24"},
         {"base_port": 70000},
         {"base_port": 65000, "count": 1000},
     ],
@@ -141,6 +143,15 @@ def test_other_reservations_are_refused(text: str) -> None:
 def test_a_plan_that_cannot_be_played_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(PlanError):
         PackPlan(**wrong)
+
+
+def test_each_step_gets_a_part_of_a_network_until_there_are_no_more() -> None:
+    plan = PackPlan(vm_address="198.18.0.0/22", base_port=80, count=9999)
+    assert [plan.part(number) for number in (0, 1)] == ["198.18.0.0/23", "198.18.2.0/23"]
+    with pytest.raises(TargetError, match=r"addresses: the network 198\.18\.0\.0/22 has only 2 parts of 512"):
+        plan.part(2)
+    assert PackPlan(vm_address="fd00::/64").part(3) == "fd00::600/119"
+    assert PackPlan().part(7) == "127.0.0.1"
 
 
 def test_a_plan_reads_back() -> None:

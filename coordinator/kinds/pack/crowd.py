@@ -43,6 +43,7 @@ class Crowd:
         self._docroot = docroot
         self._driver: VmDriver = catalog.choose_for(plan.vm_driver, ())
         self._up: list[Deployment] = []
+        self._tries = 0
         self._readers: list[asyncio.Task[None]] = []
         self.targets: tuple[Target, ...] = ()
         self.deaths: tuple[str, ...] = ()
@@ -50,18 +51,19 @@ class Crowd:
 
     async def add(self, count: int) -> None:
         """Start VMs, and wait until they serve.  Raises PlanError or TargetError; none of these VMs remains then."""
-        first = len(self.targets)
+        first, shared = len(self.targets), not self._plan.is_network
         request = VmRequest(
             count=count,
             server=self._plan.server,
-            address=self._plan.vm_address,
-            base_port=self._plan.base_port + first if self._plan.base_port else 0,
+            address=self._plan.part(self._tries),
+            base_port=self._plan.base_port + first if shared and self._plan.base_port else self._plan.base_port,
             connections=self._plan.connections,
             docroots=(self._docroot,) * count,
             app=_APP if self._plan.server is Server.BUILTIN else "",
             proof_path=PROOF,
             content=f"the file {PROOF}",
         )
+        self._tries += 1
         deployment = self._driver.prepare(request)
         if deployment.facts.server == Server.BUILTIN.value and not request.app:  # it is an application and nothing else
             deployment = self._driver.prepare(dataclasses.replace(request, app=_APP))

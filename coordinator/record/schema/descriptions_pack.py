@@ -11,7 +11,7 @@ PACK: Final[Mapping[str, Mapping[str, str]]] = {
         "vm_driver": "How VMs are run; empty for the default.",
         "server": "Web server of the VMs.",
         "connections": "Connections that each server can serve at once.",
-        "vm_address": "Address at which VMs listen.",
+        "vm_address": "Address at which VMs listen, or a network in which each has its own.",
         "base_port": "Port of the first VM; 0 for any free ports.",
         "reserve_memory_bytes": "Memory that is guaranteed to each VM, by admission; 0 for overbooking.",
         "reserve_disk_bytes": "Disk space that is guaranteed to each VM, by admission; 0 for overbooking.",
