@@ -24,10 +24,10 @@ class PackPlan:
     """A `loadgen pack` run: VMs are started until `count` run, or until something stops it.
 
     A `count` of 0 means: as many as fit.  `connections` is the number of connections that each server can serve at
-    once; the paper's Apache had up to 8 processes.  `reserve_memory_bytes` and `reserve_disk_bytes` are guaranteed to
-    each VM: no more VMs are admitted than fit by the sum of their reservations; 0 means overbooked.
-    `vm_address` may be a network in which each VM has an address of its own, if the driver can give them; each step gets
-    a part of it.  `keep_memory_bytes` and `keep_disk_bytes` are never given to VMs.  `answer_ns` is the time in which all VMs must
+    once; the paper's Apache had up to 8 processes.  `vm_address` may be a network in which each VM has an address of
+    its own, if the driver can give them; each step gets a part of it.  `reserve_memory_bytes` and `reserve_disk_bytes`
+    are guaranteed to each VM: no more VMs are admitted than fit by the sum of their reservations; 0 means overbooked.
+    `keep_memory_bytes` and `keep_disk_bytes` are never given to VMs.  `answer_ns` is the time in which all VMs must
     answer the final sweep.
     """
 
