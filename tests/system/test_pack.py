@@ -7,10 +7,12 @@ import json
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from loadgen.host.groups import group_directories
 from tests.support.cli import LOADGEN, descendants, environment, loadgen, start
 from tests.support.vms import is_running, needs, within
 
@@ -54,6 +56,48 @@ def test_a_low_limit_of_descriptors_is_reported_as_that_limit(tmp_path: Path) ->
     assert found["stopped_by"]["why"].startswith("open files: RLIMIT_NOFILE (ulimit -Hn) allows 96")
     assert 1 <= found["packed"] == found["started"] < 42
     assert found["sweep"]["silent"] == []
+
+
+def group_that_limits_tasks() -> Path | None:
+    """A new control group of this test; None where none can be made that limits tasks."""
+    for parent in reversed(group_directories("pids")):
+        group = parent / f"loadgen-test-{os.getpid()}"
+        with contextlib.suppress(OSError):
+            group.mkdir()
+            if (group / "pids.max").exists():
+                return group
+            group.rmdir()
+    return None
+
+
+@pytest.fixture
+def small_group() -> Iterator[Path]:
+    """A control group that may have 60 tasks."""
+    group = group_that_limits_tasks()
+    if group is None:
+        pytest.skip("no control group that limits tasks can be made (needs root)")
+    (group / "pids.max").write_text("60")
+    yield group
+    assert within(10, lambda: not (group / "cgroup.procs").read_text())
+    group.rmdir()
+
+
+def test_a_low_limit_of_tasks_is_reported_as_that_limit(small_group: Path, tmp_path: Path) -> None:
+    words = packing("--server", "builtin", "--json", cache=tmp_path)
+    done = subprocess.run(
+        ["sh", "-c", f'echo $$ > {small_group}/cgroup.procs && exec "$@"', "sh", LOADGEN, *words],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["stopped_by"]["cause"] == "limit"
+    assert found["stopped_by"]["why"].startswith(f"tasks: {small_group}/pids.max allows 60, and ")
+    assert found["packed"] == found["started"] >= 1
 
 
 def test_reservations_admit_no_more_than_fit(tmp_path: Path) -> None:
