@@ -27,7 +27,7 @@ _VMS, _MEMORY = "VMs", "Memory and disk"
     type=int,
     metavar="N",
     panel=_VMS,
-    help="Number of VMs to start, at least 1; with fewer, the exit code is 1.  [default: as many as fit]",
+    help="Number of VMs to start; with fewer, the exit code is 1. 0: as many as fit.  [default: 0]",
 )
 @option(
     "--vm-driver",
@@ -129,8 +129,6 @@ def pack(
 
 def _plan(start: Start, given: dict[str, Any]) -> PackPlan:
     """Return the plan that the options make from `start`.  Raises PlanError."""
-    if given["count"] is not None and given["count"] < 1:
-        raise PlanError(f"--count must be at least 1, got {given['count']}", hint="leave it out: as many as fit")
     if given["reserve"] and given["overbook"]:
         raise PlanError("--reserve and --overbook are both given", hint="give one of them")
     memory, disk = (0, 0) if given["overbook"] else given["reserve"] or (None, None)

@@ -136,7 +136,7 @@ def test_what_cannot_be_packed_is_one_line(tmp_path: Path) -> None:
     for words, said in (
         (["--vm-driver", "inventory"], "the VM driver inventory starts no VMs"),
         (["--reserve", "100M", "--overbook"], "--reserve and --overbook are both given"),
-        (["--count", "0"], "--count must be at least 1, got 0"),
+        (["--count", "-1"], "count must not be negative, got -1"),
         (["--keep-memory", "1M"], "keep_memory_bytes must be at least 64M, got 1M"),
         (["--base-port", "65000", "--count", "1000"], "1000 VMs from port 65000 on need ports beyond 65535"),
     ):
