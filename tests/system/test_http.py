@@ -137,8 +137,9 @@ def test_a_closed_loop_counts_what_nginx_counts(nginx: Nginx, tmp_path: Path) ->
         whole.add(part)
     reader.close()
     assert whole.get_total_count() == due
-    p99_ms = whole.get_value_at_percentile(99) / 1e6
-    assert p99_ms == pytest.approx(found["total"]["response_ms"]["p99"]["low"], rel=0.01)
+    # the two libraries count the rank of a percentile differently, by one request
+    below_ms, above_ms = (whole.get_value_at_percentile(99 + step * 100 / due) / 1e6 for step in (-1, 1))
+    assert below_ms * 0.999 <= found["total"]["response_ms"]["p99"]["low"] <= above_ms * 1.001
 
 
 @pytest.mark.parametrize("where", ["http://127.0.0.1:{plain}", "https://127.0.0.1:{secure}", "http://[::1]:{plain}"])
