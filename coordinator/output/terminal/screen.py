@@ -28,7 +28,7 @@ PAGE_S = 4
 _GAP = "  "
 _NAME_MIN, _NAME_MAX = 6, 24
 _MAX_NOTICES = 4
-_MOST_PAGES = 5  # of more, nobody waits for the page with a certain VM: the worst VMs are shown all the time
+MOST_PAGES = 5  # of more, nobody waits for the page with a certain VM: the worst VMs are shown all the time
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ class Screen:
     def _page(self, layout: Layout) -> Sequence[TargetRow]:
         if layout.rows == 0:
             return ()
-        if layout.pages > _MOST_PAGES:
+        if layout.pages > MOST_PAGES:
             return sorted(self.view.targets, key=_badness, reverse=True)[: layout.rows]
         first = self._page_number(layout) * layout.rows
         return self.view.targets[first : first + layout.rows]
@@ -159,7 +159,7 @@ class Screen:
         view, targets = self.view, len(self.view.targets)
         if layout.rows == 0:
             shown = f"{targets} VMs, too many for this terminal"
-        elif layout.pages > _MOST_PAGES:
+        elif layout.pages > MOST_PAGES:
             shown = f"the worst {layout.rows} of {targets} VMs"
         else:
             first = self._page_number(layout) * layout.rows
