@@ -184,7 +184,7 @@ def _folded_cells(rows: Sequence[TargetResult], *, cut: bool) -> Iterator[str]:
     known = [row.conforming for row in rows if row.conforming is not None]
     yield " "
     yield f"{fmt.count(len(rows))} others"
-    yield "means per VM"
+    yield "(means)"
     yield f"{sum(known)}/{sum(row.requested for row in rows)}" if known else fmt.NOTHING
     yield fmt.rate(sum(row.ops_per_s for row in rows) / len(rows))
     yield fmt.rate(sum(row.kbit_per_s for row in rows) / len(rows))
