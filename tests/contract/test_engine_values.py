@@ -16,7 +16,8 @@ import uvloop
 from loadgen.engine.api import Arrivals
 from loadgen.engine.values import Filler
 from loadgen.model.data_file import NO_DATA, DataFile, described, parse_csv
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_request import HttpRequest
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.schedule.optape import OpTape
