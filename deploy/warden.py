@@ -31,7 +31,7 @@ from deploy.box.enter import Entrance, Entrances
 from deploy.limits.removal import remove_groups
 from deploy.proc import become_subreaper, children_of, fork_child, run_program, why_no_process
 from deploy.run_directory import make_run_directory, remove_leftovers
-from deploy.wire import Exited, Hello, Launch, encode_event
+from deploy.wire import Exited, Hello, Launch, Started, encode_event
 from loadgen.host.limits import raise_open_files
 
 if TYPE_CHECKING:
@@ -189,6 +189,7 @@ class _Warden:
         os.set_blocking(output_fd, False)
         child = _Child(launch.vm, process, output_fd, Path(launch.directory) / f"{process}.log")
         self._children[pid] = child
+        self._say(encode_event(Started(vm=launch.vm, pid=pid)))
         self._selector.register(output_fd, selectors.EVENT_READ, child)
         return pid
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from coordinator.record.catalog import KINDS
 from coordinator.record.document import header_of, result_of
-from coordinator.record.frames import Frames, seconds
+from coordinator.record.frames import Frames, seconds, vm_seconds
 from coordinator.record.header import KIND_SWEEP, SCHEMA_VERSION, UNFINISHED, Header, RecordError
 from coordinator.record.writer import INTERVALS, RUN
 from loadgen.host.paths import is_directory
@@ -20,8 +20,8 @@ from loadgen.measure.together import snapshots_of
 from loadgen.model.errors import PlanError
 
 Judge = Callable[[Header[Any], Iterable[Any]], Any]
-"""Makes the result of a cut run from what its record holds: the seconds of its load machines, then its intervals
-(snapshots, or tests of a network run).
+"""Makes the result of a cut run from what its record holds: the seconds of its load machines and VMs, then its
+intervals (snapshots, or tests of a network run).
 
 Raises ValueError when that cannot be of the header's plan.
 """
@@ -105,7 +105,7 @@ def recover(record: Record, judge: Judge) -> tuple[Any, str]:
     measured = record.measured
     try:
         # What disturbed a second must be known when the second is added up.
-        result = judge(record.header, itertools.chain(seconds(record.path), measured))
+        result = judge(record.header, itertools.chain(seconds(record.path), vm_seconds(record.path), measured))
     except ValueError as error:
         raise RecordError(f"{record.path / INTERVALS} is not of this run: {error}") from error
     return result, measured.how_it_ended()

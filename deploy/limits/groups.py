@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from deploy.limits.hierarchy import Controller, controllers_here
 from deploy.limits.removal import remove_groups
@@ -164,7 +164,17 @@ class Usage:
     pids_refused: int | None
 
 
-def usage(group: Group) -> Usage:
+class Readable(Protocol):
+    """A group as :func:`usage` reads it."""
+
+    def read(self, controller: str, name: str) -> str:
+        """The text of one file; "" when there is no such file."""
+
+    def is_v1(self, controller: str) -> bool:
+        """Whether a controller belongs to version 1 of cgroups."""
+
+
+def usage(group: Readable) -> Usage:
     """What the processes of a group have used until now."""
     cpu = _table(group.read("cpu", "cpu.stat"))
     v1 = group.is_v1("cpu")

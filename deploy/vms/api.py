@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
+from deploy.counters.place import VmPlace
 from loadgen.model.limits import NO_LIMITS, VmLimits
 from loadgen.model.plan import Server
 from loadgen.model.sending import IpVersion
@@ -112,6 +113,12 @@ class Deployment(Protocol):
     @property
     def facts(self) -> VmFacts:
         """The facts about the VMs; `driver`, `server` and `version` are known before the deployment is entered."""
+
+    def places(self) -> Mapping[str, VmPlace]:
+        """Where the kernel of this machine counts what each VM uses, by the name of its target.
+
+        Known once the deployment is entered; without the VMs of other machines.
+        """
 
     def deaths(self) -> AsyncIterator[VmDeath]:
         """Each death when it happens, until the deployment is left.  For one reader."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from deploy.counters.place import VmPlace
 from deploy.vms.api import VmDeath, VmFacts, VmRequest
 from deploy.vms.probe import wait_until_ready
 from loadgen.model.errors import TargetError
@@ -33,6 +34,10 @@ class BaseDeployment(ABC):
         self.notices: tuple[str, ...] = ()
         self._ends = AsyncExitStack()
         self._deaths: asyncio.Queue[VmDeath | None] = asyncio.Queue()
+
+    def places(self) -> Mapping[str, VmPlace]:
+        """Nothing is known of the VMs' places; a driver that knows them says so."""
+        return {}
 
     @abstractmethod
     async def start(self, ends: AsyncExitStack) -> tuple[Target, ...]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
+from deploy.counters.place import VmPlace
 from deploy.servers.base import Setup, Vm, WebServer
 from deploy.servers.catalog import choose
 from deploy.vms.api import VmFacts, VmRequest
@@ -43,11 +44,17 @@ class LocalVms(BaseDeployment):
     def __init__(self, server: WebServer, request: VmRequest) -> None:
         super().__init__(request, VmFacts(driver="local", server=server.kind.value, version=server.version, config=""))
         self._server = server
+        self._processes: Processes | None = None
+
+    def places(self) -> Mapping[str, VmPlace]:
+        """The processes and the port of each VM; its cgroup and its network are those of all."""
+        pids = self._processes.pids if self._processes else lambda name: ()
+        return {one.name: VmPlace(pids=pids(one.name), listening=(one.host, one.port)) for one in self.targets}
 
     async def start(self, ends: AsyncExitStack) -> tuple[Target, ...]:
         """Start all VMs; `facts.config` is known afterwards."""
         request = self.request
-        processes = Processes(vm_names(request.count), self.died)
+        self._processes = processes = Processes(vm_names(request.count), self.died)
         with Reservation(request.address, request.count, request.base_port) as held:
             directory = await processes.open(ends, request.app)
             vms = [

@@ -20,6 +20,7 @@ from typing import Any
 
 import deploy
 from deploy.box.box import LISTENING_FD, Box, Published
+from deploy.counters.place import VmPlace
 from deploy.limits.groups import Group, Groups, granted, limits_met, remove_leftovers
 from deploy.servers.base import InheritingServer, Setup, Vm, WebServer
 from deploy.servers.catalog import choose, find_all
@@ -111,6 +112,18 @@ class NsVms(BaseDeployment):
     def died(self, name: str, reason: str) -> None:
         """Report that a VM has died, and which limit it met."""
         super().died(name, "; ".join([reason, *limits_met(self.groups[name])] if name in self.groups else [reason]))
+
+    def places(self) -> Mapping[str, VmPlace]:
+        """The processes and cgroups of each VM, and its published port; without one, its network is its own."""
+        published = self._network is None
+        return {
+            one.name: VmPlace(
+                pids=self._processes.pids(one.name),
+                group=self.groups[one.name] if self.groups[one.name].places else None,
+                listening=(one.host, one.port) if published else None,
+            )
+            for one in self.targets
+        }
 
     def _explained(self, directory: Path, name: str) -> str:
         said = last_log_lines(directory / name)

@@ -17,7 +17,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from deploy.proc import why_no_process
-from deploy.wire import Exited, Hello, Launch, decode_event
+from deploy.wire import Exited, Hello, Launch, Started, decode_event
 from loadgen.model.errors import TargetError
 
 _WARDEN = (sys.executable, "-P", "-m", "deploy.warden")  # -P: do not import a directory `deploy` of the user
@@ -43,6 +43,7 @@ class Processes:
         self._watchers: list[asyncio.Task[None]] = []
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
         self._stopping = False
+        self._pids: dict[str, list[int]] = {}
 
     async def open(self, ends: AsyncExitStack, app: str = "") -> Path:
         """Start the warden, and register its end on `ends`; returns an empty directory for the deployment's files.
@@ -74,6 +75,10 @@ class Processes:
         assert self._warden is not None
         assert self._warden.stdin is not None
         self._warden.stdin.writelines([launch.encode() for launch in launches])
+
+    def pids(self, name: str) -> tuple[int, ...]:
+        """The processes of a VM that were started, in order; some may have ended."""
+        return tuple(self._pids.get(name, ()))
 
     async def _stop(self) -> None:
         """End all processes and remove their directory."""
@@ -114,7 +119,9 @@ class Processes:
         assert warden.stdout is not None
         while line := await warden.stdout.readline():
             event = decode_event(line)
-            if isinstance(event, Exited):
+            if isinstance(event, Started):
+                self._pids.setdefault(event.vm, []).append(event.pid)
+            elif isinstance(event, Exited):
                 self._died(event.vm, event.reason)
         if not self._stopping:
             for name in self._names:

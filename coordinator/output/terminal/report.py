@@ -16,6 +16,7 @@ from rich.text import Text
 from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.canary import canary_lines
+from coordinator.output.terminal.counter_lines import counters_table, held_lines
 from coordinator.output.terminal.engines import address_lines, engine_lines
 from coordinator.output.terminal.folding import few, fold, folded_title, how_slow, some
 from coordinator.output.terminal.intervals import Words
@@ -84,6 +85,7 @@ def _report(judged: Judged[SpecPlan, RunResult], words: Words) -> RenderableType
             *time_lines(time, result.targets, "VMs"),
             *_dead_time(result.targets),
             Text(),
+            *_counters(result.targets),
         ]
     if result.has_score:
         parts += [_headline(result), *margin_lines(result)]
@@ -174,6 +176,12 @@ def _targets(result: RunResult, words: Words) -> Table:
     if folded:
         add_row(table, *_folded_cells(folded, cut=cut))
     return table
+
+
+def _counters(targets: Sequence[TargetResult]) -> list[RenderableType]:
+    """The counters of VMs on this machine; nothing for servers elsewhere."""
+    parts = [*counters_table(*fold(targets, _badness)), *held_lines(sorted(targets, key=_badness, reverse=True))]
+    return [*parts, Text()] if parts else []
 
 
 def _badness(row: TargetResult) -> tuple[int, float, int, float]:
