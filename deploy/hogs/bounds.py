@@ -29,12 +29,13 @@ class Bounds:
         given = parser.parse_args()
         why = why_unconfined(Path("/proc/self/cgroup").read_text(), needs, forced=given.forced)
         if why:
-            print(why, file=sys.stderr)
+            sys.stderr.write(f"{why}\n")
             sys.exit(_REFUSED)
         self.amount: int = given.amount
         self.to: str = given.to
         self._did = 0
-        self._ends_s = time.monotonic() + given.seconds
+        seconds: float = given.seconds
+        self._ends_s = time.monotonic() + seconds
         self._tells_s = 0.0
         self.arm()
 
@@ -55,7 +56,8 @@ class Bounds:
         now_s = time.monotonic()
         if now_s >= self._tells_s:
             self._tells_s = now_s + _TELL_S
-            print(f"did {self._did}", flush=True)
+            sys.stdout.write(f"did {self._did}\n")
+            sys.stdout.flush()
 
 
 def why_unconfined(cgroups: str, needs: str, *, forced: bool) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import sys
 import time
 from pathlib import Path
 
@@ -49,4 +48,4 @@ def _touch(amount_bytes: int, tell: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

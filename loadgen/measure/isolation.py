@@ -1,4 +1,4 @@
-"""What is measured of a quiet VM while its neighbours do something.  A number that is not known is UNKNOWN (-1)."""
+"""What is measured of a quiet VM while its neighbours do something.  A number that is not known is None."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from loadgen.measure.histogram import EMPTY, Histogram
+from loadgen.measure.histogram import Histogram
 from loadgen.model.isolate import Hog
-
-UNKNOWN = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +23,7 @@ class Probed:
     answered: Histogram
     lost: int
     timeout_ns: int
-    late: Histogram = EMPTY
+    late: Histogram
 
     @property
     def sent(self) -> int:
@@ -37,15 +35,15 @@ class Probed:
 class Web:
     """The web load on the quiet VM, as `loadgen spec` judged it.
 
-    `conforming` is UNKNOWN when `invalid` says why the load generator cannot be trusted, or the load did not run.
+    `conforming` is None when `invalid` says why the load generator cannot be trusted, or why the load did not run.
     """
 
     requested: int
-    conforming: int
-    ops_per_s: float
-    p50_ms: float
-    p99_ms: float
-    errors: int
+    errors: int = 0
+    conforming: int | None = None
+    ops_per_s: float | None = None
+    p50_ms: float | None = None
+    p99_ms: float | None = None
     invalid: str = ""
 
 
@@ -53,25 +51,28 @@ class Web:
 class Held:
     """What the antisocial VMs did, and what held them; sums over all of them, but `pids` is that of the fullest VM.
 
-    `hogs` were started, and `running` of them still ran at the end.  `did` counts what the hogs report: forks, bytes.
+    `hogs` were started, and `running` of them still ran at the end; `ended` says why the first of the others ended.
+    `did` counts what the hogs report: forks, bytes, milliseconds of CPU.
     """
 
     hogs: int
     running: int
-    did: int = UNKNOWN
-    cpu_ns: int = UNKNOWN
-    memory_bytes: int = UNKNOWN
-    pids: int = UNKNOWN
-    pids_refused: int = UNKNOWN
-    oom_kills: int = UNKNOWN
+    did: int | None = None
+    cpu_ns: int | None = None
+    memory_bytes: int | None = None
+    pids: int | None = None
+    pids_refused: int | None = None
+    oom_kills: int | None = None
+    ended: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostSeen:
     """The machine outside of the VMs meanwhile.
 
-    `spawn_ns`: times in which a program was started and ended.  `free_bytes`: the least available memory.  `tasks`: the
-    most tasks outside of the VMs.  `others_share`: cores that processes used that do not belong to the run.
+    `spawn`: times in which a program was started and ended.  `free_bytes`: the least available memory.
+    `others_share`: the share of all cores that was used by processes that do not belong to the run, or was stolen by
+    the hypervisor; a lower bound.  `others_most` names the process that used the most.
     """
 
     spawn: Histogram
@@ -96,7 +97,7 @@ class Phase:
     host: HostSeen | None = None
     deaths: tuple[str, ...] = ()
     failed: str = ""
-    end_ns: int = UNKNOWN
+    end_ns: int | None = None
 
     def to_wire(self) -> Mapping[str, Any]:
         """The phase as plain data, for the intervals of a record."""

@@ -46,6 +46,10 @@ class Game(enum.Enum):
     BUILTIN = "builtin"  # answers as a game server does, and runs no game
 
 
+DEFAULT_LIMITS = VmLimits(pids=128, memory_bytes=256 << 20)
+"""Enough for the servers of the quiet VM, and few enough for ten VMs on a small machine."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IsolatePlan:
     """A `loadgen isolate` run.
@@ -63,7 +67,7 @@ class IsolatePlan:
     vm_driver: str = ""
     force: bool = False
     vm_address: str = ""
-    vm_limits: VmLimits = VmLimits(pids=128, memory_bytes=256 << 20)
+    vm_limits: VmLimits = DEFAULT_LIMITS
     game: Game = Game.AUTO
     server: Server = Server.AUTO
     connections: int = 10

@@ -28,6 +28,9 @@ from loadgen.model.units import NS_PER_S
 from loadgen.probe.quake3 import INFO, STATUS, interval_ns, parse_answer, query
 
 PRIORITY = 10
+TIMEOUT_NS = NS_PER_S
+"""A reply that takes longer is lost."""
+
 _SO_TIMESTAMPNS = 35  # asm-generic/socket.h
 _TIMESPEC = struct.Struct("@qq")
 _CONTROL_BYTES = socket.CMSG_SPACE(_TIMESPEC.size)
@@ -48,7 +51,7 @@ class Pings:
     time_ns: int
     sources: tuple[str, ...] = ()
     echo_interval_ns: int = 10_000_000
-    timeout_ns: int = NS_PER_S
+    timeout_ns: int = TIMEOUT_NS
 
     def encode(self) -> str:
         """The plan as one line of JSON."""
@@ -283,7 +286,7 @@ def _send(sock: socket.socket, datagram: bytes) -> None:
 def main() -> int:
     """Run the prober.  Returns the exit code."""
     child.begin()
-    print(json.dumps(asdict(Prober(Pings.decode(sys.argv[1])).play())), flush=True)
+    sys.stdout.write(f"{json.dumps(asdict(Prober(Pings.decode(sys.argv[1])).play()))}\n")
     return 0
 
 
