@@ -14,13 +14,12 @@ from coordinator.cli.plan_options import Start, plan_options, show_plan, start_f
 from coordinator.cli.playing import play
 from coordinator.cli.vm_limit_options import chosen_limits, vm_limit_options
 from deploy.vms.catalog import CONFINED, DRIVERS
-from loadgen.model.isolate import HOGS, Game, Hog, IsolatePlan, parse_hogs
+from loadgen.model.isolate import DEFAULT_LIMITS, HOGS, Game, Hog, IsolatePlan, parse_hogs
 from loadgen.model.plan import Server
 from loadgen.model.units import format_duration, format_size
 
 _DEFAULT = IsolatePlan()
 _HOGS, _QUIET, _VMS = "Hogs", "Quiet VM", "VMs"
-_LIMITS = "Limits of each VM (default: 128 processes, 256M of memory)"
 
 
 @command()
@@ -96,7 +95,7 @@ _LIMITS = "Limits of each VM (default: 128 processes, 256M of memory)"
     "[default: 198.18.0.0/20]",
 )
 @option("--seed", type=int, metavar="N", panel=_VMS, help=f"Seed of the web load.  [default: {_DEFAULT.seed}]")
-@vm_limit_options(_LIMITS)
+@vm_limit_options("Limits of each VM", DEFAULT_LIMITS)
 @plan_options
 @result_options("isolate")
 def isolate(

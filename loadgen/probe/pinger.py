@@ -10,7 +10,8 @@ time-out is lost.  It imports no numpy, because it must start fast.
 
 from __future__ import annotations
 
-import heapq
+import functools
+import itertools
 import json
 import os
 import secrets
@@ -193,19 +194,20 @@ class Prober:
     def _due(
         self, began_ns: int, ends_ns: int, echo: socket.socket, games: list[socket.socket]
     ) -> Iterator[tuple[int, Callable[[int], None]]]:
-        """When each request is due, in order, and what sends it."""
-        step_ns, game_step_ns = self._pings.echo_interval_ns, interval_ns(len(games))
-        plan: list[tuple[int, int, int]] = [(began_ns, 0, step_ns), (began_ns + step_ns // 2, 1, game_step_ns)]
-        turn = 0
-        while plan[0][0] < ends_ns:
-            due_ns, which, every_ns = plan[0]
-            heapq.heapreplace(plan, (due_ns + every_ns, which, every_ns))
-            if which == 0:
-                yield due_ns, lambda due: self._ask_echo(echo, due)
+        """When each request is due, in order, and what sends it.  Resumed when the last one was sent.
+
+        A late query moves all later ones: two in quick succession could be one too many for the server.
+        """
+        echo_due_ns, game_due_ns = began_ns, began_ns + self._pings.echo_interval_ns // 2
+        kinds = (INFO,) * len(games) + (STATUS,) * len(games)
+        turns = itertools.cycle(zip(games * 2, kinds, strict=True))
+        while min(echo_due_ns, game_due_ns) < ends_ns:
+            if echo_due_ns <= game_due_ns:
+                yield echo_due_ns, functools.partial(self._ask_echo, echo)
+                echo_due_ns += self._pings.echo_interval_ns
             else:
-                sock, kind = games[turn % len(games)], (INFO, STATUS)[turn // len(games) % 2]
-                turn += 1
-                yield due_ns, lambda due, sock=sock, kind=kind: self._ask_game(sock, kind, due)  # type: ignore[misc]
+                yield game_due_ns, functools.partial(self._ask_game, *next(turns))
+                game_due_ns = max(game_due_ns, time.time_ns()) + interval_ns(len(games))
 
     def _ask_echo(self, sock: socket.socket, due_ns: int) -> None:
         number = self._echo.sent(due_ns, time.time_ns())

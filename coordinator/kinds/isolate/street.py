@@ -40,7 +40,7 @@ _ECHO = "echo"
 _PAGE_APP = "coordinator.kinds.pack.page:make_app"
 _NETWORK = "198.18.0.0/20"  # for benchmarks (RFC 2544)
 _LOOPBACK = "127.0.0.1"
-_READY_S = 20.0
+_READY_S = 30.0
 _AGAIN_S = 0.3
 _HOG_GRACE_S = 120.0
 """How much longer than the measured time a hog runs by itself: until then the phase has ended it."""
@@ -113,7 +113,8 @@ class Street:
     async def let_loose(self, hog: Hog) -> None:
         """Start a hog in each antisocial VM, and wait until all of them have begun.
 
-        Raises TargetError when a limit that it needs is not set, or when it does not begin.
+        One that needs a limit has begun when the kernel has refused it something because of that limit.  Raises
+        TargetError when a limit that it needs is not set, or when it does not begin.
         """
         self._hog = hog
         if hog is Hog.NONE:
@@ -171,7 +172,14 @@ class Street:
         return self._deployment.targets[1:]
 
     def _begun(self, name: str) -> bool:
-        return name in self._fallen or did_in(self._host.log(name, HOG)) >= 0
+        if name in self._fallen:
+            return True
+        use = self._host.usage(name)
+        if use is not None and self._hog is Hog.FORK:
+            return bool(use.pids_refused)
+        if use is not None and self._hog is Hog.MEMORY:
+            return bool(use.oom_kills)
+        return did_in(self._host.log(name, HOG)) >= 0
 
     async def _wait_for(self, name: str, asked: bytes, secret: int) -> None:
         """Wait until a server of the quiet VM answers; the time-out of one answer is that of a rate-limited server."""
