@@ -32,7 +32,7 @@ def judge_isolate(
     the quiet VM ended or fell silent, or a phase was broken off.  INVALID: a hog did not run, the probes were late,
     or others used the machine, so that the numbers do not say what the hog did.
     """
-    wrong = [text for phase in isolated.phases for text in _untrusted(phase)]
+    wrong = [*_disturbed(isolated.phases), *(text for phase in isolated.phases for text in _untrusted(phase))]
     rows = tuple(_row(phase) for phase in isolated.phases)
     rows = tuple(map(_without_score, rows)) if wrong else _with_losses(rows)
     bad = [text for row in rows for text in _unserved(row)]
@@ -140,14 +140,25 @@ def _untrusted(phase: Phase) -> Iterator[str]:
                 f"{name}: the probes of the {what} server were late themselves: {late_ns / NS_PER_MS:.0f} ms in the "
                 f"99th percentile, but at most {MAX_LATE_NS / NS_PER_MS:.0f} ms are allowed"
             )
-    if phase.host is not None and phase.host.others_share > MAX_OTHERS:
-        most = f" (largest user: {phase.host.others_most})" if phase.host.others_most else ""
-        yield (
-            f"{name}: other processes used {phase.host.others_share:.0%} of all cores, but at most "
-            f"{MAX_OTHERS:.0%} are allowed{most}"
-        )
-    if phase.web is not None and phase.web.invalid and not phase.deaths:
+    if phase.web is not None and phase.web.invalid and not phase.deaths and not _is_disturbed(phase):
         yield f"{name}: the load on the web server cannot be trusted: {phase.web.invalid}"
+
+
+def _is_disturbed(phase: Phase) -> bool:
+    return phase.host is not None and phase.host.others_share > MAX_OTHERS
+
+
+def _disturbed(phases: Sequence[Phase]) -> Iterator[str]:
+    """One sentence on others that used the machine, whichever phases they disturbed."""
+    disturbed = [(phase.hog, phase.host) for phase in phases if phase.host is not None and _is_disturbed(phase)]
+    if disturbed:
+        _, worst = max(disturbed, key=lambda one: one[1].others_share)
+        most = f" (largest user: {worst.others_most})" if worst.others_most else ""
+        names = ", ".join(_named(hog) for hog, _ in disturbed)
+        yield (
+            f"other processes used up to {worst.others_share:.0%} of all cores, but at most {MAX_OTHERS:.0%} are "
+            f"allowed{most}; disturbed: {names}"
+        )
 
 
 def _idle_hogs(held: Held, name: str) -> Iterator[str]:

@@ -98,13 +98,18 @@ def test_without_an_idle_case_there_is_no_loss(idle: object) -> None:
             {"echo": probed([150] * 10, late_us=[30_000] * 10)},
             "hog cpu: the probes of the echo server were late themselves: 30 ms in the 99th percentile",
         ),
-        ({"host": host(others=0.21)}, "hog cpu: other processes used 21% of all cores"),
+        (
+            {"host": host(others=0.21), "web": web(None, invalid="others")},
+            "other processes used up to 21% of all cores, but at most 20% are allowed (largest user: sshd (pid 7)); "
+            "disturbed: hog cpu",
+        ),
         ({"web": web(None, invalid="late")}, "hog cpu: the load on the web server cannot be trusted: late"),
     ],
 )
 def test_numbers_that_do_not_say_what_the_hog_did_are_invalid(changes: dict[str, object], said: str) -> None:
     result = beside(**changes)
     assert result.verdict is Verdict.INVALID
+    assert len(result.reasons) == 1
     assert result.reasons[0].startswith(said)
     assert all(row.web is None or row.web.conforming is None for row in result.rows)
     assert all(row.conforming_loss is None for row in result.rows)
