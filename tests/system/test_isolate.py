@@ -132,6 +132,10 @@ def test_bombs_are_contained_and_the_machine_outside_is_unharmed(tmp_path: Path)
     nothing_is_left(child.pid, sorted(started))
 
 
+def _interrupt(pid: int) -> None:
+    os.kill(pid, signal.SIGINT)
+
+
 def _kill_the_game(pid: int) -> None:
     for one in descendants(pid):
         if b"deploy.quiet.responder" in _command_line(one):
@@ -146,16 +150,19 @@ def _command_line(pid: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("do", "code", "verdict"),
+    ("hog", "do", "code", "verdict"),
     [
-        pytest.param(lambda pid: os.kill(pid, signal.SIGINT), {130}, {"interrupted"}, id="Ctrl-C"),
-        pytest.param(_kill_the_game, {1, 3}, {"not conforming", "INVALID"}, id="the quiet VM loses its game server"),
+        pytest.param("cpu", _interrupt, {130}, {"interrupted"}, id="Ctrl-C"),
+        pytest.param("none", _kill_the_game, {1, 3}, {"not conforming", "INVALID"}, id="the game server is killed"),
     ],
 )
-def test_what_goes_wrong_is_said(do: Callable[[int], None], code: set[int], verdict: set[str], tmp_path: Path) -> None:
-    words = isolating("cpu", tmp_path, "--duration", "3s", "--json")
+def test_what_goes_wrong_is_said(
+    hog: str, do: Callable[[int], None], code: set[int], verdict: set[str], tmp_path: Path
+) -> None:
+    words = isolating(hog, tmp_path, "--json")
+    words[words.index("1s")] = "3s"
     child = start(*words, cache=tmp_path, cwd=tmp_path)
-    read_until(child, "hog=cpu measuring")
+    read_until(child, f"hog={hog} measuring")
     started = descendants(child.pid)
     do(child.pid)
     out, err = child.communicate(timeout=60)
@@ -166,7 +173,7 @@ def test_what_goes_wrong_is_said(do: Callable[[int], None], code: set[int], verd
     if "interrupted" in verdict:
         assert found["reasons"][0] == "the run was stopped before these were measured: cpu"
     else:
-        said = "hog cpu: the quiet VM lost a server: game was killed by SIGKILL"
+        said = "idle: the quiet VM lost a server: game was killed by SIGKILL"
         assert any(reason.startswith(said) for reason in found["reasons"]), found["reasons"]
     nothing_is_left(child.pid, started)
 
