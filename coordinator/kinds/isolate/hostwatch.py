@@ -20,10 +20,7 @@ _EVERY_S = 0.5
 
 
 class HostWatch:
-    """A watch from :meth:`begin` to :meth:`end`; `told` is called at each look, and says why to stop, or "".
-
-    :meth:`run` returns that reason; it goes on until it is cancelled.
-    """
+    """A watch from :meth:`begin` to :meth:`end`; :meth:`run` goes on until it is cancelled, or hogs must be ended."""
 
     def __init__(self, keep_memory_bytes: int) -> None:
         self._keep_bytes = keep_memory_bytes
@@ -31,6 +28,7 @@ class HostWatch:
         self._spawn_ns: list[int] = []
         self._free_bytes = read_room(self._files).memory_bytes
         self._before: Sample | None = None
+        self._refused = ""
 
     async def begin(self) -> None:
         """Begin."""
@@ -41,6 +39,8 @@ class HostWatch:
         while True:
             await asyncio.to_thread(self._look)
             look()
+            if self._refused:
+                return f"this machine could not start a program any more: {self._refused}"
             if self._free_bytes < self._keep_bytes:
                 return (
                     f"only {self._free_bytes >> 20} MiB of memory were left, "
@@ -62,5 +62,9 @@ class HostWatch:
         if program is None:
             return
         began_ns = time.monotonic_ns()
-        subprocess.run([program], stdin=subprocess.DEVNULL, check=False)
+        try:
+            subprocess.run([program], stdin=subprocess.DEVNULL, check=False)
+        except OSError as error:
+            self._refused = error.strerror or str(error)
+            return
         self._spawn_ns.append(time.monotonic_ns() - began_ns)

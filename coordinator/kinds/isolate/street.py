@@ -56,6 +56,11 @@ class Street:
         """Nothing is started.  Raises PlanError when the driver cannot do this."""
         self._plan = plan
         self._deployment = _prepared(plan, cache)
+        if not isinstance(self._deployment, Hosting):
+            raise PlanError(
+                f"the VM driver {driver_name(plan)} cannot run hogs in its VMs", hint="choose another --vm-driver"
+            )
+        self._host: Hosting = self._deployment
         self._sink: socket.socket | None = None
         self._reader: asyncio.Task[None] | None = None
         self._fallen: dict[str, str] = {}
@@ -158,14 +163,6 @@ class Street:
             oom_kills=_sum([use.oom_kills for use in uses]),
             ended=next(iter(self._fallen.values()), ""),
         )
-
-    @property
-    def _host(self) -> Hosting:
-        if not isinstance(self._deployment, Hosting):
-            raise PlanError(
-                f"the VM driver {driver_name(self._plan)} cannot run hogs in its VMs", hint="choose another --vm-driver"
-            )
-        return self._deployment
 
     @property
     def _antisocial(self) -> Sequence[Target]:
