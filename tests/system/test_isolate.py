@@ -179,7 +179,7 @@ def test_what_goes_wrong_is_said(
 
 
 def test_a_killed_run_leaves_no_hog(tmp_path: Path) -> None:
-    child = start(*isolating("fork", tmp_path, "--duration", "9s"), cache=tmp_path, cwd=tmp_path)
+    child = start(*isolating("fork", tmp_path, "--duration", "2s"), cache=tmp_path, cwd=tmp_path)
     read_until(child, "hog=fork measuring")
     started = descendants(child.pid)
     assert started
