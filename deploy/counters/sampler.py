@@ -89,7 +89,7 @@ class VmSampler:
                 numbers[_AT["cpu_ns"], vm] = cpu_ns.get(vm, UNKNOWN)
             if self._networked[vm]:
                 self._read_network(numbers, vm, place)
-            elif place.listening is not None and drops is not None and self._pids[vm]:
+            elif place.listening is not None and drops is not None:
                 numbers[_AT["listen_drops"], vm] = drops.get(place.listening, UNKNOWN)
         numbers[_AT["waited_ns"]] = self._waiting.read(self._pids)
         stolen_ns, core_ns = self._host()

@@ -146,6 +146,7 @@ def test_malformed_wire_forms_are_refused() -> None:
         {"window": -2},
     ]
     wires = [good | change for change in changes] + [{name: good[name] for name in good if name != one} for one in good]
+    wire: object
     for wire in itertools.chain(wires, [None, [], {}, {"pss_bytes": 1, "after": True}, {"pss_bytes": [1]}]):
         with pytest.raises(ValueError):  # noqa: PT011 - the words differ
             vm_seconds_of(wire)
