@@ -18,14 +18,15 @@ from loadgen.model.target import Target
 DRIVERS = {
     "local": Entry("deploy.vms.local:Local", "web servers started on this machine"),
     "ns": Entry("deploy.vms.ns:Ns", "web servers in namespaces and cgroups of this machine, as root"),
+    "qemu": Entry("deploy.vms.qemu:QemuDriver", "web servers in virtual machines of QEMU, with KVM where it works"),
     "inventory": Entry("deploy.vms.inventory:Inventory", "servers that run already, with --targets"),
 }
 """By name: the class, which is imported when it is used, and its description in `loadgen spec --help`."""
 
-SET_LIMITS = frozenset({"ns"})
+SET_LIMITS = frozenset({"ns", "qemu"})
 """The drivers that set the limits of a request; the others are never asked with limits."""
 
-GIVE_ADDRESSES = frozenset({"ns"})
+GIVE_ADDRESSES = frozenset({"ns", "qemu"})
 """The drivers to which the address of a request may be a network."""
 
 
