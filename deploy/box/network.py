@@ -102,7 +102,7 @@ def _inside(link: Link, host: int) -> Iterator[str]:
 
 
 def outside(link: Link, inner: str) -> Iterator[str]:
-    """The commands of `ip` that configure the host's end of a link; `inner` is the hardware address of the other end."""
+    """The commands of `ip` that configure the host's end; `inner` is the hardware address of the other end."""
     yield f"addr add {_alone(link.gateway)} dev {link.device}"
     yield f"link set {link.device} up"
     yield f"route add {link.address} dev {link.device} src {link.gateway}"

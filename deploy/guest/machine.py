@@ -65,7 +65,8 @@ def command(
 ) -> tuple[str, ...]:
     """The command line of a guest.
 
-    `words` become environment variables of its scripts, without blanks.  `control` is the path of a socket for QMP.
+    `words` become environment variables of its scripts, without blanks.  `control` is the path of a socket for QMP;
+    QEMU writes its pid beside it (:func:`pid_file`).
     """
     append = (*_WORDS, *_clock(machine.accelerator), *(f"{name}={value}" for name, value in words.items()))
     argv = [qemu.program, *_ALWAYS, "-M", f"microvm,accel={machine.accelerator},rtc=on"]
@@ -77,8 +78,13 @@ def command(
     if machine.network:
         argv += ["-netdev", machine.network, "-device", f"virtio-net-device,netdev=net,mac={machine.mac}"]
     if control is not None:
-        argv += ["-qmp", f"unix:{escaped(control)},server=on,wait=off"]
+        argv += ["-qmp", f"unix:{escaped(control)},server=on,wait=off", "-pidfile", str(pid_file(control))]
     return tuple(argv)
+
+
+def pid_file(control: Path) -> Path:
+    """The file with the pid of the QEMU that is controlled at `control`."""
+    return control.with_suffix(".pid")
 
 
 def escaped(path: Path) -> str:

@@ -42,18 +42,18 @@ async def boots(argv: tuple[str, ...], deadline_s: float) -> str:
         stderr=asyncio.subprocess.STDOUT,
         start_new_session=True,
     )
-    last = ""
+    first = ""
     try:
         async with asyncio.timeout(deadline_s):
             assert process.stdout is not None
             while line := (await process.stdout.readline()).decode(errors="replace"):
                 if BOOTED in line:
                     return ""
-                last = line.strip() or last
+                first = first or line.strip()
     except TimeoutError:
         return f"a guest did not start within {deadline_s:g} s"
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
-    return last or "QEMU ended without a message"
+    return first.removeprefix(f"{Path(argv[0]).name}: ").removeprefix("error: ") or "QEMU ended without a message"

@@ -19,7 +19,9 @@ _SHELL = "/bin/sh"  # of the start script, and of the application's CGI script
 
 
 def make_server_disk(setup: Setup, app: str, directory: Path) -> Path:
-    """Make the disk `root.img` in `directory` for guests that run the server of `setup`, and the application `app`.
+    """Make the disk `root.img` in `directory` for guests that run the server of `setup`.
+
+    They run the application `app`, too, if there is one.
 
     `setup` is for a VM with :data:`WORKDIR` and :data:`DOCROOT`.  Raises PlanError, TargetError or OSError.
     """
@@ -27,7 +29,7 @@ def make_server_disk(setup: Setup, app: str, directory: Path) -> Path:
     programs: dict[str, Sequence[str]] = {}
     environment: Mapping[str, str] = {}
     awaited = ""
-    if setup.launch.app is not None:
+    if app and setup.launch.app is not None:
         runtime = runtime_of(app)
         programs["app"] = (*runtime.command, json.dumps(asdict(setup.launch.app)))
         files |= runtime.files

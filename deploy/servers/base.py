@@ -126,7 +126,7 @@ def find_binary(*names: str) -> str | None:
 
 
 def ask_version(binary: str, pattern: str, option: str = "-v") -> str | None:
-    """The group of `pattern` in what a binary prints with `option`; None if it does not run, or prints no such thing."""
+    """The group of `pattern` in what `binary option` prints; None if it does not run, or prints nothing of the kind."""
     try:
         said = subprocess.run(
             [binary, option], stdin=subprocess.DEVNULL, capture_output=True, timeout=_VERSION_TIMEOUT_S, check=False

@@ -1,7 +1,7 @@
 """The ways to run VMs, by the name that `--vm-driver` takes.
 
 To add a driver: write a class that keeps :class:`deploy.vms.api.VmDriver` and add an entry here.  Add its name to
-`SET_LIMITS` and `GIVE_ADDRESSES` if it can do that.
+`SET_LIMITS`, `GIVE_ADDRESSES` and `BOOT` where that is true of it.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ SET_LIMITS = frozenset({"ns", "qemu"})
 
 GIVE_ADDRESSES = frozenset({"ns", "qemu"})
 """The drivers to which the address of a request may be a network."""
+
+BOOT = frozenset({"qemu"})
+"""The drivers whose VMs boot, which takes seconds: a trial of them asks for as little as possible."""
 
 
 def default_name(*, with_targets: bool) -> str:

@@ -15,10 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from deploy.footprint import pss_bytes
 from deploy.guest.boot import DOCROOT, WORKDIR, initramfs
 from deploy.guest.disk import make_disk
 from deploy.guest.kernel import Kernel, find_kernel
-from deploy.guest.machine import KVM, TCG, Machine, Qemu, command, find_qemu
+from deploy.guest.machine import KVM, TCG, Machine, Qemu, command, find_qemu, pid_file
 from deploy.guest.probe import why_no_kvm
 from deploy.guest.qmp import ask
 from deploy.guest.root import make_server_disk
@@ -31,8 +32,10 @@ from deploy.vms.processes import Processes
 from deploy.vms.qemu_network import Network, choose_network, netdev
 from deploy.vms.setup import last_log_lines
 from deploy.wire import Launch
+from loadgen.host.processes import parse_stat
 from loadgen.host.scheduler import scheduler
 from loadgen.model.addresses import is_network
+from loadgen.model.emulated import EMULATED
 from loadgen.model.errors import PlanError, TargetError
 from loadgen.model.limits import VmLimits
 from loadgen.model.target import Target
@@ -43,8 +46,6 @@ _MEMORY_BYTES = 256 << 20
 _MOST_VCPUS = 288  # of QEMU's microvm
 _LONGEST_SOCKET_PATH_BYTES = 107  # sun_path of unix(7)
 _GRANTED = frozenset({"cpus", "memory_bytes"})
-
-EMULATED = "emulated: not a measurement"
 
 _EMULATED_FACTOR = 8.0
 """Emulation makes a start that much slower; VMs beyond the number of CPUs wait for others."""
@@ -107,7 +108,9 @@ class QemuVms(BaseDeployment):
                 Target(name=n, host=one.host, port=one.port) for n, one in zip(names, connections, strict=True)
             )
             await self.wait_until_serving(targets, lambda name: last_log_lines(directory / name))
-            self.facts = replace(self.facts, details=await self._details(controls[0], emulated=bool(no_kvm)))
+            details = await self._details(controls[0], emulated=bool(no_kvm))
+            started = {name: use_of(pid_file(control)) for name, control in zip(names, controls, strict=True)}
+            self.facts = replace(self.facts, details={**details, "started": started})
             return targets
 
     def _machine(self, accelerator: str) -> Machine:
@@ -162,6 +165,16 @@ class QemuVms(BaseDeployment):
             "accelerator": TCG if emulated else KVM,
             "emulated": emulated,
         }
+
+
+def use_of(pid_file: Path) -> Mapping[str, int]:
+    """The proportional memory of a QEMU, and its CPU time up to now, with that of its VM; empty if it has ended."""
+    try:
+        process = Path("/proc") / pid_file.read_text().strip()
+        stat = (process / "stat").read_text(errors="replace")
+        return {"pss_bytes": pss_bytes(process), "cpu_ns": parse_stat(stat).cpu_ns}
+    except (OSError, ValueError):
+        return {}
 
 
 def check_limits(limits: VmLimits) -> None:
