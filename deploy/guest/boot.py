@@ -72,14 +72,14 @@ base=/first files=/second
 [ -e "$base{start}" ] || base=/second files=/first
 mount -t tmpfs -o mode=755 tmpfs /written
 mkdir /written/upper /written/work
-mount -t overlay -o "lowerdir=$base,upperdir=/written/upper,workdir=/written/work" overlay /root ||
+mount -t overlay -o "lowerdir=$base,upperdir=/written/upper,workdir=/written/work" overlay /new ||
     fail "the file system was not mounted"
-mount --bind "$files" /root{docroot}
-mount -n --move /dev /root/dev
-mount -t proc proc /root/proc
-mount -t sysfs sys /root/sys
-mount -t tmpfs -o mode=1777 tmpfs /root/tmp
-exec chroot /root {start}
+mount --bind "$files" /new{docroot}
+mount -n --move /dev /new/dev
+mount -t proc proc /new/proc
+mount -t sysfs sys /new/sys
+mount -t tmpfs -o mode=1777 tmpfs /new/tmp
+exec chroot /new {start}
 """
 
 _START = """\
@@ -125,7 +125,7 @@ def initramfs(kernel: Kernel) -> bytes:
         **{path: Path(path).read_bytes() for path in sorted(libraries)},
         **{f"/modules/{path.name}": path.read_bytes() for path in kernel.modules},
     }
-    return pack(files, ("/dev", "/proc", "/first", "/second", "/written", "/root"))
+    return pack(files, ("/dev", "/proc", "/first", "/second", "/written", "/new"))
 
 
 def start_script(programs: Mapping[str, Sequence[str]], environment: Mapping[str, str], awaited: str = "") -> str:

@@ -33,6 +33,10 @@ BOOT = frozenset({"qemu"})
 """The drivers whose VMs boot, which takes seconds: a trial of them asks for as little as possible."""
 
 
+CONFINED = "ns"
+"""The driver of commands that need VMs with limits, when the plan names none."""
+
+
 def default_name(*, with_targets: bool) -> str:
     """The driver of a plan that names none: `with_targets` says whether the plan lists servers that run already."""
     return "inventory" if with_targets else "local"
