@@ -17,7 +17,7 @@ from deploy.counters.files import OpenGroup, read_small
 from deploy.counters.network import NetworkReader
 from deploy.counters.place import VmPlace
 from deploy.counters.processes import Trees, Waiting
-from deploy.footprint import pss_bytes_of
+from deploy.footprint import pss_bytes
 from deploy.limits.groups import Group, usage
 from loadgen.host.listen_queues import listen_drops
 from loadgen.measure.vm_second import COLUMNS, COUNTED, UNKNOWN, VmSecond
@@ -139,7 +139,7 @@ class VmSampler:
         total = 0
         for pid in pids:
             try:
-                total += pss_bytes_of(self._proc / str(pid))
+                total += pss_bytes(self._proc / str(pid))
             except ProcessLookupError:  # it has ended since
                 continue
             except (OSError, ValueError):  # this user may not see it
