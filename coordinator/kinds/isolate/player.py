@@ -51,6 +51,7 @@ class IsolatePlayer:
 
     async def play(self, stage: Stage[IsolatePlan]) -> Isolated:
         """Play all phases.  Raises LoadgenError when the first one cannot be begun."""
+        Street(self._plan, self._around.cache)  # what the driver refuses is said before files are made
         await self._make_files()
         with stage.around.view:
             self._playing = True
