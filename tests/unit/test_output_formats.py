@@ -21,6 +21,7 @@ from coordinator.output.csv_tests import TEST_COLUMNS
 from coordinator.output.disturbance_rows import COLUMNS
 from coordinator.output.judged import read_judged
 from coordinator.output.text import REPORTS
+from coordinator.output.vm_rows import VM_COLUMNS
 from coordinator.record.catalog import KINDS
 from coordinator.record.document import unfinished
 from coordinator.record.header import KIND_SWEEP, RecordError
@@ -81,7 +82,7 @@ def test_the_columns_are_described_in_the_docs() -> None:
     text = (ROOT / "docs/output.md").read_text("utf-8")
     described = set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE))
     times = {column for column in TARGET_COLUMNS if column.endswith("_ms")}
-    others = {*TEST_COLUMNS, *COLUMNS, *STEP_COLUMNS, *PHASE_COLUMNS}
+    others = {*TEST_COLUMNS, *COLUMNS, *STEP_COLUMNS, *PHASE_COLUMNS, *VM_COLUMNS}
     assert described == (set(TARGET_COLUMNS) - times) | {"response_p50_ms"} | others
 
 
