@@ -131,7 +131,7 @@ def test_each_counter_of_a_vm_in_namespaces(docroot: Path, watched: Callable[[li
                 assert UNKNOWN not in {getattr(one, name) for name in COLUMNS}
                 assert None not in {getattr(one, name) for name in COLUMNS}
             assert (hurt.cpu_ns or 0) > (quiet.cpu_ns or 0)
-            assert hurt.pids == 48
+            assert (quiet.pids or 0) < (hurt.pids or 0) <= 48
             assert min(await asyncio.to_thread(watch.pss)) > 0
 
     asyncio.run(main(Ns().prepare(asked)))
