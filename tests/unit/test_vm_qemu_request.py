@@ -13,12 +13,16 @@ from deploy.vms import qemu_network
 from deploy.vms.api import VmRequest
 from deploy.vms.qemu import check_limits
 from deploy.vms.qemu_network import OwnAddresses, PublishedPorts, choose_network
+from loadgen.measure.packing import UNKNOWN
 from loadgen.model.emulated import EMULATED
 from loadgen.model.errors import PlanError
 from loadgen.model.limits import VmLimits
 from loadgen.verdict.checks.tape.emulated_vms import emulated_vms
 from loadgen.verdict.evidence import Loop
+from loadgen.verdict.pack import judge_pack
+from loadgen.verdict.result import Verdict
 from loadgen.verdict.trust import judge_trust
+from tests.support.packs import PLAN, packed
 from tests.unit.test_trust_catalog import evidence
 
 
@@ -75,6 +79,13 @@ def test_emulated_vms_make_any_run_invalid(loop: Loop) -> None:
     (found,) = [check for check in trust.checks if check.name == "emulated VMs"]
     assert (found.value, found.limit, found.ok, found.detail) == (2, 0, False, EMULATED)
     assert not trust.valid
+
+
+def test_a_packing_of_emulated_vms_has_no_number() -> None:
+    real, emulated = judge_pack(PLAN, packed()), judge_pack(PLAN, packed(), emulated=True)
+    assert (real.verdict, real.packed) == (Verdict.CONFORMING, 512)
+    assert (emulated.verdict, emulated.packed) == (Verdict.INVALID, UNKNOWN)
+    assert emulated.reasons[0] == f"the VMs are {EMULATED}"
 
 
 def test_the_report_names_the_machine_and_its_emulation() -> None:
