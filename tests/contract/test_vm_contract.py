@@ -27,6 +27,7 @@ from loadgen.model.errors import PlanError, TargetError
 from loadgen.model.plan import Server
 from loadgen.model.target import Target
 from tests.support.boxes import needs_root
+from tests.support.containers import needs_engine
 from tests.support.toy_driver import Toy
 from tests.support.vms import descendants, is_running, make_file_set, vm_request, within
 
@@ -49,7 +50,8 @@ asyncio.run(main())
 """
 
 ALL = (*catalog.DRIVERS, "toy")
-DRIVERS = [pytest.param(name, marks=[needs_root] if name == "ns" else []) for name in ALL]
+NEEDED = {"ns": [needs_root], "oci": [needs_engine]}
+DRIVERS = [pytest.param(name, marks=NEEDED.get(name, [])) for name in ALL]
 STARTING = [param for param in DRIVERS if driver(str(param.values[0])).starts_servers]
 
 
