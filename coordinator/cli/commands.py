@@ -24,6 +24,10 @@ COMMANDS = {
         "coordinator.cli.forward:forward",
         "Measure how fast a proxy forwards from one NIC to another.",
     ),
+    "pack": Entry(
+        "coordinator.cli.pack:pack",
+        "Measure how many VMs fit: start web servers until something stops it, then ask all of them at once.",
+    ),
     "proxy": Entry(
         "coordinator.cli.proxy:proxy",
         "Forward TCP connections until Ctrl-C, and show live counters.",

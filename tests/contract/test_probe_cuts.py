@@ -13,7 +13,7 @@ from loadgen.measure.throughput import UNKNOWN, ProbeResult, Tick
 from loadgen.model.probe import Direction, IperfPlan, Kind, ProbeTest, Transport
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.probe.api import ProbeError, Stop
-from loadgen.probe.client import run_test
+from loadgen.probe.attempts import run_test
 from loadgen.verdict.network import judge_iperf
 from tests.support.lab import needs_iperf3
 from tests.support.probes import HOST, run, serving, short, stock_server, until
