@@ -49,7 +49,7 @@ def controllers_here() -> Mapping[str, Controller]:
 
 
 def mounts_here() -> list[Controller]:
-    """All hierarchies of this machine, those without the controllers above included: a container may have groups there."""
+    """All hierarchies of this machine, also those without these controllers: a container may have groups there."""
     found = []
     for line in Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines():
         kind = line.partition(" - ")[2].split()[0]

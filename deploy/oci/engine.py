@@ -1,18 +1,18 @@
-"""A container engine, Docker or podman, through the Docker SDK: its image, and containers started, swept and removed."""
+"""A container engine, Docker or podman, through the Docker SDK: images, and containers started and removed."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import resource
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from deploy.oci.image import Image
-from deploy.oci.owner import RUN, is_leftover
+from deploy.oci.owner import RUN, VM, is_leftover
 from loadgen.model.errors import PlanError, TargetError
 from loadgen.model.limits import VmLimits
 
@@ -21,6 +21,7 @@ _TIMEOUT_S = 120
 _PING_S = 3
 _REMOVED_S = 20.0
 _AGAIN_S = 0.05
+_ATTEMPTS = 10
 _ANY_VERSION = "1.24"  # only to ask which version the engine has, without a version in the path
 _SOCKETS = ("/var/run/docker.sock", "/run/podman/podman.sock")
 
@@ -51,16 +52,16 @@ class Engine:
     The methods may be called from several threads, after :meth:`connect`.  They raise TargetError.
     """
 
-    def __init__(self, socket: str) -> None:
+    def __init__(self, path: str) -> None:
         """An engine that is not connected yet."""
-        self._socket = socket
+        self._path = path
         self._client: Any = None
         self.version = ""
         """Name and version, such as `podman 4.3.1`; known once it is connected."""
 
     def connect(self, timeout_s: float = _TIMEOUT_S) -> None:
         """Connect to the engine, and take the version of its interface."""
-        url = f"unix://{self._socket}"
+        url = f"unix://{self._path}"
         with _explained("the container engine does not answer"):
             asking = _docker().APIClient(base_url=url, version=_ANY_VERSION, timeout=timeout_s)
             try:
@@ -105,10 +106,15 @@ class Engine:
                 list(container.command),
                 name=container.name,
                 environment=dict(container.environment),
-                labels=dict(container.labels),
+                labels={**container.labels, VM: container.vm},
                 host_config=host,
             )
             api.start(made["Id"])
+
+    def running(self, run: str) -> set[str]:
+        """The VMs whose containers with this label of a run have not ended."""
+        found = self._containers(f"{RUN}={run}")
+        return {one["Labels"].get(VM, "") for one in found if one["State"] in ("created", "running")}
 
     def remove_run(self, run: str) -> None:
         """Remove the containers with this label of a run; those that run have been asked to end."""
@@ -130,8 +136,17 @@ class Engine:
             self._client.close()
 
     def _containers(self, label: str) -> list[dict[str, Any]]:
-        with _explained("the container engine does not answer"):
-            found: list[dict[str, Any]] = self._client.api.containers(all=True, filters={"label": label})
+        """The containers with a label.  podman fails when one of them is removed meanwhile, so this tries again."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                with _explained("the container engine does not list its containers"):
+                    found: list[dict[str, Any]] = self._client.api.containers(all=True, filters={"label": label})
+            except TargetError:
+                if attempt + 1 == _ATTEMPTS:
+                    raise
+                time.sleep(_AGAIN_S)
+            else:
+                break
         return found
 
     def _remove(self, found: Iterator[dict[str, Any]]) -> None:
@@ -156,26 +171,27 @@ def find_socket() -> str:
                 f"DOCKER_HOST is {given}, but VMs need a container engine on this machine",
                 hint="set it to unix:///PATH, or unset it",
             )
-        if not _answers(path):
+        if not answers(path):
             raise PlanError(
                 f"no container engine answers at DOCKER_HOST={given}", hint="start it, or unset DOCKER_HOST"
             )
         return path
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     places = [*_SOCKETS, *([f"{runtime}/podman/podman.sock"] if runtime else [])]
-    return next((path for path in places if os.access(path, os.W_OK) and _answers(path)), "")
+    return next((path for path in places if os.access(path, os.W_OK) and answers(path)), "")
 
 
-def _answers(path: str) -> bool:
-    if not Path(path).is_socket():
-        return False
+def answers(path: str) -> bool:
+    """Whether an engine answers at the path of a unix socket."""
     try:
+        with socket.socket(socket.AF_UNIX) as trial:  # the SDK does not close a socket that is refused
+            trial.connect(path)
         engine = Engine(path)
         try:
             engine.connect(_PING_S)
         finally:
             engine.close()
-    except TargetError:
+    except (OSError, TargetError):
         return False
     return True
 

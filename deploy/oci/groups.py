@@ -16,7 +16,7 @@ _SCOPE = ".scope/container"  # crun with systemd puts a container into a group b
 
 
 def group_of(name: str, said: str, controllers: Mapping[str, Controller] | None = None) -> Group:
-    """The cgroups of the VM `name`, whose first process reads `said` in /proc/self/cgroup; without those not seen here."""
+    """The cgroups of a VM whose first process reads `said` in /proc/self/cgroup; without those not seen here."""
     places, versions = {}, {}
     by_controller = _paths(said)
     for one, found in (controllers_here() if controllers is None else controllers).items():
@@ -57,7 +57,7 @@ _V1_NAMES = {"io": "blkio"}
 
 def _paths(said: str) -> dict[str, str]:
     """The path in each hierarchy by the name of a controller; "" names the hierarchy of version 2."""
-    found = {}
+    found: dict[str, str] = {}
     for line in said.splitlines():
         _, names, path = line.split(":", 2)
         found |= dict.fromkeys(names.split(","), path)

@@ -1,8 +1,8 @@
 """The first process of a container: a warden inside it (`python -m deploy.oci.guest DIRECTORY APP`).
 
-Commands and events pass through two named pipes in DIRECTORY, which the driver makes and mounts into the container.  The
-driver holds their other ends.  When it dies in whatever way, the kernel closes those, the warden ends, and with it the
-container.  So no container engine has to notice the death of loadgen.
+Commands and events pass through two named pipes in DIRECTORY, which the driver makes and mounts into the container.
+The driver holds their other ends.  When it dies in whatever way, the kernel closes those, the warden ends, and with it
+the container.  So no container engine has to notice the death of loadgen.
 """
 
 from __future__ import annotations

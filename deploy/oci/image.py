@@ -43,9 +43,9 @@ def build_image(programs: Iterable[str], app: str) -> Image:
     It starts the programs `ldd` and this Python, which takes about half a second.  Raises TargetError.
     """
     mounted = python_paths()
-    programs = list(programs)
+    programs = [*programs, sys.executable]
     loaded = [path for path in _python_files(app) if not is_below(path, mounted)]
-    wanted = [*programs, *_libraries(programs), *loaded, *_links_to(loaded), sys.executable, *_ETC]
+    wanted = [*programs, *_libraries(programs), *loaded, *_links_to(loaded), *_ETC]
     names = {name for path in wanted if Path(path).exists() for name in with_links(path)}
     return _pack(sorted(name for name in names if not is_below(name, mounted)))
 
@@ -88,8 +88,6 @@ def with_links(path: str) -> Iterator[str]:
 
 def _libraries(programs: list[str]) -> list[str]:
     """The libraries of these programs and modules, by the names under which they are loaded."""
-    if not programs:
-        return []
     try:
         said = subprocess.run(["ldd", *programs], capture_output=True, text=True, timeout=_LDD_S, check=False).stdout
     except (OSError, subprocess.TimeoutExpired) as error:

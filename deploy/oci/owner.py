@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deploy.proc import start_ticks
 
-RUN, OWNER, PLACE = "loadgen.run", "loadgen.owner", "loadgen.place"
+RUN, VM, OWNER, PLACE = "loadgen.run", "loadgen.vm", "loadgen.owner", "loadgen.place"
 
 
 def labels() -> dict[str, str]:

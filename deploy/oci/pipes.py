@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from deploy.wire import Exited, Launch, decode_event
@@ -20,6 +21,9 @@ LOG = "container.log"
 """The messages of the first process of the container."""
 
 _CHUNK_BYTES = 65536
+_LOOK_S = 1.0
+
+Running = Callable[[], Awaitable[set[str]]]
 
 
 class Pipes:
@@ -28,7 +32,7 @@ class Pipes:
     >>> pipes = Pipes(self.died)
     >>> pipes.open("vm01", directory)  # before its container starts
     >>> pipes.send(launch)
-    >>> await pipes.wait_until_heard(["vm01"], 60.0)
+    >>> await pipes.wait_until_heard(["vm01"], running, 60.0)
     """
 
     def __init__(self, died: Callable[[str, str], None]) -> None:
@@ -56,16 +60,27 @@ class Pipes:
         """Send a command to the warden of its VM; the pipe keeps it until the container runs."""
         os.write(self._commands[launch.vm], launch.encode())
 
-    async def wait_until_heard(self, names: Sequence[str], timeout_s: float) -> None:
-        """Wait until the wardens of these VMs run.  Raises TargetError after the time."""
+    async def wait_until_heard(self, names: Sequence[str], running: Running, timeout_s: float) -> None:
+        """Wait until the wardens of these VMs run; `running` returns the VMs whose containers have not ended.
+
+        Raises TargetError after the time, and soon after a container ended before its warden was heard.
+        """
         try:
             async with asyncio.timeout(timeout_s):
-                while not self._heard.issuperset(names):
+                while missing := self._missing(names):
+                    alive = await running()
+                    if ended := [name for name in self._missing(missing) if name not in alive]:
+                        why = _last_line(self._directories[ended[0]] / LOG)
+                        raise TargetError(f"{ended[0]} did not start: its container ended: {why}")
                     self._changed.clear()
-                    await self._changed.wait()
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._changed.wait(), _LOOK_S)
         except TimeoutError:
-            silent = next(name for name in names if name not in self._heard)
-            raise TargetError(f"{silent}: its container did not start within {timeout_s:g} s") from None
+            silent = self._missing(names)[0]
+            raise TargetError(f"{silent} did not start: it was silent for {timeout_s:g} s") from None
+
+    def _missing(self, names: Sequence[str]) -> list[str]:
+        return [name for name in names if name not in self._heard]
 
     def close(self) -> None:
         """Close all pipes: the wardens end, and with them their containers.  Further calls do nothing."""

@@ -1,8 +1,8 @@
 """podman as a service of one deployment: started for it, in namespaces of its own, and ended with it.
 
 The service and all containers are in one PID namespace and one mount namespace.  When the first process of the PID
-namespace ends, the kernel ends all others, and removes the mounts with the last of them.  Its storage is in the directory
-of the deployment.  So no container, mount or image outlives the deployment, also after SIGKILL.
+namespace ends, the kernel ends all others, and removes the mounts with the last of them.  Its storage is in the
+directory of the deployment.  So no container, mount or image outlives the deployment, also after SIGKILL.
 """
 
 from __future__ import annotations

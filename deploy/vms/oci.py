@@ -1,8 +1,8 @@
 """The driver `oci`: web servers in containers of Docker or podman (:mod:`deploy.oci`).
 
-Where no engine answers, podman is started as a service for the run.  The image is made of programs of this machine.  All
-containers are in the network of this machine: a published port of an engine would add a proxy or address translation to
-what is measured.
+Where no engine answers, podman is started as a service for the run.  The image is made of programs of this machine.
+All containers are in the network of this machine: a published port of an engine would add a proxy or address
+translation to what is measured.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class OciVms(BaseDeployment):
             await self._start_containers(engine, await image, vms)
             for setup in setups:
                 self._pipes.send(setup.launch)
-            await self.unless_one_dies(self._pipes.wait_until_heard(names, _HEARD_S + _HEARD_PER_VM_S * len(names)))
+            await self._hear(engine, names)
             self.groups = {vm.name: group_of(vm.name, _text(vm.workdir / CGROUPS)) for vm in vms}
             self.facts = replace(self.facts, config=setups[0].config, details=self._details(engine))
             targets = tuple(Target(name=vm.name, host=vm.host, port=vm.port) for vm in vms)
@@ -177,6 +177,15 @@ class OciVms(BaseDeployment):
             ends.push_async_callback(asyncio.to_thread, engine.remove_run, self._labels[RUN])
         return engine
 
+    async def _hear(self, engine: Engine, names: Sequence[str]) -> None:
+        """Wait for the first words of each container."""
+
+        async def running() -> set[str]:
+            return await to_its_end(asyncio.to_thread(engine.running, self._labels[RUN]))
+
+        timeout_s = _HEARD_S + _HEARD_PER_VM_S * len(names)
+        await self.unless_one_dies(self._pipes.wait_until_heard(names, running, timeout_s))
+
     async def _set_up(self, vms: Sequence[Vm]) -> list[Setup]:
         try:
             setups = await to_its_end(asyncio.to_thread(self._write, vms))
@@ -187,6 +196,9 @@ class OciVms(BaseDeployment):
         return setups
 
     def _write(self, vms: Sequence[Vm]) -> list[Setup]:
+        for vm in vms:
+            if not vm.docroot.is_dir():  # podman would make it
+                raise TargetError(f"{vm.name}: the document root {vm.docroot} does not exist")
         setups = [self._server.setup(vm) for vm in vms]
         for vm, setup in zip(vms, setups, strict=True):
             write_files(vm, setup)

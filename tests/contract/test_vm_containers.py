@@ -1,4 +1,4 @@
-"""The driver `oci`: its limits bite, and nothing of it is left, however a run ends, with an engine of its own or another."""
+"""The driver `oci`: its limits bite, and nothing is left, however a run ends, with its own engine or another."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from typing import Any
 import pytest
 
 from deploy.limits.groups import granted, usage
+from deploy.oci.engine import Container
 from deploy.oci.image import python_paths
 from deploy.oci.owner import OWNER, RUN, labels
 from deploy.vms.oci import Oci, OciVms
 from loadgen.model.errors import TargetError
 from loadgen.model.limits import VmLimits
 from loadgen.model.plan import Server
-from tests.support.boxes import groups_of, members, mounts_below, namespaces_of, needs_root
-from tests.support.boxes import all_pids as pids_here
-from tests.support.containers import needs_engine, running_engine
+from tests.support.boxes import all_pids, groups_of, members, mounts_below, namespaces_of, needs_root
+from tests.support.containers import names_in, needs_engine, running_engine
 from tests.support.vms import descendants, is_running, make_file_set, vm_request, within
 
 pytestmark = needs_engine
@@ -43,7 +43,7 @@ async def main():
 asyncio.run(main())
 """
 
-_BOMB = "import os, time\nfor _ in range(1000):\n    try:\n        os.fork() or time.sleep(60)\n    except OSError:\n        pass"
+_BOMB = "import os, time\nfor _ in range(99):\n    try: os.fork() or time.sleep(60)\n    except OSError: pass"
 _SPIN = "while True: pass"
 _HOG = "x = bytearray(400 << 20)\nimport time; time.sleep(60)"
 
@@ -86,13 +86,13 @@ def left(owner: int, temporary: Path) -> tuple[Any, ...]:
 @needs_root
 def test_each_limit_is_granted_and_bites(docroot: Path) -> None:
     """A fork bomb, a busy loop, and a program that takes too much memory; the kernel's own counters are compared."""
-    limits = VmLimits(cpus=0.5, cpu_shares=512, memory_bytes=256 << 20, pids=24, disk_bytes_per_s=20 << 20)
+    limits = VmLimits(cpus=0.2, cpu_shares=512, memory_bytes=256 << 20, pids=24, disk_bytes_per_s=20 << 20)
 
     async def scenario(vms: OciVms) -> None:
         bombed, hogged = vms.groups["vm01"], vms.groups["vm02"]
         for group in (bombed, hogged):
             found = granted(group)
-            assert found["cpus"] == 0.5
+            assert found["cpus"] == 0.2
             assert found["memory_bytes"] == 256 << 20
             assert found["pids"] == 24
             assert found["disk_bytes_per_s"] == 20 << 20
@@ -132,13 +132,33 @@ def test_a_vm_has_its_own_processes_and_files(docroot: Path, tmpdir_of_runs: Pat
     assert not Path("/etc/loadgen-test").exists()
 
 
-def test_the_third_of_eight_vms_that_fails_leaves_nothing(docroot: Path, tmpdir_of_runs: Path) -> None:
+def test_the_third_of_eight_vms_that_fails_leaves_nothing(
+    docroot: Path, tmpdir_of_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = left(os.getpid(), tmpdir_of_runs)
-    gone = tmpdir_of_runs / "gone"
-    vms = ask([docroot, docroot, gone, *[docroot] * 5])
-    with pytest.raises(TargetError, match="vm03: the engine does not start its container: .*gone"):
-        asyncio.run(vms.__aenter__())
+    monkeypatch.setattr("deploy.vms.oci.Container", _broken_third)
+    with pytest.raises(TargetError, match=r"vm03: the engine does not start its container: .*no/such/program"):
+        asyncio.run(ask([docroot] * 8).__aenter__())
     assert left(os.getpid(), tmpdir_of_runs) == before
+
+
+def _broken_third(**fields: Any) -> Container:
+    return Container(**{**fields, **({"command": ("/no/such/program",)} if fields["vm"] == "vm03" else {})})
+
+
+def test_a_container_that_ends_before_its_first_word_is_named(docroot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(**fields: Any) -> Container:
+        return Container(**{**fields, "command": (sys.executable, "-S", "-c", "")})
+
+    monkeypatch.setattr("deploy.vms.oci.Container", silent)
+    with pytest.raises(TargetError, match="vm01 did not start: its container ended: it printed no message"):
+        asyncio.run(ask([docroot]).__aenter__())
+
+
+def test_a_document_root_that_is_missing_is_named_and_not_made(docroot: Path, tmp_path: Path) -> None:
+    with pytest.raises(TargetError, match=r"vm02: the document root .*/gone does not exist"):
+        asyncio.run(ask([docroot, tmp_path / "gone"]).__aenter__())
+    assert not (tmp_path / "gone").exists()
 
 
 @pytest.mark.parametrize("moment", ["mid-start", "mid-run"])
@@ -160,7 +180,7 @@ def test_nothing_is_left_after_sigkill_of_loadgen_and_its_warden(
         killed.kill()
         os.kill(started[0], signal.SIGKILL)
     assert within(20, lambda: not any(is_running(pid) for pid in started))
-    assert within(20, lambda: not namespaces & namespaces_of(pids_here()))
+    assert within(20, lambda: not namespaces & namespaces_of(all_pids()))
     assert not mounts_below(tmpdir_of_runs)
     assert not members(groups_of(killed.pid))
     with pytest.raises(TargetError):  # a run that does not even come up removes them
@@ -188,7 +208,7 @@ def test_another_engine_is_left_as_it_was(
             assert set(vms.groups) == {"vm01", "vm02"}
 
         play(ask([docroot] * 2), scenario)
-        assert engine.containers.list(all=True) == []
+        assert names_in(engine) == []
         images = [image.id for image in engine.images.list()]
         assert len(images) == 1
 
@@ -198,14 +218,14 @@ def test_another_engine_is_left_as_it_was(
             assert killed.stdout is not None
             assert killed.stdout.readline() == b"ready\n"
             killed.kill()
-        assert within(30, lambda: engine.containers.list(all=True) == [])
+        assert within(60, lambda: names_in(engine) == [])
 
         # leftovers of runs that were killed are removed, and those of runs that go on are not
         name = engine.images.list()[0].tags[0]
         dead = {**labels(), OWNER: f"{os.getpid()}-1"}
         engine.containers.create(name, ["/no"], name="dead", labels=dead, network_mode="host")
         engine.containers.create(name, ["/no"], name="alive", labels=labels(), network_mode="host")
-        with pytest.raises(TargetError, match="vm01: the engine does not start its container"):
+        with pytest.raises(TargetError, match="does not exist"):
             asyncio.run(ask([tmp_path / "gone"]).__aenter__())
-        assert [one.name for one in engine.containers.list(all=True)] == ["alive"]
+        assert names_in(engine) == ["alive"]
         assert [image.id for image in engine.images.list()] == images

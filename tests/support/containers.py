@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 import docker
 import pytest
 
+from deploy.oci.engine import answers
 from deploy.oci.service import SOCKET, find_podman, prepare_service
 from tests.support.vms import within
 
@@ -32,18 +34,16 @@ def running_engine(directory: Path) -> Iterator[Any]:
     _, *command = prepare_service(podman, service, 16)
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
         try:
-            assert within(60, lambda: answers(service / SOCKET))
-            client = docker.DockerClient(base_url=f"unix://{service / SOCKET}", timeout=120)
-            yield client
-            client.close()
+            assert within(60, lambda: answers(str(service / SOCKET)))
+            with contextlib.closing(docker.DockerClient(base_url=f"unix://{service / SOCKET}", timeout=120)) as client:
+                yield client
         finally:
             os.kill(running.pid, signal.SIGKILL)  # --kill-child ends the others
 
 
-def answers(socket: Path) -> bool:
+def names_in(client: Any) -> list[str] | None:
+    """Return the names of all containers; None while one of them is removed, when podman's answer is an error."""
     try:
-        client = docker.DockerClient(base_url=f"unix://{socket}", timeout=60)
-    except docker.errors.DockerException:
-        return False
-    client.close()
-    return True
+        return [str(one["Names"][0]).lstrip("/") for one in client.api.containers(all=True)]
+    except docker.errors.APIError:
+        return None
