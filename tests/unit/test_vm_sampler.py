@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.counters.place import VmPlace, place_of
+from deploy.counters.place import VmPlace
 from deploy.counters.sampler import VmSampler, between
-from deploy.limits.hierarchy import Controller
 from loadgen.host.listen_queues import parse_socket
 from loadgen.measure.vm_second import COLUMNS, UNKNOWN, VmSecond
 from tests.support.vm_counters import groups_on, host_on, network_on, process_on
@@ -178,22 +177,3 @@ def test_a_vm_with_many_threads_is_not_asked_how_long_they_waited(proc: Path) ->
     for thread in range(1000, 1064):
         (proc / "40" / "task" / str(thread)).mkdir()
     assert "waited_ns" not in of(None, VmSampler([VmPlace(pids=(40,))], proc))
-
-
-def test_the_place_of_a_process_that_another_program_started(tmp_path: Path) -> None:
-    found = {
-        "cpu": Controller(1, Path("/c/cpu")),
-        "io": Controller(1, Path("/c/io")),
-        "pids": Controller(2, Path("/u")),
-    }
-    for pid, text in {
-        "self": "3:cpu,cpuacct:/me\n2:blkio:/\n0::/me\n",
-        "9": "3:cpu,cpuacct:/me\n2:blkio:/vm\n0::/vm\n",
-    }.items():
-        (tmp_path / pid).mkdir()
-        (tmp_path / pid / "cgroup").write_text(text)
-    place = place_of(9, "vm01", proc=tmp_path, controllers=found)
-    assert place.pids == (9,)
-    assert place.group is not None
-    assert place.group.places == {"io": Path("/c/io/vm"), "pids": Path("/u/vm")}  # cpu is this process's, too
-    assert place_of(8, "vm02", proc=tmp_path, controllers=found).group is None
