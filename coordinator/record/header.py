@@ -21,6 +21,8 @@ KIND_IPERF = "iperf"
 KIND_FORWARD = "forward"
 KIND_HTTP = "http"
 KIND_PACK = "pack"
+KIND_SPEC_FIND = "spec-find"
+KIND_HTTP_FIND = "http-find"
 
 UNFINISHED = "unfinished"
 """The verdict in the document of a run that has not ended, or that was killed."""
