@@ -11,6 +11,7 @@ from coordinator.output.judged import Judged
 from coordinator.output.terminal.chart import print_sweep
 from coordinator.output.terminal.find_report import print_find
 from coordinator.output.terminal.http_report import print_http
+from coordinator.output.terminal.isolate_report import print_isolate
 from coordinator.output.terminal.network_report import print_forward, print_iperf
 from coordinator.output.terminal.pack_report import print_pack
 from coordinator.output.terminal.report import print_report
@@ -19,6 +20,7 @@ from coordinator.record.header import (
     KIND_HTTP,
     KIND_HTTP_FIND,
     KIND_IPERF,
+    KIND_ISOLATE,
     KIND_PACK,
     KIND_SPEC,
     KIND_SPEC_FIND,
@@ -34,6 +36,7 @@ REPORTS: dict[str, Callable[[Console, Judged[Any, Any]], None]] = {
     KIND_PACK: print_pack,
     KIND_SPEC_FIND: print_find,
     KIND_HTTP_FIND: print_find,
+    KIND_ISOLATE: print_isolate,
 }
 """By the kind of the run."""
 

@@ -11,6 +11,7 @@ from coordinator.record.header import (
     KIND_HTTP,
     KIND_HTTP_FIND,
     KIND_IPERF,
+    KIND_ISOLATE,
     KIND_PACK,
     KIND_SPEC,
     KIND_SPEC_FIND,
@@ -18,6 +19,7 @@ from coordinator.record.header import (
 )
 from coordinator.record.http import HTTP
 from coordinator.record.iperf import IPERF
+from coordinator.record.isolate import ISOLATE
 from coordinator.record.kind import RecordKind
 from coordinator.record.pack import PACK
 from coordinator.record.spec import SPEC
@@ -32,5 +34,6 @@ KINDS: dict[str, RecordKind[Any, Any]] = {
     KIND_PACK: PACK,
     KIND_SPEC_FIND: SPEC_FIND,
     KIND_HTTP_FIND: HTTP_FIND,
+    KIND_ISOLATE: ISOLATE,
 }
 """By the `kind` of a document."""

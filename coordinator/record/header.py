@@ -21,6 +21,7 @@ KIND_IPERF = "iperf"
 KIND_FORWARD = "forward"
 KIND_HTTP = "http"
 KIND_PACK = "pack"
+KIND_ISOLATE = "isolate"
 KIND_SPEC_FIND = "spec-find"
 KIND_HTTP_FIND = "http-find"
 

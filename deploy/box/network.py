@@ -7,10 +7,11 @@ import os
 import socket
 import struct
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from deploy.box.box import LISTENING_FD, Link, Published
 from deploy.box.namespaces import NEWNET, setns
+from loadgen.model.errors import TargetError
 
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _SIOCGIFHWADDR = 0x8913, 0x8914, 0x8927  # linux/sockios.h
 _IFF_UP = 1  # linux/if.h
@@ -54,7 +55,7 @@ def connect(link: Link, host: int) -> None:
         inner = _hardware_address("eth0")
         setns(host, NEWNET)
         try:
-            _ip(_outside(link, inner))
+            _ip(outside(link, inner))
             outer = _hardware_address(link.device)
         finally:
             setns(own, NEWNET)
@@ -62,6 +63,14 @@ def connect(link: Link, host: int) -> None:
             _ip([f"neigh replace {link.gateway} lladdr {outer} {_PERMANENT} dev eth0"])
     finally:
         os.close(own)
+
+
+def add_addresses(device: str, addresses: Sequence[str]) -> None:
+    """Give a device of this network further addresses, which vanish with it.  Raises TargetError."""
+    try:
+        _ip([f"addr add {_alone(address)} dev {device}" for address in addresses])
+    except (OSError, RuntimeError) as error:
+        raise TargetError(f"the addresses to ask VMs from cannot be made: {error}") from error
 
 
 def route_to_all(link: Link, host: int) -> None:
@@ -101,7 +110,8 @@ def _inside(link: Link, host: int) -> Iterator[str]:
     yield f"route add default via {link.gateway} dev eth0"
 
 
-def _outside(link: Link, inner: str) -> Iterator[str]:
+def outside(link: Link, inner: str) -> Iterator[str]:
+    """The commands of `ip` that configure the host's end; `inner` is the hardware address of the other end."""
     yield f"addr add {_alone(link.gateway)} dev {link.device}"
     yield f"link set {link.device} up"
     yield f"route add {link.address} dev {link.device} src {link.gateway}"
@@ -120,7 +130,7 @@ def _hardware_address(device: str) -> str:
     return answer[18:24].hex(":")
 
 
-def _ip(commands: Iterator[str] | list[str], *descriptors: int) -> None:
+def _ip(commands: Iterable[str], *descriptors: int) -> None:
     """Run commands of `ip` in this process's network namespace."""
     done = subprocess.run(
         [_IP, "-batch", "-"],

@@ -7,6 +7,7 @@ import ipaddress
 import os
 import secrets
 import socket
+import subprocess
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -58,6 +59,12 @@ class RoutedNetwork:
             for number, address in enumerate(vm_addresses(str(self.network), self.count), start=1)
         )
 
+    def spare(self, count: int) -> tuple[str, ...]:
+        """Up to `count` addresses that no VM has, from the end of the network."""
+        used = 2 + self.count  # the network's own, the gateway's, those of VMs
+        free = max(0, min(count, self.network.num_addresses - used - 1))  # the last one is for broadcasts
+        return tuple(str(self.network[-2 - number]) for number in range(free))
+
     async def wait_until_gone(self) -> None:
         """Wait until the kernel has removed all devices, at most 20 s.
 
@@ -97,6 +104,18 @@ def check_unused(network: str, routes: str) -> None:
                 f"the network {network} is in use on this machine: {line.strip()}",
                 hint="choose another private network with --vm-address",
             )
+
+
+def routes(network: str) -> str:
+    """The routes of this machine, of the IP version of `network`."""
+    version = "-6" if ":" in network else "-4"
+    try:
+        done = subprocess.run(["/sbin/ip", version, "route"], capture_output=True, text=True, timeout=10, check=False)
+    except OSError as error:
+        raise PlanError(
+            f"addresses for VMs need the program ip: {error.strerror}", hint="install it (Debian: iproute2)"
+        ) from None
+    return done.stdout
 
 
 def _network(word: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:

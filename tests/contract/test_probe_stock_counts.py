@@ -88,12 +88,14 @@ def test_half_of_the_datagrams_twice_is_no_valid_measurement_of_a_stock_server()
     assert failed == ["received beyond sent"]
 
 
+@in_a_calm_moment
 def test_duplicates_do_not_pass_for_less_loss_at_a_stock_server() -> None:
     """10 of 100 are lost, after 10 that came twice: the copies came too early to hide a loss, and show themselves."""
     result = over(lambda number: 2 if number % 100 < 10 else int(number % 100 < 90), udp(Direction.SEND))
     assert result.streams[0].lost == UNKNOWN or judged(result).rows[0].loss_share == pytest.approx(0.1, abs=0.03)
 
 
+@in_a_calm_moment
 def test_duplicates_and_losses_of_a_stock_sender_are_told_apart() -> None:
     result = over(lambda number: (1, 0, 2)[(number - 1) % 3], udp(Direction.RECEIVE))
     (stream,) = result.streams

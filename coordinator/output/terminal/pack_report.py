@@ -59,7 +59,8 @@ def _parts(judged: Judged[PackPlan, PackResult]) -> list[RenderableType]:
         parts += [_curve(result.curve), Text()]
     parts += [_answer(result), Text()]
     valid = result.verdict is Verdict.CONFORMING and not header.plan.count
-    parts += [verdict_line(result.verdict, "VALID" if valid else ""), bullets("-", result.reasons)]
+    line = verdict_line(result.verdict, "VALID" if valid else "", cut=judged.cut)
+    parts += [line, bullets("-", result.reasons)]
     if result.notes:
         parts.append(bullets("note:", result.notes))
     return parts + where(judged.path)

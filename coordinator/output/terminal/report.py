@@ -89,7 +89,7 @@ def _report(judged: Judged[SpecPlan, RunResult], words: Words) -> RenderableType
         parts += [_headline(result), *margin_lines(result)]
     if result.fairness:
         parts.append(Text(_say_fairness(result.fairness)))
-    parts.append(_verdict(result))
+    parts.append(_verdict(result, judged.cut))
     parts += disturbance_lines(result.disturbance)
     if result.notes:
         parts.append(bullets("note:", few(result.notes)))
@@ -296,8 +296,8 @@ def _errors(targets: Iterable[TargetResult]) -> list[RenderableType]:
     return [table, Text()]
 
 
-def _verdict(result: RunResult) -> RenderableType:
-    lines: list[RenderableType] = [verdict_line(result.verdict)]
+def _verdict(result: RunResult, cut: str) -> RenderableType:
+    lines: list[RenderableType] = [verdict_line(result.verdict, cut=cut)]
     lines.append(bullets("-", result.reasons))
     if not result.trust.valid:
         lines.append(Text(f"  {_NOTHING_SAID}", "bold red"))
