@@ -207,7 +207,7 @@ def spec(
     experiment = _experiment(plan, sweep, given)
     _check_fleet(choice, plan, several=bool(sweep or given["find"]))
     if print_plan:
-        return _print(plan, choice, sweep)
+        return _print(plan, choice, sweep, given["find"])
     check_installed(choice)
     engines = engines_here(choice, plan.engines)
     return play(experiment, fleet=choice, out=out, as_json=as_json, engines=engines)
@@ -228,9 +228,11 @@ def _experiment(plan: SpecPlan, sweep: tuple[int, ...], given: dict[str, Any]) -
     return Once("spec", plan)
 
 
-def _print(plan: SpecPlan, choice: FleetChoice, sweep: tuple[int, ...]) -> int:
+def _print(plan: SpecPlan, choice: FleetChoice, sweep: tuple[int, ...], find: str | None) -> int:
     points = ",".join(map(str, sweep))
     comment = f"The last point of the sweep. To repeat the whole sweep, add --vms {points}" if sweep else ""
+    if find:
+        comment = f"The plan that the search varies. To repeat the search, add --find {find}"
     return show_plan(plan, choice, comment=comment)
 
 

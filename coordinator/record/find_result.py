@@ -126,7 +126,7 @@ def _sentences(find: Find) -> list[str]:
         case Found.AT_LEAST:
             said.append(f"at least {words(capacity.value)} conform; the search was not allowed to go above that")
         case Found.NONE:
-            said.append(f"not even {words(search.least)} conform")
+            said.append(f"{words(search.least)}, the smallest number, conform in {counts.of(search.least)}")
         case Found.UNKNOWN:
             said.append("no run was valid, so nothing is known about the servers")
         case Found.OPEN if capacity.value:

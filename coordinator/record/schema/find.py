@@ -41,7 +41,7 @@ class FoundCapacity(Struct, kw_only=True):
         bool, Meta(description="Whether the runs above were not valid, so that the load generator was the limit.")
     ]
     contradiction: Annotated[
-        tuple[Count, Count] | None,
+        list[Count] | None,
         Meta(
             description="Two numbers: most runs at the first one, the smaller one, failed; at the second one most held."
         ),
