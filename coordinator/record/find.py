@@ -35,7 +35,7 @@ def _capacity(find: Find) -> dict[str, Any]:
         "low": capacity.low,
         "high": capacity.high or None,
         "step": capacity.step,
-        "generator_limited": capacity.generator_limited,
+        "invalid_above": capacity.invalid_above,
         "contradiction": capacity.contradiction,
     }
 

@@ -118,10 +118,10 @@ def _sentences(find: Find) -> list[str]:
                 f"the capacity varies from run to run: at {words(capacity.value)} about half of the runs conform; "
                 f"that number lies between {capacity.low:,} and {capacity.high:,} with a probability of about 90 %"
             )
-        case Found.AT_LEAST if capacity.generator_limited:
+        case Found.AT_LEAST if capacity.invalid_above:
             said.append(
-                f"at least {words(capacity.value)} conform; runs above that were not valid, so the load generator, not "
-                "the servers, was the limit"
+                f"at least {words(capacity.value)} conform; runs above that were not valid, so they say nothing about "
+                "the servers"
             )
         case Found.AT_LEAST:
             said.append(f"at least {words(capacity.value)} conform; the search was not allowed to go above that")

@@ -63,7 +63,7 @@ class Capacity:
     """The answer of a search.
 
     `value` is the capacity, 0 without one.  It lies between `low` and `high`, both included; `high` is 0 when nothing
-    above is known.  `generator_limited`: the runs above were not valid, so the load generator was the limit.
+    above is known.  `invalid_above`: the runs above were not valid, so they say nothing about the servers.
     `contradiction` is a pair (a, b), a < b, if there is one: most runs at a failed, and most runs at b held.
     """
 
@@ -72,7 +72,7 @@ class Capacity:
     low: int = 0
     high: int = 0
     step: int = 1
-    generator_limited: bool = False
+    invalid_above: bool = False
     contradiction: tuple[int, int] | None = None
 
 
@@ -152,7 +152,7 @@ class Search:
             low=low or 0,
             high=beyond - 1 if beyond else 0,
             step=step,
-            generator_limited=ours,
+            invalid_above=ours,
         )
 
     def runs_left(self, trials: Sequence[Trial]) -> int:

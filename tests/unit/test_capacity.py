@@ -68,7 +68,7 @@ def test_a_server_that_never_holds_has_no_capacity() -> None:
 def test_what_may_not_be_tried_is_a_lower_bound() -> None:
     trials, answer = play(Search(start=10, greatest=100), exactly(1000))
     assert (answer.found, answer.value, answer.high) == (Found.AT_LEAST, 100, 0)
-    assert not answer.generator_limited
+    assert not answer.invalid_above
     assert max(trial.value for trial in trials) == 100
 
 
@@ -77,7 +77,7 @@ def test_a_generator_that_is_too_weak_is_a_lower_bound() -> None:
         return Seen.UNKNOWN if value > 300 else exactly(400)(value)
 
     _, answer = play(Search(start=20, step=1), server)
-    assert (answer.found, answer.value, answer.generator_limited) == (Found.AT_LEAST, 300, True)
+    assert (answer.found, answer.value, answer.invalid_above) == (Found.AT_LEAST, 300, True)
 
 
 def test_invalid_runs_are_tried_again_and_never_counted() -> None:

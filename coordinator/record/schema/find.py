@@ -37,8 +37,8 @@ class FoundCapacity(Struct, kw_only=True):
     low: Annotated[Count, Meta(description="The capacity is at least this.")]
     high: Annotated[Count | None, Meta(description="The capacity is at most this; null when nothing above is known.")]
     step: Annotated[Positive, Meta(description="The resolution of the search.")]
-    generator_limited: Annotated[
-        bool, Meta(description="Whether the runs above were not valid, so that the load generator was the limit.")
+    invalid_above: Annotated[
+        bool, Meta(description="Whether the runs above were not valid: they say nothing about the servers.")
     ]
     contradiction: Annotated[
         list[Count] | None,
