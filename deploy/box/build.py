@@ -53,7 +53,7 @@ _DEVICE_LINKS = {
 def build(box: Box) -> None:
     """Make this process, process 1 of a new PID namespace, the first one of the box.
 
-    Raises OSError, or RuntimeError with the words of `ip`.
+    Raises OSError, or RuntimeError when the directory cannot be the upper layer of an overlay.
     """
     join_groups(box.groups)
     if box.published is not None:
