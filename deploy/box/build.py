@@ -77,7 +77,7 @@ def _change_root(box: Box) -> None:
     tmp.chmod(0o1777)
     layers = ((name, _escaped(path)) for name, path in (("lowerdir", box.base), ("upperdir", upper), ("workdir", work)))
     try:
-        mount("overlay", str(root), "overlay", 0, ",".join(f"{name}={path}" for name, path in layers))
+        mount("overlay", str(root), "overlay", 0, ",".join(["volatile", *(f"{name}={path}" for name, path in layers)]))
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
