@@ -5,9 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from coordinator.record.forward import FORWARD
-from coordinator.record.header import KIND_FORWARD, KIND_HTTP, KIND_IPERF, KIND_PACK, KIND_SPEC, KIND_SWEEP
+from coordinator.record.header import (
+    KIND_FORWARD,
+    KIND_HTTP,
+    KIND_IPERF,
+    KIND_ISOLATE,
+    KIND_PACK,
+    KIND_SPEC,
+    KIND_SWEEP,
+)
 from coordinator.record.http import HTTP
 from coordinator.record.iperf import IPERF
+from coordinator.record.isolate import ISOLATE
 from coordinator.record.kind import RecordKind
 from coordinator.record.pack import PACK
 from coordinator.record.spec import SPEC
@@ -20,5 +29,6 @@ KINDS: dict[str, RecordKind[Any, Any]] = {
     KIND_IPERF: IPERF,
     KIND_FORWARD: FORWARD,
     KIND_PACK: PACK,
+    KIND_ISOLATE: ISOLATE,
 }
 """By the `kind` of a document."""

@@ -21,6 +21,7 @@ KIND_IPERF = "iperf"
 KIND_FORWARD = "forward"
 KIND_HTTP = "http"
 KIND_PACK = "pack"
+KIND_ISOLATE = "isolate"
 
 UNFINISHED = "unfinished"
 """The verdict in the document of a run that has not ended, or that was killed."""

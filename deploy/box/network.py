@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import ip_address, ip_network
 
 from deploy.box.box import LISTENING_FD, Link, Published
@@ -21,6 +21,7 @@ from deploy.box.netlink import (
     send,
     switch_on,
 )
+from loadgen.model.errors import TargetError
 
 _INSIDE = "eth0"
 _BACKLOG = 4096
@@ -72,6 +73,14 @@ def connect(link: Link, host: int) -> None:
                 add_neighbour(link.device, own, own_hardware),
             ]
         )
+
+
+def add_addresses(device: str, addresses: Sequence[str]) -> None:
+    """Give a device of this network further addresses, which vanish with it.  Raises TargetError."""
+    try:
+        send([add_address(device, ip_address(address)) for address in addresses])
+    except OSError as error:
+        raise TargetError(f"the addresses to ask VMs from cannot be made: {error.strerror}") from error
 
 
 def route_to_all(link: Link, host: int) -> None:
