@@ -88,8 +88,11 @@ class _Child:
         self._line = rest[-_CHUNK_BYTES:]
 
 
-class _Warden:
+class Warden:
+    """Starts the processes that commands ask for, reports those that end, and ends all of them with the commands."""
+
     def __init__(self, directory: Path, make_app: MakeApp | None, commands_fd: int, events_fd: int) -> None:
+        """Read commands from one descriptor, and write events to another; `directory` is for files of the run."""
         self._directory = directory
         self._make_app = make_app
         self._commands_fd = commands_fd
@@ -264,7 +267,7 @@ def main() -> None:
     remove_leftovers()
     directory = make_run_directory()
     try:
-        _Warden(directory, make_app, commands_fd=0, events_fd=1).run()
+        Warden(directory, make_app, commands_fd=0, events_fd=1).run()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

@@ -140,3 +140,16 @@ def _in_network(descriptor: int) -> Iterator[None]:
             setns(own, NEWNET)
     finally:
         os.close(own)
+
+
+def outside(link: Link, inner: str) -> Iterator[str]:
+    """The commands of `ip` that configure the host's end; `inner` is the hardware address of the other end."""
+    yield f"addr add {_alone(link.gateway)} dev {link.device}"
+    yield f"link set {link.device} up"
+    yield f"route add {link.address} dev {link.device} src {link.gateway}"
+    yield f"neigh replace {link.address} lladdr {inner} nud permanent dev {link.device}"
+
+
+def _alone(address: str) -> str:
+    """An address without a network around it, usable at once."""
+    return f"{address}/128 nodad" if ":" in address else f"{address}/32"

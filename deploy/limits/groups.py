@@ -21,7 +21,9 @@ from loadgen.model.errors import PlanError, TargetError
 from loadgen.model.limits import VmLimits
 from loadgen.model.units import counted, format_size
 
-_PARENT = "loadgen"
+PARENT = "loadgen"
+"""The directory of all runs below the mount point of a hierarchy."""
+
 _PERIOD_US = 100_000
 _NEEDED = {"cpus": "cpu", "cpu_shares": "cpu", "memory_bytes": "memory", "pids": "pids", "disk_bytes_per_s": "io"}
 _DEFAULT_SHARES = 1024
@@ -86,7 +88,7 @@ class Groups:
                     hint="mount the cgroup controllers, or leave out this limit",
                 )
         self._device = block_device(disk) if limits.disk_bytes_per_s is not None else ""
-        self._run = f"{os.getpid()}-{start_ticks(os.getpid())}-{secrets.token_hex(2)}"
+        self._run = new_run()
         self._made: list[str] = []
 
     def make(self, name: str) -> Group:
@@ -94,7 +96,7 @@ class Groups:
 
         Raises TargetError when the kernel refuses a limit.
         """
-        places = {one: found.root / _PARENT / self._run / name for one, found in self._controllers.items()}
+        places = {one: found.root / PARENT / self._run / name for one, found in self._controllers.items()}
         group = Group(
             name=name, places=places, versions={one: found.version for one, found in self._controllers.items()}
         )
@@ -145,9 +147,14 @@ class Groups:
     def _delegate(self, root: Path, place: Path) -> None:
         """Let the directories between the root and the group hand on the controllers of version 2."""
         names = [f"+{name}" for name, found in self._controllers.items() if found == Controller(2, root)]
-        for directory in (root, root / _PARENT, place.parent):
+        for directory in (root, root / PARENT, place.parent):
             directory.mkdir(exist_ok=True)
             (directory / "cgroup.subtree_control").write_text(" ".join(names))
+
+
+def new_run() -> str:
+    """The name of a directory for the groups of a run of this process."""
+    return f"{os.getpid()}-{start_ticks(os.getpid())}-{secrets.token_hex(2)}"
 
 
 def granted(group: Group) -> dict[str, Any]:
@@ -224,7 +231,7 @@ def remove_leftovers(controllers: Mapping[str, Controller] | None = None) -> lis
     Groups with processes stay: the kernel does not remove them.
     """
     roots = {found.root for found in (controllers_here() if controllers is None else controllers).values()}
-    runs = [run for root in roots for run in _subdirectories(root / _PARENT) if _is_orphan(run.name)]
+    runs = [run for root in roots for run in _subdirectories(root / PARENT) if _is_orphan(run.name)]
     left = [str(group) for run in runs for group in _subdirectories(run)]
     for group in left:
         with contextlib.suppress(OSError):
@@ -247,6 +254,18 @@ def block_device(directory: Path) -> str:
         )
     whole = device.resolve().parent if (device / "partition").exists() else device
     return (whole / "dev").read_text().strip()
+
+
+def device_node(directory: Path) -> str:
+    """The device node of the whole disk that a directory is on.  Raises PlanError when there is none."""
+    facts = (Path("/sys/dev/block") / block_device(directory) / "uevent").read_text()
+    name = next((line.partition("=")[2] for line in facts.splitlines() if line.startswith("DEVNAME=")), "")
+    if not name or not (Path("/dev") / name).exists():
+        raise PlanError(
+            f"the disk rate of VMs cannot be limited: the disk of {directory} has no device node in /dev",
+            hint="leave out --vm-disk-rate",
+        )
+    return f"/dev/{name}"
 
 
 def _settings(limits: VmLimits, group: Group, device: str) -> Iterator[tuple[Path, str]]:

@@ -106,7 +106,7 @@ RECORDS: dict[str, Callable[[Path], None]] = {
     "isolate cut": lambda path: _isolate(path, CUT),
     "isolate INVALID": lambda path: _isolate(path, judge_isolate(isolations.PLAN, DISTURBED)),
     "isolate interrupted": lambda path: _isolate(
-        path, judge_isolate(isolations.PLAN, isolations.isolated(isolations.phase(Hog.NONE)), interrupted=True)
+        path, judge_isolate(isolations.PLAN, isolations.isolated(isolations.phase(Hog.NONE)))
     ),
     "pack good": lambda path: _pack(path, judge_pack(packs.PLAN, packs.packed())),
     "pack cut": lambda path: _pack(path, CUT),

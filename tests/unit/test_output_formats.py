@@ -88,7 +88,7 @@ def test_the_columns_are_described_in_the_docs() -> None:
 def test_a_sweep_without_a_point_is_a_one_line_error(tmp_path: Path) -> None:
     RecordWriter(tmp_path / "run", unfinished(results.sweep_header(), results.sweep(0))).close()
     found, document = read_judged(tmp_path / "run", judges()), io.StringIO()
-    with pytest.raises(RecordError, match="cut before its first point was done"):
+    with pytest.raises(RecordError, match="was cut, and has no point that is done"):
         write(found, "text", io.StringIO())
     write(found, "json", document)  # needs no result
     assert json.loads(document.getvalue())["points"] == []

@@ -84,6 +84,7 @@ class PackPlayer:
             if self._crowd.facts and not stage.header.environment.server:
                 facts = self._crowd.facts
                 about = {"kind": facts.server, "version": facts.version, "driver": facts.driver, "config": facts.config}
+                about |= {name: facts.details[name] for name in ("emulated",) if name in facts.details}
                 stage.learn(environment=dataclasses.replace(stage.header.environment, server=about))
         return None
 
