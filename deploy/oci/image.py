@@ -18,12 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import deploy
+from deploy.servers.base import find_binary
 from loadgen.model.errors import TargetError
 
 _DIRECTORIES = ("dev", "etc", "proc", "run", "sys", "tmp", "var/tmp")
 _SHARED = ("tmp", "var/tmp")
 _ETC = ("/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/ld.so.cache")
 """Web servers look up users, and the loader looks up libraries."""
+
+_TOOLS = ("sh", "cat")
 
 _LDD_S = 60.0
 _APP_S = 60.0
@@ -43,9 +46,9 @@ def build_image(programs: Iterable[str], app: str) -> Image:
     It starts the programs `ldd` and this Python, which takes about half a second.  Raises TargetError.
     """
     mounted = python_paths()
-    programs = [*programs, sys.executable]
+    programs = [*programs, sys.executable, *_tools()]
     loaded = [path for path in _python_files(app) if not is_below(path, mounted)]
-    wanted = [*programs, *_libraries(programs), *loaded, *_links_to(loaded), *_ETC]
+    wanted = ["/bin/sh", *programs, *_libraries(programs), *loaded, *_links_to(loaded), *_ETC]
     names = {name for path in wanted if Path(path).exists() for name in with_links(path)}
     return _pack(sorted(name for name in names if not is_below(name, mounted)))
 
@@ -84,6 +87,11 @@ def with_links(path: str) -> Iterator[str]:
         else:
             done = step
     yield done
+
+
+def _tools() -> list[str]:
+    """The programs that scripts of an application use (CGI)."""
+    return [path for name in _TOOLS if (path := find_binary(name)) is not None]
 
 
 def _libraries(programs: list[str]) -> list[str]:

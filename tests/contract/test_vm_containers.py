@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from loadgen.model.plan import Server
 from tests.support.boxes import all_pids, groups_of, members, mounts_below, namespaces_of, needs_root
 from tests.support.containers import names_in, needs_engine, running_engine
 from tests.support.vms import descendants, is_running, make_file_set, vm_request, within
+from workloads.specweb99.urls import DYNAMIC_CGI
 
 pytestmark = needs_engine
 
@@ -122,6 +124,9 @@ def test_a_vm_has_its_own_processes_and_files(docroot: Path, tmpdir_of_runs: Pat
     )
 
     async def scenario(vms: OciVms) -> None:
+        page = f"http://{vms.targets[0].authority}{DYNAMIC_CGI}?/file_set/dir00000/class0_0"  # a script for /bin/sh
+        with await asyncio.to_thread(urllib.request.urlopen, page, timeout=60) as reply:
+            assert reply.status == 200
         vms.run("vm01", ("look", sys.executable, "-S", "-c", code, str(docroot), python_paths()[0]))
         await asyncio.wait_for(anext(vms.deaths()), 60)  # it has ended
         (log,) = await asyncio.to_thread(lambda: list(tmpdir_of_runs.glob("loadgen-vms-*/vm01/look.log")))

@@ -14,6 +14,8 @@ from typing import Any
 import docker
 import pytest
 
+from deploy.limits.hierarchy import mounts_here
+from deploy.limits.removal import remove_groups
 from deploy.oci.engine import answers
 from deploy.oci.service import SOCKET, find_podman, prepare_service
 from tests.support.vms import within
@@ -31,6 +33,7 @@ def running_engine(directory: Path) -> Iterator[Any]:
     podman = find_podman()
     assert podman is not None
     service = directory / "service"
+    before = engine_groups()
     _, *command = prepare_service(podman, service, 16)
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
         try:
@@ -39,6 +42,13 @@ def running_engine(directory: Path) -> Iterator[Any]:
                 yield client
         finally:
             os.kill(running.pid, signal.SIGKILL)  # --kill-child ends the others
+            running.wait()
+            assert remove_groups(str(group) for group in engine_groups() - before) == []
+
+
+def engine_groups() -> set[Path]:
+    """Return the cgroups that podman makes for containers, and does not remove with them."""
+    return {group for found in mounts_here() for group in found.root.glob("libpod_parent/*") if group.is_dir()}
 
 
 def names_in(client: Any) -> list[str] | None:
