@@ -41,8 +41,8 @@ _CHUNK_BYTES = 65536
 _LOG_LIMIT_BYTES = 1 << 20
 _TAIL_LINES = 10
 _TAIL_LINE_CHARS = 300
-_TERM_S = 1.0
-_KILL_S = 0.5
+_KILL_S = 2.0
+_KILL_PER_PROCESS_S = 0.01
 _PARENT_CHECK_S = 0.5
 
 
@@ -195,15 +195,18 @@ class Warden:
         self._selector.register(output_fd, selectors.EVENT_READ, child)
         return pid
 
-    def _reap(self) -> None:
-        """Collect every child that has ended, adopted ones included; report those that were not asked to end."""
+    def _reap(self) -> bool:
+        """Collect every child that has ended, adopted ones included; report those that ended by themselves.
+
+        Returns whether children are left.
+        """
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
-                return
+                return False
             if pid == 0:
-                return
+                return True
             self._entrances.gone(pid)
             child = self._children.pop(pid, None)
             if child is not None:
@@ -235,19 +238,24 @@ class Warden:
             self._selector.unregister(self._events_fd)
 
     def _end_all(self) -> None:
-        """End all children: SIGTERM, a second to obey, then SIGKILL for every process that is left."""
+        """Kill all processes, and wait until the kernel has ended them.
+
+        They are not asked to end: nothing of them is needed any more, and a thousand that tidy up take seconds of CPU.
+        """
         self._ending = True
+        deadline = time.monotonic() + _KILL_S + _KILL_PER_PROCESS_S * len(self._children)
         for pid in self._children:
-            os.killpg(pid, signal.SIGTERM)
-        deadline = time.monotonic() + _TERM_S
-        while self._children and (left_s := deadline - time.monotonic()) > 0:
-            self._turn(left_s)
-        deadline += _KILL_S
-        while (pids := children_of(os.getpid())) and time.monotonic() < deadline:
-            for pid in pids:
-                os.kill(pid, signal.SIGKILL)
+            os.killpg(pid, signal.SIGKILL)
+        while self._reap() and time.monotonic() < deadline:
+            if not self._children:  # some are left that this process has adopted, such as a CGI program
+                self._kill_adopted()
             self._turn(0.01)
+        self._kill_adopted()
         remove_groups(self._groups)
+
+    def _kill_adopted(self) -> None:
+        for pid in children_of(os.getpid()):
+            os.kill(pid, signal.SIGKILL)
 
 
 def main() -> None:

@@ -22,7 +22,8 @@ from loadgen.model.errors import TargetError
 
 _WARDEN = (sys.executable, "-P", "-m", "deploy.warden")  # -P: do not import a directory `deploy` of the user
 _HELLO_S = 30.0  # the warden imports the application first; seconds on a loaded machine
-_STOP_S = 3.0
+_STOP_S = 5.0
+_STOP_PER_VM_S = 0.03
 _STDERR_LINES = 20
 
 
@@ -87,7 +88,7 @@ class Processes:
         assert warden.stdin is not None
         warden.stdin.close()
         try:
-            await asyncio.wait_for(warden.wait(), _STOP_S)
+            await asyncio.wait_for(warden.wait(), _STOP_S + _STOP_PER_VM_S * len(self._names))
         except TimeoutError:
             warden.kill()  # the kernel kills its children
             await warden.wait()
