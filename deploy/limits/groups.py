@@ -65,10 +65,22 @@ class Groups:
     >>> groups.remove()
     """
 
-    def __init__(self, limits: VmLimits, *, disk: Path, controllers: Mapping[str, Controller] | None = None) -> None:
-        """Groups with these limits; nothing is made yet.  `disk` is a directory on the disk whose rate is limited."""
+    def __init__(
+        self,
+        limits: VmLimits,
+        *,
+        disk: Path,
+        reserve_memory_bytes: int = 0,
+        controllers: Mapping[str, Controller] | None = None,
+    ) -> None:
+        """Groups with these limits; nothing is made yet.  `disk` is a directory on the disk whose rate is limited.
+
+        The kernel is asked to protect `reserve_memory_bytes` of the memory of each group, where it can: by `memory.min`
+        of version 2.
+        """
         self._controllers = controllers_here() if controllers is None else controllers
         self._limits = limits
+        self._reserve_bytes = reserve_memory_bytes
         for name in limits.given:
             if _NEEDED[name] not in self._controllers:
                 raise PlanError(
@@ -95,6 +107,7 @@ class Groups:
                 self._make(found, place)
             for path, text in _settings(self._limits, group, self._device):
                 path.write_text(text)
+            self._protect(group)
         except OSError as error:
             if not self._limits.given:  # in a container, for example: the VMs run without groups of their own
                 self._controllers = {}
@@ -109,6 +122,15 @@ class Groups:
         """Remove the groups.  Further calls do nothing."""
         remove_groups(dict.fromkeys(self._made))
         self._made.clear()
+
+    def _protect(self, group: Group) -> None:
+        """Protect memory of a group; the groups around it must protect as much, or it has no effect."""
+        place = group.places.get("memory")
+        if not self._reserve_bytes or place is None or not (place / "memory.min").exists():
+            return
+        for around in (place.parent.parent, place.parent):
+            (around / "memory.min").write_text("max")
+        (place / "memory.min").write_text(str(self._reserve_bytes))
 
     def _make(self, found: Controller, place: Path) -> None:
         for attempt in range(_ATTEMPTS):
@@ -149,6 +171,7 @@ def granted(group: Group) -> dict[str, Any]:
         found["cpus"] = quota_us / period_us
     memory = "memory.limit_in_bytes" if group.is_v1("memory") else "memory.max"
     found["memory_bytes"] = _number(group.read("memory", memory), below=1 << 62)
+    found["protected_memory_bytes"] = _number(group.read("memory", "memory.min")) or None
     found["pids"] = _number(group.read("pids", "pids.max"))
     found |= _granted_rates(group)
     return {name: value for name, value in found.items() if value is not None}

@@ -29,11 +29,12 @@ class VmRequest:
     """The demands of a run on a driver.
 
     A driver that starts servers reads `count`, `server`, `address` (where VMs listen), `base_port` (the first VM's
-    port, the others follow; 0: any free ports), `connections` (per VM), `docroots` (one per VM; they may be equal) and
-    `limits` (of each VM).  For a driver that can, `address` may also be a network in which each VM has its own address.
-    They need not exist before the deployment is entered.  A driver of servers that run already reads `targets`, and
-    `tls_verify` and `tls` for those that speak TLS, `ip_version` for those with names; `dialed` are the targets
-    with other hosts and ports to connect to.  `http2`: they must speak HTTP/2.
+    port, the others follow; 0: any free ports), `connections` (per VM), `docroots` (one per VM; they may be equal, and
+    need not exist before the deployment is entered) and `limits` (of each VM).  A driver that can protects
+    `reserve_memory_bytes` of each VM's memory (0: none), and accepts as `address` also a network in which each VM has
+    its own address.  A driver of servers that run already reads `targets`, and `tls_verify` and `tls` for those that
+    speak TLS, `ip_version` for those with names; `dialed` are the targets with other hosts and ports to connect to.
+    `http2`: they must speak HTTP/2.
 
     `server` is the web server to run.  A driver refuses one that it cannot run; AUTO leaves the choice to the driver.
     `app` is the application for dynamic operations, as `module:function` (see :class:`workloads.api.ServerFiles`).
@@ -61,6 +62,7 @@ class VmRequest:
     tls: TlsSettings = TLS_DEFAULTS
     dialed: tuple[Target, ...] = ()
     limits: VmLimits = NO_LIMITS
+    reserve_memory_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,14 +55,17 @@ class Ns:
         if os.geteuid() != 0:
             raise PlanError(
                 "the VM driver ns needs root, to create namespaces",
-                hint="run loadgen as root, or use --vm-driver local",
+                hint="run loadgen as root, or use --vm-driver local: the same servers, without isolation and limits",
             )
         routed = is_network(request.address)
         server = _choose(request.server, published=not routed)
         check_file_limit(server, request.connections)
         if routed:
             check_unused(request.address, routes(request.address))
-        return NsVms(server, request, Groups(request.limits, disk=Path(tempfile.gettempdir())))
+        groups = Groups(
+            request.limits, disk=Path(tempfile.gettempdir()), reserve_memory_bytes=request.reserve_memory_bytes
+        )
+        return NsVms(server, request, groups)
 
 
 class NsVms(BaseDeployment):

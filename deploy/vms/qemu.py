@@ -48,7 +48,7 @@ _MOST_VCPUS = 288  # of QEMU's microvm
 _LONGEST_SOCKET_PATH_BYTES = 107  # sun_path of unix(7)
 _GRANTED = frozenset({"cpus", "memory_bytes"})
 
-_EMULATED_FACTOR = 8.0
+_EMULATED_FACTOR = 16.0
 """Emulation makes a start that much slower; VMs beyond the number of CPUs wait for others."""
 
 
