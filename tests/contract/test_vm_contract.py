@@ -272,7 +272,7 @@ def test_a_start_that_is_cancelled_leaves_nothing(
     assert left_in(tmpdir_of_runs) == before
 
 
-@pytest.mark.parametrize("name", STARTING)
+@pytest.mark.parametrize("name", [one for one in STARTING if one.values[0] != "oci"])  # test_vm_containers.py has it
 def test_a_vm_that_dies_while_it_starts_is_named_at_once(
     name: str, docroot: Path, tmp_path: Path, tmpdir_of_runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
