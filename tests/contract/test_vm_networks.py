@@ -28,7 +28,7 @@ def neighbours(devices: list[str]) -> list[str]:
     return [line for lines in said for line in lines if line.split()[2] in devices]
 
 
-@pytest.mark.parametrize("network", _NETWORKS)
+@pytest.mark.parametrize("network", _NETWORKS, ids=["IPv4", "IPv6"])  # equal names in all workers
 def test_all_neighbours_are_entered_for_good(network: str, tmp_path: Path) -> None:
     """The kernel does not count them; of others, all network namespaces together have 1024 by default."""
     if ":" in network and not Path("/proc/net/if_inet6").exists():
