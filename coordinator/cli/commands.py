@@ -28,6 +28,10 @@ COMMANDS = {
         "coordinator.cli.pack:pack",
         "Measure how many VMs fit: start web servers until something stops it, then ask all of them at once.",
     ),
+    "isolate": Entry(
+        "coordinator.cli.isolate:isolate",
+        "Measure what antisocial VMs do to a quiet one: latency of a game server, a UDP echo and a web server.",
+    ),
     "proxy": Entry(
         "coordinator.cli.proxy:proxy",
         "Forward TCP connections until Ctrl-C, and show live counters.",

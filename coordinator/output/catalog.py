@@ -24,11 +24,13 @@ FORMATS: dict[str, Entry] = {
     "json": Entry("coordinator.output.json_text:write_json", "run.json"),
     "hdr": Entry("coordinator.output.hdr:write_hdr", "response times as an HdrHistogram interval log"),
     "csv": Entry(
-        "coordinator.output.csv_rows:write_csv", "one row per target and second, per test, or per number of VMs"
+        "coordinator.output.csv_rows:write_csv",
+        "one row per target and second, per test, per number of VMs, or per hog and service",
     ),
     "disturbance": Entry(
         "coordinator.output.disturbance_rows:write_disturbance", "what disturbed the load machines, second by second"
     ),
+    "vms": Entry("coordinator.output.vm_rows:write_vms", "the counters of each VM beside what it served"),
 }
 """By name: the function, which is imported when it is called, and its description in `loadgen show --help`."""
 

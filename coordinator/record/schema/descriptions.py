@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from coordinator.record.schema.descriptions_isolate import ISOLATE
 from coordinator.record.schema.descriptions_network import NETWORK
 from coordinator.record.schema.descriptions_pack import PACK
 from coordinator.record.schema.descriptions_plans import PLANS
 from coordinator.record.schema.descriptions_results import ANY_DOCUMENT, RESULTS
 
-DESCRIPTIONS: Final[Mapping[str, Mapping[str, str]]] = {**RESULTS, **NETWORK, **PACK, **PLANS}
+DESCRIPTIONS: Final[Mapping[str, Mapping[str, str]]] = {**RESULTS, **NETWORK, **PACK, **ISOLATE, **PLANS}
 """By type and field."""
 
 
