@@ -48,6 +48,7 @@ def make_root(staging: Path, copied: Iterable[str], written: Mapping[str, bytes]
     """
     for path in (*_EMPTY, *directories):
         _place(staging, path).mkdir(parents=True, exist_ok=True)
+    _place(staging, "/tmp").chmod(0o1777)  # no mount on it in the guest: loadgen itself may be installed below it
     for path in copied:
         place = _place(staging, path)
         place.parent.mkdir(parents=True, exist_ok=True)
