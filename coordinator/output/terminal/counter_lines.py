@@ -43,7 +43,8 @@ def counters_table(shown: Sequence[TargetResult], folded: Sequence[TargetResult]
     if not read:
         return []
     columns = {title: cell for title, cell in _COLUMNS.items() if any(map(cell, read))}
-    table = plain_table(folded_title("Counters of the VMs (median iteration)", shown, folded))
+    heading = folded_title("Counters of the VMs (median iteration)", shown, folded)
+    table = plain_table("")
     table.add_column("VM", no_wrap=True, max_width=12)
     for title in columns:
         table.add_column(title, justify="right", no_wrap=True)
@@ -52,7 +53,8 @@ def counters_table(shown: Sequence[TargetResult], folded: Sequence[TargetResult]
     if rest := [row.counters for row in folded if row.counters is not None]:
         mean = _mean(rest)
         add_row(table, f"{fmt.count(len(folded))} others", *(_cell(cell, mean) for cell in columns.values()))
-    return [table, *_not_read(columns)]
+    # The title is no part of the table: rich would wrap it to the width of a narrow one.
+    return [Text(heading, "bold"), table, *_not_read(columns)]
 
 
 def _mean(rows: Sequence[VmCounters]) -> VmCounters:
