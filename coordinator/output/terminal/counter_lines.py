@@ -13,7 +13,7 @@ from rich.text import Text
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.folding import WORST_ROWS, folded_title
 from coordinator.output.terminal.parts import add_row, bullets, plain_table
-from loadgen.model.units import NS_PER_S, format_size
+from loadgen.model.units import NS_PER_S
 from loadgen.verdict.result import TargetResult
 from loadgen.verdict.vm_counters import VmCounters
 
@@ -107,7 +107,7 @@ def _throttled(counters: VmCounters) -> str:
 
 
 def _size(number: int | None) -> str:
-    return "" if number is None else format_size(number)
+    return "" if number is None else f"{number / (1 << 20):,.1f}M"
 
 
 def _drops(counters: VmCounters) -> str:
