@@ -45,6 +45,7 @@ from loadgen.model.plan import SpecPlan
 from loadgen.model.units import format_duration
 from loadgen.verdict.fairness import BY_CHANCE, JAIN, RATIO, is_unfair
 from loadgen.verdict.result import IterationResult, RunResult, TargetResult, Trust, Verdict
+from workloads.catalog import style_of
 
 _DEAD = 0.01
 """From this share of connection time on, dead time is told."""
@@ -60,7 +61,7 @@ def print_report(console: Console, judged: Judged[SpecPlan, RunResult]) -> None:
 
 def _report(judged: Judged[SpecPlan, RunResult], words: Words) -> RenderableType:
     result, header = judged.result, judged.header
-    parts: list[RenderableType] = [Text("SPECweb99-style run", "bold"), _setup(header), Text()]
+    parts: list[RenderableType] = [Text(f"{style_of(header.plan)} run", "bold"), _setup(header), Text()]
     parts += cut_banner(judged.cut)
     if not result.has_score:
         parts += [_no_score(result), Text()]
