@@ -27,6 +27,7 @@ from coordinator.record.header import RecordError
 from coordinator.record.sweep_result import Sweep, SweepPoint
 from loadgen.model.plan import SpecPlan
 from loadgen.verdict.result import TargetResult, Verdict
+from workloads.catalog import style_of
 
 
 def print_sweep(console: Console, judged: Judged[SpecPlan, Sweep]) -> None:
