@@ -374,3 +374,85 @@ def test_many_similar_records_of_any_connections_are_folded_like_single_ones(fir
     for row in tallies:
         expected = slow_tallies[int(row["window"]), int(row["connection"])]
         assert {name: int(row[name]) for name in expected} == expected
+
+
+THINKS = dataclasses.replace(CTX, think_ns=np.array([0, 5, 0, 8], np.int64) * NS_PER_S)
+
+
+def test_think_time_after_a_good_operation_is_pacing_and_neither_busy_nor_response() -> None:
+    cells, (row,) = play(op(101, 1, row=1), ctx=THINKS)
+    assert row["pacing_ns"] == 5 * NS_PER_S
+    assert row["busy_ns"] == NS_PER_S
+    assert cells[3, 0].response.max_ns == NS_PER_S
+
+
+def test_an_operation_whose_think_time_reaches_into_the_window_counts_for_its_connection() -> None:
+    """So a user who thinks for a whole window is not one without any request."""
+    cells, tallies = play(op(94, 1, row=3), op(94, 1, connection=1), ctx=THINKS)
+    thinking, other = tallies[tallies["connection"] == 0], tallies[tallies["connection"] == 1]
+    assert thinking[["window", "ok", "bytes", "busy_ns", "pacing_ns"]].tolist() == [(3, 1, 0, 0, 3 * NS_PER_S)]
+    assert other["window"].tolist() == [-1]
+    assert not any(window == 3 for window, _ in cells)
+
+
+def test_nobody_thinks_after_a_failed_operation() -> None:
+    _, tallies = play(op(94, 1, row=3, outcome=Outcome.RESET), ctx=THINKS)
+    assert tallies["window"].tolist() == [-1]
+    assert not tallies["pacing_ns"].any()
+
+
+RATES = Bound.rates(99_000, 95_000)
+PAGES = dataclasses.replace(
+    TIMED, line_bps=800_000, bound=Bound.time(3 * NS_PER_S, 5 * NS_PER_S), own_bounds=(None, RATES)
+)
+
+
+@pytest.mark.parametrize(
+    ("took_s", "size", "row", "good", "tolerable"),
+    [
+        (3.0, 20_000, 0, 1, 1),  # a page
+        (3.001, 20_000, 0, 0, 1),
+        (5.0, 20_000, 0, 0, 1),
+        (5.001, 20_000, 0, 0, 0),
+        (10.0, 990_000, 1, 1, 1),  # a download
+        (10.0, 989_990, 1, 0, 1),
+        (10.0, 950_000, 1, 0, 1),
+        (10.0, 949_990, 1, 0, 0),
+        (1.0, 10, 1, 0, 0),
+    ],
+)
+def test_a_kind_with_a_bound_of_its_own_is_judged_by_it(
+    took_s: float, size: int, row: int, good: int, tolerable: int
+) -> None:
+    cells, (tally,) = play(op(101, took_s, size=size, row=row), ctx=PAGES)
+    assert (cells[3, 0].good, cells[3, 0].tolerable) == (good, tolerable)
+    assert (tally["good"], tally["tolerable"], tally["overdue"]) == (good, tolerable, 0)
+
+
+@pytest.mark.parametrize(
+    ("took_s", "size", "row", "judged", "overdue"),
+    [
+        (4.9, 0, 0, (0, 0, 0), 0),  # a page that may still be tolerable: nobody knows
+        (5.1, 0, 0, (0, 0, 1), 1),
+        (12.0, 1_200_000, 1, (1, 1, 1), 0),  # a download at line speed
+        (2.9, 0, 1, (1, 1, 1), 0),  # it has just begun
+        (4.9, 0, 1, (0, 1, 1), 0),
+        (5.1, 0, 1, (0, 0, 1), 1),
+        (12.0, 700_000, 1, (0, 1, 1), 0),
+        (12.0, 600_000, 1, (0, 0, 1), 1),
+    ],
+)
+def test_a_cut_operation_of_a_kind_with_a_rate_is_judged_by_its_rate_so_far(
+    took_s: float, size: int, row: int, judged: tuple[int, int, int], overdue: int
+) -> None:
+    """It may be behind its rate by the fixed times of the load's bound.  In cells only what ended is good."""
+    cells, (tally,) = play(op(101, took_s, size=size, row=row, outcome=Outcome.CUT), ctx=PAGES)
+    assert (tally["good"], tally["tolerable"], tally["overdue"]) == judged
+    assert (cells[3, 0].good, cells[3, 0].tolerable, cells[3, 0].overdue) == (0, 0, overdue)
+
+
+def test_under_a_rate_bound_of_the_load_a_cut_operation_is_not_judged_by_that_of_its_kind() -> None:
+    _, (tally,) = play(
+        op(101, 12, size=0, row=1, outcome=Outcome.CUT), ctx=dataclasses.replace(CTX, own_bounds=(None, RATES))
+    )
+    assert (tally["good"], tally["tolerable"], tally["overdue"]) == (0, 0, 0)
