@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import signal
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NoReturn
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _FIRST_FD = 3
+_NEARLY = 0.98  # of a limit of the kernel, whose numbers of processes are spent in groups
+_ENDED = ("Z", "X")  # states in /proc/PID/stat (proc(5)): ended, and not collected by its parent
+_STARTTIME = 19  # of the fields behind the name in /proc/PID/stat (proc(5))
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -23,18 +27,19 @@ def become_subreaper() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def fork_child(output_fd: int, run: Callable[[], None]) -> int:
+def fork_child(output_fd: int, run: Callable[[], None], kept: Collection[int] = ()) -> int:
     """Fork a process that calls `run`; returns its pid.
 
     The child exits with status 0 after `run`, or prints the exception of `run` and exits with status 1.  It leads a
     process group of its own.  The kernel kills it when this process dies, unless `run` changes its user.  Its input is
-    /dev/null, its output and error output are `output_fd`; it inherits no other descriptor and no signal handler.
+    /dev/null, its output and error output are `output_fd`; it inherits the descriptors `kept`, no other descriptor and
+    no signal handler.
     Call this from the main thread: the kernel takes the end of the forking *thread* for the death of the parent.
     """
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _be_child(parent, output_fd, run)
+        _be_child(parent, output_fd, run, kept)
     with contextlib.suppress(PermissionError, ProcessLookupError):  # the child has its group already, or has ended
         os.setpgid(pid, pid)
     return pid
@@ -64,11 +69,31 @@ def parent_in_stat(stat: str) -> int | None:
     return int(fields[1]) if len(fields) > 1 else None
 
 
-def _be_child(parent: int, output_fd: int, run: Callable[[], None]) -> NoReturn:
+def start_ticks(pid: int) -> int:
+    """The start time of a process in clock ticks since boot; -1 when there is none, or it has ended."""
+    fields = _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
+    return int(fields[_STARTTIME]) if len(fields) > _STARTTIME and fields[0] not in _ENDED else -1
+
+
+def why_no_process(error: OSError) -> str:
+    """The error of a fork in words, with the kernel's limit that was reached, where that can be seen."""
+    said = os.strerror(error.errno or 0)
+    if error.errno != errno.EAGAIN:
+        return said
+    tasks = int(_read(Path("/proc/loadavg")).split()[3].partition("/")[2])
+    for name in ("pid_max", "threads-max"):
+        limit = _read(Path(f"/proc/sys/kernel/{name}")).strip()
+        if limit.isdecimal() and tasks >= _NEARLY * int(limit):
+            return f"{said}: {tasks} processes and threads, but kernel.{name} is {limit}"
+    return f"{said}: a limit of processes is reached (ulimit -u, or pids.max of a cgroup)"
+
+
+def _be_child(parent: int, output_fd: int, run: Callable[[], None], kept: Collection[int]) -> NoReturn:
     status = 1
     try:
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # the parent died before the call above
+        # The parent may have died before the call above.  getppid() is 0 for the first process of a PID namespace.
+        if parent_in_stat(_read(Path("/proc/self/stat"))) != parent:
             os._exit(status)
         os.setpgid(0, 0)
         signal.set_wakeup_fd(-1)
@@ -78,7 +103,7 @@ def _be_child(parent: int, output_fd: int, run: Callable[[], None]) -> NoReturn:
         os.dup2(null, 0)
         os.dup2(output_fd, 1)
         os.dup2(output_fd, 2)
-        _close_others()
+        _close_others(kept)
         run()
         status = 0
     except BaseException:  # noqa: BLE001 - the child must never return into the parent's code
@@ -87,10 +112,13 @@ def _be_child(parent: int, output_fd: int, run: Callable[[], None]) -> NoReturn:
         os._exit(status)
 
 
-def _close_others() -> None:
-    """Close all descriptors but the standard three.  `closerange` is too slow: limits are often a million or more."""
+def _close_others(kept: Collection[int]) -> None:
+    """Close all descriptors but the standard three and those `kept`.
+
+    `closerange` is too slow: limits are often a million or more.
+    """
     for entry in list(Path("/proc/self/fd").iterdir()):
-        if int(entry.name) >= _FIRST_FD:
+        if int(entry.name) >= _FIRST_FD and int(entry.name) not in kept:
             with contextlib.suppress(OSError):  # the descriptor that listed the directory is closed already
                 os.close(int(entry.name))
 

@@ -7,7 +7,8 @@ killed, the kernel kills its children.  The warden has no event loop, because it
 thread only: the kernel takes the end of a forking thread for the death of the parent.
 
 One case leaves something behind: when the driver *and* the warden are killed by SIGKILL at the same time, no process
-survives (a CGI program that is running ends by itself), but the run's directory under TMPDIR remains.
+survives (a CGI program that is running ends by itself), but the run's directory under TMPDIR and empty cgroups remain.
+The next warden removes the directory, and the next run with cgroups removes them.
 """
 
 from __future__ import annotations
@@ -20,13 +21,15 @@ import selectors
 import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from deploy.proc import become_subreaper, children_of, fork_child, run_program
+from deploy.box.enter import Entrance, Entrances
+from deploy.limits.removal import remove_groups
+from deploy.proc import become_subreaper, children_of, fork_child, run_program, why_no_process
+from deploy.run_directory import make_run_directory, remove_leftovers
 from deploy.wire import Exited, Hello, Launch, encode_event
 from deploy.worker import MakeApp, run_worker
 from loadgen.host.limits import raise_open_files
@@ -38,6 +41,10 @@ _TAIL_LINE_CHARS = 300
 _TERM_S = 1.0
 _KILL_S = 0.5
 _PARENT_CHECK_S = 0.5
+
+
+_Run = tuple[str, Callable[[], None]]
+"""The name of a process, and what it does."""
 
 
 class _Child:
@@ -86,6 +93,8 @@ class _Warden:
         self._events_fd = events_fd
         self._parent = os.getppid()
         self._children: dict[int, _Child] = {}
+        self._entrances = Entrances()
+        self._groups: set[str] = set()
         self._selector = selectors.DefaultSelector()
         self._wakeup_fd, wakeup_write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._unread = b""
@@ -136,26 +145,49 @@ class _Warden:
 
     def _launch(self, launch: Launch) -> None:
         app, make_app = launch.app, self._make_app
+        runs: list[_Run] = []
         if app is not None and make_app is not None:
-            self._start(launch, "app", lambda: run_worker(app, make_app))
+            runs.append(("app", lambda: run_worker(app, make_app)))
         if launch.program:
             name, *argv = launch.program
-            self._start(launch, name, lambda: run_program(argv))
+            runs.append((name, lambda: run_program(argv)))
+        if launch.box is None:
+            for process, run in runs:
+                self._start(launch, process, run)
+            return
+        self._groups.update(launch.box.groups)
+        runs.reverse()  # the program is the first process of its box
+        try:
+            with self._entrances.into(launch.vm, launch.box) as way:
+                for process, run in runs:
+                    pid = self._start(launch, process, run, way())
+                    self._entrances.founded(launch.vm, pid)
+        except OSError as error:  # not permitted, or the first process has ended already
+            self._say(encode_event(Exited(vm=launch.vm, process="unshare", status=1, log=(str(error),))))
 
-    def _start(self, launch: Launch, process: str, run: Callable[[], None]) -> None:
+    def _start(self, launch: Launch, process: str, run: Callable[[], None], way: Entrance | None = None) -> int:
+        """Start a process; returns its pid, or 0 after the failure was reported."""
+
+        def enter_and_run() -> None:
+            if way is not None:
+                way.enter()
+            run()
+
         try:
             output_fd, child_output_fd = os.pipe2(os.O_CLOEXEC)
             try:
-                pid = fork_child(child_output_fd, run)
+                pid = fork_child(child_output_fd, enter_and_run, way.kept if way else ())
             finally:
                 os.close(child_output_fd)
         except OSError as error:  # out of processes or descriptors
-            self._say(encode_event(Exited(vm=launch.vm, process=process, status=1, log=(str(error),))))
-            return
+            log = (why_no_process(error),)
+            self._say(encode_event(Exited(vm=launch.vm, process=process, status=1, log=log)))
+            return 0
         os.set_blocking(output_fd, False)
         child = _Child(launch.vm, process, output_fd, Path(launch.directory) / f"{process}.log")
         self._children[pid] = child
         self._selector.register(output_fd, selectors.EVENT_READ, child)
+        return pid
 
     def _reap(self) -> None:
         """Collect every child that has ended, adopted ones included; report those that were not asked to end."""
@@ -166,6 +198,7 @@ class _Warden:
                 return
             if pid == 0:
                 return
+            self._entrances.gone(pid)
             child = self._children.pop(pid, None)
             if child is not None:
                 self._bury(child, os.waitstatus_to_exitcode(status))
@@ -208,6 +241,7 @@ class _Warden:
             for pid in pids:
                 os.kill(pid, signal.SIGKILL)
             self._turn(0.01)
+        remove_groups(self._groups)
 
 
 def main() -> None:
@@ -216,7 +250,8 @@ def main() -> None:
     become_subreaper()
     raise_open_files()
     gc.freeze()  # modules imported so far are never collected, so their pages stay shared with the workers
-    directory = Path(tempfile.mkdtemp(prefix="loadgen-"))
+    remove_leftovers()
+    directory = make_run_directory()
     try:
         _Warden(directory, make_app, commands_fd=0, events_fd=1).run()
     finally:

@@ -10,12 +10,18 @@ import json
 import signal
 from dataclasses import asdict, dataclass
 
+from deploy.box.box import Box
+
 _SAID_LINES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppWorker:
-    """The application process of a VM; it listens on `unix_socket` if that is set, else on `host` and `port`."""
+    """The application process of a VM.
+
+    It listens on `unix_socket` if that is set, else on the inherited descriptor `listening_fd` if that is not 0, else
+    on `host` and `port`.
+    """
 
     docroot: str
     workdir: str
@@ -24,6 +30,7 @@ class AppWorker:
     unix_socket: str = ""
     host: str = ""
     port: int = 0
+    listening_fd: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +39,9 @@ class Launch:
 
     The program is the web server in front of the application, or one that needs no such application.  The output of
     each goes to a log in `directory`, which exists.
+
+    With a `box`, the processes run in it.  The first launch of a VM builds its box around the program, or around the
+    application if there is no program; a later launch joins the box that the VM has.
     """
 
     vm: str
@@ -39,6 +49,7 @@ class Launch:
     app: AppWorker | None = None
     program: tuple[str, ...] = ()
     """The name of the program, then its argument list, which begins with the path of the program; or ()."""
+    box: Box | None = None
 
     def encode(self) -> bytes:
         """The command as one line of JSON."""
@@ -53,6 +64,7 @@ class Launch:
             directory=data["directory"],
             app=AppWorker(**data["app"]) if data["app"] else None,
             program=tuple(data["program"]),
+            box=Box.from_dict(data["box"]) if data["box"] else None,
         )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,6 +39,9 @@ async def _serve(worker: AppWorker, make_app: MakeApp) -> None:
     try:
         if worker.unix_socket:
             await web.UnixSite(runner, worker.unix_socket, backlog=BACKLOG).start()
+        elif worker.listening_fd:
+            listening = socket.socket(fileno=worker.listening_fd)
+            await web.SockSite(runner, listening, backlog=BACKLOG).start()
         else:
             await web.TCPSite(runner, worker.host, worker.port, backlog=BACKLOG, reuse_address=True).start()
         await ended.wait()

@@ -56,6 +56,10 @@ COMMANDS = {
         "coordinator.cli.serve:serve",
         "Make the file set, then run one SPECweb99-style web server in the foreground until Ctrl-C.",
     ),
+    "vms": Entry(
+        "coordinator.cli.vms:vms",
+        "Start, list and end VMs by hand, as `loadgen spec` starts them.",
+    ),
     "fileset": Entry(
         "coordinator.cli.fileset:fileset",
         "Make the SPECweb99-style file set that one VM needs for its connections (more connections, more files).",

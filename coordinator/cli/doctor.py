@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from coordinator.cli.panels import command, option
+from coordinator.starting import end_in_order
 
 
 @command()
@@ -27,8 +28,10 @@ from coordinator.cli.panels import command, option
 def doctor(vms: int, connections: int) -> int:
     """Check the limits of this machine (files, ports, TCP settings, web servers) and print how to change them.
 
-    Exits with 1 when a run with this number of VMs and connections would fail.
+    Starts one VM with each VM driver, to see which of them work here. Exits with 1 when a run with this number of VMs
+    and connections would fail.
     """
+    import uvloop
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -37,13 +40,21 @@ def doctor(vms: int, connections: int) -> int:
     from deploy.doctor import Level, diagnose, engine
     from deploy.facts import gather
     from deploy.servers.catalog import find_all
+    from deploy.trial import advice as trial_advice
+    from deploy.trial import try_drivers
     from loadgen.engine.choice import why_not_compiled
     from loadgen.model.plan import SpecPlan
     from workloads.catalog import choose
 
     marks = {Level.OK: ("ok", "green"), Level.WARNING: ("warning", "yellow"), Level.PROBLEM: ("PROBLEM", "bold red")}
     connects_per_s = choose("spec").connects_per_s(SpecPlan())
-    advice = [*diagnose(gather(find_all()), vms, connections, connects_per_s), engine(why_not_compiled())]
+    end_in_order()  # from here on there are VMs to end
+    trials = uvloop.run(try_drivers())
+    advice = [
+        *diagnose(gather(find_all()), vms, connections, connects_per_s),
+        engine(why_not_compiled()),
+        *trial_advice(trials),
+    ]
     console = Console()
     table = Table(box=None, padding=(0, 1), show_header=False)
     table.add_column(no_wrap=True)

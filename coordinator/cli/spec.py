@@ -15,6 +15,7 @@ from coordinator.cli.options import DURATION, FILE, RATE, Parsed, parse_counts, 
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
+from coordinator.cli.vm_limit_options import chosen_limits, vm_limit_options
 from deploy.vms.catalog import DRIVERS, choose, choose_for, default_name
 from loadgen.model.bound import Bound
 from loadgen.model.entry import choices_help
@@ -69,7 +70,8 @@ def _default(name: str) -> str:
     "--vm-address",
     metavar="ADDRESS",
     panel=_DRIVEN,
-    help="IP address at which the VMs listen; load machines must reach it.  [default: 127.0.0.1]",
+    help="IP address at which the VMs listen; load machines must reach it. With the driver ns also a network, such as "
+    "198.18.0.0/15, in which each VM has an address of its own.  [default: 127.0.0.1]",
 )
 @option(
     "--base-port",
@@ -84,6 +86,7 @@ def _default(name: str) -> str:
     panel=_DRIVEN,
     help="Give each VM its own copy of the file set, or let all VMs serve the same one.  [default: shared]",
 )
+@vm_limit_options(_DRIVEN)
 @option(
     "--connections",
     type=int,
@@ -191,7 +194,7 @@ def spec(
     start = start_from("spec", plan_file, replay, fleet=True)
     choice = take_choice(given, given["engines"], start)
     plan = _plan(start, vms, _chosen_targets(targets, vms), given, driver=vm_driver)
-    choose_for(plan.vm_driver, plan.targets)
+    choose_for(plan.vm_driver, plan.targets, plan.vm_limits, plan.vm_address)
     sweep = vms if vms is not None and len(vms) > 1 else ()
     _check_fleet(choice, plan, sweep)
     if print_plan:
@@ -225,7 +228,7 @@ def _check_fleet(choice: FleetChoice, plan: SpecPlan, sweep: tuple[int, ...]) ->
     """Raise PlanError when the load machines cannot reach the VMs, or cannot be used for a sweep."""
     from coordinator.fleet.choice import WayKind
 
-    if not choice.is_here and not plan.targets and ipaddress.ip_address(plan.vm_address).is_loopback:
+    if not choice.is_here and not plan.targets and ipaddress.ip_address(plan.vm_hosts[0]).is_loopback:
         raise PlanError(
             f"the VMs listen at {plan.vm_address}, where load machines cannot reach them",
             hint="give an address of this machine with --vm-address, or servers elsewhere with --targets",
@@ -287,6 +290,7 @@ def _plan(
         fileset_per_vm=given["fileset_per_vm"],
         vm_address=given["vm_address"],
         base_port=given["base_port"],
+        vm_limits=chosen_limits(base.vm_limits, given),
         phases=phases,
         bound=given["bound"],
         line_bps=given["line_speed"],

@@ -85,7 +85,7 @@ class TapeKind(abc.ABC, Generic[P, R]):
     async def before_servers(self, plan: P, around: Around, facts: VmFacts) -> None:
         """Do nothing: servers that run already need no preparation."""
 
-    def server_facts(self, facts: VmFacts) -> Mapping[str, str]:
+    def server_facts(self, facts: VmFacts) -> Mapping[str, Any]:
         """Return the facts of servers that run already: nothing is known about them."""
         return {}
 

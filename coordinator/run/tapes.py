@@ -101,7 +101,7 @@ class Tapes(Protocol[P_contra]):
     async def before_servers(self, plan: P_contra, around: Around, facts: VmFacts) -> None:
         """Prepare what the servers need, and tell the user what is started."""
 
-    def server_facts(self, facts: VmFacts) -> Mapping[str, str]:
+    def server_facts(self, facts: VmFacts) -> Mapping[str, Any]:
         """Return the facts about the servers, for the record."""
 
     def builder(self, plan: P_contra, targets: Sequence[Target], server: str, placement: Placement) -> Builder:

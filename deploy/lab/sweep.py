@@ -12,9 +12,10 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.proc import start_ticks
+
 MARK = "LOADGEN_LAB"
 
-_STARTTIME = 19  # of the fields behind the name in /proc/PID/stat (proc(5))
 _PROC = Path("/proc")
 
 
@@ -28,7 +29,7 @@ class Leftover:
 
 def mark() -> dict[str, str]:
     """The environment variable for processes of a lab that this process builds."""
-    return {MARK: f"{os.getpid()}:{_start_ticks(os.getpid())}"}
+    return {MARK: f"{os.getpid()}:{start_ticks(os.getpid())}"}
 
 
 def end_leftovers() -> list[Leftover]:
@@ -65,13 +66,4 @@ def _is_orphan(environment: bytes) -> bool:
     start = f"{MARK}=".encode()
     value = next((one.removeprefix(start) for one in environment.split(b"\0") if one.startswith(start)), b"")
     pid, _, ticks = value.decode(errors="replace").partition(":")
-    return pid.isdecimal() and ticks.isdecimal() and _start_ticks(int(pid)) != int(ticks)
-
-
-def _start_ticks(pid: int) -> int:
-    """The start time of a process in clock ticks since boot; -1 when there is no such process."""
-    try:
-        stat = (_PROC / str(pid) / "stat").read_text(errors="replace")
-        return int(stat.rpartition(")")[2].split()[_STARTTIME])
-    except (OSError, ValueError, IndexError):
-        return -1
+    return pid.isdecimal() and ticks.isdecimal() and start_ticks(int(pid)) != int(ticks)

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from deploy.wire import AppWorker, Launch
 from loadgen.model.errors import PlanError
@@ -94,6 +94,14 @@ class WebServer(Protocol):
 
     def setup(self, vm: Vm) -> Setup:
         """The way to run the server in a VM; raises PlanError when it cannot run there."""
+
+
+@runtime_checkable
+class InheritingServer(Protocol):
+    """A web server that can take over a listening socket that was made before it starts, in another network."""
+
+    def inheriting(self, setup: Setup, descriptor: int) -> Setup:
+        """The same VM with a listening socket that the server inherits as `descriptor`."""
 
 
 def proxied_app(vm: Vm) -> AppWorker:

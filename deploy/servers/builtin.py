@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 from deploy.servers.base import Setup, Vm
@@ -26,6 +26,12 @@ class Builtin:
         """Launch the application; there is no configuration file, since all settings are in the command."""
         app = AppWorker(docroot=str(vm.docroot), workdir=str(vm.app_dir), static=True, host=vm.host, port=vm.port)
         return Setup(launch=Launch(vm=vm.name, directory=str(vm.workdir), app=app), config="")
+
+    def inheriting(self, setup: Setup, descriptor: int) -> Setup:
+        """Launch the application with the listening socket."""
+        app = setup.launch.app
+        assert app is not None
+        return replace(setup, launch=replace(setup.launch, app=replace(app, listening_fd=descriptor)))
 
 
 def find() -> Builtin:

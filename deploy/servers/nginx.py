@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+import pwd
+from dataclasses import dataclass, replace
 
 from deploy.servers.base import (
     BACKLOG,
@@ -17,6 +19,8 @@ from deploy.servers.base import (
 )
 from deploy.wire import Launch
 from loadgen.model.plan import Server
+
+_ENV = "/usr/bin/env"
 
 # master_process off: one process, which the parent-death signal reaches; a worker of a master would survive.
 # Without a master, nginx does not change its user either.
@@ -104,6 +108,22 @@ class Nginx:
             config=config,
             directories=("app", "tmp"),
             files={path.name: config},
+        )
+
+    def inheriting(self, setup: Setup, descriptor: int) -> Setup:
+        """Launch nginx as an upgraded binary is launched: the variable NGINX names the sockets that it takes over.
+
+        Without a master process, nginx crashes on such sockets (seen with 1.22).  A worker of a master runs as another
+        user by default, so the configuration names the present one.
+        """
+        name, *argv = setup.launch.program
+        user = pwd.getpwuid(os.geteuid()).pw_name
+        config = setup.config.replace("master_process off;", f"worker_processes 1;\nuser {user};")
+        return replace(
+            setup,
+            launch=replace(setup.launch, program=(name, _ENV, f"NGINX={descriptor};", *argv)),
+            config=config,
+            files=dict.fromkeys(setup.files, config),
         )
 
 

@@ -9,12 +9,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
+from loadgen.model.limits import NO_LIMITS, VmLimits
 from loadgen.model.plan import Server
 from loadgen.model.sending import IpVersion
 from loadgen.model.target import Target
@@ -26,7 +27,8 @@ class VmRequest:
     """The demands of a run on a driver.
 
     A driver that starts servers reads `count`, `server`, `address` (where VMs listen), `base_port` (the first VM's
-    port, the others follow; 0: any free ports), `connections` (per VM) and `docroots` (one per VM; they may be equal).
+    port, the others follow; 0: any free ports), `connections` (per VM), `docroots` (one per VM; they may be equal) and
+    `limits` (of each VM).  For a driver that can, `address` may also be a network in which each VM has its own address.
     They need not exist before the deployment is entered.  A driver of servers that run already reads `targets`, and
     `tls_verify` and `tls` for those that speak TLS, `ip_version` for those with names; `dialed` are the targets
     with other hosts and ports to connect to.  `http2`: they must speak HTTP/2.
@@ -56,6 +58,7 @@ class VmRequest:
     http2: bool = False
     tls: TlsSettings = TLS_DEFAULTS
     dialed: tuple[Target, ...] = ()
+    limits: VmLimits = NO_LIMITS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +75,15 @@ class VmFacts:
 
     `server` is the kind of web server, or `given` for servers that the driver did not start (then `version` is
     empty).  `config` is the first VM's configuration, "" where it has none or is not up yet; the configurations of
-    the others differ in names and port only.
+    the others differ in names and port only.  `details` are further facts as plain data, such as the limits that the
+    kernel granted.
     """
 
     driver: str
     server: str
     version: str
     config: str
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Deployment(Protocol):

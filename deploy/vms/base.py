@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from deploy.vms.api import VmDeath, VmFacts, VmRequest
 from deploy.vms.probe import wait_until_ready
 from loadgen.model.errors import TargetError
 from loadgen.model.target import Target
+
+T = TypeVar("T")
 
 _READY_PER_VM_S = 0.1
 
@@ -87,6 +89,19 @@ class BaseDeployment(ABC):
             for task in (ready, death):
                 task.cancel()
             await asyncio.gather(ready, death, return_exceptions=True)
+
+
+async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Await work that cannot be stopped, such as that of a thread, also when this task is cancelled meanwhile.
+
+    Otherwise the work would go on while the deployment is ended, and make things that nobody removes.
+    """
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait((task,))
+        raise
 
 
 def vm_names(count: int) -> tuple[str, ...]:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import resource
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from pathlib import Path
 
 from deploy.servers.base import Setup, Vm, WebServer
 from deploy.servers.catalog import choose
 from deploy.vms.api import VmFacts, VmRequest
-from deploy.vms.base import BaseDeployment, vm_names
+from deploy.vms.base import BaseDeployment, to_its_end, vm_names
 from deploy.vms.ports import Reservation
 from deploy.vms.processes import Processes
-from loadgen.model.errors import PlanError, TargetError
+from deploy.vms.setup import check_file_limit, last_log_lines, write_files
+from loadgen.model.errors import TargetError
 from loadgen.model.target import Target
 
 
@@ -64,44 +62,17 @@ class LocalVms(BaseDeployment):
                 for name, port, docroot in zip(vm_names(request.count), held.ports, request.docroots, strict=True)
             ]
             try:
-                setups = await asyncio.to_thread(self._set_up, vms)
+                setups = await to_its_end(asyncio.to_thread(self._set_up, vms))
             except OSError as error:
                 raise TargetError(f"{directory} cannot be written: {error.strerror}") from error
             self.facts = replace(self.facts, config=setups[0].config)
             processes.launch(setup.launch for setup in setups)
             targets = tuple(Target(name=vm.name, host=vm.host, port=vm.port) for vm in vms)
-            await self.wait_until_serving(targets, lambda name: _last_log_lines(directory / name))
+            await self.wait_until_serving(targets, lambda name: last_log_lines(directory / name))
             return targets
 
     def _set_up(self, vms: Sequence[Vm]) -> list[Setup]:
         setups = [self._server.setup(vm) for vm in vms]
         for vm, setup in zip(vms, setups, strict=True):
-            vm.workdir.mkdir()
-            for directory in setup.directories:
-                (vm.workdir / directory).mkdir()
-            for name, text in setup.files.items():
-                (vm.workdir / name).write_bytes(os.fsencode(text))  # configurations contain paths, which are bytes
+            write_files(vm, setup)
         return setups
-
-
-def check_file_limit(server: WebServer, connections: int) -> None:
-    """Check the limit of open files now, because a server that runs out of them only stops answering.
-
-    Raises PlanError when `connections` need more files in one process of `server` than the hard limit permits.
-    """
-    needed = server.files_needed(connections)
-    hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    if needed > hard_limit:
-        raise PlanError(
-            f"{connections} connections need {needed} open files in a server, but the hard limit is {hard_limit}",
-            hint="use fewer connections per VM, or raise the limit (as root: ulimit -Hn)",
-        )
-
-
-def _last_log_lines(workdir: Path) -> str:
-    """The last line of each log of a VM's processes."""
-    ends = []
-    for log in sorted(workdir.glob("*.log")):
-        lines = log.read_text(errors="replace").splitlines()
-        ends += [f"{log.stem}: {line}" for line in lines[-1:]]
-    return "; ".join(ends)

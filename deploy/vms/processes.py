@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from deploy.proc import why_no_process
 from deploy.wire import Exited, Hello, Launch, decode_event
 from loadgen.model.errors import TargetError
 
@@ -50,14 +51,19 @@ class Processes:
         TargetError when the warden does not start.
         """
         ends.push_async_callback(self._stop)
-        self._warden = await asyncio.create_subprocess_exec(
-            *_WARDEN,
-            app,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C in a terminal must not reach the servers before the traffic is stopped
-        )
+        try:
+            self._warden = await asyncio.create_subprocess_exec(
+                *_WARDEN,
+                app,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C in a terminal must not reach the servers before the traffic is stopped
+            )
+        except OSError as error:  # this user may not run this Python, or there are too many processes
+            raise TargetError(
+                f"the servers' supervisor did not start: {why_no_process(error)} ({_WARDEN[0]})"
+            ) from error
         self._watchers = [asyncio.create_task(self._watch_stderr(self._warden))]
         self._directory = await self._hello(self._warden)
         self._watchers.append(asyncio.create_task(self._watch_events(self._warden)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import types
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
@@ -95,6 +96,9 @@ def _value(kind: Any, data: object, where: str) -> Any:
         if not isinstance(data, list):
             raise PlanError(f"{where} must be a list, got {data!r}")
         return tuple(_value(typing.get_args(kind)[0], item, f"{where}[{n}]") for n, item in enumerate(data))
+    if typing.get_origin(kind) is types.UnionType:  # a value or None, which plain data leaves out
+        (kind,) = (one for one in typing.get_args(kind) if one is not type(None))
+        return _value(kind, data, where)
     if dataclasses.is_dataclass(kind):
         return from_plain(typing.cast("type[Any]", kind), data, where)
     if issubclass(kind, enum.Enum):

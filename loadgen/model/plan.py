@@ -6,12 +6,13 @@ The plan goes into the record, and prints as TOML that reads back to the same pl
 from __future__ import annotations
 
 import enum
-import ipaddress
 from dataclasses import dataclass, field
 from typing import Any
 
+from loadgen.model.addresses import is_network, vm_addresses
 from loadgen.model.bound import Bound
 from loadgen.model.errors import PlanError
+from loadgen.model.limits import NO_LIMITS, VmLimits
 from loadgen.model.plain import from_plain, to_plain
 from loadgen.model.sending import EngineKind, Timestamps, check_sending
 from loadgen.model.target import Target
@@ -100,7 +101,8 @@ class SpecPlan:
     """A `loadgen spec` run.
 
     Either the driver starts `vms` servers that listen at `vm_address`, or `targets` run elsewhere.  `vm_driver` is a
-    name in the catalog of VM drivers, which checks that it fits with `targets`; "" means the default.
+    name in the catalog of VM drivers, which checks that it fits with `targets`; "" means the default.  `vm_address` may
+    be a network in which each VM has an address of its own, if the driver can give them.
     `engines` is the number of engine processes on this machine; load machines of a fleet have their own number.
     `connections` is per VM; with weights, it is the mean per VM.  `sources` are the addresses to connect from; with
     none, the kernel chooses.  `canary`: each engine has a canary (loadgen.engine.canary).
@@ -114,6 +116,7 @@ class SpecPlan:
     fileset_per_vm: bool = False
     vm_address: str = "127.0.0.1"
     base_port: int = 0  # 0: any free ports
+    vm_limits: VmLimits = NO_LIMITS
     phases: Phases = QUICK
     bound: Bound = field(default_factory=lambda: Bound.rate(320_000))
     line_bps: int = 400_000
@@ -149,22 +152,23 @@ class SpecPlan:
                 f"no connection can reach {self.bound.floor_bps} bit/s on a line of {self.line_bps} bit/s",
                 hint="lower the bound with --bound rate:N, or raise --line-speed",
             )
-        try:
-            ipaddress.ip_address(self.vm_address)
-        except ValueError:
-            raise PlanError(
-                f"{self.vm_address!r} is not an IP address", hint="give an address of this machine with --vm-address"
-            ) from None
+        vm_addresses(self.vm_address, self.vms)  # raises PlanError
         if self.timeout_ns < 1:
             raise PlanError("the timeout must be positive")
         check_sending(self.engine, self.timestamps, self.sources, paced_reads=self.paced_reads)
-        if self.base_port and not 1 <= self.base_port <= 65536 - self.vms:
-            raise PlanError(f"ports {self.base_port}..{self.base_port + self.vms - 1} are not all in 1..65535")
+        last_port = self.base_port + (0 if is_network(self.vm_address) else self.vms - 1)
+        if self.base_port and not 1 <= self.base_port <= last_port <= 65535:
+            raise PlanError(f"ports {self.base_port}..{last_port} are not all in 1..65535")
 
     @property
     def total_connections(self) -> int:
         """The number of simultaneous connections to all VMs together."""
         return self.vms * self.connections
+
+    @property
+    def vm_hosts(self) -> tuple[str, ...]:
+        """The address of each VM that a driver starts."""
+        return vm_addresses(self.vm_address, self.vms)
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain data (for JSON and TOML); :meth:`from_dict` reads it back to an equal plan."""
@@ -172,6 +176,9 @@ class SpecPlan:
         assert isinstance(data, dict)
         if not self.vm_driver:
             del data["vm_driver"]  # plans of version 0.1 have no such field
+        data["vm_limits"] = {name: value for name, value in data["vm_limits"].items() if value is not None}
+        if not self.vm_limits.given:
+            del data["vm_limits"]  # nor this one
         if self.canary:
             del data["canary"]  # nor this one
         return data

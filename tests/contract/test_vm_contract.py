@@ -26,6 +26,7 @@ from deploy.vms.local import LocalVms
 from loadgen.model.errors import PlanError, TargetError
 from loadgen.model.plan import Server
 from loadgen.model.target import Target
+from tests.support.boxes import needs_root
 from tests.support.toy_driver import Toy
 from tests.support.vms import descendants, is_running, make_file_set, vm_request, within
 
@@ -47,8 +48,9 @@ async def main():
 asyncio.run(main())
 """
 
-DRIVERS = (*catalog.DRIVERS, "toy")
-STARTING = tuple(name for name in DRIVERS if driver(name).starts_servers)
+ALL = (*catalog.DRIVERS, "toy")
+DRIVERS = [pytest.param(name, marks=[needs_root] if name == "ns" else []) for name in ALL]
+STARTING = [param for param in DRIVERS if driver(str(param.values[0])).starts_servers]
 
 
 @pytest.fixture(scope="module")
@@ -348,7 +350,7 @@ def test_given_servers_without_a_proof_have_to_accept_connections(docroot: Path)
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("name", [name for name in DRIVERS if name not in STARTING])
+@pytest.mark.parametrize("name", [param for param in DRIVERS if param not in STARTING])
 def test_a_driver_of_servers_that_run_already_refuses_a_request_without_them(name: str) -> None:
     with pytest.raises(PlanError, match=f"the VM driver {name} needs targets"):
         driver(name).prepare(VmRequest(count=1))

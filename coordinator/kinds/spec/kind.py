@@ -43,8 +43,8 @@ class SpecKind(TapeKind[SpecPlan, RunResult]):
         return share_out(plan.total_connections, [target.weight for target in targets] or [1] * plan.vms)
 
     def hosts(self, plan: SpecPlan, targets: Sequence[Target]) -> Sequence[str]:
-        """Return the VMs' address, which is known before the VMs start."""
-        return [target.host for target in targets] or [plan.vm_address] * plan.vms
+        """Return the VMs' addresses, which are known before the VMs start."""
+        return [target.host for target in targets] or plan.vm_hosts
 
     def load(self, plan: SpecPlan, part: int, parts: int) -> Load:
         """Return paced connections in a closed loop."""
@@ -75,6 +75,7 @@ class SpecKind(TapeKind[SpecPlan, RunResult]):
             app_path=files.app_path,
             content=f"{files.extent} of the file set",
             targets=plan.targets,
+            limits=plan.vm_limits,
         )
         return _driver(plan).prepare(request)
 
@@ -85,11 +86,15 @@ class SpecKind(TapeKind[SpecPlan, RunResult]):
             await prepare_files(files, around, plan.vms, own=plan.fileset_per_vm)
             around.say(f"starting {counted(plan.vms, 'VM')}: {facts.server} {facts.version}")
 
-    def server_facts(self, facts: VmFacts) -> Mapping[str, str]:
-        """Return the server software of the VMs.  Of servers that run elsewhere, only their origin is known."""
+    def server_facts(self, facts: VmFacts) -> Mapping[str, Any]:
+        """Return the server software of the VMs, and what the driver says of them.
+
+        Of servers that run elsewhere, only their origin is known.
+        """
         if facts.server == "given":
             return {"kind": facts.server, "version": facts.version}
-        return {"kind": facts.server, "version": facts.version, "driver": facts.driver, "config": facts.config}
+        own = {"kind": facts.server, "version": facts.version, "driver": facts.driver, "config": facts.config}
+        return {**facts.details, **own}
 
     def builder(self, plan: SpecPlan, targets: Sequence[Target], server: str, placement: Placement) -> Builder:
         """Return the builder of the live view, with a row for each VM."""
@@ -111,4 +116,4 @@ class SpecKind(TapeKind[SpecPlan, RunResult]):
 
 
 def _driver(plan: SpecPlan) -> VmDriver:
-    return catalog.choose_for(plan.vm_driver, plan.targets)
+    return catalog.choose_for(plan.vm_driver, plan.targets, plan.vm_limits, plan.vm_address)

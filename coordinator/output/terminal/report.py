@@ -36,6 +36,7 @@ from coordinator.output.terminal.parts import (
     where,
 )
 from coordinator.output.terminal.time_lines import time_lines
+from coordinator.output.terminal.vm_lines import vm_lines
 from coordinator.record.header import Header
 from loadgen.model.plan import SpecPlan
 from loadgen.model.units import format_duration
@@ -123,6 +124,8 @@ def _setup(header: Header[SpecPlan]) -> RenderableType:
         add_row(grid, "addresses", line)
     add_row(grid, "phases", f"{phases.iterations} x {format_duration(phases.measure_ns)} measured")
     add_row(grid, "server", server_name(header))
+    for line in vm_lines(header.environment.server):
+        add_row(grid, "VMs", line)
     add_row(grid, "machine", setup_line(header))
     add_row(grid, "loadgen", own_version(header))
     return grid
