@@ -24,13 +24,17 @@ COMMANDS = {
         "coordinator.cli.forward:forward",
         "Measure how fast a proxy forwards from one NIC to another.",
     ),
+    "relative": Entry(
+        "coordinator.cli.relative:relative",
+        "Compare environments: run a command many times in each, and say how good each is relative to the first.",
+    ),
     "proxy": Entry(
         "coordinator.cli.proxy:proxy",
         "Forward TCP connections until Ctrl-C, and show live counters.",
     ),
     "resume": Entry(
         "coordinator.cli.resume:resume",
-        "Continue a sweep that was stopped: play the runs that are missing, on the same load machines.",
+        "Continue a sweep or a comparison that was stopped: play the runs that are missing, on the same load machines.",
     ),
     "show": Entry(
         "coordinator.cli.show:show",

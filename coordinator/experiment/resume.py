@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from coordinator.experiment.api import Done, Experiment
+from coordinator.experiment.relative import Relative, record_of
 from coordinator.experiment.sweep import VmSweep
 from coordinator.output.judged import Judged
-from coordinator.record.header import KIND_SWEEP
+from coordinator.record.header import KIND_RELATIVE, KIND_ROUND, KIND_SWEEP
 from coordinator.record.reader import Record, load
 from coordinator.record.sweep_result import Sweep
 from loadgen.model.errors import PlanError
+from loadgen.verdict.relative import judge_round
+from loadgen.verdict.relative_result import RelativeResult
 from loadgen.verdict.result import Verdict
 
 
@@ -35,8 +39,10 @@ def resumable(path: Path) -> Resumable:
     record = load(path)
     if record.header.kind not in _RESTORE:
         raise PlanError(
-            f"{path} is one run of loadgen {record.header.kind}; only a sweep can be continued",
-            hint=f"repeat it: loadgen {record.header.kind} --replay {path}",
+            f"{path} is one run of loadgen {record.header.kind}; only a sweep or a comparison can be continued",
+            hint=f"repeat it: loadgen {record.header.kind} --replay {path}"
+            if record.header.kind != KIND_ROUND
+            else f"continue the comparison: loadgen resume {path.resolve().parent}",
         )
     found = _RESTORE[record.header.kind](record)
     if len(found.done) == found.experiment.progress(found.done).runs:
@@ -60,7 +66,24 @@ def _sweep(record: Record) -> Resumable:
     return Resumable(record=record, experiment=VmSweep(header.plan, sweep.vms), done=done)
 
 
-_RESTORE: dict[str, Callable[[Record], Resumable]] = {KIND_SWEEP: _sweep}
+def _relative(record: Record) -> Resumable:
+    """Rounds that the user interrupted are played again."""
+    result: RelativeResult = record.result()
+    header = record.header
+    done = tuple(
+        Judged(
+            path=record.path / record_of(one.number),
+            document={},
+            header=dataclasses.replace(header, kind=KIND_ROUND, plan=header.plan.only(one.number)),
+            result=judge_round(one, interrupted=False),
+        )
+        for one in result.rounds
+        if one.complete
+    )
+    return Resumable(record=record, experiment=Relative(header.plan), done=done)
+
+
+_RESTORE: dict[str, Callable[[Record], Resumable]] = {KIND_SWEEP: _sweep, KIND_RELATIVE: _relative}
 """By the kind of the experiment's record.  An experiment that can be resumed is one entry."""
 
 

@@ -1,4 +1,5 @@
-"""A run as CSV: one row for each target and second, or for each test of a network run and each of its intervals.
+"""A run as CSV: one row for each target and second, for each test of a network run and each of its intervals, or
+for each number of each VM in the trials of a comparison.
 
 docs/output.md describes the columns.  An empty cell says that the number is not known or does not apply.
 """
@@ -10,8 +11,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
 from coordinator.output.csv_tests import TEST_COLUMNS, rows_of_tests
+from coordinator.output.csv_trials import write_trials
 from coordinator.output.judged import Judged
 from coordinator.output.measured import INTERVAL_S, Part, parts_of, seconds_of
+from coordinator.record.header import KIND_RELATIVE, KIND_ROUND
 from loadgen.measure.cells import Cell
 from loadgen.measure.censored import Times
 from loadgen.model.units import NS_PER_MS
@@ -39,6 +42,9 @@ TARGET_COLUMNS = (
 
 def write_csv(judged: Judged[Any, Any], stream: TextIO) -> None:
     """Write the header line and the rows.  Raises RecordError when the record of a sweep's point cannot be read."""
+    if judged.header.kind in (KIND_RELATIVE, KIND_ROUND):
+        write_trials(judged.result.rounds, stream)
+        return
     parts = list(parts_of(judged))
     on_targets = all(part.record.has_snapshots for part in parts)
     writer = csv.DictWriter(stream, TARGET_COLUMNS if on_targets else TEST_COLUMNS, lineterminator="\n")

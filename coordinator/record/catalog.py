@@ -5,10 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from coordinator.record.forward import FORWARD
-from coordinator.record.header import KIND_FORWARD, KIND_HTTP, KIND_IPERF, KIND_SPEC, KIND_SWEEP
+from coordinator.record.header import (
+    KIND_FORWARD,
+    KIND_HTTP,
+    KIND_IPERF,
+    KIND_RELATIVE,
+    KIND_ROUND,
+    KIND_SPEC,
+    KIND_SWEEP,
+)
 from coordinator.record.http import HTTP
 from coordinator.record.iperf import IPERF
 from coordinator.record.kind import RecordKind
+from coordinator.record.relative import RELATIVE, ROUND
 from coordinator.record.spec import SPEC
 from coordinator.record.sweep import SWEEP
 
@@ -18,5 +27,7 @@ KINDS: dict[str, RecordKind[Any, Any]] = {
     KIND_HTTP: HTTP,
     KIND_IPERF: IPERF,
     KIND_FORWARD: FORWARD,
+    KIND_RELATIVE: RELATIVE,
+    KIND_ROUND: ROUND,
 }
 """By the `kind` of a document."""

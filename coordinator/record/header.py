@@ -20,6 +20,8 @@ KIND_SWEEP = "spec-sweep"
 KIND_IPERF = "iperf"
 KIND_FORWARD = "forward"
 KIND_HTTP = "http"
+KIND_RELATIVE = "relative"
+KIND_ROUND = "relative-round"
 
 UNFINISHED = "unfinished"
 """The verdict in the document of a run that has not ended, or that was killed."""

@@ -41,6 +41,11 @@ class Record:
         return self.header.kind == KIND_SWEEP
 
     @property
+    def has_runs(self) -> bool:
+        """Whether it is an experiment of several runs, which have records of their own."""
+        return KINDS[self.header.kind].runs is not None
+
+    @property
     def finished(self) -> bool:
         """Whether the run wrote its end."""
         return bool(self.document["verdict"] != UNFINISHED)

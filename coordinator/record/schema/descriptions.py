@@ -12,9 +12,10 @@ from typing import Any, Final
 
 from coordinator.record.schema.descriptions_network import NETWORK
 from coordinator.record.schema.descriptions_plans import PLANS
+from coordinator.record.schema.descriptions_relative import RELATIVE
 from coordinator.record.schema.descriptions_results import ANY_DOCUMENT, RESULTS
 
-DESCRIPTIONS: Final[Mapping[str, Mapping[str, str]]] = {**RESULTS, **NETWORK, **PLANS}
+DESCRIPTIONS: Final[Mapping[str, Mapping[str, str]]] = {**RESULTS, **NETWORK, **PLANS, **RELATIVE}
 """By type and field."""
 
 

@@ -14,11 +14,21 @@ from coordinator.record.schema.common import ErrorDocument
 from coordinator.record.schema.descriptions import describe
 from coordinator.record.schema.http import HttpDocument
 from coordinator.record.schema.network import ForwardDocument, IperfDocument
+from coordinator.record.schema.relative import RelativeDocument, RoundDocument
 from coordinator.record.schema.spec import SpecDocument, SweepDocument
 
 FILE: Final = Path(__file__).parents[1] / "run.schema.json"
 
-AnyDocument = SpecDocument | SweepDocument | IperfDocument | ForwardDocument | HttpDocument | ErrorDocument
+AnyDocument = (
+    SpecDocument
+    | SweepDocument
+    | IperfDocument
+    | ForwardDocument
+    | HttpDocument
+    | RelativeDocument
+    | RoundDocument
+    | ErrorDocument
+)
 
 _LEFT_OUT = ("default", "title", "properties", "$defs")
 
@@ -26,8 +36,8 @@ _HEAD = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "$id": "urn:loadgen:run:1",
     "title": "run.json of a loadgen record",
-    "description": "The result of a SPECweb99-style run or sweep, of a throughput test, of a forwarding test or of an"
-    " HTTP load test. A number that is not finite or not known is null.",
+    "description": "The result of a SPECweb99-style run or sweep, of a throughput test, of a forwarding test, of an"
+    " HTTP load test or of a comparison of environments. A number that is not finite or not known is null.",
 }
 
 
