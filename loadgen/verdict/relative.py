@@ -21,6 +21,9 @@ WALL_TIME = "wall time"
 BUSY_SHARE = 0.1
 """From this share of the machine's CPU time on, others are named in a note."""
 
+MANY_ROWS = 10
+"""From so many intervals on, a note says that some are wrong by chance."""
+
 FEW_ROUNDS = 3
 """With fewer rounds, an interval says next to nothing."""
 
@@ -53,7 +56,7 @@ def judge_relative(
     return RelativeResult(
         verdict=Verdict.INTERRUPTED if interrupted else Verdict.CONFORMING,
         reasons=reasons,
-        notes=(*notes, *_notes(plan, done, trials)),
+        notes=(*notes, *_notes(plan, done, trials, [row for row in rows if row.relative_low is not None])),
         rows=tuple(rows),
         rounds=tuple(rounds),
     )
@@ -182,17 +185,20 @@ def _say(row: RelativeRow, first: str) -> str:
     return f"{row.relative:.3f} times as good as {first} ({interval})"
 
 
-def _notes(plan: RelativePlan, done: int, trials: Sequence[Trial]) -> list[str]:
+def _notes(plan: RelativePlan, done: int, trials: Sequence[Trial], rows: Sequence[RelativeRow]) -> list[str]:
     notes = []
     if 1 < done < FEW_ROUNDS and len(plan.environments) > 1:
         notes.append(f"{done} rounds give very wide intervals; --trials 10 is the default")
     if plan.vm_limits.given and "bare" in plan.environments:
         notes.append("bare runs without the limits of the VMs")
+    if (several := len(rows)) >= MANY_ROWS and done > 1:
+        notes.append(f"of {several} intervals, about {several * (1 - CONFIDENCE):.0f} miss the true ratio by chance")
     worst = max(trials, key=lambda trial: trial.others_share, default=None)
     if worst is not None and worst.others_share >= BUSY_SHARE:
         most = f" (most: {worst.others_most})" if worst.others_most else ""
+        share = f"{100 * worst.others_share:.0f} %"
         notes.append(
-            f"other processes used up to {100 * worst.others_share:.0f} % of this machine's CPU time during a trial{most}: "
+            f"other processes used up to {share} of this machine's CPU time during a trial{most}: "
             f"round {worst.round}, {worst.environment}"
         )
     return notes

@@ -12,7 +12,8 @@ from coordinator.record.network import Kept
 from coordinator.record.sweep_result import Sweep
 from coordinator.record.writer import Measured, RecordWriter
 from loadgen.verdict.network import judge_forward, judge_iperf
-from tests.support import https, results
+from loadgen.verdict.relative import judge_round
+from tests.support import https, relatives, results
 from tests.support.judged import END
 from tests.support.networks import (
     FORWARD,
@@ -60,6 +61,22 @@ def _forward(directory: Path, result: Any) -> None:
     write_record(directory, forward_header(), result, map(Kept, forward_passages()))
 
 
+def _relative(directory: Path, result: Any) -> None:
+    """Write the record of a comparison with those of its rounds."""
+    whole = relatives.result(2) if result is CUT else result
+    document = unfinished(relatives.header(), whole)
+    if result is not CUT:
+        document = finished(relatives.header(), result, finished_at=END)
+    RecordWriter(directory, document).close()
+    for one in whole.rounds:
+        header = relatives.round_header(one.number)
+        write_record(directory / one.record, header, judge_round(one, interrupted=False), one.trials)
+
+
+def _round(directory: Path, result: Any) -> None:
+    write_record(directory, relatives.round_header(), result, relatives.rounds(1)[0].trials)
+
+
 RECORDS: dict[str, Callable[[Path], None]] = {
     "spec good": lambda path: _spec(path, results.run_result()),
     "spec cut": lambda path: _spec(path, CUT),
@@ -85,6 +102,11 @@ RECORDS: dict[str, Callable[[Path], None]] = {
     "forward interrupted": lambda path: _forward(
         path, judge_forward(FORWARD, forward_passages()[:3], others=QUIET, interrupted=True)
     ),
+    "relative good": lambda path: _relative(path, relatives.result()),
+    "relative cut": lambda path: _relative(path, CUT),
+    "relative interrupted": lambda path: _relative(path, relatives.result(2, interrupted=True)),
+    "round good": lambda path: _round(path, relatives.round_result()),
+    "round cut": lambda path: _round(path, CUT),
 }
 """By kind and end: each writes a record into a directory."""
 

@@ -16,12 +16,13 @@ from coordinator.kinds.catalog import judges
 from coordinator.output.catalog import FORMATS, print_result, write
 from coordinator.output.csv_rows import TARGET_COLUMNS
 from coordinator.output.csv_tests import TEST_COLUMNS
+from coordinator.output.csv_trials import TRIAL_COLUMNS
 from coordinator.output.disturbance_rows import COLUMNS
 from coordinator.output.judged import read_judged
 from coordinator.output.text import REPORTS
 from coordinator.record.catalog import KINDS
 from coordinator.record.document import unfinished
-from coordinator.record.header import KIND_SWEEP, RecordError
+from coordinator.record.header import KIND_RELATIVE, KIND_SWEEP, RecordError
 from coordinator.record.writer import RUN, RecordWriter
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.entry import Entry
@@ -42,7 +43,7 @@ def test_every_entry_of_the_catalog_names_a_format(name: str) -> None:
 
 def test_every_kind_has_a_report_and_a_judge() -> None:
     assert set(REPORTS) == set(KINDS)
-    assert set(judges()) == set(KINDS) - {KIND_SWEEP}  # each of its points is judged separately
+    assert set(judges()) == set(KINDS) - {KIND_SWEEP, KIND_RELATIVE}  # each of its points is judged separately
 
 
 def test_a_format_needs_one_file_and_one_entry(
@@ -79,7 +80,9 @@ def test_the_columns_are_described_in_the_docs() -> None:
     text = (ROOT / "docs/output.md").read_text("utf-8")
     described = set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE))
     times = {column for column in TARGET_COLUMNS if column.endswith("_ms")}
-    assert described == (set(TARGET_COLUMNS) - times) | {"response_p50_ms"} | set(TEST_COLUMNS) | set(COLUMNS)
+    assert described == (set(TARGET_COLUMNS) - times) | {"response_p50_ms"} | set(TEST_COLUMNS) | set(COLUMNS) | set(
+        TRIAL_COLUMNS
+    )
 
 
 def test_a_sweep_without_a_point_is_a_one_line_error(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def say_trial(trial: Trial) -> str:
     first = trial.copies[0].numbers
     if first and len(first) == 1:
         values = [number.value for copy in trial.copies for number in copy.numbers if number.name == first[0].name]
-        words.append(f"{first[0].name}={sum(values) / len(values):.4g}{first[0].unit}")
+        words.append(f"{first[0].name}={sum(values) / len(values):.4g} {first[0].unit}".rstrip())
     return " ".join(words)
 
 

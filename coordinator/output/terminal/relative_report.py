@@ -32,11 +32,17 @@ from loadgen.verdict.result import Verdict
 _MOST_TABLES = 4
 """More metrics than these share one table."""
 
+_WIDE_ENOUGH = (2, 3)
+"""So many environments fit into the columns of that table."""
+
 _MOST_COMMAND = 300
+
+_HUGE = 9999
 
 METHOD = (
     "relative: how many times as good as the first environment (above 1 is better); the geometric mean of the ratios "
-    "of the rounds, with its 95 % confidence interval by Student's t on their logarithms"
+    "of the rounds, with its 95 % confidence interval by Student's t on their logarithms; not shown: this interval "
+    "holds 1"
 )
 
 
@@ -128,13 +134,25 @@ def _say_environment(name: str, details: Mapping[str, Any]) -> str:
     return ", ".join(word for word in (kind, limited, scheduler) if word)
 
 
-def _tables(plan: RelativePlan, rows: Sequence[RelativeRow]) -> Iterator[Table]:
+def _tables(plan: RelativePlan, rows: Sequence[RelativeRow]) -> Iterator[RenderableType]:
     metrics = dict.fromkeys(row.metric for row in rows)
-    if len(metrics) > _MOST_TABLES:
+    if len(metrics) > _MOST_TABLES and len(plan.environments) in _WIDE_ENOUGH:
         yield _one_for_all(plan, rows, list(metrics))
         return
     for metric in metrics:
-        yield _table([row for row in rows if row.metric == metric])
+        own = [row for row in rows if row.metric == metric]
+        yield _table(own)
+        if plan.vms > 1:
+            yield bullets("", [_between_vms(plan, row) for row in own])
+
+
+def _between_vms(plan: RelativePlan, row: RelativeRow) -> str:
+    """The spread between the VMs of an environment, and what they do together where that is a sum."""
+    spread = f"{row.environment}: {number(row.vm_low)} to {number(row.vm_high)} between the {plan.vms} VMs"
+    if row.better is Better.LOWER:
+        return spread
+    unit = f" {row.unit}" if row.unit else ""
+    return f"{spread}, {number(plan.vms * row.mean)}{unit} in all"
 
 
 def _table(rows: Sequence[RelativeRow]) -> Table:
@@ -143,9 +161,8 @@ def _table(rows: Sequence[RelativeRow]) -> Table:
     unit = f", {first.unit}" if first.unit else ""
     better = "higher" if first.better is Better.HIGHER else "lower"
     table = plain_table(f"{first.metric}{unit} ({better} is better)")
-    several = any(row.vm_low is not None for row in rows)
     table.add_column("", no_wrap=True)
-    titles = ("n", "mean", "sd", "median", *(("between VMs",) if several else ()), "relative", "95 % interval", "")
+    titles = ("n", "mean", "sd", "median", "relative", "95 % interval", "")
     for title in titles:
         table.add_column(title, justify="right" if title else "left", no_wrap=True)
     for row in rows:
@@ -156,7 +173,6 @@ def _table(rows: Sequence[RelativeRow]) -> Table:
             number(row.mean),
             number(row.sd),
             number(row.median),
-            *((f"{number(row.vm_low)}-{number(row.vm_high)}",) if several else ()),
             _ratio(row.relative),
             _interval(row),
             _said(row),
@@ -169,8 +185,7 @@ def _one_for_all(plan: RelativePlan, rows: Sequence[RelativeRow], metrics: Seque
     first, *others = plan.environments
     table = plain_table("Means in the first environment, and how many times as good the others are")
     table.add_column("", no_wrap=True)
-    for title in ("unit", first):
-        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column(first, justify="right", no_wrap=True)
     for name in others:
         table.add_column(name, justify="right", no_wrap=True)
         table.add_column("95 % interval", no_wrap=True)
@@ -181,8 +196,7 @@ def _one_for_all(plan: RelativePlan, rows: Sequence[RelativeRow], metrics: Seque
         unit = next(row.unit for row in rows if row.metric == metric)
         add_row(
             table,
-            metric,
-            unit,
+            f"{metric}, {unit}" if unit else metric,
             number(base.mean if base else None),
             *(text for row in cells for text in ((_ratio(row.relative), _marked(row)) if row else ("-", "-"))),
         )
@@ -195,17 +209,21 @@ def _marked(row: RelativeRow) -> str:
 
 
 def _ratio(value: float | None) -> str:
-    return fmt.NOTHING if value is None else f"{value:.3f}"
+    if value is None:
+        return fmt.NOTHING
+    if value >= _HUGE:
+        return f">{_HUGE}"
+    return f"{value:.{3 if value < 10 else 1 if value < 100 else 0}f}"
 
 
 def _interval(row: RelativeRow) -> str:
     if row.relative_low is None or row.relative_high is None:
         return "" if row.difference is Difference.FIRST else fmt.NOTHING
-    return f"{row.relative_low:.3f}-{row.relative_high:.3f}"
+    return f"{_ratio(row.relative_low)}-{_ratio(row.relative_high)}"
 
 
 def _said(row: RelativeRow) -> str:
-    return {Difference.BETTER: "better", Difference.WORSE: "worse", Difference.NOT_SHOWN: "no difference shown"}.get(
+    return {Difference.BETTER: "better", Difference.WORSE: "worse", Difference.NOT_SHOWN: "not shown"}.get(
         row.difference, ""
     )
 
