@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import pkgutil
 import selectors
 import shutil
 import signal
@@ -25,14 +24,18 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from deploy.application import load_application, run_worker
 from deploy.box.enter import Entrance, Entrances
 from deploy.limits.removal import remove_groups
 from deploy.proc import become_subreaper, children_of, fork_child, run_program, why_no_process
 from deploy.run_directory import make_run_directory, remove_leftovers
 from deploy.wire import Exited, Hello, Launch, encode_event
-from deploy.worker import MakeApp, run_worker
 from loadgen.host.limits import raise_open_files
+
+if TYPE_CHECKING:
+    from deploy.worker import MakeApp
 
 _CHUNK_BYTES = 65536
 _LOG_LIMIT_BYTES = 1 << 20
@@ -246,7 +249,7 @@ class _Warden:
 
 def main() -> None:
     """Run a warden.  The application is its argument; commands come on standard input, events go to standard output."""
-    make_app: MakeApp | None = pkgutil.resolve_name(sys.argv[1]) if sys.argv[1] else None
+    make_app = load_application(sys.argv[1])
     become_subreaper()
     raise_open_files()
     gc.freeze()  # modules imported so far are never collected, so their pages stay shared with the workers

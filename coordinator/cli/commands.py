@@ -24,6 +24,10 @@ COMMANDS = {
         "coordinator.cli.forward:forward",
         "Measure how fast a proxy forwards from one NIC to another.",
     ),
+    "pack": Entry(
+        "coordinator.cli.pack:pack",
+        "Measure how many VMs fit: start web servers until something stops it, then ask all of them at once.",
+    ),
     "relative": Entry(
         "coordinator.cli.relative:relative",
         "Compare environments: run a command many times in each, and say how good each is relative to the first.",

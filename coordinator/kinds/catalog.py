@@ -15,6 +15,7 @@ _KINDS = {
     "http": "coordinator.kinds.http.kind:HttpKind",
     "iperf": "coordinator.kinds.iperf.kind:IperfKind",
     "forward": "coordinator.kinds.forward.kind:ForwardKind",
+    "pack": "coordinator.kinds.pack.kind:PackKind",
     "relative-round": "coordinator.kinds.relative.kind:RoundKind",
 }
 

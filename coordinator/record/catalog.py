@@ -9,6 +9,7 @@ from coordinator.record.header import (
     KIND_FORWARD,
     KIND_HTTP,
     KIND_IPERF,
+    KIND_PACK,
     KIND_RELATIVE,
     KIND_ROUND,
     KIND_SPEC,
@@ -17,6 +18,7 @@ from coordinator.record.header import (
 from coordinator.record.http import HTTP
 from coordinator.record.iperf import IPERF
 from coordinator.record.kind import RecordKind
+from coordinator.record.pack import PACK
 from coordinator.record.relative import RELATIVE, ROUND
 from coordinator.record.spec import SPEC
 from coordinator.record.sweep import SWEEP
@@ -27,6 +29,7 @@ KINDS: dict[str, RecordKind[Any, Any]] = {
     KIND_HTTP: HTTP,
     KIND_IPERF: IPERF,
     KIND_FORWARD: FORWARD,
+    KIND_PACK: PACK,
     KIND_RELATIVE: RELATIVE,
     KIND_ROUND: ROUND,
 }

@@ -20,6 +20,7 @@ KIND_SWEEP = "spec-sweep"
 KIND_IPERF = "iperf"
 KIND_FORWARD = "forward"
 KIND_HTTP = "http"
+KIND_PACK = "pack"
 KIND_RELATIVE = "relative"
 KIND_ROUND = "relative-round"
 

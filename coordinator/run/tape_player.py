@@ -15,6 +15,7 @@ from coordinator.run.api import Stage
 from coordinator.run.conductor import Conductor
 from coordinator.run.evidence import TapeMeasured
 from coordinator.run.machines import open_fleet, place_on
+from coordinator.run.own_cost import OwnCost
 from coordinator.run.state import Interrupted
 from coordinator.run.tapes import TapePlan, Tapes
 from coordinator.run.traffic import Traffic
@@ -82,7 +83,10 @@ class TapePlayer(Generic[P]):
         await self._tapes.before_servers(plan, around, deployment.facts)
         tape = asyncio.create_task(asyncio.to_thread(self._compile, plan))
         stage.stack.push_async_callback(_give_up, tape)
-        await stage.stack.enter_async_context(deployment)
+        with OwnCost() as cost:
+            await stage.stack.enter_async_context(deployment)
+        servers = len(deployment.targets)
+        stage.notices += cost.notes(f"the start of {servers} servers", servers)
         stage.notices += deployment.notices
         self._watching = asyncio.create_task(_watch(deployment, stage.notices))
         stage.stack.callback(self._watching.cancel)

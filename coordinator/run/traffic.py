@@ -19,6 +19,7 @@ from coordinator.run.conductor import Conductor, Hooks
 from coordinator.run.evidence import TapeMeasured, start_skews_ns
 from coordinator.run.machines import say_lost, with_engines
 from coordinator.run.memory import settle_memory
+from coordinator.run.own_cost import OwnCost
 from coordinator.run.state import Ready, RunState
 from coordinator.run.tapes import TapePlan, Tapes, assignments, empty_intake
 from loadgen.measure.events import EngineReady
@@ -76,9 +77,11 @@ class Traffic(Generic[P]):
 
     async def play(self) -> TapeMeasured:
         """Play all iterations, or until the user, the loss of all workers or a bug of loadgen ends the run."""
-        with self._stage.around.view:
+        with self._stage.around.view, OwnCost() as cost:
             self.conductor.post(Ready())
             await self.conductor.conduct()
+        servers = len(self._asked.targets)
+        self._stage.notices += cost.notes(f"the traffic to {servers} servers, with what is asked of them,", servers)
         return self._measured()
 
     def _measured(self) -> TapeMeasured:

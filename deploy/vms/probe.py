@@ -11,6 +11,7 @@ from loadgen.model.errors import TargetError
 from loadgen.model.target import Target
 
 _AGAIN_S = 0.01
+_SELDOM_S = 0.1
 _REPLY_S = 5.0
 _AT_ONCE = 32
 
@@ -22,24 +23,25 @@ async def wait_until_ready(
 
     After `timeout_s`, raises TargetError, which names one target and the path that it does not serve; `explain` gives
     its hint by the name of the target.
+
+    VMs start in order, so only some are asked at a time, ever less often: the asking takes no core from the starting.
     """
     deadline_s = time.monotonic() + timeout_s
     turns = asyncio.Semaphore(_AT_ONCE)
 
     async def wait(target: Target, path: str) -> None:
-        while True:
-            async with turns:
-                said = await _ask(target.host, target.port, path)
-            if " 200 " in f"{said} ":
-                return
+        again_s = _AGAIN_S
+        while " 200 " not in f"{(said := await _ask(target.host, target.port, path))} ":
             if time.monotonic() > deadline_s:
                 where = f"{target.name} ({target.authority})"
                 raise TargetError(f"{where} does not serve {path}: {said}", hint=explain(target.name))
-            await asyncio.sleep(_AGAIN_S)
+            await asyncio.sleep(again_s)
+            again_s = min(2 * again_s, _SELDOM_S)
 
     async def wait_for_all(target: Target) -> None:
-        for path in paths:
-            await wait(target, path)
+        async with turns:
+            for path in paths:
+                await wait(target, path)
 
     tasks = [asyncio.create_task(wait_for_all(target)) for target in targets]
     try:

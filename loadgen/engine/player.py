@@ -134,8 +134,7 @@ class Player:
                 connection.start(rows[connection.number], segment.start_ns + delays[connection.number])
         if self._canary is not None:
             self._canary.start(segment, self._context.readiness)
-        wait_ns = segment.end_ns - self._now_ns()
-        self._end_timer = self._loop.call_later(max(0.0, wait_ns / NS_PER_S), self._end, "complete")
+        self._end_later(segment)
         self._pulse()
 
     def renew(self, until_ns: int) -> None:
@@ -217,6 +216,17 @@ class Player:
                 self._canary.expire(now_ns, timeout_ns)
         pulse_s = max(_QUICK_S, min(_PULSE_S, request_ns / 8 / NS_PER_S))
         self._pulse_timer = self._loop.call_later(pulse_s, self._pulse)
+
+    def _end_later(self, segment: Segment) -> None:
+        wait_ns = segment.end_ns - self._now_ns()
+        self._end_timer = self._loop.call_later(max(0.0, wait_ns / NS_PER_S), self._complete, segment)
+
+    def _complete(self, segment: Segment) -> None:
+        """End the segment, but not before its time: a timer of uvloop may fire 1.5 ms early."""
+        if self._now_ns() < segment.end_ns:
+            self._end_later(segment)
+        else:
+            self._end("complete")
 
     def _end(self, why: str) -> None:
         segment = self._segment

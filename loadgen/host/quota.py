@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+
+from loadgen.host.groups import group_directories
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +27,17 @@ def read_periods(proc: Path = Path("/proc")) -> dict[Path, Periods] | None:
     Empty without a quota.  None when the kernel does not report control groups, or they are not mounted.
     """
     try:
-        mounts = list(_cpu_mounts((proc / "self" / "mountinfo").read_text()))
-        groups = dict(_groups((proc / "self" / "cgroup").read_text()))
+        directories = group_directories("cpu", proc)
     except (OSError, ValueError):
         return None
     found: dict[Path, Periods] = {}
     readable = False
-    for hierarchy, root, mount in mounts:
-        for directory in _directories(groups.get(hierarchy), root, mount):
-            with contextlib.suppress(OSError, ValueError):
-                text = (directory / "cpu.stat").read_text()
-                readable = True
-                if (periods := parse_cpu_stat(text)) is not None:
-                    found[directory] = periods
+    for directory in directories:
+        with contextlib.suppress(OSError, ValueError):
+            text = (directory / "cpu.stat").read_text()
+            readable = True
+            if (periods := parse_cpu_stat(text)) is not None:
+                found[directory] = periods
     return found if readable else None
 
 
@@ -62,36 +61,3 @@ def parse_cpu_stat(text: str) -> Periods | None:
     # Version 1 counts in ns, version 2 in us.
     stopped_ns = int(values.get("throttled_time", 0)) or 1000 * int(values.get("throttled_usec", 0))
     return Periods(int(values["nr_periods"]), int(values["nr_throttled"]), stopped_ns)
-
-
-def _cpu_mounts(mountinfo: str) -> Iterator[tuple[str, PurePosixPath, Path]]:
-    """(hierarchy, root inside it, mount point) of each mounted hierarchy that may limit CPU: "cpu" of v1, "" of v2."""
-    for line in mountinfo.splitlines():
-        front, _, back = line.partition(" - ")
-        fields, kind = front.split(), back.split()
-        if kind[0] == "cgroup2":
-            yield "", PurePosixPath(fields[3]), Path(fields[4])
-        elif kind[0] == "cgroup" and "cpu" in kind[2].split(","):
-            yield "cpu", PurePosixPath(fields[3]), Path(fields[4])
-
-
-def _groups(cgroup: str) -> Iterator[tuple[str, PurePosixPath]]:
-    """(hierarchy, group) in the text of /proc/self/cgroup, for the hierarchies of `_cpu_mounts`."""
-    for line in cgroup.splitlines():
-        _, controllers, path = line.split(":", 2)
-        if not controllers or "cpu" in controllers.split(","):
-            yield ("cpu" if controllers else ""), PurePosixPath(path)
-
-
-def _directories(group: PurePosixPath | None, root: PurePosixPath, mount: Path) -> Iterator[Path]:
-    """The directories of a group and its parents, below the mount point of a hierarchy that shows `root`."""
-    if group is None:
-        return
-    # In a container the mount may show a part of the hierarchy, or the path may be relative to another root.
-    below = group.relative_to(root) if group.is_relative_to(root) else PurePosixPath()
-    yield mount
-    for depth in range(1, len(below.parts) + 1):
-        part = PurePosixPath(*below.parts[:depth])
-        if part.is_absolute():
-            part = part.relative_to("/")
-        yield mount / part

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -123,6 +123,23 @@ def test_a_rate_that_changes_is_played_as_its_schedule_says(
     assert {stage: cell.issued for (stage, _), cell in played.totals.stages.items()} == {
         stage: number for stage, number in enumerate(by_stage) if number
     }
+
+
+def test_a_timer_that_fires_early_loses_no_operation(engine: MakeEngine) -> None:
+    class EarlyLoop(asyncio.SelectorEventLoop):
+        def call_later(self, delay: float, callback: Any, *arguments: Any, **named: Any) -> asyncio.TimerHandle:  # type: ignore[override]
+            return super().call_later(max(0.0, delay - 0.02), callback, *arguments, **named)
+
+    asked = arrivals(1000, poisson=False)
+
+    async def scenario() -> Played:
+        async with ScriptedServer(scripted.good) as server:
+            return await play(engine, make_tape([Op()], 8), [server.port], arrivals=asked, length_ns=200 * NS_PER_MS)
+
+    with asyncio.Runner(loop_factory=EarlyLoop) as runner:
+        played = runner.run(asyncio.wait_for(scenario(), 60))
+    assert sum(played.outcomes().values()) == due_in(asked, 200 * NS_PER_MS)
+    assert set(played.outcomes()) <= {Outcome.OK, Outcome.CUT}
 
 
 def test_parts_of_a_rate_add_up_and_each_plays_its_own_rows(engine: MakeEngine) -> None:

@@ -35,6 +35,7 @@ def drawn(view: RunView, width: int, height: int, *, ascii_only: bool = False) -
         ("live_16vms_80x24_ascii.txt", run_view(16, engines=8, failing=(15,)), 80, 24, True),
         ("live_64vms_80x24_page1.txt", run_view(64, elapsed_s=16.0), 80, 24, False),
         ("live_64vms_80x24_page2.txt", run_view(64, failing=(2, 40, 41), elapsed_s=20.0), 80, 24, False),
+        ("live_512vms_80x24.txt", run_view(512, failing=(2, 440, *range(460, 470)), elapsed_s=20.0), 80, 24, False),
         ("live_16vms_120x40.txt", dataclasses.replace(run_view(16), notices=NOTICES), 120, 40, False),
         ("live_16vms_50x12.txt", run_view(16, failing=(1,)), 50, 12, False),
         ("live_3machines_80x24.txt", fleet_view(vms=8, lost=(1,)), 80, 24, False),

@@ -11,9 +11,11 @@ from coordinator.record.header import Header
 from coordinator.record.network import Kept
 from coordinator.record.sweep_result import Sweep
 from coordinator.record.writer import Measured, RecordWriter
+from loadgen.measure.packing import KeptStep, Silence
 from loadgen.verdict.network import judge_forward, judge_iperf
+from loadgen.verdict.pack import judge_pack
 from loadgen.verdict.relative import judge_round
-from tests.support import https, relatives, results
+from tests.support import https, packs, relatives, results
 from tests.support.judged import END
 from tests.support.networks import (
     FORWARD,
@@ -77,6 +79,12 @@ def _round(directory: Path, result: Any) -> None:
     write_record(directory, relatives.round_header(), result, relatives.rounds(1)[0].trials)
 
 
+def _pack(directory: Path, result: Any) -> None:
+    write_record(directory, packs.header(), result, map(KeptStep, packs.steps()))
+
+
+UNASKED = packs.sweep(512, Silence(vm="vm0512", why="too many open files", ours=True))
+
 RECORDS: dict[str, Callable[[Path], None]] = {
     "spec good": lambda path: _spec(path, results.run_result()),
     "spec cut": lambda path: _spec(path, CUT),
@@ -101,6 +109,12 @@ RECORDS: dict[str, Callable[[Path], None]] = {
     "forward INVALID": lambda path: _forward(path, judge_forward(FORWARD, forward_passages(), others=BUSY)),
     "forward interrupted": lambda path: _forward(
         path, judge_forward(FORWARD, forward_passages()[:3], others=QUIET, interrupted=True)
+    ),
+    "pack good": lambda path: _pack(path, judge_pack(packs.PLAN, packs.packed())),
+    "pack cut": lambda path: _pack(path, CUT),
+    "pack INVALID": lambda path: _pack(path, judge_pack(packs.PLAN, packs.packed(swept=UNASKED))),
+    "pack interrupted": lambda path: _pack(
+        path, judge_pack(packs.PLAN, packs.packed(packs.steps(64), ended=False), interrupted=True)
     ),
     "relative good": lambda path: _relative(path, relatives.result()),
     "relative cut": lambda path: _relative(path, CUT),

@@ -34,6 +34,7 @@ WORDS: dict[str, list[str]] = {
     "http": ["http://127.0.0.1:1/", "-d", "9s", "--json"],
     "iperf": ["--server", "-p", "0"],
     "forward": ["--duration", "9s"],
+    "pack": ["--server", "builtin", "--count", "2", "--json"],
     "proxy": ["--listen", ":0", "--connect", "127.0.0.1:9"],
     "resume": ["run"],
     "show": ["run"],
@@ -73,7 +74,7 @@ def interrupt(words: list[str], delay_s: float, cwd: Path) -> tuple[int, str, st
     return child.returncode, out, err
 
 
-_PROGRESS = re.compile(r"·|\d+/\d+s ")
+_PROGRESS = re.compile(r"·|\d+/\d+s |VMs=\d")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

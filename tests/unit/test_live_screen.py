@@ -4,7 +4,7 @@ import dataclasses
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console, ConsoleDimensions
@@ -12,7 +12,7 @@ from rich.console import Console, ConsoleDimensions
 from coordinator.output.terminal.live import LiveView, open_view
 from coordinator.output.terminal.plain import PlainView, news
 from coordinator.output.terminal.runview import RunView
-from coordinator.output.terminal.screen import PAGE_S, Layout, Screen
+from coordinator.output.terminal.screen import MOST_PAGES, PAGE_S, Layout, Screen
 from tests.support.views import run_view, starting_view
 
 HIDE, SHOW, CLEAR = "\x1b[?25l", "\x1b[?25h", "\x1b[2J"
@@ -50,6 +50,7 @@ def test_everything_fits_any_terminal(view: RunView, width: int, height: int, as
 @given(view=views, height=st.integers(12, 60))
 def test_the_pages_show_every_vm_once(view: RunView, height: int) -> None:
     pages = max(1, Layout.fit(view, height).pages)
+    assume(pages <= MOST_PAGES)
     shown: list[str] = []
     for page in range(pages):
         at = dataclasses.replace(view, elapsed_s=float(page * PAGE_S), title="", notices=view.notices)
@@ -58,6 +59,14 @@ def test_the_pages_show_every_vm_once(view: RunView, height: int) -> None:
         body = plain_lines(at, 200, height)[heads + 1 : heads + 1 + rows]
         shown += [line.split("127.0.0.1:")[1].split()[0] for line in body if "127.0.0.1:" in line]
     assert shown == [str(20001 + i) for i in range(len(view.targets))]
+
+
+def test_of_more_pages_the_worst_vms_are_shown_all_the_time() -> None:
+    view = run_view(512, failing=(2, 440))
+    for elapsed_s in (0.0, 4.0, 400.0):
+        text = plain_lines(dataclasses.replace(view, elapsed_s=elapsed_s), 80, 24)
+        assert [line.split()[0] for line in text if line.startswith("!vm")] == ["!vm441", "!vm3"]
+        assert any("the worst 17 of 512 VMs" in line for line in text)
 
 
 def test_sixteen_vms_with_two_engines_and_two_notices_need_no_second_page_at_24_lines() -> None:

@@ -15,6 +15,7 @@ from coordinator.cli.show import show
 from coordinator.kinds.catalog import judges
 from coordinator.output.catalog import FORMATS, print_result, write
 from coordinator.output.csv_rows import TARGET_COLUMNS
+from coordinator.output.csv_steps import STEP_COLUMNS
 from coordinator.output.csv_tests import TEST_COLUMNS
 from coordinator.output.csv_trials import TRIAL_COLUMNS
 from coordinator.output.disturbance_rows import COLUMNS
@@ -81,7 +82,7 @@ def test_the_columns_are_described_in_the_docs() -> None:
     described = set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE))
     times = {column for column in TARGET_COLUMNS if column.endswith("_ms")}
     assert described == (set(TARGET_COLUMNS) - times) | {"response_p50_ms"} | set(TEST_COLUMNS) | set(COLUMNS) | set(
-        TRIAL_COLUMNS
+        [*STEP_COLUMNS, *TRIAL_COLUMNS]
     )
 
 

@@ -17,6 +17,7 @@ from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.canary import canary_lines
 from coordinator.output.terminal.engines import address_lines, engine_lines
+from coordinator.output.terminal.folding import few, fold, folded_title, how_slow, some
 from coordinator.output.terminal.intervals import Words
 from coordinator.output.terminal.parts import (
     WIDTH,
@@ -89,7 +90,7 @@ def _parts(judged: Judged[HttpPlan, HttpResult], words: Words) -> Iterator[Rende
     yield bullets("-", result.reasons)
     yield from disturbance_lines(result.disturbance)
     if result.notes:
-        yield bullets("note:", result.notes)
+        yield bullets("note:", few(result.notes))
     yield from where(judged.path)
 
 
@@ -183,7 +184,8 @@ _NAME_WIDTH = 24
 
 def _targets(result: HttpResult, words: Words) -> Table:
     """The table of targets, without some columns where the numbers leave too little room for the names."""
-    rows = result.targets if len(result.targets) == 1 else (*result.targets, result.total)
+    shown, folded = fold(result.targets, lambda row: (row.unanswered or 0, *how_slow(row.errors, row.response_ms.p99)))
+    rows = shown if len(result.targets) == 1 else (*shown, result.total)
     cells = [list(_target_cells(row, words)) for row in rows]
     widths = [max(map(len, column)) for column in zip(("", *_COLUMNS), *cells, strict=True)]
     widths[1] = min(widths[1], _NAME_WIDTH)
@@ -191,7 +193,7 @@ def _targets(result: HttpResult, words: Words) -> Table:
     for spare in _SPARE:
         if sum(widths[at] + 2 for at in kept) - 2 > WIDTH:
             kept.remove(1 + _COLUMNS.index(spare))
-    table = plain_table("Targets")
+    table = plain_table(folded_title("Targets", shown, folded))
     table.add_column("", width=1)
     table.add_column(_COLUMNS[0], overflow="fold", max_width=_NAME_WIDTH)  # gives way when the numbers are wide
     for at in kept[2:]:
@@ -206,7 +208,7 @@ def _retries(targets: Iterable[HttpRow]) -> list[RenderableType]:
     named = [f"{row.name} {fmt.count(row.retries)}" for row in targets if row.retries]
     if not named:
         return []
-    return [Text(f"Retries (the server had closed the kept connection): {', '.join(named)}")]
+    return [Text(f"Retries (the server had closed the kept connection): {some(named)}")]
 
 
 def _target_cells(row: HttpRow, words: Words) -> Iterator[str]:
@@ -248,7 +250,7 @@ def _errors(targets: Iterable[HttpRow]) -> list[RenderableType]:
     table.add_column("targets, with counts")
     for name, counts in sorted(found.items(), key=lambda item: -sum(number for _, number in item[1])):
         whole = fmt.count(sum(number for _, number in counts))
-        add_row(table, name.lower().replace("_", " "), whole, ", ".join(f"{who} {count}" for who, count in counts))
+        add_row(table, name.lower().replace("_", " "), whole, some([f"{who} {count}" for who, count in counts]))
     return [table, Text()]
 
 
@@ -266,6 +268,6 @@ def _statuses(targets: Sequence[HttpRow]) -> list[RenderableType]:
     if len(targets) > 1:
         table.add_column("targets, with counts")
     for code, counts in sorted(found.items()):
-        where = [", ".join(f"{who} {fmt.count(number)}" for who, number in counts)] if len(targets) > 1 else []
+        where = [some([f"{who} {fmt.count(number)}" for who, number in counts])] if len(targets) > 1 else []
         add_row(table, str(code), fmt.count(sum(number for _, number in counts)), *where)
     return [table, Text()]

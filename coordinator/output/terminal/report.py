@@ -17,6 +17,7 @@ from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.canary import canary_lines
 from coordinator.output.terminal.engines import address_lines, engine_lines
+from coordinator.output.terminal.folding import few, fold, folded_title, how_slow, some
 from coordinator.output.terminal.intervals import Words
 from coordinator.output.terminal.margin_lines import margin_lines
 from coordinator.output.terminal.parts import (
@@ -91,7 +92,7 @@ def _report(judged: Judged[SpecPlan, RunResult], words: Words) -> RenderableType
     parts.append(_verdict(result))
     parts += disturbance_lines(result.disturbance)
     if result.notes:
-        parts.append(bullets("note:", result.notes))
+        parts.append(bullets("note:", few(result.notes)))
     parts += where(judged.path)
     return Group(*parts)
 
@@ -160,16 +161,41 @@ def _say_fairness(found: Mapping[str, float | None]) -> str:
 
 
 def _targets(result: RunResult, words: Words) -> Table:
-    table = plain_table("VMs (median iteration)")
+    shown, folded = fold(result.targets, _badness)
+    table = plain_table(folded_title("VMs (median iteration)", shown, folded))
     table.add_column("", width=1)
     table.add_column("VM", no_wrap=True, max_width=12)
     table.add_column("address", overflow="ellipsis", max_width=21)  # gives way when the numbers are wide
     cut = any(row.cut for row in result.targets)
     for title in ("conform", "ops/s", "kbit/s", "p50 ms", "p99 ms", "errors", *(["cut"] if cut else [])):
         table.add_column(title, justify="right", no_wrap=True)
-    for row in result.targets:
+    for row in shown:
         add_row(table, *_target_cells(row, words, cut=cut))
+    if folded:
+        add_row(table, *_folded_cells(folded, cut=cut))
     return table
+
+
+def _badness(row: TargetResult) -> tuple[int, float, int, float]:
+    """How bad a VM is: connections that do not conform, dead time, errors, slowness."""
+    short = 0 if row.conforming is None else row.requested - row.conforming
+    return (short, row.dead_share or 0.0, *how_slow(row.errors, row.response_ms.p99))
+
+
+def _folded_cells(rows: Sequence[TargetResult], *, cut: bool) -> Iterator[str]:
+    """The VMs that are not listed, as one row: sums, and means per VM."""
+    known = [row.conforming for row in rows if row.conforming is not None]
+    yield " "
+    yield f"{fmt.count(len(rows))} others"
+    yield "(means)"
+    yield f"{sum(known)}/{sum(row.requested for row in rows)}" if known else fmt.NOTHING
+    yield fmt.rate(sum(row.ops_per_s for row in rows) / len(rows))
+    yield fmt.rate(sum(row.kbit_per_s for row in rows) / len(rows))
+    yield ""
+    yield ""
+    yield fmt.count(sum(sum(row.errors.values()) for row in rows))
+    if cut:
+        yield fmt.count(sum(row.cut or 0 for row in rows))
 
 
 def _dead_time(targets: Sequence[TargetResult]) -> list[RenderableType]:
@@ -266,7 +292,7 @@ def _errors(targets: Iterable[TargetResult]) -> list[RenderableType]:
     table.add_column("operations", justify="right")
     table.add_column("VMs, with counts")
     for name, number in counts.most_common():
-        add_row(table, name.lower().replace("_", " "), fmt.count(number), ", ".join(where[name]))
+        add_row(table, name.lower().replace("_", " "), fmt.count(number), some(where[name]))
     return [table, Text()]
 
 

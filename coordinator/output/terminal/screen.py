@@ -17,6 +17,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from coordinator.output.terminal import format as fmt
+from coordinator.output.terminal.folding import some
 from coordinator.output.terminal.intervals import live_millis
 from coordinator.output.terminal.machines import machine_lines
 from coordinator.output.terminal.runview import EngineRow, RunView, TargetRow
@@ -27,6 +28,7 @@ PAGE_S = 4
 _GAP = "  "
 _NAME_MIN, _NAME_MAX = 6, 24
 _MAX_NOTICES = 4
+MOST_PAGES = 5  # of more, nobody waits for the page with a certain VM: the worst VMs are shown all the time
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +144,11 @@ class Screen:
         total = view.totals
         yield Text(cells("!" if total.failing else " ", total.name, [c.cell(total) for c in columns]), "bold")
 
-    def _page(self, layout: Layout) -> tuple[TargetRow, ...]:
+    def _page(self, layout: Layout) -> Sequence[TargetRow]:
         if layout.rows == 0:
             return ()
+        if layout.pages > MOST_PAGES:
+            return sorted(self.view.targets, key=_badness, reverse=True)[: layout.rows]
         first = self._page_number(layout) * layout.rows
         return self.view.targets[first : first + layout.rows]
 
@@ -155,15 +159,23 @@ class Screen:
         view, targets = self.view, len(self.view.targets)
         if layout.rows == 0:
             shown = f"{targets} VMs, too many for this terminal"
+        elif layout.pages > MOST_PAGES:
+            shown = f"the worst {layout.rows} of {targets} VMs"
         else:
             first = self._page_number(layout) * layout.rows
             shown = f"VMs {first + 1}-{min(first + layout.rows, targets)} of {targets}"
         line = Text(f" {shown}", "dim")
         if view.failing:
-            names = ", ".join(row.name for row in view.failing)
+            names = some([row.name for row in view.failing])
             problems = f"{len(view.failing)} VM{'s' * (len(view.failing) != 1)} with problems"
             line.append(f"   ! {problems}: {names}", "yellow not dim")
         return line
+
+
+def _badness(row: TargetRow) -> tuple[int, int, float]:
+    """How bad a VM is: connections that do not conform, errors, slowness."""
+    short = 0 if row.conforming is None else row.requested - row.conforming
+    return short, row.errors, -1.0 if row.p99_ms is None else row.p99_ms.low
 
 
 def _choose(width: int, rows: Sequence[TargetRow]) -> tuple[list[_Column], int]:

@@ -14,6 +14,7 @@ from coordinator.record.schema.common import ErrorDocument
 from coordinator.record.schema.descriptions import describe
 from coordinator.record.schema.http import HttpDocument
 from coordinator.record.schema.network import ForwardDocument, IperfDocument
+from coordinator.record.schema.pack import PackDocument
 from coordinator.record.schema.relative import RelativeDocument, RoundDocument
 from coordinator.record.schema.spec import SpecDocument, SweepDocument
 
@@ -25,6 +26,7 @@ AnyDocument = (
     | IperfDocument
     | ForwardDocument
     | HttpDocument
+    | PackDocument
     | RelativeDocument
     | RoundDocument
     | ErrorDocument
@@ -37,7 +39,7 @@ _HEAD = {
     "$id": "urn:loadgen:run:1",
     "title": "run.json of a loadgen record",
     "description": "The result of a SPECweb99-style run or sweep, of a throughput test, of a forwarding test, of an"
-    " HTTP load test or of a comparison of environments. A number that is not finite or not known is null.",
+    " HTTP load test, of a packing or of a comparison of environments. A number that is not finite or not known is null.",
 }
 
 

@@ -1,0 +1,1 @@
+"""`loadgen pack`: how many VMs fit onto this machine."""
