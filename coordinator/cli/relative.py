@@ -149,7 +149,7 @@ def _plan(start: Start, given: dict[str, Any]) -> RelativePlan:
         trials=given["trials"],
         warmups=given["warmups"],
         vms=given["vms"],
-        vm_limits=limits if limits.given else None,
+        vm_limits={name: getattr(limits, name) for name in limits.given} or None,
         duration_ns=given["duration"],
         timeout_ns=given["timeout"],
         seed=given["seed"],

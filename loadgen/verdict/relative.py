@@ -159,18 +159,19 @@ def _said(plan: RelativePlan, rows: Sequence[RelativeRow]) -> list[str]:
     said = []
     for name in plan.environments[1:]:
         own = [row for row in rows if row.environment == name]
+        if not own:
+            continue
         if len(own) == 1:
             said.append(f"{name}: {_say(own[0], first)}")
             continue
-        counts = [
-            f"{sum(row.difference is kind for row in own)} {words}"
-            for kind, words in (
-                (Difference.BETTER, "better"),
-                (Difference.WORSE, "worse"),
-                (Difference.NOT_SHOWN, "without a difference that is shown"),
-            )
-        ]
-        said.append(f"{name}: of {len(own)} numbers, {', '.join(counts)} than in {first}" if own else f"{name}: none")
+        better, worse, alike = (
+            sum(row.difference is kind for row in own)
+            for kind in (Difference.BETTER, Difference.WORSE, Difference.NOT_SHOWN)
+        )
+        said.append(
+            f"{name}, compared with {first}: of {len(own)} numbers, {better} are better and {worse} are worse; "
+            f"{alike} show no difference"
+        )
     return said
 
 

@@ -33,10 +33,16 @@ class Recipe:
     metrics: tuple[Metric, ...] = ()
 
 
+def _written(name: str) -> str:
+    """The words for the shell that write a file of this directory."""
+    text = Path(__file__).with_name(name).read_text(encoding="utf-8")
+    return f"cat > {name} <<'END_OF_FILE'\n{text}END_OF_FILE\n"
+
+
 _PG_BIN = "/usr/lib/postgresql/*/bin"
 
 _DBENCH = Recipe(
-    about="file server load of dbench: 4 clients, Debian's client.txt",
+    about="file server load with 4 clients",
     programs=(Program(name="dbench", package="dbench"),),
     run='dbench -D . -c /usr/share/dbench/client.txt -t "$DURATION_S" 4\n',
     metrics=(Metric(pattern=r"^Throughput ([0-9.]+) MB/sec", name="throughput", unit="MB/s", better=Better.HIGHER),),
@@ -51,7 +57,7 @@ as=
 """
 
 _PGBENCH = Recipe(
-    about="TPC-B-like transactions of pgbench: one PostgreSQL in each VM, scale 1, 2 clients",
+    about="transactions like those of TPC-B, with a PostgreSQL in each VM",
     programs=(
         Program(name="initdb", package="postgresql", places=_PG_BIN),
         Program(name="pgbench", package="postgresql", places=_PG_BIN),
@@ -69,7 +75,7 @@ $as pgbench -h "$PWD" -U loadgen -i -s 1 -q postgres
 )
 
 _COMPILE = Recipe(
-    about="gcc -O2 over 16 generated C files, as many at once as there are cores; a recipe of loadgen's own",
+    about="gcc -O2 over 16 generated C files, as many at once as there are cores",
     programs=(Program(name="gcc", package="gcc"), Program(name="awk", package="mawk")),
     prepare="""set -e
 for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do
@@ -92,9 +98,9 @@ done
 _MICRO = Recipe(
     about="latencies and bandwidths of the kernel, by a program of loadgen's own with the rows of lmbench's tables",
     programs=(Program(name="gcc", package="gcc"), Program(name="cat", package="coreutils")),
-    prepare="set -e\ncat > micro.c <<'END_OF_MICRO'\n"
-    + Path(__file__).with_name("micro.c").read_text(encoding="utf-8")
-    + "END_OF_MICRO\ngcc -O2 -o micro micro.c\n",
+    prepare="".join(
+        ["set -e\n", *map(_written, ("micro.c", "micro_timing.h", "micro_pairs.h")), "gcc -O2 -o micro micro.c\n"]
+    ),
     run="exec ./micro\n",
     metrics=(
         Metric(pattern=r"^(?P<name>[^=\n]+) = (?P<value>[0-9.]+) us$", name="latency", unit="us", better=Better.LOWER),

@@ -39,7 +39,8 @@ _HEAD = {
     "$id": "urn:loadgen:run:1",
     "title": "run.json of a loadgen record",
     "description": "The result of a SPECweb99-style run or sweep, of a throughput test, of a forwarding test, of an"
-    " HTTP load test, of a packing or of a comparison of environments. A number that is not finite or not known is null.",
+    " HTTP load test, of a packing or of a comparison of environments. A number that is not finite or not known is"
+    " null.",
 }
 
 
