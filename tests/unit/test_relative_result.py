@@ -25,7 +25,7 @@ def test_the_wall_time_counts_where_there_is_no_number_and_less_is_better() -> N
     assert (bare.relative, bare.difference, bare.pairs) == (1.0, Difference.FIRST, 0)
     assert ns.relative == pytest.approx(0.904, abs=0.002)
     assert (ns.difference, ns.pairs) == (Difference.WORSE, 5)
-    assert found.reasons == ("ns: 0.904 times as good as bare (0.901 to 0.908, 95 % confidence)",)
+    assert found.reasons == ("ns: 0.904 times as good as bare (0.901 to 0.907, 95 % confidence)",)
     assert found.exit_code is ExitCode.CONFORMING
 
 
