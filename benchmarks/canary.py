@@ -36,7 +36,8 @@ from loadgen.measure.cells import Cell
 from loadgen.measure.events import EngineLost, SegmentEnded
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.snapshot import Snapshot
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_request import HttpRequest
 from loadgen.model.units import NS_PER_MS, NS_PER_S, parse_duration_ns
 from loadgen.schedule.placement import Placement, place
 from workloads.http.compile import compile_http

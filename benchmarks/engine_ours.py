@@ -27,7 +27,8 @@ from loadgen.engine.api import Assignment, EngineKind, Segment
 from loadgen.measure.cells import Cell
 from loadgen.measure.events import EngineLost, SegmentEnded
 from loadgen.measure.snapshot import Snapshot
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_request import HttpRequest
 from loadgen.model.plan import Phases, SpecPlan
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS, NS_PER_S

@@ -28,7 +28,8 @@ from benchmarks.engine_turns import Turns, ratio, take_turns
 from coordinator.kinds.http.kind import HttpKind
 from coordinator.run.tapes import assignments
 from loadgen.engine.api import Assignment, EngineKind
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_request import HttpRequest
 from loadgen.schedule.placement import Placement
 from workloads.http.compile import compile_http
 from workloads.http.data import read_data

@@ -19,8 +19,9 @@ from deploy.tunnels import enter_tunnel_now
 from loadgen.engine.tls import client_context
 from loadgen.engine.tunnel import TunnelError, tunnel_request
 from loadgen.model.errors import PlanError, TargetError
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
 from loadgen.model.http_proxy import Proxy, with_authorization
+from loadgen.model.http_request import HttpRequest
 from loadgen.model.secrets import mask_url
 from loadgen.model.target import Target
 from loadgen.model.tls import TlsSettings

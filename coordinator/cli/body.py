@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from loadgen.model.http_plan import HttpRequest
+from loadgen.model.http_request import HttpRequest
 
 _MOST_BYTES = 16 << 20  # the record, and every engine, holds it
 

@@ -28,6 +28,10 @@ COMMANDS = {
         "coordinator.cli.pack:pack",
         "Measure how many VMs fit: start web servers until something stops it, then ask all of them at once.",
     ),
+    "isolate": Entry(
+        "coordinator.cli.isolate:isolate",
+        "Measure what antisocial VMs do to a quiet one: latency of a game server, a UDP echo and a web server.",
+    ),
     "relative": Entry(
         "coordinator.cli.relative:relative",
         "Compare environments: run a command many times in each, and say how good each is relative to the first.",

@@ -19,8 +19,10 @@ from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
 from coordinator.cli.resolve_options import resolve_options, resolving
+from loadgen.model.derived import once
 from loadgen.model.errors import PlanError
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_request import HttpRequest, with_braces
 from loadgen.model.http_secrets import filled, hidden, without_secrets
 from loadgen.model.secrets import MASK
 from loadgen.model.stages import Stage, parse_stages
@@ -309,7 +311,7 @@ def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPla
     settled = given["engines"] is not None or start.sets("engines")
     return _with_data(
         plan,
-        requests=tuple(_changed(request, given) for request in plan.requests),
+        requests=_changed(plan.requests, given),
         engines=plan.engines if settled else _engines(plan),
     )
 
@@ -338,15 +340,16 @@ def _given_requests(urls: tuple[str, ...], given: dict[str, Any]) -> tuple[HttpR
     return read_requests(given["requests_file"])
 
 
-def _changed(request: HttpRequest, given: dict[str, Any]) -> HttpRequest:
-    """Return the request with the method, headers and body that the options give."""
-    changed = override(
-        request,
-        method=given["method"].upper() if given["method"] else None,
-        headers=filled(request.headers, given["headers"]) if given["headers"] else None,
-        **({} if given["expect"] is None else {"expect": given["expect"], "status": 0}),
-    )
-    return with_body(changed, given["body"], keep_method=given["method"] is not None)
+def _changed(requests: tuple[HttpRequest, ...], given: dict[str, Any]) -> tuple[HttpRequest, ...]:
+    """Return the requests with the method, headers, body and statuses that the options give."""
+    headers, body = given["headers"], given["body"]
+    fields: dict[str, Any] = {} if given["expect"] is None else {"expect": given["expect"], "status": 0}
+    if given["method"]:
+        fields["method"] = given["method"].upper()
+    if not (fields or headers or body is not None):
+        return requests
+    changed = (override(one, **fields, headers=filled(one.headers, headers) if headers else None) for one in requests)
+    return tuple(with_body(one, body, keep_method=given["method"] is not None) for one in changed)
 
 
 def _stages(start: Start, given: dict[str, Any]) -> tuple[Stage, ...] | None:
@@ -367,7 +370,9 @@ def _with_data(plan: HttpPlan, **changes: Any) -> HttpPlan:
 
         changed = dataclasses.replace(changed, data=settled(plan.data))
     changed.check_values()
-    if plan.data.file and not any(value.is_column for request in changed.requests for value in request.values):
+    if plan.data.file and not any(
+        value.is_column for _, one in once(changed.requests, with_braces) for value in one.values
+    ):
         columns = ", ".join(f"{{{{{name}}}}}" for name in changed.data.columns[:5])
         raise PlanError(
             f"no request uses a column of {plan.data.file}", hint=f"write {columns} in a URL, a header or a body"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from loadgen.model.data_file import DataFile
 from loadgen.model.errors import PlanError
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_request import HttpRequest
 
 STDIN = Path("-")
 """Stands for the standard input where a list of URLs is expected."""

@@ -10,14 +10,18 @@ import click
 from coordinator.cli.options import SIZE, F
 from coordinator.cli.panels import option
 from coordinator.cli.plan_options import override
-from loadgen.model.limits import VmLimits
+from loadgen.model.limits import NO_LIMITS, VmLimits
+from loadgen.model.units import format_size
 
 
-def vm_limit_options(panel: str) -> Callable[[F], F]:
-    """The options --vm-cpus, --vm-memory, --vm-pids and --vm-disk-rate, for :func:`chosen_limits`."""
+def vm_limit_options(panel: str, default: VmLimits = NO_LIMITS) -> Callable[[F], F]:
+    """The options --vm-cpus, --vm-memory, --vm-pids and --vm-disk-rate, for :func:`chosen_limits`.
+
+    `default` are the limits of a plan that names none.
+    """
 
     def add(command: F) -> F:
-        for one in reversed(_options(panel)):
+        for one in reversed(_options(panel, default)):
             command = one(command)
         return command
 
@@ -35,7 +39,7 @@ def chosen_limits(base: VmLimits, given: Mapping[str, Any]) -> VmLimits:
     )
 
 
-def _options(panel: str) -> list[Callable[[F], F]]:
+def _options(panel: str, default: VmLimits) -> list[Callable[[F], F]]:
     return [
         option(
             "--vm-cpus",
@@ -49,14 +53,16 @@ def _options(panel: str) -> list[Callable[[F], F]]:
             type=SIZE,
             metavar="SIZE",
             panel=panel,
-            help="Memory that each VM may use at most, such as 48M; at least 1M.  [default: no limit]",
+            help="Memory that each VM may use at most, such as 48M; at least 1M.  "
+            f"[default: {_said(default.memory_bytes, format_size)}]",
         ),
         option(
             "--vm-pids",
             type=click.INT,
             metavar="N",
             panel=panel,
-            help="Processes and threads that each VM may have at most; at least 1.  [default: no limit]",
+            help="Processes and threads that each VM may have at most; at least 1.  "
+            f"[default: {_said(default.pids, str)}]",
         ),
         option(
             "--vm-disk-rate",
@@ -67,3 +73,7 @@ def _options(panel: str) -> list[Callable[[F], F]]:
             "[default: no limit]",
         ),
     ]
+
+
+def _said(limit: int | None, say: Callable[[int], str]) -> str:
+    return "no limit" if limit is None else say(limit)

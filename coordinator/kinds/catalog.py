@@ -16,6 +16,7 @@ _KINDS = {
     "iperf": "coordinator.kinds.iperf.kind:IperfKind",
     "forward": "coordinator.kinds.forward.kind:ForwardKind",
     "pack": "coordinator.kinds.pack.kind:PackKind",
+    "isolate": "coordinator.kinds.isolate.kind:IsolateKind",
     "relative-round": "coordinator.kinds.relative.kind:RoundKind",
 }
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from coordinator.output.judged import Judged
 from coordinator.output.terminal.chart import print_sweep
 from coordinator.output.terminal.http_report import print_http
+from coordinator.output.terminal.isolate_report import print_isolate
 from coordinator.output.terminal.network_report import print_forward, print_iperf
 from coordinator.output.terminal.pack_report import print_pack
 from coordinator.output.terminal.relative_report import print_relative, print_round
@@ -18,6 +19,7 @@ from coordinator.record.header import (
     KIND_FORWARD,
     KIND_HTTP,
     KIND_IPERF,
+    KIND_ISOLATE,
     KIND_PACK,
     KIND_RELATIVE,
     KIND_ROUND,
@@ -32,6 +34,7 @@ REPORTS: dict[str, Callable[[Console, Judged[Any, Any]], None]] = {
     KIND_IPERF: print_iperf,
     KIND_FORWARD: print_forward,
     KIND_PACK: print_pack,
+    KIND_ISOLATE: print_isolate,
     KIND_RELATIVE: print_relative,
     KIND_ROUND: print_round,
 }

@@ -9,6 +9,7 @@ from coordinator.record.header import (
     KIND_FORWARD,
     KIND_HTTP,
     KIND_IPERF,
+    KIND_ISOLATE,
     KIND_PACK,
     KIND_RELATIVE,
     KIND_ROUND,
@@ -17,6 +18,7 @@ from coordinator.record.header import (
 )
 from coordinator.record.http import HTTP
 from coordinator.record.iperf import IPERF
+from coordinator.record.isolate import ISOLATE
 from coordinator.record.kind import RecordKind
 from coordinator.record.pack import PACK
 from coordinator.record.relative import RELATIVE, ROUND
@@ -30,6 +32,7 @@ KINDS: dict[str, RecordKind[Any, Any]] = {
     KIND_IPERF: IPERF,
     KIND_FORWARD: FORWARD,
     KIND_PACK: PACK,
+    KIND_ISOLATE: ISOLATE,
     KIND_RELATIVE: RELATIVE,
     KIND_ROUND: ROUND,
 }

@@ -16,6 +16,7 @@ from coordinator.record.catalog import KINDS
 from coordinator.record.environment import Environment
 from coordinator.record.fleet import FleetRecord
 from coordinator.record.header import SCHEMA_VERSION, UNFINISHED, Header, Plan, Result
+from loadgen.model.derived import Plain
 from loadgen.model.secrets import mask_text
 
 
@@ -79,12 +80,12 @@ def _concealed(header: Header[Plan]) -> Header[Plan]:
     return dataclasses.replace(header, plan=KINDS[header.kind].conceal(header.plan), environment=environment)
 
 
-_AS_THEY_ARE = frozenset((str, int, bool, type(None)))
+_AS_THEY_ARE = frozenset((str, int, bool, type(None), Plain))
 
 
 def _plain(value: Any) -> Any:
     """Return plain JSON data: numpy numbers become Python numbers, tuples lists, and non-finite numbers null."""
-    if type(value) in _AS_THEY_ARE:  # first, because plans may have 100,000 requests
+    if type(value) in _AS_THEY_ARE:  # with Plain, because plans may have 100,000 requests
         return value
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}

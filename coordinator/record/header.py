@@ -21,6 +21,7 @@ KIND_IPERF = "iperf"
 KIND_FORWARD = "forward"
 KIND_HTTP = "http"
 KIND_PACK = "pack"
+KIND_ISOLATE = "isolate"
 KIND_RELATIVE = "relative"
 KIND_ROUND = "relative-round"
 

@@ -64,8 +64,8 @@ def read_run(document: Mapping[str, Any]) -> RunResult:
     return result if result.has_score else without_score(result)
 
 
-_ADDED = ("dead_share", "cut", "time")
-"""Fields that records of version 0.1.0 lack."""
+_ADDED = ("dead_share", "cut", "time", "statuses")
+"""Fields that records of version 0.1.0, or other earlier ones, lack."""
 
 _SPANS = {"response_ms", "service_ms"}
 
@@ -137,6 +137,8 @@ def _read_target(data: Mapping[str, Any]) -> TargetResult:
         "connection_kbit_per_s": (rates["min"], rates["mean"], rates["max"]),
     }
     own |= {"time": TimeShares(**data["time"])} if "time" in data else {}
+    if "statuses" in data:
+        own["statuses"] = {int(code): number for code, number in data["statuses"].items()}
     return TargetResult(**{**_without_error_sum(data), **own})
 
 

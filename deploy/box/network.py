@@ -7,10 +7,11 @@ import os
 import socket
 import struct
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from deploy.box.box import LISTENING_FD, Link, Published
 from deploy.box.namespaces import NEWNET, setns
+from loadgen.model.errors import TargetError
 
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _SIOCGIFHWADDR = 0x8913, 0x8914, 0x8927  # linux/sockios.h
 _IFF_UP = 1  # linux/if.h
@@ -62,6 +63,14 @@ def connect(link: Link, host: int) -> None:
             _ip([f"neigh replace {link.gateway} lladdr {outer} {_PERMANENT} dev eth0"])
     finally:
         os.close(own)
+
+
+def add_addresses(device: str, addresses: Sequence[str]) -> None:
+    """Give a device of this network further addresses, which vanish with it.  Raises TargetError."""
+    try:
+        _ip([f"addr add {_alone(address)} dev {device}" for address in addresses])
+    except (OSError, RuntimeError) as error:
+        raise TargetError(f"the addresses to ask VMs from cannot be made: {error}") from error
 
 
 def route_to_all(link: Link, host: int) -> None:
@@ -120,7 +129,7 @@ def _hardware_address(device: str) -> str:
     return answer[18:24].hex(":")
 
 
-def _ip(commands: Iterator[str] | list[str], *descriptors: int) -> None:
+def _ip(commands: Iterable[str], *descriptors: int) -> None:
     """Run commands of `ip` in this process's network namespace."""
     done = subprocess.run(
         [_IP, "-batch", "-"],

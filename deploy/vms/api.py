@@ -9,12 +9,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+from deploy.limits.groups import Usage
 from loadgen.model.limits import NO_LIMITS, VmLimits
 from loadgen.model.plan import Server
 from loadgen.model.sending import IpVersion
@@ -115,6 +116,35 @@ class Deployment(Protocol):
 
     def deaths(self) -> AsyncIterator[VmDeath]:
         """Each death when it happens, until the deployment is left.  For one reader."""
+
+
+@runtime_checkable
+class Hosting(Protocol):
+    """A deployment, entered, that runs further programs in its VMs (named as its targets are), and tells of them."""
+
+    def run(self, name: str, program: Sequence[str]) -> None:
+        """Start a program in a VM: its name in messages, then its command line.
+
+        It counts as part of the VM: its end is reported as the death of the VM.  Its output goes to a log.
+        """
+
+    def log(self, name: str, program: str) -> str:
+        """The first megabyte of what a program in a VM has printed; "" when it has printed nothing."""
+
+    def usage(self, name: str) -> Usage | None:
+        """What the kernel counts of a VM; None where the driver has no cgroup for it."""
+
+    def granted(self, name: str) -> Mapping[str, Any]:
+        """The limits that the kernel holds for a VM (fields of VmLimits), read back from it."""
+
+    def sources(self, count: int) -> tuple[str, ...]:
+        """Up to `count` addresses of this machine from which a client may ask the VMs; () for any.
+
+        They exist as long as the first VM.  Raises TargetError when they cannot be made.
+        """
+
+    def gateway(self, name: str) -> str:
+        """The address of this machine as a VM reaches it."""
 
 
 class VmDriver(Protocol):

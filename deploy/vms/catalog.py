@@ -29,6 +29,10 @@ GIVE_ADDRESSES = frozenset({"ns"})
 """The drivers to which the address of a request may be a network."""
 
 
+CONFINED = "ns"
+"""The driver of commands that need VMs with limits, when the plan names none."""
+
+
 def default_name(*, with_targets: bool) -> str:
     """The driver of a plan that names none: `with_targets` says whether the plan lists servers that run already."""
     return "inventory" if with_targets else "local"

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+from deploy.limits.groups import Usage
 from deploy.servers.base import Setup, Vm, WebServer
 from deploy.servers.catalog import choose
 from deploy.vms.api import VmFacts, VmRequest
 from deploy.vms.base import BaseDeployment, to_its_end, vm_names
 from deploy.vms.ports import Reservation
 from deploy.vms.processes import Processes
-from deploy.vms.setup import check_file_limit, last_log_lines, write_files
+from deploy.vms.setup import check_file_limit, last_log_lines, read_log, write_files
+from deploy.wire import Launch
 from loadgen.model.errors import TargetError
 from loadgen.model.target import Target
 
@@ -43,13 +47,14 @@ class LocalVms(BaseDeployment):
     def __init__(self, server: WebServer, request: VmRequest) -> None:
         super().__init__(request, VmFacts(driver="local", server=server.kind.value, version=server.version, config=""))
         self._server = server
+        self._processes = Processes(vm_names(request.count), self.died)
+        self._directory = Path()
 
     async def start(self, ends: AsyncExitStack) -> tuple[Target, ...]:
         """Start all VMs; `facts.config` is known afterwards."""
         request = self.request
-        processes = Processes(vm_names(request.count), self.died)
         with Reservation(request.address, request.count, request.base_port) as held:
-            directory = await processes.open(ends, request.app)
+            directory = self._directory = await self._processes.open(ends, request.app)
             vms = [
                 Vm(
                     name=name,
@@ -66,10 +71,36 @@ class LocalVms(BaseDeployment):
             except OSError as error:
                 raise TargetError(f"{directory} cannot be written: {error.strerror}") from error
             self.facts = replace(self.facts, config=setups[0].config)
-            processes.launch(setup.launch for setup in setups)
+            self._processes.launch(setup.launch for setup in setups)
             targets = tuple(Target(name=vm.name, host=vm.host, port=vm.port) for vm in vms)
             await self.wait_until_serving(targets, lambda name: last_log_lines(directory / name))
             return targets
+
+    def run(self, name: str, program: Sequence[str]) -> None:
+        """Start one more program beside the server of a VM."""
+        self._processes.launch([Launch(vm=name, directory=str(self._directory / name), program=tuple(program))])
+
+    def log(self, name: str, program: str) -> str:
+        """The first megabyte of what such a program has printed."""
+        return read_log(self._directory / name, program)
+
+    def usage(self, name: str) -> Usage | None:
+        """None: these VMs have no cgroups."""
+        return None
+
+    def granted(self, name: str) -> Mapping[str, Any]:
+        """Nothing: these VMs have no limits."""
+        return {}
+
+    def sources(self, count: int) -> tuple[str, ...]:
+        """Addresses of the loopback network, if the VMs listen there."""
+        if not self.targets[0].host.startswith("127."):
+            return ()
+        return tuple(f"127.0.2.{number}" for number in range(1, min(count, 254) + 1))
+
+    def gateway(self, name: str) -> str:
+        """The address at which the VMs listen."""
+        return self.targets[0].host
 
     def _set_up(self, vms: Sequence[Vm]) -> list[Setup]:
         setups = [self._server.setup(vm) for vm in vms]

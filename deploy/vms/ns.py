@@ -20,7 +20,8 @@ from typing import Any
 
 import deploy
 from deploy.box.box import LISTENING_FD, Box, Published
-from deploy.limits.groups import Group, Groups, granted, limits_met, remove_leftovers
+from deploy.box.network import add_addresses
+from deploy.limits.groups import Group, Groups, Usage, granted, limits_met, remove_leftovers, usage
 from deploy.servers.base import InheritingServer, Setup, Vm, WebServer
 from deploy.servers.catalog import choose, find_all
 from deploy.vms.api import VmFacts, VmRequest
@@ -28,7 +29,7 @@ from deploy.vms.base import BaseDeployment, to_its_end, vm_names
 from deploy.vms.ns_network import RoutedNetwork, check_unused
 from deploy.vms.ports import Reservation
 from deploy.vms.processes import Processes
-from deploy.vms.setup import check_file_limit, last_log_lines, write_files
+from deploy.vms.setup import check_file_limit, last_log_lines, read_log, write_files
 from deploy.wire import Launch
 from loadgen.host.scheduler import scheduler
 from loadgen.model.addresses import is_network
@@ -123,6 +124,30 @@ class NsVms(BaseDeployment):
         """
         box = self.boxes[name]
         self._processes.launch([Launch(vm=name, directory=box.writable[0], program=tuple(program), box=box)])
+
+    def log(self, name: str, program: str) -> str:
+        """The first megabyte of what a program in a VM has printed."""
+        return read_log(Path(self.boxes[name].writable[0]), program)
+
+    def usage(self, name: str) -> Usage | None:
+        """The kernel's counters of a VM."""
+        return usage(self.groups[name])
+
+    def granted(self, name: str) -> Mapping[str, Any]:
+        """The limits that the kernel holds for a VM."""
+        return granted(self.groups[name])
+
+    def sources(self, count: int) -> tuple[str, ...]:
+        """Addresses of the VMs' network that are added to the host's end of the first VM's link."""
+        if self._network is None:
+            return ()
+        found = self._network.spare(count)
+        add_addresses(self._network.links()[0].device, found)
+        return found
+
+    def gateway(self, name: str) -> str:
+        """The host's end of the VM's link; a VM with a published port reaches nothing."""
+        return self._network.gateway if self._network else ""
 
     def _places(self, ends: AsyncExitStack, held: ExitStack) -> list[tuple[str, int]]:
         """The address and port of each VM; reserves the ports on `held`, or makes the network on `ends`."""

@@ -58,6 +58,12 @@ class RoutedNetwork:
             for number, address in enumerate(vm_addresses(str(self.network), self.count), start=1)
         )
 
+    def spare(self, count: int) -> tuple[str, ...]:
+        """Up to `count` addresses that no VM has, from the end of the network."""
+        used = 2 + self.count  # the network's own, the gateway's, those of VMs
+        free = max(0, min(count, self.network.num_addresses - used - 1))  # the last one is for broadcasts
+        return tuple(str(self.network[-2 - number]) for number in range(free))
+
     async def wait_until_gone(self) -> None:
         """Wait until the kernel has removed all devices, at most 20 s.
 

@@ -40,3 +40,11 @@ def last_log_lines(workdir: Path) -> str:
         lines = log.read_text(errors="replace").splitlines()
         ends += [f"{log.stem}: {line}" for line in lines[-1:]]
     return "; ".join(ends)
+
+
+def read_log(workdir: Path, program: str) -> str:
+    """What a program of a VM has printed until now; its log holds a megabyte at most."""
+    try:
+        return (workdir / f"{program}.log").read_text(errors="replace")
+    except OSError:
+        return ""

@@ -210,6 +210,8 @@ class Player:
         timeout_ns, request_ns = self._assignment.load.timeout_ns, self._context.request_ns
         if now_ns - self._swept_ns > min(timeout_ns // 8, request_ns // 8, 500 * NS_PER_MS):
             self._swept_ns = now_ns
+            # After a moment in which this engine stood still, replies are there that came in time.
+            self._context.readiness.catch_up()
             for connection in self._connections:
                 connection.expire(now_ns, timeout_ns)
             if self._canary is not None:

@@ -80,12 +80,18 @@ class Readiness:
                 if events & ~select.EPOLLOUT:  # EPOLLOUT alone is not a reply
                     seen.setdefault(descriptor, now_ns)
 
+    def catch_up(self) -> None:
+        """Tell the owners now about all sockets that are ready now."""
+        for _ in range(len(self._owners) // _AT_ONCE + 1):
+            if self._tell() < _AT_ONCE:
+                return
+
     def close(self) -> None:
         """Stop, and close the epoll."""
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
 
-    def _tell(self) -> None:
+    def _tell(self) -> int:
         owners, seen = self._owners, self._seen
         found = self._epoll.poll(0, _AT_ONCE)
         now_ns = self._now_ns()  # after the poll: no event may be stamped before it happened
@@ -103,3 +109,4 @@ class Readiness:
             self._after.clear()
             for one in after:
                 one.begin(clock())
+        return len(found)

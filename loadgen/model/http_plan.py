@@ -5,29 +5,26 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from base64 import b64decode
 from dataclasses import dataclass
 from typing import Any
 
 from loadgen.model.connect_to import ConnectTo, dialed
 from loadgen.model.data_file import NO_DATA, DataFile
+from loadgen.model.derived import Remembering, once
 from loadgen.model.errors import PlanError
 from loadgen.model.http2 import check_http2
 from loadgen.model.http_proxy import Proxy, check_proxy
-from loadgen.model.http_values import Value, check_names, check_places, tokens_for, values_in
+from loadgen.model.http_request import HttpRequest, plain_requests, targets_of, with_braces
+from loadgen.model.http_values import check_names, check_places
 from loadgen.model.plain import from_plain, to_plain
 from loadgen.model.plan import OnLoss, Phases
-from loadgen.model.secrets import mask_url
 from loadgen.model.sending import EngineKind, IpVersion, Resolve, Timestamps, check_sending
 from loadgen.model.shard import share_out
 from loadgen.model.stages import Stage, check_stages, mean_per_s
-from loadgen.model.statuses import parse_statuses
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_S
-from loadgen.model.url import Url, complete, server_of
 
 MAX_REQUESTS = 100_000
-MAX_WEIGHT = 1_000
 MAX_RATE_PER_S = 10_000_000
 MAX_TOTAL = 10**15
 MAX_REDIRECTS = 50
@@ -35,112 +32,7 @@ MAX_REDIRECTS = 50
 _COUNTED_DURATION_NS = 3600 * NS_PER_S  # the limit of a run with a given number of requests
 _CONNECTIONS = 64
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
-_NOT_IN_A_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")  # RFC 9110, 5.5
-_OURS = ("content-length", "transfer-encoding", "expect", "upgrade")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpRequest:
-    """One request.
-
-    A `url` without a scheme becomes an http URL.
-    `headers` are lines like `Accept: text/html`; a Host line replaces that of the URL.  `status` is the expected
-    status, or `expect` are the expected statuses like `200,204,3xx`; with neither, any of 200 to 399 is accepted.
-    `body_base64` is a body that is not text, instead of `body`.
-    `weight` is how often the request is sent, relative to the other requests.
-    """
-
-    url: str
-    method: str = "GET"
-    headers: tuple[str, ...] = ()
-    body: str = ""
-    body_base64: str = ""
-    status: int = 0
-    weight: int = 1
-    expect: str = ""
-
-    def __post_init__(self) -> None:
-        _ = self.parts  # checks the URL
-        if not self.url.startswith(("http://", "https://")):
-            object.__setattr__(self, "url", complete(self.url))
-        if not _TOKEN.fullmatch(self.method):
-            raise PlanError(f"{self.method!r} is not an HTTP method")
-        if self.method == "CONNECT":
-            raise PlanError("CONNECT requests are not supported", hint="use GET, POST, PUT or another method")
-        if self.method == "HEAD" and self.body:
-            raise PlanError("a HEAD request has no body", hint="omit the body, or use another method")
-        for line in self.headers:
-            name, colon, value = line.partition(":")
-            if not colon or not _TOKEN.fullmatch(name):
-                raise PlanError(f"{line!r} is not a header", hint="write it like 'Accept: text/html'")
-            if wrong := _NOT_IN_A_VALUE.search(value):
-                raise PlanError(f"{line!r} is not a header: its value must not contain {wrong[0]!r}")
-            if name.lower() in _OURS:
-                raise PlanError(f"the header {name} cannot be set", hint="it follows from the URL and the body")
-        if self.body_base64:
-            self._check_body()
-        if self.own_hosts > 1:
-            raise PlanError("the header Host is given twice")
-        if self.status and not 200 <= self.status <= 599:
-            raise PlanError(f"the expected status must be 200 to 599, got {self.status}")
-        if self.status and self.expect:
-            raise PlanError(f"status {self.status} and expect {self.expect!r} are both given", hint="give one of them")
-        if self.expect:
-            parse_statuses(self.expect)
-        if not 1 <= self.weight <= MAX_WEIGHT:
-            raise PlanError(f"the weight must be 1 to {MAX_WEIGHT}, got {self.weight}")
-
-    def _check_body(self) -> None:
-        if self.body:
-            raise PlanError("body and body_base64 are both given", hint="give one of them")
-        try:
-            self.content  # noqa: B018 - whether it can be decoded
-        except ValueError as error:
-            raise PlanError(f"body_base64 is not base64: {error}") from error
-
-    @property
-    def content(self) -> bytes:
-        """The body as it is sent."""
-        return b64decode(self.body_base64, validate=True) if self.body_base64 else self.body.encode()
-
-    @property
-    def parts(self) -> Url:
-        """The parts of the URL, whose path has tokens in the place of placeholders (loadgen.model.http_values)."""
-        try:
-            text = tokens_for(self.url)
-        except PlanError:  # braces mean nothing in a record of version 0.1; a new plan is checked by `check_values`
-            text = self.url
-        return Url.parse(text)
-
-    @property
-    def server(self) -> tuple[bool, str, int]:
-        """Whether the URL has TLS, and its host and port."""
-        if "{{" not in self.url:
-            return server_of(self.url)
-        url = self.parts
-        return url.tls, url.host, url.port
-
-    @property
-    def has_braces(self) -> bool:
-        """Whether any text of the request has two braces, so that it may have placeholders."""
-        return "{{" in self.url or "{{" in self.body or any("{{" in line for line in self.headers)
-
-    @property
-    def values(self) -> tuple[Value, ...]:
-        """The placeholders of the request.  Raises PlanError for a malformed one."""
-        return tuple(values_in(self.url, *self.headers, self.body))
-
-    @property
-    def own_hosts(self) -> int:
-        """The number of Host lines among the headers."""
-        return sum(line.partition(":")[0].lower() == "host" for line in self.headers)
-
-    @property
-    def name(self) -> str:
-        """The request as reports show it, like `GET http://192.0.2.7/`; without secrets."""
-        return f"{self.method} {mask_url(self.url)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +94,7 @@ class HttpPlan:
     stages: tuple[Stage, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "requests", Remembering.of(self.requests))
         if self.stages:
             check_stages(self.stages, MAX_RATE_PER_S)
             if self.warmup_ns:
@@ -241,11 +134,9 @@ class HttpPlan:
 
     def check_values(self) -> None:
         """Raise PlanError when a placeholder is malformed, stands where none can stand, or names an unknown value."""
-        if self.follow and any("{{" in request.url for request in self.requests):
+        if self.follow and any("{{" in request.url for _, request in once(self.requests, with_braces)):
             raise PlanError("-L cannot follow a URL that differs by request", hint="give the last URL of each redirect")
-        for number, request in enumerate(self.requests, start=1):
-            if not request.has_braces:
-                continue
+        for number, request in once(self.requests, with_braces):
             try:
                 check_places(request.url, request.headers)
                 check_names(request.values, self.data.columns, self.data.file)
@@ -311,20 +202,7 @@ class HttpPlan:
     @property
     def targets(self) -> tuple[Target, ...]:
         """The servers that the URLs name, in order; the weight of each is the sum of its requests' weights."""
-        weights: dict[tuple[bool, str, int], int] = {}
-        for request in self.requests:
-            key = request.server
-            weights[key] = weights.get(key, 0) + request.weight
-        return tuple(
-            Target(
-                name=_name(tls, host, port),
-                host=host,
-                port=port,
-                weight=weight,
-                tls=tls,
-            )
-            for (tls, host, port), weight in weights.items()
-        )
+        return once(self.requests, targets_of)
 
     def dialed_of(self, target: Target) -> Target:
         """`target` with the host and port that its connections go to."""
@@ -345,16 +223,13 @@ class HttpPlan:
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain data (for JSON and TOML); :meth:`from_dict` reads it back to an equal plan."""
-        data = to_plain(self)
-        assert isinstance(data, dict)
-        for name in ("canary", *_LATER):
-            if getattr(self, name) == _DEFAULTS[name]:
-                del data[name]  # plans of version 0.1 have no such field
-        for request in data["requests"]:
-            for name in ("expect", "body_base64"):
-                if not request[name]:
-                    del request[name]  # nor these
-        return data
+        left_out = {name for name in ("canary", *_LATER) if getattr(self, name) == _DEFAULTS[name]}
+        rest = {
+            name: to_plain(getattr(self, name))
+            for name in _DEFAULTS
+            if name != "requests" and name not in left_out  # plans of version 0.1 have no such field
+        }
+        return {"requests": once(self.requests, plain_requests), **rest}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> HttpPlan:
@@ -391,9 +266,3 @@ _LATER = (
 """Fields that are written only when they are set."""
 
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(HttpPlan)}
-
-
-def _name(tls: bool, host: str, port: int) -> str:
-    """The name of a server in reports; HTTPS is said, because one host may serve both on different ports."""
-    authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return f"https://{authority}" if tls else authority

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.derived import Remembering, once
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_request import HttpRequest
 from loadgen.model.secrets import MASK, mask_body, mask_header, mask_url
 
 
 def without_secrets(plan: HttpPlan) -> HttpPlan:
     """The plan with masked secrets; the same plan when it holds none."""
-    requests = tuple(_masked(request) for request in plan.requests)
-    proxy = mask_url(plan.proxy)
-    if requests == plan.requests and proxy == plan.proxy:
+    requests, proxy = once(plan.requests, _all_masked), mask_url(plan.proxy)
+    if requests is plan.requests and proxy == plan.proxy:
         return plan
     return dataclasses.replace(plan, requests=requests, proxy=proxy)
 
 
+def _all_masked(requests: tuple[HttpRequest, ...]) -> tuple[HttpRequest, ...]:
+    """The requests without secrets; the same tuple when they hold none."""
+    masked = Remembering(map(_masked, requests))
+    return requests if all(map(operator.is_, masked, requests)) else masked
+
+
 def _masked(request: HttpRequest) -> HttpRequest:
-    url, body = mask_url(request.url), mask_body(request.body)
+    url = mask_url(request.url)
+    if url == request.url and not (request.headers or request.body or request.body_base64):
+        return request
+    body = mask_body(request.body)
     headers = tuple(mask_header(line) for line in request.headers)
     binary = _masked_binary(request.body_base64)
     if (url, headers, body, binary) == (request.url, request.headers, request.body, request.body_base64):
@@ -47,9 +58,12 @@ def hidden(plan: HttpPlan) -> tuple[str, ...]:
     """
     found: dict[str, None] = {}
     for request in plan.requests:
-        found |= {f"-H '{_name(line)}: …'": None for line in request.headers if is_hidden(line)}
+        if request.headers:
+            found |= {f"-H '{_name(line)}: …'": None for line in request.headers if is_hidden(line)}
         if MASK in request.url and mask_url(_filled(request.url)) == request.url:
             found["the URL"] = None
+        if not (request.body or request.body_base64):
+            continue
         bodies = (request.body, _bytes_as_text(request.body_base64))
         if any(MASK in body and mask_body(_filled(body)) == body for body in bodies):
             found["--body"] = None

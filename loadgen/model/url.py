@@ -15,6 +15,7 @@ _URL = re.compile(
     re.S,
 )
 _START = re.compile(r"(?:([A-Za-z]+)://)?([^/?#]*)")
+_USUAL = re.compile(r"(https?)://([^/?#\x00-\x20\x7f-\U0010ffff]+)([/?][!\"$-~]*)?")  # ASCII without a fragment
 _AUTHORITY = re.compile(r"(?:(?P<user>.*)@)?(?P<host>\[[^\[\]]*\]|[^\[\]:]*)(?::(?P<port>[0-9]*))?", re.S)
 _HALF_SCHEME = re.compile(r"https?:(?![0-9]+(?:[/?#]|$))", re.I)  # a host may be called http
 _WRONG = re.compile(r"[\x00-\x20\x7f\ud800-\udfff]")
@@ -44,29 +45,50 @@ class Url:
         Printable characters of the path and the query stay as they are; others become %XX of UTF-8.  A fragment is not
         sent.  Raises PlanError for any other text.
         """
-        if wrong := _WRONG.search(text):
-            raise PlanError(
-                f"{text!r} is not a URL: {wrong[0]!r} is not allowed in it", hint="write such characters as %XX"
-            )
-        match = _URL.fullmatch(text)
-        assert match is not None  # any text matches
-        scheme, authority, path, query = match.groups()
-        if not scheme and _HALF_SCHEME.match(text):
-            raise PlanError(f"{text!r} is not a URL: http: and https: need two slashes", hint=_EXAMPLE)
-        try:
-            tls, host, port, user = _origin(scheme or "http", authority)
-        except PlanError as error:
-            raise PlanError(f"{text!r} is not a URL: {error.message}", hint=error.hint) from None
-        target = (path or "/") + (query or "")
-        if not target.isascii():
-            target = quote(target, safe=_PRINTABLE)
-        return cls(tls=tls, host=host, port=port, path=target, user=user)
+        (tls, host, port, user), path = split_url(text)
+        return cls(tls=tls, host=host, port=port, path=path, user=user)
 
     @property
     def credentials(self) -> bytes:
         """User name and password of the URL as HTTP's basic authentication has them; b"" without a user name."""
-        name, _, password = self.user.partition(":")
-        return unquote_to_bytes(name) + b":" + unquote_to_bytes(password) if self.user else b""
+        return credentials_of(self.user)
+
+
+def credentials_of(user: str) -> bytes:
+    """See :attr:`Url.credentials`; `user` is what stands before an `@`."""
+    name, _, password = user.partition(":")
+    return unquote_to_bytes(name) + b":" + unquote_to_bytes(password) if user else b""
+
+
+def split_url(text: str) -> tuple[tuple[bool, str, int, str], str]:
+    """The parts of a URL as two: whether it has TLS, its host, port and user; and its path.  See :meth:`Url.parse`.
+
+    Faster than to make a Url, for plans of 100,000 URLs.  Raises PlanError.
+    """
+    usual = _USUAL.fullmatch(text)
+    scheme, authority, path = usual.groups() if usual else _split(text)
+    try:
+        origin = _origin(scheme, authority)
+    except PlanError as error:
+        raise PlanError(f"{text!r} is not a URL: {error.message}", hint=error.hint) from None
+    if not path or path.startswith("?"):
+        path = f"/{path or ''}"
+    return origin, path
+
+
+def _split(text: str) -> tuple[str, str, str]:
+    """The scheme, the authority and the path with the query, which is escaped, of any text that may be a URL."""
+    if wrong := _WRONG.search(text):
+        raise PlanError(
+            f"{text!r} is not a URL: {wrong[0]!r} is not allowed in it", hint="write such characters as %XX"
+        )
+    match = _URL.fullmatch(text)
+    assert match is not None  # any text matches
+    scheme, authority, path, query = match.groups()
+    if not scheme and _HALF_SCHEME.match(text):
+        raise PlanError(f"{text!r} is not a URL: http: and https: need two slashes", hint=_EXAMPLE)
+    path += query or ""
+    return scheme or "http", authority, path if path.isascii() else quote(path, safe=_PRINTABLE)
 
 
 def server_of(text: str) -> tuple[bool, str, int]:

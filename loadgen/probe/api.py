@@ -17,6 +17,10 @@ class ProbeError(TargetError):
     """The far end cannot be reached, refuses the test, ends it early, or breaks the protocol."""
 
 
+class NotListeningError(ProbeError):
+    """The far end refused the connection, or ended it before it said anything."""
+
+
 @dataclass(slots=True)
 class Stop:
     """Asks a running test to end early; its result is then what was measured.

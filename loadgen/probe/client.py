@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import os
 import socket
@@ -14,7 +13,6 @@ from typing import Any
 
 from loadgen import __version__
 from loadgen.measure.throughput import UNKNOWN, Granted, ProbeResult, StreamResult, Tick
-from loadgen.model.address import format_address
 from loadgen.model.errors import PlanError
 from loadgen.model.probe import MIN_DURATION_NS, Direction, Kind, ProbeTest, Transport
 from loadgen.model.units import NS_PER_MS, NS_PER_S
@@ -32,74 +30,27 @@ from loadgen.probe.iperf3 import (
     cookie_of,
     stream_ids,
 )
-from loadgen.probe.login import LoginError, Padding, login_of
 from loadgen.probe.making import stream_of
 from loadgen.probe.messages import Parameters, Results
 from loadgen.probe.meter import Meter, share
 from loadgen.probe.outcome import alone, pair_streams
 from loadgen.probe.result import result_of, with_far_end
 from loadgen.probe.rr import MEASURED, OVER, PHASE, Asker
-from loadgen.probe.sockets import check_test, congestion_of, granted, segment_bytes
+from loadgen.probe.sockets import congestion_of, granted, segment_bytes
 from loadgen.probe.strangers import first_state
 from loadgen.probe.streams import BYTES, LIMIT, Stream
 from loadgen.probe.tcp import TcpReceiver, payload
 from loadgen.probe.udp import settle
-
-PATIENCE_NS = 10 * NS_PER_S
 
 _TICK_NS = NS_PER_S
 _LOOK_NS = NS_PER_S // 4  # longest time until a broken stream is noticed
 _LOOK_LIMITED_NS = 2 * NS_PER_MS  # the same for the end of a test with a byte limit
 _RESULTS_BYTES = 1 << 22
 _HURRY_NS = 2 * NS_PER_S  # for the exchange of results after the user stopped the test
-_LISTENS_AGAIN_S = 0.5  # a stock iperf3 stops listening for a moment after it refused a login
 _LAST_WORD_S = 0.2  # a server that ends a test closes its streams before it sends the reason
 
 
-async def run_test(
-    test: ProbeTest,
-    host: str,
-    port: int,
-    *,
-    on_tick: OnTick,
-    patience_ns: int = PATIENCE_NS,
-    stop: Stop | None = None,
-) -> ProbeResult:
-    """Run `test` against the server at `host`:`port`; `on_tick` is called about once per second.
-
-    A stock iperf3 server omits whole seconds, so the omitted time is rounded up for it.  Raises ProbeError for faults
-    of the server or the network, and PlanError if this machine cannot run the test.  Cancelling ends the test on both
-    sides.  A test that fails or is stopped in the middle has a result, which says so (`cut`), if enough is known
-    without the far end's counts.
-    """
-    check_test(test)
-    login, stop = login_of(test), stop or Stop()
-    if login is not None:
-        with contextlib.suppress(LoginError):
-            token = login.token(Padding.PKCS1, int(time.time()))
-            return await _run_once(_Client(test, on_tick, patience_ns, stop, token), host, port)
-        await asyncio.sleep(_LISTENS_AGAIN_S)
-    token = login.token(Padding.OAEP, int(time.time())) if login else ""
-    return await _run_once(_Client(test, on_tick, patience_ns, stop, token), host, port)
-
-
-async def _run_once(client: _Client, host: str, port: int) -> ProbeResult:
-    where = format_address(host, port)
-    try:
-        try:
-            return await client.run(host, port)
-        except ProbeError as error:
-            if (known := await client.known_alone(f"{where} {error.message}")) is not None:
-                return known
-            raise
-    except ProbeError as error:
-        raise type(error)(f"{where} {error.message}", hint=error.hint) from error.__cause__
-    finally:
-        closing = asyncio.ensure_future(client.close())
-        await asyncio.shield(closing)  # also on a second cancellation: threads must not remain
-
-
-class _Client:
+class Client:
     """One test.  Messages of its errors are sentences about the server without the subject."""
 
     def __init__(self, test: ProbeTest, on_tick: OnTick, patience_ns: int, stop: Stop, token: str) -> None:
@@ -123,8 +74,7 @@ class _Client:
         test, patience_ns = self._test, self._test.connect_timeout_ns or self._patience_ns
         self._path, sock = await connect(host, port, patience_ns, ip_version=test.ip_version, bind=test.bind)
         self._control = control = Control(sock, self._patience_ns)
-        await control.send(self._cookie)
-        await self._judge(await first_state(control), (State.PARAM_EXCHANGE,))
+        await self._judge(await first_state(control, self._cookie), (State.PARAM_EXCHANGE,))
         asked = parameters_of(self._test, segment_bytes(sock))
         await control.send(
             asked.to_wire(f"loadgen {__version__}") | ({"authtoken": self._token} if self._token else {})

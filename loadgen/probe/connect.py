@@ -16,7 +16,7 @@ from loadgen.model.address import format_address
 from loadgen.model.errors import PlanError
 from loadgen.model.probe import MIN_UDP_BLOCK_BYTES
 from loadgen.model.units import NS_PER_S
-from loadgen.probe.api import ProbeError
+from loadgen.probe.api import NotListeningError, ProbeError
 from loadgen.probe.iperf3 import UDP_CONNECT, UDP_CONNECTS
 from loadgen.probe.messages import Parameters
 from loadgen.probe.sockets import fit_segments, tune
@@ -257,7 +257,11 @@ async def _connect(sock: socket.socket, address: Any, patience_ns: int) -> None:
 def _refusal(error: OSError) -> ProbeError:
     match error.errno:
         case errno.ECONNREFUSED:
-            return ProbeError("refuses the connection", hint=_START_HINT)
+            return NotListeningError("refuses the connection", hint=_START_HINT)
+        case errno.ECONNRESET:  # it was accepted, and reset before this end saw that
+            return NotListeningError(
+                "is probably no iperf3 server: it reset the connection before it said anything", hint=_START_HINT
+            )
         case errno.EHOSTUNREACH | errno.ENETUNREACH:
             return ProbeError(f"cannot be reached: {(error.strerror or '').lower()}")
         case errno.ETIMEDOUT:

@@ -24,7 +24,7 @@ from loadgen.model.errors import LoadgenError, PlanError
 from loadgen.model.plain import from_plain, to_plain
 from loadgen.model.probe import ProbeTest
 from loadgen.probe.api import ServedTest, Stop
-from loadgen.probe.client import run_test
+from loadgen.probe.attempts import run_test
 from loadgen.probe.server import ProbeServer
 
 _ASK_TIMEOUT_S = 5.0

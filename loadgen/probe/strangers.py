@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loadgen.probe.api import ProbeError
+from loadgen.probe.api import NotListeningError, ProbeError
 from loadgen.probe.control import Control, PeerGoneError, PeerSilentError
 from loadgen.probe.iperf3 import ProtocolError, State
 
@@ -29,15 +29,20 @@ def who_says(data: bytes) -> str:
     return f"something else, which sent {data[:_SHOWN_BYTES]!r}"
 
 
-async def first_state(control: Control) -> State:
-    """The first state of a server.  Raises ProbeError that says what is there instead of an iperf3 server."""
+async def first_state(control: Control, cookie: bytes) -> State:
+    """Send `cookie`, and return the first state of the server.
+
+    Raises ProbeError that says what is there instead of an iperf3 server: NotListeningError if it ended the connection
+    without a word.
+    """
     try:
+        await control.send(cookie)
         return await control.soon()
     except ProtocolError:
         said = await control.rest_of_greeting()
         raise ProbeError(f"is no iperf3 server but {who_says(said)}", hint=_HINT) from None
     except PeerGoneError as error:
-        raise ProbeError(
+        raise NotListeningError(
             f"is probably no iperf3 server: it {error.message} before it said anything", hint=_HINT
         ) from error
     except PeerSilentError as error:

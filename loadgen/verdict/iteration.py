@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from loadgen.measure.cells import BAD, CUT, OK, Cell
 from loadgen.measure.censored import Times
+from loadgen.measure.codes import codes_of
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Totals
 from loadgen.measure.slot_time import are_known
@@ -135,6 +136,7 @@ def _target_result(
         dead_share=_dead_share(found, tallies, measured_ns),
         time=time_shares(tallies, len(found), measured_ns),
         cut=cell.cut,
+        statuses=codes_of(cell.statuses),
     )
 
 

@@ -95,8 +95,9 @@ class TargetResult:
     `conforming` and `requests_conforming` are None in a run that has no score.  `dead_share`: share (0..1) of its
     connections' time in the window that was lost: in time-outs and other failures, in the rests after them, and in
     connections that did not play.  `time`: where all of its connections' time went; with it, `dead` says whether
-    the VM answered next to nothing.  In records of version 0.1.0, `dead_share`, `cut` and `time` are None, and the
-    times are those of ok operations.
+    the VM answered next to nothing.  `statuses`: the number of whole replies by status code, None in records of earlier
+    versions.  In records of version 0.1.0, `dead_share`, `cut` and `time` are None, too, and the times are those of ok
+    operations.
     """
 
     name: str
@@ -114,6 +115,7 @@ class TargetResult:
     dead_share: float | None = None
     cut: int | None = None
     time: TimeShares | None = None
+    statuses: dict[int, int] | None = None
 
     @property
     def dead(self) -> bool | None:

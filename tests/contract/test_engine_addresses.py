@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -33,6 +33,21 @@ def engine(request: pytest.FixtureRequest) -> MakeEngine:
     return ENGINES[request.param]
 
 
+def one_port(hosts: Sequence[str]) -> list[socket.socket]:
+    """Sockets at one port of all hosts: one that is free at the first may be in use at another."""
+    for _ in range(100):
+        socks: list[socket.socket] = []
+        with contextlib.suppress(OSError):
+            for host in hosts:
+                family = socket.AF_INET6 if ":" in host else socket.AF_INET
+                port = socks[0].getsockname()[1] if socks else 0
+                socks.append(socket.create_server((host, port), family=family))
+            return socks
+        for sock in socks:
+            sock.close()
+    raise AssertionError(f"no port is free at {hosts}")
+
+
 class Servers:
     """A server on one port of several addresses; counts connections by their remote and their local address."""
 
@@ -43,10 +58,9 @@ class Servers:
     @contextlib.asynccontextmanager
     async def on(self, *hosts: str) -> AsyncIterator[Servers]:
         async with contextlib.AsyncExitStack() as stack:
-            for host in hosts:
-                family = socket.AF_INET6 if ":" in host else socket.AF_INET
-                server = await asyncio.start_server(self._serve, host, self.port, family=family)
-                self.port = server.sockets[0].getsockname()[1]
+            for sock in one_port(hosts):
+                server = await asyncio.start_server(self._serve, sock=sock)
+                self.port = sock.getsockname()[1]
                 await stack.enter_async_context(server)
             yield self
 

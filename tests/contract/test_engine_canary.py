@@ -98,7 +98,7 @@ def run(make: MakeEngine, handler: Handler | None, **options: Any) -> Run:
             return engines[0]
 
         async with ScriptedServer(scripted.delayed(0.005)) as server:
-            played = await play(with_canary, make_tape([Op()], 1), [server.port], length_ns=LENGTH_NS, **options)
+            played = await play(with_canary, make_tape([Op()], 1), [server.port], **{"length_ns": LENGTH_NS, **options})
         responder.close()
         await asyncio.gather(*handling)
         return Run(played, engines[0].take_canary(), len(server.requests))
@@ -137,17 +137,20 @@ def test_nothing_of_the_canary_is_counted_with_the_load(engine: MakeEngine, load
     assert sum(cell.connects for cell in cells) == 1
     # The last one may be cut before the server reads it.
     assert sum(cell.lateness.total for cell in cells) - found.requests in (0, 1)
-    # An open loop may cut one that was not sent.
-    assert sum(sum(cell.outcomes.tolist()) for cell in cells) <= found.requests + 1
+    # An open loop also cuts operations that were not sent.
+    outcomes = found.played.outcomes()
+    assert sum(outcomes.values()) - outcomes.get(Outcome.CUT, 0) <= found.requests
 
 
 @pytest.mark.parametrize("handler", [None, silent, closing, shouting])
 @pytest.mark.parametrize("load", ["closed", "open"])
 def test_a_bad_responder_costs_the_load_nothing(engine: MakeEngine, load: str, handler: Handler | None) -> None:
-    found = run(engine, handler, timeout_ns=150 * NS_PER_MS, **LOADS[load])
+    # The load has the same time limit as the canary: short only where the canary needs that.
+    limits = {"timeout_ns": 600 * NS_PER_MS, "length_ns": 1600 * NS_PER_MS} if handler is silent else {}
+    found = run(engine, handler, **LOADS[load], **limits)
     assert set(found.played.outcomes()) <= {Outcome.OK, Outcome.CUT}
     assert found.played.why == "complete"
-    assert found.played.outcomes()[Outcome.OK] > 20
+    assert found.played.outcomes()[Outcome.OK] > 5
     possible: dict[Handler | None, set[Outcome]] = {
         None: {Outcome.REFUSED},
         silent: {Outcome.TIMED_OUT, Outcome.CUT},

@@ -61,7 +61,7 @@ def test_no_rest_follows_a_whole_reply(engine: MakeEngine, name: str, arrivals: 
     behaviour, expected = WHOLE[name]
     op = Op(size=900, cookie=b"found=1" if expected is Outcome.BAD_COOKIE else b"")
     played, server = played_by(engine, behaviour, op, arrivals=arrivals)
-    assert played.outcomes()[expected] > 20
+    assert played.outcomes()[expected] > 5
     assert set(played.outcomes()) <= {expected, Outcome.CUT}
     assert server.connections == 2
     assert played.cell().rest_ns == played.cell().retries == 0
@@ -77,7 +77,7 @@ def test_a_rest_follows_a_broken_reply(engine: MakeEngine, behaviour: Behaviour)
 
 def test_a_paced_connection_keeps_its_pace_when_replies_are_short_error_pages(engine: MakeEngine) -> None:
     played, _ = played_by(engine, scripted.error_500, line_bps=400_000, error_rest_ns=100 * NS_PER_MS)
-    assert 2 * 3 <= played.outcomes()[Outcome.BAD_STATUS] <= 2 * 5  # in 400 ms
+    assert 2 * 2 <= played.outcomes()[Outcome.BAD_STATUS] <= 2 * 6  # about 2 * 4 in 400 ms
     assert played.cell().rest_ns == played.outcomes()[Outcome.BAD_STATUS] * 100 * NS_PER_MS
 
 
@@ -89,7 +89,7 @@ def test_a_request_that_meets_a_close_is_sent_once_more(
     played, server = played_by(engine, closes_after(3, resets=resets), **options)
     cell, outcomes = played.cell(), played.outcomes()
     assert set(outcomes) <= {Outcome.OK, Outcome.CUT}
-    assert outcomes[Outcome.OK] > 20
+    assert outcomes[Outcome.OK] > 5
     assert outcomes[Outcome.OK] // 3 - 2 <= cell.retries <= outcomes[Outcome.OK] // 3 + 2
     assert cell.connects == pytest.approx(server.connections, abs=2)  # a connect may be under way
     assert cell.connects == pytest.approx(cell.retries + 2, abs=2)
@@ -109,21 +109,21 @@ def test_a_retried_operation_keeps_the_times_when_it_was_due_and_sent(
         return stays
 
     with records_kept(monkeypatch) as kept:
-        played_by(engine, late, connections=1)
+        played_by(engine, late, connections=1, requests=9, length_ns=30 * NS_PER_S)
     records = np.concatenate(kept)
     retried = records[(records["flags"] & RETRIED > 0) & (records["outcome"] == Outcome.OK)]
-    assert len(retried) > 2
+    assert len(retried) == 8
     assert (retried["flags"] == CONNECTED | RETRIED | 200 << STATUS_SHIFT).all()
     assert (retried["done_ns"] - retried["sent_ns"] > 45 * NS_PER_MS).all()
-    assert (retried["sent_ns"] - retried["due_ns"] < 40 * NS_PER_MS).all()
+    assert np.median(retried["sent_ns"] - retried["due_ns"]) < 40 * NS_PER_MS
 
 
 def test_a_request_with_effects_is_not_repeated_and_no_rest_follows(engine: MakeEngine) -> None:
     ops = [Op(method="POST", path=f"/{number}", size=900) for number in range(100)]
-    played, server = played_by(engine, closes_after(3), *ops, connections=1, length_ns=100 * NS_PER_MS)
+    played, server = played_by(engine, closes_after(3), *ops, connections=1, requests=40, length_ns=30 * NS_PER_S)
     outcomes = played.outcomes()
     assert set(outcomes) <= {Outcome.OK, Outcome.NO_REPLY, Outcome.CUT}
-    assert outcomes[Outcome.OK] > 6
+    assert sum(outcomes.values()) == 40
     assert outcomes[Outcome.NO_REPLY] == pytest.approx(outcomes[Outcome.OK] / 3, abs=1)
     assert server.requests == [f"/{number % 100}" for number in range(len(server.requests))]
     assert played.cell().rest_ns == played.cell().retries == 0
@@ -165,9 +165,8 @@ def test_a_close_after_an_interim_reply_is_no_reason_to_send_again(engine: MakeE
 def test_both_engines_write_equal_records_of_closes_and_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = (records_of(make, monkeypatch) for make in (python_engine, compiled_engine))
     names = ["row", "outcome", "bytes", "flags"]
-    least = min(len(ours), len(theirs)) - 1  # the last operation is cut
-    assert least > 60
-    assert theirs[names][:least].tolist() == ours[names][:least].tolist()
+    assert len(ours) == len(theirs) == 120
+    assert theirs[names].tolist() == ours[names].tolist()
     assert len(set(ours["flags"].tolist())) >= 4
 
 
@@ -181,5 +180,13 @@ def records_of(make: MakeEngine, monkeypatch: pytest.MonkeyPatch) -> NDArray[np.
         return await kinds[int(path[1:])](path, size, writer)
 
     with records_kept(monkeypatch) as kept:
-        played_by(make, closes_after(2, mixed), *ops, connections=1, error_rest_ns=NS_PER_MS, length_ns=2 * NS_PER_S)
+        played_by(
+            make,
+            closes_after(2, mixed),
+            *ops,
+            connections=1,
+            error_rest_ns=NS_PER_MS,
+            requests=120,
+            length_ns=30 * NS_PER_S,
+        )
     return np.concatenate(kept)

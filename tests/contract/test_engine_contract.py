@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -17,7 +18,8 @@ from loadgen.model.outcome import Outcome
 from loadgen.model.shard import Shard
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from tests.support import scripted
-from tests.support.engines import ENGINES, MakeEngine, Played, play
+from tests.support.calm import in_a_calm_moment
+from tests.support.engines import ENGINES, MakeEngine, Played, play, records_kept
 from tests.support.scripted import Behaviour, ScriptedServer
 from tests.support.tapes import Op, make_tape
 
@@ -42,6 +44,11 @@ def outcomes_of(engine: MakeEngine, behaviour: Behaviour, op: Op, **options: Any
             return await play(engine, make_tape([op], 2), [server.port], **options), server
 
     return run(scenario)
+
+
+def judged(played: Played, how: str) -> int:
+    """The operations of all connections in the window, and in the rest of the time: an engine may end late."""
+    return sum(int(played.tallies(window)[how].sum()) for window in (0, -1))
 
 
 RIGHT = {
@@ -86,9 +93,8 @@ def test_each_wrong_answer_has_an_outcome_of_its_own(engine: MakeEngine, name: s
     outcomes = played.outcomes()
     assert outcomes[expected] >= 2
     assert set(outcomes) <= {expected, Outcome.CUT}
-    bad = played.tallies()["bad"].sum()
-    assert bad == outcomes[expected]
-    assert played.tallies()["ok"].sum() == 0
+    assert judged(played, "bad") == outcomes[expected]
+    assert judged(played, "ok") == 0
 
 
 @pytest.mark.parametrize("behaviour", [scripted.stalls, scripted.silent])
@@ -107,7 +113,7 @@ def test_a_refused_connect_is_recorded_and_not_repeated_at_once(engine: MakeEngi
             return await play(engine, make_tape([Op()], 1), [port], error_rest_ns=100 * NS_PER_MS)
 
         outcomes = run(scenario).outcomes()
-    assert 3 <= outcomes[Outcome.REFUSED] <= 5  # in 400 ms, with a rest of 100 ms after each
+    assert 2 <= outcomes[Outcome.REFUSED] <= 6  # about 5 in 400 ms, with a rest of 100 ms after each
     assert set(outcomes) == {Outcome.REFUSED}
 
 
@@ -125,12 +131,12 @@ def test_operations_are_played_in_the_order_of_the_tape_and_wrap_around(engine: 
 
     async def scenario() -> list[str]:
         async with ScriptedServer(scripted.good) as server:
-            await play(engine, make_tape(ops, 1), [server.port])
+            await play(engine, make_tape(ops, 1), [server.port], requests=20, length_ns=30 * NS_PER_S)
             assert server.connections >= 3  # a new one after every third operation
             return server.requests
 
     requests = run(scenario)
-    assert len(requests) > 14
+    assert len(requests) == 20
     assert requests == [f"/{i % 7}" for i in range(len(requests))]
 
 
@@ -141,6 +147,7 @@ def test_keep_alive_uses_one_tcp_connection(engine: MakeEngine) -> None:
     assert played.cell().connects == 2
 
 
+@in_a_calm_moment
 def test_an_idle_connection_that_the_server_closed_is_opened_anew(engine: MakeEngine) -> None:
     async def closes_soon(path: str, size: int, writer: asyncio.StreamWriter) -> bool:
         await scripted.good(path, size, writer)
@@ -178,13 +185,19 @@ def test_each_target_gets_its_own_connections_and_host(engine: MakeEngine) -> No
             assert one.connections == 3
             assert two.connections == 1
             assert set(one.hosts) == {f"127.0.0.1:{one.port}"}
-            ok = played.tallies()["ok"]
-            assert ok[:3].sum() == played.cell(target=0).outcomes[Outcome.OK]
-            assert ok[3:].sum() == played.cell(target=1).outcomes[Outcome.OK]
+            counted: Counter[int] = Counter()
+            for window in (0, -1):  # an engine may end late
+                for tally in played.tallies(window):
+                    counted[int(tally["connection"]) // 3] += int(tally["ok"])
+            cells = Counter[int]()
+            for (_, target), cell in played.totals.cells.items():
+                cells[target] += cell.ok
+            assert counted == cells
 
     run(scenario)
 
 
+@in_a_calm_moment
 def test_pace_against_a_fast_server_is_the_line_speed(engine: MakeEngine) -> None:
     size = 5_000 - len(scripted.head(4_900))  # 5,000 bytes with the head take 100 ms, so short delays do not matter
 
@@ -204,6 +217,7 @@ def test_pace_against_a_fast_server_is_the_line_speed(engine: MakeEngine) -> Non
 
 
 @pytest.mark.parametrize("paced_reads", [False, True])
+@in_a_calm_moment
 def test_a_reply_slower_than_the_line_is_charged_its_time(engine: MakeEngine, paced_reads: bool) -> None:
     async def scenario() -> Played:
         async with ScriptedServer(scripted.limited(200_000)) as server:
@@ -252,7 +266,7 @@ def test_times_are_due_sent_done(engine: MakeEngine) -> None:
             return await play(engine, make_tape([Op()], 1), [server.port])
 
     cell = run(scenario).cell()
-    assert cell.service.min_ns >= 49 * NS_PER_MS  # timers of the loop are rounded to milliseconds
+    assert cell.service.min_ns >= 48 * NS_PER_MS  # a timer of the loop fires up to 1.5 ms early
     assert cell.response.min_ns >= cell.service.min_ns
     assert cell.lateness.total >= cell.response.total > 0
 
@@ -281,7 +295,7 @@ def test_an_operation_in_progress_at_the_end_is_cut_and_its_bytes_count(engine: 
     assert tallies["ok"].sum() + tallies["bad"].sum() == 0
 
 
-def test_only_operations_due_in_the_window_are_in_it(engine: MakeEngine) -> None:
+def test_only_operations_due_in_the_window_are_in_it(engine: MakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> Played:
         async with ScriptedServer(scripted.good) as server:
             return await play(
@@ -293,10 +307,14 @@ def test_only_operations_due_in_the_window_are_in_it(engine: MakeEngine) -> None
                 window_ns=(200 * NS_PER_MS, 400 * NS_PER_MS),
             )
 
-    played = run(scenario)
+    with records_kept(monkeypatch) as kept:
+        played = run(scenario)
     inside, outside = played.cell(0).ok, played.cell(-1).ok
-    assert 5 <= inside <= 10  # one every 20.8 ms unless the machine is delayed
-    assert 10 <= outside <= 20
+    records = np.concatenate(kept)
+    after_ns = (records["due_ns"] - records["due_ns"].min())[records["outcome"] == Outcome.OK]
+    assert inside == np.count_nonzero((after_ns >= 200 * NS_PER_MS) & (after_ns < 400 * NS_PER_MS)) > 0
+    assert outside == len(after_ns) - inside > 0
+    assert inside + outside <= 31  # one every 20.8 ms, or fewer if the machine is delayed
     # The connection is always in an operation, so the whole window is its time; the first operation was due before.
     (tally,) = played.tallies(0)
     assert tally["busy_ns"] == 200 * NS_PER_MS

@@ -19,6 +19,7 @@ from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.schedule.optape import OpTape
 from loadgen.schedule.strings import Strings
 from tests.support import scripted
+from tests.support.calm import in_a_calm_moment
 from tests.support.engines import ENGINES, MakeEngine, Played, play, records_kept
 from tests.support.scripted import ScriptedServer
 from tests.support.tapes import Op, content, make_tape
@@ -204,6 +205,7 @@ def test_a_reply_as_long_as_the_last_one_is_still_read(engine: MakeEngine) -> No
     assert connections == 3  # a connection with surplus bytes is not reused
 
 
+@in_a_calm_moment
 def test_more_operations_than_any_buffer_holds_are_all_recorded(
     engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_request import HttpRequest
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_S
 from tests.contract.test_engine_contract import run

@@ -12,7 +12,8 @@ from deploy.redirects import followed
 from deploy.vms.reach import reach
 from loadgen.engine.tunnel import CLOSED, SILENT, TunnelAnswer
 from loadgen.model.errors import TargetError
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_request import HttpRequest
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from tests.contract.test_engine_contract import run

@@ -16,7 +16,8 @@ import uvloop
 from loadgen.engine.api import Arrivals
 from loadgen.engine.values import Filler
 from loadgen.model.data_file import NO_DATA, DataFile, described, parse_csv
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_request import HttpRequest
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.schedule.optape import OpTape
@@ -57,6 +58,10 @@ def request(path: str = "/", headers: tuple[str, ...] = (), body: str = "", meth
     return HttpRequest(url=f"http://127.0.0.1:1{path}", headers=headers, body=body, method=method)
 
 
+LONG_NS = 30 * NS_PER_S
+"""For tests with a number of requests, which end when these are done."""
+
+
 def bodies(server: RawServer) -> list[bytes]:
     return [one.partition(b"\r\n\r\n")[2] for one in server.requests]
 
@@ -73,23 +78,23 @@ def test_every_engine_sends_what_the_templates_say(engine: MakeEngine, data: Dat
 
     async def scenario() -> RawServer:
         async with RawServer() as server:
-            await play(engine, tape, [server.port], part=2, parts=5, length_ns=100 * NS_PER_MS)
+            await play(engine, tape, [server.port], part=2, parts=5, requests=20, length_ns=LONG_NS)
             return server
 
     server = run(scenario)
     filler = Filler(tape.values, part=2, parts=5)
     host = f"Host: 127.0.0.1:{server.port}\r\n".encode()
-    assert len(server.requests) > 9
+    assert len(server.requests) == 20
     assert server.requests == [filler.write(1, host, 0) for _ in server.requests]
 
 
 def test_the_values_of_the_first_requests_are_these(engine: MakeEngine, data: DataFile) -> None:
     async def scenario() -> RawServer:
         async with RawServer() as server:
-            await play(engine, tape_of(EVERYTHING, data=data), [server.port], length_ns=100 * NS_PER_MS)
+            await play(engine, tape_of(EVERYTHING, data=data), [server.port], requests=2, length_ns=LONG_NS)
             return server
 
-    first, second = run(scenario).requests[:2]
+    first, second = run(scenario).requests
     assert first.startswith(b"POST /a%200%2C%20b/")
     assert re.search(rb"\?n=0&u=[0-9a-f-]{36}&t=x HTTP/1.1\r\nHost: 127", first)
     assert b"\r\nX-Name: a 1, b, 0\r\n" in second
@@ -109,12 +114,12 @@ def test_the_length_of_each_body_is_right(engine: MakeEngine, tmp_path: Path, lo
     async def scenario() -> RawServer:
         async with RawServer() as server:
             tape = tape_of(request(body="{{t}}-{{n}}", headers=("X-After: 1",)), data=found)
-            await play(engine, tape, [server.port], length_ns=150 * NS_PER_MS)
+            await play(engine, tape, [server.port], requests=2 * found.rows, length_ns=LONG_NS)
             return server
 
     server = run(scenario)
     # The server reads as many bytes as Content-Length says: a wrong length would tear the next request apart.
-    assert len(server.requests) > found.rows
+    assert len(server.requests) == 2 * found.rows
     for number, body in enumerate(bodies(server)):
         assert re.fullmatch(rb"y*-%d" % number, body)
     assert len({body.count(b"y") for body in bodies(server)}) == found.rows
@@ -125,7 +130,9 @@ def test_numbers_are_unique_over_connections_and_engines(engine: MakeEngine) -> 
 
     async def scenario() -> tuple[list[Played], RawServer]:
         async with RawServer() as server:
-            parts = [play(engine, tape, [server.port], part=p, parts=3, length_ns=150 * NS_PER_MS) for p in range(3)]
+            parts = [
+                play(engine, tape, [server.port], part=p, parts=3, requests=24, length_ns=LONG_NS) for p in range(3)
+            ]
             return [await one for one in parts], server
 
     played, server = run(scenario)
@@ -142,7 +149,7 @@ def test_each_row_is_taken_once_before_any_row_again(engine: MakeEngine, data: D
 
     async def scenario() -> RawServer:
         async with RawServer() as server:
-            await play(engine, tape, [server.port], length_ns=150 * NS_PER_MS)
+            await play(engine, tape, [server.port], requests=60, length_ns=LONG_NS)
             return server
 
     lines = [one.split(b" ")[1] for one in run(scenario).requests]
@@ -156,11 +163,11 @@ def test_a_request_that_is_sent_again_is_the_same_request(engine: MakeEngine) ->
     async def scenario() -> tuple[Played, RawServer]:
         async with RawServer(hangs_up=lambda had: had == 1) as server:
             tape = tape_of(request("/{{n}}?{{uuid}}&{{timestamp_ns}}", method="GET"))
-            return await play(engine, tape, [server.port], length_ns=150 * NS_PER_MS), server
+            return await play(engine, tape, [server.port], requests=20, length_ns=LONG_NS), server
 
     played, server = run(scenario)
     lines = [one.split(b" ")[1] for one in server.requests]
-    assert played.outcomes()[Outcome.OK] > 5
+    assert played.outcomes() == {Outcome.OK: 20}
     assert sum(cell.retries for cell in played.totals.cells.values()) > 5
     assert lines[1] == lines[2]
     assert len({line.partition(b"?")[0] for line in lines}) == len(set(lines))
@@ -171,11 +178,11 @@ def test_a_long_body_arrives_whole_although_it_is_sent_in_parts(engine: MakeEngi
 
     async def scenario() -> RawServer:
         async with RawServer(slowly=True) as server:
-            await play(engine, tape_of(request(body=body)), [server.port], length_ns=NS_PER_S)
+            await play(engine, tape_of(request(body=body)), [server.port], requests=3, length_ns=LONG_NS)
             return server
 
     server = run(scenario)
-    assert server.requests
+    assert len(server.requests) == 3
     for number, found in enumerate(bodies(server)):
         assert found[36:-39] == (b"y" * 5000 + b"%d" % number) * 1000
         before, _, after = found[-40:].rpartition(b"|")
@@ -186,7 +193,7 @@ def test_times_are_those_of_the_request(engine: MakeEngine) -> None:
     async def scenario() -> RawServer:
         async with RawServer() as server:
             path = "/{{timestamp}}/{{timestamp_ms}}/{{timestamp_ns}}"
-            await play(engine, tape_of(request(path, method="GET")), [server.port], length_ns=150 * NS_PER_MS)
+            await play(engine, tape_of(request(path, method="GET")), [server.port], requests=9, length_ns=LONG_NS)
             return server
 
     before_ns = time.time_ns()
@@ -215,8 +222,8 @@ def test_the_seed_decides_and_repeats(engine: MakeEngine) -> None:
     async def scenario(seed: int) -> list[bytes]:
         async with RawServer() as server:
             tape = tape_of(request("/{{uuid}}/{{random:1..1000000}}", method="GET"), seed=seed)
-            await play(engine, tape, [server.port], length_ns=100 * NS_PER_MS)
-            return [one.split(b" ")[1] for one in server.requests[:3]]
+            await play(engine, tape, [server.port], requests=3, length_ns=LONG_NS)
+            return [one.split(b" ")[1] for one in server.requests]
 
     first, again, other = (run(lambda seed=seed: scenario(seed)) for seed in (5, 5, 6))  # type: ignore[misc]
     assert first == again

@@ -143,7 +143,8 @@ BAD_SERVERS: dict[Callable[[Peer], Awaitable[None]], str] = {
 @pytest.mark.parametrize("script", BAD_SERVERS, ids=lambda script: script.__name__)
 def test_a_bad_server_is_reported_in_one_line(script: Callable[[Peer], Awaitable[None]]) -> None:
     async def scenario() -> tuple[str, int]:
-        async with scripted_server(script) as port:
+        again = script if script is closing_server else None  # such a server is tried a second time
+        async with scripted_server(script, again) as port:
             before = footprint()
             try:
                 message = (await probe(short(), port, patience_ns=QUICK_NS)).cut  # a test that had its time

@@ -13,6 +13,7 @@ from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.probe import client
 from loadgen.probe.messages import Parameters
 from loadgen.probe.sockets import tune
+from tests.support.calm import in_a_calm_moment
 from tests.support.probe_steps import played
 from tests.support.probes import (
     HOST,
@@ -45,6 +46,7 @@ def test_a_limit_is_exact_to_the_byte_in_every_direction(direction: Direction, p
 
 
 @pytest.mark.parametrize("direction", Direction)
+@in_a_calm_moment
 def test_a_timed_test_counts_received_bytes(direction: Direction) -> None:
     result, _ = played(short(direction=direction))
     assert result.wall_ns == pytest.approx(SHORT_NS, rel=0.5)
@@ -58,6 +60,7 @@ def test_a_timed_test_counts_received_bytes(direction: Direction) -> None:
     assert sum(tick.sent_bytes + tick.received_bytes for tick in result.ticks) > 0
 
 
+@in_a_calm_moment
 def test_a_busy_end_is_distinguished_from_a_waiting_one() -> None:
     """Writes of 1000 bytes make the sender the limit; at 8 Mbit/s the sender mostly sleeps."""
     flood, _ = played(short(block_bytes=1000, duration_ns=3 * SHORT_NS))
@@ -77,12 +80,14 @@ def test_windows_are_requested_at_both_ends() -> None:
 
 @pytest.mark.parametrize("transport", Transport)
 @pytest.mark.parametrize("direction", Direction)
+@in_a_calm_moment
 def test_a_paced_stream_keeps_its_rate(transport: Transport, direction: Direction) -> None:
     result, _ = played(short(transport=transport, direction=direction, rate_bps=8_000_000, block_bytes=1000))
     for stream in result.streams:
         assert stream.received_bps == pytest.approx(8_000_000, rel=0.5)
 
 
+@in_a_calm_moment
 def test_omitted_time_is_omitted_at_both_ends() -> None:
     result, served = played(short(omit_ns=SHORT_NS, rate_bps=8_000_000, direction=Direction.BIDIR))
     for stream in result.streams:
@@ -97,8 +102,9 @@ def test_datagrams_are_counted_at_both_ends(direction: Direction) -> None:
     test = short(transport=Transport.UDP, direction=direction, parallel=2, rate_bps=8_000_000, block_bytes=500)
     result, _ = played(test)
     for stream in result.streams:
-        assert stream.packets * 500 == stream.received_bytes
-        assert (stream.lost, stream.out_of_order, stream.retransmits) == (0, 0, UNKNOWN)
+        assert (stream.packets - stream.lost) * 500 == stream.received_bytes
+        assert 0 <= stream.lost <= stream.dropped  # a busy machine drops some
+        assert (stream.out_of_order, stream.retransmits) == (0, UNKNOWN)
         assert stream.jitter_ns >= 0
         assert stream.received_bytes <= stream.sent_bytes
 
@@ -110,6 +116,7 @@ def test_a_limited_udp_test_sends_its_bytes() -> None:
 
 
 @pytest.mark.parametrize("kind", [Kind.RR, Kind.CRR])
+@in_a_calm_moment
 def test_request_response_is_timed(kind: Kind) -> None:
     result, served = played(short(kind=kind, parallel=2, omit_ns=SHORT_NS // 2))
     latency = result.latency
@@ -125,7 +132,13 @@ def test_request_response_is_timed(kind: Kind) -> None:
 def test_many_clients_are_served_at_once_each_with_its_own_result() -> None:
     tests = [short(direction=direction, limit_bytes=1_000_000 + n) for n, direction in enumerate([*Direction] * 2)]
     udp = [
-        short(direction=direction, transport=Transport.UDP, block_bytes=100, rate_bps=1 << 20)
+        short(
+            direction=direction,
+            transport=Transport.UDP,
+            block_bytes=100,
+            rate_bps=1 << 20,
+            duration_ns=5 * SHORT_NS,  # long enough for each of twelve tests at once to have its turn
+        )
         for direction in [*Direction] * 2
     ]
 
@@ -160,6 +173,7 @@ def test_a_type_of_service_goes_out_over_ipv4_from_a_socket_for_both() -> None:
         assert sock.getsockopt(socket.IPPROTO_IP, socket.IP_TOS) == 32
 
 
+@in_a_calm_moment
 def test_ticks_are_sent_each_second_counted_from_the_end_of_the_omitted_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "_TICK_NS", 80 * NS_PER_MS)  # instead of one second
     result, _ = played(short(omit_ns=40 * NS_PER_MS, rate_bps=8_000_000))

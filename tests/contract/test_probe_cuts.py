@@ -13,8 +13,9 @@ from loadgen.measure.throughput import UNKNOWN, ProbeResult, Tick
 from loadgen.model.probe import Direction, IperfPlan, Kind, ProbeTest, Transport
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.probe.api import ProbeError, Stop
-from loadgen.probe.client import run_test
+from loadgen.probe.attempts import run_test
 from loadgen.verdict.network import judge_iperf
+from tests.support.calm import in_a_calm_moment
 from tests.support.lab import needs_iperf3
 from tests.support.probes import HOST, run, serving, short, stock_server, until
 from tests.support.relay import relay
@@ -78,6 +79,7 @@ def of_one_row(result: ProbeResult, **changes: Any) -> Any:
         {"limit_bytes": 1 << 40},
     ],
 )
+@in_a_calm_moment
 def test_a_stopped_test_is_a_shorter_test(changes: dict[str, Any], stock: bool) -> None:
     """The far end exchanges its counts as at the end of a whole test."""
     with either_server(stock) as played:
@@ -102,6 +104,7 @@ def test_a_stopped_request_response_test_has_times() -> None:
 
 
 @pytest.mark.parametrize("direction", Direction)
+@in_a_calm_moment
 def test_a_server_that_is_stopped_in_the_middle_leaves_what_was_measured(direction: Direction) -> None:
     async def scenario() -> ProbeResult:
         async with serving() as served:

@@ -9,8 +9,9 @@ import pytest
 
 from loadgen.measure.throughput import ProbeResult, StreamResult
 from loadgen.model.probe import Direction, ProbeTest, Transport
-from loadgen.model.units import NS_PER_MS
+from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.probe.udp import UdpReceiver
+from tests.support.calm import in_a_calm_moment
 from tests.support.lab import needs_iperf3
 from tests.support.probes import probe, run, serving, short, stock_client, stock_server
 from tests.support.relay import Fate, relay
@@ -20,13 +21,18 @@ COUNT = 400
 """Number of datagrams of a stream: 0.4 s at 1000 per second."""
 
 
+PER_S = 1000
+BLOCK = 100
+"""Bytes of a datagram: so few that a socket holds 340 of them while nobody reads."""
+
+
 def udp(direction: Direction, **changes: Any) -> ProbeTest:
     return short(
         transport=Transport.UDP,
         direction=direction,
-        rate_bps=8_000_000,
-        block_bytes=1000,
-        **{"duration_ns": COUNT * NS_PER_MS, **changes},
+        rate_bps=8 * BLOCK * PER_S,
+        block_bytes=BLOCK,
+        **{"duration_ns": COUNT * NS_PER_MS, "window_bytes": 1 << 17, **changes},
     )
 
 
@@ -35,21 +41,27 @@ def dies_after(count: int) -> Fate:
 
 
 def over(fate: Fate, test: ProbeTest) -> tuple[StreamResult, ...]:
-    """Return the streams of a test over a path with this fate, against a server of loadgen."""
+    """Return the streams of a test over a path with this fate, against a server of loadgen.
+
+    A busy machine may drop datagrams at the receiver's socket: they are lost, and told as `dropped`.
+    """
 
     async def scenario() -> ProbeResult:
         async with serving() as served, relay(served.port, fate) as port:
             return await probe(test, port)
 
-    return run(scenario).streams
+    streams = run(scenario).streams
+    for stream in streams:
+        assert 0 < stream.packets <= PER_S * stream.sent_ns / NS_PER_S + 25  # a busy machine sends less
+        assert stream.received_bytes == BLOCK * (stream.packets - stream.lost)
+    return streams
 
 
 @pytest.mark.parametrize("direction", Direction)
-def test_a_path_that_stops_halfway_loses_half(direction: Direction) -> None:
+def test_a_path_that_stops_halfway_loses_the_rest(direction: Direction) -> None:
     for stream in over(dies_after(COUNT // 2), udp(direction)):
-        assert stream.packets == pytest.approx(COUNT, rel=0.25)  # a busy machine sends less
-        assert stream.packets - stream.lost == COUNT // 2
-        assert stream.received_bytes == 1000 * COUNT // 2
+        assert stream.packets - stream.lost + stream.dropped == COUNT // 2
+        assert stream.lost > COUNT // 4
         assert (stream.duplicates, stream.out_of_order) == (0, 0)
 
 
@@ -62,13 +74,15 @@ def test_a_path_that_carries_nothing_loses_everything(direction: Direction) -> N
 @pytest.mark.parametrize("direction", ONE_WAY)
 def test_losing_the_rest_does_not_speed_up_a_byte_limit(direction: Direction) -> None:
     """200 of 400 datagrams arrive in the first half of the time: half of the rate."""
-    (stream,) = over(dies_after(COUNT // 2), udp(direction, limit_bytes=1000 * COUNT, duration_ns=800 * NS_PER_MS))
-    assert stream.packets - stream.lost == COUNT // 2
-    assert stream.received_bps < 5_000_000
+    (stream,) = over(dies_after(COUNT // 2), udp(direction, limit_bytes=BLOCK * COUNT, duration_ns=800 * NS_PER_MS))
+    assert stream.packets - stream.lost + stream.dropped == COUNT // 2
+    assert stream.received_bps < 5 * BLOCK * PER_S
 
 
 @pytest.mark.parametrize("direction", ONE_WAY)
+@in_a_calm_moment
 def test_a_path_that_stops_after_the_warm_up_loses_all_later_datagrams(direction: Direction) -> None:
+    """How many of the 300 belong to the warm-up depends on when it was over."""
     test = udp(direction, omit_ns=200 * NS_PER_MS, duration_ns=200 * NS_PER_MS)
     (stream,) = over(dies_after(300), test)
     assert stream.packets == pytest.approx(200, rel=0.3)
@@ -80,15 +94,15 @@ def test_duplicates_do_not_take_back_losses(direction: Direction) -> None:
     """Of three datagrams, the second is lost and the third arrives twice."""
     (stream,) = over(lambda number: (1, 0, 2)[(number - 1) % 3], udp(direction))
     third = stream.packets / 3
-    assert stream.lost == pytest.approx(third, abs=2)
-    assert stream.duplicates == pytest.approx(third, abs=4)
-    assert stream.received_bytes == 1000 * (stream.packets - stream.lost)
+    assert third - 2 <= stream.lost <= third + 2 + stream.dropped  # a copy of what was dropped may arrive
+    assert third - 4 - stream.dropped <= stream.duplicates <= third + 4
 
 
 @pytest.mark.parametrize("direction", Direction)
 def test_a_good_path_loses_nothing(direction: Direction) -> None:
     for stream in over(lambda number: 1, udp(direction, parallel=2)):
-        assert (stream.lost, stream.duplicates, stream.dropped) == (0, 0, 0)
+        assert stream.duplicates == 0
+        assert stream.lost == pytest.approx(stream.dropped, abs=2)
 
 
 @pytest.mark.parametrize("direction", ONE_WAY)
@@ -103,7 +117,7 @@ def test_a_receiver_that_is_too_slow_is_told_from_a_path_that_loses(
         work(self)
 
     monkeypatch.setattr(UdpReceiver, "work", late)
-    (stream,) = over(lambda number: 1, udp(direction, window_bytes=16 << 10))
+    (stream,) = over(lambda number: 1, udp(direction, window_bytes=4 << 10))
     assert stream.dropped == pytest.approx(stream.lost, abs=2)
     assert stream.dropped > 50
 
@@ -113,6 +127,7 @@ def test_a_receiver_that_is_too_slow_is_told_from_a_path_that_loses(
 
 @needs_iperf3
 @pytest.mark.parametrize("direction", ONE_WAY)
+@in_a_calm_moment
 def test_a_path_from_a_stock_server_that_stops_halfway_loses_half(direction: Direction) -> None:
     async def scenario(port: int) -> ProbeResult:
         async with relay(port, dies_after(COUNT // 2)) as near:
@@ -125,6 +140,7 @@ def test_a_path_from_a_stock_server_that_stops_halfway_loses_half(direction: Dir
 
 
 @needs_iperf3
+@in_a_calm_moment
 def test_a_stock_client_receives_the_loss_of_all_its_datagrams() -> None:
     async def scenario() -> dict[str, Any]:
         async with serving() as served, relay(served.port, dies_after(500)) as near:
@@ -138,6 +154,7 @@ def test_a_stock_client_receives_the_loss_of_all_its_datagrams() -> None:
 
 
 @needs_iperf3
+@in_a_calm_moment
 def test_a_receiving_stock_client_reports_the_loss_that_it_can_see() -> None:
     """iperf3 3.12 uses the highest number that arrived: this is its report, and not an error of the server."""
 

@@ -11,6 +11,7 @@ from loadgen.model.probe import Direction, IperfPlan, ProbeTest, Transport
 from loadgen.model.units import NS_PER_S
 from loadgen.verdict.network import judge_iperf
 from loadgen.verdict.network_result import IperfResult
+from tests.support.calm import in_a_calm_moment
 from tests.support.lab import needs_iperf3
 from tests.support.probes import probe, run, serving, stock_client, stock_server
 from tests.support.relay import Fate, relay
@@ -50,6 +51,7 @@ def all_but_each_ninth(number: int) -> int:
     return int(number % 9 != 0)
 
 
+@in_a_calm_moment
 def test_loss_is_not_reported_where_it_may_be_that_of_the_warm_up() -> None:
     """iperf3 3.12 counts the losses of the warm-up as losses, but not its datagrams."""
     result = over(all_but_each_ninth, udp(Direction.SEND, omit_ns=NS_PER_S))
@@ -61,17 +63,20 @@ def test_loss_is_not_reported_where_it_may_be_that_of_the_warm_up() -> None:
     assert any("warm-up (--omit), so the loss is not known" in note for note in report.notes)
 
 
+@in_a_calm_moment
 def test_without_loss_the_warm_up_leaves_no_doubt() -> None:
     (stream,) = over(lambda number: 1, udp(Direction.SEND, omit_ns=NS_PER_S)).streams
     assert stream.lost == 0
 
 
 @pytest.mark.parametrize(("direction", "omit_ns"), [(Direction.SEND, 0), (Direction.RECEIVE, NS_PER_S)])
+@in_a_calm_moment
 def test_loss_is_that_of_the_path(direction: Direction, omit_ns: int) -> None:
     result = over(all_but_each_ninth, udp(direction, omit_ns=omit_ns))
     assert judged(result).rows[0].loss_share == pytest.approx(1 / 9, abs=0.03)
 
 
+@in_a_calm_moment
 def test_half_of_the_datagrams_twice_is_no_valid_measurement_of_a_stock_server() -> None:
     """It counts the copies as payload: half more than was sent arrives."""
     result = over(lambda number: 1 + number % 2, udp(Direction.SEND))
@@ -83,12 +88,14 @@ def test_half_of_the_datagrams_twice_is_no_valid_measurement_of_a_stock_server()
     assert failed == ["received beyond sent"]
 
 
+@in_a_calm_moment
 def test_duplicates_do_not_pass_for_less_loss_at_a_stock_server() -> None:
     """10 of 100 are lost, after 10 that came twice: the copies came too early to hide a loss, and show themselves."""
     result = over(lambda number: 2 if number % 100 < 10 else int(number % 100 < 90), udp(Direction.SEND))
     assert result.streams[0].lost == UNKNOWN or judged(result).rows[0].loss_share == pytest.approx(0.1, abs=0.03)
 
 
+@in_a_calm_moment
 def test_duplicates_and_losses_of_a_stock_sender_are_told_apart() -> None:
     result = over(lambda number: (1, 0, 2)[(number - 1) % 3], udp(Direction.RECEIVE))
     (stream,) = result.streams

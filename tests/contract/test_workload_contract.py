@@ -23,7 +23,8 @@ from deploy.servers.builtin import find as find_builtin
 from deploy.vms.api import VmRequest
 from deploy.vms.local import LocalVms
 from loadgen.model.errors import PlanError
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_request import HttpRequest
 from loadgen.model.plan import SpecPlan
 from loadgen.model.target import Target
 from loadgen.schedule.optape import OpTape

@@ -23,7 +23,8 @@ from deploy.hosts.inventory import parse_list
 from deploy.targets import load as load_targets
 from loadgen.model.address import parse_address
 from loadgen.model.errors import LoadgenError
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_request import HttpRequest
 from loadgen.model.plan import SpecPlan
 from loadgen.model.probe import ForwardPlan, IperfPlan
 from loadgen.model.secrets import mask_body, mask_header, mask_text, mask_url

@@ -16,7 +16,8 @@ from coordinator.output.terminal.http_report import print_http
 from coordinator.output.terminal.http_view import HttpView, HttpViewBuilder
 from coordinator.output.terminal.runview import Position
 from loadgen.measure.ledger import Ledger
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_request import HttpRequest
 from loadgen.model.outcome import Outcome
 from loadgen.model.stages import parse_stages
 from loadgen.verdict.http_result import HttpResult, TimeSpans

@@ -22,7 +22,8 @@ from loadgen.measure.record import RECORD_DTYPE
 from loadgen.measure.snapshot import Health, Snapshot
 from loadgen.measure.stages import fold_stages
 from loadgen.model.bound import Bound
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_request import HttpRequest
 from loadgen.model.outcome import Outcome
 from loadgen.model.stages import ramps_of
 from loadgen.model.units import NS_PER_MS, NS_PER_S

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from coordinator.fleet.choice import FleetChoice
 from deploy.hosts.inventory import Host
 from loadgen.model.bound import Bound
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_request import HttpRequest
 from loadgen.model.plan import LastAd, OnLoss, Phases, Server, SpecPlan
 from loadgen.model.probe import Direction, ForwardPlan, IperfPlan, Kind, Link, Mode, Transport
 from loadgen.model.sending import EngineKind, IpVersion, Resolve, Timestamps

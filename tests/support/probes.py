@@ -22,7 +22,7 @@ from loadgen.measure.throughput import ProbeResult, Tick
 from loadgen.model.probe import ProbeTest
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.probe.api import ServedTest, ServerLimits
-from loadgen.probe.client import run_test
+from loadgen.probe.attempts import run_test
 from loadgen.probe.server import ProbeServer
 from tests.support.lab import IPERF3
 
@@ -55,11 +55,11 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def serving(host: str = HOST, **limits: int) -> AsyncIterator[Served]:
-    """Run a server of loadgen on a port of the kernel's choice."""
+async def serving(host: str = HOST, port: int = 0, **limits: int) -> AsyncIterator[Served]:
+    """Run a server of loadgen on `port`; 0 is a port of the kernel's choice."""
     tests: list[ServedTest] = []
     server = ProbeServer(on_served=tests.append, limits=ServerLimits(**limits))
-    port = await server.open(host, 0)
+    port = await server.open(host, port)
     try:
         yield Served(server, port, tests)
     finally:

@@ -12,10 +12,12 @@ from coordinator.record.network import Kept
 from coordinator.record.sweep_result import Sweep
 from coordinator.record.writer import Measured, RecordWriter
 from loadgen.measure.packing import KeptStep, Silence
+from loadgen.model.isolate import Hog
+from loadgen.verdict.isolate import judge_isolate
 from loadgen.verdict.network import judge_forward, judge_iperf
 from loadgen.verdict.pack import judge_pack
 from loadgen.verdict.relative import judge_round
-from tests.support import https, packs, relatives, results
+from tests.support import https, isolations, packs, relatives, results
 from tests.support.judged import END
 from tests.support.networks import (
     FORWARD,
@@ -83,6 +85,13 @@ def _pack(directory: Path, result: Any) -> None:
     write_record(directory, packs.header(), result, map(KeptStep, packs.steps()))
 
 
+def _isolate(directory: Path, result: Any) -> None:
+    write_record(directory, isolations.header(), result, isolations.isolated().phases)
+
+
+DISTURBED = isolations.isolated(
+    *(isolations.phase(hog, host=isolations.host(others=0.5)) for hog in isolations.PLAN.phases)
+)
 UNASKED = packs.sweep(512, Silence(vm="vm0512", why="too many open files", ours=True))
 
 RECORDS: dict[str, Callable[[Path], None]] = {
@@ -109,6 +118,12 @@ RECORDS: dict[str, Callable[[Path], None]] = {
     "forward INVALID": lambda path: _forward(path, judge_forward(FORWARD, forward_passages(), others=BUSY)),
     "forward interrupted": lambda path: _forward(
         path, judge_forward(FORWARD, forward_passages()[:3], others=QUIET, interrupted=True)
+    ),
+    "isolate good": lambda path: _isolate(path, judge_isolate(isolations.PLAN, isolations.isolated())),
+    "isolate cut": lambda path: _isolate(path, CUT),
+    "isolate INVALID": lambda path: _isolate(path, judge_isolate(isolations.PLAN, DISTURBED)),
+    "isolate interrupted": lambda path: _isolate(
+        path, judge_isolate(isolations.PLAN, isolations.isolated(isolations.phase(Hog.NONE)), interrupted=True)
     ),
     "pack good": lambda path: _pack(path, judge_pack(packs.PLAN, packs.packed())),
     "pack cut": lambda path: _pack(path, CUT),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -12,6 +13,8 @@ from tests.support.probes import HOST
 
 Fate = Callable[[int], int]
 """A function from a datagram's number in its stream and direction (from 1) to the number of copies that arrive."""
+
+_ROOM_BYTES = 1 << 20  # for a burst of datagrams after a moment in which nothing ran; the kernel may grant less
 
 
 def _whole(number: int) -> int:
@@ -24,6 +27,9 @@ class _Half(asyncio.DatagramProtocol):
 
     def __init__(self, pass_on: Callable[[bytes, Any], None]) -> None:
         self._pass_on = pass_on
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _ROOM_BYTES)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         self._pass_on(data, addr)

@@ -34,6 +34,10 @@ WORDS: dict[str, list[str]] = {
     "http": ["http://127.0.0.1:1/", "-d", "9s", "--json"],
     "iperf": ["--server", "-p", "0"],
     "forward": ["--duration", "9s"],
+    "isolate": [
+        *("--vm-driver", "local", "--hog", "none", "--game", "builtin", "--server", "builtin"),
+        *("--connections", "0", "--antisocial", "1", "--duration", "9s", "--json"),
+    ],
     "pack": ["--server", "builtin", "--count", "2", "--json"],
     "proxy": ["--listen", ":0", "--connect", "127.0.0.1:9"],
     "resume": ["run"],
@@ -74,7 +78,7 @@ def interrupt(words: list[str], delay_s: float, cwd: Path) -> tuple[int, str, st
     return child.returncode, out, err
 
 
-_PROGRESS = re.compile(r"·|\d+/\d+s |VMs=\d")
+_PROGRESS = re.compile(r"·|\d+/\d+s |VMs=\d|phase=\d")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -101,13 +101,16 @@ def test_ctrl_c_keeps_the_trials_and_the_rest_is_resumed(tmp_path: Path) -> None
     arguments = ("--env", "bare", "--warmups", "0", "--trials", "3", "--out", "out", "--", "sh", "-c")
     slow = f"[ ! -e {tmp_path}/lines ] || [ -e {tmp_path}/go ] || sleep 1000; echo >> {tmp_path}/lines"
     process = start("relative", *arguments, slow, cache=tmp_path / "cache", cwd=tmp_path)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "— round 2 " in line:
-            break
-    assert within(30, lambda: (tmp_path / "out/round-2/run.json").exists())
-    os.kill(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    try:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "— round 2 " in line:
+                break
+        assert within(30, lambda: (tmp_path / "out/round-2/run.json").exists())
+        os.kill(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130, err
     assert "Verdict: INTERRUPTED (exit code 130)" in out or "interrupted before there was any traffic" in err
     assert groups_of(process.pid) == []

@@ -12,7 +12,8 @@ import tomli_w
 
 from coordinator.record.document import unfinished
 from coordinator.record.header import Header
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_request import HttpRequest
 from loadgen.model.probe import ForwardPlan, IperfPlan
 from tests.support import results
 from tests.support.printed_plans import plan_data, refusal

@@ -17,10 +17,12 @@ from loadgen.measure.events import (
 from loadgen.model.errors import FleetError, TargetError
 from loadgen.model.machine import MachineState
 from loadgen.model.units import NS_PER_MS, NS_PER_S
+from tests.support.calm import in_a_calm_moment
 from tests.support.dask_doubles import FakeAgent, Scene
 from tests.support.scenes import prepare, run, segment
 
 
+@in_a_calm_moment
 def test_a_segment_is_ordered_and_reported_in_the_clock_of_each_machine() -> None:
     ahead = {"a": 10**15 + 7, "b": -17 * NS_PER_S}
     a, b = (FakeAgent(name, ahead_ns=ns) for name, ns in ahead.items())
@@ -46,6 +48,7 @@ def test_a_segment_is_ordered_and_reported_in_the_clock_of_each_machine() -> Non
     run(scenario)
 
 
+@in_a_calm_moment
 def test_a_machine_that_is_not_armed_in_time_is_lost_and_the_others_start() -> None:
     a, b = FakeAgent("a"), FakeAgent("b", engines=1)
     b.mute.add("start")

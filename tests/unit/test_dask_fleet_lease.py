@@ -15,10 +15,12 @@ from loadgen.measure.events import (
     EngineLost,
 )
 from loadgen.model.units import NS_PER_MS, NS_PER_S
+from tests.support.calm import in_a_calm_moment
 from tests.support.dask_doubles import RUN, FakeAgent, Scene
 from tests.support.scenes import ended, run, segment, until
 
 
+@in_a_calm_moment
 def test_a_lease_counts_from_the_sending_of_its_renewal_which_reports_received_bytes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -89,6 +91,7 @@ def test_one_machine_at_a_time_is_asked_for_its_clock_although_renewals_are_post
     run(scenario)
 
 
+@in_a_calm_moment
 def test_posted_renewals_do_not_wait_for_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("coordinator.fleet.dask.leases._TURN", 1_000_000)
     monkeypatch.setattr(fleets, "_MANY", 1)

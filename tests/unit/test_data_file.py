@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from loadgen.model.data_file import parse_csv
 from loadgen.model.errors import PlanError
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_request import HttpRequest
 from workloads.http.compile import compile_http
 from workloads.http.data import read_data
 

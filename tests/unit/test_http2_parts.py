@@ -19,7 +19,8 @@ from loadgen.engine.http2.requests import Request
 from loadgen.engine.remarks import Remarks
 from loadgen.model.errors import FleetError, PlanError
 from loadgen.model.http2 import MAX_STREAMS, slots_of
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_request import HttpRequest
 from loadgen.model.sending import Timestamps
 from loadgen.schedule.placement import Placement
 from tests.support.http2_server import frame

@@ -13,7 +13,8 @@ from coordinator.run.timeline import Timeline
 from loadgen.agent import duty
 from loadgen.engine.api import Arrivals, Assignment
 from loadgen.model.errors import PlanError
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_request import HttpRequest
 from loadgen.model.plan import Phases
 from loadgen.model.units import NS_PER_S
 from loadgen.schedule.arrivals import offsets_ns

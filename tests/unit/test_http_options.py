@@ -12,7 +12,8 @@ from click.testing import CliRunner
 
 from coordinator.cli import app
 from loadgen.model.errors import PlanError
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_request import HttpRequest
 from tests.support.printed_plans import plan_data, refusal
 from workloads.http.compile import compile_http
 from workloads.http.requests import parse_requests

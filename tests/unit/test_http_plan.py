@@ -8,7 +8,8 @@ import pytest
 import tomli_w
 
 from loadgen.model.errors import PlanError
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_request import HttpRequest
 from loadgen.model.sending import EngineKind, Timestamps
 from loadgen.schedule.optape import CLOSE_AFTER, KEEP_ALIVE
 from workloads.http.compile import MAX_KINDS, compile_http

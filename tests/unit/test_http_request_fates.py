@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_request import HttpRequest
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_S
 from loadgen.verdict.http_result import HttpResult

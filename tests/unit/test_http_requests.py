@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from loadgen.model.errors import PlanError
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_request import HttpRequest
 from loadgen.model.statuses import parse_statuses
 from loadgen.schedule.optape import CLOSE_AFTER, NO_BODY, OWN_HOST, status_sets, statuses_of
 from workloads.http.compile import compile_http

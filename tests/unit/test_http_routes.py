@@ -14,7 +14,8 @@ from coordinator.kinds.http.kind import HttpKind
 from deploy.redirects import Ask, follow, followed
 from loadgen.model.connect_to import ConnectTo
 from loadgen.model.errors import PlanError, TargetError
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_request import HttpRequest
 from loadgen.model.target import Target
 from loadgen.model.tls import TLS_DEFAULTS
 from tests.support import scripted

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from coordinator.cli.http_files import STDIN, read_urls
 from coordinator.cli.http_options import MAX_TIME
 from loadgen.model.errors import PlanError
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_request import HttpRequest
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from workloads.http.urls import parse_urls
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from loadgen.engine.values import Filler
 from loadgen.model.data_file import DataFile, described, parse_csv
 from loadgen.model.errors import PlanError
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_request import HttpRequest
 from loadgen.model.http_values import NAMES, Value, split, split_tokens, tokens_for
 from loadgen.schedule.optape import OpTape
 from loadgen.schedule.strings import Strings

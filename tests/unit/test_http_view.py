@@ -7,7 +7,8 @@ from coordinator.output.terminal.http_view import HttpView, HttpViewBuilder
 from coordinator.output.terminal.runview import Position
 from loadgen.measure.ledger import Ledger
 from loadgen.measure.snapshot import Snapshot
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_request import HttpRequest
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_S
 from tests.support.https import ended, result

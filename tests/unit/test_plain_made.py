@@ -6,13 +6,15 @@ import pytest
 
 from coordinator.cli.plan_options import Start
 from loadgen.model.data_file import NO_DATA
+from loadgen.model.derived import Remembering
 from loadgen.model.errors import PlanError
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_request import HttpRequest
 from loadgen.model.plain import from_plain
 
 
 def test_values_that_were_made_already_are_neither_taken_apart_nor_checked_again() -> None:
-    requests = (HttpRequest(url="http://h/"), HttpRequest(url="http://h/2"))
+    requests = Remembering((HttpRequest(url="http://h/"), HttpRequest(url="http://h/2")))
     assert from_plain(HttpPlan, {"requests": requests}).requests is requests
     assert Start().read(HttpPlan.from_dict, requests=requests).requests is requests
 

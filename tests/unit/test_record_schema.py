@@ -11,9 +11,10 @@ import pytest
 from coordinator.record.catalog import KINDS
 from coordinator.record.document import finished, unfinished
 from coordinator.record.schema.generate import FILE, schema_text, why_damaged
+from loadgen.verdict.isolate import judge_isolate
 from loadgen.verdict.network import judge_forward, judge_iperf
 from loadgen.verdict.pack import judge_pack
-from tests.support import https, packs, relatives, results
+from tests.support import https, isolations, packs, relatives, results
 from tests.support.judged import END
 from tests.support.networks import FORWARD, IPERF, forward_header, forward_passages, iperf_header, iperf_results
 
@@ -24,6 +25,7 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
     "http": finished(https.header(), https.result(), finished_at=END),
     "iperf": finished(iperf_header(), judge_iperf(IPERF, iperf_results(), others=NOBODY), finished_at=END),
     "forward": finished(forward_header(), judge_forward(FORWARD, forward_passages(), others=NOBODY), finished_at=END),
+    "isolate": finished(isolations.header(), judge_isolate(isolations.PLAN, isolations.isolated()), finished_at=END),
     "pack": finished(packs.header(), judge_pack(packs.PLAN, packs.packed()), finished_at=END),
     "relative": finished(relatives.header(), relatives.result(), finished_at=END),
     "relative-round": finished(relatives.round_header(), relatives.round_result(), finished_at=END),
@@ -34,6 +36,7 @@ BEGUN: dict[str, dict[str, Any]] = {
     "http": unfinished(https.header()),
     "iperf": unfinished(iperf_header()),
     "forward": unfinished(forward_header()),
+    "isolate": unfinished(isolations.header()),
     "pack": unfinished(packs.header()),
     "relative": unfinished(relatives.header(), relatives.result(1)),
     "relative-round": unfinished(relatives.round_header()),

@@ -20,7 +20,8 @@ from coordinator.record.document import finished, header_of, unfinished
 from coordinator.record.header import Header
 from coordinator.record.reader import load
 from coordinator.record.writer import AGENTS_LOG, RecordWriter
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_request import HttpRequest
 from loadgen.model.http_secrets import hidden, without_secrets
 from loadgen.model.secrets import MASK, is_secret, mask_body, mask_header, mask_text, mask_url
 from loadgen.model.units import NS_PER_S

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from loadgen.engine.api import Arrivals
 from loadgen.model.errors import PlanError
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_request import HttpRequest
 from loadgen.model.stages import Ramp, Stage, mean_per_s, parse_stages, ramps_of
 from loadgen.model.units import NS_PER_S
 from loadgen.schedule.arrivals import offsets_ns

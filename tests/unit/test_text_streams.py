@@ -20,7 +20,8 @@ from coordinator.output.catalog import FORMATS, write
 from coordinator.output.judged import read_judged
 from coordinator.output.streams import READABLE, escaped, write_document
 from coordinator.output.terminal.live import LiveView
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_request import HttpRequest
 from loadgen.model.units import NS_PER_S
 from tests.support import https
 from tests.support.cli import LOADGEN

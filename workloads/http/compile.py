@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadgen.model.http2 import slots_of
-from loadgen.model.http_plan import HttpPlan, HttpRequest
+from loadgen.model.http_plan import HttpPlan
 from loadgen.model.http_proxy import Proxy, with_authorization
+from loadgen.model.http_request import HttpRequest
 from loadgen.model.http_values import tokens_for
 from loadgen.model.statuses import parse_statuses
-from loadgen.model.url import Url
+from loadgen.model.url import credentials_of, split_url
 from loadgen.schedule.optape import (
     CHECK_DTYPE,
     CLOSE_AFTER,
@@ -58,23 +59,26 @@ def compile_http(plan: HttpPlan) -> OpTape:
     targets = plan.targets
     index = {(target.tls, target.host, target.port): at for at, target in enumerate(targets)}
     sets: dict[frozenset[int], int] = {}
-    alike: dict[_Key, tuple[bytes, int, int]] = {}  # by what they follow from: most requests of a plan are alike
+    alike: dict[_Key, tuple[bytes, str, int, int]] = {}  # by what they follow from: most requests of a plan are alike
     rows = []
     for request in plan.requests:
         marked = _with_tokens(request)
-        url = Url.parse(marked.url)
-        key = (marked.method, marked.headers, marked.body, marked.body_base64, url.user, marked.status, marked.expect)
+        (tls, host, port, user), path = split_url(marked.url)
+        key = (marked.method, marked.headers, marked.body, marked.body_base64, user, marked.status, marked.expect)
         if key not in alike:
             flags = CLOSE_AFTER if _closes(request) or not plan.keepalive else KEEP_ALIVE
             flags |= (NO_BODY if request.method == "HEAD" else 0) | (OWN_HOST if request.own_hosts else 0)
-            alike[key] = _rest(marked, url.credentials, keepalive=plan.keepalive), flags, _status(request, sets)
-        rest, flags, status = alike[key]
-        line, at, template = _line(marked, url, proxied=bool(plan.proxy)), 0, 0
+            rest = _rest(marked, credentials_of(user), keepalive=plan.keepalive)
+            alike[key] = rest, _own_host(marked), flags, _status(request, sets)
+        rest, own_host, flags, status = alike[key]
+        if plan.proxy and not tls:
+            path = _whole(host, port, path)
+        line, at, template = f"{marked.method} {path} HTTP/1.1\r\n{own_host}".encode(), 0, 0
         if marked is request:
             at = strings.add(rest)
         else:
             template = templates.add(line, rest, own_host=bool(request.own_hosts))
-        rows.append((strings.add(line), at, template, index[url.tls, url.host, url.port], flags, status))
+        rows.append((strings.add(line), at, template, index[tls, host, port], flags, status))
     names = ("line", "rest", "template", "target", "flags", "status")
     for name, column in zip(names, zip(*rows, strict=True), strict=True):
         by_request[name] = column
@@ -162,17 +166,15 @@ def _closes(request: HttpRequest) -> bool:
     return any(name == "connection" and "close" in value for name, _, value in lines)
 
 
-def _line(request: HttpRequest, url: Url, *, proxied: bool) -> bytes:
-    """The request line, with the own Host line of the request; a proxy gets the whole URL (RFC 9112, 3.2.2)."""
-    place = url.path
-    if proxied and not url.tls:
-        host = f"[{url.host}]" if ":" in url.host else url.host
-        place = f"http://{host}{'' if url.port == 80 else f':{url.port}'}{place}"
-    line = f"{request.method} {place} HTTP/1.1\r\n"
-    if not request.headers:
-        return line.encode("ascii")
-    own = [f"Host: {value.strip()}\r\n" for name, value in _headers(request) if name.lower() == "host"]
-    return "".join([line, *own]).encode("utf-8")
+def _whole(host: str, port: int, path: str) -> str:
+    """The whole URL, which a proxy gets in the request line (RFC 9112, 3.2.2)."""
+    host = f"[{host}]" if ":" in host else host
+    return f"http://{host}{'' if port == 80 else f':{port}'}{path}"
+
+
+def _own_host(request: HttpRequest) -> str:
+    """The own Host line of the request; "" without one."""
+    return "".join(f"Host: {value.strip()}\r\n" for name, value in _headers(request) if name.lower() == "host")
 
 
 def _status(request: HttpRequest, sets: dict[frozenset[int], int]) -> int:

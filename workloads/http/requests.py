@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from loadgen.model.errors import PlanError
-from loadgen.model.http_plan import HttpRequest
+from loadgen.model.http_request import HttpRequest
 from loadgen.model.plain import from_plain
 from loadgen.model.toml import parse_toml
 

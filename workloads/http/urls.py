@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from loadgen.model.errors import PlanError
-from loadgen.model.http_plan import HttpRequest
+from loadgen.model.http_request import HttpRequest
 
 _METHOD = re.compile(r"(?P<method>[A-Z]+)\s+(?P<url>\S+)")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:(?!//)")
@@ -22,7 +22,9 @@ def parse_urls(text: str) -> tuple[HttpRequest, ...]:
         if not line or line.startswith(("#", "//")):
             continue
         try:
-            if _HEADER.match(line) and found:
+            if line.startswith(("http://", "https://")) and " " not in line and "\t" not in line:
+                found.append(HttpRequest(url=line))  # first, because a list may have 100,000
+            elif _HEADER.match(line) and found:
                 last = found.pop()
                 found.append(HttpRequest(url=last.url, method=last.method, headers=(*last.headers, line)))
             else:

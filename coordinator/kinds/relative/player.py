@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 import time
 from collections.abc import Sequence
 from pathlib import PurePath
@@ -15,7 +16,8 @@ from coordinator.output.terminal.relative_live import RelativeProgress
 from coordinator.run.api import Around, Stage
 from deploy.commands.api import Place, Ran
 from deploy.commands.catalog import choose
-from loadgen.host.others import watch_others
+from loadgen.host.others import others_between
+from loadgen.host.processes import take_sample
 from loadgen.measure.trials import Copy, Round, Trial
 from loadgen.model.errors import TargetError
 from loadgen.model.relative import Metric, RelativePlan
@@ -113,8 +115,10 @@ class RoundPlayer:
                 self._show(environment, f"{what}: preparing")
                 await self._all(environment, made.places, (_SHELL, "-c", work.prepare), "the preparation")
             self._show(environment, f"{what}: running")
-            async with watch_others() as others:
-                ran = await self._all(environment, made.places, work.command, "the command")
+            before = await asyncio.to_thread(take_sample)
+            ran = await self._all(environment, made.places, work.command, "the command")
+            after = await asyncio.to_thread(take_sample)
+            share, most = others_between(before, after, (os.getpid(),))
             copies = tuple(self._copy(environment, place, one) for place, one in zip(made.places, ran, strict=True))
             self._show(environment, f"{what}: ending")
         return Trial(
@@ -122,8 +126,8 @@ class RoundPlayer:
             round=plan.round,
             position=position,
             copies=copies,
-            others_share=others.share,
-            others_most=others.most,
+            others_share=share,
+            others_most=most,
         )
 
     async def _all(self, environment: str, places: Sequence[Place], argv: tuple[str, ...], what: str) -> Sequence[Ran]:

@@ -107,7 +107,7 @@ PLANS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "HttpRequest": {
         "url": "Absolute URL.",
-        "method": "HTTP method.",
+        "method": "HTTP method. Plans of more than 1,000 requests leave out fields that have their default: here GET.",
         "headers": "Header lines.",
         "body": "Body as text.",
         "body_base64": "Body that is not text, instead of `body`, in base64.",

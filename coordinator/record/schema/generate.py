@@ -13,6 +13,7 @@ import msgspec
 from coordinator.record.schema.common import ErrorDocument
 from coordinator.record.schema.descriptions import describe
 from coordinator.record.schema.http import HttpDocument
+from coordinator.record.schema.isolate import IsolateDocument
 from coordinator.record.schema.network import ForwardDocument, IperfDocument
 from coordinator.record.schema.pack import PackDocument
 from coordinator.record.schema.relative import RelativeDocument, RoundDocument
@@ -27,6 +28,7 @@ AnyDocument = (
     | ForwardDocument
     | HttpDocument
     | PackDocument
+    | IsolateDocument
     | RelativeDocument
     | RoundDocument
     | ErrorDocument
@@ -39,8 +41,8 @@ _HEAD = {
     "$id": "urn:loadgen:run:1",
     "title": "run.json of a loadgen record",
     "description": "The result of a SPECweb99-style run or sweep, of a throughput test, of a forwarding test, of an"
-    " HTTP load test, of a packing or of a comparison of environments. A number that is not finite or not known is"
-    " null.",
+    " HTTP load test, of a packing, of an isolation run or of a comparison of environments. A number that is not finite"
+    " or not known is null.",
 }
 
 

@@ -122,6 +122,9 @@ class TargetPart(Struct, kw_only=True):
     ] = UNSET
     time: Time = UNSET
     cut: Cut | UnsetType = UNSET
+    statuses: Annotated[
+        dict[str, Count] | UnsetType, Meta(description="Whole replies by status code, right and wrong ones.")
+    ] = UNSET
 
 
 class Iteration(Struct, kw_only=True):

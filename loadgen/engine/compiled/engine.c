@@ -110,6 +110,8 @@ static void end(struct engine *engine)
 /* When the loop last did what it does periodically. */
 struct pace {
     int64_t sweep_ns, swept_ns; /* the time between two sweeps, and the last one */
+    int64_t late_ns;            /* of a sweep that is due, and waits until what came before is read; 0: none */
+    uint32_t looks;             /* for events, after which all that was there at late_ns is read */
     int64_t measured_ns;
     uint64_t begun;
     bool busy;
@@ -125,16 +127,26 @@ static void measure(const struct engine *engine, struct pace *pace, int64_t at_n
     pace->begun = engine->begun;
 }
 
+/* Fail what was late at `late_ns`.  Replies that had come by then were read since: an engine that stood still for longer
+   than the time limit does not take its own time for that of the servers. */
+static void sweep(struct engine *engine, struct pace *pace)
+{
+    for (uint32_t i = 0; i < engine->connection_count; i++)
+        connection_expire(engine, &engine->connections[i], pace->late_ns);
+    pace->swept_ns = pace->late_ns;
+    pace->late_ns = 0;
+}
+
 static int wait_for_events(int epoll, struct epoll_event *events, int64_t wait_ns)
 {
     struct timespec wait = {.tv_sec = wait_ns / NS_PER_S, .tv_nsec = wait_ns % NS_PER_S};
     long count = syscall(SYS_epoll_pwait2, epoll, events, EVENTS, &wait, NULL, 0);
     if (count < 0 && errno == ENOSYS) /* before Linux 5.11: a resolution of 1 ms */
         count = epoll_wait(epoll, events, EVENTS, (int)((wait_ns + NS_PER_MS - 1) / NS_PER_MS));
-    return count < 0 ? 0 : (int)count;
+    return (int)count;
 }
 
-/* Sleep until there may be something to do; returns the number of events.
+/* Sleep until there may be something to do; returns the number of events, or -1 when a signal ended the wait.
 
    At high load a wake-up per operation costs more CPU than the operation.  So the loop wakes once per tick, and a
    connection that is due waits for the next tick.  With kernel time-stamps replies wait for the tick, too, because the
@@ -155,7 +167,8 @@ static int rest(struct engine *engine, const struct pace *pace, struct epoll_eve
     int64_t arrival_ns = openloop_next_ns(engine);
     until_ns = arrival_ns < until_ns ? arrival_ns : until_ns;
     until_ns = engine->segment.end_ns < until_ns ? engine->segment.end_ns : until_ns;
-    until_ns = pace->swept_ns + pace->sweep_ns < until_ns ? pace->swept_ns + pace->sweep_ns : until_ns;
+    int64_t sweep_ns = pace->late_ns ? at_ns : pace->swept_ns + pace->sweep_ns;
+    until_ns = sweep_ns < until_ns ? sweep_ns : until_ns;
     if (ticking && engine->load.kernel_stamps && !engine->urgent && tick_ns > at_ns) {
         struct timespec tick = {.tv_sec = tick_ns / NS_PER_S, .tv_nsec = tick_ns % NS_PER_S};
         clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &tick, NULL);
@@ -215,13 +228,14 @@ enum why engine_play(struct engine *engine, const uint32_t *rows, const int64_t 
             why = PLAYED_TO_THE_END;
             break;
         }
-        if (at_ns - pace.swept_ns >= pace.sweep_ns) {
-            pace.swept_ns = at_ns;
-            for (uint32_t i = 0; i < engine->connection_count; i++)
-                connection_expire(engine, &engine->connections[i], at_ns);
-        }
+        if (pace.late_ns && !pace.looks)
+            sweep(engine, &pace);
+        else if (!pace.late_ns && at_ns - pace.swept_ns >= pace.sweep_ns)
+            pace.late_ns = at_ns, pace.looks = engine->connection_count / EVENTS + 1;
         measure(engine, &pace, at_ns);
         int count = rest(engine, &pace, events);
+        if (pace.late_ns && count >= 0)
+            pace.looks = count < EVENTS ? 0 : pace.looks - 1;
         engine->woke_ns = now_ns();
         if (engine->load.kernel_stamps && engine->woke_ns - engine->ahead.at_ns >= AHEAD_FOR_NS)
             ahead_measure(&engine->ahead);

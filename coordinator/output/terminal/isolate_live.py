@@ -1,0 +1,75 @@
+"""The live view of `loadgen isolate`: the hog that runs, what is being done, and what was measured so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.text import Text
+
+from coordinator.output.terminal import format as fmt
+from coordinator.output.terminal.live import View, choose_view
+from coordinator.output.terminal.plain import Line
+from coordinator.output.terminal.screen import cut_line
+from loadgen.measure.isolation import Phase, Probed
+from loadgen.model.units import NS_PER_MS
+
+_BAR = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IsolateProgress:
+    """A run in progress: the hog of the present phase, what is done with it, and the finished of `planned` phases."""
+
+    hog: str
+    doing: str
+    phases: tuple[Phase, ...]
+    planned: int
+
+
+def open_isolate_view(console: Console) -> View[IsolateProgress]:
+    """The live screen where the terminal can move its cursor, plain lines everywhere else."""
+    return choose_view(console, IsolateScreen, isolate_news)
+
+
+def isolate_news(view: IsolateProgress) -> Iterator[Line]:
+    """One line for each phase that is over, and for each thing that is done."""
+    for phase in view.phases:
+        yield Line(("over", phase.hog.value), f"hog={phase.hog.value} {_measured(phase)}")
+    yield Line((view.hog, view.doing), f"phase={len(view.phases) + 1}/{view.planned} hog={view.hog} {view.doing}")
+
+
+@dataclass(frozen=True, slots=True)
+class IsolateScreen:
+    """The live screen as a rich renderable, which measures the terminal each time it is drawn."""
+
+    view: IsolateProgress
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text("\n", no_wrap=True).join(
+            self.lines(options.max_width, options.size.height, ascii_only=options.ascii_only)
+        )
+
+    def lines(self, width: int, height: int, *, ascii_only: bool) -> list[Text]:
+        """The screen: at most `height - 1` lines of at most `width` cells."""
+        view = self.view
+        done = len(view.phases)
+        lines = [
+            Text(f"loadgen isolate  phase {min(done + 1, view.planned)} of {view.planned}", "bold"),
+            Text(fmt.bar(done / view.planned, min(_BAR, width), ascii_only=ascii_only), "green"),
+            Text(f" hog {view.hog}: {view.doing}", "cyan"),
+        ]
+        lines += [Text(f" {phase.hog.value:<7} {_measured(phase)}", "dim") for phase in view.phases]
+        return [cut_line(line, width, ascii_only) for line in lines[: max(1, height - 1)]]
+
+
+def _measured(phase: Phase) -> str:
+    if phase.failed:
+        return f"broken off: {phase.failed}"
+    return f"game_p99_ms={_p99(phase.game)} echo_p99_ms={_p99(phase.echo)}"
+
+
+def _p99(probed: Probed | None) -> str:
+    found = probed.answered.percentile_ns(99) if probed else None
+    return fmt.NOTHING if found is None else fmt.millis(found / NS_PER_MS)
