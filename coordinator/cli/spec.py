@@ -70,8 +70,8 @@ def _default(name: str) -> str:
     "--vm-address",
     metavar="ADDRESS",
     panel=_DRIVEN,
-    help="IP address at which the VMs listen; load machines must reach it. With the driver ns also a network, such as "
-    "198.18.0.0/15, in which each VM has an address of its own.  [default: 127.0.0.1]",
+    help="IP address at which the VMs listen; load machines must reach it. With the drivers ns and qemu also a "
+    "network, such as 198.18.0.0/15, in which each VM has an address of its own.  [default: 127.0.0.1]",
 )
 @option(
     "--base-port",

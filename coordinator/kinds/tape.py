@@ -140,6 +140,7 @@ class TapeKind(abc.ABC, Generic[P, R]):
             timings=self.workload(header.plan).timings(header.plan),
             line_bps=self.load(header.plan, 0, 1).line_bps,
             canary=header.plan.canary,
+            emulated_vms=len(header.targets) if header.environment.server.get("emulated") else 0,
         )
 
     def restore(self, header: Header[P], measured: Iterable[MachineSecond | Snapshot]) -> Played[P, TapeMeasured]:

@@ -55,7 +55,7 @@ def connect(link: Link, host: int) -> None:
         inner = _hardware_address("eth0")
         setns(host, NEWNET)
         try:
-            _ip(_outside(link, inner))
+            _ip(outside(link, inner))
             outer = _hardware_address(link.device)
         finally:
             setns(own, NEWNET)
@@ -110,7 +110,8 @@ def _inside(link: Link, host: int) -> Iterator[str]:
     yield f"route add default via {link.gateway} dev eth0"
 
 
-def _outside(link: Link, inner: str) -> Iterator[str]:
+def outside(link: Link, inner: str) -> Iterator[str]:
+    """The commands of `ip` that configure the host's end; `inner` is the hardware address of the other end."""
     yield f"addr add {_alone(link.gateway)} dev {link.device}"
     yield f"link set {link.device} up"
     yield f"route add {link.address} dev {link.device} src {link.gateway}"

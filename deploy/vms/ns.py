@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -26,7 +25,7 @@ from deploy.servers.base import InheritingServer, Setup, Vm, WebServer
 from deploy.servers.catalog import choose, find_all
 from deploy.vms.api import VmFacts, VmRequest
 from deploy.vms.base import BaseDeployment, to_its_end, vm_names
-from deploy.vms.ns_network import RoutedNetwork, check_unused
+from deploy.vms.ns_network import RoutedNetwork, check_unused, routes
 from deploy.vms.ports import Reservation
 from deploy.vms.processes import Processes
 from deploy.vms.setup import check_file_limit, last_log_lines, read_log, write_files
@@ -61,7 +60,7 @@ class Ns:
         server = _choose(request.server, published=not routed)
         check_file_limit(server, request.connections)
         if routed:
-            check_unused(request.address, _routes(request.address))
+            check_unused(request.address, routes(request.address))
         return NsVms(server, request, Groups(request.limits, disk=Path(tempfile.gettempdir())))
 
 
@@ -215,18 +214,6 @@ def _choose(kind: Server, *, published: bool) -> WebServer:
             hint="give each VM an address of its own, with --vm-address 198.18.0.0/15",
         )
     return server
-
-
-def _routes(network: str) -> str:
-    """The routes of this machine, of the IP version of `network`."""
-    version = "-6" if ":" in network else "-4"
-    try:
-        done = subprocess.run(["/sbin/ip", version, "route"], capture_output=True, text=True, timeout=10, check=False)
-    except OSError as error:
-        raise PlanError(
-            f"addresses for VMs need the program ip: {error.strerror}", hint="install it (Debian: iproute2)"
-        ) from None
-    return done.stdout
 
 
 def _python_paths() -> tuple[str, ...]:

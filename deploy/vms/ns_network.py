@@ -7,6 +7,7 @@ import ipaddress
 import os
 import secrets
 import socket
+import subprocess
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -103,6 +104,18 @@ def check_unused(network: str, routes: str) -> None:
                 f"the network {network} is in use on this machine: {line.strip()}",
                 hint="choose another private network with --vm-address",
             )
+
+
+def routes(network: str) -> str:
+    """The routes of this machine, of the IP version of `network`."""
+    version = "-6" if ":" in network else "-4"
+    try:
+        done = subprocess.run(["/sbin/ip", version, "route"], capture_output=True, text=True, timeout=10, check=False)
+    except OSError as error:
+        raise PlanError(
+            f"addresses for VMs need the program ip: {error.strerror}", hint="install it (Debian: iproute2)"
+        ) from None
+    return done.stdout
 
 
 def _network(word: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from loadgen.model.emulated import EMULATED_VMS
 from loadgen.verdict.result import Check, IterationResult, RunResult, TargetResult, Trust, Verdict
 
 _NEEDS = {
@@ -64,7 +65,7 @@ def judge_run(
     reasons: list[tuple[Verdict, str]] = []
     if interrupted:
         reasons.append((Verdict.INTERRUPTED, _interrupted(len(complete), planned_iterations)))
-    reasons += [(Verdict.INVALID, f"Load generator: {say_failed(c)}.") for c in trust.checks if not c.ok]
+    reasons += [(Verdict.INVALID, _untrusted(c)) for c in trust.checks if not c.ok]
     missing = not interrupted and len(complete) < planned_iterations
     if missing and not lost:
         reasons.append((Verdict.INVALID, _missing(len(complete), planned_iterations)))
@@ -134,6 +135,12 @@ def say_failed(check: Check) -> str:
     unit = f" {check.unit}" if check.unit else ""
     text = f"{check.name} {check.value:.4g}{unit}, but {need} {check.limit:.4g}{unit} is {verb}"
     return f"{text} ({check.detail})" if check.detail else text
+
+
+def _untrusted(check: Check) -> str:
+    if check.name == EMULATED_VMS:
+        return f"VMs: {check.detail}."
+    return f"Load generator: {say_failed(check)}."
 
 
 def _interrupted(complete: int, planned: int) -> str:
