@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from coordinator.cli.engine_options import engine_options, sending, source_option
+from coordinator.cli.find_options import check_find, find_experiment, find_options
 from coordinator.cli.fleet_options import check_installed, engines_here, fleet_options, take_choice
 from coordinator.cli.options import DURATION, FILE, RATE, Parsed, parse_counts, result_options
 from coordinator.cli.panels import command, option
@@ -172,6 +173,12 @@ def _default(name: str) -> str:
     panel=_TIME,
     help=f"Time after the measured window in which the load continues.  {_default('ramp_down_ns')}",
 )
+@find_options(
+    "Find the greatest number of connections per VM, or of VMs, at which all runs conform: runs at several numbers, "
+    "each with one iteration. Begins at --connections or --vms.",
+    "connections",
+    "vms",
+)
 @plan_options
 @result_options("spec")
 def spec(
@@ -191,24 +198,27 @@ def spec(
     connections that keep at least 320 kbit/s with at most 1 % errors. Results are "SPECweb99-style": never a SPEC
     score.
     """
+    check_find(given)
     start = start_from("spec", plan_file, replay, fleet=True)
     choice = take_choice(given, given["engines"], start)
     plan = _plan(start, vms, _chosen_targets(targets, vms), given, driver=vm_driver)
     choose_for(plan.vm_driver, plan.targets, plan.vm_limits, plan.vm_address)
     sweep = vms if vms is not None and len(vms) > 1 else ()
-    _check_fleet(choice, plan, sweep)
+    experiment = _experiment(plan, sweep, given)
+    _check_fleet(choice, plan, several=bool(sweep or given["find"]))
     if print_plan:
-        return _print(plan, choice, sweep)
+        return _print(plan, choice, sweep, given["find"])
     check_installed(choice)
-    return _run(plan, choice, sweep, out, as_json=as_json)
-
-
-def _run(plan: SpecPlan, choice: FleetChoice, sweep: tuple[int, ...], out: Path | None, *, as_json: bool) -> int:
     engines = engines_here(choice, plan.engines)
-    return play(_experiment(plan, sweep), fleet=choice, out=out, as_json=as_json, engines=engines)
+    return play(experiment, fleet=choice, out=out, as_json=as_json, engines=engines)
 
 
-def _experiment(plan: SpecPlan, sweep: tuple[int, ...]) -> Experiment[SpecPlan]:
+def _experiment(plan: SpecPlan, sweep: tuple[int, ...], given: dict[str, Any]) -> Experiment[SpecPlan]:
+    if given["find"]:
+        if sweep:
+            raise PlanError("--find chooses the numbers itself, but --vms is a list", hint="give one number of VMs")
+        start = plan.vms if given["find"] == "vms" else plan.connections
+        return find_experiment(given, plan, start, most=len(plan.targets) if given["find"] == "vms" else 0)
     if sweep:
         from coordinator.experiment.sweep import VmSweep
 
@@ -218,14 +228,16 @@ def _experiment(plan: SpecPlan, sweep: tuple[int, ...]) -> Experiment[SpecPlan]:
     return Once("spec", plan)
 
 
-def _print(plan: SpecPlan, choice: FleetChoice, sweep: tuple[int, ...]) -> int:
+def _print(plan: SpecPlan, choice: FleetChoice, sweep: tuple[int, ...], find: str | None) -> int:
     points = ",".join(map(str, sweep))
     comment = f"The last point of the sweep. To repeat the whole sweep, add --vms {points}" if sweep else ""
+    if find:
+        comment = f"The plan that the search varies. To repeat the search, add --find {find}"
     return show_plan(plan, choice, comment=comment)
 
 
-def _check_fleet(choice: FleetChoice, plan: SpecPlan, sweep: tuple[int, ...]) -> None:
-    """Raise PlanError when the load machines cannot reach the VMs, or cannot be used for a sweep."""
+def _check_fleet(choice: FleetChoice, plan: SpecPlan, *, several: bool) -> None:
+    """Raise PlanError when the load machines cannot reach the VMs, or cannot be used for several runs."""
     from coordinator.fleet.choice import WayKind
 
     if not choice.is_here and not plan.targets and ipaddress.ip_address(plan.vm_hosts[0]).is_loopback:
@@ -233,9 +245,10 @@ def _check_fleet(choice: FleetChoice, plan: SpecPlan, sweep: tuple[int, ...]) ->
             f"the VMs listen at {plan.vm_address}, where load machines cannot reach them",
             hint="give an address of this machine with --vm-address, or servers elsewhere with --targets",
         )
-    if choice.way is WayKind.JOIN and sweep:
+    if choice.way is WayKind.JOIN and several:
         raise PlanError(
-            "workers that join serve one run, but a sweep has several", hint="use --hosts or --scheduler instead"
+            "workers that join serve one run, but a sweep or a search has several",
+            hint="use --hosts or --scheduler instead",
         )
 
 
@@ -270,7 +283,7 @@ def _plan(
         warmup_ns=given["warmup"],
         measure_ns=given["duration"],
         ramp_down_ns=given["ramp_down"],
-        iterations=given["iterations"],
+        iterations=1 if given["find"] and given["iterations"] is None else given["iterations"],
     )
     count = vms[-1] if vms else len(targets) if targets else base.vms
     connections = base.connections if given["connections"] is None else given["connections"]

@@ -22,6 +22,8 @@ KIND_FORWARD = "forward"
 KIND_HTTP = "http"
 KIND_PACK = "pack"
 KIND_ISOLATE = "isolate"
+KIND_SPEC_FIND = "spec-find"
+KIND_HTTP_FIND = "http-find"
 KIND_RELATIVE = "relative"
 KIND_ROUND = "relative-round"
 

@@ -60,7 +60,7 @@ if [ -n "$lg_probe" ]; then
     echo "{booted}"
     echo b >/proc/sysrq-trigger
 fi
-tries=50
+tries=3000  # a VM without CPU is given up by the driver, and not here
 until [ -b /dev/vda ] && [ -b /dev/vdb ]; do
     tries=$((tries - 1))
     [ "$tries" -gt 0 ] || fail "the disks did not appear"

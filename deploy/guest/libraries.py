@@ -20,20 +20,23 @@ def libraries_of(program: str, preloaded: Iterable[str] = ()) -> set[str]:
     Paths are those by which the loader finds them, not those of the files to which links lead.  A program that is
     linked statically needs none.
     """
-    environment = {**os.environ, "LD_TRACE_LOADED_OBJECTS": "1", "LD_PRELOAD": ":".join(preloaded)}
-    if not _is_dynamic(program):
+    loader = _loader(program)
+    if not loader:
         return set()
+    environment = {**os.environ, "LD_PRELOAD": ":".join(preloaded)}
+    argv = [loader, "--list", program]  # `mount` itself heeds no variables of a user other than root: it is setuid
     try:
         said = subprocess.run(
-            [program], env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIMEOUT_S, check=False
+            argv, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIMEOUT_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise PlanError(f"the libraries of {program} cannot be found: {error}") from error
     return {os.path.normpath(path) for path in _LOADED.findall(said.stdout.decode(errors="surrogateescape"))}
 
 
-def _is_dynamic(program: str) -> bool:
-    """Whether an ELF file names a loader, which heeds LD_TRACE_LOADED_OBJECTS; without one, the program would run."""
+def _loader(program: str) -> str:
+    """The path of the loader that an ELF file names; "" for a script, and for a program that is linked statically."""
     with Path(program).open("rb") as file:
         start = file.read(4096)
-    return start.startswith(b"\x7fELF") and b"/ld-" in start
+    found = re.search(rb"\0(/[^\0]*/ld-[^\0]+)\0", start)
+    return os.fsdecode(found[1]) if start.startswith(b"\x7fELF") and found else ""

@@ -89,6 +89,10 @@ class WebServer(Protocol):
     def version(self) -> str:
         """Name and version, as the server reports them."""
 
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """The paths of its program and modules, without the libraries that these need; () for the application."""
+
     def files_needed(self, connections: int) -> int:
         """The number of file descriptors that one process of a VM needs for `connections` connections."""
 

@@ -18,12 +18,13 @@ from loadgen.model.target import Target
 DRIVERS = {
     "local": Entry("deploy.vms.local:Local", "web servers started on this machine"),
     "ns": Entry("deploy.vms.ns:Ns", "web servers in namespaces and cgroups of this machine, as root"),
+    "oci": Entry("deploy.vms.oci:Oci", "web servers in containers of Docker or podman"),
     "qemu": Entry("deploy.vms.qemu:QemuDriver", "web servers in virtual machines of QEMU, with KVM where it works"),
     "inventory": Entry("deploy.vms.inventory:Inventory", "servers that run already, with --targets"),
 }
 """By name: the class, which is imported when it is used, and its description in `loadgen spec --help`."""
 
-SET_LIMITS = frozenset({"ns", "qemu"})
+SET_LIMITS = frozenset({"ns", "oci", "qemu"})
 """The drivers that set the limits of a request; the others are never asked with limits."""
 
 GIVE_ADDRESSES = frozenset({"ns", "qemu"})

@@ -20,6 +20,7 @@ from typing import Any
 import deploy
 from deploy.box.box import LISTENING_FD, Box, Published
 from deploy.box.network import add_addresses
+from deploy.counters.place import VmPlace
 from deploy.limits.groups import Group, Groups, Usage, granted, limits_met, remove_leftovers, usage
 from deploy.servers.base import InheritingServer, Setup, Vm, WebServer
 from deploy.servers.catalog import choose, find_all
@@ -54,14 +55,17 @@ class Ns:
         if os.geteuid() != 0:
             raise PlanError(
                 "the VM driver ns needs root, to create namespaces",
-                hint="run loadgen as root, or use --vm-driver local",
+                hint="run loadgen as root, or use --vm-driver local: the same servers, without isolation and limits",
             )
         routed = is_network(request.address)
         server = _choose(request.server, published=not routed)
         check_file_limit(server, request.connections)
         if routed:
             check_unused(request.address, routes(request.address))
-        return NsVms(server, request, Groups(request.limits, disk=Path(tempfile.gettempdir())))
+        groups = Groups(
+            request.limits, disk=Path(tempfile.gettempdir()), reserve_memory_bytes=request.reserve_memory_bytes
+        )
+        return NsVms(server, request, groups)
 
 
 class NsVms(BaseDeployment):
@@ -111,6 +115,18 @@ class NsVms(BaseDeployment):
     def died(self, name: str, reason: str) -> None:
         """Report that a VM has died, and which limit it met."""
         super().died(name, "; ".join([reason, *limits_met(self.groups[name])] if name in self.groups else [reason]))
+
+    def places(self) -> Mapping[str, VmPlace]:
+        """The processes and cgroups of each VM, and its published port; without one, its network is its own."""
+        published = self._network is None
+        return {
+            one.name: VmPlace(
+                pids=self._processes.pids(one.name),
+                group=self.groups[one.name] if self.groups[one.name].places else None,
+                listening=(one.host, one.port) if published else None,
+            )
+            for one in self.targets
+        }
 
     def _explained(self, directory: Path, name: str) -> str:
         said = last_log_lines(directory / name)

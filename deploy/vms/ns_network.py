@@ -17,13 +17,6 @@ from deploy.lab.namespace import Namespace
 from loadgen.model.addresses import vm_addresses
 from loadgen.model.errors import PlanError, TargetError
 
-PERMANENT_FROM = 512
-"""From this number of VMs on, neighbours are entered for good.
-
-The kernel's table of neighbours has 1024 entries by default (`gc_thresh3`), for all namespaces together, and each VM
-takes two.
-"""
-
 _GONE_S = 20.0
 _AGAIN_S = 0.02
 
@@ -50,12 +43,7 @@ class RoutedNetwork:
     def links(self) -> tuple[Link, ...]:
         """The link of each VM, in order."""
         return tuple(
-            Link(
-                device=f"{self.prefix}{number}",
-                address=address,
-                gateway=self.gateway,
-                permanent=self.count >= PERMANENT_FROM,
-            )
+            Link(device=f"{self.prefix}{number}", address=address, gateway=self.gateway)
             for number, address in enumerate(vm_addresses(str(self.network), self.count), start=1)
         )
 
@@ -88,8 +76,8 @@ class RoutedNetwork:
         try:
             link = Link(device=f"{self.prefix}0", address=str(self.network), gateway=self.gateway)
             namespace.call(lambda: route_to_all(link, host))
-        except RuntimeError as error:
-            raise TargetError(f"the network {self.network} cannot be routed to VMs: {error}") from error
+        except OSError as error:
+            raise TargetError(f"the network {self.network} cannot be routed to VMs: {error.strerror}") from error
         finally:
             os.close(host)
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from deploy.counters.place import VmPlace
 from deploy.footprint import pss_bytes
 from deploy.guest.boot import DOCROOT, WORKDIR, initramfs
 from deploy.guest.disk import make_disk
@@ -47,7 +48,7 @@ _MOST_VCPUS = 288  # of QEMU's microvm
 _LONGEST_SOCKET_PATH_BYTES = 107  # sun_path of unix(7)
 _GRANTED = frozenset({"cpus", "memory_bytes"})
 
-_EMULATED_FACTOR = 8.0
+_EMULATED_FACTOR = 16.0
 """Emulation makes a start that much slower; VMs beyond the number of CPUs wait for others."""
 
 
@@ -112,6 +113,10 @@ class QemuVms(BaseDeployment):
             started = {name: use_of(pid_file(control)) for name, control in zip(names, controls, strict=True)}
             self.facts = replace(self.facts, details={**details, "started": started})
             return targets
+
+    def places(self) -> Mapping[str, VmPlace]:
+        """The QEMU of each VM; what happens inside of the VM is counted by the VM's own kernel."""
+        return {one.name: VmPlace(pids=self._processes.pids(one.name)) for one in self.targets}
 
     def _machine(self, accelerator: str) -> Machine:
         limits = self.request.limits

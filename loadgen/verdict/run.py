@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from loadgen.model.emulated import EMULATED_VMS
 from loadgen.verdict.result import Check, IterationResult, RunResult, TargetResult, Trust, Verdict
+from loadgen.verdict.vm_counters import VmCounters
 
 _NEEDS = {
     "<=": ("at most", "allowed"),
@@ -122,7 +123,15 @@ def without_score(result: RunResult) -> RunResult:
 
 
 def _without_counts(targets: Sequence[TargetResult]) -> tuple[TargetResult, ...]:
-    return tuple(dataclasses.replace(one, conforming=None, requests_conforming=None) for one in targets)
+    return tuple(
+        dataclasses.replace(one, conforming=None, requests_conforming=None, counters=_without_blame(one.counters))
+        for one in targets
+    )
+
+
+def _without_blame(counters: VmCounters | None) -> VmCounters | None:
+    """The numbers only: without a score, nothing held the VM."""
+    return None if counters is None else dataclasses.replace(counters, held=())
 
 
 def _missing(complete: int, planned: int) -> str:

@@ -27,6 +27,7 @@ from loadgen.model.errors import PlanError, TargetError
 from loadgen.model.plan import Server
 from loadgen.model.target import Target
 from tests.support.boxes import needs_root
+from tests.support.containers import needs_engine
 from tests.support.qemu import needs_qemu
 from tests.support.toy_driver import Toy
 from tests.support.vms import descendants, is_running, make_file_set, vm_request, within
@@ -50,7 +51,7 @@ asyncio.run(main())
 """
 
 ALL = (*catalog.DRIVERS, "toy")
-NEEDS = {"ns": [needs_root], "qemu": [needs_qemu]}
+NEEDS = {"ns": [needs_root], "oci": [needs_engine], "qemu": [needs_qemu]}
 EVERY = [pytest.param(name, marks=NEEDS.get(name, [])) for name in ALL]
 """All drivers, for laws of what they refuse or of what they do before a start."""
 
@@ -271,7 +272,7 @@ def test_a_start_that_is_cancelled_leaves_nothing(
     assert left_in(tmpdir_of_runs) == before
 
 
-@pytest.mark.parametrize("name", STARTING)
+@pytest.mark.parametrize("name", [one for one in STARTING if one.values[0] != "oci"])  # test_vm_containers.py has it
 def test_a_vm_that_dies_while_it_starts_is_named_at_once(
     name: str, docroot: Path, tmp_path: Path, tmpdir_of_runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,6 +67,7 @@ class WithProgram:
     in_front: bool = False
     kind: Server = Server.NGINX
     version: str = "0"
+    programs: tuple[str, ...] = ()
 
     def files_needed(self, connections: int) -> int:
         return connections
@@ -255,6 +256,7 @@ class Spoilt:
     server: WebServer
     kind: Server = Server.NGINX
     version: str = "0"
+    programs: tuple[str, ...] = ()
 
     def files_needed(self, connections: int) -> int:
         return self.server.files_needed(connections)

@@ -82,7 +82,7 @@ def test_a_whole_comparison_is_not_resumed_and_a_round_names_its_comparison(tmp_
     with pytest.raises(PlanError, match="nothing is left to play"):
         resumable(write(tmp_path, *rounds(5)))
     (tmp_path / "run.json").write_text(json.dumps(unfinished(round_header())))
-    with pytest.raises(PlanError, match="only a sweep or a comparison") as caught:
+    with pytest.raises(PlanError, match="a sweep, a search or a comparison") as caught:
         resumable(tmp_path)
     assert caught.value.hint == f"continue the comparison: loadgen resume {tmp_path.parent}"
 
@@ -91,4 +91,4 @@ def test_a_comparison_that_was_cut_shows_its_rounds(tmp_path: Path) -> None:
     found = read_judged(write(tmp_path, *rounds(3), ended=False), {})
     assert found.result.rounds == rounds(3)
     assert found.result.rows == judge_relative(PLAN, rounds(3)).rows
-    assert found.cut == "the comparison was cut off before it wrote its result"
+    assert found.cut == "the runs were cut off before their result was written"

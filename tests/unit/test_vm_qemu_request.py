@@ -8,17 +8,22 @@ from typing import Any
 
 import pytest
 
+from coordinator.output.terminal import report
 from coordinator.output.terminal.vm_lines import vm_lines
 from deploy.vms import qemu_network
 from deploy.vms.api import VmRequest
 from deploy.vms.qemu import check_limits
 from deploy.vms.qemu_network import OwnAddresses, PublishedPorts, choose_network
+from loadgen.measure.packing import UNKNOWN
 from loadgen.model.emulated import EMULATED
 from loadgen.model.errors import PlanError
 from loadgen.model.limits import VmLimits
 from loadgen.verdict.checks.tape.emulated_vms import emulated_vms
 from loadgen.verdict.evidence import Loop
+from loadgen.verdict.pack import judge_pack
+from loadgen.verdict.result import Check, Trust, Verdict
 from loadgen.verdict.trust import judge_trust
+from tests.support.packs import PLAN, packed
 from tests.unit.test_trust_catalog import evidence
 
 
@@ -77,6 +82,13 @@ def test_emulated_vms_make_any_run_invalid(loop: Loop) -> None:
     assert not trust.valid
 
 
+def test_a_packing_of_emulated_vms_has_no_number() -> None:
+    real, emulated = judge_pack(PLAN, packed()), judge_pack(PLAN, packed(), emulated=True)
+    assert (real.verdict, real.packed) == (Verdict.CONFORMING, 512)
+    assert (emulated.verdict, emulated.packed) == (Verdict.INVALID, UNKNOWN)
+    assert emulated.reasons[0] == f"the VMs are {EMULATED}"
+
+
 def test_the_report_names_the_machine_and_its_emulation() -> None:
     server = {
         "driver": "qemu",
@@ -94,3 +106,14 @@ def test_the_report_names_the_machine_and_its_emulation() -> None:
         "each: 1 CPU, 256M memory; EEVDF",
     ]
     assert EMULATED not in list(vm_lines({**server, "emulated": False, "accelerator": "kvm"}))
+
+
+def test_the_report_blames_the_load_generator_only_for_its_own_checks() -> None:
+    def check(name: str, ok: bool = False) -> Check:
+        return Check(name=name, value=1, limit=0, ok=ok)
+
+    emulated, late = check("emulated VMs"), check("send lateness")
+    said = report._nothing_said(Trust(checks=(check("open files", ok=True), emulated)))
+    assert said == f"The VMs are {EMULATED}: the run says nothing about real VMs."
+    said = report._nothing_said(Trust(checks=(late, emulated)))
+    assert said == "The load generator failed its checks: the run says nothing about the servers."

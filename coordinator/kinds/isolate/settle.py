@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from deploy.hogs.catalog import DISK_BYTES
-from deploy.vms.catalog import CONFINED, SET_LIMITS
+from deploy.vms.catalog import BOOT, CONFINED, SET_LIMITS
 from loadgen.host.room import read_room
 from loadgen.model.errors import PlanError
 from loadgen.model.isolate import NEEDED_LIMITS, Hog, IsolatePlan
@@ -30,7 +30,10 @@ def check_confined(plan: IsolatePlan) -> None:
     hogs = [hog for hog in plan.phases if hog is not Hog.NONE]
     if is_confined(plan) or not hogs:
         return
-    name, confined = driver_name(plan), ", ".join(sorted(SET_LIMITS))
+    name, confined = (
+        driver_name(plan),
+        ", ".join(sorted(SET_LIMITS - BOOT)),
+    )  # a hog runs in a VM that shares the kernel
     never = [hog.value for hog in hogs if hog in NEEDED_LIMITS]
     if never:
         rest = ",".join(hog.value for hog in Hog if hog not in NEEDED_LIMITS)
