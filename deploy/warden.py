@@ -167,7 +167,8 @@ class Warden:
             with self._entrances.into(launch.vm, launch.box) as way:
                 for process, run in runs:
                     pid = self._start(launch, process, run, way())
-                    self._entrances.founded(launch.vm, pid)
+                    if pid:
+                        self._entrances.founded(launch.vm, pid)
         except OSError as error:  # not permitted, or the first process has ended already
             self._say(encode_event(Exited(vm=launch.vm, process="unshare", status=1, log=(str(error),))))
 

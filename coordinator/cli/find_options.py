@@ -48,7 +48,7 @@ def find_options(help_text: str, *wanted: str) -> Callable[[F], F]:
                     type=click.IntRange(min=1),
                     metavar="N",
                     panel=_PANEL,
-                    help="Runs of --find that confirm the answer, at least 1, and as many one step above.  "
+                    help="How often --find plays the run at the answer, and the run one step above it; at least 1.  "
                     "[default: 3]",
                 ),
             )
@@ -67,8 +67,14 @@ def check_find(given: dict[str, Any]) -> None:
                 raise PlanError(f"--{name.replace('_', '-')} needs --find", hint="give --find, or leave it out")
 
 
+def how_to_repeat(given: dict[str, Any]) -> str:
+    """The comment on the plan of a search; "" without --find."""
+    words = [f"--{name.replace('_', '-')} {given[name]}" for name in ("find", *_NAMES) if given[name] is not None]
+    return f"The plan that the search varies. To repeat the search, add {' '.join(words)}" if words else ""
+
+
 def find_experiment(given: dict[str, Any], plan: SpecPlan | HttpPlan, start: int, *, most: int = 0) -> Experiment[Any]:
-    """The search that --find asks for; it begins at `start`.  `most`: the greatest number that there is; 0: any.
+    """The search that --find asks for; it begins at `start`.  `most`: the number of VMs that there is room for; 0: any.
 
     Raises PlanError when the numbers contradict each other.
     """
@@ -78,7 +84,7 @@ def find_experiment(given: dict[str, Any], plan: SpecPlan | HttpPlan, start: int
 
     greatest = given["find_max"] or most or Search.greatest
     if most and greatest > most:
-        raise PlanError(f"--find-max is {greatest:,}, but there are only {most:,}")
+        raise PlanError(f"--find-max is {greatest:,}, but targets, addresses or ports are left for {most:,} VMs only")
     if start > greatest:
         raise PlanError(
             f"--find-max is {greatest:,}, but the search begins at {start:,}", hint="begin at a smaller number"
@@ -95,7 +101,7 @@ def find_rate(given: dict[str, Any], plan: HttpPlan, choice: FleetChoice) -> Exp
 
     if plan.stages or plan.total_requests or not (plan.rate_per_s and plan.slos):
         raise PlanError(
-            "--find needs a rate to begin at and objectives, and neither --stages nor -n",
+            "--find needs --rate, where it begins, and objectives (--slo); it cannot be combined with --stages or -n",
             hint="for example: --rate 100/s --slo 'p99<50ms'",
         )
     if choice.way is WayKind.JOIN:

@@ -10,7 +10,7 @@ import click
 
 from coordinator.cli.body import Body, with_body
 from coordinator.cli.engine_options import engine_options, sending, source_option
-from coordinator.cli.find_options import check_find, find_options, find_rate
+from coordinator.cli.find_options import check_find, find_options, find_rate, how_to_repeat
 from coordinator.cli.fleet_options import check_installed, engines_here, fleet_options, take_choice
 from coordinator.cli.http_files import check_tls_files, read_data_file, read_requests, read_urls
 from coordinator.cli.http_options import MAX_TIME, default_engines, route_fields, route_options, tls_fields, tls_options
@@ -257,18 +257,20 @@ def http(
     start = start_from("http", plan_file, replay, fleet=True)
     choice = take_choice(given, given["engines"], start)
     plan = _plan(start, urls, given)
+    experiment = find_rate(given, plan, choice) if given["find"] else Once("http", plan)
     if hdr:
         from coordinator.output.hdr import check_files
 
         check_files(hdr)
     if print_plan:
         shown = plan if record_secrets else without_secrets(plan)
-        return show_plan(shown, choice, comment="" if shown == plan else _MASKED)
+        comments = ("" if shown == plan else _MASKED, how_to_repeat(given))
+        return show_plan(shown, choice, comment=" ".join(filter(None, comments)))
     _check_secrets(plan)
     check_tls_files(plan)
     check_installed(choice)
     return play(
-        find_rate(given, plan, choice) if given["find"] else Once("http", plan),
+        experiment,
         fleet=choice,
         out=out,
         as_json=as_json,

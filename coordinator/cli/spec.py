@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from coordinator.cli.engine_options import engine_options, sending, source_option
-from coordinator.cli.find_options import check_find, find_experiment, find_options
+from coordinator.cli.find_options import check_find, find_experiment, find_options, how_to_repeat
 from coordinator.cli.fleet_options import check_installed, engines_here, fleet_options, take_choice
 from coordinator.cli.options import DURATION, FILE, RATE, Parsed, parse_counts, result_options
 from coordinator.cli.panels import command, option
@@ -18,9 +18,11 @@ from coordinator.cli.plan_options import Start, override, plan_options, show_pla
 from coordinator.cli.playing import play
 from coordinator.cli.vm_limit_options import chosen_limits, vm_limit_options
 from deploy.vms.catalog import DRIVERS, choose, choose_for, default_name
+from loadgen.model.addresses import is_network, room_in
 from loadgen.model.bound import Bound
 from loadgen.model.entry import choices_help
 from loadgen.model.errors import PlanError
+from loadgen.model.pack import MAX_PORT
 from loadgen.model.plan import FULL, PROFILES, LastAd, OnLoss, Server, SpecPlan
 from loadgen.model.units import NS_PER_S, format_duration
 
@@ -207,7 +209,7 @@ def spec(
     experiment = _experiment(plan, sweep, given)
     _check_fleet(choice, plan, several=bool(sweep or given["find"]))
     if print_plan:
-        return _print(plan, choice, sweep, given["find"])
+        return _print(plan, choice, sweep, given)
     check_installed(choice)
     engines = engines_here(choice, plan.engines)
     return play(experiment, fleet=choice, out=out, as_json=as_json, engines=engines)
@@ -217,8 +219,9 @@ def _experiment(plan: SpecPlan, sweep: tuple[int, ...], given: dict[str, Any]) -
     if given["find"]:
         if sweep:
             raise PlanError("--find chooses the numbers itself, but --vms is a list", hint="give one number of VMs")
-        start = plan.vms if given["find"] == "vms" else plan.connections
-        return find_experiment(given, plan, start, most=len(plan.targets) if given["find"] == "vms" else 0)
+        if given["find"] == "vms":
+            return find_experiment(given, plan, plan.vms, most=_room(plan))
+        return find_experiment(given, plan, plan.connections)
     if sweep:
         from coordinator.experiment.sweep import VmSweep
 
@@ -228,12 +231,19 @@ def _experiment(plan: SpecPlan, sweep: tuple[int, ...], given: dict[str, Any]) -
     return Once("spec", plan)
 
 
-def _print(plan: SpecPlan, choice: FleetChoice, sweep: tuple[int, ...], find: str | None) -> int:
+def _room(plan: SpecPlan) -> int:
+    """The number of VMs for which the plan has targets, addresses or ports; 0 when it sets no limit."""
+    if plan.targets:
+        return len(plan.targets)
+    if is_network(plan.vm_address):
+        return room_in(plan.vm_address)
+    return MAX_PORT + 1 - plan.base_port if plan.base_port else 0
+
+
+def _print(plan: SpecPlan, choice: FleetChoice, sweep: tuple[int, ...], given: dict[str, Any]) -> int:
     points = ",".join(map(str, sweep))
     comment = f"The last point of the sweep. To repeat the whole sweep, add --vms {points}" if sweep else ""
-    if find:
-        comment = f"The plan that the search varies. To repeat the search, add --find {find}"
-    return show_plan(plan, choice, comment=comment)
+    return show_plan(plan, choice, comment=comment or how_to_repeat(given))
 
 
 def _check_fleet(choice: FleetChoice, plan: SpecPlan, *, several: bool) -> None:

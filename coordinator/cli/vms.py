@@ -147,7 +147,7 @@ def down(name: str | None, everything: bool) -> int:
     from deploy.held import end_held
 
     for held in _chosen(name, everything=everything):
-        end_held(held, _directory())
+        end_held(held)
         click.echo(f"ended: {held.name} ({held.driver}, {counted(len(held.targets), 'VM')})", err=True)
     return 0
 

@@ -19,11 +19,17 @@ class Wanted(Enum):
     RATE = "rate"
 
     def words(self, number: int) -> str:
-        """The number with its unit: `20 connections per VM`, `800 requests/s`."""
-        return f"{number:,} {_UNITS[self]}".replace(" VMs", " VM" if number == 1 else " VMs")
+        """The number with its unit: `20 connections per VM`, `1 VM`, `800 requests/s`."""
+        return f"{number:,} {_UNITS[self][number != 1]}"
 
 
-_UNITS = {Wanted.CONNECTIONS: "connections per VM", Wanted.VMS: "VMs", Wanted.RATE: "requests/s"}
+_UNITS = {
+    Wanted.CONNECTIONS: ("connection per VM", "connections per VM"),
+    Wanted.VMS: ("VM", "VMs"),
+    Wanted.RATE: ("request/s", "requests/s"),
+}
+
+_NOT_OVER = "the search is not over"
 
 _SEEN = {
     Verdict.CONFORMING: Seen.HELD,
@@ -107,12 +113,12 @@ def trials_of(steps: Sequence[FindStep]) -> list[Trial]:
 def _sentences(find: Find) -> list[str]:
     capacity, words, search = find.capacity, find.wanted.words, find.search
     counts = _Counts(find)
+    upper = f" and at most {words(capacity.high)}" if capacity.high else ""
     said: list[str] = []
     match capacity.found:
         case Found.EXACT:
             top = min(step.value for step in find.steps if step.value > capacity.high)
-            said.append(f"{words(capacity.value)} conform in {counts.of(capacity.value)}")
-            said.append(f"{words(top)} conform in {counts.of(top)}")
+            said += [counts.of(capacity.value), counts.of(top)]
         case Found.VARYING:
             said.append(
                 f"the capacity varies from run to run: at {words(capacity.value)} about half of the runs conform; "
@@ -120,26 +126,27 @@ def _sentences(find: Find) -> list[str]:
             )
         case Found.AT_LEAST if capacity.invalid_above:
             said.append(
-                f"at least {words(capacity.value)} conform; runs above that were not valid, so they say nothing about "
-                "the servers"
+                f"the capacity is at least {words(capacity.value)}{upper}; the next runs above {capacity.value:,} were "
+                "not valid, so they say nothing about the servers"
             )
         case Found.AT_LEAST:
-            said.append(f"at least {words(capacity.value)} conform; the search was not allowed to go above that")
+            said.append(
+                f"the capacity is at least {words(capacity.value)}, the greatest number that the search may try"
+            )
         case Found.NONE:
-            said.append(f"{words(search.least)}, the smallest number, conform in {counts.of(search.least)}")
+            said.append(f"{counts.of(search.least)}, which is the smallest number")
+        case Found.UNKNOWN if capacity.high:
+            said.append(f"no run conforms; at fewer than {words(capacity.high + 1)}, the runs were not valid")
         case Found.UNKNOWN:
             said.append("no run was valid, so nothing is known about the servers")
-        case Found.OPEN if capacity.value:
-            upper = f", at most {words(capacity.high)}" if capacity.high else ""
-            said.append(f"the search is not over: at least {words(capacity.value)} conform{upper}")
         case Found.OPEN:
-            said.append("the search is not over: no run has conformed yet")
+            least = f"the capacity is at least {words(capacity.value)}{upper}"
+            so_far = least if capacity.value else "no run conforms yet"
+            ended = f"the search ended after {search.runs} runs" if len(find.steps) >= search.runs else _NOT_OVER
+            said.append(f"{ended}: {so_far}")
     if capacity.contradiction is not None:
         failed, held = capacity.contradiction
-        said.append(
-            f"the curve is not monotonic: {words(failed)} conform in {counts.of(failed)}, "
-            f"{words(held)} in {counts.of(held)}"
-        )
+        said.append(f"the curve is not monotonic: {counts.of(failed)}, but {counts.of(held)}")
     if invalid := [step for step in find.steps if step.trial.seen is Seen.UNKNOWN]:
         why = f": {invalid[-1].reasons[0]}" if invalid[-1].reasons else ""
         said.append(
@@ -150,12 +157,15 @@ def _sentences(find: Find) -> list[str]:
 
 
 class _Counts:
-    """How many of the valid runs at a number held."""
+    """How many of the valid runs at a number conform."""
 
     def __init__(self, find: Find) -> None:
         self._trials = trials_of(find.steps)
+        self._words = find.wanted.words
 
     def of(self, value: int) -> str:
+        """Like `2 of 3 runs conform at 7 VMs`."""
         seen = [trial.seen for trial in self._trials if trial.value == value and trial.seen is not Seen.UNKNOWN]
         held = seen.count(Seen.HELD)
-        return f"{held} of {len(seen)} run{'s' if len(seen) != 1 else ''}"
+        verb = "conforms" if held == 1 else "conform"
+        return f"{held} of {len(seen)} run{'s' if len(seen) != 1 else ''} {verb} at {self._words(value)}"

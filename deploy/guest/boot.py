@@ -78,7 +78,6 @@ mount --bind "$files" /new{docroot}
 mount -n --move /dev /new/dev
 mount -t proc proc /new/proc
 mount -t sysfs sys /new/sys
-mount -t tmpfs -o mode=1777 tmpfs /new/tmp
 exec chroot /new {start}
 """
 

@@ -33,9 +33,12 @@ def make_disk(files: Path, image: Path) -> None:
         *("-O", "^has_journal,^resize_inode", "-E", "lazy_itable_init=1,nodiscard,root_owner=0:0"),
         *("-d", str(files), str(image), f"{-(-size // 1024)}k"),
     ]
-    done = subprocess.run(
-        argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
-    )
+    try:
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise TargetError(f"the disk of the VMs was not made within {_TIMEOUT_S:g} s") from None
     if done.returncode != 0:
         said = done.stderr.strip().splitlines() or ["it printed no message"]
         raise TargetError(f"the disk of the VMs could not be made: mke2fs: {said[-1]}")
@@ -48,6 +51,7 @@ def make_root(staging: Path, copied: Iterable[str], written: Mapping[str, bytes]
     """
     for path in (*_EMPTY, *directories):
         _place(staging, path).mkdir(parents=True, exist_ok=True)
+    _place(staging, "/tmp").chmod(0o1777)  # no mount on it in the guest: loadgen itself may be installed below it
     for path in copied:
         place = _place(staging, path)
         place.parent.mkdir(parents=True, exist_ok=True)

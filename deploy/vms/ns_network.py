@@ -99,6 +99,8 @@ def routes(network: str) -> str:
     version = "-6" if ":" in network else "-4"
     try:
         done = subprocess.run(["/sbin/ip", version, "route"], capture_output=True, text=True, timeout=10, check=False)
+    except subprocess.TimeoutExpired:
+        raise PlanError("the program ip did not list the routes of this machine within 10 s") from None
     except OSError as error:
         raise PlanError(
             f"addresses for VMs need the program ip: {error.strerror}", hint="install it (Debian: iproute2)"

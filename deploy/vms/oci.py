@@ -158,7 +158,7 @@ class OciVms(BaseDeployment):
         self._pipes.send(Launch(vm=name, directory=str(self._directory / name), program=tuple(program)))
 
     def _ended(self, name: str, reason: str) -> None:
-        """Report the end of the service of the engine, and with it of all VMs."""
+        """Report the death of a VM, or of all VMs when the service of the engine has ended."""
         if name != _SERVICE:
             self.died(name, reason)
             return

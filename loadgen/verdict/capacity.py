@@ -53,7 +53,7 @@ class Found(Enum):
     NONE = "none"
     """Not even the smallest number held."""
     UNKNOWN = "unknown"
-    """No run was valid."""
+    """No run held, and the runs at the smallest numbers were not valid."""
     OPEN = "open"
     """The search was stopped before its end."""
 
@@ -115,7 +115,9 @@ class Search:
         low, high = seen.bracket
         if low is None:
             assert high is not None  # every settled number held, failed or was given up
-            hopeless = high <= self.least or (not seen.failed and len(seen.given_up) >= _HOPELESS)
+            if high <= self.least:
+                return self._confirm(seen, high)
+            hopeless = not seen.failed and len(seen.given_up) >= _HOPELESS
             return None if hopeless else max(self.least, high // 2)
         if high is None:
             return min(self.greatest, 2 * low) if low < self.greatest else self._confirm(seen, low)
@@ -132,9 +134,9 @@ class Search:
             threshold = seen.threshold()
             return Capacity(
                 found=Found.VARYING if over else Found.OPEN,
-                value=int(threshold.middle),
-                low=int(threshold.low),
-                high=int(threshold.high),
+                value=self._allowed(threshold.middle),
+                low=self._allowed(threshold.low),
+                high=self._allowed(threshold.high),
                 step=step,
                 contradiction=seen.contradiction(),
             )
@@ -179,6 +181,10 @@ class Search:
         value = max(values, key=lambda one: seen.lacks(one, self.repeats))
         return value if seen.lacks(value, self.repeats) else None
 
+    def _allowed(self, number: float) -> int:
+        """The whole number below `number`, or the nearest one that may be tried."""
+        return min(self.greatest, max(self.least, int(number)))
+
     def _near(self, seen: _Seen) -> tuple[Threshold, tuple[int, int], float]:
         threshold = seen.threshold()
         scale = max(threshold.scale, self._step(seen))
@@ -189,8 +195,7 @@ class Search:
         threshold, (below, above), scale = self._near(seen)
         if below + above >= _VARYING_RUNS:
             return None
-        value = round(threshold.middle + (scale if above <= below else -scale))
-        value = min(self.greatest, max(self.least, value))
+        value = self._allowed(round(threshold.middle + (scale if above <= below else -scale)))
         return None if value in seen.given_up else value
 
 

@@ -138,3 +138,24 @@ def test_a_search_that_was_stopped_is_open() -> None:
 def test_rules_that_contradict_each_other_are_refused(rules: dict[str, int]) -> None:
     with pytest.raises(PlanError):
         Search(**rules)
+
+
+def test_an_answer_lies_within_what_may_be_tried() -> None:
+    """Also the threshold of runs that disagree at the edges of the search."""
+    for least, greatest, capacity in ((1, 100, 1.0), (1, 12, 12.0), (5, 30, 5.0)):
+        for seed in range(20):
+            search = Search(start=least + 1, least=least, greatest=greatest)
+            _, answer = play(search, varying(capacity, 0.4, seed))
+            if answer.value:
+                assert least <= answer.low <= answer.value <= answer.high <= greatest or not answer.high
+
+
+def test_that_nothing_holds_is_confirmed_as_every_answer() -> None:
+    trials, answer = play(Search(start=2), exactly(0))
+    assert answer.found is Found.NONE
+    assert [trial.value for trial in trials] == [2, 1, 1, 1]
+
+
+def test_failed_runs_above_runs_that_are_not_valid_are_an_upper_bound() -> None:
+    _, answer = play(Search(start=4), lambda value: Seen.UNKNOWN if value < 2 else Seen.FAILED)
+    assert (answer.found, answer.value, answer.high) == (Found.UNKNOWN, 0, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.guest import boot
 from deploy.guest.archive import pack
 from deploy.guest.boot import BOOTED, START, start_script
 from deploy.guest.disk import make_root
@@ -228,3 +230,11 @@ def test_qmp_is_asked_with_one_command_after_the_other(tmp_path: Path) -> None:
                 await ask(control, "bad")
 
     asyncio.run(main())
+
+
+def test_loadgen_may_be_installed_below_tmp(tmp_path: Path) -> None:
+    """Nothing is mounted over a directory that can hold files of loadgen, and anybody may write to /tmp."""
+    mounted = set(re.findall(r"mount .* /new/?([\w{]*)", boot._INIT))
+    assert mounted == {"", "dev", "proc", "sys", "{docroot"}
+    make_root(tmp_path, [], {}, ())
+    assert (tmp_path / "tmp").stat().st_mode & 0o7777 == 0o1777

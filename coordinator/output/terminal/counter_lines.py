@@ -13,7 +13,7 @@ from rich.text import Text
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.folding import WORST_ROWS, folded_title
 from coordinator.output.terminal.parts import add_row, bullets, plain_table
-from loadgen.model.units import NS_PER_S, format_size
+from loadgen.model.units import NS_PER_S
 from loadgen.verdict.result import TargetResult
 from loadgen.verdict.vm_counters import VmCounters
 
@@ -43,7 +43,8 @@ def counters_table(shown: Sequence[TargetResult], folded: Sequence[TargetResult]
     if not read:
         return []
     columns = {title: cell for title, cell in _COLUMNS.items() if any(map(cell, read))}
-    table = plain_table(folded_title("Counters of the VMs (median iteration)", shown, folded))
+    heading = folded_title("Counters of the VMs (median iteration)", shown, folded)
+    table = plain_table("")
     table.add_column("VM", no_wrap=True, max_width=12)
     for title in columns:
         table.add_column(title, justify="right", no_wrap=True)
@@ -52,7 +53,8 @@ def counters_table(shown: Sequence[TargetResult], folded: Sequence[TargetResult]
     if rest := [row.counters for row in folded if row.counters is not None]:
         mean = _mean(rest)
         add_row(table, f"{fmt.count(len(folded))} others", *(_cell(cell, mean) for cell in columns.values()))
-    return [table, *_not_read(columns)]
+    # The title is no part of the table: rich would wrap it to the width of a narrow one.
+    return [Text(heading, "bold"), table, *_not_read(columns)]
 
 
 def _mean(rows: Sequence[VmCounters]) -> VmCounters:
@@ -105,7 +107,7 @@ def _throttled(counters: VmCounters) -> str:
 
 
 def _size(number: int | None) -> str:
-    return "" if number is None else format_size(number)
+    return "" if number is None else f"{number / (1 << 20):,.1f}M"
 
 
 def _drops(counters: VmCounters) -> str:
