@@ -29,7 +29,7 @@ def read_use(before: Set[int], proc: Path = Path("/proc")) -> Use:
     sample = take_sample()
     for pid in descendants(sample, [os.getpid()]) - before:
         with contextlib.suppress(OSError, ValueError, LookupError):  # the process has ended
-            own = _pss_bytes(proc / str(pid))
+            own = pss_bytes(proc / str(pid))
             if sample.processes[pid].parent == os.getpid():
                 supervisors += own
                 continue
@@ -50,7 +50,7 @@ def read_use(before: Set[int], proc: Path = Path("/proc")) -> Use:
     )
 
 
-def _pss_bytes(process: Path) -> int:
+def pss_bytes(process: Path) -> int:
     """The proportional set size: private memory, and its share of shared memory.  Raises OSError or ValueError."""
     for line in (process / "smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):

@@ -12,7 +12,6 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NoReturn
@@ -93,8 +92,8 @@ def find_held(directory: Path) -> list[Held]:
     return sorted(found, key=lambda held: held.started_at)
 
 
-def end_held(held: Held, directory: Path, said: Callable[[], None] = lambda: None) -> None:
-    """End the VMs of a deployment, and wait until that is done; `said` is called while it waits.
+def end_held(held: Held) -> None:
+    """End the VMs of a deployment, and wait until that is done.
 
     Raises TargetError when they have not ended after a minute.
     """
@@ -104,9 +103,7 @@ def end_held(held: Held, directory: Path, said: Callable[[], None] = lambda: Non
     while held.runs:
         if time.monotonic() > deadline_s:
             raise TargetError(f"the VMs {held.name} have not ended within {_DOWN_S:g} s (process {held.pid})")
-        said()
         time.sleep(_AGAIN_S)
-    (directory / f"{held.name}.json").unlink(missing_ok=True)
 
 
 def _make_own(directory: Path) -> None:
@@ -140,16 +137,14 @@ async def _hold(deployment: Deployment, directory: Path, server: str, answers: i
     assert main is not None
     for number in _END_SIGNALS:
         loop.add_signal_handler(number, main.cancel)  # while the VMs start
-    with contextlib.suppress(asyncio.CancelledError):
+    with contextlib.suppress(asyncio.CancelledError), contextlib.ExitStack() as once_ended:
         async with deployment as vms:
             for number in _END_SIGNALS:
                 loop.add_signal_handler(number, asked_to_end.set)
             held = _claim(vms, directory, server)
-            try:
-                _tell(answers, {"name": held.name})
-                await _until_end(vms, held, directory, asked_to_end)
-            finally:
-                (directory / f"{held.name}.json").unlink(missing_ok=True)
+            once_ended.callback((directory / f"{held.name}.json").unlink, missing_ok=True)
+            _tell(answers, {"name": held.name})
+            await _until_end(vms, held, directory, asked_to_end)
 
 
 async def _until_end(vms: Deployment, held: Held, directory: Path, asked_to_end: asyncio.Event) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from deploy.doctor import Advice, Level
 from deploy.vms.api import Deployment, VmRequest
-from deploy.vms.catalog import DRIVERS, choose, default_name
+from deploy.vms.catalog import BOOT, DRIVERS, choose, default_name
 from loadgen.model.errors import LoadgenError, PlanError
 from loadgen.model.plan import Server
 
@@ -19,17 +19,19 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 _PATH = "/dyn/trial"
+_FILE = "/file_set/trial"
 _AT_MOST_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """The start of one VM: its duration, or the reason why the driver cannot be used and a hint."""
+    """The start of one VM: its duration and the driver's notices, or the reason why it cannot be used and a hint."""
 
     driver: str
     took_s: float
     problem: str = ""
     hint: str = ""
+    notices: tuple[str, ...] = ()
 
 
 def application(docroot: Path, workdir: Path, static: bool) -> web.Application:
@@ -57,7 +59,9 @@ def advice(trials: list[Trial]) -> list[Advice]:
 def _advice(trial: Trial) -> Advice:
     topic = f"VMs: {trial.driver}"
     if not trial.problem:
-        return Advice(level=Level.OK, topic=topic, finding=f"one VM was started and answered in {trial.took_s:.1f} s")
+        finding = f"one VM was started and answered in {trial.took_s:.1f} s"
+        level = Level.WARNING if trial.notices else Level.OK
+        return Advice(level=level, topic=topic, finding=finding, meaning="; ".join(trial.notices))
     default = trial.driver == default_name(with_targets=False)
     return Advice(
         level=Level.PROBLEM if default else Level.WARNING,
@@ -70,19 +74,24 @@ def _advice(trial: Trial) -> Advice:
 async def _try(name: str) -> Trial:
     began_s = time.monotonic()
     problem = hint = ""
+    notices: tuple[str, ...] = ()
     with tempfile.TemporaryDirectory(prefix="loadgen-trial-") as docroot:
         try:
-            async with asyncio.timeout(_AT_MOST_S), _prepared(name, Path(docroot)):
+            async with asyncio.timeout(_AT_MOST_S), _prepared(name, Path(docroot)) as vms:
+                notices = vms.notices
                 took_s = time.monotonic() - began_s
         except LoadgenError as error:
             problem, hint = error.message, error.hint
         except TimeoutError:
             problem = f"a VM did not answer within {_AT_MOST_S:g} s"
-    return Trial(driver=name, took_s=0.0 if problem else took_s, problem=problem, hint=hint)
+    return Trial(driver=name, took_s=0.0 if problem else took_s, problem=problem, hint=hint, notices=notices)
 
 
 def _prepared(name: str, docroot: Path) -> Deployment:
-    """One VM with the builtin server, which starts fast, or another one where the driver has no such server."""
+    """One VM with the builtin server, which starts fast, or another one where the driver has no such server.
+
+    A VM that boots serves a file instead, if there is a server that needs no Python for that.
+    """
     request = VmRequest(
         count=1,
         server=Server.BUILTIN,
@@ -91,6 +100,13 @@ def _prepared(name: str, docroot: Path) -> Deployment:
         app="deploy.trial:application",
         app_path=_PATH,
     )
+    if name in BOOT:
+        (docroot / _FILE.lstrip("/")).parent.mkdir(exist_ok=True)
+        (docroot / _FILE.lstrip("/")).write_text("a trial\n")
+        static = replace(request, server=Server.AUTO, app="", app_path="", proof_path=_FILE)
+        deployment = choose(name).prepare(static)
+        if deployment.facts.server != Server.BUILTIN.value:
+            return deployment
     try:
         return choose(name).prepare(request)
     except PlanError:

@@ -31,7 +31,7 @@ from deploy.box.enter import Entrance, Entrances
 from deploy.limits.removal import remove_groups
 from deploy.proc import become_subreaper, children_of, fork_child, run_program, why_no_process
 from deploy.run_directory import make_run_directory, remove_leftovers
-from deploy.wire import Exited, Hello, Launch, encode_event
+from deploy.wire import Exited, Hello, Launch, Started, encode_event
 from loadgen.host.limits import raise_open_files
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ _CHUNK_BYTES = 65536
 _LOG_LIMIT_BYTES = 1 << 20
 _TAIL_LINES = 10
 _TAIL_LINE_CHARS = 300
-_TERM_S = 1.0
-_KILL_S = 0.5
+_KILL_S = 2.0
+_KILL_PER_PROCESS_S = 0.01
 _PARENT_CHECK_S = 0.5
 
 
@@ -88,8 +88,11 @@ class _Child:
         self._line = rest[-_CHUNK_BYTES:]
 
 
-class _Warden:
+class Warden:
+    """Starts the processes that commands ask for, reports those that end, and ends all of them with the commands."""
+
     def __init__(self, directory: Path, make_app: MakeApp | None, commands_fd: int, events_fd: int) -> None:
+        """Read commands from one descriptor, and write events to another; `directory` is for files of the run."""
         self._directory = directory
         self._make_app = make_app
         self._commands_fd = commands_fd
@@ -164,7 +167,8 @@ class _Warden:
             with self._entrances.into(launch.vm, launch.box) as way:
                 for process, run in runs:
                     pid = self._start(launch, process, run, way())
-                    self._entrances.founded(launch.vm, pid)
+                    if pid:
+                        self._entrances.founded(launch.vm, pid)
         except OSError as error:  # not permitted, or the first process has ended already
             self._say(encode_event(Exited(vm=launch.vm, process="unshare", status=1, log=(str(error),))))
 
@@ -189,18 +193,22 @@ class _Warden:
         os.set_blocking(output_fd, False)
         child = _Child(launch.vm, process, output_fd, Path(launch.directory) / f"{process}.log")
         self._children[pid] = child
+        self._say(encode_event(Started(vm=launch.vm, pid=pid)))
         self._selector.register(output_fd, selectors.EVENT_READ, child)
         return pid
 
-    def _reap(self) -> None:
-        """Collect every child that has ended, adopted ones included; report those that were not asked to end."""
+    def _reap(self) -> bool:
+        """Collect every child that has ended, adopted ones included; report those that ended by themselves.
+
+        Returns whether children are left.
+        """
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
-                return
+                return False
             if pid == 0:
-                return
+                return True
             self._entrances.gone(pid)
             child = self._children.pop(pid, None)
             if child is not None:
@@ -232,19 +240,24 @@ class _Warden:
             self._selector.unregister(self._events_fd)
 
     def _end_all(self) -> None:
-        """End all children: SIGTERM, a second to obey, then SIGKILL for every process that is left."""
+        """Kill all processes, and wait until the kernel has ended them.
+
+        They are not asked to end: nothing of them is needed any more, and a thousand that tidy up take seconds of CPU.
+        """
         self._ending = True
+        deadline = time.monotonic() + _KILL_S + _KILL_PER_PROCESS_S * len(self._children)
         for pid in self._children:
-            os.killpg(pid, signal.SIGTERM)
-        deadline = time.monotonic() + _TERM_S
-        while self._children and (left_s := deadline - time.monotonic()) > 0:
-            self._turn(left_s)
-        deadline += _KILL_S
-        while (pids := children_of(os.getpid())) and time.monotonic() < deadline:
-            for pid in pids:
-                os.kill(pid, signal.SIGKILL)
+            os.killpg(pid, signal.SIGKILL)
+        while self._reap() and time.monotonic() < deadline:
+            if not self._children:  # some are left that this process has adopted, such as a CGI program
+                self._kill_adopted()
             self._turn(0.01)
+        self._kill_adopted()
         remove_groups(self._groups)
+
+    def _kill_adopted(self) -> None:
+        for pid in children_of(os.getpid()):
+            os.kill(pid, signal.SIGKILL)
 
 
 def main() -> None:
@@ -256,7 +269,7 @@ def main() -> None:
     remove_leftovers()
     directory = make_run_directory()
     try:
-        _Warden(directory, make_app, commands_fd=0, events_fd=1).run()
+        Warden(directory, make_app, commands_fd=0, events_fd=1).run()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

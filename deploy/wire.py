@@ -1,7 +1,8 @@
 """The messages between a driver and its warden: one JSON object per line; both ends have the same version.
 
 The driver sends :class:`Launch` commands; the end of its stream means "stop everything".
-The warden sends one :class:`Hello`, and one :class:`Exited` for every process that ends by itself.
+The warden sends one :class:`Hello`, one :class:`Started` for every process, and one :class:`Exited` for every process
+that ends by itself.
 """
 
 from __future__ import annotations
@@ -76,6 +77,14 @@ class Hello:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """A process was started; `pid` is its number for the driver, also when it is in a PID namespace of its own."""
+
+    vm: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exited:
     """A process ended by itself.  `status` is minus the signal's number after a signal; `log` has its last lines."""
 
@@ -94,16 +103,16 @@ class Exited:
         return f"{self.process} {_ending(self.status)}" + (f": {'; '.join(said[-_SAID_LINES:])}" if said else "")
 
 
-def encode_event(event: Hello | Exited) -> bytes:
+def encode_event(event: Hello | Started | Exited) -> bytes:
     """The event as one line of JSON."""
     return _line(asdict(event))
 
 
-def decode_event(line: bytes) -> Hello | Exited:
+def decode_event(line: bytes) -> Hello | Started | Exited:
     """The event in a line made by :func:`encode_event`."""
     data = json.loads(line)
     if "status" not in data:
-        return Hello(**data)
+        return Started(**data) if "pid" in data else Hello(**data)
     return Exited(vm=data["vm"], process=data["process"], status=data["status"], log=tuple(data["log"]))
 
 

@@ -6,7 +6,6 @@ This code is apart from the warden's, which must not create an event loop before
 from __future__ import annotations
 
 import asyncio
-import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -20,30 +19,21 @@ from deploy.wire import AppWorker
 MakeApp = Callable[[Path, Path, bool], web.Application]
 """Makes an application from a document root, a directory that it may write to, and whether it serves the files, too."""
 
-_SHUTDOWN_S = 0.2
-"""How long a request in progress may take after SIGTERM."""
-
 
 def run_worker(worker: AppWorker, make_app: MakeApp) -> None:
-    """Serve the application as `worker` says until SIGTERM."""
+    """Serve the application as `worker` says until this process is killed."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(worker, make_app))
 
 
 async def _serve(worker: AppWorker, make_app: MakeApp) -> None:
-    ended = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     app = make_app(Path(worker.docroot), Path(worker.workdir), worker.static)
-    runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=_SHUTDOWN_S)
+    runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEP_ALIVE_S)
     await runner.setup()
-    try:
-        if worker.unix_socket:
-            await web.UnixSite(runner, worker.unix_socket, backlog=BACKLOG).start()
-        elif worker.listening_fd:
-            listening = socket.socket(fileno=worker.listening_fd)
-            await web.SockSite(runner, listening, backlog=BACKLOG).start()
-        else:
-            await web.TCPSite(runner, worker.host, worker.port, backlog=BACKLOG, reuse_address=True).start()
-        await ended.wait()
-    finally:
-        await runner.cleanup()
+    if worker.unix_socket:
+        await web.UnixSite(runner, worker.unix_socket, backlog=BACKLOG).start()
+    elif worker.listening_fd:
+        await web.SockSite(runner, socket.socket(fileno=worker.listening_fd), backlog=BACKLOG).start()
+    else:
+        await web.TCPSite(runner, worker.host, worker.port, backlog=BACKLOG, reuse_address=True).start()
+    await asyncio.Future()

@@ -1,13 +1,13 @@
 #!/bin/sh
 # Installs Debian packages, if this user may do so.
-#   install-debian.sh tests: for the system tests: web servers, iperf3, a terminal multiplexer, wrk, and the tools that
-#       check the files in deploy/operator
+#   install-debian.sh tests: for the system tests: web servers, podman, iperf3, a terminal multiplexer, wrk, QEMU with a
+#       kernel, and the tools that check the files in deploy/operator
 #   install-debian.sh peers: for the comparisons in benchmarks/network.py and http_peers.py
 #   install-debian.sh engine-peers: for the comparisons in benchmarks/engine.py
 # Packages that cannot be installed are listed on stderr.  The tests that need them are skipped; in CI, this script fails.
 has() { command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ]; }
 case "${1:-}" in
-    tests) wanted="nginx:nginx-light apache2:apache2 tmux:tmux iperf3:iperf3 ip:iproute2 nsenter:util-linux sshd:openssh-server ssh:openssh-client shellcheck:shellcheck systemd-analyze:systemd wrk:wrk" ;;
+    tests) wanted="nginx:nginx-light apache2:apache2 tmux:tmux iperf3:iperf3 ip:iproute2 nsenter:util-linux sshd:openssh-server ssh:openssh-client shellcheck:shellcheck systemd-analyze:systemd wrk:wrk mke2fs:e2fsprogs podman:podman" ;;
     peers) wanted="iperf3:iperf3 iperf:iperf haproxy:haproxy socat:socat nginx:nginx-light ip:iproute2 wrk:wrk openssl:openssl" ;;
     engine-peers) wanted="wrk:wrk ab:apache2-utils httperf:httperf h2load:nghttp2-client hey:hey" ;;
     *) echo "usage: $0 tests|peers|engine-peers" >&2; exit 2 ;;
@@ -15,6 +15,11 @@ esac
 absent() {
     for pair in $wanted; do has "${pair%%:*}" || printf ' %s' "${pair#*:}"; done
     # The stream module of nginx has its own package, and no program.
+    # QEMU's microvm is for x86_64; the kernel of its VMs is a file.
+    if [ "$1" = tests ] && [ "$(uname -m)" = x86_64 ]; then
+        has qemu-system-x86_64 || printf ' qemu-system-x86'
+        ls /boot/vmlinuz-* >/dev/null 2>&1 || printf ' linux-image-cloud-amd64'
+    fi
     [ "$1" != peers ] || [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || printf ' libnginx-mod-stream'
 }
 missing=$(absent "$1")
@@ -36,6 +41,7 @@ if [ ! -e "$policy" ]; then
     chmod 755 "$policy"
 fi
 export DEBIAN_FRONTEND=noninteractive
+export INITRD=No  # a kernel for VMs needs no initramfs for this machine
 # shellcheck disable=SC2086  # a list of words
 if ! { apt-get install -y -qq --no-install-recommends $missing ||
     { apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing; }; } >"$log" 2>&1; then

@@ -15,6 +15,7 @@ _.teardown  # distributed: worker plugin
 _.public_key_auth_requested  # asyncssh: client callback
 _.validate_host_public_key  # asyncssh: client callback
 _.no_wrap  # rich: attribute of a text
+_.linkname  # tarfile: the target of a symbolic link
 _.writeable  # numpy: makes the array read-only
 _.trace  # the third argument of __exit__() and __aexit__()
 
@@ -52,3 +53,6 @@ _.workers_of  # the names of all workers of a fleet, for benchmarks and the cont
 _.body_bytes  # the differential tests compare it between the Python and the compiled reader
 _.strange  # a counter of messages that no machine may send; nothing shows it yet
 _.begins_s  # StageRow: run.json has it, by dataclasses.asdict
+_.segments_sent  # counters of a VM in run.json, by name
+_.stolen_share  # counters of a VM in run.json, by name
+_.pss_before_bytes  # counters of a VM in run.json, by name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,10 @@ import click
 
 from coordinator.cli.body import Body, with_body
 from coordinator.cli.engine_options import engine_options, sending, source_option
+from coordinator.cli.find_options import check_find, find_options, find_rate, how_to_repeat
 from coordinator.cli.fleet_options import check_installed, engines_here, fleet_options, take_choice
 from coordinator.cli.http_files import check_tls_files, read_data_file, read_requests, read_urls
-from coordinator.cli.http_options import MAX_TIME, route_fields, route_options, tls_fields, tls_options
+from coordinator.cli.http_options import MAX_TIME, default_engines, route_fields, route_options, tls_fields, tls_options
 from coordinator.cli.options import DURATION, FILE, Parsed, UrlText, result_options
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
@@ -214,6 +214,9 @@ def _statuses(text: str) -> str:
     help="Objective like p99<50ms, p99.9<=1s, mean<5ms, max<2s, errors<0.1%, shed<1%, rate>4500/s; when it is missed, "
     "the exit code is 1. Can be given several times.",
 )
+@find_options(
+    "Find the greatest rate at which all objectives (--slo) hold: runs at several rates. Begins at --rate.", "rate"
+)
 @plan_options
 @option(
     "--hdr",
@@ -250,21 +253,24 @@ def http(
     """
     from coordinator.experiment.once import Once
 
+    check_find(given)
     start = start_from("http", plan_file, replay, fleet=True)
     choice = take_choice(given, given["engines"], start)
     plan = _plan(start, urls, given)
+    experiment = find_rate(given, plan, choice) if given["find"] else Once("http", plan)
     if hdr:
         from coordinator.output.hdr import check_files
 
         check_files(hdr)
     if print_plan:
         shown = plan if record_secrets else without_secrets(plan)
-        return show_plan(shown, choice, comment="" if shown == plan else _MASKED)
+        comments = ("" if shown == plan else _MASKED, how_to_repeat(given))
+        return show_plan(shown, choice, comment=" ".join(filter(None, comments)))
     _check_secrets(plan)
     check_tls_files(plan)
     check_installed(choice)
     return play(
-        Once("http", plan),
+        experiment,
         fleet=choice,
         out=out,
         as_json=as_json,
@@ -312,7 +318,7 @@ def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPla
     return _with_data(
         plan,
         requests=_changed(plan.requests, given),
-        engines=plan.engines if settled else _engines(plan),
+        engines=plan.engines if settled else default_engines(plan),
     )
 
 
@@ -387,12 +393,3 @@ def _check_secrets(plan: HttpPlan) -> None:
             f"the plan does not hold its secrets (they are {MASK}): give them again, with {', '.join(parts)}",
             hint="with --record-secrets, the record of a run and --print-plan keep them",
         )
-
-
-def _engines(plan: HttpPlan) -> int:
-    """Return the default number of engines: one for each core except one, which the coordinator uses.
-
-    In an open loop, each engine needs a connection to every target, so the number may be smaller.
-    """
-    fewest = min(plan.shares) if plan.rate_per_s else plan.connections
-    return max(1, min(len(os.sched_getaffinity(0)) - 1, fewest))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +12,7 @@ import click
 from coordinator.cli.options import FILE, Parsed
 from coordinator.cli.panels import option
 from loadgen.model.errors import PlanError
-from loadgen.model.http_plan import MAX_REDIRECTS
+from loadgen.model.http_plan import MAX_REDIRECTS, HttpPlan
 from loadgen.model.units import parse_duration_ns
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -145,3 +146,12 @@ def tls_fields(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _path(file: Path | None) -> str | None:
     return None if file is None else str(file)
+
+
+def default_engines(plan: HttpPlan) -> int:
+    """Return the default number of engines: one for each core except one, which the coordinator uses.
+
+    In an open loop, each engine needs a connection to every target, so the number may be smaller.
+    """
+    fewest = min(plan.shares) if plan.rate_per_s else plan.connections
+    return max(1, min(len(os.sched_getaffinity(0)) - 1, fewest))

@@ -11,7 +11,8 @@ from coordinator.cli.options import DURATION, SIZE, Parsed, result_options
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
-from deploy.vms.catalog import DRIVERS, choose, default_name
+from coordinator.cli.vm_limit_options import chosen_limits, vm_limit_options
+from deploy.vms.catalog import DRIVERS, choose, choose_for, default_name
 from loadgen.model.errors import PlanError
 from loadgen.model.pack import PackPlan, parse_reservation
 from loadgen.model.plan import Server
@@ -99,6 +100,7 @@ _VMS, _MEMORY = "VMs", "Memory and disk"
     help="Free disk space that is never given to VMs, at least 64M.  "
     f"[default: {format_size(_DEFAULT.keep_disk_bytes)}]",
 )
+@vm_limit_options("Limits of each VM")
 @plan_options
 @result_options("pack")
 def pack(
@@ -120,6 +122,7 @@ def pack(
             f"the VM driver {plan.vm_driver} starts no VMs, so there is nothing to pack",
             hint="choose another --vm-driver",
         )
+    choose_for(plan.vm_driver, (), plan.vm_limits, plan.vm_address)
     if print_plan:
         return show_plan(plan)
     from coordinator.experiment.once import Once
@@ -133,6 +136,7 @@ def _plan(start: Start, given: dict[str, Any]) -> PackPlan:
         raise PlanError("--reserve and --overbook are both given", hint="give one of them")
     memory, disk = (0, 0) if given["overbook"] else given["reserve"] or (None, None)
     driver = given["vm_driver"]
+    limits = chosen_limits(start.read(PackPlan.from_dict).vm_limits, given)
     return start.read(
         PackPlan.from_dict,
         count=given["count"],
@@ -146,4 +150,5 @@ def _plan(start: Start, given: dict[str, Any]) -> PackPlan:
         reserve_disk_bytes=disk,
         keep_memory_bytes=given["keep_memory"],
         keep_disk_bytes=given["keep_disk"],
+        vm_limits={name: getattr(limits, name) for name in limits.given} or None,
     )

@@ -147,16 +147,15 @@ def _toml(file: Path) -> dict[str, Any]:
 
 
 def _recorded(kind: str, run: Path, *, fleet: bool) -> Start:
-    from coordinator.record.header import KIND_SWEEP
     from coordinator.record.reader import load
     from coordinator.record.writer import RUN
 
     record = load(run)
     file, document, found = record.path / RUN, record.document, record.header.kind
-    if found == KIND_SWEEP and kind == "spec":
-        raise PlanError(f"{run} is a sweep of several runs", hint=f"replay one of them, like {run}/vms-N")
-    if found != kind:
-        command = "spec" if found == KIND_SWEEP else found
+    command = found.partition("-")[0]  # of `spec-sweep`: spec
+    if record.is_of_runs and command == kind:
+        raise PlanError(f"{run} is a record of several runs", hint=f"replay one of the directories in {run}")
+    if command != kind:
         raise PlanError(f"{run} is a record of loadgen {command}", hint=f"replay it with loadgen {command} --replay")
     plan = document.get("plan")
     if not isinstance(plan, dict):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from coordinator.cli.engine_options import engine_options, sending, source_option
+from coordinator.cli.find_options import check_find, find_experiment, find_options, how_to_repeat
 from coordinator.cli.fleet_options import check_installed, engines_here, fleet_options, take_choice
 from coordinator.cli.options import DURATION, FILE, RATE, Parsed, parse_counts, result_options
 from coordinator.cli.panels import command, option
@@ -17,9 +18,11 @@ from coordinator.cli.plan_options import Start, override, plan_options, show_pla
 from coordinator.cli.playing import play
 from coordinator.cli.vm_limit_options import chosen_limits, vm_limit_options
 from deploy.vms.catalog import DRIVERS, choose, choose_for, default_name
+from loadgen.model.addresses import is_network, room_in
 from loadgen.model.bound import Bound
 from loadgen.model.entry import choices_help
 from loadgen.model.errors import PlanError
+from loadgen.model.pack import MAX_PORT
 from loadgen.model.plan import FULL, PROFILES, LastAd, OnLoss, Server, SpecPlan
 from loadgen.model.units import NS_PER_S, format_duration
 
@@ -70,8 +73,8 @@ def _default(name: str) -> str:
     "--vm-address",
     metavar="ADDRESS",
     panel=_DRIVEN,
-    help="IP address at which the VMs listen; load machines must reach it. With the driver ns also a network, such as "
-    "198.18.0.0/15, in which each VM has an address of its own.  [default: 127.0.0.1]",
+    help="IP address at which the VMs listen; load machines must reach it. With the drivers ns and qemu also a "
+    "network, such as 198.18.0.0/15, in which each VM has an address of its own.  [default: 127.0.0.1]",
 )
 @option(
     "--base-port",
@@ -172,6 +175,12 @@ def _default(name: str) -> str:
     panel=_TIME,
     help=f"Time after the measured window in which the load continues.  {_default('ramp_down_ns')}",
 )
+@find_options(
+    "Find the greatest number of connections per VM, or of VMs, at which all runs conform: runs at several numbers, "
+    "each with one iteration. Begins at --connections or --vms.",
+    "connections",
+    "vms",
+)
 @plan_options
 @result_options("spec")
 def spec(
@@ -191,24 +200,28 @@ def spec(
     connections that keep at least 320 kbit/s with at most 1 % errors. Results are "SPECweb99-style": never a SPEC
     score.
     """
+    check_find(given)
     start = start_from("spec", plan_file, replay, fleet=True)
     choice = take_choice(given, given["engines"], start)
     plan = _plan(start, vms, _chosen_targets(targets, vms), given, driver=vm_driver)
     choose_for(plan.vm_driver, plan.targets, plan.vm_limits, plan.vm_address)
     sweep = vms if vms is not None and len(vms) > 1 else ()
-    _check_fleet(choice, plan, sweep)
+    experiment = _experiment(plan, sweep, given)
+    _check_fleet(choice, plan, several=bool(sweep or given["find"]))
     if print_plan:
-        return _print(plan, choice, sweep)
+        return _print(plan, choice, sweep, given)
     check_installed(choice)
-    return _run(plan, choice, sweep, out, as_json=as_json)
-
-
-def _run(plan: SpecPlan, choice: FleetChoice, sweep: tuple[int, ...], out: Path | None, *, as_json: bool) -> int:
     engines = engines_here(choice, plan.engines)
-    return play(_experiment(plan, sweep), fleet=choice, out=out, as_json=as_json, engines=engines)
+    return play(experiment, fleet=choice, out=out, as_json=as_json, engines=engines)
 
 
-def _experiment(plan: SpecPlan, sweep: tuple[int, ...]) -> Experiment[SpecPlan]:
+def _experiment(plan: SpecPlan, sweep: tuple[int, ...], given: dict[str, Any]) -> Experiment[SpecPlan]:
+    if given["find"]:
+        if sweep:
+            raise PlanError("--find chooses the numbers itself, but --vms is a list", hint="give one number of VMs")
+        if given["find"] == "vms":
+            return find_experiment(given, plan, plan.vms, most=_room(plan))
+        return find_experiment(given, plan, plan.connections)
     if sweep:
         from coordinator.experiment.sweep import VmSweep
 
@@ -218,14 +231,23 @@ def _experiment(plan: SpecPlan, sweep: tuple[int, ...]) -> Experiment[SpecPlan]:
     return Once("spec", plan)
 
 
-def _print(plan: SpecPlan, choice: FleetChoice, sweep: tuple[int, ...]) -> int:
+def _room(plan: SpecPlan) -> int:
+    """The number of VMs for which the plan has targets, addresses or ports; 0 when it sets no limit."""
+    if plan.targets:
+        return len(plan.targets)
+    if is_network(plan.vm_address):
+        return room_in(plan.vm_address)
+    return MAX_PORT + 1 - plan.base_port if plan.base_port else 0
+
+
+def _print(plan: SpecPlan, choice: FleetChoice, sweep: tuple[int, ...], given: dict[str, Any]) -> int:
     points = ",".join(map(str, sweep))
     comment = f"The last point of the sweep. To repeat the whole sweep, add --vms {points}" if sweep else ""
-    return show_plan(plan, choice, comment=comment)
+    return show_plan(plan, choice, comment=comment or how_to_repeat(given))
 
 
-def _check_fleet(choice: FleetChoice, plan: SpecPlan, sweep: tuple[int, ...]) -> None:
-    """Raise PlanError when the load machines cannot reach the VMs, or cannot be used for a sweep."""
+def _check_fleet(choice: FleetChoice, plan: SpecPlan, *, several: bool) -> None:
+    """Raise PlanError when the load machines cannot reach the VMs, or cannot be used for several runs."""
     from coordinator.fleet.choice import WayKind
 
     if not choice.is_here and not plan.targets and ipaddress.ip_address(plan.vm_hosts[0]).is_loopback:
@@ -233,9 +255,10 @@ def _check_fleet(choice: FleetChoice, plan: SpecPlan, sweep: tuple[int, ...]) ->
             f"the VMs listen at {plan.vm_address}, where load machines cannot reach them",
             hint="give an address of this machine with --vm-address, or servers elsewhere with --targets",
         )
-    if choice.way is WayKind.JOIN and sweep:
+    if choice.way is WayKind.JOIN and several:
         raise PlanError(
-            "workers that join serve one run, but a sweep has several", hint="use --hosts or --scheduler instead"
+            "workers that join serve one run, but a sweep or a search has several",
+            hint="use --hosts or --scheduler instead",
         )
 
 
@@ -270,7 +293,7 @@ def _plan(
         warmup_ns=given["warmup"],
         measure_ns=given["duration"],
         ramp_down_ns=given["ramp_down"],
-        iterations=given["iterations"],
+        iterations=1 if given["find"] and given["iterations"] is None else given["iterations"],
     )
     count = vms[-1] if vms else len(targets) if targets else base.vms
     connections = base.connections if given["connections"] is None else given["connections"]

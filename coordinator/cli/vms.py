@@ -54,8 +54,8 @@ def vms() -> None:
     metavar="ADDRESS",
     default="127.0.0.1",
     show_default=True,
-    help="IP address at which the VMs listen. With the driver ns also a network, such as 198.18.0.0/15, in which each "
-    "VM has an address of its own.",
+    help="IP address at which the VMs listen. With the drivers ns and qemu also a network, "
+    "such as 198.18.0.0/15, in which each VM has an address of its own.",
 )
 @option(
     "--base-port",
@@ -147,7 +147,7 @@ def down(name: str | None, everything: bool) -> int:
     from deploy.held import end_held
 
     for held in _chosen(name, everything=everything):
-        end_held(held, _directory())
+        end_held(held)
         click.echo(f"ended: {held.name} ({held.driver}, {counted(len(held.targets), 'VM')})", err=True)
     return 0
 

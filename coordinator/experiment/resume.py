@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from coordinator.experiment.api import Done, Experiment
+from coordinator.experiment.api import Answer, Done, Experiment
+from coordinator.experiment.find import FindCapacity
 from coordinator.experiment.sweep import VmSweep
 from coordinator.output.judged import Judged
-from coordinator.record.header import KIND_SWEEP
+from coordinator.record.find_result import Find
+from coordinator.record.header import KIND_HTTP_FIND, KIND_SPEC_FIND, KIND_SWEEP
 from coordinator.record.reader import Record, load
 from coordinator.record.sweep_result import Sweep
 from loadgen.model.errors import PlanError
@@ -35,11 +37,11 @@ def resumable(path: Path) -> Resumable:
     record = load(path)
     if record.header.kind not in _RESTORE:
         raise PlanError(
-            f"{path} is one run of loadgen {record.header.kind}; only a sweep can be continued",
+            f"{path} is one run of loadgen {record.header.kind}; only a sweep or a search can be continued",
             hint=f"repeat it: loadgen {record.header.kind} --replay {path}",
         )
     found = _RESTORE[record.header.kind](record)
-    if len(found.done) == found.experiment.progress(found.done).runs:
+    if isinstance(found.experiment.plan(found.done), Answer):
         raise PlanError(f"all runs of {path} are done; nothing is left to play", hint=f"show it: loadgen show {path}")
     return found
 
@@ -60,7 +62,23 @@ def _sweep(record: Record) -> Resumable:
     return Resumable(record=record, experiment=VmSweep(header.plan, sweep.vms), done=done)
 
 
-_RESTORE: dict[str, Callable[[Record], Resumable]] = {KIND_SWEEP: _sweep}
+def _find(record: Record) -> Resumable:
+    """Of runs that are over, the search needs only what its own record keeps of them."""
+    find: Find = record.result()
+    header = record.header
+    done = tuple(
+        Judged(path=record.path / step.record, document={}, header=header, result=step)
+        for step in find.steps
+        if step.verdict is not Verdict.INTERRUPTED
+    )
+    return Resumable(record=record, experiment=FindCapacity(header.plan, find.wanted, find.search), done=done)
+
+
+_RESTORE: dict[str, Callable[[Record], Resumable]] = {
+    KIND_SWEEP: _sweep,
+    KIND_SPEC_FIND: _find,
+    KIND_HTTP_FIND: _find,
+}
 """By the kind of the experiment's record.  An experiment that can be resumed is one entry."""
 
 

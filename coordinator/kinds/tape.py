@@ -24,6 +24,7 @@ from deploy.vms.api import Deployment, VmFacts
 from loadgen.engine.api import Load
 from loadgen.measure.disturbance import MachineSecond
 from loadgen.measure.snapshot import Snapshot
+from loadgen.measure.vm_second import VmSecond, VmWeights
 from loadgen.model.target import Target
 from loadgen.model.tls import TlsSettings
 from loadgen.model.units import NS_PER_S
@@ -140,10 +141,13 @@ class TapeKind(abc.ABC, Generic[P, R]):
             timings=self.workload(header.plan).timings(header.plan),
             line_bps=self.load(header.plan, 0, 1).line_bps,
             canary=header.plan.canary,
+            emulated_vms=len(header.targets) if header.environment.server.get("emulated") else 0,
         )
 
-    def restore(self, header: Header[P], measured: Iterable[MachineSecond | Snapshot]) -> Played[P, TapeMeasured]:
-        """Rebuild the measurements of an unfinished run from the seconds of its load machines, and its snapshots.
+    def restore(
+        self, header: Header[P], measured: Iterable[MachineSecond | VmSecond | VmWeights | Snapshot]
+    ) -> Played[P, TapeMeasured]:
+        """Rebuild what an unfinished run measured from the seconds of its load machines and VMs, and its snapshots.
 
         The last window that was begun is incomplete; every worker has finished the windows before it.  Raises
         ValueError when a snapshot does not match the plan.
@@ -151,7 +155,7 @@ class TapeKind(abc.ABC, Generic[P, R]):
         intake = empty_intake(self.asked(header.plan, header.targets), header.own_fleet.placement)
         seen: dict[int, list[int]] = {}
         for snapshot in measured:
-            if isinstance(snapshot, MachineSecond):
+            if isinstance(snapshot, MachineSecond | VmSecond | VmWeights):
                 intake.observe(snapshot)
             elif snapshot.worker in intake.ledger.workers:
                 intake.receive(snapshot)

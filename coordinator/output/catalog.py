@@ -30,6 +30,7 @@ FORMATS: dict[str, Entry] = {
     "disturbance": Entry(
         "coordinator.output.disturbance_rows:write_disturbance", "what disturbed the load machines, second by second"
     ),
+    "vms": Entry("coordinator.output.vm_rows:write_vms", "the counters of each VM beside what it served"),
 }
 """By name: the function, which is imported when it is called, and its description in `loadgen show --help`."""
 

@@ -44,8 +44,9 @@ def read_judged(path: Path, judges: Mapping[str, Judge]) -> Judged[Any, Any]:
 
 
 def _result_of(record: Record, judges: Mapping[str, Judge]) -> tuple[Any, str]:
-    if record.is_sweep:
-        return record.result(), "" if record.finished else "the sweep was cut off before it wrote its result"
+    if record.is_of_runs:
+        cut = RUNNING if is_being_written(record.path) else "the runs were cut off before their result was written"
+        return record.result(), "" if record.finished else cut
     if record.document["verdict"] != UNFINISHED:
         return record.result(), ""
     running = is_being_written(record.path)  # asked first: the run may end while its intervals are read

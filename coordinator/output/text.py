@@ -9,6 +9,7 @@ from rich.console import Console
 
 from coordinator.output.judged import Judged
 from coordinator.output.terminal.chart import print_sweep
+from coordinator.output.terminal.find_report import print_find
 from coordinator.output.terminal.http_report import print_http
 from coordinator.output.terminal.isolate_report import print_isolate
 from coordinator.output.terminal.network_report import print_forward, print_iperf
@@ -17,10 +18,12 @@ from coordinator.output.terminal.report import print_report
 from coordinator.record.header import (
     KIND_FORWARD,
     KIND_HTTP,
+    KIND_HTTP_FIND,
     KIND_IPERF,
     KIND_ISOLATE,
     KIND_PACK,
     KIND_SPEC,
+    KIND_SPEC_FIND,
     KIND_SWEEP,
 )
 
@@ -31,6 +34,8 @@ REPORTS: dict[str, Callable[[Console, Judged[Any, Any]], None]] = {
     KIND_IPERF: print_iperf,
     KIND_FORWARD: print_forward,
     KIND_PACK: print_pack,
+    KIND_SPEC_FIND: print_find,
+    KIND_HTTP_FIND: print_find,
     KIND_ISOLATE: print_isolate,
 }
 """By the kind of the run."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from coordinator.record.find import HTTP_FIND, SPEC_FIND
 from coordinator.record.forward import FORWARD
 from coordinator.record.header import (
     KIND_FORWARD,
     KIND_HTTP,
+    KIND_HTTP_FIND,
     KIND_IPERF,
     KIND_ISOLATE,
     KIND_PACK,
     KIND_SPEC,
+    KIND_SPEC_FIND,
     KIND_SWEEP,
 )
 from coordinator.record.http import HTTP
@@ -29,6 +32,8 @@ KINDS: dict[str, RecordKind[Any, Any]] = {
     KIND_IPERF: IPERF,
     KIND_FORWARD: FORWARD,
     KIND_PACK: PACK,
+    KIND_SPEC_FIND: SPEC_FIND,
+    KIND_HTTP_FIND: HTTP_FIND,
     KIND_ISOLATE: ISOLATE,
 }
 """By the `kind` of a document."""

@@ -9,10 +9,11 @@ from typing import Any, Generic, TypeVar
 import msgpack
 
 from coordinator.record.header import RecordError
-from coordinator.record.writer import DISTURBANCE, INTERVALS
+from coordinator.record.writer import DISTURBANCE, INTERVALS, VM_COUNTERS
 from loadgen.measure.disturbance import MachineSecond, seconds_of
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.together import snapshots_of
+from loadgen.measure.vm_second import VmSecond, VmWeights, vm_seconds_of
 from loadgen.model.errors import PlanError
 
 T = TypeVar("T")
@@ -63,6 +64,11 @@ class Frames(Generic[T]):
 def seconds(path: Path) -> Frames[MachineSecond]:
     """What each second was like on the load machines of the record in the directory `path`; none in older records."""
     return Frames(path / DISTURBANCE, seconds_of)
+
+
+def vm_seconds(path: Path) -> Frames[VmSecond | VmWeights]:
+    """What was read of the VMs of the record in the directory `path`, in order; nothing in older records."""
+    return Frames(path / VM_COUNTERS, vm_seconds_of)
 
 
 def frames(path: Path) -> Frames[Snapshot]:

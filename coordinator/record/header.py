@@ -22,6 +22,8 @@ KIND_FORWARD = "forward"
 KIND_HTTP = "http"
 KIND_PACK = "pack"
 KIND_ISOLATE = "isolate"
+KIND_SPEC_FIND = "spec-find"
+KIND_HTTP_FIND = "http-find"
 
 UNFINISHED = "unfinished"
 """The verdict in the document of a run that has not ended, or that was killed."""

@@ -12,16 +12,16 @@ from typing import Any
 
 from coordinator.record.catalog import KINDS
 from coordinator.record.document import header_of, result_of
-from coordinator.record.frames import Frames, seconds
-from coordinator.record.header import KIND_SWEEP, SCHEMA_VERSION, UNFINISHED, Header, RecordError
+from coordinator.record.frames import Frames, seconds, vm_seconds
+from coordinator.record.header import SCHEMA_VERSION, UNFINISHED, Header, RecordError
 from coordinator.record.writer import INTERVALS, RUN
 from loadgen.host.paths import is_directory
 from loadgen.measure.together import snapshots_of
 from loadgen.model.errors import PlanError
 
 Judge = Callable[[Header[Any], Iterable[Any]], Any]
-"""Makes the result of a cut run from what its record holds: the seconds of its load machines, then its intervals
-(snapshots, or tests of a network run).
+"""Makes the result of a cut run from what its record holds: the seconds of its load machines and VMs, then its
+intervals (snapshots, or tests of a network run).
 
 Raises ValueError when that cannot be of the header's plan.
 """
@@ -36,9 +36,9 @@ class Record:
     header: Header[Any]
 
     @property
-    def is_sweep(self) -> bool:
-        """Whether it is a sweep, which has points with records of their own."""
-        return self.header.kind == KIND_SWEEP
+    def is_of_runs(self) -> bool:
+        """Whether it is made of several runs, which have records of their own: a sweep, or a search."""
+        return KINDS[self.header.kind].runs is not None
 
     @property
     def finished(self) -> bool:
@@ -88,10 +88,10 @@ def load(path: Path, *kinds: str) -> Record:
 
 
 def load_fleet(path: Path) -> Record:
-    """As :func:`load`, of one run on load machines.  Raises PlanError for a sweep, RecordError for a network run."""
+    """As :func:`load`, of one run on load machines.  Raises PlanError for several, RecordError for a network run."""
     record = load(path)
-    if record.is_sweep:
-        raise PlanError(f"{path} is a sweep of several runs", hint=f"name one of them, like {path}/vms-N")
+    if record.is_of_runs:
+        raise PlanError(f"{path} is a record of several runs", hint=f"name one of the directories in {path}")
     if record.header.fleet is None:
         raise RecordError(f"{path} is a record of loadgen {record.header.kind}, which has no load machines")
     return record
@@ -105,7 +105,7 @@ def recover(record: Record, judge: Judge) -> tuple[Any, str]:
     measured = record.measured
     try:
         # What disturbed a second must be known when the second is added up.
-        result = judge(record.header, itertools.chain(seconds(record.path), measured))
+        result = judge(record.header, itertools.chain(seconds(record.path), vm_seconds(record.path), measured))
     except ValueError as error:
         raise RecordError(f"{record.path / INTERVALS} is not of this run: {error}") from error
     return result, measured.how_it_ended()

@@ -13,6 +13,7 @@ from coordinator.record.header import Header
 from coordinator.record.kind import RecordKind
 from coordinator.record.margin import read_margin, write_margin
 from coordinator.record.span import number_of, read_span
+from coordinator.record.vm_counters import read_counters, write_counters
 from loadgen.measure.together import snapshots_of
 from loadgen.model.plan import SpecPlan
 from loadgen.verdict.result import IterationResult, ResponseTimes, RunResult, TargetResult, Verdict
@@ -92,8 +93,10 @@ def _ok_and_bad(counts: Mapping[str, tuple[int, int]]) -> dict[str, dict[str, in
 
 def _target(item: TargetResult) -> dict[str, Any]:
     low, mean, high = item.connection_kbit_per_s
-    own = {"connection_kbit_per_s": {"min": low, "mean": mean, "max": high}}
-    return {**_with_error_sum(_without_unknown(dataclasses.asdict(item))), **own}
+    own: dict[str, Any] = {"connection_kbit_per_s": {"min": low, "mean": mean, "max": high}}
+    own |= {"counters": write_counters(item.counters)} if item.counters is not None else {}
+    given = {name: value for name, value in dataclasses.asdict(item).items() if name != "counters"}
+    return {**_with_error_sum(_without_unknown(given)), **own}
 
 
 def _without_unknown(data: dict[str, Any]) -> dict[str, Any]:
@@ -137,6 +140,7 @@ def _read_target(data: Mapping[str, Any]) -> TargetResult:
         "connection_kbit_per_s": (rates["min"], rates["mean"], rates["max"]),
     }
     own |= {"time": TimeShares(**data["time"])} if "time" in data else {}
+    own |= {"counters": read_counters(data["counters"])} if "counters" in data else {}
     if "statuses" in data:
         own["statuses"] = {int(code): number for code, number in data["statuses"].items()}
     return TargetResult(**{**_without_error_sum(data), **own})

@@ -4,6 +4,7 @@
     intervals.msgpack   what was measured, in the order in which it came, one msgpack map after another: every
                         snapshot of every worker, or every finished test of a network run
     disturbance.msgpack in a run with load machines: what each second was like on each of them
+    vm_counters.msgpack where VMs are of this machine: what each second was like in each of them
     connections.npz     at the end of a spec run: the counts of each connection in each iteration
     agents.log          in a run on several load machines: the log lines of their agents
 
@@ -38,6 +39,7 @@ from loadgen.model.secrets import mask_text
 RUN = "run.json"
 INTERVALS = "intervals.msgpack"
 DISTURBANCE = "disturbance.msgpack"
+VM_COUNTERS = "vm_counters.msgpack"
 CONNECTIONS = "connections.npz"
 AGENTS_LOG = "agents.log"
 
@@ -82,9 +84,10 @@ class RecordWriter:
         self.path = directory
         self._problems: list[str] = []
         self._intervals: io.FileIO | None = None
-        self._seconds: io.FileIO | None = None
+        self._seconds: dict[str, io.FileIO] = {}
+        self._cut_short: set[str] = set()
         self._good_bytes = 0
-        self._complete = self._observes = True
+        self._complete = True
         self._logged_bytes = 0
         self._lock = -1
         self._again = again
@@ -146,17 +149,20 @@ class RecordWriter:
                 with contextlib.suppress(OSError):  # the reader also accepts an incomplete frame
                     self._intervals.truncate(self._good_bytes)
 
-    def observe(self, second: Measured) -> None:
-        """Append what a second was like on a load machine.  After the first failure nothing more is appended."""
-        if not self._observes:
+    def observe(self, second: Measured, name: str = DISTURBANCE) -> None:
+        """Append what a second was like, on a load machine or (with VM_COUNTERS as `name`) in the VMs.
+
+        After the first failure nothing more is appended to that file.
+        """
+        if name in self._cut_short or self._lock < 0:
             return
         try:
-            if self._seconds is None:
-                self._seconds = _open_private(self.path / DISTURBANCE, os.O_EXCL)
-            _write_all(self._seconds, msgpack.packb(second.to_wire()))
+            if name not in self._seconds:
+                self._seconds[name] = _open_private(self.path / name, os.O_EXCL)
+            _write_all(self._seconds[name], msgpack.packb(second.to_wire()))
         except OSError as error:
-            self._observes = False
-            self._problems.append(f"the record ends early: {DISTURBANCE}: {_say(error)}")
+            self._cut_short.add(name)
+            self._problems.append(f"the record ends early: {name}: {_say(error)}")
 
     def log(self, machine: str, line: str) -> None:
         """Append a line that the agent of a machine logged.  Lines beyond the limit are dropped."""
@@ -186,18 +192,19 @@ class RecordWriter:
         if self._again or (self.path / INTERVALS).exists():
             return
         with contextlib.suppress(OSError):
-            for name in (RUN, DISTURBANCE, AGENTS_LOG):
+            for name in (RUN, DISTURBANCE, VM_COUNTERS, AGENTS_LOG):
                 (self.path / name).unlink(missing_ok=True)
             if self._made:
                 self.path.rmdir()
 
     def close(self) -> None:
         """Close the files.  A record that was not finished stays readable as unfinished."""
-        self._complete = self._observes = False
-        for file in (self._intervals, self._seconds):
+        self._complete = False
+        for file in (self._intervals, *self._seconds.values()):
             if file is not None:
                 file.close()
-        self._intervals = self._seconds = None
+        self._intervals = None
+        self._seconds.clear()
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1

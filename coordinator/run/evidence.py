@@ -79,6 +79,7 @@ class TapeEvidence:
 
     `sources` are the source addresses of connections; () for the kernel's choice.  `timings` and `line_bps`: see
     :class:`loadgen.verdict.evidence.TrustEvidence`.  `canary`: the run has canaries.
+    `emulated_vms`: how many VMs had an emulated CPU.
     """
 
     asked: Asked
@@ -88,6 +89,7 @@ class TapeEvidence:
     timings: Timings | None = None
     line_bps: int = 0
     canary: bool = False
+    emulated_vms: int = 0
 
 
 def trust_evidence(
@@ -113,6 +115,7 @@ def trust_evidence(
         timings=run.timings,
         line_bps=run.line_bps,
         canaries=canary_rows(run, windows),
+        emulated_vms=run.emulated_vms,
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.run.disturbances import Disturbances
+from coordinator.run.vm_track import VmTrack
 from loadgen.measure.cells import CellTable
 from loadgen.measure.disturbance import MachineSecond
 from loadgen.measure.ledger import Ledger
@@ -18,6 +19,7 @@ from loadgen.measure.shown import Shown, first_of
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.tally import operations_of
 from loadgen.measure.together import Snapshots
+from loadgen.measure.vm_second import VmSecond, VmWeights
 from loadgen.model.outcome import Outcome
 
 
@@ -28,7 +30,7 @@ class Intake:
     `ended` holds, by measured window, the intervals (whole seconds) in which operations ended that were due in it;
     `touched` those in which an operation ended that took a part of it.  `disturbances` are the seconds in which load
     machines were disturbed; the ledger sets these apart.  `shown`: what was seen first of failed operations, by target
-    and outcome.
+    and outcome.  `vms`: the counters of the targets that are VMs of this machine.
     """
 
     ledger: Ledger
@@ -38,6 +40,10 @@ class Intake:
     ended: defaultdict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     touched: defaultdict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     shown: dict[tuple[int, Outcome], Shown] = field(default_factory=dict)
+    vms: VmTrack = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.vms = VmTrack(self.targets)
 
     @classmethod
     def of(cls, workers: Iterable[str], kinds: int, groups: int, *, connections: int, targets: int) -> Intake:
@@ -47,9 +53,12 @@ class Intake:
         disturbances.health_at = ledger.health_at
         return cls(ledger, connections, targets, disturbances)
 
-    def observe(self, second: MachineSecond) -> None:
-        """File what a second was like on a load machine."""
-        self.disturbances.add(second)
+    def observe(self, second: MachineSecond | VmSecond | VmWeights) -> None:
+        """File what a second was like on a load machine or in VMs.  Raises ValueError for other VMs than the run's."""
+        if isinstance(second, MachineSecond):
+            self.disturbances.add(second)
+        else:
+            self.vms.add(second)
 
     def receive(self, snapshot: Snapshot) -> None:
         """File one snapshot.  Raises ValueError when the snapshot cannot be of this run."""

@@ -19,6 +19,7 @@ from coordinator.run.own_cost import OwnCost
 from coordinator.run.state import Interrupted
 from coordinator.run.tapes import TapePlan, Tapes
 from coordinator.run.traffic import Traffic
+from coordinator.run.vm_watch import VmWatch
 from deploy.ask import load_client
 from deploy.vms.api import Deployment
 from loadgen.model.target import Target
@@ -51,7 +52,8 @@ class TapePlayer(Generic[P]):
     async def play(self, stage: Stage[P]) -> TapeMeasured:
         """Play the plan.  Raises LoadgenError when the run cannot start."""
         fleet = self._fleet(stage)
-        tape, targets = await self._start_servers(stage)
+        tape, deployment = await self._start_servers(stage)
+        targets = deployment.targets
         stage.stack.callback(lambda: stage.notices.extend(fleet.problems))  # complete once the fleet is closed
         stage.stack.push_async_callback(fleet.close)
         await open_fleet(fleet, self._choice, stage.around.say)
@@ -60,7 +62,11 @@ class TapePlayer(Generic[P]):
         traffic = Traffic(self._tapes, stage, fleet, placed, targets)
         await traffic.prepare(tape)
         self._conductor = traffic.conductor
-        measured = await traffic.play()
+        names = [target.name for target in targets]
+        places = await asyncio.to_thread(deployment.places)
+        async with VmWatch(places, names, self._conductor.timeline, traffic.observe) as watch:
+            measured = await traffic.play()
+        stage.notices += watch.notes
         if self._watching is not None:
             self._watching.cancel()  # a VM that dies after the traffic changes nothing that was measured
         return measured
@@ -76,7 +82,7 @@ class TapePlayer(Generic[P]):
             early=stage.around.early,
         )
 
-    async def _start_servers(self, stage: Stage[P]) -> tuple[asyncio.Task[OpTape], tuple[Target, ...]]:
+    async def _start_servers(self, stage: Stage[P]) -> tuple[asyncio.Task[OpTape], Deployment]:
         """Start the servers, and begin to compile the tape at the same time."""
         plan, around = stage.plan, stage.around
         deployment = self._tapes.deployment(plan, around.cache)
@@ -93,7 +99,7 @@ class TapePlayer(Generic[P]):
         server = self._tapes.server_facts(deployment.facts)
         environment = dataclasses.replace(stage.header.environment, server=server)
         stage.header = dataclasses.replace(stage.header, targets=deployment.targets, environment=environment)
-        return tape, deployment.targets
+        return tape, deployment
 
     def _compile(self, plan: P) -> OpTape:
         workload = self._tapes.workload(plan)

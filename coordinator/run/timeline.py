@@ -59,6 +59,13 @@ class Timeline:
             for iteration, segment in self.segments.items()
         }
 
+    def window_of(self, begin_ns: int, end_ns: int) -> int:
+        """Return the iteration whose measured window has at least half of the time; -1 if none has."""
+        for iteration, one in self.segments.items():
+            if 2 * (min(end_ns, one.window_end_ns) - max(begin_ns, one.window_start_ns)) >= end_ns - begin_ns:
+                return iteration
+        return -1
+
     def measured_ns(self, now_ns: int) -> dict[int, int]:
         """Return by iteration how much of its window all workers have played up to `now_ns`."""
         end_ns = self.stopped_ns or now_ns

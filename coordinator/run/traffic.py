@@ -13,6 +13,7 @@ from coordinator.fleet.api import Fleet, Prepare
 from coordinator.output.terminal.engines import engine_title
 from coordinator.output.terminal.runview import Position
 from coordinator.record.fleet import FleetRecord
+from coordinator.record.writer import VM_COUNTERS
 from coordinator.run.api import Stage
 from coordinator.run.audit import Auditor
 from coordinator.run.conductor import Conductor, Hooks
@@ -23,6 +24,7 @@ from coordinator.run.own_cost import OwnCost
 from coordinator.run.state import Ready, RunState
 from coordinator.run.tapes import TapePlan, Tapes, assignments, empty_intake
 from loadgen.measure.events import EngineReady
+from loadgen.measure.vm_second import VmSecond, VmWeights
 from loadgen.model.target import Target
 from loadgen.schedule.optape import OpTape
 
@@ -120,6 +122,11 @@ class Traffic(Generic[P]):
             ),
             done=frozenset(one for one in timeline.segments if timeline.is_done(one)),
         )
+
+    def observe(self, read: VmSecond | VmWeights) -> None:
+        """File and record what the kernel counted for the VMs."""
+        self._intake.observe(read)
+        self._stage.writer.observe(read, VM_COUNTERS)
 
     def _on_ready(self, engines: Mapping[str, EngineReady]) -> None:
         self._stage.learn(fleet=with_engines(self._record, engines))

@@ -23,14 +23,12 @@ class Link:
     """A pair of network devices between the host and a box, and the box's own address.
 
     `device` is the host's end; `address` is the box's and `gateway` the host's, of one IP version, without a prefix
-    length.  `permanent` says whether the neighbours are entered for good, so that the kernel's neighbour table, which
-    all namespaces share, cannot overflow.
+    length.
     """
 
     device: str
     address: str
     gateway: str
-    permanent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

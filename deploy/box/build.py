@@ -53,7 +53,7 @@ _DEVICE_LINKS = {
 def build(box: Box) -> None:
     """Make this process, process 1 of a new PID namespace, the first one of the box.
 
-    Raises OSError, or RuntimeError with the words of `ip`.
+    Raises OSError, or RuntimeError when the directory cannot be the upper layer of an overlay.
     """
     join_groups(box.groups)
     if box.published is not None:
@@ -77,7 +77,7 @@ def _change_root(box: Box) -> None:
     tmp.chmod(0o1777)
     layers = ((name, _escaped(path)) for name, path in (("lowerdir", box.base), ("upperdir", upper), ("workdir", work)))
     try:
-        mount("overlay", str(root), "overlay", 0, ",".join(f"{name}={path}" for name, path in layers))
+        mount("overlay", str(root), "overlay", 0, ",".join(["volatile", *(f"{name}={path}" for name, path in layers)]))
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise

@@ -38,7 +38,7 @@ def mount(source: str, target: str, kind: str, flags: int = 0, options: str = ""
 
 @contextlib.contextmanager
 def children_in_new_pid_namespace() -> Iterator[None]:
-    """Inside the context, the first child of this process is process 1 of a new PID namespace, others follow there.
+    """Inside the context, the first child of this process is process 1 of a new PID namespace; later children join it.
 
     Linux permits this to a process with one thread only.  Raises OSError when the user may not do so.
     """

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
+import hashlib
 import os
 import socket
-import struct
-import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from ipaddress import ip_address, ip_network
 
 from deploy.box.box import LISTENING_FD, Link, Published
 from deploy.box.namespaces import NEWNET, setns
+from deploy.box.netlink import (
+    Address,
+    Network,
+    add_address,
+    add_neighbour,
+    add_route,
+    add_veth,
+    send,
+    switch_on,
+)
 from loadgen.model.errors import TargetError
 
-_SIOCGIFFLAGS, _SIOCSIFFLAGS, _SIOCGIFHWADDR = 0x8913, 0x8914, 0x8927  # linux/sockios.h
-_IFF_UP = 1  # linux/if.h
-_IP = "/sbin/ip"
-_IP_TIMEOUT_S = 30.0
+_INSIDE = "eth0"
 _BACKLOG = 4096
-_PERMANENT = "nud permanent"
 
 
 def loopback_up() -> None:
-    """Switch on the loopback device of this process's network namespace."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        asked = struct.pack("16sh14x", b"lo", 0)
-        (flags,) = struct.unpack_from("h", fcntl.ioctl(any_socket, _SIOCGIFFLAGS, asked), 16)
-        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | _IFF_UP))
+    """Switch on the loopback device of this process's network namespace.  Raises OSError."""
+    send([switch_on("lo")])
 
 
 def listen(published: Published) -> None:
@@ -47,98 +50,106 @@ def connect(link: Link, host: int) -> None:
     """Make a pair of devices and configure both ends; `host` is a descriptor of the host's network namespace.
 
     The box has one address and reaches everything else through the host's end; the host has a route to that address.
-    Raises RuntimeError with the words of `ip`.
+    Both neighbours are entered for good: the kernel's table of neighbours, which all namespaces share, has 1024 entries
+    by default (`gc_thresh3`), and permanent ones do not count.  Raises OSError.
     """
-    own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        _ip(_inside(link, host), host)
-        inner = _hardware_address("eth0")
-        setns(host, NEWNET)
-        try:
-            _ip(_outside(link, inner))
-            outer = _hardware_address(link.device)
-        finally:
-            setns(own, NEWNET)
-        if link.permanent:
-            _ip([f"neigh replace {link.gateway} lladdr {outer} {_PERMANENT} dev eth0"])
-    finally:
-        os.close(own)
+    own, far = ip_address(link.address), ip_address(link.gateway)
+    own_hardware, far_hardware = _add_pair(link.device, host)
+    send(
+        [
+            add_address(_INSIDE, own),
+            switch_on(_INSIDE),
+            add_route(ip_network(far), _INSIDE),
+            add_route(_all(far), _INSIDE, via=far),
+            add_neighbour(_INSIDE, far, far_hardware),
+        ]
+    )
+    with _in_network(host):
+        send(
+            [
+                add_address(link.device, far),
+                switch_on(link.device),
+                add_route(ip_network(own), link.device, source=far),
+                add_neighbour(link.device, own, own_hardware),
+            ]
+        )
 
 
 def add_addresses(device: str, addresses: Sequence[str]) -> None:
     """Give a device of this network further addresses, which vanish with it.  Raises TargetError."""
     try:
-        _ip([f"addr add {_alone(address)} dev {device}" for address in addresses])
-    except (OSError, RuntimeError) as error:
-        raise TargetError(f"the addresses to ask VMs from cannot be made: {error}") from error
+        send([add_address(device, ip_address(address)) for address in addresses])
+    except OSError as error:
+        raise TargetError(f"the addresses to ask VMs from cannot be made: {error.strerror}") from error
 
 
 def route_to_all(link: Link, host: int) -> None:
-    """Make a pair of devices like :func:`connect`; `link.address` is a network, and this namespace has all of it."""
+    """Make a pair of devices like :func:`connect`; `link.address` is a network, and this namespace has all of it.
+
+    The host's route leads through one neighbour, the last address of the network.  Otherwise each address that is
+    asked before its VM is there would take an entry of the kernel's table of neighbours.
+    """
     loopback_up()
-    own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        _ip(
+    network, far = ip_network(link.address), ip_address(link.gateway)
+    own_hardware, far_hardware = _add_pair(link.device, host)
+    send(
+        [
+            switch_on(_INSIDE),
+            add_route(network, "lo", local=True),
+            add_route(ip_network(far), _INSIDE),
+            add_neighbour(_INSIDE, far, far_hardware),
+        ]
+    )
+    with _in_network(host):
+        send(
             [
-                f"link add eth0 type veth peer name {link.device} netns /proc/self/fd/{host}",
-                "link set eth0 up",
-                f"route add local {link.address} dev lo",
-                f"route add {link.gateway} dev eth0",
-            ],
-            host,
+                add_address(link.device, far),
+                switch_on(link.device),
+                add_neighbour(link.device, network[-1], own_hardware),
+                add_route(network, link.device, via=network[-1], source=far),
+            ]
         )
-        setns(host, NEWNET)
+
+
+def hardware_address(name: str) -> bytes:
+    """A hardware address of the range for local use (02:...), derived from a name."""
+    return b"\x02" + hashlib.blake2b(name.encode(), digest_size=5).digest()
+
+
+def _add_pair(device: str, host: int) -> tuple[bytes, bytes]:
+    """Make a pair of devices; returns the hardware addresses of the end here and of the host's."""
+    own, far = hardware_address(f"{device}/{_INSIDE}"), hardware_address(device)
+    send([add_veth(_INSIDE, own, device, far, host)])
+    return own, far
+
+
+def _all(like: Address) -> Network:
+    """All addresses of an IP version."""
+    return ip_network("::/0" if like.version == 6 else "0.0.0.0/0")
+
+
+@contextlib.contextmanager
+def _in_network(descriptor: int) -> Iterator[None]:
+    """Inside the context, this thread is in the network namespace of a descriptor."""
+    own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        setns(descriptor, NEWNET)
         try:
-            _ip(
-                [
-                    f"addr add {_alone(link.gateway)} dev {link.device}",
-                    f"link set {link.device} up",
-                    f"route add {link.address} dev {link.device} src {link.gateway}",
-                ]
-            )
+            yield
         finally:
             setns(own, NEWNET)
     finally:
         os.close(own)
 
 
-def _inside(link: Link, host: int) -> Iterator[str]:
-    yield f"link add eth0 type veth peer name {link.device} netns /proc/self/fd/{host}"
-    yield f"addr add {_alone(link.address)} dev eth0"
-    yield "link set eth0 up"
-    yield f"route add {link.gateway} dev eth0"
-    yield f"route add default via {link.gateway} dev eth0"
-
-
-def _outside(link: Link, inner: str) -> Iterator[str]:
+def outside(link: Link, inner: str) -> Iterator[str]:
+    """The commands of `ip` that configure the host's end; `inner` is the hardware address of the other end."""
     yield f"addr add {_alone(link.gateway)} dev {link.device}"
     yield f"link set {link.device} up"
     yield f"route add {link.address} dev {link.device} src {link.gateway}"
-    if link.permanent:
-        yield f"neigh replace {link.address} lladdr {inner} {_PERMANENT} dev {link.device}"
+    yield f"neigh replace {link.address} lladdr {inner} nud permanent dev {link.device}"
 
 
 def _alone(address: str) -> str:
     """An address without a network around it, usable at once."""
     return f"{address}/128 nodad" if ":" in address else f"{address}/32"
-
-
-def _hardware_address(device: str) -> str:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        answer = fcntl.ioctl(any_socket, _SIOCGIFHWADDR, struct.pack("16s24x", device.encode()))
-    return answer[18:24].hex(":")
-
-
-def _ip(commands: Iterable[str], *descriptors: int) -> None:
-    """Run commands of `ip` in this process's network namespace."""
-    done = subprocess.run(
-        [_IP, "-batch", "-"],
-        input="\n".join(commands),
-        capture_output=True,
-        text=True,
-        pass_fds=descriptors,
-        timeout=_IP_TIMEOUT_S,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise RuntimeError(f"ip: {done.stderr.strip().splitlines()[0] if done.stderr.strip() else done.returncode}")

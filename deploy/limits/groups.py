@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from deploy.limits.hierarchy import Controller, controllers_here
 from deploy.limits.removal import remove_groups
@@ -21,7 +21,9 @@ from loadgen.model.errors import PlanError, TargetError
 from loadgen.model.limits import VmLimits
 from loadgen.model.units import counted, format_size
 
-_PARENT = "loadgen"
+PARENT = "loadgen"
+"""The directory of all runs below the mount point of a hierarchy."""
+
 _PERIOD_US = 100_000
 _NEEDED = {"cpus": "cpu", "cpu_shares": "cpu", "memory_bytes": "memory", "pids": "pids", "disk_bytes_per_s": "io"}
 _DEFAULT_SHARES = 1024
@@ -63,10 +65,22 @@ class Groups:
     >>> groups.remove()
     """
 
-    def __init__(self, limits: VmLimits, *, disk: Path, controllers: Mapping[str, Controller] | None = None) -> None:
-        """Groups with these limits; nothing is made yet.  `disk` is a directory on the disk whose rate is limited."""
+    def __init__(
+        self,
+        limits: VmLimits,
+        *,
+        disk: Path,
+        reserve_memory_bytes: int = 0,
+        controllers: Mapping[str, Controller] | None = None,
+    ) -> None:
+        """Groups with these limits; nothing is made yet.  `disk` is a directory on the disk whose rate is limited.
+
+        The kernel is asked to protect `reserve_memory_bytes` of the memory of each group, where it can: by `memory.min`
+        of version 2.
+        """
         self._controllers = controllers_here() if controllers is None else controllers
         self._limits = limits
+        self._reserve_bytes = reserve_memory_bytes
         for name in limits.given:
             if _NEEDED[name] not in self._controllers:
                 raise PlanError(
@@ -74,7 +88,7 @@ class Groups:
                     hint="mount the cgroup controllers, or leave out this limit",
                 )
         self._device = block_device(disk) if limits.disk_bytes_per_s is not None else ""
-        self._run = f"{os.getpid()}-{start_ticks(os.getpid())}-{secrets.token_hex(2)}"
+        self._run = new_run()
         self._made: list[str] = []
 
     def make(self, name: str) -> Group:
@@ -82,7 +96,7 @@ class Groups:
 
         Raises TargetError when the kernel refuses a limit.
         """
-        places = {one: found.root / _PARENT / self._run / name for one, found in self._controllers.items()}
+        places = {one: found.root / PARENT / self._run / name for one, found in self._controllers.items()}
         group = Group(
             name=name, places=places, versions={one: found.version for one, found in self._controllers.items()}
         )
@@ -93,6 +107,7 @@ class Groups:
                 self._make(found, place)
             for path, text in _settings(self._limits, group, self._device):
                 path.write_text(text)
+            self._protect(group)
         except OSError as error:
             if not self._limits.given:  # in a container, for example: the VMs run without groups of their own
                 self._controllers = {}
@@ -107,6 +122,15 @@ class Groups:
         """Remove the groups.  Further calls do nothing."""
         remove_groups(dict.fromkeys(self._made))
         self._made.clear()
+
+    def _protect(self, group: Group) -> None:
+        """Protect memory of a group; the groups around it must protect as much, or it has no effect."""
+        place = group.places.get("memory")
+        if not self._reserve_bytes or place is None or not (place / "memory.min").exists():
+            return
+        for around in (place.parent.parent, place.parent):
+            (around / "memory.min").write_text("max")
+        (place / "memory.min").write_text(str(self._reserve_bytes))
 
     def _make(self, found: Controller, place: Path) -> None:
         for attempt in range(_ATTEMPTS):
@@ -123,9 +147,14 @@ class Groups:
     def _delegate(self, root: Path, place: Path) -> None:
         """Let the directories between the root and the group hand on the controllers of version 2."""
         names = [f"+{name}" for name, found in self._controllers.items() if found == Controller(2, root)]
-        for directory in (root, root / _PARENT, place.parent):
+        for directory in (root, root / PARENT, place.parent):
             directory.mkdir(exist_ok=True)
             (directory / "cgroup.subtree_control").write_text(" ".join(names))
+
+
+def new_run() -> str:
+    """The name of a directory for the groups of a run of this process."""
+    return f"{os.getpid()}-{start_ticks(os.getpid())}-{secrets.token_hex(2)}"
 
 
 def granted(group: Group) -> dict[str, Any]:
@@ -142,6 +171,7 @@ def granted(group: Group) -> dict[str, Any]:
         found["cpus"] = quota_us / period_us
     memory = "memory.limit_in_bytes" if group.is_v1("memory") else "memory.max"
     found["memory_bytes"] = _number(group.read("memory", memory), below=1 << 62)
+    found["protected_memory_bytes"] = _number(group.read("memory", "memory.min")) or None
     found["pids"] = _number(group.read("pids", "pids.max"))
     found |= _granted_rates(group)
     return {name: value for name, value in found.items() if value is not None}
@@ -164,7 +194,17 @@ class Usage:
     pids_refused: int | None
 
 
-def usage(group: Group) -> Usage:
+class Readable(Protocol):
+    """A group as :func:`usage` reads it."""
+
+    def read(self, controller: str, name: str) -> str:
+        """The text of one file; "" when there is no such file."""
+
+    def is_v1(self, controller: str) -> bool:
+        """Whether a controller belongs to version 1 of cgroups."""
+
+
+def usage(group: Readable) -> Usage:
     """What the processes of a group have used until now."""
     cpu = _table(group.read("cpu", "cpu.stat"))
     v1 = group.is_v1("cpu")
@@ -201,7 +241,7 @@ def remove_leftovers(controllers: Mapping[str, Controller] | None = None) -> lis
     Groups with processes stay: the kernel does not remove them.
     """
     roots = {found.root for found in (controllers_here() if controllers is None else controllers).values()}
-    runs = [run for root in roots for run in _subdirectories(root / _PARENT) if _is_orphan(run.name)]
+    runs = [run for root in roots for run in _subdirectories(root / PARENT) if _is_orphan(run.name)]
     left = [str(group) for run in runs for group in _subdirectories(run)]
     for group in left:
         with contextlib.suppress(OSError):
@@ -224,6 +264,18 @@ def block_device(directory: Path) -> str:
         )
     whole = device.resolve().parent if (device / "partition").exists() else device
     return (whole / "dev").read_text().strip()
+
+
+def device_node(directory: Path) -> str:
+    """The device node of the whole disk that a directory is on.  Raises PlanError when there is none."""
+    facts = (Path("/sys/dev/block") / block_device(directory) / "uevent").read_text()
+    name = next((line.partition("=")[2] for line in facts.splitlines() if line.startswith("DEVNAME=")), "")
+    if not name or not (Path("/dev") / name).exists():
+        raise PlanError(
+            f"the disk rate of VMs cannot be limited: the disk of {directory} has no device node in /dev",
+            hint="leave out --vm-disk-rate",
+        )
+    return f"/dev/{name}"
 
 
 def _settings(limits: VmLimits, group: Group, device: str) -> Iterator[tuple[Path, str]]:

@@ -48,6 +48,16 @@ def controllers_here() -> Mapping[str, Controller]:
     return find_controllers(mountinfo, v2_controllers)
 
 
+def mounts_here() -> list[Controller]:
+    """All hierarchies of this machine, also those without these controllers: a container may have groups there."""
+    found = []
+    for line in Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines():
+        kind = line.partition(" - ")[2].split()[0]
+        if kind in ("cgroup", "cgroup2"):
+            found.append(Controller(2 if kind == "cgroup2" else 1, Path(_unescaped(line.split()[4]))))
+    return found
+
+
 def _unescaped(text: str) -> str:
     """A path of mountinfo, in which blanks and backslashes are octal numbers."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)

@@ -92,6 +92,11 @@ class Apache:
     load: tuple[str, ...]
     kind: Server = Server.APACHE
 
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """The program and the modules that the configuration loads."""
+        return (self.binary, *(str(self.modules / f"mod_{name}.so") for name in self.load))
+
     def files_needed(self, connections: int) -> int:
         """Per connection: the client's, the one to the application, a file, and one that is closing."""
         return 4 * connections + 64

@@ -89,6 +89,10 @@ class WebServer(Protocol):
     def version(self) -> str:
         """Name and version, as the server reports them."""
 
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """The paths of its program and modules, without the libraries that these need; () for the application."""
+
     def files_needed(self, connections: int) -> int:
         """The number of file descriptors that one process of a VM needs for `connections` connections."""
 
@@ -125,11 +129,11 @@ def find_binary(*names: str) -> str | None:
     return next((found for name in names if (found := shutil.which(name, path=path))), None)
 
 
-def ask_version(binary: str, pattern: str) -> str | None:
-    """The group of `pattern` in the output of `binary -v`; None when it does not run, or prints nothing of the kind."""
+def ask_version(binary: str, pattern: str, option: str = "-v") -> str | None:
+    """The group of `pattern` in what `binary option` prints; None if it does not run, or prints nothing of the kind."""
     try:
         said = subprocess.run(
-            [binary, "-v"], stdin=subprocess.DEVNULL, capture_output=True, timeout=_VERSION_TIMEOUT_S, check=False
+            [binary, option], stdin=subprocess.DEVNULL, capture_output=True, timeout=_VERSION_TIMEOUT_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

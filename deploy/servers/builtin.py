@@ -17,6 +17,7 @@ class Builtin:
 
     version: str
     kind: Server = Server.BUILTIN
+    programs: tuple[str, ...] = ()
 
     def files_needed(self, connections: int) -> int:
         """Per connection: the connection, the file that it sends, and one that is closing."""

@@ -83,6 +83,11 @@ class Nginx:
     version: str
     kind: Server = Server.NGINX
 
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """The program."""
+        return (self.binary,)
+
     def files_needed(self, connections: int) -> int:
         """Per connection: the client's, the one to the application, a file, and one that is closing."""
         return 4 * connections + 64

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, runtime_checkable
 
+from deploy.counters.place import VmPlace
 from deploy.limits.groups import Usage
 from loadgen.model.limits import NO_LIMITS, VmLimits
 from loadgen.model.plan import Server
@@ -28,11 +29,12 @@ class VmRequest:
     """The demands of a run on a driver.
 
     A driver that starts servers reads `count`, `server`, `address` (where VMs listen), `base_port` (the first VM's
-    port, the others follow; 0: any free ports), `connections` (per VM), `docroots` (one per VM; they may be equal) and
-    `limits` (of each VM).  For a driver that can, `address` may also be a network in which each VM has its own address.
-    They need not exist before the deployment is entered.  A driver of servers that run already reads `targets`, and
-    `tls_verify` and `tls` for those that speak TLS, `ip_version` for those with names; `dialed` are the targets
-    with other hosts and ports to connect to.  `http2`: they must speak HTTP/2.
+    port, the others follow; 0: any free ports), `connections` (per VM), `docroots` (one per VM; they may be equal, and
+    need not exist before the deployment is entered) and `limits` (of each VM).  A driver that can protects
+    `reserve_memory_bytes` of each VM's memory (0: none), and accepts as `address` also a network in which each VM has
+    its own address.  A driver of servers that run already reads `targets`, and `tls_verify` and `tls` for those that
+    speak TLS, `ip_version` for those with names; `dialed` are the targets with other hosts and ports to connect to.
+    `http2`: they must speak HTTP/2.
 
     `server` is the web server to run.  A driver refuses one that it cannot run; AUTO leaves the choice to the driver.
     `app` is the application for dynamic operations, as `module:function` (see :class:`workloads.api.ServerFiles`).
@@ -60,6 +62,7 @@ class VmRequest:
     tls: TlsSettings = TLS_DEFAULTS
     dialed: tuple[Target, ...] = ()
     limits: VmLimits = NO_LIMITS
+    reserve_memory_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +116,12 @@ class Deployment(Protocol):
     @property
     def facts(self) -> VmFacts:
         """The facts about the VMs; `driver`, `server` and `version` are known before the deployment is entered."""
+
+    def places(self) -> Mapping[str, VmPlace]:
+        """Where the kernel of this machine counts what each VM uses, by the name of its target.
+
+        Known once the deployment is entered; without the VMs of other machines.
+        """
 
     def deaths(self) -> AsyncIterator[VmDeath]:
         """Each death when it happens, until the deployment is left.  For one reader."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from deploy.counters.place import VmPlace
 from deploy.vms.api import VmDeath, VmFacts, VmRequest
 from deploy.vms.probe import wait_until_ready
 from loadgen.model.errors import TargetError
@@ -33,6 +34,10 @@ class BaseDeployment(ABC):
         self.notices: tuple[str, ...] = ()
         self._ends = AsyncExitStack()
         self._deaths: asyncio.Queue[VmDeath | None] = asyncio.Queue()
+
+    def places(self) -> Mapping[str, VmPlace]:
+        """Nothing is known of the VMs' places; a driver that knows them says so."""
+        return {}
 
     @abstractmethod
     async def start(self, ends: AsyncExitStack) -> tuple[Target, ...]:
@@ -78,17 +83,24 @@ class BaseDeployment(ABC):
         """
         paths = [path for path in (self.request.proof_path, self.request.app_path) if path]
         timeout_s = self.ready_s + _READY_PER_VM_S * len(targets)
-        ready = asyncio.create_task(wait_until_ready(targets, paths, timeout_s, explain))
+        await self.unless_one_dies(wait_until_ready(targets, paths, timeout_s, explain))
+
+    async def unless_one_dies(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of a part of :meth:`start`, which is cancelled when a death is reported.
+
+        Raises TargetError then.
+        """
+        working = asyncio.create_task(work)
         death = asyncio.create_task(self._deaths.get())
         try:
-            await asyncio.wait((ready, death), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((working, death), return_when=asyncio.FIRST_COMPLETED)
             if death.done() and (found := death.result()) is not None:
                 raise TargetError(f"{found.name} did not start: {found.reason}", hint=_hint(found.reason))
-            await ready
+            return await working
         finally:
-            for task in (ready, death):
+            for task in (working, death):
                 task.cancel()
-            await asyncio.gather(ready, death, return_exceptions=True)
+            await asyncio.gather(working, death, return_exceptions=True)
 
 
 async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
@@ -101,6 +113,7 @@ async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait((task,))
+        task.exception()  # seen, so that asyncio does not print it
         raise
 
 

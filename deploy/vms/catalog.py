@@ -1,7 +1,7 @@
 """The ways to run VMs, by the name that `--vm-driver` takes.
 
 To add a driver: write a class that keeps :class:`deploy.vms.api.VmDriver` and add an entry here.  Add its name to
-`SET_LIMITS` and `GIVE_ADDRESSES` if it can do that.
+`SET_LIMITS`, `GIVE_ADDRESSES` and `BOOT` where that is true of it.
 """
 
 from __future__ import annotations
@@ -18,15 +18,20 @@ from loadgen.model.target import Target
 DRIVERS = {
     "local": Entry("deploy.vms.local:Local", "web servers started on this machine"),
     "ns": Entry("deploy.vms.ns:Ns", "web servers in namespaces and cgroups of this machine, as root"),
+    "oci": Entry("deploy.vms.oci:Oci", "web servers in containers of Docker or podman"),
+    "qemu": Entry("deploy.vms.qemu:QemuDriver", "web servers in virtual machines of QEMU, with KVM where it works"),
     "inventory": Entry("deploy.vms.inventory:Inventory", "servers that run already, with --targets"),
 }
 """By name: the class, which is imported when it is used, and its description in `loadgen spec --help`."""
 
-SET_LIMITS = frozenset({"ns"})
+SET_LIMITS = frozenset({"ns", "oci", "qemu"})
 """The drivers that set the limits of a request; the others are never asked with limits."""
 
-GIVE_ADDRESSES = frozenset({"ns"})
+GIVE_ADDRESSES = frozenset({"ns", "qemu"})
 """The drivers to which the address of a request may be a network."""
+
+BOOT = frozenset({"qemu"})
+"""The drivers whose VMs boot, which takes seconds: a trial of them asks for as little as possible."""
 
 
 CONFINED = "ns"

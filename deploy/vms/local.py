@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from deploy.counters.place import VmPlace
 from deploy.limits.groups import Usage
 from deploy.servers.base import Setup, Vm, WebServer
 from deploy.servers.catalog import choose
@@ -49,6 +50,13 @@ class LocalVms(BaseDeployment):
         self._server = server
         self._processes = Processes(vm_names(request.count), self.died)
         self._directory = Path()
+
+    def places(self) -> Mapping[str, VmPlace]:
+        """The processes and the port of each VM; its cgroup and its network are those of all."""
+        return {
+            one.name: VmPlace(pids=self._processes.pids(one.name), listening=(one.host, one.port))
+            for one in self.targets
+        }
 
     async def start(self, ends: AsyncExitStack) -> tuple[Target, ...]:
         """Start all VMs; `facts.config` is known afterwards."""

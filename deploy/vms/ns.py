@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -21,12 +20,13 @@ from typing import Any
 import deploy
 from deploy.box.box import LISTENING_FD, Box, Published
 from deploy.box.network import add_addresses
+from deploy.counters.place import VmPlace
 from deploy.limits.groups import Group, Groups, Usage, granted, limits_met, remove_leftovers, usage
 from deploy.servers.base import InheritingServer, Setup, Vm, WebServer
 from deploy.servers.catalog import choose, find_all
 from deploy.vms.api import VmFacts, VmRequest
 from deploy.vms.base import BaseDeployment, to_its_end, vm_names
-from deploy.vms.ns_network import RoutedNetwork, check_unused
+from deploy.vms.ns_network import RoutedNetwork, check_unused, routes
 from deploy.vms.ports import Reservation
 from deploy.vms.processes import Processes
 from deploy.vms.setup import check_file_limit, last_log_lines, read_log, write_files
@@ -55,14 +55,17 @@ class Ns:
         if os.geteuid() != 0:
             raise PlanError(
                 "the VM driver ns needs root, to create namespaces",
-                hint="run loadgen as root, or use --vm-driver local",
+                hint="run loadgen as root, or use --vm-driver local: the same servers, without isolation and limits",
             )
         routed = is_network(request.address)
         server = _choose(request.server, published=not routed)
         check_file_limit(server, request.connections)
         if routed:
-            check_unused(request.address, _routes(request.address))
-        return NsVms(server, request, Groups(request.limits, disk=Path(tempfile.gettempdir())))
+            check_unused(request.address, routes(request.address))
+        groups = Groups(
+            request.limits, disk=Path(tempfile.gettempdir()), reserve_memory_bytes=request.reserve_memory_bytes
+        )
+        return NsVms(server, request, groups)
 
 
 class NsVms(BaseDeployment):
@@ -112,6 +115,18 @@ class NsVms(BaseDeployment):
     def died(self, name: str, reason: str) -> None:
         """Report that a VM has died, and which limit it met."""
         super().died(name, "; ".join([reason, *limits_met(self.groups[name])] if name in self.groups else [reason]))
+
+    def places(self) -> Mapping[str, VmPlace]:
+        """The processes and cgroups of each VM, and its published port; without one, its network is its own."""
+        published = self._network is None
+        return {
+            one.name: VmPlace(
+                pids=self._processes.pids(one.name),
+                group=self.groups[one.name] if self.groups[one.name].places else None,
+                listening=(one.host, one.port) if published else None,
+            )
+            for one in self.targets
+        }
 
     def _explained(self, directory: Path, name: str) -> str:
         said = last_log_lines(directory / name)
@@ -215,18 +230,6 @@ def _choose(kind: Server, *, published: bool) -> WebServer:
             hint="give each VM an address of its own, with --vm-address 198.18.0.0/15",
         )
     return server
-
-
-def _routes(network: str) -> str:
-    """The routes of this machine, of the IP version of `network`."""
-    version = "-6" if ":" in network else "-4"
-    try:
-        done = subprocess.run(["/sbin/ip", version, "route"], capture_output=True, text=True, timeout=10, check=False)
-    except OSError as error:
-        raise PlanError(
-            f"addresses for VMs need the program ip: {error.strerror}", hint="install it (Debian: iproute2)"
-        ) from None
-    return done.stdout
 
 
 def _python_paths() -> tuple[str, ...]:

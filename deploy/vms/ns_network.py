@@ -7,6 +7,7 @@ import ipaddress
 import os
 import secrets
 import socket
+import subprocess
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -15,13 +16,6 @@ from deploy.box.network import route_to_all
 from deploy.lab.namespace import Namespace
 from loadgen.model.addresses import vm_addresses
 from loadgen.model.errors import PlanError, TargetError
-
-PERMANENT_FROM = 512
-"""From this number of VMs on, neighbours are entered for good.
-
-The kernel's table of neighbours has 1024 entries by default (`gc_thresh3`), for all namespaces together, and each VM
-takes two.
-"""
 
 _GONE_S = 20.0
 _AGAIN_S = 0.02
@@ -49,12 +43,7 @@ class RoutedNetwork:
     def links(self) -> tuple[Link, ...]:
         """The link of each VM, in order."""
         return tuple(
-            Link(
-                device=f"{self.prefix}{number}",
-                address=address,
-                gateway=self.gateway,
-                permanent=self.count >= PERMANENT_FROM,
-            )
+            Link(device=f"{self.prefix}{number}", address=address, gateway=self.gateway)
             for number, address in enumerate(vm_addresses(str(self.network), self.count), start=1)
         )
 
@@ -87,8 +76,8 @@ class RoutedNetwork:
         try:
             link = Link(device=f"{self.prefix}0", address=str(self.network), gateway=self.gateway)
             namespace.call(lambda: route_to_all(link, host))
-        except RuntimeError as error:
-            raise TargetError(f"the network {self.network} cannot be routed to VMs: {error}") from error
+        except OSError as error:
+            raise TargetError(f"the network {self.network} cannot be routed to VMs: {error.strerror}") from error
         finally:
             os.close(host)
 
@@ -103,6 +92,20 @@ def check_unused(network: str, routes: str) -> None:
                 f"the network {network} is in use on this machine: {line.strip()}",
                 hint="choose another private network with --vm-address",
             )
+
+
+def routes(network: str) -> str:
+    """The routes of this machine, of the IP version of `network`."""
+    version = "-6" if ":" in network else "-4"
+    try:
+        done = subprocess.run(["/sbin/ip", version, "route"], capture_output=True, text=True, timeout=10, check=False)
+    except subprocess.TimeoutExpired:
+        raise PlanError("the program ip did not list the routes of this machine within 10 s") from None
+    except OSError as error:
+        raise PlanError(
+            f"addresses for VMs need the program ip: {error.strerror}", hint="install it (Debian: iproute2)"
+        ) from None
+    return done.stdout
 
 
 def _network(word: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:

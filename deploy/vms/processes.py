@@ -17,12 +17,13 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from deploy.proc import why_no_process
-from deploy.wire import Exited, Hello, Launch, decode_event
+from deploy.wire import Exited, Hello, Launch, Started, decode_event
 from loadgen.model.errors import TargetError
 
 _WARDEN = (sys.executable, "-P", "-m", "deploy.warden")  # -P: do not import a directory `deploy` of the user
 _HELLO_S = 30.0  # the warden imports the application first; seconds on a loaded machine
-_STOP_S = 3.0
+_STOP_S = 5.0
+_STOP_PER_VM_S = 0.03
 _STDERR_LINES = 20
 
 
@@ -43,6 +44,7 @@ class Processes:
         self._watchers: list[asyncio.Task[None]] = []
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
         self._stopping = False
+        self._pids: dict[str, list[int]] = {}
 
     async def open(self, ends: AsyncExitStack, app: str = "") -> Path:
         """Start the warden, and register its end on `ends`; returns an empty directory for the deployment's files.
@@ -75,6 +77,10 @@ class Processes:
         assert self._warden.stdin is not None
         self._warden.stdin.writelines([launch.encode() for launch in launches])
 
+    def pids(self, name: str) -> tuple[int, ...]:
+        """The processes of a VM that were started, in order; some may have ended."""
+        return tuple(self._pids.get(name, ()))
+
     async def _stop(self) -> None:
         """End all processes and remove their directory."""
         self._stopping = True
@@ -87,7 +93,7 @@ class Processes:
         assert warden.stdin is not None
         warden.stdin.close()
         try:
-            await asyncio.wait_for(warden.wait(), _STOP_S)
+            await asyncio.wait_for(warden.wait(), _STOP_S + _STOP_PER_VM_S * len(self._names))
         except TimeoutError:
             warden.kill()  # the kernel kills its children
             await warden.wait()
@@ -114,7 +120,9 @@ class Processes:
         assert warden.stdout is not None
         while line := await warden.stdout.readline():
             event = decode_event(line)
-            if isinstance(event, Exited):
+            if isinstance(event, Started):
+                self._pids.setdefault(event.vm, []).append(event.pid)
+            elif isinstance(event, Exited):
                 self._died(event.vm, event.reason)
         if not self._stopping:
             for name in self._names:

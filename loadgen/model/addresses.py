@@ -13,6 +13,14 @@ def is_network(text: str) -> bool:
     return "/" in text
 
 
+_KEPT = 3  # the network's own address, the host's, and the last one
+
+
+def room_in(network: str) -> int:
+    """The number of VMs that a network such as 198.18.0.0/15 has addresses for."""
+    return max(0, ipaddress.ip_network(network).num_addresses - _KEPT)
+
+
 @lru_cache(maxsize=8)
 def vm_addresses(text: str, count: int) -> tuple[str, ...]:
     """The address of each VM: `text`, or the addresses of the network `text` from its third on.
@@ -32,9 +40,9 @@ def vm_addresses(text: str, count: int) -> tuple[str, ...]:
         network = ipaddress.ip_network(text)
     except ValueError as error:
         raise PlanError(f"{text!r} is not a network: {error}", hint="write it like 198.18.0.0/15") from None
-    if network.num_addresses < count + 3:
+    if room_in(text) < count:
         raise PlanError(
-            f"the network {text} has {network.num_addresses} addresses, but {count} VMs need {count + 3}",
+            f"the network {text} has {network.num_addresses} addresses, but {count} VMs need {count + _KEPT}",
             hint="give a larger one with --vm-address, such as 198.18.0.0/15",
         )
     return tuple(str(network[2 + index]) for index in range(count))

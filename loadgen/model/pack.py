@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadgen.model.errors import PlanError, TargetError
+from loadgen.model.limits import NO_LIMITS, VmLimits
 from loadgen.model.plain import from_plain, to_plain
 from loadgen.model.plan import Server
 from loadgen.model.units import NS_PER_S, format_size, parse_size_bytes
@@ -27,8 +28,8 @@ class PackPlan:
     once; the paper's Apache had up to 8 processes.  `vm_address` may be a network in which each VM has an address of
     its own, if the driver can give them; each step gets a part of it.  `reserve_memory_bytes` and `reserve_disk_bytes`
     are guaranteed to each VM: no more VMs are admitted than fit by the sum of their reservations; 0 means overbooked.
-    `keep_memory_bytes` and `keep_disk_bytes` are never given to VMs.  `answer_ns` is the time in which all VMs must
-    answer the final sweep.
+    `vm_limits` are the most that each VM may use.  `keep_memory_bytes` and `keep_disk_bytes` are never given to VMs.
+    `answer_ns` is the time in which all VMs must answer the final sweep.
     """
 
     count: int = 0
@@ -42,6 +43,7 @@ class PackPlan:
     keep_memory_bytes: int = 1 << 30
     keep_disk_bytes: int = 1 << 30
     answer_ns: int = 10 * NS_PER_S
+    vm_limits: VmLimits = NO_LIMITS
 
     def __post_init__(self) -> None:
         if self.count < 0:
@@ -58,6 +60,12 @@ class PackPlan:
                 )
         if self.answer_ns <= 0:
             raise PlanError("the time to answer must be more than 0s")
+        if self.vm_limits.memory_bytes is not None and self.vm_limits.memory_bytes < self.reserve_memory_bytes:
+            raise PlanError(
+                f"each VM may use {format_size(self.vm_limits.memory_bytes)} of memory, which is less than the "
+                f"{format_size(self.reserve_memory_bytes)} that are reserved for it",
+                hint="raise --vm-memory, or lower --reserve",
+            )
         _check_address(self)
 
     @property
@@ -90,6 +98,9 @@ class PackPlan:
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain data (for JSON and TOML); :meth:`from_dict` reads it back to an equal plan."""
         plain: dict[str, Any] = to_plain(self)
+        plain["vm_limits"] = {name: value for name, value in plain["vm_limits"].items() if value is not None}
+        if not self.vm_limits.given:
+            del plain["vm_limits"]
         return plain
 
     @classmethod

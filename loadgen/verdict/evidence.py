@@ -93,7 +93,8 @@ class TrustEvidence:
     windows.  `ports` is empty where the kernel does not report its port range, `neighbours` where other processes were
     not observed, `starts` for a single machine.  `timings`: those of the tape; None when they are not known.
     `line_bps`: line speed of a connection; 0 when connections are not paced.
-    `canaries`: a row for each engine and window; empty for a run without canaries.
+    `canaries`: a row for each engine and window; empty for a run without canaries.  `emulated_vms`: how many VMs had an
+    emulated CPU.
     """
 
     loop: Loop
@@ -108,4 +109,5 @@ class TrustEvidence:
     timings: Timings | None = None
     line_bps: int = 0
     canaries: Sequence[CanaryRow] = ()
+    emulated_vms: int = 0
     rules: Rules = RULES

@@ -23,10 +23,8 @@ MAX_OTHERS = 0.20
 """The share of all cores that others may use meanwhile, as for the load generators of other commands."""
 
 
-def judge_isolate(
-    plan: IsolatePlan, isolated: Isolated, *, interrupted: bool = False, notes: Sequence[str] = ()
-) -> IsolateResult:
-    """The result of what was measured.
+def judge_isolate(plan: IsolatePlan, isolated: Isolated, *, notes: Sequence[str] = ()) -> IsolateResult:
+    """The result of what was measured.  INTERRUPTED: the run was stopped before all phases were.
 
     CONFORMING: each hog ran as long as it should, and the quiet VM kept serving beside it.  NOT_CONFORMING: a server of
     the quiet VM ended or fell silent, or a phase was broken off.  INVALID: a hog did not run, the probes were late,
@@ -38,7 +36,7 @@ def judge_isolate(
     bad = [text for row in rows for text in _unserved(row)]
     measured = {row.hog for row in rows}
     missing = [hog.value for hog in plan.phases if hog not in measured]
-    if interrupted or missing:
+    if missing:
         verdict = Verdict.INTERRUPTED
         reasons = [f"the run was stopped before these were measured: {', '.join(missing)}", *wrong, *bad]
     elif wrong:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loadgen.measure.packing import UNKNOWN, Packed, Step, Sweep, Use
+from loadgen.model.emulated import EMULATED
 from loadgen.model.pack import PackPlan
 from loadgen.model.units import NS_PER_S, counted
 from loadgen.verdict.pack_result import PackResult, PackRow
@@ -14,15 +15,20 @@ from loadgen.verdict.result import Verdict
 _NAMED_SILENT = 3
 
 
-def judge_pack(plan: PackPlan, packed: Packed, *, interrupted: bool = False, notes: Sequence[str] = ()) -> PackResult:
+def judge_pack(
+    plan: PackPlan, packed: Packed, *, interrupted: bool = False, notes: Sequence[str] = (), emulated: bool = False
+) -> PackResult:
     """The result of what was measured.
 
     CONFORMING: all VMs that were started answered in one sweep, and as many were started as were asked for, if a
-    number was.  NOT_CONFORMING: fewer, or some did not answer.  INVALID: loadgen itself could not ask some VMs.
+    number was.  NOT_CONFORMING: fewer, or some did not answer.  INVALID: loadgen itself could not ask some VMs, or the
+    VMs are `emulated`, and have another footprint than real ones.
     """
     good = [step for step in packed.steps if not step.refused]
     stop = _stop(plan, packed, interrupted=interrupted)
     verdict, reasons = _verdict(plan, packed, stop, started=good[-1].vms if good else 0)
+    if emulated and verdict is not Verdict.INTERRUPTED:
+        verdict, reasons = Verdict.INVALID, [f"the VMs are {EMULATED}", *reasons]
     sweep = packed.sweep[0] if packed.sweep else None
     known = sweep is not None and verdict not in (Verdict.INVALID, Verdict.INTERRUPTED)
     return PackResult(

@@ -12,6 +12,7 @@ from loadgen.verdict.disturbance import Disturbance
 from loadgen.verdict.margin import Margin
 from loadgen.verdict.span import PercentileSpans
 from loadgen.verdict.time_shares import TimeShares, is_dead
+from loadgen.verdict.vm_counters import VmCounters
 
 
 class Verdict(enum.Enum):
@@ -97,7 +98,8 @@ class TargetResult:
     connections that did not play.  `time`: where all of its connections' time went; with it, `dead` says whether
     the VM answered next to nothing.  `statuses`: the number of whole replies by status code, None in records of earlier
     versions.  In records of version 0.1.0, `dead_share`, `cut` and `time` are None, too, and the times are those of ok
-    operations.
+    operations.  `counters`: what the kernel counted for the VM; None where it is not on this machine, and in records of
+    earlier versions.
     """
 
     name: str
@@ -116,6 +118,7 @@ class TargetResult:
     cut: int | None = None
     time: TimeShares | None = None
     statuses: dict[int, int] | None = None
+    counters: VmCounters | None = None
 
     @property
     def dead(self) -> bool | None:

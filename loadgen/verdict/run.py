@@ -6,7 +6,9 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from loadgen.model.emulated import EMULATED_VMS
 from loadgen.verdict.result import Check, IterationResult, RunResult, TargetResult, Trust, Verdict
+from loadgen.verdict.vm_counters import VmCounters
 
 _NEEDS = {
     "<=": ("at most", "allowed"),
@@ -64,7 +66,7 @@ def judge_run(
     reasons: list[tuple[Verdict, str]] = []
     if interrupted:
         reasons.append((Verdict.INTERRUPTED, _interrupted(len(complete), planned_iterations)))
-    reasons += [(Verdict.INVALID, f"Load generator: {say_failed(c)}.") for c in trust.checks if not c.ok]
+    reasons += [(Verdict.INVALID, _untrusted(c)) for c in trust.checks if not c.ok]
     missing = not interrupted and len(complete) < planned_iterations
     if missing and not lost:
         reasons.append((Verdict.INVALID, _missing(len(complete), planned_iterations)))
@@ -121,7 +123,15 @@ def without_score(result: RunResult) -> RunResult:
 
 
 def _without_counts(targets: Sequence[TargetResult]) -> tuple[TargetResult, ...]:
-    return tuple(dataclasses.replace(one, conforming=None, requests_conforming=None) for one in targets)
+    return tuple(
+        dataclasses.replace(one, conforming=None, requests_conforming=None, counters=_without_blame(one.counters))
+        for one in targets
+    )
+
+
+def _without_blame(counters: VmCounters | None) -> VmCounters | None:
+    """The numbers only: without a score, nothing held the VM."""
+    return None if counters is None else dataclasses.replace(counters, held=())
 
 
 def _missing(complete: int, planned: int) -> str:
@@ -134,6 +144,12 @@ def say_failed(check: Check) -> str:
     unit = f" {check.unit}" if check.unit else ""
     text = f"{check.name} {check.value:.4g}{unit}, but {need} {check.limit:.4g}{unit} is {verb}"
     return f"{text} ({check.detail})" if check.detail else text
+
+
+def _untrusted(check: Check) -> str:
+    if check.name == EMULATED_VMS:
+        return f"VMs: {check.detail}."
+    return f"Load generator: {say_failed(check)}."
 
 
 def _interrupted(complete: int, planned: int) -> str:

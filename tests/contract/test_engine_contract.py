@@ -284,7 +284,7 @@ def test_requests_are_judged_by_their_bound(engine: MakeEngine) -> None:
 
 
 def test_an_operation_in_progress_at_the_end_is_cut_and_its_bytes_count(engine: MakeEngine) -> None:
-    played, _ = outcomes_of(engine, scripted.stalls, Op(size=1000))
+    played, _ = outcomes_of(engine, scripted.stalls, Op(size=1000), window_ns=(0, 400 * NS_PER_MS))
     assert played.outcomes() == {Outcome.CUT: 2}
     received = len(scripted.head(1000)) + 500
     assert played.cell().bytes == 2 * received

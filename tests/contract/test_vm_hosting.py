@@ -49,6 +49,14 @@ def play(name: str, docroot: Path, scenario: Callable[[Deployment, Hosting], Awa
     asyncio.run(main())
 
 
+def free_ports() -> list[int]:
+    """Two UDP ports that are free at the loopback address."""
+    with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket(type=socket.SOCK_DGRAM) as other:
+        for sock in (one, other):
+            sock.bind(("127.0.0.1", 0))
+        return [sock.getsockname()[1] for sock in (one, other)]
+
+
 async def until(happened: Callable[[], bool]) -> bool:
     return await asyncio.to_thread(within, 30, happened)
 
@@ -102,7 +110,7 @@ def test_a_client_may_ask_from_several_addresses_and_a_vm_reaches_this_machine(n
 def test_the_prober_asks_the_servers_of_a_quiet_vm(name: str, docroot: Path) -> None:
     async def scenario(vms: Deployment, host: Hosting) -> None:
         at = vms.targets[0].host
-        ports = 20_000 + os.getpid() % 20_000, 40_000 + os.getpid() % 20_000
+        ports = free_ports()
         game = find_game(Game.BUILTIN, at, ports[0], confined=True)
         host.run("vm01", game.program)
         host.run("vm01", ("echo", sys.executable, "-P", "-m", "deploy.quiet.echo", at, str(ports[1])))

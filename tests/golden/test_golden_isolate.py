@@ -30,23 +30,19 @@ def changed(hog: Hog, **changes: object) -> Isolated:
 
 
 FLOOR = "only 498 MiB of memory were left, less than the 512 MiB that are kept free"
-RUNS: dict[str, tuple[Isolated, bool]] = {
-    "valid": (isolated(), False),
-    "invalid": (changed(Hog.DISK, host=host(others=0.4, most="make (pid 4711)")), False),
-    "dead": (
-        changed(Hog.MEMORY, deaths=("game was killed by SIGKILL",), game=probed([300] * 20, lost=70)),
-        False,
-    ),
-    "broken_off": (changed(Hog.FORK, game=None, echo=None, web=None, failed=FLOOR), False),
-    "interrupted": (isolated(phase(Hog.NONE), phase(Hog.CPU)), True),
-    "without_web": (isolated(*(phase(one, web=None) for one in PLAN.phases)), False),
+RUNS: dict[str, Isolated] = {
+    "valid": isolated(),
+    "invalid": changed(Hog.DISK, host=host(others=0.4, most="make (pid 4711)")),
+    "dead": changed(Hog.MEMORY, deaths=("game was killed by SIGKILL",), game=probed([300] * 20, lost=70)),
+    "broken_off": changed(Hog.FORK, game=None, echo=None, web=None, failed=FLOOR),
+    "interrupted": isolated(phase(Hog.NONE), phase(Hog.CPU)),
+    "without_web": isolated(*(phase(one, web=None) for one in PLAN.phases)),
 }
 
 
 @pytest.mark.parametrize("case", RUNS)
 def test_report(case: str, golden: Golden) -> None:
-    run, interrupted = RUNS[case]
-    result = judge_isolate(PLAN, run, interrupted=interrupted)
+    result = judge_isolate(PLAN, RUNS[case])
     file = io.StringIO()
     print_isolate(Console(file=file, width=80), judged(header(), result, path=RECORD))
     lines = [line.rstrip() for line in file.getvalue().splitlines()]

@@ -38,8 +38,7 @@ class FakeVms:
         return self
 
     def prepare(self, request: VmRequest) -> _Deployment:
-        """Accept every request."""
-        self.asked.append(request)
+        """Accept every request; it counts as asked when it is started."""
         return _Deployment(self, request)
 
 
@@ -50,6 +49,7 @@ class _Deployment(BaseDeployment):
 
     async def start(self, ends: AsyncExitStack) -> tuple[Target, ...]:
         driver = self._driver
+        driver.asked.append(self.request)
         targets = []
         for name in vm_names(self.request.count):
             number = driver.up + 1

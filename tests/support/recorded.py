@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from coordinator.record.document import finished, unfinished
+from coordinator.record.find_result import Find, Wanted
 from coordinator.record.header import Header
 from coordinator.record.network import Kept
 from coordinator.record.sweep_result import Sweep
@@ -16,7 +17,7 @@ from loadgen.model.isolate import Hog
 from loadgen.verdict.isolate import judge_isolate
 from loadgen.verdict.network import judge_forward, judge_iperf
 from loadgen.verdict.pack import judge_pack
-from tests.support import https, isolations, packs, results
+from tests.support import finds, https, isolations, packs, results
 from tests.support.judged import END
 from tests.support.networks import (
     FORWARD,
@@ -50,6 +51,16 @@ def _sweep(directory: Path, sweep: Sweep, *, cut: bool = False) -> None:
     RecordWriter(directory, document).close()
     for point in sweep.points:
         write_record(directory / point.record, point.header, point.result)
+
+
+def _find(directory: Path, find: Find, *, cut: bool = False) -> None:
+    header = finds.header(find.wanted)
+    document = unfinished(header, find) if cut else finished(header, find, finished_at=END)
+    RecordWriter(directory, document).close()
+    for step in find.steps:
+        own, is_http = directory / step.record, find.wanted is Wanted.RATE
+        if not own.exists():
+            _http(own, https.result()) if is_http else write_record(own, results.header(4), results.run_result(4))
 
 
 def _http(directory: Path, result: Any) -> None:
@@ -86,6 +97,14 @@ RECORDS: dict[str, Callable[[Path], None]] = {
     "spec-sweep cut": lambda path: _sweep(path, results.sweep(2), cut=True),
     "spec-sweep INVALID": lambda path: _sweep(path, _sweep_of(results.invalid_result())),
     "spec-sweep interrupted": lambda path: _sweep(path, _sweep_of(results.interrupted_result())),
+    "spec-find good": lambda path: _find(path, finds.find()),
+    "spec-find cut": lambda path: _find(path, finds.find(runs=4), cut=True),
+    "spec-find INVALID": lambda path: _find(path, finds.find(finds.never_valid)),
+    "spec-find interrupted": lambda path: _find(path, finds.interrupted()),
+    "http-find good": lambda path: _find(path, finds.find(wanted=Wanted.RATE)),
+    "http-find cut": lambda path: _find(path, finds.find(wanted=Wanted.RATE, runs=4), cut=True),
+    "http-find INVALID": lambda path: _find(path, finds.find(finds.never_valid, Wanted.RATE)),
+    "http-find interrupted": lambda path: _find(path, finds.interrupted(Wanted.RATE)),
     "http good": lambda path: _http(path, https.result()),
     "http cut": lambda path: _http(path, CUT),
     "http INVALID": lambda path: _http(path, https.result(given=https.snapshots(cpu=0.96))),
@@ -106,7 +125,7 @@ RECORDS: dict[str, Callable[[Path], None]] = {
     "isolate cut": lambda path: _isolate(path, CUT),
     "isolate INVALID": lambda path: _isolate(path, judge_isolate(isolations.PLAN, DISTURBED)),
     "isolate interrupted": lambda path: _isolate(
-        path, judge_isolate(isolations.PLAN, isolations.isolated(isolations.phase(Hog.NONE)), interrupted=True)
+        path, judge_isolate(isolations.PLAN, isolations.isolated(isolations.phase(Hog.NONE)))
     ),
     "pack good": lambda path: _pack(path, judge_pack(packs.PLAN, packs.packed())),
     "pack cut": lambda path: _pack(path, CUT),

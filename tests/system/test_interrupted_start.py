@@ -46,6 +46,7 @@ WORDS: dict[str, list[str]] = {
     "fleet": ["check", "--hosts", "127.0.0.1:1"],
     "worker": ["--join", "127.0.0.1:9", "--cert", "nothing.pem"],
     "lab": ["clean"],
+    "vms": ["list"],
     "serve": ["--port", "0", "--connections", "1"],
     "fileset": ["--dir", "files", "--connections", "1"],
     "doctor": [],

@@ -42,10 +42,10 @@ asyncio.run(main())
 ALL_DIE_IN_ONE_TURN = """
 import os, signal
 from pathlib import Path
-from deploy.warden import _Warden
+from deploy.warden import Warden
 from deploy.wire import AppWorker, Launch
 
-warden = _Warden(Path("."), print, os.pipe()[0], os.pipe()[1])
+warden = Warden(Path("."), print, os.pipe()[0], os.pipe()[1])
 app = AppWorker(docroot="", workdir="", static=True)
 for name in "ab":
     warden._start(Launch(vm=name, directory=".", app=app), "app", signal.pause)
@@ -67,6 +67,7 @@ class WithProgram:
     in_front: bool = False
     kind: Server = Server.NGINX
     version: str = "0"
+    programs: tuple[str, ...] = ()
 
     def files_needed(self, connections: int) -> int:
         return connections
@@ -255,6 +256,7 @@ class Spoilt:
     server: WebServer
     kind: Server = Server.NGINX
     version: str = "0"
+    programs: tuple[str, ...] = ()
 
     def files_needed(self, connections: int) -> int:
         return self.server.files_needed(connections)

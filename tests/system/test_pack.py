@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from loadgen.host.groups import group_directories
+from tests.support.boxes import needs_root
 from tests.support.cli import LOADGEN, descendants, environment, loadgen, start
 from tests.support.vms import is_running, needs, within
 
@@ -100,6 +101,26 @@ def test_a_low_limit_of_tasks_is_reported_as_that_limit(small_group: Path, tmp_p
     assert found["packed"] == found["started"] >= 1
 
 
+@needs_root
+def test_a_low_limit_of_each_vm_is_named(tmp_path: Path) -> None:
+    """With the driver ns, limits hold for each VM of a packing: 1 MiB of memory is too little for any server."""
+    words = packing("--count", "2", "--server", "builtin", "--vm-driver", "ns", "--vm-memory", "1M", cache=tmp_path)
+    done = loadgen(*words, cache=tmp_path, cwd=tmp_path)
+    assert (done.code, done.out) == (1, ""), done.err
+    assert "did not start: " in done.err
+    assert "its memory limit of 1M was reached" in done.err
+
+
+@needs_root
+def test_limits_and_reservations_are_given_to_each_vm(tmp_path: Path) -> None:
+    limits = ("--vm-memory", "96M", "--vm-pids", "30", "--reserve", "64M")
+    words = packing("--count", "2", "--server", "builtin", "--vm-driver", "ns", *limits, "--json", cache=tmp_path)
+    done = loadgen(*words, cache=tmp_path, cwd=tmp_path)
+    assert (done.code, done.document["packed"]) == (0, 2), done.err
+    assert done.document["plan"]["vm_limits"] == {"memory_bytes": 96 << 20, "pids": 30}
+    assert done.document["guarantee"].startswith("reservations are kept by admission")
+
+
 def test_reservations_admit_no_more_than_fit(tmp_path: Path) -> None:
     free = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable"))
     third_mib = int(free.split()[1]) // 1024 // 3
@@ -136,6 +157,8 @@ def test_what_cannot_be_packed_is_one_line(tmp_path: Path) -> None:
     for words, said in (
         (["--vm-driver", "inventory"], "the VM driver inventory starts no VMs"),
         (["--reserve", "100M", "--overbook"], "--reserve and --overbook are both given"),
+        (["--vm-memory", "64M"], "the VM driver local cannot limit VMs (memory_bytes)"),
+        (["--vm-memory", "48M", "--reserve", "64M"], "each VM may use 48M of memory, which is less than the 64M"),
         (["--count", "-1"], "count must not be negative, got -1"),
         (["--keep-memory", "1M"], "keep_memory_bytes must be at least 64M, got 1M"),
         (["--base-port", "65000", "--count", "1000"], "1000 VMs from port 65000 on need ports beyond 65535"),

@@ -221,7 +221,8 @@ def test_without_a_terminal_one_line_is_printed_per_interval(cache: Path, tmp_pa
     assert done.code == done.document["exit_code"]
     assert done.code in (0, 3), done.err
     lines = [line for line in done.err.splitlines() if not line.startswith(("·", "!"))]
-    shape = r"\d+/\d+s [a-z -]+(\d/1 )?(\d/\ds )?conforming=(-|\d+)/80 ops/s=[\d.]+ Mbit/s=[\d.]+ p99_ms=(-|[\d.]+)"
+    rates = r"ops/s=[\d.]+ Mbit/s=[\d.]+ p99_ms=(-|[\d.]+) "
+    shape = rf"\d+/\d+s [a-z -]+(\d/1 )?(\d/\ds )?conforming=(-|\d+)/80 ({rates})?errors=\d+"
     assert [line for line in lines if not re.match(shape, line)] == []
     assert "\x1b" not in done.err
     measuring = [line for line in lines if " measuring 1/1 " in line]

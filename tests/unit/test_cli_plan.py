@@ -126,8 +126,8 @@ def test_a_vm_driver_takes_targets_or_starts_servers(tmp_path: Path, targets: Pa
     assert printed("--vm-driver", "inventory", "--targets", targets) == printed("--targets", targets)
     assert refused("--vm-driver", "inventory") == "the VM driver inventory needs targets"
     assert refused("--vm-driver", "local", "--targets", targets).startswith("the VM driver local starts servers itself")
-    unknown = refused("--vm-driver", "qemu")
-    assert "'qemu' is not one of" in unknown
+    unknown = refused("--vm-driver", "xen")
+    assert "'xen' is not one of" in unknown
     assert all(repr(name) in unknown for name in DRIVERS)
     path = tmp_path / "plan.toml"
     path.write_text(TARGETS.replace("[[target]]", "[[targets]]"))
@@ -230,7 +230,7 @@ def test_a_replay_uses_the_plan_of_the_record_and_options_override_it(tmp_path: 
 
 def test_a_sweep_is_replayed_by_its_points(tmp_path: Path) -> None:
     run = record(tmp_path / "run", DEFAULT, kind="sweep")
-    assert "is a sweep of several runs" in refused("--replay", run)
+    assert "is a record of several runs" in refused("--replay", run)
 
 
 def test_a_plan_and_a_replay_exclude_each_other(tmp_path: Path) -> None:

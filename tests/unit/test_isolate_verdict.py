@@ -20,8 +20,8 @@ from tests.support.isolations import PLAN, held, host, isolated, phase, probed, 
 ONE = IsolatePlan(hogs=(Hog.CPU,))
 
 
-def judge(*phases: Phase, plan: IsolatePlan = ONE, interrupted: bool = False) -> IsolateResult:
-    return judge_isolate(plan, isolated(*phases), interrupted=interrupted)
+def judge(*phases: Phase) -> IsolateResult:
+    return judge_isolate(ONE, isolated(*phases))
 
 
 def beside(**changes: object) -> IsolateResult:
@@ -143,7 +143,7 @@ def test_invalid_outranks_not_conforming() -> None:
 
 @pytest.mark.parametrize("phases", [(), (phase(Hog.NONE),)])
 def test_a_stopped_run_names_what_is_missing(phases: tuple[Phase, ...]) -> None:
-    result = judge_isolate(ONE, dataclasses.replace(isolated(), phases=phases), interrupted=True)
+    result = judge_isolate(ONE, dataclasses.replace(isolated(), phases=phases))
     assert result.verdict is Verdict.INTERRUPTED
     assert result.reasons[0].endswith("cpu")
     assert len(result.rows) == len(phases)

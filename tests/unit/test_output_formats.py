@@ -21,9 +21,10 @@ from coordinator.output.csv_tests import TEST_COLUMNS
 from coordinator.output.disturbance_rows import COLUMNS
 from coordinator.output.judged import read_judged
 from coordinator.output.text import REPORTS
+from coordinator.output.vm_rows import VM_COLUMNS
 from coordinator.record.catalog import KINDS
 from coordinator.record.document import unfinished
-from coordinator.record.header import KIND_SWEEP, RecordError
+from coordinator.record.header import RecordError
 from coordinator.record.writer import RUN, RecordWriter
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.entry import Entry
@@ -44,7 +45,7 @@ def test_every_entry_of_the_catalog_names_a_format(name: str) -> None:
 
 def test_every_kind_has_a_report_and_a_judge() -> None:
     assert set(REPORTS) == set(KINDS)
-    assert set(judges()) == set(KINDS) - {KIND_SWEEP}  # each of its points is judged separately
+    assert set(judges()) == {kind for kind, of in KINDS.items() if of.runs is None}  # others are judged run by run
 
 
 def test_a_format_needs_one_file_and_one_entry(
@@ -81,14 +82,14 @@ def test_the_columns_are_described_in_the_docs() -> None:
     text = (ROOT / "docs/output.md").read_text("utf-8")
     described = set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE))
     times = {column for column in TARGET_COLUMNS if column.endswith("_ms")}
-    others = {*TEST_COLUMNS, *COLUMNS, *STEP_COLUMNS, *PHASE_COLUMNS}
+    others = {*TEST_COLUMNS, *COLUMNS, *STEP_COLUMNS, *PHASE_COLUMNS, *VM_COLUMNS}
     assert described == (set(TARGET_COLUMNS) - times) | {"response_p50_ms"} | others
 
 
 def test_a_sweep_without_a_point_is_a_one_line_error(tmp_path: Path) -> None:
     RecordWriter(tmp_path / "run", unfinished(results.sweep_header(), results.sweep(0))).close()
     found, document = read_judged(tmp_path / "run", judges()), io.StringIO()
-    with pytest.raises(RecordError, match="cut before its first point was done"):
+    with pytest.raises(RecordError, match="was cut, and has no point that is done"):
         write(found, "text", io.StringIO())
     write(found, "json", document)  # needs no result
     assert json.loads(document.getvalue())["points"] == []
@@ -98,7 +99,7 @@ def test_a_cut_sweep_shows_its_points(tmp_path: Path) -> None:
     RecordWriter(tmp_path / "run", unfinished(results.sweep_header(), results.sweep(2))).close()
     found = read_judged(tmp_path / "run", judges())
     assert found.result == results.sweep(2)
-    assert found.cut == "the sweep was cut off before it wrote its result"
+    assert found.cut == "the runs were cut off before their result was written"
 
 
 def test_a_run_without_load_machines_has_no_fleet() -> None:

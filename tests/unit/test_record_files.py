@@ -96,7 +96,7 @@ def test_a_sweep_s_record(tmp_path: Path) -> None:
             own.finish(END, NO_CONNECTIONS)
         writer.rewrite(unfinished(SWEEP, results.sweep(1)))
     record = reader.load(tmp_path)
-    assert record.is_sweep
+    assert record.is_of_runs
     assert not record.finished
     assert record.result() == results.sweep(1)
     assert reader.load(tmp_path / point.record).finished

@@ -17,7 +17,7 @@ from loadgen.model.errors import LoadgenError, PlanError
 from loadgen.model.plan import SpecPlan
 from loadgen.model.target import Target
 from loadgen.verdict.result import Verdict
-from tests.support import results
+from tests.support import finds, results
 
 END = "2026-02-03T05:00:00+00:00"
 VMS = (1, 2, 3)
@@ -77,7 +77,9 @@ def test_a_finished_sweep_is_not_resumed(tmp_path: Path) -> None:
 
 def test_a_single_run_is_not_resumed_and_the_hint_repeats_it(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps(unfinished(results.header())))
-    with pytest.raises(LoadgenError, match="is one run of loadgen spec; only a sweep can be continued") as caught:
+    with pytest.raises(
+        LoadgenError, match="is one run of loadgen spec; only a sweep or a search can be continued"
+    ) as caught:
         resumable(tmp_path)
     assert caught.value.hint == f"repeat it: loadgen spec --replay {tmp_path}"
 
@@ -87,3 +89,28 @@ def test_the_record_of_a_cut_run_is_kept_under_a_free_name(tmp_path: Path) -> No
         (tmp_path / "vms-3").mkdir()
         assert set_aside(tmp_path / "vms-3") == tmp_path / f"vms-3.cut-{number}"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["vms-3.cut-1", "vms-3.cut-2"]
+
+
+def test_a_search_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    begun = finds.find(runs=3)
+    (tmp_path / "run.json").write_text(json.dumps(unfinished(finds.header(), begun)))
+    found = resumable(tmp_path)
+    step = found.experiment.plan(found.done)
+    assert isinstance(step, Next)
+    assert step.plan.vms == finds.find(runs=4).steps[-1].value
+    assert found.experiment.answer(found.done).result == begun
+
+
+def test_a_run_that_the_user_interrupted_is_played_again_by_a_search(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(json.dumps(finished(finds.header(), finds.interrupted(), finished_at=END)))
+    found = resumable(tmp_path)
+    assert len(found.done) == 2
+    step = found.experiment.plan(found.done)
+    assert isinstance(step, Next)
+    assert step.record == "vms-6"
+
+
+def test_a_search_that_is_over_is_not_resumed(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(json.dumps(finished(finds.header(), finds.find(), finished_at=END)))
+    with pytest.raises(PlanError, match="nothing is left to play"):
+        resumable(tmp_path)

@@ -14,7 +14,7 @@ from deploy.vms.ns_network import RoutedNetwork, check_unused
 from loadgen.host.scheduler import scheduler
 from loadgen.model.addresses import vm_addresses
 from loadgen.model.errors import PlanError, TargetError
-from loadgen.model.limits import VmLimits
+from loadgen.model.limits import NO_LIMITS, VmLimits
 from loadgen.model.plan import SpecPlan
 
 V1 = """\
@@ -64,6 +64,28 @@ def made(root: Path, version: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Gro
 
 def files(group: Group) -> dict[str, str]:
     return {path.name: path.read_text() for place in group.paths for path in Path(place).iterdir()}
+
+
+def protected(root: Path, version: int) -> tuple[Group, list[str]]:
+    """Return a group with a reservation, where each directory around it has a memory.min, and those files' texts."""
+    groups = Groups(NO_LIMITS, disk=root, reserve_memory_bytes=48 << 20, controllers=controllers(root, version))
+    place = groups.make("vm01").places["memory"]
+    places = [place, place.parent, place.parent.parent] if version == 2 else []
+    for directory in places:
+        (directory / "memory.min").write_text("0")
+    return groups.make("vm01"), [(directory / "memory.min").read_text() for directory in places]
+
+
+def test_a_reservation_is_protected_by_version_2_through_all_groups_around(tmp_path: Path) -> None:
+    group, texts = protected(tmp_path, 2)
+    assert texts == [str(48 << 20), "max", "max"]
+    assert granted(group)["protected_memory_bytes"] == 48 << 20
+
+
+def test_version_1_protects_no_memory(tmp_path: Path) -> None:
+    group, _ = protected(tmp_path, 1)
+    assert not list(tmp_path.rglob("memory.min"))
+    assert "protected_memory_bytes" not in granted(group)
 
 
 def test_version_1_gets_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,10 +294,8 @@ def test_a_network_that_a_route_uses_is_refused() -> None:
             check_unused(network, routes)
 
 
-def test_neighbours_of_many_vms_are_permanent() -> None:
-    few, many = RoutedNetwork.of("198.18.0.0/15", 511), RoutedNetwork.of("198.18.0.0/15", 1024)
-    assert not any(link.permanent for link in few.links())
-    assert all(link.permanent for link in many.links())
+def test_each_of_many_vms_has_a_device_and_an_address_of_its_own() -> None:
+    many = RoutedNetwork.of("198.18.0.0/15", 1024)
     assert len({link.device for link in many.links()}) == len({link.address for link in many.links()}) == 1024
     assert max(len(link.device) for link in many.links()) <= 15  # IFNAMSIZ of linux/if.h, with its final zero
     assert many.links()[0].gateway == "198.18.0.1"

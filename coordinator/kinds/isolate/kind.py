@@ -39,7 +39,7 @@ class IsolateKind:
 
     def judge(self, played: Played[IsolatePlan, Isolated]) -> IsolateResult:
         """Return the latency idle and beside each hog, and whether it may be trusted."""
-        return judge_isolate(played.header.plan, played.measured, interrupted=played.interrupted, notes=played.notes)
+        return judge_isolate(played.header.plan, played.measured, notes=played.notes)
 
     def rows(self, played: Played[IsolatePlan, Isolated]) -> NDArray[np.void] | None:
         """Return None: the connections of the web load are in records of their own."""

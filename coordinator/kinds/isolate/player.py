@@ -37,6 +37,7 @@ class IsolatePlayer:
         self._phases: list[Phase] = []
         self._about: dict[str, Any] = {"driver": driver_name(plan), "scheduler": scheduler()}
         self._doing: asyncio.Task[Phase] | None = None
+        self._ending = False
         self._playing = False
         self.interrupted = False
 
@@ -45,12 +46,13 @@ class IsolatePlayer:
         if not self._playing:
             return False
         self.interrupted = True
-        if self._doing is not None:
+        if self._doing is not None and not self._ending:
             self._doing.cancel()
         return True
 
     async def play(self, stage: Stage[IsolatePlan]) -> Isolated:
         """Play all phases.  Raises LoadgenError when the first one cannot be begun."""
+        Street(self._plan, self._around.cache)  # what the driver refuses is said before files are made
         await self._make_files()
         with stage.around.view:
             self._playing = True
@@ -86,7 +88,7 @@ class IsolatePlayer:
                 raise
             return Phase(hog=hog, failed=f"{error.message} ({error.hint})" if error.hint else error.message)
         finally:
-            self._doing = None
+            self._doing, self._ending = None, False
 
     async def _phase(self, hog: Hog, record: Path) -> Phase:
         self._show(hog, f"starting {counted(self._plan.vms, 'VM')}")
@@ -103,6 +105,7 @@ class IsolatePlayer:
             self._learn(street, pinged)
             began_ns = time.monotonic_ns()
             self._show(hog, "ending the VMs")
+            self._ending = True  # all of the phase is measured: it counts, whatever the user does now
         return Phase(
             hog=hog,
             game=_probed(pinged, "game"),

@@ -30,18 +30,18 @@ def check_confined(plan: IsolatePlan) -> None:
     hogs = [hog for hog in plan.phases if hog is not Hog.NONE]
     if is_confined(plan) or not hogs:
         return
-    name, confined = driver_name(plan), ", ".join(sorted(SET_LIMITS))
+    name = driver_name(plan)
     never = [hog.value for hog in hogs if hog in NEEDED_LIMITS]
     if never:
         rest = ",".join(hog.value for hog in Hog if hog not in NEEDED_LIMITS)
         raise PlanError(
             f"the VM driver {name} sets no limits, and without them these hogs never run: {', '.join(never)}",
-            hint=f"choose --vm-driver {confined} (as root), or --hog {rest} --force",
+            hint=f"choose --vm-driver {CONFINED} (as root), or --hog {rest} --force",
         )
     if not plan.force:
         raise PlanError(
             f"the VM driver {name} confines no VM: hogs would burden the whole machine",
-            hint=f"choose --vm-driver {confined} (as root), or give --force",
+            hint=f"choose --vm-driver {CONFINED} (as root), or give --force",
         )
 
 

@@ -38,31 +38,22 @@ class Crowd:
     """
 
     def __init__(self, plan: PackPlan, docroot: Path) -> None:
-        """No VM runs yet.  Raises PlanError when there is no such driver, or when it starts no servers."""
+        """No VM runs yet.  Raises PlanError when the driver cannot start even one such VM on this machine."""
         self._plan = plan
         self._docroot = docroot
-        self._driver: VmDriver = catalog.choose_for(plan.vm_driver, ())
         self._up: list[Deployment] = []
         self._tries = 0
         self._readers: list[asyncio.Task[None]] = []
         self.targets: tuple[Target, ...] = ()
         self.deaths: tuple[str, ...] = ()
         self.facts: VmFacts | None = None
+        self._driver: VmDriver = catalog.choose_for(plan.vm_driver, (), plan.vm_limits, plan.vm_address)
+        self._driver.prepare(self._request(1, plan.part(0)))
 
     async def add(self, count: int) -> None:
         """Start VMs, and wait until they serve.  Raises PlanError or TargetError; none of these VMs remains then."""
-        first, shared = len(self.targets), not self._plan.is_network
-        request = VmRequest(
-            count=count,
-            server=self._plan.server,
-            address=self._plan.part(self._tries),
-            base_port=self._plan.base_port + first if shared and self._plan.base_port else self._plan.base_port,
-            connections=self._plan.connections,
-            docroots=(self._docroot,) * count,
-            app=_APP if self._plan.server is Server.BUILTIN else "",
-            proof_path=PROOF,
-            content=f"the file {PROOF}",
-        )
+        first = len(self.targets)
+        request = self._request(count, self._plan.part(self._tries), first)
         self._tries += 1
         deployment = self._driver.prepare(request)
         if deployment.facts.server == Server.BUILTIN.value and not request.app:  # it is an application and nothing else
@@ -75,6 +66,22 @@ class Crowd:
         }
         self.targets += tuple(dataclasses.replace(target, name=names[target.name]) for target in deployment.targets)
         self._readers.append(asyncio.create_task(self._read_deaths(deployment, names)))
+
+    def _request(self, count: int, address: str, first: int = 0) -> VmRequest:
+        plan = self._plan
+        return VmRequest(
+            count=count,
+            server=plan.server,
+            address=address,
+            base_port=plan.base_port + first if plan.base_port and not plan.is_network else plan.base_port,
+            connections=plan.connections,
+            docroots=(self._docroot,) * count,
+            app=_APP if plan.server is Server.BUILTIN else "",
+            proof_path=PROOF,
+            content=f"the file {PROOF}",
+            limits=plan.vm_limits,
+            reserve_memory_bytes=plan.reserve_memory_bytes,
+        )
 
     async def end(self, told: Callable[[int], None]) -> None:
         """End all VMs; `told` is called with the number of VMs that are left.  Further calls do nothing."""

@@ -36,7 +36,13 @@ class PackKind:
 
     def judge(self, played: Played[PackPlan, Packed]) -> PackResult:
         """Return how many VMs answered, the curve of their footprint, and what stopped the packing."""
-        return judge_pack(played.header.plan, played.measured, interrupted=played.interrupted, notes=played.notes)
+        return judge_pack(
+            played.header.plan,
+            played.measured,
+            interrupted=played.interrupted,
+            notes=played.notes,
+            emulated=bool(played.header.environment.server.get("emulated")),
+        )
 
     def rows(self, played: Played[PackPlan, Packed]) -> NDArray[np.void] | None:
         """Return None: there are no connections to list."""

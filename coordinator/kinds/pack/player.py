@@ -19,7 +19,7 @@ from loadgen.host.room import guarantees_memory, read_room
 from loadgen.measure.packing import UNKNOWN, Floor, KeptStep, Limit, Packed, Room, Step, Sweep
 from loadgen.model.errors import LoadgenError
 from loadgen.model.pack import PackPlan
-from loadgen.model.units import counted
+from loadgen.model.units import counted, format_size
 from loadgen.verdict.packing import Stop, next_vms
 
 _WATCH_S = 0.1
@@ -84,6 +84,7 @@ class PackPlayer:
             if self._crowd.facts and not stage.header.environment.server:
                 facts = self._crowd.facts
                 about = {"kind": facts.server, "version": facts.version, "driver": facts.driver, "config": facts.config}
+                about |= {name: facts.details[name] for name in ("emulated",) if name in facts.details}
                 stage.learn(environment=dataclasses.replace(stage.header.environment, server=about))
         return None
 
@@ -184,8 +185,11 @@ class PackPlayer:
         """What the reservation rests on, as a sentence; empty when VMs are overbooked."""
         if not self._plan.guaranteed:
             return ""
+        limits = self._crowd.facts.details.get("limits", {}) if self._crowd.facts else {}
+        if protected := limits.get("protected_memory_bytes"):
+            return f"reservations are kept by admission, and the kernel protects {format_size(protected)} of each VM"
         if guarantees_memory():
-            return "reservations are kept by admission; the VM driver sets no memory.min"
+            return "reservations are kept by admission only: the VM driver protects no memory (memory.min)"
         return "reservations are kept by admission only: this kernel's control groups have no memory.min"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +27,11 @@ from loadgen.verdict.connection import judge_connections
 from loadgen.verdict.evidence import Loop
 from loadgen.verdict.iteration import judge_iteration
 from loadgen.verdict.lateness import cost_of
-from loadgen.verdict.result import Check, IterationResult, RunResult, Trust
+from loadgen.verdict.result import Check, IterationResult, RunResult, TargetResult, Trust
 from loadgen.verdict.run import judge_run
 from loadgen.verdict.seen import say_seen, say_statuses
 from loadgen.verdict.trust import judge_trust, worst_of_windows
+from loadgen.verdict.vm_counters import VmCounters
 from workloads.api import Workload
 
 _OUT_THAT_MATTERS = 0.01
@@ -56,8 +58,13 @@ def judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence, worklo
 def _judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence) -> RunResult:
     """Return the result of what `evidence` has of the run."""
     asked, totals = evidence.asked, evidence.measured.totals
+    vms = evidence.measured.intake.vms
     iterations = [
-        dataclasses.replace(one, trust=judge_trust(trust_evidence(evidence, totals, Loop.PACED, (one.index,))))
+        dataclasses.replace(
+            one,
+            trust=judge_trust(trust_evidence(evidence, totals, Loop.PACED, (one.index,))),
+            targets=_with_counters(one.targets, vms.counters(one.index)),
+        )
         for one in _iterations(evidence, totals)
     ]
     # A window that was cut short does not count, so the complete windows are not affected.
@@ -76,6 +83,11 @@ def _judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence) -> Ru
         ),
     )
     return dataclasses.replace(result, canary=canary_rows(evidence))
+
+
+def _with_counters(targets: Sequence[TargetResult], counters: Sequence[VmCounters | None]) -> tuple[TargetResult, ...]:
+    """Return the targets with the counters of each."""
+    return tuple(dataclasses.replace(one, counters=read) for one, read in zip(targets, counters, strict=True))
 
 
 def _say_lateness(late: Histogram, evidence: TapeEvidence) -> list[str]:

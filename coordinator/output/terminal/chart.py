@@ -8,11 +8,20 @@ from dataclasses import dataclass
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.text import Text
 
-from coordinator.output.judged import Judged
+from coordinator.output.judged import RUNNING, Judged
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.intervals import Words
 from coordinator.output.terminal.margin_lines import edge
-from coordinator.output.terminal.parts import WIDTH, add_row, bullets, plain_table, setup_line, verdict_line, where
+from coordinator.output.terminal.parts import (
+    WIDTH,
+    add_row,
+    bullets,
+    cut_title,
+    plain_table,
+    setup_line,
+    verdict_line,
+    where,
+)
 from coordinator.output.terminal.report import server_name, vms
 from coordinator.record.header import RecordError
 from coordinator.record.sweep_result import Sweep, SweepPoint
@@ -28,8 +37,9 @@ def print_sweep(console: Console, judged: Judged[SpecPlan, Sweep]) -> None:
 def _report(judged: Judged[SpecPlan, Sweep], words: Words) -> RenderableType:
     sweep, header, cut = judged.result, judged.header, judged.cut
     if not sweep.points:
+        how = "is still going on" if cut == RUNNING else "was cut"
         raise RecordError(
-            f"{judged.path} is a sweep that was cut before its first point was done",
+            f"{judged.path} is a sweep that {how}, and has no point that is done",
             hint="the records of its points are in the directories below it",
         )
     plan = header.plan
@@ -40,7 +50,7 @@ def _report(judged: Judged[SpecPlan, Sweep], words: Words) -> RenderableType:
         Text(),
     ]
     if cut:
-        parts += [Text(f"CUT: {cut}.", "bold yellow"), Text()]
+        parts += [Text(f"{cut_title(cut)}: {cut}.", "bold yellow"), Text()]
     parts += [
         _table(sweep.points, words),
         *_edges(sweep.points),

@@ -14,11 +14,10 @@ from coordinator.output.terminal.http_view import HttpTargetRow, HttpView
 from coordinator.output.terminal.intervals import live_millis, live_number
 from coordinator.output.terminal.live import View, choose_view
 from coordinator.output.terminal.machines import machine_lines
-from coordinator.output.terminal.plain import Line, engine_words, machine_words, notice_lines
+from coordinator.output.terminal.plain import Line, engine_words, has_rates, machine_words, notice_lines
 from coordinator.output.terminal.screen import cut_line, engine_lines, progress_line
 
 _GAP = "  "
-_FINISHED = "finished"  # coordinator/run/timeline.py
 _MAX_NOTICES = 2
 _NAME_MAX = 32
 
@@ -54,14 +53,13 @@ def http_news(view: HttpView) -> Iterator[Line]:
     """One line for each complete interval and for each phase, and each notice once."""
     yield from notice_lines(view.notices)
     at, total = view.position, view.total
-    # The newest second has rates: there is none before the first one, and the last one ends after the traffic.
     newest = [
         f"req/s={total.per_s:.1f}",
         f"Mbit/s={total.mbit_per_s:.1f}",
         f"p50_ms={live_number(total.p50_ms)}",
         f"p99_ms={live_number(total.p99_ms)}",
     ]
-    measured = view.interval >= 0 and at.phase != _FINISHED
+    measured = has_rates(view.interval, at.phase)
     parts = [
         f"{at.elapsed_s:.0f}/{at.total_s:.0f}s {at.phase}",
         *(newest if measured else []),

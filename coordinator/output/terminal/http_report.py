@@ -86,7 +86,7 @@ def _parts(judged: Judged[HttpPlan, HttpResult], words: Words) -> Iterator[Rende
         yield Text()
     yield _headline(result, plan, words)
     word = "valid" if result.verdict is Verdict.CONFORMING and not result.slos else ""
-    yield verdict_line(result.verdict, word.upper())
+    yield verdict_line(result.verdict, word.upper(), cut=judged.cut)
     yield bullets("-", result.reasons)
     yield from disturbance_lines(result.disturbance)
     if result.notes:

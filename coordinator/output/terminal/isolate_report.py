@@ -69,7 +69,8 @@ def _parts(judged: Judged[IsolatePlan, IsolateResult]) -> list[RenderableType]:
             parts += [_web(result.rows), Text()]
         parts += [_hogs(result.rows, header.plan), Text()]
     valid = result.verdict is Verdict.CONFORMING
-    parts += [verdict_line(result.verdict, "VALID" if valid else ""), bullets("-", result.reasons)]
+    line = verdict_line(result.verdict, "VALID" if valid else "", cut=judged.cut)
+    parts += [line, bullets("-", result.reasons)]
     if result.notes:
         parts.append(bullets("note:", result.notes))
     return parts + where(judged.path)

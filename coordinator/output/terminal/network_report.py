@@ -82,7 +82,8 @@ def _parts(
     if not result.rows:
         parts += [Text("Nothing was measured.", "bold"), Text()]
     valid = result.verdict is Verdict.CONFORMING and not result.asked
-    parts += [verdict_line(result.verdict, "VALID" if valid else ""), bullets("-", result.reasons)]
+    line = verdict_line(result.verdict, "VALID" if valid else "", cut=judged.cut)
+    parts += [line, bullets("-", result.reasons)]
     if result.notes:
         parts.append(bullets("note:", result.notes))
     return parts + where(judged.path)

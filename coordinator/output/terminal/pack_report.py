@@ -23,6 +23,7 @@ from coordinator.output.terminal.parts import (
     where,
 )
 from coordinator.record.header import Header
+from loadgen.model.emulated import EMULATED
 from loadgen.model.pack import PackPlan
 from loadgen.model.units import NS_PER_MS, format_size
 from loadgen.verdict.pack_result import PackResult, PackRow
@@ -53,13 +54,16 @@ def _parts(judged: Judged[PackPlan, PackResult]) -> list[RenderableType]:
     parts: list[RenderableType] = [Text("Phone-booth packing: how many VMs fit", "bold"), grid, Text()]
     parts += cut_banner(judged.cut)
     if result.verdict is Verdict.INVALID:
-        text = "loadgen itself could not ask all VMs: how many fit is not known."
+        emulated = header.environment.server.get("emulated")
+        why = f"the VMs are {EMULATED}" if emulated else "loadgen itself could not ask all VMs"
+        text = f"{why}: how many fit is not known."
         parts += [banner("INVALID", text, "bold red"), Text()]
     if result.curve:
         parts += [_curve(result.curve), Text()]
     parts += [_answer(result), Text()]
     valid = result.verdict is Verdict.CONFORMING and not header.plan.count
-    parts += [verdict_line(result.verdict, "VALID" if valid else ""), bullets("-", result.reasons)]
+    line = verdict_line(result.verdict, "VALID" if valid else "", cut=judged.cut)
+    parts += [line, bullets("-", result.reasons)]
     if result.notes:
         parts.append(bullets("note:", result.notes))
     return parts + where(judged.path)

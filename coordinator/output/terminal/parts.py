@@ -41,10 +41,14 @@ def where(path: Path) -> list[RenderableType]:
     return [Text(), Text.assemble("Record: ", (str(path), "bold"))]
 
 
+def cut_title(cut: str) -> str:
+    """RUNNING for the sentence of a run that is still going on, and CUT for others."""
+    return "RUNNING" if cut == RUNNING else "CUT"
+
+
 def cut_banner(cut: str) -> list[RenderableType]:
     """The banner of a run that did not write its end, from the sentence that says so; nothing without a sentence."""
-    title = "RUNNING" if cut == RUNNING else "CUT"
-    return [banner(title, f"{cut[0].upper()}{cut[1:]}.", "bold yellow"), Text()] if cut else []
+    return [banner(cut_title(cut), f"{cut[0].upper()}{cut[1:]}.", "bold yellow"), Text()] if cut else []
 
 
 def banner(title: str, text: str, style: str) -> Panel:
@@ -52,10 +56,14 @@ def banner(title: str, text: str, style: str) -> Panel:
     return Panel(Text.assemble((title, style), "  ", text), box=box.HEAVY, border_style=style, expand=True)
 
 
-def verdict_line(verdict: Verdict, word: str = "") -> Text:
-    """The verdict with its exit code; `word`, when it is not empty, replaces the name of the verdict."""
+def verdict_line(verdict: Verdict, word: str = "", *, cut: str = "") -> Text:
+    """The verdict with its exit code; `word`, when it is not empty, replaces the name of the verdict.
+
+    `cut` is the sentence of a run that did not write its end: one that is still going on has no verdict yet.
+    """
     shown = word or verdict.value.upper()
-    return Text.assemble("Verdict: ", (shown, STYLES[verdict]), f" (exit code {int(verdict.exit_code)})")
+    before = Text.assemble(("none yet", "bold yellow"), "; interrupted now, it would be ") if cut == RUNNING else ""
+    return Text.assemble("Verdict: ", before, (shown, STYLES[verdict]), f" (exit code {int(verdict.exit_code)})")
 
 
 def bullets(mark: str, sentences: Iterable[str]) -> RenderableType:

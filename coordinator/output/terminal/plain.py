@@ -14,6 +14,8 @@ from coordinator.output.terminal.runview import EngineRow, MachineRow, RunView
 
 T = TypeVar("T")
 
+_WITHOUT_TRAFFIC = ("preparing", "resetting", "comparing logs", "finished")  # coordinator/run/timeline.py
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -32,17 +34,29 @@ def line(view: RunView) -> str:
         where += f" {view.phase_elapsed_s:.0f}/{view.phase_length_s:.0f}s"
     total = view.totals
     conforming = "-" if total.conforming is None else total.conforming
-    parts = [
-        where,
-        f"conforming={conforming}/{total.requested}",
+    newest = [
         f"ops/s={total.ops_per_s:.1f}",
         f"Mbit/s={total.mbit_per_s:.1f}",
         f"p99_ms={live_number(total.p99_ms)}",
+    ]
+    measured = has_rates(view.interval, view.phase)
+    parts = [
+        where,
+        f"conforming={conforming}/{total.requested}",
+        *(newest if measured else []),
         f"errors={total.errors}",
-        *engine_words(view.engines),
+        *(engine_words(view.engines) if measured else []),
         *machine_words(view.machines),
     ]
     return " ".join(parts)
+
+
+def has_rates(interval: int, phase: str) -> bool:
+    """Whether the newest second, number `interval`, was one of traffic.
+
+    There is none before the first one, and the last one of an iteration ends after the traffic.
+    """
+    return interval >= 0 and phase not in _WITHOUT_TRAFFIC
 
 
 def engine_words(engines: tuple[EngineRow, ...]) -> list[str]:

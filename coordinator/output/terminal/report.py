@@ -16,6 +16,7 @@ from rich.text import Text
 from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.canary import canary_lines
+from coordinator.output.terminal.counter_lines import counters_table, held_lines
 from coordinator.output.terminal.engines import address_lines, engine_lines
 from coordinator.output.terminal.folding import few, fold, folded_title, how_slow, some
 from coordinator.output.terminal.intervals import Words
@@ -39,18 +40,17 @@ from coordinator.output.terminal.parts import (
 from coordinator.output.terminal.time_lines import time_lines
 from coordinator.output.terminal.vm_lines import vm_lines
 from coordinator.record.header import Header
+from loadgen.model.emulated import EMULATED, EMULATED_VMS
 from loadgen.model.plan import SpecPlan
 from loadgen.model.units import format_duration
 from loadgen.verdict.fairness import BY_CHANCE, JAIN, RATIO, is_unfair
-from loadgen.verdict.result import IterationResult, RunResult, TargetResult, Verdict
+from loadgen.verdict.result import IterationResult, RunResult, TargetResult, Trust, Verdict
 
 _DEAD = 0.01
 """From this share of connection time on, dead time is told."""
 
 _NAMED = 6
 """At most this many VMs are named; the others are counted."""
-
-_NOTHING_SAID = "The load generator failed its checks: the run says nothing about the servers."
 
 
 def print_report(console: Console, judged: Judged[SpecPlan, RunResult]) -> None:
@@ -84,12 +84,13 @@ def _report(judged: Judged[SpecPlan, RunResult], words: Words) -> RenderableType
             *time_lines(time, result.targets, "VMs"),
             *_dead_time(result.targets),
             Text(),
+            *_counters(result.targets),
         ]
     if result.has_score:
         parts += [_headline(result), *margin_lines(result)]
     if result.fairness:
         parts.append(Text(_say_fairness(result.fairness)))
-    parts.append(_verdict(result))
+    parts.append(_verdict(result, judged.cut))
     parts += disturbance_lines(result.disturbance)
     if result.notes:
         parts.append(bullets("note:", few(result.notes)))
@@ -133,9 +134,15 @@ def _setup(header: Header[SpecPlan]) -> RenderableType:
 
 
 def _no_score(result: RunResult) -> RenderableType:
-    said = _NOTHING_SAID if not result.trust.valid else "Not all iterations were measured."
+    said = _nothing_said(result.trust) if not result.trust.valid else "Not all iterations were measured."
     title = "INVALID" if result.verdict is Verdict.INVALID else "NO SCORE"
     return banner(title, f"{said} There is no score. What follows is evidence.", "bold red")
+
+
+def _nothing_said(trust: Trust) -> str:
+    emulated_only = all(check.name == EMULATED_VMS for check in trust.checks if not check.ok)
+    whose = f"The VMs are {EMULATED}" if emulated_only else "The load generator failed its checks"
+    return f"{whose}: the run says nothing about {'real VMs' if emulated_only else 'the servers'}."
 
 
 def _headline(result: RunResult) -> RenderableType:
@@ -174,6 +181,12 @@ def _targets(result: RunResult, words: Words) -> Table:
     if folded:
         add_row(table, *_folded_cells(folded, cut=cut))
     return table
+
+
+def _counters(targets: Sequence[TargetResult]) -> list[RenderableType]:
+    """The counters of VMs on this machine; nothing for servers elsewhere."""
+    parts = [*counters_table(*fold(targets, _badness)), *held_lines(sorted(targets, key=_badness, reverse=True))]
+    return [*parts, Text()] if parts else []
 
 
 def _badness(row: TargetResult) -> tuple[int, float, int, float]:
@@ -296,9 +309,9 @@ def _errors(targets: Iterable[TargetResult]) -> list[RenderableType]:
     return [table, Text()]
 
 
-def _verdict(result: RunResult) -> RenderableType:
-    lines: list[RenderableType] = [verdict_line(result.verdict)]
+def _verdict(result: RunResult, cut: str) -> RenderableType:
+    lines: list[RenderableType] = [verdict_line(result.verdict, cut=cut)]
     lines.append(bullets("-", result.reasons))
     if not result.trust.valid:
-        lines.append(Text(f"  {_NOTHING_SAID}", "bold red"))
+        lines.append(Text(f"  {_nothing_said(result.trust)}", "bold red"))
     return Group(*lines)

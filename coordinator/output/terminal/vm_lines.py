@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from loadgen.model.emulated import EMULATED
 from loadgen.model.units import format_size
 
 
@@ -15,10 +16,15 @@ def vm_lines(server: Mapping[str, Any]) -> Iterator[str]:
     """
     if "network" in server:
         yield f"driver {server.get('driver', '')}, {server['network']}"
+    if server.get("emulated"):
+        yield EMULATED
+    if "machine" in server:
+        yield f"{server['machine']}, {server.get('accelerator', '?')}"
     limits = server.get("limits")
     if isinstance(limits, Mapping):
         said = ", ".join(_limits(limits)) or "no limits"
-        yield f"each: {said}; cgroup {limits.get('cgroup', '?')}, {server.get('scheduler', '?')}"
+        made = f"cgroup {limits['cgroup']}, " if "cgroup" in limits else ""
+        yield f"each: {said}; {made}{server.get('scheduler', '?')}"
 
 
 def _limits(limits: Mapping[str, Any]) -> Iterator[str]:

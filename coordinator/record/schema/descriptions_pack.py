@@ -17,6 +17,7 @@ PACK: Final[Mapping[str, Mapping[str, str]]] = {
         "reserve_disk_bytes": "Disk space that is guaranteed to each VM, by admission; 0 for overbooking.",
         "keep_memory_bytes": "Available memory that is never given to VMs.",
         "keep_disk_bytes": "Free disk space that is never given to VMs.",
+        "vm_limits": "Limits of the resources of each VM; left out without limits.",
         "answer_ns": "Time in which every VM must answer the final sweep.",
     },
     "Sweep": {

@@ -12,6 +12,7 @@ import msgspec
 
 from coordinator.record.schema.common import ErrorDocument
 from coordinator.record.schema.descriptions import describe
+from coordinator.record.schema.find import HttpFindDocument, SpecFindDocument
 from coordinator.record.schema.http import HttpDocument
 from coordinator.record.schema.isolate import IsolateDocument
 from coordinator.record.schema.network import ForwardDocument, IperfDocument
@@ -23,9 +24,11 @@ FILE: Final = Path(__file__).parents[1] / "run.schema.json"
 AnyDocument = (
     SpecDocument
     | SweepDocument
+    | SpecFindDocument
     | IperfDocument
     | ForwardDocument
     | HttpDocument
+    | HttpFindDocument
     | PackDocument
     | IsolateDocument
     | ErrorDocument
@@ -38,7 +41,8 @@ _HEAD = {
     "$id": "urn:loadgen:run:1",
     "title": "run.json of a loadgen record",
     "description": "The result of a SPECweb99-style run or sweep, of a throughput test, of a forwarding test, of an"
-    " HTTP load test, of a packing or of an isolation run. A number that is not finite or not known is null.",
+    " HTTP load test, of a packing, of an isolation run or of a search for a capacity. A number that is not finite or"
+    " not known is null.",
 }
 
 

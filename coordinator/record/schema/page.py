@@ -13,7 +13,9 @@ PAGE: Final = Path(__file__).parents[3] / "docs" / "json.md"
 _KINDS: Final = {
     "spec": "A run of `loadgen spec`",
     "spec-sweep": "A sweep of `loadgen spec` over numbers of VMs",
+    "spec-find": "A search of `loadgen spec --find`",
     "http": "A run of `loadgen http`",
+    "http-find": "A search of `loadgen http --find`",
     "iperf": "A run of `loadgen iperf`",
     "forward": "A run of `loadgen forward`",
     "error": "A command with `--json` that failed",

@@ -26,6 +26,7 @@ from coordinator.record.schema.common import (
 from coordinator.record.schema.disturbance import DisturbanceOrUnset
 from coordinator.record.schema.margin import Margin
 from coordinator.record.schema.span import Interval
+from coordinator.record.schema.vm_counters import VmCountersOrUnset
 from loadgen.model.plan import SpecPlan
 from loadgen.verdict.time_shares import TimeShares
 
@@ -122,6 +123,7 @@ class TargetPart(Struct, kw_only=True):
     ] = UNSET
     time: Time = UNSET
     cut: Cut | UnsetType = UNSET
+    counters: VmCountersOrUnset = UNSET
     statuses: Annotated[
         dict[str, Count] | UnsetType, Meta(description="Whole replies by status code, right and wrong ones.")
     ] = UNSET

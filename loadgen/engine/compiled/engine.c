@@ -141,12 +141,12 @@ static int wait_for_events(int epoll, struct epoll_event *events, int64_t wait_n
 {
     struct timespec wait = {.tv_sec = wait_ns / NS_PER_S, .tv_nsec = wait_ns % NS_PER_S};
     long count = syscall(SYS_epoll_pwait2, epoll, events, EVENTS, &wait, NULL, 0);
-    if (count < 0 && errno == ENOSYS) /* before Linux 5.11: a resolution of 1 ms */
+    if (count < 0 && (errno == ENOSYS || errno == EPERM)) /* before Linux 5.11, or a container forbids it: 1 ms */
         count = epoll_wait(epoll, events, EVENTS, (int)((wait_ns + NS_PER_MS - 1) / NS_PER_MS));
     return (int)count;
 }
 
-/* Sleep until there may be something to do; returns the number of events, or -1 when a signal ended the wait.
+/* Sleep until there may be something to do; returns the number of events, or -1 when the wait failed, as by a signal.
 
    At high load a wake-up per operation costs more CPU than the operation.  So the loop wakes once per tick, and a
    connection that is due waits for the next tick.  With kernel time-stamps replies wait for the tick, too, because the
@@ -230,8 +230,10 @@ enum why engine_play(struct engine *engine, const uint32_t *rows, const int64_t 
         }
         if (pace.late_ns && !pace.looks)
             sweep(engine, &pace);
-        else if (!pace.late_ns && at_ns - pace.swept_ns >= pace.sweep_ns)
-            pace.late_ns = at_ns, pace.looks = engine->connection_count / EVENTS + 1;
+        else if (!pace.late_ns && at_ns - pace.swept_ns >= pace.sweep_ns) {
+            pace.late_ns = at_ns;
+            pace.looks = engine->connection_count / EVENTS + 1;
+        }
         measure(engine, &pace, at_ns);
         int count = rest(engine, &pace, events);
         if (pace.late_ns && count >= 0)

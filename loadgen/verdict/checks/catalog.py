@@ -23,6 +23,7 @@ from loadgen.verdict.checks.tape.canary import canary
 from loadgen.verdict.checks.tape.client_share import client_share
 from loadgen.verdict.checks.tape.closed_waits import closed_waits
 from loadgen.verdict.checks.tape.cpu_quota import cpu_quota
+from loadgen.verdict.checks.tape.emulated_vms import emulated_vms
 from loadgen.verdict.checks.tape.engine_cpu import engine_cpu
 from loadgen.verdict.checks.tape.engine_still import engine_still
 from loadgen.verdict.checks.tape.ephemeral_ports import ephemeral_ports
@@ -65,6 +66,7 @@ TAPE_CHECKS: tuple[Callable[[TrustEvidence], Found], ...] = (
     ephemeral_ports,
     start_skew,
     open_files,
+    emulated_vms,
 )
 """Checks of `loadgen spec` and `loadgen http`."""
 

@@ -1,0 +1,92 @@
+"""The report of a search for a capacity: the answer, and the curve of all runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.text import Text
+
+from coordinator.output.judged import Judged
+from coordinator.output.terminal import format as fmt
+from coordinator.output.terminal.parts import WIDTH, add_row, bullets, plain_table, setup_line, verdict_line, where
+from coordinator.record.find_result import Find, FindStep, Wanted
+from loadgen.verdict.capacity import Found, Seen
+from loadgen.verdict.result import Verdict
+
+_TITLES = {
+    Wanted.CONNECTIONS: "The greatest number of connections per VM that conform",
+    Wanted.VMS: "The greatest number of VMs that conform",
+    Wanted.RATE: "The highest rate at which the objectives hold",
+}
+
+
+def print_find(console: Console, judged: Judged[Any, Find]) -> None:
+    """Print the answer and the curve of a search."""
+    console.print(_report(judged), width=min(WIDTH, console.width))
+
+
+def _report(judged: Judged[Any, Find]) -> RenderableType:
+    find = judged.result
+    parts: list[RenderableType] = [
+        Text(_TITLES[find.wanted], "bold"),
+        Text(_fixed(find, judged.header.plan)),
+        Text(setup_line(judged.header)),
+        Text(),
+    ]
+    if judged.cut:
+        parts += [Text(f"CUT: {judged.cut}.", "bold yellow"), Text()]
+    parts += [_curve(find), Text(), verdict_line(find.verdict, _word(find)), bullets("-", find.reasons)]
+    return Group(*parts, *where(judged.path))
+
+
+def _fixed(find: Find, plan: Any) -> str:
+    """The numbers that stay the same in all runs."""
+    if find.wanted is Wanted.RATE:
+        return f"{plan.connections:,} connections, objectives {', '.join(plan.slos)}, seed {plan.seed}"
+    fixed = f"{plan.vms:,} VMs" if find.wanted is Wanted.CONNECTIONS else f"{plan.connections:,} connections per VM"
+    return f"{fixed}, seed {plan.seed}"
+
+
+def _word(find: Find) -> str:
+    """The answer in a few words; "" where the verdict says it."""
+    capacity = find.capacity
+    if not capacity.value or find.verdict is not Verdict.CONFORMING:
+        return ""
+    about = {Found.EXACT: "", Found.VARYING: "about "}.get(capacity.found, "at least ")
+    return f"{about}{find.wanted.words(capacity.value)}"
+
+
+def _curve(find: Find) -> RenderableType:
+    """One row for each number, the smallest first."""
+    table = plain_table("")
+    rate = find.wanted is Wanted.RATE
+    for title in (find.wanted.value, "runs", "held", "asked", "answered/s" if rate else "conform", "p99 ms"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("verdicts", no_wrap=True)
+    in_order = sorted(find.steps, key=lambda step: step.value)
+    for value, steps in groupby(in_order, key=lambda step: step.value):
+        add_row(table, *_cells(find, value, list(steps)))
+    return table
+
+
+def _cells(find: Find, value: int, steps: Sequence[FindStep]) -> Iterator[str]:
+    seen = [step.trial.seen for step in steps]
+    yield fmt.count(value)
+    yield fmt.count(len(steps))
+    yield fmt.count(seen.count(Seen.HELD))
+    yield fmt.count(round(steps[0].asked))
+    yield _between([step.reached for step in steps])
+    yield _between([step.p99_ms for step in steps], digits=1)
+    yield ", ".join(dict.fromkeys(step.verdict.value for step in steps))
+
+
+def _between(values: Sequence[float | None], digits: int = 0) -> str:
+    """The values as `low..high`, or as one number when they are equal."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return fmt.NOTHING
+    low, high = (f"{value:,.{digits}f}" for value in (min(known), max(known)))
+    return low if low == high else f"{low}..{high}"

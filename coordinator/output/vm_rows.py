@@ -1,0 +1,93 @@
+"""The counters of VMs as CSV, beside what they served: one row for each VM and time between two readings.
+
+docs/output.md describes the columns.  An empty cell says that the number was not read.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any, TextIO
+
+from coordinator.output.judged import Judged
+from coordinator.output.measured import Part, parts_of, seconds_of
+from coordinator.output.streams import OutputError
+from coordinator.record.frames import vm_seconds
+from loadgen.measure.cells import Cell
+from loadgen.measure.vm_second import COLUMNS, UNKNOWN, VmSecond
+from loadgen.model.units import NS_PER_MS, NS_PER_S
+
+_TIMES = {name: name.replace("_ns", "_ms") for name in COLUMNS if name.endswith("_ns")}
+
+VM_COLUMNS = (
+    "run",
+    "begin_s",
+    "end_s",
+    "iteration",
+    "vm",
+    "ok_operations",
+    "failed_operations",
+    "received_bytes",
+    *(_TIMES.get(name, name) for name in COLUMNS),
+    "host_stolen_ms",
+    "host_cpu_ms",
+    "reading_ms",
+)
+
+
+def write_vms(judged: Judged[Any, Any], stream: TextIO) -> None:
+    """Write the header line and the rows.
+
+    Raises OutputError when no VM was watched, RecordError when the record of a sweep's point cannot be read.
+    """
+    rows = [row for part in parts_of(judged) for row in _rows(part)]
+    if not rows:
+        raise OutputError(
+            f"the record {judged.path} has no counters of VMs",
+            hint="loadgen spec records them when it starts VMs on this machine; --format csv shows what was measured",
+        )
+    writer = csv.DictWriter(stream, VM_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def _rows(part: Part) -> Iterator[Mapping[str, object]]:
+    read = [one for one in vm_seconds(part.record.path) if isinstance(one, VmSecond)]
+    if not read:
+        return
+    names = [target.name for target in part.record.header.targets]
+    served: defaultdict[int, dict[int, list[Cell]]] = defaultdict(dict)
+    for second in seconds_of(part.record.measured):
+        for (_, target), cell in second.cells.items():
+            served[second.interval].setdefault(target, []).append(cell)
+    for one in read:
+        # A reading is a little after the full second: operations are joined by the nearest full seconds.
+        intervals = range(round(one.begin_ns / NS_PER_S), round(one.end_ns / NS_PER_S))
+        own = {
+            "run": part.name,
+            "begin_s": f"{part.start_s + one.begin_ns / NS_PER_S:.3f}",
+            "end_s": f"{part.start_s + one.end_ns / NS_PER_S:.3f}",
+            "iteration": "" if one.window < 0 else one.window,
+            "host_stolen_ms": _ms(one.stolen_ns),
+            "host_cpu_ms": _ms(one.core_ns),
+            "reading_ms": _ms(one.cost_ns),
+        }
+        for vm, numbers in enumerate(one.numbers.T.tolist()):
+            cells = [cell for interval in intervals for cell in served[interval].get(vm, ())]
+            yield {
+                **own,
+                "vm": names[vm] if vm < len(names) else vm,
+                "ok_operations": sum(cell.ok for cell in cells),
+                "failed_operations": sum(cell.bad for cell in cells),
+                "received_bytes": sum(cell.bytes for cell in cells),
+                **{_TIMES.get(name, name): _shown(name, number) for name, number in zip(COLUMNS, numbers, strict=True)},
+            }
+
+
+def _shown(name: str, number: int) -> object:
+    return _ms(number) if name in _TIMES else "" if number == UNKNOWN else number
+
+
+def _ms(time_ns: int) -> str:
+    return "" if time_ns < 0 else f"{time_ns / NS_PER_MS:g}"

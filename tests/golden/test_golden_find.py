@@ -1,0 +1,52 @@
+"""The report of a search for a capacity."""
+
+from __future__ import annotations
+
+import io
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from coordinator.output.terminal.find_report import print_find
+from coordinator.record.find_result import Find, Wanted
+from loadgen.verdict.capacity import Seen, Trial
+from tests.support import finds
+from tests.support.judged import judged
+
+Golden = Callable[[str, str], None]
+
+RECORD = Path("runs/2026-02-03T04-05-06-spec")
+
+
+def varying(seed: int) -> Callable[[int], Seen]:
+    chance = random.Random(seed)
+    return lambda value: Seen.HELD if value <= chance.gauss(40, 6) else Seen.FAILED
+
+
+def weak(value: int) -> Seen:
+    return Seen.UNKNOWN if value > 10 else finds.exactly(12)(value)
+
+
+FINDS: dict[str, Find] = {
+    "exact": finds.find(),
+    "varying": finds.find(varying(4)),
+    "generator": finds.find(weak),
+    "none": finds.find(finds.exactly(0)),
+    "unknown": finds.find(finds.never_valid),
+    "interrupted": finds.interrupted(),
+    "rate": finds.find(finds.exactly(9), Wanted.RATE),
+    "one_step": finds.of([Trial(4, Seen.HELD)]),
+}
+
+
+@pytest.mark.parametrize("case", FINDS)
+def test_report(case: str, golden: Golden) -> None:
+    found = FINDS[case]
+    file = io.StringIO()
+    print_find(Console(file=file, width=80), judged(finds.header(found.wanted), found, path=RECORD))
+    text = "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines())
+    assert max(map(len, text.splitlines())) <= 80
+    golden(f"find/{case}.txt", text)
