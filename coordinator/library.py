@@ -93,8 +93,8 @@ class Progress:
     notices: tuple[str, ...]
 
 
-OnProgress = Callable[[Progress], None]
-OnMessage = Callable[[str], None]
+OnProgress = Callable[[Progress], object]
+OnMessage = Callable[[str], object]
 
 
 class How(TypedDict, total=False):
@@ -284,7 +284,7 @@ class _Ending:
         self._cancelled = False
         self._raised: BaseException | None = None
 
-    def guarded(self, callback: Callable[[Any], None] | None) -> Callable[[Any], None]:
+    def guarded(self, callback: Callable[[Any], object] | None) -> Callable[[Any], None]:
         """Return a function that calls `callback`.  An exception of the callback ends the run, and is kept."""
 
         def call(value: Any) -> None:
