@@ -28,8 +28,8 @@ def fileset(connections: int, workload: str | None, root: Path | None, verify: b
     """Make the file set of `loadgen spec` that one VM needs for its connections (more connections, more files)."""
     from rich.console import Console
 
+    from coordinator.experiment.performance import cache_directory
     from coordinator.experiment.progress import fileset_progress
-    from coordinator.experiment.session import cache_directory
     from loadgen.model.plan import SpecPlan
     from workloads.catalog import of_spec
 
