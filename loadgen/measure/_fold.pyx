@@ -87,15 +87,8 @@ cdef class Rules:
         """
         if think_ns is not None and think_ns.shape[0] != kind.shape[0]:
             raise ValueError(f"there are {think_ns.shape[0]} think times for {kind.shape[0]} rows")
-        for one in (
-            limits.good_ns,
-            limits.good_ns_per_byte,
-            limits.tolerable_ns,
-            limits.tolerable_ns_per_byte,
-            limits.cut,
-        ):
-            if len(one) != kinds:
-                raise ValueError(f"there are limits for {len(one)} of {kinds} kinds")
+        if limits.kinds != kinds:
+            raise ValueError(f"there are limits for {limits.kinds} of {kinds} kinds")
         if kind.shape[0] != group.shape[0]:
             raise ValueError(f"there are {kind.shape[0]} kinds for {group.shape[0]} groups; each row needs one of each")
         self.kind, self.group, self.state, self.target_of = kind, group, state, target_of
@@ -105,14 +98,10 @@ cdef class Rules:
             self.window_start_ns, self.window_end_ns = window_ns
         self.good_ns, self.good_ns_per_byte = limits.good_ns, limits.good_ns_per_byte
         self.tolerable_ns, self.tolerable_ns_per_byte = limits.tolerable_ns, limits.tolerable_ns_per_byte
-        self.cut, self.spare_good_ns, self.spare_tolerable_ns = (
-            limits.cut,
-            limits.spare_good_ns,
-            limits.spare_tolerable_ns,
-        )
+        self.spare_good_ns, self.spare_tolerable_ns = limits.spare_good_ns, limits.spare_tolerable_ns
         self.think_ns, self.thinks = think_ns, think_ns is not None
         self.line_ns_per_byte = line_ns_per_byte
-        self.error_rest_ns = error_rest_ns
+        self.cut, self.error_rest_ns = limits.cut, error_rest_ns
         self.is_open = is_open
         self.is_unpaced = is_unpaced
 

@@ -36,6 +36,12 @@ class Limits:
     spare_good_ns: int
     spare_tolerable_ns: int
 
+    @property
+    def kinds(self) -> int:
+        """The number of kinds for which all limits are known."""
+        columns = (self.good_ns, self.good_ns_per_byte, self.tolerable_ns, self.tolerable_ns_per_byte, self.cut)
+        return min(len(column) for column in columns)
+
 
 def limits_of(bound: Bound, own: Sequence[Bound | None], kinds: int) -> Limits:
     """The limits of each kind; `own`: the bounds of single kinds, None or () for `bound`, that of the load."""

@@ -25,9 +25,6 @@ NEXT: Mapping[int, Mapping[int, int]] = {
 }
 """What follows each state, of 20 times (Faban).  After a download, a new session begins."""
 
-EXPECTED_SHARES = (0.0811, 0.1261, 0.1171, 0.2477, 0.2252, 0.1351, 0.0676)
-"""EXPECTED_PCT: the share of each state (Faban); :data:`workloads.support.chain.SHARES` solves the chain."""
-
 THINK_MEAN_S, THINK_MAX_S, THINK_STEP_S = 5, 75, 1
 """THINK_TIME, THINK_MAX and THINK_INTERVAL (Faban): exponential, at most the maximum, in whole steps."""
 THINK_SHARE = 0.9208

@@ -37,6 +37,7 @@ from coordinator.output.terminal.parts import (
     verdict_line,
     where,
 )
+from coordinator.output.terminal.quality_lines import quality_lines
 from coordinator.output.terminal.time_lines import time_lines
 from coordinator.output.terminal.vm_lines import vm_lines
 from coordinator.record.header import Header
@@ -68,7 +69,7 @@ def _report(judged: Judged[SpecPlan, RunResult], words: Words) -> RenderableType
     # The answer comes last, so that it is still on the screen when the run has ended.
     if result.median >= 0:
         median = result.iterations[result.median]
-        parts += [_operations(median), Text(), *_errors(result.targets)]
+        parts += [_operations(median), *quality_lines(median.checks), Text(), *_errors(result.targets)]
         if median.checks:
             parts += [checks_table("Checks of the servers (median iteration)", median.checks), Text()]
     if len(header.own_fleet.machines) > 1:
