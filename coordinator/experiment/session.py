@@ -28,10 +28,11 @@ from coordinator.output.streams import stderr_console
 from coordinator.record.header import Header
 from coordinator.record.writer import claim_directory
 from coordinator.run.api import Around
-from coordinator.run.frame import Run
+from coordinator.run.frame import Run, begin_header
 from coordinator.run.interrupts import Interrupts
 from coordinator.starting import end_in_order
 from loadgen.agent.children import EarlyEngines
+from loadgen.model.errors import LoadgenError
 
 Say = Callable[[str], None]
 
@@ -110,8 +111,16 @@ async def _play(session: Session, directory: Path) -> int:
                 hdr=session.hdr,
                 notes=session.notes,
                 shows_secrets=session.shows_secrets,
+                ends_early=step.ends_early,
             )
-            return await interrupts.during(run)
+            try:
+                return await interrupts.during(run)
+            except LoadgenError as error:
+                result = step.not_started(error) if step.not_started is not None else None
+                if result is None:
+                    raise
+                header = begin_header(kind.name, step.plan, session.fleet, session.command_line)
+                return Judged(path=own, document={}, header=header, result=result)
 
         notebook = Notebook(
             experiment, directory, session.fleet, session.command_line, session.done, again=session.resumed

@@ -76,6 +76,7 @@ def _judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence) -> Ru
         planned_iterations=played.header.plan.phases.iterations,
         interrupted=played.interrupted,
         lost=lost_workers(evidence),
+        early=evidence.measured.early,
         notes=(
             *played.notes,
             *say_statuses(asked.targets, totals.cells),
