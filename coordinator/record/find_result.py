@@ -129,8 +129,9 @@ def _sentences(find: Find) -> list[str]:
         case Found.VARYING:
             said.append(
                 f"the capacity varies from run to run: at {words(capacity.value)} about half of the runs conform; "
-                f"that number lies between {capacity.low:,} and {capacity.high:,} with a probability of about 90 %"
+                f"that number lies between {capacity.low:,} and {capacity.high:,} with a probability of about 95 %"
             )
+            said.append(counts.spread())
         case Found.AT_LEAST if capacity.invalid_above:
             said.append(
                 f"the capacity is at least {words(capacity.value)}{upper}; the next runs above {capacity.value:,} were "
@@ -187,6 +188,12 @@ class _Counts:
         held = seen.count(Seen.HELD)
         verb = "conforms" if held == 1 else "conform"
         return f"{held} of {len(seen)} run{'s' if len(seen) != 1 else ''} {verb} at {self._words(value)}"
+
+    def spread(self) -> str:
+        """Where runs failed, and where runs conform; there must be both."""
+        failed = min(trial.value for trial in self._trials if trial.seen is Seen.FAILED)
+        held = max(trial.value for trial in self._trials if trial.seen is Seen.HELD)
+        return f"the first run that does not conform is at {self._words(failed)}, the last one that does at {held:,}"
 
     def not_started(self, value: int) -> list[str]:
         """A sentence on why runs at a number did not start; nothing when all of them did."""
