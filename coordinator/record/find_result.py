@@ -156,10 +156,11 @@ def _sentences(find: Find) -> list[str]:
     if capacity.contradiction is not None:
         failed, held = capacity.contradiction
         said.append(f"the curve is not monotonic: {counts.of(failed)}, but {counts.of(held)}")
-    if invalid := [step for step in find.steps if step.trial.seen is Seen.UNKNOWN]:
+    over = [step for step in find.steps if step.verdict is not Verdict.INTERRUPTED]
+    if invalid := [step for step in over if step.trial.seen is Seen.UNKNOWN]:
         why = f": {invalid[-1].reasons[0]}" if invalid[-1].reasons else ""
         said.append(
-            f"{len(invalid)} of {len(find.steps)} runs were not valid and do not count; the last one, at "
+            f"{len(invalid)} of {len(over)} runs were not valid and do not count; the last one, at "
             f"{words(invalid[-1].value)}{why}"
         )
     return [*said, *_on_time(find)]
