@@ -19,10 +19,11 @@ from loadgen.model.errors import TargetError
 from loadgen.model.limits import NO_LIMITS, VmLimits
 from loadgen.model.units import NS_PER_S
 from tests.support.boxes import groups_of, needs_root
+from tests.support.containers import needs_engine
 from tests.support.vms import descendants, within
 
 LONG_NS = 60 * NS_PER_S
-NAMES = [pytest.param("bare"), pytest.param("ns", marks=needs_root)]
+NAMES = [pytest.param("bare"), pytest.param("ns", marks=needs_root), pytest.param("oci", marks=needs_engine)]
 EACH = pytest.mark.parametrize("name", NAMES)
 
 
@@ -178,7 +179,7 @@ def test_a_box_has_its_own_files_processes_and_host_name() -> None:
 
 @needs_root
 def test_a_box_that_cannot_be_made_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deploy.commands.here._python_paths", lambda: ("/no/such/directory",))
+    monkeypatch.setattr("deploy.commands.here.python_paths", lambda: ("/no/such/directory",))
     with pytest.raises(TargetError, match="vm01 cannot be made: "):
         run("ns", "true")
 
