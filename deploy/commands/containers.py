@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
+import struct
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
@@ -41,6 +43,7 @@ _HOLDER = "the container engine"
 _AT_ONCE = 4
 _READY_S, _READY_PER_VM_S = 90.0, 1.0
 _LOOK_S = 1.0
+_CREDENTIALS = struct.Struct("3i")  # pid, user and group of a peer (unix(7))
 _FOREVER_NS = 10**6 * NS_PER_S
 
 
@@ -65,6 +68,8 @@ class _Contained:
     def __init__(self, name: str, directory: Path) -> None:
         self.name = name
         self.directory = directory
+        self.process = 0
+        """The first process of the container, by its number on this machine; known when it is ready."""
         self.ready: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
         self._server: asyncio.Server | None = None
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
@@ -106,6 +111,8 @@ class _Contained:
             writer.close()
             return
         self._streams = reader, writer
+        peer = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        self.process = _CREDENTIALS.unpack(peer)[0]
         writer.write(encode_environment(os.environ))
         line = await _line(reader)
         if line and not self.ready.done():
@@ -139,11 +146,12 @@ class _Containers:
         for group in groups:
             check_granted(group, self._limits)
         details = {
-            "engine": engine.version if self._found.socket else f"{engine.version}, a service of each trial",
+            "engine": engine.version,
+            "service": "of this machine" if self._found.socket else "of each trial",
             "limits": granted(groups[0]),
             "scheduler": scheduler(),
         }
-        return Places(places, details)
+        return Places(places, details, processes=[place.process for place in places])
 
     async def _engine(self, holder: Supervised, directory: Path, count: int, ends: AsyncExitStack) -> Engine:
         """A connection to the engine, after the service was started and leftovers were removed."""

@@ -108,6 +108,7 @@ class Engine:
                 container.image,
                 list(container.command),
                 name=container.name,
+                hostname=container.vm if container.network == "none" else None,
                 environment=dict(container.environment),
                 labels={**container.labels, VM: container.vm},
                 host_config=host,
