@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import msgpack
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -294,3 +295,9 @@ def test_the_report_shows_the_classes_of_requests() -> None:
     (line,) = quality_lines(checks)
     assert line.plain == "Requests: 96.50 % good, 2.75 % tolerable, 0.75 % slower, or failed"
     assert quality_lines(checks[:1]) == []
+
+
+def test_bounds_and_think_times_reach_engines_of_other_machines(tape: OpTape) -> None:
+    again = OpTape.from_wire(msgpack.unpackb(msgpack.packb(tape.to_wire())))
+    assert again.own_bounds == tape.own_bounds
+    assert again.ops["think_ms"].tolist() == tape.ops["think_ms"].tolist()
