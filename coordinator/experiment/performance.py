@@ -6,6 +6,7 @@ The command line and the library (coordinator.library) differ in what they show,
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from coordinator.record.header import Header
 from coordinator.record.writer import claim_directory
 from coordinator.run.api import Around, Kind
 from coordinator.run.frame import Run
+from deploy.null_responder import HOST, null_responder
 from loadgen.agent.children import EarlyEngines
 
 Say = Callable[[str], None]
@@ -92,25 +94,25 @@ async def perform(session: Session, directory: Path, inside: Surroundings) -> tu
     Raises LoadgenError when the first run cannot start.
     """
     experiment = session.experiment
-    kind = load_kind(experiment.runs)
-    around = inside.around(kind)
 
     async def play(step: Next[Any]) -> Judged[Any, Any]:
         own = directory / step.record
         if session.resumed and own.exists():
             inside.say(f"the record of a run that was cut is kept as {set_aside(own)}")
-        run = Run(
-            kind=kind,
-            plan=step.plan,
-            fleet=session.fleet,
-            directory=own,
-            around=around,
-            command_line=session.command_line,
-            hdr=session.hdr,
-            notes=session.notes,
-            shows_secrets=session.shows_secrets,
-        )
-        return await inside.during(run)
+        kind = load_kind(step.kind or experiment.runs)
+        with _answered(step) as plan:
+            run = Run(
+                kind=kind,
+                plan=plan,
+                fleet=step.fleet or session.fleet,
+                directory=own,
+                around=inside.around(kind),
+                command_line=session.command_line,
+                hdr=() if step.replies else session.hdr,
+                notes=session.notes,
+                shows_secrets=session.shows_secrets,
+            )
+            return await inside.during(run)
 
     notebook = Notebook(experiment, directory, session.fleet, session.command_line, session.done, again=session.resumed)
     with notebook:
@@ -119,3 +121,13 @@ async def perform(session: Session, directory: Path, inside: Surroundings) -> tu
     for problem in notebook.problems:
         inside.say(problem)
     return judged, outcome
+
+
+@contextlib.contextmanager
+def _answered(step: Next[Any]) -> Iterator[Any]:
+    """Yield the plan of a step, while the null responder runs that the step asks for.  Raises TargetError."""
+    if step.replies is None:
+        yield step.plan
+        return
+    with null_responder(step.replies.body_bytes, step.replies.processes) as port:
+        yield dataclasses.replace(step.plan, connect_to=(f"::{HOST}:{port}",))
