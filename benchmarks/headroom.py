@@ -3,8 +3,8 @@
     python -m benchmarks.headroom saturated 10
     python -m benchmarks.headroom idle 10
 
-The server is the responder of the engine benchmark, in C, on one core: it answers at once (then the only engine is the
-limit), or after 5 ms to 16 connections (then the engine is nearly idle).
+The server is the responder of the engine benchmark, in C.  Saturated: it answers the Python engine at once, which costs
+several times as much as the responder.  Idle: it answers 16 connections of the compiled engine after 5 ms.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from pathlib import Path
 from benchmarks.engine_responder import build, serving
 
 _LOADGEN = str(Path(sys.executable).parent / "loadgen")
-_SETUPS = {"saturated": (0, 64, "generator"), "idle": (5_000, 16, "far")}
-"""By name: the delay of the responder in µs, the number of connections, and the right answer."""
+_SETUPS = {"saturated": (0, 64, "python", "generator"), "idle": (5_000, 16, "compiled", "far")}
+"""By name: the delay of the responder in µs, the number of connections, the engine, and the right answer."""
 
 
-def trial(url: str, connections: int, directory: Path) -> dict[str, object]:
+def trial(url: str, connections: int, engine: str, directory: Path) -> dict[str, object]:
     """Return the answer of one check, with its figures."""
     command = [
         _LOADGEN,
@@ -47,13 +47,13 @@ def trial(url: str, connections: int, directory: Path) -> dict[str, object]:
 def main() -> int:
     """Play the trials; returns 1 when an answer is wrong."""
     name, count = sys.argv[1], int(sys.argv[2])
-    delay_us, connections, right = _SETUPS[name]
+    delay_us, connections, engine, right = _SETUPS[name]
     wrong = 0
     with tempfile.TemporaryDirectory() as home:
         program = build(Path(home))
         for number in range(count):
             with serving(program, 1, delay_us=delay_us) as server:
-                found = trial(server.url(100), connections, Path(home) / f"{name}-{number}")
+                found = trial(server.url(100), connections, engine, Path(home) / f"{name}-{number}")
             wrong += found["limit"] != right
             print(name, number + 1, found, flush=True)
     print(f"{name}: {count - wrong} of {count} answers are right")

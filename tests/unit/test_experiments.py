@@ -104,7 +104,10 @@ def test_an_experiment_with_a_record_of_its_own_can_fill_it_before_the_first_run
     experiment: Experiment[SpecPlan],
 ) -> None:
     if experiment.kind != experiment.runs:
-        assert unfinished(sweep_header(), experiment.answer(()).result)["kind"] == experiment.kind
+        assert (
+            unfinished(dataclasses.replace(sweep_header(), kind=experiment.kind), experiment.answer(()).result)["kind"]
+            == experiment.kind
+        )
 
 
 def test_a_single_run_is_its_own_answer_and_is_not_announced() -> None:
