@@ -80,7 +80,7 @@ def record_directory(session: Session) -> Iterator[Path]:
     if session.out is not None:
         yield session.out
         return
-    directory = claim_directory(datetime.now(), kind=session.experiment.runs)
+    directory = claim_directory(datetime.now(), kind=_command(session.experiment))
     try:
         yield directory
     finally:
@@ -131,3 +131,8 @@ def _answered(step: Next[Any]) -> Iterator[Any]:
         return
     with null_responder(step.replies.body_bytes, step.replies.processes) as port:
         yield dataclasses.replace(step.plan, connect_to=(f"::{HOST}:{port}",))
+
+
+def _command(experiment: Experiment[Any]) -> str:
+    """The command that plays an experiment: its kind without what a kind of several runs, or of parts, has added."""
+    return min(experiment.kind, experiment.runs, key=len)
