@@ -4,7 +4,7 @@
     python -m benchmarks.headroom idle 10
 
 The server is the responder of the engine benchmark, in C.  Saturated: it answers the Python engine at once, which costs
-several times as much as the responder.  Idle: it answers 16 connections of the compiled engine after 5 ms.
+more than the responder does.  Idle: it answers 16 connections of the compiled engine after 5 ms.
 """
 
 from __future__ import annotations
