@@ -15,7 +15,8 @@ from loadgen.verdict.rules import RULES
 MIN_TIMES = 1.1
 """Below this multiple of the rate of the run, the load generator alone does no more than in the run.
 
-Two runs at the limit of the same engine differ by up to 4 % on a quiet machine (benchmarks/RESULTS.md, "Headroom").
+A run at the limit of an engine also shows in the engine's share of the time, because two such runs differ by up to 18 %
+(benchmarks/RESULTS.md, "Headroom").
 """
 
 AMPLE_TIMES = 1.5
