@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:  # a command makes a planner before it imports the modules that play runs
     from coordinator.fleet.choice import FleetChoice
     from coordinator.output.judged import Judged
     from coordinator.record.header import Plan, Result
+    from loadgen.model.errors import LoadgenError
 
 P = TypeVar("P", bound="Plan", covariant=True)
 
@@ -34,6 +35,8 @@ class Next(Generic[P]):
     `kind` is the kind of the run when it is not that of the experiment's other runs, and `fleet` are its load machines
     when they are not those of the others.  With `replies`, a null responder runs during the run, and all connections of
     the plan, an HttpPlan, go to it.
+    `ends_early`: the run is stopped as soon as it is certain that it will not conform.  `not_started` returns the
+    result of a run that could not start, if that is an answer, too; None if the experiment ends with the error.
     """
 
     plan: P
@@ -42,6 +45,8 @@ class Next(Generic[P]):
     kind: str = ""
     fleet: FleetChoice | None = None
     replies: NullReplies | None = None
+    ends_early: bool = False
+    not_started: Callable[[LoadgenError], Result | None] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from loadgen.model.units import NS_PER_S
 from loadgen.verdict.checks.tape.engine_cpu import ENGINE_CPU, ENGINE_RUNNABLE
 from loadgen.verdict.http_result import HttpResult
 from loadgen.verdict.result import RunResult, Trust, Verdict
-from workloads.catalog import choose
+from workloads.catalog import of_spec
 
 P = TypeVar("P", SpecPlan, HttpPlan)
 
@@ -146,7 +146,7 @@ class CheckHeadroom(Generic[P]):
 
 def _http_of(plan: SpecPlan, step: HeadroomStep) -> HttpPlan:
     """Requests as in the plan, without its pacing and its checks of replies: as many of them close their connection."""
-    closing = choose(KIND_SPEC).connects_per_s(plan) * plan.total_connections / (step.per_s or 1)
+    closing = of_spec(plan).connects_per_s(plan) * plan.total_connections / (step.per_s or 1)
     tenths = min(_TENTHS, round(_TENTHS * closing))
     url = "http://null-responder/"
     kept = HttpRequest(url=url, weight=max(1, _TENTHS - tenths))

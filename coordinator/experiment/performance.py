@@ -24,9 +24,10 @@ from coordinator.output.judged import Judged
 from coordinator.record.header import Header
 from coordinator.record.writer import claim_directory
 from coordinator.run.api import Around, Kind
-from coordinator.run.frame import Run
+from coordinator.run.frame import Run, begin_header
 from deploy.null_responder import HOST, null_responder
 from loadgen.agent.children import EarlyEngines
+from loadgen.model.errors import LoadgenError
 
 Say = Callable[[str], None]
 
@@ -100,19 +101,28 @@ async def perform(session: Session, directory: Path, inside: Surroundings) -> tu
         if session.resumed and own.exists():
             inside.say(f"the record of a run that was cut is kept as {set_aside(own)}")
         kind = load_kind(step.kind or experiment.runs)
+        fleet = step.fleet or session.fleet
         with _answered(step) as plan:
             run = Run(
                 kind=kind,
                 plan=plan,
-                fleet=step.fleet or session.fleet,
+                fleet=fleet,
                 directory=own,
                 around=inside.around(kind),
                 command_line=session.command_line,
                 hdr=() if step.replies else session.hdr,
                 notes=session.notes,
                 shows_secrets=session.shows_secrets,
+                ends_early=step.ends_early,
             )
-            return await inside.during(run)
+            try:
+                return await inside.during(run)
+            except LoadgenError as error:
+                result = step.not_started(error) if step.not_started is not None else None
+                if result is None:
+                    raise
+                header = begin_header(kind.name, plan, fleet, session.command_line)
+                return Judged(path=own, document={}, header=header, result=result)
 
     notebook = Notebook(experiment, directory, session.fleet, session.command_line, session.done, again=session.resumed)
     with notebook:
