@@ -37,7 +37,8 @@ SPEC: Mapping[str, SpecEntry] = {
     ),
     "support": SpecEntry(
         "workloads.support.workload:Support",
-        "pages of a support site with think times, and long downloads, each judged by its time or rate",
+        "pages with think times, and long downloads, by default with --bound time:3s/5s for pages, --line-speed 800k "
+        "and --paced-reads",
         "SPECweb2005-style support",
         "workloads.support.facts:DEFAULTS",
     ),

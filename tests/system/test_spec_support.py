@@ -34,4 +34,4 @@ def test_pages_and_downloads_of_the_builtin_server(tmp_path: Path) -> None:
     assert "SPECweb2005-style support run" in shown.out
     made = loadgen("fileset", "--workload", "support", "--connections", "4", "--verify", cache=cache, cwd=tmp_path)
     assert made.code == 0, made.err
-    assert "1 directories, every byte is correct" in made.out
+    assert "1 directory, every byte is correct" in made.out

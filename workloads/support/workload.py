@@ -59,7 +59,7 @@ class DownloadsNeeded:
     @property
     def extent(self) -> str:
         """The number of directories, as a phrase."""
-        return f"{self.directories} directories"
+        return f"{self.directories} director{'y' if self.directories == 1 else 'ies'}"
 
     @property
     def size_bytes(self) -> int:
