@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from coordinator.output.terminal.quality_lines import quality_lines
+from loadgen.measure.cells import Cell
 from loadgen.measure.ledger import Totals
 from loadgen.model.bound import Bound, BoundKind
 from loadgen.model.plan import FULL, SpecPlan
@@ -25,7 +26,7 @@ from tests.support.evidence import asked, rows
 from tests.support.specweb import wrong_with
 from workloads.catalog import defaults_of
 from workloads.support import chain, downloads, facts, pages
-from workloads.support.compile import UNDER_WAY, mean_span_ns
+from workloads.support.compile import GROUPS, UNDER_WAY, mean_span_ns
 from workloads.support.workload import Support
 
 MANY = 200_000
@@ -323,3 +324,17 @@ def test_a_window_in_which_nothing_is_due_is_judged_by_its_connections(
     assert result.conforming == 2
     assert {check.name for check in result.checks if not check.ok} >= names
     assert result.conforms is (not names)
+
+
+def test_operations_that_were_under_way_are_not_part_of_the_mix() -> None:
+    """Neither in a window, nor of the whole run: long downloads are over-represented among them."""
+    demand = dataclasses.replace(
+        asked(1, 2), unmixed=(UNDER_WAY,), kinds=facts.KINDS, groups=GROUPS, kind_shares=chain.SHARES
+    )
+    counts = np.zeros((7, 3, 3), np.int64)
+    counts[:, 0, 0] = np.rint(np.multiply(chain.SHARES, 2220))
+    counts[facts.DOWNLOAD, UNDER_WAY, 2] = 500
+    assert demand.mixed(counts).tolist() == counts[:, 0, 0].tolist()
+    whole = dataclasses.replace(Cell.empty(7, 3), counts=counts)
+    result = judge_iteration(0, Totals({(0, 0): whole}, rows({"connection": 0}), {}), demand, measured_ns=20 * NS_PER_S)
+    assert all(check.ok for check in result.checks if check.name.startswith("mix: "))
