@@ -39,13 +39,19 @@ def base_plan(start: Start, workload: str | None) -> SpecPlan:
     Raises PlanError, also when `start` has settings for another workload than the option names.
     """
     found = start.data.get("workload", "")
-    name = named(found if workload is None else workload)
-    defaults = defaults_of(name)
-    if workload is not None and name != named(found):
-        own = [field for field in {**defaults, **defaults_of(named(found))} if start.sets(field)]
+    if workload is not None and named(workload) != (there := named(found) if found in ("", *SPEC) else ""):
+        own = [field for field in {**defaults_of(workload), **defaults_of(there)} if start.sets(field)]
         if own:
             raise PlanError(
                 f"{start.name} sets {', '.join(own)} for another workload than {workload}",
                 hint="leave out --workload, or begin without that plan",
             )
-    return start.read(lambda data: SpecPlan.from_dict({**defaults, **data, "workload": name}))
+    return start.read(_completed, workload=workload)
+
+
+def _completed(data: dict[str, Any]) -> SpecPlan:
+    """The plan of these fields, with the defaults of its workload.  Raises PlanError."""
+    workload = data.get("workload", "")
+    if not isinstance(workload, str):
+        return SpecPlan.from_dict(data)  # which says what is wrong
+    return SpecPlan.from_dict({**defaults_of(workload), **data, "workload": named(workload)})
