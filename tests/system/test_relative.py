@@ -69,7 +69,7 @@ def test_dbench_is_compared_in_three_environments(tmp_path: Path) -> None:
     assert [(row["environment"], row["metric"], row["unit"]) for row in rows] == [
         (name, "throughput", "MB/s") for name in names
     ]
-    assert all(row["mean"] > 0 for row in rows)
+    assert [len(row["values"]) for row in rows] == [1, 1, 1]
     shown = loadgen("show", "out", cache=tmp_path / "cache", cwd=tmp_path)
     assert "oci      fresh containers of podman " in shown.out
 
