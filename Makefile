@@ -24,9 +24,9 @@ demo: $(VENV)/.installed ## Install loadgen into .venv and run 16 VMs, about 80 
 
 test: $(VENV)/.test-installed debian ## Install loadgen and its tests' tools into .venv, and run lint and all tests
 	$(MAKE) --no-print-directory lint
-	$(BIN)/pytest -q -n 2 --dist worksteal tests/unit tests/contract tests/golden tests/fuzz
-	$(BIN)/pytest -q -n 2 --dist loadfile $(UNHURRIED)
-	$(BIN)/pytest -q tests/system $(UNHURRIED:%=--ignore=%)
+	tools/run_tests.sh -n 2 --dist worksteal tests/unit tests/contract tests/golden tests/fuzz
+	tools/run_tests.sh -n 2 --dist loadfile $(UNHURRIED)
+	tools/run_tests.sh tests/system $(UNHURRIED:%=--ignore=%)
 
 test-fast: $(VENV)/.test-installed ## Run all tests but the system tests, one or two minutes
 	$(BIN)/pytest -q -n 2 --dist worksteal tests/unit tests/contract tests/golden tests/fuzz

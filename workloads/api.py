@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from loadgen.schedule.optape import OpTape
 from loadgen.schedule.timings import Timings
+from loadgen.verdict.sessions import Sessions
 
 P_contra = TypeVar("P_contra", contravariant=True)
 
@@ -27,15 +28,14 @@ Progress = Callable[[int, int], None]
 class Counting:
     """The categories in which a workload's operations are counted; the same values as in its tape.
 
-    `kind_shares` are the shares of the operations that the workload intends, by kind; they add up to 1.  `connects` are
-    the TCP connections for each operation that it intends, and the standard deviation of their number for a single
-    operation (that of n operations is larger by the root of n); None when any number is right.
+    `kind_shares` are the shares of the operations that the workload intends, by kind; they add up to 1.  `connects` is
+    how many operations it intends each TCP connection to carry; None when any number is right.
     """
 
     kinds: tuple[str, ...]
     groups: tuple[str, ...]
     kind_shares: tuple[float, ...]
-    connects: tuple[float, float] | None = None
+    connects: Sessions | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from loadgen.measure.cells import BAD, OK, Cell
 from loadgen.verdict.connection import State
 from loadgen.verdict.result import Check
 from loadgen.verdict.rules import Asked, Rules
+from loadgen.verdict.sessions import Sessions
 
 
 def check_connections(found: NDArray[np.void], asked: Asked, rules: Rules) -> list[Check]:
@@ -20,7 +21,7 @@ def check_connections(found: NDArray[np.void], asked: Asked, rules: Rules) -> li
     `found` (FINDING_DTYPE) has one row per requested connection.
     """
     by_target = _counts(found["state"] == State.CONFORMING, asked)
-    requested = _counts(np.ones(len(found), bool), asked)
+    requested = _requested(asked)
     checks = [_check_all(found, by_target, requested, asked, rules)]
     if np.count_nonzero(requested) > 1:
         checks.append(_check_worst(by_target, requested, asked, rules))
@@ -128,23 +129,31 @@ def check_errors(cells: Mapping[str, Cell], whole: Cell, kinds: Sequence[str], r
     )
 
 
-def check_connects(cells: Mapping[str, Cell], intended: float, deviation: float, rules: Rules) -> Check:
-    """TCP connections for each operation of the worst VM: too many when a server does not keep connections open.
+def check_connects(cells: Mapping[str, Cell], whole: Cell, asked: Asked, sessions: Sessions, rules: Rules) -> Check:
+    """TCP connections for each operation, of all VMs and of the worst one: too many when a server closes connections.
 
-    `cells`: by name of the VM.  `intended` and `deviation`: see :class:`loadgen.verdict.rules.Asked`.  A failed
-    operation ends its connection, so one connection more is allowed for each.
+    `cells`: by name of the VM; `whole`: their sum.  A failed operation ends its connection, so one connection more is
+    allowed for each.  The more VMs there are, the further the worst one may be from the intended number by chance.
     """
-    worst, value, limit = "no operation", 0.0, intended * (1 + rules.mix_tolerance)
-    for name, cell in cells.items():
+    slots = dict(zip((target.name for target in asked.targets), _requested(asked).tolist(), strict=True))
+    chance = NormalDist().cdf(-rules.mix_deviations) / (len(cells) + 1)
+    worst, value, limit = "no operation", 0.0, sessions.per_operation * (1 + rules.mix_tolerance)
+    for name, cell, users in (("all VMs", whole, asked.connections), *((n, c, slots[n]) for n, c in cells.items())):
         operations = cell.ok + cell.cut
         if not operations:
             continue
         mine = max(0, cell.connects - cell.bad) / operations
-        mine_limit = intended * (1 + rules.mix_tolerance) + rules.mix_deviations * deviation / math.sqrt(operations)
+        by_chance = sessions.most(operations, max(1, users), chance) / operations
+        mine_limit = by_chance + rules.mix_tolerance * sessions.per_operation
         if mine * limit > value * mine_limit or worst == "no operation":
             value, limit = mine, mine_limit
-            worst = f"{name}: {cell.connects} connections for {operations} operations, {intended:g} intended for each"
+            intended = f"{sessions.per_operation:g} intended for each"
+            worst = f"{name}: {cell.connects} connections for {operations} operations, {intended}"
     return Check(name="connects per operation", value=value, limit=limit, ok=value <= limit, detail=worst)
+
+
+def _requested(asked: Asked) -> NDArray[np.int64]:
+    return _counts(np.ones(asked.connections, bool), asked)
 
 
 def _by_kind(cell: Cell, kinds: Sequence[str], of: str) -> list[tuple[str, int, int, int]]:

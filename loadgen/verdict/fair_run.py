@@ -31,7 +31,7 @@ from loadgen.verdict.fair_result import (
 )
 from loadgen.verdict.span import Span
 from loadgen.verdict.strata import Differences, differences
-from loadgen.verdict.student import student
+from loadgen.verdict.student import one_sided
 
 _MATTERS = 0.01
 """A difference of at most one percent is never named."""
@@ -192,7 +192,7 @@ def _starved(rows: Rows, vms: Sequence[str], iterations: Sequence[int]) -> tuple
     cells = sum(int(np.count_nonzero(number)) for _, _, number, _ in parts)
     freedom = len(rows.vm) - cells
     squares = sum(float(((some.size - each[some.vm]) ** 2).sum()) for some, each, _, _ in parts)
-    far = student(1 - ALARM / cells, freedom) * math.sqrt(squares / freedom) if freedom else math.inf
+    far = one_sided(ALARM / cells, freedom) * math.sqrt(squares / freedom) if freedom else math.inf
     low: dict[int, list[tuple[float, int]]] = {}
     for at, (_, each, number, mean) in zip(iterations, parts, strict=True):
         short = (each < _STARVED * mean) & (mean - each > far / np.sqrt(np.maximum(number, 1)))

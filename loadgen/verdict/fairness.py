@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loadgen.verdict.student import student
+from loadgen.verdict.student import one_sided
 
 _ALARM = 0.0027
 """Probability that equal VMs are called unfair: that of three standard deviations."""
@@ -75,5 +75,5 @@ def _by_chance(
     deviation = math.sqrt(float((residuals**2).sum()) / freedom)
     errors = np.sqrt(connections) * deviation / np.maximum(busy[used], 1.0)
     relative = errors / (size.sum() / max(float(busy.sum()), 1.0))
-    far = student(1 - _ALARM / (2 * len(connections)), freedom) * float(relative.max())
+    far = one_sided(_ALARM / (2 * len(connections)), freedom) * float(relative.max())
     return max(0.0, 1 - far) / (1 + far)

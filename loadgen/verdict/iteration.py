@@ -78,7 +78,7 @@ def judge_iteration(
     # Cut requests count too: the end of a segment cuts mostly long requests, and leaving them out would skew the mix.
     checks += check_mix(whole.counts[..., [OK, CUT]].sum(axis=(1, 2)), asked.kinds, asked.kind_shares, rules)
     if asked.connects is not None:
-        checks.append(check_connects(by_name, *asked.connects, rules))
+        checks.append(check_connects(by_name, whole, asked, asked.connects, rules))
     return IterationResult(
         index=index,
         measured_s=seconds,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from loadgen.model.bound import Bound
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS
+from loadgen.verdict.sessions import Sessions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +30,9 @@ class Rules:
       (SPECweb99) and on each VM (ours: SPECweb99 has one server).
     * `mix_tolerance`: relative deviation of a class from its intended share (10 %; SPECweb99's code has 10.5 %); also
       of the TCP connections from their intended number.
-    * `mix_deviations`: deviation that a window with few requests may have, in binomial standard deviations.  This rule
-      is ours: SPECweb99's window of 1200 s does not need it from 21 connections on.
+    * `mix_deviations`: deviation that a window with few requests may have, in standard deviations of a normal
+      distribution, or with the same chance of another one.  This rule is ours: SPECweb99's window of 1200 s does not
+      need it from 21 connections on.
 
     About the load generator, all ours.  They come from measurements on two cores that engines shared with 16 servers or
     with busy loops (DESIGN.md, "Trust"), where harmful and harmless values lie far apart:
@@ -109,8 +111,8 @@ class Asked:
     """The requested load of a run, as far as its verdict needs it.
 
     `target_of`: index into `targets` by global connection number; its length is the number of requested connections.
-    `kinds`, `groups`, `kind_shares`: those of the tape.  `connects`: the intended TCP connections for each operation,
-    and the standard deviation of their number for a single operation; None when any number is right.
+    `kinds`, `groups`, `kind_shares`: those of the tape.  `connects`: how many operations each TCP connection should
+    carry; None when any number is right.
     """
 
     targets: Sequence[Target]
@@ -119,7 +121,7 @@ class Asked:
     groups: Sequence[str]
     kind_shares: Sequence[float]
     bound: Bound
-    connects: tuple[float, float] | None = None
+    connects: Sessions | None = None
 
     @property
     def connections(self) -> int:

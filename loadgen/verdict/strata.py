@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from loadgen.verdict.student import student
+from loadgen.verdict.student import one_sided
 
 _ROUNDS = 500
 _ENOUGH = 1e-12
@@ -65,7 +65,7 @@ class Differences:
         number = int(self.used.sum())
         if self.freedom < 1 or not number:
             return np.full(len(self.rate), math.inf)
-        return student(1 - alarm / (2 * number), self.freedom) * self.error
+        return one_sided(alarm / (2 * number), self.freedom) * self.error
 
 
 def differences(

@@ -1,41 +1,79 @@
-"""Quantiles of Student's t distribution."""
+"""Student's t distribution, as far as confidence intervals need it."""
 
 from __future__ import annotations
 
+import functools
 import math
-from statistics import NormalDist
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-_FEW = 0.05
-"""Hill's limit between his two expansions."""
+CONFIDENCE = 0.95
+"""The confidence of all intervals."""
+
+_TOO_WIDE = 1e9
+_STEPS = 100
+_MANY = 1000
+"""Beyond so many degrees of freedom, a quantile far out in the tail changes by less than 1 %."""
 
 
-def student(probability: float, freedom: int) -> float:
-    """The quantile of Student's t distribution at `probability` (above 0.5, below 1), with `freedom` >= 1.
+def within(t: float, degrees: int) -> float:
+    """The probability that |T| is at most `t`, for T with this many degrees of freedom.
 
-    This is Hill's algorithm (Communications of the ACM, algorithm 396, 1970); it is exact for one and two degrees of
-    freedom.  From three on, its relative error is below 0.1 %, also far out in the tail.
+    Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4: exact, by a finite sum.
     """
-    both = 2 * (1 - probability)
-    if freedom == 1:
-        return 1 / math.tan(both * math.pi / 2)
-    if freedom == 2:
-        return math.sqrt(2 / (both * (2 - both)) - 2)
-    n = float(freedom)
-    a = 1 / (n - 0.5)
-    b = 48 / a**2
-    c = ((20700 * a / b - 98) * a - 16) * a + 96.36
-    d = ((94.5 / (b + c) - 3) / b + 1) * math.sqrt(a * math.pi / 2) * n
-    y = (d * both) ** (2 / n)
-    if y > _FEW + a:
-        x = NormalDist().inv_cdf(both / 2)
-        y = x**2
-        if freedom < 5:
-            c += 0.3 * (n - 4.5) * (x + 0.6)
-        c = (((0.05 * d * x - 5) * x - 7) * x - 2) * x + b + c
-        y = (((((0.4 * y + 6.3) * y + 36) * y + 94.5) / c - y - 3) / b + 1) * x
-        y = math.expm1(a * y**2)
-    else:
-        y = ((1 / (((n + 6) / (n * y) - 0.089 * d - 0.822) * (n + 2) * 3) + 0.5 / (n + 4)) * y - 1) * (n + 1) / (
-            n + 2
-        ) + 1 / y
-    return math.sqrt(n * y)
+    angle = math.atan(t / math.sqrt(degrees))
+    sine, cosine = math.sin(angle), math.cos(angle)
+    odd = degrees % 2
+    term, total = (cosine, 0.0) if odd else (1.0, 0.0)
+    for number in range(1 + odd, degrees, 2):  # the last term has the power degrees - 2 of the cosine
+        total += term
+        term *= cosine * cosine * number / (number + 1)
+    return 2 / math.pi * (angle + sine * total) if odd else sine * total
+
+
+@functools.cache
+def two_sided(confidence: float, degrees: int) -> float:
+    """The t that |T| does not exceed with the probability `confidence` (0..1)."""
+    low, high = 0.0, _TOO_WIDE
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        if within(middle, degrees) < confidence:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+def one_sided(beyond: float, degrees: int) -> float:
+    """The t that T exceeds with the probability `beyond` (0..0.5); for very many degrees slightly more."""
+    return two_sided(1 - 2 * beyond, min(degrees, _MANY))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A mean with the bounds of its confidence interval, which are None for a single value."""
+
+    mean: float
+    low: float | None
+    high: float | None
+
+
+def mean_ratio(ratios: Sequence[float]) -> Estimate:
+    """The geometric mean of positive ratios, with its interval by Student's t on their logarithms.
+
+    Logarithms, because twice as fast and half as fast must weigh the same.
+    """
+    logs = [math.log(ratio) for ratio in ratios]
+    mean = statistics.fmean(logs)
+    if len(logs) < 2:
+        return Estimate(mean=math.exp(mean), low=None, high=None)
+    half = two_sided(CONFIDENCE, len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
+    return Estimate(mean=math.exp(mean), low=_exp(mean - half), high=_exp(mean + half))
+
+
+def _exp(value: float) -> float:
+    try:
+        return math.exp(value)
+    except OverflowError:
+        return math.inf

@@ -86,8 +86,6 @@ def test_every_complete_deck_has_exactly_its_cards(deck: list[int], count: int, 
 def test_the_connections_per_operation_are_those_that_are_dealt() -> None:
     rng = np.random.default_rng(3)
     counts = [int(mix.deal_sessions(2_000, rng)[1].sum()) for _ in range(100)]
-    assert np.mean(counts) / 2_000 == pytest.approx(mix.CONNECTS_PER_OPERATION, rel=0.02)
-    lengths = np.repeat(mix.SESSION_LENGTHS, mix.SESSION_DECK)
-    assert lengths.std() / lengths.mean() ** 1.5 == pytest.approx(mix.CONNECTS_DEVIATION, rel=0.01)
+    assert np.mean(counts) / 2_000 == pytest.approx(mix.SESSIONS.per_operation, rel=0.02)
     # The decks make the number more even than renewal theory says.
-    assert np.std(counts) < mix.CONNECTS_DEVIATION * 2_000**0.5
+    assert np.std(counts) < mix.SESSIONS.deviation * 2_000**0.5

@@ -89,7 +89,10 @@ def test_a_run_that_conforms_has_the_table_only() -> None:
 
 
 def test_many_vms_are_folded() -> None:
-    text = report(held_run(600, short=100), 600)
+    """The means of the others are measured sizes, which no unit divides."""
+    text = report(held_run(600, short=100, counters=dataclasses.replace(THROTTLED, memory_bytes=11_047_489)), 600)
+    assert [line.split()[4:6] for line in text.splitlines() if "580 others" in line][-1] == ["10.5M", "2.0M"]
+    assert "All 600 VMs together used 12.00 cores" in text  # 0.4 s of CPU time in 20 s each
     assert text.count("OOM-killed once; throttled") == 20
     assert "80 others: OOM-killed 80, throttled 80" in " ".join(text.split())
     assert "580 others" in text

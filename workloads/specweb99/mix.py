@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from loadgen.verdict.sessions import Sessions
+
 GROUPS = ("static", "get", "cad", "post", "cgi")
 """Operation types: static GET, standard dynamic GET, GET with custom ad rotation, POST, GET through CGI."""
 STATIC, GET, CAD, POST, CGI = range(len(GROUPS))
@@ -46,14 +48,8 @@ SESSION_LENGTHS = (1, *_LENGTHS)
 CONNECTS_PER_S = 1.21
 """TCP connections per second of a connection (a user) on a line of 400 kbit/s, which makes 3.28 operations."""
 
-CONNECTS_PER_OPERATION = 0.37
-"""407 TCP connections for 1100 requests."""
-
-CONNECTS_DEVIATION = 0.85
-"""Standard deviation of the number of TCP connections for n operations, divided by the root of n.
-
-For requests per TCP connection with mean m and standard deviation s, it is s / m^1.5 (renewal theory): 3.78 / 2.70^1.5.
-"""
+SESSIONS = Sessions(tuple(n for n, count in zip(SESSION_LENGTHS, SESSION_DECK, strict=True) for _ in range(count)))
+"""Those of the deck: 407 TCP connections for 1100 requests, 0.37 for each."""
 
 _STRATA = 10  # so few that each VM of a short run gets its share of large files
 

@@ -33,7 +33,7 @@ class Specweb99:
             kinds=mix.KINDS,
             groups=mix.GROUPS,
             kind_shares=mix.CLASS_SHARES,
-            connects=(mix.CONNECTS_PER_OPERATION, mix.CONNECTS_DEVIATION),
+            connects=mix.SESSIONS,
         )
 
     def connects_per_s(self, plan: SpecPlan) -> float:

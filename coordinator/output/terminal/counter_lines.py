@@ -13,7 +13,7 @@ from rich.text import Text
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.folding import WORST_ROWS, folded_title
 from coordinator.output.terminal.parts import add_row, bullets, plain_table
-from loadgen.model.units import NS_PER_S, format_size
+from loadgen.model.units import NS_PER_S
 from loadgen.verdict.result import TargetResult
 from loadgen.verdict.vm_counters import VmCounters
 
@@ -54,7 +54,14 @@ def counters_table(shown: Sequence[TargetResult], folded: Sequence[TargetResult]
         mean = _mean(rest)
         add_row(table, f"{fmt.count(len(folded))} others", *(_cell(cell, mean) for cell in columns.values()))
     # The title is no part of the table: rich would wrap it to the width of a narrow one.
-    return [Text(heading, "bold"), table, *_not_read(columns)]
+    return [Text(heading, "bold"), table, *_together(read), *_not_read(columns)]
+
+
+def _together(rows: Sequence[VmCounters]) -> Iterator[RenderableType]:
+    """What all VMs used: many idle ones can use up a machine's cores, and no row shows that."""
+    known = [row.cpu_ns / NS_PER_S / row.read_s for row in rows if row.cpu_ns is not None and row.read_s]
+    if len(known) > 1:
+        yield Text(f"All {fmt.count(len(known))} VMs together used {sum(known):.2f} cores")
 
 
 def _mean(rows: Sequence[VmCounters]) -> VmCounters:
@@ -107,7 +114,7 @@ def _throttled(counters: VmCounters) -> str:
 
 
 def _size(number: int | None) -> str:
-    return "" if number is None else format_size(number)
+    return "" if number is None else f"{number / (1 << 20):,.1f}M"
 
 
 def _drops(counters: VmCounters) -> str:
