@@ -23,8 +23,9 @@ from coordinator.output.judged import Judged
 from coordinator.record.header import Header
 from coordinator.record.writer import claim_directory
 from coordinator.run.api import Around, Kind
-from coordinator.run.frame import Run
+from coordinator.run.frame import Run, begin_header
 from loadgen.agent.children import EarlyEngines
+from loadgen.model.errors import LoadgenError
 
 Say = Callable[[str], None]
 
@@ -109,8 +110,16 @@ async def perform(session: Session, directory: Path, inside: Surroundings) -> tu
             hdr=session.hdr,
             notes=session.notes,
             shows_secrets=session.shows_secrets,
+            ends_early=step.ends_early,
         )
-        return await inside.during(run)
+        try:
+            return await inside.during(run)
+        except LoadgenError as error:
+            result = step.not_started(error) if step.not_started is not None else None
+            if result is None:
+                raise
+            header = begin_header(kind.name, step.plan, session.fleet, session.command_line)
+            return Judged(path=own, document={}, header=header, result=result)
 
     notebook = Notebook(experiment, directory, session.fleet, session.command_line, session.done, again=session.resumed)
     with notebook:
