@@ -1,7 +1,7 @@
 """Judges how evenly the VMs of a run served, over VMs and over time, and whether its clients differ.  Pure.
 
 What differs is named only if it is beyond chance and matters.  Chance is known from the spread between the connections
-of the same VM, engine and iteration.  Decision 0056 has the reasons.
+of the same VM, engine and iteration.  Decision 0058 has the reasons.
 """
 
 from __future__ import annotations
