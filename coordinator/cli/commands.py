@@ -42,7 +42,7 @@ COMMANDS = {
     ),
     "resume": Entry(
         "coordinator.cli.resume:resume",
-        "Continue a sweep or a comparison that was stopped: play the runs that are missing, on the same load machines.",
+        "Continue an experiment of several runs that was stopped: play the runs that are missing, on the same load machines.",
     ),
     "show": Entry(
         "coordinator.cli.show:show",

@@ -18,6 +18,7 @@ from coordinator.cli.options import DURATION, FILE, Parsed, UrlText, result_opti
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
+from coordinator.cli.repeat_options import repeated, repeats_option
 from coordinator.cli.resolve_options import resolve_options, resolving
 from loadgen.model.derived import once
 from loadgen.model.errors import PlanError
@@ -217,6 +218,7 @@ def _statuses(text: str) -> str:
 @find_options(
     "Find the greatest rate at which all objectives (--slo) hold: runs at several rates. Begins at --rate.", "rate"
 )
+@repeats_option
 @plan_options
 @option(
     "--hdr",
@@ -251,13 +253,12 @@ def http(
     When the load generator was the bottleneck, the result is INVALID (exit code 3): the servers can do more than it
     shows.
     """
-    from coordinator.experiment.once import Once
-
     check_find(given)
     start = start_from("http", plan_file, replay, fleet=True)
     choice = take_choice(given, given["engines"], start)
     plan = _plan(start, urls, given)
-    experiment = find_rate(given, plan, choice) if given["find"] else Once("http", plan)
+    once = repeated(given, plan, choice, others={"--find": given["find"], "--hdr": hdr})
+    experiment = find_rate(given, plan, choice) if given["find"] else once
     if hdr:
         from coordinator.output.hdr import check_files
 

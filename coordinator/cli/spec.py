@@ -16,6 +16,7 @@ from coordinator.cli.options import DURATION, FILE, RATE, Parsed, parse_counts, 
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
+from coordinator.cli.repeat_options import repeated, repeats_option
 from coordinator.cli.vm_limit_options import chosen_limits, vm_limit_options
 from deploy.vms.catalog import DRIVERS, choose, choose_for, default_name
 from loadgen.model.addresses import is_network, room_in
@@ -181,6 +182,7 @@ def _default(name: str) -> str:
     "connections",
     "vms",
 )
+@repeats_option
 @plan_options
 @result_options("spec")
 def spec(
@@ -206,7 +208,7 @@ def spec(
     plan = _plan(start, vms, _chosen_targets(targets, vms), given, driver=vm_driver)
     choose_for(plan.vm_driver, plan.targets, plan.vm_limits, plan.vm_address)
     sweep = vms if vms is not None and len(vms) > 1 else ()
-    experiment = _experiment(plan, sweep, given)
+    experiment = _experiment(plan, sweep, given, choice)
     _check_fleet(choice, plan, several=bool(sweep or given["find"]))
     if print_plan:
         return _print(plan, choice, sweep, given)
@@ -215,7 +217,10 @@ def spec(
     return play(experiment, fleet=choice, out=out, as_json=as_json, engines=engines)
 
 
-def _experiment(plan: SpecPlan, sweep: tuple[int, ...], given: dict[str, Any]) -> Experiment[SpecPlan]:
+def _experiment(
+    plan: SpecPlan, sweep: tuple[int, ...], given: dict[str, Any], choice: FleetChoice
+) -> Experiment[SpecPlan]:
+    once = repeated(given, plan, choice, others={"--find": given["find"], "a list of --vms": sweep})
     if given["find"]:
         if sweep:
             raise PlanError("--find chooses the numbers itself, but --vms is a list", hint="give one number of VMs")
@@ -226,9 +231,7 @@ def _experiment(plan: SpecPlan, sweep: tuple[int, ...], given: dict[str, Any]) -
         from coordinator.experiment.sweep import VmSweep
 
         return VmSweep(plan, sweep)
-    from coordinator.experiment.once import Once
-
-    return Once("spec", plan)
+    return once
 
 
 def _room(plan: SpecPlan) -> int:

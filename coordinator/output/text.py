@@ -15,11 +15,13 @@ from coordinator.output.terminal.isolate_report import print_isolate
 from coordinator.output.terminal.network_report import print_forward, print_iperf
 from coordinator.output.terminal.pack_report import print_pack
 from coordinator.output.terminal.relative_report import print_relative, print_round
+from coordinator.output.terminal.repeats_report import print_repeats
 from coordinator.output.terminal.report import print_report
 from coordinator.record.header import (
     KIND_FORWARD,
     KIND_HTTP,
     KIND_HTTP_FIND,
+    KIND_HTTP_REPEATS,
     KIND_IPERF,
     KIND_ISOLATE,
     KIND_PACK,
@@ -27,6 +29,7 @@ from coordinator.record.header import (
     KIND_ROUND,
     KIND_SPEC,
     KIND_SPEC_FIND,
+    KIND_SPEC_REPEATS,
     KIND_SWEEP,
 )
 
@@ -39,6 +42,8 @@ REPORTS: dict[str, Callable[[Console, Judged[Any, Any]], None]] = {
     KIND_PACK: print_pack,
     KIND_SPEC_FIND: print_find,
     KIND_HTTP_FIND: print_find,
+    KIND_SPEC_REPEATS: print_repeats,
+    KIND_HTTP_REPEATS: print_repeats,
     KIND_ISOLATE: print_isolate,
     KIND_RELATIVE: print_relative,
     KIND_ROUND: print_round,

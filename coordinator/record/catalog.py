@@ -10,6 +10,7 @@ from coordinator.record.header import (
     KIND_FORWARD,
     KIND_HTTP,
     KIND_HTTP_FIND,
+    KIND_HTTP_REPEATS,
     KIND_IPERF,
     KIND_ISOLATE,
     KIND_PACK,
@@ -17,6 +18,7 @@ from coordinator.record.header import (
     KIND_ROUND,
     KIND_SPEC,
     KIND_SPEC_FIND,
+    KIND_SPEC_REPEATS,
     KIND_SWEEP,
 )
 from coordinator.record.http import HTTP
@@ -25,6 +27,7 @@ from coordinator.record.isolate import ISOLATE
 from coordinator.record.kind import RecordKind
 from coordinator.record.pack import PACK
 from coordinator.record.relative import RELATIVE, ROUND
+from coordinator.record.repeats import HTTP_REPEATS, SPEC_REPEATS
 from coordinator.record.spec import SPEC
 from coordinator.record.sweep import SWEEP
 
@@ -37,6 +40,8 @@ KINDS: dict[str, RecordKind[Any, Any]] = {
     KIND_PACK: PACK,
     KIND_SPEC_FIND: SPEC_FIND,
     KIND_HTTP_FIND: HTTP_FIND,
+    KIND_SPEC_REPEATS: SPEC_REPEATS,
+    KIND_HTTP_REPEATS: HTTP_REPEATS,
     KIND_ISOLATE: ISOLATE,
     KIND_RELATIVE: RELATIVE,
     KIND_ROUND: ROUND,

@@ -24,6 +24,8 @@ KIND_PACK = "pack"
 KIND_ISOLATE = "isolate"
 KIND_SPEC_FIND = "spec-find"
 KIND_HTTP_FIND = "http-find"
+KIND_SPEC_REPEATS = "spec-repeats"
+KIND_HTTP_REPEATS = "http-repeats"
 KIND_RELATIVE = "relative"
 KIND_ROUND = "relative-round"
 

@@ -15,6 +15,7 @@ from hypothesis import given
 from coordinator.experiment.api import Answer, Done, Experiment, Next
 from coordinator.experiment.executor import Outcome, execute
 from coordinator.experiment.once import Once
+from coordinator.experiment.repeat import Repeat
 from coordinator.experiment.sweep import VmSweep
 from coordinator.output.judged import Judged
 from coordinator.record.document import unfinished
@@ -33,6 +34,7 @@ TARGETS = tuple(Target(name=f"t{n}", host="192.0.2.1", port=8000 + n) for n in r
 EXPERIMENTS: tuple[Experiment[SpecPlan], ...] = (
     Once("spec", PLAN),
     VmSweep(PLAN, (1, 2, 3)),
+    Repeat(PLAN, 3),
     UntilConforming(PLAN, most=3),
 )
 """One of each class."""
@@ -101,7 +103,8 @@ def test_an_experiment_with_a_record_of_its_own_can_fill_it_before_the_first_run
     experiment: Experiment[SpecPlan],
 ) -> None:
     if experiment.kind != experiment.runs:
-        assert unfinished(sweep_header(), experiment.answer(()).result)["kind"] == experiment.kind
+        own = dataclasses.replace(sweep_header(), kind=experiment.kind)
+        assert unfinished(own, experiment.answer(()).result)["kind"] == experiment.kind
 
 
 def test_a_single_run_is_its_own_answer_and_is_not_announced() -> None:

@@ -18,6 +18,7 @@ from coordinator.record.schema.isolate import IsolateDocument
 from coordinator.record.schema.network import ForwardDocument, IperfDocument
 from coordinator.record.schema.pack import PackDocument
 from coordinator.record.schema.relative import RelativeDocument, RoundDocument
+from coordinator.record.schema.repeats import HttpRepeatsDocument, SpecRepeatsDocument
 from coordinator.record.schema.spec import SpecDocument, SweepDocument
 
 FILE: Final = Path(__file__).parents[1] / "run.schema.json"
@@ -26,10 +27,12 @@ AnyDocument = (
     SpecDocument
     | SweepDocument
     | SpecFindDocument
+    | SpecRepeatsDocument
     | IperfDocument
     | ForwardDocument
     | HttpDocument
     | HttpFindDocument
+    | HttpRepeatsDocument
     | PackDocument
     | IsolateDocument
     | RelativeDocument
@@ -44,7 +47,8 @@ _HEAD = {
     "$id": "urn:loadgen:run:1",
     "title": "run.json of a loadgen record",
     "description": "The result of a SPECweb99-style run or sweep, of a throughput test, of a forwarding test, of an"
-    " HTTP load test, of a packing, of an isolation run, of a search for a capacity or of a comparison of environments."
+    " HTTP load test, of a packing, of an isolation run, of a search for a capacity, of repeated runs"
+    " or of a comparison of environments."
     " A number that is not finite or not known is null.",
 }
 
