@@ -42,7 +42,7 @@ COMMANDS = {
     ),
     "resume": Entry(
         "coordinator.cli.resume:resume",
-        "Continue an experiment of several runs that was stopped: play the runs that are missing, on the same load machines.",
+        "Continue several runs that were stopped: play those that are missing, on the same load machines.",
     ),
     "show": Entry(
         "coordinator.cli.show:show",

@@ -136,6 +136,7 @@ def test_the_planner_plays_as_many_runs_as_were_asked_for() -> None:
         assert experiment.progress(done).left_ns == (3 - len(done)) * length_ns(https.PLAN)
         done.append(judged(https.header(), https.result(), path=Path("runs") / step.record))
     assert isinstance(step, Answer)
+    assert isinstance(step.result, Repeats)
     assert step.result.rows[0].sample.values == (https.result().total.per_s,) * 3
     assert length_ns(SpecPlan(phases=QUICK)) == QUICK.total_ns
 
