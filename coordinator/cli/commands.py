@@ -36,6 +36,10 @@ COMMANDS = {
         "coordinator.cli.relative:relative",
         "Compare environments: run a command many times in each, and say how good each is relative to the first.",
     ),
+    "compare": Entry(
+        "coordinator.cli.compare:compare",
+        "Compare runs: is one group better or worse than the first one, and by how much?",
+    ),
     "proxy": Entry(
         "coordinator.cli.proxy:proxy",
         "Forward TCP connections until Ctrl-C, and show live counters.",

@@ -37,6 +37,7 @@ class Group:
 
     name: str
     runs: tuple[OneOfMany, ...]
+    record: str = ""
 
 
 def compare(
@@ -60,7 +61,8 @@ def compare(
         reasons=(*_said(found, rows, limits, in_rounds=in_rounds), *_left_out(found)),
         notes=tuple(_notes(found)),
         sides=tuple(
-            Side(name=one.name, runs=len(one.runs), valid=sum(run.counts for run in one.runs)) for one in groups
+            Side(name=one.name, record=one.record, runs=len(one.runs), valid=sum(run.counts for run in one.runs))
+            for one in groups
         ),
         rows=tuple(rows),
         in_rounds=in_rounds,
@@ -128,7 +130,7 @@ def _rows(found: Sequence[_Numbers], name: str, limits: Sequence[Limit], *, in_r
             ratio_low=interval.low if interval else None,
             ratio_high=interval.high if interval else None,
             at_least=bounds,
-            too_bad=any(claims.exceeds(limit) for limit in limits if limit.name in ("", name)),
+            too_bad=any(claims.exceeds(limit) for limit in limits if limit.covers(name)),
         )
 
 
@@ -228,7 +230,7 @@ def _left_out(found: Sequence[_Numbers]) -> Iterator[str]:
 
 def _limits(rows: Sequence[CompareRow], limit: Limit) -> Iterator[str]:
     """Which numbers exceed the limit, and of which that is not known."""
-    own = [row for row in rows if row.difference is not Difference.FIRST and limit.name in ("", row.name)]
+    own = [row for row in rows if row.difference is not Difference.FIRST and limit.covers(row.name)]
     share = f"{100 * limit.share:g} %"
     if bad := [f"{row.side} in {row.name}" for row in own if row.too_bad]:
         yield f"worse by more than {share}: {', '.join(bad)}"

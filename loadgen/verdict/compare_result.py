@@ -17,12 +17,17 @@ class Limit:
     share: float
     name: str = ""
 
+    def covers(self, name: str) -> bool:
+        """Whether it limits the number `name`; `p99` also stands for `response p99`."""
+        return self.name in ("", name) or name.endswith(f" {self.name}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """A group of runs: `valid` of its `runs` count."""
+    """A group of runs: `valid` of its `runs` count.  `record`: the directory of its record, or the file of its plan."""
 
     name: str
+    record: str
     runs: int
     valid: int
 

@@ -1,0 +1,131 @@
+"""`loadgen compare`: is one group of runs better or worse than another one?"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from coordinator.cli.options import Parsed
+from coordinator.cli.panels import command, option
+from loadgen.model.errors import PlanError
+
+if TYPE_CHECKING:
+    from loadgen.verdict.compare_result import Comparison, Limit
+
+_JUDGED, _RESULT = "Judgement", "Result"
+_MOST_SHARE = 100.0
+
+
+def parse_limit(text: str) -> Limit:
+    """The limit of a text like `5%` or `p99:10%`.  Raises PlanError."""
+    from loadgen.verdict.compare_result import Limit
+
+    name, _, share = text.rpartition(":")
+    digits = share.strip().removesuffix("%")
+    try:
+        percent = float(digits)
+    except ValueError:
+        percent = -1.0
+    if not share.strip().endswith("%") or not 0 <= percent < _MOST_SHARE:
+        raise PlanError(
+            f"{text!r} is not a limit", hint="give a percentage, 0% to less than 100%: 5%, or of one number: p99:10%"
+        )
+    return Limit(percent / 100, name.strip())
+
+
+def _parse_fields(text: str) -> tuple[str, ...]:
+    return tuple(field.strip() for field in text.split(",") if field.strip())
+
+
+@command()
+@click.argument("records", nargs=-1, metavar="RUN...", type=click.Path(path_type=Path))
+@option(
+    "--allow-different",
+    "allow",
+    type=Parsed("fields", _parse_fields),
+    multiple=True,
+    metavar="FIELD,...",
+    panel=_JUDGED,
+    help="Fields in which the plans may differ, like requests or phases.measure_ns. Without it, different plans are "
+    "refused.",
+)
+@option(
+    "--fail-if-worse",
+    "limits",
+    type=Parsed("limit", parse_limit),
+    multiple=True,
+    metavar="[NUMBER:]SHARE",
+    panel=_JUDGED,
+    help="Exit with 1 when a number is shown to be worse by more than this share, like 5% or p99:10%; the whole "
+    "interval must be beyond it. Can be given several times.",
+)
+@option(
+    "--format",
+    "form",
+    type=click.Choice(("text", "json")),
+    default="text",
+    show_default=True,
+    panel=_RESULT,
+    help="Format of the output.",
+)
+@option("--json", "as_json", is_flag=True, panel=_RESULT, help="Short form of --format json.")
+def compare(
+    records: tuple[Path, ...],
+    allow: tuple[tuple[str, ...], ...],
+    limits: tuple[Limit, ...],
+    form: str,
+    as_json: bool,
+) -> int:
+    """Compare runs: is one group better or worse than the first one, and by how much?
+
+    A RUN is the record of a run, of repeated runs (--repeats), or a directory of records; the runs in it are one group.
+    Ratios have intervals of 99 % confidence, which need at least 5 runs on each side. Runs that are not valid do not
+    count.
+    """
+    from coordinator.output.streams import printing
+
+    found = _compared(records, tuple(field for fields in allow for field in fields), limits)
+    with printing():
+        _write(found, as_json=as_json or form == "json")
+    return int(found.exit_code)
+
+
+def _compared(records: tuple[Path, ...], allow: tuple[str, ...], limits: tuple[Limit, ...]) -> Comparison:
+    from coordinator.kinds.catalog import judges
+    from coordinator.output.groups import differences, read_groups
+    from loadgen.verdict.compare import compare as compare_groups
+
+    if len(records) < 2:
+        raise PlanError(
+            "a comparison needs two records or more", hint="for example: loadgen compare runs/before runs/after"
+        )
+    groups = read_groups(records, judges())
+    plans, environments = differences(groups, allow)
+    found = compare_groups([one.group for one in groups], limits=limits, plans=plans, environments=environments)
+    check_limits(limits, found)
+    return found
+
+
+def check_limits(limits: tuple[Limit, ...], found: Comparison) -> None:
+    """Raise PlanError when a limit is of a number that the runs do not have."""
+    known = tuple(dict.fromkeys(row.name for row in found.rows))
+    for limit in limits:
+        if known and not any(limit.covers(name) for name in known):
+            raise PlanError(f"these runs have no number {limit.name!r}", hint=f"they have {', '.join(known)}")
+
+
+def _write(found: Comparison, *, as_json: bool) -> None:
+    if as_json:
+        from coordinator.output.streams import write_document
+        from coordinator.record.comparison import write_comparison
+
+        write_document(write_comparison(found), sys.stdout)
+        return
+    from rich.console import Console
+
+    from coordinator.output.terminal.compare_report import print_comparison
+
+    print_comparison(Console(file=sys.stdout), found)
