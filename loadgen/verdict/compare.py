@@ -59,7 +59,7 @@ def compare(
     return Comparison(
         verdict=verdict,
         reasons=(*_said(found, rows, limits, in_rounds=in_rounds), *_left_out(found)),
-        notes=tuple(_notes(found)),
+        notes=tuple(_notes(found, rows, in_rounds=in_rounds)),
         sides=tuple(
             Side(name=one.name, record=one.record, runs=len(one.runs), valid=sum(run.counts for run in one.runs))
             for one in groups
@@ -216,7 +216,7 @@ def _said(
         shown = [row for row in own if row.difference in (Difference.BETTER, Difference.WORSE)]
         yield from (_shown(row, first) for row in shown)
         if not shown and any(row.ratio_low is not None for row in own):
-            yield f"no difference between {one.name} and {first} is shown"
+            yield _no_difference(one.name, first, own)
         if all(row.ratio_low is None for row in own):
             yield _too_few(one, found[0], in_rounds=in_rounds)
     for limit in limits:
@@ -250,6 +250,14 @@ def _shown(row: CompareRow, first: str) -> str:
     )
 
 
+def _no_difference(side: str, first: str, rows: Sequence[CompareRow]) -> str:
+    row = next(row for row in rows if row.ratio_low is not None)
+    return (
+        f"no difference between {side} and {first} is shown: {row.name} is {times(row.ratio_low or 0.0)} to "
+        f"{times(row.ratio_high or 0.0)} times that of {first} ({100 * CONFIDENCE:g} % confidence)"
+    )
+
+
 def _too_few(one: _Numbers, first: _Numbers, *, in_rounds: bool) -> str:
     own, base = (counted(sum(run.counts for run in numbers.group.runs), "run") for numbers in (one, first))
     if in_rounds:
@@ -257,7 +265,12 @@ def _too_few(one: _Numbers, first: _Numbers, *, in_rounds: bool) -> str:
     return f"{own} and {base} give no interval, so nothing is shown; {FEWEST} runs on each side do, and 10 are better"
 
 
-def _notes(found: Sequence[_Numbers]) -> Iterator[str]:
+def _notes(found: Sequence[_Numbers], rows: Sequence[CompareRow], *, in_rounds: bool) -> Iterator[str]:
+    if not in_rounds and any(row.difference in (Difference.BETTER, Difference.WORSE) for row in rows):
+        yield (
+            "the groups were not played in turns, so a change of the machine between them looks like a difference, "
+            "too; --interleave plays them in turns"
+        )
     for one in found:
         yield from (f"{one.name}: {said}" for said in said_of(list(one.rows.values())))
 
