@@ -11,6 +11,12 @@ MAX_STREAMS = 10_000
 """Streams of HTTP/2 per connection; servers allow 100 to 250 by default."""
 
 
+_INSTEAD = {
+    "--proxy": "omit --http2 to go through the proxy, or reach the server directly (--connect-to may name another one)",
+    "--no-keepalive": "omit --http2 for a connection per request; HTTP/2 carries many requests on each connection",
+}
+
+
 def check_http2(streams: int, engine: EngineKind, others: Mapping[str, object], *, http2: bool) -> None:
     """Raise PlanError for what cannot be played; `others`: options that HTTP/2 cannot have, if they are set."""
     if streams != 1 and not http2:
@@ -21,7 +27,7 @@ def check_http2(streams: int, engine: EngineKind, others: Mapping[str, object], 
         raise PlanError("only the Python engine speaks HTTP/2", hint="omit --engine compiled")
     for option, given in others.items():
         if http2 and given:
-            raise PlanError(f"--http2 cannot be combined with {option}", hint="omit one of them")
+            raise PlanError(f"--http2 cannot be combined with {option}", hint=_INSTEAD.get(option, "omit one of them"))
 
 
 def slots_of(shares: Sequence[int], streams: int) -> list[int]:

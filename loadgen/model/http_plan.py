@@ -114,7 +114,7 @@ class HttpPlan:
         if self.timeout_ns < 1:
             raise PlanError("the timeout must be positive")
         check_sending(self.engine, self.timestamps, self.sources)
-        others = {"--no-keepalive": not self.keepalive, "--proxy": self.proxy, "--tls-resume": self.tls_resume}
+        others = {"--no-keepalive": not self.keepalive, "--proxy": self.proxy}
         check_http2(self.streams, self.engine, others, http2=self.http2)
         if self.max_time_ns < 0:
             raise PlanError("the longest time of a request (-t) must be positive")

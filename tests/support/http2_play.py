@@ -10,6 +10,7 @@ import uvloop
 
 from loadgen.model.outcome import Outcome
 from loadgen.model.target import Target
+from loadgen.model.tls import TlsSettings
 from loadgen.model.units import NS_PER_S
 from loadgen.schedule.optape import OpTape
 from tests.support.engines import Played, play, python_engine
@@ -35,6 +36,7 @@ def by_http2(
     tape: OpTape | None = None,
     server: Http2Server | None = None,
     tls: bool = False,
+    resume: bool = False,
     **options: Any,
 ) -> tuple[Played, Http2Server]:
     """Play `op` on `slots` slots, of which `streams` share a connection."""
@@ -47,6 +49,7 @@ def by_http2(
                 [serving.port],
                 targets=[Target(name="t", host="127.0.0.1", port=serving.port, tls=tls)],
                 streams=streams,
+                tls=TlsSettings(resume=resume),
                 **{"length_ns": NS_PER_S // 4, **options},
             )
             return played, serving

@@ -144,13 +144,16 @@ def test_a_plan_of_http1_is_printed_as_before() -> None:
         ({"http2": True, "streams": 0}, "must be 1 to 10,000, got 0"),
         ({"http2": True, "streams": MAX_STREAMS + 1}, "must be 1 to 10,000, got 10,001"),
         ({"http2": True, "keepalive": False}, "cannot be combined with --no-keepalive"),
-        ({"http2": True, "tls_resume": True}, "cannot be combined with --tls-resume"),
+        ({"http2": True, "proxy": "http://192.0.2.9:3128"}, "cannot be combined with --proxy"),
         ({"http2": True, "engine": EngineKind.COMPILED}, "only the Python engine speaks HTTP/2"),
     ],
 )
 def test_plans_that_cannot_be_played(fields: dict[str, object], said: str) -> None:
-    with pytest.raises(PlanError, match=said):
+    with pytest.raises(PlanError, match=said) as raised:
         HttpPlan(requests=REQUESTS, **fields)  # type: ignore[arg-type]
+    assert "\n" not in raised.value.message
+    if "combined" in said:
+        assert raised.value.hint.startswith("omit --http2")
 
 
 def test_the_python_engine_is_chosen_and_said() -> None:

@@ -166,6 +166,8 @@ class Link:
         context.readiness.forget(self._fd)
         self._sock.close()
         context.open_sockets -= 1
+        if self._sealed is not None and self._sealed.ready:
+            self._session.ticket = self._sealed.ticket
         self._session.forget(self)
 
     def _take(self, data: bytes, found_ns: int) -> None:
@@ -189,7 +191,7 @@ class Link:
         self._out += sealed.shake()
         if not sealed.ready:
             return False
-        self._session.context.handshakes[0] += 1
+        self._session.context.handshakes[sealed.resumed] += 1
         if not sealed.speaks_http2:
             self._lose(Outcome.BAD_TLS, said="the server did not agree to HTTP/2 in the TLS handshake (ALPN)")
             return False

@@ -6,6 +6,7 @@ A :class:`Stream` is a stream slot, a :class:`Carrier` is a TCP connection, and 
 from __future__ import annotations
 
 import enum
+import ssl
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -81,13 +82,17 @@ class Stream(Protocol):
 
 
 class Hub(Protocol):
-    """A session as its carriers and slots see it.  `streams` is the number of slots that may share a carrier."""
+    """A session as its carriers and slots see it.  `streams` is the number of slots that may share a carrier.
+
+    `ticket` is the TLS session of the last carrier.
+    """
 
     context: EngineContext
     target: int
     streams: int
     remarks: Remarks
     window_bytes: int
+    ticket: ssl.SSLSession | None
 
     def request(self, row: int, number: int) -> Request:
         """The request of a row of the tape on the slot with that number."""

@@ -11,13 +11,13 @@ PROTOCOLS = ("h2", "http/1.1")
 
 
 class Sealed:
-    """One TLS connection to `host`."""
+    """One TLS connection to `host`, which asks to resume `ticket`, the session of an earlier one."""
 
     __slots__ = ("_incoming", "_outgoing", "_tls", "ended", "ready")
 
-    def __init__(self, context: ssl.SSLContext, host: str) -> None:
+    def __init__(self, context: ssl.SSLContext, host: str, ticket: ssl.SSLSession | None = None) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host, session=ticket)
         self.ready = False  # the handshake is complete
         self.ended = False  # the server sent close_notify
 
@@ -25,6 +25,16 @@ class Sealed:
     def speaks_http2(self) -> bool:
         """Whether the server chose HTTP/2; known when the handshake is complete."""
         return self._tls.selected_alpn_protocol() == PROTOCOLS[0]
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the server resumed the session; known when the handshake is complete."""
+        return bool(self._tls.session_reused)
+
+    @property
+    def ticket(self) -> ssl.SSLSession | None:
+        """What a later connection can resume; in TLS 1.3, the server sends it after the handshake."""
+        return self._tls.session
 
     def shake(self) -> bytes:
         """Continue the handshake; returns what is to be sent.  Raises ssl.SSLError when it fails."""

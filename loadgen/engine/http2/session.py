@@ -59,6 +59,7 @@ class Session:
         turn: int,
         remarks: Remarks,
         window_bytes: int,
+        resume: bool,
     ) -> None:
         self.context = context
         self.streams = streams
@@ -71,6 +72,8 @@ class Session:
         self._address = address
         self._sources = sources
         self._turn = turn  # which of the sources is the first one to try
+        self._resume = resume
+        self.ticket: ssl.SSLSession | None = None
         self._links: list[Link] = []
         self._going: list[Beginner] = []  # slots whose next operation begins when all events are handled
         self._held = 0
@@ -145,7 +148,8 @@ class Session:
         except OSError as error:
             slot.fail(now_ns, connect_outcome(error))
             return None
-        sealed = None if self._tls_context is None else Sealed(self._tls_context, self._host)
+        ticket = self.ticket if self._resume else None
+        sealed = None if self._tls_context is None else Sealed(self._tls_context, self._host, ticket)
         link = Link(self, sock, sealed, now_ns)
         self._links.append(link)
         context.open_sockets += 1

@@ -49,6 +49,7 @@ def make_slots(
             turn=link // len(context.ways[index].used),
             remarks=remarks,
             window_bytes=WINDOW_BYTES,
+            resume=assignment.load.tls.resume,
         )
         made += session.slots
     return made
