@@ -26,6 +26,8 @@ KIND_SPEC_FIND = "spec-find"
 KIND_HTTP_FIND = "http-find"
 KIND_SPEC_REPEATS = "spec-repeats"
 KIND_HTTP_REPEATS = "http-repeats"
+KIND_SPEC_HEADROOM = "spec-headroom"
+KIND_HTTP_HEADROOM = "http-headroom"
 KIND_RELATIVE = "relative"
 KIND_ROUND = "relative-round"
 

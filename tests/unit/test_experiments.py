@@ -14,9 +14,11 @@ from hypothesis import given
 
 from coordinator.experiment.api import Answer, Done, Experiment, Next
 from coordinator.experiment.executor import Outcome, execute
+from coordinator.experiment.headroom import CheckHeadroom
 from coordinator.experiment.once import Once
 from coordinator.experiment.repeat import Repeat
 from coordinator.experiment.sweep import VmSweep
+from coordinator.fleet.choice import FleetChoice
 from coordinator.output.judged import Judged
 from coordinator.record.document import unfinished
 from coordinator.record.sweep_result import Sweep
@@ -36,6 +38,7 @@ EXPERIMENTS: tuple[Experiment[SpecPlan], ...] = (
     VmSweep(PLAN, (1, 2, 3)),
     Repeat(PLAN, 3),
     UntilConforming(PLAN, most=3),
+    CheckHeadroom(PLAN, FleetChoice()),
 )
 """One of each class."""
 
