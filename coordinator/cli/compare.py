@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from coordinator.cli.options import Parsed
+from coordinator.cli.options import FILE, Parsed
 from coordinator.cli.panels import command, option
+from coordinator.cli.repeat_options import MAX_REPEATS
 from loadgen.model.errors import PlanError
 
 if TYPE_CHECKING:
     from loadgen.verdict.compare_result import Comparison, Limit
 
-_JUDGED, _RESULT = "Judgement", "Result"
+_TURNS, _JUDGED, _RESULT = "Runs in turns", "Judgement", "Result"
+_ROUNDS = 10
+_MOST_PLANS = 26
 _MOST_SHARE = 100.0
 
 
@@ -41,7 +44,7 @@ def _parse_fields(text: str) -> tuple[str, ...]:
 
 
 @command()
-@click.argument("records", nargs=-1, metavar="RUN...", type=click.Path(path_type=Path))
+@click.argument("records", nargs=-1, metavar="[RUN]...", type=click.Path(path_type=Path))
 @option(
     "--allow-different",
     "allow",
@@ -63,6 +66,35 @@ def _parse_fields(text: str) -> tuple[str, ...]:
     "interval must be beyond it. Can be given several times.",
 )
 @option(
+    "--interleave",
+    is_flag=True,
+    panel=_TURNS,
+    help="Play the plans of --plan in turns, and compare them round by round, so that a drift meets all.",
+)
+@option(
+    "--plan",
+    "plan_files",
+    type=FILE,
+    multiple=True,
+    metavar="FILE",
+    panel=_TURNS,
+    help="Plan to play, as loadgen spec or loadgen http prints it with --print-plan; give it once for each plan.",
+)
+@option(
+    "--repeats",
+    type=click.IntRange(1, MAX_REPEATS),
+    metavar="N",
+    panel=_TURNS,
+    help=f"Rounds, each with one run of each plan, 1 to {MAX_REPEATS}.  [default: {_ROUNDS}]",
+)
+@option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIRECTORY",
+    panel=_TURNS,
+    help="Directory of the record of --interleave.  [default: runs/<time>-spec or runs/<time>-http]",
+)
+@option(
     "--format",
     "form",
     type=click.Choice(("text", "json")),
@@ -76,6 +108,10 @@ def compare(
     records: tuple[Path, ...],
     allow: tuple[tuple[str, ...], ...],
     limits: tuple[Limit, ...],
+    interleave: bool,
+    plan_files: tuple[Path, ...],
+    repeats: int | None,
+    out: Path | None,
     form: str,
     as_json: bool,
 ) -> int:
@@ -83,14 +119,55 @@ def compare(
 
     A RUN is the record of a run, of repeated runs (--repeats), or a directory of records; the runs in it are one group.
     Ratios have intervals of 99 % confidence, which need at least 5 runs on each side. Runs that are not valid do not
-    count.
+    count. With --interleave, plays two plans or more in turns itself.
     """
     from coordinator.output.streams import printing
 
+    as_json = as_json or form == "json"
+    if interleave:
+        return _in_turns(records, allow, limits, plan_files, repeats or _ROUNDS, out=out, as_json=as_json)
+    if plan_files or repeats or out:
+        raise PlanError("--plan, --repeats and --out need --interleave", hint="records are compared without them")
     found = _compared(records, tuple(field for fields in allow for field in fields), limits)
     with printing():
-        _write(found, as_json=as_json or form == "json")
+        _write(found, as_json=as_json)
     return int(found.exit_code)
+
+
+def _in_turns(
+    records: tuple[Path, ...],
+    allow: tuple[tuple[str, ...], ...],
+    limits: tuple[Limit, ...],
+    plan_files: tuple[Path, ...],
+    rounds: int,
+    *,
+    out: Path | None,
+    as_json: bool,
+) -> int:
+    from coordinator.cli.fleet_options import check_installed, engines_here
+    from coordinator.cli.plan_files import read_plans
+    from coordinator.cli.playing import play
+    from coordinator.experiment.interleave import Interleave
+    from coordinator.fleet.choice import WayKind
+
+    if records or allow:
+        raise PlanError(
+            "--interleave plays plans, and takes neither records nor --allow-different",
+            hint="for example: loadgen compare --interleave --plan a.toml --plan b.toml",
+        )
+    if not 2 <= len(plan_files) <= _MOST_PLANS:
+        raise PlanError(
+            f"--interleave needs 2 to {_MOST_PLANS} plans, got {len(plan_files)}", hint="give each by --plan"
+        )
+    plans, choice = read_plans(plan_files)
+    if choice.way is WayKind.JOIN:
+        raise PlanError(
+            "workers that join serve one run, but --interleave has several",
+            hint="use [fleet] with hosts or a scheduler",
+        )
+    check_installed(choice)
+    experiment = Interleave(plans=plans, files=tuple(map(str, plan_files)), rounds=rounds, limits=limits)
+    return play(experiment, fleet=choice, out=out, as_json=as_json, engines=engines_here(choice, plans[0].engines))
 
 
 def _compared(records: tuple[Path, ...], allow: tuple[str, ...], limits: tuple[Limit, ...]) -> Comparison:

@@ -261,7 +261,7 @@ def http(
     check_find(given)
     start = start_from("http", plan_file, replay, fleet=True)
     choice = take_choice(given, given["engines"], start)
-    plan = _plan(start, urls, given)
+    plan = make_plan(start, urls, given)
     others = {"--find": given["find"], "--hdr": hdr, "--check-headroom": check_headroom}
     experiment = repeated(given, plan, choice, others=others)
     if check_headroom:
@@ -290,7 +290,7 @@ def http(
     )
 
 
-def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPlan:
+def make_plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPlan:
     """Return the plan that the options make from `start`.  Raises PlanError."""
     requests = _given_requests(urls, given)
     if given["stages"] and (given["rate"] or given["duration"] is not None):

@@ -209,7 +209,7 @@ def spec(
     check_find(given)
     start = start_from("spec", plan_file, replay, fleet=True)
     choice = take_choice(given, given["engines"], start)
-    plan = _plan(start, vms, _chosen_targets(targets, vms), given, driver=vm_driver)
+    plan = make_plan(start, vms, _chosen_targets(targets, vms), given, driver=vm_driver)
     choose_for(plan.vm_driver, plan.targets, plan.vm_limits, plan.vm_address)
     sweep = vms if vms is not None and len(vms) > 1 else ()
     others = {"--find": given["find"], "a list of --vms": sweep, "--check-headroom": check_headroom}
@@ -218,7 +218,7 @@ def spec(
         experiment = headroom_experiment(plan, choice, several=bool(sweep or given["find"]))
     else:
         experiment = _experiment(plan, sweep, given, once)
-    _check_fleet(choice, plan, several=bool(sweep or given["find"]))
+    check_fleet(choice, plan, several=bool(sweep or given["find"]))
     if print_plan:
         return _print(plan, choice, sweep, given, again=AGAIN if check_headroom else "")
     check_installed(choice)
@@ -260,7 +260,7 @@ def _print(
     return show_plan(plan, choice, comment=comment or how_to_repeat(given) or again)
 
 
-def _check_fleet(choice: FleetChoice, plan: SpecPlan, *, several: bool) -> None:
+def check_fleet(choice: FleetChoice, plan: SpecPlan, *, several: bool) -> None:
     """Raise PlanError when the load machines cannot reach the VMs, or cannot be used for several runs."""
     from coordinator.fleet.choice import WayKind
     from coordinator.kinds.spec.ready import check_reach
@@ -285,7 +285,7 @@ def _chosen_targets(file: Path | None, vms: tuple[int, ...] | None) -> tuple[Tar
     return found[: vms[-1]] if vms else found
 
 
-def _plan(
+def make_plan(
     start: Start,
     vms: tuple[int, ...] | None,
     targets: tuple[Target, ...] | None,

@@ -10,20 +10,24 @@ from typing import Any
 
 from coordinator.experiment.api import Answer, Done, Experiment
 from coordinator.experiment.find import FindCapacity
+from coordinator.experiment.interleave import Interleave
 from coordinator.experiment.relative import Relative, record_of
 from coordinator.experiment.repeat import Repeat
 from coordinator.experiment.sweep import VmSweep
 from coordinator.output.judged import Judged
 from coordinator.record.find_result import Find
 from coordinator.record.header import (
+    KIND_HTTP_COMPARE,
     KIND_HTTP_FIND,
     KIND_HTTP_REPEATS,
     KIND_RELATIVE,
     KIND_ROUND,
+    KIND_SPEC_COMPARE,
     KIND_SPEC_FIND,
     KIND_SPEC_REPEATS,
     KIND_SWEEP,
 )
+from coordinator.record.interleaved_result import Interleaved
 from coordinator.record.reader import Record, load
 from coordinator.record.sweep_result import Sweep
 from loadgen.model.errors import PlanError
@@ -118,6 +122,12 @@ def _repeats(record: Record) -> Resumable:
     return Resumable(record=record, experiment=experiment, done=_over(record, repeats.runs))
 
 
+def _interleaved(record: Record) -> Resumable:
+    found: Interleaved = record.result()
+    experiment = Interleave(plans=found.plans, files=found.files, rounds=found.rounds, limits=found.limits)
+    return Resumable(record=record, experiment=experiment, done=_over(record, found.runs))
+
+
 def _over(record: Record, runs: Sequence[OneOfMany]) -> Done:
     """The runs that the user did not interrupt, as the experiment's own record keeps them."""
     return tuple(
@@ -134,6 +144,8 @@ _RESTORE: dict[str, Callable[[Record], Resumable]] = {
     KIND_RELATIVE: _relative,
     KIND_SPEC_REPEATS: _repeats,
     KIND_HTTP_REPEATS: _repeats,
+    KIND_SPEC_COMPARE: _interleaved,
+    KIND_HTTP_COMPARE: _interleaved,
 }
 """By the kind of the experiment's record.  An experiment that can be resumed is one entry."""
 

@@ -11,6 +11,7 @@ from typing import Any
 from coordinator.output.judged import Judged, read_judged
 from coordinator.record.catalog import KINDS
 from coordinator.record.header import Header, RecordError
+from coordinator.record.interleaved_result import Interleaved
 from coordinator.record.reader import Judge
 from coordinator.record.writer import RUN
 from loadgen.model.errors import PlanError
@@ -108,6 +109,8 @@ def _runs(judged: Judged[Any, Any]) -> Iterator[tuple[Header[Any], OneOfMany]]:
     if isinstance(result, Repeats):
         yield from ((header, run) for run in result.runs)
         return
+    if isinstance(result, Interleaved):
+        raise PlanError(f"{judged.path} is a comparison already", hint=f"show it: loadgen show {judged.path}")
     if header.kind not in _COMPARED:
         several = KINDS[header.kind].runs is not None
         raise PlanError(

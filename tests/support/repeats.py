@@ -5,10 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from coordinator.record.header import KIND_HTTP_REPEATS, KIND_SPEC_REPEATS, Header
+from coordinator.record.header import (
+    KIND_HTTP_COMPARE,
+    KIND_HTTP_REPEATS,
+    KIND_SPEC_COMPARE,
+    KIND_SPEC_REPEATS,
+    Header,
+)
+from coordinator.record.interleaved_result import Interleaved
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.plan import SpecPlan
 from loadgen.model.relative import Better
+from loadgen.verdict.compare_result import Limit
 from loadgen.verdict.figures import P99, REQUESTS, Figure
 from loadgen.verdict.repeats import OneOfMany, Repeats
 from loadgen.verdict.result import Verdict
@@ -63,3 +71,37 @@ def repeats(values: Sequence[float], *, invalid: int = 0, asked: int = 0) -> Rep
 def interrupted() -> Repeats:
     begun = repeats(STEADY[:3], asked=8)
     return dataclasses.replace(begun, runs=(*begun.runs, run(4, 0.0, verdict=Verdict.INTERRUPTED)))
+
+
+LIMITS = (Limit(0.05),)
+
+
+def http_compare_header() -> Header[HttpPlan]:
+    return dataclasses.replace(http_header(), kind=KIND_HTTP_COMPARE)
+
+
+def spec_compare_header() -> Header[SpecPlan]:
+    return dataclasses.replace(spec_header(), kind=KIND_SPEC_COMPARE)
+
+
+def interleaved(
+    rounds: int = 8, *, true: float = 0.9, played: int = 100, last: Verdict = Verdict.CONFORMING, spec: bool = False
+) -> Interleaved:
+    """Two plans in turns, of which the second one is `true` times as fast; so many runs at most, of which the last one
+    has the verdict `last`.
+    """
+    plan = (spec_header() if spec else http_header()).plan
+    sides = [side for number in range(rounds) for side in ((0, 1), (1, 0))[number % 2]][:played]
+    runs = []
+    for place, side in enumerate(sides):
+        number = place // 2
+        verdict = last if place == len(sides) - 1 else Verdict.CONFORMING
+        one = run(number + 1, STEADY[number] * (true if side else 1.0), verdict=verdict, side=side)
+        runs.append(dataclasses.replace(one, record=f"{'ab'[side]}-{number + 1}"))
+    return Interleaved(
+        plans=(plan, dataclasses.replace(plan, seed=8)),
+        files=("a.toml", "b.toml"),
+        rounds=rounds,
+        limits=LIMITS,
+        runs=tuple(runs),
+    )

@@ -35,6 +35,8 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
     "pack": finished(packs.header(), judge_pack(packs.PLAN, packs.packed()), finished_at=END),
     "spec-repeats": finished(repeats.spec_header(), repeats.repeats(repeats.STEADY), finished_at=END),
     "http-repeats": finished(repeats.http_header(), repeats.repeats(range(1, 9), invalid=1), finished_at=END),
+    "spec-compare": finished(repeats.spec_compare_header(), repeats.interleaved(spec=True), finished_at=END),
+    "http-compare": finished(repeats.http_compare_header(), repeats.interleaved(), finished_at=END),
     "relative": finished(relatives.header(), relatives.result(), finished_at=END),
     "relative-round": finished(relatives.round_header(), relatives.round_result(), finished_at=END),
 }
@@ -52,6 +54,8 @@ BEGUN: dict[str, dict[str, Any]] = {
     "pack": unfinished(packs.header()),
     "spec-repeats": unfinished(repeats.spec_header(), repeats.repeats(())),
     "http-repeats": unfinished(repeats.http_header(), repeats.repeats(repeats.STEADY[:3], asked=8)),
+    "spec-compare": unfinished(repeats.spec_compare_header(), repeats.interleaved(spec=True, played=0)),
+    "http-compare": unfinished(repeats.http_compare_header(), repeats.interleaved(played=5)),
     "relative": unfinished(relatives.header(), relatives.result(1)),
     "relative-round": unfinished(relatives.round_header()),
 }

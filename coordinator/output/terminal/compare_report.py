@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
-from coordinator.output.terminal.parts import WIDTH, add_row, bullets, plain_table, verdict_line
+from coordinator.output.terminal.parts import (
+    WIDTH,
+    add_row,
+    bullets,
+    cut_title,
+    plain_table,
+    setup_line,
+    verdict_line,
+    where,
+)
 from coordinator.output.terminal.repeats_report import title_of
+from coordinator.record.interleaved_result import Interleaved
+from loadgen.model.units import counted
 from loadgen.verdict.compare import CONFIDENCE, times
 from loadgen.verdict.compare_result import CompareRow, Comparison, Unlike
 from loadgen.verdict.relative_result import Difference
@@ -32,6 +45,20 @@ _BY_ROUNDS = "the geometric mean of the ratios of the rounds, with the interval 
 def print_comparison(console: Console, comparison: Comparison) -> None:
     """Print the comparison."""
     console.print(Group(*comparison_parts(comparison)), width=min(WIDTH, console.width))
+
+
+def print_interleaved(console: Console, judged: Judged[Any, Interleaved]) -> None:
+    """Print the comparison of plans that were played in turns."""
+    result = judged.result
+    parts: list[RenderableType] = [
+        Text(f"Runs in turns: {counted(len(result.plans), 'plan')}, {counted(result.rounds, 'round')}", "bold"),
+        Text(setup_line(judged.header)),
+        Text(),
+    ]
+    if judged.cut:
+        parts += [Text(f"{cut_title(judged.cut)}: {judged.cut}.", "bold yellow"), Text()]
+    parts += comparison_parts(result.comparison, cut=bool(judged.cut))
+    console.print(Group(*parts, *where(judged.path)), width=min(WIDTH, console.width))
 
 
 def comparison_parts(comparison: Comparison, *, cut: bool = False) -> Iterator[RenderableType]:

@@ -17,6 +17,24 @@ REPEATS: Final[Mapping[str, Mapping[str, str]]] = {
         "change": "Change from the first to the last run, as a share of the median.",
         "chance": "The probability that runs without any trend show one as clear as this.",
     },
+    "ComparedNumber": {
+        "name": "Name of the number, like `requests/s`.",
+        "median": "Median of the values.",
+    },
+    "Limit": {
+        "share": "How much worse than the first group another one may be.",
+        "name": "The number that it limits; empty for every number.",
+    },
+    "Side": {
+        "name": "A for the first group, B for the next one, and so on.",
+        "record": "Directory of the group's record, or the file of its plan.",
+        "runs": "Number of its runs.",
+        "valid": "Number of its runs that count.",
+    },
+    "Unlike": {
+        "what": "Place of the value, like `kernel` or `phases.measure_ns`.",
+        "values": "The value in each group, as text.",
+    },
     "RepeatedNumber": {
         "name": "Name of the number, like `requests/s`.",
         "median": "Median of the values.",

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from coordinator.record.schema.common import ErrorDocument
+from coordinator.record.schema.compare import HttpCompareDocument, SpecCompareDocument
 from coordinator.record.schema.descriptions import describe
 from coordinator.record.schema.find import HttpFindDocument, SpecFindDocument
 from coordinator.record.schema.headroom import HttpHeadroomDocument, SpecHeadroomDocument
@@ -29,12 +30,14 @@ AnyDocument = (
     | SweepDocument
     | SpecFindDocument
     | SpecRepeatsDocument
+    | SpecCompareDocument
     | SpecHeadroomDocument
     | IperfDocument
     | ForwardDocument
     | HttpDocument
     | HttpFindDocument
     | HttpRepeatsDocument
+    | HttpCompareDocument
     | HttpHeadroomDocument
     | PackDocument
     | IsolateDocument
@@ -50,8 +53,8 @@ _HEAD = {
     "$id": "urn:loadgen:run:1",
     "title": "run.json of a loadgen record",
     "description": "The result of a SPECweb99-style run or sweep, of a throughput test, of a forwarding test, of an"
-    " HTTP load test, of a packing, of an isolation run, of a search for a capacity, of repeated runs"
-    " or of a comparison of environments."
+    " HTTP load test, of a packing, of an isolation run, of a search for a capacity, of repeated runs,"
+    " of plans in turns or of a comparison of environments."
     " A number that is not finite or not known is null.",
 }
 
