@@ -103,8 +103,7 @@ def runs_table(runs: Sequence[OneOfMany], rows: Sequence[RepeatsRow]) -> Rendera
     for run in runs:
         add_row(table, run.record, *(_cell(run, row) for row in shown), run.verdict.value)
     if any(row.sample.outliers for row in shown):
-        table.caption = f"{_STANDS_OUT} stands out"
-        table.caption_justify = "left"
+        return Group(table, Text(f"{_STANDS_OUT} stands out", "dim"))
     return table
 
 
