@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 CONFIDENCE = 0.95
-"""The confidence of all intervals."""
+"""The confidence of intervals, where nothing else is asked for."""
 
 _TOO_WIDE = 1e9
 _STEPS = 100
+_MANY = 1000
+"""Beyond so many degrees of freedom, a quantile far out in the tail changes by less than 1 %."""
 
 
 def within(t: float, degrees: int) -> float:
@@ -43,6 +45,11 @@ def two_sided(confidence: float, degrees: int) -> float:
     return (low + high) / 2
 
 
+def one_sided(beyond: float, degrees: int) -> float:
+    """The t that T exceeds with the probability `beyond` (0..0.5); for very many degrees slightly more."""
+    return two_sided(1 - 2 * beyond, min(degrees, _MANY))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
     """A mean with the bounds of its confidence interval, which are None for a single value."""
@@ -52,7 +59,7 @@ class Estimate:
     high: float | None
 
 
-def mean_ratio(ratios: Sequence[float]) -> Estimate:
+def mean_ratio(ratios: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
     """The geometric mean of positive ratios, with its interval by Student's t on their logarithms.
 
     Logarithms, because twice as fast and half as fast must weigh the same.
@@ -61,7 +68,7 @@ def mean_ratio(ratios: Sequence[float]) -> Estimate:
     mean = statistics.fmean(logs)
     if len(logs) < 2:
         return Estimate(mean=math.exp(mean), low=None, high=None)
-    half = two_sided(CONFIDENCE, len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
+    half = two_sided(confidence, len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
     return Estimate(mean=math.exp(mean), low=_exp(mean - half), high=_exp(mean + half))
 
 
