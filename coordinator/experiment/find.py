@@ -118,7 +118,7 @@ class FindCapacity(Generic[P]):
     ) -> FindStep | None:
         """What it says that a run did not start with `error`, after the runs `steps`; None when it says nothing.
 
-        VMs that do not start are an answer.  So is a limit, such as one of the load generator, that smaller numbers kept.
+        VMs that do not start are an answer.  So is a limit, also of the load generator, that smaller numbers kept.
         """
         fewer_started = any(step.started and step.value < value for step in steps)
         by_number = fewer_started and (isinstance(error, PlanError) or error.of_generator)
