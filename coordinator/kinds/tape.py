@@ -143,6 +143,7 @@ class TapeKind(abc.ABC, Generic[P, R]):
             kind_shares=counting.kind_shares,
             bound=self.load(plan, 0, 1).bound,
             connects=counting.connects,
+            unmixed=counting.unmixed,
         )
 
     def settle(self, plan: P, fleet: FleetChoice | None) -> tuple[P, tuple[str, ...]]:

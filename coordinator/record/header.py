@@ -24,6 +24,8 @@ KIND_PACK = "pack"
 KIND_ISOLATE = "isolate"
 KIND_SPEC_FIND = "spec-find"
 KIND_HTTP_FIND = "http-find"
+KIND_SPEC_HEADROOM = "spec-headroom"
+KIND_HTTP_HEADROOM = "http-headroom"
 KIND_RELATIVE = "relative"
 KIND_ROUND = "relative-round"
 

@@ -28,12 +28,18 @@ from loadgen.model.units import counted
 from loadgen.schedule.placement import Placement
 from loadgen.verdict.early import BestRest, missed_by_connections
 from loadgen.verdict.result import Check, RunResult
+from workloads.api import Workload
+from workloads.catalog import of_spec
 
 
 class SpecKind(TapeKind[SpecPlan, RunResult]):
     """One web server per VM, paced connections, a limit for each connection, and server logs that are checked."""
 
     name = "spec"
+
+    def workload(self, plan: SpecPlan) -> Workload[SpecPlan]:
+        """Return the workload that the plan names."""
+        return of_spec(plan)
 
     def planned_targets(self, plan: SpecPlan) -> Sequence[Target]:
         """Return the servers of --targets; () when the run starts VMs."""
