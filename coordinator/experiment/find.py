@@ -118,12 +118,13 @@ class FindCapacity(Generic[P]):
     ) -> FindStep | None:
         """What it says that a run did not start with `error`, after the runs `steps`; None when it says nothing.
 
-        VMs that do not start are an answer.  So is a limit of the load generator that smaller numbers kept.
+        VMs that do not start are an answer.  So is a limit, also of the load generator, that smaller numbers kept.
         """
-        servers = isinstance(error, TargetError) and self.wanted is Wanted.VMS
-        ours = isinstance(error, PlanError) and any(step.started and step.value < value for step in steps)
-        if not (servers or ours):
+        fewer_started = any(step.started and step.value < value for step in steps)
+        by_number = fewer_started and (isinstance(error, PlanError) or error.of_generator)
+        if not (by_number or (isinstance(error, TargetError) and self.wanted is Wanted.VMS)):
             return None
+        servers = self.wanted is Wanted.VMS and not error.of_generator
         return FindStep(
             value=value,
             record=record,

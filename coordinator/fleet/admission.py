@@ -34,7 +34,7 @@ def admit(machines: Sequence[Machine], demand: Demand, seed: int, seconds: float
     while True:
         left = [machine for machine in machines if machine.name not in refused]
         if not left:
-            raise FleetError("no load machine can carry its share: " + say_missing(refused))
+            raise FleetError("no load machine can carry its share: " + say_missing(refused), of_generator=True)
         placement = _place(left, demand.shares, seed)
         found = {machine.name: why for machine in left if (why := _refusal(machine, placement, demand, seconds))}
         if not found:

@@ -171,8 +171,9 @@ def _on_time(find: Find) -> list[str]:
     if not took_s:
         return []
     early = sum(step.stopped_early for step in find.steps)
-    more = f"; {early} were stopped early, because they could not conform any more" if early else ""
-    return [f"{len(took_s)} runs took {format_duration(round(sum(took_s)) * NS_PER_S)}{more}"]
+    count = f"{len(took_s)} run{'s' * (len(took_s) != 1)}"
+    more = f"; stopped early, because they could not conform any more: {early}" if early else ""
+    return [f"{count} took {format_duration(round(sum(took_s)) * NS_PER_S)}{more}"]
 
 
 class _Counts:

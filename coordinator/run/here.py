@@ -47,6 +47,7 @@ def check_files(connections: int, engines: int, hard_limit: int) -> None:
         raise PlanError(
             f"each of {engines} engines needs {needed:,} open files, but the hard limit is {hard_limit:,}",
             hint=f"--engines {more}, or a higher limit (as root: ulimit -Hn {needed})",
+            of_generator=True,
         )
 
 
@@ -75,6 +76,7 @@ def settle_sources(demand: Demand, sysctls: Mapping[str, str], listeners: int = 
                 f"{share:,} connections to {host} need as many local ports, and there are {available:,}",
                 hint=f"connect from {-(-share // ports.each)} addresses of this machine (--source A,B,...), "
                 f"or as root: {_WIDE_RANGE}",
+                of_generator=True,
             )
     return demand, _warned(demand, ports.beside(listeners))
 

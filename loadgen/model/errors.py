@@ -25,16 +25,18 @@ class LoadgenError(Exception):
     """Base class of all errors that are raised on purpose.
 
     `message`: what was wrong, in one line.  `hint`: what to do about it; may be empty.  `after_result`: the command
-    has printed a result before the error, so the error must not be printed as a second one.
+    has printed a result before the error, so the error must not be printed as a second one.  `of_generator`: the load
+    generator has too few resources for the requested load, and may have enough for a lighter one.
     """
 
     exit_code = ExitCode.USAGE
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", of_generator: bool = False) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.after_result = False
+        self.of_generator = of_generator
 
 
 class PlanError(LoadgenError):

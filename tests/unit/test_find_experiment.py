@@ -183,6 +183,20 @@ def test_vms_that_do_not_start_are_an_answer() -> None:
     assert [step.started for step in found.steps] == [step.value <= 11 for step in found.steps]
 
 
+def test_a_port_that_is_taken_bounds_the_number_of_vms() -> None:
+    found = failing(6, PlanError("port 9007 on 127.0.0.1 is taken"))[0].answer.result
+    assert isinstance(found, Find)
+    assert (found.capacity.found, found.capacity.value) == (Found.EXACT, 6)
+    assert "7 VMs did not start: port 9007 on 127.0.0.1 is taken" in found.reasons
+
+
+def test_load_machines_that_cannot_carry_their_share_are_a_lower_bound() -> None:
+    error = FleetError("no load machine can carry its share", of_generator=True)
+    found = failing(30, error, Wanted.CONNECTIONS)[0].answer.result
+    assert isinstance(found, Find)
+    assert (found.capacity.found, found.capacity.value, found.capacity.invalid_above) == (Found.AT_LEAST, 30, True)
+
+
 def test_that_not_even_one_vm_starts_is_an_answer_too() -> None:
     found = failing(0, TargetError("no memory"))[0].answer.result
     assert found.verdict is Verdict.NOT_CONFORMING
@@ -191,7 +205,8 @@ def test_that_not_even_one_vm_starts_is_an_answer_too() -> None:
 
 @pytest.mark.parametrize("wanted", [Wanted.VMS, Wanted.CONNECTIONS])
 def test_a_limit_of_the_load_generator_is_a_lower_bound(wanted: Wanted) -> None:
-    outcome, _ = failing(30, PlanError("each of 2 engines needs 2,000 open files"), wanted)
+    error = PlanError("each of 2 engines needs 2,000 open files", of_generator=True)
+    outcome, _ = failing(30, error, wanted)
     found = outcome.answer.result
     assert isinstance(found, Find)
     assert (found.capacity.found, found.capacity.value, found.capacity.invalid_above) == (Found.AT_LEAST, 30, True)
