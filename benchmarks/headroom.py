@@ -3,9 +3,8 @@
     python -m benchmarks.headroom saturated 10
     python -m benchmarks.headroom idle 10
 
-The server is the responder of the engine benchmark, in C.  Saturated: it answers the Python engine at once, which makes
-a header with 16 random values for each request, and so costs several times as much as the responder.  Idle: it answers
-16 connections of the compiled engine after 5 ms.
+The server is the responder of the engine benchmark, in C.  Saturated: it answers the Python engine at once, which costs
+more than the responder does.  Idle: it answers 16 connections of the compiled engine after 5 ms.
 """
 
 from __future__ import annotations
