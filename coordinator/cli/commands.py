@@ -36,13 +36,17 @@ COMMANDS = {
         "coordinator.cli.relative:relative",
         "Compare environments: run a command many times in each, and say how good each is relative to the first.",
     ),
+    "compare": Entry(
+        "coordinator.cli.compare:compare",
+        "Compare runs: is one group better or worse than the first one, and by how much?",
+    ),
     "proxy": Entry(
         "coordinator.cli.proxy:proxy",
         "Forward TCP connections until Ctrl-C, and show live counters.",
     ),
     "resume": Entry(
         "coordinator.cli.resume:resume",
-        "Continue a stopped sweep, search or comparison: play the missing runs, on the same load machines.",
+        "Continue several runs that were stopped: play those that are missing, on the same load machines.",
     ),
     "show": Entry(
         "coordinator.cli.show:show",
