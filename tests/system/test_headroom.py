@@ -23,7 +23,7 @@ def test_three_runs_and_their_answer(tmp_path: Path) -> None:
             assert server.stdout is not None
             found = re.search(r"port (\d+)", server.stdout.readline())
             assert found
-            words = (f"http://127.0.0.1:{found[1]}/", "-c", "4", "-d", "1s", "--engines", "1", "--check-headroom")
+            words = (f"http://127.0.0.1:{found[1]}/", "-c", "4", "-d", "2s", "--engines", "1", "--check-headroom")
             done = loadgen("http", *words, "--json", "--out", "checked", cache=tmp_path, cwd=tmp_path)
         finally:
             server.kill()
@@ -34,7 +34,7 @@ def test_three_runs_and_their_answer(tmp_path: Path) -> None:
     assert [step["role"] for step in document["steps"]][::2] == ["run", "null-responder"]
     alone = loadgen("show", "checked/null-responder", "--json", cache=tmp_path, cwd=tmp_path).document
     assert alone["total"]["ok"] > 0
-    assert alone["total"]["errors"] == {}
+    assert alone["total"]["errors"] == 0
     (route,) = alone["plan"]["connect_to"]
     assert route.rpartition(":")[2] not in listening()  # the null responder has ended
     assert "How far was the load generator" in loadgen("show", "checked", cache=tmp_path, cwd=tmp_path).out
