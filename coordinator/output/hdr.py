@@ -14,6 +14,7 @@ from coordinator.output.streams import OutputError
 from coordinator.record.find_result import Find
 from coordinator.record.header import KIND_HTTP
 from coordinator.record.headroom_result import HeadroomResult
+from coordinator.record.interleaved_result import Interleaved
 from coordinator.record.sweep_result import Sweep
 from loadgen.host.paths import is_directory
 from loadgen.measure.hdr_log import Interval, hgrm, hlog
@@ -21,6 +22,7 @@ from loadgen.measure.histogram import Histogram
 from loadgen.model.errors import PlanError
 from loadgen.model.units import NS_PER_S
 from loadgen.verdict.http_result import HttpResult
+from loadgen.verdict.repeats import Repeats
 
 SUFFIXES = (".hgrm", ".hlog")
 
@@ -82,7 +84,7 @@ def _intervals(judged: Judged[Any, Any]) -> list[Interval]:
 
 def _windows_ns(result: Any, part: Part) -> Mapping[int, int]:
     """The length of each window that counts operations which were under way during all of it."""
-    if isinstance(result, Find | HeadroomResult):
+    if isinstance(result, Find | HeadroomResult | Interleaved | Repeats):
         result = part.record.result()
     if isinstance(result, Sweep):
         result = next(point.result for point in result.points if point.record == part.name)

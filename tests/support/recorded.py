@@ -11,6 +11,7 @@ from coordinator.record.document import finished, unfinished
 from coordinator.record.find_result import Find, Wanted
 from coordinator.record.header import KIND_HTTP, KIND_SPEC, Header
 from coordinator.record.headroom_result import HeadroomResult, Role
+from coordinator.record.interleaved_result import Interleaved
 from coordinator.record.network import Kept
 from coordinator.record.sweep_result import Sweep
 from coordinator.record.writer import Measured, RecordWriter
@@ -21,6 +22,7 @@ from loadgen.verdict.network import judge_forward, judge_iperf
 from loadgen.verdict.pack import judge_pack
 from loadgen.verdict.relative import judge_round
 from loadgen.verdict.repeats import Repeats
+from loadgen.verdict.result import Verdict
 from tests.support import finds, headrooms, https, isolations, packs, relatives, results
 from tests.support import repeats as repeated
 from tests.support.judged import END
@@ -68,12 +70,12 @@ def _find(directory: Path, find: Find, *, cut: bool = False) -> None:
             _http(own, https.result()) if is_http else write_record(own, results.header(4), results.run_result(4))
 
 
-def _repeats(directory: Path, found: Repeats, *, cut: bool = False) -> None:
-    header = repeated.http_header()
+def _several(directory: Path, header: Header[Any], found: Repeats | Interleaved, *, cut: bool = False) -> None:
     document = unfinished(header, found) if cut else finished(header, found, finished_at=END)
     RecordWriter(directory, document).close()
     for run in found.runs:
-        _http(directory / run.record, https.result())
+        own, is_http = directory / run.record, header.kind.startswith(KIND_HTTP)
+        _http(own, https.result()) if is_http else write_record(own, results.header(4), results.run_result(4))
 
 
 def _headroom(directory: Path, runs: str, result: HeadroomResult, *, cut: bool = False) -> None:
@@ -184,10 +186,40 @@ RECORDS: dict[str, Callable[[Path], None]] = {
     "pack interrupted": lambda path: _pack(
         path, judge_pack(packs.PLAN, packs.packed(packs.steps(64), ended=False), interrupted=True)
     ),
-    "http-repeats good": lambda path: _repeats(path, repeated.repeats(repeated.STEADY)),
-    "http-repeats cut": lambda path: _repeats(path, repeated.repeats(repeated.STEADY[:3], asked=8), cut=True),
-    "http-repeats INVALID": lambda path: _repeats(path, repeated.repeats((), invalid=2)),
-    "http-repeats interrupted": lambda path: _repeats(path, repeated.interrupted()),
+    "spec-repeats good": lambda path: _several(path, repeated.spec_header(), repeated.repeats(repeated.STEADY)),
+    "spec-repeats cut": lambda path: _several(
+        path, repeated.spec_header(), repeated.repeats(repeated.STEADY[:3], asked=8), cut=True
+    ),
+    "spec-repeats INVALID": lambda path: _several(path, repeated.spec_header(), repeated.repeats((), invalid=2)),
+    "spec-repeats interrupted": lambda path: _several(path, repeated.spec_header(), repeated.interrupted()),
+    "spec-compare good": lambda path: _several(
+        path, repeated.spec_compare_header(), repeated.interleaved(true=1.0, spec=True)
+    ),
+    "spec-compare cut": lambda path: _several(
+        path, repeated.spec_compare_header(), repeated.interleaved(played=5, spec=True), cut=True
+    ),
+    "spec-compare INVALID": lambda path: _several(
+        path, repeated.spec_compare_header(), repeated.interleaved(1, last=Verdict.INVALID, spec=True)
+    ),
+    "spec-compare interrupted": lambda path: _several(
+        path, repeated.spec_compare_header(), repeated.interleaved(played=5, last=Verdict.INTERRUPTED, spec=True)
+    ),
+    "http-repeats good": lambda path: _several(path, repeated.http_header(), repeated.repeats(repeated.STEADY)),
+    "http-repeats cut": lambda path: _several(
+        path, repeated.http_header(), repeated.repeats(repeated.STEADY[:3], asked=8), cut=True
+    ),
+    "http-repeats INVALID": lambda path: _several(path, repeated.http_header(), repeated.repeats((), invalid=2)),
+    "http-repeats interrupted": lambda path: _several(path, repeated.http_header(), repeated.interrupted()),
+    "http-compare good": lambda path: _several(path, repeated.http_compare_header(), repeated.interleaved(true=1.0)),
+    "http-compare cut": lambda path: _several(
+        path, repeated.http_compare_header(), repeated.interleaved(played=5), cut=True
+    ),
+    "http-compare INVALID": lambda path: _several(
+        path, repeated.http_compare_header(), repeated.interleaved(1, last=Verdict.INVALID)
+    ),
+    "http-compare interrupted": lambda path: _several(
+        path, repeated.http_compare_header(), repeated.interleaved(played=5, last=Verdict.INTERRUPTED)
+    ),
     "relative good": lambda path: _relative(path, relatives.result()),
     "relative cut": lambda path: _relative(path, CUT),
     "relative interrupted": lambda path: _relative(path, relatives.result(2, interrupted=True)),
