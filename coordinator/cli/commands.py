@@ -32,13 +32,17 @@ COMMANDS = {
         "coordinator.cli.isolate:isolate",
         "Measure what antisocial VMs do to a quiet one: latency of a game server, a UDP echo and a web server.",
     ),
+    "relative": Entry(
+        "coordinator.cli.relative:relative",
+        "Compare environments: run a command many times in each, and say how good each is relative to the first.",
+    ),
     "proxy": Entry(
         "coordinator.cli.proxy:proxy",
         "Forward TCP connections until Ctrl-C, and show live counters.",
     ),
     "resume": Entry(
         "coordinator.cli.resume:resume",
-        "Continue a sweep that was stopped: play the runs that are missing, on the same load machines.",
+        "Continue a sweep or a comparison that was stopped: play the runs that are missing, on the same load machines.",
     ),
     "show": Entry(
         "coordinator.cli.show:show",

@@ -153,7 +153,7 @@ def _recorded(kind: str, run: Path, *, fleet: bool) -> Start:
     record = load(run)
     file, document, found = record.path / RUN, record.document, record.header.kind
     command = found.partition("-")[0]  # of `spec-sweep`: spec
-    if record.is_of_runs and command == kind:
+    if record.is_of_runs and command == kind != found:  # a kind of its own has the plan of all its runs
         raise PlanError(f"{run} is a record of several runs", hint=f"replay one of the directories in {run}")
     if command != kind:
         raise PlanError(f"{run} is a record of loadgen {command}", hint=f"replay it with loadgen {command} --replay")

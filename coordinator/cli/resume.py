@@ -14,10 +14,10 @@ from coordinator.cli.panels import command, option
 @click.argument("record", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))
 @option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 def resume(record: Path, as_json: bool) -> int:
-    """Continue a sweep that was stopped: play the runs that are missing, on the same load machines.
+    """Continue a sweep or a comparison that was stopped: play the runs that are missing, on the same load machines.
 
-    RUN is the directory of the sweep's record, in which the result is written. Runs that are complete are used again;
-    a run that was cut is played again, and its record is kept under another name.
+    RUN is the directory of the experiment's record, in which the result is written. Runs that are complete are used
+    again; a run that was cut is played again, and its record is kept under another name.
     """
     from coordinator.cli.fleet_options import check_installed
     from coordinator.cli.fleet_plan import choice_from_record
@@ -26,8 +26,10 @@ def resume(record: Path, as_json: bool) -> int:
     from coordinator.output.streams import stderr_console
 
     found = resumable(record)
-    choice = choice_from_record(found.record.document.get("fleet"))
-    check_installed(choice)
+    choice = None
+    if found.record.header.fleet is not None:
+        choice = choice_from_record(found.record.document.get("fleet"))
+        check_installed(choice)
     reused = ", ".join(one.path.name for one in found.done)
     stderr_console().print(f"· runs that are used again: {reused or 'none'}", markup=False, highlight=False)
     session = Session(

@@ -13,7 +13,7 @@ from coordinator.experiment.executor import Outcome
 from coordinator.fleet.choice import FleetChoice
 from coordinator.output.judged import Judged
 from coordinator.record.document import finished, unfinished
-from coordinator.record.header import Header
+from coordinator.record.header import KIND_SWEEP, Header
 from coordinator.record.writer import RecordWriter
 from coordinator.run.frame import begin_header, now
 from coordinator.run.interrupts import NothingMeasuredError
@@ -43,7 +43,8 @@ class Notebook:
         if experiment.kind != experiment.runs:
             header = again or begin_header(experiment.kind, experiment.shown, fleet, command_line)
             # The experiment itself is not a run on load machines.
-            self._header = dataclasses.replace(header, fleet=dataclasses.replace(header.own_fleet, run_id=""))
+            own = dataclasses.replace(header.fleet, run_id="") if header.fleet else None
+            self._header = dataclasses.replace(header, fleet=own)
             document = unfinished(self._header, experiment.answer(done).result)
             self._writer = RecordWriter(directory, document, again=again is not None)
 
@@ -81,5 +82,6 @@ class Notebook:
         document = unfinished(header, result) if outcome.failed else finished(header, result, finished_at=now())
         self._writer.rewrite(document)
         progress = self._experiment.progress(outcome.done)
-        cut = f"{len(outcome.done)} of {progress.runs} points were measured" if outcome.failed else ""
+        runs = "points" if header.kind == KIND_SWEEP else "runs"
+        cut = f"{len(outcome.done)} of {progress.runs} {runs} were measured" if outcome.failed else ""
         return Judged(path=self._directory, document=document, header=header, result=result, cut=cut)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +10,22 @@ from typing import Any
 
 from coordinator.experiment.api import Answer, Done, Experiment
 from coordinator.experiment.find import FindCapacity
+from coordinator.experiment.relative import Relative, record_of
 from coordinator.experiment.sweep import VmSweep
 from coordinator.output.judged import Judged
 from coordinator.record.find_result import Find
-from coordinator.record.header import KIND_HTTP_FIND, KIND_SPEC_FIND, KIND_SWEEP
+from coordinator.record.header import (
+    KIND_HTTP_FIND,
+    KIND_RELATIVE,
+    KIND_ROUND,
+    KIND_SPEC_FIND,
+    KIND_SWEEP,
+)
 from coordinator.record.reader import Record, load
 from coordinator.record.sweep_result import Sweep
 from loadgen.model.errors import PlanError
+from loadgen.verdict.relative import judge_round
+from loadgen.verdict.relative_result import RelativeResult
 from loadgen.verdict.result import Verdict
 
 
@@ -37,8 +47,10 @@ def resumable(path: Path) -> Resumable:
     record = load(path)
     if record.header.kind not in _RESTORE:
         raise PlanError(
-            f"{path} is one run of loadgen {record.header.kind}; only a sweep or a search can be continued",
-            hint=f"repeat it: loadgen {record.header.kind} --replay {path}",
+            f"{path} is one run of loadgen {record.header.kind}; a sweep, a search or a comparison can be continued",
+            hint=f"repeat it: loadgen {record.header.kind} --replay {path}"
+            if record.header.kind != KIND_ROUND
+            else f"continue the comparison: loadgen resume {path.resolve().parent}",
         )
     found = _RESTORE[record.header.kind](record)
     if isinstance(found.experiment.plan(found.done), Answer):
@@ -62,6 +74,23 @@ def _sweep(record: Record) -> Resumable:
     return Resumable(record=record, experiment=VmSweep(header.plan, sweep.vms), done=done)
 
 
+def _relative(record: Record) -> Resumable:
+    """Rounds that the user interrupted are played again."""
+    result: RelativeResult = record.result()
+    header = record.header
+    done = tuple(
+        Judged(
+            path=record.path / record_of(one.number),
+            document={},
+            header=dataclasses.replace(header, kind=KIND_ROUND, plan=header.plan.only(one.number)),
+            result=judge_round(one, interrupted=False),
+        )
+        for one in result.rounds
+        if one.complete
+    )
+    return Resumable(record=record, experiment=Relative(header.plan), done=done)
+
+
 def _find(record: Record) -> Resumable:
     """Of runs that are over, the search needs only what its own record keeps of them."""
     find: Find = record.result()
@@ -78,6 +107,7 @@ _RESTORE: dict[str, Callable[[Record], Resumable]] = {
     KIND_SWEEP: _sweep,
     KIND_SPEC_FIND: _find,
     KIND_HTTP_FIND: _find,
+    KIND_RELATIVE: _relative,
 }
 """By the kind of the experiment's record.  An experiment that can be resumed is one entry."""
 

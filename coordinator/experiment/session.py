@@ -78,7 +78,7 @@ def run_session(session: Session) -> int:
 async def _session(session: Session) -> int:
     if session.out is not None:
         return await _play(session, session.out)
-    directory = claim_directory(datetime.now(), kind=session.experiment.runs)
+    directory = claim_directory(datetime.now(), kind=_command(session.experiment))
     try:
         return await _play(session, directory)
     finally:
@@ -126,6 +126,11 @@ async def _play(session: Session, directory: Path) -> int:
             outcome.failed.after_result = True
             raise outcome.failed
         return int(judged.result.exit_code)
+
+
+def _command(experiment: Experiment[Any]) -> str:
+    """The command that plays an experiment: its kind without what a kind of several runs, or of parts, has added."""
+    return min(experiment.kind, experiment.runs, key=len)
 
 
 def _say_on(err: Console) -> Say:

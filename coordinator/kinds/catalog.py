@@ -17,6 +17,7 @@ _KINDS = {
     "forward": "coordinator.kinds.forward.kind:ForwardKind",
     "pack": "coordinator.kinds.pack.kind:PackKind",
     "isolate": "coordinator.kinds.isolate.kind:IsolateKind",
+    "relative-round": "coordinator.kinds.relative.kind:RoundKind",
 }
 
 

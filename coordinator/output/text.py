@@ -14,6 +14,7 @@ from coordinator.output.terminal.http_report import print_http
 from coordinator.output.terminal.isolate_report import print_isolate
 from coordinator.output.terminal.network_report import print_forward, print_iperf
 from coordinator.output.terminal.pack_report import print_pack
+from coordinator.output.terminal.relative_report import print_relative, print_round
 from coordinator.output.terminal.report import print_report
 from coordinator.record.header import (
     KIND_FORWARD,
@@ -22,6 +23,8 @@ from coordinator.record.header import (
     KIND_IPERF,
     KIND_ISOLATE,
     KIND_PACK,
+    KIND_RELATIVE,
+    KIND_ROUND,
     KIND_SPEC,
     KIND_SPEC_FIND,
     KIND_SWEEP,
@@ -37,6 +40,8 @@ REPORTS: dict[str, Callable[[Console, Judged[Any, Any]], None]] = {
     KIND_SPEC_FIND: print_find,
     KIND_HTTP_FIND: print_find,
     KIND_ISOLATE: print_isolate,
+    KIND_RELATIVE: print_relative,
+    KIND_ROUND: print_round,
 }
 """By the kind of the run."""
 

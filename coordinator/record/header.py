@@ -24,6 +24,8 @@ KIND_PACK = "pack"
 KIND_ISOLATE = "isolate"
 KIND_SPEC_FIND = "spec-find"
 KIND_HTTP_FIND = "http-find"
+KIND_RELATIVE = "relative"
+KIND_ROUND = "relative-round"
 
 UNFINISHED = "unfinished"
 """The verdict in the document of a run that has not ended, or that was killed."""

@@ -17,7 +17,8 @@ from loadgen.model.isolate import Hog
 from loadgen.verdict.isolate import judge_isolate
 from loadgen.verdict.network import judge_forward, judge_iperf
 from loadgen.verdict.pack import judge_pack
-from tests.support import finds, https, isolations, packs, results
+from loadgen.verdict.relative import judge_round
+from tests.support import finds, https, isolations, packs, relatives, results
 from tests.support.judged import END
 from tests.support.networks import (
     FORWARD,
@@ -73,6 +74,22 @@ def _iperf(directory: Path, result: Any) -> None:
 
 def _forward(directory: Path, result: Any) -> None:
     write_record(directory, forward_header(), result, map(Kept, forward_passages()))
+
+
+def _relative(directory: Path, result: Any) -> None:
+    """Write the record of a comparison with those of its rounds."""
+    whole = relatives.result(2) if result is CUT else result
+    document = unfinished(relatives.header(), whole)
+    if result is not CUT:
+        document = finished(relatives.header(), result, finished_at=END)
+    RecordWriter(directory, document).close()
+    for one in whole.rounds:
+        header = relatives.round_header(one.number)
+        write_record(directory / one.record, header, judge_round(one, interrupted=False), one.trials)
+
+
+def _round(directory: Path, result: Any) -> None:
+    write_record(directory, relatives.round_header(), result, relatives.rounds(1)[0].trials)
 
 
 def _pack(directory: Path, result: Any) -> None:
@@ -133,6 +150,11 @@ RECORDS: dict[str, Callable[[Path], None]] = {
     "pack interrupted": lambda path: _pack(
         path, judge_pack(packs.PLAN, packs.packed(packs.steps(64), ended=False), interrupted=True)
     ),
+    "relative good": lambda path: _relative(path, relatives.result()),
+    "relative cut": lambda path: _relative(path, CUT),
+    "relative interrupted": lambda path: _relative(path, relatives.result(2, interrupted=True)),
+    "round good": lambda path: _round(path, relatives.round_result()),
+    "round cut": lambda path: _round(path, CUT),
 }
 """By kind and end: each writes a record into a directory."""
 

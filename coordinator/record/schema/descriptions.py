@@ -14,9 +14,10 @@ from coordinator.record.schema.descriptions_isolate import ISOLATE
 from coordinator.record.schema.descriptions_network import NETWORK
 from coordinator.record.schema.descriptions_pack import PACK
 from coordinator.record.schema.descriptions_plans import PLANS
+from coordinator.record.schema.descriptions_relative import RELATIVE
 from coordinator.record.schema.descriptions_results import ANY_DOCUMENT, RESULTS
 
-DESCRIPTIONS: Final[Mapping[str, Mapping[str, str]]] = {**RESULTS, **NETWORK, **PACK, **ISOLATE, **PLANS}
+DESCRIPTIONS: Final[Mapping[str, Mapping[str, str]]] = {**RESULTS, **NETWORK, **PACK, **ISOLATE, **PLANS, **RELATIVE}
 """By type and field."""
 
 

@@ -1,0 +1,1 @@
+"""`loadgen relative`: how good is each environment at a command, relative to the first one?"""
