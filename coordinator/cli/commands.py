@@ -36,6 +36,10 @@ COMMANDS = {
         "coordinator.cli.relative:relative",
         "Compare environments: run a command many times in each, and say how good each is relative to the first.",
     ),
+    "paper": Entry(
+        "coordinator.cli.paper:paper",
+        "Play the experiments of the paper on this machine, and show the paper's figures beside those of this machine.",
+    ),
     "proxy": Entry(
         "coordinator.cli.proxy:proxy",
         "Forward TCP connections until Ctrl-C, and show live counters.",

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
+from loadgen.model.errors import LoadgenError
+
 if TYPE_CHECKING:  # a command makes a planner before it imports the modules that play runs
     from coordinator.output.judged import Judged
     from coordinator.record.header import Plan, Result
@@ -22,11 +24,25 @@ class Next(Generic[P]):
 
     `record` is the directory of the run's record, relative to the directory of the experiment; it is "" when the
     experiment consists of this run and needs no record of its own.  `label` names the run for the user, like `4 VMs`.
+    Of an experiment that consists of experiments, `experiment` is the next one, and `plan` is what that one shows.
     """
 
     plan: P
     record: str = ""
     label: str = ""
+    experiment: Experiment[Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepPlayed:
+    """The result of a step that is an experiment itself.
+
+    `result` is None when nothing was measured; `failed` says why it could not begin, or not go on to its end.
+    """
+
+    result: Result | None
+    took_ns: int
+    failed: LoadgenError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +69,7 @@ class Experiment(Protocol[P]):
 
     @property
     def runs(self) -> str:
-        """The kind of the experiment's runs (coordinator.kinds.catalog)."""
+        """The kind of the experiment's runs (coordinator.kinds.catalog); "" when these are experiments."""
 
     @property
     def kind(self) -> str:

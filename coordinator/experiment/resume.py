@@ -10,12 +10,14 @@ from typing import Any
 
 from coordinator.experiment.api import Answer, Done, Experiment
 from coordinator.experiment.find import FindCapacity
+from coordinator.experiment.paper import Paper
 from coordinator.experiment.relative import Relative, record_of
 from coordinator.experiment.sweep import VmSweep
 from coordinator.output.judged import Judged
 from coordinator.record.find_result import Find
 from coordinator.record.header import (
     KIND_HTTP_FIND,
+    KIND_PAPER,
     KIND_RELATIVE,
     KIND_ROUND,
     KIND_SPEC_FIND,
@@ -24,6 +26,7 @@ from coordinator.record.header import (
 from coordinator.record.reader import Record, load
 from coordinator.record.sweep_result import Sweep
 from loadgen.model.errors import PlanError
+from loadgen.verdict.paper import PaperResult
 from loadgen.verdict.relative import judge_round
 from loadgen.verdict.relative_result import RelativeResult
 from loadgen.verdict.result import Verdict
@@ -103,11 +106,22 @@ def _find(record: Record) -> Resumable:
     return Resumable(record=record, experiment=FindCapacity(header.plan, find.wanted, find.search), done=done)
 
 
+def _paper(record: Record) -> Resumable:
+    """Experiments that were not played to their end are tried again; each continues its own record."""
+    result: PaperResult = record.result()
+    over: list[Any] = [step for step in result.steps if step.is_over]
+    done = tuple(
+        Judged(path=record.path / step.record, document={}, header=record.header, result=step) for step in over
+    )
+    return Resumable(record=record, experiment=Paper(record.header.plan), done=done)
+
+
 _RESTORE: dict[str, Callable[[Record], Resumable]] = {
     KIND_SWEEP: _sweep,
     KIND_SPEC_FIND: _find,
     KIND_HTTP_FIND: _find,
     KIND_RELATIVE: _relative,
+    KIND_PAPER: _paper,
 }
 """By the kind of the experiment's record.  An experiment that can be resumed is one entry."""
 

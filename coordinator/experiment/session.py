@@ -15,20 +15,14 @@ from typing import Any
 import uvloop
 from rich.console import Console
 
-from coordinator.experiment.api import Done, Experiment, Next
-from coordinator.experiment.executor import execute
-from coordinator.experiment.notebook import Notebook
+from coordinator.experiment.api import Done, Experiment
+from coordinator.experiment.director import Director
 from coordinator.experiment.progress import fileset_progress
-from coordinator.experiment.resume import set_aside
 from coordinator.fleet.choice import FleetChoice
-from coordinator.kinds.catalog import load_kind
 from coordinator.output.catalog import print_result
-from coordinator.output.judged import Judged
 from coordinator.output.streams import stderr_console
 from coordinator.record.header import Header
 from coordinator.record.writer import claim_directory
-from coordinator.run.api import Around
-from coordinator.run.frame import Run
 from coordinator.run.interrupts import Interrupts
 from coordinator.starting import end_in_order
 from loadgen.agent.children import EarlyEngines
@@ -89,48 +83,31 @@ async def _session(session: Session) -> int:
 async def _play(session: Session, directory: Path) -> int:
     """Play the experiment with its record in `directory`."""
     err = stderr_console()
-    experiment = session.experiment
     with Interrupts() as interrupts, fileset_progress(err) as progress:
-        kind, say = load_kind(experiment.runs), _say_on(err)
-        around = Around(
-            cache=cache_directory(), say=say, progress=progress, view=kind.open_view(err), early=session.early
+        director = Director(
+            fleet=session.fleet,
+            command_line=session.command_line,
+            interrupts=interrupts,
+            err=err,
+            cache=cache_directory(),
+            say=_say_on(err),
+            progress=progress,
+            early=session.early,
+            hdr=session.hdr,
+            notes=session.notes,
+            shows_secrets=session.shows_secrets,
         )
-
-        async def play(step: Next[Any]) -> Judged[Any, Any]:
-            own = directory / step.record
-            if session.resumed and own.exists():
-                say(f"the record of a run that was cut is kept as {set_aside(own)}")
-            run = Run(
-                kind=kind,
-                plan=step.plan,
-                fleet=session.fleet,
-                directory=own,
-                around=around,
-                command_line=session.command_line,
-                hdr=session.hdr,
-                notes=session.notes,
-                shows_secrets=session.shows_secrets,
-            )
-            return await interrupts.during(run)
-
-        notebook = Notebook(
-            experiment, directory, session.fleet, session.command_line, session.done, again=session.resumed
-        )
-        with notebook:
-            outcome = await execute(experiment, play=play, say=say, on_done=notebook.note, done=session.done)
-            judged = notebook.close(outcome)
-        for problem in notebook.problems:
-            say(problem)
+        judged, failed = await director.play(session.experiment, directory, again=session.resumed, done=session.done)
         print_result(judged, session.form)
-        if outcome.failed:
-            outcome.failed.after_result = True
-            raise outcome.failed
+        if failed:
+            failed.after_result = True
+            raise failed
         return int(judged.result.exit_code)
 
 
 def _command(experiment: Experiment[Any]) -> str:
     """The command that plays an experiment: its kind without what a kind of several runs, or of parts, has added."""
-    return min(experiment.kind, experiment.runs, key=len)
+    return min(experiment.kind, experiment.runs or experiment.kind, key=len)
 
 
 def _say_on(err: Console) -> Say:

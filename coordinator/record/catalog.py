@@ -13,6 +13,7 @@ from coordinator.record.header import (
     KIND_IPERF,
     KIND_ISOLATE,
     KIND_PACK,
+    KIND_PAPER,
     KIND_RELATIVE,
     KIND_ROUND,
     KIND_SPEC,
@@ -24,6 +25,7 @@ from coordinator.record.iperf import IPERF
 from coordinator.record.isolate import ISOLATE
 from coordinator.record.kind import RecordKind
 from coordinator.record.pack import PACK
+from coordinator.record.paper import PAPER
 from coordinator.record.relative import RELATIVE, ROUND
 from coordinator.record.spec import SPEC
 from coordinator.record.sweep import SWEEP
@@ -38,6 +40,7 @@ KINDS: dict[str, RecordKind[Any, Any]] = {
     KIND_SPEC_FIND: SPEC_FIND,
     KIND_HTTP_FIND: HTTP_FIND,
     KIND_ISOLATE: ISOLATE,
+    KIND_PAPER: PAPER,
     KIND_RELATIVE: RELATIVE,
     KIND_ROUND: ROUND,
 }

@@ -26,6 +26,7 @@ KIND_SPEC_FIND = "spec-find"
 KIND_HTTP_FIND = "http-find"
 KIND_RELATIVE = "relative"
 KIND_ROUND = "relative-round"
+KIND_PAPER = "paper"
 
 UNFINISHED = "unfinished"
 """The verdict in the document of a run that has not ended, or that was killed."""

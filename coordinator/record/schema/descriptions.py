@@ -13,11 +13,20 @@ from typing import Any, Final
 from coordinator.record.schema.descriptions_isolate import ISOLATE
 from coordinator.record.schema.descriptions_network import NETWORK
 from coordinator.record.schema.descriptions_pack import PACK
+from coordinator.record.schema.descriptions_paper import PAPER
 from coordinator.record.schema.descriptions_plans import PLANS
 from coordinator.record.schema.descriptions_relative import RELATIVE
 from coordinator.record.schema.descriptions_results import ANY_DOCUMENT, RESULTS
 
-DESCRIPTIONS: Final[Mapping[str, Mapping[str, str]]] = {**RESULTS, **NETWORK, **PACK, **ISOLATE, **PLANS, **RELATIVE}
+DESCRIPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
+    **RESULTS,
+    **NETWORK,
+    **PACK,
+    **ISOLATE,
+    **PLANS,
+    **RELATIVE,
+    **PAPER,
+}
 """By type and field."""
 
 

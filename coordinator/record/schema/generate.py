@@ -17,6 +17,7 @@ from coordinator.record.schema.http import HttpDocument
 from coordinator.record.schema.isolate import IsolateDocument
 from coordinator.record.schema.network import ForwardDocument, IperfDocument
 from coordinator.record.schema.pack import PackDocument
+from coordinator.record.schema.paper import PaperDocument
 from coordinator.record.schema.relative import RelativeDocument, RoundDocument
 from coordinator.record.schema.spec import SpecDocument, SweepDocument
 
@@ -34,6 +35,7 @@ AnyDocument = (
     | IsolateDocument
     | RelativeDocument
     | RoundDocument
+    | PaperDocument
     | ErrorDocument
 )
 
@@ -44,8 +46,8 @@ _HEAD = {
     "$id": "urn:loadgen:run:1",
     "title": "run.json of a loadgen record",
     "description": "The result of a SPECweb99-style run or sweep, of a throughput test, of a forwarding test, of an"
-    " HTTP load test, of a packing, of an isolation run, of a search for a capacity or of a comparison of environments."
-    " A number that is not finite or not known is null.",
+    " HTTP load test, of a packing, of an isolation run, of a search for a capacity, of a comparison of environments or"
+    " of the paper's experiments. A number that is not finite or not known is null.",
 }
 
 
