@@ -153,10 +153,14 @@ RECORDS: dict[str, Callable[[Path], None]] = {
     "relative good": lambda path: _relative(path, relatives.result()),
     "relative cut": lambda path: _relative(path, CUT),
     "relative interrupted": lambda path: _relative(path, relatives.result(2, interrupted=True)),
-    "round good": lambda path: _round(path, relatives.round_result()),
-    "round cut": lambda path: _round(path, CUT),
+    "relative-round good": lambda path: _round(path, relatives.round_result()),
+    "relative-round cut": lambda path: _round(path, CUT),
+    "relative-round interrupted": lambda path: _round(path, judge_round(relatives.rounds(1)[0], interrupted=True)),
 }
 """By kind and end: each writes a record into a directory."""
+
+NEVER_INVALID = frozenset({"relative", "relative-round"})
+"""Kinds whose runs other processes cannot make INVALID: their trials are interleaved (decision 0054)."""
 
 
 def _sweep_of(result: Any) -> Sweep:
