@@ -13,7 +13,7 @@ from loadgen.model.units import counted, format_window
 from loadgen.verdict.capacity import Found
 from loadgen.verdict.fairness import RATIO
 from loadgen.verdict.isolate_result import IsolateResult
-from loadgen.verdict.network_result import ForwardResult, IperfResult
+from loadgen.verdict.network_result import ForwardResult, ForwardRow, IperfResult
 from loadgen.verdict.pack_result import PackResult
 from loadgen.verdict.paper import Ours
 from loadgen.verdict.relative_result import RelativeResult, RelativeRow
@@ -25,7 +25,9 @@ _MICRO = ("fork and exit", "fork and exec", "mmap of 8 MB", "page fault", "switc
 
 
 def ours_of(experiment: Experiment, result: Any) -> tuple[Ours, ...]:
-    """The numbers of a result; () for a result that is INVALID."""
+    """The numbers of a result; () for one that is INVALID, or that the user stopped."""
+    if result.verdict is Verdict.INTERRUPTED:
+        return ()
     if not isinstance(result, Sweep) and result.verdict is Verdict.INVALID:  # a sweep has a verdict for each point
         return ()
     return tuple(_READERS[experiment](result))
@@ -61,7 +63,7 @@ def _capacity(result: Find) -> Iterator[Ours]:
 def _tcp(result: ForwardResult | IperfResult) -> Iterator[Ours]:
     """Rates by window: of the direct path through a lab, or of both directions with a peer."""
     if isinstance(result, ForwardResult):
-        for row in result.rows:
+        for row in _single(result):
             window = format_window(row.window_bytes)
             yield Ours(
                 key=window,
@@ -86,7 +88,7 @@ def _tcp(result: ForwardResult | IperfResult) -> Iterator[Ours]:
 
 
 def _forward(result: ForwardResult) -> Iterator[Ours]:
-    for row in result.rows:
+    for row in _single(result):
         cell = f"{row.mode.value} {format_window(row.window_bytes)}"
         yield Ours(
             key=cell,
@@ -96,6 +98,11 @@ def _forward(result: ForwardResult) -> Iterator[Ours]:
             high=row.max_mbit_per_s,
             at_least=row.limited_by_end,
         )
+
+
+def _single(result: ForwardResult) -> Iterator[ForwardRow]:
+    """The rows with one flow, as the paper has them."""
+    return (row for row in result.rows if row.flows == 1)
 
 
 def _pack(result: PackResult) -> Iterator[Ours]:

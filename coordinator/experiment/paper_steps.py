@@ -17,7 +17,7 @@ from coordinator.record.header import KIND_FORWARD, KIND_IPERF, KIND_ISOLATE, KI
 from loadgen.model.isolate import IsolatePlan
 from loadgen.model.pack import PackPlan
 from loadgen.model.paper import Experiment, PaperPlan, Profile
-from loadgen.model.plan import QUICK, Server, SpecPlan
+from loadgen.model.plan import QUICK, SpecPlan
 from loadgen.model.probe import WINDOWS_BYTES, ForwardPlan, IperfPlan, Link, Mode
 from loadgen.model.relative import RelativePlan
 from loadgen.model.units import NS_PER_S
@@ -139,8 +139,7 @@ def _forward(plan: PaperPlan, _: Experiment) -> Step:
 
 def _pack(plan: PaperPlan, _: Experiment) -> Step:
     driver = "" if plan.vm_driver == "local" else plan.vm_driver
-    server = Server.APACHE if plan.server is Server.AUTO else plan.server
-    own = PackPlan(count=_PACKED[plan.profile], vm_driver=driver, server=server)
+    own = PackPlan(count=_PACKED[plan.profile], vm_driver=driver, server=plan.server)
     return Step(Once(KIND_PACK, own), _PACK_NS[plan.profile])
 
 

@@ -15,7 +15,7 @@ from coordinator.record.schema.generate import FILE, schema_text, why_damaged
 from loadgen.verdict.isolate import judge_isolate
 from loadgen.verdict.network import judge_forward, judge_iperf
 from loadgen.verdict.pack import judge_pack
-from tests.support import finds, https, isolations, packs, relatives, results
+from tests.support import finds, https, isolations, packs, papers, relatives, results
 from tests.support.judged import END
 from tests.support.networks import FORWARD, IPERF, forward_header, forward_passages, iperf_header, iperf_results
 
@@ -30,6 +30,7 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
     "forward": finished(forward_header(), judge_forward(FORWARD, forward_passages(), others=NOBODY), finished_at=END),
     "isolate": finished(isolations.header(), judge_isolate(isolations.PLAN, isolations.isolated()), finished_at=END),
     "pack": finished(packs.header(), judge_pack(packs.PLAN, packs.packed()), finished_at=END),
+    "paper": finished(papers.header(), papers.result(), finished_at=END),
     "relative": finished(relatives.header(), relatives.result(), finished_at=END),
     "relative-round": finished(relatives.round_header(), relatives.round_result(), finished_at=END),
 }
@@ -43,6 +44,7 @@ BEGUN: dict[str, dict[str, Any]] = {
     "forward": unfinished(forward_header()),
     "isolate": unfinished(isolations.header()),
     "pack": unfinished(packs.header()),
+    "paper": unfinished(papers.header(), papers.result({})),
     "relative": unfinished(relatives.header(), relatives.result(1)),
     "relative-round": unfinished(relatives.round_header()),
 }
