@@ -115,7 +115,8 @@ class Director:
             if isinstance(failed, NothingMeasuredError):  # between two runs of the step
                 raise failed
             took_ns = time.monotonic_ns() - began_ns
-            ended = f"failed: {failed.message}" if failed else judged.result.verdict.value if judged else ""
+            ended = judged.result.verdict.value if judged else "not played"
+            ended += f": {failed.message}" if failed else ""
             self.say(f"{step.record}: {ended} (took {fmt.clock(took_ns / NS_PER_S)})")
             return Judged(
                 path=own,

@@ -14,6 +14,7 @@ from coordinator.experiment.relative import Relative
 from coordinator.experiment.sweep import VmSweep
 from coordinator.record.find_result import Wanted
 from coordinator.record.header import KIND_FORWARD, KIND_IPERF, KIND_ISOLATE, KIND_PACK
+from deploy.vms.catalog import GIVE_ADDRESSES
 from loadgen.model.isolate import IsolatePlan
 from loadgen.model.pack import PackPlan
 from loadgen.model.paper import Experiment, PaperPlan, Profile
@@ -62,6 +63,10 @@ _TRIALS = {
     },
 }
 _POSTGRESQLS = {Profile.QUICK: 4, Profile.FULL: 16}
+_LOOPBACK = "127.0.0.1"
+_NETWORK = "198.18.0.0/16"
+"""Reserved for benchmarks (RFC 2544), and large enough for the steps of a packing."""
+
 ENVIRONMENTS = ("bare", "ns")
 
 
@@ -101,9 +106,15 @@ def _spec_plan(plan: PaperPlan, driver: str, *, vms: int, iterations: int) -> Sp
         connections=_CONNECTIONS,
         server=plan.server,
         phases=dataclasses.replace(QUICK, iterations=iterations),
+        vm_address=_address(driver),
         engines=min(plan.engines, _CONNECTIONS),
         seed=plan.seed,
     )
+
+
+def _address(driver: str) -> str:
+    """Where VMs listen: each at an address of its own, with a driver that gives them (Apache needs it in ns)."""
+    return _NETWORK if driver in GIVE_ADDRESSES else _LOOPBACK
 
 
 def _tcp(plan: PaperPlan, _: Experiment) -> Step:
@@ -139,7 +150,7 @@ def _forward(plan: PaperPlan, _: Experiment) -> Step:
 
 def _pack(plan: PaperPlan, _: Experiment) -> Step:
     driver = "" if plan.vm_driver == "local" else plan.vm_driver
-    own = PackPlan(count=_PACKED[plan.profile], vm_driver=driver, server=plan.server)
+    own = PackPlan(count=_PACKED[plan.profile], vm_driver=driver, server=plan.server, vm_address=_address(driver))
     return Step(Once(KIND_PACK, own), _PACK_NS[plan.profile])
 
 

@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +69,8 @@ def said() -> list[str]:
 
 
 @pytest.fixture
-def director(tmp_path: Path, said: list[str]) -> Iterator[Played]:
-    yield Played(
+def director(tmp_path: Path, said: list[str]) -> Played:
+    return Played(
         fleet=None,
         command_line=("loadgen", "paper"),
         interrupts=Interrupts(),
@@ -93,10 +92,9 @@ def test_each_step_is_tried_whatever_the_others_give(director: Played, tmp_path:
     result, failed = play(director, tmp_path / "run")
     assert [step.state for step in result.steps] == [State.FAILED, State.PLAYED, State.NOT_HERE]
     assert failed is None
-    assert said[0].startswith(
-        "— spec: SPECweb99-style load on 1, 4 and 16 web servers at once (Figure 4) (1 of 3), about"
-    )
-    assert said[1] == f"spec: failed: {papers.LATE.message} (took 0:00)"
+    assert said[0].startswith("— spec: SPECweb99-style load on 1, 4 and 16 web servers")
+    assert "(1 of 3), about" in said[0]
+    assert said[1] == f"spec: not played: {papers.LATE.message} (took 0:00)"
     assert said[3] == "pack: conforming (took 0:00)"
 
 

@@ -147,3 +147,11 @@ def test_a_paper_whose_experiments_are_all_over_is_not_resumed(tmp_path: Path) -
     written(tmp_path, {**papers.GOOD, Experiment.SPEC_OCI: papers.sweep(), Experiment.DBENCH: papers.micro()})
     with pytest.raises(PlanError, match="nothing is left to play"):
         resumable(tmp_path)
+
+
+def test_vms_have_addresses_of_their_own_where_the_driver_gives_them() -> None:
+    """In the driver ns, Apache cannot serve at a published port."""
+    for driver, address in (("ns", "198.18.0.0/16"), ("local", "127.0.0.1")):
+        plan = dataclasses.replace(papers.PLAN, vm_driver=driver)
+        for one in (Experiment.SPEC, Experiment.PACK, Experiment.CAPACITY):
+            assert step_of(plan, one).planner.shown.vm_address == address
