@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -23,14 +24,17 @@ from coordinator.output.terminal.parts import (
     where,
 )
 from coordinator.record.header import Header
-from loadgen.model.paper import PaperPlan
-from loadgen.model.units import NS_PER_S
+from loadgen.model.paper import Experiment, PaperPlan
+from loadgen.model.units import NS_PER_S, counted
 from loadgen.verdict.paper import Ours, PaperResult, PaperStep, State
 from loadgen.verdict.paper_figures import HARDWARE, NOT_COMPARABLE, PARTS, Part, Printed
 from loadgen.verdict.result import Verdict
 
 _SYSTEMS = "Xen 2.0.7, Linux-VServer, and Linux 2.6.12 of Fedora Core 4"
 _NOTHING_PRINTED = Printed()
+
+_JUDGED = frozenset({Experiment.SPEC, Experiment.SPEC_OCI, Experiment.CAPACITY, Experiment.PACK})
+"""The experiments that can fail by what they demand; of the others, a good result is only valid."""
 
 
 def print_paper(console: Console, judged: Judged[PaperPlan, PaperResult]) -> None:
@@ -45,7 +49,7 @@ def _parts(judged: Judged[PaperPlan, PaperResult]) -> Iterator[RenderableType]:
     yield Text()
     yield from cut_banner(judged.cut)
     for step in result.steps:
-        yield from _step(step)
+        yield from _step(step, judged.path)
         yield Text()
     tried = {step.experiment for step in result.steps}
     if missing := [one.value for one in result.asked if one not in tried]:
@@ -67,7 +71,7 @@ def _setup(header: Header[PaperPlan], result: PaperResult) -> Table:
     took_s = sum(step.took_ns for step in result.steps) / NS_PER_S
     for name, text in (
         ("started", header.started_at),
-        ("profile", f"{plan.profile.value}, {len(result.asked)} experiments, {fmt.clock(took_s)} so far"),
+        ("profile", f"{plan.profile.value}, {counted(len(result.asked), 'experiment')}, {fmt.clock(took_s)} so far"),
         ("VMs", f"driver {plan.vm_driver}, web server {plan.server.value}, seed {plan.seed}"),
         ("machine", setup_line(header)),
         ("loadgen", own_version(header)),
@@ -77,10 +81,10 @@ def _setup(header: Header[PaperPlan], result: PaperResult) -> Table:
     return grid
 
 
-def _step(step: PaperStep) -> Iterator[RenderableType]:
+def _step(step: PaperStep, path: Path) -> Iterator[RenderableType]:
     part = PARTS[step.experiment]
     yield Text.assemble((f"{step.experiment.value}: {part.title}", "bold"), f" ({part.source})")
-    yield from _outcome(step)
+    yield from _outcome(step, path)
     if step.ours:
         yield _numbers(part, step.ours)
     if step.state is State.PLAYED:
@@ -88,7 +92,7 @@ def _step(step: PaperStep) -> Iterator[RenderableType]:
         yield bullets("here:", [part.differs])
 
 
-def _outcome(step: PaperStep) -> Iterator[RenderableType]:
+def _outcome(step: PaperStep, path: Path) -> Iterator[RenderableType]:
     """How the experiment ended; what is behind a result that is not good."""
     if step.state is State.NOT_HERE:
         yield Text("Not played: this machine cannot play it.", "bold yellow")
@@ -99,8 +103,9 @@ def _outcome(step: PaperStep) -> Iterator[RenderableType]:
         yield Text.assemble(("FAILED", "bold red"), took)
         yield bullets("-", step.reasons)
         return
-    record = f"; loadgen show RECORD/{step.record} has all of it" if step.record else ""
-    yield Text.assemble((step.verdict.value.upper(), STYLES[step.verdict]), f"{took}{record}")
+    record = f"; its record: {path / step.record}" if step.record else ""
+    word = "VALID" if step.verdict is Verdict.CONFORMING and step.experiment not in _JUDGED else ""
+    yield Text.assemble((word or step.verdict.value.upper(), STYLES[step.verdict]), f"{took}{record}")
     if step.verdict is not Verdict.CONFORMING:
         yield bullets("-", step.reasons[:3])
 
