@@ -92,7 +92,7 @@ PARTS: Mapping[Experiment, Part] = {
         source="Figure 4",
         title="The same in containers of Docker or podman",
         method="the paper has no containers; VServer's VMs are the nearest",
-        differs="as above; containers are in the network of this machine",
+        differs="containers in place of VMs, in the network of this machine; for the rest, what differs for spec",
         printed=_FIGURE_4,
     ),
     Experiment.CAPACITY: Part(
