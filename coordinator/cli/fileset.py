@@ -26,8 +26,8 @@ def fileset(connections: int, root: Path | None, verify: bool) -> int:
     """Make the SPECweb99-style file set that one VM needs for its connections (more connections, more files)."""
     from rich.console import Console
 
+    from coordinator.experiment.performance import cache_directory
     from coordinator.experiment.progress import fileset_progress
-    from coordinator.experiment.session import cache_directory
     from loadgen.model.plan import SpecPlan
     from workloads.catalog import choose
 

@@ -12,19 +12,18 @@ from coordinator.cli.body import Body, with_body
 from coordinator.cli.engine_options import engine_options, sending, source_option
 from coordinator.cli.find_options import check_find, find_options, find_rate, how_to_repeat
 from coordinator.cli.fleet_options import check_installed, engines_here, fleet_options, take_choice
-from coordinator.cli.http_files import check_tls_files, read_data_file, read_requests, read_urls
+from coordinator.cli.http_files import read_data_file, read_requests, read_urls
 from coordinator.cli.http_options import MAX_TIME, default_engines, route_fields, route_options, tls_fields, tls_options
 from coordinator.cli.options import DURATION, FILE, Parsed, UrlText, result_options
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
 from coordinator.cli.resolve_options import resolve_options, resolving
-from loadgen.model.derived import once
+from coordinator.kinds.http.ready import check_secrets, check_tls_files, with_data
 from loadgen.model.errors import PlanError
 from loadgen.model.http_plan import HttpPlan
-from loadgen.model.http_request import HttpRequest, with_braces
-from loadgen.model.http_secrets import filled, hidden, without_secrets
-from loadgen.model.secrets import MASK
+from loadgen.model.http_request import HttpRequest
+from loadgen.model.http_secrets import filled, without_secrets
 from loadgen.model.stages import Stage, parse_stages
 from loadgen.model.statuses import parse_statuses
 from loadgen.model.units import parse_per_s
@@ -266,7 +265,7 @@ def http(
         shown = plan if record_secrets else without_secrets(plan)
         comments = ("" if shown == plan else _MASKED, how_to_repeat(given))
         return show_plan(shown, choice, comment=" ".join(filter(None, comments)))
-    _check_secrets(plan)
+    check_secrets(plan)
     check_tls_files(plan)
     check_installed(choice)
     return play(
@@ -315,11 +314,12 @@ def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPla
         **sending(given),
     )
     settled = given["engines"] is not None or start.sets("engines")
-    return _with_data(
+    changed = dataclasses.replace(
         plan,
         requests=_changed(plan.requests, given),
         engines=plan.engines if settled else default_engines(plan),
     )
+    return with_data(changed)
 
 
 def _from_dict(data: dict[str, Any]) -> HttpPlan:
@@ -363,33 +363,3 @@ def _stages(start: Start, given: dict[str, Any]) -> tuple[Stage, ...] | None:
     if start.sets("stages") and (given["rate"] or given["duration"] is not None):
         return ()
     return given["stages"] or None
-
-
-def _with_data(plan: HttpPlan, **changes: Any) -> HttpPlan:
-    """Return the plan with changes, and with its data file as it is now.
-
-    Raises PlanError when the file cannot be read, is not the one that the plan describes, or gives nothing to requests.
-    """
-    changed = dataclasses.replace(plan, **changes)
-    if plan.data.file:
-        from workloads.http.data import settled
-
-        changed = dataclasses.replace(changed, data=settled(plan.data))
-    changed.check_values()
-    if plan.data.file and not any(
-        value.is_column for _, one in once(changed.requests, with_braces) for value in one.values
-    ):
-        columns = ", ".join(f"{{{{{name}}}}}" for name in changed.data.columns[:5])
-        raise PlanError(
-            f"no request uses a column of {plan.data.file}", hint=f"write {columns} in a URL, a header or a body"
-        )
-    return changed
-
-
-def _check_secrets(plan: HttpPlan) -> None:
-    """Raise PlanError when the plan comes from a record or a file in which secrets are masked."""
-    if parts := hidden(plan):
-        raise PlanError(
-            f"the plan does not hold its secrets (they are {MASK}): give them again, with {', '.join(parts)}",
-            hint="with --record-secrets, the record of a run and --print-plan keep them",
-        )

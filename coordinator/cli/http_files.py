@@ -8,7 +8,6 @@ from pathlib import Path
 
 from loadgen.model.data_file import DataFile
 from loadgen.model.errors import PlanError
-from loadgen.model.http_plan import HttpPlan
 from loadgen.model.http_request import HttpRequest
 
 STDIN = Path("-")
@@ -27,16 +26,6 @@ def read_urls(file: Path) -> tuple[HttpRequest, ...]:
     from workloads.http.urls import parse_urls
 
     return _parsed(file, parse_urls, "is not a list of URLs")
-
-
-def check_tls_files(plan: HttpPlan) -> None:
-    """Raise PlanError when the certificates or the key of the plan cannot be used."""
-    if not (plan.tls_ca or plan.tls_cert):
-        return
-    from coordinator.run.tls_files import tls_settings
-    from loadgen.engine.tls import check_settings
-
-    check_settings(tls_settings(plan))
 
 
 def _parsed(file: Path, parse: Callable[[str], tuple[HttpRequest, ...]], what: str) -> tuple[HttpRequest, ...]:

@@ -31,7 +31,8 @@ def play(
     from loadgen.agent.children import EarlyEngines
 
     with EarlyEngines(engines) as early:
-        from coordinator.experiment.session import Session, run_session
+        from coordinator.experiment.performance import Session
+        from coordinator.experiment.session import run_session
 
         session = Session(
             experiment=experiment,

@@ -21,8 +21,9 @@ def resume(record: Path, as_json: bool) -> int:
     """
     from coordinator.cli.fleet_options import check_installed
     from coordinator.cli.fleet_plan import choice_from_record
+    from coordinator.experiment.performance import Session
     from coordinator.experiment.resume import resumable
-    from coordinator.experiment.session import Session, run_session
+    from coordinator.experiment.session import run_session
     from coordinator.output.streams import stderr_console
 
     found = resumable(record)

@@ -46,8 +46,8 @@ def serve(port: int, host: str, server: str, connections: int, root: Path | None
     import uvloop
     from rich.console import Console
 
+    from coordinator.experiment.performance import cache_directory
     from coordinator.experiment.progress import fileset_progress
-    from coordinator.experiment.session import cache_directory
     from deploy.serve import serve as serve_until_ended
     from deploy.vms.api import VmRequest
     from deploy.vms.catalog import choose as choose_driver

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -249,12 +248,9 @@ def _print(plan: SpecPlan, choice: FleetChoice, sweep: tuple[int, ...], given: d
 def _check_fleet(choice: FleetChoice, plan: SpecPlan, *, several: bool) -> None:
     """Raise PlanError when the load machines cannot reach the VMs, or cannot be used for several runs."""
     from coordinator.fleet.choice import WayKind
+    from coordinator.kinds.spec.ready import check_reach
 
-    if not choice.is_here and not plan.targets and ipaddress.ip_address(plan.vm_hosts[0]).is_loopback:
-        raise PlanError(
-            f"the VMs listen at {plan.vm_address}, where load machines cannot reach them",
-            hint="give an address of this machine with --vm-address, or servers elsewhere with --targets",
-        )
+    check_reach(plan, choice)
     if choice.way is WayKind.JOIN and several:
         raise PlanError(
             "workers that join serve one run, but a sweep or a search has several",

@@ -175,8 +175,8 @@ def _prepared(plan: SpecPlan, root: Path | None) -> Deployment:
     """Return the deployment of a plan, and make its files.  Raises PlanError."""
     from rich.console import Console
 
+    from coordinator.experiment.performance import cache_directory
     from coordinator.experiment.progress import fileset_progress
-    from coordinator.experiment.session import cache_directory
     from deploy.vms.api import VmRequest
     from workloads.catalog import choose as choose_workload
 

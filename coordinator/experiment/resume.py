@@ -13,7 +13,8 @@ from coordinator.experiment.find import FindCapacity
 from coordinator.experiment.paper import Paper
 from coordinator.experiment.relative import Relative, record_of
 from coordinator.experiment.sweep import VmSweep
-from coordinator.output.judged import Judged
+from coordinator.kinds.catalog import judges
+from coordinator.output.judged import Judged, read_judged
 from coordinator.record.find_result import Find
 from coordinator.record.header import (
     KIND_HTTP_FIND,
@@ -22,6 +23,7 @@ from coordinator.record.header import (
     KIND_ROUND,
     KIND_SPEC_FIND,
     KIND_SWEEP,
+    RecordError,
 )
 from coordinator.record.reader import Record, load
 from coordinator.record.sweep_result import Sweep
@@ -132,3 +134,22 @@ def set_aside(record: Path) -> Path:
     while (kept := record.with_name(f"{record.name}.cut-{number}")).exists():
         number += 1
     return record.rename(kept)
+
+
+def begun_in(own: Path, planner: Experiment[Any]) -> Resumable | None:
+    """The part of an experiment that the record in `own` has already; None for nothing that can be used again."""
+    try:
+        found = resumable(own)
+    except (PlanError, RecordError):
+        return None
+    return found if found.experiment == planner else None
+
+
+def finished_in(own: Path, planner: Experiment[Any]) -> Judged[Any, Any] | None:
+    """The result of an experiment whose whole record is in `own`; None when it is not whole, or not there."""
+    try:
+        judged = read_judged(own, judges())
+    except RecordError:
+        return None
+    same = judged.header.kind == planner.kind and judged.header.plan == planner.shown
+    return judged if same and not judged.cut and judged.result.verdict is not Verdict.INTERRUPTED else None

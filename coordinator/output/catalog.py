@@ -32,6 +32,8 @@ FORMATS: dict[str, Entry] = {
         "coordinator.output.disturbance_rows:write_disturbance", "what disturbed the load machines, second by second"
     ),
     "vms": Entry("coordinator.output.vm_rows:write_vms", "the counters of each VM beside what it served"),
+    "junit": Entry("coordinator.output.junit:write_junit", "verdict and checks as JUnit XML, for CI systems"),
+    "markdown": Entry("coordinator.output.markdown:write_markdown", "a summary in GitHub-flavoured Markdown"),
 }
 """By name: the function, which is imported when it is called, and its description in `loadgen show --help`."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -125,4 +124,4 @@ def result(found: dict[Experiment, Any] | None = None) -> PaperResult:
 
 
 def header(plan: PaperPlan = PLAN) -> Header[PaperPlan]:
-    return dataclasses.replace(results.header(), kind=KIND_PAPER, plan=plan, targets=(), fleet=None)
+    return Header(kind=KIND_PAPER, started_at="2026-02-03T04:05:06+00:00", plan=plan, environment=results.environment())

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from coordinator.cli import app
-from coordinator.experiment.session import Session
+from coordinator.experiment.performance import Session
 from loadgen.model.errors import LoadgenError
 from loadgen.model.probe import ForwardPlan, Link, Mode
 from loadgen.model.units import NS_PER_MS, NS_PER_S

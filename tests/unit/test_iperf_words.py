@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from coordinator.cli import app
 from coordinator.cli.iperf import long_run
 from coordinator.cli.iperf_words import REFUSED
-from coordinator.experiment.session import Session
+from coordinator.experiment.performance import Session
 from loadgen.model.errors import LoadgenError, PlanError
 from loadgen.model.probe import PASSWORD_VARIABLE, Direction, IperfPlan, Transport
 from loadgen.model.units import NS_PER_MS, NS_PER_S

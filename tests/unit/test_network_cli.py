@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from coordinator.cli import app
 from coordinator.cli.options import parse_windows
-from coordinator.experiment.session import Session
+from coordinator.experiment.performance import Session
 from coordinator.kinds.iperf.served import counters_line
 from coordinator.kinds.iperf.served import test_line as line_of
 from loadgen.model.errors import LoadgenError, PlanError

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from coordinator.cli.commands import COMMANDS
 from coordinator.cli.lazy import LazyGroup
-from coordinator.experiment.session import Session
+from coordinator.experiment.performance import Session
 from coordinator.record.document import unfinished
 from loadgen.model.entry import Entry
 from tests.support import results

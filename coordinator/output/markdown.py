@@ -1,0 +1,52 @@
+"""A run as GitHub-flavoured Markdown: the verdict, its reasons, the checks, and the whole report folded away."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any, TextIO
+
+from coordinator.output.judged import Judged
+from coordinator.output.stated import Stated, stated
+from coordinator.output.streams import escaped
+from coordinator.output.text import write_text
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$@-])")
+"""Characters that Markdown may read as markup; an @ would call a user."""
+
+
+def write_markdown(judged: Judged[Any, Any], stream: TextIO) -> None:
+    """Write a summary for the page of a CI job or a pull request."""
+    result, lines = judged.result, []
+    lines.append(f"## loadgen {judged.header.kind}: {result.verdict.value}{', cut off' * bool(judged.cut)}")
+    lines += ["", f"Exit code {int(result.exit_code)}. Started {judged.header.started_at}.", ""]
+    if judged.cut:
+        lines += [f"**Cut:** {_plain(judged.cut)}.", ""]
+    lines += [f"- {_plain(reason)}" for reason in result.reasons]
+    lines += ["", *_table(stated(judged)), *_report(judged)]
+    stream.write(escaped("\n".join(lines) + "\n", stream))
+
+
+def _table(checks: tuple[Stated, ...]) -> list[str]:
+    """The failed checks; how many there are in all, since a run has dozens that hold."""
+    if not checks:
+        return []
+    failed = [one for one in checks if not one.check.ok]
+    head = f"{len(checks) - len(failed)} of {len(checks)} checks hold" + (":" if failed else ".")
+    if not failed:
+        return [head, ""]
+    rows = [f"| {_plain(one.group)} | {_plain(one.check.name)} | {_plain(one.words)} |" for one in failed]
+    return [head, "", "| failed in | check | measured, limit |", "| --- | --- | --- |", *rows, ""]
+
+
+def _report(judged: Judged[Any, Any]) -> list[str]:
+    report = io.StringIO()
+    write_text(judged, report)
+    text = "\n".join(line.rstrip() for line in report.getvalue().rstrip().splitlines())
+    # A fence is longer than any run of backticks inside.
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return ["<details><summary>The whole report</summary>", "", f"{fence}text", text, fence, "", "</details>"]
+
+
+def _plain(text: str) -> str:
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))

@@ -1,0 +1,71 @@
+"""The checks that a run states, of all kinds of runs, in the order of its document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from coordinator.output.judged import Judged
+from loadgen.verdict.result import Check, Verdict
+
+TRUST = "trust"
+"""The group of the checks of the load generator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """A check with the group it belongs to: `trust`, `objectives`, `iteration 2`, `4 VMs, iteration 2`."""
+
+    group: str
+    check: Check
+
+    @property
+    def words(self) -> str:
+        """What was measured, the limit, and what was compared."""
+        check, unit = self.check, f" {self.check.unit}" if self.check.unit else ""
+        known = check.value == check.value  # not NaN
+        text = f"{check.value:.4g}{unit} (limit: {check.relation} {check.limit:.4g}{unit})" if known else "not known"
+        return f"{text}: {check.detail}" if check.detail else text
+
+
+def stated(judged: Judged[Any, Any]) -> tuple[Stated, ...]:
+    """Return the checks of the run.  Those of the servers are left out of a run that says nothing about servers."""
+    found = tuple(_walk(judged.document, ()))
+    invalid = judged.result.verdict is Verdict.INVALID
+    return tuple(one for one in found if not invalid or one.group.endswith(TRUST))
+
+
+def _walk(value: object, place: tuple[str, ...]) -> Iterator[Stated]:
+    if isinstance(value, Mapping):
+        for key, held in value.items():
+            if key in ("checks", "slos") and isinstance(held, Sequence):
+                group = ", ".join(place + (("objectives",) if key == "slos" else ())) or "run"
+                yield from (Stated(group, _check(one)) for one in held if isinstance(one, Mapping))
+            else:
+                yield from _walk(held, (*place, TRUST) if key == TRUST else place)
+    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        for number, held in enumerate(value, start=1):
+            yield from _walk(held, place + _part(held, number))
+
+
+def _part(value: object, number: int) -> tuple[str, ...]:
+    """How people call this part of a list."""
+    if not isinstance(value, Mapping):
+        return ()
+    if "iterations" in value and "vms" in value:
+        return (f"{value['vms']} VMs",)
+    return (f"iteration {number}",) if "checks" in value else ()
+
+
+def _check(plain: Mapping[str, Any]) -> Check:
+    value = plain["value"]
+    return Check(
+        name=plain["name"],
+        value=float("nan") if value is None else value,
+        limit=float("nan") if plain["limit"] is None else plain["limit"],
+        ok=plain["ok"],
+        unit=plain.get("unit", ""),
+        relation=plain.get("relation", "<="),
+        detail=plain.get("detail", ""),
+    )

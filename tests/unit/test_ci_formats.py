@@ -1,0 +1,115 @@
+"""The formats for CI systems: JUnit XML as junitparser reads it, and Markdown as GitHub shows it."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
+
+from coordinator.kinds.catalog import judges
+from coordinator.output.catalog import write
+from coordinator.output.judged import Judged, read_judged
+from coordinator.output.stated import Stated, stated
+from loadgen.verdict.result import Check
+from tests.support.recorded import RECORDS
+
+
+def recorded(case: str, directory: Path) -> Judged[Any, Any]:
+    RECORDS[case](directory / "run")
+    return read_judged(directory / "run", judges())
+
+
+def written(judged: Judged[Any, Any], name: str) -> str:
+    stream = io.StringIO()
+    write(judged, name, stream)
+    return stream.getvalue()
+
+
+def cases(judged: Judged[Any, Any]) -> dict[str, TestCase]:
+    (suite,) = JUnitXml.fromstring(written(judged, "junit").encode())
+    assert isinstance(suite, TestSuite)
+    found = list(suite)
+    counted = [sum(isinstance(one, kind) for case in found for one in case.result) for kind in (Failure, Error)]
+    assert (suite.tests, suite.failures, suite.errors) == (len(found), *counted)
+    return {f"{case.classname}: {case.name}": case for case in found}
+
+
+@pytest.mark.parametrize("case", RECORDS)
+def test_a_junit_reader_reads_every_kind_of_run(case: str, tmp_path: Path) -> None:
+    found = cases(recorded(case, tmp_path))
+    (verdict,) = [test for name, test in found.items() if name.endswith(": verdict")]
+    assert verdict.is_passed is case.endswith("good")
+    assert all(test.is_passed for test in found.values()) is case.endswith("good")
+
+
+def test_each_check_is_a_test_case_with_its_figures(tmp_path: Path) -> None:
+    found = cases(recorded("spec good", tmp_path))
+    assert "320 of 320" in found["loadgen.spec.iteration 2: conforming connections"].system_out
+    assert found["loadgen.spec.trust: send lateness"].system_out == "0.75 ms (limit: <= 100 ms): p99 of engine 1"
+    assert found["loadgen.spec: verdict"].is_passed
+    many = cases(recorded("spec-sweep good", tmp_path / "sweep"))
+    assert "loadgen.spec-sweep.1 VMs, iteration 1: errors" in many
+    assert "loadgen.spec-sweep.1 VMs, trust: send lateness" in many
+
+
+def test_a_run_whose_generator_failed_is_an_error_and_says_nothing_of_the_servers(tmp_path: Path) -> None:
+    found = cases(recorded("spec INVALID", tmp_path))
+    (broken,) = found["loadgen.spec: verdict"].result
+    assert isinstance(broken, Error)
+    assert broken.type == "INVALID"
+    assert all("trust" in name or name.endswith(": verdict") for name in found)
+    assert any(isinstance(one, Error) for name, test in found.items() if "trust" in name for one in test.result)
+
+
+def with_reason(judged: Judged[Any, Any], reason: str) -> Judged[Any, Any]:
+    return replace(judged, result=replace(judged.result, reasons=(reason,)))
+
+
+def test_characters_that_xml_has_not_are_replaced(tmp_path: Path) -> None:
+    strange = "a\x00b\x1b[31m\ufffe\ud800 <&> \N{SNOWMAN}"
+    text = written(with_reason(recorded("spec good", tmp_path), strange), "junit")
+    assert text.isascii()
+    (suite,) = JUnitXml.fromstring(text.encode())
+    assert next(iter(suite)).system_out == "a\ufffdb\ufffd[31m\ufffd\ufffd <&> \N{SNOWMAN}"
+
+
+@pytest.mark.parametrize("case", RECORDS)
+def test_markdown_has_the_verdict_the_reasons_and_the_report(case: str, tmp_path: Path) -> None:
+    judged = recorded(case, tmp_path)
+    text = written(judged, "markdown")
+    cut = ", cut off" if case.endswith("cut") else ""
+    assert text.startswith(f"## loadgen {judged.header.kind}: {judged.result.verdict.value}{cut}\n")
+    reasons = re.findall(r"^- (.*)$", text, re.MULTILINE)[: len(judged.result.reasons)]
+    assert [re.sub(r"\\(.)", r"\1", one) for one in reasons] == [" ".join(r.split()) for r in judged.result.reasons]
+    assert text.count("\n```text\n") == text.count("\n```\n") == 1
+    assert "Record: " in text.split("```text")[1]
+
+
+def test_markdown_names_the_checks_that_failed(tmp_path: Path) -> None:
+    text = written(recorded("spec INVALID", tmp_path), "markdown")
+    assert re.search(r"^\d+ of \d+ checks hold:$", text, re.MULTILINE)
+    assert re.search(r"^\| trust \| ", text, re.MULTILINE)
+    assert "checks hold." in written(recorded("spec good", tmp_path / "good"), "markdown")
+
+
+def test_reasons_are_no_markup(tmp_path: Path) -> None:
+    text = written(with_reason(recorded("spec good", tmp_path), "<b>*x*</b> | `y`\n# @z ```"), "markdown")
+    assert "- \\<b\\>\\*x\\*\\</b\\> \\| \\`y\\` \\# \\@z \\`\\`\\`\n" in text
+    assert text.count("\n````text\n") == 1  # the report has three backticks, too
+
+
+def test_a_value_that_is_not_known_is_said_so() -> None:
+    assert Stated("trust", Check(name="a", value=float("nan"), limit=1, ok=True, detail="no quota")).words == (
+        "not known: no quota"
+    )
+
+
+def test_objectives_are_checks_of_the_servers(tmp_path: Path) -> None:
+    judged = recorded("http good", tmp_path)
+    groups = {one.group for one in stated(judged)}
+    assert groups == ({"trust", "objectives"} if judged.document["slos"] else {"trust"})
