@@ -46,7 +46,7 @@ COMMANDS = {
     ),
     "resume": Entry(
         "coordinator.cli.resume:resume",
-        "Continue a sweep, a search or a comparison that was stopped: play the missing runs, on the same load machines.",
+        "Continue a stopped sweep, search or comparison: play the missing runs, on the same load machines.",
     ),
     "show": Entry(
         "coordinator.cli.show:show",
