@@ -29,13 +29,15 @@ class Counting:
     """The categories in which a workload's operations are counted; the same values as in its tape.
 
     `kind_shares` are the shares of the operations that the workload intends, by kind; they add up to 1.  `connects` is
-    how many operations it intends each TCP connection to carry; None when any number is right.
+    how many operations it intends each TCP connection to carry; None when any number is right.  `unmixed`: the groups
+    whose operations do not count for the mix, because their connections were within them when the iteration began.
     """
 
     kinds: tuple[str, ...]
     groups: tuple[str, ...]
     kind_shares: tuple[float, ...]
     connects: Sessions | None = None
+    unmixed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -70,7 +70,7 @@ COMMANDS = {
     ),
     "serve": Entry(
         "coordinator.cli.serve:serve",
-        "Make the file set, then run one SPECweb99-style web server in the foreground until Ctrl-C.",
+        "Make the file set, then run one web server of `loadgen spec` in the foreground until Ctrl-C.",
     ),
     "vms": Entry(
         "coordinator.cli.vms:vms",
@@ -78,7 +78,7 @@ COMMANDS = {
     ),
     "fileset": Entry(
         "coordinator.cli.fileset:fileset",
-        "Make the SPECweb99-style file set that one VM needs for its connections (more connections, more files).",
+        "Make the file set of `loadgen spec` that one VM needs for its connections (more connections, more files).",
     ),
     "doctor": Entry(
         "coordinator.cli.doctor:doctor",

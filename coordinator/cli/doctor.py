@@ -44,10 +44,10 @@ def doctor(vms: int, connections: int) -> int:
     from deploy.trial import try_drivers
     from loadgen.engine.choice import why_not_compiled
     from loadgen.model.plan import SpecPlan
-    from workloads.catalog import choose
+    from workloads.catalog import of_spec
 
     marks = {Level.OK: ("ok", "green"), Level.WARNING: ("warning", "yellow"), Level.PROBLEM: ("PROBLEM", "bold red")}
-    connects_per_s = choose("spec").connects_per_s(SpecPlan())
+    connects_per_s = of_spec(SpecPlan()).connects_per_s(SpecPlan())
     end_in_order()  # from here on there are VMs to end
     trials = uvloop.run(try_drivers())
     advice = [

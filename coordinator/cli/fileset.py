@@ -8,6 +8,7 @@ import click
 
 from coordinator.cli.options import docroot_option
 from coordinator.cli.panels import command, option
+from coordinator.cli.workload_options import named, workload_option
 from loadgen.model.errors import LoadgenError
 
 
@@ -20,19 +21,21 @@ from loadgen.model.errors import LoadgenError
     show_default=True,
     help="Connections of one VM, at least 1.",
 )
+@workload_option()
 @docroot_option
 @option("--verify", is_flag=True, help="Compare every byte of the files; make nothing.")
-def fileset(connections: int, root: Path | None, verify: bool) -> int:
-    """Make the SPECweb99-style file set that one VM needs for its connections (more connections, more files)."""
+def fileset(connections: int, workload: str | None, root: Path | None, verify: bool) -> int:
+    """Make the file set of `loadgen spec` that one VM needs for its connections (more connections, more files)."""
     from rich.console import Console
 
     from coordinator.experiment.performance import cache_directory
     from coordinator.experiment.progress import fileset_progress
     from loadgen.model.plan import SpecPlan
-    from workloads.catalog import choose
+    from workloads.catalog import of_spec
 
     root = root or cache_directory() / "fileset"
-    files = choose("spec").files(SpecPlan(vms=1, connections=connections))
+    plan = SpecPlan(vms=1, connections=connections, workload=named(workload))
+    files = of_spec(plan).files(plan)
     assert files is not None  # servers of loadgen spec always need files
     if verify:
         problems = files.verify(root)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _PANEL = "Search"
+_REPEATS = 4  # loadgen.verdict.capacity.Search.repeats, which a command line does not import
 _NAMES = ("find_max", "find_step", "find_repeats")
 
 
@@ -49,7 +50,7 @@ def find_options(help_text: str, *wanted: str) -> Callable[[F], F]:
                     metavar="N",
                     panel=_PANEL,
                     help="How often --find plays the run at the answer, and the run one step above it; at least 1.  "
-                    "[default: 3]",
+                    f"[default: {_REPEATS}]",
                 ),
             )
         ):

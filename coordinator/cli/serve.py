@@ -8,6 +8,7 @@ import click
 
 from coordinator.cli.options import docroot_option
 from coordinator.cli.panels import command, option
+from coordinator.cli.workload_options import named, workload_option
 from coordinator.starting import end_in_order
 from loadgen.model.plan import Server
 from loadgen.model.target import Target
@@ -37,9 +38,10 @@ from loadgen.model.target import Target
     show_default=True,
     help="Number of connections to prepare for.",
 )
+@workload_option()
 @docroot_option
-def serve(port: int, host: str, server: str, connections: int, root: Path | None) -> int:
-    """Make the file set, then run one SPECweb99-style web server in the foreground until Ctrl-C.
+def serve(port: int, host: str, server: str, connections: int, workload: str | None, root: Path | None) -> int:
+    """Make the file set, then run one web server of `loadgen spec` in the foreground until Ctrl-C.
 
     The server has no access control: on an address other than loopback, everyone who reaches the port can use it.
     """
@@ -52,10 +54,11 @@ def serve(port: int, host: str, server: str, connections: int, root: Path | None
     from deploy.vms.api import VmRequest
     from deploy.vms.catalog import choose as choose_driver
     from loadgen.model.plan import SpecPlan
-    from workloads.catalog import choose as choose_workload
+    from workloads.catalog import of_spec
 
     root = root or cache_directory() / "fileset"
-    files = choose_workload("spec").files(SpecPlan(vms=1, connections=connections))
+    plan = SpecPlan(vms=1, connections=connections, workload=named(workload))
+    files = of_spec(plan).files(plan)
     assert files is not None  # servers of loadgen spec always need files
     deployment = choose_driver("local").prepare(
         VmRequest(

@@ -16,6 +16,7 @@ from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
 from coordinator.cli.vm_limit_options import chosen_limits, vm_limit_options
+from coordinator.cli.workload_options import base_plan, workload_option
 from deploy.vms.catalog import DRIVERS, choose, choose_for, default_name
 from loadgen.model.addresses import is_network, room_in
 from loadgen.model.bound import Bound
@@ -89,6 +90,7 @@ def _default(name: str) -> str:
     help="Give each VM its own copy of the file set, or let all VMs serve the same one.  [default: shared]",
 )
 @vm_limit_options(_DRIVEN)
+@workload_option(panel=_LOAD)
 @option(
     "--connections",
     type=int,
@@ -282,7 +284,7 @@ def _plan(
 
     Raises PlanError.
     """
-    base = start.read(SpecPlan.from_dict)
+    base = base_plan(start, given["workload"])
     phases = override(
         base.phases if given["profile"] is None else PROFILES[given["profile"]],
         ramp_up_ns=given["ramp_up"],

@@ -12,6 +12,7 @@ import click
 from coordinator.cli.options import docroot_option
 from coordinator.cli.panels import group, option
 from coordinator.cli.vm_limit_options import chosen_limits, vm_limit_options
+from coordinator.cli.workload_options import named, workload_option
 from coordinator.starting import end_in_order
 from deploy.vms.catalog import DRIVERS, choose_for
 from loadgen.model.entry import choices_help
@@ -72,6 +73,7 @@ def vms() -> None:
     show_default=True,
     help="Connections per VM to prepare for.",
 )
+@workload_option()
 @vm_limit_options("Limits of each VM")
 @docroot_option
 def up(
@@ -81,6 +83,7 @@ def up(
     vm_address: str,
     base_port: int,
     connections: int,
+    workload: str | None,
     root: Path | None,
     **given: Any,
 ) -> int:
@@ -93,6 +96,7 @@ def up(
 
     plan = SpecPlan(
         vms=count,
+        workload=named(workload),
         vm_driver=vm_driver,
         server=Server(server),
         vm_address=vm_address,
@@ -178,11 +182,11 @@ def _prepared(plan: SpecPlan, root: Path | None) -> Deployment:
     from coordinator.experiment.performance import cache_directory
     from coordinator.experiment.progress import fileset_progress
     from deploy.vms.api import VmRequest
-    from workloads.catalog import choose as choose_workload
+    from workloads.catalog import of_spec
 
     driver = choose_for(plan.vm_driver, (), plan.vm_limits, plan.vm_address)
     root = root or cache_directory() / "fileset"
-    files = choose_workload("spec").files(plan)
+    files = of_spec(plan).files(plan)
     assert files is not None  # servers of loadgen spec always need files
     deployment = driver.prepare(
         VmRequest(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 from loadgen.model.errors import LoadgenError
@@ -11,6 +11,7 @@ from loadgen.model.errors import LoadgenError
 if TYPE_CHECKING:  # a command makes a planner before it imports the modules that play runs
     from coordinator.output.judged import Judged
     from coordinator.record.header import Plan, Result
+    from loadgen.model.errors import LoadgenError
 
 P = TypeVar("P", bound="Plan", covariant=True)
 
@@ -24,12 +25,16 @@ class Next(Generic[P]):
 
     `record` is the directory of the run's record, relative to the directory of the experiment; it is "" when the
     experiment consists of this run and needs no record of its own.  `label` names the run for the user, like `4 VMs`.
+    `ends_early`: the run is stopped as soon as it is certain that it will not conform.  `not_started` returns the
+    result of a run that could not start, if that is an answer, too; None if the experiment ends with the error.
     Of an experiment that consists of experiments, `experiment` is the next one, and `plan` is what that one shows.
     """
 
     plan: P
     record: str = ""
     label: str = ""
+    ends_early: bool = False
+    not_started: Callable[[LoadgenError], Result | None] | None = field(default=None, compare=False)
     experiment: Experiment[Any] | None = None
 
 

@@ -5,17 +5,21 @@ runs conform.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from coordinator.experiment.api import Answer, Done, Next, Progress
 from coordinator.output.judged import Judged
 from coordinator.record.find_result import Find, FindStep, Wanted, trials_of
 from coordinator.record.header import KIND_HTTP, KIND_HTTP_FIND, KIND_SPEC, KIND_SPEC_FIND
+from loadgen.model.errors import LoadgenError, PlanError, TargetError
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.plan import SpecPlan
-from loadgen.verdict.capacity import Search
+from loadgen.model.units import NS_PER_S
+from loadgen.verdict.capacity import Search, Seen
 from loadgen.verdict.http_result import HttpResult
 from loadgen.verdict.result import RunResult, Verdict
 
@@ -84,11 +88,16 @@ class FindCapacity(Generic[P]):
         value = None if find.interrupted else self.search.next(trials_of(find.steps))
         if value is None:
             return Answer(find)
-        again = sum(step.value == value for step in find.steps)
+        before = [step for step in find.steps if step.value == value]
+        plan, record = _AXES[self.wanted].varied(self.shown, value), f"{self.wanted.value}-{value}"
+        record += f"-{len(before) + 1}" if before else ""
         return Next(
-            plan=_AXES[self.wanted].varied(self.shown, value),
-            record=f"{self.wanted.value}-{value}" + (f"-{again + 1}" if again else ""),
+            plan=plan,
+            record=record,
             label=self.wanted.words(value),
+            # The longer a run, the less does a short disturbance make it INVALID: the second try has its full length.
+            ends_early=not any(step.trial.seen is Seen.UNKNOWN for step in before),
+            not_started=functools.partial(self._not_started, find.steps, plan, value, record),
         )
 
     def answer(self, done: Done) -> Answer:
@@ -97,8 +106,34 @@ class FindCapacity(Generic[P]):
 
     def progress(self, done: Done) -> Progress:
         """Return about how long the search still takes; the number of its runs is not known before."""
-        left = self.search.runs_left(trials_of(self._find(done).steps))
-        return Progress(runs=None, left_ns=left * _AXES[self.wanted].run_ns(self.shown))
+        steps = self._find(done).steps
+        left = self.search.runs_left(trials_of(steps))
+        took_ns = [round(step.took_s * NS_PER_S) for step in steps if step.took_s is not None]
+        # The planned time counts as one run more: it lacks the start of the servers, and runs that end early.
+        each_ns = (_AXES[self.wanted].run_ns(self.shown) + sum(took_ns)) // (1 + len(took_ns))
+        return Progress(runs=None, left_ns=left * each_ns)
+
+    def _not_started(
+        self, steps: Sequence[FindStep], plan: P, value: int, record: str, error: LoadgenError
+    ) -> FindStep | None:
+        """What it says that a run did not start with `error`, after the runs `steps`; None when it says nothing.
+
+        VMs that do not start are an answer.  So is a limit of the load generator that smaller numbers kept.
+        """
+        servers = isinstance(error, TargetError) and self.wanted is Wanted.VMS
+        ours = isinstance(error, PlanError) and any(step.started and step.value < value for step in steps)
+        if not (servers or ours):
+            return None
+        return FindStep(
+            value=value,
+            record=record,
+            verdict=Verdict.NOT_CONFORMING if servers else Verdict.INVALID,
+            reasons=(error.message,),
+            asked=plan.rate_per_s if isinstance(plan, HttpPlan) else plan.total_connections,
+            reached=None,
+            p99_ms=None,
+            started=False,
+        )
 
     def _find(self, done: Done) -> Find:
         return Find(wanted=self.wanted, search=self.search, steps=tuple(self._step(one) for one in done))
@@ -108,12 +143,21 @@ class FindCapacity(Generic[P]):
         result = one.result
         if isinstance(result, FindStep):
             return result
+        record, took_s = one.path.name, _took_s(one.document)
         if self.wanted is Wanted.RATE:
-            return _of_http(one.header.plan, result, one.path.name)
-        return _of_spec(one.header.plan, result, self.wanted, one.path.name)
+            return _of_http(one.header.plan, result, record, took_s)
+        return _of_spec(one.header.plan, result, self.wanted, record, took_s)
 
 
-def _of_spec(plan: SpecPlan, result: RunResult, wanted: Wanted, record: str) -> FindStep:
+def _took_s(document: Mapping[str, Any]) -> float | None:
+    """How long a run took, with the start and the end of its servers; None when its document does not say."""
+    if not document.get("finished_at"):
+        return None
+    began, ended = (datetime.fromisoformat(document[name]) for name in ("started_at", "finished_at"))
+    return max(0.0, (ended - began).total_seconds())
+
+
+def _of_spec(plan: SpecPlan, result: RunResult, wanted: Wanted, record: str, took_s: float | None) -> FindStep:
     median = result.iterations[result.median] if result.has_score and result.iterations else None
     p99 = median.response_ms.p99 if median else None
     return FindStep(
@@ -124,10 +168,12 @@ def _of_spec(plan: SpecPlan, result: RunResult, wanted: Wanted, record: str) -> 
         asked=plan.total_connections,
         reached=result.conforming_connections,
         p99_ms=p99.low if p99 else None,
+        stopped_early=bool(result.stopped_early),
+        took_s=took_s,
     )
 
 
-def _of_http(plan: HttpPlan, result: HttpResult, record: str) -> FindStep:
+def _of_http(plan: HttpPlan, result: HttpResult, record: str, took_s: float | None) -> FindStep:
     known = result.verdict in (Verdict.CONFORMING, Verdict.NOT_CONFORMING)
     p99 = result.total.response_ms.p99
     return FindStep(
@@ -138,4 +184,6 @@ def _of_http(plan: HttpPlan, result: HttpResult, record: str) -> FindStep:
         asked=plan.rate_per_s,
         reached=result.total.per_s if known else None,
         p99_ms=p99.low if known and p99 else None,
+        stopped_early=bool(result.stopped_early),
+        took_s=took_s,
     )

@@ -70,7 +70,9 @@ class Notebook:
         """Record one more finished run."""
         if self._writer is not None:
             command_line = self._header.environment.command_line
-            environment = dataclasses.replace(done[-1].header.environment, command_line=command_line)
+            newest = done[-1].header.environment
+            server = newest.server or self._header.environment.server  # a run that did not start knows no server
+            environment = dataclasses.replace(newest, command_line=command_line, server=server)
             self._header = dataclasses.replace(self._header, environment=environment)
             self._writer.rewrite(unfinished(self._header, self._experiment.answer(done).result))
 

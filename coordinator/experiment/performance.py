@@ -134,8 +134,16 @@ def _runs(session: Session, directory: Path, inside: Surroundings) -> Play:
             hdr=session.hdr,
             notes=session.notes,
             shows_secrets=session.shows_secrets,
+            ends_early=step.ends_early,
         )
-        return await inside.during(run)
+        try:
+            return await inside.during(run)
+        except LoadgenError as error:
+            result = step.not_started(error) if step.not_started is not None else None
+            if result is None:
+                raise
+            header = begin_header(kind.name, step.plan, session.fleet, session.command_line)
+            return Judged(path=own, document={}, header=header, result=result)
 
     return play
 

@@ -6,7 +6,10 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar
 
-from coordinator.run.evidence import TapeEvidence
+import numpy as np
+
+from coordinator.run.evidence import TapeEvidence, TapeMeasured
+from loadgen.measure.tally import operations_of
 from loadgen.model.units import NS_PER_S
 from loadgen.verdict.dependence import compare
 from loadgen.verdict.disturbance import Dependence, Disturbance, spans_of
@@ -31,11 +34,15 @@ def disturbance_of(
     evidence: TapeEvidence,
     judge: Callable[[TapeEvidence], R],
     checks: Callable[[R], Mapping[str, Check]],
+    *,
+    each_counts: bool = False,
 ) -> Disturbance | None:
     """What disturbed the run with this result; None when no second of a measured window was watched.
 
     `judge` judges the evidence; it is called for the evidence without the disturbed seconds.  `checks` returns the
-    checks of a result by name, those of the servers and those of the load generator.
+    checks of a result by name, those of the servers and those of the load generator.  `each_counts`: a connection
+    without any operation does not conform.  Then the rest of the run cannot be judged when a connection has its few
+    operations in the disturbed seconds.
     """
     measured = evidence.measured
     found = measured.intake.disturbances
@@ -56,6 +63,8 @@ def disturbance_of(
     if not disturbed_s or not found.left_out or any(rest_ns[window] < _LEAST_NS for window in judged):
         return said
     rest = dataclasses.replace(measured, measured_ns=rest_ns, left_out=found.left_out)
+    if each_counts and any(_heard(rest, window) < _heard(measured, window) for window in judged):
+        return said
     without = judge(dataclasses.replace(evidence, measured=rest))
     if without.trust.valid and (undecided := _undecided(result.trust, without.trust)):
         return dataclasses.replace(said, undecided=undecided)
@@ -67,6 +76,11 @@ def disturbance_of(
         trusted=(result.trust.valid, without.trust.valid),
     )
     return dataclasses.replace(said, dependence=dependence, without=again)
+
+
+def _heard(measured: TapeMeasured, window: int) -> int:
+    """The number of connections with an operation in the window."""
+    return int(np.count_nonzero(operations_of(measured.totals.window_tallies(window))))
 
 
 def _undecided(whole: Trust, rest: Trust) -> tuple[str, ...]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,12 +30,23 @@ from loadgen.model.tls import TlsSettings
 from loadgen.model.units import NS_PER_S
 from loadgen.schedule.placement import Placement
 from loadgen.verdict.ports import Demand
+from loadgen.verdict.result import Check, Verdict
 from loadgen.verdict.rules import Asked
+from loadgen.verdict.run import say_failed
 from workloads.api import Workload
 from workloads.catalog import choose
 
+LEAST_NS = 3 * NS_PER_S
+"""How much of a window is played in any case: figures of less than that vary."""
+
+
+class _Judged(Protocol):
+    @property
+    def verdict(self) -> Verdict: ...
+
+
 P = TypeVar("P", bound=TapePlan)
-R = TypeVar("R")
+R = TypeVar("R", bound=_Judged)
 
 
 class TapeKind(abc.ABC, Generic[P, R]):
@@ -80,6 +91,26 @@ class TapeKind(abc.ABC, Generic[P, R]):
         """Return the result of a run."""
 
     @abc.abstractmethod
+    def missed(self, plan: P, targets: Sequence[Target]) -> Callable[[TapeMeasured], Check | None]:
+        """Return a function that names a check of the servers that will fail, whatever follows; as it is at best."""
+
+    def early_end(self, plan: P, targets: Sequence[Target]) -> Callable[[Played[P, TapeMeasured]], str]:
+        """Return a function that says why a run in progress will not conform, whatever follows; "" while it may.
+
+        A run whose load generator cannot be trusted so far is not stopped: that may change.
+        """
+        missed = self.missed(plan, targets)
+
+        def why(played: Played[P, TapeMeasured]) -> str:
+            if (check := missed(played.measured)) is None:
+                return ""
+            said = f"at best, {say_failed(check)}"
+            ended = dataclasses.replace(played, measured=dataclasses.replace(played.measured, early=said))
+            return said if self.judge(ended).verdict is Verdict.NOT_CONFORMING else ""
+
+        return why
+
+    @abc.abstractmethod
     def open_view(self, console: Console) -> View[Any]:
         """Return the live view on a terminal; elsewhere, a view that prints plain lines."""
 
@@ -112,6 +143,7 @@ class TapeKind(abc.ABC, Generic[P, R]):
             kind_shares=counting.kind_shares,
             bound=self.load(plan, 0, 1).bound,
             connects=counting.connects,
+            unmixed=counting.unmixed,
         )
 
     def settle(self, plan: P, fleet: FleetChoice | None) -> tuple[P, tuple[str, ...]]:

@@ -67,7 +67,7 @@ def _kind(read_plan: Callable[[dict[str, Any]], Any], conceal: Callable[[Any], A
         write=_write,
         read=_read,
         measured=_nothing_of_its_own,
-        runs=lambda find: [step.record for step in find.steps],
+        runs=lambda find: [step.record for step in find.steps if step.started],
         conceal=conceal,
     )
 

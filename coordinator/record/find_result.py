@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from loadgen.model.errors import ExitCode
+from loadgen.model.units import NS_PER_S, format_duration
 from loadgen.verdict.capacity import Capacity, Found, Search, Seen, Trial
 from loadgen.verdict.result import Verdict
 
@@ -45,6 +46,9 @@ class FindStep:
     conforming connections of all VMs, of `asked`; or the completed requests per second, of the rate `asked`.  It is
     None in a run that says nothing about them.  `p99_ms`: the 99th percentile of the response time, a lower bound when
     requests failed; None when not known.
+    `stopped_early`: the run was stopped when it was certain that it would not conform; then `reached` and `p99_ms` are
+    those of what was played.  `took_s`: with the start and the end of its servers, None when not known.
+    `started`: False for a run that could not start; it has no record, and its only reason is why.
     """
 
     value: int
@@ -54,6 +58,9 @@ class FindStep:
     asked: float
     reached: float | None
     p99_ms: float | None
+    stopped_early: bool = False
+    took_s: float | None = None
+    started: bool = True
 
     @property
     def exit_code(self) -> ExitCode:
@@ -118,12 +125,13 @@ def _sentences(find: Find) -> list[str]:
     match capacity.found:
         case Found.EXACT:
             top = min(step.value for step in find.steps if step.value > capacity.high)
-            said += [counts.of(capacity.value), counts.of(top)]
+            said += [counts.of(capacity.value), counts.of(top), *counts.not_started(top)]
         case Found.VARYING:
             said.append(
                 f"the capacity varies from run to run: at {words(capacity.value)} about half of the runs conform; "
-                f"that number lies between {capacity.low:,} and {capacity.high:,} with a probability of about 90 %"
+                f"that number lies between {capacity.low:,} and {capacity.high:,} with a probability of about 95 %"
             )
+            said.append(counts.spread())
         case Found.AT_LEAST if capacity.invalid_above:
             said.append(
                 f"the capacity is at least {words(capacity.value)}{upper}; the next runs above {capacity.value:,} were "
@@ -135,6 +143,7 @@ def _sentences(find: Find) -> list[str]:
             )
         case Found.NONE:
             said.append(f"{counts.of(search.least)}, which is the smallest number")
+            said += counts.not_started(search.least)
         case Found.UNKNOWN if capacity.high:
             said.append(f"no run conforms; at fewer than {words(capacity.high + 1)}, the runs were not valid")
         case Found.UNKNOWN:
@@ -147,19 +156,30 @@ def _sentences(find: Find) -> list[str]:
     if capacity.contradiction is not None:
         failed, held = capacity.contradiction
         said.append(f"the curve is not monotonic: {counts.of(failed)}, but {counts.of(held)}")
-    if invalid := [step for step in find.steps if step.trial.seen is Seen.UNKNOWN]:
+    over = [step for step in find.steps if step.verdict is not Verdict.INTERRUPTED]
+    if invalid := [step for step in over if step.trial.seen is Seen.UNKNOWN]:
         why = f": {invalid[-1].reasons[0]}" if invalid[-1].reasons else ""
         said.append(
-            f"{len(invalid)} of {len(find.steps)} runs were not valid and do not count; the last one, at "
+            f"{len(invalid)} of {len(over)} runs were not valid and do not count; the last one, at "
             f"{words(invalid[-1].value)}{why}"
         )
-    return said
+    return [*said, *_on_time(find)]
+
+
+def _on_time(find: Find) -> list[str]:
+    took_s = [step.took_s for step in find.steps if step.took_s is not None]
+    if not took_s:
+        return []
+    early = sum(step.stopped_early for step in find.steps)
+    more = f"; {early} were stopped early, because they could not conform any more" if early else ""
+    return [f"{len(took_s)} runs took {format_duration(round(sum(took_s)) * NS_PER_S)}{more}"]
 
 
 class _Counts:
     """How many of the valid runs at a number conform."""
 
     def __init__(self, find: Find) -> None:
+        self._find = find
         self._trials = trials_of(find.steps)
         self._words = find.wanted.words
 
@@ -169,3 +189,14 @@ class _Counts:
         held = seen.count(Seen.HELD)
         verb = "conforms" if held == 1 else "conform"
         return f"{held} of {len(seen)} run{'s' if len(seen) != 1 else ''} {verb} at {self._words(value)}"
+
+    def spread(self) -> str:
+        """Where runs failed, and where runs conform; there must be both."""
+        failed = min(trial.value for trial in self._trials if trial.seen is Seen.FAILED)
+        held = max(trial.value for trial in self._trials if trial.seen is Seen.HELD)
+        return f"the first run that does not conform is at {self._words(failed)}, the last one that does at {held:,}"
+
+    def not_started(self, value: int) -> list[str]:
+        """A sentence on why runs at a number did not start; nothing when all of them did."""
+        why = [step.reasons[0] for step in self._find.steps if step.value == value and not step.started]
+        return [f"{self._words(value)} did not start: {why[-1]}"] if why else []

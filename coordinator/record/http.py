@@ -36,6 +36,7 @@ def _write(header: Header[HttpPlan], result: HttpResult | None) -> dict[str, Any
         **write_disturbance(result.disturbance if result else None),
         **write_canary(result.canary if result else ()),
         **_write_handshakes(result.handshakes if result else None),
+        **({"stopped_early": result.stopped_early} if result and result.stopped_early else {}),
         "plan": header.plan.to_dict(),
         "seed": header.plan.seed,
         "fleet": header.own_fleet.to_dict(),
@@ -59,6 +60,7 @@ def _read(document: Mapping[str, Any]) -> HttpResult:
         canary=read_canary(document),
         handshakes=_read_handshakes(document),
         stages=tuple(_read_stage(row) for row in document.get("stages", ())),
+        stopped_early=document.get("stopped_early", ""),
     )
 
 

@@ -36,6 +36,7 @@ def write_run(header: Header[SpecPlan], result: RunResult | None) -> dict[str, A
         "trust": write_trust(result.trust if result else None),
         **write_disturbance(result.disturbance if result else None),
         **write_canary(result.canary if result else ()),
+        **({"stopped_early": result.stopped_early} if result and result.stopped_early else {}),
         "plan": header.plan.to_dict(),
         "seed": header.plan.seed,
         "driven_targets": [dataclasses.asdict(target) for target in header.targets],
@@ -60,6 +61,7 @@ def read_run(document: Mapping[str, Any]) -> RunResult:
         notes=tuple(document["notes"]),
         disturbance=read_disturbance(document),
         canary=read_canary(document),
+        stopped_early=document.get("stopped_early", ""),
     )
     # Versions before this rule wrote scores of runs that have none.
     return result if result.has_score else without_score(result)

@@ -61,14 +61,24 @@ class Stage(Generic[P]):
     """A run in progress: its header, its record, and the resources to close when the run is over.
 
     `notices` are sentences for the user; they are shown live and become notes of the result.  The context managers on
-    `stack` are closed after the traffic, in reverse order.
+    `stack` are closed after the traffic, in reverse order.  With `ends_early`, the run may be stopped as soon as it is
+    certain that it will not conform.
     """
 
-    def __init__(self, header: Header[P], writer: RecordWriter, stack: AsyncExitStack, around: Around) -> None:
+    def __init__(
+        self,
+        header: Header[P],
+        writer: RecordWriter,
+        stack: AsyncExitStack,
+        around: Around,
+        *,
+        ends_early: bool = False,
+    ) -> None:
         self.header = header
         self.writer = writer
         self.stack = stack
         self.around = around
+        self.ends_early = ends_early
         self.notices: list[str] = []
 
     @property

@@ -19,6 +19,7 @@ from coordinator.run.state import (
     Audit,
     Audited,
     Effect,
+    EndEarly,
     Ended,
     Event,
     Finish,
@@ -50,7 +51,8 @@ _AT_ONCE = 64  # number of snapshots that are recorded with one write
 @dataclass(frozen=True, slots=True)
 class Hooks:
     """The functions that the conductor calls: `reset` and `audit` talk to the servers, `keep` and `observe` record,
-    `show` draws.
+    `show` draws.  `early` says while traffic is played why the run may be stopped before its planned end; "" while it
+    may not.
 
     `ready` is called once, when each worker has reported its engine or is lost; its argument is by worker name.
     """
@@ -61,6 +63,7 @@ class Hooks:
     keep: Callable[[Sequence[Snapshot | Snapshots]], None]
     observe: Callable[[MachineSecond], None]
     show: Callable[[Position], None]
+    early: Callable[[], str] = lambda: ""
 
 
 class Conductor:
@@ -135,6 +138,8 @@ class Conductor:
         match event:
             case None:
                 self._hooks.show(self.position())
+                if self.run.state is State.PLAYING and (why := self._hooks.early()):
+                    self._do(self.run.handle(EndEarly(why)))
             case Snapshot() | EngineReady() | SegmentBegan() | SegmentEnded() | EngineLost() if (
                 event.worker not in self.run.workers
             ):

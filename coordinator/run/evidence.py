@@ -51,6 +51,7 @@ class TapeMeasured:
     `canaries` is what the canaries measured, by segment and machine.  `done` holds the iterations that ended because
     the given number of operations was done: after that, connections had nothing to do.  `handshakes` counts those of
     TLS: full ones, resumed ones.
+    `early` says why the run was stopped before its planned end, because its verdict was certain; "" otherwise.
     """
 
     intake: Intake
@@ -71,6 +72,7 @@ class TapeMeasured:
     canaries: Sequence[CanariesHeard] = ()
     done: frozenset[int] = frozenset()
     handshakes: tuple[int, int] = (0, 0)
+    early: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,7 +101,7 @@ class Run(Generic[P, M, R]):
     """One run of a kind, from its plan to its judged record in `directory`.
 
     `hdr` are files for response times in the formats of HdrHistogram's tools.  `notes` are added to the result.
-    With `shows_secrets`, the record holds the secrets of the plan.
+    With `shows_secrets`, the record holds the secrets of the plan.  `ends_early`: see :class:`Stage`.
     """
 
     kind: Kind[P, M, R]
@@ -113,6 +113,7 @@ class Run(Generic[P, M, R]):
     hdr: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
     shows_secrets: bool = False
+    ends_early: bool = False
     _player: Player[P, M] | None = None
 
     def interrupt(self) -> bool:
@@ -127,7 +128,7 @@ class Run(Generic[P, M, R]):
         plan, notices = self.kind.settle(self.plan, self.fleet)
         header = begin_header(self.kind.name, plan, self.fleet, self.command_line, shows_secrets=self.shows_secrets)
         with RecordWriter(self.directory, unfinished(header)) as writer:
-            stage = Stage(header, writer, AsyncExitStack(), self.around)
+            stage = Stage(header, writer, AsyncExitStack(), self.around, ends_early=self.ends_early)
             stage.notices += [*self.notes, *notices]
             self._player = self.kind.player(plan, self.fleet, self.around)
             try:

@@ -3,7 +3,8 @@
 Rules: every change of state is in this class; nothing here awaits, logs or reads a clock.
 
 Each iteration goes RESETTING -> PLAYING -> AUDITING.  A first interrupt stops the traffic and waits for the last
-reports of the engines; a second interrupt does not wait.  After the loss of a worker the other workers continue, unless
+reports of the engines; a second interrupt does not wait.  A run whose verdict is certain is stopped in the same way.
+After the loss of a worker the other workers continue, unless
 the policy is to abort.  The loss of the last worker ends the run.
 """
 
@@ -51,7 +52,14 @@ class Interrupted:
     """Event: the user wants to stop."""
 
 
-Event = Ready | ResetDone | Ended | Lost | Audited | Interrupted
+@dataclass(frozen=True, slots=True)
+class EndEarly:
+    """Event: the verdict is certain before the planned end, because of `why`."""
+
+    why: str
+
+
+Event = Ready | ResetDone | Ended | Lost | Audited | Interrupted | EndEarly
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +124,7 @@ class RunState:
     complete: set[int] = field(default_factory=set)
     playing: set[str] = field(default_factory=set)  # workers that have not finished the segment yet
     stalled: str = ""  # why a worker stopped by itself (its lease ran out); "" when none did
+    early: str = ""  # why the traffic was stopped before its planned end; "" when it was not, or for another reason
 
     @property
     def present(self) -> frozenset[str]:
@@ -131,6 +140,10 @@ class RunState:
         match event:
             case Interrupted():
                 return self._interrupt()
+            case EndEarly(why) if self.state is State.PLAYING:
+                self.early = why
+                self.state = State.STOPPING
+                return [StopTraffic()]
             case Lost(worker, why) if worker in self.workers:
                 self.lost.setdefault(worker, why)
                 return self._after(worker) if self.on_loss is OnLoss.DEGRADE else self._abort(worker)

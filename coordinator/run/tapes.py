@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -12,7 +12,8 @@ import numpy as np
 from coordinator.fleet.api import MachineStatus
 from coordinator.output.terminal.runview import Position
 from coordinator.record.header import Plan
-from coordinator.run.api import Around
+from coordinator.run.api import Around, Played
+from coordinator.run.evidence import TapeMeasured
 from coordinator.run.intake import Intake
 from deploy.vms.api import Deployment, VmFacts
 from loadgen.engine.api import Assignment, Load
@@ -103,6 +104,9 @@ class Tapes(Protocol[P_contra]):
 
     def server_facts(self, facts: VmFacts) -> Mapping[str, Any]:
         """Return the facts about the servers, for the record."""
+
+    def early_end(self, plan: P_contra, targets: Sequence[Target]) -> Callable[[Played[Any, TapeMeasured]], str]:
+        """Return a function that says why a run in progress will not conform, whatever follows; "" while it may."""
 
     def builder(self, plan: P_contra, targets: Sequence[Target], server: str, placement: Placement) -> Builder:
         """Return the builder of the live view's values."""

@@ -6,15 +6,15 @@ import asyncio
 import dataclasses
 import time
 import traceback
-from collections.abc import Awaitable, Mapping, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
 from coordinator.fleet.api import Fleet, Prepare
 from coordinator.output.terminal.engines import engine_title
 from coordinator.output.terminal.runview import Position
 from coordinator.record.fleet import FleetRecord
 from coordinator.record.writer import VM_COUNTERS
-from coordinator.run.api import Stage
+from coordinator.run.api import Played, Stage
 from coordinator.run.audit import Auditor
 from coordinator.run.conductor import Conductor, Hooks
 from coordinator.run.evidence import TapeMeasured, start_skews_ns
@@ -48,6 +48,9 @@ class Traffic(Generic[P]):
         self._intake = empty_intake(self._asked, record.placement)
         self._auditor = Auditor(tapes.workload(plan).check(plan), self._asked, self._intake.ledger)
         server = str(stage.header.environment.server.get("kind", ""))
+        self._targets = targets
+        self._why_early: Callable[[Played[Any, TapeMeasured]], str] | None = None
+        self._asked_through = -1  # the last interval after which it was asked whether the run may end early
         self._builder = tapes.builder(plan, targets, server, record.placement)
         self.conductor = Conductor(
             RunState(frozenset(record.placement.workers), plan.phases.iterations, plan.on_loss),
@@ -61,6 +64,7 @@ class Traffic(Generic[P]):
                 keep=stage.writer.append,
                 observe=stage.writer.observe,
                 show=self._show,
+                early=self._early,
             ),
         )
 
@@ -72,6 +76,8 @@ class Traffic(Generic[P]):
         stage, plan = self._stage, self._stage.plan
         stage.around.say(f"compiling the operations of {self._asked.connections} connections (seed {plan.seed})")
         compiled = await tape
+        if stage.ends_early:
+            self._why_early = await asyncio.to_thread(self._tapes.early_end, plan, self._targets)
         # In a thread, because leases must be renewed at the same time: with hundreds of machines this takes seconds.
         given = await asyncio.to_thread(assignments, self._tapes, plan, self._asked, self._record.placement, compiled)
         # In this order: the engines get ready while the memory of this process settles.
@@ -88,7 +94,7 @@ class Traffic(Generic[P]):
 
     def _measured(self) -> TapeMeasured:
         stage, conductor = self._stage, self.conductor
-        run, timeline = conductor.run, conductor.timeline
+        run = conductor.run
         stage.notices += self._auditor.problems
         if (error := conductor.broken) is not None:
             stage.notices.append(f"{_CUT_OFF}: {type(error).__name__}: {error}")
@@ -100,9 +106,14 @@ class Traffic(Generic[P]):
         used = dataclasses.replace(
             with_engines(self._record, conductor.engines),
             clocks={**self._record.clocks, **self._fleet.clocks()},
-            start_skew_ns=start_skews_ns(timeline.began_ns),
+            start_skew_ns=start_skews_ns(conductor.timeline.began_ns),
         )
         stage.header = dataclasses.replace(stage.header, fleet=used)
+        return self._so_far()
+
+    def _so_far(self) -> TapeMeasured:
+        conductor = self.conductor
+        run, timeline = conductor.run, conductor.timeline
         return TapeMeasured(
             intake=self._intake,
             measured_ns=timeline.measured_ns(time.monotonic_ns()),
@@ -121,7 +132,16 @@ class Traffic(Generic[P]):
                 sum(resumed for _, resumed in conductor.handshakes.values()),
             ),
             done=frozenset(one for one in timeline.segments if timeline.is_done(one)),
+            early=run.early,
         )
+
+    def _early(self) -> str:
+        """Return why the run may be stopped now; "" while it may not, and when a worker was lost."""
+        through = self._intake.ledger.complete_through()
+        if self._why_early is None or through <= self._asked_through or self.conductor.run.lost:
+            return ""
+        self._asked_through = through
+        return self._why_early(Played(header=self._stage.header, measured=self._so_far(), interrupted=False))
 
     def observe(self, read: VmSecond | VmWeights) -> None:
         """File and record what the kernel counted for the VMs."""

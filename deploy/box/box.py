@@ -38,7 +38,7 @@ class Box:
     `directory` is empty and belongs to the box: its upper layer over `base` and its /tmp are made there.  The paths
     `visible` of the host are readable in the box at the same place, and those in `writable` can be written to, even
     where `base` does not contain them.  The directory `hidden` of the base is empty in the box.  Each process first
-    joins the cgroups at the paths `groups`.
+    joins the cgroups at the paths `groups`.  Only in a `durable` box, fsync() waits until files are on the disk.
     """
 
     hostname: str
@@ -50,6 +50,7 @@ class Box:
     groups: tuple[str, ...] = ()
     published: Published | None = None
     link: Link | None = None
+    durable: bool = False
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Box:

@@ -76,8 +76,9 @@ def _change_root(box: Box) -> None:
         own.mkdir()
     tmp.chmod(0o1777)
     layers = ((name, _escaped(path)) for name, path in (("lowerdir", box.base), ("upperdir", upper), ("workdir", work)))
+    options = () if box.durable else ("volatile",)
     try:
-        mount("overlay", str(root), "overlay", 0, ",".join(["volatile", *(f"{name}={path}" for name, path in layers)]))
+        mount("overlay", str(root), "overlay", 0, ",".join([*options, *(f"{name}={path}" for name, path in layers)]))
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise

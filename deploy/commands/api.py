@@ -53,10 +53,15 @@ class Place(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The places of one trial, and what is known about them, as plain data for the record."""
+    """The places of one trial, and what is known about them, as plain data for the record.
+
+    `processes` are processes of this machine with all those below them that belong to the places, and are not below
+    this process.
+    """
 
     places: Sequence[Place]
     details: Mapping[str, Any] = field(default_factory=dict)
+    processes: Sequence[int] = ()
 
 
 class Environment(Protocol):

@@ -12,6 +12,7 @@ from loadgen.model.errors import PlanError
 ENVIRONMENTS = {
     "bare": Entry("deploy.commands.here:Bare", "this machine itself, without limits"),
     "ns": Entry("deploy.commands.here:Ns", "namespaces and cgroups of this machine, as root"),
+    "oci": Entry("deploy.commands.containers:Oci", "containers of Docker or podman"),
 }
 """By name: the class, which is imported when it is used, and its description in `loadgen relative --help`."""
 

@@ -17,26 +17,25 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from deploy.box.box import Box
 from deploy.box.build import build
 from deploy.box.namespaces import children_in_new_pid_namespace
-from deploy.commands.running import run_step
-from deploy.commands.wire import Open, Step, encode_ran, encode_ready
+from deploy.commands.serving import Lines, serve, write
+from deploy.commands.wire import Open, Ready
 from deploy.limits.removal import remove_groups
+from deploy.oci.groups import remove_run
 from deploy.proc import become_subreaper, children_of, fork_child, why_no_process
 from deploy.run_directory import make_run_directory, remove_leftovers
 from loadgen.host.limits import raise_open_files
 
 _IN, _OUT, _ERR = 0, 1, 2
-_CHUNK_BYTES = 65536
 _BOX_WORK = "/loadgen-work"
 """The work directory of a box, in its own layer over the base."""
 
-_TERM_S, _KILL_S = 3.0, 2.0
+_TERM_S, _KILL_S = 3.0, 5.0
 _AGAIN_S = 0.01
 _PASSABLE = 0o711  # a command may change its user, and must still find its work directory
 
@@ -48,8 +47,8 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the end of the input is the sign to end
     gc.freeze()
-    lines = _Lines(_IN)
-    opening = Open.decode(next(lines, b'{"box": null}'))
+    lines = Lines(_IN)
+    opening = Open.decode(next(lines, Open().encode()))
     remove_leftovers()
     directory = make_run_directory()
     try:
@@ -58,47 +57,23 @@ def main() -> None:
         else:
             _serve_in_box(lines, directory, opening.box)
     finally:
-        _end_all()
+        _end_all(asked=not opening.hurried)
         shutil.rmtree(directory, ignore_errors=True)
         if opening.box is not None:
             remove_groups(opening.box.groups)
+        if opening.cgroups:
+            remove_run(opening.cgroups)
 
 
-class _Lines(Iterator[bytes]):
-    """The lines of a descriptor, without buffers that a child would share."""
-
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
-        self._unread = b""
-
-    def __next__(self) -> bytes:
-        while b"\n" not in self._unread:
-            chunk = os.read(self.descriptor, _CHUNK_BYTES)
-            if not chunk:
-                raise StopIteration
-            self._unread += chunk
-        line, _, self._unread = self._unread.partition(b"\n")
-        return line
-
-
-def _serve_here(lines: _Lines, directory: Path) -> None:
+def _serve_here(lines: Lines, directory: Path) -> None:
     directory.chmod(_PASSABLE)
     work = directory / "work"
     work.mkdir()
-    _serve(lines, _OUT, work)
+    write(_OUT, Ready(directory=str(work)).encode())
+    serve(lines, _OUT, work)
 
 
-def _serve(lines: _Lines, answers: int, work: Path) -> None:
-    """Run each command that comes, until no more come."""
-    _write(answers, encode_ready())
-    for line in lines:
-        ran = run_step(Step.decode(line), work, lines.descriptor)
-        if ran is None:  # nobody waits for it
-            return
-        _write(answers, encode_ran(ran))
-
-
-def _serve_in_box(lines: _Lines, directory: Path, box: Box) -> None:
+def _serve_in_box(lines: Lines, directory: Path, box: Box) -> None:
     """Let the first process of a new box run the commands, and wait for its end."""
     place = directory / "box"
     place.mkdir()
@@ -111,23 +86,24 @@ def _serve_in_box(lines: _Lines, directory: Path, box: Box) -> None:
             work = Path(_BOX_WORK)
             work.mkdir(exist_ok=True)
         except (OSError, RuntimeError) as error:
-            _write(answers, encode_ready(str(error)))
+            write(answers, Ready(problem=str(error)).encode())
             return
         lines.descriptor = commands
-        _serve(lines, answers, work)
+        write(answers, Ready().encode())
+        serve(lines, answers, work)
 
     try:
         with children_in_new_pid_namespace():
             first = fork_child(_ERR, be_first, (commands, answers))
     except OSError as error:  # not permitted, or out of processes
-        _write(_OUT, encode_ready(why_no_process(error)))
+        write(_OUT, Ready(problem=why_no_process(error)).encode())
         return
     os.waitpid(first, 0)
 
 
-def _end_all() -> None:
-    """End all processes below this one: SIGTERM, some seconds to obey, then SIGKILL."""
-    for number, left_s in ((signal.SIGTERM, _TERM_S), (signal.SIGKILL, _KILL_S)):
+def _end_all(*, asked: bool) -> None:
+    """End all processes below this one by SIGKILL; those that are asked before get SIGTERM and some seconds to obey."""
+    for number, left_s in ((signal.SIGTERM, _TERM_S if asked else 0.0), (signal.SIGKILL, _KILL_S)):
         deadline = time.monotonic() + left_s
         told: set[int] = set()
         while (pids := children_of(os.getpid())) and time.monotonic() < deadline:
@@ -140,12 +116,6 @@ def _end_all() -> None:
                 while os.waitpid(-1, os.WNOHANG)[0]:
                     pass
             time.sleep(_AGAIN_S)
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    with contextlib.suppress(BrokenPipeError):
-        while data:
-            data = data[os.write(descriptor, data) :]
 
 
 if __name__ == "__main__":

@@ -13,19 +13,25 @@ from deploy.commands.api import Ran
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Open:
-    """Make the place: a box, whose directories the supervisor chooses, or a directory of this machine."""
+    """Make the place: a box, whose directories the supervisor chooses, or a directory of this machine.
+
+    At its end, the processes of a place that is `hurried` are killed without being asked to end.  `cgroups` is the name
+    of a run whose cgroups below those of loadgen are removed then, "" for none.
+    """
 
     box: Box | None = None
+    hurried: bool = False
+    cgroups: str = ""
 
     def encode(self) -> bytes:
         """One line for :meth:`decode`."""
-        return _line({"box": asdict(self.box) if self.box else None})
+        return _line(asdict(self))
 
     @classmethod
     def decode(cls, line: bytes) -> Open:
         """The inverse of :meth:`encode`."""
-        box = json.loads(line)["box"]
-        return cls(box=Box.from_dict(box) if box else None)
+        data = json.loads(line)
+        return cls(**{**data, "box": Box.from_dict(data["box"]) if data["box"] else None})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +52,28 @@ class Step:
         return cls(argv=tuple(data["argv"]), timeout_ns=data["timeout_ns"])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """The first words of a place: it is made, or cannot be because of a `problem`.
+
+    `directory` is its work directory, where this machine can see it.  `cgroups` is the text of /proc/self/cgroup of
+    the first process of a container.
+    """
+
+    problem: str = ""
+    directory: str = ""
+    cgroups: str = ""
+
+    def encode(self) -> bytes:
+        """One line for :meth:`decode`."""
+        return _line(asdict(self))
+
+    @classmethod
+    def decode(cls, line: bytes) -> Ready:
+        """The inverse of :meth:`encode`."""
+        return cls(**json.loads(line))
+
+
 def encode_ran(ran: Ran) -> bytes:
     """The answer to a :class:`Step`."""
     return _line(asdict(ran))
@@ -54,17 +82,6 @@ def encode_ran(ran: Ran) -> bytes:
 def decode_ran(line: bytes) -> Ran:
     """The inverse of :func:`encode_ran`."""
     return Ran(**json.loads(line))
-
-
-def encode_ready(problem: str = "") -> bytes:
-    """The answer to :class:`Open`: the place is made, or why it cannot be."""
-    return _line({"problem": problem})
-
-
-def decode_ready(line: bytes) -> str:
-    """The problem in an answer to :class:`Open`; empty when the place is made."""
-    problem: str = json.loads(line)["problem"]
-    return problem
 
 
 def _line(data: Mapping[str, Any]) -> bytes:

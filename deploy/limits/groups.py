@@ -243,12 +243,11 @@ def remove_leftovers(controllers: Mapping[str, Controller] | None = None) -> lis
     roots = {found.root for found in (controllers_here() if controllers is None else controllers).values()}
     runs = [run for root in roots for run in _subdirectories(root / PARENT) if _is_orphan(run.name)]
     left = [str(group) for run in runs for group in _subdirectories(run)]
-    for group in left:
-        with contextlib.suppress(OSError):
-            Path(group).rmdir()
     for run in runs:
+        for group, _, _ in os.walk(run, topdown=False):  # VMs may have groups of their own inside
+            with contextlib.suppress(OSError):
+                Path(group).rmdir()
         with contextlib.suppress(OSError):
-            run.rmdir()
             run.parent.rmdir()
     return left
 

@@ -31,7 +31,8 @@ class Container:
     """What a container is made of.
 
     `mounts` are paths of this machine that it sees under the same names; True for those that it may write to.
-    `disk` is the device node whose rate is limited, "" for none.
+    `disk` is the device node whose rate is limited, "" for none.  `network` is `host`, or `none` for a loopback device
+    only.  With `kept`, the container stays when it has ended: podman skips all fsync() in one that removes itself.
     """
 
     name: str
@@ -44,6 +45,8 @@ class Container:
     limits: VmLimits
     disk: str = ""
     cgroup_parent: str = ""
+    network: str = "host"
+    kept: bool = False
 
 
 class Engine:
@@ -85,11 +88,11 @@ class Engine:
         return name
 
     def start(self, container: Container) -> None:
-        """Make and start a container, which the engine removes when it has ended."""
+        """Make and start a container, which the engine removes when it has ended, unless it is kept."""
         api = self._client.api
         host = api.create_host_config(
-            network_mode="host",
-            auto_remove=True,
+            network_mode=container.network,
+            auto_remove=not container.kept,
             security_opt=["label=disable"],  # otherwise SELinux forbids what is mounted
             mounts=[
                 _docker().types.Mount(path, path, type="bind", read_only=not writable)
@@ -105,6 +108,7 @@ class Engine:
                 container.image,
                 list(container.command),
                 name=container.name,
+                hostname=container.vm if container.network == "none" else None,
                 environment=dict(container.environment),
                 labels={**container.labels, VM: container.vm},
                 host_config=host,
@@ -123,7 +127,7 @@ class Engine:
         while found := self._containers(f"{RUN}={run}"):
             if time.monotonic() > deadline:
                 raise TargetError(f"the container engine has not removed {len(found)} containers of label {RUN}={run}")
-            self._remove(one for one in found if one["State"] == "created" or time.monotonic() > patient_until)
+            self._remove(one for one in found if one["State"] != "running" or time.monotonic() > patient_until)
             time.sleep(_AGAIN_S)
 
     def sweep(self) -> None:
@@ -202,7 +206,7 @@ def _docker() -> Any:
         import docker
     except ImportError:
         raise PlanError(
-            "the VM driver oci needs the Python package docker",
+            "containers need the Python package docker",
             hint="install loadgen with its extra oci, or: pip install 'docker>=7.1,<8'",
         ) from None
     return docker

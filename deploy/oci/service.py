@@ -7,15 +7,22 @@ directory of the deployment.  So no container, mount or image outlives the deplo
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.servers.base import find_binary
+from loadgen.model.errors import PlanError, TargetError
 
 SOCKET = "engine.sock"
 """The name of the service's socket in its directory."""
+
+_LISTENS_S = 30.0
+_AGAIN_S = 0.02
+_SOCKET_PATH_BYTES = 107  # of the kernel, `sun_path` of unix(7)
 
 _CONTAINERS_CONF = """\
 [containers]
@@ -77,6 +84,31 @@ def prepare_service(podman: str, directory: Path, containers: int) -> tuple[str,
         directory=shlex.quote(str(directory)), podman=shlex.quote(podman), socket=SOCKET, rootless=rootless
     )
     return ("podman", *_unshare(root=root), "/bin/sh", "-c", script)
+
+
+async def until_it_listens(socket: Path) -> None:
+    """Wait until a service accepts connections at its socket.  Raises PlanError or TargetError."""
+    check_socket_path(socket)
+    try:
+        async with asyncio.timeout(_LISTENS_S):
+            while True:
+                with contextlib.suppress(OSError):
+                    _, writer = await asyncio.open_unix_connection(str(socket))
+                    writer.close()
+                    await writer.wait_closed()
+                    return
+                await asyncio.sleep(_AGAIN_S)
+    except TimeoutError:
+        raise TargetError(f"podman did not start as a service within {_LISTENS_S:g} s") from None
+
+
+def check_socket_path(socket: Path) -> None:
+    """Check that the path of a unix socket is short enough for the kernel.  Raises PlanError."""
+    if len(os.fsencode(socket)) > _SOCKET_PATH_BYTES:
+        raise PlanError(
+            f"the path of a unix socket may have at most {_SOCKET_PATH_BYTES} bytes, but {socket} has more",
+            hint="set TMPDIR to a directory with a shorter path",
+        )
 
 
 def _unshare(*, root: bool) -> Sequence[str]:

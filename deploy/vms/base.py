@@ -103,20 +103,6 @@ class BaseDeployment(ABC):
             await asyncio.gather(working, death, return_exceptions=True)
 
 
-async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
-    """Await work that cannot be stopped, such as that of a thread, also when this task is cancelled meanwhile.
-
-    Otherwise the work would go on while the deployment is ended, and make things that nobody removes.
-    """
-    task = asyncio.create_task(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait((task,))
-        task.exception()  # seen, so that asyncio does not print it
-        raise
-
-
 def vm_names(count: int) -> tuple[str, ...]:
     """vm01, vm02 and so on, all of one length."""
     width = max(2, len(str(count)))

@@ -13,8 +13,9 @@ from deploy.counters.place import VmPlace
 from deploy.limits.groups import Usage
 from deploy.servers.base import Setup, Vm, WebServer
 from deploy.servers.catalog import choose
+from deploy.shield import to_its_end
 from deploy.vms.api import VmFacts, VmRequest
-from deploy.vms.base import BaseDeployment, to_its_end, vm_names
+from deploy.vms.base import BaseDeployment, vm_names
 from deploy.vms.ports import Reservation
 from deploy.vms.processes import Processes
 from deploy.vms.setup import check_file_limit, last_log_lines, read_log, write_files

@@ -24,8 +24,9 @@ from deploy.counters.place import VmPlace
 from deploy.limits.groups import Group, Groups, Usage, granted, limits_met, remove_leftovers, usage
 from deploy.servers.base import InheritingServer, Setup, Vm, WebServer
 from deploy.servers.catalog import choose, find_all
+from deploy.shield import to_its_end
 from deploy.vms.api import VmFacts, VmRequest
-from deploy.vms.base import BaseDeployment, to_its_end, vm_names
+from deploy.vms.base import BaseDeployment, vm_names
 from deploy.vms.ns_network import RoutedNetwork, check_unused, routes
 from deploy.vms.ports import Reservation
 from deploy.vms.processes import Processes

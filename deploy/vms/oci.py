@@ -8,10 +8,8 @@ translation to what is measured.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -19,32 +17,31 @@ from pathlib import Path
 from typing import Any
 
 from deploy.counters.place import VmPlace
-from deploy.limits.groups import PARENT, Group, Groups, device_node, granted, limits_met, new_run
-from deploy.oci.engine import Container, Engine, find_socket
+from deploy.limits.groups import PARENT, Group, granted, limits_met, new_run
+from deploy.oci.engine import Container, Engine
+from deploy.oci.finding import Found, find_engine
 from deploy.oci.groups import check_granted, group_of, remove_run, sweep
 from deploy.oci.image import Image, build_image, python_paths
 from deploy.oci.owner import RUN, labels
 from deploy.oci.pipes import CGROUPS, Pipes
-from deploy.oci.service import SOCKET, find_podman, prepare_service
+from deploy.oci.service import SOCKET, prepare_service, until_it_listens
 from deploy.servers.base import Setup, Vm, WebServer
 from deploy.servers.catalog import choose
+from deploy.shield import to_its_end
 from deploy.vms.api import VmFacts, VmRequest
-from deploy.vms.base import BaseDeployment, to_its_end, vm_names
+from deploy.vms.base import BaseDeployment, vm_names
 from deploy.vms.ports import Reservation
 from deploy.vms.processes import Processes
 from deploy.vms.setup import check_file_limit, last_log_lines, write_files
 from deploy.wire import Launch
 from loadgen.host.scheduler import scheduler
-from loadgen.model.errors import PlanError, TargetError
+from loadgen.model.errors import TargetError
 from loadgen.model.target import Target
 
 _SERVICE = "engine"  # no VM has this name
-_SERVICE_S = 30.0
-_AGAIN_S = 0.02
 _AT_ONCE = 4
 _HEARD_S = 90.0
 _HEARD_PER_VM_S = 1.0
-_SOCKET_PATH_BYTES = 107  # of the kernel, `sun_path` of unix(7)
 
 
 class Oci:
@@ -58,42 +55,22 @@ class Oci:
         Raises PlanError when there is no container engine or no Python package for it, the server is not installed or
         may not open enough files, or when this machine has no controller for a limit.
         """
-        socket = find_socket()
-        podman = find_podman()
-        if not socket and podman is None:
-            raise PlanError(
-                "the VM driver oci needs a container engine: no socket of Docker or podman answers, and podman is not "
-                "installed",
-                hint="install podman (Debian: apt-get install podman), or start Docker",
-            )
-        if not socket and request.limits.given and os.geteuid() != 0:
-            raise PlanError(
-                f"podman cannot limit VMs without root ({', '.join(request.limits.given)})",
-                hint="run loadgen as root, or leave out the limits",
-            )
+        found = find_engine("the VM driver oci", request.limits)
         server = choose(request.server)
         check_file_limit(server, request.connections)
-        disk = Path(tempfile.gettempdir())
-        Groups(request.limits, disk=disk)  # checks that this machine has the controllers
-        node = device_node(disk) if request.limits.disk_bytes_per_s is not None else ""
-        return OciVms(server, request, socket, podman or "", node)
+        return OciVms(server, request, found)
 
 
 class OciVms(BaseDeployment):
     """The VMs of one request, one container for each of its document roots."""
 
-    def __init__(self, server: WebServer, request: VmRequest, socket: str, podman: str, disk: str) -> None:
-        """VMs of the engine at `socket`, or of a service of the program `podman` if `socket` is empty.
-
-        `disk` is the device node whose rate is limited, if the request has such a limit.
-        """
+    def __init__(self, server: WebServer, request: VmRequest, found: Found) -> None:
+        """VMs of an engine that runs, or of a service that is started with them."""
         super().__init__(request, VmFacts(driver="oci", server=server.kind.value, version=server.version, config=""))
         self._server = server
-        self._socket = socket
-        self._podman = podman
-        self._disk = disk
+        self._found = found
         self._labels = labels()
-        self._cgroups = new_run() if not socket and os.geteuid() == 0 else ""
+        self._cgroups = new_run() if not found.socket and os.geteuid() == 0 else ""
         self._pipes = Pipes(self.died)
         self._directory = Path()
         self.groups: Mapping[str, Group] = {}
@@ -172,17 +149,17 @@ class OciVms(BaseDeployment):
     async def _engine(self, processes: Processes, ends: AsyncExitStack) -> Engine:
         """A connection to the engine, after the service was started and leftovers were removed."""
         service = self._directory / _SERVICE
-        engine = Engine(self._socket or str(service / SOCKET))
+        engine = Engine(self._found.socket or str(service / SOCKET))
         ends.callback(engine.close)
-        if not self._socket:
+        if not self._found.socket:
             try:
-                program = prepare_service(self._podman, service, self.request.count)
+                program = prepare_service(self._found.podman, service, self.request.count)
             except OSError as error:
                 raise TargetError(f"{service} cannot be written: {error.strerror}") from error
             processes.launch([Launch(vm=_SERVICE, directory=str(service), program=program)])
-            await self.unless_one_dies(_until_it_listens(service / SOCKET))
+            await self.unless_one_dies(until_it_listens(service / SOCKET))
         await to_its_end(asyncio.to_thread(engine.connect))
-        if self._socket:
+        if self._found.socket:
             await to_its_end(asyncio.to_thread(engine.sweep))
             ends.push_async_callback(asyncio.to_thread, engine.remove_run, self._labels[RUN])
         return engine
@@ -242,13 +219,13 @@ class OciVms(BaseDeployment):
             labels=self._labels,
             mounts={**dict.fromkeys(python_paths(), False), str(vm.docroot): False, str(vm.workdir): True},
             limits=self.request.limits,
-            disk=self._disk,
+            disk=self._found.disk,
             cgroup_parent=f"/{PARENT}/{self._cgroups}" if self._cgroups else "",
         )
 
     def _details(self, engine: Engine) -> Mapping[str, Any]:
         return {
-            "engine": engine.version if self._socket else f"{engine.version}, a service of this run",
+            "engine": engine.version if self._found.socket else f"{engine.version}, a service of this run",
             "network": "network of this machine",
             "limits": granted(next(iter(self.groups.values()))),
             "scheduler": scheduler(),
@@ -260,26 +237,6 @@ async def _settled(work: asyncio.Task[Image]) -> None:
     await asyncio.wait((work,))
     if not work.cancelled():
         work.exception()
-
-
-async def _until_it_listens(socket: Path) -> None:
-    """Wait until a unix socket accepts connections.  Raises TargetError."""
-    if len(os.fsencode(socket)) > _SOCKET_PATH_BYTES:
-        raise PlanError(
-            f"the path of a unix socket may have at most {_SOCKET_PATH_BYTES} bytes, but {socket} has more",
-            hint="set TMPDIR to a directory with a shorter path",
-        )
-    try:
-        async with asyncio.timeout(_SERVICE_S):
-            while True:
-                with contextlib.suppress(OSError):
-                    _, writer = await asyncio.open_unix_connection(str(socket))
-                    writer.close()
-                    await writer.wait_closed()
-                    return
-                await asyncio.sleep(_AGAIN_S)
-    except TimeoutError:
-        raise TargetError(f"podman did not start as a service within {_SERVICE_S:g} s") from None
 
 
 def _text(file: Path) -> str:

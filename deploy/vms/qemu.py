@@ -26,8 +26,9 @@ from deploy.guest.qmp import ask
 from deploy.guest.root import make_server_disk
 from deploy.servers.base import Vm, WebServer
 from deploy.servers.catalog import choose
+from deploy.shield import to_its_end
 from deploy.vms.api import VmFacts, VmRequest
-from deploy.vms.base import BaseDeployment, to_its_end, vm_names
+from deploy.vms.base import BaseDeployment, vm_names
 from deploy.vms.ns_network import check_unused, routes
 from deploy.vms.processes import Processes
 from deploy.vms.qemu_network import Network, choose_network, netdev

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from loadgen.engine.api import Assignment, Segment
+from loadgen.engine.api import Assignment, Load, Segment
 from loadgen.engine.vitals import Vitals
 from loadgen.measure.cells import CellTable
 from loadgen.measure.fold import FoldContext, fold
@@ -16,6 +16,8 @@ from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.stages import fold_stages
 from loadgen.measure.tally import TALLY_DTYPE, merge_tallies
 from loadgen.model.outcome import Outcome
+from loadgen.model.units import NS_PER_MS
+from loadgen.schedule.optape import OpTape
 
 _Part = tuple[CellTable, NDArray[np.void], CellTable]
 """Cells, tallies, and the cells of stages."""
@@ -42,6 +44,8 @@ class Accounts:
             bound=load.bound,
             error_rest_ns=load.error_rest_ns,
             is_open=load.arrivals is not None,
+            think_ns=_think_ns(tape, load),
+            own_bounds=tape.own_bounds,
         )
         ramps = load.arrivals.ramps if load.arrivals else ()
         self._stage_ends_ns = np.cumsum([length for length, _, _ in ramps], dtype=np.int64)  # after the start
@@ -113,3 +117,11 @@ class Accounts:
         shown = {key: text for key, text in seen.items() if key not in self._told} if seen else {}
         self._telling |= shown.keys()
         return Snapshot(self._worker, interval, cells, tallies, health, Shown.of(shown), stages)
+
+
+def _think_ns(tape: OpTape, load: Load) -> NDArray[np.int64] | None:
+    """The think time of each row; None in a loop without think times."""
+    think_ms = tape.ops["think_ms"]
+    if not load.line_bps or load.arrivals is not None or not think_ms.any():
+        return None
+    return think_ms.astype(np.int64) * NS_PER_MS

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from loadgen.measure.events import AddressUse
 from loadgen.measure.snapshot import Snapshot
-from loadgen.model.bound import Bound, BoundKind
+from loadgen.model.bound import Bound
 from loadgen.model.sending import EngineKind as EngineKind  # a plan names them, too
 from loadgen.model.sending import IpVersion, Resolve
 from loadgen.model.sending import Timestamps as Timestamps
@@ -105,7 +105,7 @@ class Assignment:
     def to_wire(self) -> dict[str, Any]:
         """The assignment as dicts, lists, bytes, strings and numbers, for msgpack."""
         load = asdict(self.load)
-        load["bound"]["kind"] = self.load.bound.kind.value
+        load["bound"] = self.load.bound.to_wire()
         load["engine"] = self.load.engine.value
         load["timestamps"] = self.load.timestamps.value
         load["resolve"] = self.load.resolve.value
@@ -143,7 +143,7 @@ class Assignment:
     def from_wire(cls, wire: Mapping[str, Any]) -> Assignment:
         """Rebuild an assignment from the plain data that :meth:`to_wire` returned."""
         load = dict(wire["load"])
-        load["bound"] = Bound(**{**load["bound"], "kind": BoundKind(load["bound"]["kind"])})
+        load["bound"] = Bound.from_wire(load["bound"])
         load["engine"] = EngineKind(load["engine"])
         load["timestamps"] = Timestamps(load["timestamps"])
         load["resolve"] = Resolve(load["resolve"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from loadgen.engine.body import BodySpec
+from loadgen.model.units import NS_PER_MS
 from loadgen.schedule.optape import FIRST_STATUS_SET, OpTape, statuses_of
 
 _ANY_SUCCESS = frozenset(range(200, 400))  # the statuses accepted where the tape names none
@@ -29,6 +30,7 @@ class TapeColumns:
         "right_statuses",
         "targets",
         "templates",
+        "think_ns",
         "values",
     )
 
@@ -42,6 +44,7 @@ class TapeColumns:
         self.cookies = [strings[i] for i in ops["cookie"].tolist()]
         self.targets: list[int] = ops["target"].tolist()
         self.templates: list[int] = ops["template"].tolist()
+        self.think_ns: list[int] = (ops["think_ms"].astype(np.int64) * NS_PER_MS).tolist()
         self.values = tape.values
         statuses = {status: frozenset([status]) for status in np.unique(ops["status"]).tolist()} | {0: _ANY_SUCCESS}
         statuses |= {FIRST_STATUS_SET + k: one for k, one in enumerate(statuses_of(tape.status_sets))}

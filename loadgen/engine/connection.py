@@ -164,7 +164,7 @@ class Connection:
             self._received = size
             self._flags |= status
             self._record(now_ns, _OK)
-            self._go_on(now_ns)
+            self._go_on(now_ns, self._tape.think_ns[self._row])
         elif data:
             self._take(data, now_ns)
         else:
@@ -306,10 +306,13 @@ class Connection:
             head = reader.whole_head(self._received)
             if head is not None:
                 self._tape.repeats[self._row] = head, self._received, reader.status << STATUS_SHIFT
-        self._go_on(now_ns)
+        self._go_on(now_ns, self._tape.think_ns[self._row])
 
-    def _go_on(self, now_ns: int) -> None:
-        """Go on without a rest: the next operation is due when the line speed allows the bytes of this one."""
+    def _go_on(self, now_ns: int, think_ns: int = 0) -> None:
+        """Go on without a rest: the next operation is due when the line speed allows the bytes of this one.
+
+        In a paced loop, it is due later by the think time.
+        """
         context = self._context
         if context.dispatcher is not None:
             self._doing = _RESTING
@@ -318,6 +321,8 @@ class Connection:
         self._row = self._next_row
         # Rounded as in loadgen.measure.fold, which finds the end of this operation: no ns is counted twice.
         due_ns = self._due_ns + int(self._received * context.ns_per_byte + 0.5) if context.ns_per_byte else now_ns
+        if think_ns and context.ns_per_byte:
+            due_ns = max(due_ns, now_ns) + think_ns
         if due_ns > now_ns:
             self._rest_until(due_ns)
         else:

@@ -1,6 +1,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from loadgen.measure.limits import Limits
+
 class Rules:
     def __init__(
         self,
@@ -9,14 +11,13 @@ class Rules:
         state: NDArray[np.uint8],
         target_of: NDArray[np.int32],
         window_ns: tuple[int, int] | None,
-        good: tuple[int, float],
-        tolerable: tuple[int, float],
+        limits: Limits,
+        think_ns: NDArray[np.int64] | None,
         *,
         kinds: int,
         groups: int,
         line_ns_per_byte: float,
         error_rest_ns: int,
-        has_fixed_bound: bool,
         is_open: bool,
         is_unpaced: bool,
     ) -> None: ...

@@ -40,6 +40,7 @@ cdef packed struct tally:
 cdef enum:
     OK, BAD, CUT, STATES  # as in loadgen.measure.cells
     GOOD = 0, TOLERABLE, OVERDUE, BYTES, CONNECTS, RETRIES, REST_NS, SURPLUSES, SUMS  # columns of CellTable.sums
+    NOT = 0, FIXED, SO_FAR  # as in loadgen.measure.limits
     CONNECTED = 1, RETRIED = 2, RESTED = 4, SURPLUS = 8, STATUS_SHIFT = 16  # as in loadgen.measure.record
     RESPONSE = 0, SERVICE, LATENESS, TIMES  # rows of CellTable.times per cell
     HALF_BITS = 10  # as in loadgen.measure.histogram
@@ -55,9 +56,12 @@ cdef class Rules:
     cdef const uint8_t[::1] kind, group, state
     cdef const int32_t[::1] target_of
     cdef int kinds, groups
-    cdef bint has_window, has_fixed_bound, is_open, is_unpaced
-    cdef int64_t window_start_ns, window_end_ns, good_ns, tolerable_ns, error_rest_ns
-    cdef double line_ns_per_byte, good_ns_per_byte, tolerable_ns_per_byte
+    cdef const uint8_t[::1] cut
+    cdef const int64_t[::1] good_ns, tolerable_ns, think_ns
+    cdef const double[::1] good_ns_per_byte, tolerable_ns_per_byte
+    cdef bint has_window, thinks, is_open, is_unpaced
+    cdef int64_t window_start_ns, window_end_ns, spare_good_ns, spare_tolerable_ns, error_rest_ns
+    cdef double line_ns_per_byte
 
     def __init__(
         self,
@@ -66,22 +70,25 @@ cdef class Rules:
         const uint8_t[::1] state,
         const int32_t[::1] target_of,
         window_ns,
-        good,
-        tolerable,
+        limits,
+        const int64_t[::1] think_ns,
         *,
         int kinds,
         int groups,
         double line_ns_per_byte,
         int64_t error_rest_ns,
-        bint has_fixed_bound,
         bint is_open,
         bint is_unpaced,
     ):
-        """`window_ns`: (start, end), or None without a window.  Bounds are pairs (ns, ns per byte).
+        """`window_ns`: (start, end), or None without a window.  `limits`: a loadgen.measure.limits.Limits.
 
-        `state`: OK, BAD or CUT by outcome.  `kind` and `group`: by row of the tape; raises ValueError if their lengths
-        differ.
+        `state`: OK, BAD or CUT by outcome.  `kind`, `group` and `think_ns` (or None): by row of the tape; raises
+        ValueError if their lengths differ, or if there are not limits for each kind.
         """
+        if think_ns is not None and think_ns.shape[0] != kind.shape[0]:
+            raise ValueError(f"there are {think_ns.shape[0]} think times for {kind.shape[0]} rows")
+        if limits.kinds != kinds:
+            raise ValueError(f"there are limits for {limits.kinds} of {kinds} kinds")
         if kind.shape[0] != group.shape[0]:
             raise ValueError(f"there are {kind.shape[0]} kinds for {group.shape[0]} groups; each row needs one of each")
         self.kind, self.group, self.state, self.target_of = kind, group, state, target_of
@@ -89,11 +96,12 @@ cdef class Rules:
         self.has_window = window_ns is not None
         if self.has_window:
             self.window_start_ns, self.window_end_ns = window_ns
-        self.good_ns, self.good_ns_per_byte = good
-        self.tolerable_ns, self.tolerable_ns_per_byte = tolerable
+        self.good_ns, self.good_ns_per_byte = limits.good_ns, limits.good_ns_per_byte
+        self.tolerable_ns, self.tolerable_ns_per_byte = limits.tolerable_ns, limits.tolerable_ns_per_byte
+        self.spare_good_ns, self.spare_tolerable_ns = limits.spare_good_ns, limits.spare_tolerable_ns
+        self.think_ns, self.thinks = think_ns, think_ns is not None
         self.line_ns_per_byte = line_ns_per_byte
-        self.error_rest_ns = error_rest_ns
-        self.has_fixed_bound = has_fixed_bound
+        self.cut, self.error_rest_ns = limits.cut, error_rest_ns
         self.is_open = is_open
         self.is_unpaced = is_unpaced
 
@@ -123,7 +131,7 @@ cdef class Rules:
             inside = self.has_window and self.window_start_ns <= one.due_ns < self.window_end_ns
             cells[at] = 2 * <int64_t>self.target_of[one.connection] + inside
             if not inside and self.has_window and one.due_ns < self.window_start_ns:
-                inside = one.due_ns + busy_ns(self, one, response_ns(one)) > self.window_start_ns
+                inside = one.due_ns + busy_ns(self, one, response_ns(one)) + think_of(self, one) > self.window_start_ns
                 cells[at] += inside and self.is_unpaced
                 if not inside and one.flags & RESTED and (one.sent_ns or not self.is_open):
                     rests |= max(one.done_ns, one.due_ns) + self.error_rest_ns > self.window_start_ns
@@ -152,9 +160,9 @@ cdef class Rules:
         cdef const record *one
         cdef tally *mine
         cdef int64_t response, cell, received
-        cdef double size
-        cdef bint good, tolerable, overdue
-        cdef int state
+        cdef double size, for_good, for_tolerable
+        cdef bint good, tolerable, overdue, counted, kept, held
+        cdef int state, kind
         cdef int64_t code
         cdef Py_ssize_t unusual = 0
         for at in range(records.shape[0]):
@@ -163,11 +171,22 @@ cdef class Rules:
             cell = cells[at]
             state = self.state[one.outcome]
             response, size = response_ns(one), <double>one.bytes
-            good = state == OK and response <= self.good_ns + self.good_ns_per_byte * size
-            tolerable = state == OK and response <= self.tolerable_ns + self.tolerable_ns_per_byte * size
-            overdue = state == CUT and self.has_fixed_bound and response > self.tolerable_ns
+            kind = self.kind[one.row]
+            for_good = self.good_ns[kind] + self.good_ns_per_byte[kind] * size
+            for_tolerable = self.tolerable_ns[kind] + self.tolerable_ns_per_byte[kind] * size
+            good = state == OK and response <= for_good
+            tolerable = state == OK and response <= for_tolerable
+            overdue = counted = kept = held = False
+            if state == CUT:
+                if self.cut[kind] == FIXED:
+                    overdue = counted = response > for_tolerable
+                elif self.cut[kind] == SO_FAR:
+                    counted = True
+                    kept = response <= for_good + self.spare_good_ns
+                    held = response <= for_tolerable + self.spare_tolerable_ns
+                    overdue = not held
             outcomes[cell, one.outcome] += 1
-            counts[cell, self.kind[one.row], self.group[one.row], state] += 1
+            counts[cell, kind, self.group[one.row], state] += 1
             sums[cell, GOOD] += good
             sums[cell, TOLERABLE] += tolerable
             sums[cell, OVERDUE] += overdue
@@ -188,9 +207,9 @@ cdef class Rules:
             mine.ok += state == OK
             mine.bad += state == BAD
             mine.cut += state == CUT
-            mine.good += good
-            mine.tolerable += tolerable
-            mine.overdue += overdue
+            mine.good += good or kept
+            mine.tolerable += tolerable or held
+            mine.overdue += counted
             received = add_time(self, one, state, response, mine)
             sums[cell, BYTES] += received if self.is_unpaced and one.due_ns < self.window_start_ns else one.bytes
         return unusual
@@ -272,6 +291,10 @@ cdef inline int64_t busy_ns(Rules rules, const record *one, int64_t response) no
     return max(response, <int64_t>(<double>one.bytes * rules.line_ns_per_byte + 0.5))
 
 
+cdef inline int64_t think_of(Rules rules, const record *one) noexcept:
+    return rules.think_ns[one.row] if rules.thinks and rules.state[one.outcome] == OK else 0
+
+
 cdef inline int64_t overlap(int64_t start, int64_t end, int64_t low, int64_t high) noexcept nogil:
     return max(min(end, high) - max(start, low), 0)
 
@@ -281,14 +304,14 @@ cdef inline int64_t add_time(Rules rules, const record *one, int state, int64_t 
 
     Returns these bytes, also of an operation that failed.  See loadgen.measure.slot_time for the parts.
     """
-    cdef int64_t whole = busy_ns(rules, one, response), due = one.due_ns, end = due + whole
+    cdef int64_t whole = busy_ns(rules, one, response), due = one.due_ns, end = due + whole + think_of(rules, one)
     cdef int64_t low = LOWEST, high = HIGHEST, begun, sent, done, busy, served, received
     if mine.window >= 0:
         low, high = rules.window_start_ns, rules.window_end_ns
     begun = one.sent_ns if one.sent_ns >= 0 else -one.sent_ns
     done = due + response
     sent = min(max(begun, due), done)
-    busy = min(end, high) - max(due, low)
+    busy = overlap(due, due + whole, low, high)
     received = one.bytes if busy == whole else <int64_t>rint(<double>one.bytes * <double>busy / <double>whole)
     if state != BAD:
         mine.busy_ns += busy

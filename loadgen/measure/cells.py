@@ -43,8 +43,9 @@ class Cell:
     Arrays are int64.  `outcomes`: by Outcome.  `counts`: shape (kinds, groups, 3), the ok, bad and cut operations by
     kind and group of the tape.  `bytes`: all bytes received, also by failed operations; in a closed loop without
     pacing, of an operation that was due before the window, the part inside.  `overdue`: cut operations
-    that had exceeded a fixed tolerable time.  `connects`: TCP connections opened.  `retries`: requests that were sent
-    once more because the server had closed the kept TCP connection.  `rest_ns`: time that connections rested after
+    that had exceeded a fixed tolerable time, or whose rate so far was not tolerable.  `connects`: TCP connections
+    opened.  `retries`: requests that were sent once more because the server had closed the kept TCP connection.
+    `rest_ns`: time that connections rested after
     errors.  `surplus`: operations with bytes that no request asked for.  `statuses`: the status codes of whole replies
     (loadgen.measure.codes).  The other histograms are in nanoseconds:
     `response` (done - due) and `service` (done - sent) of ok operations, `lateness` (sent - due) of all sent ones.

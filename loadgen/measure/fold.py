@@ -17,10 +17,11 @@ from loadgen.measure.codes import add_codes, count_codes
 from loadgen.measure.grouped import histograms, numbered, total
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.histograms import Histograms
+from loadgen.measure.limits import CutRule, Limits, limits_of
 from loadgen.measure.record import CONNECTED, RECORD_DTYPE, RESTED, RETRIED, STATUS_SHIFT, SURPLUS
 from loadgen.measure.slot_time import PARTS
 from loadgen.measure.tally import TALLY_DTYPE, empty_tallies, merge_tallies
-from loadgen.model.bound import Bound, BoundKind
+from loadgen.model.bound import Bound
 from loadgen.model.outcome import OUTCOMES, Outcome
 from loadgen.model.units import NS_PER_S
 
@@ -46,6 +47,8 @@ class FoldContext:
     `kind` and `group`: by row of the tape, with values below `kinds` and `groups`.  `target_of`: target index by global
     connection number.  `line_bps`: line speed of a connection; 0 means not paced.  `error_rest_ns`: the rest after an
     operation whose record has the flag RESTED.  `is_open`: whether operations of an open loop wait for a connection.
+    `think_ns`: by row, the think time after a good operation of a paced loop; None for none.  `own_bounds`: those of
+    the tape.
     """
 
     kind: NDArray[np.uint8]
@@ -57,6 +60,13 @@ class FoldContext:
     bound: Bound
     error_rest_ns: int = 0
     is_open: bool = False
+    think_ns: NDArray[np.int64] | None = None
+    own_bounds: tuple[Bound | None, ...] = ()
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of each kind."""
+        return limits_of(self.bound, self.own_bounds, self.kinds)
 
     @property
     def is_unpaced(self) -> bool:
@@ -72,8 +82,9 @@ def fold_with_numpy(
     An operation that was due in [`window_start_ns`, `window_end_ns`) belongs to `window`, any other to window -1.  With
     `window` -1, all operations belong to window -1.  In the tallies, an operation also belongs to the window if it
     reaches into it: due before its start, with a line time (the larger of done - due and the time of its bytes at line
-    speed) that ends after its start.  In the cells, such an operation belongs to the window only in a closed loop
-    without pacing: with its whole times, and with the part of its bytes that lies in the window.
+    speed), or a think time after that, which ends after its start.  In the cells, such an operation belongs to the
+    window only in a closed loop without pacing: with its whole times, and with the part of its bytes that lies in the
+    window.
 
     The tallies of the window hold the part of the line time that lies in the window, and the same part of the bytes:
     no stall across an end of the window may be missed, and none outside of it counted.  They hold the parts of its
@@ -90,16 +101,17 @@ def fold_with_numpy(
     busy = response
     if ctx.line_bps:
         busy = np.maximum(response, (size * (8 * NS_PER_S / ctx.line_bps) + 0.5).astype(np.int64))
-    due_inside = (due >= window_start_ns) & (due < window_end_ns) & (window >= 0)
-    reaches = (due < window_start_ns) & (due + busy > window_start_ns) & (window >= 0)
     state = _STATE[taken["outcome"]].astype(np.int64)
-    bounds = _judge(response, size, state, ctx.bound)
+    span = busy if ctx.think_ns is None else busy + ctx.think_ns[taken["row"]] * (state == OK)
+    due_inside = (due >= window_start_ns) & (due < window_end_ns) & (window >= 0)
+    reaches = (due < window_start_ns) & (due + span > window_start_ns) & (window >= 0)
     judged = due_inside | reaches
-    parts = _parts(taken, ctx, state, due + busy, judged, window_start_ns, window_end_ns)
+    parts = _parts(taken, ctx, state, due + span, judged, window_start_ns, window_end_ns)
+    bounds = _judge(response, size, state, ctx.limits, ctx.kind[taken["row"]])
     busy, size = _inside(due, busy, size, judged, window_start_ns, window_end_ns)
     joins = reaches & ctx.is_unpaced
     received = np.where(joins, size, taken["bytes"])
-    columns = _Columns(taken, ctx, due_inside | joins, judged, state, response, busy, size, received, parts, *bounds)
+    columns = _Columns(taken, ctx, due_inside | joins, judged, state, response, busy, size, received, parts, bounds)
     tallies = columns.tallies(window)
     if window >= 0:
         rests = _rests_into(records[~judged], ctx, window, window_start_ns, window_end_ns)
@@ -113,20 +125,19 @@ def fold_compiled(
     """Like :func:`fold_with_numpy`, at a sixth to a fourth of the cost: each record is read once per step, in C."""
     if not len(records):
         return CellTable.of({}), empty_tallies()
-    bound, size = ctx.bound, len(records)
+    limits, size = ctx.limits, len(records)
     rules = _fold.Rules(
         ctx.kind,
         ctx.group,
         _STATE,
         ctx.target_of,
         (window_start_ns, window_end_ns) if window >= 0 else None,
-        (bound.good_ns, bound.good_ns_per_byte),
-        (bound.tolerable_ns, bound.tolerable_ns_per_byte),
+        limits,
+        ctx.think_ns,
         kinds=ctx.kinds,
         groups=ctx.groups,
         line_ns_per_byte=8 * NS_PER_S / ctx.line_bps if ctx.line_bps else 0.0,
         error_rest_ns=ctx.error_rest_ns,
-        has_fixed_bound=_tells_overdue(bound),
         is_open=ctx.is_open,
         is_unpaced=ctx.is_unpaced,
     )
@@ -165,21 +176,42 @@ def fold_compiled(
 fold = fold_compiled if IS_COMPILED else fold_with_numpy
 
 
-def _tells_overdue(bound: Bound) -> bool:
-    """Whether a cut operation can be overdue: only under a fixed bound, because its full size is not known."""
-    return bound.kind is BoundKind.TIME and not bound.tolerable_ns_per_byte
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """Which operations are good and tolerable, and which of the cut ones are overdue: not tolerable any more.
+
+    `counted`: the cut ones that are judged, and so count as requests of their connections; `kept` and `held`: those of
+    them whose rate so far is good, and tolerable.
+    """
+
+    good: NDArray[np.bool_]
+    tolerable: NDArray[np.bool_]
+    overdue: NDArray[np.bool_]
+    counted: NDArray[np.bool_]
+    kept: NDArray[np.bool_]
+    held: NDArray[np.bool_]
 
 
 def _judge(
-    response: NDArray[np.int64], size: NDArray[np.int64], state: NDArray[np.int64], bound: Bound
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return which operations are good, tolerable, and overdue (cut after the tolerable time)."""
-    ok = state == OK
-    good = ok & (response <= bound.good_ns + bound.good_ns_per_byte * size)
-    tolerable = ok & (response <= bound.tolerable_ns + bound.tolerable_ns_per_byte * size)
-    if _tells_overdue(bound):
-        return good, tolerable, (state == CUT) & (response > bound.tolerable_ns)
-    return good, tolerable, np.zeros_like(ok)
+    response: NDArray[np.int64],
+    size: NDArray[np.int64],
+    state: NDArray[np.int64],
+    limits: Limits,
+    kind: NDArray[np.uint8],
+) -> _Judged:
+    ok, rule = state == OK, np.where(state == CUT, limits.cut[kind], CutRule.NOT)
+    for_good = limits.good_ns[kind] + limits.good_ns_per_byte[kind] * size
+    for_tolerable = limits.tolerable_ns[kind] + limits.tolerable_ns_per_byte[kind] * size
+    so_far, late = rule == CutRule.SO_FAR, (rule == CutRule.FIXED) & (response > for_tolerable)
+    held = so_far & (response <= for_tolerable + limits.spare_tolerable_ns)
+    return _Judged(
+        good=ok & (response <= for_good),
+        tolerable=ok & (response <= for_tolerable),
+        overdue=late | (so_far & ~held),
+        counted=late | so_far,
+        kept=so_far & (response <= for_good + limits.spare_good_ns),
+        held=held,
+    )
 
 
 def _inside(
@@ -191,7 +223,7 @@ def _inside(
     end_ns: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The line time and the bytes of each operation, those of the judged ones as far as they lie in the window."""
-    part = np.minimum(due + busy, end_ns) - np.maximum(due, start_ns)
+    part = np.maximum(np.minimum(due + busy, end_ns) - np.maximum(due, start_ns), 0)  # 0: only its think time is inside
     at = np.flatnonzero(judged & (part != busy))
     if not len(at):
         return busy, size
@@ -210,7 +242,7 @@ def _parts(
     start_ns: int,
     end_ns: int,
 ) -> dict[str, NDArray[np.int64]]:
-    """Where the time of each operation went, by part; `end` is the end of its line time.  See slot_time."""
+    """Where the time of each operation went, by part; `end` is that of its line time or think time.  See slot_time."""
     due, begun = records["due_ns"], np.abs(records["sent_ns"])
     done = np.maximum(records["done_ns"], due)
     sent = np.clip(begun, due, done)
@@ -268,9 +300,7 @@ class _Columns:
     size: NDArray[np.int64]
     received: NDArray[np.int64]
     parts: Mapping[str, NDArray[np.int64]]
-    good: NDArray[np.bool_]
-    tolerable: NDArray[np.bool_]
-    overdue: NDArray[np.bool_]
+    bounds: _Judged
 
     def cells(self, window: int) -> dict[tuple[int, int], Cell]:
         """One cell per (window, target) that has operations."""
@@ -289,9 +319,9 @@ class _Columns:
         good, tolerable, overdue, received, connects, retries, rests, surplus = (
             total(slot, column, n).tolist()
             for column in (
-                self.good,
-                self.tolerable,
-                self.overdue,
+                self.bounds.good,
+                self.bounds.tolerable,
+                self.bounds.overdue,
                 self.received,
                 (flags & CONNECTED) != 0,
                 (flags & RETRIED) != 0,
@@ -340,7 +370,9 @@ class _Columns:
         rows["connection"] = keys % width
         for name, at in (("ok", OK), ("bad", BAD), ("cut", CUT)):
             rows[name] = states[:, at]
-        for name, column in (("overdue", self.overdue), ("good", self.good), ("tolerable", self.tolerable)):
+        found = self.bounds
+        good, tolerable = found.good | found.kept, found.tolerable | found.held
+        for name, column in (("overdue", found.counted), ("good", good), ("tolerable", tolerable)):
             rows[name] = total(slot, column, n)
         rows["bytes"] = total(slot, self.size * counted, n)
         rows["busy_ns"] = total(slot, self.busy * counted, n)

@@ -5,9 +5,10 @@ A connection is a slot that plays one operation at a time.  Each operation of a 
     due ......... sent ............... done ................. end
         lateness        service              pacing
 
-`end` is the later of `done` and the time at which the line speed allows its bytes (due + bytes / line speed); the next
-operation is due at `end`.  An operation after which the connection rests has no pacing: the next one is due at
-`done + rest`.  Each part counts as far as it lies in the window.
+`end` is the later of `done` and the time at which the line speed allows its bytes (due + bytes / line speed); the think
+time after an operation that ended well is added to it.  The next operation is due at `end`.  An operation after which
+the connection rests has no pacing: the next one is due at `done + rest`.  Each part counts as far as it lies in the
+window.
 
 * lateness: due to sent, in operations of any outcome.  The load generator's own.
 * service: sent to done of operations that ended well, with the connect where one was needed.

@@ -16,9 +16,9 @@ _COUNTED_DTYPE = np.dtype(
         ("ok", "<u4"),
         ("bad", "<u4"),
         ("cut", "<u4"),
-        ("overdue", "<u4"),  # cut after a fixed tolerable time
-        ("good", "<u4"),  # ok and within the good bound
-        ("tolerable", "<u4"),  # ok and within the tolerable bound (includes good)
+        ("overdue", "<u4"),  # cut, and judged: after a fixed tolerable time, or by the rate so far
+        ("good", "<u4"),  # ok and within the good bound, or cut at a good rate so far
+        ("tolerable", "<u4"),  # the same for the tolerable bound (includes good)
         ("bytes", "<i8"),  # bytes received in ok and cut operations
         ("busy_ns", "<i8"),  # line time of ok and cut operations: max(done - due, 8 * bytes / line speed)
     ]

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import enum
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from loadgen.model.errors import PlanError
 from loadgen.model.units import MOST_NS, NS_PER_S, format_duration, parse_duration_ns, parse_rate_bps
@@ -77,6 +79,28 @@ class Bound:
             good_share=0.95,
             tolerable_share=0.99,
         )
+
+    @classmethod
+    def rates(cls, good_bytes_per_s: float, tolerable_bytes_per_s: float) -> Bound:
+        """SPECweb2005's rule for downloads: a good one has at least the first rate, a tolerable one the second.
+
+        The floor of a connection is the tolerable rate.
+        """
+        return cls(
+            kind=BoundKind.RATE,
+            floor_bps=int(8 * tolerable_bytes_per_s),
+            good_ns_per_byte=NS_PER_S / good_bytes_per_s,
+            tolerable_ns_per_byte=NS_PER_S / tolerable_bytes_per_s,
+        )
+
+    def to_wire(self) -> dict[str, Any]:
+        """The bound as strings and numbers, for msgpack."""
+        return {**asdict(self), "kind": self.kind.value}
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Bound:
+        """The inverse of :meth:`to_wire`."""
+        return cls(**{**wire, "kind": BoundKind(wire["kind"])})
 
     @classmethod
     def parse(cls, text: str) -> Bound:

@@ -103,12 +103,14 @@ class SpecPlan:
     Either the driver starts `vms` servers that listen at `vm_address`, or `targets` run elsewhere.  `vm_driver` is a
     name in the catalog of VM drivers, which checks that it fits with `targets`; "" means the default.  `vm_address` may
     be a network in which each VM has an address of its own, if the driver can give them.
+    `workload` is a name in the catalog of workloads; "" means the default.
     `engines` is the number of engine processes on this machine; load machines of a fleet have their own number.
     `connections` is per VM; with weights, it is the mean per VM.  `sources` are the addresses to connect from; with
     none, the kernel chooses.  `canary`: each engine has a canary (loadgen.engine.canary).
     """
 
     vms: int = 16
+    workload: str = ""
     vm_driver: str = ""
     targets: tuple[Target, ...] = ()
     connections: int = 20
@@ -174,6 +176,8 @@ class SpecPlan:
         """The plan as plain data (for JSON and TOML); :meth:`from_dict` reads it back to an equal plan."""
         data = to_plain(self)
         assert isinstance(data, dict)
+        if not self.workload:
+            del data["workload"]  # records of versions before 0.2 have no such field
         if not self.vm_driver:
             del data["vm_driver"]  # plans of version 0.1 have no such field
         data["vm_limits"] = {name: value for name, value in data["vm_limits"].items() if value is not None}

@@ -14,6 +14,17 @@ from loadgen.model.units import NS_PER_S
 from loadgen.schedule.ramps import ramped_ns
 
 
+def due_between(begin_ns: int, end_ns: int, *, rate_per_s: float, poisson: bool, seed: int) -> int:
+    """How many operations of all parts are due from `begin_ns` on and before `end_ns`, at a rate without ramps.
+
+    One more than that, because a time on the boundary may be rounded.
+    """
+    if not poisson:
+        return math.ceil((end_ns - begin_ns) * rate_per_s / NS_PER_S) + 1
+    due_ns = offsets_ns(rate_per_s=rate_per_s, poisson=True, seed=seed, part=0, parts=1, length_ns=end_ns)
+    return int((due_ns >= begin_ns).sum()) + 1
+
+
 def offsets_ns(
     *,
     rate_per_s: float,

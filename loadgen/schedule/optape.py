@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from loadgen.model.bound import Bound
 from loadgen.schedule.strings import Strings
 from loadgen.schedule.values import Values
 
@@ -43,6 +44,7 @@ OP_DTYPE = np.dtype(
         ("group", "u1"),  # the type of operation (SPECweb99: static, standard GET, CAD, POST, CGI)
         ("flags", "u1"),  # KEEP_ALIVE | CLOSE_AFTER | NO_BODY | OWN_HOST
         ("template", "<u4"),  # index into the templates of `values`; 0: the request is `line`, Host line, `rest`
+        ("think_ms", "<u4"),  # paced loop: after a good reply, the next operation is due so much later
     ]
 )
 """One operation; text fields are indexes into the tape's `strings`."""
@@ -111,8 +113,8 @@ class OpTape:
     shape (segments, connections): where each connection, by global number, starts in each segment of the run.  `kinds`
     and `groups` name the values of these columns.  `kind_shares`: the intended share of each kind, 0..1.  `values`: the
     templates of requests that differ each time; None without such requests.
-    and `groups` name the values of these columns.  `kind_shares`: the intended share of each kind, 0..1.
-    `status_sets` (uint64, shape (sets, STATUS_WORDS)): the sets of statuses that rows expect.
+    `status_sets` (uint64, shape (sets, STATUS_WORDS)): the sets of statuses that rows expect.  `own_bounds`: by kind,
+    the bound that judges its operations; None, and () for all kinds, for the bound of the load.
     """
 
     ops: NDArray[np.void]
@@ -124,6 +126,7 @@ class OpTape:
     kind_shares: tuple[float, ...]
     values: Values | None = None
     status_sets: NDArray[np.uint64] = field(default_factory=lambda: status_sets([]))
+    own_bounds: tuple[Bound | None, ...] = ()
 
     def to_wire(self) -> dict[str, Any]:
         """The tape as plain data for msgpack: bytes, strings and numbers."""
@@ -139,6 +142,7 @@ class OpTape:
             "kind_shares": list(self.kind_shares),
             "values": None if self.values is None else self.values.to_wire(),
             "status_sets": self.status_sets.tobytes(),
+            "own_bounds": [None if bound is None else bound.to_wire() for bound in self.own_bounds],
         }
 
     @classmethod
@@ -154,4 +158,5 @@ class OpTape:
             kind_shares=tuple(wire["kind_shares"]),
             values=None if wire["values"] is None else Values.from_wire(wire["values"]),
             status_sets=np.frombuffer(wire["status_sets"], dtype=np.uint64).reshape(-1, STATUS_WORDS),
+            own_bounds=tuple(None if bound is None else Bound.from_wire(bound) for bound in wire["own_bounds"]),
         )

@@ -89,7 +89,7 @@ class Search:
     least: int = 1
     greatest: int = 1 << 20
     step: int = 0
-    repeats: int = 3
+    repeats: int = 4
     runs: int = 40
 
     def __post_init__(self) -> None:
@@ -123,7 +123,8 @@ class Search:
             return min(self.greatest, 2 * low) if low < self.greatest else self._confirm(seen, low)
         if high - low > self._step(seen):
             return low + (high - low) // 2
-        return self._confirm(seen, low, high)
+        # A number that was given up bounds nothing: then the smallest number that failed is confirmed, if there is one.
+        return self._confirm(seen, low, min(seen.failed, default=high) if high in seen.given_up else high)
 
     def answer(self, trials: Sequence[Trial]) -> Capacity:
         """What the trials say."""
@@ -226,8 +227,9 @@ class _Seen:
         return next((value for value in self._unknown if not self._valid(value) and value not in self.given_up), None)
 
     def lacks(self, value: int, repeats: int) -> int:
-        """How many valid runs `value` lacks; 0 where runs are no longer valid."""
-        return 0 if self._unknown[value] >= _TRIES else max(0, repeats - self._valid(value))
+        """How many valid runs `value` lacks; 0 where many more runs are not valid than are."""
+        valid = self._valid(value)
+        return 0 if self._unknown[value] >= _TRIES + valid else max(0, repeats - valid)
 
     def threshold(self) -> Threshold:
         """The threshold, when there are runs that held and runs that failed."""

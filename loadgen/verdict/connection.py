@@ -64,7 +64,8 @@ def judge_connections(
     * Rate bound: bits divided by the time in operations must reach the floor.  An operation that was cut counts with
       its bytes and its time, so a stalled connection cannot hide by never finishing.
     * Time bound: the required shares of the requests must be good and tolerable.  A request that was cut after the
-      tolerable time counts as neither.
+      tolerable time counts as neither.  Of a kind with a rate bound of its own, a request that was cut is judged by its
+      rate so far.
     * A connection whose engine was lost (see :func:`lost_in`) does not conform, however well it did before.
     """
     found = np.zeros(connections, dtype=FINDING_DTYPE)
@@ -101,7 +102,7 @@ def states_of(tallies: NDArray[np.void], bound: Bound, rules: Rules = RULES) -> 
         fast = _bits_per_s(tallies) >= bound.floor_bps
     else:
         requests = ok + bad + tallies["overdue"]
-        fast = (ok > 0) & (tallies["good"] >= bound.good_share * requests)
+        fast = (requests > 0) & (tallies["good"] >= bound.good_share * requests)
         fast &= tallies["tolerable"] >= bound.tolerable_share * requests
     # A later line overrules an earlier one.
     states = np.where(fast, np.uint8(State.CONFORMING), np.uint8(State.SLOW))

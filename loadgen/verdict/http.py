@@ -16,7 +16,7 @@ from loadgen.verdict.fates import Fates, fates_by_target, sum_of
 from loadgen.verdict.http_result import HttpResult, HttpRow, RequestRow, Times, TimeSpans
 from loadgen.verdict.result import Trust, Verdict
 from loadgen.verdict.rules import Asked
-from loadgen.verdict.run import LostWorker, say_failed, say_lost
+from loadgen.verdict.run import LostWorker, say_early, say_failed, say_lost
 from loadgen.verdict.seen import say_codes
 from loadgen.verdict.slo import Slo, SloCheck
 from loadgen.verdict.time_shares import TimeShares, time_shares
@@ -36,12 +36,14 @@ def judge_http(
     lost: Sequence[LostWorker] = (),
     notes: Sequence[str] = (),
     done: bool = False,
+    early: str = "",
 ) -> HttpResult:
     """The result with its verdict: the first verdict in this list that applies; the reasons name all that apply.
 
     1. INTERRUPTED: the user stopped the run.  2. INVALID: a trust check fails, or the window was not measured
-    completely.  3. DEGRADED: a worker was lost.  4. NOT_CONFORMING: an objective is missed, or no request was answered.
-    5. CONFORMING.  The objectives of an INVALID run are not judged.
+    completely.  3. DEGRADED: a worker was lost.  4. NOT_CONFORMING: an objective is missed, or no request was answered,
+    or the run was stopped because an objective will be missed whatever follows: `early` says which.  5. CONFORMING.
+    The objectives of an INVALID run are not judged.
 
     A closed loop at full speed saturates something.  If it saturates an engine, the rate is only a lower bound of what
     the servers can do, and the times include the engine's own queue: the run is INVALID, and a reason gives the bound.
@@ -59,10 +61,14 @@ def judge_http(
     idles = open_loop or done  # connections without an operation are idle, not absent
     whole = time_shares(tallies, asked.connections, measured_ns, open_loop=idles)
     total = _row("all", window, asked.connections, measured_s, sum(sent), whole)
-    is_judged = trust.valid and bool(complete or interrupted or lost)
+    is_judged = trust.valid and bool(complete or interrupted or lost or early)
     closed = 0 if open_loop else asked.connections
     checks = tuple(slo.judge(window, measured_s, closed_connections=closed) for slo in slos) if is_judged else ()
-    reasons = _reasons(window, total, checks, trust, open_loop, complete, interrupted, lost, asked.connections)
+    whole_or_early = complete or bool(early)
+    reasons = _reasons(window, total, checks, trust, open_loop, whole_or_early, interrupted, lost, asked.connections)
+    if early and trust.valid:
+        at = sum(verdict in (Verdict.INTERRUPTED, Verdict.INVALID, Verdict.DEGRADED) for verdict, _ in reasons)
+        reasons.insert(at, (Verdict.NOT_CONFORMING, say_early(early, measured_s)))
     shares = [int((asked.target_of == number).sum()) for number in range(len(asked.targets))]
     return HttpResult(
         verdict=reasons[0][0],
@@ -86,6 +92,7 @@ def judge_http(
         slos=checks,
         trust=trust,
         notes=(*notes, *_notes(window, open_loop)),
+        stopped_early=early,
     )
 
 

@@ -170,7 +170,7 @@ class HttpResult:
     is valid.  `disturbance`: the disturbed seconds; None when no second was watched, and in records of earlier
     versions.  `canary` has a row for each engine; () for a run without canaries.  `handshakes`: None when no TLS
     handshake was completed, and in records of earlier versions.  `stages`: in a run with stages, a row for each that
-    has a length.
+    has a length.  `stopped_early` says why the run was stopped before its planned end; "" when it was not.
     """
 
     verdict: Verdict
@@ -188,6 +188,7 @@ class HttpResult:
     canary: tuple[CanaryRow, ...] = ()
     handshakes: Handshakes | None = None
     stages: tuple[StageRow, ...] = ()
+    stopped_early: str = ""
 
     @property
     def exit_code(self) -> ExitCode:

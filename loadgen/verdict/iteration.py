@@ -76,7 +76,7 @@ def judge_iteration(
     if asked.bound.kind is BoundKind.TIME:
         checks += _check_times(whole, asked.bound.good_share, asked.bound.tolerable_share)
     # Cut requests count too: the end of a segment cuts mostly long requests, and leaving them out would skew the mix.
-    checks += check_mix(whole.counts[..., [OK, CUT]].sum(axis=(1, 2)), asked.kinds, asked.kind_shares, rules)
+    checks += check_mix(asked.mixed(whole.counts[..., [OK, CUT]]), asked.kinds, asked.kind_shares, rules)
     if asked.connects is not None:
         checks.append(check_connects(by_name, whole, asked, asked.connects, rules))
     return IterationResult(

@@ -177,7 +177,8 @@ class RunResult:
     no score has neither `conforming_connections` nor `fairness` (see :attr:`has_score`) nor `margin`.  `margin` is also
     None without a complete iteration, and in records of earlier versions.  `disturbance`: the disturbed seconds; None
     when no second was watched, and in records of earlier versions.
-    `canary` has a row for each engine and window; () for a run without canaries.
+    `canary` has a row for each engine and window; () for a run without canaries.  `stopped_early` says why the run was
+    stopped before its planned end; "" when it was not.
     """
 
     verdict: Verdict
@@ -193,6 +194,7 @@ class RunResult:
     notes: tuple[str, ...] = field(default=())
     disturbance: Disturbance | None = None
     canary: tuple[CanaryRow, ...] = ()
+    stopped_early: str = ""
 
     @property
     def has_score(self) -> bool:

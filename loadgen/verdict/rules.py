@@ -122,6 +122,12 @@ class Asked:
     kind_shares: Sequence[float]
     bound: Bound
     connects: Sessions | None = None
+    unmixed: Sequence[int] = ()
+
+    def mixed(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The number of operations of each kind, without those of unmixed groups; `counts`: (kinds, groups, states)."""
+        found: NDArray[np.int64] = np.delete(counts, list(self.unmixed), axis=1).sum(axis=(1, 2))
+        return found
 
     @property
     def connections(self) -> int:

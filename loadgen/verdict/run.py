@@ -52,12 +52,13 @@ def judge_run(
     interrupted: bool = False,
     lost: Sequence[LostWorker] = (),
     notes: Sequence[str] = (),
+    early: str = "",
 ) -> RunResult:
     """The result with its verdict: the first verdict in this list that applies; the reasons name all that apply.
 
     1. INTERRUPTED: the user stopped the run.  2. INVALID: a trust check fails, or a window is missing although no
-    worker was lost.  3. DEGRADED: a worker was lost.  4. NOT_CONFORMING: a check of a complete iteration fails.
-    5. CONFORMING.
+    worker was lost.  3. DEGRADED: a worker was lost.  4. NOT_CONFORMING: a check of a complete iteration fails, or the
+    run was stopped because one will fail whatever follows: `early` says which.  5. CONFORMING.
 
     A run that is INVALID, or whose trust checks fail, has no score: see :func:`without_score`.
     """
@@ -67,13 +68,15 @@ def judge_run(
     if interrupted:
         reasons.append((Verdict.INTERRUPTED, _interrupted(len(complete), planned_iterations)))
     reasons += [(Verdict.INVALID, _untrusted(c)) for c in trust.checks if not c.ok]
-    missing = not interrupted and len(complete) < planned_iterations
+    missing = not interrupted and not early and len(complete) < planned_iterations
     if missing and not lost:
         reasons.append((Verdict.INVALID, _missing(len(complete), planned_iterations)))
     reasons += [(Verdict.DEGRADED, say_lost(one, requested_connections)) for one in lost]
     if missing and lost:
         reasons.append((Verdict.DEGRADED, _missing(len(complete), planned_iterations)))
     if trust.valid and not any(verdict is Verdict.INVALID for verdict, _ in reasons):
+        if early:
+            reasons.append((Verdict.NOT_CONFORMING, say_early(early, iterations[-1].measured_s)))
         reasons += [
             (Verdict.NOT_CONFORMING, f"Iteration {one.index + 1}: {say_failed(check)}.")
             for one in complete
@@ -93,6 +96,7 @@ def judge_run(
         trust=trust,
         fairness=iterations[median].fairness if iterations else None,
         notes=tuple(notes),
+        stopped_early=early,
     )
     return result if result.has_score else without_score(result)
 
@@ -165,6 +169,11 @@ def say_lost(one: LostWorker, requested: int) -> str:
         f"{one.who} was lost {one.lost_s:.0f} s into the run, and with it "
         f"{one.connections} of {requested} connections ({share:.1f} %)" + (f": {one.where}." if one.where else ".")
     )
+
+
+def say_early(why: str, measured_s: float) -> str:
+    """A sentence about a run that was stopped `measured_s` into a window, because of `why`."""
+    return f"Stopped after {measured_s:.3g} s of the window, because the rest could not change the verdict: {why}."
 
 
 def _conforming(complete: Sequence[IterationResult], median: IterationResult) -> str:

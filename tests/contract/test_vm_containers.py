@@ -203,7 +203,7 @@ def test_another_engine_is_left_as_it_was(
 ) -> None:
     with tempfile.TemporaryDirectory(prefix="e", dir="/var/tmp") as place, running_engine(Path(place)) as engine:
         monkeypatch.setenv("DOCKER_HOST", f"unix://{place}/service/engine.sock")
-        monkeypatch.setattr("deploy.vms.oci.find_podman", lambda: None)  # it is not started
+        monkeypatch.setattr("deploy.oci.finding.find_podman", lambda: None)  # it is not started
 
         async def scenario(vms: OciVms) -> None:
             assert not vms.facts.details["engine"].endswith("run")

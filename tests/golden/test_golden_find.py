@@ -39,6 +39,8 @@ FINDS: dict[str, Find] = {
     "interrupted": finds.interrupted(),
     "rate": finds.find(finds.exactly(9), Wanted.RATE),
     "one_step": finds.of([Trial(4, Seen.HELD)]),
+    "early": finds.timed(finds.find()),
+    "not_started": finds.not_started(finds.find()),
 }
 
 

@@ -65,7 +65,7 @@ def stream_tape(rows: int, connections: int = 1) -> OpTape:
         one = VARIANTS[i % len(VARIANTS)]
         line = strings.add(f"GET /{i} HTTP/1.1\r\n".encode())
         cookie, literal = strings.add(COOKIE if one.cookie else b""), strings.add(LITERAL)
-        ops[i] = (line, rest, i % len(VARIANTS), cookie, literal, (i + 1) % rows, 0, one.status, 0, 0, KEEP_ALIVE, 0)
+        ops[i] = (line, rest, i % len(VARIANTS), cookie, literal, (i + 1) % rows, 0, one.status, 0, 0, KEEP_ALIVE, 0, 0)
     starts = np.zeros((1, connections), dtype=START_DTYPE)
     return OpTape(ops, checks, strings.build(), starts, ("only",), ("get",), (1.0,))
 

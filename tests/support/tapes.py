@@ -38,6 +38,7 @@ class Op:
     kind: int = 0
     group: int = 0
     target: int = 0
+    think_ms: int = 0
 
 
 def content(path: str, size: int, literal: bytes = b"", literal_at: int = -1) -> bytes:
@@ -71,6 +72,7 @@ def make_tape(ops: Sequence[Op], connections: int, *, segments: int = 1, spread_
             op.group,
             CLOSE_AFTER if op.close else KEEP_ALIVE,
             0,
+            op.think_ms,
         )
         prefix = f"{op.size:9d} {op.path}\n".encode()[: op.size]
         checks[i] = (

@@ -38,7 +38,7 @@ def test_the_number_of_runs_that_are_left_ends_at_zero() -> None:
     left = [search.runs_left(trials[:count]) for count in range(len(trials) + 1)]
     assert left[-1] == 0
     assert min(left[:-1]) >= 1
-    assert max(left) <= 25
+    assert max(left) <= 30
 
 
 @pytest.mark.parametrize("capacity", [137, 11, 800, 1, 16, 4096])
@@ -46,7 +46,7 @@ def test_the_number_of_runs_that_are_left_ends_at_zero() -> None:
 def test_a_capacity_is_found_exactly(capacity: int, start: int) -> None:
     trials, answer = play(Search(start=start, step=1), exactly(capacity))
     assert (answer.found, answer.value, answer.low, answer.high) == (Found.EXACT, capacity, capacity, capacity)
-    assert sum(trial.value == capacity for trial in trials) == sum(trial.value == capacity + 1 for trial in trials) == 3
+    assert sum(trial.value == capacity for trial in trials) == sum(trial.value == capacity + 1 for trial in trials) == 4
 
 
 @given(capacity=st.integers(1, 100_000), start=st.integers(1, 1000), step=st.integers(0, 50))
@@ -98,12 +98,13 @@ def test_a_search_without_a_valid_run_gives_up_soon() -> None:
     assert len(trials) <= 6
 
 
-@pytest.mark.parametrize(("capacity", "spread"), [(137.5, 0.03), (137.5, 0.1), (800.5, 0.03), (800.5, 0.1)])
+@pytest.mark.parametrize("capacity", [11.5, 137.5, 800.5])
+@pytest.mark.parametrize("spread", [0.003, 0.01, 0.03, 0.1])
 def test_the_interval_of_a_varying_capacity_holds_it(capacity: float, spread: float) -> None:
-    found = [play(Search(start=16), varying(capacity, spread, seed))[1] for seed in range(20)]
-    held = sum(one.low <= capacity < one.high + 1 for one in found)
-    assert held >= 16  # about 90 %
-    assert sum(one.found is Found.VARYING for one in found) >= 15
+    found = [play(Search(start=10), varying(capacity, spread, seed))[1] for seed in range(20)]
+    assert sum(one.low <= capacity < one.high + 1 for one in found) >= 19
+    if spread * capacity > 2:  # more than the numbers next to each other differ
+        assert sum(one.found is Found.VARYING for one in found) >= 15
 
 
 def test_a_varying_capacity_widens_the_interval() -> None:
@@ -153,7 +154,7 @@ def test_an_answer_lies_within_what_may_be_tried() -> None:
 def test_that_nothing_holds_is_confirmed_as_every_answer() -> None:
     trials, answer = play(Search(start=2), exactly(0))
     assert answer.found is Found.NONE
-    assert [trial.value for trial in trials] == [2, 1, 1, 1]
+    assert [trial.value for trial in trials] == [2, 1, 1, 1, 1]
 
 
 def test_failed_runs_above_runs_that_are_not_valid_are_an_upper_bound() -> None:

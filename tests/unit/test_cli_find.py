@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from coordinator.cli.find_options import find_experiment
+from coordinator.cli.find_options import _REPEATS, find_experiment
 from coordinator.experiment.find import FindCapacity
 from loadgen.model.errors import PlanError
 from loadgen.model.plan import SpecPlan
+from loadgen.verdict.capacity import Search
 from tests.support.printed_plans import refusal
 
 GIVEN = {"find": "vms", "find_max": None, "find_step": None, "find_repeats": None}
@@ -32,6 +33,10 @@ def test_what_a_search_refuses(words: tuple[str, ...], message: str) -> None:
 def test_a_search_for_a_rate_needs_a_rate_and_objectives() -> None:
     for words in (("--rate", "9/s"), ("--slo", "p99<1s"), ("--rate", "9/s", "--slo", "p99<1s", "-n", "5")):
         assert refusal("http", "http://127.0.0.1/", "--find", "rate", *words).startswith("--find needs --rate")
+
+
+def test_the_help_states_the_default_number_of_repeats() -> None:
+    assert Search.repeats == _REPEATS
 
 
 @pytest.mark.parametrize("most", [0, 36])

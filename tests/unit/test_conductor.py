@@ -85,6 +85,29 @@ def test_every_iteration_is_reset_played_and_audited() -> None:
     assert second.start_ns > first.start_ns
 
 
+def test_a_run_that_is_clear_is_stopped_while_it_plays() -> None:
+    diary, fleet = Diary(), FakeFleet(["a", "b"])
+    asked: list[str] = []
+
+    def early() -> str:
+        asked.append("now")
+        return "it is clear"
+
+    async def scenario() -> Conductor:
+        run, plan = RunState(frozenset(fleet.workers), 2), phases(measure_s=1000)
+        conductor = Conductor(run, fleet, intake_of(fleet), plan, replace(diary.hooks(), early=early))
+        conductor.post(Ready())
+        await asyncio.wait_for(conductor.conduct(), 60)
+        return conductor
+
+    conductor = asyncio.run(scenario())
+    assert conductor.run.early == "it is clear"
+    assert not conductor.run.interrupted
+    assert len(asked) == 1  # not before there is traffic, and not again
+    assert 0 <= conductor.timeline.measured_ns(0)[0] < 1000 * NS_PER_S
+    assert diary.calls == ["reset 0"]  # the servers' logs are not compared for a part of a window
+
+
 async def _broken(*_: object) -> None:
     raise RuntimeError("no")
 

@@ -11,7 +11,7 @@ from loadgen.model.units import NS_PER_S
 from loadgen.verdict.iteration import judge_iteration
 from tests.support.evidence import asked, rows
 from tests.support.iterations import FINE, MIX, WINDOW_NS, cell, check, iteration, served
-from workloads.specweb99.mix import SESSIONS
+from workloads.deal import SESSIONS
 
 
 def test_one_frozen_vm_of_24_does_not_hide_among_the_others() -> None:

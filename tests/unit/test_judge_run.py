@@ -40,10 +40,33 @@ def run(
     *,
     interrupted: bool = False,
     lost: tuple[LostWorker, ...] = (),
+    early: str = "",
 ) -> RunResult:
     return judge_run(
-        iterations, trust, requested_connections=20, planned_iterations=3, interrupted=interrupted, lost=lost
+        iterations,
+        trust,
+        requested_connections=20,
+        planned_iterations=3,
+        interrupted=interrupted,
+        lost=lost,
+        early=early,
     )
+
+
+def test_a_run_that_was_stopped_because_it_was_clear_does_not_conform() -> None:
+    cut = (dataclasses.replace(iteration(0, 12, complete=False), measured_s=6.02),)
+    found = run(cut, early="at best, 12 of 20 conform")
+    assert found.verdict is Verdict.NOT_CONFORMING
+    assert found.reasons == (
+        "Stopped after 6.02 s of the window, because the rest could not change the verdict: at best, 12 of 20 conform.",
+    )
+    assert found.stopped_early == "at best, 12 of 20 conform"
+    assert found.conforming_connections == 12
+    assert run(cut).verdict is Verdict.INVALID
+    assert run(cut, DISTRUSTED, early="clear").verdict is Verdict.INVALID
+    assert run(cut, DISTRUSTED, early="clear").conforming_connections is None
+    assert run(cut, early="clear", lost=(LOST,)).verdict is Verdict.DEGRADED
+    assert run(cut, early="clear", interrupted=True).verdict is Verdict.INTERRUPTED
 
 
 def test_the_first_applicable_verdict_is_used() -> None:

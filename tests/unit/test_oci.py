@@ -153,7 +153,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     monkeypatch.setattr("deploy.oci.engine._SOCKETS", ("/no/such/socket",))
-    monkeypatch.setattr("deploy.vms.oci.find_podman", lambda: None)
+    monkeypatch.setattr("deploy.oci.finding.find_podman", lambda: None)
 
 
 def why_not(limits: VmLimits | None = None) -> PlanError:
@@ -172,7 +172,7 @@ def test_without_the_sdk_the_error_says_what_to_install(alone: None, monkeypatch
     monkeypatch.setitem(sys.modules, "docker", None)
     error = why_not()
     assert (error.message, error.hint) == (
-        "the VM driver oci needs the Python package docker",
+        "containers need the Python package docker",
         "install loadgen with its extra oci, or: pip install 'docker>=7.1,<8'",
     )
 
@@ -192,7 +192,7 @@ def test_a_given_engine_that_does_not_answer_is_named(
 
 
 def test_a_service_without_root_cannot_limit_vms(alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deploy.vms.oci.find_podman", lambda: "/usr/bin/podman")
+    monkeypatch.setattr("deploy.oci.finding.find_podman", lambda: "/usr/bin/podman")
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     error = why_not(VmLimits(pids=5))
     assert error.message == "podman cannot limit VMs without root (pids)"

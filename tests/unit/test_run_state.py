@@ -8,6 +8,7 @@ from hypothesis import given
 from coordinator.run.state import (
     Audit,
     Audited,
+    EndEarly,
     Ended,
     Event,
     Finish,
@@ -55,6 +56,27 @@ def test_a_second_interrupt_does_not_wait() -> None:
     run.handle(ResetDone())
     run.handle(Interrupted())
     assert run.handle(Interrupted()) == [Finish()]
+
+
+def test_a_run_whose_verdict_is_certain_is_stopped_without_an_interrupt() -> None:
+    run = RunState(TWO, iterations=3)
+    run.handle(Ready())
+    assert run.handle(EndEarly("too slow")) == []  # nothing is played yet
+    run.handle(ResetDone())
+    assert run.handle(EndEarly("too slow")) == [StopTraffic()]
+    assert run.handle(EndEarly("still too slow")) == []
+    assert run.handle(Ended("a", "stopped")) == []
+    assert run.handle(Ended("b", "stopped")) == [Finish()]
+    assert (run.early, run.interrupted, run.complete) == ("too slow", False, set())
+
+
+def test_an_interrupt_of_a_run_that_is_being_stopped_counts() -> None:
+    run = RunState(TWO, iterations=1)
+    run.handle(Ready())
+    run.handle(ResetDone())
+    run.handle(EndEarly("too slow"))
+    assert run.handle(Interrupted()) == [Finish()]
+    assert run.interrupted
 
 
 def test_an_interrupt_between_segments_finishes_at_once() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from loadgen.verdict.sessions import Sessions
-from workloads.specweb99.mix import SESSIONS
+from workloads.deal import SESSIONS
 
 
 def test_the_rates_of_sessions_are_those_of_renewal_theory() -> None:

@@ -50,7 +50,7 @@ def test_a_correct_set_is_reused_and_extended_for_more_connections(root: Path) -
     told: list[tuple[int, int]] = []
     assert fileset.ensure(root, 2).made == 0
     larger = fileset.ensure(root, 3, lambda done, total: told.append((done, total)))
-    assert (larger.made, larger.directories, larger.total_bytes) == (1, 3, 3 * 5_119_484)
+    assert (larger.made, larger.directories) == (1, 3)
     assert told == [(2, 3), (3, 3)]
     assert fileset.ensure(root, 1).made == 0
     after = (root / "file_set/dir00000/class3_8").stat()

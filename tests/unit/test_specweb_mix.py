@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workloads import deal
 from workloads.specweb99 import files, mix
 
 DRAWS = 1_100_000
@@ -46,7 +47,7 @@ def test_operation_types_have_their_shares_whatever_the_class(rng: np.random.Gen
 
 
 def test_seven_of_ten_requests_are_on_persistent_connections(rng: np.random.Generator) -> None:
-    keep_alive, last = mix.deal_sessions(DRAWS, rng)
+    keep_alive, last = deal.deal_sessions(DRAWS, rng)
     lengths = np.diff(np.flatnonzero(last), prepend=-1)
     persistent = keep_alive[last]
     assert lengths.sum() == DRAWS
@@ -66,7 +67,7 @@ def test_directories_follow_zipf(rng: np.random.Generator) -> None:
 
 @given(st.integers(1, 3000), st.integers(0, 2**32))
 def test_a_sequence_of_sessions_can_be_repeated(count: int, seed: int) -> None:
-    keep_alive, last = mix.deal_sessions(count, np.random.default_rng(seed))
+    keep_alive, last = deal.deal_sessions(count, np.random.default_rng(seed))
     assert len(keep_alive) == len(last) == count
     assert last[-1]
     lengths = np.diff(np.flatnonzero(last), prepend=-1)
@@ -77,7 +78,7 @@ def test_a_sequence_of_sessions_can_be_repeated(count: int, seed: int) -> None:
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=6).filter(sum), st.integers(1, 500), st.integers(0, 2**32))
 def test_every_complete_deck_has_exactly_its_cards(deck: list[int], count: int, seed: int) -> None:
-    cards = mix.deal(deck, count, np.random.default_rng(seed))
+    cards = deal.deal(deck, count, np.random.default_rng(seed))
     assert len(cards) == count
     for at in range(0, count - sum(deck) + 1, sum(deck)):
         assert np.bincount(cards[at : at + sum(deck)], minlength=len(deck)).tolist() == deck
@@ -85,7 +86,7 @@ def test_every_complete_deck_has_exactly_its_cards(deck: list[int], count: int, 
 
 def test_the_connections_per_operation_are_those_that_are_dealt() -> None:
     rng = np.random.default_rng(3)
-    counts = [int(mix.deal_sessions(2_000, rng)[1].sum()) for _ in range(100)]
-    assert np.mean(counts) / 2_000 == pytest.approx(mix.SESSIONS.per_operation, rel=0.02)
+    counts = [int(deal.deal_sessions(2_000, rng)[1].sum()) for _ in range(100)]
+    assert np.mean(counts) / 2_000 == pytest.approx(deal.SESSIONS.per_operation, rel=0.02)
     # The decks make the number more even than renewal theory says.
-    assert np.std(counts) < mix.SESSIONS.deviation * 2_000**0.5
+    assert np.std(counts) < deal.SESSIONS.deviation * 2_000**0.5

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from deploy.vms.base import to_its_end
+from deploy.shield import to_its_end
 
 
 def test_a_cancelled_task_waits_for_work_that_cannot_be_stopped() -> None:

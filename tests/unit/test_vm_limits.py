@@ -192,7 +192,7 @@ def test_a_run_removes_only_the_groups_of_runs_whose_process_has_ended(tmp_path:
     found = controllers(tmp_path, 1)
     Groups(VmLimits(), disk=tmp_path, controllers=found).make("vm01")
     old = tmp_path / "cpu/loadgen/4194305-77-abcd/vm01"  # a pid that no Linux gives
-    old.mkdir(parents=True)
+    (old / "made/by the VM").mkdir(parents=True)
     (tmp_path / "cpu/loadgen/of somebody else/vm01").mkdir(parents=True)
     assert remove_leftovers(found) == [str(old)]
     assert sorted(path.name for path in tmp_path.glob("cpu/loadgen/*")) != []

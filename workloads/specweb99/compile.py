@@ -27,6 +27,8 @@ from loadgen.schedule.optape import (
     StringsBuilder,
 )
 from loadgen.schedule.timings import Timings
+from workloads.circle import stride, within_window
+from workloads.deal import deal_sessions
 from workloads.specweb99 import ads, files, mix, page, urls
 
 MAX_ROWS = 100_000
@@ -39,7 +41,6 @@ _PAGE_BYTES = 340  # the page of a dynamic operation adds these, with its longer
 # Of the content, the reply of a server is longer by these: measured with GET requests, the builtin server (static 139,
 # dynamic 377), Apache 2.4 (203, 368) and nginx 1.22 (240, 378) differ from them by at most 61.
 _STATIC_BYTES, _DYNAMIC_BYTES, _DOUBT_BYTES = 200, 375, 100
-_GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,7 @@ def _draw(plan: SpecPlan, layout: _Layout, answers: ads.Expected, rng: np.random
     dealt = [_deal_round(plan, layout, rng) for _ in range(layout.rounds)]
     group, class_, num = (np.concatenate(column) for column in zip(*dealt, strict=True))
     rows = len(group)
-    keep_alive, last = mix.deal_sessions(rows, rng)
+    keep_alive, last = deal_sessions(rows, rng)
     user = rng.integers(urls.users(plan), size=rows)
     last_ad = rng.integers(ads.ADS, size=rows)
     if plan.last_ad is LastAd.PREVIOUS:
@@ -285,8 +286,8 @@ def _starts(
     # Connections with neighbouring numbers belong to one VM.  Without folds they get neighbouring stretches of tape,
     # so each VM gets whole decks.  With folds, stretches overlap: the connections of a VM are spread over the tape, so
     # that they share as little as possible.
-    slots = np.arange(total) * (1 if layout.folds == 1 else _stride(total)) % total
-    arrival = np.arange(total) * _stride(total) % total  # the VMs ramp up at the same time, not one after the other
+    slots = np.arange(total) * (1 if layout.folds == 1 else stride(total)) % total
+    arrival = np.arange(total) * stride(total) % total  # the VMs ramp up at the same time, not one after the other
     arrival_ns = arrival * plan.phases.ramp_up_ns // total
     starts = np.zeros((plan.phases.iterations, total), dtype=START_DTYPE)
     for iteration in range(plan.phases.iterations):
@@ -297,25 +298,5 @@ def _starts(
         inside = np.searchsorted(ends, at_arrival, side="right")
         starts["row"][iteration] = (inside + 1) % len(ends)
         delay_ns = arrival_ns + ends[inside] - at_arrival
-        starts["delay_ns"][iteration] = _within_window(delay_ns, plan.phases.lead_ns(iteration), plan.phases.measure_ns)
+        starts["delay_ns"][iteration] = within_window(delay_ns, plan.phases.lead_ns(iteration), plan.phases.measure_ns)
     return starts
-
-
-def _within_window(delay_ns: NDArray[np.int64], lead_ns: int, measure_ns: int) -> NDArray[np.int64]:
-    """The delays, changed so that every connection has an operation in the measured window.
-
-    An operation of class 3 takes up to 18.4 s at line speed.  Where the window ends before the operation would, the
-    connection starts later inside the operation, at a point that is spread over the window: a connection without any
-    operation could not be judged.
-    """
-    span_ns = measure_ns * 9 // 10
-    over_ns = delay_ns - (lead_ns + span_ns)
-    return np.where(over_ns > 0, lead_ns + over_ns % span_ns, delay_ns)
-
-
-def _stride(total: int) -> int:
-    """A step, about the golden ratio of `total`, with which one visits all of 0..total-1."""
-    step = max(1, round(total * _GOLDEN))
-    while math.gcd(step, total) != 1:
-        step += 1
-    return step

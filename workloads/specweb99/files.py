@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from loadgen.model.errors import PlanError
+from workloads.content import LINE_BYTES, header_line, marked
 from workloads.specweb99.mix import FILES, KINDS
 
 CLASSES = len(KINDS)
@@ -32,9 +33,7 @@ TAG = TAG_OPEN + TAG_TEXT + TAG_CLOSE
 TAGS = (0, 1, 2, 0)
 """The number of tags in a file, by class."""
 
-_LINE_BYTES = 64
 _MEAN_REPLY_BITS = 122_000  # SPECweb99's constant: at 400 kbit/s, 3.28 operations per second
-_PRINTABLE = (33, 124)
 _CONTENT_KEY = 0x99_0001  # part of the seed of every file; another value gives another file set
 
 
@@ -74,7 +73,7 @@ def name(directory: int, class_: int, num: int) -> str:
 
 def header(directory: int, class_: int, num: int) -> bytes:
     """The first line of a file, with the newline."""
-    return b"%9d %s\n" % (file_bytes(class_, num), name(directory, class_, num).encode())
+    return header_line(file_bytes(class_, num), name(directory, class_, num))
 
 
 HEADER_BYTES = len(header(0, 0, 0))
@@ -88,7 +87,7 @@ def tag_offsets(directory: ArrayLike, class_: ArrayLike, num: ArrayLike) -> NDAr
     """
     dirs, classes, nums = np.broadcast_arrays(directory, class_, num)
     # a tag lies between a validation byte and the newline that ends its line: 1 + 62 + 1 = 64 bytes
-    slots = ((FILE_BYTES[classes, nums] - HEADER_BYTES - _LINE_BYTES) // STRIDE_BYTES + 1).astype(np.uint64)
+    slots = ((FILE_BYTES[classes, nums] - HEADER_BYTES - LINE_BYTES) // STRIDE_BYTES + 1).astype(np.uint64)
     key = np.asarray(dirs * FILES_PER_DIRECTORY + classes * FILES + nums, dtype=np.uint64)
     first = _hash(2 * key) % slots
     second = (first + 1 + _hash(2 * key + 1) % np.maximum(slots - 1, 1)) % slots
@@ -100,28 +99,14 @@ def tag_offsets(directory: ArrayLike, class_: ArrayLike, num: ArrayLike) -> NDAr
 
 def content(directory: int, class_: int, num: int) -> bytes:
     """The content of a file, header line included."""
-    own_name = name(directory, class_, num).encode()
-    size = file_bytes(class_, num) - HEADER_BYTES
-    body = _printable(directory * FILES_PER_DIRECTORY + class_ * FILES + num, size)
-    body[_LINE_BYTES - 1 :: _LINE_BYTES] = ord("\n")
-    marks = body[::STRIDE_BYTES]
-    marks[:] = np.resize(np.frombuffer(own_name, dtype=np.uint8), len(marks))
+    own_name = name(directory, class_, num)
+    key = (_CONTENT_KEY, directory * FILES_PER_DIRECTORY + class_ * FILES + num)
+    body = marked(own_name, file_bytes(class_, num) - HEADER_BYTES, STRIDE_BYTES, key)
     for offset in tag_offsets(directory, class_, num):
         if offset >= 0:
             at = int(offset) - HEADER_BYTES
             body[at : at + len(TAG)] = np.frombuffer(TAG, dtype=np.uint8)
     return header(directory, class_, num) + body.tobytes()
-
-
-def _printable(key: int, size: int) -> NDArray[np.uint8]:
-    # numpy guarantees only the streams of its bit generators to stay the same in all versions
-    raw = np.random.PCG64((_CONTENT_KEY, key)).random_raw(-(-size // 8)).astype("<u8", copy=False)
-    wide = raw.view(np.uint8)[:size].astype(np.uint16)
-    low, high = _PRINTABLE
-    wide *= high - low + 1
-    wide >>= 8
-    wide += low
-    return wide.astype(np.uint8)
 
 
 def _hash(values: NDArray[np.uint64]) -> NDArray[np.uint64]:

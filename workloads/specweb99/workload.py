@@ -10,6 +10,8 @@ from loadgen.model.plan import SpecPlan
 from loadgen.schedule.optape import OpTape
 from loadgen.schedule.timings import Timings
 from workloads.api import Counting, Progress, Sent
+from workloads.deal import SESSIONS
+from workloads.fileset import FileSet
 from workloads.specweb99 import files, fileset, mix, page, postlog, urls
 from workloads.specweb99.compile import compile_tape, timings
 
@@ -33,7 +35,7 @@ class Specweb99:
             kinds=mix.KINDS,
             groups=mix.GROUPS,
             kind_shares=mix.CLASS_SHARES,
-            connects=mix.SESSIONS,
+            connects=SESSIONS,
         )
 
     def connects_per_s(self, plan: SpecPlan) -> float:
@@ -86,7 +88,7 @@ class FileSetNeeded:
 
     def copy(self, source: Path, root: Path, progress: Progress) -> None:
         """Copy the file set to another root, for a VM of its own."""
-        fileset.copy(fileset.FileSet(source, self.directories, made=0), root, progress)
+        fileset.copy(FileSet(source, self.directories, made=0), root, progress)
 
     def verify(self, root: Path) -> list[str]:
         """Compare every byte; returns one line for each error that was found."""

@@ -80,6 +80,7 @@ def _judge(played: Played[HttpPlan, TapeMeasured], evidence: TapeEvidence) -> Ht
             *say_seen(measured.intake.shown, asked.targets, totals.cells),
         ),
         done=0 in measured.done,
+        early=measured.early,
     )
     return dataclasses.replace(
         result,

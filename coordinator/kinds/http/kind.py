@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from rich.console import Console
 
 from coordinator.fleet.choice import FleetChoice
 from coordinator.kinds.http.judge import judge
-from coordinator.kinds.tape import TapeKind
+from coordinator.kinds.tape import LEAST_NS, TapeKind
 from coordinator.output.terminal.http_live import open_http_view
 from coordinator.output.terminal.http_view import HttpViewBuilder
 from coordinator.output.terminal.live import View
@@ -23,15 +23,20 @@ from deploy.redirects import followed
 from deploy.vms import catalog
 from deploy.vms.api import Deployment, VmRequest
 from loadgen.engine.api import Arrivals, Load
+from loadgen.measure.cells import Cell
 from loadgen.model.bound import Bound
 from loadgen.model.http2 import slots_of
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.stages import ramps_of
 from loadgen.model.target import Target
 from loadgen.model.tls import TlsSettings
+from loadgen.schedule.arrivals import due_between
 from loadgen.schedule.placement import Placement
+from loadgen.verdict.early import missed_by_objectives
 from loadgen.verdict.http_result import HttpResult
 from loadgen.verdict.ports import Demand
+from loadgen.verdict.result import Check
+from loadgen.verdict.slo import Slo
 
 ANY_TIME = Bound.rate(1)
 """The engines' limits of a request; here none: objectives are judged from the whole measurement, not by request."""
@@ -126,6 +131,27 @@ class HttpKind(TapeKind[HttpPlan, HttpResult]):
     def judge(self, played: Played[HttpPlan, TapeMeasured]) -> HttpResult:
         """Judge rates and response times against the objectives, and check whether the generator can be trusted."""
         return judge(played, self.evidence(played))
+
+    def missed(self, plan: HttpPlan, targets: Sequence[Target]) -> Callable[[TapeMeasured], Check | None]:
+        """Complete the window of an open loop with requests that are answered at once; nothing is said of others."""
+        arrivals, slos = self.load(plan, 0, 1).arrivals, [Slo.parse(text) for text in plan.slos]
+        if arrivals is None or arrivals.ramps or arrivals.total:
+            return lambda measured: None
+        due = due_between(
+            plan.warmup_ns,
+            plan.warmup_ns + plan.duration_ns,
+            rate_per_s=arrivals.rate_per_s,
+            poisson=arrivals.poisson,
+            seed=arrivals.seed,
+        )
+
+        def of(measured: TapeMeasured) -> Check | None:
+            if measured.measured_ns.get(0, 0) < LEAST_NS:
+                return None
+            cells = list(measured.totals.window(0).values())
+            return missed_by_objectives(Cell.merge_all(cells), slos, due, plan.duration_ns) if cells else None
+
+        return of
 
 
 def title(plan: HttpPlan) -> str:

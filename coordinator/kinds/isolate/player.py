@@ -24,7 +24,7 @@ from loadgen.model.errors import LoadgenError, TargetError
 from loadgen.model.isolate import Hog, IsolatePlan
 from loadgen.model.units import counted
 from loadgen.probe.pinger import TIMEOUT_NS, Pings
-from workloads.catalog import choose as choose_workload
+from workloads.catalog import of_spec
 
 
 class IsolatePlayer:
@@ -70,7 +70,7 @@ class IsolatePlayer:
 
     async def _make_files(self) -> None:
         if self._plan.connections:
-            files = choose_workload("spec").files(web_plan(self._plan))
+            files = of_spec(web_plan(self._plan)).files(web_plan(self._plan))
             assert files is not None
             await prepare_files(files, self._around, 1, own=False)
 

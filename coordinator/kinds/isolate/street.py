@@ -33,7 +33,7 @@ from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_S
 from loadgen.probe.pinger import echo_number, echo_request
 from loadgen.probe.quake3 import INFO, WANTED_ADDRESSES, parse_answer, query
-from workloads.catalog import choose as choose_workload
+from workloads.catalog import of_spec
 
 GAME_PORT, ECHO_PORT = 27960, 27961
 _ECHO = "echo"
@@ -223,7 +223,7 @@ def _prepared(plan: IsolatePlan, cache: Path) -> Deployment:
         "limits": limits,
     }  # fmt: skip
     if plan.connections:
-        files = choose_workload("spec").files(web_plan(plan))
+        files = of_spec(web_plan(plan)).files(web_plan(plan))
         assert files is not None
         return driver.prepare(
             VmRequest(

@@ -118,7 +118,7 @@ class RoundPlayer:
             before = await asyncio.to_thread(take_sample)
             ran = await self._all(environment, made.places, work.command, "the command")
             after = await asyncio.to_thread(take_sample)
-            share, most = others_between(before, after, (os.getpid(),))
+            share, most = others_between(before, after, (os.getpid(), *made.processes))
             copies = tuple(self._copy(environment, place, one) for place, one in zip(made.places, ran, strict=True))
             self._show(environment, f"{what}: ending")
         return Trial(

@@ -40,7 +40,7 @@ _OUT_THAT_MATTERS = 0.01
 def judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence, workload: Workload[SpecPlan]) -> RunResult:
     """Return the result of a run; `evidence` says whether its load generator can be trusted."""
     result = _judge(played, evidence)
-    disturbance = disturbance_of(result, evidence, lambda rest: _judge(played, rest), _checks)
+    disturbance = disturbance_of(result, evidence, lambda rest: _judge(played, rest), _checks, each_counts=True)
     result = dataclasses.replace(result, disturbance=disturbance)
     median = result.iterations[result.median] if result.median >= 0 else None
     if median is None or not median.complete or not result.has_score:
@@ -76,6 +76,7 @@ def _judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence) -> Ru
         planned_iterations=played.header.plan.phases.iterations,
         interrupted=played.interrupted,
         lost=lost_workers(evidence),
+        early=evidence.measured.early,
         notes=(
             *played.notes,
             *say_statuses(asked.targets, totals.cells),

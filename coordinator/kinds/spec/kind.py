@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from coordinator.kinds.spec.judge import connection_rows, judge
-from coordinator.kinds.tape import TapeKind
+from coordinator.kinds.tape import LEAST_NS, TapeKind
 from coordinator.output.terminal.build import ViewBuilder
 from coordinator.output.terminal.live import View, open_view
 from coordinator.run.api import Around, Played
@@ -26,13 +26,20 @@ from loadgen.model.shard import share_out
 from loadgen.model.target import Target
 from loadgen.model.units import counted
 from loadgen.schedule.placement import Placement
-from loadgen.verdict.result import RunResult
+from loadgen.verdict.early import BestRest, missed_by_connections
+from loadgen.verdict.result import Check, RunResult
+from workloads.api import Workload
+from workloads.catalog import of_spec
 
 
 class SpecKind(TapeKind[SpecPlan, RunResult]):
     """One web server per VM, paced connections, a limit for each connection, and server logs that are checked."""
 
     name = "spec"
+
+    def workload(self, plan: SpecPlan) -> Workload[SpecPlan]:
+        """Return the workload that the plan names."""
+        return of_spec(plan)
 
     def planned_targets(self, plan: SpecPlan) -> Sequence[Target]:
         """Return the servers of --targets; () when the run starts VMs."""
@@ -109,6 +116,21 @@ class SpecKind(TapeKind[SpecPlan, RunResult]):
     def judge(self, played: Played[SpecPlan, TapeMeasured]) -> RunResult:
         """Judge by the conforming connections of the median iteration, and by the trust checks of the generator."""
         return judge(played, self.evidence(played), self.workload(played.header.plan))
+
+    def missed(self, plan: SpecPlan, targets: Sequence[Target]) -> Callable[[TapeMeasured], Check | None]:
+        """Complete each window that was begun with connections that use their whole line."""
+        asked, timings = self.asked(plan, targets), self.workload(plan).timings(plan)
+        rest = None if timings is None else BestRest.of(timings, plan.phases.measure_ns, plan.line_bps)
+
+        def of(measured: TapeMeasured) -> Check | None:
+            if rest is None:
+                return None
+            totals = measured.totals
+            begun = (window for window, ns in measured.measured_ns.items() if ns >= LEAST_NS)
+            found = (missed_by_connections(totals.window_tallies(window), asked, rest) for window in begun)
+            return next((check for check in found if check is not None), None)
+
+        return of
 
     def rows(self, played: Played[SpecPlan, TapeMeasured]) -> NDArray[np.void]:
         """Return the results of each connection in each window."""

@@ -27,6 +27,7 @@ from coordinator.record.header import RecordError
 from coordinator.record.sweep_result import Sweep, SweepPoint
 from loadgen.model.plan import SpecPlan
 from loadgen.verdict.result import TargetResult, Verdict
+from workloads.catalog import style_of
 
 
 def print_sweep(console: Console, judged: Judged[SpecPlan, Sweep]) -> None:
@@ -44,7 +45,7 @@ def _report(judged: Judged[SpecPlan, Sweep], words: Words) -> RenderableType:
         )
     plan = header.plan
     parts: list[RenderableType] = [
-        Text("SPECweb99-style sweep over the number of VMs", "bold"),
+        Text(f"{style_of(plan)} sweep over the number of VMs", "bold"),
         Text(f"{plan.connections} connections per VM, {server_name(header)}, seed {plan.seed}"),
         Text(setup_line(header)),
         Text(),

@@ -80,7 +80,7 @@ def _cells(find: Find, value: int, steps: Sequence[FindStep]) -> Iterator[str]:
     yield fmt.count(round(steps[0].asked))
     yield _between([step.reached for step in steps])
     yield _between([step.p99_ms for step in steps], digits=1)
-    yield ", ".join(dict.fromkeys(step.verdict.value for step in steps))
+    yield ", ".join(dict.fromkeys(step.verdict.value if step.started else "did not start" for step in steps))
 
 
 def _between(values: Sequence[float | None], digits: int = 0) -> str:

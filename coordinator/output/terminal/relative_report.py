@@ -128,7 +128,8 @@ def _say_environment(name: str, details: Mapping[str, Any]) -> str:
             words.append(f"{format_size(value)} {_UNITS[limit]}")
         elif limit in ("cpus", "pids"):
             words.append(f"{value:g} {'CPUs' if limit == 'cpus' else 'processes'}")
-    kind = "this machine itself" if name == "bare" else "fresh VMs"
+    engine = details.get("engine", "")
+    kind = "this machine itself" if name == "bare" else f"fresh containers of {engine}" if engine else "fresh VMs"
     limited = f"at most {', '.join(words)}" if words else "no limits"
     scheduler = details.get("scheduler", "")
     return ", ".join(word for word in (kind, limited, scheduler) if word)

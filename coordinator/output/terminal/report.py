@@ -37,6 +37,7 @@ from coordinator.output.terminal.parts import (
     verdict_line,
     where,
 )
+from coordinator.output.terminal.quality_lines import quality_lines
 from coordinator.output.terminal.time_lines import time_lines
 from coordinator.output.terminal.vm_lines import vm_lines
 from coordinator.record.header import Header
@@ -45,6 +46,7 @@ from loadgen.model.plan import SpecPlan
 from loadgen.model.units import format_duration
 from loadgen.verdict.fairness import BY_CHANCE, JAIN, RATIO, is_unfair
 from loadgen.verdict.result import IterationResult, RunResult, TargetResult, Trust, Verdict
+from workloads.catalog import style_of
 
 _DEAD = 0.01
 """From this share of connection time on, dead time is told."""
@@ -60,14 +62,14 @@ def print_report(console: Console, judged: Judged[SpecPlan, RunResult]) -> None:
 
 def _report(judged: Judged[SpecPlan, RunResult], words: Words) -> RenderableType:
     result, header = judged.result, judged.header
-    parts: list[RenderableType] = [Text("SPECweb99-style run", "bold"), _setup(header), Text()]
+    parts: list[RenderableType] = [Text(f"{style_of(header.plan)} run", "bold"), _setup(header), Text()]
     parts += cut_banner(judged.cut)
     if not result.has_score:
         parts += [_no_score(result), Text()]
     # The answer comes last, so that it is still on the screen when the run has ended.
     if result.median >= 0:
         median = result.iterations[result.median]
-        parts += [_operations(median), Text(), *_errors(result.targets)]
+        parts += [_operations(median), *quality_lines(median.checks), Text(), *_errors(result.targets)]
         if median.checks:
             parts += [checks_table("Checks of the servers (median iteration)", median.checks), Text()]
     if len(header.own_fleet.machines) > 1:

@@ -56,6 +56,14 @@ CanaryRows = Annotated[
 ]
 
 
+StoppedEarly = Annotated[
+    str,
+    Meta(
+        description="Why the run of a search was stopped before its planned end: its verdict was certain. Else absent."
+    ),
+]
+
+
 class Environment(Struct, kw_only=True):
     """The machine, the software and the command of the run."""
 

@@ -20,6 +20,7 @@ PLANS: Final[Mapping[str, Mapping[str, str]]] = {
     "SpecPlan": {
         **_SENDING,
         "vms": "Number of VMs.",
+        "workload": "What is asked of the servers; left out for the default.",
         "vm_driver": "What starts the VMs; left out for the default.",
         "targets": "Servers that run elsewhere; empty when loadgen starts them.",
         "connections": "Connections per VM; with weights, the mean per VM.",

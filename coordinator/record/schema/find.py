@@ -65,6 +65,13 @@ class FoundStep(Struct, kw_only=True):
     p99_ms: Annotated[
         float | None, Meta(description="99th percentile of the response time, a lower bound; null when not known.")
     ]
+    stopped_early: Annotated[
+        bool, Meta(description="Whether the run was stopped when it was certain that it would not conform.")
+    ] = False
+    took_s: Annotated[
+        float | None, Meta(description="With the start and the end of its servers; null when not known.")
+    ] = None
+    started: Annotated[bool, Meta(description="False for a run that could not start: it has no record.")] = True
 
 
 class _FindDocument(Document, kw_only=True):

@@ -6,7 +6,16 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from coordinator.record.schema.common import CanaryRows, Check, Count, Document, ErrorCounts, Fleet, Trust
+from coordinator.record.schema.common import (
+    CanaryRows,
+    Check,
+    Count,
+    Document,
+    ErrorCounts,
+    Fleet,
+    StoppedEarly,
+    Trust,
+)
 from coordinator.record.schema.disturbance import DisturbanceOrUnset
 from coordinator.record.schema.span import Interval
 from coordinator.record.schema.spec import Time
@@ -138,6 +147,7 @@ class HttpDocument(Document, kw_only=True, tag="http"):
     trust: Trust
     disturbance: DisturbanceOrUnset = UNSET
     canary: CanaryRows | UnsetType = UNSET
+    stopped_early: StoppedEarly | UnsetType = UNSET
     tls_handshakes: Annotated[
         TlsHandshakes | UnsetType, Meta(description="Present when a TLS handshake was completed.")
     ] = UNSET

@@ -20,6 +20,7 @@ from coordinator.record.schema.common import (
     Moment,
     Port,
     Positive,
+    StoppedEarly,
     Trust,
     Verdict,
 )
@@ -188,6 +189,7 @@ class RunPart(Struct, kw_only=True):
     trust: Trust
     disturbance: DisturbanceOrUnset = UNSET
     canary: CanaryRows | UnsetType = UNSET
+    stopped_early: StoppedEarly | UnsetType = UNSET
     plan: Annotated[SpecPlan, Meta(description="The plan of the run, with everything that is needed to repeat it.")]
     seed: int
     driven_targets: Annotated[

@@ -137,6 +137,8 @@ static void finish(struct engine *engine, struct connection *c, int64_t done_ns,
         /* rounded as in loadgen/measure/fold.py, which finds the end of this operation: no ns is counted twice */
         due_ns = c->due_ns + (int64_t)((double)c->received * engine->load.ns_per_byte + 0.5);
         due_ns = done_ns > due_ns ? done_ns : due_ns;
+        if (engine->load.line_bps) /* then the reply is good, because the connection does not rest */
+            due_ns += engine->tape.ops[c->row].think_ms * NS_PER_MS;
     } else {
         due_ns = (done_ns > c->due_ns ? done_ns : c->due_ns) + engine->load.error_rest_ns;
     }

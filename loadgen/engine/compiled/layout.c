@@ -39,6 +39,7 @@ const struct fact layout_facts[] = {
     OP(group),
     OP(flags),
     OP(template),
+    OP(think_ms),
     SIZE("CHECK_DTYPE", check),
     CHECK(anchor),
     CHECK(content_bytes),

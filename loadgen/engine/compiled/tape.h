@@ -34,7 +34,7 @@ struct __attribute__((packed)) op {
     uint32_t line, rest, check, cookie, literal, next, target;
     uint16_t status;
     uint8_t kind, group, flags;
-    uint32_t template;
+    uint32_t template, think_ms;
 };
 
 /* CHECK_DTYPE */

@@ -18,5 +18,6 @@ def mix_issued(evidence: TrustEvidence) -> Sequence[Check] | None:
     if evidence.loop is not Loop.PACED:
         return None
     asked = evidence.asked
-    counts = evidence.whole.counts.sum(axis=(1, 2))
-    return check_mix(counts, asked.kinds, asked.kind_shares, evidence.rules, what="mix issued")
+    return check_mix(
+        asked.mixed(evidence.whole.counts), asked.kinds, asked.kind_shares, evidence.rules, what="mix issued"
+    )

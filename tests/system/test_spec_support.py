@@ -1,0 +1,39 @@
+"""`loadgen spec --workload support` for real, and the commands that make what its servers need."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+
+import coordinator.record
+from tests.support.cli import loadgen
+from tests.support.disturbed import disturbed, ending
+
+SHORT = ("--vms", "2", "--connections", "4", "--iterations", "1", "--ramp-up", "0", "--warmup", "0", "--ramp-down", "0")
+
+
+def test_pages_and_downloads_of_the_builtin_server(tmp_path: Path) -> None:
+    """Eight sessions for 8 s: every reply is right.  Whether enough of them were in time depends on the machine."""
+    cache = tmp_path / "cache"
+    done = loadgen(
+        *("spec", "--workload", "support", "--server", "builtin", "--duration", "8s", "--json", "--out", "run", *SHORT),
+        cache=cache,
+        cwd=tmp_path,
+    )
+    document = done.document
+    if not disturbed(document):
+        assert (done.code, document["verdict"]) == ending(document, 0, "conforming"), (document["reasons"], done.err)
+    schema = json.loads((Path(coordinator.record.__file__).parent / "run.schema.json").read_text())
+    jsonschema.validate(document, schema)
+    assert document["plan"]["workload"] == "support"
+    (iteration,) = document["iterations"]
+    assert iteration["errors"] == 0
+    assert set(iteration["by_group"]) == {"page", "download", "under way"}
+    assert set(iteration["by_kind"]) >= {"home", "file catalog", "download"}
+    shown = loadgen("show", "run", cache=cache, cwd=tmp_path)
+    assert "SPECweb2005-style support run" in shown.out
+    made = loadgen("fileset", "--workload", "support", "--connections", "4", "--verify", cache=cache, cwd=tmp_path)
+    assert made.code == 0, made.err
+    assert "1 directories, every byte is correct" in made.out
