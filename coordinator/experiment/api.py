@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
-from loadgen.model.errors import LoadgenError
-
 if TYPE_CHECKING:  # a command makes a planner before it imports the modules that play runs
     from coordinator.output.judged import Judged
     from coordinator.record.header import Plan, Result
