@@ -31,6 +31,7 @@ MEANINGS = {
     "loadgen.engine.compiled._core": "the compiled engine was not built; the Python engine is used",
     "loadgen.measure._fold": "counting was not compiled; numpy is used",
     "loadgen.measure._sums": "sums of histograms were not compiled; numpy is used",
+    "deploy._null": "the null responder was not compiled; a slower one in Python is used",
 }
 
 
@@ -63,6 +64,7 @@ setup(
             optional=True,
         ),
         Extension("loadgen.measure._sums", ["loadgen/measure/_sums.pyx"], extra_compile_args=["-O2"], optional=True),
+        Extension("deploy._null", ["deploy/_null.pyx"], extra_compile_args=["-std=gnu11", "-O2"], optional=True),
     ],
     cmdclass={"build_ext": OptionalBuild},
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,7 @@ from coordinator.cli.body import Body, with_body
 from coordinator.cli.engine_options import engine_options, sending, source_option
 from coordinator.cli.find_options import check_find, find_options, find_rate, how_to_repeat
 from coordinator.cli.fleet_options import check_installed, engines_here, fleet_options, take_choice
+from coordinator.cli.headroom_options import AGAIN, headroom_experiment, headroom_option
 from coordinator.cli.http_files import read_data_file, read_requests, read_urls
 from coordinator.cli.http_options import MAX_TIME, default_engines, route_fields, route_options, tls_fields, tls_options
 from coordinator.cli.options import DURATION, FILE, Parsed, UrlText, result_options
@@ -27,6 +28,9 @@ from loadgen.model.http_secrets import filled, without_secrets
 from loadgen.model.stages import Stage, parse_stages
 from loadgen.model.statuses import parse_statuses
 from loadgen.model.units import parse_per_s
+
+if TYPE_CHECKING:
+    from coordinator.experiment.api import Experiment
 
 _ASKED, _LOAD, _JUDGED, _RESULT = "Requests", "Load", "Objectives", "Result"
 _MASKED = "Secrets are masked (***). Give them again when the plan is played, or print it with --record-secrets."
@@ -202,6 +206,7 @@ def _statuses(text: str) -> str:
 @source_option(_LOAD)
 @option("--seed", type=int, metavar="N", panel=_LOAD, help="Seed of the random choices.  [default: 1]")
 @engine_options("one per core but one")
+@headroom_option
 @fleet_options
 @option(
     "--slo",
@@ -239,6 +244,7 @@ def http(
     replay: Path | None,
     print_plan: bool,
     record_secrets: bool,
+    check_headroom: bool,
     hdr: tuple[Path, ...],
     out: Path | None,
     as_json: bool,
@@ -256,14 +262,18 @@ def http(
     start = start_from("http", plan_file, replay, fleet=True)
     choice = take_choice(given, given["engines"], start)
     plan = _plan(start, urls, given)
-    experiment = find_rate(given, plan, choice) if given["find"] else Once("http", plan)
+    experiment: Experiment[HttpPlan] = Once("http", plan)
+    if check_headroom:
+        experiment = headroom_experiment(plan, choice, several=bool(given["find"]))
+    elif given["find"]:
+        experiment = find_rate(given, plan, choice)
     if hdr:
         from coordinator.output.hdr import check_files
 
         check_files(hdr)
     if print_plan:
         shown = plan if record_secrets else without_secrets(plan)
-        comments = ("" if shown == plan else _MASKED, how_to_repeat(given))
+        comments = ("" if shown == plan else _MASKED, how_to_repeat(given), AGAIN if check_headroom else "")
         return show_plan(shown, choice, comment=" ".join(filter(None, comments)))
     check_secrets(plan)
     check_tls_files(plan)

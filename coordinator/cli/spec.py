@@ -11,6 +11,7 @@ import click
 from coordinator.cli.engine_options import engine_options, sending, source_option
 from coordinator.cli.find_options import check_find, find_experiment, find_options, how_to_repeat
 from coordinator.cli.fleet_options import check_installed, engines_here, fleet_options, take_choice
+from coordinator.cli.headroom_options import AGAIN, headroom_experiment, headroom_option
 from coordinator.cli.options import DURATION, FILE, RATE, Parsed, parse_counts, result_options
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
@@ -137,6 +138,7 @@ def _default(name: str) -> str:
 )
 @source_option(_LOAD)
 @engine_options("one per core")
+@headroom_option
 @fleet_options
 @option(
     "--profile",
@@ -191,6 +193,7 @@ def spec(
     plan_file: Path | None,
     replay: Path | None,
     print_plan: bool,
+    check_headroom: bool,
     out: Path | None,
     as_json: bool,
     **given: Any,
@@ -207,10 +210,13 @@ def spec(
     plan = _plan(start, vms, _chosen_targets(targets, vms), given, driver=vm_driver)
     choose_for(plan.vm_driver, plan.targets, plan.vm_limits, plan.vm_address)
     sweep = vms if vms is not None and len(vms) > 1 else ()
-    experiment = _experiment(plan, sweep, given)
+    if check_headroom:
+        experiment = headroom_experiment(plan, choice, several=bool(sweep or given["find"]))
+    else:
+        experiment = _experiment(plan, sweep, given)
     _check_fleet(choice, plan, several=bool(sweep or given["find"]))
     if print_plan:
-        return _print(plan, choice, sweep, given)
+        return _print(plan, choice, sweep, given, again=AGAIN if check_headroom else "")
     check_installed(choice)
     engines = engines_here(choice, plan.engines)
     return play(experiment, fleet=choice, out=out, as_json=as_json, engines=engines)
@@ -241,10 +247,12 @@ def _room(plan: SpecPlan) -> int:
     return MAX_PORT + 1 - plan.base_port if plan.base_port else 0
 
 
-def _print(plan: SpecPlan, choice: FleetChoice, sweep: tuple[int, ...], given: dict[str, Any]) -> int:
+def _print(
+    plan: SpecPlan, choice: FleetChoice, sweep: tuple[int, ...], given: dict[str, Any], *, again: str = ""
+) -> int:
     points = ",".join(map(str, sweep))
     comment = f"The last point of the sweep. To repeat the whole sweep, add --vms {points}" if sweep else ""
-    return show_plan(plan, choice, comment=comment or how_to_repeat(given))
+    return show_plan(plan, choice, comment=comment or how_to_repeat(given) or again)
 
 
 def _check_fleet(choice: FleetChoice, plan: SpecPlan, *, several: bool) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:  # a command makes a planner before it imports the modules that play runs
+    from coordinator.fleet.choice import FleetChoice
     from coordinator.output.judged import Judged
     from coordinator.record.header import Plan, Result
     from loadgen.model.errors import LoadgenError
@@ -17,12 +18,23 @@ Done: TypeAlias = "Sequence[Judged[Any, Any]]"
 """The runs of an experiment that are over, in the order in which they were played."""
 
 
+@dataclass(frozen=True, slots=True)
+class NullReplies:
+    """The replies of a null responder (deploy.null_responder), and the number of its processes."""
+
+    body_bytes: int
+    processes: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Next(Generic[P]):
     """A run to play.
 
     `record` is the directory of the run's record, relative to the directory of the experiment; it is "" when the
     experiment consists of this run and needs no record of its own.  `label` names the run for the user, like `4 VMs`.
+    `kind` is the kind of the run when it is not that of the experiment's other runs, and `fleet` are its load machines
+    when they are not those of the others.  With `replies`, a null responder runs during the run, and all connections of
+    the plan, an HttpPlan, go to it.
     `ends_early`: the run is stopped as soon as it is certain that it will not conform.  `not_started` returns the
     result of a run that could not start, if that is an answer, too; None if the experiment ends with the error.
     Of an experiment that consists of experiments, `experiment` is the next one, and `plan` is what that one shows.
@@ -31,6 +43,9 @@ class Next(Generic[P]):
     plan: P
     record: str = ""
     label: str = ""
+    kind: str = ""
+    fleet: FleetChoice | None = None
+    replies: NullReplies | None = None
     ends_early: bool = False
     not_started: Callable[[LoadgenError], Result | None] | None = field(default=None, compare=False)
     experiment: Experiment[Any] | None = None

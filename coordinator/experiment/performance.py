@@ -29,6 +29,7 @@ from coordinator.record.writer import claim_directory
 from coordinator.run.api import Around, Kind
 from coordinator.run.frame import Run, begin_header
 from coordinator.run.interrupts import NothingMeasuredError
+from deploy.null_responder import HOST, null_responder
 from loadgen.agent.children import EarlyEngines
 from loadgen.model.errors import LoadgenError
 from loadgen.model.units import NS_PER_S
@@ -117,35 +118,46 @@ async def perform(session: Session, directory: Path, inside: Surroundings) -> tu
 
 def _runs(session: Session, directory: Path, inside: Surroundings) -> Play:
     """The function that plays a run of the experiment."""
-    kind = load_kind(session.experiment.runs)
-    around = inside.around(kind)
 
     async def play(step: Next[Any]) -> Judged[Any, Any]:
         own = directory / step.record
         if session.resumed:
             _set_aside(own, inside.say)
-        run = Run(
-            kind=kind,
-            plan=step.plan,
-            fleet=session.fleet,
-            directory=own,
-            around=around,
-            command_line=session.command_line,
-            hdr=session.hdr,
-            notes=session.notes,
-            shows_secrets=session.shows_secrets,
-            ends_early=step.ends_early,
-        )
-        try:
-            return await inside.during(run)
-        except LoadgenError as error:
-            result = step.not_started(error) if step.not_started is not None else None
-            if result is None:
-                raise
-            header = begin_header(kind.name, step.plan, session.fleet, session.command_line)
-            return Judged(path=own, document={}, header=header, result=result)
+        kind = load_kind(step.kind or session.experiment.runs)
+        fleet = step.fleet or session.fleet
+        with _answered(step) as plan:
+            run = Run(
+                kind=kind,
+                plan=plan,
+                fleet=fleet,
+                directory=own,
+                around=inside.around(kind),
+                command_line=session.command_line,
+                hdr=() if step.replies else session.hdr,
+                notes=session.notes,
+                shows_secrets=session.shows_secrets,
+                ends_early=step.ends_early,
+            )
+            try:
+                return await inside.during(run)
+            except LoadgenError as error:
+                result = step.not_started(error) if step.not_started is not None else None
+                if result is None:
+                    raise
+                header = begin_header(kind.name, plan, fleet, session.command_line)
+                return Judged(path=own, document={}, header=header, result=result)
 
     return play
+
+
+@contextlib.contextmanager
+def _answered(step: Next[Any]) -> Iterator[Any]:
+    """Yield the plan of a step, while the null responder runs that the step asks for.  Raises TargetError."""
+    if step.replies is None:
+        yield step.plan
+        return
+    with null_responder(step.replies.body_bytes, step.replies.processes) as port:
+        yield dataclasses.replace(step.plan, connect_to=(f"::{HOST}:{port}",))
 
 
 def _steps(session: Session, directory: Path, inside: Surroundings) -> Play:

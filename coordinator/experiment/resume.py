@@ -50,6 +50,11 @@ def resumable(path: Path) -> Resumable:
     a single run.
     """
     record = load(path)
+    if record.is_of_runs and record.header.kind not in _RESTORE:
+        raise PlanError(
+            f"{path} is a check of headroom; only a sweep or a search can be continued",
+            hint=f"repeat it: loadgen {record.header.kind.partition('-')[0]} --check-headroom --replay {path / 'run'}",
+        )
     if record.header.kind not in _RESTORE:
         raise PlanError(
             f"{path} is one run of loadgen {record.header.kind}; a sweep, a search or a comparison can be continued",

@@ -13,6 +13,7 @@ from coordinator.output.measured import INTERVAL_S, Part, Second, epoch_s, parts
 from coordinator.output.streams import OutputError
 from coordinator.record.find_result import Find
 from coordinator.record.header import KIND_HTTP
+from coordinator.record.headroom_result import HeadroomResult
 from coordinator.record.sweep_result import Sweep
 from loadgen.host.paths import is_directory
 from loadgen.measure.hdr_log import Interval, hgrm, hlog
@@ -81,7 +82,7 @@ def _intervals(judged: Judged[Any, Any]) -> list[Interval]:
 
 def _windows_ns(result: Any, part: Part) -> Mapping[int, int]:
     """The length of each window that counts operations which were under way during all of it."""
-    if isinstance(result, Find):
+    if isinstance(result, Find | HeadroomResult):
         result = part.record.result()
     if isinstance(result, Sweep):
         result = next(point.result for point in result.points if point.record == part.name)

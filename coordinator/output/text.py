@@ -10,6 +10,7 @@ from rich.console import Console
 from coordinator.output.judged import Judged
 from coordinator.output.terminal.chart import print_sweep
 from coordinator.output.terminal.find_report import print_find
+from coordinator.output.terminal.headroom_report import print_headroom
 from coordinator.output.terminal.http_report import print_http
 from coordinator.output.terminal.isolate_report import print_isolate
 from coordinator.output.terminal.network_report import print_forward, print_iperf
@@ -21,6 +22,7 @@ from coordinator.record.header import (
     KIND_FORWARD,
     KIND_HTTP,
     KIND_HTTP_FIND,
+    KIND_HTTP_HEADROOM,
     KIND_IPERF,
     KIND_ISOLATE,
     KIND_PACK,
@@ -29,6 +31,7 @@ from coordinator.record.header import (
     KIND_ROUND,
     KIND_SPEC,
     KIND_SPEC_FIND,
+    KIND_SPEC_HEADROOM,
     KIND_SWEEP,
 )
 
@@ -41,6 +44,8 @@ REPORTS: dict[str, Callable[[Console, Judged[Any, Any]], None]] = {
     KIND_PACK: print_pack,
     KIND_SPEC_FIND: print_find,
     KIND_HTTP_FIND: print_find,
+    KIND_SPEC_HEADROOM: print_headroom,
+    KIND_HTTP_HEADROOM: print_headroom,
     KIND_ISOLATE: print_isolate,
     KIND_RELATIVE: print_relative,
     KIND_ROUND: print_round,

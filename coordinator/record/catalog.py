@@ -10,6 +10,7 @@ from coordinator.record.header import (
     KIND_FORWARD,
     KIND_HTTP,
     KIND_HTTP_FIND,
+    KIND_HTTP_HEADROOM,
     KIND_IPERF,
     KIND_ISOLATE,
     KIND_PACK,
@@ -18,8 +19,10 @@ from coordinator.record.header import (
     KIND_ROUND,
     KIND_SPEC,
     KIND_SPEC_FIND,
+    KIND_SPEC_HEADROOM,
     KIND_SWEEP,
 )
+from coordinator.record.headroom import HTTP_HEADROOM, SPEC_HEADROOM
 from coordinator.record.http import HTTP
 from coordinator.record.iperf import IPERF
 from coordinator.record.isolate import ISOLATE
@@ -39,6 +42,8 @@ KINDS: dict[str, RecordKind[Any, Any]] = {
     KIND_PACK: PACK,
     KIND_SPEC_FIND: SPEC_FIND,
     KIND_HTTP_FIND: HTTP_FIND,
+    KIND_SPEC_HEADROOM: SPEC_HEADROOM,
+    KIND_HTTP_HEADROOM: HTTP_HEADROOM,
     KIND_ISOLATE: ISOLATE,
     KIND_PAPER: PAPER,
     KIND_RELATIVE: RELATIVE,

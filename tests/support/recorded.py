@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from coordinator.record.document import finished, unfinished
 from coordinator.record.find_result import Find, Wanted
-from coordinator.record.header import Header
+from coordinator.record.header import KIND_HTTP, KIND_SPEC, Header
+from coordinator.record.headroom_result import HeadroomResult, Role
 from coordinator.record.network import Kept
 from coordinator.record.sweep_result import Sweep
 from coordinator.record.writer import Measured, RecordWriter
@@ -18,7 +20,7 @@ from loadgen.verdict.isolate import judge_isolate
 from loadgen.verdict.network import judge_forward, judge_iperf
 from loadgen.verdict.pack import judge_pack
 from loadgen.verdict.relative import judge_round
-from tests.support import finds, https, isolations, packs, papers, relatives, results
+from tests.support import finds, headrooms, https, isolations, packs, papers, relatives, results
 from tests.support.judged import END
 from tests.support.networks import (
     FORWARD,
@@ -62,6 +64,18 @@ def _find(directory: Path, find: Find, *, cut: bool = False) -> None:
         own, is_http = directory / step.record, find.wanted is Wanted.RATE
         if not own.exists():
             _http(own, https.result()) if is_http else write_record(own, results.header(4), results.run_result(4))
+
+
+def _headroom(directory: Path, runs: str, result: HeadroomResult, *, cut: bool = False) -> None:
+    header = headrooms.header(runs)
+    document = unfinished(header, result) if cut else finished(header, result, finished_at=END)
+    RecordWriter(directory, document).close()
+    for step in result.steps:
+        own = directory / step.role.value
+        if runs == KIND_HTTP or step.role is Role.ALONE:
+            _http(own, https.result())
+        else:
+            write_record(own, results.header(4), results.run_result(4))
 
 
 def _http(directory: Path, result: Any) -> None:
@@ -129,6 +143,16 @@ RECORDS: dict[str, Callable[[Path], None]] = {
     "http-find cut": lambda path: _find(path, finds.find(wanted=Wanted.RATE, runs=4), cut=True),
     "http-find INVALID": lambda path: _find(path, finds.find(finds.never_valid, Wanted.RATE)),
     "http-find interrupted": lambda path: _find(path, finds.interrupted(Wanted.RATE)),
+    **{
+        f"{runs}-headroom {name}": functools.partial(_headroom, runs=runs, result=result, cut=name == "cut")
+        for runs in (KIND_SPEC, KIND_HTTP)
+        for name, result in {
+            "good": headrooms.FAR,
+            "cut": headrooms.BEGUN,
+            "INVALID": headrooms.LIMIT,
+            "interrupted": headrooms.INTERRUPTED,
+        }.items()
+    },
     "http good": lambda path: _http(path, https.result()),
     "http cut": lambda path: _http(path, CUT),
     "http INVALID": lambda path: _http(path, https.result(given=https.snapshots(cpu=0.96))),

@@ -87,7 +87,7 @@ def test_markdown_has_the_verdict_the_reasons_and_the_report(case: str, tmp_path
     reasons = re.findall(r"^- (.*)$", text, re.MULTILINE)[: len(judged.result.reasons)]
     assert [re.sub(r"\\(.)", r"\1", one) for one in reasons] == [" ".join(r.split()) for r in judged.result.reasons]
     assert text.count("\n```text\n") == text.count("\n```\n") == 1
-    assert "Record: " in text.split("```text")[1]
+    assert "Record:" in text.split("```text")[1]
 
 
 def test_markdown_names_the_checks_that_failed(tmp_path: Path) -> None:

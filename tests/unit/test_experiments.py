@@ -14,8 +14,10 @@ from hypothesis import given
 
 from coordinator.experiment.api import Answer, Done, Experiment, Next
 from coordinator.experiment.executor import Outcome, execute
+from coordinator.experiment.headroom import CheckHeadroom
 from coordinator.experiment.once import Once
 from coordinator.experiment.sweep import VmSweep
+from coordinator.fleet.choice import FleetChoice
 from coordinator.output.judged import Judged
 from coordinator.record.document import unfinished
 from coordinator.record.sweep_result import Sweep
@@ -34,6 +36,7 @@ EXPERIMENTS: tuple[Experiment[SpecPlan], ...] = (
     Once("spec", PLAN),
     VmSweep(PLAN, (1, 2, 3)),
     UntilConforming(PLAN, most=3),
+    CheckHeadroom(PLAN, FleetChoice()),
 )
 """One of each class."""
 
@@ -101,7 +104,10 @@ def test_an_experiment_with_a_record_of_its_own_can_fill_it_before_the_first_run
     experiment: Experiment[SpecPlan],
 ) -> None:
     if experiment.kind != experiment.runs:
-        assert unfinished(sweep_header(), experiment.answer(()).result)["kind"] == experiment.kind
+        assert (
+            unfinished(dataclasses.replace(sweep_header(), kind=experiment.kind), experiment.answer(()).result)["kind"]
+            == experiment.kind
+        )
 
 
 def test_a_single_run_is_its_own_answer_and_is_not_announced() -> None:

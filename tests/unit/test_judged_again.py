@@ -323,6 +323,22 @@ def test_a_spec_verdict_that_does_not_depend_on_the_disturbance() -> None:
     assert found.disturbed_s == 1
 
 
+def test_connections_with_few_operations_are_not_judged_by_the_seconds_that_hold_none_of_them() -> None:
+    """Users who think make one request in a window: without its second they would be taken for silent ones."""
+    measured = spec.measured([])
+    for second_ in spec_track([1]):
+        measured.intake.observe(second_)
+    for one in spec.snapshots():
+        thinking = one.tallies.copy()
+        for name in thinking.dtype.names or ():
+            thinking[name] = one.tallies[name] if name in ("window", "connection") else 0
+        thinking["pacing_ns"] = NS_PER_S
+        measured.intake.receive(one if one.interval in (1, 2) else dataclasses.replace(one, tallies=thinking))
+    result = spec.judge(measured)
+    assert result.verdict is Verdict.CONFORMING, result.reasons
+    assert disturbance(result).dependence is Dependence.NOT_KNOWN
+
+
 def test_a_window_of_which_nothing_is_left_cannot_be_judged_again() -> None:
     assert disturbance(spec_run(spec_track([2]))).dependence is Dependence.NOT_KNOWN
 

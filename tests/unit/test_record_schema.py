@@ -11,11 +11,12 @@ import pytest
 from coordinator.record.catalog import KINDS
 from coordinator.record.document import finished, unfinished
 from coordinator.record.find_result import Wanted
+from coordinator.record.header import KIND_SPEC
 from coordinator.record.schema.generate import FILE, schema_text, why_damaged
 from loadgen.verdict.isolate import judge_isolate
 from loadgen.verdict.network import judge_forward, judge_iperf
 from loadgen.verdict.pack import judge_pack
-from tests.support import finds, https, isolations, packs, papers, relatives, results
+from tests.support import finds, headrooms, https, isolations, packs, papers, relatives, results
 from tests.support.judged import END
 from tests.support.networks import FORWARD, IPERF, forward_header, forward_passages, iperf_header, iperf_results
 
@@ -25,6 +26,8 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
     "spec-sweep": finished(results.sweep_header(), results.sweep(), finished_at=END),
     "spec-find": finished(finds.header(), finds.find(), finished_at=END),
     "http-find": finished(finds.header(Wanted.RATE), finds.find(wanted=Wanted.RATE), finished_at=END),
+    "spec-headroom": finished(headrooms.header(KIND_SPEC), headrooms.NEAR, finished_at=END),
+    "http-headroom": finished(headrooms.header(), headrooms.FAR, finished_at=END),
     "http": finished(https.header(), https.result(), finished_at=END),
     "iperf": finished(iperf_header(), judge_iperf(IPERF, iperf_results(), others=NOBODY), finished_at=END),
     "forward": finished(forward_header(), judge_forward(FORWARD, forward_passages(), others=NOBODY), finished_at=END),
@@ -39,6 +42,8 @@ BEGUN: dict[str, dict[str, Any]] = {
     "spec-sweep": unfinished(results.sweep_header(), results.sweep(1)),
     "spec-find": unfinished(finds.header(), finds.find(runs=0)),
     "http-find": unfinished(finds.header(Wanted.RATE), finds.find(wanted=Wanted.RATE, runs=2)),
+    "spec-headroom": unfinished(headrooms.header(KIND_SPEC)),
+    "http-headroom": unfinished(headrooms.header(), headrooms.BEGUN),
     "http": unfinished(https.header()),
     "iperf": unfinished(iperf_header()),
     "forward": unfinished(forward_header()),

@@ -5,20 +5,23 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import msgpack
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from coordinator.output.terminal.quality_lines import quality_lines
+from loadgen.measure.ledger import Totals
 from loadgen.model.bound import Bound, BoundKind
 from loadgen.model.plan import FULL, SpecPlan
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.schedule.optape import OpTape
 from loadgen.verdict.connection import State, judge_connections
+from loadgen.verdict.iteration import judge_iteration
 from loadgen.verdict.mix import check_mix
 from loadgen.verdict.result import Check
 from loadgen.verdict.rules import RULES
-from tests.support.evidence import rows
+from tests.support.evidence import asked, rows
 from tests.support.specweb import wrong_with
 from workloads.catalog import defaults_of
 from workloads.support import chain, downloads, facts, pages
@@ -189,6 +192,13 @@ def test_downloads_lie_in_the_directories_that_servers_have(tape: OpTape) -> Non
     assert all(downloads.is_path(path) for path in paths)
 
 
+def test_a_few_users_are_not_all_inside_of_the_same_download() -> None:
+    """Five users pass 100 s of the tape in a window, and one download takes up to 378 s of it."""
+    tape = Support().compile(plan(vms=1, connections=5))
+    places = tape.starts["row"] % int((tape.ops["group"] != UNDER_WAY).sum())
+    assert all(len(set(row.tolist())) == 5 for row in places)
+
+
 @pytest.mark.parametrize("measure_s", [2, 20, 100])
 def test_each_connection_has_an_operation_in_each_window(measure_s: int) -> None:
     """It is due there, or it was begun when the connection arrived and lasts beyond the window."""
@@ -294,3 +304,22 @@ def test_the_report_shows_the_classes_of_requests() -> None:
     (line,) = quality_lines(checks)
     assert line.plain == "Requests: 96.50 % good, 2.75 % tolerable, 0.75 % slower, or failed"
     assert quality_lines(checks[:1]) == []
+
+
+def test_bounds_and_think_times_reach_engines_of_other_machines(tape: OpTape) -> None:
+    again = OpTape.from_wire(msgpack.unpackb(msgpack.packb(tape.to_wire())))
+    assert again.own_bounds == tape.own_bounds
+    assert again.ops["think_ms"].tolist() == tape.ops["think_ms"].tolist()
+
+
+@pytest.mark.parametrize(("unmixed", "names"), [((), {"good requests", "tolerable requests"}), ((1,), set())])
+def test_a_window_in_which_nothing_is_due_is_judged_by_its_connections(
+    unmixed: tuple[int, ...], names: set[str]
+) -> None:
+    """All of a few users download for the whole window: their rates so far count, and there is no mix."""
+    demand = dataclasses.replace(asked(1, 2, plan().bound), unmixed=unmixed, groups=("page", "under way"))
+    downloading = [{"connection": at, "cut": 1, "overdue": 1, "good": 1, "tolerable": 1} for at in (0, 1)]
+    result = judge_iteration(0, Totals({}, rows(*downloading), {}), demand, measured_ns=20 * NS_PER_S)
+    assert result.conforming == 2
+    assert {check.name for check in result.checks if not check.ok} >= names
+    assert result.conforms is (not names)

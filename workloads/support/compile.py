@@ -33,6 +33,9 @@ MAX_ROWS = 50_000
 """The greatest number of rows; one connection needs five days for them."""
 _LEAST_ROWS = 1_000  # 68 sessions: with fewer, the downloads are too few to have their sizes in the right shares
 
+_LONG_NS = 1_500 * NS_PER_S
+"""From this length of tape on, passed by all connections in a window, no download takes more than a fourth of it."""
+
 _HEAD_BYTES = 230  # head of a common server's reply; only the places where connections start depend on it
 _SIZES = np.array([downloads.SIZES[file] for file in downloads.FILES], np.int64)
 _KEY = 0x05_0020
@@ -165,14 +168,16 @@ def _starts(
     circle = int(ends[-1])
     slots = np.arange(total) * stride(total) % total
     arrival_ns = slots[::-1] * phases.ramp_up_ns // total
-    passed_ns = min(circle, total * phases.measure_ns)
+    passed_ns = total * phases.measure_ns
+    is_long = passed_ns >= _LONG_NS
     starts = np.zeros((phases.iterations, total), START_DTYPE)
     begin_ns = int(rng.integers(circle))
     outlasts = np.zeros((phases.iterations, total), np.bool_)
     for iteration in range(phases.iterations):
-        # The connections pass neighbouring stretches of the circle in a window, and the next ones in the next window.
-        at_window = begin_ns + slots * passed_ns // total
-        begin_ns += passed_ns
+        # Many connections pass neighbouring stretches of the circle in a window, and the next ones in the next window:
+        # so they meet the dealt mix.  A few could all be inside of one download, and are spread over the circle.
+        at_window = begin_ns + slots * (passed_ns if is_long else circle) // total
+        begin_ns = begin_ns + passed_ns if is_long else int(rng.integers(circle))
         at_arrival = (at_window - phases.lead_ns(iteration) + arrival_ns) % circle
         inside = np.searchsorted(ends, at_arrival, side="right")
         due_ns = arrival_ns + ends[inside] - at_arrival

@@ -13,6 +13,7 @@ import msgspec
 from coordinator.record.schema.common import ErrorDocument
 from coordinator.record.schema.descriptions import describe
 from coordinator.record.schema.find import HttpFindDocument, SpecFindDocument
+from coordinator.record.schema.headroom import HttpHeadroomDocument, SpecHeadroomDocument
 from coordinator.record.schema.http import HttpDocument
 from coordinator.record.schema.isolate import IsolateDocument
 from coordinator.record.schema.network import ForwardDocument, IperfDocument
@@ -27,10 +28,12 @@ AnyDocument = (
     SpecDocument
     | SweepDocument
     | SpecFindDocument
+    | SpecHeadroomDocument
     | IperfDocument
     | ForwardDocument
     | HttpDocument
     | HttpFindDocument
+    | HttpHeadroomDocument
     | PackDocument
     | IsolateDocument
     | RelativeDocument
