@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from loadgen.model.errors import ExitCode
 from loadgen.model.paper import Experiment
+from loadgen.model.units import counted
 from loadgen.verdict.result import Verdict
 
 
@@ -94,12 +95,10 @@ class PaperResult:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """How many experiments were played, and a sentence for each that has no good result."""
+        """A sentence for each experiment that has no good result, and how many were played."""
         return tuple(self._reasons())
 
     def _reasons(self) -> Iterator[str]:
-        played = sum(step.state is State.PLAYED for step in self.steps)
-        yield f"{played} of {len(self.asked)} experiments were played"
         for step in self.steps:
             why = f": {step.reasons[0]}" if step.reasons else ""
             name = step.experiment.value
@@ -109,3 +108,5 @@ class PaperResult:
                 yield f"{name} failed{why}"
             elif step.verdict is not Verdict.CONFORMING and step.verdict is not None:
                 yield f"{name} is {step.verdict.value}{why}"
+        over = sum(step.is_over for step in self.steps)
+        yield f"{over} of {counted(len(self.asked), 'experiment')} played to the end"
