@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import http.client
 import importlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from loadgen.engine.resolve import look_up
+from loadgen.host.links import is_link_local
 from loadgen.model.address import format_address
 from loadgen.model.target import Target
 
@@ -46,6 +50,8 @@ async def ask_all(targets: Sequence[Target], path: str) -> list[Answer]:
         async def one(target: Target) -> Answer:
             async with turns:
                 try:
+                    if is_link_local(target.host):
+                        return await asyncio.to_thread(_get_from_link, target, path)
                     return await _get(session, f"http://{format_address(target.host, target.port)}{path}")
                 except TimeoutError:
                     return Answer(b"", "no answer in time")
@@ -53,8 +59,11 @@ async def ask_all(targets: Sequence[Target], path: str) -> list[Answer]:
                     number = error.os_error.errno or 0
                     why = os.strerror(number) if number > 0 else error.os_error.strerror  # resolver errors are below 0
                     return Answer(b"", (why or str(error.os_error)).lower())
-                except (aiohttp.ClientError, OSError, ValueError) as error:
-                    return Answer(b"", str(error) or type(error).__name__)
+                except (aiohttp.ClientError, http.client.HTTPException, OSError, ValueError) as error:
+                    said = (
+                        os.strerror(error.errno).lower() if isinstance(error, OSError) and error.errno else str(error)
+                    )
+                    return Answer(b"", said or type(error).__name__)
 
         return list(await asyncio.gather(*(one(target) for target in targets)))
 
@@ -73,3 +82,20 @@ async def _get(session: aiohttp.ClientSession, url: str) -> Answer:
             if size > _MAX_BODY_BYTES:
                 return Answer(b"", f"its reply is longer than {_MAX_BODY_BYTES} bytes")
         return Answer(b"".join(pieces))
+
+
+def _get_from_link(target: Target, path: str) -> Answer:
+    """The reply of a server at a link-local address: uvloop drops its interface, and aiohttp connects by uvloop."""
+    look_up(target)  # says what is wrong with the address
+    connection = http.client.HTTPConnection(target.host, target.port, timeout=_TIMEOUTS_S["sock_read"])
+    with contextlib.closing(connection):
+        connection.putrequest("GET", path, skip_host=True, skip_accept_encoding=True)
+        connection.putheader("Host", target.host_header)
+        connection.endheaders()
+        reply = connection.getresponse()
+        if reply.status != 200:
+            return Answer(b"", f"it answers {reply.status} {reply.reason}")
+        body = reply.read(_MAX_BODY_BYTES + 1)
+    if len(body) > _MAX_BODY_BYTES:
+        return Answer(b"", f"its reply is longer than {_MAX_BODY_BYTES} bytes")
+    return Answer(body)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from loadgen.model.errors import PlanError
+from loadgen.model.plain import as_written
 from loadgen.model.target import Target
 from loadgen.model.toml import parse_toml
 
@@ -63,7 +64,7 @@ def _target(table: dict[str, object], where: str) -> Target:
             raise PlanError(f"{where}: unknown key {key!r}", hint=_SHAPE)
         if type(value) is not _KEYS[key]:  # type, since a bool is an int, too
             kind = "a text" if _KEYS[key] is str else "a whole number"
-            raise PlanError(f"{where}: {key} must be {kind}, got {value!r}")
+            raise PlanError(f"{where}: {key} must be {kind}, got {as_written(value)}")
     for key in _REQUIRED:
         if key not in table:
             raise PlanError(f"{where}: {key} is missing", hint=_SHAPE)

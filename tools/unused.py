@@ -24,6 +24,8 @@ _.__call__  # the signature of an output format
 _.DataclassInstance  # a bound of a type variable, written as text
 
 # Fields of a dataclass that is written as a whole: to the record, to JSON, or into a line of text.
+_.jain_by_chance  # record: fairness
+_.slowest  # record: fairness
 _.distribution  # record: environment
 _.open_files_limit  # record: environment
 _.libraries  # record: environment

@@ -9,6 +9,7 @@ from typing import Any
 from coordinator.record.canary import read_canary, write_canary
 from coordinator.record.checks import read_check, read_trust, write_trust
 from coordinator.record.disturbance import read_disturbance, write_disturbance
+from coordinator.record.fairness import read_fairness, write_fairness
 from coordinator.record.header import Header
 from coordinator.record.kind import RecordKind
 from coordinator.record.margin import read_margin, write_margin
@@ -31,7 +32,7 @@ def write_run(header: Header[SpecPlan], result: RunResult | None) -> dict[str, A
         "median_iteration": result.median if result and result.median >= 0 else None,
         "iterations": [_iteration(item) for item in result.iterations] if result else [],
         "targets": [_target(item) for item in result.targets] if result else [],
-        "fairness": result.fairness if result else None,
+        "fairness": write_fairness(result.fairness) if result and result.fairness else None,
         **({"margin": write_margin(result.margin)} if result and result.margin else {}),
         "trust": write_trust(result.trust if result else None),
         **write_disturbance(result.disturbance if result else None),
@@ -56,7 +57,7 @@ def read_run(document: Mapping[str, Any]) -> RunResult:
         iterations=tuple(_read_iteration(data) for data in document["iterations"]),
         targets=tuple(_read_target(data) for data in document["targets"]),
         trust=read_trust(document["trust"]),
-        fairness=document["fairness"],
+        fairness=None if document["fairness"] is None else read_fairness(document["fairness"]),
         margin=read_margin(document["margin"]) if "margin" in document else None,
         notes=tuple(document["notes"]),
         disturbance=read_disturbance(document),

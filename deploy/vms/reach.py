@@ -16,6 +16,7 @@ from loadgen.engine.resolve import Address, look_up
 from loadgen.engine.tls import client_context
 from loadgen.engine.tls_words import tls_words
 from loadgen.engine.tunnel import TunnelError, tunnel_request
+from loadgen.host import links
 from loadgen.model.errors import TargetError
 from loadgen.model.sending import IpVersion
 from loadgen.model.target import Target
@@ -82,7 +83,7 @@ async def _problem_of(
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-            await asyncio.get_running_loop().sock_connect(sock, remote)
+            await links.connect(sock, remote)
             secured = {"ssl": context, "server_hostname": name} if target.tls and not tunnel else {}
             reader, writer = await asyncio.open_connection(sock=sock, **secured)  # type: ignore[arg-type]
             sock = None  # the writer's

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from loadgen.host.links import NEEDS_SCOPE, how_to_scope, is_unscoped
 from loadgen.measure.events import AddressUse
 from loadgen.model.errors import TargetError
 from loadgen.model.sending import IpVersion, Resolve
@@ -49,7 +50,9 @@ def look_up(target: Target, version: IpVersion = IpVersion.ANY) -> list[Address]
         found = socket.getaddrinfo(host, target.port, _FAMILIES[version], socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:  # UnicodeError: not a valid host name
         raise TargetError(f"{target.name}: {_why_not(host, error, version)}", hint=_hint(version)) from error
-    addresses = [(int(family), address) for family, _, _, _, address in found]
+    addresses = [(int(family), address) for family, _, _, _, address in found if not is_unscoped(address)]
+    if not addresses:
+        raise TargetError(f"{target.name}: {host!r} {NEEDS_SCOPE}", hint=how_to_scope(found[0][4]))
     return list(dict.fromkeys(addresses))  # type: ignore[arg-type]  # AF_INET and AF_INET6 only
 
 

@@ -173,10 +173,9 @@ class HttpPlan:
 
     def _check_keepalive(self) -> None:
         for request in () if self.keepalive else self.requests:
-            for line in request.headers:
-                name, _, value = line.partition(":")
-                if name.lower() == "connection" and "close" not in value.lower():
-                    raise PlanError(f"--no-keepalive contradicts the header {line!r}", hint="omit one of them")
+            if request.keeps:
+                line = next(line for line in request.headers if line.partition(":")[0].lower() == "connection")
+                raise PlanError(f"--no-keepalive contradicts the header {line!r}", hint="omit one of them")
 
     def _check_total(self) -> None:
         if not self.total_requests:

@@ -126,6 +126,21 @@ class HttpRequest:
         return sum(line.partition(":")[0].lower() == "host" for line in self.headers)
 
     @property
+    def closes(self) -> bool:
+        """Whether the headers ask to close the connection: fields of one name are one list of words (RFC 9110, 5.3)."""
+        return "close" in self._connection
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the headers say something of the connection, and do not ask to close it."""
+        return bool(self._connection) and not self.closes
+
+    @property
+    def _connection(self) -> list[str]:
+        fields = (line.lower().partition(":") for line in self.headers)
+        return [word.strip() for name, _, value in fields if name == "connection" for word in value.split(",")]
+
+    @property
     def name(self) -> str:
         """The request as reports show it, like `GET http://192.0.2.7/`; without secrets."""
         return f"{self.method} {mask_url(self.url)}"

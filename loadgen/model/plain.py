@@ -7,6 +7,7 @@ names the place, the value and what is allowed, like `phases.iterations must be 
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import enum
 import functools
 import types
@@ -37,6 +38,15 @@ def to_plain(value: Any) -> Any:
     return value
 
 
+def as_written(value: object) -> str:
+    """The value for a message, as TOML has it: `true`, `2026-01-31`; texts and numbers are alike in Python."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return f"[{', '.join(map(as_written, value))}]"
+    return value.isoformat() if isinstance(value, datetime.date | datetime.time) else repr(value)
+
+
 def made(data: object) -> typing.TypeGuard[tuple[Any, ...]]:
     """Whether `data` is a tuple of dataclasses, which were checked when they were made.  No file can hold one."""
     return isinstance(data, tuple) and bool(data) and all(map(dataclasses.is_dataclass, data))
@@ -49,7 +59,7 @@ def from_plain(kind: type[T], data: object, where: str = "") -> T:
     is (see :func:`made`): plans may have 100,000 requests.  Raises PlanError.
     """
     if not isinstance(data, dict):
-        raise PlanError(f"{where or 'the plan'} must be a table, got {data!r}")
+        raise PlanError(f"{where or 'the plan'} must be a table, got {as_written(data)}")
     types = _types_of(kind)  # type: ignore[arg-type]  # mypy looks at the __hash__ of its instances
     for key in data:
         if key not in types:
@@ -94,7 +104,7 @@ def _value(kind: Any, data: object, where: str) -> Any:
         if made(data) and {type(item) for item in data} == {typing.get_args(kind)[0]}:
             return data
         if not isinstance(data, list):
-            raise PlanError(f"{where} must be a list, got {data!r}")
+            raise PlanError(f"{where} must be a list, got {as_written(data)}")
         return tuple(_value(typing.get_args(kind)[0], item, f"{where}[{n}]") for n, item in enumerate(data))
     if typing.get_origin(kind) is types.UnionType:  # a value or None, which plain data leaves out
         (kind,) = (one for one in typing.get_args(kind) if one is not type(None))
@@ -104,12 +114,12 @@ def _value(kind: Any, data: object, where: str) -> Any:
     if issubclass(kind, enum.Enum):
         values = {member.value: member for member in kind}
         if not isinstance(data, str) or data not in values:
-            raise PlanError(f"{where} must be {_any_of(values, 'or')}, got {data!r}")
+            raise PlanError(f"{where} must be {_any_of(values, 'or')}, got {as_written(data)}")
         return values[data]
     if kind is float and type(data) is int:  # TOML and JSON may write 1.0 as 1
         return float(data)
     if type(data) is not kind:  # not isinstance: True is an int
-        raise PlanError(f"{where} must be {_WORDS[kind]}, got {data!r}")
+        raise PlanError(f"{where} must be {_WORDS[kind]}, got {as_written(data)}")
     if type(data) is int and not -_MOST_INT - 1 <= data <= _MOST_INT:
         raise PlanError(f"{where} must be between -2^63 and 2^63, got {data}")
     return data

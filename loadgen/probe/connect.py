@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import ipaddress
-import os
 import socket
 import struct
 from dataclasses import dataclass
 from typing import Any
 
+from loadgen.host import links
 from loadgen.model.address import format_address
 from loadgen.model.errors import PlanError
 from loadgen.model.probe import MIN_UDP_BLOCK_BYTES
@@ -142,12 +141,8 @@ async def connect(
         raise PlanError(f"{bind} and {host} have no IP version in common", hint="give --bind an address of the other")
     failure = ProbeError("cannot be found")
     for family, kind, _, _, address in found:
-        if is_unscoped(address):
-            here = ", ".join(name for _, name in socket.if_nameindex())
-            failure = ProbeError(
-                "is a link-local address, which needs the name of an interface",
-                hint=f"write it like {address[0]}%eth0; the interfaces here are {here}",
-            )
+        if links.is_unscoped(address):
+            failure = ProbeError(links.NEEDS_SCOPE, hint=links.how_to_scope(address))
             continue
         path = Path(family, address, sources.get(family))
         if bind and path.source is None:
@@ -173,11 +168,6 @@ async def connect(
         else:
             return path, sock
     raise failure
-
-
-def is_unscoped(address: Any) -> bool:
-    """Whether an address of getaddrinfo is link-local without an interface (or with one that does not exist)."""
-    return len(address) == 4 and not address[3] and ipaddress.ip_address(address[0].partition("%")[0]).is_link_local
 
 
 async def look_up(host: str, port: int, family: int = socket.AF_UNSPEC, flags: int = 0) -> list[Any]:
@@ -238,20 +228,8 @@ def _socket(family: int, kind: int) -> socket.socket:
 
 
 async def _connect(sock: socket.socket, address: Any, patience_ns: int) -> None:
-    # Not by uvloop: it drops the scope of a link-local address.
-    sock.setblocking(False)
-    with contextlib.suppress(BlockingIOError):
-        sock.connect(address)
-        return
-    loop, done = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_writer(sock.fileno(), done.set)
-    try:
-        async with asyncio.timeout(patience_ns / NS_PER_S):
-            await done.wait()
-    finally:
-        loop.remove_writer(sock.fileno())
-    if error := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-        raise OSError(error, os.strerror(error))
+    async with asyncio.timeout(patience_ns / NS_PER_S):
+        await links.connect(sock, address)
 
 
 def _refusal(error: OSError) -> ProbeError:

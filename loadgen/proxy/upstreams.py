@@ -9,6 +9,7 @@ import socket
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from loadgen.host.links import NEEDS_SCOPE, how_to_scope, is_unscoped
 from loadgen.model.errors import PlanError, TargetError
 from loadgen.model.units import NS_PER_S
 from loadgen.proxy.api import Upstream
@@ -104,6 +105,8 @@ class Upstreams:
                 f"a proxy cannot forward to itself: {upstream.host} port {upstream.port} is where it listens",
                 hint="listen on another port",
             )
+        if all(is_unscoped(one.sockaddr) for one in addresses):
+            raise PlanError(f"the upstream {upstream.host} {NEEDS_SCOPE}", hint=how_to_scope(addresses[0].sockaddr))
         usable = self._usable(addresses)
         if not usable:
             raise PlanError(

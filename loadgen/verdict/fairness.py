@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from loadgen.verdict.student import one_sided
 
 _ALARM = 0.0027
 """Probability that equal VMs are called unfair: that of three standard deviations."""
@@ -74,14 +75,5 @@ def _by_chance(
     deviation = math.sqrt(float((residuals**2).sum()) / freedom)
     errors = np.sqrt(connections) * deviation / np.maximum(busy[used], 1.0)
     relative = errors / (size.sum() / max(float(busy.sum()), 1.0))
-    far = _student(1 - _ALARM / (2 * len(connections)), freedom) * float(relative.max())
+    far = one_sided(_ALARM / (2 * len(connections)), freedom) * float(relative.max())
     return max(0.0, 1 - far) / (1 + far)
-
-
-def _student(probability: float, freedom: int) -> float:
-    """A quantile of Student's t distribution, by its expansion around that of the normal distribution."""
-    z = NormalDist().inv_cdf(probability)
-    first = (z**3 + z) / 4
-    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    return z + first / freedom + second / freedom**2 + third / freedom**3

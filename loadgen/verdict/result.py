@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from loadgen.model.errors import ExitCode
 from loadgen.verdict.canary import CanaryRow
 from loadgen.verdict.disturbance import Disturbance
+from loadgen.verdict.fair_result import Fairness
 from loadgen.verdict.margin import Margin
 from loadgen.verdict.span import PercentileSpans
 from loadgen.verdict.time_shares import TimeShares, is_dead
@@ -173,10 +174,11 @@ class RunResult:
     """The result of a `loadgen spec` run.
 
     `reasons`: the sentences behind the verdict, most important first.  `median`: index of the median iteration in
-    `iterations`; -1 when none was measured.  `targets` and `fairness`: those of the median iteration.  A run that has
-    no score has neither `conforming_connections` nor `fairness` (see :attr:`has_score`) nor `margin`.  `margin` is also
-    None without a complete iteration, and in records of earlier versions.  `disturbance`: the disturbed seconds; None
-    when no second was watched, and in records of earlier versions.
+    `iterations`; -1 when none was measured.  `targets`: those of the median iteration.  `fairness`: over all complete
+    iterations; in records of earlier versions that of the median one.  A run that has no score has neither
+    `conforming_connections` nor `fairness` (see :attr:`has_score`) nor `margin`.  `margin` is also None without a
+    complete iteration, and in records of earlier versions.  `disturbance`: the disturbed seconds; None when no second
+    was watched, and in records of earlier versions.
     `canary` has a row for each engine and window; () for a run without canaries.  `stopped_early` says why the run was
     stopped before its planned end; "" when it was not.
     """
@@ -189,7 +191,7 @@ class RunResult:
     iterations: tuple[IterationResult, ...]
     targets: tuple[TargetResult, ...]
     trust: Trust
-    fairness: dict[str, float | None] | None = None
+    fairness: Fairness | None = None
     margin: Margin | None = None
     notes: tuple[str, ...] = field(default=())
     disturbance: Disturbance | None = None

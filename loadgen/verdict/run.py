@@ -1,4 +1,4 @@
-"""The verdict of a `loadgen spec` run: median iteration, fairness, and the reasons behind the verdict."""
+"""The verdict of a `loadgen spec` run: median iteration, and the reasons behind the verdict."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loadgen.model.emulated import EMULATED_VMS
+from loadgen.verdict.fair_result import Fairness
 from loadgen.verdict.result import Check, IterationResult, RunResult, TargetResult, Trust, Verdict
 from loadgen.verdict.vm_counters import VmCounters
 
@@ -52,6 +53,7 @@ def judge_run(
     interrupted: bool = False,
     lost: Sequence[LostWorker] = (),
     notes: Sequence[str] = (),
+    fairness: Fairness | None = None,
     early: str = "",
 ) -> RunResult:
     """The result with its verdict: the first verdict in this list that applies; the reasons name all that apply.
@@ -60,7 +62,8 @@ def judge_run(
     worker was lost.  3. DEGRADED: a worker was lost.  4. NOT_CONFORMING: a check of a complete iteration fails, or the
     run was stopped because one will fail whatever follows: `early` says which.  5. CONFORMING.
 
-    A run that is INVALID, or whose trust checks fail, has no score: see :func:`without_score`.
+    A run that is INVALID, or whose trust checks fail, has no score: see :func:`without_score`.  `fairness` does not
+    change the verdict.
     """
     complete = [one for one in iterations if one.complete]
     median = median_iteration(iterations)
@@ -94,7 +97,7 @@ def judge_run(
         iterations=tuple(iterations),
         targets=iterations[median].targets if iterations else (),
         trust=trust,
-        fairness=iterations[median].fairness if iterations else None,
+        fairness=fairness,
         notes=tuple(notes),
         stopped_early=early,
     )

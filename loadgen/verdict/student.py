@@ -13,6 +13,8 @@ CONFIDENCE = 0.95
 
 _TOO_WIDE = 1e9
 _STEPS = 100
+_MANY = 1000
+"""Beyond so many degrees of freedom, a quantile far out in the tail changes by less than 1 %."""
 
 
 def within(t: float, degrees: int) -> float:
@@ -41,6 +43,11 @@ def two_sided(confidence: float, degrees: int) -> float:
         else:
             high = middle
     return (low + high) / 2
+
+
+def one_sided(beyond: float, degrees: int) -> float:
+    """The t that T exceeds with the probability `beyond` (0..0.5); for very many degrees slightly more."""
+    return two_sided(1 - 2 * beyond, min(degrees, _MANY))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

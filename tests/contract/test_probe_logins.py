@@ -177,6 +177,31 @@ def test_another_server_on_the_port_is_named(said: bytes, who: str) -> None:
     assert "\n" not in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n", "is no iperf3 server but a web server"),
+        (b"<html>400", "is no iperf3 server but a web server"),
+        (b"500 what?\r\n", "is no iperf3 server but something else"),
+        (b"", "is probably no iperf3 server, or it hangs: it accepted the connection, but did not answer for 0.2 s"),
+    ],
+)
+def test_a_server_that_waits_for_the_end_of_a_request_is_named(said: bytes, message: str) -> None:
+    async def script(peer: Peer) -> None:
+        await receive_cookie(peer)
+        await peer.reader.readuntil(b"\r\n\r\n")
+        if said:
+            peer.send(said)
+        await peer.ended()
+
+    async def scenario() -> None:
+        async with scripted_server(script) as port:
+            await probe(short(), port, patience_ns=NS_PER_S // 5)
+
+    with pytest.raises(ProbeError, match=message):
+        run(scenario)
+
+
 def test_what_a_stranger_sends_is_shown_without_control_characters() -> None:
     assert who_says(b"\x1b[2J" + b"x" * 100).isprintable()
 

@@ -60,6 +60,15 @@ def test_an_unroutable_upstream_is_refused() -> None:
         settled(proxy, open=0, upstream_failed=1, upstream_unreachable=1)
 
 
+def test_a_link_local_upstream_without_an_interface_is_a_plan_error() -> None:
+    with (
+        pytest.raises(PlanError, match="fe80::1 is a link-local address, which needs") as caught,
+        proxying(9, connect_host="fe80::1"),
+    ):
+        pass
+    assert "%eth0" in caught.value.hint
+
+
 def _found(*hosts: str) -> Callable[..., list[Any]]:
     def look_up(host: str, port: int, **_: Any) -> list[Any]:
         if host != "many.test":

@@ -20,6 +20,7 @@ from coordinator.record.connections import CONNECTION_DTYPE
 from coordinator.record.document import finished, unfinished
 from coordinator.record.sweep_result import Sweep
 from coordinator.record.writer import RecordWriter
+from loadgen.verdict.fair_result import Differing
 from loadgen.verdict.result import RunResult, Verdict
 from tests.support import results
 from tests.support.judged import END, judged
@@ -142,7 +143,9 @@ def test_a_record_prints_the_report_of_the_run(tmp_path: Path, result: RunResult
 
 def test_vms_are_called_unfair_beyond_chance_only() -> None:
     fair = results.run_result()
-    unfair = dataclasses.replace(fair, fairness=results.FAIRNESS | {"slowest_over_fastest": 0.909})
+    slow = Differing(name="vm3", share=0.911, chance=0.02, iterations=(0, 1, 2))
+    found = dataclasses.replace(results.FAIRNESS, slowest_over_fastest=0.909, verdict="unfair", differing=(slow,))
+    unfair = dataclasses.replace(fair, fairness=found)
     assert "0.972\n  (fair: equal VMs would have at least 0.961" in printed(
         lambda c: print_report(c, judged(results.header(), fair))
     )

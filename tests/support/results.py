@@ -19,6 +19,7 @@ from loadgen.model.machine import Clock, Machine
 from loadgen.model.plan import Server, SpecPlan
 from loadgen.model.target import Target
 from loadgen.schedule.placement import Placement
+from loadgen.verdict.fair_result import Fairness, VmShare, WorstTime
 from loadgen.verdict.margin import FLOOR_CHANGES, AtFloor, Ideal, Margin, Spread
 from loadgen.verdict.result import (
     Check,
@@ -33,11 +34,21 @@ from loadgen.verdict.run import without_score
 from loadgen.verdict.span import PercentileSpans, Span
 from loadgen.verdict.time_shares import TimeShares
 
-FAIRNESS: dict[str, float | None] = {
-    "jain": 0.9998,
-    "slowest_over_fastest": 0.972,
-    "slowest_over_fastest_by_chance": 0.961,
-}
+FAIRNESS = Fairness(
+    jain=0.9998,
+    jain_by_chance=0.9996,
+    slowest_over_fastest=0.972,
+    slowest_over_fastest_by_chance=0.961,
+    verdict="fair",
+    slowest="vm2",
+    iterations=3,
+    worst_p99=WorstTime(name="vm4", p99_ms=Span(815.0, 815.0), by_chance_ms=830.0),
+    explained=0.0,
+    vms=(
+        VmShare(name="vm1", share=1.0, received=1.0, by_iteration=(1.0, 1.0, 1.0)),
+        VmShare(name="vm2", share=0.986, received=0.986, by_iteration=(0.986, 0.986, None)),
+    ),
+)
 KINDS = {"class 0": (2310, 0), "class 1": (3301, 1), "class 2": (924, 1), "class 3": (66, 0)}
 GROUPS = {"static": (4620, 1), "standard GET": (822, 0), "custom ad GET": (832, 1), "POST": (317, 0), "CGI": (10, 0)}
 

@@ -72,7 +72,7 @@ def test_options_override_the_fleet_of_a_plan(
     [
         ('host = "a"', "unknown key fleet.host"),
         ('scheduler = "b"\nworkers = 0', "fleet.workers must be at least 1, got 0"),
-        ("engines = true", "fleet.engines must be a whole number, got True"),
+        ("engines = true", "fleet.engines must be a whole number, got true"),
         ("scheduler = 1", "fleet.scheduler must be a text, got 1"),
         ('hosts = "a"', "fleet.hosts must be a list, got 'a'"),
         ("hosts = [1]", "fleet.hosts[0] must be a table, got 1"),

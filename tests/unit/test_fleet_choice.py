@@ -101,7 +101,7 @@ def test_only_settings_that_differ_from_the_default_are_written() -> None:
         ({"scheduler": "a:1", "workers": 0}, "fleet.workers must be at least 1, got 0"),
         ({"coordinator": "a"}, "fleet.coordinator needs fleet.hosts"),
         ({"engines": -1}, "fleet.engines must be at least 0, got -1"),
-        ({"engines": True}, "fleet.engines must be a whole number, got True"),
+        ({"engines": True}, "fleet.engines must be a whole number, got true"),
     ],
 )
 def test_invalid_choices_are_refused_in_one_line(data: dict[str, Any], said: str) -> None:

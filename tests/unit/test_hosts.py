@@ -132,7 +132,7 @@ def test_errors_in_a_list_are_refused_in_one_line(text: str, message: str) -> No
         (f"{ONE}{ONE}", "h.toml: two hosts have the name 'a'"),
         ("[[host]]\nport = 1", "h.toml: host 1: name is missing"),
         (f"{ONE}port = '22'", "h.toml: host 1: port must be a whole number, got '22'"),
-        (f"{ONE}port = true", "h.toml: host 1: port must be a whole number, got True"),
+        (f"{ONE}port = true", "h.toml: host 1: port must be a whole number, got true"),
         (f"{ONE}port = -1", "h.toml: host 1: host a: port -1 is not in 1..65535"),
         (f"{ONE}cores = -1", "h.toml: host 1: host a: cores must be at least 1, got -1"),
         (f"{ONE}bind = 'x y'", "h.toml: host 1: host a: bind 'x y' is not an address"),

@@ -85,17 +85,43 @@ def test_head_has_no_body_and_no_length() -> None:
     assert b"Content-Length" not in rest
 
 
-@pytest.mark.parametrize("headers", [(), ("Connection: close",), ("connection: Close, TE",)])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (),
+        ("Connection: close",),
+        ("connection: Close, TE",),
+        ("Connection: TE", "Connection: close"),
+        ("Connection:close",),
+    ],
+)
 def test_without_keepalive_requests_ask_to_close(headers: tuple[str, ...]) -> None:
     _, rest, flags = sent(request(headers=headers), keepalive=False)
     assert flags & CLOSE_AFTER
-    assert rest.lower().count(b"connection:") == 1
+    assert rest.lower().count(b"connection:") == max(1, len(headers))
     assert not sent(request())[2] & CLOSE_AFTER
 
 
-def test_a_header_that_keeps_connections_contradicts_no_keepalive() -> None:
+@pytest.mark.parametrize(
+    ("headers", "closes"),
+    [
+        (("Connection: keep-alive, X-Close-Hint",), False),
+        (("Connection: closed",), False),
+        (("X-Connection: close",), False),
+        (("Connection: keep-alive, close",), True),
+        (("Connection: TE", "CONNECTION: Close"), True),
+    ],
+)
+def test_a_request_asks_to_close_by_a_whole_word_of_all_lines(headers: tuple[str, ...], closes: bool) -> None:
+    assert bool(sent(request(headers=headers))[2] & CLOSE_AFTER) is closes
+
+
+@pytest.mark.parametrize(
+    "headers", [("Connection: keep-alive",), ("Connection: X-Close-Hint",), ("connection: TE", "X: close")]
+)
+def test_a_header_that_keeps_connections_contradicts_no_keepalive(headers: tuple[str, ...]) -> None:
     with pytest.raises(PlanError, match="contradicts"):
-        HttpPlan(requests=(request(headers=("Connection: keep-alive",)),), keepalive=False)
+        HttpPlan(requests=(request(headers=headers),), keepalive=False)
 
 
 def test_connects_without_keepalive_are_those_of_the_rate() -> None:

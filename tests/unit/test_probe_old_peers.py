@@ -46,9 +46,11 @@ def test_an_old_sender_that_reports_no_time_sent_for_as_long_as_this_end_receive
     assert (stream.sent_ns, stream.received_ns) == (NS_PER_S, NS_PER_S)
 
 
-@pytest.mark.parametrize("absent", ["errors", "packets"])
-def test_a_receiver_that_does_not_count_datagrams_tells_no_loss(absent: str) -> None:
-    wire = {key: value for key, value in OLD_STREAM.items() if key != absent}
+@pytest.mark.parametrize("absent", [{"errors"}, {"packets"}, {"errors", "packets"}])
+@pytest.mark.parametrize("received", [900_000, 0])
+def test_a_receiver_that_does_not_count_datagrams_tells_no_loss(received: int, absent: set[str]) -> None:
+    """Without its number of datagrams, and without bytes, all would count as lost."""
+    wire = {key: value for key, value in (OLD_STREAM | {"bytes": received}).items() if key not in absent}
     stream = pair(wire, Transport.UDP, sends=True)
     assert (stream.packets, stream.lost) == (1000, UNKNOWN)
 

@@ -11,7 +11,7 @@ import pytest
 
 from deploy.vms import reach as module
 from deploy.vms.reach import reach
-from loadgen.engine.resolve import Address
+from loadgen.engine.resolve import Address, look_up
 from loadgen.model.errors import TargetError
 from loadgen.model.sending import IpVersion
 from loadgen.model.target import Target
@@ -49,3 +49,15 @@ def test_a_resolver_that_hangs_holds_nothing_up(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_host_without_an_address_of_the_chosen_version_is_refused() -> None:
     assert refused(Target(name="t", host="127.0.0.1", port=80), IpVersion.V6) == "t: '127.0.0.1' has no IPv6 address"
+
+
+@pytest.mark.parametrize("host", ["fe80::1", "FE80::ff:1", "fe80::1%0"])
+def test_a_link_local_address_without_an_interface_is_said(host: str) -> None:
+    why = refused(Target(name="t", host=host, port=80))
+    assert why.endswith("is a link-local address, which needs the name of an interface")
+
+
+def test_a_link_local_address_of_a_name_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [(socket.AF_INET6, 1, 6, "", ("fe80::1", 80, 0, 0)), (socket.AF_INET, 1, 6, "", ("192.0.2.1", 80))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: found)
+    assert look_up(Target(name="t", host="printer.local", port=80)) == [(socket.AF_INET, ("192.0.2.1", 80))]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.verdict.student import CONFIDENCE, mean_ratio, two_sided, within
+from loadgen.verdict.student import CONFIDENCE, mean_ratio, one_sided, two_sided, within
 
 RATIOS = st.lists(st.floats(0.01, 100), min_size=2, max_size=30)
 
@@ -36,6 +36,18 @@ def test_a_probability_is_one_and_more_degrees_are_narrower(t: float, degrees: i
 @given(st.floats(0.01, 0.999), st.integers(1, 200))
 def test_the_quantile_inverts_the_probability(confidence: float, degrees: int) -> None:
     assert within(two_sided(confidence, degrees), degrees) == pytest.approx(confidence, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("degrees", "beyond", "expected"),  # integrated numerically
+    [(1, 0.01, 31.8205), (2, 1e-4, 70.7001), (4, 3e-6, 31.570), (8, 1e-4, 6.4420), (20, 3e-6, 6.0860)],
+)
+def test_quantiles_far_out_in_the_tail(degrees: int, beyond: float, expected: float) -> None:
+    assert one_sided(beyond, degrees) == pytest.approx(expected, rel=1e-3)
+
+
+def test_very_many_degrees_take_no_longer_than_many() -> None:
+    assert one_sided(1e-7, 1_000_000) == pytest.approx(5.1993, rel=0.01)  # that of the normal distribution
 
 
 @given(RATIOS)

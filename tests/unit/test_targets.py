@@ -53,7 +53,7 @@ def test_written_targets_read_back(targets: list[Target]) -> None:
         (f"{ONE}{ONE}", "t.toml: two targets have the name 'a'"),
         ('[[target]]\nname = "a"\nhost = "h"', "t.toml: target 1: port is missing"),
         (ONE.replace("80", '"80"'), "t.toml: target 1: port must be a whole number, got '80'"),
-        (ONE.replace("80", "true"), "t.toml: target 1: port must be a whole number, got True"),
+        (ONE.replace("80", "true"), "t.toml: target 1: port must be a whole number, got true"),
         (ONE.replace('"a"', "1"), "t.toml: target 1: name must be a text, got 1"),
         (ONE.replace("80", "70000"), "t.toml: target 1: target a: port 70000 is not in 1..65535"),
         (f"{ONE}weight = 0", "t.toml: target 1: target a: weight must be at least 1, got 0"),

@@ -66,7 +66,7 @@ def compile_http(plan: HttpPlan) -> OpTape:
         (tls, host, port, user), path = split_url(marked.url)
         key = (marked.method, marked.headers, marked.body, marked.body_base64, user, marked.status, marked.expect)
         if key not in alike:
-            flags = CLOSE_AFTER if _closes(request) or not plan.keepalive else KEEP_ALIVE
+            flags = CLOSE_AFTER if request.closes or not plan.keepalive else KEEP_ALIVE
             flags |= (NO_BODY if request.method == "HEAD" else 0) | (OWN_HOST if request.own_hosts else 0)
             rest = _rest(marked, credentials_of(user), keepalive=plan.keepalive)
             alike[key] = rest, _own_host(marked), flags, _status(request, sets)
@@ -159,11 +159,6 @@ def _with_authorization(plan: HttpPlan) -> HttpPlan:
         for request in plan.requests
     )
     return dataclasses.replace(plan, requests=tuple(requests))
-
-
-def _closes(request: HttpRequest) -> bool:
-    lines = (line.lower().partition(":") for line in request.headers)
-    return any(name == "connection" and "close" in value for name, _, value in lines)
 
 
 def _whole(host: str, port: int, path: str) -> str:

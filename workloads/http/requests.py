@@ -6,7 +6,7 @@ from typing import Any
 
 from loadgen.model.errors import PlanError
 from loadgen.model.http_request import HttpRequest
-from loadgen.model.plain import from_plain
+from loadgen.model.plain import as_written, from_plain
 from loadgen.model.toml import parse_toml
 
 _QUOTES = 'write the value in quotes, like X-Name = "true"'
@@ -37,7 +37,8 @@ def _header_lines(headers: dict[str, Any]) -> list[str]:
     for name, value in headers.items():
         for one in value if isinstance(value, list) else [value]:
             if isinstance(one, bool) or not isinstance(one, str | int):
-                raise PlanError(f"headers.{name} must be a text or a list of texts, got {value!r}", hint=_QUOTES)
+                got = as_written(value)
+                raise PlanError(f"headers.{name} must be a text or a list of texts, got {got}", hint=_QUOTES)
             lines.append(f"{name}: {one}")
     return lines
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.kinds.again import disturbance_of
+from coordinator.kinds.fair import fairness_of
 from coordinator.kinds.spec.margin import margin_of
 from coordinator.record.connections import CONNECTION_DTYPE
 from coordinator.run.api import Played
@@ -76,6 +77,7 @@ def _judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence) -> Ru
         planned_iterations=played.header.plan.phases.iterations,
         interrupted=played.interrupted,
         lost=lost_workers(evidence),
+        fairness=fairness_of(evidence, totals),
         early=evidence.measured.early,
         notes=(
             *played.notes,

@@ -95,7 +95,7 @@ def _cells(point: SweepPoint, words: Words) -> Iterator[str]:
         yield fmt.rate(median.ops_per_s)
         yield fmt.rate(median.kbit_per_s / 1000)
         yield words.short(median.response_ms.p99)
-        yield fmt.NOTHING if result.fairness is None else fmt.ratio(result.fairness["jain"])
+        yield fmt.NOTHING if result.fairness is None else fmt.ratio(result.fairness.jain)
     yield {Verdict.NOT_CONFORMING: "not conf."}.get(result.verdict, result.verdict.value)
 
 

@@ -7,7 +7,7 @@ run has no score; its report says first and last that it says nothing about the 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -18,6 +18,7 @@ from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.canary import canary_lines
 from coordinator.output.terminal.counter_lines import counters_table, held_lines
 from coordinator.output.terminal.engines import address_lines, engine_lines
+from coordinator.output.terminal.fairness_lines import fairness_lines
 from coordinator.output.terminal.folding import few, fold, folded_title, how_slow, some
 from coordinator.output.terminal.intervals import Words
 from coordinator.output.terminal.margin_lines import margin_lines
@@ -44,7 +45,6 @@ from coordinator.record.header import Header
 from loadgen.model.emulated import EMULATED, EMULATED_VMS
 from loadgen.model.plan import SpecPlan
 from loadgen.model.units import format_duration
-from loadgen.verdict.fairness import BY_CHANCE, JAIN, RATIO, is_unfair
 from loadgen.verdict.result import IterationResult, RunResult, TargetResult, Trust, Verdict
 from workloads.catalog import style_of
 
@@ -91,7 +91,7 @@ def _report(judged: Judged[SpecPlan, RunResult], words: Words) -> RenderableType
     if result.has_score:
         parts += [_headline(result), *margin_lines(result)]
     if result.fairness:
-        parts.append(Text(_say_fairness(result.fairness)))
+        parts += [Text(line) for line in fairness_lines(result.fairness, words, one="VM", many="VMs")]
     parts.append(_verdict(result, judged.cut))
     parts += disturbance_lines(result.disturbance)
     if result.notes:
@@ -158,15 +158,6 @@ def _headline(result: RunResult) -> RenderableType:
     if result.verdict is Verdict.DEGRADED:
         score = f"Load was lost, so there is no score: {score}"
     return Text(score, STYLES[result.verdict])
-
-
-def _say_fairness(found: Mapping[str, float | None]) -> str:
-    jain, ratio, chance = (found.get(name) for name in (JAIN, RATIO, BY_CHANCE))
-    text = f"Fairness between the VMs: jain {fmt.ratio(jain)}, slowest over fastest {fmt.ratio(ratio)}"
-    if chance is None:
-        return text
-    verdict = "UNFAIR" if is_unfair(found) else "fair"
-    return f"{text}\n  ({verdict}: equal VMs would have at least {fmt.ratio(chance)} in 369 of 370 runs)"
 
 
 def _targets(result: RunResult, words: Words) -> Table:

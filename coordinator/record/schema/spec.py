@@ -25,17 +25,19 @@ from coordinator.record.schema.common import (
     Verdict,
 )
 from coordinator.record.schema.disturbance import DisturbanceOrUnset
+from coordinator.record.schema.fairness import Fairness
 from coordinator.record.schema.margin import Margin
 from coordinator.record.schema.span import Interval
 from coordinator.record.schema.vm_counters import VmCountersOrUnset
 from loadgen.model.plan import SpecPlan
 from loadgen.verdict.time_shares import TimeShares
 
-Fairness = Annotated[
+IterationFairness = Annotated[
     dict[str, float | None],
     Meta(
         description="How evenly the VMs served, by bits over time in operations: Jain's index, the slowest over the "
-        "fastest VM, and the ratio that chance alone explains. Records of 0.1.0 compare operations per second."
+        "fastest VM, and the ratio that equal VMs have at least in 369 of 370 iterations. Records of 0.1.0 compare "
+        "operations per second."
     ),
 ]
 
@@ -157,7 +159,7 @@ class Iteration(Struct, kw_only=True):
     checks: Annotated[list[Check], Meta(description="Checks of the servers; empty in a run that has no score.")]
     targets: list[TargetPart]
     trust: Annotated[Trust | UnsetType, Meta(description="Checks of the load generator in this window.")] = UNSET
-    fairness: Fairness | UnsetType = UNSET
+    fairness: IterationFairness | UnsetType = UNSET
     time: Time = UNSET
     cut: Cut | UnsetType = UNSET
 
@@ -184,7 +186,7 @@ class RunPart(Struct, kw_only=True):
     targets: Annotated[list[TargetPart], Meta(description="The VMs in the median iteration.")]
     fairness: Annotated[
         Fairness | None,
-        Meta(description="That of the median iteration; null with fewer than two VMs, or in a run that has no score."),
+        Meta(description="Between the VMs; null with fewer than two VMs, or in a run that has no score."),
     ]
     trust: Trust
     disturbance: DisturbanceOrUnset = UNSET

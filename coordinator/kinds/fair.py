@@ -1,0 +1,55 @@
+"""The fairness of a tape run between its targets, from its measurements.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from coordinator.run.evidence import TapeEvidence, lost_connections
+from loadgen.measure.cells import Cell
+from loadgen.measure.censored import Times
+from loadgen.measure.ledger import Totals
+from loadgen.measure.tally import rows_of
+from loadgen.verdict.fair_result import Fairness
+from loadgen.verdict.fair_run import Rows, judge_fairness
+
+
+def fairness_of(evidence: TapeEvidence, totals: Totals) -> Fairness | None:
+    """Return how evenly the targets served; None for fewer than two of them.
+
+    The complete windows count, or all windows if none is complete.  Connections that were lost with their engine do
+    not count in the windows in which they were lost.
+    """
+    asked, measured, placement = evidence.asked, evidence.measured, evidence.fleet.placement
+    begun = [window for window, measured_ns in sorted(measured.measured_ns.items()) if measured_ns > 0]
+    windows = [window for window in begun if window in measured.complete] or begun
+    if len(asked.targets) < 2 or not windows or len(placement.worker_of) != asked.connections:
+        return None
+    parts = []
+    for number, window in enumerate(windows):
+        size, busy_ns = np.zeros(asked.connections, np.int64), np.zeros(asked.connections, np.int64)
+        tallies = totals.window_tallies(window)
+        at = rows_of(tallies, asked.connections)
+        size[at], busy_ns[at] = tallies["bytes"], tallies["busy_ns"]
+        lost = lost_connections(evidence, window, totals)
+        there = np.ones(asked.connections, bool) if lost is None else ~lost
+        iteration = np.full(asked.connections, number)
+        parts.append([column[there] for column in (iteration, asked.target_of, placement.worker_of, size, busy_ns)])
+    iteration, vm, client, size, busy_ns = (
+        np.concatenate(column).astype(np.int64) for column in zip(*parts, strict=True)
+    )
+    rows = Rows(iteration=iteration, vm=vm, client=client, size=size, busy_ns=busy_ns)
+    names = [target.name for target in asked.targets]
+    return judge_fairness(rows, names, placement.workers, windows, _response(totals, windows, len(names)))
+
+
+def _response(totals: Totals, windows: Sequence[int], targets: int) -> dict[int, Times]:
+    """The response times of each target that was asked for anything, over these windows."""
+    cells = [totals.window(window) for window in windows]
+    merged = {
+        number: Cell.merge_all([some[number] for some in cells if number in some])
+        for number in range(targets)
+        if any(number in some for some in cells)
+    }
+    return {number: Times.response_of(cell) for number, cell in merged.items()}
