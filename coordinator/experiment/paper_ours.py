@@ -11,7 +11,6 @@ from loadgen.model.paper import Experiment
 from loadgen.model.probe import Direction
 from loadgen.model.units import counted, format_window
 from loadgen.verdict.capacity import Found
-from loadgen.verdict.fairness import RATIO
 from loadgen.verdict.isolate_result import IsolateResult
 from loadgen.verdict.network_result import ForwardResult, ForwardRow, IperfResult
 from loadgen.verdict.pack_result import PackResult
@@ -42,7 +41,7 @@ def _spec(result: Sweep) -> Iterator[Ours]:
             yield Ours(key=vms, what=what)
             continue
         yield Ours(key=vms, what=what, value=run.conforming_connections, of=run.requested_connections)
-        ratio = (run.fairness or {}).get(RATIO)
+        ratio = run.fairness.slowest_over_fastest if run.fairness else None
         if ratio is not None:
             yield Ours(key=f"fair {point.vms}", what=f"{vms}: rate, slowest / fastest VM", value=ratio)
 
