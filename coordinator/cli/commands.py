@@ -36,6 +36,10 @@ COMMANDS = {
         "coordinator.cli.relative:relative",
         "Compare environments: run a command many times in each, and say how good each is relative to the first.",
     ),
+    "compare": Entry(
+        "coordinator.cli.compare:compare",
+        "Compare runs: is one group better or worse than the first one, and by how much?",
+    ),
     "paper": Entry(
         "coordinator.cli.paper:paper",
         "Play the experiments of the paper on this machine, and show the paper's figures beside those of this machine.",
@@ -46,7 +50,7 @@ COMMANDS = {
     ),
     "resume": Entry(
         "coordinator.cli.resume:resume",
-        "Continue a stopped sweep, search or comparison: play the missing runs, on the same load machines.",
+        "Continue several runs that were stopped: play those that are missing, on the same load machines.",
     ),
     "show": Entry(
         "coordinator.cli.show:show",

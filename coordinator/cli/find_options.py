@@ -69,7 +69,9 @@ def check_find(given: dict[str, Any]) -> None:
 
 
 def how_to_repeat(given: dict[str, Any]) -> str:
-    """The comment on the plan of a search; "" without --find."""
+    """The comment on the plan of a search or of repeated runs; "" for a single run."""
+    if given["repeats"]:
+        return f"The plan of each run. To repeat the whole, add --repeats {given['repeats']}"
     words = [f"--{name.replace('_', '-')} {given[name]}" for name in ("find", *_NAMES) if given[name] is not None]
     return f"The plan that the search varies. To repeat the search, add {' '.join(words)}" if words else ""
 

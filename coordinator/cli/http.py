@@ -19,6 +19,7 @@ from coordinator.cli.options import DURATION, FILE, Parsed, UrlText, result_opti
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
+from coordinator.cli.repeat_options import repeated, repeats_option
 from coordinator.cli.resolve_options import resolve_options, resolving
 from coordinator.kinds.http.ready import check_secrets, check_tls_files, with_data
 from loadgen.model.errors import PlanError
@@ -30,7 +31,7 @@ from loadgen.model.statuses import parse_statuses
 from loadgen.model.units import parse_per_s
 
 if TYPE_CHECKING:
-    from coordinator.experiment.api import Experiment
+    pass
 
 _ASKED, _LOAD, _JUDGED, _RESULT = "Requests", "Load", "Objectives", "Result"
 _MASKED = "Secrets are masked (***). Give them again when the plan is played, or print it with --record-secrets."
@@ -221,6 +222,7 @@ def _statuses(text: str) -> str:
 @find_options(
     "Find the greatest rate at which all objectives (--slo) hold: runs at several rates. Begins at --rate.", "rate"
 )
+@repeats_option
 @plan_options
 @option(
     "--hdr",
@@ -256,13 +258,12 @@ def http(
     When the load generator was the bottleneck, the result is INVALID (exit code 3): the servers can do more than it
     shows.
     """
-    from coordinator.experiment.once import Once
-
     check_find(given)
     start = start_from("http", plan_file, replay, fleet=True)
     choice = take_choice(given, given["engines"], start)
-    plan = _plan(start, urls, given)
-    experiment: Experiment[HttpPlan] = Once("http", plan)
+    plan = make_plan(start, urls, given)
+    others = {"--find": given["find"], "--hdr": hdr, "--check-headroom": check_headroom}
+    experiment = repeated(given, plan, choice, others=others)
     if check_headroom:
         experiment = headroom_experiment(plan, choice, several=bool(given["find"]))
     elif given["find"]:
@@ -289,7 +290,7 @@ def http(
     )
 
 
-def _plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPlan:
+def make_plan(start: Start, urls: tuple[str, ...], given: dict[str, Any]) -> HttpPlan:
     """Return the plan that the options make from `start`.  Raises PlanError."""
     requests = _given_requests(urls, given)
     if given["stages"] and (given["rate"] or given["duration"] is not None):

@@ -14,7 +14,7 @@ from coordinator.cli.panels import command, option
 @click.argument("record", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))
 @option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 def resume(record: Path, as_json: bool) -> int:
-    """Continue a stopped sweep, search or comparison: play the missing runs, on the same load machines.
+    """Continue several runs that were stopped: play those that are missing, on the same load machines.
 
     RUN is the directory of the experiment's record, in which the result is written. Runs that are complete are used
     again; a run that was cut is played again, and its record is kept under another name.

@@ -16,6 +16,7 @@ from coordinator.cli.options import DURATION, FILE, RATE, Parsed, parse_counts, 
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
+from coordinator.cli.repeat_options import repeated, repeats_option
 from coordinator.cli.vm_limit_options import chosen_limits, vm_limit_options
 from coordinator.cli.workload_options import base_plan, workload_option
 from deploy.vms.catalog import DRIVERS, choose, choose_for, default_name
@@ -184,6 +185,7 @@ def _default(name: str) -> str:
     "connections",
     "vms",
 )
+@repeats_option
 @plan_options
 @result_options("spec")
 def spec(
@@ -207,14 +209,16 @@ def spec(
     check_find(given)
     start = start_from("spec", plan_file, replay, fleet=True)
     choice = take_choice(given, given["engines"], start)
-    plan = _plan(start, vms, _chosen_targets(targets, vms), given, driver=vm_driver)
+    plan = make_plan(start, vms, _chosen_targets(targets, vms), given, driver=vm_driver)
     choose_for(plan.vm_driver, plan.targets, plan.vm_limits, plan.vm_address)
     sweep = vms if vms is not None and len(vms) > 1 else ()
+    others = {"--find": given["find"], "a list of --vms": sweep, "--check-headroom": check_headroom}
+    once = repeated(given, plan, choice, others=others)
     if check_headroom:
         experiment = headroom_experiment(plan, choice, several=bool(sweep or given["find"]))
     else:
-        experiment = _experiment(plan, sweep, given)
-    _check_fleet(choice, plan, several=bool(sweep or given["find"]))
+        experiment = _experiment(plan, sweep, given, once)
+    check_fleet(choice, plan, several=bool(sweep or given["find"]))
     if print_plan:
         return _print(plan, choice, sweep, given, again=AGAIN if check_headroom else "")
     check_installed(choice)
@@ -222,7 +226,10 @@ def spec(
     return play(experiment, fleet=choice, out=out, as_json=as_json, engines=engines)
 
 
-def _experiment(plan: SpecPlan, sweep: tuple[int, ...], given: dict[str, Any]) -> Experiment[SpecPlan]:
+def _experiment(
+    plan: SpecPlan, sweep: tuple[int, ...], given: dict[str, Any], once: Experiment[SpecPlan]
+) -> Experiment[SpecPlan]:
+    """The search or the sweep that the options ask for; `once` without one."""
     if given["find"]:
         if sweep:
             raise PlanError("--find chooses the numbers itself, but --vms is a list", hint="give one number of VMs")
@@ -233,9 +240,7 @@ def _experiment(plan: SpecPlan, sweep: tuple[int, ...], given: dict[str, Any]) -
         from coordinator.experiment.sweep import VmSweep
 
         return VmSweep(plan, sweep)
-    from coordinator.experiment.once import Once
-
-    return Once("spec", plan)
+    return once
 
 
 def _room(plan: SpecPlan) -> int:
@@ -255,7 +260,7 @@ def _print(
     return show_plan(plan, choice, comment=comment or how_to_repeat(given) or again)
 
 
-def _check_fleet(choice: FleetChoice, plan: SpecPlan, *, several: bool) -> None:
+def check_fleet(choice: FleetChoice, plan: SpecPlan, *, several: bool) -> None:
     """Raise PlanError when the load machines cannot reach the VMs, or cannot be used for several runs."""
     from coordinator.fleet.choice import WayKind
     from coordinator.kinds.spec.ready import check_reach
@@ -280,7 +285,7 @@ def _chosen_targets(file: Path | None, vms: tuple[int, ...] | None) -> tuple[Tar
     return found[: vms[-1]] if vms else found
 
 
-def _plan(
+def make_plan(
     start: Start,
     vms: tuple[int, ...] | None,
     targets: tuple[Target, ...] | None,

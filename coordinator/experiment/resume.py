@@ -3,34 +3,42 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from coordinator.experiment.api import Answer, Done, Experiment
 from coordinator.experiment.find import FindCapacity
+from coordinator.experiment.interleave import Interleave
 from coordinator.experiment.paper import Paper
 from coordinator.experiment.relative import Relative, record_of
+from coordinator.experiment.repeat import Repeat
 from coordinator.experiment.sweep import VmSweep
 from coordinator.kinds.catalog import judges
 from coordinator.output.judged import Judged, read_judged
 from coordinator.record.find_result import Find
 from coordinator.record.header import (
+    KIND_HTTP_COMPARE,
     KIND_HTTP_FIND,
+    KIND_HTTP_REPEATS,
     KIND_PAPER,
     KIND_RELATIVE,
     KIND_ROUND,
+    KIND_SPEC_COMPARE,
     KIND_SPEC_FIND,
+    KIND_SPEC_REPEATS,
     KIND_SWEEP,
     RecordError,
 )
+from coordinator.record.interleaved_result import Interleaved
 from coordinator.record.reader import Record, load
 from coordinator.record.sweep_result import Sweep
 from loadgen.model.errors import PlanError
 from loadgen.verdict.paper import PaperResult
 from loadgen.verdict.relative import judge_round
 from loadgen.verdict.relative_result import RelativeResult
+from loadgen.verdict.repeats import OneOfMany, Repeats
 from loadgen.verdict.result import Verdict
 
 
@@ -57,7 +65,7 @@ def resumable(path: Path) -> Resumable:
         )
     if record.header.kind not in _RESTORE:
         raise PlanError(
-            f"{path} is one run of loadgen {record.header.kind}; a sweep, a search or a comparison can be continued",
+            f"{path} is one run of loadgen {record.header.kind}; only an experiment of several runs can be continued",
             hint=f"repeat it: loadgen {record.header.kind} --replay {path}"
             if record.header.kind != KIND_ROUND
             else f"continue the comparison: loadgen resume {path.resolve().parent}",
@@ -123,12 +131,37 @@ def _paper(record: Record) -> Resumable:
     return Resumable(record=record, experiment=Paper(record.header.plan), done=done)
 
 
+def _repeats(record: Record) -> Resumable:
+    repeats: Repeats = record.result()
+    experiment = Repeat(record.header.plan, repeats.asked)
+    return Resumable(record=record, experiment=experiment, done=_over(record, repeats.runs))
+
+
+def _interleaved(record: Record) -> Resumable:
+    found: Interleaved = record.result()
+    experiment = Interleave(plans=found.plans, files=found.files, rounds=found.rounds, limits=found.limits)
+    return Resumable(record=record, experiment=experiment, done=_over(record, found.runs))
+
+
+def _over(record: Record, runs: Sequence[OneOfMany]) -> Done:
+    """The runs that the user did not interrupt, as the experiment's own record keeps them."""
+    return tuple(
+        Judged(path=record.path / run.record, document={}, header=record.header, result=run)
+        for run in runs
+        if run.verdict is not Verdict.INTERRUPTED
+    )
+
+
 _RESTORE: dict[str, Callable[[Record], Resumable]] = {
     KIND_SWEEP: _sweep,
     KIND_SPEC_FIND: _find,
     KIND_HTTP_FIND: _find,
     KIND_RELATIVE: _relative,
     KIND_PAPER: _paper,
+    KIND_SPEC_REPEATS: _repeats,
+    KIND_HTTP_REPEATS: _repeats,
+    KIND_SPEC_COMPARE: _interleaved,
+    KIND_HTTP_COMPARE: _interleaved,
 }
 """By the kind of the experiment's record.  An experiment that can be resumed is one entry."""
 

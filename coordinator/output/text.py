@@ -9,6 +9,7 @@ from rich.console import Console
 
 from coordinator.output.judged import Judged
 from coordinator.output.terminal.chart import print_sweep
+from coordinator.output.terminal.compare_report import print_interleaved
 from coordinator.output.terminal.find_report import print_find
 from coordinator.output.terminal.headroom_report import print_headroom
 from coordinator.output.terminal.http_report import print_http
@@ -17,12 +18,15 @@ from coordinator.output.terminal.network_report import print_forward, print_iper
 from coordinator.output.terminal.pack_report import print_pack
 from coordinator.output.terminal.paper_report import print_paper
 from coordinator.output.terminal.relative_report import print_relative, print_round
+from coordinator.output.terminal.repeats_report import print_repeats
 from coordinator.output.terminal.report import print_report
 from coordinator.record.header import (
     KIND_FORWARD,
     KIND_HTTP,
+    KIND_HTTP_COMPARE,
     KIND_HTTP_FIND,
     KIND_HTTP_HEADROOM,
+    KIND_HTTP_REPEATS,
     KIND_IPERF,
     KIND_ISOLATE,
     KIND_PACK,
@@ -30,8 +34,10 @@ from coordinator.record.header import (
     KIND_RELATIVE,
     KIND_ROUND,
     KIND_SPEC,
+    KIND_SPEC_COMPARE,
     KIND_SPEC_FIND,
     KIND_SPEC_HEADROOM,
+    KIND_SPEC_REPEATS,
     KIND_SWEEP,
 )
 
@@ -44,6 +50,10 @@ REPORTS: dict[str, Callable[[Console, Judged[Any, Any]], None]] = {
     KIND_PACK: print_pack,
     KIND_SPEC_FIND: print_find,
     KIND_HTTP_FIND: print_find,
+    KIND_SPEC_REPEATS: print_repeats,
+    KIND_HTTP_REPEATS: print_repeats,
+    KIND_SPEC_COMPARE: print_interleaved,
+    KIND_HTTP_COMPARE: print_interleaved,
     KIND_SPEC_HEADROOM: print_headroom,
     KIND_HTTP_HEADROOM: print_headroom,
     KIND_ISOLATE: print_isolate,

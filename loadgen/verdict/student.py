@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 CONFIDENCE = 0.95
-"""The confidence of all intervals."""
+"""The confidence of intervals, where nothing else is asked for."""
 
 _TOO_WIDE = 1e9
 _STEPS = 100
@@ -59,7 +59,7 @@ class Estimate:
     high: float | None
 
 
-def mean_ratio(ratios: Sequence[float]) -> Estimate:
+def mean_ratio(ratios: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
     """The geometric mean of positive ratios, with its interval by Student's t on their logarithms.
 
     Logarithms, because twice as fast and half as fast must weigh the same.
@@ -68,7 +68,7 @@ def mean_ratio(ratios: Sequence[float]) -> Estimate:
     mean = statistics.fmean(logs)
     if len(logs) < 2:
         return Estimate(mean=math.exp(mean), low=None, high=None)
-    half = two_sided(CONFIDENCE, len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
+    half = two_sided(confidence, len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
     return Estimate(mean=math.exp(mean), low=_exp(mean - half), high=_exp(mean + half))
 
 

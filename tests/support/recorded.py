@@ -20,7 +20,9 @@ from loadgen.verdict.isolate import judge_isolate
 from loadgen.verdict.network import judge_forward, judge_iperf
 from loadgen.verdict.pack import judge_pack
 from loadgen.verdict.relative import judge_round
+from loadgen.verdict.repeats import Repeats
 from tests.support import finds, headrooms, https, isolations, packs, papers, relatives, results
+from tests.support import repeats as repeated
 from tests.support.judged import END
 from tests.support.networks import (
     FORWARD,
@@ -64,6 +66,14 @@ def _find(directory: Path, find: Find, *, cut: bool = False) -> None:
         own, is_http = directory / step.record, find.wanted is Wanted.RATE
         if not own.exists():
             _http(own, https.result()) if is_http else write_record(own, results.header(4), results.run_result(4))
+
+
+def _repeats(directory: Path, found: Repeats, *, cut: bool = False) -> None:
+    header = repeated.http_header()
+    document = unfinished(header, found) if cut else finished(header, found, finished_at=END)
+    RecordWriter(directory, document).close()
+    for run in found.runs:
+        _http(directory / run.record, https.result())
 
 
 def _headroom(directory: Path, runs: str, result: HeadroomResult, *, cut: bool = False) -> None:
@@ -181,6 +191,10 @@ RECORDS: dict[str, Callable[[Path], None]] = {
     "pack interrupted": lambda path: _pack(
         path, judge_pack(packs.PLAN, packs.packed(packs.steps(64), ended=False), interrupted=True)
     ),
+    "http-repeats good": lambda path: _repeats(path, repeated.repeats(repeated.STEADY)),
+    "http-repeats cut": lambda path: _repeats(path, repeated.repeats(repeated.STEADY[:3], asked=8), cut=True),
+    "http-repeats INVALID": lambda path: _repeats(path, repeated.repeats((), invalid=2)),
+    "http-repeats interrupted": lambda path: _repeats(path, repeated.interrupted()),
     "relative good": lambda path: _relative(path, relatives.result()),
     "relative cut": lambda path: _relative(path, CUT),
     "relative interrupted": lambda path: _relative(path, relatives.result(2, interrupted=True)),

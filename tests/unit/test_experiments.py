@@ -16,6 +16,7 @@ from coordinator.experiment.api import Answer, Done, Experiment, Next
 from coordinator.experiment.executor import Outcome, execute
 from coordinator.experiment.headroom import CheckHeadroom
 from coordinator.experiment.once import Once
+from coordinator.experiment.repeat import Repeat
 from coordinator.experiment.sweep import VmSweep
 from coordinator.fleet.choice import FleetChoice
 from coordinator.output.judged import Judged
@@ -35,6 +36,7 @@ TARGETS = tuple(Target(name=f"t{n}", host="192.0.2.1", port=8000 + n) for n in r
 EXPERIMENTS: tuple[Experiment[SpecPlan], ...] = (
     Once("spec", PLAN),
     VmSweep(PLAN, (1, 2, 3)),
+    Repeat(PLAN, 3),
     UntilConforming(PLAN, most=3),
     CheckHeadroom(PLAN, FleetChoice()),
 )
@@ -104,10 +106,8 @@ def test_an_experiment_with_a_record_of_its_own_can_fill_it_before_the_first_run
     experiment: Experiment[SpecPlan],
 ) -> None:
     if experiment.kind != experiment.runs:
-        assert (
-            unfinished(dataclasses.replace(sweep_header(), kind=experiment.kind), experiment.answer(()).result)["kind"]
-            == experiment.kind
-        )
+        own = dataclasses.replace(sweep_header(), kind=experiment.kind)
+        assert unfinished(own, experiment.answer(()).result)["kind"] == experiment.kind
 
 
 def test_a_single_run_is_its_own_answer_and_is_not_announced() -> None:

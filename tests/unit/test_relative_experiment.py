@@ -82,7 +82,7 @@ def test_a_whole_comparison_is_not_resumed_and_a_round_names_its_comparison(tmp_
     with pytest.raises(PlanError, match="nothing is left to play"):
         resumable(write(tmp_path, *rounds(5)))
     (tmp_path / "run.json").write_text(json.dumps(unfinished(round_header())))
-    with pytest.raises(PlanError, match="a sweep, a search or a comparison") as caught:
+    with pytest.raises(PlanError, match="only an experiment of several runs") as caught:
         resumable(tmp_path)
     assert caught.value.hint == f"continue the comparison: loadgen resume {tmp_path.parent}"
 

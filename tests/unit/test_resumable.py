@@ -78,7 +78,7 @@ def test_a_finished_sweep_is_not_resumed(tmp_path: Path) -> None:
 def test_a_single_run_is_not_resumed_and_the_hint_repeats_it(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps(unfinished(results.header())))
     with pytest.raises(
-        LoadgenError, match="is one run of loadgen spec; a sweep, a search or a comparison can be continued"
+        LoadgenError, match="is one run of loadgen spec; only an experiment of several runs can be continued"
     ) as caught:
         resumable(tmp_path)
     assert caught.value.hint == f"repeat it: loadgen spec --replay {tmp_path}"

@@ -16,6 +16,7 @@ from coordinator.record.schema.descriptions_pack import PACK
 from coordinator.record.schema.descriptions_paper import PAPER
 from coordinator.record.schema.descriptions_plans import PLANS
 from coordinator.record.schema.descriptions_relative import RELATIVE
+from coordinator.record.schema.descriptions_repeats import REPEATS
 from coordinator.record.schema.descriptions_results import ANY_DOCUMENT, RESULTS
 
 DESCRIPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -23,6 +24,7 @@ DESCRIPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     **NETWORK,
     **PACK,
     **ISOLATE,
+    **REPEATS,
     **PLANS,
     **RELATIVE,
     **PAPER,

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from coordinator.record.schema.common import ErrorDocument
+from coordinator.record.schema.compare import HttpCompareDocument, SpecCompareDocument
 from coordinator.record.schema.descriptions import describe
 from coordinator.record.schema.find import HttpFindDocument, SpecFindDocument
 from coordinator.record.schema.headroom import HttpHeadroomDocument, SpecHeadroomDocument
@@ -20,6 +21,7 @@ from coordinator.record.schema.network import ForwardDocument, IperfDocument
 from coordinator.record.schema.pack import PackDocument
 from coordinator.record.schema.paper import PaperDocument
 from coordinator.record.schema.relative import RelativeDocument, RoundDocument
+from coordinator.record.schema.repeats import HttpRepeatsDocument, SpecRepeatsDocument
 from coordinator.record.schema.spec import SpecDocument, SweepDocument
 
 FILE: Final = Path(__file__).parents[1] / "run.schema.json"
@@ -28,11 +30,15 @@ AnyDocument = (
     SpecDocument
     | SweepDocument
     | SpecFindDocument
+    | SpecRepeatsDocument
+    | SpecCompareDocument
     | SpecHeadroomDocument
     | IperfDocument
     | ForwardDocument
     | HttpDocument
     | HttpFindDocument
+    | HttpRepeatsDocument
+    | HttpCompareDocument
     | HttpHeadroomDocument
     | PackDocument
     | IsolateDocument
@@ -49,8 +55,9 @@ _HEAD = {
     "$id": "urn:loadgen:run:1",
     "title": "run.json of a loadgen record",
     "description": "The result of a SPECweb99-style run or sweep, of a throughput test, of a forwarding test, of an"
-    " HTTP load test, of a packing, of an isolation run, of a search for a capacity, of a comparison of environments or"
-    " of the paper's experiments. A number that is not finite or not known is null.",
+    " HTTP load test, of a packing, of an isolation run, of a search for a capacity, of repeated runs,"
+    " of plans in turns, of a comparison of environments or of the paper's experiments."
+    " A number that is not finite or not known is null.",
 }
 
 
