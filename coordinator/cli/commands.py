@@ -40,6 +40,10 @@ COMMANDS = {
         "coordinator.cli.compare:compare",
         "Compare runs: is one group better or worse than the first one, and by how much?",
     ),
+    "paper": Entry(
+        "coordinator.cli.paper:paper",
+        "Play the experiments of the paper on this machine, and show the paper's figures beside those of this machine.",
+    ),
     "proxy": Entry(
         "coordinator.cli.proxy:proxy",
         "Forward TCP connections until Ctrl-C, and show live counters.",

@@ -37,6 +37,7 @@ class Next(Generic[P]):
     the plan, an HttpPlan, go to it.
     `ends_early`: the run is stopped as soon as it is certain that it will not conform.  `not_started` returns the
     result of a run that could not start, if that is an answer, too; None if the experiment ends with the error.
+    Of an experiment that consists of experiments, `experiment` is the next one, and `plan` is what that one shows.
     """
 
     plan: P
@@ -47,6 +48,19 @@ class Next(Generic[P]):
     replies: NullReplies | None = None
     ends_early: bool = False
     not_started: Callable[[LoadgenError], Result | None] | None = field(default=None, compare=False)
+    experiment: Experiment[Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepPlayed:
+    """The result of a step that is an experiment itself.
+
+    `result` is None when nothing was measured; `failed` says why it could not begin, or not go on to its end.
+    """
+
+    result: Result | None
+    took_ns: int
+    failed: LoadgenError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +87,7 @@ class Experiment(Protocol[P]):
 
     @property
     def runs(self) -> str:
-        """The kind of the experiment's runs (coordinator.kinds.catalog)."""
+        """The kind of the experiment's runs (coordinator.kinds.catalog); "" when these are experiments."""
 
     @property
     def kind(self) -> str:

@@ -8,28 +8,34 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from coordinator.experiment.api import Done, Experiment, Next
+from coordinator.experiment.api import Done, Experiment, Next, StepPlayed
 from coordinator.experiment.executor import Outcome, execute
 from coordinator.experiment.notebook import Notebook
-from coordinator.experiment.resume import set_aside
+from coordinator.experiment.resume import begun_in, finished_in, set_aside
 from coordinator.fleet.choice import FleetChoice
 from coordinator.kinds.catalog import load_kind
 from coordinator.output.judged import Judged
+from coordinator.output.terminal import format as fmt
+from coordinator.record.catalog import KINDS
 from coordinator.record.header import Header
 from coordinator.record.writer import claim_directory
 from coordinator.run.api import Around, Kind
 from coordinator.run.frame import Run, begin_header
+from coordinator.run.interrupts import NothingMeasuredError
 from deploy.null_responder import HOST, null_responder
 from loadgen.agent.children import EarlyEngines
 from loadgen.model.errors import LoadgenError
+from loadgen.model.units import NS_PER_S
 
 Say = Callable[[str], None]
+Play = Callable[[Next[Any]], Awaitable[Judged[Any, Any]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,18 +95,35 @@ def record_directory(session: Session) -> Iterator[Path]:
             directory.rmdir()  # possible only when it is empty
 
 
+def _command(experiment: Experiment[Any]) -> str:
+    """The command that plays an experiment: its kind without what a kind of several runs, or of parts, has added."""
+    return min(experiment.kind, experiment.runs or experiment.kind, key=len)
+
+
 async def perform(session: Session, directory: Path, inside: Surroundings) -> tuple[Judged[Any, Any], Outcome]:
     """Play the experiment with its record in `directory`.  Returns what output formats print, and the outcome.
 
     Raises LoadgenError when the first run cannot start.
     """
     experiment = session.experiment
+    play = (_runs if experiment.runs else _steps)(session, directory, inside)
+    notebook = Notebook(experiment, directory, session.fleet, session.command_line, session.done, again=session.resumed)
+    with notebook:
+        outcome = await execute(experiment, play=play, say=inside.say, on_done=notebook.note, done=session.done)
+        judged = notebook.close(outcome)
+    for problem in notebook.problems:
+        inside.say(problem)
+    return judged, outcome
+
+
+def _runs(session: Session, directory: Path, inside: Surroundings) -> Play:
+    """The function that plays a run of the experiment."""
 
     async def play(step: Next[Any]) -> Judged[Any, Any]:
         own = directory / step.record
-        if session.resumed and own.exists():
-            inside.say(f"the record of a run that was cut is kept as {set_aside(own)}")
-        kind = load_kind(step.kind or experiment.runs)
+        if session.resumed:
+            _set_aside(own, inside.say)
+        kind = load_kind(step.kind or session.experiment.runs)
         fleet = step.fleet or session.fleet
         with _answered(step) as plan:
             run = Run(
@@ -124,13 +147,7 @@ async def perform(session: Session, directory: Path, inside: Surroundings) -> tu
                 header = begin_header(kind.name, plan, fleet, session.command_line)
                 return Judged(path=own, document={}, header=header, result=result)
 
-    notebook = Notebook(experiment, directory, session.fleet, session.command_line, session.done, again=session.resumed)
-    with notebook:
-        outcome = await execute(experiment, play=play, say=inside.say, on_done=notebook.note, done=session.done)
-        judged = notebook.close(outcome)
-    for problem in notebook.problems:
-        inside.say(problem)
-    return judged, outcome
+    return play
 
 
 @contextlib.contextmanager
@@ -143,6 +160,53 @@ def _answered(step: Next[Any]) -> Iterator[Any]:
         yield dataclasses.replace(step.plan, connect_to=(f"::{HOST}:{port}",))
 
 
-def _command(experiment: Experiment[Any]) -> str:
-    """The command that plays an experiment: its kind without what a kind of several runs, or of parts, has added."""
-    return min(experiment.kind, experiment.runs, key=len)
+def _steps(session: Session, directory: Path, inside: Surroundings) -> Play:
+    """The function that plays a step which is an experiment itself.  Its failure is a result."""
+
+    async def play(step: Next[Any]) -> Judged[Any, Any]:
+        planner = step.experiment
+        assert planner is not None
+        began_ns = time.monotonic_ns()
+        judged: Judged[Any, Any] | None = None
+        failed: LoadgenError | None = None
+        try:
+            judged, failed = await _step(session, planner, directory / step.record, inside)
+        except LoadgenError as error:
+            failed = error
+        if isinstance(failed, NothingMeasuredError):  # the user stopped it: no other step follows
+            raise failed
+        took_ns = time.monotonic_ns() - began_ns
+        ended = judged.result.verdict.value if judged else "not played"
+        ended += f": {failed.message}" if failed else ""
+        inside.say(f"{step.record}: {ended} (took {fmt.clock(took_ns / NS_PER_S)})")
+        result: Any = StepPlayed(result=judged.result if judged else None, took_ns=took_ns, failed=failed)
+        header = judged.header if judged else begin_header(planner.kind, step.plan, None, session.command_line)
+        return Judged(path=directory / step.record, document={}, header=header, result=result)
+
+    return play
+
+
+async def _step(
+    session: Session, planner: Experiment[Any], own: Path, inside: Surroundings
+) -> tuple[Judged[Any, Any], LoadgenError | None]:
+    """Play an experiment in the directory `own`, without what a record there has already."""
+    if ready := finished_in(own, planner):
+        return ready, None
+    begun = begun_in(own, planner)
+    if begun is None:
+        _set_aside(own, inside.say)
+    part = dataclasses.replace(
+        session,
+        experiment=planner,
+        fleet=(session.fleet or FleetChoice()) if KINDS[planner.kind].on_fleet else None,
+        resumed=begun.record.header if begun else None,
+        done=begun.done if begun else (),
+    )
+    judged, outcome = await perform(part, own, inside)
+    return judged, outcome.failed
+
+
+def _set_aside(own: Path, say: Say) -> None:
+    """Keep the record in `own`, if there is one, under another name: nothing of it can be used again."""
+    if own.exists():
+        say(f"the record of a run that was cut is kept as {set_aside(own)}")

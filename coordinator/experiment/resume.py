@@ -11,26 +11,31 @@ from typing import Any
 from coordinator.experiment.api import Answer, Done, Experiment
 from coordinator.experiment.find import FindCapacity
 from coordinator.experiment.interleave import Interleave
+from coordinator.experiment.paper import Paper
 from coordinator.experiment.relative import Relative, record_of
 from coordinator.experiment.repeat import Repeat
 from coordinator.experiment.sweep import VmSweep
-from coordinator.output.judged import Judged
+from coordinator.kinds.catalog import judges
+from coordinator.output.judged import Judged, read_judged
 from coordinator.record.find_result import Find
 from coordinator.record.header import (
     KIND_HTTP_COMPARE,
     KIND_HTTP_FIND,
     KIND_HTTP_REPEATS,
+    KIND_PAPER,
     KIND_RELATIVE,
     KIND_ROUND,
     KIND_SPEC_COMPARE,
     KIND_SPEC_FIND,
     KIND_SPEC_REPEATS,
     KIND_SWEEP,
+    RecordError,
 )
 from coordinator.record.interleaved_result import Interleaved
 from coordinator.record.reader import Record, load
 from coordinator.record.sweep_result import Sweep
 from loadgen.model.errors import PlanError
+from loadgen.verdict.paper import PaperResult
 from loadgen.verdict.relative import judge_round
 from loadgen.verdict.relative_result import RelativeResult
 from loadgen.verdict.repeats import OneOfMany, Repeats
@@ -116,6 +121,16 @@ def _find(record: Record) -> Resumable:
     return Resumable(record=record, experiment=FindCapacity(header.plan, find.wanted, find.search), done=done)
 
 
+def _paper(record: Record) -> Resumable:
+    """Experiments that were not played to their end are tried again; each continues its own record."""
+    result: PaperResult = record.result()
+    over: list[Any] = [step for step in result.steps if step.is_over]
+    done = tuple(
+        Judged(path=record.path / step.record, document={}, header=record.header, result=step) for step in over
+    )
+    return Resumable(record=record, experiment=Paper(record.header.plan), done=done)
+
+
 def _repeats(record: Record) -> Resumable:
     repeats: Repeats = record.result()
     experiment = Repeat(record.header.plan, repeats.asked)
@@ -142,6 +157,7 @@ _RESTORE: dict[str, Callable[[Record], Resumable]] = {
     KIND_SPEC_FIND: _find,
     KIND_HTTP_FIND: _find,
     KIND_RELATIVE: _relative,
+    KIND_PAPER: _paper,
     KIND_SPEC_REPEATS: _repeats,
     KIND_HTTP_REPEATS: _repeats,
     KIND_SPEC_COMPARE: _interleaved,
@@ -156,3 +172,22 @@ def set_aside(record: Path) -> Path:
     while (kept := record.with_name(f"{record.name}.cut-{number}")).exists():
         number += 1
     return record.rename(kept)
+
+
+def begun_in(own: Path, planner: Experiment[Any]) -> Resumable | None:
+    """The part of an experiment that the record in `own` has already; None for nothing that can be used again."""
+    try:
+        found = resumable(own)
+    except (PlanError, RecordError):
+        return None
+    return found if found.experiment == planner else None
+
+
+def finished_in(own: Path, planner: Experiment[Any]) -> Judged[Any, Any] | None:
+    """The result of an experiment whose whole record is in `own`; None when it is not whole, or not there."""
+    try:
+        judged = read_judged(own, judges())
+    except RecordError:
+        return None
+    same = judged.header.kind == planner.kind and judged.header.plan == planner.shown
+    return judged if same and not judged.cut and judged.result.verdict is not Verdict.INTERRUPTED else None

@@ -25,7 +25,8 @@ FORMATS: dict[str, Entry] = {
     "hdr": Entry("coordinator.output.hdr:write_hdr", "response times as an HdrHistogram interval log"),
     "csv": Entry(
         "coordinator.output.csv_rows:write_csv",
-        "one row per target and second, per test, per number of VMs, per hog and service, or per number of a trial",
+        "one row per target and second, per test, per number of VMs, per hog and service, per number of a trial, or "
+        "per number of the paper",
     ),
     "disturbance": Entry(
         "coordinator.output.disturbance_rows:write_disturbance", "what disturbed the load machines, second by second"

@@ -1,6 +1,6 @@
 """A run as CSV: one row for each target and second, for each test of a network run and each of its intervals, for each
-number of VMs of a packing, for each hog and service of an isolation run, or for each number of each VM in the trials
-of a comparison.
+number of VMs of a packing, for each hog and service of an isolation run, for each number of each VM in the trials of
+a comparison, or for each number of the paper's experiments.
 
 docs/output.md describes the columns.  An empty cell says that the number is not known or does not apply.
 """
@@ -11,13 +11,14 @@ import csv
 from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
+from coordinator.output.csv_figures import write_figures
 from coordinator.output.csv_phases import write_phases
 from coordinator.output.csv_steps import write_steps
 from coordinator.output.csv_tests import TEST_COLUMNS, rows_of_tests
 from coordinator.output.csv_trials import write_trials
 from coordinator.output.judged import Judged
 from coordinator.output.measured import INTERVAL_S, Part, parts_of, seconds_of
-from coordinator.record.header import KIND_ISOLATE, KIND_PACK, KIND_RELATIVE, KIND_ROUND
+from coordinator.record.header import KIND_ISOLATE, KIND_PACK, KIND_PAPER, KIND_RELATIVE, KIND_ROUND
 from loadgen.measure.cells import Cell
 from loadgen.measure.censored import Times
 from loadgen.model.units import NS_PER_MS
@@ -50,6 +51,9 @@ def write_csv(judged: Judged[Any, Any], stream: TextIO) -> None:
         return
     if judged.header.kind == KIND_ISOLATE:
         write_phases(judged, stream)
+        return
+    if judged.header.kind == KIND_PAPER:
+        write_figures(judged, stream)
         return
     if judged.header.kind in (KIND_RELATIVE, KIND_ROUND):
         write_trials(judged.result.rounds, stream)

@@ -16,6 +16,7 @@ from coordinator.output.terminal.http_report import print_http
 from coordinator.output.terminal.isolate_report import print_isolate
 from coordinator.output.terminal.network_report import print_forward, print_iperf
 from coordinator.output.terminal.pack_report import print_pack
+from coordinator.output.terminal.paper_report import print_paper
 from coordinator.output.terminal.relative_report import print_relative, print_round
 from coordinator.output.terminal.repeats_report import print_repeats
 from coordinator.output.terminal.report import print_report
@@ -29,6 +30,7 @@ from coordinator.record.header import (
     KIND_IPERF,
     KIND_ISOLATE,
     KIND_PACK,
+    KIND_PAPER,
     KIND_RELATIVE,
     KIND_ROUND,
     KIND_SPEC,
@@ -57,6 +59,7 @@ REPORTS: dict[str, Callable[[Console, Judged[Any, Any]], None]] = {
     KIND_ISOLATE: print_isolate,
     KIND_RELATIVE: print_relative,
     KIND_ROUND: print_round,
+    KIND_PAPER: print_paper,
 }
 """By the kind of the run."""
 

@@ -16,6 +16,7 @@ from coordinator.record.header import (
     KIND_IPERF,
     KIND_ISOLATE,
     KIND_PACK,
+    KIND_PAPER,
     KIND_RELATIVE,
     KIND_ROUND,
     KIND_SPEC,
@@ -32,6 +33,7 @@ from coordinator.record.iperf import IPERF
 from coordinator.record.isolate import ISOLATE
 from coordinator.record.kind import RecordKind
 from coordinator.record.pack import PACK
+from coordinator.record.paper import PAPER
 from coordinator.record.relative import RELATIVE, ROUND
 from coordinator.record.repeats import HTTP_REPEATS, SPEC_REPEATS
 from coordinator.record.spec import SPEC
@@ -53,6 +55,7 @@ KINDS: dict[str, RecordKind[Any, Any]] = {
     KIND_SPEC_HEADROOM: SPEC_HEADROOM,
     KIND_HTTP_HEADROOM: HTTP_HEADROOM,
     KIND_ISOLATE: ISOLATE,
+    KIND_PAPER: PAPER,
     KIND_RELATIVE: RELATIVE,
     KIND_ROUND: ROUND,
 }

@@ -32,6 +32,7 @@ KIND_SPEC_HEADROOM = "spec-headroom"
 KIND_HTTP_HEADROOM = "http-headroom"
 KIND_RELATIVE = "relative"
 KIND_ROUND = "relative-round"
+KIND_PAPER = "paper"
 
 UNFINISHED = "unfinished"
 """The verdict in the document of a run that has not ended, or that was killed."""

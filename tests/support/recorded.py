@@ -23,7 +23,7 @@ from loadgen.verdict.pack import judge_pack
 from loadgen.verdict.relative import judge_round
 from loadgen.verdict.repeats import Repeats
 from loadgen.verdict.result import Verdict
-from tests.support import finds, headrooms, https, isolations, packs, relatives, results
+from tests.support import finds, headrooms, https, isolations, packs, papers, relatives, results
 from tests.support import repeats as repeated
 from tests.support.judged import END
 from tests.support.networks import (
@@ -126,6 +126,13 @@ def _isolate(directory: Path, result: Any) -> None:
     write_record(directory, isolations.header(), result, isolations.isolated().phases)
 
 
+def _paper(directory: Path, result: Any) -> None:
+    header = papers.header()
+    whole = papers.result(papers.INTERRUPTED) if result is CUT else result
+    document = unfinished(header, whole) if result is CUT else finished(header, whole, finished_at=END)
+    RecordWriter(directory, document).close()
+
+
 DISTURBED = isolations.isolated(
     *(isolations.phase(hog, host=isolations.host(others=0.5)) for hog in isolations.PLAN.phases)
 )
@@ -226,6 +233,10 @@ RECORDS: dict[str, Callable[[Path], None]] = {
     "relative-round good": lambda path: _round(path, relatives.round_result()),
     "relative-round cut": lambda path: _round(path, CUT),
     "relative-round interrupted": lambda path: _round(path, judge_round(relatives.rounds(1)[0], interrupted=True)),
+    "paper good": lambda path: _paper(path, papers.result()),
+    "paper cut": lambda path: _paper(path, CUT),
+    "paper INVALID": lambda path: _paper(path, papers.result(papers.BAD)),
+    "paper interrupted": lambda path: _paper(path, papers.result(papers.INTERRUPTED)),
 }
 """By kind and end: each writes a record into a directory."""
 

@@ -92,3 +92,17 @@ def test_the_doctor_says_which_drivers_work_without_root(home: Path) -> None:
     said = " ".join(as_user(home, "doctor").out.split())
     assert "the VM driver ns needs root, to create namespaces" in said
     assert "one VM was started and answered" in said
+
+
+def test_the_paper_without_root_names_what_it_cannot_play_and_plays_the_rest(home: Path) -> None:
+    done = as_user(home, "paper", "--steps", "pack,tcp", "--server", "builtin", "--out", "rec", "--json")
+    found = {step["experiment"]: step for step in done.document["steps"]}
+    assert (found["tcp"]["state"], found["pack"]["state"]) == ("not here", "played"), done.err
+    assert "needs root" in found["tcp"]["reasons"][0]
+    assert (done.code, found["pack"]["exit_code"]) == (0, 0)
+    assert found["pack"]["numbers"][0]["value"] == 64
+    assert "· 2 experiments, about 2 min in all: tcp, pack" in done.err
+    again = as_user(home, "resume", "rec", "--json")  # it tries again what could not be played, and nothing else
+    assert again.document["steps"][1] == found["pack"]
+    assert "runs that are used again: pack" in again.err
+    assert sorted(path.name for path in (home / "rec").iterdir()) == ["pack", "run.json"]

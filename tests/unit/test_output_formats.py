@@ -14,6 +14,7 @@ import pytest
 from coordinator.cli.show import show
 from coordinator.kinds.catalog import judges
 from coordinator.output.catalog import FORMATS, print_result, write
+from coordinator.output.csv_figures import FIGURE_COLUMNS
 from coordinator.output.csv_phases import PHASE_COLUMNS
 from coordinator.output.csv_rows import TARGET_COLUMNS
 from coordinator.output.csv_steps import STEP_COLUMNS
@@ -83,7 +84,7 @@ def test_the_columns_are_described_in_the_docs() -> None:
     text = (ROOT / "docs/output.md").read_text("utf-8")
     described = set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE))
     times = {column for column in TARGET_COLUMNS if column.endswith("_ms")}
-    others = {*TEST_COLUMNS, *COLUMNS, *STEP_COLUMNS, *PHASE_COLUMNS, *TRIAL_COLUMNS, *VM_COLUMNS}
+    others = {*TEST_COLUMNS, *COLUMNS, *STEP_COLUMNS, *PHASE_COLUMNS, *FIGURE_COLUMNS, *TRIAL_COLUMNS, *VM_COLUMNS}
     assert described == (set(TARGET_COLUMNS) - times) | {"response_p50_ms"} | others
 
 

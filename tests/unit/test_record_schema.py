@@ -16,7 +16,7 @@ from coordinator.record.schema.generate import FILE, schema_text, why_damaged
 from loadgen.verdict.isolate import judge_isolate
 from loadgen.verdict.network import judge_forward, judge_iperf
 from loadgen.verdict.pack import judge_pack
-from tests.support import finds, headrooms, https, isolations, packs, relatives, repeats, results
+from tests.support import finds, headrooms, https, isolations, packs, papers, relatives, repeats, results
 from tests.support.judged import END
 from tests.support.networks import FORWARD, IPERF, forward_header, forward_passages, iperf_header, iperf_results
 
@@ -33,6 +33,7 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
     "forward": finished(forward_header(), judge_forward(FORWARD, forward_passages(), others=NOBODY), finished_at=END),
     "isolate": finished(isolations.header(), judge_isolate(isolations.PLAN, isolations.isolated()), finished_at=END),
     "pack": finished(packs.header(), judge_pack(packs.PLAN, packs.packed()), finished_at=END),
+    "paper": finished(papers.header(), papers.result(), finished_at=END),
     "spec-repeats": finished(repeats.spec_header(), repeats.repeats(repeats.STEADY), finished_at=END),
     "http-repeats": finished(repeats.http_header(), repeats.repeats(range(1, 9), invalid=1), finished_at=END),
     "spec-compare": finished(repeats.spec_compare_header(), repeats.interleaved(spec=True), finished_at=END),
@@ -52,6 +53,7 @@ BEGUN: dict[str, dict[str, Any]] = {
     "forward": unfinished(forward_header()),
     "isolate": unfinished(isolations.header()),
     "pack": unfinished(packs.header()),
+    "paper": unfinished(papers.header(), papers.result({})),
     "spec-repeats": unfinished(repeats.spec_header(), repeats.repeats(())),
     "http-repeats": unfinished(repeats.http_header(), repeats.repeats(repeats.STEADY[:3], asked=8)),
     "spec-compare": unfinished(repeats.spec_compare_header(), repeats.interleaved(spec=True, played=0)),

@@ -13,6 +13,7 @@ from typing import Any, Final
 from coordinator.record.schema.descriptions_isolate import ISOLATE
 from coordinator.record.schema.descriptions_network import NETWORK
 from coordinator.record.schema.descriptions_pack import PACK
+from coordinator.record.schema.descriptions_paper import PAPER
 from coordinator.record.schema.descriptions_plans import PLANS
 from coordinator.record.schema.descriptions_relative import RELATIVE
 from coordinator.record.schema.descriptions_repeats import REPEATS
@@ -26,6 +27,7 @@ DESCRIPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     **REPEATS,
     **PLANS,
     **RELATIVE,
+    **PAPER,
 }
 """By type and field."""
 

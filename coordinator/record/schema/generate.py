@@ -19,6 +19,7 @@ from coordinator.record.schema.http import HttpDocument
 from coordinator.record.schema.isolate import IsolateDocument
 from coordinator.record.schema.network import ForwardDocument, IperfDocument
 from coordinator.record.schema.pack import PackDocument
+from coordinator.record.schema.paper import PaperDocument
 from coordinator.record.schema.relative import RelativeDocument, RoundDocument
 from coordinator.record.schema.repeats import HttpRepeatsDocument, SpecRepeatsDocument
 from coordinator.record.schema.spec import SpecDocument, SweepDocument
@@ -43,6 +44,7 @@ AnyDocument = (
     | IsolateDocument
     | RelativeDocument
     | RoundDocument
+    | PaperDocument
     | ErrorDocument
 )
 
@@ -54,7 +56,7 @@ _HEAD = {
     "title": "run.json of a loadgen record",
     "description": "The result of a SPECweb99-style run or sweep, of a throughput test, of a forwarding test, of an"
     " HTTP load test, of a packing, of an isolation run, of a search for a capacity, of repeated runs,"
-    " of plans in turns or of a comparison of environments."
+    " of plans in turns, of a comparison of environments or of the paper's experiments."
     " A number that is not finite or not known is null.",
 }
 
