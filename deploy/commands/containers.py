@@ -92,12 +92,12 @@ class _Contained:
         return decode_ran(answer)
 
     def last_words(self) -> str:
-        """The last message of the first process of the container."""
+        """The last message of the first process of the container, "" for none."""
         try:
             lines = (self.directory / LOG).read_text(errors="replace").split("\n")
         except OSError:  # it did not start
             lines = []
-        return next((line.strip() for line in reversed(lines) if line.strip()), "it printed no message")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     def close(self) -> None:
         """Let the container end."""

@@ -45,7 +45,7 @@ class Ns:
         if os.geteuid() != 0:
             raise PlanError(
                 "the environment ns needs root, to create namespaces",
-                hint="run loadgen as root, or leave out --env ns",
+                hint="run loadgen as root, or choose others, such as --env bare --env oci",
             )
         Groups(limits, disk=Path(tempfile.gettempdir()))
 

@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.boxes import groups_of, needs_root
 from tests.support.cli import Done, loadgen, start
+from tests.support.containers import needs_engine
 from tests.support.vms import within
 
 COUNT = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo loops: $i"
@@ -53,6 +54,24 @@ def test_a_command_is_compared_in_two_environments(tmp_path: Path) -> None:
     assert "round 2 of 3" in one.out
     again = relative(tmp_path, "--replay", "out", "--print-plan")
     assert 'pattern = "loops: (\\\\d+)"' in again.out
+
+
+@needs_root
+@needs_engine
+@pytest.mark.skipif(shutil.which("dbench") is None and os.environ.get("CI") != "true", reason="dbench is not installed")
+def test_dbench_is_compared_in_three_environments(tmp_path: Path) -> None:
+    names = ("bare", "ns", "oci")
+    where = [word for name in names for word in ("--env", name)]
+    short = ("--trials", "1", "--warmups", "0", "--duration", "1s", "--out", "out")
+    done = relative(tmp_path, "--recipe", "dbench", *where, *short, "--json")
+    assert done.code == 0, done.err
+    rows = done.document["rows"]
+    assert [(row["environment"], row["metric"], row["unit"]) for row in rows] == [
+        (name, "throughput", "MB/s") for name in names
+    ]
+    assert [len(row["values"]) for row in rows] == [1, 1, 1]
+    shown = loadgen("show", "out", cache=tmp_path / "cache", cwd=tmp_path)
+    assert "oci      fresh containers of podman " in shown.out
 
 
 def test_a_command_that_fails_is_told_with_its_output(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ import asyncio
 import dataclasses
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import PurePath
+from typing import Any
 
 from coordinator.kinds.relative.numbers import NoNumberError, last_lines, read_numbers
 from coordinator.kinds.relative.order import order_of
@@ -20,6 +21,7 @@ from loadgen.host.others import others_between
 from loadgen.host.processes import take_sample
 from loadgen.measure.trials import Copy, Round, Trial
 from loadgen.model.errors import TargetError
+from loadgen.model.limits import VmLimits
 from loadgen.model.relative import Metric, RelativePlan
 from loadgen.model.units import NS_PER_S, format_duration
 
@@ -96,7 +98,7 @@ class RoundPlayer:
         """Run one trial; None when the user stopped it."""
         if self.interrupted:
             return None
-        self._doing = asyncio.create_task(self._run(environment, position, what, stage))
+        self._doing = asyncio.create_task(self._explained(environment, self._run(environment, position, what, stage)))
         try:
             return await self._doing
         except asyncio.CancelledError:
@@ -105,6 +107,12 @@ class RoundPlayer:
             if not self.interrupted:
                 raise
             return None
+
+    async def _explained(self, environment: str, trial: Coroutine[Any, Any, Trial]) -> Trial:
+        try:
+            return await trial
+        except TargetError as error:
+            raise explained(error, environment, self._plan.vm_limits) from None
 
     async def _run(self, environment: str, position: int, what: str, stage: Stage[RelativePlan]) -> Trial:
         plan, work = self._plan, self._work
@@ -192,6 +200,13 @@ class RoundPlayer:
                 done=tuple(self._trials),
             )
         )
+
+
+def explained(error: TargetError, environment: str, limits: VmLimits) -> TargetError:
+    """An error of a trial; one of VMs that says nothing more may be due to their limits."""
+    if error.hint or not limits.given or environment == "bare":
+        return error
+    return TargetError(error.message, hint=f"a limit may be too low ({', '.join(limits.given)})")
 
 
 def _last(output: str) -> str:

@@ -90,7 +90,8 @@ def _parts(judged: Judged[RelativePlan, RelativeResult]) -> Iterator[RenderableT
         yield Text()
     if not judged.cut:  # a comparison that was cut has no verdict: its rounds do not answer the whole question
         yield verdict_line(result.verdict, _word(result.verdict))
-    yield bullets("-", result.reasons)
+    if result.reasons:  # of one environment alone, there is nothing to say
+        yield bullets("-", result.reasons)
     if result.notes:
         yield bullets("note:", result.notes)
     yield from where(judged.path)
